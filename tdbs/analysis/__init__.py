@@ -1,0 +1,1 @@
+"""Numbers about datasets and plans: padding, speedup, the machine."""

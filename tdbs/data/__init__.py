@@ -1,0 +1,1 @@
+"""Where text comes from: tasks, sources, files, labels, the built-in sample corpus."""

@@ -1,0 +1,37 @@
+"""One tree of errors; each names the cause and the next step.
+
+The command line prints both lines and exits with 1. Callers of the Python API catch `TdbsError` or one branch.
+"""
+
+
+class TdbsError(Exception):
+    """Something the user can act on: `message` is one sentence, `next_step` says what to do about it."""
+
+    def __init__(self, message: str, *, next_step: str) -> None:
+        super().__init__(f"{message} {next_step}")
+        self.message = message
+        self.next_step = next_step
+
+
+class ConfigError(TdbsError):
+    """An option's value is out of range, or two options do not go together."""
+
+
+class SourceError(TdbsError):
+    """The text source is missing, unreachable, or holds something that cannot be prepared."""
+
+
+class TokenizerError(TdbsError):
+    """The tokenizer is missing, has no fast implementation, or is not the prepared one."""
+
+
+class DatasetError(TdbsError):
+    """A folder is not a prepared dataset, or one of its shards is damaged."""
+
+
+class ModelError(TdbsError):
+    """The model is missing or does not fit the prepared dataset."""
+
+
+class TrainingError(TdbsError):
+    """A run cannot start, or had to stop."""

@@ -1,0 +1,1 @@
+"""Text becomes bucket shards: tokenize, find droppable spans, measure lengths, write, once."""

@@ -1,0 +1,60 @@
+"""The only place where a random generator is made: streams keyed by purpose, seed and epoch.
+
+A key always has five parts, so no two purposes, seeds or epochs share a stream (NumPy's SeedSequence pads short
+keys with zeros: [1] and [1, 0] would be one stream). Nothing here is global, and nothing adds ids to a seed.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from tdbs.errors import ConfigError
+
+MAX_SEED = 2**32 - 1  # one 32-bit word of the key; a larger seed would make the key longer
+_VALUES_PER_COUNTER = 4  # Philox 4x64 makes four values for each step of its counter
+
+
+class Draw(IntEnum):
+    """What a stream is for. Never renumber: plans, the sample corpus and golden files depend on these values."""
+
+    SAMPLE_CORPUS = 1
+    SHUFFLE_SAMPLES = 2
+    SHUFFLE_BATCHES = 3
+    GRID_SHIFT = 4
+    DROP_ORDER = 5
+    MODEL_INIT = 6
+    TRAIN_STEP = 7
+    VALIDATION_FRACTION = 8
+
+
+def _seed_sequence(draw: Draw, *, seed: int, epoch: int, part: int, index: int) -> np.random.SeedSequence:
+    if not 0 <= seed <= MAX_SEED:
+        raise ConfigError(f"--seed must be from 0 to {MAX_SEED}, got {seed}.", next_step="Pass another --seed.")
+    return np.random.SeedSequence([draw, seed, epoch, part, index])
+
+
+def stream(draw: Draw, *, seed: int, epoch: int = 0, part: int = 0, index: int = 0) -> np.random.Generator:
+    """Return the generator of one purpose; `part` and `index` tell splits, steps or processes apart."""
+    return np.random.default_rng(_seed_sequence(draw, seed=seed, epoch=epoch, part=part, index=index))
+
+
+def counter_values(
+    draw: Draw, *, seed: int, epoch: int, part: int, first: int, count: int
+) -> npt.NDArray[np.uint64]:
+    """Return values `first` .. `first + count` of a counter-based stream, without making the ones before.
+
+    The value at a position is the same however the positions are cut into calls: what is dropped from a sample
+    does not depend on which samples are held in memory.
+    """
+    bits = np.random.Philox(_seed_sequence(draw, seed=seed, epoch=epoch, part=part, index=0))
+    steps, offset = divmod(first, _VALUES_PER_COUNTER)
+    bits.advance(steps)
+    values: npt.NDArray[np.uint64] = bits.random_raw(offset + count)
+    return values[offset:]
+
+
+def torch_seed(draw: Draw, *, seed: int, epoch: int = 0, step: int = 0, process: int = 0) -> int:
+    """Return the number that torch's own generator is seeded with (dropout masks, new heads)."""
+    sequence = _seed_sequence(draw, seed=seed, epoch=epoch, part=step, index=process)
+    return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))  # torch takes signed 64-bit seeds

@@ -1,0 +1,1 @@
+"""Shards become updates: caps, strategies, plan, TokenDrop, batches, training."""
