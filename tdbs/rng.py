@@ -39,9 +39,7 @@ def stream(draw: Draw, *, seed: int, epoch: int = 0, part: int = 0, index: int =
     return np.random.default_rng(_seed_sequence(draw, seed=seed, epoch=epoch, part=part, index=index))
 
 
-def counter_values(
-    draw: Draw, *, seed: int, epoch: int, part: int, first: int, count: int
-) -> npt.NDArray[np.uint64]:
+def counter_values(draw: Draw, *, seed: int, epoch: int, part: int, first: int, count: int) -> npt.NDArray[np.uint64]:
     """Return values `first` .. `first + count` of a counter-based stream, without making the ones before.
 
     The value at a position is the same however the positions are cut into calls: what is dropped from a sample

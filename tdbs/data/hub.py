@@ -1,0 +1,40 @@
+"""Find the tables of a task with a short name: in a mirror folder, or on the hub."""
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from tdbs.data.tasks import HubTask
+from tdbs.errors import SourceError
+
+
+def mirror_files(hub: HubTask, mirror: Path) -> dict[str, Path]:
+    """Return DIR/<short name>/<split>.parquet of every split that is there; train must be."""
+    folder = mirror / hub.task.name
+    files = {split: folder / f"{split}.parquet" for split in hub.splits}
+    if not files["train"].is_file():
+        raise SourceError(
+            f"The mirror has no file {files['train']}.",
+            next_step=f"Put it there, or pass --mirror (or set TDBS_MIRROR) to the folder that holds {hub.task.name}.",
+        )
+    return {split: path for split, path in files.items() if path.is_file()}
+
+
+def hub_tables(hub: HubTask) -> dict[str, pa.Table]:
+    """Return the tables of a task from the hub, or from the cache that `datasets` keeps of it."""
+    import datasets
+
+    try:
+        loaded = datasets.load_dataset(hub.hub_id, hub.configuration)
+    # OSError: no network, HF_HUB_OFFLINE, an HTTP error; ValueError: offline, and this task is not in the cache
+    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+        raise SourceError(
+            f"Cannot load {hub.task.name} from the hub: {_reason(error)}.",
+            next_step="Without a network, pass --mirror DIR (or set TDBS_MIRROR) "
+            f"with the files DIR/{hub.task.name}/<split>.parquet.",
+        ) from error
+    return {split: loaded[split].with_format("arrow")[:] for split in hub.splits if split in loaded}
+
+
+def _reason(error: Exception) -> str:
+    return str(error).strip().split("\n", maxsplit=1)[0].rstrip(".") or type(error).__name__

@@ -1,0 +1,127 @@
+"""Turn the labels of a user's files into class ids or numbers; train alone decides what they are.
+
+`auto`: whole numbers are classes, in numeric order; numbers with a fraction among them are regression; anything else
+is classes, sorted; some of each is an error. `class`: every value is its text. `regression`: every value is a number.
+Cost: array code over the rows; Python sees each distinct label once.
+"""
+
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tdbs.arrays import FloatArray, IntArray
+from tdbs.data.columns import SourceColumn, first_true
+from tdbs.errors import SourceError
+
+LabelType = Literal["auto", "class", "regression"]
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"  # nan and inf are texts
+_SHOWN_CLASSES = 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LabelRule:
+    """What train's labels are: whole numbers or texts that name classes, or numbers to predict."""
+
+    kind: Literal["whole_numbers", "texts", "numbers"]
+    classes: tuple[str, ...] = ()
+
+
+def label_texts(column: SourceColumn) -> SourceColumn:
+    """Return a column of labels as texts, whatever plain type it has; null stays null."""
+    values = column.values
+    if pa.types.is_dictionary(values.type):
+        values = values.cast(values.type.value_type)
+    kind = values.type
+    if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+        raise SourceError(
+            f"'{column.name}' of {column.where} holds {kind}, which is no label.",
+            next_step="Name a column of texts or numbers with --label.",
+        )
+    texts = pc.if_else(values, "True", "False") if pa.types.is_boolean(kind) else values.cast(pa.string())
+    if isinstance(texts, pa.Array):
+        texts = pa.chunked_array([texts])
+    return SourceColumn(name=column.name, where=column.where, values=texts, rows=column.rows)
+
+
+def learn_labels(train: SourceColumn, label_type: LabelType) -> LabelRule:
+    """Return what train's labels are."""
+    if label_type == "regression":
+        return LabelRule(kind="numbers")
+    is_number = _is_number(train)
+    numbers = int(pc.sum(is_number).as_py())
+    kind: Literal["whole_numbers", "texts"] = "texts"
+    if label_type == "auto" and numbers:
+        if numbers < len(train.values):
+            raise _mixed(train, is_number)
+        values = _numbers(train)
+        if (values != np.floor(values)).any():
+            return LabelRule(kind="numbers")
+        kind = "whole_numbers"
+    distinct = pc.unique(train.values).to_pylist()
+    classes = [str(n) for n in sorted({_whole(t) for t in distinct})] if kind == "whole_numbers" else sorted(distinct)
+    if len(classes) < 2:
+        raise SourceError(
+            f"Every label of {train.where} is '{classes[0]}'.", next_step="Give train rows of at least two classes."
+        )
+    return LabelRule(kind=kind, classes=tuple(classes))
+
+
+def encode_labels(column: SourceColumn, rule: LabelRule) -> IntArray | FloatArray:
+    """Return a split's labels as class ids, or as numbers for regression."""
+    if rule.kind == "numbers":
+        return _numbers(column)
+    encoded = column.values.combine_chunks().dictionary_encode()
+    ids = {name: index for index, name in enumerate(rule.classes)}
+    distinct = encoded.dictionary.to_pylist()
+    if rule.kind == "whole_numbers":
+        named = pc.match_substring_regex(pc.utf8_trim_whitespace(encoded.dictionary), _NUMBER).to_pylist()
+        distinct = [str(_whole(t)) if is_number else t for t, is_number in zip(distinct, named, strict=True)]
+    id_of_distinct = np.array([ids.get(name, -1) for name in distinct], dtype=np.int64)
+    labels: IntArray = id_of_distinct[encoded.indices.to_numpy(zero_copy_only=False)]
+    unknown = np.flatnonzero(labels < 0)
+    if unknown.size:
+        index = int(unknown[0])
+        more = ", …" if len(rule.classes) > _SHOWN_CLASSES else ""
+        raise SourceError(
+            f"{column.row(index)} has the label '{column.values[index].as_py()}', which train lacks; "
+            f"its classes are: {', '.join(rule.classes[:_SHOWN_CLASSES])}{more}.",
+            next_step="Fix the row, or add rows of this class to train.",
+        )
+    return labels
+
+
+def _is_number(column: SourceColumn) -> pa.ChunkedArray:
+    return pc.match_substring_regex(pc.utf8_trim_whitespace(column.values), _NUMBER)
+
+
+def _numbers(column: SourceColumn) -> FloatArray:
+    """Return all labels as numbers; the first that is none, or not finite, is an error."""
+    is_number = _is_number(column)
+    trimmed = pc.utf8_trim_whitespace(column.values)
+    values: FloatArray = pc.if_else(is_number, trimmed, "inf").cast(pa.float64()).to_numpy()
+    bad = np.flatnonzero(~np.isfinite(values))  # 1e999 has the form of a number and is none either
+    if bad.size:
+        index = int(bad[0])
+        raise SourceError(
+            f"{column.row(index)} has the label '{column.values[index].as_py()}', which is not a finite number.",
+            next_step="Fix the row, or pass --label-type class.",
+        )
+    return values
+
+
+def _whole(text: str) -> int:
+    """Return the whole number that a label spells: 1, +1, 01 and 1.0 are one class."""
+    return int(Decimal(text.strip()))
+
+
+def _mixed(column: SourceColumn, is_number: pa.ChunkedArray) -> SourceError:
+    number, text = first_true(is_number) or 0, first_true(pc.invert(is_number)) or 0
+    return SourceError(
+        f"Some labels of {column.where} are numbers ({column.row(number)} has '{column.values[number].as_py()}') "
+        f"and some are not ({column.row(text)} has '{column.values[text].as_py()}').",
+        next_step="Fix them, or pass --label-type class.",
+    )

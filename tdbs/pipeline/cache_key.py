@@ -1,0 +1,52 @@
+"""The cache key of a prepared dataset: made of contents, never of pickled objects or times.
+
+Same source bytes, tokenizer, words, length, task and schema: same key, so `prepare` has nothing to do. A miss says
+which part changed.
+"""
+
+import dataclasses
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from tdbs.data.tasks import Task
+from tdbs.errors import DatasetError
+from tdbs.files import sha256_of
+from tdbs.pipeline.manifest import MANIFEST_NAME, read_manifest
+from tdbs.pipeline.schema import SCHEMA_VERSION
+
+
+def key_parts(
+    *, source_sha256: str, task: Task, tokenizer_sha256: str, words_sha256: str, max_length: int
+) -> dict[str, str]:
+    """Return the named parts of the key."""
+    return {
+        "source": source_sha256,
+        "task": sha256_of(json.dumps(dataclasses.asdict(task), sort_keys=True).encode()),
+        "tokenizer": tokenizer_sha256,
+        "droppable words": words_sha256,
+        "max length": str(max_length),
+        "schema version": str(SCHEMA_VERSION),
+    }
+
+
+def key_of(parts: Mapping[str, str]) -> str:
+    """Return the key: one hash over all parts."""
+    return sha256_of(json.dumps(dict(parts), sort_keys=True).encode())
+
+
+def changed_parts(parts: Mapping[str, str], others: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
+    """Return what differs from the most similar of the other datasets; nothing where there is none."""
+    differences = [tuple(name for name in parts if other.get(name) != parts[name]) for other in others]
+    return min(differences, key=len, default=())
+
+
+def neighbouring_parts(folder: Path) -> list[Mapping[str, str]]:
+    """Return the key parts of the datasets beside `folder`: of the same source, prepared otherwise."""
+    found = []
+    for manifest in sorted(folder.parent.glob(f"*/{MANIFEST_NAME}")):
+        try:
+            found.append(read_manifest(manifest.parent).key_parts)
+        except DatasetError:
+            continue  # of another version: it cannot tell what changed
+    return found

@@ -1,0 +1,86 @@
+"""A prepared dataset, opened: its manifest, and its splits as flat arrays."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tdbs.arrays import IntArray, TokenArray
+from tdbs.errors import DatasetError
+from tdbs.pipeline import schema
+from tdbs.pipeline.manifest import Manifest, read_manifest
+from tdbs.pipeline.shards import read_shards
+
+TOKENIZER_NAME = "tokenizer.json"  # a dataset carries its tokenizer: trained models are saved with it
+
+# Shapes: N samples of the split in sample_id order, N1 = N + 1, T tokens, W droppable words.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PreparedDataset:
+    """A folder that `prepare` wrote, with its manifest."""
+
+    path: Path
+    manifest: Manifest
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Split:
+    """One split in memory, as flat arrays: sample i holds tokens [i] to [i + 1] and words [i] to [i + 1]."""
+
+    name: str
+    input_ids_T: TokenArray
+    token_offsets_N1: IntArray
+    word_starts_W: IntArray  # position in its sample
+    word_sizes_W: IntArray  # tokens of the word
+    word_offsets_N1: IntArray
+    segment_starts_N: IntArray | None
+    labels_N: npt.NDArray[np.int64] | npt.NDArray[np.float64] | None
+
+    @property
+    def lengths_N(self) -> IntArray:  # noqa: N802  # shape suffix
+        """Tokens of each sample, special ones included."""
+        return np.diff(self.token_offsets_N1)
+
+
+def load(path: str | Path) -> PreparedDataset:
+    """Open a prepared dataset. Raises DatasetError where the folder is not one."""
+    folder = Path(path)
+    return PreparedDataset(path=folder, manifest=read_manifest(folder))
+
+
+def read_split(dataset: PreparedDataset, name: str) -> Split:
+    """Read one split into memory; every shard is checked against its hash."""
+    info = dataset.manifest.splits.get(name)
+    if info is None:
+        raise DatasetError(
+            f"{dataset.path} has no split {name}.",
+            next_step=f"Choose one of: {', '.join(dataset.manifest.splits)}.",
+        )
+    table = read_shards(dataset.path, info.shards)
+    tokens = _combined(table, schema.INPUT_IDS)
+    words = _combined(table, schema.DROPPABLE)
+    return Split(
+        name=name,
+        input_ids_T=tokens.flatten().to_numpy(),
+        token_offsets_N1=_offsets(tokens),
+        word_starts_W=words.flatten().field("start").to_numpy().astype(np.int64),
+        word_sizes_W=words.flatten().field("length").to_numpy().astype(np.int64),
+        word_offsets_N1=_offsets(words),
+        segment_starts_N=(
+            table[schema.SEGMENT_START].to_numpy().astype(np.int64) if schema.SEGMENT_START in table.schema.names else None
+        ),
+        labels_N=table[schema.LABEL].to_numpy() if info.labelled else None,
+    )
+
+
+def _combined(table: pa.Table, column: str) -> pa.ListArray:
+    chunks = table[column].combine_chunks()
+    return chunks.combine_chunks() if isinstance(chunks, pa.ChunkedArray) else chunks
+
+
+def _offsets(lists: pa.ListArray) -> IntArray:
+    return np.concatenate([[0], np.cumsum(pc.list_value_length(lists).to_numpy())]).astype(np.int64)

@@ -1,0 +1,153 @@
+"""The manifest of a prepared dataset: what it was made from, its shards with their hashes, its lengths.
+
+It is written last: a folder without a manifest is not a dataset.
+"""
+
+import dataclasses
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from tdbs.arrays import IntArray
+from tdbs.data.tasks import Columns, Task
+from tdbs.errors import DatasetError
+from tdbs.files import write_json
+from tdbs.pipeline.schema import SCHEMA_VERSION
+
+MANIFEST_NAME = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShardInfo:
+    """One Parquet file: its path below the dataset's folder, and what proves that it is whole."""
+
+    path: str
+    rows: int
+    tokens: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitInfo:
+    """One split: counts, the length histogram (entry l: samples of l tokens) and the droppable histogram."""
+
+    rows: int
+    tokens: int
+    droppable_words: int
+    droppable_tokens: int
+    labelled: bool
+    length_histogram: tuple[int, ...]
+    droppable_histogram: tuple[int, ...]  # entry d: samples with d droppable tokens
+    shards: tuple[ShardInfo, ...]
+
+    @property
+    def lengths_L1(self) -> IntArray:  # noqa: N802  # shape suffix: L1 = max_length + 1
+        """The length histogram as an array."""
+        return np.array(self.length_histogram, dtype=np.int64)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenizerInfo:
+    """The tokenizer of a dataset: what a model has to agree with, and what batches need."""
+
+    name: str
+    source: str
+    sha256: str
+    vocabulary_sha256: str
+    vocabulary_size: int
+    pad_id: int
+    special_ids: tuple[int, ...]
+    special_tokens: int  # added to each sample
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Manifest:
+    """All that a prepared dataset says of itself."""
+
+    schema_version: int
+    key: str
+    key_parts: Mapping[str, str]
+    source: str
+    task: Task
+    tokenizer: TokenizerInfo
+    max_length: int
+    bucket_edges: tuple[int, ...]
+    splits: Mapping[str, SplitInfo]
+    seconds: Mapping[str, float]
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write `manifest.json` in one visible step."""
+    write_json(folder / MANIFEST_NAME, dataclasses.asdict(manifest))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a dataset's manifest. Raises DatasetError where the folder is not a prepared dataset."""
+    path = folder / MANIFEST_NAME
+    try:
+        fields = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        missing = "is not a prepared dataset: it has no manifest.json" if folder.is_dir() else "does not exist"
+        raise DatasetError(
+            f"{folder} {missing}.", next_step="Run tdbs prepare, or name the folder that it printed."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise DatasetError(
+            f"{path} cannot be read: {error}.", next_step="Prepare the dataset again with --overwrite."
+        ) from error
+    version = fields.get("schema_version") if isinstance(fields, dict) else None
+    if version != SCHEMA_VERSION:
+        raise DatasetError(
+            f"{path} has schema version {version}; this tdbs reads version {SCHEMA_VERSION}.",
+            next_step="Prepare the dataset again.",
+        )
+    try:
+        return _parse(fields)
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DatasetError(
+            f"{path} is not a manifest of tdbs: {error!r}.", next_step="Prepare the dataset again with --overwrite."
+        ) from error
+
+
+def _parse(fields: dict[str, Any]) -> Manifest:
+    task = dict(fields["task"])
+    tokenizer = dict(fields["tokenizer"])
+    return Manifest(
+        schema_version=fields["schema_version"],
+        key=fields["key"],
+        key_parts=fields["key_parts"],
+        source=fields["source"],
+        task=Task(
+            **{
+                **task,
+                "columns": Columns(**task["columns"]),
+                "classes": tuple(task["classes"]),
+                "metrics": tuple(task["metrics"]),
+            }
+        ),
+        tokenizer=TokenizerInfo(**{**tokenizer, "special_ids": tuple(tokenizer["special_ids"])}),
+        max_length=fields["max_length"],
+        bucket_edges=tuple(fields["bucket_edges"]),
+        splits={name: _parse_split(split) for name, split in fields["splits"].items()},
+        seconds=fields["seconds"],
+    )
+
+
+def _parse_split(fields: dict[str, Any]) -> SplitInfo:
+    shards = tuple(ShardInfo(**shard) for shard in fields["shards"])
+    for shard in shards:
+        parts = PurePosixPath(shard.path)
+        if parts.is_absolute() or ".." in parts.parts:
+            raise KeyError(shard.path)  # a manifest from elsewhere must not reach outside its folder
+    return SplitInfo(
+        **{
+            **fields,
+            "length_histogram": tuple(fields["length_histogram"]),
+            "droppable_histogram": tuple(fields["droppable_histogram"]),
+            "shards": shards,
+        }
+    )

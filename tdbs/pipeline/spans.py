@@ -1,0 +1,95 @@
+"""Find which tokens of a sample are droppable words.
+
+A droppable word of the text counts where tokens cover it exactly, a leading space aside; if a token reaches over its
+edge, or truncation cut it, it is not droppable. A lone "▁" (SentencePiece) belongs to the word after it. A word of
+several tokens is one span: it is dropped whole or not at all.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tdbs.arrays import BoolArray, IntArray
+from tdbs.pipeline.matches import WordPattern, find_droppable
+from tdbs.pipeline.tokenizer import NO_SEGMENT, TokenBlock
+
+# Shapes: N samples of the block, N1 = N + 1, T its tokens, K its tokens that are not special, M matches in its texts,
+# W droppable words found, C characters of all its texts.
+
+_SEPARATOR = "\n"  # between texts: no word of a list holds it, and it is no neighbour that counts
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DroppableSpans:
+    """Droppable words of a block of samples: token positions within each sample, in order."""
+
+    span_offsets_N1: IntArray  # sample i holds spans [i] to [i + 1]
+    starts_W: IntArray
+    sizes_W: IntArray
+
+
+def find_spans(
+    block: TokenBlock,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    pattern: WordPattern,
+    *,
+    lone_space_id: int | None,
+) -> DroppableSpans:
+    """Return the droppable words of a block; `lone_space_id` is the id of a token that is "▁" alone."""
+    parts = texts if pairs is None else [part for row in zip(texts, pairs, strict=True) for part in row]
+    joined = _SEPARATOR.join(parts)
+    # First character of each part in the joined text: one part a row, or two.
+    part_lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
+    part_starts = np.concatenate([[0], np.cumsum(part_lengths + len(_SEPARATOR))[:-1]])
+
+    kept_K = np.flatnonzero(block.segments_T != NO_SEGMENT)
+    rows_T = np.repeat(np.arange(len(texts)), np.diff(block.token_offsets_N1))
+    rows_K = rows_T[kept_K]
+    part_K = rows_K if pairs is None else 2 * rows_K + block.segments_T[kept_K]
+    starts_K = part_starts[part_K] + block.starts_T[kept_K]
+    ends_K = part_starts[part_K] + block.ends_T[kept_K]
+    lone_K = block.input_ids_T[kept_K] == (-1 if lone_space_id is None else lone_space_id)
+    starts_K = _skip_leading_space(starts_K, ends_K, lone_K, joined)
+
+    match_starts_M, match_ends_M = find_droppable(joined, pattern)
+    first_M = np.searchsorted(starts_K, match_starts_M, side="left")
+    last_M = np.searchsorted(ends_K, match_ends_M, side="right") - 1
+    # A guard at each end spares the bounds checks: no match starts at -1, none ends at the guard behind the text.
+    starts = np.append(starts_K, len(joined) + 1)
+    ends = np.append(ends_K, -1)  # ends[-1] is the guard before the first token
+    exact_M = (
+        (last_M >= first_M)
+        & (starts[first_M] == match_starts_M)
+        & (ends[last_M] == match_ends_M)
+        & (ends[first_M - 1] <= match_starts_M)
+        & (starts[last_M + 1] >= match_ends_M)
+    )
+    first_W, last_W = kept_K[first_M[exact_M]], kept_K[last_M[exact_M]]
+    row_W = rows_T[first_W]
+    counts_N = np.bincount(row_W, minlength=len(texts))
+    return DroppableSpans(
+        span_offsets_N1=np.concatenate([[0], np.cumsum(counts_N)]),
+        starts_W=first_W - block.token_offsets_N1[row_W],
+        sizes_W=last_W - first_W + 1,
+    )
+
+
+def _skip_leading_space(starts_K: IntArray, ends_K: IntArray, lone_K: BoolArray, joined: str) -> IntArray:
+    """Move token starts over leading white space, which byte-level BPE keeps inside its tokens.
+
+    A token of white space alone keeps its start, so that it belongs to no word; but "▁" does belong to the next.
+    """
+    characters_C = np.frombuffer((joined + _SEPARATOR).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    is_space_C = np.isin(characters_C, _WHITE_SPACE)
+    moved_K = starts_K.copy()
+    moving = np.flatnonzero(is_space_C[moved_K] & (moved_K < ends_K))
+    while len(moving):
+        moved_K[moving] += 1
+        moving = moving[is_space_C[moved_K[moving]] & (moved_K[moving] < ends_K[moving])]
+    only_space_K = (moved_K == ends_K) & ~lone_K
+    return np.where(only_space_K, starts_K, moved_K)
+
+
+_WHITE_SPACE = np.array([c for c in range(0x3001) if chr(c).isspace()], dtype=np.uint32)  # none lies higher

@@ -1,0 +1,218 @@
+"""Load a fast tokenizer, by hub name or local folder, and turn blocks of texts into flat token arrays.
+
+`tokenizer.json` is read by the tokenizers library alone; a folder or name without one goes through transformers,
+which converts the older formats. Padding that a tokenizer.json carries is switched off and truncation is ours
+(all-MiniLM's pads everything to 128).
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+
+import numpy as np
+import tokenizers
+
+from tdbs.arrays import IntArray, TokenArray
+from tdbs.errors import ConfigError, TokenizerError
+from tdbs.files import sha256_of
+
+# Shapes: N texts (or pairs) of the block, N1 = N + 1, T tokens of the block, special ones too.
+
+TEXT_SEGMENT, PAIR_SEGMENT, NO_SEGMENT = 0, 1, -1
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedTokenizer:
+    """A fast tokenizer and what a prepared dataset records of it."""
+
+    name: str  # last part of the hub name or folder: names the dataset's folder
+    source: str  # as given: the default model of training
+    backend: tokenizers.Tokenizer
+    backend_json: str  # the whole tokenizer, without padding and truncation
+    sha256: str  # of backend_json
+    vocabulary_sha256: str  # of the token -> id map alone: what a model has to agree with
+    vocabulary_size: int
+    pad_id: int
+    special_ids: tuple[int, ...]
+    model_max_length: int | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TokenBlock:
+    """A block of tokenized samples, one flat row, with the characters that each token stands for."""
+
+    input_ids_T: TokenArray
+    token_offsets_N1: IntArray  # sample i holds tokens [i] to [i + 1]
+    segments_T: IntArray  # 0 text, 1 pair, -1 special
+    starts_T: IntArray  # characters in the text of its segment
+    ends_T: IntArray
+    segment_starts_N: IntArray | None  # pairs: first token of the second segment, as segment ids count it
+
+
+def load_tokenizer(source: str) -> LoadedTokenizer:
+    """Load a tokenizer by hub name or folder. Raises TokenizerError with the way out."""
+    files = _find_files(source)
+    backend = _read_backend(source, files.get("tokenizer.json"))
+    backend.no_padding()
+    backend.no_truncation()
+    backend_json = backend.to_str()
+    settings = _read_json(files.get("tokenizer_config.json")) | {
+        key: value for key, value in _read_json(files.get("config.json")).items() if key == "pad_token_id"
+    }
+    special_ids = tuple(sorted(i for i, token in backend.get_added_tokens_decoder().items() if token.special))
+    vocabulary = json.dumps(sorted(backend.get_vocab(with_added_tokens=False).items())).encode()
+    limit = settings.get("model_max_length")
+    return LoadedTokenizer(
+        name=Path(source).name,
+        source=source,
+        backend=backend,
+        backend_json=backend_json,
+        sha256=sha256_of(backend_json.encode()),
+        vocabulary_sha256=sha256_of(vocabulary),
+        vocabulary_size=backend.get_vocab_size(),
+        pad_id=_pad_id(backend, settings),
+        special_ids=special_ids,
+        # transformers writes 1e30 where it knows no limit
+        model_max_length=int(limit) if isinstance(limit, int | float) and limit < 1e9 else None,
+    )
+
+
+def set_truncation(tokenizer: LoadedTokenizer, max_length: int, *, pair: bool) -> None:
+    """Cut samples to `max_length` tokens, special ones included; of a pair, the longer text first."""
+    special = tokenizer.backend.num_special_tokens_to_add(pair)
+    if max_length <= special:
+        raise ConfigError(
+            f"--max-length {max_length} leaves no room for text: {tokenizer.name} adds {special} special tokens.",
+            next_step=f"Pass --max-length {special + 1} or more.",
+        )
+    limit = tokenizer.model_max_length
+    if limit is not None and max_length > limit:
+        raise ConfigError(
+            f"--max-length {max_length} is beyond {tokenizer.name}, which takes at most {limit} tokens.",
+            next_step=f"Pass --max-length {limit} or less.",
+        )
+    tokenizer.backend.enable_truncation(max_length, strategy="longest_first")
+
+
+def tokenize_block(tokenizer: LoadedTokenizer, texts: Sequence[str], pairs: Sequence[str] | None) -> TokenBlock:
+    """Tokenize a block on all cores; returns flat arrays."""
+    inputs = texts if pairs is None else list(zip(texts, pairs, strict=True))
+    encodings = tokenizer.backend.encode_batch(inputs)
+    lengths_N = np.fromiter(map(len, encodings), dtype=np.int64, count=len(encodings))
+    token_offsets_N1 = np.concatenate([[0], np.cumsum(lengths_N)])
+    total = int(token_offsets_N1[-1])
+    input_ids_T = np.fromiter(
+        chain.from_iterable(encoding.ids for encoding in encodings), dtype=np.int32, count=total
+    )
+    characters = np.fromiter(
+        chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings)),
+        dtype=np.int64,
+        count=2 * total,
+    ).reshape(-1, 2)
+    segment_starts_N = None
+    if pairs is None:
+        special_T = np.fromiter(
+            chain.from_iterable(encoding.special_tokens_mask for encoding in encodings), dtype=np.int64, count=total
+        )
+        segments_T = np.where(special_T == 1, NO_SEGMENT, TEXT_SEGMENT)
+    else:
+        sequence_T = np.array(list(chain.from_iterable(e.sequence_ids for e in encodings)), dtype=np.float64)
+        segments_T = np.where(np.isnan(sequence_T), NO_SEGMENT, sequence_T).astype(np.int64)
+        type_T = np.fromiter(chain.from_iterable(e.type_ids for e in encodings), dtype=np.int64, count=total)
+        second_T = type_T == 1 if type_T.any() else segments_T == PAIR_SEGMENT
+        segment_starts_N = _first_true(second_T, token_offsets_N1)
+    return TokenBlock(
+        input_ids_T=input_ids_T,
+        token_offsets_N1=token_offsets_N1,
+        segments_T=segments_T,
+        starts_T=characters[:, 0],
+        ends_T=characters[:, 1],
+        segment_starts_N=segment_starts_N,
+    )
+
+
+def _first_true(flags_T: np.ndarray, token_offsets_N1: IntArray) -> IntArray:
+    """Return, for each sample, how many tokens stand before its first flag; its length where it has none."""
+    flagged = np.append(np.flatnonzero(flags_T), len(flags_T))
+    first = flagged[np.searchsorted(flagged, token_offsets_N1[:-1])]
+    return np.minimum(first, token_offsets_N1[1:]) - token_offsets_N1[:-1]
+
+
+_FILES = ("tokenizer.json", "tokenizer_config.json", "config.json")
+
+
+def _find_files(source: str) -> dict[str, Path]:
+    folder = Path(source)
+    if folder.is_dir():
+        return {name: folder / name for name in _FILES if (folder / name).is_file()}
+    if folder.is_absolute() or source.startswith(".") or source.count("/") > 1:
+        raise TokenizerError(
+            f"There is no tokenizer folder {source}.", next_step="Pass --tokenizer with a folder or a hub name."
+        )
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    files = {}
+    for name in _FILES:
+        try:
+            files[name] = Path(hf_hub_download(source, name))
+        except RepositoryNotFoundError as error:
+            raise TokenizerError(
+                f"The hub has no model named {source}.", next_step="Check --tokenizer, or pass a local folder."
+            ) from error
+        except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
+            if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
+                continue  # this repository has no such file
+            raise TokenizerError(
+                f"The tokenizer {source} is not on this machine, and the hub cannot be reached.",
+                next_step="Pass --tokenizer with a local folder, or run once with a network.",
+            ) from error
+    return files
+
+
+def _read_backend(source: str, tokenizer_json: Path | None) -> tokenizers.Tokenizer:
+    if tokenizer_json is not None:
+        try:
+            return tokenizers.Tokenizer.from_file(str(tokenizer_json))
+        except Exception as error:  # the library raises bare Exception
+            raise TokenizerError(
+                f"{tokenizer_json} is not a tokenizer that the tokenizers library reads: {error}.",
+                next_step="Save it anew with tokenizer.save_pretrained(...).",
+            ) from error
+    from transformers import AutoTokenizer
+
+    try:
+        loaded = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+    except Exception as error:  # transformers raises a dozen kinds here, ImportError of an optional library included
+        raise TokenizerError(
+            f"transformers cannot load a tokenizer from {source}: {str(error).strip().splitlines()[0]}",
+            next_step="Pass --tokenizer with a folder or hub name that holds a tokenizer.json.",
+        ) from error
+    if not loaded.is_fast:
+        raise TokenizerError(
+            f"The tokenizer {source} has no fast implementation, so it cannot tell which characters a token covers.",
+            next_step="Convert it to a tokenizer.json, or pass --tokenizer with a fast one.",
+        )
+    backend: tokenizers.Tokenizer = loaded.backend_tokenizer
+    return backend
+
+
+def _read_json(path: Path | None) -> dict[str, object]:
+    if path is None:
+        return {}
+    settings: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    return settings
+
+
+def _pad_id(backend: tokenizers.Tokenizer, settings: dict[str, object]) -> int:
+    """Return the id that fills rows up: the pad token, else the end token (GPT-2 has no pad), else 0."""
+    for key in ("pad_token", "eos_token"):
+        token = settings.get(key)
+        text = token.get("content") if isinstance(token, dict) else token
+        identifier = backend.token_to_id(text) if isinstance(text, str) else None
+        if identifier is not None:
+            return int(identifier)
+    configured = settings.get("pad_token_id")
+    return configured if isinstance(configured, int) else 0

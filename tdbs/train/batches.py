@@ -1,0 +1,133 @@
+"""Make the batches of a plan from a split's flat arrays: array code, a block of batches at a time.
+
+What is dropped is gathered away once for a block; each batch is then a slice that is reshaped, or filled up with pad
+tokens where its samples differ in length. NumPy alone: tensors are made by the trainer.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tdbs.arrays import BoolArray, IntArray
+from tdbs.pipeline.dataset import Split
+from tdbs.train.plan import EpochPlan
+from tdbs.train.strategies import Strategy
+from tdbs.train.tokendrop import (
+    DroppableWords,
+    drop_first_words,
+    drop_order,
+    drop_totals,
+    droppable_words_of,
+    words_at_rate,
+)
+
+# Shapes: N samples, N1 = N + 1, T tokens of the split, W droppable words, B samples of a batch, L its padded length,
+# S samples of a block of batches, K the tokens that it keeps.
+
+_BLOCK_TOKENS = 1 << 20  # tokens gathered at once: a few MB, and hundreds of batches
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Batch:
+    """What the model is given for one step."""
+
+    sample_ids_B: IntArray
+    input_ids_BL: IntArray
+    lengths_B: IntArray  # tokens before the padding
+    segment_starts_B: IntArray | None
+    labels_B: npt.NDArray[np.int64] | npt.NDArray[np.float64] | None
+
+
+def words_of_split(split: Split, strategy: Strategy, *, special_ids: tuple[int, ...], special_tokens: int) -> DroppableWords:
+    """Return the words that the strategy may drop: the prepared ones, or with `any` every token that is not special."""
+    offsets_N1, sizes_W = split.word_offsets_N1, split.word_sizes_W
+    if strategy.drop == "any":
+        ordinary_T = _ordinary_tokens(split, special_ids)
+        offsets_N1 = np.concatenate([[0], np.cumsum(ordinary_T)])[split.token_offsets_N1]
+        sizes_W = np.ones(int(offsets_N1[-1]), dtype=np.int64)
+    return droppable_words_of(
+        split.name, lengths_N=split.lengths_N, offsets_N1=offsets_N1, sizes_W=sizes_W, special_tokens=special_tokens
+    )
+
+
+def dropped_tokens(
+    split: Split, words: DroppableWords, strategy: Strategy, plan: EpochPlan, *, seed: int, special_ids: tuple[int, ...]
+) -> BoolArray | None:
+    """Return which tokens of the split TokenDrop takes out in the plan's epoch (T), or None for none at all."""
+    if strategy.drop == "none":
+        return None
+    order_W = drop_order(words, seed=seed, epoch=plan.epoch)
+    if strategy.drop in ("rate", "any", "all"):
+        dropped_W = drop_first_words(words, order_W, words_at_rate(words, strategy.effective_rate))
+    else:
+        tokens_N = split.lengths_N.copy()
+        tokens_N[plan.sample_ids_N] -= plan.kept_N
+        dropped_W = drop_totals(words, order_W, tokens_N)
+    dropped_T = np.zeros(len(split.input_ids_T), dtype=np.bool_)
+    if strategy.drop == "any":
+        dropped_T[np.flatnonzero(_ordinary_tokens(split, special_ids))[dropped_W]] = True
+    else:
+        sample_W = np.repeat(np.arange(len(split.lengths_N)), np.diff(words.offsets_N1))
+        first_W = split.token_offsets_N1[sample_W] + split.word_starts_W
+        dropped_T[ragged_positions(first_W[dropped_W], split.word_sizes_W[dropped_W])] = True
+    return dropped_T
+
+
+def epoch_batches(split: Split, plan: EpochPlan, dropped_T: BoolArray | None, *, pad_id: int) -> Iterator[Batch]:
+    """Yield the batches of an epoch, in the plan's order."""
+    segment_starts_N = _kept_segment_starts(split, dropped_T)
+    kept_ends_B = np.concatenate([[0], np.cumsum(plan.kept_N)])[plan.batch_offsets_B1]
+    block_of_B = kept_ends_B[:-1] // _BLOCK_TOKENS
+    first = 0
+    for last in [*(np.flatnonzero(np.diff(block_of_B)) + 1), len(block_of_B)]:
+        samples_S = plan.sample_ids_N[plan.batch_offsets_B1[first] : plan.batch_offsets_B1[last]]
+        positions = ragged_positions(split.token_offsets_N1[samples_S], split.lengths_N[samples_S])
+        if dropped_T is not None:
+            positions = positions[~dropped_T[positions]]
+        kept_ids_K = split.input_ids_T[positions]
+        for b in range(first, last):
+            samples_B = plan.sample_ids_N[plan.batch_offsets_B1[b] : plan.batch_offsets_B1[b + 1]]
+            kept_B = plan.kept_N[plan.batch_offsets_B1[b] : plan.batch_offsets_B1[b + 1]]
+            yield Batch(
+                sample_ids_B=samples_B,
+                input_ids_BL=_padded(
+                    kept_ids_K[kept_ends_B[b] - kept_ends_B[first] : kept_ends_B[b + 1] - kept_ends_B[first]],
+                    kept_B,
+                    int(plan.padded_lengths_B[b]),
+                    pad_id,
+                ),
+                lengths_B=kept_B,
+                segment_starts_B=None if segment_starts_N is None else segment_starts_N[samples_B],
+                labels_B=None if split.labels_N is None else split.labels_N[samples_B],
+            )
+        first = last
+
+
+def ragged_positions(firsts: IntArray, sizes: IntArray) -> IntArray:
+    """Return first, first + 1, … first + size - 1 of each range, one range after the other."""
+    ends = np.cumsum(sizes)
+    return np.repeat(firsts - (ends - sizes), sizes) + np.arange(ends[-1] if len(ends) else 0)
+
+
+def _padded(ids_K: npt.NDArray[np.int32], lengths_B: IntArray, width: int, pad_id: int) -> IntArray:
+    if len(ids_K) == len(lengths_B) * width:
+        return ids_K.reshape(-1, width).astype(np.int64)
+    padded_BL = np.full((len(lengths_B), width), pad_id, dtype=np.int64)
+    padded_BL[np.arange(width) < lengths_B[:, None]] = ids_K
+    return padded_BL
+
+
+def _ordinary_tokens(split: Split, special_ids: tuple[int, ...]) -> BoolArray:
+    return ~np.isin(split.input_ids_T, special_ids)
+
+
+def _kept_segment_starts(split: Split, dropped_T: BoolArray | None) -> IntArray | None:
+    """Return where the second segment starts once dropped tokens are gone."""
+    starts_N = split.segment_starts_N
+    if starts_N is None or dropped_T is None:
+        return starts_N
+    gone_before_T1 = np.concatenate([[0], np.cumsum(dropped_T)])
+    first_N = split.token_offsets_N1[:-1]
+    return starts_N - (gone_before_T1[first_N + starts_N] - gone_before_T1[first_N])

@@ -1,0 +1,24 @@
+"""The learning rate of every step of a run: warm-up, linear decay, and Learning Rate Modulation (paper, 2.2).
+
+lr(batch) = schedule(progress) x sqrt(batch_size / base_batch_size). Progress is samples seen / samples of the whole
+run, so the decay does not depend on how many steps the batches make. Rates are set absolutely for each step, never
+multiplied into the current one.
+"""
+
+import numpy as np
+
+from tdbs.arrays import FloatArray, IntArray
+
+# Shapes: S steps of the whole run.
+
+
+def learning_rates(
+    batch_sizes_S: IntArray, *, base_lr: float, warmup: float, lrm: bool, base_batch_size: int
+) -> FloatArray:
+    """Return the rate of each step; `warmup` is the share of the run's samples over which the rate grows from 0."""
+    seen_S = np.cumsum(batch_sizes_S) - batch_sizes_S
+    progress_S = seen_S / batch_sizes_S.sum()
+    rising_S = progress_S / warmup if warmup > 0 else np.ones_like(progress_S)
+    falling_S = (1 - progress_S) / (1 - warmup) if warmup < 1 else np.ones_like(progress_S)
+    rates_S = base_lr * np.minimum(rising_S, falling_S)
+    return rates_S * np.sqrt(batch_sizes_S / base_batch_size) if lrm else rates_S

@@ -1,0 +1,145 @@
+"""Load a model that fits a prepared dataset: same vocabulary, long enough, with the run's dropout and attention."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, PretrainedConfig, PreTrainedModel
+
+from tdbs import rng
+from tdbs.errors import ModelError, TdbsError
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.pipeline.manifest import Manifest
+from tdbs.pipeline.tokenizer import load_tokenizer
+
+TINY = "tiny"
+
+# What the models of transformers call their dropout rates.
+_DROPOUT_FIELDS = (
+    "hidden_dropout_prob",
+    "attention_probs_dropout_prob",
+    "classifier_dropout",
+    "hidden_dropout",
+    "attention_dropout",
+    "embedding_dropout",
+    "mlp_dropout",
+    "dropout",
+    "dropout_rate",
+    "seq_classif_dropout",
+    "summary_last_dropout",
+    "resid_pdrop",
+    "embd_pdrop",
+    "attn_pdrop",
+)
+
+
+def default_model(manifest: Manifest) -> str:
+    """Return the model of a run that names none: the one the dataset was tokenized for; `tiny` for the sample."""
+    return TINY if manifest.source == "sample" else manifest.tokenizer.source
+
+
+def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float, attention: str) -> PreTrainedModel:
+    """Load a model by hub name or folder, or make the `tiny` one, with a new head for the dataset's task.
+
+    Raises ModelError where there is no such model or it does not fit the dataset.
+    """
+    manifest = dataset.manifest
+    task = manifest.task
+    outputs = len(task.classes) if task.kind == "classification" else 1
+    config = _tiny_config(manifest, outputs) if name == TINY else _read_config(name, outputs)
+    if task.classes:
+        config.id2label = dict(enumerate(task.classes))
+        config.label2id = {label: i for i, label in enumerate(task.classes)}
+    config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
+    for field in _DROPOUT_FIELDS:
+        if getattr(config, field, None) is not None or field == "classifier_dropout":
+            setattr(config, field, dropout)
+    if config.pad_token_id is None:
+        config.pad_token_id = manifest.tokenizer.pad_id
+    if name != TINY:
+        check_vocabulary(name, config, manifest)
+    _check_length(name, config, manifest.max_length)
+    torch.manual_seed(rng.torch_seed(rng.Draw.MODEL_INIT, seed=seed))  # the new head's weights
+    options: dict[str, Any] = {"attn_implementation": attention, "trust_remote_code": False}
+    try:
+        if name == TINY:
+            model = AutoModelForSequenceClassification.from_config(config, **options)
+        else:
+            model = AutoModelForSequenceClassification.from_pretrained(
+                name, config=config, dtype=torch.float32, use_safetensors=True, **options
+            )
+    except (OSError, ValueError, ImportError) as error:
+        raise ModelError(
+            f"The model {name} cannot be loaded: {_first_line(error)}",
+            next_step="Pass --model with a folder that holds config.json and model.safetensors, or a hub name.",
+        ) from error
+    loaded: PreTrainedModel = model
+    return loaded
+
+
+def check_vocabulary(name: str, config: PretrainedConfig, manifest: Manifest) -> None:
+    """Refuse a model whose tokenizer is not the prepared one: its token ids would mean other words."""
+    tokenizer = manifest.tokenizer
+    if config.vocab_size < tokenizer.vocabulary_size:
+        raise ModelError(
+            f"The model {name} knows {config.vocab_size} tokens, but the dataset was prepared with "
+            f"{tokenizer.name}, which has {tokenizer.vocabulary_size}.",
+            next_step=f"Prepare the dataset with --tokenizer {name}, or pass the model it was prepared for.",
+        )
+    try:
+        own = load_tokenizer(name)
+    except TdbsError:
+        return  # weights without a tokenizer: nothing to compare with
+    if own.vocabulary_sha256 != tokenizer.vocabulary_sha256:
+        raise ModelError(
+            f"The model {name} has another tokenizer than the dataset, which was prepared with {tokenizer.name}.",
+            next_step=f"Prepare the dataset with --tokenizer {name}, or pass the model it was prepared for.",
+        )
+
+
+def _read_config(name: str, outputs: int) -> PretrainedConfig:
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(name, num_labels=outputs, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        folder = Path(name).is_dir()
+        reason = _first_line(error) if folder else "it is no folder, and the hub cannot be reached or has none such"
+        raise ModelError(
+            f"The model {name} cannot be loaded: {reason}.",
+            next_step="Pass --model with a folder that holds config.json and model.safetensors, or a hub name.",
+        ) from error
+    return config
+
+
+def _tiny_config(manifest: Manifest, outputs: int) -> PretrainedConfig:
+    """Return a BERT of 2 layers and 128 dimensions: with random weights it learns the sample in a minute."""
+    return BertConfig(
+        vocab_size=manifest.tokenizer.vocabulary_size,
+        hidden_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=512,
+        max_position_embeddings=max(manifest.max_length, 128),
+        num_labels=outputs,
+        pad_token_id=manifest.tokenizer.pad_id,
+    )
+
+
+def _check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None:
+        return  # relative positions: no limit
+    # RoBERTa and its kin count positions from the pad id + 1.
+    offset = config.pad_token_id + 1 if config.model_type in _OFFSET_MODELS else 0
+    if max_length > positions - offset:
+        raise ModelError(
+            f"The model {name} takes at most {positions - offset} tokens; the dataset was prepared with "
+            f"--max-length {max_length}.",
+            next_step=f"Prepare the dataset with --max-length {positions - offset} or less.",
+        )
+
+
+_OFFSET_MODELS = ("roberta", "camembert", "xlm-roberta", "mpnet", "longformer")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,161 @@
+"""The plan of an epoch: every batch in running order, as flat arrays (paper, Algorithms 2 and 3; PAPER_NOTES, reach).
+
+An epoch is arithmetic: same arguments, same plan, on any machine. Steps, rates, padding and the largest batch are
+known before the first step, and the estimate and the trainer read the same plan.
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tdbs import rng
+from tdbs.arrays import IntArray
+from tdbs.train.caps import batch_caps, hardware_caps
+from tdbs.train.merge import merge_residuals
+from tdbs.train.reach import grid_shift, target_lengths
+from tdbs.train.strategies import Strategy
+from tdbs.train.tokendrop import DroppableWords, drop_first_words, drop_order, largest_total, words_at_rate
+from tdbs.pipeline.buckets import bucket_edges, bucket_of, longest_lengths
+
+# Shapes: N samples, B batches, B1 = B + 1, L1 = max_length + 1.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochPlan:
+    """Every batch of one epoch. Batch b holds the samples [batch_offsets_B1[b]] to [batch_offsets_B1[b + 1]]."""
+
+    epoch: int
+    sample_ids_N: IntArray  # in running order
+    kept_N: IntArray  # tokens that remain of each of them, in the same order
+    batch_offsets_B1: IntArray
+    padded_lengths_B: IntArray  # width of the batch that the model sees
+
+    @property
+    def batch_sizes_B(self) -> IntArray:  # noqa: N802  # shape suffix
+        """Samples of each batch."""
+        return np.diff(self.batch_offsets_B1)
+
+    @property
+    def tokens(self) -> int:
+        """All tokens that the linear layers see, pad included."""
+        return int(self.batch_sizes_B @ self.padded_lengths_B)
+
+    @property
+    def padding_fraction(self) -> float:
+        """Pad tokens / all tokens of the batches."""
+        return 1.0 - int(self.kept_N.sum()) / self.tokens
+
+
+def plan_epoch(
+    lengths_N: IntArray, words: DroppableWords, strategy: Strategy, *, max_length: int, seed: int, epoch: int
+) -> EpochPlan:
+    """Return every batch of one epoch, in running order. Same arguments, same plan, on any machine."""
+    planned_N = _planned_lengths(lengths_N, words, strategy, seed=seed, epoch=epoch)
+    shuffled_N = rng.stream(rng.Draw.SHUFFLE_SAMPLES, seed=seed, epoch=epoch).permutation(len(lengths_N))
+    if strategy.batches == "random":
+        order_N = shuffled_N
+        offsets_B1 = np.append(np.arange(0, len(order_N), strategy.base_batch_size), len(order_N))
+    else:
+        bucketed_by_N = planned_N if strategy.batches == "reach" else lengths_N
+        width = 1 if strategy.batches == "reach" else strategy.bucket_width
+        caps_L1 = batch_caps(
+            hardware_caps(strategy.hw_caps, max_length=max_length),
+            epoch=epoch,
+            base_batch_size=strategy.base_batch_size,
+            scaling_factor=strategy.scaling_factor,
+        )
+        edges = bucket_edges(max_length, width)
+        bucket_caps = caps_L1[longest_lengths(edges, max_length)]
+        batches = bucket_batches(bucketed_by_N, shuffled_N, edges, bucket_caps, rbm=strategy.rbm)
+        running = rng.stream(rng.Draw.SHUFFLE_BATCHES, seed=seed, epoch=epoch).permutation(len(batches))
+        batches = [batches[i] for i in running]
+        order_N = np.concatenate(batches)
+        offsets_B1 = np.concatenate([[0], np.cumsum([len(batch) for batch in batches])])
+
+    kept_N = _kept_lengths(lengths_N[order_N], planned_N[order_N], words, order_N, offsets_B1, strategy)
+    longest_B = np.maximum(np.maximum.reduceat(kept_N, offsets_B1[:-1]), 1)  # a model needs one column at least
+    return EpochPlan(
+        epoch=epoch,
+        sample_ids_N=order_N,
+        kept_N=kept_N,
+        batch_offsets_B1=offsets_B1,
+        padded_lengths_B=np.full_like(longest_B, max_length) if strategy.execution == "padded_max" else longest_B,
+    )
+
+
+def plan_run(
+    lengths_N: IntArray, words: DroppableWords, strategy: Strategy, *, max_length: int, seed: int, epochs: int
+) -> list[EpochPlan]:
+    """Return the plans of all epochs of a run."""
+    return [
+        plan_epoch(lengths_N, words, strategy, max_length=max_length, seed=seed, epoch=epoch) for epoch in range(epochs)
+    ]
+
+
+def bucket_batches(
+    lengths_N: IntArray, shuffled_N: IntArray, edges: IntArray, bucket_caps: IntArray, *, rbm: bool
+) -> list[IntArray]:
+    """Return the batches of Algorithm 2, short buckets first: full batches of each bucket, then the residual ones.
+
+    `shuffled_N` is a permutation of the samples: it is the shuffle of every bucket at once.
+    """
+    buckets_N = bucket_of(lengths_N, edges)
+    in_buckets_N = shuffled_N[np.argsort(buckets_N[shuffled_N], kind="stable")]
+    bounds = np.concatenate([[0], np.cumsum(np.bincount(buckets_N, minlength=len(bucket_caps)))])
+    batches: list[IntArray] = []
+    residuals: list[tuple[IntArray, int]] = []
+    for bucket, bucket_batch_size in enumerate(bucket_caps.tolist()):
+        samples = in_buckets_N[bounds[bucket] : bounds[bucket + 1]]
+        full = len(samples) // bucket_batch_size * bucket_batch_size
+        batches.extend(samples[:full].reshape(-1, bucket_batch_size))
+        residuals.append((samples[full:], bucket_batch_size))
+    batches.extend(merge_residuals(residuals) if rbm else (samples for samples, _ in residuals if len(samples)))
+    return batches
+
+
+def plan_digest(plans: Sequence[EpochPlan]) -> str:
+    """Return one hash over all batches of a run: two runs with one digest see the same batches."""
+    digest = hashlib.sha256()
+    for plan in plans:
+        for array in (plan.sample_ids_N, plan.kept_N, plan.batch_offsets_B1, plan.padded_lengths_B):
+            digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+    return digest.hexdigest()
+
+
+def _planned_lengths(
+    lengths_N: IntArray, words: DroppableWords, strategy: Strategy, *, seed: int, epoch: int
+) -> IntArray:
+    """Return each sample's length after what is dropped from it whatever its batch."""
+    if strategy.drop == "reach":
+        shift = grid_shift(width=strategy.bucket_width, seed=seed, epoch=epoch)
+        return target_lengths(lengths_N, words, width=strategy.bucket_width, shift=shift)
+    if strategy.drop in ("rate", "any", "all"):
+        dropped_W = drop_first_words(
+            words, drop_order(words, seed=seed, epoch=epoch), words_at_rate(words, strategy.effective_rate)
+        )
+        dropped_before = np.concatenate([[0], np.cumsum(np.where(dropped_W, words.sizes_W, 0))])
+        return lengths_N - np.diff(dropped_before[words.offsets_N1])
+    return lengths_N
+
+
+def _kept_lengths(
+    lengths_N: IntArray,
+    planned_N: IntArray,
+    words: DroppableWords,
+    sample_ids_N: IntArray,
+    offsets_B1: IntArray,
+    strategy: Strategy,
+) -> IntArray:
+    """Return what remains of each sample in its batch; the arrays are in running order."""
+    firsts_B, sizes_B = offsets_B1[:-1], np.diff(offsets_B1)
+    if strategy.drop == "batch_min":  # Algorithm 3: to the shortest of the batch
+        goal_B = np.minimum.reduceat(lengths_N, firsts_B)
+    elif strategy.drop == "reach":  # a merged batch: to its shortest target, or as far as its longest sample can go
+        shortest_N = lengths_N - words.droppable_N[sample_ids_N]
+        goal_B = np.maximum(np.minimum.reduceat(planned_N, firsts_B), np.maximum.reduceat(shortest_N, firsts_B))
+    else:
+        return planned_N
+    asked_N = lengths_N - np.minimum(planned_N, np.repeat(goal_B, sizes_B))
+    return lengths_N - largest_total(words, sample_ids_N, asked_N)

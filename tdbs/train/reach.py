@@ -1,0 +1,34 @@
+"""Reach-aware TokenDrop: choose each sample's length before batches are made.
+
+A sample of n tokens with d droppable ones can take lengths from n - d to n. Each epoch draws a shift; the grid is
+every length g with g ≡ shift (mod width). A sample goes to the largest grid length that whole words of it can reach,
+or stays whole. Buckets of one target then need no padding at all; the shift makes a sample lose a different number
+of words in each epoch (docs/decisions.md, "Reach"; measured in PAPER_NOTES).
+"""
+
+import numpy as np
+
+from tdbs import rng
+from tdbs.arrays import IntArray
+from tdbs.train.tokendrop import DroppableWords, can_drop
+
+# Shapes: N samples, M samples not yet placed.
+
+
+def grid_shift(*, width: int, seed: int, epoch: int) -> int:
+    """Return the epoch's shift of the grid, from 0 to width - 1."""
+    return int(rng.stream(rng.Draw.GRID_SHIFT, seed=seed, epoch=epoch).integers(width))
+
+
+def target_lengths(lengths_N: IntArray, words: DroppableWords, *, width: int, shift: int) -> IntArray:
+    """Return the length that each sample is dropped to: on the grid where it can reach it, else its own."""
+    targets_N = lengths_N.copy()
+    waiting_M = np.arange(len(lengths_N))
+    drop_M = (lengths_N - shift) % width  # down to the nearest grid length
+    while len(waiting_M):
+        possible = drop_M <= words.droppable_N[waiting_M]
+        waiting_M, drop_M = waiting_M[possible], drop_M[possible]
+        reached = can_drop(words, waiting_M, drop_M)
+        targets_N[waiting_M[reached]] -= drop_M[reached]
+        waiting_M, drop_M = waiting_M[~reached], drop_M[~reached] + width  # the next grid length below
+    return targets_N

@@ -1,0 +1,114 @@
+"""Strategies: named choices of batches x drop x execution, each part of which can be overridden.
+
+`batches` says which samples share an update, `drop` which words go (TokenDrop), `execution` how a batch meets the
+model. Every ablation of the paper is such a choice.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal, get_args
+
+from tdbs.data.tasks import Task
+from tdbs.errors import ConfigError
+from tdbs.train.caps import hardware_caps
+
+Batches = Literal["random", "bucket", "reach"]
+Drop = Literal["none", "rate", "any", "all", "batch_min", "reach"]
+Execution = Literal["padded_max", "padded"]
+
+DEFAULT_STRATEGY = "tdbs"
+ALIASES = {"tdbs": "reach"}
+SMALL_SET = 10_000  # training samples; below, the paper's rule trains without dropout
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Strategy:
+    """One way to make batches of an epoch, every part resolved."""
+
+    name: str
+    batches: Batches
+    drop: Drop
+    execution: Execution = "padded"
+    drop_rate: float = 0.3  # of `rate` and `any`; the paper's Table 8
+    bucket_width: int = 5
+    rbm: bool = True  # residual batch merging
+    lrm: bool = True  # learning-rate modulation
+    base_batch_size: int = 64
+    scaling_factor: int = 2  # EpochCap = scaling_factor^epoch x base_batch_size
+    caps: str = "base"  # HWCap: a number, `paper`, or `base` for base_batch_size
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (
+            ("--batches", self.batches, get_args(Batches)),
+            ("--drop", self.drop, get_args(Drop)),
+            ("--execution", self.execution, get_args(Execution)),
+        ):
+            if value not in choices:
+                raise ConfigError(f"{name} has no choice {value}.", next_step=f"Choose one of: {', '.join(choices)}.")
+        for name, number in (
+            ("--bucket-width", self.bucket_width),
+            ("--base-batch-size", self.base_batch_size),
+            ("--scaling-factor", self.scaling_factor),
+        ):
+            if number < 1:
+                raise ConfigError(f"{name} must be 1 or more, got {number}.", next_step=f"Pass {name} 1 or more.")
+        if not 0 <= self.drop_rate <= 1:
+            raise ConfigError(
+                f"--drop-rate must be from 0 to 1, got {self.drop_rate}.", next_step="Pass --drop-rate 0.3, say."
+            )
+        hardware_caps(self.hw_caps, max_length=0)  # refuses what is no number and no table
+
+    @property
+    def hw_caps(self) -> str:
+        """HWCap as `hardware_caps` takes it."""
+        return str(self.base_batch_size) if self.caps == "base" else self.caps
+
+    @property
+    def effective_rate(self) -> float:
+        """Share of the droppable words that go with `rate`, `any` and `all`."""
+        return 1.0 if self.drop == "all" else self.drop_rate
+
+
+STRATEGIES: dict[str, Strategy] = {
+    strategy.name: strategy
+    for strategy in (
+        Strategy(name="random_max", batches="random", drop="none", execution="padded_max", lrm=False),
+        Strategy(name="random", batches="random", drop="none", lrm=False),
+        Strategy(name="bucket", batches="bucket", drop="none", bucket_width=1),
+        Strategy(name="tdbs_paper", batches="bucket", drop="batch_min", caps="paper"),
+        Strategy(name="reach", batches="reach", drop="reach"),
+    )
+}
+
+
+def resolve_strategy(
+    name: str, task: Task, *, device: str, allow_drop: bool = False, **overrides: str | float | bool | None
+) -> Strategy:
+    """Return a strategy with the user's overrides (None: not given) and the task's policy applied.
+
+    On a task that forbids dropping, a strategy runs without TokenDrop and with buckets of width 1; a drop asked for
+    by hand is refused there, unless `allow_drop`.
+    """
+    named = STRATEGIES.get(ALIASES.get(name, name))
+    if named is None:
+        raise ConfigError(
+            f"There is no strategy {name}.", next_step=f"Choose one of: {', '.join([*STRATEGIES, *ALIASES])}."
+        )
+    given = {part: value for part, value in overrides.items() if value is not None}
+    if task.drop_forbidden and not allow_drop:
+        if given.get("drop", "none") != "none":
+            raise ConfigError(
+                f"task '{task.name}' {task.drop_forbidden}.",
+                next_step="Leave --drop out, or insist with --allow-drop.",
+            )
+        if named.drop != "none":
+            named = replace(named, drop="none", bucket_width=1)
+    if "caps" not in given and named.caps == "base" and device == "cuda":
+        given["caps"] = "paper"  # on a CPU larger batches save almost no time (docs/decisions.md)
+    return replace(named, **given)
+
+
+def paper_dropout(strategy: Strategy, train_rows: int) -> float:
+    """Return the dropout that goes with a strategy (paper, App. A): 0.1 with random batches, less with buckets."""
+    if strategy.batches == "random":
+        return 0.1
+    return 0.0 if train_rows < SMALL_SET else 0.025

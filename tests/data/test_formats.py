@@ -1,0 +1,160 @@
+"""Files are read exactly: what is missing, what is text, and which row is at fault."""
+
+import csv
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tdbs.data.formats import column_names, format_of
+from tdbs.errors import SourceError
+
+
+def read(path, columns=("text", "label"), texts=("text",)):
+    return format_of(path).read(path, list(columns), list(texts)).to_pydict()
+
+
+def test_only_an_empty_csv_field_is_missing(write):
+    path = write("a.csv", 'text,label\nNone,NA\nnull,nan\n,""\n')
+    assert read(path) == {"text": ["None", "null", None], "label": ["NA", "nan", None]}
+
+
+def test_csv_quoting_keeps_delimiters_quotes_and_line_breaks(write):
+    path = write("a.csv", '﻿text,label\r\n"a, b\nc",x\r\n"say ""hi""",y\r\n\r\n')
+    assert read(path) == {"text": ["a, b\nc", 'say "hi"'], "label": ["x", "y"]}
+
+
+def test_tsv_has_no_quoting(write):
+    path = write("a.tsv", 'text\tlabel\n"open\tx\n5" and 6"\ty\nNone\t\n')
+    assert read(path) == {"text": ['"open', '5" and 6"', "None"], "label": ["x", "y", None]}
+
+
+def test_long_csv_fields_are_read_and_the_global_limit_is_put_back(write):
+    before = csv.field_size_limit()
+    assert len(read(write("a.csv", f"text,label\n{'x' * 300_000},1\n"))["text"][0]) == 300_000
+    assert csv.field_size_limit() == before
+
+
+def test_rows_are_counted_over_chunks(write):
+    rows = 70_000
+    assert len(read(write("a.csv", "text,label\n" + "a,b\n" * rows))["text"]) == rows
+    with pytest.raises(SourceError) as caught:
+        read(write("b.csv", "text,label\n" + "a,b\n" * rows + "c\n"))
+    assert caught.value.message == "row 70001 of b.csv has another number of fields (1) than the header (2)."
+    assert len(read(write("a.jsonl", '{"text": "a", "label": 1}\n' * rows))["text"]) == rows
+
+
+def test_jsonl_takes_plain_labels_and_missing_keys(write):
+    path = write(
+        "a.jsonl",
+        '{"text": "", "label": 1}\n{"text": "b", "label": true}\n{"text": "\\u2028", "label": 0.5}\n{"text": "c"}\n\n',
+    )
+    assert read(path) == {"text": ["", "b", "\u2028", "c"], "label": ["1", "True", "0.5", None]}
+
+
+def test_parquet_columns_keep_their_types_and_a_folder_name_adds_no_column(tmp_path):
+    folder = tmp_path / "kind=x"
+    folder.mkdir()
+    pq.write_table(pa.table({"label": [1, None], "text": ["a", ""], "z": [0, 0]}), folder / "a.parquet")
+    assert column_names(folder / "a.parquet") == ["label", "text", "z"]
+    assert read(folder / "a.parquet") == {"text": ["a", ""], "label": [1, None]}
+
+
+CASES = [
+    (
+        "a.csv",
+        'text,label\na,1\n"b,2\nc,3\n',
+        "row 2 of a.csv is not well-formed: unexpected end of data.",
+        "Close its quotes, and write a quote inside a quoted field twice.",
+    ),
+    (
+        "a.csv",
+        'text,label\n"a"b,1\n',
+        "row 1 of a.csv is not well-formed: ',' expected after '\"'.",
+        "Close its quotes, and write a quote inside a quoted field twice.",
+    ),
+    (
+        "a.csv",
+        "text,label\na,1\nb,2,3\n",
+        "row 2 of a.csv has another number of fields (3) than the header (2).",
+        "Quote fields that hold the delimiter (CSV), or fix the row.",
+    ),
+    ("a.tsv", "text\tlabel\na\t1\n\nb\t2\n", "row 2 of a.tsv is a blank line.", "Delete the line."),
+    (
+        "a.csv",
+        b"text,label\na,1\nb\xff,2\n",
+        "line 3 of a.csv is not UTF-8: byte 2 of the line is 0xff.",
+        "Save the file as UTF-8.",
+    ),
+    (
+        "a.jsonl",
+        b'{"text": "a", "label": 1}\n{"text": "\xe9"}\n',
+        "line 2 of a.jsonl is not UTF-8: byte 11 of the line is 0xe9.",
+        "Save the file as UTF-8.",
+    ),
+    ("a.jsonl", '{"text": "a"}\n\n{"text": "b"}\n', "row 2 of a.jsonl is a blank line.", "Delete the line."),
+    (
+        "a.jsonl",
+        '{"text": "a"}\n{"text": \n',
+        "row 2 of a.jsonl is not JSON: Expecting value: line 2 column 1 (char 10).",
+        'Write one JSON object a line, such as {"text": "a fine film", "label": 1}.',
+    ),
+    (
+        "a.jsonl",
+        '["a"]\n',
+        "row 1 of a.jsonl is not a JSON object.",
+        'Write one JSON object a line, such as {"text": "a fine film", "label": 1}.',
+    ),
+    ("a.jsonl", '{"text": 3}\n', "'text' in row 1 of a.jsonl is 3, not a text.", "Fix the row."),
+    (
+        "a.jsonl",
+        '{"text": "a", "label": [1]}\n',
+        "'label' in row 1 of a.jsonl is [1], not a text or a number.",
+        "Fix the row.",
+    ),
+    (
+        "a.jsonl",
+        '{"text": "a"}\n{"text": "\\ud800"}\n',
+        "'text' in row 2 of a.jsonl holds half of a surrogate pair.",
+        "Fix the row.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "message", "next_step"), CASES)
+def test_an_unreadable_file_names_the_row(write, name, content, message, next_step):
+    with pytest.raises(SourceError) as caught:
+        read(write(name, content))
+    assert (caught.value.message, caught.value.next_step) == (message, next_step)
+
+
+NAME_CASES = [
+    ("a.csv", "", "a.csv is empty.", "Give it a header and rows."),
+    ("a.jsonl", "\n", "a.jsonl is empty.", "Give it one JSON object a line."),
+    ("a.csv", "text,label,text\n", "a.csv has two columns named 'text'.", "Rename one of them."),
+    (
+        "a.xlsx",
+        "",
+        "a.xlsx has an extension that tdbs does not read.",
+        "Use one of .csv, .tsv, .jsonl, .json, .ndjson, .parquet.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "message", "next_step"), NAME_CASES)
+def test_a_file_without_usable_columns_is_refused(write, name, content, message, next_step):
+    with pytest.raises(SourceError) as caught:
+        column_names(write(name, content))
+    assert (caught.value.message, caught.value.next_step) == (message, next_step)
+
+
+def test_a_damaged_parquet_file_is_named(write, tmp_path):
+    pq.write_table(pa.table({"text": ["a"] * 1000}), tmp_path / "a.parquet")
+    whole = (tmp_path / "a.parquet").read_bytes()
+    for damaged in (b"", b"text", whole[:-20]):
+        with pytest.raises(SourceError) as caught:
+            column_names(write("b.parquet", damaged))
+        assert caught.value.message.startswith("b.parquet is not a readable Parquet file: ")
+        assert caught.value.next_step == "Copy or write the file again."
+    with pytest.raises(SourceError):
+        read(write("c.parquet", b"PAR1" + b"\xff" * 30 + whole[34:]), ["text"])
