@@ -131,7 +131,7 @@ def train(
         "plan_digest": plan_digest(plans),
         "strategy": asdict(strategy),
         "execution": asdict(execution),
-        "versions": {name: version(name) for name in ("tdbs", "torch", "transformers", "accelerate")},
+        "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
     }
     start_run(folder, config)
 

@@ -88,9 +88,7 @@ def test_a_label_that_train_lacks_is_named_by_the_row_of_its_file():
     held_out = column(["a", "z"], where="reviews.csv", rows=np.array([4, 9]))
     with pytest.raises(SourceError) as caught:
         encode_labels(held_out, LabelRule(kind="texts", classes=("a", "b")))
-    assert (
-        caught.value.message == "row 10 of reviews.csv has the label 'z', which train lacks; its classes are: a, b."
-    )
+    assert caught.value.message == "row 10 of reviews.csv has the label 'z', which train lacks; its classes are: a, b."
     assert caught.value.next_step == "Fix the row, or add rows of this class to train."
 
 

@@ -1,0 +1,116 @@
+"""A shared task comes from a mirror or from the hub, by the `datasets` library; offline the way out is named."""
+
+import os
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from tdbs.data.digests import table_sha256
+from tdbs.data.hub import hub_tables
+from tdbs.data.sources import read_source
+from tdbs.data.tasks import HUB_TASKS, HubTask
+from tdbs.errors import SourceError
+
+OFFLINE = """
+from tdbs.data.sources import open_source
+from tdbs.errors import SourceError
+try:
+    open_source("glue/sst2", mirror=None, text=None, pair=None, label=None, label_type="auto", validation=None)
+except SourceError as error:
+    print(error.message, error.next_step, sep="\\n")
+"""
+
+
+def test_without_the_hub_the_error_names_the_mirror(tmp_path):
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
+    run = subprocess.run([sys.executable, "-c", OFFLINE], env=environment, capture_output=True, text=True, check=True)
+    message, next_step = run.stdout.splitlines()
+    assert message == (
+        "Cannot load glue/sst2 from the hub: Couldn't reach 'nyu-mll/glue' on the Hub (OfflineModeIsEnabled)."
+    )
+    assert next_step == (
+        "Without a network, pass --mirror DIR (or set TDBS_MIRROR) with the files DIR/glue/sst2/<split>.parquet."
+    )
+
+
+def test_hub_tables_are_loaded_by_the_datasets_library(tmp_path, monkeypatch):
+    """`load_dataset` takes a folder with a hub card as it takes a hub id, so no network is needed."""
+    import datasets
+
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    table = pa.table({"sentence": ["a", "b"], "label": pa.array([0, 1], pa.int64()), "idx": [0, 1]})
+    card = ["---", "configs:", "- config_name: sst2", "  data_files:"]
+    for split in ("train", "test"):
+        pq.write_table(table, tmp_path / f"{split}.parquet")
+        card += [f"  - split: {split}", f"    path: {split}.parquet"]
+    (tmp_path / "README.md").write_text("\n".join([*card, "---", ""]))
+    known = HUB_TASKS["glue/sst2"]
+    hub = HubTask(hub_id=str(tmp_path), configuration="sst2", splits=known.splits, task=known.task)
+    tables = hub_tables(hub)
+    assert list(tables) == ["train", "test"]
+    assert tables["train"].to_pydict() == table.to_pydict()
+
+
+def mirror_with(folder, **splits):
+    (folder / "glue/sst2").mkdir(parents=True, exist_ok=True)
+    for split, columns in splits.items():
+        pq.write_table(pa.table(columns), folder / f"glue/sst2/{split}.parquet")
+    return folder
+
+
+GOOD = {"sentence": ["a", "b"], "label": [0, 1]}
+
+
+def test_a_split_with_only_minus_one_has_no_labels(opened, tmp_path):
+    mirror = mirror_with(tmp_path, train=GOOD, test={"sentence": ["a", "b"], "label": [-1, -1]})
+    splits = read_source(opened("glue/sst2", mirror=mirror))[1]
+    assert list(splits) == ["train", "test"]
+    assert splits["test"].labels is None
+
+
+NEXT_STEP = "Write the file from the task's own data again."
+
+
+def labelled(*labels):
+    return {"sentence": ["a"] * len(labels), "label": list(labels)}
+
+
+REFUSED = [
+    (labelled(0, 2), "row 2 of glue/sst2/train.parquet has a label outside 0 to 1.", NEXT_STEP),
+    (labelled(0, -2), "row 2 of glue/sst2/train.parquet has a label outside 0 to 1.", NEXT_STEP),
+    (labelled(-1, 1), "row 1 of glue/sst2/train.parquet has no label.", NEXT_STEP),
+    (labelled(-1, -1), "glue/sst2/train.parquet has no labels.", "Use a train split with labels."),
+    ({"sentence": ["a"], "label": ["x"]}, "'label' of glue/sst2/train.parquet holds string, not class ids.", NEXT_STEP),
+    ({"text": ["a"], "label": [0]}, "glue/sst2/train.parquet has no column 'sentence'; it has: text, label.",
+     "Write it with the columns that the task has on the hub."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "message", "next_step"), REFUSED)
+def test_a_mirror_file_that_does_not_fit_its_task(opened, tmp_path, columns, message, next_step):
+    with pytest.raises(SourceError) as caught:
+        read_source(opened("glue/sst2", mirror=mirror_with(tmp_path, train=columns)))
+    assert (caught.value.message, caught.value.next_step) == (message, next_step)
+
+
+def test_a_mirror_without_train_names_the_path(opened, tmp_path):
+    with pytest.raises(SourceError) as caught:
+        opened("glue/sst2", mirror=tmp_path)
+    assert caught.value.message == f"The mirror has no file {tmp_path}/glue/sst2/train.parquet."
+    assert caught.value.next_step == (
+        "Put it there, or pass --mirror (or set TDBS_MIRROR) to the folder that holds glue/sst2."
+    )
+
+
+def test_table_digests_see_values_and_nulls_but_not_chunks():
+    whole = pa.table({"text": ["ab", "", None, "c"], "label": [0, 1, None, 2]})
+    chunked = pa.concat_tables([whole.slice(0, 1), whole.slice(1)])
+    digest = table_sha256(whole)
+    assert table_sha256(chunked) == digest
+    assert table_sha256(whole.set_column(0, "text", pa.array(["a", "b", None, "c"]))) != digest
+    assert table_sha256(whole.set_column(0, "text", pa.array(["ab", None, "", "c"]))) != digest
+    assert table_sha256(whole.set_column(1, "label", pa.array([0, 1, 0, 2]))) != digest
+    assert table_sha256(whole.set_column(0, "text", whole["text"].cast(pa.large_string()))) == digest
