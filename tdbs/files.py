@@ -5,6 +5,8 @@ import json
 import os
 from pathlib import Path
 
+LATEST_NAME = "latest.json"
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Write a file in one visible step."""
@@ -30,3 +32,16 @@ def write_json(path: Path, value: object) -> None:
 def sha256_of(data: bytes) -> str:
     """Return the hash that manifests record."""
     return hashlib.sha256(data).hexdigest()
+
+
+def remember(folder: Path, place: Path) -> None:
+    """Note in `folder` the place that commands use when none is named."""
+    write_json(folder / LATEST_NAME, {"path": str(place)})
+
+
+def last_place(folder: Path) -> Path | None:
+    """Return the place noted last in `folder`, or None."""
+    try:
+        return Path(json.loads((folder / LATEST_NAME).read_text(encoding="utf-8"))["path"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None

@@ -26,6 +26,7 @@ class Draw(IntEnum):
     MODEL_INIT = 6
     TRAIN_STEP = 7
     VALIDATION_FRACTION = 8
+    SHOWN_SAMPLES = 9
 
 
 def _seed_sequence(draw: Draw, *, seed: int, epoch: int, part: int, index: int) -> np.random.SeedSequence:

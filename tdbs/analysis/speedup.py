@@ -7,7 +7,6 @@ this version does not make.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tdbs.arrays import IntArray
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, read_split
 from tdbs.train.batches import words_of_split
@@ -31,20 +30,14 @@ class StrategyEstimate:
     speedup_high: float
 
 
-def plan_dataset(
-    dataset: PreparedDataset, strategy: Strategy, *, seed: int, epochs: int
-) -> tuple[list[EpochPlan], IntArray]:
-    """Return the plans that `train` would follow, and the lengths (tokens) of the train split."""
+def plan_dataset(dataset: PreparedDataset, strategy: Strategy, *, seed: int, epochs: int) -> list[EpochPlan]:
+    """Return the plans that `train` would follow."""
+    if epochs < 1:
+        raise ConfigError(f"--epochs must be 1 or more, got {epochs}.", next_step="Pass --epochs 3.")
     manifest = dataset.manifest
     split = read_split(dataset, "train")
-    words = words_of_split(
-        split,
-        strategy,
-        special_ids=manifest.tokenizer.special_ids,
-        special_tokens=manifest.tokenizer.special_tokens,
-    )
-    plans = plan_run(split.lengths_N, words, strategy, max_length=manifest.max_length, seed=seed, epochs=epochs)
-    return plans, split.lengths_N
+    words = words_of_split(split, strategy, manifest.tokenizer)
+    return plan_run(split.lengths_N, words, strategy, max_length=manifest.max_length, seed=seed, epochs=epochs)
 
 
 def estimate_speedup(
@@ -56,13 +49,11 @@ def estimate_speedup(
     epochs: int = 3,
 ) -> list[StrategyEstimate]:
     """Return what a run of each strategy costs, in tokens, and its speedup over the baseline."""
-    if epochs < 1:
-        raise ConfigError(f"--epochs must be 1 or more, got {epochs}.", next_step="Pass --epochs 3.")
-    baseline_plans, _ = plan_dataset(dataset, baseline, seed=seed, epochs=epochs)
+    baseline_plans = plan_dataset(dataset, baseline, seed=seed, epochs=epochs)
     baseline_tokens = [plan.tokens for plan in baseline_plans]
     estimates = []
     for strategy in strategies:
-        plans, _ = plan_dataset(dataset, strategy, seed=seed, epochs=epochs)
+        plans = plan_dataset(dataset, strategy, seed=seed, epochs=epochs)
         tokens = [plan.tokens for plan in plans]
         by_epoch = [other / own for other, own in zip(baseline_tokens, tokens, strict=True)]
         estimates.append(

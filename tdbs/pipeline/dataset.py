@@ -41,7 +41,7 @@ class Split:
     labels_N: npt.NDArray[np.int64] | npt.NDArray[np.float64] | None
 
     @property
-    def lengths_N(self) -> IntArray:  # noqa: N802  # shape suffix
+    def lengths_N(self) -> IntArray:
         """Tokens of each sample, special ones included."""
         return np.diff(self.token_offsets_N1)
 
@@ -71,7 +71,9 @@ def read_split(dataset: PreparedDataset, name: str) -> Split:
         word_sizes_W=words.flatten().field("length").to_numpy().astype(np.int64),
         word_offsets_N1=_offsets(words),
         segment_starts_N=(
-            table[schema.SEGMENT_START].to_numpy().astype(np.int64) if schema.SEGMENT_START in table.schema.names else None
+            table[schema.SEGMENT_START].to_numpy().astype(np.int64)
+            if schema.SEGMENT_START in table.schema.names
+            else None
         ),
         labels_N=table[schema.LABEL].to_numpy() if info.labelled else None,
     )

@@ -45,7 +45,7 @@ class SplitInfo:
     shards: tuple[ShardInfo, ...]
 
     @property
-    def lengths_L1(self) -> IntArray:  # noqa: N802  # shape suffix: L1 = max_length + 1
+    def lengths_L1(self) -> IntArray:
         """The length histogram as an array."""
         return np.array(self.length_histogram, dtype=np.int64)
 

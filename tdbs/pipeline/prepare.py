@@ -7,17 +7,19 @@ time (benchmarks/), and holds one split in memory.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast, get_args
 
 import numpy as np
 import pyarrow as pa
 
 from tdbs.arrays import IntArray
+from tdbs.data.labels import LabelType
 from tdbs.data.sources import SplitTable, open_source, read_source
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError, DatasetError
-from tdbs.files import write_json, write_text
+from tdbs.files import remember, write_text
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
@@ -32,7 +34,6 @@ from tdbs.pipeline.tokenizer import LoadedTokenizer, TokenBlock, load_tokenizer,
 DEFAULT_TOKENIZER = "roberta-base"
 DEFAULT_MAX_LENGTH = 128
 DATA_FOLDER = Path("data")
-LATEST_NAME = "latest.json"
 _BLOCK_ROWS = 8192  # large enough for all cores, small enough for a moving progress bar
 
 Stage = Literal["read", "tokenize", "annotate", "write"]
@@ -57,7 +58,7 @@ def prepare(
     text: str | None = None,
     pair: str | None = None,
     label: str | None = None,
-    label_type: Literal["auto", "class", "regression"] = "auto",
+    label_type: str = "auto",
     validation: str | None = None,
     out: Path | None = None,
     overwrite: bool = False,
@@ -72,7 +73,13 @@ def prepare(
     if max_length < 1:
         raise ConfigError(f"--max-length must be 1 or more, got {max_length}.", next_step="Pass --max-length 128.")
     found = open_source(
-        source, mirror=mirror, text=text, pair=pair, label=label, label_type=label_type, validation=validation
+        source,
+        mirror=mirror,
+        text=text,
+        pair=pair,
+        label=label,
+        label_type=_checked_label_type(label_type),
+        validation=validation,
     )
     loaded = load_tokenizer(tokenizer or found.default_tokenizer or DEFAULT_TOKENIZER)
     is_pair = found.task.columns.pair is not None
@@ -95,7 +102,7 @@ def prepare(
                 f"{place} holds a dataset prepared otherwise ({', '.join(changed)} changed).",
                 next_step="Pass another --out, or --overwrite.",
             )
-        _remember(place)
+        remember(DATA_FOLDER, place)
         return PrepareResult(dataset=PreparedDataset(path=place, manifest=standing), cached=True, changed=())
     changed = cache_key.changed_parts(parts, cache_key.neighbouring_parts(place)) if out is None else ()
 
@@ -111,9 +118,7 @@ def prepare(
         splits = {}
         done = 0
         for name, table in tables.items():
-            prepared = _annotated_table(
-                table, task, loaded, pattern, seconds, lambda stage, n, done=done: progress(stage, done + n, rows)
-            )
+            prepared = _annotated_table(table, task, loaded, pattern, seconds, partial(_advance, progress, done, rows))
             clock = time.perf_counter()
             splits[name] = _write_split(prepared, name, staging, edges, max_length)
             done += len(table.texts)
@@ -133,8 +138,17 @@ def prepare(
         )
         write_text(staging / TOKENIZER_NAME, loaded.backend_json)
         publish.publish(staging, place, manifest, replaced=standing)
-    _remember(place)
+    remember(DATA_FOLDER, place)
     return PrepareResult(dataset=PreparedDataset(path=place, manifest=manifest), cached=False, changed=changed)
+
+
+def _checked_label_type(label_type: str) -> LabelType:
+    if label_type not in get_args(LabelType):
+        raise ConfigError(
+            f"--label-type has no choice {label_type}.",
+            next_step=f"Choose one of: {', '.join(get_args(LabelType))}.",
+        )
+    return cast(LabelType, label_type)
 
 
 def _annotated_table(
@@ -163,6 +177,10 @@ def _annotated_table(
         seconds["annotate"] += time.perf_counter() - clock
         progress("annotate", first + len(texts))
     return pa.concat_tables(blocks)
+
+
+def _advance(progress: Progress, before: int, rows: int, stage: Stage, done: int) -> None:
+    progress(stage, before + done, rows)
 
 
 def _schema(task: Task, table: SplitTable) -> pa.Schema:
@@ -220,8 +238,3 @@ def _tokenizer_info(tokenizer: LoadedTokenizer, pair: bool) -> TokenizerInfo:
         special_ids=tokenizer.special_ids,
         special_tokens=tokenizer.backend.num_special_tokens_to_add(pair),
     )
-
-
-def _remember(place: Path) -> None:
-    """Note the dataset that commands use when none is named."""
-    write_json(DATA_FOLDER / LATEST_NAME, {"path": str(place)})

@@ -103,9 +103,7 @@ def tokenize_block(tokenizer: LoadedTokenizer, texts: Sequence[str], pairs: Sequ
     lengths_N = np.fromiter(map(len, encodings), dtype=np.int64, count=len(encodings))
     token_offsets_N1 = np.concatenate([[0], np.cumsum(lengths_N)])
     total = int(token_offsets_N1[-1])
-    input_ids_T = np.fromiter(
-        chain.from_iterable(encoding.ids for encoding in encodings), dtype=np.int32, count=total
-    )
+    input_ids_T = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), dtype=np.int32, count=total)
     characters = np.fromiter(
         chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings)),
         dtype=np.int64,
@@ -152,7 +150,12 @@ def _find_files(source: str) -> dict[str, Path]:
             f"There is no tokenizer folder {source}.", next_step="Pass --tokenizer with a folder or a hub name."
         )
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError, RepositoryNotFoundError
+    from huggingface_hub.errors import (
+        EntryNotFoundError,
+        HfHubHTTPError,
+        LocalEntryNotFoundError,
+        RepositoryNotFoundError,
+    )
 
     files = {}
     for name in _FILES:

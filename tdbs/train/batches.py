@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.pipeline.dataset import Split
+from tdbs.pipeline.manifest import TokenizerInfo
 from tdbs.train.plan import EpochPlan
 from tdbs.train.strategies import Strategy
 from tdbs.train.tokendrop import (
@@ -40,20 +41,24 @@ class Batch:
     labels_B: npt.NDArray[np.int64] | npt.NDArray[np.float64] | None
 
 
-def words_of_split(split: Split, strategy: Strategy, *, special_ids: tuple[int, ...], special_tokens: int) -> DroppableWords:
+def words_of_split(split: Split, strategy: Strategy, tokenizer: TokenizerInfo) -> DroppableWords:
     """Return the words that the strategy may drop: the prepared ones, or with `any` every token that is not special."""
     offsets_N1, sizes_W = split.word_offsets_N1, split.word_sizes_W
     if strategy.drop == "any":
-        ordinary_T = _ordinary_tokens(split, special_ids)
+        ordinary_T = _ordinary_tokens(split, tokenizer)
         offsets_N1 = np.concatenate([[0], np.cumsum(ordinary_T)])[split.token_offsets_N1]
         sizes_W = np.ones(int(offsets_N1[-1]), dtype=np.int64)
     return droppable_words_of(
-        split.name, lengths_N=split.lengths_N, offsets_N1=offsets_N1, sizes_W=sizes_W, special_tokens=special_tokens
+        split.name,
+        lengths_N=split.lengths_N,
+        offsets_N1=offsets_N1,
+        sizes_W=sizes_W,
+        special_tokens=tokenizer.special_tokens,
     )
 
 
 def dropped_tokens(
-    split: Split, words: DroppableWords, strategy: Strategy, plan: EpochPlan, *, seed: int, special_ids: tuple[int, ...]
+    split: Split, words: DroppableWords, strategy: Strategy, plan: EpochPlan, tokenizer: TokenizerInfo, *, seed: int
 ) -> BoolArray | None:
     """Return which tokens of the split TokenDrop takes out in the plan's epoch (T), or None for none at all."""
     if strategy.drop == "none":
@@ -67,7 +72,7 @@ def dropped_tokens(
         dropped_W = drop_totals(words, order_W, tokens_N)
     dropped_T = np.zeros(len(split.input_ids_T), dtype=np.bool_)
     if strategy.drop == "any":
-        dropped_T[np.flatnonzero(_ordinary_tokens(split, special_ids))[dropped_W]] = True
+        dropped_T[np.flatnonzero(_ordinary_tokens(split, tokenizer))[dropped_W]] = True
     else:
         sample_W = np.repeat(np.arange(len(split.lengths_N)), np.diff(words.offsets_N1))
         first_W = split.token_offsets_N1[sample_W] + split.word_starts_W
@@ -119,8 +124,8 @@ def _padded(ids_K: npt.NDArray[np.int32], lengths_B: IntArray, width: int, pad_i
     return padded_BL
 
 
-def _ordinary_tokens(split: Split, special_ids: tuple[int, ...]) -> BoolArray:
-    return ~np.isin(split.input_ids_T, special_ids)
+def _ordinary_tokens(split: Split, tokenizer: TokenizerInfo) -> BoolArray:
+    return ~np.isin(split.input_ids_T, tokenizer.special_ids)
 
 
 def _kept_segment_starts(split: Split, dropped_T: BoolArray | None) -> IntArray | None:

@@ -20,11 +20,6 @@ class Execution:
     attention: str
 
 
-def default_device() -> str:
-    """Return `cuda` where there is one, else `cpu`."""
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
 def resolve_execution(*, precision: str, attention: str) -> Execution:
     """Resolve `auto`: bf16 where the device computes in it, eager attention on a CPU, sdpa on CUDA.
 
@@ -37,7 +32,7 @@ def resolve_execution(*, precision: str, attention: str) -> Execution:
     ):
         if value not in choices:
             raise ConfigError(f"{name} has no choice {value}.", next_step=f"Choose one of: {', '.join(choices)}.")
-    device = default_device()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
     if precision == "auto":
         precision = "bf16" if _has_bf16(device) else "fp32"
     if attention == "auto":
@@ -57,4 +52,4 @@ def make_optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
 def _has_bf16(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())  # noqa: SLF001
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

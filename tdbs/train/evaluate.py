@@ -1,19 +1,26 @@
 """Score a model on a split: batches in length order, nothing dropped, the task's metrics over all samples."""
 
+import time
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from accelerate import Accelerator
+from transformers import AutoModelForSequenceClassification, PreTrainedModel
 
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task
-from tdbs.errors import DatasetError
-from tdbs.pipeline.dataset import Split
+from tdbs.errors import DatasetError, TrainingError
+from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
+from tdbs.pipeline.manifest import Manifest
 from tdbs.train.batches import epoch_batches
 from tdbs.train.metrics import score_predictions
+from tdbs.train.models import check_vocabulary
 from tdbs.train.plan import EpochPlan
-from tdbs.train.step import forward
+from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
+from tdbs.train.step import forward, takes_segment_ids
 
 BATCH_SIZE = 64
 
@@ -50,3 +57,63 @@ def evaluate_split(
     model.train()
     labels_N = torch.from_numpy(split.labels_N[plan.sample_ids_N])
     return score_predictions(task, logits_NC.cpu(), labels_N)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluateResult:
+    """A run's model on a split; the fields are the JSON keys of `tdbs evaluate`."""
+
+    run: str
+    dataset: str
+    split: str
+    rows: int
+    metrics: dict[str, float]
+    score: float
+    seconds: float
+
+
+def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedDataset | None = None) -> EvaluateResult:
+    """Score a run's model on a split of the dataset it was trained on (or of another one with the same tokenizer).
+
+    Without `split` the task's scored one is used. Raises a TdbsError where the run, the dataset or the split is not
+    there or does not fit.
+    """
+    started = time.perf_counter()
+    read = read_run(Path(run))
+    opened = dataset or load(read.config["dataset"]["path"])
+    manifest = opened.manifest
+    name = split or manifest.task.scored_split
+    held_out = read_split(opened, name)
+    model, accelerator = load_trained(read, manifest)
+    metrics = evaluate_split(
+        accelerator,
+        model,
+        held_out,
+        manifest.task,
+        pad_id=manifest.tokenizer.pad_id,
+        segment_ids=takes_segment_ids(model),
+    )
+    return EvaluateResult(
+        run=str(run),
+        dataset=str(opened.path),
+        split=name,
+        rows=len(held_out.lengths_N),
+        metrics=metrics,
+        score=metrics[manifest.task.metrics[0]],
+        seconds=time.perf_counter() - started,
+    )
+
+
+def load_trained(run: Run, manifest: Manifest) -> tuple[PreTrainedModel, Accelerator]:
+    """Load the model that a run trained, with the run's precision and attention kernel."""
+    folder = run.path / MODEL_FOLDER
+    if run.result is None or not folder.is_dir():
+        raise TrainingError(f"The run {run.path} has no trained model: it did not finish.", next_step="Train again.")
+    execution = run.config["execution"]
+    model = AutoModelForSequenceClassification.from_pretrained(
+        folder, attn_implementation=execution["attention"], use_safetensors=True
+    )
+    check_vocabulary(str(folder), model.config, manifest)
+    precision = "bf16" if execution["precision"] == "bf16" else "no"
+    accelerator = Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
+    return accelerator.prepare_model(model, evaluation_mode=True), accelerator

@@ -5,14 +5,39 @@ run, so the decay does not depend on how many steps the batches make. Rates are 
 multiplied into the current one.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from tdbs.arrays import FloatArray, IntArray
+from tdbs.train.plan import EpochPlan
+from tdbs.train.strategies import Strategy
+
+DEFAULT_RATE = 5e-5  # in the paper's grid of 3, 4 and 5 e-5
+DEFAULT_WARMUP = 0.06  # share of the run's samples; RoBERTa's fine-tuning recipe
+TINY_RATE = 1e-3  # a model with random weights needs more
+TINY = "tiny"  # the name of that model
 
 # Shapes: S steps of the whole run.
 
 
-def learning_rates(
+def default_rate(model_name: str) -> float:
+    """Return the base rate of a run that names none."""
+    return TINY_RATE if model_name == TINY else DEFAULT_RATE
+
+
+def learning_rates(plans: Sequence[EpochPlan], strategy: Strategy, *, base_lr: float, warmup: float) -> FloatArray:
+    """Return the rate of every step of a run (S)."""
+    return rates_of_sizes(
+        np.concatenate([plan.batch_sizes_B for plan in plans]),
+        base_lr=base_lr,
+        warmup=warmup,
+        lrm=strategy.lrm,
+        base_batch_size=strategy.base_batch_size,
+    )
+
+
+def rates_of_sizes(
     batch_sizes_S: IntArray, *, base_lr: float, warmup: float, lrm: bool, base_batch_size: int
 ) -> FloatArray:
     """Return the rate of each step; `warmup` is the share of the run's samples over which the rate grows from 0."""

@@ -8,33 +8,18 @@ from torchmetrics.functional import classification, regression
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 
-
-def _accuracy(predictions_N: torch.Tensor, labels_N: torch.Tensor, classes: int) -> torch.Tensor:
-    return classification.multiclass_accuracy(predictions_N, labels_N, num_classes=classes, average="micro")
-
-
-def _f1(predictions_N: torch.Tensor, labels_N: torch.Tensor, classes: int) -> torch.Tensor:
-    return classification.binary_f1_score(predictions_N, labels_N)  # of class 1, as GLUE defines it
-
-
-def _matthews(predictions_N: torch.Tensor, labels_N: torch.Tensor, classes: int) -> torch.Tensor:
-    return classification.multiclass_matthews_corrcoef(predictions_N, labels_N, num_classes=classes)
-
-
-def _pearson(predictions_N: torch.Tensor, labels_N: torch.Tensor, classes: int) -> torch.Tensor:
-    return regression.pearson_corrcoef(predictions_N, labels_N)
-
-
-def _spearman(predictions_N: torch.Tensor, labels_N: torch.Tensor, classes: int) -> torch.Tensor:
-    return regression.spearman_corrcoef(predictions_N, labels_N)
-
-
+# Each takes predictions (N), labels (N) and the number of classes.
 _METRICS: dict[str, Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]] = {
-    "accuracy": _accuracy,
-    "f1": _f1,
-    "matthews": _matthews,
-    "pearson": _pearson,
-    "spearman": _spearman,
+    "accuracy": lambda predictions, labels, classes: classification.multiclass_accuracy(
+        predictions, labels, num_classes=classes, average="micro"
+    ),
+    # of class 1, as GLUE defines it
+    "f1": lambda predictions, labels, _classes: classification.binary_f1_score(predictions, labels),
+    "matthews": lambda predictions, labels, classes: classification.multiclass_matthews_corrcoef(
+        predictions, labels, num_classes=classes
+    ),
+    "pearson": lambda predictions, labels, _classes: regression.pearson_corrcoef(predictions, labels),
+    "spearman": lambda predictions, labels, _classes: regression.spearman_corrcoef(predictions, labels),
 }
 
 

@@ -11,8 +11,7 @@ from tdbs.errors import ModelError, TdbsError
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.tokenizer import load_tokenizer
-
-TINY = "tiny"
+from tdbs.train.lrm import TINY
 
 # What the models of transformers call their dropout rates.
 _DROPOUT_FIELDS = (

@@ -12,12 +12,12 @@ import numpy as np
 
 from tdbs import rng
 from tdbs.arrays import IntArray
+from tdbs.pipeline.buckets import bucket_edges, bucket_of, longest_lengths
 from tdbs.train.caps import batch_caps, hardware_caps
 from tdbs.train.merge import merge_residuals
 from tdbs.train.reach import grid_shift, target_lengths
 from tdbs.train.strategies import Strategy
 from tdbs.train.tokendrop import DroppableWords, drop_first_words, drop_order, largest_total, words_at_rate
-from tdbs.pipeline.buckets import bucket_edges, bucket_of, longest_lengths
 
 # Shapes: N samples, B batches, B1 = B + 1, L1 = max_length + 1.
 
@@ -33,7 +33,7 @@ class EpochPlan:
     padded_lengths_B: IntArray  # width of the batch that the model sees
 
     @property
-    def batch_sizes_B(self) -> IntArray:  # noqa: N802  # shape suffix
+    def batch_sizes_B(self) -> IntArray:
         """Samples of each batch."""
         return np.diff(self.batch_offsets_B1)
 

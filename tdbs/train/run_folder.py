@@ -13,13 +13,12 @@ import tomli_w
 from transformers import PreTrainedModel
 
 from tdbs.errors import TrainingError
-from tdbs.files import write_json, write_text
+from tdbs.files import remember, write_json, write_text
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
 
 RUNS_FOLDER = Path("runs")
 CONFIG_NAME, STEPS_NAME, RESULT_NAME = "config.toml", "steps.jsonl", "result.json"
 MODEL_FOLDER, LAST_GOOD_FOLDER = "model", "last_good"
-LATEST_NAME = "latest.json"
 _OURS = (CONFIG_NAME, STEPS_NAME, RESULT_NAME, MODEL_FOLDER, LAST_GOOD_FOLDER)
 
 
@@ -71,7 +70,7 @@ def save_model(folder: Path, model: PreTrainedModel, dataset: PreparedDataset) -
 def finish_run(folder: Path, result: Mapping[str, Any]) -> None:
     """Write the result, which marks the run as finished, and note it as the last one."""
     write_json(folder / RESULT_NAME, dict(result))
-    write_json(RUNS_FOLDER / LATEST_NAME, {"path": str(folder)})
+    remember(RUNS_FOLDER, folder)
 
 
 def read_run(folder: Path) -> Run:

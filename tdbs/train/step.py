@@ -1,7 +1,6 @@
 """One batch through a model: tensors, logits, loss, and the update of a training step."""
 
 import inspect
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,14 +13,6 @@ from tdbs.train.batches import Batch
 # Shapes: B samples of the batch, L its padded length, C outputs.
 
 MAX_GRADIENT_NORM = 1.0  # as in transformers' Trainer
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepOutcome:
-    """What a step tells: the loss, mean over the batch's samples, and whether the update could be made."""
-
-    loss: float
-    finite: bool
 
 
 def takes_segment_ids(model: PreTrainedModel) -> bool:
@@ -61,8 +52,11 @@ def train_step(
     *,
     rate: float,
     segment_ids: bool,
-) -> StepOutcome:
-    """Update the model once; where loss or gradients are not finite, leave its weights as they were."""
+) -> tuple[float, bool]:
+    """Update the model once; returns the loss, and whether it and all gradients were finite.
+
+    Where they were not, the weights stay as they were.
+    """
     for group in optimizer.param_groups:
         group["lr"] = rate
     with accelerator.autocast():
@@ -74,4 +68,4 @@ def train_step(
     if finite:
         optimizer.step()
     optimizer.zero_grad()
-    return StepOutcome(loss=float(loss.detach()), finite=finite)
+    return float(loss.detach()), finite

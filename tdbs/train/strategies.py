@@ -4,12 +4,14 @@
 model. Every ablation of the paper is such a choice.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.train.caps import hardware_caps
+from tdbs.train.cuda import has_cuda
 
 Batches = Literal["random", "bucket", "reach"]
 Drop = Literal["none", "rate", "any", "all", "batch_min", "reach"]
@@ -81,7 +83,7 @@ STRATEGIES: dict[str, Strategy] = {
 
 
 def resolve_strategy(
-    name: str, task: Task, *, device: str, allow_drop: bool = False, **overrides: str | float | bool | None
+    name: str, task: Task, overrides: Mapping[str, Any] | None = None, *, allow_drop: bool = False
 ) -> Strategy:
     """Return a strategy with the user's overrides (None: not given) and the task's policy applied.
 
@@ -93,7 +95,7 @@ def resolve_strategy(
         raise ConfigError(
             f"There is no strategy {name}.", next_step=f"Choose one of: {', '.join([*STRATEGIES, *ALIASES])}."
         )
-    given = {part: value for part, value in overrides.items() if value is not None}
+    given = {part: value for part, value in (overrides or {}).items() if value is not None}
     if task.drop_forbidden and not allow_drop:
         if given.get("drop", "none") != "none":
             raise ConfigError(
@@ -102,9 +104,15 @@ def resolve_strategy(
             )
         if named.drop != "none":
             named = replace(named, drop="none", bucket_width=1)
-    if "caps" not in given and named.caps == "base" and device == "cuda":
+    if "caps" not in given and named.caps == "base" and has_cuda():
         given["caps"] = "paper"  # on a CPU larger batches save almost no time (docs/decisions.md)
-    return replace(named, **given)
+    strategy = replace(named, **given)
+    if "drop_rate" in given and strategy.drop not in ("rate", "any"):
+        raise ConfigError(
+            f"--drop-rate has no effect with --drop {strategy.drop}.",
+            next_step="Pass --drop rate or --drop any with it.",
+        )
+    return strategy
 
 
 def paper_dropout(strategy: Strategy, train_rows: int) -> float:

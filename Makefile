@@ -1,0 +1,60 @@
+# `make demo` and `make test` need Python and make alone; everything lives in .venv.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test test-slow lint types wheel docs clean
+
+# torch comes first, pinned, or pip brings a CUDA build of several GB.
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(INSTALL) torch
+	$(INSTALL) --editable .
+	@touch $@
+
+$(VENV)/.installed-test: $(VENV)/.installed
+	$(INSTALL) --editable ".[test]"
+	@touch $@
+
+$(VENV)/.installed-dev: $(VENV)/.installed-test
+	$(INSTALL) --editable ".[test,dev]"
+	@touch $@
+
+demo: $(VENV)/.installed
+	HF_HUB_OFFLINE=1 $(BIN)/tdbs prepare
+	HF_HUB_OFFLINE=1 $(BIN)/tdbs estimate-speedup
+	HF_HUB_OFFLINE=1 $(BIN)/tdbs train
+	HF_HUB_OFFLINE=1 $(BIN)/tdbs report
+
+test: $(VENV)/.installed-test
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto -m "not slow"
+
+test-slow: $(VENV)/.installed-test
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.installed-dev
+	$(BIN)/mypy
+
+# Build the wheel, install it where nothing else is, and call it: what users install is what is tested.
+wheel: $(VENV)/.installed-dev
+	rm -rf dist .venv-wheel
+	$(BIN)/python -m build --wheel --quiet
+	$(PYTHON) -m venv .venv-wheel
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	cd /tmp && $(CURDIR)/.venv-wheel/bin/tdbs --help > /dev/null
+	cd /tmp && $(CURDIR)/.venv-wheel/bin/python -c "import tdbs.data.sample as s; assert s.TOKENIZER_FOLDER.is_dir()"
+	rm -rf .venv-wheel
+
+docs: $(VENV)/.installed-test
+	$(BIN)/python -m docs.generate
+
+clean:
+	rm -rf $(VENV) .venv-wheel dist

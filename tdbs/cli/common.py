@@ -1,0 +1,106 @@
+"""What all commands share: errors as two lines, JSON on stdout, everything else on stderr."""
+
+import functools
+import inspect
+import json
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+
+from tdbs.errors import ConfigError, TdbsError
+from tdbs.files import last_place
+
+console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+DatasetArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="DATASET", help="Folder of a prepared dataset. [default: the last one]", show_default=False),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what tdbs wrote there before.")]
+_DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
+
+
+def reported(function: Callable[..., None]) -> Callable[..., None]:
+    """Add --debug to a command, and turn its errors into two lines and exit code 1."""
+
+    @functools.wraps(function)
+    def command(*, debug: bool, **arguments: Any) -> None:
+        try:
+            function(**arguments)
+        except TdbsError as error:
+            if debug:
+                raise
+            print_error(error.message, error.next_step)
+            raise typer.Exit(1) from error
+        except KeyboardInterrupt as error:
+            print_error("Stopped.", "Run the command again.")
+            raise typer.Exit(130) from error
+        except OSError as error:
+            if debug:
+                raise
+            print_error(f"{error.filename or 'A file'}: {error.strerror or error}.", "Check the path and its rights.")
+            raise typer.Exit(1) from error
+        except Exception as error:
+            if debug:
+                raise
+            reason = f"{type(error).__name__}: {error}"
+            print_error(
+                f"tdbs failed where it should not: {reason}.", "Run again with --debug and report what it says."
+            )
+            raise typer.Exit(1) from error
+
+    signature = inspect.signature(function)
+    debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_DebugOption)
+    command.__signature__ = signature.replace(parameters=[*signature.parameters.values(), debug])  # type: ignore[attr-defined]  # functools has no type for it
+    command.__annotations__ = {**function.__annotations__, "debug": _DebugOption}
+    return command
+
+
+def print_error(message: str, next_step: str) -> None:
+    """Print cause and next step on stderr."""
+    console.print(f"Error: {message}\nNext:  {next_step}", markup=False)
+
+
+def print_json(value: object) -> None:
+    """Print the one JSON object of a command on stdout."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+
+
+def dataset_folder(given: Path | None) -> Path:
+    """Return the dataset that the user named, or the one prepared last, which is then named on stderr."""
+    if given is not None:
+        return given
+    from tdbs.pipeline.prepare import DATA_FOLDER
+
+    last = last_place(DATA_FOLDER)
+    if last is None:
+        raise ConfigError("No dataset is named and none was prepared here.", next_step="Run tdbs prepare first.")
+    console.print(f"dataset {last}", style="dim", markup=False)
+    return last
+
+
+def run_folder(given: Path | None) -> Path:
+    """Return the run that the user named, or the last one, which is then named on stderr."""
+    if given is not None:
+        return given
+    from tdbs.train.run_folder import RUNS_FOLDER
+
+    last = last_place(RUNS_FOLDER)
+    if last is None:
+        raise ConfigError("No run is named and none was made here.", next_step="Run tdbs train first.")
+    console.print(f"run {last}", style="dim", markup=False)
+    return last
+
+
+def quiet_libraries() -> None:
+    """Keep the progress bars and notices of transformers out of our output."""
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()
+    logging.getLogger("transformers").setLevel(logging.ERROR)

@@ -1,0 +1,25 @@
+"""`tdbs env`: versions and devices, for a bug report."""
+
+from tdbs.analysis.environment import environment
+from tdbs.cli.common import JsonOption, console, print_json, reported
+from tdbs.reports.terminal import key_value_table
+
+NAME = "env"
+
+
+@reported
+def command(as_json: JsonOption = False) -> None:
+    """Print versions and devices; paste it into a bug report.
+
+    \b
+    Example:
+      tdbs env --json
+    """
+    found = environment()
+    if as_json:
+        print_json(found)
+        return
+    packages = found.pop("packages")
+    console.print(
+        key_value_table({**found, **{name: version or "not installed" for name, version in packages.items()}})
+    )

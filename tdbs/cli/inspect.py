@@ -1,0 +1,70 @@
+"""`tdbs inspect`: look into a prepared dataset."""
+
+import dataclasses
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from tdbs.analysis.padding import split_statistics
+from tdbs.cli.common import DatasetArgument, JsonOption, console, dataset_folder, print_json, reported
+from tdbs.errors import ConfigError
+from tdbs.pipeline.buckets import bucket_edges
+from tdbs.pipeline.dataset import load, read_split
+from tdbs.pipeline.lengths import PAPER_PERCENT
+from tdbs.reports.samples import show_samples
+from tdbs.reports.terminal import length_histogram, sample_lines, split_table
+
+NAME = "inspect"
+
+
+@reported
+def command(
+    dataset: DatasetArgument = None,
+    split: Annotated[str, typer.Option(help="Split to look into.")] = "train",
+    samples: Annotated[int, typer.Option(help="Samples to show.")] = 5,
+    bucket_width: Annotated[
+        int | None, typer.Option(help="Lengths of a bucket. [default: as prepared]", show_default=False)
+    ] = None,
+    percent: Annotated[float, typer.Option(help="K of L_K.")] = PAPER_PERCENT,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of samples.")] = 0,
+    as_json: JsonOption = False,
+) -> None:
+    """Show lengths by bucket, and some samples with their [droppable] words marked.
+
+    \b
+    Example:
+      tdbs inspect data/sample/sample_tokenizer-128-1a2b3c4d --samples 3
+    """
+    if samples < 0:
+        raise ConfigError(f"--samples must be 0 or more, got {samples}.", next_step="Pass --samples 5.")
+    opened = load(dataset_folder(dataset))
+    manifest = opened.manifest
+    read = read_split(opened, split)
+    info = manifest.splits[split]
+    edges = np.array(manifest.bucket_edges) if bucket_width is None else bucket_edges(manifest.max_length, bucket_width)
+    found = split_statistics(info, percent=percent)
+    shown = show_samples(opened, read, samples, seed=seed)
+    if as_json:
+        print_json(
+            {
+                "path": str(opened.path),
+                "split": split,
+                "statistics": {**dataclasses.asdict(found), "percent": percent},
+                "bucket_edges": edges.tolist(),
+                "length_histogram": list(info.length_histogram),
+                "droppable_histogram": list(info.droppable_histogram),
+                "samples": [dataclasses.asdict(sample) for sample in shown],
+            }
+        )
+        return
+    console.print(f"{opened.path}: {split}, lengths in tokens of {manifest.tokenizer.name}\n", markup=False)
+    console.print(length_histogram(info.lengths_L1, edges))
+    console.print()
+    console.print(split_table({name: split_statistics(each) for name, each in manifest.splits.items()}))
+    if percent != PAPER_PERCENT:
+        console.print(
+            f"L_{percent:g} = {found.percentile_length}, estimated padding {found.padding_fraction_estimate:.1%}"
+        )
+    for line in sample_lines(shown):
+        console.print(line)

@@ -1,0 +1,83 @@
+"""The options that say how batches are made, shared by `plan` and `train`."""
+
+import functools
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any
+
+import typer
+
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.train.strategies import ALIASES, DEFAULT_STRATEGY, STRATEGIES, Strategy, resolve_strategy
+
+StrategyOption = Annotated[str, typer.Option(help=f"One of {', '.join([*STRATEGIES, *ALIASES])}.")]
+SeedOption = Annotated[int, typer.Option(help="Seed of batches, TokenDrop and new weights.")]
+EpochsOption = Annotated[int, typer.Option(help="Epochs of the run.")]
+CapsOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Largest batch for a length (HWCap): a number, or paper. [default: the base batch size; paper on CUDA]",
+        show_default=False,
+    ),
+]
+BaseBatchOption = Annotated[
+    int | None, typer.Option(help="Samples of a batch in epoch 0. [default: 64]", show_default=False)
+]
+AllowDropOption = Annotated[bool, typer.Option("--allow-drop", help="Drop words even where the task forbids it.")]
+
+
+def _strategy_options(
+    *,
+    strategy: StrategyOption = DEFAULT_STRATEGY,
+    batches: Annotated[str | None, typer.Option(help="Samples that share an update: random, bucket, reach.")] = None,
+    drop: Annotated[str | None, typer.Option(help="TokenDrop: none, rate, any, all, batch_min, reach.")] = None,
+    drop_rate: Annotated[
+        float | None, typer.Option(help="Share of words for --drop rate and any. [default: 0.3]", show_default=False)
+    ] = None,
+    execution: Annotated[str | None, typer.Option(help="Padding of a batch: padded, padded_max.")] = None,
+    rbm: Annotated[bool | None, typer.Option("--rbm/--no-rbm", help="Merge residual batches.")] = None,
+    lrm: Annotated[bool | None, typer.Option("--lrm/--no-lrm", help="Scale the rate by the batch size.")] = None,
+    bucket_width: Annotated[int | None, typer.Option(help="Lengths of a bucket, or steps of the reach grid.")] = None,
+    base_batch_size: BaseBatchOption = None,
+    scaling_factor: Annotated[
+        int | None, typer.Option(help="Growth of the largest batch per epoch. [default: 2]", show_default=False)
+    ] = None,
+    caps: CapsOption = None,
+    allow_drop: AllowDropOption = False,
+) -> None:
+    """Hold the options; never called."""
+
+
+Chosen = Mapping[str, Any]
+
+
+def with_strategy_options(function: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options above; it receives them as one argument, `chosen`."""
+    ours = inspect.signature(_strategy_options).parameters
+    own = inspect.signature(function)
+
+    @functools.wraps(function)
+    def command(**arguments: Any) -> None:
+        chosen = {name: arguments.pop(name) for name in ours}
+        function(**arguments, chosen=chosen)
+
+    kept = [parameter for name, parameter in own.parameters.items() if name != "chosen"]
+    command.__signature__ = own.replace(parameters=[*kept, *ours.values()])  # type: ignore[attr-defined]  # functools has no type for it
+    annotations = {name: value for name, value in function.__annotations__.items() if name != "chosen"}
+    command.__annotations__ = {**annotations, **_strategy_options.__annotations__}
+    return command
+
+
+def chosen_strategy(chosen: Chosen, dataset: PreparedDataset) -> Strategy:
+    """Return the strategy that the options choose for the dataset's task."""
+    parts = {name: value for name, value in chosen.items() if name not in ("strategy", "allow_drop")}
+    return resolve_strategy(chosen["strategy"], dataset.manifest.task, parts, allow_drop=chosen["allow_drop"])
+
+
+def policy_note(strategy: Strategy, dataset: PreparedDataset) -> str | None:
+    """Return what to say where the task keeps the strategy from dropping words."""
+    task = dataset.manifest.task
+    named = STRATEGIES[strategy.name]
+    if task.drop_forbidden and named.drop != "none" and strategy.drop == "none":
+        return f"{strategy.name} runs without TokenDrop: task '{task.name}' {task.drop_forbidden}."
+    return None

@@ -1,0 +1,63 @@
+"""`tdbs plan`: the dry run, every batch, step and rate of a run."""
+
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+
+from tdbs.analysis.speedup import plan_dataset
+from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, console, dataset_folder, print_json, reported
+from tdbs.cli.options import Chosen, EpochsOption, SeedOption, chosen_strategy, policy_note, with_strategy_options
+from tdbs.errors import ConfigError
+from tdbs.pipeline.dataset import load
+from tdbs.reports.terminal import plan_rows, plan_summary
+from tdbs.train.lrm import DEFAULT_RATE, DEFAULT_WARMUP
+from tdbs.train.plan import plan_digest
+
+NAME = "plan"
+
+
+@reported
+@with_strategy_options
+def command(
+    dataset: DatasetArgument = None,
+    epochs: EpochsOption = 3,
+    seed: SeedOption = 0,
+    lr: Annotated[float, typer.Option(help="Base rate of the lr column.")] = DEFAULT_RATE,
+    warmup: Annotated[float, typer.Option(help="Share of the samples over which the rate grows.")] = DEFAULT_WARMUP,
+    out: Annotated[Path | None, typer.Option(help="Parquet file with one row a batch.")] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    *,
+    chosen: Chosen,
+) -> None:
+    """Plan a run without training: every batch, step and rate, exactly as `tdbs train` would make them.
+
+    \b
+    Example:
+      tdbs plan --strategy reach --caps paper --out plan.parquet
+    """
+    if out is not None and out.exists() and not overwrite:
+        raise ConfigError(f"{out} is there already.", next_step="Pass another --out, or --overwrite.")
+    opened = load(dataset_folder(dataset))
+    strategy = chosen_strategy(chosen, opened)
+    plans = plan_dataset(opened, strategy, seed=seed, epochs=epochs)
+    rows = plan_rows(plans)
+    digest = plan_digest(plans)
+    if out is not None:
+        from tdbs.analysis.plan_table import plan_table, write_plan
+        from tdbs.train.lrm import learning_rates
+
+        rates_S = learning_rates(plans, strategy, base_lr=lr, warmup=warmup)
+        write_plan(out, plan_table(plans, rates_S, np.array(opened.manifest.bucket_edges)))
+    if as_json:
+        print_json({"strategy": strategy.name, "seed": seed, "epochs": rows, "plan_digest": digest})
+        return
+    note = policy_note(strategy, opened)
+    if note:
+        console.print(note, markup=False)
+    console.print(plan_summary(rows))
+    console.print(f"strategy {strategy.name}, plan digest {digest[:16]}", markup=False)
+    if out is not None:
+        console.print(f"one row a batch: {out}", markup=False)

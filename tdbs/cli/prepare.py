@@ -1,0 +1,117 @@
+"""`tdbs prepare`: make a prepared dataset."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from tdbs.analysis.padding import split_statistics
+from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, reported
+from tdbs.pipeline.prepare import DEFAULT_MAX_LENGTH, DEFAULT_TOKENIZER, PrepareResult, Stage, prepare
+from tdbs.reports.terminal import split_table
+
+NAME = "prepare"
+_STAGES: tuple[Stage, ...] = ("read", "tokenize", "annotate", "write")
+
+
+@reported
+def command(
+    source: Annotated[
+        str,
+        typer.Argument(help="sample, glue/<task>, or a CSV, TSV, JSONL or Parquet file, or a folder of splits."),
+    ] = "sample",
+    mirror: Annotated[
+        Path | None,
+        typer.Option(envvar="TDBS_MIRROR", help="Folder with <short name>/<split>.parquet, instead of the hub."),
+    ] = None,
+    tokenizer: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Hub name or folder. [default: {DEFAULT_TOKENIZER}; the sample has its own]", show_default=False
+        ),
+    ] = None,
+    max_length: Annotated[
+        int, typer.Option(help="Tokens of a sample at most, special ones included.")
+    ] = DEFAULT_MAX_LENGTH,
+    text: Annotated[
+        str | None, typer.Option(help="Column of the text. [default: text, else sentence]", show_default=False)
+    ] = None,
+    pair: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
+    label: Annotated[str | None, typer.Option(help="Column of the label. [default: label]", show_default=False)] = None,
+    label_type: Annotated[str, typer.Option(help="auto, class or regression.")] = "auto",
+    validation: Annotated[str | None, typer.Option(help="A file, or the share of rows to hold out (0.1).")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the dataset. [default: data/<source>/<tokenizer>-<max length>-<key>]", show_default=False
+        ),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Prepare a dataset once: tokenize, mark droppable words, measure lengths, write bucket shards.
+
+    The same contents prepared again are found and left as they are.
+
+    \b
+    Example:
+      tdbs prepare glue/sst2 --mirror ~/data --tokenizer roberta-base
+      tdbs prepare reviews.csv --text review --label stars --validation 0.1
+    """
+    with Progress(
+        TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+    ) as bars:
+        tasks: dict[Stage, TaskID] = {}
+
+        def advance(stage: Stage, done: int, total: int) -> None:
+            if not tasks:
+                tasks.update({name: bars.add_task(name, total=total) for name in _STAGES})
+            bars.update(tasks[stage], completed=done)
+
+        result = prepare(
+            source,
+            mirror=mirror,
+            tokenizer=tokenizer,
+            max_length=max_length,
+            text=text,
+            pair=pair,
+            label=label,
+            label_type=label_type,
+            validation=validation,
+            out=out,
+            overwrite=overwrite,
+            progress=advance,
+        )
+    _print(result, as_json)
+
+
+def _print(result: PrepareResult, as_json: bool) -> None:
+    manifest = result.dataset.manifest
+    statistics = {name: split_statistics(info) for name, info in manifest.splits.items()}
+    if as_json:
+        print_json(
+            {
+                "path": str(result.dataset.path),
+                "cached": result.cached,
+                "splits": {
+                    name: {
+                        "rows": found.rows,
+                        "tokens": found.tokens,
+                        "L_avg": found.average_length,
+                        "L_87.5": found.percentile_length,
+                        "padding_fraction_est": found.padding_fraction_estimate,
+                        "droppable_fraction": found.droppable_fraction,
+                    }
+                    for name, found in statistics.items()
+                },
+                "seconds": dict(manifest.seconds),
+            }
+        )
+        return
+    if result.cached:
+        console.print("Nothing to do: a dataset with the same contents is there already.")
+    elif result.changed:
+        console.print(f"Prepared anew: {', '.join(result.changed)} changed.", markup=False)
+    console.print(split_table(statistics))
+    console.print(f"in {manifest.seconds['total']:.1f} s: {result.dataset.path}", markup=False)

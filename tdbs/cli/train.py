@@ -1,0 +1,117 @@
+"""`tdbs train`: fine-tune a model on a prepared dataset."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tdbs.cli.common import (
+    DatasetArgument,
+    JsonOption,
+    OverwriteOption,
+    console,
+    dataset_folder,
+    print_json,
+    quiet_libraries,
+    reported,
+)
+from tdbs.cli.options import Chosen, EpochsOption, SeedOption, chosen_strategy, policy_note, with_strategy_options
+from tdbs.pipeline.dataset import load
+from tdbs.train.lrm import DEFAULT_WARMUP
+
+NAME = "train"
+
+
+@reported
+@with_strategy_options
+def command(
+    dataset: DatasetArgument = None,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Hub name or folder of the model, or tiny. [default: the one the dataset was tokenized for]",
+            show_default=False,
+        ),
+    ] = None,
+    epochs: EpochsOption = 3,
+    seed: SeedOption = 0,
+    lr: Annotated[
+        float | None, typer.Option(help="Base learning rate. [default: 5e-5; tiny 1e-3]", show_default=False)
+    ] = None,
+    warmup: Annotated[float, typer.Option(help="Share of the samples over which the rate grows.")] = DEFAULT_WARMUP,
+    dropout: Annotated[
+        float | None, typer.Option(help="Dropout of the model. [default: the paper's rule]", show_default=False)
+    ] = None,
+    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
+    attention: Annotated[
+        str, typer.Option(help="auto (eager on a CPU, sdpa on CUDA), eager, sdpa or flash_attention_2.")
+    ] = "auto",
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of the run. [default: runs/<source>/<strategy>-seed<seed>-<time>]", show_default=False
+        ),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+    *,
+    chosen: Chosen,
+) -> None:
+    """Fine-tune a model on a prepared dataset without padding, and score it on the validation split.
+
+    \b
+    Example:
+      tdbs train data/glue/sst2/roberta-base-128-1a2b3c4d --model roberta-base --seed 1
+      tdbs train --strategy random --drop rate --drop-rate 0.3
+    """
+    opened = load(dataset_folder(dataset))
+    strategy = chosen_strategy(chosen, opened)
+    note = policy_note(strategy, opened)
+    if note:
+        console.print(note, markup=False)
+    from tdbs.train.loop import StepRecord
+    from tdbs.train.trainer import train
+
+    quiet_libraries()
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[state]}"),
+        console=console,
+    ) as bars:
+        bar = bars.add_task("train", total=None, state="")
+
+        def advance(record: StepRecord, steps: int) -> None:
+            state = f"epoch {record.epoch} loss {record.loss:.4f} lr {record.lr:.2e}"
+            bars.update(bar, completed=record.step + 1, total=steps, state=state)
+
+        result = train(
+            opened,
+            strategy=strategy,
+            model=model,
+            epochs=epochs,
+            seed=seed,
+            lr=lr,
+            warmup=warmup,
+            dropout=dropout,
+            precision=precision,
+            attention=attention,
+            out=out,
+            overwrite=overwrite,
+            progress=advance,
+        )
+    if as_json:
+        print_json(dataclasses.asdict(result))
+        return
+    metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items()) or "no validation split"
+    console.print(
+        f"{result.strategy}, seed {result.seed}: {metrics}\n"
+        f"{result.steps:,} steps, {result.tokens:,} tokens, {result.padding_fraction:.1%} padding, "
+        f"{result.seconds['train']:.1f} s of training\n{result.run}",
+        markup=False,
+    )

@@ -1,0 +1,117 @@
+"""Tables and histograms for the terminal (rich); all numbers come ready from `analysis`."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from rich.table import Table
+from rich.text import Text
+
+from tdbs.analysis.padding import SplitStatistics
+from tdbs.analysis.speedup import StrategyEstimate
+from tdbs.arrays import IntArray
+from tdbs.pipeline.buckets import bucket_name, bucket_of
+from tdbs.reports.samples import ShownSample
+from tdbs.train.plan import EpochPlan
+
+_BAR_WIDTH = 44
+
+
+def split_table(statistics: Mapping[str, SplitStatistics]) -> Table:
+    """Return the table of `prepare` and `inspect`: rows, lengths, expected padding of each split."""
+    table = _table("split", "rows", "tokens", "L_avg", "L_87.5", "est. padding", "random padding", "droppable")
+    for name, found in statistics.items():
+        table.add_row(
+            name,
+            f"{found.rows:,}",
+            f"{found.tokens:,}",
+            f"{found.average_length:.2f}",
+            str(found.percentile_length),
+            f"{found.padding_fraction_estimate:.1%}",
+            f"{found.expected_random_padding:.1%}",
+            f"{found.droppable_fraction:.1%}",
+        )
+    return table
+
+
+def length_histogram(counts_L1: IntArray, edges: IntArray) -> Table:
+    """Return the histogram of lengths, a row for each bucket that holds samples."""
+    table = _table("bucket", "samples", "share", "")
+    in_bucket = np.bincount(
+        bucket_of(np.arange(len(counts_L1)), edges), weights=counts_L1, minlength=len(edges) - 1
+    ).astype(np.int64)
+    last = int(np.flatnonzero(in_bucket)[-1])
+    for bucket in range(last + 1):
+        bar = "█" * round(_BAR_WIDTH * in_bucket[bucket] / in_bucket.max())
+        share = in_bucket[bucket] / in_bucket.sum()
+        table.add_row(bucket_name(edges, bucket), f"{in_bucket[bucket]:,}", f"{share:.1%}", Text(bar, justify="left"))
+    table.columns[-1].justify = "left"
+    return table
+
+
+def sample_lines(samples: Sequence[ShownSample]) -> list[Text]:
+    """Return one line a sample, droppable words struck through and in brackets, so that it can be copied too."""
+    lines = []
+    for sample in samples:
+        line = Text(f"{sample.sample_id} ({sample.length} tokens{', ' + sample.label if sample.label else ''}): ")
+        for piece, droppable in sample.pieces:
+            space = piece[: len(piece) - len(piece.lstrip())]
+            line.append(space)
+            line.append(f"[{piece.lstrip()}]" if droppable else piece.lstrip(), style="strike dim" if droppable else "")
+        lines.append(line)
+    return lines
+
+
+def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str) -> Table:
+    """Return the table of `estimate-speedup`, with the baseline named in its head."""
+    table = _table("strategy", "steps", "tokens", "padding", f"speedup over {baseline}", "in epochs")
+    for estimate in estimates:
+        table.add_row(
+            estimate.strategy,
+            f"{estimate.steps:,}",
+            f"{estimate.tokens:,}",
+            f"{estimate.padding_fraction:.1%}",
+            f"{estimate.speedup:.2f} x",
+            f"{estimate.speedup_low:.2f} to {estimate.speedup_high:.2f}",
+        )
+    return table
+
+
+def plan_rows(plans: Sequence[EpochPlan]) -> list[dict[str, Any]]:
+    """Return the JSON rows of `plan`, one an epoch; one batch is one step."""
+    return [
+        {
+            "epoch": plan.epoch,
+            "steps": len(plan.padded_lengths_B),
+            "batches": len(plan.padded_lengths_B),
+            "samples": len(plan.sample_ids_N),
+            "tokens": plan.tokens,
+            "padding_fraction": plan.padding_fraction,
+            "largest_batch": int(plan.batch_sizes_B.max()),
+        }
+        for plan in plans
+    ]
+
+
+def plan_summary(rows: Sequence[Mapping[str, Any]]) -> Table:
+    """Return the table of `plan`."""
+    table = _table("epoch", "steps", "batches", "samples", "tokens", "padding", "largest batch")
+    for row in rows:
+        counts = (f"{row[name]:,}" for name in ("epoch", "steps", "batches", "samples", "tokens"))
+        table.add_row(*counts, f"{row['padding_fraction']:.2%}", f"{row['largest_batch']:,}")
+    return table
+
+
+def key_value_table(values: Mapping[str, Any]) -> Table:
+    """Return a table of two columns, without a head."""
+    table = Table(box=None, show_header=False)
+    for name, value in values.items():
+        table.add_row(name, str(value))
+    return table
+
+
+def _table(*names: str) -> Table:
+    table = Table(box=None, header_style="bold", pad_edge=False)
+    for name in names:
+        table.add_column(name, justify="left" if name == names[0] else "right")
+    return table

@@ -1,0 +1,124 @@
+"""The training loop: a model, its optimizer, and batches with their rates; one record a step.
+
+torch's generator is seeded before each step from (seed, epoch, step), so nothing that a step draws (dropout masks)
+depends on the steps before it.
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from transformers import PreTrainedModel
+
+from tdbs import rng
+from tdbs.arrays import FloatArray
+from tdbs.data.tasks import Task
+from tdbs.pipeline.dataset import PreparedDataset, Split
+from tdbs.train.batches import Batch
+from tdbs.train.device import Execution, make_optimizer
+from tdbs.train.evaluate import evaluate_split
+from tdbs.train.models import load_model
+from tdbs.train.step import takes_segment_ids, train_step
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Learner:
+    """A model on its device with its optimizer, and what it needs to know of the dataset."""
+
+    accelerator: Accelerator
+    model: PreTrainedModel  # as loaded: this one is saved
+    prepared: Any  # as accelerate prepared it: this one is called
+    optimizer: torch.optim.Optimizer
+    task: Task
+    pad_id: int
+    segment_ids: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepRecord:
+    """One step, as `steps.jsonl` has it; `loss` is the mean over the batch's samples."""
+
+    step: int
+    epoch: int
+    batch_size: int
+    padded_length: int
+    lr: float
+    loss: float
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepOutcome:
+    """A step's record, and whether its update could be made: loss and gradients were finite."""
+
+    record: StepRecord
+    finite: bool
+
+
+def make_learner(
+    dataset: PreparedDataset, model_name: str, *, seed: int, dropout: float, execution: Execution
+) -> Learner:
+    """Load a model for the dataset and put it on its device."""
+    model = load_model(model_name, dataset, seed=seed, dropout=dropout, attention=execution.attention)
+    accelerator = Accelerator(
+        mixed_precision="bf16" if execution.precision == "bf16" else "no", cpu=execution.device == "cpu"
+    )
+    prepared = accelerator.prepare_model(model)
+    return Learner(
+        accelerator=accelerator,
+        model=model,
+        prepared=prepared,
+        optimizer=make_optimizer(prepared),
+        task=dataset.manifest.task,
+        pad_id=dataset.manifest.tokenizer.pad_id,
+        segment_ids=takes_segment_ids(model),
+    )
+
+
+def run_steps(
+    learner: Learner, batches: Iterable[Batch], rates_S: FloatArray, *, first_step: int, epoch: int, seed: int
+) -> Iterator[StepOutcome]:
+    """Train on the batches of an epoch, yielding after each step; an update that is not finite is not made."""
+    learner.prepared.train()
+    for index, batch in enumerate(batches):
+        clock = time.perf_counter()
+        torch.manual_seed(rng.torch_seed(rng.Draw.TRAIN_STEP, seed=seed, epoch=epoch, step=index))
+        rate = float(rates_S[first_step + index])
+        loss, finite = train_step(
+            learner.accelerator,
+            learner.prepared,
+            learner.optimizer,
+            batch,
+            learner.task,
+            rate=rate,
+            segment_ids=learner.segment_ids,
+        )
+        record = StepRecord(
+            step=first_step + index,
+            epoch=epoch,
+            batch_size=len(batch.sample_ids_B),
+            padded_length=batch.input_ids_BL.shape[1],
+            lr=rate,
+            loss=loss,
+            seconds=time.perf_counter() - clock,
+        )
+        yield StepOutcome(record=record, finite=finite)
+
+
+def score_splits(learner: Learner, splits: Iterable[Split], scored_split: str) -> dict[str, float]:
+    """Return the metrics on all splits; those of other splits than the scored one carry its name before them."""
+    return {
+        metric if split.name == scored_split else f"{split.name}/{metric}": value
+        for split in splits
+        for metric, value in evaluate_split(
+            learner.accelerator,
+            learner.prepared,
+            split,
+            learner.task,
+            pad_id=learner.pad_id,
+            segment_ids=learner.segment_ids,
+        ).items()
+    }

@@ -1,0 +1,198 @@
+"""Which tokens are droppable words: the same as the slow oracle says, with real tokenizers on real and on nasty text."""
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import tokenizers
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import models, pre_tokenizers, processors
+
+from tdbs.pipeline.matches import compile_words
+from tdbs.pipeline.spans import find_spans
+from tdbs.pipeline.stopwords import PAPER_STOPWORDS
+from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer, set_truncation, tokenize_block
+from tests.conftest import SHARED
+from tests.pipeline.trap_texts import any_texts, trap_texts
+from tests.reference.spans import PAPER_STOPWORDS as REFERENCE_STOPWORDS
+from tests.reference.spans import droppable_spans
+
+PATTERN = compile_words(PAPER_STOPWORDS)
+NAMES = ("roberta-base", "bert-base-uncased", "t5-small", "gpt2")
+_LOADED: dict[str, LoadedTokenizer] = {}
+
+
+def tokenizer_of(name: str) -> LoadedTokenizer:
+    if name not in _LOADED:
+        _LOADED[name] = load_tokenizer(str(SHARED / "tokenizers" / name))
+    return _LOADED[name]
+
+
+def found_spans(tokenizer: LoadedTokenizer, texts, pairs=None, *, max_length=128) -> list[list[tuple[int, int]]]:
+    """Return the product's spans of every row, as (first token, tokens)."""
+    set_truncation(tokenizer, max_length, pair=pairs is not None)
+    block = tokenize_block(tokenizer, texts, pairs)
+    spans = find_spans(block, texts, pairs, PATTERN, lone_space_id=tokenizer.backend.token_to_id("▁"))
+    flat = list(zip(spans.starts_W.tolist(), spans.sizes_W.tolist(), strict=True))
+    bounds = spans.span_offsets_N1.tolist()
+    return [flat[first:last] for first, last in zip(bounds[:-1], bounds[1:], strict=True)]
+
+
+def oracle_spans(tokenizer: LoadedTokenizer, texts, pairs=None) -> list[list[tuple[int, int]]]:
+    """Return the oracle's spans, row by row, from the same truncated tokens."""
+    rows = [(text,) for text in texts] if pairs is None else list(zip(texts, pairs, strict=True))
+    expected = []
+    for row in rows:
+        encoding = tokenizer.backend.encode(*row)
+        spans = []
+        for segment, text in enumerate(row):
+            places = [i for i, of in enumerate(encoding.sequence_ids) if of == segment]
+            offsets = [encoding.offsets[i] for i in places]
+            strings = [encoding.tokens[i] for i in places]
+            for first, size in droppable_spans(text, offsets, strings, REFERENCE_STOPWORDS):
+                spans.append((places[first], size))
+        expected.append(spans)
+    return expected
+
+
+def assert_equal_spans(name: str, texts, pairs=None, *, max_length=128) -> int:
+    """Compare row by row; the first difference is shown with its text and tokens. Returns how many spans there are."""
+    tokenizer = tokenizer_of(name)
+    found = found_spans(tokenizer, texts, pairs, max_length=max_length)
+    expected = oracle_spans(tokenizer, texts, pairs)
+    for row, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
+        if ours != theirs:
+            inputs = (texts[row],) if pairs is None else (texts[row], pairs[row])
+            encoding = tokenizer.backend.encode(*inputs)
+            tokens = list(zip(encoding.tokens, encoding.offsets, strict=True))
+            raise AssertionError(f"{name}, row {row}, {inputs!r}: found {ours}, oracle {theirs}, tokens {tokens}")
+    return sum(map(len, found))
+
+
+def column(shared: Path, task: str, name: str, rows: int | None = None) -> list[str]:
+    values = pq.read_table(shared / "datasets" / "glue" / task / "train.parquet", columns=[name])[name]
+    return values.slice(0, rows).to_pylist()
+
+
+# ------------------------------------------------------------------------------------------- a tokenizer made by hand
+
+
+def make_tokenizer(*words: str) -> LoadedTokenizer:
+    """Return a WordPiece tokenizer of these pieces, without special tokens."""
+    vocabulary = {piece: i for i, piece in enumerate(("[UNK]", *words))}
+    backend = tokenizers.Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))  # noqa: S106
+    backend.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    return LoadedTokenizer(
+        name="pieces",
+        source="pieces",
+        backend=backend,
+        backend_json="",
+        sha256="",
+        vocabulary_sha256="",
+        vocabulary_size=len(vocabulary),
+        pad_id=0,
+        special_ids=(0,),
+        model_max_length=None,
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "max_length", "expected"),
+    [
+        ("the end of it", 9, [(0, 1), (2, 1), (3, 1)]),
+        ("myself", 9, [(0, 2)]),  # a word of two tokens is one span
+        ("of myself", 2, [(0, 1)]),  # truncation cut "myself": what is left of it is no word
+        ("3.5", 9, []),
+        ("you're", 9, [(0, 3)]),  # you ' re: one match, three tokens
+        ("end end", 9, []),
+        ("", 9, []),
+    ],
+)
+def test_spans_by_hand(text, max_length, expected):
+    """Tokens that cover a match exactly; the whole match or none of it."""
+    tokenizer = make_tokenizer("the", "end", "of", "it", "my", "##self", "you", "'", "re", "3", ".", "5")
+    assert found_spans(tokenizer, [text], max_length=max_length) == [expected]
+
+
+def test_a_token_that_reaches_over_the_edge_of_a_match_is_kept():
+    """ "it!" as one token holds more than the word."""
+    backend = tokenizers.Tokenizer(models.WordLevel({"[UNK]": 0, "it!": 1, "of": 2}, unk_token="[UNK]"))  # noqa: S106
+    backend.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    tokenizer = make_tokenizer()
+    block = tokenize_block(
+        LoadedTokenizer(**{field: getattr(tokenizer, field) for field in tokenizer.__slots__} | {"backend": backend}),
+        ["it! of"],
+        None,
+    )
+    spans = find_spans(block, ["it! of"], None, PATTERN, lone_space_id=None)
+    assert (spans.starts_W.tolist(), spans.sizes_W.tolist()) == ([1], [1])
+
+
+def test_both_texts_of_a_pair_have_spans_and_special_tokens_none():
+    """Positions count the special tokens; nothing matches over the seam ("it" + "self" are two words of two texts)."""
+    tokenizer = make_tokenizer("it", "##self", "self", "of", "[CLS]", "[SEP]")
+    tokenizer.backend.post_processor = processors.BertProcessing(("[SEP]", 6), ("[CLS]", 5))
+    assert found_spans(tokenizer, ["self it", "of"], ["self of", "it"]) == [[(2, 1), (5, 1)], [(1, 1), (3, 1)]]
+
+
+def test_a_block_of_empty_texts_has_no_spans():
+    assert found_spans(make_tokenizer("of"), ["", ""]) == [[], []]
+
+
+# ---------------------------------------------------------------------------------------------------------- real data
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize(("text", "max_length", "expected"), [("i i", 5, [(0, 2), (2, 2)]), ("i i", 4, [(0, 2)])])
+def test_a_lone_prefix_whose_word_was_cut_is_no_word(shared, text, max_length, expected):
+    """T5 writes "i" as "▁", "i", both with the offsets of "i"; where truncation cuts "i" off, "▁" alone is not "i"."""
+    assert found_spans(tokenizer_of("t5-small"), [text], max_length=max_length) == [expected]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", NAMES)
+def test_sst2_rows_have_the_oracles_spans(shared, name):
+    """5,000 rows of SST-2, cut at 128 tokens: span for span."""
+    assert assert_equal_spans(name, column(shared, "sst2", "sentence", 5_000)) > 10_000
+
+
+@pytest.mark.real_data
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES[:3])
+def test_all_sst2_rows_have_the_oracles_spans(shared, name):
+    """All 67,349 rows."""
+    texts = column(shared, "sst2", "sentence")
+    assert len(texts) == 67_349
+    assert assert_equal_spans(name, texts) > 150_000
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("task", ["mrpc", "rte"])
+def test_pairs_that_are_cut_have_the_oracles_spans(shared, name, task):
+    """Both segments, cut at 48 tokens so that words at both ends are lost."""
+    texts, pairs = (column(shared, task, f"sentence{i}", 700) for i in (1, 2))
+    tokenizer = tokenizer_of(name)
+    set_truncation(tokenizer, 48, pair=True)
+    assert sum(len(e) == 48 for e in tokenizer.backend.encode_batch(list(zip(texts, pairs, strict=True)))) > 100
+    assert assert_equal_spans(name, texts, pairs, max_length=48) > 3_000
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", NAMES)
+@given(text=st.one_of(trap_texts, any_texts), max_length=st.integers(4, 40))
+@settings(max_examples=300, deadline=None)
+def test_texts_full_of_traps_have_the_oracles_spans(shared, name, text, max_length):
+    """Odd white space, ligatures, apostrophes, emoji, through the real tokenizers, cut anywhere."""
+    assert_equal_spans(name, [text], max_length=max_length)
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", NAMES)
+@given(rows=st.lists(st.tuples(trap_texts, trap_texts), min_size=1, max_size=4), max_length=st.integers(5, 30))
+@settings(max_examples=120, deadline=None)
+def test_blocks_of_pairs_full_of_traps_have_the_oracles_spans(shared, name, rows, max_length):
+    """Several rows at once: no text sees its neighbour in the block."""
+    texts, pairs = (list(part) for part in zip(*rows, strict=True))
+    assert_equal_spans(name, texts, pairs, max_length=max_length)
