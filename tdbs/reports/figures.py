@@ -62,7 +62,7 @@ def length_histogram_svg(counts_L1: IntArray, edges_E: IntArray, *, width: int =
     starts = edges_E[edges_E <= longest]
     stride = next((n for n in _TICK_STRIDES if len(starts) / n <= width / 44), len(starts))
     with style.context(["default", _STYLE]):
-        figure, axes = _figure(width, 270, left=52, top=46, right=8, bottom=44)
+        figure, axes = _figure(width, 280, left=52, top=56, right=8, bottom=44)
         for bucket in filled:
             lengths = np.arange(edges_E[bucket], lasts[bucket] + 2)
             shape = axes.stairs(counts_L1[lengths[:-1]], lengths - 0.5, fill=True, linewidth=0, clip_on=False)
@@ -71,9 +71,9 @@ def length_histogram_svg(counts_L1: IntArray, edges_E: IntArray, *, width: int =
         axes.set_xlabel("tokens of a sample, special ones included")
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=True))
         axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
-        _title(axes, "samples", above=30)
-        _mark(axes, average, f"L_avg {average:.1f}", above=19, flip=average > 0.7 * longest)
-        _mark(axes, percentile, f"L_{PAPER_PERCENT:g} {percentile}", above=3, flip=percentile > 0.7 * longest)
+        _title(axes, "samples", above=41)
+        _mark(axes, average, f"L_avg {average:.1f}", above=34, flip=average > 0.7 * longest)
+        _mark(axes, percentile, f"L_{PAPER_PERCENT:g} {percentile}", above=17, flip=percentile > 0.7 * longest)
         label = f"Histogram of lengths: {average:.1f} tokens on average, {percentile} or fewer in {PAPER_PERCENT:g} %"
         return _to_svg(figure, name=f"lengths-{width}", label=label)
 
@@ -115,7 +115,7 @@ def run_svgs(steps: Sequence[Mapping[str, Any]], *, width: int = WIDE) -> dict[s
     with style.context(["default", _STYLE]):
         return {
             "loss": _curve_svg(
-                "loss", f"loss: steps, and mean of {window}", columns["loss"], starts, window=window, width=width
+                "loss", f"loss, and its mean over {window} steps", columns["loss"], starts, window=window, width=width
             ),
             "batch_size": _curve_svg("batch_size", "batch size, samples", columns["batch_size"], starts, width=width),
             "lr": _curve_svg("lr", "learning rate", columns["lr"], starts, width=width),
@@ -217,7 +217,7 @@ def _mark(axes: Any, value: float, text: str, *, above: int, flip: bool) -> None
     axes.plot([value, value], [0, top], color=LIGHT["mark"], linewidth=1.2, clip_on=False, transform=transform)
     side = {"xytext": (-5, 0), "ha": "right"} if flip else {"xytext": (5, 0), "ha": "left"}
     place = {"xycoords": transform, "textcoords": "offset points"}
-    axes.annotate(text, (value, top), color=LIGHT["mark"], va="top" if above > 10 else "baseline", **place, **side)
+    axes.annotate(text, (value, top), color=LIGHT["mark"], va="top", **place, **side)
 
 
 def _text(axes: Any, x: float, y: float, text: str, **look: str) -> None:
@@ -241,12 +241,7 @@ def _to_svg(figure: Figure, *, name: str, label: str) -> str:
 
 
 def _page_tag(tag: str, name: str) -> str:
-    """Return a tag with the page's colours and font, and ids that no other figure has."""
+    """Return a tag with the page's colours, and ids that no other figure has."""
     for variable, color in LIGHT.items():
         tag = tag.replace(f": {color}", f": var(--{variable}, {color})")
-    tag = re.sub(
-        r"""font-family: [^;"]*;?|font: ([\d.]+px) [^;"]*""",
-        lambda font: f"font-size: {font[1]}" if font[1] else "",
-        tag,
-    )
     return re.sub(r'( id="|url\(#|href="#)', rf"\1{name}-", tag)

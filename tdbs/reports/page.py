@@ -49,9 +49,7 @@ def write_report(
     try:
         write_text(path, render_page(dataset=dataset, run=run, estimates=estimates))
     except OSError as error:
-        raise ConfigError(
-            f"{path} cannot be written: {error.strerror or error}.", next_step="Pass another --out."
-        ) from error
+        raise ConfigError(f"{path} cannot be written: {error}.", next_step="Pass another --out.") from error
     return path
 
 
@@ -105,7 +103,7 @@ def figure(value: float | None) -> str:
 
 def duration(seconds: float) -> str:
     """Return seconds as a reader says them: 31.4 s, 12 min 5 s, 3 h 2 min."""
-    if seconds < 60:
+    if seconds < 59.95:
         return f"{seconds:.1f}{_SPACE}s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
@@ -164,12 +162,15 @@ def _run_parts(run: "Run", manifest: Manifest) -> dict[str, Any]:
 
 
 def _logged_epochs(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, float | int | None]]:
-    """Return the mean loss of each epoch so far, by samples, as the trainer reports it."""
-    sums: dict[int, tuple[float, int]] = {}
-    for step in steps:
-        loss, samples = sums.get(step["epoch"], (0.0, 0))
-        sums[step["epoch"]] = (loss + _loss(step) * step["batch_size"], samples + step["batch_size"])
-    return [{"epoch": epoch, "loss": loss / samples, "score": None} for epoch, (loss, samples) in sums.items()]
+    """Return the mean finite loss of each epoch so far, over samples, as the trainer reports it."""
+    epochs = []
+    for epoch in sorted({step["epoch"] for step in steps}):
+        logged = [(_loss(step), step["batch_size"]) for step in steps if step["epoch"] == epoch]
+        finite = [(loss, samples) for loss, samples in logged if math.isfinite(loss)]
+        samples_in_all = sum(samples for _, samples in finite)
+        mean = sum(loss * samples for loss, samples in finite) / samples_in_all if finite else None
+        epochs.append({"epoch": epoch, "loss": mean, "score": None})
+    return epochs
 
 
 def _loss(step: Mapping[str, Any]) -> float:

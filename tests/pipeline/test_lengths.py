@@ -74,6 +74,6 @@ def test_sst2_has_the_lengths_of_the_notes(prepared_real, tokenizer, l_avg, l_87
 
 @pytest.mark.real_data
 def test_random_batches_of_sst2_hold_70_percent_padding(prepared_real):
-    """PAPER_NOTES: 70.2 % with bert-base-uncased tokens and batches of 64."""
+    """PAPER_NOTES has 70.2 % of one epoch; 20 shuffles of our own gave 70.10 % on average, 69.98 to 70.23."""
     counts = prepared_real("sst2", "bert-base-uncased").manifest.splits["train"].lengths_L1
-    assert product.expected_random_padding(counts, 64) == pytest.approx(0.702, abs=0.001)
+    assert product.expected_random_padding(counts, 64) == pytest.approx(0.7010, abs=0.0005)

@@ -1,0 +1,1 @@
+"""Measurements: each script prints its figure; results are kept in results/."""

@@ -1,0 +1,86 @@
+"""The estimate is a ratio of tokens of the trainer's own plans, nothing else."""
+
+import csv
+
+import pytest
+
+from tdbs.analysis.speedup import estimate_speedup, plan_dataset
+from tdbs.errors import ConfigError
+from tdbs.pipeline.dataset import read_split
+from tdbs.pipeline.prepare import prepare
+from tdbs.train.batches import words_of_split
+from tdbs.train.plan import plan_digest, plan_run
+from tdbs.train.strategies import STRATEGIES
+from tests.pipeline.test_tokenizer import write_tokenizer
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """Six hundred rows of 1 to 40 words, a third of them droppable."""
+    place = tmp_path_factory.mktemp("estimate")
+    with (place / "rows.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = [(" ".join("abof"[j % 2] if j % 3 else "of" for j in range(1 + i * 7 % 40)), i % 2) for i in range(600)]
+        csv.writer(file).writerows([("text", "label"), *rows])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        return prepare(
+            str(place / "rows.csv"), tokenizer=str(write_tokenizer(place / "t")), max_length=48, out=place / "out"
+        ).dataset
+
+
+def tokens_of(plan) -> int:
+    """Count the tokens of a plan batch by batch."""
+    bounds = plan.batch_offsets_B1.tolist()
+    widths = plan.padded_lengths_B.tolist()
+    return sum((b - a) * width for a, b, width in zip(bounds[:-1], bounds[1:], widths, strict=True))
+
+
+@pytest.mark.parametrize("name", list(STRATEGIES))
+def test_plans_are_those_of_the_trainer(dataset, name):
+    """One planner: the digest that training records is the digest of what the estimate counted."""
+    split = read_split(dataset, "train")
+    words = words_of_split(split, STRATEGIES[name], dataset.manifest.tokenizer)
+    expected = plan_run(split.lengths_N, words, STRATEGIES[name], max_length=48, seed=5, epochs=2)
+    assert plan_digest(plan_dataset(dataset, STRATEGIES[name], seed=5, epochs=2)) == plan_digest(expected)
+
+
+def test_an_estimate_is_the_ratio_of_tokens(dataset):
+    """Over the run, and the least and greatest over its epochs; steps, tokens and padding are the plans'."""
+    names = list(STRATEGIES)
+    found = estimate_speedup(dataset, [STRATEGIES[name] for name in names], seed=1, epochs=3)
+    base = [tokens_of(plan) for plan in plan_dataset(dataset, STRATEGIES["random"], seed=1, epochs=3)]
+    for name, estimate in zip(names, found, strict=True):
+        plans = plan_dataset(dataset, STRATEGIES[name], seed=1, epochs=3)
+        own = [tokens_of(plan) for plan in plans]
+        kept = sum(int(plan.kept_N.sum()) for plan in plans)
+        assert (estimate.strategy, estimate.seconds, estimate.tokens) == (name, None, sum(own))
+        assert estimate.steps == sum(len(plan.padded_lengths_B) for plan in plans)
+        assert estimate.padding_fraction == pytest.approx(1 - kept / sum(own))
+        assert estimate.speedup == pytest.approx(sum(base) / sum(own))
+        ratios = [b / o for b, o in zip(base, own, strict=True)]
+        assert (estimate.speedup_low, estimate.speedup_high) == pytest.approx((min(ratios), max(ratios)))
+        assert estimate.speedup_low <= estimate.speedup <= estimate.speedup_high
+
+
+def test_the_baseline_is_1_against_itself_and_can_be_chosen(dataset):
+    """Against `random_max` every strategy gains more than against `random`."""
+    (itself,) = estimate_speedup(dataset, [STRATEGIES["random"]])
+    assert (itself.speedup, itself.speedup_low, itself.speedup_high) == (1.0, 1.0, 1.0)
+    (against_random,) = estimate_speedup(dataset, [STRATEGIES["reach"]])
+    (against_max,) = estimate_speedup(dataset, [STRATEGIES["reach"]], baseline=STRATEGIES["random_max"])
+    assert against_max.speedup > against_random.speedup > 1
+
+
+@pytest.mark.parametrize("epochs", [0, -1])
+def test_no_epochs_are_refused(dataset, epochs):
+    with pytest.raises(ConfigError) as caught:
+        estimate_speedup(dataset, [STRATEGIES["random"]], epochs=epochs)
+    assert str(caught.value) == f"--epochs must be 1 or more, got {epochs}. Pass --epochs 3."
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_seeds_out_of_range_are_refused(dataset, seed):
+    """A larger seed would make the key of a random stream longer, and two streams one."""
+    with pytest.raises(ConfigError) as caught:
+        estimate_speedup(dataset, [STRATEGIES["random"]], seed=seed)
+    assert str(caught.value) == f"--seed must be from 0 to 4294967295, got {seed}. Pass another --seed."

@@ -1,0 +1,119 @@
+"""Factories of the report tests: a dataset, estimates and a run made of plain values, with overrides."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tdbs.analysis.speedup import StrategyEstimate
+from tdbs.data.tasks import Columns, Task
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.pipeline.manifest import Manifest, SplitInfo, TokenizerInfo
+from tdbs.train.run_folder import Run
+from tdbs.train.trainer import TrainResult
+
+KEY = "0123456789abcdef"
+
+
+def make_split(lengths: list[int], *, max_length: int = 16) -> SplitInfo:
+    return SplitInfo(
+        rows=len(lengths),
+        tokens=sum(lengths),
+        droppable_words=len(lengths),
+        droppable_tokens=len(lengths),
+        labelled=True,
+        length_histogram=tuple(np.bincount(lengths, minlength=max_length + 1).tolist()),
+        droppable_histogram=(0, len(lengths)),
+        shards=(),
+    )
+
+
+def make_dataset(**overrides: Any) -> PreparedDataset:
+    fields: dict[str, Any] = {
+        "schema_version": 1,
+        "key": KEY,
+        "key_parts": {"source": "aa", "max length": "16"},
+        "source": "sample",
+        "task": Task(name="sample", kind="classification", columns=Columns(text="text"), classes=("no", "yes")),
+        "tokenizer": TokenizerInfo(
+            name="words",
+            source="/somewhere/words",
+            sha256="bb",
+            vocabulary_sha256="cc",
+            vocabulary_size=10,
+            pad_id=0,
+            special_ids=(0, 1, 2),
+            special_tokens=2,
+        ),
+        "max_length": 16,
+        "bucket_edges": (0, 5, 10, 15, 16),
+        "splits": {"train": make_split([4, 4, 6, 8, 8, 8, 16]), "validation": make_split([4, 6])},
+        "seconds": {"total": 1.25},
+    }
+    return PreparedDataset(path=Path("data/sample/words-16"), manifest=Manifest(**{**fields, **overrides}))
+
+
+def make_estimate(strategy: str, tokens: int, padding: float, speedup: float) -> StrategyEstimate:
+    return StrategyEstimate(
+        strategy=strategy,
+        steps=30,
+        tokens=tokens,
+        padding_fraction=padding,
+        seconds=None,
+        speedup=speedup,
+        speedup_low=speedup,
+        speedup_high=speedup if speedup == 1 else speedup + 0.25,
+    )
+
+
+ESTIMATES = [
+    make_estimate("random_max", 8000, 0.75, 0.5),
+    make_estimate("random", 4000, 0.5, 1.0),
+    make_estimate("reach", 1600, 0.0, 2.5),
+]
+
+
+def make_steps(losses: list[float | None], *, per_epoch: int = 4) -> tuple[dict[str, Any], ...]:
+    return tuple(
+        {"step": step, "epoch": step // per_epoch, "batch_size": 8, "padded_length": 6, "lr": 1e-4, "loss": loss,
+         "seconds": 0.1}
+        for step, loss in enumerate(losses)
+    )  # fmt: skip
+
+
+@pytest.fixture
+def run_of() -> Callable[..., Run]:
+    """Return a factory of runs: finished ones, with a score, unless overridden."""
+
+    def make(**overrides: Any) -> Run:
+        result = TrainResult(
+            run="runs/one",
+            strategy="reach",
+            seed=7,
+            steps=8,
+            samples=64,
+            tokens=1600,
+            padding_fraction=0.0,
+            seconds={"train": 31.4, "evaluate": 0.8, "total": 3725.0},
+            metrics={"accuracy": 0.875, "f1": 0.8125},
+            score=0.875,
+            epochs=[{"epoch": 0, "loss": 0.5, "score": 0.75}, {"epoch": 1, "loss": 0.25, "score": 0.875}],
+        )
+        fields: dict[str, Any] = {
+            "path": Path("runs/one"),
+            "config": {
+                "dataset": {"path": "data/sample/words-16", "key": KEY, "source": "sample"},
+                "model": "tiny",
+                "seed": 7,
+                "epochs": 2,
+                "strategy": {"name": "reach", "rbm": True},
+            },
+            "steps": make_steps([0.9, 0.7, 0.5, 0.4, 0.3, 0.3, 0.2, 0.2]),
+            "result": asdict(result),
+        }
+        return Run(**{**fields, **overrides})
+
+    return make

@@ -1,0 +1,123 @@
+"""Imports go one way, heavy libraries come late, and both checks can fail."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "tdbs"
+# From the bottom up; a module imports its own layer and those below. `integrations` sits beside `cli`.
+LAYERS = (
+    ("errors", "rng", "arrays", "files"),
+    ("data",),
+    ("pipeline",),
+    ("train",),
+    ("analysis",),
+    ("reports",),
+    ("cli", "integrations", "__main__"),
+)
+RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}
+FACADE_FACTS = {"__version__", "TdbsError"}  # what the package says of itself, without importing a layer
+
+FILES = sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
+
+
+def part_of(path: Path) -> str:
+    """Return the layer's name of a file: its folder below tdbs, or its own name."""
+    relative = path.relative_to(PACKAGE)
+    return relative.parts[0] if len(relative.parts) > 1 else relative.stem
+
+
+def imported_parts(source: str, path: Path) -> set[str]:
+    """Return the parts of tdbs that a source text imports anywhere, inside functions and `if` blocks too.
+
+    The package itself (`import tdbs`, `from tdbs import prepare`) counts as part "tdbs".
+    """
+    folder = ["tdbs", *path.relative_to(PACKAGE).parts[:-1]]
+    names = set()
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            base = folder[: len(folder) - node.level + 1] if node.level else []
+            module = ".".join([*base, *([node.module] if node.module else [])])
+            names |= {f"{module}.{alias.name}" for alias in node.names}
+    parts = set()
+    for name in names:
+        first, _, rest = name.partition(".")
+        if first != "tdbs" or rest in FACADE_FACTS:
+            continue
+        part = rest.split(".")[0]
+        parts.add(part if part in RANK else "tdbs")
+    return parts
+
+
+def breaches(source: str, path: Path) -> set[str]:
+    """Return the parts that a file imports though they are above it, or beside it at the top."""
+    own = part_of(path)
+    return {
+        part
+        for part in imported_parts(source, path)
+        if part != own and (part == "tdbs" or RANK[part] > RANK[own] or RANK[part] == RANK["cli"])
+        if not (own in ("cli", "integrations", "__main__") and part in ("tdbs", "cli"))
+    }
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path):
+    """cli -> reports -> analysis -> train -> pipeline -> data -> errors, rng, arrays, files; never back."""
+    assert part_of(path) in RANK, "a new part of the package: give it a layer here and in DESIGN.md"
+    assert breaches(path.read_text(encoding="utf-8"), path) == set()
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("from tdbs.train.plan import plan_epoch", {"train"}),
+        ("def late():\n    import tdbs.analysis.speedup", {"analysis"}),
+        ("if TYPE_CHECKING:\n    from tdbs.cli import main", {"cli"}),
+        ("from ..train import plan", {"train"}),
+        ("from tdbs import reports", {"reports"}),
+        ("from tdbs import prepare", {"tdbs"}),  # the facade is above all layers
+        ("import tdbs", {"tdbs"}),
+        ("from tdbs import rng, __version__\nfrom tdbs.data.tasks import Task\nfrom . import schema", set()),
+    ],
+)
+def test_meta_the_layer_check_can_fail(source, expected):
+    """What the check above must find in a file of `pipeline`, and what it must let pass."""
+    assert breaches(source, PACKAGE / "pipeline" / "invented.py") == expected
+
+
+def loaded_by(statement: str, *libraries: str) -> list[str]:
+    """Return which of the libraries a fresh Python has loaded after the statement."""
+    code = f"{statement}\nimport sys\nprint(*(name for name in {libraries!r} if name in sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120)
+    return done.stdout.split()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "import tdbs",
+        "import tdbs.pipeline.prepare",
+        "import tdbs.train.plan",
+        "import tdbs.train.batches",
+        "import tdbs.analysis.speedup",
+        "import tdbs; tdbs.prepare, tdbs.load, tdbs.plan_epoch, tdbs.estimate_speedup",
+    ],
+)
+def test_preparing_and_planning_load_neither_torch_nor_transformers(statement):
+    assert loaded_by(statement, "torch", "transformers") == []
+
+
+def test_training_loads_no_library_of_other_work():
+    """No data frames, no hub datasets, no word lists."""
+    assert loaded_by("import tdbs.train.trainer", "polars", "datasets", "nltk") == []
+
+
+def test_meta_the_import_check_can_fail():
+    """torch imported in the child process is seen, and so is what the trainer needs."""
+    assert loaded_by("import torch", "torch", "nltk") == ["torch"]
+    assert loaded_by("import tdbs.train.trainer", "torch") == ["torch"]
