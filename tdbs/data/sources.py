@@ -54,6 +54,7 @@ class SplitTable:
 
     texts: pa.ChunkedArray  # strings, none missing
     pairs: pa.ChunkedArray | None
+    source_rows: IntArray | None  # rows of the source file where some were held out, from 0; None: all of them
     labels: Labels | None  # int64 class ids, or float64 for regression; None: the split has no labels
 
 
@@ -99,6 +100,7 @@ def read_source(source: Source) -> tuple[Task, dict[str, SplitTable]]:
         name: SplitTable(
             texts=parts["text"].values,
             pairs=parts["pair"].values if "pair" in parts else None,
+            source_rows=parts["text"].rows,
             labels=labels[name],
         )
         for name, parts in columns.items()

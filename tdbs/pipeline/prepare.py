@@ -172,8 +172,7 @@ def _annotated_table(
 
         clock = time.perf_counter()
         spans = find_spans(tokens, texts, pairs, pattern, lone_space_id=lone_space_id)
-        labels = None if table.labels is None else table.labels[first : first + len(texts)]
-        blocks.append(_block_table(tokens, spans, labels, first, arrow_schema=_schema(task, table)))
+        blocks.append(_block_table(tokens, spans, table, first, task))
         seconds["annotate"] += time.perf_counter() - clock
         progress("annotate", first + len(texts))
     return pa.concat_tables(blocks)
@@ -183,13 +182,9 @@ def _advance(progress: Progress, before: int, rows: int, stage: Stage, done: int
     progress(stage, before + done, rows)
 
 
-def _schema(task: Task, table: SplitTable) -> pa.Schema:
-    return schema.arrow_schema(task, labelled=table.labels is not None)
-
-
-def _block_table(
-    tokens: TokenBlock, spans: DroppableSpans, labels: np.ndarray | None, first_row: int, *, arrow_schema: pa.Schema
-) -> pa.Table:
+def _block_table(tokens: TokenBlock, spans: DroppableSpans, table: SplitTable, first_row: int, task: Task) -> pa.Table:
+    """Return the shard columns of one block, which begins at `first_row` of its split."""
+    arrow_schema = schema.arrow_schema(task, labelled=table.labels is not None)
     lengths_N = np.diff(tokens.token_offsets_N1)
     rows_N = np.arange(first_row, first_row + len(lengths_N))
     words = pa.StructArray.from_arrays(
@@ -197,14 +192,14 @@ def _block_table(
     )
     found = {
         schema.SAMPLE_ID: rows_N,
-        schema.SOURCE_ROW: rows_N,
+        schema.SOURCE_ROW: rows_N if table.source_rows is None else table.source_rows[rows_N],
         schema.INPUT_IDS: pa.ListArray.from_arrays(tokens.token_offsets_N1.astype(np.int32), tokens.input_ids_T),
         schema.LENGTH: lengths_N.astype(np.int32),
         schema.SEGMENT_START: tokens.segment_starts_N,
         schema.DROPPABLE: pa.ListArray.from_arrays(
             spans.span_offsets_N1.astype(np.int32), words, type=schema.DROPPABLE_TYPE
         ),
-        schema.LABEL: labels,
+        schema.LABEL: None if table.labels is None else table.labels[rows_N],
     }
     return pa.table([pa.array(found[field.name], type=field.type) for field in arrow_schema], schema=arrow_schema)
 
