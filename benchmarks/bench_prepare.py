@@ -30,7 +30,9 @@ def main() -> None:
     )
     _, tables = read_source(source)
     inputs = [
-        table.texts.to_pylist() if table.pairs is None else list(zip(table.texts.to_pylist(), table.pairs.to_pylist()))
+        table.texts.to_pylist()
+        if table.pairs is None
+        else list(zip(table.texts.to_pylist(), table.pairs.to_pylist(), strict=True))
         for table in tables.values()
     ]
     tokenizer = load_tokenizer(arguments.tokenizer)

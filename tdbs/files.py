@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 
 LATEST_NAME = "latest.json"
@@ -35,8 +36,9 @@ def sha256_of(data: bytes) -> str:
 
 
 def remember(folder: Path, place: Path) -> None:
-    """Note in `folder` the place that commands use when none is named."""
-    write_json(folder / LATEST_NAME, {"path": str(place)})
+    """Note in `folder` the place that commands use when none is named; a convenience, so never an error."""
+    with suppress(OSError):
+        write_json(folder / LATEST_NAME, {"path": str(place)})
 
 
 def last_place(folder: Path) -> Path | None:

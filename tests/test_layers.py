@@ -33,13 +33,19 @@ def part_of(path: Path) -> str:
 def imported_parts(source: str, path: Path) -> set[str]:
     """Return the parts of tdbs that a source text imports anywhere, inside functions and `if` blocks too.
 
-    The package itself (`import tdbs`, `from tdbs import prepare`) counts as part "tdbs".
+    What the package itself offers (`tdbs.prepare`, `from tdbs import prepare`) counts as part "tdbs".
     """
     folder = ["tdbs", *path.relative_to(PACKAGE).parts[:-1]]
+    tree = ast.parse(source)
+    uses = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name)]
     names = set()
-    for node in ast.walk(ast.parse(source)):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names if alias.name != "tdbs"}
+            if any(alias.name == "tdbs" and alias.asname is None for alias in node.names):
+                names |= {f"tdbs.{use.attr}" for use in uses if use.value.id == "tdbs"}
+            if any(alias.name == "tdbs" and alias.asname is not None for alias in node.names):
+                names.add("tdbs")  # under another name: what is used of it is not followed
         elif isinstance(node, ast.ImportFrom):
             base = folder[: len(folder) - node.level + 1] if node.level else []
             module = ".".join([*base, *([node.module] if node.module else [])])
@@ -81,7 +87,9 @@ def test_imports_go_one_way(path):
         ("from ..train import plan", {"train"}),
         ("from tdbs import reports", {"reports"}),
         ("from tdbs import prepare", {"tdbs"}),  # the facade is above all layers
-        ("import tdbs", {"tdbs"}),
+        ("import tdbs\ntdbs.prepare()", {"tdbs"}),
+        ("import tdbs as t", {"tdbs"}),
+        ("import tdbs\nprint(tdbs.__version__)", set()),
         ("from tdbs import rng, __version__\nfrom tdbs.data.tasks import Task\nfrom . import schema", set()),
     ],
 )

@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import PreparedDataset, read_split
+from tdbs.pipeline.dataset import PreparedDataset, Split, read_split
+from tdbs.pipeline.manifest import Manifest
 from tdbs.train.batches import words_of_split
-from tdbs.train.plan import EpochPlan, plan_run
+from tdbs.train.plan import EpochPlan, plan_run, run_padding
 from tdbs.train.strategies import STRATEGIES, Strategy
 
 BASELINE = "random"
@@ -32,12 +33,7 @@ class StrategyEstimate:
 
 def plan_dataset(dataset: PreparedDataset, strategy: Strategy, *, seed: int, epochs: int) -> list[EpochPlan]:
     """Return the plans that `train` would follow."""
-    if epochs < 1:
-        raise ConfigError(f"--epochs must be 1 or more, got {epochs}.", next_step="Pass --epochs 3.")
-    manifest = dataset.manifest
-    split = read_split(dataset, "train")
-    words = words_of_split(split, strategy, manifest.tokenizer)
-    return plan_run(split.lengths_N, words, strategy, max_length=manifest.max_length, seed=seed, epochs=epochs)
+    return _plan_split(read_split(dataset, "train"), dataset.manifest, strategy, seed=seed, epochs=epochs)
 
 
 def estimate_speedup(
@@ -49,23 +45,32 @@ def estimate_speedup(
     epochs: int = 3,
 ) -> list[StrategyEstimate]:
     """Return what a run of each strategy costs, in tokens, and its speedup over the baseline."""
-    baseline_plans = plan_dataset(dataset, baseline, seed=seed, epochs=epochs)
-    baseline_tokens = [plan.tokens for plan in baseline_plans]
-    estimates = []
-    for strategy in strategies:
-        plans = plan_dataset(dataset, strategy, seed=seed, epochs=epochs)
-        tokens = [plan.tokens for plan in plans]
-        by_epoch = [other / own for other, own in zip(baseline_tokens, tokens, strict=True)]
-        estimates.append(
-            StrategyEstimate(
-                strategy=strategy.name,
-                steps=sum(len(plan.padded_lengths_B) for plan in plans),
-                tokens=sum(tokens),
-                padding_fraction=1 - sum(int(plan.kept_N.sum()) for plan in plans) / sum(tokens),
-                seconds=None,
-                speedup=sum(baseline_tokens) / sum(tokens),
-                speedup_low=min(by_epoch),
-                speedup_high=max(by_epoch),
-            )
-        )
-    return estimates
+    split = read_split(dataset, "train")
+    planned = [
+        _plan_split(split, dataset.manifest, strategy, seed=seed, epochs=epochs) for strategy in (baseline, *strategies)
+    ]
+    return [
+        _estimate(strategy.name, plans, planned[0]) for strategy, plans in zip(strategies, planned[1:], strict=True)
+    ]
+
+
+def _plan_split(split: Split, manifest: Manifest, strategy: Strategy, *, seed: int, epochs: int) -> list[EpochPlan]:
+    if epochs < 1:
+        raise ConfigError(f"--epochs must be 1 or more, got {epochs}.", next_step="Pass --epochs 3.")
+    words = words_of_split(split, strategy, manifest.tokenizer)
+    return plan_run(split.lengths_N, words, strategy, max_length=manifest.max_length, seed=seed, epochs=epochs)
+
+
+def _estimate(name: str, plans: Sequence[EpochPlan], baseline: Sequence[EpochPlan]) -> StrategyEstimate:
+    tokens = sum(plan.tokens for plan in plans)
+    by_epoch = [other.tokens / own.tokens for other, own in zip(baseline, plans, strict=True)]
+    return StrategyEstimate(
+        strategy=name,
+        steps=sum(len(plan.padded_lengths_B) for plan in plans),
+        tokens=tokens,
+        padding_fraction=run_padding(plans),
+        seconds=None,
+        speedup=sum(plan.tokens for plan in baseline) / tokens,
+        speedup_low=min(by_epoch),
+        speedup_high=max(by_epoch),
+    )

@@ -150,12 +150,7 @@ def _find_files(source: str) -> dict[str, Path]:
             f"There is no tokenizer folder {source}.", next_step="Pass --tokenizer with a folder or a hub name."
         )
     from huggingface_hub import hf_hub_download
-    from huggingface_hub.errors import (
-        EntryNotFoundError,
-        HfHubHTTPError,
-        LocalEntryNotFoundError,
-        RepositoryNotFoundError,
-    )
+    from huggingface_hub.errors import RepositoryNotFoundError
 
     files = {}
     for name in _FILES:
@@ -165,13 +160,8 @@ def _find_files(source: str) -> dict[str, Path]:
             raise TokenizerError(
                 f"The hub has no model named {source}.", next_step="Check --tokenizer, or pass a local folder."
             ) from error
-        except (LocalEntryNotFoundError, HfHubHTTPError, OSError) as error:
-            if isinstance(error, EntryNotFoundError) and not isinstance(error, LocalEntryNotFoundError):
-                continue  # this repository has no such file
-            raise TokenizerError(
-                f"The tokenizer {source} is not on this machine, and the hub cannot be reached.",
-                next_step="Pass --tokenizer with a local folder, or run once with a network.",
-            ) from error
+        except (OSError, ValueError):  # no such file there, or neither network nor cache: transformers tries next
+            continue
     return files
 
 
@@ -189,6 +179,11 @@ def _read_backend(source: str, tokenizer_json: Path | None) -> tokenizers.Tokeni
     try:
         loaded = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
     except Exception as error:  # transformers raises a dozen kinds here, ImportError of an optional library included
+        if not Path(source).is_dir():
+            raise TokenizerError(
+                f"The tokenizer {source} is not on this machine, and the hub cannot be reached.",
+                next_step="Pass --tokenizer with a local folder, or run once with a network.",
+            ) from error
         raise TokenizerError(
             f"transformers cannot load a tokenizer from {source}: {str(error).strip().splitlines()[0]}",
             next_step="Pass --tokenizer with a folder or hub name that holds a tokenizer.json.",

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
 from tdbs.errors import ConfigError
 
@@ -20,6 +22,11 @@ class Execution:
     attention: str
 
 
+def default_device() -> str:
+    """Return `cuda` where there is one, else `cpu`."""
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
 def resolve_execution(*, precision: str, attention: str) -> Execution:
     """Resolve `auto`: bf16 where the device computes in it, eager attention on a CPU, sdpa on CUDA.
 
@@ -32,12 +39,21 @@ def resolve_execution(*, precision: str, attention: str) -> Execution:
     ):
         if value not in choices:
             raise ConfigError(f"{name} has no choice {value}.", next_step=f"Choose one of: {', '.join(choices)}.")
-    device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = default_device()
     if precision == "auto":
         precision = "bf16" if _has_bf16(device) else "fp32"
     if attention == "auto":
         attention = "eager" if device == "cpu" else "sdpa"
     return Execution(device=device, precision="bf16" if precision == "bf16" else "fp32", attention=attention)
+
+
+def make_accelerator(precision: str, device: str) -> Accelerator:
+    """Return accelerate's handle on device and precision.
+
+    accelerate keeps one state a process and refuses another precision later; a second run here may well have one.
+    """
+    AcceleratorState._reset_state()
+    return Accelerator(mixed_precision="bf16" if precision == "bf16" else "no", cpu=device == "cpu")
 
 
 def make_optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:

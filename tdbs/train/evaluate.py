@@ -16,6 +16,7 @@ from tdbs.errors import DatasetError, TrainingError
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
 from tdbs.pipeline.manifest import Manifest
 from tdbs.train.batches import epoch_batches
+from tdbs.train.device import default_device, make_accelerator
 from tdbs.train.metrics import score_predictions
 from tdbs.train.models import check_vocabulary
 from tdbs.train.plan import EpochPlan
@@ -114,6 +115,5 @@ def load_trained(run: Run, manifest: Manifest) -> tuple[PreTrainedModel, Acceler
         folder, attn_implementation=execution["attention"], use_safetensors=True
     )
     check_vocabulary(str(folder), model.config, manifest)
-    precision = "bf16" if execution["precision"] == "bf16" else "no"
-    accelerator = Accelerator(mixed_precision=precision, cpu=not torch.cuda.is_available())
+    accelerator = make_accelerator(execution["precision"], default_device())
     return accelerator.prepare_model(model, evaluation_mode=True), accelerator

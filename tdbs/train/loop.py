@@ -18,7 +18,7 @@ from tdbs.arrays import FloatArray
 from tdbs.data.tasks import Task
 from tdbs.pipeline.dataset import PreparedDataset, Split
 from tdbs.train.batches import Batch
-from tdbs.train.device import Execution, make_optimizer
+from tdbs.train.device import Execution, make_accelerator, make_optimizer
 from tdbs.train.evaluate import evaluate_split
 from tdbs.train.models import load_model
 from tdbs.train.step import takes_segment_ids, train_step
@@ -63,9 +63,7 @@ def make_learner(
 ) -> Learner:
     """Load a model for the dataset and put it on its device."""
     model = load_model(model_name, dataset, seed=seed, dropout=dropout, attention=execution.attention)
-    accelerator = Accelerator(
-        mixed_precision="bf16" if execution.precision == "bf16" else "no", cpu=execution.device == "cpu"
-    )
+    accelerator = make_accelerator(execution.precision, execution.device)
     prepared = accelerator.prepare_model(model)
     return Learner(
         accelerator=accelerator,

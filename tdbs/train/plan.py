@@ -94,6 +94,11 @@ def plan_run(
     ]
 
 
+def run_padding(plans: Sequence[EpochPlan]) -> float:
+    """Return the padding fraction of a whole run: pad tokens / all tokens of its batches."""
+    return 1.0 - sum(int(plan.kept_N.sum()) for plan in plans) / sum(plan.tokens for plan in plans)
+
+
 def bucket_batches(
     lengths_N: IntArray, shuffled_N: IntArray, edges: IntArray, bucket_caps: IntArray, *, rbm: bool
 ) -> list[IntArray]:

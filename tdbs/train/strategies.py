@@ -106,6 +106,10 @@ def resolve_strategy(
             named = replace(named, drop="none", bucket_width=1)
     if "caps" not in given and named.caps == "base" and has_cuda():
         given["caps"] = "paper"  # on a CPU larger batches save almost no time (docs/decisions.md)
+    if "drop" in given:  # App. A: buckets of width 1 without TokenDrop, of width 5 with it
+        given.setdefault("bucket_width", 1 if given["drop"] == "none" else 5)
+    if "batches" in given:
+        given.setdefault("lrm", given["batches"] != "random")
     strategy = replace(named, **given)
     if "drop_rate" in given and strategy.drop not in ("rate", "any"):
         raise ConfigError(

@@ -18,7 +18,7 @@ from tdbs.train.device import resolve_execution
 from tdbs.train.loop import StepOutcome, StepRecord, make_learner, run_steps, score_splits
 from tdbs.train.lrm import DEFAULT_WARMUP, default_rate, learning_rates
 from tdbs.train.models import default_model
-from tdbs.train.plan import plan_digest, plan_run
+from tdbs.train.plan import plan_digest, plan_run, run_padding
 from tdbs.train.run_folder import (
     LAST_GOOD_FOLDER,
     MODEL_FOLDER,
@@ -135,7 +135,6 @@ def train(
         history.append({"epoch": plan.epoch, "loss": loss, "score": metrics.get(manifest.task.metrics[0])})
 
     save_model(folder / MODEL_FOLDER, learner.model, dataset)
-    tokens = sum(plan.tokens for plan in plans)
     seconds["total"] = time.perf_counter() - started
     result = TrainResult(
         run=str(folder),
@@ -143,8 +142,8 @@ def train(
         seed=seed,
         steps=len(rates_S),
         samples=sum(len(plan.sample_ids_N) for plan in plans),
-        tokens=tokens,
-        padding_fraction=1 - sum(int(plan.kept_N.sum()) for plan in plans) / tokens,
+        tokens=sum(plan.tokens for plan in plans),
+        padding_fraction=run_padding(plans),
         seconds=seconds,
         metrics=metrics,
         score=metrics.get(manifest.task.metrics[0]),

@@ -32,7 +32,9 @@ def test_averages_and_expectations_equal_the_oracle(lengths, batch_size):
     counts = histogram(lengths)
     assert product.average_length(counts) == pytest.approx(reference.average_length(lengths))
     assert product.padding_fraction_estimate(counts) == pytest.approx(reference.padding_fraction_est(lengths))
-    assert product.expected_longest(counts, batch_size) == pytest.approx(reference.expected_longest(lengths, batch_size))
+    assert product.expected_longest(counts, batch_size) == pytest.approx(
+        reference.expected_longest(lengths, batch_size)
+    )
     assert product.expected_random_padding(counts, batch_size) == pytest.approx(
         reference.expected_padding_fraction(lengths, batch_size), abs=1e-9
     )

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+import itertools
 import json
 from pathlib import Path
 
@@ -75,7 +76,7 @@ def test_a_small_csv_is_prepared_as_worked_out_by_hand(options):
     assert split.input_ids_T[:6].tolist() == [2, 4, 5, 7, 6, 3]  # [CLS] a b of c [SEP]
     words = list(zip(split.word_starts_W.tolist(), split.word_sizes_W.tolist(), strict=True))
     bounds = split.word_offsets_N1.tolist()
-    assert [words[a:b] for a, b in zip(bounds[:-1], bounds[1:], strict=True)] == [
+    assert [words[a:b] for a, b in itertools.pairwise(bounds)] == [
         [(1, 1), (3, 1)],
         [(1, 1), (2, 1)],
         [],
@@ -149,7 +150,10 @@ def test_progress_counts_every_row_of_every_stage(options):
     seen = {}
     write_csv(Path("d/train.csv"))
     write_csv(Path("d/validation.csv"), ROWS[:2])
-    prepare(**options | {"source": "d"}, progress=lambda stage, done, total: seen.setdefault(stage, []).append((done, total)))
+    prepare(
+        **options | {"source": "d"},
+        progress=lambda stage, done, total: seen.setdefault(stage, []).append((done, total)),
+    )
     assert seen == {
         "read": [(8, 8)],
         "tokenize": [(6, 8), (8, 8)],
@@ -172,7 +176,9 @@ def test_more_rows_than_a_block_are_one_split(options):
 def test_pairs_keep_where_the_second_text_starts(options):
     rows = [("a b", "c", 0.5), (" ", "of", 1), ("a", " ", 2.25)]
     source = write_csv(Path("pairs.csv"), rows, ("one", "two", "score"))
-    result = prepare(**options | {"source": str(source)}, text="one", pair="two", label="score", label_type="regression")
+    result = prepare(
+        **options | {"source": str(source)}, text="one", pair="two", label="score", label_type="regression"
+    )
     check_dataset(result.dataset.path)
     split = read_split(result.dataset, "train")
     assert split.segment_starts_N.tolist() == [4, 2, 3]

@@ -21,7 +21,9 @@ def make_table(lengths) -> pa.Table:
     return pa.table(
         {
             "sample_id": np.arange(len(lengths)),
-            "input_ids": pa.array([[100 * i + k for k in range(n)] for i, n in enumerate(lengths)], pa.list_(pa.int32())),
+            "input_ids": pa.array(
+                [[100 * i + k for k in range(n)] for i, n in enumerate(lengths)], pa.list_(pa.int32())
+            ),
             "length": lengths,
         }
     )

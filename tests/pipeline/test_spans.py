@@ -1,5 +1,6 @@
-"""Which tokens are droppable words: the same as the slow oracle says, with real tokenizers on real and on nasty text."""
+"""Which tokens are droppable words: as the slow oracle says, with real tokenizers on real and on nasty text."""
 
+import itertools
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -36,7 +37,7 @@ def found_spans(tokenizer: LoadedTokenizer, texts, pairs=None, *, max_length=128
     spans = find_spans(block, texts, pairs, PATTERN, lone_space_id=tokenizer.backend.token_to_id("▁"))
     flat = list(zip(spans.starts_W.tolist(), spans.sizes_W.tolist(), strict=True))
     bounds = spans.span_offsets_N1.tolist()
-    return [flat[first:last] for first, last in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [flat[first:last] for first, last in itertools.pairwise(bounds)]
 
 
 def oracle_spans(tokenizer: LoadedTokenizer, texts, pairs=None) -> list[list[tuple[int, int]]]:

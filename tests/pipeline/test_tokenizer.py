@@ -1,5 +1,6 @@
-"""Tokenizers are loaded without padding or truncation of their own, and a block is what the library says, row by row."""
+"""Tokenizers load without padding or truncation of their own; a block is what the library says, row by row."""
 
+import itertools
 import json
 
 import numpy as np
@@ -43,7 +44,7 @@ def refused(error, function, *args, **kwargs):
 def ids_of(tokenizer, texts, pairs=None):
     block = tokenize_block(tokenizer, texts, pairs)
     bounds = block.token_offsets_N1
-    return [block.input_ids_T[a:b].tolist() for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+    return [block.input_ids_T[a:b].tolist() for a, b in itertools.pairwise(bounds)]
 
 
 def test_padding_and_truncation_of_the_file_are_switched_off(tmp_path):
@@ -91,7 +92,8 @@ def test_pad_id(tmp_path, config, expected):
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(
-    ("name", "pad", "specials"), [("gpt2", 50256, 0), ("roberta-base", 1, 2), ("bert-base-uncased", 0, 2), ("t5-small", 0, 1)]
+    ("name", "pad", "specials"),
+    [("gpt2", 50256, 0), ("roberta-base", 1, 2), ("bert-base-uncased", 0, 2), ("t5-small", 0, 1)],
 )
 def test_pad_ids_of_real_tokenizers(shared, name, pad, specials):
     """GPT-2 has no pad token: <|endoftext|>, its last id, fills rows up."""
@@ -174,7 +176,9 @@ def check_pairs(loaded: LoadedTokenizer, rows, *, by_type_ids: bool) -> None:
     assert block.segment_starts_N.tolist() == [naive_segment_start(e, by_type_ids=by_type_ids) for e in encodings]
     expected = [(-1 if s is None else s) for e in encodings for s in e.sequence_ids]
     assert block.segments_T.tolist() == expected
-    assert list(zip(block.starts_T.tolist(), block.ends_T.tolist(), strict=True)) == [o for e in encodings for o in e.offsets]
+    assert list(zip(block.starts_T.tolist(), block.ends_T.tolist(), strict=True)) == [
+        o for e in encodings for o in e.offsets
+    ]
 
 
 def test_segment_starts_by_hand(tmp_path):
@@ -186,7 +190,8 @@ def test_segment_starts_by_hand(tmp_path):
 
 @pytest.mark.real_data
 @pytest.mark.parametrize(
-    ("name", "by_type_ids"), [("bert-base-uncased", True), ("roberta-base", False), ("t5-small", False), ("gpt2", False)]
+    ("name", "by_type_ids"),
+    [("bert-base-uncased", True), ("roberta-base", False), ("t5-small", False), ("gpt2", False)],
 )
 @given(rows=st.lists(st.tuples(trap_texts, trap_texts), min_size=1, max_size=5), max_length=st.integers(5, 30))
 @settings(max_examples=60, deadline=None)

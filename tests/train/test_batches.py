@@ -1,5 +1,7 @@
 """Batches made by array code are those that plain lists give: order, specials, padding, labels, segments."""
 
+import itertools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -50,7 +52,7 @@ def check_dropped(split, strategy, plan, dropped_T) -> list[list[bool]]:
     bounds = split.token_offsets_N1.tolist()
     kept = dict(zip(plan.sample_ids_N.tolist(), plan.kept_N.tolist(), strict=True))
     every = []
-    for i, (first, last) in enumerate(zip(bounds[:-1], bounds[1:], strict=True)):
+    for i, (first, last) in enumerate(itertools.pairwise(bounds)):
         flags = [False] * (last - first) if dropped_T is None else dropped_T[first:last].tolist()
         ids = split.input_ids_T[first:last].tolist()
         assert flags.count(False) == kept[i]
@@ -121,9 +123,7 @@ def test_batches_of_any_data_equal_a_loop_over_lists(samples, strategy, pairs, e
 def test_more_tokens_than_a_block_are_the_same_batches(name):
     """Over 1.2 million tokens are gathered in two blocks; the seam shows nowhere."""
     generator = np.random.default_rng(0)
-    samples = [
-        Row(sizes=(1,) * int(k), gaps=(int(60 - k), *([0] * int(k)))) for k in generator.integers(0, 12, 21_000)
-    ]
+    samples = [Row(sizes=(1,) * int(k), gaps=(int(60 - k), *([0] * int(k)))) for k in generator.integers(0, 12, 21_000)]
     split = split_of(samples)
     assert len(split.input_ids_T) > 1.2 * (1 << 20)
     check_batches(split, strategy_of(name, base_batch_size=64))

@@ -174,9 +174,7 @@ ALL_PARTS = st.builds(
 def test_every_strategy_keeps_every_promise_on_any_data(samples, strategy):
     """Each named strategy and each combination of parts, epochs 0 and 2."""
     for epoch in (0, 2):
-        plan = plan_epoch(
-            lengths_of(samples), words_of(samples), strategy, max_length=MAX_LENGTH, seed=1, epoch=epoch
-        )
+        plan = plan_epoch(lengths_of(samples), words_of(samples), strategy, max_length=MAX_LENGTH, seed=1, epoch=epoch)
         check_plan(plan, samples, strategy, seed=1, epoch=epoch)
 
 
@@ -209,7 +207,7 @@ def test_kept_lengths_of_a_rate_are_reachable(drop):
     assert by_batches[0] == by_batches[1] == by_batches[2]
 
 
-# -------------------------------------------------------------------------------------------------- one arithmetic epoch
+# --------------------------------------------------------------------------------------------- one arithmetic epoch
 
 
 def plan_of(samples, name="reach", *, seed=0, epoch=0, **overrides) -> EpochPlan:
@@ -246,11 +244,11 @@ def test_planning_leaves_its_arguments_and_the_global_generator_alone():
     samples = random_rows(100, 0)
     lengths, words = lengths_of(samples), words_of(samples)
     before = (lengths.copy(), words.sizes_W.copy(), words.totals_N.copy())
-    state = np.random.get_state()[1].copy()  # noqa: NPY002
+    state = np.random.get_state()[1].copy()
     for name in NAMED:
         plan_epoch(lengths, words, strategy_of(name), max_length=MAX_LENGTH, seed=0, epoch=1)
     assert all((a == b).all() for a, b in zip(before, (lengths, words.sizes_W, words.totals_N), strict=True))
-    assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
+    assert (np.random.get_state()[1] == state).all()
 
 
 def test_random_batches_are_a_permutation_cut_in_pieces():
@@ -336,7 +334,7 @@ def golden_lines() -> list[str]:
 
 
 def test_plans_are_the_golden_ones():
-    """400 fixed samples, seed 7, three epochs. A change here breaks resume and every recorded digest: docs/decisions.md.
+    """400 fixed samples, seed 7, three epochs. A change breaks resume and every recorded digest: docs/decisions.md.
 
     To write the file anew: python -m tests.train.test_plan
     """

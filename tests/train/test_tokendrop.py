@@ -112,7 +112,9 @@ def test_more_than_63_tokens_can_go(tokens):
     asked = np.array([tokens, tokens, 1])
     assert can_drop(words, np.arange(3), asked).all()
     dropped_W = drop_totals(words, drop_order(words, seed=0, epoch=0), asked)
-    lost = [words.sizes_W[a:b][dropped_W[a:b]].sum() for a, b in zip(words.offsets_N1, words.offsets_N1[1:], strict=False)]
+    lost = [
+        words.sizes_W[a:b][dropped_W[a:b]].sum() for a, b in zip(words.offsets_N1, words.offsets_N1[1:], strict=False)
+    ]
     assert lost == [tokens, tokens, 1]
 
 
@@ -208,7 +210,7 @@ def test_words_at_a_rate_are_the_floor_of_the_exact_product(rate):
 @given(st.lists(rows(), min_size=1, max_size=12), st.sampled_from(RATES), st.integers(0, 3))
 @settings(max_examples=150, deadline=None)
 def test_a_global_rate_is_algorithm_1(samples, rate, seed):
-    """The same words go as the paper's loop drops, given the same order; the last token stays, a skipped word is free."""
+    """The same words go as in the paper's loop, given the same order; the last token that is not special stays."""
     words = words_of(samples)
     order_W = drop_order(words, seed=seed, epoch=0)
     dropped = per_sample(words, drop_first_words(words, order_W, words_at_rate(words, rate)))
