@@ -5,9 +5,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.prepare import prepare
+
+settings.register_profile("tdbs", deadline=None)  # the machine may be busy; no test is timed
+settings.load_profile("tdbs")
 
 SHARED = Path(os.environ.get("TDBS_SHARED", Path(__file__).parents[2] / "shared"))
 

@@ -35,9 +35,9 @@ def percentile_length(counts_L1: IntArray, percent: float = PAPER_PERCENT) -> in
 
 
 def padding_fraction_estimate(counts_L1: IntArray, percent: float = PAPER_PERCENT) -> float:
-    """Return padding_fraction_est = (L_K - L_avg) / L_K of App. E.2: a conservative estimate."""
+    """Return padding_fraction_est = (L_K - L_avg) / L_K of App. E.2: a conservative estimate; 0 for no tokens."""
     longest = percentile_length(counts_L1, percent)
-    return (longest - average_length(counts_L1)) / longest
+    return (longest - average_length(counts_L1)) / longest if longest else 0.0
 
 
 def expected_longest(counts_L1: IntArray, batch_size: int) -> float:
@@ -51,4 +51,5 @@ def expected_longest(counts_L1: IntArray, batch_size: int) -> float:
 
 def expected_random_padding(counts_L1: IntArray, batch_size: int) -> float:
     """Return the expected share of pad tokens in random batches that are padded to their longest sequence."""
-    return 1.0 - average_length(counts_L1) / expected_longest(counts_L1, batch_size)
+    longest = expected_longest(counts_L1, batch_size)
+    return 1.0 - average_length(counts_L1) / longest if longest else 0.0

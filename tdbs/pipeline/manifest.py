@@ -107,7 +107,7 @@ def read_manifest(folder: Path) -> Manifest:
         )
     try:
         return _parse(fields)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise DatasetError(
             f"{path} is not a manifest of tdbs: {error!r}.", next_step="Prepare the dataset again with --overwrite."
         ) from error

@@ -95,7 +95,7 @@ def prepare(
     key = cache_key.key_of(parts)
     place = out or DATA_FOLDER / found.name / f"{loaded.name}-{max_length}-{key[:8]}"
     standing = publish.check_place(place, overwrite=overwrite)
-    if standing is not None and not overwrite:
+    if standing is not None:
         if standing.key != key:
             changed = cache_key.changed_parts(parts, [standing.key_parts])
             raise DatasetError(
@@ -137,7 +137,7 @@ def prepare(
             seconds={**seconds, "total": time.perf_counter() - started},
         )
         write_text(staging / TOKENIZER_NAME, loaded.backend_json)
-        publish.publish(staging, place, manifest, replaced=standing)
+        publish.publish(staging, place, manifest)
     remember(DATA_FOLDER, place)
     return PrepareResult(dataset=PreparedDataset(path=place, manifest=manifest), cached=False, changed=changed)
 

@@ -4,8 +4,9 @@ Shards are made in a hidden folder beside the place. Publishing moves them in, t
 before that leaves the place as it was.
 """
 
+import json
 import shutil
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,8 +20,8 @@ from tdbs.pipeline.manifest import MANIFEST_NAME, Manifest, read_manifest, write
 def staging_folder(place: Path) -> Iterator[Path]:
     """Yield a hidden folder beside `place`; it is gone afterwards, whatever happened."""
     try:
-        place.parent.mkdir(parents=True, exist_ok=True)
-        folder = Path(tempfile.mkdtemp(prefix=f".{place.name}.", dir=place.parent))
+        folder = place.parent / f".{place.name}.{uuid.uuid4().hex}"
+        folder.mkdir(parents=True)  # with the user's usual rights: it becomes the dataset
     except OSError as error:
         raise DatasetError(
             f"{place.parent} cannot be written: {error.strerror}.", next_step="Pass another --out."
@@ -32,12 +33,21 @@ def staging_folder(place: Path) -> Iterator[Path]:
 
 
 def check_place(place: Path, *, overwrite: bool) -> Manifest | None:
-    """Return the manifest of the dataset that stands at `place`, if any; refuse what is not ours to replace."""
+    """Return the manifest of the dataset that stands at `place`, if any; refuse what is not ours to replace.
+
+    A folder with our files alone and no manifest is a publication that was interrupted: it is done again.
+    """
     if place.exists() and not place.is_dir():
         raise DatasetError(f"{place} is a file.", next_step="Pass another --out.")
     if (place / MANIFEST_NAME).exists():
+        if overwrite and not _is_foreign(place / MANIFEST_NAME):
+            return None  # readable or damaged, it is replaced
         return read_manifest(place)
-    if place.is_dir() and any(place.iterdir()) and not overwrite:
+    if (
+        place.is_dir()
+        and not overwrite
+        and any(path.is_file() and not _is_ours(path, place) for path in place.rglob("*"))
+    ):
         raise DatasetError(
             f"{place} holds something else than a prepared dataset.",
             next_step="Pass another --out, or --overwrite to prepare into it; files that tdbs did not write stay.",
@@ -45,20 +55,41 @@ def check_place(place: Path, *, overwrite: bool) -> Manifest | None:
     return None
 
 
-def publish(staging: Path, place: Path, manifest: Manifest, *, replaced: Manifest | None) -> None:
-    """Move the shards from `staging` to `place`, replacing those of the dataset that stood there; manifest last."""
-    if replaced is not None:
-        (place / MANIFEST_NAME).unlink()
-        for split in replaced.splits.values():
-            for shard in split.shards:
-                (place / shard.path).unlink(missing_ok=True)
-                _remove_empty(place / Path(shard.path).parent, up_to=place)
-    shards = [shard.path for split in manifest.splits.values() for shard in split.shards]
-    for path in (*shards, TOKENIZER_NAME):
-        target = place / path
+def publish(staging: Path, place: Path, manifest: Manifest) -> None:
+    """Move a dataset from `staging` to `place`: in one step where nothing stands there.
+
+    Else the old manifest goes first and the new one comes last, so that nobody reads a mixture; of what stands there
+    only files of ours are removed.
+    """
+    write_manifest(staging, manifest)
+    if not place.exists():
+        staging.rename(place)
+        return
+    (place / MANIFEST_NAME).unlink(missing_ok=True)
+    for path in [path for path in place.rglob("*") if path.is_file() and _is_ours(path, place)]:
+        path.unlink()
+        _remove_empty(path.parent, up_to=place)
+    files = [path for path in staging.rglob("*") if path.is_file() and path.name != MANIFEST_NAME]
+    for path in [*files, staging / MANIFEST_NAME]:
+        target = place / path.relative_to(staging)
         target.parent.mkdir(parents=True, exist_ok=True)
-        (staging / path).replace(target)
-    write_manifest(place, manifest)
+        path.replace(target)
+
+
+def _is_ours(path: Path, place: Path) -> bool:
+    """Tell whether a file of the folder has the name of something that tdbs writes there."""
+    relative = path.relative_to(place)
+    shard = relative.match("*/bucket=*/part-*.parquet") and len(relative.parts) == 3
+    return shard or str(relative) in (MANIFEST_NAME, TOKENIZER_NAME)
+
+
+def _is_foreign(manifest: Path) -> bool:
+    """Tell whether a manifest.json is somebody else's: whole, and without our schema version."""
+    try:
+        fields = json.loads(manifest.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
+    return isinstance(fields, dict) and "schema_version" not in fields
 
 
 def _remove_empty(folder: Path, *, up_to: Path) -> None:

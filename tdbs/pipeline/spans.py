@@ -59,8 +59,10 @@ def find_spans(
     # A guard at each end spares the bounds checks: no match starts at -1, none ends at the guard behind the text.
     starts = np.append(starts_K, len(joined) + 1)
     ends = np.append(ends_K, -1)  # ends[-1] is the guard before the first token
+    lone = np.append(lone_K, True)
     exact_M = (
         (last_M >= first_M)
+        & ~lone[last_M]  # truncation may have left a lone "▁", which can carry the place of the word that was cut
         & (starts[first_M] == match_starts_M)
         & (ends[last_M] == match_ends_M)
         & (ends[first_M - 1] <= match_starts_M)

@@ -200,7 +200,12 @@ def _read_backend(source: str, tokenizer_json: Path | None) -> tokenizers.Tokeni
 def _read_json(path: Path | None) -> dict[str, object]:
     if path is None:
         return {}
-    settings: dict[str, object] = json.loads(path.read_text(encoding="utf-8"))
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:  # no JSON, or no UTF-8
+        raise TokenizerError(f"{path} is not JSON: {error}.", next_step="Save the tokenizer anew.") from error
+    if not isinstance(settings, dict):
+        raise TokenizerError(f"{path} is not a JSON object.", next_step="Save the tokenizer anew.")
     return settings
 
 

@@ -1,5 +1,6 @@
 """The main job through the command line: prepare, inspect, plan, estimate-speedup, train, evaluate, report, env."""
 
+import csv
 import json
 import subprocess
 import sys
@@ -231,12 +232,11 @@ def test_a_run_folder_holds_the_resolved_config_and_a_model_that_transformers_lo
 
 
 def test_the_tokenizer_of_a_run_makes_the_prepared_tokens(journeys, place, small_files):
-    import csv
-
     from transformers import AutoTokenizer
 
     tokenizer = AutoTokenizer.from_pretrained(place / "with_json/run/model")
-    texts = [row["text"] for row in csv.DictReader((small_files / "validation.csv").open(encoding="utf-8"))]
+    rows = csv.DictReader((small_files / "validation.csv").read_text(encoding="utf-8").splitlines())
+    texts = [row["text"] for row in rows]
     shards = Path(place / journeys["prepare"][0].json["path"]) / "validation"
     table = pq.read_table(shards, partitioning=None).sort_by("sample_id")
     assert tokenizer(texts)["input_ids"] == table["input_ids"].to_pylist()

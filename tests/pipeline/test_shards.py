@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tdbs.errors import DatasetError
@@ -30,7 +30,7 @@ def make_table(lengths) -> pa.Table:
 
 
 @given(st.lists(st.integers(0, 23), min_size=1, max_size=60), st.sampled_from([1, 2, 5, 7, 50]))
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_shards_partition_the_rows(tmp_path_factory, lengths, width):
     """Every sample once, in the bucket of its length, rows by length; the records are true; reading gives all back."""
     folder = tmp_path_factory.mktemp("shards")

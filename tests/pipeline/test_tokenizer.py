@@ -194,7 +194,7 @@ def test_segment_starts_by_hand(tmp_path):
     [("bert-base-uncased", True), ("roberta-base", False), ("t5-small", False), ("gpt2", False)],
 )
 @given(rows=st.lists(st.tuples(trap_texts, trap_texts), min_size=1, max_size=5), max_length=st.integers(5, 30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 def test_pairs_equal_the_library_row_by_row(shared, name, by_type_ids, rows, max_length):
     """Ids, characters, segments and the place where the second text starts; empty texts and cuts included."""
     loaded = load_tokenizer_once(name)

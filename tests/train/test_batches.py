@@ -113,7 +113,7 @@ def test_batches_equal_a_loop_over_lists(name, pairs):
     st.booleans(),
     st.integers(0, 3),
 )
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_batches_of_any_data_equal_a_loop_over_lists(samples, strategy, pairs, epoch):
     """Empty samples and samples of droppable words alone among them."""
     check_batches(split_of(samples, pairs=pairs), strategy, seed=1, epoch=epoch)

@@ -170,7 +170,7 @@ ALL_PARTS = st.builds(
 
 
 @given(st.lists(rows(), min_size=1, max_size=40), st.one_of(st.sampled_from(NAMED).map(strategy_of), ALL_PARTS))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 def test_every_strategy_keeps_every_promise_on_any_data(samples, strategy):
     """Each named strategy and each combination of parts, epochs 0 and 2."""
     for epoch in (0, 2):

@@ -21,7 +21,7 @@ def expected_targets(samples, *, width, shift) -> list[int]:
 
 
 @given(st.lists(rows(), min_size=1, max_size=15), st.integers(1, 9))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_targets_equal_the_oracle_for_every_shift(samples, width):
     """Words of several tokens, samples of droppable words alone, every width and shift."""
     for shift in range(width):

@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tdbs.rng import Draw, counter_values
 from tdbs.train.tokendrop import (
     can_drop,
     drop_first_words,
@@ -43,7 +44,7 @@ def long_row(*sizes: int, stay: int = 1) -> Row:
 
 
 @given(st.lists(rows(), min_size=1, max_size=12), st.integers(-1, 40))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_possible_totals_are_those_of_brute_force(samples, asked):
     """The most tokens that whole words make without exceeding what is asked; one token that is not special stays."""
     words = words_of(samples)
@@ -57,7 +58,7 @@ def test_possible_totals_are_those_of_brute_force(samples, asked):
 
 
 @given(st.lists(rows(), min_size=1, max_size=12), st.data())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_each_sample_loses_exactly_what_is_asked(samples, data):
     """Any possible total for each sample; words go whole, and a token that is not special stays."""
     words = words_of(samples)
@@ -84,7 +85,7 @@ def greedy(row: Row, order: list[int], tokens: int) -> list[int]:
 
 
 @given(st.lists(rows(), min_size=1, max_size=8), st.data())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_words_go_in_their_order(samples, data):
     """The first ones of the order go; one is skipped only where the total could not be met with it."""
     words = words_of(samples)
@@ -163,6 +164,14 @@ def test_an_order_does_not_depend_on_later_samples(kept):
     assert order_of(words_of(samples[:kept]), seed=1, epoch=2) == order_of(words_of(samples), seed=1, epoch=2)[:kept]
 
 
+@given(st.integers(0, 50), st.integers(0, 50))
+def test_the_draw_is_the_same_however_it_is_cut(first, count):
+    """Random access by position: any slice of the stream without the values before it, also off its steps of four."""
+    key = {"seed": 1, "epoch": 2, "part": 3}
+    whole = counter_values(Draw.DROP_ORDER, **key, first=0, count=100)
+    assert counter_values(Draw.DROP_ORDER, **key, first=first, count=count).tolist() == whole[first:][:count].tolist()
+
+
 def test_an_order_does_not_depend_on_what_is_in_the_samples_but_the_number_of_words():
     """Sizes and lengths do not enter the draw; how many go may depend on the batch, which go first does not."""
     samples = random_rows(100, 0)
@@ -208,7 +217,7 @@ def test_words_at_a_rate_are_the_floor_of_the_exact_product(rate):
 
 
 @given(st.lists(rows(), min_size=1, max_size=12), st.sampled_from(RATES), st.integers(0, 3))
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 def test_a_global_rate_is_algorithm_1(samples, rate, seed):
     """The same words go as in the paper's loop, given the same order; the last token that is not special stays."""
     words = words_of(samples)
@@ -222,7 +231,7 @@ def test_a_global_rate_is_algorithm_1(samples, rate, seed):
 
 
 @given(st.lists(rows(), min_size=1, max_size=12), st.sampled_from(RATES), st.integers(0, 3))
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 def test_a_global_rate_is_algorithm_1_where_a_token_stays_anyway(samples, rate, seed):
     """The same, on samples that hold more than droppable words."""
     samples = [Row(sizes=row.sizes, gaps=(1, *row.gaps[1:])) for row in samples]

@@ -1,0 +1,72 @@
+"""Write the generated parts of the documentation anew: `make docs`.
+
+A generated part stands between `<!-- name -->` and `<!-- /name -->`; all other text is written by hand. The columns of
+a shard come from tdbs/pipeline/schema.py, the help texts from the command line itself, 80 columns wide.
+tests/docs/test_docs.py fails where a part is stale.
+"""
+
+import re
+from pathlib import Path
+
+import typer.main
+from typer.testing import CliRunner
+
+from tdbs.cli import app
+from tdbs.data.tasks import Columns, Task
+from tdbs.pipeline.schema import Column, columns
+
+FOLDER = Path(__file__).parent
+GENERATED = (FOLDER / "format.md", FOLDER / "cli.md")
+_HELP_WIDTH = 78  # click leaves two of the 80 columns free
+_PART = re.compile(r"<!-- (?P<name>columns|help [\w-]+) -->\n.*?<!-- /(?P=name) -->", re.DOTALL)
+
+
+def commands() -> list[str]:
+    """Return the names of all commands, in the order of `tdbs --help`."""
+    return list(typer.main.get_command(app).commands)
+
+
+def parts() -> dict[str, str]:
+    """Return every generated part by its name."""
+    found = {"columns": columns_table(), "help tdbs": help_text([])}
+    return found | {f"help {name}": help_text([name]) for name in commands()}
+
+
+def columns_table() -> str:
+    """Return the columns of a shard as a Markdown table; asking for all kinds of tasks tells which have a column."""
+    single = Task(name="", kind="classification", columns=Columns(text="text"))
+    pair = Task(name="", kind="classification", columns=Columns(text="text", pair="pair"))
+    number = Task(name="", kind="regression", columns=Columns(text="text"))
+    found: dict[Column, str] = {}
+    for where, task, labelled in (  # from rare to common: what is always there ends as "all"
+        ("labelled, classification", pair, True),
+        ("labelled, regression", number, True),
+        ("pairs", pair, False),
+        ("all", single, False),
+    ):
+        found |= dict.fromkeys(columns(task, labelled=labelled), where)
+    rows = [f"| `{column.name}` | `{column.type}` | {where} | {column.meaning} |" for column, where in found.items()]
+    return "\n".join(["| column | type | in | holds |", "|---|---|---|---|", *rows])
+
+
+def help_text(command: list[str]) -> str:
+    """Return what `tdbs COMMAND --help` prints in a terminal of 80 columns."""
+    options = {"prog_name": "tdbs", "terminal_width": _HELP_WIDTH, "catch_exceptions": False}
+    printed = CliRunner().invoke(app, [*command, "--help"], **options).stdout
+    return "\n".join(["```text", *(line.rstrip() for line in printed.rstrip().splitlines()), "```"])
+
+
+def with_parts(text: str, generated: dict[str, str]) -> str:
+    """Return a page with its generated parts replaced."""
+    return _PART.sub(lambda part: f"<!-- {part['name']} -->\n{generated[part['name']]}\n<!-- /{part['name']} -->", text)
+
+
+def main() -> None:
+    """Write all generated parts."""
+    generated = parts()
+    for page in GENERATED:
+        page.write_text(with_parts(page.read_text(encoding="utf-8"), generated), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

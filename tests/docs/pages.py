@@ -1,0 +1,131 @@
+"""Pages of the documentation as a test reads them: fenced blocks, commands with their output, tables of keys."""
+
+import importlib.util
+import os
+import re
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parents[2]
+PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (ROOT / "docs").glob("*.md")))
+WIDTH = 100  # columns of the terminal that outputs in the pages are from
+
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+_VARIES = ((r"\d+(\.\d+)? s\b", "T s"), (r"-[0-9a-f]{8}\b", "-KEY"), (r"accuracy [01]\.\d+", "accuracy A"))
+_NAMED_PLACES = {"splits": "<split>", "metrics": "<metric>", "packages": "<package>", "versions": "<package>"} | {
+    "key_parts": "<part>"
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """A command or a snippet of a page, and what the page says that it prints."""
+
+    argv: tuple[str, ...]
+    shown: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What a step printed."""
+
+    step: Step
+    stdout: str
+    stderr: str
+
+
+def text_of(page: str) -> str:
+    """Return a page by its path from the root."""
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def steps_of(text: str, kinds: Sequence[str]) -> Iterator[Step]:
+    """Yield the commands of console and sh blocks and the snippets of python blocks, in order.
+
+    A console block holds commands with their output. Other blocks print what the text block right after them shows.
+    """
+    for block, following in pairwise([*_FENCE.finditer(text), None]):
+        if block is None or block[1] not in kinds:
+            continue
+        kind, lines = block[1], block[2].splitlines()
+        shown: tuple[str, ...] = ()
+        if following is not None and following[1] == "text" and not text[block.end() : following.start()].strip():
+            shown = tuple(following[2].splitlines())
+        if kind == "console":
+            starts = [i for i, line in enumerate(lines) if line.startswith("$ ")]
+            for start, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+                yield Step(argv=tuple(shlex.split(lines[start][2:])), shown=tuple(lines[start + 1 : end]))
+        elif kind == "sh":
+            commands = [shlex.split(line, comments=True) for line in lines if line.startswith("tdbs ")]
+            for command in commands:
+                yield Step(argv=tuple(command), shown=shown if command is commands[-1] else ())
+        elif all(map(importlib.util.find_spec, _imported(lines))):  # polars and duckdb are not ours to install
+            yield Step(argv=("python", "-c", "\n".join(lines)), shown=shown)
+
+
+def run_step(step: Step, folder: Path) -> Outcome:
+    """Run a step in a folder, offline, on one core of the CPU; it must succeed and print what the page shows."""
+    assert step.argv[0] in ("tdbs", "python"), step.argv
+    program = Path(sys.executable).with_name("tdbs") if step.argv[0] == "tdbs" else sys.executable
+    done = subprocess.run(
+        [program, *step.argv[1:]],
+        cwd=folder,
+        env={key: value for key, value in os.environ.items() if key != "TDBS_MIRROR"}
+        | {"HF_HUB_OFFLINE": "1", "HF_HOME": str(folder / ".hub"), "CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1"}
+        | {"COLUMNS": str(WIDTH), "PYTHONIOENCODING": "utf-8"},
+        capture_output=True,
+        encoding="utf-8",
+        check=False,
+    )
+    assert done.returncode == 0, f"{shlex.join(step.argv)}\n{done.stdout}{done.stderr}"
+    printed = {comparable(line) for line in (done.stdout + done.stderr).splitlines()}
+    for line in step.shown:
+        assert comparable(line) in printed | {None}, f"{shlex.join(step.argv)}\nprints no line: {line}\n{done.stderr}"
+    return Outcome(step=step, stdout=done.stdout, stderr=done.stderr)
+
+
+def comparable(line: str) -> str | None:
+    """Return a printed line without what differs from run to run; None for blank lines, bars and an ellipsis."""
+    if not line.strip() or line.strip() == "…" or "━" in line:
+        return None
+    line = " ".join(line.split())
+    for pattern, name in _VARIES:
+        line = re.sub(pattern, name, line)
+    return line
+
+
+def section(text: str, title: str) -> str:
+    """Return the part of a page below a heading, up to the next heading of that level or above."""
+    level, rest = re.split(rf"^(#+) {re.escape(title)}$\n", text, maxsplit=1, flags=re.MULTILINE)[1:]
+    return re.split(rf"^#{{1,{len(level)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def documented_keys(part: str) -> set[str]:
+    """Return the keys in the first column of the first table of a section that has the head "key"."""
+    table = re.search(r"^\| key \|.*?\n\|---.*?\n((?:\|.*\n?)+)", part, re.MULTILINE)
+    assert table is not None
+    return {key for row in table[1].splitlines() for key in re.findall(r"`([^`]+)`", row.split("|")[1])}
+
+
+def flat_keys(value: Mapping[str, Any], before: str = "", names: Mapping[str, str] = _NAMED_PLACES) -> set[str]:
+    """Return the keys of nested objects, as the documentation writes them: `a.b`, `a[].b`, `splits.<split>.b`."""
+    found: set[str] = set()
+    for key, child in value.items():
+        path = before + names.get(before[:-1].rsplit(".", maxsplit=1)[-1], key)
+        if isinstance(child, Mapping):
+            found |= flat_keys(child, f"{path}.")
+        elif isinstance(child, list) and child and isinstance(child[0], Mapping):
+            found |= {key for row in child for key in flat_keys(row, f"{path}[].")}
+        else:
+            found.add(path)
+    return found
+
+
+def _imported(lines: Sequence[str]) -> list[str]:
+    return [match[1] for line in lines if (match := re.match(r"(?:import|from) (\w+)", line))]

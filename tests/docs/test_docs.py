@@ -1,0 +1,177 @@
+"""The documentation is true: generated parts are current, commands run and print what is shown, names exist."""
+
+import importlib
+import json
+import re
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from docs.generate import GENERATED, commands, parts, with_parts
+from tdbs.data.sample import sample_tables
+from tests.docs.pages import (
+    PAGES,
+    ROOT,
+    Outcome,
+    comparable,
+    documented_keys,
+    flat_keys,
+    run_step,
+    section,
+    steps_of,
+    text_of,
+)
+
+RUN_HERE = ("console", "python")
+WITH_STEPS = [page for page in PAGES if any(steps_of(text_of(page), RUN_HERE))]
+WITH_SHELL = [page for page in PAGES if any(steps_of(text_of(page), ["sh"]))]
+NEEDS_WEIGHTS = ("train", "evaluate", "report")  # of models that are on the hub alone
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Return an empty folder but for reviews.csv, which pages take for the reader's own file."""
+    rows = zip(*sample_tables()["train"].slice(0, 300).to_pydict().values(), strict=True)
+    lines = (f'"{text}",{4 * label + 1}' for text, label in rows)
+    (tmp_path / "reviews.csv").write_text("\n".join(["review,stars", *lines, ""]), encoding="utf-8")
+    return tmp_path
+
+
+def ran(page: str, folder: Path) -> list[Outcome]:
+    return [run_step(step, folder) for step in steps_of(text_of(page), RUN_HERE)]
+
+
+@pytest.mark.parametrize("page", GENERATED, ids=lambda page: page.name)
+def test_generated_parts_are_current(page):
+    """`make docs` would change nothing."""
+    text = page.read_text(encoding="utf-8")
+    assert with_parts(text, parts()) == text, "run `make docs`"
+
+
+def test_every_generated_part_has_a_place():
+    """A new command cannot be forgotten: its help has a place, and its section tells its JSON keys."""
+    text = "".join(page.read_text(encoding="utf-8") for page in GENERATED)
+    assert [name for name in parts() if text.count(f"<!-- {name} -->\n") != 1] == []
+    for command in commands():
+        assert documented_keys(section(text_of("docs/cli.md"), f"tdbs {command}"))
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_STEPS if page not in ("docs/cli.md", "docs/format.md")])
+def test_commands_and_snippets_of_a_page_run(page, folder):
+    """Every command in a console block and every Python snippet, in order, in one folder."""
+    ran(page, folder)
+
+
+def test_commands_print_the_documented_keys_and_runs_have_the_documented_files(folder):
+    """Each command of cli.md is run with --json once; what it prints, and the run it leaves, is what the pages say."""
+    outcomes = [outcome for outcome in ran("docs/cli.md", folder) if "--json" in outcome.step.argv]
+    assert {outcome.step.argv[1] for outcome in outcomes} == set(commands())
+    for outcome in outcomes:
+        part = section(text_of("docs/cli.md"), f"tdbs {outcome.step.argv[1]}")
+        assert flat_keys(json.loads(outcome.stdout)) == documented_keys(part), outcome.step.argv
+    layout = text_of("docs/format.md")
+    run = folder / "runs/first"
+    config = tomllib.loads((run / "config.toml").read_text(encoding="utf-8"))
+    assert flat_keys(config) == documented_keys(section(layout, "config.toml"))
+    for line in (run / "steps.jsonl").read_text(encoding="utf-8").splitlines():
+        assert flat_keys(json.loads(line)) == documented_keys(section(layout, "steps.jsonl"))
+    named = set(re.findall(r"^  (\w[\w.]*)", section(layout, "A run"), re.MULTILINE))
+    assert {path.name for path in run.iterdir()} == named - {"last_good"}
+
+
+def test_snippets_of_the_format_page_run_and_manifests_have_the_documented_keys(folder):
+    """The manifest has no key that the page lacks, and none is invented; so with the columns of a plan."""
+    ran("docs/format.md", folder)
+    manifest = json.loads((folder / "data/demo/manifest.json").read_text(encoding="utf-8"))
+    assert flat_keys(manifest) == documented_keys(section(text_of("docs/format.md"), "manifest.json"))
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("page", WITH_SHELL)
+def test_commands_that_need_the_hub_run_on_local_files(page, folder, shared):
+    """The same commands with a mirror folder and local tokenizers; those that need a model's weights are left out."""
+    for step in steps_of(text_of(page), ["sh"]):
+        if step.argv[1] not in NEEDS_WEIGHTS:
+            run_step(type(step)(argv=localized(step.argv, shared), shown=step.shown), folder)
+
+
+def localized(argv: tuple[str, ...], shared: Path) -> tuple[str, ...]:
+    """Return a command with the mirror and the tokenizers of the shared folder in place of the reader's own."""
+    given = list(argv)
+    if given[1] != "prepare":
+        return argv
+    if "--tokenizer" not in given:
+        given += ["--tokenizer", "roberta-base"]
+    if given[2].startswith("glue/") and "--mirror" not in given:
+        given += ["--mirror", ""]
+    options: dict[str, Callable[[str], Path]] = {
+        "--tokenizer": lambda name: shared / "tokenizers" / name,
+        "--mirror": lambda _: shared / "datasets",
+    }
+    return tuple(
+        str(options[before](value)) if before in options else value
+        for before, value in zip(["", *given], given, strict=False)
+    )
+
+
+def test_every_name_of_the_code_in_the_pages_exists():
+    """`tdbs.train.merge.merge_residuals` is imported; `tests/…` and `docs/…` are files."""
+    for page in PAGES:
+        for name in set(re.findall(r"`(tdbs(?:\.\w+)+)`", text_of(page))):
+            assert exists(name), f"{page}: {name}"
+        for path in set(re.findall(r"`((?:tests|docs|tdbs|benchmarks)/[\w/.]+)`", text_of(page))):
+            assert (ROOT / path).exists(), f"{page}: {path}"
+
+
+def test_every_link_between_pages_leads_somewhere():
+    """Relative links are to files that are there."""
+    for page in PAGES:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text_of(page)):
+            assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+
+
+def test_the_paper_map_is_complete():
+    """Each algorithm, table and figure, all hyperparameters of Table 6 and all appendices have their row."""
+    text = text_of("docs/paper-map.md")
+    for number in range(1, 9):
+        assert re.search(rf"^\| Table {number}\b", text, re.MULTILINE), number
+        assert re.search(rf"^\| Fig\. {number}\b", text, re.MULTILINE), number
+    for appendix in "ABCDE":
+        assert re.search(rf"^\| App\. {appendix}\b", text, re.MULTILINE), appendix
+    for number, last in (("1", 8), ("2", 35)):
+        lines = covered(section(text, f"Algorithm {number}"))
+        assert lines == set(range(1, last + 1)), f"Algorithm {number}: {set(range(1, last + 1)) ^ lines}"
+
+
+def covered(part: str) -> set[int]:
+    """Return the algorithm's lines that the rows of a table speak of: "5-18" or "19"."""
+    rows = re.findall(r"^\| (\d+)(?:-(\d+))? \|", part, re.MULTILINE)
+    return {line for first, last in rows for line in range(int(first), int(last or first) + 1)}
+
+
+def test_meta_the_checks_above_can_fail():
+    """A stale part, an unknown name and a line that is not printed are told from right ones."""
+    stale = "<!-- columns -->\nold\n<!-- /columns -->"
+    assert with_parts(stale, {"columns": "new"}) == stale.replace("old", "new")
+    assert exists("tdbs.train.merge.merge_residuals")
+    assert not exists("tdbs.train.merge.no_such_function")
+    assert comparable("in 1.5 s: data/sample-128-3d8be490") == comparable("in  22 s: data/sample-128-00000000")
+    assert comparable("313 steps") != comparable("314 steps")
+
+
+def exists(name: str) -> bool:
+    """Tell whether a dotted name is a module, or something in one."""
+    parts_of_name = name.split(".")
+    for end in range(len(parts_of_name), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts_of_name[:end]))
+        except ModuleNotFoundError:
+            continue
+        for attribute in parts_of_name[end:]:
+            if not hasattr(found, attribute):
+                return False
+            found = getattr(found, attribute)
+        return True
+    return False

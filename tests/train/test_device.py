@@ -1,0 +1,68 @@
+"""Where and how a model runs; `auto` is resolved once and recorded."""
+
+import pytest
+import torch
+
+from tdbs.errors import ConfigError
+from tdbs.train import device
+from tdbs.train.device import Execution, make_optimizer, resolve_execution
+
+
+@pytest.fixture
+def on(monkeypatch):
+    """Return a function that pretends a device, with or without bf16."""
+
+    def pretend(name, *, bf16):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: name == "cuda")
+        monkeypatch.setattr(device, "_has_bf16", lambda _device: bf16)
+
+    return pretend
+
+
+@pytest.mark.parametrize(
+    ("name", "bf16", "precision", "attention"),
+    [
+        ("cpu", True, "bf16", "eager"),
+        ("cpu", False, "fp32", "eager"),
+        ("cuda", True, "bf16", "sdpa"),
+        ("cuda", False, "fp32", "sdpa"),
+    ],
+)
+def test_auto_is_what_was_measured_for_the_device(on, name, bf16, precision, attention):
+    on(name, bf16=bf16)
+    found = resolve_execution(precision="auto", attention="auto")
+    assert found == Execution(device=name, precision=precision, attention=attention)
+
+
+def test_what_is_given_is_taken(on):
+    on("cpu", bf16=True)
+    assert resolve_execution(precision="fp32", attention="sdpa") == Execution(
+        device="cpu", precision="fp32", attention="sdpa"
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "next_step"),
+    [
+        ({"precision": "fp16"}, "--precision has no choice fp16.", "Choose one of: auto, fp32, bf16."),
+        (
+            {"attention": "flash"},
+            "--attention has no choice flash.",
+            "Choose one of: auto, eager, sdpa, flash_attention_2.",
+        ),
+    ],
+)
+def test_what_is_not_a_choice_is_refused(options, message, next_step):
+    with pytest.raises(ConfigError) as caught:
+        resolve_execution(**({"precision": "auto", "attention": "auto"} | options))
+    assert (caught.value.message, caught.value.next_step) == (message, next_step)
+
+
+def test_the_optimizer_is_fused_adamw_over_what_is_trained():
+    model = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.Linear(2, 2))
+    model[0].requires_grad_(requires_grad=False)
+    optimizer = make_optimizer(model)
+    [group] = optimizer.param_groups
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert group["params"] == list(model[1].parameters())
+    assert (group["lr"], group["weight_decay"], group["fused"]) == (0.0, 0.0, True)

@@ -1,0 +1,69 @@
+"""A score is over every sample once, nothing dropped, whatever the batches."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from tdbs.errors import DatasetError
+from tdbs.pipeline.dataset import read_split
+from tdbs.train.evaluate import evaluate, evaluate_split, length_order_plan
+from tdbs.train.models import load_model
+from tdbs.train.trainer import train
+from tests.train.test_trainer import fp32_accelerator, make_dataset
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("evaluate"), train_rows=60, validation_rows=70)
+
+
+@pytest.mark.parametrize("rows", [1, 3, 64, 65, 200])
+def test_batches_go_from_short_to_long_and_hold_every_sample_once(rows):
+    lengths = np.random.default_rng(0).integers(1, 30, rows)
+    plan = length_order_plan(lengths, batch_size=16)
+    assert sorted(plan.sample_ids_N.tolist()) == list(range(rows))
+    assert (np.diff(plan.kept_N) >= 0).all()
+    assert plan.kept_N.tolist() == lengths[plan.sample_ids_N].tolist()
+    assert (plan.batch_sizes_B[:-1] == 16).all()
+    for first, last, width in zip(
+        plan.batch_offsets_B1[:-1], plan.batch_offsets_B1[1:], plan.padded_lengths_B, strict=True
+    ):
+        assert plan.kept_N[first:last].max() == width
+
+
+def test_the_score_is_that_of_a_plain_loop_over_samples(dataset):
+    split = read_split(dataset, "validation")
+    model = load_model("tiny", dataset, seed=3, dropout=0.1, attention="eager")
+    found = evaluate_split(fp32_accelerator(), model, split, dataset.manifest.task, pad_id=0, segment_ids=True)
+    assert model.training  # the trainer goes on with it
+    model.eval()
+    right = 0
+    for sample, label in enumerate(split.labels_N):
+        ids = split.input_ids_T[split.token_offsets_N1[sample] : split.token_offsets_N1[sample + 1]]
+        with torch.inference_mode():
+            right += int(model(input_ids=torch.from_numpy(ids.astype(np.int64))[None]).logits.argmax()) == label
+    assert found == {"accuracy": pytest.approx(right / 70)}
+
+
+def test_a_split_without_labels_has_no_score(dataset):
+    split = replace(read_split(dataset, "validation"), labels_N=None)
+    with pytest.raises(DatasetError) as caught:
+        evaluate_split(fp32_accelerator(), None, split, dataset.manifest.task, pad_id=0, segment_ids=True)
+    assert caught.value.message == "The split validation has no labels."
+    assert caught.value.next_step == "Evaluate on a labelled split."
+
+
+def test_a_run_is_scored_as_it_was_when_trained(dataset, workplace):
+    trained = train(dataset, model="tiny", epochs=1, precision="fp32", out=workplace / "run")
+    scored = evaluate(trained.run)
+    assert (scored.split, scored.rows, scored.score, scored.metrics) == (
+        "validation",
+        70,
+        trained.score,
+        trained.metrics,
+    )
+    assert evaluate(trained.run, split="train").rows == 60
+    other = make_dataset(workplace / "other", train_rows=10, validation_rows=20)
+    assert evaluate(trained.run, dataset=other).rows == 20

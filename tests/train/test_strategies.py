@@ -1,0 +1,119 @@
+"""A strategy is three parts by name; options override parts, and a task's policy comes before both."""
+
+import pytest
+
+from tdbs.data.sample import SAMPLE_TASK
+from tdbs.data.tasks import HUB_TASKS
+from tdbs.errors import ConfigError
+from tdbs.train import strategies
+from tdbs.train.cuda import has_cuda
+from tdbs.train.strategies import STRATEGIES, Strategy, paper_dropout, resolve_strategy
+
+COLA = HUB_TASKS["glue/cola"].task
+# name: batches, drop, execution, bucket width, RBM, LRM, caps (DESIGN, Strategies)
+TABLE = {
+    "random_max": ("random", "none", "padded_max", None, None, False, None),
+    "random": ("random", "none", "padded", None, None, False, None),
+    "bucket": ("bucket", "none", "padded", 1, True, True, "base"),
+    "tdbs_paper": ("bucket", "batch_min", "padded", 5, True, True, "paper"),
+    "reach": ("reach", "reach", "padded", 5, True, True, "base"),
+}
+
+
+@pytest.fixture(autouse=True)
+def _on_a_cpu(monkeypatch):
+    monkeypatch.setattr(strategies, "has_cuda", lambda: False)
+
+
+def test_the_table_of_strategies():
+    assert list(STRATEGIES) == list(TABLE)
+    for name, (batches, drop, execution, width, rbm, lrm, caps) in TABLE.items():
+        found = resolve_strategy(name, SAMPLE_TASK)
+        assert (found.name, found.batches, found.drop, found.execution) == (name, batches, drop, execution)
+        assert found.lrm is lrm
+        if width is not None:
+            assert (found.bucket_width, found.rbm, found.caps) == (width, rbm, caps)
+        assert (found.base_batch_size, found.scaling_factor) == (64, 2)
+
+
+def test_the_alias_is_resolved_to_its_name():
+    assert resolve_strategy("tdbs", SAMPLE_TASK) == resolve_strategy("reach", SAMPLE_TASK)
+    assert resolve_strategy("tdbs", SAMPLE_TASK).name == "reach"
+
+
+def test_options_override_parts_and_none_means_not_given():
+    given = {"drop": "rate", "drop_rate": 0.5, "bucket_width": 3, "rbm": False, "lrm": None, "caps": "8"}
+    found = resolve_strategy("bucket", SAMPLE_TASK, given)
+    assert (found.drop, found.effective_rate, found.bucket_width) == ("rate", 0.5, 3)
+    assert (found.rbm, found.lrm, found.hw_caps) == (False, True, "8")
+
+
+@pytest.mark.parametrize(("drop", "rate"), [("all", 1.0), ("any", 0.3), ("rate", 0.3)])
+def test_the_rate_of_each_kind_of_drop(drop, rate):
+    assert resolve_strategy("random", SAMPLE_TASK, {"drop": drop}).effective_rate == rate
+
+
+def test_base_caps_are_the_base_batch_size():
+    assert resolve_strategy("reach", SAMPLE_TASK, {"base_batch_size": 16}).hw_caps == "16"
+    assert resolve_strategy("tdbs_paper", SAMPLE_TASK, {"base_batch_size": 16}).hw_caps == "paper"
+
+
+@pytest.mark.parametrize("name", ["tdbs_paper", "reach", "tdbs"])
+def test_cola_runs_without_tokendrop_in_buckets_of_one_length(name):
+    found = resolve_strategy(name, COLA)
+    assert (found.drop, found.bucket_width) == ("none", 1)
+    assert found.batches == STRATEGIES["reach" if name == "tdbs" else name].batches
+
+
+def test_a_drop_by_hand_is_refused_on_cola_unless_the_user_insists():
+    with pytest.raises(ConfigError) as caught:
+        resolve_strategy("random", COLA, {"drop": "rate"})
+    assert caught.value.message == (
+        "task 'glue/cola' judges grammar; TokenDrop would break its labels (paper, section 3)."
+    )
+    assert caught.value.next_step == "Leave --drop out, or insist with --allow-drop."
+    assert resolve_strategy("random", COLA, {"drop": "rate"}, allow_drop=True).drop == "rate"
+    assert resolve_strategy("reach", COLA, allow_drop=True) == resolve_strategy("reach", SAMPLE_TASK)
+    assert resolve_strategy("reach", COLA, {"drop": "none"}).drop == "none"
+
+
+def test_on_cuda_the_caps_are_the_papers_unless_given(monkeypatch):
+    monkeypatch.setattr(strategies, "has_cuda", lambda: True)
+    assert resolve_strategy("reach", SAMPLE_TASK).caps == "paper"
+    assert resolve_strategy("reach", SAMPLE_TASK, {"caps": "32"}).caps == "32"
+
+
+def test_a_drop_rate_without_effect_is_refused():
+    with pytest.raises(ConfigError) as caught:
+        resolve_strategy("tdbs_paper", SAMPLE_TASK, {"drop_rate": 0.5})
+    assert caught.value.message == "--drop-rate has no effect with --drop batch_min."
+    assert caught.value.next_step == "Pass --drop rate or --drop any with it."
+
+
+@pytest.mark.parametrize(
+    ("batches", "rows", "dropout"),
+    [
+        ("random", 100, 0.1),
+        ("random", 50_000, 0.1),
+        ("bucket", 9_999, 0.0),  # the small sets of GLUE
+        ("bucket", 10_000, 0.025),
+        ("reach", 67_349, 0.025),
+        ("reach", 3_668, 0.0),
+    ],
+)
+def test_dropout_follows_the_papers_rule(batches, rows, dropout):
+    assert paper_dropout(Strategy(name="x", batches=batches, drop="none"), rows) == dropout
+
+
+def test_has_cuda_agrees_with_torch():
+    import torch
+
+    assert has_cuda() == torch.cuda.is_available()
+
+
+def test_a_hidden_device_or_a_torch_for_cpus_is_no_cuda(monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert not has_cuda()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    monkeypatch.setattr("tdbs.train.cuda.version", lambda _name: "2.13.0+cpu")
+    assert not has_cuda()
