@@ -29,7 +29,8 @@ from tdbs.pipeline.matches import WordPattern, compile_words
 from tdbs.pipeline.shards import write_shards
 from tdbs.pipeline.spans import DroppableSpans, find_spans
 from tdbs.pipeline.stopwords import droppable_words, words_sha256
-from tdbs.pipeline.tokenizer import LoadedTokenizer, TokenBlock, load_tokenizer, set_truncation, tokenize_block
+from tdbs.pipeline.tokenize import TokenBlock, tokenize_block
+from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer, set_truncation
 
 DEFAULT_TOKENIZER = "roberta-base"
 DEFAULT_MAX_LENGTH = 128

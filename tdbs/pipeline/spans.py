@@ -12,7 +12,7 @@ import numpy as np
 
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.pipeline.matches import WordPattern, find_droppable
-from tdbs.pipeline.tokenizer import NO_SEGMENT, TokenBlock
+from tdbs.pipeline.tokenize import NO_SEGMENT, TokenBlock
 
 # Shapes: N samples of the block, N1 = N + 1, T its tokens, K its tokens that are not special, M matches in its texts,
 # W droppable words found, C characters of all its texts.

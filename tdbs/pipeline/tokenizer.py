@@ -1,4 +1,4 @@
-"""Load a fast tokenizer, by hub name or local folder, and turn blocks of texts into flat token arrays.
+"""Load a fast tokenizer by hub name or local folder, with padding and truncation under our control.
 
 `tokenizer.json` is read by the tokenizers library alone; a folder or name without one goes through transformers,
 which converts the older formats. Padding that a tokenizer.json carries is switched off and truncation is ours
@@ -6,21 +6,13 @@ which converts the older formats. Padding that a tokenizer.json carries is switc
 """
 
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
 
-import numpy as np
 import tokenizers
 
-from tdbs.arrays import IntArray, TokenArray
 from tdbs.errors import ConfigError, TokenizerError
 from tdbs.files import sha256_of
-
-# Shapes: N texts (or pairs) of the block, N1 = N + 1, T tokens of the block, special ones too.
-
-TEXT_SEGMENT, PAIR_SEGMENT, NO_SEGMENT = 0, 1, -1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,18 +29,6 @@ class LoadedTokenizer:
     pad_id: int
     special_ids: tuple[int, ...]
     model_max_length: int | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TokenBlock:
-    """A block of tokenized samples, one flat row, with the characters that each token stands for."""
-
-    input_ids_T: TokenArray
-    token_offsets_N1: IntArray  # sample i holds tokens [i] to [i + 1]
-    segments_T: IntArray  # 0 text, 1 pair, -1 special
-    starts_T: IntArray  # characters in the text of its segment
-    ends_T: IntArray
-    segment_starts_N: IntArray | None  # pairs: first token of the second segment, as segment ids count it
 
 
 def load_tokenizer(source: str) -> LoadedTokenizer:
@@ -94,48 +74,6 @@ def set_truncation(tokenizer: LoadedTokenizer, max_length: int, *, pair: bool) -
             next_step=f"Pass --max-length {limit} or less.",
         )
     tokenizer.backend.enable_truncation(max_length, strategy="longest_first")
-
-
-def tokenize_block(tokenizer: LoadedTokenizer, texts: Sequence[str], pairs: Sequence[str] | None) -> TokenBlock:
-    """Tokenize a block on all cores; returns flat arrays."""
-    inputs = texts if pairs is None else list(zip(texts, pairs, strict=True))
-    encodings = tokenizer.backend.encode_batch(inputs)
-    lengths_N = np.fromiter(map(len, encodings), dtype=np.int64, count=len(encodings))
-    token_offsets_N1 = np.concatenate([[0], np.cumsum(lengths_N)])
-    total = int(token_offsets_N1[-1])
-    input_ids_T = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), dtype=np.int32, count=total)
-    characters = np.fromiter(
-        chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings)),
-        dtype=np.int64,
-        count=2 * total,
-    ).reshape(-1, 2)
-    segment_starts_N = None
-    if pairs is None:
-        special_T = np.fromiter(
-            chain.from_iterable(encoding.special_tokens_mask for encoding in encodings), dtype=np.int64, count=total
-        )
-        segments_T = np.where(special_T == 1, NO_SEGMENT, TEXT_SEGMENT)
-    else:
-        sequence_T = np.array(list(chain.from_iterable(e.sequence_ids for e in encodings)), dtype=np.float64)
-        segments_T = np.where(np.isnan(sequence_T), NO_SEGMENT, sequence_T).astype(np.int64)
-        type_T = np.fromiter(chain.from_iterable(e.type_ids for e in encodings), dtype=np.int64, count=total)
-        second_T = type_T == 1 if type_T.any() else segments_T == PAIR_SEGMENT
-        segment_starts_N = _first_true(second_T, token_offsets_N1)
-    return TokenBlock(
-        input_ids_T=input_ids_T,
-        token_offsets_N1=token_offsets_N1,
-        segments_T=segments_T,
-        starts_T=characters[:, 0],
-        ends_T=characters[:, 1],
-        segment_starts_N=segment_starts_N,
-    )
-
-
-def _first_true(flags_T: np.ndarray, token_offsets_N1: IntArray) -> IntArray:
-    """Return, for each sample, how many tokens stand before its first flag; its length where it has none."""
-    flagged = np.append(np.flatnonzero(flags_T), len(flags_T))
-    first = flagged[np.searchsorted(flagged, token_offsets_N1[:-1])]
-    return np.minimum(first, token_offsets_N1[1:]) - token_offsets_N1[:-1]
 
 
 _FILES = ("tokenizer.json", "tokenizer_config.json", "config.json")

@@ -25,12 +25,9 @@ def hardware_caps(caps: str, *, max_length: int) -> IntArray:
     if caps == "paper":
         buckets_L1 = np.minimum(np.arange(max_length + 1) // _PAPER_WIDTH, len(PAPER_HWCAPS) - 1)
         return np.array(PAPER_HWCAPS)[buckets_L1]
-    try:
-        cap = int(caps)
-    except ValueError:
-        raise ConfigError(
-            f"--caps takes a number or paper, got {caps}.", next_step="Pass --caps 64 or --caps paper."
-        ) from None
+    if not (caps.isascii() and caps.removeprefix("-").isdigit()):
+        raise ConfigError(f"--caps takes a number or paper, got {caps}.", next_step="Pass --caps 64 or --caps paper.")
+    cap = int(caps)
     if cap < 1:
         raise ConfigError(f"--caps must be 1 or more, got {caps}.", next_step="Pass --caps 64 or --caps paper.")
     return np.full(max_length + 1, cap)

@@ -14,7 +14,8 @@ from tokenizers import models, pre_tokenizers, processors
 from tdbs.pipeline.matches import compile_words
 from tdbs.pipeline.spans import find_spans
 from tdbs.pipeline.stopwords import PAPER_STOPWORDS
-from tdbs.pipeline.tokenizer import LoadedTokenizer, TokenBlock, load_tokenizer, set_truncation, tokenize_block
+from tdbs.pipeline.tokenize import TokenBlock, tokenize_block
+from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer, set_truncation
 from tests.conftest import SHARED
 from tests.pipeline.trap_texts import any_texts, trap_texts
 from tests.reference.spans import PAPER_STOPWORDS as REFERENCE_STOPWORDS

@@ -12,7 +12,8 @@ from tokenizers import models, pre_tokenizers, processors
 
 from tdbs.errors import ConfigError, TokenizerError
 from tdbs.pipeline.prepare import prepare
-from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer, set_truncation, tokenize_block
+from tdbs.pipeline.tokenize import tokenize_block
+from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer, set_truncation
 from tests.conftest import SHARED
 from tests.pipeline.trap_texts import trap_texts
 
