@@ -12,7 +12,7 @@ from tdbs.pipeline.dataset import PreparedDataset, Split, read_split
 from tdbs.pipeline.manifest import Manifest
 from tdbs.train.batches import words_of_split
 from tdbs.train.plan import EpochPlan, plan_run, run_padding
-from tdbs.train.strategies import STRATEGIES, Strategy
+from tdbs.train.strategies import STRATEGIES, Strategy, resolve_strategy
 
 BASELINE = "random"
 
@@ -38,19 +38,24 @@ def plan_dataset(dataset: PreparedDataset, strategy: Strategy, *, seed: int, epo
 
 def estimate_speedup(
     dataset: PreparedDataset,
-    strategies: Sequence[Strategy],
+    strategies: Sequence[Strategy | str] = tuple(STRATEGIES),
     *,
-    baseline: Strategy = STRATEGIES[BASELINE],
+    baseline: Strategy | str = BASELINE,
     seed: int = 0,
     epochs: int = 3,
 ) -> list[StrategyEstimate]:
-    """Return what a run of each strategy costs, in tokens, and its speedup over the baseline."""
+    """Return what a run of each strategy costs, in tokens, and its speedup over the baseline.
+
+    Strategies are names, resolved for the dataset's task, or resolved ones.
+    """
     split = read_split(dataset, "train")
-    planned = [
-        _plan_split(split, dataset.manifest, strategy, seed=seed, epochs=epochs) for strategy in (baseline, *strategies)
+    resolved = [
+        resolve_strategy(strategy, dataset.manifest.task) if isinstance(strategy, str) else strategy
+        for strategy in (baseline, *strategies)
     ]
+    planned = [_plan_split(split, dataset.manifest, strategy, seed=seed, epochs=epochs) for strategy in resolved]
     return [
-        _estimate(strategy.name, plans, planned[0]) for strategy, plans in zip(strategies, planned[1:], strict=True)
+        _estimate(strategy.name, plans, planned[0]) for strategy, plans in zip(resolved[1:], planned[1:], strict=True)
     ]
 
 

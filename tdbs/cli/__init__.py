@@ -1,10 +1,19 @@
 """The command line: one file a command; each parses, calls one function and prints."""
 
 import sys
+from typing import Annotated
 
 import typer
 
+from tdbs import __version__
 from tdbs.cli import env, estimate_speedup, evaluate, inspect, plan, prepare, report, train
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(__version__)
+        raise typer.Exit
+
 
 app = typer.Typer(
     name="tdbs",
@@ -12,8 +21,18 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help, the same in docs and in a terminal of any width
     pretty_exceptions_enable=False,
-    help="Prepare text datasets for fine-tuning once, tell what padding costs, and train without it.",
 )
+
+
+@app.callback()
+def tdbs_options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Prepare text datasets for fine-tuning once, tell what padding costs, and train without it."""
+
+
 for command in (prepare, inspect, plan, estimate_speedup, train, evaluate, report, env):
     app.command(command.NAME)(command.command)
 

@@ -19,7 +19,9 @@ _STAGES: tuple[Stage, ...] = ("read", "tokenize", "annotate", "write")
 def command(
     source: Annotated[
         str,
-        typer.Argument(help="sample, glue/<task>, or a CSV, TSV, JSONL or Parquet file, or a folder of splits."),
+        typer.Argument(
+            metavar="SOURCE", help="sample, glue/<task>, or a CSV, TSV, JSONL or Parquet file, or a folder of splits."
+        ),
     ] = "sample",
     mirror: Annotated[
         Path | None,
@@ -114,4 +116,5 @@ def _print(result: PrepareResult, as_json: bool) -> None:
     elif result.changed:
         console.print(f"Prepared anew: {', '.join(result.changed)} changed.", markup=False)
     console.print(split_table(statistics))
-    console.print(f"in {manifest.seconds['total']:.1f} s: {result.dataset.path}", markup=False)
+    spent = "" if result.cached else f"in {manifest.seconds['total']:.1f} s: "
+    console.print(f"{spent}{result.dataset.path}", markup=False)

@@ -36,12 +36,10 @@ def command(
     from tdbs.pipeline.dataset import load
     from tdbs.reports.page import write_report
     from tdbs.train.run_folder import read_run
-    from tdbs.train.strategies import STRATEGIES, resolve_strategy
 
     read = read_run(run_folder(run))
     dataset = load(read.config["dataset"]["path"])
-    strategies = [resolve_strategy(name, dataset.manifest.task) for name in STRATEGIES]
-    estimates = estimate_speedup(dataset, strategies, seed=read.config["seed"], epochs=read.config["epochs"])
+    estimates = estimate_speedup(dataset, seed=read.config["seed"], epochs=read.config["epochs"])
     page = out or REPORTS_FOLDER / f"{'-'.join(read.path.parts[-2:])}.html"
     write_report(page, dataset=dataset, run=read, estimates=estimates)
     if as_json:

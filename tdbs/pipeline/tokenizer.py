@@ -41,7 +41,10 @@ def load_tokenizer(source: str) -> LoadedTokenizer:
     settings = _read_json(files.get("tokenizer_config.json")) | {
         key: value for key, value in _read_json(files.get("config.json")).items() if key == "pad_token_id"
     }
-    special_ids = tuple(sorted(i for i, token in backend.get_added_tokens_decoder().items() if token.special))
+    added = backend.get_added_tokens_decoder().items()
+    # The unknown token stands for a word of the text, though its tokenizer calls it special.
+    unknown = getattr(backend.model, "unk_token", None)
+    special_ids = tuple(sorted(i for i, token in added if token.special and token.content != unknown))
     vocabulary = json.dumps(sorted(backend.get_vocab(with_added_tokens=False).items())).encode()
     limit = settings.get("model_max_length")
     return LoadedTokenizer(

@@ -39,7 +39,7 @@ def _show(tokenizer: Tokenizer, split: Split, sample: int, classes: Sequence[str
     label = None if split.labels_N is None else split.labels_N[sample]
     return ShownSample(
         sample_id=sample,
-        length=tokens.stop - tokens.start,
+        length=int(tokens.stop - tokens.start),
         label=None if label is None else classes[int(label)] if classes else f"{label:g}",
         pieces=tuple(
             _pieces(

@@ -19,7 +19,7 @@ _BAR_WIDTH = 44
 
 def split_table(statistics: Mapping[str, SplitStatistics]) -> Table:
     """Return the table of `prepare` and `inspect`: rows, lengths, expected padding of each split."""
-    table = _table("split", "rows", "tokens", "L_avg", "L_87.5", "est. padding", "random padding", "droppable")
+    table = _table("split", "rows", "tokens", "L_avg", "L_87.5", "est. pad", "random pad", "droppable")
     for name, found in statistics.items():
         table.add_row(
             name,

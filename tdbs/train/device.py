@@ -1,11 +1,13 @@
 """Where and how a model runs: device, precision, attention kernel, optimizer; each default is a measured one."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
+from transformers import PreTrainedModel
 
 from tdbs.errors import ConfigError
 
@@ -54,6 +56,24 @@ def make_accelerator(precision: str, device: str) -> Accelerator:
     """
     AcceleratorState._reset_state()
     return Accelerator(mixed_precision="bf16" if precision == "bf16" else "no", cpu=device == "cpu")
+
+
+def keep_head_in_fp32(model: PreTrainedModel) -> None:
+    """Compute the last layer in fp32 whatever the precision of the rest.
+
+    In bf16 a head has 8 bits for its outputs: 300 predicted numbers become a handful of distinct ones, and their
+    correlation means nothing. The layer is a thousandth of the work.
+    """
+    outputs = model.config.num_labels
+    heads = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m.out_features == outputs]
+    for head in heads[-1:]:
+        plain = head.forward
+
+        def in_fp32(inputs: torch.Tensor, plain: Callable[[torch.Tensor], torch.Tensor] = plain) -> torch.Tensor:
+            with torch.autocast(inputs.device.type, enabled=False):
+                return plain(inputs.float())
+
+        head.forward = in_fp32  # type: ignore[method-assign, assignment]  # the module's class stays, so weights are saved as ever
 
 
 def make_optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:

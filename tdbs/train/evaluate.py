@@ -16,7 +16,7 @@ from tdbs.errors import DatasetError, TrainingError
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
 from tdbs.pipeline.manifest import Manifest
 from tdbs.train.batches import epoch_batches
-from tdbs.train.device import default_device, make_accelerator
+from tdbs.train.device import default_device, keep_head_in_fp32, make_accelerator
 from tdbs.train.metrics import score_predictions
 from tdbs.train.models import check_vocabulary
 from tdbs.train.plan import EpochPlan
@@ -42,7 +42,7 @@ def length_order_plan(lengths_N: IntArray, batch_size: int = BATCH_SIZE) -> Epoc
 
 def evaluate_split(
     accelerator: Accelerator, model: Any, split: Split, task: Task, *, pad_id: int, segment_ids: bool
-) -> dict[str, float]:
+) -> dict[str, float | None]:
     """Return the task's metrics on a split. Raises DatasetError where it has no labels."""
     if split.labels_N is None:
         raise DatasetError(f"The split {split.name} has no labels.", next_step="Evaluate on a labelled split.")
@@ -68,8 +68,8 @@ class EvaluateResult:
     dataset: str
     split: str
     rows: int
-    metrics: dict[str, float]
-    score: float
+    metrics: dict[str, float | None]
+    score: float | None
     seconds: float
 
 
@@ -115,5 +115,6 @@ def load_trained(run: Run, manifest: Manifest) -> tuple[PreTrainedModel, Acceler
         folder, attn_implementation=execution["attention"], use_safetensors=True
     )
     check_vocabulary(str(folder), model.config, manifest)
+    keep_head_in_fp32(model)
     accelerator = make_accelerator(execution["precision"], default_device())
     return accelerator.prepare_model(model, evaluation_mode=True), accelerator

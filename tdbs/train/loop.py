@@ -18,7 +18,7 @@ from tdbs.arrays import FloatArray
 from tdbs.data.tasks import Task
 from tdbs.pipeline.dataset import PreparedDataset, Split
 from tdbs.train.batches import Batch
-from tdbs.train.device import Execution, make_accelerator, make_optimizer
+from tdbs.train.device import Execution, keep_head_in_fp32, make_accelerator, make_optimizer
 from tdbs.train.evaluate import evaluate_split
 from tdbs.train.models import load_model
 from tdbs.train.step import takes_segment_ids, train_step
@@ -64,6 +64,7 @@ def make_learner(
     """Load a model for the dataset and put it on its device."""
     model = load_model(model_name, dataset, seed=seed, dropout=dropout, attention=execution.attention)
     accelerator = make_accelerator(execution.precision, execution.device)
+    keep_head_in_fp32(model)
     prepared = accelerator.prepare_model(model)
     return Learner(
         accelerator=accelerator,
@@ -106,7 +107,7 @@ def run_steps(
         yield StepOutcome(record=record, finite=finite)
 
 
-def score_splits(learner: Learner, splits: Iterable[Split], scored_split: str) -> dict[str, float]:
+def score_splits(learner: Learner, splits: Iterable[Split], scored_split: str) -> dict[str, float | None]:
     """Return the metrics on all splits; those of other splits than the scored one carry its name before them."""
     return {
         metric if split.name == scored_split else f"{split.name}/{metric}": value

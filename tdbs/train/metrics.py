@@ -6,7 +6,6 @@ import torch
 from torchmetrics.functional import classification, regression
 
 from tdbs.data.tasks import Task
-from tdbs.errors import ConfigError
 
 # Each takes predictions (N), labels (N) and the number of classes.
 _METRICS: dict[str, Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]] = {
@@ -23,15 +22,18 @@ _METRICS: dict[str, Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]] =
 }
 
 
-def score_predictions(task: Task, logits_NC: torch.Tensor, labels_N: torch.Tensor) -> dict[str, float]:
-    """Return the task's metrics, 0 to 1 (correlations -1 to 1), from float64 logits of all samples."""
+def score_predictions(task: Task, logits_NC: torch.Tensor, labels_N: torch.Tensor) -> dict[str, float | None]:
+    """Return the task's metrics from the logits of all samples: 0 to 1, correlations -1 to 1.
+
+    A correlation with something constant is not defined, and None; Matthews' is 0 there, as GLUE defines it.
+    """
     if task.kind == "regression":
         predictions_N, labels_N = logits_NC[:, 0].double(), labels_N.double()
-        if len(labels_N) < 2:
-            raise ConfigError(
-                "A correlation needs two samples at least, and the split has one.",
-                next_step="Evaluate on a larger split.",
-            )
     else:
         predictions_N = logits_NC.argmax(dim=1)
-    return {name: float(_METRICS[name](predictions_N, labels_N, len(task.classes))) for name in task.metrics}
+    constant = bool((predictions_N == predictions_N[0]).all() or (labels_N == labels_N[0]).all())
+    found: dict[str, float | None] = {"matthews": 0.0, "pearson": None, "spearman": None} if constant else {}
+    for name in task.metrics:
+        if name not in found:
+            found[name] = float(_METRICS[name](predictions_N, labels_N, len(task.classes)))
+    return {name: found[name] for name in task.metrics}

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import tomli_w
-from transformers import PreTrainedModel
+from tokenizers import Tokenizer
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from tdbs.errors import TrainingError
 from tdbs.files import remember, write_json, write_text
@@ -64,7 +65,13 @@ def start_run(folder: Path, config: Mapping[str, Any]) -> None:
 def save_model(folder: Path, model: PreTrainedModel, dataset: PreparedDataset) -> None:
     """Save weights (safetensors), configuration and tokenizer, so that transformers loads the folder as it is."""
     model.save_pretrained(folder, safe_serialization=True)
-    shutil.copyfile(dataset.path / TOKENIZER_NAME, folder / TOKENIZER_NAME)
+    info = dataset.manifest.tokenizer
+    tokenizer = Tokenizer.from_file(str(dataset.path / TOKENIZER_NAME))
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=tokenizer.id_to_token(info.pad_id),
+        model_max_length=dataset.manifest.max_length,
+    ).save_pretrained(folder)
 
 
 def finish_run(folder: Path, result: Mapping[str, Any]) -> None:

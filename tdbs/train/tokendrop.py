@@ -38,13 +38,13 @@ class DroppableWords:
 
 
 def droppable_words_of(
-    split: str, *, lengths_N: IntArray, offsets_N1: IntArray, sizes_W: IntArray, special_tokens: int
+    split: str, *, lengths_N: IntArray, offsets_N1: IntArray, sizes_W: IntArray, special_N: IntArray
 ) -> DroppableWords:
-    """Return what planning needs to know of a split's droppable words."""
+    """Return what planning needs to know of a split's droppable words; `special_N` counts special tokens."""
     counts_N = np.diff(offsets_N1)
     rows_W = np.repeat(np.arange(len(counts_N)), counts_N)
     all_tokens_N = np.bincount(rows_W, weights=sizes_W, minlength=len(counts_N)).astype(np.int64)
-    spare_N = np.maximum(lengths_N - special_tokens - 1, 0)
+    spare_N = np.maximum(lengths_N - special_N - 1, 0)
     limit_N = np.minimum(all_tokens_N, spare_N)
     every = np.uint64(2**64 - 1)
     # Where words of one token fill every gap below the largest word, every total can be made. Most samples are so.

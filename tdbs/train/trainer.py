@@ -48,7 +48,7 @@ class TrainResult:
     tokens: int
     padding_fraction: float
     seconds: dict[str, float]
-    metrics: dict[str, float]
+    metrics: dict[str, float | None]
     score: float | None
     epochs: list[dict[str, float | None]]  # mean loss and score of each epoch
 
@@ -115,7 +115,7 @@ def train(
 
     seconds = {"train": 0.0, "evaluate": 0.0, "total": 0.0}
     history: list[dict[str, float | None]] = []
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float | None] = {}
     first_step = 0
     for plan in plans:
         clock = time.perf_counter()

@@ -61,7 +61,7 @@ def words_of(samples: list[Row], split: str = "train") -> DroppableWords:
         lengths_N=lengths_of(samples),
         offsets_N1=np.concatenate([[0], np.cumsum([len(row.sizes) for row in samples])]).astype(np.int64),
         sizes_W=np.array([size for row in samples for size in row.sizes], dtype=np.int64),
-        special_tokens=2,
+        special_N=np.full(len(samples), 2),
     )
 
 

@@ -5,7 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from accelerate import Accelerator
+from accelerate.state import AcceleratorState
 
+from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import read_split
 from tdbs.train.evaluate import evaluate, evaluate_split, length_order_plan
@@ -45,6 +48,26 @@ def test_the_score_is_that_of_a_plain_loop_over_samples(dataset):
         with torch.inference_mode():
             right += int(model(input_ids=torch.from_numpy(ids.astype(np.int64))[None]).logits.argmax()) == label
     assert found == {"accuracy": pytest.approx(right / 70)}
+
+
+@pytest.mark.filterwarnings("ignore:The variance of predictions:UserWarning")  # torchmetrics', of a constant
+def test_bf16_does_not_round_predicted_numbers_away(dataset):
+    """Labels are what the same model predicts in fp32, all near 2.5, where bf16 tells 0.016 apart."""
+    regression = replace(dataset.manifest, task=HUB_TASKS["glue/stsb"].task)
+    model = load_model("tiny", replace(dataset, manifest=regression), seed=0, dropout=0.0, attention="eager").eval()
+    model.classifier.bias.data[:] = 2.5
+    split = read_split(dataset, "validation")
+    in_fp32 = []
+    for first, last in zip(split.token_offsets_N1[:-1], split.token_offsets_N1[1:], strict=True):
+        ids = torch.from_numpy(split.input_ids_T[first:last].astype(np.int64))[None]
+        with torch.inference_mode():
+            in_fp32.append(float(model(input_ids=ids).logits))
+    labelled = replace(split, labels_N=np.array(in_fp32))
+    AcceleratorState._reset_state()
+    accelerator = Accelerator(cpu=True, mixed_precision="bf16")
+    found = evaluate_split(accelerator, model, labelled, regression.task, pad_id=0, segment_ids=True)
+    AcceleratorState._reset_state()
+    assert found["pearson"] > 0.9
 
 
 def test_a_split_without_labels_has_no_score(dataset):
