@@ -6,7 +6,7 @@ INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --con
 
 .PHONY: demo test test-slow lint types wheel docs clean
 
-# torch comes first, pinned, or pip brings a CUDA build of several GB.
+# torch comes first, at the pinned version: a wheel of it that pip finds on this machine (a CPU build, say) is taken.
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
 

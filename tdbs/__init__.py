@@ -26,11 +26,12 @@ _HOMES = {
     "load": "tdbs.pipeline.dataset",
     "plan_epoch": "tdbs.train.plan",
     "prepare": "tdbs.pipeline.prepare",
-    "train": "tdbs.train.trainer",
 }
 
 
 def __getattr__(name: str) -> Any:
+    if name == "train":  # a package that can be called
+        return import_module("tdbs.train")
     if name not in _HOMES:
         raise AttributeError(f"module 'tdbs' has no attribute '{name}'")
     return getattr(import_module(_HOMES[name]), name)

@@ -3,6 +3,8 @@
 The command line prints both lines and exits with 1. Callers of the Python API catch `TdbsError` or one branch.
 """
 
+import textwrap
+
 
 class TdbsError(Exception):
     """Something the user can act on: `message` is one sentence, `next_step` says what to do about it."""
@@ -11,6 +13,12 @@ class TdbsError(Exception):
         super().__init__(f"{message} {next_step}")
         self.message = message
         self.next_step = next_step
+
+
+def reason_of(error: Exception) -> str:
+    """Return a library's error as one line without its full stop; some spread a sentence over several lines."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return textwrap.shorten(text, width=300, placeholder=" …").rstrip(". ")
 
 
 class ConfigError(TdbsError):

@@ -10,6 +10,9 @@ from hypothesis import settings
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.prepare import prepare
 
+# Before torch is loaded: two xdist workers with two threads each spin against each other on two cores (4 x slower).
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 settings.register_profile("tdbs", deadline=None)  # the machine may be busy; no test is timed
 settings.load_profile("tdbs")
 

@@ -109,6 +109,7 @@ def loaded_by(statement: str, *libraries: str) -> list[str]:
     "statement",
     [
         "import tdbs",
+        "import tdbs.cli",
         "import tdbs.pipeline.prepare",
         "import tdbs.train.plan",
         "import tdbs.train.batches",

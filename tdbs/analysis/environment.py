@@ -5,8 +5,6 @@ import platform
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
-from tdbs.train.cuda import has_cuda
-
 _PACKAGES = (
     *("tdbs", "torch", "transformers", "tokenizers", "datasets", "accelerate", "pyarrow", "numpy", "safetensors"),
     *("torchmetrics", "typer", "rich", "matplotlib", "jinja2"),
@@ -50,8 +48,8 @@ def _memory_gib() -> float | None:
 
 
 def _devices() -> list[str]:
-    if not has_cuda():
-        return ["cpu"]
-    import torch
-
+    try:
+        import torch
+    except ImportError:
+        return []
     return [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())] or ["cpu"]

@@ -7,10 +7,10 @@ this version does not make.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, Split, read_split
 from tdbs.pipeline.manifest import Manifest
 from tdbs.train.batches import words_of_split
+from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters
 from tdbs.train.plan import EpochPlan, plan_run, run_padding
 from tdbs.train.strategies import STRATEGIES, Strategy, resolve_strategy
 
@@ -42,7 +42,7 @@ def estimate_speedup(
     *,
     baseline: Strategy | str = BASELINE,
     seed: int = 0,
-    epochs: int = 3,
+    epochs: int = DEFAULT_EPOCHS,
 ) -> list[StrategyEstimate]:
     """Return what a run of each strategy costs, in tokens, and its speedup over the baseline.
 
@@ -60,8 +60,7 @@ def estimate_speedup(
 
 
 def _plan_split(split: Split, manifest: Manifest, strategy: Strategy, *, seed: int, epochs: int) -> list[EpochPlan]:
-    if epochs < 1:
-        raise ConfigError(f"--epochs must be 1 or more, got {epochs}.", next_step="Pass --epochs 3.")
+    check_hyperparameters(epochs=epochs)
     words = words_of_split(split, strategy, manifest.tokenizer)
     return plan_run(split.lengths_N, words, strategy, max_length=manifest.max_length, seed=seed, epochs=epochs)
 

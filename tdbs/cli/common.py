@@ -5,14 +5,16 @@ import inspect
 import json
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.progress import Progress, ProgressColumn
 
-from tdbs.errors import ConfigError, TdbsError
+from tdbs.errors import ConfigError, TdbsError, reason_of
 from tdbs.files import last_place
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
@@ -49,7 +51,7 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
         except Exception as error:
             if debug:
                 raise
-            reason = f"{type(error).__name__}: {error}"
+            reason = f"{type(error).__name__}: {reason_of(error)}"
             print_error(
                 f"tdbs failed where it should not: {reason}.", "Run again with --debug and report what it says."
             )
@@ -62,6 +64,17 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
+@contextmanager
+def progress_bars(*columns: ProgressColumn) -> Iterator[Progress]:
+    """Yield bars that the caller starts with the first progress: what is refused before it shows no bar."""
+    bars = Progress(*columns, console=console)
+    try:
+        yield bars
+    finally:
+        if bars.live.is_started:
+            bars.stop()
+
+
 def print_error(message: str, next_step: str) -> None:
     """Print cause and next step on stderr."""
     console.print(f"Error: {message}\nNext:  {next_step}", markup=False)
@@ -69,7 +82,7 @@ def print_error(message: str, next_step: str) -> None:
 
 def print_json(value: object) -> None:
     """Print the one JSON object of a command on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False) + "\n")
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def dataset_folder(given: Path | None) -> Path:

@@ -10,6 +10,7 @@ from tdbs.cli.common import DatasetArgument, JsonOption, console, dataset_folder
 from tdbs.cli.options import AllowDropOption, BaseBatchOption, CapsOption, EpochsOption, SeedOption, policy_note
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal import estimate_table
+from tdbs.train.defaults import DEFAULT_EPOCHS
 from tdbs.train.strategies import STRATEGIES, resolve_strategy
 
 NAME = "estimate-speedup"
@@ -23,7 +24,7 @@ def command(
         typer.Option(help="A strategy; may be given several times. [default: all]", show_default=False),
     ] = None,
     baseline: Annotated[str, typer.Option(help="Strategy that speedups are over.")] = BASELINE,
-    epochs: EpochsOption = 3,
+    epochs: EpochsOption = DEFAULT_EPOCHS,
     seed: SeedOption = 0,
     base_batch_size: BaseBatchOption = None,
     caps: CapsOption = None,

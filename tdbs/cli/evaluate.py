@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import JsonOption, console, print_json, quiet_libraries, reported, run_folder
+from tdbs.reports.terminal import metrics_line
 
 NAME = "evaluate"
 
@@ -40,5 +41,6 @@ def command(
     if as_json:
         print_json(dataclasses.asdict(result))
         return
-    metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items())
-    console.print(f"{result.split}, {result.rows:,} rows: {metrics} ({result.seconds:.1f} s)", markup=False)
+    console.print(
+        f"{result.split}, {result.rows:,} rows: {metrics_line(result.metrics)} ({result.seconds:.1f} s)", markup=False
+    )

@@ -12,7 +12,13 @@ from tdbs.cli.options import Chosen, EpochsOption, SeedOption, chosen_strategy, 
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal import plan_rows, plan_summary
-from tdbs.train.lrm import DEFAULT_RATE, DEFAULT_WARMUP
+from tdbs.train.defaults import (
+    DEFAULT_EPOCHS,
+    DEFAULT_WARMUP,
+    check_hyperparameters,
+    default_model,
+    default_rate,
+)
 from tdbs.train.plan import plan_digest
 
 NAME = "plan"
@@ -22,9 +28,12 @@ NAME = "plan"
 @with_strategy_options
 def command(
     dataset: DatasetArgument = None,
-    epochs: EpochsOption = 3,
+    epochs: EpochsOption = DEFAULT_EPOCHS,
     seed: SeedOption = 0,
-    lr: Annotated[float, typer.Option(help="Base rate of the lr column.")] = DEFAULT_RATE,
+    lr: Annotated[
+        float | None,
+        typer.Option(help="Base rate of the lr column. [default: 5e-5; the sample 1e-3]", show_default=False),
+    ] = None,
     warmup: Annotated[float, typer.Option(help="Share of the samples over which the rate grows.")] = DEFAULT_WARMUP,
     out: Annotated[Path | None, typer.Option(help="Parquet file with one row a batch.")] = None,
     overwrite: OverwriteOption = False,
@@ -40,6 +49,7 @@ def command(
     """
     if out is not None and out.exists() and not overwrite:
         raise ConfigError(f"{out} is there already.", next_step="Pass another --out, or --overwrite.")
+    check_hyperparameters(epochs=epochs, lr=lr, warmup=warmup)
     opened = load(dataset_folder(dataset))
     strategy = chosen_strategy(chosen, opened)
     plans = plan_dataset(opened, strategy, seed=seed, epochs=epochs)
@@ -49,7 +59,8 @@ def command(
         from tdbs.analysis.plan_table import plan_table, write_plan
         from tdbs.train.lrm import learning_rates
 
-        rates_S = learning_rates(plans, strategy, base_lr=lr, warmup=warmup)
+        base_lr = default_rate(default_model(opened.manifest)) if lr is None else lr
+        rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=warmup)
         write_plan(out, plan_table(plans, rates_S, np.array(opened.manifest.bucket_edges)))
     if as_json:
         print_json({"strategy": strategy.name, "seed": seed, "epochs": rows, "plan_digest": digest})

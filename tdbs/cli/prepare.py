@@ -4,15 +4,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from tdbs.analysis.padding import split_statistics
-from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, reported
+from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, progress_bars, reported
 from tdbs.pipeline.prepare import DEFAULT_MAX_LENGTH, DEFAULT_TOKENIZER, PrepareResult, Stage, prepare
 from tdbs.reports.terminal import split_table
 
 NAME = "prepare"
-_STAGES: tuple[Stage, ...] = ("read", "tokenize", "annotate", "write")
 
 
 @reported
@@ -61,15 +60,16 @@ def command(
       tdbs prepare glue/sst2 --mirror ~/data --tokenizer roberta-base
       tdbs prepare reviews.csv --text review --label stars --validation 0.1
     """
-    with Progress(
-        TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), console=console
+    with progress_bars(
+        TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
     ) as bars:
         tasks: dict[Stage, TaskID] = {}
 
-        def advance(stage: Stage, done: int, total: int) -> None:
-            if not tasks:
-                tasks.update({name: bars.add_task(name, total=total) for name in _STAGES})
-            bars.update(tasks[stage], completed=done)
+        def advance(stage: Stage, done: int, total: int | None) -> None:
+            if stage not in tasks:
+                bars.start()
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
 
         result = prepare(
             source,

@@ -40,8 +40,10 @@ def command(
     read = read_run(run_folder(run))
     dataset = load(read.config["dataset"]["path"])
     estimates = estimate_speedup(dataset, seed=read.config["seed"], epochs=read.config["epochs"])
-    page = out or REPORTS_FOLDER / f"{'-'.join(read.path.parts[-2:])}.html"
-    write_report(page, dataset=dataset, run=read, estimates=estimates)
+    place = read.path.resolve()
+    page = write_report(
+        out or REPORTS_FOLDER / f"{place.parent.name}-{place.name}.html", dataset=dataset, run=read, estimates=estimates
+    )
     if as_json:
         print_json({"report": str(page), "run": str(read.path), "dataset": str(dataset.path)})
         return

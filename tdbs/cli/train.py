@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tdbs.cli.common import (
     DatasetArgument,
@@ -14,12 +14,14 @@ from tdbs.cli.common import (
     console,
     dataset_folder,
     print_json,
+    progress_bars,
     quiet_libraries,
     reported,
 )
 from tdbs.cli.options import Chosen, EpochsOption, SeedOption, chosen_strategy, policy_note, with_strategy_options
 from tdbs.pipeline.dataset import load
-from tdbs.train.lrm import DEFAULT_WARMUP
+from tdbs.reports.terminal import metrics_line
+from tdbs.train.defaults import DEFAULT_EPOCHS, DEFAULT_WARMUP
 
 NAME = "train"
 
@@ -35,7 +37,7 @@ def command(
             show_default=False,
         ),
     ] = None,
-    epochs: EpochsOption = 3,
+    epochs: EpochsOption = DEFAULT_EPOCHS,
     seed: SeedOption = 0,
     lr: Annotated[
         float | None, typer.Option(help="Base learning rate. [default: 5e-5; tiny 1e-3]", show_default=False)
@@ -75,18 +77,18 @@ def command(
     from tdbs.train.trainer import train
 
     quiet_libraries()
-    with Progress(
+    with progress_bars(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
         TextColumn("{task.fields[state]}"),
-        console=console,
     ) as bars:
         bar = bars.add_task("train", total=None, state="")
 
         def advance(record: StepRecord, steps: int) -> None:
+            bars.start()
             state = f"epoch {record.epoch} loss {record.loss:.4f} lr {record.lr:.2e}"
             bars.update(bar, completed=record.step + 1, total=steps, state=state)
 
@@ -108,7 +110,7 @@ def command(
     if as_json:
         print_json(dataclasses.asdict(result))
         return
-    metrics = ", ".join(f"{name} {value:.4f}" for name, value in result.metrics.items()) or "no validation split"
+    metrics = metrics_line(result.metrics) or "no validation split"
     console.print(
         f"{result.strategy}, seed {result.seed}: {metrics}\n"
         f"{result.steps:,} steps, {result.tokens:,} tokens, {result.padding_fraction:.1%} padding, "

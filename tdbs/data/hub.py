@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from tdbs.data.tasks import HubTask
-from tdbs.errors import SourceError
+from tdbs.errors import SourceError, reason_of
 
 
 def mirror_files(hub: HubTask, mirror: Path) -> dict[str, Path]:
@@ -26,15 +26,10 @@ def hub_tables(hub: HubTask) -> dict[str, pa.Table]:
 
     try:
         loaded = datasets.load_dataset(hub.hub_id, hub.configuration)
-    # OSError: no network, HF_HUB_OFFLINE, an HTTP error; ValueError: offline, and this task is not in the cache
-    except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+    except Exception as error:  # no network, HF_HUB_OFFLINE, a proxy, nothing in the cache: a dozen kinds
         raise SourceError(
-            f"Cannot load {hub.task.name} from the hub: {_reason(error)}.",
+            f"Cannot load {hub.task.name} from the hub: {reason_of(error)}.",
             next_step="Without a network, pass --mirror DIR (or set TDBS_MIRROR) "
             f"with the files DIR/{hub.task.name}/<split>.parquet.",
         ) from error
     return {split: loaded[split].with_format("arrow")[:] for split in hub.splits if split in loaded}
-
-
-def _reason(error: Exception) -> str:
-    return str(error).strip().split("\n", maxsplit=1)[0].rstrip(".") or type(error).__name__

@@ -20,6 +20,7 @@ from tdbs.errors import SourceError
 LabelType = Literal["auto", "class", "regression"]
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"  # nan and inf are texts
 _SHOWN_CLASSES = 20
+_DIGITS = 300  # of a whole number that is written out; a float holds no more
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,7 +63,7 @@ def learn_labels(train: SourceColumn, label_type: LabelType) -> LabelRule:
             return LabelRule(kind="numbers")
         kind = "whole_numbers"
     distinct = pc.unique(train.values).to_pylist()
-    classes = [str(n) for n in sorted({_whole(t) for t in distinct})] if kind == "whole_numbers" else sorted(distinct)
+    classes = sorted({_number_class(t) for t in distinct}, key=Decimal) if kind == "whole_numbers" else sorted(distinct)
     if len(classes) < 2:
         raise SourceError(
             f"Every label of {train.where} is '{classes[0]}'.", next_step="Give train rows of at least two classes."
@@ -79,7 +80,7 @@ def encode_labels(column: SourceColumn, rule: LabelRule) -> IntArray | FloatArra
     distinct = encoded.dictionary.to_pylist()
     if rule.kind == "whole_numbers":
         named = pc.match_substring_regex(pc.utf8_trim_whitespace(encoded.dictionary), _NUMBER).to_pylist()
-        distinct = [str(_whole(t)) if is_number else t for t, is_number in zip(distinct, named, strict=True)]
+        distinct = [_number_class(t) if is_number else t for t, is_number in zip(distinct, named, strict=True)]
     id_of_distinct = np.array([ids.get(name, -1) for name in distinct], dtype=np.int64)
     labels: IntArray = id_of_distinct[encoded.indices.to_numpy(zero_copy_only=False)]
     unknown = np.flatnonzero(labels < 0)
@@ -113,9 +114,11 @@ def _numbers(column: SourceColumn) -> FloatArray:
     return values
 
 
-def _whole(text: str) -> int:
-    """Return the whole number that a label spells: 1, +1, 01 and 1.0 are one class."""
-    return int(Decimal(text.strip()))
+def _number_class(text: str) -> str:
+    """Return the class that a number names: 1, +1, 01 and 1.0 are one class; 1.5 is a class of its own."""
+    number = Decimal(text.strip())
+    whole = number.adjusted() < _DIGITS and number == number.to_integral_value()
+    return str(int(number)) if whole else text
 
 
 def _mixed(column: SourceColumn, is_number: pa.ChunkedArray) -> SourceError:

@@ -14,10 +14,13 @@ import pyarrow as pa
 
 from tdbs.data.sample_words import ASIDES, CHARGED, DENIALS, JOINTS, JUDGEMENTS, NEUTRAL
 from tdbs.data.tasks import Columns, Task
+from tdbs.data.user_files import BUILT_IN_SAMPLE
 from tdbs.rng import Draw, stream
 
 TOKENIZER_FOLDER = Path(__file__).parent / "sample_tokenizer"
-SAMPLE_TASK = Task(name="sample", kind="classification", columns=Columns(text="text"), classes=("negative", "positive"))
+SAMPLE_TASK = Task(
+    name=BUILT_IN_SAMPLE, kind="classification", columns=Columns(text="text"), classes=("negative", "positive")
+)
 _ROWS = {"train": 20_000, "validation": 2_000}
 _DENIED = 0.07  # share of judgements made by a negation
 _JOINED = 0.3  # share of continuations that judge again
@@ -74,11 +77,6 @@ def _pick(options: Sequence[_T], uniforms: Iterator[float]) -> _T:
 
 def _phrase(label: int, uniforms: Iterator[float]) -> str:
     """Return a judgement, and asides and more judgements of the same label until the phrase is long enough."""
-
-    def pick(options: tuple[str, ...]) -> str:
-        return options[int(next(uniforms) * len(options))]
-
-    slots = {**NEUTRAL, **CHARGED[label]} | {"FOE": CHARGED[1 - label]["ADJ"]}
     place, share = divmod(next(uniforms) * (len(_LENGTHS) - 1), 1)
     low, high = _LENGTHS[int(place)], _LENGTHS[int(place) + 1]
     length = round(low + share * (high - low))

@@ -8,6 +8,7 @@ from tdbs.data.formats import FORMATS, column_names, format_of
 from tdbs.data.tasks import Columns
 from tdbs.errors import ConfigError, SourceError
 
+BUILT_IN_SAMPLE = "sample"  # its dataset has defaults of its own
 SPLITS = ("train", "validation", "test")
 _TEXT_NAMES = ("text", "sentence")
 
@@ -41,7 +42,7 @@ def source_name(path: Path) -> str:
     safe = re.sub(r"[^\w .+-]", "_", name).strip(" .")  # no `=` either: readers take a=b in a path for a column
     if not safe:
         raise SourceError(f"{path} has no name to call the dataset by.", next_step="Rename it.")
-    return safe
+    return f"{safe}_file" if safe == BUILT_IN_SAMPLE else safe
 
 
 def choose_columns(

@@ -14,7 +14,7 @@ import numpy as np
 
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Columns, Task
-from tdbs.errors import DatasetError
+from tdbs.errors import DatasetError, reason_of
 from tdbs.files import write_json
 from tdbs.pipeline.schema import SCHEMA_VERSION
 
@@ -97,9 +97,14 @@ def read_manifest(folder: Path) -> Manifest:
         ) from error
     except (OSError, ValueError) as error:
         raise DatasetError(
-            f"{path} cannot be read: {error}.", next_step="Prepare the dataset again with --overwrite."
+            f"{path} cannot be read: {reason_of(error)}.", next_step="Prepare the dataset again with --overwrite."
         ) from error
-    version = fields.get("schema_version") if isinstance(fields, dict) else None
+    if not isinstance(fields, dict) or "schema_version" not in fields:
+        raise DatasetError(
+            f"{path} is not a manifest of tdbs.",
+            next_step="Name another folder: one that tdbs prepare wrote, or a new one.",
+        )
+    version = fields["schema_version"]
     if version != SCHEMA_VERSION:
         raise DatasetError(
             f"{path} has schema version {version}; this tdbs reads version {SCHEMA_VERSION}.",

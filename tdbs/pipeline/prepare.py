@@ -38,7 +38,7 @@ DATA_FOLDER = Path("data")
 _BLOCK_ROWS = 8192  # large enough for all cores, small enough for a moving progress bar
 
 Stage = Literal["read", "tokenize", "annotate", "write"]
-Progress = Callable[[Stage, int, int], None]  # stage, rows done, rows in all
+Progress = Callable[[Stage, int, int | None], None]  # stage, rows done, rows in all (None: not known yet)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +53,7 @@ class PrepareResult:
 def prepare(
     source: str = "sample",
     *,
-    mirror: Path | None = None,
+    mirror: str | Path | None = None,
     tokenizer: str | None = None,
     max_length: int = DEFAULT_MAX_LENGTH,
     text: str | None = None,
@@ -61,7 +61,7 @@ def prepare(
     label: str | None = None,
     label_type: str = "auto",
     validation: str | None = None,
-    out: Path | None = None,
+    out: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress = lambda _stage, _done, _total: None,
 ) -> PrepareResult:
@@ -71,11 +71,12 @@ def prepare(
     special ones included. Raises a TdbsError, and writes nothing, where anything is wrong with the input.
     """
     started = time.perf_counter()
+    out = None if out is None else Path(out)
     if max_length < 1:
         raise ConfigError(f"--max-length must be 1 or more, got {max_length}.", next_step="Pass --max-length 128.")
     found = open_source(
         source,
-        mirror=mirror,
+        mirror=None if mirror is None else Path(mirror),
         text=text,
         pair=pair,
         label=label,
@@ -109,6 +110,7 @@ def prepare(
 
     seconds = dict.fromkeys(("read", "tokenize", "annotate", "write"), 0.0)
     clock = time.perf_counter()
+    progress("read", 0, None)
     task, tables = read_source(found)
     rows = sum(len(table.texts) for table in tables.values())
     progress("read", rows, rows)
@@ -125,6 +127,7 @@ def prepare(
             done += len(table.texts)
             seconds["write"] += time.perf_counter() - clock
             progress("write", done, rows)
+        write_text(staging / TOKENIZER_NAME, loaded.backend_json)
         manifest = Manifest(
             schema_version=schema.SCHEMA_VERSION,
             key=key,
@@ -137,7 +140,6 @@ def prepare(
             splits=splits,
             seconds={**seconds, "total": time.perf_counter() - started},
         )
-        write_text(staging / TOKENIZER_NAME, loaded.backend_json)
         publish.publish(staging, place, manifest)
     remember(DATA_FOLDER, place)
     return PrepareResult(dataset=PreparedDataset(path=place, manifest=manifest), cached=False, changed=changed)

@@ -1,10 +1,11 @@
 """Put a finished dataset in its place, whole or not at all, and never over anything that is not ours.
 
-Shards are made in a hidden folder beside the place. Publishing moves them in, the manifest last; whatever fails
-before that leaves the place as it was.
+Shards are made in a hidden folder beside the place. Publishing moves them in, the manifest last. Whatever fails before
+publishing leaves the place as it was; where an old dataset is replaced, it goes as publishing begins.
 """
 
 import json
+import re
 import shutil
 import uuid
 from collections.abc import Iterator
@@ -14,6 +15,9 @@ from pathlib import Path
 from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import TOKENIZER_NAME
 from tdbs.pipeline.manifest import MANIFEST_NAME, Manifest, read_manifest, write_manifest
+
+_MARK = ".tdbs-publishing"
+_SHARD_NAME = re.compile(r"bucket=\d{3,}-\d{3,}/part-\d{5}\.parquet")
 
 
 @contextmanager
@@ -33,63 +37,70 @@ def staging_folder(place: Path) -> Iterator[Path]:
 
 
 def check_place(place: Path, *, overwrite: bool) -> Manifest | None:
-    """Return the manifest of the dataset that stands at `place`, if any; refuse what is not ours to replace.
-
-    A folder with our files alone and no manifest is a publication that was interrupted: it is done again.
-    """
+    """Return the manifest of the dataset that stands at `place`, if it may stay; refuse what is not ours to replace."""
     if place.exists() and not place.is_dir():
         raise DatasetError(f"{place} is a file.", next_step="Pass another --out.")
-    if (place / MANIFEST_NAME).exists():
-        if overwrite and not _is_foreign(place / MANIFEST_NAME):
-            return None  # readable or damaged, it is replaced
+    if not place.is_dir() or not any(place.iterdir()):
+        return None
+    if (place / MANIFEST_NAME).exists() and not overwrite:
         return read_manifest(place)
-    if (
-        place.is_dir()
-        and not overwrite
-        and any(path.is_file() and not _is_ours(path, place) for path in place.rglob("*"))
-    ):
+    if _is_ours(place):
+        return None
+    if not overwrite:
         raise DatasetError(
             f"{place} holds something else than a prepared dataset.",
             next_step="Pass another --out, or --overwrite to prepare into it; files that tdbs did not write stay.",
         )
+    for name in (MANIFEST_NAME, TOKENIZER_NAME):
+        if (place / name).exists():
+            raise DatasetError(f"{place} holds a {name} that tdbs did not write.", next_step="Pass another --out.")
     return None
 
 
 def publish(staging: Path, place: Path, manifest: Manifest) -> None:
     """Move a dataset from `staging` to `place`: in one step where nothing stands there.
 
-    Else the old manifest goes first and the new one comes last, so that nobody reads a mixture; of what stands there
-    only files of ours are removed.
+    Else the old manifest goes first and the new one comes last, so that nobody reads a mixture; a mark tells the next
+    `prepare` of an interruption in between. Of what stands there only files of ours are removed.
     """
     write_manifest(staging, manifest)
     if not place.exists():
         staging.rename(place)
         return
-    (place / MANIFEST_NAME).unlink(missing_ok=True)
-    for path in [path for path in place.rglob("*") if path.is_file() and _is_ours(path, place)]:
-        path.unlink()
-        _remove_empty(path.parent, up_to=place)
+    replaced = _is_ours(place)
+    (place / _MARK).touch()
+    if replaced:
+        (place / MANIFEST_NAME).unlink(missing_ok=True)
+        (place / TOKENIZER_NAME).unlink(missing_ok=True)
+        for shard in _shards(place):
+            shard.unlink()
+            _remove_empty(shard.parent, up_to=place)
     files = [path for path in staging.rglob("*") if path.is_file() and path.name != MANIFEST_NAME]
     for path in [*files, staging / MANIFEST_NAME]:
         target = place / path.relative_to(staging)
         target.parent.mkdir(parents=True, exist_ok=True)
         path.replace(target)
+    (place / _MARK).unlink()
 
 
-def _is_ours(path: Path, place: Path) -> bool:
-    """Tell whether a file of the folder has the name of something that tdbs writes there."""
-    relative = path.relative_to(place)
-    shard = relative.match("*/bucket=*/part-*.parquet") and len(relative.parts) == 3
-    return shard or str(relative) in (MANIFEST_NAME, TOKENIZER_NAME)
-
-
-def _is_foreign(manifest: Path) -> bool:
-    """Tell whether a manifest.json is somebody else's: whole, and without our schema version."""
+def _is_ours(place: Path) -> bool:
+    """Tell whether tdbs made the folder: by a manifest, by our mark, or by our shards beside a damaged manifest."""
+    if (place / _MARK).exists():
+        return True
     try:
-        fields = json.loads(manifest.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        fields = json.loads((place / MANIFEST_NAME).read_text(encoding="utf-8"))
+    except FileNotFoundError:
         return False
-    return isinstance(fields, dict) and "schema_version" not in fields
+    except (OSError, ValueError):
+        fields = None
+    whole = isinstance(fields, dict) and {"schema_version", "key_parts"} <= fields.keys()
+    return whole or bool(_shards(place))
+
+
+def _shards(place: Path) -> list[Path]:
+    """Return the files of the folder that have the place and name of a shard."""
+    found = place.glob("*/bucket=*/part-*.parquet")
+    return [path for path in found if _SHARD_NAME.fullmatch(f"{path.parent.name}/{path.name}")]
 
 
 def _remove_empty(folder: Path, *, up_to: Path) -> None:

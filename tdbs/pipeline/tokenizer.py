@@ -11,7 +11,7 @@ from pathlib import Path
 
 import tokenizers
 
-from tdbs.errors import ConfigError, TokenizerError
+from tdbs.errors import ConfigError, TokenizerError, reason_of
 from tdbs.files import sha256_of
 
 
@@ -79,6 +79,7 @@ def set_truncation(tokenizer: LoadedTokenizer, max_length: int, *, pair: bool) -
     tokenizer.backend.enable_truncation(max_length, strategy="longest_first")
 
 
+_NEXT_STEP = "Pass --tokenizer with a folder or hub name that holds a tokenizer.json."
 _FILES = ("tokenizer.json", "tokenizer_config.json", "config.json")
 
 
@@ -101,7 +102,7 @@ def _find_files(source: str) -> dict[str, Path]:
             raise TokenizerError(
                 f"The hub has no model named {source}.", next_step="Check --tokenizer, or pass a local folder."
             ) from error
-        except (OSError, ValueError):  # no such file there, or neither network nor cache: transformers tries next
+        except Exception:  # no such file there, or one of many network errors: transformers tries next
             continue
     return files
 
@@ -112,7 +113,7 @@ def _read_backend(source: str, tokenizer_json: Path | None) -> tokenizers.Tokeni
             return tokenizers.Tokenizer.from_file(str(tokenizer_json))
         except Exception as error:  # the library raises bare Exception
             raise TokenizerError(
-                f"{tokenizer_json} is not a tokenizer that the tokenizers library reads: {error}.",
+                f"{tokenizer_json} is not a tokenizer that the tokenizers library reads: {reason_of(error)}.",
                 next_step="Save it anew with tokenizer.save_pretrained(...).",
             ) from error
     from transformers import AutoTokenizer
@@ -126,8 +127,7 @@ def _read_backend(source: str, tokenizer_json: Path | None) -> tokenizers.Tokeni
                 next_step="Pass --tokenizer with a local folder, or run once with a network.",
             ) from error
         raise TokenizerError(
-            f"transformers cannot load a tokenizer from {source}: {str(error).strip().splitlines()[0]}",
-            next_step="Pass --tokenizer with a folder or hub name that holds a tokenizer.json.",
+            f"transformers cannot load a tokenizer from {source}: {reason_of(error)}.", next_step=_NEXT_STEP
         ) from error
     if not loaded.is_fast:
         raise TokenizerError(
@@ -135,6 +135,11 @@ def _read_backend(source: str, tokenizer_json: Path | None) -> tokenizers.Tokeni
             next_step="Convert it to a tokenizer.json, or pass --tokenizer with a fast one.",
         )
     backend: tokenizers.Tokenizer = loaded.backend_tokenizer
+    ordinary = set(backend.get_vocab()) - set(loaded.all_special_tokens)
+    if len(ordinary) <= 1:  # transformers 5 makes a tokenizer of special tokens alone where it finds no vocabulary
+        raise TokenizerError(
+            f"transformers cannot load a tokenizer from {source}: there is no vocabulary.", next_step=_NEXT_STEP
+        )
     return backend
 
 
@@ -144,19 +149,23 @@ def _read_json(path: Path | None) -> dict[str, object]:
     try:
         settings = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:  # no JSON, or no UTF-8
-        raise TokenizerError(f"{path} is not JSON: {error}.", next_step="Save the tokenizer anew.") from error
+        raise TokenizerError(
+            f"{path} is not JSON: {reason_of(error)}.", next_step="Save the tokenizer anew."
+        ) from error
     if not isinstance(settings, dict):
         raise TokenizerError(f"{path} is not a JSON object.", next_step="Save the tokenizer anew.")
     return settings
 
 
 def _pad_id(backend: tokenizers.Tokenizer, settings: dict[str, object]) -> int:
-    """Return the id that fills rows up: the pad token, else the end token (GPT-2 has no pad), else 0."""
+    """Return the id that fills rows up: the pad token, else the configured one, else the end token (GPT-2), else 0."""
+    configured = settings.get("pad_token_id")
     for key in ("pad_token", "eos_token"):
         token = settings.get(key)
         text = token.get("content") if isinstance(token, dict) else token
         identifier = backend.token_to_id(text) if isinstance(text, str) else None
         if identifier is not None:
             return int(identifier)
-    configured = settings.get("pad_token_id")
-    return configured if isinstance(configured, int) else 0
+        if isinstance(configured, int):
+            return configured
+    return 0

@@ -102,6 +102,13 @@ def plan_summary(rows: Sequence[Mapping[str, Any]]) -> Table:
     return table
 
 
+def metrics_line(metrics: Mapping[str, float | None]) -> str:
+    """Return metrics as "accuracy 0.9123, f1 0.9001"; a correlation may not be defined."""
+    return ", ".join(
+        f"{name} not defined" if value is None else f"{name} {value:.4f}" for name, value in metrics.items()
+    )
+
+
 def key_value_table(values: Mapping[str, Any]) -> Table:
     """Return a table of two columns, without a head."""
     table = Table(box=None, show_header=False)

@@ -8,17 +8,18 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from transformers import AutoModelForSequenceClassification, PreTrainedModel
+from safetensors import SafetensorError
+from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
 
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task
-from tdbs.errors import DatasetError, TrainingError
+from tdbs.errors import DatasetError, ModelError, TrainingError, reason_of
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
 from tdbs.pipeline.manifest import Manifest
 from tdbs.train.batches import epoch_batches
 from tdbs.train.device import default_device, keep_head_in_fp32, make_accelerator
 from tdbs.train.metrics import score_predictions
-from tdbs.train.models import check_vocabulary
+from tdbs.train.models import check_length, check_vocabulary
 from tdbs.train.plan import EpochPlan
 from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
 from tdbs.train.step import forward, takes_segment_ids
@@ -111,10 +112,28 @@ def load_trained(run: Run, manifest: Manifest) -> tuple[PreTrainedModel, Acceler
     if run.result is None or not folder.is_dir():
         raise TrainingError(f"The run {run.path} has no trained model: it did not finish.", next_step="Train again.")
     execution = run.config["execution"]
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, attn_implementation=execution["attention"], use_safetensors=True
-    )
+    try:
+        model = AutoModelForSequenceClassification.from_pretrained(
+            folder, attn_implementation=execution["attention"], use_safetensors=True
+        )
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+        raise ModelError(
+            f"The model {folder} cannot be loaded: {reason_of(error)}.", next_step="Train again."
+        ) from error
     check_vocabulary(str(folder), model.config, manifest)
+    check_length(str(folder), model.config, manifest.max_length)
+    _check_outputs(run, model.config, manifest.task)
     keep_head_in_fp32(model)
     accelerator = make_accelerator(execution["precision"], default_device())
     return accelerator.prepare_model(model, evaluation_mode=True), accelerator
+
+
+def _check_outputs(run: Run, config: PretrainedConfig, task: Task) -> None:
+    """Refuse a dataset whose task is not the one that the run learned."""
+    classes = tuple(config.id2label.values()) if config.problem_type == "single_label_classification" else ()
+    if classes != task.classes:
+        learned, asked = (", ".join(names) or "a number" for names in (classes, task.classes))
+        raise ModelError(
+            f"The run {run.path} learned to predict {learned}; the dataset asks for {asked}.",
+            next_step="Evaluate on a dataset of the run's own task.",
+        )

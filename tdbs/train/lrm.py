@@ -13,17 +13,7 @@ from tdbs.arrays import FloatArray, IntArray
 from tdbs.train.plan import EpochPlan
 from tdbs.train.strategies import Strategy
 
-DEFAULT_RATE = 5e-5  # in the paper's grid of 3, 4 and 5 e-5
-DEFAULT_WARMUP = 0.06  # share of the run's samples; RoBERTa's fine-tuning recipe
-TINY_RATE = 1e-3  # a model with random weights needs more
-TINY = "tiny"  # the name of that model
-
 # Shapes: S steps of the whole run.
-
-
-def default_rate(model_name: str) -> float:
-    """Return the base rate of a run that names none."""
-    return TINY_RATE if model_name == TINY else DEFAULT_RATE
 
 
 def learning_rates(plans: Sequence[EpochPlan], strategy: Strategy, *, base_lr: float, warmup: float) -> FloatArray:
@@ -44,6 +34,6 @@ def rates_of_sizes(
     seen_S = np.cumsum(batch_sizes_S) - batch_sizes_S
     progress_S = seen_S / batch_sizes_S.sum()
     rising_S = progress_S / warmup if warmup > 0 else np.ones_like(progress_S)
-    falling_S = (1 - progress_S) / (1 - warmup) if warmup < 1 else np.ones_like(progress_S)
+    falling_S = (1 - progress_S) / (1 - warmup)
     rates_S = base_lr * np.minimum(rising_S, falling_S)
     return rates_S * np.sqrt(batch_sizes_S / base_batch_size) if lrm else rates_S

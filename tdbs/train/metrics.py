@@ -1,5 +1,6 @@
 """A task's metrics, by torchmetrics: accuracy, F1, Matthews, Pearson, Spearman. The first one is the score."""
 
+import math
 from collections.abc import Callable
 
 import torch
@@ -35,5 +36,6 @@ def score_predictions(task: Task, logits_NC: torch.Tensor, labels_N: torch.Tenso
     found: dict[str, float | None] = {"matthews": 0.0, "pearson": None, "spearman": None} if constant else {}
     for name in task.metrics:
         if name not in found:
-            found[name] = float(_METRICS[name](predictions_N, labels_N, len(task.classes)))
+            value = float(_METRICS[name](predictions_N, labels_N, len(task.classes)))
+            found[name] = value if math.isfinite(value) else None
     return {name: found[name] for name in task.metrics}

@@ -4,20 +4,25 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, PretrainedConfig, PreTrainedModel
 
 from tdbs import rng
-from tdbs.errors import ModelError, TdbsError
+from tdbs.errors import ModelError, TokenizerError, reason_of
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.tokenizer import load_tokenizer
-from tdbs.train.lrm import TINY
+from tdbs.train.defaults import TINY
 
 # What the models of transformers call their dropout rates.
 _DROPOUT_FIELDS = (
     "hidden_dropout_prob",
     "attention_probs_dropout_prob",
     "classifier_dropout",
+    "classifier_dropout_prob",
+    "activation_dropout",
+    "cls_dropout",
+    "pooler_dropout",
     "hidden_dropout",
     "attention_dropout",
     "embedding_dropout",
@@ -30,11 +35,6 @@ _DROPOUT_FIELDS = (
     "embd_pdrop",
     "attn_pdrop",
 )
-
-
-def default_model(manifest: Manifest) -> str:
-    """Return the model of a run that names none: the one the dataset was tokenized for; `tiny` for the sample."""
-    return TINY if manifest.source == "sample" else manifest.tokenizer.source
 
 
 def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float, attention: str) -> PreTrainedModel:
@@ -57,7 +57,7 @@ def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float
         config.pad_token_id = manifest.tokenizer.pad_id
     if name != TINY:
         check_vocabulary(name, config, manifest)
-    _check_length(name, config, manifest.max_length)
+    check_length(name, config, manifest.max_length)
     torch.manual_seed(rng.torch_seed(rng.Draw.MODEL_INIT, seed=seed))  # the new head's weights
     options: dict[str, Any] = {"attn_implementation": attention, "trust_remote_code": False}
     try:
@@ -67,11 +67,19 @@ def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float
             model = AutoModelForSequenceClassification.from_pretrained(
                 name, config=config, dtype=torch.float32, use_safetensors=True, **options
             )
-    except (OSError, ValueError, ImportError) as error:
+    except ImportError as error:  # of the attention kernel's package
         raise ModelError(
-            f"The model {name} cannot be loaded: {_first_line(error)}",
+            f"--attention {attention} cannot be used: {reason_of(error)}.",
+            next_step="Pass --attention sdpa or --attention eager, or install its package.",
+        ) from error
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+        raise ModelError(
+            f"The model {name} cannot be loaded: {reason_of(error)}.",
             next_step="Pass --model with a folder that holds config.json and model.safetensors, or a hub name.",
         ) from error
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):  # also where a configuration has another name for it
+            module.p = dropout
     loaded: PreTrainedModel = model
     return loaded
 
@@ -87,7 +95,7 @@ def check_vocabulary(name: str, config: PretrainedConfig, manifest: Manifest) ->
         )
     try:
         own = load_tokenizer(name)
-    except TdbsError:
+    except TokenizerError:
         return  # weights without a tokenizer: nothing to compare with
     if own.vocabulary_sha256 != tokenizer.vocabulary_sha256:
         raise ModelError(
@@ -101,7 +109,7 @@ def _read_config(name: str, outputs: int) -> PretrainedConfig:
         config: PretrainedConfig = AutoConfig.from_pretrained(name, num_labels=outputs, trust_remote_code=False)
     except (OSError, ValueError) as error:
         folder = Path(name).is_dir()
-        reason = _first_line(error) if folder else "it is no folder, and the hub cannot be reached or has none such"
+        reason = reason_of(error) if folder else "it is no folder, and the hub cannot be reached or has none such"
         raise ModelError(
             f"The model {name} cannot be loaded: {reason}.",
             next_step="Pass --model with a folder that holds config.json and model.safetensors, or a hub name.",
@@ -123,9 +131,10 @@ def _tiny_config(manifest: Manifest, outputs: int) -> PretrainedConfig:
     )
 
 
-def _check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
+def check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
+    """Refuse a model that takes fewer tokens than the dataset's samples may have."""
     positions = getattr(config, "max_position_embeddings", None)
-    if positions is None:
+    if positions is None or positions < 0:
         return  # relative positions: no limit
     # RoBERTa and its kin count positions from the pad id + 1.
     offset = config.pad_token_id + 1 if config.model_type in _OFFSET_MODELS else 0
@@ -138,7 +147,3 @@ def _check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
 
 
 _OFFSET_MODELS = ("roberta", "camembert", "xlm-roberta", "mpnet", "longformer")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

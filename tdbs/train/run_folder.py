@@ -1,5 +1,6 @@
 """The folder of a run: resolved `config.toml`, `steps.jsonl`, `result.json`, and the model in safetensors."""
 
+import itertools
 import json
 import shutil
 import time
@@ -7,19 +8,21 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tomli_w
-from tokenizers import Tokenizer
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from tdbs.errors import TrainingError
+from tdbs.errors import TrainingError, reason_of
 from tdbs.files import remember, write_json, write_text
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
 
 RUNS_FOLDER = Path("runs")
 CONFIG_NAME, STEPS_NAME, RESULT_NAME = "config.toml", "steps.jsonl", "result.json"
 MODEL_FOLDER, LAST_GOOD_FOLDER = "model", "last_good"
+_NO_RUN = "Run tdbs train, or name the folder that it printed."
 _OURS = (CONFIG_NAME, STEPS_NAME, RESULT_NAME, MODEL_FOLDER, LAST_GOOD_FOLDER)
 
 
@@ -35,26 +38,43 @@ class Run:
 
 def default_run_folder(source: str, strategy: str, seed: int) -> Path:
     """Return a new folder below runs/ for a run that names none."""
-    stamp = time.strftime("%Y%m%d-%H%M%S")
-    return RUNS_FOLDER / source / f"{strategy}-seed{seed}-{stamp}"
+    folder = RUNS_FOLDER / source / f"{strategy}-seed{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    later = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
+    return next(place for place in itertools.chain([folder], later) if not place.exists())
 
 
 def check_run_folder(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that holds a run or anything else, unless `overwrite`."""
-    if not folder.exists() or overwrite:
+    """Refuse a folder that holds a run or anything else, unless `overwrite`; never take a user's files for ours."""
+    if not folder.exists():
         return
-    if not folder.is_dir() or any(folder.iterdir()):
-        held = "a run" if (folder / CONFIG_NAME).exists() else "something else"
+    if not folder.is_dir():
+        raise TrainingError(f"{folder} is a file.", next_step="Pass another --out.")
+    is_run = _is_run(folder)
+    if any(folder.iterdir()) and not overwrite:
         raise TrainingError(
-            f"{folder} holds {held}.", next_step="Pass another --out, or --overwrite to replace what tdbs wrote there."
+            f"{folder} holds {'a run' if is_run else 'something else'}.",
+            next_step="Pass another --out, or --overwrite to replace what tdbs wrote there.",
         )
+    own = [name for name in _OURS if (folder / name).exists()]
+    if own and not is_run:
+        raise TrainingError(
+            f"{folder} is no run of tdbs, but has a {own[0]} of its own.", next_step="Pass another --out."
+        )
+
+
+def _is_run(folder: Path) -> bool:
+    """Tell whether tdbs made the folder: by what only its configurations hold."""
+    try:
+        return "plan_digest" in tomllib.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return False
 
 
 def start_run(folder: Path, config: Mapping[str, Any]) -> None:
     """Make the folder of a new run, without what an earlier run left there; other files stay."""
-    for name in _OURS:
+    for name in (RESULT_NAME, STEPS_NAME, MODEL_FOLDER, LAST_GOOD_FOLDER):  # the result first: it marks a finished run
         path = folder / name
-        if path.is_dir():
+        if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
             path.unlink(missing_ok=True)
@@ -62,8 +82,11 @@ def start_run(folder: Path, config: Mapping[str, Any]) -> None:
     write_text(folder / CONFIG_NAME, tomli_w.dumps(dict(config)))
 
 
-def save_model(folder: Path, model: PreTrainedModel, dataset: PreparedDataset) -> None:
+def save_model(folder: Path, model: "PreTrainedModel", dataset: PreparedDataset) -> None:
     """Save weights (safetensors), configuration and tokenizer, so that transformers loads the folder as it is."""
+    from tokenizers import Tokenizer
+    from transformers import PreTrainedTokenizerFast
+
     model.save_pretrained(folder, safe_serialization=True)
     info = dataset.manifest.tokenizer
     tokenizer = Tokenizer.from_file(str(dataset.path / TOKENIZER_NAME))
@@ -82,19 +105,23 @@ def finish_run(folder: Path, result: Mapping[str, Any]) -> None:
 
 def read_run(folder: Path) -> Run:
     """Read a run. Raises TrainingError where the folder is not one."""
+    if not folder.exists():
+        raise TrainingError(f"{folder} does not exist.", next_step=_NO_RUN)
     if not (folder / CONFIG_NAME).is_file():
-        raise TrainingError(
-            f"{folder} is not a run of tdbs: it has no {CONFIG_NAME}.",
-            next_step="Run tdbs train, or name the folder that it printed.",
-        )
+        raise TrainingError(f"{folder} is not a run of tdbs: it has no {CONFIG_NAME}.", next_step=_NO_RUN)
     try:
         steps = (folder / STEPS_NAME).read_text(encoding="utf-8") if (folder / STEPS_NAME).exists() else ""
         finished = (folder / RESULT_NAME).exists()
+        config = tomllib.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
+        if "plan_digest" not in config:
+            raise TrainingError(f"{folder} is not a run of tdbs: its {CONFIG_NAME} is another's.", next_step=_NO_RUN)
         return Run(
             path=folder,
-            config=tomllib.loads((folder / CONFIG_NAME).read_text(encoding="utf-8")),
+            config=config,
             steps=tuple(json.loads(line) for line in steps.splitlines()),
             result=json.loads((folder / RESULT_NAME).read_text(encoding="utf-8")) if finished else None,
         )
     except ValueError as error:  # TOML and JSON errors alike
-        raise TrainingError(f"The run {folder} cannot be read: {error}.", next_step="Train again.") from error
+        raise TrainingError(
+            f"The run {folder} cannot be read: {reason_of(error)}.", next_step="Train again."
+        ) from error

@@ -106,11 +106,11 @@ def drop_first_words(words: DroppableWords, order_W: IntArray, count_N: IntArray
     starts_W = np.repeat(words.offsets_N1[:-1], np.diff(words.offsets_N1))
     rank_W = np.arange(len(sizes_W)) - starts_W
     chosen_W = rank_W < np.repeat(count_N, np.diff(words.offsets_N1))
-    before_W = np.cumsum(np.where(chosen_W, sizes_W, 0))
-    before_sample_W = np.concatenate([[0], before_W])[starts_W]
+    through_W = np.cumsum(np.where(chosen_W, sizes_W, 0))  # chosen tokens up to this word, itself included
+    before_sample_W = np.concatenate([[0], through_W])[starts_W]
     spare_W = np.repeat(words.spare_N, np.diff(words.offsets_N1))
     dropped_W = np.zeros(len(sizes_W), dtype=np.bool_)
-    dropped_W[order_W] = chosen_W & (before_W - before_sample_W <= spare_W)
+    dropped_W[order_W] = chosen_W & (through_W - before_sample_W <= spare_W)
     return dropped_W
 
 

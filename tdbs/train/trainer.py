@@ -11,13 +11,19 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-from tdbs.errors import ConfigError, DatasetError, TrainingError
+from tdbs.errors import DatasetError, TrainingError
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
 from tdbs.train.batches import dropped_tokens, epoch_batches, words_of_split
+from tdbs.train.defaults import (
+    DEFAULT_EPOCHS,
+    DEFAULT_WARMUP,
+    check_hyperparameters,
+    default_model,
+    default_rate,
+)
 from tdbs.train.device import resolve_execution
 from tdbs.train.loop import StepOutcome, StepRecord, make_learner, run_steps, score_splits
-from tdbs.train.lrm import DEFAULT_WARMUP, default_rate, learning_rates
-from tdbs.train.models import default_model
+from tdbs.train.lrm import learning_rates
 from tdbs.train.plan import plan_digest, plan_run, run_padding
 from tdbs.train.run_folder import (
     LAST_GOOD_FOLDER,
@@ -30,8 +36,6 @@ from tdbs.train.run_folder import (
     start_run,
 )
 from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, paper_dropout, resolve_strategy
-
-DEFAULT_EPOCHS = 3
 
 Progress = Callable[[StepRecord, int], None]  # a step, and how many there are in all
 
@@ -65,25 +69,26 @@ def train(
     dropout: float | None = None,
     precision: str = "auto",
     attention: str = "auto",
-    out: Path | None = None,
+    out: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress = lambda _record, _steps: None,
 ) -> TrainResult:
     """Fine-tune a model on a prepared dataset and score it on the validation split after each epoch.
 
-    `strategy` is a name or a resolved Strategy; `lr` defaults to 5e-5 (1e-3 for `tiny`), `dropout` to the paper's
-    rule for the strategy. Writes a run folder. Raises a TdbsError before anything is written where options, dataset
-    and model do not fit, and TrainingError where a loss is not finite.
+    `strategy` is a name, resolved for the dataset's task, or a resolved Strategy, which is taken as it is; `lr`
+    defaults to 5e-5 (1e-3 for `tiny`), `dropout` to the paper's rule for the strategy. Writes a run folder. Raises a
+    TdbsError before anything is written where options, dataset and model do not fit, and TrainingError where a loss is
+    not finite.
     """
     started = time.perf_counter()
     dataset = dataset if isinstance(dataset, PreparedDataset) else load(dataset)
     manifest = dataset.manifest
-    _check_hyperparameters(epochs=epochs, lr=lr, warmup=warmup, dropout=dropout)
+    check_hyperparameters(epochs=epochs, lr=lr, warmup=warmup, dropout=dropout)
     if isinstance(strategy, str):
         strategy = resolve_strategy(strategy, manifest.task)
     execution = resolve_execution(precision=precision, attention=attention)
     model_name = model or default_model(manifest)
-    folder = out or default_run_folder(manifest.source, strategy.name, seed)
+    folder = Path(out) if out is not None else default_run_folder(manifest.source, strategy.name, seed)
     check_run_folder(folder, overwrite=overwrite)
 
     split = read_split(dataset, "train")
@@ -99,7 +104,7 @@ def train(
     start_run(
         folder,
         {
-            "dataset": {"path": str(dataset.path), "key": manifest.key, "source": manifest.source},
+            "dataset": {"path": str(dataset.path.resolve()), "key": manifest.key, "source": manifest.source},
             "model": model_name,
             "seed": seed,
             "epochs": epochs,
@@ -175,18 +180,6 @@ def _record_steps(outcomes: Iterable[StepOutcome], log_path: Path, steps: int, p
             samples += record.batch_size
             progress(record, steps)
     return loss_sum / samples
-
-
-def _check_hyperparameters(*, epochs: int, lr: float | None, warmup: float, dropout: float | None) -> None:
-    """Refuse values out of range."""
-    for right, name, value, rule in (
-        (epochs >= 1, "--epochs", epochs, "1 or more"),
-        (lr is None or lr > 0, "--lr", lr, "above 0"),
-        (0 <= warmup < 1, "--warmup", warmup, "from 0 to less than 1"),
-        (dropout is None or 0 <= dropout < 1, "--dropout", dropout, "from 0 to less than 1"),
-    ):
-        if not right:
-            raise ConfigError(f"{name} must be {rule}, got {value}.", next_step=f"Pass another {name}.")
 
 
 def _labelled_validation(dataset: PreparedDataset) -> list[Split]:

@@ -3,7 +3,6 @@
 import csv
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +12,6 @@ import pytest
 from typer.testing import CliRunner
 
 from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
-
-# Before torch is loaded: two xdist workers with two threads each spin against each other on two cores (4 x slower).
-os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 TRAIN_ROWS, VALIDATION_ROWS = 200, 60
 TOKENIZER = str(TOKENIZER_FOLDER)

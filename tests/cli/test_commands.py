@@ -357,7 +357,7 @@ def test_the_sample_is_prepared_whole_and_found_again(tdbs, workplace):
 
 def test_the_plan_of_the_sample_has_the_rates_that_train_will_use(tdbs, workplace):
     """`tdbs plan` says what `tdbs train` does with the same options: on the sample that is tiny's rate."""
-    from tdbs.train.lrm import TINY_RATE
+    from tdbs.train.defaults import TINY_RATE
 
     tdbs("prepare")
     tdbs("plan", "--strategy", "random", "--epochs", 1, "--out", "p.parquet")

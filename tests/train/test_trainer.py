@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -99,9 +100,14 @@ def test_a_nan_stops_the_run_and_says_where(dataset, trained, workplace):
     assert step["loss"] is None
 
 
-def test_a_diverging_run_keeps_its_last_good_weights(trained, workplace):
+def test_a_run_that_fails_later_keeps_its_last_good_weights(workplace):
+    """One number of 200 is so large that its square is infinite in fp32."""
+    numbers = [f"film {i},{i / 7:.3f}" for i in range(199)]
+    (workplace / "numbers.csv").write_text("\n".join(["text,label", *numbers[:150], "film,1e30", *numbers[150:]]))
+    dataset = prepare("numbers.csv", tokenizer=str(TOKENIZER_FOLDER), out=workplace / "numbers").dataset
+    strategy = replace(STRATEGIES["random"], base_batch_size=4)
     with pytest.raises(TrainingError) as caught:
-        trained(lr=1e30, epochs=3, warmup=0.0)
+        train(dataset, strategy=strategy, model="tiny", precision="fp32", epochs=1, out=workplace / "run")
     run = workplace / "run"
     assert {path.name for path in run.iterdir()} == {"config.toml", "steps.jsonl", "last_good"}
     last = steps_of(run)[-1]
@@ -111,12 +117,14 @@ def test_a_diverging_run_keeps_its_last_good_weights(trained, workplace):
     weights = load_file(run / "last_good/model.safetensors")
     assert all(torch.isfinite(tensor).all() for tensor in weights.values())
     model = BertForSequenceClassification.from_pretrained(run / "last_good")
-    assert model.config.num_labels == 2
+    assert model.config.num_labels == 1
+    assert last["step"] > 0
 
 
-def test_a_later_run_in_the_same_folder_leaves_no_trace_of_the_stopped_one(trained, workplace):
+def test_a_later_run_in_the_same_folder_leaves_no_trace_of_the_stopped_one(dataset, trained, workplace):
+    save_model(workplace / "m", dataset, poison=True)
     with pytest.raises(TrainingError):
-        trained(lr=1e30, epochs=2)
+        trained(model=str(workplace / "m"))
     run = trained(overwrite=True)
     assert {path.name for path in run.iterdir()} == {"config.toml", "steps.jsonl", "result.json", "model"}
     assert [step["step"] for step in steps_of(run)] == list(range(len(steps_of(run))))
