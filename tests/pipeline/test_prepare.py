@@ -155,7 +155,7 @@ def test_progress_counts_every_row_of_every_stage(options):
         progress=lambda stage, done, total: seen.setdefault(stage, []).append((done, total)),
     )
     assert seen == {
-        "read": [(8, 8)],
+        "read": [(0, None), (8, 8)],  # how many there are is known once they are read
         "tokenize": [(6, 8), (8, 8)],
         "annotate": [(6, 8), (8, 8)],
         "write": [(6, 8), (8, 8)],

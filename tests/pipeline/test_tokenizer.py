@@ -69,7 +69,7 @@ def test_padding_and_truncation_do_not_change_what_a_dataset_records(tmp_path):
 def test_what_is_recorded_of_a_tokenizer(tmp_path):
     loaded = load_tokenizer(str(write_tokenizer(tmp_path / "mine", model_max_length=512)))
     assert (loaded.name, loaded.source, loaded.pad_id) == ("mine", str(tmp_path / "mine"), 0)
-    assert (loaded.special_ids, loaded.vocabulary_size, loaded.model_max_length) == ((0, 1, 2, 3), 8, 512)
+    assert (loaded.special_ids, loaded.vocabulary_size, loaded.model_max_length) == ((0, 2, 3), 8, 512)  # [UNK] is text
 
 
 def test_no_limit_is_what_transformers_writes_as_1e30(tmp_path):
