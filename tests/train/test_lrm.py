@@ -48,10 +48,8 @@ def test_rates_equal_a_loop_over_steps(sizes, warmup, lrm):
     seen, expected = 0, []
     for size in sizes:
         progress = seen / sum(sizes)
-        if warmup > 0 and progress < warmup:
-            rate = progress / warmup
-        else:
-            rate = (1 - progress) / (1 - warmup)
+        is_rising = warmup > 0 and progress < warmup
+        rate = progress / warmup if is_rising else (1 - progress) / (1 - warmup)
         expected.append(rate * ((size / 64) ** 0.5 if lrm else 1))
         seen += size
     assert rates(sizes, warmup=warmup, lrm=lrm) == pytest.approx(expected)
