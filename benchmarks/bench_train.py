@@ -86,7 +86,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, float | str | int |
         )
         print(json.dumps(rows[-1]), flush=True)
     for seed in range(1, arguments.seeds + 1):
-        for name in arguments.whole.split(","):
+        for name in filter(None, arguments.whole.split(",")):
             strategy = resolve_strategy(name, dataset.manifest.task, caps)
             with tempfile.TemporaryDirectory() as folder:
                 result = tdbs.train(
@@ -134,7 +134,7 @@ def main() -> None:
     if arguments.json:
         print(json.dumps({**provenance(), "rows": rows}))
         return
-    own = statistics.median(row["seconds_per_epoch"] for row in rows if row["strategy"] == "reach")
+    own = statistics.median(row["seconds_per_epoch"] for row in rows if str(row["strategy"]).startswith("reach"))
     print("\n".join(f"{name}: {value}" for name, value in provenance().items()) + "\n")
     print(
         markdown_table(
