@@ -23,6 +23,10 @@ DatasetArgument = Annotated[
     Path | None,
     typer.Argument(metavar="DATASET", help="Folder of a prepared dataset. [default: the last one]", show_default=False),
 ]
+RunArgument = Annotated[
+    Path | None,
+    typer.Argument(metavar="RUN", help="Folder of a run. [default: the last one]", show_default=False),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what tdbs wrote there before.")]
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
@@ -87,27 +91,25 @@ def print_json(value: object) -> None:
 
 def dataset_folder(given: Path | None) -> Path:
     """Return the dataset that the user named, or the one prepared last, which is then named on stderr."""
-    if given is not None:
-        return given
     from tdbs.pipeline.prepare import DATA_FOLDER
 
-    last = last_place(DATA_FOLDER)
-    if last is None:
-        raise ConfigError("No dataset is named and none was prepared here.", next_step="Run tdbs prepare first.")
-    console.print(f"dataset {last}", style="dim", markup=False)
-    return last
+    missing = ConfigError("No dataset is named and none was prepared here.", next_step="Run tdbs prepare first.")
+    return given or _last_in(DATA_FOLDER, "dataset", missing)
 
 
 def run_folder(given: Path | None) -> Path:
     """Return the run that the user named, or the last one, which is then named on stderr."""
-    if given is not None:
-        return given
     from tdbs.train.run_folder import RUNS_FOLDER
 
-    last = last_place(RUNS_FOLDER)
+    missing = ConfigError("No run is named and none was made here.", next_step="Run tdbs train first.")
+    return given or _last_in(RUNS_FOLDER, "run", missing)
+
+
+def _last_in(folder: Path, kind: str, missing: ConfigError) -> Path:
+    last = last_place(folder)
     if last is None:
-        raise ConfigError("No run is named and none was made here.", next_step="Run tdbs train first.")
-    console.print(f"run {last}", style="dim", markup=False)
+        raise missing
+    console.print(f"{kind} {last}", style="dim", markup=False)
     return last
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from tdbs.cli.common import JsonOption, console, print_json, quiet_libraries, reported, run_folder
+from tdbs.cli.common import JsonOption, RunArgument, console, print_json, quiet_libraries, reported, run_folder
 from tdbs.reports.terminal import metrics_line
 
 NAME = "evaluate"
@@ -14,10 +14,7 @@ NAME = "evaluate"
 
 @reported
 def command(
-    run: Annotated[
-        Path | None,
-        typer.Argument(metavar="RUN", help="Folder of a run. [default: the last one]", show_default=False),
-    ] = None,
+    run: RunArgument = None,
     dataset: Annotated[
         Path | None, typer.Option(help="Another prepared dataset. [default: the run's own]", show_default=False)
     ] = None,

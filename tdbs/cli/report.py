@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, reported, run_folder
+from tdbs.cli.common import JsonOption, OverwriteOption, RunArgument, console, print_json, reported, run_folder
 from tdbs.errors import ConfigError
 
 NAME = "report"
@@ -14,10 +14,7 @@ REPORTS_FOLDER = Path("reports/local")
 
 @reported
 def command(
-    run: Annotated[
-        Path | None,
-        typer.Argument(metavar="RUN", help="Folder of a run. [default: the last one]", show_default=False),
-    ] = None,
+    run: RunArgument = None,
     out: Annotated[
         Path | None, typer.Option(help="HTML file. [default: reports/local/<run>.html]", show_default=False)
     ] = None,
