@@ -6,13 +6,15 @@ tests/docs/test_docs.py fails where a part is stale.
 """
 
 import re
+from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import typer.main
 from typer.testing import CliRunner
 
 from tdbs.cli import app
-from tdbs.data.tasks import Columns, Task
+from tdbs.data.tasks import Columns, Task, TaskKind
 from tdbs.pipeline.schema import Column, columns
 
 FOLDER = Path(__file__).parent
@@ -34,19 +36,24 @@ def parts() -> dict[str, str]:
 
 def columns_table() -> str:
     """Return the columns of a shard as a Markdown table; asking for all kinds of tasks tells which have a column."""
-    single = Task(name="", kind="classification", columns=Columns(text="text"))
-    pair = Task(name="", kind="classification", columns=Columns(text="text", pair="pair"))
-    number = Task(name="", kind="regression", columns=Columns(text="text"))
     found: dict[Column, str] = {}
-    for where, task, labelled in (  # from rare to common: what is always there ends as "all"
-        ("labelled, classification", pair, True),
-        ("labelled, regression", number, True),
-        ("pairs", pair, False),
-        ("all", single, False),
-    ):
+    for where, task, labelled in _asked():
         found |= dict.fromkeys(columns(task, labelled=labelled), where)
     rows = [f"| `{column.name}` | `{column.type}` | {where} | {column.meaning} |" for column, where in found.items()]
     return "\n".join(["| column | type | in | holds |", "|---|---|---|---|", *rows])
+
+
+def _asked() -> list[tuple[str, Task, bool]]:
+    """Return tasks whose columns make up all there are, from rare to common: what is always there ends as "all"."""
+    several = Task(name="", kind="regression", columns=Columns(text="text", labels=("a", "b")))
+    asked = [("labelled, regression with several targets", several, True)]
+    for kind in get_args(TaskKind):
+        pair = "context" if kind == "question_answering" else None
+        task = Task(name="", kind=kind, columns=Columns(text="text", pair=pair))
+        named = kind.replace("_", " ")
+        asked += [(f"labelled, {named}", task, True), (named, task, False)]
+    plain = Task(name="", kind="classification", columns=Columns(text="text"))
+    return [*asked, ("pairs", replace(plain, columns=Columns(text="text", pair="pair")), False), ("all", plain, False)]
 
 
 def help_text(command: list[str]) -> str:

@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 from tdbs.pipeline.dataset import PreparedDataset, Split, read_split
 from tdbs.pipeline.manifest import Manifest
-from tdbs.train.batches import words_of_split
+from tdbs.train.batches import plan_split, words_of_split
 from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters
-from tdbs.train.plan import EpochPlan, plan_run, run_padding
+from tdbs.train.plan import EpochPlan, run_padding, run_target_padding
 from tdbs.train.strategies import STRATEGIES, Strategy, resolve_strategy
 
 BASELINE = "random"
@@ -26,9 +26,12 @@ class StrategyEstimate:
     tokens: int
     padding_fraction: float
     seconds: float | None
-    speedup: float  # baseline's tokens / this strategy's, over the run
+    speedup: float  # baseline's tokens / this strategy's, over the run; sources and targets together
     speedup_low: float  # least and greatest over the run's epochs
     speedup_high: float
+    target_tokens: int = 0  # seq2seq: of the targets, pad included
+    target_padding_fraction: float | None = None
+    unsorted_target_padding_fraction: float | None = None  # had targets not been sorted
 
 
 def plan_dataset(dataset: PreparedDataset, strategy: Strategy, *, seed: int, epochs: int) -> list[EpochPlan]:
@@ -62,19 +65,25 @@ def estimate_speedup(
 def _plan_split(split: Split, manifest: Manifest, strategy: Strategy, *, seed: int, epochs: int) -> list[EpochPlan]:
     check_hyperparameters(epochs=epochs)
     words = words_of_split(split, strategy, manifest.tokenizer)
-    return plan_run(split.lengths_N, words, strategy, max_length=manifest.max_length, seed=seed, epochs=epochs)
+    return plan_split(split, words, manifest, strategy, seed=seed, epochs=epochs)
 
 
 def _estimate(name: str, plans: Sequence[EpochPlan], baseline: Sequence[EpochPlan]) -> StrategyEstimate:
-    tokens = sum(plan.tokens for plan in plans)
-    by_epoch = [other.tokens / own.tokens for other, own in zip(baseline, plans, strict=True)]
+    by_epoch = [_all_tokens([other]) / _all_tokens([own]) for other, own in zip(baseline, plans, strict=True)]
     return StrategyEstimate(
         strategy=name,
         steps=sum(len(plan.padded_lengths_B) for plan in plans),
-        tokens=tokens,
+        tokens=sum(plan.tokens for plan in plans),
         padding_fraction=run_padding(plans),
+        target_tokens=sum(plan.target_tokens for plan in plans),
+        target_padding_fraction=run_target_padding(plans),
+        unsorted_target_padding_fraction=run_target_padding(plans, is_sorted=False),
         seconds=None,
-        speedup=sum(plan.tokens for plan in baseline) / tokens,
+        speedup=_all_tokens(baseline) / _all_tokens(plans),
         speedup_low=min(by_epoch),
         speedup_high=max(by_epoch),
     )
+
+
+def _all_tokens(plans: Sequence[EpochPlan]) -> int:
+    return sum(plan.tokens + plan.target_tokens for plan in plans)

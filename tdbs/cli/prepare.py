@@ -8,7 +8,8 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 
 from tdbs.analysis.padding import split_statistics
 from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, progress_bars, reported
-from tdbs.pipeline.prepare import DEFAULT_MAX_LENGTH, DEFAULT_TOKENIZER, PrepareResult, Stage, prepare
+from tdbs.pipeline.annotate import Stage
+from tdbs.pipeline.prepare import DEFAULT_TOKENIZER, PrepareResult, prepare
 from tdbs.reports.terminal import split_table
 
 NAME = "prepare"
@@ -19,7 +20,9 @@ def command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="SOURCE", help="sample, glue/<task>, or a CSV, TSV, JSONL or Parquet file, or a folder of splits."
+            metavar="SOURCE",
+            help="sample, glue/<task>, squad, xsum, cnn_dailymail, or a CSV, TSV, JSONL or Parquet file, or a folder "
+            "of splits.",
         ),
     ] = "sample",
     mirror: Annotated[
@@ -29,18 +32,53 @@ def command(
     tokenizer: Annotated[
         str | None,
         typer.Option(
-            help=f"Hub name or folder. [default: {DEFAULT_TOKENIZER}; the sample has its own]", show_default=False
+            help=f"Hub name or folder. [default: {DEFAULT_TOKENIZER}; summaries t5-small; the sample has its own]",
+            show_default=False,
         ),
     ] = None,
     max_length: Annotated[
-        int, typer.Option(help="Tokens of a sample at most, special ones included.")
-    ] = DEFAULT_MAX_LENGTH,
-    text: Annotated[
-        str | None, typer.Option(help="Column of the text. [default: text, else sentence]", show_default=False)
+        int | None,
+        typer.Option(
+            help="Tokens of a sample at most, special ones included. [default: 128; answers 384, texts 512]",
+            show_default=False,
+        ),
     ] = None,
-    pair: Annotated[str | None, typer.Option(help="Column of the second text.")] = None,
-    label: Annotated[str | None, typer.Option(help="Column of the label. [default: label]", show_default=False)] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the text, the words or the question. [default: text, else sentence]", show_default=False
+        ),
+    ] = None,
+    pair: Annotated[str | None, typer.Option(help="Column of the second text, or of the context.")] = None,
+    label: Annotated[
+        str | None,
+        typer.Option(
+            help="Column of the label or of answers; several with commas between. [default: label]", show_default=False
+        ),
+    ] = None,
     label_type: Annotated[str, typer.Option(help="auto, class or regression.")] = "auto",
+    target: Annotated[str | None, typer.Option(help="Column of the text to write (sequence to sequence).")] = None,
+    prefix: Annotated[
+        str | None, typer.Option(help="Put before every text (sequence to sequence): 'summarize: '.")
+    ] = None,
+    max_target_length: Annotated[
+        int | None, typer.Option(help="Tokens of a target at most. [default: 128]", show_default=False)
+    ] = None,
+    stride: Annotated[
+        int | None,
+        typer.Option(
+            help="Tokens that two windows of a context share. [default: a third of the maximum]", show_default=False
+        ),
+    ] = None,
+    stopwords: Annotated[
+        str, typer.Option(help="Words that may be dropped: paper, nltk:<language>, a file, or none.")
+    ] = "paper",
+    keep: Annotated[
+        str | None, typer.Option(help="Words never dropped, with commas; also the groups pronouns and negation.")
+    ] = None,
+    forbid_drop: Annotated[
+        str | None, typer.Option(help="Forbid TokenDrop on this dataset, for the reason given.")
+    ] = None,
     validation: Annotated[str | None, typer.Option(help="A file, or the share of rows to hold out (0.1).")] = None,
     out: Annotated[
         Path | None,
@@ -59,6 +97,7 @@ def command(
     Example:
       tdbs prepare glue/sst2 --mirror ~/data --tokenizer roberta-base
       tdbs prepare reviews.csv --text review --label stars --validation 0.1
+      tdbs prepare news.jsonl --text article --target summary --tokenizer t5-small
     """
     with progress_bars(
         TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
@@ -76,11 +115,18 @@ def command(
             mirror=mirror,
             tokenizer=tokenizer,
             max_length=max_length,
+            stride=stride,
+            max_target_length=max_target_length,
             text=text,
             pair=pair,
             label=label,
             label_type=label_type,
+            target=target,
+            prefix=prefix,
             validation=validation,
+            stopwords=stopwords,
+            keep=[word.strip() for word in (keep or "").split(",") if word.strip()],
+            forbid_drop=forbid_drop,
             out=out,
             overwrite=overwrite,
             progress=advance,
@@ -115,6 +161,8 @@ def _print(result: PrepareResult, as_json: bool) -> None:
         console.print("Nothing to do: a dataset with the same contents is there already.")
     elif result.changed:
         console.print(f"Prepared anew: {', '.join(result.changed)} changed.", markup=False)
+    for warning in result.warnings:
+        console.print(f"Warning: {warning}", markup=False)
     console.print(split_table(statistics))
     spent = "" if result.cached else f"in {manifest.seconds['total']:.1f} s: "
     console.print(f"{spent}{result.dataset.path}", markup=False)

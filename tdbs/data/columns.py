@@ -6,7 +6,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray
+from tdbs.data.content import is_list, is_text
 from tdbs.errors import SourceError
+
+FILL = "Fill the row or delete it."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,18 +47,53 @@ def refuse_missing(column: SourceColumn, *, next_step: str) -> None:
 
 def text_values(column: SourceColumn) -> pa.ChunkedArray:
     """Return a column of texts as strings; none is missing and all are UTF-8 (Parquet files need not be)."""
-    kind = column.values.type
-    if pa.types.is_dictionary(kind):
-        kind = kind.value_type
-    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)):
+    if not is_text(column.values.type):
         raise SourceError(
-            f"'{column.name}' of {column.where} holds {kind}, not texts.", next_step="Name a column of texts."
+            f"'{column.name}' of {column.where} holds {_shown(column.values.type)}, not texts.",
+            next_step="Name a column of texts.",
         )
-    refuse_missing(column, next_step="Fill the row or delete it.")
+    refuse_missing(column, next_step=FILL)
+    return _valid(column, pa.string())
+
+
+def word_lists(column: SourceColumn) -> pa.ChunkedArray:
+    """Return a column of lists of words as such; no list and no word is missing, and all words are UTF-8."""
+    kind = column.values.type
+    if not (is_list(kind) and is_text(kind.value_type)):
+        raise SourceError(
+            f"'{column.name}' of {column.where} holds {_shown(kind)}, not lists of words.",
+            next_step="Name a column of lists of texts.",
+        )
+    refuse_missing(column, next_step=FILL)
+    lists = _valid(column, pa.list_(pa.string()))
+    _refuse_missing_values(column, lists)
+    return lists
+
+
+def one_array(values: pa.ChunkedArray) -> pa.Array:
+    """Return the values of a column in one array."""
+    combined = values.combine_chunks()
+    return combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined
+
+
+def _refuse_missing_values(column: SourceColumn, lists: pa.ChunkedArray) -> None:
+    array = one_array(lists)
+    missing = first_true(pc.is_null(array.flatten()))
+    if missing is not None:
+        row = int(pc.list_parent_indices(array)[missing].as_py())
+        raise SourceError(f"{column.row(row)} has an empty entry in '{column.name}'.", next_step=FILL)
+
+
+def _valid(column: SourceColumn, kind: pa.DataType) -> pa.ChunkedArray:
     try:
         column.values.validate(full=True)
-        return column.values.cast(pa.string())
+        return column.values.cast(kind)
     except pa.ArrowInvalid as error:
         raise SourceError(
             f"'{column.name}' of {column.where} holds bytes that are not UTF-8.", next_step="Write the file as UTF-8."
         ) from error
+
+
+def _shown(kind: pa.DataType) -> str:
+    """Return an Arrow type as an error names it, without the names of its parts."""
+    return f"list<{_shown(kind.value_type)}>" if is_list(kind) else str(kind)

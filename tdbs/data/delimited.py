@@ -22,13 +22,13 @@ _ROWS_PER_CHUNK = 65_536  # a chunk of Python lists at a time; the columns thems
 _NO_LIMIT = 2**31 - 1  # the csv module refuses fields over 128 KiB; a document can be longer
 
 
-def column_names(path: Path) -> list[str]:
-    """Return the names in the header."""
+def read_schema(path: Path) -> pa.Schema:
+    """Return the names in the header; every column holds texts."""
     with _long_fields():
         names = next(_rows(path), [])
     if not names:
         raise SourceError(f"{path.name} is empty.", next_step="Give it a header and rows.")
-    return names
+    return pa.schema([(name, pa.string()) for name in names])
 
 
 def read_columns(path: Path, columns: list[str]) -> pa.Table:

@@ -17,7 +17,7 @@ def file_sha256(path: Path) -> str:
 
 
 def table_sha256(table: pa.Table) -> str:
-    """Return the digest of a table of strings and numbers: names, types, nulls and values, never chunks or offsets."""
+    """Return the digest of a table, nested columns too: names, types, nulls and values, never chunks or offsets."""
     return parts_sha256(
         {name: _column_sha256(column) for name, column in zip(table.column_names, table.columns, strict=True)}
     )
@@ -29,6 +29,8 @@ def parts_sha256(parts: Mapping[str, object]) -> str:
 
 
 def _column_sha256(column: pa.ChunkedArray) -> str:
+    if pa.types.is_nested(column.type):
+        return parts_sha256(_nested_parts(column))
     nulls, lengths, values = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
     is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
     for chunk in column.chunks:
@@ -43,6 +45,21 @@ def _column_sha256(column: pa.ChunkedArray) -> str:
     return parts_sha256(
         {"type": kind, "nulls": nulls.hexdigest(), "lengths": lengths.hexdigest(), "values": values.hexdigest()}
     )
+
+
+def _nested_parts(column: pa.ChunkedArray) -> dict[str, object]:
+    """Return the digests of what lists and structs are made of."""
+    nulls = hashlib.sha256()
+    for chunk in column.chunks:
+        nulls.update(pc.is_null(chunk).to_numpy(zero_copy_only=False).tobytes())
+    if pa.types.is_struct(column.type):
+        fields = {field.name: pc.struct_field(column, [field.name]) for field in column.type}
+        return {"nulls": nulls.hexdigest(), "fields": {name: _column_sha256(part) for name, part in fields.items()}}
+    return {
+        "nulls": nulls.hexdigest(),
+        "lengths": _column_sha256(pc.list_value_length(column)),
+        "values": _column_sha256(pc.list_flatten(column)),
+    }
 
 
 def _text_bytes(texts: pa.Array) -> memoryview:

@@ -1,12 +1,13 @@
-"""One table of the file formats: how each names its columns and how it is read."""
+"""One table of the file formats: how each tells its columns and how it is read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from tdbs.data import delimited, jsonl, parquet
+from tdbs.data.content import Content
 from tdbs.errors import SourceError
 
 
@@ -15,23 +16,21 @@ class Format:
     """What is done with a file by its extension."""
 
     name: str
-    column_names: Callable[[Path], list[str]]
-    read: Callable[[Path, list[str], list[str]], pa.Table]  # path, columns, those of them that are texts
+    read_schema: Callable[[Path], pa.Schema]  # columns and their types, without reading the rows
+    read: Callable[[Path, Mapping[str, Content]], pa.Table]  # path, what each of the asked columns holds
 
 
 _CSV = Format(
-    name="csv", column_names=delimited.column_names, read=lambda path, columns, _: delimited.read_columns(path, columns)
+    name="csv",
+    read_schema=delimited.read_schema,
+    read=lambda path, columns: delimited.read_columns(path, list(columns)),
 )
-_TSV = Format(name="tsv", column_names=_CSV.column_names, read=_CSV.read)
-_JSONL = Format(
-    name="jsonl",
-    column_names=jsonl.column_names,
-    read=lambda path, columns, texts: jsonl.read_columns(path, columns, texts=texts),
-)
+_TSV = Format(name="tsv", read_schema=_CSV.read_schema, read=_CSV.read)
+_JSONL = Format(name="jsonl", read_schema=jsonl.read_schema, read=jsonl.read_columns)
 _PARQUET = Format(
     name="parquet",
-    column_names=parquet.column_names,
-    read=lambda path, columns, _: parquet.read_columns(path, columns),
+    read_schema=parquet.read_schema,
+    read=lambda path, columns: parquet.read_columns(path, list(columns)),
 )
 FORMATS: dict[str, Format] = {
     ".csv": _CSV,
@@ -53,10 +52,10 @@ def format_of(path: Path) -> Format:
         ) from None
 
 
-def column_names(path: Path) -> list[str]:
-    """Return the names of a file's columns; two columns of one name are an error."""
-    names = format_of(path).column_names(path)
-    twice = next((name for name in names if names.count(name) > 1), None)
+def read_schema(path: Path) -> pa.Schema:
+    """Return the names and types of a file's columns; two columns of one name are an error."""
+    schema = format_of(path).read_schema(path)
+    twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
     if twice is not None:
         raise SourceError(f"{path.name} has two columns named '{twice}'.", next_step="Rename one of them.")
-    return names
+    return schema

@@ -5,41 +5,48 @@ only.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
+from tdbs.data.content import ANSWERS, Content
 from tdbs.data.undecodable import undecodable_line
 from tdbs.errors import SourceError
 
 _ROWS_PER_CHUNK = 65_536
 
 
-def column_names(path: Path) -> list[str]:
-    """Return the keys of the first line."""
+def read_schema(path: Path) -> pa.Schema:
+    """Return the keys of the first line, with the types of their values."""
     first = next(_objects(path), None)
     if first is None:
         raise SourceError(f"{path.name} is empty.", next_step="Give it one JSON object a line.")
-    return list(first)
+    return pa.schema([(key, _type_of(value)) for key, value in first.items()])
 
 
-def read_columns(path: Path, columns: list[str], *, texts: list[str]) -> pa.Table:
-    """Return the asked keys as strings; those named in `texts` must hold strings, the others any plain value."""
+def read_columns(path: Path, columns: Mapping[str, Content]) -> pa.Table:
+    """Return the asked keys; a value that is not what its column should hold is an error with its row."""
     chunks: list[pa.RecordBatch] = []
-    values: dict[str, list[str | None]] = {column: [] for column in columns}
+    values: dict[str, list[Any]] = {column: [] for column in columns}
+    number = 0
     for number, row in enumerate(_objects(path), start=1):
-        for column in columns:
+        for column, content in columns.items():
             value = row.get(column)
-            if value is not None and not isinstance(value, str):
-                value = _plain(value, column, number, path.name, is_text=column in texts)
+            if value is not None:
+                value = _READ[content](value)
+                if value is None:
+                    raise SourceError(
+                        f"'{column}' in row {number} of {path.name} is {json.dumps(row[column])[:40]}, "
+                        f"not {_NAMES[content]}.",
+                        next_step="Fix the row.",
+                    )
             values[column].append(value)
         if number % _ROWS_PER_CHUNK == 0:
-            chunks.append(_batch(values, number - _ROWS_PER_CHUNK, path.name))
+            chunks.append(_batch(values, columns, number - _ROWS_PER_CHUNK, path.name))
             values = {column: [] for column in columns}
-    done = sum(chunk.num_rows for chunk in chunks)
-    chunks.append(_batch(values, done, path.name))
+    chunks.append(_batch(values, columns, number - number % _ROWS_PER_CHUNK, path.name))
     return pa.Table.from_batches(chunks)
 
 
@@ -70,31 +77,91 @@ def _object(text: str, number: int, where: str) -> dict[str, Any]:
     return row
 
 
-def _plain(value: object, column: str, number: int, where: str, *, is_text: bool) -> str:
-    """Return a label's number or bool as it is written in Python; texts, lists and objects are refused."""
-    if is_text or not isinstance(value, (bool, int, float)):
-        kind = "a text" if is_text else "a text or a number"
-        raise SourceError(
-            f"'{column}' in row {number} of {where} is {json.dumps(value)[:40]}, not {kind}.",
-            next_step="Fix the row.",
-        )
-    return str(value)
+def _type_of(value: object) -> pa.DataType:
+    if isinstance(value, list):
+        return pa.list_(pa.string())
+    return ANSWERS if isinstance(value, dict) else pa.string()
 
 
-def _batch(values: dict[str, list[str | None]], rows_before: int, where: str) -> pa.RecordBatch:
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _label(value: object) -> str | None:
+    """Return a label's number or bool as it is written in Python."""
+    return str(value) if isinstance(value, (str, bool, int, float)) else None
+
+
+def _words(value: object) -> list[str] | None:
+    return value if isinstance(value, list) and all(isinstance(word, str) for word in value) else None
+
+
+def _labels(value: object) -> list[str] | None:
+    labels = [_label(label) for label in value] if isinstance(value, list) else [None]
+    known = [label for label in labels if label is not None]
+    return known if len(known) == len(labels) else None
+
+
+def _answers(value: object) -> dict[str, Any] | None:
+    """Return SQuAD's {"text": [...], "answer_start": [...]}."""
+    if not isinstance(value, dict):
+        return None
+    texts, starts = _words(value.get("text")), value.get("answer_start")
+    if texts is None or not isinstance(starts, list) or not all(type(start) is int for start in starts):
+        return None
+    return {"text": texts, "answer_start": starts}
+
+
+_READ: dict[Content, Callable[[object], Any]] = {
+    "text": _text,
+    "label": _label,
+    "words": _words,
+    "labels": _labels,
+    "answers": _answers,
+}
+_NAMES: dict[Content, str] = {
+    "text": "a text",
+    "label": "a text or a number",
+    "words": "a list of texts",
+    "labels": "a list of texts or numbers",
+    "answers": 'answers such as {"text": ["Paris"], "answer_start": [17]}',
+}
+_TYPES: dict[Content, pa.DataType] = {
+    "text": pa.string(),
+    "label": pa.string(),
+    "words": pa.list_(pa.string()),
+    "labels": pa.list_(pa.string()),
+    "answers": ANSWERS,
+}
+
+
+def _batch(values: dict[str, list[Any]], columns: Mapping[str, Content], before: int, where: str) -> pa.RecordBatch:
     try:
-        return pa.record_batch([pa.array(column, pa.string()) for column in values.values()], names=list(values))
+        arrays = [pa.array(values[column], _TYPES[content]) for column, content in columns.items()]
     except UnicodeEncodeError as error:  # JSON can spell half a surrogate pair, UTF-8 cannot
-        raise _lone_surrogate(values, rows_before, where) from error
+        raise _lone_surrogate(values, before, where) from error
+    except (OverflowError, pa.ArrowInvalid) as error:
+        raise SourceError(
+            f"{where} has a number of more than 64 bits near row {before + 1}.", next_step="Fix the row."
+        ) from error
+    return pa.record_batch(arrays, names=list(columns))
 
 
-def _lone_surrogate(values: dict[str, list[str | None]], rows_before: int, where: str) -> SourceError:
+def _lone_surrogate(values: dict[str, list[Any]], rows_before: int, where: str) -> SourceError:
     number, column = min(
         (index, column)
-        for column, texts in values.items()
-        for index, text in enumerate(texts, start=rows_before + 1)
-        if text is not None and any("\ud800" <= character <= "\udfff" for character in text)
+        for column, found in values.items()
+        for index, value in enumerate(found, start=rows_before + 1)
+        if not _is_utf8(value)
     )
     return SourceError(
         f"'{column}' in row {number} of {where} holds half of a surrogate pair.", next_step="Fix the row."
     )
+
+
+def _is_utf8(value: object) -> bool:
+    try:
+        json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True

@@ -58,7 +58,7 @@ def learn_labels(train: SourceColumn, label_type: LabelType) -> LabelRule:
     if label_type == "auto" and numbers:
         if numbers < len(train.values):
             raise _mixed(train, is_number)
-        values = _numbers(train)
+        values = label_numbers(train)
         if (values != np.floor(values)).any():
             return LabelRule(kind="numbers")
         kind = "whole_numbers"
@@ -74,7 +74,7 @@ def learn_labels(train: SourceColumn, label_type: LabelType) -> LabelRule:
 def encode_labels(column: SourceColumn, rule: LabelRule) -> IntArray | FloatArray:
     """Return a split's labels as class ids, or as numbers for regression."""
     if rule.kind == "numbers":
-        return _numbers(column)
+        return label_numbers(column)
     encoded = column.values.combine_chunks().dictionary_encode()
     ids = {name: index for index, name in enumerate(rule.classes)}
     distinct = encoded.dictionary.to_pylist()
@@ -99,7 +99,7 @@ def _is_number(column: SourceColumn) -> pa.ChunkedArray:
     return pc.match_substring_regex(pc.utf8_trim_whitespace(column.values), _NUMBER)
 
 
-def _numbers(column: SourceColumn) -> FloatArray:
+def label_numbers(column: SourceColumn) -> FloatArray:
     """Return all labels as numbers; the first that is none, or not finite, is an error."""
     is_number = _is_number(column)
     trimmed = pc.utf8_trim_whitespace(column.values)

@@ -5,16 +5,15 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tdbs.errors import SourceError
+from tdbs.errors import SourceError, reason_of
 
 
-def column_names(path: Path) -> list[str]:
-    """Return the names of the columns, from the footer alone."""
+def read_schema(path: Path) -> pa.Schema:
+    """Return the names and types of the columns, from the footer alone."""
     try:
-        names: list[str] = pq.read_schema(path).names
+        return pq.read_schema(path)
     except (pa.ArrowException, OSError) as error:
         raise _damaged(path, error) from error
-    return names
 
 
 def read_columns(path: Path, columns: list[str]) -> pa.Table:
@@ -28,8 +27,6 @@ def read_columns(path: Path, columns: list[str]) -> pa.Table:
 
 
 def _damaged(path: Path, error: Exception) -> SourceError:
-    first_line = str(error).strip().split("\n", maxsplit=1)[0]
     return SourceError(
-        f"{path.name} is not a readable Parquet file: {first_line.rstrip('.')}.",
-        next_step="Copy or write the file again.",
+        f"{path.name} is not a readable Parquet file: {reason_of(error)}.", next_step="Copy or write the file again."
     )

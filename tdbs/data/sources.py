@@ -3,26 +3,27 @@
 `open_source` costs finding and hashing the files, which is all that a cache hit pays; `read_source` parses and checks.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 
-from tdbs.arrays import FloatArray, IntArray
-from tdbs.data.columns import SourceColumn, refuse_missing, take, text_values
+from tdbs.arrays import IntArray
+from tdbs.data.columns import SourceColumn, take, text_values, word_lists
+from tdbs.data.content import Content, is_list
 from tdbs.data.digests import file_sha256, parts_sha256, table_sha256
-from tdbs.data.formats import column_names, format_of
-from tdbs.data.given_labels import given_labels
+from tdbs.data.formats import format_of, read_schema
 from tdbs.data.hub import hub_tables, mirror_files
-from tdbs.data.labels import LabelType, encode_labels, label_texts, learn_labels
+from tdbs.data.labels import LabelType
 from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER, sample_tables
-from tdbs.data.tasks import HUB_TASKS, Columns, HubTask, Task
+from tdbs.data.targets import SplitColumns, read_targets
+from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task, TaskKind
 from tdbs.data.user_files import choose_columns, source_name, split_files
 from tdbs.data.validation import file_or_fraction, held_out_rows
 from tdbs.errors import ConfigError, SourceError
 
 HUB_TOKENIZER = "roberta-base"
-Labels = IntArray | FloatArray
+HUB_SEQ2SEQ_TOKENIZER = "t5-small"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,63 +53,77 @@ class Source:
 class SplitTable:
     """The rows of one split, in the order of the source."""
 
-    texts: pa.ChunkedArray  # strings, none missing
+    where: str  # how errors call it
+    texts: pa.ChunkedArray  # strings, none missing; lists of words for token classification
     pairs: pa.ChunkedArray | None
     source_rows: IntArray | None  # rows of the source file where some were held out, from 0; None: all of them
-    labels: Labels | None  # int64 class ids, or float64 for regression; None: the split has no labels
+    targets: pa.Array | None  # by kind as data/targets.py says; None: the split has no labels
 
 
-def open_source(
-    spec: str,
-    *,
-    mirror: Path | None,
-    text: str | None,
-    pair: str | None,
-    label: str | None,
-    label_type: LabelType,
-    validation: str | None,
-) -> Source:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class FileOptions:
+    """What a user says of files: columns, how labels are read, validation; all None or `auto` for other sources."""
+
+    text: str | None = None
+    pair: str | None = None
+    label: str | None = None
+    target: str | None = None
+    label_type: LabelType = "auto"
+    validation: str | None = None
+    forbid_drop: str | None = None
+
+
+def open_source(spec: str, *, mirror: Path | None, files: FileOptions, prefix: str | None = None) -> Source:
     """Return what `spec` names: `sample`, a short name of a hub task, a file or a folder (first match wins)."""
     if spec == SAMPLE_TASK.name or spec in HUB_TASKS:
-        _refuse_file_options(spec, text=text, pair=pair, label=label, label_type=label_type, validation=validation)
-        if spec in HUB_TASKS:
-            return _open_hub(HUB_TASKS[spec]) if mirror is None else _open_mirror(HUB_TASKS[spec], mirror)
-        return _open_tables(SAMPLE_TASK, sample_tables(), tokenizer=str(TOKENIZER_FOLDER))
-    path = Path(spec).expanduser()
-    if not path.exists():
-        raise SourceError(
-            f"Unknown task '{spec}', and there is no file or folder {path}.",
-            next_step=f"Pass a path, {SAMPLE_TASK.name}, or one of {', '.join(HUB_TASKS)}.",
+        _refuse_file_options(spec, files)
+        source = _open_named(spec, mirror)
+    else:
+        path = Path(spec).expanduser()
+        if not path.exists():
+            raise SourceError(
+                f"Unknown task '{spec}', and there is no file or folder {path}.",
+                next_step=f"Pass a path, {SAMPLE_TASK.name}, or one of {', '.join(HUB_TASKS)}.",
+            )
+        source = _open_files(path, files)
+    if prefix is None:
+        return source
+    if source.task.kind != "seq2seq":
+        raise ConfigError(
+            "--prefix is for sequence to sequence tasks.", next_step="Leave it out, or name the targets with --target."
         )
-    return _open_files(path, text=text, pair=pair, label=label, label_type=label_type, validation=validation)
+    return replace(source, task=replace(source.task, prefix=prefix))
+
+
+def _open_named(name: str, mirror: Path | None) -> Source:
+    if name in HUB_TASKS:
+        return _open_hub(HUB_TASKS[name]) if mirror is None else _open_mirror(HUB_TASKS[name], mirror)
+    return _open_tables(SAMPLE_TASK, sample_tables(), tokenizer=str(TOKENIZER_FOLDER))
 
 
 def read_source(source: Source) -> tuple[Task, dict[str, SplitTable]]:
     """Return the task with its classes, and the checked rows of every split: train, validation, test."""
-    columns = {split.name: _read_split(split, source.task.columns) for split in source.splits}
+    splits = {split.name: _read_split(split, source.task) for split in source.splits}
     if source.held_out is not None:
-        train = columns["train"]
-        train_rows, validation_rows = held_out_rows(len(train["text"].values), source.held_out)
-        held_out = {role: take(column, validation_rows) for role, column in train.items()}
-        kept = {role: take(column, train_rows) for role, column in train.items()}
-        columns = {"train": kept, "validation": held_out} | {k: v for k, v in columns.items() if k != "train"}
-    if source.label_type is None:
-        task, labels = source.task, _given_labels(columns, source.task)
-    else:
-        task, labels = _learned_labels(columns, source.task, source.label_type)
+        rows = len(splits["train"].text.values)
+        train_rows, validation_rows = held_out_rows(rows, source.held_out)
+        train, rest = splits["train"], {name: split for name, split in splits.items() if name != "train"}
+        splits = {"train": _take(train, train_rows), "validation": _take(train, validation_rows)} | rest
+    task, targets = read_targets(splits, source.task, source.label_type)
     return task, {
         name: SplitTable(
-            texts=parts["text"].values,
-            pairs=parts["pair"].values if "pair" in parts else None,
-            source_rows=parts["text"].rows,
-            labels=labels[name],
+            where=split.text.where,
+            texts=split.text.values,
+            pairs=None if split.pair is None else split.pair.values,
+            source_rows=split.text.rows,
+            targets=targets[name],
         )
-        for name, parts in columns.items()
+        for name, split in splits.items()
     }
 
 
-def _refuse_file_options(spec: str, **options: str | None) -> None:
-    for name, value in options.items():
+def _refuse_file_options(spec: str, files: FileOptions) -> None:
+    for name, value in asdict(files).items():
         if value is not None and (name, value) != ("label_type", "auto"):
             raise ConfigError(
                 f"--{name.replace('_', '-')} is for files of your own; {spec} has its columns and splits.",
@@ -117,7 +132,11 @@ def _refuse_file_options(spec: str, **options: str | None) -> None:
 
 
 def _open_hub(hub: HubTask) -> Source:
-    return _open_tables(hub.task, hub_tables(hub), tokenizer=HUB_TOKENIZER)
+    return _open_tables(hub.task, hub_tables(hub), tokenizer=_hub_tokenizer(hub.task))
+
+
+def _hub_tokenizer(task: Task) -> str:
+    return HUB_SEQ2SEQ_TOKENIZER if task.kind == "seq2seq" else HUB_TOKENIZER
 
 
 def _open_tables(task: Task, tables: dict[str, pa.Table], *, tokenizer: str) -> Source:
@@ -135,111 +154,108 @@ def _open_tables(task: Task, tables: dict[str, pa.Table], *, tokenizer: str) -> 
 
 def _open_mirror(hub: HubTask, mirror: Path) -> Source:
     files = mirror_files(hub, mirror)
-    names = {split: column_names(path) for split, path in files.items()}
+    names = {split: read_schema(path).names for split, path in files.items()}
     splits = []
     for name, path in files.items():
         where = f"{hub.task.name}/{path.name}"
         columns = hub.task.columns
-        needed = [columns.text, columns.pair, columns.label if name == "train" else None]
+        needed = [columns.text, columns.pair, *(columns.labels if name == "train" else ())]
         for column in needed:
             if column is not None and column not in names[name]:
                 raise SourceError(
                     f"{where} has no column '{column}'; it has: {', '.join(names[name])}.",
                     next_step="Write it with the columns that the task has on the hub.",
                 )
-        splits.append(Split(name=name, where=where, content=path, has_labels=columns.label in names[name]))
+        has_labels = set(columns.labels) <= set(names[name])
+        splits.append(Split(name=name, where=where, content=path, has_labels=has_labels))
     return Source(
         name=hub.task.name,
         task=hub.task,
         content_sha256=parts_sha256({name: file_sha256(path) for name, path in files.items()}),
-        default_tokenizer=HUB_TOKENIZER,
+        default_tokenizer=_hub_tokenizer(hub.task),
         splits=tuple(splits),
     )
 
 
-def _open_files(
-    path: Path, *, text: str | None, pair: str | None, label: str | None, label_type: LabelType, validation: str | None
-) -> Source:
+def _open_files(path: Path, options: FileOptions) -> Source:
     files = split_files(path)
     held_out = None
-    if validation is not None:
+    if options.validation is not None:
         if "validation" in files:
             raise ConfigError(
                 f"{path} has a validation split already: {files['validation'].name}.",
                 next_step="Leave --validation out.",
             )
-        match file_or_fraction(validation):
+        match file_or_fraction(options.validation):
             case Path() as file:
                 files = {"train": files["train"], "validation": file} | files
             case fraction:
                 held_out = fraction
-    columns, labelled = choose_columns(files, text=text, pair=pair, label=label)
+    chosen = choose_columns(files, text=options.text, pair=options.pair, label=options.label, target=options.target)
+    kind = "regression" if (chosen.kind, options.label_type) == ("classification", "regression") else chosen.kind
     parts = {
         "files": {name: [format_of(file).name, file_sha256(file)] for name, file in files.items()},
-        "columns": [columns.text, columns.pair, columns.label],
-        "label_type": label_type,
+        "label_type": options.label_type,
         "held_out": held_out,
     }
     return Source(
         name=source_name(path),
-        task=_user_task(source_name(path), columns, classes=(), is_regression=label_type == "regression"),
+        task=Task(
+            name=source_name(path),
+            kind=kind,
+            columns=chosen.columns,
+            metrics=METRICS[kind],
+            drop_forbidden=options.forbid_drop,
+        ),
         content_sha256=parts_sha256(parts),
         default_tokenizer=None,
         splits=tuple(
-            Split(name=name, where=file.name, content=file, has_labels=name in labelled) for name, file in files.items()
+            Split(name=name, where=file.name, content=file, has_labels=name in chosen.labelled)
+            for name, file in files.items()
         ),
-        label_type=label_type,
+        label_type=options.label_type,
         held_out=held_out,
     )
 
 
-def _user_task(name: str, columns: Columns, *, classes: tuple[str, ...], is_regression: bool) -> Task:
-    return Task(
-        name=name,
-        kind="regression" if is_regression else "classification",
-        columns=columns,
-        classes=classes,
-        metrics=("pearson", "spearman") if is_regression else ("accuracy",),
+def _read_split(split: Split, task: Task) -> SplitColumns:
+    """Return the columns of one split; texts are checked, labels not yet."""
+    columns = task.columns
+    labels = columns.labels if split.has_labels else ()
+    asked: dict[str, Content] = {columns.text: "words" if task.kind == "token_classification" else "text"}
+    asked |= {} if columns.pair is None else {columns.pair: "text"}
+    asked |= dict.fromkeys(labels, _label_content(split, task))
+    content = split.content
+    table = format_of(content).read(content, asked) if isinstance(content, Path) else content
+    if table.num_rows == 0:
+        raise SourceError(f"{split.where} has no rows.", next_step="Give it rows, or leave it out.")
+    found = {name: SourceColumn(name=name, where=split.where, values=table[name]) for name in asked}
+    for name, content in asked.items():
+        if name not in labels:
+            checked = word_lists(found[name]) if content == "words" else text_values(found[name])
+            found[name] = replace(found[name], values=checked)
+    return SplitColumns(
+        text=found[columns.text],
+        pair=None if columns.pair is None else found[columns.pair],
+        labels=tuple(found[name] for name in labels),
     )
 
 
-def _read_split(split: Split, columns: Columns) -> dict[str, SourceColumn]:
-    """Return the columns of one split by their role; texts are checked, labels not yet."""
-    names = {"text": columns.text, "pair": columns.pair, "label": columns.label if split.has_labels else None}
-    asked = {role: name for role, name in names.items() if name is not None}
-    if isinstance(split.content, Path):
-        texts = [name for role, name in asked.items() if role != "label"]
-        table = format_of(split.content).read(split.content, list(asked.values()), texts)
-    else:
-        table = split.content
-    if table.num_rows == 0:
-        raise SourceError(f"{split.where} has no rows.", next_step="Give it rows, or leave it out.")
-    found = {role: SourceColumn(name=name, where=split.where, values=table[name]) for role, name in asked.items()}
-    return {
-        role: column if role == "label" else replace(column, values=text_values(column))
-        for role, column in found.items()
+def _label_content(split: Split, task: Task) -> Content:
+    """Return what the label columns of a split hold, which a reader of JSON has to know."""
+    by_kind: dict[TaskKind, Content] = {
+        "token_classification": "labels",
+        "question_answering": "answers",
+        "seq2seq": "text",
     }
+    if task.kind == "multi_label" and split.has_labels and isinstance(split.content, Path):
+        return "labels" if is_list(read_schema(split.content).field(task.columns.labels[0]).type) else "label"
+    return by_kind.get(task.kind, "label")
 
 
-def _given_labels(columns: dict[str, dict[str, SourceColumn]], task: Task) -> dict[str, Labels | None]:
-    labels = {name: given_labels(parts["label"], task) if "label" in parts else None for name, parts in columns.items()}
-    if labels["train"] is None:
-        raise SourceError(
-            f"{columns['train']['label'].where} has no labels.", next_step="Use a train split with labels."
-        )
-    return labels
-
-
-def _learned_labels(
-    columns: dict[str, dict[str, SourceColumn]], task: Task, label_type: LabelType
-) -> tuple[Task, dict[str, Labels | None]]:
-    """Return the task with the classes of train, and the labels; only a test split may have none."""
-    texts: dict[str, SourceColumn] = {}
-    for name, parts in columns.items():
-        if name == "test" and ("label" not in parts or parts["label"].values.null_count == len(parts["label"].values)):
-            continue
-        refuse_missing(parts["label"], next_step="Fill the row or delete it.")
-        texts[name] = label_texts(parts["label"])
-    rule = learn_labels(texts["train"], label_type)
-    labels = {name: encode_labels(texts[name], rule) if name in texts else None for name in columns}
-    return _user_task(task.name, task.columns, classes=rule.classes, is_regression=rule.kind == "numbers"), labels
+def _take(split: SplitColumns, rows: IntArray) -> SplitColumns:
+    return SplitColumns(
+        text=take(split.text, rows),
+        pair=None if split.pair is None else take(split.pair, rows),
+        labels=tuple(take(column, rows) for column in split.labels),
+    )

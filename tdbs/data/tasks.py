@@ -6,16 +6,32 @@ One table. The first metric of a task is its score, the one of the paper's Table
 from dataclasses import dataclass
 from typing import Literal
 
-TaskKind = Literal["classification", "regression"]
+TaskKind = Literal[
+    "classification", "regression", "multi_label", "token_classification", "question_answering", "seq2seq"
+]
+
+METRICS: dict[TaskKind, tuple[str, ...]] = {  # of users' tasks; the first one is the score
+    "classification": ("accuracy", "f1_macro"),
+    "regression": ("pearson", "spearman"),
+    "multi_label": ("f1_micro", "f1_macro"),
+    "token_classification": ("f1", "precision", "recall"),
+    "question_answering": ("f1", "exact_match"),
+    "seq2seq": ("rouge1", "rouge2", "rougeL"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Columns:
-    """Names of the columns of a source: the text, the second text of a pair (or None), the label."""
+    """Names of the columns of a source: the text, the second text of a pair (or None), what is to be predicted."""
 
-    text: str
-    pair: str | None = None
-    label: str = "label"
+    text: str  # a list of words for token classification, the question of question answering
+    pair: str | None = None  # the context of question answering
+    labels: tuple[str, ...] = ("label",)  # several for multi-label tasks and several targets; the summary of seq2seq
+
+    @property
+    def label(self) -> str:
+        """The only column of labels, or all of them as an error names them."""
+        return ",".join(self.labels)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,11 +41,24 @@ class Task:
     name: str
     kind: TaskKind
     columns: Columns
-    classes: tuple[str, ...] = ()  # in label order; empty for regression
+    classes: tuple[str, ...] = ()  # in label order; empty where no class is predicted
     metrics: tuple[str, ...] = ("accuracy",)
     scored_split: str = "validation"
     drop_forbidden: str | None = None  # why TokenDrop would break the labels
     keep_pronouns: bool = False  # pronouns are not droppable (paper, App. A: WNLI)
+    prefix: str = ""  # seq2seq: stands before every text, and is never dropped
+
+    @property
+    def outputs(self) -> int:
+        """Numbers that the model's head predicts for a sample (for a token, where tokens are labelled)."""
+        if self.kind == "question_answering":
+            return 2  # start and end
+        return len(self.classes) or len(self.columns.labels)
+
+    @property
+    def is_pair(self) -> bool:
+        """Tell whether a sample is made of two texts."""
+        return self.columns.pair is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,7 +66,7 @@ class HubTask:
     """A task with the place of its data on the hub."""
 
     hub_id: str
-    configuration: str
+    configuration: str | None
     splits: tuple[str, ...]
     task: Task
 
@@ -68,6 +97,17 @@ def _glue(
     return HubTask(hub_id="nyu-mll/glue", configuration=name, splits=("train", *validation, *test), task=task)
 
 
+def _summarization(name: str, hub_id: str, configuration: str | None, text: str, summary: str) -> HubTask:
+    task = Task(
+        name=name,
+        kind="seq2seq",
+        columns=Columns(text=text, labels=(summary,)),
+        metrics=METRICS["seq2seq"],
+        prefix="summarize: ",  # T5 was trained with it
+    )
+    return HubTask(hub_id=hub_id, configuration=configuration, splits=("train", "validation", "test"), task=task)
+
+
 _ENTAILMENT = ("entailment", "not_entailment")
 HUB_TASKS: dict[str, HubTask] = {
     row.task.name: row
@@ -88,5 +128,18 @@ HUB_TASKS: dict[str, HubTask] = {
         _glue("qnli", "question", "sentence", _ENTAILMENT),
         _glue("rte", "sentence1", "sentence2", _ENTAILMENT),
         _glue("wnli", "sentence1", "sentence2", ("not_entailment", "entailment"), keep_pronouns=True),
+        HubTask(
+            hub_id="rajpurkar/squad",
+            configuration=None,
+            splits=("train", "validation"),
+            task=Task(
+                name="squad",
+                kind="question_answering",
+                columns=Columns(text="question", pair="context", labels=("answers",)),
+                metrics=METRICS["question_answering"],
+            ),
+        ),
+        _summarization("xsum", "EdinburghNLP/xsum", None, "document", "summary"),
+        _summarization("cnn_dailymail", "abisee/cnn_dailymail", "3.0.0", "article", "highlights"),
     )
 }

@@ -1,16 +1,26 @@
 """Find the user's files and the columns to read from them: one file is train, a folder holds splits."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from tdbs.data.formats import FORMATS, column_names, format_of
-from tdbs.data.tasks import Columns
+import pyarrow as pa
+
+from tdbs.data.content import is_list
+from tdbs.data.formats import FORMATS, format_of, read_schema
+from tdbs.data.tasks import Columns, TaskKind
 from tdbs.errors import ConfigError, SourceError
 
 BUILT_IN_SAMPLE = "sample"  # its dataset has defaults of its own
 SPLITS = ("train", "validation", "test")
 _TEXT_NAMES = ("text", "sentence")
+_KNOWN_TABLES: tuple[Mapping[str, str], ...] = (  # columns as the hub's datasets name them
+    {"text": "question", "pair": "context", "label": "answers"},
+    {"text": "tokens", "label": "ner_tags"},
+    {"text": "document", "target": "summary"},
+    {"text": "article", "target": "highlights"},
+)
 
 
 def split_files(path: Path) -> dict[str, Path]:
@@ -45,24 +55,72 @@ def source_name(path: Path) -> str:
     return f"{safe}_file" if safe == BUILT_IN_SAMPLE else safe
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChosenColumns:
+    """The columns to read from a user's files, what kind of task they make, and the splits that have labels."""
+
+    columns: Columns
+    kind: TaskKind  # classification may turn out to be regression, and several labels several targets
+    labelled: frozenset[str]
+
+
 def choose_columns(
-    files: Mapping[str, Path], *, text: str | None, pair: str | None, label: str | None
-) -> tuple[Columns, set[str]]:
-    """Return the columns to read and the splits that have labels; every split must have what is asked for."""
-    names = {split: column_names(path) for split, path in files.items()}
+    files: Mapping[str, Path], *, text: str | None, pair: str | None, label: str | None, target: str | None
+) -> ChosenColumns:
+    """Return the columns that are named, or those of a well-known table; every split must have what is asked for."""
+    schemas = {split: read_schema(path) for split, path in files.items()}
+    names = schemas["train"].names
+    if label is not None and target is not None:
+        raise ConfigError("--label and --target do not go together.", next_step="Leave one of them out.")
+    if text is None and pair is None and label is None and target is None:
+        known = next((known for known in _KNOWN_TABLES if set(known.values()) <= set(names)), {})
+        text, pair, label, target = (known.get(role) for role in ("text", "pair", "label", "target"))
     if text is None:
-        text = next((name for name in _TEXT_NAMES if name in names["train"]), _TEXT_NAMES[0])
-    columns = Columns(text=text, pair=pair, label="label" if label is None else label)
-    asked = {"--text": columns.text, "--pair": columns.pair, "--label": columns.label}
-    for option, column in asked.items():
-        if column is not None and list(asked.values()).count(column) > 1:
+        text = next((name for name in _TEXT_NAMES if name in names), _TEXT_NAMES[0])
+    labels = (target,) if target is not None else _label_names(label or "label", names)
+    columns = Columns(text=text, pair=pair, labels=labels)
+    label_option = "--label" if target is None else "--target"
+    asked = [("--text", columns.text), ("--pair", columns.pair), *((label_option, name) for name in labels)]
+    every = [column for _, column in asked]
+    for option, column in asked:
+        if column is not None and every.count(column) > 1:
             raise ConfigError(f"{option} names '{column}', as another option does.", next_step="Name another column.")
     for split, path in files.items():
-        for option, column in asked.items():
-            may_lack = column is None or (split == "test" and option == "--label")
-            if column not in names[split] and not may_lack:
+        for option, column in asked:
+            may_lack = column is None or (split == "test" and column in labels)
+            if column not in schemas[split].names and not may_lack:
                 raise SourceError(
-                    f"{path.name} has no column '{column}'; it has: {', '.join(names[split])}.",
+                    f"{path.name} has no column '{column}'; it has: {', '.join(schemas[split].names)}.",
                     next_step=f"Name the column with {option}.",
                 )
-    return columns, {split for split in files if columns.label in names[split]}
+    return ChosenColumns(
+        columns=columns,
+        kind=_kind_of(columns, schemas["train"], is_seq2seq=target is not None),
+        labelled=frozenset(split for split, schema in schemas.items() if set(labels) <= set(schema.names)),
+    )
+
+
+def _label_names(label: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Return the columns that --label names: one, or several with commas between them."""
+    return (label,) if label in names else tuple(part.strip() for part in label.split(","))
+
+
+def _kind_of(columns: Columns, schema: pa.Schema, *, is_seq2seq: bool) -> TaskKind:
+    """Return the kind of task that the types of the columns make."""
+    label_type = schema.field(columns.labels[0]).type
+    if is_seq2seq:
+        return "seq2seq"
+    if pa.types.is_struct(label_type):
+        if columns.pair is None:
+            raise ConfigError(
+                f"'{columns.label}' holds answers, but no column of contexts is named.",
+                next_step="Pass --text QUESTION --pair CONTEXT with it.",
+            )
+        return "question_answering"
+    if is_list(schema.field(columns.text).type):
+        if columns.pair is not None:
+            raise ConfigError(
+                f"'{columns.text}' holds lists of words, which have no second text.", next_step="Leave --pair out."
+            )
+        return "token_classification"
+    return "multi_label" if len(columns.labels) > 1 or is_list(label_type) else "classification"

@@ -17,7 +17,14 @@ from tdbs.pipeline.schema import SCHEMA_VERSION
 
 
 def key_parts(
-    *, source_sha256: str, task: Task, tokenizer_sha256: str, words_sha256: str, max_length: int
+    *,
+    source_sha256: str,
+    task: Task,
+    tokenizer_sha256: str,
+    words_sha256: str,
+    max_length: int,
+    stride: int | None,
+    max_target_length: int | None,
 ) -> dict[str, str]:
     """Return the named parts of the key."""
     return {
@@ -26,6 +33,8 @@ def key_parts(
         "tokenizer": tokenizer_sha256,
         "droppable words": words_sha256,
         "max length": str(max_length),
+        "stride": str(stride),
+        "max target length": str(max_target_length),
         "schema version": str(SCHEMA_VERSION),
     }
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray, TokenArray
+from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import DatasetError
 from tdbs.pipeline import schema
 from tdbs.pipeline.manifest import Manifest, read_manifest
@@ -28,6 +30,26 @@ class PreparedDataset:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Targets:
+    """What is to be predicted, by kind of task.
+
+    classification: classes (N) · regression: numbers (N, or N x outputs) · question_answering: first and last token
+    (N x 2) · ragged, sample i has values [i] to [i + 1]: multi_label: classes; token_classification: a class for each
+    token; seq2seq: token ids.
+    """
+
+    kind: TaskKind
+    outputs: int  # of the model's head
+    values: npt.NDArray[np.int64] | npt.NDArray[np.float64]
+    offsets_N1: IntArray | None
+
+    @property
+    def lengths_N(self) -> IntArray | None:
+        """Tokens of each target (seq2seq); None where targets are no sequences."""
+        return np.diff(self.offsets_N1) if self.kind == "seq2seq" and self.offsets_N1 is not None else None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
     """One split in memory, as flat arrays: sample i holds tokens [i] to [i + 1] and words [i] to [i + 1]."""
 
@@ -38,7 +60,8 @@ class Split:
     word_sizes_W: IntArray  # tokens of the word
     word_offsets_N1: IntArray
     segment_starts_N: IntArray | None
-    labels_N: npt.NDArray[np.int64] | npt.NDArray[np.float64] | None
+    source_rows_N: IntArray
+    targets: Targets | None
 
     @property
     def lengths_N(self) -> IntArray:
@@ -75,8 +98,34 @@ def read_split(dataset: PreparedDataset, name: str) -> Split:
             if schema.SEGMENT_START in table.schema.names
             else None
         ),
-        labels_N=table[schema.LABEL].to_numpy() if info.labelled else None,
+        source_rows_N=table[schema.SOURCE_ROW].to_numpy(),
+        targets=_targets(table, dataset.manifest.task) if info.labelled else None,
     )
+
+
+def read_char_places(dataset: PreparedDataset, name: str) -> tuple[IntArray, IntArray]:
+    """Return the characters that each token of a question-answering split stands for: starts (T) and ends (T)."""
+    table = read_shards(dataset.path, dataset.manifest.splits[name].shards)
+    starts, ends = (_combined(table, column).flatten() for column in (schema.CHAR_STARTS, schema.CHAR_ENDS))
+    return starts.to_numpy().astype(np.int64), ends.to_numpy().astype(np.int64)
+
+
+def _targets(table: pa.Table, task: Task) -> Targets:
+    values: npt.NDArray[Any]
+    offsets_N1 = None
+    if task.kind == "question_answering":
+        values = np.stack([table[name].to_numpy() for name in (schema.ANSWER_START, schema.ANSWER_END)], axis=1)
+    else:
+        name = schema.TARGET_IDS if task.kind == "seq2seq" else schema.LABEL
+        if pa.types.is_list(table.schema.field(name).type):
+            lists = _combined(table, name)
+            values, offsets_N1 = lists.flatten().to_numpy(), _offsets(lists)
+            if task.kind == "regression":
+                values, offsets_N1 = values.reshape(-1, task.outputs), None
+        else:
+            values = table[name].to_numpy()
+    values = values.astype(np.float64 if task.kind == "regression" else np.int64)
+    return Targets(kind=task.kind, outputs=task.outputs, values=values, offsets_N1=offsets_N1)
 
 
 def _combined(table: pa.Table, column: str) -> pa.ListArray:

@@ -32,10 +32,19 @@ class ShardInfo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FileInfo:
+    """Another file of a dataset: its path below the dataset's folder, and what proves that it is whole."""
+
+    path: str
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SplitInfo:
     """One split: counts, the length histogram (entry l: samples of l tokens) and the droppable histogram."""
 
-    rows: int
+    rows: int  # samples
+    source_rows: int  # fewer where a question has several windows
     tokens: int
     droppable_words: int
     droppable_tokens: int
@@ -43,6 +52,8 @@ class SplitInfo:
     length_histogram: tuple[int, ...]
     droppable_histogram: tuple[int, ...]  # entry d: samples with d droppable tokens
     shards: tuple[ShardInfo, ...]
+    target_histogram: tuple[int, ...] = ()  # seq2seq, entry t: samples with t target tokens
+    references: FileInfo | None = None  # texts that predictions are scored against, where targets are texts
 
     @property
     def lengths_L1(self) -> IntArray:
@@ -62,6 +73,17 @@ class TokenizerInfo:
     pad_id: int
     special_ids: tuple[int, ...]
     special_tokens: int  # added to each sample
+    end_id: int | None = None  # ends a text: where a model that writes stops
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WordsInfo:
+    """The list of words that TokenDrop may drop."""
+
+    source: str  # paper, nltk:<language>, the name of a file, none
+    kept: tuple[str, ...]  # words and groups of words that were taken off the list
+    count: int
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,10 +96,13 @@ class Manifest:
     source: str
     task: Task
     tokenizer: TokenizerInfo
+    words: WordsInfo
     max_length: int
     bucket_edges: tuple[int, ...]
     splits: Mapping[str, SplitInfo]
     seconds: Mapping[str, float]
+    stride: int | None = None  # question answering: tokens that neighbouring windows share
+    max_target_length: int | None = None  # seq2seq
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -119,40 +144,40 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _parse(fields: dict[str, Any]) -> Manifest:
-    task = dict(fields["task"])
-    tokenizer = dict(fields["tokenizer"])
+    task, tokenizer, words = fields["task"], fields["tokenizer"], fields["words"]
+    columns = task["columns"]
     return Manifest(
-        schema_version=fields["schema_version"],
-        key=fields["key"],
-        key_parts=fields["key_parts"],
-        source=fields["source"],
-        task=Task(
-            **{
-                **task,
-                "columns": Columns(**task["columns"]),
-                "classes": tuple(task["classes"]),
-                "metrics": tuple(task["metrics"]),
-            }
-        ),
-        tokenizer=TokenizerInfo(**{**tokenizer, "special_ids": tuple(tokenizer["special_ids"])}),
-        max_length=fields["max_length"],
-        bucket_edges=tuple(fields["bucket_edges"]),
-        splits={name: _parse_split(split) for name, split in fields["splits"].items()},
-        seconds=fields["seconds"],
+        **{
+            **fields,
+            "task": Task(
+                **{
+                    **task,
+                    "columns": Columns(**{**columns, "labels": tuple(columns["labels"])}),
+                    "classes": tuple(task["classes"]),
+                    "metrics": tuple(task["metrics"]),
+                }
+            ),
+            "tokenizer": TokenizerInfo(**{**tokenizer, "special_ids": tuple(tokenizer["special_ids"])}),
+            "words": WordsInfo(**{**words, "kept": tuple(words["kept"])}),
+            "bucket_edges": tuple(fields["bucket_edges"]),
+            "splits": {name: _parse_split(split) for name, split in fields["splits"].items()},
+        }
     )
 
 
 def _parse_split(fields: dict[str, Any]) -> SplitInfo:
     shards = tuple(ShardInfo(**shard) for shard in fields["shards"])
-    for shard in shards:
-        parts = PurePosixPath(shard.path)
+    references = None if fields["references"] is None else FileInfo(**fields["references"])
+    for path in [shard.path for shard in shards] + ([] if references is None else [references.path]):
+        parts = PurePosixPath(path)
         if parts.is_absolute() or ".." in parts.parts:
-            raise KeyError(shard.path)  # a manifest from elsewhere must not reach outside its folder
+            raise KeyError(path)  # a manifest from elsewhere must not reach outside its folder
+    histograms = ("length_histogram", "droppable_histogram", "target_histogram")
     return SplitInfo(
         **{
             **fields,
-            "length_histogram": tuple(fields["length_histogram"]),
-            "droppable_histogram": tuple(fields["droppable_histogram"]),
+            **{name: tuple(fields[name]) for name in histograms},
             "shards": shards,
+            "references": references,
         }
     )

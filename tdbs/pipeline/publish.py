@@ -18,6 +18,7 @@ from tdbs.pipeline.manifest import MANIFEST_NAME, Manifest, read_manifest, write
 
 _MARK = ".tdbs-publishing"
 _SHARD_NAME = re.compile(r"bucket=\d{3,}-\d{3,}/part-\d{5}\.parquet")
+_REFERENCES_NAME = re.compile(r"references/(train|validation\w*|test\w*)\.parquet")
 
 
 @contextmanager
@@ -98,9 +99,12 @@ def _is_ours(place: Path) -> bool:
 
 
 def _shards(place: Path) -> list[Path]:
-    """Return the files of the folder that have the place and name of a shard."""
-    found = place.glob("*/bucket=*/part-*.parquet")
-    return [path for path in found if _SHARD_NAME.fullmatch(f"{path.parent.name}/{path.name}")]
+    """Return the files of the folder that have the place and name of a shard or of references."""
+    shards = place.glob("*/bucket=*/part-*.parquet")
+    references = place.glob("references/*.parquet")
+    return [path for path in shards if _SHARD_NAME.fullmatch(f"{path.parent.name}/{path.name}")] + [
+        path for path in references if _REFERENCES_NAME.fullmatch(f"{path.parent.name}/{path.name}")
+    ]
 
 
 def _remove_empty(folder: Path, *, up_to: Path) -> None:

@@ -37,20 +37,27 @@ def write_shards(table: pa.Table, folder: Path, split: str, edges: IntArray) -> 
 
 
 def _write_shard(table: pa.Table, folder: Path, path: str) -> ShardInfo:
+    digest = write_parquet(table, folder / path)
+    return ShardInfo(path=path, rows=table.num_rows, tokens=int(table[LENGTH].to_numpy().sum()), sha256=digest)
+
+
+def write_parquet(table: pa.Table, path: Path) -> str:
+    """Write a Parquet file in one visible step; returns its hash."""
     buffer = pa.BufferOutputStream()
     pq.write_table(table, buffer, compression="zstd")
     data = buffer.getvalue().to_pybytes()
-    write_bytes(folder / path, data)
-    return ShardInfo(path=path, rows=table.num_rows, tokens=int(table[LENGTH].to_numpy().sum()), sha256=sha256_of(data))
+    write_bytes(path, data)
+    return sha256_of(data)
 
 
 def read_shards(folder: Path, shards: tuple[ShardInfo, ...]) -> pa.Table:
     """Read shards whole and checked, rows in sample_id order. Raises DatasetError naming the damaged file."""
-    table = pa.concat_tables([_read_shard(folder / shard.path, shard) for shard in shards])
+    table = pa.concat_tables([read_checked(folder / shard.path, shard.sha256) for shard in shards])
     return table.take(pa.array(np.argsort(table[SAMPLE_ID].to_numpy())))
 
 
-def _read_shard(path: Path, shard: ShardInfo) -> pa.Table:
+def read_checked(path: Path, sha256: str) -> pa.Table:
+    """Read a Parquet file of a dataset that has the given hash."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -58,7 +65,7 @@ def _read_shard(path: Path, shard: ShardInfo) -> pa.Table:
             f"The shard {path} cannot be read: {error.strerror}.",
             next_step="Prepare the dataset again with --overwrite.",
         ) from error
-    if sha256_of(data) != shard.sha256:
+    if sha256_of(data) != sha256:
         raise DatasetError(
             f"The shard {path} is damaged: its contents are not those that prepare wrote.",
             next_step="Prepare the dataset again with --overwrite.",

@@ -36,8 +36,12 @@ def find_spans(
     pattern: WordPattern,
     *,
     lone_space_id: int | None,
+    protected_T: BoolArray | None = None,
 ) -> DroppableSpans:
-    """Return the droppable words of a block; `lone_space_id` is the id of a token that is "▁" alone."""
+    """Return the droppable words of a block; `lone_space_id` is the id of a token that is "▁" alone.
+
+    A word with a protected token (of an answer, an entity, a prefix) is not droppable.
+    """
     parts = texts if pairs is None else [part for row in zip(texts, pairs, strict=True) for part in row]
     joined = _SEPARATOR.join(parts)
     # First character of each part in the joined text: one part a row, or two.
@@ -69,6 +73,10 @@ def find_spans(
         & (starts[last_M + 1] >= match_ends_M)
     )
     first_W, last_W = kept_K[first_M[exact_M]], kept_K[last_M[exact_M]]
+    if protected_T is not None:
+        protected_before_T1 = np.concatenate([[0], np.cumsum(protected_T)])
+        free_W = protected_before_T1[last_W + 1] == protected_before_T1[first_W]
+        first_W, last_W = first_W[free_W], last_W[free_W]
     row_W = rows_T[first_W]
     counts_N = np.bincount(row_W, minlength=len(texts))
     return DroppableSpans(

@@ -31,3 +31,12 @@ def droppable_words(*, keep_pronouns: bool) -> frozenset[str]:
 def words_sha256(words: Iterable[str]) -> str:
     """Return the hash that a prepared dataset records: one list, one hash, whatever its order."""
     return hashlib.sha256("\n".join(sorted(words)).encode()).hexdigest()
+
+
+from dataclasses import dataclass  # TEMPORARY
+@dataclass
+class WordList:
+    source: str; kept: tuple; words: frozenset
+def choose_words(stopwords="paper", *, keep=()):
+    return WordList(stopwords, tuple(keep), droppable_words(keep_pronouns="pronouns" in keep) if stopwords!="none" else frozenset())
+def negations_in(words): return ()

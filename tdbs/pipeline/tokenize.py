@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from itertools import chain
 
 import numpy as np
+from tokenizers import Encoding
 
 from tdbs.arrays import BoolArray, IntArray, TokenArray
 from tdbs.pipeline.tokenizer import LoadedTokenizer
@@ -29,7 +30,11 @@ class TokenBlock:
 def tokenize_block(tokenizer: LoadedTokenizer, texts: Sequence[str], pairs: Sequence[str] | None) -> TokenBlock:
     """Tokenize a block on all cores; returns flat arrays."""
     inputs = texts if pairs is None else list(zip(texts, pairs, strict=True))
-    encodings = tokenizer.backend.encode_batch(inputs)
+    return flat_block(tokenizer.backend.encode_batch(inputs), is_pair=pairs is not None)
+
+
+def flat_block(encodings: Sequence[Encoding], *, is_pair: bool) -> TokenBlock:
+    """Return what the tokenizers library made of a block as flat arrays."""
     lengths_N = np.fromiter(map(len, encodings), dtype=np.int64, count=len(encodings))
     token_offsets_N1 = np.concatenate([[0], np.cumsum(lengths_N)])
     total = int(token_offsets_N1[-1])
@@ -40,7 +45,7 @@ def tokenize_block(tokenizer: LoadedTokenizer, texts: Sequence[str], pairs: Sequ
         count=2 * total,
     ).reshape(-1, 2)
     segment_starts_N = None
-    if pairs is None:
+    if not is_pair:
         special_T = np.fromiter(
             chain.from_iterable(encoding.special_tokens_mask for encoding in encodings), dtype=np.int64, count=total
         )
@@ -50,7 +55,7 @@ def tokenize_block(tokenizer: LoadedTokenizer, texts: Sequence[str], pairs: Sequ
         segments_T = np.where(np.isnan(sequence_T), NO_SEGMENT, sequence_T).astype(np.int64)
         type_T = np.fromiter(chain.from_iterable(e.type_ids for e in encodings), dtype=np.int64, count=total)
         second_T = type_T == 1 if type_T.any() else segments_T == PAIR_SEGMENT
-        segment_starts_N = _first_true(second_T, token_offsets_N1)
+        segment_starts_N = first_true(second_T, token_offsets_N1)
     return TokenBlock(
         input_ids_T=input_ids_T,
         token_offsets_N1=token_offsets_N1,
@@ -61,8 +66,15 @@ def tokenize_block(tokenizer: LoadedTokenizer, texts: Sequence[str], pairs: Sequ
     )
 
 
-def _first_true(flags_T: BoolArray, token_offsets_N1: IntArray) -> IntArray:
+def first_true(flags_T: BoolArray, token_offsets_N1: IntArray) -> IntArray:
     """Return, for each sample, how many tokens stand before its first flag; its length where it has none."""
     flagged = np.append(np.flatnonzero(flags_T), len(flags_T))
     first = flagged[np.searchsorted(flagged, token_offsets_N1[:-1])]
     return np.minimum(first, token_offsets_N1[1:]) - token_offsets_N1[:-1]
+
+
+def last_true(flags_T: BoolArray, token_offsets_N1: IntArray) -> IntArray:
+    """Return, for each sample, the position of its last flag; -1 where it has none."""
+    flagged = np.append(-1, np.flatnonzero(flags_T))
+    last = flagged[np.searchsorted(flagged, token_offsets_N1[1:]) - 1]
+    return np.maximum(last - token_offsets_N1[:-1], -1)

@@ -29,6 +29,7 @@ class LoadedTokenizer:
     pad_id: int
     special_ids: tuple[int, ...]
     model_max_length: int | None
+    end_id: int | None = None  # ends a text (seq2seq)
 
 
 def load_tokenizer(source: str) -> LoadedTokenizer:
@@ -56,6 +57,7 @@ def load_tokenizer(source: str) -> LoadedTokenizer:
         vocabulary_sha256=sha256_of(vocabulary),
         vocabulary_size=backend.get_vocab_size(),
         pad_id=_pad_id(backend, settings),
+        end_id=_token_id(backend, settings, "eos_token"),
         special_ids=special_ids,
         # transformers writes 1e30 where it knows no limit
         model_max_length=int(limit) if isinstance(limit, int | float) and limit < 1e9 else None,
@@ -160,12 +162,14 @@ def _read_json(path: Path | None) -> dict[str, object]:
 def _pad_id(backend: tokenizers.Tokenizer, settings: dict[str, object]) -> int:
     """Return the id that fills rows up: the pad token, else the configured one, else the end token (GPT-2), else 0."""
     configured = settings.get("pad_token_id")
-    for key in ("pad_token", "eos_token"):
-        token = settings.get(key)
-        text = token.get("content") if isinstance(token, dict) else token
-        identifier = backend.token_to_id(text) if isinstance(text, str) else None
-        if identifier is not None:
-            return int(identifier)
-        if isinstance(configured, int):
-            return configured
-    return 0
+    pad = _token_id(backend, settings, "pad_token")
+    if pad is None and isinstance(configured, int):
+        pad = configured
+    return (_token_id(backend, settings, "eos_token") or 0) if pad is None else pad
+
+
+def _token_id(backend: tokenizers.Tokenizer, settings: dict[str, object], name: str) -> int | None:
+    """Return the id of a token that the settings name, or None."""
+    token = settings.get(name)
+    text = token.get("content") if isinstance(token, dict) else token
+    return backend.token_to_id(text) if isinstance(text, str) else None

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer, decoders
 
 from tdbs import rng
 from tdbs.arrays import IntArray
-from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, Split
+from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, Split, Targets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,17 +36,30 @@ def show_samples(dataset: PreparedDataset, split: Split, count: int, *, seed: in
 def _show(tokenizer: Tokenizer, split: Split, sample: int, classes: Sequence[str]) -> ShownSample:
     tokens = slice(split.token_offsets_N1[sample], split.token_offsets_N1[sample + 1])
     words = slice(split.word_offsets_N1[sample], split.word_offsets_N1[sample + 1])
-    label = None if split.labels_N is None else split.labels_N[sample]
     return ShownSample(
         sample_id=sample,
         length=int(tokens.stop - tokens.start),
-        label=None if label is None else classes[int(label)] if classes else f"{label:g}",
+        label=shown_label(split.targets, sample, classes),
         pieces=tuple(
             _pieces(
                 tokenizer, split.input_ids_T[tokens].tolist(), split.word_starts_W[words], split.word_sizes_W[words]
             )
         ),
     )
+
+
+def shown_label(targets: Targets | None, sample: int, classes: Sequence[str]) -> str | None:
+    """Return what is to be predicted for a sample as a text; None where that is a matter of its tokens."""
+    if targets is None:
+        return None
+    if targets.kind == "multi_label" and targets.offsets_N1 is not None:
+        held = targets.values[targets.offsets_N1[sample] : targets.offsets_N1[sample + 1]]
+        return ", ".join(classes[int(value)] for value in held) or "no class"
+    if targets.kind == "classification":
+        return classes[int(targets.values[sample])]
+    if targets.kind == "regression":
+        return ", ".join(f"{number:g}" for number in np.atleast_1d(targets.values[sample]))
+    return None
 
 
 def _pieces(tokenizer: Tokenizer, ids: list[int], starts_W: IntArray, sizes_W: IntArray) -> list[tuple[str, bool]]:

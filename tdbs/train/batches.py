@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.pipeline.dataset import Split
-from tdbs.pipeline.manifest import TokenizerInfo
-from tdbs.train.plan import EpochPlan
+from tdbs.pipeline.manifest import Manifest, TokenizerInfo
+from tdbs.pipeline.schema import IGNORED
+from tdbs.train.plan import EpochPlan, TargetLengths, plan_run
 from tdbs.train.strategies import Strategy
+from tdbs.train.targets import BatchPlace, Labels, label_maker, moved_positions, padded, ragged_positions
 from tdbs.train.tokendrop import (
     DroppableWords,
     drop_first_words,
@@ -38,7 +39,14 @@ class Batch:
     input_ids_BL: IntArray
     lengths_B: IntArray  # tokens before the padding
     segment_starts_B: IntArray | None
-    labels_B: npt.NDArray[np.int64] | npt.NDArray[np.float64] | None
+    labels: Labels | None  # in the shape of the kind of task (targets.py)
+
+    @property
+    def predicted(self) -> int:
+        """What a loss is a mean over: samples, or the labels of tokens that have one."""
+        if self.labels is None or self.labels.ndim == 1 or self.labels.dtype != np.int64:
+            return len(self.sample_ids_B)
+        return int((self.labels != IGNORED).sum())
 
 
 def words_of_split(split: Split, strategy: Strategy, tokenizer: TokenizerInfo) -> DroppableWords:
@@ -54,6 +62,24 @@ def words_of_split(split: Split, strategy: Strategy, tokenizer: TokenizerInfo) -
         offsets_N1=offsets_N1,
         sizes_W=sizes_W,
         special_N=split.lengths_N - np.diff(ordinary_offsets_N1),
+    )
+
+
+def plan_split(
+    split: Split, words: DroppableWords, manifest: Manifest, strategy: Strategy, *, seed: int, epochs: int
+) -> list[EpochPlan]:
+    """Return the plans of all epochs of a run on a split."""
+    targets = None
+    if split.targets is not None and split.targets.lengths_N is not None:
+        targets = TargetLengths(lengths_N=split.targets.lengths_N, max_length=manifest.max_target_length or 0)
+    return plan_run(
+        split.lengths_N,
+        words,
+        strategy,
+        max_length=manifest.max_length,
+        seed=seed,
+        epochs=epochs,
+        targets=targets,
     )
 
 
@@ -82,57 +108,36 @@ def dropped_tokens(
 
 def epoch_batches(split: Split, plan: EpochPlan, dropped_T: BoolArray | None, *, pad_id: int) -> Iterator[Batch]:
     """Yield the batches of an epoch, in the plan's order."""
-    segment_starts_N = _kept_segment_starts(split, dropped_T)
+    segment_starts_N = split.segment_starts_N
+    if segment_starts_N is not None:
+        segment_starts_N = moved_positions(split, segment_starts_N, dropped_T)
+    make_labels = label_maker(split, dropped_T)
     kept_ends_B = np.concatenate([[0], np.cumsum(plan.kept_N)])[plan.batch_offsets_B1]
     block_of_B = kept_ends_B[:-1] // _BLOCK_TOKENS
     first = 0
     for last in [*(np.flatnonzero(np.diff(block_of_B)) + 1), len(block_of_B)]:
         samples_S = plan.sample_ids_N[plan.batch_offsets_B1[first] : plan.batch_offsets_B1[last]]
-        positions = ragged_positions(split.token_offsets_N1[samples_S], split.lengths_N[samples_S])
+        positions_K = ragged_positions(split.token_offsets_N1[samples_S], split.lengths_N[samples_S])
         if dropped_T is not None:
-            positions = positions[~dropped_T[positions]]
-        kept_ids_K = split.input_ids_T[positions]
+            positions_K = positions_K[~dropped_T[positions_K]]
         for b in range(first, last):
-            samples_B = plan.sample_ids_N[plan.batch_offsets_B1[b] : plan.batch_offsets_B1[b + 1]]
-            kept_B = plan.kept_N[plan.batch_offsets_B1[b] : plan.batch_offsets_B1[b + 1]]
+            members = slice(plan.batch_offsets_B1[b], plan.batch_offsets_B1[b + 1])
+            place = BatchPlace(
+                samples_B=plan.sample_ids_N[members],
+                positions_K=positions_K[kept_ends_B[b] - kept_ends_B[first] : kept_ends_B[b + 1] - kept_ends_B[first]],
+                lengths_B=plan.kept_N[members],
+                width=int(plan.padded_lengths_B[b]),
+                target_width=None if plan.target_widths_B is None else int(plan.target_widths_B[b]),
+            )
             yield Batch(
-                sample_ids_B=samples_B,
-                input_ids_BL=_padded(
-                    kept_ids_K[kept_ends_B[b] - kept_ends_B[first] : kept_ends_B[b + 1] - kept_ends_B[first]],
-                    kept_B,
-                    int(plan.padded_lengths_B[b]),
-                    pad_id,
-                ),
-                lengths_B=kept_B,
-                segment_starts_B=None if segment_starts_N is None else segment_starts_N[samples_B],
-                labels_B=None if split.labels_N is None else split.labels_N[samples_B],
+                sample_ids_B=place.samples_B,
+                input_ids_BL=padded(split.input_ids_T[place.positions_K], place.lengths_B, place.width, pad_id),
+                lengths_B=place.lengths_B,
+                segment_starts_B=None if segment_starts_N is None else segment_starts_N[place.samples_B],
+                labels=None if make_labels is None else make_labels(place),
             )
         first = last
 
 
-def ragged_positions(firsts: IntArray, sizes: IntArray) -> IntArray:
-    """Return first, first + 1, … first + size - 1 of each range, one range after the other."""
-    ends = np.cumsum(sizes)
-    return np.repeat(firsts - (ends - sizes), sizes) + np.arange(ends[-1] if len(ends) else 0)
-
-
-def _padded(ids_K: npt.NDArray[np.int32], lengths_B: IntArray, width: int, pad_id: int) -> IntArray:
-    if len(ids_K) == len(lengths_B) * width:
-        return ids_K.reshape(-1, width).astype(np.int64)
-    padded_BL = np.full((len(lengths_B), width), pad_id, dtype=np.int64)
-    padded_BL[np.arange(width) < lengths_B[:, None]] = ids_K
-    return padded_BL
-
-
 def _ordinary_tokens(split: Split, tokenizer: TokenizerInfo) -> BoolArray:
     return ~np.isin(split.input_ids_T, tokenizer.special_ids)
-
-
-def _kept_segment_starts(split: Split, dropped_T: BoolArray | None) -> IntArray | None:
-    """Return where the second segment starts once dropped tokens are gone."""
-    starts_N = split.segment_starts_N
-    if starts_N is None or dropped_T is None:
-        return starts_N
-    gone_before_T1 = np.concatenate([[0], np.cumsum(dropped_T)])
-    first_N = split.token_offsets_N1[:-1]
-    return starts_N - (gone_before_T1[first_N + starts_N] - gone_before_T1[first_N])

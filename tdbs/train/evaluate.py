@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from safetensors import SafetensorError
-from transformers import AutoModelForSequenceClassification, PretrainedConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task
-from tdbs.errors import DatasetError, ModelError, TrainingError, reason_of
-from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
+from tdbs.errors import ModelError, TrainingError, reason_of
+from tdbs.pipeline.dataset import PreparedDataset, load
 from tdbs.pipeline.manifest import Manifest
-from tdbs.train.batches import epoch_batches
+from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.device import default_device, keep_head_in_fp32, make_accelerator
-from tdbs.train.metrics import score_predictions
-from tdbs.train.models import check_length, check_vocabulary
+from tdbs.train.heads import HEADS
+from tdbs.train.models import LOADING_ERRORS, check_length, check_vocabulary
 from tdbs.train.plan import EpochPlan
 from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
-from tdbs.train.step import forward, takes_segment_ids
+from tdbs.train.scoring import HeldOut, Metrics, read_held_out, score_outputs
+from tdbs.train.step import forward, model_inputs, takes_segment_ids
 
 BATCH_SIZE = 64
 
@@ -42,23 +42,34 @@ def length_order_plan(lengths_N: IntArray, batch_size: int = BATCH_SIZE) -> Epoc
 
 
 def evaluate_split(
-    accelerator: Accelerator, model: Any, split: Split, task: Task, *, pad_id: int, segment_ids: bool
-) -> dict[str, float | None]:
-    """Return the task's metrics on a split. Raises DatasetError where it has no labels."""
-    if split.labels_N is None:
-        raise DatasetError(f"The split {split.name} has no labels.", next_step="Evaluate on a labelled split.")
-    plan = length_order_plan(split.lengths_N)
+    accelerator: Accelerator, model: Any, held_out: HeldOut, *, pad_id: int, segment_ids: bool
+) -> Metrics:
+    """Return the task's metrics on a split."""
+    run = _write if held_out.task.kind == "seq2seq" else _predict
+    batches = epoch_batches(held_out.split, length_order_plan(held_out.split.lengths_N), None, pad_id=pad_id)
     model.eval()
     with torch.inference_mode(), accelerator.autocast():
-        logits_NC = torch.cat(
-            [
-                forward(model, batch, device=accelerator.device, segment_ids=segment_ids)
-                for batch in epoch_batches(split, plan, None, pad_id=pad_id)
-            ]
+        metrics = score_outputs(
+            held_out,
+            ((batch, run(accelerator, model, batch, held_out, segment_ids=segment_ids)) for batch in batches),
         )
     model.train()
-    labels_N = torch.from_numpy(split.labels_N[plan.sample_ids_N])
-    return score_predictions(task, logits_NC.cpu(), labels_N)
+    return metrics
+
+
+def _predict(
+    accelerator: Accelerator, model: Any, batch: Batch, held_out: HeldOut, *, segment_ids: bool
+) -> torch.Tensor:
+    return forward(model, batch, held_out.task.kind, device=accelerator.device, segment_ids=segment_ids)
+
+
+def _write(accelerator: Accelerator, model: Any, batch: Batch, held_out: HeldOut, *, segment_ids: bool) -> torch.Tensor:
+    """Return the token ids that the model writes, always the likeliest next one (B x M)."""
+    inputs = model_inputs(batch, device=accelerator.device, segment_ids=segment_ids)
+    written_BM: torch.Tensor = model.generate(
+        **inputs.tensors, max_new_tokens=held_out.max_target_length, num_beams=1, do_sample=False
+    )
+    return written_BM
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,13 +96,12 @@ def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedData
     opened = dataset or load(read.config["dataset"]["path"])
     manifest = opened.manifest
     name = split or manifest.task.scored_split
-    held_out = read_split(opened, name)
+    held_out = read_held_out(opened, name)
     model, accelerator = load_trained(read, manifest)
     metrics = evaluate_split(
         accelerator,
         model,
         held_out,
-        manifest.task,
         pad_id=manifest.tokenizer.pad_id,
         segment_ids=takes_segment_ids(model),
     )
@@ -99,7 +109,7 @@ def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedData
         run=str(run),
         dataset=str(opened.path),
         split=name,
-        rows=len(held_out.lengths_N),
+        rows=manifest.splits[name].source_rows,
         metrics=metrics,
         score=metrics[manifest.task.metrics[0]],
         seconds=time.perf_counter() - started,
@@ -113,27 +123,28 @@ def load_trained(run: Run, manifest: Manifest) -> tuple[PreTrainedModel, Acceler
         raise TrainingError(f"The run {run.path} has no trained model: it did not finish.", next_step="Train again.")
     execution = run.config["execution"]
     try:
-        model = AutoModelForSequenceClassification.from_pretrained(
+        model = HEADS[run.config["task"]["kind"]].model_class.from_pretrained(
             folder, attn_implementation=execution["attention"], use_safetensors=True
         )
-    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
+    except LOADING_ERRORS as error:
         raise ModelError(
             f"The model {folder} cannot be loaded: {reason_of(error)}.", next_step="Train again."
         ) from error
     check_vocabulary(str(folder), model.config, manifest)
     check_length(str(folder), model.config, manifest.max_length)
-    _check_outputs(run, model.config, manifest.task)
+    _check_task(run, manifest.task)
     keep_head_in_fp32(model)
     accelerator = make_accelerator(execution["precision"], default_device())
     return accelerator.prepare_model(model, evaluation_mode=True), accelerator
 
 
-def _check_outputs(run: Run, config: PretrainedConfig, task: Task) -> None:
+def _check_task(run: Run, task: Task) -> None:
     """Refuse a dataset whose task is not the one that the run learned."""
-    classes = tuple(config.id2label.values()) if config.problem_type == "single_label_classification" else ()
-    if classes != task.classes:
-        learned, asked = (", ".join(names) or "a number" for names in (classes, task.classes))
+    learned = run.config["task"]
+    if (learned["kind"], tuple(learned["classes"])) != (task.kind, task.classes):
+        kinds = (learned["kind"], learned["classes"]), (task.kind, task.classes)
+        was, asked = (f"{kind.replace('_', ' ')} ({', '.join(classes) or 'no classes'})" for kind, classes in kinds)
         raise ModelError(
-            f"The run {run.path} learned to predict {learned}; the dataset asks for {asked}.",
+            f"The run {run.path} learned {was}; the dataset asks for {asked}.",
             next_step="Evaluate on a dataset of the run's own task.",
         )

@@ -15,12 +15,13 @@ from transformers import PreTrainedModel
 
 from tdbs import rng
 from tdbs.arrays import FloatArray
-from tdbs.data.tasks import Task
-from tdbs.pipeline.dataset import PreparedDataset, Split
+from tdbs.data.tasks import TaskKind
+from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.batches import Batch
 from tdbs.train.device import Execution, keep_head_in_fp32, make_accelerator, make_optimizer
 from tdbs.train.evaluate import evaluate_split
 from tdbs.train.models import load_model
+from tdbs.train.scoring import HeldOut, Metrics
 from tdbs.train.step import takes_segment_ids, train_step
 
 
@@ -32,18 +33,19 @@ class Learner:
     model: PreTrainedModel  # as loaded: this one is saved
     prepared: Any  # as accelerate prepared it: this one is called
     optimizer: torch.optim.Optimizer
-    task: Task
+    kind: TaskKind
     pad_id: int
     segment_ids: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepRecord:
-    """One step, as `steps.jsonl` has it; `loss` is the mean over the batch's samples."""
+    """One step, as `steps.jsonl` has it; `loss` is a mean over what the batch predicts (heads.py)."""
 
     step: int
     epoch: int
     batch_size: int
+    predicted: int  # what the loss is a mean over: samples, labelled words, or tokens of the targets
     padded_length: int
     lr: float
     loss: float
@@ -71,7 +73,7 @@ def make_learner(
         model=model,
         prepared=prepared,
         optimizer=make_optimizer(prepared),
-        task=dataset.manifest.task,
+        kind=dataset.manifest.task.kind,
         pad_id=dataset.manifest.tokenizer.pad_id,
         segment_ids=takes_segment_ids(model),
     )
@@ -91,7 +93,7 @@ def run_steps(
             learner.prepared,
             learner.optimizer,
             batch,
-            learner.task,
+            learner.kind,
             rate=rate,
             segment_ids=learner.segment_ids,
         )
@@ -99,6 +101,7 @@ def run_steps(
             step=first_step + index,
             epoch=epoch,
             batch_size=len(batch.sample_ids_B),
+            predicted=batch.predicted,
             padded_length=batch.input_ids_BL.shape[1],
             lr=rate,
             loss=loss,
@@ -107,16 +110,15 @@ def run_steps(
         yield StepOutcome(record=record, finite=finite)
 
 
-def score_splits(learner: Learner, splits: Iterable[Split], scored_split: str) -> dict[str, float | None]:
+def score_splits(learner: Learner, splits: Iterable[HeldOut], scored_split: str) -> Metrics:
     """Return the metrics on all splits; those of other splits than the scored one carry its name before them."""
     return {
-        metric if split.name == scored_split else f"{split.name}/{metric}": value
-        for split in splits
+        metric if held_out.split.name == scored_split else f"{held_out.split.name}/{metric}": value
+        for held_out in splits
         for metric, value in evaluate_split(
             learner.accelerator,
             learner.prepared,
-            split,
-            learner.task,
+            held_out,
             pad_id=learner.pad_id,
             segment_ids=learner.segment_ids,
         ).items()

@@ -1,4 +1,4 @@
-"""A task's metrics, by torchmetrics: accuracy, F1, Matthews, Pearson, Spearman. The first one is the score."""
+"""Metrics of tasks that predict classes, flags or numbers for a sample, by torchmetrics; the first one is the score."""
 
 import math
 from collections.abc import Callable
@@ -8,7 +8,9 @@ from torchmetrics.functional import classification, regression
 
 from tdbs.data.tasks import Task
 
-# Each takes predictions (N), labels (N) and the number of classes.
+# Shapes: N samples, C outputs.
+
+# Each takes predictions, labels and the number of outputs: classes (N), flags (N x C) or one target's numbers (N).
 _METRICS: dict[str, Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]] = {
     "accuracy": lambda predictions, labels, classes: classification.multiclass_accuracy(
         predictions, labels, num_classes=classes, average="micro"
@@ -23,19 +25,57 @@ _METRICS: dict[str, Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]] =
 }
 
 
-def score_predictions(task: Task, logits_NC: torch.Tensor, labels_N: torch.Tensor) -> dict[str, float | None]:
+def score_predictions(task: Task, logits_NC: torch.Tensor, labels: torch.Tensor) -> dict[str, float | None]:
     """Return the task's metrics from the logits of all samples: 0 to 1, correlations -1 to 1.
 
-    A correlation with something constant is not defined, and None; Matthews' is 0 there, as GLUE defines it.
+    With several targets a correlation is the mean over them. One with something constant is not defined, and None;
+    Matthews' is 0 there, as GLUE defines it.
     """
     if task.kind == "regression":
-        predictions_N, labels_N = logits_NC[:, 0].double(), labels_N.double()
-    else:
-        predictions_N = logits_NC.argmax(dim=1)
-    constant = bool((predictions_N == predictions_N[0]).all() or (labels_N == labels_N[0]).all())
-    found: dict[str, float | None] = {"matthews": 0.0, "pearson": None, "spearman": None} if constant else {}
+        return _correlations(task, logits_NC.double(), labels.double().reshape(logits_NC.shape))
+    if task.kind == "multi_label":
+        return _multi_label(logits_NC, labels)
+    predictions_N = logits_NC.argmax(dim=1)
+    classes = task.outputs
+    found: dict[str, float | None] = {
+        "f1_macro": float(
+            classification.multiclass_f1_score(predictions_N, labels, num_classes=classes, average="macro")
+        )
+    }
+    if _is_constant(predictions_N) or _is_constant(labels):
+        found["matthews"] = 0.0
+    return {
+        name: found[name] if name in found else float(_METRICS[name](predictions_N, labels, classes))
+        for name in task.metrics
+    }
+
+
+def _correlations(task: Task, numbers_NC: torch.Tensor, labels_NC: torch.Tensor) -> dict[str, float | None]:
+    found: dict[str, float | None] = {}
     for name in task.metrics:
-        if name not in found:
-            value = float(_METRICS[name](predictions_N, labels_N, len(task.classes)))
-            found[name] = value if math.isfinite(value) else None
-    return {name: found[name] for name in task.metrics}
+        values = [
+            math.nan
+            if _is_constant(predicted_N) or _is_constant(true_N)
+            else float(_METRICS[name](predicted_N, true_N, 1))
+            for predicted_N, true_N in zip(numbers_NC.T, labels_NC.T, strict=True)
+        ]
+        mean = sum(values) / len(values)
+        found[name] = mean if math.isfinite(mean) else None
+    return found
+
+
+def _multi_label(logits_NC: torch.Tensor, labels_NC: torch.Tensor) -> dict[str, float | None]:
+    """Return F1 over all flags, and the mean of each class's; a class holds where its logit is above 0."""
+    flags_NC = (logits_NC > 0).int()
+    return {
+        f"f1_{average}": float(
+            classification.multilabel_f1_score(
+                flags_NC, labels_NC.int(), num_labels=logits_NC.shape[1], average=average
+            )
+        )
+        for average in ("micro", "macro")
+    }
+
+
+def _is_constant(values_N: torch.Tensor) -> bool:
+    return bool((values_N == values_N[0]).all())

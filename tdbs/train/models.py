@@ -5,14 +5,16 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
-from transformers import AutoConfig, AutoModelForSequenceClassification, BertConfig, PretrainedConfig, PreTrainedModel
+from transformers import AutoConfig, BertConfig, PretrainedConfig, PreTrainedModel, T5Config
 
 from tdbs import rng
+from tdbs.data.tasks import Task
 from tdbs.errors import ModelError, TokenizerError, reason_of
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.tokenizer import load_tokenizer
 from tdbs.train.defaults import TINY
+from tdbs.train.heads import HEADS
 
 # What the models of transformers call their dropout rates.
 _DROPOUT_FIELDS = (
@@ -37,19 +39,23 @@ _DROPOUT_FIELDS = (
 )
 
 
+# What loading raises: no such file or name, wrong shapes, a damaged file, the package of an attention kernel missing.
+LOADING_ERRORS = (OSError, ValueError, RuntimeError, ImportError, SafetensorError)
+
+
 def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float, attention: str) -> PreTrainedModel:
-    """Load a model by hub name or folder, or make the `tiny` one, with a new head for the dataset's task.
+    """Load a model by hub name or folder, or make the `tiny` one, with a head for the dataset's task.
 
     Raises ModelError where there is no such model or it does not fit the dataset.
     """
     manifest = dataset.manifest
     task = manifest.task
-    outputs = len(task.classes) if task.kind == "classification" else 1
-    config = _tiny_config(manifest, outputs) if name == TINY else _read_config(name, outputs)
+    head = HEADS[task.kind]
+    config = tiny_config(manifest) if name == TINY else _read_config(name, task)
     if task.classes:
         config.id2label = dict(enumerate(task.classes))
         config.label2id = {label: i for i, label in enumerate(task.classes)}
-    config.problem_type = "regression" if task.kind == "regression" else "single_label_classification"
+    config.problem_type = head.problem_type
     for field in _DROPOUT_FIELDS:
         if getattr(config, field, None) is not None or field == "classifier_dropout":
             setattr(config, field, dropout)
@@ -62,9 +68,9 @@ def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float
     options: dict[str, Any] = {"attn_implementation": attention, "trust_remote_code": False}
     try:
         if name == TINY:
-            model = AutoModelForSequenceClassification.from_config(config, **options)
+            model = head.model_class.from_config(config, **options)
         else:
-            model = AutoModelForSequenceClassification.from_pretrained(
+            model = head.model_class.from_pretrained(
                 name, config=config, dtype=torch.float32, use_safetensors=True, **options
             )
     except ImportError as error:  # of the attention kernel's package
@@ -72,7 +78,12 @@ def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float
             f"--attention {attention} cannot be used: {reason_of(error)}.",
             next_step="Pass --attention sdpa or --attention eager, or install its package.",
         ) from error
-    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
+    except LOADING_ERRORS as error:
+        if task.kind == "seq2seq" and type(config) not in head.model_class._model_mapping:
+            raise ModelError(
+                f"The model {name} writes no texts: it is a {config.model_type}.",
+                next_step="Pass --model with an encoder-decoder, such as t5-small.",
+            ) from error
         raise ModelError(
             f"The model {name} cannot be loaded: {reason_of(error)}.",
             next_step="Pass --model with a folder that holds config.json and model.safetensors, or a hub name.",
@@ -104,9 +115,10 @@ def check_vocabulary(name: str, config: PretrainedConfig, manifest: Manifest) ->
         )
 
 
-def _read_config(name: str, outputs: int) -> PretrainedConfig:
+def _read_config(name: str, task: Task) -> PretrainedConfig:
+    heads: dict[str, Any] = {} if task.kind == "seq2seq" else {"num_labels": task.outputs}
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(name, num_labels=outputs, trust_remote_code=False)
+        config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False, **heads)
     except (OSError, ValueError) as error:
         folder = Path(name).is_dir()
         reason = reason_of(error) if folder else "it is no folder, and the hub cannot be reached or has none such"
@@ -117,17 +129,30 @@ def _read_config(name: str, outputs: int) -> PretrainedConfig:
     return config
 
 
-def _tiny_config(manifest: Manifest, outputs: int) -> PretrainedConfig:
-    """Return a BERT of 2 layers and 128 dimensions: with random weights it learns the sample in a minute."""
+def tiny_config(manifest: Manifest) -> PretrainedConfig:
+    """Return a BERT, or a T5, of 2 layers and 128 dimensions: with random weights it learns the sample in a minute."""
+    tokenizer = manifest.tokenizer
+    if manifest.task.kind == "seq2seq":
+        return T5Config(
+            vocab_size=tokenizer.vocabulary_size,
+            d_model=128,
+            d_kv=64,
+            d_ff=512,
+            num_layers=2,
+            num_heads=2,
+            pad_token_id=tokenizer.pad_id,
+            eos_token_id=tokenizer.end_id,
+            decoder_start_token_id=tokenizer.pad_id,
+        )
     return BertConfig(
-        vocab_size=manifest.tokenizer.vocabulary_size,
+        vocab_size=tokenizer.vocabulary_size,
         hidden_size=128,
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=512,
         max_position_embeddings=max(manifest.max_length, 128),
-        num_labels=outputs,
-        pad_token_id=manifest.tokenizer.pad_id,
+        num_labels=manifest.task.outputs,
+        pad_token_id=tokenizer.pad_id,
     )
 
 

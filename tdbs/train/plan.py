@@ -7,6 +7,7 @@ known before the first step, and the estimate and the trainer read the same plan
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -21,6 +22,8 @@ from tdbs.train.tokendrop import DroppableWords, drop_first_words, drop_order, l
 
 # Shapes: N samples, B batches, B1 = B + 1, L1 = max_length + 1.
 
+SORTED_TARGET_PADDING = 0.2  # share of padding in the targets above which a bucket's samples are sorted by target
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpochPlan:
@@ -31,6 +34,9 @@ class EpochPlan:
     kept_N: IntArray  # tokens that remain of each of them, in the same order
     batch_offsets_B1: IntArray
     padded_lengths_B: IntArray  # width of the batch that the model sees
+    target_lengths_N: IntArray | None = None  # seq2seq: tokens of each target, in running order
+    target_widths_B: IntArray | None = None  # seq2seq: width of the batch's targets
+    unsorted_target_tokens: int = 0  # seq2seq: what `target_tokens` would be, had targets not been sorted
 
     @property
     def batch_sizes_B(self) -> IntArray:
@@ -39,8 +45,13 @@ class EpochPlan:
 
     @property
     def tokens(self) -> int:
-        """All tokens that the linear layers see, pad included."""
+        """All tokens that the linear layers see, pad included; of seq2seq those of the sources."""
         return int(self.batch_sizes_B @ self.padded_lengths_B)
+
+    @property
+    def target_tokens(self) -> int:
+        """All tokens of the targets, pad included; 0 where targets are no sequences."""
+        return 0 if self.target_widths_B is None else int(self.batch_sizes_B @ self.target_widths_B)
 
     @property
     def padding_fraction(self) -> float:
@@ -48,10 +59,29 @@ class EpochPlan:
         return 1.0 - int(self.kept_N.sum()) / self.tokens
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TargetLengths:
+    """Targets that are sequences (seq2seq): their lengths, and the greatest one that the dataset may hold."""
+
+    lengths_N: IntArray
+    max_length: int
+
+
 def plan_epoch(
-    lengths_N: IntArray, words: DroppableWords, strategy: Strategy, *, max_length: int, seed: int, epoch: int
+    lengths_N: IntArray,
+    words: DroppableWords,
+    strategy: Strategy,
+    *,
+    max_length: int,
+    seed: int,
+    epoch: int,
+    targets: TargetLengths | None = None,
 ) -> EpochPlan:
-    """Return every batch of one epoch, in running order. Same arguments, same plan, on any machine."""
+    """Return every batch of one epoch, in running order. Same arguments, same plan, on any machine.
+
+    Where the targets would be more than a fifth padding, the full batches of a bucket hold targets of like length.
+    """
+    unsorted_target_tokens = 0
     planned_N = _planned_lengths(lengths_N, words, strategy, seed=seed, epoch=epoch)
     shuffled_N = rng.stream(rng.Draw.SHUFFLE_SAMPLES, seed=seed, epoch=epoch).permutation(len(lengths_N))
     if strategy.batches == "random":
@@ -68,7 +98,13 @@ def plan_epoch(
         )
         edges = bucket_edges(max_length, width)
         bucket_caps = caps_L1[longest_lengths(edges, max_length)]
-        batches = bucket_batches(bucketed_by_N, shuffled_N, edges, bucket_caps, rbm=strategy.rbm)
+        in_buckets = partial(bucket_batches, bucketed_by_N, shuffled_N, edges, bucket_caps, rbm=strategy.rbm)
+        batches = in_buckets()
+        if targets is not None:
+            unsorted_target_tokens = _target_tokens(batches, targets.lengths_N)
+            padding = 1.0 - int(targets.lengths_N.sum()) / unsorted_target_tokens
+            if strategy.sort_targets and padding > SORTED_TARGET_PADDING:
+                batches = in_buckets(sort_by_N=targets.lengths_N)
         running = rng.stream(rng.Draw.SHUFFLE_BATCHES, seed=seed, epoch=epoch).permutation(len(batches))
         batches = [batches[i] for i in running]
         order_N = np.concatenate(batches)
@@ -76,21 +112,40 @@ def plan_epoch(
 
     kept_N = _kept_lengths(lengths_N[order_N], planned_N[order_N], words, order_N, offsets_B1, strategy)
     longest_B = np.maximum(np.maximum.reduceat(kept_N, offsets_B1[:-1]), 1)  # a model needs one column at least
+    target_lengths_N = target_widths_B = None
+    tokens_of_targets = 0
+    if targets is not None:
+        target_lengths_N = targets.lengths_N[order_N]
+        target_widths_B = np.maximum(np.maximum.reduceat(target_lengths_N, offsets_B1[:-1]), 1)
+        if strategy.execution == "padded_max":
+            target_widths_B = np.full_like(target_widths_B, targets.max_length)
+        tokens_of_targets = int(np.diff(offsets_B1) @ target_widths_B)
     return EpochPlan(
         epoch=epoch,
         sample_ids_N=order_N,
         kept_N=kept_N,
         batch_offsets_B1=offsets_B1,
         padded_lengths_B=np.full_like(longest_B, max_length) if strategy.execution == "padded_max" else longest_B,
+        target_lengths_N=target_lengths_N,
+        target_widths_B=target_widths_B,
+        unsorted_target_tokens=unsorted_target_tokens or tokens_of_targets,
     )
 
 
 def plan_run(
-    lengths_N: IntArray, words: DroppableWords, strategy: Strategy, *, max_length: int, seed: int, epochs: int
+    lengths_N: IntArray,
+    words: DroppableWords,
+    strategy: Strategy,
+    *,
+    max_length: int,
+    seed: int,
+    epochs: int,
+    targets: TargetLengths | None = None,
 ) -> list[EpochPlan]:
     """Return the plans of all epochs of a run."""
     return [
-        plan_epoch(lengths_N, words, strategy, max_length=max_length, seed=seed, epoch=epoch) for epoch in range(epochs)
+        plan_epoch(lengths_N, words, strategy, max_length=max_length, seed=seed, epoch=epoch, targets=targets)
+        for epoch in range(epochs)
     ]
 
 
@@ -99,12 +154,26 @@ def run_padding(plans: Sequence[EpochPlan]) -> float:
     return 1.0 - sum(int(plan.kept_N.sum()) for plan in plans) / sum(plan.tokens for plan in plans)
 
 
+def run_target_padding(plans: Sequence[EpochPlan], *, is_sorted: bool = True) -> float | None:
+    """Return the padding fraction of a run's targets (as they would be unsorted); None where they are no sequences."""
+    real = sum(int(plan.target_lengths_N.sum()) for plan in plans if plan.target_lengths_N is not None)
+    tokens = sum(plan.target_tokens if is_sorted else plan.unsorted_target_tokens for plan in plans)
+    return 1.0 - real / tokens if tokens else None
+
+
 def bucket_batches(
-    lengths_N: IntArray, shuffled_N: IntArray, edges: IntArray, bucket_caps: IntArray, *, rbm: bool
+    lengths_N: IntArray,
+    shuffled_N: IntArray,
+    edges: IntArray,
+    bucket_caps: IntArray,
+    *,
+    rbm: bool,
+    sort_by_N: IntArray | None = None,
 ) -> list[IntArray]:
     """Return the batches of Algorithm 2, short buckets first: full batches of each bucket, then the residual ones.
 
-    `shuffled_N` is a permutation of the samples: it is the shuffle of every bucket at once.
+    `shuffled_N` is a permutation of the samples: it is the shuffle of every bucket at once. With `sort_by_N`, the
+    samples of a bucket's full batches are sorted by it; which samples are residual stays a matter of chance.
     """
     buckets_N = bucket_of(lengths_N, edges)
     in_buckets_N = shuffled_N[np.argsort(buckets_N[shuffled_N], kind="stable")]
@@ -114,10 +183,18 @@ def bucket_batches(
     for bucket, bucket_batch_size in enumerate(bucket_caps.tolist()):
         samples = in_buckets_N[bounds[bucket] : bounds[bucket + 1]]
         full = len(samples) // bucket_batch_size * bucket_batch_size
-        batches.extend(samples[:full].reshape(-1, bucket_batch_size))
+        in_full = samples[:full]
+        if sort_by_N is not None:
+            in_full = in_full[np.argsort(sort_by_N[in_full], kind="stable")]
+        batches.extend(in_full.reshape(-1, bucket_batch_size))
         residuals.append((samples[full:], bucket_batch_size))
     batches.extend(merge_residuals(residuals) if rbm else (samples for samples, _ in residuals if len(samples)))
     return batches
+
+
+def _target_tokens(batches: Sequence[IntArray], lengths_N: IntArray) -> int:
+    """Return all tokens of the targets of some batches, pad included."""
+    return sum(len(batch) * max(int(lengths_N[batch].max()), 1) for batch in batches)
 
 
 def plan_digest(plans: Sequence[EpochPlan]) -> str:

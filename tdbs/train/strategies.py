@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
-from tdbs.data.tasks import Task
+from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
 from tdbs.train.caps import hardware_caps
 from tdbs.train.cuda import has_cuda
@@ -17,6 +17,12 @@ Batches = Literal["random", "bucket", "reach"]
 Drop = Literal["none", "rate", "any", "all", "batch_min", "reach"]
 Execution = Literal["padded_max", "padded"]
 
+# Tasks with tokens that must stay; prepare takes them off the droppable words.
+_PROTECTED: dict[TaskKind, str] = {
+    "token_classification": "words that have a label",
+    "question_answering": "tokens of an answer",
+    "seq2seq": "the prefix",
+}
 DEFAULT_STRATEGY = "tdbs"
 ALIASES = {"tdbs": "reach"}
 SMALL_SET = 10_000  # training samples; below, the paper's rule trains without dropout
@@ -36,6 +42,7 @@ class Strategy:
     lrm: bool = True  # learning-rate modulation
     base_batch_size: int = 64
     scaling_factor: int = 2  # EpochCap = scaling_factor^epoch x base_batch_size
+    sort_targets: bool = True  # seq2seq: where padding of the targets asks for it (plan.py)
     caps: str = "base"  # HWCap: a number, `paper`, or `base` for base_batch_size
 
     def __post_init__(self) -> None:
@@ -104,6 +111,11 @@ def resolve_strategy(
             )
         if named.drop != "none":
             named = replace(named, drop="none", bucket_width=1)
+    if given.get("drop") == "any" and task.kind in _PROTECTED:
+        raise ConfigError(
+            f"--drop any could take {_PROTECTED[task.kind]}.",
+            next_step="Pass --drop rate, which takes listed words alone.",
+        )
     if "caps" not in given and named.caps == "base" and has_cuda():
         given["caps"] = "paper"  # on a CPU larger batches save almost no time (docs/decisions.md)
     if "drop" in given:  # App. A: buckets of width 1 without TokenDrop, of width 5 with it

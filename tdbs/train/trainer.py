@@ -12,8 +12,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tdbs.errors import DatasetError, TrainingError
-from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
-from tdbs.train.batches import dropped_tokens, epoch_batches, words_of_split
+from tdbs.pipeline.dataset import PreparedDataset, load, read_split
+from tdbs.train.batches import dropped_tokens, epoch_batches, plan_split, words_of_split
 from tdbs.train.defaults import (
     DEFAULT_EPOCHS,
     DEFAULT_WARMUP,
@@ -24,7 +24,7 @@ from tdbs.train.defaults import (
 from tdbs.train.device import resolve_execution
 from tdbs.train.loop import StepOutcome, StepRecord, make_learner, run_steps, score_splits
 from tdbs.train.lrm import learning_rates
-from tdbs.train.plan import plan_digest, plan_run, run_padding
+from tdbs.train.plan import plan_digest, run_padding, run_target_padding
 from tdbs.train.run_folder import (
     LAST_GOOD_FOLDER,
     MODEL_FOLDER,
@@ -35,6 +35,7 @@ from tdbs.train.run_folder import (
     save_model,
     start_run,
 )
+from tdbs.train.scoring import HeldOut, read_held_out
 from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, paper_dropout, resolve_strategy
 
 Progress = Callable[[StepRecord, int], None]  # a step, and how many there are in all
@@ -55,6 +56,8 @@ class TrainResult:
     metrics: dict[str, float | None]
     score: float | None
     epochs: list[dict[str, float | None]]  # mean loss and score of each epoch
+    target_tokens: int = 0  # seq2seq: of the targets, pad included
+    target_padding_fraction: float | None = None
 
 
 def train(
@@ -92,10 +95,10 @@ def train(
     check_run_folder(folder, overwrite=overwrite)
 
     split = read_split(dataset, "train")
-    if split.labels_N is None:
+    if split.targets is None:
         raise DatasetError(f"{dataset.path} has no labels to train on.", next_step="Prepare it with --label.")
     words = words_of_split(split, strategy, manifest.tokenizer)
-    plans = plan_run(split.lengths_N, words, strategy, max_length=manifest.max_length, seed=seed, epochs=epochs)
+    plans = plan_split(split, words, manifest, strategy, seed=seed, epochs=epochs)
     base_lr = default_rate(model_name) if lr is None else lr
     rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=warmup)
     dropout = paper_dropout(strategy, len(split.lengths_N)) if dropout is None else dropout
@@ -105,6 +108,7 @@ def train(
         folder,
         {
             "dataset": {"path": str(dataset.path.resolve()), "key": manifest.key, "source": manifest.source},
+            "task": {"kind": manifest.task.kind, "classes": list(manifest.task.classes)},
             "model": model_name,
             "seed": seed,
             "epochs": epochs,
@@ -149,6 +153,8 @@ def train(
         samples=sum(len(plan.sample_ids_N) for plan in plans),
         tokens=sum(plan.tokens for plan in plans),
         padding_fraction=run_padding(plans),
+        target_tokens=sum(plan.target_tokens for plan in plans),
+        target_padding_fraction=run_target_padding(plans),
         seconds=seconds,
         metrics=metrics,
         score=metrics.get(manifest.task.metrics[0]),
@@ -159,11 +165,11 @@ def train(
 
 
 def _record_steps(outcomes: Iterable[StepOutcome], log_path: Path, steps: int, progress: Progress) -> float:
-    """Write each step to the run's log; returns the mean loss over the epoch's samples.
+    """Write each step to the run's log; returns the mean loss over all that the epoch predicts.
 
     Raises TrainingError at the first step whose loss or gradients are not finite.
     """
-    loss_sum, samples = 0.0, 0
+    loss_sum, predicted = 0.0, 0
     with log_path.open("a", encoding="utf-8") as log:
         for index, outcome in enumerate(outcomes):
             record = outcome.record
@@ -176,15 +182,15 @@ def _record_steps(outcomes: Iterable[StepOutcome], log_path: Path, steps: int, p
                     next_step=f"Lower --lr, or pass --precision fp32. The weights before this step are in "
                     f"{log_path.parent / LAST_GOOD_FOLDER}.",
                 )
-            loss_sum += record.loss * record.batch_size
-            samples += record.batch_size
+            loss_sum += record.loss * record.predicted
+            predicted += record.predicted
             progress(record, steps)
-    return loss_sum / samples
+    return loss_sum / max(predicted, 1)
 
 
-def _labelled_validation(dataset: PreparedDataset) -> list[Split]:
+def _labelled_validation(dataset: PreparedDataset) -> list[HeldOut]:
     """Return the validation splits with labels, the scored one first."""
     splits = dataset.manifest.splits
     names = [name for name, info in splits.items() if name.startswith("validation") and info.labelled]
     names.sort(key=lambda name: name != dataset.manifest.task.scored_split)
-    return [read_split(dataset, name) for name in names]
+    return [read_held_out(dataset, name) for name in names]

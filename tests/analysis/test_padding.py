@@ -13,6 +13,7 @@ from tests.reference import lengths as reference
 def make_info(lengths, *, droppable_tokens=0) -> SplitInfo:
     return SplitInfo(
         rows=len(lengths),
+        source_rows=len(lengths),
         tokens=sum(lengths),
         droppable_words=droppable_tokens,
         droppable_tokens=droppable_tokens,

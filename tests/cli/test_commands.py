@@ -175,7 +175,8 @@ def test_training_does_what_the_plan_said_step_by_step(journeys, place):
     assert [step["step"] for step in steps] == [row["step"] for row in plan]
     assert [step["padded_length"] for step in steps] == [row["padded_length"] for row in plan]
     assert [step["batch_size"] for step in steps] == [len(row["sample_ids"]) for row in plan]
-    assert set(steps[0]) == {"step", "epoch", "batch_size", "padded_length", "lr", "loss", "seconds"}
+    keys = {"step", "epoch", "batch_size", "predicted", "padded_length", "lr", "loss", "seconds"}
+    assert set(steps[0]) == keys
     [epoch] = journeys["plan"][0].json["epochs"]
     result = journeys["train"][0].json
     keys = ("steps", "samples", "tokens", "padding_fraction")
@@ -210,6 +211,7 @@ def test_a_run_folder_holds_the_resolved_config_and_a_model_that_transformers_lo
     assert config["strategy"]["caps"] == "16"
     assert {**config, "dataset": None, "plan_digest": None, "strategy": None, "versions": None} == {
         "dataset": None,
+        "task": {"kind": "classification", "classes": ["0", "1"]},
         "model": "tiny",
         "seed": 3,
         "epochs": 1,

@@ -84,7 +84,7 @@ def test_a_small_csv_is_prepared_as_worked_out_by_hand(options):
         [(2, 1), (3, 1)],
         [(1, 1)],
     ]
-    assert split.labels_N.tolist() == [0, 1, 0, 1, 1, 0]
+    assert split.targets.values.tolist() == [0, 1, 0, 1, 1, 0]
     assert split.segment_starts_N is None
     info = manifest.splits["train"]
     assert (info.rows, info.tokens, info.droppable_words, info.droppable_tokens) == (6, 30, 10, 10)
@@ -170,7 +170,7 @@ def test_more_rows_than_a_block_are_one_split(options):
     split = read_split(result.dataset, "train")
     assert split.lengths_N.tolist() == [i % 7 + 4 for i in range(20_000)]
     assert np.diff(split.word_offsets_N1).tolist() == [i % 7 + 1 for i in range(20_000)]
-    assert split.labels_N.tolist() == [int(i % 3 > 0) for i in range(20_000)]
+    assert split.targets.values.tolist() == [int(i % 3 > 0) for i in range(20_000)]
 
 
 def test_pairs_keep_where_the_second_text_starts(options):
@@ -182,8 +182,8 @@ def test_pairs_keep_where_the_second_text_starts(options):
     check_dataset(result.dataset.path)
     split = read_split(result.dataset, "train")
     assert split.segment_starts_N.tolist() == [4, 2, 3]
-    assert split.labels_N.tolist() == [0.5, 1.0, 2.25]
-    assert split.labels_N.dtype == np.float64
+    assert split.targets.values.tolist() == [0.5, 1.0, 2.25]
+    assert split.targets.values.dtype == np.float64
 
 
 def test_a_dataset_of_empty_texts_is_prepared(options):
@@ -428,12 +428,12 @@ def test_what_is_no_dataset_is_refused(workplace):
     assert opening("nowhere") == ("nowhere does not exist.", next_step)
 
 
-@pytest.mark.parametrize("version", [0, 2, "1", None])
+@pytest.mark.parametrize("version", [1, 3, "2", None])
 def test_another_schema_version_is_refused(options, version):
     path = prepare(**options).dataset.path / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": version}))
     assert opening(path.parent) == (
-        f"{path} has schema version {version}; this tdbs reads version 1.",
+        f"{path} has schema version {version}; this tdbs reads version 2.",
         "Prepare the dataset again.",
     )
 

@@ -11,7 +11,7 @@ import pytest
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.data.tasks import Columns, Task
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.pipeline.manifest import Manifest, SplitInfo, TokenizerInfo
+from tdbs.pipeline.manifest import Manifest, SplitInfo, TokenizerInfo, WordsInfo
 from tdbs.train.run_folder import Run
 from tdbs.train.trainer import TrainResult
 
@@ -21,6 +21,7 @@ KEY = "0123456789abcdef"
 def make_split(lengths: list[int], *, max_length: int = 16) -> SplitInfo:
     return SplitInfo(
         rows=len(lengths),
+        source_rows=len(lengths),
         tokens=sum(lengths),
         droppable_words=len(lengths),
         droppable_tokens=len(lengths),
@@ -33,7 +34,7 @@ def make_split(lengths: list[int], *, max_length: int = 16) -> SplitInfo:
 
 def make_dataset(**overrides: Any) -> PreparedDataset:
     fields: dict[str, Any] = {
-        "schema_version": 1,
+        "schema_version": 2,
         "key": KEY,
         "key_parts": {"source": "aa", "max length": "16"},
         "source": "sample",
@@ -48,6 +49,7 @@ def make_dataset(**overrides: Any) -> PreparedDataset:
             special_ids=(0, 1, 2),
             special_tokens=2,
         ),
+        "words": WordsInfo(source="paper", kept=(), count=134, sha256="dd"),
         "max_length": 16,
         "bucket_edges": (0, 5, 10, 15, 16),
         "splits": {"train": make_split([4, 4, 6, 8, 8, 8, 16]), "validation": make_split([4, 6])},

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from tdbs.pipeline.dataset import Split
+from tdbs.pipeline.dataset import Split, Targets
 from tdbs.pipeline.manifest import TokenizerInfo
 from tdbs.train.strategies import STRATEGIES, Strategy
 from tdbs.train.tokendrop import DroppableWords, droppable_words_of
@@ -89,8 +89,13 @@ def split_of(samples: list[Row], *, pairs: bool = False, name: str = "train") ->
         word_sizes_W=words.sizes_W,
         word_offsets_N1=words.offsets_N1,
         segment_starts_N=np.array(segment_starts, dtype=np.int64) if pairs else None,
-        labels_N=np.arange(len(samples), dtype=np.int64) % 3,
+        source_rows_N=np.arange(len(samples)),
+        targets=targets_of(np.arange(len(samples), dtype=np.int64) % 3),
     )
+
+
+def targets_of(values, kind="classification", outputs=3, offsets_N1=None) -> Targets:
+    return Targets(kind=kind, outputs=outputs, values=np.asarray(values), offsets_N1=offsets_N1)
 
 
 def tokenizer_info(**overrides) -> TokenizerInfo:

@@ -91,7 +91,7 @@ def check_batches(split, strategy, *, seed=0, epoch=0) -> None:
         assert batch.input_ids_BL.tolist() == expected
         assert batch.input_ids_BL.dtype == np.int64
         assert batch.lengths_B.tolist() == lengths
-        assert batch.labels_B.tolist() == split.labels_N[ids].tolist()
+        assert batch.labels.tolist() == split.targets.values[ids].tolist()
         if split.segment_starts_N is None:
             assert batch.segment_starts_B is None
         else:
@@ -144,9 +144,9 @@ def test_two_epochs_drop_different_words(name):
 def test_a_split_without_labels_has_batches_without_labels():
     """A test split of the hub."""
     split = split_of(random_rows(10, 0))
-    fields = {name: getattr(split, name) for name in split.__slots__} | {"labels_N": None}
+    fields = {name: getattr(split, name) for name in split.__slots__} | {"targets": None}
     _, _, batches = made(type(split)(**fields), strategy_of("random"))
-    assert all(batch.labels_B is None for batch in batches)
+    assert all(batch.labels is None for batch in batches)
 
 
 def test_any_drops_a_share_of_all_tokens_and_all_drops_every_droppable_word():

@@ -8,12 +8,15 @@ import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 
+from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import read_split
+from tdbs.pipeline.prepare import prepare
 from tdbs.train.device import keep_head_in_fp32
 from tdbs.train.evaluate import evaluate, evaluate_split, length_order_plan
 from tdbs.train.models import load_model
+from tdbs.train.scoring import HeldOut, read_held_out
 from tdbs.train.trainer import train
 from tests.train.test_trainer import fp32_accelerator, make_dataset
 
@@ -40,15 +43,16 @@ def test_batches_go_from_short_to_long_and_hold_every_sample_once(rows):
 def test_the_score_is_that_of_a_plain_loop_over_samples(dataset):
     split = read_split(dataset, "validation")
     model = load_model("tiny", dataset, seed=3, dropout=0.1, attention="eager")
-    found = evaluate_split(fp32_accelerator(), model, split, dataset.manifest.task, pad_id=0, segment_ids=True)
+    held_out = read_held_out(dataset, "validation")
+    found = evaluate_split(fp32_accelerator(), model, held_out, pad_id=0, segment_ids=True)
     assert model.training  # the trainer goes on with it
     model.eval()
     right = 0
-    for sample, label in enumerate(split.labels_N):
+    for sample, label in enumerate(split.targets.values):
         ids = split.input_ids_T[split.token_offsets_N1[sample] : split.token_offsets_N1[sample + 1]]
         with torch.inference_mode():
             right += int(model(input_ids=torch.from_numpy(ids.astype(np.int64))[None]).logits.argmax()) == label
-    assert found == {"accuracy": pytest.approx(right / 70)}
+    assert found["accuracy"] == pytest.approx(right / 70)
 
 
 def test_bf16_does_not_round_predicted_numbers_away(dataset):
@@ -62,20 +66,25 @@ def test_bf16_does_not_round_predicted_numbers_away(dataset):
         ids = torch.from_numpy(split.input_ids_T[first:last].astype(np.int64))[None]
         with torch.inference_mode():
             in_fp32.append(float(model(input_ids=ids).logits))
-    labelled = replace(split, labels_N=np.array(in_fp32))
+    targets = replace(split.targets, kind="regression", outputs=1, values=np.array(in_fp32))
+    held_out = HeldOut(split=replace(split, targets=targets), task=regression.task)
     keep_head_in_fp32(model)
     AcceleratorState._reset_state()
     accelerator = Accelerator(cpu=True, mixed_precision="bf16")
-    found = evaluate_split(accelerator, model, labelled, regression.task, pad_id=0, segment_ids=True)
+    found = evaluate_split(accelerator, model, held_out, pad_id=0, segment_ids=True)
     AcceleratorState._reset_state()
     assert found["pearson"] > 0.9
 
 
-def test_a_split_without_labels_has_no_score(dataset):
-    split = replace(read_split(dataset, "validation"), labels_N=None)
+def test_a_split_without_labels_has_no_score(workplace):
+    folder = workplace / "d"
+    folder.mkdir()
+    (folder / "train.csv").write_text("text,label\na b,x\nb,y\n")
+    (folder / "test.csv").write_text("text\na\n")
+    prepared = prepare("d", tokenizer=str(TOKENIZER_FOLDER)).dataset
     with pytest.raises(DatasetError) as caught:
-        evaluate_split(fp32_accelerator(), None, split, dataset.manifest.task, pad_id=0, segment_ids=True)
-    assert caught.value.message == "The split validation has no labels."
+        read_held_out(prepared, "test")
+    assert caught.value.message == "The split test has no labels."
     assert caught.value.next_step == "Evaluate on a labelled split."
 
 

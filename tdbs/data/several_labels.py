@@ -1,0 +1,116 @@
+"""Several labels a row: lists of classes or columns of 0 and 1 (multi-label), or columns of numbers (several targets).
+
+Columns of 0 and 1 (or true and false) are a multi-label task whose classes are the columns; with `regression`, or where
+another number stands among them, each column is a number to predict. Cost: array code over the rows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tdbs.arrays import BoolArray, FloatArray
+from tdbs.data.columns import SourceColumn, one_array, word_lists
+from tdbs.data.content import is_list
+from tdbs.data.labels import LabelType, label_numbers, label_texts
+from tdbs.errors import ConfigError, SourceError
+
+# Shapes: N rows, C columns.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeveralRule:
+    """What train's labels are: lists of classes, flags, or numbers to predict."""
+
+    kind: Literal["lists", "flags", "numbers"]
+    classes: tuple[str, ...] = ()
+
+
+def learn_several(train: Sequence[SourceColumn], label_type: LabelType) -> SeveralRule:
+    """Return what train's label columns are."""
+    if is_list(train[0].values.type):
+        if label_type == "regression" or len(train) > 1:
+            raise ConfigError(
+                f"'{train[0].name}' holds lists of classes.", next_step="Name it alone, without --label-type."
+            )
+        classes = tuple(sorted(pc.unique(_lists(train[0]).flatten()).to_pylist()))
+        if len(classes) < 2:
+            raise SourceError(
+                f"The lists of {train[0].where} hold {len(classes)} classes.",
+                next_step="Give train rows of at least two classes.",
+            )
+        return SeveralRule(kind="lists", classes=classes)
+    names = tuple(column.name for column in train)
+    if label_type == "regression":
+        return SeveralRule(kind="numbers")
+    texts = [_flag_texts(column) for column in train]
+    if label_type == "class" or all(_is_flag(column).all() for column in texts):
+        return SeveralRule(kind="flags", classes=names)
+    return SeveralRule(kind="numbers")
+
+
+def encode_several(columns: Sequence[SourceColumn], rule: SeveralRule) -> pa.Array:
+    """Return a split's labels: list<int64> of classes that hold, or list<float64> of the targets."""
+    if rule.kind == "lists":
+        return _encode_lists(columns[0], rule.classes)
+    if rule.kind == "numbers":
+        numbers_NC: FloatArray = np.stack([label_numbers(label_texts(column)) for column in columns], axis=1)
+        offsets = np.arange(len(numbers_NC) + 1, dtype=np.int32) * len(columns)
+        return pa.ListArray.from_arrays(offsets, pa.array(numbers_NC.ravel()))
+    flags_NC = np.stack([_flags(column) for column in columns], axis=1)
+    offsets = np.concatenate([[0], np.cumsum(flags_NC.sum(axis=1))]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, pa.array(np.nonzero(flags_NC)[1]))
+
+
+def _encode_lists(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
+    lists = _lists(column)
+    ids = pc.index_in(lists.flatten(), pa.array(classes, pa.string()))
+    unknown = np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False))
+    rows = pc.list_parent_indices(lists).to_numpy()
+    if unknown.size:
+        first = int(unknown[0])
+        raise SourceError(
+            f"{column.row(int(rows[first]))} has the label '{lists.flatten()[first].as_py()}', which train lacks.",
+            next_step="Fix the row, or add rows of this class to train.",
+        )
+    # each class once a row, in order
+    pairs = np.unique(np.stack([rows, ids.to_numpy()]), axis=1)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(pairs[0].astype(np.int64), minlength=len(lists)))])
+    return pa.ListArray.from_arrays(offsets.astype(np.int32), pa.array(pairs[1].astype(np.int64)))
+
+
+def _lists(column: SourceColumn) -> pa.ListArray:
+    """Return lists of classes as lists of texts."""
+    if pa.types.is_integer(column.values.type.value_type):
+        values = column.values.cast(pa.list_(pa.string()))
+        column = SourceColumn(name=column.name, where=column.where, values=values, rows=column.rows)
+    return one_array(word_lists(column))
+
+
+def _flag_texts(column: SourceColumn) -> SourceColumn:
+    """Return the values as texts, true and false as 1 and 0."""
+    texts = label_texts(column)
+    folded = pc.utf8_lower(pc.utf8_trim_whitespace(texts.values))
+    numbers = pc.if_else(pc.equal(folded, "true"), "1", pc.if_else(pc.equal(folded, "false"), "0", folded))
+    return SourceColumn(name=texts.name, where=texts.where, values=numbers, rows=texts.rows)
+
+
+def _is_flag(texts: SourceColumn) -> BoolArray:
+    flags: BoolArray = pc.is_in(texts.values, pa.array(["0", "1", "0.0", "1.0"])).to_numpy()
+    return flags
+
+
+def _flags(column: SourceColumn) -> BoolArray:
+    texts = _flag_texts(column)
+    bad = np.flatnonzero(~_is_flag(texts))
+    if bad.size:
+        index = int(bad[0])
+        raise SourceError(
+            f"{column.row(index)} has '{column.values[index].as_py()}' in '{column.name}', which is neither 0 nor 1.",
+            next_step="Fix the row, or pass --label-type regression.",
+        )
+    flags: BoolArray = pc.is_in(texts.values, pa.array(["1", "1.0"])).to_numpy()
+    return flags

@@ -1,0 +1,54 @@
+"""What predictions are scored against as texts: contexts and answers, or summaries, in one Parquet file a split.
+
+`references/<split>.parquet`, one row a row of the source; token ids could not give the texts back exactly.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from tdbs.arrays import IntArray
+from tdbs.data.sources import SplitTable
+from tdbs.data.tasks import Task
+from tdbs.pipeline.manifest import FileInfo
+from tdbs.pipeline.schema import SOURCE_ROW
+from tdbs.pipeline.shards import read_checked, write_parquet
+
+FOLDER = "references"
+_TEXTS, _CONTEXT = "references", "context"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class References:
+    """References of a split, one entry a row of the source."""
+
+    source_rows_R: IntArray
+    texts: list[list[str]]  # every answer, or the one summary
+    contexts: list[str] | None  # question answering
+
+
+def write_references(table: SplitTable, task: Task, folder: Path, split: str) -> FileInfo | None:
+    """Write the references of a split below `folder`; None where its targets are no texts, or there are none."""
+    if table.targets is None or task.kind not in ("question_answering", "seq2seq"):
+        return None
+    rows = table.source_rows if table.source_rows is not None else np.arange(len(table.texts))
+    columns = {SOURCE_ROW: pa.array(rows)}
+    if table.pairs is not None:
+        columns |= {_CONTEXT: table.pairs, _TEXTS: table.targets.field("text")}
+    else:
+        ends = np.arange(len(rows) + 1, dtype=np.int32)
+        columns |= {_TEXTS: pa.ListArray.from_arrays(ends, table.targets)}
+    path = f"{FOLDER}/{split}.parquet"
+    return FileInfo(path=path, sha256=write_parquet(pa.table(columns), folder / path))
+
+
+def read_references(folder: Path, info: FileInfo) -> References:
+    """Read the references of a split, checked against their hash."""
+    table = read_checked(folder / info.path, info.sha256)
+    return References(
+        source_rows_R=table[SOURCE_ROW].to_numpy(),
+        texts=table[_TEXTS].to_pylist(),
+        contexts=table[_CONTEXT].to_pylist() if _CONTEXT in table.schema.names else None,
+    )

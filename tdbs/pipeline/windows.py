@@ -1,0 +1,127 @@
+"""Question answering: question and context as windows that overlap, with the answer's place in each (SQuAD v1.1).
+
+A window that does not hold the whole answer says 0 to 0, the first token, as the field does. Tokens that touch any part
+of any answer are protected in every window, so TokenDrop can never damage an answer.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+
+from tdbs.arrays import BoolArray, IntArray
+from tdbs.data.tasks import Task
+from tdbs.errors import SourceError
+from tdbs.pipeline.limits import Limits
+from tdbs.pipeline.samples import RowBlock, Samples
+from tdbs.pipeline.schema import ANSWER_END, ANSWER_START
+from tdbs.pipeline.tokenize import PAIR_SEGMENT, TokenBlock, first_true, flat_block, last_true
+from tdbs.pipeline.tokenizer import LoadedTokenizer
+
+# Shapes: R rows of the block, S windows, S1 = S + 1, T their tokens, A answers of all rows.
+
+
+def window_samples(block: RowBlock, _task: Task, tokenizer: LoadedTokenizer, limits: Limits) -> Samples:
+    """Return every row's windows."""
+    questions = [question.lstrip() for question in block.texts.to_pylist()]  # SQuAD has some with a page of spaces
+    contexts = block.pair_texts or []
+    _refuse_long_questions(questions, block, tokenizer, limits)
+    backend = tokenizer.backend
+    backend.enable_truncation(limits.max_length, stride=limits.stride or 0, strategy="only_second")
+    encodings = backend.encode_batch(list(zip(questions, contexts, strict=True)))
+    windows_R = [1 + len(encoding.overflowing) for encoding in encodings]
+    tokens = flat_block([window for first in encodings for window in (first, *first.overflowing)], is_pair=True)
+    rows_S = np.repeat(np.arange(len(questions)), windows_R)
+    columns: dict[str, pa.Array] = {}
+    protected_T = None
+    if block.targets is not None:
+        found = place_answers(tokens, rows_S, _answer_places(block.targets))
+        columns = {ANSWER_START: pa.array(found.starts_S), ANSWER_END: pa.array(found.ends_S)}
+        protected_T = found.answer_T
+    return Samples(
+        tokens=tokens,
+        texts=[questions[row] for row in rows_S.tolist()],
+        pairs=[contexts[row] for row in rows_S.tolist()],
+        rows_S=rows_S,
+        columns=columns,
+        protected_T=protected_T,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerPlaces:
+    """Answers of all rows of a block, as characters of their contexts, white space at their ends aside."""
+
+    offsets_R1: IntArray  # row i has answers [i] to [i + 1], the first one is learned
+    starts_A: IntArray
+    ends_A: IntArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlacedAnswers:
+    """The answers as tokens: first and last position of the one to learn, and all tokens that touch an answer."""
+
+    starts_S: IntArray
+    ends_S: IntArray
+    answer_T: BoolArray
+
+
+def place_answers(tokens: TokenBlock, rows_S: IntArray, places: AnswerPlaces) -> PlacedAnswers:
+    """Return where each window has its row's answers."""
+    rows_T = np.repeat(rows_S, np.diff(tokens.token_offsets_N1))
+    context_T = (tokens.segments_T == PAIR_SEGMENT) & (tokens.ends_T > tokens.starts_T)
+    counts_R = np.diff(places.offsets_R1)
+    answer_T = np.zeros(len(rows_T), dtype=np.bool_)
+    learned_T = answer_T
+    for rank in range(int(counts_R.max(initial=0))):  # SQuAD's validation rows have up to six answers
+        has_one_T = rank < counts_R[rows_T]
+        answer = np.minimum(places.offsets_R1[rows_T] + rank, len(places.starts_A) - 1)
+        touched_T = (
+            has_one_T
+            & context_T
+            & (tokens.starts_T < places.ends_A[answer])
+            & (tokens.ends_T > places.starts_A[answer])
+        )
+        answer_T = answer_T | touched_T
+        if rank == 0:
+            learned_T = touched_T
+    first_answer_S = places.offsets_R1[rows_S]
+    offsets_S1 = tokens.token_offsets_N1
+    lengths_S = np.diff(offsets_S1)
+    starts_S, ends_S = first_true(learned_T, offsets_S1), last_true(learned_T, offsets_S1)
+    first_context_S, last_context_S = first_true(context_T, offsets_S1), last_true(context_T, offsets_S1)
+    whole_S = (starts_S < lengths_S) & (last_context_S >= 0)
+    at_first = np.minimum(offsets_S1[:-1] + first_context_S, len(rows_T) - 1)
+    at_last = offsets_S1[:-1] + np.maximum(last_context_S, 0)
+    whole_S &= tokens.starts_T[at_first] <= places.starts_A[first_answer_S]
+    whole_S &= tokens.ends_T[at_last] >= places.ends_A[first_answer_S]
+    return PlacedAnswers(
+        starts_S=np.where(whole_S, starts_S, 0), ends_S=np.where(whole_S, ends_S, 0), answer_T=answer_T
+    )
+
+
+def _answer_places(answers: pa.StructArray) -> AnswerPlaces:
+    texts = answers.field("text")
+    characters = texts.flatten().to_pylist()
+    starts_A = answers.field("answer_start").flatten().to_numpy().astype(np.int64)
+    leading_A = np.array([len(text) - len(text.lstrip()) for text in characters], dtype=np.int64)
+    stripped_A = np.array([len(text.strip()) for text in characters], dtype=np.int64)
+    return AnswerPlaces(
+        offsets_R1=np.concatenate([[0], np.cumsum(texts.value_lengths().to_numpy())]),
+        starts_A=starts_A + leading_A,
+        ends_A=starts_A + leading_A + stripped_A,
+    )
+
+
+def _refuse_long_questions(questions: list[str], block: RowBlock, tokenizer: LoadedTokenizer, limits: Limits) -> None:
+    """Refuse a question that leaves too little room: windows could not go on (the library panics there)."""
+    tokenizer.backend.no_truncation()
+    special = tokenizer.backend.num_special_tokens_to_add(is_pair=True)
+    most = limits.max_length - special - (limits.stride or 0) - 1
+    for row, encoding in enumerate(tokenizer.backend.encode_batch_fast(questions, add_special_tokens=False)):
+        if len(encoding) > most:
+            raise SourceError(
+                f"{block.row_name(row)} has a question of {len(encoding)} tokens; windows of {limits.max_length} "
+                f"tokens that share {limits.stride} take questions of up to {most}.",
+                next_step="Shorten the question, or pass a larger --max-length or a smaller --stride.",
+            )

@@ -1,0 +1,93 @@
+"""What each kind of task puts on a model: its class in transformers, what comes out of it, and the loss.
+
+Losses are means over samples; over labelled words (token classification) or target tokens (seq2seq) where those are
+what is predicted, so that a batch's padding never counts.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch.nn import functional
+from transformers import (
+    AutoModelForQuestionAnswering,
+    AutoModelForSeq2SeqLM,
+    AutoModelForSequenceClassification,
+    AutoModelForTokenClassification,
+)
+
+from tdbs.data.tasks import TaskKind
+from tdbs.pipeline.schema import IGNORED
+
+# Shapes: B samples of the batch, L its padded length, M its longest target, C outputs, V entries of the vocabulary.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Head:
+    """One kind of head; logits come in float32."""
+
+    model_class: Any  # one of transformers' AutoModelFor...
+    logits: Callable[[Any, torch.Tensor], torch.Tensor]  # model output, attention mask
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # logits, labels
+    problem_type: str | None = None  # as a model's configuration names it
+
+
+def _logits(output: Any, _mask_BL: torch.Tensor) -> torch.Tensor:
+    logits: torch.Tensor = output.logits.float()
+    return logits
+
+
+def _span_logits(output: Any, mask_BL: torch.Tensor) -> torch.Tensor:
+    """Return the logits of first and last token (B x L x 2), -inf at padding: it is no place for an answer."""
+    logits_BL2 = torch.stack([output.start_logits, output.end_logits], dim=-1).float()
+    return logits_BL2.masked_fill(~mask_BL[..., None].bool(), float("-inf"))
+
+
+def _class_loss(logits_BC: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
+    return functional.cross_entropy(logits_BC, labels_B)
+
+
+def _number_loss(logits_BC: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+    return functional.mse_loss(logits_BC, labels.float().reshape(logits_BC.shape))
+
+
+def _flag_loss(logits_BC: torch.Tensor, labels_BC: torch.Tensor) -> torch.Tensor:
+    return functional.binary_cross_entropy_with_logits(logits_BC, labels_BC)
+
+
+def _span_loss(logits_BL2: torch.Tensor, labels_B2: torch.Tensor) -> torch.Tensor:
+    return (
+        functional.cross_entropy(logits_BL2[..., 0], labels_B2[:, 0])
+        + functional.cross_entropy(logits_BL2[..., 1], labels_B2[:, 1])
+    ) / 2
+
+
+def _token_loss(logits_BLC: torch.Tensor, labels_BL: torch.Tensor) -> torch.Tensor:
+    """Return the mean over tokens that have a label; 0 where none has."""
+    total = functional.cross_entropy(
+        logits_BLC.flatten(0, 1), labels_BL.flatten(), ignore_index=IGNORED, reduction="sum"
+    )
+    return total / (labels_BL != IGNORED).sum().clamp(min=1)
+
+
+HEADS: dict[TaskKind, Head] = {
+    "classification": Head(
+        model_class=AutoModelForSequenceClassification,
+        logits=_logits,
+        loss=_class_loss,
+        problem_type="single_label_classification",
+    ),
+    "regression": Head(
+        model_class=AutoModelForSequenceClassification, logits=_logits, loss=_number_loss, problem_type="regression"
+    ),
+    "multi_label": Head(
+        model_class=AutoModelForSequenceClassification,
+        logits=_logits,
+        loss=_flag_loss,
+        problem_type="multi_label_classification",
+    ),
+    "token_classification": Head(model_class=AutoModelForTokenClassification, logits=_logits, loss=_token_loss),
+    "question_answering": Head(model_class=AutoModelForQuestionAnswering, logits=_span_logits, loss=_span_loss),
+    "seq2seq": Head(model_class=AutoModelForSeq2SeqLM, logits=_logits, loss=_token_loss),
+}

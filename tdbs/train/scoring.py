@@ -1,0 +1,147 @@
+"""Scores of a split from what a model says of its batches, by kind of task; all samples count alike.
+
+One function a kind takes the batches with their outputs, in any order: logits, or written token ids for seq2seq.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from tokenizers import Tokenizer
+
+from tdbs.arrays import BoolArray, IntArray
+from tdbs.data.tasks import Task, TaskKind
+from tdbs.errors import DatasetError
+from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, Split, read_char_places, read_split
+from tdbs.pipeline.references import References, read_references
+from tdbs.pipeline.schema import IGNORED
+from tdbs.train.answers import answer_texts, best_spans, exact_match_and_f1
+from tdbs.train.batches import Batch
+from tdbs.train.entities import entity_f1
+from tdbs.train.metrics import score_predictions
+from tdbs.train.rouge import rouge
+from tdbs.train.targets import padded, ragged_positions
+
+# Shapes: N samples of the split, T its tokens, B samples of a batch, L its padded length, K its tokens, C outputs,
+# M tokens written.
+
+Metrics = dict[str, float | None]
+Outputs = Iterable[tuple[Batch, torch.Tensor]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldOut:
+    """A split with labels, and what its predictions are scored against where that is text."""
+
+    split: Split
+    task: Task
+    references: References | None = None
+    char_places_T: tuple[IntArray, IntArray] | None = None  # question answering: characters of each token
+    tokenizer: Tokenizer | None = None  # seq2seq: makes texts of token ids
+    max_target_length: int | None = None
+
+
+def read_held_out(dataset: PreparedDataset, name: str) -> HeldOut:
+    """Read a split to score a model on. Raises DatasetError where it has no labels."""
+    manifest = dataset.manifest
+    split = read_split(dataset, name)
+    if split.targets is None:
+        raise DatasetError(f"The split {name} has no labels.", next_step="Evaluate on a labelled split.")
+    info = manifest.splits[name].references
+    kind = manifest.task.kind
+    return HeldOut(
+        split=split,
+        task=manifest.task,
+        references=None if info is None else read_references(dataset.path, info),
+        char_places_T=read_char_places(dataset, name) if kind == "question_answering" else None,
+        tokenizer=Tokenizer.from_file(str(dataset.path / TOKENIZER_NAME)) if kind == "seq2seq" else None,
+        max_target_length=manifest.max_target_length,
+    )
+
+
+def score_outputs(held_out: HeldOut, outputs: Outputs) -> Metrics:
+    """Return the task's metrics, 0 to 1 (correlations -1 to 1, None where not defined)."""
+    found = _SCORES[held_out.task.kind](held_out, outputs)
+    return {name: found[name] for name in held_out.task.metrics}
+
+
+def _score_samples(held_out: HeldOut, outputs: Outputs) -> Metrics:
+    logits, labels = zip(*((logits.cpu(), torch.from_numpy(batch.labels)) for batch, logits in outputs), strict=True)
+    return score_predictions(held_out.task, torch.cat(logits), torch.cat(labels))
+
+
+def _score_words(held_out: HeldOut, outputs: Outputs) -> Metrics:
+    predicted, true, words = [], [], []
+    for batch, logits_BLC in outputs:
+        labels_BL = np.asarray(batch.labels)
+        labelled_BL = labels_BL != IGNORED
+        predicted.append(logits_BLC.argmax(dim=-1).cpu().numpy()[labelled_BL])
+        true.append(labels_BL[labelled_BL])
+        words.append(labelled_BL.sum(axis=1))
+    offsets = np.concatenate([[0], np.cumsum(np.concatenate(words))])
+    return {**entity_f1(np.concatenate(predicted), np.concatenate(true), offsets, held_out.task.classes)}
+
+
+def predicted_answers(held_out: HeldOut, outputs: Outputs) -> list[str]:
+    """Return the best answer to each question over its windows, in the order of the source."""
+    split, references = held_out.split, held_out.references
+    if references is None or references.contexts is None or held_out.char_places_T is None:
+        raise DatasetError(f"The split {split.name} has no contexts.", next_step="Prepare the dataset again.")
+    char_starts_T, char_ends_T = held_out.char_places_T
+    context_T = _context_tokens(split, char_starts_T, char_ends_T)
+    scores_N = np.full(len(split.lengths_N), -np.inf)
+    first_N = np.zeros(len(scores_N), dtype=np.int64)
+    last_N = np.zeros(len(scores_N), dtype=np.int64)
+    for batch, logits_BL2 in outputs:
+        samples_B = batch.sample_ids_B
+        positions_K = ragged_positions(split.token_offsets_N1[samples_B], batch.lengths_B)
+        allowed_BL = padded(context_T[positions_K].astype(np.int64), batch.lengths_B, logits_BL2.shape[1], 0)
+        allowed = torch.from_numpy(allowed_BL).bool().to(logits_BL2.device)
+        starts_B, ends_B, scores_B = best_spans(logits_BL2[..., 0], logits_BL2[..., 1], allowed)
+        first_N[samples_B] = split.token_offsets_N1[samples_B] + starts_B.cpu().numpy()
+        last_N[samples_B] = split.token_offsets_N1[samples_B] + ends_B.cpu().numpy()
+        scores_N[samples_B] = scores_B.cpu().numpy()
+    return answer_texts(
+        references.contexts,
+        np.searchsorted(references.source_rows_R, split.source_rows_N),
+        scores_N,
+        char_starts_T[first_N],
+        char_ends_T[last_N],
+    )
+
+
+def _score_answers(held_out: HeldOut, outputs: Outputs) -> Metrics:
+    references = [] if held_out.references is None else held_out.references.texts
+    return {**exact_match_and_f1(predicted_answers(held_out, outputs), references)}
+
+
+def _context_tokens(split: Split, char_starts_T: IntArray, char_ends_T: IntArray) -> BoolArray:
+    """Return which tokens stand for characters of a context."""
+    starts_N = np.zeros(len(split.lengths_N), dtype=np.int64)
+    if split.segment_starts_N is not None:
+        starts_N = split.segment_starts_N
+    positions_T = np.arange(len(split.input_ids_T)) - np.repeat(split.token_offsets_N1[:-1], split.lengths_N)
+    return (positions_T >= np.repeat(starts_N, split.lengths_N)) & (char_ends_T > char_starts_T)
+
+
+def _score_texts(held_out: HeldOut, outputs: Outputs) -> Metrics:
+    references, tokenizer = held_out.references, held_out.tokenizer
+    if references is None or tokenizer is None:
+        raise DatasetError(f"The split {held_out.split.name} has no targets.", next_step="Prepare the dataset again.")
+    written: list[str] = []
+    wanted: list[str] = []
+    for batch, ids_BM in outputs:
+        written.extend(tokenizer.decode_batch(ids_BM.cpu().tolist(), skip_special_tokens=True))
+        wanted.extend(references.texts[sample][0] for sample in batch.sample_ids_B.tolist())
+    return {**rouge(written, wanted)}
+
+
+_SCORES: dict[TaskKind, Callable[[HeldOut, Outputs], Metrics]] = {
+    "classification": _score_samples,
+    "regression": _score_samples,
+    "multi_label": _score_samples,
+    "token_classification": _score_words,
+    "question_answering": _score_answers,
+    "seq2seq": _score_texts,
+}

@@ -1,0 +1,121 @@
+"""What the model must predict for a batch: labels in the batch's shape, moved with the tokens that TokenDrop leaves.
+
+One function a kind of task makes the labels of an epoch; it is given each batch's samples and their kept tokens.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from tdbs.arrays import BoolArray, IntArray
+from tdbs.data.tasks import TaskKind
+from tdbs.pipeline.dataset import Split, Targets
+from tdbs.pipeline.schema import IGNORED
+
+# Shapes: N samples of the split, N1 = N + 1, T its tokens, B samples of a batch, K its kept tokens, L its padded
+# length, M its longest target, C outputs of the model.
+
+Labels = npt.NDArray[np.int64] | npt.NDArray[np.float64] | npt.NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BatchPlace:
+    """Where a batch stands in its split."""
+
+    samples_B: IntArray
+    positions_K: IntArray  # of the kept tokens in the split, sample by sample
+    lengths_B: IntArray  # kept tokens of each sample
+    width: int  # padded length
+    target_width: int | None  # padded length of the targets, where they are sequences
+
+
+LabelMaker = Callable[[BatchPlace], Labels]
+
+
+def label_maker(split: Split, dropped_T: BoolArray | None) -> LabelMaker | None:
+    """Return what makes the labels of a batch in an epoch; None for a split without labels."""
+    return None if split.targets is None else _MAKERS[split.targets.kind](split, split.targets, dropped_T)
+
+
+def moved_positions(split: Split, positions_N: IntArray, dropped_T: BoolArray | None) -> IntArray:
+    """Return where positions of each sample are once dropped tokens are gone."""
+    if dropped_T is None:
+        return positions_N
+    gone_before_T1 = np.concatenate([[0], np.cumsum(dropped_T)])
+    first_N = split.token_offsets_N1[:-1]
+    return positions_N - (gone_before_T1[first_N + positions_N] - gone_before_T1[first_N])
+
+
+def padded(values_K: npt.NDArray[np.integer], lengths_B: IntArray, width: int, filler: int) -> IntArray:
+    """Return rows of values as a matrix, filled up at the end of each row (B x width)."""
+    if len(values_K) == len(lengths_B) * width:
+        return values_K.reshape(-1, width).astype(np.int64)
+    padded_BL = np.full((len(lengths_B), width), filler, dtype=np.int64)
+    padded_BL[np.arange(width) < lengths_B[:, None]] = values_K
+    return padded_BL
+
+
+def ragged_positions(firsts: IntArray, sizes: IntArray) -> IntArray:
+    """Return first, first + 1, … first + size - 1 of each range, one range after the other."""
+    ends = np.cumsum(sizes)
+    return np.repeat(firsts - (ends - sizes), sizes) + np.arange(ends[-1] if len(ends) else 0)
+
+
+def _of_samples(_split: Split, targets: Targets, _dropped_T: BoolArray | None) -> LabelMaker:
+    """Return a class or a number of each sample, or several numbers (B, or B x C)."""
+    return lambda batch: targets.values[batch.samples_B]
+
+
+def _of_label_sets(_split: Split, targets: Targets, _dropped_T: BoolArray | None) -> LabelMaker:
+    """Return 1 where a class holds, else 0 (B x C)."""
+
+    def make(batch: BatchPlace) -> Labels:
+        holds_BC = np.zeros((len(batch.samples_B), targets.outputs), dtype=np.float32)
+        values, lengths_B = _ragged(targets, batch.samples_B)
+        holds_BC[np.repeat(np.arange(len(lengths_B)), lengths_B), values] = 1.0
+        return holds_BC
+
+    return make
+
+
+def _of_tokens(_split: Split, targets: Targets, _dropped_T: BoolArray | None) -> LabelMaker:
+    """Return the label of each kept token, those of dropped ones gone with them (B x L)."""
+    labels_T = targets.values.astype(np.int64)
+    return lambda batch: padded(labels_T[batch.positions_K], batch.lengths_B, batch.width, IGNORED)
+
+
+def _of_answers(split: Split, targets: Targets, dropped_T: BoolArray | None) -> LabelMaker:
+    """Return first and last token of each answer, moved to the left by what is dropped before it (B x 2)."""
+    places_N2 = targets.values.astype(np.int64)
+    moved_N2 = np.stack([moved_positions(split, places_N2[:, end], dropped_T) for end in (0, 1)], axis=1)
+    return lambda batch: moved_N2[batch.samples_B]
+
+
+def _of_sequences(_split: Split, targets: Targets, _dropped_T: BoolArray | None) -> LabelMaker:
+    """Return the target's tokens, padded to the longest of the batch (B x M)."""
+
+    def make(batch: BatchPlace) -> Labels:
+        values, lengths_B = _ragged(targets, batch.samples_B)
+        return padded(values, lengths_B, batch.target_width or int(lengths_B.max()), IGNORED)
+
+    return make
+
+
+def _ragged(targets: Targets, samples_B: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the values of some samples in a row, and how many each has."""
+    offsets_N1 = targets.offsets_N1 if targets.offsets_N1 is not None else np.zeros(1, dtype=np.int64)
+    lengths_B = offsets_N1[samples_B + 1] - offsets_N1[samples_B]
+    values: IntArray = targets.values[ragged_positions(offsets_N1[samples_B], lengths_B)].astype(np.int64)
+    return values, lengths_B
+
+
+_MAKERS: dict[TaskKind, Callable[[Split, Targets, BoolArray | None], LabelMaker]] = {
+    "classification": _of_samples,
+    "regression": _of_samples,
+    "multi_label": _of_label_sets,
+    "token_classification": _of_tokens,
+    "question_answering": _of_answers,
+    "seq2seq": _of_sequences,
+}
