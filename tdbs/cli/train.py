@@ -111,9 +111,10 @@ def command(
         print_json(dataclasses.asdict(result))
         return
     metrics = metrics_line(result.metrics) or "no validation split"
+    of_targets = f"{result.target_padding_fraction:.1%} of targets, " if result.target_padding_fraction else ""
     console.print(
         f"{result.strategy}, seed {result.seed}: {metrics}\n"
-        f"{result.steps:,} steps, {result.tokens:,} tokens, {result.padding_fraction:.1%} padding, "
+        f"{result.steps:,} steps, {result.tokens:,} tokens, {result.padding_fraction:.1%} padding, {of_targets}"
         f"{result.seconds['train']:.1f} s of training\n{result.run}",
         markup=False,
     )

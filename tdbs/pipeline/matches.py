@@ -4,6 +4,9 @@ Longest match first ("you're" before "you"), case-folded, ’ read as '. A word'
 mark, hyphen, apostrophe or underscore; a punctuation mark does not stand between two letters or digits. If the
 longest match fails its neighbours, shorter ones at the same place are tried (docs/decisions.md, "Droppable words").
 So neither "of" and "-" in "state-of-the-art" nor "." in "3.5" nor "it" in "item".
+
+Folding is Unicode's canonical caseless matching (3.13, D145), so "é" is one letter however it is written; a list with a
+dotless ı is Turkish or Azeri, where I is the capital of ı and İ that of i.
 """
 
 import re
@@ -19,6 +22,10 @@ from tdbs.arrays import IntArray
 
 _LETTER_OR_DIGIT = r"[^\W_]"  # Python's \w is Unicode L, N and the underscore (a test checks every code point)
 _NEVER = re.compile(r"(?!)")
+_DOT_ABOVE = "\u0307"
+_ASCII_END = 128
+
+# Shapes: C characters of a text.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,11 +34,13 @@ class WordPattern:
 
     words: re.Pattern[str]
     marks: re.Pattern[str]
+    is_turkish: bool
 
 
 def compile_words(words: Collection[str]) -> WordPattern:
     """Compile a list of words and punctuation marks, in any order and case."""
-    folded = sorted({_fold(word) for word in words}, key=lambda word: (-len(word), word))
+    is_turkish = any("ı" in word for word in words)
+    folded = sorted({fold(word, is_turkish=is_turkish) for word in words}, key=lambda word: (-len(word), word))
     lettered = [re.escape(word) for word in folded if re.search(_LETTER_OR_DIGIT, word)]
     marks = [re.escape(word) for word in folded if not re.search(_LETTER_OR_DIGIT, word)]
     other = rf"['\-\u2010\u2011{_combining_marks()}]"  # U+2010 and U+2011 are hyphens too
@@ -41,6 +50,7 @@ def compile_words(words: Collection[str]) -> WordPattern:
     return WordPattern(
         words=re.compile(f"{before}(?:{'|'.join(lettered)}){after}") if lettered else _NEVER,
         marks=re.compile("|".join(alone)) if marks else _NEVER,
+        is_turkish=is_turkish,
     )
 
 
@@ -48,23 +58,42 @@ def find_droppable(text: str, pattern: WordPattern) -> tuple[IntArray, IntArray]
     """Return starts and ends (characters, half-open) of all droppable words of a text, in order.
 
     Words and marks never overlap, so the two scans do not need to know of each other. Marks are looked up in the
-    text as it is, words in the case-folded text; folding may lengthen it ("ß" becomes "ss"), then positions are
-    mapped back.
+    text as it is, words in the folded text, whose positions are mapped back.
     """
-    folded = _fold(text)
-    word_spans = _spans(pattern.words, folded)
-    if len(folded) != len(text):
-        # origin[i] is the character of the text that character i of the folded text came from
-        widths = np.fromiter((len(_fold(character)) for character in text), dtype=np.int64, count=len(text))
-        origin = np.append(np.repeat(np.arange(len(text)), widths), len(text))
-        word_spans = origin[word_spans]
+    word_spans = _spans(pattern.words, fold(text, is_turkish=pattern.is_turkish))
+    if not text.isascii():
+        word_spans = _origins(text, is_turkish=pattern.is_turkish)[word_spans]
     spans = np.concatenate([word_spans, _spans(pattern.marks, text)])
     spans = spans[np.argsort(spans[:, 0], kind="stable")]
     return spans[:, 0], spans[:, 1]
 
 
-def _fold(text: str) -> str:
-    return text.replace("’", "'").casefold()
+def fold(text: str, *, is_turkish: bool = False) -> str:
+    """Return a text in which all ways to write a word are one; it may be longer ("ß" becomes "ss")."""
+    text = text.replace("’", "'")
+    if text.isascii() and not is_turkish:
+        return text.casefold()
+    text = unicodedata.normalize("NFD", text)
+    if is_turkish:
+        text = text.replace("I" + _DOT_ABOVE, "i").replace("I", "ı")
+    return unicodedata.normalize("NFD", text.casefold())
+
+
+def _origins(text: str, *, is_turkish: bool) -> IntArray:
+    """Return, for each character of the folded text and for its end, the character of the text that it came from.
+
+    Folding goes character by character, but for marks that change places among themselves, inside of a word.
+    """
+    codes_C = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
+    widths_C = np.ones(len(codes_C), dtype=np.int64)
+    other = np.flatnonzero(codes_C >= _ASCII_END)
+    distinct, which = np.unique(codes_C[other], return_inverse=True)
+    lengths = [len(fold(chr(code), is_turkish=is_turkish)) for code in distinct.tolist()]
+    widths_C[other] = np.array(lengths, dtype=np.int64)[which]
+    if is_turkish:  # I and a dot of its own become one letter
+        dotted = np.flatnonzero((codes_C[:-1] == ord("I")) & (codes_C[1:] == ord(_DOT_ABOVE)))
+        widths_C[dotted + 1] = 0
+    return np.append(np.repeat(np.arange(len(codes_C)), widths_C), len(codes_C))
 
 
 def _spans(pattern: re.Pattern[str], text: str) -> IntArray:

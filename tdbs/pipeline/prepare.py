@@ -170,7 +170,7 @@ def prepare(
 def _warnings(task: Task, words: WordList) -> tuple[str, ...]:
     """Return what the user should know before dropping words."""
     found = []
-    negations = negations_in(words.words)
+    negations = negations_in(words)
     if negations:
         more = ", …" if len(negations) > _SHOWN_WORDS else ""
         found.append(

@@ -1,11 +1,18 @@
-"""The words that TokenDrop may drop: the paper's list (App. A), as data, with its hash.
+"""The words that TokenDrop may drop: the paper's list (App. A), another language's, the user's own, or none.
 
-128 words and 6 punctuation marks; no negation and no comma. NLTK's present list contains negations and has grown:
-it would change labels.
+The paper's has 128 words and 6 punctuation marks; no negation and no comma. NLTK's present English list contains
+negations and has grown: it would change labels. Words can be kept (taken off a list) one by one or in groups.
 """
 
 import hashlib
-from collections.abc import Iterable
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tdbs.errors import ConfigError
+from tdbs.pipeline.matches import fold
+from tdbs.pipeline.negations import ALL_NEGATIONS, NEGATIONS
 
 PRONOUNS = frozenset(
     """i me my myself we our ours ourselves you you're you've you'll you'd your yours yourself yourselves he him his
@@ -21,11 +28,46 @@ PAPER_STOPWORDS = frozenset(
     any both each few more most other some such only own so than too very can will just should should've now - . ;
     ... ( )""".split()
 )
+GROUPS: dict[str, frozenset[str]] = {"pronouns": PRONOUNS, "negation": ALL_NEGATIONS}  # names that --keep knows
+_NLTK = "nltk:"
 
 
-def droppable_words(*, keep_pronouns: bool) -> frozenset[str]:
-    """Return the paper's list, less the pronouns where the task needs them (paper, App. A: WNLI)."""
-    return PAPER_STOPWORDS - PRONOUNS if keep_pronouns else PAPER_STOPWORDS
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WordList:
+    """The words that may be dropped, and what they were chosen from."""
+
+    source: str  # paper, nltk:<language>, the name of a file, none
+    kept: tuple[str, ...]  # words and groups that were taken off, as given
+    words: frozenset[str]
+
+
+def choose_words(stopwords: str = "paper", *, keep: Sequence[str] = ()) -> WordList:
+    """Return a list less the words that are kept; whatever their case, and however their accents are written."""
+    source = stopwords
+    if stopwords == "paper":
+        words = PAPER_STOPWORDS
+    elif stopwords == "none":
+        words = frozenset()
+    elif stopwords.startswith(_NLTK):
+        words = _nltk_words(stopwords.removeprefix(_NLTK))
+    else:
+        path = Path(stopwords).expanduser()
+        words, source = _words_of_file(path), path.name
+    is_turkish = any("ı" in word for word in words)
+    kept = {fold(word, is_turkish=is_turkish) for entry in keep for word in GROUPS.get(entry, {entry})}
+    return WordList(
+        source=source,
+        kept=tuple(sorted(set(keep))),
+        words=frozenset(word for word in words if fold(word, is_turkish=is_turkish) not in kept),
+    )
+
+
+def negations_in(words: WordList) -> tuple[str, ...]:
+    """Return the negations that a list still holds, sorted; of a language that is named, else of English."""
+    known = NEGATIONS.get(words.source.removeprefix(_NLTK), NEGATIONS["english"])
+    if not words.source.startswith(_NLTK) and words.source != "paper":
+        known = ALL_NEGATIONS  # a file does not say its language
+    return tuple(sorted(known & words.words))
 
 
 def words_sha256(words: Iterable[str]) -> str:
@@ -33,10 +75,51 @@ def words_sha256(words: Iterable[str]) -> str:
     return hashlib.sha256("\n".join(sorted(words)).encode()).hexdigest()
 
 
-from dataclasses import dataclass  # TEMPORARY
-@dataclass
-class WordList:
-    source: str; kept: tuple; words: frozenset
-def choose_words(stopwords="paper", *, keep=()):
-    return WordList(stopwords, tuple(keep), droppable_words(keep_pronouns="pronouns" in keep) if stopwords!="none" else frozenset())
-def negations_in(words): return ()
+def _words_of_file(path: Path) -> frozenset[str]:
+    """Return the words of a file, one a line; blank lines and lines that begin with # do not count."""
+    if not path.is_file():
+        raise ConfigError(
+            f"--stopwords {path} is no file.", next_step="Pass paper, nltk:<language>, the path of a file, or none."
+        )
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path.name} is not UTF-8.", next_step="Save it as UTF-8.") from error
+    found = set()
+    for number, line in enumerate(lines, start=1):
+        word = line.strip()
+        if not word.isprintable():
+            raise ConfigError(
+                f"line {number} of {path.name} holds a control character.", next_step="Write one word a line."
+            )
+        if word and not word.startswith("#"):
+            found.add(word)
+    if not found:
+        raise ConfigError(f"{path.name} holds no words.", next_step="Write one word a line, or pass --stopwords none.")
+    return frozenset(found)
+
+
+def _nltk_words(language: str) -> frozenset[str]:
+    """Return a list of NLTK's, which must be on the machine; nothing is downloaded."""
+    if not re.fullmatch(r"[a-z]+", language):  # it names a file
+        raise ConfigError(
+            f"nltk has no language '{language}'.", next_step="Write its name in small letters, as in nltk:german."
+        )
+    try:
+        from nltk.corpus import stopwords
+    except ImportError as error:
+        raise ConfigError(
+            "--stopwords nltk:… needs the package nltk.", next_step="Run: pip install 'tdbs[languages]'"
+        ) from error
+    try:
+        languages = stopwords.fileids()
+    except LookupError as error:
+        raise ConfigError(
+            "The stopword lists of nltk are not on this machine.",
+            next_step="With a network, run: python -m nltk.downloader stopwords",
+        ) from error
+    if language not in languages:
+        raise ConfigError(
+            f"nltk has no stopwords for '{language}'.", next_step=f"Choose one of: {', '.join(sorted(languages))}."
+        )
+    return frozenset(word.strip() for word in stopwords.words(language) if word.strip())

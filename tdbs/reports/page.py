@@ -79,6 +79,7 @@ def render_page(*, dataset: PreparedDataset, run: "Run | None", estimates: Seque
         ],
         summary=_summary(manifest, estimates),
         estimates=estimates,
+        row_targets=any(estimate.target_tokens for estimate in estimates),
         lengths=_length_figures(manifest),
         padding=[padding_by_strategy_svg(estimates, width=width) for width in (WIDE, NARROW)] if estimates else [],
         run=_run_parts(run, manifest) if run else None,
@@ -162,13 +163,13 @@ def _run_parts(run: "Run", manifest: Manifest) -> dict[str, Any]:
 
 
 def _logged_epochs(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, float | int | None]]:
-    """Return the mean finite loss of each epoch so far, over samples, as the trainer reports it."""
+    """Return the mean finite loss of each epoch so far, over all it predicts, as the trainer reports it."""
     epochs = []
     for epoch in sorted({step["epoch"] for step in steps}):
-        logged = [(_loss(step), step["batch_size"]) for step in steps if step["epoch"] == epoch]
-        finite = [(loss, samples) for loss, samples in logged if math.isfinite(loss)]
-        samples_in_all = sum(samples for _, samples in finite)
-        mean = sum(loss * samples for loss, samples in finite) / samples_in_all if finite else None
+        logged = [(_loss(step), step["predicted"]) for step in steps if step["epoch"] == epoch]
+        finite = [(loss, predicted) for loss, predicted in logged if math.isfinite(loss)]
+        in_all = sum(predicted for _, predicted in finite)
+        mean = sum(loss * predicted for loss, predicted in finite) / in_all if in_all else None
         epochs.append({"epoch": epoch, "loss": mean, "score": None})
     return epochs
 

@@ -1,7 +1,7 @@
 """Tables and histograms for the terminal (rich); all numbers come ready from `analysis`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from rich.table import Table
@@ -12,7 +12,10 @@ from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.arrays import IntArray
 from tdbs.pipeline.buckets import bucket_name, bucket_of
 from tdbs.reports.samples import ShownSample
-from tdbs.train.plan import EpochPlan
+from tdbs.train.plan import EpochPlan, run_target_padding
+
+if TYPE_CHECKING:  # its module loads torch
+    from tdbs.analysis.flips import WordFlips
 
 _BAR_WIDTH = 44
 
@@ -64,13 +67,21 @@ def sample_lines(samples: Sequence[ShownSample]) -> list[Text]:
 
 def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str) -> Table:
     """Return the table of `estimate-speedup`, with the baseline named in its head."""
-    table = _table("strategy", "steps", "tokens", "padding", f"speedup over {baseline}", "in epochs")
+    targets = any(estimate.target_tokens for estimate in estimates)
+    names = ("target tokens", "target padding", "if unsorted") if targets else ()
+    table = _table("strategy", "steps", "tokens", "padding", *names, f"speedup over {baseline}", "in epochs")
     for estimate in estimates:
+        of_targets = (
+            f"{estimate.target_tokens:,}",
+            f"{estimate.target_padding_fraction or 0:.1%}",
+            f"{estimate.unsorted_target_padding_fraction or 0:.1%}",
+        )
         table.add_row(
             estimate.strategy,
             f"{estimate.steps:,}",
             f"{estimate.tokens:,}",
             f"{estimate.padding_fraction:.1%}",
+            *(of_targets if targets else ()),
             f"{estimate.speedup:.2f} x",
             f"{estimate.speedup_low:.2f} to {estimate.speedup_high:.2f}",
         )
@@ -87,6 +98,8 @@ def plan_rows(plans: Sequence[EpochPlan]) -> list[dict[str, Any]]:
             "samples": len(plan.sample_ids_N),
             "tokens": plan.tokens,
             "padding_fraction": plan.padding_fraction,
+            "target_tokens": plan.target_tokens,
+            "target_padding_fraction": run_target_padding([plan]),
             "largest_batch": int(plan.batch_sizes_B.max()),
         }
         for plan in plans
@@ -95,10 +108,14 @@ def plan_rows(plans: Sequence[EpochPlan]) -> list[dict[str, Any]]:
 
 def plan_summary(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return the table of `plan`."""
-    table = _table("epoch", "steps", "batches", "samples", "tokens", "padding", "largest batch")
+    targets = any(row["target_tokens"] for row in rows)
+    names = ("target tokens", "target padding") if targets else ()
+    table = _table("epoch", "steps", "batches", "samples", "tokens", "padding", *names, "largest batch")
     for row in rows:
         counts = (f"{row[name]:,}" for name in ("epoch", "steps", "batches", "samples", "tokens"))
-        table.add_row(*counts, f"{row['padding_fraction']:.2%}", f"{row['largest_batch']:,}")
+        of_targets = (f"{row['target_tokens']:,}", f"{row['target_padding_fraction'] or 0:.2%}")
+        shown = of_targets if targets else ()
+        table.add_row(*counts, f"{row['padding_fraction']:.2%}", *shown, f"{row['largest_batch']:,}")
     return table
 
 
@@ -107,6 +124,14 @@ def metrics_line(metrics: Mapping[str, float | None]) -> str:
     return ", ".join(
         f"{name} not defined" if value is None else f"{name} {value:.4f}" for name, value in metrics.items()
     )
+
+
+def flips_table(words: "Sequence[WordFlips]", shown: int = 10) -> Table:
+    """Return the dropped words that go with most flips."""
+    table = _table("dropped word", "samples", "flips", "share")
+    for found in words[:shown]:
+        table.add_row(Text(found.word), f"{found.samples:,}", f"{found.flips:,}", f"{found.flips / found.samples:.1%}")
+    return table
 
 
 def key_value_table(values: Mapping[str, Any]) -> Table:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tdbs.pipeline.matches import compile_words, find_droppable
-from tdbs.pipeline.stopwords import PAPER_STOPWORDS, PRONOUNS, droppable_words, words_sha256
+from tdbs.pipeline.stopwords import PAPER_STOPWORDS
 from tests.pipeline.trap_texts import any_texts, trap_texts
 from tests.reference import spans as reference
 
@@ -119,13 +119,48 @@ def test_the_list_is_the_papers():
     assert len([word for word in PAPER_STOPWORDS if not any(c.isalpha() for c in word)]) == 6
 
 
-def test_without_pronouns_no_pronoun_is_droppable():
-    """WNLI asks what a pronoun stands for (App. A)."""
-    assert droppable_words(keep_pronouns=False) == PAPER_STOPWORDS
-    assert droppable_words(keep_pronouns=True) == PAPER_STOPWORDS - PRONOUNS
-    assert {"i", "it", "they", "whom", "this", "you're"} <= PRONOUNS < PAPER_STOPWORDS
-    assert not {"the", "of", "is", "."} & PRONOUNS
+NFC, NFD = "caf\u00e9", "cafe\u0301"
 
 
-def test_the_hash_of_a_list_does_not_depend_on_its_order():
-    assert words_sha256(["a", "b"]) == words_sha256(["b", "a"]) != words_sha256(["a"])
+@pytest.mark.parametrize("listed", [NFC, NFD, NFC.upper()])
+@pytest.mark.parametrize("text", [NFC, NFD, NFC.upper(), NFD.upper()])
+def test_an_accent_is_one_letter_however_it_is_written(listed, text):
+    assert found(f"un {text} noir", {listed}) == [(3, 3 + len(text))]
+    assert found(f"un {text} noir", {"cafe"}) == []
+    assert found("un cafe noir", {listed}) == []
+
+
+def test_two_marks_on_a_letter_may_come_in_either_order():
+    """Dot below and accent above: Unicode calls both orders the same text."""
+    for text in ("a\u0323\u0301", "a\u0301\u0323", "\u1ea1\u0301"):
+        assert found(f"x {text} the", {"a\u0301\u0323"}) == [(2, 2 + len(text))]
+
+
+@pytest.mark.parametrize("text", ["daß", "dass", "DASS", "DA\u1e9e"])
+def test_sharp_s_is_two_s(text):
+    assert found(f"er, {text} ja", {"daß"}) == [(4, 4 + len(text))]
+
+
+TURKISH = {"için", "nasıl", "ile"}
+
+
+@pytest.mark.parametrize("text", ["için", "İÇİN", "I\u0307C\u0327I\u0307N", "İle", "NASIL", "nasıl"])
+def test_turkish_has_two_letters_i(text):
+    """İ is the capital of i and I that of ı, also where the dot is a character of its own."""
+    assert found(f"bu {text} ev", TURKISH) == [(3, 3 + len(text))]
+
+
+@pytest.mark.parametrize("text", ["ILE", "nasil", "NASİL"])
+def test_turkish_letters_i_are_not_mixed_up(text):
+    assert found(f"bu {text} ev", TURKISH) == []
+
+
+def test_english_knows_one_letter_i():
+    assert found("IT İt it", {"it"}) == [(0, 2), (6, 8)]
+
+
+@given(st.text(alphabet="aeiİıIßẞéÉ\u0301\u0307\u0323ﬀ ' .-", max_size=30), st.booleans())
+@settings(max_examples=1000)
+def test_folding_of_other_languages_equals_the_oracle(text, is_turkish):
+    words = {"é", "ai", "ss", "iß", "a\u0323\u0301", "ff", *(["ı", "ai\u0307"] if is_turkish else [])}
+    assert found(text, words) == reference.droppable_matches(text, words)

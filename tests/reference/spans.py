@@ -27,9 +27,19 @@ APOSTROPHES = ("'", "\u2019")
 LONE_PREFIX = "\u2581"  # SentencePiece's "▁" as a token of its own
 
 
-def fold(piece: str) -> str:
-    """Return the piece as it is compared: case-folded, ’ read as '."""
-    return piece.casefold().replace("\u2019", "'")
+def fold(piece: str, *, turkish: bool = False) -> str:
+    """Return the piece as it is compared: case-folded and decomposed, ’ read as '; Turkish knows two letters i."""
+    decomposed = unicodedata.normalize("NFD", piece).replace("\u2019", "'")
+    folded = ""
+    for place, character in enumerate(decomposed):
+        if turkish and character == "I":
+            dotted = decomposed[place + 1 : place + 2] == "\u0307"
+            folded += "i" if dotted else "\u0131"
+        elif turkish and character == "\u0307" and decomposed[place - 1 : place] == "I":
+            continue
+        else:
+            folded += character.casefold()
+    return unicodedata.normalize("NFD", folded)
 
 
 def is_letter_or_digit(character: str) -> bool:
@@ -65,20 +75,22 @@ def neighbours_allow(text: str, start: int, end: int) -> bool:
 
 def droppable_matches(text: str, words: Collection[str]) -> list[tuple[int, int]]:
     """Return the character spans [start, end) of the listed words and marks of the text, from left to right."""
+    turkish = any("\u0131" in word for word in words)
     listed: set[str] = set()
     for word in words:
-        listed.add(fold(word))
+        listed.add(fold(word, turkish=turkish))
     listed.discard("")
     longest = 0
     for entry in listed:
-        longest = max(longest, len(entry))  # folding never shortens, so no slice longer than this can match
+        # folding shortens nothing but I and its dot, in Turkish: no slice longer than this can match
+        longest = max(longest, len(entry) * (2 if turkish else 1))
 
     matches: list[tuple[int, int]] = []
     start = 0
     while start < len(text):
         found_end = None
         for end in range(min(start + longest, len(text)), start, -1):  # the longest slice first
-            if fold(text[start:end]) in listed and neighbours_allow(text, start, end):
+            if fold(text[start:end], turkish=turkish) in listed and neighbours_allow(text, start, end):
                 found_end = end
                 break
         if found_end is None:
