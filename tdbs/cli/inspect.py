@@ -8,12 +8,14 @@ import typer
 
 from tdbs.analysis.padding import split_statistics
 from tdbs.cli.common import DatasetArgument, JsonOption, console, dataset_folder, print_json, reported
+from tdbs.cli.options import AllowDropOption
 from tdbs.errors import ConfigError
 from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.lengths import PAPER_PERCENT
-from tdbs.reports.samples import show_samples
-from tdbs.reports.terminal import length_histogram, sample_lines, split_table
+from tdbs.reports.samples import show_drops, show_samples
+from tdbs.reports.terminal import drop_lines, length_histogram, sample_lines, split_table
+from tdbs.train.strategies import DEFAULT_STRATEGY, resolve_strategy
 
 NAME = "inspect"
 
@@ -27,15 +29,24 @@ def command(
         int | None, typer.Option(help="Lengths of a bucket. [default: as prepared]", show_default=False)
     ] = None,
     percent: Annotated[float, typer.Option(help="K of L_K.")] = PAPER_PERCENT,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of samples.")] = 0,
+    drop: Annotated[bool, typer.Option("--drop", help="Show samples before and after TokenDrop.")] = False,
+    strategy: Annotated[str, typer.Option(help="Strategy whose TokenDrop is shown.")] = DEFAULT_STRATEGY,
+    epoch: Annotated[int, typer.Option(help="Epoch of the run that is shown, from 0.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of samples, and of TokenDrop.")] = 0,
+    allow_drop: AllowDropOption = False,
     as_json: JsonOption = False,
 ) -> None:
     """Show lengths by bucket, and some samples with their [droppable] words marked.
 
+    With --drop: the same samples before and after TokenDrop, as an epoch of training sees them.
+
     \b
     Example:
       tdbs inspect data/sample/sample_tokenizer-128-1a2b3c4d --samples 3
+      tdbs inspect --drop --strategy reach --epoch 1 --seed 3
     """
+    if epoch < 0:
+        raise ConfigError(f"--epoch must be 0 or more, got {epoch}.", next_step="Pass --epoch 0.")
     if samples < 0:
         raise ConfigError(f"--samples must be 0 or more, got {samples}.", next_step="Pass --samples 5.")
     opened = load(dataset_folder(dataset))
@@ -45,6 +56,10 @@ def command(
     edges = np.array(manifest.bucket_edges) if bucket_width is None else bucket_edges(manifest.max_length, bucket_width)
     found = split_statistics(info, percent=percent)
     shown = show_samples(opened, read, samples, seed=seed)
+    drops = []
+    if drop:
+        resolved = resolve_strategy(strategy, manifest.task, allow_drop=allow_drop)
+        drops = show_drops(opened, read, resolved, samples, seed=seed, epoch=epoch)
     if as_json:
         print_json(
             {
@@ -55,6 +70,7 @@ def command(
                 "length_histogram": list(info.length_histogram),
                 "droppable_histogram": list(info.droppable_histogram),
                 "samples": [dataclasses.asdict(sample) for sample in shown],
+                "drops": [dataclasses.asdict(found) for found in drops],
             }
         )
         return
@@ -66,5 +82,5 @@ def command(
         console.print(
             f"L_{percent:g} = {found.percentile_length}, estimated padding {found.padding_fraction_estimate:.1%}"
         )
-    for line in sample_lines(shown):
+    for line in drop_lines(drops) if drop else sample_lines(shown):
         console.print(line)

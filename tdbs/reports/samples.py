@@ -1,75 +1,169 @@
-"""Show samples of a dataset as text, with the droppable words marked."""
+"""Show samples of a dataset as text: with the droppable words marked, or before and after TokenDrop of an epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from tokenizers import Tokenizer, decoders
 
 from tdbs import rng
-from tdbs.arrays import IntArray
+from tdbs.arrays import BoolArray, IntArray
+from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, Split, Targets
+from tdbs.pipeline.word_pieces import OUTSIDE
+from tdbs.train.batches import dropped_tokens, plan_split, words_of_split
+from tdbs.train.strategies import Strategy
+from tdbs.train.targets import moved_positions
+
+# Shapes: S shown samples, T tokens of the split, K tokens of one sample.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShownSample:
-    """A sample as pieces of text in order; a droppable piece is one droppable word."""
+    """A sample as pieces of text in order; a marked piece is one droppable word, or what was dropped."""
 
     sample_id: int
     length: int
     label: str | None
-    pieces: tuple[tuple[str, bool], ...]  # text, droppable
+    pieces: tuple[tuple[str, bool], ...]  # text, marked
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ShownDrop:
+    """A sample before TokenDrop, with what goes marked, and after it."""
+
+    before: ShownSample
+    after: ShownSample
 
 
 def show_samples(dataset: PreparedDataset, split: Split, count: int, *, seed: int = 0) -> list[ShownSample]:
     """Return some samples of a split, drawn at random, in sample_id order."""
+    rows_W = np.repeat(np.arange(len(split.lengths_N)), np.diff(split.word_offsets_N1))
+    first_W = split.token_offsets_N1[rows_W] + split.word_starts_W
+    starts_T1 = np.zeros(len(split.input_ids_T) + 1, dtype=np.bool_)
+    inside_T1 = starts_T1.copy()
+    starts_T1[first_W] = True
+    for more in range(int(split.word_sizes_W.max(initial=0))):
+        inside_T1[first_W[split.word_sizes_W > more] + more] = True
+    view = _view(dataset, split, None)
+    return [_shown(view, sample, inside_T1[:-1], starts_T1[:-1]) for sample in _chosen(split, count, seed)]
+
+
+def show_drops(
+    dataset: PreparedDataset, split: Split, strategy: Strategy, count: int, *, seed: int = 0, epoch: int = 0
+) -> list[ShownDrop]:
+    """Return the samples that `show_samples` shows, before and after TokenDrop in an epoch of a run on the split."""
+    manifest = dataset.manifest
+    words = words_of_split(split, strategy, manifest.tokenizer)
+    plan = plan_split(split, words, manifest, strategy, seed=seed, epochs=epoch + 1)[epoch]
+    dropped_T = dropped_tokens(split, words, strategy, plan, manifest.tokenizer, seed=seed)
+    if dropped_T is None:
+        dropped_T = np.zeros(len(split.input_ids_T), dtype=np.bool_)
+    none_T = np.zeros_like(dropped_T)
+    before, after = _view(dataset, split, None), _view(dataset, split, dropped_T)
+    return [
+        ShownDrop(before=_shown(before, sample, dropped_T, none_T), after=_shown(after, sample, none_T, none_T))
+        for sample in _chosen(split, count, seed)
+    ]
+
+
+def _chosen(split: Split, count: int, seed: int) -> list[int]:
+    rows = len(split.lengths_N)
+    chosen = rng.stream(rng.Draw.SHOWN_SAMPLES, seed=seed).choice(rows, size=min(count, rows), replace=False)
+    return sorted(chosen.tolist())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _View:
+    """A split as it is shown, less the dropped tokens."""
+
+    split: Split
+    dropped_T: BoolArray | None
+    tokenizer: Tokenizer
+    classes: tuple[str, ...]
+
+
+def _view(dataset: PreparedDataset, split: Split, dropped_T: BoolArray | None) -> _View:
     tokenizer = Tokenizer.from_file(str(dataset.path / TOKENIZER_NAME))
     if isinstance(tokenizer.decoder, decoders.WordPiece):
         tokenizer.decoder = decoders.WordPiece(cleanup=False)  # else it moves punctuation to the word before
-    rows = len(split.lengths_N)
-    generator = rng.stream(rng.Draw.SHOWN_SAMPLES, seed=seed)
-    chosen = np.sort(generator.choice(rows, size=min(count, rows), replace=False))
-    classes = dataset.manifest.task.classes
-    return [_show(tokenizer, split, int(sample), classes) for sample in chosen]
+    return _View(split=split, dropped_T=dropped_T, tokenizer=tokenizer, classes=dataset.manifest.task.classes)
 
 
-def _show(tokenizer: Tokenizer, split: Split, sample: int, classes: Sequence[str]) -> ShownSample:
-    tokens = slice(split.token_offsets_N1[sample], split.token_offsets_N1[sample + 1])
-    words = slice(split.word_offsets_N1[sample], split.word_offsets_N1[sample + 1])
+def _shown(view: _View, sample: int, marked_T: BoolArray, starts_T: BoolArray) -> ShownSample:
+    """Return a sample with some tokens marked; a marked piece begins at each start, and where marks begin."""
+    split = view.split
+    places_K = np.arange(split.token_offsets_N1[sample], split.token_offsets_N1[sample + 1])
+    if view.dropped_T is not None:
+        places_K = places_K[~view.dropped_T[places_K]]
+    ids = split.input_ids_T[places_K].tolist()
+    targets = split.targets
     return ShownSample(
         sample_id=sample,
-        length=int(tokens.stop - tokens.start),
-        label=shown_label(split.targets, sample, classes),
-        pieces=tuple(
-            _pieces(
-                tokenizer, split.input_ids_T[tokens].tolist(), split.word_starts_W[words], split.word_sizes_W[words]
-            )
-        ),
+        length=len(ids),
+        label=None if targets is None else _LABELS[targets.kind](view, targets, sample, places_K),
+        pieces=tuple(_pieces(view.tokenizer, ids, marked_T[places_K], starts_T[places_K])),
     )
 
 
-def shown_label(targets: Targets | None, sample: int, classes: Sequence[str]) -> str | None:
-    """Return what is to be predicted for a sample as a text; None where that is a matter of its tokens."""
-    if targets is None:
-        return None
-    if targets.kind == "multi_label" and targets.offsets_N1 is not None:
-        held = targets.values[targets.offsets_N1[sample] : targets.offsets_N1[sample + 1]]
-        return ", ".join(classes[int(value)] for value in held) or "no class"
-    if targets.kind == "classification":
-        return classes[int(targets.values[sample])]
-    if targets.kind == "regression":
-        return ", ".join(f"{number:g}" for number in np.atleast_1d(targets.values[sample]))
-    return None
+def _class(view: _View, targets: Targets, sample: int, _places_K: IntArray) -> str:
+    return view.classes[int(targets.values[sample])]
 
 
-def _pieces(tokenizer: Tokenizer, ids: list[int], starts_W: IntArray, sizes_W: IntArray) -> list[tuple[str, bool]]:
-    """Cut the decoded text at the droppable words: what each stretch of tokens adds to the text before it."""
+def _numbers(_view: _View, targets: Targets, sample: int, _places_K: IntArray) -> str:
+    return ", ".join(f"{number:g}" for number in np.atleast_1d(targets.values[sample]))
+
+
+def _held_classes(view: _View, targets: Targets, sample: int, _places_K: IntArray) -> str:
+    return ", ".join(view.classes[value] for value in _own_values(targets, sample)) or "no class"
+
+
+def _entities(view: _View, targets: Targets, _sample: int, places_K: IntArray) -> str:
+    """Return the first pieces of words whose label is not O, each with its label."""
+    labelled = [(place, int(targets.values[place])) for place in places_K.tolist() if targets.values[place] >= 0]
+    named = [(place, view.classes[label]) for place, label in labelled if view.classes[label] != OUTSIDE]
+    return ", ".join(f"{_text(view, np.array([place]))} {label}" for place, label in named)
+
+
+def _answer(view: _View, targets: Targets, sample: int, places_K: IntArray) -> str:
+    places_N2 = targets.values.astype(np.int64)
+    first, last = (int(moved_positions(view.split, places_N2[:, end], view.dropped_T)[sample]) for end in (0, 1))
+    return _text(view, places_K[first : last + 1]) if last else "no answer in this window"
+
+
+def _target(view: _View, targets: Targets, sample: int, _places_K: IntArray) -> str:
+    return view.tokenizer.decode(_own_values(targets, sample))
+
+
+_LABELS: dict[TaskKind, Callable[[_View, Targets, int, IntArray], str]] = {
+    "classification": _class,
+    "regression": _numbers,
+    "multi_label": _held_classes,
+    "token_classification": _entities,
+    "question_answering": _answer,
+    "seq2seq": _target,
+}
+
+
+def _own_values(targets: Targets, sample: int) -> list[int]:
+    """Return the values of one sample where samples have several."""
+    offsets_N1 = np.zeros(sample + 2, dtype=np.int64) if targets.offsets_N1 is None else targets.offsets_N1
+    return targets.values[offsets_N1[sample] : offsets_N1[sample + 1]].tolist()
+
+
+def _text(view: _View, places_K: IntArray) -> str:
+    return view.tokenizer.decode(view.split.input_ids_T[places_K].tolist()).strip()
+
+
+def _pieces(tokenizer: Tokenizer, ids: list[int], marked_K: BoolArray, starts_K: BoolArray) -> list[tuple[str, bool]]:
+    """Cut the decoded text where marks begin and end: what each stretch of tokens adds to the text before it."""
+    cuts = [0, *(np.flatnonzero((np.diff(marked_K) != 0) | (starts_K[1:] & marked_K[1:])) + 1).tolist(), len(ids)]
     pieces = []
-    done, text = 0, ""
-    for start, size in zip([*starts_W.tolist(), len(ids)], [*sizes_W.tolist(), 0], strict=True):
-        for end, droppable in ((start, False), (start + size, True)):
-            longer = tokenizer.decode(ids[:end], skip_special_tokens=False)
-            if end > done:
-                pieces.append((longer[len(text) :], droppable))
-            done, text = end, longer
+    text = ""
+    for first, end in pairwise(cuts):
+        longer = tokenizer.decode(ids[:end], skip_special_tokens=False)
+        if end > first:
+            pieces.append((longer[len(text) :], bool(marked_K[first])))
+        text = longer
     return pieces

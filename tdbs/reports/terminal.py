@@ -11,7 +11,7 @@ from tdbs.analysis.padding import SplitStatistics
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.arrays import IntArray
 from tdbs.pipeline.buckets import bucket_name, bucket_of
-from tdbs.reports.samples import ShownSample
+from tdbs.reports.samples import ShownDrop, ShownSample
 from tdbs.train.plan import EpochPlan, run_target_padding
 
 if TYPE_CHECKING:  # its module loads torch
@@ -54,15 +54,29 @@ def length_histogram(counts_L1: IntArray, edges: IntArray) -> Table:
 
 def sample_lines(samples: Sequence[ShownSample]) -> list[Text]:
     """Return one line a sample, droppable words struck through and in brackets, so that it can be copied too."""
+    return [_marked(sample, f"{sample.sample_id} ({_described(sample)}): ") for sample in samples]
+
+
+def drop_lines(drops: Sequence[ShownDrop]) -> list[Text]:
+    """Return two lines a sample: before TokenDrop with what goes in brackets, and after it."""
     lines = []
-    for sample in samples:
-        line = Text(f"{sample.sample_id} ({sample.length} tokens{', ' + sample.label if sample.label else ''}): ")
-        for piece, droppable in sample.pieces:
-            space = piece[: len(piece) - len(piece.lstrip())]
-            line.append(space)
-            line.append(f"[{piece.lstrip()}]" if droppable else piece.lstrip(), style="strike dim" if droppable else "")
-        lines.append(line)
+    for drop in drops:
+        lines.append(_marked(drop.before, f"{drop.before.sample_id} before ({_described(drop.before)}): "))
+        lines.append(_marked(drop.after, f"{drop.after.sample_id} after  ({_described(drop.after)}): "))
     return lines
+
+
+def _described(sample: ShownSample) -> str:
+    return f"{sample.length} tokens{', ' + sample.label if sample.label else ''}"
+
+
+def _marked(sample: ShownSample, head: str) -> Text:
+    line = Text(head)
+    for piece, marked in sample.pieces:
+        space = piece[: len(piece) - len(piece.lstrip())]
+        line.append(space)
+        line.append(f"[{piece.lstrip()}]" if marked else piece.lstrip(), style="strike dim" if marked else "")
+    return line
 
 
 def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str) -> Table:
