@@ -8,7 +8,7 @@ import typer
 
 from tdbs.analysis.padding import split_statistics
 from tdbs.cli.common import DatasetArgument, JsonOption, console, dataset_folder, print_json, reported
-from tdbs.cli.options import AllowDropOption
+from tdbs.cli.options import AllowDropOption, policy_note
 from tdbs.errors import ConfigError
 from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.dataset import load, read_split
@@ -59,6 +59,9 @@ def command(
     drops = []
     if drop:
         resolved = resolve_strategy(strategy, manifest.task, allow_drop=allow_drop)
+        note = policy_note(resolved, opened)
+        if note:
+            console.print(note, markup=False)
         drops = show_drops(opened, read, resolved, samples, seed=seed, epoch=epoch)
     if as_json:
         print_json(

@@ -137,6 +137,8 @@ def command(
 def _print(result: PrepareResult, as_json: bool) -> None:
     manifest = result.dataset.manifest
     statistics = {name: split_statistics(info) for name, info in manifest.splits.items()}
+    for warning in result.warnings:
+        console.print(f"Warning: {warning}", markup=False)
     if as_json:
         print_json(
             {
@@ -150,6 +152,8 @@ def _print(result: PrepareResult, as_json: bool) -> None:
                         "L_87.5": found.percentile_length,
                         "padding_fraction_est": found.padding_fraction_estimate,
                         "droppable_fraction": found.droppable_fraction,
+                        "source_rows": found.source_rows,
+                        "target_tokens": found.target_tokens,
                     }
                     for name, found in statistics.items()
                 },
@@ -161,8 +165,6 @@ def _print(result: PrepareResult, as_json: bool) -> None:
         console.print("Nothing to do: a dataset with the same contents is there already.")
     elif result.changed:
         console.print(f"Prepared anew: {', '.join(result.changed)} changed.", markup=False)
-    for warning in result.warnings:
-        console.print(f"Warning: {warning}", markup=False)
     console.print(split_table(statistics))
     spent = "" if result.cached else f"in {manifest.seconds['total']:.1f} s: "
     console.print(f"{spent}{result.dataset.path}", markup=False)

@@ -22,8 +22,11 @@ _BAR_WIDTH = 44
 
 def split_table(statistics: Mapping[str, SplitStatistics]) -> Table:
     """Return the table of `prepare` and `inspect`: rows, lengths, expected padding of each split."""
-    table = _table("split", "rows", "tokens", "L_avg", "L_87.5", "est. pad", "random pad", "droppable")
+    targets = any(found.target_tokens for found in statistics.values())
+    names = ("target tokens", "random pad") if targets else ()
+    table = _table("split", "rows", "tokens", "L_avg", "L_87.5", "est. pad", "random pad", "droppable", *names)
     for name, found in statistics.items():
+        of_targets = (f"{found.target_tokens:,}", f"{found.expected_target_padding or 0:.1%}") if targets else ()
         table.add_row(
             name,
             f"{found.rows:,}",
@@ -33,6 +36,7 @@ def split_table(statistics: Mapping[str, SplitStatistics]) -> Table:
             f"{found.padding_fraction_estimate:.1%}",
             f"{found.expected_random_padding:.1%}",
             f"{found.droppable_fraction:.1%}",
+            *of_targets,
         )
     return table
 

@@ -226,6 +226,7 @@ def test_a_moved_source_with_the_same_bytes_is_a_hit(options, workplace):
 CHANGES = {
     "max length": lambda options, place: options | {"max_length": 9},
     "tokenizer": lambda options, place: options | {"tokenizer": str(other_tokenizer(place))},
+    "droppable words": lambda options, place: options | {"keep": ["of"]},
     "source": lambda options, place: options | {"source": str(write_csv(place / "reviews.csv", ROWS[::-1]))},
 }
 

@@ -80,8 +80,8 @@ ESTIMATES = [
 
 def make_steps(losses: list[float | None], *, per_epoch: int = 4) -> tuple[dict[str, Any], ...]:
     return tuple(
-        {"step": step, "epoch": step // per_epoch, "batch_size": 8, "predicted": 8, "padded_length": 6, "lr": 1e-4, "loss": loss,
-         "seconds": 0.1}
+        {"step": step, "epoch": step // per_epoch, "batch_size": 8, "predicted": 8, "padded_length": 6, "lr": 1e-4,
+         "loss": loss, "seconds": 0.1}
         for step, loss in enumerate(losses)
     )  # fmt: skip
 
