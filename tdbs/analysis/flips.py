@@ -15,6 +15,7 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
 from tdbs.arrays import BoolArray, IntArray
+from tdbs.data.tasks import TaskKind
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, Split, load, read_split
 from tdbs.train.batches import dropped_tokens, epoch_batches, words_of_split
@@ -73,6 +74,8 @@ def count_flips(
             f"{task.kind.replace('_', ' ')}.",
             next_step="Leave --flips out.",
         )
+    if task.drop_forbidden:
+        raise ConfigError(f"task '{task.name}' {task.drop_forbidden}.", next_step="Leave --flips out.")
     strategy = resolve_strategy("random", task, {"drop": "rate", "drop_rate": drop_rate})
     held_out = read_split(opened, split or task.scored_split)
     words = words_of_split(held_out, strategy, opened.manifest.tokenizer)
@@ -84,9 +87,9 @@ def count_flips(
     gone_N = np.diff(gone_before_T1[held_out.token_offsets_N1])
     model, accelerator = load_trained(read, opened.manifest)
     pad_id = opened.manifest.tokenizer.pad_id
-    before_NC = _predictions(model, accelerator, held_out, whole, None, pad_id)
+    before_NC = _predictions(model, accelerator, task.kind, held_out, whole, dropped_T=None, pad_id=pad_id)
     shorter = length_order_plan(held_out.lengths_N - gone_N)
-    after_NC = _predictions(model, accelerator, held_out, shorter, dropped_T, pad_id)
+    after_NC = _predictions(model, accelerator, task.kind, held_out, shorter, dropped_T=dropped_T, pad_id=pad_id)
     flipped_N = (before_NC != after_NC).any(axis=1)
     rows = len(flipped_N)
     return Flips(
@@ -103,14 +106,15 @@ def count_flips(
 def _predictions(
     model: PreTrainedModel,
     accelerator: Accelerator,
+    kind: TaskKind,
     split: Split,
     plan: EpochPlan,
+    *,
     dropped_T: BoolArray | None,
     pad_id: int,
 ) -> IntArray:
     """Return the predicted class of each sample, or its flags, in sample_id order (N x C)."""
     unlabelled = replace(split, targets=None)
-    kind = "classification" if split.targets is None else split.targets.kind
     model.eval()
     with torch.inference_mode(), accelerator.autocast():
         logits_NC = torch.cat(

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from tdbs.arrays import IntArray
+from tdbs.data.class_names import class_names, named_classes
 from tdbs.data.columns import SourceColumn, take, text_values, word_lists
 from tdbs.data.content import Content, is_list
 from tdbs.data.digests import file_sha256, parts_sha256, table_sha256
@@ -195,6 +196,7 @@ def _open_files(path: Path, options: FileOptions) -> Source:
     kind = "regression" if (chosen.kind, options.label_type) == ("classification", "regression") else chosen.kind
     parts = {
         "files": {name: [format_of(file).name, file_sha256(file)] for name, file in files.items()},
+        "columns": asdict(chosen.columns),
         "label_type": options.label_type,
         "held_out": held_out,
     }
@@ -231,7 +233,9 @@ def _read_split(split: Split, task: Task) -> SplitColumns:
         raise SourceError(f"{split.where} has no rows.", next_step="Give it rows, or leave it out.")
     found = {name: SourceColumn(name=name, where=split.where, values=table[name]) for name in asked}
     for name, content in asked.items():
-        if name not in labels:
+        if name in labels:
+            found[name] = named_classes(found[name], class_names(table.schema, name))
+        else:
             checked = word_lists(found[name]) if content == "words" else text_values(found[name])
             found[name] = replace(found[name], values=checked)
     return SplitColumns(

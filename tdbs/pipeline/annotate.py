@@ -69,6 +69,7 @@ def annotated_table(
             samples.pairs,
             pattern,
             lone_space_id=lone_space_id,
+            rows_N=samples.rows_S,
             protected_T=samples.protected_T,
         )
         source_rows = samples.rows_S + first

@@ -73,10 +73,9 @@ def fold(text: str, *, is_turkish: bool = False) -> str:
     text = text.replace("’", "'")
     if text.isascii() and not is_turkish:
         return text.casefold()
-    text = unicodedata.normalize("NFD", text)
     if is_turkish:
-        text = text.replace("I" + _DOT_ABOVE, "i").replace("I", "ı")
-    return unicodedata.normalize("NFD", text.casefold())
+        text = text.replace("İ", "i").replace("I" + _DOT_ABOVE, "i").replace("I", "ı")
+    return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
 
 
 def _origins(text: str, *, is_turkish: bool) -> IntArray:

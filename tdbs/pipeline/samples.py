@@ -40,7 +40,7 @@ class Samples:
     """Samples of a block: tokens, the texts they are from, and what is to be predicted."""
 
     tokens: TokenBlock
-    texts: list[str]  # of each sample
+    texts: list[str]  # of each row
     pairs: list[str] | None
     rows_S: IntArray  # row of the block that each sample is from
     columns: dict[str, pa.Array]  # of targets, by name; none for a split without labels

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tdbs.arrays import BoolArray, IntArray
+from tdbs.arrays import BoolArray, IntArray, ragged_positions
 from tdbs.pipeline.matches import WordPattern, find_droppable
 from tdbs.pipeline.tokenize import NO_SEGMENT, TokenBlock
 
-# Shapes: N samples of the block, N1 = N + 1, T its tokens, K its tokens that are not special, M matches in its texts,
-# W droppable words found, C characters of all its texts.
+# Shapes: N samples of the block, N1 = N + 1, T its tokens, K its tokens that are not special, P texts of its rows (two
+# a row for pairs), M matches in the samples' texts, W droppable words found, C characters of all its texts.
 
 _SEPARATOR = "\n"  # between texts: no word of a list holds it, and it is no neighbour that counts
 
@@ -36,32 +36,43 @@ def find_spans(
     pattern: WordPattern,
     *,
     lone_space_id: int | None,
+    rows_N: IntArray | None = None,
     protected_T: BoolArray | None = None,
 ) -> DroppableSpans:
     """Return the droppable words of a block; `lone_space_id` is the id of a token that is "▁" alone.
 
-    A word with a protected token (of an answer, an entity, a prefix) is not droppable.
+    `rows_N` tells which row's texts a sample is from, where several windows share a row. A word with a protected token
+    (of an answer, an entity, a prefix) is not droppable.
     """
     parts = texts if pairs is None else [part for row in zip(texts, pairs, strict=True) for part in row]
+    parts_of_row = 1 if pairs is None else 2
     joined = _SEPARATOR.join(parts)
-    # First character of each part in the joined text: one part a row, or two.
-    part_lengths = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
-    part_starts = np.concatenate([[0], np.cumsum(part_lengths + len(_SEPARATOR))[:-1]])
+    part_lengths_P = np.fromiter(map(len, parts), dtype=np.int64, count=len(parts))
+    part_starts_P = _starts(part_lengths_P)  # first character of each part in the joined text
 
+    samples = len(block.token_offsets_N1) - 1
+    rows_N = np.arange(samples) if rows_N is None else rows_N
     kept_K = np.flatnonzero(block.segments_T != NO_SEGMENT)
-    rows_T = np.repeat(np.arange(len(texts)), np.diff(block.token_offsets_N1))
-    rows_K = rows_T[kept_K]
-    part_K = rows_K if pairs is None else 2 * rows_K + block.segments_T[kept_K]
-    starts_K = part_starts[part_K] + block.starts_T[kept_K]
-    ends_K = part_starts[part_K] + block.ends_T[kept_K]
+    rows_T = np.repeat(np.arange(samples), np.diff(block.token_offsets_N1))
+    segment_K = 0 if pairs is None else block.segments_T[kept_K]
+    part_K = parts_of_row * rows_N[rows_T[kept_K]] + segment_K
+    starts_K = part_starts_P[part_K] + block.starts_T[kept_K]
+    ends_K = part_starts_P[part_K] + block.ends_T[kept_K]
     lone_K = block.input_ids_T[kept_K] == (-1 if lone_space_id is None else lone_space_id)
     starts_K = _skip_leading_space(starts_K, ends_K, lone_K, joined)
 
-    match_starts_M, match_ends_M = find_droppable(joined, pattern)
+    # From here on, characters are counted as if every sample had texts of its own, one after the other.
+    own_K = parts_of_row * rows_T[kept_K] + segment_K
+    part_of_own = (parts_of_row * rows_N[:, None] + np.arange(parts_of_row)).ravel()
+    shift_of_own = _starts(part_lengths_P[part_of_own]) - part_starts_P[part_of_own]
+    match_starts_M, match_ends_M = _matches_of_samples(
+        find_droppable(joined, pattern), starts_K, ends_K, own_K, shift_of_own
+    )
+    starts_K, ends_K = starts_K + shift_of_own[own_K], ends_K + shift_of_own[own_K]
     first_M = np.searchsorted(starts_K, match_starts_M, side="left")
     last_M = np.searchsorted(ends_K, match_ends_M, side="right") - 1
     # A guard at each end spares the bounds checks: no match starts at -1, none ends at the guard behind the text.
-    starts = np.append(starts_K, len(joined) + 1)
+    starts = np.append(starts_K, np.iinfo(np.int64).max)
     ends = np.append(ends_K, -1)  # ends[-1] is the guard before the first token
     lone = np.append(lone_K, True)
     exact_M = (
@@ -78,12 +89,32 @@ def find_spans(
         free_W = protected_before_T1[last_W + 1] == protected_before_T1[first_W]
         first_W, last_W = first_W[free_W], last_W[free_W]
     row_W = rows_T[first_W]
-    counts_N = np.bincount(row_W, minlength=len(texts))
+    counts_N = np.bincount(row_W, minlength=samples)
     return DroppableSpans(
         span_offsets_N1=np.concatenate([[0], np.cumsum(counts_N)]),
         starts_W=first_W - block.token_offsets_N1[row_W],
         sizes_W=last_W - first_W + 1,
     )
+
+
+def _starts(lengths_P: IntArray) -> IntArray:
+    """Return the first character of each part, once parts stand one after the other with a separator between them."""
+    return np.cumsum(lengths_P + len(_SEPARATOR)) - (lengths_P + len(_SEPARATOR))
+
+
+def _matches_of_samples(
+    matches: tuple[IntArray, IntArray], starts_K: IntArray, ends_K: IntArray, own_K: IntArray, shift_of_own: IntArray
+) -> tuple[IntArray, IntArray]:
+    """Return the matches between the first and the last token of each sample's text, where the sample counts them."""
+    match_starts, match_ends = matches
+    owns, first_token = np.unique(own_K, return_index=True)
+    last_token = np.append(first_token, len(own_K))[1:] - 1
+    first_match = np.searchsorted(match_starts, starts_K[first_token], side="left")
+    behind = np.searchsorted(match_ends, ends_K[last_token], side="right")
+    counts = np.maximum(behind - first_match, 0)
+    chosen_M = ragged_positions(first_match, counts)
+    shift_M = np.repeat(shift_of_own[owns], counts)
+    return match_starts[chosen_M] + shift_M, match_ends[chosen_M] + shift_M
 
 
 def _skip_leading_space(starts_K: IntArray, ends_K: IntArray, lone_K: BoolArray, joined: str) -> IntArray:

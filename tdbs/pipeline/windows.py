@@ -35,13 +35,13 @@ def window_samples(block: RowBlock, _task: Task, tokenizer: LoadedTokenizer, lim
     columns: dict[str, pa.Array] = {}
     protected_T = None
     if block.targets is not None:
-        found = place_answers(tokens, rows_S, _answer_places(block.targets))
+        found = place_answers(tokens, rows_S, _answer_places(block.targets), stride=limits.stride or 0)
         columns = {ANSWER_START: pa.array(found.starts_S), ANSWER_END: pa.array(found.ends_S)}
         protected_T = found.answer_T
     return Samples(
         tokens=tokens,
-        texts=[questions[row] for row in rows_S.tolist()],
-        pairs=[contexts[row] for row in rows_S.tolist()],
+        texts=questions,
+        pairs=contexts,
         rows_S=rows_S,
         columns=columns,
         protected_T=protected_T,
@@ -66,10 +66,12 @@ class PlacedAnswers:
     answer_T: BoolArray
 
 
-def place_answers(tokens: TokenBlock, rows_S: IntArray, places: AnswerPlaces) -> PlacedAnswers:
-    """Return where each window has its row's answers."""
-    rows_T = np.repeat(rows_S, np.diff(tokens.token_offsets_N1))
-    context_T = (tokens.segments_T == PAIR_SEGMENT) & (tokens.ends_T > tokens.starts_T)
+def place_answers(tokens: TokenBlock, rows_S: IntArray, places: AnswerPlaces, *, stride: int) -> PlacedAnswers:
+    """Return where each window has its row's answers; a window holds an answer whole if it has all of its tokens."""
+    offsets_S1 = tokens.token_offsets_N1
+    rows_T = np.repeat(rows_S, np.diff(offsets_S1))
+    context_T = tokens.segments_T == PAIR_SEGMENT
+    has_text_T = context_T & (tokens.ends_T > tokens.starts_T)
     counts_R = np.diff(places.offsets_R1)
     answer_T = np.zeros(len(rows_T), dtype=np.bool_)
     learned_T = answer_T
@@ -78,26 +80,33 @@ def place_answers(tokens: TokenBlock, rows_S: IntArray, places: AnswerPlaces) ->
         answer = np.minimum(places.offsets_R1[rows_T] + rank, len(places.starts_A) - 1)
         touched_T = (
             has_one_T
-            & context_T
+            & has_text_T
             & (tokens.starts_T < places.ends_A[answer])
             & (tokens.ends_T > places.starts_A[answer])
         )
         answer_T = answer_T | touched_T
         if rank == 0:
             learned_T = touched_T
-    first_answer_S = places.offsets_R1[rows_S]
-    offsets_S1 = tokens.token_offsets_N1
-    lengths_S = np.diff(offsets_S1)
     starts_S, ends_S = first_true(learned_T, offsets_S1), last_true(learned_T, offsets_S1)
-    first_context_S, last_context_S = first_true(context_T, offsets_S1), last_true(context_T, offsets_S1)
-    whole_S = (starts_S < lengths_S) & (last_context_S >= 0)
-    at_first = np.minimum(offsets_S1[:-1] + first_context_S, len(rows_T) - 1)
-    at_last = offsets_S1[:-1] + np.maximum(last_context_S, 0)
-    whole_S &= tokens.starts_T[at_first] <= places.starts_A[first_answer_S]
-    whole_S &= tokens.ends_T[at_last] >= places.ends_A[first_answer_S]
+    has_any = np.flatnonzero(ends_S >= 0)
+    shift_S = _shift_to_context(context_T, offsets_S1, rows_S, stride)
+    first_R = np.full(len(counts_R), np.iinfo(np.int64).max)  # of the whole answer, numbered in the whole context
+    last_R = np.full(len(counts_R), -1)
+    np.minimum.at(first_R, rows_S[has_any], (starts_S + shift_S)[has_any])
+    np.maximum.at(last_R, rows_S[has_any], (ends_S + shift_S)[has_any])
+    whole_S = (starts_S + shift_S == first_R[rows_S]) & (ends_S + shift_S == last_R[rows_S])
     return PlacedAnswers(
         starts_S=np.where(whole_S, starts_S, 0), ends_S=np.where(whole_S, ends_S, 0), answer_T=answer_T
     )
+
+
+def _shift_to_context(context_T: BoolArray, offsets_S1: IntArray, rows_S: IntArray, stride: int) -> IntArray:
+    """Return, for each window, what makes a position in it the number of its token in the row's whole context."""
+    before_T1 = np.concatenate([[0], np.cumsum(context_T)])
+    new_S = np.diff(before_T1[offsets_S1]) - stride  # tokens until the next window begins
+    before_S = np.cumsum(new_S) - new_S
+    first_window_S = np.searchsorted(rows_S, rows_S)
+    return before_S - before_S[first_window_S] - first_true(context_T, offsets_S1)
 
 
 def _answer_places(answers: pa.StructArray) -> AnswerPlaces:

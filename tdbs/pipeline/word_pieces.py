@@ -4,16 +4,18 @@ The words are joined with spaces and tokenized as a text, so that pieces are tho
 their words by characters. A word whose label is not "O" is protected from TokenDrop, whole.
 """
 
+from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 
+from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task
 from tdbs.pipeline.limits import Limits
 from tdbs.pipeline.samples import RowBlock, Samples
 from tdbs.pipeline.schema import IGNORED, LABEL
-from tdbs.pipeline.tokenize import NO_SEGMENT, tokenize_block
+from tdbs.pipeline.tokenize import NO_SEGMENT, TokenBlock, tokenize_block
 from tdbs.pipeline.tokenizer import LoadedTokenizer
 
 # Shapes: S samples, T their tokens, W words of the block, K tokens that belong to a word.
@@ -27,43 +29,46 @@ def word_samples(block: RowBlock, task: Task, tokenizer: LoadedTokenizer, limits
     texts = [" ".join(row) for row in words]
     tokenizer.backend.enable_truncation(limits.max_length)
     tokens = tokenize_block(tokenizer, texts, None)
-
-    word_lengths_W = np.fromiter(map(len, chain.from_iterable(words)), dtype=np.int64)
-    words_of_row = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
-    # Characters count through all texts of the block, each word and each empty text followed by one space.
-    text_lengths = np.fromiter(map(len, texts), dtype=np.int64, count=len(texts))
-    text_starts = np.concatenate([[0], np.cumsum(text_lengths + 1)[:-1]])
-    in_row_W = np.cumsum(word_lengths_W + 1) - (word_lengths_W + 1)
-    first_words = np.minimum(np.cumsum(words_of_row) - words_of_row, max(len(in_row_W) - 1, 0))
-    before_row = in_row_W[first_words] if len(in_row_W) else np.zeros(len(words), dtype=np.int64)
-    row_of_word = np.repeat(np.arange(len(words)), words_of_row)
-    word_starts_W = text_starts[row_of_word] + in_row_W - before_row[row_of_word]
-
-    rows_T = np.repeat(np.arange(len(words)), np.diff(tokens.token_offsets_N1))
-    lasts_T = text_starts[rows_T] + tokens.ends_T - 1
-    word_T = np.searchsorted(word_starts_W, lasts_T, side="right") - 1
-    inside_T = (tokens.segments_T != NO_SEGMENT) & (tokens.ends_T > tokens.starts_T) & (word_T >= 0)
-    inside_T &= lasts_T < (word_starts_W + word_lengths_W)[word_T] if len(word_starts_W) else False
-    if block.targets is None:
-        return Samples(
-            tokens=tokens, texts=texts, pairs=None, rows_S=np.arange(len(texts)), columns={}, protected_T=inside_T
-        )
-
-    labels_W = block.targets.flatten().to_numpy()
-    kept_K = np.flatnonzero(inside_T)
-    _, first_K = np.unique(word_T[kept_K], return_index=True)
-    pieces = kept_K[first_K]
-    labels_T = np.full(len(rows_T), IGNORED, dtype=np.int64)
-    labels_T[pieces] = labels_W[word_T[pieces]]
-    outside = task.classes.index(OUTSIDE) if OUTSIDE in task.classes else IGNORED
-    protected_T = inside_T.copy()
-    protected_T[kept_K] = labels_W[word_T[kept_K]] != outside
-    offsets = tokens.token_offsets_N1.astype(np.int32)
+    word_T = words_of_tokens(words, tokens)
+    columns = {}
+    protected_T = word_T >= 0
+    if block.targets is not None:
+        labels_W = block.targets.flatten().to_numpy()
+        labels_T = np.full(len(word_T), IGNORED, dtype=np.int64)
+        kept_K = np.flatnonzero(word_T >= 0)
+        _, first_K = np.unique(word_T[kept_K], return_index=True)
+        pieces = kept_K[first_K]
+        labels_T[pieces] = labels_W[word_T[pieces]]
+        columns[LABEL] = pa.ListArray.from_arrays(tokens.token_offsets_N1.astype(np.int32), labels_T)
+        if OUTSIDE in task.classes:
+            protected_T[kept_K] = labels_W[word_T[kept_K]] != task.classes.index(OUTSIDE)
     return Samples(
         tokens=tokens,
         texts=texts,
         pairs=None,
         rows_S=np.arange(len(texts)),
-        columns={LABEL: pa.ListArray.from_arrays(offsets, labels_T)},
+        columns=columns,
         protected_T=protected_T,
     )
+
+
+def words_of_tokens(words: Sequence[Sequence[str]], tokens: TokenBlock) -> IntArray:
+    """Return the word that each token is of (T), counted through all rows; -1 for tokens that are of none.
+
+    Characters count through all rows as well: a row's words are followed by a space each, an empty row is one space.
+    """
+    words_of_row = np.fromiter(map(len, words), dtype=np.int64, count=len(words))
+    lengths_W = np.fromiter(map(len, chain.from_iterable(words)), dtype=np.int64)
+    row_of_word = np.repeat(np.arange(len(words)), words_of_row)
+    empty_before = np.cumsum(words_of_row == 0)
+    starts_W = np.cumsum(lengths_W + 1) - (lengths_W + 1) + empty_before[row_of_word]
+    row_lengths = np.bincount(row_of_word, weights=lengths_W + 1, minlength=len(words)).astype(np.int64)
+    row_starts = np.cumsum(np.maximum(row_lengths, 1)) - np.maximum(row_lengths, 1)
+
+    rows_T = np.repeat(np.arange(len(words)), np.diff(tokens.token_offsets_N1))
+    lasts_T = row_starts[rows_T] + tokens.ends_T - 1  # the last character tells: the first may be the space before
+    guard = np.append(-1, starts_W)  # in front of the first word
+    word_T = np.searchsorted(guard, lasts_T, side="right") - 2
+    ends_W1 = np.append(starts_W + lengths_W, -1)  # ends_W1[-1] is the guard's
+    of_a_word_T = (tokens.segments_T != NO_SEGMENT) & (tokens.ends_T > tokens.starts_T) & (lasts_T < ends_W1[word_T])
+    return np.where(of_a_word_T, word_T, -1)

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tdbs.arrays import BoolArray, IntArray
+from tdbs.arrays import BoolArray, IntArray, ragged_positions
 from tdbs.pipeline.dataset import Split
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo
 from tdbs.pipeline.schema import IGNORED
 from tdbs.train.plan import EpochPlan, TargetLengths, plan_run
 from tdbs.train.strategies import Strategy
-from tdbs.train.targets import BatchPlace, Labels, label_maker, moved_positions, padded, ragged_positions
+from tdbs.train.targets import BatchPlace, Labels, label_maker, moved_positions, padded
 from tdbs.train.tokendrop import (
     DroppableWords,
     drop_first_words,

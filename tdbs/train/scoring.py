@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from tdbs.arrays import BoolArray, IntArray
+from tdbs.arrays import BoolArray, IntArray, ragged_positions
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, Split, read_char_places, read_split
@@ -21,7 +21,7 @@ from tdbs.train.batches import Batch
 from tdbs.train.entities import entity_f1
 from tdbs.train.metrics import score_predictions
 from tdbs.train.rouge import rouge
-from tdbs.train.targets import padded, ragged_positions
+from tdbs.train.targets import padded
 
 # Shapes: N samples of the split, T its tokens, B samples of a batch, L its padded length, K its tokens, C outputs,
 # M tokens written.

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tdbs.arrays import BoolArray, IntArray
+from tdbs.arrays import BoolArray, IntArray, ragged_positions
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.dataset import Split, Targets
 from tdbs.pipeline.schema import IGNORED
@@ -57,12 +57,6 @@ def padded(values_K: npt.NDArray[np.integer], lengths_B: IntArray, width: int, f
     return padded_BL
 
 
-def ragged_positions(firsts: IntArray, sizes: IntArray) -> IntArray:
-    """Return first, first + 1, … first + size - 1 of each range, one range after the other."""
-    ends = np.cumsum(sizes)
-    return np.repeat(firsts - (ends - sizes), sizes) + np.arange(ends[-1] if len(ends) else 0)
-
-
 def _of_samples(_split: Split, targets: Targets, _dropped_T: BoolArray | None) -> LabelMaker:
     """Return a class or a number of each sample, or several numbers (B, or B x C)."""
     return lambda batch: targets.values[batch.samples_B]
@@ -94,11 +88,11 @@ def _of_answers(split: Split, targets: Targets, dropped_T: BoolArray | None) -> 
 
 
 def _of_sequences(_split: Split, targets: Targets, _dropped_T: BoolArray | None) -> LabelMaker:
-    """Return the target's tokens, padded to the longest of the batch (B x M)."""
+    """Return the target's tokens, padded to the longest of the batch, one column at least (B x M)."""
 
     def make(batch: BatchPlace) -> Labels:
         values, lengths_B = _ragged(targets, batch.samples_B)
-        return padded(values, lengths_B, batch.target_width or int(lengths_B.max()), IGNORED)
+        return padded(values, lengths_B, batch.target_width or max(int(lengths_B.max()), 1), IGNORED)
 
     return make
 

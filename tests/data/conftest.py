@@ -1,33 +1,26 @@
-"""Helpers of the data tests: real data where they are, and one way to open a source without naming every option."""
+"""Helpers of the data tests: the real mirror, and one way to open a source without naming every option."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tdbs.data.sources import Source, open_source
-
-SHARED = Path(os.environ.get("TDBS_SHARED", Path(__file__).parents[3] / "shared"))
+from tdbs.data.sources import FileOptions, Source, open_source
 
 
 @pytest.fixture
-def mirror_data() -> Path:
-    """Return the folder of real data, a mirror; the test is skipped where it is not there."""
-    folder = SHARED / "datasets"
-    if not folder.is_dir():
-        pytest.skip(f"no real data: {folder} is not there (TDBS_SHARED names its parent)")
-    return folder
+def mirror_data(shared: Path) -> Path:
+    """Return the folder of real data, a mirror."""
+    return shared / "datasets"
 
 
 @pytest.fixture
 def opened() -> Callable[..., Source]:
     """Return `open_source` with every option left out but those given."""
 
-    def open_with(spec: object, **options: Any) -> Source:
-        defaults = dict.fromkeys(("mirror", "text", "pair", "label", "validation")) | {"label_type": "auto"}
-        return open_source(str(spec), **(defaults | options))
+    def open_with(spec: object, *, mirror: Path | None = None, prefix: str | None = None, **options: Any) -> Source:
+        return open_source(str(spec), mirror=mirror, files=FileOptions(**options), prefix=prefix)
 
     return open_with
 

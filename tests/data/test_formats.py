@@ -6,12 +6,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tdbs.data.formats import column_names, format_of
+from tdbs.data.formats import format_of, read_schema
 from tdbs.errors import SourceError
 
 
-def read(path, columns=("text", "label"), texts=("text",)):
-    return format_of(path).read(path, list(columns), list(texts)).to_pydict()
+def read(path, columns=None):
+    return format_of(path).read(path, columns or {"text": "text", "label": "label"}).to_pydict()
 
 
 def test_only_an_empty_csv_field_is_missing(write):
@@ -56,7 +56,7 @@ def test_parquet_columns_keep_their_types_and_a_folder_name_adds_no_column(tmp_p
     folder = tmp_path / "kind=x"
     folder.mkdir()
     pq.write_table(pa.table({"label": [1, None], "text": ["a", ""], "z": [0, 0]}), folder / "a.parquet")
-    assert column_names(folder / "a.parquet") == ["label", "text", "z"]
+    assert read_schema(folder / "a.parquet").names == ["label", "text", "z"]
     assert read(folder / "a.parquet") == {"text": ["a", ""], "label": [1, None]}
 
 
@@ -144,7 +144,7 @@ NAME_CASES = [
 @pytest.mark.parametrize(("name", "content", "message", "next_step"), NAME_CASES)
 def test_a_file_without_usable_columns_is_refused(write, name, content, message, next_step):
     with pytest.raises(SourceError) as caught:
-        column_names(write(name, content))
+        read_schema(write(name, content))
     assert (caught.value.message, caught.value.next_step) == (message, next_step)
 
 
@@ -153,8 +153,8 @@ def test_a_damaged_parquet_file_is_named(write, tmp_path):
     whole = (tmp_path / "a.parquet").read_bytes()
     for damaged in (b"", b"text", whole[:-20]):
         with pytest.raises(SourceError) as caught:
-            column_names(write("b.parquet", damaged))
+            read_schema(write("b.parquet", damaged))
         assert caught.value.message.startswith("b.parquet is not a readable Parquet file: ")
         assert caught.value.next_step == "Copy or write the file again."
     with pytest.raises(SourceError):
-        read(write("c.parquet", b"PAR1" + b"\xff" * 30 + whole[34:]), ["text"])
+        read(write("c.parquet", b"PAR1" + b"\xff" * 30 + whole[34:]), {"text": "text"})

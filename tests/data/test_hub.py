@@ -15,10 +15,10 @@ from tdbs.data.tasks import HUB_TASKS, HubTask
 from tdbs.errors import SourceError
 
 OFFLINE = """
-from tdbs.data.sources import open_source
+from tdbs.data.sources import FileOptions, open_source
 from tdbs.errors import SourceError
 try:
-    open_source("glue/sst2", mirror=None, text=None, pair=None, label=None, label_type="auto", validation=None)
+    open_source("glue/sst2", mirror=None, files=FileOptions())
 except SourceError as error:
     print(error.message, error.next_step, sep="\\n")
 """
@@ -68,7 +68,7 @@ def test_a_split_with_only_minus_one_has_no_labels(opened, tmp_path):
     mirror = mirror_with(tmp_path, train=GOOD, test={"sentence": ["a", "b"], "label": [-1, -1]})
     splits = read_source(opened("glue/sst2", mirror=mirror))[1]
     assert list(splits) == ["train", "test"]
-    assert splits["test"].labels is None
+    assert splits["test"].targets is None
 
 
 NEXT_STEP = "Write the file from the task's own data again."
@@ -114,3 +114,22 @@ def test_table_digests_see_values_and_nulls_but_not_chunks():
     assert table_sha256(whole.set_column(0, "text", pa.array(["ab", None, "", "c"]))) != digest
     assert table_sha256(whole.set_column(1, "label", pa.array([0, 1, 0, 2]))) != digest
     assert table_sha256(whole.set_column(0, "text", whole["text"].cast(pa.large_string()))) == digest
+
+
+ANSWERS = [{"text": ["ab", "c"], "answer_start": [0, 3]}, {"text": ["d"], "answer_start": [1]}, None]
+
+
+def test_digests_of_nested_columns_see_values_but_not_chunks():
+    whole = pa.table({"answers": ANSWERS, "words": [["a", ""], None, []]})
+    digest = table_sha256(whole)
+    assert table_sha256(pa.concat_tables([whole.slice(0, 2), whole.slice(2)])) == digest
+    assert table_sha256(pa.concat_tables([whole.slice(1), whole]).slice(2)) == digest
+    changed = [
+        {"answers": [*ANSWERS[:1], {"text": ["d"], "answer_start": [2]}, None]},
+        {"answers": [{"text": ["a", "bc"], "answer_start": [0, 3]}, *ANSWERS[1:]]},
+        {"answers": [*ANSWERS[:2], {"text": [], "answer_start": []}]},
+        {"words": [["a"], None, [""]]},
+        {"words": [["a", ""], [], None]},
+    ]
+    digests = [table_sha256(pa.table({name: whole[name] for name in whole.column_names} | part)) for part in changed]
+    assert len({digest, *digests}) == 6

@@ -1,6 +1,7 @@
 """The built-in corpus is the same everywhere, looks like SST-2 to a sampler, and ships the tokenizer made from it."""
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer
 
@@ -75,4 +76,4 @@ def test_the_sample_opens_as_a_source(opened):
     task, splits = read_source(source)
     assert (source.name, source.default_tokenizer) == ("sample", str(TOKENIZER_FOLDER))
     assert (task.classes, list(splits)) == (("negative", "positive"), ["train", "validation"])
-    assert splits["train"].labels.dtype == np.int64
+    assert splits["train"].targets.type == pa.int64()

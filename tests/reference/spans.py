@@ -29,16 +29,20 @@ LONE_PREFIX = "\u2581"  # SentencePiece's "▁" as a token of its own
 
 def fold(piece: str, *, turkish: bool = False) -> str:
     """Return the piece as it is compared: case-folded and decomposed, ’ read as '; Turkish knows two letters i."""
-    decomposed = unicodedata.normalize("NFD", piece).replace("\u2019", "'")
-    folded = ""
-    for place, character in enumerate(decomposed):
+    lowered = ""
+    for place, character in enumerate(piece.replace("\u2019", "'")):
         if turkish and character == "I":
-            dotted = decomposed[place + 1 : place + 2] == "\u0307"
-            folded += "i" if dotted else "\u0131"
-        elif turkish and character == "\u0307" and decomposed[place - 1 : place] == "I":
+            dotted = piece[place + 1 : place + 2] == "\u0307"
+            lowered += "i" if dotted else "\u0131"
+        elif turkish and character == "\u0130":
+            lowered += "i"
+        elif turkish and character == "\u0307" and piece[place - 1 : place] == "I":
             continue
         else:
-            folded += character.casefold()
+            lowered += character
+    folded = ""
+    for character in unicodedata.normalize("NFD", lowered):
+        folded += character.casefold()
     return unicodedata.normalize("NFD", folded)
 
 

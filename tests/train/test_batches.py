@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.train.batches import dropped_tokens, epoch_batches, ragged_positions, words_of_split
+from tdbs.arrays import ragged_positions
+from tdbs.train.batches import dropped_tokens, epoch_batches, words_of_split
 from tdbs.train.plan import plan_epoch
 from tests.train.ragged import (
     CLS,

@@ -97,13 +97,13 @@ def test_agrees_with_plain_counting(pairs):
 
 WITHOUT_NLTK = """
 import sys
-sys.modules["nltk"] = None  # as if it were not installed
+sys.modules["nltk"] = None  # importing it fails, whether it is installed or not
 from tdbs.train.rouge import rouge
 assert rouge(["a b"], ["a b"]) == {"rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0}
 from torchmetrics.functional.text import rouge_score
 try:
     rouge_score(["a b"], ["a b"])
-except ModuleNotFoundError as error:
+except ModuleNotFoundError as error:  # torchmetrics' own where nltk is not installed, Python's where it is hidden
     print(error)
 """
 
@@ -112,4 +112,4 @@ def test_needs_no_nltk():
     """Where nltk is hidden ours works; torchmetrics' default keys do not, so it is hidden indeed."""
     done = subprocess.run([sys.executable, "-c", WITHOUT_NLTK], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    assert "requires that `nltk` is installed" in done.stdout
+    assert "nltk" in done.stdout
