@@ -42,6 +42,12 @@ def _strategy_options(
     scaling_factor: Annotated[
         int | None, typer.Option(help="Growth of the largest batch per epoch. [default: 2]", show_default=False)
     ] = None,
+    sort_targets: Annotated[
+        bool | None,
+        typer.Option(
+            "--sort-targets/--no-sort-targets", help="Batch targets of like length where padding asks for it."
+        ),
+    ] = None,
     caps: CapsOption = None,
     allow_drop: AllowDropOption = False,
 ) -> None:
