@@ -9,7 +9,7 @@ from tdbs.analysis.speedup import BASELINE, estimate_speedup
 from tdbs.cli.common import DatasetArgument, JsonOption, console, dataset_folder, print_json, reported
 from tdbs.cli.options import AllowDropOption, BaseBatchOption, CapsOption, EpochsOption, SeedOption, policy_note
 from tdbs.pipeline.dataset import load
-from tdbs.reports.terminal import estimate_table
+from tdbs.reports.terminal import estimate_table, target_notes
 from tdbs.train.defaults import DEFAULT_EPOCHS
 from tdbs.train.strategies import STRATEGIES, resolve_strategy
 
@@ -49,4 +49,6 @@ def command(
     for note in filter(None, (policy_note(each, opened) for each in chosen)):
         console.print(note, markup=False)
     console.print(estimate_table(estimates, base.name))
+    for line in target_notes(estimates):
+        console.print(line, markup=False)
     console.print("The speedup is by tokens, pad included: what the linear layers see. Seconds need a device profile.")

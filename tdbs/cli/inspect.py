@@ -14,7 +14,7 @@ from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.lengths import PAPER_PERCENT
 from tdbs.reports.samples import show_drops, show_samples
-from tdbs.reports.terminal import drop_lines, length_histogram, sample_lines, split_table
+from tdbs.reports.terminal import drop_lines, length_histogram, sample_lines, split_table, target_lines
 from tdbs.train.strategies import DEFAULT_STRATEGY, resolve_strategy
 
 NAME = "inspect"
@@ -80,7 +80,10 @@ def command(
     console.print(f"{opened.path}: {split}, lengths in tokens of {manifest.tokenizer.name}\n", markup=False)
     console.print(length_histogram(info.lengths_L1, edges))
     console.print()
-    console.print(split_table({name: split_statistics(each) for name, each in manifest.splits.items()}))
+    statistics = {name: split_statistics(each) for name, each in manifest.splits.items()}
+    console.print(split_table(statistics))
+    for line in target_lines(statistics):
+        console.print(line, markup=False)
     if percent != PAPER_PERCENT:
         console.print(
             f"L_{percent:g} = {found.percentile_length}, estimated padding {found.padding_fraction_estimate:.1%}"

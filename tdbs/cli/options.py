@@ -44,9 +44,7 @@ def _strategy_options(
     ] = None,
     sort_targets: Annotated[
         bool | None,
-        typer.Option(
-            "--sort-targets/--no-sort-targets", help="Batch targets of like length where padding asks for it."
-        ),
+        typer.Option("--sort-targets/--no-sort-targets", help="Sort by target where padding asks for it."),
     ] = None,
     caps: CapsOption = None,
     allow_drop: AllowDropOption = False,

@@ -10,7 +10,7 @@ from tdbs.analysis.padding import split_statistics
 from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, progress_bars, reported
 from tdbs.pipeline.annotate import Stage
 from tdbs.pipeline.prepare import DEFAULT_TOKENIZER, PrepareResult, prepare
-from tdbs.reports.terminal import split_table
+from tdbs.reports.terminal import split_table, target_lines
 
 NAME = "prepare"
 
@@ -166,5 +166,7 @@ def _print(result: PrepareResult, as_json: bool) -> None:
     elif result.changed:
         console.print(f"Prepared anew: {', '.join(result.changed)} changed.", markup=False)
     console.print(split_table(statistics))
+    for line in target_lines(statistics):
+        console.print(line, markup=False)
     spent = "" if result.cached else f"in {manifest.seconds['total']:.1f} s: "
     console.print(f"{spent}{result.dataset.path}", markup=False)

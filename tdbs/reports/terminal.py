@@ -22,11 +22,8 @@ _BAR_WIDTH = 44
 
 def split_table(statistics: Mapping[str, SplitStatistics]) -> Table:
     """Return the table of `prepare` and `inspect`: rows, lengths, expected padding of each split."""
-    targets = any(found.target_tokens for found in statistics.values())
-    names = ("target tokens", "random pad") if targets else ()
-    table = _table("split", "rows", "tokens", "L_avg", "L_87.5", "est. pad", "random pad", "droppable", *names)
+    table = _table("split", "rows", "tokens", "L_avg", "L_87.5", "est. pad", "random pad", "droppable")
     for name, found in statistics.items():
-        of_targets = (f"{found.target_tokens:,}", f"{found.expected_target_padding or 0:.1%}") if targets else ()
         table.add_row(
             name,
             f"{found.rows:,}",
@@ -36,9 +33,17 @@ def split_table(statistics: Mapping[str, SplitStatistics]) -> Table:
             f"{found.padding_fraction_estimate:.1%}",
             f"{found.expected_random_padding:.1%}",
             f"{found.droppable_fraction:.1%}",
-            *of_targets,
         )
     return table
+
+
+def target_lines(statistics: Mapping[str, SplitStatistics]) -> list[str]:
+    """Return a line about the targets of each split where they are sequences."""
+    return [
+        f"targets of {name}: {found.target_tokens:,} tokens, {found.expected_target_padding:.1%} padding in random batches"
+        for name, found in statistics.items()
+        if found.expected_target_padding is not None
+    ]
 
 
 def length_histogram(counts_L1: IntArray, edges: IntArray) -> Table:
@@ -86,14 +91,10 @@ def _marked(sample: ShownSample, head: str) -> Text:
 def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str) -> Table:
     """Return the table of `estimate-speedup`, with the baseline named in its head."""
     targets = any(estimate.target_tokens for estimate in estimates)
-    names = ("target tokens", "target padding", "if unsorted") if targets else ()
+    names = ("of targets",) if targets else ()
     table = _table("strategy", "steps", "tokens", "padding", *names, f"speedup over {baseline}", "in epochs")
     for estimate in estimates:
-        of_targets = (
-            f"{estimate.target_tokens:,}",
-            f"{estimate.target_padding_fraction or 0:.1%}",
-            f"{estimate.unsorted_target_padding_fraction or 0:.1%}",
-        )
+        of_targets = (f"{estimate.target_padding_fraction or 0:.1%}",)
         table.add_row(
             estimate.strategy,
             f"{estimate.steps:,}",
@@ -104,6 +105,16 @@ def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str) -> Tabl
             f"{estimate.speedup_low:.2f} to {estimate.speedup_high:.2f}",
         )
     return table
+
+
+def target_notes(estimates: Sequence[StrategyEstimate]) -> list[str]:
+    """Return what sorting by target length saves, a line for each strategy that sorts."""
+    return [
+        f"{estimate.strategy} sorts by target length: unsorted, {estimate.unsorted_target_padding_fraction:.1%} of the "
+        "targets' tokens would be padding."
+        for estimate in estimates
+        if estimate.unsorted_target_padding_fraction != estimate.target_padding_fraction
+    ]
 
 
 def plan_rows(plans: Sequence[EpochPlan]) -> list[dict[str, Any]]:
@@ -127,11 +138,11 @@ def plan_rows(plans: Sequence[EpochPlan]) -> list[dict[str, Any]]:
 def plan_summary(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return the table of `plan`."""
     targets = any(row["target_tokens"] for row in rows)
-    names = ("target tokens", "target padding") if targets else ()
+    names = ("of targets",) if targets else ()
     table = _table("epoch", "steps", "batches", "samples", "tokens", "padding", *names, "largest batch")
     for row in rows:
         counts = (f"{row[name]:,}" for name in ("epoch", "steps", "batches", "samples", "tokens"))
-        of_targets = (f"{row['target_tokens']:,}", f"{row['target_padding_fraction'] or 0:.2%}")
+        of_targets = (f"{row['target_padding_fraction'] or 0:.2%}",)
         shown = of_targets if targets else ()
         table.add_row(*counts, f"{row['padding_fraction']:.2%}", *shown, f"{row['largest_batch']:,}")
     return table
