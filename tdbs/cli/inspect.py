@@ -82,8 +82,8 @@ def command(
     console.print()
     statistics = {name: split_statistics(each) for name, each in manifest.splits.items()}
     console.print(split_table(statistics))
-    for line in target_lines(statistics):
-        console.print(line, markup=False)
+    for told in target_lines(statistics):
+        console.print(told, markup=False)
     if percent != PAPER_PERCENT:
         console.print(
             f"L_{percent:g} = {found.percentile_length}, estimated padding {found.padding_fraction_estimate:.1%}"

@@ -22,7 +22,7 @@ from tdbs.arrays import FloatArray, IntArray
 
 # Shapes: B windows, L tokens of a window.
 
-# The longest answer of SQuAD's 98,169 has 68 tokens; with the usual limit of 30, 217 right answers could not be given.
+# The longest answer of SQuAD's 98,169 has 68 tokens; with the usual limit of 30, 216 right answers could not be given.
 MAX_ANSWER_TOKENS = 80
 _NEVER = float("-inf")
 

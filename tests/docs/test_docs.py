@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from docs.generate import GENERATED, commands, parts, with_parts
-from tdbs.data.sample import sample_tables
+from docs.glue_table import row
+from tests.docs.files import write_files
 from tests.docs.pages import (
     PAGES,
     ROOT,
@@ -32,10 +33,8 @@ NEEDS_WEIGHTS = ("train", "evaluate", "report")  # of models that are on the hub
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """Return an empty folder but for reviews.csv, which pages take for the reader's own file."""
-    rows = zip(*sample_tables()["train"].slice(0, 300).to_pydict().values(), strict=True)
-    lines = (f'"{text}",{4 * label + 1}' for text, label in rows)
-    (tmp_path / "reviews.csv").write_text("\n".join(["review,stars", *lines, ""]), encoding="utf-8")
+    """Return an empty folder but for the files that pages take for the reader's own."""
+    write_files(tmp_path)
     return tmp_path
 
 
@@ -93,7 +92,7 @@ def test_snippets_of_the_format_page_run_and_manifests_have_the_documented_keys(
 def test_commands_that_need_the_hub_run_on_local_files(page, folder, shared):
     """The same commands with a mirror folder and local tokenizers; those that need a model's weights are left out."""
     for step in steps_of(text_of(page), ["sh"]):
-        if step.argv[1] not in NEEDS_WEIGHTS:
+        if step.argv[1] not in NEEDS_WEIGHTS or "tiny" in step.argv:
             run_step(type(step)(argv=localized(step.argv, shared), shown=step.shown), folder)
 
 
@@ -130,6 +129,14 @@ def test_every_link_between_pages_leads_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", text_of(page)):
             assert ((ROOT / page).parent / target).exists(), f"{page}: {target}"
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("task", ["glue/wnli", "glue/rte", "glue/cola"])
+def test_rows_of_the_table_of_glue_are_what_its_command_prints(shared, tmp_path, monkeypatch, task):
+    monkeypatch.chdir(tmp_path)
+    printed = row(task, shared / "datasets", str(shared / "tokenizers/bert-base-uncased"))
+    assert printed in text_of("docs/tasks/glue.md").splitlines()
 
 
 def test_the_paper_map_is_complete():

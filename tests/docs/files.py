@@ -1,0 +1,45 @@
+"""Files that pages take for the reader's own, small and seeded."""
+
+import csv
+import json
+from pathlib import Path
+
+from tdbs.data.sample import sample_tables
+
+ROWS = 300
+
+
+def write_files(folder: Path) -> None:
+    """Write every file that a page names."""
+    texts, labels = sample_tables()["train"].slice(0, ROWS).to_pydict().values()
+    _csv(
+        folder / "reviews.csv",
+        ["review", "stars"],
+        [[t, 4 * label + 1] for t, label in zip(texts, labels, strict=True)],
+    )
+    numbers = [[t, len(t) % 7 + 0.5, len(t.split()) % 5] for t in texts]
+    _csv(folder / "ratings.csv", ["text", "clarity", "depth"], numbers)
+    flags = [[t, label, int(" it " in t)] for t, label in zip(texts, labels, strict=True)]
+    _csv(folder / "emotions.csv", ["text", "joy", "anger"], flags)
+    words = [t.split() for t in texts]
+    tagged = [{"tokens": row, "ner_tags": ["B-X" if len(word) > 7 else "O" for word in row]} for row in words]
+    _jsonl(folder / "names.jsonl", tagged)
+    contexts = [" ".join(texts[i : i + 10]) for i in range(0, ROWS, 3)]
+    _jsonl(folder / "questions.jsonl", [_asked(context) for context in contexts])
+    _jsonl(folder / "news.jsonl", [{"document": c, "summary": c[:60].strip()} for c in contexts])
+    (folder / "words.txt").write_text("# articles, and a negation\nthe\na\nan\nnot\n", encoding="utf-8")
+
+
+def _asked(context: str) -> dict[str, object]:
+    answer = context.split()[len(context.split()) // 2]
+    place = {"text": [answer], "answer_start": [context.index(answer)]}
+    return {"question": "what is in the middle of it?", "context": context, "answers": place}
+
+
+def _csv(path: Path, header: list[str], rows: list[list[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        csv.writer(file).writerows([header, *rows])
+
+
+def _jsonl(path: Path, rows: list[dict[str, object]]) -> None:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
