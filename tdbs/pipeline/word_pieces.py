@@ -29,19 +29,20 @@ def word_samples(block: RowBlock, task: Task, tokenizer: LoadedTokenizer, limits
     texts = [" ".join(row) for row in words]
     tokenizer.backend.enable_truncation(limits.max_length)
     tokens = tokenize_block(tokenizer, texts, None)
-    word_T = words_of_tokens(words, tokens)
+    first_T, last_T = words_of_tokens(words, tokens)
     columns = {}
-    protected_T = word_T >= 0
+    protected_T = last_T >= 0
     if block.targets is not None:
         labels_W = block.targets.flatten().to_numpy()
-        labels_T = np.full(len(word_T), IGNORED, dtype=np.int64)
-        kept_K = np.flatnonzero(word_T >= 0)
-        _, first_K = np.unique(word_T[kept_K], return_index=True)
-        pieces = kept_K[first_K]
-        labels_T[pieces] = labels_W[word_T[pieces]]
+        labels_T = np.full(len(last_T), IGNORED, dtype=np.int64)
+        kept_K = np.flatnonzero(last_T >= 0)
+        _, piece_K = np.unique(last_T[kept_K], return_index=True)
+        pieces = kept_K[piece_K]
+        labels_T[pieces] = labels_W[last_T[pieces]]
         columns[LABEL] = pa.ListArray.from_arrays(tokens.token_offsets_N1.astype(np.int32), labels_T)
         if OUTSIDE in task.classes:
-            protected_T[kept_K] = labels_W[word_T[kept_K]] != task.classes.index(OUTSIDE)
+            inside_before_W1 = np.concatenate([[0], np.cumsum(labels_W != task.classes.index(OUTSIDE))])
+            protected_T[kept_K] = inside_before_W1[last_T[kept_K] + 1] > inside_before_W1[first_T[kept_K]]
     return Samples(
         tokens=tokens,
         texts=texts,
@@ -52,8 +53,10 @@ def word_samples(block: RowBlock, task: Task, tokenizer: LoadedTokenizer, limits
     )
 
 
-def words_of_tokens(words: Sequence[Sequence[str]], tokens: TokenBlock) -> IntArray:
-    """Return the word that each token is of (T), counted through all rows; -1 for tokens that are of none.
+def words_of_tokens(words: Sequence[Sequence[str]], tokens: TokenBlock) -> tuple[IntArray, IntArray]:
+    """Return the first and the last word that each token touches, counted through all rows; -1 where it touches none.
+
+    Nearly always they are one; a token that reaches over the space between two words is a piece of the last.
 
     Characters count through all rows as well: a row's words are followed by a space each, an empty row is one space.
     """
@@ -66,9 +69,7 @@ def words_of_tokens(words: Sequence[Sequence[str]], tokens: TokenBlock) -> IntAr
     row_starts = np.cumsum(np.maximum(row_lengths, 1)) - np.maximum(row_lengths, 1)
 
     rows_T = np.repeat(np.arange(len(words)), np.diff(tokens.token_offsets_N1))
-    lasts_T = row_starts[rows_T] + tokens.ends_T - 1  # the last character tells: the first may be the space before
-    guard = np.append(-1, starts_W)  # in front of the first word
-    word_T = np.searchsorted(guard, lasts_T, side="right") - 2
-    ends_W1 = np.append(starts_W + lengths_W, -1)  # ends_W1[-1] is the guard's
-    of_a_word_T = (tokens.segments_T != NO_SEGMENT) & (tokens.ends_T > tokens.starts_T) & (lasts_T < ends_W1[word_T])
-    return np.where(of_a_word_T, word_T, -1)
+    first_T = np.searchsorted(starts_W + lengths_W, row_starts[rows_T] + tokens.starts_T, side="right")
+    last_T = np.searchsorted(starts_W, row_starts[rows_T] + tokens.ends_T, side="left") - 1
+    of_a_word_T = (tokens.segments_T != NO_SEGMENT) & (tokens.ends_T > tokens.starts_T) & (first_T <= last_T)
+    return np.where(of_a_word_T, first_T, -1), np.where(of_a_word_T, last_T, -1)

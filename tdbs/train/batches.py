@@ -12,7 +12,6 @@ import numpy as np
 from tdbs.arrays import BoolArray, IntArray, ragged_positions
 from tdbs.pipeline.dataset import Split
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo
-from tdbs.pipeline.schema import IGNORED
 from tdbs.train.plan import EpochPlan, TargetLengths, plan_run
 from tdbs.train.strategies import Strategy
 from tdbs.train.targets import BatchPlace, Labels, label_maker, moved_positions, padded
@@ -40,13 +39,6 @@ class Batch:
     lengths_B: IntArray  # tokens before the padding
     segment_starts_B: IntArray | None
     labels: Labels | None  # in the shape of the kind of task (targets.py)
-
-    @property
-    def predicted(self) -> int:
-        """What a loss is a mean over: samples, or the labels of tokens that have one."""
-        if self.labels is None or self.labels.ndim == 1 or self.labels.dtype != np.int64:
-            return len(self.sample_ids_B)
-        return int((self.labels != IGNORED).sum())
 
 
 def words_of_split(split: Split, strategy: Strategy, tokenizer: TokenizerInfo) -> DroppableWords:

@@ -23,6 +23,7 @@ from tdbs.train.evaluate import evaluate_split
 from tdbs.train.models import load_model
 from tdbs.train.scoring import HeldOut, Metrics
 from tdbs.train.step import takes_segment_ids, train_step
+from tdbs.train.targets import predicted_count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -101,7 +102,7 @@ def run_steps(
             step=first_step + index,
             epoch=epoch,
             batch_size=len(batch.sample_ids_B),
-            predicted=batch.predicted,
+            predicted=0 if batch.labels is None else predicted_count(learner.kind, batch.labels),
             padded_length=batch.input_ids_BL.shape[1],
             lr=rate,
             loss=loss,

@@ -39,6 +39,12 @@ def label_maker(split: Split, dropped_T: BoolArray | None) -> LabelMaker | None:
     return None if split.targets is None else _MAKERS[split.targets.kind](split, split.targets, dropped_T)
 
 
+def predicted_count(kind: TaskKind, labels: Labels) -> int:
+    """Return what a batch's loss is a mean over: samples, labelled words, or tokens of the targets."""
+    of_tokens = kind in ("token_classification", "seq2seq")
+    return int((labels != IGNORED).sum()) if of_tokens else len(labels)
+
+
 def moved_positions(split: Split, positions_N: IntArray, dropped_T: BoolArray | None) -> IntArray:
     """Return where positions of each sample are once dropped tokens are gone."""
     if dropped_T is None:

@@ -140,7 +140,7 @@ class Case:
     kind: str
     labels: str  # columns, as the report names them
     metrics: tuple[str, ...]
-    least: float  # score that chance is far from
+    least: float  # of every metric; chance is far from it
     shown: Callable[[Row], str]  # label of a sample, as `inspect` shows it
     classes: tuple[str, ...] = ()
     options: str = ""  # of prepare
@@ -237,7 +237,7 @@ CASES = {
         kind="question_answering",
         labels="answers",
         metrics=("f1", "exact_match"),
-        least=0.8,
+        least=0.7,
         shown=lambda row: row["answers"]["text"][0].lower(),
         options="--max-length 32 --stride 8",
         rows=700,
@@ -249,7 +249,7 @@ CASES = {
         kind="question_answering",
         labels="gold",
         metrics=("f1", "exact_match"),
-        least=0.8,
+        least=0.7,
         shown=lambda row: row["gold"]["text"][0].lower(),
         options="--text ask --pair passage --label gold --max-length 32 --stride 8",
         rows=700,
@@ -330,7 +330,7 @@ def test_a_users_file_goes_the_whole_way(tdbs, workplace, tokenizer, name):
     assert trained["score"] == trained["metrics"][case.metrics[0]]
     losses = [epoch["loss"] for epoch in trained["epochs"]]
     assert losses[-1] < 0.9 * losses[0]
-    assert trained["score"] >= case.least
+    assert min(trained["metrics"].values()) >= case.least
 
     evaluated = tdbs("evaluate", "run", "--json").json
     check_kinds(evaluated, PUBLIC_KEYS["evaluate"] | {"metrics": dict.fromkeys(case.metrics, float)}, "evaluate")

@@ -114,21 +114,17 @@ def owners_of(words: Words) -> list[int | None]:
     return owners[:-1]
 
 
-def word_of_tokens(sample: Sample, words: Words) -> list[int | None]:
-    """Return the word that each token belongs to, by its characters."""
+def words_of_tokens(sample: Sample, words: Words) -> list[list[int]]:
+    """Return the words that each token touches, by its characters: none, one, or more where it reaches over spaces."""
     owners = owners_of(words)
-    found: list[int | None] = []
-    for characters in sample.characters:
-        own = {owners[c] for c in characters or ()} - {None}
-        assert len(own) <= 1  # no token reaches over the space between two words
-        found.append(own.pop() if own else None)
-    return found
+    return [sorted({owners[c] for c in characters or ()} - {None}) for characters in sample.characters]
 
 
 def check_labels(sample: Sample, words: Words, labels: Sequence[int]) -> None:
     """The first token of each word has the word's label; other pieces and special tokens have none."""
     expected, seen = [], set()
-    for word in word_of_tokens(sample, words):
+    for touched in words_of_tokens(sample, words):
+        word = touched[-1] if touched else None
         expected.append(labels[word] if word is not None and word not in seen else IGNORED)
         seen.add(word)
     assert sample.labels == expected
@@ -136,12 +132,11 @@ def check_labels(sample: Sample, words: Words, labels: Sequence[int]) -> None:
 
 def check_droppable(sample: Sample, words: Words, labels: Sequence[int]) -> int:
     """No token of a droppable word belongs to a word whose label is not O; returns how many words may go."""
-    owners = word_of_tokens(sample, words)
+    touched = words_of_tokens(sample, words)
     for first, size in sample.words:
         for token in range(first, first + size):
-            word = owners[token]
             assert sample.characters[token] is not None
-            assert word is None or labels[word] == OUTSIDE
+            assert all(labels[word] == OUTSIDE for word in touched[token])
     return len(sample.words)
 
 

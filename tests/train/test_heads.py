@@ -17,6 +17,7 @@ from tdbs.data.tasks import TaskKind
 from tdbs.train.batches import Batch
 from tdbs.train.heads import HEADS
 from tdbs.train.step import batch_loss, forward, model_inputs
+from tdbs.train.targets import predicted_count
 
 IGNORED = -100
 VOCABULARY, CLASSES = 40, 4
@@ -218,7 +219,7 @@ def test_the_mean_of_a_step_is_over_target_tokens():
     expected = np.mean(np.log1p(np.exp([-2.0, 1.0, 0.0, 3.0])))
     for kind in ("token_classification", "seq2seq"):
         assert batch_loss(kind, logits, batch).item() == pytest.approx(expected)
-    assert batch.predicted == 4
+    assert predicted_count("seq2seq", batch.labels) == 4
 
 
 def test_segment_ids_are_given_to_models_that_tell_texts_apart_alone():
