@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 from benchmarks.common import provenance
-from tdbs.data.sources import open_source, read_source
+from tdbs.data.sources import FileOptions, open_source, read_source
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.tokenizer import load_tokenizer, set_truncation
 
@@ -25,9 +25,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    source = open_source(
-        arguments.source, mirror=arguments.mirror, text=None, pair=None, label=None, label_type="auto", validation=None
-    )
+    source = open_source(arguments.source, mirror=arguments.mirror, files=FileOptions())
     _, tables = read_source(source)
     inputs = [
         table.texts.to_pylist()
