@@ -14,7 +14,7 @@ def checked_answers(column: SourceColumn, *, contexts: SourceColumn) -> pa.Array
     """Return the answers of all rows as {text, answer_start}; starts count characters from 0."""
     try:
         answers = one_array(column.values.cast(ANSWERS))
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:  # what casts of other types raise
         raise SourceError(
             f"'{column.name}' of {column.where} holds {column.values.type}, not answers.",
             next_step='Write answers such as {"text": ["Paris"], "answer_start": [17]}.',

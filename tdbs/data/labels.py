@@ -5,7 +5,7 @@ is classes, sorted; some of each is an error. `class`: every value is its text. 
 Cost: array code over the rows; Python sees each distinct label once.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import FloatArray, IntArray
-from tdbs.data.columns import SourceColumn, first_true
+from tdbs.data.columns import SourceColumn, first_true, one_array, word_lists
+from tdbs.data.content import is_list
 from tdbs.errors import SourceError
 
 LabelType = Literal["auto", "class", "regression"]
@@ -46,6 +47,27 @@ def label_texts(column: SourceColumn) -> SourceColumn:
     if isinstance(texts, pa.Array):
         texts = pa.chunked_array([texts])
     return SourceColumn(name=column.name, where=column.where, values=texts, rows=column.rows)
+
+
+def label_lists(column: SourceColumn) -> pa.ListArray:
+    """Return a column of lists of labels as lists of texts; integers are labels too."""
+    kind = column.values.type
+    if is_list(kind) and pa.types.is_integer(kind.value_type):
+        column = replace(column, values=column.values.cast(pa.list_(pa.string())))
+    return one_array(word_lists(column))
+
+
+def list_class_ids(column: SourceColumn, lists: pa.ListArray, classes: tuple[str, ...], *, of_class: str) -> pa.Array:
+    """Return the class ids of all labels of the lists in a row; `of_class` says what has a class, rows or words."""
+    ids = pc.index_in(lists.flatten(), pa.array(classes, pa.string()))
+    unknown = first_true(pc.is_null(ids))
+    if unknown is not None:
+        row = int(pc.list_parent_indices(lists)[unknown].as_py())
+        raise SourceError(
+            f"{column.row(row)} has the label '{lists.flatten()[unknown].as_py()}', which train lacks.",
+            next_step=f"Fix the row, or add {of_class} of this class to train.",
+        )
+    return ids.cast(pa.int64())
 
 
 def learn_labels(train: SourceColumn, label_type: LabelType) -> LabelRule:

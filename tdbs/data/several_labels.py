@@ -13,9 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, FloatArray
-from tdbs.data.columns import SourceColumn, one_array, word_lists
+from tdbs.data.columns import SourceColumn
 from tdbs.data.content import is_list
-from tdbs.data.labels import LabelType, label_numbers, label_texts
+from tdbs.data.labels import LabelType, label_lists, label_numbers, label_texts, list_class_ids
 from tdbs.errors import ConfigError, SourceError
 
 # Shapes: N rows, C columns.
@@ -36,7 +36,7 @@ def learn_several(train: Sequence[SourceColumn], label_type: LabelType) -> Sever
             raise ConfigError(
                 f"'{train[0].name}' holds lists of classes.", next_step="Name it alone, without --label-type."
             )
-        classes = tuple(sorted(pc.unique(_lists(train[0]).flatten()).to_pylist()))
+        classes = tuple(sorted(pc.unique(label_lists(train[0]).flatten()).to_pylist()))
         if len(classes) < 2:
             raise SourceError(
                 f"The lists of {train[0].where} hold {len(classes)} classes.",
@@ -66,28 +66,13 @@ def encode_several(columns: Sequence[SourceColumn], rule: SeveralRule) -> pa.Arr
 
 
 def _encode_lists(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
-    lists = _lists(column)
-    ids = pc.index_in(lists.flatten(), pa.array(classes, pa.string()))
-    unknown = np.flatnonzero(ids.is_null().to_numpy(zero_copy_only=False))
+    lists = label_lists(column)
+    ids = list_class_ids(column, lists, classes, of_class="rows")
     rows = pc.list_parent_indices(lists).to_numpy()
-    if unknown.size:
-        first = int(unknown[0])
-        raise SourceError(
-            f"{column.row(int(rows[first]))} has the label '{lists.flatten()[first].as_py()}', which train lacks.",
-            next_step="Fix the row, or add rows of this class to train.",
-        )
     # each class once a row, in order
     pairs = np.unique(np.stack([rows, ids.to_numpy()]), axis=1)
     offsets = np.concatenate([[0], np.cumsum(np.bincount(pairs[0].astype(np.int64), minlength=len(lists)))])
     return pa.ListArray.from_arrays(offsets.astype(np.int32), pa.array(pairs[1].astype(np.int64)))
-
-
-def _lists(column: SourceColumn) -> pa.ListArray:
-    """Return lists of classes as lists of texts."""
-    if pa.types.is_integer(column.values.type.value_type):
-        values = column.values.cast(pa.list_(pa.string()))
-        column = SourceColumn(name=column.name, where=column.where, values=values, rows=column.rows)
-    return one_array(word_lists(column))
 
 
 def _flag_texts(column: SourceColumn) -> SourceColumn:

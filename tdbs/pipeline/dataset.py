@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray, TokenArray
+from tdbs.data.columns import one_array
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import DatasetError
 from tdbs.pipeline import schema
@@ -84,8 +85,8 @@ def read_split(dataset: PreparedDataset, name: str) -> Split:
             next_step=f"Choose one of: {', '.join(dataset.manifest.splits)}.",
         )
     table = read_shards(dataset.path, info.shards)
-    tokens = _combined(table, schema.INPUT_IDS)
-    words = _combined(table, schema.DROPPABLE)
+    tokens = one_array(table[schema.INPUT_IDS])
+    words = one_array(table[schema.DROPPABLE])
     return Split(
         name=name,
         input_ids_T=tokens.flatten().to_numpy(),
@@ -106,7 +107,7 @@ def read_split(dataset: PreparedDataset, name: str) -> Split:
 def read_char_places(dataset: PreparedDataset, name: str) -> tuple[IntArray, IntArray]:
     """Return the characters that each token of a question-answering split stands for: starts (T) and ends (T)."""
     table = read_shards(dataset.path, dataset.manifest.splits[name].shards)
-    starts, ends = (_combined(table, column).flatten() for column in (schema.CHAR_STARTS, schema.CHAR_ENDS))
+    starts, ends = (one_array(table[column]).flatten() for column in (schema.CHAR_STARTS, schema.CHAR_ENDS))
     return starts.to_numpy().astype(np.int64), ends.to_numpy().astype(np.int64)
 
 
@@ -118,7 +119,7 @@ def _targets(table: pa.Table, task: Task) -> Targets:
     else:
         name = schema.TARGET_IDS if task.kind == "seq2seq" else schema.LABEL
         if pa.types.is_list(table.schema.field(name).type):
-            lists = _combined(table, name)
+            lists = one_array(table[name])
             values, offsets_N1 = lists.flatten().to_numpy(), _offsets(lists)
             if task.kind == "regression":
                 values, offsets_N1 = values.reshape(-1, task.outputs), None
@@ -126,11 +127,6 @@ def _targets(table: pa.Table, task: Task) -> Targets:
             values = table[name].to_numpy()
     values = values.astype(np.float64 if task.kind == "regression" else np.int64)
     return Targets(kind=task.kind, outputs=task.outputs, values=values, offsets_N1=offsets_N1)
-
-
-def _combined(table: pa.Table, column: str) -> pa.ListArray:
-    chunks = table[column].combine_chunks()
-    return chunks.combine_chunks() if isinstance(chunks, pa.ChunkedArray) else chunks
 
 
 def _offsets(lists: pa.ListArray) -> IntArray:

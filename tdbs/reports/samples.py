@@ -127,8 +127,7 @@ def _entities(view: _View, targets: Targets, _sample: int, places_K: IntArray) -
 
 
 def _answer(view: _View, targets: Targets, sample: int, places_K: IntArray) -> str:
-    places_N2 = targets.values.astype(np.int64)
-    first, last = (int(moved_positions(view.split, places_N2[:, end], view.dropped_T)[sample]) for end in (0, 1))
+    first, last = moved_positions(view.split, targets.values.astype(np.int64), view.dropped_T)[sample].tolist()
     return _text(view, places_K[first : last + 1]) if last else "no answer in this window"
 
 

@@ -45,13 +45,13 @@ def predicted_count(kind: TaskKind, labels: Labels) -> int:
     return int((labels != IGNORED).sum()) if of_tokens else len(labels)
 
 
-def moved_positions(split: Split, positions_N: IntArray, dropped_T: BoolArray | None) -> IntArray:
-    """Return where positions of each sample are once dropped tokens are gone."""
+def moved_positions(split: Split, positions: IntArray, dropped_T: BoolArray | None) -> IntArray:
+    """Return where positions of each sample (N, or N x several) are once dropped tokens are gone."""
     if dropped_T is None:
-        return positions_N
+        return positions
     gone_before_T1 = np.concatenate([[0], np.cumsum(dropped_T)])
-    first_N = split.token_offsets_N1[:-1]
-    return positions_N - (gone_before_T1[first_N + positions_N] - gone_before_T1[first_N])
+    first = split.token_offsets_N1[:-1].reshape(-1, *[1] * (positions.ndim - 1))
+    return positions - (gone_before_T1[first + positions] - gone_before_T1[first])
 
 
 def padded(values_K: npt.NDArray[np.integer], lengths_B: IntArray, width: int, filler: int) -> IntArray:
@@ -88,8 +88,7 @@ def _of_tokens(_split: Split, targets: Targets, _dropped_T: BoolArray | None) ->
 
 def _of_answers(split: Split, targets: Targets, dropped_T: BoolArray | None) -> LabelMaker:
     """Return first and last token of each answer, moved to the left by what is dropped before it (B x 2)."""
-    places_N2 = targets.values.astype(np.int64)
-    moved_N2 = np.stack([moved_positions(split, places_N2[:, end], dropped_T) for end in (0, 1)], axis=1)
+    moved_N2 = moved_positions(split, targets.values.astype(np.int64), dropped_T)
     return lambda batch: moved_N2[batch.samples_B]
 
 
