@@ -69,7 +69,11 @@ def words_of_tokens(words: Sequence[Sequence[str]], tokens: TokenBlock) -> tuple
     row_starts = np.cumsum(np.maximum(row_lengths, 1)) - np.maximum(row_lengths, 1)
 
     rows_T = np.repeat(np.arange(len(words)), np.diff(tokens.token_offsets_N1))
-    first_T = np.searchsorted(starts_W + lengths_W, row_starts[rows_T] + tokens.starts_T, side="right")
-    last_T = np.searchsorted(starts_W, row_starts[rows_T] + tokens.ends_T, side="left") - 1
+    # An empty word is no token's: it lies on the space before the next one, which may be a token of its own.
+    written_W = lengths_W > 0
+    starts, ends = starts_W[written_W], (starts_W + lengths_W)[written_W]
+    first_T = np.searchsorted(ends, row_starts[rows_T] + tokens.starts_T, side="right")
+    last_T = np.searchsorted(starts, row_starts[rows_T] + tokens.ends_T, side="left") - 1
     of_a_word_T = (tokens.segments_T != NO_SEGMENT) & (tokens.ends_T > tokens.starts_T) & (first_T <= last_T)
-    return np.where(of_a_word_T, first_T, -1), np.where(of_a_word_T, last_T, -1)
+    number = np.append(np.flatnonzero(written_W), -1)  # of the written words, among all; the last stands for none
+    return number[np.where(of_a_word_T, first_T, -1)], number[np.where(of_a_word_T, last_T, -1)]
