@@ -13,7 +13,7 @@ from pathlib import Path
 from benchmarks.common import provenance
 from tdbs.data.sources import FileOptions, open_source, read_source
 from tdbs.pipeline.prepare import prepare
-from tdbs.pipeline.tokenizer import load_tokenizer, set_truncation
+from tdbs.pipeline.tokenizer import load_tokenizer
 
 
 def main() -> None:
@@ -34,7 +34,7 @@ def main() -> None:
         for table in tables.values()
     ]
     tokenizer = load_tokenizer(arguments.tokenizer)
-    set_truncation(tokenizer, 128, pair=source.task.columns.pair is not None)
+    tokenizer.backend.enable_truncation(128)
     floors, totals = [], []
     for _ in range(arguments.repeats):
         clock = time.perf_counter()

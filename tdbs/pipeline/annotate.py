@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from tdbs.arrays import IntArray
+from tdbs.data.columns import one_array
 from tdbs.data.sources import SplitTable
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.pipeline import schema
@@ -21,7 +22,7 @@ from tdbs.pipeline.tokenizer import LoadedTokenizer
 from tdbs.pipeline.windows import window_samples
 from tdbs.pipeline.word_pieces import word_samples
 
-_BLOCK_ROWS = 8192  # large enough for all cores, small enough for a moving progress bar
+_BLOCK_ROWS = 65536  # large enough for all cores, small enough for a moving progress bar
 
 Stage = Literal["read", "tokenize", "annotate", "write"]
 
@@ -53,8 +54,8 @@ def annotated_table(
         clock = time.perf_counter()
         rows = table.texts.slice(first, _BLOCK_ROWS)
         block = RowBlock(
-            texts=rows,
-            pairs=None if table.pairs is None else table.pairs.slice(first, _BLOCK_ROWS),
+            texts=one_array(rows),
+            pairs=None if table.pairs is None else one_array(table.pairs.slice(first, _BLOCK_ROWS)),
             targets=None if table.targets is None else table.targets.slice(first, _BLOCK_ROWS),
             row_name=partial(_row_name, table, first),
         )

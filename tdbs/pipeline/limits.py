@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
-from tdbs.pipeline.tokenizer import LoadedTokenizer, set_truncation
+from tdbs.pipeline.tokenizer import LoadedTokenizer, check_max_length
 
 DEFAULT_MAX_LENGTH = 128
 MAX_LENGTHS: dict[TaskKind, int] = {"question_answering": 384, "seq2seq": 512}  # of other kinds of tasks, the default
@@ -43,7 +43,7 @@ def choose_limits(
     for option, value in (("--max-length", max_length), ("--max-target-length", max_target_length)):
         if value is not None and value < 1:
             raise ConfigError(f"{option} must be 1 or more, got {value}.", next_step=f"Pass {option} 128.")
-    set_truncation(tokenizer, max_length, pair=task.is_pair)
+    check_max_length(tokenizer, max_length, pair=task.is_pair)
     if task.kind == "question_answering":
         stride = max_length // STRIDE_SHARE if stride is None else stride
         most = max_length - tokenizer.backend.num_special_tokens_to_add(is_pair=True) - 2

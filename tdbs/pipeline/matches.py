@@ -10,7 +10,6 @@ dotless ı is Turkish or Azeri, where I is the capital of ı and İ that of i.
 """
 
 import re
-import sys
 import unicodedata
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -24,6 +23,7 @@ _LETTER_OR_DIGIT = r"[^\W_]"  # Python's \w is Unicode L, N and the underscore (
 _NEVER = re.compile(r"(?!)")
 _DOT_ABOVE = "\u0307"
 _ASCII_END = 128
+_WITH_MARKS = [*range(0x300, 0x20000), *range(0xE0000, 0xE0200)]  # no mark elsewhere: a test looks at all
 
 # Shapes: C characters of a text.
 
@@ -35,6 +35,7 @@ class WordPattern:
     words: re.Pattern[str]
     marks: re.Pattern[str]
     is_turkish: bool
+    has_spaces: bool  # in a word: it reaches over the spaces of a text
 
 
 def compile_words(words: Collection[str]) -> WordPattern:
@@ -51,6 +52,7 @@ def compile_words(words: Collection[str]) -> WordPattern:
         words=re.compile(f"{before}(?:{'|'.join(lettered)}){after}") if lettered else _NEVER,
         marks=re.compile("|".join(alone)) if marks else _NEVER,
         is_turkish=is_turkish,
+        has_spaces=any(re.search(r"\s", word) for word in words),
     )
 
 
@@ -102,7 +104,7 @@ def _spans(pattern: re.Pattern[str], text: str) -> IntArray:
 @cache
 def _combining_marks() -> str:
     """Return all characters of category M as the inside of a character class; `re` has no name for them."""
-    marks = [c for c in range(sys.maxunicode + 1) if unicodedata.category(chr(c))[0] == "M"]
+    marks = [c for c in _WITH_MARKS if unicodedata.category(chr(c))[0] == "M"]
     breaks = np.flatnonzero(np.diff(marks) > 1)
     firsts, lasts = np.append(0, breaks + 1), np.append(breaks, len(marks) - 1)
     return "".join(f"{chr(marks[first])}-{chr(marks[last])}" for first, last in zip(firsts, lasts, strict=True))

@@ -5,24 +5,25 @@ Bucketing and TokenDrop see the source alone (paper, Table 2); the prefix is pro
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tdbs.data.tasks import Task
 from tdbs.pipeline.limits import Limits
 from tdbs.pipeline.samples import RowBlock, Samples
 from tdbs.pipeline.schema import TARGET_IDS
-from tdbs.pipeline.tokenize import NO_SEGMENT, tokenize_block
+from tdbs.pipeline.token_block import NO_SEGMENT
+from tdbs.pipeline.tokenize import tokenize_block
 from tdbs.pipeline.tokenizer import LoadedTokenizer
 
 
 def seq2seq_samples(block: RowBlock, task: Task, tokenizer: LoadedTokenizer, limits: Limits) -> Samples:
     """Return one sample a row: tokens of prefix and text, and of the target."""
-    texts = [task.prefix + text for text in block.texts.to_pylist()]
-    tokenizer.backend.enable_truncation(limits.max_length)
-    tokens = tokenize_block(tokenizer, texts, None)
+    texts = pc.binary_join_element_wise(task.prefix, block.texts, "")
+    tokens = tokenize_block(tokenizer, texts, None, max_length=limits.max_length)
     columns: dict[str, pa.Array] = {}
     if block.targets is not None:
-        tokenizer.backend.enable_truncation(limits.max_target_length or limits.max_length)
-        targets = tokenize_block(tokenizer, block.targets.to_pylist(), None)
+        most = limits.max_target_length or limits.max_length
+        targets = tokenize_block(tokenizer, block.targets, None, max_length=most)
         offsets = targets.token_offsets_N1.astype(np.int32)
         columns = {TARGET_IDS: pa.ListArray.from_arrays(offsets, targets.input_ids_T)}
     # the space at the end of a prefix may be part of the first token of the text

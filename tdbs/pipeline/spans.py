@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import pyarrow as pa
 
 from tdbs.arrays import BoolArray, IntArray, ragged_positions
 from tdbs.pipeline.matches import WordPattern, find_droppable
-from tdbs.pipeline.tokenize import NO_SEGMENT, TokenBlock
+from tdbs.pipeline.token_block import NO_SEGMENT, ChunkedTokens, TokenBlock
 
 # Shapes: N samples of the block, N1 = N + 1, T its tokens, K its tokens that are not special, P texts of its rows (two
 # a row for pairs), M matches in the samples' texts, W droppable words found, C characters of all its texts.
@@ -31,8 +32,8 @@ class DroppableSpans:
 
 def find_spans(
     block: TokenBlock,
-    texts: Sequence[str],
-    pairs: Sequence[str] | None,
+    texts: pa.Array,
+    pairs: pa.Array | None,
     pattern: WordPattern,
     *,
     lone_space_id: int | None,
@@ -42,8 +43,62 @@ def find_spans(
     """Return the droppable words of a block; `lone_space_id` is the id of a token that is "▁" alone.
 
     `rows_N` tells which row's texts a sample is from, where several windows share a row. A word with a protected token
-    (of an answer, an entity, a prefix) is not droppable.
+    (of an answer, an entity, a prefix) is not droppable. Where samples were put together from chunks, words are looked
+    for once in each distinct chunk: a space is no neighbour that counts, so no word depends on the chunk before.
     """
+    if block.chunks is not None and not pattern.has_spaces:
+        spans = _spans_of_chunks(block.chunks, len(block.token_offsets_N1) - 1, pattern, lone_space_id)
+    else:
+        second = None if pairs is None else pairs.to_pylist()
+        spans = _spans_of_texts(block, texts.to_pylist(), second, pattern, lone_space_id, rows_N)
+    return spans if protected_T is None else _unprotected(spans, block, protected_T)
+
+
+def _spans_of_chunks(
+    chunks: ChunkedTokens, samples: int, pattern: WordPattern, lone_space_id: int | None
+) -> DroppableSpans:
+    """Return the words of all samples, from those of the distinct chunks; a word that truncation cut is none."""
+    distinct = _spans_of_texts(chunks.tokens, chunks.texts, None, pattern, lone_space_id, None)
+    count_C = np.diff(distinct.span_offsets_N1)[chunks.which_C]
+    word_W = ragged_positions(distinct.span_offsets_N1[chunks.which_C], count_C)
+    starts_W, sizes_W = distinct.starts_W[word_W], distinct.sizes_W[word_W]
+    whole_W = starts_W + sizes_W <= np.repeat(chunks.kept_C, count_C)
+    first_W = np.repeat(chunks.first_C, count_C)
+    sample_W = np.repeat(chunks.sample_C, count_C)[whole_W]
+    return DroppableSpans(
+        span_offsets_N1=_offsets(sample_W, samples),
+        starts_W=(first_W + starts_W)[whole_W],
+        sizes_W=sizes_W[whole_W],
+    )
+
+
+def _unprotected(spans: DroppableSpans, block: TokenBlock, protected_T: BoolArray) -> DroppableSpans:
+    """Return the words without a protected token."""
+    samples = len(block.token_offsets_N1) - 1
+    sample_W = np.repeat(np.arange(samples), np.diff(spans.span_offsets_N1))
+    first_W = block.token_offsets_N1[sample_W] + spans.starts_W
+    before_T1 = np.concatenate([[0], np.cumsum(protected_T)])
+    free_W = before_T1[first_W + spans.sizes_W] == before_T1[first_W]
+    return DroppableSpans(
+        span_offsets_N1=_offsets(sample_W[free_W], samples),
+        starts_W=spans.starts_W[free_W],
+        sizes_W=spans.sizes_W[free_W],
+    )
+
+
+def _offsets(sample_W: IntArray, samples: int) -> IntArray:
+    return np.concatenate([[0], np.cumsum(np.bincount(sample_W, minlength=samples))])
+
+
+def _spans_of_texts(
+    block: TokenBlock,
+    texts: Sequence[str],
+    pairs: Sequence[str] | None,
+    pattern: WordPattern,
+    lone_space_id: int | None,
+    rows_N: IntArray | None,
+) -> DroppableSpans:
+    """Return the words of all samples, from the characters of their tokens."""
     parts = texts if pairs is None else [part for row in zip(texts, pairs, strict=True) for part in row]
     parts_of_row = 1 if pairs is None else 2
     joined = _SEPARATOR.join(parts)
@@ -84,14 +139,9 @@ def find_spans(
         & (starts[last_M + 1] >= match_ends_M)
     )
     first_W, last_W = kept_K[first_M[exact_M]], kept_K[last_M[exact_M]]
-    if protected_T is not None:
-        protected_before_T1 = np.concatenate([[0], np.cumsum(protected_T)])
-        free_W = protected_before_T1[last_W + 1] == protected_before_T1[first_W]
-        first_W, last_W = first_W[free_W], last_W[free_W]
     row_W = rows_T[first_W]
-    counts_N = np.bincount(row_W, minlength=samples)
     return DroppableSpans(
-        span_offsets_N1=np.concatenate([[0], np.cumsum(counts_N)]),
+        span_offsets_N1=_offsets(row_W, samples),
         starts_W=first_W - block.token_offsets_N1[row_W],
         sizes_W=last_W - first_W + 1,
     )

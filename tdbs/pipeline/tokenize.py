@@ -1,80 +1,66 @@
-"""Turn blocks of texts into flat token arrays, on all cores, with the characters that each token stands for."""
+"""Turn blocks of texts into tokens, on all cores.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from itertools import chain
+Where the tokenizer allows it, each distinct chunk of the texts is tokenized once and samples are put together from
+chunks: faster than the tokenizer on whole texts (benchmarks/), and the same tokens. Other tokenizers get whole texts.
+"""
+
+import threading
+from collections.abc import Iterator
 
 import numpy as np
-from tokenizers import Encoding
+import pyarrow as pa
 
-from tdbs.arrays import BoolArray, IntArray, TokenArray
+from tdbs.pipeline.assemble import put_together
+from tdbs.pipeline.chunks import cut_texts
+from tdbs.pipeline.token_block import TokenBlock, flat_block
 from tdbs.pipeline.tokenizer import LoadedTokenizer
 
-# Shapes: N texts (or pairs) of the block, N1 = N + 1, T tokens of the block, special ones too.
-
-TEXT_SEGMENT, PAIR_SEGMENT, NO_SEGMENT = 0, 1, -1
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TokenBlock:
-    """A block of tokenized samples, one flat row, with the characters that each token stands for."""
-
-    input_ids_T: TokenArray
-    token_offsets_N1: IntArray  # sample i holds tokens [i] to [i + 1]
-    segments_T: IntArray  # 0 text, 1 pair, -1 special
-    starts_T: IntArray  # characters in the text of its segment
-    ends_T: IntArray
-    segment_starts_N: IntArray | None  # pairs: first token of the second segment, as segment ids count it
+_CHARACTERS_AT_ONCE = 1 << 20  # what the library makes of a text takes a hundred times its memory
+TRUNCATION = threading.Lock()  # truncation is a state of the library's tokenizer, which threads share
 
 
-def tokenize_block(tokenizer: LoadedTokenizer, texts: Sequence[str], pairs: Sequence[str] | None) -> TokenBlock:
-    """Tokenize a block on all cores; returns flat arrays."""
-    inputs = texts if pairs is None else list(zip(texts, pairs, strict=True))
-    return flat_block(tokenizer.backend.encode_batch(inputs), is_pair=pairs is not None)
+def tokenize_block(
+    tokenizer: LoadedTokenizer, texts: pa.Array, pairs: pa.Array | None, *, max_length: int
+) -> TokenBlock:
+    """Tokenize a block of strings on all cores, cut to `max_length` tokens; of a pair, the longer text first."""
+    layout = tokenizer.layout
+    template = None if layout is None else layout.single if pairs is None else layout.pair
+    if layout is None or template is None:
+        inputs = texts.to_pylist() if pairs is None else list(zip(texts.to_pylist(), pairs.to_pylist(), strict=True))
+        with TRUNCATION:
+            tokenizer.backend.enable_truncation(max_length, strategy="longest_first")
+            encodings = tokenizer.backend.encode_batch(inputs)
+        return flat_block(encodings, is_pair=pairs is not None)
+    chunks = cut_texts(texts if pairs is None else _alternating(texts, pairs), at_spaces=layout.cuts_at_spaces)
+    return put_together(chunks, _tokens_of_texts(tokenizer, chunks.distinct), template, max_length)
 
 
-def flat_block(encodings: Sequence[Encoding], *, is_pair: bool) -> TokenBlock:
-    """Return what the tokenizers library made of a block as flat arrays."""
-    lengths_N = np.fromiter(map(len, encodings), dtype=np.int64, count=len(encodings))
-    token_offsets_N1 = np.concatenate([[0], np.cumsum(lengths_N)])
-    total = int(token_offsets_N1[-1])
-    input_ids_T = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), dtype=np.int32, count=total)
-    characters = np.fromiter(
-        chain.from_iterable(chain.from_iterable(encoding.offsets for encoding in encodings)),
-        dtype=np.int64,
-        count=2 * total,
-    ).reshape(-1, 2)
-    segment_starts_N = None
-    if not is_pair:
-        special_T = np.fromiter(
-            chain.from_iterable(encoding.special_tokens_mask for encoding in encodings), dtype=np.int64, count=total
-        )
-        segments_T = np.where(special_T == 1, NO_SEGMENT, TEXT_SEGMENT)
-    else:
-        sequence_T = np.array(list(chain.from_iterable(e.sequence_ids for e in encodings)), dtype=np.float64)
-        segments_T = np.where(np.isnan(sequence_T), NO_SEGMENT, sequence_T).astype(np.int64)
-        type_T = np.fromiter(chain.from_iterable(e.type_ids for e in encodings), dtype=np.int64, count=total)
-        second_T = type_T == 1 if type_T.any() else segments_T == PAIR_SEGMENT
-        segment_starts_N = first_true(second_T, token_offsets_N1)
+def _alternating(texts: pa.Array, pairs: pa.Array) -> pa.Array:
+    """Return the texts of all pairs in a row: text, pair, text, pair."""
+    order = np.arange(2 * len(texts)).reshape(2, -1).T.ravel()
+    return pa.concat_arrays([texts, pairs]).take(pa.array(order))
+
+
+def _tokens_of_texts(tokenizer: LoadedTokenizer, texts: list[str]) -> TokenBlock:
+    """Return the tokens of texts, without special tokens and whole."""
+    with TRUNCATION:
+        tokenizer.backend.no_truncation()
+        blocks = [
+            flat_block(tokenizer.backend.encode_batch(part, add_special_tokens=False), is_pair=False)
+            for part in _parts(texts)
+        ]
+    lengths = np.concatenate([[0], *(np.diff(block.token_offsets_N1) for block in blocks)])
     return TokenBlock(
-        input_ids_T=input_ids_T,
-        token_offsets_N1=token_offsets_N1,
-        segments_T=segments_T,
-        starts_T=characters[:, 0],
-        ends_T=characters[:, 1],
-        segment_starts_N=segment_starts_N,
+        input_ids_T=np.concatenate([np.empty(0, np.int32), *(block.input_ids_T for block in blocks)]),
+        token_offsets_N1=np.cumsum(lengths),
+        segments_T=np.zeros(int(lengths.sum()), dtype=np.int64),
+        starts_T=np.concatenate([np.empty(0, np.int64), *(block.starts_T for block in blocks)]),
+        ends_T=np.concatenate([np.empty(0, np.int64), *(block.ends_T for block in blocks)]),
     )
 
 
-def first_true(flags_T: BoolArray, token_offsets_N1: IntArray) -> IntArray:
-    """Return, for each sample, how many tokens stand before its first flag; its length where it has none."""
-    flagged = np.append(np.flatnonzero(flags_T), len(flags_T))
-    first = flagged[np.searchsorted(flagged, token_offsets_N1[:-1])]
-    return np.minimum(first, token_offsets_N1[1:]) - token_offsets_N1[:-1]
-
-
-def last_true(flags_T: BoolArray, token_offsets_N1: IntArray) -> IntArray:
-    """Return, for each sample, the position of its last flag; -1 where it has none."""
-    flagged = np.append(-1, np.flatnonzero(flags_T))
-    last = flagged[np.searchsorted(flagged, token_offsets_N1[1:]) - 1]
-    return np.maximum(last - token_offsets_N1[:-1], -1)
+def _parts(texts: list[str]) -> Iterator[list[str]]:
+    """Cut a list so that each part has about as many characters as the library is given at once."""
+    ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)))
+    bounds = [0, *np.flatnonzero(np.diff(ends // _CHARACTERS_AT_ONCE)) + 1, len(texts)]
+    return (texts[first:last] for first, last in zip(bounds, bounds[1:], strict=False) if first < last)

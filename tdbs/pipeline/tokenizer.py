@@ -13,6 +13,7 @@ import tokenizers
 
 from tdbs.errors import ConfigError, TokenizerError, reason_of
 from tdbs.files import sha256_of
+from tdbs.pipeline.layout import Layout, layout_of
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,6 +31,7 @@ class LoadedTokenizer:
     special_ids: tuple[int, ...]
     model_max_length: int | None
     end_id: int | None = None  # ends a text (seq2seq)
+    layout: Layout | None = None  # None: nothing is known, and texts are tokenized whole
 
 
 def load_tokenizer(source: str) -> LoadedTokenizer:
@@ -59,13 +61,14 @@ def load_tokenizer(source: str) -> LoadedTokenizer:
         pad_id=_pad_id(backend, settings),
         end_id=_token_id(backend, settings, "eos_token"),
         special_ids=special_ids,
+        layout=layout_of(backend),
         # transformers writes 1e30 where it knows no limit
         model_max_length=int(limit) if isinstance(limit, int | float) and limit < 1e9 else None,
     )
 
 
-def set_truncation(tokenizer: LoadedTokenizer, max_length: int, *, pair: bool) -> None:
-    """Cut samples to `max_length` tokens, special ones included; of a pair, the longer text first."""
+def check_max_length(tokenizer: LoadedTokenizer, max_length: int, *, pair: bool) -> None:
+    """Refuse a length, in tokens with special ones, that leaves no room for text or that the model does not take."""
     special = tokenizer.backend.num_special_tokens_to_add(pair)
     if max_length <= special:
         raise ConfigError(
@@ -78,7 +81,6 @@ def set_truncation(tokenizer: LoadedTokenizer, max_length: int, *, pair: bool) -
             f"--max-length {max_length} is beyond {tokenizer.name}, which takes at most {limit} tokens.",
             next_step=f"Pass --max-length {limit} or less.",
         )
-    tokenizer.backend.enable_truncation(max_length, strategy="longest_first")
 
 
 _NEXT_STEP = "Pass --tokenizer with a folder or hub name that holds a tokenizer.json."

@@ -15,7 +15,8 @@ from tdbs.errors import SourceError
 from tdbs.pipeline.limits import Limits
 from tdbs.pipeline.samples import RowBlock, Samples
 from tdbs.pipeline.schema import ANSWER_END, ANSWER_START
-from tdbs.pipeline.tokenize import PAIR_SEGMENT, TokenBlock, first_true, flat_block, last_true
+from tdbs.pipeline.token_block import PAIR_SEGMENT, TokenBlock, first_true, flat_block, last_true
+from tdbs.pipeline.tokenize import TRUNCATION
 from tdbs.pipeline.tokenizer import LoadedTokenizer
 
 # Shapes: R rows of the block, S windows, S1 = S + 1, T their tokens, A answers of all rows.
@@ -24,11 +25,12 @@ from tdbs.pipeline.tokenizer import LoadedTokenizer
 def window_samples(block: RowBlock, _task: Task, tokenizer: LoadedTokenizer, limits: Limits) -> Samples:
     """Return every row's windows."""
     questions = [question.lstrip() for question in block.texts.to_pylist()]  # SQuAD has some with a page of spaces
-    contexts = block.pair_texts or []
+    contexts = [] if block.pairs is None else block.pairs.to_pylist()
     _refuse_long_questions(questions, block, tokenizer, limits)
-    backend = tokenizer.backend
-    backend.enable_truncation(limits.max_length, stride=limits.stride or 0, strategy="only_second")
-    encodings = backend.encode_batch(list(zip(questions, contexts, strict=True)))
+    with TRUNCATION:
+        backend = tokenizer.backend
+        backend.enable_truncation(limits.max_length, stride=limits.stride or 0, strategy="only_second")
+        encodings = backend.encode_batch(list(zip(questions, contexts, strict=True)))
     windows_R = [1 + len(encoding.overflowing) for encoding in encodings]
     tokens = flat_block([window for first in encodings for window in (first, *first.overflowing)], is_pair=True)
     rows_S = np.repeat(np.arange(len(questions)), windows_R)
@@ -40,8 +42,8 @@ def window_samples(block: RowBlock, _task: Task, tokenizer: LoadedTokenizer, lim
         protected_T = found.answer_T
     return Samples(
         tokens=tokens,
-        texts=questions,
-        pairs=contexts,
+        texts=pa.array(questions, pa.string()),
+        pairs=block.pairs,
         rows_S=rows_S,
         columns=columns,
         protected_T=protected_T,
@@ -124,10 +126,12 @@ def _answer_places(answers: pa.StructArray) -> AnswerPlaces:
 
 def _refuse_long_questions(questions: list[str], block: RowBlock, tokenizer: LoadedTokenizer, limits: Limits) -> None:
     """Refuse a question that leaves too little room: windows could not go on (the library panics there)."""
-    tokenizer.backend.no_truncation()
     special = tokenizer.backend.num_special_tokens_to_add(is_pair=True)
     most = limits.max_length - special - (limits.stride or 0) - 1
-    for row, encoding in enumerate(tokenizer.backend.encode_batch_fast(questions, add_special_tokens=False)):
+    with TRUNCATION:
+        tokenizer.backend.no_truncation()
+        encodings = tokenizer.backend.encode_batch_fast(questions, add_special_tokens=False)
+    for row, encoding in enumerate(encodings):
         if len(encoding) > most:
             raise SourceError(
                 f"{block.row_name(row)} has a question of {len(encoding)} tokens; windows of {limits.max_length} "

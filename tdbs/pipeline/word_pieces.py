@@ -9,13 +9,15 @@ from itertools import chain
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task
 from tdbs.pipeline.limits import Limits
 from tdbs.pipeline.samples import RowBlock, Samples
 from tdbs.pipeline.schema import IGNORED, LABEL
-from tdbs.pipeline.tokenize import NO_SEGMENT, TokenBlock, tokenize_block
+from tdbs.pipeline.token_block import NO_SEGMENT, TokenBlock
+from tdbs.pipeline.tokenize import tokenize_block
 from tdbs.pipeline.tokenizer import LoadedTokenizer
 
 # Shapes: S samples, T their tokens, W words of the block, K tokens that belong to a word.
@@ -26,9 +28,8 @@ OUTSIDE = "O"  # the label of words that belong to no entity
 def word_samples(block: RowBlock, task: Task, tokenizer: LoadedTokenizer, limits: Limits) -> Samples:
     """Return one sample a row, with a label for each of its tokens."""
     words = block.texts.to_pylist()
-    texts = [" ".join(row) for row in words]
-    tokenizer.backend.enable_truncation(limits.max_length)
-    tokens = tokenize_block(tokenizer, texts, None)
+    texts = pc.binary_join(block.texts, " ")
+    tokens = tokenize_block(tokenizer, texts, None, max_length=limits.max_length)
     first_T, last_T = words_of_tokens(words, tokens)
     columns = {}
     protected_T = last_T >= 0

@@ -4,6 +4,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tokenizers
@@ -14,8 +15,9 @@ from tokenizers import models, pre_tokenizers, processors
 from tdbs.pipeline.matches import compile_words
 from tdbs.pipeline.spans import find_spans
 from tdbs.pipeline.stopwords import PAPER_STOPWORDS
-from tdbs.pipeline.tokenize import TokenBlock, tokenize_block
-from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer, set_truncation
+from tdbs.pipeline.token_block import TokenBlock
+from tdbs.pipeline.tokenize import tokenize_block
+from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer
 from tests.conftest import SHARED
 from tests.pipeline.trap_texts import any_texts, trap_texts
 from tests.reference.spans import PAPER_STOPWORDS as REFERENCE_STOPWORDS
@@ -35,16 +37,17 @@ def tokenizer_of(name: str) -> LoadedTokenizer:
 
 def found_spans(tokenizer: LoadedTokenizer, texts, pairs=None, *, max_length=128) -> list[list[tuple[int, int]]]:
     """Return the product's spans of every row, as (first token, tokens)."""
-    set_truncation(tokenizer, max_length, pair=pairs is not None)
-    block = tokenize_block(tokenizer, texts, pairs)
-    spans = find_spans(block, texts, pairs, PATTERN, lone_space_id=tokenizer.backend.token_to_id("▁"))
+    first, second = pa.array(texts, pa.string()), None if pairs is None else pa.array(pairs, pa.string())
+    block = tokenize_block(tokenizer, first, second, max_length=max_length)
+    spans = find_spans(block, first, second, PATTERN, lone_space_id=tokenizer.backend.token_to_id("▁"))
     flat = list(zip(spans.starts_W.tolist(), spans.sizes_W.tolist(), strict=True))
     bounds = spans.span_offsets_N1.tolist()
     return [flat[first:last] for first, last in pairwise(bounds)]
 
 
-def oracle_spans(tokenizer: LoadedTokenizer, texts, pairs=None) -> list[list[tuple[int, int]]]:
-    """Return the oracle's spans, row by row, from the same truncated tokens."""
+def oracle_spans(tokenizer: LoadedTokenizer, texts, pairs=None, *, max_length) -> list[list[tuple[int, int]]]:
+    """Return the oracle's spans, row by row, from the tokens that the library makes of whole rows."""
+    tokenizer.backend.enable_truncation(max_length, strategy="longest_first")
     rows = [(text,) for text in texts] if pairs is None else list(zip(texts, pairs, strict=True))
     expected = []
     for row in rows:
@@ -64,7 +67,7 @@ def assert_equal_spans(name: str, texts, pairs=None, *, max_length=128) -> int:
     """Compare row by row; the first difference is shown with its text and tokens. Returns how many spans there are."""
     tokenizer = tokenizer_of(name)
     found = found_spans(tokenizer, texts, pairs, max_length=max_length)
-    expected = oracle_spans(tokenizer, texts, pairs)
+    expected = oracle_spans(tokenizer, texts, pairs, max_length=max_length)
     for row, (ours, theirs) in enumerate(zip(found, expected, strict=True)):
         if ours != theirs:
             inputs = (texts[row],) if pairs is None else (texts[row], pairs[row])
@@ -126,10 +129,11 @@ def test_a_token_that_reaches_over_the_edge_of_a_match_is_kept():
     tokenizer = make_tokenizer()
     block = tokenize_block(
         LoadedTokenizer(**{field: getattr(tokenizer, field) for field in tokenizer.__slots__} | {"backend": backend}),
-        ["it! of"],
+        pa.array(["it! of"]),
         None,
+        max_length=9,
     )
-    spans = find_spans(block, ["it! of"], None, PATTERN, lone_space_id=None)
+    spans = find_spans(block, pa.array(["it! of"]), None, PATTERN, lone_space_id=None)
     assert (spans.starts_W.tolist(), spans.sizes_W.tolist()) == ([1], [1])
 
 
@@ -159,7 +163,7 @@ def spans_of_tokens(text: str, offsets: list[tuple[int, int]], lone: list[bool])
         ends_T=np.array([end for _, end in offsets], dtype=np.int64),
         segment_starts_N=None,
     )
-    spans = find_spans(block, [text], None, PATTERN, lone_space_id=LONE)
+    spans = find_spans(block, pa.array([text], pa.string()), None, PATTERN, lone_space_id=LONE)
     return list(zip(spans.starts_W.tolist(), spans.sizes_W.tolist(), strict=True))
 
 
@@ -238,7 +242,7 @@ def test_pairs_that_are_cut_have_the_oracles_spans(shared, name, task):
     """Both segments, cut at 48 tokens so that words at both ends are lost."""
     texts, pairs = (column(shared, task, f"sentence{i}", 700) for i in (1, 2))
     tokenizer = tokenizer_of(name)
-    set_truncation(tokenizer, 48, pair=True)
+    tokenizer.backend.enable_truncation(48)
     assert sum(len(e) == 48 for e in tokenizer.backend.encode_batch(list(zip(texts, pairs, strict=True)))) > 100
     assert assert_equal_spans(name, texts, pairs, max_length=48) > 3_000
 

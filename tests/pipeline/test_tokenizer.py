@@ -4,6 +4,7 @@ import itertools
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import tokenizers
 from hypothesis import given, settings
@@ -13,7 +14,7 @@ from tokenizers import models, pre_tokenizers, processors
 from tdbs.errors import ConfigError, TokenizerError
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.tokenize import tokenize_block
-from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer, set_truncation
+from tdbs.pipeline.tokenizer import LoadedTokenizer, check_max_length, load_tokenizer
 from tests.conftest import SHARED
 from tests.pipeline.trap_texts import trap_texts
 
@@ -42,8 +43,13 @@ def refused(error, function, *args, **kwargs):
     return caught.value.message, caught.value.next_step
 
 
-def ids_of(tokenizer, texts, pairs=None):
-    block = tokenize_block(tokenizer, texts, pairs)
+def block_of(tokenizer, texts, pairs=None, *, max_length=512):
+    second = None if pairs is None else pa.array(pairs, pa.string())
+    return tokenize_block(tokenizer, pa.array(texts, pa.string()), second, max_length=max_length)
+
+
+def ids_of(tokenizer, texts, pairs=None, *, max_length=512):
+    block = block_of(tokenizer, texts, pairs, max_length=max_length)
     bounds = block.token_offsets_N1
     return [block.input_ids_T[a:b].tolist() for a, b in itertools.pairwise(bounds)]
 
@@ -52,8 +58,7 @@ def test_padding_and_truncation_of_the_file_are_switched_off(tmp_path):
     """all-MiniLM's tokenizer.json pads everything to 128; ours has each text in its own length, cut where we say."""
     loaded = load_tokenizer(str(write_tokenizer(tmp_path / "t", padding=128, truncation=3)))
     assert ids_of(loaded, ["a b c a b", ""]) == [[2, 4, 5, 6, 4, 5, 3], [2, 3]]
-    set_truncation(loaded, 6, pair=False)
-    assert ids_of(loaded, ["a b c a b", "a"]) == [[2, 4, 5, 6, 4, 3], [2, 4, 3]]
+    assert ids_of(loaded, ["a b c a b", "a"], max_length=6) == [[2, 4, 5, 6, 4, 3], [2, 4, 3]]
 
 
 def test_padding_and_truncation_do_not_change_what_a_dataset_records(tmp_path):
@@ -117,20 +122,20 @@ def test_max_length_0_is_refused(workplace):
 @pytest.mark.parametrize(("length", "pair", "special"), [(2, False, 2), (1, False, 2), (3, True, 3)])
 def test_max_length_without_room_for_text_is_refused(tmp_path, length, pair, special):
     loaded = load_tokenizer(str(write_tokenizer(tmp_path / "t")))
-    assert refused(ConfigError, set_truncation, loaded, length, pair=pair) == (
+    assert refused(ConfigError, check_max_length, loaded, length, pair=pair) == (
         f"--max-length {length} leaves no room for text: t adds {special} special tokens.",
         f"Pass --max-length {special + 1} or more.",
     )
-    set_truncation(loaded, special + 1, pair=pair)  # what the message advises is taken
+    check_max_length(loaded, special + 1, pair=pair)  # what the message advises is taken
 
 
 def test_max_length_beyond_the_model_is_refused(tmp_path):
     loaded = load_tokenizer(str(write_tokenizer(tmp_path / "t", model_max_length=16)))
-    assert refused(ConfigError, set_truncation, loaded, 17, pair=False) == (
+    assert refused(ConfigError, check_max_length, loaded, 17, pair=False) == (
         "--max-length 17 is beyond t, which takes at most 16 tokens.",
         "Pass --max-length 16 or less.",
     )
-    set_truncation(loaded, 16, pair=False)
+    check_max_length(loaded, 16, pair=False)
 
 
 @pytest.mark.parametrize("source", ["/no/such/folder", "./missing", "../missing", "a/b/c"])
@@ -169,11 +174,12 @@ def naive_segment_start(encoding, *, by_type_ids: bool) -> int:
     return flags.index(True) if True in flags else len(flags)
 
 
-def check_pairs(loaded: LoadedTokenizer, rows, *, by_type_ids: bool) -> None:
+def check_pairs(loaded: LoadedTokenizer, rows, *, by_type_ids: bool, max_length: int) -> None:
     texts, pairs = (list(part) for part in zip(*rows, strict=True))
-    block = tokenize_block(loaded, texts, pairs)
+    block = block_of(loaded, texts, pairs, max_length=max_length)
+    loaded.backend.enable_truncation(max_length, strategy="longest_first")
     encodings = [loaded.backend.encode(text, pair) for text, pair in rows]
-    assert ids_of(loaded, texts, pairs) == [encoding.ids for encoding in encodings]
+    assert ids_of(loaded, texts, pairs, max_length=max_length) == [encoding.ids for encoding in encodings]
     assert block.segment_starts_N.tolist() == [naive_segment_start(e, by_type_ids=by_type_ids) for e in encodings]
     expected = [(-1 if s is None else s) for e in encodings for s in e.sequence_ids]
     assert block.segments_T.tolist() == expected
@@ -185,7 +191,7 @@ def check_pairs(loaded: LoadedTokenizer, rows, *, by_type_ids: bool) -> None:
 def test_segment_starts_by_hand(tmp_path):
     """[CLS] a b [SEP] c [SEP]: BERT's segment ids turn 1 at c; with an empty second text, at the last [SEP]."""
     loaded = load_tokenizer(str(write_tokenizer(tmp_path / "t")))
-    block = tokenize_block(loaded, ["a b", "a", ""], ["c", "", "c c"])
+    block = block_of(loaded, ["a b", "a", ""], ["c", "", "c c"])
     assert block.segment_starts_N.tolist() == [4, 3, 2]
 
 
@@ -199,8 +205,7 @@ def test_segment_starts_by_hand(tmp_path):
 def test_pairs_equal_the_library_row_by_row(shared, name, by_type_ids, rows, max_length):
     """Ids, characters, segments and the place where the second text starts; empty texts and cuts included."""
     loaded = load_tokenizer_once(name)
-    set_truncation(loaded, max_length, pair=True)
-    check_pairs(loaded, rows, by_type_ids=by_type_ids)
+    check_pairs(loaded, rows, by_type_ids=by_type_ids, max_length=max_length)
 
 
 _LOADED: dict[str, LoadedTokenizer] = {}
@@ -216,7 +221,6 @@ def load_tokenizer_once(name: str) -> LoadedTokenizer:
 def test_of_a_pair_the_longer_text_is_cut_first(shared):
     """Longest first: the short text keeps its tokens."""
     loaded = load_tokenizer_once("bert-base-uncased")
-    set_truncation(loaded, 10, pair=True)
-    block = tokenize_block(loaded, ["good", "good film " * 20], ["bad film " * 20, "bad"])
+    block = block_of(loaded, ["good", "good film " * 20], ["bad film " * 20, "bad"], max_length=10)
     assert np.diff(block.token_offsets_N1).tolist() == [10, 10]
     assert block.segment_starts_N.tolist() == [3, 8]  # [CLS] good [SEP] + 6 + [SEP]; [CLS] + 6 + [SEP] bad [SEP]

@@ -1,0 +1,128 @@
+"""What a tokenizer does around words: where its special tokens stand, and whether texts may be cut at spaces.
+
+Most tokenizers split at spaces before anything else, so the tokens of a text are those of its words, one after the
+other. Here that is read from the tokenizer's parts, never assumed: a part that is not listed makes no promise.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+from typing import Any
+
+import tokenizers
+
+# Whatever stands on one side of a space, these leave the other side alone.
+_NORMALIZERS = {
+    "BertNormalizer",
+    "Lowercase",
+    "NFC",
+    "NFD",
+    "NFKC",
+    "NFKD",
+    "Precompiled",
+    "StripAccents",
+}
+_RUNS_OF_SPACES = {"Regex": " {2,}"}  # what SentencePiece's models replace; a lone space is no run
+_SPLIT_AT_SPACES = {"BertPreTokenizer", "ByteLevel", "Metaspace", "Whitespace", "WhitespaceSplit"}
+_SPLIT_FURTHER = {"ByteLevel", "Digits", "Metaspace", "Punctuation"}
+_MODELS = {"BPE", "Unigram", "WordLevel", "WordPiece"}
+_PUT_TOKENS_AROUND = {"BertProcessing", "ByteLevel", "RobertaProcessing", "TemplateProcessing"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Template:
+    """Special tokens around one text, or around two: entry k stands before text k, the last one behind them all."""
+
+    special_ids: tuple[tuple[int, ...], ...]
+    special_types: tuple[tuple[int, ...], ...]  # segment ids of the special tokens
+    text_types: tuple[int, ...]  # segment id of each text
+
+    @property
+    def special_tokens(self) -> int:
+        """How many special tokens a sample has."""
+        return sum(map(len, self.special_ids))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Layout:
+    """What is known of a tokenizer's parts."""
+
+    single: Template | None  # None: its post-processor does more than put tokens around texts
+    pair: Template | None
+    cuts_at_spaces: bool  # tokens before a lone space and those behind it do not depend on each other
+
+
+def layout_of(backend: tokenizers.Tokenizer) -> Layout:
+    """Return what the tokenizer's own description and two probes tell."""
+    parts = json.loads(backend.to_str())
+    known = all(step["type"] in _PUT_TOKENS_AROUND for step in _steps(parts["post_processor"], "processors"))
+    return Layout(
+        single=_template(backend, "a") if known else None,
+        pair=_template(backend, "a", "a") if known else None,
+        cuts_at_spaces=_cuts_at_spaces(parts),
+    )
+
+
+def _template(backend: tokenizers.Tokenizer, *texts: str) -> Template | None:
+    """Return where special tokens stand around texts of one word."""
+    probe = backend.encode(*texts)
+    tokens = list(zip(probe.sequence_ids, probe.ids, probe.type_ids, strict=True))
+    ids: list[list[int]] = [[]]
+    types: list[list[int]] = [[]]
+    text_types: list[int] = []
+    before = None
+    for sequence, token, kind in tokens:
+        if sequence is None:
+            ids[-1].append(token)
+            types[-1].append(kind)
+        elif sequence != before:
+            ids.append([])
+            types.append([])
+            text_types.append(kind)
+        before = sequence
+    if [sequence for sequence, *_ in tokens if sequence is not None] != sorted(
+        sequence for sequence, *_ in tokens if sequence is not None
+    ) or len(text_types) != len(texts):
+        return None
+    return Template(
+        special_ids=tuple(map(tuple, ids)), special_types=tuple(map(tuple, types)), text_types=tuple(text_types)
+    )
+
+
+def _cuts_at_spaces(parts: dict[str, Any]) -> bool:
+    splits = _steps(parts["pre_tokenizer"], "pretokenizers")
+    return (
+        parts["model"]["type"] in _MODELS
+        and not parts["model"].get("dropout")  # random merges
+        and all(_leaves_lone_spaces(step) for step in _steps(parts["normalizer"], "normalizers"))
+        and bool(splits)
+        and _splits_at_spaces(splits[0])
+        and all(step["type"] in _SPLIT_FURTHER for step in splits[1:])
+        and not any(_reaches_right(token) for token in parts["added_tokens"])
+    )
+
+
+def _leaves_lone_spaces(normalizer: dict[str, Any]) -> bool:
+    return normalizer["type"] in _NORMALIZERS or (
+        normalizer["type"] == "Replace" and normalizer["pattern"] == _RUNS_OF_SPACES
+    )
+
+
+def _splits_at_spaces(pre_tokenizer: dict[str, Any]) -> bool:
+    kind = pre_tokenizer["type"]
+    # files of older versions have neither key, and both were on then
+    switched_on = {"ByteLevel": "use_regex", "Metaspace": "split"}.get(kind)
+    return kind in _SPLIT_AT_SPACES and (switched_on is None or pre_tokenizer.get(switched_on, True))
+
+
+def _reaches_right(added_token: dict[str, Any]) -> bool:
+    """Tell whether an added token takes in the space behind a word."""
+    content = added_token["content"]
+    return added_token["rstrip"] or content == " " or re.search(r"\S\s", content) is not None
+
+
+def _steps(part: dict[str, Any] | None, key: str) -> list[dict[str, Any]]:
+    """Return the steps of a normalizer, pre-tokenizer or post-processor, which may be a sequence of sequences."""
+    if part is None:
+        return []
+    return [step for inner in part[key] for step in _steps(inner, key)] if part["type"] == "Sequence" else [part]
