@@ -11,7 +11,8 @@ import time
 from pathlib import Path
 
 from benchmarks.common import provenance
-from tdbs.data.sources import FileOptions, open_source, read_source
+from tdbs.data.reading import read_blocks, survey_source
+from tdbs.data.sources import FileOptions, open_source
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.tokenizer import load_tokenizer
 
@@ -26,12 +27,13 @@ def main() -> None:
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     source = open_source(arguments.source, mirror=arguments.mirror, files=FileOptions())
-    _, tables = read_source(source)
+    survey = survey_source(source)
+    tables = [block for split in survey.rows for block in read_blocks(source, survey, split)]
     inputs = [
         table.texts.to_pylist()
         if table.pairs is None
         else list(zip(table.texts.to_pylist(), table.pairs.to_pylist(), strict=True))
-        for table in tables.values()
+        for table in tables
     ]
     tokenizer = load_tokenizer(arguments.tokenizer)
     tokenizer.backend.enable_truncation(128)

@@ -8,7 +8,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 
 from tdbs.analysis.padding import split_statistics
 from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, progress_bars, reported
-from tdbs.pipeline.annotate import Stage
+from tdbs.pipeline.making import Stage
 from tdbs.pipeline.prepare import DEFAULT_TOKENIZER, PrepareResult, prepare
 from tdbs.reports.terminal import split_table, target_lines
 

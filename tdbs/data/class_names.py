@@ -40,4 +40,4 @@ def named_classes(column: SourceColumn, names: tuple[str, ...]) -> SourceColumn:
         )
     offsets = np.concatenate([[0], np.cumsum(lists.value_lengths().fill_null(0).to_numpy())]).astype(np.int32)
     values = pa.ListArray.from_arrays(offsets, pa.array(names).take(ids), mask=lists.is_null())
-    return SourceColumn(name=column.name, where=column.where, values=pa.chunked_array([values]), rows=column.rows)
+    return SourceColumn(name=column.name, where=column.where, values=pa.chunked_array([values]), rows_N=column.rows_N)

@@ -19,17 +19,11 @@ class SourceColumn:
     name: str
     where: str  # "reviews.csv", "the train split of glue/sst2"
     values: pa.ChunkedArray
-    rows: IntArray | None = None  # rows of the file where some were held out, from 0; None: all of them
+    rows_N: IntArray  # the row of the file that each one is from, from 0
 
     def row(self, index: int) -> str:
         """Return how an error names a value: rows count from 1, the header does not count."""
-        number = index if self.rows is None else int(self.rows[index])
-        return f"row {number + 1} of {self.where}"
-
-
-def take(column: SourceColumn, rows: IntArray) -> SourceColumn:
-    """Return some rows of a column, which keep their numbers."""
-    return SourceColumn(name=column.name, where=column.where, values=column.values.take(pa.array(rows)), rows=rows)
+        return f"row {self.rows_N[index] + 1} of {self.where}"
 
 
 def first_true(mask: pa.ChunkedArray) -> int | None:

@@ -4,7 +4,9 @@ from typing import Literal
 
 import pyarrow as pa
 
-Content = Literal["text", "label", "words", "labels", "answers"]
+ROWS_AT_ONCE = 8192  # of a file that is read: of long documents they are tens of MB
+
+Content = Literal["text", "label", "words", "labels", "answers", "any"]
 
 ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int64()))])  # as SQuAD has them
 

@@ -15,10 +15,10 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tdbs.data.content import ROWS_AT_ONCE
 from tdbs.data.undecodable import not_utf8
 from tdbs.errors import SourceError
 
-_ROWS_PER_CHUNK = 65_536  # a chunk of Python lists at a time; the columns themselves live in Arrow
 _NO_LIMIT = 2**31 - 1  # the csv module refuses fields over 128 KiB; a document can be longer
 
 
@@ -31,17 +31,15 @@ def read_schema(path: Path) -> pa.Schema:
     return pa.schema([(name, pa.string()) for name in names])
 
 
-def read_columns(path: Path, columns: list[str]) -> pa.Table:
-    """Return the asked columns as strings, null where the field is empty."""
-    chunks: list[pa.RecordBatch] = []
+def read_columns(path: Path, columns: list[str]) -> Iterator[pa.Table]:
+    """Yield the asked columns as strings, null where the field is empty, some rows at a time."""
     with _long_fields():
         rows = _rows(path)
         names = next(rows, [])
         places = [names.index(column) for column in columns]
         for chunk in _chunks(rows, width=len(names), where=path.name):
             fields = list(zip(*chunk, strict=True))
-            chunks.append(pa.record_batch([_empty_is_null(fields[place]) for place in places], names=columns))
-    return pa.Table.from_batches(chunks, schema=pa.schema([(column, pa.string()) for column in columns]))
+            yield pa.table([_empty_is_null(fields[place]) for place in places], names=columns)
 
 
 def _rows(path: Path) -> Iterator[list[str]]:
@@ -85,7 +83,7 @@ def _chunks(rows: Iterator[list[str]], *, width: int, where: str) -> Iterator[li
                 next_step="Quote fields that hold the delimiter (CSV), or fix the row.",
             )
         chunk.append(row)
-        if len(chunk) == _ROWS_PER_CHUNK:
+        if len(chunk) == ROWS_AT_ONCE:
             yield chunk
             chunk = []
     if chunk:

@@ -1,6 +1,6 @@
-"""One table of the file formats: how each tells its columns and how it is read."""
+"""One table of the file formats: how each tells its columns and how it is read, some rows at a time."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,7 +17,7 @@ class Format:
 
     name: str
     read_schema: Callable[[Path], pa.Schema]  # columns and their types, without reading the rows
-    read: Callable[[Path, Mapping[str, Content]], pa.Table]  # path, what each of the asked columns holds
+    read: Callable[[Path, Mapping[str, Content]], Iterator[pa.Table]]  # path, what each of the asked columns holds
 
 
 _CSV = Format(
@@ -59,3 +59,10 @@ def read_schema(path: Path) -> pa.Schema:
     if twice is not None:
         raise SourceError(f"{path.name} has two columns named '{twice}'.", next_step="Rename one of them.")
     return schema
+
+
+def count_rows(path: Path, column: str) -> int:
+    """Return how many rows a file has; formats that do not say are read through, by one of their columns."""
+    if format_of(path) is _PARQUET:
+        return parquet.count_rows(path)
+    return sum(table.num_rows for table in format_of(path).read(path, {column: "any"}))

@@ -13,27 +13,33 @@ NO_LABEL = -1
 _NEXT_STEP = "Write the file from the task's own data again."
 
 
-def given_labels(column: SourceColumn, task: Task) -> IntArray | FloatArray | None:
-    """Return class ids, or scores for regression; None if no row has a label."""
+def has_labels(column: SourceColumn, task: Task) -> bool:
+    """Tell whether any row has a label."""
+    return bool((_plain(column, task) != NO_LABEL).any())
+
+
+def given_labels(column: SourceColumn, task: Task) -> pa.Array:
+    """Return class ids, or scores for regression, of rows that all have one."""
+    labels = _plain(column, task)
+    _refuse(column, labels == NO_LABEL, "has no label")
+    if task.kind == "regression":
+        _refuse(column, ~np.isfinite(labels), "has a label that is not finite")
+    else:
+        last = len(task.classes) - 1
+        _refuse(column, (labels < 0) | (labels > last), f"has a label outside 0 to {last}")
+    return pa.array(labels)
+
+
+def _plain(column: SourceColumn, task: Task) -> IntArray | FloatArray:
+    """Return class ids or scores, -1 where there is none."""
     kind = column.values.type
     of_task = pa.types.is_integer if task.kind == "classification" else pa.types.is_floating
     if not of_task(kind):
         expected = "class ids" if task.kind == "classification" else "floating-point scores"
         raise SourceError(f"'{column.name}' of {column.where} holds {kind}, not {expected}.", next_step=_NEXT_STEP)
     plain = pa.int64() if task.kind == "classification" else pa.float64()
-    labels = pc.fill_null(column.values.cast(plain), NO_LABEL).to_numpy()
-    absent = labels == NO_LABEL
-    if absent.all():
-        return None
-    _refuse(column, absent, "has no label")
-    if task.kind == "regression":
-        _refuse(column, ~np.isfinite(labels), "has a label that is not finite")
-        scores: FloatArray = labels
-        return scores
-    last = len(task.classes) - 1
-    _refuse(column, (labels < 0) | (labels > last), f"has a label outside 0 to {last}")
-    ids: IntArray = labels
-    return ids
+    labels: IntArray | FloatArray = pc.fill_null(column.values.cast(plain), NO_LABEL).to_numpy()
+    return labels
 
 
 def _refuse(column: SourceColumn, bad: BoolArray, problem: str) -> None:

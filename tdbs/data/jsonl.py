@@ -11,11 +11,9 @@ from typing import Any
 
 import pyarrow as pa
 
-from tdbs.data.content import ANSWERS, Content
+from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, Content
 from tdbs.data.undecodable import undecodable_line
 from tdbs.errors import SourceError
-
-_ROWS_PER_CHUNK = 65_536
 
 
 def read_schema(path: Path) -> pa.Schema:
@@ -26,9 +24,8 @@ def read_schema(path: Path) -> pa.Schema:
     return pa.schema([(key, _type_of(value)) for key, value in first.items()])
 
 
-def read_columns(path: Path, columns: Mapping[str, Content]) -> pa.Table:
-    """Return the asked keys; a value that is not what its column should hold is an error with its row."""
-    chunks: list[pa.RecordBatch] = []
+def read_columns(path: Path, columns: Mapping[str, Content]) -> Iterator[pa.Table]:
+    """Yield the asked keys, some rows at a time; a value that is not what its column should hold is an error."""
     values: dict[str, list[Any]] = {column: [] for column in columns}
     number = 0
     for number, row in enumerate(_objects(path), start=1):
@@ -43,11 +40,10 @@ def read_columns(path: Path, columns: Mapping[str, Content]) -> pa.Table:
                         next_step="Fix the row.",
                     )
             values[column].append(value)
-        if number % _ROWS_PER_CHUNK == 0:
-            chunks.append(_batch(values, columns, number - _ROWS_PER_CHUNK, path.name))
+        if number % ROWS_AT_ONCE == 0:
+            yield _table(values, columns, number - ROWS_AT_ONCE, path.name)
             values = {column: [] for column in columns}
-    chunks.append(_batch(values, columns, number - number % _ROWS_PER_CHUNK, path.name))
-    return pa.Table.from_batches(chunks)
+    yield _table(values, columns, number - number % ROWS_AT_ONCE, path.name)
 
 
 def _objects(path: Path) -> Iterator[dict[str, Any]]:
@@ -118,12 +114,14 @@ _READ: dict[Content, Callable[[object], Any]] = {
     "words": _words,
     "labels": _labels,
     "answers": _answers,
+    "any": lambda _value: "",
 }
 _NAMES: dict[Content, str] = {
     "text": "a text",
     "label": "a text or a number",
     "words": "a list of texts",
     "labels": "a list of texts or numbers",
+    "any": "anything",
     "answers": 'answers such as {"text": ["Paris"], "answer_start": [17]}',
 }
 _TYPES: dict[Content, pa.DataType] = {
@@ -132,10 +130,11 @@ _TYPES: dict[Content, pa.DataType] = {
     "words": pa.list_(pa.string()),
     "labels": pa.list_(pa.string()),
     "answers": ANSWERS,
+    "any": pa.string(),
 }
 
 
-def _batch(values: dict[str, list[Any]], columns: Mapping[str, Content], before: int, where: str) -> pa.RecordBatch:
+def _table(values: dict[str, list[Any]], columns: Mapping[str, Content], before: int, where: str) -> pa.Table:
     try:
         arrays = [pa.array(values[column], _TYPES[content]) for column, content in columns.items()]
     except UnicodeEncodeError as error:  # JSON can spell half a surrogate pair, UTF-8 cannot
@@ -144,7 +143,7 @@ def _batch(values: dict[str, list[Any]], columns: Mapping[str, Content], before:
         raise SourceError(
             f"{where} has a number of more than 64 bits near row {before + 1}.", next_step="Fix the row."
         ) from error
-    return pa.record_batch(arrays, names=list(columns))
+    return pa.table(arrays, names=list(columns))
 
 
 def _lone_surrogate(values: dict[str, list[Any]], rows_before: int, where: str) -> SourceError:

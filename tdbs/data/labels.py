@@ -46,7 +46,7 @@ def label_texts(column: SourceColumn) -> SourceColumn:
     texts = pc.if_else(values, "True", "False") if pa.types.is_boolean(kind) else values.cast(pa.string())
     if isinstance(texts, pa.Array):
         texts = pa.chunked_array([texts])
-    return SourceColumn(name=column.name, where=column.where, values=texts, rows=column.rows)
+    return SourceColumn(name=column.name, where=column.where, values=texts, rows_N=column.rows_N)
 
 
 def label_lists(column: SourceColumn) -> pa.ListArray:

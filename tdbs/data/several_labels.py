@@ -80,7 +80,7 @@ def _flag_texts(column: SourceColumn) -> SourceColumn:
     texts = label_texts(column)
     folded = pc.utf8_lower(pc.utf8_trim_whitespace(texts.values))
     numbers = pc.if_else(pc.equal(folded, "true"), "1", pc.if_else(pc.equal(folded, "false"), "0", folded))
-    return SourceColumn(name=texts.name, where=texts.where, values=numbers, rows=texts.rows)
+    return SourceColumn(name=texts.name, where=texts.where, values=numbers, rows_N=texts.rows_N)
 
 
 def _is_flag(texts: SourceColumn) -> BoolArray:

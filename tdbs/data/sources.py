@@ -1,6 +1,6 @@
-"""Open a source of text (the sample, a hub task, the user's files), then read it: every problem is named by its row.
+"""Open a source of text: the sample, a hub task, or the user's files. Rows are read later, by reading.py.
 
-`open_source` costs finding and hashing the files, which is all that a cache hit pays; `read_source` parses and checks.
+Costs finding and hashing the files, which is all that a cache hit pays.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -8,20 +8,16 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tdbs.arrays import IntArray
-from tdbs.data.class_names import class_names, named_classes
-from tdbs.data.columns import SourceColumn, take, text_values, word_lists
-from tdbs.data.content import Content, is_list
 from tdbs.data.digests import file_sha256, parts_sha256, table_sha256
 from tdbs.data.formats import format_of, read_schema
 from tdbs.data.hub import hub_tables, mirror_files
 from tdbs.data.labels import LabelType
 from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER, sample_tables
-from tdbs.data.targets import SplitColumns, read_targets
-from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task, TaskKind
+from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task
 from tdbs.data.user_files import choose_columns, source_name, split_files
-from tdbs.data.validation import file_or_fraction, held_out_rows
+from tdbs.data.validation import file_or_fraction
 from tdbs.errors import ConfigError, SourceError
+from tdbs.files import Stamp, stamp_of
 
 HUB_TOKENIZER = "roberta-base"
 HUB_SEQ2SEQ_TOKENIZER = "t5-small"
@@ -34,7 +30,8 @@ class Split:
     name: str
     where: str  # how errors call it
     content: Path | pa.Table
-    has_labels: bool
+    has_labels: bool  # columns of them; that any is filled is seen when they are read
+    stamp: Stamp | None = None  # of the file when it was digested
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,17 +45,6 @@ class Source:
     splits: tuple[Split, ...]
     label_type: LabelType | None = None  # None: labels are class ids or scores already
     held_out: float | None = None  # fraction of train that becomes validation
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SplitTable:
-    """The rows of one split, in the order of the source."""
-
-    where: str  # how errors call it
-    texts: pa.ChunkedArray  # strings, none missing; lists of words for token classification
-    pairs: pa.ChunkedArray | None
-    source_rows: IntArray | None  # rows of the source file where some were held out, from 0; None: all of them
-    targets: pa.Array | None  # by kind as data/targets.py says; None: the split has no labels
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,27 +86,6 @@ def _open_named(name: str, mirror: Path | None) -> Source:
     if name in HUB_TASKS:
         return _open_hub(HUB_TASKS[name]) if mirror is None else _open_mirror(HUB_TASKS[name], mirror)
     return _open_tables(SAMPLE_TASK, sample_tables(), tokenizer=str(TOKENIZER_FOLDER))
-
-
-def read_source(source: Source) -> tuple[Task, dict[str, SplitTable]]:
-    """Return the task with its classes, and the checked rows of every split: train, validation, test."""
-    splits = {split.name: _read_split(split, source.task) for split in source.splits}
-    if source.held_out is not None:
-        rows = len(splits["train"].text.values)
-        train_rows, validation_rows = held_out_rows(rows, source.held_out)
-        train, rest = splits["train"], {name: split for name, split in splits.items() if name != "train"}
-        splits = {"train": _take(train, train_rows), "validation": _take(train, validation_rows)} | rest
-    task, targets = read_targets(splits, source.task, source.label_type)
-    return task, {
-        name: SplitTable(
-            where=split.text.where,
-            texts=split.text.values,
-            pairs=None if split.pair is None else split.pair.values,
-            source_rows=split.text.rows,
-            targets=targets[name],
-        )
-        for name, split in splits.items()
-    }
 
 
 def _refuse_file_options(spec: str, files: FileOptions) -> None:
@@ -168,7 +133,7 @@ def _open_mirror(hub: HubTask, mirror: Path) -> Source:
                     next_step="Write it with the columns that the task has on the hub.",
                 )
         has_labels = set(columns.labels) <= set(names[name])
-        splits.append(Split(name=name, where=where, content=path, has_labels=has_labels))
+        splits.append(_file_split(name, path, where=where, has_labels=has_labels))
     return Source(
         name=hub.task.name,
         task=hub.task,
@@ -188,12 +153,15 @@ def _open_files(path: Path, options: FileOptions) -> Source:
                 next_step="Leave --validation out.",
             )
         match file_or_fraction(options.validation):
-            case Path() as file:
-                files = {"train": files["train"], "validation": file} | files
-            case fraction:
+            case float() as fraction:
                 held_out = fraction
+            case file:
+                files = {"train": files["train"], "validation": file} | files
     chosen = choose_columns(files, text=options.text, pair=options.pair, label=options.label, target=options.target)
     kind = "regression" if (chosen.kind, options.label_type) == ("classification", "regression") else chosen.kind
+    splits = tuple(
+        _file_split(name, file, where=file.name, has_labels=name in chosen.labelled) for name, file in files.items()
+    )
     parts = {
         "files": {name: [format_of(file).name, file_sha256(file)] for name, file in files.items()},
         "columns": asdict(chosen.columns),
@@ -211,55 +179,12 @@ def _open_files(path: Path, options: FileOptions) -> Source:
         ),
         content_sha256=parts_sha256(parts),
         default_tokenizer=None,
-        splits=tuple(
-            Split(name=name, where=file.name, content=file, has_labels=name in chosen.labelled)
-            for name, file in files.items()
-        ),
+        splits=splits,
         label_type=options.label_type,
         held_out=held_out,
     )
 
 
-def _read_split(split: Split, task: Task) -> SplitColumns:
-    """Return the columns of one split; texts are checked, labels not yet."""
-    columns = task.columns
-    labels = columns.labels if split.has_labels else ()
-    asked: dict[str, Content] = {columns.text: "words" if task.kind == "token_classification" else "text"}
-    asked |= {} if columns.pair is None else {columns.pair: "text"}
-    asked |= dict.fromkeys(labels, _label_content(split, task))
-    content = split.content
-    table = format_of(content).read(content, asked) if isinstance(content, Path) else content
-    if table.num_rows == 0:
-        raise SourceError(f"{split.where} has no rows.", next_step="Give it rows, or leave it out.")
-    found = {name: SourceColumn(name=name, where=split.where, values=table[name]) for name in asked}
-    for name, content in asked.items():
-        if name in labels:
-            found[name] = named_classes(found[name], class_names(table.schema, name))
-        else:
-            checked = word_lists(found[name]) if content == "words" else text_values(found[name])
-            found[name] = replace(found[name], values=checked)
-    return SplitColumns(
-        text=found[columns.text],
-        pair=None if columns.pair is None else found[columns.pair],
-        labels=tuple(found[name] for name in labels),
-    )
-
-
-def _label_content(split: Split, task: Task) -> Content:
-    """Return what the label columns of a split hold, which a reader of JSON has to know."""
-    by_kind: dict[TaskKind, Content] = {
-        "token_classification": "labels",
-        "question_answering": "answers",
-        "seq2seq": "text",
-    }
-    if task.kind == "multi_label" and split.has_labels and isinstance(split.content, Path):
-        return "labels" if is_list(read_schema(split.content).field(task.columns.labels[0]).type) else "label"
-    return by_kind.get(task.kind, "label")
-
-
-def _take(split: SplitColumns, rows: IntArray) -> SplitColumns:
-    return SplitColumns(
-        text=take(split.text, rows),
-        pair=None if split.pair is None else take(split.pair, rows),
-        labels=tuple(take(column, rows) for column in split.labels),
-    )
+def _file_split(name: str, path: Path, *, where: str, has_labels: bool) -> Split:
+    """Return a split that is a file; its stamp is taken before its digest, so no later change goes unseen."""
+    return Split(name=name, where=where, content=path, has_labels=has_labels, stamp=stamp_of(path))

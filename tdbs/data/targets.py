@@ -1,4 +1,4 @@
-"""What is to be predicted, from the label columns of all splits; of users' files, train alone decides the classes.
+"""What is to be predicted, from the label columns; of users' files, train alone decides what the classes are.
 
 | kind | entry of a row |
 |---|---|
@@ -10,7 +10,7 @@
 | seq2seq | string |
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
@@ -27,82 +27,77 @@ from tdbs.errors import SourceError
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitColumns:
-    """The columns of one split; texts are checked, labels not yet."""
+    """The columns of some rows of a split; texts are checked, labels not yet."""
 
     text: SourceColumn
     pair: SourceColumn | None
     labels: tuple[SourceColumn, ...]  # empty: the split has none
 
 
-Splits = Mapping[str, SplitColumns]
-Targets = dict[str, pa.Array]  # of the splits that have labels
+Encoder = Callable[[SplitColumns], pa.Array]  # the targets of some rows that all have labels
 
 
-def read_targets(splits: Splits, task: Task, label_type: LabelType | None) -> tuple[Task, dict[str, pa.Array | None]]:
-    """Return the task with its classes, and each split's targets; `label_type` None: labels are class ids already."""
+def learn_targets(labels: Sequence[SourceColumn], task: Task, label_type: LabelType | None) -> tuple[Task, Encoder]:
+    """Return the task with its classes, and what makes targets of labels.
+
+    With `label_type` None, labels are class ids or scores already. `labels` are the distinct values of train's label
+    columns, each with the row where it comes first; of kinds that have no classes they may be none.
+    """
     if label_type is None and task.kind in ("classification", "regression"):
-        found = {name: given_labels(split.labels[0], task) if split.labels else None for name, split in splits.items()}
-        if found["train"] is None:
-            raise SourceError(
-                f"{splits['train'].text.where} has no labels.", next_step="Use a train split with labels."
-            )
-        return task, {name: None if labels is None else pa.array(labels) for name, labels in found.items()}
-    labelled = {name: split for name, split in splits.items() if not _is_unlabelled_test(name, split)}
-    for split in labelled.values():
-        for column in split.labels:
+        return task, lambda rows: given_labels(rows.labels[0], task)
+    for column in labels:
+        refuse_missing(column, next_step=FILL)
+    task, encode = _LEARN[task.kind](labels, task, label_type or "auto")
+
+    def encode_whole(rows: SplitColumns) -> pa.Array:
+        for column in rows.labels:
             refuse_missing(column, next_step=FILL)
-    task, targets = _READ[task.kind](labelled, task, label_type or "auto")
-    return task, {name: targets.get(name) for name in splits}
+        return encode(rows)
+
+    return task, encode_whole
 
 
-def _is_unlabelled_test(name: str, split: SplitColumns) -> bool:
-    return not split.labels or (
-        name == "test" and all(column.values.null_count == len(column.values) for column in split.labels)
-    )
-
-
-def _read_single(splits: Splits, task: Task, label_type: LabelType) -> tuple[Task, Targets]:
-    texts = {name: label_texts(split.labels[0]) for name, split in splits.items()}
-    rule = learn_labels(texts["train"], label_type)
+def _learn_single(labels: Sequence[SourceColumn], task: Task, label_type: LabelType) -> tuple[Task, Encoder]:
+    rule = learn_labels(labels[0], label_type)
     kind: TaskKind = "regression" if rule.kind == "numbers" else "classification"
-    return _learned(task, kind, rule.classes), {n: pa.array(encode_labels(text, rule)) for n, text in texts.items()}
+    task = _learned(task, kind, rule.classes)
+    return task, lambda rows: pa.array(encode_labels(label_texts(rows.labels[0]), rule))
 
 
-def _read_several(splits: Splits, task: Task, label_type: LabelType) -> tuple[Task, Targets]:
-    rule: SeveralRule = learn_several(splits["train"].labels, label_type)
+def _learn_several(labels: Sequence[SourceColumn], task: Task, label_type: LabelType) -> tuple[Task, Encoder]:
+    rule: SeveralRule = learn_several(labels, label_type)
     kind: TaskKind = "regression" if rule.kind == "numbers" else "multi_label"
-    encoded = {name: encode_several(split.labels, rule) for name, split in splits.items()}
-    return _learned(task, kind, rule.classes), encoded
+    return _learned(task, kind, rule.classes), lambda rows: encode_several(rows.labels, rule)
 
 
-def _read_words(splits: Splits, task: Task, _label_type: LabelType) -> tuple[Task, Targets]:
-    classes = learn_word_labels(splits["train"].labels[0])
-    encoded = {name: encode_word_labels(split.labels[0], classes, words=split.text) for name, split in splits.items()}
-    return _learned(task, task.kind, classes), encoded
+def _learn_words(labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
+    classes = learn_word_labels(labels[0])
+    task = _learned(task, task.kind, classes)
+    return task, lambda rows: encode_word_labels(rows.labels[0], classes, words=rows.text)
 
 
-def _read_answers(splits: Splits, task: Task, _label_type: LabelType) -> tuple[Task, Targets]:
-    answers = {}
-    for name, split in splits.items():
-        if split.pair is None:
-            raise SourceError(f"{split.text.where} has no contexts.", next_step="Name their column with --pair.")
-        answers[name] = checked_answers(split.labels[0], contexts=split.pair)
-    return task, answers
+def _learn_answers(_labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
+    def encode(rows: SplitColumns) -> pa.Array:
+        if rows.pair is None:
+            raise SourceError(f"{rows.text.where} has no contexts.", next_step="Name their column with --pair.")
+        return checked_answers(rows.labels[0], contexts=rows.pair)
+
+    return task, encode
 
 
-def _read_summaries(splits: Splits, task: Task, _label_type: LabelType) -> tuple[Task, Targets]:
-    return task, {name: one_array(text_values(split.labels[0])) for name, split in splits.items()}
+def _learn_summaries(_labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
+    return task, lambda rows: one_array(text_values(rows.labels[0]))
 
 
 def _learned(task: Task, kind: TaskKind, classes: tuple[str, ...]) -> Task:
     return replace(task, kind=kind, classes=classes, metrics=METRICS[kind])
 
 
-_READ: dict[TaskKind, Callable[[Splits, Task, LabelType], tuple[Task, Targets]]] = {
-    "classification": _read_single,
-    "regression": _read_single,
-    "multi_label": _read_several,
-    "token_classification": _read_words,
-    "question_answering": _read_answers,
-    "seq2seq": _read_summaries,
+_LEARN: dict[TaskKind, Callable[[Sequence[SourceColumn], Task, LabelType], tuple[Task, Encoder]]] = {
+    "classification": _learn_single,
+    "regression": _learn_single,
+    "multi_label": _learn_several,
+    "token_classification": _learn_words,
+    "question_answering": _learn_answers,
+    "seq2seq": _learn_summaries,
 }

@@ -1,4 +1,4 @@
-"""Put samples together from tokenized chunks: special tokens, truncation and segments as the tokenizer itself makes them.
+"""Put samples together from tokenized chunks, with special tokens, truncation and segments as the tokenizer makes them.
 
 Array code over runs: a sample is a row of runs of tokens, of special ones and of its chunks in turn.
 """
@@ -94,6 +94,9 @@ def _truncated(lengths_NP: IntArray, room: int) -> IntArray:
     kept_longer_N = np.where(fits_N, longer_N, room - kept_shorter_N)
     first_is_longer_N = lengths_NP[:, 0] > lengths_NP[:, 1]
     return np.stack(
-        [np.where(first_is_longer_N, kept_longer_N, kept_shorter_N), np.where(first_is_longer_N, kept_shorter_N, kept_longer_N)],
+        [
+            np.where(first_is_longer_N, kept_longer_N, kept_shorter_N),
+            np.where(first_is_longer_N, kept_shorter_N, kept_longer_N),
+        ],
         axis=1,
     )

@@ -54,51 +54,51 @@ class Layout:
 
 def layout_of(backend: tokenizers.Tokenizer) -> Layout:
     """Return what the tokenizer's own description and two probes tell."""
-    parts = json.loads(backend.to_str())
-    known = all(step["type"] in _PUT_TOKENS_AROUND for step in _steps(parts["post_processor"], "processors"))
+    known = all(step["type"] in _PUT_TOKENS_AROUND for step in _steps(backend.post_processor, "processors"))
     return Layout(
         single=_template(backend, "a") if known else None,
         pair=_template(backend, "a", "a") if known else None,
-        cuts_at_spaces=_cuts_at_spaces(parts),
+        cuts_at_spaces=_cuts_at_spaces(backend),
     )
 
 
-def _template(backend: tokenizers.Tokenizer, *texts: str) -> Template | None:
+def _template(backend: tokenizers.Tokenizer, text: str, pair: str | None = None) -> Template | None:
     """Return where special tokens stand around texts of one word."""
-    probe = backend.encode(*texts)
-    tokens = list(zip(probe.sequence_ids, probe.ids, probe.type_ids, strict=True))
-    ids: list[list[int]] = [[]]
-    types: list[list[int]] = [[]]
+    probe = backend.encode(text, pair)
+    special_ids: list[list[int]] = [[]]
+    special_types: list[list[int]] = [[]]
     text_types: list[int] = []
+    order: list[int] = []
     before = None
-    for sequence, token, kind in tokens:
+    for sequence, token, kind in zip(probe.sequence_ids, probe.ids, probe.type_ids, strict=True):
         if sequence is None:
-            ids[-1].append(token)
-            types[-1].append(kind)
+            special_ids[-1].append(token)
+            special_types[-1].append(kind)
         elif sequence != before:
-            ids.append([])
-            types.append([])
+            special_ids.append([])
+            special_types.append([])
             text_types.append(kind)
+            order.append(sequence)
         before = sequence
-    if [sequence for sequence, *_ in tokens if sequence is not None] != sorted(
-        sequence for sequence, *_ in tokens if sequence is not None
-    ) or len(text_types) != len(texts):
-        return None
+    if order != list(range(1 if pair is None else 2)):
+        return None  # a template may turn texts round, or write one twice
     return Template(
-        special_ids=tuple(map(tuple, ids)), special_types=tuple(map(tuple, types)), text_types=tuple(text_types)
+        special_ids=tuple(map(tuple, special_ids)),
+        special_types=tuple(map(tuple, special_types)),
+        text_types=tuple(text_types),
     )
 
 
-def _cuts_at_spaces(parts: dict[str, Any]) -> bool:
-    splits = _steps(parts["pre_tokenizer"], "pretokenizers")
+def _cuts_at_spaces(backend: tokenizers.Tokenizer) -> bool:
+    splits = _steps(backend.pre_tokenizer, "pretokenizers")
     return (
-        parts["model"]["type"] in _MODELS
-        and not parts["model"].get("dropout")  # random merges
-        and all(_leaves_lone_spaces(step) for step in _steps(parts["normalizer"], "normalizers"))
+        type(backend.model).__name__ in _MODELS
+        and not getattr(backend.model, "dropout", None)  # random merges
+        and all(_leaves_lone_spaces(step) for step in _steps(backend.normalizer, "normalizers"))
         and bool(splits)
         and _splits_at_spaces(splits[0])
         and all(step["type"] in _SPLIT_FURTHER for step in splits[1:])
-        and not any(_reaches_right(token) for token in parts["added_tokens"])
+        and not any(_reaches_right(token) for token in backend.get_added_tokens_decoder().values())
     )
 
 
@@ -115,14 +115,16 @@ def _splits_at_spaces(pre_tokenizer: dict[str, Any]) -> bool:
     return kind in _SPLIT_AT_SPACES and (switched_on is None or pre_tokenizer.get(switched_on, True))
 
 
-def _reaches_right(added_token: dict[str, Any]) -> bool:
+def _reaches_right(token: tokenizers.AddedToken) -> bool:
     """Tell whether an added token takes in the space behind a word."""
-    content = added_token["content"]
-    return added_token["rstrip"] or content == " " or re.search(r"\S\s", content) is not None
+    return token.rstrip or token.content == " " or re.search(r"\S\s", token.content) is not None
 
 
-def _steps(part: dict[str, Any] | None, key: str) -> list[dict[str, Any]]:
-    """Return the steps of a normalizer, pre-tokenizer or post-processor, which may be a sequence of sequences."""
-    if part is None:
-        return []
-    return [step for inner in part[key] for step in _steps(inner, key)] if part["type"] == "Sequence" else [part]
+def _steps(part: Any, key: str) -> list[dict[str, Any]]:
+    """Return the steps of a normalizer, pre-tokenizer or post-processor as tokenizer.json describes them."""
+    return [] if part is None else _flat(json.loads(part.__getstate__()), key)
+
+
+def _flat(described: dict[str, Any], key: str) -> list[dict[str, Any]]:
+    """Return the steps of a sequence of sequences, or the one step that it is."""
+    return [step for inner in described[key] for step in _flat(inner, key)] if key in described else [described]

@@ -1,44 +1,38 @@
 """Prepare a dataset once: read, tokenize, mark droppable words, write bucket shards.
 
-All that later commands need is paid for here; training does no string work. Costs about twice the tokenizer's own
-time (benchmarks/), and holds one split in memory.
+All that later commands need is paid for here; training does no string work. Rows go through in blocks (blocks.py), each
+kept as a file until shards are made of all of them (making.py), so memory does not grow with the number of rows and a
+killed run goes on where it was. Costs less than the tokenizer on all texts (benchmarks/).
 """
 
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import cast, get_args
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from tdbs.arrays import IntArray
 from tdbs.data.labels import LabelType
-from tdbs.data.sources import FileOptions, open_source, read_source
+from tdbs.data.sources import FileOptions, open_source
 from tdbs.data.tasks import Task
-from tdbs.errors import ConfigError, DatasetError
-from tdbs.files import remember, write_text
+from tdbs.errors import ConfigError, DatasetError, reason_of
+from tdbs.files import remember, to_path, write_text
 from tdbs.pipeline import cache_key, publish, schema
-from tdbs.pipeline.annotate import Stage, annotated_table
 from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
-from tdbs.pipeline.lengths import length_histogram
 from tdbs.pipeline.limits import choose_limits
-from tdbs.pipeline.manifest import FileInfo, Manifest, SplitInfo, TokenizerInfo, WordsInfo
+from tdbs.pipeline.making import DATASET_FOLDER, Progress, make_splits
+from tdbs.pipeline.manifest import Manifest, TokenizerInfo, WordsInfo
 from tdbs.pipeline.matches import compile_words
-from tdbs.pipeline.references import write_references
-from tdbs.pipeline.shards import write_shards
+from tdbs.pipeline.memory import DEFAULT_MEMORY, workers_within
 from tdbs.pipeline.stopwords import WordList, choose_words, negations_in, words_sha256
 from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.word_pieces import OUTSIDE
+from tdbs.pipeline.work import claimed, discard_leftovers, work_folder
 
 DEFAULT_TOKENIZER = "roberta-base"
 DATA_FOLDER = Path("data")
-
-Progress = Callable[[Stage, int, int | None], None]  # stage, rows done, rows in all (None: not known yet)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,7 +65,9 @@ def prepare(
     forbid_drop: str | None = None,
     out: str | Path | None = None,
     overwrite: bool = False,
+    memory: int | str = DEFAULT_MEMORY,
     progress: Progress = lambda _stage, _done, _total: None,
+    waiting: Callable[[Path], None] = lambda _place: None,
 ) -> PrepareResult:
     """Prepare a source for training; a dataset with the same contents that is there already is returned at once.
 
@@ -80,10 +76,10 @@ def prepare(
     and writes nothing, where anything is wrong with the input.
     """
     started = time.perf_counter()
-    out = None if out is None else Path(out)
+    workers = workers_within(memory)
     found = open_source(
         source,
-        mirror=None if mirror is None else Path(mirror),
+        mirror=None if mirror is None else to_path(mirror),
         files=FileOptions(
             text=text,
             pair=pair,
@@ -110,61 +106,71 @@ def prepare(
         max_target_length=limits.max_target_length,
     )
     key = cache_key.key_of(parts)
-    place = out or DATA_FOLDER / found.name / f"{loaded.name}-{limits.max_length}-{key[:8]}"
-    standing = publish.check_place(place, overwrite=overwrite)
+    default_place = DATA_FOLDER / found.name / f"{loaded.name}-{limits.max_length}-{key[:8]}"
+    place = default_place if out is None else to_path(out)
+    standing = _standing(place, parts, overwrite=overwrite)
     if standing is not None:
-        if standing.key != key:
-            changed = cache_key.changed_parts(parts, [standing.key_parts])
-            raise DatasetError(
-                f"{place} holds a dataset prepared otherwise ({', '.join(changed)} changed).",
-                next_step="Pass another --out, or --overwrite.",
+        discard_leftovers(place)
+        return _cached(place, standing, words)
+    with claimed(place, waiting=waiting):
+        standing = _standing(place, parts, overwrite=overwrite)  # another process may have made it meanwhile
+        if standing is not None:
+            return _cached(place, standing, words)
+        changed = cache_key.changed_parts(parts, cache_key.neighbouring_parts(place)) if out is None else ()
+        with work_folder(place, key) as folder, _disk_errors(place):
+            made = make_splits(
+                found, loaded, compile_words(words.words), limits, folder, workers=workers, progress=progress
             )
-        remember(DATA_FOLDER, place)
-        dataset = PreparedDataset(path=place, manifest=standing)
-        return PrepareResult(dataset=dataset, cached=True, changed=(), warnings=_warnings(standing.task, words))
-    changed = cache_key.changed_parts(parts, cache_key.neighbouring_parts(place)) if out is None else ()
-
-    seconds = dict.fromkeys(("read", "tokenize", "annotate", "write"), 0.0)
-    clock = time.perf_counter()
-    progress("read", 0, None)
-    task, tables = read_source(found)
-    rows = sum(len(table.texts) for table in tables.values())
-    progress("read", rows, rows)
-    seconds["read"] = time.perf_counter() - clock
-    edges = bucket_edges(limits.max_length)
-    pattern = compile_words(words.words)
-    with publish.staging_folder(place) as staging:
-        splits = {}
-        done = 0
-        for name, table in tables.items():
-            advance = partial(_advance, progress, done, rows)
-            samples = annotated_table(table, task, loaded, pattern, limits, seconds=seconds, progress=advance)
-            clock = time.perf_counter()
-            references = write_references(table, task, staging, name)
-            splits[name] = _write_split(samples, name, staging, edges, limits.max_length, references)
-            done += len(table.texts)
-            seconds["write"] += time.perf_counter() - clock
-            progress("write", done, rows)
-        write_text(staging / TOKENIZER_NAME, loaded.backend_json)
-        manifest = Manifest(
-            schema_version=schema.SCHEMA_VERSION,
-            key=key,
-            key_parts=parts,
-            source=found.name,
-            task=task,
-            tokenizer=_tokenizer_info(loaded, pair=task.is_pair),
-            words=_words_info(words),
-            max_length=limits.max_length,
-            stride=limits.stride,
-            max_target_length=limits.max_target_length,
-            bucket_edges=tuple(int(edge) for edge in edges),
-            splits=splits,
-            seconds={**seconds, "total": time.perf_counter() - started},
-        )
-        publish.publish(staging, place, manifest)
+            write_text(folder / DATASET_FOLDER / TOKENIZER_NAME, loaded.backend_json)
+            manifest = Manifest(
+                schema_version=schema.SCHEMA_VERSION,
+                key=key,
+                key_parts=parts,
+                source=found.name,
+                task=made.task,
+                tokenizer=_tokenizer_info(loaded, pair=made.task.is_pair),
+                words=_words_info(words),
+                max_length=limits.max_length,
+                stride=limits.stride,
+                max_target_length=limits.max_target_length,
+                bucket_edges=tuple(int(edge) for edge in bucket_edges(limits.max_length)),
+                splits=made.splits,
+                seconds={**made.seconds, "total": time.perf_counter() - started},
+            )
+            publish.publish(folder / DATASET_FOLDER, place, manifest)
     remember(DATA_FOLDER, place)
     dataset = PreparedDataset(path=place, manifest=manifest)
-    return PrepareResult(dataset=dataset, cached=False, changed=changed, warnings=_warnings(task, words))
+    return PrepareResult(dataset=dataset, cached=False, changed=changed, warnings=_warnings(made.task, words))
+
+
+def _standing(place: Path, parts: dict[str, str], *, overwrite: bool) -> Manifest | None:
+    """Return the manifest of the dataset with these key parts that stands at the place; refuse any other one."""
+    standing = publish.check_place(place, overwrite=overwrite)
+    if standing is not None and standing.key != cache_key.key_of(parts):
+        changed = cache_key.changed_parts(parts, [standing.key_parts])
+        raise DatasetError(
+            f"{place} holds a dataset prepared otherwise ({', '.join(changed)} changed).",
+            next_step="Pass another --out, or --overwrite.",
+        )
+    return standing
+
+
+def _cached(place: Path, standing: Manifest, words: WordList) -> PrepareResult:
+    remember(DATA_FOLDER, place)
+    dataset = PreparedDataset(path=place, manifest=standing)
+    return PrepareResult(dataset=dataset, cached=True, changed=(), warnings=_warnings(standing.task, words))
+
+
+@contextmanager
+def _disk_errors(place: Path) -> Iterator[None]:
+    """Turn a full disk, and whatever else the system says of writing, into an error with a next step."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else reason_of(error)
+        raise DatasetError(
+            f"{place} cannot be written: {reason}.", next_step="Make room there, or pass another --out."
+        ) from error
 
 
 def _warnings(task: Task, words: WordList) -> tuple[str, ...]:
@@ -192,37 +198,6 @@ def _checked_label_type(label_type: str) -> LabelType:
             next_step=f"Choose one of: {', '.join(get_args(LabelType))}.",
         )
     return cast(LabelType, label_type)
-
-
-def _advance(progress: Progress, before: int, rows: int, stage: Stage, done: int) -> None:
-    progress(stage, before + done, rows)
-
-
-def _write_split(
-    table: pa.Table, name: str, folder: Path, edges: IntArray, max_length: int, references: FileInfo | None
-) -> SplitInfo:
-    lengths_N = table[schema.LENGTH].to_numpy()
-    words = table[schema.DROPPABLE].combine_chunks()
-    sizes_W = words.flatten().field("length").to_numpy()
-    rows_W = np.repeat(np.arange(len(words)), words.value_lengths().to_numpy())
-    droppable_N = np.bincount(rows_W, weights=sizes_W, minlength=len(words)).astype(np.int64)
-    columns = table.schema.names
-    target_histogram: list[int] = []
-    if schema.TARGET_IDS in columns:
-        target_histogram = np.bincount(pc.list_value_length(table[schema.TARGET_IDS]).to_numpy()).tolist()
-    return SplitInfo(
-        rows=table.num_rows,
-        source_rows=len(pc.unique(table[schema.SOURCE_ROW])),
-        tokens=int(lengths_N.sum()),
-        droppable_words=len(sizes_W),
-        droppable_tokens=int(sizes_W.sum()),
-        labelled=bool({schema.LABEL, schema.ANSWER_START, schema.TARGET_IDS} & set(columns)),
-        length_histogram=tuple(length_histogram(lengths_N, max_length).tolist()),
-        droppable_histogram=tuple(np.bincount(droppable_N, minlength=1).tolist()),
-        target_histogram=tuple(target_histogram),
-        shards=write_shards(table, folder, name, edges),
-        references=references,
-    )
 
 
 def _words_info(words: WordList) -> WordsInfo:

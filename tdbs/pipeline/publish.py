@@ -1,40 +1,21 @@
 """Put a finished dataset in its place, whole or not at all, and never over anything that is not ours.
 
-Shards are made in a hidden folder beside the place. Publishing moves them in, the manifest last. Whatever fails before
-publishing leaves the place as it was; where an old dataset is replaced, it goes as publishing begins.
+Shards are made in a hidden folder. Publishing moves them in, the manifest last. Whatever fails before publishing leaves
+the place as it was; where an old dataset is replaced, it goes as publishing begins.
 """
 
 import json
 import re
-import shutil
-import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 from tdbs.errors import DatasetError
+from tdbs.files import is_remote
 from tdbs.pipeline.dataset import TOKENIZER_NAME
 from tdbs.pipeline.manifest import MANIFEST_NAME, Manifest, read_manifest, write_manifest
 
 _MARK = ".tdbs-publishing"
 _SHARD_NAME = re.compile(r"bucket=\d{3,}-\d{3,}/part-\d{5}\.parquet")
 _REFERENCES_NAME = re.compile(r"references/(train|validation\w*|test\w*)\.parquet")
-
-
-@contextmanager
-def staging_folder(place: Path) -> Iterator[Path]:
-    """Yield a hidden folder beside `place`; it is gone afterwards, whatever happened."""
-    try:
-        folder = place.parent / f".{place.name}.{uuid.uuid4().hex}"
-        folder.mkdir(parents=True)  # with the user's usual rights: it becomes the dataset
-    except OSError as error:
-        raise DatasetError(
-            f"{place.parent} cannot be written: {error.strerror}.", next_step="Pass another --out."
-        ) from error
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def check_place(place: Path, *, overwrite: bool) -> Manifest | None:
@@ -65,7 +46,7 @@ def publish(staging: Path, place: Path, manifest: Manifest) -> None:
     `prepare` of an interruption in between. Of what stands there only files of ours are removed.
     """
     write_manifest(staging, manifest)
-    if not place.exists():
+    if not is_remote(place) and not place.exists():
         staging.rename(place)
         return
     replaced = _is_ours(place)
@@ -78,9 +59,12 @@ def publish(staging: Path, place: Path, manifest: Manifest) -> None:
             _remove_empty(shard.parent, up_to=place)
     files = [path for path in staging.rglob("*") if path.is_file() and path.name != MANIFEST_NAME]
     for path in [*files, staging / MANIFEST_NAME]:
-        target = place / path.relative_to(staging)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path.replace(target)
+        target = place / path.relative_to(staging).as_posix()
+        if is_remote(place):
+            target.write_bytes(path.read_bytes())
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            path.replace(target)
     (place / _MARK).unlink()
 
 

@@ -3,6 +3,7 @@
 `references/<split>.parquet`, one row a row of the source; token ids could not give the texts back exactly.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,11 @@ import numpy as np
 import pyarrow as pa
 
 from tdbs.arrays import IntArray
-from tdbs.data.sources import SplitTable
+from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.pipeline.manifest import FileInfo
+from tdbs.pipeline.parquet import read_checked, write_parquet_blocks
 from tdbs.pipeline.schema import SOURCE_ROW
-from tdbs.pipeline.shards import read_checked, write_parquet
 
 FOLDER = "references"
 _TEXTS, _CONTEXT = "references", "context"
@@ -29,19 +30,23 @@ class References:
     contexts: list[str] | None  # question answering
 
 
-def write_references(table: SplitTable, task: Task, folder: Path, split: str) -> FileInfo | None:
-    """Write the references of a split below `folder`; None where its targets are no texts, or there are none."""
-    if table.targets is None or task.kind not in ("question_answering", "seq2seq"):
+def reference_table(rows: RowBlock, task: Task) -> pa.Table | None:
+    """Return the references of some rows; None where targets are no texts, or there are none."""
+    if rows.targets is None or task.kind not in ("question_answering", "seq2seq"):
         return None
-    rows = table.source_rows if table.source_rows is not None else np.arange(len(table.texts))
-    columns = {SOURCE_ROW: pa.array(rows)}
-    if table.pairs is not None:
-        columns |= {_CONTEXT: table.pairs, _TEXTS: table.targets.field("text")}
+    columns = {SOURCE_ROW: pa.array(rows.rows_N)}
+    if rows.pairs is not None:
+        columns |= {_CONTEXT: rows.pairs, _TEXTS: rows.targets.field("text")}
     else:
-        ends = np.arange(len(rows) + 1, dtype=np.int32)
-        columns |= {_TEXTS: pa.ListArray.from_arrays(ends, table.targets)}
+        ends = np.arange(len(rows.rows_N) + 1, dtype=np.int32)
+        columns |= {_TEXTS: pa.ListArray.from_arrays(ends, rows.targets)}
+    return pa.table(columns)
+
+
+def write_references(tables: Iterable[pa.Table], folder: Path, split: str) -> FileInfo:
+    """Write the references of a split below `folder`, one block after the other."""
     path = f"{FOLDER}/{split}.parquet"
-    return FileInfo(path=path, sha256=write_parquet(pa.table(columns), folder / path))
+    return FileInfo(path=path, sha256=write_parquet_blocks(tables, folder / path))
 
 
 def read_references(folder: Path, info: FileInfo) -> References:

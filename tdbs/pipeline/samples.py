@@ -4,13 +4,13 @@ One function a kind, all of one signature (the choice is in annotate.py). A row 
 question answering.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 
 from tdbs.arrays import BoolArray, IntArray
+from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.pipeline.limits import Limits
 from tdbs.pipeline.schema import LABEL
@@ -19,16 +19,6 @@ from tdbs.pipeline.tokenize import tokenize_block
 from tdbs.pipeline.tokenizer import LoadedTokenizer
 
 # Shapes: S samples of the block, T their tokens.
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RowBlock:
-    """Some rows of a split, in order."""
-
-    texts: pa.Array  # strings, or lists of words
-    pairs: pa.Array | None
-    targets: pa.Array | None  # as data/targets.py says
-    row_name: Callable[[int], str]  # how an error names a row of the block
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.pipeline.limits import Limits
-from tdbs.pipeline.samples import RowBlock, Samples
+from tdbs.pipeline.samples import Samples
 from tdbs.pipeline.schema import TARGET_IDS
 from tdbs.pipeline.token_block import NO_SEGMENT
 from tdbs.pipeline.tokenize import tokenize_block

@@ -1,53 +1,98 @@
-"""Bucket shards: samples of one length bucket in one Parquet file, rows by length inside.
+"""Bucket shards: samples of one length bucket in Parquet files, by length and then by sample id.
 
-`<split>/bucket=000-005/part-00000.parquet`: hive-partitioned, read as it is by polars, pyarrow and duckdb. Shards
-know bucket edges, never hardware.
+`<split>/bucket=000-005/part-00000.parquet`: hive-partitioned, read as it is by polars, pyarrow and duckdb. A bucket has
+more parts than one where it holds many tokens; where parts end depends on the samples alone. Shards know bucket edges,
+never hardware.
 """
 
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from tdbs.arrays import IntArray
-from tdbs.errors import DatasetError
-from tdbs.files import sha256_of, write_bytes
+from tdbs.pipeline.blocks import BlockInfo, block_path
 from tdbs.pipeline.buckets import bucket_name, bucket_of
 from tdbs.pipeline.manifest import ShardInfo
+from tdbs.pipeline.parquet import read_checked, write_parquet
 from tdbs.pipeline.schema import LENGTH, SAMPLE_ID
 
+PART_TOKENS = 1 << 21  # a part holds hardly more: it is sorted, written and read in one piece
 
-def write_shards(table: pa.Table, folder: Path, split: str, edges: IntArray) -> tuple[ShardInfo, ...]:
-    """Write a split (rows in sample_id order) as bucket shards below `folder`; returns what the manifest records."""
-    lengths_N = table[LENGTH].to_numpy()
-    by_length = np.argsort(lengths_N, kind="stable")
-    ordered = table.take(pa.array(by_length))
-    buckets_N = bucket_of(lengths_N[by_length], edges)
-    bounds = np.searchsorted(buckets_N, np.arange(len(edges)))
-    return tuple(
-        _write_shard(
-            ordered.slice(bounds[bucket], bounds[bucket + 1] - bounds[bucket]),
-            folder,
-            f"{split}/bucket={bucket_name(edges, bucket)}/part-00000.parquet",
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slice:
+    """Samples of one length in one block: rows [first] to [first + rows] of its file."""
+
+    block: int
+    first: int
+    rows: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """One shard to write: the slices that it is made of, in order."""
+
+    split: str
+    path: str
+    slices: tuple[Slice, ...]
+    samples_before: tuple[int, ...]  # samples of the split before each block
+
+    @property
+    def rows(self) -> int:
+        """Samples of the shard."""
+        return sum(piece.rows for piece in self.slices)
+
+
+def plan_parts(split: str, blocks: Sequence[BlockInfo], edges: IntArray) -> list[Part]:
+    """Return the shards of a split, short buckets first, from the length histograms of its blocks."""
+    samples_before = tuple(np.concatenate([[0], np.cumsum([block.samples for block in blocks])]).tolist())
+    slices: dict[tuple[int, int], list[Slice]] = {}
+    bucket, part, tokens = -1, 0, 0
+    for length, piece in _slices_by_length(blocks):
+        found = int(bucket_of(np.array([length]), edges)[0])
+        if found != bucket:
+            bucket, part, tokens = found, 0, 0
+        elif tokens >= PART_TOKENS:
+            part, tokens = part + 1, 0
+        slices.setdefault((bucket, part), []).append(piece)
+        tokens += piece.rows * length
+    return [
+        Part(
+            split=split,
+            path=f"{split}/bucket={bucket_name(edges, bucket)}/part-{part:05d}.parquet",
+            slices=tuple(pieces),
+            samples_before=samples_before,
         )
-        for bucket in range(len(edges) - 1)
-        if bounds[bucket] < bounds[bucket + 1]
-    )
+        for (bucket, part), pieces in slices.items()
+    ]
 
 
-def _write_shard(table: pa.Table, folder: Path, path: str) -> ShardInfo:
-    digest = write_parquet(table, folder / path)
-    return ShardInfo(path=path, rows=table.num_rows, tokens=int(table[LENGTH].to_numpy().sum()), sha256=digest)
-
-
-def write_parquet(table: pa.Table, path: Path) -> str:
-    """Write a Parquet file in one visible step; returns its hash."""
-    buffer = pa.BufferOutputStream()
-    pq.write_table(table, buffer, compression="zstd")
-    data = buffer.getvalue().to_pybytes()
-    write_bytes(path, data)
-    return sha256_of(data)
+def write_part(part: Part, *, blocks: Path, target: Path) -> ShardInfo:
+    """Write one shard below `target` from the blocks that are kept below `blocks`."""
+    pieces: dict[int, list[Slice]] = {}
+    for piece in part.slices:
+        pieces.setdefault(piece.block, []).append(piece)
+    files = {block: pa.memory_map(str(block_path(blocks, part.split, block))) for block in pieces}
+    try:
+        tables = {block: pa.ipc.open_file(file).read_all() for block, file in files.items()}
+        table = pa.concat_tables(tables[piece.block].slice(piece.first, piece.rows) for piece in part.slices)
+        before = np.repeat(
+            [part.samples_before[piece.block] for piece in part.slices], [piece.rows for piece in part.slices]
+        )
+        sample_ids = table[SAMPLE_ID].to_numpy() + before
+        place = table.schema.get_field_index(SAMPLE_ID)
+        table = table.set_column(place, SAMPLE_ID, pa.array(sample_ids)).replace_schema_metadata(None)
+        tokens = int(table[LENGTH].to_numpy().sum())
+        digest = write_parquet(table, target / part.path)
+        rows = table.num_rows
+        del table, tables  # nothing looks into the mapped files any more
+    finally:
+        for file in files.values():
+            file.close()
+    return ShardInfo(path=part.path, rows=rows, tokens=tokens, sha256=digest)
 
 
 def read_shards(folder: Path, shards: tuple[ShardInfo, ...]) -> pa.Table:
@@ -56,18 +101,13 @@ def read_shards(folder: Path, shards: tuple[ShardInfo, ...]) -> pa.Table:
     return table.take(pa.array(np.argsort(table[SAMPLE_ID].to_numpy())))
 
 
-def read_checked(path: Path, sha256: str) -> pa.Table:
-    """Read a Parquet file of a dataset that has the given hash."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(
-            f"The shard {path} cannot be read: {error.strerror}.",
-            next_step="Prepare the dataset again with --overwrite.",
-        ) from error
-    if sha256_of(data) != sha256:
-        raise DatasetError(
-            f"The shard {path} is damaged: its contents are not those that prepare wrote.",
-            next_step="Prepare the dataset again with --overwrite.",
-        )
-    return pq.read_table(pa.BufferReader(data))
+def _slices_by_length(blocks: Sequence[BlockInfo]) -> Iterator[tuple[int, Slice]]:
+    """Yield each length with the samples that have it, block after block; a block's file is sorted by length."""
+    longest = max((len(block.length_histogram) for block in blocks), default=0)
+    counts_BL = np.zeros((len(blocks), longest), dtype=np.int64)
+    for row, block in enumerate(blocks):
+        counts_BL[row, : len(block.length_histogram)] = block.length_histogram
+    first_BL = np.cumsum(counts_BL, axis=1) - counts_BL
+    for length, number in np.argwhere(counts_BL.T).tolist():
+        rows = int(counts_BL[number, length])
+        yield length, Slice(block=number, first=int(first_BL[number, length]), rows=rows)

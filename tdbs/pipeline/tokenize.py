@@ -6,6 +6,7 @@ chunks: faster than the tokenizer on whole texts (benchmarks/), and the same tok
 
 import threading
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
@@ -63,4 +64,4 @@ def _parts(texts: list[str]) -> Iterator[list[str]]:
     """Cut a list so that each part has about as many characters as the library is given at once."""
     ends = np.cumsum(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)))
     bounds = [0, *np.flatnonzero(np.diff(ends // _CHARACTERS_AT_ONCE)) + 1, len(texts)]
-    return (texts[first:last] for first, last in zip(bounds, bounds[1:], strict=False) if first < last)
+    return (texts[first:last] for first, last in pairwise(bounds) if first < last)

@@ -10,10 +10,11 @@ import numpy as np
 import pyarrow as pa
 
 from tdbs.arrays import BoolArray, IntArray
+from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.errors import SourceError
 from tdbs.pipeline.limits import Limits
-from tdbs.pipeline.samples import RowBlock, Samples
+from tdbs.pipeline.samples import Samples
 from tdbs.pipeline.schema import ANSWER_END, ANSWER_START
 from tdbs.pipeline.token_block import PAIR_SEGMENT, TokenBlock, first_true, flat_block, last_true
 from tdbs.pipeline.tokenize import TRUNCATION

@@ -12,9 +12,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray
+from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.pipeline.limits import Limits
-from tdbs.pipeline.samples import RowBlock, Samples
+from tdbs.pipeline.samples import Samples
 from tdbs.pipeline.schema import IGNORED, LABEL
 from tdbs.pipeline.token_block import NO_SEGMENT, TokenBlock
 from tdbs.pipeline.tokenize import tokenize_block

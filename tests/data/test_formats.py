@@ -11,7 +11,7 @@ from tdbs.errors import SourceError
 
 
 def read(path, columns=None):
-    return format_of(path).read(path, columns or {"text": "text", "label": "label"}).to_pydict()
+    return pa.concat_tables(format_of(path).read(path, columns or {"text": "text", "label": "label"})).to_pydict()
 
 
 def test_only_an_empty_csv_field_is_missing(write):

@@ -8,7 +8,7 @@ from tokenizers import Tokenizer
 from tdbs.data.digests import table_sha256
 from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
 from tdbs.data.sample_wordpiece import train_sample_tokenizer
-from tdbs.data.sources import read_source
+from tests.data.conftest import read_source
 
 NEGATIONS = {"not", "never", "hardly"}
 

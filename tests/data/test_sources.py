@@ -4,9 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tdbs.data.sources import read_source
 from tdbs.data.tasks import HUB_TASKS, Columns
 from tdbs.errors import ConfigError, SourceError, TdbsError
+from tests.data.conftest import read_source
 
 ROWS = "text,label\n" + "".join(f"text {i},{'good' if i % 2 else 'bad'}\n" for i in range(20))
 

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,9 +11,9 @@ from hypothesis import strategies as st
 
 from tdbs.data.columns import SourceColumn
 from tdbs.data.several_labels import encode_several, learn_several
-from tdbs.data.sources import read_source
 from tdbs.data.word_labels import encode_word_labels, learn_word_labels
 from tdbs.errors import TdbsError
+from tests.data.conftest import read_source
 
 
 def lines(*rows):
@@ -20,7 +21,7 @@ def lines(*rows):
 
 
 def column(values, name="label", where="train.jsonl"):
-    return SourceColumn(name=name, where=where, values=pa.chunked_array([values]))
+    return SourceColumn(name=name, where=where, values=pa.chunked_array([values]), rows_N=np.arange(len(values)))
 
 
 def refusal(opened, path, **options):

@@ -11,8 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tdbs.errors import DatasetError
+from tdbs.pipeline.blocks import keep_block
 from tdbs.pipeline.buckets import bucket_edges
-from tdbs.pipeline.shards import read_shards, write_shards
+from tdbs.pipeline.schema import DROPPABLE_TYPE
+from tdbs.pipeline.shards import plan_parts, read_shards, write_part
 
 
 def make_table(lengths) -> pa.Table:
@@ -21,21 +23,39 @@ def make_table(lengths) -> pa.Table:
     return pa.table(
         {
             "sample_id": np.arange(len(lengths)),
+            "source_row": np.arange(len(lengths)),
             "input_ids": pa.array(
                 [[100 * i + k for k in range(n)] for i, n in enumerate(lengths)], pa.list_(pa.int32())
             ),
             "length": lengths,
+            "droppable": pa.array([[]] * len(lengths), DROPPABLE_TYPE),
         }
     )
 
 
-@given(st.lists(st.integers(0, 23), min_size=1, max_size=60), st.sampled_from([1, 2, 5, 7, 50]))
+def write_shards(table, folder, split, edges, *, bounds=()):
+    """Write a split as prepare does: as blocks that end at the bounds, and these as shards."""
+    ends = [*sorted(bounds), table.num_rows]
+    blocks = []
+    for number, (first, last) in enumerate(zip([0, *ends], ends, strict=False)):
+        block = table.slice(first, last - first)
+        block = block.set_column(0, "sample_id", pa.array(np.arange(block.num_rows)))
+        blocks.append(keep_block(block, folder / "work", split, number, rows=block.num_rows, seconds={}))
+    parts = plan_parts(split, blocks, edges)
+    return tuple(write_part(part, blocks=folder / "work", target=folder) for part in parts)
+
+
+@given(
+    st.lists(st.integers(0, 23), min_size=1, max_size=60),
+    st.sampled_from([1, 2, 5, 7, 50]),
+    st.sets(st.integers(0, 60), max_size=4),
+)
 @settings(max_examples=60)
-def test_shards_partition_the_rows(tmp_path_factory, lengths, width):
+def test_shards_partition_the_rows(tmp_path_factory, lengths, width, bounds):
     """Every sample once, in the bucket of its length, rows by length; the records are true; reading gives all back."""
     folder = tmp_path_factory.mktemp("shards")
     table, edges = make_table(lengths), bucket_edges(23, width)
-    shards = write_shards(table, folder, "train", edges)
+    shards = write_shards(table, folder, "train", edges, bounds={min(bound, len(lengths)) for bound in bounds})
     ids = []
     for shard in shards:
         data = (folder / shard.path).read_bytes()

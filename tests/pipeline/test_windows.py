@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import normalizers, processors
 
-from tdbs.data.sources import SplitTable
+from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Columns, Task
 from tdbs.errors import SourceError
-from tdbs.pipeline.annotate import annotated_table
+from tdbs.pipeline.blocks import annotated_table
 from tdbs.pipeline.dataset import Split, Targets
 from tdbs.pipeline.limits import Limits
 from tdbs.pipeline.matches import compile_words
@@ -83,20 +83,12 @@ def table_of(name: str, rows: Sequence[Question], limits: Limits, **overrides) -
     kind = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int64()))])
     fields = {
         "where": "questions.jsonl",
-        "texts": pa.chunked_array([[row.question for row in rows]], pa.string()),
-        "pairs": pa.chunked_array([[row.context for row in rows]], pa.string()),
-        "source_rows": None,
+        "rows_N": np.arange(len(rows)),
+        "texts": pa.array([row.question for row in rows], pa.string()),
+        "pairs": pa.array([row.context for row in rows], pa.string()),
         "targets": pa.array(answers, kind),
     }
-    return annotated_table(
-        SplitTable(**(fields | overrides)),
-        TASK,
-        tokenizer_of(name),
-        PATTERN,
-        limits,
-        seconds=dict.fromkeys(("tokenize", "annotate"), 0.0),
-        progress=lambda _stage, _done: None,
-    )
+    return annotated_table(RowBlock(**(fields | overrides)), TASK, tokenizer_of(name), PATTERN, limits, seconds={})
 
 
 def windows_of(name: str, rows: Sequence[Question], limits: Limits) -> list[Window]:

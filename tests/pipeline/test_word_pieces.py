@@ -5,15 +5,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.data.sources import SplitTable
+from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Columns, Task
-from tdbs.pipeline.annotate import annotated_table
+from tdbs.pipeline.blocks import annotated_table
 from tdbs.pipeline.limits import Limits
 from tdbs.pipeline.matches import compile_words
 from tdbs.pipeline.prepare import prepare
@@ -72,19 +73,18 @@ def samples_of(
     name: str, rows: Sequence[Words], labels: Sequence[Sequence[int]] | None, *, max_length: int = 128, classes=CLASSES
 ) -> list[Sample]:
     table = annotated_table(
-        SplitTable(
+        RowBlock(
             where="words.jsonl",
-            texts=pa.chunked_array([rows], pa.list_(pa.string())),
+            rows_N=np.arange(len(rows)),
+            texts=pa.array(rows, pa.list_(pa.string())),
             pairs=None,
-            source_rows=None,
             targets=None if labels is None else pa.array(labels, pa.list_(pa.int64())),
         ),
         Task(name="w", kind="token_classification", columns=Columns(text="tokens"), classes=classes),
         tokenizer_of(name),
         PATTERN,
         Limits(max_length=max_length),
-        seconds=dict.fromkeys(("tokenize", "annotate"), 0.0),
-        progress=lambda _stage, _done: None,
+        seconds={},
     )
     backend = tokenizer_of(name).backend
     backend.enable_truncation(max_length)

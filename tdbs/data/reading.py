@@ -1,0 +1,234 @@
+"""Read an opened source: a first pass over labels and row counts, then checked rows, block by block.
+
+No more than some blocks are in memory at any time. Blocks depend on the contents alone: up to 65,536 rows or 8 MiB of
+text, whatever pieces the file is read in.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tdbs.arrays import BoolArray, IntArray
+from tdbs.data.class_names import class_names, named_classes
+from tdbs.data.columns import SourceColumn, one_array, text_values, word_lists
+from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, is_text
+from tdbs.data.distinct import DistinctValues
+from tdbs.data.formats import count_rows, format_of, read_schema
+from tdbs.data.given_labels import has_labels
+from tdbs.data.sources import Source, Split
+from tdbs.data.targets import Encoder, SplitColumns, learn_targets
+from tdbs.data.tasks import Task, TaskKind
+from tdbs.data.validation import held_out_rows
+from tdbs.errors import SourceError, reason_of
+from tdbs.files import stamp_of
+
+BLOCK_ROWS = 65_536
+BLOCK_BYTES = 8 << 20  # of text
+_ROW = "\0row"  # a column beside those of the source, whose names are the user's
+
+# Shapes: N rows of a block.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowBlock:
+    """Some rows of one split, in order, checked."""
+
+    where: str  # how errors call the split
+    rows_N: IntArray  # rows of the source, from 0
+    texts: pa.Array  # strings, none missing; lists of words for token classification
+    pairs: pa.Array | None
+    targets: pa.Array | None  # by kind as data/targets.py says; None: the split has no labels
+
+    def row_name(self, row: int) -> str:
+        """Return how an error names a row of the block: rows count from 1, the header does not count."""
+        return f"row {self.rows_N[row] + 1} of {self.where}"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Survey:
+    """What the first pass tells: the task with its classes, how labels become targets, rows, and which have labels."""
+
+    task: Task
+    encode: Encoder
+    rows: Mapping[str, int]  # of each split, in order: train, validation, test
+    labelled: frozenset[str]
+    held_out_N: BoolArray | None  # rows of the train file that became validation
+
+
+def survey_source(source: Source) -> Survey:
+    """Read what must be known before the first row is prepared: labels of train, row counts, splits without labels."""
+    rows: dict[str, int] = {}
+    labelled: set[str] = set()
+    train_labels: tuple[SourceColumn, ...] = ()
+    for split in source.splits:
+        rows[split.name], has_any, labels = _first_pass(split, source)
+        if rows[split.name] == 0:
+            raise SourceError(f"{split.where} has no rows.", next_step="Give it rows, or leave it out.")
+        if has_any:
+            labelled.add(split.name)
+        if split.name == "train":
+            train_labels = labels
+    if "train" not in labelled:
+        raise SourceError(f"{source.splits[0].where} has no labels.", next_step="Use a train split with labels.")
+    held_out_N = None
+    if source.held_out is not None:
+        train_rows, validation_rows = held_out_rows(rows["train"], source.held_out)
+        held_out_N = np.zeros(rows["train"], dtype=np.bool_)
+        held_out_N[validation_rows] = True
+        rows = {"train": len(train_rows), "validation": len(validation_rows)} | {
+            name: count for name, count in rows.items() if name != "train"
+        }
+        labelled.add("validation")
+    task, encode = learn_targets(train_labels, source.task, source.label_type)
+    return Survey(task=task, encode=encode, rows=rows, labelled=frozenset(labelled), held_out_N=held_out_N)
+
+
+def read_blocks(source: Source, survey: Survey, name: str) -> Iterator[RowBlock]:
+    """Yield the rows of a split in order, checked, as blocks."""
+    files = {split.name: split for split in source.splits}
+    wanted_N = None
+    if survey.held_out_N is not None and name in ("train", "validation"):
+        split, wanted_N = files["train"], survey.held_out_N == (name == "validation")
+    else:
+        split = files[name]
+    columns = source.task.columns
+    asked = _text_contents(source.task) | (_label_contents(split, source.task) if name in survey.labelled else {})
+    names = {column: class_names(_schema(split), column) for column in columns.labels if column in asked}
+    texts = [column for column in (columns.text, columns.pair) if column is not None]
+    for table in _blocks(_tables(split, asked), texts, wanted_N):
+        found = {column: _column(column, split, table) for column in asked}
+        labels = tuple(named_classes(found[column], known) for column, known in names.items())
+        rows = SplitColumns(
+            text=_checked(found[columns.text], asked[columns.text]),
+            pair=None if columns.pair is None else _checked(found[columns.pair], "text"),
+            labels=labels,
+        )
+        yield RowBlock(
+            where=split.where,
+            rows_N=rows.text.rows_N,
+            texts=one_array(rows.text.values),
+            pairs=None if rows.pair is None else one_array(rows.pair.values),
+            targets=survey.encode(rows) if labels else None,
+        )
+
+
+def _first_pass(split: Split, source: Source) -> tuple[int, bool, tuple[SourceColumn, ...]]:
+    """Return how many rows a split has, whether they have labels, and the labels' distinct values if those matter."""
+    columns, task = source.task.columns, source.task
+    is_given = source.label_type is None and task.kind in ("classification", "regression")
+    is_learned = split.name == "train" and task.kind not in ("question_answering", "seq2seq")
+    if not split.has_labels or not (is_given or is_learned or split.name == "test"):
+        content = split.content
+        rows = content.num_rows if isinstance(content, pa.Table) else count_rows(content, columns.text)
+        return rows, split.has_labels, ()
+    asked = _label_contents(split, task)
+    names = {column: class_names(_schema(split), column) for column in columns.labels}
+    distinct = {column: DistinctValues() for column in columns.labels}
+    rows = filled = 0
+    for table in _tables(split, asked):
+        rows += table.num_rows
+        for name, values in distinct.items():
+            filled += table.num_rows - table[name].null_count
+            if is_given or is_learned:
+                values.add(named_classes(_column(name, split, table), names[name]))
+    found = tuple(values.column() for values in distinct.values()) if rows and (is_given or is_learned) else ()
+    return rows, has_labels(found[0], task) if is_given and found else filled > 0, found
+
+
+def _text_contents(task: Task) -> dict[str, Content]:
+    """Return what the text columns hold."""
+    of_text: Content = "words" if task.kind == "token_classification" else "text"
+    pair: dict[str, Content] = {} if task.columns.pair is None else {task.columns.pair: "text"}
+    return {task.columns.text: of_text, **pair}
+
+
+def _label_contents(split: Split, task: Task) -> dict[str, Content]:
+    """Return what the label columns of a split hold, which a reader of JSON has to know."""
+    by_kind: dict[TaskKind, Content] = {
+        "token_classification": "labels",
+        "question_answering": "answers",
+        "seq2seq": "text",
+    }
+    content = by_kind.get(task.kind, "label")
+    if task.kind == "multi_label" and is_list(_schema(split).field(task.columns.labels[0]).type):
+        content = "labels"
+    return dict.fromkeys(task.columns.labels, content)
+
+
+def _schema(split: Split) -> pa.Schema:
+    return split.content.schema if isinstance(split.content, pa.Table) else read_schema(split.content)
+
+
+def _column(name: str, split: Split, table: pa.Table) -> SourceColumn:
+    rows_N = one_array(table[_ROW]).to_numpy()
+    return SourceColumn(name=name, where=split.where, values=table[name], rows_N=rows_N)
+
+
+def _checked(column: SourceColumn, content: Content) -> SourceColumn:
+    return replace(column, values=word_lists(column) if content == "words" else text_values(column))
+
+
+def _tables(split: Split, asked: Mapping[str, Content]) -> Iterator[pa.Table]:
+    """Yield the asked columns, with row numbers, in whatever pieces the file is read in."""
+    content = split.content
+    pieces: Iterator[pa.Table]
+    if isinstance(content, pa.Table):
+        batches = content.select(list(asked)).to_batches(max_chunksize=ROWS_AT_ONCE)
+        pieces = (pa.Table.from_batches([batch]) for batch in batches)
+    else:
+        pieces = format_of(content).read(content, asked)
+    first = 0
+    try:
+        for piece in pieces:
+            yield piece.append_column(_ROW, pa.array(np.arange(first, first + piece.num_rows)))
+            first += piece.num_rows
+        if not isinstance(content, pa.Table) and stamp_of(content) != split.stamp:
+            raise SourceError(f"{split.where} changed while it was read.", next_step="Run it again.")
+    except OSError as error:
+        raise SourceError(
+            f"{split.where} cannot be read: {error.strerror or reason_of(error)}.",
+            next_step="See that the file is there and that you may read it.",
+        ) from error
+
+
+def _blocks(tables: Iterator[pa.Table], texts: list[str], wanted_N: BoolArray | None) -> Iterator[pa.Table]:
+    """Yield the wanted rows cut into blocks: a block ends where the next row would be too much for it."""
+    waiting: list[pa.Table] = []
+    rows = size = 0
+    for piece in tables:
+        is_wanted_N = None if wanted_N is None else wanted_N[one_array(piece[_ROW]).to_numpy()]
+        table = piece if is_wanted_N is None else piece.filter(pa.array(is_wanted_N))
+        bytes_through_N = np.cumsum(sum(_bytes_of_rows(table[column]) for column in texts))
+        first = 0
+        while first < table.num_rows:
+            before = int(bytes_through_N[first - 1]) if first else 0
+            fitting = int(np.searchsorted(bytes_through_N, before + BLOCK_BYTES - size, side="right")) - first
+            taken = min(fitting, BLOCK_ROWS - rows, table.num_rows - first)
+            if taken <= 0 and rows:
+                yield pa.concat_tables(waiting)
+                waiting, rows, size = [], 0, 0
+                continue
+            taken = max(taken, 1)  # a text of more than a block is one of its own
+            waiting.append(table.slice(first, taken))
+            first += taken
+            rows += taken
+            size += int(bytes_through_N[first - 1]) - before
+    if waiting:
+        yield pa.concat_tables(waiting)
+
+
+def _bytes_of_rows(column: pa.ChunkedArray) -> IntArray:
+    """Return how many bytes of text each row has; none where the column holds no texts, which is refused later."""
+    values = one_array(column)
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if is_list(values.type) and is_text(values.type.value_type):
+        through = np.concatenate([[0], np.cumsum(pc.fill_null(pc.binary_length(values.flatten()), 0).to_numpy())])
+        ends = np.cumsum(pc.fill_null(pc.list_value_length(values), 0).to_numpy())
+        return np.diff(through[ends], prepend=0)
+    if not is_text(values.type):
+        return np.zeros(len(values), dtype=np.int64)
+    return pc.fill_null(pc.binary_length(values), 0).to_numpy().astype(np.int64)

@@ -1,0 +1,215 @@
+"""A block of rows becomes a block of samples: tokenized, annotated, sorted by length, and kept as a file of its own.
+
+Blocks are what `prepare` is made of: no two depend on each other, so threads or machines make them in any order, and a
+block whose file is there is never made again. The file is Arrow's (uncompressed, mapped and not read), with its counts
+in the metadata.
+"""
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tdbs.arrays import IntArray
+from tdbs.data.columns import one_array
+from tdbs.data.reading import RowBlock
+from tdbs.data.tasks import Task, TaskKind
+from tdbs.files import write_bytes
+from tdbs.pipeline import schema
+from tdbs.pipeline.limits import Limits
+from tdbs.pipeline.matches import WordPattern
+from tdbs.pipeline.references import reference_table
+from tdbs.pipeline.samples import Samples, plain_samples
+from tdbs.pipeline.seq2seq import seq2seq_samples
+from tdbs.pipeline.spans import DroppableSpans, find_spans
+from tdbs.pipeline.tokenizer import LoadedTokenizer
+from tdbs.pipeline.windows import window_samples
+from tdbs.pipeline.word_pieces import word_samples
+
+# Shapes: S samples of the block, W droppable words.
+
+SAMPLERS: dict[TaskKind, Callable[[RowBlock, Task, LoadedTokenizer, Limits], Samples]] = {
+    "classification": plain_samples,
+    "regression": plain_samples,
+    "multi_label": plain_samples,
+    "token_classification": word_samples,
+    "question_answering": window_samples,
+    "seq2seq": seq2seq_samples,
+}
+_INFO = b"tdbs"  # key of the counts in a file's metadata
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlockJob:
+    """What all blocks of a dataset share."""
+
+    task: Task
+    tokenizer: LoadedTokenizer
+    pattern: WordPattern
+    limits: Limits
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlockRows:
+    """The rows of one block, and which block it is."""
+
+    split: str
+    number: int
+    rows: RowBlock
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BlockInfo:
+    """What a block's file holds."""
+
+    split: str
+    rows: int
+    tokens: int
+    labelled: bool
+    droppable_words: int
+    droppable_tokens: int
+    length_histogram: tuple[int, ...]
+    droppable_histogram: tuple[int, ...]
+    target_histogram: tuple[int, ...]
+    has_references: bool
+    seconds: dict[str, float]
+
+    @property
+    def samples(self) -> int:
+        """Samples of the block: more than rows where a question has several windows."""
+        return sum(self.length_histogram)
+
+
+def block_path(folder: Path, split: str, number: int) -> Path:
+    """Return where a block of a split is kept."""
+    return folder / "blocks" / f"{split}-{number:06d}.arrow"
+
+
+def references_path(folder: Path, split: str, number: int) -> Path:
+    """Return where the references of a block are kept."""
+    return folder / "blocks" / f"{split}-{number:06d}.references.arrow"
+
+
+def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
+    """Make a block's file, unless it is there; returns what it holds."""
+    path = block_path(job.folder, block.split, block.number)
+    if path.exists():
+        return read_info(path)
+    seconds: dict[str, float] = {}
+    table = annotated_table(block.rows, job.task, job.tokenizer, job.pattern, job.limits, seconds=seconds)
+    clock = time.perf_counter()
+    references = reference_table(block.rows, job.task)
+    if references is not None:  # first: a block that is there has its references
+        _write(references_path(job.folder, block.split, block.number), references)
+    info = keep_block(table, job.folder, block.split, block.number, rows=len(block.rows.texts), seconds=seconds)
+    return dataclasses.replace(info, seconds=seconds | {"write": time.perf_counter() - clock})
+
+
+def annotated_table(
+    rows: RowBlock,
+    task: Task,
+    tokenizer: LoadedTokenizer,
+    pattern: WordPattern,
+    limits: Limits,
+    *,
+    seconds: dict[str, float],
+) -> pa.Table:
+    """Return the samples of some rows with the columns of a shard, in order; ids count from 0. Fills in `seconds`."""
+    clock = time.perf_counter()
+    samples = SAMPLERS[task.kind](rows, task, tokenizer, limits)
+    seconds["tokenize"] = time.perf_counter() - clock
+    clock = time.perf_counter()
+    spans = find_spans(
+        samples.tokens,
+        samples.texts,
+        samples.pairs,
+        pattern,
+        lone_space_id=tokenizer.backend.token_to_id("▁"),
+        rows_N=samples.rows_S,
+        protected_T=samples.protected_T,
+    )
+    table = _sample_table(samples, spans, task, rows.rows_N[samples.rows_S])
+    seconds["annotate"] = time.perf_counter() - clock
+    return table
+
+
+def keep_block(
+    table: pa.Table, folder: Path, split: str, number: int, *, rows: int, seconds: dict[str, float]
+) -> BlockInfo:
+    """Write the samples of a block, by length, with what there is to know of them."""
+    lengths_S = table[schema.LENGTH].to_numpy()
+    words = one_array(table[schema.DROPPABLE])
+    sizes_W = words.flatten().field("length").to_numpy()
+    through_W1 = np.concatenate([[0], np.cumsum(sizes_W, dtype=np.int64)])
+    droppable_S = np.diff(through_W1[np.concatenate([[0], np.cumsum(words.value_lengths().to_numpy())])])
+    columns = set(table.schema.names)
+    targets_S = pc.list_value_length(table[schema.TARGET_IDS]).to_numpy() if schema.TARGET_IDS in columns else None
+    info = BlockInfo(
+        split=split,
+        rows=rows,
+        tokens=int(lengths_S.sum()),
+        labelled=bool({schema.LABEL, schema.ANSWER_START, schema.TARGET_IDS} & columns),
+        droppable_words=len(sizes_W),
+        droppable_tokens=int(sizes_W.sum()),
+        length_histogram=_histogram(lengths_S),
+        droppable_histogram=_histogram(droppable_S),
+        target_histogram=() if targets_S is None else _histogram(targets_S),
+        has_references=references_path(folder, split, number).exists(),
+        seconds=seconds,
+    )
+    by_length = table.take(pa.array(np.argsort(lengths_S, kind="stable")))
+    fields = json.dumps(dataclasses.asdict(info))
+    _write(block_path(folder, split, number), by_length.replace_schema_metadata({_INFO: fields}))
+    return info
+
+
+def read_info(path: Path) -> BlockInfo:
+    """Return what a block's file holds, from its metadata alone."""
+    with pa.memory_map(str(path)) as file:
+        fields = json.loads(pa.ipc.open_file(file).schema.metadata[_INFO])
+    histograms = ("length_histogram", "droppable_histogram", "target_histogram")
+    return BlockInfo(**{**fields, **{name: tuple(fields[name]) for name in histograms}})
+
+
+def _write(path: Path, table: pa.Table) -> None:
+    """Write a block in one visible step: a file that is there is whole."""
+    buffer = pa.BufferOutputStream()
+    with pa.ipc.new_file(buffer, table.schema) as writer:
+        writer.write_table(table.combine_chunks())
+    write_bytes(path, buffer.getvalue())
+
+
+def _sample_table(samples: Samples, spans: DroppableSpans, task: Task, source_rows_S: IntArray) -> pa.Table:
+    """Return the columns of a shard; sample ids count from 0 in the block."""
+    tokens = samples.tokens
+    arrow_schema = schema.arrow_schema(task, labelled=bool(samples.columns))
+    offsets = tokens.token_offsets_N1.astype(np.int32)
+    words = pa.StructArray.from_arrays(
+        [spans.starts_W.astype(np.int32), spans.sizes_W.astype(np.int32)], fields=list(schema.DROPPABLE_TYPE.value_type)
+    )
+    found = {
+        schema.SAMPLE_ID: np.arange(len(source_rows_S)),
+        schema.SOURCE_ROW: source_rows_S,
+        schema.INPUT_IDS: pa.ListArray.from_arrays(offsets, tokens.input_ids_T),
+        schema.LENGTH: np.diff(tokens.token_offsets_N1),
+        schema.SEGMENT_START: tokens.segment_starts_N,
+        schema.CHAR_STARTS: pa.ListArray.from_arrays(offsets, tokens.starts_T.astype(np.int32)),
+        schema.CHAR_ENDS: pa.ListArray.from_arrays(offsets, tokens.ends_T.astype(np.int32)),
+        schema.DROPPABLE: pa.ListArray.from_arrays(
+            spans.span_offsets_N1.astype(np.int32), words, type=schema.DROPPABLE_TYPE
+        ),
+        **samples.columns,
+    }
+    arrays = [pa.array(found[field.name]).cast(field.type) for field in arrow_schema]
+    return pa.table(arrays, schema=arrow_schema)
+
+
+def _histogram(values_S: IntArray) -> tuple[int, ...]:
+    return tuple(np.bincount(values_S, minlength=1).tolist())

@@ -1,0 +1,51 @@
+"""The Parquet files of a dataset: written in one visible step, read only if they are what was written."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tdbs.data.digests import file_sha256
+from tdbs.errors import DatasetError
+from tdbs.files import new_file, sha256_of, write_bytes
+
+_COMPRESSION = "zstd"
+
+
+def write_parquet(table: pa.Table, path: Path) -> str:
+    """Write a Parquet file in one visible step; returns its hash."""
+    buffer = pa.BufferOutputStream()
+    pq.write_table(table.combine_chunks(), buffer, compression=_COMPRESSION)
+    data = buffer.getvalue()
+    write_bytes(path, data)
+    return sha256_of(data)
+
+
+def write_parquet_blocks(tables: Iterable[pa.Table], path: Path) -> str:
+    """Write tables of one schema as one Parquet file, one after the other; returns its hash."""
+    with new_file(path) as hidden:
+        writer = None
+        for table in tables:
+            writer = writer or pq.ParquetWriter(hidden, table.schema, compression=_COMPRESSION)
+            writer.write_table(table)
+        if writer is not None:
+            writer.close()
+        return file_sha256(hidden)
+
+
+def read_checked(path: Path, sha256: str) -> pa.Table:
+    """Read a Parquet file of a dataset that has the given hash."""
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise DatasetError(
+            f"The shard {path} cannot be read: {error.strerror}.",
+            next_step="Prepare the dataset again with --overwrite.",
+        ) from error
+    if sha256_of(data) != sha256:
+        raise DatasetError(
+            f"The shard {path} is damaged: its contents are not those that prepare wrote.",
+            next_step="Prepare the dataset again with --overwrite.",
+        )
+    return pq.read_table(pa.BufferReader(data))
