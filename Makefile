@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow lint types wheel docs clean
+.PHONY: demo test test-slow test-faults lint types wheel docs clean
 
 # torch comes first, at the pinned version: a wheel of it that pip finds on this machine (a CPU build, say) is taken.
 $(BIN)/python:
@@ -30,10 +30,13 @@ demo: $(VENV)/.installed
 	HF_HUB_OFFLINE=1 $(BIN)/tdbs report
 
 test: $(VENV)/.installed-test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto -m "not slow"
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto -m "not slow and not fault"
 
 test-slow: $(VENV)/.installed-test
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
+
+test-faults: $(VENV)/.installed-test
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m fault
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

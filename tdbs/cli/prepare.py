@@ -9,6 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, Tim
 from tdbs.analysis.padding import split_statistics
 from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, progress_bars, reported
 from tdbs.pipeline.making import Stage
+from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.pipeline.prepare import DEFAULT_TOKENIZER, PrepareResult, prepare
 from tdbs.reports.terminal import split_table, target_lines
 
@@ -87,6 +88,7 @@ def command(
         ),
     ] = None,
     overwrite: OverwriteOption = False,
+    memory: Annotated[str, typer.Option(help="Memory that prepare may take: 2GiB, 768MiB.")] = DEFAULT_MEMORY,
     as_json: JsonOption = False,
 ) -> None:
     """Prepare a dataset once: tokenize, mark droppable words, measure lengths, write bucket shards.
@@ -129,9 +131,15 @@ def command(
             forbid_drop=forbid_drop,
             out=out,
             overwrite=overwrite,
+            memory=memory,
             progress=advance,
+            waiting=_say_waiting,
         )
     _print(result, as_json)
+
+
+def _say_waiting(place: Path) -> None:
+    console.print(f"Another prepare is at work on {place}; waiting for it.", markup=False)
 
 
 def _print(result: PrepareResult, as_json: bool) -> None:

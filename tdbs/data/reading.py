@@ -48,57 +48,48 @@ class RowBlock:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SplitRows:
+    """The rows that make a split: those of a file or table, or some of them where others are held out."""
+
+    split: Split
+    wanted_N: BoolArray | None  # None: all
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Survey:
     """What the first pass tells: the task with its classes, how labels become targets, rows, and which have labels."""
 
     task: Task
     encode: Encoder
-    rows: Mapping[str, int]  # of each split, in order: train, validation, test
+    splits: Mapping[str, SplitRows]  # in order: train, validation, test
+    rows: Mapping[str, int]
     labelled: frozenset[str]
-    held_out_N: BoolArray | None  # rows of the train file that became validation
 
 
 def survey_source(source: Source) -> Survey:
     """Read what must be known before the first row is prepared: labels of train, row counts, splits without labels."""
-    rows: dict[str, int] = {}
-    labelled: set[str] = set()
-    train_labels: tuple[SourceColumn, ...] = ()
-    for split in source.splits:
-        rows[split.name], has_any, labels = _first_pass(split, source)
-        if rows[split.name] == 0:
-            raise SourceError(f"{split.where} has no rows.", next_step="Give it rows, or leave it out.")
-        if has_any:
-            labelled.add(split.name)
-        if split.name == "train":
-            train_labels = labels
-    if "train" not in labelled:
-        raise SourceError(f"{source.splits[0].where} has no labels.", next_step="Use a train split with labels.")
-    held_out_N = None
-    if source.held_out is not None:
-        train_rows, validation_rows = held_out_rows(rows["train"], source.held_out)
-        held_out_N = np.zeros(rows["train"], dtype=np.bool_)
-        held_out_N[validation_rows] = True
-        rows = {"train": len(train_rows), "validation": len(validation_rows)} | {
-            name: count for name, count in rows.items() if name != "train"
-        }
-        labelled.add("validation")
-    task, encode = learn_targets(train_labels, source.task, source.label_type)
-    return Survey(task=task, encode=encode, rows=rows, labelled=frozenset(labelled), held_out_N=held_out_N)
+    splits = _splits(source)
+    passed = {name: _first_pass(name, rows, source) for name, rows in splits.items()}
+    if not passed["train"].has_labels:
+        raise SourceError(f"{splits['train'].split.where} has no labels.", next_step="Use a train split with labels.")
+    task, encode = learn_targets(passed["train"].labels, source.task, source.label_type)
+    return Survey(
+        task=task,
+        encode=encode,
+        splits=splits,
+        rows={name: found.rows for name, found in passed.items()},
+        labelled=frozenset(name for name, found in passed.items() if found.has_labels),
+    )
 
 
 def read_blocks(source: Source, survey: Survey, name: str) -> Iterator[RowBlock]:
     """Yield the rows of a split in order, checked, as blocks."""
-    files = {split.name: split for split in source.splits}
-    wanted_N = None
-    if survey.held_out_N is not None and name in ("train", "validation"):
-        split, wanted_N = files["train"], survey.held_out_N == (name == "validation")
-    else:
-        split = files[name]
+    split = survey.splits[name].split
     columns = source.task.columns
     asked = _text_contents(source.task) | (_label_contents(split, source.task) if name in survey.labelled else {})
     names = {column: class_names(_schema(split), column) for column in columns.labels if column in asked}
     texts = [column for column in (columns.text, columns.pair) if column is not None]
-    for table in _blocks(_tables(split, asked), texts, wanted_N):
+    for table in _blocks(_tables(survey.splits[name], asked), texts):
         found = {column: _column(column, split, table) for column in asked}
         labels = tuple(named_classes(found[column], known) for column, known in names.items())
         rows = SplitColumns(
@@ -115,27 +106,65 @@ def read_blocks(source: Source, survey: Survey, name: str) -> Iterator[RowBlock]
         )
 
 
-def _first_pass(split: Split, source: Source) -> tuple[int, bool, tuple[SourceColumn, ...]]:
-    """Return how many rows a split has, whether they have labels, and the labels' distinct values if those matter."""
-    columns, task = source.task.columns, source.task
+def _splits(source: Source) -> dict[str, SplitRows]:
+    """Return the rows of each split; a fraction held out of train is validation."""
+    splits = {split.name: SplitRows(split=split, wanted_N=None) for split in source.splits}
+    if source.held_out is None:
+        return splits
+    train = splits["train"].split
+    rows = _count(train, source.task)
+    is_held_out_N = np.zeros(rows, dtype=np.bool_)
+    is_held_out_N[held_out_rows(rows, source.held_out)] = True
+    held_out = {
+        "train": SplitRows(split=train, wanted_N=~is_held_out_N),
+        "validation": SplitRows(split=train, wanted_N=is_held_out_N),
+    }
+    return held_out | {name: split for name, split in splits.items() if name != "train"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _FirstPass:
+    """What a first look at a split tells."""
+
+    rows: int
+    has_labels: bool
+    labels: tuple[SourceColumn, ...] = ()  # distinct values of each label column, where they matter
+
+
+def _first_pass(name: str, rows: SplitRows, source: Source) -> _FirstPass:
+    split, task = rows.split, source.task
     is_given = source.label_type is None and task.kind in ("classification", "regression")
-    is_learned = split.name == "train" and task.kind not in ("question_answering", "seq2seq")
-    if not split.has_labels or not (is_given or is_learned or split.name == "test"):
-        content = split.content
-        rows = content.num_rows if isinstance(content, pa.Table) else count_rows(content, columns.text)
-        return rows, split.has_labels, ()
+    is_learned = name == "train" and task.kind not in ("question_answering", "seq2seq")
+    if not split.has_labels or not (is_given or is_learned or name == "test"):
+        count = _count(split, task) if rows.wanted_N is None else int(rows.wanted_N.sum())
+        return _FirstPass(rows=_some(count, split), has_labels=split.has_labels)
     asked = _label_contents(split, task)
-    names = {column: class_names(_schema(split), column) for column in columns.labels}
-    distinct = {column: DistinctValues() for column in columns.labels}
-    rows = filled = 0
-    for table in _tables(split, asked):
-        rows += table.num_rows
-        for name, values in distinct.items():
-            filled += table.num_rows - table[name].null_count
+    names = {column: class_names(_schema(split), column) for column in task.columns.labels}
+    distinct = {column: DistinctValues() for column in task.columns.labels}
+    count = filled = 0
+    for table in _tables(rows, asked):
+        count += table.num_rows
+        for column, values in distinct.items():
+            filled += table.num_rows - table[column].null_count
             if is_given or is_learned:
-                values.add(named_classes(_column(name, split, table), names[name]))
-    found = tuple(values.column() for values in distinct.values()) if rows and (is_given or is_learned) else ()
-    return rows, has_labels(found[0], task) if is_given and found else filled > 0, found
+                values.add(named_classes(_column(column, split, table), names[column]))
+    _some(count, split)
+    if not (is_given or is_learned):
+        return _FirstPass(rows=count, has_labels=filled > 0)
+    labels = tuple(values.column() for values in distinct.values())
+    return _FirstPass(rows=count, has_labels=has_labels(labels[0], task) if is_given else True, labels=labels)
+
+
+def _some(rows: int, split: Split) -> int:
+    """Return the number of rows, if there are any."""
+    if rows == 0:
+        raise SourceError(f"{split.where} has no rows.", next_step="Give it rows, or leave it out.")
+    return rows
+
+
+def _count(split: Split, task: Task) -> int:
+    content = split.content
+    return content.num_rows if isinstance(content, pa.Table) else count_rows(content, task.columns.text)
 
 
 def _text_contents(task: Task) -> dict[str, Content]:
@@ -171,9 +200,9 @@ def _checked(column: SourceColumn, content: Content) -> SourceColumn:
     return replace(column, values=word_lists(column) if content == "words" else text_values(column))
 
 
-def _tables(split: Split, asked: Mapping[str, Content]) -> Iterator[pa.Table]:
-    """Yield the asked columns, with row numbers, in whatever pieces the file is read in."""
-    content = split.content
+def _tables(rows: SplitRows, asked: Mapping[str, Content]) -> Iterator[pa.Table]:
+    """Yield the asked columns of the wanted rows, with row numbers, in whatever pieces the file is read in."""
+    split, content = rows.split, rows.split.content
     pieces: Iterator[pa.Table]
     if isinstance(content, pa.Table):
         batches = content.select(list(asked)).to_batches(max_chunksize=ROWS_AT_ONCE)
@@ -183,8 +212,10 @@ def _tables(split: Split, asked: Mapping[str, Content]) -> Iterator[pa.Table]:
     first = 0
     try:
         for piece in pieces:
-            yield piece.append_column(_ROW, pa.array(np.arange(first, first + piece.num_rows)))
-            first += piece.num_rows
+            last = first + piece.num_rows
+            numbered = piece.append_column(_ROW, pa.array(np.arange(first, last)))
+            yield numbered if rows.wanted_N is None else numbered.filter(pa.array(rows.wanted_N[first:last]))
+            first = last
         if not isinstance(content, pa.Table) and stamp_of(content) != split.stamp:
             raise SourceError(f"{split.where} changed while it was read.", next_step="Run it again.")
     except OSError as error:
@@ -194,13 +225,11 @@ def _tables(split: Split, asked: Mapping[str, Content]) -> Iterator[pa.Table]:
         ) from error
 
 
-def _blocks(tables: Iterator[pa.Table], texts: list[str], wanted_N: BoolArray | None) -> Iterator[pa.Table]:
-    """Yield the wanted rows cut into blocks: a block ends where the next row would be too much for it."""
+def _blocks(tables: Iterator[pa.Table], texts: list[str]) -> Iterator[pa.Table]:
+    """Yield the rows cut into blocks: a block ends where the next row would be too much for it."""
     waiting: list[pa.Table] = []
     rows = size = 0
-    for piece in tables:
-        is_wanted_N = None if wanted_N is None else wanted_N[one_array(piece[_ROW]).to_numpy()]
-        table = piece if is_wanted_N is None else piece.filter(pa.array(is_wanted_N))
+    for table in tables:
         bytes_through_N = np.cumsum(sum(_bytes_of_rows(table[column]) for column in texts))
         first = 0
         while first < table.num_rows:

@@ -58,7 +58,7 @@ def learn_targets(labels: Sequence[SourceColumn], task: Task, label_type: LabelT
 
 
 def _learn_single(labels: Sequence[SourceColumn], task: Task, label_type: LabelType) -> tuple[Task, Encoder]:
-    rule = learn_labels(labels[0], label_type)
+    rule = learn_labels(label_texts(labels[0]), label_type)
     kind: TaskKind = "regression" if rule.kind == "numbers" else "classification"
     task = _learned(task, kind, rule.classes)
     return task, lambda rows: pa.array(encode_labels(label_texts(rows.labels[0]), rule))

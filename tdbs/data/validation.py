@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-
 from tdbs.arrays import IntArray
 from tdbs.errors import ConfigError, SourceError
 from tdbs.rng import Draw, stream
@@ -28,13 +26,12 @@ def file_or_fraction(validation: str) -> Path | float:
     return fraction
 
 
-def held_out_rows(rows: int, fraction: float) -> tuple[IntArray, IntArray]:
-    """Return the rows of train and of validation, both in file order; they depend on the two numbers alone."""
+def held_out_rows(rows: int, fraction: float) -> IntArray:
+    """Return the rows of train that are held out for validation; they depend on the two numbers alone."""
     held_out = round(rows * fraction)
     if not 0 < held_out < rows:
         raise ConfigError(
             f"--validation {fraction} of {rows} rows leaves {rows - held_out} to train and {held_out} to validation.",
             next_step="Pass another fraction, or a file.",
         )
-    order = stream(Draw.VALIDATION_FRACTION, seed=0).permutation(rows)
-    return np.sort(order[held_out:]), np.sort(order[:held_out])
+    return stream(Draw.VALIDATION_FRACTION, seed=0).permutation(rows)[:held_out]

@@ -13,6 +13,7 @@ from tdbs.arrays import IntArray, TokenArray
 from tdbs.data.columns import one_array
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import DatasetError
+from tdbs.files import to_path
 from tdbs.pipeline import schema
 from tdbs.pipeline.manifest import Manifest, read_manifest
 from tdbs.pipeline.shards import read_shards
@@ -72,7 +73,7 @@ class Split:
 
 def load(path: str | Path) -> PreparedDataset:
     """Open a prepared dataset. Raises DatasetError where the folder is not one."""
-    folder = Path(path)
+    folder = to_path(path)
     return PreparedDataset(path=folder, manifest=read_manifest(folder))
 
 

@@ -27,6 +27,7 @@ def claimed(place: Path, *, waiting: Callable[[Path], None]) -> Iterator[None]:
     The lock dies with its process. It is of this machine or shared folder alone: object stores have none.
     """
     path = _beside(place, "lock")
+    new = [folder for folder in path.parents if not folder.exists()]
     with _writable(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path)
@@ -40,6 +41,9 @@ def claimed(place: Path, *, waiting: Callable[[Path], None]) -> Iterator[None]:
     finally:
         path.unlink(missing_ok=True)  # while it is held; who waits for it sees that and makes a new one
         lock.release()
+        for folder in new:
+            with suppress(OSError):  # not empty: the dataset is in it
+                folder.rmdir()
 
 
 @contextmanager

@@ -12,11 +12,11 @@ from tdbs.data.digests import table_sha256
 from tdbs.data.hub import hub_tables
 from tdbs.data.tasks import HUB_TASKS, HubTask
 from tdbs.errors import SourceError
+from tests.data.conftest import read_source
 
 OFFLINE = """
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.errors import SourceError
-from tests.data.conftest import read_source
 try:
     open_source("glue/sst2", mirror=None, files=FileOptions())
 except SourceError as error:

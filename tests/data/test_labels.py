@@ -10,7 +10,12 @@ from tdbs.errors import SourceError
 
 
 def column(values, where="train.csv", rows=None):
-    raw = SourceColumn(name="label", where=where, values=pa.chunked_array([pa.array(values)]), rows=rows)
+    raw = SourceColumn(
+        name="label",
+        where=where,
+        values=pa.chunked_array([pa.array(values)]),
+        rows_N=np.arange(len(values)) if rows is None else rows,
+    )
     return label_texts(raw)
 
 
@@ -39,7 +44,7 @@ def test_what_train_labels_become(values, label_type, kind, classes, encoded):
 
 def test_dictionary_columns_and_chunks_are_read_as_their_values():
     values = pa.chunked_array([pa.array(["b", "a"]).dictionary_encode(), pa.array(["a", "c"]).dictionary_encode()])
-    train = label_texts(SourceColumn(name="label", where="t", values=values))
+    train = label_texts(SourceColumn(name="label", where="t", values=values, rows_N=np.arange(len(values))))
     assert encode_labels(train, learn_labels(train, "auto")).tolist() == [1, 0, 0, 2]
 
 

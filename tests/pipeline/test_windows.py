@@ -458,9 +458,7 @@ def test_a_question_that_leaves_no_room_is_refused_by_its_row():
 
 def test_a_row_keeps_the_number_that_it_has_in_its_file():
     """Where rows were held out for validation."""
-    message, _ = refused(
-        [question_of(1), question_of(9)], Limits(max_length=12, stride=4), source_rows=np.array([3, 6])
-    )
+    message, _ = refused([question_of(1), question_of(9)], Limits(max_length=12, stride=4), rows_N=np.array([3, 6]))
     assert message.startswith("row 7 of questions.jsonl has a question of 9 tokens; ")
 
 

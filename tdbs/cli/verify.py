@@ -1,0 +1,50 @@
+"""`tdbs verify`: check every file of a prepared dataset."""
+
+import dataclasses
+
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+
+from tdbs.cli.common import DatasetArgument, JsonOption, console, dataset_folder, print_json, progress_bars, reported
+from tdbs.errors import DatasetError
+from tdbs.pipeline.verify import verify
+
+NAME = "verify"
+
+
+@reported
+def command(dataset: DatasetArgument = None, as_json: JsonOption = False) -> None:
+    """Check hashes, counts and samples of every file, and say which file is bad.
+
+    Exit code 1 where one is.
+
+    \b
+    Example:
+      tdbs verify data/sample/sample_tokenizer-128-1a2b3c4d
+    """
+    with progress_bars(TextColumn("verify"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as bars:
+        task = bars.add_task("verify", total=None)
+
+        def advance(done: int, total: int) -> None:
+            bars.start()
+            bars.update(task, completed=done, total=total)
+
+        found = verify(dataset_folder(dataset), progress=advance)
+    if as_json:
+        print_json(
+            {
+                "path": str(found.path),
+                "files": found.files,
+                "samples": found.samples,
+                "problems": [dataclasses.asdict(problem) for problem in found.problems],
+            }
+        )
+    for problem in found.problems:
+        console.print(f"{problem.file} {problem.problem}", markup=False)
+    if found.problems:
+        files = len({problem.file for problem in found.problems})
+        raise DatasetError(
+            f"{files} {'files' if files > 1 else 'file'} of {found.path} {'are' if files > 1 else 'is'} bad.",
+            next_step="Prepare the dataset again with --overwrite.",
+        )
+    if not as_json:
+        console.print(f"{found.samples:,} samples in {found.files} files are whole: {found.path}", markup=False)
