@@ -12,6 +12,7 @@ import numpy.typing as npt
 from tdbs.errors import ConfigError
 
 MAX_SEED = 2**32 - 1  # one 32-bit word of the key; a larger seed would make the key longer
+_AT_ONCE = 1 << 20  # values of a stream that are made to pick some of them
 _VALUES_PER_COUNTER = 4  # Philox 4x64 makes four values for each step of its counter
 
 
@@ -27,6 +28,7 @@ class Draw(IntEnum):
     TRAIN_STEP = 7
     VALIDATION_FRACTION = 8
     SHOWN_SAMPLES = 9
+    SHUFFLE_SHARDS = 10
 
 
 def _seed_sequence(draw: Draw, *, seed: int, epoch: int, part: int, index: int) -> np.random.SeedSequence:
@@ -57,3 +59,20 @@ def torch_seed(draw: Draw, *, seed: int, epoch: int = 0, step: int = 0, process:
     """Return the number that torch's own generator is seeded with (dropout masks, new heads)."""
     sequence = _seed_sequence(draw, seed=seed, epoch=epoch, part=step, index=process)
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))  # torch takes signed 64-bit seeds
+
+
+def counter_values_at(
+    draw: Draw, *, seed: int, epoch: int, part: int, places: npt.NDArray[np.int64]
+) -> npt.NDArray[np.uint64]:
+    """Return the values at some places of a counter-based stream; places ascend. Nothing is held but some of it."""
+    values = np.empty(len(places), dtype=np.uint64)
+    first = 0
+    while first < len(places):
+        start = int(places[first])
+        last = int(np.searchsorted(places, start + _AT_ONCE))
+        found = counter_values(
+            draw, seed=seed, epoch=epoch, part=part, first=start, count=int(places[last - 1]) - start + 1
+        )
+        values[first:last] = found[places[first:last] - start]
+        first = last
+    return values

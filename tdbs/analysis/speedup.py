@@ -7,10 +7,10 @@ this version does not make.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tdbs.pipeline.dataset import PreparedDataset, Split, read_split
-from tdbs.pipeline.manifest import Manifest
-from tdbs.train.batches import plan_split, words_of_split
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters
+from tdbs.train.feed import make_feed, open_training_data
 from tdbs.train.plan import EpochPlan, run_padding, run_target_padding
 from tdbs.train.strategies import STRATEGIES, Strategy, resolve_strategy
 
@@ -34,9 +34,12 @@ class StrategyEstimate:
     unsorted_target_padding_fraction: float | None = None  # had targets not been sorted
 
 
-def plan_dataset(dataset: PreparedDataset, strategy: Strategy, *, seed: int, epochs: int) -> list[EpochPlan]:
+def plan_dataset(
+    dataset: PreparedDataset, strategy: Strategy, *, seed: int, epochs: int, memory: int | str = DEFAULT_MEMORY
+) -> list[EpochPlan]:
     """Return the plans that `train` would follow."""
-    return _plan_split(read_split(dataset, "train"), dataset.manifest, strategy, seed=seed, epochs=epochs)
+    check_hyperparameters(epochs=epochs)
+    return make_feed(open_training_data(dataset, memory=memory), strategy, seed=seed, epochs=epochs).plans
 
 
 def estimate_speedup(
@@ -46,26 +49,22 @@ def estimate_speedup(
     baseline: Strategy | str = BASELINE,
     seed: int = 0,
     epochs: int = DEFAULT_EPOCHS,
+    memory: int | str = DEFAULT_MEMORY,
 ) -> list[StrategyEstimate]:
     """Return what a run of each strategy costs, in tokens, and its speedup over the baseline.
 
     Strategies are names, resolved for the dataset's task, or resolved ones.
     """
-    split = read_split(dataset, "train")
+    check_hyperparameters(epochs=epochs)
+    data = open_training_data(dataset, memory=memory)
     resolved = [
         resolve_strategy(strategy, dataset.manifest.task) if isinstance(strategy, str) else strategy
         for strategy in (baseline, *strategies)
     ]
-    planned = [_plan_split(split, dataset.manifest, strategy, seed=seed, epochs=epochs) for strategy in resolved]
+    planned = [make_feed(data, strategy, seed=seed, epochs=epochs).plans for strategy in resolved]
     return [
         _estimate(strategy.name, plans, planned[0]) for strategy, plans in zip(resolved[1:], planned[1:], strict=True)
     ]
-
-
-def _plan_split(split: Split, manifest: Manifest, strategy: Strategy, *, seed: int, epochs: int) -> list[EpochPlan]:
-    check_hyperparameters(epochs=epochs)
-    words = words_of_split(split, strategy, manifest.tokenizer)
-    return plan_split(split, words, manifest, strategy, seed=seed, epochs=epochs)
 
 
 def _estimate(name: str, plans: Sequence[EpochPlan], baseline: Sequence[EpochPlan]) -> StrategyEstimate:

@@ -6,9 +6,10 @@ from typing import Annotated
 import typer
 
 from tdbs.analysis.speedup import BASELINE, estimate_speedup
-from tdbs.cli.common import DatasetArgument, JsonOption, console, dataset_folder, print_json, reported
+from tdbs.cli.common import DatasetArgument, JsonOption, MemoryOption, console, dataset_folder, print_json, reported
 from tdbs.cli.options import AllowDropOption, BaseBatchOption, CapsOption, EpochsOption, SeedOption, policy_note
 from tdbs.pipeline.dataset import load
+from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.reports.terminal import estimate_table, target_notes
 from tdbs.train.defaults import DEFAULT_EPOCHS
 from tdbs.train.strategies import STRATEGIES, resolve_strategy
@@ -29,6 +30,7 @@ def command(
     base_batch_size: BaseBatchOption = None,
     caps: CapsOption = None,
     allow_drop: AllowDropOption = False,
+    memory: MemoryOption = DEFAULT_MEMORY,
     as_json: JsonOption = False,
 ) -> None:
     """Tell what padding costs and how much faster each strategy is, by tokens, from the trainer's own plans.
@@ -42,7 +44,7 @@ def command(
     parts = {"base_batch_size": base_batch_size, "caps": caps}
     chosen = [resolve_strategy(name, task, parts, allow_drop=allow_drop) for name in strategy or STRATEGIES]
     base = resolve_strategy(baseline, task, parts, allow_drop=allow_drop)
-    estimates = estimate_speedup(opened, chosen, baseline=base, seed=seed, epochs=epochs)
+    estimates = estimate_speedup(opened, chosen, baseline=base, seed=seed, epochs=epochs, memory=memory)
     if as_json:
         print_json({"baseline": base.name, "strategies": [dataclasses.asdict(estimate) for estimate in estimates]})
         return

@@ -7,10 +7,20 @@ import numpy as np
 import typer
 
 from tdbs.analysis.speedup import plan_dataset
-from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, console, dataset_folder, print_json, reported
+from tdbs.cli.common import (
+    DatasetArgument,
+    JsonOption,
+    MemoryOption,
+    OverwriteOption,
+    console,
+    dataset_folder,
+    print_json,
+    reported,
+)
 from tdbs.cli.options import Chosen, EpochsOption, SeedOption, chosen_strategy, policy_note, with_strategy_options
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
+from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.reports.terminal import plan_rows, plan_summary
 from tdbs.train.defaults import (
     DEFAULT_EPOCHS,
@@ -37,6 +47,7 @@ def command(
     warmup: Annotated[float, typer.Option(help="Share of the samples over which the rate grows.")] = DEFAULT_WARMUP,
     out: Annotated[Path | None, typer.Option(help="Parquet file with one row a batch.")] = None,
     overwrite: OverwriteOption = False,
+    memory: MemoryOption = DEFAULT_MEMORY,
     as_json: JsonOption = False,
     *,
     chosen: Chosen,
@@ -52,7 +63,7 @@ def command(
     check_hyperparameters(epochs=epochs, lr=lr, warmup=warmup)
     opened = load(dataset_folder(dataset))
     strategy = chosen_strategy(chosen, opened)
-    plans = plan_dataset(opened, strategy, seed=seed, epochs=epochs)
+    plans = plan_dataset(opened, strategy, seed=seed, epochs=epochs, memory=memory)
     rows = plan_rows(plans)
     digest = plan_digest(plans)
     if out is not None:
@@ -70,5 +81,7 @@ def command(
         console.print(note, markup=False)
     console.print(plan_summary(rows))
     console.print(f"strategy {strategy.name}, plan digest {digest[:16]}", markup=False)
+    if rows[0]["windows"] > 1:
+        console.print(f"The train split is larger than --memory {memory}: {rows[0]['windows']} windows an epoch.")
     if out is not None:
         console.print(f"one row a batch: {out}", markup=False)

@@ -36,7 +36,9 @@ def command(
 
     read = read_run(run_folder(run))
     dataset = load(read.config["dataset"]["path"])
-    estimates = estimate_speedup(dataset, seed=read.config["seed"], epochs=read.config["epochs"])
+    estimates = estimate_speedup(
+        dataset, seed=read.config["seed"], epochs=read.config["epochs"], memory=read.config["memory"]
+    )
     place = read.path.resolve()
     page = write_report(
         out or REPORTS_FOLDER / f"{place.parent.name}-{place.name}.html", dataset=dataset, run=read, estimates=estimates

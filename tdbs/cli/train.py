@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from tdbs.cli.common import (
     DatasetArgument,
     JsonOption,
+    MemoryOption,
     OverwriteOption,
     console,
     dataset_folder,
@@ -20,6 +21,7 @@ from tdbs.cli.common import (
 )
 from tdbs.cli.options import Chosen, EpochsOption, SeedOption, chosen_strategy, policy_note, with_strategy_options
 from tdbs.pipeline.dataset import load
+from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.reports.terminal import metrics_line
 from tdbs.train.defaults import DEFAULT_EPOCHS, DEFAULT_WARMUP
 
@@ -57,6 +59,7 @@ def command(
         ),
     ] = None,
     overwrite: OverwriteOption = False,
+    memory: MemoryOption = DEFAULT_MEMORY,
     as_json: JsonOption = False,
     *,
     chosen: Chosen,
@@ -103,6 +106,7 @@ def command(
             dropout=dropout,
             precision=precision,
             attention=attention,
+            memory=memory,
             out=out,
             overwrite=overwrite,
             progress=advance,

@@ -1,5 +1,6 @@
 """A prepared dataset, opened: its manifest, and its splits as flat arrays."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import DatasetError
 from tdbs.files import to_path
 from tdbs.pipeline import schema
-from tdbs.pipeline.manifest import Manifest, read_manifest
+from tdbs.pipeline.manifest import Manifest, ShardInfo, read_manifest
 from tdbs.pipeline.shards import read_shards
 
 TOKENIZER_NAME = "tokenizer.json"  # a dataset carries its tokenizer: trained models are saved with it
@@ -53,13 +54,16 @@ class Targets:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
-    """One split in memory, as flat arrays: sample i holds tokens [i] to [i + 1] and words [i] to [i + 1]."""
+    """A split in memory, or those of its samples that some shards hold, as flat arrays.
+
+    Sample i holds tokens [i] to [i + 1] and words [i] to [i + 1].
+    """
 
     name: str
-    input_ids_T: TokenArray
+    input_ids_T: npt.NDArray[np.uint16] | TokenArray  # two bytes a token where the vocabulary allows it
     token_offsets_N1: IntArray
-    word_starts_W: IntArray  # position in its sample
-    word_sizes_W: IntArray  # tokens of the word
+    word_starts_W: npt.NDArray[np.int32]  # position in its sample
+    word_sizes_W: npt.NDArray[np.int32]  # tokens of the word
     word_offsets_N1: IntArray
     segment_starts_N: IntArray | None
     source_rows_N: IntArray
@@ -85,15 +89,21 @@ def read_split(dataset: PreparedDataset, name: str) -> Split:
             f"{dataset.path} has no split {name}.",
             next_step=f"Choose one of: {', '.join(dataset.manifest.splits)}.",
         )
-    table = read_shards(dataset.path, info.shards)
+    return read_part(dataset, name, info.shards)
+
+
+def read_part(dataset: PreparedDataset, name: str, shards: Sequence[ShardInfo]) -> Split:
+    """Read some shards of a split into memory, in sample_id order."""
+    info, manifest = dataset.manifest.splits[name], dataset.manifest
+    table = read_shards(dataset.path, shards)
     tokens = one_array(table[schema.INPUT_IDS])
     words = one_array(table[schema.DROPPABLE])
     return Split(
         name=name,
-        input_ids_T=tokens.flatten().to_numpy(),
+        input_ids_T=tokens.flatten().to_numpy().astype(token_type(manifest.tokenizer.vocabulary_size)),
         token_offsets_N1=_offsets(tokens),
-        word_starts_W=words.flatten().field("start").to_numpy().astype(np.int64),
-        word_sizes_W=words.flatten().field("length").to_numpy().astype(np.int64),
+        word_starts_W=words.flatten().field("start").to_numpy(),
+        word_sizes_W=words.flatten().field("length").to_numpy(),
         word_offsets_N1=_offsets(words),
         segment_starts_N=(
             table[schema.SEGMENT_START].to_numpy().astype(np.int64)
@@ -101,8 +111,13 @@ def read_split(dataset: PreparedDataset, name: str) -> Split:
             else None
         ),
         source_rows_N=table[schema.SOURCE_ROW].to_numpy(),
-        targets=_targets(table, dataset.manifest.task) if info.labelled else None,
+        targets=_targets(table, manifest.task) if info.labelled else None,
     )
+
+
+def token_type(vocabulary_size: int) -> type[np.uint16] | type[np.int32]:
+    """Return the smallest integers that hold all token ids."""
+    return np.uint16 if vocabulary_size <= np.iinfo(np.uint16).max + 1 else np.int32
 
 
 def read_char_places(dataset: PreparedDataset, name: str) -> tuple[IntArray, IntArray]:

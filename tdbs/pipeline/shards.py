@@ -95,7 +95,7 @@ def write_part(part: Part, *, blocks: Path, target: Path) -> ShardInfo:
     return ShardInfo(path=part.path, rows=rows, tokens=tokens, sha256=digest)
 
 
-def read_shards(folder: Path, shards: tuple[ShardInfo, ...]) -> pa.Table:
+def read_shards(folder: Path, shards: Sequence[ShardInfo]) -> pa.Table:
     """Read shards whole and checked, rows in sample_id order. Raises DatasetError naming the damaged file."""
     table = pa.concat_tables([read_checked(folder / shard.path, shard.sha256) for shard in shards])
     return table.take(pa.array(np.argsort(table[SAMPLE_ID].to_numpy())))

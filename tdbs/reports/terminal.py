@@ -131,6 +131,7 @@ def plan_rows(plans: Sequence[EpochPlan]) -> list[dict[str, Any]]:
             "target_tokens": plan.target_tokens,
             "target_padding_fraction": run_target_padding([plan]),
             "largest_batch": int(plan.batch_sizes_B.max()),
+            "windows": max(len(plan.windows), 1),
         }
         for plan in plans
     ]

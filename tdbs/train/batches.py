@@ -45,7 +45,7 @@ def words_of_split(split: Split, strategy: Strategy, tokenizer: TokenizerInfo) -
     """Return the words that the strategy may drop: the prepared ones, or with `any` every token that is not special."""
     ordinary_T = _ordinary_tokens(split, tokenizer)
     ordinary_offsets_N1 = np.concatenate([[0], np.cumsum(ordinary_T)])[split.token_offsets_N1]
-    offsets_N1, sizes_W = split.word_offsets_N1, split.word_sizes_W
+    offsets_N1, sizes_W = split.word_offsets_N1, split.word_sizes_W.astype(np.int64)
     if strategy.drop == "any":
         offsets_N1, sizes_W = ordinary_offsets_N1, np.ones(int(ordinary_offsets_N1[-1]), dtype=np.int64)
     return droppable_words_of(
@@ -94,7 +94,7 @@ def dropped_tokens(
     else:
         sample_W = np.repeat(np.arange(len(split.lengths_N)), np.diff(words.offsets_N1))
         first_W = split.token_offsets_N1[sample_W] + split.word_starts_W
-        dropped_T[ragged_positions(first_W[dropped_W], split.word_sizes_W[dropped_W])] = True
+        dropped_T[ragged_positions(first_W[dropped_W], words.sizes_W[dropped_W])] = True
     return dropped_T
 
 

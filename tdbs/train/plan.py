@@ -26,6 +26,15 @@ SORTED_TARGET_PADDING = 0.2  # share of padding in the targets above which a buc
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """Shards that are in memory together, by their numbers, and the batches that are made of their samples."""
+
+    shards: tuple[int, ...]
+    first_batch: int
+    last_batch: int  # exclusive
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class EpochPlan:
     """Every batch of one epoch. Batch b holds the samples [batch_offsets_B1[b]] to [batch_offsets_B1[b + 1]]."""
 
@@ -37,6 +46,7 @@ class EpochPlan:
     target_lengths_N: IntArray | None = None  # seq2seq: tokens of each target, in running order
     target_widths_B: IntArray | None = None  # seq2seq: width of the batch's targets
     unsorted_target_tokens: int = 0  # seq2seq: what `target_tokens` would be, had targets not been sorted
+    windows: tuple[Window, ...] = ()  # of a split that is larger than memory (windows.py); none: the split is one
 
     @property
     def batch_sizes_B(self) -> IntArray:
@@ -76,14 +86,15 @@ def plan_epoch(
     seed: int,
     epoch: int,
     targets: TargetLengths | None = None,
+    window: int = 0,
 ) -> EpochPlan:
     """Return every batch of one epoch, in running order. Same arguments, same plan, on any machine.
 
-    Where the targets would be more than a fifth padding, the full batches of a bucket hold targets of like length.
+    The samples may be those of one window of the epoch, which is shuffled by a stream of its own. Where the targets would be more than a fifth padding, the full batches of a bucket hold targets of like length.
     """
     unsorted_target_tokens = 0
     planned_N = _planned_lengths(lengths_N, words, strategy, seed=seed, epoch=epoch)
-    shuffled_N = rng.stream(rng.Draw.SHUFFLE_SAMPLES, seed=seed, epoch=epoch).permutation(len(lengths_N))
+    shuffled_N = rng.stream(rng.Draw.SHUFFLE_SAMPLES, seed=seed, epoch=epoch, part=window).permutation(len(lengths_N))
     if strategy.batches == "random":
         order_N = shuffled_N
         offsets_B1 = np.append(np.arange(0, len(order_N), strategy.base_batch_size), len(order_N))
@@ -105,7 +116,7 @@ def plan_epoch(
             padding = 1.0 - int(targets.lengths_N.sum()) / unsorted_target_tokens
             if strategy.sort_targets and padding > SORTED_TARGET_PADDING:
                 batches = in_buckets(sort_by_N=targets.lengths_N)
-        running = rng.stream(rng.Draw.SHUFFLE_BATCHES, seed=seed, epoch=epoch).permutation(len(batches))
+        running = rng.stream(rng.Draw.SHUFFLE_BATCHES, seed=seed, epoch=epoch, part=window).permutation(len(batches))
         batches = [batches[i] for i in running]
         order_N = np.concatenate(batches)
         offsets_B1 = np.concatenate([[0], np.cumsum([len(batch) for batch in batches])])
@@ -203,6 +214,8 @@ def plan_digest(plans: Sequence[EpochPlan]) -> str:
     for plan in plans:
         for array in (plan.sample_ids_N, plan.kept_N, plan.batch_offsets_B1, plan.padded_lengths_B):
             digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+        for window in plan.windows:
+            digest.update(np.array([window.last_batch, *window.shards], dtype="<i8").tobytes())
     return digest.hexdigest()
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tdbs import rng
-from tdbs.arrays import BoolArray, IntArray
+from tdbs.arrays import BoolArray, IntArray, ragged_positions
 
 # Shapes: N samples of the split, N1 = N + 1, W its droppable words in sample order, S a choice of samples,
 # K the largest number of words of one sample.
@@ -35,12 +35,19 @@ class DroppableWords:
     spare_N: IntArray  # tokens that are not special, less the one that must stay
     droppable_N: IntArray  # the most tokens that may go: whole words, and no more than are spare
     totals_N: npt.NDArray[np.uint64]  # bit t: some whole words make t tokens together (t up to 63)
+    places_N: IntArray | None = None  # of each sample's first word among all of the split; None: these are all
 
 
 def droppable_words_of(
-    split: str, *, lengths_N: IntArray, offsets_N1: IntArray, sizes_W: IntArray, special_N: IntArray
+    split: str,
+    *,
+    lengths_N: IntArray,
+    offsets_N1: IntArray,
+    sizes_W: IntArray,
+    special_N: IntArray,
+    places_N: IntArray | None = None,
 ) -> DroppableWords:
-    """Return what planning needs to know of a split's droppable words; `special_N` counts special tokens."""
+    """Return what planning needs to know of the droppable words of samples; `special_N` counts special tokens."""
     counts_N = np.diff(offsets_N1)
     rows_W = np.repeat(np.arange(len(counts_N)), counts_N)
     all_tokens_N = np.bincount(rows_W, weights=sizes_W, minlength=len(counts_N)).astype(np.int64)
@@ -58,7 +65,13 @@ def droppable_words_of(
         totals_N[chosen] &= _totals_of_following(sizes_SK, np.dtype(np.uint64))[0]
         limit_N[chosen] = _highest_bit(totals_N[chosen])
     return DroppableWords(
-        split=split, offsets_N1=offsets_N1, sizes_W=sizes_W, spare_N=spare_N, droppable_N=limit_N, totals_N=totals_N
+        split=split,
+        offsets_N1=offsets_N1,
+        sizes_W=sizes_W,
+        spare_N=spare_N,
+        droppable_N=limit_N,
+        totals_N=totals_N,
+        places_N=places_N,
     )
 
 
@@ -77,14 +90,12 @@ def can_drop(words: DroppableWords, samples_S: IntArray, asked_S: IntArray) -> B
 
 def drop_order(words: DroppableWords, *, seed: int, epoch: int) -> IntArray:
     """Return the words of all samples in the order in which they go: shuffled inside each sample, samples in order."""
-    draws_W = rng.counter_values(
-        rng.Draw.DROP_ORDER,
-        seed=seed,
-        epoch=epoch,
-        part=zlib.crc32(words.split.encode()),
-        first=0,
-        count=len(words.sizes_W),
-    )
+    key = {"seed": seed, "epoch": epoch, "part": zlib.crc32(words.split.encode())}
+    if words.places_N is None:
+        draws_W = rng.counter_values(rng.Draw.DROP_ORDER, **key, first=0, count=len(words.sizes_W))
+    else:
+        places_W = ragged_positions(words.places_N, np.diff(words.offsets_N1))
+        draws_W = rng.counter_values_at(rng.Draw.DROP_ORDER, **key, places=places_W)
     rows_W = np.repeat(np.arange(len(words.offsets_N1) - 1, dtype=np.uint64), np.diff(words.offsets_N1))
     # One key to sort by: the sample above, 32 random bits below.
     keys_W = (rows_W << np.uint64(32)) | (draws_W >> np.uint64(32))

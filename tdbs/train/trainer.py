@@ -12,8 +12,9 @@ from importlib.metadata import version
 from pathlib import Path
 
 from tdbs.errors import DatasetError, TrainingError
-from tdbs.pipeline.dataset import PreparedDataset, load, read_split
-from tdbs.train.batches import dropped_tokens, epoch_batches, plan_split, words_of_split
+from tdbs.files import is_remote
+from tdbs.pipeline.dataset import PreparedDataset, load
+from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.train.defaults import (
     DEFAULT_EPOCHS,
     DEFAULT_WARMUP,
@@ -22,6 +23,7 @@ from tdbs.train.defaults import (
     default_rate,
 )
 from tdbs.train.device import resolve_execution
+from tdbs.train.feed import make_feed, open_training_data
 from tdbs.train.loop import StepOutcome, StepRecord, make_learner, run_steps, score_splits
 from tdbs.train.lrm import learning_rates
 from tdbs.train.plan import plan_digest, run_padding, run_target_padding
@@ -72,6 +74,7 @@ def train(
     dropout: float | None = None,
     precision: str = "auto",
     attention: str = "auto",
+    memory: int | str = DEFAULT_MEMORY,
     out: str | Path | None = None,
     overwrite: bool = False,
     progress: Progress = lambda _record, _steps: None,
@@ -79,7 +82,8 @@ def train(
     """Fine-tune a model on a prepared dataset and score it on the validation split after each epoch.
 
     `strategy` is a name, resolved for the dataset's task, or a resolved Strategy, which is taken as it is; `lr`
-    defaults to 5e-5 (1e-3 for `tiny`), `dropout` to the paper's rule for the strategy. Writes a run folder. Raises a
+    defaults to 5e-5 (1e-3 for `tiny`), `dropout` to the paper's rule for the strategy. A train split of more than
+    `memory` as compact arrays is trained on in windows (windows.py). Writes a run folder. Raises a
     TdbsError before anything is written where options, dataset and model do not fit, and TrainingError where a loss is
     not finite.
     """
@@ -94,20 +98,25 @@ def train(
     folder = Path(out) if out is not None else default_run_folder(manifest.source, strategy.name, seed)
     check_run_folder(folder, overwrite=overwrite)
 
-    split = read_split(dataset, "train")
-    if split.targets is None:
+    rows = manifest.splits["train"].rows
+    if not manifest.splits["train"].labelled:
         raise DatasetError(f"{dataset.path} has no labels to train on.", next_step="Prepare it with --label.")
-    words = words_of_split(split, strategy, manifest.tokenizer)
-    plans = plan_split(split, words, manifest, strategy, seed=seed, epochs=epochs)
+    data = open_training_data(dataset, memory=memory)
+    feed = make_feed(data, strategy, seed=seed, epochs=epochs)
+    plans = feed.plans
     base_lr = default_rate(model_name) if lr is None else lr
     rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=warmup)
-    dropout = paper_dropout(strategy, len(split.lengths_N)) if dropout is None else dropout
+    dropout = paper_dropout(strategy, rows) if dropout is None else dropout
     validation = _labelled_validation(dataset)
     learner = make_learner(dataset, model_name, seed=seed, dropout=dropout, execution=execution)
     start_run(
         folder,
         {
-            "dataset": {"path": str(dataset.path.resolve()), "key": manifest.key, "source": manifest.source},
+            "dataset": {
+                "path": str(dataset.path if is_remote(dataset.path) else dataset.path.resolve()),
+                "key": manifest.key,
+                "source": manifest.source,
+            },
             "task": {"kind": manifest.task.kind, "classes": list(manifest.task.classes)},
             "model": model_name,
             "seed": seed,
@@ -116,6 +125,8 @@ def train(
             "warmup": warmup,
             "dropout": dropout,
             "plan_digest": plan_digest(plans),
+            "memory": str(memory),
+            "windows": data.windows,
             "strategy": asdict(strategy),
             "execution": asdict(execution),
             "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
@@ -128,9 +139,7 @@ def train(
     first_step = 0
     for plan in plans:
         clock = time.perf_counter()
-        dropped_T = dropped_tokens(split, words, strategy, plan, manifest.tokenizer, seed=seed)
-        batches = epoch_batches(split, plan, dropped_T, pad_id=manifest.tokenizer.pad_id)
-        outcomes = run_steps(learner, batches, rates_S, first_step=first_step, epoch=plan.epoch, seed=seed)
+        outcomes = run_steps(learner, feed.batches(plan), rates_S, first_step=first_step, epoch=plan.epoch, seed=seed)
         try:
             loss = _record_steps(outcomes, folder / STEPS_NAME, len(rates_S), progress)
         except TrainingError:  # its update was not made: the weights are the last good ones

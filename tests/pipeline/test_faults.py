@@ -5,7 +5,6 @@ Real processes, real signals, real file systems. `make test-faults`.
 
 import hashlib
 import json
-import random
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -109,7 +109,7 @@ def stage_of(out: Path) -> str:
 def test_a_killed_prepare_goes_on_and_ends_the_same(source, undisturbed, tmp_path):
     """Killed at 30 random moments: no reader ever sees half a dataset, and the next prepare makes the same files."""
     expected, seconds = undisturbed
-    moments = random.Random(0)
+    moments = np.random.default_rng(0)
     stages = []
     for kill in range(KILLS):
         out = tmp_path / f"{kill}" / "dataset"

@@ -1,0 +1,86 @@
+"""The batches of a run: of a split that is held in memory, or window by window of one that does not fit.
+
+`train`, `plan` and `estimate-speedup` all ask here, so all see the same plan.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+
+from tdbs.pipeline.dataset import PreparedDataset, Split, read_part, read_split
+from tdbs.pipeline.index import SplitIndex, read_index
+from tdbs.pipeline.memory import DEFAULT_MEMORY, memory_bytes
+from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, plan_split, words_of_split
+from tdbs.train.plan import EpochPlan
+from tdbs.train.strategies import Strategy
+from tdbs.train.windows import count_windows, plan_of_window, plan_windows, window_samples, window_words
+
+TRAIN = "train"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainingData:
+    """The train split as it is held: whole, or as an index from which windows are planned."""
+
+    dataset: PreparedDataset
+    windows: int
+    split: Split | None
+    index: SplitIndex | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Feed:
+    """The plans of all epochs of a run, and what makes the batches of one."""
+
+    plans: list[EpochPlan]
+    batches: Callable[[EpochPlan], Iterator[Batch]]
+
+
+def open_training_data(dataset: PreparedDataset, *, memory: int | str = DEFAULT_MEMORY) -> TrainingData:
+    """Read the train split into memory if it fits the budget as compact arrays, else its index."""
+    info = dataset.manifest.splits[TRAIN]
+    windows = count_windows(info, dataset.manifest, memory=memory_bytes(memory))
+    is_held = windows == 1
+    return TrainingData(
+        dataset=dataset,
+        windows=windows,
+        split=read_split(dataset, TRAIN) if is_held else None,
+        index=None if is_held else read_index(dataset, TRAIN),
+    )
+
+
+def make_feed(data: TrainingData, strategy: Strategy, *, seed: int, epochs: int) -> Feed:
+    """Return the plans of a run and its batches."""
+    manifest = data.dataset.manifest
+    if data.index is not None:
+        index = data.index
+        return Feed(
+            plans=[
+                plan_windows(index, manifest, strategy, windows=data.windows, seed=seed, epoch=epoch)
+                for epoch in range(epochs)
+            ],
+            batches=lambda plan: _batches_of_windows(data.dataset, index, strategy, plan, seed=seed),
+        )
+    split = data.split if data.split is not None else read_split(data.dataset, TRAIN)
+    words = words_of_split(split, strategy, manifest.tokenizer)
+
+    def batches(plan: EpochPlan) -> Iterator[Batch]:
+        dropped_T = dropped_tokens(split, words, strategy, plan, manifest.tokenizer, seed=seed)
+        return epoch_batches(split, plan, dropped_T, pad_id=manifest.tokenizer.pad_id)
+
+    return Feed(plans=plan_split(split, words, manifest, strategy, seed=seed, epochs=epochs), batches=batches)
+
+
+def _batches_of_windows(
+    dataset: PreparedDataset, index: SplitIndex, strategy: Strategy, plan: EpochPlan, *, seed: int
+) -> Iterator[Batch]:
+    """Yield the batches of an epoch; one window's shards are in memory at a time."""
+    tokenizer = dataset.manifest.tokenizer
+    shards = dataset.manifest.splits[TRAIN].shards
+    for window in plan.windows:
+        split = read_part(dataset, TRAIN, [shards[number] for number in window.shards])
+        samples_M = window_samples(index, window.shards)
+        own = plan_of_window(plan, window, samples_M)
+        words = window_words(index, samples_M, strategy)
+        dropped_T = dropped_tokens(split, words, strategy, own, tokenizer, seed=seed)
+        for batch in epoch_batches(split, own, dropped_T, pad_id=tokenizer.pad_id):
+            yield replace(batch, sample_ids_B=samples_M[batch.sample_ids_B])

@@ -1,0 +1,181 @@
+"""A split in windows: the same samples and the same dropped words as in memory, in an order that is a pure function."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from tdbs.cli import app
+from tdbs.pipeline.dataset import read_split
+from tdbs.pipeline.index import read_index
+from tdbs.pipeline.prepare import prepare
+from tdbs.rng import Draw, counter_values, counter_values_at
+from tdbs.train.feed import make_feed, open_training_data
+from tdbs.train.plan import plan_digest
+from tdbs.train.strategies import STRATEGIES, Strategy
+from tdbs.train.windows import count_windows, held_bytes, shard_bytes, window_shards
+
+RATE = Strategy(name="rate", batches="bucket", drop="rate", drop_rate=0.5)
+ANY = Strategy(name="any", batches="random", drop="any", drop_rate=0.3)
+ALL = {**STRATEGIES, "rate": RATE, "any": ANY}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    """The sample: 20,000 rows in 26 shards or so."""
+    with pytest.MonkeyPatch.context() as patch:
+        place = tmp_path_factory.mktemp("windows")
+        patch.chdir(place)
+        return prepare(out=place / "dataset").dataset
+
+
+@pytest.fixture(scope="module")
+def memory(dataset) -> int:
+    """A budget of half of the split, which takes several windows: one of its shards is a third of it."""
+    return held_bytes(dataset.manifest.splits["train"], dataset.manifest) // 2
+
+
+def kept_tokens(feed, plan) -> dict[int, list[int]]:
+    """Return what is left of each sample, from the batches that training sees."""
+    found = {}
+    for batch in feed.batches(plan):
+        for sample, row, length in zip(batch.sample_ids_B, batch.input_ids_BL, batch.lengths_B, strict=True):
+            assert int(sample) not in found
+            found[int(sample)] = row[:length].tolist()
+    return found
+
+
+@pytest.mark.parametrize("name", list(ALL))
+def test_every_sample_comes_once_and_in_batches_of_its_window(dataset, memory, name):
+    """An epoch in windows is a partition of the split, and no batch needs two windows."""
+    data = open_training_data(dataset, memory=memory)
+    assert (data.split, data.windows > 3) == (None, True)
+    for plan in make_feed(data, ALL[name], seed=1, epochs=2).plans:
+        assert sorted(plan.sample_ids_N.tolist()) == list(range(20_000))
+        assert len(plan.windows) == data.windows
+        assert sorted(number for window in plan.windows for number in window.shards) == list(
+            range(len(dataset.manifest.splits["train"].shards))
+        )
+        last = 0
+        for window in plan.windows:
+            assert window.first_batch == last
+            last = window.last_batch
+            bounds = plan.batch_offsets_B1[[window.first_batch, window.last_batch]]
+            samples = plan.sample_ids_N[bounds[0] : bounds[1]]
+            assert set(data.index.shards_N[samples].tolist()) == set(window.shards)
+        assert last == len(plan.padded_lengths_B)
+
+
+@pytest.mark.parametrize("drop", ["none", "rate", "any", "all"])
+def test_what_is_dropped_does_not_depend_on_windows(dataset, memory, drop):
+    """Token for token, where the amount does not depend on the batch."""
+    strategy = Strategy(name="s", batches="random", drop=drop)
+    feeds = [make_feed(open_training_data(dataset, memory=m), strategy, seed=3, epochs=2) for m in (memory, "1GiB")]
+    streamed, held = (kept_tokens(feed, feed.plans[1]) for feed in feeds)
+    assert streamed == held
+    assert len(held) == 20_000
+
+
+@pytest.mark.parametrize("name", ["reach", "tdbs_paper"])
+def test_samples_that_lose_as_much_lose_the_same_words(dataset, memory, name):
+    """Where the batch decides how many tokens go, the order in which words go is still the same."""
+    feeds = [
+        make_feed(open_training_data(dataset, memory=m), STRATEGIES[name], seed=3, epochs=1) for m in (memory, "1GiB")
+    ]
+    streamed, held = (kept_tokens(feed, feed.plans[0]) for feed in feeds)
+    alike = [sample for sample in held if len(held[sample]) == len(streamed[sample])]
+    assert len(alike) > 10_000
+    assert all(held[sample] == streamed[sample] for sample in alike)
+
+
+@pytest.mark.parametrize("name", ["reach", "random"])
+def test_a_plan_in_windows_is_a_pure_function(dataset, memory, name):
+    """Same arguments, same digest; another seed or number of windows, another one."""
+
+    def digest(memory, **options):
+        feed = make_feed(open_training_data(dataset, memory=memory), STRATEGIES[name], **options)
+        return plan_digest(feed.plans)
+
+    base = digest(memory, seed=1, epochs=1)
+    assert base == digest(memory, seed=1, epochs=1)
+    assert (
+        len(
+            {
+                base,
+                digest(memory, seed=2, epochs=1),
+                digest(memory * 4 // 5, seed=1, epochs=1),
+                digest("1GiB", seed=1, epochs=1),
+            }
+        )
+        == 4
+    )
+    plans = make_feed(open_training_data(dataset, memory=memory), STRATEGIES[name], seed=1, epochs=2).plans
+    assert plans[0].windows != plans[1].windows
+
+
+def test_the_digest_tells_of_windows(dataset, memory):
+    """Two plans with the same batches from other windows are not one plan: another order of reading."""
+    plan = make_feed(open_training_data(dataset, memory=memory), RATE, seed=1, epochs=1).plans[0]
+    assert plan_digest([plan]) != plan_digest([dataclasses.replace(plan, windows=())])
+
+
+def test_padding_is_hardly_more_than_in_memory(dataset, memory):
+    """Every window has its share of each bucket."""
+    streamed, held = (
+        make_feed(open_training_data(dataset, memory=m), STRATEGIES["reach"], seed=1, epochs=1).plans[0]
+        for m in (memory, "1GiB")
+    )
+    assert abs(streamed.tokens / held.tokens - 1) < 0.02
+
+
+def test_windows_fit_the_memory(dataset):
+    """No window is larger than the budget, unless one shard is."""
+    info, manifest = dataset.manifest.splits["train"], dataset.manifest
+    sizes = shard_bytes(info, manifest)
+    for budget in (sum(sizes) * 9 // 10, sum(sizes) // 2, max(sizes) + 1, max(sizes) // 2):
+        windows = count_windows(info, manifest, memory=budget)
+        for epoch in range(5):
+            for members in window_shards(info.shards, sizes, windows, seed=0, epoch=epoch):
+                assert sum(sizes[number] for number in members) <= budget or len(members) == 1
+    assert count_windows(info, manifest, memory=1) == len(info.shards)
+    assert count_windows(info, manifest, memory=held_bytes(info, manifest)) == 1
+
+
+def test_the_index_says_what_the_split_says(dataset):
+    index, split = read_index(dataset, "train"), read_split(dataset, "train")
+    assert index.lengths_N.tolist() == split.lengths_N.tolist()
+    assert index.word_counts_N.tolist() == np.diff(split.word_offsets_N1).tolist()
+    sizes = [
+        index.word_sizes_W[first : first + count].tolist()
+        for first, count in zip(index.first_words_N.tolist(), index.word_counts_N.tolist(), strict=True)
+    ]
+    assert [size for sample in sizes for size in sample] == split.word_sizes_W.tolist()
+
+
+@given(st.sets(st.integers(0, 3_000_000), min_size=1, max_size=20))
+def test_values_at_places_are_those_of_the_stream(places):
+    key = {"seed": 1, "epoch": 2, "part": 3}
+    ordered = np.array(sorted(places))
+    found = counter_values_at(Draw.DROP_ORDER, **key, places=ordered)
+    one_by_one = [counter_values(Draw.DROP_ORDER, **key, first=place, count=1)[0] for place in ordered.tolist()]
+    assert found.tolist() == [int(value) for value in one_by_one]
+
+
+def test_train_and_plan_agree_on_a_split_larger_than_memory(dataset, tmp_path):
+    """`tdbs plan --memory` shows what `tdbs train --memory` does: windows, steps, tokens and digest."""
+    options = [str(dataset.path), "--memory", "200KiB", "--epochs", "1", "--json"]
+    runner = CliRunner()
+    plan = runner.invoke(app, ["plan", *options])
+    assert plan.exit_code == 0, plan.output
+    planned = json.loads(plan.stdout)
+    assert planned["epochs"][0]["windows"] > 3
+    train = runner.invoke(app, ["train", *options, "--out", str(tmp_path / "run"), "--precision", "fp32"])
+    assert train.exit_code == 0, train.output
+    trained = json.loads(train.stdout)
+    assert (trained["steps"], trained["tokens"]) == (planned["epochs"][0]["steps"], planned["epochs"][0]["tokens"])
+    assert planned["plan_digest"] in (tmp_path / "run" / "config.toml").read_text()
+    assert trained["score"] > 0.8
