@@ -11,13 +11,12 @@ from pathlib import Path
 import numpy as np
 import torch
 from accelerate import Accelerator
-from tokenizers import Tokenizer
 from transformers import PreTrainedModel
 
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, Split, load, read_split
+from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split, read_tokenizer
 from tdbs.train.batches import dropped_tokens, epoch_batches, words_of_split
 from tdbs.train.evaluate import length_order_plan, load_trained
 from tdbs.train.plan import EpochPlan
@@ -134,7 +133,7 @@ def _by_word(dataset: PreparedDataset, split: Split, dropped_T: BoolArray, flipp
     rows_W = np.repeat(np.arange(len(flipped_N)), np.diff(split.word_offsets_N1))
     firsts_W = split.token_offsets_N1[rows_W] + split.word_starts_W
     gone = np.flatnonzero(dropped_T[firsts_W])
-    tokenizer = Tokenizer.from_file(str(dataset.path / TOKENIZER_NAME))
+    tokenizer = read_tokenizer(dataset)
     ids = [split.input_ids_T[firsts_W[w] : firsts_W[w] + split.word_sizes_W[w]].tolist() for w in gone]
     texts = [text.strip().lower() for text in tokenizer.decode_batch(ids)]
     lost = sorted(set(zip(texts, rows_W[gone].tolist(), strict=True)))

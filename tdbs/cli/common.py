@@ -15,13 +15,15 @@ from rich.console import Console
 from rich.progress import Progress, ProgressColumn
 
 from tdbs.errors import ConfigError, TdbsError, reason_of
-from tdbs.files import last_place
+from tdbs.files import last_place, to_path
 
 console = Console(stderr=True, highlight=False, soft_wrap=True)
 
 DatasetArgument = Annotated[
-    Path | None,
-    typer.Argument(metavar="DATASET", help="Folder of a prepared dataset. [default: the last one]", show_default=False),
+    str | None,
+    typer.Argument(
+        metavar="DATASET", help="Folder or URL of a prepared dataset. [default: the last one]", show_default=False
+    ),
 ]
 RunArgument = Annotated[
     Path | None,
@@ -90,12 +92,12 @@ def print_json(value: object) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def dataset_folder(given: Path | None) -> Path:
+def dataset_folder(given: str | None) -> Path:
     """Return the dataset that the user named, or the one prepared last, which is then named on stderr."""
     from tdbs.pipeline.prepare import DATA_FOLDER
 
     missing = ConfigError("No dataset is named and none was prepared here.", next_step="Run tdbs prepare first.")
-    return given or _last_in(DATA_FOLDER, "dataset", missing)
+    return to_path(given) if given else _last_in(DATA_FOLDER, "dataset", missing)
 
 
 def run_folder(given: Path | None) -> Path:

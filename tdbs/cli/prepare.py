@@ -27,8 +27,10 @@ def command(
         ),
     ] = "sample",
     mirror: Annotated[
-        Path | None,
-        typer.Option(envvar="TDBS_MIRROR", help="Folder with <short name>/<split>.parquet, instead of the hub."),
+        str | None,
+        typer.Option(
+            envvar="TDBS_MIRROR", metavar="PATH", help="Folder with <short name>/<split>.parquet, instead of the hub."
+        ),
     ] = None,
     tokenizer: Annotated[
         str | None,
@@ -82,9 +84,11 @@ def command(
     ] = None,
     validation: Annotated[str | None, typer.Option(help="A file, or the share of rows to hold out (0.1).")] = None,
     out: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
-            help="Folder of the dataset. [default: data/<source>/<tokenizer>-<max length>-<key>]", show_default=False
+            metavar="PATH",
+            help="Folder of the dataset. [default: data/<source>/<tokenizer>-<max length>-<key>]",
+            show_default=False,
         ),
     ] = None,
     overwrite: OverwriteOption = False,

@@ -17,7 +17,7 @@ from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task
 from tdbs.data.user_files import choose_columns, source_name, split_files
 from tdbs.data.validation import file_or_fraction
 from tdbs.errors import ConfigError, SourceError
-from tdbs.files import Stamp, stamp_of
+from tdbs.files import Stamp, stamp_of, to_path
 
 HUB_TOKENIZER = "roberta-base"
 HUB_SEQ2SEQ_TOKENIZER = "t5-small"
@@ -66,7 +66,7 @@ def open_source(spec: str, *, mirror: Path | None, files: FileOptions, prefix: s
         _refuse_file_options(spec, files)
         source = _open_named(spec, mirror)
     else:
-        path = Path(spec).expanduser()
+        path = to_path(spec).expanduser()
         if not path.exists():
             raise SourceError(
                 f"Unknown task '{spec}', and there is no file or folder {path}.",

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from tdbs.arrays import IntArray
 from tdbs.errors import ConfigError, SourceError
+from tdbs.files import to_path
 from tdbs.rng import Draw, stream
 
 
@@ -12,7 +13,7 @@ def file_or_fraction(validation: str) -> Path | float:
     try:
         fraction = float(validation)
     except ValueError:
-        path = Path(validation)
+        path = to_path(validation)
         if path.is_file():
             return path
         raise SourceError(

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
+from tokenizers import Tokenizer
 
 from tdbs.arrays import IntArray, TokenArray
 from tdbs.data.columns import one_array
@@ -113,6 +114,11 @@ def read_part(dataset: PreparedDataset, name: str, shards: Sequence[ShardInfo]) 
         source_rows_N=table[schema.SOURCE_ROW].to_numpy(),
         targets=_targets(table, manifest.task) if info.labelled else None,
     )
+
+
+def read_tokenizer(dataset: PreparedDataset) -> Tokenizer:
+    """Return the tokenizer that the dataset carries."""
+    return Tokenizer.from_str((dataset.path / TOKENIZER_NAME).read_text(encoding="utf-8"))
 
 
 def token_type(vocabulary_size: int) -> type[np.uint16] | type[np.int32]:

@@ -10,7 +10,7 @@ from tokenizers import Tokenizer, decoders
 from tdbs import rng
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.data.tasks import TaskKind
-from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, Split, Targets
+from tdbs.pipeline.dataset import PreparedDataset, Split, Targets, read_tokenizer
 from tdbs.pipeline.word_pieces import OUTSIDE
 from tdbs.train.batches import dropped_tokens, plan_split, words_of_split
 from tdbs.train.strategies import Strategy
@@ -85,7 +85,7 @@ class _View:
 
 
 def _view(dataset: PreparedDataset, split: Split, dropped_T: BoolArray | None) -> _View:
-    tokenizer = Tokenizer.from_file(str(dataset.path / TOKENIZER_NAME))
+    tokenizer = read_tokenizer(dataset)
     if isinstance(tokenizer.decoder, decoders.WordPiece):
         tokenizer.decoder = decoders.WordPiece(cleanup=False)  # else it moves punctuation to the word before
     return _View(split=split, dropped_T=dropped_T, tokenizer=tokenizer, classes=dataset.manifest.task.classes)

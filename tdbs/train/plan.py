@@ -90,7 +90,8 @@ def plan_epoch(
 ) -> EpochPlan:
     """Return every batch of one epoch, in running order. Same arguments, same plan, on any machine.
 
-    The samples may be those of one window of the epoch, which is shuffled by a stream of its own. Where the targets would be more than a fifth padding, the full batches of a bucket hold targets of like length.
+    The samples may be those of one window of the epoch, which is shuffled by a stream of its own. Where
+    the targets would be more than a fifth padding, the full batches of a bucket hold targets of like length.
     """
     unsorted_target_tokens = 0
     planned_N = _planned_lengths(lengths_N, words, strategy, seed=seed, epoch=epoch)

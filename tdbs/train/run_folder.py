@@ -14,7 +14,7 @@ import tomli_w
 
 from tdbs.errors import TrainingError, reason_of
 from tdbs.files import remember, write_json, write_text
-from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
+from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -84,12 +84,11 @@ def start_run(folder: Path, config: Mapping[str, Any]) -> None:
 
 def save_model(folder: Path, model: "PreTrainedModel", dataset: PreparedDataset) -> None:
     """Save weights (safetensors), configuration and tokenizer, so that transformers loads the folder as it is."""
-    from tokenizers import Tokenizer
     from transformers import PreTrainedTokenizerFast
 
     model.save_pretrained(folder, safe_serialization=True)
     info = dataset.manifest.tokenizer
-    tokenizer = Tokenizer.from_file(str(dataset.path / TOKENIZER_NAME))
+    tokenizer = read_tokenizer(dataset)
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=tokenizer.id_to_token(info.pad_id),

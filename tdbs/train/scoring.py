@@ -13,7 +13,7 @@ from tokenizers import Tokenizer
 from tdbs.arrays import BoolArray, IntArray, ragged_positions
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import DatasetError
-from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, Split, read_char_places, read_split
+from tdbs.pipeline.dataset import PreparedDataset, Split, read_char_places, read_split, read_tokenizer
 from tdbs.pipeline.references import References, read_references
 from tdbs.pipeline.schema import IGNORED
 from tdbs.train.answers import answer_texts, best_spans, exact_match_and_f1
@@ -55,7 +55,7 @@ def read_held_out(dataset: PreparedDataset, name: str) -> HeldOut:
         task=manifest.task,
         references=None if info is None else read_references(dataset.path, info),
         char_places_T=read_char_places(dataset, name) if kind == "question_answering" else None,
-        tokenizer=Tokenizer.from_file(str(dataset.path / TOKENIZER_NAME)) if kind == "seq2seq" else None,
+        tokenizer=read_tokenizer(dataset) if kind == "seq2seq" else None,
         max_target_length=manifest.max_target_length,
     )
 
