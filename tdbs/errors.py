@@ -4,6 +4,7 @@ The command line prints both lines and exits with 1. Callers of the Python API c
 """
 
 import textwrap
+from typing import Any
 
 
 class TdbsError(Exception):
@@ -13,6 +14,14 @@ class TdbsError(Exception):
         super().__init__(f"{message} {next_step}")
         self.message = message
         self.next_step = next_step
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let an error travel between processes with both of its sentences."""
+        return _again, (type(self), self.message, self.next_step)
+
+
+def _again(kind: type[TdbsError], message: str, next_step: str) -> TdbsError:
+    return kind(message, next_step=next_step)
 
 
 def reason_of(error: Exception) -> str:

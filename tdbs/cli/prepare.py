@@ -93,6 +93,16 @@ def command(
     ] = None,
     overwrite: OverwriteOption = False,
     memory: Annotated[str, typer.Option(help="Memory that prepare may take: 2GiB, 768MiB.")] = DEFAULT_MEMORY,
+    engine: Annotated[str, typer.Option(help="Where the work is done: local, or ray (many machines).")] = "local",
+    ray_address: Annotated[
+        str | None, typer.Option(help="Ray cluster. [default: one that is started here]", show_default=False)
+    ] = None,
+    work: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for unfinished work, seen by all machines. [default: beside the dataset]", show_default=False
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Prepare a dataset once: tokenize, mark droppable words, measure lengths, write bucket shards.
@@ -136,6 +146,9 @@ def command(
             out=out,
             overwrite=overwrite,
             memory=memory,
+            engine=engine,
+            ray_address=ray_address,
+            work=work,
             progress=advance,
             waiting=_say_waiting,
         )

@@ -17,7 +17,7 @@ from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task
 from tdbs.data.user_files import choose_columns, source_name, split_files
 from tdbs.data.validation import file_or_fraction
 from tdbs.errors import ConfigError, SourceError
-from tdbs.files import Stamp, stamp_of, to_path
+from tdbs.files import Stamp, is_remote, stamp_of, to_path
 
 HUB_TOKENIZER = "roberta-base"
 HUB_SEQ2SEQ_TOKENIZER = "t5-small"
@@ -187,4 +187,5 @@ def _open_files(path: Path, options: FileOptions) -> Source:
 
 def _file_split(name: str, path: Path, *, where: str, has_labels: bool) -> Split:
     """Return a split that is a file; its stamp is taken before its digest, so no later change goes unseen."""
-    return Split(name=name, where=where, content=path, has_labels=has_labels, stamp=stamp_of(path))
+    content = path if is_remote(path) else path.absolute()  # workers elsewhere have another current folder
+    return Split(name=name, where=where, content=content, has_labels=has_labels, stamp=stamp_of(path))

@@ -42,6 +42,7 @@ SAMPLERS: dict[TaskKind, Callable[[RowBlock, Task, LoadedTokenizer, Limits], Sam
     "question_answering": window_samples,
     "seq2seq": seq2seq_samples,
 }
+DATASET_FOLDER = "dataset"  # where shards are made, below the folder of the work; blocks are beside it
 _INFO = b"tdbs"  # key of the counts in a file's metadata
 
 
@@ -63,6 +64,7 @@ class BlockRows:
     split: str
     number: int
     rows: RowBlock
+    seconds: float  # that reading them took
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +72,7 @@ class BlockInfo:
     """What a block's file holds."""
 
     split: str
+    number: int
     rows: int
     tokens: int
     labelled: bool
@@ -102,7 +105,7 @@ def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
     path = block_path(job.folder, block.split, block.number)
     if path.exists():
         return read_info(path)
-    seconds: dict[str, float] = {}
+    seconds = {"read": block.seconds}
     table = annotated_table(block.rows, job.task, job.tokenizer, job.pattern, job.limits, seconds=seconds)
     clock = time.perf_counter()
     references = reference_table(block.rows, job.task)
@@ -153,6 +156,7 @@ def keep_block(
     targets_S = pc.list_value_length(table[schema.TARGET_IDS]).to_numpy() if schema.TARGET_IDS in columns else None
     info = BlockInfo(
         split=split,
+        number=number,
         rows=rows,
         tokens=int(lengths_S.sum()),
         labelled=bool({schema.LABEL, schema.ANSWER_START, schema.TARGET_IDS} & columns),

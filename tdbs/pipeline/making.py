@@ -1,6 +1,6 @@
 """A source becomes the splits of a dataset in a folder: rows to blocks, then blocks to shards.
 
-Reading, tokenizing and writing overlap: rows are read while blocks before them are in work.
+Reading, tokenizing and writing overlap: rows are read while blocks before them are in work (engines.py).
 """
 
 import time
@@ -13,20 +13,18 @@ import numpy as np
 import pyarrow as pa
 
 from tdbs.arrays import IntArray
-from tdbs.data.reading import Survey, read_blocks, survey_source
+from tdbs.data.reading import survey_source
 from tdbs.data.sources import Source
 from tdbs.data.tasks import Task
-from tdbs.pipeline.blocks import BlockInfo, BlockJob, BlockRows, make_block, references_path
+from tdbs.pipeline.blocks import DATASET_FOLDER, BlockInfo, BlockJob, references_path
 from tdbs.pipeline.buckets import bucket_edges
-from tdbs.pipeline.engines import map_on_threads
+from tdbs.pipeline.engines import Engine
 from tdbs.pipeline.limits import Limits
 from tdbs.pipeline.manifest import FileInfo, ShardInfo, SplitInfo
 from tdbs.pipeline.matches import WordPattern
 from tdbs.pipeline.references import write_references
-from tdbs.pipeline.shards import plan_parts, write_part
+from tdbs.pipeline.shards import plan_parts
 from tdbs.pipeline.tokenizer import LoadedTokenizer
-
-DATASET_FOLDER = "dataset"  # below the folder of the work; blocks are beside it
 
 Stage = Literal["read", "tokenize", "write"]
 Progress = Callable[[Stage, int, int | None], None]  # stage, rows or samples done, and in all (None: not known yet)
@@ -48,7 +46,7 @@ def make_splits(
     limits: Limits,
     folder: Path,
     *,
-    workers: int,
+    engine: Engine,
     progress: Progress,
 ) -> MadeSplits:
     """Write the shards of all splits below `folder`; blocks that are there already are not made again."""
@@ -60,13 +58,15 @@ def make_splits(
     job = BlockJob(task=survey.task, tokenizer=tokenizer, pattern=pattern, limits=limits, folder=folder)
     blocks: dict[str, list[BlockInfo]] = {name: [] for name in survey.rows}
     done = 0
-    for info in map_on_threads(lambda block: make_block(job, block), _rows(source, survey, seconds), workers=workers):
+    for info in engine.make_blocks(job, source, survey):
         blocks[info.split].append(info)
         for stage, spent in info.seconds.items():
             seconds[stage] += spent
         done += info.rows
         progress("tokenize", done, rows)
     progress("read", rows, rows)
+    for infos in blocks.values():
+        infos.sort(key=lambda info: info.number)
 
     clock = time.perf_counter()
     edges = bucket_edges(limits.max_length)
@@ -74,8 +74,7 @@ def make_splits(
     shards: dict[str, list[ShardInfo]] = {name: [] for name in blocks}
     samples, done = sum(part.rows for part in parts), 0
     target = folder / DATASET_FOLDER
-    written = map_on_threads(lambda part: write_part(part, blocks=folder, target=target), parts, workers=workers)
-    for part, shard in zip(parts, written, strict=True):
+    for part, shard in zip(parts, engine.write_parts(parts, folder, target), strict=True):
         shards[part.split].append(shard)
         done += part.rows
         progress("write", done, samples)
@@ -89,19 +88,6 @@ def make_splits(
         },
         seconds=seconds,
     )
-
-
-def _rows(source: Source, survey: Survey, seconds: dict[str, float]) -> Iterator[BlockRows]:
-    """Yield the blocks of all splits, and count the time that reading takes."""
-    for name in survey.rows:
-        rows = read_blocks(source, survey, name)
-        for number in range(max(survey.rows[name], 1)):
-            clock = time.perf_counter()
-            block = next(rows, None)
-            seconds["read"] += time.perf_counter() - clock
-            if block is None:
-                break
-            yield BlockRows(split=name, number=number, rows=block)
 
 
 def _references(folder: Path, target: Path, split: str, blocks: Sequence[BlockInfo]) -> FileInfo | None:

@@ -8,7 +8,7 @@ killed run goes on where it was. Costs less than the tokenizer on all texts (ben
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
@@ -19,10 +19,12 @@ from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError, DatasetError, reason_of
 from tdbs.files import remember, to_path, write_text
 from tdbs.pipeline import cache_key, publish, schema
+from tdbs.pipeline.blocks import DATASET_FOLDER
 from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
+from tdbs.pipeline.engines import Engine, local_engine
 from tdbs.pipeline.limits import choose_limits
-from tdbs.pipeline.making import DATASET_FOLDER, Progress, make_splits
+from tdbs.pipeline.making import Progress, make_splits
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo, WordsInfo
 from tdbs.pipeline.matches import compile_words
 from tdbs.pipeline.memory import DEFAULT_MEMORY, workers_within
@@ -66,6 +68,9 @@ def prepare(
     out: str | Path | None = None,
     overwrite: bool = False,
     memory: int | str = DEFAULT_MEMORY,
+    engine: str = "local",
+    ray_address: str | None = None,
+    work: str | Path | None = None,
     progress: Progress = lambda _stage, _done, _total: None,
     waiting: Callable[[Path], None] = lambda _place: None,
 ) -> PrepareResult:
@@ -76,7 +81,7 @@ def prepare(
     and writes nothing, where anything is wrong with the input.
     """
     started = time.perf_counter()
-    workers = workers_within(memory)
+    engines = _engine_of(engine, ray_address, workers=workers_within(memory))
     found = open_source(
         source,
         mirror=None if mirror is None else to_path(mirror),
@@ -117,11 +122,15 @@ def prepare(
         if standing is not None:
             return _cached(place, standing, words)
         changed = cache_key.changed_parts(parts, cache_key.neighbouring_parts(place)) if out is None else ()
-        with work_folder(place, key) as folder, _disk_errors(place):
-            made = make_splits(
-                found, loaded, compile_words(words.words), limits, folder, workers=workers, progress=progress
-            )
+        with (
+            work_folder(place, key, None if work is None else Path(work)) as folder,
+            _disk_errors(place),
+            engines as started_engine,
+        ):
             write_text(folder / DATASET_FOLDER / TOKENIZER_NAME, loaded.backend_json)
+            made = make_splits(
+                found, loaded, compile_words(words.words), limits, folder, engine=started_engine, progress=progress
+            )
             manifest = Manifest(
                 schema_version=schema.SCHEMA_VERSION,
                 key=key,
@@ -141,6 +150,19 @@ def prepare(
     remember(DATA_FOLDER, place)
     dataset = PreparedDataset(path=place, manifest=manifest)
     return PrepareResult(dataset=dataset, cached=False, changed=changed, warnings=_warnings(made.task, words))
+
+
+def _engine_of(name: str, ray_address: str | None, *, workers: int) -> AbstractContextManager[Engine]:
+    """Return the engine of a name, to be started."""
+    if ray_address is not None and name != "ray":
+        raise ConfigError("--ray-address is for --engine ray.", next_step="Pass --engine ray with it.")
+    if name == "local":
+        return nullcontext(local_engine(workers))
+    if name == "ray":
+        from tdbs.pipeline.on_ray import ray_engine
+
+        return ray_engine(ray_address)
+    raise ConfigError(f"--engine has no choice {name}.", next_step="Choose one of: local, ray.")
 
 
 def _standing(place: Path, parts: dict[str, str], *, overwrite: bool) -> Manifest | None:

@@ -47,9 +47,12 @@ def claimed(place: Path, *, waiting: Callable[[Path], None]) -> Iterator[None]:
 
 
 @contextmanager
-def work_folder(place: Path, key: str) -> Iterator[Path]:
-    """Yield the folder for the work on a dataset with this key; gone afterwards, unless the process was killed."""
-    folder = _beside(place, "preparing")
+def work_folder(place: Path, key: str, work: Path | None = None) -> Iterator[Path]:
+    """Yield the folder for the work on a dataset with this key; gone afterwards, unless the process was killed.
+
+    `work` names a folder to make it in, instead of the one beside the place.
+    """
+    folder = _beside(place, "preparing") if work is None else work / f".tdbs-{key[:16]}.preparing"
     with _writable(folder.parent):
         if _key_of(folder) != key:
             shutil.rmtree(folder, ignore_errors=True)

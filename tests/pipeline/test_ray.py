@@ -1,0 +1,104 @@
+"""Ray Data makes what the local engine makes, file for file; its errors are ours. One Ray of two workers for all."""
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from tdbs.analysis.speedup import plan_dataset
+from tdbs.data.sample import TOKENIZER_FOLDER
+from tdbs.errors import ConfigError, SourceError
+from tdbs.pipeline.dataset import read_split
+from tdbs.pipeline.prepare import prepare
+from tdbs.train.plan import plan_digest
+from tdbs.train.strategies import STRATEGIES
+
+pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
+
+
+@pytest.fixture(scope="module")
+def two_workers():
+    """A Ray on this machine with two cores; prepare finds it and leaves it running."""
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+    ray.init(num_cpus=2, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
+    yield
+    ray.shutdown()
+
+
+def contents(folder: Path) -> dict[str, str]:
+    """Return every file of a dataset with its hash; of the manifest, all but the times."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            data = path.read_bytes()
+            if path.name == "manifest.json":
+                data = json.dumps(json.loads(data) | {"seconds": None}).encode()
+            found[str(path.relative_to(folder))] = hashlib.sha256(data).hexdigest()
+    return found
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("tokenizer", ["roberta-base"])
+def test_sst2_on_ray_is_sst2_here(shared, two_workers, workplace, tokenizer):
+    """Manifest, sample ids, tokens, spans and the plan's digest."""
+    options = {
+        "source": "glue/sst2",
+        "mirror": shared / "datasets",
+        "tokenizer": str(shared / "tokenizers" / tokenizer),
+    }
+    here = prepare(**options, out="here").dataset
+    there = prepare(**options, out="there", engine="ray").dataset
+    assert contents(there.path) == contents(here.path)
+    assert read_split(there, "train").input_ids_T.tolist() == read_split(here, "train").input_ids_T.tolist()
+    digests = {plan_digest(plan_dataset(d, STRATEGIES["reach"], seed=1, epochs=2)) for d in (here, there)}
+    assert len(digests) == 1
+    assert sorted(path.name for path in workplace.iterdir()) == ["data", "here", "there"]
+
+
+def test_the_sample_and_files_of_the_user_go_through_ray(two_workers, workplace):
+    """Relative paths, a held-out fraction, a table in memory."""
+    rows = "text,label\n" + "".join(f"the film number {i} of it,{i % 2}\n" for i in range(500))
+    Path("reviews.csv").write_text(rows)
+    for source, options in (("sample", {}), ("reviews.csv", {"validation": "0.2"})):
+        options |= {"tokenizer": str(TOKENIZER_FOLDER)}
+        here = prepare(source, out=f"here-{source}", **options).dataset
+        there = prepare(source, out=f"there-{source}", engine="ray", **options).dataset
+        assert contents(there.path) == contents(here.path)
+
+
+def test_an_error_in_a_worker_is_the_users_error(two_workers, workplace):
+    """No traceback of Ray: the row, and what to do."""
+    Path("a.csv").write_text("text,label\na,x\n,y\n")
+    with pytest.raises(SourceError) as caught:
+        prepare("a.csv", tokenizer=str(TOKENIZER_FOLDER), engine="ray")
+    assert (caught.value.message, caught.value.next_step) == (
+        "row 2 of a.csv has no 'text'.",
+        "Fill the row or delete it.",
+    )
+    assert [path.name for path in workplace.iterdir()] == ["a.csv"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"engine": "spark"}, "--engine has no choice spark."),
+        ({"ray_address": "auto"}, "--ray-address is for --engine ray."),
+    ],
+)
+def test_engines_that_are_refused(workplace, options, message):
+    with pytest.raises(ConfigError) as caught:
+        prepare("sample", **options)
+    assert caught.value.message == message
+    assert list(workplace.iterdir()) == []
+
+
+def test_without_ray_the_extra_is_named(workplace, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ConfigError) as caught:
+        prepare("sample", engine="ray")
+    assert (caught.value.message, caught.value.next_step) == (
+        "--engine ray needs the package ray.",
+        "Run: pip install 'tdbs[ray]'",
+    )
