@@ -1,66 +1,96 @@
-"""`prepare` against the tokenizer alone (`encode_batch_fast`) on the same texts in the same process, imports excluded.
+"""`prepare` against the tokenizer alone, and against `datasets.map` and save, on the same texts in the same process.
 
-python -m benchmarks.bench_prepare glue/sst2 --mirror MIRROR --tokenizer TOKENIZER
+    python -m benchmarks.bench_prepare glue/sst2 --mirror MIRROR --tokenizer TOKENIZER [--tokenizer ANOTHER]
+
+The floor is `encode_batch_fast` of all texts, with truncation. The usual way is `datasets.map(tokenizer, batched=True)`
+and `save_to_disk`, which finds no droppable words and makes no buckets; reading its source is left out, ours is in.
+Imports are left out of all three. Median of the repeats.
 """
 
 import argparse
-import json
 import statistics
 import tempfile
-import time
 from pathlib import Path
 
-from benchmarks.common import provenance
+import datasets
+from transformers import AutoTokenizer
+
+from benchmarks.common import print_rows, timed
 from tdbs.data.reading import read_blocks, survey_source
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.tokenizer import load_tokenizer
 
+MAX_LENGTH = 128
+
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("source")
     parser.add_argument("--mirror", type=Path, required=True)
-    parser.add_argument("--tokenizer", required=True)
+    parser.add_argument("--tokenizer", required=True, action="append")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
-    source = open_source(arguments.source, mirror=arguments.mirror, files=FileOptions())
-    survey = survey_source(source)
-    tables = [block for split in survey.rows for block in read_blocks(source, survey, split)]
-    inputs = [
-        table.texts.to_pylist()
-        if table.pairs is None
-        else list(zip(table.texts.to_pylist(), table.pairs.to_pylist(), strict=True))
-        for table in tables
-    ]
-    tokenizer = load_tokenizer(arguments.tokenizer)
-    tokenizer.backend.enable_truncation(128)
-    floors, totals = [], []
-    for _ in range(arguments.repeats):
-        clock = time.perf_counter()
+    datasets.disable_progress_bars()
+    texts = split_texts(arguments.source, arguments.mirror)
+    rows = [measure(arguments, texts, tokenizer) for tokenizer in arguments.tokenizer]
+    print_rows(rows, as_json=arguments.json, source=arguments.source)
+
+
+def split_texts(source: str, mirror: Path) -> list[dict[str, list[str]]]:
+    """Return the texts of every split, a second column where there are pairs."""
+    opened = open_source(source, mirror=mirror, files=FileOptions())
+    survey = survey_source(opened)
+    found = []
+    for name in survey.rows:
+        blocks = list(read_blocks(opened, survey, name))
+        columns = {"text": [text for block in blocks for text in block.texts.to_pylist()]}
+        if blocks[0].pairs is not None:
+            columns["pair"] = [text for block in blocks for text in block.pairs.to_pylist()]
+        found.append(columns)
+    return found
+
+
+def measure(arguments: argparse.Namespace, splits: list[dict[str, list[str]]], name: str) -> dict[str, float | str]:
+    """Return seconds and ratios for one tokenizer."""
+    ours = load_tokenizer(name)
+    ours.backend.enable_truncation(MAX_LENGTH)
+    inputs = [list(zip(*split.values(), strict=True)) if "pair" in split else split["text"] for split in splits]
+    theirs = AutoTokenizer.from_pretrained(name)
+    tables = [datasets.Dataset.from_dict(split) for split in splits]
+
+    def floor() -> None:
         for texts in inputs:
-            tokenizer.backend.encode_batch_fast(texts)
-        floors.append(time.perf_counter() - clock)
+            ours.backend.encode_batch_fast(texts)
+
+    def tdbs() -> None:
         with tempfile.TemporaryDirectory() as folder:
-            result = prepare(
-                arguments.source, mirror=arguments.mirror, tokenizer=arguments.tokenizer, out=Path(folder) / "dataset"
-            )
-            totals.append(result.dataset.manifest.seconds["total"])
-    found = {
-        **provenance(),
-        "source": arguments.source,
-        "tokenizer": tokenizer.name,
-        "encode_batch_fast": statistics.median(floors),
-        "prepare": statistics.median(totals),
-        "ratio": statistics.median(totals) / statistics.median(floors),
-        "stages": result.dataset.manifest.seconds,
+            prepare(arguments.source, mirror=arguments.mirror, tokenizer=name, out=Path(folder) / "dataset")
+
+    def usual() -> None:
+        def tokenize(batch: dict[str, list[str]]) -> dict[str, list[list[int]]]:
+            return theirs(*batch.values(), truncation=True, max_length=MAX_LENGTH)
+
+        with tempfile.TemporaryDirectory() as folder:
+            for number, table in enumerate(tables):
+                mapped = table.map(tokenize, batched=True, load_from_cache_file=False)
+                mapped.save_to_disk(f"{folder}/{number}")
+
+    seconds = {key: [] for key in ("floor", "tdbs", "usual")}
+    for _ in range(arguments.repeats):  # in turn, so that a disturbance falls on all
+        for key, run in (("floor", floor), ("tdbs", tdbs), ("usual", usual)):
+            seconds[key].append(timed(run))
+    median = {key: statistics.median(values) for key, values in seconds.items()}
+    return {
+        "tokenizer": ours.name,
+        "encode_batch_fast (s)": median["floor"],
+        "prepare (s)": median["tdbs"],
+        "datasets.map + save (s)": median["usual"],
+        "prepare / encode_batch_fast": median["tdbs"] / median["floor"],
+        "datasets.map + save / prepare": median["usual"] / median["tdbs"],
     }
-    if arguments.json:
-        print(json.dumps(found))
-        return
-    print("\n".join(f"{name}: {value}" for name, value in found.items()))
 
 
 if __name__ == "__main__":

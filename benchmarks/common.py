@@ -1,7 +1,10 @@
 """What every result states: hardware, versions, commit, date."""
 
 import datetime
+import json
 import subprocess
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 from tdbs.analysis.environment import environment
@@ -24,6 +27,28 @@ def provenance() -> dict[str, str]:
         "versions": ", ".join(f"{name} {packages[name]}" for name in ("torch", "transformers", "tokenizers", "numpy")),
         "commit": commit + (" with uncommitted changes" if changed else ""),
     }
+
+
+def timed(run: Callable[[], object]) -> float:
+    """Return the seconds that a run takes."""
+    clock = time.perf_counter()
+    run()
+    return time.perf_counter() - clock
+
+
+def print_rows(rows: list[dict[str, float | int | str]], *, as_json: bool, **facts: object) -> None:
+    """Print what was measured with where it comes from: as one JSON object, or as a Markdown table."""
+    if as_json:
+        print(json.dumps({**provenance(), **facts, "rows": rows}))
+        return
+    print("\n".join(f"{name}: {value}" for name, value in {**provenance(), **facts}.items()))
+    print(markdown_table([{name: _shown(value) for name, value in row.items()} for row in rows]))
+
+
+def _shown(value: float | int | str) -> str:
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) or value >= 1_000 else f"{value:.3g}"
 
 
 def markdown_table(rows: list[dict[str, str]]) -> str:

@@ -24,8 +24,10 @@ def bucket_edges(max_length: int, width: int = PAPER_WIDTH) -> IntArray:
 
 
 def bucket_of(lengths_N: IntArray, edges: IntArray) -> IntArray:
-    """Return the bucket of each length."""
-    return np.minimum(np.searchsorted(edges, lengths_N, side="right") - 1, len(edges) - 2)
+    """Return the bucket of each length, looked up in a table of all lengths up to the last edge."""
+    every = np.arange(int(edges[-1]) + 1)
+    table = np.minimum(np.searchsorted(edges, every, side="right") - 1, len(edges) - 2)
+    return table[lengths_N]
 
 
 def longest_lengths(edges: IntArray, max_length: int) -> IntArray:

@@ -121,12 +121,14 @@ def _place_problems(
     tally.seen_N[sample_ids_N] = True
     if (np.lexsort((sample_ids_N, lengths_N)) != np.arange(len(lengths_N))).any():
         yield "is not sorted by length and sample"
+    if ((lengths_N < 0) | (lengths_N > manifest.max_length)).any():
+        yield f"has lengths beyond {manifest.max_length}"
+        return
+    tally.lengths_L1[:] += np.bincount(lengths_N, minlength=len(tally.lengths_L1))
     edges = np.array(manifest.bucket_edges)
     buckets = {f"{tally.split}/bucket={bucket_name(edges, i)}" for i in np.unique(bucket_of(lengths_N, edges))}
-    if ((lengths_N < 0) | (lengths_N > manifest.max_length)).any() or buckets != {shard.path.rpartition("/")[0]}:
+    if buckets != {shard.path.rpartition("/")[0]}:
         yield "has samples of another bucket's lengths"
-    else:
-        tally.lengths_L1[:] += np.bincount(lengths_N, minlength=len(tally.lengths_L1))
 
 
 def _sample_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) -> Iterator[str]:

@@ -187,7 +187,7 @@ def bucket_batches(
     `shuffled_N` is a permutation of the samples: it is the shuffle of every bucket at once. With `sort_by_N`, the
     samples of a bucket's full batches are sorted by it; which samples are residual stays a matter of chance.
     """
-    buckets_N = bucket_of(lengths_N, edges)
+    buckets_N = bucket_of(lengths_N, edges).astype(np.uint16)  # small integers are sorted by their digits
     in_buckets_N = shuffled_N[np.argsort(buckets_N[shuffled_N], kind="stable")]
     bounds = np.concatenate([[0], np.cumsum(np.bincount(buckets_N, minlength=len(bucket_caps)))])
     batches: list[IntArray] = []
@@ -253,5 +253,11 @@ def _kept_lengths(
         goal_B = np.maximum(np.minimum.reduceat(planned_N, firsts_B), np.maximum.reduceat(shortest_N, firsts_B))
     else:
         return planned_N
-    asked_N = lengths_N - np.minimum(planned_N, np.repeat(goal_B, sizes_B))
-    return lengths_N - largest_total(words, sample_ids_N, asked_N)
+    goal_N = np.repeat(goal_B, sizes_B)
+    # Lengths that were planned are met as they are; most batches ask for no more.
+    further = np.flatnonzero(goal_N < planned_N)
+    kept_N = planned_N.copy()
+    kept_N[further] = lengths_N[further] - largest_total(
+        words, sample_ids_N[further], lengths_N[further] - goal_N[further]
+    )
+    return kept_N

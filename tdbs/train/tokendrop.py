@@ -85,7 +85,9 @@ def largest_total(words: DroppableWords, samples_S: IntArray, asked_S: IntArray)
 
 def can_drop(words: DroppableWords, samples_S: IntArray, asked_S: IntArray) -> BoolArray:
     """Tell for each of the samples whether whole words make exactly what is asked (in tokens)."""
-    return largest_total(words, samples_S, asked_S) == asked_S
+    bit_S = np.minimum(asked_S, _MASK_BITS).astype(np.uint64)
+    is_made_S = (words.totals_N[samples_S] >> bit_S) & np.uint64(1) != 0
+    return (asked_S <= words.droppable_N[samples_S]) & (is_made_S | (asked_S > _MASK_BITS))
 
 
 def drop_order(words: DroppableWords, *, seed: int, epoch: int) -> IntArray:

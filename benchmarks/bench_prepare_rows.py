@@ -1,0 +1,116 @@
+"""Does memory stay flat and time linear? `tdbs prepare` of a million and of ten million synthetic rows.
+
+    python -m benchmarks.bench_prepare_rows --words TEXTS.parquet --column sentence --tokenizer TOKENIZER
+
+Rows have the numbers of words of the given texts (SST-2's, say), words drawn from them at random, and one word in fifty
+made up of random letters, so that new words never end. Peak memory is the largest sum of resident memory over the
+process and its children, looked at every 20 ms, and no less than what the kernel reports of the process.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import psutil
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from benchmarks.common import print_rows
+
+AT_ONCE = 100_000  # rows of a row group
+MADE_UP = 0.02
+LETTERS = np.frombuffer(b"abcdefghijklmnopqrstuvwxyz", dtype=np.uint8)
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--words", type=Path, required=True)
+    parser.add_argument("--column", default="sentence")
+    parser.add_argument("--tokenizer", required=True)
+    parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
+    parser.add_argument("--memory", default="2GiB")
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    found = []
+    with tempfile.TemporaryDirectory() as folder:
+        for rows in arguments.rows:
+            source = Path(folder) / f"rows{rows}.parquet"
+            write_rows(source, arguments.words, arguments.column, rows)
+            found.append(measure(source, rows, arguments.tokenizer, arguments.memory))
+    print_rows(found, as_json=arguments.json, memory=arguments.memory)
+
+
+def write_rows(path: Path, words_from: Path, column: str, rows: int) -> None:
+    """Write synthetic rows as Parquet, a row group at a time."""
+    texts = pq.read_table(words_from, columns=[column])[column].combine_chunks()
+    words = pc.split_pattern(pc.utf8_trim_whitespace(texts), " ")
+    counts, pool = words.value_lengths().to_numpy(), words.flatten()
+    random = np.random.default_rng(0)
+    writer = None
+    for first in range(0, rows, AT_ONCE):
+        size = min(AT_ONCE, rows - first)
+        of_row = random.choice(counts, size)
+        chosen = pool.take(pa.array(random.integers(0, len(pool), of_row.sum())))
+        is_new = random.random(len(chosen)) < MADE_UP
+        letters = LETTERS[random.integers(0, 26, (int(is_new.sum()), 8))]
+        new = pa.array(letters.view("S8").ravel().astype(str))
+        mixed = pc.replace_with_mask(chosen, pa.array(is_new), new)
+        offsets = np.concatenate([[0], np.cumsum(of_row)]).astype(np.int32)
+        table = pa.table(
+            {
+                "text": pc.binary_join(pa.ListArray.from_arrays(offsets, mixed), " "),
+                "label": random.integers(0, 2, size),
+            }
+        )
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    writer.close()
+
+
+def measure(source: Path, rows: int, tokenizer: str, memory: str) -> dict[str, float | int]:
+    """Prepare in a process of its own; returns its time and its greatest memory."""
+    command = [sys.executable, "-c", "from tdbs.cli import main; main()", "prepare", str(source), "--json"]
+    options = ["--tokenizer", tokenizer, "--memory", memory, "--out", str(source.with_suffix(".dataset"))]
+    with tempfile.TemporaryFile() as output:
+        process = subprocess.Popen([*command, *options], stdout=output, stderr=subprocess.DEVNULL)
+        peak = 0
+        tree = psutil.Process(process.pid)
+        while True:
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                break
+            peak = max(peak, resident(tree))
+            time.sleep(0.02)
+        if status:
+            raise SystemExit(f"prepare failed on {rows} rows")
+        output.seek(0)
+        seconds = json.loads(output.read())["seconds"]
+    return {
+        "rows": rows,
+        "seconds": seconds["total"],
+        "rows/s": rows / seconds["total"],
+        "peak memory (GiB)": max(peak, usage.ru_maxrss * 1024) / 2**30,
+    }
+
+
+def resident(process: psutil.Process) -> int:
+    """Return the resident memory of a process and its children, in bytes."""
+    total = 0
+    try:
+        for member in [process, *process.children(recursive=True)]:
+            total += member.memory_info().rss
+    except psutil.NoSuchProcess:  # one ended meanwhile
+        pass
+    return total
+
+
+if __name__ == "__main__":
+    main()
