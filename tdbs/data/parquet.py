@@ -23,8 +23,9 @@ def read_schema(path: Path) -> pa.Schema:
 def read_columns(path: Path, columns: list[str]) -> Iterator[pa.Table]:
     """Yield the asked columns as they are typed in the file, some rows at a time."""
     try:
-        # ParquetFile reads this one file; read_table would take `split=x` in a folder's name for another column
-        with readable(path) as file, pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+        # ParquetFile reads this one file; read_table would take `split=x` in a folder's name for another column.
+        # What it buffers ahead it keeps to the end, so that memory would grow with the rows.
+        with readable(path) as file, pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False) as parquet:
             for batch in parquet.iter_batches(ROWS_AT_ONCE, columns=columns):
                 yield pa.Table.from_batches([batch]).select(columns)
     except (pa.ArrowException, OSError) as error:

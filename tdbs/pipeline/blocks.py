@@ -1,15 +1,16 @@
 """A block of rows becomes a block of samples: tokenized, annotated, sorted by length, and kept as a file of its own.
 
 Blocks are what `prepare` is made of: no two depend on each other, so threads or machines make them in any order, and a
-block whose file is there is never made again. The file is Arrow's (uncompressed, mapped and not read), with its counts
-in the metadata.
+block whose file is there is never made again. The file is Arrow's, one batch for each length that occurs, so that a
+shard reads what it needs and no more; its counts are in the metadata.
 """
 
 import dataclasses
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from tdbs.arrays import IntArray
 from tdbs.data.columns import one_array
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task, TaskKind
-from tdbs.files import write_bytes
+from tdbs.files import new_file
 from tdbs.pipeline import schema
 from tdbs.pipeline.limits import Limits
 from tdbs.pipeline.matches import WordPattern
@@ -110,7 +111,7 @@ def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
     clock = time.perf_counter()
     references = reference_table(block.rows, job.task)
     if references is not None:  # first: a block that is there has its references
-        _write(references_path(job.folder, block.split, block.number), references)
+        _write(references_path(job.folder, block.split, block.number), references.schema, [references])
     info = keep_block(table, job.folder, block.split, block.number, rows=len(block.rows.texts), seconds=seconds)
     return dataclasses.replace(info, seconds=seconds | {"write": time.perf_counter() - clock})
 
@@ -169,25 +170,27 @@ def keep_block(
         seconds=seconds,
     )
     by_length = table.take(pa.array(np.argsort(lengths_S, kind="stable")))
-    fields = json.dumps(dataclasses.asdict(info))
-    _write(block_path(folder, split, number), by_length.replace_schema_metadata({_INFO: fields}))
+    by_length = by_length.replace_schema_metadata({_INFO: json.dumps(dataclasses.asdict(info))})
+    counts = np.array(info.length_histogram)
+    bounds = np.concatenate([[0], np.cumsum(counts[counts > 0])]).tolist()
+    pieces = [by_length.slice(first, last - first) for first, last in pairwise(bounds)]
+    _write(block_path(folder, split, number), by_length.schema, pieces)
     return info
 
 
 def read_info(path: Path) -> BlockInfo:
     """Return what a block's file holds, from its metadata alone."""
-    with pa.memory_map(str(path)) as file:
+    with pa.OSFile(str(path)) as file:
         fields = json.loads(pa.ipc.open_file(file).schema.metadata[_INFO])
     histograms = ("length_histogram", "droppable_histogram", "target_histogram")
     return BlockInfo(**{**fields, **{name: tuple(fields[name]) for name in histograms}})
 
 
-def _write(path: Path, table: pa.Table) -> None:
-    """Write a block in one visible step: a file that is there is whole."""
-    buffer = pa.BufferOutputStream()
-    with pa.ipc.new_file(buffer, table.schema) as writer:
-        writer.write_table(table.combine_chunks())
-    write_bytes(path, buffer.getvalue())
+def _write(path: Path, arrow_schema: pa.Schema, pieces: Sequence[pa.Table]) -> None:
+    """Write a block in one visible step, a batch for each piece: a file that is there is whole."""
+    with new_file(path) as hidden, pa.ipc.new_file(hidden, arrow_schema) as writer:
+        for piece in pieces:
+            writer.write_table(piece.combine_chunks())
 
 
 def _sample_table(samples: Samples, spans: DroppableSpans, task: Task, source_rows_S: IntArray) -> pa.Table:

@@ -97,7 +97,7 @@ def _references(folder: Path, target: Path, split: str, blocks: Sequence[BlockIn
 
     def tables() -> Iterator[pa.Table]:
         for number in range(len(blocks)):
-            with pa.memory_map(str(references_path(folder, split, number))) as file:
+            with pa.OSFile(str(references_path(folder, split, number))) as file:
                 yield pa.ipc.open_file(file).read_all()
 
     return write_references(tables(), target, split)

@@ -7,6 +7,7 @@ never hardware.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -24,10 +25,10 @@ PART_TOKENS = 1 << 21  # a part holds hardly more: it is sorted, written and rea
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Slice:
-    """Samples of one length in one block: rows [first] to [first + rows] of its file."""
+    """Samples of one length in one block, which are one batch of its file."""
 
     block: int
-    first: int
+    batch: int
     rows: int
 
 
@@ -72,27 +73,17 @@ def plan_parts(split: str, blocks: Sequence[BlockInfo], edges: IntArray) -> list
 
 def write_part(part: Part, *, blocks: Path, target: Path) -> ShardInfo:
     """Write one shard below `target` from the blocks that are kept below `blocks`."""
-    pieces: dict[int, list[Slice]] = {}
-    for piece in part.slices:
-        pieces.setdefault(piece.block, []).append(piece)
-    files = {block: pa.memory_map(str(block_path(blocks, part.split, block))) for block in pieces}
-    try:
-        tables = {block: pa.ipc.open_file(file).read_all() for block, file in files.items()}
-        table = pa.concat_tables(tables[piece.block].slice(piece.first, piece.rows) for piece in part.slices)
-        before = np.repeat(
-            [part.samples_before[piece.block] for piece in part.slices], [piece.rows for piece in part.slices]
-        )
-        sample_ids = table[SAMPLE_ID].to_numpy() + before
-        place = table.schema.get_field_index(SAMPLE_ID)
-        table = table.set_column(place, SAMPLE_ID, pa.array(sample_ids)).replace_schema_metadata(None)
-        tokens = int(table[LENGTH].to_numpy().sum())
-        digest = write_parquet(table, target / part.path)
-        rows = table.num_rows
-        del table, tables  # nothing looks into the mapped files any more
-    finally:
-        for file in files.values():
-            file.close()
-    return ShardInfo(path=part.path, rows=rows, tokens=tokens, sha256=digest)
+    table = _read_slices(part, blocks)
+    before = [part.samples_before[piece.block] for piece in part.slices]
+    sample_ids = table[SAMPLE_ID].to_numpy() + np.repeat(before, [piece.rows for piece in part.slices])
+    place = table.schema.get_field_index(SAMPLE_ID)
+    table = table.set_column(place, SAMPLE_ID, pa.array(sample_ids)).replace_schema_metadata(None)
+    return ShardInfo(
+        path=part.path,
+        rows=table.num_rows,
+        tokens=int(table[LENGTH].to_numpy().sum()),
+        sha256=write_parquet(table, target / part.path),
+    )
 
 
 def read_shards(folder: Path, shards: Sequence[ShardInfo]) -> pa.Table:
@@ -101,13 +92,27 @@ def read_shards(folder: Path, shards: Sequence[ShardInfo]) -> pa.Table:
     return table.take(pa.array(np.argsort(table[SAMPLE_ID].to_numpy())))
 
 
+def _read_slices(part: Part, blocks: Path) -> pa.Table:
+    """Return the samples of a part, in order; of each block's file no more is read than that."""
+    batches: dict[Slice, pa.RecordBatch] = {}
+    for block, pieces in groupby(sorted(part.slices, key=_place), key=lambda piece: piece.block):
+        with pa.OSFile(str(block_path(blocks, part.split, block))) as file:
+            reader = pa.ipc.open_file(file)
+            batches |= {piece: reader.get_batch(piece.batch) for piece in pieces}
+    return pa.Table.from_batches([batches[piece] for piece in part.slices])
+
+
+def _place(piece: Slice) -> tuple[int, int]:
+    return piece.block, piece.batch
+
+
 def _slices_by_length(blocks: Sequence[BlockInfo]) -> Iterator[tuple[int, Slice]]:
-    """Yield each length with the samples that have it, block after block; a block's file is sorted by length."""
+    """Yield each length with the samples that have it, block after block."""
     longest = max((len(block.length_histogram) for block in blocks), default=0)
     counts_BL = np.zeros((len(blocks), longest), dtype=np.int64)
     for row, block in enumerate(blocks):
         counts_BL[row, : len(block.length_histogram)] = block.length_histogram
-    first_BL = np.cumsum(counts_BL, axis=1) - counts_BL
+    batch_BL = np.cumsum(counts_BL > 0, axis=1) - 1
     for length, number in np.argwhere(counts_BL.T).tolist():
         rows = int(counts_BL[number, length])
-        yield length, Slice(block=number, first=int(first_BL[number, length]), rows=rows)
+        yield length, Slice(block=number, batch=int(batch_BL[number, length]), rows=rows)
