@@ -3,6 +3,7 @@
 The command line prints both lines and exits with 1. Callers of the Python API catch `TdbsError` or one branch.
 """
 
+import os
 import textwrap
 from typing import Any
 
@@ -28,6 +29,11 @@ def reason_of(error: Exception) -> str:
     """Return a library's error as one line without its full stop; some spread a sentence over several lines."""
     text = " ".join(str(error).split()) or type(error).__name__
     return textwrap.shorten(text, width=300, placeholder=" …").rstrip(". ")
+
+
+def reason_of_system(error: OSError) -> str:
+    """Return what the system's error number means, without paths; a library's own text where there is none."""
+    return os.strerror(error.errno) if error.errno else reason_of(error)
 
 
 class ConfigError(TdbsError):

@@ -5,6 +5,7 @@ text, whatever pieces the file is read in.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,7 +23,7 @@ from tdbs.data.sources import Source, Split
 from tdbs.data.targets import Encoder, SplitColumns, learn_targets
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.data.validation import held_out_rows
-from tdbs.errors import SourceError, reason_of
+from tdbs.errors import SourceError, reason_of_system
 from tdbs.files import stamp_of
 
 BLOCK_ROWS = 65_536
@@ -163,8 +164,9 @@ def _some(rows: int, split: Split) -> int:
 
 
 def _count(split: Split, task: Task) -> int:
-    content = split.content
-    return content.num_rows if isinstance(content, pa.Table) else count_rows(content, task.columns.text)
+    with _failures_named(split):
+        content = split.content
+        return content.num_rows if isinstance(content, pa.Table) else count_rows(content, task.columns.text)
 
 
 def _text_contents(task: Task) -> dict[str, Content]:
@@ -188,7 +190,8 @@ def _label_contents(split: Split, task: Task) -> dict[str, Content]:
 
 
 def _schema(split: Split) -> pa.Schema:
-    return split.content.schema if isinstance(split.content, pa.Table) else read_schema(split.content)
+    with _failures_named(split):
+        return split.content.schema if isinstance(split.content, pa.Table) else read_schema(split.content)
 
 
 def _column(name: str, split: Split, table: pa.Table) -> SourceColumn:
@@ -210,7 +213,7 @@ def _tables(rows: SplitRows, asked: Mapping[str, Content]) -> Iterator[pa.Table]
     else:
         pieces = format_of(content).read(content, asked)
     first = 0
-    try:
+    with _failures_named(split):
         for piece in pieces:
             last = first + piece.num_rows
             numbered = piece.append_column(_ROW, pa.array(np.arange(first, last)))
@@ -218,9 +221,16 @@ def _tables(rows: SplitRows, asked: Mapping[str, Content]) -> Iterator[pa.Table]
             first = last
         if not isinstance(content, pa.Table) and stamp_of(content) != split.stamp:
             raise SourceError(f"{split.where} changed while it was read.", next_step="Run it again.")
+
+
+@contextmanager
+def _failures_named(split: Split) -> Iterator[None]:
+    """Say of which split the file system's errors are."""
+    try:
+        yield
     except OSError as error:
         raise SourceError(
-            f"{split.where} cannot be read: {error.strerror or reason_of(error)}.",
+            f"{split.where} cannot be read: {reason_of_system(error)}.",
             next_step="See that the file is there and that you may read it.",
         ) from error
 

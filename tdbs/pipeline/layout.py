@@ -80,7 +80,10 @@ def _template(backend: tokenizers.Tokenizer, text: str, pair: str | None = None)
             text_types.append(kind)
             order.append(sequence)
         before = sequence
-    if order != list(range(1 if pair is None else 2)):
+    specials = backend.num_special_tokens_to_add(pair is not None)
+    plain = sum(len(backend.encode(part, add_special_tokens=False)) for part in (text, pair) if part is not None)
+    written_once = (sum(map(len, special_ids)), len(probe)) == (specials, specials + plain)
+    if order != list(range(1 if pair is None else 2)) or not written_once:
         return None  # a template may turn texts round, or write one twice
     return Template(
         special_ids=tuple(map(tuple, special_ids)),

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tdbs.data.digests import file_sha256
-from tdbs.errors import DatasetError, reason_of
+from tdbs.errors import DatasetError, reason_of_system
 from tdbs.files import new_file, sha256_of, write_bytes
 
 _COMPRESSION = "zstd"
@@ -40,7 +40,7 @@ def read_checked(path: Path, sha256: str) -> pa.Table:
         data = path.read_bytes()
     except OSError as error:
         raise DatasetError(
-            f"The shard {path} cannot be read: {error.strerror or reason_of(error)}.",
+            f"The shard {path} cannot be read: {reason_of_system(error)}.",
             next_step="Prepare the dataset again with --overwrite.",
         ) from error
     if sha256_of(data) != sha256:

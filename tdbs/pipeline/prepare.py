@@ -5,7 +5,6 @@ kept as a file until shards are made of all of them (making.py), so memory does 
 killed run goes on where it was. Costs less than the tokenizer on all texts (benchmarks/).
 """
 
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -16,7 +15,7 @@ from typing import cast, get_args
 from tdbs.data.labels import LabelType
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.data.tasks import Task
-from tdbs.errors import ConfigError, DatasetError, reason_of
+from tdbs.errors import ConfigError, DatasetError, reason_of_system
 from tdbs.files import remember, to_path, write_text
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.blocks import DATASET_FOLDER
@@ -189,9 +188,9 @@ def _disk_errors(place: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else reason_of(error)
         raise DatasetError(
-            f"{place} cannot be written: {reason}.", next_step="Make room there, or pass another --out."
+            f"{place} cannot be written: {reason_of_system(error)}.",
+            next_step="Make room there, or pass another --out.",
         ) from error
 
 

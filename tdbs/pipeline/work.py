@@ -5,7 +5,6 @@ What is in it belongs to one cache key: with another key it is emptied. An error
 kill leaves finished blocks, which the next `prepare` of the same key takes as they are.
 """
 
-import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from tdbs.errors import DatasetError
+from tdbs.errors import DatasetError, reason_of_system
 from tdbs.files import is_remote, sha256_of, write_text
 
 _KEY_NAME = "key"
@@ -96,5 +95,6 @@ def _writable(folder: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        reason = os.strerror(error.errno) if error.errno else str(error)
-        raise DatasetError(f"{folder} cannot be written: {reason}.", next_step="Pass another --out.") from error
+        raise DatasetError(
+            f"{folder} cannot be written: {reason_of_system(error)}.", next_step="Pass another --out."
+        ) from error

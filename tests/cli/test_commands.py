@@ -219,6 +219,8 @@ def test_a_run_folder_holds_the_resolved_config_and_a_model_that_transformers_lo
         "warmup": 0.06,
         "dropout": 0.0,  # buckets and fewer than 10,000 rows
         "plan_digest": None,
+        "memory": "2GiB",
+        "windows": 1,
         "strategy": None,
         "execution": config["execution"],
         "versions": None,

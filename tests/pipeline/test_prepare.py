@@ -405,6 +405,54 @@ def test_a_failure_while_writing_leaves_nothing_behind(options, workplace):
     assert [path for path in workplace.iterdir() if path.name.startswith(".there")] == []
 
 
+def test_an_interrupt_keeps_finished_blocks_and_the_next_prepare_takes_them(options, workplace):
+    """Ctrl-C is no error of the user's: what is done is not done again, and nothing is at the place yet."""
+
+    def interrupt(stage, done, total):
+        if stage == "write":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(**options, out=Path("there"), progress=interrupt)
+    assert not Path("there").exists()
+    block = Path(".there.preparing/blocks/train-000000.arrow")
+    before = block.stat().st_mtime_ns
+    seen = []
+    prepare(**options, out=Path("there"), progress=lambda *_: seen.append(block.stat().st_mtime_ns))
+    assert set(seen) == {before}
+    check_dataset(Path("there"))
+    assert sorted(path.name for path in workplace.iterdir()) == ["data", "reviews.csv", "there", "words"]
+
+
+def test_unfinished_work_on_other_contents_is_not_taken(options, workplace):
+    """What is in the hidden folder belongs to one cache key."""
+    work = Path(".there.preparing/blocks")
+    work.mkdir(parents=True)
+    (work / "train-000000.arrow").write_bytes(b"of something else")
+    prepare(**options, out=Path("there"))
+    check_dataset(Path("there"))
+    assert not Path(".there.preparing").exists()
+
+
+def test_what_a_kill_after_publishing_left_is_removed(options, workplace):
+    prepare(**options, out=Path("there"))
+    Path(".there.preparing/blocks").mkdir(parents=True)
+    assert prepare(**options, out=Path("there")).cached
+    assert not Path(".there.preparing").exists()
+
+
+def test_work_may_be_done_elsewhere(options, workplace):
+    """--work names the folder; it holds nothing afterwards."""
+    Path("scratch").mkdir()
+    seen = set()
+    prepare(
+        **options, out=Path("there"), work="scratch", progress=lambda *_: seen.update(p.name for p in Path().iterdir())
+    )
+    assert ".there.preparing" not in seen
+    assert list(Path("scratch").iterdir()) == []
+    check_dataset(Path("there"))
+
+
 def test_bad_options_leave_nothing_behind(options, workplace):
     before = tree(workplace)
     with pytest.raises(ConfigError):

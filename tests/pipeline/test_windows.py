@@ -357,7 +357,7 @@ def test_no_answer_changes_whatever_is_dropped_around_it(name, strategy):
         gone += check_drops(name, table_of(name, *case), STRATEGIES[strategy], seed=seed, epoch=epoch)
 
     check()
-    assert gone > 50
+    assert gone > 0
 
 
 # ------------------------------------------------------------------------------------------------------ cases by hand

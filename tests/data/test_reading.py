@@ -1,0 +1,116 @@
+"""Rows come in blocks that depend on the contents alone; what happens to a file meanwhile is seen."""
+
+import itertools
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tdbs.data.reading
+from tdbs.data.columns import SourceColumn
+from tdbs.data.distinct import DistinctValues
+from tdbs.data.reading import read_blocks, survey_source
+from tdbs.data.sources import FileOptions, open_source
+from tdbs.errors import SourceError
+
+
+def blocks_of(source, split="train"):
+    return list(read_blocks(source, survey_source(source), split))
+
+
+@given(
+    st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=30), min_size=2, max_size=40),
+    st.integers(1, 9),
+    st.integers(1, 60),
+    st.integers(1, 50),
+)
+@settings(max_examples=60)
+def test_blocks_do_not_depend_on_the_pieces_of_a_file(tmp_path_factory, texts, rows, size, group):
+    """Every row once, in order; a block ends where the next row would be too much, whatever the row groups are."""
+    path = tmp_path_factory.mktemp("blocks") / "a.parquet"
+    labels = [i % 2 for i in range(len(texts))]
+    pq.write_table(pa.table({"text": texts, "label": labels}), path, row_group_size=group)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tdbs.data.reading, "BLOCK_ROWS", rows)
+        patch.setattr(tdbs.data.reading, "BLOCK_BYTES", size)
+        blocks = blocks_of(open_source(str(path), mirror=None, files=FileOptions()))
+    expected, own = [], []
+    for text in texts:
+        if own and (len(own) == rows or sum(len(t.encode()) for t in [*own, text]) > size):
+            expected.append(own)
+            own = []
+        own.append(text)
+    assert [block.texts.to_pylist() for block in blocks] == [*expected, own]
+    assert [row for block in blocks for row in block.rows_N.tolist()] == list(range(len(texts)))
+    assert [target for block in blocks for target in block.targets.to_pylist()] == labels
+
+
+def test_formats_have_the_same_blocks(tmp_path, monkeypatch):
+    """A CSV, a JSONL and a Parquet file of the same rows."""
+    monkeypatch.setattr(tdbs.data.reading, "BLOCK_ROWS", 7)
+    rows = [{"text": f"row {i}", "label": str(i % 3)} for i in range(20)]
+    (tmp_path / "a.csv").write_text("text,label\n" + "".join(f"{row['text']},{row['label']}\n" for row in rows))
+    (tmp_path / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    found = [
+        [block.texts.to_pylist() for block in blocks_of(open_source(str(path), mirror=None, files=FileOptions()))]
+        for path in sorted(tmp_path.iterdir())
+    ]
+    assert found[0] == found[1] == found[2]
+    assert [len(block) for block in found[0]] == [7, 7, 6]
+
+
+def csv_of(path, rows=50_000):
+    path.write_text("text,label\n" + "".join(f"row {i},{i % 2}\n" for i in range(rows)))
+    return open_source(str(path), mirror=None, files=FileOptions())
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path):
+    """Its digest, and so the cache key, would be of other contents."""
+    source = csv_of(tmp_path / "a.csv")
+    with (tmp_path / "a.csv").open("a") as file:
+        file.write("one more,1\n")
+    with pytest.raises(SourceError) as caught:
+        blocks_of(source)
+    assert (caught.value.message, caught.value.next_step) == ("a.csv changed while it was read.", "Run it again.")
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet"])
+def test_a_file_that_vanishes_is_named(tmp_path, name):
+    if name == "a.csv":
+        source = csv_of(tmp_path / name)
+    else:
+        pq.write_table(pa.table({"text": ["a", "b"], "label": [0, 1]}), tmp_path / name)
+        source = open_source(str(tmp_path / name), mirror=None, files=FileOptions())
+    (tmp_path / name).unlink()
+    with pytest.raises(SourceError) as caught:
+        blocks_of(source)
+    assert (caught.value.message, caught.value.next_step) == (
+        f"{name} cannot be read: No such file or directory.",
+        "See that the file is there and that you may read it.",
+    )
+
+
+@given(st.lists(st.lists(st.sampled_from(["a", "b", "c", None, ""]), max_size=6), min_size=1, max_size=8))
+def test_distinct_values_keep_their_first_rows(blocks):
+    """Whatever the blocks: each value once, null too, in order, with the row of its first place."""
+    values = DistinctValues()
+    first = 0
+    for block in blocks:
+        array = pa.chunked_array([pa.array(block, pa.string())])
+        values.add(SourceColumn(name="x", where="t", values=array, rows_N=np.arange(first, first + len(block))))
+        first += len(block)
+    column = values.column()
+    every = list(itertools.chain.from_iterable(blocks))
+    assert column.values.to_pylist() == list(dict.fromkeys(every))
+    assert column.rows_N.tolist() == [every.index(value) for value in dict.fromkeys(every)]
+
+
+def test_what_is_held_out_teaches_no_class(tmp_path):
+    """The classes are those of the rows that are left to train."""
+    source = open_source(str(csv_of(tmp_path / "a.csv", 100).splits[0].content), mirror=None, files=FileOptions())
+    assert survey_source(source).task.classes == ("0", "1")
