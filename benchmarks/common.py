@@ -48,7 +48,7 @@ def print_rows(rows: list[dict[str, float | int | str]], *, as_json: bool, **fac
 def _shown(value: float | int | str) -> str:
     if isinstance(value, str):
         return value
-    return f"{value:,}" if isinstance(value, int) or value >= 1_000 else f"{value:.3g}"
+    return f"{value:,.0f}" if isinstance(value, int) or value >= 1_000 else f"{value:.3g}"
 
 
 def markdown_table(rows: list[dict[str, str]]) -> str:

@@ -12,7 +12,7 @@ from tdbs import rng
 from tdbs.arrays import IntArray
 from tdbs.train.tokendrop import DroppableWords, can_drop
 
-# Shapes: N samples, M samples not yet placed.
+# Shapes: N samples, M samples not yet placed, L every length.
 
 
 def grid_shift(*, width: int, seed: int, epoch: int) -> int:
@@ -22,13 +22,16 @@ def grid_shift(*, width: int, seed: int, epoch: int) -> int:
 
 def target_lengths(lengths_N: IntArray, words: DroppableWords, *, width: int, shift: int) -> IntArray:
     """Return the length that each sample is dropped to: on the grid where it can reach it, else its own."""
-    targets_N = lengths_N.copy()
-    waiting_M = np.arange(len(lengths_N))
-    drop_M = (lengths_N - shift) % width  # down to the nearest grid length
+    down_L = (np.arange(int(lengths_N.max(initial=0)) + 1) - shift) % width
+    down_N = down_L[lengths_N]  # to the nearest grid length
+    reached_N = can_drop(words, slice(None), down_N)
+    targets_N = lengths_N - np.where(reached_N, down_N, 0)
+    waiting_M = np.flatnonzero(~reached_N)
+    drop_M = down_N[waiting_M] + width  # the next grid length below, for the few that words of several tokens hinder
     while len(waiting_M):
         possible = drop_M <= words.droppable_N[waiting_M]
         waiting_M, drop_M = waiting_M[possible], drop_M[possible]
         reached = can_drop(words, waiting_M, drop_M)
         targets_N[waiting_M[reached]] -= drop_M[reached]
-        waiting_M, drop_M = waiting_M[~reached], drop_M[~reached] + width  # the next grid length below
+        waiting_M, drop_M = waiting_M[~reached], drop_M[~reached] + width
     return targets_N

@@ -83,7 +83,7 @@ def largest_total(words: DroppableWords, samples_S: IntArray, asked_S: IntArray)
     return np.where(limited > _MASK_BITS, limited, below)
 
 
-def can_drop(words: DroppableWords, samples_S: IntArray, asked_S: IntArray) -> BoolArray:
+def can_drop(words: DroppableWords, samples_S: IntArray | slice, asked_S: IntArray) -> BoolArray:
     """Tell for each of the samples whether whole words make exactly what is asked (in tokens)."""
     bit_S = np.minimum(asked_S, _MASK_BITS).astype(np.uint64)
     is_made_S = (words.totals_N[samples_S] >> bit_S) & np.uint64(1) != 0
