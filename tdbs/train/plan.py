@@ -122,7 +122,9 @@ def plan_epoch(
         order_N = np.concatenate(batches)
         offsets_B1 = np.concatenate([[0], np.cumsum([len(batch) for batch in batches])])
 
-    kept_N = _kept_lengths(lengths_N[order_N], planned_N[order_N], words, order_N, offsets_B1, strategy)
+    kept_N = planned_N[order_N]
+    if strategy.drop in ("batch_min", "reach"):
+        _drop_further(kept_N, lengths_N, words, order_N, offsets_B1, strategy)
     longest_B = np.maximum(np.maximum.reduceat(kept_N, offsets_B1[:-1]), 1)  # a model needs one column at least
     target_lengths_N = target_widths_B = None
     tokens_of_targets = 0
@@ -236,28 +238,28 @@ def _planned_lengths(
     return lengths_N
 
 
-def _kept_lengths(
+def _drop_further(
+    kept_N: IntArray,
     lengths_N: IntArray,
-    planned_N: IntArray,
     words: DroppableWords,
-    sample_ids_N: IntArray,
+    order_N: IntArray,
     offsets_B1: IntArray,
     strategy: Strategy,
-) -> IntArray:
-    """Return what remains of each sample in its batch; the arrays are in running order."""
+) -> None:
+    """Shorten what remains of samples, in running order, by what is dropped for the sake of their batch.
+
+    Batches of one length are as they were planned: only mixed ones are looked at (places P, batches M of them).
+    """
     firsts_B, sizes_B = offsets_B1[:-1], np.diff(offsets_B1)
-    if strategy.drop == "batch_min":  # Algorithm 3: to the shortest of the batch
-        goal_B = np.minimum.reduceat(lengths_N, firsts_B)
-    elif strategy.drop == "reach":  # a merged batch: to its shortest target, or as far as its longest sample can go
-        shortest_N = lengths_N - words.droppable_N[sample_ids_N]
-        goal_B = np.maximum(np.minimum.reduceat(planned_N, firsts_B), np.maximum.reduceat(shortest_N, firsts_B))
-    else:
-        return planned_N
-    goal_N = np.repeat(goal_B, sizes_B)
-    # Lengths that were planned are met as they are; most batches ask for no more.
-    further = np.flatnonzero(goal_N < planned_N)
-    kept_N = planned_N.copy()
-    kept_N[further] = lengths_N[further] - largest_total(
-        words, sample_ids_N[further], lengths_N[further] - goal_N[further]
-    )
-    return kept_N
+    shortest_B = np.minimum.reduceat(kept_N, firsts_B)
+    is_mixed_B = shortest_B < np.maximum.reduceat(kept_N, firsts_B)
+    places_P = np.flatnonzero(np.repeat(is_mixed_B, sizes_B))
+    goal_M, sizes_M = shortest_B[is_mixed_B], sizes_B[is_mixed_B]  # Algorithm 3: to the shortest of the batch
+    if len(goal_M) and strategy.drop == "reach":  # a merged batch: or as far as its longest sample can go
+        least_P = lengths_N[order_N[places_P]] - words.droppable_N[order_N[places_P]]
+        goal_M = np.maximum(goal_M, np.maximum.reduceat(least_P, np.cumsum(sizes_M) - sizes_M))
+    goal_P = np.repeat(goal_M, sizes_M)
+    is_further_P = goal_P < kept_N[places_P]  # lengths that were planned are met as they are
+    places, goal = places_P[is_further_P], goal_P[is_further_P]
+    samples = order_N[places]
+    kept_N[places] = lengths_N[samples] - largest_total(words, samples, lengths_N[samples] - goal)
