@@ -3,17 +3,19 @@
     python -m benchmarks.bench_prepare_rows --words TEXTS.parquet --column sentence --tokenizer TOKENIZER
 
 Rows have the numbers of words of the given texts (SST-2's, say), words drawn from them at random, and one word in fifty
-made up of random letters, so that new words never end. Peak memory is the largest sum of resident memory over the
+made up of random letters, so that new words never end. Median time of the repeats; peak memory is the largest sum of resident memory over the
 process and its children, looked at every 20 ms, and no less than what the kernel reports of the process.
 """
 
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +39,7 @@ def main() -> None:
     parser.add_argument("--tokenizer", required=True)
     parser.add_argument("--rows", type=int, nargs="+", default=[1_000_000, 10_000_000])
     parser.add_argument("--memory", default="2GiB")
+    parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     found = []
@@ -44,7 +47,12 @@ def main() -> None:
         for rows in arguments.rows:
             source = Path(folder) / f"rows{rows}.parquet"
             write_rows(source, arguments.words, arguments.column, rows)
-            found.append(measure(source, rows, arguments.tokenizer, arguments.memory))
+            runs = [measure(source, arguments.tokenizer, arguments.memory) for _ in range(arguments.repeats)]
+            seconds = statistics.median(run.seconds for run in runs)
+            peak = max(run.peak_bytes for run in runs)
+            found.append(
+                {"rows": rows, "seconds": seconds, "rows/s": rows / seconds, "peak memory (GiB)": peak / 2**30}
+            )
     print_rows(found, as_json=arguments.json, memory=arguments.memory)
 
 
@@ -75,10 +83,26 @@ def write_rows(path: Path, words_from: Path, column: str, rows: int) -> None:
     writer.close()
 
 
-def measure(source: Path, rows: int, tokenizer: str, memory: str) -> dict[str, float | int]:
-    """Prepare in a process of its own; returns its time and its greatest memory."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """What one `prepare` took: seconds, and the most memory of its processes together."""
+
+    seconds: float
+    peak_bytes: int
+
+
+def measure(source: Path, tokenizer: str, memory: str) -> Run:
+    """Prepare anew in a process of its own."""
     command = [sys.executable, "-c", "from tdbs.cli import main; main()", "prepare", str(source), "--json"]
-    options = ["--tokenizer", tokenizer, "--memory", memory, "--out", str(source.with_suffix(".dataset"))]
+    options = [
+        "--tokenizer",
+        tokenizer,
+        "--memory",
+        memory,
+        "--out",
+        str(source.with_suffix(".dataset")),
+        "--overwrite",
+    ]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen([*command, *options], stdout=output, stderr=subprocess.DEVNULL)
         peak = 0
@@ -90,15 +114,10 @@ def measure(source: Path, rows: int, tokenizer: str, memory: str) -> dict[str, f
             peak = max(peak, resident(tree))
             time.sleep(0.02)
         if status:
-            raise SystemExit(f"prepare failed on {rows} rows")
+            raise SystemExit(f"prepare failed on {source.name}")
         output.seek(0)
         seconds = json.loads(output.read())["seconds"]
-    return {
-        "rows": rows,
-        "seconds": seconds["total"],
-        "rows/s": rows / seconds["total"],
-        "peak memory (GiB)": max(peak, usage.ru_maxrss * 1024) / 2**30,
-    }
+    return Run(seconds=seconds["total"], peak_bytes=max(peak, usage.ru_maxrss * 1024))
 
 
 def resident(process: psutil.Process) -> int:
