@@ -3,8 +3,9 @@
     python -m benchmarks.bench_prepare_rows --words TEXTS.parquet --column sentence --tokenizer TOKENIZER
 
 Rows have the numbers of words of the given texts (SST-2's, say), words drawn from them at random, and one word in fifty
-made up of random letters, so that new words never end. Median time of the repeats; peak memory is the largest sum of resident memory over the
-process and its children, looked at every 20 ms, and no less than what the kernel reports of the process.
+made up of random letters, so that new words never end. Median time of the repeats. Peak memory is the largest sum of
+resident memory over the process and its children, looked at every 20 ms, and no less than what the kernel reports of
+the process.
 """
 
 import argparse
@@ -93,18 +94,11 @@ class Run:
 
 def measure(source: Path, tokenizer: str, memory: str) -> Run:
     """Prepare anew in a process of its own."""
-    command = [sys.executable, "-c", "from tdbs.cli import main; main()", "prepare", str(source), "--json"]
-    options = [
-        "--tokenizer",
-        tokenizer,
-        "--memory",
-        memory,
-        "--out",
-        str(source.with_suffix(".dataset")),
-        "--overwrite",
-    ]
+    command = [sys.executable, "-c", "from tdbs.cli import main; main()", "prepare", str(source)]
+    place = ["--out", str(source.with_suffix(".dataset")), "--overwrite"]
+    options = ["--tokenizer", tokenizer, "--memory", memory, "--json"]
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen([*command, *options], stdout=output, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen([*command, *place, *options], stdout=output, stderr=subprocess.DEVNULL)
         peak = 0
         tree = psutil.Process(process.pid)
         while True:

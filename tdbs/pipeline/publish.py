@@ -6,6 +6,7 @@ the place as it was; where an old dataset is replaced, it goes as publishing beg
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 from tdbs.errors import DatasetError
@@ -46,6 +47,19 @@ def publish(staging: Path, place: Path, manifest: Manifest) -> None:
     `prepare` of an interruption in between. Of what stands there only files of ours are removed.
     """
     write_manifest(staging, manifest)
+    if is_remote(place) or staging.stat().st_dev == place.parent.stat().st_dev:
+        _move(staging, place)
+        return
+    # Nothing can be renamed from one file system to another: files are copied beside the place first.
+    beside = place.parent / f".{place.name}.publishing"
+    shutil.rmtree(beside, ignore_errors=True)  # what a kill left
+    try:
+        _move(Path(shutil.copytree(staging, beside)), place)
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+
+
+def _move(staging: Path, place: Path) -> None:
     if not is_remote(place) and not place.exists():
         staging.rename(place)
         return

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import itertools
 import json
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -451,6 +452,21 @@ def test_work_may_be_done_elsewhere(options, workplace):
     assert ".there.preparing" not in seen
     assert list(Path("scratch").iterdir()) == []
     check_dataset(Path("there"))
+
+
+@pytest.mark.parametrize("replaced", [False, True])
+def test_work_may_be_done_on_another_file_system(options, workplace, replaced):
+    """Where nothing can be renamed into place, it is copied beside it first."""
+    memory = Path("/dev/shm")  # noqa: S108
+    if not memory.is_dir() or memory.stat().st_dev == workplace.stat().st_dev:
+        pytest.skip("no second file system at /dev/shm")
+    if replaced:
+        prepare(**options | {"max_length": 9}, out=Path("there"))
+    with tempfile.TemporaryDirectory(dir=memory) as scratch:
+        prepare(**options, out=Path("there"), work=scratch, overwrite=replaced)
+        assert list(Path(scratch).iterdir()) == []
+    check_dataset(Path("there"))
+    assert [path.name for path in Path().iterdir() if path.name.startswith(".")] == []
 
 
 def test_bad_options_leave_nothing_behind(options, workplace):
