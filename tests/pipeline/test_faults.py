@@ -4,6 +4,7 @@ Real processes, real signals, real file systems. `make test-faults`.
 """
 
 import hashlib
+import itertools
 import json
 import signal
 import subprocess
@@ -86,12 +87,15 @@ def contents(out: Path) -> dict[str, str]:
 
 @pytest.fixture(scope="module")
 def undisturbed(source, tmp_path_factory) -> tuple[dict[str, str], float]:
-    """What an undisturbed prepare writes, and how long it takes."""
-    out = tmp_path_factory.mktemp("undisturbed") / "dataset"
-    clock = time.perf_counter()
-    process = start(source, out)
-    assert process.wait() == 0, process.stderr
-    return contents(out), time.perf_counter() - clock
+    """What an undisturbed prepare writes, and how long it takes: the faster of two, as the first one warms the disk."""
+    seconds = []
+    for _ in range(2):
+        out = tmp_path_factory.mktemp("undisturbed") / "dataset"
+        clock = time.perf_counter()
+        process = start(source, out)
+        assert process.wait() == 0, process.stderr
+        seconds.append(time.perf_counter() - clock)
+    return contents(out), min(seconds)
 
 
 def stage_of(out: Path) -> str:
@@ -99,8 +103,9 @@ def stage_of(out: Path) -> str:
     work = out.parent / f".{out.name}.preparing"
     if out.exists():
         return "published"
-    if (work / "dataset").exists():
-        return "writing shards"
+    shards = len(list((work / "dataset").glob("*/bucket=*/part-*.parquet")))
+    if shards:
+        return f"{shards} shards"
     if (work / "blocks").exists():
         return f"{len(list((work / 'blocks').glob('*.arrow')))} blocks"
     return "before the first block"
@@ -110,13 +115,16 @@ def test_a_killed_prepare_goes_on_and_ends_the_same(source, undisturbed, tmp_pat
     """Killed at 30 random moments: no reader ever sees half a dataset, and the next prepare makes the same files."""
     expected, seconds = undisturbed
     moments = np.random.default_rng(0)
-    stages = []
-    for kill in range(KILLS):
-        out = tmp_path / f"{kill}" / "dataset"
+    stages: list[str] = []
+    for attempt in itertools.count():
+        if len(stages) == KILLS:
+            break
+        out = tmp_path / f"{attempt}" / "dataset"
         out.parent.mkdir()
         process = start(source, out)
         time.sleep(moments.uniform(0.15, 1) * seconds)
-        process.stop(signal.SIGKILL)
+        if process.stop(signal.SIGKILL) != -signal.SIGKILL:
+            continue  # it had ended: that is no kill
         stages.append(stage_of(out))
         if out.exists():
             assert contents(out) == expected, stages
@@ -127,7 +135,7 @@ def test_a_killed_prepare_goes_on_and_ends_the_same(source, undisturbed, tmp_pat
         assert contents(out) == expected, stages
         assert verify(out).problems == ()
     print(sorted(stages))
-    assert len(set(stages)) >= 4, stages
+    assert len(set(stages)) >= 5, stages
 
 
 def test_finished_blocks_are_not_made_again(source, undisturbed, tmp_path):
@@ -158,7 +166,7 @@ def test_an_interrupted_prepare_goes_on_too(source, undisturbed, tmp_path):
     process = start(source, out)
     blocks = tmp_path / ".dataset.preparing" / "blocks"
     while not list(blocks.glob("train-*.arrow")):
-        time.sleep(0.01)
+        time.sleep(0.001)
     assert process.stop(signal.SIGINT) == 130
     assert list(blocks.glob("train-*.arrow"))
     assert start(source, out).wait() == 0
