@@ -24,6 +24,8 @@ def to_path(place: str | Path) -> Path:
     if not isinstance(place, str) or "://" not in place:
         return Path(place) if isinstance(place, str) else place
     scheme = place.split("://")[0]
+    if scheme == "file":
+        return Path(place.removeprefix("file://"))
     try:
         from upath import UPath
 

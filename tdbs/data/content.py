@@ -21,3 +21,14 @@ def is_text(kind: pa.DataType) -> bool:
 def is_list(kind: pa.DataType) -> bool:
     """Tell whether values of a type are lists."""
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def plain_type(kind: pa.DataType) -> pa.DataType:
+    """Return the type that values are read as: views and dictionaries of texts, also in lists, are strings."""
+    if pa.types.is_dictionary(kind):
+        return plain_type(kind.value_type)
+    if pa.types.is_string_view(kind):
+        return pa.string()
+    if is_list(kind) and plain_type(kind.value_type) != kind.value_type:
+        return pa.list_(plain_type(kind.value_type))
+    return kind

@@ -1,6 +1,7 @@
 """Collect the distinct values of a column that is read block by block, each with the row where it comes first.
 
 All that is learned of labels (which classes there are, whether any is missing) is the same for these as for all rows.
+Numbers to predict are not kept: there may be as many as rows.
 """
 
 from dataclasses import replace
@@ -11,16 +12,17 @@ import pyarrow as pa
 from tdbs.arrays import IntArray
 from tdbs.data.columns import SourceColumn, one_array
 from tdbs.data.content import is_list
-from tdbs.data.labels import label_lists
+from tdbs.data.labels import LabelType, label_lists, label_texts, telling_values
 
-_MERGE_AT = 1 << 20  # values that wait to be compared with those known: the sum of all comparisons stays linear
+_MERGE_AT = 1 << 18  # values that wait to be compared with those known: the sum of all comparisons stays linear
 
 
 class DistinctValues:
-    """The distinct values of one column; of lists, of what is in them."""
+    """The distinct values of one column, as texts; of lists, of what is in them."""
 
-    def __init__(self) -> None:
-        """Begin with none."""
+    def __init__(self, label_type: LabelType) -> None:
+        """Begin with none; `label_type` decides which numbers matter."""
+        self._label_type = label_type
         self._found: list[tuple[pa.Array, IntArray]] = []
         self._known = 0
         self._waiting = 0
@@ -33,7 +35,7 @@ class DistinctValues:
             lists = label_lists(column)
             values, rows = lists.flatten(), column.rows_N[lists.value_parent_indices().to_numpy()]
         else:
-            values, rows = one_array(column.values), column.rows_N
+            values, rows = one_array(label_texts(column).values), column.rows_N
         self._found.append(_distinct(values, rows))
         self._waiting += len(self._found[-1][0])
         if self._waiting > _MERGE_AT + self._known:
@@ -51,14 +53,16 @@ class DistinctValues:
 
     def _merge(self) -> None:
         values = pa.concat_arrays([values for values, _ in self._found])
-        self._found = [_distinct(values, np.concatenate([rows for _, rows in self._found]))]
+        values, rows = _distinct(values, np.concatenate([rows for _, rows in self._found]))
+        if self._last is not None and not is_list(self._last.values.type):
+            kept = telling_values(values, self._label_type)
+            values, rows = values.filter(pa.array(kept)), rows[kept]
+        self._found = [(values, rows)]
         self._known, self._waiting = len(self._found[0][0]), 0
 
 
 def _distinct(values: pa.Array, rows: IntArray) -> tuple[pa.Array, IntArray]:
     """Return the distinct values, null among them, in order, and the first row of each."""
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
     encoded = values.dictionary_encode(null_encoding="encode")
     _, first = np.unique(encoded.indices.to_numpy(), return_index=True)
     return values.take(pa.array(first)), rows[first]

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tdbs.arrays import FloatArray, IntArray
+from tdbs.arrays import BoolArray, FloatArray, IntArray
 from tdbs.data.columns import SourceColumn, first_true, one_array, word_lists
 from tdbs.data.content import is_list
 from tdbs.errors import SourceError
@@ -35,8 +35,6 @@ class LabelRule:
 def label_texts(column: SourceColumn) -> SourceColumn:
     """Return a column of labels as texts, whatever plain type it has; null stays null."""
     values = column.values
-    if pa.types.is_dictionary(values.type):
-        values = values.cast(values.type.value_type)
     kind = values.type
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         raise SourceError(
@@ -91,6 +89,24 @@ def learn_labels(train: SourceColumn, label_type: LabelType) -> LabelRule:
             f"Every label of {train.where} is '{classes[0]}'.", next_step="Give train rows of at least two classes."
         )
     return LabelRule(kind=kind, classes=tuple(classes))
+
+
+def telling_values(texts: pa.Array, label_type: LabelType) -> BoolArray:
+    """Return which of the distinct values, in order, `learn_labels` and `learn_several` must see.
+
+    Classes are all told; of numbers to predict the first one, and the first one with a fraction, tell as much as all.
+    """
+    column = SourceColumn(name="", where="", values=pa.chunked_array([texts]), rows_N=np.arange(len(texts)))
+    is_number = pc.fill_null(_is_number(column), False)
+    values = pc.if_else(is_number, pc.utf8_trim_whitespace(texts), "inf").combine_chunks().cast(pa.float64()).to_numpy()
+    is_finite = np.isfinite(values)  # 1e999 has the form of a number and is none
+    numbers = np.flatnonzero(is_finite)
+    fractions = numbers[values[numbers] != np.floor(values[numbers])]
+    if label_type == "class" or (label_type == "auto" and not len(fractions)):
+        return np.ones(len(texts), dtype=np.bool_)
+    kept = ~is_finite
+    kept[[*numbers[:1], *fractions[:1]]] = True
+    return kept
 
 
 def encode_labels(column: SourceColumn, rule: LabelRule) -> IntArray | FloatArray:

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.data.class_names import class_names, named_classes
 from tdbs.data.columns import SourceColumn, one_array, text_values, word_lists
-from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, is_text
+from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, is_text, plain_type
 from tdbs.data.distinct import DistinctValues
 from tdbs.data.formats import count_rows, format_of, read_schema
 from tdbs.data.given_labels import has_labels
@@ -135,25 +135,24 @@ class _FirstPass:
 def _first_pass(name: str, rows: SplitRows, source: Source) -> _FirstPass:
     split, task = rows.split, source.task
     is_given = source.label_type is None and task.kind in ("classification", "regression")
-    is_learned = name == "train" and task.kind not in ("question_answering", "seq2seq")
+    is_learned = name == "train" and not is_given and task.kind not in ("question_answering", "seq2seq")
     if not split.has_labels or not (is_given or is_learned or name == "test"):
         count = _count(split, task) if rows.wanted_N is None else int(rows.wanted_N.sum())
         return _FirstPass(rows=_some(count, split), has_labels=split.has_labels)
     asked = _label_contents(split, task)
     names = {column: class_names(_schema(split), column) for column in task.columns.labels}
-    distinct = {column: DistinctValues() for column in task.columns.labels}
-    count = filled = 0
+    distinct = {column: DistinctValues(source.label_type or "auto") for column in task.columns.labels if is_learned}
+    count, is_filled = 0, False
     for table in _tables(rows, asked):
         count += table.num_rows
-        for column, values in distinct.items():
-            filled += table.num_rows - table[column].null_count
-            if is_given or is_learned:
-                values.add(named_classes(_column(column, split, table), names[column]))
+        for label in task.columns.labels:
+            column = _column(label, split, table)
+            is_filled |= has_labels(column, task) if is_given else column.values.null_count < len(column.values)
+            if label in distinct:
+                distinct[label].add(named_classes(column, names[label]))
     _some(count, split)
-    if not (is_given or is_learned):
-        return _FirstPass(rows=count, has_labels=filled > 0)
     labels = tuple(values.column() for values in distinct.values())
-    return _FirstPass(rows=count, has_labels=has_labels(labels[0], task) if is_given else True, labels=labels)
+    return _FirstPass(rows=count, has_labels=is_filled or is_learned, labels=labels)
 
 
 def _some(rows: int, split: Split) -> int:
@@ -216,7 +215,8 @@ def _tables(rows: SplitRows, asked: Mapping[str, Content]) -> Iterator[pa.Table]
     with _failures_named(split):
         for piece in pieces:
             last = first + piece.num_rows
-            numbered = piece.append_column(_ROW, pa.array(np.arange(first, last)))
+            plain = pa.table({name: piece[name].cast(plain_type(piece[name].type)) for name in piece.column_names})
+            numbered = plain.append_column(_ROW, pa.array(np.arange(first, last)))
             yield numbered if rows.wanted_N is None else numbered.filter(pa.array(rows.wanted_N[first:last]))
             first = last
         if not isinstance(content, pa.Table) and stamp_of(content) != split.stamp:
@@ -262,8 +262,6 @@ def _blocks(tables: Iterator[pa.Table], texts: list[str]) -> Iterator[pa.Table]:
 def _bytes_of_rows(column: pa.ChunkedArray) -> IntArray:
     """Return how many bytes of text each row has; none where the column holds no texts, which is refused later."""
     values = one_array(column)
-    if pa.types.is_dictionary(values.type):
-        values = values.dictionary_decode()
     if is_list(values.type) and is_text(values.type.value_type):
         through = np.concatenate([[0], np.cumsum(pc.fill_null(pc.binary_length(values.flatten()), 0).to_numpy())])
         ends = np.cumsum(pc.fill_null(pc.list_value_length(values), 0).to_numpy())

@@ -7,12 +7,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
 from tdbs.data.reading import Survey, read_blocks
 from tdbs.data.sources import Source
+from tdbs.errors import ConfigError
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, BlockRows, make_block
 from tdbs.pipeline.manifest import ShardInfo
 from tdbs.pipeline.shards import Part, write_part
@@ -27,6 +29,19 @@ class Engine:
 
     make_blocks: Callable[[BlockJob, Source, Survey], Iterable[BlockInfo]]
     write_parts: Callable[[Sequence[Part], Path, Path], Iterable[ShardInfo]]  # parts, blocks, where to
+
+
+def engine_of(name: str, ray_address: str | None, *, workers: int) -> AbstractContextManager[Engine]:
+    """Return the engine of a name, to be started."""
+    if ray_address is not None and name != "ray":
+        raise ConfigError("--ray-address is for --engine ray.", next_step="Pass --engine ray with it.")
+    if name == "local":
+        return nullcontext(local_engine(workers))
+    if name == "ray":
+        from tdbs.pipeline.on_ray import ray_engine
+
+        return ray_engine(ray_address)
+    raise ConfigError(f"--engine has no choice {name}.", next_step="Choose one of: local, ray.")
 
 
 def local_engine(workers: int) -> Engine:

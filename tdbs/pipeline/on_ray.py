@@ -5,13 +5,14 @@ the folder of the work, so machines must share it. The files are those of the lo
 workers.
 """
 
-import json
 import logging
 import os
 import pickle
-from collections.abc import Iterable, Iterator, Sequence
+import socket
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, replace
+from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +23,15 @@ from tokenizers.models import BPE
 from tdbs.data.reading import Survey
 from tdbs.data.sources import Source
 from tdbs.errors import ConfigError, DatasetError, TdbsError, reason_of
-from tdbs.pipeline.blocks import DATASET_FOLDER, BlockInfo, BlockJob, block_path, make_block, read_info
+from tdbs.pipeline.blocks import DATASET_FOLDER, BlockInfo, BlockJob, BlockRows, block_path, make_block, read_info
 from tdbs.pipeline.dataset import TOKENIZER_NAME
 from tdbs.pipeline.engines import Engine, split_blocks
 from tdbs.pipeline.manifest import ShardInfo
 from tdbs.pipeline.shards import Part, write_part
 
-_PACKED = (
-    "block"  # the one column between tasks: a block or a shard to make, as bytes that only tasks of a run exchange
-)
+# The one column between tasks: what is to be made, or was, as bytes that only tasks of a run exchange, never from disk.
+_PACKED = "block"
+_SECONDS_TO_ANSWER = 10  # of a cluster's address; ray.init would try for minutes
 
 
 @contextmanager
@@ -43,21 +44,33 @@ def ray_engine(address: str | None) -> Iterator[Engine]:
     except ImportError as error:
         raise ConfigError("--engine ray needs the package ray.", next_step="Run: pip install 'tdbs[ray]'") from error
     is_ours = not ray.is_initialized()
-    if is_ours:
-        try:
-            ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise ConfigError(
-                f"There is no Ray cluster at {address}: {reason_of(error)}.",
-                next_step="Check --ray-address, or leave it out.",
-            ) from error
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-    ray.data.DataContext.get_current().enable_progress_bars = False
+    try:
+        _ask(address)
+        if is_ours:
+            ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR)
+    except (OSError, RuntimeError, ValueError) as error:
+        raise ConfigError(
+            f"There is no Ray cluster at {address}: {reason_of(error)}.",
+            next_step="Check --ray-address, or leave it out.",
+        ) from error
+    context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
+    before = context.enable_progress_bars, log.level
+    context.enable_progress_bars = False
+    log.setLevel(logging.CRITICAL)
     try:
         yield Engine(make_blocks=_make_blocks, write_parts=_write_parts)
     finally:
+        context.enable_progress_bars, level = before
+        log.setLevel(level)
         if is_ours:
             ray.shutdown()
+
+
+def _ask(address: str | None) -> None:
+    """Raise OSError where nothing answers at an address of the form [ray://]host:port."""
+    host, _, port = (address or "").removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
 
 
 def _make_blocks(job: BlockJob, source: Source, survey: Survey) -> Iterator[BlockInfo]:
@@ -69,13 +82,10 @@ def _make_blocks(job: BlockJob, source: Source, survey: Survey) -> Iterator[Bloc
     blocks = _block_source(source, survey)
     reading = ray.data.read_datasource(blocks, override_num_blocks=len(survey.rows), num_cpus=0)
     found = reading.map(_BlockMaker, fn_constructor_args=(job,), compute=_one_actor_a_core())
-    for row in _rows(found):
-        path = block_path(job.folder, row["split"], row["number"])
+    for split, number in _results(found):
+        path = block_path(job.folder, split, number)
         if not path.exists():
-            raise DatasetError(
-                f"A worker of Ray wrote {path.name}, but not into {job.folder} of this machine.",
-                next_step="Pass --out, or --work, in a folder that all machines share.",
-            )
+            raise _not_shared(job.folder)
         yield read_info(path)
 
 
@@ -85,7 +95,7 @@ def _write_parts(parts: Sequence[Part], blocks: Path, target: Path) -> Iterator[
     items = [{_PACKED: pickle.dumps((number, part))} for number, part in enumerate(parts)]
     folders = (blocks.absolute(), target.absolute())
     found = ray.data.from_items(items).map(_PartWriter, fn_constructor_args=folders, compute=_one_actor_a_core())
-    shards = {row["number"]: ShardInfo(**json.loads(row["shard"])) for row in _rows(found)}
+    shards: dict[int, ShardInfo] = dict(_results(found))
     return (shards[number] for number in range(len(parts)))
 
 
@@ -93,13 +103,29 @@ class _BlockMaker:
     """An actor that makes blocks; the tokenizer comes to it once."""
 
     def __init__(self, job: BlockJob) -> None:
-        backend = Tokenizer.from_file(str(job.folder / DATASET_FOLDER / TOKENIZER_NAME))
-        self.job = replace(job, tokenizer=replace(job.tokenizer, backend=backend))
+        self.given = job
+
+    @cached_property
+    def job(self) -> BlockJob:
+        """The job with its tokenizer; read with the first block, since Ray hides the error of an actor's start."""
+        path = self.given.folder / DATASET_FOLDER / TOKENIZER_NAME
+        if not path.exists():
+            raise _not_shared(self.given.folder)
+        return replace(self.given, tokenizer=replace(self.given.tokenizer, backend=Tokenizer.from_file(str(path))))
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        block = pickle.loads(row[_PACKED])  # noqa: S301  (from a task of this run, never from disk)
+        return _packed(lambda: self._make(pickle.loads(row[_PACKED])))  # noqa: S301
+
+    def _make(self, block: BlockRows) -> tuple[str, int]:
         make_block(self.job, block)
-        return {"split": block.split, "number": block.number}
+        return block.split, block.number
+
+
+def _not_shared(folder: Path) -> DatasetError:
+    return DatasetError(
+        f"{folder} is not one folder for all machines of the Ray cluster.",
+        next_step="Pass --out, or --work, in a folder that all machines share.",
+    )
 
 
 class _PartWriter:
@@ -109,9 +135,8 @@ class _PartWriter:
         self.blocks, self.target = blocks, target
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        number, part = pickle.loads(row[_PACKED])  # noqa: S301  (from this process)
-        shard = write_part(part, blocks=self.blocks, target=self.target)
-        return {"number": number, "shard": json.dumps(asdict(shard))}
+        number, part = pickle.loads(row[_PACKED])  # noqa: S301
+        return _packed(lambda: (number, write_part(part, blocks=self.blocks, target=self.target)))
 
 
 def _block_source(source: Source, survey: Survey) -> Any:
@@ -134,13 +159,27 @@ def _block_source(source: Source, survey: Survey) -> Any:
     return Blocks()
 
 
-def _rows(dataset: Any) -> Iterable[dict[str, Any]]:
-    """Yield the rows of a dataset of Ray; an error of ours comes out as itself."""
+def _packed(make: Callable[[], Any]) -> dict[str, bytes]:
+    """Return what is made, or the error to be told: Ray tells that an actor failed, but not how."""
+    result: Any
+    try:
+        result = make()
+    except (TdbsError, OSError) as error:
+        result = error
+    return {_PACKED: pickle.dumps(result)}
+
+
+def _results(dataset: Any) -> Iterator[Any]:
+    """Yield what actors made; an error of ours comes out as itself."""
     from ray.exceptions import RayError
 
     try:
-        yield from dataset.iter_rows()
-    except RayError as error:
+        for row in dataset.iter_rows():
+            result = pickle.loads(row[_PACKED])  # noqa: S301
+            if isinstance(result, Exception):
+                raise result
+            yield result
+    except RayError as error:  # of the task that reads
         cause: BaseException | None = error
         while cause is not None and (isinstance(cause, RayError) or not isinstance(cause, (TdbsError, OSError))):
             cause = getattr(cause, "cause", None) or cause.__cause__

@@ -7,7 +7,7 @@ killed run goes on where it was. Costs less than the tokenizer on all texts (ben
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
@@ -16,12 +16,12 @@ from tdbs.data.labels import LabelType
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError, DatasetError, reason_of_system
-from tdbs.files import remember, to_path, write_text
+from tdbs.files import is_remote, remember, to_path, write_text
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.blocks import DATASET_FOLDER
 from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
-from tdbs.pipeline.engines import Engine, local_engine
+from tdbs.pipeline.engines import engine_of
 from tdbs.pipeline.limits import choose_limits
 from tdbs.pipeline.making import Progress, make_splits
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo, WordsInfo
@@ -80,7 +80,7 @@ def prepare(
     and writes nothing, where anything is wrong with the input.
     """
     started = time.perf_counter()
-    engines = _engine_of(engine, ray_address, workers=workers_within(memory))
+    engines = engine_of(engine, ray_address, workers=workers_within(memory))
     found = open_source(
         source,
         mirror=None if mirror is None else to_path(mirror),
@@ -114,22 +114,20 @@ def prepare(
     place = default_place if out is None else to_path(out)
     standing = _standing(place, parts, overwrite=overwrite)
     if standing is not None:
-        discard_leftovers(place)
+        discard_leftovers(place, work=work)
         return _cached(place, standing, words)
-    with claimed(place, waiting=waiting):
+    with engines as started_engine, claimed(place, waiting=waiting):
         standing = _standing(place, parts, overwrite=overwrite)  # another process may have made it meanwhile
         if standing is not None:
             return _cached(place, standing, words)
         changed = cache_key.changed_parts(parts, cache_key.neighbouring_parts(place)) if out is None else ()
-        with (
-            work_folder(place, key, None if work is None else Path(work)) as folder,
-            _disk_errors(place),
-            engines as started_engine,
-        ):
-            write_text(folder / DATASET_FOLDER / TOKENIZER_NAME, loaded.backend_json)
-            made = make_splits(
-                found, loaded, compile_words(words.words), limits, folder, engine=started_engine, progress=progress
-            )
+        with work_folder(place, key, work=work, fresh=overwrite) as folder:
+            is_beside = work is None and not is_remote(place)
+            with _disk_errors(place if is_beside else folder, "--out" if work is None else "--work"):
+                write_text(folder / DATASET_FOLDER / TOKENIZER_NAME, loaded.backend_json)
+                made = make_splits(
+                    found, loaded, compile_words(words.words), limits, folder, engine=started_engine, progress=progress
+                )
             manifest = Manifest(
                 schema_version=schema.SCHEMA_VERSION,
                 key=key,
@@ -145,23 +143,11 @@ def prepare(
                 splits=made.splits,
                 seconds={**made.seconds, "total": time.perf_counter() - started},
             )
-            publish.publish(folder / DATASET_FOLDER, place, manifest)
+            with _disk_errors(place, "--out"):
+                publish.publish(folder / DATASET_FOLDER, place, manifest)
     remember(DATA_FOLDER, place)
     dataset = PreparedDataset(path=place, manifest=manifest)
     return PrepareResult(dataset=dataset, cached=False, changed=changed, warnings=_warnings(made.task, words))
-
-
-def _engine_of(name: str, ray_address: str | None, *, workers: int) -> AbstractContextManager[Engine]:
-    """Return the engine of a name, to be started."""
-    if ray_address is not None and name != "ray":
-        raise ConfigError("--ray-address is for --engine ray.", next_step="Pass --engine ray with it.")
-    if name == "local":
-        return nullcontext(local_engine(workers))
-    if name == "ray":
-        from tdbs.pipeline.on_ray import ray_engine
-
-        return ray_engine(ray_address)
-    raise ConfigError(f"--engine has no choice {name}.", next_step="Choose one of: local, ray.")
 
 
 def _standing(place: Path, parts: dict[str, str], *, overwrite: bool) -> Manifest | None:
@@ -183,14 +169,14 @@ def _cached(place: Path, standing: Manifest, words: WordList) -> PrepareResult:
 
 
 @contextmanager
-def _disk_errors(place: Path) -> Iterator[None]:
+def _disk_errors(folder: Path, option: str) -> Iterator[None]:
     """Turn a full disk, and whatever else the system says of writing, into an error with a next step."""
     try:
         yield
     except OSError as error:
         raise DatasetError(
-            f"{place} cannot be written: {reason_of_system(error)}.",
-            next_step="Make room there, or pass another --out.",
+            f"{folder} cannot be written: {reason_of_system(error)}.",
+            next_step=f"Make room there, or pass another {option}.",
         ) from error
 
 

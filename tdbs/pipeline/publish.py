@@ -15,15 +15,18 @@ from tdbs.pipeline.dataset import TOKENIZER_NAME
 from tdbs.pipeline.manifest import MANIFEST_NAME, Manifest, read_manifest, write_manifest
 
 _MARK = ".tdbs-publishing"
+_COPY = ".tdbs-copying"
 _SHARD_NAME = re.compile(r"bucket=\d{3,}-\d{3,}/part-\d{5}\.parquet")
 _REFERENCES_NAME = re.compile(r"references/(train|validation\w*|test\w*)\.parquet")
 
 
 def check_place(place: Path, *, overwrite: bool) -> Manifest | None:
     """Return the manifest of the dataset that stands at `place`, if it may stay; refuse what is not ours to replace."""
+    if is_remote(place):
+        place.fs.invalidate_cache()  # type: ignore[attr-defined]  # another process may have written there meanwhile
     if place.exists() and not place.is_dir():
         raise DatasetError(f"{place} is a file.", next_step="Pass another --out.")
-    if not place.is_dir() or not any(place.iterdir()):
+    if not place.is_dir() or all(path.name == _COPY for path in place.iterdir()):
         return None
     if (place / MANIFEST_NAME).exists() and not overwrite:
         return read_manifest(place)
@@ -47,16 +50,20 @@ def publish(staging: Path, place: Path, manifest: Manifest) -> None:
     `prepare` of an interruption in between. Of what stands there only files of ours are removed.
     """
     write_manifest(staging, manifest)
-    if is_remote(place) or staging.stat().st_dev == place.parent.stat().st_dev:
+    if is_remote(place):
         _move(staging, place)
         return
-    # Nothing can be renamed from one file system to another: files are copied beside the place first.
-    beside = place.parent / f".{place.name}.publishing"
-    shutil.rmtree(beside, ignore_errors=True)  # what a kill left
+    place = place.resolve()  # what a link leads to is replaced, not the link
+    if staging.stat().st_dev == (place if place.exists() else place.parent).stat().st_dev:
+        _move(staging, place)
+        return
+    # Nothing can be renamed from one file system to another: files are copied to that of the place first.
+    copied = place / _COPY if place.exists() else place.parent / f".{place.name}.publishing"
+    shutil.rmtree(copied, ignore_errors=True)  # what a kill left
     try:
-        _move(Path(shutil.copytree(staging, beside)), place)
+        _move(Path(shutil.copytree(staging, copied)), place)
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        shutil.rmtree(copied, ignore_errors=True)
 
 
 def _move(staging: Path, place: Path) -> None:

@@ -71,6 +71,20 @@ def flat_block(encodings: Sequence[Encoding], *, is_pair: bool) -> TokenBlock:
     )
 
 
+def joined_blocks(blocks: Sequence[TokenBlock]) -> TokenBlock:
+    """Return the samples of some blocks, one after the other, as one block."""
+    lengths_N = np.concatenate([np.empty(0, np.int64), *(np.diff(block.token_offsets_N1) for block in blocks)])
+    starts = [block.segment_starts_N for block in blocks if block.segment_starts_N is not None]
+    return TokenBlock(
+        input_ids_T=np.concatenate([np.empty(0, np.int32), *(block.input_ids_T for block in blocks)]),
+        token_offsets_N1=np.concatenate([[0], np.cumsum(lengths_N)]),
+        segments_T=np.concatenate([np.empty(0, np.int64), *(block.segments_T for block in blocks)]),
+        starts_T=np.concatenate([np.empty(0, np.int64), *(block.starts_T for block in blocks)]),
+        ends_T=np.concatenate([np.empty(0, np.int64), *(block.ends_T for block in blocks)]),
+        segment_starts_N=np.concatenate(starts) if starts else None,
+    )
+
+
 def first_true(flags_T: BoolArray, token_offsets_N1: IntArray) -> IntArray:
     """Return, for each sample, how many tokens stand before its first flag; its length where it has none."""
     flagged = np.append(np.flatnonzero(flags_T), len(flags_T))

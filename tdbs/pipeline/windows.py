@@ -4,10 +4,13 @@ A window that does not hold the whole answer says 0 to 0, the first token, as th
 of any answer are protected in every window, so TokenDrop can never damage an answer.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
+from tokenizers import Encoding, Tokenizer
 
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.data.reading import RowBlock
@@ -16,8 +19,8 @@ from tdbs.errors import SourceError
 from tdbs.pipeline.limits import Limits
 from tdbs.pipeline.samples import Samples
 from tdbs.pipeline.schema import ANSWER_END, ANSWER_START
-from tdbs.pipeline.token_block import PAIR_SEGMENT, TokenBlock, first_true, flat_block, last_true
-from tdbs.pipeline.tokenize import TRUNCATION
+from tdbs.pipeline.token_block import PAIR_SEGMENT, TokenBlock, first_true, flat_block, joined_blocks, last_true
+from tdbs.pipeline.tokenize import encode_in_parts
 from tdbs.pipeline.tokenizer import LoadedTokenizer
 
 # Shapes: R rows of the block, S windows, S1 = S + 1, T their tokens, A answers of all rows.
@@ -28,12 +31,16 @@ def window_samples(block: RowBlock, _task: Task, tokenizer: LoadedTokenizer, lim
     questions = [question.lstrip() for question in block.texts.to_pylist()]  # SQuAD has some with a page of spaces
     contexts = [] if block.pairs is None else block.pairs.to_pylist()
     _refuse_long_questions(questions, block, tokenizer, limits)
-    with TRUNCATION:
-        backend = tokenizer.backend
-        backend.enable_truncation(limits.max_length, stride=limits.stride or 0, strategy="only_second")
-        encodings = backend.encode_batch(list(zip(questions, contexts, strict=True)))
-    windows_R = [1 + len(encoding.overflowing) for encoding in encodings]
-    tokens = flat_block([window for first in encodings for window in (first, *first.overflowing)], is_pair=True)
+    parts = encode_in_parts(
+        tokenizer.backend,
+        list(zip(questions, contexts, strict=True)),
+        truncate=lambda backend: backend.enable_truncation(
+            limits.max_length, stride=limits.stride or 0, strategy="only_second"
+        ),
+        make=_windows,
+    )
+    tokens = joined_blocks([block for block, _ in parts])
+    windows_R = [windows for _, of_rows in parts for windows in of_rows]
     rows_S = np.repeat(np.arange(len(questions)), windows_R)
     columns: dict[str, pa.Array] = {}
     protected_T = None
@@ -49,6 +56,12 @@ def window_samples(block: RowBlock, _task: Task, tokenizer: LoadedTokenizer, lim
         columns=columns,
         protected_T=protected_T,
     )
+
+
+def _windows(encodings: Sequence[Encoding]) -> tuple[TokenBlock, list[int]]:
+    """Return all windows of some rows, and how many each row has."""
+    block = flat_block([window for first in encodings for window in (first, *first.overflowing)], is_pair=True)
+    return block, [1 + len(first.overflowing) for first in encodings]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,13 +142,17 @@ def _refuse_long_questions(questions: list[str], block: RowBlock, tokenizer: Loa
     """Refuse a question that leaves too little room: windows could not go on (the library panics there)."""
     special = tokenizer.backend.num_special_tokens_to_add(is_pair=True)
     most = limits.max_length - special - (limits.stride or 0) - 1
-    with TRUNCATION:
-        tokenizer.backend.no_truncation()
-        encodings = tokenizer.backend.encode_batch_fast(questions, add_special_tokens=False)
-    for row, encoding in enumerate(encodings):
-        if len(encoding) > most:
+    parts = encode_in_parts(
+        tokenizer.backend,
+        questions,
+        truncate=Tokenizer.no_truncation,
+        make=lambda encodings: list(map(len, encodings)),
+        special_tokens=False,
+    )
+    for row, tokens in enumerate(chain.from_iterable(parts)):
+        if tokens > most:
             raise SourceError(
-                f"{block.row_name(row)} has a question of {len(encoding)} tokens; windows of {limits.max_length} "
+                f"{block.row_name(row)} has a question of {tokens} tokens; windows of {limits.max_length} "
                 f"tokens that share {limits.stride} take questions of up to {most}.",
                 next_step="Shorten the question, or pass a larger --max-length or a smaller --stride.",
             )

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 import tdbs.data.reading
 from tdbs.data.columns import SourceColumn
 from tdbs.data.distinct import DistinctValues
+from tdbs.data.labels import learn_labels
 from tdbs.data.reading import read_blocks, survey_source
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.errors import SourceError
@@ -98,7 +99,7 @@ def test_a_file_that_vanishes_is_named(tmp_path, name):
 @given(st.lists(st.lists(st.sampled_from(["a", "b", "c", None, ""]), max_size=6), min_size=1, max_size=8))
 def test_distinct_values_keep_their_first_rows(blocks):
     """Whatever the blocks: each value once, null too, in order, with the row of its first place."""
-    values = DistinctValues()
+    values = DistinctValues("class")
     first = 0
     for block in blocks:
         array = pa.chunked_array([pa.array(block, pa.string())])
@@ -108,6 +109,74 @@ def test_distinct_values_keep_their_first_rows(blocks):
     every = list(itertools.chain.from_iterable(blocks))
     assert column.values.to_pylist() == list(dict.fromkeys(every))
     assert column.rows_N.tolist() == [every.index(value) for value in dict.fromkeys(every)]
+
+
+def learned(column: SourceColumn, label_type):
+    try:
+        return learn_labels(column, label_type)
+    except SourceError as error:
+        return error.message
+
+
+@given(
+    st.lists(st.sampled_from(["0", "1", "2.0", "-1", "0.5", "2.5", "1e9", "1e999", "nan", "a", ""]), min_size=1),
+    st.sampled_from(["auto", "class", "regression"]),
+    st.integers(1, 7),
+)
+def test_distinct_values_teach_what_all_rows_do(labels, label_type, size):
+    """Classes, kind and the rows that errors name are those of all rows; of numbers to predict, two are kept."""
+    rows = np.arange(len(labels))
+    values = DistinctValues(label_type)
+    for first in range(0, len(labels), size):
+        part = pa.chunked_array([pa.array(labels[first : first + size], pa.string())])
+        values.add(SourceColumn(name="x", where="t", values=part, rows_N=rows[first : first + size]))
+    whole = SourceColumn(name="x", where="t", values=pa.chunked_array([pa.array(labels, pa.string())]), rows_N=rows)
+    assert learned(values.column(), label_type) == learned(whole, label_type)
+
+
+@pytest.mark.parametrize("label_type", ["auto", "regression"])
+def test_numbers_to_predict_are_not_kept(label_type):
+    """Memory does not grow with their number."""
+    values = DistinctValues(label_type)
+    for first in range(0, 1000, 100):
+        numbers = pa.chunked_array([pa.array(np.arange(first, first + 100) / 7)])
+        values.add(SourceColumn(name="x", where="t", values=numbers, rows_N=np.arange(first, first + 100)))
+    assert len(values.column().values) == 2
+
+
+VIEWS = {
+    "views": pa.array(["a b", "c", "d"], pa.string_view()),
+    "dictionaries": pa.array(["a b", "c", "d"]).dictionary_encode(),
+    "large": pa.array(["a b", "c", "d"], pa.large_string()),
+}
+
+
+@pytest.mark.parametrize("kind", list(VIEWS))
+def test_texts_and_labels_of_any_string_type(tmp_path, kind):
+    """As Parquet files of polars, pandas and the datasets library have them."""
+    table = pa.table({"text": VIEWS[kind], "label": VIEWS[kind]})
+    pq.write_table(table, tmp_path / "a.parquet")
+    (block,) = blocks_of(open_source(str(tmp_path / "a.parquet"), mirror=None, files=FileOptions()))
+    assert (block.texts.to_pylist(), block.targets.to_pylist()) == (["a b", "c", "d"], [0, 1, 2])
+
+
+@pytest.mark.parametrize("kind", [pa.string_view(), pa.dictionary(pa.int32(), pa.string()), pa.large_string()])
+def test_lists_of_words_of_any_string_type(tmp_path, kind):
+    words = pa.array([["a", "b"], ["c"]], pa.list_(kind))
+    table = pa.table({"tokens": words, "tags": pa.array([["O", "X"], ["O"]], pa.list_(kind))})
+    pq.write_table(table, tmp_path / "a.parquet")
+    options = FileOptions(text="tokens", label="tags")
+    (block,) = blocks_of(open_source(str(tmp_path / "a.parquet"), mirror=None, files=options))
+    assert (block.texts.to_pylist(), block.targets.to_pylist()) == ([["a", "b"], ["c"]], [[0, 1], [0]])
+
+
+def test_what_is_no_label_is_named(tmp_path):
+    """Whatever the type, the error is ours."""
+    labels = pa.array([[("a", 1)], [("b", 2)]], pa.map_(pa.string(), pa.int64()))
+    pq.write_table(pa.table({"text": ["a", "b"], "label": labels}), tmp_path / "a.parquet")
+    with pytest.raises(SourceError) as caught:
+        survey_source(open_source(str(tmp_path / "a.parquet"), mirror=None, files=FileOptions()))
+    assert "which is no label" in caught.value.message
 
 
 def test_what_is_held_out_teaches_no_class(tmp_path):

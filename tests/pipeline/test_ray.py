@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import socket
 import sys
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 
 from tdbs.analysis.speedup import plan_dataset
 from tdbs.data.sample import TOKENIZER_FOLDER
-from tdbs.errors import ConfigError, SourceError
+from tdbs.errors import ConfigError, DatasetError, SourceError
 from tdbs.pipeline.dataset import read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.train.plan import plan_digest
@@ -78,6 +79,37 @@ def test_an_error_in_a_worker_is_the_users_error(two_workers, workplace):
         "Fill the row or delete it.",
     )
     assert [path.name for path in workplace.iterdir()] == ["a.csv"]
+
+
+def test_an_error_while_a_block_is_made_is_the_users_error_too(two_workers, workplace):
+    """Not only what reading finds: a question that leaves no room for its context."""
+    rows = [{"context": "a b", "question": "why " * 90, "answers": {"text": ["a"], "answer_start": [0]}}]
+    Path("a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = {"tokenizer": str(TOKENIZER_FOLDER), "max_length": 64, "text": "question", "pair": "context"}
+    with pytest.raises(SourceError) as caught:
+        prepare("a.jsonl", engine="ray", label="answers", **options)
+    assert caught.value.message.startswith("row 1 of a.jsonl has a question of ")
+
+
+def test_a_folder_that_workers_do_not_see_is_named(two_workers, workplace, monkeypatch):
+    """As where machines do not share the folder of the dataset: the tokenizer is not where they look for it."""
+    monkeypatch.setattr("tdbs.pipeline.prepare.TOKENIZER_NAME", "elsewhere.json")
+    with pytest.raises(DatasetError) as caught:
+        prepare("sample", out="there", engine="ray")
+    assert "is not one folder for all machines of the Ray cluster" in caught.value.message
+    assert caught.value.next_step == "Pass --out, or --work, in a folder that all machines share."
+    assert [path.name for path in workplace.iterdir()] == []
+
+
+def test_a_cluster_that_does_not_answer_is_named(workplace):
+    """At once: Ray itself would try for minutes."""
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        with pytest.raises(ConfigError) as caught:
+            prepare("sample", engine="ray", ray_address=address)
+    assert caught.value.message == f"There is no Ray cluster at {address}: [Errno 111] Connection refused."
+    assert list(workplace.iterdir()) == []
 
 
 @pytest.mark.parametrize(
