@@ -57,14 +57,17 @@ def estimate_speedup(
     """
     check_hyperparameters(epochs=epochs)
     data = open_training_data(dataset, memory=memory)
-    resolved = [
-        resolve_strategy(strategy, dataset.manifest.task) if isinstance(strategy, str) else strategy
+    task = dataset.manifest.task
+    base, *resolved = [
+        resolve_strategy(strategy, task) if isinstance(strategy, str) else strategy
         for strategy in (baseline, *strategies)
     ]
-    planned = [make_feed(data, strategy, seed=seed, epochs=epochs).plans for strategy in resolved]
-    return [
-        _estimate(strategy.name, plans, planned[0]) for strategy, plans in zip(resolved[1:], planned[1:], strict=True)
-    ]
+
+    def plans_of(strategy: Strategy) -> list[EpochPlan]:
+        return make_feed(data, strategy, seed=seed, epochs=epochs).plans
+
+    of_baseline = plans_of(base)  # one strategy's plans beside these are in memory at a time
+    return [_estimate(strategy.name, plans_of(strategy), of_baseline) for strategy in resolved]
 
 
 def _estimate(name: str, plans: Sequence[EpochPlan], baseline: Sequence[EpochPlan]) -> StrategyEstimate:

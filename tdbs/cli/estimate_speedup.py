@@ -7,7 +7,15 @@ import typer
 
 from tdbs.analysis.speedup import BASELINE, estimate_speedup
 from tdbs.cli.common import DatasetArgument, JsonOption, MemoryOption, console, dataset_folder, print_json, reported
-from tdbs.cli.options import AllowDropOption, BaseBatchOption, CapsOption, EpochsOption, SeedOption, policy_note
+from tdbs.cli.options import (
+    AllowDropOption,
+    BaseBatchOption,
+    CapsOption,
+    EpochsOption,
+    SeedOption,
+    policy_note,
+    windows_note,
+)
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.reports.terminal import estimate_table, target_notes
@@ -48,7 +56,7 @@ def command(
     if as_json:
         print_json({"baseline": base.name, "strategies": [dataclasses.asdict(estimate) for estimate in estimates]})
         return
-    for note in filter(None, (policy_note(each, opened) for each in chosen)):
+    for note in filter(None, (*(policy_note(each, opened) for each in chosen), windows_note(opened, memory))):
         console.print(note, markup=False)
     console.print(estimate_table(estimates, base.name))
     for line in target_notes(estimates):

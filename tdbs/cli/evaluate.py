@@ -1,7 +1,6 @@
 """`tdbs evaluate`: score a run's model on a split."""
 
 import dataclasses
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +16,7 @@ NAME = "evaluate"
 def command(
     run: RunArgument = None,
     dataset: Annotated[
-        Path | None, typer.Option(help="Another prepared dataset. [default: the run's own]", show_default=False)
+        str | None, typer.Option(help="Another prepared dataset. [default: the run's own]", show_default=False)
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Split to score. [default: the task's validation split]", show_default=False)

@@ -7,8 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
-from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.pipeline.dataset import PreparedDataset, split_info
+from tdbs.pipeline.memory import memory_bytes
+from tdbs.train.feed import TRAIN
 from tdbs.train.strategies import ALIASES, DEFAULT_STRATEGY, STRATEGIES, Strategy, resolve_strategy
+from tdbs.train.windows import count_windows, have_few_lengths
 
 StrategyOption = Annotated[str, typer.Option(help=f"One of {', '.join([*STRATEGIES, *ALIASES])}.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of batches, TokenDrop and new weights.")]
@@ -76,6 +79,18 @@ def chosen_strategy(chosen: Chosen, dataset: PreparedDataset) -> Strategy:
     """Return the strategy that the options choose for the dataset's task."""
     parts = {name: value for name, value in chosen.items() if name not in ("strategy", "allow_drop")}
     return resolve_strategy(chosen["strategy"], dataset.manifest.task, parts, allow_drop=chosen["allow_drop"])
+
+
+def windows_note(dataset: PreparedDataset, memory: str) -> str | None:
+    """Return what to say where the train split is larger than the memory."""
+    info = split_info(dataset, TRAIN)
+    windows = count_windows(info, dataset.manifest, memory=memory_bytes(memory))
+    if windows == 1:
+        return None
+    note = f"The train split takes more than --memory {memory}: {windows} windows an epoch."
+    if have_few_lengths(info, windows):
+        note += " Each holds few of the lengths, so random batches look better than they are; raise --memory."
+    return note
 
 
 def policy_note(strategy: Strategy, dataset: PreparedDataset) -> str | None:

@@ -17,7 +17,15 @@ from tdbs.cli.common import (
     print_json,
     reported,
 )
-from tdbs.cli.options import Chosen, EpochsOption, SeedOption, chosen_strategy, policy_note, with_strategy_options
+from tdbs.cli.options import (
+    Chosen,
+    EpochsOption,
+    SeedOption,
+    chosen_strategy,
+    policy_note,
+    windows_note,
+    with_strategy_options,
+)
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
@@ -76,12 +84,9 @@ def command(
     if as_json:
         print_json({"strategy": strategy.name, "seed": seed, "epochs": rows, "plan_digest": digest})
         return
-    note = policy_note(strategy, opened)
-    if note:
+    for note in filter(None, (policy_note(strategy, opened), windows_note(opened, memory))):
         console.print(note, markup=False)
     console.print(plan_summary(rows))
     console.print(f"strategy {strategy.name}, plan digest {digest[:16]}", markup=False)
-    if rows[0]["windows"] > 1:
-        console.print(f"The train split is larger than --memory {memory}: {rows[0]['windows']} windows an epoch.")
     if out is not None:
         console.print(f"one row a batch: {out}", markup=False)

@@ -31,13 +31,17 @@ def command(
         raise ConfigError(f"{out} is there already.", next_step="Pass another --out, or --overwrite.")
     from tdbs.analysis.speedup import estimate_speedup
     from tdbs.pipeline.dataset import load
+    from tdbs.pipeline.memory import DEFAULT_MEMORY
     from tdbs.reports.page import write_report
     from tdbs.train.run_folder import read_run
 
     read = read_run(run_folder(run))
     dataset = load(read.config["dataset"]["path"])
     estimates = estimate_speedup(
-        dataset, seed=read.config["seed"], epochs=read.config["epochs"], memory=read.config["memory"]
+        dataset,
+        seed=read.config["seed"],
+        epochs=read.config["epochs"],
+        memory=read.config.get("memory", DEFAULT_MEMORY),  # runs of before had none
     )
     place = read.path.resolve()
     page = write_report(

@@ -19,7 +19,15 @@ from tdbs.cli.common import (
     quiet_libraries,
     reported,
 )
-from tdbs.cli.options import Chosen, EpochsOption, SeedOption, chosen_strategy, policy_note, with_strategy_options
+from tdbs.cli.options import (
+    Chosen,
+    EpochsOption,
+    SeedOption,
+    chosen_strategy,
+    policy_note,
+    windows_note,
+    with_strategy_options,
+)
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.reports.terminal import metrics_line
@@ -73,8 +81,7 @@ def command(
     """
     opened = load(dataset_folder(dataset))
     strategy = chosen_strategy(chosen, opened)
-    note = policy_note(strategy, opened)
-    if note:
+    for note in filter(None, (policy_note(strategy, opened), windows_note(opened, memory))):
         console.print(note, markup=False)
     from tdbs.train.loop import StepRecord
     from tdbs.train.trainer import train

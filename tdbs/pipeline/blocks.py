@@ -105,7 +105,9 @@ def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
     """Make a block's file, unless it is there; returns what it holds."""
     path = block_path(job.folder, block.split, block.number)
     if path.exists():
-        return read_info(path)
+        info = read_info(path)
+        if info.rows == len(block.rows.texts):
+            return info
     seconds = {"read": block.seconds}
     table = annotated_table(block.rows, job.task, job.tokenizer, job.pattern, job.limits, seconds=seconds)
     clock = time.perf_counter()

@@ -3,22 +3,19 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 from tokenizers import Tokenizer
 
 from tdbs.arrays import IntArray, TokenArray
-from tdbs.data.columns import one_array
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import DatasetError
 from tdbs.files import to_path
 from tdbs.pipeline import schema
-from tdbs.pipeline.manifest import Manifest, ShardInfo, read_manifest
-from tdbs.pipeline.shards import read_shards
+from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo, read_manifest
+from tdbs.pipeline.shard_arrays import AnyArray, JoinedLists, Lists, lists_of, read_arrays
 
 TOKENIZER_NAME = "tokenizer.json"  # a dataset carries its tokenizer: trained models are saved with it
 
@@ -44,7 +41,7 @@ class Targets:
 
     kind: TaskKind
     outputs: int  # of the model's head
-    values: npt.NDArray[np.int64] | npt.NDArray[np.float64]
+    values: AnyArray
     offsets_N1: IntArray | None
 
     @property
@@ -82,37 +79,52 @@ def load(path: str | Path) -> PreparedDataset:
     return PreparedDataset(path=folder, manifest=read_manifest(folder))
 
 
-def read_split(dataset: PreparedDataset, name: str) -> Split:
-    """Read one split into memory; every shard is checked against its hash."""
+def split_info(dataset: PreparedDataset, name: str) -> SplitInfo:
+    """Return what the manifest says of a split. Raises DatasetError where there is none of the name."""
     info = dataset.manifest.splits.get(name)
     if info is None:
         raise DatasetError(
             f"{dataset.path} has no split {name}.",
             next_step=f"Choose one of: {', '.join(dataset.manifest.splits)}.",
         )
-    return read_part(dataset, name, info.shards)
+    return info
+
+
+def read_split(dataset: PreparedDataset, name: str) -> Split:
+    """Read one split into memory; every shard is checked against its hash."""
+    return read_part(dataset, name, split_info(dataset, name).shards)
 
 
 def read_part(dataset: PreparedDataset, name: str, shards: Sequence[ShardInfo]) -> Split:
     """Read some shards of a split into memory, in sample_id order."""
     info, manifest = dataset.manifest.splits[name], dataset.manifest
-    table = read_shards(dataset.path, shards)
-    tokens = one_array(table[schema.INPUT_IDS])
-    words = one_array(table[schema.DROPPABLE])
+    ids = token_type(manifest.tokenizer.vocabulary_size)
+
+    def columns(table: pa.Table) -> dict[str, AnyArray | Lists]:
+        found: dict[str, AnyArray | Lists] = {
+            schema.INPUT_IDS: lists_of(table, schema.INPUT_IDS, ids),
+            schema.SOURCE_ROW: table[schema.SOURCE_ROW].to_numpy(),
+            "word starts": lists_of(table, schema.DROPPABLE, np.int32, field="start"),
+            "word sizes": lists_of(table, schema.DROPPABLE, np.int32, field="length"),
+        }
+        if schema.SEGMENT_START in table.schema.names:
+            found[schema.SEGMENT_START] = table[schema.SEGMENT_START].to_numpy().astype(np.int64)
+        if info.labelled:
+            found["targets"] = _targets(table, manifest.task)
+        return found
+
+    read = read_arrays(dataset.path, shards, columns)
+    tokens, words = read[schema.INPUT_IDS], read["word sizes"]
     return Split(
         name=name,
-        input_ids_T=tokens.flatten().to_numpy().astype(token_type(manifest.tokenizer.vocabulary_size)),
-        token_offsets_N1=_offsets(tokens),
-        word_starts_W=words.flatten().field("start").to_numpy(),
-        word_sizes_W=words.flatten().field("length").to_numpy(),
-        word_offsets_N1=_offsets(words),
-        segment_starts_N=(
-            table[schema.SEGMENT_START].to_numpy().astype(np.int64)
-            if schema.SEGMENT_START in table.schema.names
-            else None
-        ),
-        source_rows_N=table[schema.SOURCE_ROW].to_numpy(),
-        targets=_targets(table, manifest.task) if info.labelled else None,
+        input_ids_T=tokens.values_V,
+        token_offsets_N1=tokens.offsets_N1,
+        word_starts_W=read["word starts"].values_V,
+        word_sizes_W=words.values_V,
+        word_offsets_N1=words.offsets_N1,
+        segment_starts_N=read.get(schema.SEGMENT_START),
+        source_rows_N=read[schema.SOURCE_ROW],
+        targets=_split_targets(read["targets"], manifest.task) if info.labelled else None,
     )
 
 
@@ -128,28 +140,28 @@ def token_type(vocabulary_size: int) -> type[np.uint16] | type[np.int32]:
 
 def read_char_places(dataset: PreparedDataset, name: str) -> tuple[IntArray, IntArray]:
     """Return the characters that each token of a question-answering split stands for: starts (T) and ends (T)."""
-    table = read_shards(dataset.path, dataset.manifest.splits[name].shards)
-    starts, ends = (one_array(table[column]).flatten() for column in (schema.CHAR_STARTS, schema.CHAR_ENDS))
-    return starts.to_numpy().astype(np.int64), ends.to_numpy().astype(np.int64)
+    read = read_arrays(
+        dataset.path,
+        dataset.manifest.splits[name].shards,
+        lambda table: {column: lists_of(table, column, np.int64) for column in (schema.CHAR_STARTS, schema.CHAR_ENDS)},
+    )
+    return read[schema.CHAR_STARTS].values_V, read[schema.CHAR_ENDS].values_V
 
 
-def _targets(table: pa.Table, task: Task) -> Targets:
-    values: npt.NDArray[Any]
-    offsets_N1 = None
+def _targets(table: pa.Table, task: Task) -> AnyArray | Lists:
+    """Return the targets of a shard."""
     if task.kind == "question_answering":
-        values = np.stack([table[name].to_numpy() for name in (schema.ANSWER_START, schema.ANSWER_END)], axis=1)
-    else:
-        name = schema.TARGET_IDS if task.kind == "seq2seq" else schema.LABEL
-        if pa.types.is_list(table.schema.field(name).type):
-            lists = one_array(table[name])
-            values, offsets_N1 = lists.flatten().to_numpy(), _offsets(lists)
-            if task.kind == "regression":
-                values, offsets_N1 = values.reshape(-1, task.outputs), None
-        else:
-            values = table[name].to_numpy()
-    values = values.astype(np.float64 if task.kind == "regression" else np.int64)
-    return Targets(kind=task.kind, outputs=task.outputs, values=values, offsets_N1=offsets_N1)
+        return np.stack([table[name].to_numpy() for name in (schema.ANSWER_START, schema.ANSWER_END)], axis=1)
+    name = schema.TARGET_IDS if task.kind == "seq2seq" else schema.LABEL
+    is_list = pa.types.is_list(table.schema.field(name).type)
+    if task.kind == "regression":
+        if not is_list:
+            return table[name].to_numpy().astype(np.float64)
+        return lists_of(table, name, np.float64).values_V.reshape(-1, task.outputs)
+    return lists_of(table, name, np.int32) if is_list else table[name].to_numpy().astype(np.int64)
 
 
-def _offsets(lists: pa.ListArray) -> IntArray:
-    return np.concatenate([[0], np.cumsum(pc.list_value_length(lists).to_numpy())]).astype(np.int64)
+def _split_targets(read: AnyArray | JoinedLists, task: Task) -> Targets:
+    if isinstance(read, JoinedLists):
+        return Targets(kind=task.kind, outputs=task.outputs, values=read.values_V, offsets_N1=read.offsets_N1)
+    return Targets(kind=task.kind, outputs=task.outputs, values=read, offsets_N1=None)

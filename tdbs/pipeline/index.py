@@ -57,6 +57,8 @@ def read_index(dataset: PreparedDataset, name: str) -> SplitIndex:
         shards_N[ids_S] = number
         if has_targets:
             targets_N[ids_S] = pc.list_value_length(table[schema.TARGET_IDS]).to_numpy()
+    del table, words
+    pa.default_memory_pool().release_unused()  # Arrow keeps what the tables took, for tables to come
     return SplitIndex(
         name=name,
         lengths_N=lengths_N,

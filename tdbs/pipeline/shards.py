@@ -17,7 +17,7 @@ from tdbs.arrays import IntArray
 from tdbs.pipeline.blocks import BlockInfo, block_path
 from tdbs.pipeline.buckets import bucket_name, bucket_of
 from tdbs.pipeline.manifest import ShardInfo
-from tdbs.pipeline.parquet import read_checked, write_parquet
+from tdbs.pipeline.parquet import write_parquet
 from tdbs.pipeline.schema import LENGTH, SAMPLE_ID
 
 PART_TOKENS = 1 << 21  # a part holds hardly more: it is sorted, written and read in one piece
@@ -84,12 +84,6 @@ def write_part(part: Part, *, blocks: Path, target: Path) -> ShardInfo:
         tokens=int(table[LENGTH].to_numpy().sum()),
         sha256=write_parquet(table, target / part.path),
     )
-
-
-def read_shards(folder: Path, shards: Sequence[ShardInfo]) -> pa.Table:
-    """Read shards whole and checked, rows in sample_id order. Raises DatasetError naming the damaged file."""
-    table = pa.concat_tables([read_checked(folder / shard.path, shard.sha256) for shard in shards])
-    return table.take(pa.array(np.argsort(table[SAMPLE_ID].to_numpy())))
 
 
 def _read_slices(part: Part, blocks: Path) -> pa.Table:

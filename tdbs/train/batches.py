@@ -43,17 +43,18 @@ class Batch:
 
 def words_of_split(split: Split, strategy: Strategy, tokenizer: TokenizerInfo) -> DroppableWords:
     """Return the words that the strategy may drop: the prepared ones, or with `any` every token that is not special."""
-    ordinary_T = _ordinary_tokens(split, tokenizer)
-    ordinary_offsets_N1 = np.concatenate([[0], np.cumsum(ordinary_T)])[split.token_offsets_N1]
+    special = np.flatnonzero(~_ordinary_tokens(split, tokenizer))
+    special_N = np.diff(np.searchsorted(special, split.token_offsets_N1))
     offsets_N1, sizes_W = split.word_offsets_N1, split.word_sizes_W.astype(np.int64)
     if strategy.drop == "any":
-        offsets_N1, sizes_W = ordinary_offsets_N1, np.ones(int(ordinary_offsets_N1[-1]), dtype=np.int64)
+        offsets_N1 = np.concatenate([[0], np.cumsum(split.lengths_N - special_N)])
+        sizes_W = np.ones(int(offsets_N1[-1]), dtype=np.int64)
     return droppable_words_of(
         split.name,
         lengths_N=split.lengths_N,
         offsets_N1=offsets_N1,
         sizes_W=sizes_W,
-        special_N=split.lengths_N - np.diff(ordinary_offsets_N1),
+        special_N=special_N,
     )
 
 

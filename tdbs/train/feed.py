@@ -6,11 +6,11 @@
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from tdbs.pipeline.dataset import PreparedDataset, Split, read_part, read_split
+from tdbs.pipeline.dataset import PreparedDataset, Split, read_part, read_split, split_info
 from tdbs.pipeline.index import SplitIndex, read_index
 from tdbs.pipeline.memory import DEFAULT_MEMORY, memory_bytes
 from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, plan_split, words_of_split
-from tdbs.train.plan import EpochPlan
+from tdbs.train.plan import EpochPlan, Window
 from tdbs.train.strategies import Strategy
 from tdbs.train.windows import count_windows, plan_of_window, plan_windows, window_samples, window_words
 
@@ -37,7 +37,7 @@ class Feed:
 
 def open_training_data(dataset: PreparedDataset, *, memory: int | str = DEFAULT_MEMORY) -> TrainingData:
     """Read the train split into memory if it fits the budget as compact arrays, else its index."""
-    info = dataset.manifest.splits[TRAIN]
+    info = split_info(dataset, TRAIN)
     windows = count_windows(info, dataset.manifest, memory=memory_bytes(memory))
     is_held = windows == 1
     return TrainingData(
@@ -74,13 +74,20 @@ def _batches_of_windows(
     dataset: PreparedDataset, index: SplitIndex, strategy: Strategy, plan: EpochPlan, *, seed: int
 ) -> Iterator[Batch]:
     """Yield the batches of an epoch; one window's shards are in memory at a time."""
+    for window in plan.windows:
+        # a generator of its own: what a window takes is gone when the next one is read
+        yield from _batches_of_window(dataset, index, strategy, plan, window, seed=seed)
+
+
+def _batches_of_window(
+    dataset: PreparedDataset, index: SplitIndex, strategy: Strategy, plan: EpochPlan, window: Window, *, seed: int
+) -> Iterator[Batch]:
     tokenizer = dataset.manifest.tokenizer
     shards = dataset.manifest.splits[TRAIN].shards
-    for window in plan.windows:
-        split = read_part(dataset, TRAIN, [shards[number] for number in window.shards])
-        samples_M = window_samples(index, window.shards)
-        own = plan_of_window(plan, window, samples_M)
-        words = window_words(index, samples_M, strategy)
-        dropped_T = dropped_tokens(split, words, strategy, own, tokenizer, seed=seed)
-        for batch in epoch_batches(split, own, dropped_T, pad_id=tokenizer.pad_id):
-            yield replace(batch, sample_ids_B=samples_M[batch.sample_ids_B])
+    split = read_part(dataset, TRAIN, [shards[number] for number in window.shards])
+    samples_M = window_samples(index, window.shards)
+    own = plan_of_window(plan, window, samples_M)
+    words = window_words(index, samples_M, strategy)
+    dropped_T = dropped_tokens(split, words, strategy, own, tokenizer, seed=seed)
+    for batch in epoch_batches(split, own, dropped_T, pad_id=tokenizer.pad_id):
+        yield replace(batch, sample_ids_B=samples_M[batch.sample_ids_B])

@@ -189,7 +189,9 @@ def bucket_batches(
     `shuffled_N` is a permutation of the samples: it is the shuffle of every bucket at once. With `sort_by_N`, the
     samples of a bucket's full batches are sorted by it; which samples are residual stays a matter of chance.
     """
-    buckets_N = bucket_of(lengths_N, edges).astype(np.uint16)  # small integers are sorted by their digits
+    buckets_N = bucket_of(lengths_N, edges).astype(
+        np.min_scalar_type(len(edges))
+    )  # small integers are sorted by their digits
     in_buckets_N = shuffled_N[np.argsort(buckets_N[shuffled_N], kind="stable")]
     bounds = np.concatenate([[0], np.cumsum(np.bincount(buckets_N, minlength=len(bucket_caps)))])
     batches: list[IntArray] = []

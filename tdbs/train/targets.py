@@ -49,9 +49,9 @@ def moved_positions(split: Split, positions: IntArray, dropped_T: BoolArray | No
     """Return where positions of each sample (N, or N x several) are once dropped tokens are gone."""
     if dropped_T is None:
         return positions
-    gone_before_T1 = np.concatenate([[0], np.cumsum(dropped_T)])
+    gone = np.flatnonzero(dropped_T)
     first = split.token_offsets_N1[:-1].reshape(-1, *[1] * (positions.ndim - 1))
-    return positions - (gone_before_T1[first + positions] - gone_before_T1[first])
+    return positions - (np.searchsorted(gone, first + positions) - np.searchsorted(gone, first))
 
 
 def padded(values_K: npt.NDArray[np.integer], lengths_B: IntArray, width: int, filler: int) -> IntArray:
@@ -82,8 +82,7 @@ def _of_label_sets(_split: Split, targets: Targets, _dropped_T: BoolArray | None
 
 def _of_tokens(_split: Split, targets: Targets, _dropped_T: BoolArray | None) -> LabelMaker:
     """Return the label of each kept token, those of dropped ones gone with them (B x L)."""
-    labels_T = targets.values.astype(np.int64)
-    return lambda batch: padded(labels_T[batch.positions_K], batch.lengths_B, batch.width, IGNORED)
+    return lambda batch: padded(targets.values[batch.positions_K], batch.lengths_B, batch.width, IGNORED)
 
 
 def _of_answers(split: Split, targets: Targets, dropped_T: BoolArray | None) -> LabelMaker:

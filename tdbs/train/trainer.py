@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tdbs.errors import DatasetError, TrainingError
 from tdbs.files import is_remote
-from tdbs.pipeline.dataset import PreparedDataset, load
+from tdbs.pipeline.dataset import PreparedDataset, load, split_info
 from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.train.defaults import (
     DEFAULT_EPOCHS,
@@ -23,7 +23,7 @@ from tdbs.train.defaults import (
     default_rate,
 )
 from tdbs.train.device import resolve_execution
-from tdbs.train.feed import make_feed, open_training_data
+from tdbs.train.feed import TRAIN, make_feed, open_training_data
 from tdbs.train.loop import StepOutcome, StepRecord, make_learner, run_steps, score_splits
 from tdbs.train.lrm import learning_rates
 from tdbs.train.plan import plan_digest, run_padding, run_target_padding
@@ -98,15 +98,15 @@ def train(
     folder = Path(out) if out is not None else default_run_folder(manifest.source, strategy.name, seed)
     check_run_folder(folder, overwrite=overwrite)
 
-    rows = manifest.splits["train"].rows
-    if not manifest.splits["train"].labelled:
+    info = split_info(dataset, TRAIN)
+    if not info.labelled:
         raise DatasetError(f"{dataset.path} has no labels to train on.", next_step="Prepare it with --label.")
     data = open_training_data(dataset, memory=memory)
     feed = make_feed(data, strategy, seed=seed, epochs=epochs)
     plans = feed.plans
     base_lr = default_rate(model_name) if lr is None else lr
     rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=warmup)
-    dropout = paper_dropout(strategy, rows) if dropout is None else dropout
+    dropout = paper_dropout(strategy, info.rows) if dropout is None else dropout
     validation = _labelled_validation(dataset)
     learner = make_learner(dataset, model_name, seed=seed, dropout=dropout, execution=execution)
     start_run(

@@ -1,11 +1,13 @@
 """Train on a split that is larger than memory: a two-level shuffle, first of its shards, then of their samples.
 
 An epoch goes through windows: sets of shards that fit the memory together. Which shards make a window, and in which
-order windows come, is drawn anew for each epoch. Every window has its share of each bucket's shards, so its lengths are
-like those of the whole split, and inside of it all is planned as ever. What is dropped from a sample is the same as
-without windows. What is lost: samples of different windows never share a batch in that epoch.
+order windows come, is drawn anew for each epoch. Every window has its share of each bucket's shards, so that its
+lengths are like those of the whole split (`have_few_lengths` tells where they cannot be), and inside of it all is
+planned as ever. Words go in the same order as without windows; how many of them go may depend on the batch, as ever.
+What is lost: samples of different windows never share a batch in that epoch.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -21,24 +23,20 @@ from tdbs.train.tokendrop import DroppableWords, droppable_words_of
 
 # Shapes: N samples of the split, M samples of a window, M1 = M + 1, W droppable words of the window.
 
-_BYTES_A_SAMPLE = 48  # offsets of tokens and words, row and target
-_BYTES_A_WORD = 8
+# What training takes of memory at most: the arrays, and what is made of them for an epoch (docs/decisions.md).
+_BYTES_A_SAMPLE = 160
+_BYTES_A_WORD = 60  # with the order in which words go
 _BYTES_A_TARGET = 8  # a token of a target, or of what else is held for each token
 
 
-def held_bytes(info: SplitInfo, manifest: Manifest) -> int:
-    """Return how much memory a split takes as compact arrays."""
-    return sum(shard_bytes(info, manifest))
-
-
 def shard_bytes(info: SplitInfo, manifest: Manifest) -> list[int]:
-    """Return what each shard takes as compact arrays; words and targets are reckoned as many as in all of the split."""
+    """Return what training takes of memory for the samples of each shard, with words and targets as in all of them."""
     ids = np.dtype(token_type(manifest.tokenizer.vocabulary_size)).itemsize
     if manifest.task.kind == "token_classification":
         ids += _BYTES_A_TARGET
     words = info.droppable_words / max(info.tokens, 1)
     targets = sum(length * count for length, count in enumerate(info.target_histogram)) / max(info.rows, 1)
-    a_token, a_sample = ids + words * _BYTES_A_WORD, _BYTES_A_SAMPLE + targets * _BYTES_A_TARGET
+    a_token, a_sample = 2 * ids + words * _BYTES_A_WORD, _BYTES_A_SAMPLE + targets * _BYTES_A_TARGET
     return [int(shard.tokens * a_token + shard.rows * a_sample) for shard in info.shards]
 
 
@@ -52,6 +50,17 @@ def count_windows(info: SplitInfo, manifest: Manifest, *, memory: int) -> int:
         return 1
     share = memory - max(sizes)
     return min(-(-sum(sizes) // share), len(sizes)) if share > 0 else len(sizes)
+
+
+def have_few_lengths(info: SplitInfo, windows: int) -> bool:
+    """Tell whether windows are so many that more than a tenth of the tokens is in buckets of fewer shards than them.
+
+    Then a window lacks lengths that the split has: random batches of it hold less padding than those of the split.
+    """
+    buckets = [shard.path.rpartition("/")[0] for shard in info.shards]
+    shards_of = Counter(buckets)
+    lacking = [shard.tokens for shard, bucket in zip(info.shards, buckets, strict=True) if shards_of[bucket] < windows]
+    return windows > 1 and sum(lacking) > info.tokens / 10
 
 
 def window_shards(

@@ -47,6 +47,10 @@ class Prepare:
     process: subprocess.Popen
     logs: Path
 
+    @property
+    def is_running(self) -> bool:
+        return self.process.poll() is None
+
     def wait(self) -> int:
         return self.process.wait()
 
@@ -103,12 +107,10 @@ def stage_of(out: Path) -> str:
     work = out.parent / f".{out.name}.preparing"
     if out.exists():
         return "published"
-    shards = len(list((work / "dataset").glob("*/bucket=*/part-*.parquet")))
+    shards = len(list(work.glob("*/dataset/*/bucket=*/part-*.parquet")))
     if shards:
         return f"{shards} shards"
-    if (work / "blocks").exists():
-        return f"{len(list((work / 'blocks').glob('*.arrow')))} blocks"
-    return "before the first block"
+    return f"{len(list(work.glob('*/blocks/*.arrow')))} blocks"
 
 
 def test_a_killed_prepare_goes_on_and_ends_the_same(source, undisturbed, tmp_path):
@@ -142,11 +144,12 @@ def test_finished_blocks_are_not_made_again(source, undisturbed, tmp_path):
     """The second prepare takes the files that the first one finished: their times do not change."""
     out = tmp_path / "dataset"
     process = start(source, out)
-    blocks = tmp_path / ".dataset.preparing" / "blocks"
-    while len(list(blocks.glob("train-*.arrow"))) < 2:
+    hidden = tmp_path / ".dataset.preparing"
+    while len(list(hidden.glob("*/blocks/train-*.arrow"))) < 2:
+        assert process.is_running, process.stderr
         time.sleep(0.01)
     process.stop(signal.SIGKILL)
-    before = {path: path.stat().st_mtime_ns for path in blocks.glob("train-*.arrow")}
+    before = {path: path.stat().st_mtime_ns for path in hidden.glob("*/blocks/train-*.arrow")}
     again = start(source, out)
     seen = dict.fromkeys(before)
     while again.process.poll() is None:
@@ -164,11 +167,12 @@ def test_an_interrupted_prepare_goes_on_too(source, undisturbed, tmp_path):
     """Ctrl-C keeps what is finished, as a kill does."""
     out = tmp_path / "dataset"
     process = start(source, out)
-    blocks = tmp_path / ".dataset.preparing" / "blocks"
-    while not list(blocks.glob("train-*.arrow")):
+    hidden = tmp_path / ".dataset.preparing"
+    while not list(hidden.glob("*/blocks/train-*.arrow")):
+        assert process.is_running, process.stderr
         time.sleep(0.001)
     assert process.stop(signal.SIGINT) == 130
-    assert list(blocks.glob("train-*.arrow"))
+    assert list(hidden.glob("*/blocks/train-*.arrow"))
     assert start(source, out).wait() == 0
     assert contents(out) == undisturbed[0]
     assert [path.name for path in tmp_path.iterdir()] == ["dataset"]
@@ -190,6 +194,7 @@ def test_a_waiting_prepare_takes_over_from_a_killed_one(source, undisturbed, tmp
     out = tmp_path / "dataset"
     first = start(source, out)
     while not (tmp_path / ".dataset.preparing").exists():
+        assert first.is_running, first.stderr
         time.sleep(0.01)
     second = start(source, out)
     time.sleep(undisturbed[1] / 2)

@@ -18,6 +18,8 @@ from tdbs.pipeline.prepare import prepare
         ("1.5 gb", 1_500_000_000),
         (4096, 4096),
         ("100kib", 102_400),
+        ("2G", 2 << 30),
+        ("512m", 512 << 20),
     ],
 )
 def test_amounts(memory, expected):
@@ -32,6 +34,14 @@ def test_what_is_no_amount_is_refused(memory):
         f"--memory '{memory}' is no amount of memory.",
         "Pass --memory 2GiB, say.",
     )
+
+
+@pytest.mark.parametrize("memory", [0, "0", "2", "0.5"])
+def test_a_forgotten_unit_is_told(memory):
+    with pytest.raises(ConfigError) as caught:
+        memory_bytes(memory)
+    assert caught.value.message == f"--memory '{memory}' is {int(float(memory))} bytes."
+    assert caught.value.next_step == "Name the unit, as in --memory 2GiB."
 
 
 def test_workers_are_one_a_core_as_far_as_memory_goes():

@@ -4,7 +4,10 @@ import csv
 import hashlib
 import itertools
 import json
+import os
+import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +20,7 @@ from tdbs.errors import ConfigError, DatasetError, SourceError, TdbsError
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.manifest import read_manifest
 from tdbs.pipeline.prepare import prepare
+from tdbs.pipeline.work import claimed
 from tests.pipeline.test_tokenizer import write_tokenizer
 
 ROWS = [
@@ -416,7 +420,7 @@ def test_an_interrupt_keeps_finished_blocks_and_the_next_prepare_takes_them(opti
     with pytest.raises(KeyboardInterrupt):
         prepare(**options, out=Path("there"), progress=interrupt)
     assert not Path("there").exists()
-    block = Path(".there.preparing/blocks/train-000000.arrow")
+    (block,) = Path(".there.preparing").glob("*/blocks/train-000000.arrow")
     before = block.stat().st_mtime_ns
     seen = []
     prepare(**options, out=Path("there"), progress=lambda *_: seen.append(block.stat().st_mtime_ns))
@@ -425,11 +429,160 @@ def test_an_interrupt_keeps_finished_blocks_and_the_next_prepare_takes_them(opti
     assert sorted(path.name for path in workplace.iterdir()) == ["data", "reviews.csv", "there", "words"]
 
 
+def interrupted(**options) -> Path:
+    """Prepare until shards are to be written; returns the block that is left."""
+
+    def interrupt(stage, done, total):
+        if stage == "write":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        prepare(**options, progress=interrupt)
+    (block,) = Path().rglob("train-000000.arrow")
+    return block
+
+
+def test_overwrite_takes_no_finished_block(options, workplace):
+    """It always prepares anew."""
+    block = interrupted(**options, out=Path("there"))
+    os.utime(block, (1, 1))
+    seen = set()
+
+    def look(stage, done, total):
+        if block.exists():
+            seen.add(block.stat().st_mtime)
+
+    prepare(**options, out=Path("there"), overwrite=True, progress=look)
+    assert 1 not in seen
+    check_dataset(Path("there"))
+
+
+@pytest.mark.parametrize("what", ["BLOCK_ROWS", "BLOCK_BYTES", "version"])
+def test_blocks_of_another_version_are_not_taken(options, workplace, monkeypatch, what):
+    """Blocks that were cut otherwise, or made by other libraries, would not fit the rest."""
+    block = interrupted(**options, out=Path("there"))
+    other = (lambda _name: "0") if what == "version" else 3
+    monkeypatch.setattr(f"tdbs.pipeline.work.{what}", other)
+    if what != "version":
+        monkeypatch.setattr(f"tdbs.data.reading.{what}", other)
+    seen = set()
+    prepare(**options, out=Path("there"), progress=lambda *_: seen.add(block.exists()))
+    assert seen == {False}
+    check_dataset(Path("there"))
+
+
+def test_a_block_of_other_rows_is_made_again(options, workplace):
+    """Whatever its name says: rows are never lost or doubled."""
+    block = interrupted(**options, out=Path("there"))
+    with pa.OSFile(str(block)) as file:
+        table = pa.ipc.open_file(file).read_all()
+    fields = json.loads(table.schema.metadata[b"tdbs"]) | {"rows": 2}
+    short = table.slice(0, 2).replace_schema_metadata({b"tdbs": json.dumps(fields)})
+    with pa.ipc.new_file(block, short.schema) as writer:
+        writer.write_table(short)
+    prepare(**options, out=Path("there"))
+    check_dataset(Path("there"))
+
+
+def test_half_a_shard_of_a_killed_run_is_not_published(options, workplace):
+    block = interrupted(**options, out=Path("there"))
+    half = block.parent.parent / "dataset/train/bucket=005-010/.part-00000.parquet.123"
+    half.parent.mkdir(parents=True, exist_ok=True)
+    half.write_bytes(b"half")
+    prepare(**options, out=Path("there"))
+    assert [path.name for path in Path("there").rglob(".*")] == []
+
+
+def test_two_places_may_share_a_folder_for_their_work(options, workplace):
+    """While one is prepared, another one is: neither takes the other's files."""
+    Path("scratch").mkdir()
+
+    def meanwhile(stage, done, total):
+        if stage == "write" and not Path("second").exists():
+            prepare(**options, out=Path("second"), work="scratch")
+
+    prepare(**options, out=Path("first"), work="scratch", progress=meanwhile)
+    check_dataset(Path("first"))
+    check_dataset(Path("second"))
+    assert list(Path("scratch").iterdir()) == []
+
+
+def test_work_on_an_object_store_is_refused(options, workplace):
+    assert refused(ConfigError, **options, out=Path("there"), work="memory://bucket/work") == (
+        "--work memory://bucket/work is no folder of this machine's.",
+        "Name a folder, or leave it out.",
+    )
+    assert not Path("there").exists()
+
+
+def test_leftovers_in_a_folder_for_work_are_removed(options, workplace):
+    """As beside the place."""
+    interrupted(**options, out=Path("there"), work="scratch")
+    (left,) = Path("scratch").iterdir()
+    shutil.copytree(left, "copy")
+    prepare(**options, out=Path("there"), work="scratch")
+    Path("copy").rename(left)
+    assert prepare(**options, out=Path("there"), work="scratch").cached
+    assert list(Path("scratch").iterdir()) == []
+
+
+def test_the_current_folder_and_links_are_places_too(options, workplace, monkeypatch):
+    """An empty folder named as `.`, a link to one, and a link to a dataset that is replaced."""
+    Path("real").mkdir()
+    Path("link").symlink_to("real")
+    prepare(**options, out=Path("link"))
+    check_dataset(Path("real"))
+    prepare(**options | {"max_length": 9}, out=Path("link"), overwrite=True)
+    assert load("real").manifest.max_length == 9
+    assert Path("link").is_symlink()
+    (workplace / "here").mkdir()
+    monkeypatch.chdir(workplace / "here")
+    prepare(str(workplace / "reviews.csv"), tokenizer=str(workplace / "words"), max_length=10, out=".")
+    assert load(".").manifest.max_length == 10
+    assert [path.name for path in workplace.rglob(".*")] == []
+
+
+def test_two_names_of_a_place_have_one_lock(options, workplace):
+    """Who comes by the link waits; here it comes from the same process, which may not wait for itself."""
+    Path("real").mkdir()
+    Path("link").symlink_to("real")
+    told = []
+
+    def meanwhile(stage, done, total):
+        if stage == "write" and not told:
+            with pytest.raises(RuntimeError):
+                prepare(**options, out=Path("link"), waiting=stop)
+
+    def stop(place):
+        told.append(place)
+        raise RuntimeError
+
+    prepare(**options, out=Path("real"), progress=meanwhile)
+    assert told == [Path("link")]
+
+
+def test_who_waits_goes_on_where_the_first_one_removed_its_folders(workplace):
+    """The first one fails and takes away the folders that it had made; the lock is then made anew."""
+    place = Path("new/deep/place")
+    waits, holds = threading.Event(), threading.Event()
+
+    def second():
+        with claimed(place, waiting=lambda _place: waits.set()):
+            holds.set()
+
+    thread = threading.Thread(target=second)
+    with claimed(place, waiting=lambda _place: None):
+        thread.start()
+        assert waits.wait(10)
+    thread.join(10)
+    assert holds.is_set()
+    assert list(workplace.iterdir()) == []
+
+
 def test_unfinished_work_on_other_contents_is_not_taken(options, workplace):
     """What is in the hidden folder belongs to one cache key."""
-    work = Path(".there.preparing/blocks")
-    work.mkdir(parents=True)
-    (work / "train-000000.arrow").write_bytes(b"of something else")
+    block = interrupted(**options | {"max_length": 9}, out=Path("there"))
+    assert block.exists()
     prepare(**options, out=Path("there"))
     check_dataset(Path("there"))
     assert not Path(".there.preparing").exists()

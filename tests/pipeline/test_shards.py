@@ -14,7 +14,8 @@ from tdbs.errors import DatasetError
 from tdbs.pipeline.blocks import keep_block
 from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.schema import DROPPABLE_TYPE
-from tdbs.pipeline.shards import plan_parts, read_shards, write_part
+from tdbs.pipeline.shard_arrays import lists_of, read_arrays
+from tdbs.pipeline.shards import plan_parts, write_part
 
 
 def make_table(lengths) -> pa.Table:
@@ -30,6 +31,19 @@ def make_table(lengths) -> pa.Table:
             "length": lengths,
             "droppable": pa.array([[]] * len(lengths), DROPPABLE_TYPE),
         }
+    )
+
+
+def read_back(folder, shards) -> dict:
+    """Return what read_arrays makes of two columns of these shards."""
+    return read_arrays(
+        folder,
+        shards,
+        lambda table: {
+            "input_ids": lists_of(table, "input_ids", np.int32),
+            "source_row": table["source_row"].to_numpy(),
+            "pairs": np.stack([table["length"].to_numpy()] * 2, axis=1),
+        },
     )
 
 
@@ -68,7 +82,17 @@ def test_shards_partition_the_rows(tmp_path_factory, lengths, width, bounds):
         assert shard.sha256 == hashlib.sha256(data).hexdigest()
         ids += part["sample_id"].to_pylist()
     assert sorted(ids) == list(range(len(lengths)))
-    assert read_shards(folder, shards).equals(table)
+    read = read_back(folder, shards)
+    assert read["source_row"].tolist() == list(range(len(lengths)))
+    assert read["pairs"].tolist() == [[length, length] for length in lengths]
+    assert np.diff(read["input_ids"].offsets_N1).tolist() == lengths
+    assert read["input_ids"].values_V.tolist() == table["input_ids"].combine_chunks().flatten().to_pylist()
+
+
+def test_some_shards_of_a_split_keep_the_order_of_its_samples(tmp_path):
+    """Samples that other shards hold are left out; the rest are in sample_id order."""
+    shards = write_shards(make_table([3, 12, 4, 22, 13]), tmp_path, "train", bucket_edges(23, 10))
+    assert read_back(tmp_path, [shards[1], shards[0]])["source_row"].tolist() == [0, 1, 2, 4]
 
 
 def test_equal_lengths_stay_in_source_order(tmp_path):
@@ -108,7 +132,7 @@ def test_a_damaged_shard_is_named(tmp_path, damage):
     path = tmp_path / shards[1].path
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DatasetError) as caught:
-        read_shards(tmp_path, shards)
+        read_back(tmp_path, shards)
     assert caught.value.message == f"The shard {path} is damaged: its contents are not those that prepare wrote."
     assert caught.value.next_step == "Prepare the dataset again with --overwrite."
 
@@ -118,6 +142,6 @@ def test_a_missing_shard_is_named(tmp_path):
     path = tmp_path / shards[1].path
     path.unlink()
     with pytest.raises(DatasetError) as caught:
-        read_shards(tmp_path, shards)
+        read_back(tmp_path, shards)
     assert caught.value.message == f"The shard {path} cannot be read: No such file or directory."
     assert caught.value.next_step == "Prepare the dataset again with --overwrite."

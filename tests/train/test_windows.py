@@ -1,7 +1,9 @@
 """A split in windows: the same samples and the same dropped words as in memory, in an order that is a pure function."""
 
 import dataclasses
+import gc
 import json
+import weakref
 
 import numpy as np
 import pytest
@@ -10,14 +12,14 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from tdbs.cli import app
-from tdbs.pipeline.dataset import read_split
+from tdbs.pipeline.dataset import read_part, read_split
 from tdbs.pipeline.index import read_index
 from tdbs.pipeline.prepare import prepare
 from tdbs.rng import Draw, counter_values, counter_values_at
 from tdbs.train.feed import make_feed, open_training_data
 from tdbs.train.plan import plan_digest
 from tdbs.train.strategies import STRATEGIES, Strategy
-from tdbs.train.windows import count_windows, held_bytes, shard_bytes, window_shards
+from tdbs.train.windows import count_windows, have_few_lengths, shard_bytes, window_shards
 
 RATE = Strategy(name="rate", batches="bucket", drop="rate", drop_rate=0.5)
 ANY = Strategy(name="any", batches="random", drop="any", drop_rate=0.3)
@@ -36,7 +38,7 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="module")
 def memory(dataset) -> int:
     """A budget of half of the split, which takes several windows: one of its shards is a third of it."""
-    return held_bytes(dataset.manifest.splits["train"], dataset.manifest) // 2
+    return sum(shard_bytes(dataset.manifest.splits["train"], dataset.manifest)) // 2
 
 
 def kept_tokens(feed, plan) -> dict[int, list[int]]:
@@ -132,6 +134,40 @@ def test_padding_is_hardly_more_than_in_memory(dataset, memory):
     assert abs(streamed.tokens / held.tokens - 1) < 0.02
 
 
+def test_windows_of_few_lengths_are_told(dataset):
+    """The sample has a shard or two a bucket: random batches of a window hold less padding than those of the split."""
+    info = dataset.manifest.splits["train"]
+    assert not have_few_lengths(info, 1)
+    assert have_few_lengths(info, 5)
+    largest = max(info.shards, key=lambda shard: shard.tokens)
+    many = dataclasses.replace(info, shards=(largest,) * 8, tokens=8 * largest.tokens)
+    assert (have_few_lengths(many, 8), have_few_lengths(many, 9)) == (False, True)
+    result = CliRunner().invoke(app, ["estimate-speedup", str(dataset.path), "--memory", "1M"])
+    assert result.exit_code == 0
+    assert (
+        "Each holds few of the lengths, so random batches look better than they are; raise --memory." in result.stderr
+    )
+
+
+def test_one_window_is_in_memory_at_a_time(dataset, memory, monkeypatch):
+    """What a window takes is gone before the next one is read."""
+    tokens = []
+    seen = []
+
+    def read(*arguments):
+        gc.collect()
+        seen.append(sum(ids() is not None for ids in tokens))
+        split = read_part(*arguments)
+        tokens.append(weakref.ref(split.input_ids_T))
+        return split
+
+    monkeypatch.setattr("tdbs.train.feed.read_part", read)
+    feed = make_feed(open_training_data(dataset, memory=memory), STRATEGIES["reach"], seed=1, epochs=1)
+    for _batch in feed.batches(feed.plans[0]):
+        pass
+    assert seen == [0] * len(feed.plans[0].windows)
+
+
 def test_windows_fit_the_memory(dataset):
     """No window is larger than the budget, unless one shard is."""
     info, manifest = dataset.manifest.splits["train"], dataset.manifest
@@ -142,7 +178,7 @@ def test_windows_fit_the_memory(dataset):
             for members in window_shards(info.shards, sizes, windows, seed=0, epoch=epoch):
                 assert sum(sizes[number] for number in members) <= budget or len(members) == 1
     assert count_windows(info, manifest, memory=1) == len(info.shards)
-    assert count_windows(info, manifest, memory=held_bytes(info, manifest)) == 1
+    assert count_windows(info, manifest, memory=sum(sizes)) == 1
 
 
 def test_the_index_says_what_the_split_says(dataset):
