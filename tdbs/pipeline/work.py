@@ -28,9 +28,8 @@ def claimed(place: Path, *, waiting: Callable[[Path], None]) -> Iterator[None]:
     The lock dies with its process. It is of this machine or shared folder alone: object stores have none.
     """
     path = _beside(place, "lock")
-    new = [folder for folder in path.parents if not folder.exists()]
     with _writable(path.parent):
-        lock = _lock(path, lambda: waiting(place))
+        lock, new = _lock(path, lambda: waiting(place))
     try:
         yield
     finally:
@@ -76,11 +75,12 @@ def discard_leftovers(place: Path, *, work: str | Path | None = None) -> None:
         Path(lock.lock_file).unlink(missing_ok=True)
 
 
-def _lock(path: Path, waiting: Callable[[], None]) -> FileLock:
-    """Return the lock of a path, held; `waiting` is called once if another process holds it."""
+def _lock(path: Path, waiting: Callable[[], None]) -> tuple[FileLock, list[Path]]:
+    """Return the lock of a path, held, and the folders made for it; `waiting` is called once if another holds it."""
     lock = FileLock(path)
     timeout = 0
     while True:
+        new = [folder for folder in path.parents if not folder.exists()]
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=timeout)
@@ -90,7 +90,7 @@ def _lock(path: Path, waiting: Callable[[], None]) -> FileLock:
         except FileNotFoundError:
             continue  # who held it has removed the folders that it had made
         else:
-            return lock
+            return lock, new
 
 
 def _hidden_folder(place: Path, work: str | Path | None) -> Path:

@@ -576,7 +576,7 @@ def test_who_waits_goes_on_where_the_first_one_removed_its_folders(workplace):
         assert waits.wait(10)
     thread.join(10)
     assert holds.is_set()
-    assert list(workplace.iterdir()) == []
+    assert [path for path in workplace.rglob("*") if path.is_file()] == []
 
 
 def test_unfinished_work_on_other_contents_is_not_taken(options, workplace):
