@@ -5,7 +5,8 @@ against faults of tdbs itself and against files of another dataset under a forge
 time.
 """
 
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +19,14 @@ from tdbs.data.columns import one_array
 from tdbs.errors import DatasetError
 from tdbs.files import sha256_of
 from tdbs.pipeline import schema
-from tdbs.pipeline.buckets import bucket_name, bucket_of
+from tdbs.pipeline.buckets import bucket_edges, bucket_name, bucket_of
+from tdbs.pipeline.cache_key import key_of
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, load
 from tdbs.pipeline.manifest import MANIFEST_NAME, Manifest, ShardInfo, SplitInfo
 from tdbs.pipeline.parquet import read_checked
+from tdbs.pipeline.sample_checks import missing_values, sample_problems
 
-# Shapes: N samples, of a shard or of the split, L1 = max_length + 1, W their droppable words, T their tokens.
+# Shapes: N samples, of a shard or of the split, W1 = their droppable words + 1.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,12 +49,15 @@ class Verification:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Tally:
-    """What the shards of a split hold together; filled shard by shard."""
+    """What the shards of a split hold together; filled shard by shard. Histograms are as in the manifest."""
 
     split: str
     info: SplitInfo
     seen_N: BoolArray  # of all samples of the split
-    lengths_L1: IntArray
+    lengths: Counter[int]
+    droppable: Counter[int]
+    targets: Counter[int]
+    words: list[int]  # droppable words of each shard
 
 
 def verify(
@@ -61,6 +67,9 @@ def verify(
     opened = dataset if isinstance(dataset, PreparedDataset) else load(dataset)
     manifest = opened.manifest
     total = sum(len(info.shards) for info in manifest.splits.values())
+    contradictions = [Problem(file=MANIFEST_NAME, problem=text) for text in _manifest_problems(manifest)]
+    if contradictions:  # nothing can be checked against it
+        return Verification(path=opened.path, files=1, samples=0, problems=tuple(contradictions))
     problems = [] if _tokenizer_is_whole(opened) else [Problem(file=TOKENIZER_NAME, problem="is not what was written")]
     done = 0
     for name, info in manifest.splits.items():
@@ -68,7 +77,10 @@ def verify(
             split=name,
             info=info,
             seen_N=np.zeros(info.rows, dtype=np.bool_),
-            lengths_L1=np.zeros(manifest.max_length + 1, dtype=np.int64),
+            lengths=Counter(),
+            droppable=Counter(),
+            targets=Counter(),
+            words=[],
         )
         found: list[Problem] = []
         for shard in info.shards:
@@ -99,12 +111,28 @@ def _shard_problem(folder: Path, shard: ShardInfo, tally: _Tally, manifest: Mani
     expected = schema.arrow_schema(manifest.task, labelled=tally.info.labelled)
     if not table.schema.equals(expected):
         return f"has the columns {', '.join(table.schema.names)}, not those of this dataset"
+    problem = next(missing_values(table), None)
+    if problem is not None:
+        return problem
     lengths_N = table[schema.LENGTH].to_numpy()
     problems = [
         *_place_problems(table[schema.SAMPLE_ID].to_numpy(), lengths_N, shard, tally, manifest),
-        *_sample_problems(table, manifest, lengths_N),
+        *sample_problems(table, manifest, lengths_N),
     ]
+    _count(table, lengths_N, tally)
     return problems[0] if problems else None
+
+
+def _count(table: pa.Table, lengths_N: IntArray, tally: _Tally) -> None:
+    """Add the samples of a shard to the counts of its split."""
+    tally.lengths.update(lengths_N.tolist())
+    words = one_array(table[schema.DROPPABLE])
+    through_W1 = np.concatenate([[0], np.cumsum(words.flatten().field("length").to_numpy(), dtype=np.int64)])
+    counts_N = pc.list_value_length(words).to_numpy()
+    tally.words.append(int(counts_N.sum()))
+    tally.droppable.update(np.diff(through_W1[np.concatenate([[0], np.cumsum(counts_N)])]).tolist())
+    if schema.TARGET_IDS in table.schema.names:
+        tally.targets.update(pc.list_value_length(one_array(table[schema.TARGET_IDS])).to_pylist())
 
 
 def _place_problems(
@@ -124,53 +152,46 @@ def _place_problems(
     if ((lengths_N < 0) | (lengths_N > manifest.max_length)).any():
         yield f"has lengths beyond {manifest.max_length}"
         return
-    tally.lengths_L1[:] += np.bincount(lengths_N, minlength=len(tally.lengths_L1))
     edges = np.array(manifest.bucket_edges)
     buckets = {f"{tally.split}/bucket={bucket_name(edges, i)}" for i in np.unique(bucket_of(lengths_N, edges))}
     if buckets != {shard.path.rpartition("/")[0]}:
         yield "has samples of another bucket's lengths"
 
 
-def _sample_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) -> Iterator[str]:
-    """Yield what is wrong with the samples of a shard."""
-    tokens = one_array(table[schema.INPUT_IDS])
-    if (pc.list_value_length(tokens).to_numpy() != lengths_N).any():
-        yield "has lengths that are not those of its tokens"
-    ids_T = tokens.flatten().to_numpy()
-    if len(ids_T) and not 0 <= ids_T.min() <= ids_T.max() < manifest.tokenizer.vocabulary_size:
-        yield "has token ids beyond the vocabulary"
-    words = one_array(table[schema.DROPPABLE])
-    counts_N = pc.list_value_length(words).to_numpy()
-    starts_W, sizes_W = (words.flatten().field(name).to_numpy() for name in ("start", "length"))
-    sample_W = np.repeat(np.arange(len(counts_N)), counts_N)
-    ends_W = starts_W + sizes_W
-    follows_W = sample_W[1:] == sample_W[:-1]
-    if (starts_W < 0).any() or (sizes_W < 1).any() or (ends_W > lengths_N[sample_W]).any():
-        yield "has droppable words outside of their samples"
-    elif (follows_W & (starts_W[1:] < ends_W[:-1])).any():
-        yield "has droppable words that overlap or are not in order"
-    for name in (schema.SEGMENT_START, schema.ANSWER_START, schema.ANSWER_END):
-        if name in table.schema.names:
-            places_N = table[name].to_numpy()
-            if ((places_N < 0) | (places_N > lengths_N)).any():
-                yield f"has a {name} outside of its sample"
-    if manifest.task.classes and schema.LABEL in table.schema.names:
-        labels = one_array(table[schema.LABEL])
-        values = (labels.flatten() if pa.types.is_list(labels.type) else labels).to_numpy()
-        if (((values < 0) | (values >= len(manifest.task.classes))) & (values != schema.IGNORED)).any():
-            yield "has labels that are no classes of the task"
+def _manifest_problems(manifest: Manifest) -> Iterator[str]:
+    """Yield in what the manifest contradicts itself."""
+    if manifest.key != key_of(manifest.key_parts):
+        yield "has a key that is not that of its parts"
+    if manifest.bucket_edges != tuple(bucket_edges(manifest.max_length).tolist()):
+        yield "has bucket edges that are not those of its maximum length"
+    for name, info in manifest.splits.items():
+        counts = [info.rows, info.tokens, *(count for shard in info.shards for count in (shard.rows, shard.tokens))]
+        if not all(isinstance(count, int) and count >= 0 for count in counts):
+            yield f"has counts of {name} that are no counts"
+            continue
+        missing = info.rows - sum(shard.rows for shard in info.shards)
+        if missing > 0:
+            yield f"names shards of {name} that lack {missing} of its {info.rows} samples"
 
 
 def _split_problems(tally: _Tally) -> Iterator[str]:
     """Yield what the manifest says of a split that its shards, each of them whole, do not."""
-    missing, lengths_L1 = int((~tally.seen_N).sum()), tally.lengths_L1
+    info, missing = tally.info, int((~tally.seen_N).sum())
     if missing:
-        yield f"names shards of {tally.split} that lack {missing} of its {tally.info.rows} samples"
-    elif (tuple(lengths_L1.tolist()), int(lengths_L1 @ np.arange(len(lengths_L1)))) != (
-        tally.info.length_histogram,
-        tally.info.tokens,
+        yield f"names shards of {tally.split} that lack {missing} of its {info.rows} samples"
+        return
+    droppable_tokens = sum(tokens * samples for tokens, samples in tally.droppable.items())
+    if (
+        (sum(tally.words), droppable_tokens) != (info.droppable_words, info.droppable_tokens)
+        or tally.lengths != _counter(info.length_histogram)
+        or tally.droppable != _counter(info.droppable_histogram)
+        or tally.targets != _counter(info.target_histogram)
     ):
         yield f"has counts of {tally.split} that are not those of its samples"
+
+
+def _counter(histogram: Sequence[int]) -> Counter[int]:
+    return Counter({value: count for value, count in enumerate(histogram) if count})
 
 
 def _references_problem(folder: Path, info: SplitInfo) -> list[Problem]:
@@ -178,6 +199,8 @@ def _references_problem(folder: Path, info: SplitInfo) -> list[Problem]:
         return []
     try:
         table = read_checked(folder / info.references.path, info.references.sha256)
+    except pa.ArrowException:
+        return [Problem(file=info.references.path, problem="is not a readable Parquet file")]
     except DatasetError as error:
         problem = error.message.removeprefix(f"The shard {folder / info.references.path} ").rstrip(".")
         return [Problem(file=info.references.path, problem=problem)]
@@ -195,8 +218,9 @@ def _tokenizer_is_whole(dataset: PreparedDataset) -> bool:
 
 
 def _strangers(dataset: PreparedDataset) -> list[str]:
-    """Return Parquet files in the folders of shards that the manifest does not name: other readers would read them."""
-    known = {shard.path for info in dataset.manifest.splits.values() for shard in info.shards}
-    folders = sorted({path.rpartition("/")[0] for path in known})
-    found = {f"{folder}/{file.name}" for folder in folders for file in (dataset.path / folder).glob("*.parquet")}
-    return sorted(found - known)
+    """Return Parquet files that the manifest does not name: other readers would read them."""
+    infos = dataset.manifest.splits.values()
+    known = {shard.path for info in infos for shard in info.shards}
+    known |= {info.references.path for info in infos if info.references is not None}
+    files = (path.relative_to(dataset.path).as_posix() for path in dataset.path.rglob("*") if ".parquet" in path.name)
+    return sorted(set(files) - known)

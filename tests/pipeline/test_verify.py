@@ -103,7 +103,7 @@ def forge(folder, change):
     """Change the first shard of train and make the manifest agree with its new hash, rows and tokens."""
     manifest = load(folder).manifest
     info = manifest.splits["train"]
-    shard = info.shards[1]
+    shard = info.shards[min(1, len(info.shards) - 1)]
     path = folder / shard.path
     table = change(pq.read_table(pa.BufferReader(path.read_bytes())))
     pq.write_table(table, path)
@@ -147,6 +147,15 @@ FORGERIES = {
         t, "droppable", [[{"start": 1, "length": 2}, {"start": 2, "length": 1}]] * t.num_rows
     ),
     "has labels that are no classes of the task": lambda t: with_column(t, "label", [7] * t.num_rows),
+    "has special tokens that are droppable": lambda t: with_column(
+        t, "droppable", [[{"start": 0, "length": 1}]] * t.num_rows
+    ),
+    "has missing values in label": lambda t: with_column(t, "label", [None] * t.num_rows),
+    "has missing values in input_ids": lambda t: with_column(
+        t, "input_ids", [[None] * len(row) for row in t["input_ids"].to_pylist()]
+    ),
+    "has missing values in sample_id": lambda t: with_column(t, "sample_id", [None] * t.num_rows),
+    "has rows before the first one of the source": lambda t: with_column(t, "source_row", [-1] * t.num_rows),
     "has the columns sample_id, source_row, input_ids, length, droppable, not those of this dataset": lambda t: t.drop(
         ["label"]
     ),
@@ -157,6 +166,66 @@ FORGERIES = {
 def test_samples_that_cannot_be_are_named_even_with_the_right_hash(copy, problem):
     path = forge(copy, FORGERIES[problem])
     assert verify(copy).problems == (Problem(file=path, problem=problem),)
+
+
+OF_KINDS = {
+    "has answers outside of their samples": (
+        "questions.jsonl",
+        lambda t: with_column(t, "answer_end", t["length"].to_numpy()),
+    ),
+    "has answers that end before they start": (
+        "questions.jsonl",
+        lambda t: with_column(with_column(t, "answer_start", [2] * t.num_rows), "answer_end", [1] * t.num_rows),
+    ),
+    "has char_starts that are not one a token": (
+        "questions.jsonl",
+        lambda t: with_column(t, "char_starts", [[0]] * t.num_rows),
+    ),
+    "has labels that are not one a token": ("names.jsonl", lambda t: with_column(t, "label", [[0]] * t.num_rows)),
+    "has target token ids beyond the vocabulary": (
+        "news.jsonl",
+        lambda t: with_column(t, "target_ids", [[10**6]] * t.num_rows),
+    ),
+}
+
+
+@pytest.mark.parametrize("problem", list(OF_KINDS))
+def test_samples_of_other_kinds_that_cannot_be_are_named(workplace, problem):
+    source, change = OF_KINDS[problem]
+    write_files(workplace)
+    options = {} if source == "names.jsonl" else {"max_length": 64}
+    dataset = prepare(source, tokenizer=str(TOKENIZER_FOLDER), out="d", **options).dataset
+    shard = forge(dataset.path, change)
+    assert Problem(file=shard, problem=problem) in verify("d").problems
+
+
+def changed_manifest(folder, **changes):
+    manifest = load(folder).manifest
+    of_split = {name: changes.pop(name) for name in list(changes) if name not in manifest.__slots__}
+    splits = dict(manifest.splits) | {"train": dataclasses.replace(manifest.splits["train"], **of_split)}
+    write_manifest(folder, dataclasses.replace(manifest, splits=splits, **changes))
+
+
+MANIFESTS = {
+    "has a key that is not that of its parts": {"key": "0" * 64},
+    "has bucket edges that are not those of its maximum length": {"bucket_edges": (0, 5)},
+    "has counts of train that are no counts": {"rows": "many"},
+    "names shards of train that lack 9999999980000 of its 10000000000000 samples": {"rows": 10**13},
+    "has counts of train that are not those of its samples": {"droppable_words": 7},
+}
+
+
+@pytest.mark.parametrize("problem", list(MANIFESTS))
+def test_a_manifest_that_contradicts_itself_or_the_samples_is_named(copy, problem):
+    changed_manifest(copy, **MANIFESTS[problem])
+    assert verify(copy).problems == (Problem(file="manifest.json", problem=problem),)
+
+
+@pytest.mark.parametrize("name", ["train/bucket=900-905/part-00000.parquet", "test/x.parquet", ".a.parquet.12"])
+def test_files_of_no_split_are_named(copy, name):
+    (copy / name).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(copy / "train/bucket=005-010/part-00000.parquet", copy / name)
+    assert verify(copy).problems == (Problem(file=name, problem="is no file of this dataset"),)
 
 
 def test_missing_samples_are_told_of_the_manifest(copy):

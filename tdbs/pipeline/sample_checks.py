@@ -1,0 +1,98 @@
+"""What the samples of a shard must be: every list as long as its sample, every position inside, every id known.
+
+These hold of whatever `prepare` writes, so a fault of tdbs itself, or of who wrote the shard, is seen.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tdbs.arrays import IntArray, ragged_positions
+from tdbs.data.columns import one_array
+from tdbs.pipeline import schema
+from tdbs.pipeline.manifest import Manifest
+
+# Shapes: N samples of the shard, W their droppable words, T their tokens.
+
+
+def missing_values(table: pa.Table) -> Iterator[str]:
+    """Yield what a shard lacks: no value of any column is ever missing, nor any in a list."""
+    for name in table.schema.names:
+        values = one_array(table[name])
+        inner = values.flatten() if pa.types.is_list(values.type) else values
+        if values.null_count or inner.null_count:
+            yield f"has missing values in {name}"
+
+
+def sample_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) -> Iterator[str]:
+    """Yield what is wrong with the samples of a shard."""
+    tokens = one_array(table[schema.INPUT_IDS])
+    if (_sizes(tokens) != lengths_N).any():
+        yield "has lengths that are not those of its tokens"
+        return
+    ids_T = tokens.flatten().to_numpy()
+    if not _within(ids_T, 0, manifest.tokenizer.vocabulary_size):
+        yield "has token ids beyond the vocabulary"
+    if (table[schema.SOURCE_ROW].to_numpy() < 0).any():
+        yield "has rows before the first one of the source"
+    yield from _word_problems(table, manifest, lengths_N, ids_T)
+    if schema.SEGMENT_START in table.schema.names and _outside(table, schema.SEGMENT_START, lengths_N + 1):
+        yield f"has a {schema.SEGMENT_START} outside of its sample"
+    yield from _label_problems(table, manifest, lengths_N)
+
+
+def _word_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray, ids_T: IntArray) -> Iterator[str]:
+    words = one_array(table[schema.DROPPABLE])
+    sample_W = np.repeat(np.arange(len(lengths_N)), _sizes(words))
+    starts_W, sizes_W = (words.flatten().field(name).to_numpy().astype(np.int64) for name in ("start", "length"))
+    ends_W = starts_W + sizes_W
+    follows_W = sample_W[1:] == sample_W[:-1]
+    if (starts_W < 0).any() or (sizes_W < 1).any() or (ends_W > lengths_N[sample_W]).any():
+        yield "has droppable words outside of their samples"
+    elif (follows_W & (starts_W[1:] < ends_W[:-1])).any():
+        yield "has droppable words that overlap or are not in order"
+    else:
+        first_T = np.cumsum(lengths_N) - lengths_N
+        if np.isin(
+            ids_T[ragged_positions(first_T[sample_W] + starts_W, sizes_W)], manifest.tokenizer.special_ids
+        ).any():
+            yield "has special tokens that are droppable"
+
+
+def _label_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) -> Iterator[str]:
+    names, task = table.schema.names, manifest.task
+    for name in (schema.CHAR_STARTS, schema.CHAR_ENDS):
+        if name in names and (_sizes(one_array(table[name])) != lengths_N).any():
+            yield f"has {name} that are not one a token"
+    if schema.ANSWER_START in names:
+        if _outside(table, schema.ANSWER_START, lengths_N) or _outside(table, schema.ANSWER_END, lengths_N):
+            yield "has answers outside of their samples"
+        elif (table[schema.ANSWER_START].to_numpy() > table[schema.ANSWER_END].to_numpy()).any():
+            yield "has answers that end before they start"
+    if schema.TARGET_IDS in names:
+        target_T = one_array(table[schema.TARGET_IDS]).flatten().to_numpy()
+        if not _within(target_T, 0, manifest.tokenizer.vocabulary_size):
+            yield "has target token ids beyond the vocabulary"
+    if schema.LABEL in names:
+        labels = one_array(table[schema.LABEL])
+        if task.kind == "token_classification" and (_sizes(labels) != lengths_N).any():
+            yield "has labels that are not one a token"
+        values = (labels.flatten() if pa.types.is_list(labels.type) else labels).to_numpy()
+        if task.classes and not _within(values[values != schema.IGNORED], 0, len(task.classes)):
+            yield "has labels that are no classes of the task"
+
+
+def _outside(table: pa.Table, column: str, ends_N: IntArray) -> bool:
+    places_N = table[column].to_numpy()
+    return bool(((places_N < 0) | (places_N >= ends_N)).any())
+
+
+def _within(values: IntArray, low: int, end: int) -> bool:
+    return len(values) == 0 or bool(low <= values.min() <= values.max() < end)
+
+
+def _sizes(lists: pa.ListArray) -> IntArray:
+    sizes: IntArray = pc.list_value_length(lists).to_numpy()
+    return sizes
