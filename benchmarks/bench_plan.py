@@ -3,7 +3,7 @@
     python -m benchmarks.bench_plan DATASET --samples 392702          (as many as MNLI has, drawn from those of DATASET)
 
 Ours plans `reach` with residual batch merging and shuffles; no digest. Theirs is the order of its indices, with the
-mega batches that Trainer's `group_by_length` uses. What is made once for a dataset, whatever the seed (which totals its
+mega batches that Trainer's `group_by_length` uses. What is made once for a run, whatever the epoch (which totals the
 droppable words make), is measured beside it. Median of the repeats.
 """
 
@@ -72,7 +72,7 @@ def main() -> None:
         "plan_epoch (s)": median["ours"],
         "LengthGroupedSampler (s)": median["theirs"],
         "ratio": median["theirs"] / median["ours"],
-        "once a dataset (s)": median["words"],
+        "once a run (s)": median["words"],
     }
     print_rows([row], as_json=arguments.json, strategy=strategy.name)
 

@@ -16,7 +16,7 @@ from tdbs.arrays import IntArray
 from tdbs.data.reading import survey_source
 from tdbs.data.sources import Source
 from tdbs.data.tasks import Task
-from tdbs.pipeline.blocks import DATASET_FOLDER, BlockInfo, BlockJob, references_path
+from tdbs.pipeline.blocks import BlockInfo, BlockJob, references_path
 from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.engines import Engine
 from tdbs.pipeline.limits import Limits
@@ -25,6 +25,7 @@ from tdbs.pipeline.matches import WordPattern
 from tdbs.pipeline.references import write_references
 from tdbs.pipeline.shards import plan_parts
 from tdbs.pipeline.tokenizer import LoadedTokenizer
+from tdbs.pipeline.work import DATASET_FOLDER
 
 Stage = Literal["read", "tokenize", "write"]
 Progress = Callable[[Stage, int, int | None], None]  # stage, rows or samples done, and in all (None: not known yet)

@@ -23,11 +23,12 @@ from tokenizers.models import BPE
 from tdbs.data.reading import Survey
 from tdbs.data.sources import Source
 from tdbs.errors import ConfigError, DatasetError, TdbsError, reason_of
-from tdbs.pipeline.blocks import DATASET_FOLDER, BlockInfo, BlockJob, BlockRows, block_path, make_block, read_info
+from tdbs.pipeline.blocks import BlockInfo, BlockJob, BlockRows, block_path, make_block, read_info
 from tdbs.pipeline.dataset import TOKENIZER_NAME
 from tdbs.pipeline.engines import Engine, split_blocks
 from tdbs.pipeline.manifest import ShardInfo
 from tdbs.pipeline.shards import Part, write_part
+from tdbs.pipeline.work import DATASET_FOLDER
 
 # The one column between tasks: what is to be made, or was, as bytes that only tasks of a run exchange, never from disk.
 _PACKED = "block"

@@ -2,7 +2,7 @@
 
 All that later commands need is paid for here; training does no string work. Rows go through in blocks (blocks.py), each
 kept as a file until shards are made of all of them (making.py), so memory does not grow with the number of rows and a
-killed run goes on where it was. Costs less than the tokenizer on all texts (benchmarks/).
+killed run goes on where it was. Costs about as much as the tokenizer on all texts (benchmarks/).
 """
 
 import time
@@ -18,7 +18,6 @@ from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError, DatasetError, reason_of_system
 from tdbs.files import is_remote, remember, to_path, write_text
 from tdbs.pipeline import cache_key, publish, schema
-from tdbs.pipeline.blocks import DATASET_FOLDER
 from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
 from tdbs.pipeline.engines import engine_of
@@ -30,7 +29,7 @@ from tdbs.pipeline.memory import DEFAULT_MEMORY, workers_within
 from tdbs.pipeline.stopwords import WordList, choose_words, negations_in, words_sha256
 from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.word_pieces import OUTSIDE
-from tdbs.pipeline.work import claimed, discard_leftovers, work_folder
+from tdbs.pipeline.work import DATASET_FOLDER, claimed, discard_leftovers, work_folder
 
 DEFAULT_TOKENIZER = "roberta-base"
 DATA_FOLDER = Path("data")

@@ -20,7 +20,7 @@ from tdbs.pipeline.manifest import ShardInfo
 from tdbs.pipeline.parquet import write_parquet
 from tdbs.pipeline.schema import LENGTH, SAMPLE_ID
 
-PART_TOKENS = 1 << 21  # a part holds hardly more: it is sorted, written and read in one piece
+PART_TOKENS = 1 << 21  # a part ends with the samples that reach this; it is written and read in one piece
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

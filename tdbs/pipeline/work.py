@@ -18,7 +18,8 @@ from filelock import FileLock, Timeout
 from tdbs.data.reading import BLOCK_BYTES, BLOCK_ROWS
 from tdbs.errors import ConfigError, DatasetError, reason_of_system
 from tdbs.files import is_remote, sha256_of, to_path
-from tdbs.pipeline.blocks import DATASET_FOLDER
+
+DATASET_FOLDER = "dataset"  # where shards are made, below the folder of the work; blocks are beside it
 
 
 @contextmanager

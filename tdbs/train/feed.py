@@ -23,8 +23,7 @@ class TrainingData:
 
     dataset: PreparedDataset
     windows: int
-    split: Split | None
-    index: SplitIndex | None
+    held: Split | SplitIndex
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -36,38 +35,31 @@ class Feed:
 
 
 def open_training_data(dataset: PreparedDataset, *, memory: int | str = DEFAULT_MEMORY) -> TrainingData:
-    """Read the train split into memory if it fits the budget as compact arrays, else its index."""
+    """Read the train split into memory if training on it fits the budget, else its index."""
     info = split_info(dataset, TRAIN)
     windows = count_windows(info, dataset.manifest, memory=memory_bytes(memory))
-    is_held = windows == 1
-    return TrainingData(
-        dataset=dataset,
-        windows=windows,
-        split=read_split(dataset, TRAIN) if is_held else None,
-        index=None if is_held else read_index(dataset, TRAIN),
-    )
+    held = read_split(dataset, TRAIN) if windows == 1 else read_index(dataset, TRAIN)
+    return TrainingData(dataset=dataset, windows=windows, held=held)
 
 
 def make_feed(data: TrainingData, strategy: Strategy, *, seed: int, epochs: int) -> Feed:
     """Return the plans of a run and its batches."""
-    manifest = data.dataset.manifest
-    if data.index is not None:
-        index = data.index
+    manifest, held = data.dataset.manifest, data.held
+    if isinstance(held, SplitIndex):
         return Feed(
             plans=[
-                plan_windows(index, manifest, strategy, windows=data.windows, seed=seed, epoch=epoch)
+                plan_windows(held, manifest, strategy, windows=data.windows, seed=seed, epoch=epoch)
                 for epoch in range(epochs)
             ],
-            batches=lambda plan: _batches_of_windows(data.dataset, index, strategy, plan, seed=seed),
+            batches=lambda plan: _batches_of_windows(data.dataset, held, strategy, plan, seed=seed),
         )
-    split = data.split if data.split is not None else read_split(data.dataset, TRAIN)
-    words = words_of_split(split, strategy, manifest.tokenizer)
+    words = words_of_split(held, strategy, manifest.tokenizer)
 
     def batches(plan: EpochPlan) -> Iterator[Batch]:
-        dropped_T = dropped_tokens(split, words, strategy, plan, manifest.tokenizer, seed=seed)
-        return epoch_batches(split, plan, dropped_T, pad_id=manifest.tokenizer.pad_id)
+        dropped_T = dropped_tokens(held, words, strategy, plan, manifest.tokenizer, seed=seed)
+        return epoch_batches(held, plan, dropped_T, pad_id=manifest.tokenizer.pad_id)
 
-    return Feed(plans=plan_split(split, words, manifest, strategy, seed=seed, epochs=epochs), batches=batches)
+    return Feed(plans=plan_split(held, words, manifest, strategy, seed=seed, epochs=epochs), batches=batches)
 
 
 def _batches_of_windows(

@@ -3,7 +3,6 @@
 Real processes, real signals, real file systems. `make test-faults`.
 """
 
-import hashlib
 import itertools
 import json
 import signal
@@ -21,6 +20,7 @@ import pytest
 
 from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
 from tdbs.pipeline.verify import verify
+from tests.pipeline.contents import contents
 
 pytestmark = pytest.mark.fault
 
@@ -75,18 +75,6 @@ def start(source: Path, out: Path) -> Prepare:
             [*command, "--tokenizer", str(TOKENIZER_FOLDER), "--out", str(out)], cwd=logs, stdout=stdout, stderr=stderr
         )
     return Prepare(process, logs)
-
-
-def contents(out: Path) -> dict[str, str]:
-    """Return every file of a dataset with its hash; of the manifest, all but the times."""
-    found = {}
-    for path in sorted(out.rglob("*")):
-        if path.is_file():
-            data = path.read_bytes()
-            if path.name == "manifest.json":
-                data = json.dumps(json.loads(data) | {"seconds": None}).encode()
-            found[str(path.relative_to(out))] = hashlib.sha256(data).hexdigest()
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Ray Data makes what the local engine makes, file for file; its errors are ours. One Ray of two workers for all."""
 
-import hashlib
 import json
 import socket
 import sys
@@ -15,6 +14,7 @@ from tdbs.pipeline.dataset import read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.train.plan import plan_digest
 from tdbs.train.strategies import STRATEGIES
+from tests.pipeline.contents import contents
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own
 
@@ -26,18 +26,6 @@ def two_workers():
     ray.init(num_cpus=2, log_to_driver=False, logging_level="ERROR", include_dashboard=False)
     yield
     ray.shutdown()
-
-
-def contents(folder: Path) -> dict[str, str]:
-    """Return every file of a dataset with its hash; of the manifest, all but the times."""
-    found = {}
-    for path in sorted(folder.rglob("*")):
-        if path.is_file():
-            data = path.read_bytes()
-            if path.name == "manifest.json":
-                data = json.dumps(json.loads(data) | {"seconds": None}).encode()
-            found[str(path.relative_to(folder))] = hashlib.sha256(data).hexdigest()
-    return found
 
 
 @pytest.mark.real_data

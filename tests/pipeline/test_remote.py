@@ -15,6 +15,7 @@ from tdbs.files import to_path
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.verify import verify
+from tests.pipeline.contents import contents
 
 BUCKET = "s3://datasets"
 ROWS = 3_000
@@ -56,18 +57,6 @@ def upload(tables: Path, place: str) -> None:
         (to_path(place) / path.name).write_bytes(path.read_bytes())
 
 
-def contents(path) -> dict[str, bytes]:
-    """Return the files of a dataset; of the manifest, all but times and the source's name."""
-    found = {}
-    for file in path.rglob("*"):
-        if file.is_file():
-            data = file.read_bytes()
-            if file.name == "manifest.json":
-                data = json.dumps(json.loads(data) | {"seconds": None}).encode()
-            found[str(file).removeprefix(str(path)).lstrip("/")] = data
-    return found
-
-
 def invoke(*arguments: str) -> dict:
     found = CliRunner().invoke(app, [*arguments, "--json"])
     assert found.exit_code == 0, found.output
@@ -82,12 +71,11 @@ def test_everything_works_from_s3_alone(s3, tables, workplace):
     found = invoke("prepare", f"{BUCKET}/source", "--tokenizer", tokenizer, "--out", out)
     assert (found["path"], found["cached"]) == (out, False)
     local = prepare(str(tables), tokenizer=tokenizer, out=workplace / "local").dataset
-    remote = contents(to_path(out))
-    expected = contents(local.path)
-    for files in (remote, expected):  # the folder of the source has another name
-        manifest = json.loads(files.pop("manifest.json"))
-        assert manifest["splits"]["train"]["rows"] == ROWS
-    assert remote == expected
+    there = load(out)
+    assert there.manifest.splits == local.manifest.splits  # all else but times and the source's name is in the files
+    assert there.manifest.splits["train"].rows == ROWS
+    remote, expected = contents(there.path), contents(local.path)
+    assert {**remote, "manifest.json": ""} == {**expected, "manifest.json": ""}
     assert invoke("prepare", f"{BUCKET}/source", "--tokenizer", tokenizer, "--out", out)["cached"]
     assert invoke("verify", out)["problems"] == []
     planned = invoke("plan", out, "--epochs", "1")

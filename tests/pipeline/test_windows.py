@@ -14,7 +14,7 @@ from tokenizers import normalizers, processors
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Columns, Task
 from tdbs.errors import SourceError
-from tdbs.pipeline.blocks import annotated_table
+from tdbs.pipeline.annotate import annotated_table
 from tdbs.pipeline.dataset import Split, Targets
 from tdbs.pipeline.limits import Limits
 from tdbs.pipeline.matches import compile_words

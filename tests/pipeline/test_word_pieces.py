@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Columns, Task
-from tdbs.pipeline.blocks import annotated_table
+from tdbs.pipeline.annotate import annotated_table
 from tdbs.pipeline.limits import Limits
 from tdbs.pipeline.matches import compile_words
 from tdbs.pipeline.prepare import prepare

@@ -1,0 +1,84 @@
+"""Rows become samples with the columns of a shard: tokenized by their kind of task, droppable words marked."""
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+import pyarrow as pa
+
+from tdbs.arrays import IntArray
+from tdbs.data.reading import RowBlock
+from tdbs.data.tasks import Task, TaskKind
+from tdbs.pipeline import schema
+from tdbs.pipeline.limits import Limits
+from tdbs.pipeline.matches import WordPattern
+from tdbs.pipeline.samples import Samples, plain_samples
+from tdbs.pipeline.seq2seq import seq2seq_samples
+from tdbs.pipeline.spans import DroppableSpans, find_spans
+from tdbs.pipeline.tokenizer import LoadedTokenizer
+from tdbs.pipeline.windows import window_samples
+from tdbs.pipeline.word_pieces import word_samples
+
+# Shapes: S samples of the block, W droppable words.
+
+SAMPLERS: dict[TaskKind, Callable[[RowBlock, Task, LoadedTokenizer, Limits], Samples]] = {
+    "classification": plain_samples,
+    "regression": plain_samples,
+    "multi_label": plain_samples,
+    "token_classification": word_samples,
+    "question_answering": window_samples,
+    "seq2seq": seq2seq_samples,
+}
+
+
+def annotated_table(
+    rows: RowBlock,
+    task: Task,
+    tokenizer: LoadedTokenizer,
+    pattern: WordPattern,
+    limits: Limits,
+    *,
+    seconds: dict[str, float],
+) -> pa.Table:
+    """Return the samples of some rows with the columns of a shard, in order; ids count from 0. Fills in `seconds`."""
+    clock = time.perf_counter()
+    samples = SAMPLERS[task.kind](rows, task, tokenizer, limits)
+    seconds["tokenize"] = time.perf_counter() - clock
+    clock = time.perf_counter()
+    spans = find_spans(
+        samples.tokens,
+        samples.texts,
+        samples.pairs,
+        pattern,
+        lone_space_id=tokenizer.backend.token_to_id("▁"),
+        rows_N=samples.rows_S,
+        protected_T=samples.protected_T,
+    )
+    table = _sample_table(samples, spans, task, rows.rows_N[samples.rows_S])
+    seconds["annotate"] = time.perf_counter() - clock
+    return table
+
+
+def _sample_table(samples: Samples, spans: DroppableSpans, task: Task, source_rows_S: IntArray) -> pa.Table:
+    """Return the columns of a shard; sample ids count from 0 in the block."""
+    tokens = samples.tokens
+    arrow_schema = schema.arrow_schema(task, labelled=bool(samples.columns))
+    offsets = tokens.token_offsets_N1.astype(np.int32)
+    words = pa.StructArray.from_arrays(
+        [spans.starts_W.astype(np.int32), spans.sizes_W.astype(np.int32)], fields=list(schema.DROPPABLE_TYPE.value_type)
+    )
+    found = {
+        schema.SAMPLE_ID: np.arange(len(source_rows_S)),
+        schema.SOURCE_ROW: source_rows_S,
+        schema.INPUT_IDS: pa.ListArray.from_arrays(offsets, tokens.input_ids_T),
+        schema.LENGTH: np.diff(tokens.token_offsets_N1),
+        schema.SEGMENT_START: tokens.segment_starts_N,
+        schema.CHAR_STARTS: pa.ListArray.from_arrays(offsets, tokens.starts_T.astype(np.int32)),
+        schema.CHAR_ENDS: pa.ListArray.from_arrays(offsets, tokens.ends_T.astype(np.int32)),
+        schema.DROPPABLE: pa.ListArray.from_arrays(
+            spans.span_offsets_N1.astype(np.int32), words, type=schema.DROPPABLE_TYPE
+        ),
+        **samples.columns,
+    }
+    arrays = [pa.array(found[field.name]).cast(field.type) for field in arrow_schema]
+    return pa.table(arrays, schema=arrow_schema)
