@@ -12,14 +12,17 @@ from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from tdbs.cli import app
+from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.pipeline.dataset import read_part, read_split
 from tdbs.pipeline.index import read_index
 from tdbs.pipeline.prepare import prepare
+from tdbs.pipeline.schema import IGNORED
 from tdbs.rng import Draw, counter_values, counter_values_at
 from tdbs.train.feed import make_feed, open_training_data
 from tdbs.train.plan import plan_digest
 from tdbs.train.strategies import STRATEGIES, Strategy
 from tdbs.train.windows import count_windows, have_few_lengths, shard_bytes, window_shards
+from tests.docs.files import write_files
 
 RATE = Strategy(name="rate", batches="bucket", drop="rate", drop_rate=0.5)
 ANY = Strategy(name="any", batches="random", drop="any", drop_rate=0.3)
@@ -132,6 +135,37 @@ def test_padding_is_hardly_more_than_in_memory(dataset, memory):
         for m in (memory, "1GiB")
     )
     assert abs(streamed.tokens / held.tokens - 1) < 0.02
+
+
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        ("ratings.csv", {"label": "clarity,depth"}),
+        ("emotions.csv", {"label": "joy,anger"}),
+        ("names.jsonl", {}),
+        ("questions.jsonl", {"max_length": 64}),
+        ("news.jsonl", {"max_length": 64}),
+    ],
+)
+def test_every_kind_has_its_labels_in_windows_too(workplace, source, options):
+    """With a drop that does not depend on the batch: the same tokens and labels of each sample as in memory."""
+    write_files(workplace)
+    dataset = prepare(source, tokenizer=str(TOKENIZER_FOLDER), out="d", **options).dataset
+    found = []
+    for memory in (1 << 10, "1GiB"):
+        data = open_training_data(dataset, memory=memory)
+        feed = make_feed(data, RATE, seed=1, epochs=1)
+        samples = {}
+        for batch in feed.batches(feed.plans[0]):
+            for place, sample in enumerate(batch.sample_ids_B.tolist()):
+                length = int(batch.lengths_B[place])
+                labels = np.asarray(batch.labels[place])
+                labels = labels[labels != IGNORED] if labels.ndim else labels  # without padding
+                samples[sample] = (batch.input_ids_BL[place, :length].tolist(), labels.tolist())
+        found.append((data.windows, samples))
+    assert found[0][0] > 1
+    assert found[0][1] == found[1][1]
+    assert len(found[0][1]) == dataset.manifest.splits["train"].rows
 
 
 def test_windows_of_few_lengths_are_told(dataset):
