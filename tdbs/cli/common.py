@@ -35,6 +35,10 @@ OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
+# Packages below fsspec whose errors are no OSError: no credentials, nobody answers.
+_STORES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "adlfs", "azure")
+
+
 def reported(function: Callable[..., None]) -> Callable[..., None]:
     """Add --debug to a command, and turn its errors into two lines and exit code 1."""
 
@@ -59,9 +63,12 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
             if debug:
                 raise
             reason = f"{type(error).__name__}: {reason_of(error)}"
-            print_error(
-                f"tdbs failed where it should not: {reason}.", "Run again with --debug and report what it says."
-            )
+            if type(error).__module__.split(".")[0] in _STORES:
+                print_error(f"An object store fails: {reason}.", "Check the URL, your credentials and the network.")
+            else:
+                print_error(
+                    f"tdbs failed where it should not: {reason}.", "Run again with --debug and report what it says."
+                )
             raise typer.Exit(1) from error
 
     signature = inspect.signature(function)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -136,6 +137,27 @@ def test_what_is_not_there_is_named(s3, workplace):
     with pytest.raises(DatasetError) as caught:
         load(f"{BUCKET}/nowhere")
     assert caught.value.message == f"{BUCKET}/nowhere does not exist."
+
+
+def test_a_store_that_does_not_answer_is_told(workplace, monkeypatch):
+    """Its client's errors are not the system's; they are not faults of tdbs either."""
+    s3fs = pytest.importorskip("s3fs", reason="s3fs is not installed")
+    s3fs.S3FileSystem.clear_instance_cache()  # clients of the other tests
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, not listening
+        for name, value in {
+            "AWS_ENDPOINT_URL": f"http://127.0.0.1:{taken.getsockname()[1]}",
+            "AWS_ACCESS_KEY_ID": "test",
+            "AWS_SECRET_ACCESS_KEY": "test",
+            "AWS_MAX_ATTEMPTS": "1",
+        }.items():
+            monkeypatch.setenv(name, value)
+        found = CliRunner().invoke(app, ["verify", "s3://nowhere/dataset"])
+    s3fs.S3FileSystem.clear_instance_cache()
+    assert found.exit_code == 1
+    error, next_step = found.stderr.splitlines()[-2:]
+    assert error.startswith("Error: An object store fails: EndpointConnectionError: Could not connect")
+    assert next_step == "Next:  Check the URL, your credentials and the network."
 
 
 def test_a_store_without_its_package_is_refused_with_the_way_out():
