@@ -98,7 +98,7 @@ def command(
         str | None, typer.Option(help="Ray cluster. [default: one that is started here]", show_default=False)
     ] = None,
     work: Annotated[
-        Path | None,
+        str | None,
         typer.Option(
             help="Folder for unfinished work, seen by all machines. [default: beside the dataset]", show_default=False
         ),

@@ -107,6 +107,12 @@ SOURCES = [
     ),
     (
         {},
+        ("--work", "s3://bucket/work"),
+        "--work s3://bucket/work is no folder of this machine's.",
+        "Name a folder, or leave it out.",
+    ),
+    (
+        {},
         ("glue/sst2", "--mirror", "m"),
         "The mirror has no file m/glue/sst2/train.parquet.",
         "Put it there, or pass --mirror (or set TDBS_MIRROR) to the folder that holds glue/sst2.",

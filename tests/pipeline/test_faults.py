@@ -69,10 +69,16 @@ class Prepare:
 
 def start(source: Path, out: Path) -> Prepare:
     logs = Path(tempfile.mkdtemp())
-    command = [sys.executable, "-c", "from tdbs.cli import main; main()", "prepare", str(source), "--json"]
+    # A shell that runs the tests in the background has SIGINT ignored, and its children inherit that.
+    heeded = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    program = f"{heeded}; from tdbs.cli import main; main()"
+    command = [sys.executable, "-c", program, "prepare", str(source), "--json"]
     with (logs / "stdout").open("w") as stdout, (logs / "stderr").open("w") as stderr:
         process = subprocess.Popen(
-            [*command, "--tokenizer", str(TOKENIZER_FOLDER), "--out", str(out)], cwd=logs, stdout=stdout, stderr=stderr
+            [*command, "--tokenizer", str(TOKENIZER_FOLDER), "--out", str(out)],
+            cwd=logs,
+            stdout=stdout,
+            stderr=stderr,
         )
     return Prepare(process, logs)
 
