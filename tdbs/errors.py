@@ -5,6 +5,8 @@ The command line prints both lines and exits with 1. Callers of the Python API c
 
 import os
 import textwrap
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 
@@ -31,11 +33,6 @@ def reason_of(error: Exception) -> str:
     return textwrap.shorten(text, width=300, placeholder=" …").rstrip(". ")
 
 
-def reason_of_system(error: OSError) -> str:
-    """Return what the system's error number means, without paths; a library's own text where there is none."""
-    return os.strerror(error.errno) if error.errno else reason_of(error)
-
-
 class ConfigError(TdbsError):
     """An option's value is out of range, or two options do not go together."""
 
@@ -58,3 +55,13 @@ class ModelError(TdbsError):
 
 class TrainingError(TdbsError):
     """A run cannot start, or had to stop."""
+
+
+@contextmanager
+def system_errors_as(kind: type[TdbsError], failure: str, *, next_step: str) -> Iterator[None]:
+    """Turn what the system says of files into one of our errors: `failure`, and what the error number means."""
+    try:
+        yield
+    except OSError as error:
+        reason = os.strerror(error.errno) if error.errno else reason_of(error)  # without the paths of the system's text
+        raise kind(f"{failure}: {reason}.", next_step=next_step) from error

@@ -5,7 +5,7 @@ text, whatever pieces the file is read in.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -23,7 +23,7 @@ from tdbs.data.sources import Source, Split
 from tdbs.data.targets import Encoder, SplitColumns, learn_targets
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.data.validation import held_out_rows
-from tdbs.errors import SourceError, reason_of_system
+from tdbs.errors import SourceError, system_errors_as
 from tdbs.files import stamp_of
 
 BLOCK_ROWS = 65_536
@@ -223,16 +223,11 @@ def _tables(rows: SplitRows, asked: Mapping[str, Content]) -> Iterator[pa.Table]
             raise SourceError(f"{split.where} changed while it was read.", next_step="Run it again.")
 
 
-@contextmanager
-def _failures_named(split: Split) -> Iterator[None]:
+def _failures_named(split: Split) -> AbstractContextManager[None]:
     """Say of which split the file system's errors are."""
-    try:
-        yield
-    except OSError as error:
-        raise SourceError(
-            f"{split.where} cannot be read: {reason_of_system(error)}.",
-            next_step="See that the file is there and that you may read it.",
-        ) from error
+    return system_errors_as(
+        SourceError, f"{split.where} cannot be read", next_step="See that the file is there and that you may read it."
+    )
 
 
 def _blocks(tables: Iterator[pa.Table], texts: list[str]) -> Iterator[pa.Table]:

@@ -18,18 +18,20 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray
-from tdbs.data.columns import one_array
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.files import new_file
 from tdbs.pipeline import schema
 from tdbs.pipeline.annotate import annotated_table
+from tdbs.pipeline.lengths import length_histogram
 from tdbs.pipeline.limits import Limits
+from tdbs.pipeline.manifest import HISTOGRAMS
 from tdbs.pipeline.matches import WordPattern
 from tdbs.pipeline.references import reference_table
+from tdbs.pipeline.shard_arrays import lists_of, sums_of
 from tdbs.pipeline.tokenizer import LoadedTokenizer
 
-# Shapes: S samples of the block, W droppable words.
+# Shapes: S samples of the block.
 
 _INFO = b"tdbs"  # key of the counts in a file's metadata
 
@@ -110,10 +112,7 @@ def keep_block(
 ) -> BlockInfo:
     """Write the samples of a block, by length, with what there is to know of them."""
     lengths_S = table[schema.LENGTH].to_numpy()
-    words = one_array(table[schema.DROPPABLE])
-    sizes_W = words.flatten().field("length").to_numpy()
-    through_W1 = np.concatenate([[0], np.cumsum(sizes_W, dtype=np.int64)])
-    droppable_S = np.diff(through_W1[np.concatenate([[0], np.cumsum(words.value_lengths().to_numpy())])])
+    words = lists_of(table, schema.DROPPABLE, np.int64, field="length")
     columns = set(table.schema.names)
     targets_S = pc.list_value_length(table[schema.TARGET_IDS]).to_numpy() if schema.TARGET_IDS in columns else None
     info = BlockInfo(
@@ -122,10 +121,10 @@ def keep_block(
         rows=rows,
         tokens=int(lengths_S.sum()),
         labelled=bool({schema.LABEL, schema.ANSWER_START, schema.TARGET_IDS} & columns),
-        droppable_words=len(sizes_W),
-        droppable_tokens=int(sizes_W.sum()),
+        droppable_words=len(words.values_V),
+        droppable_tokens=int(words.values_V.sum()),
         length_histogram=_histogram(lengths_S),
-        droppable_histogram=_histogram(droppable_S),
+        droppable_histogram=_histogram(sums_of(words)),
         target_histogram=() if targets_S is None else _histogram(targets_S),
         has_references=references_path(folder, split, number).exists(),
         seconds=seconds,
@@ -143,8 +142,7 @@ def read_info(path: Path) -> BlockInfo:
     """Return what a block's file holds, from its metadata alone."""
     with pa.OSFile(str(path)) as file:
         fields = json.loads(pa.ipc.open_file(file).schema.metadata[_INFO])
-    histograms = ("length_histogram", "droppable_histogram", "target_histogram")
-    return BlockInfo(**{**fields, **{name: tuple(fields[name]) for name in histograms}})
+    return BlockInfo(**{**fields, **{name: tuple(fields[name]) for name in HISTOGRAMS}})
 
 
 def _write(path: Path, arrow_schema: pa.Schema, pieces: Sequence[pa.Table]) -> None:
@@ -155,4 +153,4 @@ def _write(path: Path, arrow_schema: pa.Schema, pieces: Sequence[pa.Table]) -> N
 
 
 def _histogram(values_S: IntArray) -> tuple[int, ...]:
-    return tuple(np.bincount(values_S, minlength=1).tolist())
+    return tuple(length_histogram(values_S).tolist())

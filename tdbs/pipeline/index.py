@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray
-from tdbs.data.columns import one_array
 from tdbs.pipeline import schema
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.parquet import read_checked
+from tdbs.pipeline.shard_arrays import Lists, lists_of, sums_of
 
 # Shapes: N samples of the split in sample_id order, W droppable words of all shards, S samples of one shard.
 
@@ -48,16 +47,15 @@ def read_index(dataset: PreparedDataset, name: str) -> SplitIndex:
         ids_S = table[schema.SAMPLE_ID].to_numpy()
         lengths_N[ids_S] = table[schema.LENGTH].to_numpy()
         special_N[ids_S] = _special_tokens(table, manifest.tokenizer.special_ids)
-        words = one_array(table[schema.DROPPABLE])
-        counts_S = words.value_lengths().to_numpy()
-        counts_N[ids_S] = counts_S
-        first_words_N[ids_S] = words_before + np.cumsum(counts_S) - counts_S
-        sizes.append(words.flatten().field("length").to_numpy().astype(np.uint16))
-        words_before += len(sizes[-1])
+        words = lists_of(table, schema.DROPPABLE, np.uint16, field="length")
+        counts_N[ids_S] = words.sizes_S
+        first_words_N[ids_S] = words_before + np.cumsum(words.sizes_S) - words.sizes_S
+        sizes.append(words.values_V)
+        words_before += len(words.values_V)
         shards_N[ids_S] = number
         if has_targets:
-            targets_N[ids_S] = pc.list_value_length(table[schema.TARGET_IDS]).to_numpy()
-    del table, words
+            targets_N[ids_S] = lists_of(table, schema.TARGET_IDS, np.int32).sizes_S
+    del table
     pa.default_memory_pool().release_unused()  # Arrow keeps what the tables took, for tables to come
     return SplitIndex(
         name=name,
@@ -72,7 +70,5 @@ def read_index(dataset: PreparedDataset, name: str) -> SplitIndex:
 
 
 def _special_tokens(table: pa.Table, special_ids: tuple[int, ...]) -> IntArray:
-    tokens = one_array(table[schema.INPUT_IDS])
-    through_T1 = np.concatenate([[0], np.cumsum(np.isin(tokens.flatten().to_numpy(), special_ids))])
-    ends_S = np.cumsum(tokens.value_lengths().to_numpy())
-    return np.diff(through_T1[ends_S], prepend=0)
+    tokens = lists_of(table, schema.INPUT_IDS, np.int32)
+    return sums_of(Lists(values_V=np.isin(tokens.values_V, special_ids), sizes_S=tokens.sizes_S))

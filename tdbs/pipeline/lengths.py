@@ -13,8 +13,8 @@ from tdbs.errors import ConfigError
 PAPER_PERCENT = 87.5
 
 
-def length_histogram(lengths_N: IntArray, max_length: int) -> IntArray:
-    """Return how many sequences have each length from 0 to `max_length`."""
+def length_histogram(lengths_N: IntArray, max_length: int = 0) -> IntArray:
+    """Return how many sequences have each length, from 0 to `max_length` at least."""
     return np.bincount(lengths_N, minlength=max_length + 1)
 
 

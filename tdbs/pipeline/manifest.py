@@ -19,6 +19,7 @@ from tdbs.files import write_json
 from tdbs.pipeline.schema import SCHEMA_VERSION
 
 MANIFEST_NAME = "manifest.json"
+HISTOGRAMS = ("length_histogram", "droppable_histogram", "target_histogram")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,11 +173,10 @@ def _parse_split(fields: dict[str, Any]) -> SplitInfo:
         parts = PurePosixPath(path)
         if parts.is_absolute() or ".." in parts.parts:
             raise KeyError(path)  # a manifest from elsewhere must not reach outside its folder
-    histograms = ("length_histogram", "droppable_histogram", "target_histogram")
     return SplitInfo(
         **{
             **fields,
-            **{name: tuple(fields[name]) for name in histograms},
+            **{name: tuple(fields[name]) for name in HISTOGRAMS},
             "shards": shards,
             "references": references,
         }

@@ -115,7 +115,7 @@ class _BlockMaker:
         return replace(self.given, tokenizer=replace(self.given.tokenizer, backend=Tokenizer.from_file(str(path))))
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        return _packed(lambda: self._make(pickle.loads(row[_PACKED])))  # noqa: S301
+        return _packed(lambda: self._make(_unpacked(row)))
 
     def _make(self, block: BlockRows) -> tuple[str, int]:
         make_block(self.job, block)
@@ -136,7 +136,7 @@ class _PartWriter:
         self.blocks, self.target = blocks, target
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
-        number, part = pickle.loads(row[_PACKED])  # noqa: S301
+        number, part = _unpacked(row)
         return _packed(lambda: (number, write_part(part, blocks=self.blocks, target=self.target)))
 
 
@@ -170,13 +170,17 @@ def _packed(make: Callable[[], Any]) -> dict[str, bytes]:
     return {_PACKED: pickle.dumps(result)}
 
 
+def _unpacked(row: dict[str, Any]) -> Any:
+    return pickle.loads(row[_PACKED])  # noqa: S301  (bytes of this run's own tasks, never from disk)
+
+
 def _results(dataset: Any) -> Iterator[Any]:
     """Yield what actors made; an error of ours comes out as itself."""
     from ray.exceptions import RayError
 
     try:
         for row in dataset.iter_rows():
-            result = pickle.loads(row[_PACKED])  # noqa: S301
+            result = _unpacked(row)
             if isinstance(result, Exception):
                 raise result
             yield result

@@ -7,10 +7,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tdbs.data.digests import file_sha256
-from tdbs.errors import DatasetError, reason_of_system
+from tdbs.errors import DatasetError, system_errors_as
 from tdbs.files import new_file, sha256_of, write_bytes
 
 _COMPRESSION = "zstd"
+_NEXT_STEP = "Prepare the dataset again with --overwrite."
 
 
 def write_parquet(table: pa.Table, path: Path) -> str:
@@ -35,19 +36,16 @@ def write_parquet_blocks(tables: Iterable[pa.Table], path: Path) -> str:
 
 
 def read_checked(path: Path, sha256: str) -> pa.Table:
-    """Read a Parquet file of a dataset that has the given hash."""
-    try:
+    """Read a Parquet file of a dataset that has the given hash. Raises DatasetError, which names it."""
+    with system_errors_as(DatasetError, f"The shard {path} cannot be read", next_step=_NEXT_STEP):
         data = path.read_bytes()
-    except OSError as error:
-        raise DatasetError(
-            f"The shard {path} cannot be read: {reason_of_system(error)}.",
-            next_step="Prepare the dataset again with --overwrite.",
-        ) from error
     if sha256_of(data) != sha256:
         raise DatasetError(
-            f"The shard {path} is damaged: its contents are not those that prepare wrote.",
-            next_step="Prepare the dataset again with --overwrite.",
+            f"The shard {path} is damaged: its contents are not those that prepare wrote.", next_step=_NEXT_STEP
         )
     # As fast as read_table for a shard, whose threads can abort the process when it ends (apache/arrow#39862).
-    with pq.ParquetFile(pa.BufferReader(data)) as parquet:
-        return parquet.read(use_threads=False)
+    try:
+        with pq.ParquetFile(pa.BufferReader(data)) as parquet:
+            return parquet.read(use_threads=False)
+    except pa.ArrowException as error:
+        raise DatasetError(f"The shard {path} is not a readable Parquet file.", next_step=_NEXT_STEP) from error

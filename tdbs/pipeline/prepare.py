@@ -6,8 +6,8 @@ killed run goes on where it was. Costs about as much as the tokenizer on all tex
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
@@ -15,7 +15,7 @@ from typing import cast, get_args
 from tdbs.data.labels import LabelType
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.data.tasks import Task
-from tdbs.errors import ConfigError, DatasetError, reason_of_system
+from tdbs.errors import ConfigError, DatasetError, system_errors_as
 from tdbs.files import is_remote, remember, to_path, write_text
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.buckets import bucket_edges
@@ -167,16 +167,10 @@ def _cached(place: Path, standing: Manifest, words: WordList) -> PrepareResult:
     return PrepareResult(dataset=dataset, cached=True, changed=(), warnings=_warnings(standing.task, words))
 
 
-@contextmanager
-def _disk_errors(folder: Path, option: str) -> Iterator[None]:
+def _disk_errors(folder: Path, option: str) -> AbstractContextManager[None]:
     """Turn a full disk, and whatever else the system says of writing, into an error with a next step."""
-    try:
-        yield
-    except OSError as error:
-        raise DatasetError(
-            f"{folder} cannot be written: {reason_of_system(error)}.",
-            next_step=f"Make room there, or pass another {option}.",
-        ) from error
+    next_step = f"Make room there, or pass another {option}."
+    return system_errors_as(DatasetError, f"{folder} cannot be written", next_step=next_step)
 
 
 def _warnings(task: Task, words: WordList) -> tuple[str, ...]:

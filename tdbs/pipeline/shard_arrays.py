@@ -48,6 +48,12 @@ def lists_of(table: pa.Table, column: str, kind: npt.DTypeLike, *, field: str | 
     return Lists(values_V=values.to_numpy().astype(kind), sizes_S=pc.list_value_length(lists).to_numpy())
 
 
+def sums_of(lists: Lists) -> IntArray:
+    """Return the sum of each sample's list."""
+    through_V1 = np.concatenate([[0], np.cumsum(lists.values_V, dtype=np.int64)])
+    return np.diff(through_V1[np.cumsum(lists.sizes_S)], prepend=0)
+
+
 def _join_flat(columns: Sequence[AnyArray], places: Sequence[IntArray]) -> AnyArray:
     """Return one value, or row of values, of each sample in its place."""
     joined = np.empty((sum(map(len, columns)), *columns[0].shape[1:]), dtype=columns[0].dtype)

@@ -22,11 +22,12 @@ from tdbs.pipeline import schema
 from tdbs.pipeline.buckets import bucket_edges, bucket_name, bucket_of
 from tdbs.pipeline.cache_key import key_of
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, load
-from tdbs.pipeline.manifest import MANIFEST_NAME, Manifest, ShardInfo, SplitInfo
+from tdbs.pipeline.manifest import MANIFEST_NAME, FileInfo, Manifest, ShardInfo, SplitInfo
 from tdbs.pipeline.parquet import read_checked
 from tdbs.pipeline.sample_checks import missing_values, sample_problems
+from tdbs.pipeline.shard_arrays import lists_of, sums_of
 
-# Shapes: N samples, of a shard or of the split, W1 = their droppable words + 1.
+# Shapes: N samples, of a shard or of the split.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -102,12 +103,9 @@ def verify(
 
 def _shard_problem(folder: Path, shard: ShardInfo, tally: _Tally, manifest: Manifest) -> str | None:
     """Return what is wrong with a shard; its samples are added to the tally."""
-    try:
-        table = read_checked(folder / shard.path, shard.sha256)
-    except DatasetError as error:
-        return error.message.removeprefix(f"The shard {folder / shard.path} ").rstrip(".")
-    except pa.ArrowException:
-        return "is not a readable Parquet file"
+    table = _read(folder, shard)
+    if isinstance(table, str):
+        return table
     expected = schema.arrow_schema(manifest.task, labelled=tally.info.labelled)
     if not table.schema.equals(expected):
         return f"has the columns {', '.join(table.schema.names)}, not those of this dataset"
@@ -126,11 +124,9 @@ def _shard_problem(folder: Path, shard: ShardInfo, tally: _Tally, manifest: Mani
 def _count(table: pa.Table, lengths_N: IntArray, tally: _Tally) -> None:
     """Add the samples of a shard to the counts of its split."""
     tally.lengths.update(lengths_N.tolist())
-    words = one_array(table[schema.DROPPABLE])
-    through_W1 = np.concatenate([[0], np.cumsum(words.flatten().field("length").to_numpy(), dtype=np.int64)])
-    counts_N = pc.list_value_length(words).to_numpy()
-    tally.words.append(int(counts_N.sum()))
-    tally.droppable.update(np.diff(through_W1[np.concatenate([[0], np.cumsum(counts_N)])]).tolist())
+    words = lists_of(table, schema.DROPPABLE, np.int64, field="length")
+    tally.words.append(len(words.values_V))
+    tally.droppable.update(sums_of(words).tolist())
     if schema.TARGET_IDS in table.schema.names:
         tally.targets.update(pc.list_value_length(one_array(table[schema.TARGET_IDS])).to_pylist())
 
@@ -197,17 +193,19 @@ def _counter(histogram: Sequence[int]) -> Counter[int]:
 def _references_problem(folder: Path, info: SplitInfo) -> list[Problem]:
     if info.references is None:
         return []
-    try:
-        table = read_checked(folder / info.references.path, info.references.sha256)
-    except pa.ArrowException:
-        return [Problem(file=info.references.path, problem="is not a readable Parquet file")]
-    except DatasetError as error:
-        problem = error.message.removeprefix(f"The shard {folder / info.references.path} ").rstrip(".")
-        return [Problem(file=info.references.path, problem=problem)]
-    if table.num_rows != info.source_rows:
+    table = _read(folder, info.references)
+    problem = table if isinstance(table, str) else None
+    if not isinstance(table, str) and table.num_rows != info.source_rows:
         problem = f"has references of {table.num_rows} rows, not of {info.source_rows}"
-        return [Problem(file=info.references.path, problem=problem)]
-    return []
+    return [] if problem is None else [Problem(file=info.references.path, problem=problem)]
+
+
+def _read(folder: Path, file: ShardInfo | FileInfo) -> pa.Table | str:
+    """Return a file's table, or what is wrong with the file."""
+    try:
+        return read_checked(folder / file.path, file.sha256)
+    except DatasetError as error:
+        return error.message.removeprefix(f"The shard {folder / file.path} ").rstrip(".")
 
 
 def _tokenizer_is_whole(dataset: PreparedDataset) -> bool:

@@ -9,14 +9,14 @@ import json
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from tdbs.data.reading import BLOCK_BYTES, BLOCK_ROWS
-from tdbs.errors import ConfigError, DatasetError, reason_of_system
+from tdbs.errors import ConfigError, DatasetError, system_errors_as
 from tdbs.files import is_remote, sha256_of, to_path
 
 DATASET_FOLDER = "dataset"  # where shards are made, below the folder of the work; blocks are beside it
@@ -121,11 +121,5 @@ def _block_key(key: str) -> str:
     return sha256_of(json.dumps([key, versions, BLOCK_ROWS, BLOCK_BYTES]).encode())[:16]
 
 
-@contextmanager
-def _writable(folder: Path) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise DatasetError(
-            f"{folder} cannot be written: {reason_of_system(error)}.", next_step="Pass another --out."
-        ) from error
+def _writable(folder: Path) -> AbstractContextManager[None]:
+    return system_errors_as(DatasetError, f"{folder} cannot be written", next_step="Pass another --out.")

@@ -82,8 +82,8 @@ def train(
     """Fine-tune a model on a prepared dataset and score it on the validation split after each epoch.
 
     `strategy` is a name, resolved for the dataset's task, or a resolved Strategy, which is taken as it is; `lr`
-    defaults to 5e-5 (1e-3 for `tiny`), `dropout` to the paper's rule for the strategy. A train split of more than
-    `memory` as compact arrays is trained on in windows (windows.py). Writes a run folder. Raises a
+    defaults to 5e-5 (1e-3 for `tiny`), `dropout` to the paper's rule for the strategy. A train split that
+    takes more than `memory` to train on is read in windows (windows.py). Writes a run folder. Raises a
     TdbsError before anything is written where options, dataset and model do not fit, and TrainingError where a loss is
     not finite.
     """

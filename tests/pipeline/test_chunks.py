@@ -15,18 +15,9 @@ from tokenizers import models, normalizers, pre_tokenizers, processors
 from tdbs.pipeline.chunks import cut_texts
 from tdbs.pipeline.layout import layout_of
 from tdbs.pipeline.tokenize import tokenize_block
-from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer
-from tests.conftest import SHARED
+from tdbs.pipeline.tokenizer import LoadedTokenizer
+from tests.pipeline.real_tokenizers import NAMES, tokenizer_of
 from tests.pipeline.trap_texts import any_texts, trap_texts
-
-NAMES = ("roberta-base", "bert-base-uncased", "t5-small", "gpt2")
-_LOADED: dict[str, LoadedTokenizer] = {}
-
-
-def tokenizer_of(name: str) -> LoadedTokenizer:
-    if name not in _LOADED:
-        _LOADED[name] = load_tokenizer(str(SHARED / "tokenizers" / name))
-    return _LOADED[name]
 
 
 def chunks_of(texts: list[str], *, at_spaces: bool = True) -> list[list[str]]:

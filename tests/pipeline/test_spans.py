@@ -17,22 +17,14 @@ from tdbs.pipeline.spans import find_spans
 from tdbs.pipeline.stopwords import PAPER_STOPWORDS
 from tdbs.pipeline.token_block import TokenBlock
 from tdbs.pipeline.tokenize import tokenize_block
-from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer
-from tests.conftest import SHARED
+from tdbs.pipeline.tokenizer import LoadedTokenizer
+from tests.pipeline.real_tokenizers import NAMES, tokenizer_of
 from tests.pipeline.trap_texts import any_texts, trap_texts
 from tests.reference.spans import PAPER_STOPWORDS as REFERENCE_STOPWORDS
 from tests.reference.spans import droppable_spans
 from tests.reference.test_references import SPAN_CASES
 
 PATTERN = compile_words(PAPER_STOPWORDS)
-NAMES = ("roberta-base", "bert-base-uncased", "t5-small", "gpt2")
-_LOADED: dict[str, LoadedTokenizer] = {}
-
-
-def tokenizer_of(name: str) -> LoadedTokenizer:
-    if name not in _LOADED:
-        _LOADED[name] = load_tokenizer(str(SHARED / "tokenizers" / name))
-    return _LOADED[name]
 
 
 def found_spans(tokenizer: LoadedTokenizer, texts, pairs=None, *, max_length=128) -> list[list[tuple[int, int]]]:
