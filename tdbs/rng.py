@@ -29,6 +29,7 @@ class Draw(IntEnum):
     VALIDATION_FRACTION = 8
     SHOWN_SAMPLES = 9
     SHUFFLE_SHARDS = 10
+    PEER_SAMPLER = 11
 
 
 def _seed_sequence(draw: Draw, *, seed: int, epoch: int, part: int, index: int) -> np.random.SeedSequence:

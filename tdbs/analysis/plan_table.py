@@ -25,7 +25,7 @@ def plan_table(plans: Sequence[EpochPlan], rates_S: FloatArray, edges: IntArray)
     for plan in plans:
         batches = len(plan.padded_lengths_B)
         longest_B = np.maximum.reduceat(plan.kept_N, plan.batch_offsets_B1[:-1])
-        steps_B = np.arange(first_step, first_step + batches)
+        steps_B = np.repeat(np.arange(first_step, first_step + plan.steps), plan.step_batches_S)
         tables.append(
             pa.table(
                 {
@@ -35,12 +35,12 @@ def plan_table(plans: Sequence[EpochPlan], rates_S: FloatArray, edges: IntArray)
                     "bucket": names[bucket_of(longest_B, edges)],
                     "sample_ids": pa.LargeListArray.from_arrays(plan.batch_offsets_B1, plan.sample_ids_N),
                     "padded_length": plan.padded_lengths_B,
-                    "tokens": plan.batch_sizes_B * plan.padded_lengths_B,
+                    "tokens": plan.tokens_B,
                     "lr": rates_S[steps_B],
                 }
             )
         )
-        first_step += batches
+        first_step += plan.steps
     return pa.concat_tables(tables)
 
 

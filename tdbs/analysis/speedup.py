@@ -74,7 +74,7 @@ def _estimate(name: str, plans: Sequence[EpochPlan], baseline: Sequence[EpochPla
     by_epoch = [_all_tokens([other]) / _all_tokens([own]) for other, own in zip(baseline, plans, strict=True)]
     return StrategyEstimate(
         strategy=name,
-        steps=sum(len(plan.padded_lengths_B) for plan in plans),
+        steps=sum(plan.steps for plan in plans),
         tokens=sum(plan.tokens for plan in plans),
         padding_fraction=run_padding(plans),
         target_tokens=sum(plan.target_tokens for plan in plans),

@@ -123,7 +123,7 @@ def plan_rows(plans: Sequence[EpochPlan]) -> list[dict[str, Any]]:
     return [
         {
             "epoch": plan.epoch,
-            "steps": len(plan.padded_lengths_B),
+            "steps": plan.steps,
             "batches": len(plan.padded_lengths_B),
             "samples": len(plan.sample_ids_N),
             "tokens": plan.tokens,

@@ -8,12 +8,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tdbs.arrays import BoolArray, IntArray, ragged_positions
 from tdbs.pipeline.dataset import Split
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo
-from tdbs.train.plan import EpochPlan, TargetLengths, plan_run
-from tdbs.train.strategies import Strategy
+from tdbs.train.batching import TargetLengths
+from tdbs.train.plan import EpochPlan, plan_run
+from tdbs.train.strategies import Execution, Strategy
 from tdbs.train.targets import BatchPlace, Labels, label_maker, moved_positions, padded
 from tdbs.train.tokendrop import (
     DroppableWords,
@@ -25,20 +27,22 @@ from tdbs.train.tokendrop import (
 )
 
 # Shapes: N samples, N1 = N + 1, T tokens of the split, W droppable words, B samples of a batch, L its padded length,
-# S samples of a block of batches, K the tokens that it keeps.
+# R rows of W tokens, S samples of a block of batches, K the tokens that it keeps.
 
 _BLOCK_TOKENS = 1 << 20  # tokens gathered at once: a few MB, and hundreds of batches
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """What the model is given for one step."""
+    """What the model is given in one call: rows of one sample each, or of several (execution packed, unpadded)."""
 
     sample_ids_B: IntArray
-    input_ids_BL: IntArray
+    input_ids_RW: IntArray
     lengths_B: IntArray  # tokens before the padding
     segment_starts_B: IntArray | None
     labels: Labels | None  # in the shape of the kind of task (targets.py)
+    execution: Execution = "padded"
+    starts_B: IntArray | None = None  # places of first tokens in the flattened rows; None: each sample is a row
 
 
 def words_of_split(split: Split, strategy: Strategy, tokenizer: TokenizerInfo) -> DroppableWords:
@@ -107,6 +111,7 @@ def epoch_batches(split: Split, plan: EpochPlan, dropped_T: BoolArray | None, *,
     make_labels = label_maker(split, dropped_T)
     kept_ends_B = np.concatenate([[0], np.cumsum(plan.kept_N)])[plan.batch_offsets_B1]
     block_of_B = kept_ends_B[:-1] // _BLOCK_TOKENS
+    rows_B, tokens_B = plan.rows_B, plan.tokens_B
     first = 0
     for last in [*(np.flatnonzero(np.diff(block_of_B)) + 1), len(block_of_B)]:
         samples_S = plan.sample_ids_N[plan.batch_offsets_B1[first] : plan.batch_offsets_B1[last]]
@@ -115,21 +120,55 @@ def epoch_batches(split: Split, plan: EpochPlan, dropped_T: BoolArray | None, *,
             positions_K = positions_K[~dropped_T[positions_K]]
         for b in range(first, last):
             members = slice(plan.batch_offsets_B1[b], plan.batch_offsets_B1[b + 1])
+            lengths_B = plan.kept_N[members]
+            starts_B = _starts(plan, b)
+            width = int(plan.padded_lengths_B[b])
             place = BatchPlace(
                 samples_B=plan.sample_ids_N[members],
                 positions_K=positions_K[kept_ends_B[b] - kept_ends_B[first] : kept_ends_B[b + 1] - kept_ends_B[first]],
-                lengths_B=plan.kept_N[members],
-                width=int(plan.padded_lengths_B[b]),
+                lengths_B=lengths_B,
+                width=width if starts_B is None else int(lengths_B.max()),  # labels have a row for each sample
                 target_width=None if plan.target_widths_B is None else int(plan.target_widths_B[b]),
             )
+            tokens_K = split.input_ids_T[place.positions_K]
             yield Batch(
                 sample_ids_B=place.samples_B,
-                input_ids_BL=padded(split.input_ids_T[place.positions_K], place.lengths_B, place.width, pad_id),
-                lengths_B=place.lengths_B,
+                input_ids_RW=padded(tokens_K, lengths_B, width, pad_id)
+                if starts_B is None
+                else _in_rows(tokens_K, starts_B, lengths_B, rows=int(rows_B[b]), size=int(tokens_B[b]), pad_id=pad_id),
+                lengths_B=lengths_B,
                 segment_starts_B=None if segment_starts_N is None else segment_starts_N[place.samples_B],
                 labels=None if make_labels is None else make_labels(place),
+                execution=plan.execution,
+                starts_B=starts_B,
             )
         first = last
+
+
+def _starts(plan: EpochPlan, b: int) -> IntArray | None:
+    """Return where the samples of batch b begin in its flattened rows, or None where each sample is a row."""
+    first, last = plan.batch_offsets_B1[b], plan.batch_offsets_B1[b + 1]
+    lengths_B = plan.kept_N[first:last]
+    starts_B = np.cumsum(lengths_B) - lengths_B
+    if plan.execution == "unpadded":
+        return starts_B
+    if plan.row_offsets_R1 is None:
+        return None
+    rows = slice(*np.searchsorted(plan.row_offsets_R1, [first, last]))
+    firsts_R = plan.row_offsets_R1[rows] - first
+    row_of_B = np.repeat(np.arange(len(firsts_R)), np.diff(np.append(firsts_R, last - first)))
+    return row_of_B * int(plan.padded_lengths_B[b]) + starts_B - starts_B[firsts_R][row_of_B]
+
+
+def _in_rows(
+    tokens_K: npt.NDArray[np.integer], starts_B: IntArray, lengths_B: IntArray, *, rows: int, size: int, pad_id: int
+) -> IntArray:
+    """Return several samples a row, pad tokens where nothing stands (R x W)."""
+    if len(tokens_K) == size:
+        return tokens_K.reshape(rows, -1).astype(np.int64)
+    flat = np.full(size, pad_id, dtype=np.int64)
+    flat[ragged_positions(starts_B, lengths_B)] = tokens_K
+    return flat.reshape(rows, -1)
 
 
 def _ordinary_tokens(split: Split, tokenizer: TokenizerInfo) -> BoolArray:

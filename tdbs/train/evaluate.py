@@ -67,7 +67,7 @@ def _write(accelerator: Accelerator, model: Any, batch: Batch, held_out: HeldOut
     """Return the token ids that the model writes, always the likeliest next one (B x M)."""
     inputs = model_inputs(batch, device=accelerator.device, segment_ids=segment_ids)
     written_BM: torch.Tensor = model.generate(
-        **inputs.tensors, max_new_tokens=held_out.max_target_length, num_beams=1, do_sample=False
+        **inputs, max_new_tokens=held_out.max_target_length, num_beams=1, do_sample=False
     )
     return written_BM
 

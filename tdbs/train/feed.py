@@ -3,6 +3,7 @@
 `train`, `plan` and `estimate-speedup` all ask here, so all see the same plan.
 """
 
+import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
@@ -32,6 +33,12 @@ class Feed:
 
     plans: list[EpochPlan]
     batches: Callable[[EpochPlan], Iterator[Batch]]
+
+    def steps(self, plan: EpochPlan) -> Iterator[tuple[Batch, ...]]:
+        """Yield the batches of each update of an epoch."""
+        batches = self.batches(plan)
+        for count in plan.step_batches_S.tolist():
+            yield tuple(itertools.islice(batches, count))
 
 
 def open_training_data(dataset: PreparedDataset, *, memory: int | str = DEFAULT_MEMORY) -> TrainingData:

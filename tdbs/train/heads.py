@@ -28,20 +28,21 @@ class Head:
     """One kind of head; logits come in float32."""
 
     model_class: Any  # one of transformers' AutoModelFor...
-    logits: Callable[[Any, torch.Tensor], torch.Tensor]  # model output, attention mask
     loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # logits, labels
+    logits: Callable[[Any], torch.Tensor]  # of a model's output
+    of_tokens: bool = False  # logits are of each token, not of each sample
+    hides_padding: bool = False  # logits at padding are -inf: it is no place for an answer
     problem_type: str | None = None  # as a model's configuration names it
 
 
-def _logits(output: Any, _mask_BL: torch.Tensor) -> torch.Tensor:
+def _logits(output: Any) -> torch.Tensor:
     logits: torch.Tensor = output.logits.float()
     return logits
 
 
-def _span_logits(output: Any, mask_BL: torch.Tensor) -> torch.Tensor:
-    """Return the logits of first and last token (B x L x 2), -inf at padding: it is no place for an answer."""
-    logits_BL2 = torch.stack([output.start_logits, output.end_logits], dim=-1).float()
-    return logits_BL2.masked_fill(~mask_BL[..., None].bool(), float("-inf"))
+def _span_logits(output: Any) -> torch.Tensor:
+    """Return the logits of first and last token (B x L x 2)."""
+    return torch.stack([output.start_logits, output.end_logits], dim=-1).float()
 
 
 def _class_loss(logits_BC: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
@@ -87,7 +88,15 @@ HEADS: dict[TaskKind, Head] = {
         loss=_flag_loss,
         problem_type="multi_label_classification",
     ),
-    "token_classification": Head(model_class=AutoModelForTokenClassification, logits=_logits, loss=_token_loss),
-    "question_answering": Head(model_class=AutoModelForQuestionAnswering, logits=_span_logits, loss=_span_loss),
+    "token_classification": Head(
+        model_class=AutoModelForTokenClassification, logits=_logits, loss=_token_loss, of_tokens=True
+    ),
+    "question_answering": Head(
+        model_class=AutoModelForQuestionAnswering,
+        logits=_span_logits,
+        loss=_span_loss,
+        of_tokens=True,
+        hides_padding=True,
+    ),
     "seq2seq": Head(model_class=AutoModelForSeq2SeqLM, logits=_logits, loss=_token_loss),
 }

@@ -5,7 +5,7 @@ depends on the steps before it.
 """
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,7 @@ from tdbs.train.device import Execution, keep_head_in_fp32, make_accelerator, ma
 from tdbs.train.evaluate import evaluate_split
 from tdbs.train.models import load_model
 from tdbs.train.scoring import HeldOut, Metrics
+from tdbs.train.sequence_models import use_sequences
 from tdbs.train.step import takes_segment_ids, train_step
 from tdbs.train.targets import predicted_count
 
@@ -47,7 +48,8 @@ class StepRecord:
     epoch: int
     batch_size: int
     predicted: int  # what the loss is a mean over: samples, labelled words, or tokens of the targets
-    padded_length: int
+    padded_length: int  # of the step's widest batch; unpadded: its longest sample
+    tokens: int  # that the linear layers see, pad included; of seq2seq those of the sources
     lr: float
     loss: float
     seconds: float
@@ -62,10 +64,12 @@ class StepOutcome:
 
 
 def make_learner(
-    dataset: PreparedDataset, model_name: str, *, seed: int, dropout: float, execution: Execution
+    dataset: PreparedDataset, model_name: str, *, seed: int, dropout: float, execution: Execution, in_rows: bool = False
 ) -> Learner:
-    """Load a model for the dataset and put it on its device."""
+    """Load a model for the dataset and put it on its device; `in_rows`: its rows may hold several samples."""
     model = load_model(model_name, dataset, seed=seed, dropout=dropout, attention=execution.attention)
+    if in_rows:
+        use_sequences(model, execution.attention)
     accelerator = make_accelerator(execution.precision, execution.device)
     keep_head_in_fp32(model)
     prepared = accelerator.prepare_model(model)
@@ -81,11 +85,11 @@ def make_learner(
 
 
 def run_steps(
-    learner: Learner, batches: Iterable[Batch], rates_S: FloatArray, *, first_step: int, epoch: int, seed: int
+    learner: Learner, steps: Iterable[Sequence[Batch]], rates_S: FloatArray, *, first_step: int, epoch: int, seed: int
 ) -> Iterator[StepOutcome]:
-    """Train on the batches of an epoch, yielding after each step; an update that is not finite is not made."""
+    """Train on the steps of an epoch, yielding after each; an update that is not finite is not made."""
     learner.prepared.train()
-    for index, batch in enumerate(batches):
+    for index, batches in enumerate(steps):
         clock = time.perf_counter()
         torch.manual_seed(rng.torch_seed(rng.Draw.TRAIN_STEP, seed=seed, epoch=epoch, step=index))
         rate = float(rates_S[first_step + index])
@@ -93,7 +97,7 @@ def run_steps(
             learner.accelerator,
             learner.prepared,
             learner.optimizer,
-            batch,
+            batches,
             learner.kind,
             rate=rate,
             segment_ids=learner.segment_ids,
@@ -101,14 +105,20 @@ def run_steps(
         record = StepRecord(
             step=first_step + index,
             epoch=epoch,
-            batch_size=len(batch.sample_ids_B),
-            predicted=0 if batch.labels is None else predicted_count(learner.kind, batch.labels),
-            padded_length=batch.input_ids_BL.shape[1],
+            batch_size=sum(len(batch.sample_ids_B) for batch in batches),
+            predicted=sum(predicted_count(learner.kind, batch.labels) for batch in batches if batch.labels is not None),
+            padded_length=max(padded_length(batch) for batch in batches),
+            tokens=sum(batch.input_ids_RW.size for batch in batches),
             lr=rate,
             loss=loss,
             seconds=time.perf_counter() - clock,
         )
         yield StepOutcome(record=record, finite=finite)
+
+
+def padded_length(batch: Batch) -> int:
+    """Return the width of a batch's rows, or of an unpadded batch its longest sample."""
+    return int(batch.lengths_B.max()) if batch.execution == "unpadded" else batch.input_ids_RW.shape[1]
 
 
 def score_splits(learner: Learner, splits: Iterable[HeldOut], scored_split: str) -> Metrics:

@@ -19,7 +19,7 @@ from tdbs.train.strategies import Strategy
 def learning_rates(plans: Sequence[EpochPlan], strategy: Strategy, *, base_lr: float, warmup: float) -> FloatArray:
     """Return the rate of every step of a run (S)."""
     return rates_of_sizes(
-        np.concatenate([plan.batch_sizes_B for plan in plans]),
+        np.concatenate([plan.step_sizes_S for plan in plans]),
         base_lr=base_lr,
         warmup=warmup,
         lrm=strategy.lrm,
@@ -28,12 +28,12 @@ def learning_rates(plans: Sequence[EpochPlan], strategy: Strategy, *, base_lr: f
 
 
 def rates_of_sizes(
-    batch_sizes_S: IntArray, *, base_lr: float, warmup: float, lrm: bool, base_batch_size: int
+    step_sizes_S: IntArray, *, base_lr: float, warmup: float, lrm: bool, base_batch_size: int
 ) -> FloatArray:
     """Return the rate of each step; `warmup` is the share of the run's samples over which the rate grows from 0."""
-    seen_S = np.cumsum(batch_sizes_S) - batch_sizes_S
-    progress_S = seen_S / batch_sizes_S.sum()
+    seen_S = np.cumsum(step_sizes_S) - step_sizes_S
+    progress_S = seen_S / step_sizes_S.sum()
     rising_S = progress_S / warmup if warmup > 0 else np.ones_like(progress_S)
     falling_S = (1 - progress_S) / (1 - warmup)
     rates_S = base_lr * np.minimum(rising_S, falling_S)
-    return rates_S * np.sqrt(batch_sizes_S / base_batch_size) if lrm else rates_S
+    return rates_S * np.sqrt(step_sizes_S / base_batch_size) if lrm else rates_S

@@ -7,22 +7,17 @@ known before the first step, and the estimate and the trainer read the same plan
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
-from tdbs import rng
 from tdbs.arrays import IntArray
-from tdbs.pipeline.buckets import bucket_edges, bucket_of, longest_lengths
-from tdbs.train.caps import batch_caps, hardware_caps
-from tdbs.train.merge import merge_residuals
+from tdbs.errors import ConfigError
+from tdbs.train.batching import BATCHINGS, EpochSamples, TargetLengths
 from tdbs.train.reach import grid_shift, target_lengths
-from tdbs.train.strategies import Strategy
+from tdbs.train.strategies import Execution, Strategy
 from tdbs.train.tokendrop import DroppableWords, drop_first_words, drop_order, largest_total, words_at_rate
 
-# Shapes: N samples, B batches, B1 = B + 1, L1 = max_length + 1.
-
-SORTED_TARGET_PADDING = 0.2  # share of padding in the targets above which a bucket's samples are sorted by target
+# Shapes: N samples, B batches (calls of the model), B1 = B + 1, R rows of the model, S steps.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,7 +37,10 @@ class EpochPlan:
     sample_ids_N: IntArray  # in running order
     kept_N: IntArray  # tokens that remain of each of them, in the same order
     batch_offsets_B1: IntArray
-    padded_lengths_B: IntArray  # width of the batch that the model sees
+    padded_lengths_B: IntArray  # width of the rows that the model sees; unpadded: the longest sample
+    execution: Execution = "padded"
+    row_offsets_R1: IntArray | None = None  # packed: samples of each row of the model, as batch_offsets_B1 has batches'
+    step_offsets_S1: IntArray | None = None  # batches of each step; None: each batch is a step
     target_lengths_N: IntArray | None = None  # seq2seq: tokens of each target, in running order
     target_widths_B: IntArray | None = None  # seq2seq: width of the batch's targets
     unsorted_target_tokens: int = 0  # seq2seq: what `target_tokens` would be, had targets not been sorted
@@ -54,9 +52,42 @@ class EpochPlan:
         return np.diff(self.batch_offsets_B1)
 
     @property
+    def step_batches_S(self) -> IntArray:
+        """Batches of each step."""
+        return np.ones_like(self.padded_lengths_B) if self.step_offsets_S1 is None else np.diff(self.step_offsets_S1)
+
+    @property
+    def step_sizes_S(self) -> IntArray:
+        """Samples of each step."""
+        if self.step_offsets_S1 is None:
+            return self.batch_sizes_B
+        return np.diff(self.batch_offsets_B1[self.step_offsets_S1])
+
+    @property
+    def steps(self) -> int:
+        """Updates of the epoch."""
+        return len(self.padded_lengths_B) if self.step_offsets_S1 is None else len(self.step_offsets_S1) - 1
+
+    @property
+    def tokens_B(self) -> IntArray:
+        """All tokens that the linear layers see in each batch, pad included; of seq2seq those of the sources."""
+        if self.execution == "unpadded":
+            return np.add.reduceat(self.kept_N, self.batch_offsets_B1[:-1])
+        return self.rows_B * self.padded_lengths_B
+
+    @property
+    def rows_B(self) -> IntArray:
+        """Rows of the model in each batch: its samples, its packs, or the one row of an unpadded batch."""
+        if self.execution == "unpadded":
+            return np.ones_like(self.padded_lengths_B)
+        if self.row_offsets_R1 is None:
+            return self.batch_sizes_B
+        return np.diff(np.searchsorted(self.row_offsets_R1, self.batch_offsets_B1))
+
+    @property
     def tokens(self) -> int:
         """All tokens that the linear layers see, pad included; of seq2seq those of the sources."""
-        return int(self.batch_sizes_B @ self.padded_lengths_B)
+        return int(self.tokens_B.sum())
 
     @property
     def target_tokens(self) -> int:
@@ -67,14 +98,6 @@ class EpochPlan:
     def padding_fraction(self) -> float:
         """Pad tokens / all tokens of the batches."""
         return 1.0 - int(self.kept_N.sum()) / self.tokens
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class TargetLengths:
-    """Targets that are sequences (seq2seq): their lengths, and the greatest one that the dataset may hold."""
-
-    lengths_N: IntArray
-    max_length: int
 
 
 def plan_epoch(
@@ -90,42 +113,33 @@ def plan_epoch(
 ) -> EpochPlan:
     """Return every batch of one epoch, in running order. Same arguments, same plan, on any machine.
 
-    The samples may be those of one window of the epoch, which is shuffled by a stream of its own. Where
-    the targets would be more than a fifth padding, the full batches of a bucket hold targets of like length.
+    The samples may be those of one window of the epoch, which is shuffled by a stream of its own. Raises ConfigError
+    where a row of several samples would hold one without a token.
     """
-    unsorted_target_tokens = 0
     planned_N = _planned_lengths(lengths_N, words, strategy, seed=seed, epoch=epoch)
-    shuffled_N = rng.stream(rng.Draw.SHUFFLE_SAMPLES, seed=seed, epoch=epoch, part=window).permutation(len(lengths_N))
-    if strategy.batches == "random":
-        order_N = shuffled_N
-        offsets_B1 = np.append(np.arange(0, len(order_N), strategy.base_batch_size), len(order_N))
-    else:
-        bucketed_by_N = planned_N if strategy.batches == "reach" else lengths_N
-        width = 1 if strategy.batches == "reach" else strategy.bucket_width
-        caps_L1 = batch_caps(
-            hardware_caps(strategy.hw_caps, max_length=max_length),
-            epoch=epoch,
-            base_batch_size=strategy.base_batch_size,
-            scaling_factor=strategy.scaling_factor,
-        )
-        edges = bucket_edges(max_length, width)
-        bucket_caps = caps_L1[longest_lengths(edges, max_length)]
-        in_buckets = partial(bucket_batches, bucketed_by_N, shuffled_N, edges, bucket_caps, rbm=strategy.rbm)
-        batches = in_buckets()
-        if targets is not None:
-            unsorted_target_tokens = _target_tokens(batches, targets.lengths_N)
-            padding = 1.0 - int(targets.lengths_N.sum()) / unsorted_target_tokens
-            if strategy.sort_targets and padding > SORTED_TARGET_PADDING:
-                batches = in_buckets(sort_by_N=targets.lengths_N)
-        running = rng.stream(rng.Draw.SHUFFLE_BATCHES, seed=seed, epoch=epoch, part=window).permutation(len(batches))
-        batches = [batches[i] for i in running]
-        order_N = np.concatenate(batches)
-        offsets_B1 = np.concatenate([[0], np.cumsum([len(batch) for batch in batches])])
-
+    samples = EpochSamples(
+        lengths_N=lengths_N,
+        planned_N=planned_N,
+        targets=targets,
+        strategy=strategy,
+        max_length=max_length,
+        seed=seed,
+        epoch=epoch,
+        window=window,
+    )
+    batching = BATCHINGS[strategy.batches](samples)
+    order_N, offsets_B1 = batching.order_N, batching.offsets_B1
     kept_N = planned_N[order_N]
     if strategy.drop in ("batch_min", "reach"):
         _drop_further(kept_N, lengths_N, words, order_N, offsets_B1, strategy)
-    longest_B = np.maximum(np.maximum.reduceat(kept_N, offsets_B1[:-1]), 1)  # a model needs one column at least
+    if strategy.in_rows and not kept_N.all():
+        raise ConfigError(
+            f"Sample {order_N[np.argmin(kept_N)]} has no token: in a row of several samples it has no place.",
+            next_step="Pass --execution padded, or prepare with a tokenizer that adds special tokens.",
+        )
+    widths_B = np.maximum(np.maximum.reduceat(kept_N, offsets_B1[:-1]), 1)  # a model needs one column at least
+    if strategy.execution in ("padded_max", "packed"):
+        widths_B = np.full_like(widths_B, max_length)
     target_lengths_N = target_widths_B = None
     tokens_of_targets = 0
     if targets is not None:
@@ -139,10 +153,13 @@ def plan_epoch(
         sample_ids_N=order_N,
         kept_N=kept_N,
         batch_offsets_B1=offsets_B1,
-        padded_lengths_B=np.full_like(longest_B, max_length) if strategy.execution == "padded_max" else longest_B,
+        padded_lengths_B=widths_B,
+        execution=strategy.execution,
+        row_offsets_R1=batching.row_offsets_R1,
+        step_offsets_S1=batching.step_offsets_S1,
         target_lengths_N=target_lengths_N,
         target_widths_B=target_widths_B,
-        unsorted_target_tokens=unsorted_target_tokens or tokens_of_targets,
+        unsorted_target_tokens=batching.unsorted_target_tokens or tokens_of_targets,
     )
 
 
@@ -175,50 +192,14 @@ def run_target_padding(plans: Sequence[EpochPlan], *, is_sorted: bool = True) ->
     return 1.0 - real / tokens if tokens else None
 
 
-def bucket_batches(
-    lengths_N: IntArray,
-    shuffled_N: IntArray,
-    edges: IntArray,
-    bucket_caps: IntArray,
-    *,
-    rbm: bool,
-    sort_by_N: IntArray | None = None,
-) -> list[IntArray]:
-    """Return the batches of Algorithm 2, short buckets first: full batches of each bucket, then the residual ones.
-
-    `shuffled_N` is a permutation of the samples: it is the shuffle of every bucket at once. With `sort_by_N`, the
-    samples of a bucket's full batches are sorted by it; which samples are residual stays a matter of chance.
-    """
-    buckets_N = bucket_of(lengths_N, edges).astype(
-        np.min_scalar_type(len(edges))
-    )  # small integers are sorted by their digits
-    in_buckets_N = shuffled_N[np.argsort(buckets_N[shuffled_N], kind="stable")]
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(buckets_N, minlength=len(bucket_caps)))])
-    batches: list[IntArray] = []
-    residuals: list[tuple[IntArray, int]] = []
-    for bucket, bucket_batch_size in enumerate(bucket_caps.tolist()):
-        samples = in_buckets_N[bounds[bucket] : bounds[bucket + 1]]
-        full = len(samples) // bucket_batch_size * bucket_batch_size
-        in_full = samples[:full]
-        if sort_by_N is not None:
-            in_full = in_full[np.argsort(sort_by_N[in_full], kind="stable")]
-        batches.extend(in_full.reshape(-1, bucket_batch_size))
-        residuals.append((samples[full:], bucket_batch_size))
-    batches.extend(merge_residuals(residuals) if rbm else (samples for samples, _ in residuals if len(samples)))
-    return batches
-
-
-def _target_tokens(batches: Sequence[IntArray], lengths_N: IntArray) -> int:
-    """Return all tokens of the targets of some batches, pad included."""
-    return sum(len(batch) * max(int(lengths_N[batch].max()), 1) for batch in batches)
-
-
 def plan_digest(plans: Sequence[EpochPlan]) -> str:
     """Return one hash over all batches of a run: two runs with one digest see the same batches."""
     digest = hashlib.sha256()
     for plan in plans:
-        for array in (plan.sample_ids_N, plan.kept_N, plan.batch_offsets_B1, plan.padded_lengths_B):
-            digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
+        arrays = (plan.sample_ids_N, plan.kept_N, plan.batch_offsets_B1, plan.padded_lengths_B)
+        for array in (*arrays, plan.row_offsets_R1, plan.step_offsets_S1):
+            if array is not None:
+                digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
         for window in plan.windows:
             digest.update(np.array([window.last_batch, *window.shards], dtype="<i8").tobytes())
     return digest.hexdigest()

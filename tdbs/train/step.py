@@ -1,7 +1,8 @@
 """One batch through a model: tensors, logits, loss, and the update of a training step."""
 
 import inspect
-from dataclasses import dataclass
+import math
+from collections.abc import Sequence
 from typing import Any
 
 import torch
@@ -10,9 +11,12 @@ from transformers import PreTrainedModel
 
 from tdbs.data.tasks import TaskKind
 from tdbs.train.batches import Batch
-from tdbs.train.heads import HEADS
+from tdbs.train.heads import HEADS, Head
+from tdbs.train.sequence_models import first_tokens_to_head, position_ids
+from tdbs.train.sequences import rows_of_samples, sequences_of
+from tdbs.train.targets import predicted_count
 
-# Shapes: B samples of the batch, L its padded length, M its longest target.
+# Shapes: B samples of the batch, L its padded length, M its longest target, R rows of W tokens, R x W = F.
 
 MAX_GRADIENT_NORM = 1.0  # as in transformers' Trainer
 
@@ -23,38 +27,51 @@ def takes_segment_ids(model: PreTrainedModel) -> bool:
     return "token_type_ids" in accepted and getattr(model.config, "type_vocab_size", 0) > 1
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ModelInputs:
-    """A batch as tensors on the model's device."""
-
-    tensors: dict[str, torch.Tensor]  # by the names that the models of transformers give them
-
-    @property
-    def mask_BL(self) -> torch.Tensor:
-        """1 at tokens, 0 at padding."""
-        return self.tensors["attention_mask"]
-
-
-def model_inputs(batch: Batch, *, device: torch.device, segment_ids: bool) -> ModelInputs:
-    """Return what an encoder is given for a batch."""
+def model_inputs(batch: Batch, *, device: torch.device, segment_ids: bool) -> dict[str, torch.Tensor]:
+    """Return what an encoder is given for a batch of one sample a row, by the names that transformers has for it."""
     lengths_B = torch.from_numpy(batch.lengths_B).to(device)
-    input_ids_BL = torch.from_numpy(batch.input_ids_BL).to(device)
+    input_ids_BL = torch.from_numpy(batch.input_ids_RW).to(device)
     positions_L = torch.arange(input_ids_BL.shape[1], device=device)
     attention_mask_BL = positions_L < lengths_B[:, None]
     tensors = {"input_ids": input_ids_BL, "attention_mask": attention_mask_BL.long()}
     if segment_ids and batch.segment_starts_B is not None:
         second_BL = positions_L >= torch.from_numpy(batch.segment_starts_B).to(device)[:, None]
         tensors["token_type_ids"] = (second_BL & attention_mask_BL).long()
-    return ModelInputs(tensors=tensors)
+    return tensors
 
 
 def forward(model: Any, batch: Batch, kind: TaskKind, *, device: torch.device, segment_ids: bool) -> torch.Tensor:
     """Return the logits of a batch in float32, in the shape of the kind of task (heads.py)."""
-    inputs = model_inputs(batch, device=device, segment_ids=segment_ids)
-    if kind == "seq2seq":  # the decoder sees the target shifted by one; its loss is ours
-        target_BM = torch.from_numpy(batch.labels).to(device)
-        inputs.tensors["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=target_BM)
-    return HEADS[kind].logits(model(**inputs.tensors), inputs.mask_BL)
+    head = HEADS[kind]
+    if batch.starts_B is None:
+        inputs = model_inputs(batch, device=device, segment_ids=segment_ids)
+        if kind == "seq2seq":  # the decoder sees the target shifted by one; its loss is ours
+            target_BM = torch.from_numpy(batch.labels).to(device)
+            inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=target_BM)
+        logits = head.logits(model(**inputs))
+    else:
+        logits = _logits_in_rows(model, batch, head, device=device, segment_ids=segment_ids)
+    if head.hides_padding:
+        rank_L = torch.arange(logits.shape[1], device=device)
+        padding_BL = rank_L >= torch.from_numpy(batch.lengths_B).to(device)[:, None]
+        logits = logits.masked_fill(padding_BL[..., None], float("-inf"))
+    return logits
+
+
+def _logits_in_rows(model: Any, batch: Batch, head: Head, *, device: torch.device, segment_ids: bool) -> torch.Tensor:
+    """Return the logits of a batch whose rows hold several samples, with a row for each sample."""
+    sequences = sequences_of(batch, device=device)
+    inner = getattr(model, "module", model)  # accelerate may have wrapped it
+    input_ids_RW = torch.from_numpy(batch.input_ids_RW).to(device)
+    inputs = {"input_ids": input_ids_RW, "position_ids": position_ids(inner, sequences).view_as(input_ids_RW)}
+    if segment_ids and batch.segment_starts_B is not None:
+        starts_B = torch.from_numpy(batch.segment_starts_B).to(device)
+        second_F = (sequences.positions_F >= starts_B[sequences.sample_F]) & (sequences.sample_F >= 0)
+        inputs["token_type_ids"] = second_F.long().view_as(input_ids_RW)
+    if head.of_tokens:
+        return rows_of_samples(head.logits(model(**inputs, sequences=sequences)), batch)
+    with first_tokens_to_head(inner, sequences):
+        return head.logits(model(**inputs, sequences=sequences))
 
 
 def batch_loss(kind: TaskKind, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -66,25 +83,32 @@ def train_step(
     accelerator: Accelerator,
     model: Any,
     optimizer: torch.optim.Optimizer,
-    batch: Batch,
+    batches: Sequence[Batch],
     kind: TaskKind,
     *,
     rate: float,
     segment_ids: bool,
 ) -> tuple[float, bool]:
-    """Update the model once; returns the loss, and whether it and all gradients were finite.
+    """Update the model once, by the batches of a step; returns the loss, and whether it and all gradients were finite.
 
-    Where they were not, the weights stay as they were.
+    The loss is a mean over all that the batches predict, however it is split over them. Where it or a gradient is not
+    finite, the weights stay as they were.
     """
     for group in optimizer.param_groups:
         group["lr"] = rate
-    with accelerator.autocast():
-        logits = forward(model, batch, kind, device=accelerator.device, segment_ids=segment_ids)
-    loss = batch_loss(kind, logits, batch)
-    accelerator.backward(loss)
+    counts = [predicted_count(kind, batch.labels) if batch.labels is not None else 0 for batch in batches]
+    total = 0.0
+    for batch, count in zip(batches, counts, strict=True):
+        with accelerator.autocast():
+            logits = forward(model, batch, kind, device=accelerator.device, segment_ids=segment_ids)
+        loss = batch_loss(kind, logits, batch)
+        if len(batches) > 1:
+            loss = loss * (count / max(sum(counts), 1))
+        accelerator.backward(loss)
+        total += float(loss.detach())
     norm = accelerator.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
-    finite = bool(torch.isfinite(norm)) and bool(torch.isfinite(loss))
+    finite = bool(torch.isfinite(norm)) and math.isfinite(total)
     if finite:
         optimizer.step()
     optimizer.zero_grad()
-    return float(loss.detach()), finite
+    return total, finite

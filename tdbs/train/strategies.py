@@ -13,9 +13,9 @@ from tdbs.errors import ConfigError
 from tdbs.train.caps import hardware_caps
 from tdbs.train.cuda import has_cuda
 
-Batches = Literal["random", "bucket", "reach"]
+Batches = Literal["random", "length_grouped", "batch_rebalance", "packs", "bucket", "reach"]
 Drop = Literal["none", "rate", "any", "all", "batch_min", "reach"]
-Execution = Literal["padded_max", "padded"]
+Execution = Literal["padded_max", "padded", "packed", "unpadded"]
 
 # Tasks with tokens that must stay; prepare takes them off the droppable words.
 _PROTECTED: dict[TaskKind, str] = {
@@ -23,6 +23,7 @@ _PROTECTED: dict[TaskKind, str] = {
     "question_answering": "tokens of an answer",
     "seq2seq": "the prefix",
 }
+_BUCKETED = ("bucket", "reach")
 DEFAULT_STRATEGY = "tdbs"
 ALIASES = {"tdbs": "reach"}
 SMALL_SET = 10_000  # training samples; below, the paper's rule trains without dropout
@@ -42,6 +43,7 @@ class Strategy:
     lrm: bool = True  # learning-rate modulation
     base_batch_size: int = 64
     scaling_factor: int = 2  # EpochCap = scaling_factor^epoch x base_batch_size
+    batch_cap: bool = True  # False: HWCap alone, in every epoch
     sort_targets: bool = True  # seq2seq: where padding of the targets asks for it (plan.py)
     caps: str = "base"  # HWCap: a number, `paper`, or `base` for base_batch_size
 
@@ -60,6 +62,11 @@ class Strategy:
         ):
             if number < 1:
                 raise ConfigError(f"{name} must be 1 or more, got {number}.", next_step=f"Pass {name} 1 or more.")
+        if (self.batches == "packs") != (self.execution == "packed"):
+            raise ConfigError(
+                f"--batches {self.batches} does not go with --execution {self.execution}.",
+                next_step="Packs are rows to run packed: pass --batches packs with --execution packed, or neither.",
+            )
         if not 0 <= self.drop_rate <= 1:
             raise ConfigError(
                 f"--drop-rate must be from 0 to 1, got {self.drop_rate}.", next_step="Pass --drop-rate 0.3, say."
@@ -72,6 +79,11 @@ class Strategy:
         return str(self.base_batch_size) if self.caps == "base" else self.caps
 
     @property
+    def in_rows(self) -> bool:
+        """Whether a row of the model may hold several samples."""
+        return self.execution in ("packed", "unpadded")
+
+    @property
     def effective_rate(self) -> float:
         """Share of the droppable words that go with `rate`, `any` and `all`."""
         return 1.0 if self.drop == "all" else self.drop_rate
@@ -82,6 +94,20 @@ STRATEGIES: dict[str, Strategy] = {
     for strategy in (
         Strategy(name="random_max", batches="random", drop="none", execution="padded_max", lrm=False),
         Strategy(name="random", batches="random", drop="none", lrm=False),
+        Strategy(name="length_grouped", batches="length_grouped", drop="none", lrm=False),
+        Strategy(name="batch_rebalance", batches="batch_rebalance", drop="none", lrm=False),
+        Strategy(name="packed", batches="packs", drop="none", execution="packed", lrm=False),
+        Strategy(name="unpadded", batches="random", drop="none", execution="unpadded", lrm=False),
+        Strategy(
+            name="tf_bucket",
+            batches="bucket",
+            drop="none",
+            bucket_width=1,
+            rbm=False,
+            lrm=False,
+            batch_cap=False,
+            caps="paper",
+        ),
         Strategy(name="bucket", batches="bucket", drop="none", bucket_width=1),
         Strategy(name="tdbs_paper", batches="bucket", drop="batch_min", caps="paper"),
         Strategy(name="reach", batches="reach", drop="reach"),
@@ -121,8 +147,13 @@ def resolve_strategy(
     if "drop" in given:  # App. A: buckets of width 1 without TokenDrop, of width 5 with it
         given.setdefault("bucket_width", 1 if given["drop"] == "none" else 5)
     if "batches" in given:
-        given.setdefault("lrm", given["batches"] != "random")
+        given.setdefault("lrm", given["batches"] in _BUCKETED)
     strategy = replace(named, **given)
+    if task.kind == "seq2seq" and strategy.in_rows:
+        raise ConfigError(
+            f"--execution {strategy.execution} is for encoders; an encoder-decoder counts positions along the row.",
+            next_step="Pass --execution padded, or a strategy of padded batches.",
+        )
     if "drop_rate" in given and strategy.drop not in ("rate", "any"):
         raise ConfigError(
             f"--drop-rate has no effect with --drop {strategy.drop}.",
@@ -131,8 +162,13 @@ def resolve_strategy(
     return strategy
 
 
+def strategies_for(task: Task) -> tuple[str, ...]:
+    """Return the names of the strategies that a task can be trained with."""
+    return tuple(name for name, strategy in STRATEGIES.items() if task.kind != "seq2seq" or not strategy.in_rows)
+
+
 def paper_dropout(strategy: Strategy, train_rows: int) -> float:
-    """Return the dropout that goes with a strategy (paper, App. A): 0.1 with random batches, less with buckets."""
-    if strategy.batches == "random":
+    """Return the dropout that goes with a strategy (paper, App. A): less with buckets, else 0.1."""
+    if strategy.batches not in _BUCKETED:
         return 0.1
     return 0.0 if train_rows < SMALL_SET else 0.025

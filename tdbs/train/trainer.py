@@ -108,7 +108,9 @@ def train(
     rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=warmup)
     dropout = paper_dropout(strategy, info.rows) if dropout is None else dropout
     validation = _labelled_validation(dataset)
-    learner = make_learner(dataset, model_name, seed=seed, dropout=dropout, execution=execution)
+    learner = make_learner(
+        dataset, model_name, seed=seed, dropout=dropout, execution=execution, in_rows=strategy.in_rows
+    )
     start_run(
         folder,
         {
@@ -139,13 +141,13 @@ def train(
     first_step = 0
     for plan in plans:
         clock = time.perf_counter()
-        outcomes = run_steps(learner, feed.batches(plan), rates_S, first_step=first_step, epoch=plan.epoch, seed=seed)
+        outcomes = run_steps(learner, feed.steps(plan), rates_S, first_step=first_step, epoch=plan.epoch, seed=seed)
         try:
             loss = _record_steps(outcomes, folder / STEPS_NAME, len(rates_S), progress)
         except TrainingError:  # its update was not made: the weights are the last good ones
             save_model(folder / LAST_GOOD_FOLDER, learner.model, dataset)
             raise
-        first_step += len(plan.padded_lengths_B)
+        first_step += plan.steps
         seconds["train"] += time.perf_counter() - clock
         clock = time.perf_counter()
         metrics = score_splits(learner, validation, manifest.task.scored_split)

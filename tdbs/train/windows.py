@@ -17,7 +17,8 @@ from tdbs.arrays import IntArray, ragged_positions
 from tdbs.pipeline.dataset import token_type
 from tdbs.pipeline.index import SplitIndex
 from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo
-from tdbs.train.plan import EpochPlan, TargetLengths, Window, plan_epoch
+from tdbs.train.batching import TargetLengths
+from tdbs.train.plan import EpochPlan, Window, plan_epoch
 from tdbs.train.strategies import Strategy
 from tdbs.train.tokendrop import DroppableWords, droppable_words_of
 
@@ -152,6 +153,9 @@ def plan_of_window(plan: EpochPlan, window: Window, samples_M: IntArray) -> Epoc
         kept_N=plan.kept_N[members],
         batch_offsets_B1=offsets - offsets[0],
         padded_lengths_B=plan.padded_lengths_B[batches],
+        execution=plan.execution,
+        row_offsets_R1=_part_of(plan.row_offsets_R1, int(offsets[0]), int(offsets[-1])),
+        step_offsets_S1=_part_of(plan.step_offsets_S1, window.first_batch, window.last_batch),
         target_lengths_N=None if plan.target_lengths_N is None else plan.target_lengths_N[members],
         target_widths_B=None if plan.target_widths_B is None else plan.target_widths_B[batches],
     )
@@ -168,8 +172,21 @@ def _joined(plans: Sequence[tuple[IntArray, EpochPlan]], windows: tuple[Window, 
         kept_N=np.concatenate([plan.kept_N for plan in parts]),
         batch_offsets_B1=np.concatenate([[0], np.cumsum(sizes)]),
         padded_lengths_B=np.concatenate([plan.padded_lengths_B for plan in parts]),
+        execution=parts[0].execution,
+        row_offsets_R1=_joined_offsets([plan.row_offsets_R1 for plan in parts]),
+        step_offsets_S1=_joined_offsets([plan.step_offsets_S1 for plan in parts]),
         target_lengths_N=np.concatenate([plan.target_lengths_N for plan in parts]) if has_targets else None,
         target_widths_B=np.concatenate([plan.target_widths_B for plan in parts]) if has_targets else None,
         unsorted_target_tokens=sum(plan.unsorted_target_tokens for plan in parts),
         windows=windows,
     )
+
+
+def _part_of(offsets: IntArray | None, first: int, last: int) -> IntArray | None:
+    """Return the offsets between two of them, counted from the first."""
+    return None if offsets is None else offsets[(offsets >= first) & (offsets <= last)] - first
+
+
+def _joined_offsets(parts: Sequence[IntArray | None]) -> IntArray | None:
+    sizes = [np.diff(offsets) for offsets in parts if offsets is not None]
+    return np.append(0, np.cumsum(np.concatenate(sizes))) if sizes else None

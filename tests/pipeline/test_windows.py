@@ -293,7 +293,7 @@ def check_drops(name: str, table: pa.Table, strategy, *, seed: int, epoch: int) 
     rows = table.to_pylist()
     seen = []
     for batch in epoch_batches(split, plan, dropped_T, pad_id=loaded.pad_id):
-        for ids, sample, (first, last) in zip(batch.input_ids_BL, batch.sample_ids_B, batch.labels, strict=True):
+        for ids, sample, (first, last) in zip(batch.input_ids_RW, batch.sample_ids_B, batch.labels, strict=True):
             row = rows[sample]
             seen.append(int(sample))
             before = row["input_ids"][row["answer_start"] : row["answer_end"] + 1]

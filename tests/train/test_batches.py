@@ -89,8 +89,8 @@ def check_batches(split, strategy, *, seed=0, epoch=0) -> None:
             if split.segment_starts_N is not None:
                 starts.append(flags[i][: split.segment_starts_N[i]].count(False))
         assert batch.sample_ids_B.tolist() == ids
-        assert batch.input_ids_BL.tolist() == expected
-        assert batch.input_ids_BL.dtype == np.int64
+        assert batch.input_ids_RW.tolist() == expected
+        assert batch.input_ids_RW.dtype == np.int64
         assert batch.lengths_B.tolist() == lengths
         assert batch.labels.tolist() == split.targets.values[ids].tolist()
         if split.segment_starts_N is None:

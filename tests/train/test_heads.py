@@ -94,7 +94,7 @@ def batch_of(name: str, samples, *, more: int = 0, segments=None) -> Batch:
     kind = {"multi_label": np.float32, "regression": np.float64, "several targets": np.float64}.get(name, np.int64)
     return Batch(
         sample_ids_B=np.arange(len(samples)),
-        input_ids_BL=np.array([ids + [PAD] * (width - len(ids)) for ids, _ in samples], dtype=np.int64),
+        input_ids_RW=np.array([ids + [PAD] * (width - len(ids)) for ids, _ in samples], dtype=np.int64),
         lengths_B=np.array([len(ids) for ids, _ in samples]),
         segment_starts_B=segments,
         labels=np.array(labels, dtype=kind),
@@ -113,9 +113,9 @@ def theirs(name: str, model, batch: Batch) -> torch.Tensor:
         given = {"start_positions": labels[:, 0], "end_positions": labels[:, 1]}
     else:
         given = {"labels": labels.float() if labels.dtype == torch.float64 else labels}
-    inputs = {"input_ids": torch.from_numpy(batch.input_ids_BL)}
+    inputs = {"input_ids": torch.from_numpy(batch.input_ids_RW)}
     if batch.segment_starts_B is not None:
-        width = batch.input_ids_BL.shape[1]
+        width = batch.input_ids_RW.shape[1]
         starts = torch.from_numpy(batch.segment_starts_B)
         inputs["token_type_ids"] = (torch.arange(width) >= starts[:, None]).long()
     return model(**inputs, **given).loss
@@ -211,7 +211,7 @@ def test_the_mean_of_a_step_is_over_target_tokens():
     labels = np.array([[0, IGNORED, IGNORED], [0, 1, 1]])
     batch = Batch(
         sample_ids_B=np.arange(2),
-        input_ids_BL=np.ones((2, 1), dtype=np.int64),
+        input_ids_RW=np.ones((2, 1), dtype=np.int64),
         lengths_B=np.ones(2, dtype=np.int64),
         segment_starts_B=None,
         labels=labels,
@@ -225,7 +225,7 @@ def test_the_mean_of_a_step_is_over_target_tokens():
 def test_segment_ids_are_given_to_models_that_tell_texts_apart_alone():
     """Padding counts as the first text."""
     batch = batch_of("classification", samples_of("classification", [4, 2], [1, 1]), segments=np.array([2, 1]))
-    with_ids = model_inputs(batch, device=CPU, segment_ids=True).tensors
+    with_ids = model_inputs(batch, device=CPU, segment_ids=True)
     assert with_ids["token_type_ids"].tolist() == [[0, 0, 1, 1], [0, 1, 0, 0]]
     assert with_ids["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
-    assert set(model_inputs(batch, device=CPU, segment_ids=False).tensors) == {"input_ids", "attention_mask"}
+    assert set(model_inputs(batch, device=CPU, segment_ids=False)) == {"input_ids", "attention_mask"}

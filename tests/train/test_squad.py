@@ -78,7 +78,7 @@ def answers_before_and_after(split: Split, batch: Batch) -> Iterator[tuple[list[
             moved_first, moved_last = batch.labels[row]
             yield (
                 split.input_ids_T[start + first : start + last + 1].tolist(),
-                batch.input_ids_BL[row, moved_first : moved_last + 1].tolist(),
+                batch.input_ids_RW[row, moved_first : moved_last + 1].tolist(),
             )
         else:
             assert batch.labels[row].tolist() == [0, 0]
@@ -163,7 +163,7 @@ def stripped_place(answers: dict[str, list]) -> tuple[int, int]:
 def gold_outputs(split: Split) -> Iterator[tuple[Batch, torch.Tensor]]:
     """Yield the batches of an evaluation with logits that are sure of the prepared positions."""
     for batch in epoch_batches(split, length_order_plan(split.lengths_N), None, pad_id=0):
-        logits = torch.zeros(*batch.input_ids_BL.shape, 2)
+        logits = torch.zeros(*batch.input_ids_RW.shape, 2)
         for end in (0, 1):
             whole = batch.labels[:, 1] > 0
             logits[np.flatnonzero(whole), batch.labels[whole, end], end] = 10.0
@@ -191,7 +191,7 @@ def test_the_decoded_answer_of_a_part_is_the_text_of_the_source(shared, tmp_path
             for row, sample in enumerate(batch.sample_ids_B):
                 first, last = batch.labels[row]
                 if last > 0:
-                    decoded = tokenizer.decode(batch.input_ids_BL[row, first : last + 1].tolist())
+                    decoded = tokenizer.decode(batch.input_ids_RW[row, first : last + 1].tolist())
                     gold = answers[split.source_rows_N[sample]]["text"][0]
                     checked += 1
                     matching += bare(gold) in bare(decoded)

@@ -7,13 +7,18 @@ from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError
 from tdbs.train import strategies
 from tdbs.train.cuda import has_cuda
-from tdbs.train.strategies import STRATEGIES, Strategy, paper_dropout, resolve_strategy
+from tdbs.train.strategies import STRATEGIES, Strategy, paper_dropout, resolve_strategy, strategies_for
 
 COLA = HUB_TASKS["glue/cola"].task
 # name: batches, drop, execution, bucket width, RBM, LRM, caps (DESIGN, Strategies)
 TABLE = {
     "random_max": ("random", "none", "padded_max", None, None, False, None),
     "random": ("random", "none", "padded", None, None, False, None),
+    "length_grouped": ("length_grouped", "none", "padded", None, None, False, None),
+    "batch_rebalance": ("batch_rebalance", "none", "padded", None, None, False, None),
+    "packed": ("packs", "none", "packed", None, None, False, None),
+    "unpadded": ("random", "none", "unpadded", None, None, False, None),
+    "tf_bucket": ("bucket", "none", "padded", 1, False, False, "paper"),
     "bucket": ("bucket", "none", "padded", 1, True, True, "base"),
     "tdbs_paper": ("bucket", "batch_min", "padded", 5, True, True, "paper"),
     "reach": ("reach", "reach", "padded", 5, True, True, "base"),
@@ -34,6 +39,7 @@ def test_the_table_of_strategies():
         if width is not None:
             assert (found.bucket_width, found.rbm, found.caps) == (width, rbm, caps)
         assert (found.base_batch_size, found.scaling_factor) == (64, 2)
+        assert found.batch_cap is (name != "tf_bucket")
 
 
 def test_the_alias_is_resolved_to_its_name():
@@ -91,10 +97,40 @@ def test_a_drop_rate_without_effect_is_refused():
 
 
 @pytest.mark.parametrize(
+    ("name", "given"),
+    [("random", {"batches": "packs"}), ("random", {"execution": "packed"}), ("packed", {"execution": "unpadded"})],
+)
+def test_packs_and_packed_go_together(name, given):
+    with pytest.raises(ConfigError) as caught:
+        resolve_strategy(name, SAMPLE_TASK, given)
+    batches, execution = given.get("batches", STRATEGIES[name].batches), given.get("execution", "padded")
+    assert caught.value.message == f"--batches {batches} does not go with --execution {execution}."
+    assert caught.value.next_step == (
+        "Packs are rows to run packed: pass --batches packs with --execution packed, or neither."
+    )
+
+
+@pytest.mark.parametrize("name", ["packed", "unpadded"])
+def test_rows_of_several_samples_are_refused_for_seq2seq(name):
+    task = HUB_TASKS["xsum"].task
+    with pytest.raises(ConfigError) as caught:
+        resolve_strategy(name, task)
+    assert caught.value.message == (
+        f"--execution {name} is for encoders; an encoder-decoder counts positions along the row."
+    )
+    assert caught.value.next_step == "Pass --execution padded, or a strategy of padded batches."
+    assert name not in strategies_for(task)
+    assert set(strategies_for(task)) == set(STRATEGIES) - {"packed", "unpadded"}
+    assert strategies_for(SAMPLE_TASK) == tuple(STRATEGIES)
+
+
+@pytest.mark.parametrize(
     ("batches", "rows", "dropout"),
     [
         ("random", 100, 0.1),
         ("random", 50_000, 0.1),
+        ("length_grouped", 100, 0.1),
+        ("batch_rebalance", 100, 0.1),
         ("bucket", 9_999, 0.0),  # the small sets of GLUE
         ("bucket", 10_000, 0.025),
         ("reach", 67_349, 0.025),

@@ -134,7 +134,7 @@ def test_an_update_that_is_not_finite_is_not_made():
     model = BertForSequenceClassification(BertConfig(vocab_size=20, **SMALL_BERT))
     model.classifier.weight.data[0, 0] = math.inf
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    _, finite = train_step(*learner(model), a_batch(), "classification", rate=0.1, segment_ids=False)
+    _, finite = train_step(*learner(model), [a_batch()], "classification", rate=0.1, segment_ids=False)
     assert not finite
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
@@ -156,7 +156,7 @@ def a_batch(labels=(0, 1)):
     ids = np.arange(2 * 5).reshape(2, 5)
     return Batch(
         sample_ids_B=np.arange(2),
-        input_ids_BL=ids,
+        input_ids_RW=ids,
         lengths_B=np.array([5, 3]),
         segment_starts_B=None,
         labels=np.array(labels),
@@ -193,13 +193,13 @@ def test_a_step_moves_weights_by_its_own_rate():
     kind = "classification"
     accelerator, model, optimizer = learner(model)
     before = model.classifier.weight.detach().clone()
-    train_step(accelerator, model, optimizer, a_batch(), kind, rate=0.0, segment_ids=False)
+    train_step(accelerator, model, optimizer, [a_batch()], kind, rate=0.0, segment_ids=False)
     assert torch.equal(model.classifier.weight, before)
     accelerator, model, optimizer = learner(model)
-    train_step(accelerator, model, optimizer, a_batch(), kind, rate=1e-3, segment_ids=False)
+    train_step(accelerator, model, optimizer, [a_batch()], kind, rate=1e-3, segment_ids=False)
     assert (model.classifier.weight - before).abs().max().item() == pytest.approx(1e-3, rel=0.01)
     assert optimizer.param_groups[0]["lr"] == 1e-3
-    train_step(accelerator, model, optimizer, a_batch(), kind, rate=2e-3, segment_ids=False)
+    train_step(accelerator, model, optimizer, [a_batch()], kind, rate=2e-3, segment_ids=False)
     assert optimizer.param_groups[0]["lr"] == 2e-3
 
 
@@ -223,14 +223,14 @@ def test_padding_changes_no_loss():
     single = [
         Batch(
             sample_ids_B=both.sample_ids_B[i : i + 1],
-            input_ids_BL=both.input_ids_BL[i : i + 1, : both.lengths_B[i]],
+            input_ids_RW=both.input_ids_RW[i : i + 1, : both.lengths_B[i]],
             lengths_B=both.lengths_B[i : i + 1],
             segment_starts_B=None,
             labels=both.labels[i : i + 1],
         )
         for i in range(2)
     ]
-    losses = [train_step(*learner(model), batch, kind, rate=0.0, segment_ids=False)[0] for batch in (both, *single)]
+    losses = [train_step(*learner(model), [batch], kind, rate=0.0, segment_ids=False)[0] for batch in (both, *single)]
     assert losses[0] == pytest.approx((losses[1] + losses[2]) / 2, rel=1e-5)
 
 
@@ -260,7 +260,7 @@ def test_dropping_takes_no_special_token_and_not_the_last_word(dataset, drop):
         gone_T = dropped_tokens(split, words, strategy, plan, tokenizer, seed=5)
         seen = []
         for batch in epoch_batches(split, plan, gone_T, pad_id=tokenizer.pad_id):
-            for sample, row, length in zip(batch.sample_ids_B, batch.input_ids_BL, batch.lengths_B, strict=True):
+            for sample, row, length in zip(batch.sample_ids_B, batch.input_ids_RW, batch.lengths_B, strict=True):
                 whole = split.input_ids_T[split.token_offsets_N1[sample] : split.token_offsets_N1[sample + 1]].tolist()
                 kept = row[:length].tolist()
                 assert special_of(kept, tokenizer) == special_of(whole, tokenizer)

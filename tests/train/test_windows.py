@@ -48,7 +48,7 @@ def kept_tokens(feed, plan) -> dict[int, list[int]]:
     """Return what is left of each sample, from the batches that training sees."""
     found = {}
     for batch in feed.batches(plan):
-        for sample, row, length in zip(batch.sample_ids_B, batch.input_ids_BL, batch.lengths_B, strict=True):
+        for sample, row, length in zip(batch.sample_ids_B, batch.input_ids_RW, batch.lengths_B, strict=True):
             assert int(sample) not in found
             found[int(sample)] = row[:length].tolist()
     return found
@@ -161,7 +161,7 @@ def test_every_kind_has_its_labels_in_windows_too(workplace, source, options):
                 length = int(batch.lengths_B[place])
                 labels = np.asarray(batch.labels[place])
                 labels = labels[labels != IGNORED] if labels.ndim else labels  # without padding
-                samples[sample] = (batch.input_ids_BL[place, :length].tolist(), labels.tolist())
+                samples[sample] = (batch.input_ids_RW[place, :length].tolist(), labels.tolist())
         found.append((data.windows, samples))
     assert found[0][0] > 1
     assert found[0][1] == found[1][1]

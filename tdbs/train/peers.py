@@ -1,0 +1,66 @@
+"""The samplers of transformers' Trainer, called as they are: what tdbs is compared with is their own code.
+
+torch and transformers are imported inside the functions, so that planning anything else never loads them. Seeds come
+from rng.py.
+"""
+
+import numpy as np
+
+from tdbs.arrays import IntArray
+from tdbs.errors import ConfigError
+
+# Shapes: N samples.
+
+MICRO_BATCHES = 4  # of a step with batch_rebalance
+
+
+def length_grouped_order(lengths_N: IntArray, batch_size: int, *, seed: int) -> IntArray:
+    """Return the order of `group_by_length` (LengthGroupedSampler); every `batch_size` of it share a batch (N)."""
+    import torch
+    from transformers.trainer_pt_utils import LengthGroupedSampler
+
+    generator = torch.Generator().manual_seed(seed)
+    return np.array(list(LengthGroupedSampler(batch_size, lengths=lengths_N.tolist(), generator=generator)))
+
+
+def rebalanced_batches(
+    lengths_N: IntArray, batch_size: int, *, micro_batches: int, seed: int
+) -> tuple[list[IntArray], list[int]]:
+    """Return the micro-batches of `batch_rebalance` (BatchRebalanceSampler), and how many of them each step has.
+
+    The sampler repeats samples where the last step has fewer than micro-batches; here they are left out again.
+    Raises ConfigError where the installed transformers has no such sampler.
+    """
+    try:
+        from transformers.trainer_pt_utils import BatchRebalanceSampler
+    except ImportError as error:
+        raise ConfigError(
+            "batch_rebalance is transformers' own sampler, and the installed version has none.",
+            next_step="Install a newer transformers: pip install -U transformers.",
+        ) from error
+    sampler = BatchRebalanceSampler(
+        lengths=lengths_N.tolist(),
+        effective_batch_size=batch_size,
+        dp_size=1,
+        grad_accum=micro_batches,
+        seed=seed,
+        drop_last=False,
+    )
+    batches = [np.array(batch, dtype=np.int64) for batch in sampler]
+    repeated = len(lengths_N) % batch_size
+    if 0 < repeated < micro_batches:
+        batches[-micro_batches:] = _without_repeats(batches[-micro_batches:], batches[:-micro_batches])
+    steps = -(-len(lengths_N) // batch_size)
+    sizes = [micro_batches] * (steps - 1)
+    return batches, [*sizes, len(batches) - sum(sizes)]
+
+
+def _without_repeats(batches: list[IntArray], before: list[IntArray]) -> list[IntArray]:
+    """Return batches of one sample without those that came before, in earlier batches or among themselves."""
+    seen = set(np.concatenate(before).tolist()) if before else set()
+    kept = []
+    for batch in batches:
+        if (sample := int(batch[0])) not in seen:
+            kept.append(batch)
+            seen.add(sample)
+    return kept
