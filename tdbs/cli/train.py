@@ -119,6 +119,12 @@ def command(
         return
     metrics = metrics_line(result.metrics) or "no validation split"
     of_targets = f"{result.target_padding_fraction:.1%} of targets, " if result.target_padding_fraction else ""
+    for halved in result.halved_caps:
+        console.print(
+            f"Memory ran out at step {halved['step']}: from there on batches of bucket {halved['bucket']} and longer "
+            f"were taken in parts of {halved['cap']} samples; the updates are the same.",
+            markup=False,
+        )
     console.print(
         f"{result.strategy}, seed {result.seed}: {metrics}\n"
         f"{result.steps:,} steps, {result.tokens:,} tokens, {result.padding_fraction:.1%} padding, {of_targets}"

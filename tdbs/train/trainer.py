@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -61,6 +61,7 @@ class TrainResult:
     epochs: list[dict[str, float | None]]  # mean loss and score of each epoch
     target_tokens: int = 0  # seq2seq: of the targets, pad included
     target_padding_fraction: float | None = None
+    halved_caps: list[dict[str, str | int]] = field(default_factory=list)  # where memory ran out
 
 
 def train(
@@ -180,6 +181,7 @@ def train(
         metrics=metrics,
         score=metrics.get(manifest.task.metrics[0]),
         epochs=history,
+        halved_caps=[asdict(halved) for halved in learner.memory_caps.halved],
     )
     finish_run(folder, asdict(result), noted=save)
     return result
