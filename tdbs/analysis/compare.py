@@ -33,7 +33,7 @@ from tdbs.analysis.peak_memory import peak_bytes, reset_peak
 from tdbs.analysis.speedup import BASELINE, StrategyEstimate, costs_for, estimate_speedup
 from tdbs.files import write_json
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters, default_model, default_rate
+from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters, default_model, default_rate, shown_model
 from tdbs.train.device import default_device, resolve_execution
 from tdbs.train.profile_file import Profile
 from tdbs.train.run_folder import RESULT_NAME as RUN_RESULT_NAME
@@ -110,7 +110,7 @@ def compare(
         "source": dataset.manifest.source,
         "baseline": baseline,
         **asdict(terms),
-        "model": Path(terms.model).name,
+        "model": shown_model(terms.model),
         "device": found["devices"][0] if execution.device == "cuda" else found["processor"],
         "prepare_seconds": dataset.manifest.seconds.get("total", 0.0),
         "prediction": {

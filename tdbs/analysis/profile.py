@@ -27,7 +27,7 @@ from tdbs.files import write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.memory import memory_bytes
-from tdbs.train.defaults import default_model
+from tdbs.train.defaults import default_model, shown_model
 from tdbs.train.device import resolve_execution
 from tdbs.train.loop import Learner, make_learner
 from tdbs.train.profile_file import SCHEMA_VERSION
@@ -80,7 +80,7 @@ def measure_profile(
         "tdbs_profile": SCHEMA_VERSION,
         "date": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
         "model": {
-            "name": Path(name).name,
+            "name": shown_model(name),
             "type": config.model_type,
             "parameters": sum(parameter.numel() for parameter in learner.model.parameters()),
         },
@@ -113,7 +113,7 @@ def _device(kind: str) -> dict[str, Any]:
 def default_place(dataset: PreparedDataset, *, model: str | None, precision: str) -> Path:
     """Return where a profile goes that its user gives no place: named for model, device and precision."""
     chosen = resolve_execution(precision=precision, attention="auto")
-    words = (Path(model or default_model(dataset.manifest)).name, _device(chosen.device)["name"], chosen.precision)
+    words = (shown_model(model or default_model(dataset.manifest)), _device(chosen.device)["name"], chosen.precision)
     return PROFILES_FOLDER / (re.sub(r"[^\w.]+", "-", "-".join(words)).strip("-").lower() + ".json")
 
 
