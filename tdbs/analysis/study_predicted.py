@@ -63,8 +63,8 @@ def spread_and_speedup(
         caption=f"Predicted before training, by {by}; the paper's are measured, roberta-base on an RTX 2080 Ti.",
         tables=(StudyTable(title="Tasks", columns=columns, rows=tuple(rows)),),
         findings=(
-            f"Rank correlation over {len(points)} tasks of padding_fraction_est with the predicted speedup over random: "
-            f"{rank_correlation(spreads, predicted):.2f}, over random_max: "
+            f"Rank correlation over {len(points)} tasks of padding_fraction_est with the predicted speedup over "
+            f"random: {rank_correlation(spreads, predicted):.2f}, over random_max: "
             f"{rank_correlation(spreads, np.array(over_maximum)):.2f}; with the paper's own speedups: "
             f"{rank_correlation(spreads, of_the_paper):.2f}.",
             f"Rank correlation of the paper's speedups with the predicted ones over random: "
