@@ -18,39 +18,49 @@ from tdbs.pipeline.manifest import Manifest
 from tdbs.train.loop import Learner
 
 USABLE = 0.9  # of the memory; the rest is for what the next version of a library takes
+_MOST_WITHOUT_MEMORY = 4096  # samples of a batch that the knee is looked for among
 _MULTIPLE = {"cuda": 8, "cpu": 1}  # what batch sizes are rounded to
 
 Progress = Callable[[str], None]
 
 
 def measured_caps(
-    learner: Learner, manifest: Manifest, costs: CostModel, *, budget: int, progress: Progress
-) -> dict[str, list[int]]:
+    learner: Learner, manifest: Manifest, costs: CostModel, *, budget: int | None, progress: Progress
+) -> dict[str, list[int] | None]:
     """Return the table of caps: what memory holds (searched, longest first), and the knee of the fitted speed.
 
-    `budget` is of the process, on a CPU. Raises ConfigError where one sample does not fit.
+    `budget` is of the process, on a CPU; without one memory is not searched there. Raises ConfigError where one sample
+    does not fit.
     """
     device = learner.accelerator.device
-    usable = int(USABLE * (device_memory(device) or budget))
-    memory: dict[int, int] = {}
+    lengths, multiple = table_lengths(manifest.max_length), _MULTIPLE[device.type]
+    available = device_memory(device) or budget
+    memory = None
+    if available is not None:
+        found = _searched(learner, manifest, usable=int(USABLE * available), progress=progress)
+        memory = caps_between(found, lengths, multiple=multiple)
+    knees = []
+    for length, most in zip(lengths, memory or [_MOST_WITHOUT_MEMORY] * len(lengths), strict=True):
+        counts = padded_work(np.arange(1, most + 1), length, target_length(manifest, length))
+        knees.append(rounded(knee(costs.step_seconds(counts, dropout=False)), multiple=multiple))
+    return {"lengths": lengths, "memory": memory, "knee": knees}
+
+
+def _searched(learner: Learner, manifest: Manifest, *, usable: int, progress: Progress) -> dict[int, int]:
+    """Return the largest batch that memory holds, for some lengths."""
+    found: dict[int, int] = {}
     tokens = 64 * manifest.max_length
     for length in searched_lengths(manifest.max_length):
         fits = partial(_fits, learner, manifest, length=length, usable=usable, progress=progress)
-        memory[length] = largest_batch(fits, guess=tokens // length)
-        if not memory[length]:
+        found[length] = largest_batch(fits, guess=tokens // length)
+        if not found[length]:
             raise ConfigError(
-                f"One sample of {length} tokens takes more than {USABLE:.0%} of the memory.",
+                f"A step of one sample of {length} tokens takes the process beyond {usable >> 20:,} MiB, which is "
+                f"{USABLE:.0%} of its memory.",
                 next_step="Raise --memory, or pass a smaller --model.",
             )
-        tokens = memory[length] * length
-    lengths = table_lengths(manifest.max_length)
-    multiple = _MULTIPLE[device.type]
-    caps = caps_between(memory, lengths, multiple=multiple)
-    knees = []
-    for length, cap in zip(lengths, caps, strict=True):
-        counts = padded_work(np.arange(1, cap + 1), length, target_length(manifest, length))
-        knees.append(knee(costs.step_seconds(counts, dropout=False)))
-    return {"lengths": lengths, "memory": caps, "knee": [rounded(cap, multiple=multiple) for cap in knees]}
+        tokens = found[length] * length
+    return found
 
 
 def _fits(learner: Learner, manifest: Manifest, size: int, *, length: int, usable: int, progress: Progress) -> bool:

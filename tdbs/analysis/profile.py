@@ -34,7 +34,6 @@ from tdbs.train.profile_file import SCHEMA_VERSION
 from tdbs.train.sequence_models import knows_sequences, use_sequences
 
 PROFILES_FOLDER = Path("profiles")
-DEFAULT_MEMORY = "2GiB"  # of the process, on a CPU
 _DROPOUT = 0.1
 
 Progress = Callable[[str], None]
@@ -46,16 +45,17 @@ def measure_profile(
     model: str | None = None,
     precision: str = "auto",
     attention: str = "auto",
-    memory: int | str = DEFAULT_MEMORY,
+    memory: int | str | None = None,
     progress: Progress = lambda _message: None,
 ) -> dict[str, Any]:
     """Return the profile of a model on this device, for datasets with a head of this kind; takes minutes.
 
     `attention` auto times every kernel that the model offers and goes on with the fastest. `memory` is the budget of
-    the process on a CPU; on CUDA the device's own memory counts. Raises a TdbsError where the model cannot be loaded.
+    the process on a CPU, where the largest batches are searched only if it is given; on CUDA the device's own counts.
+    Raises a TdbsError where the model cannot be loaded.
     """
     manifest = dataset.manifest
-    budget = memory_bytes(memory)
+    budget = None if memory is None else memory_bytes(memory)
     name = model or default_model(manifest)
     chosen = resolve_execution(precision=precision, attention=attention)
     kernels = _offered(dataset, name, chosen.device) if attention == "auto" else [chosen.attention]

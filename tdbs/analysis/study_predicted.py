@@ -151,8 +151,10 @@ def _estimates(
 
 
 def rank_correlation(a: FloatArray, b: FloatArray) -> float:
-    """Return Spearman's rank correlation, ties sharing their mean rank, over pairs of which both are numbers."""
+    """Return Spearman's rank correlation over pairs of numbers, ties sharing their mean rank; nan of fewer than two."""
     both = ~(np.isnan(a) | np.isnan(b))
+    if both.sum() < 2:
+        return math.nan
     return float(np.corrcoef(_ranks(a[both]), _ranks(b[both]))[0, 1])
 
 

@@ -14,6 +14,7 @@ from tdbs.cli.common import (
     console,
     dataset_folder,
     print_json,
+    print_table,
     progress_bars,
     quiet_libraries,
     reported,
@@ -119,6 +120,6 @@ def command(
     if as_json:
         print_json({"comparison": str(folder), **result})
         return
-    console.print(compare_table(result))
+    print_table(compare_table(result))
     for line in (*compare_notes(result), str(folder)):
         console.print(line, markup=False)

@@ -6,7 +6,16 @@ from typing import Annotated
 import typer
 
 from tdbs.analysis.speedup import BASELINE, estimate_speedup
-from tdbs.cli.common import DatasetArgument, JsonOption, MemoryOption, console, dataset_folder, print_json, reported
+from tdbs.cli.common import (
+    DatasetArgument,
+    JsonOption,
+    MemoryOption,
+    console,
+    dataset_folder,
+    print_json,
+    print_table,
+    reported,
+)
 from tdbs.cli.options import (
     AllowDropOption,
     AttentionOption,
@@ -84,6 +93,6 @@ def command(
         return
     for note in filter(None, (*(policy_note(each, opened) for each in chosen), windows_note(opened, memory))):
         console.print(note, markup=False)
-    console.print(estimate_table(estimates, base.name, runs=runs))
+    print_table(estimate_table(estimates, base.name, runs=runs))
     for line in (*target_notes(estimates), *estimate_notes(estimates, known, prepare=prepare, runs=runs)):
         console.print(line, markup=False)

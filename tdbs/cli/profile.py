@@ -22,7 +22,6 @@ from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal import profile_tables
 
 NAME = "profile"
-_MEMORY = "2GiB"
 
 
 @reported
@@ -34,8 +33,13 @@ def command(
         str, typer.Option(help="auto (time each that the model offers), eager, sdpa or flash_attention_2.")
     ] = "auto",
     memory: Annotated[
-        str, typer.Option(help="Memory of the process on a CPU; on CUDA the device's own counts.")
-    ] = _MEMORY,
+        str | None,
+        typer.Option(
+            help="On a CPU: memory of the process, within which the largest batches are searched (minutes more). On "
+            "CUDA the device's own counts.",
+            show_default=False,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(help="JSON file. [default: profiles/<model>-<device>-<precision>.json]", show_default=False),

@@ -15,7 +15,7 @@ from tdbs.train.defaults import DEFAULT_EPOCHS, shown_model
 
 NAME = "reproduce"
 REPORTS_FOLDER, RUNS_FOLDER = Path("reports/local"), Path("runs/reproduce")
-_SHORT_NAMES = ("squad", "xsum", "cnn_dailymail")
+_SHORT_NAMES = ("sample", "squad", "xsum", "cnn_dailymail")
 
 
 @reported
@@ -27,8 +27,12 @@ def command(
     ] = None,
     seeds: Annotated[str, typer.Option(help="Seeds with commas between.")] = "1,2,3",
     model: Annotated[
-        str, typer.Option(help="Hub name or folder of the model; its tokenizer prepares the tasks.")
-    ] = "roberta-base",
+        str | None,
+        typer.Option(
+            help="Hub name or folder of the model; its tokenizer prepares the tasks. [default: roberta-base]",
+            show_default=False,
+        ),
+    ] = None,
     epochs: EpochsOption = DEFAULT_EPOCHS,
     lr: Annotated[float | None, typer.Option(help="Learning rate. [default: 5e-5]", show_default=False)] = None,
     precision: PrecisionOption = "auto",

@@ -102,18 +102,21 @@ def profile_tables(profile: Mapping[str, Any]) -> list[Table | Text]:
         speeds.add_row(
             str(length), *("" if cell is None else f"{cell['tokens'] / cell['seconds']:,.0f}" for cell in cells)
         )
-    kernels = _table("attention, ms", *(f"{size} x {length}" for size, length in _shared(padded, settings["kernels"])))
-    for kernel in settings["kernels"]:
-        times = {(p["batch_size"], p["length"]): p["seconds"] for p in padded if p["attention"] == kernel}
-        row = (f"{1000 * times[shape]:,.0f}" for shape in _shared(padded, settings["kernels"]))
-        kernels.add_row(f"{kernel}, fastest" if kernel == settings["attention"] else kernel, *row)
-    caps = _table("largest batch", "what memory holds", "knee")
+    parts: list[Table | Text] = [speeds, Text()]
+    if len(settings["kernels"]) > 1:
+        shapes = _shared(padded, settings["kernels"])
+        kernels = _table("attention, ms", *(f"{size} x {length}" for size, length in shapes))
+        for kernel in settings["kernels"]:
+            times = {(p["batch_size"], p["length"]): p["seconds"] for p in padded if p["attention"] == kernel}
+            name = f"{kernel}, fastest" if kernel == settings["attention"] else kernel
+            kernels.add_row(name, *(f"{1000 * times[shape]:,.0f}" for shape in shapes))
+        parts += [kernels, Text()]
+    kinds = [kind for kind in ("memory", "knee") if profile["caps"][kind]]
+    caps = _table("largest batch by", *kinds)
     lengths = profile["caps"]["lengths"]
     for entry in sorted({0, len(lengths) // 8, len(lengths) // 4, len(lengths) // 2, len(lengths) - 1}):
-        caps.add_row(
-            f"up to {lengths[entry]} tokens", *(f"{profile['caps'][kind][entry]:,}" for kind in ("memory", "knee"))
-        )
-    return [speeds, Text(), kernels, Text(), caps]
+        caps.add_row(f"up to {lengths[entry]} tokens", *(f"{profile['caps'][kind][entry]:,}" for kind in kinds))
+    return [*parts, caps]
 
 
 def _shared(points: Sequence[Mapping[str, Any]], kernels: Sequence[str]) -> list[tuple[int, int]]:
@@ -124,30 +127,24 @@ def _shared(points: Sequence[Mapping[str, Any]], kernels: Sequence[str]) -> list
 
 def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str, *, runs: int = 1) -> Table:
     """Return the table of `estimate-speedup`, with the baseline named in its head; in seconds where they are known."""
-    targets = any(estimate.target_tokens for estimate in estimates)
+    shown: dict[str, Callable[[StrategyEstimate], str]] = {
+        "steps": lambda found: f"{found.steps:,}",
+        "tokens": lambda found: f"{found.tokens:,}",
+        "padding": lambda found: f"{found.padding_fraction:.1%}",
+    }
     timed = any(estimate.seconds is not None for estimate in estimates)
-    table = _table("strategy", "steps", "tokens", "padding")
-    table.columns[0].min_width = max(len(estimate.strategy) for estimate in estimates)
-    more = [
-        *(["of targets"] if targets else []),
-        *(["a run"] if timed else []),
-        f"speedup over {baseline}",
-        "within" if timed else "in epochs",
-        *([f"{runs:,} runs", "speedup"] if timed and runs > 1 else []),
-    ]
-    for name in more:
-        table.add_column(name, justify="right")
+    if any(estimate.target_tokens for estimate in estimates):
+        shown["of targets"] = lambda found: f"{found.target_padding_fraction or 0:.1%}"
+    if timed:
+        shown["a run"] = lambda found: duration(found.seconds or 0.0)
+    shown[f"speedup\nover {baseline}"] = lambda found: f"{found.speedup:.2f} x"
+    shown["within" if timed else "in epochs"] = lambda found: f"{found.speedup_low:.2f} to {found.speedup_high:.2f}"
+    if timed and runs > 1:
+        shown[f"{runs:,} runs"] = lambda found: duration(found.seconds_over_runs or 0.0)
+        shown["speedup\nin all"] = lambda found: f"{found.speedup_over_runs or 0.0:.2f} x"
+    table = _table("strategy", *shown)
     for estimate in estimates:
-        shown = {
-            "of targets": f"{estimate.target_padding_fraction or 0:.1%}",
-            "a run": duration(estimate.seconds or 0.0),
-            f"speedup over {baseline}": f"{estimate.speedup:.2f} x",
-            "within" if timed else "in epochs": f"{estimate.speedup_low:.2f} to {estimate.speedup_high:.2f}",
-            f"{runs:,} runs": duration(estimate.seconds_over_runs or 0.0),
-            "speedup": f"{estimate.speedup_over_runs or 0.0:.2f} x",
-        }
-        counts = (f"{estimate.steps:,}", f"{estimate.tokens:,}", f"{estimate.padding_fraction:.1%}")
-        table.add_row(estimate.strategy, *counts, *(shown[name] for name in more))
+        table.add_row(estimate.strategy, *(cell(estimate) for cell in shown.values()))
     return table
 
 
@@ -248,27 +245,29 @@ def key_value_table(values: Mapping[str, Any]) -> Table:
 def _table(*names: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in names:
-        table.add_column(name, justify="left" if name == names[0] else "right")
+        table.add_column(name, justify="left" if name == names[0] else "right", no_wrap=True)
     return table
 
 
 def compare_table(result: Mapping[str, Any]) -> Table:
     """Return the table of `compare`, a row for each strategy."""
     rows = result["summary"]
-    shown: dict[str, Callable[[Mapping[str, Any]], str]] = {
-        "tokens": lambda row: f"{row['tokens']:,.0f}",
-        "padding": lambda row: f"{row['padding_fraction']:.1%}",
-        "a run": lambda row: duration(row["seconds"]),
-        f"speedup over {result['baseline']}": lambda row: f"{row['speedup']:.2f} x",
-    }
+    scored = any(row["score_mean"] is not None for row in rows)
+    shown: dict[str, Callable[[Mapping[str, Any]], str]] = {}
+    if not scored:
+        shown["tokens"] = lambda row: f"{row['tokens']:,.0f}"
+    shown["padding"] = lambda row: f"{row['padding_fraction']:.1%}"
+    shown["a run"] = lambda row: duration(row["seconds"])
+    shown[f"speedup\nover {result['baseline']}"] = lambda row: f"{row['speedup']:.2f} x"
     if any(row["predicted_seconds"] is not None for row in rows):
         shown["predicted"] = lambda row: duration(row["predicted_seconds"])
         shown["off by"] = lambda row: f"{row['predicted_seconds'] / row['seconds'] - 1:+.1%}"
-    if any(row["score_mean"] is not None for row in rows):
-        shown["score"] = _score_of
-        shown["peak memory"] = lambda row: f"{(row['peak_memory_bytes'] or 0) / 2**30:.2f} GiB"
+    if scored:
+        shown["score, %"] = _score_of
+        shown["peak\nGiB"] = lambda row: (
+            "" if row["peak_memory_bytes"] is None else f"{row['peak_memory_bytes'] / 2**30:.2f}"
+        )
     table = _table("strategy", *shown)
-    table.columns[0].min_width = max(len(row["strategy"]) for row in rows)
     for row in rows:
         table.add_row(row["strategy"], *(cell(row) for cell in shown.values()))
     return table
@@ -277,7 +276,7 @@ def compare_table(result: Mapping[str, Any]) -> Table:
 def _score_of(row: Mapping[str, Any]) -> str:
     if row["score_mean"] is None:
         return ""
-    return f"{row['score_mean']:.4f}" + ("" if row["score_std"] is None else f" ± {row['score_std']:.4f}")
+    return f"{100 * row['score_mean']:.1f}" + ("" if row["score_std"] is None else f" ± {100 * row['score_std']:.1f}")
 
 
 def compare_notes(result: Mapping[str, Any]) -> list[str]:

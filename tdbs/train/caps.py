@@ -17,23 +17,29 @@ _CHOICES = "Pass --caps 64, --caps paper, or --caps FILE with a profile."
 
 
 def chosen_caps(caps: str, profile: Profile | None = None) -> CapTable:
-    """Return the table that `--caps` names: a number for all lengths, `paper`, `memory`, `knee`, or a profile's file.
+    """Return the table that `--caps` names: a number for all lengths, `paper`, `memory`, `knee`, or a profile's file
+    (what memory holds, or the knee where that was not searched).
 
     `memory` (what the device holds) and `knee` (the smallest batch near its best speed) are those of `profile`.
     Raises ConfigError where the choice is none of them, or needs a profile that is not given.
     """
     if caps == "paper":
-        return named_profile(PAPER_PROFILE).memory_caps
+        profile, caps = named_profile(PAPER_PROFILE), "memory"
+    elif caps.endswith(".json"):
+        profile = read_profile(caps)
+        caps = "knee" if profile.memory_caps is None else "memory"
     if caps in ("memory", "knee"):
         if profile is None:
             raise ConfigError(
                 f"--caps {caps} is measured on a device.", next_step="Pass --profile FILE; tdbs profile writes one."
             )
-        if caps == "knee" and profile.knee_caps is None:
-            raise ConfigError("The profile has no knee: no step was timed.", next_step="Pass --caps memory.")
-        return profile.knee_caps if caps == "knee" and profile.knee_caps else profile.memory_caps
-    if caps.endswith(".json"):
-        return read_profile(caps).memory_caps
+        table = profile.memory_caps if caps == "memory" else profile.knee_caps
+        if table is None:
+            raise ConfigError(
+                f"The profile has no caps of the kind {caps}.",
+                next_step="Pass the other of memory and knee, or measure with tdbs profile (on a CPU with --memory).",
+            )
+        return table
     if not (caps.isascii() and caps.removeprefix("-").isdigit()):
         raise ConfigError(f"--caps takes a number, paper, memory, knee or a file, got {caps}.", next_step=_CHOICES)
     if int(caps) < 1:

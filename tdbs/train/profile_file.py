@@ -33,7 +33,7 @@ class Profile:
     device: Mapping[str, Any]
     settings: Mapping[str, Any]  # kind of task, precision, optimizer, the fastest attention kernel
     max_length: int
-    memory_caps: CapTable
+    memory_caps: CapTable | None  # None: not searched, on a CPU
     knee_caps: CapTable | None
     points: Sequence[Mapping[str, Any]]  # measured steps: what was in them, and their seconds
 
@@ -69,14 +69,13 @@ def _parsed(found: Any, place: str) -> Profile:
         )
     try:
         caps = found["caps"]
-        knee = caps.get("knee")
         return Profile(
             model=found["model"],
             device=found["device"],
             settings=found.get("settings", {}),
             max_length=int(found["max_length"]),
-            memory_caps=_table(caps["lengths"], caps["memory"]),
-            knee_caps=None if knee is None else _table(caps["lengths"], knee),
+            memory_caps=_table(caps["lengths"], caps.get("memory")),
+            knee_caps=_table(caps["lengths"], caps.get("knee")),
             points=tuple(found.get("points", ())),
         )
     except (KeyError, TypeError, ValueError) as error:
@@ -85,7 +84,9 @@ def _parsed(found: Any, place: str) -> Profile:
         ) from error
 
 
-def _table(lengths: Sequence[int], caps: Sequence[int]) -> CapTable:
+def _table(lengths: Sequence[int], caps: Sequence[int] | None) -> CapTable | None:
+    if caps is None:
+        return None
     table = CapTable(lengths=tuple(map(int, lengths)), caps=tuple(map(int, caps)))
     rising = all(a < b for a, b in zip(table.lengths[:-1], table.lengths[1:], strict=True))
     if not table.lengths or len(table.lengths) != len(table.caps) or not rising or min(table.caps) < 1:

@@ -151,7 +151,10 @@ def test_measured_caps_ask_for_a_profile(caps):
 def test_the_papers_profile_has_no_knee():
     with pytest.raises(ConfigError) as caught:
         chosen_caps("knee", named_profile(PAPER_PROFILE))
-    assert str(caught.value) == "The profile has no knee: no step was timed. Pass --caps memory."
+    assert str(caught.value) == (
+        "The profile has no caps of the kind knee. "
+        "Pass the other of memory and knee, or measure with tdbs profile (on a CPU with --memory)."
+    )
 
 
 @pytest.mark.parametrize(
