@@ -1,4 +1,4 @@
-"""Predicted against measured time of every strategy: a profile of synthetic batches, a prediction, then the measurement.
+"""Predicted against measured time of every strategy: a profile of synthetic batches, a prediction, a measurement.
 
     python -m benchmarks.bench_prediction --model MODEL --mirror DIR --tasks sst2,rte,mrpc,cola,stsb,wnli --out FOLDER
 
