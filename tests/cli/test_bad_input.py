@@ -475,8 +475,8 @@ def test_weights_that_are_not_there_or_damaged(refused, untouched, small, workpl
 
 NUMBERS = "Pass --caps 64, --caps paper, or --caps FILE with a profile."
 STRATEGIES = (
-    "Choose one of: random_max, random, length_grouped, batch_rebalance, packed, unpadded, tf_bucket, bucket, tdbs_paper, "
-    "reach, tdbs."
+    "Choose one of: random_max, random, length_grouped, batch_rebalance, packed, unpadded, tf_bucket, bucket, "
+    "tdbs_paper, reach, tdbs."
 )
 OPTIONS = [
     (("--caps", "0"), "--caps must be 1 or more, got 0.", NUMBERS),
