@@ -47,12 +47,14 @@ def caps_between(measured: Mapping[int, int], lengths: Sequence[int], *, multipl
     """Return caps of lengths from those of some measured ones, rounded down to a multiple where they reach it.
 
     Between two measured lengths the tokens of the longer one's batch hold: a token of a shorter sequence takes no more
-    memory, since attention compares fewer pairs.
+    memory, since attention compares fewer pairs. No cap is above that of a shorter length, which the search may have
+    found up to 5 % too small.
     """
     caps = []
     for length in lengths:
         longer = min(known for known in measured if known >= length)
-        caps.append(rounded(measured[longer] * longer // length, multiple=multiple))
+        of_shorter = [cap for known, cap in measured.items() if known < length]
+        caps.append(rounded(min([measured[longer] * longer // length, *of_shorter]), multiple=multiple))
     return caps
 
 

@@ -144,7 +144,7 @@ def _findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
             values = [mean_of([of_task[row.name][key] for of_task in summaries.values()]) for row in (before, after)]
             if values[0] is None or values[1] is None:
                 continue
-            ours = scale * (values[1] - values[0])
+            ours = round(scale * (values[1] - values[0]), 2) + 0.0  # what is not shown is no difference; -0.0 is 0.0
             contradicts = ours * theirs < 0
             found.append(
                 f"{after.title} against {before.title}: {attribute} {theirs:+.2f}{unit} in the paper, "
