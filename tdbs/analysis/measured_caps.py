@@ -1,6 +1,6 @@
 """HWCap by length as this device has it: what its memory holds, and the knee of its speed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -23,10 +23,8 @@ _MULTIPLE = {"cuda": 8, "cpu": 1}  # what batch sizes are rounded to
 Progress = Callable[[str], None]
 
 
-def measured_caps(
-    learner: Learner, manifest: Manifest, costs: CostModel, *, budget: int, progress: Progress
-) -> dict[str, list[int]]:
-    """Return the table of caps: what memory holds (searched, longest first), and the knee of the fitted speed.
+def searched_caps(learner: Learner, manifest: Manifest, *, budget: int, progress: Progress) -> dict[int, int]:
+    """Return the largest batches that memory holds, by length, searched from the longest on.
 
     `budget` is of the process, on a CPU. Raises ConfigError where one sample does not fit.
     """
@@ -43,6 +41,13 @@ def measured_caps(
                 next_step="Raise --memory, or pass a smaller --model.",
             )
         tokens = memory[length] * length
+    return memory
+
+
+def caps_table(
+    memory: Mapping[int, int], manifest: Manifest, costs: CostModel, *, device: torch.device
+) -> dict[str, list[int]]:
+    """Return the table of caps: what memory holds, and the knee of the fitted speed."""
     lengths = table_lengths(manifest.max_length)
     multiple = _MULTIPLE[device.type]
     caps = caps_between(memory, lengths, multiple=multiple)

@@ -16,7 +16,7 @@ import torch
 
 from tdbs.analysis.cost import fit_costs
 from tdbs.analysis.environment import environment
-from tdbs.analysis.measured_caps import measured_caps
+from tdbs.analysis.measured_caps import caps_table, searched_caps
 from tdbs.analysis.peak_memory import device_memory
 from tdbs.analysis.profile_shapes import Shape, grid_shapes, kernel_shapes
 from tdbs.analysis.step_timer import time_step
@@ -66,6 +66,7 @@ def measure_profile(
         points += _timed(learner, manifest, kernel, kernel_shapes(manifest), progress)
     fastest = fastest_kernel(kernels, points)
     learner = _learner(dataset, name, precision, fastest, dropout=0.0)
+    memory_caps = searched_caps(learner, manifest, budget=budget, progress=progress)  # soon: it may refuse the budget
     in_rows = knows_sequences(learner.model)
     shapes = grid_shapes(manifest, chosen.device, in_rows=in_rows)
     known = {(point["batch_size"], point["length"]) for point in points if point["attention"] == fastest}
@@ -74,7 +75,7 @@ def measure_profile(
     points += _timed(learner, manifest, fastest, new, progress)
     with_dropout = _learner(dataset, name, precision, fastest, dropout=_DROPOUT)
     points += _timed(with_dropout, manifest, fastest, [shape for shape in shapes if shape.dropout], progress)
-    caps = measured_caps(learner, manifest, fit_costs(points, fastest), budget=budget, progress=progress)
+    caps = caps_table(memory_caps, manifest, fit_costs(points, fastest), device=learner.accelerator.device)
     config = learner.model.config
     return {
         "tdbs_profile": SCHEMA_VERSION,
