@@ -71,7 +71,7 @@ def compared_study(
         title=of_paper.title,
         caption=caption.strip(),
         tables=(_mean_table(of_paper, summaries), *_task_tables(of_paper, summaries)),
-        findings=tuple(_findings(of_paper, summaries)),
+        findings=tuple(findings(of_paper, summaries)),
         comparisons={task: runs / task for task in datasets},
     )
 
@@ -133,7 +133,7 @@ def _task_tables(of_paper: PaperStudy, summaries: Summaries) -> list[StudyTable]
     ]
 
 
-def _findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
+def findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
     """Say of each row beside another whether the paper's difference in score and speedup has the same sign here."""
     found = []
     for attribute, key, scale, unit in (("score", "score_mean", 100, " points"), ("speedup", "speedup", 1, "x")):
