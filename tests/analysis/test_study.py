@@ -1,4 +1,4 @@
-"""Studies: tables of tiny comparisons, what is said where they contradict the paper, and what is reckoned from plans."""
+"""Studies: tables of tiny comparisons, what is said where they contradict the paper, what is reckoned from plans."""
 
 import json
 
