@@ -29,6 +29,8 @@ class StrategyEstimate:
     speedup: float  # baseline's tokens / this strategy's, over the run; sources and targets together
     speedup_low: float  # least and greatest over the run's epochs
     speedup_high: float
+    seconds_low: float | None = None
+    seconds_high: float | None = None
     target_tokens: int = 0  # seq2seq: of the targets, pad included
     target_padding_fraction: float | None = None
     unsorted_target_padding_fraction: float | None = None  # had targets not been sorted

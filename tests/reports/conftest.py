@@ -12,6 +12,9 @@ from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.data.tasks import Columns, Task
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import Manifest, SplitInfo, TokenizerInfo, WordsInfo
+from tdbs.reports.facts import facts_of
+from tdbs.reports.page import render_page
+from tdbs.reports.report import Report
 from tdbs.train.run_folder import Run
 from tdbs.train.trainer import TrainResult
 
@@ -84,6 +87,11 @@ def make_steps(losses: list[float | None], *, per_epoch: int = 4) -> tuple[dict[
          "loss": loss, "seconds": 0.1}
         for step, loss in enumerate(losses)
     )  # fmt: skip
+
+
+def page_of(**parts: Any) -> str:
+    """Return the page of a report made of these parts."""
+    return render_page(facts_of(Report(**parts)))
 
 
 @pytest.fixture

@@ -7,16 +7,10 @@ import matplotlib
 import numpy as np
 import pytest
 
-from tdbs.reports.figures import (
-    DARK,
-    LIGHT,
-    length_histogram_svg,
-    moving_average,
-    padding_by_strategy_svg,
-    run_svgs,
-    short_count,
-    short_number,
-)
+from tdbs.reports.bar_figures import padding_by_strategy_svg
+from tdbs.reports.canvas import DARK, LIGHT, short_count, short_number
+from tdbs.reports.curve_figures import moving_average, run_svgs
+from tdbs.reports.length_figures import length_histogram_svg
 from tests.reports.conftest import ESTIMATES, make_estimate, make_steps
 
 COUNTS = np.bincount([4, 4, 6, 8, 8, 8, 16], minlength=17)
@@ -29,7 +23,8 @@ def parse(svg: str) -> ET.Element:
 
 
 def texts(svg: str) -> list[str]:
-    return ["".join(text.itertext()) for text in parse(svg).iter(f"{SVG}text")]
+    found = ["".join(text.itertext()) for text in parse(svg).iter(f"{SVG}text")]
+    return [text.replace("\N{NO-BREAK SPACE}", " ") for text in found]
 
 
 def groups(svg: str, ending: str) -> list[ET.Element]:
