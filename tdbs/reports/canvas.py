@@ -165,4 +165,4 @@ def standalone(svg: str) -> str:
 def _plain_tag(tag: str) -> str:
     """Return a tag without CSS properties and without fonts of matplotlib's own: not every viewer knows those."""
     tag = re.sub(r"var\(--\w+, (#\w+)\)", r"\1", tag)
-    return re.sub(r"font: ((?:\w+ )*?[\d.]+px) [^;\"]*", rf"font: \1 {_FONT}", tag)
+    return re.sub(r"'DejaVu Sans'[^;\"]*", _FONT, tag)

@@ -110,7 +110,7 @@ class Browser:
         )
         for event in self.events:
             if event["method"] in _COMPLAINTS:
-                seen.complaints.append(json.dumps(event["params"])[:500])
+                seen.complaints.append(json.dumps(event["params"]))
             elif event["method"] == "Network.requestWillBeSent":
                 seen.requests.append(event["params"]["request"]["url"])
         seen.requests = [url for url in seen.requests if url != address and not url.startswith("data:")]

@@ -10,16 +10,34 @@ import pytest
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError
 from tdbs.pipeline.manifest import TokenizerInfo
+from tdbs.reports.comparison import Comparison
 from tdbs.reports.report import Report
+from tdbs.reports.samples import DropExamples, ShownDrop, ShownSample
 from tdbs.reports.words import duration
 from tdbs.reports.writing import write_report
 from tdbs.train.run_folder import Run
-from tests.reports.conftest import ESTIMATES, make_dataset, make_estimate, make_split, make_steps, page_of
+from tests.reports.conftest import (
+    ESTIMATES,
+    make_dataset,
+    make_estimate,
+    make_row,
+    make_split,
+    make_steps,
+    make_summary,
+    page_of,
+)
 from tests.reports.pages import Page
 
 HOSTILE = "<script>alert('x')</script>&\""
 
 RunFactory = Callable[..., Run]
+ComparisonFactory = Callable[..., Comparison]
+
+
+def make_drops(*drops: ShownDrop) -> DropExamples:
+    return DropExamples(
+        strategy="reach", seed=1, epoch=0, samples=8, changed=2, tokens=40, dropped=4, drops=tuple(drops)
+    )
 
 
 def test_page_of_a_run_asks_for_nothing_and_runs_nothing(run_of: RunFactory) -> None:
@@ -137,6 +155,95 @@ def test_texts_of_users_are_escaped(run_of: RunFactory) -> None:
     run = run_of(path=Path(HOSTILE), config={"model": HOSTILE, HOSTILE: HOSTILE, "strategy": {"name": HOSTILE}})
     run = replace(run, result={**(run.result or {}), "metrics": {HOSTILE: 1.0, "other" + HOSTILE: 0.5}})
     html = page_of(dataset=dataset, run=run, estimates=[*ESTIMATES, make_estimate(HOSTILE, 10, 0.1, 9.0)])
+    assert "<script" not in html
+    page = Page(html)
+    assert "script" not in page.tags
+    assert page.text.count(HOSTILE) >= 14
+
+
+def test_page_of_a_comparison_opens_with_what_was_measured(compared: ComparisonFactory) -> None:
+    page = Page(page_of(dataset=make_dataset(), comparison=compared(), estimates=ESTIMATES))
+    for part in (
+        "padding in random batches 50.0 %",
+        "faster than random, measured 2.00 ×",
+        "A run of 2 epochs takes 20.0 s with reach where random takes 40.0 s.",
+        "Measured on two cores with tiny, bf16, one attention kernel (eager) for all strategies.",
+        "reach 20.0 s 2.00 × 0.8750 ± 0.0125 1.5 GiB",
+        "Means over 2 seeds, ± is the standard deviation. The score is accuracy.",
+        "Half of the predictions are within 12.5 % of what was measured; the worst is off by 25.0 %.",
+        "reach 20.0 s 25.0 s +25.0 %",
+        "reach 0 19.0 s 0.5 s 1.5 s 30 1,000 25.0 % 0.8750 1.5 GiB",
+        "The rest is paid in each run, here of reach.",
+    ):
+        assert part in page.text
+    assert "was not measured for this page" not in page.text
+    assert "keys differ" not in page.text
+
+
+def test_page_of_timed_parts_says_so_and_has_no_scores(compared: ComparisonFactory) -> None:
+    missing = dict.fromkeys(("score", "evaluate_seconds", "plan_seconds", "peak_memory_bytes", "run"))
+    unknown = dict.fromkeys(("score_mean", "score_std", "peak_memory_bytes"))
+    comparison = compared(
+        part_steps=40,
+        rows=[make_row("random", 0, **missing), make_row("reach", 0, **missing)],
+        summary=[make_summary("random", **unknown), make_summary("reach", seeds=1, seconds=10.0, **unknown)],
+    )
+    text = Page(page_of(dataset=make_dataset(), comparison=comparison, estimates=ESTIMATES)).text
+    assert "40 steps of each strategy were timed" in text
+    assert "faster than random, projected" in text
+    assert "strategy time of a run speedup random 20.0 s 2.00 × reach 10.0 s" in text
+    assert "Learning" not in text
+
+
+def test_page_of_a_comparison_without_a_profile_predicts_nothing(compared: ComparisonFactory) -> None:
+    unknown = {"predicted_seconds": None, "predicted_speedup": None}
+    comparison = compared(
+        rows=[make_row("random", 0, **unknown)],
+        summary=[make_summary("random", **unknown)],
+        median_error=None,
+        worst_error=None,
+    )
+    text = Page(page_of(dataset=make_dataset(), comparison=comparison, estimates=ESTIMATES)).text
+    assert "Predicted against measured" not in text
+    assert "None of the strategies below was faster than random." in text
+
+
+def test_page_of_a_comparison_of_another_dataset_says_so(compared: ComparisonFactory) -> None:
+    text = Page(page_of(dataset=make_dataset(key="another"), comparison=compared(), estimates=[])).text
+    assert "compared on another prepared dataset" in text
+
+
+def test_page_of_a_comparison_has_the_losses_of_its_runs(compared: ComparisonFactory, run_of: RunFactory) -> None:
+    comparison = replace(compared(), runs={"random": run_of(), "reach": run_of()})
+    page = Page(page_of(dataset=make_dataset(), comparison=comparison, estimates=ESTIMATES))
+    assert "Learning" in page.text
+    assert "Batch size and rate with reach" in page.text
+
+
+def test_dropped_words_are_struck_through_and_shown_without_them() -> None:
+    before = ShownSample(sample_id=1, length=6, label="yes", pieces=(("a", True), (" film", False), (" of it", True)))
+    after = ShownSample(sample_id=1, length=4, label="yes", pieces=((" film", False),))
+    html = page_of(dataset=make_dataset(), estimates=[], drops=make_drops(ShownDrop(before=before, after=after)))
+    assert "<del>a</del> film <del>of it</del>" in html
+    text = Page(html).text
+    assert "In the first epoch of reach, 25.0 % of the samples lose words, 10.0 % of all tokens." in text
+    assert "6 → 4 tokens · yes a film of it film" in text
+
+
+def test_texts_of_samples_and_of_comparisons_are_escaped(compared: ComparisonFactory) -> None:
+    pieces = ((HOSTILE, True), (HOSTILE, False))
+    shown = ShownSample(sample_id=1, length=2, label=HOSTILE, pieces=pieces)
+    comparison = compared(
+        baseline=HOSTILE,
+        device=HOSTILE,
+        model=HOSTILE,
+        attention=HOSTILE,
+        precision=HOSTILE,
+        rows=[make_row(HOSTILE, 0)],
+        summary=[make_summary(HOSTILE)],
+    )
+    drops = make_drops(ShownDrop(before=shown, after=shown))
+    html = page_of(dataset=make_dataset(), comparison=comparison, estimates=[], drops=drops)
     assert "<script" not in html
     page = Page(html)
     assert "script" not in page.tags
