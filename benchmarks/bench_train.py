@@ -42,7 +42,7 @@ def part_seconds(
     chosen = set(np.linspace(0, len(plan.padded_lengths_B) - 2, steps + 3).astype(int).tolist())
     dropped_T = dropped_tokens(split, words, strategy, plan, tokenizer, seed=1)
     batches = [
-        batch
+        (batch,)
         for index, batch in enumerate(epoch_batches(split, plan, dropped_T, pad_id=tokenizer.pad_id))
         if index in chosen
     ]

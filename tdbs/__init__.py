@@ -1,7 +1,8 @@
 """Prepare text datasets for fine-tuning once, tell what padding costs, and train without it.
 
-One function per command: `tdbs.prepare`, `tdbs.load`, `tdbs.plan_epoch`, `tdbs.estimate_speedup`, `tdbs.train`,
-`tdbs.evaluate`, `tdbs.verify`. Each is imported when it is first used, so planning never loads torch.
+One function per command: `tdbs.prepare`, `tdbs.load`, `tdbs.plan_epoch`, `tdbs.measure_profile`, `tdbs.read_profile`,
+`tdbs.estimate_speedup`, `tdbs.train`, `tdbs.compare`, `tdbs.evaluate`, `tdbs.verify`. Each is imported when it is first
+used, so planning never loads torch.
 """
 
 from importlib import import_module
@@ -10,23 +11,41 @@ from typing import TYPE_CHECKING, Any
 from tdbs.errors import TdbsError
 
 if TYPE_CHECKING:
+    from tdbs.analysis.compare import compare
+    from tdbs.analysis.profile import measure_profile
     from tdbs.analysis.speedup import estimate_speedup
     from tdbs.pipeline.dataset import load
     from tdbs.pipeline.prepare import prepare
     from tdbs.pipeline.verify import verify
     from tdbs.train.evaluate import evaluate
     from tdbs.train.plan import plan_epoch
+    from tdbs.train.profile_file import read_profile
     from tdbs.train.trainer import train
 
 __version__ = "0.1.0"
-__all__ = ["TdbsError", "estimate_speedup", "evaluate", "load", "plan_epoch", "prepare", "train", "verify"]
+__all__ = [
+    "TdbsError",
+    "compare",
+    "estimate_speedup",
+    "evaluate",
+    "load",
+    "measure_profile",
+    "plan_epoch",
+    "prepare",
+    "read_profile",
+    "train",
+    "verify",
+]
 
 _HOMES = {
+    "compare": "tdbs.analysis.compare",
     "estimate_speedup": "tdbs.analysis.speedup",
     "evaluate": "tdbs.train.evaluate",
     "load": "tdbs.pipeline.dataset",
+    "measure_profile": "tdbs.analysis.profile",
     "plan_epoch": "tdbs.train.plan",
     "prepare": "tdbs.pipeline.prepare",
+    "read_profile": "tdbs.train.profile_file",
     "verify": "tdbs.pipeline.verify",
 }
 

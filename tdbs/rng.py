@@ -30,6 +30,7 @@ class Draw(IntEnum):
     SHOWN_SAMPLES = 9
     SHUFFLE_SHARDS = 10
     PEER_SAMPLER = 11
+    SYNTHETIC_BATCH = 12
 
 
 def _seed_sequence(draw: Draw, *, seed: int, epoch: int, part: int, index: int) -> np.random.SeedSequence:

@@ -1,39 +1,60 @@
-"""How much faster training will be: each strategy's tokens against a baseline's, from the trainer's own planner.
+"""How long a run takes and how much faster each strategy is, from the trainer's own planner, before training.
 
-By tokens: all tokens that the linear layers see, pad included. Seconds need a measured profile of the device, which
-this version does not make.
+By tokens, all that the linear layers see, pad included; with a device profile in seconds, by its cost model.
 """
 
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.analysis.cost import CostModel, fit_costs
+from tdbs.analysis.work import plan_work
+from tdbs.errors import ConfigError
+from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters
-from tdbs.train.feed import make_feed, open_training_data
+from tdbs.train.feed import TRAIN, make_feed, open_training_data
 from tdbs.train.plan import EpochPlan, run_padding, run_target_padding
-from tdbs.train.strategies import STRATEGIES, Strategy, resolve_strategy
+from tdbs.train.profile_file import Profile
+from tdbs.train.strategies import Strategy, paper_dropout, resolve_strategy, strategies_for
 
 BASELINE = "random"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StrategyEstimate:
-    """One strategy over a whole run; the fields are JSON keys of `tdbs estimate-speedup`."""
+    """One strategy over a whole run; the fields are JSON keys of `tdbs estimate-speedup`.
+
+    With a profile, low and high are what its cost model may be off by; by tokens, the least and greatest over epochs.
+    """
 
     strategy: str
     steps: int
     tokens: int
     padding_fraction: float
-    seconds: float | None
-    speedup: float  # baseline's tokens / this strategy's, over the run; sources and targets together
-    speedup_low: float  # least and greatest over the run's epochs
+    seconds: float | None  # of training the run once, planning included; None: no profile
+    speedup: float  # baseline's seconds / this strategy's; without a profile by tokens, sources and targets together
+    speedup_low: float
     speedup_high: float
     seconds_low: float | None = None
     seconds_high: float | None = None
+    seconds_over_runs: float | None = None  # of preparing once and training `runs` times
+    speedup_over_runs: float | None = None
+    extrapolated: bool = False  # calls of the model are far larger than any that the profile timed
     target_tokens: int = 0  # seq2seq: of the targets, pad included
     target_padding_fraction: float | None = None
     unsorted_target_padding_fraction: float | None = None  # had targets not been sorted
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Planned:
+    """A strategy's plans, and the seconds that its run takes."""
+
+    strategy: Strategy
+    plans: list[EpochPlan]
+    seconds: float | None
+    extrapolated: bool
 
 
 def plan_dataset(
@@ -46,46 +67,103 @@ def plan_dataset(
 
 def estimate_speedup(
     dataset: PreparedDataset,
-    strategies: Sequence[Strategy | str] = tuple(STRATEGIES),
+    strategies: Sequence[Strategy | str] | None = None,
     *,
     baseline: Strategy | str = BASELINE,
     seed: int = 0,
     epochs: int = DEFAULT_EPOCHS,
     memory: int | str = DEFAULT_MEMORY,
+    profile: Profile | None = None,
+    attention: str | None = None,
+    dropout: float | None = None,
+    runs: int = 1,
 ) -> list[StrategyEstimate]:
-    """Return what a run of each strategy costs, in tokens, and its speedup over the baseline.
+    """Return what a run of each strategy costs, and its speedup over the baseline.
 
-    Strategies are names, resolved for the dataset's task, or resolved ones.
+    Strategies are names, resolved for the dataset's task, or resolved ones; all that suit the task by default. With a
+    profile costs are seconds: of its fastest attention kernel unless another is named, and with the dropout that goes
+    with each strategy unless one is given. Raises ConfigError where the profile does not fit.
     """
-    check_hyperparameters(epochs=epochs)
-    data = open_training_data(dataset, memory=memory)
+    check_hyperparameters(epochs=epochs, dropout=dropout)
+    if runs < 1:
+        raise ConfigError(f"--runs must be 1 or more, got {runs}.", next_step="Pass another --runs.")
     task = dataset.manifest.task
-    base, *resolved = [
-        resolve_strategy(strategy, task) if isinstance(strategy, str) else strategy
-        for strategy in (baseline, *strategies)
+    costs = None if profile is None else costs_for(dataset, profile, attention)
+    data = open_training_data(dataset, memory=memory)
+    rows = split_info(dataset, TRAIN).rows
+
+    def planned(given: Strategy | str) -> _Planned:
+        strategy = resolve_strategy(given, task, profile=profile) if isinstance(given, str) else given
+        clock = time.perf_counter()
+        plans = make_feed(data, strategy, seed=seed, epochs=epochs).plans
+        planning = time.perf_counter() - clock
+        if costs is None:
+            return _Planned(strategy=strategy, plans=plans, seconds=None, extrapolated=False)
+        rate = paper_dropout(strategy, rows) if dropout is None else dropout
+        seconds = run_seconds(costs, plans, dropout=rate > 0)
+        return _Planned(strategy=strategy, plans=plans, seconds=planning + seconds, extrapolated=_is_far(costs, plans))
+
+    prepare = dataset.manifest.seconds.get("total", 0.0)
+    of_baseline = planned(baseline)  # one strategy's plans beside these are in memory at a time
+    return [
+        _estimate(planned(strategy), of_baseline, error=costs.error if costs else 0.0, prepare=prepare, runs=runs)
+        for strategy in (strategies_for(task) if strategies is None else strategies)
     ]
 
-    def plans_of(strategy: Strategy) -> list[EpochPlan]:
-        return make_feed(data, strategy, seed=seed, epochs=epochs).plans
 
-    of_baseline = plans_of(base)  # one strategy's plans beside these are in memory at a time
-    return [_estimate(strategy.name, plans_of(strategy), of_baseline) for strategy in resolved]
+def costs_for(dataset: PreparedDataset, profile: Profile, attention: str | None = None) -> CostModel:
+    """Return the costs of a profile. Raises ConfigError where it is of another kind of model than the dataset asks."""
+    is_writer, asks = profile.settings.get("kind") == "seq2seq", dataset.manifest.task.kind == "seq2seq"
+    if profile.points and is_writer != asks:
+        kinds = ("an encoder-decoder", "an encoder")
+        raise ConfigError(
+            f"The profile is of {kinds[not is_writer]}; this dataset trains {kinds[not asks]}.",
+            next_step="Measure one with tdbs profile on this dataset.",
+        )
+    return fit_costs(profile.points, attention or str(profile.settings.get("attention")))
 
 
-def _estimate(name: str, plans: Sequence[EpochPlan], baseline: Sequence[EpochPlan]) -> StrategyEstimate:
-    by_epoch = [_all_tokens([other]) / _all_tokens([own]) for other, own in zip(baseline, plans, strict=True)]
+def run_seconds(costs: CostModel, plans: Sequence[EpochPlan], *, dropout: bool) -> float:
+    """Return the seconds of all steps of a run."""
+    return sum(float(costs.step_seconds(plan_work(plan), dropout=dropout).sum()) for plan in plans)
+
+
+def _is_far(costs: CostModel, plans: Sequence[EpochPlan]) -> bool:
+    tokens = max(int(plan.tokens_B.max()) for plan in plans)
+    return costs.is_beyond(tokens, max(int(plan.padded_lengths_B.max()) for plan in plans))
+
+
+def _estimate(own: _Planned, base: _Planned, *, error: float, prepare: float, runs: int) -> StrategyEstimate:
+    if own.seconds is None or base.seconds is None:
+        speedup = _all_tokens(base.plans) / _all_tokens(own.plans)
+        by_epoch = [_all_tokens([b]) / _all_tokens([o]) for b, o in zip(base.plans, own.plans, strict=True)]
+        low, high = min(by_epoch), max(by_epoch)
+        in_seconds = {}
+    else:
+        speedup = base.seconds / own.seconds
+        off = 1 + math.sqrt(2) * error  # both may be off
+        low, high = (1.0, 1.0) if own.strategy == base.strategy else (speedup / off, speedup * off)
+        over_runs, base_over_runs = (prepare + runs * seconds for seconds in (own.seconds, base.seconds))
+        in_seconds = {
+            "seconds_low": own.seconds * (1 - error),
+            "seconds_high": own.seconds * (1 + error),
+            "seconds_over_runs": over_runs,
+            "speedup_over_runs": base_over_runs / over_runs,
+        }
     return StrategyEstimate(
-        strategy=name,
-        steps=sum(plan.steps for plan in plans),
-        tokens=sum(plan.tokens for plan in plans),
-        padding_fraction=run_padding(plans),
-        target_tokens=sum(plan.target_tokens for plan in plans),
-        target_padding_fraction=run_target_padding(plans),
-        unsorted_target_padding_fraction=run_target_padding(plans, is_sorted=False),
-        seconds=None,
-        speedup=_all_tokens(baseline) / _all_tokens(plans),
-        speedup_low=min(by_epoch),
-        speedup_high=max(by_epoch),
+        strategy=own.strategy.name,
+        steps=sum(plan.steps for plan in own.plans),
+        tokens=sum(plan.tokens for plan in own.plans),
+        padding_fraction=run_padding(own.plans),
+        target_tokens=sum(plan.target_tokens for plan in own.plans),
+        target_padding_fraction=run_target_padding(own.plans),
+        unsorted_target_padding_fraction=run_target_padding(own.plans, is_sorted=False),
+        seconds=own.seconds,
+        speedup=speedup,
+        speedup_low=low,
+        speedup_high=high,
+        extrapolated=own.extrapolated,
+        **in_seconds,
     )
 
 

@@ -6,7 +6,20 @@ from typing import Annotated
 import typer
 
 from tdbs import __version__
-from tdbs.cli import env, estimate_speedup, evaluate, inspect, plan, prepare, report, train, verify
+from tdbs.cli import (
+    compare,
+    env,
+    estimate_speedup,
+    evaluate,
+    inspect,
+    plan,
+    prepare,
+    profile,
+    report,
+    reproduce,
+    train,
+    verify,
+)
 
 
 def _print_version(asked: bool) -> None:
@@ -33,7 +46,20 @@ def tdbs_options(
     """Prepare text datasets for fine-tuning once, tell what padding costs, and train without it."""
 
 
-for command in (prepare, verify, inspect, plan, estimate_speedup, train, evaluate, report, env):
+for command in (
+    prepare,
+    verify,
+    inspect,
+    profile,
+    plan,
+    estimate_speedup,
+    train,
+    compare,
+    reproduce,
+    evaluate,
+    report,
+    env,
+):
     app.command(command.NAME)(command.command)
 
 

@@ -13,6 +13,7 @@ from typing import Annotated, Any
 import typer
 from rich.console import Console
 from rich.progress import Progress, ProgressColumn
+from rich.table import Table
 
 from tdbs.errors import ConfigError, TdbsError, reason_of
 from tdbs.files import last_place, to_path
@@ -35,6 +36,7 @@ OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
+_WIDEST = 200  # columns of a table
 # Packages below fsspec whose errors are no OSError: no credentials, nobody answers.
 _STORES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "adlfs", "azure")
 
@@ -92,6 +94,12 @@ def progress_bars(*columns: ProgressColumn) -> Iterator[Progress]:
 def print_error(message: str, next_step: str) -> None:
     """Print cause and next step on stderr."""
     console.print(f"Error: {message}\nNext:  {next_step}", markup=False)
+
+
+def print_table(table: Table) -> None:
+    """Print a table at its own width: numbers that are cut off would say nothing."""
+    width = console.measure(table, options=console.options.update(width=_WIDEST)).maximum
+    Console(stderr=True, highlight=False, width=max(width, console.width)).print(table)
 
 
 def print_json(value: object) -> None:

@@ -6,21 +6,34 @@ from typing import Annotated
 import typer
 
 from tdbs.analysis.speedup import BASELINE, estimate_speedup
-from tdbs.cli.common import DatasetArgument, JsonOption, MemoryOption, console, dataset_folder, print_json, reported
+from tdbs.cli.common import (
+    DatasetArgument,
+    JsonOption,
+    MemoryOption,
+    console,
+    dataset_folder,
+    print_json,
+    print_table,
+    reported,
+)
 from tdbs.cli.options import (
     AllowDropOption,
+    AttentionOption,
     BaseBatchOption,
     CapsOption,
+    DropoutOption,
     EpochsOption,
+    ProfileOption,
     SeedOption,
+    given_profile,
     policy_note,
     windows_note,
 )
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
-from tdbs.reports.terminal import estimate_table, target_notes
+from tdbs.reports.terminal import estimate_notes, estimate_table, target_notes
 from tdbs.train.defaults import DEFAULT_EPOCHS
-from tdbs.train.strategies import STRATEGIES, resolve_strategy
+from tdbs.train.strategies import resolve_strategy, strategies_for
 
 NAME = "estimate-speedup"
 
@@ -37,28 +50,49 @@ def command(
     seed: SeedOption = 0,
     base_batch_size: BaseBatchOption = None,
     caps: CapsOption = None,
+    profile: ProfileOption = None,
+    attention: AttentionOption = "auto",
+    dropout: DropoutOption = None,
+    runs: Annotated[int, typer.Option(help="Runs of training that one prepared dataset serves.")] = 1,
     allow_drop: AllowDropOption = False,
     memory: MemoryOption = DEFAULT_MEMORY,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell what padding costs and how much faster each strategy is, by tokens, from the trainer's own plans.
+    """Tell how long a run takes and how much faster each strategy is, from the trainer's own plans.
+
+    With a device profile in seconds, with what they may be off by; without one by tokens.
 
     \b
     Example:
       tdbs estimate-speedup data/glue/sst2/roberta-base-128-1a2b3c4d --strategy random --strategy reach
+      tdbs estimate-speedup --profile a100.json --runs 15
     """
     opened = load(dataset_folder(dataset))
     task = opened.manifest.task
     parts = {"base_batch_size": base_batch_size, "caps": caps}
-    chosen = [resolve_strategy(name, task, parts, allow_drop=allow_drop) for name in strategy or STRATEGIES]
-    base = resolve_strategy(baseline, task, parts, allow_drop=allow_drop)
-    estimates = estimate_speedup(opened, chosen, baseline=base, seed=seed, epochs=epochs, memory=memory)
+    known = given_profile(profile)
+    names = strategy or strategies_for(task)
+    chosen = [resolve_strategy(name, task, parts, allow_drop=allow_drop, profile=known) for name in names]
+    base = resolve_strategy(baseline, task, parts, allow_drop=allow_drop, profile=known)
+    estimates = estimate_speedup(
+        opened,
+        chosen,
+        baseline=base,
+        seed=seed,
+        epochs=epochs,
+        memory=memory,
+        profile=known,
+        attention=None if attention == "auto" else attention,
+        dropout=dropout,
+        runs=runs,
+    )
+    prepare = opened.manifest.seconds.get("total", 0.0)
     if as_json:
-        print_json({"baseline": base.name, "strategies": [dataclasses.asdict(estimate) for estimate in estimates]})
+        rows = [dataclasses.asdict(estimate) for estimate in estimates]
+        print_json({"baseline": base.name, "prepare_seconds": prepare, "runs": runs, "strategies": rows})
         return
     for note in filter(None, (*(policy_note(each, opened) for each in chosen), windows_note(opened, memory))):
         console.print(note, markup=False)
-    console.print(estimate_table(estimates, base.name))
-    for line in target_notes(estimates):
+    print_table(estimate_table(estimates, base.name, runs=runs))
+    for line in (*target_notes(estimates), *estimate_notes(estimates, known, prepare=prepare, runs=runs)):
         console.print(line, markup=False)
-    console.print("The speedup is by tokens, pad included: what the linear layers see. Seconds need a device profile.")

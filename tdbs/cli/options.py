@@ -3,14 +3,25 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from pathlib import Path
+from typing import Annotated, Any, get_args
 
 import typer
 
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.memory import memory_bytes
 from tdbs.train.feed import TRAIN
-from tdbs.train.strategies import ALIASES, DEFAULT_STRATEGY, STRATEGIES, Strategy, resolve_strategy
+from tdbs.train.profile_file import Profile, read_profile
+from tdbs.train.strategies import (
+    ALIASES,
+    DEFAULT_STRATEGY,
+    STRATEGIES,
+    Batches,
+    Drop,
+    Execution,
+    Strategy,
+    resolve_strategy,
+)
 from tdbs.train.windows import count_windows, have_few_lengths
 
 StrategyOption = Annotated[str, typer.Option(help=f"One of {', '.join([*STRATEGIES, *ALIASES])}.")]
@@ -19,9 +30,28 @@ EpochsOption = Annotated[int, typer.Option(help="Epochs of the run.")]
 CapsOption = Annotated[
     str | None,
     typer.Option(
-        help="Largest batch for a length (HWCap): a number, or paper. [default: the base batch size; paper on CUDA]",
+        help="Largest batch for a length (HWCap): a number, paper, memory or knee (of --profile), or a profile's "
+        "file. [default: the base batch size; paper on CUDA]",
         show_default=False,
     ),
+]
+ProfileOption = Annotated[Path | None, typer.Option(help="Device profile that tdbs profile wrote.", show_default=False)]
+AttentionOption = Annotated[
+    str,
+    typer.Option(
+        help="auto (the profile's fastest; else eager on a CPU, sdpa on CUDA), eager, sdpa or flash_attention_2."
+    ),
+]
+PrecisionOption = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
+ModelOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Hub name or folder of the model, or tiny. [default: the one the dataset was tokenized for]",
+        show_default=False,
+    ),
+]
+DropoutOption = Annotated[
+    float | None, typer.Option(help="Dropout of the model. [default: the paper's rule]", show_default=False)
 ]
 BaseBatchOption = Annotated[
     int | None, typer.Option(help="Samples of a batch in epoch 0. [default: 64]", show_default=False)
@@ -32,12 +62,16 @@ AllowDropOption = Annotated[bool, typer.Option("--allow-drop", help="Drop words 
 def _strategy_options(
     *,
     strategy: StrategyOption = DEFAULT_STRATEGY,
-    batches: Annotated[str | None, typer.Option(help="Samples that share an update: random, bucket, reach.")] = None,
-    drop: Annotated[str | None, typer.Option(help="TokenDrop: none, rate, any, all, batch_min, reach.")] = None,
+    batches: Annotated[
+        str | None, typer.Option(help=f"Samples that share an update: {', '.join(get_args(Batches))}.")
+    ] = None,
+    drop: Annotated[str | None, typer.Option(help=f"TokenDrop: {', '.join(get_args(Drop))}.")] = None,
     drop_rate: Annotated[
         float | None, typer.Option(help="Share of words for --drop rate and any. [default: 0.3]", show_default=False)
     ] = None,
-    execution: Annotated[str | None, typer.Option(help="Padding of a batch: padded, padded_max.")] = None,
+    execution: Annotated[
+        str | None, typer.Option(help=f"How a batch meets the model: {', '.join(get_args(Execution))}.")
+    ] = None,
     rbm: Annotated[bool | None, typer.Option("--rbm/--no-rbm", help="Merge residual batches.")] = None,
     lrm: Annotated[bool | None, typer.Option("--lrm/--no-lrm", help="Scale the rate by the batch size.")] = None,
     bucket_width: Annotated[int | None, typer.Option(help="Lengths of a bucket, or steps of the reach grid.")] = None,
@@ -45,11 +79,15 @@ def _strategy_options(
     scaling_factor: Annotated[
         int | None, typer.Option(help="Growth of the largest batch per epoch. [default: 2]", show_default=False)
     ] = None,
+    batch_cap: Annotated[
+        bool | None, typer.Option("--batch-cap/--no-batch-cap", help="Let the largest batch grow from epoch to epoch.")
+    ] = None,
     sort_targets: Annotated[
         bool | None,
         typer.Option("--sort-targets/--no-sort-targets", help="Sort by target where padding asks for it."),
     ] = None,
     caps: CapsOption = None,
+    profile: ProfileOption = None,
     allow_drop: AllowDropOption = False,
 ) -> None:
     """Hold the options; never called."""
@@ -77,8 +115,19 @@ def with_strategy_options(function: Callable[..., None]) -> Callable[..., None]:
 
 def chosen_strategy(chosen: Chosen, dataset: PreparedDataset) -> Strategy:
     """Return the strategy that the options choose for the dataset's task."""
-    parts = {name: value for name, value in chosen.items() if name not in ("strategy", "allow_drop")}
-    return resolve_strategy(chosen["strategy"], dataset.manifest.task, parts, allow_drop=chosen["allow_drop"])
+    parts = {name: value for name, value in chosen.items() if name not in ("strategy", "allow_drop", "profile")}
+    return resolve_strategy(
+        chosen["strategy"],
+        dataset.manifest.task,
+        parts,
+        allow_drop=chosen["allow_drop"],
+        profile=given_profile(chosen["profile"]),
+    )
+
+
+def given_profile(path: Path | None) -> Profile | None:
+    """Return the profile that the user named; one found by chance is never used."""
+    return None if path is None else read_profile(path)
 
 
 def windows_note(dataset: PreparedDataset, memory: str) -> str | None:

@@ -20,10 +20,15 @@ from tdbs.cli.common import (
     reported,
 )
 from tdbs.cli.options import (
+    AttentionOption,
     Chosen,
+    DropoutOption,
     EpochsOption,
+    ModelOption,
+    PrecisionOption,
     SeedOption,
     chosen_strategy,
+    given_profile,
     policy_note,
     windows_note,
     with_strategy_options,
@@ -40,26 +45,16 @@ NAME = "train"
 @with_strategy_options
 def command(
     dataset: DatasetArgument = None,
-    model: Annotated[
-        str | None,
-        typer.Option(
-            help="Hub name or folder of the model, or tiny. [default: the one the dataset was tokenized for]",
-            show_default=False,
-        ),
-    ] = None,
+    model: ModelOption = None,
     epochs: EpochsOption = DEFAULT_EPOCHS,
     seed: SeedOption = 0,
     lr: Annotated[
         float | None, typer.Option(help="Base learning rate. [default: 5e-5; tiny 1e-3]", show_default=False)
     ] = None,
     warmup: Annotated[float, typer.Option(help="Share of the samples over which the rate grows.")] = DEFAULT_WARMUP,
-    dropout: Annotated[
-        float | None, typer.Option(help="Dropout of the model. [default: the paper's rule]", show_default=False)
-    ] = None,
-    precision: Annotated[str, typer.Option(help="auto, fp32 or bf16.")] = "auto",
-    attention: Annotated[
-        str, typer.Option(help="auto (eager on a CPU, sdpa on CUDA), eager, sdpa or flash_attention_2.")
-    ] = "auto",
+    dropout: DropoutOption = None,
+    precision: PrecisionOption = "auto",
+    attention: AttentionOption = "auto",
     out: Annotated[
         Path | None,
         typer.Option(
@@ -113,6 +108,7 @@ def command(
             dropout=dropout,
             precision=precision,
             attention=attention,
+            profile=given_profile(chosen["profile"]),
             memory=memory,
             out=out,
             overwrite=overwrite,
@@ -123,6 +119,12 @@ def command(
         return
     metrics = metrics_line(result.metrics) or "no validation split"
     of_targets = f"{result.target_padding_fraction:.1%} of targets, " if result.target_padding_fraction else ""
+    for halved in result.halved_caps:
+        console.print(
+            f"Memory ran out at step {halved['step']}: from there on batches of bucket {halved['bucket']} and longer "
+            f"were taken in parts of {halved['cap']} samples; the updates are the same.",
+            markup=False,
+        )
     console.print(
         f"{result.strategy}, seed {result.seed}: {metrics}\n"
         f"{result.steps:,} steps, {result.tokens:,} tokens, {result.padding_fraction:.1%} padding, {of_targets}"

@@ -8,55 +8,12 @@ from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, TypeVar
 
+from tdbs.analysis.comparison import RESULT_NAME, SETTINGS_NAME, Row, Summary
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.errors import DatasetError, reason_of
 from tdbs.train.run_folder import CONFIG_NAME, Run, read_run
 
-COMPARISON_NAME = "compare.json"
-
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Measured:
-    """One run of a strategy, or what some of its steps tell of a whole one."""
-
-    strategy: str
-    seed: int
-    seconds: float  # of training, planning included
-    predicted_seconds: float | None
-    speedup: float | None  # over the baseline of the same seed
-    predicted_speedup: float | None
-    padding_fraction: float
-    tokens: float
-    steps: int
-    score: float | None
-    evaluate_seconds: float | None
-    plan_seconds: float | None
-    peak_memory_bytes: int | None
-    run: str | None  # folder in the comparison's
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Summary:
-    """One strategy over all seeds: means, and the standard deviation of its score."""
-
-    strategy: str
-    seeds: int
-    seconds: float
-    predicted_seconds: float | None
-    speedup: float | None
-    predicted_speedup: float | None
-    padding_fraction: float
-    tokens: float
-    score_mean: float | None
-    score_std: float | None
-    peak_memory_bytes: int | None
-
-    @property
-    def error(self) -> float | None:
-        """Predicted / measured - 1: below 0 the run took longer than predicted."""
-        return None if self.predicted_seconds is None else self.predicted_seconds / self.seconds - 1
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,10 +31,11 @@ class Comparison:
     precision: str
     device: str
     estimates: tuple[StrategyEstimate, ...]  # the prediction
-    rows: tuple[Measured, ...]
+    rows: tuple[Row, ...]
     summaries: tuple[Summary, ...]
     median_error: float | None
     worst_error: float | None
+    strategies: tuple[Mapping[str, Any], ...]  # every part of each, as it was run
     runs: Mapping[str, Run]  # by strategy, of the first seed: those whose folders are there
 
     @property
@@ -92,24 +50,35 @@ class Comparison:
 
 def is_comparison(folder: Path) -> bool:
     """Tell whether a folder is of a comparison rather than of a run."""
-    return (folder / COMPARISON_NAME).is_file()
+    return any((folder / name).is_file() for name in (SETTINGS_NAME, RESULT_NAME))
+
+
+def error_of(summary: Summary) -> float | None:
+    """Return predicted / measured - 1: below 0 the run took longer than predicted."""
+    return None if summary.predicted_seconds is None else summary.predicted_seconds / summary.seconds - 1
 
 
 def read_comparison(folder: Path) -> Comparison:
-    """Read a comparison and its runs. Raises DatasetError where the folder holds none, or something else."""
-    path = folder / COMPARISON_NAME
+    """Read a comparison and its runs. Raises DatasetError where it is not finished, or something else."""
+    path = folder / RESULT_NAME
+    if not path.exists():
+        raise DatasetError(f"The comparison in {folder} is not finished.", next_step="Run tdbs compare with --resume.")
     again = "Name a folder that tdbs compare wrote, or compare again."
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-        return _parse(folder, found)
+        return _parse(folder, _read(path), _read(folder / SETTINGS_NAME))
     except (OSError, ValueError) as error:
         raise DatasetError(f"{path} cannot be read: {reason_of(error)}.", next_step=again) from error
     except (KeyError, TypeError, AttributeError, StopIteration) as error:
         raise DatasetError(f"{path} is not a comparison of tdbs: {error!r}.", next_step=again) from error
 
 
-def _parse(folder: Path, found: Mapping[str, Any]) -> Comparison:
-    rows = tuple(_typed(Measured, row) for row in found["rows"])
+def _read(path: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _parse(folder: Path, found: Mapping[str, Any], settings: Mapping[str, Any]) -> Comparison:
+    rows = tuple(_typed(Row, row) for row in found["rows"])
     comparison = _typed(
         Comparison,
         {
@@ -118,6 +87,7 @@ def _parse(folder: Path, found: Mapping[str, Any]) -> Comparison:
             "estimates": tuple(_typed(StrategyEstimate, row) for row in found["prediction"]["strategies"]),
             "rows": rows,
             "summaries": tuple(_typed(Summary, row) for row in found["summary"]),
+            "strategies": tuple(settings["strategies"]),
             "runs": _first_runs(folder, rows),
         },
     )
@@ -125,7 +95,7 @@ def _parse(folder: Path, found: Mapping[str, Any]) -> Comparison:
     return comparison
 
 
-def _first_runs(folder: Path, rows: tuple[Measured, ...]) -> dict[str, Run]:
+def _first_runs(folder: Path, rows: tuple[Row, ...]) -> dict[str, Run]:
     """Return the run of the first seed of each strategy; a comparison may have been copied without them."""
     runs: dict[str, Run] = {}
     for row in rows:

@@ -19,7 +19,7 @@ from tdbs.reports.bar_figures import (
     time_by_strategy_svg,
 )
 from tdbs.reports.canvas import NARROW, WIDE
-from tdbs.reports.comparison import Comparison
+from tdbs.reports.comparison import Comparison, error_of
 from tdbs.reports.curve_figures import losses_svg, run_svgs
 from tdbs.reports.length_figures import length_histogram_svg
 from tdbs.reports.overheads import overheads_svg
@@ -123,8 +123,9 @@ def _errors(comparison: Comparison) -> list[StrategyError]:
     for summary in comparison.summaries:
         rows = [row for row in comparison.rows if row.strategy == summary.strategy]
         runs = [row.predicted_seconds / row.seconds - 1 for row in rows if row.predicted_seconds is not None]
-        if runs and summary.error is not None:
-            errors.append(StrategyError(strategy=summary.strategy, runs=tuple(runs), mean=summary.error))
+        mean = error_of(summary)
+        if runs and mean is not None:
+            errors.append(StrategyError(strategy=summary.strategy, runs=tuple(runs), mean=mean))
     return errors
 
 

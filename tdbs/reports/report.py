@@ -1,12 +1,12 @@
 """What a report is about: a dataset with a run of it, or with a comparison of strategies on it."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tdbs.analysis.speedup import StrategyEstimate, estimate_speedup
-from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, Split, load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
@@ -15,8 +15,9 @@ from tdbs.reports.length_figures import CapLines, cap_lines
 from tdbs.reports.overheads import Overheads, prepare_stages
 from tdbs.reports.samples import DropExamples, drop_examples
 from tdbs.train.feed import open_training_data
+from tdbs.train.profile_file import CapTable
 from tdbs.train.run_folder import Run, read_run
-from tdbs.train.strategies import STRATEGIES, Strategy, resolve_strategy
+from tdbs.train.strategies import Strategy
 
 _EXAMPLES = 5
 
@@ -55,7 +56,7 @@ def report_on_run(folder: Path) -> Report:
     dataset = load(run.config["dataset"]["path"])
     seed, epochs = run.config["seed"], run.config["epochs"]
     memory = run.config.get("memory", DEFAULT_MEMORY)  # runs of before had none
-    strategy = _strategy_of(run)
+    strategy = _strategy_of(run.config.get("strategy", {}))
     return Report(
         dataset=dataset,
         run=run,
@@ -69,7 +70,7 @@ def report_on_comparison(folder: Path) -> Report:
     """Read a comparison, its runs and its dataset; caps and dropped words are those of its fastest strategies."""
     comparison = read_comparison(folder)
     dataset = load(comparison.dataset)
-    strategies = _fastest_first(comparison, dataset.manifest.task)
+    strategies = _fastest_first(comparison)
     max_length = dataset.manifest.max_length
     caps = (cap_lines(strategy, max_length=max_length, epochs=comparison.epochs) for strategy in strategies)
     return Report(
@@ -96,23 +97,19 @@ def _by_tokens(estimate: StrategyEstimate, speedup: float) -> StrategyEstimate:
     return replace(estimate, speedup=speedup, speedup_low=speedup, speedup_high=speedup)
 
 
-def _fastest_first(comparison: Comparison, task: Task) -> list[Strategy]:
-    """Return the strategies of a comparison as they ran; of timed parts, as they are by default."""
-    strategies = []
-    for summary in sorted(comparison.summaries, key=lambda summary: summary.seconds):
-        run = comparison.runs.get(summary.strategy)
-        strategy = _strategy_of(run) if run else None
-        if strategy is None and summary.strategy in STRATEGIES:
-            strategy = resolve_strategy(summary.strategy, task)
-        if strategy:
-            strategies.append(strategy)
-    return strategies
+def _fastest_first(comparison: Comparison) -> list[Strategy]:
+    """Return the strategies of a comparison, those that took least time first."""
+    seconds = {summary.strategy: summary.seconds for summary in comparison.summaries}
+    strategies = [strategy for strategy in map(_strategy_of, comparison.strategies) if strategy]
+    return sorted(strategies, key=lambda strategy: seconds.get(strategy.name, math.inf))
 
 
-def _strategy_of(run: Run) -> Strategy | None:
-    """Return the strategy of a run; None where another version of tdbs wrote it."""
+def _strategy_of(parts: Mapping[str, Any]) -> Strategy | None:
+    """Return a strategy that was written as a table of its parts; None where another version of tdbs wrote it."""
     try:
-        return Strategy(**run.config["strategy"])
+        caps = parts.get("measured_caps")
+        table = CapTable(lengths=tuple(caps["lengths"]), caps=tuple(caps["caps"])) if caps else None
+        return Strategy(**{**parts, "measured_caps": table})
     except (KeyError, TypeError, ConfigError):
         return None
 

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from tdbs.analysis.padding import SplitStatistics
 from tdbs.analysis.speedup import StrategyEstimate
-from tdbs.reports.comparison import Comparison
+from tdbs.reports.comparison import Comparison, error_of
 from tdbs.reports.overheads import Overheads
 from tdbs.reports.words import count, duration, figure, mebibytes, percent, signed_percent, times
 
@@ -85,7 +85,7 @@ def prediction_table(comparison: Comparison) -> Table | None:
                 summary.strategy,
                 duration(summary.seconds),
                 duration(summary.predicted_seconds),
-                signed_percent(summary.error),
+                signed_percent(error_of(summary)),
             )
             for summary in comparison.summaries
         ),

@@ -1,36 +1,56 @@
 """How large a batch may get: HWCap by length, EpochCap by epoch (paper, section 2.2 and Table 6).
 
 HWCap is the largest batch that a device takes for a length; BatchCap = min(HWCap, EpochCap). Caps are an array:
-entry l is the cap of sequences of l tokens. Above the paper table's last length its last cap holds.
+entry l is the cap of sequences of l tokens. Above a table's last length its last cap holds.
 """
 
 import numpy as np
 
 from tdbs.arrays import IntArray
 from tdbs.errors import ConfigError
+from tdbs.train.profile_file import CapTable, Profile, named_profile, read_profile
 
 # Shapes: L1 = max_length + 1.
 
-# HWCap of an RTX 2080 Ti (11 GB) and roberta-base, for buckets of width 5 from 0. The ends stand in Table 6, the
-# middle in the authors' script (PAPER_NOTES).
-PAPER_HWCAPS = (
-    *(2525, 1250, 800, 575, 450, 350, 300, 250, 225, 175, 150, 125, 125, 125, 100, 100, 75, 75, 75),
-    *(64, 64, 64, 64, 64, 64, 64),
-)
-_PAPER_WIDTH = 5
+PAPER_PROFILE = "rtx-2080-ti"  # roberta-base on 11 GB: Table 6 of the paper and the authors' script (PAPER_NOTES)
+_CHOICES = "Pass --caps 64, --caps paper, or --caps FILE with a profile."
 
 
-def hardware_caps(caps: str, *, max_length: int) -> IntArray:
-    """Return HWCap for each length from 0 to `max_length`: a number for all, or `paper`."""
+def chosen_caps(caps: str, profile: Profile | None = None) -> CapTable:
+    """Return the table that `--caps` names: a number for all lengths, `paper`, `memory`, `knee`, or a profile's file
+    (what memory holds, or the knee where that was not searched).
+
+    `memory` (what the device holds) and `knee` (the smallest batch near its best speed) are those of `profile`.
+    Raises ConfigError where the choice is none of them, or needs a profile that is not given.
+    """
     if caps == "paper":
-        buckets_L1 = np.minimum(np.arange(max_length + 1) // _PAPER_WIDTH, len(PAPER_HWCAPS) - 1)
-        return np.array(PAPER_HWCAPS)[buckets_L1]
+        profile, caps = named_profile(PAPER_PROFILE), "memory"
+    elif caps.endswith(".json"):
+        profile = read_profile(caps)
+        caps = "knee" if profile.memory_caps is None else "memory"
+    if caps in ("memory", "knee"):
+        if profile is None:
+            raise ConfigError(
+                f"--caps {caps} is measured on a device.", next_step="Pass --profile FILE; tdbs profile writes one."
+            )
+        table = profile.memory_caps if caps == "memory" else profile.knee_caps
+        if table is None:
+            raise ConfigError(
+                f"The profile has no caps of the kind {caps}.",
+                next_step="Pass the other of memory and knee, or measure with tdbs profile (on a CPU with --memory).",
+            )
+        return table
     if not (caps.isascii() and caps.removeprefix("-").isdigit()):
-        raise ConfigError(f"--caps takes a number or paper, got {caps}.", next_step="Pass --caps 64 or --caps paper.")
-    cap = int(caps)
-    if cap < 1:
-        raise ConfigError(f"--caps must be 1 or more, got {caps}.", next_step="Pass --caps 64 or --caps paper.")
-    return np.full(max_length + 1, cap)
+        raise ConfigError(f"--caps takes a number, paper, memory, knee or a file, got {caps}.", next_step=_CHOICES)
+    if int(caps) < 1:
+        raise ConfigError(f"--caps must be 1 or more, got {caps}.", next_step=_CHOICES)
+    return CapTable(lengths=(0,), caps=(int(caps),))
+
+
+def hardware_caps(table: CapTable, *, max_length: int) -> IntArray:
+    """Return HWCap for each length from 0 to `max_length` (L1)."""
+    entries_L1 = np.searchsorted(table.lengths, np.arange(max_length + 1))
+    return np.array(table.caps)[np.minimum(entries_L1, len(table.caps) - 1)]
 
 
 def batch_caps(hw_caps_L1: IntArray, *, epoch: int, base_batch_size: int, scaling_factor: int) -> IntArray:

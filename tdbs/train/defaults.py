@@ -16,6 +16,11 @@ def default_model(manifest: Manifest) -> str:
     return TINY if manifest.source == SAMPLE_TASK.name else manifest.tokenizer.source
 
 
+def shown_model(model_name: str) -> str:
+    """Return a model's name as results show it: of a folder its last two parts, never a machine's whole path."""
+    return "/".join(model_name.replace("\\", "/").rstrip("/").split("/")[-2:])
+
+
 def default_rate(model_name: str) -> float:
     """Return the base rate of a run that names none."""
     return TINY_RATE if model_name == TINY else DEFAULT_RATE

@@ -7,8 +7,10 @@ depends on the steps before it.
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel
@@ -20,6 +22,7 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.batches import Batch
 from tdbs.train.device import Execution, keep_head_in_fp32, make_accelerator, make_optimizer
 from tdbs.train.evaluate import evaluate_split
+from tdbs.train.micro_batches import MemoryCaps, within_memory
 from tdbs.train.models import load_model
 from tdbs.train.scoring import HeldOut, Metrics
 from tdbs.train.sequence_models import use_sequences
@@ -38,6 +41,7 @@ class Learner:
     kind: TaskKind
     pad_id: int
     segment_ids: bool
+    memory_caps: MemoryCaps  # found while training, where the device runs out of memory
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +85,7 @@ def make_learner(
         kind=dataset.manifest.task.kind,
         pad_id=dataset.manifest.tokenizer.pad_id,
         segment_ids=takes_segment_ids(model),
+        memory_caps=MemoryCaps(edges_E=np.array(dataset.manifest.bucket_edges), kind=dataset.manifest.task.kind),
     )
 
 
@@ -93,14 +98,17 @@ def run_steps(
         clock = time.perf_counter()
         torch.manual_seed(rng.torch_seed(rng.Draw.TRAIN_STEP, seed=seed, epoch=epoch, step=index))
         rate = float(rates_S[first_step + index])
-        loss, finite = train_step(
+        update = partial(
+            train_step,
             learner.accelerator,
             learner.prepared,
             learner.optimizer,
-            batches,
-            learner.kind,
+            kind=learner.kind,
             rate=rate,
             segment_ids=learner.segment_ids,
+        )
+        loss, finite = within_memory(
+            update, batches, learner.memory_caps, step=first_step + index, clear=partial(_clear, learner)
         )
         record = StepRecord(
             step=first_step + index,
@@ -114,6 +122,13 @@ def run_steps(
             seconds=time.perf_counter() - clock,
         )
         yield StepOutcome(record=record, finite=finite)
+
+
+def _clear(learner: Learner) -> None:
+    """Take back what a step left that ran out of memory."""
+    learner.optimizer.zero_grad()
+    if learner.accelerator.device.type == "cuda":
+        torch.cuda.empty_cache()
 
 
 def padded_length(batch: Batch) -> int:

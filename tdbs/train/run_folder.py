@@ -96,10 +96,11 @@ def save_model(folder: Path, model: "PreTrainedModel", dataset: PreparedDataset)
     ).save_pretrained(folder)
 
 
-def finish_run(folder: Path, result: Mapping[str, Any]) -> None:
+def finish_run(folder: Path, result: Mapping[str, Any], *, noted: bool = True) -> None:
     """Write the result, which marks the run as finished, and note it as the last one."""
     write_json(folder / RESULT_NAME, dict(result))
-    remember(RUNS_FOLDER, folder)
+    if noted:
+        remember(RUNS_FOLDER, folder)
 
 
 def read_run(folder: Path) -> Run:

@@ -29,6 +29,11 @@ _LAST_MODULES = {
 }
 
 
+def knows_sequences(model: PreTrainedModel) -> bool:
+    """Tell whether rows of several samples can be run by a model."""
+    return model.config.model_type in _LAST_MODULES
+
+
 def use_sequences(model: PreTrainedModel, kernel: str) -> None:
     """Make a model's attention know of sequences; batches with a row for each sample go on as before.
 

@@ -10,8 +10,9 @@ from typing import Any, Literal, get_args
 
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
-from tdbs.train.caps import hardware_caps
+from tdbs.train.caps import chosen_caps
 from tdbs.train.cuda import has_cuda
+from tdbs.train.profile_file import CapTable, Profile
 
 Batches = Literal["random", "length_grouped", "batch_rebalance", "packs", "bucket", "reach"]
 Drop = Literal["none", "rate", "any", "all", "batch_min", "reach"]
@@ -45,7 +46,8 @@ class Strategy:
     scaling_factor: int = 2  # EpochCap = scaling_factor^epoch x base_batch_size
     batch_cap: bool = True  # False: HWCap alone, in every epoch
     sort_targets: bool = True  # seq2seq: where padding of the targets asks for it (plan.py)
-    caps: str = "base"  # HWCap: a number, `paper`, or `base` for base_batch_size
+    caps: str = "base"  # HWCap: `base` for base_batch_size, or what --caps takes
+    measured_caps: CapTable | None = None  # of a profile, where caps are `memory`, `knee` or a file
 
     def __post_init__(self) -> None:
         for name, value, choices in (
@@ -71,12 +73,12 @@ class Strategy:
             raise ConfigError(
                 f"--drop-rate must be from 0 to 1, got {self.drop_rate}.", next_step="Pass --drop-rate 0.3, say."
             )
-        hardware_caps(self.hw_caps, max_length=0)  # refuses what is no number and no table
+        _ = self.hw_caps  # refuses what is no number and no table
 
     @property
-    def hw_caps(self) -> str:
-        """HWCap as `hardware_caps` takes it."""
-        return str(self.base_batch_size) if self.caps == "base" else self.caps
+    def hw_caps(self) -> CapTable:
+        """HWCap by length."""
+        return self.measured_caps or chosen_caps(str(self.base_batch_size) if self.caps == "base" else self.caps)
 
     @property
     def in_rows(self) -> bool:
@@ -116,9 +118,16 @@ STRATEGIES: dict[str, Strategy] = {
 
 
 def resolve_strategy(
-    name: str, task: Task, overrides: Mapping[str, Any] | None = None, *, allow_drop: bool = False
+    name: str,
+    task: Task,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    allow_drop: bool = False,
+    profile: Profile | None = None,
 ) -> Strategy:
     """Return a strategy with the user's overrides (None: not given) and the task's policy applied.
+
+    Measured caps (memory, knee) are those of `profile`.
 
     On a task that forbids dropping, a strategy runs without TokenDrop and with buckets of width 1; a drop asked for
     by hand is refused there, unless `allow_drop`.
@@ -144,6 +153,8 @@ def resolve_strategy(
         )
     if "caps" not in given and named.caps == "base" and has_cuda():
         given["caps"] = "paper"  # on a CPU larger batches save almost no time (docs/decisions.md)
+    if given.get("caps") in ("memory", "knee") or str(given.get("caps")).endswith(".json"):
+        given["measured_caps"] = chosen_caps(given["caps"], profile)
     if "drop" in given:  # App. A: buckets of width 1 without TokenDrop, of width 5 with it
         given.setdefault("bucket_width", 1 if given["drop"] == "none" else 5)
     if "batches" in given:

@@ -7,7 +7,7 @@ import json
 import math
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from tdbs.train.feed import TRAIN, make_feed, open_training_data
 from tdbs.train.loop import StepOutcome, StepRecord, make_learner, run_steps, score_splits
 from tdbs.train.lrm import learning_rates
 from tdbs.train.plan import plan_digest, run_padding, run_target_padding
+from tdbs.train.profile_file import Profile
 from tdbs.train.run_folder import (
     LAST_GOOD_FOLDER,
     MODEL_FOLDER,
@@ -60,6 +61,7 @@ class TrainResult:
     epochs: list[dict[str, float | None]]  # mean loss and score of each epoch
     target_tokens: int = 0  # seq2seq: of the targets, pad included
     target_padding_fraction: float | None = None
+    halved_caps: list[dict[str, str | int]] = field(default_factory=list)  # where memory ran out
 
 
 def train(
@@ -74,16 +76,20 @@ def train(
     dropout: float | None = None,
     precision: str = "auto",
     attention: str = "auto",
+    profile: Profile | None = None,
     memory: int | str = DEFAULT_MEMORY,
     out: str | Path | None = None,
     overwrite: bool = False,
+    save: bool = True,
     progress: Progress = lambda _record, _steps: None,
 ) -> TrainResult:
     """Fine-tune a model on a prepared dataset and score it on the validation split after each epoch.
 
     `strategy` is a name, resolved for the dataset's task, or a resolved Strategy, which is taken as it is; `lr`
-    defaults to 5e-5 (1e-3 for `tiny`), `dropout` to the paper's rule for the strategy. A train split that
-    takes more than `memory` to train on is read in windows (windows.py). Writes a run folder. Raises a
+    defaults to 5e-5 (1e-3 for `tiny`), `dropout` to the paper's rule for the strategy, the attention kernel to the
+    fastest of `profile`, where one is given. A train split that
+    takes more than `memory` to train on is read in windows (windows.py). Writes a run folder, with the model unless
+    not `save`. Raises a
     TdbsError before anything is written where options, dataset and model do not fit, and TrainingError where a loss is
     not finite.
     """
@@ -93,6 +99,8 @@ def train(
     check_hyperparameters(epochs=epochs, lr=lr, warmup=warmup, dropout=dropout)
     if isinstance(strategy, str):
         strategy = resolve_strategy(strategy, manifest.task)
+    if profile is not None and attention == "auto":
+        attention = str(profile.settings.get("attention", attention))
     execution = resolve_execution(precision=precision, attention=attention)
     model_name = model or default_model(manifest)
     folder = Path(out) if out is not None else default_run_folder(manifest.source, strategy.name, seed)
@@ -102,8 +110,10 @@ def train(
     if not info.labelled:
         raise DatasetError(f"{dataset.path} has no labels to train on.", next_step="Prepare it with --label.")
     data = open_training_data(dataset, memory=memory)
+    clock = time.perf_counter()
     feed = make_feed(data, strategy, seed=seed, epochs=epochs)
     plans = feed.plans
+    planning = time.perf_counter() - clock
     base_lr = default_rate(model_name) if lr is None else lr
     rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=warmup)
     dropout = paper_dropout(strategy, info.rows) if dropout is None else dropout
@@ -129,13 +139,13 @@ def train(
             "plan_digest": plan_digest(plans),
             "memory": str(memory),
             "windows": data.windows,
-            "strategy": asdict(strategy),
+            "strategy": {name: value for name, value in asdict(strategy).items() if value is not None},
             "execution": asdict(execution),
             "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
         },
     )
 
-    seconds = {"train": 0.0, "evaluate": 0.0, "total": 0.0}
+    seconds = {"plan": planning, "train": 0.0, "evaluate": 0.0, "total": 0.0}
     history: list[dict[str, float | None]] = []
     metrics: dict[str, float | None] = {}
     first_step = 0
@@ -154,7 +164,8 @@ def train(
         seconds["evaluate"] += time.perf_counter() - clock
         history.append({"epoch": plan.epoch, "loss": loss, "score": metrics.get(manifest.task.metrics[0])})
 
-    save_model(folder / MODEL_FOLDER, learner.model, dataset)
+    if save:
+        save_model(folder / MODEL_FOLDER, learner.model, dataset)
     seconds["total"] = time.perf_counter() - started
     result = TrainResult(
         run=str(folder),
@@ -170,8 +181,9 @@ def train(
         metrics=metrics,
         score=metrics.get(manifest.task.metrics[0]),
         epochs=history,
+        halved_caps=[asdict(halved) for halved in learner.memory_caps.halved],
     )
-    finish_run(folder, asdict(result))
+    finish_run(folder, asdict(result), noted=save)
     return result
 
 

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tests.cli.conftest import TOKENIZER, TRAIN_ROWS, VALIDATION_ROWS, Outcome, run_command, tree
-from tests.reports.conftest import make_comparison, make_row
+from tests.reports.conftest import make_row, write_comparison
 
 SPLIT_KEYS = {
     "rows": int,
@@ -310,11 +310,9 @@ def test_the_files_of_a_report_are_named_and_there(journeys, place):
 def test_report_takes_a_comparison(tdbs, small, finished_run, workplace):
     """A comparison's folder holds compare.json and the runs that it names."""
     run = {"run": finished_run.name, "evaluate_seconds": None, "plan_seconds": None, "score": None}
-    values = make_comparison(
-        dataset=str(small), rows=[make_row("random", 0, run=None), make_row("reach", 0, **run)], part_steps=None
-    )
     shutil.copytree(finished_run, workplace / "compared" / finished_run.name)
-    (workplace / "compared/compare.json").write_text(json.dumps(values))
+    rows = [make_row("random", 0, run=None), make_row("reach", 0, **run)]
+    write_comparison(workplace / "compared", dataset=str(small), rows=rows)
     found = tdbs("report", "compared", "--out", "page.html", "--json").json
     assert (found["report"], found["run"], found["comparison"]) == ("page.html", None, "compared")
     assert found["files"] == []

@@ -18,6 +18,7 @@ from tdbs.reports.facts import facts_of
 from tdbs.reports.page import render_page
 from tdbs.reports.report import Report
 from tdbs.train.run_folder import Run
+from tdbs.train.strategies import STRATEGIES
 from tdbs.train.trainer import TrainResult
 
 KEY = "0123456789abcdef"
@@ -158,13 +159,20 @@ def make_comparison(**overrides: Any) -> dict[str, Any]:
     return {**values, **overrides}
 
 
+def write_comparison(folder: Path, **overrides: Any) -> Path:
+    """Write a finished comparison's terms and its result into a folder."""
+    strategies = [asdict(STRATEGIES[name]) for name in ("random", "reach")]
+    (folder / "settings.json").write_text(json.dumps({"strategies": strategies}))
+    (folder / "compare.json").write_text(json.dumps(make_comparison(**overrides)))
+    return folder
+
+
 @pytest.fixture
 def compared(tmp_path: Path) -> Callable[..., Comparison]:
     """Return a function that writes a comparison with overrides, and reads it."""
 
     def read(**overrides: Any) -> Comparison:
-        (tmp_path / "compare.json").write_text(json.dumps(make_comparison(**overrides)))
-        return read_comparison(tmp_path)
+        return read_comparison(write_comparison(tmp_path, **overrides))
 
     return read
 

@@ -10,7 +10,7 @@ from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.pipeline.prepare import prepare
 from tdbs.reports.report import Report, by_tokens, report_on_comparison, report_on_run
 from tdbs.train.trainer import train
-from tests.reports.conftest import ESTIMATES, make_comparison, make_dataset, make_row, make_summary
+from tests.reports.conftest import ESTIMATES, make_dataset, make_row, make_summary, write_comparison
 
 
 @pytest.fixture(scope="module")
@@ -23,13 +23,13 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(place)
         dataset = prepare("d.jsonl", tokenizer=str(TOKENIZER_FOLDER), out="data").dataset
         train(dataset, strategy="reach", model="tiny", epochs=2, seed=3, out="compared/reach-seed3")
-    found = make_comparison(
+    write_comparison(
+        place / "compared",
         dataset=str(place / "data"),
         dataset_key=dataset.manifest.key,
         rows=[make_row("random", 3, seconds=9.0, run=None), make_row("reach", 3)],
         summary=[make_summary("random", seconds=30.0), make_summary("reach")],
     )
-    (place / "compared/compare.json").write_text(json.dumps(found))
     return place
 
 

@@ -1,14 +1,25 @@
 """Batch caps: the paper's table, the growth by epochs, and the numbers that are refused."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tdbs.data.sample import SAMPLE_TASK
 from tdbs.errors import ConfigError
-from tdbs.train.caps import PAPER_HWCAPS, batch_caps, hardware_caps
-from tdbs.train.strategies import Strategy
+from tdbs.train.caps import PAPER_PROFILE, batch_caps, chosen_caps
+from tdbs.train.caps import hardware_caps as caps_of_table
+from tdbs.train.profile_file import named_profile, read_profile
+from tdbs.train.strategies import Strategy, resolve_strategy
 from tests.reference.algorithm2 import batch_cap
+
+
+def hardware_caps(caps: str, *, max_length: int) -> np.ndarray:
+    """Return the caps that an option chooses."""
+    return caps_of_table(chosen_caps(caps), max_length=max_length)
+
 
 TABLE_ENDS = [  # Table 6 of the paper: (min_seq_len, max_seq_len, HWCap)
     (0, 5, 2525),
@@ -30,8 +41,8 @@ def test_the_ends_of_the_table_stand_in_the_paper(low, high, cap):
 def test_the_middle_of_the_table_is_the_authors_script():
     """PAPER_NOTES: by steps of 5 from 0, then 64 seven times (the script's tail of 50 is not inherited)."""
     text = "2525 1250 800 575 450 350 300 250 225 175 150 125 125 125 100 100 75 75 75" + " 64" * 7
-    assert [str(cap) for cap in PAPER_HWCAPS] == text.split()
-    assert hardware_caps("paper", max_length=128)[:126:5].tolist() == list(PAPER_HWCAPS)
+    assert [str(cap) for cap in named_profile(PAPER_PROFILE).memory_caps.caps] == text.split()
+    assert hardware_caps("paper", max_length=128)[:126:5].tolist() == [int(cap) for cap in text.split()]
 
 
 def test_above_the_table_its_last_cap_holds():
@@ -64,6 +75,9 @@ def test_caps_equal_the_oracle_up_to_any_epoch(hw_cap, epoch, scaling_factor, ba
     assert caps.tolist() == [batch_cap(hw_cap, epoch, scaling_factor, base)]
 
 
+CHOICES = "Pass --caps 64, --caps paper, or --caps FILE with a profile."
+
+
 def refused(caps: str) -> str:
     with pytest.raises(ConfigError) as caught:
         hardware_caps(caps, max_length=128)
@@ -72,12 +86,12 @@ def refused(caps: str) -> str:
 
 @pytest.mark.parametrize("caps", ["0", "-3"])
 def test_caps_below_1_are_refused(caps):
-    assert refused(caps) == f"--caps must be 1 or more, got {caps}. Pass --caps 64 or --caps paper."
+    assert refused(caps) == f"--caps must be 1 or more, got {caps}. {CHOICES}"
 
 
 @pytest.mark.parametrize("caps", ["abc", "", "6.4", "64 ", "²", "-", "--5", "5-", "Paper"])
 def test_caps_that_are_no_number_are_refused(caps):
-    assert refused(caps) == f"--caps takes a number or paper, got {caps}. Pass --caps 64 or --caps paper."
+    assert refused(caps) == f"--caps takes a number, paper, memory, knee or a file, got {caps}. {CHOICES}"
 
 
 def test_a_cap_larger_than_any_dataset_is_no_crash():
@@ -90,4 +104,85 @@ def test_a_strategy_refuses_bad_caps_when_it_is_made():
     """Before anything is read: the whole text, the same as above."""
     with pytest.raises(ConfigError) as caught:
         Strategy(name="mine", batches="bucket", drop="none", caps="abc")
-    assert str(caught.value) == "--caps takes a number or paper, got abc. Pass --caps 64 or --caps paper."
+    assert str(caught.value) == f"--caps takes a number, paper, memory, knee or a file, got abc. {CHOICES}"
+
+
+# ------------------------------------------------------------------------------------------------------------ profiles
+
+MEASURED = {
+    "tdbs_profile": 1,
+    "model": {"name": "m"},
+    "device": {"name": "d"},
+    "max_length": 16,
+    "caps": {"lengths": [4, 8, 16], "memory": [100, 50, 25], "knee": [32, 16, 8]},
+}
+NO_TABLE = "The profile {path} is damaged: ValueError caps are no table."
+NEXT = "Measure one with tdbs profile --out FILE."
+
+
+def profile_of(folder, **changes):
+    path = folder / "profile.json"
+    path.write_text(json.dumps(MEASURED | changes))
+    return path
+
+
+def test_caps_of_a_profile_hold_up_to_their_lengths(tmp_path):
+    """Entry i holds up to lengths[i]; above the last length the last cap holds."""
+    path = profile_of(tmp_path)
+    profile = read_profile(path)
+    assert caps_of_table(chosen_caps("memory", profile), max_length=20).tolist() == [100] * 5 + [50] * 4 + [25] * 12
+    assert caps_of_table(chosen_caps("knee", profile), max_length=9).tolist() == [32] * 5 + [16] * 4 + [8]
+    assert chosen_caps(str(path)) == profile.memory_caps
+
+
+def test_a_strategy_carries_the_caps_that_were_measured(tmp_path):
+    profile = read_profile(profile_of(tmp_path))
+    found = resolve_strategy("reach", SAMPLE_TASK, {"caps": "knee"}, profile=profile)
+    assert (found.caps, found.hw_caps) == ("knee", profile.knee_caps)
+    by_file = resolve_strategy("reach", SAMPLE_TASK, {"caps": str(tmp_path / "profile.json")})
+    assert by_file.hw_caps == profile.memory_caps
+
+
+@pytest.mark.parametrize("caps", ["memory", "knee"])
+def test_measured_caps_ask_for_a_profile(caps):
+    assert refused(caps) == f"--caps {caps} is measured on a device. Pass --profile FILE; tdbs profile writes one."
+
+
+def test_the_papers_profile_has_no_knee():
+    with pytest.raises(ConfigError) as caught:
+        chosen_caps("knee", named_profile(PAPER_PROFILE))
+    assert str(caught.value) == (
+        "The profile has no caps of the kind knee. "
+        "Pass the other of memory and knee, or measure with tdbs profile (on a CPU with --memory)."
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "{path} is no profile: it is not JSON."),
+        ("[]", "{path} is no profile of tdbs."),
+        ('{"tdbs_profile": 9}', "The profile {path} has version 9; this tdbs reads version 1."),
+        ('{"tdbs_profile": 1}', "The profile {path} is damaged: KeyError 'caps'."),
+        (
+            json.dumps(MEASURED | {"caps": {"lengths": [4, 4], "memory": [2, 1]}}),
+            NO_TABLE,
+        ),
+        (
+            json.dumps(MEASURED | {"caps": {"lengths": [4], "memory": [0]}}),
+            NO_TABLE,
+        ),
+    ],
+)
+def test_files_that_are_no_profile_are_refused(tmp_path, text, message):
+    path = tmp_path / "p.json"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_profile(path)
+    assert str(caught.value) == f"{message.format(path=path)} {NEXT}"
+
+
+def test_a_profile_that_is_missing_is_named(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        read_profile(tmp_path / "none.json")
+    assert caught.value.message == f"The profile {tmp_path / 'none.json'} cannot be read: No such file or directory."

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from tdbs import rng
 from tdbs.pipeline.buckets import bucket_edges, bucket_of
-from tdbs.train.caps import PAPER_HWCAPS, batch_caps, hardware_caps
 from tdbs.train.batching import bucket_batches
+from tdbs.train.caps import batch_caps, chosen_caps, hardware_caps
 from tdbs.train.plan import EpochPlan, plan_digest, plan_epoch, plan_run
 from tdbs.train.reach import grid_shift
 from tests.reference.algorithm2 import bucket_sampler
@@ -55,7 +55,7 @@ def check_against_algorithm_2(seed: int) -> None:
     if seed % 4:
         hw_caps = np.sort(generator.integers(1, 40, len(edges) - 1))[::-1]
     else:
-        table = hardware_caps("paper", max_length=max_length)
+        table = hardware_caps(chosen_caps("paper"), max_length=max_length)
         hw_caps = np.array([table[min(edge - 1, max_length)] for edge in [*edges[1:-1], max_length + 1]])
     epoch, base = seed % 3, int(generator.choice([1, 8, 64]))
     caps = np.minimum(hw_caps, 2**epoch * base)
@@ -78,10 +78,10 @@ def test_a_plan_of_buckets_is_algorithm_2_in_shuffled_order(epoch, rbm):
     strategy = strategy_of("tdbs_paper", base_batch_size=64, rbm=rbm, drop="none")
     plan = plan_epoch(lengths, words_of(samples), strategy, max_length=128, seed=3, epoch=epoch)
     edges = bucket_edges(128)
-    assert len(edges) - 1 == len(PAPER_HWCAPS)
+    assert len(edges) - 1 == len(chosen_caps("paper").caps)
     permutation = rng.stream(rng.Draw.SHUFFLE_SAMPLES, seed=3, epoch=epoch).permutation(len(lengths))
     expected = reference_batches(
-        lengths.tolist(), permutation, edges, list(PAPER_HWCAPS), rbm=rbm, epoch=epoch, base=64
+        lengths.tolist(), permutation, edges, list(chosen_caps("paper").caps), rbm=rbm, epoch=epoch, base=64
     )
     found = batches_of(plan)
     assert sorted(found) == sorted(expected)

@@ -1,4 +1,4 @@
-"""Packed and unpadded rows give each sample the logits, and the batch the gradients, that padding gives (fp32, 1e-4)."""
+"""Packed and unpadded rows give samples the logits, and batches the gradients, that padding gives (fp32, 1e-4)."""
 
 import numpy as np
 import pytest
@@ -123,7 +123,7 @@ def outcome(model, batch: Batch, kind: str) -> tuple[torch.Tensor, dict[str, tor
     [(name, kind) for name in MODELS for kind in KINDS if "mean" not in name or kind == "classification"],
 )
 def test_rows_of_several_samples_compute_what_padding_computes(name, kind, kernel, execution):
-    """Logits of each sample and gradients of the batch; RoBERTa's positions begin at 2, ModernBERT's window is short."""
+    """Logits of each sample and gradients of the batch; RoBERTa counts from 2, ModernBERT's window is short."""
     pad = MODELS[name].pad_token_id
     expected, gradients = outcome(model_of(name, kind, kernel, in_rows=False), batch_of("padded", pad), kind)
     found, own = outcome(model_of(name, kind, kernel, in_rows=True), batch_of(execution, pad), kind)

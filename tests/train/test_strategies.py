@@ -6,6 +6,7 @@ from tdbs.data.sample import SAMPLE_TASK
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError
 from tdbs.train import strategies
+from tdbs.train.caps import chosen_caps
 from tdbs.train.cuda import has_cuda
 from tdbs.train.strategies import STRATEGIES, Strategy, paper_dropout, resolve_strategy, strategies_for
 
@@ -51,7 +52,7 @@ def test_options_override_parts_and_none_means_not_given():
     given = {"drop": "rate", "drop_rate": 0.5, "bucket_width": 3, "rbm": False, "lrm": None, "caps": "8"}
     found = resolve_strategy("bucket", SAMPLE_TASK, given)
     assert (found.drop, found.effective_rate, found.bucket_width) == ("rate", 0.5, 3)
-    assert (found.rbm, found.lrm, found.hw_caps) == (False, True, "8")
+    assert (found.rbm, found.lrm, found.hw_caps.caps) == (False, True, (8,))
 
 
 @pytest.mark.parametrize(("drop", "rate"), [("all", 1.0), ("any", 0.3), ("rate", 0.3)])
@@ -60,8 +61,8 @@ def test_the_rate_of_each_kind_of_drop(drop, rate):
 
 
 def test_base_caps_are_the_base_batch_size():
-    assert resolve_strategy("reach", SAMPLE_TASK, {"base_batch_size": 16}).hw_caps == "16"
-    assert resolve_strategy("tdbs_paper", SAMPLE_TASK, {"base_batch_size": 16}).hw_caps == "paper"
+    assert resolve_strategy("reach", SAMPLE_TASK, {"base_batch_size": 16}).hw_caps.caps == (16,)
+    assert resolve_strategy("tdbs_paper", SAMPLE_TASK, {"base_batch_size": 16}).hw_caps == chosen_caps("paper")
 
 
 @pytest.mark.parametrize("name", ["tdbs_paper", "reach", "tdbs"])

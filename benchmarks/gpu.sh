@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Profile and comparisons on a CUDA device: every strategy on SST-2, RTE and SQuAD, a roberta-base-sized model with random
+# weights, bf16. Needs the device, torch for it, a mirror folder, and roberta-base's tokenizer (a folder).
+#
+#   benchmarks/gpu.sh MIRROR TOKENIZER OUT
+#
+# OUT gets profiles, comparisons and results.md, to be kept as benchmarks/results/prediction_<device>_<date>.md.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+mirror=$(realpath "$1") tokenizer=$(realpath "$2") out=$3
+mkdir -p "$out"
+export HF_HUB_OFFLINE=1
+python -c "import torch; assert torch.cuda.is_available(), 'no CUDA device'; print(torch.cuda.get_device_name(0))"
+for package in pyarrow filelock typer rich tomli_w; do
+    python -c "import $package" || python -m pip install "${package/_/-}"
+done
+python -m pytest -q tests/train/test_sequence_models.py || echo "equality checks failed" | tee "$out/failed.txt"
+python -m benchmarks.bench_prediction --mirror "$mirror" --tokenizer "$tokenizer" --tasks sst2,rte,squad \
+    --steps 30 --precision bf16 --out "$out" | tee "$out/results.md"

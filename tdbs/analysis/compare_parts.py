@@ -1,0 +1,90 @@
+"""Time some steps of each strategy, spread evenly over its run, in rounds: whatever slows the device slows all alike.
+
+One model a dropout serves all strategies, since times do not depend on weights. Steps train with rate 0.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tdbs.analysis.comparison import Terms
+from tdbs.analysis.cost import CostModel
+from tdbs.analysis.step_timer import run_step
+from tdbs.analysis.work import COUNTS, plan_work
+from tdbs.pipeline.dataset import PreparedDataset, split_info
+from tdbs.train.batches import Batch
+from tdbs.train.device import resolve_execution
+from tdbs.train.feed import TRAIN, Feed, make_feed, open_training_data
+from tdbs.train.loop import Learner, make_learner
+from tdbs.train.strategies import Strategy, paper_dropout
+
+_WARM_UP = 2  # steps of each strategy before those that count
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartTime:
+    """Seconds of a part of a strategy's steps, and the share of the run that they are."""
+
+    strategy: Strategy
+    seconds: float
+    share: float  # by predicted cost; without a prediction by tokens
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Part:
+    """The steps of a strategy that are timed."""
+
+    strategy: Strategy
+    dropout: float
+    steps: list[tuple[Batch, ...]]
+    share: float
+
+
+def timed_parts(
+    dataset: PreparedDataset, strategies: Sequence[Strategy], terms: Terms, *, seed: int, costs: CostModel | None
+) -> Iterator[PartTime]:
+    """Yield the time of each strategy's part."""
+    parts = [_part(dataset, strategy, terms, seed=seed, costs=costs) for strategy in strategies]
+    in_rows = any(part.strategy.in_rows for part in parts)
+    execution = resolve_execution(precision=terms.precision, attention=terms.attention)
+    learners: dict[float, Learner] = {}
+    for rate in {part.dropout for part in parts}:
+        learner = make_learner(dataset, terms.model, seed=seed, dropout=rate, execution=execution, in_rows=in_rows)
+        learner.prepared.train()
+        learners[rate] = learner
+    for part in parts:
+        for batches in part.steps[:_WARM_UP]:
+            run_step(learners[part.dropout], batches)
+    seconds = [0.0] * len(parts)
+    for number in range(max(len(part.steps) for part in parts)):
+        for place, part in enumerate(parts):
+            if number < len(part.steps):
+                seconds[place] += run_step(learners[part.dropout], part.steps[number])
+    for part, taken in zip(parts, seconds, strict=True):
+        yield PartTime(strategy=part.strategy, seconds=taken, share=part.share)
+
+
+def _part(dataset: PreparedDataset, strategy: Strategy, terms: Terms, *, seed: int, costs: CostModel | None) -> _Part:
+    feed = make_feed(open_training_data(dataset), strategy, seed=seed, epochs=terms.epochs)
+    rows = split_info(dataset, TRAIN).rows
+    dropout = paper_dropout(strategy, rows) if terms.dropout is None else terms.dropout
+    steps = sum(plan.steps for plan in feed.plans)
+    chosen = np.unique(np.linspace(0, steps - 1, min(terms.part_steps or steps, steps)).round().astype(np.int64))
+    counts_SF = np.concatenate([plan_work(plan) for plan in feed.plans])
+    if costs is None:
+        tokens_S = counts_SF @ np.isin(COUNTS, ("tokens", "targets"))
+        share = tokens_S[chosen].sum() / tokens_S.sum()
+    else:
+        seconds_S = costs.step_seconds(counts_SF, dropout=dropout > 0)
+        share = seconds_S[chosen].sum() / seconds_S.sum()
+    return _Part(strategy=strategy, dropout=dropout, steps=list(_chosen_steps(feed, set(chosen.tolist()))), share=share)
+
+
+def _chosen_steps(feed: Feed, chosen: set[int]) -> Iterator[tuple[Batch, ...]]:
+    number = 0
+    for plan in feed.plans:
+        for batches in feed.steps(plan):
+            if number in chosen:
+                yield batches
+            number += 1

@@ -1,0 +1,162 @@
+"""A comparison on disk: its terms first, then the prediction, a row for each run, and the result last.
+
+`settings.json`, `prediction.json`, `rows.jsonl`, `compare.json`; whole runs lie in folders beside them. A folder
+with a result is finished; one without is resumed on the same terms, or refused.
+"""
+
+import json
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tdbs.errors import ConfigError
+from tdbs.files import write_json, write_text
+
+SETTINGS_NAME, PREDICTION_NAME, ROWS_NAME, RESULT_NAME = (
+    "settings.json",
+    "prediction.json",
+    "rows.jsonl",
+    "compare.json",
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Terms:
+    """What all strategies of a comparison share."""
+
+    model: str
+    seeds: tuple[int, ...]
+    epochs: int
+    lr: float
+    dropout: float | None  # None: the paper's rule for each strategy
+    precision: str
+    attention: str
+    part_steps: int | None  # steps of each strategy that are timed; None: whole runs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One strategy with one seed; the fields are JSON keys of `tdbs compare`."""
+
+    strategy: str
+    seed: int
+    seconds: float  # of training the run, planning included; of parts: projected from them
+    predicted_seconds: float | None
+    speedup: float | None  # over the baseline with the same seed; None until that is measured
+    predicted_speedup: float | None
+    padding_fraction: float
+    tokens: int
+    steps: int
+    score: float | None
+    evaluate_seconds: float | None
+    plan_seconds: float | None
+    peak_memory_bytes: int | None
+    run: str | None  # folder in the comparison's
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Summary:
+    """One strategy over all seeds: means, and the standard deviation of the score."""
+
+    strategy: str
+    seeds: int
+    seconds: float
+    predicted_seconds: float | None
+    speedup: float | None
+    predicted_speedup: float | None
+    padding_fraction: float
+    tokens: float
+    score_mean: float | None
+    score_std: float | None  # None with one seed
+    peak_memory_bytes: int | None  # the largest
+
+
+def begin_comparison(folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
+    """Make the folder of a comparison, or go on in one that was begun on the same terms."""
+    place = folder / SETTINGS_NAME
+    if place.exists():
+        if not resume:
+            raise ConfigError(f"{folder} holds a comparison.", next_step="Pass --resume to go on, or another --out.")
+        begun = json.loads(place.read_text(encoding="utf-8"))
+        different = [name for name, value in settings.items() if begun.get(name) != value]
+        if different:
+            raise ConfigError(
+                f"The comparison in {folder} was begun with another {' and '.join(different)}.",
+                next_step="Repeat the command that began it, or pass another --out.",
+            )
+        return
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise ConfigError(f"{folder} holds something else.", next_step="Pass another --out.")
+    folder.mkdir(parents=True, exist_ok=True)
+    write_json(place, dict(settings))
+
+
+def read_result(folder: Path) -> dict[str, Any] | None:
+    """Return the result of a finished comparison; None where it is not finished."""
+    place = folder / RESULT_NAME
+    if not place.exists():
+        return None
+    found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+    return found
+
+
+def read_rows(folder: Path) -> list[Row]:
+    """Return the rows measured so far; a last one that was cut off is left out."""
+    place = folder / ROWS_NAME
+    lines = place.read_text(encoding="utf-8").splitlines(keepends=True) if place.exists() else []
+    return [Row(**json.loads(line)) for line in lines if line.endswith("\n")]
+
+
+def write_rows(folder: Path, rows: Sequence[Row]) -> None:
+    """Write all rows measured so far."""
+    write_text(folder / ROWS_NAME, "".join(json.dumps(asdict(row)) + "\n" for row in rows))
+
+
+def with_speedups(rows: Sequence[Row], baseline: str) -> list[Row]:
+    """Return rows with their speedups over the baseline of the same seed."""
+    seconds = {row.seed: row.seconds for row in rows if row.strategy == baseline}
+    return [replace(row, speedup=seconds[row.seed] / row.seconds) for row in rows]
+
+
+def summaries(rows: Sequence[Row]) -> list[Summary]:
+    """Return a summary for each strategy, in the order of the rows."""
+    names = list(dict.fromkeys(row.strategy for row in rows))
+    return [_summary(name, [row for row in rows if row.strategy == name]) for name in names]
+
+
+def prediction_errors(rows: Sequence[Row]) -> dict[str, float | None]:
+    """Return median and worst of |predicted / measured - 1| over strategies; None where nothing was predicted."""
+    errors = [
+        abs(summary.predicted_seconds / summary.seconds - 1)
+        for summary in summaries(rows)
+        if summary.predicted_seconds is not None
+    ]
+    return {
+        "median_error": statistics.median(errors) if errors else None,
+        "worst_error": max(errors) if errors else None,
+    }
+
+
+def _summary(name: str, rows: Sequence[Row]) -> Summary:
+    scores = [row.score for row in rows if row.score is not None]
+    peaks = [row.peak_memory_bytes for row in rows if row.peak_memory_bytes is not None]
+    return Summary(
+        strategy=name,
+        seeds=len(rows),
+        seconds=statistics.mean(row.seconds for row in rows),
+        predicted_seconds=_mean([row.predicted_seconds for row in rows]),
+        speedup=_mean([row.speedup for row in rows]),
+        predicted_speedup=_mean([row.predicted_speedup for row in rows]),
+        padding_fraction=statistics.mean(row.padding_fraction for row in rows),
+        tokens=statistics.mean(row.tokens for row in rows),
+        score_mean=_mean(scores),
+        score_std=statistics.stdev(scores) if len(scores) > 1 else None,
+        peak_memory_bytes=max(peaks, default=None),
+    )
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return statistics.mean(known) if known else None

@@ -1,0 +1,194 @@
+"""Measure a device for a model: step times over batch sizes and lengths, the fastest attention kernel, caps.
+
+Real steps, forward, backward and update, on random tokens; no data of the user's is looked at beyond the shape of the
+task's head. What is found is one portable JSON (`tdbs.train.profile_file` reads it).
+"""
+
+import datetime
+import re
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from tdbs.analysis.cost import fit_costs
+from tdbs.analysis.environment import environment
+from tdbs.analysis.measured_caps import measured_caps
+from tdbs.analysis.peak_memory import device_memory
+from tdbs.analysis.profile_shapes import Shape, grid_shapes, kernel_shapes
+from tdbs.analysis.step_timer import time_step
+from tdbs.analysis.synthetic import synthetic_batch
+from tdbs.analysis.work import COUNTS, batches_work
+from tdbs.errors import ConfigError, ModelError
+from tdbs.files import write_json
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.pipeline.manifest import Manifest
+from tdbs.pipeline.memory import memory_bytes
+from tdbs.train.defaults import default_model, shown_model
+from tdbs.train.device import resolve_execution
+from tdbs.train.loop import Learner, make_learner
+from tdbs.train.profile_file import SCHEMA_VERSION
+from tdbs.train.sequence_models import knows_sequences, use_sequences
+
+PROFILES_FOLDER = Path("profiles")
+_DROPOUT = 0.1
+
+Progress = Callable[[str], None]
+
+
+def measure_profile(
+    dataset: PreparedDataset,
+    *,
+    model: str | None = None,
+    precision: str = "auto",
+    attention: str = "auto",
+    memory: int | str | None = None,
+    progress: Progress = lambda _message: None,
+) -> dict[str, Any]:
+    """Return the profile of a model on this device, for datasets with a head of this kind; takes minutes.
+
+    `attention` auto times every kernel that the model offers and goes on with the fastest. `memory` is the budget of
+    the process on a CPU, where the largest batches are searched only if it is given; on CUDA the device's own counts.
+    Raises a TdbsError where the model cannot be loaded.
+    """
+    manifest = dataset.manifest
+    budget = None if memory is None else memory_bytes(memory)
+    name = model or default_model(manifest)
+    chosen = resolve_execution(precision=precision, attention=attention)
+    kernels = _offered(dataset, name, chosen.device) if attention == "auto" else [chosen.attention]
+    points: list[dict[str, Any]] = []
+    for kernel in kernels:
+        progress(f"attention kernel {kernel}")
+        learner = _learner(dataset, name, precision, kernel, dropout=0.0)
+        points += _timed(learner, manifest, kernel, kernel_shapes(manifest), progress)
+    fastest = min(kernels, key=lambda kernel: sum(point["seconds"] for point in points if point["attention"] == kernel))
+    learner = _learner(dataset, name, precision, fastest, dropout=0.0)
+    in_rows = knows_sequences(learner.model)
+    shapes = grid_shapes(manifest, chosen.device, in_rows=in_rows)
+    known = {(point["batch_size"], point["length"]) for point in points if point["attention"] == fastest}
+    plain = [shape for shape in shapes if not shape.dropout]
+    new = [s for s in plain if s.execution != "padded" or s.calls > 1 or (s.samples, s.length) not in known]
+    points += _timed(learner, manifest, fastest, new, progress)
+    with_dropout = _learner(dataset, name, precision, fastest, dropout=_DROPOUT)
+    points += _timed(with_dropout, manifest, fastest, [shape for shape in shapes if shape.dropout], progress)
+    caps = measured_caps(learner, manifest, fit_costs(points, fastest), budget=budget, progress=progress)
+    config = learner.model.config
+    return {
+        "tdbs_profile": SCHEMA_VERSION,
+        "date": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+        "model": {
+            "name": shown_model(name),
+            "type": config.model_type,
+            "parameters": sum(parameter.numel() for parameter in learner.model.parameters()),
+        },
+        "device": _device(chosen.device),
+        "settings": {
+            "kind": manifest.task.kind,
+            "precision": chosen.precision,
+            "optimizer": "AdamW, fused",
+            "attention": fastest,
+            "kernels": kernels,
+            "memory_bytes": device_memory(learner.accelerator.device) or budget,
+        },
+        "versions": {package: version(package) for package in ("tdbs", "torch", "transformers")},
+        "max_length": manifest.max_length,
+        "caps": caps,
+        "points": points,
+    }
+
+
+def _device(kind: str) -> dict[str, Any]:
+    found = environment()
+    return {
+        "kind": kind,
+        "name": found["devices"][0] if kind == "cuda" else found["processor"],
+        "cores": found["cores"],
+        "memory_gib": found["memory_gib"],
+    }
+
+
+def default_place(dataset: PreparedDataset, *, model: str | None, precision: str) -> Path:
+    """Return where a profile goes that its user gives no place: named for model, device and precision."""
+    chosen = resolve_execution(precision=precision, attention="auto")
+    words = (shown_model(model or default_model(dataset.manifest)), _device(chosen.device)["name"], chosen.precision)
+    return PROFILES_FOLDER / (re.sub(r"[^\w.]+", "-", "-".join(words)).strip("-").lower() + ".json")
+
+
+def write_profile(path: Path, profile: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Write a profile. Raises ConfigError where a file is in its place, unless `overwrite`."""
+    check_place(path, overwrite=overwrite)
+    write_json(path, dict(profile))
+
+
+def check_place(path: Path, *, overwrite: bool) -> None:
+    """Refuse a place that is taken, before anything is measured."""
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path} is there already.", next_step="Pass another --out, or --overwrite.")
+
+
+def _learner(dataset: PreparedDataset, name: str, precision: str, kernel: str, *, dropout: float) -> Learner:
+    execution = resolve_execution(precision=precision, attention=kernel)
+    learner = make_learner(dataset, name, seed=0, dropout=dropout, execution=execution)
+    if knows_sequences(learner.model):
+        use_sequences(learner.model, kernel)
+    learner.prepared.train()
+    return learner
+
+
+def _offered(dataset: PreparedDataset, name: str, device: str) -> list[str]:
+    """Return the attention kernels that a model can be loaded with here."""
+    candidates = ["eager", "sdpa"]
+    if device == "cuda" and find_spec("flash_attn"):
+        candidates.append("flash_attention_2")
+    offered = []
+    for kernel in candidates:
+        try:
+            _learner(dataset, name, "auto", kernel, dropout=0.0)
+        except ModelError:
+            if kernel == "eager":  # then it is not the kernel that is wrong
+                raise
+            continue
+        offered.append(kernel)
+    return offered
+
+
+def _timed(
+    learner: Learner, manifest: Manifest, kernel: str, shapes: Sequence[Shape], progress: Progress
+) -> list[dict[str, Any]]:
+    """Return a point for each shape that the device holds."""
+    points = []
+    for number, shape in enumerate(shapes, start=1):
+        progress(f"{kernel} {shape.execution} {shape.samples} x {shape.length} ({number} of {len(shapes)})")
+        batch = synthetic_batch(
+            manifest,
+            shape.execution,
+            samples=shape.samples,
+            length=shape.length,
+            target_length=shape.target_length,
+        )
+        batches = [batch] * shape.calls
+        try:
+            found = time_step(learner, batches)
+        except torch.OutOfMemoryError:
+            learner.optimizer.zero_grad()
+            continue
+        points.append(
+            {
+                "execution": shape.execution,
+                "attention": kernel,
+                "batch_size": shape.samples,
+                "length": shape.length,
+                "calls": shape.calls,
+                "dropout": shape.dropout,
+                "tokens": int(batch.input_ids_RW.size),
+                "seconds": found.seconds,
+                "spread": found.spread,
+                "work": dict(
+                    zip(COUNTS, batches_work(batches, target_length=shape.target_length).tolist(), strict=True)
+                ),
+            }
+        )
+    return points

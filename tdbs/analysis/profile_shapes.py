@@ -1,0 +1,71 @@
+"""Which steps a profile times: batch sizes and lengths that training may meet, and each way to run them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from tdbs.pipeline.manifest import Manifest
+from tdbs.train.strategies import Execution
+
+_CPU_TOKENS, _CUDA_TOKENS = 1 << 14, 1 << 16  # of the largest timed call, unless 64 of the longest samples are more
+_BATCH_SIZES = (256, 64, 16, 4, 1)
+_SHORTEST = 8
+_ODD_LENGTHS = (0.3, 0.1)  # of the maximum: lengths that are no power of two
+_TARGET_SHARES = (4, 16)  # targets are a quarter and a sixteenth as long as their sources
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shape:
+    """A step to time: some equal calls of one batch size and length."""
+
+    execution: Execution = "padded"
+    samples: int  # packed: rows
+    length: int
+    target_length: int = 0
+    calls: int = 1
+    dropout: bool = False
+
+
+def searched_lengths(max_length: int) -> list[int]:
+    """Return the maximum and its halves, longest first: caps are searched at them, times measured at more."""
+    return sorted({max(max_length >> shift, _SHORTEST) for shift in range(max_length.bit_length())}, reverse=True)
+
+
+def target_length(manifest: Manifest, length: int) -> int:
+    """Return the targets' length that goes with sources of a length where memory is searched; 0: no sequences."""
+    return max(length // _TARGET_SHARES[0], 1) if manifest.task.kind == "seq2seq" else 0
+
+
+def grid_shapes(manifest: Manifest, device: str, *, in_rows: bool) -> list[Shape]:
+    """Return the steps to time: a grid of batch sizes and lengths, longest first, then each way to run a batch."""
+    longest = manifest.max_length
+    most = max(64 * longest, _CUDA_TOKENS if device == "cuda" else _CPU_TOKENS)
+    odd = {max(int(longest * share), _SHORTEST) for share in _ODD_LENGTHS}
+    lengths = sorted(odd.union(searched_lengths(longest)), reverse=True)
+    half, quarter = max(longest // 2, 1), max(longest // 4, 1)
+    shapes = [
+        Shape(samples=size, length=length) for length in lengths for size in _BATCH_SIZES if size * length <= most
+    ]
+    shapes += [Shape(samples=16, length=quarter, calls=4), Shape(samples=4, length=half, calls=4)]
+    dropped = ((64, longest), (64, quarter), (16, half), (256, min(16, longest)))
+    shapes += [Shape(samples=size, length=length, dropout=True) for size, length in dropped]
+    if in_rows:
+        flat = ((64, longest), (64, half), (64, quarter), (16, half), (256, quarter))
+        shapes += [Shape(execution="unpadded", samples=size, length=length) for size, length in flat]
+        shapes += [Shape(execution="packed", samples=rows, length=longest) for rows in (32, 8, 2)]
+        shapes += [
+            Shape(execution="unpadded", samples=64, length=half, dropout=True),
+            Shape(execution="packed", samples=8, length=longest, dropout=True),
+        ]
+    return _with_targets(shapes) if manifest.task.kind == "seq2seq" else shapes
+
+
+def kernel_shapes(manifest: Manifest) -> list[Shape]:
+    """Return the few steps that attention kernels are compared by."""
+    longest = manifest.max_length
+    sizes = ((64, longest), (64, max(longest // 8, 1)), (16, max(longest // 2, 1)))
+    shapes = [Shape(samples=size, length=length) for size, length in sizes]
+    return _with_targets(shapes) if manifest.task.kind == "seq2seq" else shapes
+
+
+def _with_targets(shapes: Sequence[Shape]) -> list[Shape]:
+    return [replace(shape, target_length=max(shape.length // share, 1)) for shape in shapes for share in _TARGET_SHARES]

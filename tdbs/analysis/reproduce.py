@@ -1,0 +1,42 @@
+"""Run a table or a figure of the paper on some tasks, and lay what is found beside the paper's own numbers.
+
+Tables of scores are comparisons, one a task (compare.py), and are resumed where they were left. What the paper
+reckons from times alone (Fig. 7, Fig. 8, App. E.1) is reckoned from plans and a device profile.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tdbs.analysis.paper import STUDIES, Study
+from tdbs.analysis.study import StudyResult, StudyTerms
+from tdbs.analysis.study_compared import compared_study
+from tdbs.analysis.study_predicted import overheads, spread_and_speedup, ten_runs
+from tdbs.errors import ConfigError
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.train.profile_file import Profile
+
+Datasets = Mapping[str, PreparedDataset]
+Progress = Callable[[str], None]
+
+
+def run_study(
+    study: Study,
+    datasets: Datasets,
+    terms: StudyTerms,
+    *,
+    runs: Path,
+    profile: Profile | None = None,
+    progress: Progress = lambda _message: None,
+) -> StudyResult:
+    """Run a study on prepared datasets, by task; comparisons go to folders in `runs`.
+
+    Raises ConfigError where a study of seconds is asked for without a profile.
+    """
+    of_paper = STUDIES[study]
+    if of_paper.rows:
+        return compared_study(study, of_paper, datasets, terms, runs=runs, profile=profile, progress=progress)
+    if study == "fig8":
+        return spread_and_speedup(of_paper, datasets, terms, profile=profile)
+    if profile is None:
+        raise ConfigError(f"{study} is reckoned in seconds.", next_step="Pass --profile FILE; tdbs profile writes one.")
+    return (overheads if study == "fig7" else ten_runs)(of_paper, datasets, terms, profile)

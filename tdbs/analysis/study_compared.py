@@ -1,0 +1,153 @@
+"""Tables of scores: one comparison a task, a row for each of the paper's, and what contradicts it said plainly."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+from tdbs.analysis.compare import compare
+from tdbs.analysis.paper import PaperRow, PaperStudy, Study
+from tdbs.analysis.study import (
+    StudyResult,
+    StudyTable,
+    StudyTerms,
+    mean_of,
+    shown_percent,
+    shown_score,
+    shown_times,
+)
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.train.profile_file import Profile
+from tdbs.train.strategies import Strategy, resolve_strategy
+
+_NOTHING = ""
+
+Datasets = Mapping[str, PreparedDataset]
+Progress = Callable[[str], None]
+
+
+def compared_study(
+    study: Study,
+    of_paper: PaperStudy,
+    datasets: Datasets,
+    terms: StudyTerms,
+    *,
+    runs: Path,
+    profile: Profile | None,
+    progress: Progress,
+) -> StudyResult:
+    """Compare a study's rows on each task and return its tables; comparisons go to folders in `runs`, by task."""
+    results: dict[str, dict[str, Any]] = {}
+    for task, dataset in datasets.items():
+        results[task] = compare(
+            dataset,
+            [_strategy(row, dataset) for row in of_paper.rows],
+            out=runs / task,
+            seeds=terms.seeds,
+            baseline=of_paper.rows[0].name,
+            model=terms.model,
+            epochs=terms.epochs,
+            lr=terms.lr,
+            precision=terms.precision,
+            attention=terms.attention,
+            profile=profile,
+            part_steps=terms.part_steps,
+            resume=True,
+            progress=lambda message, task=task: progress(f"{task}: {message}"),  # type: ignore[misc]
+        )
+    summaries = {
+        task: {summary["strategy"]: summary for summary in result["summary"]} for task, result in results.items()
+    }
+    first = next(iter(results.values()))
+    seeds = f"{len(terms.seeds)} seed{'s' * (len(terms.seeds) > 1)}"
+    caption = (
+        f"Here: {first['model']}, {first['precision']}, {first['attention']} attention, {first['device']}, {seeds}, "
+        f"{first['epochs']} epochs, rate {first['lr']:g}, {', '.join(datasets)}. The paper: roberta-base (T5-small in "
+        f"Table 2), RTX 2080 Ti, 3 epochs, best of three rates, GLUE and SQuAD. {of_paper.note}"
+    )
+    return StudyResult(
+        study=study,
+        title=of_paper.title,
+        caption=caption.strip(),
+        tables=(_mean_table(of_paper, summaries), *_task_tables(of_paper, summaries)),
+        findings=tuple(_findings(of_paper, summaries)),
+        comparisons={task: runs / task for task in datasets},
+    )
+
+
+def _strategy(row: PaperRow, dataset: PreparedDataset) -> Strategy:
+    """Return the strategy of a row under the row's name, which is that of its runs."""
+    task = dataset.manifest.task
+    parts = dict(row.parts)
+    if task.drop_forbidden:  # CoLA: the paper leaves TokenDrop out too
+        parts = {name: value for name, value in parts.items() if name not in ("drop", "drop_rate")}
+    if row.strategy in ("tdbs_paper", "reach"):
+        parts.setdefault("caps", "paper")
+    return replace(resolve_strategy(row.strategy, task, parts), name=row.name)
+
+
+Summaries = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+def _mean_table(of_paper: PaperStudy, summaries: Summaries) -> StudyTable:
+    """Return scores and speedups as means over tasks, beside the paper's over its own tasks."""
+    rows = []
+    for row in of_paper.rows:
+        own = [found[row.name] for found in summaries.values()]
+        rows.append(
+            (
+                row.title,
+                shown_percent(mean_of([summary["score_mean"] for summary in own])),
+                row.score,
+                shown_times(mean_of([summary["speedup"] for summary in own])),
+                _NOTHING if row.speedup is None else f"{row.speedup:g}x",
+                shown_percent(mean_of([summary["padding_fraction"] for summary in own])),
+            )
+        )
+    columns = ("", "score here", "score, paper", "speedup here", "speedup, paper", "padding here, %")
+    return StudyTable(title="Means over tasks", columns=columns, rows=tuple(rows))
+
+
+def _task_tables(of_paper: PaperStudy, summaries: Summaries) -> list[StudyTable]:
+    tasks = tuple(summaries)
+    scores = tuple((row.title, *(shown_score(summaries[task][row.name]) for task in tasks)) for row in of_paper.rows)
+    of_the_paper = tuple(
+        (f"{row.title}, paper", *(row.scores.get(task) for task in tasks)) for row in of_paper.rows if row.scores
+    )
+    times = tuple(
+        (row.title, *(shown_times(summaries[task][row.name]["speedup"]) for task in tasks)) for row in of_paper.rows
+    )
+    paper_times = tuple(
+        (f"{row.title}, paper", *(shown_times(row.speedups.get(task)) for task in tasks))
+        for row in of_paper.rows
+        if row.speedups
+    )
+    return [
+        StudyTable(
+            title="Scores by task (mean, standard deviation over seeds)",
+            columns=("", *tasks),
+            rows=scores + of_the_paper,
+        ),
+        StudyTable(title="Speedups by task", columns=("", *tasks), rows=times + paper_times),
+    ]
+
+
+def _findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
+    """Say of each row beside another whether the paper's difference in score and speedup has the same sign here."""
+    found = []
+    for attribute, key, scale, unit in (("score", "score_mean", 100, " points"), ("speedup", "speedup", 1, "x")):
+        known = [row for row in of_paper.rows if getattr(row, attribute) is not None]
+        pairs = pairwise(known) if of_paper.stepwise else ((known[0], row) for row in known[1:])
+        for before, after in pairs:
+            theirs = getattr(after, attribute) - getattr(before, attribute)
+            values = [mean_of([of_task[row.name][key] for of_task in summaries.values()]) for row in (before, after)]
+            if values[0] is None or values[1] is None:
+                continue
+            ours = scale * (values[1] - values[0])
+            contradicts = ours * theirs < 0
+            found.append(
+                f"{after.title} against {before.title}: {attribute} {theirs:+.2f}{unit} in the paper, "
+                f"{ours:+.2f}{unit} here{': the contrary of the paper.' if contradicts else '.'}"
+            )
+    return found

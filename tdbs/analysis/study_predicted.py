@@ -1,0 +1,167 @@
+"""What the paper reckons from times: lengths and speedup (Fig. 8), overheads (Fig. 7), ten runs (App. E.1).
+
+Here from plans, from what prepare took, and from a device profile; nothing is trained.
+"""
+
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from tdbs.analysis.padding import split_statistics
+from tdbs.analysis.paper import SPEEDUP_OVER_10_SEEDS, SPEEDUPS, PaperStudy
+from tdbs.analysis.speedup import StrategyEstimate, estimate_speedup
+from tdbs.analysis.study import StudyResult, StudyTable, StudyTerms, shown_times
+from tdbs.arrays import FloatArray
+from tdbs.pipeline.dataset import PreparedDataset, split_info
+from tdbs.train.feed import TRAIN
+from tdbs.train.profile_file import Profile
+from tdbs.train.strategies import resolve_strategy
+
+RUNS_OF_E1 = 10
+
+Datasets = Mapping[str, PreparedDataset]
+
+
+def spread_and_speedup(
+    of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, *, profile: Profile | None
+) -> StudyResult:
+    """Figure 8: the predicted speedup of `reach` against padding_fraction_est, with rank correlations."""
+    rows, points, over_maximum = [], [], []
+    for task, dataset in datasets.items():
+        statistics_of = split_statistics(split_info(dataset, TRAIN))
+        spread = statistics_of.padding_fraction_estimate
+        over_random, over_max = (
+            _estimates(dataset, ("reach",), terms, baseline=baseline, profile=profile)["reach"].speedup
+            for baseline in ("random", "random_max")
+        )
+        points.append((task, spread, over_random))
+        over_maximum.append(over_max)
+        rows.append(
+            (
+                task,
+                statistics_of.rows,
+                f"{statistics_of.average_length:.1f}",
+                statistics_of.percentile_length,
+                f"{spread:.3f}",
+                f"{statistics_of.expected_random_padding:.3f}",
+                shown_times(over_random),
+                shown_times(over_max),
+                shown_times(SPEEDUPS.get(task)),
+            )
+        )
+    spreads = np.array([spread for _, spread, _ in points])
+    predicted = np.array([speedup for _, _, speedup in points])
+    of_the_paper = np.array([SPEEDUPS.get(task, math.nan) for task in datasets])
+    columns = ("task", "rows", "L_avg", "L_87.5", "padding_fraction_est", "random padding",
+               "reach over random", "reach over random_max", "the paper's speedup")  # fmt: skip
+    by = "tokens alone" if profile is None else f"seconds of {_model_and_device(profile)}"
+    return StudyResult(
+        study="fig8",
+        title=of_paper.title,
+        caption=f"Predicted before training, by {by}; the paper's are measured, roberta-base on an RTX 2080 Ti.",
+        tables=(StudyTable(title="Tasks", columns=columns, rows=tuple(rows)),),
+        findings=(
+            f"Rank correlation over {len(points)} tasks of padding_fraction_est with the predicted speedup over "
+            f"random: {rank_correlation(spreads, predicted):.2f}, over random_max: "
+            f"{rank_correlation(spreads, np.array(over_maximum)):.2f}; with the paper's own speedups: "
+            f"{rank_correlation(spreads, of_the_paper):.2f}.",
+            f"Rank correlation of the paper's speedups with the predicted ones over random: "
+            f"{rank_correlation(of_the_paper, predicted):.2f}, over random_max: "
+            f"{rank_correlation(of_the_paper, np.array(over_maximum)):.2f}. Where the second is the larger one, the "
+            "paper's baseline looks like padding to the maximum.",
+        ),
+        points=tuple(points),
+    )
+
+
+def overheads(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, profile: Profile) -> StudyResult:
+    """Figure 7: what is paid once for a dataset, and what in every epoch, beside the predicted training."""
+    rows = []
+    for task, dataset in datasets.items():
+        seconds = dataset.manifest.seconds
+        estimate = _estimates(dataset, ("tdbs_paper",), terms, profile=profile)["tdbs_paper"]
+        run = estimate.seconds or 0.0
+        once = seconds.get("total", 0.0)
+        stages = (f"{seconds.get(stage, 0.0):.2f}" for stage in ("read", "tokenize", "annotate", "write"))
+        rows.append((task, *stages, f"{once:.2f}", f"{run:.1f}", f"{100 * once / (once + run):.2f}"))
+    columns = ("task", "read, s", "tokenize, s", "find words, s", "write, s", "prepare in all, s (once)",
+               "a run of tdbs_paper, s", "share of preparing in one run, %")  # fmt: skip
+    return StudyResult(
+        study="fig7",
+        title=of_paper.title,
+        caption=f"Stages overlap. Training is predicted, {_model_and_device(profile)}.",
+        tables=(StudyTable(title="Overheads", columns=columns, rows=tuple(rows)),),
+        findings=(),
+    )
+
+
+def ten_runs(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, profile: Profile) -> StudyResult:
+    """App. E.1: speedups where preparing is paid once for ten runs, and where every run pays it."""
+    rows, once, always = [], [], []
+    for task, dataset in datasets.items():
+        own = _estimates(dataset, ("tdbs_paper", "reach"), terms, profile=profile, runs=RUNS_OF_E1)
+        base = _estimates(dataset, ("random",), terms, profile=profile)["random"]
+        prepare = dataset.manifest.seconds.get("total", 0.0)
+        each = {name: (base.seconds or 0.0) / (prepare + (found.seconds or 0.0)) for name, found in own.items()}
+        # random batches need no buckets: what they pay is tokenizing, in both ways of counting
+        shared = {
+            name: RUNS_OF_E1 * (base.seconds or 0.0) / (prepare + RUNS_OF_E1 * (found.seconds or 0.0))
+            for name, found in own.items()
+        }
+        once.append(shared["tdbs_paper"])
+        always.append(each["tdbs_paper"])
+        rows.append((task, *(shown_times(value) for name in own for value in (each[name], shared[name]))))
+    columns = ("task", "tdbs_paper, paid in each run", "tdbs_paper, paid once", "reach, paid in each run",
+               "reach, paid once")  # fmt: skip
+    return StudyResult(
+        study="e1",
+        title=of_paper.title,
+        caption=f"Over random, {RUNS_OF_E1} runs; seconds of training are predicted, {_model_and_device(profile)}. "
+        "Preparing is counted for ours alone.",
+        tables=(StudyTable(title="Speedups", columns=columns, rows=tuple(rows)),),
+        findings=(
+            f"Mean over {len(rows)} tasks: {statistics.mean(always):.2f}x paid in each run, "
+            f"{statistics.mean(once):.2f}x paid once; the paper: 5.9x and {SPEEDUP_OVER_10_SEEDS}x.",
+        ),
+    )
+
+
+def _estimates(
+    dataset: PreparedDataset,
+    strategies: Sequence[str],
+    terms: StudyTerms,
+    *,
+    profile: Profile | None,
+    baseline: str = "random",
+    runs: int = 1,
+) -> dict[str, StrategyEstimate]:
+    task = dataset.manifest.task
+    found = estimate_speedup(
+        dataset,
+        [resolve_strategy(name, task, {"caps": "paper"}) for name in strategies],
+        baseline=baseline,
+        seed=terms.seeds[0],
+        epochs=terms.epochs,
+        profile=profile,
+        runs=runs,
+    )
+    return {estimate.strategy: estimate for estimate in found}
+
+
+def rank_correlation(a: FloatArray, b: FloatArray) -> float:
+    """Return Spearman's rank correlation over pairs of numbers, ties sharing their mean rank; nan of fewer than two."""
+    both = ~(np.isnan(a) | np.isnan(b))
+    if both.sum() < 2:
+        return math.nan
+    return float(np.corrcoef(_ranks(a[both]), _ranks(b[both]))[0, 1])
+
+
+def _ranks(values: FloatArray) -> FloatArray:
+    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2.0)[which]
+
+
+def _model_and_device(profile: Profile) -> str:
+    return f"{profile.model.get('name')} on {profile.device.get('name')}"

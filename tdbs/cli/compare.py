@@ -1,0 +1,125 @@
+"""`tdbs compare`: strategies and seeds on one prepared dataset, on equal terms."""
+
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from tdbs.analysis.speedup import BASELINE
+from tdbs.cli.common import (
+    DatasetArgument,
+    JsonOption,
+    console,
+    dataset_folder,
+    print_json,
+    print_table,
+    progress_bars,
+    quiet_libraries,
+    reported,
+)
+from tdbs.cli.options import (
+    AttentionOption,
+    BaseBatchOption,
+    CapsOption,
+    DropoutOption,
+    EpochsOption,
+    ModelOption,
+    PrecisionOption,
+    ProfileOption,
+    given_profile,
+    policy_note,
+)
+from tdbs.pipeline.dataset import load
+from tdbs.reports.terminal import compare_notes, compare_table
+from tdbs.train.defaults import DEFAULT_EPOCHS
+from tdbs.train.strategies import resolve_strategy, strategies_for
+
+NAME = "compare"
+COMPARISONS_FOLDER = Path("runs/compare")
+
+
+@reported
+def command(
+    dataset: DatasetArgument = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(help="A strategy; may be given several times. [default: all]", show_default=False),
+    ] = None,
+    seed: Annotated[
+        list[int] | None, typer.Option(help="A seed; may be given several times. [default: 0]", show_default=False)
+    ] = None,
+    baseline: Annotated[str, typer.Option(help="Strategy that speedups are over.")] = BASELINE,
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Time so many steps of each strategy instead of whole runs.", show_default=False, min=1),
+    ] = None,
+    model: ModelOption = None,
+    epochs: EpochsOption = DEFAULT_EPOCHS,
+    lr: Annotated[
+        float | None, typer.Option(help="Base learning rate. [default: 5e-5; tiny 1e-3]", show_default=False)
+    ] = None,
+    dropout: DropoutOption = None,
+    precision: PrecisionOption = "auto",
+    attention: AttentionOption = "auto",
+    base_batch_size: BaseBatchOption = None,
+    caps: CapsOption = None,
+    profile: ProfileOption = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the comparison. [default: runs/compare/<source>-<time>]", show_default=False),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the comparison in --out.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Train strategies with some seeds on equal terms, or time a part of each, and show prediction beside measurement.
+
+    \b
+    Example:
+      tdbs compare --strategy random --strategy reach --seed 1 --seed 2 --profile a100.json --out runs/compare/a
+      tdbs compare --steps 30 --profile a100.json
+    """
+    opened = load(dataset_folder(dataset))
+    task = opened.manifest.task
+    known = given_profile(profile)
+    parts = {"base_batch_size": base_batch_size, "caps": caps}
+    names = dict.fromkeys([baseline, *(strategy or strategies_for(task))])
+    chosen = [resolve_strategy(name, task, parts, profile=known) for name in names]
+    for note in filter(None, (policy_note(each, opened) for each in chosen)):
+        console.print(note, markup=False)
+    from tdbs.analysis.compare import compare
+
+    source = opened.manifest.source.replace("/", "-")
+    folder = out or COMPARISONS_FOLDER / f"{source}-{time.strftime('%Y%m%d-%H%M%S')}"
+    quiet_libraries()
+    with progress_bars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as bars:
+        bar = bars.add_task("compare", total=None)
+
+        def advance(message: str) -> None:
+            bars.start()
+            bars.update(bar, description=message)
+
+        result = compare(
+            opened,
+            chosen,
+            out=folder,
+            seeds=seed or [0],
+            baseline=chosen[0].name,
+            model=model,
+            epochs=epochs,
+            lr=lr,
+            dropout=dropout,
+            precision=precision,
+            attention=attention,
+            profile=known,
+            part_steps=steps,
+            resume=resume,
+            progress=advance,
+        )
+    if as_json:
+        print_json({"comparison": str(folder), **result})
+        return
+    print_table(compare_table(result))
+    for line in (*compare_notes(result), str(folder)):
+        console.print(line, markup=False)

@@ -1,0 +1,81 @@
+"""`tdbs profile`: measure this device for a model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from tdbs.cli.common import (
+    DatasetArgument,
+    JsonOption,
+    OverwriteOption,
+    console,
+    dataset_folder,
+    print_json,
+    progress_bars,
+    quiet_libraries,
+    reported,
+)
+from tdbs.cli.options import ModelOption, PrecisionOption
+from tdbs.pipeline.dataset import load
+from tdbs.reports.terminal import profile_tables
+
+NAME = "profile"
+
+
+@reported
+def command(
+    dataset: DatasetArgument = None,
+    model: ModelOption = None,
+    precision: PrecisionOption = "auto",
+    attention: Annotated[
+        str, typer.Option(help="auto (time each that the model offers), eager, sdpa or flash_attention_2.")
+    ] = "auto",
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="On a CPU: memory of the process, within which the largest batches are searched (minutes more). On "
+            "CUDA the device's own counts.",
+            show_default=False,
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="JSON file. [default: profiles/<model>-<device>-<precision>.json]", show_default=False),
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Time a model on this device, over batch sizes, lengths and attention kernels, and search the largest batches.
+
+    Random tokens in the shape of the dataset's task; takes minutes. estimate-speedup, plan, train and compare read
+    the file with --profile.
+
+    \b
+    Example:
+      tdbs profile data/glue/sst2/roberta-base-128-1a2b3c4d --model roberta-base --out a100.json
+    """
+    opened = load(dataset_folder(dataset))
+    from tdbs.analysis.profile import check_place, default_place, measure_profile, write_profile
+
+    path = out or default_place(opened, model=model, precision=precision)
+    check_place(path, overwrite=overwrite)
+    quiet_libraries()
+    with progress_bars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as bars:
+        bar = bars.add_task("profile", total=None)
+
+        def advance(message: str) -> None:
+            bars.start()
+            bars.update(bar, description=message)
+
+        profile = measure_profile(
+            opened, model=model, precision=precision, attention=attention, memory=memory, progress=advance
+        )
+    write_profile(path, profile, overwrite=overwrite)
+    if as_json:
+        print_json({"profile": str(path), **profile})
+        return
+    for part in profile_tables(profile):
+        console.print(part)
+    console.print(str(path), markup=False)

@@ -1,0 +1,112 @@
+"""`tdbs reproduce`: a table or figure of the paper, beside the paper's own numbers."""
+
+import sys
+from pathlib import Path
+from typing import Annotated, get_args
+
+import typer
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from tdbs.analysis.paper import STUDIES, Study
+from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, progress_bars, quiet_libraries, reported
+from tdbs.cli.options import AttentionOption, EpochsOption, PrecisionOption, ProfileOption, given_profile
+from tdbs.errors import ConfigError
+from tdbs.train.defaults import DEFAULT_EPOCHS, shown_model
+
+NAME = "reproduce"
+REPORTS_FOLDER, RUNS_FOLDER = Path("reports/local"), Path("runs/reproduce")
+_SHORT_NAMES = ("sample", "squad", "xsum", "cnn_dailymail")
+
+
+@reported
+def command(
+    study: Annotated[str, typer.Argument(metavar="STUDY", help=f"One of {', '.join(get_args(Study))}.")],
+    tasks: Annotated[
+        str | None,
+        typer.Option(help="Tasks with commas between: mrpc,stsb. [default: the paper's]", show_default=False),
+    ] = None,
+    seeds: Annotated[str, typer.Option(help="Seeds with commas between.")] = "1,2,3",
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="Hub name or folder of the model; its tokenizer prepares the tasks. [default: roberta-base]",
+            show_default=False,
+        ),
+    ] = None,
+    epochs: EpochsOption = DEFAULT_EPOCHS,
+    lr: Annotated[float | None, typer.Option(help="Learning rate. [default: 5e-5]", show_default=False)] = None,
+    precision: PrecisionOption = "auto",
+    attention: AttentionOption = "auto",
+    steps: Annotated[
+        int | None,
+        typer.Option(help="Time so many steps of each run instead of training: no scores.", show_default=False, min=1),
+    ] = None,
+    profile: ProfileOption = None,
+    mirror: Annotated[
+        Path | None, typer.Option(help="Folder that stands in for the hub.", envvar="TDBS_MIRROR", show_default=False)
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the study. [default: reports/local/<study>]", show_default=False)
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Run a table or figure of the paper on some tasks and write it beside the paper's own numbers.
+
+    What is trained lies in runs/reproduce/<study> and is not trained again; the study is a Markdown page, its numbers
+    and its figures.
+
+    \b
+    Example:
+      tdbs reproduce table5 --tasks mrpc,stsb --seeds 1,2,3 --model roberta-base
+      tdbs reproduce fig8 --profile a100.json
+    """
+    chosen = next((name for name in get_args(Study) if name == study), None)
+    if chosen is None:
+        raise ConfigError(f"There is no study {study}.", next_step=f"Choose one of: {', '.join(get_args(Study))}.")
+    if not all(seed.strip().isdigit() for seed in seeds.split(",")):
+        raise ConfigError(f"--seeds takes numbers with commas between, got {seeds}.", next_step="Pass --seeds 1,2,3.")
+    from tdbs.analysis.reproduce import run_study
+    from tdbs.analysis.study import StudyTerms
+    from tdbs.pipeline.prepare import prepare
+    from tdbs.reports.study import check_study_folder, study_markdown, write_study
+
+    folder = out or REPORTS_FOLDER / study
+    check_study_folder(folder, overwrite=overwrite or out is None)
+    terms = StudyTerms(
+        seeds=tuple(int(seed) for seed in seeds.split(",")),
+        model=model,
+        epochs=epochs,
+        lr=lr,
+        precision=precision,
+        attention=attention,
+        part_steps=steps,
+    )
+    quiet_libraries()
+    names = tuple(name.strip() for name in tasks.split(",")) if tasks else STUDIES[chosen].tasks
+    datasets = {}
+    for name in names:
+        source = name if name in _SHORT_NAMES or "/" in name else f"glue/{name}"
+        datasets[name.removeprefix("glue/")] = prepare(source, tokenizer=model, mirror=mirror).dataset
+    with progress_bars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as bars:
+        bar = bars.add_task(study, total=None)
+
+        def advance(message: str) -> None:
+            bars.start()
+            bars.update(bar, description=message)
+
+        result = run_study(
+            chosen,
+            datasets,
+            terms,
+            runs=RUNS_FOLDER / study,
+            profile=given_profile(profile),
+            progress=advance,
+        )
+    called = " ".join(["tdbs", *(shown_model(word) if Path(word).is_absolute() else word for word in sys.argv[1:])])
+    page = write_study(folder, result, command=called)
+    if as_json:
+        print_json({"study": str(folder), "page": str(page), "findings": list(result.findings)})
+        return
+    console.print(study_markdown(result, command=called, figures=[]), markup=False)
+    console.print(str(page), markup=False)

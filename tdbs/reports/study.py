@@ -1,0 +1,99 @@
+"""A study of the paper's claims as files: a Markdown page, the same numbers as JSON, and its figures."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import tdbs
+from tdbs.analysis.comparison import Row, read_rows
+from tdbs.analysis.paper import STUDIES
+from tdbs.analysis.study import Cell, StudyResult, StudyTable
+from tdbs.errors import ConfigError
+from tdbs.files import write_json, write_text
+from tdbs.reports.study_figures import loss_curves_svg, spread_svg
+from tdbs.train.run_folder import STEPS_NAME
+
+PAGE_NAME, NUMBERS_NAME = "README.md", "study.json"
+
+
+def check_study_folder(folder: Path, *, overwrite: bool) -> None:
+    """Refuse a folder that holds something, unless it is a study that is to be replaced."""
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        is_study = (folder / NUMBERS_NAME).exists()
+        if not (is_study and overwrite):
+            raise ConfigError(
+                f"{folder} holds {'a study' if is_study else 'something else'}.",
+                next_step="Pass another --out, or --overwrite to replace a study.",
+            )
+
+
+def write_study(folder: Path, result: StudyResult, *, command: str) -> Path:
+    """Write a study and return its page; `command` is what made it."""
+    figures = study_figures(result)
+    for name, svg in figures.items():
+        write_text(folder / f"{name}.svg", svg)
+    write_json(folder / NUMBERS_NAME, {**asdict(result), "comparisons": _comparisons(result), "command": command})
+    page = folder / PAGE_NAME
+    write_text(page, study_markdown(result, command=command, figures=list(figures)))
+    return page
+
+
+def study_markdown(result: StudyResult, *, command: str, figures: Sequence[str]) -> str:
+    """Return a study as Markdown."""
+    parts = [f"# {result.title}", result.caption, f"Made by `{command}` (tdbs {tdbs.__version__})."]
+    parts += [f"![{name}]({name}.svg)" for name in figures]
+    if result.findings:
+        parts += ["## Against the paper", "\n".join(f"- {finding}" for finding in result.findings)]
+    for table in result.tables:
+        parts += [f"## {table.title}", markdown_table(table)]
+    return "\n\n".join(parts) + "\n"
+
+
+def markdown_table(table: StudyTable) -> str:
+    """Return a table as Markdown."""
+    lines = [_line(table.columns), "|" + "---|" * len(table.columns), *(_line(row) for row in table.rows)]
+    return "\n".join(lines)
+
+
+def study_figures(result: StudyResult) -> dict[str, str]:
+    """Return the figures of a study by name: loss curves by task, or lengths and speedup."""
+    if result.points:
+        return {"speedup": spread_svg(result.points)}
+    if not STUDIES[result.study].curves:
+        return {}
+    titles = {row.name: row.title for row in STUDIES[result.study].rows}
+    return {
+        f"loss-{task}": loss_curves_svg(task, {titles[name]: losses for name, losses in _losses(folder).items()})
+        for task, folder in result.comparisons.items()
+        if _losses(folder)
+    }
+
+
+def _losses(folder: Path) -> dict[str, list[list[tuple[float, float]]]]:
+    """Return of each strategy and seed the share of the run's samples seen, and the loss, step by step."""
+    found: dict[str, list[list[tuple[float, float]]]] = {}
+    for row in read_rows(folder):
+        if row.run is not None:
+            found.setdefault(row.strategy, []).append(_curve(folder, row))
+    return found
+
+
+def _curve(folder: Path, row: Row) -> list[tuple[float, float]]:
+    steps = [json.loads(line) for line in (folder / str(row.run) / STEPS_NAME).read_text(encoding="utf-8").splitlines()]
+    total = sum(step["batch_size"] for step in steps)
+    seen, curve = 0, []
+    for step in steps:
+        seen += step["batch_size"]
+        if step["loss"] is not None:
+            curve.append((seen / total, float(step["loss"])))
+    return curve
+
+
+def _comparisons(result: StudyResult) -> Mapping[str, list[dict[str, Any]]]:
+    return {task: [asdict(row) for row in read_rows(folder)] for task, folder in result.comparisons.items()}
+
+
+def _line(cells: Sequence[Cell]) -> str:
+    return "| " + " | ".join("" if cell is None else str(cell).replace("|", "\\|") for cell in cells) + " |"

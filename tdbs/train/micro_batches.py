@@ -1,0 +1,120 @@
+"""Cut batches that the device does not hold: where CUDA runs out of memory, a bucket's cap is halved, training goes on.
+
+The update stays what was planned: a batch above the cap of its bucket is taken in micro-batches whose gradients are
+added up, each weighted by what its loss is a mean over. Plan, steps and rates do not change.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from tdbs.arrays import IntArray, ragged_positions
+from tdbs.data.tasks import TaskKind
+from tdbs.errors import TrainingError
+from tdbs.pipeline.buckets import bucket_name, bucket_of
+from tdbs.train.batches import Batch
+
+Outcome = TypeVar("Outcome")
+
+# Shapes: B samples of the batch, R rows of W tokens, E bucket edges.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HalvedCap:
+    """A cap that was halved, as a run's result records it."""
+
+    bucket: str
+    cap: int
+    step: int
+
+
+@dataclass(kw_only=True, slots=True)
+class MemoryCaps:
+    """Caps that were found while training: none until memory runs out for the first time."""
+
+    edges_E: IntArray
+    kind: TaskKind
+    by_bucket: dict[int, int] = field(default_factory=dict)
+    halved: list[HalvedCap] = field(default_factory=list)
+
+    def within(self, batches: Sequence[Batch]) -> list[Batch]:
+        """Return the batches, those above their cap cut into equal parts; a cap holds for longer buckets too."""
+        return [part for batch in batches for part in split_batch(batch, self._cap(batch), self.kind)]
+
+    def halve(self, batches: Sequence[Batch], *, step: int) -> None:
+        """Halve the cap of the bucket of the largest of some batches. Raises TrainingError where it is one sample."""
+        largest = max(self.within(batches), key=lambda batch: batch.input_ids_RW.size)
+        bucket = self._bucket(largest)
+        name = bucket_name(self.edges_E, bucket)
+        cap = min(len(largest.sample_ids_B), self._cap(largest) or len(largest.sample_ids_B)) // 2
+        if not cap:
+            raise TrainingError(
+                f"One sample of bucket {name} does not fit the device's memory.",
+                next_step="Pass a smaller --model, or prepare with a smaller --max-length.",
+            )
+        self.by_bucket[bucket] = cap
+        self.halved.append(HalvedCap(bucket=name, cap=cap, step=step))
+
+    def _bucket(self, batch: Batch) -> int:
+        return int(bucket_of(np.array([batch.lengths_B.max()]), self.edges_E)[0])
+
+    def _cap(self, batch: Batch) -> int | None:
+        own = self._bucket(batch)
+        return min((cap for bucket, cap in self.by_bucket.items() if bucket <= own), default=None)
+
+
+def within_memory(
+    run: Callable[[Sequence[Batch]], Outcome],
+    batches: Sequence[Batch],
+    caps: MemoryCaps,
+    *,
+    step: int,
+    clear: Callable[[], None],
+) -> Outcome:
+    """Run a step, again with halved caps where memory does not suffice; `clear` takes back what a failed try left."""
+    while True:
+        try:
+            return run(caps.within(batches))
+        except torch.OutOfMemoryError:
+            clear()
+        caps.halve(batches, step=step)  # after the except block: the error holds the step's tensors
+
+
+def split_batch(batch: Batch, cap: int | None, kind: TaskKind) -> list[Batch]:
+    """Return a batch as micro-batches of `cap` samples at most; packed rows are cut between rows."""
+    count = len(batch.sample_ids_B)
+    if cap is None or count <= cap:
+        return [batch]
+    if batch.execution == "packed" and batch.starts_B is not None:
+        row_B = batch.starts_B // batch.input_ids_RW.shape[1]
+        rows = np.array_split(np.arange(len(batch.input_ids_RW)), min(-(-count // cap), len(batch.input_ids_RW)))
+        return [_part(batch, np.flatnonzero(np.isin(row_B, part)), part, kind) for part in rows]
+    parts = np.array_split(np.arange(count), -(-count // cap))
+    return [_part(batch, part, part, kind) for part in parts]
+
+
+def _part(batch: Batch, samples: IntArray, rows: IntArray, kind: TaskKind) -> Batch:
+    """Return some samples of a batch as one; `rows` are theirs, where the batch has more than one row."""
+    lengths_B = batch.lengths_B[samples]
+    input_ids_RW, starts_B = batch.input_ids_RW[rows] if len(batch.input_ids_RW) > 1 else batch.input_ids_RW, None
+    labels = None if batch.labels is None else batch.labels[samples]
+    if batch.starts_B is not None:
+        if batch.execution == "unpadded":
+            input_ids_RW = batch.input_ids_RW[:, ragged_positions(batch.starts_B[samples], lengths_B)]
+            starts_B = np.cumsum(lengths_B) - lengths_B
+        else:
+            starts_B = batch.starts_B[samples] - rows[0] * batch.input_ids_RW.shape[1]
+        if labels is not None and kind == "token_classification":
+            labels = labels[:, : int(lengths_B.max())]
+    return replace(
+        batch,
+        sample_ids_B=batch.sample_ids_B[samples],
+        input_ids_RW=input_ids_RW,
+        lengths_B=lengths_B,
+        segment_starts_B=None if batch.segment_starts_B is None else batch.segment_starts_B[samples],
+        labels=labels,
+        starts_B=starts_B,
+    )
