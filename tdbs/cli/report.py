@@ -1,12 +1,11 @@
-"""`tdbs report`: one HTML page about a run and its dataset."""
+"""`tdbs report`: one HTML page about a run, or about a comparison of strategies, and its dataset."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tdbs.cli.common import JsonOption, OverwriteOption, RunArgument, console, print_json, reported, run_folder
-from tdbs.errors import ConfigError
+from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, reported, run_folder
 
 NAME = "report"
 REPORTS_FOLDER = Path("reports/local")
@@ -14,40 +13,48 @@ REPORTS_FOLDER = Path("reports/local")
 
 @reported
 def command(
-    run: RunArgument = None,
+    path: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="PATH", help="Folder of a run or of a comparison. [default: the last run]", show_default=False
+        ),
+    ] = None,
     out: Annotated[
         Path | None, typer.Option(help="HTML file. [default: reports/local/<run>.html]", show_default=False)
     ] = None,
+    files: Annotated[
+        bool, typer.Option("--files", help="Also write each figure as SVG, all numbers as JSON and Markdown.")
+    ] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one self-contained HTML page: lengths, padding by strategy, and the run's loss, batch size and rate.
+    """Write one self-contained HTML page about a run or a comparison: padding, time, lengths, loss, dropped words.
 
     \b
     Example:
       tdbs report runs/sample/reach-seed0-20260101-120000 --out report.html
+      tdbs report runs/compare/sst2 --out sst2.html --files
     """
-    if out is not None and out.exists() and not overwrite:
-        raise ConfigError(f"{out} is there already.", next_step="Pass another --out, or --overwrite.")
-    from tdbs.analysis.speedup import estimate_speedup
-    from tdbs.pipeline.dataset import load
-    from tdbs.pipeline.memory import DEFAULT_MEMORY
-    from tdbs.reports.page import write_report
-    from tdbs.train.run_folder import read_run
+    from tdbs.reports.comparison import is_comparison
+    from tdbs.reports.report import report_on_comparison, report_on_run
+    from tdbs.reports.writing import check_place, write_report
 
-    read = read_run(run_folder(run))
-    dataset = load(read.config["dataset"]["path"])
-    estimates = estimate_speedup(
-        dataset,
-        seed=read.config["seed"],
-        epochs=read.config["epochs"],
-        memory=read.config.get("memory", DEFAULT_MEMORY),  # runs of before had none
-    )
-    place = read.path.resolve()
-    page = write_report(
-        out or REPORTS_FOLDER / f"{place.parent.name}-{place.name}.html", dataset=dataset, run=read, estimates=estimates
-    )
+    folder = run_folder(path)
+    place = folder.resolve()
+    page = out or REPORTS_FOLDER / f"{place.parent.name}-{place.name}.html"
+    check_place(page, files=files, overwrite=overwrite or out is None)  # the default place is ours to write again
+    about = report_on_comparison(folder) if is_comparison(folder) else report_on_run(folder)
+    written, *beside = write_report(page, about, files=files)
     if as_json:
-        print_json({"report": str(page), "run": str(read.path), "dataset": str(dataset.path)})
+        print_json(
+            {
+                "report": str(written),
+                "run": str(about.run.path) if about.run else None,
+                "comparison": str(about.comparison.path) if about.comparison else None,
+                "dataset": str(about.dataset.path),
+                "files": [str(file) for file in beside],
+            }
+        )
         return
-    console.print(f"{page}", markup=False)
+    for file in (written, *beside):
+        console.print(f"{file}", markup=False)

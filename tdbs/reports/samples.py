@@ -16,7 +16,7 @@ from tdbs.train.batches import dropped_tokens, plan_split, words_of_split
 from tdbs.train.strategies import Strategy
 from tdbs.train.targets import moved_positions
 
-# Shapes: S shown samples, T tokens of the split, K tokens of one sample.
+# Shapes: N samples and T tokens of the split, K tokens of one sample.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +37,20 @@ class ShownDrop:
     after: ShownSample
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DropExamples:
+    """What TokenDrop takes out in one epoch: how much in all, and some of the samples that lose words."""
+
+    strategy: str
+    seed: int
+    epoch: int
+    samples: int
+    changed: int  # samples that lose words
+    tokens: int
+    dropped: int
+    drops: tuple[ShownDrop, ...]
+
+
 def show_samples(dataset: PreparedDataset, split: Split, count: int, *, seed: int = 0) -> list[ShownSample]:
     """Return some samples of a split, drawn at random, in sample_id order."""
     rows_W = np.repeat(np.arange(len(split.lengths_N)), np.diff(split.word_offsets_N1))
@@ -54,17 +68,52 @@ def show_drops(
     dataset: PreparedDataset, split: Split, strategy: Strategy, count: int, *, seed: int = 0, epoch: int = 0
 ) -> list[ShownDrop]:
     """Return the samples that `show_samples` shows, before and after TokenDrop in an epoch of a run on the split."""
+    dropped_T = _dropped(dataset, split, strategy, seed=seed, epoch=epoch)
+    return _shown_drops(dataset, split, dropped_T, _chosen(split, count, seed))
+
+
+def drop_examples(
+    dataset: PreparedDataset, split: Split, strategy: Strategy, count: int, *, seed: int = 0, epoch: int = 0
+) -> DropExamples:
+    """Return what TokenDrop takes out in an epoch, with some samples, drawn at random, that lose words.
+
+    Special tokens are not shown, but between the two texts of a pair.
+    """
+    dropped_T = _dropped(dataset, split, strategy, seed=seed, epoch=epoch)
+    lost_N = np.diff(np.concatenate([[0], np.cumsum(dropped_T)])[split.token_offsets_N1])
+    changed = np.flatnonzero(lost_N)
+    chosen = rng.stream(rng.Draw.SHOWN_SAMPLES, seed=seed).choice(changed, min(count, len(changed)), replace=False)
+    is_pair = split.segment_starts_N is not None
+    return DropExamples(
+        strategy=strategy.name,
+        seed=seed,
+        epoch=epoch,
+        samples=len(lost_N),
+        changed=len(changed),
+        tokens=len(dropped_T),
+        dropped=int(dropped_T.sum()),
+        drops=tuple(_shown_drops(dataset, split, dropped_T, sorted(chosen.tolist()), special_tokens=is_pair)),
+    )
+
+
+def _dropped(dataset: PreparedDataset, split: Split, strategy: Strategy, *, seed: int, epoch: int) -> BoolArray:
+    """Return which tokens of the split go in an epoch of a run on it (T)."""
     manifest = dataset.manifest
     words = words_of_split(split, strategy, manifest.tokenizer)
     plan = plan_split(split, words, manifest, strategy, seed=seed, epochs=epoch + 1)[epoch]
     dropped_T = dropped_tokens(split, words, strategy, plan, manifest.tokenizer, seed=seed)
-    if dropped_T is None:
-        dropped_T = np.zeros(len(split.input_ids_T), dtype=np.bool_)
+    return np.zeros(len(split.input_ids_T), dtype=np.bool_) if dropped_T is None else dropped_T
+
+
+def _shown_drops(
+    dataset: PreparedDataset, split: Split, dropped_T: BoolArray, samples: list[int], *, special_tokens: bool = True
+) -> list[ShownDrop]:
     none_T = np.zeros_like(dropped_T)
-    before, after = _view(dataset, split, None), _view(dataset, split, dropped_T)
+    before = _view(dataset, split, None, special_tokens=special_tokens)
+    after = _view(dataset, split, dropped_T, special_tokens=special_tokens)
     return [
         ShownDrop(before=_shown(before, sample, dropped_T, none_T), after=_shown(after, sample, none_T, none_T))
-        for sample in _chosen(split, count, seed)
+        for sample in samples
     ]
 
 
@@ -82,13 +131,20 @@ class _View:
     dropped_T: BoolArray | None
     tokenizer: Tokenizer
     classes: tuple[str, ...]
+    special_tokens: bool
 
 
-def _view(dataset: PreparedDataset, split: Split, dropped_T: BoolArray | None) -> _View:
+def _view(dataset: PreparedDataset, split: Split, dropped_T: BoolArray | None, *, special_tokens: bool = True) -> _View:
     tokenizer = read_tokenizer(dataset)
     if isinstance(tokenizer.decoder, decoders.WordPiece):
         tokenizer.decoder = decoders.WordPiece(cleanup=False)  # else it moves punctuation to the word before
-    return _View(split=split, dropped_T=dropped_T, tokenizer=tokenizer, classes=dataset.manifest.task.classes)
+    return _View(
+        split=split,
+        dropped_T=dropped_T,
+        tokenizer=tokenizer,
+        classes=dataset.manifest.task.classes,
+        special_tokens=special_tokens,
+    )
 
 
 def _shown(view: _View, sample: int, marked_T: BoolArray, starts_T: BoolArray) -> ShownSample:
@@ -103,7 +159,7 @@ def _shown(view: _View, sample: int, marked_T: BoolArray, starts_T: BoolArray) -
         sample_id=sample,
         length=len(ids),
         label=None if targets is None else _LABELS[targets.kind](view, targets, sample, places_K),
-        pieces=tuple(_pieces(view.tokenizer, ids, marked_T[places_K], starts_T[places_K])),
+        pieces=tuple(_pieces(view, ids, marked_T[places_K], starts_T[places_K])),
     )
 
 
@@ -155,13 +211,13 @@ def _text(view: _View, places_K: IntArray) -> str:
     return view.tokenizer.decode(view.split.input_ids_T[places_K].tolist()).strip()
 
 
-def _pieces(tokenizer: Tokenizer, ids: list[int], marked_K: BoolArray, starts_K: BoolArray) -> list[tuple[str, bool]]:
+def _pieces(view: _View, ids: list[int], marked_K: BoolArray, starts_K: BoolArray) -> list[tuple[str, bool]]:
     """Cut the decoded text where marks begin and end: what each stretch of tokens adds to the text before it."""
     cuts = [0, *(np.flatnonzero((np.diff(marked_K) != 0) | (starts_K[1:] & marked_K[1:])) + 1).tolist(), len(ids)]
     pieces = []
     text = ""
     for first, end in pairwise(cuts):
-        longer = tokenizer.decode(ids[:end], skip_special_tokens=False)
+        longer = view.tokenizer.decode(ids[:end], skip_special_tokens=not view.special_tokens)
         if end > first:
             pieces.append((longer[len(text) :], bool(marked_K[first])))
         text = longer

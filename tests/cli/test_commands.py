@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -15,6 +16,7 @@ import pytest
 
 from tdbs.train.strategies import STRATEGIES
 from tests.cli.conftest import TOKENIZER, TRAIN_ROWS, VALIDATION_ROWS, Outcome, run_command, tree
+from tests.reports.conftest import make_row, write_comparison
 
 SPLIT_KEYS = {
     "rows": int,
@@ -67,7 +69,7 @@ PUBLIC_KEYS: dict[str, Any] = {
         "score": float,
     },
     "evaluate": {"run": str, "split": str, "rows": int, "metrics": {"accuracy": float}, "score": float},
-    "report": {"report": str},
+    "report": {"report": str, "run": str, "comparison": NoneType, "dataset": str, "files": [str]},
     "env": {"python": str, "packages": dict, "devices": [str]},
 }
 EVERY_SPLIT_ONCE = ("--strategy", "tdbs_paper", "--caps", "16", "--base-batch-size", "16", "--seed", "3")
@@ -79,7 +81,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "estimate-speedup": ("estimate-speedup", "--epochs", "2"),
     "train": ("train", *EVERY_SPLIT_ONCE, *ONE_EPOCH, "--model", "tiny", "--out", "{n}/run"),
     "evaluate": ("evaluate",),
-    "report": ("report", "--out", "{n}/report.html"),
+    "report": ("report", "--out", "{n}/report.html", "--files"),
     "env": ("env",),
 }
 
@@ -294,6 +296,28 @@ def test_the_report_is_one_page_that_asks_for_nothing_from_outside(journeys, pla
     for outside in ('src="http', 'href="http', "@import", "<script"):
         assert outside not in page
     assert journeys["report"][0].json["report"] == "with_json/report.html"
+
+
+def test_the_files_of_a_report_are_named_and_there(journeys, place):
+    files = journeys["report"][0].json["files"]
+    assert {str(path.relative_to(place)) for path in (place / "with_json/report_files").iterdir()} == set(files)
+    numbers = json.loads((place / "with_json/report_files/numbers.json").read_text(encoding="utf-8"))
+    assert numbers["run"]["result"]["score"] == journeys["train"][0].json["score"]
+    assert [row["strategy"] for row in numbers["strategies"]] == [
+        row["strategy"] for row in journeys["estimate-speedup"][0].json["strategies"]
+    ]
+
+
+def test_report_takes_a_comparison(tdbs, small, finished_run, workplace):
+    """A comparison's folder holds compare.json and the runs that it names."""
+    run = {"run": finished_run.name, "evaluate_seconds": None, "plan_seconds": None, "score": None}
+    shutil.copytree(finished_run, workplace / "compared" / finished_run.name)
+    rows = [make_row("random", 0, run=None), make_row("reach", 0, **run)]
+    write_comparison(workplace / "compared", dataset=str(small), rows=rows)
+    found = tdbs("report", "compared", "--out", "page.html", "--json").json
+    assert (found["report"], found["run"], found["comparison"]) == ("page.html", None, "compared")
+    assert found["files"] == []
+    assert "Time by strategy" in (workplace / "page.html").read_text(encoding="utf-8")
 
 
 def test_env_names_the_versions_of_this_environment(journeys):

@@ -1,7 +1,8 @@
 """Factories of the report tests: a dataset, estimates and a run made of plain values, with overrides."""
 
+import json
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,12 @@ from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.data.tasks import Columns, Task
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import Manifest, SplitInfo, TokenizerInfo, WordsInfo
+from tdbs.reports.comparison import Comparison, read_comparison
+from tdbs.reports.facts import facts_of
+from tdbs.reports.page import render_page
+from tdbs.reports.report import Report
 from tdbs.train.run_folder import Run
+from tdbs.train.strategies import STRATEGIES
 from tdbs.train.trainer import TrainResult
 
 KEY = "0123456789abcdef"
@@ -84,6 +90,96 @@ def make_steps(losses: list[float | None], *, per_epoch: int = 4) -> tuple[dict[
          "loss": loss, "seconds": 0.1}
         for step, loss in enumerate(losses)
     )  # fmt: skip
+
+
+def make_row(strategy: str, seed: int, **overrides: Any) -> dict[str, Any]:
+    """Return a row of compare.json: 20 s where 25 s were predicted, twice as fast as the baseline."""
+    values = {
+        "strategy": strategy,
+        "seed": seed,
+        "seconds": 20.0,
+        "predicted_seconds": 25.0,
+        "speedup": 2.0,
+        "predicted_speedup": 1.6,
+        "padding_fraction": 0.25,
+        "tokens": 1000,
+        "steps": 30,
+        "score": 0.875,
+        "evaluate_seconds": 1.5,
+        "plan_seconds": 0.5,
+        "peak_memory_bytes": 3 * 2**29,
+        "run": f"{strategy}-seed{seed}",
+    }
+    return {**values, **overrides}
+
+
+def make_summary(strategy: str, **overrides: Any) -> dict[str, Any]:
+    """Return a summary of compare.json, of two seeds."""
+    row = make_row(strategy, 0)
+    shared = ("strategy", "seconds", "predicted_seconds", "speedup", "predicted_speedup", "padding_fraction", "tokens")
+    values = {
+        **{name: row[name] for name in shared},
+        "seeds": 2,
+        "score_mean": 0.875,
+        "score_std": 0.0125,
+        "peak_memory_bytes": row["peak_memory_bytes"],
+    }
+    return {**values, **overrides}
+
+
+def make_comparison(**overrides: Any) -> dict[str, Any]:
+    """Return what compare.json holds: `random` in 40 s as predicted, `reach` in 20 s and a fifth too long predicted."""
+    slow = {"seconds": 40.0, "predicted_seconds": 40.0, "speedup": 1.0, "predicted_speedup": 1.0}
+    prediction = [
+        asdict(replace(make_estimate("random", 4000, 0.5, 1.0), seconds=40.0, seconds_low=36.0, seconds_high=44.0)),
+        asdict(replace(make_estimate("reach", 1600, 0.0, 1.6), seconds=25.0, seconds_low=24.0, seconds_high=26.0)),
+    ]
+    values = {
+        "dataset": "data/sample/words-16",
+        "dataset_key": KEY,
+        "source": "sample",
+        "model": "tiny",
+        "epochs": 2,
+        "part_steps": None,
+        "baseline": "random",
+        "attention": "eager",
+        "precision": "bf16",
+        "device": "two cores",
+        "prepare_seconds": 1.25,
+        "prediction": {"profile": None, "strategies": prediction},
+        "rows": [
+            *(make_row("random", seed, **slow) for seed in (0, 1)),
+            make_row("reach", 0, seconds=19.0),
+            make_row("reach", 1, seconds=21.0),
+        ],
+        "summary": [make_summary("random", **slow), make_summary("reach")],
+        "median_error": 0.125,
+        "worst_error": 0.25,
+    }
+    return {**values, **overrides}
+
+
+def write_comparison(folder: Path, **overrides: Any) -> Path:
+    """Write a finished comparison's terms and its result into a folder."""
+    strategies = [asdict(STRATEGIES[name]) for name in ("random", "reach")]
+    (folder / "settings.json").write_text(json.dumps({"strategies": strategies}))
+    (folder / "compare.json").write_text(json.dumps(make_comparison(**overrides)))
+    return folder
+
+
+@pytest.fixture
+def compared(tmp_path: Path) -> Callable[..., Comparison]:
+    """Return a function that writes a comparison with overrides, and reads it."""
+
+    def read(**overrides: Any) -> Comparison:
+        return read_comparison(write_comparison(tmp_path, **overrides))
+
+    return read
+
+
+def page_of(**parts: Any) -> str:
+    """Return the page of a report made of these parts."""
+    return render_page(facts_of(Report(**parts)))
 
 
 @pytest.fixture

@@ -7,45 +7,15 @@ import matplotlib
 import numpy as np
 import pytest
 
-from tdbs.reports.figures import (
-    DARK,
-    LIGHT,
-    length_histogram_svg,
-    moving_average,
-    padding_by_strategy_svg,
-    run_svgs,
-    short_count,
-    short_number,
-)
+from tdbs.reports.bar_figures import padding_by_strategy_svg
+from tdbs.reports.canvas import DARK, LIGHT, short_count, short_number
+from tdbs.reports.curve_figures import moving_average, run_svgs
+from tdbs.reports.length_figures import length_histogram_svg
 from tests.reports.conftest import ESTIMATES, make_estimate, make_steps
+from tests.reports.svgs import SVG, extent, groups, parse, points_of, texts
 
 COUNTS = np.bincount([4, 4, 6, 8, 8, 8, 16], minlength=17)
 EDGES = np.array([0, 5, 10, 15, 16])
-SVG = "{http://www.w3.org/2000/svg}"
-
-
-def parse(svg: str) -> ET.Element:
-    return ET.fromstring(svg)  # noqa: S314  # our own output
-
-
-def texts(svg: str) -> list[str]:
-    return ["".join(text.itertext()) for text in parse(svg).iter(f"{SVG}text")]
-
-
-def groups(svg: str, ending: str) -> list[ET.Element]:
-    """Return the groups whose id is the figure's name and something that matches, in order."""
-    return [g for g in parse(svg).iter(f"{SVG}g") if re.fullmatch(rf".*-\d+-{ending}", g.get("id", ""))]
-
-
-def points_of(group: ET.Element) -> list[tuple[float, float]]:
-    """Return the points of a shape in pixels; y grows downwards."""
-    outline = next(group.iter(f"{SVG}path")).get("d", "")
-    return [(float(x), float(y)) for x, y in re.findall(r"[ML] ([-\d.]+) ([-\d.]+)", outline)]
-
-
-def extent(group: ET.Element, axis: int) -> float:
-    values = [point[axis] for point in points_of(group)]
-    return max(values) - min(values)
 
 
 def all_figures() -> dict[str, str]:

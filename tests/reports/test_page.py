@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import replace
-from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
@@ -11,55 +10,39 @@ import pytest
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError
 from tdbs.pipeline.manifest import TokenizerInfo
-from tdbs.reports.page import duration, render_page, write_report
+from tdbs.reports.comparison import Comparison
+from tdbs.reports.report import Report
+from tdbs.reports.samples import DropExamples, ShownDrop, ShownSample
+from tdbs.reports.words import duration
+from tdbs.reports.writing import write_report
 from tdbs.train.run_folder import Run
-from tests.reports.conftest import ESTIMATES, make_dataset, make_estimate, make_split, make_steps
+from tests.reports.conftest import (
+    ESTIMATES,
+    make_dataset,
+    make_estimate,
+    make_row,
+    make_split,
+    make_steps,
+    make_summary,
+    page_of,
+)
+from tests.reports.pages import Page
 
-VOID = {"meta", "link", "br"}
-INLINE = {"code", "span"}
 HOSTILE = "<script>alert('x')</script>&\""
 
 RunFactory = Callable[..., Run]
+ComparisonFactory = Callable[..., Comparison]
 
 
-class Page(HTMLParser):
-    """Reads a page: its text, its tags, the addresses it names; raises where tags do not match."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.open_tags: list[str] = []
-        self.tags: set[str] = set()
-        self.addresses: list[str] = []
-        self.words: list[str] = []
-        self.feed(html)
-        self.close()
-        assert self.open_tags == []
-        self.text = re.sub(r"\s+", " ", "".join(self.words)).replace("\N{NO-BREAK SPACE}", " ")
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.words.append("" if tag in INLINE else " ")
-        self.addresses += [value or "" for name, value in attrs if name in {"src", "href", "srcset", "action", "data"}]
-        if tag not in VOID:
-            self.open_tags.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self.handle_endtag(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID:
-            assert self.open_tags.pop() == tag
-            self.words.append("" if tag in INLINE else " ")
-
-    def handle_data(self, data: str) -> None:
-        if self.open_tags and self.open_tags[-1] != "style":
-            self.words.append(data)
+def make_drops(*drops: ShownDrop) -> DropExamples:
+    return DropExamples(
+        strategy="reach", seed=1, epoch=0, samples=8, changed=2, tokens=40, dropped=4, drops=tuple(drops)
+    )
 
 
 def test_page_of_a_run_asks_for_nothing_and_runs_nothing(run_of: RunFactory) -> None:
     """No address but the empty icon, no script, no import in the style sheet."""
-    html = render_page(dataset=make_dataset(), run=run_of(), estimates=ESTIMATES)
+    html = page_of(dataset=make_dataset(), run=run_of(), estimates=ESTIMATES)
     page = Page(html)
     assert page.addresses == ["data:,"]
     assert page.tags.isdisjoint({"script", "img", "iframe", "object", "embed", "base"})
@@ -74,7 +57,7 @@ def test_parser_of_these_tests_can_fail() -> None:
 
 
 def test_page_says_what_padding_costs_by_tokens() -> None:
-    text = Page(render_page(dataset=make_dataset(), run=None, estimates=ESTIMATES)).text
+    text = Page(page_of(dataset=make_dataset(), run=None, estimates=ESTIMATES)).text
     assert (
         "Random batches of this dataset hold 50.0 % padding: of 100 tokens that a model reads, 50 say nothing." in text
     )
@@ -83,13 +66,13 @@ def test_page_says_what_padding_costs_by_tokens() -> None:
 
 
 def test_page_has_every_strategy_with_its_range() -> None:
-    text = Page(render_page(dataset=make_dataset(), run=None, estimates=ESTIMATES)).text
+    text = Page(page_of(dataset=make_dataset(), run=None, estimates=ESTIMATES)).text
     assert "random_max 30 8,000 75.0 % 0.50 × 0.50–0.75" in text
     assert "reach 30 1,600 0.0 % 2.50 × 2.50–2.75" in text
 
 
 def test_page_without_a_run_is_about_the_dataset() -> None:
-    text = Page(render_page(dataset=make_dataset(), run=None, estimates=ESTIMATES)).text
+    text = Page(page_of(dataset=make_dataset(), run=None, estimates=ESTIMATES)).text
     assert "Tokenizer words · at most 16 tokens · 7 train rows · 2 validation rows" in text
     assert "13.0 % of the training tokens belong to droppable words: 7 words of 7 tokens in all." in text
     assert "The run" not in text
@@ -97,18 +80,18 @@ def test_page_without_a_run_is_about_the_dataset() -> None:
 
 def test_page_without_estimates_tells_the_expected_padding() -> None:
     """Batches of 64 from 7 samples nearly always hold the one of 16 tokens: 1 - 7.71 / 16 = 51.8 %."""
-    page = Page(render_page(dataset=make_dataset(), run=None, estimates=[]))
+    page = Page(page_of(dataset=make_dataset(), run=None, estimates=[]))
     assert "hold 51.8 % padding (expected, 64 samples a batch)" in page.text
     assert "Strategies" not in page.text
 
 
 def test_page_names_no_winner_where_nothing_is_saved() -> None:
-    text = Page(render_page(dataset=make_dataset(), run=None, estimates=ESTIMATES[:2])).text
+    text = Page(page_of(dataset=make_dataset(), run=None, estimates=ESTIMATES[:2])).text
     assert "None of the strategies below reads fewer tokens than the baseline." in text
 
 
 def test_page_of_a_finished_run_has_its_score_and_its_cost(run_of: RunFactory) -> None:
-    text = Page(render_page(dataset=make_dataset(), run=run_of(), estimates=ESTIMATES)).text
+    text = Page(page_of(dataset=make_dataset(), run=run_of(), estimates=ESTIMATES)).text
     for part in (
         "strategy reach model tiny seed 7 epochs 2",
         "score (accuracy) 0.8750 f1 0.8125",
@@ -123,14 +106,14 @@ def test_page_of_a_finished_run_has_its_score_and_its_cost(run_of: RunFactory) -
 def test_page_of_a_run_without_labelled_validation_has_a_dash_for_its_score(run_of: RunFactory) -> None:
     run = run_of()
     run = replace(run, result={**(run.result or {}), "score": None, "metrics": {}})
-    assert "score (accuracy) –" in Page(render_page(dataset=make_dataset(), run=run, estimates=ESTIMATES)).text
+    assert "score (accuracy) –" in Page(page_of(dataset=make_dataset(), run=run, estimates=ESTIMATES)).text
 
 
 @pytest.mark.parametrize("failed", [None, float("nan"), float("inf")])
 def test_page_says_where_an_unfinished_run_stopped(run_of: RunFactory, failed: float | None) -> None:
     """The mean of the epoch leaves out the loss that is none: (0.5 + 0.25) / 2."""
     run = run_of(result=None, steps=make_steps([1.0, 1.0, 0.5, 0.25, failed], per_epoch=2))
-    text = Page(render_page(dataset=make_dataset(), run=run, estimates=ESTIMATES)).text
+    text = Page(page_of(dataset=make_dataset(), run=run, estimates=ESTIMATES)).text
     assert "This run did not finish. It stopped at step 4 of epoch 2: the loss was not a finite number." in text
     assert "steps logged 5" in text
     assert "1 0.3750 – 2 – –" in text
@@ -138,31 +121,28 @@ def test_page_says_where_an_unfinished_run_stopped(run_of: RunFactory, failed: f
 
 def test_page_of_an_interrupted_run_names_its_last_step(run_of: RunFactory) -> None:
     run = run_of(result=None, steps=make_steps([1.0, 0.5]))
-    assert (
-        "Its last logged step is 1, in epoch 0."
-        in Page(render_page(dataset=make_dataset(), run=run, estimates=[])).text
-    )
+    assert "Its last logged step is 1, in epoch 0." in Page(page_of(dataset=make_dataset(), run=run, estimates=[])).text
 
 
 def test_page_of_a_run_that_never_made_a_step(run_of: RunFactory) -> None:
-    text = Page(render_page(dataset=make_dataset(), run=run_of(result=None, steps=()), estimates=[])).text
+    text = Page(page_of(dataset=make_dataset(), run=run_of(result=None, steps=()), estimates=[])).text
     assert "This run did not finish. No step was logged." in text
 
 
 def test_page_warns_when_the_run_is_of_another_dataset(run_of: RunFactory) -> None:
     dataset = make_dataset(key="another")
-    assert "their keys differ" in Page(render_page(dataset=dataset, run=run_of(), estimates=[])).text
+    assert "their keys differ" in Page(page_of(dataset=dataset, run=run_of(), estimates=[])).text
 
 
 def test_page_says_where_dropping_is_forbidden() -> None:
     dataset = make_dataset(task=HUB_TASKS["glue/cola"].task)
-    text = Page(render_page(dataset=dataset, run=None, estimates=ESTIMATES)).text
+    text = Page(page_of(dataset=dataset, run=None, estimates=ESTIMATES)).text
     assert "TokenDrop leaves them alone: task glue/cola judges grammar" in text
 
 
 @pytest.mark.parametrize("splits", [{}, {"train": make_split([])}, {"validation": make_split([4])}])
 def test_page_of_a_dataset_without_training_samples(splits: dict[str, object]) -> None:
-    assert "no training samples" in Page(render_page(dataset=make_dataset(splits=splits), run=None, estimates=[])).text
+    assert "no training samples" in Page(page_of(dataset=make_dataset(splits=splits), run=None, estimates=[])).text
 
 
 def test_texts_of_users_are_escaped(run_of: RunFactory) -> None:
@@ -174,7 +154,96 @@ def test_texts_of_users_are_escaped(run_of: RunFactory) -> None:
     dataset = replace(dataset, path=Path(HOSTILE), manifest=replace(manifest, tokenizer=tokenizer, task=task))
     run = run_of(path=Path(HOSTILE), config={"model": HOSTILE, HOSTILE: HOSTILE, "strategy": {"name": HOSTILE}})
     run = replace(run, result={**(run.result or {}), "metrics": {HOSTILE: 1.0, "other" + HOSTILE: 0.5}})
-    html = render_page(dataset=dataset, run=run, estimates=[*ESTIMATES, make_estimate(HOSTILE, 10, 0.1, 9.0)])
+    html = page_of(dataset=dataset, run=run, estimates=[*ESTIMATES, make_estimate(HOSTILE, 10, 0.1, 9.0)])
+    assert "<script" not in html
+    page = Page(html)
+    assert "script" not in page.tags
+    assert page.text.count(HOSTILE) >= 14
+
+
+def test_page_of_a_comparison_opens_with_what_was_measured(compared: ComparisonFactory) -> None:
+    page = Page(page_of(dataset=make_dataset(), comparison=compared(), estimates=ESTIMATES))
+    for part in (
+        "padding in random batches 50.0 %",
+        "faster than random, measured 2.00 ×",
+        "A run of 2 epochs takes 20.0 s with reach where random takes 40.0 s.",
+        "Measured on two cores with tiny, bf16, one attention kernel (eager) for all strategies.",
+        "reach 20.0 s 2.00 × 0.8750 ± 0.0125 1.5 GiB",
+        "Means over 2 seeds, ± is the standard deviation. The score is accuracy.",
+        "Half of the predictions are within 12.5 % of what was measured; the worst is off by 25.0 %.",
+        "reach 20.0 s 25.0 s +25.0 %",
+        "reach 0 19.0 s 0.5 s 1.5 s 30 1,000 25.0 % 0.8750 1.5 GiB",
+        "The rest is paid in each run, here of reach.",
+    ):
+        assert part in page.text
+    assert "was not measured for this page" not in page.text
+    assert "keys differ" not in page.text
+
+
+def test_page_of_timed_parts_says_so_and_has_no_scores(compared: ComparisonFactory) -> None:
+    missing = dict.fromkeys(("score", "evaluate_seconds", "plan_seconds", "peak_memory_bytes", "run"))
+    unknown = dict.fromkeys(("score_mean", "score_std", "peak_memory_bytes"))
+    comparison = compared(
+        part_steps=40,
+        rows=[make_row("random", 0, **missing), make_row("reach", 0, **missing)],
+        summary=[make_summary("random", **unknown), make_summary("reach", seeds=1, seconds=10.0, **unknown)],
+    )
+    text = Page(page_of(dataset=make_dataset(), comparison=comparison, estimates=ESTIMATES)).text
+    assert "40 steps of each strategy were timed" in text
+    assert "faster than random, projected" in text
+    assert "strategy time of a run speedup random 20.0 s 2.00 × reach 10.0 s" in text
+    assert "Learning" not in text
+
+
+def test_page_of_a_comparison_without_a_profile_predicts_nothing(compared: ComparisonFactory) -> None:
+    unknown = {"predicted_seconds": None, "predicted_speedup": None}
+    comparison = compared(
+        rows=[make_row("random", 0, **unknown)],
+        summary=[make_summary("random", **unknown)],
+        median_error=None,
+        worst_error=None,
+    )
+    text = Page(page_of(dataset=make_dataset(), comparison=comparison, estimates=ESTIMATES)).text
+    assert "Predicted against measured" not in text
+    assert "None of the strategies below was faster than random." in text
+
+
+def test_page_of_a_comparison_of_another_dataset_says_so(compared: ComparisonFactory) -> None:
+    text = Page(page_of(dataset=make_dataset(key="another"), comparison=compared(), estimates=[])).text
+    assert "compared on another prepared dataset" in text
+
+
+def test_page_of_a_comparison_has_the_losses_of_its_runs(compared: ComparisonFactory, run_of: RunFactory) -> None:
+    comparison = replace(compared(), runs={"random": run_of(), "reach": run_of()})
+    page = Page(page_of(dataset=make_dataset(), comparison=comparison, estimates=ESTIMATES))
+    assert "Learning" in page.text
+    assert "Batch size and rate with reach" in page.text
+
+
+def test_dropped_words_are_struck_through_and_shown_without_them() -> None:
+    before = ShownSample(sample_id=1, length=6, label="yes", pieces=(("a", True), (" film", False), (" of it", True)))
+    after = ShownSample(sample_id=1, length=4, label="yes", pieces=((" film", False),))
+    html = page_of(dataset=make_dataset(), estimates=[], drops=make_drops(ShownDrop(before=before, after=after)))
+    assert "<del>a</del> film <del>of it</del>" in html
+    text = Page(html).text
+    assert "In the first epoch of reach, 25.0 % of the samples lose words, 10.0 % of all tokens." in text
+    assert "6 → 4 tokens · yes a film of it film" in text
+
+
+def test_texts_of_samples_and_of_comparisons_are_escaped(compared: ComparisonFactory) -> None:
+    pieces = ((HOSTILE, True), (HOSTILE, False))
+    shown = ShownSample(sample_id=1, length=2, label=HOSTILE, pieces=pieces)
+    comparison = compared(
+        baseline=HOSTILE,
+        device=HOSTILE,
+        model=HOSTILE,
+        attention=HOSTILE,
+        precision=HOSTILE,
+        rows=[make_row(HOSTILE, 0)],
+        summary=[make_summary(HOSTILE)],
+    )
+    drops = make_drops(ShownDrop(before=shown, after=shown))
+    html = page_of(dataset=make_dataset(), comparison=comparison, estimates=[], drops=drops)
     assert "<script" not in html
     page = Page(html)
     assert "script" not in page.tags
@@ -183,14 +252,14 @@ def test_texts_of_users_are_escaped(run_of: RunFactory) -> None:
 
 def test_same_arguments_make_the_same_page(run_of: RunFactory) -> None:
     """Nothing of the clock or of the machine is in it."""
-    first, second = (render_page(dataset=make_dataset(), run=run_of(), estimates=ESTIMATES) for _ in range(2))
+    first, second = (page_of(dataset=make_dataset(), run=run_of(), estimates=ESTIMATES) for _ in range(2))
     assert first == second
 
 
 def test_page_lands_at_out_or_in_the_folder_out(tmp_path: Path) -> None:
     (tmp_path / "folder").mkdir()
     for out, expected in (("new/page.html", "new/page.html"), ("folder", "folder/report.html")):
-        path = write_report(tmp_path / out, dataset=make_dataset(), run=None, estimates=[])
+        path = write_report(tmp_path / out, Report(dataset=make_dataset(), estimates=[]))[0]
         assert path == tmp_path / expected
         assert [entry.name for entry in path.parent.iterdir()] == [path.name]
         assert path.read_text(encoding="utf-8").startswith("<!doctype html>")
@@ -199,7 +268,7 @@ def test_page_lands_at_out_or_in_the_folder_out(tmp_path: Path) -> None:
 def test_a_place_that_cannot_be_written_is_an_error_with_a_next_step(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError) as caught:
-        write_report(tmp_path / "file" / "page.html", dataset=make_dataset(), run=None, estimates=[])
+        write_report(tmp_path / "file" / "page.html", Report(dataset=make_dataset(), estimates=[]))
     assert str(caught.value) == (
         f"{tmp_path / 'file' / 'page.html'} cannot be written: [Errno 17] File exists: '{tmp_path / 'file'}'. "
         "Pass another --out."
@@ -207,7 +276,8 @@ def test_a_place_that_cannot_be_written_is_an_error_with_a_next_step(tmp_path: P
 
 
 DURATIONS = [
-    (0.04, "0.0 s"),
+    (0.04, "40 ms"),
+    (0.0996, "0.1 s"),
     (59.9, "59.9 s"),
     (59.97, "1 min 0 s"),  # never 60.0 s
     (725, "12 min 5 s"),

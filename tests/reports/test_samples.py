@@ -8,7 +8,7 @@ import pytest
 from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.pipeline.dataset import read_split
 from tdbs.pipeline.prepare import prepare
-from tdbs.reports.samples import show_drops, show_samples
+from tdbs.reports.samples import drop_examples, show_drops, show_samples
 from tdbs.train.strategies import resolve_strategy
 
 TEXTS = ["the film is a delight and it is of the best", "it is dull", "a story of the city", "the end of it all"] * 20
@@ -82,3 +82,30 @@ def test_an_epoch_and_a_seed_choose_what_goes(dataset):
     assert shown[0] == shown[3]
     assert shown[0] != shown[1]
     assert shown[0] != shown[2]
+
+
+def test_examples_lose_words_and_count_what_all_samples_lose(dataset):
+    """Counted once more from what `show_drops` shows of every sample."""
+    split = read_split(dataset, "train")
+    strategy = resolve_strategy("reach", dataset.manifest.task)
+    every = show_drops(dataset, split, strategy, len(TEXTS) * 9, seed=1)
+    found = drop_examples(dataset, split, strategy, 4, seed=1)
+    lost = [drop.before.length - drop.after.length for drop in every]
+    assert (found.samples, found.changed) == (len(every), sum(tokens > 0 for tokens in lost))
+    assert (found.tokens, found.dropped) == (sum(drop.before.length for drop in every), sum(lost))
+    assert len(found.drops) == 4
+    for drop in found.drops:
+        assert drop.after.length < drop.before.length
+        assert any(marked for _, marked in drop.before.pieces)
+
+
+def test_examples_of_single_texts_have_no_special_tokens(dataset):
+    split = read_split(dataset, "train")
+    found = drop_examples(dataset, split, resolve_strategy("reach", dataset.manifest.task), 3)
+    shown = "".join(text for drop in found.drops for text, _ in drop.before.pieces)
+    assert ("[CLS]" in shown) == (split.segment_starts_N is not None)
+
+
+def test_a_strategy_that_drops_nothing_has_no_examples(dataset):
+    found = drop_examples(dataset, read_split(dataset, "train"), resolve_strategy("bucket", dataset.manifest.task), 3)
+    assert (found.changed, found.dropped, found.drops) == (0, 0, ())

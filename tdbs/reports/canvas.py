@@ -1,0 +1,168 @@
+"""What all figures share: the palette, an area with margins to draw on, texts, and the way to SVG.
+
+The same arrays give the same bytes, without a clock, a window or a global state. Colours are CSS custom properties
+with the light palette as fallback (`var(--ink, #1f2328)`), and text stays text: a page that inlines a figure restyles
+it, for dark mode too. Ids begin with the figure's name, so figures share a page.
+"""
+
+import html
+import io
+import math
+import re
+from contextlib import AbstractContextManager
+from typing import Any
+
+from matplotlib import style
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+
+# Sizes are CSS pixels: one point is one pixel here.
+
+WIDE, NARROW = 720, 344  # of a page's column, and of a phone's
+LIGHT = {
+    "ink": "#1f2328",
+    "muted": "#626c77",
+    "line": "#e3e6ea",
+    "kept": "#2b6a99",
+    "next": "#5590bc",
+    "soft": "#9cc0dc",
+    "pad": "#d5d9df",
+    "mark": "#b8511b",
+    "paper": "#fefefe",
+    "first": "#0b6fb0",
+    "second": "#d35a00",
+    "third": "#0a8f6a",
+    "fourth": "#b5548c",
+    "fifth": "#a37b00",
+    "sixth": "#4f5b67",
+}
+DARK = {
+    "ink": "#e6e8eb",
+    "muted": "#9aa4af",
+    "line": "#2c3239",
+    "kept": "#6fb1e2",
+    "next": "#4a87b3",
+    "soft": "#3f6786",
+    "pad": "#474e57",
+    "mark": "#f0a06c",
+    "paper": "#14171a",
+    "first": "#5cb3ee",
+    "second": "#f58a42",
+    "third": "#38c79c",
+    "fourth": "#e193bd",
+    "fifth": "#e3c14a",
+    "sixth": "#b4bdc6",
+}
+# Of lines over each other: Okabe and Ito's hues, which colour-blind readers tell apart, as dark as each page asks.
+SERIES = ("first", "second", "third", "fourth", "fifth", "sixth")
+_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "tdbs", "font.size": 12, "lines.linewidth": 1.5}
+_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+_SPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+_FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
+
+
+def drawing() -> AbstractContextManager[None]:
+    """Return the context that figures are drawn in: matplotlib's defaults, whatever the user's settings are."""
+    return style.context(["default", _STYLE])
+
+
+def canvas(width: int, height: int, *, left: int, top: int, right: int, bottom: int) -> tuple[Figure, Any]:
+    """Return a figure and its axes, with margins: no frame but the baseline, faint lines across."""
+    figure = Figure(figsize=(width / 72, height / 72))
+    figure.patch.set_visible(False)
+    return figure, panel(figure, left=left, top=top, right=right, bottom=bottom)
+
+
+def panel(figure: Figure, *, left: int, top: int, right: int, bottom: int) -> Any:
+    """Add axes to a figure; the margins are those to the figure's edges."""
+    width, height = (72 * inches for inches in figure.get_size_inches())
+    axes = figure.add_axes(
+        (left / width, bottom / height, (width - left - right) / width, (height - top - bottom) / height)
+    )
+    axes.patch.set_visible(False)
+    axes.spines[["left", "right", "top"]].set_visible(False)
+    axes.spines["bottom"].set_color(LIGHT["muted"])
+    axes.tick_params(length=0, pad=6, labelcolor=LIGHT["muted"])
+    axes.xaxis.label.set_color(LIGHT["muted"])
+    axes.grid(axis="y", color=LIGHT["line"], linewidth=1)
+    axes.set_axisbelow(True)
+    return axes
+
+
+def blank(width: int, height: int) -> tuple[Figure, Any]:
+    """Return a figure and axes without any decoration; x is a share of the width, y grows downwards in pixels."""
+    figure, axes = canvas(width, height, left=0, top=0, right=0, bottom=0)
+    axes.set(xlim=(0, 1), ylim=(height, 0))
+    axes.set_axis_off()
+    return figure, axes
+
+
+def title(axes: Any, words: str, *, above: int) -> None:
+    """Write what the vertical axis counts, above it."""
+    place = {"xycoords": "axes fraction", "textcoords": "offset points"}
+    axes.annotate(words, (0, 1), xytext=(-52, above), color=LIGHT["ink"], **place)
+
+
+def text(axes: Any, x: float, y: float, words: str, **look: Any) -> None:
+    """Write plain text (never TeX) at a share of the width and a height in pixels."""
+    axes.text(x, y, words, transform=axes.get_yaxis_transform(), parse_math=False, **{"color": LIGHT["ink"], **look})
+
+
+def swatch(axes: Any, x: float, y: float, words: str, color: str, *, width: int, marker: str = "s") -> None:
+    """Write one entry of a legend at x and y in pixels: a mark in the colour, and what it stands for."""
+    look = {"marker": marker, "markersize": 10 if marker == "s" else 8, "markeredgewidth": 0, "color": LIGHT[color]}
+    axes.plot([(x + 5) / width], [y - 4], transform=axes.get_yaxis_transform(), **look)
+    text(axes, (x + 17) / width, y, words, color=LIGHT["muted"])
+
+
+def short_count(value: float) -> str:
+    """Return a count that fits an axis: 950, 9,500, 95 K, 9.5 M."""
+    for unit, size in (("M", 1e6), ("K", 1e4)):
+        if value >= size:
+            return f"{value / (1e6 if unit == 'M' else 1e3):g} {unit}"
+    return f"{value:,.0f}"
+
+
+def short_number(value: float) -> str:
+    """Return a number that fits an axis, without zeros that say nothing: 0.25, 2.5e-4."""
+    if value == 0 or 1e-3 <= abs(value) < 1e5:
+        return f"{value:g}"
+    exponent = math.floor(math.log10(abs(value)) + 1e-9)
+    return f"{value / 10**exponent:.2g}e{exponent}"
+
+
+def to_svg(figure: Figure, *, name: str, label: str) -> str:
+    """Return the figure as one <svg> element that fills its place on a page."""
+    buffer = io.StringIO()
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=_NO_METADATA)
+    svg = buffer.getvalue()
+    svg = re.sub(
+        r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL
+    )
+    svg = re.sub(r"<[^>]+>", lambda tag: _page_tag(tag[0], name), svg)  # text holds no bare < or >: only tags change
+    view_box = re.search(r'viewBox="[^"]*"', svg)
+    head = f'<svg {_SPACES} {view_box[0] if view_box else ""} role="img" aria-label="{html.escape(label)}">'
+    return head + svg[svg.index(">") + 1 :]
+
+
+def _page_tag(tag: str, name: str) -> str:
+    """Return a tag with the page's colours, and ids that no other figure has."""
+    for variable, color in LIGHT.items():
+        tag = tag.replace(f": {color}", f": var(--{variable}, {color})")
+    return re.sub(r'( id="|url\(#|href="#)', rf"\1{name}-", tag)
+
+
+def standalone(svg: str) -> str:
+    """Return a figure of a page as a file of its own: a size, the light colours, a ground, fonts that machines have."""
+    head, rest = svg.split(">", 1)
+    left, top, width, height = (float(part) for part in re.findall(r'viewBox="([^"]*)"', head)[0].split())
+    size = f'width="{width:g}" height="{height:g}" style="color-scheme: light"'
+    ground = f'<rect x="{left:g}" y="{top:g}" width="100%" height="100%" style="fill: {LIGHT["paper"]}"/>'
+    rest = re.sub(r"<[^>]+>", lambda tag: _plain_tag(tag[0]), rest)
+    return f'<?xml version="1.0" encoding="UTF-8"?>\n{head} {size}>{ground}{rest}'
+
+
+def _plain_tag(tag: str) -> str:
+    """Return a tag without CSS properties and without fonts of matplotlib's own: not every viewer knows those."""
+    tag = re.sub(r"var\(--\w+, (#\w+)\)", r"\1", tag)
+    return re.sub(r"'DejaVu Sans'[^;\"]*", _FONT, tag)

@@ -1,0 +1,143 @@
+"""What a report is about: a dataset with a run of it, or with a comparison of strategies on it."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from tdbs.analysis.speedup import StrategyEstimate, estimate_speedup
+from tdbs.errors import ConfigError
+from tdbs.pipeline.dataset import PreparedDataset, Split, load
+from tdbs.pipeline.memory import DEFAULT_MEMORY
+from tdbs.reports.comparison import Comparison, read_comparison
+from tdbs.reports.length_figures import CapLines, cap_lines
+from tdbs.reports.overheads import Overheads, prepare_stages
+from tdbs.reports.samples import DropExamples, drop_examples
+from tdbs.train.feed import open_training_data
+from tdbs.train.profile_file import CapTable
+from tdbs.train.run_folder import Run, read_run
+from tdbs.train.strategies import Strategy
+
+_EXAMPLES = 5
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Report:
+    """All that a page tells, before any words; what is not known or does not apply is None."""
+
+    dataset: PreparedDataset
+    estimates: Sequence[StrategyEstimate]  # speedups are by tokens
+    run: Run | None = None
+    comparison: Comparison | None = None
+    caps: CapLines | None = None
+    drops: DropExamples | None = None
+
+    @property
+    def overheads(self) -> Overheads | None:
+        """What is paid once and what each run pays; of a comparison, the fastest strategy's runs, on average."""
+        seconds = self.dataset.manifest.seconds
+        if "total" not in seconds:
+            return None
+        run: Mapping[str, float] = {}
+        strategy = None
+        if self.comparison:
+            strategy = self.comparison.best.strategy
+            run = _mean_stages(self.comparison, strategy)
+        elif self.run and self.run.result:
+            strategy = self.run.result["strategy"]
+            run = _stages_of(self.run.result["seconds"])
+        return Overheads(prepare=seconds["total"], stages=prepare_stages(seconds), run=run, strategy=strategy)
+
+
+def report_on_run(folder: Path) -> Report:
+    """Read a run and its dataset, and estimate what other strategies would have cost."""
+    run = read_run(folder)
+    dataset = load(run.config["dataset"]["path"])
+    seed, epochs = run.config["seed"], run.config["epochs"]
+    memory = run.config.get("memory", DEFAULT_MEMORY)  # runs of before had none
+    strategy = _strategy_of(run.config.get("strategy", {}))
+    return Report(
+        dataset=dataset,
+        run=run,
+        estimates=estimate_speedup(dataset, seed=seed, epochs=epochs, memory=memory),
+        caps=cap_lines(strategy, max_length=dataset.manifest.max_length, epochs=epochs) if strategy else None,
+        drops=_examples(dataset, [strategy] if strategy else [], seed=seed, memory=memory),
+    )
+
+
+def report_on_comparison(folder: Path) -> Report:
+    """Read a comparison, its runs and its dataset; caps and dropped words are those of its fastest strategies."""
+    comparison = read_comparison(folder)
+    dataset = load(comparison.dataset)
+    strategies = _fastest_first(comparison)
+    max_length = dataset.manifest.max_length
+    caps = (cap_lines(strategy, max_length=max_length, epochs=comparison.epochs) for strategy in strategies)
+    return Report(
+        dataset=dataset,
+        comparison=comparison,
+        estimates=by_tokens(comparison.estimates, comparison.baseline),
+        caps=next((lines for lines in caps if lines), None),
+        drops=_examples(dataset, strategies, seed=comparison.rows[0].seed, memory=DEFAULT_MEMORY),
+    )
+
+
+def by_tokens(estimates: Sequence[StrategyEstimate], baseline: str) -> list[StrategyEstimate]:
+    """Return estimates with speedups by tokens where they were by seconds, without a range."""
+    tokens = {estimate.strategy: estimate.tokens + estimate.target_tokens for estimate in estimates}
+    if baseline not in tokens:
+        return list(estimates)
+    return [
+        estimate if estimate.seconds is None else _by_tokens(estimate, tokens[baseline] / tokens[estimate.strategy])
+        for estimate in estimates
+    ]
+
+
+def _by_tokens(estimate: StrategyEstimate, speedup: float) -> StrategyEstimate:
+    return replace(estimate, speedup=speedup, speedup_low=speedup, speedup_high=speedup)
+
+
+def _fastest_first(comparison: Comparison) -> list[Strategy]:
+    """Return the strategies of a comparison, those that took least time first."""
+    seconds = {summary.strategy: summary.seconds for summary in comparison.summaries}
+    strategies = [strategy for strategy in map(_strategy_of, comparison.strategies) if strategy]
+    return sorted(strategies, key=lambda strategy: seconds.get(strategy.name, math.inf))
+
+
+def _strategy_of(parts: Mapping[str, Any]) -> Strategy | None:
+    """Return a strategy that was written as a table of its parts; None where another version of tdbs wrote it."""
+    try:
+        caps = parts.get("measured_caps")
+        table = CapTable(lengths=tuple(caps["lengths"]), caps=tuple(caps["caps"])) if caps else None
+        return Strategy(**{**parts, "measured_caps": table})
+    except (KeyError, TypeError, ConfigError):
+        return None
+
+
+def _examples(
+    dataset: PreparedDataset, strategies: Sequence[Strategy], *, seed: int, memory: int | str
+) -> DropExamples | None:
+    """Return samples that lose words with the first strategy that drops some; None where the split is too large."""
+    dropping = next((strategy for strategy in strategies if strategy.drop != "none"), None)
+    held = open_training_data(dataset, memory=memory).held if dropping else None
+    if dropping is None or not isinstance(held, Split):
+        return None
+    return drop_examples(dataset, held, dropping, _EXAMPLES, seed=seed)
+
+
+def _stages_of(seconds: Mapping[str, Any]) -> dict[str, float]:
+    """Return the stages of a run that its result tells, and what is left of its wall-clock."""
+    stages = {stage: float(seconds[stage]) for stage in ("plan", "train", "evaluate") if stage in seconds}
+    other = float(seconds["total"]) - sum(stages.values())
+    return {**stages, "other": other} if other > 0 else stages
+
+
+def _mean_stages(comparison: Comparison, strategy: str) -> dict[str, float]:
+    """Return the mean seconds of each stage of a strategy's runs; training is what is left without planning."""
+    rows = [row for row in comparison.rows if row.strategy == strategy]
+    plan = [row.plan_seconds for row in rows if row.plan_seconds is not None]
+    evaluate = [row.evaluate_seconds for row in rows if row.evaluate_seconds is not None]
+    stages = {"plan": sum(plan) / len(rows), "train": sum(row.seconds for row in rows) / len(rows)}
+    stages["train"] -= stages["plan"]
+    stages["evaluate"] = sum(evaluate) / len(rows)
+    return {stage: spent for stage, spent in stages.items() if spent > 0}

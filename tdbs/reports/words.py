@@ -1,0 +1,54 @@
+"""Numbers as a reader says them: shares, ratios, durations, sizes."""
+
+NOTHING = "–"
+_SPACE = "\N{NO-BREAK SPACE}"
+_MINUS = "\N{MINUS SIGN}"
+
+
+def percent(share: float | None) -> str:
+    """Return 0.698 as 69.8 %."""
+    return NOTHING if share is None else f"{100 * share:.1f}{_SPACE}%"
+
+
+def signed_percent(share: float | None) -> str:
+    """Return 0.032 as +3.2 %, and -0.032 with a real minus."""
+    if share is None:
+        return NOTHING
+    shown = f"{100 * share:+.1f}{_SPACE}%"
+    return shown.replace("-", _MINUS)
+
+
+def times(ratio: float | None) -> str:
+    """Return 3.627 as 3.63 ×."""
+    return NOTHING if ratio is None else f"{ratio:.2f}{_SPACE}×"
+
+
+def figure(value: float | None) -> str:
+    """Return a loss or a score with four decimals, or a dash where there is none."""
+    return NOTHING if value is None else f"{value:.4f}"
+
+
+def count(value: float) -> str:
+    """Return 25862016 as 25,862,016; a mean of counts is rounded."""
+    return f"{value:,.0f}"
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as a reader says them: 20 ms, 31.4 s, 12 min 5 s, 3 h 2 min."""
+    if seconds is None:
+        return NOTHING
+    if seconds < 0.0995:
+        return f"{1000 * seconds:.0f}{_SPACE}ms"
+    if seconds < 59.95:
+        return f"{seconds:.1f}{_SPACE}s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes}{_SPACE}min {rest}{_SPACE}s"
+    return f"{minutes // 60}{_SPACE}h {minutes % 60}{_SPACE}min"
+
+
+def mebibytes(size: float | None) -> str:
+    """Return bytes as MiB, or GiB where they are many."""
+    if size is None:
+        return NOTHING
+    return f"{size / 2**20:,.0f}{_SPACE}MiB" if size < 2**30 else f"{size / 2**30:,.1f}{_SPACE}GiB"

@@ -1,0 +1,117 @@
+"""Put a report where the user wants it: the page, and on demand each figure and all numbers in a folder beside it."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tdbs.analysis.padding import split_statistics
+from tdbs.errors import ConfigError
+from tdbs.files import write_json, write_text
+from tdbs.reports.canvas import standalone
+from tdbs.reports.facts import FIGURES, Facts, facts_of
+from tdbs.reports.page import render_markdown, render_page
+from tdbs.reports.report import Report
+
+DEFAULT_NAME = "report.html"
+NUMBERS_JSON, NUMBERS_MARKDOWN = "numbers.json", "numbers.md"
+
+
+def page_path(out: Path) -> Path:
+    """Return the page's place: `out` itself, or report.html in it where `out` is a folder."""
+    return out / DEFAULT_NAME if out.is_dir() else out
+
+
+def files_folder(page: Path) -> Path:
+    """Return the folder beside a page for its figures and numbers: report_files for report.html."""
+    return page.with_name(f"{page.stem}_files")
+
+
+def check_place(out: Path, *, files: bool, overwrite: bool) -> None:
+    """Refuse a place that holds something, unless `overwrite`, and in any case a folder that tdbs did not write."""
+    if out.exists() and not overwrite:
+        raise ConfigError(f"{out} is there already.", next_step="Pass another --out, or --overwrite.")
+    folder = files_folder(page_path(out))
+    if not files or not folder.exists():
+        return
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / NUMBERS_JSON).is_file()):
+        raise ConfigError(f"{folder} holds something else.", next_step="Pass another --out.")
+    if any(folder.iterdir()) and not overwrite:
+        raise ConfigError(f"{folder} is there already.", next_step="Pass another --out, or --overwrite.")
+
+
+def write_report(out: Path, report: Report, *, files: bool = False) -> list[Path]:
+    """Write the page and return its path, and with `files` those of the figures and numbers beside it.
+
+    Without a run the page is about the dataset alone; a run that did not finish is shown as far as it came.
+    """
+    page = page_path(out)
+    facts = facts_of(report)
+    try:
+        write_text(page, render_page(facts))
+        return [page, *(_write_files(files_folder(page), report, facts) if files else [])]
+    except OSError as error:
+        raise ConfigError(f"{page} cannot be written: {error}.", next_step="Pass another --out.") from error
+
+
+def _write_files(folder: Path, report: Report, facts: Facts) -> list[Path]:
+    """Write each figure as a file that is read alone, and all numbers twice: for programs and for people."""
+    for name in FIGURES:  # those of an earlier report on something else
+        (folder / f"{name}.svg").unlink(missing_ok=True)
+    figures = {f"{name}.svg": standalone(pair[0]) for name, pair in facts["figures"].items() if pair}
+    for name, svg in figures.items():
+        write_text(folder / name, svg)
+    write_text(folder / NUMBERS_MARKDOWN, render_markdown(facts))
+    write_json(folder / NUMBERS_JSON, numbers_of(report) | {"figures": list(figures)})
+    return [folder / name for name in (*figures, NUMBERS_MARKDOWN, NUMBERS_JSON)]
+
+
+def numbers_of(report: Report) -> dict[str, Any]:
+    """Return what the page tells as plain values for JSON; parts that it does not have are null."""
+    manifest, run, comparison, caps, drops = (
+        report.dataset.manifest,
+        report.run,
+        report.comparison,
+        report.caps,
+        report.drops,
+    )
+    return {
+        "dataset": {
+            "path": str(report.dataset.path),
+            "key": manifest.key,
+            "source": manifest.source,
+            "tokenizer": manifest.tokenizer.name,
+            "max_length": manifest.max_length,
+            "bucket_edges": list(manifest.bucket_edges),
+            "splits": {
+                name: {**asdict(split_statistics(info)), "length_histogram": list(info.length_histogram)}
+                for name, info in manifest.splits.items()
+                if info.rows
+            },
+        },
+        "strategies": [asdict(estimate) for estimate in report.estimates],
+        "run": run and {"path": str(run.path), "config": run.config, "result": run.result, "steps": len(run.steps)},
+        "comparison": comparison and _comparison_numbers(report),
+        "caps": caps
+        and {
+            "strategy": caps.strategy,
+            "hardware": caps.hardware_L1.tolist(),
+            "by_epoch": [caps_L1.tolist() for caps_L1 in caps.by_epoch],
+        },
+        "drops": drops and {name: value for name, value in asdict(drops).items() if name != "drops"},
+        "overheads": report.overheads and asdict(report.overheads),
+    }
+
+
+def _comparison_numbers(report: Report) -> dict[str, Any] | None:
+    if report.comparison is None:
+        return None
+    values = {name: getattr(report.comparison, name) for name in ("model", "epochs", "part_steps", "baseline")}
+    values |= {name: getattr(report.comparison, name) for name in ("attention", "precision", "device")}
+    return {
+        "path": str(report.comparison.path),
+        **values,
+        "rows": [asdict(row) for row in report.comparison.rows],
+        "summary": [asdict(summary) for summary in report.comparison.summaries],
+        "median_error": report.comparison.median_error,
+        "worst_error": report.comparison.worst_error,
+    }

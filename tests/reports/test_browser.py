@@ -1,0 +1,93 @@
+"""Pages in a real browser: it complains of nothing, asks for nothing, and everything fits, in light and in dark."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tdbs.reports.length_figures import cap_lines
+from tdbs.reports.report import Report
+from tdbs.reports.samples import DropExamples, ShownDrop, ShownSample
+from tdbs.reports.writing import write_report
+from tdbs.train.strategies import STRATEGIES
+from tests.reports.browser import Browser, find_browser, open_browser
+from tests.reports.conftest import ESTIMATES, make_dataset, make_estimate, make_row, make_split, make_summary
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.skipif(find_browser() is None, reason="no Chromium on this machine"),
+]
+LONG = "a_strategy_with_quite_a_name"
+GROUNDS = {False: "rgb(254, 254, 254)", True: "rgb(20, 23, 26)"}
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    path = find_browser()
+    assert path
+    with open_browser(path, tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
+
+
+def shown_drop() -> ShownDrop:
+    pieces = (("an", True), (" unbroken" + "o" * 90, False), ("<b>", False))
+    before = ShownSample(sample_id=3, length=12, label="no", pieces=pieces)
+    return ShownDrop(before=before, after=ShownSample(sample_id=3, length=11, label="no", pieces=pieces[1:]))
+
+
+@pytest.fixture(params=["run", "comparison"])
+def page(request, run_of, compared, tmp_path) -> Path:
+    """Return a page with everything on it: of a run, or of a comparison of all strategies."""
+    parts = {}
+    if request.param == "run":
+        parts["run"] = run_of()
+    else:
+        strategies = ["random", *(name for name in STRATEGIES if name != "random")]
+        rows = [make_row(name, seed, seconds=3000.0 / (n + 1)) for n, name in enumerate(strategies) for seed in (0, 1)]
+        summaries = [make_summary(name, seconds=3000.0 / (n + 1)) for n, name in enumerate(strategies)]
+        comparison = compared(rows=rows, summary=summaries)
+        comparison.runs.update({name: run_of() for name in strategies})
+        parts["comparison"] = comparison
+    seconds = {"read": 0.1, "tokenize": 0.6, "annotate": 0.2, "write": 0.2, "total": 1.25}
+    lengths = [5, 5, 9, 9, 13, 40, 128]
+    report = Report(
+        dataset=make_dataset(
+            max_length=128,
+            bucket_edges=(*range(0, 128, 5), 128),
+            splits={"train": make_split(lengths, max_length=128), "validation": make_split([4])},
+            seconds=seconds,
+        ),
+        estimates=[*ESTIMATES, make_estimate("length_grouped", 2_000_000_000, 0.043, 2.1)],
+        caps=cap_lines(STRATEGIES["tdbs_paper"], max_length=128, epochs=3),
+        drops=DropExamples(
+            strategy="reach", seed=1, epoch=0, samples=7, changed=3, tokens=90, dropped=4, drops=(shown_drop(),)
+        ),
+        **parts,
+    )
+    [path] = write_report(tmp_path / "page.html", report)
+    return path
+
+
+@pytest.mark.parametrize("dark", [False, True])
+@pytest.mark.parametrize("width", [360, 1200])
+def test_a_page_fits_and_is_quiet(browser, page, width, dark):
+    seen = browser.look(page, width=width, dark=dark)
+    assert (seen.complaints, seen.requests) == ([], [])
+    assert (seen.overflows, seen.overlaps) == ([], [])
+    assert seen.paper == GROUNDS[dark]
+
+
+BROKEN = """<!doctype html><title>x</title><link rel="icon" href="data:,"><main>
+<img src="http://127.0.0.1:9/x.png"><div style="width: 2000px">wide</div>
+<svg width="100" height="20"><text x="0" y="15">one word</text><text x="5" y="15">another</text></svg>
+<script>missing()</script></main>"""
+
+
+def test_meta_the_check_above_can_fail(browser, tmp_path):
+    """A script that fails, a request, a page that is too wide, words over words: all of them are seen."""
+    (tmp_path / "broken.html").write_text(BROKEN)
+    seen = browser.look(tmp_path / "broken.html", width=360, dark=False)
+    assert any("missing is not defined" in complaint for complaint in seen.complaints)
+    assert seen.requests == ["http://127.0.0.1:9/x.png"]
+    assert any(found.startswith("DIV wide: ") for found in seen.overflows)
+    assert seen.overlaps == ["one word / another"]
