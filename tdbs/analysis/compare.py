@@ -12,9 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from tdbs.analysis.compare_parts import PartTime, timed_parts
+from tdbs.analysis.compare_runs import run_row
 from tdbs.analysis.comparison import (
     RESULT_NAME,
     Row,
@@ -30,16 +29,14 @@ from tdbs.analysis.comparison import (
     write_rows,
 )
 from tdbs.analysis.environment import environment
-from tdbs.analysis.peak_memory import peak_bytes, reset_peak
 from tdbs.analysis.speedup import BASELINE, StrategyEstimate, costs_for, estimate_speedup
 from tdbs.errors import ConfigError
 from tdbs.files import sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters, default_model, default_rate, shown_model
-from tdbs.train.device import default_device, resolve_execution
+from tdbs.train.device import resolve_execution
 from tdbs.train.profile_file import Profile
 from tdbs.train.strategies import ALIASES, Strategy, resolve_strategy, strategies_for
-from tdbs.train.trainer import train
 
 Progress = Callable[[str], None]
 
@@ -60,13 +57,15 @@ def compare(
     profile: Profile | None = None,
     part_steps: int | None = None,
     resume: bool = False,
+    pool: Path | None = None,
     progress: Progress = lambda _message: None,
 ) -> dict[str, Any]:
     """Train each strategy with each seed, or time `part_steps` steps of it, and return what `compare.json` holds.
 
     Strategies are names, resolved for the dataset's task, or resolved ones; all that suit the task by default, and
-    the baseline always. With a profile the whole is predicted first. Raises ConfigError where `out` holds something
-    and is not to be resumed, or was begun on other terms; what is refused leaves no folder.
+    the baseline always. With a profile the whole is predicted first. Runs that are in `pool` are taken from there, new
+    ones are kept in it. Raises ConfigError where `out` holds something and is not to be resumed, or was begun on other
+    terms; what is refused leaves no folder.
     """
     check_hyperparameters(epochs=epochs, lr=lr, dropout=dropout)
     task = dataset.manifest.task
@@ -116,7 +115,7 @@ def compare(
         int(seed): {row["strategy"]: StrategyEstimate(**row) for row in of_seed}
         for seed, of_seed in prediction["seeds"].items()
     }
-    rows = _measured(folder, dataset, chosen, terms, predicted, profile=profile, progress=progress)
+    rows = _measured(folder, dataset, chosen, terms, predicted, profile=profile, pool=pool, progress=progress)
     rows = with_speedups(rows, baseline)
     found = environment()
     result = {
@@ -181,6 +180,7 @@ def _measured(
     predicted: Mapping[int, Mapping[str, StrategyEstimate]],
     *,
     profile: Profile | None,
+    pool: Path | None,
     progress: Progress,
 ) -> list[Row]:
     """Return a row for each seed and strategy; those of a comparison that was interrupted are read."""
@@ -201,7 +201,7 @@ def _measured(
             continue
         for strategy in waiting:
             estimate = predicted[seed][strategy.name]
-            rows.append(_whole_row(folder, dataset, strategy, terms, estimate, seed=seed, progress=progress))
+            rows.append(run_row(folder, dataset, strategy, terms, estimate, seed=seed, pool=pool, progress=progress))
             write_rows(folder, rows)
     return rows
 
@@ -223,52 +223,4 @@ def _part_row(part: PartTime, estimate: StrategyEstimate, *, seed: int) -> Row:
         plan_seconds=None,
         peak_memory_bytes=None,
         run=None,
-    )
-
-
-def _whole_row(
-    folder: Path,
-    dataset: PreparedDataset,
-    strategy: Strategy,
-    terms: Terms,
-    estimate: StrategyEstimate,
-    *,
-    seed: int,
-    progress: Progress,
-) -> Row:
-    """Train one run and return its row."""
-    name = f"{strategy.name}-seed{seed}"
-    progress(f"{strategy.name}, seed {seed}")
-    device = torch.device(default_device())
-    reset_peak(device)
-    result = train(
-        dataset,
-        strategy=strategy,
-        model=terms.model,
-        epochs=terms.epochs,
-        seed=seed,
-        lr=terms.lr,
-        dropout=terms.dropout,
-        precision=terms.precision,
-        attention=terms.attention,
-        out=folder / name,
-        overwrite=True,  # a run without a row was cut off: it is made again
-        save=False,
-        progress=lambda record, steps: progress(f"{strategy.name}, seed {seed}: step {record.step + 1:,} of {steps:,}"),
-    )
-    return Row(
-        strategy=strategy.name,
-        seed=seed,
-        seconds=result.seconds["train"] + result.seconds["plan"],
-        predicted_seconds=estimate.seconds,
-        speedup=None,
-        predicted_speedup=None if estimate.seconds is None else estimate.speedup,
-        padding_fraction=result.padding_fraction,
-        tokens=result.tokens + result.target_tokens,
-        steps=result.steps,
-        score=result.score,
-        evaluate_seconds=result.seconds["evaluate"],
-        plan_seconds=result.seconds["plan"],
-        peak_memory_bytes=peak_bytes(device),
-        run=name,
     )

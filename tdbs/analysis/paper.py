@@ -160,8 +160,6 @@ STUDIES: dict[Study, PaperStudy] = {
             ),
             PaperRow(name="bucket", title="BucketSampler", strategy="bucket", parts=_BUCKET, score=81.67, speedup=5.1),
             _BOTH,
-            PaperRow(name="random_max", title="padded to the maximum (not in the paper)", strategy="random_max"),
-            PaperRow(name="unpadded", title="unpadded (not in the paper)", strategy="unpadded"),
             _REACH,
         ),
     ),

@@ -21,6 +21,7 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.profile_file import Profile
 from tdbs.train.strategies import Strategy, resolve_strategy
 
+POOL_FOLDER = "pool"  # beside the studies: finished runs that several of them share
 _NOTHING = ""
 
 Datasets = Mapping[str, PreparedDataset]
@@ -54,6 +55,7 @@ def compared_study(
             profile=profile,
             part_steps=terms.part_steps,
             resume=True,
+            pool=runs.parent / POOL_FOLDER,
             progress=lambda message, task=task: progress(f"{task}: {message}"),  # type: ignore[misc]
         )
     summaries = {

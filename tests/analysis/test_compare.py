@@ -328,3 +328,26 @@ def test_prediction_errors_are_of_strategies_not_of_seeds():
 
 def test_rows_of_a_new_comparison_are_none(tmp_path):
     assert read_rows(tmp_path) == []
+
+
+# ------------------------------------------------------------------------------------------------------ a pool of runs
+
+
+def test_a_run_of_the_pool_is_not_trained_again(dataset, tmp_path):
+    """Same strategy under another name, same terms: row and log are the first one's; another seed is another run."""
+    pool = tmp_path / "pool"
+    first = compare(dataset, ["random"], out=tmp_path / "a", seeds=(1,), pool=pool, **SMALL)
+    renamed = replace(resolve_strategy("random", dataset.manifest.task), name="again")
+    second = compare(dataset, [renamed], out=tmp_path / "b", seeds=(1, 2), baseline="again", pool=pool, **SMALL)
+    (old,), (taken, new) = first["rows"], second["rows"]
+    assert (taken["strategy"], taken["run"]) == ("again", "again-seed1")
+    same = ("seconds", "score", "tokens", "steps", "plan_seconds", "peak_memory_bytes")
+    assert {name: taken[name] for name in same} == {name: old[name] for name in same}
+    logs = [
+        (tmp_path / run / "steps.jsonl").read_text() for run in ("a/random-seed1", "b/again-seed1", "b/again-seed2")
+    ]
+    assert logs[0] == logs[1] != logs[2]
+    assert new["seconds"] != old["seconds"]
+    assert len(list(pool.iterdir())) == 2
+    third = compare(dataset, ["random"], out=tmp_path / "c", seeds=(1,), pool=pool, **{**SMALL, "lr": 2e-3})
+    assert third["rows"][0]["seconds"] != old["seconds"]  # on other terms it is another run

@@ -182,7 +182,7 @@ def test_estimates_refuse_what_makes_no_sense(refused, short, profile, workplace
     )
     (workplace / "list.json").write_text('{"tdbs_profile": 1, "model": {}, "device": {}, "max_length": 8, "caps": []}')
     assert refused("estimate-speedup", short, "--profile", "list.json") == (
-        "The profile list.json is damaged: AttributeError 'list' object has no attribute 'get'.",
+        "The profile list.json is damaged: TypeError list indices must be integers or slices, not str.",
         next_step,
     )
 
