@@ -128,7 +128,7 @@ def test_people_see_speeds_kernels_and_caps(profile):
         console.print(part)
     shown = console.export_text()
     assert "tokens/s at length" in shown
-    assert "eager, fastest" in shown
+    assert "fastest" not in shown  # one kernel alone was timed
     for length, memory, knee in zip(*(measured["caps"][name] for name in ("lengths", "memory", "knee")), strict=True):
         [line] = [line for line in shown.splitlines() if line.startswith(f"up to {length} tokens ")]
         assert line.split()[4:] == [f"{memory:,}", f"{knee:,}"]
