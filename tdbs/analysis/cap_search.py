@@ -17,12 +17,9 @@ def largest_batch(fits: Callable[[int], bool], *, guess: int) -> int:
     low, high = 0, max(guess, 1)
     while high < _MOST and fits(high):
         low, high = high, high * 2
-    while not low:
-        if high == 1:
-            return 0
-        high //= 2
-        if fits(high):
-            low, high = high, high * 2
+    while not low and high > 1:
+        half = high // 2
+        low, high = (half, high) if fits(half) else (0, half)
     while high > low * GAP and high - low > 1:
         middle = (low + high) // 2
         if fits(middle):
@@ -47,12 +44,14 @@ def caps_between(measured: Mapping[int, int], lengths: Sequence[int], *, multipl
     """Return caps of lengths from those of some measured ones, rounded down to a multiple where they reach it.
 
     Between two measured lengths the tokens of the longer one's batch hold: a token of a shorter sequence takes no more
-    memory, since attention compares fewer pairs.
+    memory, since attention compares fewer pairs. No cap is above that of a shorter length, which the search may have
+    found up to 5 % too small.
     """
     caps = []
     for length in lengths:
         longer = min(known for known in measured if known >= length)
-        caps.append(rounded(measured[longer] * longer // length, multiple=multiple))
+        of_shorter = [cap for known, cap in measured.items() if known < length]
+        caps.append(rounded(min([measured[longer] * longer // length, *of_shorter]), multiple=multiple))
     return caps
 
 

@@ -2,7 +2,7 @@
 
 Same model, attention kernel, precision, rate, epochs and seeds; only what belongs to a strategy differs (its batches,
 its drop, its execution, and the dropout that the paper's rule gives it). The prediction is stored before the first
-step. Runs that are finished are not made again when a comparison is resumed.
+step, and that one counts, also where a comparison is resumed. Runs that are finished are not made again then.
 """
 
 import datetime
@@ -12,16 +12,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from tdbs.analysis.compare_parts import PartTime, timed_parts
+from tdbs.analysis.compare_runs import run_row
 from tdbs.analysis.comparison import (
-    PREDICTION_NAME,
     RESULT_NAME,
     Row,
     Terms,
     begin_comparison,
+    check_comparison,
     prediction_errors,
+    read_prediction,
     read_result,
     read_rows,
     summaries,
@@ -29,16 +29,14 @@ from tdbs.analysis.comparison import (
     write_rows,
 )
 from tdbs.analysis.environment import environment
-from tdbs.analysis.peak_memory import peak_bytes, reset_peak
 from tdbs.analysis.speedup import BASELINE, StrategyEstimate, costs_for, estimate_speedup
-from tdbs.files import write_json
+from tdbs.errors import ConfigError
+from tdbs.files import sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters, default_model, default_rate, shown_model
-from tdbs.train.device import default_device, resolve_execution
+from tdbs.train.device import resolve_execution
 from tdbs.train.profile_file import Profile
-from tdbs.train.run_folder import RESULT_NAME as RUN_RESULT_NAME
-from tdbs.train.strategies import Strategy, resolve_strategy, strategies_for
-from tdbs.train.trainer import train
+from tdbs.train.strategies import ALIASES, Strategy, resolve_strategy, strategies_for
 
 Progress = Callable[[str], None]
 
@@ -59,31 +57,38 @@ def compare(
     profile: Profile | None = None,
     part_steps: int | None = None,
     resume: bool = False,
+    pool: Path | None = None,
     progress: Progress = lambda _message: None,
 ) -> dict[str, Any]:
     """Train each strategy with each seed, or time `part_steps` steps of it, and return what `compare.json` holds.
 
     Strategies are names, resolved for the dataset's task, or resolved ones; all that suit the task by default, and
-    the baseline always. With a profile the whole is predicted first. Raises ConfigError where `out` holds something
-    and is not to be resumed, or was begun on other terms.
+    the baseline always. With a profile the whole is predicted first. Runs that are in `pool` are taken from there, new
+    ones are kept in it. Raises ConfigError where `out` holds something and is not to be resumed, or was begun on other
+    terms; what is refused leaves no folder.
     """
     check_hyperparameters(epochs=epochs, lr=lr, dropout=dropout)
     task = dataset.manifest.task
+    baseline = ALIASES.get(baseline, baseline)
     chosen = [
         resolve_strategy(given, task, profile=profile) if isinstance(given, str) else given
         for given in (strategies_for(task) if strategies is None else strategies)
     ]
-    if baseline not in [strategy.name for strategy in chosen]:
+    names = [strategy.name for strategy in chosen]
+    if baseline not in names:
         chosen.insert(0, resolve_strategy(baseline, task, profile=profile))
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"Two strategies are named {name}.", next_step="Give each a name of its own.")
     if profile is not None and attention == "auto":
         attention = str(profile.settings.get("attention", attention))
     execution = resolve_execution(precision=precision, attention=attention)
-    name = model or default_model(dataset.manifest)
+    model_name = model or default_model(dataset.manifest)
     terms = Terms(
-        model=name,
+        model=model_name,
         seeds=tuple(seeds),
         epochs=epochs,
-        lr=default_rate(name) if lr is None else lr,
+        lr=default_rate(model_name) if lr is None else lr,
         dropout=dropout,
         precision=execution.precision,
         attention=execution.attention,
@@ -94,14 +99,23 @@ def compare(
         "dataset": dataset.manifest.key,
         "strategies": [asdict(strategy) for strategy in chosen],
         "baseline": baseline,
+        "profile": None if profile is None else sha256_of(json.dumps(asdict(profile)).encode()),
         "terms": asdict(terms),
     }
-    begin_comparison(folder, json.loads(json.dumps(settings)), resume=resume)
+    settings = json.loads(json.dumps(settings))
+    check_comparison(folder, settings, resume=resume)
     finished = read_result(folder)
     if finished is not None:
         return finished
-    predicted = _prediction(folder, dataset, chosen, terms, baseline=baseline, profile=profile)
-    rows = _measured(folder, dataset, chosen, terms, predicted, profile=profile, progress=progress)
+    prediction = read_prediction(folder)
+    if prediction is None:
+        prediction = _prediction(dataset, chosen, terms, baseline=baseline, profile=profile)
+        begin_comparison(folder, settings, prediction)
+    predicted = {
+        int(seed): {row["strategy"]: StrategyEstimate(**row) for row in of_seed}
+        for seed, of_seed in prediction["seeds"].items()
+    }
+    rows = _measured(folder, dataset, chosen, terms, predicted, profile=profile, pool=pool, progress=progress)
     rows = with_speedups(rows, baseline)
     found = environment()
     result = {
@@ -115,7 +129,7 @@ def compare(
         "prepare_seconds": dataset.manifest.seconds.get("total", 0.0),
         "prediction": {
             "profile": None if profile is None else dict(profile.device),
-            "strategies": [asdict(estimate) for estimate in predicted[terms.seeds[0]].values()],
+            "strategies": prediction["seeds"][str(terms.seeds[0])],
         },
         "rows": [asdict(row) for row in rows],
         "summary": [asdict(summary) for summary in summaries(rows)],
@@ -126,19 +140,18 @@ def compare(
 
 
 def _prediction(
-    folder: Path,
     dataset: PreparedDataset,
     strategies: Sequence[Strategy],
     terms: Terms,
     *,
     baseline: str,
     profile: Profile | None,
-) -> dict[int, dict[str, StrategyEstimate]]:
-    """Return what is predicted of each strategy by seed, and store it; nothing has been measured yet."""
+) -> dict[str, Any]:
+    """Return what is predicted of each strategy by seed, as `prediction.json` holds it."""
     base = next(strategy for strategy in strategies if strategy.name == baseline)
-    predicted = {
-        seed: {
-            estimate.strategy: estimate
+    of_seeds = {
+        str(seed): [
+            asdict(estimate)
             for estimate in estimate_speedup(
                 dataset,
                 strategies,
@@ -149,19 +162,14 @@ def _prediction(
                 attention=terms.attention,
                 dropout=terms.dropout,
             )
-        }
+        ]
         for seed in terms.seeds
     }
-    if not (folder / PREDICTION_NAME).exists():
-        write_json(
-            folder / PREDICTION_NAME,
-            {
-                "date": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
-                "profile": None if profile is None else {"model": dict(profile.model), "device": dict(profile.device)},
-                "seeds": {seed: [asdict(found) for found in of_seed.values()] for seed, of_seed in predicted.items()},
-            },
-        )
-    return predicted
+    return {
+        "date": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+        "profile": None if profile is None else {"model": dict(profile.model), "device": dict(profile.device)},
+        "seeds": of_seeds,
+    }
 
 
 def _measured(
@@ -172,6 +180,7 @@ def _measured(
     predicted: Mapping[int, Mapping[str, StrategyEstimate]],
     *,
     profile: Profile | None,
+    pool: Path | None,
     progress: Progress,
 ) -> list[Row]:
     """Return a row for each seed and strategy; those of a comparison that was interrupted are read."""
@@ -179,6 +188,8 @@ def _measured(
     for seed in terms.seeds:
         done = {row.strategy for row in rows if row.seed == seed}
         waiting = [strategy for strategy in strategies if strategy.name not in done]
+        if not waiting:
+            continue
         if terms.part_steps is not None:
             costs = None if profile is None else costs_for(dataset, profile, terms.attention)
             progress(f"{terms.part_steps} steps of each strategy, seed {seed}")
@@ -190,7 +201,7 @@ def _measured(
             continue
         for strategy in waiting:
             estimate = predicted[seed][strategy.name]
-            rows.append(_whole_row(folder, dataset, strategy, terms, estimate, seed=seed, progress=progress))
+            rows.append(run_row(folder, dataset, strategy, terms, estimate, seed=seed, pool=pool, progress=progress))
             write_rows(folder, rows)
     return rows
 
@@ -212,52 +223,4 @@ def _part_row(part: PartTime, estimate: StrategyEstimate, *, seed: int) -> Row:
         plan_seconds=None,
         peak_memory_bytes=None,
         run=None,
-    )
-
-
-def _whole_row(
-    folder: Path,
-    dataset: PreparedDataset,
-    strategy: Strategy,
-    terms: Terms,
-    estimate: StrategyEstimate,
-    *,
-    seed: int,
-    progress: Progress,
-) -> Row:
-    """Train one run and return its row."""
-    name = f"{strategy.name}-seed{seed}"
-    progress(f"{strategy.name}, seed {seed}")
-    device = torch.device(default_device())
-    reset_peak(device)
-    result = train(
-        dataset,
-        strategy=strategy,
-        model=terms.model,
-        epochs=terms.epochs,
-        seed=seed,
-        lr=terms.lr,
-        dropout=terms.dropout,
-        precision=terms.precision,
-        attention=terms.attention,
-        out=folder / name,
-        overwrite=not (folder / name / RUN_RESULT_NAME).exists(),  # one that was cut off is made again
-        save=False,
-        progress=lambda record, steps: progress(f"{strategy.name}, seed {seed}: step {record.step + 1:,} of {steps:,}"),
-    )
-    return Row(
-        strategy=strategy.name,
-        seed=seed,
-        seconds=result.seconds["train"] + result.seconds["plan"],
-        predicted_seconds=estimate.seconds,
-        speedup=None,
-        predicted_speedup=None if estimate.seconds is None else estimate.speedup,
-        padding_fraction=result.padding_fraction,
-        tokens=result.tokens + result.target_tokens,
-        steps=result.steps,
-        score=result.score,
-        evaluate_seconds=result.seconds["evaluate"],
-        plan_seconds=result.seconds["plan"],
-        peak_memory_bytes=peak_bytes(device),
-        run=name,
     )

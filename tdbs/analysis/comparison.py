@@ -73,33 +73,37 @@ class Summary:
     peak_memory_bytes: int | None  # the largest
 
 
-def begin_comparison(folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
-    """Make the folder of a comparison, or go on in one that was begun on the same terms."""
+def check_comparison(folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
+    """Refuse a folder that holds something else, or a comparison that is not resumed, or was begun on other terms."""
     place = folder / SETTINGS_NAME
     if place.exists():
         if not resume:
             raise ConfigError(f"{folder} holds a comparison.", next_step="Pass --resume to go on, or another --out.")
         begun = json.loads(place.read_text(encoding="utf-8"))
-        different = [name for name, value in settings.items() if begun.get(name) != value]
+        different = _different(begun, settings)
         if different:
             raise ConfigError(
-                f"The comparison in {folder} was begun with another {' and '.join(different)}.",
+                f"The comparison in {folder} was begun on other terms: {', '.join(different)}.",
                 next_step="Repeat the command that began it, or pass another --out.",
             )
-        return
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+    elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         raise ConfigError(f"{folder} holds something else.", next_step="Pass another --out.")
-    folder.mkdir(parents=True, exist_ok=True)
-    write_json(place, dict(settings))
+
+
+def begin_comparison(folder: Path, settings: Mapping[str, Any], prediction: Mapping[str, Any]) -> None:
+    """Make the folder of a comparison, with its terms and what is predicted."""
+    write_json(folder / SETTINGS_NAME, dict(settings))
+    write_json(folder / PREDICTION_NAME, dict(prediction))
+
+
+def read_prediction(folder: Path) -> dict[str, Any] | None:
+    """Return what was predicted before anything was measured; None where that is still to be done."""
+    return _read(folder / PREDICTION_NAME)
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
     """Return the result of a finished comparison; None where it is not finished."""
-    place = folder / RESULT_NAME
-    if not place.exists():
-        return None
-    found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-    return found
+    return _read(folder / RESULT_NAME)
 
 
 def read_rows(folder: Path) -> list[Row]:
@@ -137,6 +141,22 @@ def prediction_errors(rows: Sequence[Row]) -> dict[str, float | None]:
         "median_error": statistics.median(errors) if errors else None,
         "worst_error": max(errors) if errors else None,
     }
+
+
+def _different(begun: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
+    """Return the names of settings that differ; of the terms, their own names."""
+    names = [name for name, value in settings.items() if begun.get(name) != value]
+    if "terms" not in names:
+        return names
+    old, new = begun.get("terms", {}), settings["terms"]
+    return [name for name in names if name != "terms"] + [name for name in new if old.get(name) != new[name]]
+
+
+def _read(place: Path) -> dict[str, Any] | None:
+    if not place.exists():
+        return None
+    found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
+    return found
 
 
 def _summary(name: str, rows: Sequence[Row]) -> Summary:

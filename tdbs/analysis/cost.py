@@ -44,13 +44,16 @@ def fit_costs(points: Sequence[Mapping[str, Any]], attention: str) -> CostModel:
 
     Raises ConfigError where the profile has none, or too few, of that kernel.
     """
+    if not points:
+        raise ConfigError(
+            "The profile has caps alone, no times.", next_step="Measure one with tdbs profile --out FILE."
+        )
     own = [point for point in points if point["attention"] == attention]
     if len(own) < len(COSTS):
-        have = sorted({point["attention"] for point in points})
         raise ConfigError(
-            f"The profile tells no times of --attention {attention}: it has {len(own)} points of it"
-            f"{', most of ' + _most(points) if have else ''}.",
-            next_step=f"Pass another --attention, or measure: tdbs profile --attention {attention}.",
+            f"The profile has too few times of --attention {attention}: {len(own)} steps, at least {len(COSTS)} are "
+            f"needed; most are of {_most(points)}.",
+            next_step=f"Pass --attention {_most(points)}, or measure: tdbs profile --attention {attention}.",
         )
     counts_PF = np.array([[point["work"][name] for name in COUNTS] for point in own], dtype=np.float64)
     work_PC = _with_dropout(counts_PF, np.array([bool(point["dropout"]) for point in own]))
@@ -87,4 +90,4 @@ def _least_squares(relative_PC: FloatArray) -> FloatArray:
 
 def _most(points: Sequence[Mapping[str, Any]]) -> str:
     kernels = [str(point["attention"]) for point in points]
-    return max(set(kernels), key=kernels.count)
+    return max(kernels, key=kernels.count)

@@ -1,6 +1,6 @@
 """HWCap by length as this device has it: what its memory holds, and the knee of its speed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 
 import numpy as np
@@ -24,30 +24,18 @@ _MULTIPLE = {"cuda": 8, "cpu": 1}  # what batch sizes are rounded to
 Progress = Callable[[str], None]
 
 
-def measured_caps(
-    learner: Learner, manifest: Manifest, costs: CostModel, *, budget: int | None, progress: Progress
-) -> dict[str, list[int] | None]:
-    """Return the table of caps: what memory holds (searched, longest first), and the knee of the fitted speed.
+def searched_caps(
+    learner: Learner, manifest: Manifest, *, budget: int | None, progress: Progress
+) -> dict[int, int] | None:
+    """Return the largest batches that memory holds, by length, searched from the longest on.
 
-    `budget` is of the process, on a CPU; without one memory is not searched there. Raises ConfigError where one sample
-    does not fit.
+    `budget` is of the process, on a CPU; without one nothing is searched there (None). Raises ConfigError where one
+    sample does not fit.
     """
-    device = learner.accelerator.device
-    lengths, multiple = table_lengths(manifest.max_length), _MULTIPLE[device.type]
-    available = device_memory(device) or budget
-    memory = None
-    if available is not None:
-        found = _searched(learner, manifest, usable=int(USABLE * available), progress=progress)
-        memory = caps_between(found, lengths, multiple=multiple)
-    knees = []
-    for length, most in zip(lengths, memory or [_MOST_WITHOUT_MEMORY] * len(lengths), strict=True):
-        counts = padded_work(np.arange(1, most + 1), length, target_length(manifest, length))
-        knees.append(rounded(knee(costs.step_seconds(counts, dropout=False)), multiple=multiple))
-    return {"lengths": lengths, "memory": memory, "knee": knees}
-
-
-def _searched(learner: Learner, manifest: Manifest, *, usable: int, progress: Progress) -> dict[int, int]:
-    """Return the largest batch that memory holds, for some lengths."""
+    available = device_memory(learner.accelerator.device) or budget
+    if available is None:
+        return None
+    usable = int(USABLE * available)
     found: dict[int, int] = {}
     tokens = 64 * manifest.max_length
     for length in searched_lengths(manifest.max_length):
@@ -61,6 +49,19 @@ def _searched(learner: Learner, manifest: Manifest, *, usable: int, progress: Pr
             )
         tokens = found[length] * length
     return found
+
+
+def caps_table(
+    memory: Mapping[int, int] | None, manifest: Manifest, costs: CostModel, *, device: torch.device
+) -> dict[str, list[int] | None]:
+    """Return the table of caps: what memory holds, where it was searched, and the knee of the fitted speed."""
+    lengths, multiple = table_lengths(manifest.max_length), _MULTIPLE[device.type]
+    caps = None if memory is None else caps_between(memory, lengths, multiple=multiple)
+    knees = []
+    for length, most in zip(lengths, caps or [_MOST_WITHOUT_MEMORY] * len(lengths), strict=True):
+        counts = padded_work(np.arange(1, most + 1), length, target_length(manifest, length))
+        knees.append(rounded(knee(costs.step_seconds(counts, dropout=False)), multiple=multiple))
+    return {"lengths": lengths, "memory": caps, "knee": knees}
 
 
 def _fits(learner: Learner, manifest: Manifest, size: int, *, length: int, usable: int, progress: Progress) -> bool:

@@ -27,7 +27,8 @@ class Shape:
 
 def searched_lengths(max_length: int) -> list[int]:
     """Return the maximum and its halves, longest first: caps are searched at them, times measured at more."""
-    return sorted({max(max_length >> shift, _SHORTEST) for shift in range(max_length.bit_length())}, reverse=True)
+    shortest = min(_SHORTEST, max_length)
+    return sorted({max(max_length >> shift, shortest) for shift in range(max_length.bit_length())}, reverse=True)
 
 
 def target_length(manifest: Manifest, length: int) -> int:
@@ -39,7 +40,7 @@ def grid_shapes(manifest: Manifest, device: str, *, in_rows: bool) -> list[Shape
     """Return the steps to time: a grid of batch sizes and lengths, longest first, then each way to run a batch."""
     longest = manifest.max_length
     most = max(64 * longest, _CUDA_TOKENS if device == "cuda" else _CPU_TOKENS)
-    odd = {max(int(longest * share), _SHORTEST) for share in _ODD_LENGTHS}
+    odd = {max(int(longest * share), min(_SHORTEST, longest)) for share in _ODD_LENGTHS}
     lengths = sorted(odd.union(searched_lengths(longest)), reverse=True)
     half, quarter = max(longest // 2, 1), max(longest // 4, 1)
     shapes = [

@@ -15,8 +15,16 @@ from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.profile_file import Profile
 
+_IN_SECONDS = ("fig7", "e1")
+
 Datasets = Mapping[str, PreparedDataset]
 Progress = Callable[[str], None]
+
+
+def check_study(study: Study, profile: Profile | None) -> None:
+    """Raise ConfigError where a study of seconds is asked for without a profile."""
+    if study in _IN_SECONDS and profile is None:
+        raise ConfigError(f"{study} is reckoned in seconds.", next_step="Pass --profile FILE; tdbs profile writes one.")
 
 
 def run_study(
@@ -32,11 +40,10 @@ def run_study(
 
     Raises ConfigError where a study of seconds is asked for without a profile.
     """
+    check_study(study, profile)
     of_paper = STUDIES[study]
     if of_paper.rows:
         return compared_study(study, of_paper, datasets, terms, runs=runs, profile=profile, progress=progress)
-    if study == "fig8":
-        return spread_and_speedup(of_paper, datasets, terms, profile=profile)
-    if profile is None:
-        raise ConfigError(f"{study} is reckoned in seconds.", next_step="Pass --profile FILE; tdbs profile writes one.")
-    return (overheads if study == "fig7" else ten_runs)(of_paper, datasets, terms, profile)
+    if study in _IN_SECONDS and profile is not None:
+        return (overheads if study == "fig7" else ten_runs)(of_paper, datasets, terms, profile)
+    return spread_and_speedup(of_paper, datasets, terms, profile=profile)

@@ -92,8 +92,12 @@ def estimate_speedup(
     data = open_training_data(dataset, memory=memory)
     rows = split_info(dataset, TRAIN).rows
 
-    def planned(given: Strategy | str) -> _Planned:
-        strategy = resolve_strategy(given, task, profile=profile) if isinstance(given, str) else given
+    base, *chosen = (
+        resolve_strategy(given, task, profile=profile) if isinstance(given, str) else given
+        for given in (baseline, *(strategies_for(task) if strategies is None else strategies))
+    )
+
+    def planned(strategy: Strategy) -> _Planned:
         clock = time.perf_counter()
         plans = make_feed(data, strategy, seed=seed, epochs=epochs).plans
         planning = time.perf_counter() - clock
@@ -104,10 +108,16 @@ def estimate_speedup(
         return _Planned(strategy=strategy, plans=plans, seconds=planning + seconds, extrapolated=_is_far(costs, plans))
 
     prepare = dataset.manifest.seconds.get("total", 0.0)
-    of_baseline = planned(baseline)  # one strategy's plans beside these are in memory at a time
+    of_baseline = planned(base)  # one strategy's plans beside these are in memory at a time
     return [
-        _estimate(planned(strategy), of_baseline, error=costs.error if costs else 0.0, prepare=prepare, runs=runs)
-        for strategy in (strategies_for(task) if strategies is None else strategies)
+        _estimate(
+            of_baseline if strategy == base else planned(strategy),
+            of_baseline,
+            error=costs.error if costs else 0.0,
+            prepare=prepare,
+            runs=runs,
+        )
+        for strategy in chosen
     ]
 
 
@@ -145,7 +155,7 @@ def _estimate(own: _Planned, base: _Planned, *, error: float, prepare: float, ru
         low, high = (1.0, 1.0) if own.strategy == base.strategy else (speedup / off, speedup * off)
         over_runs, base_over_runs = (prepare + runs * seconds for seconds in (own.seconds, base.seconds))
         in_seconds = {
-            "seconds_low": own.seconds * (1 - error),
+            "seconds_low": own.seconds / (1 + error),
             "seconds_high": own.seconds * (1 + error),
             "seconds_over_runs": over_runs,
             "speedup_over_runs": base_over_runs / over_runs,

@@ -21,6 +21,7 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.profile_file import Profile
 from tdbs.train.strategies import Strategy, resolve_strategy
 
+POOL_FOLDER = "pool"  # beside the studies: finished runs that several of them share
 _NOTHING = ""
 
 Datasets = Mapping[str, PreparedDataset]
@@ -54,6 +55,7 @@ def compared_study(
             profile=profile,
             part_steps=terms.part_steps,
             resume=True,
+            pool=runs.parent / POOL_FOLDER,
             progress=lambda message, task=task: progress(f"{task}: {message}"),  # type: ignore[misc]
         )
     summaries = {
@@ -71,7 +73,7 @@ def compared_study(
         title=of_paper.title,
         caption=caption.strip(),
         tables=(_mean_table(of_paper, summaries), *_task_tables(of_paper, summaries)),
-        findings=tuple(_findings(of_paper, summaries)),
+        findings=tuple(findings(of_paper, summaries)),
         comparisons={task: runs / task for task in datasets},
     )
 
@@ -133,7 +135,7 @@ def _task_tables(of_paper: PaperStudy, summaries: Summaries) -> list[StudyTable]
     ]
 
 
-def _findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
+def findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
     """Say of each row beside another whether the paper's difference in score and speedup has the same sign here."""
     found = []
     for attribute, key, scale, unit in (("score", "score_mean", 100, " points"), ("speedup", "speedup", 1, "x")):
@@ -144,7 +146,7 @@ def _findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
             values = [mean_of([of_task[row.name][key] for of_task in summaries.values()]) for row in (before, after)]
             if values[0] is None or values[1] is None:
                 continue
-            ours = scale * (values[1] - values[0])
+            ours = round(scale * (values[1] - values[0]), 2) + 0.0  # what is not shown is no difference; -0.0 is 0.0
             contradicts = ours * theirs < 0
             found.append(
                 f"{after.title} against {before.title}: {attribute} {theirs:+.2f}{unit} in the paper, "

@@ -64,12 +64,12 @@ def spread_and_speedup(
         tables=(StudyTable(title="Tasks", columns=columns, rows=tuple(rows)),),
         findings=(
             f"Rank correlation over {len(points)} tasks of padding_fraction_est with the predicted speedup over "
-            f"random: {rank_correlation(spreads, predicted):.2f}, over random_max: "
-            f"{rank_correlation(spreads, np.array(over_maximum)):.2f}; with the paper's own speedups: "
-            f"{rank_correlation(spreads, of_the_paper):.2f}.",
+            f"random: {_correlated(spreads, predicted)}, over random_max: "
+            f"{_correlated(spreads, np.array(over_maximum))}; with the paper's own speedups: "
+            f"{_correlated(spreads, of_the_paper)}.",
             f"Rank correlation of the paper's speedups with the predicted ones over random: "
-            f"{rank_correlation(of_the_paper, predicted):.2f}, over random_max: "
-            f"{rank_correlation(of_the_paper, np.array(over_maximum)):.2f}. Where the second is the larger one, the "
+            f"{_correlated(of_the_paper, predicted)}, over random_max: "
+            f"{_correlated(of_the_paper, np.array(over_maximum))}. Where the second is the larger one, the "
             "paper's baseline looks like padding to the maximum.",
         ),
         points=tuple(points),
@@ -105,7 +105,6 @@ def ten_runs(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, profil
         base = _estimates(dataset, ("random",), terms, profile=profile)["random"]
         prepare = dataset.manifest.seconds.get("total", 0.0)
         each = {name: (base.seconds or 0.0) / (prepare + (found.seconds or 0.0)) for name, found in own.items()}
-        # random batches need no buckets: what they pay is tokenizing, in both ways of counting
         shared = {
             name: RUNS_OF_E1 * (base.seconds or 0.0) / (prepare + RUNS_OF_E1 * (found.seconds or 0.0))
             for name, found in own.items()
@@ -150,12 +149,21 @@ def _estimates(
     return {estimate.strategy: estimate for estimate in found}
 
 
-def rank_correlation(a: FloatArray, b: FloatArray) -> float:
-    """Return Spearman's rank correlation over pairs of numbers, ties sharing their mean rank; nan of fewer than two."""
+def _correlated(a: FloatArray, b: FloatArray) -> str:
+    found = rank_correlation(a, b)
+    return "not defined" if found is None else f"{found:.2f}"
+
+
+def rank_correlation(a: FloatArray, b: FloatArray) -> float | None:
+    """Return Spearman's rank correlation, ties sharing their mean rank, over pairs of which both are numbers.
+
+    None where it is not defined: fewer than two pairs, or one side that is the same everywhere.
+    """
     both = ~(np.isnan(a) | np.isnan(b))
-    if both.sum() < 2:
-        return math.nan
-    return float(np.corrcoef(_ranks(a[both]), _ranks(b[both]))[0, 1])
+    a, b = a[both], b[both]
+    if len(np.unique(a)) < 2 or len(np.unique(b)) < 2:
+        return None
+    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
 
 
 def _ranks(values: FloatArray) -> FloatArray:

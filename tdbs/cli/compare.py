@@ -31,10 +31,11 @@ from tdbs.cli.options import (
     given_profile,
     policy_note,
 )
+from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal import compare_notes, compare_table
 from tdbs.train.defaults import DEFAULT_EPOCHS
-from tdbs.train.strategies import resolve_strategy, strategies_for
+from tdbs.train.strategies import ALIASES, resolve_strategy, strategies_for
 
 NAME = "compare"
 COMPARISONS_FOLDER = Path("runs/compare")
@@ -80,11 +81,13 @@ def command(
       tdbs compare --strategy random --strategy reach --seed 1 --seed 2 --profile a100.json --out runs/compare/a
       tdbs compare --steps 30 --profile a100.json
     """
+    if resume and out is None:
+        raise ConfigError("--resume goes on in a comparison's folder.", next_step="Pass --out with it.")
     opened = load(dataset_folder(dataset))
     task = opened.manifest.task
     known = given_profile(profile)
     parts = {"base_batch_size": base_batch_size, "caps": caps}
-    names = dict.fromkeys([baseline, *(strategy or strategies_for(task))])
+    names = dict.fromkeys(ALIASES.get(name, name) for name in [baseline, *(strategy or strategies_for(task))])
     chosen = [resolve_strategy(name, task, parts, profile=known) for name in names]
     for note in filter(None, (policy_note(each, opened) for each in chosen)):
         console.print(note, markup=False)
@@ -92,6 +95,8 @@ def command(
 
     source = opened.manifest.source.replace("/", "-")
     folder = out or COMPARISONS_FOLDER / f"{source}-{time.strftime('%Y%m%d-%H%M%S')}"
+    if out is None:  # a comparison takes long: whoever stops it must know where it lies
+        console.print(f"comparison {folder}", style="dim", markup=False)
     quiet_libraries()
     with progress_bars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as bars:
         bar = bars.add_task("compare", total=None)

@@ -87,6 +87,7 @@ def command(
         runs=runs,
     )
     prepare = opened.manifest.seconds.get("total", 0.0)
+    kernel = str(known.settings.get("attention")) if known and attention == "auto" else attention
     if as_json:
         rows = [dataclasses.asdict(estimate) for estimate in estimates]
         print_json({"baseline": base.name, "prepare_seconds": prepare, "runs": runs, "strategies": rows})
@@ -94,5 +95,5 @@ def command(
     for note in filter(None, (*(policy_note(each, opened) for each in chosen), windows_note(opened, memory))):
         console.print(note, markup=False)
     print_table(estimate_table(estimates, base.name, runs=runs))
-    for line in (*target_notes(estimates), *estimate_notes(estimates, known, prepare=prepare, runs=runs)):
+    for line in (*target_notes(estimates), *estimate_notes(estimates, known, kernel, prepare=prepare, runs=runs)):
         console.print(line, markup=False)

@@ -53,8 +53,8 @@ def command(
 ) -> None:
     """Run a table or figure of the paper on some tasks and write it beside the paper's own numbers.
 
-    What is trained lies in runs/reproduce/<study> and is not trained again; the study is a Markdown page, its numbers
-    and its figures.
+    What is trained lies in runs/reproduce/<name of --out> and is not trained again; the study is a Markdown page, its
+    numbers and its figures.
 
     \b
     Example:
@@ -64,15 +64,17 @@ def command(
     chosen = next((name for name in get_args(Study) if name == study), None)
     if chosen is None:
         raise ConfigError(f"There is no study {study}.", next_step=f"Choose one of: {', '.join(get_args(Study))}.")
-    if not all(seed.strip().isdigit() for seed in seeds.split(",")):
+    if not all(seed.strip().isdecimal() for seed in seeds.split(",")):
         raise ConfigError(f"--seeds takes numbers with commas between, got {seeds}.", next_step="Pass --seeds 1,2,3.")
-    from tdbs.analysis.reproduce import run_study
+    from tdbs.analysis.reproduce import check_study, run_study
     from tdbs.analysis.study import StudyTerms
     from tdbs.pipeline.prepare import prepare
     from tdbs.reports.study import check_study_folder, study_markdown, write_study
 
     folder = out or REPORTS_FOLDER / study
     check_study_folder(folder, overwrite=overwrite or out is None)
+    known = given_profile(profile)
+    check_study(chosen, known)
     terms = StudyTerms(
         seeds=tuple(int(seed) for seed in seeds.split(",")),
         model=model,
@@ -87,7 +89,8 @@ def command(
     datasets = {}
     for name in names:
         source = name if name in _SHORT_NAMES or "/" in name else f"glue/{name}"
-        datasets[name.removeprefix("glue/")] = prepare(source, tokenizer=model, mirror=mirror).dataset
+        short = name.removeprefix("glue/").strip("./").replace("/", "-")  # names folders and figures
+        datasets[short] = prepare(source, tokenizer=model, mirror=mirror).dataset
     with progress_bars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as bars:
         bar = bars.add_task(study, total=None)
 
@@ -99,8 +102,8 @@ def command(
             chosen,
             datasets,
             terms,
-            runs=RUNS_FOLDER / study,
-            profile=given_profile(profile),
+            runs=RUNS_FOLDER / folder.name,
+            profile=known,
             progress=advance,
         )
     called = " ".join(["tdbs", *(shown_model(word) if Path(word).is_absolute() else word for word in sys.argv[1:])])

@@ -157,12 +157,11 @@ def duration(seconds: float) -> str:
 
 
 def estimate_notes(
-    estimates: Sequence[StrategyEstimate], profile: Profile | None, *, prepare: float, runs: int
+    estimates: Sequence[StrategyEstimate], profile: Profile | None, kernel: str, *, prepare: float, runs: int
 ) -> list[str]:
-    """Return what is to be said below the table of `estimate-speedup`."""
+    """Return what is to be said below the table of `estimate-speedup`; `kernel` is that of attention."""
     if profile is None:
         return ["By tokens, pad included: what the linear layers see. For seconds: tdbs profile, then --profile FILE."]
-    kernel = profile.settings.get("attention")
     notes = [f"Seconds of {profile.model.get('name')} on {profile.device.get('name')}, {kernel} attention."]
     if runs > 1:
         notes.append(f"The last two columns are of preparing once, {duration(prepare)}, and training {runs:,} times.")

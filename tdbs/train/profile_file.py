@@ -78,7 +78,7 @@ def _parsed(found: Any, place: str) -> Profile:
             knee_caps=_table(caps["lengths"], caps.get("knee")),
             points=tuple(found.get("points", ())),
         )
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(
             f"The profile {place} is damaged: {type(error).__name__} {reason_of(error)}.", next_step=_MEASURE
         ) from error

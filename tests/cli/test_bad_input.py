@@ -473,21 +473,32 @@ def test_weights_that_are_not_there_or_damaged(refused, untouched, small, workpl
 
 # Values out of range
 
-NUMBERS = "Pass --caps 64 or --caps paper."
-STRATEGIES = "Choose one of: random_max, random, bucket, tdbs_paper, reach, tdbs."
+NUMBERS = "Pass --caps 64, --caps paper, or --caps FILE with a profile."
+STRATEGIES = (
+    "Choose one of: random_max, random, length_grouped, batch_rebalance, packed, unpadded, tf_bucket, bucket, "
+    "tdbs_paper, reach, tdbs."
+)
 OPTIONS = [
     (("--caps", "0"), "--caps must be 1 or more, got 0.", NUMBERS),
     (("--caps", "-3"), "--caps must be 1 or more, got -3.", NUMBERS),
-    (("--caps", "many"), "--caps takes a number or paper, got many.", NUMBERS),
-    (("--caps=--5",), "--caps takes a number or paper, got --5.", NUMBERS),
+    (("--caps", "many"), "--caps takes a number, paper, memory, knee or a file, got many.", NUMBERS),
+    (("--caps=--5",), "--caps takes a number, paper, memory, knee or a file, got --5.", NUMBERS),
     (("--strategy", "nope"), "There is no strategy nope.", STRATEGIES),
-    (("--batches", "nope"), "--batches has no choice nope.", "Choose one of: random, bucket, reach."),
+    (
+        ("--batches", "nope"),
+        "--batches has no choice nope.",
+        "Choose one of: random, length_grouped, batch_rebalance, packs, bucket, reach.",
+    ),
     (
         ("--drop", "nope"),
         "--drop has no choice nope.",
         "Choose one of: none, rate, any, all, batch_min, reach.",
     ),
-    (("--execution", "nope"), "--execution has no choice nope.", "Choose one of: padded_max, padded."),
+    (
+        ("--execution", "nope"),
+        "--execution has no choice nope.",
+        "Choose one of: padded_max, padded, packed, unpadded.",
+    ),
     (
         ("--drop-rate", "0.5"),
         "--drop-rate has no effect with --drop reach.",

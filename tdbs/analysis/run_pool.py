@@ -1,0 +1,50 @@
+"""Finished runs that several comparisons share: the same strategy, terms, seed and dataset is trained once.
+
+Tables 4 and 5 of the paper have rows in common. A run is found again by a hash over all that decides it; a comparison
+gets a copy (a run without its model is some hundred kilobytes).
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from tdbs.analysis.comparison import Row, Terms
+from tdbs.files import sha256_of, write_json
+from tdbs.train.strategies import Strategy
+
+_ROW_NAME = "row.json"
+_NOT_OF_A_RUN = ("seeds", "part_steps")  # terms of a comparison that a single run does not depend on
+_PACKAGES = ("tdbs", "torch", "transformers")
+
+
+def run_key(dataset_key: str, strategy: Strategy, terms: Terms, *, seed: int, device: str) -> str:
+    """Return the hash over all that decides a run; a strategy's name is none of it."""
+    decides = {
+        "dataset": dataset_key,
+        "strategy": {name: value for name, value in asdict(strategy).items() if name != "name"},
+        "terms": {name: value for name, value in asdict(terms).items() if name not in _NOT_OF_A_RUN},
+        "seed": seed,
+        "device": device,
+        "versions": {package: version(package) for package in _PACKAGES},
+    }
+    return sha256_of(json.dumps(decides, sort_keys=True).encode())[:16]
+
+
+def take_run(pool: Path, key: str, folder: Path) -> Row | None:
+    """Copy a run of the pool to a comparison's folder and return its row as it was; None where there is none."""
+    place = pool / key
+    if not (place / _ROW_NAME).exists():
+        return None
+    found: Mapping[str, Any] = json.loads((place / _ROW_NAME).read_text(encoding="utf-8"))
+    shutil.copytree(place, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_ROW_NAME))
+    return Row(**found)
+
+
+def keep_run(pool: Path, key: str, folder: Path, row: Row) -> None:
+    """Copy a finished run to the pool; its row is written last, which makes it one that can be taken."""
+    shutil.copytree(folder, pool / key, dirs_exist_ok=True)
+    write_json(pool / key / _ROW_NAME, asdict(row))

@@ -1,0 +1,278 @@
+"""A device profile, measured for real: the tiny model on short samples, and what estimates and caps make of it."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from tdbs.analysis.cost import COSTS, fit_costs
+from tdbs.analysis.profile import check_place, default_place, fastest_kernel, measure_profile, write_profile
+from tdbs.analysis.profile_shapes import grid_shapes, kernel_shapes
+from tdbs.analysis.speedup import costs_for, estimate_speedup, plan_dataset, run_seconds
+from tdbs.analysis.step_timer import run_step, time_step
+from tdbs.analysis.synthetic import synthetic_batch
+from tdbs.analysis.work import COUNTS
+from tdbs.errors import ConfigError
+from tdbs.train.device import resolve_execution
+from tdbs.train.loop import make_learner
+from tdbs.train.profile_file import read_profile
+from tdbs.train.strategies import STRATEGIES, resolve_strategy
+from tests.analysis.test_synthetic import dataset_of
+from tests.analysis.tiny import memory_budget, tiny_dataset
+from tests.reports.conftest import make_dataset
+
+pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the budget of memory is of a CPU's process")
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return tiny_dataset(tmp_path_factory.mktemp("profile"))
+
+
+@pytest.fixture(scope="module")
+def measured(dataset):
+    """About fifteen seconds: thirty steps, each repeated for half a second, and batches that fill 150 MiB."""
+    return measure_profile(dataset, model="tiny", precision="fp32", memory=memory_budget(150))
+
+
+@pytest.fixture(scope="module")
+def profile(measured, tmp_path_factory):
+    place = tmp_path_factory.mktemp("profiles") / "p.json"
+    write_profile(place, measured, overwrite=False)
+    return read_profile(place)
+
+
+# ----------------------------------------------------------------------------------------------------- what is measured
+
+
+def test_a_profile_says_what_it_is_of(measured, dataset):
+    """Model, device, settings and versions; no folder of this machine is in it."""
+    assert list(measured) == [
+        "tdbs_profile", "date", "model", "device", "settings", "versions", "max_length", "caps", "points"
+    ]  # fmt: skip
+    assert measured["model"]["name"] == "tiny"
+    assert measured["model"]["type"] == "bert"
+    assert measured["model"]["parameters"] > 100_000
+    assert measured["device"]["kind"] == "cpu"
+    settings = measured["settings"]
+    assert (settings["kind"], settings["precision"], settings["kernels"]) == (
+        "classification",
+        "fp32",
+        ["eager", "sdpa"],
+    )
+    assert settings["attention"] in settings["kernels"]
+    assert measured["max_length"] == 16
+    assert str(dataset.path.parent) not in json.dumps(measured)
+
+
+def test_every_kernel_is_timed_and_the_fastest_in_every_execution(measured):
+    own = [point for point in measured["points"] if point["attention"] == measured["settings"]["attention"]]
+    others = [point for point in measured["points"] if point not in own]
+    assert len(others) == 3
+    assert {point["execution"] for point in own} == {"padded", "unpadded", "packed"}
+    assert {point["dropout"] for point in own} == {False, True}
+    assert {point["calls"] for point in own} == {1, 4}
+    assert len(own) >= 2 * len(COSTS)
+    for point in measured["points"]:
+        assert point["seconds"] > 0
+        assert point["spread"] >= 0
+        assert list(point["work"]) == list(COUNTS)
+        assert point["work"]["steps"] == 1
+        assert point["work"]["calls"] == point["calls"]
+        assert point["work"]["tokens"] == point["calls"] * point["tokens"]
+        assert point["length"] <= 16
+
+
+def test_caps_are_one_or_more_and_the_knee_is_within_memory(measured):
+    """Longer samples never have larger batches."""
+    caps = measured["caps"]
+    assert caps["lengths"] == [4, 8, 12, 16]
+    assert all(memory >= knee >= 1 for memory, knee in zip(caps["memory"], caps["knee"], strict=True))
+    assert caps["memory"] == sorted(caps["memory"], reverse=True)
+
+
+def test_more_samples_take_longer_and_the_fit_tells_both(measured, profile):
+    """256 samples of 16 tokens against 1; the fit's own error is what estimates give as their range."""
+    seconds = {
+        (point["batch_size"], point["length"]): point["seconds"]
+        for point in measured["points"]
+        if point["execution"] == "padded" and point["calls"] == 1 and not point["dropout"]
+    }
+    assert seconds[256, 16] > 2 * seconds[1, 16]
+    model = fit_costs(profile.points, measured["settings"]["attention"])
+    assert (model.costs_C >= 0).all()
+    assert 0 < model.error < 1  # measured beside other work; on a quiet machine a few percent
+
+
+def test_memory_that_does_not_hold_one_sample_is_refused(dataset):
+    """After the few steps that compare kernels: nobody waits minutes for it."""
+    shown = []
+    with pytest.raises(ConfigError) as caught:
+        measure_profile(
+            dataset, model="tiny", precision="fp32", attention="eager", memory="1MiB", progress=shown.append
+        )
+    assert sum("padded" in message for message in shown) == 3
+    assert caught.value.message == (
+        "A step of one sample of 16 tokens takes the process beyond 0 MiB, which is 90% of its memory."
+    )
+    assert caught.value.next_step == "Raise --memory, or pass a smaller --model."
+
+
+# --------------------------------------------------------------------------------------------------------- the file
+
+
+def test_what_is_read_is_what_was_measured(measured, profile):
+    assert dict(profile.settings) == measured["settings"]
+    assert list(profile.points) == measured["points"]
+    assert profile.memory_caps.caps == tuple(measured["caps"]["memory"])
+    assert profile.knee_caps.caps == tuple(measured["caps"]["knee"])
+    assert profile.knee_caps.lengths == tuple(measured["caps"]["lengths"])
+
+
+def test_a_place_that_is_taken_is_refused_unless_overwritten(measured, workplace):
+    place = workplace / "p.json"
+    place.write_text("mine")
+    for refuse in (check_place, lambda path, **options: write_profile(path, measured, **options)):
+        with pytest.raises(ConfigError) as caught:
+            refuse(place, overwrite=False)
+        assert str(caught.value) == f"{place} is there already. Pass another --out, or --overwrite."
+    assert place.read_text() == "mine"
+    write_profile(place, measured, overwrite=True)
+    assert read_profile(place).max_length == 16
+
+
+def test_a_profile_without_a_place_is_named_for_model_device_and_precision(dataset):
+    place = default_place(dataset, model="some/where/roberta-base", precision="bf16")
+    assert place.parent.name == "profiles"
+    assert re.fullmatch(r"where-roberta-base-[\w.-]+-bf16\.json", place.name)
+
+
+# -------------------------------------------------------------------------------------------------------- estimates
+
+
+def test_estimates_are_in_seconds_with_what_they_may_be_off_by(dataset, profile):
+    """Of every strategy; the baseline is exactly 1, though planning it is timed."""
+    found = {row.strategy: row for row in estimate_speedup(dataset, epochs=2, profile=profile)}
+    assert list(found) == list(STRATEGIES)
+    base = found["random"]
+    assert (base.speedup, base.speedup_low, base.speedup_high) == (1.0, 1.0, 1.0)
+    for row in found.values():
+        assert row.seconds > 0
+        assert 0 < row.seconds_low <= row.seconds <= row.seconds_high
+        assert row.speedup_low <= row.speedup <= row.speedup_high
+        assert row.speedup == pytest.approx(base.seconds / row.seconds)
+        assert not row.extrapolated
+
+
+def test_seconds_are_those_of_the_trainers_plans(dataset, profile):
+    """Every step of every epoch, with the dropout that goes with the strategy; and the time to plan, which is short."""
+    costs = costs_for(dataset, profile)
+    for name, dropout in (("random", True), ("reach", False)):
+        (row,) = estimate_speedup(dataset, [name], seed=4, epochs=3, profile=profile)
+        steps = run_seconds(costs, plan_dataset(dataset, STRATEGIES[name], seed=4, epochs=3), dropout=dropout)
+        assert 0 < row.seconds - steps < 1
+        (without,) = estimate_speedup(dataset, [name], seed=4, epochs=3, profile=profile, dropout=0.0)
+        assert without.seconds <= row.seconds + 0.1
+
+
+def test_preparing_once_serves_many_runs(dataset, profile):
+    prepare = dataset.manifest.seconds["total"]
+    random, reach = estimate_speedup(dataset, ["random", "reach"], profile=profile, runs=10)
+    assert reach.seconds_over_runs == pytest.approx(prepare + 10 * reach.seconds)
+    expected = (prepare + 10 * random.seconds) / (prepare + 10 * reach.seconds)
+    assert reach.speedup_over_runs == pytest.approx(expected)
+    assert random.speedup_over_runs == 1
+
+
+def test_no_runs_are_refused(dataset, profile):
+    with pytest.raises(ConfigError) as caught:
+        estimate_speedup(dataset, profile=profile, runs=0)
+    assert str(caught.value) == "--runs must be 1 or more, got 0. Pass another --runs."
+
+
+def test_samples_far_longer_than_what_was_timed_are_marked(tmp_path, profile):
+    """Rows of 64 tokens, where 16 were timed: the strategy that pads to the maximum says so."""
+    longer = tiny_dataset(tmp_path, max_length=64)
+    (row,) = estimate_speedup(longer, ["random_max"], profile=profile)
+    assert row.extrapolated
+    small = resolve_strategy("random_max", longer.manifest.task, {"base_batch_size": 1})
+    (row,) = estimate_speedup(longer, [small], profile=profile)
+    assert row.extrapolated  # few tokens a call, but long rows
+
+
+def test_a_profile_of_an_encoder_is_none_of_a_model_that_writes(dataset, profile):
+    writer = make_dataset(task=dataset_of("seq2seq").manifest.task)
+    with pytest.raises(ConfigError) as caught:
+        costs_for(writer, profile)
+    assert str(caught.value) == (
+        "The profile is of an encoder; this dataset trains an encoder-decoder. "
+        "Measure one with tdbs profile on this dataset."
+    )
+
+
+def test_the_kernel_that_was_only_compared_tells_no_times(dataset, profile):
+    (other,) = set(profile.settings["kernels"]) - {profile.settings["attention"]}
+    with pytest.raises(ConfigError) as caught:
+        estimate_speedup(dataset, ["random"], profile=profile, attention=other)
+    assert caught.value.message == (
+        f"The profile has too few times of --attention {other}: 3 steps, at least 11 are needed; "
+        f"most are of {profile.settings['attention']}."
+    )
+
+
+@pytest.mark.parametrize("caps", ["memory", "knee"])
+def test_batches_are_as_large_as_the_measured_caps_let_them_be(dataset, profile, caps):
+    """With the caps of the profile alone (no growth by epochs) no batch is above that of its longest sample."""
+    parts = {"caps": caps, "batch_cap": False, "base_batch_size": 512}
+    strategy = resolve_strategy("bucket", dataset.manifest.task, parts, profile=profile)
+    table = profile.memory_caps if caps == "memory" else profile.knee_caps
+    assert strategy.hw_caps == table
+    for plan in plan_dataset(dataset, strategy, seed=0, epochs=1):
+        for size, width in zip(plan.batch_sizes_B.tolist(), plan.padded_lengths_B.tolist(), strict=True):
+            assert size <= table.caps[int(np.searchsorted(table.lengths, width))]
+
+
+# ------------------------------------------------------------------------------------------------- how it is measured
+
+
+def test_timing_a_step_changes_no_weight(dataset):
+    """Forward, backward and an update whose rate is 0."""
+    execution = resolve_execution(precision="fp32", attention="eager")
+    learner = make_learner(dataset, "tiny", seed=0, dropout=0.1, execution=execution)
+    learner.prepared.train()
+    before = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
+    batch = synthetic_batch(dataset.manifest, "padded", samples=4, length=8)
+    assert run_step(learner, [batch]) > 0
+    found = time_step(learner, [batch, batch])
+    assert found.seconds > 0
+    assert found.spread >= 0
+    assert all(torch.equal(tensor, before[name]) for name, tensor in learner.model.state_dict().items())
+
+
+def points_of(**seconds):
+    return [{"attention": kernel, "seconds": s} for kernel, taken in seconds.items() for s in taken]
+
+
+def test_the_fastest_kernel_is_the_one_of_the_fewest_seconds():
+    assert fastest_kernel(["eager", "sdpa"], points_of(eager=[1, 2, 3], sdpa=[2, 1, 2])) == "sdpa"
+    assert fastest_kernel(["eager", "sdpa"], points_of(eager=[1, 2, 3], sdpa=[2, 2, 2])) == "eager"
+
+
+def test_a_kernel_that_ran_out_of_memory_is_not_the_fastest_for_it():
+    """It has no point of the longest step, so its sum is the smaller one."""
+    assert fastest_kernel(["eager", "sdpa"], points_of(eager=[1, 2], sdpa=[2, 2, 9])) == "sdpa"
+
+
+@pytest.mark.parametrize("max_length", [1, 5, 16, 100, 512])
+@pytest.mark.parametrize("kind", ["classification", "seq2seq"])
+def test_no_step_is_longer_than_the_dataset_or_larger_than_what_is_timed(max_length, kind):
+    """A model may take no more tokens than the dataset's maximum; targets are one token long at least."""
+    manifest = make_dataset(task=dataset_of(kind).manifest.task, max_length=max_length).manifest
+    shapes = [*grid_shapes(manifest, "cpu", in_rows=kind != "seq2seq"), *kernel_shapes(manifest)]
+    assert all(1 <= shape.length <= max_length for shape in shapes)
+    assert max(shape.samples * shape.length for shape in shapes) <= max(64 * max_length, 1 << 14)
+    assert all((shape.target_length >= 1) == (kind == "seq2seq") for shape in shapes)
+    padded = [shape for shape in shapes if shape.execution == "padded"]
+    assert len(padded) >= len(COSTS)
