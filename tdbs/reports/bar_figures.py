@@ -57,7 +57,7 @@ def padding_by_strategy_svg(estimates: Sequence[StrategyEstimate], *, width: int
 
 
 def time_by_strategy_svg(rows: Sequence[StrategyTime], *, width: int = WIDE) -> str:
-    """Draw the seconds of a run for each strategy: a bar of what was measured, a dot and its range where predicted.
+    """Draw the seconds of a run for each strategy: a bar of what was measured, below it what was predicted.
 
     What was not measured has a bar of what was predicted.
     """
@@ -71,13 +71,12 @@ def time_by_strategy_svg(rows: Sequence[StrategyTime], *, width: int = WIDE) -> 
         for index, row in enumerate(rows):
             seconds = row.predicted if row.measured is None else row.measured
             y = _row_words(axes, index, row.strategy, f"{duration(seconds)} · {times(row.speedup)}")
-            axes.barh(y, (seconds or 0) / most, height=_BAR, color=LIGHT["kept"], gid=f"seconds-{index}")
+            axes.barh(y - 2, (seconds or 0) / most, height=_BAR - 4, color=LIGHT["kept"], gid=f"seconds-{index}")
             if row.low is not None and row.high is not None:
-                _whisker(axes, y, row.low / most, row.high / most)
+                _whisker(axes, y + 8, row.low / most, row.high / most)
             if row.measured is not None and row.predicted is not None:
-                dot = {"marker": "o", "markersize": 8, "markeredgewidth": 1.5, "clip_on": False}
-                look = {"color": LIGHT["mark"], "markeredgecolor": LIGHT["paper"], "gid": f"predicted-{index}"}
-                axes.plot([row.predicted / most], [y], **dot, **look)
+                dot = {"marker": "o", "markersize": 7, "markeredgewidth": 0, "clip_on": False}
+                axes.plot([row.predicted / most], [y + 8], color=LIGHT["mark"], gid=f"predicted-{index}", **dot)
         names = ", ".join(row.strategy for row in rows)
         return to_svg(figure, name=f"time-{width}", label=f"Seconds of a run with: {names}")
 
@@ -94,7 +93,7 @@ def _whisker(axes: Any, y: float, low: float, high: float) -> None:
     look = {"color": LIGHT["mark"], "linewidth": 1.5, "clip_on": False}
     axes.plot([low, high], [y, y], **look)
     for end in (low, high):
-        axes.plot([end, end], [y - 4, y + 4], **look)
+        axes.plot([end, end], [y - 3, y + 3], **look)
 
 
 def errors_svg(errors: Sequence[StrategyError], *, width: int = WIDE) -> str:

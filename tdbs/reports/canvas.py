@@ -58,6 +58,7 @@ SERIES = ("first", "second", "third", "fourth", "fifth", "sixth")
 _STYLE = {"svg.fonttype": "none", "svg.hashsalt": "tdbs", "font.size": 12, "lines.linewidth": 1.5}
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _SPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
+_MARGIN = 16  # of a figure that is a file
 _FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -153,11 +154,13 @@ def _page_tag(tag: str, name: str) -> str:
 
 
 def standalone(svg: str) -> str:
-    """Return a figure of a page as a file of its own: a size, the light colours, a ground, fonts that machines have."""
+    """Return a figure of a page as a file of its own: a size, a margin, a light ground, fonts that machines have."""
     head, rest = svg.split(">", 1)
     left, top, width, height = (float(part) for part in re.findall(r'viewBox="([^"]*)"', head)[0].split())
-    size = f'width="{width:g}" height="{height:g}" style="color-scheme: light"'
-    ground = f'<rect x="{left:g}" y="{top:g}" width="100%" height="100%" style="fill: {LIGHT["paper"]}"/>'
+    left, top, width, height = left - _MARGIN, top - _MARGIN, width + 2 * _MARGIN, height + 2 * _MARGIN
+    head = re.sub(r'viewBox="[^"]*"', f'viewBox="{left:g} {top:g} {width:g} {height:g}"', head)
+    size = f'width="{width:g}" height="{height:g}"'
+    ground = f'<rect x="{left:g}" y="{top:g}" {size} style="fill: {LIGHT["paper"]}"/>'
     rest = re.sub(r"<[^>]+>", lambda tag: _plain_tag(tag[0]), rest)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{head} {size}>{ground}{rest}'
 

@@ -96,11 +96,11 @@ def _draw_caps(axes: Any, caps: CapLines, longest: int) -> None:
     for index, (caps_L1, name) in reversed(list(enumerate(groups))):
         color = LIGHT[_EPOCH_COLORS[min(index, 2) if len(groups) > 1 else 2]]
         axes.stairs(caps_L1, borders, baseline=None, color=color, linewidth=2, gid=f"batchcap-{index}")
-        _cap_label(axes, 0, caps_L1[0], f"{name}: {caps_L1[0]:,}")
+        _cap_label(axes, 0, caps_L1[0], f"{name}: {caps_L1[0]:,}", above=-12)
     if greatest > max(int(caps_L1.max()) for caps_L1, _ in groups):
         place = int(np.argmax(hardware_L1 < greatest))
         _cap_label(axes, place, greatest, f"HWCap, at most {greatest:,}", above=-5)
-    axes.set(ylim=(least / 1.4, max(greatest, 2 * least) * 1.6))
+    axes.set(ylim=(least / 2.4, max(greatest, 2 * least) * 1.4))  # words stand below their lines
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
     title(axes, f"largest batch of {caps.strategy}, samples", above=4)
@@ -122,7 +122,7 @@ def _same_epochs(by_epoch: Sequence[IntArray]) -> list[tuple[IntArray, str]]:
     ]
 
 
-def _cap_label(axes: Any, length: int, cap: int, words: str, *, above: int = 3) -> None:
+def _cap_label(axes: Any, length: int, cap: int, words: str, *, above: int) -> None:
     place = {"xycoords": "data", "textcoords": "offset points", "xytext": (5, above)}
     axes.annotate(words, (length, cap), color=LIGHT["muted"], fontsize=11, parse_math=False, **place)
 

@@ -56,22 +56,17 @@ def estimates_table(estimates: Sequence[StrategyEstimate], best: StrategyEstimat
 
 
 def measured_table(comparison: Comparison) -> Table:
-    """Return what was measured of each strategy: means over its seeds, and what it needed at most of memory."""
+    """Return what was measured of each strategy: means over its seeds, with the standard deviation of its score."""
     scored = any(summary.score_mean is not None for summary in comparison.summaries)
-    weighed = any(summary.peak_memory_bytes is not None for summary in comparison.summaries)
     rows: list[tuple[Cell, ...]] = []
     for summary in comparison.summaries:
         cells: list[Cell] = [summary.strategy, duration(summary.seconds), times(summary.speedup)]
         if scored:
             deviation = "" if summary.score_std is None else f"± {figure(summary.score_std)}"
             cells.append(Ranged(figure(summary.score_mean), deviation))
-        if weighed:
-            cells.append(mebibytes(summary.peak_memory_bytes))
         rows.append(tuple(cells))
-    optional = (*(("score",) if scored else ()), *(("peak memory",) if weighed else ()))
-    return Table(
-        head=("strategy", "time of a run", "speedup", *optional), rows=tuple(rows), best=comparison.best.strategy
-    )
+    head = ("strategy", "time", "speedup", *(("score",) if scored else ()))
+    return Table(head=head, rows=tuple(rows), best=comparison.best.strategy)
 
 
 def prediction_table(comparison: Comparison) -> Table | None:

@@ -193,6 +193,6 @@ def test_a_figure_as_a_file_needs_no_page():
         assert alone.startswith("<?xml")
         assert "var(" not in alone
         assert "DejaVu" not in alone
-        assert float(root.get("width", "0")) == 720
+        assert float(root.get("width", "0")) == 720 + 2 * 16
         assert f"fill: {LIGHT['paper']}" in next(root.iter(f"{SVG}rect")).get("style", "")
         assert texts(alone) == texts(svg)
