@@ -7,8 +7,11 @@ from typing import Any
 from tdbs.analysis.padding import split_statistics
 from tdbs.errors import ConfigError
 from tdbs.files import write_json, write_text
+from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.reports.canvas import standalone
+from tdbs.reports.comparison import Comparison
 from tdbs.reports.facts import FIGURES, Facts, facts_of
+from tdbs.reports.length_figures import CapLines
 from tdbs.reports.page import render_markdown, render_page
 from tdbs.reports.report import Report
 
@@ -67,51 +70,47 @@ def _write_files(folder: Path, report: Report, facts: Facts) -> list[Path]:
 
 def numbers_of(report: Report) -> dict[str, Any]:
     """Return what the page tells as plain values for JSON; parts that it does not have are null."""
-    manifest, run, comparison, caps, drops = (
-        report.dataset.manifest,
-        report.run,
-        report.comparison,
-        report.caps,
-        report.drops,
-    )
+    run, caps, drops = report.run, report.caps, report.drops
     return {
-        "dataset": {
-            "path": str(report.dataset.path),
-            "key": manifest.key,
-            "source": manifest.source,
-            "tokenizer": manifest.tokenizer.name,
-            "max_length": manifest.max_length,
-            "bucket_edges": list(manifest.bucket_edges),
-            "splits": {
-                name: {**asdict(split_statistics(info)), "length_histogram": list(info.length_histogram)}
-                for name, info in manifest.splits.items()
-                if info.rows
-            },
-        },
+        "dataset": _dataset_numbers(report.dataset),
         "strategies": [asdict(estimate) for estimate in report.estimates],
         "run": run and {"path": str(run.path), "config": run.config, "result": run.result, "steps": len(run.steps)},
-        "comparison": comparison and _comparison_numbers(report),
-        "caps": caps
-        and {
-            "strategy": caps.strategy,
-            "hardware": caps.hardware_L1.tolist(),
-            "by_epoch": [caps_L1.tolist() for caps_L1 in caps.by_epoch],
-        },
+        "comparison": report.comparison and _comparison_numbers(report.comparison),
+        "caps": caps and _caps_numbers(caps),
         "drops": drops and {name: value for name, value in asdict(drops).items() if name != "drops"},
         "overheads": report.overheads and asdict(report.overheads),
     }
 
 
-def _comparison_numbers(report: Report) -> dict[str, Any] | None:
-    if report.comparison is None:
-        return None
-    values = {name: getattr(report.comparison, name) for name in ("model", "epochs", "part_steps", "baseline")}
-    values |= {name: getattr(report.comparison, name) for name in ("attention", "precision", "device")}
+def _dataset_numbers(dataset: PreparedDataset) -> dict[str, Any]:
+    manifest = dataset.manifest
     return {
-        "path": str(report.comparison.path),
-        **values,
-        "rows": [asdict(row) for row in report.comparison.rows],
-        "summary": [asdict(summary) for summary in report.comparison.summaries],
-        "median_error": report.comparison.median_error,
-        "worst_error": report.comparison.worst_error,
+        "path": str(dataset.path),
+        "key": manifest.key,
+        "source": manifest.source,
+        "tokenizer": manifest.tokenizer.name,
+        "max_length": manifest.max_length,
+        "bucket_edges": list(manifest.bucket_edges),
+        "splits": {
+            name: {**asdict(split_statistics(info)), "length_histogram": list(info.length_histogram)}
+            for name, info in manifest.splits.items()
+            if info.rows
+        },
+    }
+
+
+def _caps_numbers(caps: CapLines) -> dict[str, Any]:
+    by_epoch = [caps_L1.tolist() for caps_L1 in caps.by_epoch]
+    return {"strategy": caps.strategy, "hardware": caps.hardware_L1.tolist(), "by_epoch": by_epoch}
+
+
+def _comparison_numbers(comparison: Comparison) -> dict[str, Any]:
+    terms = ("model", "epochs", "part_steps", "baseline", "attention", "precision", "device")
+    return {
+        "path": str(comparison.path),
+        **{name: getattr(comparison, name) for name in terms},
+        "rows": [asdict(row) for row in comparison.rows],
+        "summary": [asdict(summary) for summary in comparison.summaries],
+        "median_error": comparison.median_error,
+        "worst_error": comparison.worst_error,
     }

@@ -71,7 +71,7 @@ def page(request, run_of, compared, tmp_path) -> Path:
 @pytest.mark.parametrize("dark", [False, True])
 @pytest.mark.parametrize("width", [360, 1200])
 def test_a_page_fits_and_is_quiet(browser, page, width, dark):
-    seen = browser.look(page, width=width, dark=dark)
+    seen = browser.look(page, width=width, dark=dark, shot=page.with_suffix(".png"))  # to be looked at on a failure
     assert (seen.complaints, seen.requests) == ([], [])
     assert (seen.overflows, seen.overlaps) == ([], [])
     assert seen.paper == GROUNDS[dark]
