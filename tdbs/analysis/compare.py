@@ -31,7 +31,7 @@ from tdbs.analysis.comparison import (
 from tdbs.analysis.environment import environment
 from tdbs.analysis.speedup import BASELINE, StrategyEstimate, costs_for, estimate_speedup
 from tdbs.errors import ConfigError
-from tdbs.files import sha256_of, write_json
+from tdbs.files import is_remote, sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters, default_model, default_rate, shown_model
 from tdbs.train.device import resolve_execution
@@ -117,9 +117,10 @@ def compare(
     }
     rows = _measured(folder, dataset, chosen, terms, predicted, profile=profile, pool=pool, progress=progress)
     rows = with_speedups(rows, baseline)
+    summarized = summaries(rows, baseline)
     found = environment()
     result = {
-        "dataset": str(dataset.path),
+        "dataset": str(dataset.path if is_remote(dataset.path) else dataset.path.resolve()),
         "dataset_key": dataset.manifest.key,
         "source": dataset.manifest.source,
         "baseline": baseline,
@@ -132,8 +133,8 @@ def compare(
             "strategies": prediction["seeds"][str(terms.seeds[0])],
         },
         "rows": [asdict(row) for row in rows],
-        "summary": [asdict(summary) for summary in summaries(rows)],
-        **prediction_errors(rows),
+        "summary": [asdict(summary) for summary in summarized],
+        **prediction_errors(summarized),
     }
     write_json(folder / RESULT_NAME, result)
     return result

@@ -58,13 +58,13 @@ class Row:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Summary:
-    """One strategy over all seeds: means, and the standard deviation of the score."""
+    """One strategy over all seeds: means, the standard deviation of the score, speedups as ratios of mean seconds."""
 
     strategy: str
     seeds: int
     seconds: float
     predicted_seconds: float | None
-    speedup: float | None
+    speedup: float
     predicted_speedup: float | None
     padding_fraction: float
     tokens: float
@@ -124,17 +124,18 @@ def with_speedups(rows: Sequence[Row], baseline: str) -> list[Row]:
     return [replace(row, speedup=seconds[row.seed] / row.seconds) for row in rows]
 
 
-def summaries(rows: Sequence[Row]) -> list[Summary]:
-    """Return a summary for each strategy, in the order of the rows."""
+def summaries(rows: Sequence[Row], baseline: str) -> list[Summary]:
+    """Return a summary for each strategy, in the order of the rows; speedups are ratios of mean seconds."""
+    of_baseline = [row for row in rows if row.strategy == baseline]
     names = list(dict.fromkeys(row.strategy for row in rows))
-    return [_summary(name, [row for row in rows if row.strategy == name]) for name in names]
+    return [_summary(name, [row for row in rows if row.strategy == name], of_baseline) for name in names]
 
 
-def prediction_errors(rows: Sequence[Row]) -> dict[str, float | None]:
+def prediction_errors(summarized: Sequence[Summary]) -> dict[str, float | None]:
     """Return median and worst of |predicted / measured - 1| over strategies; None where nothing was predicted."""
     errors = [
         abs(summary.predicted_seconds / summary.seconds - 1)
-        for summary in summaries(rows)
+        for summary in summarized
         if summary.predicted_seconds is not None
     ]
     return {
@@ -159,16 +160,18 @@ def _read(place: Path) -> dict[str, Any] | None:
     return found
 
 
-def _summary(name: str, rows: Sequence[Row]) -> Summary:
+def _summary(name: str, rows: Sequence[Row], of_baseline: Sequence[Row]) -> Summary:
     scores = [row.score for row in rows if row.score is not None]
     peaks = [row.peak_memory_bytes for row in rows if row.peak_memory_bytes is not None]
+    seconds, base = (statistics.mean(row.seconds for row in some) for some in (rows, of_baseline))
+    predicted, predicted_base = (_mean([row.predicted_seconds for row in some]) for some in (rows, of_baseline))
     return Summary(
         strategy=name,
         seeds=len(rows),
-        seconds=statistics.mean(row.seconds for row in rows),
-        predicted_seconds=_mean([row.predicted_seconds for row in rows]),
-        speedup=_mean([row.speedup for row in rows]),
-        predicted_speedup=_mean([row.predicted_speedup for row in rows]),
+        seconds=seconds,
+        predicted_seconds=predicted,
+        speedup=base / seconds,
+        predicted_speedup=predicted_base / predicted if predicted and predicted_base else None,
         padding_fraction=statistics.mean(row.padding_fraction for row in rows),
         tokens=statistics.mean(row.tokens for row in rows),
         score_mean=_mean(scores),

@@ -315,15 +315,15 @@ def test_a_slow_hour_slows_both_sides_of_a_speedup():
     rows = [row("random", 1, 8), row("reach", 1, 2), row("random", 2, 16), row("reach", 2, 4)]
     found = with_speedups(rows, "random")
     assert [each.speedup for each in found] == [1, 4, 1, 4]
-    assert [summary.speedup for summary in summaries(found)] == [1, 4]
+    assert [summary.speedup for summary in summaries(found, "random")] == [1, 4]
 
 
 def test_prediction_errors_are_of_strategies_not_of_seeds():
     """Means of 10 and 20 s against 11 and 16 predicted: off by 10 % and 20 %; one without a prediction is left out."""
     rows = [row("a", 1, 8, predicted=11), row("a", 2, 12, predicted=11), row("b", 1, 20, predicted=16), row("c", 1, 5)]
-    found = prediction_errors(rows)
+    found = prediction_errors(summaries(rows, "a"))
     assert found == {"median_error": pytest.approx(0.15), "worst_error": pytest.approx(0.2)}
-    assert prediction_errors([row("c", 1, 5)]) == {"median_error": None, "worst_error": None}
+    assert prediction_errors(summaries([row("c", 1, 5)], "c")) == {"median_error": None, "worst_error": None}
 
 
 def test_rows_of_a_new_comparison_are_none(tmp_path):
