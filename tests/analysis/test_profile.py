@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from tdbs.analysis.cost import COSTS, fit_costs
+from tdbs.analysis.measured_caps import caps_table, searched_caps
 from tdbs.analysis.profile import check_place, default_place, fastest_kernel, measure_profile, write_profile
 from tdbs.analysis.profile_shapes import grid_shapes, kernel_shapes
 from tdbs.analysis.speedup import costs_for, estimate_speedup, plan_dataset, run_seconds
@@ -15,6 +16,7 @@ from tdbs.analysis.step_timer import run_step, time_step
 from tdbs.analysis.synthetic import synthetic_batch
 from tdbs.analysis.work import COUNTS
 from tdbs.errors import ConfigError
+from tdbs.train.caps import chosen_caps
 from tdbs.train.device import resolve_execution
 from tdbs.train.loop import make_learner
 from tdbs.train.profile_file import read_profile
@@ -104,6 +106,24 @@ def test_more_samples_take_longer_and_the_fit_tells_both(measured, profile):
     model = fit_costs(profile.points, measured["settings"]["attention"])
     assert (model.costs_C >= 0).all()
     assert 0 < model.error < 1  # measured beside other work; on a quiet machine a few percent
+
+
+def test_without_a_budget_a_cpu_has_a_knee_and_no_caps_of_memory(dataset, measured, profile, tmp_path):
+    """Nothing is searched; the file says null, and what asks for these caps is told so."""
+    execution = resolve_execution(precision="fp32", attention="eager")
+    learner = make_learner(dataset, "tiny", seed=0, dropout=0.0, execution=execution)
+    assert searched_caps(learner, dataset.manifest, budget=None, progress=pytest.fail) is None
+    table = caps_table(None, dataset.manifest, costs_for(dataset, profile), device=torch.device("cpu"))
+    assert table["lengths"] == measured["caps"]["lengths"]
+    assert table["memory"] is None
+    assert min(table["knee"]) >= 1
+    write_profile(tmp_path / "p.json", {**measured, "caps": table}, overwrite=False)
+    found = read_profile(tmp_path / "p.json")
+    assert found.memory_caps is None
+    assert chosen_caps(str(tmp_path / "p.json")) == chosen_caps("knee", found) == found.knee_caps
+    with pytest.raises(ConfigError) as caught:
+        chosen_caps("memory", found)
+    assert caught.value.message == "The profile has no caps of the kind memory."
 
 
 def test_memory_that_does_not_hold_one_sample_is_refused(dataset):
