@@ -28,7 +28,7 @@ from tdbs.analysis.comparison import (
     with_speedups,
     write_rows,
 )
-from tdbs.analysis.environment import environment
+from tdbs.analysis.environment import device_name
 from tdbs.analysis.speedup import BASELINE, StrategyEstimate, costs_for, estimate_speedup
 from tdbs.errors import ConfigError
 from tdbs.files import is_remote, sha256_of, write_json
@@ -118,7 +118,6 @@ def compare(
     rows = _measured(folder, dataset, chosen, terms, predicted, profile=profile, pool=pool, progress=progress)
     rows = with_speedups(rows, baseline)
     summarized = summaries(rows, baseline)
-    found = environment()
     result = {
         "dataset": str(dataset.path if is_remote(dataset.path) else dataset.path.resolve()),
         "dataset_key": dataset.manifest.key,
@@ -126,7 +125,7 @@ def compare(
         "baseline": baseline,
         **asdict(terms),
         "model": shown_model(terms.model),
-        "device": found["devices"][0] if execution.device == "cuda" else found["processor"],
+        "device": device_name(),
         "prepare_seconds": dataset.manifest.seconds.get("total", 0.0),
         "prediction": {
             "profile": None if profile is None else dict(profile.device),
@@ -212,7 +211,7 @@ def _part_row(part: PartTime, estimate: StrategyEstimate, *, seed: int) -> Row:
     return Row(
         strategy=estimate.strategy,
         seed=seed,
-        seconds=part.seconds / part.share,
+        seconds=part.planning + part.seconds / part.share,
         predicted_seconds=estimate.seconds,
         speedup=None,
         predicted_speedup=None if estimate.seconds is None else estimate.speedup,

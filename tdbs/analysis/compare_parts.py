@@ -3,6 +3,7 @@
 One model a dropout serves all strategies, since times do not depend on weights. Steps train with rate 0.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -29,6 +30,7 @@ class PartTime:
     strategy: Strategy
     seconds: float
     share: float  # by predicted cost; without a prediction by tokens
+    planning: float  # seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +41,7 @@ class _Part:
     dropout: float
     steps: list[tuple[Batch, ...]]
     share: float
+    planning: float
 
 
 def timed_parts(
@@ -62,11 +65,14 @@ def timed_parts(
             if number < len(part.steps):
                 seconds[place] += run_step(learners[part.dropout], part.steps[number])
     for part, taken in zip(parts, seconds, strict=True):
-        yield PartTime(strategy=part.strategy, seconds=taken, share=part.share)
+        yield PartTime(strategy=part.strategy, seconds=taken, share=part.share, planning=part.planning)
 
 
 def _part(dataset: PreparedDataset, strategy: Strategy, terms: Terms, *, seed: int, costs: CostModel | None) -> _Part:
-    feed = make_feed(open_training_data(dataset), strategy, seed=seed, epochs=terms.epochs)
+    data = open_training_data(dataset)
+    clock = time.perf_counter()
+    feed = make_feed(data, strategy, seed=seed, epochs=terms.epochs)
+    planning = time.perf_counter() - clock
     rows = split_info(dataset, TRAIN).rows
     dropout = paper_dropout(strategy, rows) if terms.dropout is None else terms.dropout
     steps = sum(plan.steps for plan in feed.plans)
@@ -78,7 +84,8 @@ def _part(dataset: PreparedDataset, strategy: Strategy, terms: Terms, *, seed: i
     else:
         seconds_S = costs.step_seconds(counts_SF, dropout=dropout > 0)
         share = seconds_S[chosen].sum() / seconds_S.sum()
-    return _Part(strategy=strategy, dropout=dropout, steps=list(_chosen_steps(feed, set(chosen.tolist()))), share=share)
+    timed = list(_chosen_steps(feed, set(chosen.tolist())))
+    return _Part(strategy=strategy, dropout=dropout, steps=timed, share=share, planning=planning)
 
 
 def _chosen_steps(feed: Feed, chosen: set[int]) -> Iterator[tuple[Batch, ...]]:

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 
 from tdbs.analysis.comparison import Row, Terms
+from tdbs.analysis.environment import device_name
 from tdbs.analysis.peak_memory import peak_bytes, reset_peak
 from tdbs.analysis.run_pool import keep_run, run_key, take_run
 from tdbs.analysis.speedup import StrategyEstimate
@@ -33,7 +34,7 @@ def run_row(
     if pool is None:
         return _trained_row(folder, dataset, strategy, terms, estimate, seed=seed, progress=progress)
     name = f"{strategy.name}-seed{seed}"
-    key = run_key(dataset.manifest.key, strategy, terms, seed=seed, device=default_device())
+    key = run_key(dataset.manifest.key, strategy, terms, seed=seed, device=device_name())
     found = take_run(pool, key, folder / name)
     if found is None:
         row = _trained_row(folder, dataset, strategy, terms, estimate, seed=seed, progress=progress)

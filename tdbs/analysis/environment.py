@@ -25,6 +25,12 @@ def environment() -> dict[str, Any]:
     }
 
 
+def device_name() -> str:
+    """Return the name of the device that models run on: the first GPU, or else the processor."""
+    first = _devices()[0]
+    return _processor() if first == "cpu" else first
+
+
 def _version(package: str) -> str | None:
     try:
         return version(package)

@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import torch
 
-from tdbs.analysis.cap_search import caps_between, knee, largest_batch, rounded, table_lengths
+from tdbs.analysis.cap_search import caps_between, knee, largest_batch, table_lengths
 from tdbs.analysis.cost import CostModel
 from tdbs.analysis.peak_memory import device_memory, peak_bytes, reset_peak
 from tdbs.analysis.profile_shapes import searched_lengths, target_length
@@ -60,7 +60,8 @@ def caps_table(
     knees = []
     for length, most in zip(lengths, caps or [_MOST_WITHOUT_MEMORY] * len(lengths), strict=True):
         counts = padded_work(np.arange(1, most + 1), length, target_length(manifest, length))
-        knees.append(rounded(knee(costs.step_seconds(counts, dropout=False)), multiple=multiple))
+        found = knee(costs.step_seconds(counts, dropout=False))
+        knees.append(min(-(-found // multiple) * multiple, most))  # rounded up: less would not be near the best
     return {"lengths": lengths, "memory": caps, "knee": knees}
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import torch
 
 from tdbs.analysis.cost import fit_costs
-from tdbs.analysis.environment import environment
+from tdbs.analysis.environment import device_name, environment
 from tdbs.analysis.measured_caps import caps_table, searched_caps
 from tdbs.analysis.peak_memory import device_memory
 from tdbs.analysis.profile_shapes import Shape, grid_shapes, kernel_shapes
@@ -114,7 +114,7 @@ def _device(kind: str) -> dict[str, Any]:
     found = environment()
     return {
         "kind": kind,
-        "name": found["devices"][0] if kind == "cuda" else found["processor"],
+        "name": device_name(),
         "cores": found["cores"],
         "memory_gib": found["memory_gib"],
     }

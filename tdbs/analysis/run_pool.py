@@ -1,7 +1,8 @@
 """Finished runs that several comparisons share: the same strategy, terms, seed and dataset is trained once.
 
 Tables 4 and 5 of the paper have rows in common. A run is found again by a hash over all that decides it; a comparison
-gets a copy (a run without its model is some hundred kilobytes).
+gets a copy (a run without its model is some hundred kilobytes). It was measured when it was made: before the prediction
+that stands beside it, and perhaps under another load than its neighbours.
 """
 
 import json
