@@ -69,9 +69,9 @@ def measure_profile(
     memory_caps = searched_caps(learner, manifest, budget=budget, progress=progress)  # soon: it may refuse the budget
     in_rows = knows_sequences(learner.model)
     shapes = grid_shapes(manifest, chosen.device, in_rows=in_rows)
-    known = {(point["batch_size"], point["length"]) for point in points if point["attention"] == fastest}
+    compared = kernel_shapes(manifest)
     plain = [shape for shape in shapes if not shape.dropout]
-    new = [s for s in plain if s.execution != "padded" or s.calls > 1 or (s.samples, s.length) not in known]
+    new = [shape for shape in plain if shape not in compared]
     points += _timed(learner, manifest, fastest, new, progress)
     with_dropout = _learner(dataset, name, precision, fastest, dropout=_DROPOUT)
     points += _timed(with_dropout, manifest, fastest, [shape for shape in shapes if shape.dropout], progress)
@@ -178,6 +178,7 @@ def _timed(
             samples=shape.samples,
             length=shape.length,
             target_length=shape.target_length,
+            padding=shape.padding,
         )
         batches = [batch] * shape.calls
         try:
@@ -193,6 +194,7 @@ def _timed(
                 "length": shape.length,
                 "calls": shape.calls,
                 "dropout": shape.dropout,
+                "padding": shape.padding,
                 "tokens": int(batch.input_ids_RW.size),
                 "seconds": found.seconds,
                 "spread": found.spread,

@@ -23,6 +23,7 @@ class Shape:
     target_length: int = 0
     calls: int = 1
     dropout: bool = False
+    padding: bool = False  # padded rows that are not all full
 
 
 def searched_lengths(max_length: int) -> list[int]:
@@ -49,6 +50,9 @@ def grid_shapes(manifest: Manifest, device: str, *, in_rows: bool) -> list[Shape
     shapes += [Shape(samples=16, length=quarter, calls=4), Shape(samples=4, length=half, calls=4)]
     dropped = ((64, longest), (64, quarter), (16, half), (256, min(16, longest)))
     shapes += [Shape(samples=size, length=length, dropout=True) for size, length in dropped]
+    padded = ((64, longest), (64, half), (64, quarter), (16, half), (16, longest))
+    shapes += [Shape(samples=size, length=length, padding=True) for size, length in padded]
+    shapes += [Shape(samples=64, length=half, padding=True, dropout=True)]
     if in_rows:
         flat = ((64, longest), (64, half), (64, quarter), (16, half), (256, quarter))
         shapes += [Shape(execution="unpadded", samples=size, length=length) for size, length in flat]

@@ -11,16 +11,22 @@ from tdbs.train.targets import Labels
 
 # Shapes: B samples, R rows of W tokens, L the longest sample, M the targets' length, C outputs.
 
-_SHORTEST = 0.25  # of the longest: unpadded batches are timed with lengths spread evenly between
+_SHORTEST = 0.25  # of the longest: spread lengths lie evenly between
 
 
 def synthetic_batch(
-    manifest: Manifest, execution: Execution, *, samples: int, length: int, target_length: int = 0
+    manifest: Manifest,
+    execution: Execution,
+    *,
+    samples: int,
+    length: int,
+    target_length: int = 0,
+    padding: bool = False,
 ) -> Batch:
-    """Return a batch of random tokens: samples of one length, or of spread lengths where a row holds several.
+    """Return a batch of random tokens: samples of one length, or of spread lengths (with padding, or in one row).
 
-    Packed rows are as wide as `length` and hold five samples or fewer each; unpadded ones have lengths from a quarter
-    of `length` up.
+    Packed rows are as wide as `length` and hold five samples or fewer each; unpadded ones, and those with
+    padding, have lengths from a quarter of `length` up.
     """
     chance = rng.stream(rng.Draw.SYNTHETIC_BATCH, seed=0)
     if execution == "packed":
@@ -30,7 +36,7 @@ def synthetic_batch(
         starts_B = np.cumsum(lengths_B) - lengths_B
         rows, width = samples, length
     else:
-        shortest = max(int(length * _SHORTEST), 1) if execution == "unpadded" else length
+        shortest = max(int(length * _SHORTEST), 1) if execution == "unpadded" or padding else length
         lengths_B = np.linspace(shortest, length, samples).astype(np.int64)
         lengths_B[-1] = length
         starts_B = np.cumsum(lengths_B) - lengths_B

@@ -20,6 +20,7 @@ COUNTS = (
     "samples",
     "tokens",  # that linear layers see, pad included
     "pairs",  # of tokens that attention compares, pad included
+    "masked",  # those of padded batches with padding: a mask is added to their scores; without padding there is none
     "places",  # tokens that are regrouped for attention, pad included (unpadded)
     "blocks",  # entries of block-diagonal masks (packed)
     "targets",  # tokens of targets, pad included (seq2seq)
@@ -35,6 +36,8 @@ def plan_work(plan: EpochPlan) -> FloatArray:
     if plan.execution == "unpadded":
         grouped = [group_work(lengths_B) for lengths_B in np.split(plan.kept_N, plan.batch_offsets_B1[1:-1])]
         places_B, pairs_B = np.array(grouped).T
+    has_padding_B = np.minimum.reduceat(plan.kept_N, plan.batch_offsets_B1[:-1]) < widths_B
+    is_padded = plan.execution in ("padded", "padded_max")
     targets_B = target_pairs_B = np.zeros_like(pairs_B)
     if plan.target_widths_B is not None:
         targets_B = sizes_B * plan.target_widths_B
@@ -46,6 +49,7 @@ def plan_work(plan: EpochPlan) -> FloatArray:
             sizes_B,
             plan.tokens_B,
             pairs_B,
+            pairs_B * has_padding_B if is_padded else np.zeros_like(pairs_B),
             places_B,
             pairs_B if plan.execution == "packed" else np.zeros_like(pairs_B),
             targets_B,
@@ -92,6 +96,7 @@ def batches_work(batches: Sequence[Batch], *, target_length: int = 0) -> FloatAr
                 len(batch.lengths_B),
                 rows * width,
                 pairs,
+                pairs if batch.starts_B is None and batch.lengths_B.min() < width else 0,
                 places,
                 pairs if batch.execution == "packed" else 0,
                 rows * target_length,

@@ -93,7 +93,11 @@ def _marked(sample: ShownSample, head: str) -> Text:
 def profile_tables(profile: Mapping[str, Any]) -> list[Table | Text]:
     """Return what `profile` shows: speeds by batch size and length, attention kernels, caps."""
     settings = profile["settings"]
-    padded = [p for p in profile["points"] if p["execution"] == "padded" and p["calls"] == 1 and not p["dropout"]]
+    padded = [
+        p
+        for p in profile["points"]
+        if p["execution"] == "padded" and p["calls"] == 1 and not p["dropout"] and not p["padding"]
+    ]
     own = {(p["batch_size"], p["length"]): p for p in padded if p["attention"] == settings["attention"]}
     sizes = sorted({size for size, _ in own})
     speeds = _table("tokens/s at length", *(f"batch {size}" for size in sizes))

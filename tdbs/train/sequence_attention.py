@@ -57,18 +57,18 @@ def _attention(
         return call(query, key, value, attention_mask, **options)
     window = options.pop("sliding_window", None)  # it is in our masks; kernels that cut by row would cut wrongly
     if sequences.token_of_P is None:
-        mask = _block_mask(sequences, query.shape[2], window)
-        return call(query, key, value, _as_kernel_takes(mask, kernel, query.dtype), **options)
+        make = partial(_block_mask, sequences, query.shape[2], window)
+        return call(query, key, value, _mask_of(sequences, (window, query.dtype), make, kernel), **options)
     if _has_variable_length(query, options):
         return _variable_length(query, key, value, sequences, window, options), None
     qkv_PHD = [_to_places(states, sequences) for states in (query, key, value)]
     found = []
-    for group in sequences.groups:
+    for number, group in enumerate(sequences.groups):
         parts = [
             states_PHD[group.places].view(group.samples, group.length, *states_PHD.shape[1:]).transpose(1, 2)
             for states_PHD in qkv_PHD
         ]
-        mask = _as_kernel_takes(_group_mask(group, window), kernel, query.dtype)
+        mask = _mask_of(sequences, (window, query.dtype, number), partial(_group_mask, group, window), kernel)
         found.append(call(*parts, mask, **options)[0].flatten(0, 1))
     out_FHD: torch.Tensor = _FromPlaces.apply(torch.cat(found), sequences.place_of_F)  # type: ignore[no-untyped-call]
     return out_FHD.unsqueeze(0), None
@@ -103,11 +103,19 @@ def _group_mask(group: LengthGroup, window: int | None) -> torch.Tensor:
     return (sees & near) | torch.eye(group.length, dtype=torch.bool, device=rank_L.device)
 
 
-def _as_kernel_takes(sees: torch.Tensor, kernel: str, dtype: torch.dtype) -> torch.Tensor:
-    """Return a mask as eager attention adds it, or as scaled_dot_product_attention reads it."""
-    if kernel != "eager":
-        return sees
-    return torch.zeros(sees.shape, dtype=dtype, device=sees.device).masked_fill_(~sees, torch.finfo(dtype).min)
+def _mask_of(sequences: Sequences, key: tuple[Any, ...], make: Callable[[], torch.Tensor], kernel: str) -> torch.Tensor:
+    """Return a mask as eager attention adds it, or as scaled_dot_product_attention reads it; one for all layers.
+
+    `key` tells masks apart, and begins with the window and the type of numbers.
+    """
+    if key not in sequences.masks:
+        sees = make()
+        if kernel == "eager":
+            dtype = key[1]
+            added = torch.zeros(sees.shape, dtype=dtype, device=sees.device)
+            sees = added.masked_fill_(~sees, torch.finfo(dtype).min)
+        sequences.masks[key] = sees
+    return sequences.masks[key]
 
 
 def _flat(states_1HFD: torch.Tensor) -> torch.Tensor:

@@ -1,7 +1,7 @@
 """Where samples stand in rows of several: tensors that tell attention, positions and heads which token is whose."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -36,6 +36,7 @@ class Sequences:
     groups: Sequence[LengthGroup] = ()  # unpadded
     token_of_P: torch.Tensor | None = None  # unpadded: the token at each padded place; anything at padding
     place_of_F: torch.Tensor | None = None  # unpadded: the padded place of each token
+    masks: dict[Hashable, torch.Tensor] = field(default_factory=dict)  # made by the first layer, for all of them
 
 
 def sequences_of(batch: Batch, *, device: torch.device) -> Sequences:

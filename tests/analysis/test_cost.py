@@ -13,7 +13,8 @@ from tdbs.errors import ConfigError
 from tests.reports.conftest import make_dataset
 
 MANIFEST = make_dataset(max_length=128).manifest
-TRUE = {"steps": 4e-3, "calls": 9e-4, "samples": 2e-5, "tokens": 3e-6, "pairs": 5e-9, "places": 2e-7, "blocks": 1e-8,
+TRUE = {"steps": 4e-3, "calls": 9e-4, "samples": 2e-5, "tokens": 3e-6, "pairs": 5e-9, "masked": 2e-9, "places": 2e-7,
+        "blocks": 1e-8,
         "dropout_tokens": 4e-7, "dropout_pairs": 2e-9}  # fmt: skip
 
 
@@ -21,7 +22,9 @@ def points_of(costs: dict[str, float] = TRUE, *, attention: str = "eager") -> li
     """Return a point for each step that a profile of an encoder times, with the seconds that some costs make."""
     points = []
     for shape in grid_shapes(MANIFEST, "cpu", in_rows=True):
-        batch = synthetic_batch(MANIFEST, shape.execution, samples=shape.samples, length=shape.length)
+        batch = synthetic_batch(
+            MANIFEST, shape.execution, samples=shape.samples, length=shape.length, padding=shape.padding
+        )
         work = dict(zip(COUNTS, batches_work([batch] * shape.calls).tolist(), strict=True))
         all_work = work | {
             "dropout_tokens": shape.dropout * work["tokens"],
@@ -99,7 +102,7 @@ def test_a_kernel_that_was_compared_alone_is_refused():
     with pytest.raises(ConfigError) as caught:
         fit_costs([*POINTS, *points_of(attention="sdpa")[:3]], "sdpa")
     assert caught.value.message == (
-        "The profile has too few times of --attention sdpa: 3 steps, at least 11 are needed; most are of eager."
+        "The profile has too few times of --attention sdpa: 3 steps, at least 12 are needed; most are of eager."
     )
     assert caught.value.next_step == "Pass --attention eager, or measure: tdbs profile --attention sdpa."
 

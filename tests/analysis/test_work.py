@@ -64,6 +64,8 @@ def counted(plan: EpochPlan) -> list[dict[str, int]]:
             else:
                 step["tokens"] += rows * width
                 step["pairs"] += rows * width * width
+                if plan.execution != "packed" and any(length < width for length in kept):
+                    step["masked"] += rows * width * width
             if plan.execution == "packed":
                 step["blocks"] += rows * width * width
             if plan.target_widths_B is not None:

@@ -177,7 +177,7 @@ def test_estimates_refuse_what_makes_no_sense(refused, short, profile, workplace
         "Pass another --runs.",
     )
     assert refused("estimate-speedup", short, "--profile", profile, "--attention", "sdpa") == (
-        "The profile has too few times of --attention sdpa: 0 steps, at least 11 are needed; most are of eager.",
+        "The profile has too few times of --attention sdpa: 0 steps, at least 12 are needed; most are of eager.",
         "Pass --attention eager, or measure: tdbs profile --attention sdpa.",
     )
     (workplace / "list.json").write_text('{"tdbs_profile": 1, "model": {}, "device": {}, "max_length": 8, "caps": []}')
