@@ -1,4 +1,4 @@
-"""Time some steps of each strategy, spread evenly over its run, in rounds: whatever slows the device slows all alike.
+"""Time some steps of each strategy, spread evenly over its run, in turns: whatever slows the device slows all alike.
 
 One model a dropout serves all strategies, since times do not depend on weights. Steps train with rate 0.
 """
@@ -20,7 +20,8 @@ from tdbs.train.feed import TRAIN, Feed, make_feed, open_training_data
 from tdbs.train.loop import Learner, make_learner
 from tdbs.train.strategies import Strategy, paper_dropout
 
-_WARM_UP = 2  # steps of each strategy before those that count
+_TURNS = 3  # of each strategy: a device that slows down slows all of them alike
+_WARM_UP = 2  # steps of a strategy at each turn before those that count: the one before left memory in other pieces
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,14 +57,13 @@ def timed_parts(
         learner = make_learner(dataset, terms.model, seed=seed, dropout=rate, execution=execution, in_rows=in_rows)
         learner.prepared.train()
         learners[rate] = learner
-    for part in parts:
-        for batches in part.steps[:_WARM_UP]:
-            run_step(learners[part.dropout], batches)
     seconds = [0.0] * len(parts)
-    for number in range(max(len(part.steps) for part in parts)):
+    for turn in range(_TURNS):
         for place, part in enumerate(parts):
-            if number < len(part.steps):
-                seconds[place] += run_step(learners[part.dropout], part.steps[number])
+            steps = part.steps[turn::_TURNS]
+            for batches in part.steps[:_WARM_UP] if steps else []:
+                run_step(learners[part.dropout], batches)
+            seconds[place] += sum(run_step(learners[part.dropout], batches) for batches in steps)
     for part, taken in zip(parts, seconds, strict=True):
         yield PartTime(strategy=part.strategy, seconds=taken, share=part.share, planning=part.planning)
 

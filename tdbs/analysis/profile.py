@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 
 from tdbs.analysis.cost import fit_costs
@@ -35,6 +36,7 @@ from tdbs.train.sequence_models import knows_sequences, use_sequences
 
 PROFILES_FOLDER = Path("profiles")
 _DROPOUT = 0.1
+_VARIANTS = 5  # of an unpadded step: rows of other lengths, as in training
 
 Progress = Callable[[str], None]
 
@@ -172,20 +174,25 @@ def _timed(
     points = []
     for number, shape in enumerate(shapes, start=1):
         progress(f"{kernel} {shape.execution} {shape.samples} x {shape.length} ({number} of {len(shapes)})")
-        batch = synthetic_batch(
-            manifest,
-            shape.execution,
-            samples=shape.samples,
-            length=shape.length,
-            target_length=shape.target_length,
-            padding=shape.padding,
-        )
-        batches = [batch] * shape.calls
+        batches = [
+            synthetic_batch(
+                manifest,
+                shape.execution,
+                samples=shape.samples,
+                length=shape.length,
+                target_length=shape.target_length,
+                padding=shape.padding,
+                variant=variant,
+            )
+            for variant in range(_VARIANTS if shape.execution == "unpadded" else 1)
+        ]
+        variants = [[batch] * shape.calls for batch in batches]
         try:
-            found = time_step(learner, batches)
+            found = time_step(learner, variants)
         except torch.OutOfMemoryError:
             learner.optimizer.zero_grad()
             continue
+        work_F = np.mean([batches_work(step, target_length=shape.target_length) for step in variants], axis=0)
         points.append(
             {
                 "execution": shape.execution,
@@ -195,12 +202,10 @@ def _timed(
                 "calls": shape.calls,
                 "dropout": shape.dropout,
                 "padding": shape.padding,
-                "tokens": int(batch.input_ids_RW.size),
+                "tokens": int(batches[0].input_ids_RW.size),
                 "seconds": found.seconds,
                 "spread": found.spread,
-                "work": dict(
-                    zip(COUNTS, batches_work(batches, target_length=shape.target_length).tolist(), strict=True)
-                ),
+                "work": dict(zip(COUNTS, work_F.tolist(), strict=True)),
             }
         )
     return points

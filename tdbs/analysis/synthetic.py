@@ -22,11 +22,12 @@ def synthetic_batch(
     length: int,
     target_length: int = 0,
     padding: bool = False,
+    variant: int = 0,
 ) -> Batch:
     """Return a batch of random tokens: samples of one length, or of spread lengths (with padding, or in one row).
 
     Packed rows are as wide as `length` and hold five samples or fewer each; unpadded ones, and those with
-    padding, have lengths from a quarter of `length` up.
+    padding, have lengths from a quarter of `length` up, or a little less by the variant.
     """
     chance = rng.stream(rng.Draw.SYNTHETIC_BATCH, seed=0)
     if execution == "packed":
@@ -36,7 +37,7 @@ def synthetic_batch(
         starts_B = np.cumsum(lengths_B) - lengths_B
         rows, width = samples, length
     else:
-        shortest = max(int(length * _SHORTEST), 1) if execution == "unpadded" or padding else length
+        shortest = max(int(length * _SHORTEST) - variant, 1) if execution == "unpadded" or padding else length
         lengths_B = np.linspace(shortest, length, samples).astype(np.int64)
         lengths_B[-1] = length
         starts_B = np.cumsum(lengths_B) - lengths_B
