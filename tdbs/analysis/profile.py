@@ -202,7 +202,7 @@ def _timed(
                 "calls": shape.calls,
                 "dropout": shape.dropout,
                 "padding": shape.padding,
-                "tokens": int(batches[0].input_ids_RW.size),
+                "tokens": round(work_F[COUNTS.index("tokens")] / shape.calls),
                 "seconds": found.seconds,
                 "spread": found.spread,
                 "work": dict(zip(COUNTS, work_F.tolist(), strict=True)),
