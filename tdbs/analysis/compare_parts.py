@@ -16,7 +16,7 @@ from tdbs.analysis.work import COUNTS, plan_work
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.train.batches import Batch
 from tdbs.train.device import resolve_execution
-from tdbs.train.feed import TRAIN, Feed, make_feed, open_training_data
+from tdbs.train.feed import TRAIN, Feed, TrainingData, make_feed, open_training_data
 from tdbs.train.loop import Learner, make_learner
 from tdbs.train.strategies import Strategy, paper_dropout
 
@@ -49,7 +49,8 @@ def timed_parts(
     dataset: PreparedDataset, strategies: Sequence[Strategy], terms: Terms, *, seed: int, costs: CostModel | None
 ) -> Iterator[PartTime]:
     """Yield the time of each strategy's part."""
-    parts = [_part(dataset, strategy, terms, seed=seed, costs=costs) for strategy in strategies]
+    data = open_training_data(dataset)
+    parts = [_part(data, strategy, terms, seed=seed, costs=costs) for strategy in strategies]
     in_rows = any(part.strategy.in_rows for part in parts)
     execution = resolve_execution(precision=terms.precision, attention=terms.attention)
     learners: dict[float, Learner] = {}
@@ -68,12 +69,11 @@ def timed_parts(
         yield PartTime(strategy=part.strategy, seconds=taken, share=part.share, planning=part.planning)
 
 
-def _part(dataset: PreparedDataset, strategy: Strategy, terms: Terms, *, seed: int, costs: CostModel | None) -> _Part:
-    data = open_training_data(dataset)
+def _part(data: TrainingData, strategy: Strategy, terms: Terms, *, seed: int, costs: CostModel | None) -> _Part:
     clock = time.perf_counter()
     feed = make_feed(data, strategy, seed=seed, epochs=terms.epochs)
     planning = time.perf_counter() - clock
-    rows = split_info(dataset, TRAIN).rows
+    rows = split_info(data.dataset, TRAIN).rows
     dropout = paper_dropout(strategy, rows) if terms.dropout is None else terms.dropout
     steps = sum(plan.steps for plan in feed.plans)
     chosen = np.unique(np.linspace(0, steps - 1, min(terms.part_steps or steps, steps)).round().astype(np.int64))

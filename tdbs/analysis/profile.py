@@ -60,11 +60,17 @@ def measure_profile(
     budget = None if memory is None else memory_bytes(memory)
     name = model or default_model(manifest)
     chosen = resolve_execution(precision=precision, attention=attention)
-    kernels = _offered(dataset, name, chosen.device) if attention == "auto" else [chosen.attention]
+    kernels: list[str] = []
     points: list[dict[str, Any]] = []
-    for kernel in kernels:
+    for kernel in _candidates(chosen.device) if attention == "auto" else [chosen.attention]:
         progress(f"attention kernel {kernel}")
-        learner = _learner(dataset, name, precision, kernel, dropout=0.0)
+        try:
+            learner = _learner(dataset, name, precision, kernel, dropout=0.0)
+        except ModelError:
+            if attention != "auto" or kernel == "eager":  # then it is not that the model lacks the kernel
+                raise
+            continue
+        kernels.append(kernel)
         points += _timed(learner, manifest, kernel, kernel_shapes(manifest), progress)
     fastest = fastest_kernel(kernels, points)
     learner = _learner(dataset, name, precision, fastest, dropout=0.0)
@@ -125,7 +131,7 @@ def _device(kind: str) -> dict[str, Any]:
 def default_place(dataset: PreparedDataset, *, model: str | None, precision: str) -> Path:
     """Return where a profile goes that its user gives no place: named for model, device and precision."""
     chosen = resolve_execution(precision=precision, attention="auto")
-    words = (shown_model(model or default_model(dataset.manifest)), _device(chosen.device)["name"], chosen.precision)
+    words = (shown_model(model or default_model(dataset.manifest)), device_name(), chosen.precision)
     return PROFILES_FOLDER / (re.sub(r"[^\w.]+", "-", "-".join(words)).strip("-").lower() + ".json")
 
 
@@ -150,21 +156,9 @@ def _learner(dataset: PreparedDataset, name: str, precision: str, kernel: str, *
     return learner
 
 
-def _offered(dataset: PreparedDataset, name: str, device: str) -> list[str]:
-    """Return the attention kernels that a model can be loaded with here."""
-    candidates = ["eager", "sdpa"]
-    if device == "cuda" and find_spec("flash_attn"):
-        candidates.append("flash_attention_2")
-    offered = []
-    for kernel in candidates:
-        try:
-            _learner(dataset, name, "auto", kernel, dropout=0.0)
-        except ModelError:
-            if kernel == "eager":  # then it is not the kernel that is wrong
-                raise
-            continue
-        offered.append(kernel)
-    return offered
+def _candidates(device: str) -> list[str]:
+    """Return the attention kernels that a model may offer here, first the one that every model has."""
+    return ["eager", "sdpa", *(["flash_attention_2"] if device == "cuda" and find_spec("flash_attn") else [])]
 
 
 def _timed(

@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import Progress, ProgressColumn
+from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from tdbs.errors import ConfigError, TdbsError, reason_of
@@ -89,6 +89,19 @@ def progress_bars(*columns: ProgressColumn) -> Iterator[Progress]:
     finally:
         if bars.live.is_started:
             bars.stop()
+
+
+@contextmanager
+def spinner(name: str) -> Iterator[Callable[[str], None]]:
+    """Yield what shows a message beside a spinner and the time that has passed, from the first message on."""
+    with progress_bars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as bars:
+        bar = bars.add_task(name, total=None)
+
+        def advance(message: str) -> None:
+            bars.start()
+            bars.update(bar, description=message)
+
+        yield advance
 
 
 def print_error(message: str, next_step: str) -> None:

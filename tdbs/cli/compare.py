@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tdbs.analysis.speedup import BASELINE
 from tdbs.cli.common import (
@@ -15,9 +14,9 @@ from tdbs.cli.common import (
     dataset_folder,
     print_json,
     print_table,
-    progress_bars,
     quiet_libraries,
     reported,
+    spinner,
 )
 from tdbs.cli.options import (
     AttentionOption,
@@ -98,13 +97,7 @@ def command(
     if out is None:  # a comparison takes long: whoever stops it must know where it lies
         console.print(f"comparison {folder}", style="dim", markup=False)
     quiet_libraries()
-    with progress_bars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as bars:
-        bar = bars.add_task("compare", total=None)
-
-        def advance(message: str) -> None:
-            bars.start()
-            bars.update(bar, description=message)
-
+    with spinner("compare") as advance:
         result = compare(
             opened,
             chosen,

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tdbs.cli.common import (
     DatasetArgument,
@@ -13,9 +12,9 @@ from tdbs.cli.common import (
     console,
     dataset_folder,
     print_json,
-    progress_bars,
     quiet_libraries,
     reported,
+    spinner,
 )
 from tdbs.cli.options import ModelOption, PrecisionOption
 from tdbs.pipeline.dataset import load
@@ -62,13 +61,7 @@ def command(
     path = out or default_place(opened, model=model, precision=precision)
     check_place(path, overwrite=overwrite)
     quiet_libraries()
-    with progress_bars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as bars:
-        bar = bars.add_task("profile", total=None)
-
-        def advance(message: str) -> None:
-            bars.start()
-            bars.update(bar, description=message)
-
+    with spinner("profile") as advance:
         profile = measure_profile(
             opened, model=model, precision=precision, attention=attention, memory=memory, progress=advance
         )

@@ -5,10 +5,9 @@ from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
-from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from tdbs.analysis.paper import STUDIES, Study
-from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, progress_bars, quiet_libraries, reported
+from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, quiet_libraries, reported, spinner
 from tdbs.cli.options import AttentionOption, EpochsOption, PrecisionOption, ProfileOption, given_profile
 from tdbs.errors import ConfigError
 from tdbs.train.defaults import DEFAULT_EPOCHS, shown_model
@@ -91,13 +90,7 @@ def command(
         source = name if name in _SHORT_NAMES or "/" in name else f"glue/{name}"
         short = name.removeprefix("glue/").strip("./").replace("/", "-")  # names folders and figures
         datasets[short] = prepare(source, tokenizer=model, mirror=mirror).dataset
-    with progress_bars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as bars:
-        bar = bars.add_task(study, total=None)
-
-        def advance(message: str) -> None:
-            bars.start()
-            bars.update(bar, description=message)
-
+    with spinner(study) as advance:
         result = run_study(
             chosen,
             datasets,

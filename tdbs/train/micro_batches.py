@@ -62,6 +62,8 @@ class MemoryCaps:
         return int(bucket_of(np.array([batch.lengths_B.max()]), self.edges_E)[0])
 
     def _cap(self, batch: Batch) -> int | None:
+        if not self.by_bucket:  # nearly always: steps do not pay for what they do not need
+            return None
         own = self._bucket(batch)
         return min((cap for bucket, cap in self.by_bucket.items() if bucket <= own), default=None)
 
