@@ -49,8 +49,9 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, float | str | int]]
         length = dataset.manifest.max_length
         if length not in profiles:
             profiles[length] = out / f"profile-{length}.json"
-            profile = measure_profile(dataset, model=model, precision=arguments.precision, progress=print)
-            write_profile(profiles[length], profile, overwrite=False)
+            if not profiles[length].exists():
+                profile = measure_profile(dataset, model=model, precision=arguments.precision, progress=print)
+                write_profile(profiles[length], profile, overwrite=False)
     rows: list[dict[str, float | str | int]] = []
     for task, dataset in datasets.items():
         result = compare(
@@ -61,6 +62,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, float | str | int]]
             precision=arguments.precision,
             profile=read_profile(profiles[dataset.manifest.max_length]),
             part_steps=arguments.steps,
+            resume=True,
             progress=print,
         )
         rows += [

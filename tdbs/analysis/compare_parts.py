@@ -1,6 +1,7 @@
 """Time some steps of each strategy, spread evenly over its run, in turns: whatever slows the device slows all alike.
 
-One model a dropout serves all strategies, since times do not depend on weights. Steps train with rate 0.
+One model, in a copy for each dropout that shares its weights, serves all strategies, since times do not depend on
+weights. Steps train with rate 0.
 """
 
 import time
@@ -17,7 +18,7 @@ from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.train.batches import Batch
 from tdbs.train.device import resolve_execution
 from tdbs.train.feed import TRAIN, Feed, TrainingData, make_feed, open_training_data
-from tdbs.train.loop import Learner, make_learner
+from tdbs.train.loop import Learner, make_learner, share_weights
 from tdbs.train.strategies import Strategy, paper_dropout
 
 _TURNS = 3  # of each strategy: a device that slows down slows all of them alike
@@ -57,7 +58,7 @@ def timed_parts(
     for rate in {part.dropout for part in parts}:
         learner = make_learner(dataset, terms.model, seed=seed, dropout=rate, execution=execution, in_rows=in_rows)
         learner.prepared.train()
-        learners[rate] = learner
+        learners[rate] = share_weights(next(iter(learners.values())), learner) if learners else learner
     seconds = [0.0] * len(parts)
     for turn in range(_TURNS):
         for place, part in enumerate(parts):

@@ -77,15 +77,11 @@ def _with_dropout(counts_SF: FloatArray, dropout_S: FloatArray) -> FloatArray:
 
 def _least_squares(relative_PC: FloatArray) -> FloatArray:
     """Return costs that make each row sum to 1 as nearly as can be, none of them negative."""
-    scale_C = np.maximum(np.abs(relative_PC).max(axis=0), 1e-300)
-    used = np.flatnonzero(relative_PC.any(axis=0))
-    while True:
-        found = np.linalg.lstsq(relative_PC[:, used] / scale_C[used], np.ones(len(relative_PC)), rcond=None)[0]
-        if (found >= 0).all():
-            costs_C = np.zeros(relative_PC.shape[1])
-            costs_C[used] = found / scale_C[used]
-            return costs_C
-        used = np.delete(used, np.argmin(found))
+    from scipy.optimize import nnls
+
+    scale_C = np.where(relative_PC.any(axis=0), relative_PC.max(axis=0), 1.0)  # counts differ by powers of ten
+    found_C, _ = nnls(relative_PC / scale_C, np.ones(len(relative_PC)))
+    return found_C / scale_C
 
 
 def _most(points: Sequence[Mapping[str, Any]]) -> str:

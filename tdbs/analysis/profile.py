@@ -13,14 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from tdbs.analysis.cost import fit_costs
 from tdbs.analysis.environment import device_name, environment
 from tdbs.analysis.measured_caps import caps_table, searched_caps
 from tdbs.analysis.peak_memory import device_memory
 from tdbs.analysis.profile_shapes import Shape, grid_shapes, kernel_shapes
-from tdbs.analysis.step_timer import time_step
+from tdbs.analysis.step_timer import Timing, time_in_rounds
 from tdbs.analysis.synthetic import synthetic_batch
 from tdbs.analysis.work import COUNTS, batches_work
 from tdbs.errors import ConfigError, ModelError
@@ -28,9 +27,10 @@ from tdbs.files import write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.memory import memory_bytes
+from tdbs.train.batches import Batch
 from tdbs.train.defaults import default_model, shown_model
 from tdbs.train.device import resolve_execution
-from tdbs.train.loop import Learner, make_learner
+from tdbs.train.loop import Learner, make_learner, share_weights
 from tdbs.train.profile_file import SCHEMA_VERSION
 from tdbs.train.sequence_models import knows_sequences, use_sequences
 
@@ -71,18 +71,15 @@ def measure_profile(
                 raise
             continue
         kernels.append(kernel)
-        points += _timed(learner, manifest, kernel, kernel_shapes(manifest), progress)
+        points += _timed({False: learner}, manifest, kernel, kernel_shapes(manifest), progress)
     fastest = fastest_kernel(kernels, points)
     learner = _learner(dataset, name, precision, fastest, dropout=0.0)
     memory_caps = searched_caps(learner, manifest, budget=budget, progress=progress)  # soon: it may refuse the budget
     in_rows = knows_sequences(learner.model)
+    with_dropout = share_weights(learner, _learner(dataset, name, precision, fastest, dropout=_DROPOUT))
     shapes = grid_shapes(manifest, chosen.device, in_rows=in_rows)
-    compared = kernel_shapes(manifest)
-    plain = [shape for shape in shapes if not shape.dropout]
-    new = [shape for shape in plain if shape not in compared]
-    points += _timed(learner, manifest, fastest, new, progress)
-    with_dropout = _learner(dataset, name, precision, fastest, dropout=_DROPOUT)
-    points += _timed(with_dropout, manifest, fastest, [shape for shape in shapes if shape.dropout], progress)
+    points = [point for point in points if point["attention"] != fastest]  # its grid has them, timed beside the others
+    points += _timed({False: learner, True: with_dropout}, manifest, fastest, shapes, progress)
     caps = caps_table(memory_caps, manifest, fit_costs(points, fastest), device=learner.accelerator.device)
     config = learner.model.config
     return {
@@ -162,29 +159,24 @@ def _candidates(device: str) -> list[str]:
 
 
 def _timed(
-    learner: Learner, manifest: Manifest, kernel: str, shapes: Sequence[Shape], progress: Progress
+    learners: Mapping[bool, Learner], manifest: Manifest, kernel: str, shapes: Sequence[Shape], progress: Progress
 ) -> list[dict[str, Any]]:
-    """Return a point for each shape that the device holds."""
+    """Return a point for each shape that the device holds; `learners`: without and with dropout."""
+    steps = [_variants(manifest, shape) for shape in shapes]
+
+    def tell(turn: int, place: int) -> None:
+        shape = shapes[place]
+        progress(
+            f"{kernel} {shape.execution} {shape.samples} x {shape.length} ({place + 1} of {len(shapes)}), round {turn}"
+        )
+
+    timings = [
+        Timing(learner=learners[shape.dropout], variants=variants)
+        for shape, variants in zip(shapes, steps, strict=True)
+    ]
     points = []
-    for number, shape in enumerate(shapes, start=1):
-        progress(f"{kernel} {shape.execution} {shape.samples} x {shape.length} ({number} of {len(shapes)})")
-        batches = [
-            synthetic_batch(
-                manifest,
-                shape.execution,
-                samples=shape.samples,
-                length=shape.length,
-                target_length=shape.target_length,
-                padding=shape.padding,
-                variant=variant,
-            )
-            for variant in range(_VARIANTS if shape.execution == "unpadded" else 1)
-        ]
-        variants = [[batch] * shape.calls for batch in batches]
-        try:
-            found = time_step(learner, variants)
-        except torch.OutOfMemoryError:
-            learner.optimizer.zero_grad()
+    for shape, variants, found in zip(shapes, steps, time_in_rounds(timings, tell), strict=True):
+        if found is None:
             continue
         work_F = np.mean([batches_work(step, target_length=shape.target_length) for step in variants], axis=0)
         points.append(
@@ -203,3 +195,20 @@ def _timed(
             }
         )
     return points
+
+
+def _variants(manifest: Manifest, shape: Shape) -> list[list[Batch]]:
+    """Return the batches of a step, in as many ways as it is timed."""
+    batches = [
+        synthetic_batch(
+            manifest,
+            shape.execution,
+            samples=shape.samples,
+            length=shape.length,
+            target_length=shape.target_length,
+            padding=shape.padding,
+            variant=variant,
+        )
+        for variant in range(_VARIANTS if shape.execution == "unpadded" else 1)
+    ]
+    return [[batch] * shape.calls for batch in batches]

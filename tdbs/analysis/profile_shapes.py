@@ -48,7 +48,8 @@ def grid_shapes(manifest: Manifest, device: str, *, in_rows: bool) -> list[Shape
         Shape(samples=size, length=length) for length in lengths for size in _BATCH_SIZES if size * length <= most
     ]
     shapes += [Shape(samples=16, length=quarter, calls=4), Shape(samples=4, length=half, calls=4)]
-    dropped = ((64, longest), (64, quarter), (16, half), (256, min(16, longest)))
+    short = min(16, longest)
+    dropped = ((64, longest), (64, quarter), (16, half), (256, short), (64, short))
     shapes += [Shape(samples=size, length=length, dropout=True) for size, length in dropped]
     padded = ((64, longest), (64, half), (64, quarter), (16, half), (16, longest))
     shapes += [Shape(samples=size, length=length, padding=True) for size, length in padded]

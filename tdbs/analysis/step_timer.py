@@ -1,9 +1,8 @@
 """Time real training steps, forward, backward and update, on a learner's device."""
 
-import itertools
 import statistics
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +11,8 @@ from tdbs.train.batches import Batch
 from tdbs.train.loop import Learner
 from tdbs.train.step import train_step
 
-_LONG_ENOUGH = 0.5  # seconds of repeats after which a time is settled
-_MOST_REPEATS = 7
+_ROUNDS, _MOST_ROUNDS = 5, 12
+_LONG_ENOUGH = 0.5  # seconds of a step in all rounds after which its time is settled
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,16 +40,39 @@ def run_step(learner: Learner, batches: Sequence[Batch]) -> float:
     return time.perf_counter() - clock
 
 
-def time_step(learner: Learner, variants: Sequence[Sequence[Batch]]) -> StepTime:
-    """Return the time of a step: after one that is left out, at least two repeats, more of short ones.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Timing:
+    """A step to time: its rounds go through the variants in turn, as unpadded training has a new shape in each step."""
 
-    Repeats go through the variants in turn: where training meets a new shape in each step, as unpadded rows do, a
-    repeated shape would find kernels and memory ready that training has to get first.
+    learner: Learner
+    variants: Sequence[Sequence[Batch]]
+
+
+def time_in_rounds(timings: Sequence[Timing], progress: Callable[[int, int], None]) -> list[StepTime | None]:
+    """Return the time of each step; None of one that the device does not hold.
+
+    A round runs every step once, and the first round is left out. So a device that slows down does it for all steps
+    alike, and a step follows another one, as in training, which left memory in other pieces. Short steps have more
+    rounds. `progress` is told the round, from 0, and the step's place.
     """
-    turns = itertools.cycle(variants)
-    run_step(learner, next(turns))
-    found: list[float] = []
-    while len(found) < 2 or (sum(found) < _LONG_ENOUGH and len(found) < _MOST_REPEATS):
-        found.append(run_step(learner, next(turns)))
+    seconds: list[list[float]] = [[] for _ in timings]
+    held = dict(enumerate(timings))
+    for turn in range(_MOST_ROUNDS + 1):
+        for place, timing in list(held.items()):
+            if turn > _ROUNDS and sum(seconds[place]) >= _LONG_ENOUGH:
+                continue
+            progress(turn, place)
+            try:
+                taken = run_step(timing.learner, timing.variants[turn % len(timing.variants)])
+            except torch.OutOfMemoryError:
+                timing.learner.optimizer.zero_grad()
+                del held[place]
+                continue
+            if turn > 0:
+                seconds[place].append(taken)
+    return [_step_time(found) if place in held else None for place, found in enumerate(seconds)]
+
+
+def _step_time(found: Sequence[float]) -> StepTime:
     median = statistics.median(found)
     return StepTime(seconds=median, spread=(max(found) - min(found)) / median)

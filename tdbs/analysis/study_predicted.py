@@ -163,12 +163,9 @@ def rank_correlation(a: FloatArray, b: FloatArray) -> float | None:
     a, b = a[both], b[both]
     if len(np.unique(a)) < 2 or len(np.unique(b)) < 2:
         return None
-    return float(np.corrcoef(_ranks(a), _ranks(b))[0, 1])
+    from scipy.stats import spearmanr
 
-
-def _ranks(values: FloatArray) -> FloatArray:
-    _, which, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2.0)[which]
+    return float(spearmanr(a, b).statistic)
 
 
 def _model_and_device(profile: Profile) -> str:

@@ -6,7 +6,7 @@ depends on the steps before it.
 
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -87,6 +87,14 @@ def make_learner(
         segment_ids=takes_segment_ids(model),
         memory_caps=MemoryCaps(edges_E=np.array(dataset.manifest.bucket_edges), kind=dataset.manifest.task.kind),
     )
+
+
+def share_weights(learner: Learner, other: Learner) -> Learner:
+    """Return the other learner on the weights and the optimizer of the first: one memory for two dropouts."""
+    for module, twin in zip(learner.model.modules(), other.model.modules(), strict=True):
+        for name, parameter in module.named_parameters(recurse=False):
+            setattr(twin, name, parameter)
+    return replace(other, optimizer=learner.optimizer)
 
 
 def run_steps(

@@ -12,14 +12,15 @@ from tdbs.analysis.measured_caps import caps_table, searched_caps
 from tdbs.analysis.profile import check_place, default_place, fastest_kernel, measure_profile, write_profile
 from tdbs.analysis.profile_shapes import grid_shapes, kernel_shapes
 from tdbs.analysis.speedup import costs_for, estimate_speedup, plan_dataset, run_seconds
-from tdbs.analysis.step_timer import run_step, time_step
+from tdbs.analysis.step_timer import Timing, run_step, time_in_rounds
 from tdbs.analysis.synthetic import synthetic_batch
 from tdbs.analysis.work import COUNTS
 from tdbs.errors import ConfigError
 from tdbs.train.caps import chosen_caps
 from tdbs.train.device import resolve_execution
-from tdbs.train.loop import make_learner
+from tdbs.train.loop import make_learner, share_weights
 from tdbs.train.profile_file import read_profile
+from tdbs.train.step import train_step
 from tdbs.train.strategies import STRATEGIES, resolve_strategy
 from tests.analysis.test_synthetic import dataset_of
 from tests.analysis.tiny import memory_budget, tiny_dataset
@@ -133,7 +134,7 @@ def test_memory_that_does_not_hold_one_sample_is_refused(dataset):
         measure_profile(
             dataset, model="tiny", precision="fp32", attention="eager", memory="1MiB", progress=shown.append
         )
-    assert sum("padded" in message for message in shown) == 3
+    assert len({message.split(",")[0] for message in shown if "padded" in message}) == 3
     assert caught.value.message == (
         "A step of one sample of 16 tokens takes the process beyond 0 MiB, which is 90% of its memory."
     )
@@ -265,10 +266,58 @@ def test_timing_a_step_changes_no_weight(dataset):
     before = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
     batch = synthetic_batch(dataset.manifest, "padded", samples=4, length=8)
     assert run_step(learner, [batch]) > 0
-    found = time_step(learner, [[batch, batch], [batch]])
+    (found,) = time_in_rounds([Timing(learner=learner, variants=[[batch, batch], [batch]])], lambda *_: None)
     assert found.seconds > 0
     assert found.spread >= 0
     assert all(torch.equal(tensor, before[name]) for name, tensor in learner.model.state_dict().items())
+
+
+def test_rounds_go_through_all_steps_and_short_ones_have_more(dataset, monkeypatch):
+    """One that the device does not hold is not tried again, and has no time."""
+    run = []
+
+    def pretended(_learner, name):
+        run.append(name)
+        if name == "too large":
+            raise torch.OutOfMemoryError
+        return {"long": 0.2, "short": 0.01, "other": 0.03}[name]
+
+    monkeypatch.setattr("tdbs.analysis.step_timer.run_step", pretended)
+    learner = make_learner(
+        dataset, "tiny", seed=0, dropout=0.0, execution=resolve_execution(precision="fp32", attention="eager")
+    )
+    told = []
+    found = time_in_rounds(
+        [Timing(learner=learner, variants=names) for names in (["long"], ["too large"], ["short", "other"])],
+        lambda turn, place: told.append((turn, place)),
+    )
+    assert run[:5] == ["long", "too large", "short", "long", "other"]
+    assert told[:5] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 2)]
+    assert run.count("long") == 1 + 5
+    assert run.count("short") + run.count("other") == 1 + 12
+    assert found[1] is None
+    assert found[0].seconds == 0.2
+    assert found[2].seconds == pytest.approx(0.02)
+    assert found[2].spread == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.1])
+def test_learners_that_share_weights_train_the_same_ones(dataset, dropout):
+    """A step of either moves both, and there is one set of parameters for the optimizer."""
+    execution = resolve_execution(precision="fp32", attention="eager")
+    first = make_learner(dataset, "tiny", seed=0, dropout=0.0, execution=execution)
+    other = share_weights(first, make_learner(dataset, "tiny", seed=1, dropout=0.1, execution=execution))
+    assert other.optimizer is first.optimizer
+    own = dict(first.model.named_parameters())
+    assert all(parameter is own[name] for name, parameter in other.model.named_parameters())
+    before = {name: tensor.clone() for name, tensor in first.model.state_dict().items()}
+    batch = synthetic_batch(dataset.manifest, "padded", samples=4, length=8)
+    used = other if dropout else first
+    used.prepared.train()
+    train_step(
+        used.accelerator, used.prepared, used.optimizer, [batch], used.kind, rate=0.1, segment_ids=used.segment_ids
+    )
+    assert any(not torch.equal(tensor, before[name]) for name, tensor in first.model.state_dict().items())
 
 
 def points_of(**seconds):
