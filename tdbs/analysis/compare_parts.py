@@ -19,7 +19,7 @@ from tdbs.train.batches import Batch
 from tdbs.train.device import resolve_execution
 from tdbs.train.feed import TRAIN, Feed, TrainingData, make_feed, open_training_data
 from tdbs.train.loop import Learner, make_learner, share_weights
-from tdbs.train.strategies import Strategy, paper_dropout
+from tdbs.train.strategies import Strategy, resolve_dropout
 
 _TURNS = 3  # of each strategy: a device that slows down slows all of them alike
 _WARM_UP = 2  # steps of a strategy at each turn before those that count: the one before left memory in other pieces
@@ -75,7 +75,7 @@ def _part(data: TrainingData, strategy: Strategy, terms: Terms, *, seed: int, co
     feed = make_feed(data, strategy, seed=seed, epochs=terms.epochs)
     planning = time.perf_counter() - clock
     rows = split_info(data.dataset, TRAIN).rows
-    dropout = paper_dropout(strategy, rows) if terms.dropout is None else terms.dropout
+    dropout = resolve_dropout(terms.dropout, strategy, rows)
     steps = sum(plan.steps for plan in feed.plans)
     chosen = np.unique(np.linspace(0, steps - 1, min(terms.part_steps or steps, steps)).round().astype(np.int64))
     counts_SF = np.concatenate([plan_work(plan) for plan in feed.plans])

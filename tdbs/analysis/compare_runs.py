@@ -11,9 +11,10 @@ from tdbs.analysis.environment import device_name
 from tdbs.analysis.peak_memory import peak_bytes, reset_peak
 from tdbs.analysis.run_pool import keep_run, run_key, take_run
 from tdbs.analysis.speedup import StrategyEstimate
-from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.train.device import default_device
-from tdbs.train.strategies import Strategy
+from tdbs.train.feed import TRAIN
+from tdbs.train.strategies import Strategy, resolve_dropout
 from tdbs.train.trainer import train
 
 Progress = Callable[[str], None]
@@ -34,7 +35,8 @@ def run_row(
     if pool is None:
         return _trained_row(folder, dataset, strategy, terms, estimate, seed=seed, progress=progress)
     name = f"{strategy.name}-seed{seed}"
-    key = run_key(dataset.manifest.key, strategy, terms, seed=seed, device=device_name())
+    dropout = resolve_dropout(terms.dropout, strategy, split_info(dataset, TRAIN).rows)
+    key = run_key(dataset.manifest.key, strategy, terms, seed=seed, dropout=dropout, device=device_name())
     found = take_run(pool, key, folder / name)
     if found is None:
         row = _trained_row(folder, dataset, strategy, terms, estimate, seed=seed, progress=progress)

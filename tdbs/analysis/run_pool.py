@@ -18,16 +18,17 @@ from tdbs.files import sha256_of, write_json
 from tdbs.train.strategies import Strategy
 
 _ROW_NAME = "row.json"
-_NOT_OF_A_RUN = ("seeds", "part_steps")  # terms of a comparison that a single run does not depend on
+_NOT_OF_A_RUN = ("seeds", "part_steps", "dropout")  # terms of a comparison; a run has its own dropout
 _PACKAGES = ("tdbs", "torch", "transformers")
 
 
-def run_key(dataset_key: str, strategy: Strategy, terms: Terms, *, seed: int, device: str) -> str:
-    """Return the hash over all that decides a run; a strategy's name is none of it."""
+def run_key(dataset_key: str, strategy: Strategy, terms: Terms, *, seed: int, dropout: float, device: str) -> str:
+    """Return the hash over all that decides a run; a strategy's name is none of it, nor who chose the dropout."""
     decides = {
         "dataset": dataset_key,
         "strategy": {name: value for name, value in asdict(strategy).items() if name != "name"},
         "terms": {name: value for name, value in asdict(terms).items() if name not in _NOT_OF_A_RUN},
+        "dropout": dropout,
         "seed": seed,
         "device": device,
         "versions": {package: version(package) for package in _PACKAGES},

@@ -17,7 +17,7 @@ from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters
 from tdbs.train.feed import TRAIN, make_feed, open_training_data
 from tdbs.train.plan import EpochPlan, run_padding, run_target_padding
 from tdbs.train.profile_file import Profile
-from tdbs.train.strategies import Strategy, paper_dropout, resolve_strategy, strategies_for
+from tdbs.train.strategies import Strategy, resolve_dropout, resolve_strategy, strategies_for
 
 BASELINE = "random"
 
@@ -103,7 +103,7 @@ def estimate_speedup(
         planning = time.perf_counter() - clock
         if costs is None:
             return _Planned(strategy=strategy, plans=plans, seconds=None, extrapolated=False)
-        rate = paper_dropout(strategy, rows) if dropout is None else dropout
+        rate = resolve_dropout(dropout, strategy, rows)
         seconds = run_seconds(costs, plans, dropout=rate > 0)
         return _Planned(strategy=strategy, plans=plans, seconds=planning + seconds, extrapolated=_is_far(costs, plans))
 

@@ -183,3 +183,8 @@ def paper_dropout(strategy: Strategy, train_rows: int) -> float:
     if strategy.batches not in _BUCKETED:
         return 0.1
     return 0.0 if train_rows < SMALL_SET else 0.025
+
+
+def resolve_dropout(given: float | None, strategy: Strategy, train_rows: int) -> float:
+    """Return the dropout that is given, or the one of the paper's rule."""
+    return paper_dropout(strategy, train_rows) if given is None else given

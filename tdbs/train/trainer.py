@@ -39,7 +39,7 @@ from tdbs.train.run_folder import (
     start_run,
 )
 from tdbs.train.scoring import HeldOut, read_held_out
-from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, paper_dropout, resolve_strategy
+from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, resolve_dropout, resolve_strategy
 
 Progress = Callable[[StepRecord, int], None]  # a step, and how many there are in all
 
@@ -116,7 +116,7 @@ def train(
     planning = time.perf_counter() - clock
     base_lr = default_rate(model_name) if lr is None else lr
     rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=warmup)
-    dropout = paper_dropout(strategy, info.rows) if dropout is None else dropout
+    dropout = resolve_dropout(dropout, strategy, info.rows)
     validation = _labelled_validation(dataset)
     learner = make_learner(
         dataset, model_name, seed=seed, dropout=dropout, execution=execution, in_rows=strategy.in_rows

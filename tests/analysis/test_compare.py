@@ -351,3 +351,5 @@ def test_a_run_of_the_pool_is_not_trained_again(dataset, tmp_path):
     assert len(list(pool.iterdir())) == 2
     third = compare(dataset, ["random"], out=tmp_path / "c", seeds=(1,), pool=pool, **{**SMALL, "lr": 2e-3})
     assert third["rows"][0]["seconds"] != old["seconds"]  # on other terms it is another run
+    fourth = compare(dataset, ["random"], out=tmp_path / "d", seeds=(1,), pool=pool, dropout=0.1, **SMALL)
+    assert fourth["rows"][0]["seconds"] == old["seconds"]  # the paper's rule gives the same

@@ -8,7 +8,7 @@ from tdbs.errors import ConfigError
 from tdbs.train import strategies
 from tdbs.train.caps import chosen_caps
 from tdbs.train.cuda import has_cuda
-from tdbs.train.strategies import STRATEGIES, Strategy, paper_dropout, resolve_strategy, strategies_for
+from tdbs.train.strategies import STRATEGIES, Strategy, paper_dropout, resolve_dropout, resolve_strategy, strategies_for
 
 COLA = HUB_TASKS["glue/cola"].task
 # name: batches, drop, execution, bucket width, RBM, LRM, caps (DESIGN, Strategies)
@@ -140,6 +140,8 @@ def test_rows_of_several_samples_are_refused_for_seq2seq(name):
 )
 def test_dropout_follows_the_papers_rule(batches, rows, dropout):
     assert paper_dropout(Strategy(name="x", batches=batches, drop="none"), rows) == dropout
+    assert resolve_dropout(None, Strategy(name="x", batches=batches, drop="none"), rows) == dropout
+    assert resolve_dropout(0.3, Strategy(name="x", batches=batches, drop="none"), rows) == 0.3
 
 
 def test_has_cuda_agrees_with_torch():
