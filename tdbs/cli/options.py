@@ -79,6 +79,10 @@ def _strategy_options(
     scaling_factor: Annotated[
         int | None, typer.Option(help="Growth of the largest batch per epoch. [default: 2]", show_default=False)
     ] = None,
+    micro_batches: Annotated[
+        int | None,
+        typer.Option(help="Batches of an update, each from a bucket of its own. [default: 1]", show_default=False),
+    ] = None,
     batch_cap: Annotated[
         bool | None, typer.Option("--batch-cap/--no-batch-cap", help="Let the largest batch grow from epoch to epoch.")
     ] = None,

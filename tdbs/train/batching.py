@@ -119,6 +119,7 @@ def _buckets(samples: EpochSamples, *, by_target: bool) -> Batching:
             base_batch_size=strategy.base_batch_size,
             scaling_factor=strategy.scaling_factor,
         )
+    caps_L1 = np.maximum(caps_L1 // strategy.micro_batches, 1)
     edges = bucket_edges(samples.max_length, 1 if by_target else strategy.bucket_width)
     in_buckets = partial(
         bucket_batches,
@@ -137,9 +138,11 @@ def _buckets(samples: EpochSamples, *, by_target: bool) -> Batching:
             batches = in_buckets(sort_by_N=targets.lengths_N)
     running = samples.generator(rng.Draw.SHUFFLE_BATCHES).permutation(len(batches))
     batches = [batches[i] for i in running]
+    together = strategy.micro_batches
     return Batching(
         order_N=np.concatenate(batches),
         offsets_B1=_offsets(map(len, batches)),
+        step_offsets_S1=None if together == 1 else np.append(np.arange(0, len(batches), together), len(batches)),
         unsorted_target_tokens=unsorted_target_tokens,
     )
 

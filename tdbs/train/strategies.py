@@ -46,6 +46,7 @@ class Strategy:
     scaling_factor: int = 2  # EpochCap = scaling_factor^epoch x base_batch_size
     batch_cap: bool = True  # False: HWCap alone, in every epoch
     sort_targets: bool = True  # seq2seq: where padding of the targets asks for it (plan.py)
+    micro_batches: int = 1  # of an update, each of one bucket and so many times smaller
     caps: str = "base"  # HWCap: `base` for base_batch_size, or what --caps takes
     measured_caps: CapTable | None = None  # of a profile, where caps are `memory`, `knee` or a file
 
@@ -61,6 +62,7 @@ class Strategy:
             ("--bucket-width", self.bucket_width),
             ("--base-batch-size", self.base_batch_size),
             ("--scaling-factor", self.scaling_factor),
+            ("--micro-batches", self.micro_batches),
         ):
             if number < 1:
                 raise ConfigError(f"{name} must be 1 or more, got {number}.", next_step=f"Pass {name} 1 or more.")
@@ -68,6 +70,11 @@ class Strategy:
             raise ConfigError(
                 f"--batches {self.batches} does not go with --execution {self.execution}.",
                 next_step="Packs are rows to run packed: pass --batches packs with --execution packed, or neither.",
+            )
+        if self.micro_batches > 1 and self.batches not in _BUCKETED:
+            raise ConfigError(
+                f"--micro-batches has no effect with --batches {self.batches}.",
+                next_step="Leave it out, or pass --batches bucket or reach.",
             )
         if not 0 <= self.drop_rate <= 1:
             raise ConfigError(

@@ -133,6 +133,7 @@ def check_plan(plan: EpochPlan, samples: list[Row], strategy, *, seed: int, epoc
                     base_batch_size=strategy.base_batch_size,
                     scaling_factor=strategy.scaling_factor,
                 )
+            caps = np.maximum(caps // strategy.micro_batches, 1)
             bucket = bucket_of(np.array([max(bucketed[i] for i in ids)]), edges)[0]
             longest = MAX_LENGTH if bucket == len(edges) - 2 else edges[bucket + 1] - 1
             assert len(ids) <= caps[longest]
@@ -158,6 +159,9 @@ def check_plan(plan: EpochPlan, samples: list[Row], strategy, *, seed: int, epoc
         tokens = (len(plan.row_offsets_R1) - 1) * MAX_LENGTH
     assert plan.step_batches_S.sum() == len(plan.batch_sizes_B)
     assert plan.step_sizes_S.sum() == len(samples)
+    if strategy.micro_batches > 1:
+        assert (plan.step_batches_S[:-1] == strategy.micro_batches).all()
+        assert 1 <= plan.step_batches_S[-1] <= strategy.micro_batches
     assert plan.tokens == tokens
     assert plan.padding_fraction == pytest.approx(1 - sum(map(sum, kept_of(plan))) / tokens)
 
@@ -178,7 +182,20 @@ ALL_PARTS = st.builds(
 )
 
 
-@given(st.lists(rows(), min_size=1, max_size=40), st.one_of(st.sampled_from(NAMED).map(strategy_of), ALL_PARTS))
+MICRO_BATCHED = st.builds(
+    strategy_of,
+    st.sampled_from(["bucket", "reach", "tdbs_paper"]),
+    base_batch_size=st.sampled_from([1, 8, 9]),
+    micro_batches=st.sampled_from([2, 4]),
+    rbm=st.booleans(),
+    execution=st.sampled_from(["padded", "unpadded"]),
+)
+
+
+@given(
+    st.lists(rows(), min_size=1, max_size=40),
+    st.one_of(st.sampled_from(NAMED).map(strategy_of), ALL_PARTS, MICRO_BATCHED),
+)
 @settings(max_examples=200)
 def test_every_strategy_keeps_every_promise_on_any_data(samples, strategy):
     """Each named strategy and each combination of parts, epochs 0 and 2."""

@@ -144,6 +144,13 @@ def test_dropout_follows_the_papers_rule(batches, rows, dropout):
     assert resolve_dropout(0.3, Strategy(name="x", batches=batches, drop="none"), rows) == 0.3
 
 
+def test_micro_batches_are_of_buckets():
+    with pytest.raises(ConfigError) as caught:
+        Strategy(name="x", batches="random", drop="none", micro_batches=4)
+    assert caught.value.message == "--micro-batches has no effect with --batches random."
+    assert caught.value.next_step == "Leave it out, or pass --batches bucket or reach."
+
+
 def test_has_cuda_agrees_with_torch():
     import torch
 
