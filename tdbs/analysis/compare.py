@@ -211,7 +211,7 @@ def _part_row(part: PartTime, estimate: StrategyEstimate, *, seed: int) -> Row:
     return Row(
         strategy=estimate.strategy,
         seed=seed,
-        seconds=part.planning + part.seconds / part.share,
+        seconds=part.seconds,
         predicted_seconds=estimate.seconds,
         speedup=None,
         predicted_speedup=None if estimate.seconds is None else estimate.speedup,

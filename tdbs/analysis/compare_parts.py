@@ -4,6 +4,7 @@ One model, in a copy for each dropout that shares its weights, serves all strate
 weights. Steps train with rate 0.
 """
 
+import statistics
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -27,29 +28,27 @@ _WARM_UP = 2  # steps of a strategy at each turn before those that count: the on
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PartTime:
-    """Seconds of a part of a strategy's steps, and the share of the run that they are."""
+    """Seconds of a strategy's whole run, projected from a part of its steps."""
 
     strategy: Strategy
     seconds: float
-    share: float  # by predicted cost; without a prediction by tokens
-    planning: float  # seconds
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Part:
-    """The steps of a strategy that are timed."""
+    """The steps of a strategy that are timed, and of each the share of the run that it is."""
 
     strategy: Strategy
     dropout: float
     steps: list[tuple[Batch, ...]]
-    share: float
-    planning: float
+    shares: list[float]  # by predicted cost; without a prediction by tokens
+    planning: float  # seconds
 
 
 def timed_parts(
     dataset: PreparedDataset, strategies: Sequence[Strategy], terms: Terms, *, seed: int, costs: CostModel | None
 ) -> Iterator[PartTime]:
-    """Yield the time of each strategy's part."""
+    """Yield the projected time of each strategy's run: the median over its turns, so one that was disturbed is lost."""
     data = open_training_data(dataset)
     parts = [_part(data, strategy, terms, seed=seed, costs=costs) for strategy in strategies]
     in_rows = any(part.strategy.in_rows for part in parts)
@@ -59,15 +58,18 @@ def timed_parts(
         learner = make_learner(dataset, terms.model, seed=seed, dropout=rate, execution=execution, in_rows=in_rows)
         learner.prepared.train()
         learners[rate] = share_weights(next(iter(learners.values())), learner) if learners else learner
-    seconds = [0.0] * len(parts)
+    projected: list[list[float]] = [[] for _ in parts]
     for turn in range(_TURNS):
         for place, part in enumerate(parts):
             steps = part.steps[turn::_TURNS]
-            for batches in part.steps[:_WARM_UP] if steps else []:
+            if not steps:
+                continue
+            for batches in part.steps[:_WARM_UP]:
                 run_step(learners[part.dropout], batches)
-            seconds[place] += sum(run_step(learners[part.dropout], batches) for batches in steps)
-    for part, taken in zip(parts, seconds, strict=True):
-        yield PartTime(strategy=part.strategy, seconds=taken, share=part.share, planning=part.planning)
+            seconds = sum(run_step(learners[part.dropout], batches) for batches in steps)
+            projected[place].append(seconds / sum(part.shares[turn::_TURNS]))
+    for part, found in zip(parts, projected, strict=True):
+        yield PartTime(strategy=part.strategy, seconds=part.planning + statistics.median(found))
 
 
 def _part(data: TrainingData, strategy: Strategy, terms: Terms, *, seed: int, costs: CostModel | None) -> _Part:
@@ -81,12 +83,12 @@ def _part(data: TrainingData, strategy: Strategy, terms: Terms, *, seed: int, co
     counts_SF = np.concatenate([plan_work(plan) for plan in feed.plans])
     if costs is None:
         tokens_S = counts_SF @ np.isin(COUNTS, ("tokens", "targets"))
-        share = tokens_S[chosen].sum() / tokens_S.sum()
+        shares_S = tokens_S / tokens_S.sum()
     else:
         seconds_S = costs.step_seconds(counts_SF, dropout=dropout > 0)
-        share = seconds_S[chosen].sum() / seconds_S.sum()
+        shares_S = seconds_S / seconds_S.sum()
     timed = list(_chosen_steps(feed, set(chosen.tolist())))
-    return _Part(strategy=strategy, dropout=dropout, steps=timed, share=share, planning=planning)
+    return _Part(strategy=strategy, dropout=dropout, steps=timed, shares=shares_S[chosen].tolist(), planning=planning)
 
 
 def _chosen_steps(feed: Feed, chosen: set[int]) -> Iterator[tuple[Batch, ...]]:
