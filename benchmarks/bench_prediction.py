@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench_prediction --model MODEL --mirror DIR --tasks sst2,rte,mrpc,cola,stsb,wnli --out FOLDER
 
-The profile is measured first (one for each maximum length), and each comparison stores its prediction before its first
+`pace`: seconds of some synthetic steps just before the comparison / those of the profile. The profile is measured first (one for each maximum length), and each comparison stores its prediction before its first
 step. Without --model a roberta-base-sized model with random weights is made, which is enough for times.
 """
 
@@ -68,6 +68,7 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, float | str | int]]
         rows += [
             {
                 "task": task,
+                "pace": result["prediction"]["pace"],
                 "strategy": row["strategy"],
                 "steps of a run": row["steps"],
                 "padding": row["padding_fraction"],

@@ -29,6 +29,7 @@ from tdbs.analysis.comparison import (
     write_rows,
 )
 from tdbs.analysis.environment import device_name
+from tdbs.analysis.pace import device_pace
 from tdbs.analysis.speedup import BASELINE, StrategyEstimate, costs_for, estimate_speedup
 from tdbs.errors import ConfigError
 from tdbs.files import is_remote, sha256_of, write_json
@@ -129,6 +130,7 @@ def compare(
         "prepare_seconds": dataset.manifest.seconds.get("total", 0.0),
         "prediction": {
             "profile": None if profile is None else dict(profile.device),
+            "pace": prediction["pace"],
             "strategies": prediction["seeds"][str(terms.seeds[0])],
         },
         "rows": [asdict(row) for row in rows],
@@ -147,7 +149,7 @@ def _prediction(
     baseline: str,
     profile: Profile | None,
 ) -> dict[str, Any]:
-    """Return what is predicted of each strategy by seed, as `prediction.json` holds it."""
+    """Return what is predicted of each strategy by seed, as `prediction.json` holds it, and the device's pace."""
     base = next(strategy for strategy in strategies if strategy.name == baseline)
     of_seeds = {
         str(seed): [
@@ -165,9 +167,13 @@ def _prediction(
         ]
         for seed in terms.seeds
     }
+    pace = None
+    if profile is not None:
+        pace = device_pace(dataset, profile, model=terms.model, precision=terms.precision, attention=terms.attention)
     return {
         "date": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
         "profile": None if profile is None else {"model": dict(profile.model), "device": dict(profile.device)},
+        "pace": pace,
         "seeds": of_seeds,
     }
 

@@ -12,22 +12,16 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from tdbs.analysis.cost import fit_costs
 from tdbs.analysis.environment import device_name, environment
 from tdbs.analysis.measured_caps import caps_table, searched_caps
 from tdbs.analysis.peak_memory import device_memory
-from tdbs.analysis.profile_shapes import Shape, grid_shapes, kernel_shapes
-from tdbs.analysis.step_timer import Timing, time_in_rounds
-from tdbs.analysis.synthetic import synthetic_batch
-from tdbs.analysis.work import COUNTS, batches_work
+from tdbs.analysis.profile_shapes import grid_shapes, kernel_shapes
+from tdbs.analysis.timed_points import timed_points
 from tdbs.errors import ConfigError, ModelError
 from tdbs.files import write_json
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.memory import memory_bytes
-from tdbs.train.batches import Batch
 from tdbs.train.defaults import default_model, shown_model
 from tdbs.train.device import resolve_execution
 from tdbs.train.loop import Learner, make_learner, share_weights
@@ -36,7 +30,6 @@ from tdbs.train.sequence_models import knows_sequences, use_sequences
 
 PROFILES_FOLDER = Path("profiles")
 _DROPOUT = 0.1
-_VARIANTS = 5  # of an unpadded step: rows of other lengths, as in training
 
 Progress = Callable[[str], None]
 
@@ -71,7 +64,7 @@ def measure_profile(
                 raise
             continue
         kernels.append(kernel)
-        points += _timed({False: learner}, manifest, kernel, kernel_shapes(manifest), progress)
+        points += timed_points({False: learner}, manifest, kernel, kernel_shapes(manifest), progress=progress)
     fastest = fastest_kernel(kernels, points)
     learner = _learner(dataset, name, precision, fastest, dropout=0.0)
     memory_caps = searched_caps(learner, manifest, budget=budget, progress=progress)  # soon: it may refuse the budget
@@ -79,7 +72,7 @@ def measure_profile(
     with_dropout = share_weights(learner, _learner(dataset, name, precision, fastest, dropout=_DROPOUT))
     shapes = grid_shapes(manifest, chosen.device, in_rows=in_rows)
     points = [point for point in points if point["attention"] != fastest]  # its grid has them, timed beside the others
-    points += _timed({False: learner, True: with_dropout}, manifest, fastest, shapes, progress)
+    points += timed_points({False: learner, True: with_dropout}, manifest, fastest, shapes, progress=progress)
     caps = caps_table(memory_caps, manifest, fit_costs(points, fastest), device=learner.accelerator.device)
     config = learner.model.config
     return {
@@ -156,59 +149,3 @@ def _learner(dataset: PreparedDataset, name: str, precision: str, kernel: str, *
 def _candidates(device: str) -> list[str]:
     """Return the attention kernels that a model may offer here, first the one that every model has."""
     return ["eager", "sdpa", *(["flash_attention_2"] if device == "cuda" and find_spec("flash_attn") else [])]
-
-
-def _timed(
-    learners: Mapping[bool, Learner], manifest: Manifest, kernel: str, shapes: Sequence[Shape], progress: Progress
-) -> list[dict[str, Any]]:
-    """Return a point for each shape that the device holds; `learners`: without and with dropout."""
-    steps = [_variants(manifest, shape) for shape in shapes]
-
-    def tell(turn: int, place: int) -> None:
-        shape = shapes[place]
-        progress(
-            f"{kernel} {shape.execution} {shape.samples} x {shape.length} ({place + 1} of {len(shapes)}), round {turn}"
-        )
-
-    timings = [
-        Timing(learner=learners[shape.dropout], variants=variants)
-        for shape, variants in zip(shapes, steps, strict=True)
-    ]
-    points = []
-    for shape, variants, found in zip(shapes, steps, time_in_rounds(timings, tell), strict=True):
-        if found is None:
-            continue
-        work_F = np.mean([batches_work(step, target_length=shape.target_length) for step in variants], axis=0)
-        points.append(
-            {
-                "execution": shape.execution,
-                "attention": kernel,
-                "batch_size": shape.samples,
-                "length": shape.length,
-                "calls": shape.calls,
-                "dropout": shape.dropout,
-                "padding": shape.padding,
-                "tokens": round(work_F[COUNTS.index("tokens")] / shape.calls),
-                "seconds": found.seconds,
-                "spread": found.spread,
-                "work": dict(zip(COUNTS, work_F.tolist(), strict=True)),
-            }
-        )
-    return points
-
-
-def _variants(manifest: Manifest, shape: Shape) -> list[list[Batch]]:
-    """Return the batches of a step, in as many ways as it is timed."""
-    batches = [
-        synthetic_batch(
-            manifest,
-            shape.execution,
-            samples=shape.samples,
-            length=shape.length,
-            target_length=shape.target_length,
-            padding=shape.padding,
-            variant=variant,
-        )
-        for variant in range(_VARIANTS if shape.execution == "unpadded" else 1)
-    ]
-    return [[batch] * shape.calls for batch in batches]

@@ -11,7 +11,8 @@ from tdbs.train.batches import Batch
 from tdbs.train.loop import Learner
 from tdbs.train.step import train_step
 
-_ROUNDS, _MOST_ROUNDS = 5, 12
+ROUNDS = 5
+_MORE = 7  # rounds of short steps
 _LONG_ENOUGH = 0.5  # seconds of a step in all rounds after which its time is settled
 
 
@@ -48,7 +49,9 @@ class Timing:
     variants: Sequence[Sequence[Batch]]
 
 
-def time_in_rounds(timings: Sequence[Timing], progress: Callable[[int, int], None]) -> list[StepTime | None]:
+def time_in_rounds(
+    timings: Sequence[Timing], *, rounds: int = ROUNDS, progress: Callable[[int, int], None]
+) -> list[StepTime | None]:
     """Return the time of each step; None of one that the device does not hold.
 
     A round runs every step once, and the first round is left out. So a device that slows down does it for all steps
@@ -57,9 +60,9 @@ def time_in_rounds(timings: Sequence[Timing], progress: Callable[[int, int], Non
     """
     seconds: list[list[float]] = [[] for _ in timings]
     held = dict(enumerate(timings))
-    for turn in range(_MOST_ROUNDS + 1):
+    for turn in range(rounds + _MORE + 1):
         for place, timing in list(held.items()):
-            if turn > _ROUNDS and sum(seconds[place]) >= _LONG_ENOUGH:
+            if turn > rounds and sum(seconds[place]) >= _LONG_ENOUGH:
                 continue
             progress(turn, place)
             try:

@@ -32,7 +32,7 @@ from tdbs.cli.options import (
 )
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
-from tdbs.reports.terminal import compare_notes, compare_table
+from tdbs.reports.terminal_times import compare_notes, compare_table
 from tdbs.train.defaults import DEFAULT_EPOCHS
 from tdbs.train.strategies import ALIASES, resolve_strategy, strategies_for
 

@@ -31,7 +31,7 @@ from tdbs.cli.options import (
 )
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
-from tdbs.reports.terminal import estimate_notes, estimate_table, target_notes
+from tdbs.reports.terminal_times import estimate_notes, estimate_table, target_notes
 from tdbs.train.defaults import DEFAULT_EPOCHS
 from tdbs.train.strategies import resolve_strategy, strategies_for
 

@@ -18,7 +18,7 @@ from tdbs.cli.common import (
 )
 from tdbs.cli.options import ModelOption, PrecisionOption
 from tdbs.pipeline.dataset import load
-from tdbs.reports.terminal import profile_tables
+from tdbs.reports.terminal_times import profile_tables
 
 NAME = "profile"
 

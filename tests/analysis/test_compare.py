@@ -11,6 +11,7 @@ from tdbs.analysis.compare import compare
 from tdbs.analysis.comparison import Row, prediction_errors, read_rows, summaries, with_speedups
 from tdbs.analysis.speedup import estimate_speedup
 from tdbs.errors import ConfigError
+from tdbs.reports.terminal_times import compare_notes
 from tdbs.train.profile_file import CapTable, Profile
 from tdbs.train.run_folder import read_run
 from tdbs.train.strategies import STRATEGIES, resolve_strategy
@@ -117,6 +118,7 @@ def test_the_prediction_was_stored_before_the_first_step(compared):
         assert row["predicted_speedup"] == predicted[key]["speedup"]
         assert row["steps"] == predicted[key]["steps"]
     assert result["prediction"]["strategies"] == prediction["seeds"]["1"]
+    assert result["prediction"]["pace"] == prediction["pace"] > 0
 
 
 def test_without_a_profile_no_seconds_are_predicted(dataset, workplace):
@@ -125,6 +127,7 @@ def test_without_a_profile_no_seconds_are_predicted(dataset, workplace):
     assert [row["strategy"] for row in result["rows"]] == ["reach", "bucket"]
     assert result["baseline"] == "reach"
     assert {row["predicted_seconds"] for row in result["rows"]} == {None}
+    assert result["prediction"]["pace"] is None
     assert (result["median_error"], result["worst_error"]) == (None, None)
     assert [row["score_std"] for row in result["summary"]] == [None, None]
 
@@ -353,3 +356,19 @@ def test_a_run_of_the_pool_is_not_trained_again(dataset, tmp_path):
     assert third["rows"][0]["seconds"] != old["seconds"]  # on other terms it is another run
     fourth = compare(dataset, ["random"], out=tmp_path / "d", seeds=(1,), pool=pool, dropout=0.1, **SMALL)
     assert fourth["rows"][0]["seconds"] == old["seconds"]  # the paper's rule gives the same
+
+
+def test_a_device_that_has_changed_its_pace_is_told_of():
+    result = {
+        "part_steps": None,
+        "median_error": 0.2,
+        "worst_error": 0.25,
+        "prediction": {"pace": 1.254},
+    }
+    assert compare_notes(result) == [
+        "Predicted times are off by 20.0% (median), 25.0% (worst).",
+        "The device took 1.25 times as long for a step, just before, as when it was profiled: predictions are for that "
+        "time.",
+    ]
+    assert len(compare_notes({**result, "prediction": {"pace": 1.05}})) == 1
+    assert len(compare_notes({**result, "prediction": {"pace": None}})) == 1

@@ -2,6 +2,8 @@
 
 import json
 import re
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ import torch
 
 from tdbs.analysis.cost import COSTS, fit_costs
 from tdbs.analysis.measured_caps import caps_table, searched_caps
+from tdbs.analysis.pace import device_pace
 from tdbs.analysis.profile import check_place, default_place, fastest_kernel, measure_profile, write_profile
 from tdbs.analysis.profile_shapes import grid_shapes, kernel_shapes
 from tdbs.analysis.speedup import costs_for, estimate_speedup, plan_dataset, run_seconds
@@ -266,7 +269,7 @@ def test_timing_a_step_changes_no_weight(dataset):
     before = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
     batch = synthetic_batch(dataset.manifest, "padded", samples=4, length=8)
     assert run_step(learner, [batch]) > 0
-    (found,) = time_in_rounds([Timing(learner=learner, variants=[[batch, batch], [batch]])], lambda *_: None)
+    (found,) = time_in_rounds([Timing(learner=learner, variants=[[batch, batch], [batch]])], progress=lambda *_: None)
     assert found.seconds > 0
     assert found.spread >= 0
     assert all(torch.equal(tensor, before[name]) for name, tensor in learner.model.state_dict().items())
@@ -289,7 +292,7 @@ def test_rounds_go_through_all_steps_and_short_ones_have_more(dataset, monkeypat
     told = []
     found = time_in_rounds(
         [Timing(learner=learner, variants=names) for names in (["long"], ["too large"], ["short", "other"])],
-        lambda turn, place: told.append((turn, place)),
+        progress=lambda turn, place: told.append((turn, place)),
     )
     assert run[:5] == ["long", "too large", "short", "long", "other"]
     assert told[:5] == [(0, 0), (0, 1), (0, 2), (1, 0), (1, 2)]
@@ -318,6 +321,25 @@ def test_learners_that_share_weights_train_the_same_ones(dataset, dropout):
         used.accelerator, used.prepared, used.optimizer, [batch], used.kind, rate=0.1, segment_ids=used.segment_ids
     )
     assert any(not torch.equal(tensor, before[name]) for name, tensor in first.model.state_dict().items())
+
+
+def test_the_pace_is_that_of_the_profiles_own_steps_now(dataset, profile, monkeypatch):
+    """Three steps in half a second each, against what the profile has for them; not against steps of another kernel."""
+    monkeypatch.setattr("tdbs.analysis.step_timer.run_step", lambda _learner, _batches: 0.5)
+    kernel = str(profile.settings["attention"])
+    pace = partial(device_pace, dataset, model="tiny", precision="fp32", attention=kernel)
+    then = [
+        point["seconds"]
+        for point in profile.points
+        if (point["attention"], point["execution"], point["calls"]) == (kernel, "padded", 1)
+        and not point["dropout"]
+        and not point["padding"]
+        and (point["batch_size"], point["length"]) in ((64, 16), (64, 2), (16, 8))
+    ]
+    assert len(then) >= 2  # short datasets have fewer lengths in their grid
+    assert pace(profile) == pytest.approx(0.5 * len(then) / sum(then))
+    others = [point for point in profile.points if point["attention"] != kernel]
+    assert pace(replace(profile, points=tuple(others))) is None
 
 
 def points_of(**seconds):

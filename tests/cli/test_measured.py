@@ -15,7 +15,7 @@ from rich.console import Console
 from transformers import BertConfig, BertForSequenceClassification
 
 from tdbs.analysis.paper import STUDIES
-from tdbs.reports.terminal import profile_tables
+from tdbs.reports.terminal_times import profile_tables
 from tdbs.train.strategies import STRATEGIES
 from tests.analysis.tiny import memory_budget
 from tests.cli.conftest import TOKENIZER, Outcome, run_command, tree
@@ -59,7 +59,7 @@ KEYS: dict[str, Any] = {
         ),
         "seeds": list,
         "prepare_seconds": float,
-        "prediction": {"profile": dict, "strategies": [{"strategy": str, "seconds": float}]},
+        "prediction": {"profile": dict, "pace": float, "strategies": [{"strategy": str, "seconds": float}]},
         "rows": [ROW_KEYS],
         "summary": [{"strategy": str, "seeds": int, "seconds": float, "speedup": float, "score_std": NoneType}],
         "median_error": float,

@@ -146,7 +146,7 @@ def make_comparison(**overrides: Any) -> dict[str, Any]:
         "precision": "bf16",
         "device": "two cores",
         "prepare_seconds": 1.25,
-        "prediction": {"profile": None, "strategies": prediction},
+        "prediction": {"profile": None, "pace": None, "strategies": prediction},
         "rows": [
             *(make_row("random", seed, **slow) for seed in (0, 1)),
             make_row("reach", 0, seconds=19.0),

@@ -1,0 +1,161 @@
+"""What the command line prints of times: profiles, estimates and comparisons."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from rich.table import Table
+from rich.text import Text
+
+from tdbs.analysis.speedup import StrategyEstimate
+from tdbs.reports.terminal import plain_table
+from tdbs.train.profile_file import Profile
+
+FAR_PACE = 0.1  # from the profile's: then predictions are off by the device itself
+
+
+def profile_tables(profile: Mapping[str, Any]) -> list[Table | Text]:
+    """Return what `profile` shows: speeds by batch size and length, attention kernels, caps."""
+    settings = profile["settings"]
+    padded = [
+        p
+        for p in profile["points"]
+        if p["execution"] == "padded" and p["calls"] == 1 and not p["dropout"] and not p["padding"]
+    ]
+    own = {(p["batch_size"], p["length"]): p for p in padded if p["attention"] == settings["attention"]}
+    sizes = sorted({size for size, _ in own})
+    speeds = plain_table("tokens/s at length", *(f"batch {size}" for size in sizes))
+    for length in sorted({length for _, length in own}):
+        cells = [own.get((size, length)) for size in sizes]
+        speeds.add_row(
+            str(length), *("" if cell is None else f"{cell['tokens'] / cell['seconds']:,.0f}" for cell in cells)
+        )
+    parts: list[Table | Text] = [speeds, Text()]
+    if len(settings["kernels"]) > 1:
+        shapes = _shared(padded, settings["kernels"])
+        kernels = plain_table("attention, ms", *(f"{size} x {length}" for size, length in shapes))
+        for kernel in settings["kernels"]:
+            times = {(p["batch_size"], p["length"]): p["seconds"] for p in padded if p["attention"] == kernel}
+            name = f"{kernel}, fastest" if kernel == settings["attention"] else kernel
+            kernels.add_row(name, *(f"{1000 * times[shape]:,.0f}" for shape in shapes))
+        parts += [kernels, Text()]
+    kinds = [kind for kind in ("memory", "knee") if profile["caps"][kind]]
+    caps = plain_table("largest batch by", *kinds)
+    lengths = profile["caps"]["lengths"]
+    for entry in sorted({0, len(lengths) // 8, len(lengths) // 4, len(lengths) // 2, len(lengths) - 1}):
+        caps.add_row(f"up to {lengths[entry]} tokens", *(f"{profile['caps'][kind][entry]:,}" for kind in kinds))
+    return [*parts, caps]
+
+
+def _shared(points: Sequence[Mapping[str, Any]], kernels: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the batch sizes and lengths that were timed with every kernel."""
+    by_kernel = [{(p["batch_size"], p["length"]) for p in points if p["attention"] == kernel} for kernel in kernels]
+    return sorted(set.intersection(*by_kernel))
+
+
+def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str, *, runs: int = 1) -> Table:
+    """Return the table of `estimate-speedup`, with the baseline named in its head; in seconds where they are known."""
+    shown: dict[str, Callable[[StrategyEstimate], str]] = {
+        "steps": lambda found: f"{found.steps:,}",
+        "tokens": lambda found: f"{found.tokens:,}",
+        "padding": lambda found: f"{found.padding_fraction:.1%}",
+    }
+    timed = any(estimate.seconds is not None for estimate in estimates)
+    if any(estimate.target_tokens for estimate in estimates):
+        shown["of targets"] = lambda found: f"{found.target_padding_fraction or 0:.1%}"
+    if timed:
+        shown["a run"] = lambda found: duration(found.seconds or 0.0)
+    shown[f"speedup\nover {baseline}"] = lambda found: f"{found.speedup:.2f} x"
+    shown["within" if timed else "in epochs"] = lambda found: f"{found.speedup_low:.2f} to {found.speedup_high:.2f}"
+    if timed and runs > 1:
+        shown[f"{runs:,} runs"] = lambda found: duration(found.seconds_over_runs or 0.0)
+        shown["speedup\nin all"] = lambda found: f"{found.speedup_over_runs or 0.0:.2f} x"
+    table = plain_table("strategy", *shown)
+    for estimate in estimates:
+        table.add_row(estimate.strategy, *(cell(estimate) for cell in shown.values()))
+    return table
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as 31.4 s, 12 min 5 s, 3 h 2 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def estimate_notes(
+    estimates: Sequence[StrategyEstimate], profile: Profile | None, kernel: str, *, prepare: float, runs: int
+) -> list[str]:
+    """Return what is to be said below the table of `estimate-speedup`; `kernel` is that of attention."""
+    if profile is None:
+        return ["By tokens, pad included: what the linear layers see. For seconds: tdbs profile, then --profile FILE."]
+    notes = [f"Seconds of {profile.model.get('name')} on {profile.device.get('name')}, {kernel} attention."]
+    if runs > 1:
+        notes.append(f"The last two columns are of preparing once, {duration(prepare)}, and training {runs:,} times.")
+    else:
+        notes.append(f"Preparing took {duration(prepare)}, once for all runs.")
+    far = [estimate.strategy for estimate in estimates if estimate.extrapolated]
+    if far:
+        notes.append(
+            f"Extrapolated far beyond what the profile timed, so trust it little: {', '.join(far)}. "
+            "Measure longer with tdbs profile on this dataset."
+        )
+    return notes
+
+
+def target_notes(estimates: Sequence[StrategyEstimate]) -> list[str]:
+    """Return what sorting by target length saves, a line for each strategy that sorts."""
+    return [
+        f"{estimate.strategy} sorts by target length: unsorted, {estimate.unsorted_target_padding_fraction:.1%} of the "
+        "targets' tokens would be padding."
+        for estimate in estimates
+        if estimate.unsorted_target_padding_fraction != estimate.target_padding_fraction
+    ]
+
+
+def compare_table(result: Mapping[str, Any]) -> Table:
+    """Return the table of `compare`, a row for each strategy."""
+    rows = result["summary"]
+    scored = any(row["score_mean"] is not None for row in rows)
+    shown: dict[str, Callable[[Mapping[str, Any]], str]] = {}
+    if not scored:
+        shown["tokens"] = lambda row: f"{row['tokens']:,.0f}"
+    shown["padding"] = lambda row: f"{row['padding_fraction']:.1%}"
+    shown["a run"] = lambda row: duration(row["seconds"])
+    shown[f"speedup\nover {result['baseline']}"] = lambda row: f"{row['speedup']:.2f} x"
+    if any(row["predicted_seconds"] is not None for row in rows):
+        shown["predicted"] = lambda row: duration(row["predicted_seconds"])
+        shown["off by"] = lambda row: f"{row['predicted_seconds'] / row['seconds'] - 1:+.1%}"
+    if scored:
+        shown["score, %"] = _score_of
+        shown["peak\nGiB"] = lambda row: (
+            "" if row["peak_memory_bytes"] is None else f"{row['peak_memory_bytes'] / 2**30:.2f}"
+        )
+    table = plain_table("strategy", *shown)
+    for row in rows:
+        table.add_row(row["strategy"], *(cell(row) for cell in shown.values()))
+    return table
+
+
+def _score_of(row: Mapping[str, Any]) -> str:
+    if row["score_mean"] is None:
+        return ""
+    return f"{100 * row['score_mean']:.1f}" + ("" if row["score_std"] is None else f" ± {100 * row['score_std']:.1f}")
+
+
+def compare_notes(result: Mapping[str, Any]) -> list[str]:
+    """Return what is to be said below the table of `compare`."""
+    notes = []
+    if result["part_steps"] is not None:
+        notes.append(f"{result['part_steps']} steps of each strategy were timed; a run's time is projected from them.")
+    if result["median_error"] is not None:
+        notes.append(
+            f"Predicted times are off by {result['median_error']:.1%} (median), {result['worst_error']:.1%} (worst)."
+        )
+    pace = result["prediction"]["pace"]
+    if pace is not None and abs(pace - 1) > FAR_PACE:
+        notes.append(
+            f"The device took {pace:.2f} times as long for a step, just before, as when it was profiled: predictions "
+            "are for that time."
+        )
+    return notes
