@@ -2,8 +2,9 @@
 
     python -m benchmarks.bench_prediction --model MODEL --mirror DIR --tasks sst2,rte,mrpc,cola,stsb,wnli --out FOLDER
 
-`pace`: seconds of some synthetic steps just before the comparison / those of the profile. The profile is measured first (one for each maximum length), and each comparison stores its prediction before its first
-step. Without --model a roberta-base-sized model with random weights is made, which is enough for times.
+The profile is measured first (one for each maximum length), and each comparison stores its prediction before its first
+step; what is in the folder already is not measured again. Without --model a roberta-base-sized model of random weights
+is made, which is enough for times. `pace`: seconds of three synthetic steps just before / those of the profile.
 """
 
 import argparse
