@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
@@ -11,9 +12,10 @@ from transformers import PreTrainedModel
 
 from tdbs.data.tasks import TaskKind
 from tdbs.train.batches import Batch
+from tdbs.train.first_tokens import first_tokens_to_head
 from tdbs.train.heads import HEADS, Head
-from tdbs.train.sequence_models import first_tokens_to_head, position_ids
-from tdbs.train.sequences import rows_of_samples, sequences_of
+from tdbs.train.sequence_models import position_ids
+from tdbs.train.sequences import Sequences, rows_of_samples, sequences_of
 from tdbs.train.targets import predicted_count
 
 # Shapes: B samples of the batch, L its padded length, M its longest target, R rows of W tokens, R x W = F.
@@ -48,7 +50,8 @@ def forward(model: Any, batch: Batch, kind: TaskKind, *, device: torch.device, s
         if kind == "seq2seq":  # the decoder sees the target shifted by one; its loss is ours
             target_BM = torch.from_numpy(batch.labels).to(device)
             inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=target_BM)
-        logits = head.logits(model(**inputs))
+        with _ending(model, head, None):
+            logits = head.logits(model(**inputs))
     else:
         logits = _logits_in_rows(model, batch, head, device=device, segment_ids=segment_ids)
     if head.hides_padding:
@@ -61,17 +64,25 @@ def forward(model: Any, batch: Batch, kind: TaskKind, *, device: torch.device, s
 def _logits_in_rows(model: Any, batch: Batch, head: Head, *, device: torch.device, segment_ids: bool) -> torch.Tensor:
     """Return the logits of a batch whose rows hold several samples, with a row for each sample."""
     sequences = sequences_of(batch, device=device)
-    inner = getattr(model, "module", model)  # accelerate may have wrapped it
     input_ids_RW = torch.from_numpy(batch.input_ids_RW).to(device)
-    inputs = {"input_ids": input_ids_RW, "position_ids": position_ids(inner, sequences).view_as(input_ids_RW)}
+    positions_RW = position_ids(_unwrapped(model), sequences).view_as(input_ids_RW)
+    inputs = {"input_ids": input_ids_RW, "position_ids": positions_RW}
     if segment_ids and batch.segment_starts_B is not None:
         starts_B = torch.from_numpy(batch.segment_starts_B).to(device)
         second_F = (sequences.positions_F >= starts_B[sequences.sample_F]) & (sequences.sample_F >= 0)
         inputs["token_type_ids"] = second_F.long().view_as(input_ids_RW)
-    if head.of_tokens:
-        return rows_of_samples(head.logits(model(**inputs, sequences=sequences)), batch)
-    with first_tokens_to_head(inner, sequences):
-        return head.logits(model(**inputs, sequences=sequences))
+    with _ending(model, head, sequences):
+        logits = head.logits(model(**inputs, sequences=sequences))
+    return rows_of_samples(logits, batch) if head.of_tokens else logits
+
+
+def _ending(model: Any, head: Head, sequences: Sequences | None) -> AbstractContextManager[None]:
+    """Return how a call of the model ends: with all tokens for the head, or with those that it reads."""
+    return nullcontext() if head.of_tokens else first_tokens_to_head(_unwrapped(model), sequences)
+
+
+def _unwrapped(model: Any) -> Any:
+    return getattr(model, "module", model)  # accelerate may have wrapped it
 
 
 def batch_loss(kind: TaskKind, logits: torch.Tensor, batch: Batch) -> torch.Tensor:

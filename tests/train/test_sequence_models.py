@@ -18,8 +18,9 @@ from transformers import (
 
 from tdbs.errors import ModelError
 from tdbs.train.batches import Batch
+from tdbs.train.heads import HEADS
 from tdbs.train.sequence_models import use_sequences
-from tdbs.train.step import forward, takes_segment_ids
+from tdbs.train.step import forward, model_inputs, takes_segment_ids
 
 CPU = torch.device("cpu")
 VOCABULARY, OUTPUTS = 50, 3
@@ -100,9 +101,19 @@ def batch_of(execution: str, pad: int) -> Batch:
     return Batch(input_ids_RW=np.array(rows), execution=execution, starts_B=np.array(starts), **common)
 
 
-def outcome(model, batch: Batch, kind: str) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def as_transformers_has_it(model, batch: Batch, kind: str) -> torch.Tensor:
+    """Return the logits of a padded batch by a plain call of the model."""
+    out = model(**model_inputs(batch, device=CPU, segment_ids=takes_segment_ids(model)))
+    return HEADS[kind].logits(out)
+
+
+def as_tdbs_has_it(model, batch: Batch, kind: str) -> torch.Tensor:
+    return forward(model, batch, kind, device=CPU, segment_ids=takes_segment_ids(model))
+
+
+def outcome(model, batch: Batch, kind: str, call=as_tdbs_has_it) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
     """Return logits, and the gradients of a loss summed over the samples' logits at their tokens."""
-    logits = forward(model, batch, kind, device=CPU, segment_ids=takes_segment_ids(model))
+    logits = call(model, batch, kind)
     chance = torch.Generator().manual_seed(1)
     if kind == "classification":
         weights = torch.randn(logits.shape, generator=chance)
@@ -116,17 +127,18 @@ def outcome(model, batch: Batch, kind: str) -> tuple[torch.Tensor, dict[str, tor
     return logits.detach(), {name: value.grad for name, value in model.named_parameters() if value.grad is not None}
 
 
-@pytest.mark.parametrize("execution", ["packed", "unpadded"])
+@pytest.mark.parametrize("execution", ["padded", "packed", "unpadded"])
 @pytest.mark.parametrize("kernel", ["eager", "sdpa"])
 @pytest.mark.parametrize(
     ("name", "kind"),
     [(name, kind) for name in MODELS for kind in KINDS if "mean" not in name or kind == "classification"],
 )
-def test_rows_of_several_samples_compute_what_padding_computes(name, kind, kernel, execution):
+def test_every_execution_computes_what_transformers_computes(name, kind, kernel, execution):
     """Logits of each sample and gradients of the batch; RoBERTa counts from 2, ModernBERT's window is short."""
     pad = MODELS[name].pad_token_id
-    expected, gradients = outcome(model_of(name, kind, kernel, in_rows=False), batch_of("padded", pad), kind)
-    found, own = outcome(model_of(name, kind, kernel, in_rows=True), batch_of(execution, pad), kind)
+    plain = model_of(name, kind, kernel, in_rows=False)
+    expected, gradients = outcome(plain, batch_of("padded", pad), kind, as_transformers_has_it)
+    found, own = outcome(model_of(name, kind, kernel, in_rows=execution != "padded"), batch_of(execution, pad), kind)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
     assert own.keys() == gradients.keys()
     for parameter, gradient in gradients.items():
