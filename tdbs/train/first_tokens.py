@@ -1,8 +1,8 @@
 """The head of a sentence-level task reads the first token of each sample: the last layer leaves the others behind.
 
 After the last layer's attention nothing mixes tokens any more, so in BERT and its kin what follows, its output
-projection and its feed-forward, runs on first tokens alone: the same logits and gradients, in 11 % less time at
-64 x 64 with six layers (docs/decisions.md, "First tokens"). In rows of several samples it also says where first tokens stand.
+projection and its feed-forward, runs on first tokens alone: the same logits and gradients, in 11 % less time at 64 x 64
+with six layers (docs/decisions.md, "First tokens"). It also says where first tokens stand in rows of several samples.
 """
 
 from collections.abc import Iterator
