@@ -29,6 +29,7 @@ from tdbs.cli.options import (
     policy_note,
     windows_note,
 )
+from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.reports.terminal_times import estimate_notes, estimate_table, target_notes
@@ -71,6 +72,13 @@ def command(
     task = opened.manifest.task
     parts = {"base_batch_size": base_batch_size, "caps": caps}
     known = given_profile(profile)
+    of_seconds = {"--attention": attention != "auto", "--dropout": dropout is not None, "--runs": runs > 1}
+    without_effect = [name for name, is_given in of_seconds.items() if is_given and known is None]
+    if without_effect:
+        raise ConfigError(
+            f"{without_effect[0]} changes seconds, and without a profile none are told.",
+            next_step="Pass --profile FILE; tdbs profile writes one.",
+        )
     names = strategy or strategies_for(task)
     chosen = [resolve_strategy(name, task, parts, allow_drop=allow_drop, profile=known) for name in names]
     base = resolve_strategy(baseline, task, parts, allow_drop=allow_drop, profile=known)

@@ -187,6 +187,14 @@ def test_estimates_refuse_what_makes_no_sense(refused, short, profile, workplace
     )
 
 
+@pytest.mark.parametrize(("option", "value"), [("--attention", "sdpa"), ("--dropout", "0.1"), ("--runs", "5")])
+def test_estimates_without_a_profile_refuse_what_changes_seconds(refused, short, option, value):
+    assert refused("estimate-speedup", short, option, value) == (
+        f"{option} changes seconds, and without a profile none are told.",
+        "Pass --profile FILE; tdbs profile writes one.",
+    )
+
+
 def test_plans_take_measured_caps(tdbs, refused, short, profile):
     """No batch is above the largest cap of the table; without a profile there is none."""
     caps = json.loads(profile.read_text())["caps"]
