@@ -11,7 +11,8 @@ from tdbs.arrays import IntArray
 from tdbs.pipeline.buckets import longest_lengths
 from tdbs.pipeline.lengths import PAPER_PERCENT, average_length, percentile_length
 from tdbs.reports.canvas import LIGHT, WIDE, canvas, drawing, panel, short_count, title, to_svg
-from tdbs.train.caps import batch_caps, hardware_caps
+from tdbs.train.batching import epoch_caps
+from tdbs.train.caps import hardware_caps
 from tdbs.train.strategies import Strategy
 
 # Shapes: L1 = greatest length + 1, E bucket edges. Sizes are CSS pixels.
@@ -35,11 +36,8 @@ def cap_lines(strategy: Strategy, *, max_length: int, epochs: int) -> CapLines |
     if strategy.batches not in ("bucket", "reach"):
         return None
     hardware_L1 = hardware_caps(strategy.hw_caps, max_length=max_length)
-    growth = {"base_batch_size": strategy.base_batch_size, "scaling_factor": strategy.scaling_factor}
-    by_epoch = [
-        batch_caps(hardware_L1, epoch=epoch, **growth) if strategy.batch_cap else hardware_L1 for epoch in range(epochs)
-    ]
-    return CapLines(strategy=strategy.name, hardware_L1=hardware_L1, by_epoch=tuple(by_epoch))
+    by_epoch = tuple(epoch_caps(strategy, max_length=max_length, epoch=epoch) for epoch in range(epochs))
+    return CapLines(strategy=strategy.name, hardware_L1=hardware_L1, by_epoch=by_epoch)
 
 
 def length_histogram_svg(

@@ -19,7 +19,7 @@ from tdbs.train.packs import pack_rows
 from tdbs.train.peers import MICRO_BATCHES, length_grouped_order, rebalanced_batches
 from tdbs.train.strategies import Batches, Strategy
 
-# Shapes: N samples, B batches, B1 = B + 1, R rows of the model, S steps.
+# Shapes: N samples, B batches, B1 = B + 1, R rows of the model, S steps, L1 = max_length + 1.
 
 SORTED_TARGET_PADDING = 0.2  # share of padding in the targets above which a bucket's samples are sorted by target
 
@@ -111,15 +111,7 @@ def _buckets(samples: EpochSamples, *, by_target: bool) -> Batching:
     Where the targets would be more than a fifth padding, the full batches of a bucket hold targets of like length.
     """
     strategy, targets = samples.strategy, samples.targets
-    caps_L1 = hardware_caps(strategy.hw_caps, max_length=samples.max_length)
-    if strategy.batch_cap:
-        caps_L1 = batch_caps(
-            caps_L1,
-            epoch=samples.epoch,
-            base_batch_size=strategy.base_batch_size,
-            scaling_factor=strategy.scaling_factor,
-        )
-    caps_L1 = np.maximum(caps_L1 // strategy.micro_batches, 1)
+    caps_L1 = epoch_caps(strategy, max_length=samples.max_length, epoch=samples.epoch)
     edges = bucket_edges(samples.max_length, 1 if by_target else strategy.bucket_width)
     in_buckets = partial(
         bucket_batches,
@@ -155,6 +147,19 @@ BATCHINGS: dict[Batches, Callable[[EpochSamples], Batching]] = {
     "bucket": partial(_buckets, by_target=False),
     "reach": partial(_buckets, by_target=True),
 }
+
+
+def epoch_caps(strategy: Strategy, *, max_length: int, epoch: int) -> IntArray:
+    """Return the largest batch of each length in an epoch (L1): BatchCap, or HWCap alone, over the micro-batches."""
+    caps_L1 = hardware_caps(strategy.hw_caps, max_length=max_length)
+    if strategy.batch_cap:
+        caps_L1 = batch_caps(
+            caps_L1,
+            epoch=epoch,
+            base_batch_size=strategy.base_batch_size,
+            scaling_factor=strategy.scaling_factor,
+        )
+    return np.maximum(caps_L1 // strategy.micro_batches, 1)
 
 
 def bucket_batches(
