@@ -3,7 +3,7 @@
 The same counts are taken of a plan's batches and of the batches that a profile times, so that the one tells the other.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -11,6 +11,7 @@ from tdbs.arrays import FloatArray, IntArray
 from tdbs.train.batches import Batch
 from tdbs.train.length_groups import longest_of_groups
 from tdbs.train.plan import EpochPlan
+from tdbs.train.strategies import Execution
 
 # Shapes: B batches (calls of the model), S steps, F counts.
 
@@ -30,42 +31,23 @@ COUNTS = (
 
 def plan_work(plan: EpochPlan) -> FloatArray:
     """Return the counts of each step of an epoch (S x F)."""
-    sizes_B, widths_B = plan.batch_sizes_B, plan.padded_lengths_B
-    pairs_B = plan.rows_B * widths_B**2
-    places_B = np.zeros_like(pairs_B)
-    if plan.execution == "unpadded":
-        grouped = [group_work(lengths_B) for lengths_B in np.split(plan.kept_N, plan.batch_offsets_B1[1:-1])]
-        places_B, pairs_B = np.array(grouped).T
-    has_padding_B = np.minimum.reduceat(plan.kept_N, plan.batch_offsets_B1[:-1]) < widths_B
-    is_padded = plan.execution in ("padded", "padded_max")
-    targets_B = target_pairs_B = np.zeros_like(pairs_B)
-    if plan.target_widths_B is not None:
-        targets_B = sizes_B * plan.target_widths_B
-        target_pairs_B = targets_B * (plan.target_widths_B + widths_B)
-    counts_BF = np.stack(
-        [
-            np.zeros_like(pairs_B),
-            np.ones_like(pairs_B),
-            sizes_B,
-            plan.tokens_B,
-            pairs_B,
-            pairs_B * has_padding_B if is_padded else np.zeros_like(pairs_B),
-            places_B,
-            pairs_B if plan.execution == "packed" else np.zeros_like(pairs_B),
-            targets_B,
-            target_pairs_B,
-        ],
-        axis=1,
-    ).astype(np.float64)
+    counts_BF = _calls_work(
+        plan.execution,
+        plan.kept_N,
+        plan.batch_offsets_B1,
+        tokens_B=plan.tokens_B,
+        widths_B=plan.padded_lengths_B,
+        target_widths_B=plan.target_widths_B,
+    )
+    counts_SF = counts_BF
     if plan.step_offsets_S1 is not None:
-        counts_BF = np.add.reduceat(counts_BF, plan.step_offsets_S1[:-1], axis=0)
-    counts_BF[:, COUNTS.index("steps")] = 1
-    return counts_BF
+        counts_SF = np.add.reduceat(counts_BF, plan.step_offsets_S1[:-1], axis=0)
+    counts_SF[:, COUNTS.index("steps")] = 1
+    return counts_SF
 
 
 def padded_work(samples_S: IntArray, length: int, target_length: int = 0) -> FloatArray:
     """Return the counts of steps of one padded batch each, all of one length (S x F)."""
-    counts_SF = np.zeros((len(samples_S), len(COUNTS)))
     targets_S = samples_S * target_length
     of_steps = {
         "steps": np.ones_like(samples_S),
@@ -76,36 +58,69 @@ def padded_work(samples_S: IntArray, length: int, target_length: int = 0) -> Flo
         "targets": targets_S,
         "target_pairs": targets_S * (target_length + length),
     }
-    for name, count in of_steps.items():
-        counts_SF[:, COUNTS.index(name)] = count
-    return counts_SF
+    return _table(of_steps, len(samples_S))
 
 
 def batches_work(batches: Sequence[Batch], *, target_length: int = 0) -> FloatArray:
     """Return the counts of one step of some batches (F); seq2seq: with targets of one length."""
-    counts_BF = []
-    for batch in batches:
-        rows, width = batch.input_ids_RW.shape
-        pairs, places = rows * width**2, 0
-        if batch.execution == "unpadded":
-            places, pairs = group_work(batch.lengths_B)
-        counts_BF.append(
-            [
-                0,
-                1,
-                len(batch.lengths_B),
-                rows * width,
-                pairs,
-                pairs if batch.starts_B is None and batch.lengths_B.min() < width else 0,
-                places,
-                pairs if batch.execution == "packed" else 0,
-                rows * target_length,
-                rows * target_length * (target_length + width),
-            ]
-        )
-    counts_F: FloatArray = np.array(counts_BF, dtype=np.float64).sum(axis=0)
+    lengths = [batch.lengths_B for batch in batches]
+    shapes_B2 = np.array([batch.input_ids_RW.shape for batch in batches])
+    counts_BF = _calls_work(
+        batches[0].execution,
+        np.concatenate(lengths),
+        np.cumsum([0, *(len(lengths_b) for lengths_b in lengths)]),
+        tokens_B=shapes_B2.prod(axis=1),
+        widths_B=shapes_B2[:, 1],
+        target_widths_B=np.full(len(batches), target_length),
+    )
+    counts_F: FloatArray = counts_BF.sum(axis=0)
     counts_F[COUNTS.index("steps")] = 1
     return counts_F
+
+
+def _calls_work(
+    execution: Execution,
+    lengths_N: IntArray,
+    offsets_B1: IntArray,
+    *,
+    tokens_B: IntArray,
+    widths_B: IntArray,
+    target_widths_B: IntArray | None,
+) -> FloatArray:
+    """Return the counts of each call of the model, steps left out (B x F); lengths are those of the kept tokens."""
+    samples_B = np.diff(offsets_B1)
+    pairs_B = tokens_B * widths_B
+    nothing_B = np.zeros_like(pairs_B)
+    places_B, masked_B, blocks_B, targets_B, target_pairs_B = (nothing_B,) * 5
+    if execution == "unpadded":
+        places_B, pairs_B = np.array([group_work(lengths_b) for lengths_b in np.split(lengths_N, offsets_B1[1:-1])]).T
+    elif execution == "packed":
+        blocks_B = pairs_B
+    else:
+        masked_B = pairs_B * (np.minimum.reduceat(lengths_N, offsets_B1[:-1]) < widths_B)
+    if target_widths_B is not None:
+        targets_B = samples_B * target_widths_B
+        target_pairs_B = targets_B * (target_widths_B + widths_B)
+    of_calls = {
+        "calls": np.ones_like(pairs_B),
+        "samples": samples_B,
+        "tokens": tokens_B,
+        "pairs": pairs_B,
+        "masked": masked_B,
+        "places": places_B,
+        "blocks": blocks_B,
+        "targets": targets_B,
+        "target_pairs": target_pairs_B,
+    }
+    return _table(of_calls, len(samples_B))
+
+
+def _table(counts: Mapping[str, IntArray], rows: int) -> FloatArray:
+    """Return counts by name as columns; those without are 0."""
+    table_RF = np.zeros((rows, len(COUNTS)))
+    for name, count_R in counts.items():
+        table_RF[:, COUNTS.index(name)] = count_R
+    return table_RF
 
 
 def group_work(lengths_B: IntArray) -> tuple[int, int]:

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tdbs.analysis.speedup import StrategyEstimate
+from tdbs.reports import words
 from tdbs.reports.terminal import plain_table
 from tdbs.train.profile_file import Profile
 
@@ -76,11 +77,8 @@ def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str, *, runs
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as 31.4 s, 12 min 5 s, 3 h 2 min."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+    """Return seconds as the page says them, in plain spaces: a terminal's text is searched and copied."""
+    return words.duration(seconds).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def estimate_notes(

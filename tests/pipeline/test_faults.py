@@ -111,6 +111,7 @@ def test_a_killed_prepare_goes_on_and_ends_the_same(source, undisturbed, tmp_pat
     """Killed at 30 random moments: no reader ever sees half a dataset, and the next prepare makes the same files."""
     expected, seconds = undisturbed
     moments = np.random.default_rng(0)
+    span = seconds  # of moments: it follows the machine's speed, so that kills come at every stage
     stages: list[str] = []
     for attempt in itertools.count():
         if len(stages) == KILLS:
@@ -118,9 +119,11 @@ def test_a_killed_prepare_goes_on_and_ends_the_same(source, undisturbed, tmp_pat
         out = tmp_path / f"{attempt}" / "dataset"
         out.parent.mkdir()
         process = start(source, out)
-        time.sleep(moments.uniform(0.15, 1) * seconds)
+        time.sleep(moments.uniform(0.15, 1) * span)
         if process.stop(signal.SIGKILL) != -signal.SIGKILL:
+            span *= 0.9
             continue  # it had ended: that is no kill
+        span *= 1.03
         stages.append(stage_of(out))
         if out.exists():
             assert contents(out) == expected, stages
