@@ -31,19 +31,15 @@ COUNTS = (
 
 def plan_work(plan: EpochPlan) -> FloatArray:
     """Return the counts of each step of an epoch (S x F)."""
-    counts_BF = _calls_work(
+    return _steps_work(
         plan.execution,
         plan.kept_N,
         plan.batch_offsets_B1,
+        first_batches_S=np.cumsum(plan.step_batches_S) - plan.step_batches_S,
         tokens_B=plan.tokens_B,
         widths_B=plan.padded_lengths_B,
         target_widths_B=plan.target_widths_B,
     )
-    counts_SF = counts_BF
-    if plan.step_offsets_S1 is not None:
-        counts_SF = np.add.reduceat(counts_BF, plan.step_offsets_S1[:-1], axis=0)
-    counts_SF[:, COUNTS.index("steps")] = 1
-    return counts_SF
 
 
 def padded_work(samples_S: IntArray, length: int, target_length: int = 0) -> FloatArray:
@@ -65,54 +61,47 @@ def batches_work(batches: Sequence[Batch], *, target_length: int = 0) -> FloatAr
     """Return the counts of one step of some batches (F); seq2seq: with targets of one length."""
     lengths = [batch.lengths_B for batch in batches]
     shapes_B2 = np.array([batch.input_ids_RW.shape for batch in batches])
-    counts_BF = _calls_work(
+    counts_1F = _steps_work(
         batches[0].execution,
         np.concatenate(lengths),
-        np.cumsum([0, *(len(lengths_b) for lengths_b in lengths)]),
+        np.cumsum([0, *map(len, lengths)]),
+        first_batches_S=np.array([0]),
         tokens_B=shapes_B2.prod(axis=1),
         widths_B=shapes_B2[:, 1],
         target_widths_B=np.full(len(batches), target_length),
     )
-    counts_F: FloatArray = counts_BF.sum(axis=0)
-    counts_F[COUNTS.index("steps")] = 1
+    counts_F: FloatArray = counts_1F[0]
     return counts_F
 
 
-def _calls_work(
+def _steps_work(
     execution: Execution,
     lengths_N: IntArray,
     offsets_B1: IntArray,
     *,
+    first_batches_S: IntArray,
     tokens_B: IntArray,
     widths_B: IntArray,
     target_widths_B: IntArray | None,
 ) -> FloatArray:
-    """Return the counts of each call of the model, steps left out (B x F); lengths are those of the kept tokens."""
+    """Return the counts of steps of some batches each (S x F); lengths are those of the kept tokens."""
     samples_B = np.diff(offsets_B1)
     pairs_B = tokens_B * widths_B
-    nothing_B = np.zeros_like(pairs_B)
-    places_B, masked_B, blocks_B, targets_B, target_pairs_B = (nothing_B,) * 5
+    counts: dict[str, IntArray] = {"calls": np.ones_like(tokens_B), "samples": samples_B, "tokens": tokens_B}
     if execution == "unpadded":
         places_B, pairs_B = np.array([group_work(lengths_b) for lengths_b in np.split(lengths_N, offsets_B1[1:-1])]).T
+        counts["places"] = places_B
     elif execution == "packed":
-        blocks_B = pairs_B
+        counts["blocks"] = pairs_B
     else:
-        masked_B = pairs_B * (np.minimum.reduceat(lengths_N, offsets_B1[:-1]) < widths_B)
+        counts["masked"] = pairs_B * (np.minimum.reduceat(lengths_N, offsets_B1[:-1]) < widths_B)
+    counts["pairs"] = pairs_B
     if target_widths_B is not None:
-        targets_B = samples_B * target_widths_B
-        target_pairs_B = targets_B * (target_widths_B + widths_B)
-    of_calls = {
-        "calls": np.ones_like(pairs_B),
-        "samples": samples_B,
-        "tokens": tokens_B,
-        "pairs": pairs_B,
-        "masked": masked_B,
-        "places": places_B,
-        "blocks": blocks_B,
-        "targets": targets_B,
-        "target_pairs": target_pairs_B,
-    }
-    return _table(of_calls, len(samples_B))
+        counts["targets"] = samples_B * target_widths_B
+        counts["target_pairs"] = counts["targets"] * (target_widths_B + widths_B)
+    counts_SF: FloatArray = np.add.reduceat(_table(counts, len(samples_B)), first_batches_S, axis=0)
+    counts_SF[:, COUNTS.index("steps")] = 1
+    return counts_SF
 
 
 def _table(counts: Mapping[str, IntArray], rows: int) -> FloatArray:

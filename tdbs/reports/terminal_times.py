@@ -64,11 +64,11 @@ def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str, *, runs
     if any(estimate.target_tokens for estimate in estimates):
         shown["of targets"] = lambda found: f"{found.target_padding_fraction or 0:.1%}"
     if timed:
-        shown["a run"] = lambda found: duration(found.seconds or 0.0)
+        shown["a run"] = lambda found: duration(found.seconds)
     shown[f"speedup\nover {baseline}"] = lambda found: f"{found.speedup:.2f} x"
     shown["within" if timed else "in epochs"] = lambda found: f"{found.speedup_low:.2f} to {found.speedup_high:.2f}"
     if timed and runs > 1:
-        shown[f"{runs:,} runs"] = lambda found: duration(found.seconds_over_runs or 0.0)
+        shown[f"{runs:,} runs"] = lambda found: duration(found.seconds_over_runs)
         shown["speedup\nin all"] = lambda found: f"{found.speedup_over_runs or 0.0:.2f} x"
     table = plain_table("strategy", *shown)
     for estimate in estimates:
@@ -76,7 +76,7 @@ def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str, *, runs
     return table
 
 
-def duration(seconds: float) -> str:
+def duration(seconds: float | None) -> str:
     """Return seconds as the page says them, in plain spaces: a terminal's text is searched and copied."""
     return words.duration(seconds).replace("\N{NO-BREAK SPACE}", " ")
 
