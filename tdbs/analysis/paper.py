@@ -208,7 +208,6 @@ STUDIES: dict[Study, PaperStudy] = {
             PaperRow(name="tdbs_paper", title="TokenDrop+BucketSampler", strategy="tdbs_paper"),
         ),
         curves=True,
-        note="Dropout by the paper's rule: 0.1 with random batches, less with TokenDrop.",
     ),
     "fig7": PaperStudy(title="Figure 7: overheads, once and in every epoch", tasks=("rte", "sst2", "mnli")),
     "fig8": PaperStudy(title="Figure 8: spread of lengths and speedup", tasks=GLUE),
