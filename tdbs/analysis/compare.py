@@ -75,6 +75,9 @@ def compare(
         resolve_strategy(given, task, profile=profile) if isinstance(given, str) else given
         for given in (strategies_for(task) if strategies is None else strategies)
     ]
+    for seed in seeds:
+        if list(seeds).count(seed) > 1:
+            raise ConfigError(f"Seed {seed} is named twice.", next_step="Name each seed once.")
     names = [strategy.name for strategy in chosen]
     if baseline not in names:
         chosen.insert(0, resolve_strategy(baseline, task, profile=profile))

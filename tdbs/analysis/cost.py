@@ -29,14 +29,15 @@ class CostModel:
     error: float  # relative: root mean square over points left out of the fit
     most_tokens: int  # of a measured call
     longest: int  # measured row
+    longest_target: int = 0  # of a measured call
 
     def step_seconds(self, counts_SF: FloatArray, *, dropout: bool) -> FloatArray:
         """Return the seconds of each step (S)."""
         return _with_dropout(counts_SF, np.full(len(counts_SF), dropout)) @ self.costs_C
 
-    def is_beyond(self, tokens: int, longest: int) -> bool:
+    def is_beyond(self, tokens: int, longest: int, target: int = 0) -> bool:
         """Tell whether a call is far outside of what was measured."""
-        return tokens > FAR * self.most_tokens or longest > FAR * self.longest
+        return tokens > FAR * self.most_tokens or longest > FAR * self.longest or target > FAR * self.longest_target
 
 
 def fit_costs(points: Sequence[Mapping[str, Any]], attention: str) -> CostModel:
@@ -66,6 +67,7 @@ def fit_costs(points: Sequence[Mapping[str, Any]], attention: str) -> CostModel:
         error=float(np.sqrt(np.mean(np.square(left_out_P)))),
         most_tokens=int(max(point["tokens"] for point in own)),
         longest=int(max(point["length"] for point in own)),
+        longest_target=int(max(point["work"]["targets"] / point["work"]["samples"] for point in own)),
     )
 
 

@@ -140,7 +140,9 @@ def run_seconds(costs: CostModel, plans: Sequence[EpochPlan], *, dropout: bool) 
 
 def _is_far(costs: CostModel, plans: Sequence[EpochPlan]) -> bool:
     tokens = max(int(plan.tokens_B.max()) for plan in plans)
-    return costs.is_beyond(tokens, max(int(plan.padded_lengths_B.max()) for plan in plans))
+    longest = max(int(plan.padded_lengths_B.max()) for plan in plans)
+    targets = [int(plan.target_widths_B.max()) for plan in plans if plan.target_widths_B is not None]
+    return costs.is_beyond(tokens, longest, max(targets, default=0))
 
 
 def _estimate(own: _Planned, base: _Planned, *, error: float, prepare: float, runs: int) -> StrategyEstimate:

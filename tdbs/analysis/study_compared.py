@@ -1,6 +1,6 @@
 """Tables of scores: one comparison a task, a row for each of the paper's, and what contradicts it said plainly."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -39,12 +39,16 @@ def compared_study(
     profile: Profile | None,
     progress: Progress,
 ) -> StudyResult:
-    """Compare a study's rows on each task and return its tables; comparisons go to folders in `runs`, by task."""
+    """Compare a study's rows on each task and return its tables; comparisons go to folders in `runs`, by task.
+
+    Raises ConfigError before the first run where a task takes one of the rows not.
+    """
+    strategies = {task: [_strategy(row, dataset) for row in of_paper.rows] for task, dataset in datasets.items()}
     results: dict[str, dict[str, Any]] = {}
     for task, dataset in datasets.items():
         results[task] = compare(
             dataset,
-            [_strategy(row, dataset) for row in of_paper.rows],
+            strategies[task],
             out=runs / task,
             seeds=terms.seeds,
             baseline=of_paper.rows[0].name,
@@ -64,9 +68,15 @@ def compared_study(
     }
     first = next(iter(results.values()))
     seeds = f"{len(terms.seeds)} seed{'s' * (len(terms.seeds) > 1)}"
+    timed = f" {terms.part_steps} steps of each run were timed: times are projected, there are no scores."
+    dropouts = {
+        task: [paper_dropout(strategy, split_info(dataset, TRAIN).rows) for strategy in strategies[task]]
+        for task, dataset in datasets.items()
+    }
     caption = (
         f"Here: {first['model']}, {first['precision']}, {first['attention']} attention, {first['device']}, {seeds}, "
-        f"{first['epochs']} epochs, rate {first['lr']:g}, {', '.join(datasets)}. {_dropouts(of_paper, datasets)}"
+        f"{first['epochs']} epochs, rate {first['lr']:g}, {', '.join(datasets)}.{timed if terms.part_steps else ''} "
+        f"{_dropouts([row.title for row in of_paper.rows], dropouts)} "
         "The paper: roberta-base (T5-small in Table 2), RTX 2080 Ti, 3 epochs, best of three rates, GLUE and SQuAD. "
         f"{of_paper.note}"
     )
@@ -74,7 +84,11 @@ def compared_study(
         study=study,
         title=of_paper.title,
         caption=caption.strip(),
-        tables=(_mean_table(of_paper, summaries), *_task_tables(of_paper, summaries)),
+        tables=(
+            _mean_table(of_paper, summaries),
+            *(() if terms.part_steps else (_scores_table(of_paper, summaries),)),
+            _speedups_table(of_paper, summaries),
+        ),
         findings=tuple(findings(of_paper, summaries)),
         comparisons={task: runs / task for task in datasets},
     )
@@ -91,18 +105,20 @@ def _strategy(row: PaperRow, dataset: PreparedDataset) -> Strategy:
     return replace(resolve_strategy(row.strategy, task, parts), name=row.name)
 
 
-def _dropouts(of_paper: PaperStudy, datasets: Datasets) -> str:
-    """Say the dropout of each row where they differ: such rows differ in more than their batches."""
-    of_rows = {
-        row.title: sorted(
-            {paper_dropout(_strategy(row, dataset), split_info(dataset, TRAIN).rows) for dataset in datasets.values()}
-        )
-        for row in of_paper.rows
-    }
-    if len({tuple(rates) for rates in of_rows.values()}) == 1:
-        return ""
-    told = (f"{' or '.join(f'{rate:g}' for rate in rates)} ({title})" for title, rates in of_rows.items())
-    return f"Dropout, by the paper's rule: {', '.join(told)}. "
+def _dropouts(titles: Sequence[str], of_tasks: Mapping[str, Sequence[float]]) -> str:
+    """Say the dropout of each row: rows of different dropout differ in more than their batches."""
+    told = []
+    for row, title in enumerate(titles):
+        by_rate: dict[float, list[str]] = {}
+        for task, rates in of_tasks.items():
+            by_rate.setdefault(rates[row], []).append(task)
+        if len(by_rate) == 1:
+            told.append((title, f"{next(iter(by_rate)):g}"))
+        else:
+            told.append((title, ", ".join(f"{rate:g} on {' and '.join(tasks)}" for rate, tasks in by_rate.items())))
+    if len({rates for _, rates in told}) == 1:
+        return f"Dropout: {told[0][1]} in all rows."
+    return f"Dropout goes with the batches: {'; '.join(f'{title} {rates}' for title, rates in told)}."
 
 
 Summaries = Mapping[str, Mapping[str, Mapping[str, Any]]]
@@ -127,47 +143,69 @@ def _mean_table(of_paper: PaperStudy, summaries: Summaries) -> StudyTable:
     return StudyTable(title="Means over tasks", columns=columns, rows=tuple(rows))
 
 
-def _task_tables(of_paper: PaperStudy, summaries: Summaries) -> list[StudyTable]:
+def _scores_table(of_paper: PaperStudy, summaries: Summaries) -> StudyTable:
     tasks = tuple(summaries)
-    scores = tuple((row.title, *(shown_score(summaries[task][row.name]) for task in tasks)) for row in of_paper.rows)
-    of_the_paper = tuple(
+    here = tuple((row.title, *(shown_score(summaries[task][row.name]) for task in tasks)) for row in of_paper.rows)
+    theirs = tuple(
         (f"{row.title}, paper", *(row.scores.get(task) for task in tasks)) for row in of_paper.rows if row.scores
     )
-    times = tuple(
+    return StudyTable(
+        title="Scores by task (mean, standard deviation over seeds)", columns=("", *tasks), rows=here + theirs
+    )
+
+
+def _speedups_table(of_paper: PaperStudy, summaries: Summaries) -> StudyTable:
+    tasks = tuple(summaries)
+    here = tuple(
         (row.title, *(shown_times(summaries[task][row.name]["speedup"]) for task in tasks)) for row in of_paper.rows
     )
-    paper_times = tuple(
+    theirs = tuple(
         (f"{row.title}, paper", *(shown_times(row.speedups.get(task)) for task in tasks))
         for row in of_paper.rows
         if row.speedups
     )
-    return [
-        StudyTable(
-            title="Scores by task (mean, standard deviation over seeds)",
-            columns=("", *tasks),
-            rows=scores + of_the_paper,
-        ),
-        StudyTable(title="Speedups by task", columns=("", *tasks), rows=times + paper_times),
-    ]
+    return StudyTable(title="Speedups by task", columns=("", *tasks), rows=here + theirs)
 
 
 def findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
-    """Say of each row beside another whether the paper's difference in score and speedup has the same sign here."""
+    """Say each difference between rows that the paper has, beside ours, and where ours is not the paper's.
+
+    The paper's is over the same tasks where it tells them one by one, else over all of its own.
+    """
     found = []
     for attribute, key, scale, unit in (("score", "score_mean", 100, " points"), ("speedup", "speedup", 1, "x")):
-        known = [row for row in of_paper.rows if getattr(row, attribute) is not None]
+        known = [row for row in of_paper.rows if any(_of_the_paper(row, attribute, summaries))]
         pairs = pairwise(known) if of_paper.stepwise else ((known[0], row) for row in known[1:])
         for before, after in pairs:
-            theirs = getattr(after, attribute) - getattr(before, attribute)
             values = [mean_of([of_task[row.name][key] for of_task in summaries.values()]) for row in (before, after)]
+            (same_before, all_before), (same_after, all_after) = (
+                _of_the_paper(row, attribute, summaries) for row in (before, after)
+            )
             if values[0] is None or values[1] is None:
                 continue
             ours = round(scale * (values[1] - values[0]), 2) + 0.0  # what is not shown is no difference; -0.0 is 0.0
+            if same_before is not None and same_after is not None:
+                theirs, where = same_after - same_before, "in the paper"
+                verdict = _beside_the_paper(ours, theirs, is_speedup=attribute == "speedup")
+            elif all_before is not None and all_after is not None:
+                theirs, where = all_after - all_before, "in the paper (over all its tasks)"
+                verdict = _beside_the_paper(ours, theirs, is_speedup=False)
+            else:
+                continue
             found.append(
-                f"{after.title} against {before.title}: {attribute} {theirs:+.2f}{unit} in the paper, "
-                f"{ours:+.2f}{unit} here{_beside_the_paper(ours, theirs, is_speedup=attribute == 'speedup')}."
+                f"{after.title} against {before.title}: {attribute} {theirs:+.2f}{unit} {where}, "
+                f"{ours:+.2f}{unit} here{verdict}."
             )
     return found
+
+
+def _of_the_paper(row: PaperRow, attribute: str, tasks: Iterable[str]) -> tuple[float | None, float | None]:
+    """Return the paper's mean over some tasks, and over all of its own; None where it does not tell it."""
+    whole = row.score if attribute == "score" else row.speedup
+    by_task = row.scores if attribute == "score" else row.speedups
+    if attribute == "speedup" and whole == 1:  # of the baseline
+        by_task = dict.fromkeys(tasks, 1.0)
+    return mean_of([by_task.get(task) for task in tasks]), whole
 
 
 def _beside_the_paper(ours: float, theirs: float, *, is_speedup: bool) -> str:

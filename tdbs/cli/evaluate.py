@@ -7,7 +7,7 @@ import typer
 
 from tdbs.cli.common import JsonOption, RunArgument, console, print_json, quiet_libraries, reported, run_folder
 from tdbs.errors import ConfigError, TrainingError
-from tdbs.reports.terminal import flips_table, metrics_line
+from tdbs.reports.terminal import duration, flips_table, metrics_line
 
 NAME = "evaluate"
 
@@ -56,7 +56,7 @@ def command(
         print_json(found if counted is None else {**found, "flips": dataclasses.asdict(counted)})
     else:
         scores = metrics_line(result.metrics)
-        console.print(f"{result.split}, {result.rows:,} rows: {scores} ({result.seconds:.1f} s)", markup=False)
+        console.print(f"{result.split}, {result.rows:,} rows: {scores} ({duration(result.seconds)})", markup=False)
         if counted is not None:
             console.print(flips_table(counted.by_word))
             console.print(

@@ -11,7 +11,7 @@ from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, pr
 from tdbs.pipeline.making import Stage
 from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.pipeline.prepare import DEFAULT_TOKENIZER, PrepareResult, prepare
-from tdbs.reports.terminal import split_table, target_lines
+from tdbs.reports.terminal import duration, split_table, target_lines
 
 NAME = "prepare"
 
@@ -193,5 +193,5 @@ def _print(result: PrepareResult, as_json: bool) -> None:
     console.print(split_table(statistics))
     for line in target_lines(statistics):
         console.print(line, markup=False)
-    spent = "" if result.cached else f"in {manifest.seconds['total']:.1f} s: "
+    spent = "" if result.cached else f"in {duration(manifest.seconds['total'])}: "
     console.print(f"{spent}{result.dataset.path}", markup=False)

@@ -35,7 +35,7 @@ from tdbs.cli.options import (
 )
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
-from tdbs.reports.terminal import metrics_line
+from tdbs.reports.terminal import duration, metrics_line
 from tdbs.train.defaults import DEFAULT_EPOCHS, DEFAULT_WARMUP
 
 NAME = "train"
@@ -128,6 +128,6 @@ def command(
     console.print(
         f"{result.strategy}, seed {result.seed}: {metrics}\n"
         f"{result.steps:,} steps, {result.tokens:,} tokens, {result.padding_fraction:.1%} padding, {of_targets}"
-        f"{result.seconds['train']:.1f} s of training\n{result.run}",
+        f"{duration(result.seconds['train'])} of training\n{result.run}",
         markup=False,
     )

@@ -28,7 +28,8 @@ class CapLines:
 
     strategy: str
     hardware_L1: IntArray  # HWCap
-    by_epoch: tuple[IntArray, ...]  # BatchCap, L1 each
+    by_epoch: tuple[IntArray, ...]  # BatchCap, L1 each; of a micro-batch, where an update has several
+    micro_batches: int = 1
 
 
 def cap_lines(strategy: Strategy, *, max_length: int, epochs: int) -> CapLines | None:
@@ -37,7 +38,9 @@ def cap_lines(strategy: Strategy, *, max_length: int, epochs: int) -> CapLines |
         return None
     hardware_L1 = hardware_caps(strategy.hw_caps, max_length=max_length)
     by_epoch = tuple(epoch_caps(strategy, max_length=max_length, epoch=epoch) for epoch in range(epochs))
-    return CapLines(strategy=strategy.name, hardware_L1=hardware_L1, by_epoch=by_epoch)
+    return CapLines(
+        strategy=strategy.name, hardware_L1=hardware_L1, by_epoch=by_epoch, micro_batches=strategy.micro_batches
+    )
 
 
 def length_histogram_svg(

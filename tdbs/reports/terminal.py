@@ -10,6 +10,7 @@ from rich.text import Text
 from tdbs.analysis.padding import SplitStatistics
 from tdbs.arrays import IntArray
 from tdbs.pipeline.buckets import bucket_name, bucket_of
+from tdbs.reports import words
 from tdbs.reports.samples import ShownDrop, ShownSample
 from tdbs.train.plan import EpochPlan, run_target_padding
 
@@ -133,6 +134,11 @@ def flips_table(words: "Sequence[WordFlips]", shown: int = 10) -> Table:
     for found in words[:shown]:
         table.add_row(Text(found.word), f"{found.samples:,}", f"{found.flips:,}", f"{found.flips / found.samples:.1%}")
     return table
+
+
+def duration(seconds: float | None) -> str:
+    """Return seconds as the page says them, in plain spaces: a terminal's text is searched and copied."""
+    return words.duration(seconds).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def key_value_table(values: Mapping[str, Any]) -> Table:

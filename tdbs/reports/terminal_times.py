@@ -7,8 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tdbs.analysis.speedup import StrategyEstimate
-from tdbs.reports import words
-from tdbs.reports.terminal import plain_table
+from tdbs.reports.terminal import duration, plain_table
 from tdbs.train.profile_file import Profile
 
 FAR_PACE = 0.1  # from the profile's: then predictions are off by the device itself
@@ -74,11 +73,6 @@ def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str, *, runs
     for estimate in estimates:
         table.add_row(estimate.strategy, *(cell(estimate) for cell in shown.values()))
     return table
-
-
-def duration(seconds: float | None) -> str:
-    """Return seconds as the page says them, in plain spaces: a terminal's text is searched and copied."""
-    return words.duration(seconds).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def estimate_notes(

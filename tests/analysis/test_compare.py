@@ -121,6 +121,14 @@ def test_the_prediction_was_stored_before_the_first_step(compared):
     assert result["prediction"]["pace"] == prediction["pace"] > 0
 
 
+def test_a_seed_that_is_named_twice_is_refused(dataset, workplace):
+    """It would count as two in the mean."""
+    with pytest.raises(ConfigError) as caught:
+        compare(dataset, ["reach"], out="c", seeds=(1, 2, 1), **SMALL)
+    assert str(caught.value) == "Seed 1 is named twice. Name each seed once."
+    assert not (workplace / "c").exists()
+
+
 def test_without_a_profile_no_seconds_are_predicted(dataset, workplace):
     """The baseline is added where it is not named, and another can be chosen."""
     result = compare(dataset, ["bucket"], out="c", baseline="tdbs", **SMALL)

@@ -1,5 +1,7 @@
 """The cost model finds what made the times, says how far it is off, and refuses what was not timed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -120,3 +122,6 @@ def test_far_is_twice_the_largest_call_or_the_longest_row_that_was_measured():
     assert not model.is_beyond(2 * model.most_tokens, 256)
     assert model.is_beyond(2 * model.most_tokens + 1, 256)
     assert model.is_beyond(1, 257)
+    assert model.is_beyond(1, 1, target=1)  # none was timed
+    assert not replace(model, longest_target=32).is_beyond(1, 1, target=64)
+    assert replace(model, longest_target=32).is_beyond(1, 1, target=65)

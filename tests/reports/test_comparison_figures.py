@@ -2,6 +2,7 @@
 
 import re
 import xml.etree.ElementTree as ET
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -78,6 +79,14 @@ def test_caps_of_a_strategy_are_hwcap_and_batchcap_of_each_epoch():
         [600, 600, 600, 575],
         [1200, 1200, 800, 575],
     ]
+
+
+def test_batches_of_an_update_share_its_caps():
+    """Four micro-batches: a quarter each."""
+    one, four = (cap_lines(replace(PAPER, micro_batches=n), max_length=16, epochs=2) for n in (1, 4))
+    assert (one.micro_batches, four.micro_batches) == (1, 4)
+    for whole_L1, part_L1 in zip(one.by_epoch, four.by_epoch, strict=True):
+        assert (part_L1 == whole_L1 // 4).all()
 
 
 def test_strategies_whose_batches_have_one_size_have_no_caps():

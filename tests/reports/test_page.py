@@ -13,6 +13,7 @@ from tdbs.pipeline.manifest import TokenizerInfo
 from tdbs.reports.comparison import Comparison
 from tdbs.reports.report import Report
 from tdbs.reports.samples import DropExamples, ShownDrop, ShownSample
+from tdbs.reports.terminal import duration as plain_duration
 from tdbs.reports.words import duration
 from tdbs.reports.writing import write_report
 from tdbs.train.run_folder import Run
@@ -289,3 +290,4 @@ DURATIONS = [
 @pytest.mark.parametrize(("seconds", "text"), DURATIONS)
 def test_durations_are_said_as_a_reader_says_them(seconds: float, text: str) -> None:
     assert duration(seconds).replace("\N{NO-BREAK SPACE}", " ") == text
+    assert plain_duration(seconds) == text
