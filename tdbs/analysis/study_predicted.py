@@ -13,7 +13,7 @@ import numpy as np
 from tdbs.analysis.padding import split_statistics
 from tdbs.analysis.paper import SPEEDUP, SPEEDUP_OVER_10_SEEDS, SPEEDUPS, PaperStudy
 from tdbs.analysis.speedup import StrategyEstimate, estimate_speedup
-from tdbs.analysis.study import StudyResult, StudyTable, StudyTerms, shown_times
+from tdbs.analysis.study import Cell, StudyResult, StudyTable, StudyTerms, shown_times
 from tdbs.arrays import FloatArray
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.train.feed import TRAIN, make_feed, open_training_data
@@ -82,7 +82,7 @@ def spread_and_speedup(
 
 def overheads(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, profile: Profile) -> StudyResult:
     """Figure 7: what is paid once for a dataset, and what in every epoch, beside the predicted training."""
-    rows = []
+    rows: list[tuple[Cell, ...]] = []
     for task, dataset in datasets.items():
         seconds = dataset.manifest.seconds
         strategy = resolve_strategy("tdbs_paper", dataset.manifest.task, {"caps": "paper"})
@@ -120,7 +120,8 @@ def overheads(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, profi
 
 def ten_runs(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, profile: Profile) -> StudyResult:
     """App. E.1: speedups where preparing is paid once for ten runs, and where every run pays it."""
-    rows, once, always = [], [], []
+    rows: list[tuple[Cell, ...]] = []
+    once, always = [], []
     for task, dataset in datasets.items():
         own = _estimates(dataset, ("random", "tdbs_paper", "reach"), terms, profile=profile)
         base = own.pop("random")
