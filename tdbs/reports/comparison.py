@@ -15,6 +15,8 @@ from tdbs.train.run_folder import CONFIG_NAME, Run, read_run
 
 T = TypeVar("T")
 
+_CHANCE = 0.005  # of a score, where the deviation over seeds is less or not known
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Comparison:
@@ -40,8 +42,21 @@ class Comparison:
 
     @property
     def best(self) -> Summary:
-        """The strategy that took least time."""
-        return min(self.summaries, key=lambda summary: summary.seconds)
+        """The strategy that took least time, of those that keep the baseline's score."""
+        return min(filter(self.keeps_score, self.summaries), key=lambda summary: summary.seconds)
+
+    @property
+    def too_low(self) -> list[Summary]:
+        """The strategies that are faster than the best, at a lower score."""
+        return [summary for summary in self.summaries if summary.seconds < self.best.seconds]
+
+    def keeps_score(self, summary: Summary) -> bool:
+        """Tell whether a score is the baseline's but for chance: its deviation over seeds, half a point at least."""
+        base = self.summary_of(self.baseline)
+        if base.score_mean is None:
+            return True
+        least = base.score_mean - max(base.score_std or 0.0, _CHANCE)
+        return summary.score_mean is not None and summary.score_mean >= least
 
     def summary_of(self, strategy: str) -> Summary:
         """Return the summary of a strategy that was compared."""

@@ -70,7 +70,7 @@ def report_on_comparison(folder: Path) -> Report:
     """Read a comparison, its runs and its dataset; caps and dropped words are those of its fastest strategies."""
     comparison = read_comparison(folder)
     dataset = load(comparison.dataset)
-    strategies = _fastest_first(comparison)
+    strategies = _best_first(comparison)
     max_length = dataset.manifest.max_length
     caps = (cap_lines(strategy, max_length=max_length, epochs=comparison.epochs) for strategy in strategies)
     return Report(
@@ -97,11 +97,13 @@ def _by_tokens(estimate: StrategyEstimate, speedup: float) -> StrategyEstimate:
     return replace(estimate, speedup=speedup, speedup_low=speedup, speedup_high=speedup)
 
 
-def _fastest_first(comparison: Comparison) -> list[Strategy]:
-    """Return the strategies of a comparison, those that took least time first."""
-    seconds = {summary.strategy: summary.seconds for summary in comparison.summaries}
+def _best_first(comparison: Comparison) -> list[Strategy]:
+    """Return the strategies of a comparison: first those that keep the baseline's score, by their time."""
+    place = {
+        summary.strategy: (not comparison.keeps_score(summary), summary.seconds) for summary in comparison.summaries
+    }
     strategies = [strategy for strategy in map(_strategy_of, comparison.strategies) if strategy]
-    return sorted(strategies, key=lambda strategy: seconds.get(strategy.name, math.inf))
+    return sorted(strategies, key=lambda strategy: place.get(strategy.name, (True, math.inf)))
 
 
 def _strategy_of(parts: Mapping[str, Any]) -> Strategy | None:

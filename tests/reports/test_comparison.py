@@ -40,6 +40,37 @@ def test_the_best_strategy_is_the_fastest_and_errors_are_of_the_prediction(compa
     assert error_of(found.summary_of("random")) == 0.0
 
 
+@pytest.mark.parametrize(
+    ("scores", "best"),
+    [
+        ({"score_mean": 0.8626, "score_std": 0.1}, "reach"),  # random's deviation, 0.0125, is chance
+        ({"score_mean": 0.8624, "score_std": 0.1}, "random"),
+        ({"score_mean": None, "score_std": None}, "random"),  # not defined: all predictions alike
+    ],
+)
+def test_a_strategy_that_loses_score_is_not_the_best(compared, scores, best):
+    slow = make_summary("random", seconds=40.0, speedup=1.0)
+    found = compared(summary=[slow, make_summary("reach", **scores)])
+    assert found.best.strategy == best
+    assert [summary.strategy for summary in found.too_low] == (["reach"] if best == "random" else [])
+
+
+def test_without_a_deviation_half_a_point_is_chance(compared):
+    one = {"seeds": 1, "score_std": None}
+    slow = make_summary("random", seconds=40.0, speedup=1.0, **one)
+    found = {
+        score: compared(summary=[slow, make_summary("reach", score_mean=score, **one)]).best.strategy
+        for score in (0.8701, 0.8699)
+    }
+    assert found == {0.8701: "reach", 0.8699: "random"}
+    timed = [replace_scores(summary) for summary in (slow, make_summary("reach"))]
+    assert compared(summary=timed).best.strategy == "reach"  # parts have no scores
+
+
+def replace_scores(summary):
+    return {**summary, "score_mean": None, "score_std": None}
+
+
 def test_runs_are_those_of_the_first_seed_and_may_be_missing(compared, tmp_path):
     assert compared().runs == {}
     for seed in (0, 1):

@@ -196,6 +196,20 @@ def test_page_of_timed_parts_says_so_and_has_no_scores(compared: ComparisonFacto
     assert "Learning" not in text
 
 
+def test_page_of_a_comparison_opens_with_no_strategy_that_loses_score(compared: ComparisonFactory) -> None:
+    slow = make_summary("random", seconds=40.0, speedup=1.0)
+    fast = make_summary("tf_bucket", seconds=10.0, speedup=4.0, score_mean=0.25)
+
+    def text_of(*summaries: dict[str, Any]) -> str:
+        comparison = compared(summary=list(summaries))
+        return Page(page_of(dataset=make_dataset(), comparison=comparison, estimates=ESTIMATES)).text
+
+    text = text_of(slow, make_summary("reach"), fast)
+    assert "faster than random, measured 2.00 ×" in text
+    assert "tf_bucket is faster still, at a lower score: 0.2500 in place of 0.8750." in text
+    assert "None of the strategies below was faster than random at its score." in text_of(slow, fast)
+
+
 def test_page_of_a_comparison_without_a_profile_predicts_nothing(compared: ComparisonFactory) -> None:
     unknown = {"predicted_seconds": None, "predicted_speedup": None}
     comparison = compared(
