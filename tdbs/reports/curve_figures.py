@@ -1,5 +1,6 @@
 """Runs over their steps as figures: the loss, batch size and rate of one, the losses of several over each other."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ _MOST_POINTS = 1_500  # of a line: more would only make the page heavy
 _OVERLAID_POINTS = 240  # of a smoothed line
 _SMOOTHING = 20  # a smoothed loss is the mean over this part of a run: 1 / 20
 _LABEL_GAP = 15
+_LETTER = 6.6  # of a label, widest in browsers' fonts
 
 
 def run_svgs(steps: Sequence[Mapping[str, Any]], *, width: int = WIDE) -> dict[str, str]:
@@ -66,7 +68,8 @@ def losses_svg(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, width: int = 
     """
     lines = {name: _smoothed_loss(steps) for name, steps in runs.items()}
     epochs = max(int(steps[-1]["epoch"]) + 1 for steps in runs.values())
-    height, top, bottom, right = max(280, 90 + _LABEL_GAP * len(lines)), 30, 44, 122
+    height, top, bottom = max(280, 90 + _LABEL_GAP * len(lines)), 30, 44
+    right = max(122, 24 + math.ceil(_LETTER * max(map(len, lines))))
     # the first mean is of the first step alone: noise that would set the scale
     highest = max(
         float(np.nanmax(losses[1:] if len(losses) > 1 else losses, initial=0.0)) for _, losses in lines.values()

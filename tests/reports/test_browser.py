@@ -42,7 +42,7 @@ def page(request, run_of, compared, tmp_path) -> Path:
     if request.param == "run":
         parts["run"] = run_of()
     else:
-        strategies = ["random", *(name for name in STRATEGIES if name != "random")]
+        strategies = ["random", *(name for name in STRATEGIES if name != "random"), "bucket_rbm_batchcap"]
         rows = [make_row(name, seed, seconds=3000.0 / (n + 1)) for n, name in enumerate(strategies) for seed in (0, 1)]
         summaries = [make_summary(name, seconds=3000.0 / (n + 1)) for n, name in enumerate(strategies)]
         comparison = compared(rows=rows, summary=summaries)

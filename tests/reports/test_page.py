@@ -200,7 +200,7 @@ def test_page_of_a_comparison_opens_with_no_strategy_that_loses_score(compared: 
     slow = make_summary("random", seconds=40.0, speedup=1.0)
     fast = make_summary("tf_bucket", seconds=10.0, speedup=4.0, score_mean=0.25)
 
-    def text_of(*summaries: dict[str, Any]) -> str:
+    def text_of(*summaries: object) -> str:
         comparison = compared(summary=list(summaries))
         return Page(page_of(dataset=make_dataset(), comparison=comparison, estimates=ESTIMATES)).text
 
