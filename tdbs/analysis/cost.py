@@ -29,7 +29,7 @@ class CostModel:
     error: float  # relative: root mean square over points left out of the fit
     most_tokens: int  # of a measured call
     longest: int  # measured row
-    longest_target: int = 0  # of a measured call
+    longest_target: int  # of a measured call
 
     def step_seconds(self, counts_SF: FloatArray, *, dropout: bool) -> FloatArray:
         """Return the seconds of each step (S)."""

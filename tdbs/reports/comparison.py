@@ -43,12 +43,17 @@ class Comparison:
     @property
     def best(self) -> Summary:
         """The strategy that took least time, of those that keep the baseline's score."""
-        return min(filter(self.keeps_score, self.summaries), key=lambda summary: summary.seconds)
+        return min(self.summaries, key=self.rank)
 
     @property
     def too_low(self) -> list[Summary]:
         """The strategies that are faster than the best, at a lower score."""
-        return [summary for summary in self.summaries if summary.seconds < self.best.seconds]
+        best = self.best
+        return [summary for summary in self.summaries if summary.seconds < best.seconds]
+
+    def rank(self, summary: Summary) -> tuple[bool, float]:
+        """Return what strategies are sorted by: first those that keep the baseline's score, then by time."""
+        return not self.keeps_score(summary), summary.seconds
 
     def keeps_score(self, summary: Summary) -> bool:
         """Tell whether a score is the baseline's but for chance: its deviation over seeds, half a point at least."""

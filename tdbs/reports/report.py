@@ -99,9 +99,7 @@ def _by_tokens(estimate: StrategyEstimate, speedup: float) -> StrategyEstimate:
 
 def _best_first(comparison: Comparison) -> list[Strategy]:
     """Return the strategies of a comparison: first those that keep the baseline's score, by their time."""
-    place = {
-        summary.strategy: (not comparison.keeps_score(summary), summary.seconds) for summary in comparison.summaries
-    }
+    place = {summary.strategy: comparison.rank(summary) for summary in comparison.summaries}
     strategies = [strategy for strategy in map(_strategy_of, comparison.strategies) if strategy]
     return sorted(strategies, key=lambda strategy: place.get(strategy.name, (True, math.inf)))
 
