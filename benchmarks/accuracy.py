@@ -1,6 +1,6 @@
 """What a strategy costs in accuracy: strategies x seeds x tasks.
 
-    python -m benchmarks.accuracy rates --model MODEL --mirror DIR
+python -m benchmarks.accuracy rates --model MODEL --mirror DIR
 """
 
 import argparse

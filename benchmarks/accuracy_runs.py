@@ -92,7 +92,9 @@ def prepared_task(task: str, *, model: str, mirror: Path, out: Path) -> Prepared
     """Return a task of the study, prepared with the model's tokenizer; `sst2-8000` is the first rows of SST-2."""
     if task == "sst2-8000":
         mirror = _first_rows(mirror, out / "mirror")
-    return tdbs.prepare(f"glue/{task.removesuffix('-8000')}", mirror=mirror, tokenizer=model, out=out / "data" / task).dataset
+    return tdbs.prepare(
+        f"glue/{task.removesuffix('-8000')}", mirror=mirror, tokenizer=model, out=out / "data" / task
+    ).dataset
 
 
 def _first_rows(mirror: Path, out: Path) -> Path:
@@ -168,4 +170,6 @@ def train_missing(
             )
             with records.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(asdict(record)) + "\n")
-            progress(f"{task}, {variant.name}, rate {rate:g}, seed {seed}: {100 * record.score:.1f} in {record.seconds:.0f} s")
+            progress(
+                f"{task}, {variant.name}, rate {rate:g}, seed {seed}: {100 * record.score:.1f} in {record.seconds:.0f} s"
+            )

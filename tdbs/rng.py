@@ -31,6 +31,7 @@ class Draw(IntEnum):
     SHUFFLE_SHARDS = 10
     PEER_SAMPLER = 11
     SYNTHETIC_BATCH = 12
+    GRID_LENGTH = 13
 
 
 def _seed_sequence(draw: Draw, *, seed: int, epoch: int, part: int, index: int) -> np.random.SeedSequence:

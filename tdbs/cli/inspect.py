@@ -6,6 +6,7 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from tdbs.analysis.label_length import label_length
 from tdbs.analysis.padding import split_statistics
 from tdbs.cli.common import DatasetArgument, JsonOption, console, dataset_folder, print_json, reported
 from tdbs.cli.options import AllowDropOption, policy_note
@@ -14,7 +15,15 @@ from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.lengths import PAPER_PERCENT
 from tdbs.reports.samples import show_drops, show_samples
-from tdbs.reports.terminal import drop_lines, length_histogram, sample_lines, split_table, target_lines
+from tdbs.reports.terminal import (
+    drop_lines,
+    label_lines,
+    length_histogram,
+    sample_lines,
+    split_table,
+    target_lines,
+)
+from tdbs.train.feed import TRAIN
 from tdbs.train.strategies import DEFAULT_STRATEGY, resolve_strategy
 
 NAME = "inspect"
@@ -30,13 +39,13 @@ def command(
     ] = None,
     percent: Annotated[float, typer.Option(help="K of L_K.")] = PAPER_PERCENT,
     drop: Annotated[bool, typer.Option("--drop", help="Show samples before and after TokenDrop.")] = False,
-    strategy: Annotated[str, typer.Option(help="Strategy whose TokenDrop is shown.")] = DEFAULT_STRATEGY,
+    strategy: Annotated[str, typer.Option(help="Strategy whose TokenDrop and updates are shown.")] = DEFAULT_STRATEGY,
     epoch: Annotated[int, typer.Option(help="Epoch of the run that is shown, from 0.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of samples, and of TokenDrop.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the choice of samples, of TokenDrop and updates.")] = 0,
     allow_drop: AllowDropOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Show lengths by bucket, and some samples with their [droppable] words marked.
+    """Show lengths by bucket, whether labels go with them, and some samples with their [droppable] words marked.
 
     With --drop: the same samples before and after TokenDrop, as an epoch of training sees them.
 
@@ -56,9 +65,10 @@ def command(
     edges = np.array(manifest.bucket_edges) if bucket_width is None else bucket_edges(manifest.max_length, bucket_width)
     found = split_statistics(info, percent=percent)
     shown = show_samples(opened, read, samples, seed=seed)
+    resolved = resolve_strategy(strategy, manifest.task, allow_drop=allow_drop)
+    labels = label_length(opened, read, resolved, seed=seed, epoch=epoch) if split == TRAIN else None
     drops = []
     if drop:
-        resolved = resolve_strategy(strategy, manifest.task, allow_drop=allow_drop)
         note = policy_note(resolved, opened)
         if note:
             console.print(note, markup=False)
@@ -72,6 +82,9 @@ def command(
                 "bucket_edges": edges.tolist(),
                 "length_histogram": list(info.length_histogram),
                 "droppable_histogram": list(info.droppable_histogram),
+                "label_length": None
+                if labels is None
+                else {"strategy": resolved.name, **dataclasses.asdict(labels), "is_risky": labels.is_risky},
                 "samples": [dataclasses.asdict(sample) for sample in shown],
                 "drops": [dataclasses.asdict(found) for found in drops],
             }
@@ -88,5 +101,8 @@ def command(
         console.print(
             f"L_{percent:g} = {found.percentile_length}, estimated padding {found.padding_fraction_estimate:.1%}"
         )
+    if labels is not None:
+        for told in label_lines(labels, resolved.name):
+            console.print(told, markup=False)
     for line in drop_lines(drops) if drop else sample_lines(shown):
         console.print(line)

@@ -83,6 +83,10 @@ def _strategy_options(
         int | None,
         typer.Option(help="Batches of an update, each from a bucket of its own. [default: 1]", show_default=False),
     ] = None,
+    grid_lengths: Annotated[
+        int | None,
+        typer.Option(help="Grid lengths that a sample may go to with --drop reach. [default: 1]", show_default=False),
+    ] = None,
     batch_cap: Annotated[
         bool | None, typer.Option("--batch-cap/--no-batch-cap", help="Let the largest batch grow from epoch to epoch.")
     ] = None,

@@ -7,6 +7,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from tdbs.analysis.label_length import LabelLength
 from tdbs.analysis.padding import SplitStatistics
 from tdbs.arrays import IntArray
 from tdbs.pipeline.buckets import bucket_name, bucket_of
@@ -45,6 +46,22 @@ def target_lines(statistics: Mapping[str, SplitStatistics]) -> list[str]:
         for name, found in statistics.items()
         if found.expected_target_padding is not None
     ]
+
+
+def label_lines(labels: LabelLength, strategy: str) -> list[str]:
+    """Return a line on labels and lengths, and a warning where updates of like lengths have labels of their own."""
+    told = []
+    if labels.correlation is not None:
+        told.append(f"correlation of length and label {labels.correlation:.2f}")
+    if labels.stray is not None:
+        told.append(f"label means of {strategy}'s updates stray {labels.stray:.2f} times as far as by chance")
+    lines = ["; ".join(told)] if told else []
+    if labels.is_risky:
+        lines.append(
+            "Labels go with lengths here: updates of like lengths see labels of their own. Compare scores with "
+            "--strategy unpadded, or mix lengths with --micro-batches 4."
+        )
+    return lines
 
 
 def length_histogram(counts_L1: IntArray, edges: IntArray) -> Table:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tdbs import rng
 from tdbs.arrays import IntArray
 from tdbs.errors import ConfigError
 from tdbs.train.batching import BATCHINGS, EpochSamples, TargetLengths
-from tdbs.train.reach import grid_shift, target_lengths
+from tdbs.train.reach import further_lengths, grid_shift, target_lengths
 from tdbs.train.strategies import Execution, Strategy
 from tdbs.train.tokendrop import DroppableWords, drop_first_words, drop_order, largest_total, words_at_rate
 
@@ -116,7 +117,7 @@ def plan_epoch(
     The samples may be those of one window of the epoch, which is shuffled by a stream of its own. Raises ConfigError
     where a row of several samples would hold one without a token.
     """
-    planned_N = _planned_lengths(lengths_N, words, strategy, seed=seed, epoch=epoch)
+    planned_N = _planned_lengths(lengths_N, words, strategy, seed=seed, epoch=epoch, window=window)
     samples = EpochSamples(
         lengths_N=lengths_N,
         planned_N=planned_N,
@@ -206,12 +207,18 @@ def plan_digest(plans: Sequence[EpochPlan]) -> str:
 
 
 def _planned_lengths(
-    lengths_N: IntArray, words: DroppableWords, strategy: Strategy, *, seed: int, epoch: int
+    lengths_N: IntArray, words: DroppableWords, strategy: Strategy, *, seed: int, epoch: int, window: int
 ) -> IntArray:
     """Return each sample's length after what is dropped from it whatever its batch."""
     if strategy.drop == "reach":
-        shift = grid_shift(width=strategy.bucket_width, seed=seed, epoch=epoch)
-        return target_lengths(lengths_N, words, width=strategy.bucket_width, shift=shift)
+        width = strategy.bucket_width
+        shift = grid_shift(width=width, seed=seed, epoch=epoch)
+        targets_N = target_lengths(lengths_N, words, width=width, shift=shift)
+        if strategy.grid_lengths == 1:
+            return targets_N
+        draw = rng.stream(rng.Draw.GRID_LENGTH, seed=seed, epoch=epoch, part=window)
+        steps_N = draw.integers(strategy.grid_lengths, size=len(lengths_N))
+        return further_lengths(targets_N, lengths_N, words, width=width, shift=shift, steps_N=steps_N)
     if strategy.drop in ("rate", "any", "all"):
         dropped_W = drop_first_words(
             words, drop_order(words, seed=seed, epoch=epoch), words_at_rate(words, strategy.effective_rate)

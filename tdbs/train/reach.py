@@ -3,7 +3,8 @@
 A sample of n tokens with d droppable ones can take lengths from n - d to n. Each epoch draws a shift; the grid is
 every length g with g ≡ shift (mod width). A sample goes to the largest grid length that whole words of it can reach,
 or stays whole. Buckets of one target then need no padding at all; the shift makes a sample lose a different number
-of words in each epoch (docs/decisions.md, "Reach"; measured in PAPER_NOTES).
+of words in each epoch (docs/decisions.md, "Reach"; measured in PAPER_NOTES). With a wider reach it may go to several
+grid lengths, one of them by chance, so that a bucket holds samples of more lengths.
 """
 
 import numpy as np
@@ -35,3 +36,21 @@ def target_lengths(lengths_N: IntArray, words: DroppableWords, *, width: int, sh
         targets_N[waiting_M[reached]] -= drop_M[reached]
         waiting_M, drop_M = waiting_M[~reached], drop_M[~reached] + width
     return targets_N
+
+
+def further_lengths(
+    targets_N: IntArray, lengths_N: IntArray, words: DroppableWords, *, width: int, shift: int, steps_N: IntArray
+) -> IntArray:
+    """Return targets as many grid lengths further down as `steps_N` allows and whole words make.
+
+    A sample that cannot reach the grid stays whole.
+    """
+    further_N = targets_N.copy()
+    waiting_N = (steps_N > 0) & ((targets_N - shift) % width == 0)
+    for steps in range(int(steps_N.max(initial=0)), 0, -1):
+        tried_M = np.flatnonzero(waiting_N & (steps_N >= steps))
+        goal_M = targets_N[tried_M] - steps * width
+        reached_M = can_drop(words, tried_M, lengths_N[tried_M] - goal_M)
+        further_N[tried_M[reached_M]] = goal_M[reached_M]
+        waiting_N[tried_M[reached_M]] = False
+    return further_N

@@ -40,6 +40,7 @@ class Strategy:
     execution: Execution = "padded"
     drop_rate: float = 0.3  # of `rate` and `any`; the paper's Table 8
     bucket_width: int = 5
+    grid_lengths: int = 1  # that a sample may go to with `reach`, one of them by chance
     rbm: bool = True  # residual batch merging
     lrm: bool = True  # learning-rate modulation
     base_batch_size: int = 64
@@ -63,6 +64,7 @@ class Strategy:
             ("--base-batch-size", self.base_batch_size),
             ("--scaling-factor", self.scaling_factor),
             ("--micro-batches", self.micro_batches),
+            ("--grid-lengths", self.grid_lengths),
         ):
             if number < 1:
                 raise ConfigError(f"{name} must be 1 or more, got {number}.", next_step=f"Pass {name} 1 or more.")
@@ -75,6 +77,11 @@ class Strategy:
             raise ConfigError(
                 f"--micro-batches has no effect with --batches {self.batches}.",
                 next_step="Leave it out, or pass --batches bucket or reach.",
+            )
+        if self.grid_lengths > 1 and self.drop != "reach":
+            raise ConfigError(
+                f"--grid-lengths has no effect with --drop {self.drop}.",
+                next_step="Leave it out, or pass --drop reach.",
             )
         if not 0 <= self.drop_rate <= 1:
             raise ConfigError(

@@ -17,6 +17,18 @@ def target_length(n: int, word_sizes: Sequence[int], non_special: int, shift: in
     return n if best is None else best
 
 
+def further_target(n: int, word_sizes: Sequence[int], non_special: int, shift: int, width: int, steps: int) -> int:
+    """Return the lowest reachable grid length at most `steps` grid lengths below the target; n off the grid stays."""
+    target = target_length(n, word_sizes, non_special, shift, width)
+    if target % width != shift % width:
+        return target
+    return min(
+        length
+        for length in reachable_lengths(n, word_sizes, non_special)
+        if length % width == shift % width and target - steps * width <= length <= target
+    )
+
+
 def smallest_reachable(n: int, word_sizes: Sequence[int], non_special: int) -> int:
     """Return the smallest length the sample can take: n - d, less where the last token has to stay."""
     return min(reachable_lengths(n, word_sizes, non_special))

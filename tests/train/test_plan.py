@@ -16,7 +16,7 @@ from tdbs.train.plan import EpochPlan, plan_digest, plan_epoch, plan_run
 from tdbs.train.reach import grid_shift
 from tests.reference.algorithm2 import bucket_sampler
 from tests.reference.algorithm3 import reachable_lengths
-from tests.reference.reach import merged_target, smallest_reachable, target_length
+from tests.reference.reach import further_target, merged_target, smallest_reachable
 from tests.train.ragged import MAX_LENGTH, Row, lengths_of, random_rows, rows, strategy_of, words_of
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "plan.txt"
@@ -114,7 +114,13 @@ def check_plan(plan: EpochPlan, samples: list[Row], strategy, *, seed: int, epoc
     targets = lengths
     if strategy.drop == "reach":
         shift = grid_shift(width=strategy.bucket_width, seed=seed, epoch=epoch)
-        targets = [target_length(r.length, r.sizes, r.non_special, shift, strategy.bucket_width) for r in samples]
+        steps = rng.stream(rng.Draw.GRID_LENGTH, seed=seed, epoch=epoch).integers(
+            strategy.grid_lengths, size=len(samples)
+        )
+        targets = [
+            further_target(r.length, r.sizes, r.non_special, shift, strategy.bucket_width, step)
+            for r, step in zip(samples, steps.tolist(), strict=True)
+        ]
     bucketed = targets if strategy.batches == "reach" else lengths
     edges = bucket_edges(MAX_LENGTH, 1 if strategy.batches == "reach" else strategy.bucket_width)
     tokens = 0
@@ -192,9 +198,18 @@ MICRO_BATCHED = st.builds(
 )
 
 
+WIDER_REACH = st.builds(
+    strategy_of,
+    st.just("reach"),
+    bucket_width=st.sampled_from([1, 3, 5]),
+    grid_lengths=st.sampled_from([2, 3]),
+    batches=st.sampled_from(["reach", "random"]),
+)
+
+
 @given(
     st.lists(rows(), min_size=1, max_size=40),
-    st.one_of(st.sampled_from(NAMED).map(strategy_of), ALL_PARTS, MICRO_BATCHED),
+    st.one_of(st.sampled_from(NAMED).map(strategy_of), ALL_PARTS, MICRO_BATCHED, WIDER_REACH),
 )
 @settings(max_examples=200)
 def test_every_strategy_keeps_every_promise_on_any_data(samples, strategy):

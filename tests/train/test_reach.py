@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.train.reach import grid_shift, target_lengths
-from tests.reference.reach import target_length
+from tdbs.train.reach import further_lengths, grid_shift, target_lengths
+from tests.reference.reach import further_target, target_length
 from tests.train.ragged import Row, lengths_of, random_rows, rows, words_of
 
 
@@ -32,6 +32,27 @@ def test_targets_equal_the_oracle_for_every_shift(samples, width):
 def test_targets_equal_the_oracle_on_many_samples(shift):
     samples = random_rows(1500, shift, max_words=12, max_size=5)
     assert targets(samples, width=5, shift=shift) == expected_targets(samples, width=5, shift=shift)
+
+
+@given(st.lists(rows(), min_size=1, max_size=15), st.integers(1, 5), st.data())
+@settings(max_examples=150)
+def test_further_targets_equal_the_oracle(samples, width, data):
+    """Each sample may go a number of grid lengths further, as far as whole words make it."""
+    shift = data.draw(st.integers(0, width - 1))
+    steps = data.draw(st.lists(st.integers(0, 3), min_size=len(samples), max_size=len(samples)))
+    lengths, words = lengths_of(samples), words_of(samples)
+    found = further_lengths(
+        target_lengths(lengths, words, width=width, shift=shift),
+        lengths,
+        words,
+        width=width,
+        shift=shift,
+        steps_N=np.array(steps),
+    )
+    assert found.tolist() == [
+        further_target(row.length, row.sizes, row.non_special, shift, width, step)
+        for row, step in zip(samples, steps, strict=True)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,13 @@ def test_micro_batches_are_of_buckets():
     assert caught.value.next_step == "Leave it out, or pass --batches bucket or reach."
 
 
+def test_grid_lengths_are_of_reach():
+    with pytest.raises(ConfigError) as caught:
+        Strategy(name="x", batches="random", drop="none", grid_lengths=2)
+    assert caught.value.message == "--grid-lengths has no effect with --drop none."
+    assert caught.value.next_step == "Leave it out, or pass --drop reach."
+
+
 def test_has_cuda_agrees_with_torch():
     import torch
 
