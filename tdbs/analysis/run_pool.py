@@ -26,7 +26,7 @@ def run_key(dataset_key: str, strategy: Strategy, terms: Terms, *, seed: int, dr
     """Return the hash over all that decides a run; a strategy's name is none of it, nor who chose the dropout."""
     decides = {
         "dataset": dataset_key,
-        "strategy": {name: value for name, value in asdict(strategy).items() if name != "name"},
+        "strategy": {name: value for name, value in asdict(strategy).items() if name not in ("name", "dropout")},
         "terms": {name: value for name, value in asdict(terms).items() if name not in _NOT_OF_A_RUN},
         "dropout": dropout,
         "seed": seed,

@@ -20,7 +20,7 @@ from tdbs.analysis.study import (
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.train.feed import TRAIN
 from tdbs.train.profile_file import Profile
-from tdbs.train.strategies import Strategy, paper_dropout, resolve_strategy
+from tdbs.train.strategies import Strategy, resolve_dropout, resolve_strategy
 
 POOL_FOLDER = "pool"  # beside the studies: finished runs that several of them share
 _NOTHING = ""
@@ -70,7 +70,7 @@ def compared_study(
     seeds = f"{len(terms.seeds)} seed{'s' * (len(terms.seeds) > 1)}"
     timed = f" {terms.part_steps} steps of each run were timed: times are projected, there are no scores."
     dropouts = {
-        task: [paper_dropout(strategy, split_info(dataset, TRAIN).rows) for strategy in strategies[task]]
+        task: [resolve_dropout(None, strategy, split_info(dataset, TRAIN).rows) for strategy in strategies[task]]
         for task, dataset in datasets.items()
     }
     caption = (

@@ -49,6 +49,7 @@ class Strategy:
     sort_targets: bool = True  # seq2seq: where padding of the targets asks for it (plan.py)
     micro_batches: int = 1  # of an update, each of one bucket and so many times smaller
     caps: str = "base"  # HWCap: `base` for base_batch_size, or what --caps takes
+    dropout: float | None = None  # of the model; None: by the paper's rule
     measured_caps: CapTable | None = None  # of a profile, where caps are `memory`, `knee` or a file
 
     def __post_init__(self) -> None:
@@ -200,5 +201,7 @@ def paper_dropout(strategy: Strategy, train_rows: int) -> float:
 
 
 def resolve_dropout(given: float | None, strategy: Strategy, train_rows: int) -> float:
-    """Return the dropout that is given, or the one of the paper's rule."""
-    return paper_dropout(strategy, train_rows) if given is None else given
+    """Return the dropout that is given for all, or the strategy's own, or the one of the paper's rule."""
+    if given is not None:
+        return given
+    return paper_dropout(strategy, train_rows) if strategy.dropout is None else strategy.dropout

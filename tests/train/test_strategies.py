@@ -144,6 +144,12 @@ def test_dropout_follows_the_papers_rule(batches, rows, dropout):
     assert resolve_dropout(0.3, Strategy(name="x", batches=batches, drop="none"), rows) == 0.3
 
 
+@pytest.mark.parametrize(("given", "found"), [(None, 0.2), (0.3, 0.3), (0.0, 0.0)])
+def test_a_strategys_own_dropout_comes_before_the_rule_and_a_given_one_before_both(given, found):
+    own = Strategy(name="x", batches="bucket", drop="none", dropout=0.2)
+    assert resolve_dropout(given, own, 100) == found
+
+
 def test_micro_batches_are_of_buckets():
     with pytest.raises(ConfigError) as caught:
         Strategy(name="x", batches="random", drop="none", micro_batches=4)
