@@ -30,8 +30,9 @@ def study_page(study: Study, found: Sequence[tuple[str, RunRecord]]) -> str:
     parts = [
         f"# {study.title}",
         f"{len(found)} runs: {model} (22 M parameters), {study.epochs} epoch{'s' * (study.epochs > 1)}, bf16, "
-        f"base batch 64, dropout 0 where none is named, rates {told}; {', '.join(devices)}. Scores: Pearson (stsb), Matthews (cola), "
-        "else accuracy, x 100; mean and deviation over seeds. Differences are seed by seed, with 95 % t intervals.",
+        f"base batch 64, dropout 0 where none is named, rates {told}; {', '.join(devices)}. Scores: Pearson (stsb), "
+        "Matthews (cola), else accuracy, x 100; mean and deviation over seeds. Differences are seed by seed, with 95 % "
+        "t intervals.",
         score_table(study, scores, updates),
     ]
     bases = [variant.name for variant in study.variants if variant.strategy == "unpadded" and not variant.parts]
