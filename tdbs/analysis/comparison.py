@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tdbs.analysis.paired import paired_difference
 from tdbs.errors import ConfigError
 from tdbs.files import write_json, write_text
 
@@ -71,6 +72,9 @@ class Summary:
     score_mean: float | None
     score_std: float | None  # None with one seed
     peak_memory_bytes: int | None  # the largest
+    score_difference: float | None = None  # to the baseline's, mean over the seeds that both have; None of itself
+    score_difference_low: float | None = None  # its 95 % t interval (paired.py); None with one seed
+    score_difference_high: float | None = None
 
 
 def check_comparison(folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
@@ -164,6 +168,7 @@ def _summary(name: str, rows: Sequence[Row], of_baseline: Sequence[Row]) -> Summ
     scores = [row.score for row in rows if row.score is not None]
     peaks = [row.peak_memory_bytes for row in rows if row.peak_memory_bytes is not None]
     seconds, base = (statistics.mean(row.seconds for row in some) for some in (rows, of_baseline))
+    found = None if rows == of_baseline else paired_difference(_scores(rows), _scores(of_baseline))
     predicted, predicted_base = (_mean([row.predicted_seconds for row in some]) for some in (rows, of_baseline))
     return Summary(
         strategy=name,
@@ -177,7 +182,14 @@ def _summary(name: str, rows: Sequence[Row], of_baseline: Sequence[Row]) -> Summ
         score_mean=_mean(scores),
         score_std=statistics.stdev(scores) if len(scores) > 1 else None,
         peak_memory_bytes=max(peaks, default=None),
+        score_difference=None if found is None else found.mean,
+        score_difference_low=None if found is None else found.low,
+        score_difference_high=None if found is None else found.high,
     )
+
+
+def _scores(rows: Sequence[Row]) -> dict[int, float]:
+    return {row.seed: row.score for row in rows if row.score is not None}
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -120,6 +120,8 @@ def compare_table(result: Mapping[str, Any]) -> Table:
         shown["off by"] = lambda row: f"{row['predicted_seconds'] / row['seconds'] - 1:+.1%}"
     if scored:
         shown["score, %"] = _score_of
+        if any(row.get("score_difference_low") is not None for row in rows):
+            shown[f"to {result['baseline']},\nseed by seed"] = _difference_of
         shown["peak\nGiB"] = lambda row: (
             "" if row["peak_memory_bytes"] is None else f"{row['peak_memory_bytes'] / 2**30:.2f}"
         )
@@ -133,6 +135,13 @@ def _score_of(row: Mapping[str, Any]) -> str:
     if row["score_mean"] is None:
         return ""
     return f"{100 * row['score_mean']:.1f}" + ("" if row["score_std"] is None else f" ± {100 * row['score_std']:.1f}")
+
+
+def _difference_of(row: Mapping[str, Any]) -> str:
+    low, high = row.get("score_difference_low"), row.get("score_difference_high")
+    if low is None or high is None:
+        return ""
+    return f"{100 * row['score_difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
 
 def compare_notes(result: Mapping[str, Any]) -> list[str]:

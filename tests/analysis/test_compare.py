@@ -6,12 +6,14 @@ import statistics
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
+from scipy import stats
 
 from tdbs.analysis.compare import compare
 from tdbs.analysis.comparison import Row, prediction_errors, read_rows, summaries, with_speedups
 from tdbs.analysis.speedup import estimate_speedup
 from tdbs.errors import ConfigError
-from tdbs.reports.terminal_times import compare_notes
+from tdbs.reports.terminal_times import compare_notes, compare_table
 from tdbs.train.profile_file import CapTable, Profile
 from tdbs.train.run_folder import read_run
 from tdbs.train.strategies import STRATEGIES, resolve_strategy
@@ -95,6 +97,14 @@ def test_the_summary_is_means_over_seeds(compared):
         scores = [row["score"] for row in own]
         assert summary["score_mean"] == pytest.approx(statistics.mean(scores))
         assert summary["score_std"] == pytest.approx(statistics.stdev(scores))
+        of_base = [row["score"] for row in result["rows"] if row["strategy"] == "random"]
+        if summary["strategy"] == "random":
+            assert summary["score_difference"] is None
+        else:
+            interval = stats.ttest_rel(scores, of_base).confidence_interval(0.95)
+            assert summary["score_difference"] == pytest.approx(statistics.mean(scores) - statistics.mean(of_base))
+            assert summary["score_difference_low"] == pytest.approx(interval.low)
+            assert summary["score_difference_high"] == pytest.approx(interval.high)
     errors = [abs(s["predicted_seconds"] / s["seconds"] - 1) for s in result["summary"]]
     assert (result["median_error"], result["worst_error"]) == (statistics.median(errors), max(errors))
 
@@ -127,6 +137,19 @@ def test_a_seed_that_is_named_twice_is_refused(dataset, workplace):
         compare(dataset, ["reach"], out="c", seeds=(1, 2, 1), **SMALL)
     assert str(caught.value) == "Seed 1 is named twice. Name each seed once."
     assert not (workplace / "c").exists()
+
+
+def test_the_table_shows_differences_with_their_intervals(compared):
+    _, result = compared
+    console = Console(width=200)
+    with console.capture() as captured:
+        console.print(compare_table(result))
+    lines = captured.get().splitlines()
+    assert "to random," in lines[0]
+    assert "seed by seed" in lines[1]
+    reach = next(summary for summary in result["summary"] if summary["strategy"] == "reach")
+    shown = f"{100 * reach['score_difference']:+.1f} ({100 * reach['score_difference_low']:+.1f} to "
+    assert shown in next(line for line in lines if line.startswith("reach"))
 
 
 def test_without_a_profile_no_seconds_are_predicted(dataset, workplace):

@@ -123,6 +123,9 @@ def make_summary(strategy: str, **overrides: Any) -> dict[str, Any]:
         "score_mean": 0.875,
         "score_std": 0.0125,
         "peak_memory_bytes": row["peak_memory_bytes"],
+        "score_difference": None if strategy == "random" else 0.005,
+        "score_difference_low": None if strategy == "random" else -0.01,
+        "score_difference_high": None if strategy == "random" else 0.02,
     }
     return {**values, **overrides}
 
