@@ -24,6 +24,7 @@ from tdbs.train.device import Execution, keep_head_in_fp32, make_accelerator, ma
 from tdbs.train.evaluate import evaluate_split
 from tdbs.train.micro_batches import MemoryCaps, within_memory
 from tdbs.train.models import load_model
+from tdbs.train.row_gradients import keep_row_gradients
 from tdbs.train.scoring import HeldOut, Metrics
 from tdbs.train.sequence_models import use_sequences
 from tdbs.train.step import takes_segment_ids, train_step
@@ -77,6 +78,7 @@ def make_learner(
     accelerator = make_accelerator(execution.precision, execution.device)
     keep_head_in_fp32(model)
     prepared = accelerator.prepare_model(model)
+    keep_row_gradients(prepared)
     return Learner(
         accelerator=accelerator,
         model=model,

@@ -14,6 +14,7 @@ from tdbs.data.tasks import TaskKind
 from tdbs.train.batches import Batch
 from tdbs.train.first_tokens import first_tokens_to_head
 from tdbs.train.heads import HEADS, Head
+from tdbs.train.row_gradients import dense_gradients
 from tdbs.train.sequence_models import position_ids
 from tdbs.train.sequences import Sequences, rows_of_samples, sequences_of
 from tdbs.train.targets import predicted_count
@@ -117,9 +118,10 @@ def train_step(
             loss = loss * (count / max(sum(counts), 1))
         accelerator.backward(loss)
         total += float(loss.detach())
-    norm = accelerator.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
-    finite = bool(torch.isfinite(norm)) and math.isfinite(total)
-    if finite:
-        optimizer.step()
+    with dense_gradients(model):
+        norm = accelerator.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
+        finite = bool(torch.isfinite(norm)) and math.isfinite(total)
+        if finite:
+            optimizer.step()
     optimizer.zero_grad()
     return total, finite
