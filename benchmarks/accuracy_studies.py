@@ -42,6 +42,7 @@ RANDOM = Variant(name="random, dropout 0.1", strategy="unpadded", dropout=0.1)
 RANDOM_0 = Variant(name="random", strategy="unpadded")
 REACH = Variant(name="reach", strategy="reach")
 REACH_1 = Variant(name="reach, dropout 0.1", strategy="reach", dropout=0.1)
+WIDER_REACH = Variant(name="reach, 3 grid lengths", strategy="reach", parts={"grid_lengths": 3})
 PAPER = Variant(name="paper, caps 64", strategy="tdbs_paper", parts={"caps": "base"})
 
 STUDIES = {
@@ -54,7 +55,16 @@ STUDIES = {
     ),
     "screening": Study(
         title="Screening: which strategies are as accurate as random batches",
-        variants=(RANDOM, RANDOM_0, REACH, REACH_1),
+        variants=(
+            RANDOM,
+            RANDOM_0,
+            Variant(name="random, dropout 0.05", strategy="unpadded", dropout=0.05),
+            _dropped(0.3),
+            REACH,
+            Variant(name="reach, dropout 0.05", strategy="reach", dropout=0.05),
+            REACH_1,
+            WIDER_REACH,
+        ),
         seeds=(1, 2, 3, 4, 5),
     ),
     "causes": Study(
@@ -65,7 +75,7 @@ STUDIES = {
             Variant(name="buckets of width 5", strategy="bucket", parts={"bucket_width": 5}),
             REACH,
             Variant(name="reach, 4 micro-batches", strategy="reach", parts={"micro_batches": 4}),
-            Variant(name="reach, 3 grid lengths", strategy="reach", parts={"grid_lengths": 3}),
+            WIDER_REACH,
             Variant(name="reach, caps of the paper", strategy="reach", parts={"caps": "paper"}),
             Variant(name="reach, caps at the knee", strategy="reach", parts={"caps": KNEE}),
             Variant(name="reach, caps of the paper, no LRM", strategy="reach", parts={"caps": "paper", "lrm": False}),
