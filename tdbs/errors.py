@@ -13,6 +13,8 @@ from typing import Any
 class TdbsError(Exception):
     """Something the user can act on: `message` is one sentence, `next_step` says what to do about it."""
 
+    exit_code = 1  # of the command line
+
     def __init__(self, message: str, *, next_step: str) -> None:
         super().__init__(f"{message} {next_step}")
         self.message = message

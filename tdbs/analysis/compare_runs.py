@@ -78,6 +78,7 @@ def _trained_row(
         attention=terms.attention,
         out=folder / name,
         overwrite=True,  # a run without a row was cut off: it is made again
+        checkpoints=None,
         save=False,
         progress=lambda record, steps: progress(f"{strategy.name}, seed {seed}: step {record.step + 1:,} of {steps:,}"),
     )

@@ -52,7 +52,7 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
             if debug:
                 raise
             print_error(error.message, error.next_step)
-            raise typer.Exit(1) from error
+            raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
             print_error("Stopped.", "Run the command again.")
             raise typer.Exit(130) from error

@@ -33,10 +33,12 @@ from tdbs.cli.options import (
     windows_note,
     with_strategy_options,
 )
+from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.reports.terminal import duration, metrics_line
 from tdbs.train.defaults import DEFAULT_EPOCHS, DEFAULT_WARMUP
+from tdbs.train.stopping import stop_on_signals
 
 NAME = "train"
 
@@ -62,6 +64,16 @@ def command(
         ),
     ] = None,
     overwrite: OverwriteOption = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on with the run in --out, from its newest checkpoint.")
+    ] = False,
+    checkpoint_minutes: Annotated[
+        float, typer.Option(help="Minutes between checkpoints; the end of an epoch makes one too.", min=0.0)
+    ] = 1.0,
+    checkpoint_steps: Annotated[
+        int | None, typer.Option(help="Steps between checkpoints, besides.", show_default=False, min=1)
+    ] = None,
+    keep_checkpoints: Annotated[int, typer.Option(help="Newest checkpoints that are kept.", min=1)] = 2,
     memory: MemoryOption = DEFAULT_MEMORY,
     as_json: JsonOption = False,
     *,
@@ -73,23 +85,31 @@ def command(
     Example:
       tdbs train data/glue/sst2/roberta-base-128-1a2b3c4d --model roberta-base --seed 1
       tdbs train --strategy random --drop rate --drop-rate 0.3
+      tdbs train --out runs/first --resume
     """
+    if resume and out is None:
+        raise ConfigError("--resume goes on in a run's folder.", next_step="Pass --out with it.")
     opened = load(dataset_folder(dataset))
     strategy = chosen_strategy(chosen, opened)
     for note in filter(None, (policy_note(strategy, opened), windows_note(opened, memory))):
         console.print(note, markup=False)
+    from tdbs.train.checkpoint import CheckpointRule
     from tdbs.train.loop import StepRecord
     from tdbs.train.trainer import train
 
     quiet_libraries()
-    with progress_bars(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        TextColumn("{task.fields[state]}"),
-    ) as bars:
+    rule = CheckpointRule(steps=checkpoint_steps, minutes=checkpoint_minutes, keep=keep_checkpoints)
+    with (
+        stop_on_signals() as stop,
+        progress_bars(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[state]}"),
+        ) as bars,
+    ):
         bar = bars.add_task("train", total=None, state="")
 
         def advance(record: StepRecord, steps: int) -> None:
@@ -112,6 +132,9 @@ def command(
             memory=memory,
             out=out,
             overwrite=overwrite,
+            resume=resume,
+            checkpoints=rule,
+            stop=stop,
             progress=advance,
         )
     if as_json:

@@ -103,8 +103,10 @@ def dropped_tokens(
     return dropped_T
 
 
-def epoch_batches(split: Split, plan: EpochPlan, dropped_T: BoolArray | None, *, pad_id: int) -> Iterator[Batch]:
-    """Yield the batches of an epoch, in the plan's order."""
+def epoch_batches(
+    split: Split, plan: EpochPlan, dropped_T: BoolArray | None, *, pad_id: int, first: int = 0
+) -> Iterator[Batch]:
+    """Yield the batches of an epoch in the plan's order, from batch `first` on; those before it are not made."""
     segment_starts_N = split.segment_starts_N
     if segment_starts_N is not None:
         segment_starts_N = moved_positions(split, segment_starts_N, dropped_T)
@@ -112,8 +114,8 @@ def epoch_batches(split: Split, plan: EpochPlan, dropped_T: BoolArray | None, *,
     kept_ends_B = np.concatenate([[0], np.cumsum(plan.kept_N)])[plan.batch_offsets_B1]
     block_of_B = kept_ends_B[:-1] // _BLOCK_TOKENS
     rows_B, tokens_B = plan.rows_B, plan.tokens_B
-    first = 0
-    for last in [*(np.flatnonzero(np.diff(block_of_B)) + 1), len(block_of_B)]:
+    ends = np.append(np.flatnonzero(np.diff(block_of_B)) + 1, len(block_of_B))
+    for last in ends[ends > first].tolist():
         samples_S = plan.sample_ids_N[plan.batch_offsets_B1[first] : plan.batch_offsets_B1[last]]
         positions_K = ragged_positions(split.token_offsets_N1[samples_S], split.lengths_N[samples_S])
         if dropped_T is not None:

@@ -32,12 +32,16 @@ class Feed:
     """The plans of all epochs of a run, and what makes the batches of one."""
 
     plans: list[EpochPlan]
-    batches: Callable[[EpochPlan], Iterator[Batch]]
+    batches_from: Callable[[EpochPlan, int], Iterator[Batch]]  # of an epoch, from some batch on
 
-    def steps(self, plan: EpochPlan) -> Iterator[tuple[Batch, ...]]:
-        """Yield the batches of each update of an epoch."""
-        batches = self.batches(plan)
-        for count in plan.step_batches_S.tolist():
+    def batches(self, plan: EpochPlan) -> Iterator[Batch]:
+        """Yield the batches of an epoch."""
+        return self.batches_from(plan, 0)
+
+    def steps(self, plan: EpochPlan, *, first: int = 0) -> Iterator[tuple[Batch, ...]]:
+        """Yield the batches of each update of an epoch, from some update on; those before it are not made."""
+        batches = self.batches_from(plan, int(plan.step_batches_S[:first].sum()))
+        for count in plan.step_batches_S[first:].tolist():
             yield tuple(itertools.islice(batches, count))
 
 
@@ -58,28 +62,37 @@ def make_feed(data: TrainingData, strategy: Strategy, *, seed: int, epochs: int)
                 plan_windows(held, manifest, strategy, windows=data.windows, seed=seed, epoch=epoch)
                 for epoch in range(epochs)
             ],
-            batches=lambda plan: _batches_of_windows(data.dataset, held, strategy, plan, seed=seed),
+            batches_from=lambda plan, first: _batches_of_windows(data.dataset, held, strategy, plan, first, seed=seed),
         )
     words = words_of_split(held, strategy, manifest.tokenizer)
 
-    def batches(plan: EpochPlan) -> Iterator[Batch]:
+    def batches_from(plan: EpochPlan, first: int) -> Iterator[Batch]:
         dropped_T = dropped_tokens(held, words, strategy, plan, manifest.tokenizer, seed=seed)
-        return epoch_batches(held, plan, dropped_T, pad_id=manifest.tokenizer.pad_id)
+        return epoch_batches(held, plan, dropped_T, pad_id=manifest.tokenizer.pad_id, first=first)
 
-    return Feed(plans=plan_split(held, words, manifest, strategy, seed=seed, epochs=epochs), batches=batches)
+    return Feed(plans=plan_split(held, words, manifest, strategy, seed=seed, epochs=epochs), batches_from=batches_from)
 
 
 def _batches_of_windows(
-    dataset: PreparedDataset, index: SplitIndex, strategy: Strategy, plan: EpochPlan, *, seed: int
+    dataset: PreparedDataset, index: SplitIndex, strategy: Strategy, plan: EpochPlan, first: int, *, seed: int
 ) -> Iterator[Batch]:
-    """Yield the batches of an epoch; one window's shards are in memory at a time."""
+    """Yield the batches of an epoch from some batch on; one window's shards are in memory at a time."""
     for window in plan.windows:
-        # a generator of its own: what a window takes is gone when the next one is read
-        yield from _batches_of_window(dataset, index, strategy, plan, window, seed=seed)
+        if window.last_batch > first:
+            # a generator of its own: what a window takes is gone when the next one is read
+            skipped = max(first - window.first_batch, 0)
+            yield from _batches_of_window(dataset, index, strategy, plan, window, skipped, seed=seed)
 
 
 def _batches_of_window(
-    dataset: PreparedDataset, index: SplitIndex, strategy: Strategy, plan: EpochPlan, window: Window, *, seed: int
+    dataset: PreparedDataset,
+    index: SplitIndex,
+    strategy: Strategy,
+    plan: EpochPlan,
+    window: Window,
+    first: int,
+    *,
+    seed: int,
 ) -> Iterator[Batch]:
     tokenizer = dataset.manifest.tokenizer
     shards = dataset.manifest.splits[TRAIN].shards
@@ -88,5 +101,5 @@ def _batches_of_window(
     own = plan_of_window(plan, window, samples_M)
     words = window_words(index, samples_M, strategy)
     dropped_T = dropped_tokens(split, words, strategy, own, tokenizer, seed=seed)
-    for batch in epoch_batches(split, own, dropped_T, pad_id=tokenizer.pad_id):
+    for batch in epoch_batches(split, own, dropped_T, pad_id=tokenizer.pad_id, first=first):
         yield replace(batch, sample_ids_B=samples_M[batch.sample_ids_B])

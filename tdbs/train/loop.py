@@ -100,11 +100,21 @@ def share_weights(learner: Learner, other: Learner) -> Learner:
 
 
 def run_steps(
-    learner: Learner, steps: Iterable[Sequence[Batch]], rates_S: FloatArray, *, first_step: int, epoch: int, seed: int
+    learner: Learner,
+    steps: Iterable[Sequence[Batch]],
+    rates_S: FloatArray,
+    *,
+    first_step: int,
+    epoch: int,
+    seed: int,
+    skipped: int = 0,
 ) -> Iterator[StepOutcome]:
-    """Train on the steps of an epoch, yielding after each; an update that is not finite is not made."""
+    """Train on the steps of an epoch, yielding after each; an update that is not finite is not made.
+
+    `first_step` is the run's number of the epoch's first step; `skipped` steps of the epoch are done already.
+    """
     learner.prepared.train()
-    for index, batches in enumerate(steps):
+    for index, batches in enumerate(steps, skipped):
         clock = time.perf_counter()
         torch.manual_seed(rng.torch_seed(rng.Draw.TRAIN_STEP, seed=seed, epoch=epoch, step=index))
         rate = float(rates_S[first_step + index])

@@ -4,9 +4,9 @@ The update stays what was planned: a batch above the cap of its bucket is taken 
 added up, each weighted by what its loss is a mean over. Plan, steps and rates do not change.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -39,6 +39,11 @@ class MemoryCaps:
     kind: TaskKind
     by_bucket: dict[int, int] = field(default_factory=dict)
     halved: list[HalvedCap] = field(default_factory=list)
+
+    def take(self, caps: Mapping[str, int], halved: Sequence[Mapping[str, Any]]) -> None:
+        """Go on with the caps that a checkpoint holds."""
+        self.by_bucket = {int(bucket): cap for bucket, cap in caps.items()}
+        self.halved = [HalvedCap(**each) for each in halved]
 
     def within(self, batches: Sequence[Batch]) -> list[Batch]:
         """Return the batches, those above their cap cut into equal parts; a cap holds for longer buckets too."""

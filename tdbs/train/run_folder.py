@@ -21,9 +21,10 @@ if TYPE_CHECKING:
 
 RUNS_FOLDER = Path("runs")
 CONFIG_NAME, STEPS_NAME, RESULT_NAME = "config.toml", "steps.jsonl", "result.json"
-MODEL_FOLDER, LAST_GOOD_FOLDER = "model", "last_good"
+MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER = "model", "last_good", "checkpoints"
 _NO_RUN = "Run tdbs train, or name the folder that it printed."
-_OURS = (CONFIG_NAME, STEPS_NAME, RESULT_NAME, MODEL_FOLDER, LAST_GOOD_FOLDER)
+_OURS = (CONFIG_NAME, STEPS_NAME, RESULT_NAME, MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER)
+_MAY_DIFFER = ("dataset/path", "dataset/source", "memory", "versions")  # of a run that is resumed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,11 +50,12 @@ def check_run_folder(folder: Path, *, overwrite: bool) -> None:
         return
     if not folder.is_dir():
         raise TrainingError(f"{folder} is a file.", next_step="Pass another --out.")
-    is_run = _is_run(folder)
+    is_run = holds_run(folder)
     if any(folder.iterdir()) and not overwrite:
         raise TrainingError(
             f"{folder} holds {'a run' if is_run else 'something else'}.",
-            next_step="Pass another --out, or --overwrite to replace what tdbs wrote there.",
+            next_step=f"Pass {'--resume to go on with it, ' if is_run else ''}another --out, or --overwrite to replace "
+            "what tdbs wrote there.",
         )
     own = [name for name in _OURS if (folder / name).exists()]
     if own and not is_run:
@@ -62,7 +64,7 @@ def check_run_folder(folder: Path, *, overwrite: bool) -> None:
         )
 
 
-def _is_run(folder: Path) -> bool:
+def holds_run(folder: Path) -> bool:
     """Tell whether tdbs made the folder: by what only its configurations hold."""
     try:
         return "plan_digest" in tomllib.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
@@ -72,7 +74,13 @@ def _is_run(folder: Path) -> bool:
 
 def start_run(folder: Path, config: Mapping[str, Any]) -> None:
     """Make the folder of a new run, without what an earlier run left there; other files stay."""
-    for name in (RESULT_NAME, STEPS_NAME, MODEL_FOLDER, LAST_GOOD_FOLDER):  # the result first: it marks a finished run
+    for name in (
+        RESULT_NAME,
+        STEPS_NAME,
+        MODEL_FOLDER,
+        LAST_GOOD_FOLDER,
+        CHECKPOINTS_FOLDER,
+    ):  # the result first: it marks a finished run
         path = folder / name
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
@@ -80,6 +88,38 @@ def start_run(folder: Path, config: Mapping[str, Any]) -> None:
             path.unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / CONFIG_NAME, tomli_w.dumps(dict(config)))
+
+
+def check_same_run(begun: Run, config: Mapping[str, Any]) -> None:
+    """Refuse to resume a run that would become another: names what differs, the plan where nothing else does."""
+    before, now = _flat(begun.config), _flat(tomllib.loads(tomli_w.dumps(dict(config))))
+    names = [
+        name
+        for name in dict.fromkeys([*before, *now])
+        if before.get(name) != now.get(name) and not name.startswith(_MAY_DIFFER)
+    ]
+    different = [name for name in names if name != "plan_digest"] or names
+    if different:
+        told = ", ".join(f"{name} ({before.get(name)} then, {now.get(name)} now)" for name in different)
+        raise TrainingError(
+            f"The run in {begun.path} was begun otherwise: {told}.",
+            next_step="Repeat the command that began it with --resume, or pass another --out.",
+        )
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return nested settings by their path, as strategy/drop."""
+    found: dict[str, Any] = {}
+    for name, value in config.items():
+        found |= _flat(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {prefix + name: value}
+    return found
+
+
+def continue_run(folder: Path, *, steps: int) -> None:
+    """Cut the log of a run that is resumed after so many steps: the lines past them are made again."""
+    place = folder / STEPS_NAME
+    lines = place.read_text(encoding="utf-8").splitlines(keepends=True) if place.exists() else []
+    write_text(place, "".join(lines[:steps]))
 
 
 def save_model(folder: Path, model: "PreTrainedModel", dataset: PreparedDataset) -> None:
@@ -97,8 +137,9 @@ def save_model(folder: Path, model: "PreTrainedModel", dataset: PreparedDataset)
 
 
 def finish_run(folder: Path, result: Mapping[str, Any], *, noted: bool = True) -> None:
-    """Write the result, which marks the run as finished, and note it as the last one."""
+    """Write the result, which marks the run as finished and needs no checkpoint any more; note it as the last one."""
     write_json(folder / RESULT_NAME, dict(result))
+    shutil.rmtree(folder / CHECKPOINTS_FOLDER, ignore_errors=True)
     if noted:
         remember(RUNS_FOLDER, folder)
 

@@ -3,18 +3,22 @@
 Steps, rates and padding are known before the first step.
 """
 
-import json
-import math
 import time
-from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
-from tdbs.errors import DatasetError, TrainingError
+from tdbs.errors import DatasetError
 from tdbs.files import is_remote
 from tdbs.pipeline.dataset import PreparedDataset, load, split_info
 from tdbs.pipeline.memory import DEFAULT_MEMORY
+from tdbs.train.checkpoint import (
+    DEFAULT_CHECKPOINTS,
+    CheckpointRule,
+    RunState,
+    load_checkpoint,
+    newest_checkpoint,
+)
 from tdbs.train.defaults import (
     DEFAULT_EPOCHS,
     DEFAULT_WARMUP,
@@ -23,25 +27,27 @@ from tdbs.train.defaults import (
     default_rate,
 )
 from tdbs.train.device import resolve_execution
+from tdbs.train.epochs import Course, Progress, run_epochs
 from tdbs.train.feed import TRAIN, make_feed, open_training_data
-from tdbs.train.loop import StepOutcome, StepRecord, make_learner, run_steps, score_splits
+from tdbs.train.loop import make_learner
 from tdbs.train.lrm import learning_rates
 from tdbs.train.plan import plan_digest, run_padding, run_target_padding
 from tdbs.train.profile_file import Profile
 from tdbs.train.run_folder import (
-    LAST_GOOD_FOLDER,
     MODEL_FOLDER,
-    STEPS_NAME,
     check_run_folder,
+    check_same_run,
+    continue_run,
     default_run_folder,
     finish_run,
+    holds_run,
+    read_run,
     save_model,
     start_run,
 )
 from tdbs.train.scoring import HeldOut, read_held_out
+from tdbs.train.stopping import Stop
 from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, resolve_dropout, resolve_strategy
-
-Progress = Callable[[StepRecord, int], None]  # a step, and how many there are in all
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,6 +86,9 @@ def train(
     memory: int | str = DEFAULT_MEMORY,
     out: str | Path | None = None,
     overwrite: bool = False,
+    resume: bool = False,
+    checkpoints: CheckpointRule | None = DEFAULT_CHECKPOINTS,
+    stop: Stop | None = None,
     save: bool = True,
     progress: Progress = lambda _record, _steps: None,
 ) -> TrainResult:
@@ -87,11 +96,11 @@ def train(
 
     `strategy` is a name, resolved for the dataset's task, or a resolved Strategy, which is taken as it is; `lr`
     defaults to 5e-5 (1e-3 for `tiny`), `dropout` to the paper's rule for the strategy, the attention kernel to the
-    fastest of `profile`, where one is given. A train split that
-    takes more than `memory` to train on is read in windows (windows.py). Writes a run folder, with the model unless
-    not `save`. Raises a
-    TdbsError before anything is written where options, dataset and model do not fit, and TrainingError where a loss is
-    not finite.
+    fastest of `profile`, where one is given. A train split that takes more than `memory` to train on is read in
+    windows (windows.py). Writes a run folder, with the model unless not `save`, and checkpoints while it runs; with
+    `resume` a run that the folder holds goes on from the newest one, or from its beginning. Where `stop` has a signal,
+    training ends after the step with StoppedError. Raises a TdbsError before anything is written where options,
+    dataset and model do not fit, or are not those of the run to resume, and TrainingError where a loss is not finite.
     """
     started = time.perf_counter()
     dataset = dataset if isinstance(dataset, PreparedDataset) else load(dataset)
@@ -104,7 +113,9 @@ def train(
     execution = resolve_execution(precision=precision, attention=attention)
     model_name = model or default_model(manifest)
     folder = Path(out) if out is not None else default_run_folder(manifest.source, strategy.name, seed)
-    check_run_folder(folder, overwrite=overwrite)
+    begun = read_run(folder) if resume and holds_run(folder) else None
+    if begun is None:
+        check_run_folder(folder, overwrite=overwrite)
 
     info = split_info(dataset, TRAIN)
     if not info.labelled:
@@ -117,56 +128,61 @@ def train(
     base_lr = default_rate(model_name) if lr is None else lr
     rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=warmup)
     dropout = resolve_dropout(dropout, strategy, info.rows)
+    config = {
+        "dataset": {
+            "path": str(dataset.path if is_remote(dataset.path) else dataset.path.resolve()),
+            "key": manifest.key,
+            "source": manifest.source,
+        },
+        "task": {"kind": manifest.task.kind, "classes": list(manifest.task.classes)},
+        "model": model_name,
+        "seed": seed,
+        "epochs": epochs,
+        "lr": base_lr,
+        "warmup": warmup,
+        "dropout": dropout,
+        "plan_digest": plan_digest(plans),
+        "memory": str(memory),
+        "windows": data.windows,
+        "strategy": {name: value for name, value in asdict(strategy).items() if value is not None},
+        "execution": asdict(execution),
+        "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
+    }
+    if begun is not None:
+        check_same_run(begun, config)
+        if begun.result is not None:
+            return TrainResult(**begun.result)
     validation = _labelled_validation(dataset)
     learner = make_learner(
         dataset, model_name, seed=seed, dropout=dropout, execution=execution, in_rows=strategy.in_rows
     )
-    start_run(
-        folder,
-        {
-            "dataset": {
-                "path": str(dataset.path if is_remote(dataset.path) else dataset.path.resolve()),
-                "key": manifest.key,
-                "source": manifest.source,
-            },
-            "task": {"kind": manifest.task.kind, "classes": list(manifest.task.classes)},
-            "model": model_name,
-            "seed": seed,
-            "epochs": epochs,
-            "lr": base_lr,
-            "warmup": warmup,
-            "dropout": dropout,
-            "plan_digest": plan_digest(plans),
-            "memory": str(memory),
-            "windows": data.windows,
-            "strategy": {name: value for name, value in asdict(strategy).items() if value is not None},
-            "execution": asdict(execution),
-            "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
-        },
+    state = RunState()
+    newest = None if begun is None else newest_checkpoint(folder)
+    if newest is not None:
+        state = load_checkpoint(newest, learner.model, learner.optimizer)
+        learner.memory_caps.take(state.caps, state.halved)
+    if begun is None:
+        start_run(folder, config)
+    else:
+        continue_run(folder, steps=state.step)
+    course = Course(
+        folder=folder,
+        dataset=dataset,
+        learner=learner,
+        feed=feed,
+        rates_S=rates_S,
+        started=started - state.seconds["total"],
+        validation=validation,
+        seed=seed,
+        rule=checkpoints,
+        stop=stop or Stop(),
+        progress=progress,
     )
-
-    seconds = {"plan": planning, "train": 0.0, "evaluate": 0.0, "total": 0.0}
-    history: list[dict[str, float | None]] = []
-    metrics: dict[str, float | None] = {}
-    first_step = 0
-    for plan in plans:
-        clock = time.perf_counter()
-        outcomes = run_steps(learner, feed.steps(plan), rates_S, first_step=first_step, epoch=plan.epoch, seed=seed)
-        try:
-            loss = _record_steps(outcomes, folder / STEPS_NAME, len(rates_S), progress)
-        except TrainingError:  # its update was not made: the weights are the last good ones
-            save_model(folder / LAST_GOOD_FOLDER, learner.model, dataset)
-            raise
-        first_step += plan.steps
-        seconds["train"] += time.perf_counter() - clock
-        clock = time.perf_counter()
-        metrics = score_splits(learner, validation, manifest.task.scored_split)
-        seconds["evaluate"] += time.perf_counter() - clock
-        history.append({"epoch": plan.epoch, "loss": loss, "score": metrics.get(manifest.task.metrics[0])})
-
+    state.seconds["plan"] += planning
+    run_epochs(course, state)
     if save:
         save_model(folder / MODEL_FOLDER, learner.model, dataset)
-    seconds["total"] = time.perf_counter() - started
+    state.seconds["total"] = time.perf_counter() - course.started
     result = TrainResult(
         run=str(folder),
         strategy=strategy.name,
@@ -177,38 +193,14 @@ def train(
         padding_fraction=run_padding(plans),
         target_tokens=sum(plan.target_tokens for plan in plans),
         target_padding_fraction=run_target_padding(plans),
-        seconds=seconds,
-        metrics=metrics,
-        score=metrics.get(manifest.task.metrics[0]),
-        epochs=history,
+        seconds=state.seconds,
+        metrics=state.metrics,
+        score=state.metrics.get(manifest.task.metrics[0]),
+        epochs=state.history,
         halved_caps=[asdict(halved) for halved in learner.memory_caps.halved],
     )
     finish_run(folder, asdict(result), noted=save)
     return result
-
-
-def _record_steps(outcomes: Iterable[StepOutcome], log_path: Path, steps: int, progress: Progress) -> float:
-    """Write each step to the run's log; returns the mean loss over all that the epoch predicts.
-
-    Raises TrainingError at the first step whose loss or gradients are not finite.
-    """
-    loss_sum, predicted = 0.0, 0
-    with log_path.open("a", encoding="utf-8") as log:
-        for index, outcome in enumerate(outcomes):
-            record = outcome.record
-            loss = record.loss if math.isfinite(record.loss) else None  # JSON has no NaN
-            log.write(json.dumps({**asdict(record), "loss": loss}) + "\n")
-            if not outcome.finite:
-                raise TrainingError(
-                    f"Loss or gradients are not finite at step {record.step} (epoch {record.epoch}, batch {index} of "
-                    f"{record.batch_size} samples): the loss is {record.loss}.",
-                    next_step=f"Lower --lr, or pass --precision fp32. The weights before this step are in "
-                    f"{log_path.parent / LAST_GOOD_FOLDER}.",
-                )
-            loss_sum += record.loss * record.predicted
-            predicted += record.predicted
-            progress(record, steps)
-    return loss_sum / max(predicted, 1)
 
 
 def _labelled_validation(dataset: PreparedDataset) -> list[HeldOut]:

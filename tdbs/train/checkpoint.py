@@ -1,0 +1,134 @@
+"""Checkpoints: weights, the optimizer's state and the place in the plan, from which a run goes on as if undisturbed.
+
+A checkpoint is a folder `step-<steps done>` that becomes visible when it is whole. Tensors are safetensors, the rest is
+JSON: nothing that is read can run code. What a step draws depends on (seed, epoch, step) alone, so no generator's state
+is in it.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from tdbs.errors import TrainingError, reason_of
+from tdbs.files import write_json
+from tdbs.train.run_folder import CHECKPOINTS_FOLDER
+
+_WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CheckpointRule:
+    """When checkpoints are made, besides the ends of epochs, and how many are kept."""
+
+    steps: int | None = None  # after so many
+    minutes: float | None = 1.0  # after so many since the last one
+    keep: int = 2
+
+
+@dataclass(kw_only=True, slots=True)
+class RunState:
+    """Where a run stands: what is done, and what its result will add up."""
+
+    step: int = 0  # steps that are done
+    loss_sum: float = 0.0  # of the epoch that is under way
+    predicted: int = 0  # what that sum is over
+    history: list[dict[str, float | None]] = field(default_factory=list)  # epochs that are done and scored
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    seconds: dict[str, float] = field(
+        default_factory=lambda: dict.fromkeys(("plan", "train", "evaluate", "total"), 0.0)
+    )
+    caps: dict[str, int] = field(default_factory=dict)  # halved where memory ran out, by bucket
+    halved: list[dict[str, Any]] = field(default_factory=list)
+
+
+DEFAULT_CHECKPOINTS = CheckpointRule()
+
+
+def save_checkpoint(
+    run: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: RunState, *, keep: int
+) -> None:
+    """Write the checkpoint of a state, and remove all but the newest `keep`."""
+    folder = run / CHECKPOINTS_FOLDER
+    place = folder / f"step-{state.step:08}"
+    if not place.exists():
+        hidden = folder / f".{place.name}.{os.getpid()}"
+        shutil.rmtree(hidden, ignore_errors=True)
+        hidden.mkdir(parents=True)
+        save_file(_weights(model), hidden / _WEIGHTS)
+        save_file(_moments(model, optimizer), hidden / _OPTIMIZER)
+        write_json(hidden / _STATE, asdict(state))
+        hidden.rename(place)
+    for old in _checkpoints(run)[:-keep]:
+        shutil.rmtree(old)
+
+
+def newest_checkpoint(run: Path) -> Path | None:
+    """Return a run's newest checkpoint, None where it has none; what a killed run left half is removed."""
+    for half in (run / CHECKPOINTS_FOLDER).glob(".step-*"):
+        shutil.rmtree(half, ignore_errors=True)
+    return max(_checkpoints(run), default=None)
+
+
+def load_checkpoint(place: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> RunState:
+    """Give model and optimizer the tensors of a checkpoint and return its state.
+
+    Raises TrainingError where the checkpoint is damaged or of another model.
+    """
+    try:
+        weights, moments = load_file(place / _WEIGHTS), load_file(place / _OPTIMIZER)
+        state = RunState(**json.loads((place / _STATE).read_text(encoding="utf-8")))
+        _give(_weights(model), weights)
+        _give_moments(model, optimizer, moments)
+    except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
+        raise TrainingError(
+            f"The checkpoint {place} cannot be read: {reason_of(error)}.",
+            next_step="Remove its folder: --resume takes the one before it, or begins anew where there is none.",
+        ) from error
+    return state
+
+
+def _checkpoints(run: Path) -> list[Path]:
+    return sorted((run / CHECKPOINTS_FOLDER).glob("step-*"))
+
+
+def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
+    """Return parameters and saved buffers, each once: safetensors takes no two names of one memory."""
+    saved = model.state_dict()
+    names = [name for name, _ in model.named_parameters()] + [
+        name for name, _ in model.named_buffers() if name in saved
+    ]
+    return {name: saved[name].contiguous() for name in names}
+
+
+def _moments(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
+    """Return the optimizer's state by names of parameters; those without a gradient so far have none."""
+    return {
+        f"{name}/{kind}": value.contiguous()
+        for name, parameter in model.named_parameters()
+        for kind, value in optimizer.state.get(parameter, {}).items()
+    }
+
+
+def _give(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> None:
+    if own.keys() != found.keys():
+        raise KeyError(f"its weights are of another model: {sorted(own.keys() ^ found.keys())[0]}")
+    with torch.no_grad():
+        for name, tensor in own.items():
+            tensor.copy_(found[name])
+
+
+def _give_moments(model: torch.nn.Module, optimizer: torch.optim.Optimizer, found: Mapping[str, torch.Tensor]) -> None:
+    parameters = dict(model.named_parameters())
+    for key, value in found.items():
+        name, _, kind = key.rpartition("/")
+        parameter = parameters[name]
+        # the count of steps stays where the optimizer has it: on the device of a fused one, as fused AdamW has it
+        optimizer.state[parameter][kind] = value.to(parameter.device)

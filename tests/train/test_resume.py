@@ -1,0 +1,295 @@
+"""A run that was stopped goes on as if undisturbed: the same weights bit by bit, the same log apart from seconds."""
+
+import json
+import os
+import signal
+import threading
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from tdbs.errors import TdbsError, TrainingError
+from tdbs.train import epochs as epochs_module
+from tdbs.train.checkpoint import CheckpointRule, RunState, newest_checkpoint
+from tdbs.train.stopping import Stop, StoppedError, stop_on_signals
+from tdbs.train.strategies import STRATEGIES
+from tdbs.train.trainer import train
+from tests.train.test_trainer import make_dataset
+
+SMALL = {"model": "tiny", "epochs": 3, "precision": "fp32", "seed": 5}
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return make_dataset(tmp_path_factory.mktemp("resume"), train_rows=300)
+
+
+def log_of(run: Path) -> list[dict]:
+    lines = [json.loads(line) for line in (run / "steps.jsonl").read_text().splitlines()]
+    return [{name: value for name, value in line.items() if name != "seconds"} for line in lines]
+
+
+def weights_of(run: Path) -> dict[str, torch.Tensor]:
+    return load_file(run / "model/model.safetensors")
+
+
+def result_of(run: Path) -> dict:
+    found = json.loads((run / "result.json").read_text())
+    return {name: value for name, value in found.items() if name not in ("seconds", "run")}
+
+
+def assert_same_run(one: Path, other: Path) -> None:
+    assert log_of(one) == log_of(other)
+    assert result_of(one) == result_of(other)
+    ours, theirs = weights_of(one), weights_of(other)
+    assert ours.keys() == theirs.keys()
+    assert all(torch.equal(ours[name], theirs[name]) for name in ours)
+
+
+def train_stopped_at(dataset, out: Path, steps: list[int], **options) -> Path:
+    """Train, stopped after each of some steps and resumed."""
+    for index, wanted in enumerate(steps):
+        stop = Stop()
+
+        def stop_at(record, _steps, stop=stop, wanted=wanted):
+            if record.step + 1 == wanted:
+                stop.number = signal.SIGTERM
+
+        with pytest.raises(StoppedError):
+            train(dataset, out=out, resume=index > 0, stop=stop, progress=stop_at, **(SMALL | options))
+    train(dataset, out=out, resume=True, **(SMALL | options))
+    return out
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_every_strategy_resumes_bit_by_bit(dataset, tmp_path, strategy):
+    """Three epochs, stopped at random steps, in the middle of epochs and at their ends."""
+    train(dataset, strategy=strategy, out=tmp_path / "whole", **SMALL)
+    steps = len(log_of(tmp_path / "whole"))
+    draw = np.random.default_rng(len(strategy))
+    stops = sorted(draw.choice(np.arange(1, steps), min(3, steps - 1), replace=False).tolist())
+    train_stopped_at(dataset, tmp_path / "stopped", stops, strategy=strategy)
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+@pytest.mark.parametrize("parts", [{"micro_batches": 4}, {"drop": "rate", "batches": "random"}, {"grid_lengths": 3}])
+def test_parts_of_strategies_resume_too(dataset, tmp_path, parts):
+    strategy = replace(STRATEGIES["reach"], base_batch_size=16, **parts)
+    train(dataset, strategy=strategy, out=tmp_path / "whole", dropout=0.1, **SMALL)
+    train_stopped_at(dataset, tmp_path / "stopped", [7, 8, 30], strategy=strategy, dropout=0.1)
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_split_in_windows_resumes(dataset, tmp_path):
+    options = {"strategy": replace(STRATEGIES["reach"], base_batch_size=8), "memory": 40_000}
+    train(dataset, out=tmp_path / "whole", **SMALL, **options)
+    assert "windows = 1\n" not in (tmp_path / "whole/config.toml").read_text()
+    train_stopped_at(dataset, tmp_path / "stopped", [3, 31, 60], **options)
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_a_killed_run_goes_on_from_its_newest_checkpoint_and_cuts_its_log(dataset, tmp_path):
+    """Killed without warning some steps after a checkpoint: an error of our own stands in for the kill."""
+    options = SMALL | {"strategy": replace(STRATEGIES["reach"], base_batch_size=16)}
+    train(dataset, out=tmp_path / "whole", **options)
+
+    def die(record, _steps):
+        if record.step == 25:
+            raise MemoryError
+
+    rule = CheckpointRule(steps=10, minutes=None, keep=2)
+    with pytest.raises(MemoryError):
+        train(dataset, out=tmp_path / "killed", checkpoints=rule, progress=die, **options)
+    run = tmp_path / "killed"
+    names = sorted(path.name for path in (run / "checkpoints").iterdir())
+    assert names == ["step-00000019", "step-00000020"]  # the end of epoch 0, and ten steps later than ten
+    half = run / "checkpoints/.step-00000025.123"
+    half.mkdir()
+    train(dataset, out=run, resume=True, checkpoints=rule, **options)
+    assert_same_run(tmp_path / "whole", run)
+    assert not (run / "checkpoints").exists()  # a finished run has its model
+
+
+def test_without_a_checkpoint_a_run_begins_anew(dataset, tmp_path):
+    def die(record, _steps):
+        raise MemoryError
+
+    train(dataset, out=tmp_path / "whole", **SMALL)
+    with pytest.raises(MemoryError):
+        train(dataset, out=tmp_path / "killed", progress=die, **SMALL)
+    assert newest_checkpoint(tmp_path / "killed") is None
+    train(dataset, out=tmp_path / "killed", resume=True, **SMALL)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    train(dataset, out=tmp_path / "new", resume=True, **SMALL)  # nor does a folder have to be there
+    assert_same_run(tmp_path / "whole", tmp_path / "new")
+
+
+def test_a_finished_run_is_not_trained_again(dataset, tmp_path):
+    first = train(dataset, out=tmp_path / "run", **SMALL)
+    before = (tmp_path / "run/result.json").stat().st_mtime_ns
+    again = train(dataset, out=tmp_path / "run", resume=True, progress=lambda *_: pytest.fail("a step"), **SMALL)
+    assert asdict(again) == asdict(first)
+    assert (tmp_path / "run/result.json").stat().st_mtime_ns == before
+
+
+def test_without_resume_a_run_is_not_touched(dataset, tmp_path):
+    train(dataset, out=tmp_path / "run", **SMALL)
+    with pytest.raises(TrainingError) as caught:
+        train(dataset, out=tmp_path / "run", **SMALL)
+    assert caught.value.message == f"{tmp_path / 'run'} holds a run."
+    assert caught.value.next_step == (
+        "Pass --resume to go on with it, another --out, or --overwrite to replace what tdbs wrote there."
+    )
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"seed": 6}, "seed (5 then, 6 now)"),
+        ({"lr": 0.25, "epochs": 2}, "epochs (3 then, 2 now), lr (0.001 then, 0.25 now)"),
+        ({"strategy": "unpadded"}, "strategy/name (reach then, unpadded now)"),
+        ({"dropout": 0.5}, "dropout (0.0 then, 0.5 now)"),
+    ],
+)
+def test_another_run_is_refused_by_what_differs(dataset, tmp_path, change, told):
+    train(dataset, out=tmp_path / "run", **SMALL)
+    with pytest.raises(TrainingError) as caught:
+        train(dataset, out=tmp_path / "run", resume=True, **(SMALL | change))
+    assert told in caught.value.message
+    assert caught.value.message.startswith(f"The run in {tmp_path / 'run'} was begun otherwise: ")
+    assert "plan_digest" not in caught.value.message
+    assert caught.value.next_step == "Repeat the command that began it with --resume, or pass another --out."
+
+
+def test_another_dataset_is_refused(dataset, tmp_path):
+    train(dataset, out=tmp_path / "run", **SMALL)
+    other = make_dataset(tmp_path / "other", train_rows=200)
+    with pytest.raises(TrainingError, match=r"was begun otherwise: dataset/key \("):
+        train(other, out=tmp_path / "run", resume=True, **SMALL)
+
+
+def test_another_plan_of_the_same_settings_is_refused(dataset, tmp_path):
+    """As of a version of tdbs that plans otherwise."""
+    train(dataset, out=tmp_path / "run", **SMALL)
+    config = tmp_path / "run/config.toml"
+    config.write_text(config.read_text().replace('plan_digest = "', 'plan_digest = "0'))
+    with pytest.raises(TrainingError, match=r"was begun otherwise: plan_digest \("):
+        train(dataset, out=tmp_path / "run", resume=True, **SMALL)
+
+
+@pytest.mark.parametrize("damage", ["cut", "another model", "no state", "no JSON"])
+def test_a_damaged_checkpoint_is_named(dataset, tmp_path, damage):
+    run = tmp_path / "run"
+    stop = Stop(number=signal.SIGTERM)
+    with pytest.raises(StoppedError):
+        train(dataset, out=run, stop=stop, **SMALL)
+    place = newest_checkpoint(run)
+    weights = place / "model.safetensors"
+    if damage == "cut":
+        weights.write_bytes(weights.read_bytes()[:100])
+    elif damage == "another model":
+        save_file({"other": torch.zeros(2)}, weights)
+    elif damage == "no state":
+        (place / "state.json").unlink()
+    else:
+        (place / "state.json").write_text("{")
+    with pytest.raises(TrainingError) as caught:
+        train(dataset, out=run, resume=True, **SMALL)
+    assert caught.value.message.startswith(f"The checkpoint {place} cannot be read: ")
+    assert caught.value.next_step == (
+        "Remove its folder: --resume takes the one before it, or begins anew where there is none."
+    )
+    for file in place.iterdir():
+        file.unlink()
+    place.rmdir()
+    train(dataset, out=run, resume=True, **SMALL)
+    train(dataset, out=tmp_path / "whole", **SMALL)
+    assert_same_run(tmp_path / "whole", run)
+
+
+def test_a_stopped_run_says_where_and_how_to_go_on(dataset, tmp_path):
+    with pytest.raises(StoppedError) as caught:
+        train(dataset, out=tmp_path / "run", stop=Stop(number=signal.SIGTERM), **SMALL)
+    assert caught.value.message == "Stopped by SIGTERM after step 1 of 15."
+    assert caught.value.next_step == f"Run the same command with --resume --out {tmp_path / 'run'} to go on."
+    assert caught.value.exit_code == 143
+    with pytest.raises(StoppedError) as caught:
+        train(dataset, out=tmp_path / "none", stop=Stop(number=signal.SIGINT), checkpoints=None, **SMALL)
+    assert caught.value.message == "Stopped by SIGINT after step 1 of 15. Nothing of it is kept."
+
+
+def test_checkpoints_are_made_by_the_clock(dataset, tmp_path, monkeypatch):
+    """Every step takes half a minute of a clock of our own."""
+    clock = iter(range(0, 10_000_000, 30))
+    made = []
+    monkeypatch.setattr(epochs_module.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(epochs_module, "save_checkpoint", lambda *arguments, **_: made.append(arguments[3].step))
+    strategy = replace(STRATEGIES["random"], base_batch_size=16)
+    train(
+        dataset,
+        strategy=strategy,
+        out=tmp_path / "run",
+        checkpoints=CheckpointRule(minutes=4.0),
+        **(SMALL | {"epochs": 1}),
+    )
+    assert made
+    assert len({later - earlier for earlier, later in zip(made, made[1:], strict=False)}) == 1
+
+
+def test_the_state_of_halved_caps_is_kept(dataset, tmp_path, monkeypatch):
+    """Where memory ran out before a checkpoint, the run goes on with the caps it had found."""
+    from tdbs.train import loop
+
+    real = loop.train_step
+
+    def small_device(accelerator, model, optimizer, batches, **options):
+        if any(len(batch.sample_ids_B) > 20 for batch in batches):
+            raise torch.OutOfMemoryError
+        return real(accelerator, model, optimizer, batches, **options)
+
+    monkeypatch.setattr(loop, "train_step", small_device)
+    train(dataset, out=tmp_path / "whole", **SMALL)
+    assert result_of(tmp_path / "whole")["halved_caps"]
+    train_stopped_at(dataset, tmp_path / "stopped", [6, 11])
+    assert_same_run(tmp_path / "whole", tmp_path / "stopped")
+
+
+def test_the_first_signal_is_noted_and_the_second_does_what_it_does():
+    noted = []
+
+    def own(number, _frame):
+        noted.append(number)
+
+    before = signal.signal(signal.SIGTERM, own)
+    try:
+        with stop_on_signals() as stop:
+            assert (stop.number, stop.name) == (None, "")
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert (stop.number, stop.name, noted) == (signal.SIGTERM, "SIGTERM", [])
+            os.kill(os.getpid(), signal.SIGTERM)
+            assert noted == [signal.SIGTERM]
+        assert signal.getsignal(signal.SIGTERM) is own
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def test_another_thread_takes_no_signals():
+    found = []
+
+    def run():
+        with stop_on_signals() as stop:
+            found.append(stop.number)
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    thread.join()
+    assert found == [None]
+
+
+def test_a_new_state_has_done_nothing():
+    assert (RunState().step, RunState().history, set(RunState().seconds.values())) == (0, [], {0.0})
+    assert TdbsError("a", next_step="b").exit_code == 1
