@@ -6,6 +6,7 @@ from tdbs import rng
 from tdbs.arrays import IntArray
 from tdbs.pipeline.manifest import Manifest
 from tdbs.train.batches import Batch
+from tdbs.train.plan import row_width
 from tdbs.train.strategies import Execution
 from tdbs.train.targets import Labels
 
@@ -41,7 +42,7 @@ def synthetic_batch(
         lengths_B = np.linspace(shortest, length, samples).astype(np.int64)
         lengths_B[-1] = length
         starts_B = np.cumsum(lengths_B) - lengths_B
-        rows, width = (1, int(lengths_B.sum())) if execution == "unpadded" else (samples, length)
+        rows, width = (1, int(row_width(lengths_B.sum()))) if execution == "unpadded" else (samples, length)
     ids_RW = chance.integers(0, manifest.tokenizer.vocabulary_size, (rows, width))
     return Batch(
         sample_ids_B=np.arange(len(lengths_B)),

@@ -18,6 +18,8 @@ from tdbs.train.reach import further_lengths, grid_shift, target_lengths
 from tdbs.train.strategies import Execution, Strategy
 from tdbs.train.tokendrop import DroppableWords, drop_first_words, drop_order, largest_total, words_at_rate
 
+ROW_STEP = 32  # tokens; see `row_width`
+
 # Shapes: N samples, B batches (calls of the model), B1 = B + 1, R rows of the model, S steps.
 
 
@@ -73,7 +75,7 @@ class EpochPlan:
     def tokens_B(self) -> IntArray:
         """All tokens that the linear layers see in each batch, pad included; of seq2seq those of the sources."""
         if self.execution == "unpadded":
-            return np.add.reduceat(self.kept_N, self.batch_offsets_B1[:-1])
+            return row_width(np.add.reduceat(self.kept_N, self.batch_offsets_B1[:-1]))
         return self.rows_B * self.padded_lengths_B
 
     @property
@@ -99,6 +101,14 @@ class EpochPlan:
     def padding_fraction(self) -> float:
         """Pad tokens / all tokens of the batches."""
         return 1.0 - int(self.kept_N.sum()) / self.tokens
+
+
+def row_width(tokens_B: IntArray) -> IntArray:
+    """Return the width of unpadded rows of so many tokens: the next multiple of 32, so that few widths recur.
+
+    A CPU's matrix products are prepared for a shape, and kept; rows of any width would be prepared again in each step.
+    """
+    return -(-tokens_B // ROW_STEP) * ROW_STEP
 
 
 def plan_epoch(

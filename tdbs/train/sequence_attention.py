@@ -70,7 +70,9 @@ def _attention(
         ]
         mask = _mask_of(sequences, (window, query.dtype, number), partial(_group_mask, group, window), kernel)
         found.append(call(*parts, mask, **options)[0].flatten(0, 1))
-    out_FHD: torch.Tensor = _FromPlaces.apply(torch.cat(found), sequences.place_of_F)  # type: ignore[no-untyped-call]
+    out_FHD: torch.Tensor = _FromPlaces.apply(  # type: ignore[no-untyped-call]
+        torch.cat(found), sequences.place_of_K, query.shape[2]
+    )
     return out_FHD.unsqueeze(0), None
 
 
@@ -125,7 +127,7 @@ def _flat(states_1HFD: torch.Tensor) -> torch.Tensor:
 def _to_places(states_1HFD: torch.Tensor, sequences: Sequences) -> torch.Tensor:
     """Return the tokens as padded sequences, group by group (P x H x D)."""
     placed: torch.Tensor = _ToPlaces.apply(  # type: ignore[no-untyped-call]  # as torch has it
-        _flat(states_1HFD), sequences.token_of_P, sequences.place_of_F
+        _flat(states_1HFD), sequences.token_of_P, sequences.place_of_K
     )
     return placed
 
@@ -139,31 +141,40 @@ class _ToPlaces(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        context: Any, states_F: torch.Tensor, token_of_P: torch.Tensor, place_of_F: torch.Tensor
+        context: Any, states_F: torch.Tensor, token_of_P: torch.Tensor, place_of_K: torch.Tensor
     ) -> torch.Tensor:
-        context.save_for_backward(place_of_F)
+        context.save_for_backward(place_of_K)
+        context.width = len(states_F)
         return states_F.index_select(0, token_of_P)
 
     @staticmethod
     def backward(context: Any, gradient_P: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        (place_of_F,) = context.saved_tensors
-        return gradient_P.index_select(0, place_of_F), None, None
+        (place_of_K,) = context.saved_tensors
+        return _row_of(gradient_P, place_of_K, context.width), None, None
 
 
 class _FromPlaces(torch.autograd.Function):
     """Gather the tokens' results from their padded places; what is at padding has no gradient."""
 
     @staticmethod
-    def forward(context: Any, states_P: torch.Tensor, place_of_F: torch.Tensor) -> torch.Tensor:
-        context.save_for_backward(place_of_F)
+    def forward(context: Any, states_P: torch.Tensor, place_of_K: torch.Tensor, width: int) -> torch.Tensor:
+        context.save_for_backward(place_of_K)
         context.places = len(states_P)
-        return states_P.index_select(0, place_of_F)
+        return _row_of(states_P, place_of_K, width)
 
     @staticmethod
-    def backward(context: Any, gradient_F: torch.Tensor) -> tuple[torch.Tensor, None]:
-        (place_of_F,) = context.saved_tensors
+    def backward(context: Any, gradient_F: torch.Tensor) -> tuple[torch.Tensor, None, None]:
+        (place_of_K,) = context.saved_tensors
         gradient_P = gradient_F.new_zeros(context.places, *gradient_F.shape[1:])
-        return gradient_P.index_copy_(0, place_of_F, gradient_F), None
+        return gradient_P.index_copy_(0, place_of_K, gradient_F[: len(place_of_K)]), None, None
+
+
+def _row_of(values_P: torch.Tensor, place_of_K: torch.Tensor, width: int) -> torch.Tensor:
+    """Return the row of the tokens at some places, zeros at its padding (F)."""
+    row_F = values_P.new_empty(width, *values_P.shape[1:])
+    torch.index_select(values_P, 0, place_of_K, out=row_F[: len(place_of_K)])
+    row_F[len(place_of_K) :] = 0
+    return row_F
 
 
 def _has_variable_length(query: torch.Tensor, options: dict[str, Any]) -> bool:
@@ -183,7 +194,11 @@ def _variable_length(
 ) -> torch.Tensor:
     """Return attention by torch's variable-length kernel (1 x F x H x D)."""
     varlen: Any = import_module("torch.nn.attention.varlen")
-    bounds = torch.nn.functional.pad(sequences.lengths_B.cumsum(0), (1, 0)).int()
+    ends_B = sequences.lengths_B.cumsum(0)
+    if sequences.place_of_K is not None and len(sequences.place_of_K) < len(sequences.sample_F):
+        # the row's padding is a sequence of its own: no result is left out
+        ends_B = torch.cat([ends_B, ends_B.new_tensor([len(sequences.sample_F)])])
+    bounds = torch.nn.functional.pad(ends_B, (1, 0)).int()
     longest = sequences.groups[-1].length
     reach = {} if window is None else {"window_size": (window - 1, window - 1)}
     qkv_FHD = (_flat(states) for states in (query, key, value))

@@ -35,7 +35,7 @@ class Sequences:
     positions_F: torch.Tensor  # of each token in its sample
     groups: Sequence[LengthGroup] = ()  # unpadded
     token_of_P: torch.Tensor | None = None  # unpadded: the token at each padded place; anything at padding
-    place_of_F: torch.Tensor | None = None  # unpadded: the padded place of each token
+    place_of_K: torch.Tensor | None = None  # unpadded: the padded place of each token; the row's padding has none
     masks: dict[Hashable, torch.Tensor] = field(default_factory=dict)  # made by the first layer, for all of them
 
 
@@ -85,7 +85,7 @@ def _length_groups(starts_B: IntArray, lengths_B: IntArray, device: torch.device
     return {
         "groups": tuple(groups),
         "token_of_P": torch.from_numpy(np.concatenate(tokens)).to(device),
-        "place_of_F": torch.from_numpy(places).to(device),
+        "place_of_K": torch.from_numpy(places).to(device),
     }
 
 

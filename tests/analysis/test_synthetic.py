@@ -54,7 +54,7 @@ def batch_of(name: str, execution: str, *, samples: int = 6, length: int = 20, t
 @pytest.mark.parametrize("length", [1, 3, 20])
 @pytest.mark.parametrize("execution", EXECUTIONS)
 def test_every_token_has_one_place_in_rows_of_the_shape_that_was_asked_for(execution, length, samples):
-    """Samples lie side by side: no place is of two of them, and none is left over."""
+    """Samples lie side by side: no place is of two of them, and none is left over but at the end of an unpadded row."""
     batch = batch_of("classification", execution, samples=samples, length=length)
     rows, width = batch.input_ids_RW.shape
     assert batch.execution == execution
@@ -70,7 +70,8 @@ def test_every_token_has_one_place_in_rows_of_the_shape_that_was_asked_for(execu
     taken = [
         place for start, n in zip(batch.starts_B, batch.lengths_B, strict=True) for place in range(start, start + n)
     ]
-    assert sorted(taken) == list(range(rows * width))
+    tokens = rows * width if execution == "packed" else int(batch.lengths_B.sum())
+    assert sorted(taken) == list(range(tokens))
     if execution == "packed":
         assert (rows, width) == (samples, length)
         row_of = [
@@ -80,6 +81,7 @@ def test_every_token_has_one_place_in_rows_of_the_shape_that_was_asked_for(execu
         assert np.bincount([first for first, _ in row_of]).tolist() == [min(5, length)] * rows
     else:
         assert rows == 1
+        assert width == -(-tokens // 32) * 32
         assert len(batch.lengths_B) == samples
         assert batch.lengths_B.max() == length
         assert batch.lengths_B.min() >= length // 4

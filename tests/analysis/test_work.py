@@ -58,7 +58,7 @@ def counted(plan: EpochPlan) -> list[dict[str, int]]:
             if plan.execution == "unpadded":
                 ends = longest_of_groups(np.array(kept)).tolist()  # tests/train/test_length_groups.py
                 places = [min(end for end in ends if end >= length) for length in kept]
-                step["tokens"] += sum(kept)
+                step["tokens"] += -(-sum(kept) // 32) * 32  # a row is as wide as the next multiple of 32
                 step["places"] += sum(places)
                 step["pairs"] += sum(place**2 for place in places)
             else:

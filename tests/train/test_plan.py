@@ -126,7 +126,7 @@ def check_plan(plan: EpochPlan, samples: list[Row], strategy, *, seed: int, epoc
     tokens = 0
     for ids, kept, width in zip(batches_of(plan), kept_of(plan), plan.padded_lengths_B.tolist(), strict=True):
         assert width == (MAX_LENGTH if strategy.execution in ("padded_max", "packed") else max(*kept, 1))
-        tokens += sum(kept) if strategy.execution == "unpadded" else width * len(ids)
+        tokens += -(-sum(kept) // 32) * 32 if strategy.execution == "unpadded" else width * len(ids)
         # No batch over the cap of its longest sample's bucket.
         if strategy.batches in ("random", "length_grouped", "batch_rebalance"):
             assert len(ids) <= strategy.base_batch_size

@@ -26,6 +26,7 @@ CPU = torch.device("cpu")
 VOCABULARY, OUTPUTS = 50, 3
 LENGTHS = (9, 2, 17, 5, 5, 31, 12, 3, 20, 1)
 WIDTH = 40  # of a packed row
+ROW_WITH_PADDING = "unpadded, as a plan has it"  # as wide as a multiple of 32
 SIZES = {"vocab_size": VOCABULARY, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "num_labels": 3}
 BERT_LIKE = {**SIZES, "intermediate_size": 32, "max_position_embeddings": 64, "hidden_dropout_prob": 0.0,
              "attention_probs_dropout_prob": 0.0}  # fmt: skip
@@ -98,6 +99,8 @@ def batch_of(execution: str, pad: int) -> Batch:
     if execution == "packed":
         assert len(rows) > 2
         rows = [row + [pad] * (WIDTH - len(row)) for row in rows]
+    if execution == ROW_WITH_PADDING:
+        execution, rows = "unpadded", [rows[0] + [pad] * (128 - len(rows[0]))]
     return Batch(input_ids_RW=np.array(rows), execution=execution, starts_B=np.array(starts), **common)
 
 
@@ -127,7 +130,7 @@ def outcome(model, batch: Batch, kind: str, call=as_tdbs_has_it) -> tuple[torch.
     return logits.detach(), {name: value.grad for name, value in model.named_parameters() if value.grad is not None}
 
 
-@pytest.mark.parametrize("execution", ["padded", "packed", "unpadded"])
+@pytest.mark.parametrize("execution", ["padded", "packed", "unpadded", ROW_WITH_PADDING])
 @pytest.mark.parametrize("kernel", ["eager", "sdpa"])
 @pytest.mark.parametrize(
     ("name", "kind"),
