@@ -30,11 +30,12 @@ def dataset(tmp_path_factory):
 
 def tokens_of(plan) -> int:
     """Count the tokens of a plan batch by batch, or row by row where rows hold several samples."""
-    if plan.execution == "unpadded":
-        return int(plan.kept_N.sum())
+    bounds = plan.batch_offsets_B1.tolist()
+    if plan.execution == "unpadded":  # a row is as wide as the next multiple of 32
+        kept = [int(plan.kept_N[a:b].sum()) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        return sum(-(-tokens // 32) * 32 for tokens in kept)
     if plan.row_offsets_R1 is not None:
         return (len(plan.row_offsets_R1) - 1) * 48
-    bounds = plan.batch_offsets_B1.tolist()
     widths = plan.padded_lengths_B.tolist()
     return sum((b - a) * width for a, b, width in zip(bounds[:-1], bounds[1:], widths, strict=True))
 

@@ -298,10 +298,13 @@ def test_overwrite_helps_where_the_manifest_cannot_be_read(tdbs, refused, workpl
 def test_train_does_not_write_into_what_is_not_its_own(refused, untouched, small, workplace):
     write_files(workplace, {"out/thesis.txt": "years of work", "run/config.toml": 'plan_digest = "0"'})
     with untouched(workplace):
-        for folder, held in (("out", "something else"), ("run", "a run")):
+        for folder, held, resumed in (
+            ("out", "something else", ""),
+            ("run", "a run", "--resume to go on with it, "),
+        ):
             assert refused("train", small, "--model", "tiny", "--out", folder) == (
                 f"{folder} holds {held}.",
-                "Pass another --out, or --overwrite to replace what tdbs wrote there.",
+                f"Pass {resumed}another --out, or --overwrite to replace what tdbs wrote there.",
             )
 
 
