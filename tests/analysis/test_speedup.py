@@ -1,6 +1,7 @@
 """The estimate is a ratio of tokens of the trainer's own plans, nothing else."""
 
 import csv
+import itertools
 
 import pytest
 
@@ -32,7 +33,7 @@ def tokens_of(plan) -> int:
     """Count the tokens of a plan batch by batch, or row by row where rows hold several samples."""
     bounds = plan.batch_offsets_B1.tolist()
     if plan.execution == "unpadded":  # a row is as wide as the next multiple of 32
-        kept = [int(plan.kept_N[a:b].sum()) for a, b in zip(bounds[:-1], bounds[1:], strict=True)]
+        kept = [int(plan.kept_N[a:b].sum()) for a, b in itertools.pairwise(bounds)]
         return sum(-(-tokens // 32) * 32 for tokens in kept)
     if plan.row_offsets_R1 is not None:
         return (len(plan.row_offsets_R1) - 1) * 48
