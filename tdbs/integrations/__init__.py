@@ -1,0 +1,1 @@
+"""Prepared datasets in other people's training loops."""

@@ -1,0 +1,173 @@
+"""transformers' Trainer on a prepared dataset: its batches, its rates and its exact number of steps.
+
+    from tdbs.integrations.transformers import PreparedTrainer, prepared_split
+
+    held_out = prepared_split("data/glue/mrpc/…", "validation")
+    trainer = PreparedTrainer(prepared="data/glue/mrpc/…", model=model, args=args, eval_dataset=held_out)
+
+Everything else is the Trainer's own: callbacks, evaluation, saving, resuming, logging. Its epochs have one length, a
+run's steps over its epochs, since it counts so; where a strategy's epochs differ in steps, an epoch's last steps are
+in the next one of the Trainer. Steps, batches and rates are those of `tdbs plan`.
+"""
+
+import copy
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader, Dataset
+from transformers import Trainer, TrainingArguments
+
+from tdbs.errors import ConfigError
+from tdbs.integrations.steps import RunSteps, run_steps_of
+from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
+from tdbs.train.batches import Batch
+from tdbs.train.defaults import DEFAULT_WARMUP
+from tdbs.train.sequence_models import use_sequences
+from tdbs.train.step import batch_loss, forward, model_inputs, takes_segment_ids
+from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy
+
+_BATCH = "tdbs_batch"  # beside the inputs of a row of several samples: what tells which token is whose
+
+
+class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no types here
+    """A Trainer whose training batches are those of a strategy on a prepared dataset."""
+
+    def __init__(
+        self,
+        *arguments: Any,
+        prepared: PreparedDataset | str | Path,
+        strategy: str | Strategy = DEFAULT_STRATEGY,
+        warmup: float = DEFAULT_WARMUP,
+        **named: Any,
+    ) -> None:
+        super().__init__(*arguments, **named)
+        given: TrainingArguments = self.args
+        _check(given)
+        epochs = int(given.num_train_epochs)
+        self.steps = run_steps_of(prepared, strategy=strategy, seed=given.seed, epochs=epochs, warmup=warmup)
+        if self.steps.strategy.in_rows:
+            use_sequences(self.model, self.model.config._attn_implementation)
+        self.args: TrainingArguments = copy.copy(given)  # the user's may serve another Trainer
+        self.args.max_steps = len(self.steps)
+
+    def get_train_dataloader(self) -> DataLoader[Any]:
+        """Return the batches of the run, an epoch of the Trainer at a time."""
+        epoch_steps = -(-len(self.steps) // int(self.args.num_train_epochs))
+        source = _StepInputs(self.steps, segment_ids=takes_segment_ids(self.model))
+        sampler = _EpochSteps(self, epoch_steps)
+        return DataLoader(source, batch_sampler=sampler, collate_fn=lambda inputs: inputs[0])
+
+    def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:  # noqa: ARG002  (the Trainer's own signature)
+        """Return a schedule that has the plan's rate at each step (warm-up, decay, LRM)."""
+        factors = [*self.steps.factors_S.tolist(), 0.0]  # it is asked for the step after the last one too
+        self.lr_scheduler = torch.optim.lr_scheduler.LambdaLR(
+            optimizer if optimizer is not None else self.optimizer,
+            lambda step: factors[min(step, len(factors) - 1)],
+        )
+        return self.lr_scheduler
+
+    def compute_loss(self, model: Any, inputs: dict[str, Any], *arguments: Any, **named: Any) -> Any:
+        """Return the Trainer's own loss, or that of a batch whose rows hold several samples."""
+        batch: Batch | None = inputs.get(_BATCH)
+        if batch is None:
+            return super().compute_loss(model, inputs, *arguments, **named)
+        logits = forward(
+            model, batch, self.steps.kind, device=self.args.device, segment_ids=takes_segment_ids(self.model)
+        )
+        return batch_loss(self.steps.kind, logits, batch)
+
+
+class _EpochSteps:
+    """The numbers of the steps of the Trainer's epoch, as a batch sampler; where it stands tells which epoch it is."""
+
+    def __init__(self, trainer: Trainer, epoch_steps: int) -> None:
+        self._trainer, self._epoch_steps = trainer, epoch_steps
+
+    def __len__(self) -> int:
+        return self._epoch_steps
+
+    def __iter__(self) -> Iterator[list[int]]:
+        first = self._trainer.state.global_step // self._epoch_steps * self._epoch_steps
+        last = min(first + self._epoch_steps, self._trainer.args.max_steps)
+        return ([step] for step in range(first, last))
+
+
+class _StepInputs(Dataset[dict[str, Any]]):
+    """What the model is given at each step; steps that follow each other are made in one go."""
+
+    def __init__(self, steps: RunSteps, *, segment_ids: bool) -> None:
+        self._steps, self._segment_ids = steps, segment_ids
+        self._next, self._batches = 0, steps.batches_from(0)
+
+    def __len__(self) -> int:
+        return len(self._steps.feed.plans[0].sample_ids_N)  # samples of an epoch: the Trainer reports samples a second
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        if step != self._next:
+            self._batches = self._steps.batches_from(step)
+        self._next = step + 1
+        return _inputs(next(self._batches), segment_ids=self._segment_ids)
+
+
+def _inputs(batch: Batch, *, segment_ids: bool) -> dict[str, Any]:
+    """Return a batch by the names that transformers has for what a model is given."""
+    if batch.labels is None:
+        raise ConfigError("The train split has no labels.", next_step="Prepare it with --label.")
+    if batch.starts_B is not None:
+        return {"input_ids": torch.from_numpy(batch.input_ids_RW), _BATCH: batch}
+    inputs = model_inputs(batch, device=torch.device("cpu"), segment_ids=segment_ids)
+    labels = torch.from_numpy(batch.labels)
+    return {**inputs, "labels": labels.float() if labels.is_floating_point() else labels}
+
+
+def _check(args: TrainingArguments) -> None:
+    """Refuse arguments that would make other updates than the plan's."""
+    one_batch = "Leave it 1: the plan says which samples share an update."
+    for wrong, told, next_step in (
+        (args.gradient_accumulation_steps != 1, "gradient_accumulation_steps", one_batch),
+        (args.max_steps > 0, "max_steps", "Leave it out: it follows from the plan and num_train_epochs."),
+        (args.num_train_epochs != int(args.num_train_epochs), "a part of an epoch", "Pass a whole num_train_epochs."),
+        (args.dataloader_num_workers != 0, "dataloader_num_workers", "Leave it 0: batches are made by array code."),
+        (args.world_size != 1, "several processes", "Train with one process."),
+    ):
+        if wrong:
+            raise ConfigError(f"PreparedTrainer does not take {told}.", next_step=next_step)
+
+
+class _Rows(Dataset[dict[str, Any]]):
+    """The samples of a split, one by one, as tokenizers' output has them."""
+
+    def __init__(self, split: Split, *, segment_ids: bool) -> None:
+        self._split, self._segment_ids = split, segment_ids
+
+    def __len__(self) -> int:
+        return len(self._split.lengths_N)
+
+    def __getitem__(self, sample: int) -> dict[str, Any]:
+        split = self._split
+        first, last = split.token_offsets_N1[sample], split.token_offsets_N1[sample + 1]
+        row: dict[str, Any] = {"input_ids": split.input_ids_T[first:last].tolist()}
+        if self._segment_ids and split.segment_starts_N is not None:
+            start = int(split.segment_starts_N[sample])
+            row["token_type_ids"] = [0] * start + [1] * (last - first - start)
+        if split.targets is not None:
+            row["labels"] = split.targets.values[sample].tolist()
+        return row
+
+
+def prepared_split(prepared: PreparedDataset | str | Path, name: str, *, model: Any = None) -> Dataset[dict[str, Any]]:
+    """Return a split for `eval_dataset`: tokens and label of each sample, in sample_id order.
+
+    With a `model` that tells the texts of a pair apart, segment ids too. Raises ConfigError for tasks whose label is
+    not one value or row of values a sample.
+    """
+    dataset = prepared if isinstance(prepared, PreparedDataset) else load(prepared)
+    kind = dataset.manifest.task.kind
+    if kind not in ("classification", "regression"):
+        raise ConfigError(
+            f"prepared_split is for classification and regression; this is {kind}.",
+            next_step="Evaluate with tdbs evaluate, or give the Trainer a dataset of your own.",
+        )
+    return _Rows(read_split(dataset, name), segment_ids=model is not None and takes_segment_ids(model))
