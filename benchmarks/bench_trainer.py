@@ -30,7 +30,8 @@ import tdbs
 from benchmarks.common import markdown_table, provenance
 from tdbs.analysis.compare import compare
 from tdbs.cli.common import quiet_libraries
-from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.pipeline.dataset import PreparedDataset, split_info
+from tdbs.train.strategies import resolve_dropout, resolve_strategy
 
 BATCH, RATE, SEED, WARMUP_STEPS, TURNS = 64, 1e-4, 1, 3, 3
 PARTS = ("random_max", "random", "length_grouped", "unpadded", "reach")
@@ -105,9 +106,13 @@ def measure(arguments: argparse.Namespace) -> list[dict[str, Any]]:
                 precision="bf16",
                 part_steps=part_steps,
             )
-        rows += [{**row, "attention": found["attention"], "whole": part_steps is None} for row in found["rows"]]
+        for row in found["rows"]:
+            strategy = resolve_strategy(row["strategy"], dataset.manifest.task)
+            dropout = resolve_dropout(None, strategy, split_info(dataset, "train").rows)
+            rows.append({**row, "attention": found["attention"], "dropout": dropout, "whole": part_steps is None})
     seconds = trainer_seconds(arguments.model, arguments.mirror, steps=arguments.steps)
-    rows.append({"strategy": "Trainer", "seconds": seconds, "attention": "sdpa (its default)", "whole": False})
+    own = {"strategy": "Trainer", "seconds": seconds, "attention": "sdpa (its default)", "dropout": 0.1, "whole": False}
+    rows.append(own)
     return rows
 
 
@@ -137,6 +142,7 @@ def main() -> None:
                     "s / epoch": f"{row['seconds']:.0f}{'' if row['whole'] else ' (from steps)'}",
                     "padding": f"{row['padding_fraction']:.1%}" if "padding_fraction" in row else "",
                     "attention": row["attention"],
+                    "dropout": f"{row['dropout']:g}",
                     "score": f"{row['score']:.4f}" if row.get("score") is not None else "",
                     **{f"{name} is faster": f"{row['seconds'] / seconds[name]:.2f} x" for name in ours},
                 }
