@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+import torch
 from datasets import Dataset
 from transformers import (
     AutoModelForSequenceClassification,
@@ -69,6 +70,7 @@ def trainer_seconds(model: str, mirror: Path, *, steps: int) -> float:
                     per_device_train_batch_size=BATCH,
                     learning_rate=RATE,
                     bf16=True,
+                    use_cpu=not torch.cuda.is_available(),
                     max_steps=WARMUP_STEPS + steps,
                     seed=SEED + turn,
                     save_strategy="no",
