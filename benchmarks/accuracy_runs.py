@@ -22,13 +22,13 @@ from benchmarks.common import provenance
 from tdbs.analysis.compare import compare
 from tdbs.analysis.environment import device_name
 from tdbs.data.tasks import Task
+from tdbs.files import whole_lines
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.train.defaults import shown_model
-from tdbs.train.strategies import Strategy, resolve_dropout, resolve_strategy
+from tdbs.train.strategies import Strategy, parts_without_drop, resolve_dropout, resolve_strategy
 
 SST2_ROWS = 8_000  # the first rows of its train split
 _DEFAULTS = {part.name: part.default for part in fields(Strategy) if part.default is not MISSING}
-_DROP = ("drop", "drop_rate")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,9 +72,7 @@ class RunRecord:
 
 def variant_strategy(variant: Variant, task: Task) -> Strategy:
     """Return the strategy of a variant; where the task forbids to drop words, nothing is dropped."""
-    parts = {name: value for name, value in variant.parts.items() if name not in _DROP or not task.drop_forbidden}
-    if task.drop_forbidden:
-        parts.pop("grid_lengths", None)
+    parts = parts_without_drop(variant.parts, task)
     return replace(resolve_strategy(variant.strategy, task, parts), name=variant.name, dropout=variant.dropout)
 
 
@@ -101,8 +99,7 @@ def run_key(
 
 def read_records(path: Path) -> dict[str, RunRecord]:
     """Return the records of a file by the text of their key; a last line that was cut off is left out."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    found = [json.loads(line) for line in lines if line.endswith("\n")]
+    found = [json.loads(line) for line in whole_lines(path)]
     decides = [part.name for part in fields(RunKey)]
     records = [RunRecord(key=RunKey(**{name: record.pop(name) for name in decides}), **record) for record in found]
     return {record.key.text: record for record in records}

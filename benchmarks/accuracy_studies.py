@@ -22,7 +22,7 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Study:
-    """Variants x tasks x seeds; differences are to the first variant, whose batches are random ones."""
+    """Variants x tasks x seeds; differences are to each variant of plain random batches."""
 
     title: str
     variants: tuple[Variant, ...]

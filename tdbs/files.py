@@ -81,6 +81,12 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
+def whole_lines(path: Path) -> list[str]:
+    """Return the lines of a log without a last one that was cut off; none where there is no file."""
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
+    return [line for line in lines if line.endswith("\n")]
+
+
 def readable(path: Path) -> AbstractContextManager[str | BinaryIO]:
     """Return what Arrow reads a file from: a path where it can open it itself, else an open file."""
     return path.open("rb") if is_remote(path) else nullcontext(str(path))

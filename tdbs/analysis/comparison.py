@@ -13,7 +13,7 @@ from typing import Any
 
 from tdbs.analysis.paired import paired_difference
 from tdbs.errors import ConfigError
-from tdbs.files import write_json, write_text
+from tdbs.files import whole_lines, write_json, write_text
 
 SETTINGS_NAME, PREDICTION_NAME, ROWS_NAME, RESULT_NAME = (
     "settings.json",
@@ -112,9 +112,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 def read_rows(folder: Path) -> list[Row]:
     """Return the rows measured so far; a last one that was cut off is left out."""
-    place = folder / ROWS_NAME
-    lines = place.read_text(encoding="utf-8").splitlines(keepends=True) if place.exists() else []
-    return [Row(**json.loads(line)) for line in lines if line.endswith("\n")]
+    return [Row(**json.loads(line)) for line in whole_lines(folder / ROWS_NAME)]
 
 
 def write_rows(folder: Path, rows: Sequence[Row]) -> None:

@@ -20,7 +20,7 @@ from tdbs.analysis.study import (
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.train.feed import TRAIN
 from tdbs.train.profile_file import Profile
-from tdbs.train.strategies import Strategy, resolve_dropout, resolve_strategy
+from tdbs.train.strategies import Strategy, parts_without_drop, resolve_dropout, resolve_strategy
 
 POOL_FOLDER = "pool"  # beside the studies: finished runs that several of them share
 _NOTHING = ""
@@ -97,9 +97,7 @@ def compared_study(
 def _strategy(row: PaperRow, dataset: PreparedDataset) -> Strategy:
     """Return the strategy of a row under the row's name, which is that of its runs."""
     task = dataset.manifest.task
-    parts = dict(row.parts)
-    if task.drop_forbidden:  # CoLA: the paper leaves TokenDrop out too
-        parts = {name: value for name, value in parts.items() if name not in ("drop", "drop_rate")}
+    parts = parts_without_drop(row.parts, task)  # of CoLA the paper leaves TokenDrop out too
     if row.strategy in ("tdbs_paper", "reach"):
         parts.setdefault("caps", "paper")
     return replace(resolve_strategy(row.strategy, task, parts), name=row.name)

@@ -47,6 +47,7 @@ class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no typ
         _check(given)
         epochs = int(given.num_train_epochs)
         self.steps = run_steps_of(prepared, strategy=strategy, seed=given.seed, epochs=epochs, warmup=warmup)
+        self._segment_ids = takes_segment_ids(self.model)  # asked once: it looks into the model's signature
         if self.steps.strategy.in_rows:
             use_sequences(self.model, self.model.config._attn_implementation)
         self.args: TrainingArguments = copy.copy(given)  # the user's may serve another Trainer
@@ -55,7 +56,7 @@ class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no typ
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Return the batches of the run, an epoch of the Trainer at a time."""
         epoch_steps = -(-len(self.steps) // int(self.args.num_train_epochs))
-        source = _StepInputs(self.steps, segment_ids=takes_segment_ids(self.model))
+        source = _StepInputs(self.steps, segment_ids=self._segment_ids)
         sampler = _EpochSteps(self, epoch_steps)
         return DataLoader(source, batch_sampler=sampler, collate_fn=lambda inputs: inputs[0])
 
@@ -73,9 +74,7 @@ class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no typ
         batch: Batch | None = inputs.get(_BATCH)
         if batch is None:
             return super().compute_loss(model, inputs, *arguments, **named)
-        logits = forward(
-            model, batch, self.steps.kind, device=self.args.device, segment_ids=takes_segment_ids(self.model)
-        )
+        logits = forward(model, batch, self.steps.kind, device=self.args.device, segment_ids=self._segment_ids)
         return batch_loss(self.steps.kind, logits, batch)
 
 

@@ -130,5 +130,5 @@ def _give_moments(model: torch.nn.Module, optimizer: torch.optim.Optimizer, foun
     for key, value in found.items():
         name, _, kind = key.rpartition("/")
         parameter = parameters[name]
-        # the count of steps stays where the optimizer has it: on the device of a fused one, as fused AdamW has it
+        # fused AdamW has its count of steps on the parameter's device too
         optimizer.state[parameter][kind] = value.to(parameter.device)

@@ -35,8 +35,10 @@ def dense_gradients(model: torch.nn.Module) -> Iterator[None]:
     """
     touched: list[tuple[torch.Tensor, torch.Tensor]] = []
     for module in model.modules():
+        if not isinstance(module, torch.nn.Embedding):
+            continue
         gradient_VE = getattr(module, _GRADIENT, None)
-        if not isinstance(module, torch.nn.Embedding) or not isinstance(gradient_VE, torch.Tensor):
+        if not isinstance(gradient_VE, torch.Tensor):
             continue
         found = module.weight.grad
         if found is not None and found.is_sparse:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import tomli_w
 
 from tdbs.errors import TrainingError, reason_of
-from tdbs.files import remember, write_json, write_text
+from tdbs.files import remember, whole_lines, write_json, write_text
 from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
 
 if TYPE_CHECKING:
@@ -118,8 +118,7 @@ def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 def continue_run(folder: Path, *, steps: int) -> None:
     """Cut the log of a run that is resumed after so many steps: the lines past them are made again."""
     place = folder / STEPS_NAME
-    lines = place.read_text(encoding="utf-8").splitlines(keepends=True) if place.exists() else []
-    write_text(place, "".join(lines[:steps]))
+    write_text(place, "".join(whole_lines(place)[:steps]))
 
 
 def save_model(folder: Path, model: "PreTrainedModel", dataset: PreparedDataset) -> None:

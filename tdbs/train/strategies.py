@@ -25,6 +25,7 @@ _PROTECTED: dict[TaskKind, str] = {
     "seq2seq": "the prefix",
 }
 _BUCKETED = ("bucket", "reach")
+_DROP_PARTS = ("drop", "drop_rate", "grid_lengths")
 DEFAULT_STRATEGY = "tdbs"
 ALIASES = {"tdbs": "reach"}
 SMALL_SET = 10_000  # training samples; below, the paper's rule trains without dropout
@@ -130,6 +131,11 @@ STRATEGIES: dict[str, Strategy] = {
         Strategy(name="reach", batches="reach", drop="reach"),
     )
 }
+
+
+def parts_without_drop(parts: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """Return a strategy's parts, without those that say what is dropped where the task forbids it (CoLA)."""
+    return {name: value for name, value in parts.items() if name not in _DROP_PARTS or not task.drop_forbidden}
 
 
 def resolve_strategy(
