@@ -37,7 +37,7 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters, default_model, default_rate, shown_model
 from tdbs.train.device import resolve_execution
 from tdbs.train.profile_file import Profile
-from tdbs.train.strategies import ALIASES, Strategy, resolve_strategy, strategies_for
+from tdbs.train.strategies import Strategy, resolve_strategy, resolved_name, strategies_for
 
 Progress = Callable[[str], None]
 
@@ -70,7 +70,7 @@ def compare(
     """
     check_hyperparameters(epochs=epochs, lr=lr, dropout=dropout)
     task = dataset.manifest.task
-    baseline = ALIASES.get(baseline, baseline)
+    baseline = resolved_name(baseline, task)
     chosen = [
         resolve_strategy(given, task, profile=profile) if isinstance(given, str) else given
         for given in (strategies_for(task) if strategies is None else strategies)

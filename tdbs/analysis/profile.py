@@ -68,7 +68,7 @@ def measure_profile(
     fastest = fastest_kernel(kernels, points)
     learner = _learner(dataset, name, precision, fastest, dropout=0.0)
     memory_caps = searched_caps(learner, manifest, budget=budget, progress=progress)  # soon: it may refuse the budget
-    in_rows = knows_sequences(learner.model)
+    in_rows = knows_sequences(learner.model.config)
     with_dropout = share_weights(learner, _learner(dataset, name, precision, fastest, dropout=_DROPOUT))
     shapes = grid_shapes(manifest, chosen.device, in_rows=in_rows)
     points = [point for point in points if point["attention"] != fastest]  # its grid has them, timed beside the others
@@ -140,7 +140,7 @@ def check_place(path: Path, *, overwrite: bool) -> None:
 def _learner(dataset: PreparedDataset, name: str, precision: str, kernel: str, *, dropout: float) -> Learner:
     execution = resolve_execution(precision=precision, attention=kernel)
     learner = make_learner(dataset, name, seed=0, dropout=dropout, execution=execution)
-    if knows_sequences(learner.model):
+    if knows_sequences(learner.model.config):
         use_sequences(learner.model, kernel)
     learner.prepared.train()
     return learner

@@ -4,6 +4,7 @@ import functools
 import inspect
 import json
 import logging
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +19,9 @@ from rich.table import Table
 from tdbs.errors import ConfigError, TdbsError, reason_of
 from tdbs.files import last_place, to_path
 
-console = Console(stderr=True, highlight=False, soft_wrap=True)
+# Of several processes that torchrun started, the first one speaks; errors are told by those that have them.
+_SPEAKS = os.environ.get("RANK", "0") == "0"
+console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=not _SPEAKS)
 
 DatasetArgument = Annotated[
     str | None,
@@ -106,7 +109,7 @@ def spinner(name: str) -> Iterator[Callable[[str], None]]:
 
 def print_error(message: str, next_step: str) -> None:
     """Print cause and next step on stderr."""
-    console.print(f"Error: {message}\nNext:  {next_step}", markup=False)
+    Console(stderr=True, highlight=False, soft_wrap=True).print(f"Error: {message}\nNext:  {next_step}", markup=False)
 
 
 def print_table(table: Table) -> None:
@@ -117,7 +120,8 @@ def print_table(table: Table) -> None:
 
 def print_json(value: object) -> None:
     """Print the one JSON object of a command on stdout."""
-    sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+    if _SPEAKS:
+        sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
 
 
 def dataset_folder(given: str | None) -> Path:

@@ -34,7 +34,7 @@ from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import compare_notes, compare_table
 from tdbs.train.defaults import DEFAULT_EPOCHS
-from tdbs.train.strategies import ALIASES, resolve_strategy, strategies_for
+from tdbs.train.strategies import resolve_strategy, resolved_name, strategies_for
 
 NAME = "compare"
 COMPARISONS_FOLDER = Path("runs/compare")
@@ -86,7 +86,7 @@ def command(
     task = opened.manifest.task
     known = given_profile(profile)
     parts = {"base_batch_size": base_batch_size, "caps": caps}
-    names = dict.fromkeys(ALIASES.get(name, name) for name in [baseline, *(strategy or strategies_for(task))])
+    names = dict.fromkeys(resolved_name(name, task) for name in [baseline, *(strategy or strategies_for(task))])
     chosen = [resolve_strategy(name, task, parts, profile=known) for name in names]
     for note in filter(None, (policy_note(each, opened) for each in chosen)):
         console.print(note, markup=False)

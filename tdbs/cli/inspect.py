@@ -24,7 +24,7 @@ from tdbs.reports.terminal import (
     target_lines,
 )
 from tdbs.train.feed import TRAIN
-from tdbs.train.strategies import DEFAULT_STRATEGY, resolve_strategy
+from tdbs.train.strategies import resolve_strategy
 
 NAME = "inspect"
 
@@ -39,7 +39,7 @@ def command(
     ] = None,
     percent: Annotated[float, typer.Option(help="K of L_K.")] = PAPER_PERCENT,
     drop: Annotated[bool, typer.Option("--drop", help="Show samples before and after TokenDrop.")] = False,
-    strategy: Annotated[str, typer.Option(help="Strategy whose TokenDrop and updates are shown.")] = DEFAULT_STRATEGY,
+    strategy: Annotated[str, typer.Option(help="Strategy whose TokenDrop and updates are shown.")] = "reach",
     epoch: Annotated[int, typer.Option(help="Epoch of the run that is shown, from 0.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the choice of samples, of TokenDrop and updates.")] = 0,
     allow_drop: AllowDropOption = False,

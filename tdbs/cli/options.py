@@ -13,7 +13,6 @@ from tdbs.pipeline.memory import memory_bytes
 from tdbs.train.feed import TRAIN
 from tdbs.train.profile_file import Profile, read_profile
 from tdbs.train.strategies import (
-    ALIASES,
     DEFAULT_STRATEGY,
     STRATEGIES,
     Batches,
@@ -24,7 +23,7 @@ from tdbs.train.strategies import (
 )
 from tdbs.train.windows import count_windows, have_few_lengths
 
-StrategyOption = Annotated[str, typer.Option(help=f"One of {', '.join([*STRATEGIES, *ALIASES])}.")]
+StrategyOption = Annotated[str, typer.Option(help=f"One of {', '.join([*STRATEGIES, DEFAULT_STRATEGY])}.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of batches, TokenDrop and new weights.")]
 EpochsOption = Annotated[int, typer.Option(help="Epochs of the run.")]
 CapsOption = Annotated[
@@ -87,6 +86,9 @@ def _strategy_options(
         int | None,
         typer.Option(help="Grid lengths that a sample may go to with --drop reach. [default: 1]", show_default=False),
     ] = None,
+    devices: Annotated[
+        int | None, typer.Option(help="Devices whose caps add up in an update. [default: 1]", show_default=False)
+    ] = None,
     batch_cap: Annotated[
         bool | None, typer.Option("--batch-cap/--no-batch-cap", help="Let the largest batch grow from epoch to epoch.")
     ] = None,
@@ -121,8 +123,8 @@ def with_strategy_options(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def chosen_strategy(chosen: Chosen, dataset: PreparedDataset) -> Strategy:
-    """Return the strategy that the options choose for the dataset's task."""
+def chosen_strategy(chosen: Chosen, dataset: PreparedDataset, *, in_rows: bool = True) -> Strategy:
+    """Return the strategy that the options choose for the dataset's task, and a model of such rows."""
     parts = {name: value for name, value in chosen.items() if name not in ("strategy", "allow_drop", "profile")}
     return resolve_strategy(
         chosen["strategy"],
@@ -130,12 +132,23 @@ def chosen_strategy(chosen: Chosen, dataset: PreparedDataset) -> Strategy:
         parts,
         allow_drop=chosen["allow_drop"],
         profile=given_profile(chosen["profile"]),
+        in_rows=in_rows,
     )
 
 
 def given_profile(path: Path | None) -> Profile | None:
     """Return the profile that the user named; one found by chance is never used."""
     return None if path is None else read_profile(path)
+
+
+def padded_note(chosen: Chosen, strategy: Strategy) -> str | None:
+    """Return what to say where the default has to pad."""
+    if chosen["strategy"] != DEFAULT_STRATEGY or strategy.name != "random":
+        return None
+    return (
+        "This model takes one sample a row, so random batches are padded. --strategy reach hardly pads; "
+        "its updates have samples of one length, which can cost score."
+    )
 
 
 def windows_note(dataset: PreparedDataset, memory: str) -> str | None:

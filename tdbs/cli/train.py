@@ -29,6 +29,7 @@ from tdbs.cli.options import (
     SeedOption,
     chosen_strategy,
     given_profile,
+    padded_note,
     policy_note,
     windows_note,
     with_strategy_options,
@@ -37,7 +38,7 @@ from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.reports.terminal import duration, metrics_line
-from tdbs.train.defaults import DEFAULT_EPOCHS, DEFAULT_WARMUP
+from tdbs.train.defaults import DEFAULT_EPOCHS, DEFAULT_WARMUP, default_model
 from tdbs.train.stopping import stop_on_signals
 
 NAME = "train"
@@ -90,14 +91,21 @@ def command(
     if resume and out is None:
         raise ConfigError("--resume goes on in a run's folder.", next_step="Pass --out with it.")
     opened = load(dataset_folder(dataset))
-    strategy = chosen_strategy(chosen, opened)
-    for note in filter(None, (policy_note(strategy, opened), windows_note(opened, memory))):
-        console.print(note, markup=False)
     from tdbs.train.checkpoint import CheckpointRule
     from tdbs.train.loop import StepRecord
+    from tdbs.train.models import runs_in_rows
     from tdbs.train.trainer import train
 
     quiet_libraries()
+    in_rows = runs_in_rows(model or default_model(opened.manifest), opened.manifest)
+    strategy = chosen_strategy(chosen, opened, in_rows=in_rows)
+    notes = (
+        padded_note(chosen, strategy),
+        policy_note(strategy, opened),
+        windows_note(opened, memory),
+    )
+    for note in filter(None, notes):
+        console.print(note, markup=False)
     rule = CheckpointRule(steps=checkpoint_steps, minutes=checkpoint_minutes, keep=keep_checkpoints)
     with (
         stop_on_signals() as stop,

@@ -57,11 +57,15 @@ def run_steps_of(
     epochs: int,
     warmup: float = DEFAULT_WARMUP,
     memory: int | str = DEFAULT_MEMORY,
+    in_rows: bool = True,
 ) -> RunSteps:
-    """Return the updates of a run. Raises ConfigError for a strategy whose updates have several batches."""
+    """Return the updates of a run; `in_rows`: the model's rows may hold several samples.
+
+    Raises ConfigError for a strategy whose updates have several batches.
+    """
     dataset = prepared if isinstance(prepared, PreparedDataset) else load(prepared)
     if isinstance(strategy, str):
-        strategy = resolve_strategy(strategy, dataset.manifest.task)
+        strategy = resolve_strategy(strategy, dataset.manifest.task, in_rows=in_rows)
     feed = make_feed(open_training_data(dataset, memory=memory), strategy, seed=seed, epochs=epochs)
     if any(plan.step_offsets_S1 is not None for plan in feed.plans):
         raise ConfigError(

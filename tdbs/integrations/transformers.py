@@ -24,7 +24,7 @@ from tdbs.integrations.steps import RunSteps, run_steps_of
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
 from tdbs.train.batches import Batch
 from tdbs.train.defaults import DEFAULT_WARMUP
-from tdbs.train.sequence_models import use_sequences
+from tdbs.train.sequence_models import knows_sequences, use_sequences
 from tdbs.train.step import batch_loss, forward, model_inputs, takes_segment_ids
 from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy
 
@@ -46,7 +46,14 @@ class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no typ
         given: TrainingArguments = self.args
         _check(given)
         epochs = int(given.num_train_epochs)
-        self.steps = run_steps_of(prepared, strategy=strategy, seed=given.seed, epochs=epochs, warmup=warmup)
+        self.steps = run_steps_of(
+            prepared,
+            strategy=strategy,
+            seed=given.seed,
+            epochs=epochs,
+            warmup=warmup,
+            in_rows=knows_sequences(self.model.config),
+        )
         self._segment_ids = takes_segment_ids(self.model)  # asked once: it looks into the model's signature
         if self.steps.strategy.in_rows:
             use_sequences(self.model, self.model.config._attn_implementation)

@@ -9,6 +9,7 @@ from rich.text import Text
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.reports.terminal import duration, plain_table
 from tdbs.train.profile_file import Profile
+from tdbs.train.strategies import SAME_UPDATES
 
 FAR_PACE = 0.1  # from the profile's: then predictions are off by the device itself
 
@@ -80,7 +81,10 @@ def estimate_notes(
 ) -> list[str]:
     """Return what is to be said below the table of `estimate-speedup`; `kernel` is that of attention."""
     if profile is None:
-        return ["By tokens, pad included: what the linear layers see. For seconds: tdbs profile, then --profile FILE."]
+        by_tokens = (
+            "By tokens, pad included: what the linear layers see. For seconds: tdbs profile, then --profile FILE."
+        )
+        return [by_tokens, *_score_notes(estimates)]
     notes = [f"Seconds of {profile.model.get('name')} on {profile.device.get('name')}, {kernel} attention."]
     if runs > 1:
         notes.append(f"The last two columns are of preparing once, {duration(prepare)}, and training {runs:,} times.")
@@ -92,6 +96,17 @@ def estimate_notes(
             f"Extrapolated far beyond what the profile timed, so trust it little: {', '.join(far)}. "
             "Measure longer with tdbs profile on this dataset."
         )
+    return [*notes, *_score_notes(estimates)]
+
+
+def _score_notes(estimates: Sequence[StrategyEstimate]) -> list[str]:
+    """Return what a speedup leaves out: which strategies make the updates of random batches, and which do not."""
+    names = {estimate.strategy for estimate in estimates}
+    notes = []
+    if "unpadded" in names:
+        notes.append("unpadded, the default, computes what random computes, without its padding.")
+    if not names <= set(SAME_UPDATES):
+        notes.append("Strategies that sort or drop make other updates: their scores may differ (tdbs compare).")
     return notes
 
 

@@ -150,8 +150,11 @@ BATCHINGS: dict[Batches, Callable[[EpochSamples], Batching]] = {
 
 
 def epoch_caps(strategy: Strategy, *, max_length: int, epoch: int) -> IntArray:
-    """Return the largest batch of each length in an epoch (L1): BatchCap, or HWCap alone, over the micro-batches."""
-    caps_L1 = hardware_caps(strategy.hw_caps, max_length=max_length)
+    """Return the largest batch of each length in an epoch (L1): BatchCap, or HWCap alone, over the micro-batches.
+
+    HWCap is that of all devices together.
+    """
+    caps_L1 = strategy.devices * hardware_caps(strategy.hw_caps, max_length=max_length)
     if strategy.batch_cap:
         caps_L1 = batch_caps(
             caps_L1,

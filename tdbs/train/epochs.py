@@ -3,17 +3,19 @@
 import json
 import math
 import os
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
 from tdbs.arrays import FloatArray
 from tdbs.errors import TrainingError
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.checkpoint import CheckpointRule, RunState, save_checkpoint
 from tdbs.train.feed import Feed
-from tdbs.train.loop import Learner, StepRecord, run_steps, score_splits
+from tdbs.train.loop import Learner, StepOutcome, StepRecord, run_steps, score_splits
 from tdbs.train.plan import EpochPlan
 from tdbs.train.run_folder import LAST_GOOD_FOLDER, STEPS_NAME, save_model
 from tdbs.train.scoring import HeldOut
@@ -74,9 +76,10 @@ def _run_steps(course: Course, state: RunState, plan: EpochPlan, *, first_step: 
         skipped=done,
         epoch=plan.epoch,
         seed=course.seed,
+        stop=course.stop,
     )
     clock = saved = time.perf_counter()
-    with (course.folder / STEPS_NAME).open("a", encoding="utf-8") as log:
+    with _log_of(course) as log:
         for outcome in outcomes:
             record = outcome.record
             loss = record.loss if math.isfinite(record.loss) else None  # JSON has no NaN
@@ -90,14 +93,26 @@ def _run_steps(course: Course, state: RunState, plan: EpochPlan, *, first_step: 
             state.seconds["train"] += now - clock
             clock = now
             course.progress(record, len(course.rates_S))
-            if course.stop.number is not None or _is_due(course.rule, state.step, now - saved):
-                log.flush()
-                os.fsync(log.fileno())  # the log is never behind a checkpoint
+            stopping = _is_stopping(course, outcome)
+            if stopping or _is_due(course.rule, state.step, now - saved):
                 if course.rule is not None:
-                    _save(course, state)
+                    _save(course, state, log)
                 clock = saved = time.perf_counter()
-            if course.stop.number is not None:
+            if stopping:
                 _stopped(course, state)
+
+
+def _log_of(course: Course) -> IO[str]:
+    """Return the run's log to write on; of several processes one writes it."""
+    place = course.folder / STEPS_NAME if course.learner.accelerator.is_main_process else Path(os.devnull)
+    return place.open("a", encoding="utf-8")
+
+
+def _is_stopping(course: Course, outcome: StepOutcome) -> bool:
+    """Tell whether a signal ends the run here; several processes stop after the same step, the one they agreed on."""
+    if course.learner.accelerator.num_processes > 1:
+        return outcome.stopping
+    return course.stop.number is not None
 
 
 def _is_due(rule: CheckpointRule | None, step: int, seconds: float) -> bool:
@@ -108,8 +123,14 @@ def _is_due(rule: CheckpointRule | None, step: int, seconds: float) -> bool:
     )
 
 
-def _save(course: Course, state: RunState) -> None:
+def _save(course: Course, state: RunState, log: IO[str] | None = None) -> None:
+    """Write a checkpoint; the run's log is never behind one."""
     learner, rule = course.learner, course.rule
+    if not learner.accelerator.is_main_process:
+        return
+    if log is not None:
+        log.flush()
+        os.fsync(log.fileno())
     caps = learner.memory_caps
     state.seconds["total"] = time.perf_counter() - course.started
     state.caps = {str(bucket): cap for bucket, cap in caps.by_bucket.items()}
@@ -120,7 +141,8 @@ def _save(course: Course, state: RunState) -> None:
 def _not_finite(course: Course, record: StepRecord, *, batch: int) -> None:
     """Keep the weights before the step, which were not updated, and say where it was."""
     place = course.folder / LAST_GOOD_FOLDER
-    save_model(place, course.learner.model, course.dataset)
+    if course.learner.accelerator.is_main_process:
+        save_model(place, course.learner.model, course.dataset)
     raise TrainingError(
         f"Loss or gradients are not finite at step {record.step} (epoch {record.epoch}, batch {batch} of "
         f"{record.batch_size} samples): the loss is {record.loss}.",
@@ -129,10 +151,11 @@ def _not_finite(course: Course, record: StepRecord, *, batch: int) -> None:
 
 
 def _stopped(course: Course, state: RunState) -> None:
-    number = course.stop.number or 0
+    number = course.stop.number or signal.SIGTERM  # another process had it
+    name = signal.Signals(number).name
     kept = "" if course.rule is not None else " Nothing of it is kept."
     raise StoppedError(
-        f"Stopped by {course.stop.name} after step {state.step:,} of {len(course.rates_S):,}.{kept}",
+        f"Stopped by {name} after step {state.step:,} of {len(course.rates_S):,}.{kept}",
         next_step=f"Run the same command with --resume --out {course.folder} to go on.",
         number=number,
     )

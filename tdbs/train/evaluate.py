@@ -1,5 +1,6 @@
 """Score a model on a split: batches in length order, nothing dropped, the task's metrics over all samples."""
 
+import itertools
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
+from accelerate.utils import gather_object
 from transformers import PreTrainedModel
 
 from tdbs.arrays import IntArray
@@ -44,15 +46,16 @@ def length_order_plan(lengths_N: IntArray, batch_size: int = BATCH_SIZE) -> Epoc
 def evaluate_split(
     accelerator: Accelerator, model: Any, held_out: HeldOut, *, pad_id: int, segment_ids: bool
 ) -> Metrics:
-    """Return the task's metrics on a split."""
+    """Return the task's metrics on a split; of several processes each runs every so-manieth batch, and all score."""
     run = _write if held_out.task.kind == "seq2seq" else _predict
     batches = epoch_batches(held_out.split, length_order_plan(held_out.split.lengths_N), None, pad_id=pad_id)
+    own = itertools.islice(batches, accelerator.process_index, None, accelerator.num_processes)
     model.eval()
     with torch.inference_mode(), accelerator.autocast():
-        metrics = score_outputs(
-            held_out,
-            ((batch, run(accelerator, model, batch, held_out, segment_ids=segment_ids)) for batch in batches),
-        )
+        outputs = ((batch, run(accelerator, model, batch, held_out, segment_ids=segment_ids)) for batch in own)
+        if accelerator.num_processes > 1:
+            outputs = gather_object([(batch, logits.cpu()) for batch, logits in outputs])
+        metrics = score_outputs(held_out, outputs)
     model.train()
     return metrics
 

@@ -36,13 +36,17 @@ class Head:
 
 
 def _logits(output: Any) -> torch.Tensor:
-    logits: torch.Tensor = output.logits.float()
-    return logits
+    return _in_full(output.logits)
 
 
 def _span_logits(output: Any) -> torch.Tensor:
     """Return the logits of first and last token (B x L x 2)."""
-    return torch.stack([output.start_logits, output.end_logits], dim=-1).float()
+    return _in_full(torch.stack([output.start_logits, output.end_logits], dim=-1))
+
+
+def _in_full(numbers: torch.Tensor) -> torch.Tensor:
+    """Return numbers of 32 bits at least: losses and scores are not for half precision."""
+    return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
 
 
 def _class_loss(logits_BC: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor:
@@ -50,7 +54,7 @@ def _class_loss(logits_BC: torch.Tensor, labels_B: torch.Tensor) -> torch.Tensor
 
 
 def _number_loss(logits_BC: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
-    return functional.mse_loss(logits_BC, labels.float().reshape(logits_BC.shape))
+    return functional.mse_loss(logits_BC, labels.to(logits_BC.dtype).reshape(logits_BC.shape))
 
 
 def _flag_loss(logits_BC: torch.Tensor, labels_BC: torch.Tensor) -> torch.Tensor:

@@ -24,11 +24,12 @@ from tdbs.train.device import Execution, keep_head_in_fp32, make_accelerator, ma
 from tdbs.train.evaluate import evaluate_split
 from tdbs.train.micro_batches import MemoryCaps, within_memory
 from tdbs.train.models import load_model
+from tdbs.train.processes import own_share
 from tdbs.train.row_gradients import keep_row_gradients
 from tdbs.train.scoring import HeldOut, Metrics
 from tdbs.train.sequence_models import use_sequences
-from tdbs.train.step import takes_segment_ids, train_step
-from tdbs.train.targets import predicted_count
+from tdbs.train.step import predicted_by, takes_segment_ids, train_step
+from tdbs.train.stopping import Stop
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,10 +63,11 @@ class StepRecord:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepOutcome:
-    """A step's record, and whether its update could be made: loss and gradients were finite."""
+    """A step's record, and whether its update could be made, which takes a finite loss and finite gradients."""
 
     record: StepRecord
     finite: bool
+    stopping: bool  # some process was asked to stop
 
 
 def make_learner(
@@ -77,8 +79,10 @@ def make_learner(
         use_sequences(model, execution.attention)
     accelerator = make_accelerator(execution.precision, execution.device)
     keep_head_in_fp32(model)
-    prepared = accelerator.prepare_model(model)
-    keep_row_gradients(prepared)
+    # gradients of several processes are summed by us (processes.py): accelerate is not to wrap the model for it
+    prepared = accelerator.prepare_model(model, evaluation_mode=True)
+    if accelerator.num_processes == 1:
+        keep_row_gradients(prepared)
     return Learner(
         accelerator=accelerator,
         model=model,
@@ -108,40 +112,45 @@ def run_steps(
     epoch: int,
     seed: int,
     skipped: int = 0,
+    stop: Stop | None = None,
 ) -> Iterator[StepOutcome]:
     """Train on the steps of an epoch, yielding after each; an update that is not finite is not made.
 
-    `first_step` is the run's number of the epoch's first step; `skipped` steps of the epoch are done already.
+    `first_step` is the run's number of the epoch's first step; `skipped` steps of the epoch are done already. Of
+    several processes each takes its share of a step, and all yield the same outcome.
     """
+    process, processes = learner.accelerator.process_index, learner.accelerator.num_processes
     learner.prepared.train()
     for index, batches in enumerate(steps, skipped):
         clock = time.perf_counter()
-        torch.manual_seed(rng.torch_seed(rng.Draw.TRAIN_STEP, seed=seed, epoch=epoch, step=index))
+        torch.manual_seed(rng.torch_seed(rng.Draw.TRAIN_STEP, seed=seed, epoch=epoch, step=index, process=process))
         rate = float(rates_S[first_step + index])
+        predicted = sum(predicted_by(learner.kind, batch) for batch in batches)
         update = partial(
             train_step,
             learner.accelerator,
             learner.prepared,
             learner.optimizer,
             kind=learner.kind,
+            predicted=predicted,
             rate=rate,
             segment_ids=learner.segment_ids,
+            stopping=stop is not None and stop.number is not None,
         )
-        loss, finite = within_memory(
-            update, batches, learner.memory_caps, step=first_step + index, clear=partial(_clear, learner)
-        )
+        share = own_share(batches, learner.kind, process=process, processes=processes)
+        end = within_memory(update, share, learner.memory_caps, step=first_step + index, clear=partial(_clear, learner))
         record = StepRecord(
             step=first_step + index,
             epoch=epoch,
             batch_size=sum(len(batch.sample_ids_B) for batch in batches),
-            predicted=sum(predicted_count(learner.kind, batch.labels) for batch in batches if batch.labels is not None),
+            predicted=predicted,
             padded_length=max(padded_length(batch) for batch in batches),
             tokens=sum(batch.input_ids_RW.size for batch in batches),
             lr=rate,
-            loss=loss,
+            loss=end.loss,
             seconds=time.perf_counter() - clock,
         )
-        yield StepOutcome(record=record, finite=finite)
+        yield StepOutcome(record=record, finite=end.finite, stopping=end.stopping)
 
 
 def _clear(learner: Learner) -> None:

@@ -1,7 +1,8 @@
-"""Cut batches that the device does not hold: where CUDA runs out of memory, a bucket's cap is halved, training goes on.
+"""Cut batches that the device is not to take at once: above HWCap, or where CUDA ran out of memory.
 
-The update stays what was planned: a batch above the cap of its bucket is taken in micro-batches whose gradients are
-added up, each weighted by what its loss is a mean over. Plan, steps and rates do not change.
+Where memory runs out, the cap of the bucket is halved and training goes on. The update stays what was planned: a batch
+above its cap is taken in micro-batches whose gradients are added up, each weighted by what its loss is a mean over.
+Plan, steps and rates do not change.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -33,10 +34,11 @@ class HalvedCap:
 
 @dataclass(kw_only=True, slots=True)
 class MemoryCaps:
-    """Caps that were found while training: none until memory runs out for the first time."""
+    """Caps of a batch in training: HWCap, and those that were found where memory ran out."""
 
     edges_E: IntArray
     kind: TaskKind
+    hardware_L1: IntArray | None = None  # HWCap by length, where a share of an update may be above it
     by_bucket: dict[int, int] = field(default_factory=dict)
     halved: list[HalvedCap] = field(default_factory=list)
 
@@ -67,10 +69,11 @@ class MemoryCaps:
         return int(bucket_of(np.array([batch.lengths_B.max()]), self.edges_E)[0])
 
     def _cap(self, batch: Batch) -> int | None:
-        if not self.by_bucket:  # nearly always: steps do not pay for what they do not need
-            return None
-        own = self._bucket(batch)
-        return min((cap for bucket, cap in self.by_bucket.items() if bucket <= own), default=None)
+        caps = [] if self.hardware_L1 is None else [int(self.hardware_L1[batch.lengths_B.max()])]
+        if self.by_bucket:  # hardly ever: steps do not pay for what they do not need
+            own = self._bucket(batch)
+            caps += [cap for bucket, cap in self.by_bucket.items() if bucket <= own]
+        return min(caps, default=None)
 
 
 def within_memory(
@@ -98,12 +101,12 @@ def split_batch(batch: Batch, cap: int | None, kind: TaskKind) -> list[Batch]:
     if batch.execution == "packed" and batch.starts_B is not None:
         row_B = batch.starts_B // batch.input_ids_RW.shape[1]
         rows = np.array_split(np.arange(len(batch.input_ids_RW)), min(-(-count // cap), len(batch.input_ids_RW)))
-        return [_part(batch, np.flatnonzero(np.isin(row_B, part)), part, kind) for part in rows]
+        return [part_of_batch(batch, np.flatnonzero(np.isin(row_B, part)), part, kind) for part in rows]
     parts = np.array_split(np.arange(count), -(-count // cap))
-    return [_part(batch, part, part, kind) for part in parts]
+    return [part_of_batch(batch, part, part, kind) for part in parts]
 
 
-def _part(batch: Batch, samples: IntArray, rows: IntArray, kind: TaskKind) -> Batch:
+def part_of_batch(batch: Batch, samples: IntArray, rows: IntArray, kind: TaskKind) -> Batch:
     """Return some samples of a batch as one; `rows` are theirs, where the batch has more than one row."""
     lengths_B = batch.lengths_B[samples]
     input_ids_RW, starts_B = batch.input_ids_RW[rows] if len(batch.input_ids_RW) > 1 else batch.input_ids_RW, None

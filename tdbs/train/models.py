@@ -15,6 +15,7 @@ from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.tokenizer import load_tokenizer
 from tdbs.train.defaults import TINY
 from tdbs.train.heads import HEADS
+from tdbs.train.sequence_models import knows_sequences
 
 # What the models of transformers call their dropout rates.
 _DROPOUT_FIELDS = (
@@ -93,6 +94,14 @@ def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float
             module.p = dropout
     loaded: PreTrainedModel = model
     return loaded
+
+
+def runs_in_rows(name: str, manifest: Manifest) -> bool:
+    """Tell whether a row of the model may hold several samples, from its configuration alone.
+
+    Raises ModelError where there is no such model.
+    """
+    return knows_sequences(tiny_config(manifest) if name == TINY else _read_config(name, manifest.task))
 
 
 def check_vocabulary(name: str, config: PretrainedConfig, manifest: Manifest) -> None:

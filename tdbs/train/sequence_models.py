@@ -8,7 +8,7 @@ what `padded` gives (tests/train/test_sequence_models.py).
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from tdbs.errors import ModelError
 from tdbs.train.sequence_attention import register_attention
@@ -27,9 +27,9 @@ _FROM_PAD_ID = {
 }
 
 
-def knows_sequences(model: PreTrainedModel) -> bool:
-    """Tell whether rows of several samples can be run by a model."""
-    return model.config.model_type in _FROM_PAD_ID
+def knows_sequences(config: PretrainedConfig) -> bool:
+    """Tell whether rows of several samples can be run by a model of this configuration."""
+    return config.model_type in _FROM_PAD_ID
 
 
 def use_sequences(model: PreTrainedModel, kernel: str) -> None:
@@ -38,7 +38,7 @@ def use_sequences(model: PreTrainedModel, kernel: str) -> None:
     Raises ModelError for a model whose positions or head cannot be told apart by sample this way.
     """
     kind = model.config.model_type
-    if kind not in _FROM_PAD_ID:
+    if not knows_sequences(model.config):
         raise ModelError(
             f"Execution in rows of several samples knows {', '.join(_FROM_PAD_ID)}; this model is a {kind}.",
             next_step="Pass --execution padded.",

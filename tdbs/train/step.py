@@ -4,6 +4,7 @@ import inspect
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from tdbs.data.tasks import TaskKind
 from tdbs.train.batches import Batch
 from tdbs.train.first_tokens import first_tokens_to_head
 from tdbs.train.heads import HEADS, Head
+from tdbs.train.processes import sum_up
 from tdbs.train.row_gradients import dense_gradients
 from tdbs.train.sequence_models import position_ids
 from tdbs.train.sequences import Sequences, rows_of_samples, sequences_of
@@ -86,9 +88,23 @@ def _unwrapped(model: Any) -> Any:
     return getattr(model, "module", model)  # accelerate may have wrapped it
 
 
+def predicted_by(kind: TaskKind, batch: Batch) -> int:
+    """Return what a batch's loss is a mean over."""
+    return 0 if batch.labels is None else predicted_count(kind, batch.labels)
+
+
 def batch_loss(kind: TaskKind, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Return the loss of a batch: a mean over what is predicted (heads.py)."""
     return HEADS[kind].loss(logits, torch.from_numpy(batch.labels).to(logits.device))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class StepEnd:
+    """What a step came to; all processes have the same."""
+
+    loss: float
+    finite: bool  # loss and gradients: else no update was made
+    stopping: bool  # some process was asked to stop
 
 
 def train_step(
@@ -100,28 +116,33 @@ def train_step(
     *,
     rate: float,
     segment_ids: bool,
-) -> tuple[float, bool]:
-    """Update the model once, by the batches of a step; returns the loss, and whether it and all gradients were finite.
+    predicted: int | None = None,
+    stopping: bool = False,
+) -> StepEnd:
+    """Update the model once, by the batches of a step, or by one process's share of them.
 
-    The loss is a mean over all that the batches predict, however it is split over them. Where it or a gradient is not
-    finite, the weights stay as they were.
+    The loss is a mean over all that the step predicts, however it is split over batches and processes; a share of it
+    has to be told how much that is (`predicted`).
+    Where it or a gradient is not finite, the weights stay as they were. `stopping`: this process was asked to stop.
     """
     for group in optimizer.param_groups:
         group["lr"] = rate
-    counts = [predicted_count(kind, batch.labels) if batch.labels is not None else 0 for batch in batches]
+    if predicted is None:
+        predicted = sum(predicted_by(kind, batch) for batch in batches)
     total = 0.0
-    for batch, count in zip(batches, counts, strict=True):
+    for batch in batches:
         with accelerator.autocast():
             logits = forward(model, batch, kind, device=accelerator.device, segment_ids=segment_ids)
         loss = batch_loss(kind, logits, batch)
-        if len(batches) > 1:
-            loss = loss * (count / max(sum(counts), 1))
+        if len(batches) > 1 or accelerator.num_processes > 1:
+            loss = loss * (predicted_by(kind, batch) / max(predicted, 1))
         accelerator.backward(loss)
         total += float(loss.detach())
     with dense_gradients(model):
+        total, stops = sum_up(accelerator, model, (total, float(stopping)))
         norm = accelerator.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
         finite = bool(torch.isfinite(norm)) and math.isfinite(total)
         if finite:
             optimizer.step()
     optimizer.zero_grad()
-    return total, finite
+    return StepEnd(loss=total, finite=finite, stopping=stops > 0)

@@ -27,11 +27,6 @@ class Stop:
 
     number: int | None = None
 
-    @property
-    def name(self) -> str:
-        """The signal's name, as SIGTERM."""
-        return "" if self.number is None else signal.Signals(self.number).name
-
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:

@@ -25,9 +25,9 @@ _PROTECTED: dict[TaskKind, str] = {
     "seq2seq": "the prefix",
 }
 _BUCKETED = ("bucket", "reach")
+SAME_UPDATES = ("random_max", "random", "unpadded")  # strategies of one function of the same batches
 _DROP_PARTS = ("drop", "drop_rate", "grid_lengths")
-DEFAULT_STRATEGY = "tdbs"
-ALIASES = {"tdbs": "reach"}
+DEFAULT_STRATEGY = "tdbs"  # an alias: resolved_name
 SMALL_SET = 10_000  # training samples; below, the paper's rule trains without dropout
 
 
@@ -49,6 +49,7 @@ class Strategy:
     batch_cap: bool = True  # False: HWCap alone, in every epoch
     sort_targets: bool = True  # seq2seq: where padding of the targets asks for it (plan.py)
     micro_batches: int = 1  # of an update, each of one bucket and so many times smaller
+    devices: int = 1  # whose caps add up; a process takes a share above HWCap in micro-batches
     caps: str = "base"  # HWCap: `base` for base_batch_size, or what --caps takes
     dropout: float | None = None  # of the model; None: by the paper's rule
     measured_caps: CapTable | None = None  # of a profile, where caps are `memory`, `knee` or a file
@@ -67,6 +68,7 @@ class Strategy:
             ("--scaling-factor", self.scaling_factor),
             ("--micro-batches", self.micro_batches),
             ("--grid-lengths", self.grid_lengths),
+            ("--devices", self.devices),
         ):
             if number < 1:
                 raise ConfigError(f"{name} must be 1 or more, got {number}.", next_step=f"Pass {name} 1 or more.")
@@ -100,6 +102,11 @@ class Strategy:
     def in_rows(self) -> bool:
         """Whether a row of the model may hold several samples."""
         return self.execution in ("packed", "unpadded")
+
+    @property
+    def accumulates(self) -> bool:
+        """Whether a batch may be larger than what a device is to take at once, its HWCap."""
+        return self.devices > 1 or (self.batches not in _BUCKETED and self.caps not in ("base", "paper"))
 
     @property
     def effective_rate(self) -> float:
@@ -138,6 +145,17 @@ def parts_without_drop(parts: Mapping[str, Any], task: Task) -> dict[str, Any]:
     return {name: value for name, value in parts.items() if name not in _DROP_PARTS or not task.drop_forbidden}
 
 
+def resolved_name(name: str, task: Task, *, in_rows: bool = True) -> str:
+    """Return what a name stands for; `tdbs`, the default, is the fastest that is as accurate as `random`.
+
+    That is `unpadded` (docs/decisions.md, "The default"), and `random` itself where the rows of the model cannot hold
+    several samples: for sequence to sequence, and where `in_rows` says so.
+    """
+    if name != DEFAULT_STRATEGY:
+        return name
+    return "unpadded" if in_rows and task.kind != "seq2seq" else "random"
+
+
 def resolve_strategy(
     name: str,
     task: Task,
@@ -145,18 +163,19 @@ def resolve_strategy(
     *,
     allow_drop: bool = False,
     profile: Profile | None = None,
+    in_rows: bool = True,
 ) -> Strategy:
     """Return a strategy with the user's overrides (None: not given) and the task's policy applied.
 
-    Measured caps (memory, knee) are those of `profile`.
+    Measured caps (memory, knee) are those of `profile`; `in_rows` tells what the default may be (resolved_name).
 
     On a task that forbids dropping, a strategy runs without TokenDrop and with buckets of width 1; a drop asked for
     by hand is refused there, unless `allow_drop`.
     """
-    named = STRATEGIES.get(ALIASES.get(name, name))
+    named = STRATEGIES.get(resolved_name(name, task, in_rows=in_rows))
     if named is None:
         raise ConfigError(
-            f"There is no strategy {name}.", next_step=f"Choose one of: {', '.join([*STRATEGIES, *ALIASES])}."
+            f"There is no strategy {name}.", next_step=f"Choose one of: {', '.join([*STRATEGIES, DEFAULT_STRATEGY])}."
         )
     given = {part: value for part, value in (overrides or {}).items() if value is not None}
     if task.drop_forbidden and not allow_drop:

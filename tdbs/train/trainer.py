@@ -4,14 +4,20 @@ Steps, rates and padding are known before the first step.
 """
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
+
+from accelerate import PartialState
+from accelerate.utils import broadcast_object_list
 
 from tdbs.errors import DatasetError
 from tdbs.files import is_remote
 from tdbs.pipeline.dataset import PreparedDataset, load, split_info
 from tdbs.pipeline.memory import DEFAULT_MEMORY
+from tdbs.train.caps import hardware_caps
 from tdbs.train.checkpoint import (
     DEFAULT_CHECKPOINTS,
     CheckpointRule,
@@ -29,8 +35,9 @@ from tdbs.train.defaults import (
 from tdbs.train.device import resolve_execution
 from tdbs.train.epochs import Course, Progress, run_epochs
 from tdbs.train.feed import TRAIN, make_feed, open_training_data
-from tdbs.train.loop import make_learner
+from tdbs.train.loop import Learner, make_learner
 from tdbs.train.lrm import learning_rates
+from tdbs.train.models import runs_in_rows
 from tdbs.train.plan import plan_digest, run_padding, run_target_padding
 from tdbs.train.profile_file import Profile
 from tdbs.train.run_folder import (
@@ -101,18 +108,22 @@ def train(
     `resume` a run that the folder holds goes on from the newest one, or from its beginning. Where `stop` has a signal,
     training ends after the step with StoppedError. Raises a TdbsError before anything is written where options,
     dataset and model do not fit, or are not those of the run to resume, and TrainingError where a loss is not finite.
+    Of several processes that torchrun or accelerate started, each trains on its share of every update, and the first
+    one writes the run's folder.
     """
     started = time.perf_counter()
     dataset = dataset if isinstance(dataset, PreparedDataset) else load(dataset)
     manifest = dataset.manifest
     check_hyperparameters(epochs=epochs, lr=lr, warmup=warmup, dropout=dropout)
+    model_name = model or default_model(manifest)
     if isinstance(strategy, str):
-        strategy = resolve_strategy(strategy, manifest.task)
+        strategy = resolve_strategy(strategy, manifest.task, in_rows=runs_in_rows(model_name, manifest))
     if profile is not None and attention == "auto":
         attention = str(profile.settings.get("attention", attention))
     execution = resolve_execution(precision=precision, attention=attention)
-    model_name = model or default_model(manifest)
+    processes = PartialState(cpu=execution.device == "cpu")  # one of those that torchrun started, or the only one
     folder = Path(out) if out is not None else default_run_folder(manifest.source, strategy.name, seed)
+    folder = broadcast_object_list([folder])[0]  # its name has the time
     begun = read_run(folder) if resume and holds_run(folder) else None
     if begun is None:
         check_run_folder(folder, overwrite=overwrite)
@@ -156,15 +167,10 @@ def train(
     learner = make_learner(
         dataset, model_name, seed=seed, dropout=dropout, execution=execution, in_rows=strategy.in_rows
     )
-    state = RunState()
-    newest = None if begun is None else newest_checkpoint(folder)
-    if newest is not None:
-        state = load_checkpoint(newest, learner.model, learner.optimizer)
-        learner.memory_caps.take(state.caps, state.halved)
-    if begun is None:
-        start_run(folder, config)
-    else:
-        continue_run(folder, steps=state.step)
+    if strategy.accumulates:
+        learner.memory_caps.hardware_L1 = hardware_caps(strategy.hw_caps, max_length=manifest.max_length)
+    state = _take_up(learner, None if begun is None else newest_checkpoint(folder))
+    _open_folder(folder, config, None if begun is None else state)
     course = Course(
         folder=folder,
         dataset=dataset,
@@ -180,14 +186,23 @@ def train(
     )
     state.seconds["plan"] += planning
     run_epochs(course, state)
-    if save:
+    if save and processes.is_main_process:
         save_model(folder / MODEL_FOLDER, learner.model, dataset)
     state.seconds["total"] = time.perf_counter() - course.started
-    result = TrainResult(
-        run=str(folder),
+    result = _result(course, state, strategy)
+    if processes.is_main_process:
+        finish_run(folder, asdict(result), noted=save)
+    processes.wait_for_everyone()  # the run is whole when any of them returns
+    return result
+
+
+def _result(course: Course, state: RunState, strategy: Strategy) -> TrainResult:
+    plans = course.feed.plans
+    return TrainResult(
+        run=str(course.folder),
         strategy=strategy.name,
-        seed=seed,
-        steps=len(rates_S),
+        seed=course.seed,
+        steps=len(course.rates_S),
         samples=sum(len(plan.sample_ids_N) for plan in plans),
         tokens=sum(plan.tokens for plan in plans),
         padding_fraction=run_padding(plans),
@@ -195,12 +210,31 @@ def train(
         target_padding_fraction=run_target_padding(plans),
         seconds=state.seconds,
         metrics=state.metrics,
-        score=state.metrics.get(manifest.task.metrics[0]),
+        score=state.metrics.get(course.dataset.manifest.task.metrics[0]),
         epochs=state.history,
-        halved_caps=[asdict(halved) for halved in learner.memory_caps.halved],
+        halved_caps=[asdict(halved) for halved in course.learner.memory_caps.halved],
     )
-    finish_run(folder, asdict(result), noted=save)
-    return result
+
+
+def _take_up(learner: Learner, newest: Path | None) -> RunState:
+    """Return where a run stands, and give the learner what its newest checkpoint holds."""
+    if newest is None:
+        return RunState()
+    state = load_checkpoint(newest, learner.model, learner.optimizer)
+    learner.memory_caps.take(state.caps, state.halved)
+    return state
+
+
+def _open_folder(folder: Path, config: Mapping[str, Any], resumed: RunState | None) -> None:
+    """Begin a run's folder, or go on with it; one process does it, once all have looked at what is there."""
+    processes = PartialState()
+    processes.wait_for_everyone()
+    if not processes.is_main_process:
+        return
+    if resumed is None:
+        start_run(folder, config)
+    else:
+        continue_run(folder, steps=resumed.step)
 
 
 def _labelled_validation(dataset: PreparedDataset) -> list[HeldOut]:

@@ -1,5 +1,7 @@
 """A strategy is three parts by name; options override parts, and a task's policy comes before both."""
 
+from dataclasses import replace
+
 import pytest
 
 from tdbs.data.sample import SAMPLE_TASK
@@ -43,9 +45,17 @@ def test_the_table_of_strategies():
         assert found.batch_cap is (name != "tf_bucket")
 
 
-def test_the_alias_is_resolved_to_its_name():
-    assert resolve_strategy("tdbs", SAMPLE_TASK) == resolve_strategy("reach", SAMPLE_TASK)
-    assert resolve_strategy("tdbs", SAMPLE_TASK).name == "reach"
+def test_the_default_is_unpadded_and_records_that_name():
+    assert resolve_strategy("tdbs", SAMPLE_TASK) == resolve_strategy("unpadded", SAMPLE_TASK)
+    assert resolve_strategy("tdbs", SAMPLE_TASK).name == "unpadded"
+    assert resolve_strategy("tdbs", COLA) == resolve_strategy("unpadded", COLA)
+
+
+def test_the_default_is_random_where_a_row_cannot_hold_several_samples():
+    assert resolve_strategy("tdbs", SAMPLE_TASK, in_rows=False) == resolve_strategy("random", SAMPLE_TASK)
+    writing = replace(SAMPLE_TASK, kind="seq2seq", classes=())
+    assert resolve_strategy("tdbs", writing) == resolve_strategy("random", writing)
+    assert resolve_strategy("reach", SAMPLE_TASK, in_rows=False).name == "reach"
 
 
 def test_options_override_parts_and_none_means_not_given():
@@ -65,11 +75,11 @@ def test_base_caps_are_the_base_batch_size():
     assert resolve_strategy("tdbs_paper", SAMPLE_TASK, {"base_batch_size": 16}).hw_caps == chosen_caps("paper")
 
 
-@pytest.mark.parametrize("name", ["tdbs_paper", "reach", "tdbs"])
+@pytest.mark.parametrize("name", ["tdbs_paper", "reach"])
 def test_cola_runs_without_tokendrop_in_buckets_of_one_length(name):
     found = resolve_strategy(name, COLA)
     assert (found.drop, found.bucket_width) == ("none", 1)
-    assert found.batches == STRATEGIES["reach" if name == "tdbs" else name].batches
+    assert found.batches == STRATEGIES[name].batches
 
 
 def test_a_drop_by_hand_is_refused_on_cola_unless_the_user_insists():

@@ -135,8 +135,8 @@ def test_an_update_that_is_not_finite_is_not_made():
     model = BertForSequenceClassification(BertConfig(vocab_size=20, **SMALL_BERT))
     model.classifier.weight.data[0, 0] = math.inf
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    _, finite = train_step(*learner(model), [a_batch()], "classification", rate=0.1, segment_ids=False)
-    assert not finite
+    end = train_step(*learner(model), [a_batch()], "classification", rate=0.1, segment_ids=False)
+    assert not end.finite
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
 
@@ -231,7 +231,7 @@ def test_padding_changes_no_loss():
         )
         for i in range(2)
     ]
-    losses = [train_step(*learner(model), [batch], kind, rate=0.0, segment_ids=False)[0] for batch in (both, *single)]
+    losses = [train_step(*learner(model), [batch], kind, rate=0.0, segment_ids=False).loss for batch in (both, *single)]
     assert losses[0] == pytest.approx((losses[1] + losses[2]) / 2, rel=1e-5)
 
 

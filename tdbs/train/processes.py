@@ -1,0 +1,75 @@
+"""Several processes train as one: each takes its share of every update, and their gradients are added up.
+
+torchrun or `accelerate launch` starts them, and accelerate's handle says which of how many one is. All of them make the
+same plan and the same batches; so no sampler has to be split, no process ends an epoch before another, and what an
+update sees does not depend on how many there are. Gradients are summed after the last backward pass of an update, in
+one message, rather than by wrapping the model: a share may be empty, or taken in micro-batches.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+
+from tdbs.data.tasks import TaskKind
+from tdbs.train.batches import Batch
+from tdbs.train.micro_batches import part_of_batch
+
+# Shapes: B samples of the batch, R rows of W tokens.
+
+
+def own_share(batches: Sequence[Batch], kind: TaskKind, *, process: int, processes: int) -> list[Batch]:
+    """Return what one process takes of an update's batches: of each a share of like shape, none of the smallest ones.
+
+    Samples are dealt out by length, so a batch of one length is cut evenly and another is short and long alike in all
+    shares; packed rows are dealt out whole. Over all processes each sample is there once.
+    """
+    if processes == 1:
+        return list(batches)
+    shares = (_share(batch, kind, process=process, processes=processes) for batch in batches)
+    return [share for share in shares if share is not None]
+
+
+def _share(batch: Batch, kind: TaskKind, *, process: int, processes: int) -> Batch | None:
+    if batch.execution == "packed" and batch.starts_B is not None:
+        rows = np.arange(len(batch.input_ids_RW))[process::processes]
+        samples = np.flatnonzero(np.isin(batch.starts_B // batch.input_ids_RW.shape[1], rows))
+    else:
+        samples = rows = np.sort(np.argsort(batch.lengths_B, kind="stable")[process::processes])
+    if not len(samples):
+        return None
+    if len(samples) == len(batch.sample_ids_B):
+        return batch
+    share = part_of_batch(batch, samples, rows, kind)
+    return _narrowed(share, kind) if batch.execution == "padded" else share
+
+
+def _narrowed(batch: Batch, kind: TaskKind) -> Batch:
+    """Return a padded batch without the columns that only other shares need."""
+    width = max(int(batch.lengths_B.max()), 1)
+    labels = batch.labels
+    if labels is not None and kind == "token_classification":
+        labels = labels[:, :width]
+    return replace(batch, input_ids_RW=batch.input_ids_RW[:, :width], labels=labels)
+
+
+def sum_up(accelerator: Accelerator, model: torch.nn.Module, numbers: Sequence[float]) -> list[float]:
+    """Add up the gradients of all processes, in place, and return the sums of some numbers: one message for all.
+
+    A parameter that has no gradient here may have one elsewhere, so every one takes part.
+    """
+    if accelerator.num_processes == 1:
+        return list(numbers)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
+    flat = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor(numbers)])
+    summed = accelerator.reduce(flat, reduction="sum")
+    *parts, sums = summed.split([*(gradient.numel() for gradient in gradients), len(numbers)])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
+    return [float(number) for number in sums.tolist()]

@@ -1,0 +1,75 @@
+"""Train strategies on a dataset in each of several processes: run by torchrun from test_processes.py.
+
+torchrun --nproc_per_node N -m tests.train.process_run DATASET OUT STEPS STRATEGY:BATCH_SIZE...
+"""
+
+import itertools
+import json
+import sys
+from pathlib import Path
+
+import torch
+from accelerate import PartialState
+from accelerate.utils import gather_object
+from safetensors.torch import save_file
+
+from tdbs.pipeline.dataset import load
+from tdbs.train import loop
+from tdbs.train.device import Execution
+from tdbs.train.feed import make_feed, open_training_data
+from tdbs.train.lrm import learning_rates
+from tdbs.train.plan import plan_digest
+from tdbs.train.processes import own_share
+from tdbs.train.strategies import resolve_strategy
+
+PARTS = {"tdbs_paper": {}, "reach": {}, "bucket": {"micro_batches": 3}}  # others are given a rate of words to drop
+
+
+def run(dataset, name: str, size: int, steps: int) -> dict:
+    """Train some steps in float64 without dropout; return weights, losses, and the samples this process has taken."""
+    torch.set_default_dtype(torch.float64)
+    strategy = resolve_strategy(
+        name, dataset.manifest.task, PARTS.get(name, {"drop": "rate"}) | {"base_batch_size": size}
+    )
+    feed = make_feed(open_training_data(dataset), strategy, seed=3, epochs=1)
+    execution = Execution(device="cpu", precision="fp32", attention="eager")
+    learner = loop.make_learner(dataset, "tiny", seed=3, dropout=0.0, execution=execution, in_rows=strategy.in_rows)
+    learner.model.double()
+    rates_S = learning_rates(feed.plans, strategy, base_lr=1e-3, warmup=0.1)
+    taken: list[int] = []
+
+    def noted(batches, kind, **place):
+        share = own_share(batches, kind, **place)
+        taken.extend(int(sample) for batch in share for sample in batch.sample_ids_B)
+        return share
+
+    loop.own_share = noted
+    made = itertools.islice(feed.steps(feed.plans[0]), steps)
+    outcomes = list(loop.run_steps(learner, made, rates_S, first_step=0, epoch=0, seed=3))
+    loop.own_share = own_share
+    return {
+        "digest": plan_digest(feed.plans),
+        "losses": [outcome.record.loss for outcome in outcomes],
+        "samples": [outcome.record.batch_size for outcome in outcomes],
+        "taken": taken,
+        "weights": {name: value.contiguous() for name, value in learner.model.named_parameters()},
+    }
+
+
+def main() -> None:
+    dataset, out, steps, *names = sys.argv[1:]
+    processes = PartialState(cpu=True)
+    folder = Path(out)
+    for each in names:
+        name, _, size = each.partition(":")
+        found = run(load(dataset), name, int(size), int(steps))
+        weights = found.pop("weights")
+        told = gather_object([found])
+        if processes.is_main_process:
+            save_file({key: value.detach() for key, value in weights.items()}, folder / f"{each}.safetensors")
+            (folder / f"{each}.json").write_text(json.dumps(told))
+    processes.destroy_process_group()
+
+
+if __name__ == "__main__":
+    main()
