@@ -58,6 +58,13 @@ def command(
     dropout: DropoutOption = None,
     precision: PrecisionOption = "auto",
     attention: AttentionOption = "auto",
+    lora: Annotated[
+        int | None, typer.Option(help="Train adapters of this rank (peft), and the head.", show_default=False)
+    ] = None,
+    freeze_layers: Annotated[
+        int | None,
+        typer.Option(help="Leave so many of the lowest layers, and the embeddings, as they are.", show_default=False),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -94,6 +101,7 @@ def command(
     from tdbs.train.checkpoint import CheckpointRule
     from tdbs.train.loop import StepRecord
     from tdbs.train.models import runs_in_rows
+    from tdbs.train.part import Part
     from tdbs.train.trainer import train
 
     quiet_libraries()
@@ -106,6 +114,7 @@ def command(
     )
     for note in filter(None, notes):
         console.print(note, markup=False)
+    part = Part(lora=lora, freeze_layers=freeze_layers)
     rule = CheckpointRule(steps=checkpoint_steps, minutes=checkpoint_minutes, keep=keep_checkpoints)
     with (
         stop_on_signals() as stop,
@@ -137,6 +146,7 @@ def command(
             precision=precision,
             attention=attention,
             profile=given_profile(chosen["profile"]),
+            part=part,
             memory=memory,
             out=out,
             overwrite=overwrite,

@@ -20,15 +20,13 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainingArguments
 
 from tdbs.errors import ConfigError
-from tdbs.integrations.steps import RunSteps, run_steps_of
+from tdbs.integrations.step_inputs import ROWS_OF_SEVERAL, StepInputs, only_one, step_loss
+from tdbs.integrations.steps import run_steps_of
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
-from tdbs.train.batches import Batch
 from tdbs.train.defaults import DEFAULT_WARMUP
 from tdbs.train.sequence_models import knows_sequences, use_sequences
-from tdbs.train.step import batch_loss, forward, model_inputs, takes_segment_ids
+from tdbs.train.step import takes_segment_ids
 from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy
-
-_BATCH = "tdbs_batch"  # beside the inputs of a row of several samples: what tells which token is whose
 
 
 class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no types here
@@ -63,9 +61,9 @@ class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no typ
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Return the batches of the run, an epoch of the Trainer at a time."""
         epoch_steps = -(-len(self.steps) // int(self.args.num_train_epochs))
-        source = _StepInputs(self.steps, segment_ids=self._segment_ids)
+        source = StepInputs(self.steps, segment_ids=self._segment_ids)
         sampler = _EpochSteps(self, epoch_steps)
-        return DataLoader(source, batch_sampler=sampler, collate_fn=lambda inputs: inputs[0])
+        return DataLoader(source, batch_sampler=sampler, collate_fn=only_one)
 
     def create_scheduler(self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None) -> Any:  # noqa: ARG002  (the Trainer's own signature)
         """Return a schedule that has the plan's rate at each step (warm-up, decay, LRM)."""
@@ -78,11 +76,9 @@ class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no typ
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *arguments: Any, **named: Any) -> Any:
         """Return the Trainer's own loss, or that of a batch whose rows hold several samples."""
-        batch: Batch | None = inputs.get(_BATCH)
-        if batch is None:
+        if ROWS_OF_SEVERAL not in inputs:
             return super().compute_loss(model, inputs, *arguments, **named)
-        logits = forward(model, batch, self.steps.kind, device=self.args.device, segment_ids=self._segment_ids)
-        return batch_loss(self.steps.kind, logits, batch)
+        return step_loss(model, inputs, self.steps.kind, device=self.args.device, segment_ids=self._segment_ids)
 
 
 class _EpochSteps:
@@ -98,34 +94,6 @@ class _EpochSteps:
         first = self._trainer.state.global_step // self._epoch_steps * self._epoch_steps
         last = min(first + self._epoch_steps, self._trainer.args.max_steps)
         return ([step] for step in range(first, last))
-
-
-class _StepInputs(Dataset[dict[str, Any]]):
-    """What the model is given at each step; steps that follow each other are made in one go."""
-
-    def __init__(self, steps: RunSteps, *, segment_ids: bool) -> None:
-        self._steps, self._segment_ids = steps, segment_ids
-        self._next, self._batches = 0, steps.batches_from(0)
-
-    def __len__(self) -> int:
-        return len(self._steps.feed.plans[0].sample_ids_N)  # samples of an epoch: the Trainer reports samples a second
-
-    def __getitem__(self, step: int) -> dict[str, Any]:
-        if step != self._next:
-            self._batches = self._steps.batches_from(step)
-        self._next = step + 1
-        return _inputs(next(self._batches), segment_ids=self._segment_ids)
-
-
-def _inputs(batch: Batch, *, segment_ids: bool) -> dict[str, Any]:
-    """Return a batch by the names that transformers has for what a model is given."""
-    if batch.labels is None:
-        raise ConfigError("The train split has no labels.", next_step="Prepare it with --label.")
-    if batch.starts_B is not None:
-        return {"input_ids": torch.from_numpy(batch.input_ids_RW), _BATCH: batch}
-    inputs = model_inputs(batch, device=torch.device("cpu"), segment_ids=segment_ids)
-    labels = torch.from_numpy(batch.labels)
-    return {**inputs, "labels": labels.float() if labels.is_floating_point() else labels}
 
 
 def _check(args: TrainingArguments) -> None:

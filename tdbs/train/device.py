@@ -67,11 +67,11 @@ def keep_head_in_fp32(model: PreTrainedModel) -> None:
     outputs = model.config.num_labels
     heads = [m for m in model.modules() if isinstance(m, torch.nn.Linear) and m.out_features == outputs]
     for head in heads[-1:]:
-        plain, dtype = head.forward, torch.promote_types(head.weight.dtype, torch.float32)
+        plain = head.forward
 
         def in_fp32(inputs: torch.Tensor, plain: Callable[[torch.Tensor], torch.Tensor] = plain) -> torch.Tensor:
             with torch.autocast(inputs.device.type, enabled=False):
-                return plain(inputs.to(dtype))
+                return plain(inputs.to(torch.promote_types(inputs.dtype, torch.float32)))
 
         head.forward = in_fp32  # type: ignore[method-assign, assignment]  # the module's class stays, so weights are saved as ever
 

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from transformers import PreTrainedModel
+from transformers import AutoConfig, PreTrainedModel
 
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task
@@ -21,6 +21,7 @@ from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.device import default_device, keep_head_in_fp32, make_accelerator
 from tdbs.train.heads import HEADS
 from tdbs.train.models import LOADING_ERRORS, check_length, check_vocabulary
+from tdbs.train.part import adapted_model
 from tdbs.train.plan import EpochPlan
 from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
 from tdbs.train.scoring import HeldOut, Metrics, read_held_out, score_outputs
@@ -126,9 +127,15 @@ def load_trained(run: Run, manifest: Manifest) -> tuple[PreTrainedModel, Acceler
         raise TrainingError(f"The run {run.path} has no trained model: it did not finish.", next_step="Train again.")
     execution = run.config["execution"]
     try:
+        adapted = adapted_model(folder)
         model = HEADS[run.config["task"]["kind"]].model_class.from_pretrained(
-            folder, attn_implementation=execution["attention"], use_safetensors=True
+            adapted or folder,
+            config=AutoConfig.from_pretrained(folder),
+            attn_implementation=execution["attention"],
+            use_safetensors=True,
         )
+        if adapted:
+            model.load_adapter(str(folder))
     except LOADING_ERRORS as error:
         raise ModelError(
             f"The model {folder} cannot be loaded: {reason_of(error)}.", next_step="Train again."

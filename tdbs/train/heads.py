@@ -33,6 +33,7 @@ class Head:
     of_tokens: bool = False  # logits are of each token, not of each sample
     hides_padding: bool = False  # logits at padding are -inf: it is no place for an answer
     problem_type: str | None = None  # as a model's configuration names it
+    adapter_task: str = "SEQ_CLS"  # as peft names it
 
 
 def _logits(output: Any) -> torch.Tensor:
@@ -93,7 +94,11 @@ HEADS: dict[TaskKind, Head] = {
         problem_type="multi_label_classification",
     ),
     "token_classification": Head(
-        model_class=AutoModelForTokenClassification, logits=_logits, loss=_token_loss, of_tokens=True
+        model_class=AutoModelForTokenClassification,
+        logits=_logits,
+        loss=_token_loss,
+        of_tokens=True,
+        adapter_task="TOKEN_CLS",
     ),
     "question_answering": Head(
         model_class=AutoModelForQuestionAnswering,
@@ -101,6 +106,7 @@ HEADS: dict[TaskKind, Head] = {
         loss=_span_loss,
         of_tokens=True,
         hides_padding=True,
+        adapter_task="QUESTION_ANS",
     ),
-    "seq2seq": Head(model_class=AutoModelForSeq2SeqLM, logits=_logits, loss=_token_loss),
+    "seq2seq": Head(model_class=AutoModelForSeq2SeqLM, logits=_logits, loss=_token_loss, adapter_task="SEQ_2_SEQ_LM"),
 }

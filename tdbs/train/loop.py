@@ -24,6 +24,7 @@ from tdbs.train.device import Execution, keep_head_in_fp32, make_accelerator, ma
 from tdbs.train.evaluate import evaluate_split
 from tdbs.train.micro_batches import MemoryCaps, within_memory
 from tdbs.train.models import load_model
+from tdbs.train.part import WHOLE, Part, train_part
 from tdbs.train.processes import own_share
 from tdbs.train.row_gradients import keep_row_gradients
 from tdbs.train.scoring import HeldOut, Metrics
@@ -71,10 +72,18 @@ class StepOutcome:
 
 
 def make_learner(
-    dataset: PreparedDataset, model_name: str, *, seed: int, dropout: float, execution: Execution, in_rows: bool = False
+    dataset: PreparedDataset,
+    model_name: str,
+    *,
+    seed: int,
+    dropout: float,
+    execution: Execution,
+    in_rows: bool = False,
+    part: Part = WHOLE,
 ) -> Learner:
     """Load a model for the dataset and put it on its device; `in_rows`: its rows may hold several samples."""
     model = load_model(model_name, dataset, seed=seed, dropout=dropout, attention=execution.attention)
+    train_part(model, part, dataset.manifest.task.kind, dropout=dropout)
     if in_rows:
         use_sequences(model, execution.attention)
     accelerator = make_accelerator(execution.precision, execution.device)

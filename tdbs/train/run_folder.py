@@ -126,6 +126,7 @@ def save_model(folder: Path, model: "PreTrainedModel", dataset: PreparedDataset)
     from transformers import PreTrainedTokenizerFast
 
     model.save_pretrained(folder, safe_serialization=True)
+    model.config.save_pretrained(folder)  # beside adapters transformers leaves it out
     info = dataset.manifest.tokenizer
     tokenizer = read_tokenizer(dataset)
     PreTrainedTokenizerFast(

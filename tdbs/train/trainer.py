@@ -13,7 +13,7 @@ from typing import Any
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-from tdbs.errors import DatasetError
+from tdbs.errors import ConfigError, DatasetError
 from tdbs.files import is_remote
 from tdbs.pipeline.dataset import PreparedDataset, load, split_info
 from tdbs.pipeline.memory import DEFAULT_MEMORY
@@ -28,6 +28,7 @@ from tdbs.train.checkpoint import (
 from tdbs.train.defaults import (
     DEFAULT_EPOCHS,
     DEFAULT_WARMUP,
+    TINY,
     check_hyperparameters,
     default_model,
     default_rate,
@@ -38,6 +39,7 @@ from tdbs.train.feed import TRAIN, make_feed, open_training_data
 from tdbs.train.loop import Learner, make_learner
 from tdbs.train.lrm import learning_rates
 from tdbs.train.models import runs_in_rows
+from tdbs.train.part import WHOLE, Part
 from tdbs.train.plan import plan_digest, run_padding, run_target_padding
 from tdbs.train.profile_file import Profile
 from tdbs.train.run_folder import (
@@ -90,6 +92,7 @@ def train(
     precision: str = "auto",
     attention: str = "auto",
     profile: Profile | None = None,
+    part: Part = WHOLE,
     memory: int | str = DEFAULT_MEMORY,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -103,19 +106,22 @@ def train(
 
     `strategy` is a name, resolved for the dataset's task, or a resolved Strategy, which is taken as it is; `lr`
     defaults to 5e-5 (1e-3 for `tiny`), `dropout` to the paper's rule for the strategy, the attention kernel to the
-    fastest of `profile`, where one is given. A train split that takes more than `memory` to train on is read in
-    windows (windows.py). Writes a run folder, with the model unless not `save`, and checkpoints while it runs; with
-    `resume` a run that the folder holds goes on from the newest one, or from its beginning. Where `stop` has a signal,
-    training ends after the step with StoppedError. Raises a TdbsError before anything is written where options,
-    dataset and model do not fit, or are not those of the run to resume, and TrainingError where a loss is not finite.
-    Of several processes that torchrun or accelerate started, each trains on its share of every update, and the first
-    one writes the run's folder.
+    fastest of `profile`, where one is given; `part` says what of the model is trained. A train split that takes more
+    than `memory` to train on is read in windows (windows.py). Writes a run folder, with the model unless not `save`,
+    and checkpoints while it runs; with `resume` a run that the folder holds goes on from the newest one, or from its
+    beginning. Where `stop` has a signal, training ends after the step with StoppedError. Of several processes that
+    torchrun or accelerate started, each trains on its share of every update, and the first one writes the folder.
+
+    Raises a TdbsError before anything is written where options, dataset and model do not fit, or are not those of the
+    run to resume, and TrainingError where a loss is not finite.
     """
     started = time.perf_counter()
     dataset = dataset if isinstance(dataset, PreparedDataset) else load(dataset)
     manifest = dataset.manifest
     check_hyperparameters(epochs=epochs, lr=lr, warmup=warmup, dropout=dropout)
     model_name = model or default_model(manifest)
+    if part.lora is not None and model_name == TINY:
+        raise ConfigError("tiny has random weights: there is nothing to adapt.", next_step="Pass a pretrained --model.")
     if isinstance(strategy, str):
         strategy = resolve_strategy(strategy, manifest.task, in_rows=runs_in_rows(model_name, manifest))
     if profile is not None and attention == "auto":
@@ -156,6 +162,7 @@ def train(
         "memory": str(memory),
         "windows": data.windows,
         "strategy": {name: value for name, value in asdict(strategy).items() if value is not None},
+        "part": {name: value for name, value in asdict(part).items() if value is not None},
         "execution": asdict(execution),
         "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
     }
@@ -165,7 +172,7 @@ def train(
             return TrainResult(**begun.result)
     validation = _labelled_validation(dataset)
     learner = make_learner(
-        dataset, model_name, seed=seed, dropout=dropout, execution=execution, in_rows=strategy.in_rows
+        dataset, model_name, seed=seed, dropout=dropout, execution=execution, in_rows=strategy.in_rows, part=part
     )
     if strategy.accumulates:
         learner.memory_caps.hardware_L1 = hardware_caps(strategy.hw_caps, max_length=manifest.max_length)

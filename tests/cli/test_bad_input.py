@@ -504,7 +504,7 @@ OPTIONS = [
     ),
     (
         ("--drop-rate", "0.5"),
-        "--drop-rate has no effect with --drop reach.",
+        "--drop-rate has no effect with --drop none.",
         "Pass --drop rate or --drop any with it.",
     ),
     (

@@ -336,8 +336,8 @@ def test_default_places_are_below_data_runs_and_reports(tdbs, small_files, workp
         tdbs("train", "--model", "tiny", "--epochs", 1, "--seed", seed, "--base-batch-size", 100, "--json").json["run"]
         for seed in (0, 1)
     ]
-    assert [run[: len("runs/small/reach-seed0-")] for run in runs] == [
-        "runs/small/reach-seed0-",
+    assert [run[: len("runs/small/unpadded-seed0-")] for run in runs] == [
+        "runs/small/unpadded-seed0-",
         "runs/small/reach-seed1-",
     ]
     page = tdbs("report", "--json").json["report"]
@@ -367,6 +367,11 @@ def test_both_precisions_can_be_trained_in_one_process(tdbs, small, workplace):
         tdbs("train", small, *options, "--out", precision)
         config = tomllib.loads((workplace / precision / "config.toml").read_text())
         assert config["execution"]["precision"] == precision
+
+
+def test_frozen_layers_are_an_option_and_recorded(tdbs, small, workplace):
+    tdbs("train", small, "--model", "tiny", "--epochs", 1, "--freeze-layers", 1, "--out", "run")
+    assert tomllib.loads((workplace / "run/config.toml").read_text())["part"] == {"freeze_layers": 1}
 
 
 def test_the_sample_is_prepared_whole_and_found_again(tdbs, workplace):

@@ -122,7 +122,8 @@ def test_cola_keeps_every_token_unless_the_user_insists(prepared, tdbs, refused,
     tokens = manifest_of(folder)["splits"]["train"]["tokens"]
     kept = []
     for options in ((), ("--allow-drop",)):
-        [epoch] = tdbs("plan", folder, "--epochs", 1, "--caps", "paper", *options, "--json").json["epochs"]
+        strategy = ("--strategy", "reach", "--caps", "paper")
+        [epoch] = tdbs("plan", folder, "--epochs", 1, *strategy, *options, "--json").json["epochs"]
         kept.append(round(epoch["tokens"] * (1 - epoch["padding_fraction"])))
     assert kept[0] == tokens
     assert kept[1] < tokens

@@ -17,7 +17,6 @@ from tdbs.integrations.steps import run_steps_of
 from tdbs.integrations.transformers import PreparedTrainer, prepared_split
 from tdbs.train.lrm import learning_rates
 from tdbs.train.strategies import resolve_strategy
-from tests.cli.conftest import run_command
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
@@ -25,19 +24,6 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning"),
 ]
 SIZES = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
-
-
-@pytest.fixture(scope="module")
-def mrpc(shared, tmp_path_factory):
-    """The real MRPC, its first 400 pairs."""
-    folder = tmp_path_factory.mktemp("mrpc")
-    for split, rows in (("train", 400), ("validation", 60)):
-        place = folder / f"mirror/glue/mrpc/{split}.parquet"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(pq.read_table(shared / f"datasets/glue/mrpc/{split}.parquet").slice(0, rows), place)
-    tokenizer = shared / "tokenizers/bert-base-uncased"
-    run_command("prepare", "glue/mrpc", "--mirror", folder / "mirror", "--tokenizer", tokenizer, "--out", folder / "d")
-    return folder / "d"
 
 
 def model_of(dropout: float = 0.0) -> BertForSequenceClassification:

@@ -1,0 +1,65 @@
+"""What a model is given at an update, as tensors by transformers' names; and the loss of it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch.utils.data import Dataset
+
+from tdbs.data.tasks import TaskKind
+from tdbs.errors import ConfigError
+from tdbs.integrations.steps import RunSteps
+from tdbs.train.batches import Batch
+from tdbs.train.step import batch_loss, forward, model_inputs
+
+ROWS_OF_SEVERAL = "tdbs_batch"  # beside the inputs of a row of several samples: what tells which token is whose
+
+
+class StepInputs(Dataset[dict[str, Any]]):
+    """What the model is given at each update of a run; updates that follow each other are made in one go."""
+
+    def __init__(self, steps: RunSteps, *, segment_ids: bool) -> None:
+        self._steps, self._segment_ids = steps, segment_ids
+        self._next, self._batches = 0, steps.batches_from(0)
+
+    def __len__(self) -> int:
+        """Return the samples of an epoch: transformers' Trainer reports samples a second."""
+        return len(self._steps.feed.plans[0].sample_ids_N)
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        """Return the inputs of an update."""
+        if step != self._next:
+            self._batches = self._steps.batches_from(step)
+        self._next = step + 1
+        return step_inputs(next(self._batches), segment_ids=self._segment_ids)
+
+
+def only_one(inputs: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the one update of a list: the `collate_fn` beside StepInputs, whose items are batches already."""
+    [found] = inputs
+    return found
+
+
+def step_inputs(batch: Batch, *, segment_ids: bool) -> dict[str, Any]:
+    """Return a batch by the names that transformers has for what a model is given.
+
+    A row of several samples has its batch beside it, from which step_loss tells which token is whose.
+    """
+    if batch.labels is None:
+        raise ConfigError("The train split has no labels.", next_step="Prepare it with --label.")
+    if batch.starts_B is not None:
+        return {"input_ids": torch.from_numpy(batch.input_ids_RW), ROWS_OF_SEVERAL: batch}
+    inputs = model_inputs(batch, device=torch.device("cpu"), segment_ids=segment_ids)
+    labels = torch.from_numpy(batch.labels)
+    return {**inputs, "labels": labels.float() if labels.is_floating_point() else labels}
+
+
+def step_loss(
+    model: Any, inputs: dict[str, Any], kind: TaskKind, *, device: torch.device, segment_ids: bool
+) -> torch.Tensor:
+    """Return the loss of an update's inputs: the model's own, or ours where rows hold several samples."""
+    batch: Batch | None = inputs.get(ROWS_OF_SEVERAL)
+    if batch is None:
+        loss: torch.Tensor = model(**{name: tensor.to(device) for name, tensor in inputs.items()}).loss
+        return loss
+    return batch_loss(kind, forward(model, batch, kind, device=device, segment_ids=segment_ids), batch)

@@ -1,0 +1,96 @@
+"""Train a part of a model: low-rank adapters beside its linear layers (LoRA, by peft), or its upper layers alone.
+
+Batches and their shapes stay what they are, so either goes with every strategy.
+"""
+
+import itertools
+import json
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import torch
+from transformers import PreTrainedModel
+
+from tdbs.data.tasks import TaskKind
+from tdbs.errors import ConfigError
+from tdbs.train.heads import HEADS
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Part:
+    """What of a model is trained: all of it, unless one of the two is given."""
+
+    lora: int | None = None  # rank of the adapters; the head is trained whole
+    freeze_layers: int | None = None  # lowest layers that stay as they are, the embeddings with them
+
+    def __post_init__(self) -> None:
+        if self.lora is not None and self.lora < 1:
+            raise ConfigError(f"--lora must be 1 or more, got {self.lora}.", next_step="Pass --lora 8, say.")
+        if self.freeze_layers is not None and self.freeze_layers < 0:
+            raise ConfigError(
+                f"--freeze-layers must be 0 or more, got {self.freeze_layers}.",
+                next_step="Pass --freeze-layers 6, say.",
+            )
+        if self.lora is not None and self.freeze_layers is not None:
+            raise ConfigError("--lora leaves all layers as they are.", next_step="Leave --freeze-layers out.")
+        if self.lora is not None and find_spec("peft") is None:
+            raise ConfigError("--lora needs peft, which is not installed.", next_step='Run pip install "tdbs[lora]".')
+
+
+WHOLE = Part()
+
+
+def train_part(model: PreTrainedModel, part: Part, kind: TaskKind, *, dropout: float) -> None:
+    """Let only a part of a model have gradients; with adapters it saves these alone.
+
+    Raises ConfigError where a model has fewer layers than are to be frozen.
+    """
+    if part.lora is not None:
+        _add_adapters(model, part.lora, kind, dropout=dropout)
+    if part.freeze_layers is not None:
+        _freeze(model, part.freeze_layers)
+
+
+def adapted_model(folder: Path) -> str | None:
+    """Return the model that a folder's adapters are for, None where it holds a whole model."""
+    place = folder / "adapter_config.json"
+    return json.loads(place.read_text(encoding="utf-8"))["base_model_name_or_path"] if place.exists() else None
+
+
+def _add_adapters(model: PreTrainedModel, rank: int, kind: TaskKind, *, dropout: float) -> None:
+    from peft import LoraConfig
+
+    body = model.base_model
+    linear = [module for module in body.modules() if isinstance(module, torch.nn.Linear)]
+    names = {id(module): name for name, module in model.named_modules()}
+    heads = [
+        name
+        for name, child in model.named_children()
+        if child is not body and next(child.parameters(), None) is not None
+    ]
+    model.add_adapter(
+        LoraConfig(
+            task_type=HEADS[kind].adapter_task,
+            r=rank,
+            lora_alpha=2 * rank,
+            lora_dropout=dropout,
+            target_modules=[names[id(module)] for module in linear],
+            modules_to_save=heads if body is not model else None,
+        )
+    )
+
+
+def _freeze(model: PreTrainedModel, count: int) -> None:
+    body = model.base_model
+    lists = (module for module in body.modules() if isinstance(module, torch.nn.ModuleList))
+    layers = next(lists, torch.nn.ModuleList())
+    if count > len(layers):
+        raise ConfigError(
+            f"--freeze-layers {count}: the model has {len(layers)} layers.",
+            next_step=f"Pass {len(layers)} or less.",
+        )
+    first = next(layers.parameters(), None)
+    below = itertools.takewhile(lambda parameter: parameter is not first, body.parameters())  # embeddings come first
+    for parameter in itertools.chain(below, layers[:count].parameters()):
+        parameter.requires_grad_(False)

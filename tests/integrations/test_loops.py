@@ -1,0 +1,94 @@
+"""Loops of one's own: the updates of the plan, from any place on, as an iterable and through torch's DataLoader."""
+
+import re
+
+import numpy as np
+import pytest
+import torch
+
+from tdbs.errors import ConfigError
+from tdbs.integrations.loops import PreparedSteps, only_one
+from tdbs.integrations.steps import run_steps_of
+from tests.integrations.test_trainer import ROOT, hub_tokenizer, model_of
+
+pytestmark = pytest.mark.real_data
+RUN = {"seed": 4, "epochs": 2}
+
+
+def trained(steps, *, stop=None):
+    """Train a model on the updates that are left; return its losses."""
+    torch.manual_seed(0)
+    model = model_of()
+    losses = []
+    for number, inputs in enumerate(steps):
+        losses.append(float(steps.loss(model, inputs).detach()))
+        if number + 1 == stop:
+            break
+    return losses
+
+
+@pytest.mark.parametrize("strategy", ["unpadded", "packed", "reach", "random"])
+def test_the_updates_are_those_of_the_plan(mrpc, strategy):
+    model = model_of()
+    steps = PreparedSteps(mrpc, model=model, strategy=strategy, **RUN)
+    planned = run_steps_of(mrpc, strategy=strategy, **RUN)
+    batches = list(planned.batches_from(0))
+    inputs = list(steps)
+    assert len(inputs) == len(steps) == len(batches)
+    for given, batch in zip(inputs, batches, strict=True):
+        assert np.array_equal(given["input_ids"], batch.input_ids_RW)
+    assert np.array_equal(steps.rate_factors, planned.factors_S)
+    assert list(steps) == []  # all are done
+
+
+def test_unpadded_losses_are_those_of_random_batches(mrpc):
+    padded = trained(PreparedSteps(mrpc, model=model_of(), strategy="random", **RUN))
+    model = model_of()
+    steps = PreparedSteps(mrpc, model=model, strategy="unpadded", **RUN)
+    rows = [float(steps.loss(model, inputs).detach()) for inputs in steps]
+    assert rows == pytest.approx(padded, rel=1e-4)
+
+
+@pytest.mark.parametrize("stop", [1, 5, 9])
+def test_a_loop_goes_on_where_it_was(mrpc, stop):
+    whole = trained(PreparedSteps(mrpc, model=model_of(), strategy="reach", **RUN))
+    first = PreparedSteps(mrpc, model=model_of(), strategy="reach", **RUN)
+    begun = trained(first, stop=stop)
+    again = PreparedSteps(mrpc, model=model_of(), strategy="reach", **RUN)
+    again.load_state_dict(first.state_dict())
+    assert [*begun, *trained(again)] == whole
+
+
+def test_a_state_of_another_run_is_refused(mrpc):
+    state = PreparedSteps(mrpc, model=model_of(), strategy="reach", seed=1).state_dict()
+    with pytest.raises(ConfigError) as caught:
+        PreparedSteps(mrpc, model=model_of(), strategy="reach", seed=2).load_state_dict(state)
+    assert caught.value.message == "The state is of a run with other batches."
+    assert caught.value.next_step == "Use the dataset, strategy, seed and epochs that it was made with."
+
+
+def test_a_loader_of_torch_gives_the_same_and_knows_its_place(mrpc):
+    plain = list(PreparedSteps(mrpc, model=model_of(), strategy="reach", **RUN))
+    steps = PreparedSteps(mrpc, model=model_of(), strategy="reach", **RUN)
+    loader = torch.utils.data.DataLoader(steps.inputs, batch_sampler=steps.sampler, collate_fn=only_one)
+    for number, (given, expected) in enumerate(zip(loader, plain, strict=True)):
+        assert given.keys() == expected.keys()
+        assert all(torch.equal(given[name], expected[name]) for name in given)
+        assert steps.state_dict()["step"] == number + 1
+
+
+def test_the_scripts_of_the_page_run(mrpc, tmp_path, monkeypatch, capsys):
+    text = (ROOT / "docs/loops.md").read_text(encoding="utf-8")
+    folder = tmp_path / "bert"
+    model_of().save_pretrained(folder)
+    hub_tokenizer(mrpc).save_pretrained(folder)
+    monkeypatch.chdir(tmp_path)
+    scripts = re.findall(r"```py\n(.*?)```", text, re.DOTALL)
+    assert len(scripts) == 2
+    for script in scripts:
+        local = script.replace("bert-base-uncased", str(folder)).replace("data/mrpc", str(mrpc))
+        exec(compile(local, "loop.py", "exec"), {})  # noqa: S102  (the page's own script)
+    shown = capsys.readouterr().out
+    assert "21 updates, loss" in shown
+    assert "updates done" in shown
+    assert torch.load(tmp_path / "place.pt", weights_only=True)["step"] == 21
