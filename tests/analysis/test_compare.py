@@ -155,8 +155,8 @@ def test_the_table_shows_differences_with_their_intervals(compared):
 def test_without_a_profile_no_seconds_are_predicted(dataset, workplace):
     """The baseline is added where it is not named, and another can be chosen."""
     result = compare(dataset, ["bucket"], out="c", baseline="tdbs", **SMALL)
-    assert [row["strategy"] for row in result["rows"]] == ["reach", "bucket"]
-    assert result["baseline"] == "reach"
+    assert [row["strategy"] for row in result["rows"]] == ["unpadded", "bucket"]
+    assert result["baseline"] == "unpadded"
     assert {row["predicted_seconds"] for row in result["rows"]} == {None}
     assert result["prediction"]["pace"] is None
     assert (result["median_error"], result["worst_error"]) == (None, None)
@@ -277,10 +277,10 @@ def test_what_is_refused_leaves_no_folder(dataset, workplace, changes, message):
 
 
 def test_two_strategies_of_one_name_are_refused(dataset, workplace):
-    """Their runs would share a folder; `tdbs` is another name of `reach`."""
+    """Their runs would share a folder; `tdbs` is another name of `unpadded`."""
     with pytest.raises(ConfigError) as caught:
-        compare(dataset, ["reach", "tdbs"], out="c", **SMALL)
-    assert str(caught.value) == "Two strategies are named reach. Give each a name of its own."
+        compare(dataset, ["unpadded", "tdbs"], out="c", **SMALL)
+    assert str(caught.value) == "Two strategies are named unpadded. Give each a name of its own."
 
 
 # --------------------------------------------------------------------------------------------------------------- parts

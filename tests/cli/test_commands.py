@@ -338,7 +338,7 @@ def test_default_places_are_below_data_runs_and_reports(tdbs, small_files, workp
     ]
     assert [run[: len("runs/small/unpadded-seed0-")] for run in runs] == [
         "runs/small/unpadded-seed0-",
-        "runs/small/reach-seed1-",
+        "runs/small/unpadded-seed1-",
     ]
     page = tdbs("report", "--json").json["report"]
     assert page == f"reports/local/small-{Path(runs[1]).name}.html"

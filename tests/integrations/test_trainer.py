@@ -17,6 +17,7 @@ from tdbs.integrations.steps import run_steps_of
 from tdbs.integrations.transformers import PreparedTrainer, prepared_split
 from tdbs.train.lrm import learning_rates
 from tdbs.train.strategies import resolve_strategy
+from tests.cli.conftest import run_command
 
 ROOT = Path(__file__).parents[2]
 pytestmark = [
