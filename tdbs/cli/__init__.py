@@ -17,6 +17,7 @@ from tdbs.cli import (
     profile,
     report,
     reproduce,
+    sweep,
     train,
     verify,
 )
@@ -55,6 +56,7 @@ for command in (
     estimate_speedup,
     train,
     compare,
+    sweep,
     reproduce,
     evaluate,
     report,

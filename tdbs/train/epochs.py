@@ -22,6 +22,7 @@ from tdbs.train.scoring import HeldOut
 from tdbs.train.stopping import Stop, StoppedError
 
 Progress = Callable[[StepRecord, int], None]  # a step, and how many there are in all
+Scored = Callable[[int, float | None], None]  # an epoch, and its score
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +40,7 @@ class Course:
     rule: CheckpointRule | None  # None: no checkpoints
     stop: Stop
     progress: Progress
+    scored: Scored
 
 
 def run_epochs(course: Course, state: RunState) -> None:
@@ -63,6 +65,7 @@ def run_epochs(course: Course, state: RunState) -> None:
         state.loss_sum, state.predicted = 0.0, 0
         if course.rule is not None and plan is not course.feed.plans[-1]:  # after the last one the run is finished
             _save(course, state)
+        course.scored(plan.epoch, state.history[-1]["score"])
 
 
 def _run_steps(course: Course, state: RunState, plan: EpochPlan, *, first_step: int) -> None:

@@ -34,8 +34,8 @@ from tdbs.train.defaults import (
     default_rate,
 )
 from tdbs.train.device import resolve_execution
-from tdbs.train.epochs import Course, Progress, run_epochs
-from tdbs.train.feed import TRAIN, make_feed, open_training_data
+from tdbs.train.epochs import Course, Progress, Scored, run_epochs
+from tdbs.train.feed import TRAIN, TrainingData, make_feed, open_training_data
 from tdbs.train.loop import Learner, make_learner
 from tdbs.train.lrm import learning_rates
 from tdbs.train.models import runs_in_rows
@@ -79,6 +79,19 @@ class TrainResult:
     halved_caps: list[dict[str, str | int]] = field(default_factory=list)  # where memory ran out
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HeldData:
+    """What a run reads of a dataset: the train split, and the validation splits with labels, the scored one first."""
+
+    training: TrainingData
+    validation: list[HeldOut]
+
+
+def hold_data(dataset: PreparedDataset, *, memory: int | str = DEFAULT_MEMORY) -> HeldData:
+    """Read what runs train on and are scored on, once for as many runs as there are."""
+    return HeldData(training=open_training_data(dataset, memory=memory), validation=_labelled_validation(dataset))
+
+
 def train(
     dataset: PreparedDataset | str | Path,
     *,
@@ -101,16 +114,20 @@ def train(
     stop: Stop | None = None,
     save: bool = True,
     progress: Progress = lambda _record, _steps: None,
+    scored: Scored = lambda _epoch, _score: None,
+    held: HeldData | None = None,
 ) -> TrainResult:
     """Fine-tune a model on a prepared dataset and score it on the validation split after each epoch.
 
     `strategy` is a name, resolved for the dataset's task, or a resolved Strategy, which is taken as it is; `lr`
     defaults to 5e-5 (1e-3 for `tiny`), `dropout` to the paper's rule for the strategy, the attention kernel to the
     fastest of `profile`, where one is given; `part` says what of the model is trained. A train split that takes more
-    than `memory` to train on is read in windows (windows.py). Writes a run folder, with the model unless not `save`,
-    and checkpoints while it runs; with `resume` a run that the folder holds goes on from the newest one, or from its
-    beginning. Where `stop` has a signal, training ends after the step with StoppedError. Of several processes that
-    torchrun or accelerate started, each trains on its share of every update, and the first one writes the folder.
+    than `memory` to train on is read in windows (windows.py); runs of one process may share what they read (`held`).
+
+    Writes a run folder, with the model unless not `save`, and checkpoints while it runs; with `resume` a run that the
+    folder holds goes on from the newest one, or from its beginning. Where `stop` has a signal, training ends after the
+    step with StoppedError. `scored` is told each epoch's score; what it raises ends the run there. Of several processes
+    that torchrun or accelerate started, each trains on its share of every update, and the first one writes the folder.
 
     Raises a TdbsError before anything is written where options, dataset and model do not fit, or are not those of the
     run to resume, and TrainingError where a loss is not finite.
@@ -137,9 +154,9 @@ def train(
     info = split_info(dataset, TRAIN)
     if not info.labelled:
         raise DatasetError(f"{dataset.path} has no labels to train on.", next_step="Prepare it with --label.")
-    data = open_training_data(dataset, memory=memory)
+    held = held or hold_data(dataset, memory=memory)
     clock = time.perf_counter()
-    feed = make_feed(data, strategy, seed=seed, epochs=epochs)
+    feed = make_feed(held.training, strategy, seed=seed, epochs=epochs)
     plans = feed.plans
     planning = time.perf_counter() - clock
     base_lr = default_rate(model_name) if lr is None else lr
@@ -160,7 +177,7 @@ def train(
         "dropout": dropout,
         "plan_digest": plan_digest(plans),
         "memory": str(memory),
-        "windows": data.windows,
+        "windows": held.training.windows,
         "strategy": {name: value for name, value in asdict(strategy).items() if value is not None},
         "part": {name: value for name, value in asdict(part).items() if value is not None},
         "execution": asdict(execution),
@@ -170,7 +187,6 @@ def train(
         check_same_run(begun, config)
         if begun.result is not None:
             return TrainResult(**begun.result)
-    validation = _labelled_validation(dataset)
     learner = make_learner(
         dataset, model_name, seed=seed, dropout=dropout, execution=execution, in_rows=strategy.in_rows, part=part
     )
@@ -185,11 +201,12 @@ def train(
         feed=feed,
         rates_S=rates_S,
         started=started - state.seconds["total"],
-        validation=validation,
+        validation=held.validation,
         seed=seed,
         rule=checkpoints,
         stop=stop or Stop(),
         progress=progress,
+        scored=scored,
     )
     state.seconds["plan"] += planning
     run_epochs(course, state)

@@ -225,6 +225,7 @@ def test_a_run_folder_holds_the_resolved_config_and_a_model_that_transformers_lo
         "memory": "2GiB",
         "windows": 1,
         "strategy": None,
+        "part": {},
         "execution": config["execution"],
         "versions": None,
     }

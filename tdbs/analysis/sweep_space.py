@@ -1,0 +1,97 @@
+"""What a sweep searches: hyperparameters with lists of values, or ranges, from the command line or a TOML file."""
+
+import itertools
+import tomllib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tdbs.errors import ConfigError, reason_of
+
+Value = float | int | str
+
+# What can be searched, and how a text becomes its value. Those of a strategy are parts of it.
+KINDS: dict[str, type] = {
+    "lr": float,
+    "dropout": float,
+    "warmup": float,
+    "epochs": int,
+    "strategy": str,
+    "base_batch_size": int,
+    "drop_rate": float,
+    "bucket_width": int,
+    "grid_lengths": int,
+}
+STRATEGY_PARTS = ("base_batch_size", "drop_rate", "bucket_width", "grid_lengths")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Range:
+    """All numbers from `low` to `high`; with `log` evenly over their logarithms."""
+
+    low: float
+    high: float
+    log: bool = False
+
+
+Space = Mapping[str, Sequence[Value] | Range]
+
+
+def listed_values(name: str, text: str) -> tuple[Value, ...]:
+    """Return the values of a list with commas between, as 3e-5,4e-5. Raises ConfigError where one is none."""
+    return _values(name, [part.strip() for part in text.split(",")])
+
+
+def read_space(path: Path) -> dict[str, Sequence[Value] | Range]:
+    """Return the space of a TOML file: a table for each hyperparameter, with `values`, or `low`, `high` and `log`.
+
+    Raises ConfigError for a file that is none, a name that cannot be searched and a table that is neither.
+    """
+    try:
+        tables = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"The space {path} cannot be read: {reason_of(error)}.", next_step=_EXAMPLE) from error
+    return {name: _part(name, table) for name, table in tables.items()}
+
+
+def is_grid(space: Space) -> bool:
+    """Tell whether a space has a last combination."""
+    return not any(isinstance(part, Range) for part in space.values())
+
+
+def combinations(space: Space) -> Iterator[dict[str, Value]]:
+    """Yield each combination of a space of lists, the last name changing fastest."""
+    lists = [part for part in space.values() if not isinstance(part, Range)]
+    return (dict(zip(space, values, strict=True)) for values in itertools.product(*lists))
+
+
+_EXAMPLE = "Write [lr] and below it values = [3e-5, 5e-5], or low = 1e-5, high = 1e-4 and log = true."
+
+
+def _part(name: str, table: Any) -> Sequence[Value] | Range:
+    _check_name(name)
+    if isinstance(table, Mapping) and set(table) == {"values"} and isinstance(table["values"], list):
+        return _values(name, table["values"])
+    if isinstance(table, Mapping) and {"low", "high"} <= set(table) <= {"low", "high", "log"} and KINDS[name] is float:
+        low, high = float(table["low"]), float(table["high"])
+        if low < high and (low > 0 or not table.get("log", False)):
+            return Range(low=low, high=high, log=bool(table.get("log", False)))
+    raise ConfigError(f"[{name}] is neither a list of values nor a range of numbers.", next_step=_EXAMPLE)
+
+
+def _values(name: str, given: Sequence[Any]) -> tuple[Value, ...]:
+    _check_name(name)
+    try:
+        values = tuple(dict.fromkeys(KINDS[name](value) for value in given))
+    except (TypeError, ValueError) as error:
+        shown = ", ".join(map(str, given))
+        raise ConfigError(f"{name} takes numbers, got {shown}.", next_step="Separate them with commas.") from error
+    if not values:
+        raise ConfigError(f"{name} has no value.", next_step=_EXAMPLE)
+    return values
+
+
+def _check_name(name: str) -> None:
+    if name not in KINDS:
+        raise ConfigError(f"{name} cannot be searched.", next_step=f"Choose from: {', '.join(KINDS)}.")

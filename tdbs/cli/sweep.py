@@ -1,0 +1,113 @@
+"""`tdbs sweep`: search hyperparameters on one prepared dataset."""
+
+import dataclasses
+import shlex
+import sys
+import time
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tdbs.cli.common import (
+    DatasetArgument,
+    JsonOption,
+    console,
+    dataset_folder,
+    print_json,
+    print_table,
+    quiet_libraries,
+    reported,
+    spinner,
+)
+from tdbs.cli.options import AttentionOption, EpochsOption, ModelOption, PrecisionOption, StrategyOption
+from tdbs.errors import ConfigError
+from tdbs.pipeline.dataset import load
+from tdbs.train.defaults import DEFAULT_EPOCHS
+from tdbs.train.strategies import DEFAULT_STRATEGY
+
+NAME = "sweep"
+SWEEPS_FOLDER = Path("runs/sweep")
+_LISTED = "Values of it, with commas between."
+
+
+@reported
+def command(
+    dataset: DatasetArgument = None,
+    lr: Annotated[str | None, typer.Option(help=_LISTED, show_default=False)] = None,
+    dropout: Annotated[str | None, typer.Option(help=_LISTED, show_default=False)] = None,
+    base_batch_size: Annotated[str | None, typer.Option(help=_LISTED, show_default=False)] = None,
+    space: Annotated[
+        Path | None, typer.Option(help="TOML file with values or ranges of more of them.", show_default=False)
+    ] = None,
+    seeds: Annotated[int, typer.Option(help="Seeds of each trial, from 0 on.", min=1)] = 1,
+    trials: Annotated[int, typer.Option(help="Trials of a space with ranges; a grid is searched whole.", min=1)] = 20,
+    prune: Annotated[bool, typer.Option("--prune/--no-prune", help="End trials whose scores are hopeless.")] = True,
+    strategy: StrategyOption = DEFAULT_STRATEGY,
+    model: ModelOption = None,
+    epochs: EpochsOption = DEFAULT_EPOCHS,
+    precision: PrecisionOption = "auto",
+    attention: AttentionOption = "auto",
+    storage: Annotated[
+        str | None,
+        typer.Option(help="URL of Optuna's storage, for several workers. [default: a file]", show_default=False),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the sweep. [default: runs/sweep/<source>-<time>]", show_default=False),
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the sweep in --out.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Search hyperparameters: each combination is a trial, trained with every seed on the same prepared dataset.
+
+    Lists are searched whole; ranges of a TOML file by TPE. The models of the best trial are kept.
+
+    \b
+    Example:
+      tdbs sweep data/glue/rte/roberta-base-128-1a2b3c4d --lr 3e-5,4e-5,5e-5 --seeds 5 --out runs/sweep/rte
+      tdbs sweep --space space.toml --trials 30 --storage postgresql://host/optuna
+    """
+    if resume and out is None:
+        raise ConfigError("--resume goes on in a sweep's folder.", next_step="Pass --out with it.")
+    if find_spec("optuna") is None:
+        raise ConfigError("sweep needs optuna, which is not installed.", next_step='Run pip install "tdbs[sweep]".')
+    opened = load(dataset_folder(dataset))
+    from tdbs.analysis.sweep import SweepTerms, sweep
+    from tdbs.analysis.sweep_space import listed_values, read_space
+    from tdbs.reports.sweep import sweep_notes, terminal_table, write_sweep
+    from tdbs.train.stopping import stop_on_signals
+
+    lists = {"lr": lr, "dropout": dropout, "base_batch_size": base_batch_size}
+    asked = {name: listed_values(name, text) for name, text in lists.items() if text is not None}
+    folder = out or SWEEPS_FOLDER / f"{opened.manifest.source.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
+    quiet_libraries()
+    with stop_on_signals() as stop, spinner(NAME) as advance:
+        result = sweep(
+            opened,
+            {**({} if space is None else read_space(space)), **asked},
+            SweepTerms(
+                seeds=tuple(range(seeds)),
+                model=model,
+                epochs=epochs,
+                strategy=strategy,
+                precision=precision,
+                attention=attention,
+                trials=trials,
+                prune=prune,
+            ),
+            out=folder,
+            storage=storage,
+            resume=resume,
+            stop=stop,
+            progress=advance,
+        )
+    words = (Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:])
+    page = write_sweep(folder, result, command=shlex.join(["tdbs", *words]))
+    if as_json:
+        print_json({"sweep": str(folder), "report": str(page), **dataclasses.asdict(result)})
+        return
+    print_table(terminal_table(result))
+    for line in (*sweep_notes(result), str(page)):
+        console.print(line, markup=False)

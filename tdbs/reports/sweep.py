@@ -1,0 +1,140 @@
+"""A sweep as files: a Markdown page with its trials, and figures of its course and of what mattered."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib import style
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from rich.table import Table
+
+import tdbs
+from tdbs.analysis.study import StudyTable
+from tdbs.analysis.sweep import SweepResult, Trial
+from tdbs.files import write_text
+from tdbs.reports.study import markdown_table
+from tdbs.reports.study_figures import COLORS, STYLE, figure_svg
+from tdbs.reports.terminal import duration, plain_table
+
+PAGE_NAME = "README.md"
+_NOTHING = ""
+
+
+def write_sweep(folder: Path, result: SweepResult, *, command: str) -> Path:
+    """Write the page of a sweep with its figures beside it; `command` is what made it."""
+    figures = sweep_figures(result)
+    for name, svg in figures.items():
+        write_text(folder / f"{name}.svg", svg)
+    parts = [
+        f"# {Path(result.dataset).parent.name}: {', '.join(searched(result))}",
+        f"{result.model}, {result.epochs} epochs, seeds {', '.join(map(str, result.seeds))}; {result.metric} x 100. "
+        f"Made by `{command}` (tdbs {tdbs.__version__}).",
+        markdown_table(trials_table(result)),
+        "\n".join(f"- {note}" for note in sweep_notes(result)),
+        *(f"![{name}]({name}.svg)" for name in figures),
+    ]
+    page = folder / PAGE_NAME
+    write_text(page, "\n\n".join(part for part in parts if part) + "\n")
+    return page
+
+
+def searched(result: SweepResult) -> list[str]:
+    """Return the names of what was searched."""
+    return list(dict.fromkeys(name for trial in result.trials for name in trial.params))
+
+
+def trials_table(result: SweepResult) -> StudyTable:
+    """Return a row for each trial, the best first; those that did not end come last."""
+    names = searched(result)
+    ordered = sorted(result.trials, key=lambda trial: (trial.state != "complete", -(trial.score or 0.0), trial.number))
+    rows = tuple(
+        (
+            str(trial.number),
+            *(_shown(trial.params.get(name)) for name in names),
+            _score(trial),
+            *(_of_seed(trial, seed) for seed in result.seeds),
+            duration(sum(trial.seconds.values())) if trial.seconds else _NOTHING,
+        )
+        for trial in ordered
+    )
+    seeds = tuple(f"seed {seed}" for seed in result.seeds)
+    return StudyTable(title="Trials", columns=("trial", *names, "mean", *seeds, "time"), rows=rows)
+
+
+def terminal_table(result: SweepResult) -> Table:
+    """Return the same table for a terminal."""
+    told = trials_table(result)
+    table = plain_table(*told.columns)
+    for row in told.rows:
+        table.add_row(*map(str, row))
+    return table
+
+
+def sweep_notes(result: SweepResult) -> list[str]:
+    """Return what is to be said below the table."""
+    notes = []
+    if result.best is not None:
+        params = ", ".join(f"{name} {_shown(value)}" for name, value in result.best.params.items())
+        notes.append(f"Best: trial {result.best.number}, {params}; its models are in runs/.")
+    if result.importance:
+        shares = ", ".join(f"{name} {share:.0%}" for name, share in result.importance.items())
+        notes.append(f"What explains the spread of the scores: {shares}.")
+    if result.speedup_one_run is not None and result.speedup_all_runs is not None:
+        notes.append(
+            f"Over padded random batches, by tokens: {result.speedup_one_run:.2f} x where each run prepares its "
+            f"data, {result.speedup_all_runs:.2f} x prepared once ({duration(result.prepare_seconds)}) for "
+            f"{result.runs} runs."
+        )
+    return notes
+
+
+def sweep_figures(result: SweepResult) -> dict[str, str]:
+    """Return the figures of a sweep: the scores of its trials in turn, and the importance of what was searched."""
+    complete = [trial for trial in result.trials if trial.score is not None and trial.state == "complete"]
+    figures = {}
+    if complete:
+        figures["history"] = _history(complete, result.metric)
+    if result.importance:
+        figures["importance"] = _importance(result.importance)
+    return figures
+
+
+def _history(trials: Sequence[Trial], metric: str) -> str:
+    scores = [100 * (trial.score or 0.0) for trial in trials]
+    best = [max(scores[: upto + 1]) for upto in range(len(scores))]
+    numbers = [trial.number for trial in trials]
+    with style.context(["default", STYLE]):
+        figure = Figure(figsize=(7, 3.2), layout="constrained")
+        axes = figure.add_subplot()
+        axes.scatter(numbers, scores, color=COLORS[1], s=24, label="mean over seeds")
+        axes.step(numbers, best, where="post", color=COLORS[0], linewidth=1.5, label="best so far")
+        axes.set(xlabel="trial", ylabel=f"{metric} x 100")
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(frameon=False)
+        return figure_svg(figure)
+
+
+def _importance(importance: Mapping[str, float]) -> str:
+    names = list(importance)[::-1]
+    with style.context(["default", STYLE]):
+        figure = Figure(figsize=(7, 0.8 + 0.4 * len(names)), layout="constrained")
+        axes = figure.add_subplot()
+        axes.barh(names, [100 * importance[name] for name in names], color=COLORS[1], height=0.6)
+        axes.set(xlabel="share of the scores' spread, %")
+        axes.spines[["top", "right"]].set_visible(False)
+        return figure_svg(figure)
+
+
+def _shown(value: Any) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _score(trial: Trial) -> str:
+    return trial.state if trial.score is None or trial.state != "complete" else f"{100 * trial.score:.2f}"
+
+
+def _of_seed(trial: Trial, seed: int) -> str:
+    score = trial.scores.get(str(seed))
+    return _NOTHING if score is None else f"{100 * score:.2f}"
