@@ -58,7 +58,7 @@ class Trial:
     params: Mapping[str, Any]
     score: float | None  # mean over seeds
     scores: Mapping[str, float] = field(default_factory=dict)  # by seed
-    seconds: Mapping[str, float] = field(default_factory=dict)  # of each run, by seed
+    run_seconds: Mapping[str, float] = field(default_factory=dict)  # by seed
     runs: Sequence[str] = ()  # folders below runs/
 
 
@@ -303,7 +303,7 @@ def _result(study: "optuna.Study", dataset: PreparedDataset, terms: SweepTerms) 
     best = max(complete, key=lambda trial: trial.score or 0.0, default=None)
     runs = sum(len(trial.scores) for trial in trials)
     prepare = dataset.manifest.seconds.get("total", 0.0)
-    run_seconds = statistics.mean(best.seconds.values()) if best else None
+    run_seconds = statistics.mean(best.run_seconds.values()) if best else None
     alone = together = None
     if best and run_seconds:
         [estimate] = estimate_speedup(
@@ -346,7 +346,7 @@ def _trial(frozen: "optuna.trial.FrozenTrial") -> Trial:
         params=frozen.params or frozen.user_attrs.get(_ASKED, {}),
         score=frozen.value,
         scores=of["score"],
-        seconds=of["seconds"],
+        run_seconds=of["seconds"],
         runs=tuple(of["run"].values()),
     )
 

@@ -65,6 +65,9 @@ def command(
         int | None,
         typer.Option(help="Leave so many of the lowest layers, and the embeddings, as they are.", show_default=False),
     ] = None,
+    track: Annotated[
+        str | None, typer.Option(help="Tell tensorboard, wandb or trackio of each step.", show_default=False)
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -147,6 +150,7 @@ def command(
             attention=attention,
             profile=given_profile(chosen["profile"]),
             part=part,
+            track=track,
             memory=memory,
             out=out,
             overwrite=overwrite,

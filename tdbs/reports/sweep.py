@@ -54,7 +54,7 @@ def trials_table(result: SweepResult) -> StudyTable:
             *(_shown(trial.params.get(name)) for name in names),
             _score(trial),
             *(_of_seed(trial, seed) for seed in result.seeds),
-            duration(sum(trial.seconds.values())) if trial.seconds else _NOTHING,
+            duration(sum(trial.run_seconds.values())) if trial.run_seconds else _NOTHING,
         )
         for trial in ordered
     )

@@ -20,9 +20,13 @@ from tdbs.train.plan import EpochPlan
 from tdbs.train.run_folder import LAST_GOOD_FOLDER, STEPS_NAME, save_model
 from tdbs.train.scoring import HeldOut
 from tdbs.train.stopping import Stop, StoppedError
+from tdbs.train.tracking import Tracker
 
 Progress = Callable[[StepRecord, int], None]  # a step, and how many there are in all
 Scored = Callable[[int, float | None], None]  # an epoch, and its score
+
+
+_TRACKED = ("loss", "lr", "batch_size", "padded_length", "tokens", "seconds")  # of a step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -41,9 +45,18 @@ class Course:
     stop: Stop
     progress: Progress
     scored: Scored
+    tracker: Tracker
 
 
 def run_epochs(course: Course, state: RunState) -> None:
+    """Run what is left of a run, as _run_epochs says, and let its tracker end whatever happens."""
+    try:
+        _run_epochs(course, state)
+    finally:
+        course.tracker.finish()
+
+
+def _run_epochs(course: Course, state: RunState) -> None:
     """Run what is left of a run; `state` always says what is done.
 
     Raises TrainingError at the first step whose loss or gradients are not finite, and StoppedError after the step
@@ -65,6 +78,7 @@ def run_epochs(course: Course, state: RunState) -> None:
         state.loss_sum, state.predicted = 0.0, 0
         if course.rule is not None and plan is not course.feed.plans[-1]:  # after the last one the run is finished
             _save(course, state)
+        course.tracker.log({"epoch": plan.epoch, "epoch/loss": loss, **state.metrics}, step=state.step)
         course.scored(plan.epoch, state.history[-1]["score"])
 
 
@@ -96,6 +110,7 @@ def _run_steps(course: Course, state: RunState, plan: EpochPlan, *, first_step: 
             state.seconds["train"] += now - clock
             clock = now
             course.progress(record, len(course.rates_S))
+            course.tracker.log({name: getattr(record, name) for name in _TRACKED}, step=record.step)
             stopping = _is_stopping(course, outcome)
             if stopping or _is_due(course.rule, state.step, now - saved):
                 if course.rule is not None:

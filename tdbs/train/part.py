@@ -14,6 +14,7 @@ from transformers import PreTrainedModel
 
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import ConfigError
+from tdbs.train.defaults import TINY
 from tdbs.train.heads import HEADS
 
 
@@ -39,6 +40,12 @@ class Part:
 
 
 WHOLE = Part()
+
+
+def check_part(part: Part, model_name: str) -> None:
+    """Refuse adapters for a model that was never trained."""
+    if part.lora is not None and model_name == TINY:
+        raise ConfigError("tiny has random weights: there is nothing to adapt.", next_step="Pass a pretrained --model.")
 
 
 def train_part(model: PreTrainedModel, part: Part, kind: TaskKind, *, dropout: float) -> None:

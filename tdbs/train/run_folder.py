@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 RUNS_FOLDER = Path("runs")
 CONFIG_NAME, STEPS_NAME, RESULT_NAME = "config.toml", "steps.jsonl", "result.json"
 MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER = "model", "last_good", "checkpoints"
+TRACKED_FOLDER = "tensorboard"
 _NO_RUN = "Run tdbs train, or name the folder that it printed."
-_OURS = (CONFIG_NAME, STEPS_NAME, RESULT_NAME, MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER)
+_OURS = (CONFIG_NAME, STEPS_NAME, RESULT_NAME, MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER, TRACKED_FOLDER)
 _MAY_DIFFER = ("dataset/path", "dataset/source", "memory", "versions")  # of a run that is resumed
 
 
@@ -80,6 +81,7 @@ def start_run(folder: Path, config: Mapping[str, Any]) -> None:
         MODEL_FOLDER,
         LAST_GOOD_FOLDER,
         CHECKPOINTS_FOLDER,
+        TRACKED_FOLDER,
     ):  # the result first: it marks a finished run
         path = folder / name
         if path.is_dir() and not path.is_symlink():
@@ -92,7 +94,7 @@ def start_run(folder: Path, config: Mapping[str, Any]) -> None:
 
 def check_same_run(begun: Run, config: Mapping[str, Any]) -> None:
     """Refuse to resume a run that would become another: names what differs, the plan where nothing else does."""
-    before, now = _flat(begun.config), _flat(tomllib.loads(tomli_w.dumps(dict(config))))
+    before, now = flat_settings(begun.config), flat_settings(tomllib.loads(tomli_w.dumps(dict(config))))
     names = [
         name
         for name in dict.fromkeys([*before, *now])
@@ -107,11 +109,11 @@ def check_same_run(begun: Run, config: Mapping[str, Any]) -> None:
         )
 
 
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def flat_settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested settings by their path, as strategy/drop."""
     found: dict[str, Any] = {}
     for name, value in config.items():
-        found |= _flat(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {prefix + name: value}
+        found |= flat_settings(value, f"{prefix}{name}/") if isinstance(value, Mapping) else {prefix + name: value}
     return found
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from accelerate import PartialState
 from accelerate.utils import broadcast_object_list
 
-from tdbs.errors import ConfigError, DatasetError
+from tdbs.errors import DatasetError
 from tdbs.files import is_remote
 from tdbs.pipeline.dataset import PreparedDataset, load, split_info
 from tdbs.pipeline.memory import DEFAULT_MEMORY
@@ -28,7 +28,6 @@ from tdbs.train.checkpoint import (
 from tdbs.train.defaults import (
     DEFAULT_EPOCHS,
     DEFAULT_WARMUP,
-    TINY,
     check_hyperparameters,
     default_model,
     default_rate,
@@ -39,7 +38,7 @@ from tdbs.train.feed import TRAIN, TrainingData, make_feed, open_training_data
 from tdbs.train.loop import Learner, make_learner
 from tdbs.train.lrm import learning_rates
 from tdbs.train.models import runs_in_rows
-from tdbs.train.part import WHOLE, Part
+from tdbs.train.part import WHOLE, Part, check_part
 from tdbs.train.plan import plan_digest, run_padding, run_target_padding
 from tdbs.train.profile_file import Profile
 from tdbs.train.run_folder import (
@@ -57,6 +56,7 @@ from tdbs.train.run_folder import (
 from tdbs.train.scoring import HeldOut, read_held_out
 from tdbs.train.stopping import Stop
 from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, resolve_dropout, resolve_strategy
+from tdbs.train.tracking import Tracker, check_tracker
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +106,7 @@ def train(
     attention: str = "auto",
     profile: Profile | None = None,
     part: Part = WHOLE,
+    track: str | None = None,
     memory: int | str = DEFAULT_MEMORY,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -126,8 +127,9 @@ def train(
 
     Writes a run folder, with the model unless not `save`, and checkpoints while it runs; with `resume` a run that the
     folder holds goes on from the newest one, or from its beginning. Where `stop` has a signal, training ends after the
-    step with StoppedError. `scored` is told each epoch's score; what it raises ends the run there. Of several processes
-    that torchrun or accelerate started, each trains on its share of every update, and the first one writes the folder.
+    step with StoppedError. `track` names a tracker that is told of each step (tracking.py); `scored` is told each
+    epoch's score, and what it raises ends the run there. Of several processes that torchrun or accelerate started, each
+    trains on its share of every update, and the first one writes the folder.
 
     Raises a TdbsError before anything is written where options, dataset and model do not fit, or are not those of the
     run to resume, and TrainingError where a loss is not finite.
@@ -136,9 +138,9 @@ def train(
     dataset = dataset if isinstance(dataset, PreparedDataset) else load(dataset)
     manifest = dataset.manifest
     check_hyperparameters(epochs=epochs, lr=lr, warmup=warmup, dropout=dropout)
+    check_tracker(track)
     model_name = model or default_model(manifest)
-    if part.lora is not None and model_name == TINY:
-        raise ConfigError("tiny has random weights: there is nothing to adapt.", next_step="Pass a pretrained --model.")
+    check_part(part, model_name)
     if isinstance(strategy, str):
         strategy = resolve_strategy(strategy, manifest.task, in_rows=runs_in_rows(model_name, manifest))
     if profile is not None and attention == "auto":
@@ -207,6 +209,7 @@ def train(
         stop=stop or Stop(),
         progress=progress,
         scored=scored,
+        tracker=Tracker(track, folder, config),
     )
     state.seconds["plan"] += planning
     run_epochs(course, state)

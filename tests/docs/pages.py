@@ -19,7 +19,10 @@ WIDTH = 100  # columns of the terminal that outputs in the pages are from
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _VARIES = ((r"(\d+ min )?\d+(\.\d+)? m?s\b", "T s"), (r"-[0-9a-f]{8}\b", "-KEY"), (r"accuracy [01]\.\d+", "accuracy A"))
 _NAMED_PLACES = {"splits": "<split>", "metrics": "<metric>", "packages": "<package>", "versions": "<package>"} | {
-    "key_parts": "<part>"
+    "key_parts": "<part>",
+    "params": "<name>",
+    "scores": "<seed>",
+    "run_seconds": "<seed>",
 }
 
 

@@ -1,0 +1,145 @@
+"""What the training loop adds to the model's own work: `tdbs.train` beside a bare loop on ready tensors.
+
+    python -m benchmarks.bench_train_loop --model MODEL --mirror DIR [--steps 40] [--json]
+
+Both train the same updates of SST-2 with the same weights, in turns. The bare loop is what anyone would write: tensors
+that are ready before the clock starts, autocast, backward, clipping, fused AdamW, nothing noted. There are two of it:
+one runs the last layer on all tokens, as transformers does (`plain`), one on first tokens, as tdbs does (`equal`); both
+have our gradients of embeddings by rows. So what makes a step shorter is not taken for a loop without cost. The loop of
+tdbs makes its batches from the plan, seeds each step, makes its record and writes the log.
+"""
+
+import argparse
+import itertools
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from benchmarks.accuracy_runs import prepared_task
+from benchmarks.common import print_rows
+from tdbs.cli.common import quiet_libraries
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.train.batches import Batch
+from tdbs.train.device import resolve_execution
+from tdbs.train.feed import Feed, make_feed, open_training_data
+from tdbs.train.first_tokens import first_tokens_to_head
+from tdbs.train.loop import Learner, make_learner, run_steps
+from tdbs.train.row_gradients import dense_gradients
+from tdbs.train.sequence_models import position_ids
+from tdbs.train.sequences import Sequences, sequences_of
+from tdbs.train.step import MAX_GRADIENT_NORM, model_inputs
+from tdbs.train.strategies import resolve_strategy
+
+ROUNDS = 5  # of each loop, in turns; the first is left out
+RATE = 1e-6  # both loops share the weights, which hardly move
+
+Ready = tuple[dict[str, Any], Sequences | None, torch.Tensor]
+
+
+def ready_tensors(batch: Batch, learner: Learner) -> Ready:
+    """Return what the bare loop is given for a batch."""
+    device = learner.accelerator.device
+    labels = torch.from_numpy(batch.labels).to(device)
+    if batch.starts_B is None:
+        return model_inputs(batch, device=device, segment_ids=learner.segment_ids), None, labels
+    sequences = sequences_of(batch, device=device)
+    input_ids = torch.from_numpy(batch.input_ids_RW).to(device)
+    positions = position_ids(learner.model, sequences).view_as(input_ids)
+    return {"input_ids": input_ids, "position_ids": positions, "sequences": sequences}, sequences, labels
+
+
+def bare_step(learner: Learner, ready: Ready, *, equal: bool) -> None:
+    """Update the model once, with nothing around it."""
+    inputs, sequences, labels = ready
+    ending = first_tokens_to_head(learner.model, sequences) if equal or sequences else nullcontext()
+    with learner.accelerator.autocast():
+        with ending:
+            logits = learner.prepared(**inputs).logits
+        loss = functional.cross_entropy(logits.float(), labels)
+    loss.backward()
+    with dense_gradients(learner.prepared):
+        torch.nn.utils.clip_grad_norm_(learner.prepared.parameters(), MAX_GRADIENT_NORM)
+        learner.optimizer.step()
+    learner.optimizer.zero_grad()
+
+
+def loops_of(feed: Feed, learner: Learner, *, steps: int, folder: Path) -> dict[str, Callable[[], float]]:
+    """Return the loops to time, each a function that returns its seconds."""
+    batches = [batch for (batch,) in itertools.islice(feed.steps(feed.plans[0]), steps)]
+    ready = [ready_tensors(batch, learner) for batch in batches]
+    for group in learner.optimizer.param_groups:
+        group["lr"] = RATE
+
+    def bare(*, equal: bool) -> float:
+        clock = time.perf_counter()
+        for each in ready:
+            bare_step(learner, each, equal=equal)
+        return time.perf_counter() - clock
+
+    def ours() -> float:
+        rates = [RATE] * steps
+        clock = time.perf_counter()
+        made = itertools.islice(feed.steps(feed.plans[0]), steps)
+        with (folder / "steps.jsonl").open("a", encoding="utf-8") as log:
+            for outcome in run_steps(learner, made, torch.tensor(rates).numpy(), first_step=0, epoch=0, seed=1):
+                log.write(json.dumps(asdict(outcome.record)) + "\n")
+        return time.perf_counter() - clock
+
+    return {"bare, plain": lambda: bare(equal=False), "bare, equal": lambda: bare(equal=True), "tdbs": ours}
+
+
+def row_of(dataset: PreparedDataset, name: str, *, model: str, steps: int) -> dict[str, float | int | str]:
+    """Return the times of a strategy's steps in each loop."""
+    strategy = resolve_strategy(name, dataset.manifest.task)
+    execution = resolve_execution(precision="auto", attention="auto")
+    learner = make_learner(dataset, model, seed=1, dropout=0.1, execution=execution, in_rows=strategy.in_rows)
+    learner.prepared.train()
+    feed = make_feed(open_training_data(dataset), strategy, seed=1, epochs=1)
+    times: dict[str, list[float]] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        loops = loops_of(feed, learner, steps=steps, folder=Path(folder))
+        for _ in range(ROUNDS):
+            for kind, run in loops.items():
+                times.setdefault(kind, []).append(run())
+    found = {kind: statistics.median(rounds[1:]) / steps for kind, rounds in times.items()}
+    shares = pairs(times["tdbs"][1:], times["bare, equal"][1:])
+    return {
+        "strategy": name,
+        **{f"{kind}, ms a step": 1e3 * seconds for kind, seconds in found.items()},
+        "tdbs over bare, equal": f"{statistics.median(shares):+.1%} ({min(shares):+.1%} to {max(shares):+.1%})",
+    }
+
+
+def pairs(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
+    """Return what our loop takes more than theirs, round by round."""
+    return [mine / other - 1 for mine, other in zip(ours, theirs, strict=True)]
+
+
+def main() -> None:
+    """Time and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--mirror", type=Path, required=True)
+    parser.add_argument("--data", type=Path, default=Path("data/accuracy"), help="folder of the prepared dataset")
+    parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    quiet_libraries()
+    dataset = prepared_task("sst2-8000", model=arguments.model, mirror=arguments.mirror, out=arguments.data)
+    rows = [
+        row_of(dataset, name, model=arguments.model, steps=arguments.steps) for name in ("unpadded", "reach", "random")
+    ]
+    print_rows(rows, as_json=arguments.json, threads=torch.get_num_threads(), rounds=ROUNDS - 1, steps=arguments.steps)
+
+
+if __name__ == "__main__":
+    main()
