@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 SETTINGS_NAME, RESULT_NAME, STORAGE_NAME, RUNS_FOLDER = "settings.json", "sweep.json", "trials.db", "runs"
 DEFAULT_TRIALS = 20  # of a space with ranges
 _STUDY = "tdbs"
+_TELLING = 10  # trials from which on shares of importance mean something
 _ASKED = "asked"  # attribute of a trial that was queued: its combination
 Progress = Callable[[str], None]
 
@@ -355,8 +356,9 @@ def _importance(study: "optuna.Study") -> dict[str, float]:
     """Return how much of the scores' spread each hyperparameter explains (PED-ANOVA); empty where that is unknown."""
     import optuna
 
-    searched = {name for trial in study.get_trials(deepcopy=False) for name in trial.params}
-    if len(searched) < 2:
+    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    searched = {name for trial in complete for name in trial.params}
+    if len(searched) < 2 or len(complete) < _TELLING:
         return {}
     try:
         with warnings.catch_warnings():
