@@ -49,14 +49,14 @@ def trained(dataset: PreparedDataset, strategy: str, *, model: str, rate: float,
     return losses, float("nan") if result.score is None else result.score
 
 
-def row_of(task: str, dataset: PreparedDataset, *, model: str, rate: float, seed: int) -> dict[str, object]:
+def row_of(task: str, dataset: PreparedDataset, *, model: str, rate: float, seed: int) -> dict[str, str]:
     """Return a row of the page: how far the two strategies part."""
     padded, unpadded = (trained(dataset, name, model=model, rate=rate, seed=seed) for name in ("random", "unpadded"))
     apart = np.abs(padded[0] - unpadded[0])
     return {
         "task": task,
-        "seed": seed,
-        "steps": len(apart),
+        "seed": str(seed),
+        "steps": str(len(apart)),
         f"losses apart, first {FIRST} steps": f"{apart[:FIRST].max():.1e}",
         "in all steps": f"{apart.max():.1e}",
         "score, `random`": f"{100 * padded[1]:.2f}",
@@ -75,11 +75,11 @@ def main() -> None:
     model = arguments.model
     datasets = {task: prepared_task(task, model=model, mirror=arguments.mirror, out=arguments.data) for task in TASKS}
     rates = rates_of(STUDIES["screening"], datasets, read_records(RECORDS), model=model)
-    rows = [
-        row_of(task, dataset, model=model, rate=rates[task][0], seed=seed)
-        for task, dataset in datasets.items()
-        for seed in SEEDS
-    ]
+    rows = []
+    for task, dataset in datasets.items():
+        for seed in SEEDS:
+            rows.append(row_of(task, dataset, model=model, rate=rates[task][0], seed=seed))
+            print(rows[-1], flush=True)
     where = "; ".join(provenance().values())
     page = [
         "# Confirmation: `unpadded` makes the updates of `random`",
