@@ -6,80 +6,28 @@ below the sweep's folder and resume from their checkpoints. The dataset is read 
 
 import json
 import statistics
-import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
-from tdbs.analysis.speedup import BASELINE, estimate_speedup
-from tdbs.analysis.sweep_space import STRATEGY_PARTS, Range, Space, combinations, is_grid
+from tdbs.analysis.sweep_result import ASKED, SweepResult, SweepTerms, live_trials, result_of, trial_strategy
+from tdbs.analysis.sweep_space import Range, Space, combinations, is_grid
 from tdbs.errors import ConfigError, TrainingError
 from tdbs.files import sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters, default_model, shown_model
-from tdbs.train.models import runs_in_rows
+from tdbs.train.defaults import check_hyperparameters
 from tdbs.train.run_folder import MODEL_FOLDER
 from tdbs.train.stopping import Stop, StoppedError
-from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, resolve_strategy
 from tdbs.train.trainer import HeldData, TrainResult, hold_data, train
 
 if TYPE_CHECKING:
     import optuna
 
 SETTINGS_NAME, RESULT_NAME, STORAGE_NAME, RUNS_FOLDER = "settings.json", "sweep.json", "trials.db", "runs"
-DEFAULT_TRIALS = 20  # of a space with ranges
 _STUDY = "tdbs"
-_TELLING = 10  # trials from which on shares of importance mean something
-_ASKED = "asked"  # attribute of a trial that was queued: its combination
 Progress = Callable[[str], None]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SweepTerms:
-    """What all trials of a sweep have in common; a hyperparameter that is searched has another value in each."""
-
-    seeds: tuple[int, ...]
-    model: str | None = None
-    epochs: int = DEFAULT_EPOCHS
-    strategy: str = DEFAULT_STRATEGY
-    precision: str = "auto"
-    attention: str = "auto"
-    trials: int = DEFAULT_TRIALS  # of a space with ranges; a grid has as many as it has combinations
-    prune: bool = True
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Trial:
-    """A combination and what came of it."""
-
-    number: int
-    state: str  # complete, pruned, running, waiting or fail
-    params: Mapping[str, Any]
-    score: float | None  # mean over seeds
-    scores: Mapping[str, float] = field(default_factory=dict)  # by seed
-    run_seconds: Mapping[str, float] = field(default_factory=dict)  # by seed
-    runs: Sequence[str] = ()  # folders below runs/
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SweepResult:
-    """What a sweep found; the fields are JSON keys of `tdbs sweep`."""
-
-    dataset: str
-    model: str
-    metric: str
-    epochs: int
-    seeds: tuple[int, ...]
-    best: Trial | None
-    trials: list[Trial]
-    importance: dict[str, float]  # share of the scores' spread that a hyperparameter explains; none with one of them
-    runs: int  # that were trained to their end
-    prepare_seconds: float
-    run_seconds: float | None  # mean of a run of the best trial
-    speedup_one_run: float | None  # over random batches by tokens, had the dataset been prepared for each run
-    speedup_all_runs: float | None  # prepared once for all runs there were
 
 
 def sweep(
@@ -106,7 +54,7 @@ def sweep(
     if not space:
         raise ConfigError("A sweep needs something to search.", next_step="Pass --lr 3e-5,4e-5,5e-5, or --space FILE.")
     for each in combinations({name: part for name, part in space.items() if not isinstance(part, Range)}):
-        _strategy(dataset, terms, each)  # refused before anything is written
+        trial_strategy(dataset, terms, each)  # refused before anything is written
     _begin(out, dataset, space, terms, resume=resume)
     study = optuna.create_study(
         storage=storage or f"sqlite:///{(out / STORAGE_NAME).resolve()}",
@@ -138,7 +86,7 @@ def sweep(
         ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
         while len(study.get_trials(deepcopy=False, states=ended)) < terms.trials:
             study.optimize(run, n_trials=1)
-    result = _result(study, dataset, terms)
+    result = result_of(study, dataset, terms)
     write_json(out / RESULT_NAME, asdict(result))
     return result
 
@@ -167,18 +115,14 @@ def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms,
 
 def _enqueue_missing(study: "optuna.Study", space: Space) -> None:
     """Queue the combinations of a grid that no trial has ended, waits or runs with."""
-    known = [trial.user_attrs.get(_ASKED, trial.params) for trial in _live_trials(study)]
+    known = [trial.user_attrs.get(ASKED, trial.params) for trial in live_trials(study)]
     for each in combinations(space):
         if each not in known:
             _enqueue(study, each)
 
 
 def _enqueue(study: "optuna.Study", params: Mapping[str, Any]) -> None:
-    study.enqueue_trial(dict(params), user_attrs={_ASKED: dict(params)})
-
-
-def _live_trials(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
-    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name != "FAIL"]
+    study.enqueue_trial(dict(params), user_attrs={ASKED: dict(params)})
 
 
 def _retry_killed(study: "optuna.Study") -> None:
@@ -186,20 +130,13 @@ def _retry_killed(study: "optuna.Study") -> None:
     for trial in study.get_trials(deepcopy=False):
         if trial.state.name == "RUNNING":
             study.tell(trial.number, state=_state("FAIL"))
-            _enqueue(study, trial.user_attrs.get(_ASKED, trial.params))
+            _enqueue(study, trial.user_attrs.get(ASKED, trial.params))
 
 
 def _state(name: str) -> Any:
     from optuna.trial import TrialState
 
     return TrialState[name]
-
-
-def _strategy(dataset: PreparedDataset, terms: SweepTerms, params: Mapping[str, Any]) -> Strategy:
-    manifest = dataset.manifest
-    in_rows = runs_in_rows(terms.model or default_model(manifest), manifest)
-    parts = {name: value for name, value in params.items() if name in STRATEGY_PARTS}
-    return resolve_strategy(params.get("strategy", terms.strategy), manifest.task, parts, in_rows=in_rows)
 
 
 def _run_trial(
@@ -218,7 +155,7 @@ def _run_trial(
     import optuna
 
     params = _suggested(trial, space)
-    if is_grid(space) and _ASKED not in trial.user_attrs:
+    if is_grid(space) and ASKED not in trial.user_attrs:
         raise optuna.TrialPruned  # another worker was quicker: what the queue held is taken
     epochs = int(params.get("epochs", terms.epochs))
     scores: list[float] = []
@@ -263,7 +200,7 @@ def _trained(
     of_run = {name: params[name] for name in ("lr", "dropout", "warmup") if name in params}
     return train(
         dataset,
-        strategy=_strategy(dataset, terms, params),
+        strategy=trial_strategy(dataset, terms, params),
         model=terms.model,
         epochs=int(params.get("epochs", terms.epochs)),
         seed=seed,
@@ -287,7 +224,7 @@ def _keep_one_model(
     study: "optuna.Study", out: Path, *, mean: float, params: Mapping[str, Any], seeds: Sequence[int]
 ) -> None:
     """Remove the models of all trials but the best: a sweep would fill a disk with them."""
-    done = [trial for trial in _live_trials(study) if trial.state.name == "COMPLETE"]
+    done = [trial for trial in live_trials(study) if trial.state.name == "COMPLETE"]
     best = max(done, key=lambda trial: trial.value or 0.0, default=None)
     if best is None or mean > (best.value or 0.0):
         kept = {run_name(params, seed) for seed in seeds}
@@ -296,77 +233,3 @@ def _keep_one_model(
     for folder in (out / RUNS_FOLDER).iterdir():
         if folder.name not in kept:
             rmtree(folder / MODEL_FOLDER, ignore_errors=True)
-
-
-def _result(study: "optuna.Study", dataset: PreparedDataset, terms: SweepTerms) -> SweepResult:
-    trials = [_trial(each) for each in _live_trials(study)]
-    complete = [trial for trial in trials if trial.state == "complete"]
-    best = max(complete, key=lambda trial: trial.score or 0.0, default=None)
-    runs = sum(len(trial.scores) for trial in trials)
-    prepare = dataset.manifest.seconds.get("total", 0.0)
-    run_seconds = statistics.mean(best.run_seconds.values()) if best else None
-    alone = together = None
-    if best and run_seconds:
-        [estimate] = estimate_speedup(
-            dataset,
-            [_strategy(dataset, terms, best.params)],
-            baseline=BASELINE,
-            seed=terms.seeds[0],
-            epochs=terms.epochs,
-        )
-        padded = run_seconds * estimate.speedup
-        alone = padded / (prepare + run_seconds)
-        together = runs * padded / (prepare + runs * run_seconds)
-    return SweepResult(
-        dataset=str(dataset.path),
-        model=shown_model(terms.model or default_model(dataset.manifest)),
-        metric=dataset.manifest.task.metrics[0],
-        epochs=terms.epochs,
-        seeds=terms.seeds,
-        best=best,
-        trials=trials,
-        importance=_importance(study),
-        runs=runs,
-        prepare_seconds=prepare,
-        run_seconds=run_seconds,
-        speedup_one_run=alone,
-        speedup_all_runs=together,
-    )
-
-
-def _trial(frozen: "optuna.trial.FrozenTrial") -> Trial:
-    of = {
-        kind: {
-            name.partition("/")[2]: value for name, value in frozen.user_attrs.items() if name.startswith(f"{kind}/")
-        }
-        for kind in ("score", "seconds", "run")
-    }
-    return Trial(
-        number=frozen.number,
-        state=frozen.state.name.lower(),
-        params=frozen.params or frozen.user_attrs.get(_ASKED, {}),
-        score=frozen.value,
-        scores=of["score"],
-        run_seconds=of["seconds"],
-        runs=tuple(of["run"].values()),
-    )
-
-
-def _importance(study: "optuna.Study") -> dict[str, float]:
-    """Return how much of the scores' spread each hyperparameter explains (PED-ANOVA); empty where that is unknown."""
-    import optuna
-
-    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
-    searched = {name for trial in complete for name in trial.params}
-    if len(searched) < 2 or len(complete) < _TELLING:
-        return {}
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", UserWarning)  # it warns where a share would mean nothing
-            return dict(
-                optuna.importance.get_param_importances(
-                    study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
-                )
-            )
-    except (ValueError, RuntimeError, UserWarning):  # too few trials, or all scores alike
-        return {}

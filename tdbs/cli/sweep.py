@@ -74,7 +74,8 @@ def command(
     if find_spec("optuna") is None:
         raise ConfigError("sweep needs optuna, which is not installed.", next_step='Run pip install "tdbs[sweep]".')
     opened = load(dataset_folder(dataset))
-    from tdbs.analysis.sweep import SweepTerms, sweep
+    from tdbs.analysis.sweep import sweep
+    from tdbs.analysis.sweep_result import SweepTerms
     from tdbs.analysis.sweep_space import listed_values, read_space
     from tdbs.reports.sweep import sweep_notes, terminal_table, write_sweep
     from tdbs.train.stopping import stop_on_signals

@@ -11,7 +11,7 @@ from rich.table import Table
 
 import tdbs
 from tdbs.analysis.study import StudyTable
-from tdbs.analysis.sweep import SweepResult, Trial
+from tdbs.analysis.sweep_result import SweepResult, Trial
 from tdbs.files import write_text
 from tdbs.reports.study import markdown_table
 from tdbs.reports.study_figures import COLORS, STYLE, figure_svg

@@ -8,7 +8,8 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from tdbs.analysis.sweep import SweepTerms, run_name, sweep
+from tdbs.analysis.sweep import run_name, sweep
+from tdbs.analysis.sweep_result import SweepTerms
 from tdbs.analysis.sweep_space import Range, combinations, is_grid, listed_values, read_space
 from tdbs.errors import ConfigError
 from tdbs.reports.sweep import sweep_figures, sweep_notes, trials_table, write_sweep

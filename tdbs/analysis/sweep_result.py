@@ -1,0 +1,155 @@
+"""What a sweep found: its trials as Optuna has them, the best one, what mattered, and what preparing once has saved."""
+
+import statistics
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tdbs.analysis.speedup import BASELINE, estimate_speedup
+from tdbs.analysis.sweep_space import STRATEGY_PARTS
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.train.defaults import DEFAULT_EPOCHS, default_model, shown_model
+from tdbs.train.models import runs_in_rows
+from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, resolve_strategy
+
+if TYPE_CHECKING:
+    import optuna
+
+ASKED = "asked"  # attribute of a trial that was queued: its combination
+DEFAULT_TRIALS = 20  # of a space with ranges
+_TELLING = 10  # trials from which on shares of importance mean something
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepTerms:
+    """What all trials of a sweep have in common; a hyperparameter that is searched has another value in each."""
+
+    seeds: tuple[int, ...]
+    model: str | None = None
+    epochs: int = DEFAULT_EPOCHS
+    strategy: str = DEFAULT_STRATEGY
+    precision: str = "auto"
+    attention: str = "auto"
+    trials: int = DEFAULT_TRIALS  # of a space with ranges; a grid has as many as it has combinations
+    prune: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """A combination and what came of it."""
+
+    number: int
+    state: str  # complete, pruned, running, waiting or fail
+    params: Mapping[str, Any]
+    score: float | None  # mean over seeds
+    scores: Mapping[str, float] = field(default_factory=dict)  # by seed
+    run_seconds: Mapping[str, float] = field(default_factory=dict)  # by seed
+    runs: Sequence[str] = ()  # folders below runs/
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepResult:
+    """What a sweep found; the fields are JSON keys of `tdbs sweep`."""
+
+    dataset: str
+    model: str
+    metric: str
+    epochs: int
+    seeds: tuple[int, ...]
+    best: Trial | None
+    trials: list[Trial]
+    importance: dict[str, float]  # share of the scores' spread that a hyperparameter explains; none with one of them
+    runs: int  # that were trained to their end
+    prepare_seconds: float
+    run_seconds: float | None  # mean of a run of the best trial
+    speedup_one_run: float | None  # over random batches by tokens, had the dataset been prepared for each run
+    speedup_all_runs: float | None  # prepared once for all runs there were
+
+
+def trial_strategy(dataset: PreparedDataset, terms: SweepTerms, params: Mapping[str, Any]) -> Strategy:
+    """Return the strategy of a combination. Raises ConfigError where there is none such."""
+    manifest = dataset.manifest
+    in_rows = runs_in_rows(terms.model or default_model(manifest), manifest)
+    parts = {name: value for name, value in params.items() if name in STRATEGY_PARTS}
+    return resolve_strategy(params.get("strategy", terms.strategy), manifest.task, parts, in_rows=in_rows)
+
+
+def live_trials(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
+    """Return the trials that have ended, run or wait; those that failed are tried again under another number."""
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name != "FAIL"]
+
+
+def result_of(study: "optuna.Study", dataset: PreparedDataset, terms: SweepTerms) -> SweepResult:
+    """Return what is known of all trials."""
+    trials = [_trial(each) for each in live_trials(study)]
+    complete = [trial for trial in trials if trial.state == "complete"]
+    best = max(complete, key=lambda trial: trial.score or 0.0, default=None)
+    runs = sum(len(trial.scores) for trial in trials)
+    prepare = dataset.manifest.seconds.get("total", 0.0)
+    run_seconds = statistics.mean(best.run_seconds.values()) if best else None
+    alone = together = None
+    if best and run_seconds:
+        [estimate] = estimate_speedup(
+            dataset,
+            [trial_strategy(dataset, terms, best.params)],
+            baseline=BASELINE,
+            seed=terms.seeds[0],
+            epochs=terms.epochs,
+        )
+        padded = run_seconds * estimate.speedup
+        alone = padded / (prepare + run_seconds)
+        together = runs * padded / (prepare + runs * run_seconds)
+    return SweepResult(
+        dataset=str(dataset.path),
+        model=shown_model(terms.model or default_model(dataset.manifest)),
+        metric=dataset.manifest.task.metrics[0],
+        epochs=terms.epochs,
+        seeds=terms.seeds,
+        best=best,
+        trials=trials,
+        importance=_importance(study),
+        runs=runs,
+        prepare_seconds=prepare,
+        run_seconds=run_seconds,
+        speedup_one_run=alone,
+        speedup_all_runs=together,
+    )
+
+
+def _trial(frozen: "optuna.trial.FrozenTrial") -> Trial:
+    of = {
+        kind: {
+            name.partition("/")[2]: value for name, value in frozen.user_attrs.items() if name.startswith(f"{kind}/")
+        }
+        for kind in ("score", "seconds", "run")
+    }
+    return Trial(
+        number=frozen.number,
+        state=frozen.state.name.lower(),
+        params=frozen.params or frozen.user_attrs.get(ASKED, {}),
+        score=frozen.value,
+        scores=of["score"],
+        run_seconds=of["seconds"],
+        runs=tuple(of["run"].values()),
+    )
+
+
+def _importance(study: "optuna.Study") -> dict[str, float]:
+    """Return how much of the scores' spread each hyperparameter explains (PED-ANOVA); empty where that is unknown."""
+    import optuna
+
+    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    searched = {name for trial in complete for name in trial.params}
+    if len(searched) < 2 or len(complete) < _TELLING:
+        return {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # it warns where a share would mean nothing
+            return dict(
+                optuna.importance.get_param_importances(
+                    study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
+                )
+            )
+    except (ValueError, RuntimeError, UserWarning):  # too few trials, or all scores alike
+        return {}
