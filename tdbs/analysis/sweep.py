@@ -127,16 +127,11 @@ def _enqueue(study: "optuna.Study", params: Mapping[str, Any]) -> None:
 
 def _retry_killed(study: "optuna.Study") -> None:
     """Queue the trials again that a killed worker left running; their runs go on from their checkpoints."""
-    for trial in study.get_trials(deepcopy=False):
-        if trial.state.name == "RUNNING":
-            study.tell(trial.number, state=_state("FAIL"))
-            _enqueue(study, trial.user_attrs.get(ASKED, trial.params))
-
-
-def _state(name: str) -> Any:
     from optuna.trial import TrialState
 
-    return TrialState[name]
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        _enqueue(study, trial.user_attrs.get(ASKED, trial.params))
 
 
 def _run_trial(
@@ -173,8 +168,9 @@ def _run_trial(
         trial.set_user_attr(f"score/{seed}", result.score)
         trial.set_user_attr(f"seconds/{seed}", result.seconds["total"])
         trial.set_user_attr(f"run/{seed}", folder.name)
-    _keep_one_model(study, out, mean=statistics.mean(scores), params=params, seeds=terms.seeds)
-    return statistics.mean(scores)
+    mean = statistics.mean(scores)
+    _keep_one_model(study, out, mean=mean, params=params, seeds=terms.seeds)
+    return mean
 
 
 def _suggested(trial: "optuna.Trial", space: Space) -> dict[str, Any]:
@@ -226,10 +222,8 @@ def _keep_one_model(
     """Remove the models of all trials but the best: a sweep would fill a disk with them."""
     done = [trial for trial in live_trials(study) if trial.state.name == "COMPLETE"]
     best = max(done, key=lambda trial: trial.value or 0.0, default=None)
-    if best is None or mean > (best.value or 0.0):
-        kept = {run_name(params, seed) for seed in seeds}
-    else:
-        kept = {run_name(best.params, seed) for seed in seeds}
+    winner = params if best is None or mean > (best.value or 0.0) else best.params
+    kept = {run_name(winner, seed) for seed in seeds}
     for folder in (out / RUNS_FOLDER).iterdir():
         if folder.name not in kept:
             rmtree(folder / MODEL_FOLDER, ignore_errors=True)

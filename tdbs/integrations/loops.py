@@ -13,11 +13,9 @@ from torch.utils.data import Dataset
 
 from tdbs.arrays import FloatArray
 from tdbs.errors import ConfigError
-from tdbs.integrations.step_inputs import StepInputs, only_one, step_loss
-from tdbs.integrations.steps import run_steps_of
+from tdbs.integrations.step_inputs import StepInputs, only_one, run_steps_for, step_loss
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.defaults import DEFAULT_WARMUP
-from tdbs.train.sequence_models import knows_sequences, use_sequences
 from tdbs.train.step import takes_segment_ids
 from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy
 
@@ -59,16 +57,7 @@ class PreparedSteps:
         epochs: int = 1,
         warmup: float = DEFAULT_WARMUP,
     ) -> None:
-        self._steps = run_steps_of(
-            prepared,
-            strategy=strategy,
-            seed=seed,
-            epochs=epochs,
-            warmup=warmup,
-            in_rows=knows_sequences(model.config),
-        )
-        if self._steps.strategy.in_rows:
-            use_sequences(model, model.config._attn_implementation)
+        self._steps = run_steps_for(model, prepared, strategy=strategy, seed=seed, epochs=epochs, warmup=warmup)
         self._segment_ids = takes_segment_ids(model)
         self.sampler = StepSampler(len(self._steps))
         self.rate_factors: FloatArray = self._steps.factors_S

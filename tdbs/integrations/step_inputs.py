@@ -1,6 +1,7 @@
 """What a model is given at an update, as tensors by transformers' names; and the loss of it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -8,11 +9,37 @@ from torch.utils.data import Dataset
 
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import ConfigError
-from tdbs.integrations.steps import RunSteps
+from tdbs.integrations.steps import RunSteps, run_steps_of
+from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.batches import Batch
+from tdbs.train.sequence_models import knows_sequences, use_sequences
 from tdbs.train.step import batch_loss, forward, model_inputs
+from tdbs.train.strategies import Strategy
 
 ROWS_OF_SEVERAL = "tdbs_batch"  # beside the inputs of a row of several samples: what tells which token is whose
+
+
+def run_steps_for(
+    model: Any,
+    prepared: PreparedDataset | str | Path,
+    *,
+    strategy: str | Strategy,
+    seed: int,
+    epochs: int,
+    warmup: float,
+) -> RunSteps:
+    """Return the updates of a run for a model; where rows hold several samples, its attention is made to know of them."""
+    steps = run_steps_of(
+        prepared,
+        strategy=strategy,
+        seed=seed,
+        epochs=epochs,
+        warmup=warmup,
+        in_rows=knows_sequences(model.config),
+    )
+    if steps.strategy.in_rows:
+        use_sequences(model, model.config._attn_implementation)
+    return steps
 
 
 class StepInputs(Dataset[dict[str, Any]]):

@@ -20,11 +20,9 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainingArguments
 
 from tdbs.errors import ConfigError
-from tdbs.integrations.step_inputs import ROWS_OF_SEVERAL, StepInputs, only_one, step_loss
-from tdbs.integrations.steps import run_steps_of
+from tdbs.integrations.step_inputs import ROWS_OF_SEVERAL, StepInputs, only_one, run_steps_for, step_loss
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
 from tdbs.train.defaults import DEFAULT_WARMUP
-from tdbs.train.sequence_models import knows_sequences, use_sequences
 from tdbs.train.step import takes_segment_ids
 from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy
 
@@ -44,17 +42,10 @@ class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no typ
         given: TrainingArguments = self.args
         _check(given)
         epochs = int(given.num_train_epochs)
-        self.steps = run_steps_of(
-            prepared,
-            strategy=strategy,
-            seed=given.seed,
-            epochs=epochs,
-            warmup=warmup,
-            in_rows=knows_sequences(self.model.config),
+        self.steps = run_steps_for(
+            self.model, prepared, strategy=strategy, seed=given.seed, epochs=epochs, warmup=warmup
         )
         self._segment_ids = takes_segment_ids(self.model)  # asked once: it looks into the model's signature
-        if self.steps.strategy.in_rows:
-            use_sequences(self.model, self.model.config._attn_implementation)
         self.args: TrainingArguments = copy.copy(given)  # the user's may serve another Trainer
         self.args.max_steps = len(self.steps)
 
