@@ -18,6 +18,7 @@ from rich.table import Table
 
 from tdbs.errors import ConfigError, TdbsError, reason_of
 from tdbs.files import last_place, to_path
+from tdbs.train.defaults import shown_model
 
 # Of several processes that torchrun started, the first one speaks; errors are told by those that have them.
 _SPEAKS = os.environ.get("RANK", "0") == "0"
@@ -122,6 +123,11 @@ def print_json(value: object) -> None:
     """Print the one JSON object of a command on stdout."""
     if _SPEAKS:
         sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def shown_command() -> str:
+    """Return the command that was called, as pages record it: of absolute paths their last two parts."""
+    return " ".join(["tdbs", *(shown_model(word) if Path(word).is_absolute() else word for word in sys.argv[1:])])
 
 
 def dataset_folder(given: str | None) -> Path:

@@ -1,16 +1,24 @@
 """`tdbs reproduce`: a table or figure of the paper, beside the paper's own numbers."""
 
-import sys
 from pathlib import Path
 from typing import Annotated, get_args
 
 import typer
 
 from tdbs.analysis.paper import STUDIES, Study
-from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, quiet_libraries, reported, spinner
+from tdbs.cli.common import (
+    JsonOption,
+    OverwriteOption,
+    console,
+    print_json,
+    quiet_libraries,
+    reported,
+    shown_command,
+    spinner,
+)
 from tdbs.cli.options import AttentionOption, EpochsOption, PrecisionOption, ProfileOption, given_profile
 from tdbs.errors import ConfigError
-from tdbs.train.defaults import DEFAULT_EPOCHS, shown_model
+from tdbs.train.defaults import DEFAULT_EPOCHS
 
 NAME = "reproduce"
 REPORTS_FOLDER, RUNS_FOLDER = Path("reports/local"), Path("runs/reproduce")
@@ -99,7 +107,7 @@ def command(
             profile=known,
             progress=advance,
         )
-    called = " ".join(["tdbs", *(shown_model(word) if Path(word).is_absolute() else word for word in sys.argv[1:])])
+    called = shown_command()
     page = write_study(folder, result, command=called)
     if as_json:
         print_json({"study": str(folder), "page": str(page), "findings": list(result.findings)})

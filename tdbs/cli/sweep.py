@@ -1,8 +1,6 @@
 """`tdbs sweep`: search hyperparameters on one prepared dataset."""
 
 import dataclasses
-import shlex
-import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
@@ -19,6 +17,7 @@ from tdbs.cli.common import (
     print_table,
     quiet_libraries,
     reported,
+    shown_command,
     spinner,
 )
 from tdbs.cli.options import AttentionOption, EpochsOption, ModelOption, PrecisionOption, StrategyOption
@@ -104,8 +103,7 @@ def command(
             stop=stop,
             progress=advance,
         )
-    words = (Path(word).name if Path(word).is_absolute() else word for word in sys.argv[1:])
-    page = write_sweep(folder, result, command=shlex.join(["tdbs", *words]))
+    page = write_sweep(folder, result, command=shown_command())
     if as_json:
         print_json({"sweep": str(folder), "report": str(page), **dataclasses.asdict(result)})
         return

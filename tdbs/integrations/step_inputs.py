@@ -28,7 +28,7 @@ def run_steps_for(
     epochs: int,
     warmup: float,
 ) -> RunSteps:
-    """Return the updates of a run for a model; where rows hold several samples, its attention is made to know of them."""
+    """Return the updates of a run for a model; its attention is made to know of rows of several samples."""
     steps = run_steps_of(
         prepared,
         strategy=strategy,
