@@ -77,8 +77,9 @@ def step_inputs(batch: Batch, *, segment_ids: bool) -> dict[str, Any]:
     if batch.starts_B is not None:
         return {"input_ids": torch.from_numpy(batch.input_ids_RW), ROWS_OF_SEVERAL: batch}
     inputs = model_inputs(batch, device=torch.device("cpu"), segment_ids=segment_ids)
+    mask_BL = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"]))  # a model of the user's may need one
     labels = torch.from_numpy(batch.labels)
-    return {**inputs, "labels": labels.float() if labels.is_floating_point() else labels}
+    return {**inputs, "attention_mask": mask_BL, "labels": labels.float() if labels.is_floating_point() else labels}
 
 
 def step_loss(

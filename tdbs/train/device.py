@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
+import numpy.typing as npt
 import torch
 from accelerate import Accelerator
 from accelerate.state import AcceleratorState
@@ -47,6 +48,12 @@ def resolve_execution(*, precision: str, attention: str) -> Execution:
     if attention == "auto":
         attention = "eager" if device == "cpu" else "sdpa"
     return Execution(device=device, precision="bf16" if precision == "bf16" else "fp32", attention=attention)
+
+
+def to_device(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
+    """Return values as a tensor on the device; to CUDA through pinned memory, so that the host need not wait."""
+    tensor = torch.from_numpy(values)
+    return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
 def make_accelerator(precision: str, device: str) -> Accelerator:

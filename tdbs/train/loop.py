@@ -19,6 +19,7 @@ from tdbs import rng
 from tdbs.arrays import FloatArray
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.train.ahead import made_ahead
 from tdbs.train.batches import Batch
 from tdbs.train.device import Execution, keep_head_in_fp32, make_accelerator, make_optimizer
 from tdbs.train.evaluate import evaluate_split
@@ -130,7 +131,7 @@ def run_steps(
     """
     process, processes = learner.accelerator.process_index, learner.accelerator.num_processes
     learner.prepared.train()
-    for index, batches in enumerate(steps, skipped):
+    for index, batches in enumerate(made_ahead(steps), skipped):
         clock = time.perf_counter()
         torch.manual_seed(rng.torch_seed(rng.Draw.TRAIN_STEP, seed=seed, epoch=epoch, step=index, process=process))
         rate = float(rates_S[first_step + index])

@@ -9,6 +9,7 @@ import torch
 
 from tdbs.arrays import IntArray
 from tdbs.train.batches import Batch
+from tdbs.train.device import to_device
 from tdbs.train.length_groups import longest_of_groups
 
 # Shapes: R rows of W tokens (R x W = F), B samples, K their tokens, P places of padded sequences, C outputs, G samples
@@ -52,10 +53,10 @@ def sequences_of(batch: Batch, *, device: torch.device) -> Sequences:
     positions_F[places_K] = rank_K
     grouped = _length_groups(starts_B, lengths_B, device) if batch.execution == "unpadded" else {}
     return Sequences(
-        starts_B=torch.from_numpy(starts_B).to(device),
-        lengths_B=torch.from_numpy(lengths_B).to(device),
-        sample_F=torch.from_numpy(samples_F).to(device),
-        positions_F=torch.from_numpy(positions_F).to(device),
+        starts_B=to_device(starts_B, device),
+        lengths_B=to_device(lengths_B, device),
+        sample_F=to_device(samples_F, device),
+        positions_F=to_device(positions_F, device),
         **grouped,
     )
 
@@ -78,14 +79,14 @@ def _length_groups(starts_B: IntArray, lengths_B: IntArray, device: torch.device
                 places=slice(first, first + token_GL.size),
                 samples=len(members),
                 length=length,
-                lengths_G=torch.from_numpy(lengths_B[members]).to(device),
+                lengths_G=to_device(lengths_B[members], device),
             )
         )
         first += token_GL.size
     return {
         "groups": tuple(groups),
-        "token_of_P": torch.from_numpy(np.concatenate(tokens)).to(device),
-        "place_of_K": torch.from_numpy(places).to(device),
+        "token_of_P": to_device(np.concatenate(tokens), device),
+        "place_of_K": to_device(places, device),
     }
 
 
@@ -95,4 +96,4 @@ def rows_of_samples(values_RWC: torch.Tensor, batch: Batch) -> torch.Tensor:
         return values_RWC
     rank_L = np.arange(int(batch.lengths_B.max()))
     place_BL = batch.starts_B[:, None] + np.minimum(rank_L, batch.lengths_B[:, None] - 1)
-    return values_RWC.flatten(0, 1)[torch.from_numpy(place_BL).to(values_RWC.device)]
+    return values_RWC.flatten(0, 1)[to_device(place_BL, values_RWC.device)]

@@ -7,12 +7,14 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from tdbs.data.tasks import TaskKind
 from tdbs.train.batches import Batch
+from tdbs.train.device import to_device
 from tdbs.train.first_tokens import first_tokens_to_head
 from tdbs.train.heads import HEADS, Head
 from tdbs.train.processes import sum_up
@@ -34,15 +36,24 @@ def takes_segment_ids(model: PreTrainedModel) -> bool:
 
 def model_inputs(batch: Batch, *, device: torch.device, segment_ids: bool) -> dict[str, torch.Tensor]:
     """Return what an encoder is given for a batch of one sample a row, by the names that transformers has for it."""
-    lengths_B = torch.from_numpy(batch.lengths_B).to(device)
-    input_ids_BL = torch.from_numpy(batch.input_ids_RW).to(device)
+    input_ids_BL = to_device(batch.input_ids_RW, device)
+    tensors = {"input_ids": input_ids_BL}
     positions_L = torch.arange(input_ids_BL.shape[1], device=device)
-    attention_mask_BL = positions_L < lengths_B[:, None]
-    tensors = {"input_ids": input_ids_BL, "attention_mask": attention_mask_BL.long()}
+    if has_padding(batch):
+        tensors["attention_mask"] = (positions_L < to_device(batch.lengths_B, device)[:, None]).long()
     if segment_ids and batch.segment_starts_B is not None:
-        second_BL = positions_L >= torch.from_numpy(batch.segment_starts_B).to(device)[:, None]
-        tensors["token_type_ids"] = (second_BL & attention_mask_BL).long()
+        second_BL = (positions_L >= to_device(batch.segment_starts_B, device)[:, None]).long()
+        tensors["token_type_ids"] = second_BL * tensors.get("attention_mask", 1)
     return tensors
+
+
+def has_padding(batch: Batch) -> bool:
+    """Tell whether some row of a batch is not full.
+
+    Where none is, models are called without an attention mask: transformers' models take its absence for a mask of
+    ones (tests/train/test_mask.py), and on CUDA scaled_dot_product_attention has faster kernels without one.
+    """
+    return bool(batch.lengths_B.min() < batch.input_ids_RW.shape[1])
 
 
 def forward(model: Any, batch: Batch, kind: TaskKind, *, device: torch.device, segment_ids: bool) -> torch.Tensor:
@@ -51,7 +62,7 @@ def forward(model: Any, batch: Batch, kind: TaskKind, *, device: torch.device, s
     if batch.starts_B is None:
         inputs = model_inputs(batch, device=device, segment_ids=segment_ids)
         if kind == "seq2seq":  # the decoder sees the target shifted by one; its loss is ours
-            target_BM = torch.from_numpy(batch.labels).to(device)
+            target_BM = to_device(np.asarray(batch.labels), device)
             inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=target_BM)
         with _ending(model, head, None):
             logits = head.logits(model(**inputs))
@@ -59,7 +70,7 @@ def forward(model: Any, batch: Batch, kind: TaskKind, *, device: torch.device, s
         logits = _logits_in_rows(model, batch, head, device=device, segment_ids=segment_ids)
     if head.hides_padding:
         rank_L = torch.arange(logits.shape[1], device=device)
-        padding_BL = rank_L >= torch.from_numpy(batch.lengths_B).to(device)[:, None]
+        padding_BL = rank_L >= to_device(batch.lengths_B, device)[:, None]
         logits = logits.masked_fill(padding_BL[..., None], float("-inf"))
     return logits
 
@@ -67,11 +78,11 @@ def forward(model: Any, batch: Batch, kind: TaskKind, *, device: torch.device, s
 def _logits_in_rows(model: Any, batch: Batch, head: Head, *, device: torch.device, segment_ids: bool) -> torch.Tensor:
     """Return the logits of a batch whose rows hold several samples, with a row for each sample."""
     sequences = sequences_of(batch, device=device)
-    input_ids_RW = torch.from_numpy(batch.input_ids_RW).to(device)
+    input_ids_RW = to_device(batch.input_ids_RW, device)
     positions_RW = position_ids(_unwrapped(model), sequences).view_as(input_ids_RW)
     inputs = {"input_ids": input_ids_RW, "position_ids": positions_RW}
     if segment_ids and batch.segment_starts_B is not None:
-        starts_B = torch.from_numpy(batch.segment_starts_B).to(device)
+        starts_B = to_device(batch.segment_starts_B, device)
         second_F = (sequences.positions_F >= starts_B[sequences.sample_F]) & (sequences.sample_F >= 0)
         inputs["token_type_ids"] = second_F.long().view_as(input_ids_RW)
     with _ending(model, head, sequences):
@@ -95,7 +106,7 @@ def predicted_by(kind: TaskKind, batch: Batch) -> int:
 
 def batch_loss(kind: TaskKind, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Return the loss of a batch: a mean over what is predicted (heads.py)."""
-    return HEADS[kind].loss(logits, torch.from_numpy(batch.labels).to(logits.device))
+    return HEADS[kind].loss(logits, to_device(np.asarray(batch.labels), logits.device))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
