@@ -1,12 +1,13 @@
 """What the training loop adds to the model's own work: `tdbs.train` beside a bare loop on ready tensors.
 
-    python -m benchmarks.bench_train_loop --model MODEL --mirror DIR [--steps 40] [--json]
+    python -m benchmarks.bench_train_loop --model MODEL --mirror DIR [--steps 40] [--compile] [--json]
 
 Both train the same updates of SST-2 with the same weights, in turns. The bare loop is what anyone would write: tensors
 that are ready before the clock starts, autocast, backward, clipping, fused AdamW, nothing noted. There are two of it:
 one runs the last layer on all tokens, as transformers does (`plain`), one on first tokens, as tdbs does (`equal`); both
 have our gradients of embeddings by rows. So what makes a step shorter is not taken for a loop without cost. The loop of
-tdbs makes its batches from the plan, seeds each step, makes its record and writes the log.
+tdbs makes its batches from the plan, seeds each step, makes its record and writes the log. With --compile it is timed
+once more with compiled layers, on weights of its own.
 """
 
 import argparse
@@ -15,12 +16,14 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.nn import functional
 
@@ -72,41 +75,54 @@ def bare_step(learner: Learner, ready: Ready, *, equal: bool) -> None:
     learner.optimizer.zero_grad()
 
 
-def loops_of(feed: Feed, learner: Learner, *, steps: int, folder: Path) -> dict[str, Callable[[], float]]:
-    """Return the loops to time, each a function that returns its seconds."""
-    batches = [batch for (batch,) in itertools.islice(feed.steps(feed.plans[0]), steps)]
-    ready = [ready_tensors(batch, learner) for batch in batches]
-    for group in learner.optimizer.param_groups:
-        group["lr"] = RATE
-
-    def bare(*, equal: bool) -> float:
-        clock = time.perf_counter()
-        for each in ready:
-            bare_step(learner, each, equal=equal)
-        return time.perf_counter() - clock
-
-    def ours() -> float:
-        rates = [RATE] * steps
-        clock = time.perf_counter()
-        made = itertools.islice(feed.steps(feed.plans[0]), steps)
-        with (folder / "steps.jsonl").open("a", encoding="utf-8") as log:
-            for outcome in run_steps(learner, made, torch.tensor(rates).numpy(), first_step=0, epoch=0, seed=1):
-                log.write(json.dumps(asdict(outcome.record)) + "\n")
-        return time.perf_counter() - clock
-
-    return {"bare, plain": lambda: bare(equal=False), "bare, equal": lambda: bare(equal=True), "tdbs": ours}
+def bare_loop(learner: Learner, ready: Sequence[Ready], *, equal: bool) -> float:
+    """Return the seconds of the bare loop."""
+    clock = time.perf_counter()
+    for each in ready:
+        bare_step(learner, each, equal=equal)
+    if learner.accelerator.device.type == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - clock
 
 
-def row_of(dataset: PreparedDataset, name: str, *, model: str, steps: int) -> dict[str, float | int | str]:
+def our_loop(learner: Learner, feed: Feed, *, steps: int, log: Path) -> float:
+    """Return the seconds of the loop of `tdbs.train`."""
+    rates_S = np.full(steps, RATE)
+    clock = time.perf_counter()
+    made = itertools.islice(feed.steps(feed.plans[0]), steps)
+    with log.open("a", encoding="utf-8") as file:
+        for outcome in run_steps(learner, made, rates_S, first_step=0, epoch=0, seed=1):
+            file.write(json.dumps(asdict(outcome.record)) + "\n")
+    return time.perf_counter() - clock
+
+
+def row_of(
+    dataset: PreparedDataset, name: str, *, model: str, steps: int, compiled: bool
+) -> dict[str, float | int | str]:
     """Return the times of a strategy's steps in each loop."""
     strategy = resolve_strategy(name, dataset.manifest.task)
-    execution = resolve_execution(precision="auto", attention="auto")
-    learner = make_learner(dataset, model, seed=1, dropout=0.1, execution=execution, in_rows=strategy.in_rows)
-    learner.prepared.train()
     feed = make_feed(open_training_data(dataset), strategy, seed=1, epochs=1)
+
+    def learner_of(*, compiled: bool) -> Learner:
+        execution = resolve_execution(precision="auto", attention="auto", compiled=compiled)
+        learner = make_learner(dataset, model, seed=1, dropout=0.1, execution=execution, in_rows=strategy.in_rows)
+        learner.prepared.train()
+        return learner
+
+    learner = learner_of(compiled=False)
+    for group in learner.optimizer.param_groups:
+        group["lr"] = RATE
+    ready = [ready_tensors(batch, learner) for (batch,) in itertools.islice(feed.steps(feed.plans[0]), steps)]
     times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
-        loops = loops_of(feed, learner, steps=steps, folder=Path(folder))
+        log = Path(folder) / "steps.jsonl"
+        loops = {
+            "bare, plain": partial(bare_loop, learner, ready, equal=False),
+            "bare, equal": partial(bare_loop, learner, ready, equal=True),
+            "tdbs": partial(our_loop, learner, feed, steps=steps, log=log),
+        }
+        if compiled:
+            loops["tdbs, compiled"] = partial(our_loop, learner_of(compiled=True), feed, steps=steps, log=log)
         for _ in range(ROUNDS):
             for kind, run in loops.items():
                 times.setdefault(kind, []).append(run())
@@ -131,12 +147,14 @@ def main() -> None:
     parser.add_argument("--mirror", type=Path, required=True)
     parser.add_argument("--data", type=Path, default=Path("data/accuracy"), help="folder of the prepared dataset")
     parser.add_argument("--steps", type=int, default=40)
+    parser.add_argument("--compile", action="store_true", help="time compiled layers too")
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
     quiet_libraries()
     dataset = prepared_task("sst2-8000", model=arguments.model, mirror=arguments.mirror, out=arguments.data)
     rows = [
-        row_of(dataset, name, model=arguments.model, steps=arguments.steps) for name in ("unpadded", "reach", "random")
+        row_of(dataset, name, model=arguments.model, steps=arguments.steps, compiled=arguments.compile)
+        for name in ("unpadded", "reach", "random")
     ]
     print_rows(rows, as_json=arguments.json, threads=torch.get_num_threads(), rounds=ROUNDS - 1, steps=arguments.steps)
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Profile and comparisons on a CUDA device: every strategy on SST-2, RTE and SQuAD, a roberta-base-sized model with random
-# weights, bf16. Needs the device, torch for it, a mirror folder, and roberta-base's tokenizer (a folder).
+# weights, bf16; then the training loop beside a bare one and with compiled layers, and a step as a CUDA graph. Needs the device, torch for it, a mirror folder, and roberta-base's tokenizer (a folder).
 #
 #   benchmarks/gpu.sh MIRROR TOKENIZER OUT
 #
@@ -17,3 +17,6 @@ done
 python -m pytest -q tests/train/test_sequence_models.py || echo "equality checks failed" | tee "$out/failed.txt"
 python -m benchmarks.bench_prediction --mirror "$mirror" --tokenizer "$tokenizer" --tasks sst2,rte,squad \
     --steps 30 --precision bf16 --out "$out" | tee "$out/results.md"
+python -m benchmarks.bench_train_loop --model "$out/roberta-random" --mirror "$mirror" --data "$out/data" --compile \
+    | tee "$out/train_loop.md"
+python -m benchmarks.bench_graphs --model "$out/roberta-random" --mirror "$mirror" --data "$out/data" | tee "$out/graphs.md"

@@ -58,6 +58,9 @@ def command(
     dropout: DropoutOption = None,
     precision: PrecisionOption = "auto",
     attention: AttentionOption = "auto",
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the model's layers: for CUDA; a CPU gets slower by it.")
+    ] = False,
     lora: Annotated[
         int | None, typer.Option(help="Train adapters of this rank (peft), and the head.", show_default=False)
     ] = None,
@@ -148,6 +151,7 @@ def command(
             dropout=dropout,
             precision=precision,
             attention=attention,
+            compiled=compiled,
             profile=given_profile(chosen["profile"]),
             part=part,
             track=track,

@@ -23,6 +23,7 @@ class Execution:
     device: str
     precision: Literal["fp32", "bf16"]
     attention: str
+    compiled: bool = False
 
 
 def default_device() -> str:
@@ -30,7 +31,7 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def resolve_execution(*, precision: str, attention: str) -> Execution:
+def resolve_execution(*, precision: str, attention: str, compiled: bool = False) -> Execution:
     """Resolve `auto`: bf16 where the device computes in it, eager attention on a CPU, sdpa on CUDA.
 
     On two CPU cores bf16 is about twice as fast as fp32, and eager attention twice as fast as sdpa for short
@@ -47,7 +48,9 @@ def resolve_execution(*, precision: str, attention: str) -> Execution:
         precision = "bf16" if _has_bf16(device) else "fp32"
     if attention == "auto":
         attention = "eager" if device == "cpu" else "sdpa"
-    return Execution(device=device, precision="bf16" if precision == "bf16" else "fp32", attention=attention)
+    return Execution(
+        device=device, precision="bf16" if precision == "bf16" else "fp32", attention=attention, compiled=compiled
+    )
 
 
 def to_device(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:

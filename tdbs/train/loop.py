@@ -21,6 +21,7 @@ from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.ahead import made_ahead
 from tdbs.train.batches import Batch
+from tdbs.train.compiled import compile_layers
 from tdbs.train.device import Execution, keep_head_in_fp32, make_accelerator, make_optimizer
 from tdbs.train.evaluate import evaluate_split
 from tdbs.train.micro_batches import MemoryCaps, within_memory
@@ -93,6 +94,8 @@ def make_learner(
     prepared = accelerator.prepare_model(model, evaluation_mode=True)
     if accelerator.num_processes == 1:
         keep_row_gradients(prepared)
+    if execution.compiled:
+        compile_layers(model)
     return Learner(
         accelerator=accelerator,
         model=model,

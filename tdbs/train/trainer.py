@@ -25,6 +25,7 @@ from tdbs.train.checkpoint import (
     load_checkpoint,
     newest_checkpoint,
 )
+from tdbs.train.compiled import check_compiler
 from tdbs.train.defaults import (
     DEFAULT_EPOCHS,
     DEFAULT_WARMUP,
@@ -105,6 +106,7 @@ def train(
     precision: str = "auto",
     attention: str = "auto",
     profile: Profile | None = None,
+    compiled: bool = False,
     part: Part = WHOLE,
     track: str | None = None,
     memory: int | str = DEFAULT_MEMORY,
@@ -122,7 +124,7 @@ def train(
 
     `strategy` is a name, resolved for the dataset's task, or a resolved Strategy, which is taken as it is; `lr`
     defaults to 5e-5 (1e-3 for `tiny`), `dropout` to the paper's rule for the strategy, the attention kernel to the
-    fastest of `profile`, where one is given; `part` says what of the model is trained. A train split that takes more
+    fastest of `profile`, where one is given; `compiled` compiles its layers (compiled.py); `part` says what of the model is trained. A train split that takes more
     than `memory` to train on is read in windows (windows.py); runs of one process may share what they read (`held`).
 
     Writes a run folder, with the model unless not `save`, and checkpoints while it runs; with `resume` a run that the
@@ -145,7 +147,9 @@ def train(
         strategy = resolve_strategy(strategy, manifest.task, in_rows=runs_in_rows(model_name, manifest))
     if profile is not None and attention == "auto":
         attention = str(profile.settings.get("attention", attention))
-    execution = resolve_execution(precision=precision, attention=attention)
+    execution = resolve_execution(precision=precision, attention=attention, compiled=compiled)
+    if compiled:
+        check_compiler(execution.device)
     processes = PartialState(cpu=execution.device == "cpu")  # one of those that torchrun started, or the only one
     folder = Path(out) if out is not None else default_run_folder(manifest.source, strategy.name, seed)
     folder = broadcast_object_list([folder])[0]  # its name has the time
@@ -182,7 +186,7 @@ def train(
         "windows": held.training.windows,
         "strategy": {name: value for name, value in asdict(strategy).items() if value is not None},
         "part": {name: value for name, value in asdict(part).items() if value is not None},
-        "execution": asdict(execution),
+        "execution": {name: value for name, value in asdict(execution).items() if value is not False},
         "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
     }
     if begun is not None:
