@@ -11,6 +11,7 @@ from accelerate.state import AcceleratorState
 from transformers import PreTrainedModel
 
 from tdbs.errors import ConfigError
+from tdbs.train.compiled import check_compiler
 
 Precision = Literal["auto", "fp32", "bf16"]
 Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
@@ -44,6 +45,8 @@ def resolve_execution(*, precision: str, attention: str, compiled: bool = False)
         if value not in choices:
             raise ConfigError(f"{name} has no choice {value}.", next_step=f"Choose one of: {', '.join(choices)}.")
     device = default_device()
+    if compiled:
+        check_compiler(device)
     if precision == "auto":
         precision = "bf16" if _has_bf16(device) else "fp32"
     if attention == "auto":

@@ -25,7 +25,6 @@ from tdbs.train.checkpoint import (
     load_checkpoint,
     newest_checkpoint,
 )
-from tdbs.train.compiled import check_compiler
 from tdbs.train.defaults import (
     DEFAULT_EPOCHS,
     DEFAULT_WARMUP,
@@ -124,8 +123,9 @@ def train(
 
     `strategy` is a name, resolved for the dataset's task, or a resolved Strategy, which is taken as it is; `lr`
     defaults to 5e-5 (1e-3 for `tiny`), `dropout` to the paper's rule for the strategy, the attention kernel to the
-    fastest of `profile`, where one is given; `compiled` compiles its layers (compiled.py); `part` says what of the model is trained. A train split that takes more
-    than `memory` to train on is read in windows (windows.py); runs of one process may share what they read (`held`).
+    fastest of `profile`, where one is given; `compiled` compiles layers (compiled.py); `part` says what of the model is
+    trained. A train split that takes more than `memory` to train on is read in windows (windows.py); runs of one
+    process may share what they read (`held`).
 
     Writes a run folder, with the model unless not `save`, and checkpoints while it runs; with `resume` a run that the
     folder holds goes on from the newest one, or from its beginning. Where `stop` has a signal, training ends after the
@@ -148,8 +148,6 @@ def train(
     if profile is not None and attention == "auto":
         attention = str(profile.settings.get("attention", attention))
     execution = resolve_execution(precision=precision, attention=attention, compiled=compiled)
-    if compiled:
-        check_compiler(execution.device)
     processes = PartialState(cpu=execution.device == "cpu")  # one of those that torchrun started, or the only one
     folder = Path(out) if out is not None else default_run_folder(manifest.source, strategy.name, seed)
     folder = broadcast_object_list([folder])[0]  # its name has the time

@@ -9,7 +9,6 @@ from tdbs.errors import ConfigError
 from tdbs.train.compiled import check_compiler
 from tdbs.train.trainer import train
 from tests.train.test_resume import log_of
-from tests.train.test_sequence_models import KINDS, MODELS
 from tests.train.test_trainer import make_dataset
 
 
