@@ -8,6 +8,9 @@ one runs the last layer on all tokens, as transformers does (`plain`), one on fi
 have our gradients of embeddings by rows. So what makes a step shorter is not taken for a loop without cost. The loop of
 tdbs makes its batches from the plan, seeds each step, makes its record and writes the log. With --compile it is timed
 once more with compiled layers, on weights of its own.
+
+`of the best`: real tokens a second of our loop over those of the best of some shapes without padding, full batches of
+one length up to four times as large, timed as single steps on the same learner in the same run.
 """
 
 import argparse
@@ -29,8 +32,11 @@ from torch.nn import functional
 
 from benchmarks.accuracy_runs import prepared_task
 from benchmarks.common import print_rows
+from tdbs.analysis.step_timer import run_step
+from tdbs.analysis.synthetic import synthetic_batch
 from tdbs.cli.common import quiet_libraries
 from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.pipeline.manifest import Manifest
 from tdbs.train.batches import Batch
 from tdbs.train.device import resolve_execution
 from tdbs.train.feed import Feed, make_feed, open_training_data
@@ -43,6 +49,8 @@ from tdbs.train.step import MAX_GRADIENT_NORM, model_inputs
 from tdbs.train.strategies import resolve_strategy
 
 ROUNDS = 5  # of each loop, in turns; the first is left out
+SHAPES = ((64, 8), (64, 16), (64, 32), (64, 64), (64, 128), (256, 16), (256, 32), (256, 64))
+REPEATS = 4  # of a shape's step; the first is left out
 RATE = 1e-6  # both loops share the weights, which hardly move
 
 Ready = tuple[dict[str, Any], Sequences | None, torch.Tensor]
@@ -96,6 +104,16 @@ def our_loop(learner: Learner, feed: Feed, *, steps: int, log: Path) -> float:
     return time.perf_counter() - clock
 
 
+def best_rate(learner: Learner, manifest: Manifest) -> tuple[float, str]:
+    """Return the tokens a second of the best shape, and which it is."""
+    found = []
+    for samples, length in SHAPES:
+        steps = [[synthetic_batch(manifest, "padded", samples=samples, length=length)] for _ in range(REPEATS)]
+        seconds = statistics.median([run_step(learner, step) for step in steps][1:])
+        found.append((samples * length / seconds, f"{samples} x {length}"))
+    return max(found)
+
+
 def row_of(
     dataset: PreparedDataset, name: str, *, model: str, steps: int, compiled: bool
 ) -> dict[str, float | int | str]:
@@ -127,11 +145,15 @@ def row_of(
             for kind, run in loops.items():
                 times.setdefault(kind, []).append(run())
     found = {kind: statistics.median(rounds[1:]) / steps for kind, rounds in times.items()}
+    rate, shape = best_rate(learner, dataset.manifest)
+    kept = int(sum(batch.lengths_B.sum() for (batch,) in itertools.islice(feed.steps(feed.plans[0]), steps))) / steps
     shares = pairs(times["tdbs"][1:], times["bare, equal"][1:])
     return {
         "strategy": name,
         **{f"{kind}, ms a step": 1e3 * seconds for kind, seconds in found.items()},
         "tdbs over bare, equal": f"{statistics.median(shares):+.1%} ({min(shares):+.1%} to {max(shares):+.1%})",
+        "real tokens/s": int(kept / found["tdbs"]),
+        "of the best": f"{kept / found['tdbs'] / rate:.2f} ({rate:,.0f} at {shape})",
     }
 
 

@@ -143,7 +143,7 @@ def given_profile(path: Path | None) -> Profile | None:
 
 def padded_note(chosen: Chosen, strategy: Strategy) -> str | None:
     """Return what to say where the default has to pad."""
-    if chosen["strategy"] != DEFAULT_STRATEGY or strategy.name != "random":
+    if chosen["strategy"] != DEFAULT_STRATEGY or (strategy.name, strategy.batches) != ("random", "random"):
         return None
     return (
         "This model takes one sample a row, so random batches are padded. --strategy reach hardly pads; "
