@@ -103,7 +103,7 @@ def compare(
         "dataset": dataset.manifest.key,
         "strategies": [asdict(strategy) for strategy in chosen],
         "baseline": baseline,
-        "profile": None if profile is None else sha256_of(json.dumps(asdict(profile)).encode()),
+        "profile": None if profile is None else _key_of(profile),
         "terms": asdict(terms),
     }
     settings = json.loads(json.dumps(settings))
@@ -134,6 +134,7 @@ def compare(
         "prediction": {
             "profile": None if profile is None else dict(profile.device),
             "pace": prediction["pace"],
+            "overhead": [] if profile is None else [dict(entry) for entry in profile.overhead],
             "strategies": prediction["seeds"][str(terms.seeds[0])],
         },
         "rows": [asdict(row) for row in rows],
@@ -142,6 +143,13 @@ def compare(
     }
     write_json(folder / RESULT_NAME, result)
     return result
+
+
+def _key_of(profile: Profile) -> str:
+    """Return a hash of what predictions are made of; `overhead` is only told."""
+    values = asdict(profile)
+    del values["overhead"]
+    return sha256_of(json.dumps(values).encode())
 
 
 def _prediction(

@@ -1,4 +1,4 @@
-"""Measure a device for a model: step times over batch sizes and lengths, the fastest attention kernel, caps.
+"""Measure a device for a model: step times over batch sizes and lengths, attention kernels, caps, overhead.
 
 Real steps, forward, backward and update, on random tokens; no data of the user's is looked at beyond the shape of the
 task's head. What is found is one portable JSON (`tdbs.train.profile_file` reads it).
@@ -14,9 +14,10 @@ from typing import Any
 
 from tdbs.analysis.cost import fit_costs
 from tdbs.analysis.environment import device_name, environment
+from tdbs.analysis.framework_overhead import framework_overheads
 from tdbs.analysis.measured_caps import caps_table, searched_caps
 from tdbs.analysis.peak_memory import device_memory
-from tdbs.analysis.profile_shapes import grid_shapes, kernel_shapes
+from tdbs.analysis.profile_shapes import grid_shapes, kernel_shapes, overhead_shapes
 from tdbs.analysis.timed_points import timed_points
 from tdbs.errors import ConfigError, ModelError
 from tdbs.files import write_json
@@ -74,6 +75,7 @@ def measure_profile(
     points = [point for point in points if point["attention"] != fastest]  # its grid has them, timed beside the others
     points += timed_points({False: learner, True: with_dropout}, manifest, fastest, shapes, progress=progress)
     caps = caps_table(memory_caps, manifest, fit_costs(points, fastest), device=learner.accelerator.device)
+    overhead = framework_overheads(learner, manifest, overhead_shapes(manifest), progress=progress)
     config = learner.model.config
     return {
         "tdbs_profile": SCHEMA_VERSION,
@@ -95,6 +97,7 @@ def measure_profile(
         "versions": {package: version(package) for package in ("tdbs", "torch", "transformers")},
         "max_length": manifest.max_length,
         "caps": caps,
+        "overhead": overhead,
         "points": points,
     }
 

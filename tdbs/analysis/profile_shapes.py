@@ -73,5 +73,15 @@ def kernel_shapes(manifest: Manifest) -> list[Shape]:
     return _with_targets(shapes) if manifest.task.kind == "seq2seq" else shapes
 
 
+def overhead_shapes(manifest: Manifest) -> list[Shape]:
+    """Return the steps of which the framework's share is measured: a tiny one, and a batch of short and long rows."""
+    longest = manifest.max_length
+    sizes = ((1, min(_SHORTEST, longest)), (64, max(longest // 8, 1)), (64, longest))
+    return [
+        Shape(samples=size, length=length, target_length=target_length(manifest, length))
+        for size, length in dict.fromkeys(sizes)
+    ]
+
+
 def _with_targets(shapes: Sequence[Shape]) -> list[Shape]:
     return [replace(shape, target_length=max(shape.length // share, 1)) for shape in shapes for share in _TARGET_SHARES]

@@ -155,7 +155,8 @@ def _last_in(folder: Path, kind: str, missing: ConfigError) -> Path:
 
 
 def quiet_libraries() -> None:
-    """Keep the progress bars and notices of transformers out of our output."""
+    """Keep the progress bars and notices of transformers, and those of torch's profiler, out of our output."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # read when a profiler first starts
     import transformers
 
     transformers.utils.logging.disable_progress_bar()

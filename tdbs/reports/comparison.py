@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from tdbs.analysis.comparison import RESULT_NAME, SETTINGS_NAME, Row, Summary
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.errors import DatasetError, reason_of
+from tdbs.train.profile_file import read_overhead
 from tdbs.train.run_folder import CONFIG_NAME, Run, read_run
 
 T = TypeVar("T")
@@ -37,6 +38,8 @@ class Comparison:
     summaries: tuple[Summary, ...]
     median_error: float | None
     worst_error: float | None
+    overhead: tuple[Mapping[str, Any], ...]  # of the profile: the framework's share of some steps
+    profiled_on: str | None  # kind of device
     strategies: tuple[Mapping[str, Any], ...]  # every part of each, as it was run
     runs: Mapping[str, Run]  # by strategy, of the first seed: those whose folders are there
 
@@ -98,13 +101,15 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _parse(folder: Path, found: Mapping[str, Any], settings: Mapping[str, Any]) -> Comparison:
-    rows = tuple(_typed(Row, row) for row in found["rows"])
+    rows, prediction = tuple(_typed(Row, row) for row in found["rows"]), found["prediction"]
     comparison = _typed(
         Comparison,
         {
             **found,
             "path": folder,
-            "estimates": tuple(_typed(StrategyEstimate, row) for row in found["prediction"]["strategies"]),
+            "estimates": tuple(_typed(StrategyEstimate, row) for row in prediction["strategies"]),
+            "overhead": read_overhead(prediction.get("overhead", ())),  # comparisons of before have none
+            "profiled_on": (prediction["profile"] or {}).get("kind"),
             "rows": rows,
             "summaries": tuple(_typed(Summary, row) for row in found["summary"]),
             "strategies": tuple(settings["strategies"]),

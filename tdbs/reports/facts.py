@@ -24,6 +24,7 @@ from tdbs.reports.curve_figures import losses_svg, run_svgs
 from tdbs.reports.length_figures import length_histogram_svg
 from tdbs.reports.overheads import overheads_svg
 from tdbs.reports.report import Report
+from tdbs.reports.step_overhead import overhead_notes
 from tdbs.reports.words import NOTHING
 from tdbs.train.run_folder import Run
 
@@ -52,6 +53,7 @@ def facts_of(report: Report) -> Facts:
         "estimates": estimates,
         "row_targets": any(estimate.target_tokens for estimate in estimates),
         "comparison": comparison,
+        "overhead": overhead_notes(comparison.overhead, comparison.profiled_on) if comparison else [],
         "caps": report.caps,
         "drops": report.drops,
         "overheads": report.overheads,

@@ -154,8 +154,13 @@ def flips_table(words: "Sequence[WordFlips]", shown: int = 10) -> Table:
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as the page says them, in plain spaces: a terminal's text is searched and copied."""
-    return words.duration(seconds).replace("\N{NO-BREAK SPACE}", " ")
+    """Return seconds as the page says them."""
+    return plain_spaces(words.duration(seconds))
+
+
+def plain_spaces(text: str) -> str:
+    """Return the page's words in plain spaces: a terminal's text is searched and copied."""
+    return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def key_value_table(values: Mapping[str, Any]) -> Table:

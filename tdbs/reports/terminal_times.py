@@ -7,7 +7,8 @@ from rich.table import Table
 from rich.text import Text
 
 from tdbs.analysis.speedup import StrategyEstimate
-from tdbs.reports.terminal import duration, plain_table
+from tdbs.reports.step_overhead import overhead_notes
+from tdbs.reports.terminal import duration, plain_spaces, plain_table
 from tdbs.train.profile_file import Profile
 from tdbs.train.strategies import SAME_UPDATES
 
@@ -15,7 +16,7 @@ FAR_PACE = 0.1  # from the profile's: then predictions are off by the device its
 
 
 def profile_tables(profile: Mapping[str, Any]) -> list[Table | Text]:
-    """Return what `profile` shows: speeds by batch size and length, attention kernels, caps."""
+    """Return what `profile` shows: speeds by batch size and length, attention kernels, caps, overhead."""
     settings = profile["settings"]
     padded = [
         p
@@ -44,7 +45,8 @@ def profile_tables(profile: Mapping[str, Any]) -> list[Table | Text]:
     lengths = profile["caps"]["lengths"]
     for entry in sorted({0, len(lengths) // 8, len(lengths) // 4, len(lengths) // 2, len(lengths) - 1}):
         caps.add_row(f"up to {lengths[entry]} tokens", *(f"{profile['caps'][kind][entry]:,}" for kind in kinds))
-    return [*parts, caps]
+    notes = overhead_notes(profile["overhead"], profile["device"]["kind"])
+    return [*parts, caps, *([Text()] if notes else []), *(Text(plain_spaces(note)) for note in notes)]
 
 
 def _shared(points: Sequence[Mapping[str, Any]], kernels: Sequence[str]) -> list[tuple[int, int]]:

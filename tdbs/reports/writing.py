@@ -113,4 +113,5 @@ def _comparison_numbers(comparison: Comparison) -> dict[str, Any]:
         "summary": [asdict(summary) for summary in comparison.summaries],
         "median_error": comparison.median_error,
         "worst_error": comparison.worst_error,
+        "overhead": list(comparison.overhead),
     }

@@ -36,6 +36,7 @@ class Profile:
     memory_caps: CapTable | None  # None: not searched, on a CPU
     knee_caps: CapTable | None
     points: Sequence[Mapping[str, Any]]  # measured steps: what was in them, and their seconds
+    overhead: Sequence[Mapping[str, Any]] = ()  # the framework's share of some steps; none in profiles of before
 
 
 def read_profile(path: str | Path) -> Profile:
@@ -77,11 +78,20 @@ def _parsed(found: Any, place: str) -> Profile:
             memory_caps=_table(caps["lengths"], caps.get("memory")),
             knee_caps=_table(caps["lengths"], caps.get("knee")),
             points=tuple(found.get("points", ())),
+            overhead=read_overhead(found.get("overhead", ())),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise ConfigError(
             f"The profile {place} is damaged: {type(error).__name__} {reason_of(error)}.", next_step=_MEASURE
         ) from error
+
+
+def read_overhead(entries: Sequence[Mapping[str, Any]]) -> tuple[dict[str, Any], ...]:
+    """Return the framework's share of steps as a file has it. Raises KeyError, TypeError or ValueError."""
+    return tuple(
+        {"batch_size": int(entry["batch_size"]), "length": int(entry["length"]), "share": float(entry["share"])}
+        for entry in entries
+    )
 
 
 def _table(lengths: Sequence[int], caps: Sequence[int] | None) -> CapTable | None:

@@ -170,6 +170,12 @@ def resumed(dataset, folder, **changes):
     return compare(dataset, NAMES, out=folder, resume=True, **({"seeds": (1, 2), "profile": PROFILE} | SMALL | changes))
 
 
+def test_what_a_profile_says_of_overhead_is_no_term(dataset, compared, copied):
+    """It predicts nothing: a comparison begun before tdbs measured it goes on with a profile that has it."""
+    with_it = replace(PROFILE, overhead=({"batch_size": 64, "length": 16, "share": 0.25},))
+    assert resumed(dataset, copied, profile=with_it) == json.loads(json.dumps(compared[1]))
+
+
 def test_a_finished_comparison_is_read_again(dataset, compared, copied):
     """Nothing is trained: not even the files' times change."""
     before = {path: path.stat().st_mtime_ns for path in copied.rglob("*") if path.is_file()}

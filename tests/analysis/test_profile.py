@@ -56,7 +56,7 @@ def profile(measured, tmp_path_factory):
 def test_a_profile_says_what_it_is_of(measured, dataset):
     """Model, device, settings and versions; no folder of this machine is in it."""
     assert list(measured) == [
-        "tdbs_profile", "date", "model", "device", "settings", "versions", "max_length", "caps", "points"
+        "tdbs_profile", "date", "model", "device", "settings", "versions", "max_length", "caps", "overhead", "points"
     ]  # fmt: skip
     assert measured["model"]["name"] == "tiny"
     assert measured["model"]["type"] == "bert"
@@ -71,6 +71,11 @@ def test_a_profile_says_what_it_is_of(measured, dataset):
     assert settings["attention"] in settings["kernels"]
     assert measured["max_length"] == 16
     assert str(dataset.path.parent) not in json.dumps(measured)
+
+
+def test_the_frameworks_share_of_three_steps_is_in_it(measured):
+    assert [(found["batch_size"], found["length"]) for found in measured["overhead"]] == [(1, 8), (64, 2), (64, 16)]
+    assert all(0 <= found["share"] <= 1 for found in measured["overhead"])
 
 
 def test_every_kernel_is_timed_and_the_fastest_in_every_execution(measured):
@@ -150,6 +155,7 @@ def test_memory_that_does_not_hold_one_sample_is_refused(dataset):
 def test_what_is_read_is_what_was_measured(measured, profile):
     assert dict(profile.settings) == measured["settings"]
     assert list(profile.points) == measured["points"]
+    assert list(profile.overhead) == measured["overhead"]
     assert profile.memory_caps.caps == tuple(measured["caps"]["memory"])
     assert profile.knee_caps.caps == tuple(measured["caps"]["knee"])
     assert profile.knee_caps.lengths == tuple(measured["caps"]["lengths"])

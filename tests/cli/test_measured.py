@@ -38,6 +38,7 @@ KEYS: dict[str, Any] = {
         "settings": {"kind": str, "precision": str, "attention": str, "kernels": [str], "memory_bytes": int},
         "max_length": int,
         "caps": {"lengths": [int], "memory": [int], "knee": [int]},
+        "overhead": [{"batch_size": int, "length": int, "share": float}],
         "points": [{"execution": str, "attention": str, "batch_size": int, "seconds": float, "work": dict}],
     },
     "estimate-speedup": {
@@ -59,7 +60,12 @@ KEYS: dict[str, Any] = {
         ),
         "seeds": list,
         "prepare_seconds": float,
-        "prediction": {"profile": dict, "pace": float, "strategies": [{"strategy": str, "seconds": float}]},
+        "prediction": {
+            "profile": dict,
+            "pace": float,
+            "strategies": [{"strategy": str, "seconds": float}],
+            "overhead": [{"share": float}],
+        },
         "rows": [ROW_KEYS],
         "summary": [{"strategy": str, "seeds": int, "seconds": float, "speedup": float, "score_std": NoneType}],
         "median_error": float,
@@ -128,6 +134,7 @@ def test_people_see_speeds_kernels_and_caps(profile):
         console.print(part)
     shown = console.export_text()
     assert "tokens/s at length" in shown
+    assert "Overhead of the framework, the part of a step outside torch's operations: " in shown
     assert "fastest" not in shown  # one kernel alone was timed
     for length, memory, knee in zip(*(measured["caps"][name] for name in ("lengths", "memory", "knee")), strict=True):
         [line] = [line for line in shown.splitlines() if line.startswith(f"up to {length} tokens ")]

@@ -19,6 +19,7 @@ from tdbs.reports.writing import write_report
 from tdbs.train.run_folder import Run
 from tests.reports.conftest import (
     ESTIMATES,
+    make_comparison,
     make_dataset,
     make_estimate,
     make_row,
@@ -208,6 +209,19 @@ def test_page_of_a_comparison_opens_with_no_strategy_that_loses_score(compared: 
     assert "faster than random, measured 2.00 ×" in text
     assert "tf_bucket is faster still, at a lower score: 0.2500 in place of 0.8750." in text
     assert "None of the strategies below was faster than random at its score." in text_of(slow, fast)
+
+
+def test_page_of_a_comparison_says_what_share_of_a_step_its_profile_found_to_be_overhead(
+    compared: ComparisonFactory,
+) -> None:
+    """Below the predictions; a comparison of before tdbs measured it has none."""
+    entry = {"batch_size": 64, "length": 16, "share": 0.384}
+    found = {**make_comparison()["prediction"], "profile": {"kind": "cuda"}, "overhead": [entry]}
+    text = Page(page_of(dataset=make_dataset(), comparison=compared(prediction=found), estimates=ESTIMATES)).text
+    assert "the part of a step in which the device waits: 38.4 % at 64 x 16 tokens." in text.replace("\xa0", " ")
+    assert "tdbs train --compile" in text
+    without = Page(page_of(dataset=make_dataset(), comparison=compared(), estimates=ESTIMATES)).text
+    assert "Overhead of the framework" not in without
 
 
 def test_page_of_a_comparison_without_a_profile_predicts_nothing(compared: ComparisonFactory) -> None:

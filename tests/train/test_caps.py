@@ -157,9 +157,22 @@ def test_the_papers_profile_has_no_knee():
     )
 
 
+def test_a_profile_of_before_says_nothing_of_overhead(tmp_path):
+    """Its version is that of today: the key only came in addition."""
+    (tmp_path / "old.json").write_text(json.dumps(MEASURED))
+    assert read_profile(tmp_path / "old.json").overhead == ()
+    entry = {"batch_size": 64, "length": 16, "share": 0.25}
+    (tmp_path / "new.json").write_text(json.dumps(MEASURED | {"overhead": [entry]}))
+    assert read_profile(tmp_path / "new.json").overhead == (entry,)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
+        (
+            json.dumps(MEASURED | {"overhead": [{"batch_size": 64, "length": 16}]}),
+            "The profile {path} is damaged: KeyError 'share'.",
+        ),
         ("{", "{path} is no profile: it is not JSON."),
         ("[]", "{path} is no profile of tdbs."),
         ('{"tdbs_profile": 9}', "The profile {path} has version 9; this tdbs reads version 1."),
