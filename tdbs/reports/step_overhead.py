@@ -23,6 +23,6 @@ def overhead_notes(overhead: Sequence[Mapping[str, Any]], device: str | None) ->
         most = max(waiting, key=lambda entry: entry["share"])
         notes.append(
             f"Steps of {most['batch_size']} x {most['length']} tokens are bound by launches rather than arithmetic: "
-            "fixed shapes with tdbs train --compile may shorten them."
+            "tdbs train --compile may shorten them."
         )
     return notes
