@@ -39,6 +39,7 @@ class Comparison:
     worst_error: float | None
     strategies: tuple[Mapping[str, Any], ...]  # every part of each, as it was run
     runs: Mapping[str, Run]  # by strategy, of the first seed: those whose folders are there
+    energy: str | None = None  # whose electricity counts; None: energy was not measured
 
     @property
     def best(self) -> Summary:

@@ -158,6 +158,12 @@ def duration(seconds: float | None) -> str:
     return words.duration(seconds).replace("\N{NO-BREAK SPACE}", " ")
 
 
+def energy_line(used: Mapping[str, Any]) -> str:
+    """Return what a run used, how its power was found, and whose electricity counts."""
+    amounts = f"{words.energy(used['kwh'])}, {words.co2e(used['co2e_kg'])} CO2e"
+    return f"{amounts}. {words.energy_note(used['country'], [used['power']])}".replace("\N{NO-BREAK SPACE}", " ")
+
+
 def key_value_table(values: Mapping[str, Any]) -> Table:
     """Return a table of two columns, without a head."""
     table = Table(box=None, show_header=False)
