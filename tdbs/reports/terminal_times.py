@@ -8,7 +8,7 @@ from rich.text import Text
 
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.reports import words
-from tdbs.reports.terminal import duration, plain_table
+from tdbs.reports.terminal import duration, plain_spaces, plain_table
 from tdbs.train.profile_file import Profile
 from tdbs.train.strategies import SAME_UPDATES
 
@@ -142,8 +142,8 @@ def compare_table(result: Mapping[str, Any]) -> Table:
             "" if row["peak_memory_bytes"] is None else f"{row['peak_memory_bytes'] / 2**30:.2f}"
         )
     if result.get("energy") is not None:
-        shown["energy"] = lambda row: _plain(words.energy(row["energy_kwh"]))
-        shown["CO2e"] = lambda row: _plain(words.co2e(row["co2e_kg"]))
+        shown["energy"] = lambda row: plain_spaces(words.energy(row["energy_kwh"]))
+        shown["CO2e"] = lambda row: plain_spaces(words.co2e(row["co2e_kg"]))
     table = plain_table("strategy", *shown)
     for row in rows:
         table.add_row(row["strategy"], *(cell(row) for cell in shown.values()))
@@ -161,10 +161,6 @@ def _difference_of(row: Mapping[str, Any]) -> str:
     if low is None or high is None:
         return ""
     return f"{100 * row['score_difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
-
-
-def _plain(words_of_page: str) -> str:
-    return words_of_page.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def compare_notes(result: Mapping[str, Any]) -> list[str]:

@@ -177,7 +177,7 @@ def test_page_and_markdown_say_whose_energy_it_is(compared):
     assert NOTE in Page(render_page(facts)).text
     assert "<b>" not in render_page(facts)
     markdown = render_markdown(facts)
-    assert "| 4.00\N{NO-BREAK SPACE}Wh | 2.20\N{NO-BREAK SPACE}g |" in markdown.replace("\\", "")
+    assert "| 4.00 Wh | 2.20 g |" in markdown
     assert "CO2e of the world" in markdown
     assert "<b>" not in markdown
 
