@@ -36,7 +36,8 @@ from tdbs.files import is_remote, sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters, default_model, default_rate, shown_model
 from tdbs.train.device import resolve_execution
-from tdbs.train.profile_file import Profile
+from tdbs.train.energy import check_energy
+from tdbs.train.profile_file import Profile, profiled_attention
 from tdbs.train.strategies import Strategy, resolve_strategy, resolved_name, strategies_for
 
 Progress = Callable[[str], None]
@@ -57,6 +58,7 @@ def compare(
     attention: str = "auto",
     profile: Profile | None = None,
     part_steps: int | None = None,
+    energy: str | None = None,
     resume: bool = False,
     pool: Path | None = None,
     progress: Progress = lambda _message: None,
@@ -64,11 +66,17 @@ def compare(
     """Train each strategy with each seed, or time `part_steps` steps of it, and return what `compare.json` holds.
 
     Strategies are names, resolved for the dataset's task, or resolved ones; all that suit the task by default, and
-    the baseline always. With a profile the whole is predicted first. Runs that are in `pool` are taken from there, new
-    ones are kept in it. Raises ConfigError where `out` holds something and is not to be resumed, or was begun on other
-    terms; what is refused leaves no folder.
+    the baseline always. With a profile the whole is predicted first. With `energy`, a country's three letters or
+    `world`, kWh and CO2e of each run are measured. Runs that are in `pool` are taken from there, new ones are kept in
+    it. Raises ConfigError where `out` holds something and is not to be resumed, or was begun on other terms; what is
+    refused leaves no folder.
     """
     check_hyperparameters(epochs=epochs, lr=lr, dropout=dropout)
+    if energy is not None and part_steps is not None:
+        raise ConfigError(
+            "Energy is measured of whole runs, and --steps makes none.", next_step="Leave out --energy or --steps."
+        )
+    energy = check_energy(energy)
     task = dataset.manifest.task
     baseline = resolved_name(baseline, task)
     chosen = [
@@ -84,9 +92,7 @@ def compare(
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"Two strategies are named {name}.", next_step="Give each a name of its own.")
-    if profile is not None and attention == "auto":
-        attention = str(profile.settings.get("attention", attention))
-    execution = resolve_execution(precision=precision, attention=attention)
+    execution = resolve_execution(precision=precision, attention=profiled_attention(profile, attention))
     model_name = model or default_model(dataset.manifest)
     terms = Terms(
         model=model_name,
@@ -97,6 +103,7 @@ def compare(
         precision=execution.precision,
         attention=execution.attention,
         part_steps=part_steps,
+        energy=energy,
     )
     folder = Path(out)
     settings = {

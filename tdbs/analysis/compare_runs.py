@@ -76,12 +76,14 @@ def _trained_row(
         dropout=terms.dropout,
         precision=terms.precision,
         attention=terms.attention,
+        energy=terms.energy,
         out=folder / name,
         overwrite=True,  # a run without a row was cut off: it is made again
         checkpoints=None,
         save=False,
         progress=lambda record, steps: progress(f"{strategy.name}, seed {seed}: step {record.step + 1:,} of {steps:,}"),
     )
+    used = result.energy
     return Row(
         strategy=strategy.name,
         seed=seed,
@@ -97,4 +99,7 @@ def _trained_row(
         plan_seconds=result.seconds["plan"],
         peak_memory_bytes=peak_bytes(device),
         run=name,
+        energy_kwh=None if used is None else used["kwh"],
+        co2e_kg=None if used is None else used["co2e_kg"],
+        power=None if used is None else used["power"],
     )

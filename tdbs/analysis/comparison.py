@@ -35,6 +35,7 @@ class Terms:
     precision: str
     attention: str
     part_steps: int | None  # steps of each strategy that are timed; None: whole runs
+    energy: str | None = None  # whose electricity counts: a country or world; None: energy is not measured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +56,9 @@ class Row:
     plan_seconds: float | None
     peak_memory_bytes: int | None
     run: str | None  # folder in the comparison's
+    energy_kwh: float | None = None  # of training and evaluation, where it is measured
+    co2e_kg: float | None = None
+    power: str | None = None  # how the power was found (energy.py)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +76,8 @@ class Summary:
     score_mean: float | None
     score_std: float | None  # None with one seed
     peak_memory_bytes: int | None  # the largest
+    energy_kwh: float | None = None  # mean over the seeds
+    co2e_kg: float | None = None
     score_difference: float | None = None  # to the baseline's, mean over the seeds that both have; None of itself
     score_difference_low: float | None = None  # its 95 % t interval (paired.py); None with one seed
     score_difference_high: float | None = None
@@ -180,6 +186,8 @@ def _summary(name: str, rows: Sequence[Row], of_baseline: Sequence[Row]) -> Summ
         score_mean=_mean(scores),
         score_std=statistics.stdev(scores) if len(scores) > 1 else None,
         peak_memory_bytes=max(peaks, default=None),
+        energy_kwh=_mean([row.energy_kwh for row in rows]),
+        co2e_kg=_mean([row.co2e_kg for row in rows]),
         score_difference=None if found is None else found.mean,
         score_difference_low=None if found is None else found.low,
         score_difference_high=None if found is None else found.high,

@@ -27,7 +27,11 @@ def run_key(dataset_key: str, strategy: Strategy, terms: Terms, *, seed: int, dr
     decides = {
         "dataset": dataset_key,
         "strategy": {name: value for name, value in asdict(strategy).items() if name not in ("name", "dropout")},
-        "terms": {name: value for name, value in asdict(terms).items() if name not in _NOT_OF_A_RUN},
+        "terms": {
+            name: value
+            for name, value in asdict(terms).items()
+            if name not in _NOT_OF_A_RUN and not (name == "energy" and value is None)  # keys of before there was energy
+        },
         "dropout": dropout,
         "seed": seed,
         "device": device,

@@ -22,11 +22,14 @@ from tdbs.cli.options import (
     AttentionOption,
     BaseBatchOption,
     CapsOption,
+    CountryOption,
     DropoutOption,
+    EnergyOption,
     EpochsOption,
     ModelOption,
     PrecisionOption,
     ProfileOption,
+    chosen_country,
     given_profile,
     policy_note,
 )
@@ -66,6 +69,8 @@ def command(
     base_batch_size: BaseBatchOption = None,
     caps: CapsOption = None,
     profile: ProfileOption = None,
+    energy: EnergyOption = False,
+    country: CountryOption = None,
     out: Annotated[
         Path | None,
         typer.Option(help="Folder of the comparison. [default: runs/compare/<source>-<time>]", show_default=False),
@@ -82,6 +87,7 @@ def command(
     """
     if resume and out is None:
         raise ConfigError("--resume goes on in a comparison's folder.", next_step="Pass --out with it.")
+    counted = chosen_country(energy, country)
     opened = load(dataset_folder(dataset))
     task = opened.manifest.task
     known = given_profile(profile)
@@ -112,6 +118,7 @@ def command(
             attention=attention,
             profile=known,
             part_steps=steps,
+            energy=counted,
             resume=resume,
             progress=advance,
         )

@@ -8,8 +8,10 @@ from typing import Annotated, Any, get_args
 
 import typer
 
+from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.memory import memory_bytes
+from tdbs.train.energy import WORLD
 from tdbs.train.feed import TRAIN
 from tdbs.train.profile_file import Profile, read_profile
 from tdbs.train.strategies import (
@@ -51,6 +53,15 @@ ModelOption = Annotated[
 ]
 DropoutOption = Annotated[
     float | None, typer.Option(help="Dropout of the model. [default: the paper's rule]", show_default=False)
+]
+EnergyOption = Annotated[bool, typer.Option("--energy", help="Measure energy and CO2e of the machine (codecarbon).")]
+CountryOption = Annotated[
+    str | None,
+    typer.Option(
+        help="Whose electricity --energy counts: a country's three letters (ISO 3166), such as FRA. [default: the "
+        "world's average]",
+        show_default=False,
+    ),
 ]
 BaseBatchOption = Annotated[
     int | None, typer.Option(help="Samples of a batch in epoch 0. [default: 64]", show_default=False)
@@ -134,6 +145,13 @@ def chosen_strategy(chosen: Chosen, dataset: PreparedDataset, *, in_rows: bool =
         profile=given_profile(chosen["profile"]),
         in_rows=in_rows,
     )
+
+
+def chosen_country(energy: bool, country: str | None) -> str | None:
+    """Return whose electricity counts; None where energy is not measured."""
+    if country is not None and not energy:
+        raise ConfigError("--country says whose electricity --energy counts.", next_step="Pass --energy with it.")
+    return (country or WORLD) if energy else None
 
 
 def given_profile(path: Path | None) -> Profile | None:

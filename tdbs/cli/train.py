@@ -22,11 +22,14 @@ from tdbs.cli.common import (
 from tdbs.cli.options import (
     AttentionOption,
     Chosen,
+    CountryOption,
     DropoutOption,
+    EnergyOption,
     EpochsOption,
     ModelOption,
     PrecisionOption,
     SeedOption,
+    chosen_country,
     chosen_strategy,
     given_profile,
     padded_note,
@@ -37,7 +40,7 @@ from tdbs.cli.options import (
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
-from tdbs.reports.terminal import duration, metrics_line
+from tdbs.reports.terminal import duration, energy_line, metrics_line
 from tdbs.train.defaults import DEFAULT_EPOCHS, DEFAULT_WARMUP, default_model
 from tdbs.train.stopping import stop_on_signals
 
@@ -71,6 +74,8 @@ def command(
     track: Annotated[
         str | None, typer.Option(help="Tell tensorboard, wandb or trackio of each step.", show_default=False)
     ] = None,
+    energy: EnergyOption = False,
+    country: CountryOption = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -103,6 +108,7 @@ def command(
     """
     if resume and out is None:
         raise ConfigError("--resume goes on in a run's folder.", next_step="Pass --out with it.")
+    counted = chosen_country(energy, country)
     opened = load(dataset_folder(dataset))
     from tdbs.train.checkpoint import CheckpointRule
     from tdbs.train.loop import StepRecord
@@ -155,6 +161,7 @@ def command(
             profile=given_profile(chosen["profile"]),
             part=part,
             track=track,
+            energy=counted,
             memory=memory,
             out=out,
             overwrite=overwrite,
@@ -174,9 +181,10 @@ def command(
             f"were taken in parts of {halved['cap']} samples; the updates are the same.",
             markup=False,
         )
+    used = "" if result.energy is None else f"{energy_line(result.energy)}\n"
     console.print(
         f"{result.strategy}, seed {result.seed}: {metrics}\n"
         f"{result.steps:,} steps, {result.tokens:,} tokens, {result.padding_fraction:.1%} padding, {of_targets}"
-        f"{duration(result.seconds['train'])} of training\n{result.run}",
+        f"{duration(result.seconds['train'])} of training\n{used}{result.run}",
         markup=False,
     )

@@ -42,6 +42,7 @@ class Comparison:
     profiled_on: str | None  # kind of device
     strategies: tuple[Mapping[str, Any], ...]  # every part of each, as it was run
     runs: Mapping[str, Run]  # by strategy, of the first seed: those whose folders are there
+    energy: str | None = None  # whose electricity counts; None: energy was not measured
 
     @property
     def best(self) -> Summary:

@@ -54,6 +54,7 @@ def facts_of(report: Report) -> Facts:
         "row_targets": any(estimate.target_tokens for estimate in estimates),
         "comparison": comparison,
         "overhead": overhead_notes(comparison.overhead, comparison.profiled_on) if comparison else [],
+        "energy_note": _energy_note(comparison),
         "caps": report.caps,
         "drops": report.drops,
         "overheads": report.overheads,
@@ -131,6 +132,12 @@ def _errors(comparison: Comparison) -> list[StrategyError]:
     return errors
 
 
+def _energy_note(comparison: Comparison | None) -> str | None:
+    if comparison is None or comparison.energy is None:
+        return None
+    return words.energy_note(comparison.energy, (row.power for row in comparison.rows))
+
+
 def _summary(manifest: Manifest, estimates: Sequence[StrategyEstimate]) -> dict[str, Any]:
     """Return the numbers that the page opens with: padding of random batches, and the strategy of fewest tokens."""
     random = next((estimate for estimate in estimates if estimate.strategy == "random"), None)
@@ -170,7 +177,7 @@ def _run_parts(run: Run, manifest: Manifest) -> dict[str, Any]:
 
 
 def _result_facts(result: Mapping[str, Any], metric: str) -> list[tuple[str, str]]:
-    seconds = result["seconds"]
+    seconds, used = result["seconds"], result.get("energy")
     return [
         (f"score ({metric})", words.figure(result["score"])),
         *((name, words.figure(value)) for name, value in result["metrics"].items() if name != metric),
@@ -180,6 +187,16 @@ def _result_facts(result: Mapping[str, Any], metric: str) -> list[tuple[str, str
         ("steps", words.count(result["steps"])),
         ("tokens", words.count(result["tokens"])),
         ("padding", words.percent(result["padding_fraction"])),
+        *(_energy_facts(used) if used else []),
+    ]
+
+
+def _energy_facts(used: Mapping[str, Any]) -> list[tuple[str, str]]:
+    return [
+        ("energy of the machine", words.energy(used["kwh"])),
+        ("power", used["power"]),
+        ("CO2e", words.co2e(used["co2e_kg"])),
+        ("electricity of", used["country"]),
     ]
 
 

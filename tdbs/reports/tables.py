@@ -8,7 +8,7 @@ from tdbs.analysis.padding import SplitStatistics
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.reports.comparison import Comparison, error_of
 from tdbs.reports.overheads import Overheads
-from tdbs.reports.words import count, duration, figure, mebibytes, percent, signed_percent, times
+from tdbs.reports.words import co2e, count, duration, energy, figure, mebibytes, percent, signed_percent, times
 
 
 class Ranged(NamedTuple):
@@ -64,9 +64,15 @@ def measured_table(comparison: Comparison) -> Table:
         if scored:
             deviation = "" if summary.score_std is None else f"± {figure(summary.score_std)}"
             cells.append(Ranged(figure(summary.score_mean), deviation))
+        if comparison.energy is not None:
+            cells += [energy(summary.energy_kwh), co2e(summary.co2e_kg)]
         rows.append(tuple(cells))
-    head = ("strategy", "time", "speedup", *(("score",) if scored else ()))
+    head = ("strategy", "time", "speedup", *(("score",) if scored else ()), *_energy_head(comparison))
     return Table(head=head, rows=tuple(rows), best=comparison.best.strategy)
+
+
+def _energy_head(comparison: Comparison) -> tuple[str, ...]:
+    return () if comparison.energy is None else ("energy", "CO2e")
 
 
 def prediction_table(comparison: Comparison) -> Table | None:
@@ -90,7 +96,10 @@ def prediction_table(comparison: Comparison) -> Table | None:
 def rows_table(comparison: Comparison) -> Table:
     """Return every run that was measured."""
     return Table(
-        head=("strategy", "seed", "time", "plan", "evaluate", "steps", "tokens", "padding", "score", "peak memory"),
+        head=(
+            *("strategy", "seed", "time", "plan", "evaluate", "steps", "tokens", "padding", "score", "peak memory"),
+            *_energy_head(comparison),
+        ),
         rows=tuple(
             (
                 row.strategy,
@@ -103,6 +112,7 @@ def rows_table(comparison: Comparison) -> Table:
                 percent(row.padding_fraction),
                 figure(row.score),
                 mebibytes(row.peak_memory_bytes),
+                *(() if comparison.energy is None else (energy(row.energy_kwh), co2e(row.co2e_kg))),
             )
             for row in comparison.rows
         ),

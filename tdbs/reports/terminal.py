@@ -154,13 +154,19 @@ def flips_table(words: "Sequence[WordFlips]", shown: int = 10) -> Table:
 
 
 def duration(seconds: float | None) -> str:
-    """Return seconds as the page says them."""
+    """Return seconds as the page says them, in plain spaces."""
     return plain_spaces(words.duration(seconds))
 
 
 def plain_spaces(text: str) -> str:
-    """Return the page's words in plain spaces: a terminal's text is searched and copied."""
+    """Return words of the page for a terminal, whose text is searched and copied."""
     return text.replace("\N{NO-BREAK SPACE}", " ")
+
+
+def energy_line(used: Mapping[str, Any]) -> str:
+    """Return what a run used, how its power was found, and whose electricity counts."""
+    amounts = f"{words.energy(used['kwh'])}, {words.co2e(used['co2e_kg'])} CO2e"
+    return plain_spaces(f"{amounts}. {words.energy_note(used['country'], [used['power']])}")
 
 
 def key_value_table(values: Mapping[str, Any]) -> Table:

@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from tdbs.analysis.speedup import StrategyEstimate
+from tdbs.reports import words
 from tdbs.reports.step_overhead import overhead_notes
 from tdbs.reports.terminal import duration, plain_spaces, plain_table
 from tdbs.train.profile_file import Profile
@@ -142,6 +143,9 @@ def compare_table(result: Mapping[str, Any]) -> Table:
         shown["peak\nGiB"] = lambda row: (
             "" if row["peak_memory_bytes"] is None else f"{row['peak_memory_bytes'] / 2**30:.2f}"
         )
+    if result.get("energy") is not None:
+        shown["energy"] = lambda row: plain_spaces(words.energy(row["energy_kwh"]))
+        shown["CO2e"] = lambda row: plain_spaces(words.co2e(row["co2e_kg"]))
     table = plain_table("strategy", *shown)
     for row in rows:
         table.add_row(row["strategy"], *(cell(row) for cell in shown.values()))
@@ -170,6 +174,8 @@ def compare_notes(result: Mapping[str, Any]) -> list[str]:
         notes.append(
             f"Predicted times are off by {result['median_error']:.1%} (median), {result['worst_error']:.1%} (worst)."
         )
+    if result.get("energy") is not None:
+        notes.append(words.energy_note(result["energy"], (row["power"] for row in result["rows"])))
     pace = result["prediction"]["pace"]
     if pace is not None and abs(pace - 1) > FAR_PACE:
         notes.append(

@@ -1,5 +1,9 @@
 """Numbers as a reader says them: shares, ratios, durations, sizes."""
 
+from collections.abc import Iterable
+
+from tdbs.train.energy import WORLD
+
 NOTHING = "–"
 _SPACE = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
@@ -45,6 +49,39 @@ def duration(seconds: float | None) -> str:
     if minutes < 60:
         return f"{minutes}{_SPACE}min {rest}{_SPACE}s"
     return f"{minutes // 60}{_SPACE}h {minutes % 60}{_SPACE}min"
+
+
+def energy(kwh: float | None) -> str:
+    """Return kWh as a reader says them: 3.4 mWh, 41.2 Wh, 1.25 kWh."""
+    return _scaled(kwh, ("kWh", "Wh", "mWh"))
+
+
+def co2e(kilograms: float | None) -> str:
+    """Return kg of CO2e as a reader says them: 1.6 mg, 19.6 g, 0.59 kg."""
+    return _scaled(kilograms, ("kg", "g", "mg"))
+
+
+def _scaled(value: float | None, units: tuple[str, ...]) -> str:
+    """Return three figures in the largest unit, each a thousandth of the last, in which it is 1 or more."""
+    if value is None:
+        return NOTHING
+    for unit in units[:-1]:
+        if value >= 0.9995:
+            return f"{_three_figures(value)}{_SPACE}{unit}"
+        value *= 1000
+    return f"{_three_figures(value)}{_SPACE}{units[-1]}"
+
+
+def _three_figures(value: float) -> str:
+    """Return 1.25, 41.2, 340 and 12,500."""
+    return f"{value:,.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
+
+
+def energy_note(country: str, powers: Iterable[str | None]) -> str:
+    """Return what is to be said where energy is shown: of what it is, how it was found, whose electricity."""
+    found = "; ".join(sorted({power for power in powers if power is not None}))
+    whose = "the world's average electricity" if country == WORLD else f"the electricity of {country}"
+    return f"Energy of the whole machine while training and evaluating ({found}), CO2e of {whose}."
 
 
 def mebibytes(size: float | None) -> str:

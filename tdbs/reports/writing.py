@@ -105,7 +105,7 @@ def _caps_numbers(caps: CapLines) -> dict[str, Any]:
 
 
 def _comparison_numbers(comparison: Comparison) -> dict[str, Any]:
-    terms = ("model", "epochs", "part_steps", "baseline", "attention", "precision", "device")
+    terms = ("model", "epochs", "part_steps", "baseline", "attention", "precision", "device", "energy")
     return {
         "path": str(comparison.path),
         **{name: getattr(comparison, name) for name in terms},

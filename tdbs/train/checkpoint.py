@@ -19,6 +19,7 @@ from safetensors.torch import load_file, save_file
 
 from tdbs.errors import TrainingError, reason_of
 from tdbs.files import write_json
+from tdbs.train.energy import EnergyUse
 from tdbs.train.run_folder import CHECKPOINTS_FOLDER
 
 _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
@@ -47,6 +48,7 @@ class RunState:
     )
     caps: dict[str, int] = field(default_factory=dict)  # halved where memory ran out, by bucket
     halved: list[dict[str, Any]] = field(default_factory=list)
+    energy: EnergyUse | None = None  # where it is measured
 
 
 DEFAULT_CHECKPOINTS = CheckpointRule()

@@ -14,6 +14,7 @@ from tdbs.arrays import FloatArray
 from tdbs.errors import TrainingError
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.checkpoint import CheckpointRule, RunState, save_checkpoint
+from tdbs.train.energy import EnergyMeter
 from tdbs.train.feed import Feed
 from tdbs.train.loop import Learner, StepOutcome, StepRecord, run_steps, score_splits
 from tdbs.train.plan import EpochPlan
@@ -46,12 +47,14 @@ class Course:
     progress: Progress
     scored: Scored
     tracker: Tracker
+    energy: EnergyMeter
 
 
 def run_epochs(course: Course, state: RunState) -> None:
     """Run what is left of a run, as _run_epochs says, and let its tracker end whatever happens."""
     try:
         _run_epochs(course, state)
+        state.energy = course.energy()
     finally:
         course.tracker.finish()
 
@@ -153,6 +156,7 @@ def _save(course: Course, state: RunState, log: IO[str] | None = None) -> None:
     state.seconds["total"] = time.perf_counter() - course.started
     state.caps = {str(bucket): cap for bucket, cap in caps.by_bucket.items()}
     state.halved = [asdict(halved) for halved in caps.halved]
+    state.energy = course.energy()
     save_checkpoint(course.folder, learner.model, learner.optimizer, state, keep=1 if rule is None else rule.keep)
 
 

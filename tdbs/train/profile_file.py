@@ -53,6 +53,11 @@ def read_profile(path: str | Path) -> Profile:
     return _parsed(found, str(place))
 
 
+def profiled_attention(profile: Profile | None, attention: str) -> str:
+    """Return the attention kernel to take: where it is left open, the fastest of a profile."""
+    return attention if profile is None or attention != "auto" else str(profile.settings.get("attention", attention))
+
+
 @cache
 def named_profile(name: str) -> Profile:
     """Return a profile that tdbs ships."""

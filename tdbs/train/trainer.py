@@ -33,6 +33,7 @@ from tdbs.train.defaults import (
     default_rate,
 )
 from tdbs.train.device import resolve_execution
+from tdbs.train.energy import EnergyUse, check_energy, metered
 from tdbs.train.epochs import Course, Progress, Scored, run_epochs
 from tdbs.train.feed import TRAIN, TrainingData, make_feed, open_training_data
 from tdbs.train.loop import Learner, make_learner
@@ -40,7 +41,7 @@ from tdbs.train.lrm import learning_rates
 from tdbs.train.models import runs_in_rows
 from tdbs.train.part import WHOLE, Part, check_part
 from tdbs.train.plan import plan_digest, run_padding, run_target_padding
-from tdbs.train.profile_file import Profile
+from tdbs.train.profile_file import Profile, profiled_attention
 from tdbs.train.run_folder import (
     MODEL_FOLDER,
     check_run_folder,
@@ -77,6 +78,7 @@ class TrainResult:
     target_tokens: int = 0  # seq2seq: of the targets, pad included
     target_padding_fraction: float | None = None
     halved_caps: list[dict[str, str | int]] = field(default_factory=list)  # where memory ran out
+    energy: EnergyUse | None = None  # of training and evaluation, where it is measured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +110,7 @@ def train(
     compiled: bool = False,
     part: Part = WHOLE,
     track: str | None = None,
+    energy: str | None = None,
     memory: int | str = DEFAULT_MEMORY,
     out: str | Path | None = None,
     overwrite: bool = False,
@@ -129,7 +132,8 @@ def train(
 
     Writes a run folder, with the model unless not `save`, and checkpoints while it runs; with `resume` a run that the
     folder holds goes on from the newest one, or from its beginning. Where `stop` has a signal, training ends after the
-    step with StoppedError. `track` names a tracker that is told of each step (tracking.py); `scored` is told each
+    step with StoppedError. `track` names a tracker that is told of each step (tracking.py); with `energy`, a country's
+    three letters or `world`, kWh and CO2e of training and evaluation are measured (energy.py); `scored` is told each
     epoch's score, and what it raises ends the run there. Of several processes that torchrun or accelerate started, each
     trains on its share of every update, and the first one writes the folder.
 
@@ -141,12 +145,12 @@ def train(
     manifest = dataset.manifest
     check_hyperparameters(epochs=epochs, lr=lr, warmup=warmup, dropout=dropout)
     check_tracker(track)
+    energy = check_energy(energy)
     model_name = model or default_model(manifest)
     check_part(part, model_name)
     if isinstance(strategy, str):
         strategy = resolve_strategy(strategy, manifest.task, in_rows=runs_in_rows(model_name, manifest))
-    if profile is not None and attention == "auto":
-        attention = str(profile.settings.get("attention", attention))
+    attention = profiled_attention(profile, attention)
     execution = resolve_execution(precision=precision, attention=attention, compiled=compiled)
     processes = PartialState(cpu=execution.device == "cpu")  # one of those that torchrun started, or the only one
     folder = Path(out) if out is not None else default_run_folder(manifest.source, strategy.name, seed)
@@ -186,6 +190,8 @@ def train(
         "part": {name: value for name, value in asdict(part).items() if value is not None},
         "execution": {name: value for name, value in asdict(execution).items() if value is not False},
         "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
+        # one of the terms: a run that is resumed without it would tell less than it used
+        **({} if energy is None else {"energy": {"country": energy}}),
     }
     if begun is not None:
         check_same_run(begun, config)
@@ -197,24 +203,26 @@ def train(
     if strategy.accumulates:
         learner.memory_caps.hardware_L1 = hardware_caps(strategy.hw_caps, max_length=manifest.max_length)
     state = _take_up(learner, None if begun is None else newest_checkpoint(folder))
-    _open_folder(folder, config, None if begun is None else state)
-    course = Course(
-        folder=folder,
-        dataset=dataset,
-        learner=learner,
-        feed=feed,
-        rates_S=rates_S,
-        started=started - state.seconds["total"],
-        validation=held.validation,
-        seed=seed,
-        rule=checkpoints,
-        stop=stop or Stop(),
-        progress=progress,
-        scored=scored,
-        tracker=Tracker(track, folder, config),
-    )
-    state.seconds["plan"] += planning
-    run_epochs(course, state)
+    with metered(energy if processes.is_main_process else None, state.energy) as meter:
+        _open_folder(folder, config, None if begun is None else state)
+        course = Course(
+            folder=folder,
+            dataset=dataset,
+            learner=learner,
+            feed=feed,
+            rates_S=rates_S,
+            started=started - state.seconds["total"],
+            validation=held.validation,
+            seed=seed,
+            rule=checkpoints,
+            stop=stop or Stop(),
+            progress=progress,
+            scored=scored,
+            tracker=Tracker(track, folder, config),
+            energy=meter,
+        )
+        state.seconds["plan"] += planning
+        run_epochs(course, state)
     if save and processes.is_main_process:
         save_model(folder / MODEL_FOLDER, learner.model, dataset)
     state.seconds["total"] = time.perf_counter() - course.started
@@ -242,6 +250,7 @@ def _result(course: Course, state: RunState, strategy: Strategy) -> TrainResult:
         score=state.metrics.get(course.dataset.manifest.task.metrics[0]),
         epochs=state.history,
         halved_caps=[asdict(halved) for halved in course.learner.memory_caps.halved],
+        energy=state.energy,
     )
 
 

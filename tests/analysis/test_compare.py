@@ -409,3 +409,52 @@ def test_a_device_that_has_changed_its_pace_is_told_of():
     ]
     assert len(compare_notes({**result, "prediction": {"pace": 1.05}})) == 1
     assert len(compare_notes({**result, "prediction": {"pace": None}})) == 1
+
+
+# ------------------------------------------------------------------------------------------------------------ energy
+
+
+def test_rows_and_summary_have_the_energy_of_the_runs(dataset, tmp_path):
+    """Means over the seeds; the country is a term of the comparison."""
+    folder = tmp_path / "c"
+    result = compare(dataset, NAMES, out=folder, seeds=(1, 2), energy="FRA", **SMALL)
+    assert result["energy"] == "FRA"
+    for row in result["rows"]:
+        used = read_run(folder / row["run"]).result["energy"]
+        assert (row["energy_kwh"], row["co2e_kg"], row["power"]) == (used["kwh"], used["co2e_kg"], used["power"])
+        assert row["energy_kwh"] > 0
+    for summary in result["summary"]:
+        rows = [row for row in result["rows"] if row["strategy"] == summary["strategy"]]
+        assert summary["energy_kwh"] == statistics.mean(row["energy_kwh"] for row in rows)
+        assert summary["co2e_kg"] == statistics.mean(row["co2e_kg"] for row in rows)
+    with pytest.raises(ConfigError) as caught:
+        compare(dataset, NAMES, out=folder, seeds=(1, 2), resume=True, **SMALL)
+    assert caught.value.message == f"The comparison in {folder} was begun on other terms: energy."
+
+
+def test_a_comparison_from_before_energy_is_resumed(dataset, compared, copied):
+    """Its terms do not name it."""
+    place = copied / "settings.json"
+    settings = json.loads(place.read_text())
+    del settings["terms"]["energy"]
+    place.write_text(json.dumps(settings))
+    assert resumed(dataset, copied) == json.loads(json.dumps(compared[1]))
+
+
+def test_a_pool_serves_runs_that_were_measured_alike(dataset, tmp_path):
+    """A run without energy is none for a comparison that asks for it."""
+    pool, options = tmp_path / "pool", {"baseline": "reach", **SMALL}
+    plain = compare(dataset, ["reach"], out=tmp_path / "a", pool=pool, **options)
+    measured = compare(dataset, ["reach"], out=tmp_path / "b", pool=pool, energy="world", **options)
+    again = compare(dataset, ["reach"], out=tmp_path / "c", pool=pool, energy="world", **options)
+    assert plain["rows"][0]["energy_kwh"] is None
+    assert measured["rows"][0]["energy_kwh"] > 0
+    assert again["rows"] == measured["rows"]
+
+
+def test_energy_of_parts_is_refused(dataset, tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        compare(dataset, NAMES, out=tmp_path / "c", part_steps=2, energy="world", **SMALL)
+    assert caught.value.message == "Energy is measured of whole runs, and --steps makes none."
+    assert caught.value.next_step == "Leave out --energy or --steps."
+    assert not (tmp_path / "c").exists()

@@ -92,8 +92,7 @@ def test_words_of_it_say_what_helps_only_where_batches_wait_on_cuda():
     assert cpu == [f"Overhead of the framework, the part of a step outside torch's operations: {SHARES}"]
     assert cuda == [
         f"Overhead of the framework, the part of a step in which the device waits: {SHARES}",
-        "Steps of 64 x 16 tokens are bound by launches rather than arithmetic: "
-        "tdbs train --compile may shorten them.",
+        "Steps of 64 x 16 tokens are bound by launches rather than arithmetic: tdbs train --compile may shorten them.",
     ]
     assert len(overhead_notes([ENTRIES[0], ENTRIES[2]], "cuda")) == 1
     assert overhead_notes([], "cuda") == []

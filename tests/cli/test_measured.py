@@ -259,6 +259,26 @@ def test_compare_times_parts_without_training(tdbs, short, workplace):
     assert "score" not in shown[1]
 
 
+def test_compare_and_train_tell_energy(tdbs, refused, untouched, short, workplace):
+    """The flag, the country, and what a terminal shows of them."""
+    found = tdbs("compare", short, *PAIR, *SMALL, "--energy", "--country", "swe", "--out", "c", "--json").json
+    assert found["energy"] == "SWE"
+    assert all(row["co2e_kg"] > 0 for row in found["rows"] + found["summary"])
+    shown = tdbs("compare", short, *PAIR, *SMALL, "--energy", "--country", "SWE", "--out", "c", "--resume").stderr
+    assert shown.splitlines()[-2].startswith("Energy of the whole machine while training and evaluating (")
+    assert shown.splitlines()[-2].endswith("), CO2e of the electricity of SWE.")
+    told = tdbs("train", short, *SMALL, "--energy", "--out", "run").stderr.splitlines()[-2]
+    assert told.endswith("CO2e of the world's average electricity.")
+    with untouched(workplace):
+        told = ("--country says whose electricity --energy counts.", "Pass --energy with it.")
+        assert refused("train", short, *SMALL, "--country", "SWE", "--out", "x") == told
+        assert refused("compare", short, *SMALL, "--country", "SWE", "--out", "x") == told
+        assert refused("train", short, *SMALL, "--energy", "--country", "Sweden", "--out", "x") == (
+            "codecarbon knows no electricity of the country Sweden.",
+            "Pass its three letters of ISO 3166, such as FRA, or world.",
+        )
+
+
 def test_two_names_of_one_strategy_are_one(tdbs, short, workplace):
     found = tdbs("compare", short, "--strategy", "tdbs", "--strategy", "unpadded", *SMALL, "--steps", 1, "--json").json
     assert [row["strategy"] for row in found["rows"]] == ["random", "unpadded"]

@@ -109,6 +109,9 @@ def make_row(strategy: str, seed: int, **overrides: Any) -> dict[str, Any]:
         "plan_seconds": 0.5,
         "peak_memory_bytes": 3 * 2**29,
         "run": f"{strategy}-seed{seed}",
+        "energy_kwh": None,
+        "co2e_kg": None,
+        "power": None,
     }
     return {**values, **overrides}
 
@@ -126,6 +129,8 @@ def make_summary(strategy: str, **overrides: Any) -> dict[str, Any]:
         "score_difference": None if strategy == "random" else 0.005,
         "score_difference_low": None if strategy == "random" else -0.01,
         "score_difference_high": None if strategy == "random" else 0.02,
+        "energy_kwh": None,
+        "co2e_kg": None,
     }
     return {**values, **overrides}
 

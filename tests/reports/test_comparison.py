@@ -3,13 +3,28 @@
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tomli_w
 
 from tdbs.errors import DatasetError
+from tdbs.reports import words
 from tdbs.reports.comparison import error_of, is_comparison, read_comparison
-from tests.reports.conftest import make_comparison, make_row, make_steps, make_summary, write_comparison
+from tdbs.reports.facts import facts_of
+from tdbs.reports.page import render_markdown, render_page
+from tdbs.reports.report import Report
+from tdbs.reports.tables import measured_table, rows_table
+from tdbs.reports.terminal_times import compare_notes, compare_table
+from tests.reports.conftest import (
+    make_comparison,
+    make_dataset,
+    make_row,
+    make_steps,
+    make_summary,
+    write_comparison,
+)
+from tests.reports.pages import Page
 
 AGAIN = "Name a folder that tdbs compare wrote, or compare again."
 
@@ -122,3 +137,92 @@ def test_what_is_no_comparison_is_refused(tmp_path, overrides, reason):
         read_comparison(write(tmp_path, json.dumps(make_comparison(**overrides))))
     assert caught.value.message == f"{tmp_path}/compare.json is not a comparison of tdbs: {reason}."
     assert caught.value.next_step == AGAIN
+
+
+def measured() -> dict[str, Any]:
+    """Return a comparison whose baseline takes 4 Wh and 2.2 g of CO2e a run, and the other 2 mWh and 0.95 mg."""
+    used = {"power": "processor estimated, <b>"}
+    much, little = {"energy_kwh": 0.004, "co2e_kg": 0.0022}, {"energy_kwh": 2e-6, "co2e_kg": 9.5e-7}
+    return {
+        "energy": "world",
+        "rows": [make_row("random", 0, **used, **much), make_row("reach", 0, **used, **little)],
+        "summary": [
+            make_summary("random", seconds=40.0, speedup=1.0, seeds=1, score_std=None, **much),
+            make_summary("reach", seeds=1, score_std=None, **little),
+        ],
+    }
+
+
+NOTE = (
+    "Energy of the whole machine while training and evaluating (processor estimated, <b>), CO2e of the world's average "
+    "electricity."
+)
+
+
+def test_tables_have_the_energy_of_each_strategy(compared):
+    found = compared(**measured())
+    table = measured_table(found)
+    assert table.head[-2:] == ("energy", "CO2e")
+    assert [row[-2:] for row in table.rows] == [
+        ("4.00\N{NO-BREAK SPACE}Wh", "2.20\N{NO-BREAK SPACE}g"),
+        ("2.00\N{NO-BREAK SPACE}mWh", "0.95\N{NO-BREAK SPACE}mg"),
+    ]
+    assert [row[-2:] for row in rows_table(found).rows] == [row[-2:] for row in table.rows]
+
+
+def test_page_and_markdown_say_whose_energy_it_is(compared):
+    """What a file says of the power is text, not markup."""
+    report = Report(dataset=make_dataset(), estimates=(), comparison=compared(**measured()))
+    facts = facts_of(report)
+    assert NOTE in Page(render_page(facts)).text
+    assert "<b>" not in render_page(facts)
+    markdown = render_markdown(facts)
+    assert "| 4.00 Wh | 2.20 g |" in markdown
+    assert "CO2e of the world" in markdown
+    assert "<b>" not in markdown
+
+
+def test_without_energy_nothing_is_said_of_it(compared):
+    found = compared()
+    assert "energy" not in measured_table(found).head
+    assert "energy" not in rows_table(found).head
+    page = Page(render_page(facts_of(Report(dataset=make_dataset(), estimates=(), comparison=found)))).text
+    assert "CO2e" not in page
+
+
+def test_the_terminal_shows_energy_with_its_note():
+    result = {**make_comparison(), **measured()}
+    table = compare_table(result)
+    shown = {str(column.header): list(column.cells) for column in table.columns}
+    assert shown["energy"] == ["4.00 Wh", "2.00 mWh"]
+    assert shown["CO2e"] == ["2.20 g", "0.95 mg"]
+    assert NOTE in compare_notes(result)
+    assert not any("CO2e" in note for note in compare_notes(make_comparison()))
+
+
+@pytest.mark.parametrize(
+    ("kwh", "shown"),
+    [
+        (None, "–"),
+        (0.0, "0.00 mWh"),
+        (4.2e-7, "0.42 mWh"),
+        (0.0009996, "1.00 Wh"),
+        (0.0412, "41.2 Wh"),
+        (0.34, "340 Wh"),
+        (1.25, "1.25 kWh"),
+        (12500.0, "12,500 kWh"),
+    ],
+)
+def test_energy_has_the_unit_that_suits_it(kwh, shown):
+    assert words.energy(kwh).replace("\N{NO-BREAK SPACE}", " ") == shown
+
+
+def test_a_run_tells_its_energy_on_the_page(run_of):
+    run = run_of()
+    used = {"kwh": 0.0412, "co2e_kg": 0.0023, "country": "FRA", "power": "processor estimated, memory estimated"}
+    measured_run = run_of(result={**run.result, "energy": used})
+    facts = dict(facts_of(Report(dataset=make_dataset(), estimates=(), run=measured_run))["run"]["facts"])
+    assert facts["energy of the machine"] == "41.2\N{NO-BREAK SPACE}Wh"
+    assert facts["CO2e"] == "2.30\N{NO-BREAK SPACE}g"
+    assert (facts["electricity of"], facts["power"]) == ("FRA", used["power"])
+    assert "CO2e" not in dict(facts_of(Report(dataset=make_dataset(), estimates=(), run=run))["run"]["facts"])

@@ -51,17 +51,22 @@ def assert_same_run(one: Path, other: Path) -> None:
     assert all(torch.equal(ours[name], theirs[name]) for name in ours)
 
 
+def stopped_at(dataset, out: Path, step: int, **options) -> None:
+    """Train until a signal comes in a step."""
+    stop = Stop()
+
+    def stop_at(record, _steps):
+        if record.step + 1 == step:
+            stop.number = signal.SIGTERM
+
+    with pytest.raises(StoppedError):
+        train(dataset, out=out, stop=stop, progress=stop_at, **options)
+
+
 def train_stopped_at(dataset, out: Path, steps: list[int], **options) -> Path:
     """Train, stopped after each of some steps and resumed."""
     for index, wanted in enumerate(steps):
-        stop = Stop()
-
-        def stop_at(record, _steps, stop=stop, wanted=wanted):
-            if record.step + 1 == wanted:
-                stop.number = signal.SIGTERM
-
-        with pytest.raises(StoppedError):
-            train(dataset, out=out, resume=index > 0, stop=stop, progress=stop_at, **(SMALL | options))
+        stopped_at(dataset, out, wanted, resume=index > 0, **(SMALL | options))
     train(dataset, out=out, resume=True, **(SMALL | options))
     return out
 
