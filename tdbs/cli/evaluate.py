@@ -17,7 +17,8 @@ from tdbs.cli.common import (
     spinner,
 )
 from tdbs.errors import ConfigError, TrainingError
-from tdbs.reports.terminal import conditions_table, duration, flips_table, metrics_line
+from tdbs.reports.terminal import duration, flips_table, metrics_line
+from tdbs.reports.terminal_conditions import conditions_table
 
 NAME = "evaluate"
 _FLIPS_RATE = 0.3  # the paper's Table 8
@@ -61,9 +62,13 @@ def command(
     draws: Annotated[int, typer.Option(help="Draws of the dropped words, where they are random.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the dropped words.")] = 0,
     time: Annotated[
+        bool, typer.Option("--time", help="Time a call of the model for each of 64 samples, with --drop-rate.")
+    ] = False,
+    batches: Annotated[
         str | None,
         typer.Option(
-            help="Time the model too: one (a call for each of 64 samples) or buckets (the split, in batches of HWCap).",
+            help="Score and time the split in the batches of strategies with commas between, as large as HWCap allows: "
+            "random,bucket,tdbs_paper.",
             show_default=False,
         ),
     ] = None,
@@ -88,20 +93,26 @@ def command(
     \b
     Example:
       tdbs evaluate runs/sample/reach-seed0-20260101-120000 --split validation
-      tdbs evaluate runs/without runs/with --drop-rate 0,0.25,0.5,0.75,1 --time one
+      tdbs evaluate runs/without runs/with --drop-rate 0,0.25,0.5,0.75,1 --time
       tdbs evaluate --remove articles,punctuation
+      tdbs evaluate --batches random,bucket,tdbs_paper
       tdbs evaluate --flips --drop-rate 0.3 --max-flips 0.05
     """
     rates = _shares(drop_rate)
-    asks_conditions = bool(remove or edits or time) or len(runs or ()) > 1
+    asks_conditions = bool(remove or edits or time or batches) or len(runs or ()) > 1
     if max_flips is not None and not (flips and 0 <= max_flips <= 1):
         raise ConfigError(
             "--max-flips is a share from 0 to 1, and goes with --flips.", next_step="Pass --flips --max-flips 0.05."
         )
     if flips and (asks_conditions or len(rates) > 1):
         raise ConfigError(
-            "--flips takes one run and one --drop-rate, without --remove, --edits and --time.",
+            "--flips takes one run and one --drop-rate, without --remove, --edits, --time and --batches.",
             next_step="Count flips with a command of their own.",
+        )
+    if batches and (rates or remove or edits or time):
+        raise ConfigError(
+            "--batches is timed by itself, without --drop-rate, --remove, --edits and --time.",
+            next_step="Pass --batches alone.",
         )
     if flips or not (asks_conditions or rates):
         _one_run(
@@ -114,16 +125,16 @@ def command(
             as_json=as_json,
         )
         return
-    from tdbs.analysis.conditions import choose_conditions
-    from tdbs.analysis.evaluations import Asked, evaluate_runs
+    from tdbs.analysis.conditions import choose_batches, choose_conditions
+    from tdbs.analysis.evaluations import evaluate_runs
+    from tdbs.analysis.kept_evaluations import Asked
     from tdbs.pipeline.dataset import load
 
-    asked = Asked(
-        conditions=choose_conditions(rates, remove or (), edits or ()),
-        draws=draws,
-        seed=seed,
-        timing=time,  # type: ignore[arg-type]  # checked there
-    )
+    if batches:
+        conditions = choose_batches([name.strip() for name in batches.split(",")])
+    else:
+        conditions = choose_conditions(rates, remove or (), edits or ())
+    asked = Asked(conditions=conditions, draws=draws, seed=seed, timed=time or bool(batches))
     folders = runs or [run_folder(None)]
     opened = None if dataset is None else load(dataset)
     quiet_libraries()

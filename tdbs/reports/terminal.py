@@ -15,8 +15,7 @@ from tdbs.reports import words
 from tdbs.reports.samples import ShownDrop, ShownSample
 from tdbs.train.plan import EpochPlan, run_target_padding
 
-if TYPE_CHECKING:  # their modules load torch
-    from tdbs.analysis.evaluations import ConditionRow, Evaluation
+if TYPE_CHECKING:  # its module loads torch
     from tdbs.analysis.flips import WordFlips
 
 _BAR_WIDTH = 44
@@ -152,35 +151,6 @@ def flips_table(words: "Sequence[WordFlips]", shown: int = 10) -> Table:
     for found in words[:shown]:
         table.add_row(Text(found.word), f"{found.samples:,}", f"{found.flips:,}", f"{found.flips / found.samples:.1%}")
     return table
-
-
-def conditions_table(found: "Evaluation") -> Table:
-    """Return runs under conditions: scores, what is lost against whole texts, tokens kept, and speedups if timed."""
-    times = ("time", "speedup") if found.time else ()
-    table = plain_table("run", "trained with", "texts", "score", "difference", "kept", *times)
-    for column in table.columns[1:3]:
-        column.justify = "left"
-    last = None
-    for row in found.rows:
-        names = ("", "") if row.run == last else (row.run, row.strategy)
-        took = () if not found.time else _times(row)
-        difference = "" if row.difference is None else f"{100 * row.difference:+.2f}"
-        table.add_row(*map(Text, names), Text(row.condition), _score(row), difference, f"{row.kept:.1%}", *took)
-        last = row.run
-    return table
-
-
-def _score(row: "ConditionRow") -> str:
-    """Return a score in percent, with its deviation over draws."""
-    if row.score is None:
-        return "not defined"
-    return f"{100 * row.score:.2f}" + ("" if row.score_std is None else f" ± {100 * row.score_std:.2f}")
-
-
-def _times(row: "ConditionRow") -> tuple[str, str]:
-    if row.seconds is None or row.speedup is None:
-        return "", ""
-    return f"{1000 * row.seconds:.1f} ms", f"{row.speedup:.2f}x"
 
 
 def duration(seconds: float | None) -> str:
