@@ -9,11 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tdbs.analysis.condition import WHOLE, Condition
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.edited import edited_split
-from tdbs.pipeline.edits import TextEdit, read_edits, removal
+from tdbs.pipeline.edits import read_edits, removal
 from tdbs.train.batches import dropped_tokens, words_of_split
 from tdbs.train.evaluate import length_order_plan
 from tdbs.train.plan import EpochPlan, plan_epoch
@@ -28,25 +29,11 @@ _IN_BUCKETS = {"batch_cap": False, "caps": "paper", "rbm": False, "bucket_width"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Condition:
-    """One way in which a split is given to a model."""
-
-    name: str
-    drop_rate: float | None = None  # of Algorithm 1, 0: the whole texts
-    edit: TextEdit | None = None  # of the raw texts
-    is_removal: bool = False  # the edit is one of articles or punctuation
-    batches: str | None = None  # the strategy that makes them; None: from short to long
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Given:
     """What a model is given: a split as it is under a condition, and its batches (None: from short to long)."""
 
     held_out: HeldOut
     plan: EpochPlan | None = None
-
-
-WHOLE = Condition(name="whole", drop_rate=0.0)
 
 
 def choose_conditions(

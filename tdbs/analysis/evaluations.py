@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tdbs.analysis.conditions import Condition, Given, check_conditions, give
+from tdbs.analysis.condition import Asked, Condition, ConditionRow
+from tdbs.analysis.conditions import Given, check_conditions, give
 from tdbs.analysis.environment import device_name
 from tdbs.analysis.inference_times import batched_seconds, single_seconds
-from tdbs.analysis.kept_evaluations import Asked, ConditionRow, keep_evaluation
+from tdbs.analysis.kept_evaluations import keep_evaluation
 from tdbs.analysis.trained import Trained, open_trained
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, load

@@ -7,51 +7,16 @@ run anew removes them: they are of the model that was.
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tdbs.analysis.conditions import Condition
+from tdbs.analysis.condition import Asked, ConditionRow
 from tdbs.analysis.environment import device_name
-from tdbs.errors import ConfigError
 from tdbs.files import sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.edits import TextEdit
 from tdbs.train.run_folder import EVALUATIONS_FOLDER
-
-DEFAULT_DRAWS = 3
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Asked:
-    """What runs are asked; the first condition is what others are held against."""
-
-    conditions: Sequence[Condition]
-    draws: int = DEFAULT_DRAWS  # where words go by chance
-    seed: int = 0
-    timed: bool = False
-
-    def __post_init__(self) -> None:
-        if self.draws < 1:
-            raise ConfigError(f"--draws must be 1 or more, got {self.draws}.", next_step="Pass --draws 3.")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ConditionRow:
-    """A run under a condition; the fields are JSON keys of `tdbs evaluate`, below `rows[]`."""
-
-    run: str
-    strategy: str  # that it was trained with
-    condition: str
-    drop_rate: float | None  # None: of edited texts, and of batches of a strategy
-    draws: int
-    score: float | None  # mean over draws
-    score_std: float | None  # over draws
-    difference: float | None  # to the score under the first condition
-    kept: float  # tokens / tokens under the first condition
-    padding_fraction: float | None  # of a strategy's batches
-    seconds: float | None  # of a sample in a call of its own, or of the split in a strategy's batches
-    speedup: float | None  # over the first condition
 
 
 def evaluation_path(run: Path, dataset: PreparedDataset, split: str, asked: Asked) -> Path:

@@ -125,9 +125,9 @@ def command(
             as_json=as_json,
         )
         return
+    from tdbs.analysis.condition import Asked
     from tdbs.analysis.conditions import choose_batches, choose_conditions
     from tdbs.analysis.evaluations import evaluate_runs
-    from tdbs.analysis.kept_evaluations import Asked
     from tdbs.pipeline.dataset import load
 
     if batches:

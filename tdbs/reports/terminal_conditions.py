@@ -8,8 +8,8 @@ from rich.text import Text
 from tdbs.reports.terminal import duration, plain_table
 
 if TYPE_CHECKING:  # their modules load torch
+    from tdbs.analysis.condition import ConditionRow
     from tdbs.analysis.evaluations import Evaluation
-    from tdbs.analysis.kept_evaluations import ConditionRow
 
 
 def conditions_table(found: "Evaluation") -> Table:
