@@ -32,7 +32,7 @@ def keep_evaluation(
     write_json(
         evaluation_path(run, dataset, split, asked),
         {
-            "date": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+            "date": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="milliseconds"),
             "device": device_name(),
             "dataset": {"key": dataset.manifest.key, "source": dataset.manifest.source},
             "split": split,

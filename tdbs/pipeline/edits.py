@@ -58,7 +58,7 @@ def read_edits(path: Path) -> TextEdit:
     rules = [
         _rule(f"line {number} of {path}", line)
         for number, line in enumerate(lines, start=1)
-        if line.strip() and not line.startswith("#")
+        if line.strip(" ") and not line.startswith("#")
     ]
     if not rules:
         raise ConfigError(f"{path} holds no edit.", next_step=_NEXT_STEP)
