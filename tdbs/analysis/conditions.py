@@ -67,10 +67,12 @@ def choose_batches(strategies: Sequence[str]) -> list[Condition]:
     return _each_once([Condition(name=name, batches=name) for name in strategies])
 
 
-def check_conditions(conditions: Sequence[Condition], task: Task) -> None:
+def check_conditions(
+    conditions: Sequence[Condition], task: Task, *, next_step: str = "Leave --drop-rate and --remove out."
+) -> None:
     """Refuse to drop or remove words where the task judges grammar (the paper leaves CoLA out too)."""
     if task.drop_forbidden and any(condition.drop_rate or condition.is_removal for condition in conditions):
-        raise ConfigError(f"task '{task.name}' {task.drop_forbidden}.", next_step="Leave --drop-rate and --remove out.")
+        raise ConfigError(f"task '{task.name}' {task.drop_forbidden}.", next_step=next_step)
 
 
 def give(

@@ -13,6 +13,7 @@ from tdbs.analysis.study import DEFAULT_DROPPING, StudyResult, StudyTerms
 from tdbs.analysis.study_compared import compared_study
 from tdbs.analysis.study_inference import inference_study
 from tdbs.analysis.study_predicted import overheads, spread_and_speedup, ten_runs
+from tdbs.analysis.study_trained import check_dropping
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.profile_file import Profile
@@ -30,6 +31,8 @@ def check_study(study: Study, profile: Profile | None, terms: StudyTerms) -> Non
         raise ConfigError(f"{study} is reckoned in seconds.", next_step="Pass --profile FILE; tdbs profile writes one.")
     if study in _AT_INFERENCE and terms.part_steps is not None:
         raise ConfigError(f"{study} needs trained models.", next_step="Leave --steps out.")
+    if study in _AT_INFERENCE:
+        check_dropping(terms.dropping)
     if study not in _AT_INFERENCE and terms.dropping != DEFAULT_DROPPING:
         raise ConfigError(
             f"--strategy is for {', '.join(_AT_INFERENCE)}; {study} has its own.", next_step="Leave --strategy out."

@@ -14,7 +14,7 @@ from tdbs.analysis.study import StudyResult, StudyTerms, told_dropouts, told_ter
 from tdbs.analysis.study_batches import batches_study
 from tdbs.analysis.study_rates import RATES, rates_study
 from tdbs.analysis.study_resilience import REMOVALS, resilience_study
-from tdbs.analysis.study_trained import Training, check_dropping, trainings
+from tdbs.analysis.study_trained import Training, trainings
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.defaults import default_model, default_rate, shown_model
 from tdbs.train.device import resolve_execution
@@ -34,16 +34,15 @@ def inference_study(
 ) -> StudyResult:
     """Train what is missing in `runs`, ask every run, and return the study's tables and what holds of its claims.
 
-    Raises ConfigError before the first run where a training drops no words, or a task judges grammar.
+    Raises ConfigError before the first run where a task judges grammar.
     """
-    check_dropping(terms.dropping)
     conditions: list[Condition] = {
         "table3": lambda: choose_batches([row.batches for row in TABLE3]),
         "fig4": lambda: choose_conditions(RATES),
         "resilience": lambda: choose_conditions(removals=REMOVALS),
     }[study]()
     for dataset in datasets.values():
-        check_conditions(conditions, dataset.manifest.task)
+        check_conditions(conditions, dataset.manifest.task, next_step="Leave the task out of --tasks.")
     asked = Asked(conditions=conditions, timed=study != "resilience")
     found = trainings(datasets, terms, asked, runs=runs, progress=progress)
     make = {"table3": batches_study, "fig4": rates_study, "resilience": resilience_study}[study]

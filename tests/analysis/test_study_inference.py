@@ -1,6 +1,7 @@
 """Studies of models at inference: tables of tiny runs, what is trained once, and which claims of the paper hold."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -135,6 +136,19 @@ def test_terms_that_do_not_fit_are_refused_before_the_first_run(datasets, tmp_pa
     with pytest.raises(ConfigError) as caught:
         run_study(study, datasets, StudyTerms(**{**TERMS, **terms}), runs=tmp_path / "study")
     assert caught.value.message == message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_task_that_judges_grammar_is_refused_before_the_first_run(datasets, tmp_path):
+    """Fig. 4 and the resilience test leave CoLA out; Table 3 runs it without TokenDrop."""
+    dataset = datasets["mrpc"]
+    task = replace(dataset.manifest.task, drop_forbidden="judges grammar")
+    cola = replace(dataset, manifest=replace(dataset.manifest, task=task))
+    for study in ("fig4", "resilience"):
+        with pytest.raises(ConfigError) as caught:
+            run_study(study, {"sst2": datasets["sst2"], "cola": cola}, StudyTerms(**TERMS), runs=tmp_path / "study")
+        assert caught.value.message == f"task '{task.name}' judges grammar."
+        assert caught.value.next_step == "Leave the task out of --tasks."
     assert list(tmp_path.iterdir()) == []
 
 
