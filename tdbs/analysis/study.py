@@ -10,6 +10,7 @@ from tdbs.analysis.paper import Study
 from tdbs.train.defaults import DEFAULT_EPOCHS
 
 Cell = str | float | None
+DEFAULT_DROPPING = ("tdbs_paper",)  # the paper's way to train with TokenDrop
 _NOTHING = ""
 
 
@@ -33,6 +34,28 @@ class StudyResult:
     findings: tuple[str, ...]  # where our numbers and the paper's agree and contradict
     comparisons: Mapping[str, Path] = field(default_factory=dict)  # by task
     points: tuple[tuple[str, float, float], ...] = ()  # fig8: task, padding_fraction_est, speedup
+    over_rates: Mapping[str, tuple["AtRate", ...]] = field(default_factory=dict)  # fig4: by training
+    bars: tuple["LossBar", ...] = ()  # resilience
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AtRate:
+    """Models with words dropped at a rate: means over tasks and seeds."""
+
+    rate: float
+    difference: float  # to the score on whole texts, points
+    difference_std: float | None  # over seeds
+    speedup: float | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LossBar:
+    """What models lose, in points, and what the paper has for it."""
+
+    title: str
+    here: float
+    here_std: float | None  # over seeds
+    paper: float | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +69,8 @@ class StudyTerms:
     precision: str = "auto"
     attention: str = "auto"
     part_steps: int | None = None
+    dropping: tuple[str, ...] = DEFAULT_DROPPING  # table3, fig4, resilience: how models are trained with TokenDrop
+    mirror: Path | None = None  # resilience: where texts are read from again
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:
@@ -70,3 +95,28 @@ def shown_percent(share: float | None) -> str:
 def shown_times(ratio: float | None) -> str:
     """Return 3.627 as 3.63x."""
     return _NOTHING if ratio is None else f"{ratio:.2f}x"
+
+
+def told_terms(terms: Mapping[str, Any], seeds: Sequence[int], tasks: Sequence[str]) -> str:
+    """Say how runs were made: `terms` has model, precision, attention, device, epochs and lr."""
+    counted = f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"
+    return (
+        f"Here: {terms['model']}, {terms['precision']}, {terms['attention']} attention, {terms['device']}, {counted}, "
+        f"{terms['epochs']} epochs, rate {terms['lr']:g}, {', '.join(tasks)}."
+    )
+
+
+def told_dropouts(titles: Sequence[str], of_tasks: Mapping[str, Sequence[float]]) -> str:
+    """Say the dropout of each row: rows of different dropout differ in more than their batches."""
+    told = []
+    for row, title in enumerate(titles):
+        by_rate: dict[float, list[str]] = {}
+        for task, rates in of_tasks.items():
+            by_rate.setdefault(rates[row], []).append(task)
+        if len(by_rate) == 1:
+            told.append((title, f"{next(iter(by_rate)):g}"))
+        else:
+            told.append((title, ", ".join(f"{rate:g} on {' and '.join(tasks)}" for rate, tasks in by_rate.items())))
+    if len({rates for _, rates in told}) == 1:
+        return f"Dropout: {told[0][1]} in all rows."
+    return f"Dropout goes with the batches: {'; '.join(f'{title} {rates}' for title, rates in told)}."

@@ -1,6 +1,6 @@
 """Tables of scores: one comparison a task, a row for each of the paper's, and what contradicts it said plainly."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -16,6 +16,8 @@ from tdbs.analysis.study import (
     shown_percent,
     shown_score,
     shown_times,
+    told_dropouts,
+    told_terms,
 )
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.train.feed import TRAIN
@@ -67,16 +69,14 @@ def compared_study(
         task: {summary["strategy"]: summary for summary in result["summary"]} for task, result in results.items()
     }
     first = next(iter(results.values()))
-    seeds = f"{len(terms.seeds)} seed{'s' * (len(terms.seeds) > 1)}"
     timed = f" {terms.part_steps} steps of each run were timed: times are projected, there are no scores."
     dropouts = {
         task: [resolve_dropout(None, strategy, split_info(dataset, TRAIN).rows) for strategy in strategies[task]]
         for task, dataset in datasets.items()
     }
     caption = (
-        f"Here: {first['model']}, {first['precision']}, {first['attention']} attention, {first['device']}, {seeds}, "
-        f"{first['epochs']} epochs, rate {first['lr']:g}, {', '.join(datasets)}.{timed if terms.part_steps else ''} "
-        f"{_dropouts([row.title for row in of_paper.rows], dropouts)} "
+        f"{told_terms(first, terms.seeds, list(datasets))}{timed if terms.part_steps else ''} "
+        f"{told_dropouts([row.title for row in of_paper.rows], dropouts)} "
         "The paper: roberta-base (T5-small in Table 2), RTX 2080 Ti, 3 epochs, best of three rates, GLUE and SQuAD. "
         f"{of_paper.note}"
     )
@@ -101,22 +101,6 @@ def _strategy(row: PaperRow, dataset: PreparedDataset) -> Strategy:
     if row.strategy in ("tdbs_paper", "reach"):
         parts.setdefault("caps", "paper")
     return replace(resolve_strategy(row.strategy, task, parts), name=row.name)
-
-
-def _dropouts(titles: Sequence[str], of_tasks: Mapping[str, Sequence[float]]) -> str:
-    """Say the dropout of each row: rows of different dropout differ in more than their batches."""
-    told = []
-    for row, title in enumerate(titles):
-        by_rate: dict[float, list[str]] = {}
-        for task, rates in of_tasks.items():
-            by_rate.setdefault(rates[row], []).append(task)
-        if len(by_rate) == 1:
-            told.append((title, f"{next(iter(by_rate)):g}"))
-        else:
-            told.append((title, ", ".join(f"{rate:g} on {' and '.join(tasks)}" for rate, tasks in by_rate.items())))
-    if len({rates for _, rates in told}) == 1:
-        return f"Dropout: {told[0][1]} in all rows."
-    return f"Dropout goes with the batches: {'; '.join(f'{title} {rates}' for title, rates in told)}."
 
 
 Summaries = Mapping[str, Mapping[str, Mapping[str, Any]]]

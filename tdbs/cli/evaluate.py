@@ -1,48 +1,172 @@
-"""`tdbs evaluate`: score a run's model on a split."""
+"""`tdbs evaluate`: score runs' models on a split, whole or under conditions."""
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from tdbs.cli.common import JsonOption, RunArgument, console, print_json, quiet_libraries, reported, run_folder
+from tdbs.cli.common import (
+    JsonOption,
+    console,
+    print_json,
+    print_table,
+    quiet_libraries,
+    reported,
+    run_folder,
+    spinner,
+)
 from tdbs.errors import ConfigError, TrainingError
 from tdbs.reports.terminal import duration, flips_table, metrics_line
+from tdbs.reports.terminal_conditions import conditions_table
 
 NAME = "evaluate"
+_FLIPS_RATE = 0.3  # the paper's Table 8
 
 
 @reported
 def command(
-    run: RunArgument = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[RUN]...", help="Folders of runs. [default: the last one]", show_default=False),
+    ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Another prepared dataset. [default: the run's own]", show_default=False)
     ] = None,
     split: Annotated[
         str | None, typer.Option(help="Split to score. [default: the task's validation split]", show_default=False)
     ] = None,
+    drop_rate: Annotated[
+        str | None,
+        typer.Option(
+            help="Shares of the droppable words that go: 0.3, or several with commas between. [with --flips: 0.3]",
+            show_default=False,
+        ),
+    ] = None,
+    remove: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Take these out of the raw texts: articles, punctuation, or both with a comma between; may be given "
+            "several times.",
+            show_default=False,
+        ),
+    ] = None,
+    edits: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Edit the raw texts: a file of lines with a regular expression, a tab and what stands for its "
+            "matches; may be given several times.",
+            show_default=False,
+        ),
+    ] = None,
+    draws: Annotated[int, typer.Option(help="Draws of the dropped words, where they are random.")] = 3,
+    seed: Annotated[int, typer.Option(help="Seed of the dropped words.")] = 0,
+    time: Annotated[
+        bool, typer.Option("--time", help="Time a call of the model for each of 64 samples, with --drop-rate.")
+    ] = False,
+    batches: Annotated[
+        str | None,
+        typer.Option(
+            help="Score and time the split in the batches of strategies with commas between, as large as HWCap allows: "
+            "random,bucket,tdbs_paper.",
+            show_default=False,
+        ),
+    ] = None,
+    mirror: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder that stands in for the hub, with --remove and --edits. [default: as prepared]",
+            envvar="TDBS_MIRROR",
+            show_default=False,
+        ),
+    ] = None,
     flips: Annotated[
         bool, typer.Option("--flips", help="Count predictions that differ once words are dropped.")
     ] = False,
-    drop_rate: Annotated[float, typer.Option(help="Share of the droppable words that go, with --flips.")] = 0.3,
     max_flips: Annotated[
         float | None, typer.Option(help="Share of flips above which the command fails, with --flips.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of the dropped words, with --flips.")] = 0,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a run's model on a split, nothing dropped; with --flips, tell whether TokenDrop turns predictions round.
+    """Score runs' models on a split, side by side: whole, with words dropped, with articles or punctuation removed.
 
     \b
     Example:
       tdbs evaluate runs/sample/reach-seed0-20260101-120000 --split validation
+      tdbs evaluate runs/without runs/with --drop-rate 0,0.25,0.5,0.75,1 --time
+      tdbs evaluate --remove articles,punctuation
+      tdbs evaluate --batches random,bucket,tdbs_paper
       tdbs evaluate --flips --drop-rate 0.3 --max-flips 0.05
     """
+    rates = _shares(drop_rate)
+    asks_conditions = bool(remove or edits or time or batches) or len(runs or ()) > 1
     if max_flips is not None and not (flips and 0 <= max_flips <= 1):
         raise ConfigError(
             "--max-flips is a share from 0 to 1, and goes with --flips.", next_step="Pass --flips --max-flips 0.05."
         )
-    folder = run_folder(run)
+    if flips and (asks_conditions or len(rates) > 1):
+        raise ConfigError(
+            "--flips takes one run and one --drop-rate, without --remove, --edits, --time and --batches.",
+            next_step="Count flips with a command of their own.",
+        )
+    if batches and (rates or remove or edits or time):
+        raise ConfigError(
+            "--batches is timed by itself, without --drop-rate, --remove, --edits and --time.",
+            next_step="Pass --batches alone.",
+        )
+    if flips or not (asks_conditions or rates):
+        _one_run(
+            run_folder(runs[0] if runs else None),
+            dataset,
+            split,
+            flips_rate=(rates or [_FLIPS_RATE])[0] if flips else None,
+            max_flips=max_flips,
+            seed=seed,
+            as_json=as_json,
+        )
+        return
+    from tdbs.analysis.condition import Asked
+    from tdbs.analysis.conditions import choose_batches, choose_conditions
+    from tdbs.analysis.evaluations import evaluate_runs
+    from tdbs.pipeline.dataset import load
+
+    if batches:
+        conditions = choose_batches([name.strip() for name in batches.split(",")])
+    else:
+        conditions = choose_conditions(rates, remove or (), edits or ())
+    asked = Asked(conditions=conditions, draws=draws, seed=seed, timed=time or bool(batches))
+    folders = runs or [run_folder(None)]
+    opened = None if dataset is None else load(dataset)
+    quiet_libraries()
+    with spinner("evaluate") as advance:
+        found = evaluate_runs(folders, asked, split=split, dataset=opened, mirror=mirror, progress=advance)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+        return
+    print_table(conditions_table(found))
+
+
+def _shares(given: str | None) -> list[float]:
+    """Return the rates of `--drop-rate`."""
+    try:
+        return [] if given is None else [float(rate) for rate in given.split(",")]
+    except ValueError:
+        raise ConfigError(
+            f"--drop-rate takes shares with commas between, got {given}.", next_step="Pass --drop-rate 0,0.5,1."
+        ) from None
+
+
+def _one_run(
+    folder: Path,
+    dataset: str | None,
+    split: str | None,
+    *,
+    flips_rate: float | None,
+    max_flips: float | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Score one run on the whole texts, and count its flips at a rate."""
     quiet_libraries()
     from tdbs.analysis.flips import count_flips
     from tdbs.pipeline.dataset import load
@@ -50,7 +174,9 @@ def command(
 
     opened = None if dataset is None else load(dataset)
     result = evaluate(folder, split=split, dataset=opened)
-    counted = count_flips(folder, split=split, dataset=opened, drop_rate=drop_rate, seed=seed) if flips else None
+    counted = None
+    if flips_rate is not None:
+        counted = count_flips(folder, split=split, dataset=opened, drop_rate=flips_rate, seed=seed)
     if as_json:
         found = dataclasses.asdict(result)
         print_json(found if counted is None else {**found, "flips": dataclasses.asdict(counted)})

@@ -40,6 +40,14 @@ def command(
             show_default=False,
         ),
     ] = None,
+    strategy: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="How models are trained with TokenDrop, for table3, fig4 and resilience: tdbs_paper, reach, or "
+            "random_drop (random batches, 0.3 of the words); may be given several times. [default: tdbs_paper]",
+            show_default=False,
+        ),
+    ] = None,
     epochs: EpochsOption = DEFAULT_EPOCHS,
     lr: Annotated[float | None, typer.Option(help="Learning rate. [default: 5e-5]", show_default=False)] = None,
     precision: PrecisionOption = "auto",
@@ -67,6 +75,7 @@ def command(
     Example:
       tdbs reproduce table5 --tasks mrpc,stsb --seeds 1,2,3 --model roberta-base
       tdbs reproduce fig8 --profile a100.json
+      tdbs reproduce resilience --tasks mrpc,stsb --strategy tdbs_paper --strategy random_drop
     """
     chosen = next((name for name in get_args(Study) if name == study), None)
     if chosen is None:
@@ -74,14 +83,13 @@ def command(
     if not all(seed.strip().isdecimal() for seed in seeds.split(",")):
         raise ConfigError(f"--seeds takes numbers with commas between, got {seeds}.", next_step="Pass --seeds 1,2,3.")
     from tdbs.analysis.reproduce import check_study, run_study
-    from tdbs.analysis.study import StudyTerms
+    from tdbs.analysis.study import DEFAULT_DROPPING, StudyTerms
     from tdbs.pipeline.prepare import prepare
     from tdbs.reports.study import check_study_folder, study_markdown, write_study
 
     folder = out or REPORTS_FOLDER / study
     check_study_folder(folder, overwrite=overwrite or out is None)
     known = given_profile(profile)
-    check_study(chosen, known)
     terms = StudyTerms(
         seeds=tuple(int(seed) for seed in seeds.split(",")),
         model=model,
@@ -90,7 +98,10 @@ def command(
         precision=precision,
         attention=attention,
         part_steps=steps,
+        dropping=tuple(dict.fromkeys(strategy)) if strategy else DEFAULT_DROPPING,
+        mirror=mirror,
     )
+    check_study(chosen, known, terms)
     quiet_libraries()
     names = tuple(name.strip() for name in tasks.split(",")) if tasks else STUDIES[chosen].tasks
     datasets = {}

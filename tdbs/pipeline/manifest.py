@@ -104,6 +104,7 @@ class Manifest:
     seconds: Mapping[str, float]
     stride: int | None = None  # question answering: tokens that neighbouring windows share
     max_target_length: int | None = None  # seq2seq
+    origin: Mapping[str, str | None] | None = None  # where the texts came from (edited.py); datasets of before: None
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

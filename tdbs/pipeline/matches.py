@@ -44,7 +44,7 @@ def compile_words(words: Collection[str]) -> WordPattern:
     folded = sorted({fold(word, is_turkish=is_turkish) for word in words}, key=lambda word: (-len(word), word))
     lettered = [re.escape(word) for word in folded if re.search(_LETTER_OR_DIGIT, word)]
     marks = [re.escape(word) for word in folded if not re.search(_LETTER_OR_DIGIT, word)]
-    other = rf"['\-\u2010\u2011{_combining_marks()}]"  # U+2010 and U+2011 are hyphens too
+    other = rf"['\-\u2010\u2011{combining_marks()}]"  # U+2010 and U+2011 are hyphens too
     before, after = rf"(?<!\w)(?<!{other})", rf"(?!\w)(?!{other})"  # \w first: it is cheap and mostly decides
     # Of each mark, longest first: it may follow a letter or digit, or precede one, but not both.
     alone = [f"(?<!{_LETTER_OR_DIGIT}){mark}|{mark}(?!{_LETTER_OR_DIGIT})" for mark in marks]
@@ -102,7 +102,7 @@ def _spans(pattern: re.Pattern[str], text: str) -> IntArray:
 
 
 @cache
-def _combining_marks() -> str:
+def combining_marks() -> str:
     """Return all characters of category M as the inside of a character class; `re` has no name for them."""
     marks = [c for c in _WITH_MARKS if unicodedata.category(chr(c))[0] == "M"]
     breaks = np.flatnonzero(np.diff(marks) > 1)

@@ -20,6 +20,7 @@ from tdbs.files import is_remote, remember, to_path, write_text
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
+from tdbs.pipeline.edited import origin_of
 from tdbs.pipeline.engines import engine_of
 from tdbs.pipeline.limits import choose_limits
 from tdbs.pipeline.making import Progress, make_splits
@@ -80,20 +81,16 @@ def prepare(
     """
     started = time.perf_counter()
     engines = engine_of(engine, ray_address, workers=workers_within(memory))
-    found = open_source(
-        source,
-        mirror=None if mirror is None else to_path(mirror),
-        files=FileOptions(
-            text=text,
-            pair=pair,
-            label=label,
-            target=target,
-            label_type=_checked_label_type(label_type),
-            validation=validation,
-            forbid_drop=forbid_drop,
-        ),
-        prefix=prefix,
+    files = FileOptions(
+        text=text,
+        pair=pair,
+        label=label,
+        target=target,
+        label_type=_checked_label_type(label_type),
+        validation=validation,
+        forbid_drop=forbid_drop,
     )
+    found = open_source(source, mirror=None if mirror is None else to_path(mirror), files=files, prefix=prefix)
     loaded = load_tokenizer(tokenizer or found.default_tokenizer or DEFAULT_TOKENIZER)
     limits = choose_limits(
         found.task, loaded, max_length=max_length, stride=stride, max_target_length=max_target_length
@@ -140,6 +137,7 @@ def prepare(
                 max_target_length=limits.max_target_length,
                 bucket_edges=tuple(int(edge) for edge in bucket_edges(limits.max_length)),
                 splits=made.splits,
+                origin=origin_of(source, mirror, files, prefix),
                 seconds={**made.seconds, "total": time.perf_counter() - started},
             )
             with _disk_errors(place, "--out"):

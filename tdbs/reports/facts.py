@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 import tdbs
+from tdbs.analysis.condition import ConditionRow
 from tdbs.analysis.padding import split_statistics
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.pipeline.manifest import Manifest
@@ -21,6 +22,7 @@ from tdbs.reports.bar_figures import (
 from tdbs.reports.canvas import NARROW, WIDE
 from tdbs.reports.comparison import Comparison, error_of
 from tdbs.reports.curve_figures import losses_svg, run_svgs
+from tdbs.reports.inference_figures import drop_rates_svg
 from tdbs.reports.length_figures import length_histogram_svg
 from tdbs.reports.overheads import overheads_svg
 from tdbs.reports.report import Report
@@ -30,7 +32,7 @@ from tdbs.train.run_folder import Run
 
 _BASE_BATCH_SIZE = 64  # of the exact padding where no estimate tells the planned one
 
-FIGURES = ("lengths", "padding", "time", "prediction", "losses", "overheads", "loss", "batch_size", "lr")
+FIGURES = ("lengths", "padding", "time", "prediction", "losses", "overheads", "loss", "batch_size", "lr", "drop_rates")
 
 Facts = dict[str, Any]
 
@@ -67,6 +69,7 @@ def facts_of(report: Report) -> Facts:
             "prediction": comparison and tables.prediction_table(comparison),
             "rows": comparison and tables.rows_table(comparison),
             "overheads": report.overheads and tables.overheads_table(report.overheads),
+            "drop_rates": tables.drop_rates_table(report.over_rates) if report.over_rates else None,
         },
         "figures": dict.fromkeys(FIGURES) | figures_of(report),
     }
@@ -93,6 +96,9 @@ def figures_of(report: Report) -> dict[str, tuple[str, str]]:
     overheads = report.overheads
     if overheads and overheads.prepare:
         drawn["overheads"] = lambda width: overheads_svg(overheads, width=width)
+    if report.over_rates:
+        rates, panels = [row.drop_rate or 0.0 for row in report.over_rates], _rate_panels(report.over_rates)
+        drawn["drop_rates"] = lambda width: drop_rates_svg(rates, panels, width=width)
     figures = {name: (draw(WIDE), draw(NARROW)) for name, draw in drawn.items()}
     run = comparison.runs.get(comparison.best.strategy) if comparison else report.run
     if run and run.steps:
@@ -100,6 +106,13 @@ def figures_of(report: Report) -> dict[str, tuple[str, str]]:
         shown = ("batch_size", "lr") if comparison else tuple(wide)  # there its loss is among the others'
         figures |= {name: (wide[name], narrow[name]) for name in shown}
     return figures
+
+
+def _rate_panels(rows: Sequence[ConditionRow]) -> list[tuple[str, list[float]]]:
+    """Return what is drawn over the drop rate: the score, and the speedup where it was timed."""
+    scores = [math.nan if row.score is None else row.score for row in rows]
+    speedups = [row.speedup for row in rows if row.speedup is not None]
+    return [("score", scores), *([("speedup, one sample a call", speedups)] if len(speedups) == len(rows) else [])]
 
 
 def _times(comparison: Comparison) -> list[StrategyTime]:

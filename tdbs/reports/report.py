@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from tdbs.analysis.condition import ConditionRow
+from tdbs.analysis.kept_evaluations import newest_over_rates
 from tdbs.analysis.speedup import StrategyEstimate, estimate_speedup
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, Split, load
@@ -32,6 +34,7 @@ class Report:
     comparison: Comparison | None = None
     caps: CapLines | None = None
     drops: DropExamples | None = None
+    over_rates: Sequence[ConditionRow] = ()  # the run's model with words dropped, where it was evaluated so
 
     @property
     def overheads(self) -> Overheads | None:
@@ -63,6 +66,7 @@ def report_on_run(folder: Path) -> Report:
         estimates=estimate_speedup(dataset, seed=seed, epochs=epochs, memory=memory),
         caps=cap_lines(strategy, max_length=dataset.manifest.max_length, epochs=epochs) if strategy else None,
         drops=_examples(dataset, [strategy] if strategy else [], seed=seed, memory=memory),
+        over_rates=newest_over_rates(run.path) if run.result else (),
     )
 
 

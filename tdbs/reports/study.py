@@ -12,6 +12,7 @@ from tdbs.analysis.paper import STUDIES
 from tdbs.analysis.study import Cell, StudyResult, StudyTable
 from tdbs.errors import ConfigError
 from tdbs.files import write_json, write_text
+from tdbs.reports.inference_figures import lost_svg, over_rates_svg
 from tdbs.reports.study_figures import loss_curves_svg, spread_svg
 from tdbs.train.run_folder import STEPS_NAME
 
@@ -58,9 +59,13 @@ def markdown_table(table: StudyTable) -> str:
 
 
 def study_figures(result: StudyResult) -> dict[str, str]:
-    """Return the figures of a study by name: loss curves by task, or lengths and speedup."""
+    """Return the figures of a study by name: loss curves by task, lengths and speedup, or models at inference."""
     if result.points:
         return {"speedup": spread_svg(result.points)}
+    if result.over_rates:
+        return {"drop-rate": over_rates_svg(result.over_rates)}
+    if result.bars:
+        return {"points-lost": lost_svg(result.bars)}
     if not STUDIES[result.study].curves:
         return {}
     titles = {row.name: row.title for row in STUDIES[result.study].rows}

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from tdbs.analysis.condition import ConditionRow
 from tdbs.analysis.padding import SplitStatistics
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.reports.comparison import Comparison, error_of
@@ -53,6 +54,19 @@ def estimates_table(estimates: Sequence[StrategyEstimate], best: StrategyEstimat
         rows.append((estimate.strategy, *numbers, Ranged(times(estimate.speedup), spread)))
     head = ("strategy", "steps", "tokens", "padding", *(("padding of targets",) if targets else ()))
     return Table(head=(*head, "speedup by tokens"), rows=tuple(rows), best=best.strategy if best else None)
+
+
+def drop_rates_table(rows: Sequence[ConditionRow]) -> Table:
+    """Return what a run's model keeps with words dropped at inference, and how much faster a call is if timed."""
+    is_timed = all(row.speedup is not None for row in rows)
+    cells: list[tuple[Cell, ...]] = []
+    for row in rows:
+        spread = "" if row.score_std is None else f"± {row.score_std:.4f}"
+        timed = (duration(row.seconds), times(row.speedup)) if is_timed else ()
+        cells.append((percent(row.drop_rate), Ranged(figure(row.score), spread), percent(row.kept), *timed))
+    return Table(
+        head=("words dropped", "score", "tokens kept", *(("time", "speedup") if is_timed else ())), rows=tuple(cells)
+    )
 
 
 def measured_table(comparison: Comparison) -> Table:

@@ -78,6 +78,7 @@ def numbers_of(report: Report) -> dict[str, Any]:
         "comparison": report.comparison and _comparison_numbers(report.comparison),
         "caps": caps and _caps_numbers(caps),
         "drops": drops and {name: value for name, value in asdict(drops).items() if name != "drops"},
+        "drop_rates": [asdict(row) for row in report.over_rates],
         "overheads": report.overheads and asdict(report.overheads),
     }
 

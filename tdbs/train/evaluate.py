@@ -45,15 +45,26 @@ def length_order_plan(lengths_N: IntArray, batch_size: int = BATCH_SIZE) -> Epoc
 
 
 def evaluate_split(
-    accelerator: Accelerator, model: Any, held_out: HeldOut, *, pad_id: int, segment_ids: bool
+    accelerator: Accelerator,
+    model: Any,
+    held_out: HeldOut,
+    *,
+    pad_id: int,
+    segment_ids: bool,
+    plan: EpochPlan | None = None,
 ) -> Metrics:
-    """Return the task's metrics on a split; of several processes each runs every so-manieth batch, and all score."""
-    run = _write if held_out.task.kind == "seq2seq" else _predict
-    batches = epoch_batches(held_out.split, length_order_plan(held_out.split.lengths_N), None, pad_id=pad_id)
+    """Return the task's metrics on a split, in the batches of a plan, else from short to long.
+
+    Of several processes each runs every so-manieth batch, and all score.
+    """
+    plan = plan or length_order_plan(held_out.split.lengths_N)
+    batches = epoch_batches(held_out.split, plan, None, pad_id=pad_id)
     own = itertools.islice(batches, accelerator.process_index, None, accelerator.num_processes)
     model.eval()
     with torch.inference_mode(), accelerator.autocast():
-        outputs = ((batch, run(accelerator, model, batch, held_out, segment_ids=segment_ids)) for batch in own)
+        outputs = (
+            (batch, batch_outputs(accelerator, model, batch, held_out, segment_ids=segment_ids)) for batch in own
+        )
         if accelerator.num_processes > 1:
             outputs = gather_object([(batch, logits.cpu()) for batch, logits in outputs])
         metrics = score_outputs(held_out, outputs)
@@ -61,16 +72,14 @@ def evaluate_split(
     return metrics
 
 
-def _predict(
+def batch_outputs(
     accelerator: Accelerator, model: Any, batch: Batch, held_out: HeldOut, *, segment_ids: bool
 ) -> torch.Tensor:
-    return forward(model, batch, held_out.task.kind, device=accelerator.device, segment_ids=segment_ids)
-
-
-def _write(accelerator: Accelerator, model: Any, batch: Batch, held_out: HeldOut, *, segment_ids: bool) -> torch.Tensor:
-    """Return the token ids that the model writes, always the likeliest next one (B x M)."""
+    """Return what the model says of a batch: logits, or the token ids that it writes (seq2seq; B x M)."""
+    if held_out.task.kind != "seq2seq":
+        return forward(model, batch, held_out.task.kind, device=accelerator.device, segment_ids=segment_ids)
     inputs = model_inputs(batch, device=accelerator.device, segment_ids=segment_ids)
-    written_BM: torch.Tensor = model.generate(
+    written_BM: torch.Tensor = model.generate(  # always the likeliest next one
         **inputs, max_new_tokens=held_out.max_target_length, num_beams=1, do_sample=False
     )
     return written_BM

@@ -23,8 +23,12 @@ RUNS_FOLDER = Path("runs")
 CONFIG_NAME, STEPS_NAME, RESULT_NAME = "config.toml", "steps.jsonl", "result.json"
 MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER = "model", "last_good", "checkpoints"
 TRACKED_FOLDER = "tensorboard"
+EVALUATIONS_FOLDER = "evaluations"  # what `tdbs evaluate` found of the run's model
 _NO_RUN = "Run tdbs train, or name the folder that it printed."
-_OURS = (CONFIG_NAME, STEPS_NAME, RESULT_NAME, MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER, TRACKED_FOLDER)
+_OURS = (
+    *(CONFIG_NAME, STEPS_NAME, RESULT_NAME, MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER),
+    *(TRACKED_FOLDER, EVALUATIONS_FOLDER),
+)
 _MAY_DIFFER = ("dataset/path", "dataset/source", "memory", "versions")  # of a run that is resumed
 
 
@@ -82,6 +86,7 @@ def start_run(folder: Path, config: Mapping[str, Any]) -> None:
         LAST_GOOD_FOLDER,
         CHECKPOINTS_FOLDER,
         TRACKED_FOLDER,
+        EVALUATIONS_FOLDER,
     ):  # the result first: it marks a finished run
         path = folder / name
         if path.is_dir() and not path.is_symlink():

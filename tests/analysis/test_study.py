@@ -14,8 +14,8 @@ from tdbs.analysis.padding import split_statistics
 from tdbs.analysis.paper import GLUE, STUDIES
 from tdbs.analysis.reproduce import run_study
 from tdbs.analysis.speedup import estimate_speedup
-from tdbs.analysis.study import StudyTerms, mean_of, shown_percent, shown_score, shown_times
-from tdbs.analysis.study_compared import _dropouts, findings
+from tdbs.analysis.study import StudyTerms, mean_of, shown_percent, shown_score, shown_times, told_dropouts
+from tdbs.analysis.study_compared import findings
 from tdbs.analysis.study_predicted import rank_correlation
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError
@@ -131,8 +131,8 @@ def test_what_a_task_does_not_take_is_refused_before_the_first_run(datasets, tmp
 
 def test_dropouts_are_told_by_row_and_where_tasks_differ_by_task():
     of_tasks = {"rte": [0.1, 0.0], "sst2": [0.1, 0.025]}
-    assert _dropouts(["A", "B"], of_tasks) == "Dropout goes with the batches: A 0.1; B 0 on rte, 0.025 on sst2."
-    assert _dropouts(["A", "B"], {"rte": [0.0, 0.0]}) == "Dropout: 0 in all rows."
+    assert told_dropouts(["A", "B"], of_tasks) == "Dropout goes with the batches: A 0.1; B 0 on rte, 0.025 on sst2."
+    assert told_dropouts(["A", "B"], {"rte": [0.0, 0.0]}) == "Dropout: 0 in all rows."
 
 
 def test_a_task_that_forbids_dropping_runs_without_it(datasets, tmp_path):

@@ -27,6 +27,7 @@ def write_files(folder: Path) -> None:
     contexts = [" ".join(texts[i : i + 10]) for i in range(0, ROWS, 3)]
     _jsonl(folder / "questions.jsonl", [_asked(context) for context in contexts])
     _jsonl(folder / "news.jsonl", [{"document": c, "summary": c[:60].strip()} for c in contexts])
+    (folder / "slips.tsv").write_text("(?i)\\bfilm\\b\tflim\n(\\w)\\1\t\\1\n", encoding="utf-8")
     (folder / "words.txt").write_text("# articles, and a negation\nthe\na\nan\nnot\n", encoding="utf-8")
 
 

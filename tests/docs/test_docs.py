@@ -28,7 +28,7 @@ from tests.docs.pages import (
 RUN_HERE = ("console", "python")
 WITH_STEPS = [page for page in PAGES if any(steps_of(text_of(page), RUN_HERE))]
 WITH_SHELL = [page for page in PAGES if any(steps_of(text_of(page), ["sh"]))]
-NEEDS_WEIGHTS = ("train", "evaluate", "report")  # of models that are on the hub alone
+NEEDS_WEIGHTS = ("train", "evaluate", "report", "reproduce")  # of models that are on the hub alone
 
 
 @pytest.fixture

@@ -1,0 +1,120 @@
+"""Runs side by side under conditions: scores over draws, what is lost against the first condition, and speedups.
+
+Every run sees the same texts and loses the same words. What was found of a run is kept in its folder
+(kept_evaluations.py).
+"""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tdbs.analysis.condition import Asked, Condition, ConditionRow
+from tdbs.analysis.conditions import Given, check_conditions, give
+from tdbs.analysis.environment import device_name
+from tdbs.analysis.inference_times import batched_seconds, single_seconds
+from tdbs.analysis.kept_evaluations import keep_evaluation
+from tdbs.analysis.trained import Trained, open_trained
+from tdbs.errors import ConfigError
+from tdbs.pipeline.dataset import PreparedDataset, load
+from tdbs.train.run_folder import read_run
+
+Progress = Callable[[str], None]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Evaluation:
+    """What is asked of runs and found; the fields are JSON keys of `tdbs evaluate` with several runs or conditions."""
+
+    split: str
+    draws: int
+    seed: int
+    device: str
+    rows: tuple[ConditionRow, ...]
+
+
+def evaluate_runs(
+    runs: Sequence[str | Path],
+    asked: Asked,
+    *,
+    split: str | None = None,
+    dataset: PreparedDataset | None = None,
+    mirror: Path | None = None,
+    progress: Progress = lambda _message: None,
+) -> Evaluation:
+    """Score the models of runs under conditions, each on its own dataset unless one is given, and keep what is found.
+
+    Raises a TdbsError where a run, a dataset or a condition does not fit; conditions are looked at before any model is.
+    """
+    opened = [read_run(Path(run)) for run in runs]
+    datasets = [dataset or load(run.config["dataset"]["path"]) for run in opened]
+    for each in datasets:
+        check_conditions(asked.conditions, each.manifest.task)
+    names = {split or each.manifest.task.scored_split for each in datasets}
+    if len(names) > 1:
+        raise ConfigError(
+            f"The runs are scored on different splits: {', '.join(sorted(names))}.", next_step="Pass --split."
+        )
+    name = names.pop()
+    given: dict[str, list[list[Given]]] = {}
+    rows: list[ConditionRow] = []
+    for run, of_run in zip(opened, datasets, strict=True):
+        key = of_run.manifest.key
+        if key not in given:
+            progress(f"texts of {of_run.manifest.source}")
+            given[key] = [
+                give(of_run, name, condition, draws=asked.draws, seed=asked.seed, mirror=mirror)
+                for condition in asked.conditions
+            ]
+        progress(str(run.path))
+        trained = open_trained(run.path, of_run.manifest)
+        found = _rows_of_run(trained, of_run.manifest.task.metrics[0], given[key], asked)
+        keep_evaluation(run.path, of_run, name, asked, found)
+        rows += found
+    return Evaluation(split=name, draws=asked.draws, seed=asked.seed, device=device_name(), rows=tuple(rows))
+
+
+def _rows_of_run(trained: Trained, metric: str, given: Sequence[Sequence[Given]], asked: Asked) -> list[ConditionRow]:
+    first_tokens = len(given[0][0].held_out.split.input_ids_T)
+    seconds = _seconds(trained, given, asked.conditions) if asked.timed else [None] * len(given)
+    rows: list[ConditionRow] = []
+    for condition, draws, took in zip(asked.conditions, given, seconds, strict=True):
+        scores = [trained.metrics(each.held_out, each.plan)[metric] for each in draws]
+        known = [score for score in scores if score is not None]
+        score = statistics.mean(known) if len(known) == len(scores) else None
+        first = rows[0].score if rows else score
+        tokens = statistics.mean(len(each.held_out.split.input_ids_T) for each in draws)
+        paddings = [each.plan.padding_fraction for each in draws if each.plan is not None]
+        rows.append(
+            ConditionRow(
+                run=str(trained.run.path),
+                strategy=trained.run.config["strategy"]["name"],
+                condition=condition.name,
+                drop_rate=condition.drop_rate,
+                draws=len(draws),
+                score=score,
+                score_std=statistics.stdev(known) if score is not None and len(known) > 1 else None,
+                difference=None if score is None or first is None else score - first,
+                kept=tokens / first_tokens,
+                padding_fraction=statistics.mean(paddings) if paddings else None,
+                seconds=took,
+                speedup=None if took is None or seconds[0] is None else seconds[0] / took,
+            )
+        )
+    return rows
+
+
+def _seconds(trained: Trained, given: Sequence[Sequence[Given]], conditions: Sequence[Condition]) -> list[float | None]:
+    """Return what each condition takes in its first draw: of a sample, or of the split where it has batches of its own.
+
+    Edited texts are not timed: they are other samples.
+    """
+    timed = [place for place, condition in enumerate(conditions) if condition.edit is None]
+    first = [given[place][0] for place in timed]
+    plans = [each.plan for each in first if each.plan is not None]
+    if plans:
+        found = batched_seconds(trained, [(each.held_out, plan) for each, plan in zip(first, plans, strict=True)])
+    else:
+        found = single_seconds(trained, [each.held_out for each in first])
+    by_place = dict(zip(timed, found, strict=True))
+    return [by_place.get(place) for place in range(len(given))]
