@@ -4,6 +4,7 @@ torch's generator is seeded before each step from (seed, epoch, step), so nothin
 depends on the steps before it.
 """
 
+import gc
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -84,6 +85,7 @@ def make_learner(
     part: Part = WHOLE,
 ) -> Learner:
     """Load a model for the dataset and put it on its device; `in_rows`: its rows may hold several samples."""
+    gc.collect()  # models hold themselves in cycles: a sweep would keep those of its last runs
     model = load_model(model_name, dataset, seed=seed, dropout=dropout, attention=execution.attention)
     train_part(model, part, dataset.manifest.task.kind, dropout=dropout)
     if in_rows:
