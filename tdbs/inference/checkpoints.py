@@ -194,6 +194,8 @@ def _checkpoint(
     in_rows = knows_sequences(model.config) and task.kind != "seq2seq"
     if in_rows:
         use_sequences(model, execution["attention"])
+        if execution["precision"] == "bf16":
+            _store_in_bf16(model)
     return Checkpoint(
         name=name,
         model=model,
@@ -207,6 +209,16 @@ def _checkpoint(
         segment_ids=takes_segment_ids(model),
         in_rows=in_rows,
     )
+
+
+def _store_in_bf16(model: PreTrainedModel) -> None:
+    """Round the weights of linear layers once: autocast would do so in each call, which costs more than one short text.
+
+    What it computes stays the same. The head, which is computed in fp32, is left alone.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear) and "forward" not in vars(module):  # see keep_head_in_fp32
+            module.to(torch.bfloat16)
 
 
 _FINE_TUNE = "Fine-tune it with tdbs train --model, or pass a checkpoint that was fine-tuned."

@@ -171,30 +171,22 @@ def _lines(checkpoint: Checkpoint, stdin: BinaryIO | None, rows_at_most: int) ->
             numbers.append(number)
             texts.append(text)
             size += len(line)
-            if len(texts) == rows_at_most or size >= BLOCK_BYTES:
-                yield block_of(_row_block(texts, numbers), bad)
+            if len(texts) >= rows_at_most or size >= BLOCK_BYTES:
+                yield block_of(text_rows(texts, rows=numbers, where="stdin"), bad)
                 numbers, texts, size = [], [], 0
         if texts:
-            yield block_of(_row_block(texts, numbers), bad)
+            yield block_of(text_rows(texts, rows=numbers, where="stdin"), bad)
 
     return Input(name=STDIN, identity={}, rows=None, blocks=blocks, is_pair=False)
 
 
-def _row_block(texts: list[str], numbers: list[int]) -> RowBlock:
+def text_rows(
+    texts: list[str], pairs: list[str] | None = None, *, rows: list[int] | None = None, where: str = "the texts"
+) -> RowBlock:
+    """Return texts that are in memory as rows, numbered from 0 unless `rows` says otherwise."""
     return RowBlock(
-        where="stdin",
-        rows_N=np.array(numbers, dtype=np.int64),
-        texts=pa.array(texts, pa.string()),
-        pairs=None,
-        targets=None,
-    )
-
-
-def text_rows(texts: list[str], pairs: list[str] | None) -> RowBlock:
-    """Return texts that are in memory as rows."""
-    return RowBlock(
-        where="the texts",
-        rows_N=np.arange(len(texts)),
+        where=where,
+        rows_N=np.arange(len(texts)) if rows is None else np.array(rows, dtype=np.int64),
         texts=pa.array(texts, pa.string()),
         pairs=None if pairs is None else pa.array(pairs, pa.string()),
         targets=None,
