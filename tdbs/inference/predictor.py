@@ -32,10 +32,10 @@ class Prediction:
 class Predictor:
     """A run's model, or a checkpoint of transformers, that is called with texts.
 
-    `predictor("a text")` returns a Prediction; a list returns a list, in its order. Two texts are a tuple: the pair of a
-    model of pairs, question and context of question answering. `drop_rate` of a call is the share of a text's droppable
-    words that go, floor(rate x words), 1: all of them; which ones depends on `seed`, the text's place in the list and
-    the text alone. Raises ConfigError where the task forbids it, unless `allow_drop`.
+    `predictor("a text")` returns a Prediction; a list returns a list, in its order. Two texts are a tuple: the pair of
+    a model of pairs, question and context of question answering. `drop_rate` of a call is the share of a text's
+    droppable words that go, floor(rate x words), 1: all of them; which ones depends on `seed`, the text's place in the
+    list and the text alone. Raises ConfigError where the task forbids it, unless `allow_drop`.
     """
 
     def __init__(
@@ -63,11 +63,9 @@ class Predictor:
     def __call__(self, texts: Text, *, drop_rate: float | None = None) -> Prediction: ...
 
     @overload
-    def __call__(self, texts: Sequence[Text], *, drop_rate: float | None = None) -> list[Prediction]: ...
+    def __call__(self, texts: list[Text], *, drop_rate: float | None = None) -> list[Prediction]: ...
 
-    def __call__(
-        self, texts: Text | Sequence[Text], *, drop_rate: float | None = None
-    ) -> Prediction | list[Prediction]:
+    def __call__(self, texts: Text | list[Text], *, drop_rate: float | None = None) -> Prediction | list[Prediction]:
         """Return the prediction of a text or of each of several; `drop_rate` None: the predictor's own."""
         is_one = isinstance(texts, str | tuple)
         found = self._predict([texts] if is_one else list(texts), self.drop_rate if drop_rate is None else drop_rate)
