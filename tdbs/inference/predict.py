@@ -165,7 +165,7 @@ def predict(
         rows=sum(record.rows for record in records),
         skipped=sorted(row + 1 for row in skipped),
         tokens=tokens,
-        padding_fraction=1.0 - sum(record.kept_tokens for record in records) / max(tokens, 1),
+        padding_fraction=1.0 - sum(record.kept_tokens for record in records) / tokens if tokens else 0.0,
         rows_per_second=written / max(ended - loaded, 1e-9),
         seconds={"load": loaded - clock, **spent.seconds, "total": ended - clock},
         milliseconds={
