@@ -3,10 +3,10 @@
     python -m benchmarks.bench_predict MODEL FILE.parquet [FILE.parquet …] --text sentence --rows 5000
 
 MODEL is a run, a fine-tuned checkpoint, or an encoder without a head, which is given a random one: time is measured,
-not scores. Server mode goes from texts to JSON lines, all in one process, blocks as `tdbs predict` makes them; the pipeline
-(`text-classification`, batches of 64) goes from texts to its lists. Equal precision: bf16 is autocast here and a model
-in bf16 there. Both choose their attention kernel: each is timed with eager and sdpa. Real time is one text after the
-other, the same texts at each drop rate. Arms go in turns; the best of the repeats counts.
+not scores. Server mode goes from texts to JSON lines, all in one process, blocks as `tdbs predict` makes them; the
+pipeline (`text-classification`, batches of 64) goes from texts to its lists. Equal precision: bf16 is autocast here and
+a model in bf16 there. Both choose their attention kernel: each is timed with eager and sdpa. Real time is one text
+after the other, the same texts at each drop rate. Arms go in turns; the best of the repeats counts.
 """
 
 import argparse
