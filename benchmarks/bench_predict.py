@@ -26,8 +26,8 @@ from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTok
 
 from benchmarks.common import print_rows, timed
 from tdbs.inference.batches import inference_strategy, predict_block
+from tdbs.inference.blocks import BLOCK_ROWS, block_of, text_rows
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
-from tdbs.inference.inputs import BLOCK_ROWS, block_of, text_rows
 from tdbs.inference.output import json_lines
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run
 from tdbs.train.strategies import Strategy

@@ -18,9 +18,10 @@ from tdbs.data.bad_rows import BadRows
 from tdbs.errors import ConfigError
 from tdbs.files import stamp_of
 from tdbs.inference.batches import Predicted, inference_strategy, predict_block
+from tdbs.inference.blocks import BLOCK_ROWS, Block, Input
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
 from tdbs.inference.decode import prediction_schema
-from tdbs.inference.inputs import BLOCK_ROWS, STDIN, Block, Input, open_input
+from tdbs.inference.inputs import STDIN, open_input
 from tdbs.inference.output import PartRecord, begin_parts, check_output, join_parts, json_lines, write_part
 from tdbs.pipeline.matches import WordPattern
 from tdbs.train.profile_file import Profile

@@ -12,9 +12,9 @@ from typing import Any, overload
 
 from tdbs.errors import ConfigError
 from tdbs.inference.batches import inference_strategy, predict_block
+from tdbs.inference.blocks import BLOCK_ROWS, block_of, text_rows
 from tdbs.inference.checkpoints import droppable_pattern, open_checkpoint
 from tdbs.inference.decode import PREDICTION, SCORES
-from tdbs.inference.inputs import BLOCK_ROWS, block_of, text_rows
 from tdbs.pipeline.matches import WordPattern
 from tdbs.train.strategies import Strategy
 

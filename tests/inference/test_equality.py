@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tdbs.inference.batches import inference_strategy, predict_block
+from tdbs.inference.blocks import block_of, text_rows
 from tdbs.inference.checkpoints import open_checkpoint
-from tdbs.inference.inputs import block_of, open_input, text_rows
+from tdbs.inference.inputs import open_input
 from tdbs.inference.predict import predict
 from tdbs.inference.predictor import Predictor
 from tdbs.train.answers import MAX_ANSWER_TOKENS

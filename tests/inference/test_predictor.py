@@ -1,14 +1,17 @@
 """A model in memory: one text, several, pairs, and runs of tdbs."""
 
 import csv
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
 from tdbs.errors import ConfigError, DatasetError
+from tdbs.inference.checkpoints import droppable_pattern
 from tdbs.inference.predict import predict
 from tdbs.inference.predictor import Predictor
+from tdbs.pipeline.manifest import WordsInfo
 from tdbs.pipeline.prepare import prepare
 from tdbs.train.evaluate import evaluate
 from tdbs.train.trainer import train
@@ -93,3 +96,26 @@ def test_a_run_whose_dataset_is_gone_says_what_else_to_pass(run, tmp_path):
     with_run = Predictor(run / "run", precision="fp32")("a fine film")
     alone = Predictor(run / "run/model", precision="fp32")("a fine film")
     assert alone.scores == pytest.approx(with_run.scores, abs=1e-5)
+
+
+def test_a_list_of_words_that_was_a_file_has_to_be_named_again(run, tmp_path):
+    checkpoint = Predictor(run / "run").checkpoint
+    known = WordsInfo(source="words.txt", kept=(), count=1, sha256="0")
+    with pytest.raises(ConfigError) as error:
+        droppable_pattern(replace(checkpoint, words=known), None)
+    assert error.value.message == (
+        "The words that may be dropped were read from words.txt when the dataset was prepared."
+    )
+    assert error.value.next_step == "Pass --stopwords with the path of that file."
+    (tmp_path / "words.txt").write_text("film\n")
+    assert droppable_pattern(replace(checkpoint, words=known), str(tmp_path / "words.txt")).words.search("a film")
+
+
+def test_a_prepared_dataset_of_another_kind_is_refused(run, checkpoint_of, tmp_path):
+    with pytest.raises(DatasetError) as error:
+        predict(checkpoint_of("question_answering"), run / "prepared", out=tmp_path / "out.jsonl")
+    assert error.value.message == (
+        f"{run / 'prepared'} was prepared for classification; the model does question answering."
+    )
+    assert error.value.next_step == "Pass the texts themselves, or another model."
+    assert list(tmp_path.iterdir()) == []
