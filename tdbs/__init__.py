@@ -1,8 +1,8 @@
 """Prepare text datasets for fine-tuning once, tell what padding costs, and train without it.
 
 One function per command: `tdbs.prepare`, `tdbs.load`, `tdbs.plan_epoch`, `tdbs.measure_profile`, `tdbs.read_profile`,
-`tdbs.estimate_speedup`, `tdbs.train`, `tdbs.compare`, `tdbs.evaluate`, `tdbs.verify`. Each is imported when it is first
-used, so planning never loads torch.
+`tdbs.estimate_speedup`, `tdbs.train`, `tdbs.compare`, `tdbs.evaluate`, `tdbs.predict`, `tdbs.verify`; and
+`tdbs.Predictor`, a model in memory. Each is imported when it is first used, so planning never loads torch.
 """
 
 from importlib import import_module
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from tdbs.analysis.compare import compare
     from tdbs.analysis.profile import measure_profile
     from tdbs.analysis.speedup import estimate_speedup
+    from tdbs.inference.predict import predict
+    from tdbs.inference.predictor import Predictor
     from tdbs.pipeline.dataset import load
     from tdbs.pipeline.prepare import prepare
     from tdbs.pipeline.verify import verify
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Predictor",
     "TdbsError",
     "compare",
     "estimate_speedup",
@@ -31,6 +34,7 @@ __all__ = [
     "load",
     "measure_profile",
     "plan_epoch",
+    "predict",
     "prepare",
     "read_profile",
     "train",
@@ -38,12 +42,14 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Predictor": "tdbs.inference.predictor",
     "compare": "tdbs.analysis.compare",
     "estimate_speedup": "tdbs.analysis.speedup",
     "evaluate": "tdbs.train.evaluate",
     "load": "tdbs.pipeline.dataset",
     "measure_profile": "tdbs.analysis.profile",
     "plan_epoch": "tdbs.train.plan",
+    "predict": "tdbs.inference.predict",
     "prepare": "tdbs.pipeline.prepare",
     "read_profile": "tdbs.train.profile_file",
     "verify": "tdbs.pipeline.verify",

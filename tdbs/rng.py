@@ -67,7 +67,10 @@ def torch_seed(draw: Draw, *, seed: int, epoch: int = 0, step: int = 0, process:
 def counter_values_at(
     draw: Draw, *, seed: int, epoch: int, part: int, places: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint64]:
-    """Return the values at some places of a counter-based stream; places ascend. Nothing is held but some of it."""
+    """Return the values at some places of a counter-based stream. Nothing is held but some of it."""
+    if (np.diff(places) < 0).any():
+        ascending, which = np.unique(places, return_inverse=True)
+        return counter_values_at(draw, seed=seed, epoch=epoch, part=part, places=ascending)[which]
     values = np.empty(len(places), dtype=np.uint64)
     first = 0
     while first < len(places):

@@ -13,6 +13,7 @@ from tdbs.cli import (
     evaluate,
     inspect,
     plan,
+    predict,
     prepare,
     profile,
     report,
@@ -59,6 +60,7 @@ for command in (
     sweep,
     reproduce,
     evaluate,
+    predict,
     report,
     env,
 ):

@@ -15,6 +15,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tdbs.data.bad_rows import BadRows, refuse_or_note
 from tdbs.data.content import ROWS_AT_ONCE
 from tdbs.data.undecodable import not_utf8
 from tdbs.errors import SourceError
@@ -31,13 +32,16 @@ def read_schema(path: Path) -> pa.Schema:
     return pa.schema([(name, pa.string()) for name in names])
 
 
-def read_columns(path: Path, columns: list[str]) -> Iterator[pa.Table]:
-    """Yield the asked columns as strings, null where the field is empty, some rows at a time."""
+def read_columns(path: Path, columns: list[str], bad: BadRows | None = None) -> Iterator[pa.Table]:
+    """Yield the asked columns as strings, null where the field is empty, some rows at a time.
+
+    With `bad`, rows of another number of fields are noted there, and are rows of nulls.
+    """
     with _long_fields():
         rows = _rows(path)
         names = next(rows, [])
         places = [names.index(column) for column in columns]
-        for chunk in _chunks(rows, width=len(names), where=path.name):
+        for chunk in _chunks(rows, width=len(names), where=path.name, bad=bad):
             fields = list(zip(*chunk, strict=True))
             yield pa.table([_empty_is_null(fields[place]) for place in places], names=columns)
 
@@ -65,25 +69,28 @@ def _rows(path: Path) -> Iterator[list[str]]:
         ) from error
 
 
-def _chunks(rows: Iterator[list[str]], *, width: int, where: str) -> Iterator[list[list[str]]]:
+def _chunks(rows: Iterator[list[str]], *, width: int, where: str, bad: BadRows | None) -> Iterator[list[list[str]]]:
     """Yield lists of rows that all have `width` fields."""
     chunk: list[list[str]] = []
-    number = 0
-    first_blank = None
-    for row in rows:
-        number += 1
+    blank: list[int] = []  # lines since the last row
+    for place, row in enumerate(rows):
         if not row:
-            first_blank = first_blank or number
+            blank.append(place)
             continue
-        if first_blank:
-            raise SourceError(f"row {first_blank} of {where} is a blank line.", next_step="Delete the line.")
+        for line in blank:
+            refuse_or_note(bad, line, where, "is a blank line", next_step="Delete the line.")
+            chunk.append([""] * width)
+        blank = []
         if len(row) != width:
-            raise SourceError(
-                f"row {number} of {where} has another number of fields ({len(row)}) than the header ({width}).",
+            refuse_or_note(
+                bad,
+                place,
+                where,
+                f"has another number of fields ({len(row)}) than the header ({width})",
                 next_step="Quote fields that hold the delimiter (CSV), or fix the row.",
             )
-        chunk.append(row)
-        if len(chunk) == ROWS_AT_ONCE:
+        chunk.append(row if len(row) == width else [""] * width)
+        if len(chunk) >= ROWS_AT_ONCE:
             yield chunk
             chunk = []
     if chunk:

@@ -1,13 +1,13 @@
 """One table of the file formats: how each tells its columns and how it is read, some rows at a time."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from tdbs.data import delimited, jsonl, parquet
-from tdbs.data.content import Content
+from tdbs.data.bad_rows import BadRows
 from tdbs.errors import SourceError
 
 
@@ -17,20 +17,21 @@ class Format:
 
     name: str
     read_schema: Callable[[Path], pa.Schema]  # columns and their types, without reading the rows
-    read: Callable[[Path, Mapping[str, Content]], Iterator[pa.Table]]  # path, what each of the asked columns holds
+    # path, what each of the asked columns holds, where bad rows are noted (left out: the first is an error)
+    read: Callable[..., Iterator[pa.Table]]
 
 
 _CSV = Format(
     name="csv",
     read_schema=delimited.read_schema,
-    read=lambda path, columns: delimited.read_columns(path, list(columns)),
+    read=lambda path, columns, bad=None: delimited.read_columns(path, list(columns), bad),
 )
 _TSV = Format(name="tsv", read_schema=_CSV.read_schema, read=_CSV.read)
 _JSONL = Format(name="jsonl", read_schema=jsonl.read_schema, read=jsonl.read_columns)
 _PARQUET = Format(
     name="parquet",
     read_schema=parquet.read_schema,
-    read=lambda path, columns: parquet.read_columns(path, list(columns)),
+    read=lambda path, columns, _bad=None: parquet.read_columns(path, list(columns)),
 )
 FORMATS: dict[str, Format] = {
     ".csv": _CSV,
@@ -61,8 +62,11 @@ def read_schema(path: Path) -> pa.Schema:
     return schema
 
 
-def count_rows(path: Path, column: str) -> int:
-    """Return how many rows a file has; formats that do not say are read through, by one of their columns."""
+def count_rows(path: Path, column: str, bad: BadRows | None = None) -> int:
+    """Return how many rows a file has; formats that do not say are read through, by one of their columns.
+
+    With `bad`, malformed rows count too, and are noted there.
+    """
     if format_of(path) is _PARQUET:
         return parquet.count_rows(path)
-    return sum(table.num_rows for table in format_of(path).read(path, {column: "any"}))
+    return sum(table.num_rows for table in format_of(path).read(path, {column: "any"}, bad))

@@ -11,6 +11,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from tdbs.data.bad_rows import BadRows, refuse_or_note
 from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, Content
 from tdbs.data.undecodable import undecodable_line
 from tdbs.errors import SourceError
@@ -18,58 +19,67 @@ from tdbs.errors import SourceError
 
 def read_schema(path: Path) -> pa.Schema:
     """Return the keys of the first line, with the types of their values."""
-    first = next(_objects(path), None)
+    first = next(_objects(path, None), None)
     if first is None:
         raise SourceError(f"{path.name} is empty.", next_step="Give it one JSON object a line.")
     return pa.schema([(key, _type_of(value)) for key, value in first.items()])
 
 
-def read_columns(path: Path, columns: Mapping[str, Content]) -> Iterator[pa.Table]:
-    """Yield the asked keys, some rows at a time; a value that is not what its column should hold is an error."""
+def read_columns(path: Path, columns: Mapping[str, Content], bad: BadRows | None = None) -> Iterator[pa.Table]:
+    """Yield the asked keys, some rows at a time; a value that is not what its column should hold is an error.
+
+    With `bad`, such rows and lines that are no JSON are noted there instead, and their values are nulls.
+    """
     values: dict[str, list[Any]] = {column: [] for column in columns}
     number = 0
-    for number, row in enumerate(_objects(path), start=1):
+    for number, row in enumerate(_objects(path, bad), start=1):
         for column, content in columns.items():
             value = row.get(column)
             if value is not None:
                 value = _READ[content](value)
-                if value is None:
-                    raise SourceError(
-                        f"'{column}' in row {number} of {path.name} is {json.dumps(row[column])[:40]}, "
-                        f"not {_NAMES[content]}.",
-                        next_step="Fix the row.",
-                    )
+                reason = f"is {json.dumps(row[column])[:40]}, not {_NAMES[content]}"
+                if value is None and bad is None:
+                    raise SourceError(f"'{column}' in row {number} of {path.name} {reason}.", next_step="Fix the row.")
+                if value is None and bad is not None:
+                    bad.setdefault(number - 1, f"'{column}' {reason}")
             values[column].append(value)
         if number % ROWS_AT_ONCE == 0:
-            yield _table(values, columns, number - ROWS_AT_ONCE, path.name)
+            yield _table(values, columns, number - ROWS_AT_ONCE, path.name, bad)
             values = {column: [] for column in columns}
-    yield _table(values, columns, number - number % ROWS_AT_ONCE, path.name)
+    yield _table(values, columns, number - number % ROWS_AT_ONCE, path.name, bad)
 
 
-def _objects(path: Path) -> Iterator[dict[str, Any]]:
-    first_blank = None
+def _objects(path: Path, bad: BadRows | None) -> Iterator[dict[str, Any]]:
+    blank: list[int] = []  # lines since the last row
     with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
+        for place, line in enumerate(file):
             try:
-                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                text = line.decode("utf-8" if place else "utf-8-sig")
             except UnicodeDecodeError as error:
-                raise undecodable_line(path.name, number, error) from error
+                if bad is None:
+                    raise undecodable_line(path.name, place + 1, error) from error
+                bad[place] = "is not UTF-8"
+                text = "{}"
             if not text.strip():
-                first_blank = first_blank or number
+                blank.append(place)
                 continue
-            if first_blank:
-                raise SourceError(f"row {first_blank} of {path.name} is a blank line.", next_step="Delete the line.")
-            yield _object(text, number, path.name)
+            for empty in blank:
+                refuse_or_note(bad, empty, path.name, "is a blank line", next_step="Delete the line.")
+                yield {}
+            blank = []
+            yield _object(text, place, path.name, bad)
 
 
-def _object(text: str, number: int, where: str) -> dict[str, Any]:
+def _object(text: str, place: int, where: str, bad: BadRows | None) -> dict[str, Any]:
     next_step = 'Write one JSON object a line, such as {"text": "a fine film", "label": 1}.'
     try:
         row = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise SourceError(f"row {number} of {where} is not JSON: {error}.", next_step=next_step) from error
+        refuse_or_note(bad, place, where, f"is not JSON: {error}", next_step=next_step)
+        return {}
     if not isinstance(row, dict):
-        raise SourceError(f"row {number} of {where} is not a JSON object.", next_step=next_step)
+        refuse_or_note(bad, place, where, "is not a JSON object", next_step=next_step)
+        return {}
     return row
 
 
@@ -134,11 +144,19 @@ _TYPES: dict[Content, pa.DataType] = {
 }
 
 
-def _table(values: dict[str, list[Any]], columns: Mapping[str, Content], before: int, where: str) -> pa.Table:
+def _table(
+    values: dict[str, list[Any]], columns: Mapping[str, Content], before: int, where: str, bad: BadRows | None
+) -> pa.Table:
     try:
         arrays = [pa.array(values[column], _TYPES[content]) for column, content in columns.items()]
     except UnicodeEncodeError as error:  # JSON can spell half a surrogate pair, UTF-8 cannot
-        raise _lone_surrogate(values, before, where) from error
+        if bad is None:
+            raise _lone_surrogate(values, before, where) from error
+        for found in values.values():
+            for index in [index for index, value in enumerate(found) if not _is_utf8(value)]:
+                bad.setdefault(before + index, "holds half of a surrogate pair")
+                found[index] = None
+        return _table(values, columns, before, where, None)
     except (OverflowError, pa.ArrowInvalid) as error:
         raise SourceError(
             f"{where} has a number of more than 64 bits near row {before + 1}.", next_step="Fix the row."

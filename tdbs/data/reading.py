@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, IntArray
+from tdbs.data.bad_rows import BadRows
 from tdbs.data.class_names import class_names, named_classes
 from tdbs.data.columns import SourceColumn, one_array, text_values, word_lists
 from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, is_text, plain_type
@@ -83,14 +84,28 @@ def survey_source(source: Source) -> Survey:
     )
 
 
-def read_blocks(source: Source, survey: Survey, name: str) -> Iterator[RowBlock]:
-    """Yield the rows of a split in order, checked, as blocks."""
+def read_blocks(
+    source: Source,
+    survey: Survey,
+    name: str,
+    *,
+    rows_at_most: int | None = None,
+    bytes_at_most: int | None = None,
+    bad: BadRows | None = None,
+) -> Iterator[RowBlock]:
+    """Yield the rows of a split in order, checked, as blocks.
+
+    With `bad`, rows that cannot be read and rows without a text are noted there and left out; a block counts them.
+    """
     split = survey.splits[name].split
     columns = source.task.columns
     asked = _text_contents(source.task) | (_label_contents(split, source.task) if name in survey.labelled else {})
     names = {column: class_names(_schema(split), column) for column in columns.labels if column in asked}
     texts = [column for column in (columns.text, columns.pair) if column is not None]
-    for table in _blocks(_tables(survey.splits[name], asked), texts):
+    tables = _tables(survey.splits[name], asked, bad)
+    limits = {"rows_at_most": rows_at_most or BLOCK_ROWS, "bytes_at_most": bytes_at_most or BLOCK_BYTES}
+    for block in _blocks(tables, texts, **limits):
+        table = block if bad is None else _whole_rows(block, texts, bad)
         found = {column: _column(column, split, table) for column in asked}
         labels = tuple(named_classes(found[column], known) for column, known in names.items())
         rows = SplitColumns(
@@ -202,7 +217,17 @@ def _checked(column: SourceColumn, content: Content) -> SourceColumn:
     return replace(column, values=word_lists(column) if content == "words" else text_values(column))
 
 
-def _tables(rows: SplitRows, asked: Mapping[str, Content]) -> Iterator[pa.Table]:
+def _whole_rows(table: pa.Table, columns: list[str], bad: BadRows) -> pa.Table:
+    """Return the rows that have all of some columns, and note the others."""
+    for column in columns:
+        missing = pc.is_null(table[column])
+        for row in table.filter(missing)[_ROW].to_pylist():
+            bad.setdefault(row, f"has no '{column}'")
+        table = table.filter(pc.invert(missing))
+    return table
+
+
+def _tables(rows: SplitRows, asked: Mapping[str, Content], bad: BadRows | None = None) -> Iterator[pa.Table]:
     """Yield the asked columns of the wanted rows, with row numbers, in whatever pieces the file is read in."""
     split, content = rows.split, rows.split.content
     pieces: Iterator[pa.Table]
@@ -210,7 +235,7 @@ def _tables(rows: SplitRows, asked: Mapping[str, Content]) -> Iterator[pa.Table]
         batches = content.select(list(asked)).to_batches(max_chunksize=ROWS_AT_ONCE)
         pieces = (pa.Table.from_batches([batch]) for batch in batches)
     else:
-        pieces = format_of(content).read(content, asked)
+        pieces = format_of(content).read(content, asked, bad)
     first = 0
     with _failures_named(split):
         for piece in pieces:
@@ -230,7 +255,9 @@ def _failures_named(split: Split) -> AbstractContextManager[None]:
     )
 
 
-def _blocks(tables: Iterator[pa.Table], texts: list[str]) -> Iterator[pa.Table]:
+def _blocks(
+    tables: Iterator[pa.Table], texts: list[str], *, rows_at_most: int, bytes_at_most: int
+) -> Iterator[pa.Table]:
     """Yield the rows cut into blocks: a block ends where the next row would be too much for it."""
     waiting: list[pa.Table] = []
     rows = size = 0
@@ -239,8 +266,8 @@ def _blocks(tables: Iterator[pa.Table], texts: list[str]) -> Iterator[pa.Table]:
         first = 0
         while first < table.num_rows:
             before = int(bytes_through_N[first - 1]) if first else 0
-            fitting = int(np.searchsorted(bytes_through_N, before + BLOCK_BYTES - size, side="right")) - first
-            taken = min(fitting, BLOCK_ROWS - rows, table.num_rows - first)
+            fitting = int(np.searchsorted(bytes_through_N, before + bytes_at_most - size, side="right")) - first
+            taken = min(fitting, rows_at_most - rows, table.num_rows - first)
             if taken <= 0 and rows:
                 yield pa.concat_tables(waiting)
                 waiting, rows, size = [], 0, 0

@@ -130,7 +130,7 @@ def prepare(
                 key_parts=parts,
                 source=found.name,
                 task=made.task,
-                tokenizer=_tokenizer_info(loaded, pair=made.task.is_pair),
+                tokenizer=tokenizer_info(loaded, pair=made.task.is_pair),
                 words=_words_info(words),
                 max_length=limits.max_length,
                 stride=limits.stride,
@@ -202,7 +202,8 @@ def _words_info(words: WordList) -> WordsInfo:
     return WordsInfo(source=words.source, kept=words.kept, count=len(words.words), sha256=words_sha256(words.words))
 
 
-def _tokenizer_info(tokenizer: LoadedTokenizer, *, pair: bool) -> TokenizerInfo:
+def tokenizer_info(tokenizer: LoadedTokenizer, *, pair: bool) -> TokenizerInfo:
+    """Return what a manifest records of a tokenizer, for samples of one text or two."""
     return TokenizerInfo(
         name=tokenizer.name,
         source=tokenizer.source,

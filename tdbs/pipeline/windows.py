@@ -139,7 +139,17 @@ def _answer_places(answers: pa.StructArray) -> AnswerPlaces:
 
 
 def _refuse_long_questions(questions: list[str], block: RowBlock, tokenizer: LoadedTokenizer, limits: Limits) -> None:
-    """Refuse a question that leaves too little room: windows could not go on (the library panics there)."""
+    long = long_questions(questions, tokenizer, limits)
+    if long:
+        row, reason = next(iter(long.items()))
+        raise SourceError(
+            f"{block.row_name(row)} {reason}.",
+            next_step="Shorten the question, or pass a larger --max-length or a smaller --stride.",
+        )
+
+
+def long_questions(questions: Sequence[str], tokenizer: LoadedTokenizer, limits: Limits) -> dict[int, str]:
+    """Return which questions leave too little room, and why: windows could not go on (the library panics there)."""
     special = tokenizer.backend.num_special_tokens_to_add(is_pair=True)
     most = limits.max_length - special - (limits.stride or 0) - 1
     parts = encode_in_parts(
@@ -149,10 +159,9 @@ def _refuse_long_questions(questions: list[str], block: RowBlock, tokenizer: Loa
         make=lambda encodings: list(map(len, encodings)),
         special_tokens=False,
     )
-    for row, tokens in enumerate(chain.from_iterable(parts)):
-        if tokens > most:
-            raise SourceError(
-                f"{block.row_name(row)} has a question of {tokens} tokens; windows of {limits.max_length} "
-                f"tokens that share {limits.stride} take questions of up to {most}.",
-                next_step="Shorten the question, or pass a larger --max-length or a smaller --stride.",
-            )
+    return {
+        row: f"has a question of {tokens} tokens; windows of {limits.max_length} tokens that share {limits.stride} "
+        f"take questions of up to {most}"
+        for row, tokens in enumerate(chain.from_iterable(parts))
+        if tokens > most
+    }

@@ -38,8 +38,7 @@ def word_samples(block: RowBlock, task: Task, tokenizer: LoadedTokenizer, limits
         labels_W = block.targets.flatten().to_numpy()
         labels_T = np.full(len(last_T), IGNORED, dtype=np.int64)
         kept_K = np.flatnonzero(last_T >= 0)
-        _, piece_K = np.unique(last_T[kept_K], return_index=True)
-        pieces = kept_K[piece_K]
+        pieces = first_pieces(last_T)
         labels_T[pieces] = labels_W[last_T[pieces]]
         columns[LABEL] = pa.ListArray.from_arrays(tokens.token_offsets_N1.astype(np.int32), labels_T)
         if OUTSIDE in task.classes:
@@ -53,6 +52,13 @@ def word_samples(block: RowBlock, task: Task, tokenizer: LoadedTokenizer, limits
         columns=columns,
         protected_T=protected_T,
     )
+
+
+def first_pieces(last_T: IntArray) -> IntArray:
+    """Return the first token of each word that has one, given the last word that each token touches."""
+    kept_K = np.flatnonzero(last_T >= 0)
+    _, piece_K = np.unique(last_T[kept_K], return_index=True)
+    return kept_K[piece_K]
 
 
 def words_of_tokens(words: Sequence[Sequence[str]], tokens: TokenBlock) -> tuple[IntArray, IntArray]:

@@ -167,17 +167,21 @@ def tiny_config(manifest: Manifest) -> PretrainedConfig:
 
 def check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
     """Refuse a model that takes fewer tokens than the dataset's samples may have."""
+    limit = position_limit(config)
+    if limit is not None and max_length > limit:
+        raise ModelError(
+            f"The model {name} takes at most {limit} tokens; the dataset was prepared with --max-length {max_length}.",
+            next_step=f"Prepare the dataset with --max-length {limit} or less.",
+        )
+
+
+def position_limit(config: PretrainedConfig) -> int | None:
+    """Return how many tokens a model takes; None where its positions are relative."""
     positions = getattr(config, "max_position_embeddings", None)
     if positions is None or positions < 0:
-        return  # relative positions: no limit
+        return None
     # RoBERTa and its kin count positions from the pad id + 1.
-    offset = config.pad_token_id + 1 if config.model_type in _OFFSET_MODELS else 0
-    if max_length > positions - offset:
-        raise ModelError(
-            f"The model {name} takes at most {positions - offset} tokens; the dataset was prepared with "
-            f"--max-length {max_length}.",
-            next_step=f"Prepare the dataset with --max-length {positions - offset} or less.",
-        )
+    return int(positions) - (config.pad_token_id + 1 if config.model_type in _OFFSET_MODELS else 0)
 
 
 _OFFSET_MODELS = ("roberta", "camembert", "xlm-roberta", "mpnet", "longformer")

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from tdbs.arrays import BoolArray, IntArray, ragged_positions
+from tdbs.arrays import BoolArray, FloatArray, IntArray, ragged_positions
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import PreparedDataset, Split, read_char_places, read_split, read_tokenizer
@@ -83,8 +83,11 @@ def _score_words(held_out: HeldOut, outputs: Outputs) -> Metrics:
     return {**entity_f1(np.concatenate(predicted), np.concatenate(true), offsets, held_out.task.classes)}
 
 
-def predicted_answers(held_out: HeldOut, outputs: Outputs) -> list[str]:
-    """Return the best answer to each question over its windows, in the order of the source."""
+def predicted_answers(held_out: HeldOut, outputs: Outputs) -> tuple[list[str], FloatArray]:
+    """Return the best answer to each question over its windows and its score, in the order of the source.
+
+    A score is the sum of two logits; -inf where no window has one.
+    """
     split, references = held_out.split, held_out.references
     if references is None or references.contexts is None or held_out.char_places_T is None:
         raise DatasetError(f"The split {split.name} has no contexts.", next_step="Prepare the dataset again.")
@@ -102,18 +105,16 @@ def predicted_answers(held_out: HeldOut, outputs: Outputs) -> list[str]:
         first_N[samples_B] = split.token_offsets_N1[samples_B] + starts_B.cpu().numpy()
         last_N[samples_B] = split.token_offsets_N1[samples_B] + ends_B.cpu().numpy()
         scores_N[samples_B] = scores_B.cpu().numpy()
-    return answer_texts(
-        references.contexts,
-        np.searchsorted(references.source_rows_R, split.source_rows_N),
-        scores_N,
-        char_starts_T[first_N],
-        char_ends_T[last_N],
-    )
+    rows_N = np.searchsorted(references.source_rows_R, split.source_rows_N)
+    scores_R = np.full(len(references.contexts), -np.inf)
+    np.fmax.at(scores_R, rows_N, scores_N)
+    answers = answer_texts(references.contexts, rows_N, scores_N, char_starts_T[first_N], char_ends_T[last_N])
+    return answers, scores_R
 
 
 def _score_answers(held_out: HeldOut, outputs: Outputs) -> Metrics:
     references = [] if held_out.references is None else held_out.references.texts
-    return {**exact_match_and_f1(predicted_answers(held_out, outputs), references)}
+    return {**exact_match_and_f1(predicted_answers(held_out, outputs)[0], references)}
 
 
 def _context_tokens(split: Split, char_starts_T: IntArray, char_ends_T: IntArray) -> BoolArray:

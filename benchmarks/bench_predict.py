@@ -1,0 +1,188 @@
+"""Predicting: batches of all strategies against transformers' pipeline, and one text at a time with words dropped.
+
+    python -m benchmarks.bench_predict MODEL FILE.parquet [FILE.parquet …] --text sentence --rows 5000
+
+MODEL is a run, a fine-tuned checkpoint, or an encoder without a head, which is given a random one: time is measured,
+not scores. Server mode goes from texts to JSON lines, all in one process, blocks as `tdbs predict` makes them; the
+pipeline (`text-classification`, batches of 64) goes from texts to its lists. Equal precision: bf16 is autocast here and
+a model in bf16 there. Both choose their attention kernel: each is timed with eager and sdpa. Real time is one text
+after the other, the same texts at each drop rate. Arms go in turns; the best of the repeats counts.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, pipeline
+
+from benchmarks.common import print_rows, timed
+from tdbs.inference.batches import inference_strategy, predict_block
+from tdbs.inference.blocks import BLOCK_ROWS, block_of, text_rows
+from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
+from tdbs.inference.output import json_lines
+from tdbs.train.run_folder import MODEL_FOLDER, holds_run
+from tdbs.train.strategies import Strategy
+
+STRATEGIES = ("bucket", "unpadded", "random", "random_max")
+DROPPING = ("reach", "all")  # with words dropped: fewer tokens, another function
+KERNELS = ("eager", "sdpa")
+RATES = (0.0, 0.3, 0.5, 1.0)
+BATCH_SIZE = 64
+WARM_UP = 20  # texts
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model")
+    parser.add_argument("files", nargs="+")
+    parser.add_argument("--text", default="sentence")
+    parser.add_argument("--rows", type=int, default=5_000)
+    parser.add_argument("--rows-alone", type=int, default=400)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--precision", nargs="+", default=["bf16", "fp32"])
+    parser.add_argument("--json", action="store_true")
+    arguments = parser.parse_args()
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
+    texts = pa.concat_tables([pq.read_table(file, columns=[arguments.text]) for file in arguments.files])
+    found = texts[arguments.text].to_pylist()
+    with tempfile.TemporaryDirectory() as folder:
+        model = with_head(arguments.model, Path(folder))
+        for precision in arguments.precision:
+            rows = server_rows(model, found[: arguments.rows], precision, repeats=arguments.repeats)
+            print_rows(rows, as_json=arguments.json, mode="server", precision=precision, texts=arguments.rows)
+        for precision in arguments.precision:
+            rows = real_time_rows(model, found[: arguments.rows_alone], precision)
+            print_rows(rows, as_json=arguments.json, mode="real time", precision=precision, texts=arguments.rows_alone)
+
+
+def with_head(model: str, folder: Path) -> str:
+    """Return a checkpoint that predicts classes: the given one, or the encoder with a random head."""
+    if holds_run(Path(model)):
+        return str(Path(model) / MODEL_FOLDER)
+    if any(name.endswith("ForSequenceClassification") for name in AutoConfig.from_pretrained(model).architectures):
+        return model
+    torch.manual_seed(0)
+    AutoModelForSequenceClassification.from_pretrained(model, num_labels=2).save_pretrained(folder)
+    AutoTokenizer.from_pretrained(model).save_pretrained(folder)
+    return str(folder)
+
+
+def server_rows(model: str, texts: list[str], precision: str, *, repeats: int) -> list[dict[str, Any]]:
+    """Return texts per second and padding of each arm, and how many times faster it is than the better pipeline."""
+    arms: dict[tuple[str, str], Callable[[], object]] = {}
+    padding: dict[tuple[str, str], float] = {}
+    for kernel in KERNELS:
+        checkpoint = open_checkpoint(model, precision=precision, attention=kernel)
+        for name in (*STRATEGIES, *DROPPING):
+            strategy = (
+                inference_strategy("bucket", checkpoint.task, drop="all")
+                if name == "all"
+                else inference_strategy(name, checkpoint.task, drop=name if name in DROPPING else None)
+            )
+            shown = f"{name}, words dropped" if name in DROPPING else name
+            arms[shown, kernel] = serve(checkpoint, texts, strategy)
+            padding[shown, kernel] = padding_of(checkpoint, texts, strategy)
+        pipe = pipeline_of(model, precision, kernel)
+        arms["pipeline", kernel] = lambda pipe=pipe: pipe(texts, batch_size=BATCH_SIZE, truncation=True)
+    seconds: dict[tuple[str, str], list[float]] = {arm: [] for arm in arms}
+    for _ in range(repeats):
+        for arm, run in arms.items():
+            seconds[arm].append(timed(run))
+    best = {arm: min(found) for arm, found in seconds.items()}
+    peer = min(best["pipeline", kernel] for kernel in KERNELS)
+    return [
+        {
+            "batches": name,
+            "kernel": kernel,
+            "texts/s": len(texts) / best[name, kernel],
+            "padding": f"{padding[name, kernel]:.1%}" if (name, kernel) in padding else "",
+            "over the pipeline": peer / best[name, kernel],
+        }
+        for name, kernel in arms
+    ]
+
+
+def serve(checkpoint: Checkpoint, texts: list[str], strategy: Strategy) -> Callable[[], list[str]]:
+    """Return what goes from texts to JSON lines."""
+    pattern = None if strategy.drop == "none" else droppable_pattern(checkpoint, None)
+
+    def run() -> list[str]:
+        lines = []
+        for first in range(0, len(texts), BLOCK_ROWS):
+            encoded = block_of(text_rows(texts[first : first + BLOCK_ROWS])).encode(checkpoint, pattern)
+            lines.append(json_lines(predict_block(checkpoint, encoded, strategy, seed=0).table))
+        return lines
+
+    return run
+
+
+def padding_of(checkpoint: Checkpoint, texts: list[str], strategy: Strategy) -> float:
+    """Return the share of pad tokens of an arm's first block."""
+    from tdbs.inference.batches import planned
+
+    pattern = None if strategy.drop == "none" else droppable_pattern(checkpoint, None)
+    encoded = block_of(text_rows(texts[:BLOCK_ROWS])).encode(checkpoint, pattern)
+    return planned(checkpoint, encoded, strategy, seed=0)[0].padding_fraction
+
+
+def pipeline_of(model: str, precision: str, kernel: str) -> Any:
+    """Return transformers' pipeline at a precision, with an attention kernel."""
+    loaded = AutoModelForSequenceClassification.from_pretrained(
+        model, dtype=torch.bfloat16 if precision == "bf16" else torch.float32, attn_implementation=kernel
+    )
+    device = 0 if torch.cuda.is_available() else -1
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    return pipeline("text-classification", model=loaded, tokenizer=tokenizer, device=device)
+
+
+def real_time_rows(model: str, texts: list[str], precision: str) -> list[dict[str, Any]]:
+    """Return how long one text takes at each drop rate, and in the pipeline; all arms take a text in turn."""
+    checkpoint = open_checkpoint(model, precision=precision)
+    pattern = droppable_pattern(checkpoint, None)
+    strategies = {
+        rate: inference_strategy(None, checkpoint.task, drop_rate=rate or None, batch_size=1) for rate in RATES
+    }
+    pipe = pipeline_of(model, precision, checkpoint.execution["attention"])
+    seconds: dict[object, list[float]] = {arm: [] for arm in (*RATES, "pipeline")}
+    strings: dict[object, list[float]] = {rate: [] for rate in RATES}
+    for number, text in enumerate(texts):
+        for rate, strategy in strategies.items():
+            clock = time.perf_counter()
+            encoded = block_of(text_rows([text], rows=[number])).encode(checkpoint, pattern if rate else None)
+            encoded_at = time.perf_counter()
+            predict_block(checkpoint, encoded, strategy, seed=0).table.to_pylist()
+            seconds[rate].append(time.perf_counter() - clock)
+            strings[rate].append(encoded_at - clock)
+        seconds["pipeline"].append(timed(lambda text=text: pipe(text, truncation=True)))
+    median = {arm: statistics.median(found[WARM_UP:]) for arm, found in seconds.items()}
+    rows = []
+    for arm, found in seconds.items():
+        p50, p95, p99 = np.percentile(np.array(found[WARM_UP:]) * 1_000, [50, 95, 99]).tolist()
+        strings_share = sum(strings[arm][WARM_UP:]) / sum(found[WARM_UP:]) if arm in strings else None
+        rows.append(
+            {
+                "drop rate": "pipeline, none" if arm == "pipeline" else f"{arm:g}",
+                "p50 ms": p50,
+                "p95 ms": p95,
+                "p99 ms": p99,
+                "over rate 0": median[0.0] / median[arm],
+                "over the pipeline": median["pipeline"] / median[arm],
+                "string work": "" if strings_share is None else f"{strings_share:.1%}",
+            }
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    main()

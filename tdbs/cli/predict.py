@@ -1,0 +1,167 @@
+"""`tdbs predict`: predict the rows of a file, of a prepared split, or the lines of stdin."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from tdbs.cli.common import (
+    JsonOption,
+    OverwriteOption,
+    console,
+    print_json,
+    progress_bars,
+    quiet_libraries,
+    reported,
+)
+from tdbs.cli.options import AllowDropOption, CapsOption, PrecisionOption, ProfileOption, given_profile
+from tdbs.errors import ConfigError
+from tdbs.reports.terminal import duration
+
+NAME = "predict"
+_SHOWN_ROWS = 5
+
+
+@reported
+def command(
+    model: Annotated[
+        str, typer.Argument(metavar="MODEL", help="Folder of a run, or folder or hub name of a fine-tuned model.")
+    ],
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT", help="CSV, TSV, JSONL or Parquet file, prepared dataset, or - for lines of stdin."
+        ),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(help="JSONL or Parquet file. [default: JSONL on stdout]", show_default=False),
+    ] = None,
+    text: Annotated[
+        str | None,
+        typer.Option(help="Column of the text, the words or the question. [default: the run's]", show_default=False),
+    ] = None,
+    pair: Annotated[
+        str | None,
+        typer.Option(help="Column of the second text, or of the context. [default: the run's]", show_default=False),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(help="Split of a prepared dataset. [default: its validation split]", show_default=False),
+    ] = None,
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="How batches are made, as in tdbs train: bucket, unpadded, random, reach, … [default: bucket]",
+            show_default=False,
+        ),
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(
+            help="Samples of a batch; 1 is real time: each row as it comes. [default: 64]", show_default=False, min=1
+        ),
+    ] = None,
+    caps: CapsOption = None,
+    profile: ProfileOption = None,
+    drop: Annotated[
+        str | None,
+        typer.Option(help="TokenDrop: none, rate, any, all, batch_min, reach. [default: none]", show_default=False),
+    ] = None,
+    drop_rate: Annotated[
+        float | None, typer.Option(help="Share of a row's droppable words that go; 1: all.", show_default=False)
+    ] = None,
+    allow_drop: AllowDropOption = False,
+    stopwords: Annotated[
+        str | None,
+        typer.Option(
+            help="Words that may be dropped: paper, nltk:<language>, a file. [default: the run's; paper]",
+            show_default=False,
+        ),
+    ] = None,
+    max_length: Annotated[
+        int | None,
+        typer.Option(help="Tokens of a sample at most. [default: the run's; what the model takes]", show_default=False),
+    ] = None,
+    prefix: Annotated[
+        str | None,
+        typer.Option(help="Put before every text (models that write). [default: the run's]", show_default=False),
+    ] = None,
+    precision: PrecisionOption = "auto",
+    attention: Annotated[str, typer.Option(help="auto (the run's), eager, sdpa or flash_attention_2.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Seed of the dropped words.")] = 0,
+    skip_bad_rows: Annotated[
+        bool, typer.Option("--skip-bad-rows", help="Leave rows out that cannot be read, and name them.")
+    ] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with the output that was begun in --out.")] = False,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Predict every row of an input, in its order: batched by length without padding, or each row as it comes.
+
+    Nothing is dropped unless --drop or --drop-rate says so.
+
+    \b
+    Example:
+      tdbs predict runs/sample/first reviews.csv --text review --out predictions.jsonl
+      tdbs predict my/fine-tuned-bert reviews.parquet --out predictions.parquet --resume
+      echo "a fine film" | tdbs predict runs/sample/first - --batch-size 1 --drop-rate 1
+    """
+    if as_json and out is None:
+        raise ConfigError("--json and the predictions cannot both go to stdout.", next_step="Pass --out with it.")
+    quiet_libraries()
+    from tdbs.inference.predict import predict
+
+    with progress_bars(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+    ) as bars:
+        bar = bars.add_task("predict", total=None)
+
+        def advance(done: int, total: int | None) -> None:
+            if out is not None:  # predictions on stdout are progress enough
+                bars.start()
+            bars.update(bar, completed=done, total=total)
+
+        result = predict(
+            model,
+            source,
+            out=out,
+            text=text,
+            pair=pair,
+            split=split,
+            strategy=strategy,
+            batch_size=batch_size,
+            drop=drop,
+            drop_rate=drop_rate,
+            allow_drop=allow_drop,
+            stopwords=stopwords,
+            caps=caps,
+            profile=given_profile(profile),
+            max_length=max_length,
+            prefix=prefix,
+            precision=precision,
+            attention=attention,
+            seed=seed,
+            skip_bad_rows=skip_bad_rows,
+            resume=resume,
+            overwrite=overwrite,
+            progress=advance,
+        )
+    if result.skipped:
+        shown = ", ".join(f"{row:,}" for row in result.skipped[:_SHOWN_ROWS])
+        more = ", …" if len(result.skipped) > _SHOWN_ROWS else ""
+        console.print(f"Left out {len(result.skipped):,} bad rows: {shown}{more}", markup=False)
+    if as_json:
+        print_json(dataclasses.asdict(result))
+        return
+    times = [f"{name} {value:.1f} ms" for name, value in result.milliseconds.items() if value is not None]
+    console.print(
+        f"{result.rows:,} rows, {result.tokens:,} tokens, {result.padding_fraction:.1%} padding, "
+        f"{duration(result.seconds['total'])}, {result.rows_per_second:,.0f} rows/s"
+        f"{''.join(f', {time}' for time in times)}",
+        markup=False,
+    )
+    if out is not None:
+        console.print(str(out), markup=False)

@@ -1,0 +1,1 @@
+"""Texts become predictions: a trained model, batches without padding, rows in the order of the input."""

@@ -1,0 +1,133 @@
+"""A block of samples through the model: batches by the project's one planner, with BatchCap = HWCap (paper, 3.2).
+
+Nothing is dropped unless it is asked for. Which words of a row go depends on the seed, the row's number in the source
+and its own words alone: not on the block, nor on the strategy's batches where a rate says how many.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+import torch
+
+from tdbs.data.tasks import Task
+from tdbs.errors import ConfigError
+from tdbs.inference.checkpoints import Checkpoint
+from tdbs.inference.decode import prediction_schema, prediction_table
+from tdbs.inference.encode import Encoded, without_tokens
+from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, words_of_split
+from tdbs.train.plan import EpochPlan, plan_epoch
+from tdbs.train.profile_file import Profile
+from tdbs.train.step import forward, model_inputs
+from tdbs.train.strategies import Strategy, resolve_strategy
+from tdbs.train.tokendrop import DroppableWords
+
+DEFAULT_STRATEGY = "bucket"  # the fastest that drops nothing (docs/decisions.md, "Predicting")
+
+# Shapes: N samples of the block, R its rows, B samples of a batch, M tokens written.
+
+
+def inference_strategy(
+    name: str | None,
+    task: Task,
+    *,
+    drop: str | None = None,
+    drop_rate: float | None = None,
+    batch_size: int | None = None,
+    caps: str | None = None,
+    profile: Profile | None = None,
+    allow_drop: bool = False,
+    in_rows: bool = True,
+) -> Strategy:
+    """Return a strategy with HWCap for its cap, and without its TokenDrop unless `drop` asks for it.
+
+    `drop_rate` alone is `rate`. Raises ConfigError where the task forbids dropping, or a class is told for each word.
+    """
+    if drop is None:
+        drop = "none" if drop_rate is None else "rate"
+    if drop != "none" and task.kind == "token_classification":
+        raise ConfigError(
+            "Every word gets a label here, so none can be dropped.", next_step="Leave --drop and --drop-rate out."
+        )
+    parts = {
+        "drop": drop,
+        "drop_rate": drop_rate,
+        "batch_cap": False,
+        "base_batch_size": batch_size,
+        "caps": caps if caps is not None or batch_size is None else str(batch_size),
+    }
+    found = resolve_strategy(
+        name or DEFAULT_STRATEGY, task, parts, allow_drop=allow_drop, profile=profile, in_rows=in_rows
+    )
+    if found.in_rows and not in_rows:
+        raise ConfigError(
+            f"--strategy {found.name} puts several samples in a row, which this model does not know.",
+            next_step="Pass --strategy bucket, or leave it out.",
+        )
+    return found
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predicted:
+    """The predictions of a block, and what the model was given for them."""
+
+    table: pa.Table  # as prediction_schema has it, in input order
+    samples: int
+    tokens: int  # that the linear layers saw, pad included
+    kept_tokens: int
+
+
+def predict_block(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> Predicted:
+    """Return the predictions of a block."""
+    if not len(encoded.rows_R):
+        table = prediction_schema(checkpoint.task).empty_table()
+        return Predicted(table=table, samples=0, tokens=0, kept_tokens=0)
+    plan, encoded = planned(checkpoint, encoded, strategy, seed=seed)
+    with torch.inference_mode(), checkpoint.accelerator.autocast():
+        table = prediction_table(encoded, model_outputs(checkpoint, encoded, plan), checkpoint)
+    return Predicted(
+        table=table, samples=len(plan.sample_ids_N), tokens=plan.tokens, kept_tokens=int(plan.kept_N.sum())
+    )
+
+
+def planned(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> tuple[EpochPlan, Encoded]:
+    """Return the batches of a block, and its samples as TokenDrop leaves them."""
+    split, max_length = encoded.split, checkpoint.limits.max_length
+    words = _droppable_words(encoded, strategy, checkpoint)
+    plan = plan_epoch(split.lengths_N, words, strategy, max_length=max_length, seed=seed, epoch=0)
+    dropped_T = dropped_tokens(split, words, strategy, plan, checkpoint.info, seed=seed)
+    return plan, encoded if dropped_T is None else without_tokens(encoded, dropped_T)
+
+
+def model_outputs(checkpoint: Checkpoint, encoded: Encoded, plan: EpochPlan) -> Iterator[tuple[Batch, torch.Tensor]]:
+    """Yield each batch with its logits, or with the token ids that are written for it (B x M)."""
+    run = _write if checkpoint.task.kind == "seq2seq" else _logits
+    for batch in epoch_batches(encoded.split, plan, None, pad_id=checkpoint.info.pad_id):
+        yield batch, run(checkpoint, batch)
+
+
+def _logits(checkpoint: Checkpoint, batch: Batch) -> torch.Tensor:
+    device = checkpoint.accelerator.device
+    return forward(checkpoint.model, batch, checkpoint.task.kind, device=device, segment_ids=checkpoint.segment_ids)
+
+
+def _write(checkpoint: Checkpoint, batch: Batch) -> torch.Tensor:
+    inputs = model_inputs(batch, device=checkpoint.accelerator.device, segment_ids=checkpoint.segment_ids)
+    written_BM: torch.Tensor = checkpoint.model.generate(
+        **inputs, max_new_tokens=checkpoint.limits.max_target_length, num_beams=1, do_sample=False
+    )
+    return written_BM
+
+
+def _droppable_words(encoded: Encoded, strategy: Strategy, checkpoint: Checkpoint) -> DroppableWords:
+    """Return the words of a block; each row has draws of its own, whichever block it is in.
+
+    A row's draws begin at its number times the maximum length: of one text more words are rare, and only share draws
+    with the rows behind it.
+    """
+    split = encoded.split
+    words = words_of_split(split, strategy, checkpoint.info)
+    first_N = np.searchsorted(split.source_rows_N, split.source_rows_N)
+    before_N = words.offsets_N1[:-1] - words.offsets_N1[:-1][first_N]
+    return replace(words, places_N=split.source_rows_N * checkpoint.limits.max_length + before_N)

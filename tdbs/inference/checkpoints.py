@@ -1,0 +1,266 @@
+"""Open what predicts: a run of tdbs, or any checkpoint of transformers with a head, with all that its texts go through.
+
+A run brings its task, lengths and droppable words in its dataset's manifest. Of a checkpoint, the configuration tells
+the kind of task (`architectures`, `problem_type`), the classes (`id2label`) and the length; its tokenizer is its own.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+
+from tdbs.data.tasks import Columns, Task, TaskKind
+from tdbs.errors import ConfigError, DatasetError, ModelError, reason_of
+from tdbs.pipeline.dataset import load
+from tdbs.pipeline.limits import MAX_LENGTHS, Limits, choose_limits
+from tdbs.pipeline.manifest import TokenizerInfo, WordsInfo
+from tdbs.pipeline.matches import WordPattern, compile_words
+from tdbs.pipeline.prepare import tokenizer_info
+from tdbs.pipeline.stopwords import choose_words, words_sha256
+from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer
+from tdbs.train.device import keep_head_in_fp32, make_accelerator, resolve_execution
+from tdbs.train.evaluate import load_trained
+from tdbs.train.heads import HEADS
+from tdbs.train.models import LOADING_ERRORS, position_limit
+from tdbs.train.run_folder import MODEL_FOLDER, holds_run, read_run
+from tdbs.train.sequence_models import knows_sequences, use_sequences
+from tdbs.train.step import takes_segment_ids
+
+_KINDS: dict[str, TaskKind] = {  # by the end of a class's name in transformers
+    "ForSequenceClassification": "classification",
+    "ForTokenClassification": "token_classification",
+    "ForQuestionAnswering": "question_answering",
+    "ForConditionalGeneration": "seq2seq",
+}
+_PROBLEMS: dict[str, TaskKind] = {
+    "regression": "regression",
+    "multi_label_classification": "multi_label",
+    "single_label_classification": "classification",
+}
+_NO_LIMIT = 512  # tokens of a text where neither the tokenizer nor the model has a limit
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Checkpoint:
+    """A model in memory, and what turns texts into its input."""
+
+    name: str  # as given
+    model: Any  # as accelerate prepared it
+    accelerator: Accelerator
+    execution: dict[str, str]  # device, precision, attention
+    task: Task  # its columns are those it was trained on
+    tokenizer: LoadedTokenizer
+    info: TokenizerInfo
+    limits: Limits
+    words: WordsInfo | None  # the list that may be dropped; None: the checkpoint is not a run
+    segment_ids: bool
+    in_rows: bool  # a row of the model may hold several samples
+
+
+def open_checkpoint(
+    name: str | Path,
+    *,
+    precision: str = "auto",
+    attention: str = "auto",
+    max_length: int | None = None,
+    prefix: str | None = None,
+) -> Checkpoint:
+    """Load a run's model, or a checkpoint by hub name or folder. Raises a TdbsError where it cannot predict.
+
+    `auto` is what a run was trained with; of a checkpoint, what this device is fastest with. `max_length` and `prefix`
+    (sequence to sequence) are those of a run's dataset where they are not given.
+    """
+    opened = _of_run if holds_run(Path(name)) else _of_checkpoint
+    found = opened(str(name), precision=precision, attention=attention, max_length=max_length)
+    if prefix is not None:
+        if found.task.kind != "seq2seq":
+            raise ConfigError("--prefix is for models that write texts.", next_step="Leave it out.")
+        found = replace(found, task=replace(found.task, prefix=prefix))
+    return found
+
+
+def droppable_pattern(checkpoint: Checkpoint, stopwords: str | None) -> WordPattern:
+    """Return the words that may be dropped, as `prepare` finds them: the run's own list, or the one that is named."""
+    known = checkpoint.words
+    if stopwords is not None or known is None:
+        return compile_words(choose_words(stopwords or "paper").words)
+    named = known.source in ("paper", "none") or known.source.startswith("nltk:")
+    words = choose_words(known.source, keep=known.kept).words if named else None
+    if words is None or words_sha256(words) != known.sha256:
+        raise ConfigError(
+            f"The words that may be dropped were read from {known.source} when the dataset was prepared.",
+            next_step="Pass --stopwords with the path of that file.",
+        )
+    return compile_words(words)
+
+
+def _of_run(name: str, *, precision: str, attention: str, max_length: int | None) -> Checkpoint:
+    run = read_run(Path(name))
+    trained = run.config["execution"]
+    asked = {
+        "precision": trained["precision"] if precision == "auto" else precision,
+        "attention": trained["attention"] if attention == "auto" else attention,
+    }
+    resolved = resolve_execution(**asked)
+    execution = {**trained, **asked, "device": resolved.device}
+    try:
+        manifest = load(run.config["dataset"]["path"]).manifest
+    except DatasetError as error:
+        raise DatasetError(
+            f"The run {name} was trained on a dataset that is not here: {error.message}",
+            next_step=f"Put it back, or pass {Path(name) / MODEL_FOLDER} for the model alone.",
+        ) from error
+    model, accelerator = load_trained(replace(run, config={**run.config, "execution": execution}), manifest)
+    tokenizer = load_tokenizer(str(Path(name) / MODEL_FOLDER))
+    limits = Limits(
+        max_length=max_length or manifest.max_length,
+        stride=manifest.stride,
+        max_target_length=manifest.max_target_length,
+    )
+    if max_length is not None:
+        _check_length(name, model.config, max_length)
+        limits = choose_limits(
+            manifest.task, tokenizer, max_length=max_length, stride=None, max_target_length=manifest.max_target_length
+        )
+    return _checkpoint(
+        name,
+        model,
+        accelerator,
+        execution,
+        task=manifest.task,
+        tokenizer=tokenizer,
+        limits=limits,
+        words=manifest.words,
+    )
+
+
+def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int | None) -> Checkpoint:
+    config = _read_config(name)
+    task = _task_of(name, config)
+    tokenizer = load_tokenizer(name)
+    known = [limit for limit in (tokenizer.model_max_length, position_limit(config)) if limit is not None]
+    if max_length is None:
+        usual = MAX_LENGTHS.get(task.kind, _NO_LIMIT)
+        max_length = min([usual, *known])
+    _check_length(name, config, max_length)
+    limits = choose_limits(task, tokenizer, max_length=max_length, stride=None, max_target_length=None)
+    resolved = resolve_execution(precision=precision, attention=attention)
+    try:
+        model, loading = HEADS[task.kind].model_class.from_pretrained(
+            name,
+            config=config,
+            attn_implementation=resolved.attention,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    except LOADING_ERRORS as error:
+        raise ModelError(
+            f"The model {name} cannot be loaded: {reason_of(error)}.",
+            next_step="Pass a folder that holds config.json and model.safetensors, or a hub name.",
+        ) from error
+    if loading["missing_keys"]:
+        raise ModelError(
+            f"The model {name} has no trained weights for {sorted(loading['missing_keys'])[0]}.",
+            next_step=_FINE_TUNE,
+        )
+    if config.pad_token_id is None:
+        config.pad_token_id = model.config.pad_token_id = tokenizer.pad_id
+    keep_head_in_fp32(model)
+    accelerator = make_accelerator(resolved.precision, resolved.device)
+    execution = {"device": resolved.device, "precision": resolved.precision, "attention": resolved.attention}
+    prepared = accelerator.prepare_model(model, evaluation_mode=True)
+    return _checkpoint(
+        name, prepared, accelerator, execution, task=task, tokenizer=tokenizer, limits=limits, words=None
+    )
+
+
+def _checkpoint(
+    name: str,
+    model: PreTrainedModel,
+    accelerator: Accelerator,
+    execution: dict[str, str],
+    *,
+    task: Task,
+    tokenizer: LoadedTokenizer,
+    limits: Limits,
+    words: WordsInfo | None,
+) -> Checkpoint:
+    model.eval()
+    in_rows = knows_sequences(model.config) and task.kind != "seq2seq"
+    if in_rows:
+        use_sequences(model, execution["attention"])
+        if execution["precision"] == "bf16":
+            _store_in_bf16(model)
+    return Checkpoint(
+        name=name,
+        model=model,
+        accelerator=accelerator,
+        execution=execution,
+        task=task,
+        tokenizer=tokenizer,
+        info=tokenizer_info(tokenizer, pair=task.is_pair),
+        limits=limits,
+        words=words,
+        segment_ids=takes_segment_ids(model),
+        in_rows=in_rows,
+    )
+
+
+def _store_in_bf16(model: PreTrainedModel) -> None:
+    """Round the weights of linear layers once: autocast would do so in each call, which costs more than one short text.
+
+    What it computes stays the same. The head, which is computed in fp32, is left alone.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Linear) and "forward" not in vars(module):  # see keep_head_in_fp32
+            module.to(torch.bfloat16)
+
+
+_FINE_TUNE = "Fine-tune it with tdbs train --model, or pass a checkpoint that was fine-tuned."
+
+
+def _read_config(name: str) -> PretrainedConfig:
+    try:
+        config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False)
+    except (OSError, ValueError) as error:
+        folder = Path(name).is_dir()
+        reason = reason_of(error) if folder else "it is no folder, and the hub cannot be reached or has none such"
+        raise ModelError(
+            f"{name} is neither a run of tdbs nor a model: {reason}.",
+            next_step="Pass the folder of a run or of a checkpoint, or a hub name.",
+        ) from error
+    return config
+
+
+def _task_of(name: str, config: PretrainedConfig) -> Task:
+    """Return the task that a configuration describes."""
+    classes = config.architectures or []
+    kind = next((kind for end, kind in _KINDS.items() if any(each.endswith(end) for each in classes)), None)
+    if kind is None:
+        raise ModelError(
+            f"The model {name} has no head that predicts: it is a {', '.join(classes) or config.model_type}.",
+            next_step=_FINE_TUNE,
+        )
+    if kind == "classification":
+        implied: TaskKind = "regression" if config.num_labels == 1 else "classification"
+        kind = _PROBLEMS.get(config.problem_type or "", implied)
+    labels = tuple(str(config.id2label[i]) for i in range(config.num_labels))
+    columns = Columns(text="question", pair="context") if kind == "question_answering" else Columns(text="text")
+    if kind == "regression":
+        columns = replace(columns, labels=labels)
+    has_classes = kind in ("classification", "multi_label", "token_classification")
+    return Task(name=Path(name).name, kind=kind, columns=columns, classes=labels if has_classes else ())
+
+
+def _check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
+    limit = position_limit(config)
+    if limit is not None and max_length > limit:
+        raise ConfigError(
+            f"--max-length {max_length} is beyond {name}, which takes at most {limit} tokens.",
+            next_step=f"Pass --max-length {limit} or less.",
+        )

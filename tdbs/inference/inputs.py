@@ -1,0 +1,151 @@
+"""Where texts to predict come from: a file, a prepared split, or lines of stdin; in blocks of bounded size.
+
+Blocks depend on the contents alone, so a run that is taken up again makes the same ones. A file is read twice where its
+format does not say how many rows it has: once to count them.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+import pyarrow as pa
+
+from tdbs.data.bad_rows import BadRows
+from tdbs.data.content import is_list
+from tdbs.data.digests import file_sha256
+from tdbs.data.formats import count_rows, read_schema
+from tdbs.data.reading import SplitRows, Survey, read_blocks
+from tdbs.data.sources import Source, Split
+from tdbs.data.tasks import Columns, Task
+from tdbs.data.undecodable import undecodable_line
+from tdbs.errors import ConfigError, SourceError
+from tdbs.files import stamp_of
+from tdbs.inference.blocks import BLOCK_ROWS, Block, Input, block_of, text_rows
+from tdbs.inference.checkpoints import Checkpoint
+from tdbs.inference.prepared import prepared_input
+from tdbs.pipeline.manifest import MANIFEST_NAME
+
+STDIN = "-"
+BLOCK_BYTES = 1 << 20  # of text: some seconds to minutes of a model's work
+_TEXT_NAMES = ("text", "sentence", "tokens", "question", "document", "article")
+_PAIR_NAMES = ("context",)
+
+
+def open_input(
+    spec: str,
+    checkpoint: Checkpoint,
+    *,
+    text: str | None = None,
+    pair: str | None = None,
+    split: str | None = None,
+    skip_bad_rows: bool = False,
+    stdin: BinaryIO | None = None,
+    rows_at_most: int = BLOCK_ROWS,
+) -> Input:
+    """Return what `spec` names: `-`, the folder of a prepared dataset, or a file. Raises a TdbsError where it does not
+    fit the model.
+    """
+    path = Path(spec).expanduser()
+    is_dataset = "://" in spec or (path / MANIFEST_NAME).is_file()
+    if split is not None and not is_dataset:
+        raise ConfigError("--split is for prepared datasets.", next_step="Leave it out.")
+    if is_dataset:
+        for option, value in (("--text", text), ("--pair", pair)):
+            if value is not None:
+                raise ConfigError(f"{option} is for files; {spec} is prepared.", next_step="Leave it out.")
+        return prepared_input(spec, checkpoint, split, rows_at_most=rows_at_most)
+    if spec == STDIN:
+        return _lines(checkpoint, stdin, rows_at_most)
+    if not path.is_file():
+        raise SourceError(
+            f"There is no file {spec}.",
+            next_step="Pass a CSV, TSV, JSONL or Parquet file, a prepared dataset, or - for lines of stdin.",
+        )
+    return _file(path, checkpoint, text=text, pair=pair, skip_bad_rows=skip_bad_rows, rows_at_most=rows_at_most)
+
+
+def _file(
+    path: Path,
+    checkpoint: Checkpoint,
+    *,
+    text: str | None,
+    pair: str | None,
+    skip_bad_rows: bool,
+    rows_at_most: int,
+) -> Input:
+    schema = read_schema(path)
+    columns = _columns(path, schema.names, checkpoint.task, text=text, pair=pair)
+    kind = checkpoint.task.kind
+    has_words = kind == "token_classification" and is_list(schema.field(columns.text).type)
+    # Words that are written as a text are read as one, and split at white space.
+    task = Task(name=path.name, kind="token_classification" if has_words else "classification", columns=columns)
+    content = Split(name="predict", where=path.name, content=path.absolute(), has_labels=False, stamp=stamp_of(path))
+    source = Source(name=path.name, task=task, content_sha256="", default_tokenizer=None, splits=(content,))
+    survey = Survey(
+        task=task,
+        encode=lambda _rows: pa.nulls(0),
+        splits={content.name: SplitRows(split=content, wanted_N=None)},
+        rows={},
+        labelled=frozenset(),
+    )
+
+    def blocks(bad: BadRows | None) -> Iterator[Block]:
+        found = read_blocks(source, survey, content.name, rows_at_most=rows_at_most, bytes_at_most=BLOCK_BYTES, bad=bad)
+        return (block_of(rows, bad) for rows in found)
+
+    return Input(
+        name=str(path),
+        identity={"input": file_sha256(path), "text": columns.text, "pair": columns.pair or ""},
+        rows=count_rows(path, columns.text, {} if skip_bad_rows else None),
+        blocks=blocks,
+        is_pair=columns.pair is not None,
+    )
+
+
+def _columns(path: Path, names: list[str], task: Task, *, text: str | None, pair: str | None) -> Columns:
+    """Return the columns that are named, or those of the run's dataset, or well-known ones."""
+    if text is None:
+        text = next((name for name in (task.columns.text, *_TEXT_NAMES) if name in names), task.columns.text)
+    if pair is None and task.is_pair:
+        pair = next((name for name in (task.columns.pair, *_PAIR_NAMES) if name in names), task.columns.pair)
+    for option, column in (("--text", text), ("--pair", pair)):
+        if column is not None and column not in names:
+            raise SourceError(
+                f"{path.name} has no column '{column}'; it has: {', '.join(names)}.",
+                next_step=f"Name the column with {option}.",
+            )
+    if pair is not None and task.kind in ("token_classification", "seq2seq"):
+        raise ConfigError("--pair: this model takes one text.", next_step="Leave it out.")
+    if text == pair:
+        raise ConfigError(f"--pair names '{pair}', as --text does.", next_step="Name another column.")
+    return Columns(text=text, pair=pair)
+
+
+def _lines(checkpoint: Checkpoint, stdin: BinaryIO | None, rows_at_most: int) -> Input:
+    if checkpoint.task.is_pair:
+        raise ConfigError(
+            "A line of stdin is one text; this model takes two.", next_step="Pass a file, with --text and --pair."
+        )
+    if stdin is None:
+        raise ConfigError("There is no stdin to read.", next_step="Pass a file.")
+
+    def blocks(bad: BadRows | None) -> Iterator[Block]:
+        numbers, texts, size = [], [], 0
+        for number, line in enumerate(stdin):
+            try:
+                text = line.decode("utf-8").rstrip("\r\n")
+            except UnicodeDecodeError as error:
+                if bad is None:
+                    raise undecodable_line("stdin", number + 1, error) from error
+                bad[number] = "is not UTF-8"
+                continue
+            numbers.append(number)
+            texts.append(text)
+            size += len(line)
+            if len(texts) >= rows_at_most or size >= BLOCK_BYTES:
+                yield block_of(text_rows(texts, rows=numbers, where="stdin"), bad)
+                numbers, texts, size = [], [], 0
+        if texts:
+            yield block_of(text_rows(texts, rows=numbers, where="stdin"), bad)
+
+    return Input(name=STDIN, identity={}, rows=None, blocks=blocks, is_pair=False)

@@ -1,0 +1,148 @@
+"""Predictions on disk: parts beside the output, one for each block of the input, joined and renamed into it at the end.
+
+A part is there whole or not at all, and its record is written behind it: where a killed run goes on is the number of
+records, never a replay. A part depends on its block alone, so what is joined has the same bytes however often a run
+was stopped.
+"""
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tdbs.errors import ConfigError
+from tdbs.files import new_file, write_bytes, write_json
+
+FORMATS = (".jsonl", ".parquet")
+_SETTINGS, _JOINED = "predict.json", "joined"
+_DECIMALS = 6  # of numbers in JSON; a float32 has seven digits
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartRecord:
+    """What a part holds, and what the model was given for it."""
+
+    rows: int
+    samples: int
+    tokens: int
+    kept_tokens: int
+    skipped: Mapping[str, str]  # bad rows by number, from 0, and what is wrong with them
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Parts:
+    """An output in the making: its folder, and the records of the parts that are done."""
+
+    out: Path
+    folder: Path
+    records: Sequence[PartRecord]
+
+
+def check_output(out: Path) -> None:
+    """Refuse an output that is neither JSONL nor Parquet."""
+    if out.suffix not in FORMATS:
+        raise ConfigError(f"--out {out.name} is neither JSONL nor Parquet.", next_step="Name it .jsonl or .parquet.")
+
+
+def begin_parts(out: Path, settings: Mapping[str, Any], *, resume: bool, overwrite: bool) -> Parts:
+    """Make the folder of the parts, or go on with the one that is there.
+
+    Raises ConfigError where the output is there, was begun otherwise, or something else is in its place.
+    """
+    folder = out.with_name(f".{out.name}.parts")
+    begun = _settings(folder)
+    if folder.exists() and begun is None and any(folder.iterdir()):
+        raise ConfigError(f"{folder} holds something else.", next_step="Pass another --out.")
+    if out.exists() and not (overwrite or (resume and begun is not None)):
+        step = "Pass another --out, or --overwrite."
+        if resume:
+            raise ConfigError(f"{out} is finished: there is nothing to resume.", next_step=step)
+        raise ConfigError(f"{out} is there already.", next_step=step)
+    if begun is not None and resume and not overwrite:
+        _check_same(out, begun, settings)
+        return Parts(out=out, folder=folder, records=_records(folder))
+    if begun is not None and not overwrite:
+        raise ConfigError(
+            f"{out} was begun and is not finished.", next_step="Pass --resume to go on, or --overwrite to begin anew."
+        )
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    write_json(folder / _SETTINGS, dict(settings))
+    return Parts(out=out, folder=folder, records=())
+
+
+def write_part(parts: Parts, number: int, table: pa.Table, record: PartRecord) -> None:
+    """Write a part, then its record."""
+    place = _part(parts, number)
+    if place.suffix == ".parquet":
+        with new_file(place) as hidden:
+            pq.write_table(table, hidden)
+    else:
+        write_bytes(place, json_lines(table).encode())
+    write_json(place.with_suffix(".json"), asdict(record))
+
+
+def join_parts(parts: Parts, count: int, schema: pa.Schema) -> None:
+    """Put the parts together as the output, part by part, and remove their folder."""
+    joined = parts.folder / _JOINED
+    if parts.out.suffix == ".parquet":
+        with pq.ParquetWriter(joined, schema) as writer:
+            for number in range(count):
+                table = pq.ParquetFile(_part(parts, number)).read()
+                writer.write_table(table, row_group_size=max(table.num_rows, 1))
+    else:
+        with joined.open("wb") as file:
+            for number in range(count):
+                with _part(parts, number).open("rb") as part:
+                    shutil.copyfileobj(part, file)
+    joined.replace(parts.out)
+    shutil.rmtree(parts.folder, ignore_errors=True)
+
+
+def json_lines(table: pa.Table) -> str:
+    """Return rows as JSON, one a line."""
+    return "".join(json.dumps(_rounded(row), ensure_ascii=False) + "\n" for row in table.to_pylist())
+
+
+def _rounded(value: Any) -> Any:
+    if isinstance(value, float):
+        return round(value, _DECIMALS)
+    if isinstance(value, dict):
+        return {name: _rounded(entry) for name, entry in value.items()}
+    return [_rounded(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _part(parts: Parts, number: int) -> Path:
+    return parts.folder / f"part-{number:05d}{parts.out.suffix}"
+
+
+def _settings(folder: Path) -> dict[str, Any] | None:
+    try:
+        found = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def _records(folder: Path) -> tuple[PartRecord, ...]:
+    """Return the records of the parts from the first on, up to the first one that is missing."""
+    found: list[PartRecord] = []
+    while (place := folder / f"part-{len(found):05d}.json").exists():
+        found.append(PartRecord(**json.loads(place.read_text(encoding="utf-8"))))
+    return tuple(found)
+
+
+def _check_same(out: Path, begun: Mapping[str, Any], settings: Mapping[str, Any]) -> None:
+    now = json.loads(json.dumps(dict(settings)))
+    different = [name for name in dict.fromkeys([*begun, *now]) if begun.get(name) != now.get(name)]
+    if different:
+        told = ", ".join(f"{name} ({begun.get(name)} then, {now.get(name)} now)" for name in different)
+        raise ConfigError(
+            f"{out} was begun otherwise: {told}.",
+            next_step="Repeat the command that began it with --resume, or pass --overwrite.",
+        )

@@ -1,0 +1,262 @@
+"""Predict all rows of an input: blocks in order, each batched by length, rows out in the order they came in.
+
+With batches of one sample each row goes through as it comes (real time, paper 3.2 and Fig. 4): its words are found and
+dropped, and the model is run, one row after the other; p50, p95 and p99 tell how long a row takes.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+import numpy as np
+import pyarrow as pa
+
+from tdbs.data.bad_rows import BadRows
+from tdbs.errors import ConfigError
+from tdbs.files import stamp_of
+from tdbs.inference.batches import Predicted, inference_strategy, predict_block
+from tdbs.inference.blocks import BLOCK_ROWS, Block, Input
+from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
+from tdbs.inference.decode import prediction_schema
+from tdbs.inference.inputs import STDIN, open_input
+from tdbs.inference.output import PartRecord, begin_parts, check_output, join_parts, json_lines, write_part
+from tdbs.pipeline.matches import WordPattern
+from tdbs.train.profile_file import Profile
+from tdbs.train.strategies import Strategy
+
+_PERCENTILES = (50, 95, 99)
+
+Progress = Callable[[int, int | None], None]  # rows done, and in all (None: not known)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PredictResult:
+    """What was predicted; the fields are the JSON keys of `tdbs predict`."""
+
+    model: str
+    input: str
+    out: str | None
+    strategy: str
+    batch_size: int
+    drop: str
+    drop_rate: float
+    rows: int  # predicted
+    skipped: list[int]  # bad rows that were left out, counted from 1
+    tokens: int  # that the linear layers saw, pad included
+    padding_fraction: float
+    rows_per_second: float  # of this call, from the first row read to the last one written
+    seconds: dict[str, float]  # of this call: load, texts (reading, tokenizing, finding words), model, write, total
+    milliseconds: dict[str, float | None]  # of a row: p50, p95, p99 with batches of one, else null
+
+
+@dataclass(kw_only=True, slots=True)
+class _Spent:
+    """Seconds of this call, and those of each row in real time."""
+
+    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("texts", "model", "write"), 0.0))
+    rows: list[float] = field(default_factory=list)
+
+
+def predict(
+    model: str | Path,
+    source: str | Path,
+    *,
+    out: str | Path | TextIO | None = None,
+    text: str | None = None,
+    pair: str | None = None,
+    split: str | None = None,
+    strategy: str | None = None,
+    batch_size: int | None = None,
+    drop: str | None = None,
+    drop_rate: float | None = None,
+    allow_drop: bool = False,
+    stopwords: str | None = None,
+    caps: str | None = None,
+    profile: Profile | None = None,
+    max_length: int | None = None,
+    prefix: str | None = None,
+    precision: str = "auto",
+    attention: str = "auto",
+    seed: int = 0,
+    skip_bad_rows: bool = False,
+    resume: bool = False,
+    overwrite: bool = False,
+    progress: Progress = lambda _done, _total: None,
+) -> PredictResult:
+    """Predict the rows of a file, a prepared dataset's split or stdin (`-`), in their order.
+
+    `model` is a run, or a checkpoint of transformers. `out` is a JSONL or Parquet file, or an open text file that takes
+    JSONL (None: stdout). Nothing is dropped unless `drop` or `drop_rate` says so. Raises a TdbsError where the model,
+    the input or the options do not fit, or at the first bad row unless `skip_bad_rows`; parts that are done stay, and
+    `resume` goes on from them.
+    """
+    clock = time.perf_counter()
+    place = Path(out) if isinstance(out, str | Path) else None
+    if place is not None:
+        check_output(place)
+    if resume and (place is None or str(source) == STDIN):
+        raise ConfigError("--resume goes on with a file's predictions in --out.", next_step="Leave it out.")
+    checkpoint = open_checkpoint(model, precision=precision, attention=attention, max_length=max_length, prefix=prefix)
+    chosen = inference_strategy(
+        strategy,
+        checkpoint.task,
+        drop=drop,
+        drop_rate=drop_rate,
+        batch_size=batch_size,
+        caps=caps,
+        profile=profile,
+        allow_drop=allow_drop,
+        in_rows=checkpoint.in_rows,
+    )
+    opened = open_input(
+        str(source),
+        checkpoint,
+        text=text,
+        pair=pair,
+        split=split,
+        skip_bad_rows=skip_bad_rows,
+        stdin=sys.stdin.buffer if str(source) == STDIN else None,
+        rows_at_most=1 if batch_size == 1 and str(source) == STDIN else BLOCK_ROWS,
+    )
+    pattern = None if chosen.drop == "none" else droppable_pattern(checkpoint, stopwords)
+    parts = None
+    if place is not None:
+        settings = _settings(checkpoint, opened, chosen, stopwords=stopwords, seed=seed)
+        parts = begin_parts(place, settings, resume=resume, overwrite=overwrite)
+    stream = sys.stdout if out is None or isinstance(out, str | Path) else out
+    spent = _Spent()
+    loaded = time.perf_counter()
+    records: list[PartRecord] = []
+    written = 0
+    bad: BadRows | None = {} if skip_bad_rows else None
+    told: set[int] = set()
+    run = _predict_rows if batch_size == 1 else _predict
+    for number, block in enumerate(_timed(opened.blocks(bad), spent, "texts")):
+        if parts is not None and number < len(parts.records):
+            records.append(parts.records[number])
+        else:
+            predicted = run(block, checkpoint, chosen, pattern, spent, seed=seed)
+            records.append(_record(predicted, block, bad or {}, told))
+            begun = time.perf_counter()
+            if parts is not None:
+                write_part(parts, number, predicted.table, records[-1])
+            else:
+                stream.write(json_lines(predicted.table))
+                stream.flush()
+            spent.seconds["write"] += time.perf_counter() - begun
+            written += predicted.table.num_rows
+        progress(sum(each.rows + len(each.skipped) for each in records), opened.rows)
+    if parts is not None:
+        join_parts(parts, len(records), prediction_schema(checkpoint.task))
+    ended = time.perf_counter()
+    tokens = sum(record.tokens for record in records)
+    skipped = {int(row) for record in records for row in record.skipped} | set(bad or {})
+    of_rows = np.percentile(spent.rows, _PERCENTILES).tolist() if spent.rows else [None] * len(_PERCENTILES)
+    return PredictResult(
+        model=str(model),
+        input=opened.name,
+        out=None if place is None else str(place),
+        strategy=chosen.name,
+        batch_size=chosen.base_batch_size,
+        drop=chosen.drop,
+        drop_rate=chosen.effective_rate if chosen.drop in ("rate", "any", "all") else 0.0,
+        rows=sum(record.rows for record in records),
+        skipped=sorted(row + 1 for row in skipped),
+        tokens=tokens,
+        padding_fraction=1.0 - sum(record.kept_tokens for record in records) / tokens if tokens else 0.0,
+        rows_per_second=written / max(ended - loaded, 1e-9),
+        seconds={"load": loaded - clock, **spent.seconds, "total": ended - clock},
+        milliseconds={
+            f"p{percent}": None if value is None else 1_000 * value
+            for percent, value in zip(_PERCENTILES, of_rows, strict=True)
+        },
+    )
+
+
+def _timed(blocks: Iterator[Block], spent: _Spent, stage: str) -> Iterator[Block]:
+    """Yield blocks, and count the seconds that reading them takes."""
+    while True:
+        clock = time.perf_counter()
+        block = next(blocks, None)
+        spent.seconds[stage] += time.perf_counter() - clock
+        if block is None:
+            return
+        yield block
+
+
+def _predict(
+    block: Block,
+    checkpoint: Checkpoint,
+    strategy: Strategy,
+    pattern: WordPattern | None,
+    spent: _Spent,
+    *,
+    seed: int,
+) -> Predicted:
+    """Return the predictions of a block."""
+    clock = time.perf_counter()
+    encoded = block.encode(checkpoint, pattern)
+    encoded_at = time.perf_counter()
+    predicted = predict_block(checkpoint, encoded, strategy, seed=seed)
+    spent.seconds["texts"] += encoded_at - clock
+    spent.seconds["model"] += time.perf_counter() - encoded_at
+    return predicted
+
+
+def _predict_rows(
+    block: Block,
+    checkpoint: Checkpoint,
+    strategy: Strategy,
+    pattern: WordPattern | None,
+    spent: _Spent,
+    *,
+    seed: int,
+) -> Predicted:
+    """Return the predictions of a block's rows, each one alone."""
+    found = []
+    for row in block.one_by_one():
+        clock = time.perf_counter()
+        found.append(_predict(row, checkpoint, strategy, pattern, spent, seed=seed))
+        spent.rows.append(time.perf_counter() - clock)
+    return Predicted(
+        table=pa.concat_tables([prediction_schema(checkpoint.task).empty_table(), *(each.table for each in found)]),
+        samples=sum(each.samples for each in found),
+        tokens=sum(each.tokens for each in found),
+        kept_tokens=sum(each.kept_tokens for each in found),
+    )
+
+
+def _record(predicted: Predicted, block: Block, bad: BadRows, told: set[int]) -> PartRecord:
+    """Return the record of a part; the bad rows before it that no part has told of are its own."""
+    last = int(block.rows_R[-1]) if len(block.rows_R) else -1
+    own = {row: reason for row, reason in sorted(bad.items()) if row <= last and row not in told}
+    told.update(own)
+    return PartRecord(
+        rows=predicted.table.num_rows,
+        samples=predicted.samples,
+        tokens=predicted.tokens,
+        kept_tokens=predicted.kept_tokens,
+        skipped={str(row): reason for row, reason in own.items()},
+    )
+
+
+def _settings(
+    checkpoint: Checkpoint, opened: Input, strategy: Strategy, *, stopwords: str | None, seed: int
+) -> dict[str, Any]:
+    """Return what must be the same where parts of one output are made by several calls."""
+    weights = sorted(Path(checkpoint.name).rglob("*.safetensors"))
+    parts = {name: value for name, value in asdict(strategy).items() if name != "name"}
+    return {
+        "model": checkpoint.name,
+        "weights": [list(stamp_of(place)) for place in weights if "checkpoints" not in place.parts],
+        **opened.identity,
+        "strategy": parts,
+        "execution": dict(checkpoint.execution),
+        "limits": asdict(checkpoint.limits),
+        "prefix": checkpoint.task.prefix,
+        "stopwords": stopwords or "",
+        "seed": seed,
+    }

@@ -1,0 +1,98 @@
+"""A prepared split as input: tokens and words are there already, and the split is held as flat arrays."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from tdbs.data.bad_rows import BadRows
+from tdbs.errors import DatasetError
+from tdbs.inference.blocks import Block, Input
+from tdbs.inference.checkpoints import Checkpoint
+from tdbs.inference.encode import NAME, Encoded, part_of
+from tdbs.pipeline.dataset import load, read_char_places, read_split, split_info
+from tdbs.pipeline.references import read_references
+from tdbs.pipeline.schema import IGNORED
+
+
+def prepared_input(spec: str, checkpoint: Checkpoint, split: str | None, *, rows_at_most: int) -> Input:
+    """Return a split of a prepared dataset. Raises DatasetError where it does not fit the model."""
+    dataset = load(spec)
+    manifest, task = dataset.manifest, checkpoint.task
+    name = split or manifest.task.scored_split
+    info = split_info(dataset, name)
+    if manifest.task.kind != task.kind:
+        raise DatasetError(
+            f"{spec} was prepared for {_spoken(manifest.task.kind)}; the model does {_spoken(task.kind)}.",
+            next_step="Pass the texts themselves, or another model.",
+        )
+    if manifest.tokenizer.vocabulary_sha256 != checkpoint.tokenizer.vocabulary_sha256:
+        raise DatasetError(
+            f"{spec} was prepared with {manifest.tokenizer.name}, whose token ids mean other words to this model.",
+            next_step="Pass the texts themselves.",
+        )
+    if manifest.max_length > checkpoint.limits.max_length:
+        raise DatasetError(
+            f"{spec} was prepared with --max-length {manifest.max_length}; the model takes "
+            f"{checkpoint.limits.max_length} tokens.",
+            next_step="Pass the texts themselves.",
+        )
+    if task.kind == "token_classification" and not info.labelled:
+        raise DatasetError(
+            f"The split {name} has no labels, so nothing tells where its words begin.",
+            next_step="Pass the texts themselves.",
+        )
+
+    def blocks(_bad: BadRows | None) -> Iterator[Block]:
+        whole = _encoded_split(spec, name)
+        rows = len(whole.rows_R)
+        for first in range(0, rows, rows_at_most):
+            yield _encoded_block(part_of(whole, first, min(first + rows_at_most, rows)))
+
+    return Input(
+        name=f"{spec} {name}",
+        identity={"input": manifest.key, "split": name},
+        rows=info.source_rows,
+        blocks=blocks,
+        is_pair=manifest.task.is_pair,
+    )
+
+
+def _encoded_block(encoded: Encoded) -> Block:
+    return Block(
+        rows_R=encoded.rows_R,
+        encode=lambda _checkpoint, _pattern: encoded,
+        one_by_one=lambda: (_encoded_block(part_of(encoded, place, place + 1)) for place in range(len(encoded.rows_R))),
+    )
+
+
+def _encoded_split(spec: str, name: str) -> Encoded:
+    """Return a prepared split as samples without targets; it is held in memory, as flat arrays."""
+    dataset = load(spec)
+    split = read_split(dataset, name)
+    rows_R = np.unique(split.source_rows_N)
+    contexts = places = word_of_T = offsets_R1 = None
+    info = dataset.manifest.splits[name].references
+    if dataset.manifest.task.kind == "question_answering":
+        places = read_char_places(dataset, name)
+        contexts = None if info is None else read_references(dataset.path, info).contexts
+        if contexts is None:
+            raise DatasetError(
+                f"The split {name} has no contexts beside it.", next_step="Pass the questions and contexts themselves."
+            )
+    if dataset.manifest.task.kind == "token_classification" and split.targets is not None:
+        begins_T = split.targets.values != IGNORED
+        word_of_T = np.where(begins_T, np.cumsum(begins_T) - 1, -1)
+        offsets_R1 = np.concatenate([[0], np.cumsum(begins_T)])[split.token_offsets_N1]
+    return Encoded(
+        split=replace(split, name=NAME, targets=None),
+        rows_R=rows_R,
+        contexts=contexts,
+        char_places_T=places,
+        word_of_T=word_of_T,
+        word_offsets_R1=offsets_R1,
+    )
+
+
+def _spoken(kind: str) -> str:
+    return kind.replace("_", " ")

@@ -1,0 +1,50 @@
+"""Fixtures: checkpoints of every kind, and files to predict."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tdbs.data.sample import sample_tables
+from tests.inference.models import save_checkpoint
+
+
+@pytest.fixture(scope="session")
+def checkpoint_of(tmp_path_factory) -> Callable[..., Path]:
+    """Return a function that saves a small checkpoint of a kind of task, once a session."""
+    made: dict[str, Path] = {}
+
+    def checkpoint(kind: str) -> Path:
+        if kind not in made:
+            made[kind] = save_checkpoint(tmp_path_factory.mktemp(kind) / kind, kind)
+        return made[kind]
+
+    return checkpoint
+
+
+@pytest.fixture(scope="session")
+def texts() -> list[str]:
+    """Return 157 texts of the sample corpus, one empty and one of a space."""
+    return [*sample_tables()["validation"]["text"].to_pylist()[:155], "", " "]
+
+
+@pytest.fixture
+def csv_file(tmp_path, texts) -> Path:
+    return write_csv(tmp_path / "in.csv", ["text"], [[text] for text in texts if text])
+
+
+def write_csv(path: Path, header: list[str], rows: list[list[str]]) -> Path:
+    with path.open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([header, *rows])
+    return path
+
+
+def write_jsonl(path: Path, rows: list[dict]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    return path
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    return [json.loads(line, parse_constant=pytest.fail) for line in path.read_text(encoding="utf-8").splitlines()]

@@ -1,0 +1,121 @@
+"""A model in memory: one text, several, pairs, and runs of tdbs."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
+from tdbs.errors import ConfigError, DatasetError
+from tdbs.inference.checkpoints import droppable_pattern
+from tdbs.inference.predict import predict
+from tdbs.inference.predictor import Predictor
+from tdbs.pipeline.manifest import WordsInfo
+from tdbs.pipeline.prepare import prepare
+from tdbs.train.evaluate import evaluate
+from tdbs.train.trainer import train
+from tests.inference.conftest import read_jsonl
+from tests.inference.models import CLASSES, one_by_one
+
+
+def test_one_text_several_and_pairs(checkpoint_of):
+    folder = checkpoint_of("classification")
+    predictor = Predictor(folder, precision="fp32")
+    found = [predictor("a fine film"), *predictor(["a fine film", "no"]), *predictor([("a fine film", "is it")])]
+    expected = [
+        *one_by_one(folder, ["a fine film", "a fine film", "no"]),
+        *one_by_one(folder, ["a fine film"], ["is it"]),
+    ]
+    assert np.array([[row.scores[name] for name in CLASSES] for row in found]) == pytest.approx(
+        np.array(expected), abs=1e-4
+    )
+    assert predictor(("a fine film", "is it")) == found[-1]
+    assert predictor([]) == []
+
+
+def test_a_mix_of_texts_and_pairs_is_refused(checkpoint_of):
+    with pytest.raises(ConfigError) as error:
+        Predictor(checkpoint_of("classification"))(["a", ("b", "c")])
+    assert error.value.message == "The texts are neither all strings nor all pairs of strings."
+
+
+def test_an_answer_is_a_part_of_its_context(checkpoint_of):
+    found = Predictor(checkpoint_of("question_answering"))(("what is it?", "it is a film of some length"))
+    assert found.prediction in "it is a film of some length"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run on 200 rows of the sample, on a task that forbids dropping."""
+    place = tmp_path_factory.mktemp("run")
+    table = sample_tables()["train"].slice(0, 260).to_pydict()
+    rows = list(zip(table["text"], table["label"], strict=True))
+    for name, part in (("train", rows[:200]), ("validation", rows[200:])):
+        with (place / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([["text", "label"], *part])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        prepared = prepare(
+            str(place), tokenizer=str(TOKENIZER_FOLDER), forbid_drop="is brittle", out=place / "prepared"
+        ).dataset
+        train(prepared, out=place / "run", model="tiny", epochs=1, precision="fp32")
+    return place
+
+
+def test_a_run_predicts_what_evaluate_scores(run, tmp_path):
+    predict(run / "run", run / "prepared", out=tmp_path / "out.jsonl")
+    with (run / "validation.csv").open(newline="") as file:
+        labels = [row["label"] for row in csv.DictReader(file)]
+    right = [row["prediction"] == label for row, label in zip(read_jsonl(tmp_path / "out.jsonl"), labels, strict=True)]
+    assert np.mean(right) == pytest.approx(evaluate(run / "run").score)
+    predict(run / "run", run / "validation.csv", out=tmp_path / "of_file.jsonl")
+    assert (tmp_path / "of_file.jsonl").read_bytes() == (tmp_path / "out.jsonl").read_bytes()
+
+
+def test_a_task_that_forbids_dropping_is_obeyed(run):
+    predictor = Predictor(run / "run")
+    with pytest.raises(ConfigError) as error:
+        predictor("a fine film", drop_rate=0.5)
+    assert error.value.message == "task '" + run.name + "' is brittle."
+    assert error.value.next_step == "Leave --drop out, or insist with --allow-drop."
+    assert Predictor(run / "run", allow_drop=True)("the film is a fine one", drop_rate=1.0) != predictor(
+        "the film is a fine one"
+    )
+
+
+def test_a_run_whose_dataset_is_gone_says_what_else_to_pass(run, tmp_path):
+    (run / "prepared").rename(tmp_path / "moved")
+    try:
+        with pytest.raises(DatasetError) as error:
+            Predictor(run / "run")
+    finally:
+        (tmp_path / "moved").rename(run / "prepared")
+    assert error.value.message.startswith(f"The run {run / 'run'} was trained on a dataset that is not here: ")
+    assert error.value.next_step == f"Put it back, or pass {run / 'run/model'} for the model alone."
+    with_run = Predictor(run / "run", precision="fp32")("a fine film")
+    alone = Predictor(run / "run/model", precision="fp32")("a fine film")
+    assert alone.scores == pytest.approx(with_run.scores, abs=1e-5)
+
+
+def test_a_list_of_words_that_was_a_file_has_to_be_named_again(run, tmp_path):
+    checkpoint = Predictor(run / "run").checkpoint
+    known = WordsInfo(source="words.txt", kept=(), count=1, sha256="0")
+    with pytest.raises(ConfigError) as error:
+        droppable_pattern(replace(checkpoint, words=known), None)
+    assert error.value.message == (
+        "The words that may be dropped were read from words.txt when the dataset was prepared."
+    )
+    assert error.value.next_step == "Pass --stopwords with the path of that file."
+    (tmp_path / "words.txt").write_text("film\n")
+    assert droppable_pattern(replace(checkpoint, words=known), str(tmp_path / "words.txt")).words.search("a film")
+
+
+def test_a_prepared_dataset_of_another_kind_is_refused(run, checkpoint_of, tmp_path):
+    with pytest.raises(DatasetError) as error:
+        predict(checkpoint_of("question_answering"), run / "prepared", out=tmp_path / "out.jsonl")
+    assert error.value.message == (
+        f"{run / 'prepared'} was prepared for classification; the model does question answering."
+    )
+    assert error.value.next_step == "Pass the texts themselves, or another model."
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,128 @@
+"""An output that was begun goes on where it was, and has the bytes of one that never stopped."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import pyarrow.parquet as pq
+import pytest
+
+from tdbs.errors import ConfigError, SourceError
+from tdbs.inference.predict import predict
+
+OPTIONS = {"precision": "fp32"}
+
+
+class StoppedError(Exception):
+    pass
+
+
+@pytest.fixture(autouse=True)
+def small_blocks(monkeypatch):
+    monkeypatch.setattr("tdbs.inference.predict.BLOCK_ROWS", 20)
+
+
+def stop_after(parts):
+    def progress(done, _total):
+        if done >= parts * 20:
+            raise StoppedError
+
+    return progress
+
+
+@pytest.mark.parametrize("options", [{}, {"drop_rate": 0.5}, {"strategy": "unpadded"}, {"batch_size": 1}])
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_a_stopped_run_that_goes_on_writes_the_same_bytes(suffix, options, checkpoint_of, csv_file, tmp_path):
+    folder, whole, out = checkpoint_of("classification"), tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
+    predict(folder, csv_file, out=whole, **OPTIONS, **options)
+    for parts in (2, 5):  # stopped twice
+        with pytest.raises(StoppedError):
+            predict(folder, csv_file, out=out, **OPTIONS, **options, resume=parts > 2, progress=stop_after(parts))
+        assert not out.exists()
+    result = predict(folder, csv_file, out=out, **OPTIONS, **options, resume=True)
+    assert out.read_bytes() == whole.read_bytes()
+    assert result.rows == 156
+    assert not list(tmp_path.glob(".*"))
+    if suffix == ".parquet":
+        assert pq.ParquetFile(out).num_row_groups == 8
+
+
+def test_bad_rows_before_the_stop_are_still_named(checkpoint_of, tmp_path):
+    rows = ['{"text": "a"}' if row % 7 != 3 else "bad" for row in range(100)]
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text("\n".join(rows) + "\n")
+    with pytest.raises(StoppedError):
+        predict(checkpoint_of("classification"), source, out=out, skip_bad_rows=True, progress=stop_after(3), **OPTIONS)
+    result = predict(checkpoint_of("classification"), source, out=out, skip_bad_rows=True, resume=True, **OPTIONS)
+    assert result.skipped == [row + 1 for row in range(3, 100, 7)]
+    assert result.rows == 100 - 14
+
+
+def test_parts_that_are_done_outlive_a_bad_row(checkpoint_of, tmp_path):
+    """A bad row late in the file costs nothing of the work before: --skip-bad-rows goes on from it."""
+    source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    source.write_text('{"text": "a"}\n' * 45 + '{"text": null}\n' + '{"text": "b"}\n')
+    with pytest.raises(SourceError):
+        predict(checkpoint_of("classification"), source, out=out, **OPTIONS)
+    assert len(list((tmp_path / ".out.jsonl.parts").glob("part-*.json"))) == 2
+    result = predict(checkpoint_of("classification"), source, out=out, skip_bad_rows=True, resume=True, **OPTIONS)
+    assert (result.rows, result.skipped) == (46, [46])
+
+
+def test_what_was_begun_otherwise_is_not_mixed(checkpoint_of, csv_file, tmp_path):
+    folder, out = checkpoint_of("classification"), tmp_path / "out.jsonl"
+    with pytest.raises(StoppedError):
+        predict(folder, csv_file, out=out, progress=stop_after(1), **OPTIONS)
+    with pytest.raises(ConfigError) as error:
+        predict(folder, csv_file, out=out, **OPTIONS)
+    assert str(error.value) == (
+        f"{out} was begun and is not finished. Pass --resume to go on, or --overwrite to begin anew."
+    )
+    with pytest.raises(ConfigError) as error:
+        predict(folder, csv_file, out=out, resume=True, seed=3, **OPTIONS)
+    assert str(error.value) == (
+        f"{out} was begun otherwise: seed (0 then, 3 now). "
+        "Repeat the command that began it with --resume, or pass --overwrite."
+    )
+    predict(folder, csv_file, out=out, overwrite=True, seed=3, **OPTIONS)
+    assert len(out.read_text().splitlines()) == 156
+
+
+def test_a_folder_of_the_users_in_the_parts_place_stays(checkpoint_of, csv_file, tmp_path):
+    mine = tmp_path / ".out.jsonl.parts"
+    mine.mkdir()
+    (mine / "notes.txt").write_text("mine")
+    with pytest.raises(ConfigError) as error:
+        predict(checkpoint_of("classification"), csv_file, out=tmp_path / "out.jsonl", overwrite=True)
+    assert str(error.value) == f"{mine} holds something else. Pass another --out."
+    assert (mine / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.fault
+@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+def test_a_killed_run_that_goes_on_writes_the_same_bytes(suffix, checkpoint_of, csv_file, tmp_path):
+    """SIGKILL at any moment, again and again until it is done."""
+    folder, whole, out = checkpoint_of("classification"), tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
+    predict(folder, csv_file, out=whole, **OPTIONS)
+    program = "import tdbs.inference.predict as p; p.BLOCK_ROWS = 20; from tdbs.cli import main; main()"
+    command = [sys.executable, "-c", program, "predict", str(folder), str(csv_file), "--out", str(out)]
+    command += ["--precision", "fp32", "--resume", "--json"]
+    kills = 0
+    while not out.exists():
+        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            parts = tmp_path / f".out{suffix}.parts"
+            before = len(list(parts.glob("part-*.json")))
+            while process.poll() is None and len(list(parts.glob("part-*.json"))) <= before:
+                time.sleep(0.002)
+            if process.poll() is None and kills < 5:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+            stdout, stderr = process.communicate()
+        if process.returncode == 0:
+            assert json.loads(stdout)["rows"] == 156
+        else:
+            assert process.returncode == -signal.SIGKILL, stderr.decode()
+    assert kills >= 2
+    assert out.read_bytes() == whole.read_bytes()
