@@ -104,7 +104,7 @@ def _of_run(name: str, *, precision: str, attention: str, max_length: int | None
         "precision": trained["precision"] if precision == "auto" else precision,
         "attention": trained["attention"] if attention == "auto" else attention,
     }
-    resolved = resolve_execution(**asked)
+    resolved = resolve_execution(precision=asked["precision"], attention=asked["attention"])
     execution = {**trained, **asked, "device": resolved.device}
     try:
         manifest = load(run.config["dataset"]["path"]).manifest

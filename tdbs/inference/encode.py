@@ -20,7 +20,7 @@ from tdbs.pipeline.spans import DroppableSpans, find_spans
 from tdbs.pipeline.token_block import TokenBlock
 from tdbs.pipeline.windows import long_questions
 from tdbs.pipeline.word_pieces import first_pieces, words_of_tokens
-from tdbs.train.targets import moved_positions
+from tdbs.train.shortened import shortened_split
 
 # Shapes: R rows of the block, R1 = R + 1, N samples (windows of a row are several), T their tokens, W words.
 
@@ -101,26 +101,12 @@ def split_of(tokens: TokenBlock, spans: DroppableSpans | None, source_rows_N: In
 
 def without_tokens(encoded: Encoded, dropped_T: BoolArray) -> Encoded:
     """Return the samples as TokenDrop leaves them; nothing is droppable any more."""
-    split = encoded.split
-    kept_T = ~dropped_T
-    before_T1 = np.concatenate([[0], np.cumsum(kept_T)])
-    starts_N = split.segment_starts_N
     places_T = encoded.char_places_T
-    none = np.zeros(0, dtype=np.int32)
-    shortened = replace(
-        split,
-        input_ids_T=split.input_ids_T[kept_T],
-        token_offsets_N1=before_T1[split.token_offsets_N1],
-        word_starts_W=none,
-        word_sizes_W=none,
-        word_offsets_N1=np.zeros_like(split.token_offsets_N1),
-        segment_starts_N=None if starts_N is None else moved_positions(split, starts_N, dropped_T),
-    )
     return replace(
         encoded,
-        split=shortened,
-        char_places_T=None if places_T is None else (places_T[0][kept_T], places_T[1][kept_T]),
-        word_of_T=None if encoded.word_of_T is None else encoded.word_of_T[kept_T],
+        split=shortened_split(encoded.split, dropped_T),
+        char_places_T=None if places_T is None else (places_T[0][~dropped_T], places_T[1][~dropped_T]),
+        word_of_T=None if encoded.word_of_T is None else encoded.word_of_T[~dropped_T],
     )
 
 

@@ -132,14 +132,19 @@ def save_model(folder: Path, model: "PreTrainedModel", dataset: PreparedDataset)
     """Save weights (safetensors), configuration and tokenizer, so that transformers loads the folder as it is."""
     from transformers import PreTrainedTokenizerFast
 
+    from tdbs.train.step import takes_segment_ids
+
     model.save_pretrained(folder, safe_serialization=True)
     model.config.save_pretrained(folder)  # beside adapters transformers leaves it out
     info = dataset.manifest.tokenizer
     tokenizer = read_tokenizer(dataset)
+    # without its name segment ids would be left out, and a model of pairs would predict otherwise
+    segment_ids = ["token_type_ids"] if takes_segment_ids(model) else []
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
         pad_token=tokenizer.id_to_token(info.pad_id),
         model_max_length=dataset.manifest.max_length,
+        model_input_names=["input_ids", *segment_ids, "attention_mask"],
     ).save_pretrained(folder)
 
 

@@ -25,12 +25,13 @@ def without_tokens(held_out: HeldOut, dropped_T: BoolArray | None) -> HeldOut:
     places = held_out.char_places_T
     return replace(
         held_out,
-        split=_shortened(held_out.split, dropped_T),
+        split=shortened_split(held_out.split, dropped_T),
         char_places_T=None if places is None else (places[0][~dropped_T], places[1][~dropped_T]),
     )
 
 
-def _shortened(split: Split, dropped_T: BoolArray) -> Split:
+def shortened_split(split: Split, dropped_T: BoolArray) -> Split:
+    """Return a split without the tokens that were dropped, with no droppable words any more."""
     kept_before_T1 = np.concatenate([[0], np.cumsum(~dropped_T)])
     starts_N = split.segment_starts_N
     return replace(
