@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from transformers import pipeline
 
 from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
 from tdbs.errors import ConfigError, DatasetError
@@ -15,7 +16,7 @@ from tdbs.pipeline.manifest import WordsInfo
 from tdbs.pipeline.prepare import prepare
 from tdbs.train.evaluate import evaluate
 from tdbs.train.trainer import train
-from tests.inference.conftest import read_jsonl
+from tests.inference.conftest import read_jsonl, write_csv
 from tests.inference.models import CLASSES, one_by_one
 
 
@@ -119,3 +120,26 @@ def test_a_prepared_dataset_of_another_kind_is_refused(run, checkpoint_of, tmp_p
     )
     assert error.value.next_step == "Pass the texts themselves, or another model."
     assert list(tmp_path.iterdir()) == []
+
+
+def test_transformers_own_pipeline_predicts_pairs_as_a_run_does(tmp_path):
+    """Segment ids are part of it: the saved tokenizer makes them where the model takes them."""
+    texts = sample_tables()["train"]["text"].to_pylist()[:120]
+    rows = [
+        [first, second, str(place % 2)]
+        for place, (first, second) in enumerate(zip(texts[:60], texts[60:], strict=True))
+    ]
+    write_csv(tmp_path / "pairs.csv", ["first", "second", "label"], rows)
+    dataset = prepare(
+        str(tmp_path / "pairs.csv"),
+        tokenizer=str(TOKENIZER_FOLDER),
+        text="first",
+        pair="second",
+        out=tmp_path / "prepared",
+    ).dataset
+    train(dataset, model="tiny", epochs=1, lr=5e-3, precision="fp32", out=tmp_path / "run")
+    ours = Predictor(tmp_path / "run")([(first, second) for first, second, _ in rows])
+    theirs = pipeline("text-classification", model=str(tmp_path / "run/model"), top_k=None)
+    found = theirs([{"text": first, "text_pair": second} for first, second, _ in rows])
+    scores = [{one["label"]: one["score"] for one in each} for each in found]
+    assert [each.scores for each in ours] == [pytest.approx(each, abs=1e-5) for each in scores]
