@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Profile and comparisons on a CUDA device: every strategy on SST-2, RTE and SQuAD, a roberta-base-sized model with random
-# weights, bf16; then the training loop beside a bare one and with compiled layers, and a step as a CUDA graph. Needs the device, torch for it, a mirror folder, and roberta-base's tokenizer (a folder).
+# weights, bf16; then the training loop beside a bare one and with compiled layers, a step as a CUDA graph, and predictions
+# beside transformers' pipeline. Needs the device, torch for it, a mirror folder, and roberta-base's tokenizer (a folder).
 #
 #   benchmarks/gpu.sh MIRROR TOKENIZER OUT
 #
@@ -20,3 +21,5 @@ python -m benchmarks.bench_prediction --mirror "$mirror" --tokenizer "$tokenizer
 python -m benchmarks.bench_train_loop --model "$out/roberta-random" --mirror "$mirror" --data "$out/data" --compile \
     | tee "$out/train_loop.md"
 python -m benchmarks.bench_graphs --model "$out/roberta-random" --mirror "$mirror" --data "$out/data" | tee "$out/graphs.md"
+python -m benchmarks.bench_predict "$out/roberta-random" "$mirror/glue/sst2/validation.parquet" \
+    "$mirror/glue/sst2/train.parquet" --precision bf16 | tee "$out/predict.md"
