@@ -53,6 +53,7 @@ class SweepResult:
     """What a sweep found; the fields are JSON keys of `tdbs sweep`."""
 
     dataset: str
+    source: str  # of its texts
     model: str
     metric: str
     epochs: int
@@ -102,6 +103,7 @@ def result_of(study: "optuna.Study", dataset: PreparedDataset, terms: SweepTerms
         together = runs * padded / (prepare + runs * run_seconds)
     return SweepResult(
         dataset=str(dataset.path),
+        source=dataset.manifest.source,
         model=shown_model(terms.model or default_model(dataset.manifest)),
         metric=dataset.manifest.task.metrics[0],
         epochs=terms.epochs,

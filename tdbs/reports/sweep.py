@@ -27,7 +27,7 @@ def write_sweep(folder: Path, result: SweepResult, *, command: str) -> Path:
     for name, svg in figures.items():
         write_text(folder / f"{name}.svg", svg)
     parts = [
-        f"# {Path(result.dataset).parent.name}: {', '.join(searched(result))}",
+        f"# Sweep of {result.source}: {', '.join(searched(result))}",
         f"{result.model}, {result.epochs} epochs, seeds {', '.join(map(str, result.seeds))}; {result.metric} x 100. "
         f"Made by `{command}` (tdbs {tdbs.__version__}).",
         markdown_table(trials_table(result)),
