@@ -1,5 +1,6 @@
 """Score a model on a split: batches in length order, nothing dropped, the task's metrics over all samples."""
 
+import gc
 import itertools
 import time
 from dataclasses import dataclass
@@ -135,6 +136,7 @@ def load_trained(run: Run, manifest: Manifest) -> tuple[PreTrainedModel, Acceler
     if run.result is None or not folder.is_dir():
         raise TrainingError(f"The run {run.path} has no trained model: it did not finish.", next_step="Train again.")
     execution = run.config["execution"]
+    gc.collect()  # models hold themselves in cycles: of many runs all would stay
     try:
         adapted = adapted_model(folder)
         model = HEADS[run.config["task"]["kind"]].model_class.from_pretrained(
