@@ -25,7 +25,7 @@ import transformers
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from benchmarks.common import print_rows, timed
-from tdbs.inference.batches import inference_strategy, predict_block
+from tdbs.inference.batches import inference_strategy, planned, predict_block
 from tdbs.inference.blocks import BLOCK_ROWS, block_of, text_rows
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
 from tdbs.inference.output import json_lines
@@ -129,8 +129,6 @@ def serve(checkpoint: Checkpoint, texts: list[str], strategy: Strategy) -> Calla
 
 def padding_of(checkpoint: Checkpoint, texts: list[str], strategy: Strategy) -> float:
     """Return the share of pad tokens of an arm's first block."""
-    from tdbs.inference.batches import planned
-
     pattern = None if strategy.drop == "none" else droppable_pattern(checkpoint, None)
     encoded = block_of(text_rows(texts[:BLOCK_ROWS])).encode(checkpoint, pattern)
     return planned(checkpoint, encoded, strategy, seed=0)[0].padding_fraction

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from transformers import AutoConfig, PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig, PreTrainedModel
 
 from tdbs.data.tasks import Columns, Task, TaskKind
 from tdbs.errors import ConfigError, DatasetError, ModelError, reason_of
@@ -24,7 +24,7 @@ from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.train.device import keep_head_in_fp32, make_accelerator, resolve_execution
 from tdbs.train.evaluate import load_trained
 from tdbs.train.heads import HEADS
-from tdbs.train.models import LOADING_ERRORS, position_limit
+from tdbs.train.models import LOADING_ERRORS, position_limit, read_config
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run, read_run
 from tdbs.train.sequence_models import knows_sequences, use_sequences
 from tdbs.train.step import takes_segment_ids
@@ -138,7 +138,11 @@ def _of_run(name: str, *, precision: str, attention: str, max_length: int | None
 
 
 def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int | None) -> Checkpoint:
-    config = _read_config(name)
+    config = read_config(
+        name,
+        refused=f"{name} is neither a run of tdbs nor a model",
+        next_step="Pass the folder of a run or of a checkpoint, or a hub name.",
+    )
     task = _task_of(name, config)
     tokenizer = load_tokenizer(name)
     known = [limit for limit in (tokenizer.model_max_length, position_limit(config)) if limit is not None]
@@ -222,19 +226,6 @@ def _store_in_bf16(model: PreTrainedModel) -> None:
 
 
 _FINE_TUNE = "Fine-tune it with tdbs train --model, or pass a checkpoint that was fine-tuned."
-
-
-def _read_config(name: str) -> PretrainedConfig:
-    try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False)
-    except (OSError, ValueError) as error:
-        folder = Path(name).is_dir()
-        reason = reason_of(error) if folder else "it is no folder, and the hub cannot be reached or has none such"
-        raise ModelError(
-            f"{name} is neither a run of tdbs nor a model: {reason}.",
-            next_step="Pass the folder of a run or of a checkpoint, or a hub name.",
-        ) from error
-    return config
 
 
 def _task_of(name: str, config: PretrainedConfig) -> Task:

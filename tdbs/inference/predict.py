@@ -134,7 +134,7 @@ def predict(
     bad: BadRows | None = {} if skip_bad_rows else None
     told: set[int] = set()
     run = _predict_rows if batch_size == 1 else _predict
-    for number, block in enumerate(_timed(opened.blocks(bad), spent, "texts")):
+    for number, block in enumerate(_timed(opened.blocks(bad), spent)):
         if parts is not None and number < len(parts.records):
             records.append(parts.records[number])
         else:
@@ -176,12 +176,12 @@ def predict(
     )
 
 
-def _timed(blocks: Iterator[Block], spent: _Spent, stage: str) -> Iterator[Block]:
+def _timed(blocks: Iterator[Block], spent: _Spent) -> Iterator[Block]:
     """Yield blocks, and count the seconds that reading them takes."""
     while True:
         clock = time.perf_counter()
         block = next(blocks, None)
-        spent.seconds[stage] += time.perf_counter() - clock
+        spent.seconds["texts"] += time.perf_counter() - clock
         if block is None:
             return
         yield block

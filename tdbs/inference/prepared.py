@@ -10,7 +10,7 @@ from tdbs.errors import DatasetError
 from tdbs.inference.blocks import Block, Input
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.encode import NAME, Encoded, part_of
-from tdbs.pipeline.dataset import load, read_char_places, read_split, split_info
+from tdbs.pipeline.dataset import PreparedDataset, load, read_char_places, read_split, split_info
 from tdbs.pipeline.references import read_references
 from tdbs.pipeline.schema import IGNORED
 
@@ -44,7 +44,7 @@ def prepared_input(spec: str, checkpoint: Checkpoint, split: str | None, *, rows
         )
 
     def blocks(_bad: BadRows | None) -> Iterator[Block]:
-        whole = _encoded_split(spec, name)
+        whole = _encoded_split(dataset, name)
         rows = len(whole.rows_R)
         for first in range(0, rows, rows_at_most):
             yield _encoded_block(part_of(whole, first, min(first + rows_at_most, rows)))
@@ -66,9 +66,8 @@ def _encoded_block(encoded: Encoded) -> Block:
     )
 
 
-def _encoded_split(spec: str, name: str) -> Encoded:
+def _encoded_split(dataset: PreparedDataset, name: str) -> Encoded:
     """Return a prepared split as samples without targets; it is held in memory, as flat arrays."""
-    dataset = load(spec)
     split = read_split(dataset, name)
     rows_R = np.unique(split.source_rows_N)
     contexts = places = word_of_T = offsets_R1 = None

@@ -124,18 +124,25 @@ def check_vocabulary(name: str, config: PretrainedConfig, manifest: Manifest) ->
         )
 
 
-def _read_config(name: str, task: Task) -> PretrainedConfig:
-    heads: dict[str, Any] = {} if task.kind == "seq2seq" else {"num_labels": task.outputs}
+def read_config(name: str, *, refused: str, next_step: str, **options: Any) -> PretrainedConfig:
+    """Read a model's configuration by hub name or folder. Raises ModelError, which says `refused` and why."""
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False, **heads)
+        config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
         folder = Path(name).is_dir()
         reason = reason_of(error) if folder else "it is no folder, and the hub cannot be reached or has none such"
-        raise ModelError(
-            f"The model {name} cannot be loaded: {reason}.",
-            next_step="Pass --model with a folder that holds config.json and model.safetensors, or a hub name.",
-        ) from error
+        raise ModelError(f"{refused}: {reason}.", next_step=next_step) from error
     return config
+
+
+def _read_config(name: str, task: Task) -> PretrainedConfig:
+    heads: dict[str, Any] = {} if task.kind == "seq2seq" else {"num_labels": task.outputs}
+    return read_config(
+        name,
+        refused=f"The model {name} cannot be loaded",
+        next_step="Pass --model with a folder that holds config.json and model.safetensors, or a hub name.",
+        **heads,
+    )
 
 
 def tiny_config(manifest: Manifest) -> PretrainedConfig:
