@@ -28,6 +28,7 @@ from benchmarks.common import print_rows, timed
 from tdbs.inference.batches import inference_strategy, planned, predict_block
 from tdbs.inference.blocks import BLOCK_ROWS, block_of, text_rows
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
+from tdbs.inference.decode import prediction_table
 from tdbs.inference.output import json_lines
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run
 from tdbs.train.strategies import Strategy
@@ -121,7 +122,8 @@ def serve(checkpoint: Checkpoint, texts: list[str], strategy: Strategy) -> Calla
         lines = []
         for first in range(0, len(texts), BLOCK_ROWS):
             encoded = block_of(text_rows(texts[first : first + BLOCK_ROWS])).encode(checkpoint, pattern)
-            lines.append(json_lines(predict_block(checkpoint, encoded, strategy, seed=0).table))
+            predicted = predict_block(checkpoint, encoded, strategy, seed=0)
+            lines.append(json_lines(prediction_table(predicted.rows_R, predicted.decoded, checkpoint.task)))
         return lines
 
     return run
@@ -159,7 +161,7 @@ def real_time_rows(model: str, texts: list[str], precision: str) -> list[dict[st
             clock = time.perf_counter()
             encoded = block_of(text_rows([text], rows=[number])).encode(checkpoint, pattern if rate else None)
             encoded_at = time.perf_counter()
-            predict_block(checkpoint, encoded, strategy, seed=0).table.to_pylist()
+            predict_block(checkpoint, encoded, strategy, seed=0)
             seconds[rate].append(time.perf_counter() - clock)
             strings[rate].append(encoded_at - clock)
         seconds["pipeline"].append(timed(lambda text=text: pipe(text, truncation=True)))

@@ -4,17 +4,17 @@ Nothing is dropped unless it is asked for. Which words of a row go depends on th
 and its own words alone: not on the block, nor on the strategy's batches where a rate says how many.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-import pyarrow as pa
 import torch
 
+from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.inference.checkpoints import Checkpoint
-from tdbs.inference.decode import prediction_schema, prediction_table
+from tdbs.inference.decode import Decoded, decode, prediction_schema
 from tdbs.inference.encode import Encoded, without_tokens
 from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, words_of_split
 from tdbs.train.plan import EpochPlan, plan_epoch
@@ -72,7 +72,8 @@ def inference_strategy(
 class Predicted:
     """The predictions of a block, and what the model was given for them."""
 
-    table: pa.Table  # as prediction_schema has it, in input order
+    rows_R: IntArray  # of the source, in order
+    decoded: Decoded
     samples: int
     tokens: int  # that the linear layers saw, pad included
     kept_tokens: int
@@ -81,23 +82,65 @@ class Predicted:
 def predict_block(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> Predicted:
     """Return the predictions of a block."""
     if not len(encoded.rows_R):
-        table = prediction_schema(checkpoint.task).empty_table()
-        return Predicted(table=table, samples=0, tokens=0, kept_tokens=0)
+        return joined([], checkpoint.task)
     plan, encoded = planned(checkpoint, encoded, strategy, seed=seed)
     with torch.inference_mode(), checkpoint.accelerator.autocast():
-        table = prediction_table(encoded, model_outputs(checkpoint, encoded, plan), checkpoint)
+        decoded = decode(encoded, model_outputs(checkpoint, encoded, plan), checkpoint)
     return Predicted(
-        table=table, samples=len(plan.sample_ids_N), tokens=plan.tokens, kept_tokens=int(plan.kept_N.sum())
+        rows_R=encoded.rows_R,
+        decoded=decoded,
+        samples=len(plan.sample_ids_N),
+        tokens=plan.tokens,
+        kept_tokens=int(plan.kept_N.sum()),
+    )
+
+
+def joined(parts: Sequence[Predicted], task: Task) -> Predicted:
+    """Return the predictions of some blocks, one after the other, as those of one; of no block no rows."""
+    decoded: Decoded = tuple([] for _ in prediction_schema(task).names[1:])
+    for part in parts:
+        for column, values in zip(decoded, part.decoded, strict=True):
+            column.extend(values)
+    return Predicted(
+        rows_R=np.concatenate([np.empty(0, dtype=np.int64), *(part.rows_R for part in parts)]),
+        decoded=decoded,
+        samples=sum(part.samples for part in parts),
+        tokens=sum(part.tokens for part in parts),
+        kept_tokens=sum(part.kept_tokens for part in parts),
     )
 
 
 def planned(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> tuple[EpochPlan, Encoded]:
     """Return the batches of a block, and its samples as TokenDrop leaves them."""
     split, max_length = encoded.split, checkpoint.limits.max_length
+    if len(split.lengths_N) == 1 and strategy.execution == "padded" and strategy.drop in ("none", "rate", "any", "all"):
+        return _planned_alone(checkpoint, encoded, strategy, seed=seed)
     words = _droppable_words(encoded, strategy, checkpoint)
     plan = plan_epoch(split.lengths_N, words, strategy, max_length=max_length, seed=seed, epoch=0)
     dropped_T = dropped_tokens(split, words, strategy, plan, checkpoint.info, seed=seed)
     return plan, encoded if dropped_T is None else without_tokens(encoded, dropped_T)
+
+
+def _planned_alone(
+    checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int
+) -> tuple[EpochPlan, Encoded]:
+    """Return what `planned` does for one sample, which needs no planning: real time does not pay for it."""
+    if strategy.drop != "none":
+        words = _droppable_words(encoded, strategy, checkpoint)
+        whole = _plan_of_one(encoded.split.lengths_N)
+        dropped_T = dropped_tokens(encoded.split, words, strategy, whole, checkpoint.info, seed=seed)
+        encoded = encoded if dropped_T is None else without_tokens(encoded, dropped_T)
+    return _plan_of_one(encoded.split.lengths_N), encoded
+
+
+def _plan_of_one(lengths_N: IntArray) -> EpochPlan:
+    return EpochPlan(
+        epoch=0,
+        sample_ids_N=np.zeros(1, dtype=np.int64),
+        kept_N=lengths_N,
+        batch_offsets_B1=np.array([0, 1]),
+        padded_lengths_B=np.maximum(lengths_N, 1),
+    )
 
 
 def model_outputs(checkpoint: Checkpoint, encoded: Encoded, plan: EpochPlan) -> Iterator[tuple[Batch, torch.Tensor]]:

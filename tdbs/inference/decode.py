@@ -10,7 +10,10 @@
 | seq2seq | the text that is written | |
 """
 
-from collections.abc import Callable, Iterable
+import math
+from collections.abc import Callable, Iterable, Sequence
+from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -31,7 +34,8 @@ from tdbs.train.scoring import HeldOut, predicted_answers
 
 PREDICTION, SCORES = "prediction", "scores"
 Outputs = Iterable[tuple[Batch, torch.Tensor]]
-Decode = Callable[[Encoded, Outputs, Checkpoint], list[pa.Array]]  # the columns behind source_row
+Decoded = tuple[list[Any], ...]  # of each row the prediction and, for most kinds, its scores
+Decode = Callable[[Encoded, Outputs, Checkpoint], Decoded]
 
 
 def prediction_schema(task: Task) -> pa.Schema:
@@ -50,39 +54,42 @@ def prediction_schema(task: Task) -> pa.Schema:
     return pa.schema([(SOURCE_ROW, pa.int64()), *zip(names, types[task.kind], strict=False)])
 
 
-def prediction_table(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> pa.Table:
-    """Return the predictions of a block, one row for each of its rows."""
-    schema = prediction_schema(checkpoint.task)
-    columns = [pa.array(encoded.rows_R), *_DECODE[checkpoint.task.kind](encoded, outputs, checkpoint)]
-    return pa.table([column.cast(field.type) for column, field in zip(columns, schema, strict=True)], schema=schema)
+def decode(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
+    """Return the predictions of a block's rows in their order, as values of Python, which real time takes as they are."""
+    return _DECODE[checkpoint.task.kind](encoded, outputs, checkpoint)
 
 
-def _class(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> list[pa.Array]:
+def prediction_table(rows_R: IntArray, decoded: Decoded, task: Task) -> pa.Table:
+    """Return predictions as rows of the output; `rows_R` are their numbers in the source."""
+    schema = prediction_schema(task)
+    columns = [pa.array(values, field.type) for values, field in zip((rows_R, *decoded), schema, strict=True)]
+    return pa.table(columns, schema=schema)
+
+
+def _class(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
     scores_NC = torch.softmax(_of_samples(encoded, outputs), dim=1).numpy()
-    return [_named(checkpoint.task, scores_NC.argmax(axis=1)), _by_class(checkpoint.task, scores_NC)]
+    classes = checkpoint.task.classes
+    return [classes[best] for best in scores_NC.argmax(axis=1).tolist()], _by_class(classes, scores_NC)
 
 
-def _classes(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> list[pa.Array]:
+def _classes(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
     scores_NC = torch.sigmoid(_of_samples(encoded, outputs)).numpy()
-    holds_NC = scores_NC > 0.5
-    offsets = np.concatenate([[0], np.cumsum(holds_NC.sum(axis=1))]).astype(np.int32)
-    names = _named(checkpoint.task, np.nonzero(holds_NC)[1])
-    return [pa.ListArray.from_arrays(offsets, names), _by_class(checkpoint.task, scores_NC)]
+    classes = checkpoint.task.classes
+    holding = [[classes[c] for c in np.flatnonzero(holds_C).tolist()] for holds_C in scores_NC > 0.5]
+    return holding, _by_class(classes, scores_NC)
 
 
-def _numbers(encoded: Encoded, outputs: Outputs, _checkpoint: Checkpoint) -> list[pa.Array]:
+def _numbers(encoded: Encoded, outputs: Outputs, _checkpoint: Checkpoint) -> Decoded:
     numbers_NC = _of_samples(encoded, outputs).numpy()
-    if numbers_NC.shape[1] == 1:
-        return [pa.array(numbers_NC[:, 0])]
-    offsets = np.arange(0, numbers_NC.size + 1, numbers_NC.shape[1], dtype=np.int32)
-    return [pa.ListArray.from_arrays(offsets, numbers_NC.ravel())]
+    return ((numbers_NC[:, 0] if numbers_NC.shape[1] == 1 else numbers_NC).tolist(),)
 
 
-def _word_classes(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> list[pa.Array]:
-    split, task = encoded.split, checkpoint.task
+def _word_classes(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
+    split = encoded.split
     if encoded.word_of_T is None or encoded.word_offsets_R1 is None:
         raise ValueError("the block has no words")
     words = int(encoded.word_offsets_R1[-1])
+    names = [*checkpoint.task.classes, None]  # class -1: the word was cut off
     class_W = np.full(words, -1, dtype=np.int64)
     score_W = np.zeros(words, dtype=np.float32)
     for batch, logits_BLC in outputs:
@@ -92,13 +99,13 @@ def _word_classes(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) ->
         scores_KC = torch.softmax(logits_BLC.cpu(), dim=-1).numpy()[real_BL][word_K >= 0]
         class_W[word_K[word_K >= 0]] = scores_KC.argmax(axis=1)
         score_W[word_K[word_K >= 0]] = scores_KC.max(axis=1, initial=0.0)
-    offsets = encoded.word_offsets_R1.astype(np.int32)
-    names = _named(task, class_W)
-    scores = pa.array(score_W, mask=class_W < 0)
-    return [pa.ListArray.from_arrays(offsets, names), pa.ListArray.from_arrays(offsets, scores)]
+    named = [names[best] for best in class_W.tolist()]
+    scores = [None if name is None else score for name, score in zip(named, score_W.tolist(), strict=True)]
+    bounds = list(pairwise(encoded.word_offsets_R1.tolist()))
+    return [named[first:last] for first, last in bounds], [scores[first:last] for first, last in bounds]
 
 
-def _answers(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> list[pa.Array]:
+def _answers(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
     contexts = None if encoded.contexts is None else list(encoded.contexts)
     held_out = HeldOut(
         split=encoded.split,
@@ -107,16 +114,16 @@ def _answers(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> list
         char_places_T=encoded.char_places_T,
     )
     answers, scores_R = predicted_answers(held_out, outputs)
-    return [pa.array(answers, pa.string()), pa.array(scores_R, mask=~np.isfinite(scores_R))]
+    return answers, [score if math.isfinite(score) else None for score in scores_R.tolist()]
 
 
-def _texts(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> list[pa.Array]:
+def _texts(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
     written = [""] * len(encoded.rows_R)
     for batch, ids_BM in outputs:
         texts = checkpoint.tokenizer.backend.decode_batch(ids_BM.cpu().tolist(), skip_special_tokens=True)
         for sample, text in zip(batch.sample_ids_B.tolist(), texts, strict=True):
             written[sample] = text
-    return [pa.array(written, pa.string())]
+    return (written,)
 
 
 _DECODE: dict[TaskKind, Decode] = {
@@ -139,11 +146,5 @@ def _of_samples(encoded: Encoded, outputs: Outputs) -> torch.Tensor:
     return in_order_NC
 
 
-def _named(task: Task, ids: IntArray) -> pa.Array:
-    """Return the names of classes; of -1 null."""
-    return pa.array(task.classes, pa.string()).take(pa.array(ids, mask=ids < 0))
-
-
-def _by_class(task: Task, scores_NC: npt.NDArray[np.float32]) -> pa.Array:
-    columns = [pa.array(scores_NC[:, c]) for c in range(scores_NC.shape[1])]
-    return pa.StructArray.from_arrays(columns, names=list(task.classes))
+def _by_class(classes: Sequence[str], scores_NC: npt.NDArray[np.float32]) -> list[dict[str, float]]:
+    return [dict(zip(classes, scores_C, strict=True)) for scores_C in scores_NC.tolist()]

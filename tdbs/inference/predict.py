@@ -12,15 +12,14 @@ from pathlib import Path
 from typing import Any, TextIO
 
 import numpy as np
-import pyarrow as pa
 
 from tdbs.data.bad_rows import BadRows
 from tdbs.errors import ConfigError
 from tdbs.files import stamp_of
-from tdbs.inference.batches import Predicted, inference_strategy, predict_block
+from tdbs.inference.batches import Predicted, inference_strategy, joined, predict_block
 from tdbs.inference.blocks import BLOCK_ROWS, Block, Input
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
-from tdbs.inference.decode import prediction_schema
+from tdbs.inference.decode import prediction_schema, prediction_table
 from tdbs.inference.inputs import STDIN, open_input
 from tdbs.inference.output import PartRecord, begin_parts, check_output, join_parts, json_lines, write_part
 from tdbs.pipeline.matches import WordPattern
@@ -141,13 +140,14 @@ def predict(
             predicted = run(block, checkpoint, chosen, pattern, spent, seed=seed)
             records.append(_record(predicted, block, bad or {}, told))
             begun = time.perf_counter()
+            table = prediction_table(predicted.rows_R, predicted.decoded, checkpoint.task)
             if parts is not None:
-                write_part(parts, number, predicted.table, records[-1])
+                write_part(parts, number, table, records[-1])
             else:
-                stream.write(json_lines(predicted.table))
+                stream.write(json_lines(table))
                 stream.flush()
             spent.seconds["write"] += time.perf_counter() - begun
-            written += predicted.table.num_rows
+            written += len(predicted.rows_R)
         progress(sum(each.rows + len(each.skipped) for each in records), opened.rows)
     if parts is not None:
         join_parts(parts, len(records), prediction_schema(checkpoint.task))
@@ -221,12 +221,7 @@ def _predict_rows(
         clock = time.perf_counter()
         found.append(_predict(row, checkpoint, strategy, pattern, spent, seed=seed))
         spent.rows.append(time.perf_counter() - clock)
-    return Predicted(
-        table=pa.concat_tables([prediction_schema(checkpoint.task).empty_table(), *(each.table for each in found)]),
-        samples=sum(each.samples for each in found),
-        tokens=sum(each.tokens for each in found),
-        kept_tokens=sum(each.kept_tokens for each in found),
-    )
+    return joined(found, checkpoint.task)
 
 
 def _record(predicted: Predicted, block: Block, bad: BadRows, told: set[int]) -> PartRecord:
@@ -235,7 +230,7 @@ def _record(predicted: Predicted, block: Block, bad: BadRows, told: set[int]) ->
     own = {row: reason for row, reason in sorted(bad.items()) if row <= last and row not in told}
     told.update(own)
     return PartRecord(
-        rows=predicted.table.num_rows,
+        rows=len(predicted.rows_R),
         samples=predicted.samples,
         tokens=predicted.tokens,
         kept_tokens=predicted.kept_tokens,

@@ -14,14 +14,13 @@ from tdbs.errors import ConfigError
 from tdbs.inference.batches import inference_strategy, predict_block
 from tdbs.inference.blocks import BLOCK_ROWS, block_of, text_rows
 from tdbs.inference.checkpoints import droppable_pattern, open_checkpoint
-from tdbs.inference.decode import PREDICTION, SCORES
 from tdbs.pipeline.matches import WordPattern
 from tdbs.train.strategies import Strategy
 
 Text = str | tuple[str, str]  # or two texts
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+@dataclass(frozen=True, slots=True)
 class Prediction:
     """What is predicted of a text, and its scores, in the shapes of tdbs/inference/decode.py."""
 
@@ -84,8 +83,8 @@ class Predictor:
                 rows=list(range(len(texts)))[part],
             )
             encoded = block_of(rows).encode(self.checkpoint, pattern)
-            table = predict_block(self.checkpoint, encoded, strategy, seed=self._seed).table
-            found.extend(Prediction(prediction=row[PREDICTION], scores=row.get(SCORES)) for row in table.to_pylist())
+            decoded = predict_block(self.checkpoint, encoded, strategy, seed=self._seed).decoded
+            found.extend(Prediction(*values) for values in zip(*decoded, strict=True))
         return found
 
     def _strategy(self, drop_rate: float | None) -> Strategy:

@@ -157,13 +157,13 @@ def _matches_of_samples(
 ) -> tuple[IntArray, IntArray]:
     """Return the matches between the first and the last token of each sample's text, where the sample counts them."""
     match_starts, match_ends = matches
-    owns, first_token = np.unique(own_K, return_index=True)
+    first_token = np.flatnonzero(np.diff(own_K, prepend=-1))
     last_token = np.append(first_token, len(own_K))[1:] - 1
     first_match = np.searchsorted(match_starts, starts_K[first_token], side="left")
     behind = np.searchsorted(match_ends, ends_K[last_token], side="right")
     counts = np.maximum(behind - first_match, 0)
     chosen_M = ragged_positions(first_match, counts)
-    shift_M = np.repeat(shift_of_own[owns], counts)
+    shift_M = np.repeat(shift_of_own[own_K[first_token]], counts)
     return match_starts[chosen_M] + shift_M, match_ends[chosen_M] + shift_M
 
 
@@ -173,7 +173,7 @@ def _skip_leading_space(starts_K: IntArray, ends_K: IntArray, lone_K: BoolArray,
     A token of white space alone keeps its start, so that it belongs to no word; but "▁" does belong to the next.
     """
     characters_C = np.frombuffer((joined + _SEPARATOR).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-    is_space_C = np.isin(characters_C, _WHITE_SPACE)
+    is_space_C = _IS_SPACE[np.minimum(characters_C, len(_IS_SPACE) - 1)]
     moved_K = starts_K.copy()
     moving = np.flatnonzero(is_space_C[moved_K] & (moved_K < ends_K))
     while len(moving):
@@ -183,4 +183,4 @@ def _skip_leading_space(starts_K: IntArray, ends_K: IntArray, lone_K: BoolArray,
     return np.where(only_space_K, starts_K, moved_K)
 
 
-_WHITE_SPACE = np.array([c for c in range(0x3001) if chr(c).isspace()], dtype=np.uint32)  # none lies higher
+_IS_SPACE = np.array([chr(c).isspace() for c in range(0x3002)])  # by code point; none lies higher than the last but one

@@ -73,6 +73,8 @@ def flat_block(encodings: Sequence[Encoding], *, is_pair: bool) -> TokenBlock:
 
 def joined_blocks(blocks: Sequence[TokenBlock]) -> TokenBlock:
     """Return the samples of some blocks, one after the other, as one block."""
+    if len(blocks) == 1:
+        return blocks[0]
     lengths_N = np.concatenate([np.empty(0, np.int64), *(np.diff(block.token_offsets_N1) for block in blocks)])
     starts = [block.segment_starts_N for block in blocks if block.segment_starts_N is not None]
     return TokenBlock(

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from tdbs.inference.batches import inference_strategy, predict_block
 from tdbs.inference.blocks import block_of, text_rows
 from tdbs.inference.checkpoints import open_checkpoint
+from tdbs.inference.decode import prediction_table
 from tdbs.inference.inputs import open_input
 from tdbs.inference.predict import predict
 from tdbs.inference.predictor import Predictor
@@ -24,6 +25,10 @@ ODD_SIZES = (1, 7, 64)
 
 def scores_of(rows, classes=CLASSES):
     return np.array([[row["scores"][name] for name in classes] for row in rows])
+
+
+def table_of(predicted, checkpoint):
+    return prediction_table(predicted.rows_R, predicted.decoded, checkpoint.task).to_pylist()
 
 
 def check_against(found, expected, rows):
@@ -54,9 +59,9 @@ def test_random_texts_in_any_batches_and_blocks(data, checkpoint_of):
         data.draw(st.sampled_from(STRATEGIES)), checkpoint.task, batch_size=data.draw(st.integers(1, 9))
     )
     encoded = block_of(text_rows(found)).encode(checkpoint, None)
-    rows = predict_block(checkpoint, encoded, strategy, seed=0).table.to_pylist()
+    rows = table_of(predict_block(checkpoint, encoded, strategy, seed=0), checkpoint)
     alone = inference_strategy("random", checkpoint.task, batch_size=1)
-    expected = predict_block(checkpoint, encoded, alone, seed=0).table.to_pylist()
+    expected = table_of(predict_block(checkpoint, encoded, alone, seed=0), checkpoint)
     check_against(rows, scores_of(expected), list(range(len(found))))
 
 
@@ -147,11 +152,11 @@ def test_words_that_go_do_not_depend_on_batches_nor_on_blocks(drop_rate, checkpo
         strategy = inference_strategy(name, checkpoint.task, drop_rate=drop_rate, batch_size=16)
         whole = predict_block(checkpoint, block.encode(checkpoint, pattern), strategy, seed=4)
         alone = [
-            predict_block(checkpoint, row.encode(checkpoint, pattern), strategy, seed=4).table.to_pylist()[0]
+            table_of(predict_block(checkpoint, row.encode(checkpoint, pattern), strategy, seed=4), checkpoint)[0]
             for row in block.one_by_one()
         ]
         expected = scores_of(alone) if expected is None else expected
-        check_against(whole.table.to_pylist(), expected, list(range(60)))
+        check_against(table_of(whole, checkpoint), expected, list(range(60)))
         assert scores_of(alone) == pytest.approx(expected, abs=1e-4)
     nothing = inference_strategy("bucket", checkpoint.task)
     undropped = predict_block(checkpoint, block.encode(checkpoint, None), nothing, seed=4)
