@@ -55,7 +55,7 @@ def prediction_schema(task: Task) -> pa.Schema:
 
 
 def decode(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
-    """Return the predictions of a block's rows in their order, as values of Python, which real time takes as they are."""
+    """Return the predictions of a block's rows in their order, as plain values: real time takes them as they are."""
     return _DECODE[checkpoint.task.kind](encoded, outputs, checkpoint)
 
 

@@ -81,6 +81,8 @@ def encode_in_parts(
 
 def _parts(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
     """Cut a list so that each part has about as many characters as the library is given at once."""
+    if len(texts) == 1:
+        return iter((texts,))
     sizes = (len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) for text in texts)
     ends = np.cumsum(np.fromiter(sizes, dtype=np.int64, count=len(texts)))
     bounds = [0, *np.flatnonzero(np.diff(ends // _CHARACTERS_AT_ONCE)) + 1, len(texts)]
