@@ -2,7 +2,7 @@
 
 import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from scipy import stats
@@ -22,7 +22,11 @@ class PairedDifference:
 
 def paired_difference(scores: Mapping[int, float], base: Mapping[int, float]) -> PairedDifference | None:
     """Return how far scores lie above the base's over the seeds that both have; None where there is none."""
-    differences = [scores[seed] - base[seed] for seed in sorted(scores.keys() & base.keys())]
+    return mean_difference([scores[seed] - base[seed] for seed in sorted(scores.keys() & base.keys())])
+
+
+def mean_difference(differences: Sequence[float]) -> PairedDifference | None:
+    """Return the mean of differences, one for each seed, with its t interval; None where there is none."""
     if not differences:
         return None
     mean = statistics.mean(differences)

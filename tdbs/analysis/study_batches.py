@@ -4,7 +4,19 @@ from collections.abc import Sequence
 
 from tdbs.analysis.paper import TABLE3, PaperStudy
 from tdbs.analysis.study import Cell, StudyResult, StudyTable, mean_of, shown_percent, shown_times
-from tdbs.analysis.study_means import NO_LOSS, by_task, held, mean, over_tasks, points_lost, scores, shown, speedup
+from tdbs.analysis.study_means import (
+    NO_LOSS,
+    by_task,
+    held,
+    loses_less,
+    mean,
+    over_tasks,
+    points_lost,
+    scores,
+    seeds_tell,
+    shown,
+    speedup,
+)
 from tdbs.analysis.study_trained import Training
 
 
@@ -58,23 +70,23 @@ def table3_findings(found: Sequence[Training]) -> list[str]:
                 f"TokenDrop makes it faster still: {TABLE3[both].speedup:g}x in the paper. {faster[1]:.2f}x here.",
             )
         )
-    plain = mean(points_lost(found[0], both))
+    plain = points_lost(found[0], both)
     for each in found[1:]:
-        lost = mean(points_lost(each, both))
-        if lost is None or plain is None:
+        lost = points_lost(each, both)
+        if not lost or not plain:
             continue
         told.append(
             held(
-                lost >= -NO_LOSS,
+                seeds_tell(lost, at_least=-NO_LOSS),
                 "TokenDrop+BucketSampler at inference costs models trained with TokenDrop nothing (-0.01 points in the "
-                f"paper). {lost:+.2f} points {each.title}.",
+                f"paper). {shown(lost, sign=True)} points {each.title}.",
             )
         )
+        holds, numbers = loses_less(lost, plain)
         told.append(
             held(
-                plain < lost,
-                f"it costs models trained without it more (-1.41 points in the paper). {plain:+.2f} points without, "
-                f"{lost:+.2f} {each.title}.",
+                holds,
+                f"it costs models trained without it more (-1.41 points in the paper). {numbers} {each.title}.",
             )
         )
     return told

@@ -1,11 +1,23 @@
 """Figure 4: scores and speedups of a call for one sample over the share of words that are dropped."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from tdbs.analysis.paper import FREE_RATE, FREE_SPEEDUP, FULL_LOSS, FULL_SPEEDUP, PaperStudy
 from tdbs.analysis.study import AtRate, StudyResult, StudyTable, shown_times
-from tdbs.analysis.study_means import NO_LOSS, NOTHING, by_task, deviation, held, points_lost, scores, shown, speedup
+from tdbs.analysis.study_means import (
+    NO_LOSS,
+    NOTHING,
+    by_task,
+    deviation,
+    held,
+    loses_less,
+    points_lost,
+    scores,
+    seeds_tell,
+    shown,
+    speedup,
+)
 from tdbs.analysis.study_trained import Training
 
 RATES = (0.0, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -43,7 +55,7 @@ def rates_study(of_paper: PaperStudy, found: Sequence[Training], caption: str) -
             ),
             by_task("Against whole texts by task, points", found, [f"rate {rate}" for rate in rates]),
         ),
-        findings=tuple(fig4_findings(over, [each.title for each in found if each.drops])),
+        findings=tuple(fig4_findings(found)),
         over_rates=over,
     )
 
@@ -64,47 +76,55 @@ def _over_rates(training: Training) -> tuple[AtRate, ...]:
     return tuple(points)
 
 
-def fig4_findings(over: Mapping[str, Sequence[AtRate]], dropping: Sequence[str]) -> list[str]:
-    """Say which claims of Fig. 4 hold for each training with TokenDrop; the first of `over` is without it."""
+def fig4_findings(found: Sequence[Training]) -> list[str]:
+    """Say which claims of Fig. 4 hold for each training with TokenDrop; the first of `found` is without it."""
     told = []
-    plain = next(iter(over.values()))
-    for title in dropping:
-        points = over[title]
-        if not points or not plain:
+    last, free = len(RATES) - 1, RATES.index(FREE_RATE)
+    plain = points_lost(found[0], last)
+    for each in found[1:]:
+        at_full, at_free = points_lost(each, last), points_lost(each, free)
+        if not plain or not at_full or not at_free:
             continue
-        least, most = plain[-1].difference, points[-1].difference
+        holds, numbers = loses_less(at_full, plain)
         told.append(
             held(
-                least < most,
-                f"models trained without TokenDrop lose more at inference. With all words dropped {least:+.2f} points "
-                f"without, {most:+.2f} {title}.",
+                holds,
+                "models trained without TokenDrop lose more at inference. "
+                f"With all words dropped {numbers} {each.title}.",
             )
         )
-        at_free = next((point for point in points if point.rate == FREE_RATE), None)
-        if at_free is not None:
-            told.append(
-                held(
-                    at_free.difference >= -NO_LOSS,
-                    f"the loss at rate {FREE_RATE:g} is negligible (at most {NO_LOSS:g} points). "
-                    f"{at_free.difference:+.2f} points {title}.",
-                )
+        told.append(
+            held(
+                seeds_tell(at_free, at_least=-NO_LOSS),
+                f"the loss at rate {FREE_RATE:g} is negligible (at most {NO_LOSS:g} points). "
+                f"{shown(at_free, sign=True)} points {each.title}.",
             )
-        free = [(p.speedup, p.rate, p.difference) for p in points if p.speedup and p.difference >= -NO_LOSS]
-        if free and points[-1].speedup is not None:
-            fastest, rate, lost = max(free)
-            told.append(
-                held(
-                    fastest >= FREE_SPEEDUP,
-                    f"a call for one sample is {FREE_SPEEDUP:g}x faster without a loss. The most here is "
-                    f"{fastest:.2f}x at rate {rate:g}, {lost:+.2f} points, {title}.",
-                )
-            )
-            full = points[-1].speedup
-            told.append(
-                held(
-                    full >= FULL_SPEEDUP and most > -FULL_LOSS,
-                    f"it is {FULL_SPEEDUP:g}x faster with all words dropped, at a loss of less than {FULL_LOSS:g} "
-                    f"point. {full:.2f}x and {most:+.2f} points {title}.",
-                )
-            )
+        )
+        told.extend(_speed_findings(each, at_full))
     return told
+
+
+def _speed_findings(training: Training, at_full: Sequence[float]) -> list[str]:
+    losses = [statistics.mean(points_lost(training, place)) for place in range(len(RATES))]
+    speedups = [speedup(training, place) for place in range(len(RATES))]
+    free = [
+        (times, rate, loss)
+        for times, rate, loss in zip(speedups, RATES, losses, strict=True)
+        if times and loss >= -NO_LOSS
+    ]
+    full = speedups[-1]
+    if not free or full is None:
+        return []
+    fastest, rate, loss = max(free)
+    return [
+        held(
+            fastest >= FREE_SPEEDUP,
+            f"a call for one sample is {FREE_SPEEDUP:g}x faster without a loss. "
+            f"The most here is {fastest:.2f}x at rate {rate:g}, {loss:+.2f} points, {training.title}.",
+        ),
+        held(
+            full >= FULL_SPEEDUP and seeds_tell(at_full, at_least=-FULL_LOSS),
+            f"it is {FULL_SPEEDUP:g}x faster with all words dropped, at a loss of less than {FULL_LOSS:g} point. "
+            f"{full:.2f}x and {shown(at_full, sign=True)} points {training.title}.",
+        ),
+    ]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tdbs.analysis.paper import LOST_WITH, LOST_WITHOUT, PaperStudy
 from tdbs.analysis.study import Cell, LossBar, StudyResult, StudyTable
-from tdbs.analysis.study_means import by_task, deviation, held, points_lost, scores, shown
+from tdbs.analysis.study_means import by_task, deviation, held, loses_less, points_lost, scores, seeds_tell, shown
 from tdbs.analysis.study_trained import Training
 
 REMOVALS = ("articles", "punctuation", "articles,punctuation")
@@ -46,27 +46,33 @@ def resilience_study(of_paper: PaperStudy, found: Sequence[Training], caption: s
             ),
             by_task("Against whole texts by task, points", found, ["whole texts", *columns[2 : both + 2]]),
         ),
-        findings=tuple(resilience_findings(bars)),
+        findings=tuple(resilience_findings(found)),
         bars=tuple(bars),
     )
 
 
-def resilience_findings(bars: Sequence[LossBar]) -> list[str]:
-    """Say which claims of the resilience test hold; the first bar is without TokenDrop."""
+def resilience_findings(found: Sequence[Training]) -> list[str]:
+    """Say which claims of the resilience test hold; the first training is without TokenDrop."""
     told = []
-    for bar in bars[1:]:
+    both = len(REMOVALS)
+    plain = points_lost(found[0], both)
+    for each in found[1:]:
+        lost = points_lost(each, both)
+        if not plain or not lost:
+            continue
+        holds, numbers = loses_less(lost, plain)
         told.append(
             held(
-                bars[0].here < bar.here,
+                holds,
                 f"models trained without TokenDrop lose more without articles and punctuation ({LOST_WITHOUT:+g} "
-                f"points in the paper, {LOST_WITH:+g} with it). {bars[0].here:+.2f} points without, {bar.here:+.2f} "
-                f"{bar.title}.",
+                f"points in the paper, {LOST_WITH:+g} with it). {numbers} {each.title}.",
             )
         )
         told.append(
             held(
-                bar.here >= LOST_WITH,
-                f"those trained with it lose {-LOST_WITH:g} points at most. {bar.here:+.2f} points {bar.title}.",
+                seeds_tell(lost, at_least=LOST_WITH),
+                f"those trained with it lose {-LOST_WITH:g} points at most. "
+                f"{shown(lost, sign=True)} points {each.title}.",
             )
         )
     return told

@@ -1,6 +1,7 @@
 """Studies of models at inference: tables of tiny runs, what is trained once, and which claims of the paper hold."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from tdbs.analysis.condition import ConditionRow
 from tdbs.analysis.reproduce import run_study
-from tdbs.analysis.study import AtRate, LossBar, StudyTerms
+from tdbs.analysis.study import StudyTerms
 from tdbs.analysis.study_batches import table3_findings
 from tdbs.analysis.study_rates import RATES, fig4_findings
 from tdbs.analysis.study_resilience import resilience_findings
@@ -155,21 +156,43 @@ def test_a_task_that_judges_grammar_is_refused_before_the_first_run(datasets, tm
 # ------------------------------------------------------------------------------------------------------------ claims
 
 
-def over_rates(loss: float, speedup: float | None) -> list[AtRate]:
+def training(name: str, found: Sequence[tuple[float, float | None]], *, spread: Sequence[float] = (0,)) -> Training:
+    """Return a training's points lost and speedup under each condition, with a seed for each of `spread`."""
+
+    def rows(moved: float) -> list[ConditionRow]:
+        return [
+            ConditionRow(
+                run=name,
+                strategy=name,
+                condition=str(place),
+                drop_rate=None,
+                draws=1,
+                score=0.8 + (lost + moved) / 100,
+                score_std=None,
+                difference=(lost + moved) / 100,
+                kept=1.0,
+                padding_fraction=0.1,
+                seconds=1.0,
+                speedup=speedup,
+            )
+            for place, (lost, speedup) in enumerate(found)
+        ]
+
+    of_seeds = {seed: rows(moved) for seed, moved in enumerate(spread, 1)}
+    return Training(name=name, title=name, drops=name != "plain", dropouts={}, rows={"rte": of_seeds})
+
+
+def over_rates(loss: float, speedup: float | None) -> list[tuple[float, float | None]]:
     """Return points on straight lines from nothing to what all words cost."""
-    return [
-        AtRate(
-            rate=rate,
-            difference=-loss * rate,
-            difference_std=None,
-            speedup=None if speedup is None else 1 + (speedup - 1) * rate,
-        )
-        for rate in RATES
-    ]
+    return [(-loss * rate, None if speedup is None else 1 + (speedup - 1) * rate) for rate in RATES]
+
+
+def verdicts(findings: Sequence[str]) -> list[str]:
+    return [finding.split(":")[0] for finding in findings]
 
 
 def test_what_fig4_claims_is_said_to_hold_or_not():
-    found = fig4_findings({"plain": over_rates(5, 1.2), "dropping": over_rates(0.5, 2.4)}, ["dropping"])
+    found = fig4_findings([training("plain", over_rates(5, 1.2)), training("dropping", over_rates(0.5, 2.4))])
     assert found == [
         "Holds: models trained without TokenDrop lose more at inference. With all words dropped -5.00 points without, "
         "-0.50 dropping.",
@@ -179,40 +202,35 @@ def test_what_fig4_claims_is_said_to_hold_or_not():
         "Holds: it is 2.2x faster with all words dropped, at a loss of less than 1 point. 2.40x and -0.50 points "
         "dropping.",
     ]
-    worse = fig4_findings({"plain": over_rates(1, 1.2), "dropping": over_rates(2, 1.3)}, ["dropping"])
-    assert [finding.split(":")[0] for finding in worse] == ["Does not hold"] * 4
-    untimed = fig4_findings({"plain": over_rates(1, None), "dropping": over_rates(0, None)}, ["dropping"])
+    worse = fig4_findings([training("plain", over_rates(1, 1.2)), training("dropping", over_rates(2, 1.3))])
+    assert verdicts(worse) == ["Does not hold"] * 4
+    untimed = fig4_findings([training("plain", over_rates(1, None)), training("dropping", over_rates(0, None))])
     assert len(untimed) == 2
 
 
-def training(name: str, lost: float, speedups: tuple[float, float]) -> Training:
-    """Return a training of one run that loses points with TokenDrop+BucketSampler."""
-    rows = [
-        ConditionRow(
-            run=name,
-            strategy=name,
-            condition=condition,
-            drop_rate=None,
-            draws=1,
-            score=0.8 + difference / 100,
-            score_std=None,
-            difference=difference / 100,
-            kept=1.0,
-            padding_fraction=0.1,
-            seconds=1.0,
-            speedup=speedup,
-        )
-        for condition, difference, speedup in (
-            ("random", 0.0, 1.0),
-            ("bucket", 0.0, speedups[0]),
-            ("tdbs_paper", lost, speedups[1]),
-        )
+def test_what_seeds_do_not_tell_is_said():
+    """A 95 % interval over the seeds that reaches to both sides of a claim is no verdict."""
+    plain = training("plain", over_rates(1.2, 1.0), spread=(-0.1, 0.0, 0.1))
+    noisy = training("dropping", over_rates(1.0, 2.4), spread=(0.5, -0.6, 0.1))
+    found = fig4_findings([plain, noisy])
+    assert verdicts(found) == ["Not told by these seeds"] * 2 + ["Does not hold", "Not told by these seeds"]
+    # -1.0 against -1.2: seed by seed +0.8, -0.4, +0.2; t of 0.975 with two degrees of freedom is 4.303
+    assert found[0].endswith("-1.20 points without, -1.00 (difference +0.20, 95 % -1.29 to +1.69) dropping.")
+    clear = training("dropping", over_rates(0.1, 2.4), spread=(-0.05, 0.0, 0.05))
+    assert verdicts(fig4_findings([plain, clear])) == ["Holds"] * 4
+    assert verdicts(fig4_findings([plain, training("dropping", over_rates(3, 2.4), spread=(-0.1, 0.0, 0.1))])) == [
+        *["Does not hold"] * 4
     ]
-    return Training(name=name, title=name, drops=name != "plain", dropouts={}, rows={"rte": {1: rows}})
+
+
+def batches(lost: float, speedups: tuple[float, float]) -> list[tuple[float, float | None]]:
+    """Return what random batches, buckets, and buckets with TokenDrop come to."""
+    return [(0.0, 1.0), (0.0, speedups[0]), (lost, speedups[1])]
 
 
 def test_what_table3_claims_is_said_to_hold_or_not():
-    assert table3_findings([training("plain", -1.0, (4.0, 4.2)), training("dropping", -0.1, (6.0, 7.0))]) == [
+    plain, dropping = training("plain", batches(-1.0, (4.0, 4.2))), training("dropping", batches(-0.1, (6.0, 7.0)))
+    assert table3_findings([plain, dropping]) == [
         "Holds: BucketSampler is 4.5x faster than random batches. 5.00x here.",
         "Holds: TokenDrop makes it faster still: 4.9x in the paper. 5.60x here.",
         "Holds: TokenDrop+BucketSampler at inference costs models trained with TokenDrop nothing (-0.01 points in the "
@@ -220,20 +238,18 @@ def test_what_table3_claims_is_said_to_hold_or_not():
         "Holds: it costs models trained without it more (-1.41 points in the paper). -1.00 points without, -0.10 "
         "dropping.",
     ]
-    contrary = table3_findings([training("plain", 0.1, (2.0, 1.9)), training("dropping", -0.5, (2.0, 1.9))])
-    assert [finding.split(":")[0] for finding in contrary] == ["Does not hold"] * 4
+    contrary = [training("plain", batches(0.1, (2.0, 1.9))), training("dropping", batches(-0.5, (2.0, 1.9)))]
+    assert verdicts(table3_findings(contrary)) == ["Does not hold"] * 4
 
 
 def test_what_the_resilience_test_claims_is_said_to_hold_or_not():
-    def bars(plain: float, dropping: float) -> list[LossBar]:
-        return [
-            LossBar(title=title, here=here, here_std=None, paper=None)
-            for title, here in (("plain", plain), ("dropping", dropping))
-        ]
+    def removed(lost: float) -> list[tuple[float, float | None]]:
+        return [(0.0, None), (0.0, None), (0.0, None), (lost, None)]
 
-    assert resilience_findings(bars(-2.0, -0.25)) == [
+    assert resilience_findings([training("plain", removed(-2.0)), training("dropping", removed(-0.25))]) == [
         "Holds: models trained without TokenDrop lose more without articles and punctuation (-5.2 points in the paper, "
         "-0.3 with it). -2.00 points without, -0.25 dropping.",
         "Holds: those trained with it lose 0.3 points at most. -0.25 points dropping.",
     ]
-    assert [finding.split(":")[0] for finding in resilience_findings(bars(0.0, -1.0))] == ["Does not hold"] * 2
+    found = resilience_findings([training("plain", removed(0.0)), training("dropping", removed(-1.0))])
+    assert verdicts(found) == ["Does not hold"] * 2
