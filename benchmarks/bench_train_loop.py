@@ -2,8 +2,9 @@
 
     python -m benchmarks.bench_train_loop --model MODEL --mirror DIR [--steps 40] [--compile] [--json]
 
-Both train the same updates of SST-2 with the same weights, in turns. The bare loop is what anyone would write: tensors
-that are ready before the clock starts, autocast, backward, clipping, fused AdamW, nothing noted. There are two of it:
+Both train the same updates of SST-2 with the same weights, update by update in turns, each beginning in its turn: what
+the machine does besides lasts longer than one. The bare loop is what anyone would write: tensors that are ready before
+the clock starts, autocast, backward, clipping, fused AdamW, nothing noted. There are two of it:
 one runs the last layer on all tokens, as transformers does (`plain`), one on first tokens, as tdbs does (`equal`); both
 have our gradients of embeddings by rows. So what makes a step shorter is not taken for a loop without cost. The loop of
 tdbs makes its batches from the plan, seeds each step, makes its record and writes the log. With --compile it is timed
@@ -19,7 +20,7 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import asdict
 from functools import partial
@@ -48,7 +49,7 @@ from tdbs.train.sequences import Sequences, sequences_of
 from tdbs.train.step import MAX_GRADIENT_NORM, model_inputs
 from tdbs.train.strategies import resolve_strategy
 
-ROUNDS = 5  # of each loop, in turns; the first is left out
+ROUNDS = 5  # of all updates; the first is left out
 SHAPES = ((64, 8), (64, 16), (64, 32), (64, 64), (64, 128), (256, 16), (256, 32), (256, 64))
 REPEATS = 4  # of a shape's step; the first is left out
 RATE = 1e-6  # both loops share the weights, which hardly move
@@ -83,25 +84,40 @@ def bare_step(learner: Learner, ready: Ready, *, equal: bool) -> None:
     learner.optimizer.zero_grad()
 
 
-def bare_loop(learner: Learner, ready: Sequence[Ready], *, equal: bool) -> float:
-    """Return the seconds of the bare loop."""
-    clock = time.perf_counter()
+def bare_loop(learner: Learner, ready: Sequence[Ready], *, equal: bool) -> Iterator[None]:
+    """Make the updates of the bare loop, one for each item that is asked for."""
     for each in ready:
         bare_step(learner, each, equal=equal)
-    if learner.accelerator.device.type == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - clock
+        yield
 
 
-def our_loop(learner: Learner, feed: Feed, *, steps: int, log: Path) -> float:
-    """Return the seconds of the loop of `tdbs.train`."""
+def our_loop(learner: Learner, feed: Feed, *, steps: int, log: Path) -> Iterator[None]:
+    """Make the updates of `tdbs.train`, one for each item that is asked for."""
     rates_S = np.full(steps, RATE)
-    clock = time.perf_counter()
     made = itertools.islice(feed.steps(feed.plans[0]), steps)
     with log.open("a", encoding="utf-8") as file:
         for outcome in run_steps(learner, made, rates_S, first_step=0, epoch=0, seed=1):
             file.write(json.dumps(asdict(outcome.record)) + "\n")
-    return time.perf_counter() - clock
+            yield
+
+
+def in_turns(loops: Mapping[str, Callable[[], Iterator[None]]], *, steps: int) -> dict[str, list[float]]:
+    """Return the seconds of each update of each loop; the first round over all updates is left out."""
+    seconds: dict[str, list[float]] = {kind: [] for kind in loops}
+    kinds = list(loops)
+    for number in range(ROUNDS):
+        running = {kind: begin() for kind, begin in loops.items()}
+        for step in range(steps):
+            first = (number + step) % len(kinds)
+            for kind in (*kinds[first:], *kinds[:first]):
+                clock = time.perf_counter()
+                next(running[kind])
+                if torch.cuda.is_available():
+                    torch.cuda.synchronize()
+                seconds[kind].append(time.perf_counter() - clock)
+        for loop in running.values():
+            next(loop, None)
+    return {kind: found[steps:] for kind, found in seconds.items()}
 
 
 def best_rate(learner: Learner, manifest: Manifest) -> tuple[float, str]:
@@ -131,7 +147,6 @@ def row_of(
     for group in learner.optimizer.param_groups:
         group["lr"] = RATE
     ready = [ready_tensors(batch, learner) for (batch,) in itertools.islice(feed.steps(feed.plans[0]), steps)]
-    times: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "steps.jsonl"
         loops = {
@@ -141,24 +156,22 @@ def row_of(
         }
         if compiled:
             loops["tdbs, compiled"] = partial(our_loop, learner_of(compiled=True), feed, steps=steps, log=log)
-        for _ in range(ROUNDS):
-            for kind, run in loops.items():
-                times.setdefault(kind, []).append(run())
-    found = {kind: statistics.median(rounds[1:]) / steps for kind, rounds in times.items()}
+        times = in_turns(loops, steps=steps)
+    found = {kind: statistics.mean(seconds) for kind, seconds in times.items()}
     rate, shape = best_rate(learner, dataset.manifest)
     kept = int(sum(batch.lengths_B.sum() for (batch,) in itertools.islice(feed.steps(feed.plans[0]), steps))) / steps
-    shares = pairs(times["tdbs"][1:], times["bare, equal"][1:])
+    low, middle, high = statistics.quantiles(pairs(times["tdbs"], times["bare, equal"]), n=4)
     return {
         "strategy": name,
         **{f"{kind}, ms a step": 1e3 * seconds for kind, seconds in found.items()},
-        "tdbs over bare, equal": f"{statistics.median(shares):+.1%} ({min(shares):+.1%} to {max(shares):+.1%})",
+        "tdbs over bare, equal": f"{middle:+.1%} (quartiles {low:+.1%}, {high:+.1%})",
         "real tokens/s": int(kept / found["tdbs"]),
         "of the best": f"{kept / found['tdbs'] / rate:.2f} ({rate:,.0f} at {shape})",
     }
 
 
 def pairs(ours: Sequence[float], theirs: Sequence[float]) -> list[float]:
-    """Return what our loop takes more than theirs, round by round."""
+    """Return what our loop takes more than theirs, update by update."""
     return [mine / other - 1 for mine, other in zip(ours, theirs, strict=True)]
 
 

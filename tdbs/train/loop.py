@@ -138,7 +138,10 @@ def run_steps(
     learner.prepared.train()
     for index, batches in enumerate(made_ahead(steps), skipped):
         clock = time.perf_counter()
-        torch.manual_seed(rng.torch_seed(rng.Draw.TRAIN_STEP, seed=seed, epoch=epoch, step=index, process=process))
+        _seed_torch(
+            rng.torch_seed(rng.Draw.TRAIN_STEP, seed=seed, epoch=epoch, step=index, process=process),
+            learner.accelerator.device,
+        )
         rate = float(rates_S[first_step + index])
         predicted = sum(predicted_by(learner.kind, batch) for batch in batches)
         update = partial(
@@ -166,6 +169,14 @@ def run_steps(
             seconds=time.perf_counter() - clock,
         )
         yield StepOutcome(record=record, finite=end.finite, stopping=end.stopping)
+
+
+def _seed_torch(seed: int, device: torch.device) -> None:
+    """Seed the generators that a step draws from; on a CPU manual_seed takes 0.6 ms for other devices."""
+    if device.type == "cpu":
+        torch.default_generator.manual_seed(seed)
+    else:
+        torch.manual_seed(seed)
 
 
 def _clear(learner: Learner) -> None:
