@@ -15,6 +15,7 @@ from tdbs.pipeline.dataset import Split
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo
 from tdbs.train.batching import TargetLengths
 from tdbs.train.plan import EpochPlan, plan_run
+from tdbs.train.row_layout import RowLayout
 from tdbs.train.strategies import Execution, Strategy
 from tdbs.train.targets import BatchPlace, Labels, label_maker, moved_positions, padded
 from tdbs.train.tokendrop import (
@@ -43,6 +44,7 @@ class Batch:
     labels: Labels | None  # in the shape of the kind of task (targets.py)
     execution: Execution = "padded"
     starts_B: IntArray | None = None  # places of first tokens in the flattened rows; None: each sample is a row
+    layout: RowLayout | None = None  # of rows of several samples, where it was made ahead
 
 
 def words_of_split(split: Split, strategy: Strategy, tokenizer: TokenizerInfo) -> DroppableWords:

@@ -32,6 +32,7 @@ from tdbs.train.processes import own_share
 from tdbs.train.row_gradients import keep_row_gradients
 from tdbs.train.scoring import HeldOut, Metrics
 from tdbs.train.sequence_models import use_sequences
+from tdbs.train.sequences import laid_out
 from tdbs.train.step import predicted_by, takes_segment_ids, train_step
 from tdbs.train.stopping import Stop
 
@@ -136,7 +137,7 @@ def run_steps(
     """
     process, processes = learner.accelerator.process_index, learner.accelerator.num_processes
     learner.prepared.train()
-    for index, batches in enumerate(made_ahead(steps), skipped):
+    for index, batches in enumerate(made_ahead(tuple(map(laid_out, step)) for step in steps), skipped):
         clock = time.perf_counter()
         _seed_torch(
             rng.torch_seed(rng.Draw.TRAIN_STEP, seed=seed, epoch=epoch, step=index, process=process),

@@ -127,4 +127,5 @@ def part_of_batch(batch: Batch, samples: IntArray, rows: IntArray, kind: TaskKin
         segment_starts_B=None if batch.segment_starts_B is None else batch.segment_starts_B[samples],
         labels=labels,
         starts_B=starts_B,
+        layout=None,
     )

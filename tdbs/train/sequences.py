@@ -1,8 +1,7 @@
 """Where samples stand in rows of several: tensors that tell attention, positions and heads which token is whose."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -10,7 +9,7 @@ import torch
 from tdbs.arrays import IntArray
 from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
-from tdbs.train.length_groups import longest_of_groups
+from tdbs.train.row_layout import GroupLayout, RowLayout, row_layout
 
 # Shapes: R rows of W tokens (R x W = F), B samples, K their tokens, P places of padded sequences, C outputs, G samples
 # of a length group, L its longest sample.
@@ -40,54 +39,41 @@ class Sequences:
     masks: dict[Hashable, torch.Tensor] = field(default_factory=dict)  # made by the first layer, for all of them
 
 
+def laid_out(batch: Batch) -> Batch:
+    """Return a batch with the layout of its rows, if they hold several samples: to be called ahead of the step."""
+    if batch.starts_B is None or batch.layout is not None:
+        return batch
+    return replace(batch, layout=_layout_of(batch.starts_B, batch))
+
+
 def sequences_of(batch: Batch, *, device: torch.device) -> Sequences:
-    """Return the layout of a batch whose rows hold several samples."""
+    """Return the layout of a batch whose rows hold several samples, on the device."""
     if batch.starts_B is None:
         raise ValueError("the batch has a row for each sample")
-    starts_B, lengths_B = batch.starts_B, batch.lengths_B
-    samples_F = np.full(batch.input_ids_RW.size, -1, dtype=np.int64)
-    positions_F = np.zeros_like(samples_F)
-    rank_K = np.arange(int(lengths_B.sum())) - np.repeat(np.cumsum(lengths_B) - lengths_B, lengths_B)
-    places_K = np.repeat(starts_B, lengths_B) + rank_K
-    samples_F[places_K] = np.repeat(np.arange(len(lengths_B)), lengths_B)
-    positions_F[places_K] = rank_K
-    grouped = _length_groups(starts_B, lengths_B, device) if batch.execution == "unpadded" else {}
+    layout = batch.layout or _layout_of(batch.starts_B, batch)
+    grouped = layout.grouped
     return Sequences(
-        starts_B=to_device(starts_B, device),
-        lengths_B=to_device(lengths_B, device),
-        sample_F=to_device(samples_F, device),
-        positions_F=to_device(positions_F, device),
-        **grouped,
+        starts_B=to_device(batch.starts_B, device),
+        lengths_B=to_device(batch.lengths_B, device),
+        sample_F=to_device(layout.sample_F, device),
+        positions_F=to_device(layout.positions_F, device),
+        groups=() if grouped is None else tuple(_group_on_device(group, device) for group in grouped.groups),
+        token_of_P=None if grouped is None else to_device(grouped.token_of_P, device),
+        place_of_K=None if grouped is None else to_device(grouped.place_of_K, device),
     )
 
 
-def _length_groups(starts_B: IntArray, lengths_B: IntArray, device: torch.device) -> dict[str, Any]:
-    longest = longest_of_groups(lengths_B)
-    group_B = np.searchsorted(longest, lengths_B)
-    tokens, places = [], np.empty(int(lengths_B.sum()), dtype=np.int64)
-    groups = []
-    first = 0
-    for group, length in enumerate(longest.tolist()):
-        members = np.flatnonzero(group_B == group)
-        rank_L = np.arange(length)
-        token_GL = starts_B[members, None] + rank_L
-        real_GL = rank_L < lengths_B[members, None]
-        places[token_GL[real_GL]] = first + np.flatnonzero(real_GL)
-        tokens.append(np.where(real_GL, token_GL, 0).ravel())
-        groups.append(
-            LengthGroup(
-                places=slice(first, first + token_GL.size),
-                samples=len(members),
-                length=length,
-                lengths_G=to_device(lengths_B[members], device),
-            )
-        )
-        first += token_GL.size
-    return {
-        "groups": tuple(groups),
-        "token_of_P": to_device(np.concatenate(tokens), device),
-        "place_of_K": to_device(places, device),
-    }
+def _group_on_device(group: GroupLayout, device: torch.device) -> LengthGroup:
+    return LengthGroup(
+        places=group.places,
+        samples=len(group.lengths_G),
+        length=group.length,
+        lengths_G=to_device(group.lengths_G, device),
+    )
+
+
+def _layout_of(starts_B: IntArray, batch: Batch) -> RowLayout:
+    return row_layout(starts_B, batch.lengths_B, size=batch.input_ids_RW.size, grouped=batch.execution == "unpadded")
 
 
 def rows_of_samples(values_RWC: torch.Tensor, batch: Batch) -> torch.Tensor:

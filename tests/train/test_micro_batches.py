@@ -11,6 +11,7 @@ from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.micro_batches import MemoryCaps, split_batch
 from tdbs.train.plan import plan_epoch
 from tdbs.train.sequence_models import use_sequences
+from tdbs.train.sequences import laid_out
 from tdbs.train.step import forward
 from tests.train.ragged import MAX_LENGTH, lengths_of, random_rows, split_of, strategy_of, words_of
 
@@ -30,12 +31,19 @@ def batch_of(name: str, *, base: int = 13) -> Batch:
 @pytest.mark.parametrize("cap", [1, 3, 5, 12])
 @pytest.mark.parametrize("name", ["random", "packed", "unpadded"])
 def test_parts_are_the_batch(name, cap):
-    """Every sample once, in order, with its own logits; no part above the cap but a packed row, which is whole."""
-    batch = batch_of(name)
+    """Every sample once, in order, with its own logits; no part above the cap but a packed row, which is whole.
+
+    The layout that was made ahead for the batch is not its parts' own.
+    """
+    batch = laid_out(batch_of(name))
+    assert (batch.layout is None) == (name == "random")
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig(vocab_size=50, **SMALL)).eval()
     use_sequences(model, "eager")
     whole = forward(model, batch, "classification", device=CPU, segment_ids=False)
+    torch.testing.assert_close(
+        whole, forward(model, batch_of(name), "classification", device=CPU, segment_ids=False), rtol=0, atol=0
+    )
     parts = split_batch(batch, cap, "classification")
     assert np.concatenate([part.sample_ids_B for part in parts]).tolist() == batch.sample_ids_B.tolist()
     if name != "packed":

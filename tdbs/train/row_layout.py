@@ -1,0 +1,74 @@
+"""Where the samples of a batch stand in rows of several: arrays that are made ahead of the step that needs them.
+
+Unpadded samples are also laid out in a few length groups, each padded for attention alone (length_groups.py).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tdbs.arrays import IntArray
+from tdbs.train.length_groups import longest_of_groups
+
+# Shapes: F tokens of all rows, B samples, K their tokens, P places of padded sequences, G samples of a length group, L
+# its longest sample.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupLayout:
+    """Samples of like length, padded for attention alone; `places` are of the group's padded tokens among P."""
+
+    places: slice
+    length: int
+    lengths_G: IntArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupedLayout:
+    """The length groups of an unpadded batch, and which token stands at which of their places."""
+
+    groups: Sequence[GroupLayout]
+    token_of_P: IntArray  # the token at each padded place; anything at padding
+    place_of_K: IntArray  # the padded place of each token; the row's padding has none
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowLayout:
+    """Whose each token is, and its position in its sample."""
+
+    sample_F: IntArray  # -1 at padding
+    positions_F: IntArray
+    grouped: GroupedLayout | None  # unpadded
+
+
+def row_layout(starts_B: IntArray, lengths_B: IntArray, *, size: int, grouped: bool) -> RowLayout:
+    """Return the layout of samples that start at some places of the flattened rows, of `size` tokens in all."""
+    sample_F = np.full(size, -1, dtype=np.int64)
+    positions_F = np.zeros_like(sample_F)
+    rank_K = np.arange(int(lengths_B.sum())) - np.repeat(np.cumsum(lengths_B) - lengths_B, lengths_B)
+    places_K = np.repeat(starts_B, lengths_B) + rank_K
+    sample_F[places_K] = np.repeat(np.arange(len(lengths_B)), lengths_B)
+    positions_F[places_K] = rank_K
+    return RowLayout(
+        sample_F=sample_F, positions_F=positions_F, grouped=_in_groups(starts_B, lengths_B) if grouped else None
+    )
+
+
+def _in_groups(starts_B: IntArray, lengths_B: IntArray) -> GroupedLayout:
+    longest = longest_of_groups(lengths_B)
+    group_B = np.searchsorted(longest, lengths_B)
+    tokens, place_of_K = [], np.empty(int(lengths_B.sum()), dtype=np.int64)
+    groups = []
+    first = 0
+    for group, length in enumerate(longest.tolist()):
+        members = np.flatnonzero(group_B == group)
+        rank_L = np.arange(length)
+        token_GL = starts_B[members, None] + rank_L
+        real_GL = rank_L < lengths_B[members, None]
+        place_of_K[token_GL[real_GL]] = first + np.flatnonzero(real_GL)
+        tokens.append(np.where(real_GL, token_GL, 0).ravel())
+        places = slice(first, first + token_GL.size)
+        groups.append(GroupLayout(places=places, length=length, lengths_G=lengths_B[members]))
+        first = places.stop
+    return GroupedLayout(groups=tuple(groups), token_of_P=np.concatenate(tokens), place_of_K=place_of_K)
