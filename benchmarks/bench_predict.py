@@ -13,7 +13,7 @@ import argparse
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=5_000)
     parser.add_argument("--rows-alone", type=int, default=400)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--strategies", nargs="+", default=STRATEGIES, help="of batches with no word dropped")
     parser.add_argument("--precision", nargs="+", default=["bf16", "fp32"])
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
@@ -60,7 +61,13 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         model = with_head(arguments.model, Path(folder))
         for precision in arguments.precision:
-            rows = server_rows(model, found[: arguments.rows], precision, repeats=arguments.repeats)
+            rows = server_rows(
+                model,
+                found[: arguments.rows],
+                precision,
+                repeats=arguments.repeats,
+                strategies=arguments.strategies,
+            )
             print_rows(rows, as_json=arguments.json, mode="server", precision=precision, texts=arguments.rows)
         for precision in arguments.precision:
             rows = real_time_rows(model, found[: arguments.rows_alone], precision)
@@ -79,13 +86,15 @@ def with_head(model: str, folder: Path) -> str:
     return str(folder)
 
 
-def server_rows(model: str, texts: list[str], precision: str, *, repeats: int) -> list[dict[str, Any]]:
+def server_rows(
+    model: str, texts: list[str], precision: str, *, repeats: int, strategies: Sequence[str]
+) -> list[dict[str, Any]]:
     """Return texts per second and padding of each arm, and how many times faster it is than the better pipeline."""
     arms: dict[tuple[str, str], Callable[[], object]] = {}
     padding: dict[tuple[str, str], float] = {}
     for kernel in KERNELS:
         checkpoint = open_checkpoint(model, precision=precision, attention=kernel)
-        for name in (*STRATEGIES, *DROPPING):
+        for name in (*strategies, *DROPPING):
             strategy = (
                 inference_strategy("bucket", checkpoint.task, drop="all")
                 if name == "all"
