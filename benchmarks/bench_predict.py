@@ -6,7 +6,8 @@ MODEL is a run, a fine-tuned checkpoint, or an encoder without a head, which is 
 not scores. Server mode goes from texts to JSON lines, all in one process, blocks as `tdbs predict` makes them; the
 pipeline (`text-classification`, batches of 64) goes from texts to its lists. Equal precision: bf16 is autocast here and
 a model in bf16 there. Both choose their attention kernel: each is timed with eager and sdpa. Real time is one text
-after the other, the same texts at each drop rate. Arms go in turns; the best of the repeats counts.
+after the other, the same texts at each drop rate, beside the pipeline with each kernel. Arms go in turns; the best of
+the repeats counts. --alone is real time only.
 """
 
 import argparse
@@ -49,6 +50,7 @@ def main() -> None:
     parser.add_argument("--text", default="sentence")
     parser.add_argument("--rows", type=int, default=5_000)
     parser.add_argument("--rows-alone", type=int, default=400)
+    parser.add_argument("--alone", action="store_true", help="real time only")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--strategies", nargs="+", default=STRATEGIES, help="of batches with no word dropped")
     parser.add_argument("--precision", nargs="+", default=["bf16", "fp32"])
@@ -60,7 +62,7 @@ def main() -> None:
     found = texts[arguments.text].to_pylist()
     with tempfile.TemporaryDirectory() as folder:
         model = with_head(arguments.model, Path(folder))
-        for precision in arguments.precision:
+        for precision in () if arguments.alone else arguments.precision:
             rows = server_rows(
                 model,
                 found[: arguments.rows],
@@ -160,20 +162,20 @@ def real_time_rows(model: str, texts: list[str], precision: str) -> list[dict[st
 
     Each text begins with another arm: the first one to meet a length pays for what oneDNN prepares for it.
     """
-    checkpoint = open_checkpoint(model, precision=precision)
+    checkpoint = open_checkpoint(model, precision=precision, alone=True)
     pattern = droppable_pattern(checkpoint, None)
     strategies = {
         rate: inference_strategy(None, checkpoint.task, drop_rate=rate or None, batch_size=1) for rate in RATES
     }
-    pipe = pipeline_of(model, precision, checkpoint.execution["attention"])
-    seconds: dict[object, list[float]] = {arm: [] for arm in (*RATES, "pipeline")}
+    pipes = {f"pipeline, {kernel}": pipeline_of(model, precision, kernel) for kernel in KERNELS}
+    seconds: dict[object, list[float]] = {arm: [] for arm in (*RATES, *pipes)}
     strings: dict[object, list[float]] = {rate: [] for rate in RATES}
     arms = list(seconds)
     for number, text in enumerate(texts):
         first = number % len(arms)
         for arm in (*arms[first:], *arms[:first]):
-            if arm == "pipeline":
-                seconds[arm].append(timed(lambda text=text: pipe(text, truncation=True)))
+            if arm in pipes:
+                seconds[arm].append(timed(lambda text=text, arm=arm: pipes[arm](text, truncation=True)))
                 continue
             clock = time.perf_counter()
             encoded = block_of(text_rows([text], rows=[number])).encode(checkpoint, pattern if arm else None)
@@ -182,18 +184,19 @@ def real_time_rows(model: str, texts: list[str], precision: str) -> list[dict[st
             seconds[arm].append(time.perf_counter() - clock)
             strings[arm].append(encoded_at - clock)
     median = {arm: statistics.median(found[WARM_UP:]) for arm, found in seconds.items()}
+    peer = min(median[arm] for arm in pipes)
     rows = []
     for arm, found in seconds.items():
         p50, p95, p99 = np.percentile(np.array(found[WARM_UP:]) * 1_000, [50, 95, 99]).tolist()
         strings_share = sum(strings[arm][WARM_UP:]) / sum(found[WARM_UP:]) if arm in strings else None
         rows.append(
             {
-                "drop rate": "pipeline, none" if arm == "pipeline" else f"{arm:g}",
+                "drop rate": arm if arm in pipes else f"{arm:g}",
                 "p50 ms": p50,
                 "p95 ms": p95,
                 "p99 ms": p99,
                 "over rate 0": median[0.0] / median[arm],
-                "over the pipeline": median["pipeline"] / median[arm],
+                "over the pipeline": peer / median[arm],
                 "string work": "" if strings_share is None else f"{strings_share:.1%}",
             }
         )

@@ -10,18 +10,16 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from transformers import PreTrainedModel
 
+from tdbs.analysis.trained import Trained, open_trained
 from tdbs.arrays import BoolArray, IntArray
-from tdbs.data.tasks import TaskKind
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split, read_tokenizer
 from tdbs.train.batches import dropped_tokens, epoch_batches, words_of_split
-from tdbs.train.evaluate import length_order_plan, load_trained
-from tdbs.train.plan import EpochPlan
+from tdbs.train.evaluate import length_order_plan
 from tdbs.train.run_folder import read_run
-from tdbs.train.step import forward, takes_segment_ids
+from tdbs.train.scoring import HeldOut
+from tdbs.train.shortened import without_tokens
 from tdbs.train.strategies import resolve_strategy
 
 DEFAULT_RATE = 0.3  # the paper's Table 8
@@ -64,8 +62,7 @@ def count_flips(
 
     Raises ConfigError where the task predicts no classes, or forbids dropping.
     """
-    read = read_run(Path(run))
-    opened = dataset or load(read.config["dataset"]["path"])
+    opened = dataset or load(read_run(Path(run)).config["dataset"]["path"])
     task = opened.manifest.task
     if task.kind not in _KINDS:
         raise ConfigError(
@@ -76,56 +73,41 @@ def count_flips(
     if task.drop_forbidden:
         raise ConfigError(f"task '{task.name}' {task.drop_forbidden}.", next_step="Leave --flips out.")
     strategy = resolve_strategy("random", task, {"drop": "rate", "drop_rate": drop_rate})
-    held_out = read_split(opened, split or task.scored_split)
-    words = words_of_split(held_out, strategy, opened.manifest.tokenizer)
-    whole = length_order_plan(held_out.lengths_N)
-    dropped_T = dropped_tokens(held_out, words, strategy, whole, opened.manifest.tokenizer, seed=seed)
+    held_out = HeldOut(split=replace(read_split(opened, split or task.scored_split), targets=None), task=task)
+    words = words_of_split(held_out.split, strategy, opened.manifest.tokenizer)
+    plan = length_order_plan(held_out.split.lengths_N)
+    dropped_T = dropped_tokens(held_out.split, words, strategy, plan, opened.manifest.tokenizer, seed=seed)
     if dropped_T is None:
-        dropped_T = np.zeros(len(held_out.input_ids_T), dtype=np.bool_)
-    gone_before_T1 = np.concatenate([[0], np.cumsum(dropped_T)])
-    gone_N = np.diff(gone_before_T1[held_out.token_offsets_N1])
-    model, accelerator = load_trained(read, opened.manifest)
-    pad_id = opened.manifest.tokenizer.pad_id
-    before_NC = _predictions(model, accelerator, task.kind, held_out, whole, dropped_T=None, pad_id=pad_id)
-    shorter = length_order_plan(held_out.lengths_N - gone_N)
-    after_NC = _predictions(model, accelerator, task.kind, held_out, shorter, dropped_T=dropped_T, pad_id=pad_id)
+        dropped_T = np.zeros(len(held_out.split.input_ids_T), dtype=np.bool_)
+    trained = open_trained(Path(run), opened.manifest)
+    before_NC = _predictions(trained, held_out)
+    after_NC = _predictions(trained, without_tokens(held_out, dropped_T))
     flipped_N = (before_NC != after_NC).any(axis=1)
+    gone_before_T1 = np.concatenate([[0], np.cumsum(dropped_T)])
+    gone_N = np.diff(gone_before_T1[held_out.split.token_offsets_N1])
     rows = len(flipped_N)
     return Flips(
-        split=held_out.name,
+        split=held_out.split.name,
         drop_rate=drop_rate,
         rows=rows,
         changed=int((gone_N > 0).sum()),
         flips=int(flipped_N.sum()),
         share=float(flipped_N.mean()),
-        by_word=_by_word(opened, held_out, dropped_T, flipped_N),
+        by_word=_by_word(opened, held_out.split, dropped_T, flipped_N),
     )
 
 
-def _predictions(
-    model: PreTrainedModel,
-    accelerator: Accelerator,
-    kind: TaskKind,
-    split: Split,
-    plan: EpochPlan,
-    *,
-    dropped_T: BoolArray | None,
-    pad_id: int,
-) -> IntArray:
+def _predictions(trained: Trained, held_out: HeldOut) -> IntArray:
     """Return the predicted class of each sample, or its flags, in sample_id order (N x C)."""
-    unlabelled = replace(split, targets=None)
-    model.eval()
-    with torch.inference_mode(), accelerator.autocast():
-        logits_NC = torch.cat(
-            [
-                forward(model, batch, kind, device=accelerator.device, segment_ids=takes_segment_ids(model)).cpu()
-                for batch in epoch_batches(unlabelled, plan, dropped_T, pad_id=pad_id)
-            ]
-        )
-    predicted_NC = logits_NC > 0 if kind == "multi_label" else logits_NC.argmax(dim=1, keepdim=True)
-    found = np.empty(predicted_NC.shape, dtype=np.int64)
-    found[plan.sample_ids_N] = predicted_NC.numpy()
-    return found
+    plan = length_order_plan(held_out.split.lengths_N)
+    batches = epoch_batches(held_out.split, plan, None, pad_id=trained.pad_id)
+    with trained.inference():
+        logits_NC = torch.cat([trained.outputs(held_out, batch).cpu() for batch in batches])
+    is_several = held_out.task.kind == "multi_label"
+    predicted_NC = logits_NC > 0 if is_several else logits_NC.argmax(dim=1, keepdim=True)
+    found_NC = np.empty(predicted_NC.shape, dtype=np.int64)
+    found_NC[plan.sample_ids_N] = predicted_NC.numpy()
+    return found_NC
 
 
 def _by_word(dataset: PreparedDataset, split: Split, dropped_T: BoolArray, flipped_N: BoolArray) -> list[WordFlips]:

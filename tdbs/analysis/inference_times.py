@@ -12,9 +12,8 @@ import torch
 
 from tdbs.analysis.trained import Trained
 from tdbs.arrays import IntArray
-from tdbs.pipeline.dataset import Split
 from tdbs.train.batches import Batch, epoch_batches
-from tdbs.train.plan import EpochPlan
+from tdbs.train.plan import EpochPlan, plan_one_by_one
 from tdbs.train.scoring import HeldOut
 
 SINGLE_SAMPLES = 64  # of a split, spread evenly from short to long
@@ -29,7 +28,10 @@ def single_seconds(trained: Trained, ways: Sequence[HeldOut]) -> list[float]:
     All ways hold the same samples, and the same ones of them are timed. The median of a call over the rounds counts.
     """
     chosen_S = spread_samples(ways[0].split.lengths_N, SINGLE_SAMPLES)
-    batches = [_one_by_one(way.split, chosen_S, pad_id=trained.pad_id) for way in ways]
+    plans = [plan_one_by_one(chosen_S, way.split.lengths_N[chosen_S]) for way in ways]
+    batches = [
+        list(epoch_batches(way.split, plan, None, pad_id=trained.pad_id)) for way, plan in zip(ways, plans, strict=True)
+    ]
     seconds_RSG = np.empty((_SINGLE_ROUNDS + 1, len(chosen_S), len(ways)))
     with trained.inference():
         for turn in range(len(seconds_RSG)):
@@ -56,19 +58,6 @@ def spread_samples(lengths_N: IntArray, count: int) -> IntArray:
     order_N = np.argsort(lengths_N, kind="stable")
     places_S = np.linspace(0, len(order_N) - 1, min(count, len(order_N))).round().astype(np.int64)
     return order_N[places_S]
-
-
-def _one_by_one(split: Split, samples_S: IntArray, *, pad_id: int) -> list[Batch]:
-    """Return a batch for each of the samples."""
-    kept_S = split.lengths_N[samples_S]
-    plan = EpochPlan(
-        epoch=0,
-        sample_ids_N=samples_S,
-        kept_N=kept_S,
-        batch_offsets_B1=np.arange(len(samples_S) + 1),
-        padded_lengths_B=np.maximum(kept_S, 1),
-    )
-    return list(epoch_batches(split, plan, None, pad_id=pad_id))
 
 
 def _seconds(trained: Trained, held_out: HeldOut, batches: Sequence[Batch]) -> float:

@@ -71,6 +71,8 @@ def table3_findings(found: Sequence[Training]) -> list[str]:
             )
         )
     plain = points_lost(found[0], both)
+    first, last = TABLE3[0], TABLE3[both]
+    of_paper = (last.with_drop - first.with_drop) - (last.without - first.without)
     for each in found[1:]:
         lost = points_lost(each, both)
         if not lost or not plain:
@@ -82,7 +84,7 @@ def table3_findings(found: Sequence[Training]) -> list[str]:
                 f"paper). {shown(lost, sign=True)} points {each.title}.",
             )
         )
-        holds, numbers = loses_less(lost, plain)
+        holds, numbers = loses_less(lost, plain, of_paper=of_paper)
         told.append(
             held(
                 holds,

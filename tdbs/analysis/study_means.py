@@ -73,13 +73,22 @@ def seeds_tell(values: Sequence[float], *, at_least: float) -> bool | None:
     return None if found.low < at_least <= found.high else found.low >= at_least
 
 
-def loses_less(dropping: Sequence[float], plain: Sequence[float]) -> tuple[bool | None, str]:
-    """Tell whether models trained with TokenDrop lose less than those without, seed by seed, and show the numbers."""
+def loses_less(
+    dropping: Sequence[float], plain: Sequence[float], *, of_paper: float | None = None
+) -> tuple[bool | None, str]:
+    """Tell whether models trained with TokenDrop lose less than those without, seed by seed, and show the numbers.
+
+    `of_paper` is how much less they lose there.
+    """
     differences = [ours - others for ours, others in zip(dropping, plain, strict=True)]
     shown_means = f"{statistics.mean(plain):+.2f} points without, {statistics.mean(dropping):+.2f}"
     found = mean_difference(differences)
-    if found is not None and found.low is not None:
-        shown_means += f" (difference {found.mean:+.2f}, 95 % {found.low:+.2f} to {found.high:+.2f})"
+    if found is not None and found.low is not None and found.high is not None:
+        shown_means += f" (difference {found.mean:+.2f}, 95 % {found.low:+.2f} to {found.high:+.2f}"
+        if of_paper is not None:
+            inside = found.low <= of_paper <= found.high
+            shown_means += f"; the paper's {of_paper:+.2f} is {'in' if inside else 'outside of'} it"
+        shown_means += ")"
     return seeds_tell(differences, at_least=0.0), shown_means
 
 

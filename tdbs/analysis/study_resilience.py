@@ -60,7 +60,7 @@ def resilience_findings(found: Sequence[Training]) -> list[str]:
         lost = points_lost(each, both)
         if not plain or not lost:
             continue
-        holds, numbers = loses_less(lost, plain)
+        holds, numbers = loses_less(lost, plain, of_paper=LOST_WITH - LOST_WITHOUT)
         told.append(
             held(
                 holds,

@@ -17,7 +17,7 @@ from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.decode import Decoded, decode, prediction_schema
 from tdbs.inference.encode import Encoded, without_tokens
 from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, words_of_split
-from tdbs.train.plan import EpochPlan, plan_epoch
+from tdbs.train.plan import EpochPlan, plan_epoch, plan_one_by_one
 from tdbs.train.profile_file import Profile
 from tdbs.train.step import forward, model_inputs
 from tdbs.train.strategies import Strategy, resolve_strategy
@@ -54,6 +54,7 @@ def inference_strategy(
         "drop": drop,
         "drop_rate": drop_rate,
         "batch_cap": False,
+        "bucket_width": None if drop in ("batch_min", "reach") else 1,  # a rate leaves no padding to drop words for
         "base_batch_size": batch_size,
         "caps": caps if caps is not None or batch_size is None else str(batch_size),
     }
@@ -113,7 +114,8 @@ def joined(parts: Sequence[Predicted], task: Task) -> Predicted:
 def planned(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> tuple[EpochPlan, Encoded]:
     """Return the batches of a block, and its samples as TokenDrop leaves them."""
     split, max_length = encoded.split, checkpoint.limits.max_length
-    if len(split.lengths_N) == 1 and strategy.execution == "padded" and strategy.drop in ("none", "rate", "any", "all"):
+    is_one = len(split.lengths_N) == 1 and strategy.execution == "padded"
+    if is_one and (strategy.drop == "none" or strategy.drops_at_rate):
         return _planned_alone(checkpoint, encoded, strategy, seed=seed)
     words = _droppable_words(encoded, strategy, checkpoint)
     plan = plan_epoch(split.lengths_N, words, strategy, max_length=max_length, seed=seed, epoch=0)
@@ -125,22 +127,13 @@ def _planned_alone(
     checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int
 ) -> tuple[EpochPlan, Encoded]:
     """Return what `planned` does for one sample, which needs no planning: real time does not pay for it."""
+    split, first = encoded.split, np.zeros(1, dtype=np.int64)
     if strategy.drop != "none":
         words = _droppable_words(encoded, strategy, checkpoint)
-        whole = _plan_of_one(encoded.split.lengths_N)
-        dropped_T = dropped_tokens(encoded.split, words, strategy, whole, checkpoint.info, seed=seed)
+        whole = plan_one_by_one(first, split.lengths_N)
+        dropped_T = dropped_tokens(split, words, strategy, whole, checkpoint.info, seed=seed)
         encoded = encoded if dropped_T is None else without_tokens(encoded, dropped_T)
-    return _plan_of_one(encoded.split.lengths_N), encoded
-
-
-def _plan_of_one(lengths_N: IntArray) -> EpochPlan:
-    return EpochPlan(
-        epoch=0,
-        sample_ids_N=np.zeros(1, dtype=np.int64),
-        kept_N=lengths_N,
-        batch_offsets_B1=np.array([0, 1]),
-        padded_lengths_B=np.maximum(lengths_N, 1),
-    )
+    return plan_one_by_one(first, encoded.split.lengths_N), encoded
 
 
 def model_outputs(checkpoint: Checkpoint, encoded: Encoded, plan: EpochPlan) -> Iterator[tuple[Batch, torch.Tensor]]:

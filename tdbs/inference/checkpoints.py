@@ -40,6 +40,7 @@ _PROBLEMS: dict[str, TaskKind] = {
     "multi_label_classification": "multi_label",
     "single_label_classification": "classification",
 }
+_ALONE = "sdpa"  # faster for one short text, on a CPU too (docs/decisions.md, "One text")
 _NO_LIMIT = 512  # tokens of a text where neither the tokenizer nor the model has a limit
 
 
@@ -67,14 +68,19 @@ def open_checkpoint(
     attention: str = "auto",
     max_length: int | None = None,
     prefix: str | None = None,
+    alone: bool = False,
 ) -> Checkpoint:
     """Load a run's model, or a checkpoint by hub name or folder. Raises a TdbsError where it cannot predict.
 
-    `auto` is what a run was trained with; of a checkpoint, what this device is fastest with. `max_length` and `prefix`
-    (sequence to sequence) are those of a run's dataset where they are not given.
+    `auto` is what a run was trained with; of a checkpoint, what this device is fastest with; for texts that are
+    predicted `alone`, one in a batch, sdpa. `max_length` and `prefix` (sequence to sequence) are those of a run's
+    dataset where they are not given.
     """
     opened = _of_run if holds_run(Path(name)) else _of_checkpoint
     found = opened(str(name), precision=precision, attention=attention, max_length=max_length)
+    if alone and attention == "auto" and found.in_rows:  # BERT and its kin know sdpa
+        use_sequences(found.model, _ALONE)
+        found = replace(found, execution={**found.execution, "attention": _ALONE})
     if prefix is not None:
         if found.task.kind != "seq2seq":
             raise ConfigError("--prefix is for models that write texts.", next_step="Leave it out.")

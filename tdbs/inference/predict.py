@@ -98,7 +98,14 @@ def predict(
         check_output(place)
     if resume and (place is None or str(source) == STDIN):
         raise ConfigError("--resume goes on with a file's predictions in --out.", next_step="Leave it out.")
-    checkpoint = open_checkpoint(model, precision=precision, attention=attention, max_length=max_length, prefix=prefix)
+    checkpoint = open_checkpoint(
+        model,
+        precision=precision,
+        attention=attention,
+        max_length=max_length,
+        prefix=prefix,
+        alone=batch_size == 1,
+    )
     chosen = inference_strategy(
         strategy,
         checkpoint.task,
@@ -162,7 +169,7 @@ def predict(
         strategy=chosen.name,
         batch_size=chosen.base_batch_size,
         drop=chosen.drop,
-        drop_rate=chosen.effective_rate if chosen.drop in ("rate", "any", "all") else 0.0,
+        drop_rate=chosen.effective_rate if chosen.drops_at_rate else 0.0,
         rows=sum(record.rows for record in records),
         skipped=sorted(row + 1 for row in skipped),
         tokens=tokens,

@@ -50,7 +50,9 @@ class Predictor:
         attention: str = "auto",
         seed: int = 0,
     ) -> None:
-        self.checkpoint = open_checkpoint(model, precision=precision, attention=attention, max_length=max_length)
+        self.checkpoint = open_checkpoint(
+            model, precision=precision, attention=attention, max_length=max_length, alone=True
+        )
         self.drop_rate = drop_rate
         self._allow_drop = allow_drop
         self._stopwords = stopwords

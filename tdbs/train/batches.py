@@ -89,7 +89,7 @@ def dropped_tokens(
     if strategy.drop == "none":
         return None
     order_W = drop_order(words, seed=seed, epoch=plan.epoch)
-    if strategy.drop in ("rate", "any", "all"):
+    if strategy.drops_at_rate:
         dropped_W = drop_first_words(words, order_W, words_at_rate(words, strategy.effective_rate))
     else:
         tokens_N = split.lengths_N.copy()

@@ -174,6 +174,17 @@ def plan_epoch(
     )
 
 
+def plan_one_by_one(samples_S: IntArray, kept_S: IntArray) -> EpochPlan:
+    """Return a plan that has a batch for each of some samples, as they come; `kept_S` are their tokens."""
+    return EpochPlan(
+        epoch=0,
+        sample_ids_N=samples_S,
+        kept_N=kept_S,
+        batch_offsets_B1=np.arange(len(samples_S) + 1),
+        padded_lengths_B=np.maximum(kept_S, 1),
+    )
+
+
 def plan_run(
     lengths_N: IntArray,
     words: DroppableWords,
@@ -229,7 +240,7 @@ def _planned_lengths(
         draw = rng.stream(rng.Draw.GRID_LENGTH, seed=seed, epoch=epoch, part=window)
         steps_N = draw.integers(strategy.grid_lengths, size=len(lengths_N))
         return further_lengths(targets_N, lengths_N, words, width=width, shift=shift, steps_N=steps_N)
-    if strategy.drop in ("rate", "any", "all"):
+    if strategy.drops_at_rate:
         dropped_W = drop_first_words(
             words, drop_order(words, seed=seed, epoch=epoch), words_at_rate(words, strategy.effective_rate)
         )

@@ -110,8 +110,13 @@ class Strategy:
 
     @property
     def effective_rate(self) -> float:
-        """Share of the droppable words that go with `rate`, `any` and `all`."""
+        """Share of the droppable words that go, where `drops_at_rate`."""
         return 1.0 if self.drop == "all" else self.drop_rate
+
+    @property
+    def drops_at_rate(self) -> bool:
+        """Whether a share of each sample's words goes, whatever its batch."""
+        return self.drop in ("rate", "any", "all")
 
 
 STRATEGIES: dict[str, Strategy] = {

@@ -251,5 +251,11 @@ def test_what_the_resilience_test_claims_is_said_to_hold_or_not():
         "-0.3 with it). -2.00 points without, -0.25 dropping.",
         "Holds: those trained with it lose 0.3 points at most. -0.25 points dropping.",
     ]
+    seeds = (-0.1, 0.0, 0.1)
+    plain, dropping = training("plain", removed(-2.0), spread=seeds), training("dropping", removed(-1.0), spread=seeds)
+    assert resilience_findings([plain, dropping])[0].endswith(
+        "-2.00 points without, -1.00 (difference +1.00, 95 % +1.00 to +1.00; the paper's +4.90 is outside of it) "
+        "dropping."
+    )
     found = resilience_findings([training("plain", removed(0.0)), training("dropping", removed(-1.0))])
     assert verdicts(found) == ["Does not hold"] * 2
