@@ -90,7 +90,9 @@ def command(
         typer.Option(help="Put before every text (models that write). [default: the run's]", show_default=False),
     ] = None,
     precision: PrecisionOption = "auto",
-    attention: Annotated[str, typer.Option(help="auto (the run's), eager, sdpa or flash_attention_2.")] = "auto",
+    attention: Annotated[
+        str, typer.Option(help="auto (the run's; sdpa for one text), eager, sdpa or flash_attention_2.")
+    ] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the dropped words.")] = 0,
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Leave rows out that cannot be read, and name them.")

@@ -35,6 +35,15 @@ def test_one_text_several_and_pairs(checkpoint_of):
     assert predictor([]) == []
 
 
+def test_texts_alone_take_sdpa_unless_told_otherwise(checkpoint_of):
+    """It is faster for one text, and says the same."""
+    folder = checkpoint_of("classification")
+    alone, told = Predictor(folder, precision="fp32"), Predictor(folder, precision="fp32", attention="eager")
+    assert (alone.checkpoint.execution["attention"], told.checkpoint.execution["attention"]) == ("sdpa", "eager")
+    of_text = "a film of some length"
+    assert alone(of_text).scores == pytest.approx(told(of_text).scores, abs=1e-5)
+
+
 def test_a_mix_of_texts_and_pairs_is_refused(checkpoint_of):
     with pytest.raises(ConfigError) as error:
         Predictor(checkpoint_of("classification"))(["a", ("b", "c")])
