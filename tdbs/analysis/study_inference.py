@@ -4,6 +4,7 @@ Each claim of the paper is said to hold or not, with the numbers: means over tas
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 
 from tdbs.analysis.condition import Asked, Condition
@@ -14,10 +15,9 @@ from tdbs.analysis.study import StudyResult, StudyTerms, told_dropouts, told_ter
 from tdbs.analysis.study_batches import batches_study
 from tdbs.analysis.study_rates import RATES, rates_study
 from tdbs.analysis.study_resilience import REMOVALS, resilience_study
-from tdbs.analysis.study_trained import Training, trainings
+from tdbs.analysis.study_trained import Training, shared_terms, trainings
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.train.defaults import default_model, default_rate, shown_model
-from tdbs.train.device import resolve_execution
+from tdbs.train.defaults import shown_model
 
 Datasets = Mapping[str, PreparedDataset]
 Progress = Callable[[str], None]
@@ -50,17 +50,8 @@ def inference_study(
 
 
 def _caption(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, found: Sequence[Training]) -> str:
-    manifest = next(iter(datasets.values())).manifest
-    model = terms.model or default_model(manifest)
-    execution = resolve_execution(precision=terms.precision, attention=terms.attention)
-    of_terms = {
-        "model": shown_model(model),
-        "precision": execution.precision,
-        "attention": execution.attention,
-        "device": device_name(),
-        "epochs": terms.epochs,
-        "lr": default_rate(model) if terms.lr is None else terms.lr,
-    }
+    shared = shared_terms(next(iter(datasets.values())).manifest, terms)
+    of_terms = {**asdict(shared), "model": shown_model(shared.model), "device": device_name()}
     dropouts = {task: [training.dropouts[task] for training in found] for task in datasets}
     return (
         f"{told_terms(of_terms, terms.seeds, list(datasets))} "

@@ -18,6 +18,7 @@ from tdbs.analysis.study import StudyTerms
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
+from tdbs.pipeline.manifest import Manifest
 from tdbs.train.defaults import default_model, default_rate
 from tdbs.train.device import resolve_execution
 from tdbs.train.feed import TRAIN
@@ -51,6 +52,22 @@ def check_dropping(names: Sequence[str]) -> None:
             raise ConfigError(
                 f"{name} is no way to train with TokenDrop.", next_step=f"Choose some of: {', '.join(DROPPING)}."
             )
+
+
+def shared_terms(manifest: Manifest, terms: StudyTerms) -> Terms:
+    """Return what all runs of a study share, each default resolved."""
+    model = terms.model or default_model(manifest)
+    execution = resolve_execution(precision=terms.precision, attention=terms.attention)
+    return Terms(
+        model=model,
+        seeds=terms.seeds,
+        epochs=terms.epochs,
+        lr=default_rate(model) if terms.lr is None else terms.lr,
+        dropout=None,
+        precision=execution.precision,
+        attention=execution.attention,
+        part_steps=None,
+    )
 
 
 def trainings(
@@ -99,19 +116,8 @@ def _trained_run(
     progress: Progress,
 ) -> Path:
     """Train a run, unless it is finished, and return its folder."""
-    model = terms.model or default_model(dataset.manifest)
-    execution = resolve_execution(precision=terms.precision, attention=terms.attention)
     dropout = resolve_dropout(None, strategy, split_info(dataset, TRAIN).rows)
-    shared = Terms(
-        model=model,
-        seeds=terms.seeds,
-        epochs=terms.epochs,
-        lr=default_rate(model) if terms.lr is None else terms.lr,
-        dropout=None,
-        precision=execution.precision,
-        attention=execution.attention,
-        part_steps=None,
-    )
+    shared = shared_terms(dataset.manifest, terms)
     key = run_key(dataset.manifest.key, strategy, shared, seed=seed, dropout=dropout, device=device_name())
     name = f"{strategy.name}-seed{seed}"
     folder = runs / TRAINED_FOLDER / task / f"{name}-{key[:8]}"
@@ -119,7 +125,7 @@ def _trained_run(
     train(
         dataset,
         strategy=strategy,
-        model=model,
+        model=shared.model,
         epochs=shared.epochs,
         seed=seed,
         lr=shared.lr,

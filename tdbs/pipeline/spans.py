@@ -18,6 +18,7 @@ from tdbs.pipeline.token_block import NO_SEGMENT, ChunkedTokens, TokenBlock
 # Shapes: N samples of the block, N1 = N + 1, T its tokens, K its tokens that are not special, P texts of its rows (two
 # a row for pairs), M matches in the samples' texts, W droppable words found, C characters of all its texts.
 
+_BEHIND = np.iinfo(np.int64).max  # no text is so long
 _SEPARATOR = "\n"  # between texts: no word of a list holds it, and it is no neighbour that counts
 
 
@@ -127,7 +128,7 @@ def _spans_of_texts(
     first_M = np.searchsorted(starts_K, match_starts_M, side="left")
     last_M = np.searchsorted(ends_K, match_ends_M, side="right") - 1
     # A guard at each end spares the bounds checks: no match starts at -1, none ends at the guard behind the text.
-    starts = np.append(starts_K, np.iinfo(np.int64).max)
+    starts = np.append(starts_K, _BEHIND)
     ends = np.append(ends_K, -1)  # ends[-1] is the guard before the first token
     lone = np.append(lone_K, True)
     exact_M = (
@@ -157,7 +158,8 @@ def _matches_of_samples(
 ) -> tuple[IntArray, IntArray]:
     """Return the matches between the first and the last token of each sample's text, where the sample counts them."""
     match_starts, match_ends = matches
-    first_token = np.flatnonzero(np.diff(own_K, prepend=-1))
+    # own_K ascends: a sample's text begins where its number changes
+    first_token = np.flatnonzero(np.append(True, own_K[1:] != own_K[:-1])[: len(own_K)])
     last_token = np.append(first_token, len(own_K))[1:] - 1
     first_match = np.searchsorted(match_starts, starts_K[first_token], side="left")
     behind = np.searchsorted(match_ends, ends_K[last_token], side="right")
