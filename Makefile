@@ -50,8 +50,8 @@ wheel: $(VENV)/.installed-dev
 	rm -rf dist .venv-wheel
 	$(BIN)/python -m build --wheel --quiet
 	$(PYTHON) -m venv .venv-wheel
-	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt torch
-	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt dist/*.whl
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt torch
+	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt dist/*.whl
 	cd /tmp && $(CURDIR)/.venv-wheel/bin/tdbs --help > /dev/null
 	cd /tmp && $(CURDIR)/.venv-wheel/bin/python -c "import tdbs.data.sample as s; assert s.TOKENIZER_FOLDER.is_dir()"
 	rm -rf .venv-wheel
