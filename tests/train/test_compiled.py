@@ -7,6 +7,7 @@ from torch._dynamo.utils import counters
 
 from tdbs.errors import ConfigError
 from tdbs.train.compiled import check_compiler
+from tdbs.train.strategies import resolve_strategy
 from tdbs.train.trainer import train
 from tests.train.test_resume import log_of
 from tests.train.test_trainer import make_dataset
@@ -22,7 +23,8 @@ def dataset(tmp_path_factory):
 @pytest.mark.filterwarnings("ignore")  # of torch.compile itself
 @pytest.mark.parametrize("strategy", ["reach", "unpadded"])
 def test_a_compiled_run_has_the_losses_of_a_plain_one(dataset, tmp_path, strategy):
-    options = {"model": "tiny", "epochs": 1, "seed": 1, "precision": "fp32", "dropout": 0.0, "strategy": strategy}
+    of_eight = resolve_strategy(strategy, dataset.manifest.task, {"base_batch_size": 8})
+    options = {"model": "tiny", "epochs": 1, "seed": 1, "precision": "fp32", "dropout": 0.0, "strategy": of_eight}
     plain = train(dataset, out=tmp_path / "plain", **options)
     counters.clear()
     compiled = train(dataset, out=tmp_path / "compiled", compiled=True, **options)
