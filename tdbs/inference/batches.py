@@ -54,7 +54,7 @@ def inference_strategy(
         "drop": drop,
         "drop_rate": drop_rate,
         "batch_cap": False,
-        "bucket_width": None if drop in ("batch_min", "reach") else 1,  # a rate leaves no padding to drop words for
+        "bucket_width": None if drop in ("batch_min", "reach") else 1,  # else there is no padding to drop words for
         "base_batch_size": batch_size,
         "caps": caps if caps is not None or batch_size is None else str(batch_size),
     }
@@ -113,27 +113,25 @@ def joined(parts: Sequence[Predicted], task: Task) -> Predicted:
 
 def planned(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> tuple[EpochPlan, Encoded]:
     """Return the batches of a block, and its samples as TokenDrop leaves them."""
+    if strategy.drops_at_rate:  # whatever the batch, so words go first, and batches are made of what is left
+        encoded = _at_rate(checkpoint, encoded, strategy, seed=seed)
+        strategy = replace(strategy, drop="none")
     split, max_length = encoded.split, checkpoint.limits.max_length
-    is_one = len(split.lengths_N) == 1 and strategy.execution == "padded"
-    if is_one and (strategy.drop == "none" or strategy.drops_at_rate):
-        return _planned_alone(checkpoint, encoded, strategy, seed=seed)
+    if len(split.lengths_N) == 1 and strategy.execution == "padded" and strategy.drop == "none":
+        return plan_one_by_one(np.zeros(1, dtype=np.int64), split.lengths_N), encoded  # real time pays for no planning
     words = _droppable_words(encoded, strategy, checkpoint)
     plan = plan_epoch(split.lengths_N, words, strategy, max_length=max_length, seed=seed, epoch=0)
     dropped_T = dropped_tokens(split, words, strategy, plan, checkpoint.info, seed=seed)
     return plan, encoded if dropped_T is None else without_tokens(encoded, dropped_T)
 
 
-def _planned_alone(
-    checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int
-) -> tuple[EpochPlan, Encoded]:
-    """Return what `planned` does for one sample, which needs no planning: real time does not pay for it."""
-    split, first = encoded.split, np.zeros(1, dtype=np.int64)
-    if strategy.drop != "none":
-        words = _droppable_words(encoded, strategy, checkpoint)
-        whole = plan_one_by_one(first, split.lengths_N)
-        dropped_T = dropped_tokens(split, words, strategy, whole, checkpoint.info, seed=seed)
-        encoded = encoded if dropped_T is None else without_tokens(encoded, dropped_T)
-    return plan_one_by_one(first, encoded.split.lengths_N), encoded
+def _at_rate(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> Encoded:
+    """Return samples without the words that go at the strategy's rate."""
+    split = encoded.split
+    words = _droppable_words(encoded, strategy, checkpoint)
+    whole = plan_one_by_one(np.arange(len(split.lengths_N)), split.lengths_N)
+    dropped_T = dropped_tokens(split, words, strategy, whole, checkpoint.info, seed=seed)
+    return encoded if dropped_T is None else without_tokens(encoded, dropped_T)
 
 
 def model_outputs(checkpoint: Checkpoint, encoded: Encoded, plan: EpochPlan) -> Iterator[tuple[Batch, torch.Tensor]]:
