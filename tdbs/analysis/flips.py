@@ -81,16 +81,15 @@ def count_flips(
         dropped_T = np.zeros(len(held_out.split.input_ids_T), dtype=np.bool_)
     trained = open_trained(Path(run), opened.manifest)
     before_NC = _predictions(trained, held_out)
-    after_NC = _predictions(trained, without_tokens(held_out, dropped_T))
+    shorter = without_tokens(held_out, dropped_T)
+    after_NC = _predictions(trained, shorter)
     flipped_N = (before_NC != after_NC).any(axis=1)
-    gone_before_T1 = np.concatenate([[0], np.cumsum(dropped_T)])
-    gone_N = np.diff(gone_before_T1[held_out.split.token_offsets_N1])
     rows = len(flipped_N)
     return Flips(
         split=held_out.split.name,
         drop_rate=drop_rate,
         rows=rows,
-        changed=int((gone_N > 0).sum()),
+        changed=int((shorter.split.lengths_N < held_out.split.lengths_N).sum()),
         flips=int(flipped_N.sum()),
         share=float(flipped_N.mean()),
         by_word=_by_word(opened, held_out.split, dropped_T, flipped_N),

@@ -28,10 +28,10 @@ def single_seconds(trained: Trained, ways: Sequence[HeldOut]) -> list[float]:
     All ways hold the same samples, and the same ones of them are timed. The median of a call over the rounds counts.
     """
     chosen_S = spread_samples(ways[0].split.lengths_N, SINGLE_SAMPLES)
-    plans = [plan_one_by_one(chosen_S, way.split.lengths_N[chosen_S]) for way in ways]
-    batches = [
-        list(epoch_batches(way.split, plan, None, pad_id=trained.pad_id)) for way, plan in zip(ways, plans, strict=True)
-    ]
+    batches = []
+    for way in ways:
+        plan = plan_one_by_one(chosen_S, way.split.lengths_N[chosen_S])
+        batches.append(list(epoch_batches(way.split, plan, None, pad_id=trained.pad_id)))
     seconds_RSG = np.empty((_SINGLE_ROUNDS + 1, len(chosen_S), len(ways)))
     with trained.inference():
         for turn in range(len(seconds_RSG)):

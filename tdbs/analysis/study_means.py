@@ -11,6 +11,7 @@ from tdbs.analysis.study_trained import Training
 
 NO_LOSS = 0.3  # points; what the paper calls none, and loses itself in its resilience test
 NOTHING = ""
+_VERDICTS = {True: "Holds", False: "Does not hold", None: "Not told by these seeds"}
 
 
 def over_tasks(training: Training, place: int, value: Callable[[ConditionRow], float | None]) -> list[float]:
@@ -94,4 +95,4 @@ def loses_less(
 
 def held(holds: bool | None, text: str) -> str:
     """Return a claim with the verdict first."""
-    return f"{ {True: 'Holds', False: 'Does not hold', None: 'Not told by these seeds'}[holds] }: {text}"
+    return f"{_VERDICTS[holds]}: {text}"

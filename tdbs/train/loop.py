@@ -137,7 +137,9 @@ def run_steps(
     """
     process, processes = learner.accelerator.process_index, learner.accelerator.num_processes
     learner.prepared.train()
-    for index, batches in enumerate(made_ahead(tuple(map(laid_out, step)) for step in steps), skipped):
+    shared = ((step, own_share(step, learner.kind, process=process, processes=processes)) for step in steps)
+    ready = made_ahead((step, list(map(laid_out, share))) for step, share in shared)
+    for index, (batches, share) in enumerate(ready, skipped):
         clock = time.perf_counter()
         _seed_torch(
             rng.torch_seed(rng.Draw.TRAIN_STEP, seed=seed, epoch=epoch, step=index, process=process),
@@ -156,7 +158,6 @@ def run_steps(
             segment_ids=learner.segment_ids,
             stopping=stop is not None and stop.number is not None,
         )
-        share = own_share(batches, learner.kind, process=process, processes=processes)
         end = within_memory(update, share, learner.memory_caps, step=first_step + index, clear=partial(_clear, learner))
         record = StepRecord(
             step=first_step + index,

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from tdbs.arrays import IntArray
+from tdbs.arrays import IntArray, ragged_positions
 from tdbs.train.length_groups import longest_of_groups
 
 # Shapes: F tokens of all rows, B samples, K their tokens, P places of padded sequences, G samples of a length group, L
@@ -46,10 +46,9 @@ def row_layout(starts_B: IntArray, lengths_B: IntArray, *, size: int, grouped: b
     """Return the layout of samples that start at some places of the flattened rows, of `size` tokens in all."""
     sample_F = np.full(size, -1, dtype=np.int64)
     positions_F = np.zeros_like(sample_F)
-    rank_K = np.arange(int(lengths_B.sum())) - np.repeat(np.cumsum(lengths_B) - lengths_B, lengths_B)
-    places_K = np.repeat(starts_B, lengths_B) + rank_K
+    places_K = ragged_positions(starts_B, lengths_B)
     sample_F[places_K] = np.repeat(np.arange(len(lengths_B)), lengths_B)
-    positions_F[places_K] = rank_K
+    positions_F[places_K] = places_K - np.repeat(starts_B, lengths_B)
     return RowLayout(
         sample_F=sample_F, positions_F=positions_F, grouped=_in_groups(starts_B, lengths_B) if grouped else None
     )
