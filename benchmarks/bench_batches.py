@@ -18,7 +18,7 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast
 from benchmarks.common import print_rows, timed
 from tdbs.pipeline.dataset import load, read_tokenizer
 from tdbs.train.feed import make_feed, open_training_data
-from tdbs.train.step import model_inputs
+from tdbs.train.model_inputs import InputRules, model_inputs
 from tdbs.train.strategies import STRATEGIES
 
 BATCH_SIZE = 64
@@ -48,7 +48,7 @@ def main() -> None:
 
     def ours() -> None:
         for batch in feed.batches(feed.plans[0]):
-            model_inputs(batch, device=torch.device("cpu"), segment_ids=False)
+            model_inputs(batch, InputRules(pad_id=0), device=torch.device("cpu"))
             torch.from_numpy(batch.labels)
 
     def theirs() -> None:

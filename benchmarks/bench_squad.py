@@ -16,11 +16,10 @@ import pyarrow.parquet as pq
 
 import tdbs
 from benchmarks.common import provenance
-from tdbs.train.device import make_accelerator, resolve_execution
+from tdbs.train.device import resolve_execution
 from tdbs.train.evaluate import evaluate_split
-from tdbs.train.models import load_model
+from tdbs.train.loop import make_learner
 from tdbs.train.scoring import read_held_out
-from tdbs.train.step import takes_segment_ids
 
 
 def main() -> None:
@@ -51,13 +50,13 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
         str(part), tokenizer=options.model, max_length=options.max_length, out=folder / "dataset"
     ).dataset
     execution = resolve_execution(precision="auto", attention="auto")
-    model = load_model(options.model, dataset, seed=options.seed, dropout=0.0, attention=execution.attention)
+    learner = make_learner(dataset, options.model, seed=options.seed, dropout=0.0, execution=execution)
     untrained = evaluate_split(
-        make_accelerator(execution.precision, execution.device),
-        model,
+        learner.accelerator,
+        learner.prepared,
         read_held_out(dataset, "validation"),
-        pad_id=dataset.manifest.tokenizer.pad_id,
-        segment_ids=takes_segment_ids(model),
+        pad_id=learner.pad_id,
+        rules=learner.rules,
     )
     trained = tdbs.train(
         dataset,

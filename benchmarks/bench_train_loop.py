@@ -43,10 +43,11 @@ from tdbs.train.device import resolve_execution
 from tdbs.train.feed import Feed, make_feed, open_training_data
 from tdbs.train.first_tokens import first_tokens_to_head
 from tdbs.train.loop import Learner, make_learner, run_steps
+from tdbs.train.model_inputs import model_inputs
 from tdbs.train.row_gradients import dense_gradients
 from tdbs.train.sequence_models import position_ids
 from tdbs.train.sequences import Sequences, sequences_of
-from tdbs.train.step import MAX_GRADIENT_NORM, model_inputs
+from tdbs.train.step import MAX_GRADIENT_NORM
 from tdbs.train.strategies import resolve_strategy
 
 ROUNDS = 5  # of all updates; the first is left out
@@ -62,7 +63,7 @@ def ready_tensors(batch: Batch, learner: Learner) -> Ready:
     device = learner.accelerator.device
     labels = torch.from_numpy(batch.labels).to(device)
     if batch.starts_B is None:
-        return model_inputs(batch, device=device, segment_ids=learner.segment_ids), None, labels
+        return model_inputs(batch, learner.rules, device=device), None, labels
     sequences = sequences_of(batch, device=device)
     input_ids = torch.from_numpy(batch.input_ids_RW).to(device)
     positions = position_ids(learner.model, sequences).view_as(input_ids)

@@ -67,7 +67,7 @@ def evaluate_runs(
                 for condition in asked.conditions
             ]
         progress(str(run.path))
-        trained = open_trained(run.path, of_run.manifest)
+        trained = open_trained(run.path, of_run)
         found = _rows_of_run(trained, of_run.manifest.task.metrics[0], given[key], asked)
         keep_evaluation(run.path, of_run, name, asked, found)
         rows += found

@@ -79,7 +79,7 @@ def count_flips(
     dropped_T = dropped_tokens(held_out.split, words, strategy, plan, opened.manifest.tokenizer, seed=seed)
     if dropped_T is None:
         dropped_T = np.zeros(len(held_out.split.input_ids_T), dtype=np.bool_)
-    trained = open_trained(Path(run), opened.manifest)
+    trained = open_trained(Path(run), opened)
     before_NC = _predictions(trained, held_out)
     shorter = without_tokens(held_out, dropped_T)
     after_NC = _predictions(trained, shorter)

@@ -34,7 +34,7 @@ def run_step(learner: Learner, batches: Sequence[Batch]) -> float:
         batches,
         learner.kind,
         rate=0.0,
-        segment_ids=learner.segment_ids,
+        rules=learner.rules,
     )
     if learner.accelerator.device.type == "cuda":
         torch.cuda.synchronize()

@@ -9,13 +9,13 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 
-from tdbs.pipeline.manifest import Manifest
+from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.batches import Batch
 from tdbs.train.evaluate import batch_outputs, evaluate_split, load_trained
+from tdbs.train.model_inputs import InputRules
 from tdbs.train.plan import EpochPlan
 from tdbs.train.run_folder import Run, read_run
 from tdbs.train.scoring import HeldOut, Metrics
-from tdbs.train.step import takes_segment_ids
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,18 +26,15 @@ class Trained:
     model: Any
     accelerator: Accelerator
     pad_id: int
+    rules: InputRules
 
     def metrics(self, held_out: HeldOut, plan: EpochPlan | None = None) -> Metrics:
         """Score a split, in the batches of a plan, else from short to long."""
-        segment_ids = takes_segment_ids(self.model)
-        return evaluate_split(
-            self.accelerator, self.model, held_out, pad_id=self.pad_id, segment_ids=segment_ids, plan=plan
-        )
+        return evaluate_split(self.accelerator, self.model, held_out, pad_id=self.pad_id, rules=self.rules, plan=plan)
 
     def outputs(self, held_out: HeldOut, batch: Batch) -> torch.Tensor:
         """Return what the model says of a batch; `inference` has to be on."""
-        segment_ids = takes_segment_ids(self.model)
-        return batch_outputs(self.accelerator, self.model, batch, held_out, segment_ids=segment_ids)
+        return batch_outputs(self.accelerator, self.model, batch, held_out, self.rules)
 
     @contextmanager
     def inference(self) -> Iterator[None]:
@@ -47,8 +44,8 @@ class Trained:
             yield
 
 
-def open_trained(folder: Path, manifest: Manifest) -> Trained:
+def open_trained(folder: Path, dataset: PreparedDataset) -> Trained:
     """Load the model of a finished run. Raises a TdbsError where there is none, or it does not fit the dataset."""
     run = read_run(folder)
-    model, accelerator = load_trained(run, manifest)
-    return Trained(run=run, model=model, accelerator=accelerator, pad_id=manifest.tokenizer.pad_id)
+    model, accelerator, rules = load_trained(run, dataset)
+    return Trained(run=run, model=model, accelerator=accelerator, pad_id=dataset.manifest.tokenizer.pad_id, rules=rules)

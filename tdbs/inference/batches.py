@@ -17,9 +17,10 @@ from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.decode import Decoded, decode, prediction_schema
 from tdbs.inference.encode import Encoded, without_tokens
 from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, words_of_split
+from tdbs.train.model_inputs import model_inputs
 from tdbs.train.plan import EpochPlan, plan_epoch, plan_one_by_one
 from tdbs.train.profile_file import Profile
-from tdbs.train.step import forward, model_inputs
+from tdbs.train.step import forward
 from tdbs.train.strategies import Strategy, resolve_strategy
 from tdbs.train.tokendrop import DroppableWords
 
@@ -143,11 +144,11 @@ def model_outputs(checkpoint: Checkpoint, encoded: Encoded, plan: EpochPlan) -> 
 
 def _logits(checkpoint: Checkpoint, batch: Batch) -> torch.Tensor:
     device = checkpoint.accelerator.device
-    return forward(checkpoint.model, batch, checkpoint.task.kind, device=device, segment_ids=checkpoint.segment_ids)
+    return forward(checkpoint.model, batch, checkpoint.task.kind, checkpoint.rules, device=device)
 
 
 def _write(checkpoint: Checkpoint, batch: Batch) -> torch.Tensor:
-    inputs = model_inputs(batch, device=checkpoint.accelerator.device, segment_ids=checkpoint.segment_ids)
+    inputs = model_inputs(batch, checkpoint.rules, device=checkpoint.accelerator.device)
     written_BM: torch.Tensor = checkpoint.model.generate(
         **inputs, max_new_tokens=checkpoint.limits.max_target_length, num_beams=1, do_sample=False
     )

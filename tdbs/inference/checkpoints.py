@@ -20,14 +20,14 @@ from tdbs.pipeline.manifest import TokenizerInfo, WordsInfo
 from tdbs.pipeline.matches import WordPattern, compile_words
 from tdbs.pipeline.prepare import tokenizer_info
 from tdbs.pipeline.stopwords import choose_words, words_sha256
-from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer
+from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer, segment_ids_given
 from tdbs.train.device import keep_head_in_fp32, make_accelerator, resolve_execution
 from tdbs.train.evaluate import load_trained
-from tdbs.train.heads import HEADS
-from tdbs.train.models import LOADING_ERRORS, position_limit, read_config
+from tdbs.train.model_checks import check_embeddings, position_limit
+from tdbs.train.model_inputs import InputRules
+from tdbs.train.models import LOADING_ERRORS, open_model, read_config, rules_of
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run, read_run
 from tdbs.train.sequence_models import knows_sequences, use_sequences
-from tdbs.train.step import takes_segment_ids
 
 _KINDS: dict[str, TaskKind] = {  # by the end of a class's name in transformers
     "ForSequenceClassification": "classification",
@@ -57,7 +57,7 @@ class Checkpoint:
     info: TokenizerInfo
     limits: Limits
     words: WordsInfo | None  # the list that may be dropped; None: the checkpoint is not a run
-    segment_ids: bool
+    rules: InputRules  # how the model is given samples
     in_rows: bool  # a row of the model may hold several samples
 
 
@@ -113,13 +113,14 @@ def _of_run(name: str, *, precision: str, attention: str, max_length: int | None
     resolved = resolve_execution(precision=asked["precision"], attention=asked["attention"])
     execution = {**trained, **asked, "device": resolved.device}
     try:
-        manifest = load(run.config["dataset"]["path"]).manifest
+        dataset = load(run.config["dataset"]["path"])
     except DatasetError as error:
         raise DatasetError(
             f"The run {name} was trained on a dataset that is not here: {error.message}",
             next_step=f"Put it back, or pass {Path(name) / MODEL_FOLDER} for the model alone.",
         ) from error
-    model, accelerator = load_trained(replace(run, config={**run.config, "execution": execution}), manifest)
+    manifest = dataset.manifest
+    model, accelerator, rules = load_trained(replace(run, config={**run.config, "execution": execution}), dataset)
     tokenizer = load_tokenizer(str(Path(name) / MODEL_FOLDER))
     limits = Limits(
         max_length=max_length or manifest.max_length,
@@ -139,6 +140,8 @@ def _of_run(name: str, *, precision: str, attention: str, max_length: int | None
         task=manifest.task,
         tokenizer=tokenizer,
         limits=limits,
+        rules=rules,
+        in_rows=_shares_rows(model, manifest.task, execution),
         words=manifest.words,
     )
 
@@ -152,40 +155,47 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
     task = _task_of(name, config)
     tokenizer = load_tokenizer(name)
     known = [limit for limit in (tokenizer.model_max_length, position_limit(config)) if limit is not None]
-    if max_length is None:
-        usual = MAX_LENGTHS.get(task.kind, _NO_LIMIT)
-        max_length = min([usual, *known])
+    if max_length is None:  # windows and sources have a usual length; of other texts nothing is cut that need not be
+        usual = MAX_LENGTHS.get(task.kind)
+        max_length = min([*known, *([] if usual is None else [usual])], default=_NO_LIMIT)
     _check_length(name, config, max_length)
     limits = choose_limits(task, tokenizer, max_length=max_length, stride=None, max_target_length=None)
     resolved = resolve_execution(precision=precision, attention=attention)
     try:
-        model, loading = HEADS[task.kind].model_class.from_pretrained(
-            name,
-            config=config,
-            attn_implementation=resolved.attention,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
+        model = open_model(name, task.kind, config, attention=resolved.attention, headed=True)
     except LOADING_ERRORS as error:
         raise ModelError(
             f"The model {name} cannot be loaded: {reason_of(error)}.",
             next_step="Pass a folder that holds config.json and model.safetensors, or a hub name.",
         ) from error
-    if loading["missing_keys"]:
-        raise ModelError(
-            f"The model {name} has no trained weights for {sorted(loading['missing_keys'])[0]}.",
-            next_step=_FINE_TUNE,
-        )
-    if config.pad_token_id is None:
-        config.pad_token_id = model.config.pad_token_id = tokenizer.pad_id
+    check_embeddings(name, config, tokenizer.vocabulary_size)
     keep_head_in_fp32(model)
     accelerator = make_accelerator(resolved.precision, resolved.device)
     execution = {"device": resolved.device, "precision": resolved.precision, "attention": resolved.attention}
     prepared = accelerator.prepare_model(model, evaluation_mode=True)
+    in_rows = _shares_rows(prepared, task, execution)
+    rules = rules_of(
+        prepared,
+        task.kind,
+        tokenizer.layout,
+        name=name,
+        info=tokenizer_info(tokenizer, pair=task.is_pair),
+        is_pair=task.is_pair,
+        max_length=max_length,
+        gives_segment_ids=segment_ids_given(name),
+        in_rows=in_rows,
+        device=accelerator.device,
+    )
     return _checkpoint(
-        name, prepared, accelerator, execution, task=task, tokenizer=tokenizer, limits=limits, words=None
+        name,
+        prepared,
+        accelerator,
+        execution,
+        task=task,
+        tokenizer=tokenizer,
+        limits=limits,
+        rules=rules,
+        in_rows=in_rows,
     )
 
 
@@ -198,14 +208,13 @@ def _checkpoint(
     task: Task,
     tokenizer: LoadedTokenizer,
     limits: Limits,
-    words: WordsInfo | None,
+    rules: InputRules,
+    in_rows: bool,
+    words: WordsInfo | None = None,
 ) -> Checkpoint:
     model.eval()
-    in_rows = knows_sequences(model.config) and task.kind != "seq2seq"
-    if in_rows:
-        use_sequences(model, execution["attention"])
-        if execution["precision"] == "bf16":
-            _store_in_bf16(model)
+    if in_rows and execution["precision"] == "bf16":
+        _store_in_bf16(model)
     return Checkpoint(
         name=name,
         model=model,
@@ -216,9 +225,17 @@ def _checkpoint(
         info=tokenizer_info(tokenizer, pair=task.is_pair),
         limits=limits,
         words=words,
-        segment_ids=takes_segment_ids(model),
+        rules=rules,
         in_rows=in_rows,
     )
+
+
+def _shares_rows(model: PreTrainedModel, task: Task, execution: dict[str, str]) -> bool:
+    """Return whether a row of the model may hold several samples; its attention is made to know of them."""
+    if task.kind == "seq2seq" or not knows_sequences(model.config):
+        return False
+    use_sequences(model, execution["attention"])
+    return True
 
 
 def _store_in_bf16(model: PreTrainedModel) -> None:

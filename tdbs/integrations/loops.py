@@ -16,7 +16,6 @@ from tdbs.errors import ConfigError
 from tdbs.integrations.step_inputs import StepInputs, only_one, run_steps_for, step_loss
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.defaults import DEFAULT_WARMUP
-from tdbs.train.step import takes_segment_ids
 from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy
 
 __all__ = ["PreparedSteps", "StepSampler", "only_one"]
@@ -57,11 +56,12 @@ class PreparedSteps:
         epochs: int = 1,
         warmup: float = DEFAULT_WARMUP,
     ) -> None:
-        self._steps = run_steps_for(model, prepared, strategy=strategy, seed=seed, epochs=epochs, warmup=warmup)
-        self._segment_ids = takes_segment_ids(model)
+        self._steps, self._rules = run_steps_for(
+            model, prepared, strategy=strategy, seed=seed, epochs=epochs, warmup=warmup
+        )
         self.sampler = StepSampler(len(self._steps))
         self.rate_factors: FloatArray = self._steps.factors_S
-        self.inputs: Dataset[dict[str, Any]] = StepInputs(self._steps, segment_ids=self._segment_ids)
+        self.inputs: Dataset[dict[str, Any]] = StepInputs(self._steps, self._rules)
 
     def __len__(self) -> int:
         """Return the updates of the run."""
@@ -74,7 +74,7 @@ class PreparedSteps:
     def loss(self, model: Any, inputs: dict[str, Any]) -> torch.Tensor:
         """Return the mean loss of an update, on the model's device."""
         device = next(model.parameters()).device
-        return step_loss(model, inputs, self._steps.kind, device=device, segment_ids=self._segment_ids)
+        return step_loss(model, inputs, self._steps.kind, self._rules, device=device)
 
     def state_dict(self) -> dict[str, Any]:
         """Return where the run stands, and which run it is."""

@@ -10,10 +10,13 @@ from torch.utils.data import Dataset
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import ConfigError
 from tdbs.integrations.steps import RunSteps, run_steps_of
-from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
+from tdbs.pipeline.layout import layout_of
 from tdbs.train.batches import Batch
+from tdbs.train.model_inputs import InputRules, model_inputs
+from tdbs.train.models import rules_for
 from tdbs.train.sequence_models import knows_sequences, use_sequences
-from tdbs.train.step import batch_loss, forward, model_inputs
+from tdbs.train.step import batch_loss, forward
 from tdbs.train.strategies import Strategy
 
 ROWS_OF_SEVERAL = "tdbs_batch"  # beside the inputs of a row of several samples: what tells which token is whose
@@ -27,8 +30,8 @@ def run_steps_for(
     seed: int,
     epochs: int,
     warmup: float,
-) -> RunSteps:
-    """Return the updates of a run for a model; its attention is made to know of rows of several samples."""
+) -> tuple[RunSteps, InputRules]:
+    """Return the updates of a run for a model, and how it is given samples; its attention is made to know of rows."""
     steps = run_steps_of(
         prepared,
         strategy=strategy,
@@ -39,14 +42,22 @@ def run_steps_for(
     )
     if steps.strategy.in_rows:
         use_sequences(model, model.config._attn_implementation)
-    return steps
+    return steps, rules_of_model(model, steps.dataset, in_rows=steps.strategy.in_rows)
+
+
+def rules_of_model(model: Any, dataset: PreparedDataset, *, in_rows: bool = False) -> InputRules:
+    """Return how a model of the user's is given a dataset's samples."""
+    layout = layout_of(read_tokenizer(dataset))
+    device = next(model.parameters()).device
+    name = model.config._name_or_path or dataset.manifest.tokenizer.source
+    return rules_for(model, name, dataset.manifest, layout, in_rows=in_rows, device=device)
 
 
 class StepInputs(Dataset[dict[str, Any]]):
     """What the model is given at each update of a run; updates that follow each other are made in one go."""
 
-    def __init__(self, steps: RunSteps, *, segment_ids: bool) -> None:
-        self._steps, self._segment_ids = steps, segment_ids
+    def __init__(self, steps: RunSteps, rules: InputRules) -> None:
+        self._steps, self._rules = steps, rules
         self._next, self._batches = 0, steps.batches_from(0)
 
     def __len__(self) -> int:
@@ -58,7 +69,7 @@ class StepInputs(Dataset[dict[str, Any]]):
         if step != self._next:
             self._batches = self._steps.batches_from(step)
         self._next = step + 1
-        return step_inputs(next(self._batches), segment_ids=self._segment_ids)
+        return step_inputs(next(self._batches), self._rules)
 
 
 def only_one(inputs: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -67,7 +78,7 @@ def only_one(inputs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def step_inputs(batch: Batch, *, segment_ids: bool) -> dict[str, Any]:
+def step_inputs(batch: Batch, rules: InputRules) -> dict[str, Any]:
     """Return a batch by the names that transformers has for what a model is given.
 
     A row of several samples has its batch beside it, from which step_loss tells which token is whose.
@@ -76,18 +87,18 @@ def step_inputs(batch: Batch, *, segment_ids: bool) -> dict[str, Any]:
         raise ConfigError("The train split has no labels.", next_step="Prepare it with --label.")
     if batch.starts_B is not None:
         return {"input_ids": torch.from_numpy(batch.input_ids_RW), ROWS_OF_SEVERAL: batch}
-    inputs = model_inputs(batch, device=torch.device("cpu"), segment_ids=segment_ids)
+    inputs = model_inputs(batch, rules, device=torch.device("cpu"))
     mask_BL = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"]))  # a model of the user's may need one
     labels = torch.from_numpy(batch.labels)
     return {**inputs, "attention_mask": mask_BL, "labels": labels.float() if labels.is_floating_point() else labels}
 
 
 def step_loss(
-    model: Any, inputs: dict[str, Any], kind: TaskKind, *, device: torch.device, segment_ids: bool
+    model: Any, inputs: dict[str, Any], kind: TaskKind, rules: InputRules, *, device: torch.device
 ) -> torch.Tensor:
     """Return the loss of an update's inputs: the model's own, or ours where rows hold several samples."""
     batch: Batch | None = inputs.get(ROWS_OF_SEVERAL)
     if batch is None:
         loss: torch.Tensor = model(**{name: tensor.to(device) for name, tensor in inputs.items()}).loss
         return loss
-    return batch_loss(kind, forward(model, batch, kind, device=device, segment_ids=segment_ids), batch)
+    return batch_loss(kind, forward(model, batch, kind, rules, device=device), batch)

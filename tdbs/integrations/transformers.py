@@ -15,15 +15,24 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainingArguments
 
 from tdbs.errors import ConfigError
-from tdbs.integrations.step_inputs import ROWS_OF_SEVERAL, StepInputs, only_one, run_steps_for, step_loss
+from tdbs.integrations.step_inputs import (
+    ROWS_OF_SEVERAL,
+    StepInputs,
+    only_one,
+    rules_of_model,
+    run_steps_for,
+    step_loss,
+)
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
+from tdbs.pipeline.layout import Layout
 from tdbs.train.defaults import DEFAULT_WARMUP
-from tdbs.train.step import takes_segment_ids
+from tdbs.train.model_inputs import segment_ids
 from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy
 
 
@@ -42,17 +51,16 @@ class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no typ
         given: TrainingArguments = self.args
         _check(given)
         epochs = int(given.num_train_epochs)
-        self.steps = run_steps_for(
+        self.steps, self._rules = run_steps_for(
             self.model, prepared, strategy=strategy, seed=given.seed, epochs=epochs, warmup=warmup
         )
-        self._segment_ids = takes_segment_ids(self.model)  # asked once: it looks into the model's signature
         self.args: TrainingArguments = copy.copy(given)  # the user's may serve another Trainer
         self.args.max_steps = len(self.steps)
 
     def get_train_dataloader(self) -> DataLoader[Any]:
         """Return the batches of the run, an epoch of the Trainer at a time."""
         epoch_steps = -(-len(self.steps) // int(self.args.num_train_epochs))
-        source = StepInputs(self.steps, segment_ids=self._segment_ids)
+        source = StepInputs(self.steps, self._rules)
         sampler = _EpochSteps(self, epoch_steps)
         return DataLoader(source, batch_sampler=sampler, collate_fn=only_one)
 
@@ -69,7 +77,7 @@ class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no typ
         """Return the Trainer's own loss, or that of a batch whose rows hold several samples."""
         if ROWS_OF_SEVERAL not in inputs:
             return super().compute_loss(model, inputs, *arguments, **named)
-        return step_loss(model, inputs, self.steps.kind, device=self.args.device, segment_ids=self._segment_ids)
+        return step_loss(model, inputs, self.steps.kind, self._rules, device=self.args.device)
 
 
 class _EpochSteps:
@@ -104,8 +112,8 @@ def _check(args: TrainingArguments) -> None:
 class _Rows(Dataset[dict[str, Any]]):
     """The samples of a split, one by one, as tokenizers' output has them."""
 
-    def __init__(self, split: Split, *, segment_ids: bool) -> None:
-        self._split, self._segment_ids = split, segment_ids
+    def __init__(self, split: Split, layout: Layout | None) -> None:
+        self._split, self._layout = split, layout  # None: the model is given no segment ids
 
     def __len__(self) -> int:
         return len(self._split.lengths_N)
@@ -114,9 +122,9 @@ class _Rows(Dataset[dict[str, Any]]):
         split = self._split
         first, last = split.token_offsets_N1[sample], split.token_offsets_N1[sample + 1]
         row: dict[str, Any] = {"input_ids": split.input_ids_T[first:last].tolist()}
-        if self._segment_ids and split.segment_starts_N is not None:
-            start = int(split.segment_starts_N[sample])
-            row["token_type_ids"] = [0] * start + [1] * (last - first - start)
+        if self._layout is not None:
+            start = None if split.segment_starts_N is None else int(split.segment_starts_N[sample])
+            row["token_type_ids"] = segment_ids(self._layout, np.arange(last - first), last - first, start).tolist()
         if split.targets is not None:
             row["labels"] = split.targets.values[sample].tolist()
         return row
@@ -125,7 +133,7 @@ class _Rows(Dataset[dict[str, Any]]):
 def prepared_split(prepared: PreparedDataset | str | Path, name: str, *, model: Any = None) -> Dataset[dict[str, Any]]:
     """Return a split for `eval_dataset`: tokens and label of each sample, in sample_id order.
 
-    With a `model` that tells the texts of a pair apart, segment ids too. Raises ConfigError for tasks whose label is
+    With a `model` that takes them, segment ids too. Raises ConfigError for tasks whose label is
     not one value or row of values a sample.
     """
     dataset = prepared if isinstance(prepared, PreparedDataset) else load(prepared)
@@ -135,4 +143,5 @@ def prepared_split(prepared: PreparedDataset | str | Path, name: str, *, model: 
             f"prepared_split is for classification and regression; this is {kind}.",
             next_step="Evaluate with tdbs evaluate, or give the Trainer a dataset of your own.",
         )
-    return _Rows(read_split(dataset, name), segment_ids=model is not None and takes_segment_ids(model))
+    layout = None if model is None else rules_of_model(model, dataset).layout
+    return _Rows(read_split(dataset, name), layout)

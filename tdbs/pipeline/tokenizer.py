@@ -8,6 +8,7 @@ which converts the older formats. Padding that a tokenizer.json carries is switc
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import tokenizers
 
@@ -57,7 +58,7 @@ def load_tokenizer(source: str) -> LoadedTokenizer:
         backend_json=backend_json,
         sha256=sha256_of(backend_json.encode()),
         vocabulary_sha256=sha256_of(vocabulary),
-        vocabulary_size=backend.get_vocab_size(),
+        vocabulary_size=max(backend.get_vocab().values(), default=-1) + 1,  # ids may have gaps
         pad_id=_pad_id(backend, settings),
         end_id=_token_id(backend, settings, "eos_token"),
         special_ids=special_ids,
@@ -65,6 +66,18 @@ def load_tokenizer(source: str) -> LoadedTokenizer:
         # transformers writes 1e30 where it knows no limit
         model_max_length=int(limit) if isinstance(limit, int | float) and limit < 1e9 else None,
     )
+
+
+def segment_ids_given(source: str) -> bool | None:
+    """Return whether transformers gives a model of this folder or name segment ids; None if it has no tokenizer there.
+
+    That is a matter of the tokenizer's class and settings, not of tokenizer.json: XLM-R's gives none to any model.
+    """
+    try:
+        loaded = _transformers_tokenizer(source)
+    except Exception:  # a dozen kinds: what is not there gives nothing
+        return None
+    return "token_type_ids" in loaded.model_input_names
 
 
 def check_max_length(tokenizer: LoadedTokenizer, max_length: int, *, pair: bool) -> None:
@@ -120,10 +133,8 @@ def _read_backend(source: str, tokenizer_json: Path | None) -> tokenizers.Tokeni
                 f"{tokenizer_json} is not a tokenizer that the tokenizers library reads: {reason_of(error)}.",
                 next_step="Save it anew with tokenizer.save_pretrained(...).",
             ) from error
-    from transformers import AutoTokenizer
-
     try:
-        loaded = AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+        loaded = _transformers_tokenizer(source)
     except Exception as error:  # transformers raises a dozen kinds here, ImportError of an optional library included
         if not Path(source).is_dir():
             raise TokenizerError(
@@ -145,6 +156,13 @@ def _read_backend(source: str, tokenizer_json: Path | None) -> tokenizers.Tokeni
             f"transformers cannot load a tokenizer from {source}: there is no vocabulary.", next_step=_NEXT_STEP
         )
     return backend
+
+
+def _transformers_tokenizer(source: str) -> Any:
+    """Open a tokenizer as transformers does; code that a folder brings is never run."""
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
 
 
 def _read_json(path: Path | None) -> dict[str, object]:

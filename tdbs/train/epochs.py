@@ -164,7 +164,7 @@ def _not_finite(course: Course, record: StepRecord, *, batch: int) -> None:
     """Keep the weights before the step, which were not updated, and say where it was."""
     place = course.folder / LAST_GOOD_FOLDER
     if course.learner.accelerator.is_main_process:
-        save_model(place, course.learner.model, course.dataset)
+        save_model(place, course.learner.model, course.learner.rules, course.dataset)
     raise TrainingError(
         f"Loss or gradients are not finite at step {record.step} (epoch {record.epoch}, batch {batch} of "
         f"{record.batch_size} samples): the loss is {record.loss}.",

@@ -11,22 +11,22 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from transformers import AutoConfig, PreTrainedModel
+from transformers import PreTrainedModel
 
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task
 from tdbs.errors import ModelError, TrainingError, reason_of
-from tdbs.pipeline.dataset import PreparedDataset, load
-from tdbs.pipeline.manifest import Manifest
+from tdbs.pipeline.dataset import PreparedDataset, load, read_tokenizer
+from tdbs.pipeline.layout import layout_of
 from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.device import default_device, keep_head_in_fp32, make_accelerator
-from tdbs.train.heads import HEADS
-from tdbs.train.models import LOADING_ERRORS, check_length, check_vocabulary
-from tdbs.train.part import adapted_model
+from tdbs.train.model_checks import check_length, check_vocabulary
+from tdbs.train.model_inputs import InputRules, model_inputs
+from tdbs.train.models import LOADING_ERRORS, open_model, read_config, rules_for
 from tdbs.train.plan import EpochPlan
 from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
 from tdbs.train.scoring import HeldOut, Metrics, read_held_out, score_outputs
-from tdbs.train.step import forward, model_inputs, takes_segment_ids
+from tdbs.train.step import forward
 
 BATCH_SIZE = 64
 
@@ -51,7 +51,7 @@ def evaluate_split(
     held_out: HeldOut,
     *,
     pad_id: int,
-    segment_ids: bool,
+    rules: InputRules,
     plan: EpochPlan | None = None,
 ) -> Metrics:
     """Return the task's metrics on a split, in the batches of a plan, else from short to long.
@@ -63,9 +63,7 @@ def evaluate_split(
     own = itertools.islice(batches, accelerator.process_index, None, accelerator.num_processes)
     model.eval()
     with torch.inference_mode(), accelerator.autocast():
-        outputs = (
-            (batch, batch_outputs(accelerator, model, batch, held_out, segment_ids=segment_ids)) for batch in own
-        )
+        outputs = ((batch, batch_outputs(accelerator, model, batch, held_out, rules)) for batch in own)
         if accelerator.num_processes > 1:
             outputs = gather_object([(batch, logits.cpu()) for batch, logits in outputs])
         metrics = score_outputs(held_out, outputs)
@@ -74,12 +72,12 @@ def evaluate_split(
 
 
 def batch_outputs(
-    accelerator: Accelerator, model: Any, batch: Batch, held_out: HeldOut, *, segment_ids: bool
+    accelerator: Accelerator, model: Any, batch: Batch, held_out: HeldOut, rules: InputRules
 ) -> torch.Tensor:
     """Return what the model says of a batch: logits, or the token ids that it writes (seq2seq; B x M)."""
     if held_out.task.kind != "seq2seq":
-        return forward(model, batch, held_out.task.kind, device=accelerator.device, segment_ids=segment_ids)
-    inputs = model_inputs(batch, device=accelerator.device, segment_ids=segment_ids)
+        return forward(model, batch, held_out.task.kind, rules, device=accelerator.device)
+    inputs = model_inputs(batch, rules, device=accelerator.device)
     written_BM: torch.Tensor = model.generate(  # always the likeliest next one
         **inputs, max_new_tokens=held_out.max_target_length, num_beams=1, do_sample=False
     )
@@ -111,13 +109,13 @@ def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedData
     manifest = opened.manifest
     name = split or manifest.task.scored_split
     held_out = read_held_out(opened, name)
-    model, accelerator = load_trained(read, manifest)
+    model, accelerator, rules = load_trained(read, opened)
     metrics = evaluate_split(
         accelerator,
         model,
         held_out,
         pad_id=manifest.tokenizer.pad_id,
-        segment_ids=takes_segment_ids(model),
+        rules=rules,
     )
     return EvaluateResult(
         run=str(run),
@@ -130,33 +128,32 @@ def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedData
     )
 
 
-def load_trained(run: Run, manifest: Manifest) -> tuple[PreTrainedModel, Accelerator]:
-    """Load the model that a run trained, with the run's precision and attention kernel."""
+def load_trained(run: Run, dataset: PreparedDataset) -> tuple[PreTrainedModel, Accelerator, InputRules]:
+    """Load the model that a run trained, with the run's precision and attention kernel, and how it is given samples."""
+    manifest = dataset.manifest
     folder = run.path / MODEL_FOLDER
     if run.result is None or not folder.is_dir():
         raise TrainingError(f"The run {run.path} has no trained model: it did not finish.", next_step="Train again.")
     execution = run.config["execution"]
     gc.collect()  # models hold themselves in cycles: of many runs all would stay
+    kind = run.config["task"]["kind"]
+    again = {"refused": f"The model {folder} cannot be loaded", "next_step": "Train again."}
     try:
-        adapted = adapted_model(folder)
-        model = HEADS[run.config["task"]["kind"]].model_class.from_pretrained(
-            adapted or folder,
-            config=AutoConfig.from_pretrained(folder),
-            attn_implementation=execution["attention"],
-            use_safetensors=True,
-        )
-        if adapted:
-            model.load_adapter(str(folder))
+        model = open_model(str(folder), kind, read_config(str(folder), **again), attention=execution["attention"])
     except LOADING_ERRORS as error:
-        raise ModelError(
-            f"The model {folder} cannot be loaded: {reason_of(error)}.", next_step="Train again."
-        ) from error
+        raise ModelError(f"{again['refused']}: {reason_of(error)}.", next_step=again["next_step"]) from error
     check_vocabulary(str(folder), model.config, manifest)
     check_length(str(folder), model.config, manifest.max_length)
     _check_task(run, manifest.task)
     keep_head_in_fp32(model)
     accelerator = make_accelerator(execution["precision"], default_device())
-    return accelerator.prepare_model(model, evaluation_mode=True), accelerator
+    prepared = accelerator.prepare_model(model, evaluation_mode=True)
+    layout = layout_of(read_tokenizer(dataset))
+    return (
+        prepared,
+        accelerator,
+        rules_for(prepared, str(folder), manifest, layout, in_rows=False, device=accelerator.device),
+    )
 
 
 def _check_task(run: Run, task: Task) -> None:

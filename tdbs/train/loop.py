@@ -19,21 +19,23 @@ from transformers import PreTrainedModel
 from tdbs import rng
 from tdbs.arrays import FloatArray
 from tdbs.data.tasks import TaskKind
-from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
+from tdbs.pipeline.layout import layout_of
 from tdbs.train.ahead import made_ahead
 from tdbs.train.batches import Batch
 from tdbs.train.compiled import compile_layers
 from tdbs.train.device import Execution, keep_head_in_fp32, make_accelerator, make_optimizer
 from tdbs.train.evaluate import evaluate_split
 from tdbs.train.micro_batches import MemoryCaps, within_memory
-from tdbs.train.models import load_model
+from tdbs.train.model_inputs import InputRules
+from tdbs.train.models import load_model, rules_for
 from tdbs.train.part import WHOLE, Part, train_part
 from tdbs.train.processes import own_share
 from tdbs.train.row_gradients import keep_row_gradients
 from tdbs.train.scoring import HeldOut, Metrics
 from tdbs.train.sequence_models import use_sequences
 from tdbs.train.sequences import laid_out
-from tdbs.train.step import predicted_by, takes_segment_ids, train_step
+from tdbs.train.step import predicted_by, train_step
 from tdbs.train.stopping import Stop
 
 
@@ -47,7 +49,7 @@ class Learner:
     optimizer: torch.optim.Optimizer
     kind: TaskKind
     pad_id: int
-    segment_ids: bool
+    rules: InputRules  # how the model is given samples
     memory_caps: MemoryCaps  # found while training, where the device runs out of memory
 
 
@@ -95,6 +97,8 @@ def make_learner(
     keep_head_in_fp32(model)
     # gradients of several processes are summed by us (processes.py): accelerate is not to wrap the model for it
     prepared = accelerator.prepare_model(model, evaluation_mode=True)
+    layout = layout_of(read_tokenizer(dataset))
+    rules = rules_for(prepared, model_name, dataset.manifest, layout, in_rows=in_rows, device=accelerator.device)
     if accelerator.num_processes == 1:
         keep_row_gradients(prepared)
     if execution.compiled:
@@ -106,7 +110,7 @@ def make_learner(
         optimizer=make_optimizer(prepared),
         kind=dataset.manifest.task.kind,
         pad_id=dataset.manifest.tokenizer.pad_id,
-        segment_ids=takes_segment_ids(model),
+        rules=rules,
         memory_caps=MemoryCaps(edges_E=np.array(dataset.manifest.bucket_edges), kind=dataset.manifest.task.kind),
     )
 
@@ -155,7 +159,7 @@ def run_steps(
             kind=learner.kind,
             predicted=predicted,
             rate=rate,
-            segment_ids=learner.segment_ids,
+            rules=learner.rules,
             stopping=stop is not None and stop.number is not None,
         )
         end = within_memory(update, share, learner.memory_caps, step=first_step + index, clear=partial(_clear, learner))
@@ -203,6 +207,6 @@ def score_splits(learner: Learner, splits: Iterable[HeldOut], scored_split: str)
             learner.prepared,
             held_out,
             pad_id=learner.pad_id,
-            segment_ids=learner.segment_ids,
+            rules=learner.rules,
         ).items()
     }

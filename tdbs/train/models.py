@@ -8,13 +8,18 @@ from safetensors import SafetensorError
 from transformers import AutoConfig, BertConfig, PretrainedConfig, PreTrainedModel, T5Config
 
 from tdbs import rng
-from tdbs.data.tasks import Task
-from tdbs.errors import ModelError, TokenizerError, reason_of
+from tdbs.data.tasks import Task, TaskKind
+from tdbs.errors import ModelError, reason_of
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.pipeline.manifest import Manifest
-from tdbs.pipeline.tokenizer import load_tokenizer
+from tdbs.pipeline.layout import Layout
+from tdbs.pipeline.manifest import Manifest, TokenizerInfo
+from tdbs.pipeline.tokenizer import segment_ids_given
 from tdbs.train.defaults import TINY
 from tdbs.train.heads import HEADS
+from tdbs.train.model_checks import check_block_sparse, check_length, check_vocabulary, input_rules
+from tdbs.train.model_inputs import InputRules
+from tdbs.train.padding_side import with_padding_side
+from tdbs.train.part import adapted_model
 from tdbs.train.sequence_models import knows_sequences
 
 # What the models of transformers call their dropout rates.
@@ -42,12 +47,42 @@ _DROPOUT_FIELDS = (
 
 # What loading raises: no such file or name, wrong shapes, a damaged file, the package of an attention kernel missing.
 LOADING_ERRORS = (OSError, ValueError, RuntimeError, ImportError, SafetensorError)
+_NEXT_STEP = "Pass --model with a folder that holds config.json and model.safetensors, or a hub name."
+
+
+def open_model(
+    name: str, kind: TaskKind, config: PretrainedConfig, *, attention: str, headed: bool = False
+) -> PreTrainedModel:
+    """Open a model with a head by hub name or folder, in fp32; the only place that does so, and runs no code of others.
+
+    A folder of adapters brings the model that they are for. With `headed` the head has to be trained. Raises what
+    loading raises (LOADING_ERRORS), and ModelError.
+    """
+    adapted = adapted_model(Path(name))
+    model, loading = HEADS[kind].model_class.from_pretrained(
+        adapted or name,
+        config=config,
+        attn_implementation=attention,
+        dtype=torch.float32,
+        use_safetensors=True,
+        trust_remote_code=False,
+        output_loading_info=True,
+    )
+    if adapted:
+        model.load_adapter(name)
+    elif headed and loading["missing_keys"]:
+        raise ModelError(
+            f"The model {name} has no trained weights for {sorted(loading['missing_keys'])[0]}.",
+            next_step="Fine-tune it with tdbs train --model, or pass a checkpoint that was fine-tuned.",
+        )
+    opened: PreTrainedModel = model
+    return opened
 
 
 def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float, attention: str) -> PreTrainedModel:
     """Load a model by hub name or folder, or make the `tiny` one, with a head for the dataset's task.
 
-    Raises ModelError where there is no such model or it does not fit the dataset.
+    Raises ModelError if there is no such model or it does not fit the dataset.
     """
     manifest = dataset.manifest
     task = manifest.task
@@ -60,20 +95,15 @@ def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float
     for field in _DROPOUT_FIELDS:
         if getattr(config, field, None) is not None or field == "classifier_dropout":
             setattr(config, field, dropout)
-    if config.pad_token_id is None:
-        config.pad_token_id = manifest.tokenizer.pad_id
     if name != TINY:
         check_vocabulary(name, config, manifest)
     check_length(name, config, manifest.max_length)
     torch.manual_seed(rng.torch_seed(rng.Draw.MODEL_INIT, seed=seed))  # the new head's weights
-    options: dict[str, Any] = {"attn_implementation": attention, "trust_remote_code": False}
     try:
         if name == TINY:
-            model = head.model_class.from_config(config, **options)
+            model = head.model_class.from_config(config, attn_implementation=attention, trust_remote_code=False)
         else:
-            model = head.model_class.from_pretrained(
-                name, config=config, dtype=torch.float32, use_safetensors=True, **options
-            )
+            model = open_model(name, task.kind, config, attention=attention)
     except ImportError as error:  # of the attention kernel's package
         raise ModelError(
             f"--attention {attention} cannot be used: {reason_of(error)}.",
@@ -85,15 +115,66 @@ def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float
                 f"The model {name} writes no texts: it is a {config.model_type}.",
                 next_step="Pass --model with an encoder-decoder, such as t5-small.",
             ) from error
-        raise ModelError(
-            f"The model {name} cannot be loaded: {reason_of(error)}.",
-            next_step="Pass --model with a folder that holds config.json and model.safetensors, or a hub name.",
-        ) from error
+        raise ModelError(f"The model {name} cannot be loaded: {reason_of(error)}.", next_step=_NEXT_STEP) from error
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):  # also where a configuration has another name for it
             module.p = dropout
     loaded: PreTrainedModel = model
     return loaded
+
+
+def rules_for(
+    model: PreTrainedModel, name: str, manifest: Manifest, layout: Layout | None, *, in_rows: bool, device: torch.device
+) -> InputRules:
+    """Return how a model is given a dataset's samples, as transformers gives them with the tokenizer of its folder.
+
+    Raises ModelError if it cannot be given them so that padding changes nothing.
+    """
+    info, kind = manifest.tokenizer, manifest.task.kind
+    known = None if name == TINY else segment_ids_given(name)
+    if known is None and name != TINY:  # weights without a tokenizer
+        known = segment_ids_given(info.source)
+    return rules_of(
+        model,
+        kind,
+        layout,
+        name=name,
+        info=info,
+        is_pair=manifest.task.is_pair,
+        max_length=manifest.max_length,
+        gives_segment_ids=known,
+        in_rows=in_rows,
+        device=device,
+    )
+
+
+def rules_of(
+    model: PreTrainedModel,
+    kind: TaskKind,
+    layout: Layout | None,
+    *,
+    name: str,
+    info: TokenizerInfo,
+    is_pair: bool,
+    max_length: int,
+    gives_segment_ids: bool | None,
+    in_rows: bool,
+    device: torch.device,
+) -> InputRules:
+    """Return how a model is given samples of a tokenizer (model_checks.py, padding_side.py)."""
+    check_block_sparse(name, model.config, max_length)
+    rules = input_rules(model, kind, layout, name=name, info=info, is_pair=is_pair, gives_segment_ids=gives_segment_ids)
+    return with_padding_side(
+        model,
+        kind,
+        rules,
+        None if layout is None else layout.pair if is_pair else layout.single,
+        name=name,
+        special_ids=info.special_ids,
+        max_length=max_length,
+        in_rows=in_rows,
+        device=device,
+    )
 
 
 def runs_in_rows(name: str, manifest: Manifest) -> bool:
@@ -102,26 +183,6 @@ def runs_in_rows(name: str, manifest: Manifest) -> bool:
     Raises ModelError where there is no such model.
     """
     return knows_sequences(tiny_config(manifest) if name == TINY else _read_config(name, manifest.task))
-
-
-def check_vocabulary(name: str, config: PretrainedConfig, manifest: Manifest) -> None:
-    """Refuse a model whose tokenizer is not the prepared one: its token ids would mean other words."""
-    tokenizer = manifest.tokenizer
-    if config.vocab_size < tokenizer.vocabulary_size:
-        raise ModelError(
-            f"The model {name} knows {config.vocab_size} tokens, but the dataset was prepared with "
-            f"{tokenizer.name}, which has {tokenizer.vocabulary_size}.",
-            next_step=f"Prepare the dataset with --tokenizer {name}, or pass the model it was prepared for.",
-        )
-    try:
-        own = load_tokenizer(name)
-    except TokenizerError:
-        return  # weights without a tokenizer: nothing to compare with
-    if own.vocabulary_sha256 != tokenizer.vocabulary_sha256:
-        raise ModelError(
-            f"The model {name} has another tokenizer than the dataset, which was prepared with {tokenizer.name}.",
-            next_step=f"Prepare the dataset with --tokenizer {name}, or pass the model it was prepared for.",
-        )
 
 
 def read_config(name: str, *, refused: str, next_step: str, **options: Any) -> PretrainedConfig:
@@ -140,7 +201,7 @@ def _read_config(name: str, task: Task) -> PretrainedConfig:
     return read_config(
         name,
         refused=f"The model {name} cannot be loaded",
-        next_step="Pass --model with a folder that holds config.json and model.safetensors, or a hub name.",
+        next_step=_NEXT_STEP,
         **heads,
     )
 
@@ -170,25 +231,3 @@ def tiny_config(manifest: Manifest) -> PretrainedConfig:
         num_labels=manifest.task.outputs,
         pad_token_id=tokenizer.pad_id,
     )
-
-
-def check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
-    """Refuse a model that takes fewer tokens than the dataset's samples may have."""
-    limit = position_limit(config)
-    if limit is not None and max_length > limit:
-        raise ModelError(
-            f"The model {name} takes at most {limit} tokens; the dataset was prepared with --max-length {max_length}.",
-            next_step=f"Prepare the dataset with --max-length {limit} or less.",
-        )
-
-
-def position_limit(config: PretrainedConfig) -> int | None:
-    """Return how many tokens a model takes; None where its positions are relative."""
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is None or positions < 0:
-        return None
-    # RoBERTa and its kin count positions from the pad id + 1.
-    return int(positions) - (config.pad_token_id + 1 if config.model_type in _OFFSET_MODELS else 0)
-
-
-_OFFSET_MODELS = ("roberta", "camembert", "xlm-roberta", "mpnet", "longformer")

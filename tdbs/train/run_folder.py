@@ -19,6 +19,8 @@ from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from tdbs.train.model_inputs import InputRules
+
 RUNS_FOLDER = Path("runs")
 CONFIG_NAME, STEPS_NAME, RESULT_NAME = "config.toml", "steps.jsonl", "result.json"
 MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER = "model", "last_good", "checkpoints"
@@ -128,21 +130,19 @@ def continue_run(folder: Path, *, steps: int) -> None:
     write_text(place, "".join(whole_lines(place)[:steps]))
 
 
-def save_model(folder: Path, model: "PreTrainedModel", dataset: PreparedDataset) -> None:
+def save_model(folder: Path, model: "PreTrainedModel", rules: "InputRules", dataset: PreparedDataset) -> None:
     """Save weights (safetensors), configuration and tokenizer, so that transformers loads the folder as it is."""
     from transformers import PreTrainedTokenizerFast
 
-    from tdbs.train.step import takes_segment_ids
-
     model.save_pretrained(folder, safe_serialization=True)
     model.config.save_pretrained(folder)  # beside adapters transformers leaves it out
-    info = dataset.manifest.tokenizer
     tokenizer = read_tokenizer(dataset)
     # without its name segment ids would be left out, and a model of pairs would predict otherwise
-    segment_ids = ["token_type_ids"] if takes_segment_ids(model) else []
+    segment_ids = [] if rules.layout is None else ["token_type_ids"]
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        pad_token=tokenizer.id_to_token(info.pad_id),
+        pad_token=tokenizer.id_to_token(rules.pad_id),
+        padding_side="left" if rules.pads_left else "right",
         model_max_length=dataset.manifest.max_length,
         model_input_names=["input_ids", *segment_ids, "attention_mask"],
     ).save_pretrained(folder)

@@ -6,7 +6,9 @@ torch's variable-length kernel takes them as they are, elsewhere attention alone
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from functools import partial
 from importlib import import_module
 from importlib.util import find_spec
@@ -23,6 +25,7 @@ from tdbs.train.sequences import LengthGroup, Sequences
 # a length group, L its longest sample.
 
 _PREFIX = "tdbs_"  # before the kernel's name
+_IN_ROWS = ContextVar("tdbs_rows_of_several", default=False)  # a mask function is not given the model's other inputs
 
 
 def register_attention(kernel: str) -> str:
@@ -33,11 +36,19 @@ def register_attention(kernel: str) -> str:
     return name
 
 
+@contextmanager
+def rows_of_several() -> Iterator[None]:
+    """Call a model with rows of several samples: masks are ours then, one for all layers (`_mask_of`)."""
+    token = _IN_ROWS.set(True)
+    try:
+        yield
+    finally:
+        _IN_ROWS.reset(token)
+
+
 def _mask(kernel: str, **arguments: Any) -> Any:
-    """Return the kernel's own mask of padded rows; rows of several samples come without one."""
-    if arguments.get("attention_mask") is None:
-        return None
-    return ALL_MASK_ATTENTION_FUNCTIONS[kernel](**arguments)
+    """Return the kernel's own mask for rows of one sample each, with padding or without: a window cuts either."""
+    return None if _IN_ROWS.get() else ALL_MASK_ATTENTION_FUNCTIONS[kernel](**arguments)
 
 
 def _attention(

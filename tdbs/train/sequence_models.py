@@ -28,8 +28,8 @@ _FROM_PAD_ID = {
 
 
 def knows_sequences(config: PretrainedConfig) -> bool:
-    """Tell whether rows of several samples can be run by a model of this configuration."""
-    return config.model_type in _FROM_PAD_ID
+    """Return whether rows of several samples can be run by a model of this configuration: none that looks back only."""
+    return config.model_type in _FROM_PAD_ID and not getattr(config, "is_decoder", False)
 
 
 def use_sequences(model: PreTrainedModel, kernel: str) -> None:
@@ -46,7 +46,15 @@ def use_sequences(model: PreTrainedModel, kernel: str) -> None:
     model.set_attn_implementation(register_attention(kernel))
 
 
-def position_ids(model: Any, sequences: Sequences) -> torch.Tensor:
-    """Return the position of each token (F) as the model counts them."""
-    from_pad_id = _FROM_PAD_ID[model.config.model_type]
-    return sequences.positions_F + (model.config.pad_token_id + 1 if from_pad_id else 0)
+def position_ids(model: Any, sequences: Sequences, input_ids_RW: torch.Tensor) -> torch.Tensor:
+    """Return the position of each token as the model counts them (R x W).
+
+    Those that count from the pad id + 1 pass over pad tokens, which a text may hold by name.
+    """
+    if not _FROM_PAD_ID[model.config.model_type]:
+        return sequences.positions_F.view_as(input_ids_RW)
+    pad_id = model.config.pad_token_id
+    counted_F = (input_ids_RW != pad_id).flatten().long()
+    upto_F = counted_F.cumsum(0)
+    before_B = upto_F[sequences.starts_B] - counted_F[sequences.starts_B]
+    return ((upto_F - before_B[sequences.sample_F]) * counted_F + pad_id).view_as(input_ids_RW)

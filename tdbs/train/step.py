@@ -1,6 +1,5 @@
 """One batch through a model: tensors, logits, loss, and the update of a training step."""
 
-import inspect
 import math
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -10,15 +9,16 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from transformers import PreTrainedModel
 
 from tdbs.data.tasks import TaskKind
 from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
 from tdbs.train.first_tokens import first_tokens_to_head
 from tdbs.train.heads import HEADS, Head
+from tdbs.train.model_inputs import InputRules, model_inputs, row_inputs, rows_by_ends
 from tdbs.train.processes import sum_up
 from tdbs.train.row_gradients import dense_gradients
+from tdbs.train.sequence_attention import rows_of_several
 from tdbs.train.sequence_models import position_ids
 from tdbs.train.sequences import Sequences, rows_of_samples, sequences_of
 from tdbs.train.targets import predicted_count
@@ -28,46 +28,18 @@ from tdbs.train.targets import predicted_count
 MAX_GRADIENT_NORM = 1.0  # as in transformers' Trainer
 
 
-def takes_segment_ids(model: PreTrainedModel) -> bool:
-    """Tell whether the model tells the two texts of a pair apart by segment ids (BERT, ELECTRA; not RoBERTa)."""
-    accepted = inspect.signature(model.forward).parameters
-    return "token_type_ids" in accepted and getattr(model.config, "type_vocab_size", 0) > 1
-
-
-def model_inputs(batch: Batch, *, device: torch.device, segment_ids: bool) -> dict[str, torch.Tensor]:
-    """Return what an encoder is given for a batch of one sample a row, by the names that transformers has for it."""
-    input_ids_BL = to_device(batch.input_ids_RW, device)
-    tensors = {"input_ids": input_ids_BL}
-    positions_L = torch.arange(input_ids_BL.shape[1], device=device)
-    if has_padding(batch):
-        tensors["attention_mask"] = (positions_L < to_device(batch.lengths_B, device)[:, None]).long()
-    if segment_ids and batch.segment_starts_B is not None:
-        second_BL = (positions_L >= to_device(batch.segment_starts_B, device)[:, None]).long()
-        tensors["token_type_ids"] = second_BL * tensors.get("attention_mask", 1)
-    return tensors
-
-
-def has_padding(batch: Batch) -> bool:
-    """Tell whether some row of a batch is not full.
-
-    Where none is, models are called without an attention mask: transformers' models take its absence for a mask of
-    ones (tests/train/test_mask.py), and on CUDA scaled_dot_product_attention has faster kernels without one.
-    """
-    return bool(batch.lengths_B.min() < batch.input_ids_RW.shape[1])
-
-
-def forward(model: Any, batch: Batch, kind: TaskKind, *, device: torch.device, segment_ids: bool) -> torch.Tensor:
+def forward(model: Any, batch: Batch, kind: TaskKind, rules: InputRules, *, device: torch.device) -> torch.Tensor:
     """Return the logits of a batch in float32, in the shape of the kind of task (heads.py)."""
     head = HEADS[kind]
     if batch.starts_B is None:
-        inputs = model_inputs(batch, device=device, segment_ids=segment_ids)
-        if kind == "seq2seq":  # the decoder sees the target shifted by one; its loss is ours
-            target_BM = to_device(np.asarray(batch.labels), device)
-            inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=target_BM)
-        with _ending(model, head, None):
-            logits = head.logits(model(**inputs))
+        logits = _logits_of_samples(model, batch, kind, rules, device=device)
     else:
-        logits = _logits_in_rows(model, batch, head, device=device, segment_ids=segment_ids)
+        sequences = sequences_of(batch, device=device)
+        inputs = row_inputs(batch, rules, sequences, device=device)
+        inputs["position_ids"] = position_ids(_unwrapped(model), sequences, inputs["input_ids"])
+        with _ending(model, head, sequences), rows_of_several():
+            logits = head.logits(model(**inputs, sequences=sequences))
+        logits = rows_of_samples(logits, batch) if head.of_tokens else logits
     if head.hides_padding:
         rank_L = torch.arange(logits.shape[1], device=device)
         padding_BL = rank_L >= to_device(batch.lengths_B, device)[:, None]
@@ -75,19 +47,26 @@ def forward(model: Any, batch: Batch, kind: TaskKind, *, device: torch.device, s
     return logits
 
 
-def _logits_in_rows(model: Any, batch: Batch, head: Head, *, device: torch.device, segment_ids: bool) -> torch.Tensor:
-    """Return the logits of a batch whose rows hold several samples, with a row for each sample."""
-    sequences = sequences_of(batch, device=device)
-    input_ids_RW = to_device(batch.input_ids_RW, device)
-    positions_RW = position_ids(_unwrapped(model), sequences).view_as(input_ids_RW)
-    inputs = {"input_ids": input_ids_RW, "position_ids": positions_RW}
-    if segment_ids and batch.segment_starts_B is not None:
-        starts_B = to_device(batch.segment_starts_B, device)
-        second_F = (sequences.positions_F >= starts_B[sequences.sample_F]) & (sequences.sample_F >= 0)
-        inputs["token_type_ids"] = second_F.long().view_as(input_ids_RW)
-    with _ending(model, head, sequences):
-        logits = head.logits(model(**inputs, sequences=sequences))
-    return rows_of_samples(logits, batch) if head.of_tokens else logits
+def _logits_of_samples(
+    model: Any, batch: Batch, kind: TaskKind, rules: InputRules, *, device: torch.device
+) -> torch.Tensor:
+    """Return the logits of a batch with a row for each sample."""
+    head = HEADS[kind]
+    inputs = model_inputs(batch, rules, device=device)
+    if kind == "seq2seq":  # the decoder sees the target shifted by one; its loss is ours
+        target_BM = to_device(np.asarray(batch.labels), device)
+        inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=target_BM)
+    groups = rows_by_ends(batch, rules)
+    with _ending(model, head, None):
+        if groups is None:
+            logits = head.logits(model(**inputs))
+        else:
+            parts = [
+                head.logits(model(**{name: values[to_device(rows, device)] for name, values in inputs.items()}))
+                for rows in groups
+            ]
+            logits = torch.cat(parts)[to_device(np.argsort(np.concatenate(groups)), device)]
+    return logits
 
 
 def _ending(model: Any, head: Head, sequences: Sequences | None) -> AbstractContextManager[None]:
@@ -126,7 +105,7 @@ def train_step(
     kind: TaskKind,
     *,
     rate: float,
-    segment_ids: bool,
+    rules: InputRules,
     predicted: int | None = None,
     stopping: bool = False,
 ) -> StepEnd:
@@ -143,7 +122,7 @@ def train_step(
     total = 0.0
     for batch in batches:
         with accelerator.autocast():
-            logits = forward(model, batch, kind, device=accelerator.device, segment_ids=segment_ids)
+            logits = forward(model, batch, kind, rules, device=accelerator.device)
         loss = batch_loss(kind, logits, batch)
         if len(batches) > 1 or accelerator.num_processes > 1:
             loss = loss * (predicted_by(kind, batch) / max(predicted, 1))

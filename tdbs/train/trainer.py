@@ -224,7 +224,7 @@ def train(
         state.seconds["plan"] += planning
         run_epochs(course, state)
     if save and processes.is_main_process:
-        save_model(folder / MODEL_FOLDER, learner.model, dataset)
+        save_model(folder / MODEL_FOLDER, learner.model, learner.rules, dataset)
     state.seconds["total"] = time.perf_counter() - course.started
     result = _result(course, state, strategy)
     if processes.is_main_process:

@@ -323,9 +323,7 @@ def test_learners_that_share_weights_train_the_same_ones(dataset, dropout):
     batch = synthetic_batch(dataset.manifest, "padded", samples=4, length=8)
     used = other if dropout else first
     used.prepared.train()
-    train_step(
-        used.accelerator, used.prepared, used.optimizer, [batch], used.kind, rate=0.1, segment_ids=used.segment_ids
-    )
+    train_step(used.accelerator, used.prepared, used.optimizer, [batch], used.kind, rate=0.1, rules=used.rules)
     assert any(not torch.equal(tensor, before[name]) for name, tensor in first.model.state_dict().items())
 
 

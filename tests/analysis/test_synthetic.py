@@ -10,8 +10,9 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import TokenizerInfo
 from tdbs.train.models import load_model
 from tdbs.train.sequence_models import use_sequences
-from tdbs.train.step import batch_loss, forward, takes_segment_ids
+from tdbs.train.step import batch_loss, forward
 from tests.reports.conftest import make_dataset
+from tests.train.rules import TYPED
 
 VOCABULARY = 30
 COLUMNS = Columns(text="text")
@@ -131,7 +132,7 @@ def test_a_model_of_every_kind_learns_from_it(name, execution):
         use_sequences(model, "eager")
     batch = batch_of(name, execution, target_length=9 if name == "seq2seq" else 0)
     kind = dataset.manifest.task.kind
-    logits = forward(model, batch, kind, device=torch.device("cpu"), segment_ids=takes_segment_ids(model))
+    logits = forward(model, batch, kind, TYPED, device=torch.device("cpu"))
     loss = batch_loss(kind, logits, batch)
     loss.backward()
     assert torch.isfinite(loss)

@@ -18,6 +18,7 @@ from tdbs.train.evaluate import evaluate, evaluate_split, length_order_plan
 from tdbs.train.models import load_model
 from tdbs.train.scoring import HeldOut, read_held_out
 from tdbs.train.trainer import train
+from tests.train.rules import TYPED
 from tests.train.test_trainer import fp32_accelerator, make_dataset
 
 
@@ -44,7 +45,7 @@ def test_the_score_is_that_of_a_plain_loop_over_samples(dataset):
     split = read_split(dataset, "validation")
     model = load_model("tiny", dataset, seed=3, dropout=0.1, attention="eager")
     held_out = read_held_out(dataset, "validation")
-    found = evaluate_split(fp32_accelerator(), model, held_out, pad_id=0, segment_ids=True)
+    found = evaluate_split(fp32_accelerator(), model, held_out, pad_id=0, rules=TYPED)
     assert model.training  # the trainer goes on with it
     model.eval()
     right = 0
@@ -71,7 +72,7 @@ def test_bf16_does_not_round_predicted_numbers_away(dataset):
     keep_head_in_fp32(model)
     AcceleratorState._reset_state()
     accelerator = Accelerator(cpu=True, mixed_precision="bf16")
-    found = evaluate_split(accelerator, model, held_out, pad_id=0, segment_ids=True)
+    found = evaluate_split(accelerator, model, held_out, pad_id=0, rules=TYPED)
     AcceleratorState._reset_state()
     assert found["pearson"] > 0.9
 

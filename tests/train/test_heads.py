@@ -16,8 +16,10 @@ from transformers import (
 from tdbs.data.tasks import TaskKind
 from tdbs.train.batches import Batch
 from tdbs.train.heads import HEADS
-from tdbs.train.step import batch_loss, forward, model_inputs
+from tdbs.train.model_inputs import model_inputs
+from tdbs.train.step import batch_loss, forward
 from tdbs.train.targets import predicted_count
+from tests.train.rules import TYPED, UNTYPED
 
 IGNORED = -100
 VOCABULARY, CLASSES = 40, 4
@@ -102,7 +104,7 @@ def batch_of(name: str, samples, *, more: int = 0, segments=None) -> Batch:
 
 
 def ours(name: str, model, batch: Batch) -> torch.Tensor:
-    logits = forward(model, batch, KINDS[name], device=CPU, segment_ids=True)
+    logits = forward(model, batch, KINDS[name], TYPED, device=CPU)
     assert logits.dtype == torch.float32
     return batch_loss(KINDS[name], logits, batch)
 
@@ -175,7 +177,7 @@ def test_padding_is_no_place_for_an_answer():
         batch_of("question_answering", samples, more=2),
         "question_answering",
         device=CPU,
-        segment_ids=False,
+        rules=UNTYPED,
     )
     assert logits.shape == (2, 9, 2)
     padding = [[column >= len(ids) for column in range(9)] for ids, _ in samples]
@@ -187,8 +189,8 @@ def test_what_is_written_for_one_sample_does_not_depend_on_padded_targets_of_oth
     """Logits at the tokens of a short target are the same beside a long one."""
     short, long = samples_of("seq2seq", [4, 9], [2, 8])
     model = model_of("seq2seq")
-    alone = forward(model, batch_of("seq2seq", [short]), "seq2seq", device=CPU, segment_ids=False)
-    beside = forward(model, batch_of("seq2seq", [short, long]), "seq2seq", device=CPU, segment_ids=False)
+    alone = forward(model, batch_of("seq2seq", [short]), "seq2seq", UNTYPED, device=CPU)
+    beside = forward(model, batch_of("seq2seq", [short, long]), "seq2seq", UNTYPED, device=CPU)
     assert (alone.shape, beside.shape) == ((1, 2, VOCABULARY), (2, 8, VOCABULARY))
     torch.testing.assert_close(alone[0], beside[0, :2], rtol=1e-4, atol=1e-5)
 
@@ -225,7 +227,7 @@ def test_the_mean_of_a_step_is_over_target_tokens():
 def test_segment_ids_are_given_to_models_that_tell_texts_apart_alone():
     """Padding counts as the first text."""
     batch = batch_of("classification", samples_of("classification", [4, 2], [1, 1]), segments=np.array([2, 1]))
-    with_ids = model_inputs(batch, device=CPU, segment_ids=True)
+    with_ids = model_inputs(batch, TYPED, device=CPU)
     assert with_ids["token_type_ids"].tolist() == [[0, 0, 1, 1], [0, 1, 0, 0]]
     assert with_ids["attention_mask"].tolist() == [[1, 1, 1, 1], [1, 1, 0, 0]]
-    assert set(model_inputs(batch, device=CPU, segment_ids=False)) == {"input_ids", "attention_mask"}
+    assert set(model_inputs(batch, UNTYPED, device=CPU)) == {"input_ids", "attention_mask"}

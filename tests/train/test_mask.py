@@ -22,7 +22,8 @@ from transformers import (
 )
 
 from tdbs.train.batches import Batch
-from tdbs.train.step import model_inputs
+from tdbs.train.model_inputs import model_inputs
+from tests.train.rules import UNTYPED
 
 CPU = torch.device("cpu")
 WORDS, PAD = 50, 1
@@ -93,8 +94,8 @@ def a_batch(lengths: list[int]) -> Batch:
 
 
 def test_only_batches_with_padding_have_a_mask() -> None:
-    assert set(model_inputs(a_batch([7, 7, 7]), device=CPU, segment_ids=False)) == {"input_ids"}
-    inputs = model_inputs(a_batch([7, 2]), device=CPU, segment_ids=False)
+    assert set(model_inputs(a_batch([7, 7, 7]), UNTYPED, device=CPU)) == {"input_ids"}
+    inputs = model_inputs(a_batch([7, 2]), UNTYPED, device=CPU)
     assert inputs["attention_mask"].tolist() == [[1] * 7, [1, 1, 0, 0, 0, 0, 0]]
 
 
@@ -104,7 +105,7 @@ def test_encoders_take_no_mask_for_a_mask_of_ones(config: PretrainedConfig, atte
     if config.model_type in ("deberta-v2", "mpnet"):
         attention = "eager"  # they have no other
     model = AutoModelForSequenceClassification.from_config(config, attn_implementation=attention).eval()
-    inputs = model_inputs(a_batch([9, 9, 9]), device=CPU, segment_ids=False)
+    inputs = model_inputs(a_batch([9, 9, 9]), UNTYPED, device=CPU)
     gradients = []
     for more in ({}, {"attention_mask": torch.ones_like(inputs["input_ids"])}):
         model.zero_grad()
@@ -117,7 +118,7 @@ def test_encoders_take_no_mask_for_a_mask_of_ones(config: PretrainedConfig, atte
 @pytest.mark.parametrize("config", WRITERS, ids=lambda config: config.model_type)
 def test_writers_write_the_same_without_a_mask(config: PretrainedConfig) -> None:
     model = AutoModelForSeq2SeqLM.from_config(config).eval()
-    inputs = model_inputs(a_batch([9, 9, 9]), device=CPU, segment_ids=False)
+    inputs = model_inputs(a_batch([9, 9, 9]), UNTYPED, device=CPU)
     ones = {"attention_mask": torch.ones_like(inputs["input_ids"])}
     targets = {"decoder_input_ids": inputs["input_ids"][:, :5]}
     torch.testing.assert_close(model(**inputs, **targets).logits, model(**inputs, **ones, **targets).logits)

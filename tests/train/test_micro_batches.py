@@ -14,6 +14,7 @@ from tdbs.train.sequence_models import use_sequences
 from tdbs.train.sequences import laid_out
 from tdbs.train.step import forward
 from tests.train.ragged import MAX_LENGTH, lengths_of, random_rows, split_of, strategy_of, words_of
+from tests.train.rules import UNTYPED
 
 CPU = torch.device("cpu")
 SMALL = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 32}
@@ -40,9 +41,9 @@ def test_parts_are_the_batch(name, cap):
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig(vocab_size=50, **SMALL)).eval()
     use_sequences(model, "eager")
-    whole = forward(model, batch, "classification", device=CPU, segment_ids=False)
+    whole = forward(model, batch, "classification", UNTYPED, device=CPU)
     torch.testing.assert_close(
-        whole, forward(model, batch_of(name), "classification", device=CPU, segment_ids=False), rtol=0, atol=0
+        whole, forward(model, batch_of(name), "classification", UNTYPED, device=CPU), rtol=0, atol=0
     )
     parts = split_batch(batch, cap, "classification")
     assert np.concatenate([part.sample_ids_B for part in parts]).tolist() == batch.sample_ids_B.tolist()
@@ -50,7 +51,7 @@ def test_parts_are_the_batch(name, cap):
         assert max(len(part.sample_ids_B) for part in parts) <= cap
     elif cap == 1:
         assert all(len(part.input_ids_RW) == 1 for part in parts)
-    found = torch.cat([forward(model, part, "classification", device=CPU, segment_ids=False) for part in parts])
+    found = torch.cat([forward(model, part, "classification", UNTYPED, device=CPU) for part in parts])
     torch.testing.assert_close(found, whole, rtol=1e-4, atol=1e-5)
 
 
@@ -64,7 +65,7 @@ def test_labels_of_tokens_are_cut_with_their_samples(name):
     model = BertForTokenClassification(BertConfig(vocab_size=50, num_labels=64, **SMALL)).eval()
     use_sequences(model, "eager")
     for part in split_batch(batch, 4, "token_classification"):
-        logits = forward(model, part, "token_classification", device=CPU, segment_ids=False)
+        logits = forward(model, part, "token_classification", UNTYPED, device=CPU)
         assert logits.shape[:2] == part.labels.shape
         for row, length in zip(part.labels, part.lengths_B, strict=True):
             assert row[:length].tolist() == list(range(length))

@@ -1,5 +1,7 @@
 """Packed and unpadded rows give samples the logits, and batches the gradients, that padding gives (fp32, 1e-4)."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -19,8 +21,10 @@ from transformers import (
 from tdbs.errors import ModelError
 from tdbs.train.batches import Batch
 from tdbs.train.heads import HEADS
+from tdbs.train.model_inputs import InputRules, model_inputs
 from tdbs.train.sequence_models import use_sequences
-from tdbs.train.step import forward, model_inputs, takes_segment_ids
+from tdbs.train.step import forward
+from tests.train.rules import TYPED, UNTYPED
 
 CPU = torch.device("cpu")
 VOCABULARY, OUTPUTS = 50, 3
@@ -104,14 +108,20 @@ def batch_of(execution: str, pad: int) -> Batch:
     return Batch(input_ids_RW=np.array(rows), execution=execution, starts_B=np.array(starts), **common)
 
 
+def rules_of(model) -> InputRules:
+    return replace(
+        TYPED if model.config.model_type in ("bert", "electra") else UNTYPED, pad_id=model.config.pad_token_id
+    )
+
+
 def as_transformers_has_it(model, batch: Batch, kind: str) -> torch.Tensor:
     """Return the logits of a padded batch by a plain call of the model."""
-    out = model(**model_inputs(batch, device=CPU, segment_ids=takes_segment_ids(model)))
+    out = model(**model_inputs(batch, rules_of(model), device=CPU))
     return HEADS[kind].logits(out)
 
 
 def as_tdbs_has_it(model, batch: Batch, kind: str) -> torch.Tensor:
-    return forward(model, batch, kind, device=CPU, segment_ids=takes_segment_ids(model))
+    return forward(model, batch, kind, rules_of(model), device=CPU)
 
 
 def outcome(model, batch: Batch, kind: str, call=as_tdbs_has_it) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:

@@ -28,6 +28,7 @@ from tdbs.train.plan import plan_run
 from tdbs.train.step import batch_loss, train_step
 from tdbs.train.strategies import STRATEGIES, resolve_strategy
 from tdbs.train.trainer import train
+from tests.train.rules import UNTYPED
 
 SMALL_BERT = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
 
@@ -135,7 +136,7 @@ def test_an_update_that_is_not_finite_is_not_made():
     model = BertForSequenceClassification(BertConfig(vocab_size=20, **SMALL_BERT))
     model.classifier.weight.data[0, 0] = math.inf
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    end = train_step(*learner(model), [a_batch()], "classification", rate=0.1, segment_ids=False)
+    end = train_step(*learner(model), [a_batch()], "classification", rate=0.1, rules=UNTYPED)
     assert not end.finite
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
@@ -194,13 +195,13 @@ def test_a_step_moves_weights_by_its_own_rate():
     kind = "classification"
     accelerator, model, optimizer = learner(model)
     before = model.classifier.weight.detach().clone()
-    train_step(accelerator, model, optimizer, [a_batch()], kind, rate=0.0, segment_ids=False)
+    train_step(accelerator, model, optimizer, [a_batch()], kind, rate=0.0, rules=UNTYPED)
     assert torch.equal(model.classifier.weight, before)
     accelerator, model, optimizer = learner(model)
-    train_step(accelerator, model, optimizer, [a_batch()], kind, rate=1e-3, segment_ids=False)
+    train_step(accelerator, model, optimizer, [a_batch()], kind, rate=1e-3, rules=UNTYPED)
     assert (model.classifier.weight - before).abs().max().item() == pytest.approx(1e-3, rel=0.01)
     assert optimizer.param_groups[0]["lr"] == 1e-3
-    train_step(accelerator, model, optimizer, [a_batch()], kind, rate=2e-3, segment_ids=False)
+    train_step(accelerator, model, optimizer, [a_batch()], kind, rate=2e-3, rules=UNTYPED)
     assert optimizer.param_groups[0]["lr"] == 2e-3
 
 
@@ -231,7 +232,7 @@ def test_padding_changes_no_loss():
         )
         for i in range(2)
     ]
-    losses = [train_step(*learner(model), [batch], kind, rate=0.0, segment_ids=False).loss for batch in (both, *single)]
+    losses = [train_step(*learner(model), [batch], kind, rate=0.0, rules=UNTYPED).loss for batch in (both, *single)]
     assert losses[0] == pytest.approx((losses[1] + losses[2]) / 2, rel=1e-5)
 
 
