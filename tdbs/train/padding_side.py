@@ -5,6 +5,7 @@ short samples alone, and together with padding, have to give the same logits (do
 asked").
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -87,8 +88,8 @@ def with_padding_side(
         most = _TOLERANCE * _spread(alone)
         # heads that speak of each token have it wherever the padding is
         sides = [rules] if HEADS[kind].of_tokens else [rules, replace(rules, pads_left=True)]
-        found = next((side for side in sides if _difference(alone, logits(side, everything)) <= most), None)
-        shares_rows = not in_rows or _difference(alone, logits(rules, everything, in_rows=True)) <= most
+        found = next((side for side in sides if _agree(alone, logits(side, everything), most)), None)
+        shares_rows = not in_rows or _agree(alone, logits(rules, everything, in_rows=True), most)
     model.train(was_training)
     family = model.config.model_type
     if found is None:
@@ -105,14 +106,16 @@ def with_padding_side(
 
 
 def _spread(alone: Sequence[torch.Tensor]) -> float:
-    """Return how far logits differ from sample to sample; infinite where they do not, and nothing can be told."""
+    """Return how far logits differ from sample to sample; infinite if they do not, or are not numbers."""
     first, *others = (each.reshape(-1, each.shape[-1])[0] for each in alone)
     found = max(float((other - first).abs().max()) for other in others)
-    return found or float("inf")
+    return found if found > 0 and all(bool(each.isfinite().all()) for each in alone) else math.inf
 
 
-def _difference(expected: Sequence[torch.Tensor], found: Sequence[torch.Tensor]) -> float:
-    return max(float((one - other).abs().max()) for one, other in zip(expected, found, strict=True))
+def _agree(expected: Sequence[torch.Tensor], found: Sequence[torch.Tensor], most: float) -> bool:
+    """Return whether logits differ by `most`, or if nothing can be told."""
+    differences = (float((one - other).abs().max()) for one, other in zip(expected, found, strict=True))
+    return math.isinf(most) or max(differences) <= most
 
 
 def _probe(template: Template | None, words_V: IntArray, max_length: int) -> _Probe:

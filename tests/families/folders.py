@@ -126,7 +126,7 @@ FAMILIES = {
             input_names=TYPED,
         ),
         _kind("longformer", "LongformerConfig", {**BERTS, "attention_window": 16, "type_vocab_size": 1}, **ROBERTAS),
-        _kind("big_bird", "BigBirdConfig", {**BERTS, "block_size": 8, "num_random_blocks": 1}, **ROBERTAS),
+        _kind("big_bird", "BigBirdConfig", {**BERTS, "block_size": 64, "num_random_blocks": 3}, **ROBERTAS),
         _kind(
             "bart",
             "BartConfig",

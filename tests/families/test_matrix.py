@@ -1,0 +1,195 @@
+"""Each family: training, scores, predictions and the saved run are those of transformers with its folder (1e-5)."""
+
+import json
+import signal
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import tdbs
+from tdbs.errors import ModelError
+from tdbs.train.feed import make_feed, open_training_data
+from tdbs.train.models import runs_in_rows
+from tdbs.train.part import Part
+from tdbs.train.stopping import Stop, StoppedError
+from tdbs.train.strategies import STRATEGIES, Strategy, resolve_strategy
+from tests.families.folders import FAMILIES, ROOM, save_family
+from tests.families.reference import (
+    LONG,
+    SHORT,
+    losses_of_updates,
+    pipeline_scores,
+    probabilities,
+    rows_of,
+    spread_of,
+    write_rows,
+)
+
+WITHIN = 1e-5
+REFUSED = ("funnel",)
+EXACT = [name for name in FAMILIES if name not in REFUSED]
+BATCH, RATE = 4, 1e-3
+WITHOUT_DROP = ("random", "random_max", "length_grouped", "unpadded", "packed", "tf_bucket", "bucket")
+
+
+class Place:
+    """A family's folder, texts, and a dataset prepared with it."""
+
+    def __init__(self, name: str, place: Path, *, pairs: bool, sizes: tuple[int, ...], rows: int) -> None:
+        self.family = FAMILIES[name]
+        self.rows = rows_of(rows, pairs=pairs, sizes=sizes)
+        self.held = rows_of(8, pairs=pairs, sizes=sizes, seed=2)
+        self.folder = save_family(self.family, place / "model", spread_over=spread_of(self.held))
+        self.dataset = tdbs.prepare(
+            str(write_rows(place / "train.csv", self.rows)),
+            validation=str(write_rows(place / "held.csv", self.held)),
+            tokenizer=str(self.folder),
+            pair="pair" if pairs else None,
+            max_length=ROOM,
+            out=place / "dataset",
+        ).dataset
+        self.place = place
+
+    @property
+    def in_rows(self) -> bool:
+        return runs_in_rows(str(self.folder), self.dataset.manifest)
+
+    def strategy(self, name: str) -> Strategy:
+        found = resolve_strategy(name, self.dataset.manifest.task, in_rows=self.in_rows)
+        return replace(found, base_batch_size=BATCH)
+
+    def train(self, name: str, out: str, **options: object) -> tdbs.train:
+        given = {"epochs": 1, "seed": 3, "lr": RATE, "dropout": 0.0, "precision": "fp32"}
+        return tdbs.train(
+            self.dataset,
+            strategy=self.strategy(name),
+            model=str(self.folder),
+            out=self.place / out,
+            **(given | options),
+        )
+
+    def updates(self, strategy: Strategy, run: Path) -> tuple[list, list[float]]:
+        """Return what each update was made of, from the plan, and the losses that the run logged."""
+        steps = [json.loads(line) for line in (run / "steps.jsonl").read_text().splitlines()]
+        plan = make_feed(open_training_data(self.dataset), strategy, seed=3, epochs=1).plans[0]
+        ends = [0, *np.cumsum([step["batch_size"] for step in steps])]
+        made = []
+        for step, first, last in zip(steps, ends, ends[1:], strict=False):
+            samples = plan.sample_ids_N[first:last].tolist()
+            made.append(([self.rows[each] for each in samples], [each % 2 for each in samples], step["lr"]))
+        return made, [step["loss"] for step in steps]
+
+
+def predicted(model: Path, rows: list, place: Path, **options: object) -> np.ndarray:
+    source = write_rows(place / "in.csv", rows)
+    out = place / "out.jsonl"
+    tdbs.predict(
+        model, source, out=out, overwrite=True, precision="fp32", pair="pair" if len(rows[0]) > 1 else None, **options
+    )
+    found = [json.loads(line)["scores"] for line in out.read_text().splitlines()]
+    return np.array([[scores[name] for name in sorted(scores)] for scores in found])
+
+
+def check_run(made: Place, name: str, result: object) -> None:
+    """Losses, scores and predictions of a run are those of transformers with its first and last model."""
+    run = Path(result.run)
+    updates, losses = made.updates(made.strategy(name), run)
+    pad_id = made.dataset.manifest.tokenizer.pad_id
+    assert losses == pytest.approx(losses_of_updates(made.folder, updates, pad_id=pad_id), abs=WITHIN)
+    check_scores(made, result)
+
+
+def check_scores(made: Place, result: object) -> None:
+    run = Path(result.run)
+    expected = pipeline_scores(run / "model", made.held)
+    assert np.ptp(expected[:, 1]) > 0.1, "the texts look alike to the model, so nothing is compared"
+    assert tdbs.evaluate(run).score == result.score
+    labels = np.arange(len(made.held)) % 2
+    assert result.score == pytest.approx((expected.argmax(axis=1) == labels).mean())
+    for model in (run, run / "model"):
+        assert predicted(model, made.held, made.place) == pytest.approx(expected, abs=WITHIN)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_one_update_and_what_comes_of_it(name, tmp_path):
+    """The default strategy on tiny texts: pairs, since they have segment ids."""
+    made = Place(name, tmp_path, pairs=True, sizes=SHORT, rows=BATCH)
+    check_run(made, "tdbs", made.train("tdbs", "run"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pairs", [False, True], ids=["texts", "pairs"])
+@pytest.mark.parametrize("name", EXACT)
+def test_first_updates_and_what_comes_of_them(name, pairs, tmp_path):
+    """Every strategy that drops nothing, texts beyond any window, several updates."""
+    made = Place(name, tmp_path, pairs=pairs, sizes=LONG, rows=19)
+    for strategy in WITHOUT_DROP:
+        if made.in_rows or not STRATEGIES[strategy].in_rows:
+            check_run(made, strategy, made.train(strategy, strategy))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pairs", [False, True], ids=["texts", "pairs"])
+@pytest.mark.parametrize("name", EXACT)
+def test_predictions_of_every_strategy_and_one_by_one(name, pairs, tmp_path):
+    rows = rows_of(24, pairs=pairs, sizes=LONG)
+    folder = save_family(FAMILIES[name], tmp_path / "model", spread_over=spread_of(rows[3:]))
+    expected = probabilities(folder, rows)
+    in_rows = tdbs.Predictor(folder).checkpoint.in_rows
+    for strategy in STRATEGIES:
+        if in_rows or not STRATEGIES[strategy].in_rows:
+            found = predicted(folder, rows, tmp_path, strategy=strategy, batch_size=5)
+            assert found == pytest.approx(expected, abs=WITHIN), strategy
+    assert predicted(folder, rows, tmp_path, batch_size=1) == pytest.approx(expected, abs=WITHIN)
+    predictor = tdbs.Predictor(folder, precision="fp32")
+    alone = [predictor(row if pairs else row[0]).scores for row in rows]
+    assert np.array([[each[name] for name in sorted(each)] for each in alone]) == pytest.approx(expected, abs=WITHIN)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXACT)
+def test_a_resumed_run_ends_as_an_undisturbed_one(name, tmp_path):
+    made = Place(name, tmp_path, pairs=True, sizes=LONG, rows=19)
+    whole = made.train("tdbs", "whole")
+    stop = Stop()
+
+    def stop_after_two(record, _steps):
+        stop.number = signal.SIGTERM if record.step == 1 else None
+
+    with pytest.raises(StoppedError):
+        made.train("tdbs", "stopped", stop=stop, progress=stop_after_two)
+    resumed = made.train("tdbs", "stopped", resume=True)
+    ours, theirs = (load_file(Path(run.run) / "model/model.safetensors") for run in (whole, resumed))
+    assert all(torch.equal(ours[weight], theirs[weight]) for weight in ours)
+    check_run(made, "tdbs", resumed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", EXACT)
+def test_adapters_are_those_that_transformers_reads(name, tmp_path):
+    made = Place(name, tmp_path, pairs=True, sizes=LONG, rows=19)
+    result = made.train("tdbs", "adapted", part=Part(lora=4), epochs=2)
+    updates, losses = made.updates(made.strategy("tdbs"), Path(result.run))
+    pad_id = made.dataset.manifest.tokenizer.pad_id
+    # adapters begin as nothing, so the first update sees the model as it was
+    assert losses[0] == pytest.approx(losses_of_updates(made.folder, updates[:1], pad_id=pad_id)[0], abs=WITHIN)
+    check_scores(made, result)
+
+
+@pytest.mark.parametrize("pairs", [False, True], ids=["texts", "pairs"])
+def test_a_model_that_padding_changes_is_refused_before_anything_is_trained(pairs, tmp_path):
+    """Funnel pools over neighbouring tokens, those of padding too."""
+    made = Place("funnel", tmp_path, pairs=pairs, sizes=SHORT, rows=BATCH)
+    text = (
+        f"Padding changes what {made.folder} (funnel) says of a text, so no batch would be exact. "
+        "Choose a model whose attention passes over padding, such as BERT or RoBERTa."
+    )
+    for refused in (lambda: made.train("random", "run"), lambda: tdbs.Predictor(made.folder)):
+        with pytest.raises(ModelError) as error:
+            refused()
+        assert str(error.value) == text
+    assert not (tmp_path / "run").exists()
