@@ -172,10 +172,10 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
     keep_head_in_fp32(model)
     accelerator = make_accelerator(resolved.precision, resolved.device)
     execution = {"device": resolved.device, "precision": resolved.precision, "attention": resolved.attention}
-    prepared = accelerator.prepare_model(model, evaluation_mode=True)
-    in_rows = _shares_rows(prepared, task, execution)
+    model.to(accelerator.device)
+    in_rows = _shares_rows(model, task, execution)
     rules = rules_of(
-        prepared,
+        model,
         task.kind,
         tokenizer.layout,
         name=name,
@@ -188,7 +188,7 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
     )
     return _checkpoint(
         name,
-        prepared,
+        accelerator.prepare_model(model, evaluation_mode=True),
         accelerator,
         execution,
         task=task,

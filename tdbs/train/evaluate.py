@@ -147,13 +147,10 @@ def load_trained(run: Run, dataset: PreparedDataset) -> tuple[PreTrainedModel, A
     _check_task(run, manifest.task)
     keep_head_in_fp32(model)
     accelerator = make_accelerator(execution["precision"], default_device())
-    prepared = accelerator.prepare_model(model, evaluation_mode=True)
+    model.to(accelerator.device)
     layout = layout_of(read_tokenizer(dataset))
-    return (
-        prepared,
-        accelerator,
-        rules_for(prepared, str(folder), manifest, layout, in_rows=False, device=accelerator.device),
-    )
+    rules = rules_for(model, str(folder), manifest, layout, in_rows=False, device=accelerator.device)
+    return accelerator.prepare_model(model, evaluation_mode=True), accelerator, rules
 
 
 def _check_task(run: Run, task: Task) -> None:

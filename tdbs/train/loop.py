@@ -95,10 +95,11 @@ def make_learner(
         use_sequences(model, execution.attention)
     accelerator = make_accelerator(execution.precision, execution.device)
     keep_head_in_fp32(model)
+    layout = layout_of(read_tokenizer(dataset))
+    model.to(accelerator.device)
+    rules = rules_for(model, model_name, dataset.manifest, layout, in_rows=in_rows, device=accelerator.device)
     # gradients of several processes are summed by us (processes.py): accelerate is not to wrap the model for it
     prepared = accelerator.prepare_model(model, evaluation_mode=True)
-    layout = layout_of(read_tokenizer(dataset))
-    rules = rules_for(prepared, model_name, dataset.manifest, layout, in_rows=in_rows, device=accelerator.device)
     if accelerator.num_processes == 1:
         keep_row_gradients(prepared)
     if execution.compiled:

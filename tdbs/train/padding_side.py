@@ -28,7 +28,8 @@ from tdbs.train.targets import padded
 
 _WORDS = (13, 7, 10)  # tokens of each sample's texts: odd and even, so that pooling over pairs reaches padding
 _TARGET = 3  # tokens of a target (seq2seq)
-_TOLERANCE = 1e-3  # of the spread of logits over samples: a wrong side costs about all of it, rounding 1e-5
+_TOLERANCE = 1e-3  # of the spread of logits over samples: a wrong side costs about all of it
+_ROUNDING, _ROUNDING_IN_HALF = 1e-5, 3e-2  # of the logits themselves
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,9 +84,11 @@ def with_padding_side(
 
     was_training = model.training
     model.eval()
-    with torch.no_grad():
+    # in 32 bits, before accelerate has the model compute in fewer; some kernels have no such
+    in_half = "flash" in model.config._attn_implementation
+    with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=in_half):
         alone = [logits(rules, [each])[0] for each in everything]
-        most = _TOLERANCE * _spread(alone)
+        most = _allowed(alone, in_half=in_half)
         # heads that speak of each token have it wherever the padding is
         sides = [rules] if HEADS[kind].of_tokens else [rules, replace(rules, pads_left=True)]
         found = next((side for side in sides if _agree(alone, logits(side, everything), most)), None)
@@ -105,11 +108,14 @@ def with_padding_side(
     return found
 
 
-def _spread(alone: Sequence[torch.Tensor]) -> float:
-    """Return how far logits differ from sample to sample; infinite if they do not, or are not numbers."""
+def _allowed(alone: Sequence[torch.Tensor], *, in_half: bool) -> float:
+    """Return how far logits may differ; infinite if they are the same for all samples, or not numbers."""
     first, *others = (each.reshape(-1, each.shape[-1])[0] for each in alone)
-    found = max(float((other - first).abs().max()) for other in others)
-    return found if found > 0 and all(bool(each.isfinite().all()) for each in alone) else math.inf
+    spread = max(float((other - first).abs().max()) for other in others)
+    if not spread > 0 or not all(bool(each.isfinite().all()) for each in alone):
+        return math.inf
+    size = max(float(each.abs().max()) for each in alone)
+    return max(_TOLERANCE * spread, (_ROUNDING_IN_HALF if in_half else _ROUNDING) * size)
 
 
 def _agree(expected: Sequence[torch.Tensor], found: Sequence[torch.Tensor], most: float) -> bool:
