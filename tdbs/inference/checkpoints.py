@@ -33,6 +33,7 @@ _KINDS: dict[str, TaskKind] = {  # by the end of a class's name in transformers
     "ForSequenceClassification": "classification",
     "ForTokenClassification": "token_classification",
     "ForQuestionAnswering": "question_answering",
+    "ForQuestionAnsweringSimple": "question_answering",  # XLNet's
     "ForConditionalGeneration": "seq2seq",
 }
 _PROBLEMS: dict[str, TaskKind] = {
@@ -183,6 +184,7 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
         is_pair=task.is_pair,
         max_length=max_length,
         gives_segment_ids=segment_ids_given(name),
+        trained=False,
         in_rows=in_rows,
         device=accelerator.device,
     )

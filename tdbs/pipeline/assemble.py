@@ -8,7 +8,7 @@ import numpy as np
 from tdbs.arrays import IntArray, ragged_positions
 from tdbs.pipeline.chunks import Chunks
 from tdbs.pipeline.layout import Template
-from tdbs.pipeline.token_block import NO_SEGMENT, ChunkedTokens, TokenBlock, segment_starts
+from tdbs.pipeline.token_block import NO_SEGMENT, ChunkedTokens, TokenBlock
 
 # Shapes: N samples, N1 = N + 1, P texts (two a pair), C their chunks, D distinct chunks, R runs, T tokens of samples.
 
@@ -53,14 +53,10 @@ def put_together(chunks: Chunks, distinct: TokenBlock, template: Template, max_l
     token_offsets_N1 = np.concatenate([[0], np.cumsum(sample_lengths_N)])
     segment_starts_N = None
     if texts_a_sample > 1:
-        special_types = np.array([kind for kinds in template.special_types for kind in kinds], dtype=np.int64)
-        text_types = np.array(template.text_types)
-        type_T = np.where(
-            segments_T == NO_SEGMENT,
-            np.append(special_types, 0)[np.minimum(source_T, len(special_types))],
-            text_types[segments_T],
-        )
-        segment_starts_N = segment_starts(type_T, segments_T, token_offsets_N1)
+        first_N, second_N = length_P.reshape(-1, texts_a_sample).T
+        segment_starts_N = special_sizes[0] + first_N + special_sizes[1]
+        if not template.has_types:  # where nothing is left of a second text, its place is told by types alone
+            segment_starts_N = np.where(second_N > 0, segment_starts_N, sample_lengths_N)
     run_starts_R = np.cumsum(size_R) - size_R
     sample_C = part_C // texts_a_sample
     return TokenBlock(

@@ -42,6 +42,11 @@ class Template:
         """How many special tokens a sample has."""
         return sum(map(len, self.special_ids))
 
+    @property
+    def has_types(self) -> bool:
+        """Whether some token has another segment id than 0."""
+        return any(self.text_types) or any(map(any, self.special_types))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layout:

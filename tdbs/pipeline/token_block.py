@@ -23,7 +23,7 @@ class TokenBlock:
     segments_T: IntArray  # 0 text, 1 pair, -1 special
     starts_T: IntArray  # characters in the text of its segment
     ends_T: IntArray
-    segment_starts_N: IntArray | None = None  # pairs: first token of the second segment, as segment ids count it
+    segment_starts_N: IntArray | None = None  # pairs: first token of the second text
     chunks: "ChunkedTokens | None" = None  # what the samples were put together from
 
 
@@ -102,6 +102,9 @@ def last_true(flags_T: BoolArray, token_offsets_N1: IntArray) -> IntArray:
 
 
 def segment_starts(type_T: IntArray, segments_T: IntArray, token_offsets_N1: IntArray) -> IntArray:
-    """Return where the second text of each pair begins, as the model's segment ids count it."""
-    second_T = type_T == 1 if type_T.any() else segments_T == PAIR_SEGMENT
-    return first_true(second_T, token_offsets_N1)
+    """Return where the second text of each pair begins; where nothing is left of it, where segment ids change."""
+    starts_N = first_true(segments_T == PAIR_SEGMENT, token_offsets_N1)
+    if not type_T.any():
+        return starts_N
+    lengths_N = np.diff(token_offsets_N1)
+    return np.where(starts_N < lengths_N, starts_N, first_true(type_T == 1, token_offsets_N1))

@@ -15,6 +15,7 @@ import tokenizers
 from tdbs.errors import ConfigError, TokenizerError, reason_of
 from tdbs.files import sha256_of
 from tdbs.pipeline.layout import Layout, layout_of
+from tdbs.unasked import nothing_asked
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -162,7 +163,8 @@ def _transformers_tokenizer(source: str) -> Any:
     """Open a tokenizer as transformers does; code that a folder brings is never run."""
     from transformers import AutoTokenizer
 
-    return AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
+    with nothing_asked():
+        return AutoTokenizer.from_pretrained(source, use_fast=True, trust_remote_code=False)
 
 
 def _read_json(path: Path | None) -> dict[str, object]:

@@ -89,22 +89,23 @@ def input_rules(
     info: TokenizerInfo,
     is_pair: bool,
     gives_segment_ids: bool | None,
+    trained: bool,
 ) -> InputRules:
     """Return how a model is given samples, with padding on the right; padding_side.py asks the model for the side.
 
     `layout` says where the tokenizer puts special tokens; None: that cannot be read from it. `gives_segment_ids` says
     whether the model's tokenizer in transformers gives it any; None: it is not known, and a model that takes them is
-    given those of the layout. A configuration without a pad token gets one. Raises ModelError if the model needs what
-    the tokenizer does not write.
+    given those of the layout. A configuration without a pad token gets one if the model is `trained`. Raises ModelError
+    if the model needs what the tokenizer does not write.
     """
     config = model.config
     template = None if layout is None else layout.pair if is_pair else layout.single
     closing = () if template is None else template.special_ids[-1]
-    own = config.pad_token_id
+    own: int | None = config.pad_token_id
     if own is None or not 0 <= own < config.vocab_size:
         # a decoder reads the last token that is not the pad token: it must not be the one that ends each text
         others = (each for each in (info.pad_id, *info.special_ids, *range(config.vocab_size)) if each not in closing)
-        own = config.pad_token_id = next(others, info.pad_id)
+        own = config.pad_token_id = next(others, info.pad_id) if trained or config.is_encoder_decoder else None
     end_id = None
     if config.is_encoder_decoder and kind in _SAMPLE_KINDS:
         end_id = config.eos_token_id

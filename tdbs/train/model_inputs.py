@@ -25,7 +25,9 @@ from tdbs.train.sequences import Sequences
 class InputRules:
     """How a model is given samples; made once, when it is loaded (model_checks.py)."""
 
-    pad_id: int  # fills rows up: the model's own, which decoders look for; another one where its head looks for that
+    # fills rows up: the model's own, which decoders look for, or another one if its head looks for that; None: the
+    # configuration has none, and each batch gets one that ends none of its samples
+    pad_id: int | None
     layout: Layout | None = None  # of the tokenizer whose segment ids the model is given; None: it is given none
     pads_left: bool = False
     end_id: int | None = None  # its head reads the last of these; rows of one call must have the same number
@@ -42,13 +44,20 @@ def model_inputs(batch: Batch, rules: InputRules, *, device: torch.device) -> di
     tensors = {}
     if has_padding(batch):
         real_BL = (rank_BL >= 0) & (rank_BL < lengths_B[:, None])
-        input_ids_RW = np.where(real_BL, input_ids_RW, rules.pad_id)
+        filler = last_absent(batch) if rules.pad_id is None else rules.pad_id
+        input_ids_RW = np.where(real_BL, input_ids_RW, filler)
         tensors["attention_mask"] = to_device(real_BL.astype(np.int64), device)
     tensors["input_ids"] = to_device(input_ids_RW, device)
     if rules.layout is not None:
         starts_B = None if batch.segment_starts_B is None else batch.segment_starts_B[:, None]
         tensors["token_type_ids"] = to_device(segment_ids(rules.layout, rank_BL, lengths_B[:, None], starts_B), device)
     return tensors
+
+
+def last_absent(batch: Batch) -> int:
+    """Return the first token id that no sample of the batch ends with."""
+    last_B = batch.input_ids_RW[np.arange(len(batch.lengths_B)), batch.lengths_B - 1]
+    return int(np.setdiff1d(np.arange(len(last_B) + 1), last_B)[0])
 
 
 def has_padding(batch: Batch) -> bool:

@@ -21,6 +21,7 @@ from tdbs.train.model_inputs import InputRules
 from tdbs.train.padding_side import with_padding_side
 from tdbs.train.part import adapted_model
 from tdbs.train.sequence_models import knows_sequences
+from tdbs.unasked import nothing_asked
 
 # What the models of transformers call their dropout rates.
 _DROPOUT_FIELDS = (
@@ -59,15 +60,16 @@ def open_model(
     loading raises (LOADING_ERRORS), and ModelError.
     """
     adapted = adapted_model(Path(name))
-    model, loading = HEADS[kind].model_class.from_pretrained(
-        adapted or name,
-        config=config,
-        attn_implementation=attention,
-        dtype=torch.float32,
-        use_safetensors=True,
-        trust_remote_code=False,
-        output_loading_info=True,
-    )
+    with nothing_asked():
+        model, loading = HEADS[kind].model_class.from_pretrained(
+            adapted or name,
+            config=config,
+            attn_implementation=attention,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
     if adapted:
         model.load_adapter(name)
     elif headed and loading["missing_keys"]:
@@ -143,6 +145,7 @@ def rules_for(
         is_pair=manifest.task.is_pair,
         max_length=manifest.max_length,
         gives_segment_ids=known,
+        trained=True,
         in_rows=in_rows,
         device=device,
     )
@@ -158,12 +161,15 @@ def rules_of(
     is_pair: bool,
     max_length: int,
     gives_segment_ids: bool | None,
+    trained: bool,
     in_rows: bool,
     device: torch.device,
 ) -> InputRules:
     """Return how a model is given samples of a tokenizer (model_checks.py, padding_side.py)."""
     check_block_sparse(name, model.config, max_length)
-    rules = input_rules(model, kind, layout, name=name, info=info, is_pair=is_pair, gives_segment_ids=gives_segment_ids)
+    rules = input_rules(
+        model, kind, layout, name=name, info=info, is_pair=is_pair, gives_segment_ids=gives_segment_ids, trained=trained
+    )
     return with_padding_side(
         model,
         kind,
@@ -188,7 +194,8 @@ def runs_in_rows(name: str, manifest: Manifest) -> bool:
 def read_config(name: str, *, refused: str, next_step: str, **options: Any) -> PretrainedConfig:
     """Read a model's configuration by hub name or folder. Raises ModelError, which says `refused` and why."""
     try:
-        config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False, **options)
+        with nothing_asked():
+            config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
         folder = Path(name).is_dir()
         reason = reason_of(error) if folder else "it is no folder, and the hub cannot be reached or has none such"

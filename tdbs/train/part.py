@@ -11,6 +11,7 @@ from pathlib import Path
 
 import torch
 from transformers import PreTrainedModel
+from transformers.pytorch_utils import Conv1D
 
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import ConfigError
@@ -69,7 +70,11 @@ def _add_adapters(model: PreTrainedModel, rank: int, kind: TaskKind, *, dropout:
     from peft import LoraConfig
 
     body = model.base_model
-    linear = [module for module in body.modules() if isinstance(module, torch.nn.Linear)]
+    linear = [module for module in body.modules() if isinstance(module, torch.nn.Linear | Conv1D)]
+    if not linear:
+        raise ConfigError(
+            f"--lora adapts linear layers, and this {model.config.model_type} has none.", next_step="Leave --lora out."
+        )
     names = {id(module): name for name, module in model.named_modules()}
     heads = [
         name
@@ -84,6 +89,7 @@ def _add_adapters(model: PreTrainedModel, rank: int, kind: TaskKind, *, dropout:
             lora_dropout=dropout,
             target_modules=[names[id(module)] for module in linear],
             modules_to_save=heads if body is not model else None,
+            fan_in_fan_out=any(isinstance(module, Conv1D) for module in linear),  # GPT-2 holds its weights transposed
         )
     )
 

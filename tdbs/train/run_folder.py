@@ -141,7 +141,7 @@ def save_model(folder: Path, model: "PreTrainedModel", rules: "InputRules", data
     segment_ids = [] if rules.layout is None else ["token_type_ids"]
     PreTrainedTokenizerFast(
         tokenizer_object=tokenizer,
-        pad_token=tokenizer.id_to_token(rules.pad_id),
+        pad_token=None if rules.pad_id is None else tokenizer.id_to_token(rules.pad_id),
         padding_side="left" if rules.pads_left else "right",
         model_max_length=dataset.manifest.max_length,
         model_input_names=["input_ids", *segment_ids, "attention_mask"],

@@ -15,7 +15,7 @@ from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
 from tdbs.train.first_tokens import first_tokens_to_head
 from tdbs.train.heads import HEADS, Head
-from tdbs.train.model_inputs import InputRules, model_inputs, row_inputs, rows_by_ends
+from tdbs.train.model_inputs import InputRules, last_absent, model_inputs, row_inputs, rows_by_ends
 from tdbs.train.processes import sum_up
 from tdbs.train.row_gradients import dense_gradients
 from tdbs.train.sequence_attention import rows_of_several
@@ -52,6 +52,8 @@ def _logits_of_samples(
 ) -> torch.Tensor:
     """Return the logits of a batch with a row for each sample."""
     head = HEADS[kind]
+    if rules.pad_id is None:
+        _unwrapped(model).config.pad_token_id = last_absent(batch)  # that model_inputs fills up with
     inputs = model_inputs(batch, rules, device=device)
     if kind == "seq2seq":  # the decoder sees the target shifted by one; its loss is ours
         target_BM = to_device(np.asarray(batch.labels), device)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tdbs.errors import ConfigError
 from tdbs.train.run_folder import flat_settings
+from tdbs.unasked import nothing_asked
 
 TRACKERS = ("tensorboard", "wandb", "trackio")
 _PROJECT = "tdbs"
@@ -22,8 +23,9 @@ class Tracker:
 
             kind = LOGGER_TYPE_TO_CLASS[name]
             place = {"logging_dir": str(folder)} if kind.requires_logging_directory else {}
-            self._tracker = kind(name if place else _PROJECT, **place)  # below the run's folder, or a project
-            self._tracker.start()
+            with nothing_asked():
+                self._tracker = kind(name if place else _PROJECT, **place)  # below the run's folder, or a project
+                self._tracker.start()
             settings = flat_settings(config).items()
             self._tracker.store_init_configuration(
                 {name: value if isinstance(value, bool | int | float) else str(value) for name, value in settings}
