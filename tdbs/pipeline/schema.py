@@ -42,7 +42,7 @@ def columns(task: Task, *, labelled: bool) -> tuple[Column, ...]:
         Column(name=LENGTH, type=pa.int32(), meaning="tokens of `input_ids`"),
     ]
     if task.is_pair:
-        found.append(Column(name=SEGMENT_START, type=pa.int32(), meaning="pairs: first position of the second segment"))
+        found.append(Column(name=SEGMENT_START, type=pa.int32(), meaning="pairs: first position of the second text"))
     found.append(
         Column(
             name=DROPPABLE,
