@@ -6,17 +6,9 @@ from typing import Annotated, get_args
 import typer
 
 from tdbs.analysis.paper import STUDIES, Study
-from tdbs.cli.common import (
-    JsonOption,
-    OverwriteOption,
-    console,
-    print_json,
-    quiet_libraries,
-    reported,
-    shown_command,
-    spinner,
-)
+from tdbs.cli.common import JsonOption, OverwriteOption, quiet_libraries, reported, shown_command
 from tdbs.cli.options import AttentionOption, EpochsOption, PrecisionOption, ProfileOption, given_profile
+from tdbs.cli.screen import print_json, say, show, spinner
 from tdbs.errors import ConfigError
 from tdbs.train.defaults import DEFAULT_EPOCHS
 
@@ -123,5 +115,5 @@ def command(
     if as_json:
         print_json({"study": str(folder), "page": str(page), "findings": list(result.findings)})
         return
-    console.print(study_markdown(result, command=called, figures=[]), markup=False)
-    console.print(str(page), markup=False)
+    show(study_markdown(result, command=called, figures=[]))
+    say(str(page))

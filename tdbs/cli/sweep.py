@@ -8,19 +8,9 @@ from typing import Annotated
 
 import typer
 
-from tdbs.cli.common import (
-    DatasetArgument,
-    JsonOption,
-    console,
-    dataset_folder,
-    print_json,
-    print_table,
-    quiet_libraries,
-    reported,
-    shown_command,
-    spinner,
-)
+from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, quiet_libraries, reported, shown_command
 from tdbs.cli.options import AttentionOption, EpochsOption, ModelOption, PrecisionOption, StrategyOption
+from tdbs.cli.screen import print_json, print_table, say, spinner
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.train.defaults import DEFAULT_EPOCHS
@@ -108,5 +98,4 @@ def command(
         print_json({"sweep": str(folder), "report": str(page), **dataclasses.asdict(result)})
         return
     print_table(terminal_table(result))
-    for line in (*sweep_notes(result), str(page)):
-        console.print(line, markup=False)
+    say(*sweep_notes(result), str(page))
