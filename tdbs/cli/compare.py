@@ -28,6 +28,7 @@ from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import compare_notes, compare_table
 from tdbs.train.defaults import DEFAULT_EPOCHS
+from tdbs.train.stopping import stopped_at_once
 from tdbs.train.strategies import resolve_strategy, resolved_name, strategies_for
 
 NAME = "compare"
@@ -93,7 +94,8 @@ def command(
     if out is None:  # a comparison takes long: whoever stops it must know where it lies
         say(f"comparison {folder}", style="dim")
     quiet_libraries()
-    with spinner("compare") as advance:
+    going_on = f"Run the same command with --resume --out {folder} to go on."
+    with stopped_at_once(f"The comparison in {folder}", next_step=going_on), spinner("compare") as advance:
         result = compare(
             opened,
             chosen,

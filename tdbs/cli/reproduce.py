@@ -78,6 +78,7 @@ def command(
     from tdbs.analysis.study import DEFAULT_DROPPING, StudyTerms
     from tdbs.pipeline.prepare import prepare
     from tdbs.reports.study import check_study_folder, study_markdown, write_study
+    from tdbs.train.stopping import stopped_at_once
 
     folder = out or REPORTS_FOLDER / study
     check_study_folder(folder, overwrite=overwrite or out is None)
@@ -97,19 +98,14 @@ def command(
     quiet_libraries()
     names = tuple(name.strip() for name in tasks.split(",")) if tasks else STUDIES[chosen].tasks
     datasets = {}
-    for name in names:
-        source = name if name in _SHORT_NAMES or "/" in name else f"glue/{name}"
-        short = name.removeprefix("glue/").strip("./").replace("/", "-")  # names folders and figures
-        datasets[short] = prepare(source, tokenizer=model, mirror=mirror).dataset
-    with spinner(study) as advance:
-        result = run_study(
-            chosen,
-            datasets,
-            terms,
-            runs=RUNS_FOLDER / folder.name,
-            profile=known,
-            progress=advance,
-        )
+    runs = RUNS_FOLDER / folder.name
+    with stopped_at_once(f"The study in {runs}", next_step="Run the same command again to go on."):
+        for name in names:
+            source = name if name in _SHORT_NAMES or "/" in name else f"glue/{name}"
+            short = name.removeprefix("glue/").strip("./").replace("/", "-")  # names folders and figures
+            datasets[short] = prepare(source, tokenizer=model, mirror=mirror).dataset
+        with spinner(study) as advance:
+            result = run_study(chosen, datasets, terms, runs=runs, profile=known, progress=advance)
     called = shown_command()
     page = write_study(folder, result, command=called)
     if as_json:

@@ -20,7 +20,7 @@ from rich.text import Text
 from tdbs.shown import json_line, shown
 
 # Of several processes that torchrun started, the first one speaks; errors are told by those that have them.
-_SPEAKS = os.environ.get("RANK", "0") == "0"
+SPEAKS = os.environ.get("RANK", "0") == "0"
 _WIDEST = 200  # columns of a table
 
 
@@ -49,7 +49,7 @@ def _shown_text(text: Text) -> Text:
     return escaped
 
 
-_console = _Screen(soft_wrap=True, quiet=not _SPEAKS)
+_console = _Screen(soft_wrap=True, quiet=not SPEAKS)
 
 
 def say(*lines: str, style: str = "") -> None:
@@ -66,7 +66,7 @@ def show(part: Table | Text | str) -> None:
 def print_table(table: Table) -> None:
     """Print a table at its own width: numbers that are cut off would say nothing."""
     width = _console.measure(table, options=_console.options.update(width=_WIDEST)).maximum
-    _Screen(width=max(width, _console.width), quiet=not _SPEAKS).print(table)
+    _Screen(width=max(width, _console.width), quiet=not SPEAKS).print(table)
 
 
 def print_error(message: str, next_step: str) -> None:
@@ -81,7 +81,7 @@ def print_line(line: str) -> None:
 
 def print_json(value: object) -> None:
     """Print the one JSON object of a command on stdout."""
-    if _SPEAKS:
+    if SPEAKS:
         sys.stdout.write(json_line(value) + "\n")
 
 

@@ -67,13 +67,18 @@ def command(
     from tdbs.analysis.sweep_result import SweepTerms
     from tdbs.analysis.sweep_space import listed_values, read_space
     from tdbs.reports.sweep import sweep_notes, terminal_table, write_sweep
-    from tdbs.train.stopping import stop_on_signals
+    from tdbs.train.stopping import stop_on_signals, stopped_at_once
 
     lists = {"lr": lr, "dropout": dropout, "base_batch_size": base_batch_size}
     asked = {name: listed_values(name, text) for name, text in lists.items() if text is not None}
     folder = out or SWEEPS_FOLDER / f"{opened.manifest.source.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
     quiet_libraries()
-    with stop_on_signals() as stop, spinner(NAME) as advance:
+    going_on = f"Run the same command with --resume --out {folder} to go on."
+    with (
+        stopped_at_once(f"The sweep in {folder}", next_step=going_on),  # at a second signal
+        stop_on_signals() as stop,
+        spinner(NAME) as advance,
+    ):
         result = sweep(
             opened,
             {**({} if space is None else read_space(space)), **asked},
