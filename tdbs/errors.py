@@ -9,6 +9,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from tdbs.shown import shown
+
 
 class TdbsError(Exception):
     """Something the user can act on: `message` is one sentence, `next_step` says what to do about it."""
@@ -30,9 +32,9 @@ def _again(kind: type[TdbsError], message: str, next_step: str) -> TdbsError:
 
 
 def reason_of(error: Exception) -> str:
-    """Return a library's error as one line without its full stop; some spread a sentence over several lines."""
+    """Return a library's error as one line, as it is shown, without its full stop; some have several lines."""
     text = " ".join(str(error).split()) or type(error).__name__
-    return textwrap.shorten(text, width=300, placeholder=" …").rstrip(". ")
+    return shown(textwrap.shorten(text, width=300, placeholder=" …").rstrip(". "))
 
 
 class ConfigError(TdbsError):

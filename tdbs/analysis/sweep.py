@@ -12,14 +12,24 @@ from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
-from tdbs.analysis.sweep_result import ASKED, SweepResult, SweepTerms, live_trials, result_of, trial_strategy
+from tdbs import rng
+from tdbs.analysis.sweep_result import (
+    AGAIN,
+    ASKED,
+    SweepResult,
+    SweepTerms,
+    best_of,
+    live_trials,
+    result_of,
+    trial_strategy,
+)
 from tdbs.analysis.sweep_space import Range, Space, combinations, is_grid
-from tdbs.errors import ConfigError, TrainingError
+from tdbs.errors import ConfigError, DatasetError, TrainingError
 from tdbs.files import sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.defaults import check_hyperparameters
 from tdbs.train.run_folder import MODEL_FOLDER
-from tdbs.train.stopping import Stop, StoppedError
+from tdbs.train.stopping import Stop, StoppedError, stopped_error
 from tdbs.train.trainer import HeldData, TrainResult, hold_data, train
 
 if TYPE_CHECKING:
@@ -45,12 +55,14 @@ def sweep(
 
     A space of lists is searched whole; one with ranges by TPE, `terms.trials` times. Trials go to `storage`, a URL of
     Optuna's that several workers may share, or to a file in `out`. Where `stop` has a signal the run at hand is saved
-    and StoppedError raised. Raises ConfigError where `out` holds something else or a sweep begun otherwise.
+    and StoppedError raised. Raises ConfigError where `out` holds something else or a sweep begun otherwise, and
+    DatasetError where no split has labels to score trials on.
     """
     import optuna
 
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it prints a traceback of a trial that was stopped
     check_hyperparameters(epochs=terms.epochs)
+    _check_scored(dataset)
     if not space:
         raise ConfigError("A sweep needs something to search.", next_step="Pass --lr 3e-5,4e-5,5e-5, or --space FILE.")
     for each in combinations({name: part for name, part in space.items() if not isinstance(part, Range)}):
@@ -60,7 +72,6 @@ def sweep(
         storage=storage or f"sqlite:///{(out / STORAGE_NAME).resolve()}",
         study_name=_STUDY,
         direction="maximize",
-        sampler=optuna.samplers.TPESampler(seed=None),
         pruner=optuna.pruners.MedianPruner() if terms.prune else optuna.pruners.NopPruner(),
         load_if_exists=True,
     )
@@ -69,10 +80,13 @@ def sweep(
         _retry_killed(study)
 
     def run(trial: "optuna.Trial") -> float:
+        study.sampler = _sampler(trial, study, terms)
         try:
-            return _run_trial(trial, study, dataset, held, space, terms, out=out, stop=stop, progress=progress)
-        except StoppedError:
-            _enqueue(study, trial.params)  # it goes on first when the sweep does
+            return _run_trial(trial, dataset, held, space, terms, out=out, stop=stop, progress=progress)
+        except (StoppedError, KeyboardInterrupt):
+            _enqueue(
+                study, trial.user_attrs.get(ASKED, trial.params), again=True
+            )  # it goes on first when the sweep does
             raise
         except TrainingError as error:  # a rate that is too high ends a trial, not the search
             progress(f"trial {trial.number}: {error.message}")
@@ -80,15 +94,58 @@ def sweep(
 
     if is_grid(space):
         _enqueue_missing(study, space)
-        while study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.WAITING,)):
+    while _is_going_on(study, space, terms):
+        if stop is not None and stop.number is not None:
+            raise _stopped(out, stop.number)
+        try:
             study.optimize(run, n_trials=1)
-    else:
-        ended = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
-        while len(study.get_trials(deepcopy=False, states=ended)) < terms.trials:
-            study.optimize(run, n_trials=1)
+        except StoppedError as error:
+            raise _stopped(out, error.exit_code - 128) from error
+        _keep_one_model(study, out, seeds=terms.seeds)
+    _keep_one_model(study, out, seeds=terms.seeds)  # what another worker's last trial was better than
     result = result_of(study, dataset, terms)
     write_json(out / RESULT_NAME, asdict(result))
     return result
+
+
+def _check_scored(dataset: PreparedDataset) -> None:
+    """Refuse a dataset on which every trial would score nothing."""
+    name = dataset.manifest.task.scored_split
+    info = dataset.manifest.splits.get(name)
+    if info is None or not info.labelled:
+        raise DatasetError(
+            f"{dataset.path} has no {name} split with labels, and a sweep ranks its trials by their scores.",
+            next_step="Prepare it with --validation FILE, or --validation 0.1 to hold out a tenth of the rows.",
+        )
+
+
+def _stopped(out: Path, number: int) -> StoppedError:
+    return stopped_error(
+        f"The sweep in {out}", number, next_step=f"Run the same command with --resume --out {out} to go on."
+    )
+
+
+def _is_going_on(study: "optuna.Study", space: Space, terms: SweepTerms) -> bool:
+    """Return whether a trial of a grid waits, or a space with ranges had fewer trials than asked."""
+    from optuna.trial import TrialState
+
+    if is_grid(space):
+        return bool(study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))) < terms.trials
+
+
+def _sampler(trial: "optuna.Trial", study: "optuna.Study", terms: SweepTerms) -> "optuna.samplers.TPESampler":
+    """Return TPE, seeded by the trial's place among those that are drawn: no two workers draw alike.
+
+    A trial that was stopped and is run again under another number has no place of its own: the search goes on as if
+    it had not been stopped.
+    """
+    import optuna
+
+    upto = [each for each in study.get_trials(deepcopy=False) if each.number <= trial.number]
+    place = trial.number - sum(AGAIN in each.user_attrs for each in upto)
+    generator = rng.stream(rng.Draw.SWEEP_TRIAL, seed=terms.seeds[0], index=place)
+    return optuna.samplers.TPESampler(seed=int(generator.integers(2**32)))
 
 
 def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms, *, resume: bool) -> None:
@@ -121,8 +178,8 @@ def _enqueue_missing(study: "optuna.Study", space: Space) -> None:
             _enqueue(study, each)
 
 
-def _enqueue(study: "optuna.Study", params: Mapping[str, Any]) -> None:
-    study.enqueue_trial(dict(params), user_attrs={ASKED: dict(params)})
+def _enqueue(study: "optuna.Study", params: Mapping[str, Any], *, again: bool = False) -> None:
+    study.enqueue_trial(dict(params), user_attrs={ASKED: dict(params), **({AGAIN: True} if again else {})})
 
 
 def _retry_killed(study: "optuna.Study") -> None:
@@ -131,12 +188,11 @@ def _retry_killed(study: "optuna.Study") -> None:
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
         study.tell(trial.number, state=TrialState.FAIL)
-        _enqueue(study, trial.user_attrs.get(ASKED, trial.params))
+        _enqueue(study, trial.user_attrs.get(ASKED, trial.params), again=True)
 
 
 def _run_trial(
     trial: "optuna.Trial",
-    study: "optuna.Study",
     dataset: PreparedDataset,
     held: HeldData,
     space: Space,
@@ -159,18 +215,21 @@ def _run_trial(
         progress(f"trial {trial.number}, seed {seed}: " + ", ".join(f"{name} {params[name]}" for name in params))
 
         def scored(epoch: int, score: float | None, first: int = index * epochs) -> None:
-            trial.report(statistics.mean([*scores, score or 0.0]), first + epoch)
+            if score is None:
+                return
+            trial.report(statistics.mean([*scores, score]), first + epoch)
             if trial.should_prune():
                 raise optuna.TrialPruned
 
         result = _trained(dataset, held, terms, params, seed=seed, folder=folder, stop=stop, scored=scored)
-        scores.append(result.score or 0.0)
+        if result.score is None:
+            progress(f"trial {trial.number}: its score is not defined")
+            raise optuna.TrialPruned
+        scores.append(result.score)
         trial.set_user_attr(f"score/{seed}", result.score)
         trial.set_user_attr(f"seconds/{seed}", result.seconds["total"])
         trial.set_user_attr(f"run/{seed}", folder.name)
-    mean = statistics.mean(scores)
-    _keep_one_model(study, out, mean=mean, params=params, seeds=terms.seeds)
-    return mean
+    return statistics.mean(scores)
 
 
 def _suggested(trial: "optuna.Trial", space: Space) -> dict[str, Any]:
@@ -216,14 +275,16 @@ def run_name(params: Mapping[str, Any], seed: int) -> str:
     return f"{sha256_of(json.dumps(dict(params), sort_keys=True).encode())[:12]}-seed{seed}"
 
 
-def _keep_one_model(
-    study: "optuna.Study", out: Path, *, mean: float, params: Mapping[str, Any], seeds: Sequence[int]
-) -> None:
-    """Remove the models of all trials but the best: a sweep would fill a disk with them."""
-    done = [trial for trial in live_trials(study) if trial.state.name == "COMPLETE"]
-    best = max(done, key=lambda trial: trial.value or 0.0, default=None)
-    winner = params if best is None or mean > (best.value or 0.0) else best.params
-    kept = {run_name(winner, seed) for seed in seeds}
-    for folder in (out / RUNS_FOLDER).iterdir():
-        if folder.name not in kept:
-            rmtree(folder / MODEL_FOLDER, ignore_errors=True)
+def _keep_one_model(study: "optuna.Study", out: Path, *, seeds: Sequence[int]) -> None:
+    """Remove the models of trials that have ended, but the best one's: a sweep would fill a disk with them.
+
+    Other workers may be at work below the same folder: runs of trials that wait or run stay as they are.
+    """
+    trials = live_trials(study)
+    best = best_of(trials)
+    ended = [trial for trial in trials if trial.state.is_finished()]
+    kept = [trial for trial in trials if not trial.state.is_finished() or trial is best]
+    names = {run_name(trial.params or trial.user_attrs.get(ASKED, {}), seed) for trial in kept for seed in seeds}
+    for name in {run_name(trial.params, seed) for trial in ended for seed in seeds} - names:
+        folder = out / RUNS_FOLDER / name
+        rmtree(folder / MODEL_FOLDER, ignore_errors=True)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import optuna
 
 ASKED = "asked"  # attribute of a trial that was queued: its combination
+AGAIN = "again"  # attribute of a trial that was stopped under an earlier number
 DEFAULT_TRIALS = 20  # of a space with ranges
 _TELLING = 10  # trials from which on shares of importance mean something
 
@@ -81,11 +82,18 @@ def live_trials(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
     return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name != "FAIL"]
 
 
+def best_of(trials: "Sequence[optuna.trial.FrozenTrial]") -> "optuna.trial.FrozenTrial | None":
+    """Return the trial with the highest score, of several the first one; None where none is complete."""
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE" and trial.value is not None]
+    return max(complete, key=lambda trial: trial.value or 0.0, default=None)
+
+
 def result_of(study: "optuna.Study", dataset: PreparedDataset, terms: SweepTerms) -> SweepResult:
     """Return what is known of all trials."""
-    trials = [_trial(each) for each in live_trials(study)]
-    complete = [trial for trial in trials if trial.state == "complete"]
-    best = max(complete, key=lambda trial: trial.score or 0.0, default=None)
+    live = live_trials(study)
+    trials = [_trial(each) for each in live]
+    winner = best_of(live)
+    best = None if winner is None else _trial(winner)
     runs = sum(len(trial.scores) for trial in trials)
     prepare = dataset.manifest.seconds.get("total", 0.0)
     run_seconds = statistics.mean(best.run_seconds.values()) if best else None

@@ -1,9 +1,12 @@
 """The command line: one file a command; each parses, calls one function and prints."""
 
 import sys
-from typing import Annotated
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from tdbs import __version__
 from tdbs.cli import (
@@ -22,16 +25,42 @@ from tdbs.cli import (
     train,
     verify,
 )
+from tdbs.cli.screen import print_line
+from tdbs.shown import shown
 
 
 def _print_version(asked: bool) -> None:
     if asked:
-        typer.echo(__version__)
+        print_line(__version__)
         raise typer.Exit
+
+
+@contextmanager
+def _usage_shown() -> Iterator[None]:
+    """Let the parser's errors, which it prints itself, quote options and values as they are shown."""
+    try:
+        yield
+    except Exception as error:
+        if hasattr(error, "format_message") and hasattr(error, "message"):  # the class differs from typer to typer
+            error.message = shown(error.message)
+        raise
+
+
+class _Commands(TyperGroup):
+    """The commands, whose parser is typer's."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        with _usage_shown():
+            return super().make_context(*arguments, **options)
+
+    def invoke(self, ctx: Any) -> Any:
+        with _usage_shown():
+            return super().invoke(ctx)
 
 
 app = typer.Typer(
     name="tdbs",
+    cls=_Commands,
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,  # plain help, the same in docs and in a terminal of any width

@@ -1,28 +1,20 @@
-"""What all commands share: errors as two lines, JSON on stdout, everything else on stderr."""
+"""What all commands share: arguments, errors as two lines, and the last dataset and run."""
 
 import functools
 import inspect
-import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
+from tdbs.cli.screen import print_error, say
 from tdbs.errors import ConfigError, TdbsError, reason_of
 from tdbs.files import last_place, to_path
 from tdbs.train.defaults import shown_model
-
-# Of several processes that torchrun started, the first one speaks; errors are told by those that have them.
-_SPEAKS = os.environ.get("RANK", "0") == "0"
-console = Console(stderr=True, highlight=False, soft_wrap=True, quiet=not _SPEAKS)
 
 DatasetArgument = Annotated[
     str | None,
@@ -40,7 +32,6 @@ OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
-_WIDEST = 200  # columns of a table
 # Packages below fsspec whose errors are no OSError: no credentials, nobody answers.
 _STORES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "adlfs", "azure")
 
@@ -84,47 +75,6 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-@contextmanager
-def progress_bars(*columns: ProgressColumn) -> Iterator[Progress]:
-    """Yield bars that the caller starts with the first progress: what is refused before it shows no bar."""
-    bars = Progress(*columns, console=console)
-    try:
-        yield bars
-    finally:
-        if bars.live.is_started:
-            bars.stop()
-
-
-@contextmanager
-def spinner(name: str) -> Iterator[Callable[[str], None]]:
-    """Yield what shows a message beside a spinner and the time that has passed, from the first message on."""
-    with progress_bars(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()) as bars:
-        bar = bars.add_task(name, total=None)
-
-        def advance(message: str) -> None:
-            bars.start()
-            bars.update(bar, description=message)
-
-        yield advance
-
-
-def print_error(message: str, next_step: str) -> None:
-    """Print cause and next step on stderr."""
-    Console(stderr=True, highlight=False, soft_wrap=True).print(f"Error: {message}\nNext:  {next_step}", markup=False)
-
-
-def print_table(table: Table) -> None:
-    """Print a table at its own width: numbers that are cut off would say nothing."""
-    width = console.measure(table, options=console.options.update(width=_WIDEST)).maximum
-    Console(stderr=True, highlight=False, width=max(width, console.width)).print(table)
-
-
-def print_json(value: object) -> None:
-    """Print the one JSON object of a command on stdout."""
-    if _SPEAKS:
-        sys.stdout.write(json.dumps(value, ensure_ascii=False, allow_nan=False) + "\n")
-
-
 def shown_command() -> str:
     """Return the command that was called, as pages record it: of absolute paths their last two parts."""
     return " ".join(["tdbs", *(shown_model(word) if Path(word).is_absolute() else word for word in sys.argv[1:])])
@@ -150,7 +100,7 @@ def _last_in(folder: Path, kind: str, missing: ConfigError) -> Path:
     last = last_place(folder)
     if last is None:
         raise missing
-    console.print(f"{kind} {last}", style="dim", markup=False)
+    say(f"{kind} {last}", style="dim")
     return last
 
 

@@ -7,17 +7,7 @@ from typing import Annotated
 import typer
 
 from tdbs.analysis.speedup import BASELINE
-from tdbs.cli.common import (
-    DatasetArgument,
-    JsonOption,
-    console,
-    dataset_folder,
-    print_json,
-    print_table,
-    quiet_libraries,
-    reported,
-    spinner,
-)
+from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, quiet_libraries, reported
 from tdbs.cli.options import (
     AttentionOption,
     BaseBatchOption,
@@ -33,10 +23,12 @@ from tdbs.cli.options import (
     given_profile,
     policy_note,
 )
+from tdbs.cli.screen import print_json, print_table, say, spinner
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import compare_notes, compare_table
 from tdbs.train.defaults import DEFAULT_EPOCHS
+from tdbs.train.stopping import stopped_at_once
 from tdbs.train.strategies import resolve_strategy, resolved_name, strategies_for
 
 NAME = "compare"
@@ -94,16 +86,16 @@ def command(
     parts = {"base_batch_size": base_batch_size, "caps": caps}
     names = dict.fromkeys(resolved_name(name, task) for name in [baseline, *(strategy or strategies_for(task))])
     chosen = [resolve_strategy(name, task, parts, profile=known) for name in names]
-    for note in filter(None, (policy_note(each, opened) for each in chosen)):
-        console.print(note, markup=False)
+    say(*filter(None, (policy_note(each, opened) for each in chosen)))
     from tdbs.analysis.compare import compare
 
     source = opened.manifest.source.replace("/", "-")
     folder = out or COMPARISONS_FOLDER / f"{source}-{time.strftime('%Y%m%d-%H%M%S')}"
     if out is None:  # a comparison takes long: whoever stops it must know where it lies
-        console.print(f"comparison {folder}", style="dim", markup=False)
+        say(f"comparison {folder}", style="dim")
     quiet_libraries()
-    with spinner("compare") as advance:
+    going_on = f"Run the same command with --resume --out {folder} to go on."
+    with stopped_at_once(f"The comparison in {folder}", next_step=going_on), spinner("compare") as advance:
         result = compare(
             opened,
             chosen,
@@ -126,5 +118,4 @@ def command(
         print_json({"comparison": str(folder), **result})
         return
     print_table(compare_table(result))
-    for line in (*compare_notes(result), str(folder)):
-        console.print(line, markup=False)
+    say(*compare_notes(result), str(folder))

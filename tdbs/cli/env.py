@@ -1,7 +1,8 @@
 """`tdbs env`: versions and devices, for a bug report."""
 
 from tdbs.analysis.environment import environment
-from tdbs.cli.common import JsonOption, console, print_json, reported
+from tdbs.cli.common import JsonOption, reported
+from tdbs.cli.screen import print_json, show
 from tdbs.reports.terminal import key_value_table
 
 NAME = "env"
@@ -20,6 +21,4 @@ def command(as_json: JsonOption = False) -> None:
         print_json(found)
         return
     packages = found.pop("packages")
-    console.print(
-        key_value_table({**found, **{name: version or "not installed" for name, version in packages.items()}})
-    )
+    show(key_value_table({**found, **{name: version or "not installed" for name, version in packages.items()}}))

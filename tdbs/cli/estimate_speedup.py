@@ -6,16 +6,7 @@ from typing import Annotated
 import typer
 
 from tdbs.analysis.speedup import BASELINE, estimate_speedup
-from tdbs.cli.common import (
-    DatasetArgument,
-    JsonOption,
-    MemoryOption,
-    console,
-    dataset_folder,
-    print_json,
-    print_table,
-    reported,
-)
+from tdbs.cli.common import DatasetArgument, JsonOption, MemoryOption, dataset_folder, reported
 from tdbs.cli.options import (
     AllowDropOption,
     AttentionOption,
@@ -29,6 +20,7 @@ from tdbs.cli.options import (
     policy_note,
     windows_note,
 )
+from tdbs.cli.screen import print_json, print_table, say
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
@@ -100,8 +92,6 @@ def command(
         rows = [dataclasses.asdict(estimate) for estimate in estimates]
         print_json({"baseline": base.name, "prepare_seconds": prepare, "runs": runs, "strategies": rows})
         return
-    for note in filter(None, (*(policy_note(each, opened) for each in chosen), windows_note(opened, memory))):
-        console.print(note, markup=False)
+    say(*filter(None, (*(policy_note(each, opened) for each in chosen), windows_note(opened, memory))))
     print_table(estimate_table(estimates, base.name, runs=runs))
-    for line in (*target_notes(estimates), *estimate_notes(estimates, known, kernel, prepare=prepare, runs=runs)):
-        console.print(line, markup=False)
+    say(*target_notes(estimates), *estimate_notes(estimates, known, kernel, prepare=prepare, runs=runs))

@@ -6,16 +6,8 @@ from typing import Annotated
 
 import typer
 
-from tdbs.cli.common import (
-    JsonOption,
-    console,
-    print_json,
-    print_table,
-    quiet_libraries,
-    reported,
-    run_folder,
-    spinner,
-)
+from tdbs.cli.common import JsonOption, quiet_libraries, reported, run_folder
+from tdbs.cli.screen import print_json, print_table, say, show, spinner
 from tdbs.errors import ConfigError, TrainingError
 from tdbs.reports.terminal import duration, flips_table, metrics_line
 from tdbs.reports.terminal_conditions import conditions_table
@@ -182,13 +174,12 @@ def _one_run(
         print_json(found if counted is None else {**found, "flips": dataclasses.asdict(counted)})
     else:
         scores = metrics_line(result.metrics)
-        console.print(f"{result.split}, {result.rows:,} rows: {scores} ({duration(result.seconds)})", markup=False)
+        say(f"{result.split}, {result.rows:,} rows: {scores} ({duration(result.seconds)})")
         if counted is not None:
-            console.print(flips_table(counted.by_word))
-            console.print(
+            show(flips_table(counted.by_word))
+            say(
                 f"{counted.flips:,} of {counted.rows:,} predictions flip ({counted.share:.2%}) at drop rate "
-                f"{counted.drop_rate:g}; {counted.changed:,} samples lost a word.",
-                markup=False,
+                f"{counted.drop_rate:g}; {counted.changed:,} samples lost a word."
             )
     if counted is not None and max_flips is not None and counted.share > max_flips:
         raise TrainingError(

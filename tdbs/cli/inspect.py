@@ -8,8 +8,9 @@ import typer
 
 from tdbs.analysis.label_length import label_length
 from tdbs.analysis.padding import split_statistics
-from tdbs.cli.common import DatasetArgument, JsonOption, console, dataset_folder, print_json, reported
+from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
 from tdbs.cli.options import AllowDropOption, policy_note
+from tdbs.cli.screen import print_json, say, show
 from tdbs.errors import ConfigError
 from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.dataset import load, read_split
@@ -71,7 +72,7 @@ def command(
     if drop:
         note = policy_note(resolved, opened)
         if note:
-            console.print(note, markup=False)
+            say(note)
         drops = show_drops(opened, read, resolved, samples, seed=seed, epoch=epoch)
     if as_json:
         print_json(
@@ -90,19 +91,15 @@ def command(
             }
         )
         return
-    console.print(f"{opened.path}: {split}, lengths in tokens of {manifest.tokenizer.name}\n", markup=False)
-    console.print(length_histogram(info.lengths_L1, edges))
-    console.print()
+    say(f"{opened.path}: {split}, lengths in tokens of {manifest.tokenizer.name}", "")
+    show(length_histogram(info.lengths_L1, edges))
+    say("")
     statistics = {name: split_statistics(each) for name, each in manifest.splits.items()}
-    console.print(split_table(statistics))
-    for told in target_lines(statistics):
-        console.print(told, markup=False)
+    show(split_table(statistics))
+    say(*target_lines(statistics))
     if percent != PAPER_PERCENT:
-        console.print(
-            f"L_{percent:g} = {found.percentile_length}, estimated padding {found.padding_fraction_estimate:.1%}"
-        )
+        say(f"L_{percent:g} = {found.percentile_length}, estimated padding {found.padding_fraction_estimate:.1%}")
     if labels is not None:
-        for told in label_lines(labels, resolved.name):
-            console.print(told, markup=False)
+        say(*label_lines(labels, resolved.name))
     for line in drop_lines(drops) if drop else sample_lines(shown):
-        console.print(line)
+        show(line)

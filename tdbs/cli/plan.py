@@ -7,16 +7,7 @@ import numpy as np
 import typer
 
 from tdbs.analysis.speedup import plan_dataset
-from tdbs.cli.common import (
-    DatasetArgument,
-    JsonOption,
-    MemoryOption,
-    OverwriteOption,
-    console,
-    dataset_folder,
-    print_json,
-    reported,
-)
+from tdbs.cli.common import DatasetArgument, JsonOption, MemoryOption, OverwriteOption, dataset_folder, reported
 from tdbs.cli.options import (
     Chosen,
     EpochsOption,
@@ -26,6 +17,7 @@ from tdbs.cli.options import (
     windows_note,
     with_strategy_options,
 )
+from tdbs.cli.screen import print_json, say, show
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
@@ -84,9 +76,8 @@ def command(
     if as_json:
         print_json({"strategy": strategy.name, "seed": seed, "epochs": rows, "plan_digest": digest})
         return
-    for note in filter(None, (policy_note(strategy, opened), windows_note(opened, memory))):
-        console.print(note, markup=False)
-    console.print(plan_summary(rows))
-    console.print(f"strategy {strategy.name}, plan digest {digest[:16]}", markup=False)
+    say(*filter(None, (policy_note(strategy, opened), windows_note(opened, memory))))
+    show(plan_summary(rows))
+    say(f"strategy {strategy.name}, plan digest {digest[:16]}")
     if out is not None:
-        console.print(f"one row a batch: {out}", markup=False)
+        say(f"one row a batch: {out}")

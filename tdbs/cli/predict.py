@@ -5,18 +5,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tdbs.cli.common import (
-    JsonOption,
-    OverwriteOption,
-    console,
-    print_json,
-    progress_bars,
-    quiet_libraries,
-    reported,
-)
+from tdbs.cli.common import JsonOption, OverwriteOption, quiet_libraries, reported
 from tdbs.cli.options import AllowDropOption, CapsOption, PrecisionOption, ProfileOption, given_profile
+from tdbs.cli.screen import print_json, progress_bars, say
 from tdbs.errors import ConfigError
 from tdbs.reports.terminal import duration
 
@@ -117,7 +110,7 @@ def command(
     from tdbs.inference.predict import predict
 
     with progress_bars(
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+        "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
     ) as bars:
         bar = bars.add_task("predict", total=None)
 
@@ -152,18 +145,17 @@ def command(
             progress=advance,
         )
     if result.skipped:
-        shown = ", ".join(f"{row:,}" for row in result.skipped[:_SHOWN_ROWS])
+        rows = ", ".join(f"{row:,}" for row in result.skipped[:_SHOWN_ROWS])
         more = ", …" if len(result.skipped) > _SHOWN_ROWS else ""
-        console.print(f"Left out {len(result.skipped):,} bad rows: {shown}{more}", markup=False)
+        say(f"Left out {len(result.skipped):,} bad rows: {rows}{more}")
     if as_json:
         print_json(dataclasses.asdict(result))
         return
     times = [f"{name} {value:.1f} ms" for name, value in result.milliseconds.items() if value is not None]
-    console.print(
+    say(
         f"{result.rows:,} rows, {result.tokens:,} tokens, {result.padding_fraction:.1%} padding, "
         f"{duration(result.seconds['total'])}, {result.rows_per_second:,.0f} rows/s"
-        f"{''.join(f', {time}' for time in times)}",
-        markup=False,
+        f"{''.join(f', {time}' for time in times)}"
     )
     if out is not None:
-        console.print(str(out), markup=False)
+        say(str(out))

@@ -4,10 +4,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TimeElapsedColumn
 
 from tdbs.analysis.padding import split_statistics
-from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, progress_bars, reported
+from tdbs.cli.common import JsonOption, OverwriteOption, reported
+from tdbs.cli.screen import print_json, progress_bars, say, show
 from tdbs.pipeline.making import Stage
 from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.pipeline.prepare import DEFAULT_TOKENIZER, PrepareResult, prepare
@@ -115,9 +116,7 @@ def command(
       tdbs prepare reviews.csv --text review --label stars --validation 0.1
       tdbs prepare news.jsonl --text article --target summary --tokenizer t5-small
     """
-    with progress_bars(
-        TextColumn("{task.description:>9}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()
-    ) as bars:
+    with progress_bars("{task.description:>9}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as bars:
         tasks: dict[Stage, TaskID] = {}
 
         def advance(stage: Stage, done: int, total: int | None) -> None:
@@ -156,14 +155,13 @@ def command(
 
 
 def _say_waiting(place: Path) -> None:
-    console.print(f"Another prepare is at work on {place}; waiting for it.", markup=False)
+    say(f"Another prepare is at work on {place}; waiting for it.")
 
 
 def _print(result: PrepareResult, as_json: bool) -> None:
     manifest = result.dataset.manifest
     statistics = {name: split_statistics(info) for name, info in manifest.splits.items()}
-    for warning in result.warnings:
-        console.print(f"Warning: {warning}", markup=False)
+    say(*(f"Warning: {warning}" for warning in result.warnings))
     if as_json:
         print_json(
             {
@@ -187,11 +185,10 @@ def _print(result: PrepareResult, as_json: bool) -> None:
         )
         return
     if result.cached:
-        console.print("Nothing to do: a dataset with the same contents is there already.")
+        say("Nothing to do: a dataset with the same contents is there already.")
     elif result.changed:
-        console.print(f"Prepared anew: {', '.join(result.changed)} changed.", markup=False)
-    console.print(split_table(statistics))
-    for line in target_lines(statistics):
-        console.print(line, markup=False)
+        say(f"Prepared anew: {', '.join(result.changed)} changed.")
+    show(split_table(statistics))
+    say(*target_lines(statistics))
     spent = "" if result.cached else f"in {duration(manifest.seconds['total'])}: "
-    console.print(f"{spent}{result.dataset.path}", markup=False)
+    say(f"{spent}{result.dataset.path}")

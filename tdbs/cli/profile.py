@@ -5,18 +5,9 @@ from typing import Annotated
 
 import typer
 
-from tdbs.cli.common import (
-    DatasetArgument,
-    JsonOption,
-    OverwriteOption,
-    console,
-    dataset_folder,
-    print_json,
-    quiet_libraries,
-    reported,
-    spinner,
-)
+from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, dataset_folder, quiet_libraries, reported
 from tdbs.cli.options import ModelOption, PrecisionOption
+from tdbs.cli.screen import print_json, say, show, spinner
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import profile_tables
 
@@ -70,5 +61,5 @@ def command(
         print_json({"profile": str(path), **profile})
         return
     for part in profile_tables(profile):
-        console.print(part)
-    console.print(str(path), markup=False)
+        show(part)
+    say(str(path))

@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from tdbs.cli.common import JsonOption, OverwriteOption, console, print_json, reported, run_folder
+from tdbs.cli.common import JsonOption, OverwriteOption, reported, run_folder
+from tdbs.cli.screen import print_json, say
 
 NAME = "report"
 REPORTS_FOLDER = Path("reports/local")
@@ -56,5 +57,4 @@ def command(
             }
         )
         return
-    for file in (written, *beside):
-        console.print(f"{file}", markup=False)
+    say(*map(str, (written, *beside)))

@@ -6,17 +6,9 @@ from typing import Annotated, get_args
 import typer
 
 from tdbs.analysis.paper import STUDIES, Study
-from tdbs.cli.common import (
-    JsonOption,
-    OverwriteOption,
-    console,
-    print_json,
-    quiet_libraries,
-    reported,
-    shown_command,
-    spinner,
-)
+from tdbs.cli.common import JsonOption, OverwriteOption, quiet_libraries, reported, shown_command
 from tdbs.cli.options import AttentionOption, EpochsOption, PrecisionOption, ProfileOption, given_profile
+from tdbs.cli.screen import print_json, say, show, spinner
 from tdbs.errors import ConfigError
 from tdbs.train.defaults import DEFAULT_EPOCHS
 
@@ -86,6 +78,7 @@ def command(
     from tdbs.analysis.study import DEFAULT_DROPPING, StudyTerms
     from tdbs.pipeline.prepare import prepare
     from tdbs.reports.study import check_study_folder, study_markdown, write_study
+    from tdbs.train.stopping import stopped_at_once
 
     folder = out or REPORTS_FOLDER / study
     check_study_folder(folder, overwrite=overwrite or out is None)
@@ -105,23 +98,18 @@ def command(
     quiet_libraries()
     names = tuple(name.strip() for name in tasks.split(",")) if tasks else STUDIES[chosen].tasks
     datasets = {}
-    for name in names:
-        source = name if name in _SHORT_NAMES or "/" in name else f"glue/{name}"
-        short = name.removeprefix("glue/").strip("./").replace("/", "-")  # names folders and figures
-        datasets[short] = prepare(source, tokenizer=model, mirror=mirror).dataset
-    with spinner(study) as advance:
-        result = run_study(
-            chosen,
-            datasets,
-            terms,
-            runs=RUNS_FOLDER / folder.name,
-            profile=known,
-            progress=advance,
-        )
+    runs = RUNS_FOLDER / folder.name
+    with stopped_at_once(f"The study in {runs}", next_step="Run the same command again to go on."):
+        for name in names:
+            source = name if name in _SHORT_NAMES or "/" in name else f"glue/{name}"
+            short = name.removeprefix("glue/").strip("./").replace("/", "-")  # names folders and figures
+            datasets[short] = prepare(source, tokenizer=model, mirror=mirror).dataset
+        with spinner(study) as advance:
+            result = run_study(chosen, datasets, terms, runs=runs, profile=known, progress=advance)
     called = shown_command()
     page = write_study(folder, result, command=called)
     if as_json:
         print_json({"study": str(folder), "page": str(page), "findings": list(result.findings)})
         return
-    console.print(study_markdown(result, command=called, figures=[]), markup=False)
-    console.print(str(page), markup=False)
+    show(study_markdown(result, command=called, figures=[]))
+    say(str(page))

@@ -8,19 +8,9 @@ from typing import Annotated
 
 import typer
 
-from tdbs.cli.common import (
-    DatasetArgument,
-    JsonOption,
-    console,
-    dataset_folder,
-    print_json,
-    print_table,
-    quiet_libraries,
-    reported,
-    shown_command,
-    spinner,
-)
+from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, quiet_libraries, reported, shown_command
 from tdbs.cli.options import AttentionOption, EpochsOption, ModelOption, PrecisionOption, StrategyOption
+from tdbs.cli.screen import print_json, print_table, say, spinner
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.train.defaults import DEFAULT_EPOCHS
@@ -77,13 +67,18 @@ def command(
     from tdbs.analysis.sweep_result import SweepTerms
     from tdbs.analysis.sweep_space import listed_values, read_space
     from tdbs.reports.sweep import sweep_notes, terminal_table, write_sweep
-    from tdbs.train.stopping import stop_on_signals
+    from tdbs.train.stopping import stop_on_signals, stopped_at_once
 
     lists = {"lr": lr, "dropout": dropout, "base_batch_size": base_batch_size}
     asked = {name: listed_values(name, text) for name, text in lists.items() if text is not None}
     folder = out or SWEEPS_FOLDER / f"{opened.manifest.source.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
     quiet_libraries()
-    with stop_on_signals() as stop, spinner(NAME) as advance:
+    going_on = f"Run the same command with --resume --out {folder} to go on."
+    with (
+        stopped_at_once(f"The sweep in {folder}", next_step=going_on),  # at a second signal
+        stop_on_signals() as stop,
+        spinner(NAME) as advance,
+    ):
         result = sweep(
             opened,
             {**({} if space is None else read_space(space)), **asked},
@@ -108,5 +103,4 @@ def command(
         print_json({"sweep": str(folder), "report": str(page), **dataclasses.asdict(result)})
         return
     print_table(terminal_table(result))
-    for line in (*sweep_notes(result), str(page)):
-        console.print(line, markup=False)
+    say(*sweep_notes(result), str(page))

@@ -5,17 +5,14 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tdbs.cli.common import (
     DatasetArgument,
     JsonOption,
     MemoryOption,
     OverwriteOption,
-    console,
     dataset_folder,
-    print_json,
-    progress_bars,
     quiet_libraries,
     reported,
 )
@@ -37,6 +34,7 @@ from tdbs.cli.options import (
     windows_note,
     with_strategy_options,
 )
+from tdbs.cli.screen import print_json, progress_bars, say
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
@@ -124,19 +122,18 @@ def command(
         policy_note(strategy, opened),
         windows_note(opened, memory),
     )
-    for note in filter(None, notes):
-        console.print(note, markup=False)
+    say(*filter(None, notes))
     part = Part(lora=lora, freeze_layers=freeze_layers)
     rule = CheckpointRule(steps=checkpoint_steps, minutes=checkpoint_minutes, keep=keep_checkpoints)
     with (
         stop_on_signals() as stop,
         progress_bars(
-            TextColumn("{task.description}"),
+            "{task.description}",
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[state]}"),
+            "{task.fields[state]}",
         ) as bars,
     ):
         bar = bars.add_task("train", total=None, state="")
@@ -176,15 +173,14 @@ def command(
     metrics = metrics_line(result.metrics) or "no validation split"
     of_targets = f"{result.target_padding_fraction:.1%} of targets, " if result.target_padding_fraction else ""
     for halved in result.halved_caps:
-        console.print(
+        say(
             f"Memory ran out at step {halved['step']}: from there on batches of bucket {halved['bucket']} and longer "
-            f"were taken in parts of {halved['cap']} samples; the updates are the same.",
-            markup=False,
+            f"were taken in parts of {halved['cap']} samples; the updates are the same."
         )
-    used = "" if result.energy is None else f"{energy_line(result.energy)}\n"
-    console.print(
-        f"{result.strategy}, seed {result.seed}: {metrics}\n"
+    say(
+        f"{result.strategy}, seed {result.seed}: {metrics}",
         f"{result.steps:,} steps, {result.tokens:,} tokens, {result.padding_fraction:.1%} padding, {of_targets}"
-        f"{duration(result.seconds['train'])} of training\n{used}{result.run}",
-        markup=False,
+        f"{duration(result.seconds['train'])} of training",
+        *(() if result.energy is None else (energy_line(result.energy),)),
+        result.run,
     )

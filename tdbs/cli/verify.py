@@ -2,9 +2,10 @@
 
 import dataclasses
 
-from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
 
-from tdbs.cli.common import DatasetArgument, JsonOption, console, dataset_folder, print_json, progress_bars, reported
+from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
+from tdbs.cli.screen import print_json, progress_bars, say
 from tdbs.errors import DatasetError
 from tdbs.pipeline.verify import verify
 
@@ -21,7 +22,7 @@ def command(dataset: DatasetArgument = None, as_json: JsonOption = False) -> Non
     Example:
       tdbs verify data/sample/sample_tokenizer-128-1a2b3c4d
     """
-    with progress_bars(TextColumn("verify"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as bars:
+    with progress_bars("verify", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as bars:
         task = bars.add_task("verify", total=None)
 
         def advance(done: int, total: int) -> None:
@@ -38,8 +39,7 @@ def command(dataset: DatasetArgument = None, as_json: JsonOption = False) -> Non
                 "problems": [dataclasses.asdict(problem) for problem in found.problems],
             }
         )
-    for problem in found.problems:
-        console.print(f"{problem.file} {problem.problem}", markup=False)
+    say(*(f"{problem.file} {problem.problem}" for problem in found.problems))
     if found.problems:
         files = len({problem.file for problem in found.problems})
         raise DatasetError(
@@ -47,4 +47,4 @@ def command(dataset: DatasetArgument = None, as_json: JsonOption = False) -> Non
             next_step="Prepare the dataset again with --overwrite.",
         )
     if not as_json:
-        console.print(f"{found.samples:,} samples in {found.files} files are whole: {found.path}", markup=False)
+        say(f"{found.samples:,} samples in {found.files} files are whole: {found.path}")

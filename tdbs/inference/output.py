@@ -17,6 +17,7 @@ import pyarrow.parquet as pq
 
 from tdbs.errors import ConfigError
 from tdbs.files import new_file, write_bytes, write_json
+from tdbs.shown import json_line
 
 FORMATS = (".jsonl", ".parquet")
 _SETTINGS, _JOINED = "predict.json", "joined"
@@ -105,8 +106,8 @@ def join_parts(parts: Parts, count: int, schema: pa.Schema) -> None:
 
 
 def json_lines(table: pa.Table) -> str:
-    """Return rows as JSON, one a line."""
-    return "".join(json.dumps(_rounded(row), ensure_ascii=False) + "\n" for row in table.to_pylist())
+    """Return rows as JSON, one a line, with nothing in it that a terminal obeys."""
+    return "".join(json_line(_rounded(row)) + "\n" for row in table.to_pylist())
 
 
 def _rounded(value: Any) -> Any:

@@ -143,6 +143,7 @@ def predict(
     for number, block in enumerate(_timed(opened.blocks(bad), spent)):
         if parts is not None and number < len(parts.records):
             records.append(parts.records[number])
+            told.update(map(int, records[-1].skipped))  # else the first new part would have them too
         else:
             predicted = run(block, checkpoint, chosen, pattern, spent, seed=seed)
             records.append(_record(predicted, block, bad or {}, told))

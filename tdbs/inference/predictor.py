@@ -4,16 +4,15 @@ A call tokenizes, finds and drops words by the code of `prepare`, and runs the m
 several are batched as `tdbs predict` does it.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, overload
 
-from tdbs.errors import ConfigError
 from tdbs.inference.batches import inference_strategy, predict_block
 from tdbs.inference.blocks import BLOCK_ROWS, block_of, text_rows
 from tdbs.inference.checkpoints import droppable_pattern, open_checkpoint
+from tdbs.inference.texts import Texts, texts_of
 from tdbs.pipeline.matches import WordPattern
 from tdbs.train.strategies import Strategy
 
@@ -34,7 +33,8 @@ class Predictor:
     `predictor("a text")` returns a Prediction; a list returns a list, in its order. Two texts are a tuple: the pair of
     a model of pairs, question and context of question answering. `drop_rate` of a call is the share of a text's
     droppable words that go, floor(rate x words), 1: all of them; which ones depends on `seed`, the text's place in the
-    list and the text alone. Raises ConfigError where the task forbids it, unless `allow_drop`.
+    list and the text alone. Raises ConfigError where the task forbids it, unless `allow_drop`, and where a call gives
+    what the model does not take.
     """
 
     def __init__(
@@ -68,21 +68,20 @@ class Predictor:
 
     def __call__(self, texts: Text | list[Text], *, drop_rate: float | None = None) -> Prediction | list[Prediction]:
         """Return the prediction of a text or of each of several; `drop_rate` None: the predictor's own."""
-        is_one = isinstance(texts, str | tuple)
-        found = self._predict([texts] if is_one else list(texts), self.drop_rate if drop_rate is None else drop_rate)
-        return found[0] if is_one else found
+        given = texts_of(texts, self.checkpoint.task, is_run=self.checkpoint.words is not None)
+        found = self._predict(given, self.drop_rate if drop_rate is None else drop_rate)
+        return found[0] if given.is_one else found
 
-    def _predict(self, texts: list[Any], drop_rate: float | None) -> list[Prediction]:
+    def _predict(self, texts: Texts, drop_rate: float | None) -> list[Prediction]:
         strategy = self._strategy(drop_rate)
         pattern = self._words if drop_rate else None
-        first, second = _columns(texts)
         found: list[Prediction] = []
-        for start in range(0, len(texts), BLOCK_ROWS):
+        for start in range(0, len(texts.first), BLOCK_ROWS):
             part = slice(start, start + BLOCK_ROWS)
             rows = text_rows(
-                first[part],
-                None if second is None else second[part],
-                rows=list(range(len(texts)))[part],
+                texts.first[part],
+                None if texts.second is None else texts.second[part],
+                rows=list(range(len(texts.first)))[part],
             )
             encoded = block_of(rows).encode(self.checkpoint, pattern)
             decoded = predict_block(self.checkpoint, encoded, strategy, seed=self._seed).decoded
@@ -104,14 +103,3 @@ class Predictor:
     @cached_property
     def _words(self) -> WordPattern:
         return droppable_pattern(self.checkpoint, self._stopwords)
-
-
-def _columns(texts: Sequence[Any]) -> tuple[list[str], list[str] | None]:
-    """Return first and second texts; refuse a list of both kinds."""
-    if all(isinstance(text, str) for text in texts):
-        return list(texts), None
-    if all(isinstance(text, tuple) and len(text) == 2 and all(isinstance(t, str) for t in text) for text in texts):
-        return [text for text, _ in texts], [pair for _, pair in texts]
-    raise ConfigError(
-        "The texts are neither all strings nor all pairs of strings.", next_step='Pass "a", ["a", "b"] or [("a", "b")].'
-    )

@@ -9,6 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.reports.canvas import LIGHT, WIDE, blank, canvas, drawing, swatch, text, to_svg
 from tdbs.reports.words import duration, percent, signed_percent, times
+from tdbs.shown import shown
 
 # Sizes are CSS pixels.
 
@@ -105,13 +106,13 @@ def errors_svg(errors: Sequence[StrategyError], *, width: int = WIDE) -> str:
         axes.set(xlim=(-farthest, farthest), ylim=(len(errors) - 0.5, -0.5), yticks=[])
         axes.axvspan(-_NEAR, _NEAR, color=LIGHT["line"], linewidth=0)
         axes.axvline(0, color=LIGHT["muted"], linewidth=1)
-        inside = {"textcoords": "offset points", "va": "center", "color": LIGHT["ink"], "parse_math": False}
+        inside = {"textcoords": "offset points", "va": "center", "color": LIGHT["ink"]}
         sides = axes.get_yaxis_transform()
         for index, error in enumerate(errors):
             look = {"marker": "o", "markersize": 8, "markeredgewidth": 1.5, "markeredgecolor": LIGHT["paper"]}
             dots = {"linestyle": "none", "color": LIGHT["mark"], "clip_on": False, "gid": f"errors-{index}"}
             axes.plot(error.runs, [index] * len(error.runs), **look, **dots)
-            axes.annotate(error.strategy, (0, index), xycoords=sides, xytext=(-112, 0), **inside)
+            axes.annotate(shown(error.strategy), (0, index), xycoords=sides, xytext=(-112, 0), **inside)
             axes.annotate(signed_percent(error.mean), (1, index), xycoords=sides, xytext=(68, 0), ha="right", **inside)
         above = {"xycoords": "axes fraction", "textcoords": "offset points", "color": LIGHT["muted"]}
         axes.annotate("← predicted less", (0.5, 1), xytext=(-8, 10), ha="right", **above)

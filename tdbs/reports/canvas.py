@@ -16,6 +16,8 @@ from matplotlib import style
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
+from tdbs.shown import shown
+
 # Sizes are CSS pixels: one point is one pixel here.
 
 WIDE, NARROW = 720, 344  # of a page's column, and of a phone's
@@ -55,7 +57,8 @@ DARK = {
 }
 # Of lines over each other: Okabe and Ito's hues, which colour-blind readers tell apart, as dark as each page asks.
 SERIES = ("first", "second", "third", "fourth", "fifth", "sixth")
-_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "tdbs", "font.size": 12, "lines.linewidth": 1.5}
+TEXT_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "tdbs", "text.parse_math": False}  # names may have a $
+_STYLE = TEXT_STYLE | {"font.size": 12, "lines.linewidth": 1.5}
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _SPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 _MARGIN = 16  # of a figure that is a file
@@ -101,12 +104,12 @@ def blank(width: int, height: int) -> tuple[Figure, Any]:
 def title(axes: Any, words: str, *, above: int) -> None:
     """Write what the vertical axis counts, above it."""
     place = {"xycoords": "axes fraction", "textcoords": "offset points"}
-    axes.annotate(words, (0, 1), xytext=(-52, above), color=LIGHT["ink"], **place)
+    axes.annotate(shown(words), (0, 1), xytext=(-52, above), color=LIGHT["ink"], **place)
 
 
 def text(axes: Any, x: float, y: float, words: str, **look: Any) -> None:
-    """Write plain text (never TeX) at a share of the width and a height in pixels."""
-    axes.text(x, y, words, transform=axes.get_yaxis_transform(), parse_math=False, **{"color": LIGHT["ink"], **look})
+    """Write plain text at a share of the width and a height in pixels."""
+    axes.text(x, y, shown(words), transform=axes.get_yaxis_transform(), **{"color": LIGHT["ink"], **look})
 
 
 def swatch(axes: Any, x: float, y: float, words: str, color: str, *, width: int, marker: str = "s") -> None:
@@ -142,7 +145,7 @@ def to_svg(figure: Figure, *, name: str, label: str) -> str:
     )
     svg = re.sub(r"<[^>]+>", lambda tag: _page_tag(tag[0], name), svg)  # text holds no bare < or >: only tags change
     view_box = re.search(r'viewBox="[^"]*"', svg)
-    head = f'<svg {_SPACES} {view_box[0] if view_box else ""} role="img" aria-label="{html.escape(label)}">'
+    head = f'<svg {_SPACES} {view_box[0] if view_box else ""} role="img" aria-label="{html.escape(shown(label))}">'
     return head + svg[svg.index(">") + 1 :]
 
 

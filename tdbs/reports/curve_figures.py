@@ -9,6 +9,7 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tdbs.arrays import FloatArray, IntArray
 from tdbs.reports.canvas import LIGHT, SERIES, WIDE, canvas, drawing, short_number, title, to_svg
+from tdbs.shown import shown
 
 # Shapes: S steps of a run, K labels. Sizes are CSS pixels.
 
@@ -66,7 +67,7 @@ def losses_svg(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, width: int = 
 
     Strategies make different numbers of steps, so a step's place is the share of the run's samples seen by then.
     """
-    lines = {name: _smoothed_loss(steps) for name, steps in runs.items()}
+    lines = {shown(name): _smoothed_loss(steps) for name, steps in runs.items()}
     epochs = max(int(steps[-1]["epoch"]) + 1 for steps in runs.values())
     height, top, bottom = max(280, 90 + _LABEL_GAP * len(lines)), 30, 44
     right = max(122, 24 + math.ceil(_LETTER * max(map(len, lines))))
@@ -83,7 +84,7 @@ def losses_svg(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, width: int = 
         ends = [_last_finite(losses) for _, losses in lines.values()]
         heights = spread(np.array(ends) * pixels, gap=_LABEL_GAP, highest=highest * pixels) / pixels
         for index, (name, end, height_of_label) in enumerate(zip(lines, ends, heights, strict=True)):
-            label = {"xytext": (22, -4), "textcoords": "offset points", "color": LIGHT["ink"], "parse_math": False}
+            label = {"xytext": (22, -4), "textcoords": "offset points", "color": LIGHT["ink"]}
             axes.plot(
                 [1, 1 + 18 / (width - 52 - right)],
                 [end, height_of_label],

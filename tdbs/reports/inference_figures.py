@@ -11,6 +11,7 @@ from tdbs.analysis.paper import FREE_RATE, FULL_SPEEDUP
 from tdbs.analysis.study import AtRate, LossBar
 from tdbs.reports.canvas import LIGHT, canvas, drawing, panel, short_number, title, to_svg
 from tdbs.reports.study_figures import COLORS, STYLE, figure_svg
+from tdbs.shown import shown
 
 _PAPER = {"color": "#777777", "marker": "D", "linestyle": "none", "markersize": 7}
 _BAR = 0.38
@@ -24,7 +25,13 @@ def over_rates_svg(over: Mapping[str, Sequence[AtRate]]) -> str:
         for color, (name, points) in zip(COLORS * 3, over.items(), strict=False):
             rates = [point.rate for point in points]
             spread = [point.difference_std or 0.0 for point in points]
-            look: dict[str, Any] = {"color": color, "linewidth": 1.5, "marker": "o", "markersize": 4, "label": name}
+            look: dict[str, Any] = {
+                "color": color,
+                "linewidth": 1.5,
+                "marker": "o",
+                "markersize": 4,
+                "label": shown(name),
+            }
             losses.errorbar(rates, [point.difference for point in points], yerr=spread, capsize=3, **look)
             if all(point.speedup is not None for point in points):
                 speedups.plot(rates, [point.speedup for point in points], **look)
@@ -61,7 +68,7 @@ def lost_svg(bars: Sequence[LossBar]) -> str:
             label="paper",
         )  # fmt: skip
         axes.axvline(0, color="black", linewidth=0.8)
-        axes.set_yticks(places, [bar.title for bar in bars])
+        axes.set_yticks(places, [shown(bar.title) for bar in bars])
         axes.invert_yaxis()
         axes.set(xlabel="points lost without articles and punctuation")
         axes.spines[["top", "right"]].set_visible(False)

@@ -125,7 +125,7 @@ def _same_epochs(by_epoch: Sequence[IntArray]) -> list[tuple[IntArray, str]]:
 
 def _cap_label(axes: Any, length: int, cap: int, words: str, *, above: int) -> None:
     place = {"xycoords": "data", "textcoords": "offset points", "xytext": (5, above)}
-    axes.annotate(words, (length, cap), color=LIGHT["muted"], fontsize=11, parse_math=False, **place)
+    axes.annotate(words, (length, cap), color=LIGHT["muted"], fontsize=11, **place)
 
 
 def _mark(axes: Any, value: float, words: str, *, above: int, flip: bool) -> None:

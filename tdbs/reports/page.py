@@ -4,14 +4,16 @@ The page asks for nothing from outside and runs no script. Texts may come from u
 our own figures, whose texts matplotlib escapes, are put in as they are. The Markdown has the same tables.
 """
 
-import html
 import re
+from typing import Any
 
 import jinja2
 
 from tdbs.reports import words
 from tdbs.reports.canvas import DARK, LIGHT
 from tdbs.reports.facts import Facts
+from tdbs.reports.markdown import markdown_text
+from tdbs.shown import shown
 
 _WORDS = (
     words.count,
@@ -34,10 +36,9 @@ def render_markdown(facts: Facts) -> str:
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
-def markdown_text(text: object) -> str:
-    """Return text that Markdown shows as it is: on one line, no character of it markup."""
-    line = " ".join(str(text).split())
-    return re.sub(r"([\\`*\[\]|#])", r"\\\1", html.escape(line, quote=False))
+def _shown_value(value: Any) -> Any:
+    """Return what the page puts in for a value; figures and parts of the page are markup, and stay."""
+    return value if hasattr(value, "__html__") else shown(value, lines=True)
 
 
 def _templates(*, autoescape: bool) -> jinja2.Environment:
@@ -45,6 +46,7 @@ def _templates(*, autoescape: bool) -> jinja2.Environment:
         loader=jinja2.PackageLoader("tdbs.reports"),
         autoescape=autoescape,  # noqa: S701  # Markdown is escaped by its own filter
         undefined=jinja2.StrictUndefined,
+        finalize=_shown_value,
         trim_blocks=True,
         lstrip_blocks=True,
     )

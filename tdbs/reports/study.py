@@ -13,6 +13,7 @@ from tdbs.analysis.study import Cell, StudyResult, StudyTable
 from tdbs.errors import ConfigError
 from tdbs.files import write_json, write_text
 from tdbs.reports.inference_figures import lost_svg, over_rates_svg
+from tdbs.reports.markdown import markdown_code, markdown_text
 from tdbs.reports.study_figures import loss_curves_svg, spread_svg
 from tdbs.train.run_folder import STEPS_NAME
 
@@ -43,12 +44,13 @@ def write_study(folder: Path, result: StudyResult, *, command: str) -> Path:
 
 def study_markdown(result: StudyResult, *, command: str, figures: Sequence[str]) -> str:
     """Return a study as Markdown."""
-    parts = [f"# {result.title}", result.caption, f"Made by `{command}` (tdbs {tdbs.__version__})."]
+    parts = [f"# {markdown_text(result.title)}", markdown_text(result.caption)]
+    parts += [f"Made by {markdown_code(command)} (tdbs {tdbs.__version__})."]
     parts += [f"![{name}]({name}.svg)" for name in figures]
     if result.findings:
-        parts += ["## Against the paper", "\n".join(f"- {finding}" for finding in result.findings)]
+        parts += ["## Against the paper", "\n".join(f"- {markdown_text(finding)}" for finding in result.findings)]
     for table in result.tables:
-        parts += [f"## {table.title}", markdown_table(table)]
+        parts += [f"## {markdown_text(table.title)}", markdown_table(table)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -101,4 +103,4 @@ def _comparisons(result: StudyResult) -> Mapping[str, list[dict[str, Any]]]:
 
 
 def _line(cells: Sequence[Cell]) -> str:
-    return "| " + " | ".join("" if cell is None else str(cell).replace("|", "\\|") for cell in cells) + " |"
+    return "| " + " | ".join("" if cell is None else markdown_text(cell) for cell in cells) + " |"

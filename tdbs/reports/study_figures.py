@@ -9,13 +9,15 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
 from tdbs.arrays import FloatArray
+from tdbs.reports.canvas import TEXT_STYLE
+from tdbs.shown import shown
 
 # Shapes: P points of a curve.
 
 _POINTS = 100  # of a curve, after smoothing
 # Colours that stay apart for colour-blind readers (Okabe and Ito), darkest first.
 COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-STYLE = {"svg.fonttype": "none", "svg.hashsalt": "tdbs", "font.size": 11}
+STYLE = TEXT_STYLE | {"font.size": 11}
 
 
 def loss_curves_svg(task: str, curves: Mapping[str, Sequence[Sequence[tuple[float, float]]]]) -> str:
@@ -25,8 +27,8 @@ def loss_curves_svg(task: str, curves: Mapping[str, Sequence[Sequence[tuple[floa
         axes = figure.add_subplot()
         for color, (name, seeds) in zip(COLORS * 3, curves.items(), strict=False):
             mean_P = np.mean([smoothed(np.array(curve)) for curve in seeds], axis=0)
-            axes.plot(np.linspace(0, 100, _POINTS), mean_P, color=color, linewidth=1.5, label=name)
-        axes.set(xlabel="share of the run's samples, %", ylabel="training loss", title=task)
+            axes.plot(np.linspace(0, 100, _POINTS), mean_P, color=color, linewidth=1.5, label=shown(name))
+        axes.set(xlabel="share of the run's samples, %", ylabel="training loss", title=shown(task))
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
         return figure_svg(figure)
@@ -49,7 +51,7 @@ def spread_svg(points: Sequence[tuple[str, float, float]]) -> str:
         axes = figure.add_subplot()
         axes.scatter([spread for _, spread, _ in points], [speedup for *_, speedup in points], color=COLORS[1], s=22)
         for task, spread, speedup in points:
-            axes.annotate(task, (spread, speedup), xytext=(5, 3), textcoords="offset points")
+            axes.annotate(shown(task), (spread, speedup), xytext=(5, 3), textcoords="offset points")
         axes.set(xlabel="padding_fraction_est", ylabel="predicted speedup of reach over random")
         axes.margins(x=0.12, y=0.1)
         axes.spines[["top", "right"]].set_visible(False)

@@ -13,9 +13,11 @@ import tdbs
 from tdbs.analysis.study import StudyTable
 from tdbs.analysis.sweep_result import SweepResult, Trial
 from tdbs.files import write_text
+from tdbs.reports.markdown import markdown_code, markdown_text
 from tdbs.reports.study import markdown_table
 from tdbs.reports.study_figures import COLORS, STYLE, figure_svg
 from tdbs.reports.terminal import duration, plain_table
+from tdbs.shown import shown
 
 PAGE_NAME = "README.md"
 _NOTHING = ""
@@ -27,11 +29,12 @@ def write_sweep(folder: Path, result: SweepResult, *, command: str) -> Path:
     for name, svg in figures.items():
         write_text(folder / f"{name}.svg", svg)
     parts = [
-        f"# Sweep of {result.source}: {', '.join(searched(result))}",
-        f"{result.model}, {result.epochs} epochs, seeds {', '.join(map(str, result.seeds))}; {result.metric} x 100. "
-        f"Made by `{command}` (tdbs {tdbs.__version__}).",
+        f"# Sweep of {markdown_text(result.source)}: {', '.join(searched(result))}",
+        f"{markdown_text(result.model)}, {result.epochs} epochs, seeds {', '.join(map(str, result.seeds))}; "
+        f"{result.metric} x 100. "
+        f"Made by {markdown_code(command)} (tdbs {tdbs.__version__}).",
         markdown_table(trials_table(result)),
-        "\n".join(f"- {note}" for note in sweep_notes(result)),
+        "\n".join(f"- {markdown_text(note)}" for note in sweep_notes(result)),
         *(f"![{name}]({name}.svg)" for name in figures),
     ]
     page = folder / PAGE_NAME
@@ -51,7 +54,7 @@ def trials_table(result: SweepResult) -> StudyTable:
     rows = tuple(
         (
             str(trial.number),
-            *(_shown(trial.params.get(name)) for name in names),
+            *(_value(trial.params.get(name)) for name in names),
             _score(trial),
             *(_of_seed(trial, seed) for seed in result.seeds),
             duration(sum(trial.run_seconds.values())) if trial.run_seconds else _NOTHING,
@@ -67,7 +70,7 @@ def terminal_table(result: SweepResult) -> Table:
     told = trials_table(result)
     table = plain_table(*told.columns)
     for row in told.rows:
-        table.add_row(*map(str, row))
+        table.add_row(*map(shown, row))
     return table
 
 
@@ -75,7 +78,7 @@ def sweep_notes(result: SweepResult) -> list[str]:
     """Return what is to be said below the table."""
     notes = []
     if result.best is not None:
-        params = ", ".join(f"{name} {_shown(value)}" for name, value in result.best.params.items())
+        params = ", ".join(f"{name} {_value(value)}" for name, value in result.best.params.items())
         notes.append(f"Best: trial {result.best.number}, {params}; its models are in runs/.")
     if result.importance:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in result.importance.items())
@@ -109,7 +112,7 @@ def _history(trials: Sequence[Trial], metric: str) -> str:
         axes = figure.add_subplot()
         axes.scatter(numbers, scores, color=COLORS[1], s=24, label="mean over seeds")
         axes.step(numbers, best, where="post", color=COLORS[0], linewidth=1.5, label="best so far")
-        axes.set(xlabel="trial", ylabel=f"{metric} x 100")
+        axes.set(xlabel="trial", ylabel=f"{shown(metric)} x 100")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False)
@@ -127,7 +130,7 @@ def _importance(importance: Mapping[str, float]) -> str:
         return figure_svg(figure)
 
 
-def _shown(value: Any) -> str:
+def _value(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 

@@ -13,6 +13,7 @@ from tdbs.arrays import IntArray
 from tdbs.pipeline.buckets import bucket_name, bucket_of
 from tdbs.reports import words
 from tdbs.reports.samples import ShownDrop, ShownSample
+from tdbs.shown import shown
 from tdbs.train.plan import EpochPlan, run_target_padding
 
 if TYPE_CHECKING:  # its module loads torch
@@ -26,7 +27,7 @@ def split_table(statistics: Mapping[str, SplitStatistics]) -> Table:
     table = plain_table("split", "rows", "tokens", "L_avg", "L_87.5", "est. pad", "random pad", "droppable")
     for name, found in statistics.items():
         table.add_row(
-            name,
+            shown(name),
             f"{found.rows:,}",
             f"{found.tokens:,}",
             f"{found.average_length:.2f}",
@@ -98,11 +99,12 @@ def _described(sample: ShownSample) -> str:
 
 
 def _marked(sample: ShownSample, head: str) -> Text:
-    line = Text(head)
+    line = Text(shown(head))  # Text takes some control characters out
     for piece, marked in sample.pieces:
-        space = piece[: len(piece) - len(piece.lstrip())]
-        line.append(space)
-        line.append(f"[{piece.lstrip()}]" if marked else piece.lstrip(), style="strike dim" if marked else "")
+        space = len(piece) - len(piece.lstrip())
+        line.append(shown(piece[:space]))
+        words = shown(piece[space:])
+        line.append(f"[{words}]" if marked else words, style="strike dim" if marked else "")
     return line
 
 
@@ -132,9 +134,8 @@ def plan_summary(rows: Sequence[Mapping[str, Any]]) -> Table:
     table = plain_table("epoch", "steps", "batches", "samples", "tokens", "padding", *names, "largest batch")
     for row in rows:
         counts = (f"{row[name]:,}" for name in ("epoch", "steps", "batches", "samples", "tokens"))
-        of_targets = (f"{row['target_padding_fraction'] or 0:.2%}",)
-        shown = of_targets if targets else ()
-        table.add_row(*counts, f"{row['padding_fraction']:.2%}", *shown, f"{row['largest_batch']:,}")
+        of_targets = (f"{row['target_padding_fraction'] or 0:.2%}",) if targets else ()
+        table.add_row(*counts, f"{row['padding_fraction']:.2%}", *of_targets, f"{row['largest_batch']:,}")
     return table
 
 
@@ -145,11 +146,11 @@ def metrics_line(metrics: Mapping[str, float | None]) -> str:
     )
 
 
-def flips_table(words: "Sequence[WordFlips]", shown: int = 10) -> Table:
+def flips_table(words: "Sequence[WordFlips]", count: int = 10) -> Table:
     """Return the dropped words that go with most flips."""
     table = plain_table("dropped word", "samples", "flips", "share")
-    for found in words[:shown]:
-        table.add_row(Text(found.word), f"{found.samples:,}", f"{found.flips:,}", f"{found.flips / found.samples:.1%}")
+    for found in words[:count]:
+        table.add_row(shown(found.word), f"{found.samples:,}", f"{found.flips:,}", f"{found.flips / found.samples:.1%}")
     return table
 
 
@@ -173,7 +174,7 @@ def key_value_table(values: Mapping[str, Any]) -> Table:
     """Return a table of two columns, without a head."""
     table = Table(box=None, show_header=False)
     for name, value in values.items():
-        table.add_row(name, str(value))
+        table.add_row(shown(name), shown(value))
     return table
 
 

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 from rich.table import Table
-from rich.text import Text
 
 from tdbs.reports.terminal import duration, plain_table
+from tdbs.shown import shown
 
 if TYPE_CHECKING:  # their modules load torch
     from tdbs.analysis.condition import ConditionRow
@@ -27,7 +27,7 @@ def conditions_table(found: "Evaluation") -> Table:
     for row in found.rows:
         names = ("", "") if row.run == last else (row.run, row.strategy)
         table.add_row(
-            *(Text(text) for text in (*names, row.condition)),
+            *map(shown, (*names, row.condition)),
             _score(row),
             "" if row.difference is None else f"{100 * row.difference:+.2f}",
             f"{row.kept:.1%}",

@@ -4,19 +4,19 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from rich.table import Table
-from rich.text import Text
 
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.reports import words
 from tdbs.reports.step_overhead import overhead_notes
 from tdbs.reports.terminal import duration, plain_spaces, plain_table
+from tdbs.shown import shown
 from tdbs.train.profile_file import Profile
 from tdbs.train.strategies import SAME_UPDATES
 
 FAR_PACE = 0.1  # from the profile's: then predictions are off by the device itself
 
 
-def profile_tables(profile: Mapping[str, Any]) -> list[Table | Text]:
+def profile_tables(profile: Mapping[str, Any]) -> list[Table | str]:
     """Return what `profile` shows: speeds by batch size and length, attention kernels, caps, overhead."""
     settings = profile["settings"]
     padded = [
@@ -32,22 +32,22 @@ def profile_tables(profile: Mapping[str, Any]) -> list[Table | Text]:
         speeds.add_row(
             str(length), *("" if cell is None else f"{cell['tokens'] / cell['seconds']:,.0f}" for cell in cells)
         )
-    parts: list[Table | Text] = [speeds, Text()]
+    parts: list[Table | str] = [speeds, ""]
     if len(settings["kernels"]) > 1:
         shapes = _shared(padded, settings["kernels"])
         kernels = plain_table("attention, ms", *(f"{size} x {length}" for size, length in shapes))
         for kernel in settings["kernels"]:
             times = {(p["batch_size"], p["length"]): p["seconds"] for p in padded if p["attention"] == kernel}
             name = f"{kernel}, fastest" if kernel == settings["attention"] else kernel
-            kernels.add_row(name, *(f"{1000 * times[shape]:,.0f}" for shape in shapes))
-        parts += [kernels, Text()]
+            kernels.add_row(shown(name), *(f"{1000 * times[shape]:,.0f}" for shape in shapes))
+        parts += [kernels, ""]
     kinds = [kind for kind in ("memory", "knee") if profile["caps"][kind]]
     caps = plain_table("largest batch by", *kinds)
     lengths = profile["caps"]["lengths"]
     for entry in sorted({0, len(lengths) // 8, len(lengths) // 4, len(lengths) // 2, len(lengths) - 1}):
         caps.add_row(f"up to {lengths[entry]} tokens", *(f"{profile['caps'][kind][entry]:,}" for kind in kinds))
     notes = overhead_notes(profile["overhead"], profile["device"]["kind"])
-    return [*parts, caps, *([Text()] if notes else []), *(Text(plain_spaces(note)) for note in notes)]
+    return [*parts, caps, *([""] if notes else []), *(plain_spaces(note) for note in notes)]
 
 
 def _shared(points: Sequence[Mapping[str, Any]], kernels: Sequence[str]) -> list[tuple[int, int]]:
@@ -58,24 +58,24 @@ def _shared(points: Sequence[Mapping[str, Any]], kernels: Sequence[str]) -> list
 
 def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str, *, runs: int = 1) -> Table:
     """Return the table of `estimate-speedup`, with the baseline named in its head; in seconds where they are known."""
-    shown: dict[str, Callable[[StrategyEstimate], str]] = {
+    columns: dict[str, Callable[[StrategyEstimate], str]] = {
         "steps": lambda found: f"{found.steps:,}",
         "tokens": lambda found: f"{found.tokens:,}",
         "padding": lambda found: f"{found.padding_fraction:.1%}",
     }
     timed = any(estimate.seconds is not None for estimate in estimates)
     if any(estimate.target_tokens for estimate in estimates):
-        shown["of targets"] = lambda found: f"{found.target_padding_fraction or 0:.1%}"
+        columns["of targets"] = lambda found: f"{found.target_padding_fraction or 0:.1%}"
     if timed:
-        shown["a run"] = lambda found: duration(found.seconds)
-    shown[f"speedup\nover {baseline}"] = lambda found: f"{found.speedup:.2f} x"
-    shown["within" if timed else "in epochs"] = lambda found: f"{found.speedup_low:.2f} to {found.speedup_high:.2f}"
+        columns["a run"] = lambda found: duration(found.seconds)
+    columns[f"speedup\nover {shown(baseline)}"] = lambda found: f"{found.speedup:.2f} x"
+    columns["within" if timed else "in epochs"] = lambda found: f"{found.speedup_low:.2f} to {found.speedup_high:.2f}"
     if timed and runs > 1:
-        shown[f"{runs:,} runs"] = lambda found: duration(found.seconds_over_runs)
-        shown["speedup\nin all"] = lambda found: f"{found.speedup_over_runs or 0.0:.2f} x"
-    table = plain_table("strategy", *shown)
+        columns[f"{runs:,} runs"] = lambda found: duration(found.seconds_over_runs)
+        columns["speedup\nin all"] = lambda found: f"{found.speedup_over_runs or 0.0:.2f} x"
+    table = plain_table("strategy", *columns)
     for estimate in estimates:
-        table.add_row(estimate.strategy, *(cell(estimate) for cell in shown.values()))
+        table.add_row(shown(estimate.strategy), *(cell(estimate) for cell in columns.values()))
     return table
 
 
@@ -127,28 +127,28 @@ def compare_table(result: Mapping[str, Any]) -> Table:
     """Return the table of `compare`, a row for each strategy."""
     rows = result["summary"]
     scored = any(row["score_mean"] is not None for row in rows)
-    shown: dict[str, Callable[[Mapping[str, Any]], str]] = {}
+    columns: dict[str, Callable[[Mapping[str, Any]], str]] = {}
     if not scored:
-        shown["tokens"] = lambda row: f"{row['tokens']:,.0f}"
-    shown["padding"] = lambda row: f"{row['padding_fraction']:.1%}"
-    shown["a run"] = lambda row: duration(row["seconds"])
-    shown[f"speedup\nover {result['baseline']}"] = lambda row: f"{row['speedup']:.2f} x"
+        columns["tokens"] = lambda row: f"{row['tokens']:,.0f}"
+    columns["padding"] = lambda row: f"{row['padding_fraction']:.1%}"
+    columns["a run"] = lambda row: duration(row["seconds"])
+    columns[f"speedup\nover {shown(result['baseline'])}"] = lambda row: f"{row['speedup']:.2f} x"
     if any(row["predicted_seconds"] is not None for row in rows):
-        shown["predicted"] = lambda row: duration(row["predicted_seconds"])
-        shown["off by"] = lambda row: f"{row['predicted_seconds'] / row['seconds'] - 1:+.1%}"
+        columns["predicted"] = lambda row: duration(row["predicted_seconds"])
+        columns["off by"] = lambda row: f"{row['predicted_seconds'] / row['seconds'] - 1:+.1%}"
     if scored:
-        shown["score, %"] = _score_of
+        columns["score, %"] = _score_of
         if any(row.get("score_difference_low") is not None for row in rows):
-            shown[f"to {result['baseline']},\nseed by seed"] = _difference_of
-        shown["peak\nGiB"] = lambda row: (
+            columns[f"to {shown(result['baseline'])},\nseed by seed"] = _difference_of
+        columns["peak\nGiB"] = lambda row: (
             "" if row["peak_memory_bytes"] is None else f"{row['peak_memory_bytes'] / 2**30:.2f}"
         )
     if result.get("energy") is not None:
-        shown["energy"] = lambda row: plain_spaces(words.energy(row["energy_kwh"]))
-        shown["CO2e"] = lambda row: plain_spaces(words.co2e(row["co2e_kg"]))
-    table = plain_table("strategy", *shown)
+        columns["energy"] = lambda row: plain_spaces(words.energy(row["energy_kwh"]))
+        columns["CO2e"] = lambda row: plain_spaces(words.co2e(row["co2e_kg"]))
+    table = plain_table("strategy", *columns)
     for row in rows:
-        table.add_row(row["strategy"], *(cell(row) for cell in shown.values()))
+        table.add_row(shown(row["strategy"]), *(cell(row) for cell in columns.values()))
     return table
 
 

@@ -1,4 +1,8 @@
-"""Stop a run where it can go on later: the first signal ends it after the current step, the second one at once."""
+"""Stop work where it can go on later.
+
+The first signal ends a run after its current step, the second one at once. Work made of many runs ends at once, with
+a message about itself rather than about the run it was in.
+"""
 
 import os
 import signal
@@ -21,11 +25,42 @@ class StoppedError(TrainingError):
         self.exit_code = 128 + number
 
 
+def stopped_error(what: str, number: int, *, next_step: str) -> StoppedError:
+    """Return the error that says what a signal stopped, and how it goes on."""
+    return StoppedError(f"{what} was stopped by {signal.Signals(number).name}.", next_step=next_step, number=number)
+
+
 @dataclass(slots=True)
 class Stop:
     """The signal that asked to stop, once there was one."""
 
     number: int | None = None
+
+
+@contextmanager
+def stopped_at_once(what: str, *, next_step: str) -> Iterator[None]:
+    """Let SIGINT and SIGTERM end what runs inside at once, as StoppedError about `what`.
+
+    For work made of runs, each of which is whole or made again. Only the main thread can take signals; elsewhere
+    KeyboardInterrupt alone is turned into the error.
+    """
+    received = [signal.SIGINT]
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        received.append(signal.Signals(number))
+        raise KeyboardInterrupt
+
+    in_main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.getsignal(number) for number in _SIGNALS} if in_main else {}
+    for number in before:
+        signal.signal(number, end)
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        raise stopped_error(what, received[-1], next_step=next_step) from error
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

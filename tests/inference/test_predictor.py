@@ -50,6 +50,87 @@ def test_a_mix_of_texts_and_pairs_is_refused(checkpoint_of):
     assert error.value.message == "The texts are neither all strings nor all pairs of strings."
 
 
+EITHER = ("one text or a pair of texts", 'Pass "a", ["a", "b"] or [("a", "b")].')
+TAKEN = {
+    "classification": EITHER,
+    "regression": EITHER,
+    "multi_label": EITHER,
+    "question_answering": ("a question and its context", 'Pass ("question", "context"), or a list of such tuples.'),
+    "token_classification": (
+        "one text, whose words have spaces between",
+        'Pass "Ann is here", or a list of such texts.',
+    ),
+    "seq2seq": ("one text", 'Pass "a text", or a list of texts.'),
+}
+NO_TEXTS = {
+    "The text is None": None,
+    "The text is of type int": 3,
+    "The text is of type float": float("nan"),
+    "The text is of type dict": {"question": "a", "context": "b"},
+    "The text is of type set": {"a"},
+    "The text is of type bytes": b"a",
+    "The text is a tuple of 0": (),
+    "The text is a tuple of 3": ("a", "b", "c"),
+    "The text is a tuple of str and NoneType": ("a", None),
+    "Text 1 of the list is None": [None],
+    "Text 1 of the list is of type int": np.array([1, 2]),
+    "Text 1 of the list is of type bytes": [b"a"],
+    "Text 1 of the list is a tuple of 1": [("a",)],
+    "Text 1 of the list is of type list": [["Ann", "is"], ["here"]],  # words that are split already
+    "Text 1 of the list is of type dict": [{"text": "a"}],
+}
+OF_THE_OTHER_KIND = {
+    "question_answering": {
+        "The text is one string": "a",
+        "Text 1 of the list is one string": np.array(["a", "b"]),
+    },
+    "token_classification": {"The text is a pair of strings": ("a", "b")},
+    "seq2seq": {"Text 1 of the list is a pair of strings": [("a", "b")]},
+}
+
+
+@pytest.mark.parametrize("kind", TAKEN)
+def test_what_a_model_does_not_take_is_refused_with_what_it_takes(kind, checkpoint_of):
+    predictor = Predictor(checkpoint_of(kind), precision="fp32")
+    takes, passed = TAKEN[kind]
+    for described, given in (NO_TEXTS | OF_THE_OTHER_KIND.get(kind, {})).items():
+        with pytest.raises(ConfigError) as error:
+            predictor(given)
+        assert error.value.message == f"{described}; this model takes {takes}."
+        assert error.value.next_step == passed
+    with pytest.raises(ConfigError) as error:
+        predictor([("a", "b\ud800")] if kind == "question_answering" else ["\ud800"])
+    assert "half of a surrogate pair" in error.value.message
+    assert error.value.next_step == 'Read it with errors="replace".'
+    assert predictor([]) == []
+
+
+def test_a_bad_text_in_a_list_is_named_by_its_place(checkpoint_of):
+    with pytest.raises(ConfigError) as error:
+        Predictor(checkpoint_of("classification"))(["a", "b", None])
+    assert error.value.message == "Text 3 of the list is None; this model takes one text or a pair of texts."
+
+
+def test_strings_of_numpy_and_other_sequences_are_texts(checkpoint_of):
+    predictor = Predictor(checkpoint_of("classification"), precision="fp32")
+    one, both = predictor("a fine film"), predictor(["a fine film", "no"])
+    assert predictor(np.str_("a fine film")) == one
+    for texts in (
+        np.array(["a fine film", "no"]),
+        np.array(["a fine film", "no"], dtype=object),
+        iter(["a fine film", "no"]),
+    ):
+        assert predictor(texts) == both
+
+
+def test_a_run_on_single_texts_takes_no_pairs(run):
+    """Of a checkpoint it is not known; a run knows what it was trained on."""
+    with pytest.raises(ConfigError) as error:
+        Predictor(run / "run")(("a fine film", "is it"))
+    assert error.value.message == "The text is a pair of strings; this model takes one text."
+    assert error.value.next_step == 'Pass "a text", or a list of texts.'
+
+
 def test_an_answer_is_a_part_of_its_context(checkpoint_of):
     found = Predictor(checkpoint_of("question_answering"))(("what is it?", "it is a film of some length"))
     assert found.prediction in "it is a film of some length"
@@ -147,7 +228,12 @@ def test_transformers_own_pipeline_predicts_pairs_as_a_run_does(tmp_path):
         out=tmp_path / "prepared",
     ).dataset
     train(dataset, model="tiny", epochs=1, lr=5e-3, precision="fp32", out=tmp_path / "run")
-    ours = Predictor(tmp_path / "run")([(first, second) for first, second, _ in rows])
+    predictor = Predictor(tmp_path / "run")
+    with pytest.raises(ConfigError) as error:
+        predictor(["a fine film"])
+    assert error.value.message == "Text 1 of the list is one string; this model takes two texts."
+    assert error.value.next_step == 'Pass ("first", "second"), or a list of such tuples.'
+    ours = predictor([(first, second) for first, second, _ in rows])
     theirs = pipeline("text-classification", model=str(tmp_path / "run/model"), top_k=None)
     found = theirs([{"text": first, "text_pair": second} for first, second, _ in rows])
     scores = [{one["label"]: one["score"] for one in each} for each in found]

@@ -60,6 +60,40 @@ def test_bad_rows_before_the_stop_are_still_named(checkpoint_of, tmp_path):
     assert result.rows == 100 - 14
 
 
+@pytest.mark.parametrize("kind", ["classification", "question_answering"])
+def test_bad_rows_count_once_wherever_a_run_was_stopped(kind, checkpoint_of, tmp_path):
+    """Rows that cannot be read, and questions too long for their windows, on both sides of each part's end."""
+    good = '{"text": "a"}' if kind == "classification" else '{"question": "what?", "context": "a fine film"}'
+    long = json.dumps({"question": "what is it " * 100, "context": "a fine film"})
+    bad = dict.fromkeys((1, 19, 20, 21, 41, 42, 43, *range(60, 66), 98, 99), "bad")
+    bad |= {} if kind == "classification" else dict.fromkeys((5, 18, 22, 61, 97), long)
+    source = tmp_path / "in.jsonl"
+    source.write_text("\n".join(bad.get(row, good) for row in range(100)) + "\n")
+
+    def told(out, **options):
+        done = []
+        result = predict(
+            checkpoint_of(kind), source, out=out, skip_bad_rows=True, **OPTIONS, **options,
+            progress=lambda rows, _total: done.append(rows),
+        )  # fmt: skip
+        return (result.rows, result.skipped, result.tokens, result.padding_fraction, done, out.read_bytes())
+
+    whole = told(tmp_path / "whole.jsonl")
+    assert whole[1] == [row + 1 for row in sorted(bad)]
+    assert whole[0] == 100 - len(bad)
+    for parts in range(1, len(whole[4])):
+        out, seen = tmp_path / f"{parts}.jsonl", []
+
+        def stop(rows, _total, seen=seen, parts=parts):
+            seen.append(rows)
+            if len(seen) == parts:
+                raise StoppedError
+
+        with pytest.raises(StoppedError):
+            predict(checkpoint_of(kind), source, out=out, skip_bad_rows=True, progress=stop, **OPTIONS)
+        assert told(out, resume=True) == whole, parts
+
+
 def test_parts_that_are_done_outlive_a_bad_row(checkpoint_of, tmp_path):
     """A bad row late in the file costs nothing of the work before: --skip-bad-rows goes on from it."""
     source, out = tmp_path / "in.jsonl", tmp_path / "out.jsonl"

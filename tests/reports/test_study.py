@@ -8,8 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.analysis.study import StudyResult, StudyTable
+from tdbs.analysis.study import AtRate, LossBar, StudyResult, StudyTable
 from tdbs.errors import ConfigError
+from tdbs.reports.bar_figures import StrategyError, StrategyTime, errors_svg, time_by_strategy_svg
+from tdbs.reports.curve_figures import losses_svg
+from tdbs.reports.inference_figures import lost_svg, over_rates_svg
 from tdbs.reports.study import check_study_folder, markdown_table, study_figures, study_markdown
 from tdbs.reports.study_figures import loss_curves_svg, smoothed, spread_svg
 
@@ -42,6 +45,40 @@ def test_a_page_says_what_was_found_and_how_it_was_made():
         "C.", "![speedup](speedup.svg)", "## Against the paper", "- One.", "- Two.", "## Tasks", "| task |", "|---|",
         "| rte |",
     ]  # fmt: skip
+
+
+HOSTILE = "$\\frac{a$ _b_ `|<b>\x1b[2J\u202e"
+SHOWN = "$\\frac{a$ _b_ `|<b>\\x1b[2J\\u202e"
+
+
+def test_names_in_a_page_are_text_and_never_markup():
+    """Names of tasks and models are the user's: `caption` and `findings` quote them."""
+    table = StudyTable(title=HOSTILE, columns=("task",), rows=((HOSTILE,),))
+    result = StudyResult(study="fig8", title=HOSTILE, caption=HOSTILE, tables=(table,), findings=(HOSTILE,))
+    lines = [line for line in study_markdown(result, command=f"tdbs {HOSTILE}", figures=[]).splitlines() if line]
+    text = "$\\\\frac{a$ _b_ \\`\\|&lt;b&gt;\\\\x1b\\[2J\\\\u202e"
+    assert lines[:2] == [f"# {text}", text]
+    assert lines[2].startswith(f"Made by ``tdbs {SHOWN}`` (tdbs ")
+    assert lines[3:] == ["## Against the paper", f"- {text}", f"## {text}", "| task |", "|---|", f"| {text} |"]
+
+
+def test_names_in_figures_are_text_and_never_mathematics():
+    """A $ in a name is a $; a control character would make the file no XML, and a warning that carries it."""
+    rates = [AtRate(rate=rate, difference=0.0, difference_std=None, speedup=1.0) for rate in (0.0, 1.0)]
+    bar = LossBar(title=HOSTILE, here=1.0, here_std=None, paper=None)
+    drawn = (
+        loss_curves_svg(HOSTILE, {HOSTILE: [CURVE]}),
+        spread_svg(((HOSTILE, 0.5, 2.0),)),
+        over_rates_svg({HOSTILE: rates}),
+        lost_svg([bar]),
+        losses_svg({HOSTILE: [{"loss": 1.0, "batch_size": 2, "epoch": 0}] * 3}),
+        errors_svg([StrategyError(strategy=HOSTILE, runs=(0.1,), mean=0.1)]),
+        time_by_strategy_svg(
+            [StrategyTime(strategy=HOSTILE, measured=1.0, predicted=None, low=None, high=None, speedup=1.0)]
+        ),
+    )
+    for svg in drawn:
+        assert SHOWN in texts(svg)
 
 
 def test_figures_are_the_same_every_time_and_name_what_they_draw():

@@ -1,0 +1,51 @@
+"""The one way of text from outside to a terminal, a page or a figure: what would hide or steer is shown escaped.
+
+Texts, labels, columns, file names, options and what libraries say of them may contain control characters (a terminal
+obeys them), marks that reorder a line, and characters without a glyph. They are shown as Python escapes, `\\x1b` or
+`\\u202e`; all other Unicode stays as it is. Shown text has nothing left to escape, so showing it twice changes nothing.
+"""
+
+import json
+import re
+
+# Control characters; soft hyphen; fillers and selectors without a glyph; zero-width characters; marks of direction and
+# line ends of Unicode; lone surrogates; invisible operators; interlinear and musical format; tags.
+_HIDING = (
+    r"\x00-\x1f\x7f-\x9f\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u2028-\u202e"
+    "\u2060-\u206f\u3164\ud800-\udfff\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff"
+)
+# Persian, Indic scripts and emoji need the joiners, between two characters of their own; elsewhere they hide.
+_JOINED = rf"[^\x00-\u02ff\s\u200c\u200d{_HIDING}]"
+_JOINER = rf"[\u200c\u200d](?!{_JOINED})|(?<!{_JOINED})[\u200c\u200d]"
+_ONE_LINE = re.compile(f"[{_HIDING}]|{_JOINER}")
+_LINES = re.compile(f"(?![\t\n])(?:{_ONE_LINE.pattern})")
+
+
+def shown(text: object, *, lines: bool = False) -> str:
+    """Return a text as one line that a person can see whole.
+
+    Args:
+        text: Anything; what is not a string is shown as `str` has it.
+        lines: Keep line feeds and tabs, for text of our own that has several lines.
+
+    Returns:
+        The text, with control, format and other hiding characters as escapes.
+    """
+    plain = str(text)
+    if plain.isascii() and plain.isprintable():
+        return plain
+    return (_LINES if lines else _ONE_LINE).sub(lambda found: found[0].encode("unicode_escape").decode(), plain)
+
+
+def json_line(value: object) -> str:
+    """Return a value as one line of JSON; what `shown` would escape is escaped as JSON does it, so values stay.
+
+    Raises ValueError for a number that is not finite: JSON has none.
+    """
+    plain = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    return plain if plain.isascii() and plain.isprintable() else _ONE_LINE.sub(_json_escape, plain)
+
+
+def _json_escape(found: re.Match[str]) -> str:
+    return json.dumps(found[0])[1:-1]
