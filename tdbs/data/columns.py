@@ -20,6 +20,7 @@ class SourceColumn:
     where: str  # "reviews.csv", "the train split of glue/sst2"
     values: pa.ChunkedArray
     rows_N: IntArray  # the row of the file that each one is from, from 0
+    names: tuple[str, ...] = ()  # of the classes whose ids the values are, where the file says
 
     def row(self, index: int) -> str:
         """Return how an error names a value: rows count from 1, the header does not count."""
