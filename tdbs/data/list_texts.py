@@ -1,7 +1,8 @@
 """Refuse labels that are lists or objects written as texts, as pandas writes them into CSV cells.
 
 What is certain: a Python or JSON list, tuple, set or object with a quoted entry or with several, and NumPy's arrays.
-`[3]` and `[joy, love]` are lists where all labels are in brackets; `[UNK]` and `(none)` are names. With --label-type class every text is a class.
+`[3]` and `[joy, love]` are lists if all labels are in brackets; `[UNK]` and `(none)` are names. With --label-type class
+every text is a class.
 """
 
 import ast
@@ -40,7 +41,8 @@ def refuse_list_texts(column: SourceColumn) -> None:
             entries = [_entry(part.strip()) for part in text[1:-1].split(",")]
         if entries is not None:
             raise SourceError(
-                f"{column.row(index)} has the text {_short(text)} in '{column.name}', which is a list or an object, not a label.",
+                f"{column.row(index)} has the text {_short(text)} in '{column.name}', "
+                "which is a list or an object, not a label.",
                 next_step="CSV and TSV cells cannot hold them. Write JSONL or Parquet, with lines such as "
                 f"{_line(column.name, entries)}; or pass --label-type class if each text is a class.",
             )
