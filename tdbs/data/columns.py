@@ -80,9 +80,14 @@ def _refuse_missing_values(column: SourceColumn, lists: pa.ChunkedArray) -> None
 
 
 def _valid(column: SourceColumn, kind: pa.DataType) -> pa.ChunkedArray:
+    refuse_other_bytes(column)
+    return column.values.cast(kind)
+
+
+def refuse_other_bytes(column: SourceColumn) -> None:
+    """Raise if texts are not UTF-8, which Parquet files can have."""
     try:
         column.values.validate(full=True)
-        return column.values.cast(kind)
     except pa.ArrowInvalid as error:
         raise SourceError(
             f"'{column.name}' of {column.where} holds bytes that are not UTF-8.", next_step="Write the file as UTF-8."

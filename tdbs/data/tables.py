@@ -10,7 +10,7 @@ import pyarrow as pa
 from tdbs.arrays import BoolArray
 from tdbs.data.bad_rows import BadRows
 from tdbs.data.class_names import class_names, with_names
-from tdbs.data.columns import SourceColumn, one_array
+from tdbs.data.columns import SourceColumn, one_array, refuse_other_bytes
 from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, plain_type
 from tdbs.data.formats import count_rows, format_of, read_schema
 from tdbs.data.sources import Source, Split
@@ -109,7 +109,9 @@ def label_reader(source: Source, split: Split) -> Callable[[pa.Table], tuple[Sou
     names = {name: class_names(schema, name) for name in labels}
 
     def read(table: pa.Table) -> tuple[SourceColumn, ...]:
-        columns = (source_column(name, split, table) for name in labels)
+        columns = [source_column(name, split, table) for name in labels]
+        for column in columns:
+            refuse_other_bytes(column)
         plain = (replace(column, values=without_blanks(column.values)) for column in columns)
         return tuple(with_names(column, names[column.name]) for column in plain)
 

@@ -314,3 +314,13 @@ def test_objects_are_not_labels(opened, write, tmp_path):
             "'label' holds objects, which cannot be labels.",
             "Write the names of the classes as a list, or one column of 0 and 1 a class: --label joy,anger.",
         )
+
+
+def test_labels_that_are_not_utf8_are_named(opened, tmp_path):
+    starts = pa.py_buffer(b"\0\0\0\0\1\0\0\0\2\0\0\0")
+    labels = pa.Array.from_buffers(pa.string(), 2, [None, starts, pa.py_buffer(b"\xffa")])
+    pq.write_table(pa.table({"text": ["a", "b"], "label": labels}), tmp_path / "a.parquet")
+    assert refusal(opened, tmp_path / "a.parquet") == (
+        "'label' of a.parquet holds bytes that are not UTF-8.",
+        "Write the file as UTF-8.",
+    )

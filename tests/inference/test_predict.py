@@ -268,7 +268,7 @@ def test_words_that_are_written_as_lists_are_refused(checkpoint_of, tmp_path):
     )
     assert not (tmp_path / "out.jsonl").exists()
     mixed = write_csv(tmp_path / "mixed.csv", ["tokens"], [["['a', 'film']"], ["so"]])
-    assert predict(checkpoint_of("token_classification"), mixed, out=tmp_path / "out.jsonl").rows == 2
+    assert predict(checkpoint_of("token_classification"), mixed, out=tmp_path / "mixed.jsonl").rows == 2
 
 
 @pytest.mark.parametrize("option", [None, "text", " text "])
