@@ -1,43 +1,81 @@
 """Names of classes that the hub's Parquet files keep beside integer labels (`ClassLabel` of the datasets library).
 
-Without them the labels of words would be numbers, and none of them the "O" that lets a word be dropped.
+Without them classes would be called by numbers, and labels of words would have no "O" that lets a word be dropped.
+A single label of -1 means none there, as in a mirror.
 """
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from tdbs.data.columns import SourceColumn, one_array
+from tdbs.data.columns import SourceColumn, first_true, one_array
 from tdbs.data.content import is_list
+from tdbs.data.given_labels import NO_LABEL
+from tdbs.data.header import plain_name
 from tdbs.errors import SourceError
+
+_NEXT_STEP = "Write the file from the task's own data again."
 
 
 def class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
-    """Return the names of the classes that lists of a column hold; nothing where the file does not say."""
+    """Return the names of the classes that a column, or lists in it, hold; nothing if the file does not say."""
     try:
-        feature: Any = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][column]
-        inner = feature[0] if isinstance(feature, list) else feature["feature"]
+        features: Any = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+        feature = next(value for name, value in features.items() if plain_name(name) == column)
+        if isinstance(feature, list):
+            feature = feature[0]
+        inner = feature if feature["_type"] == "ClassLabel" else feature["feature"]
         names = inner["names"] if inner["_type"] == "ClassLabel" else ()
-    except (KeyError, TypeError, ValueError, IndexError):
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, StopIteration):
         return ()
     return tuple(names) if all(isinstance(name, str) for name in names) else ()
 
 
-def named_classes(column: SourceColumn, names: tuple[str, ...]) -> SourceColumn:
-    """Return lists of class ids as lists of the classes' names."""
-    if not names or not is_list(column.values.type) or not pa.types.is_integer(column.values.type.value_type):
+def with_names(column: SourceColumn, names: tuple[str, ...]) -> SourceColumn:
+    """Return a column of class ids that knows their names; an id of a single label that means none is missing."""
+    kind = column.values.type
+    if not names or not pa.types.is_integer(kind.value_type if is_list(kind) else kind):
         return column
-    lists = one_array(column.values.cast(pa.list_(pa.int64())))
-    ids = lists.flatten()
-    unknown = np.flatnonzero(~np.isin(ids.fill_null(-1).to_numpy(), np.arange(len(names))))
+    if is_list(kind):
+        return replace(column, names=names)
+    ids = column.values.cast(pa.int64())
+    ids = pc.if_else(pc.equal(ids, NO_LABEL), pa.scalar(None, pa.int64()), ids)
+    unknown = first_true(pc.fill_null(pc.or_(pc.less(ids, 0), pc.greater_equal(ids, len(names))), False))
+    if unknown is not None:
+        raise _nameless(column, unknown, ids[unknown].as_py())
+    return replace(column, values=ids, names=names)
+
+
+def named_lists(column: SourceColumn) -> SourceColumn:
+    """Return lists of class ids as lists of the classes' names, if the column knows them."""
+    if not column.names:
+        return column
+    lists = one_array(column.values.cast(pa.list_(pa.string())))  # of texts where distinct ids were collected
+    ids = lists.flatten().cast(pa.int64())
+    unknown = np.flatnonzero(~np.isin(ids.fill_null(-1).to_numpy(), np.arange(len(column.names))))
+    lengths = lists.value_lengths().fill_null(0).to_numpy()
     if unknown.size:
-        row = int(np.searchsorted(np.cumsum(lists.value_lengths().fill_null(0).to_numpy()), unknown[0], side="right"))
-        raise SourceError(
-            f"{column.row(row)} has the class {ids[int(unknown[0])].as_py()} in '{column.name}', which has no name.",
-            next_step="Write the file from the task's own data again.",
-        )
-    offsets = np.concatenate([[0], np.cumsum(lists.value_lengths().fill_null(0).to_numpy())]).astype(np.int32)
-    values = pa.ListArray.from_arrays(offsets, pa.array(names).take(ids), mask=lists.is_null())
-    return SourceColumn(name=column.name, where=column.where, values=pa.chunked_array([values]), rows_N=column.rows_N)
+        row = int(np.searchsorted(np.cumsum(lengths), unknown[0], side="right"))
+        raise _nameless(column, row, ids[int(unknown[0])].as_py())
+    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    values = pa.ListArray.from_arrays(offsets, pa.array(column.names).take(ids), mask=lists.is_null())
+    return replace(column, values=pa.chunked_array([values]), names=())
+
+
+def named_texts(column: SourceColumn) -> SourceColumn:
+    """Return class ids, written as texts, as the classes' names, if the column knows them."""
+    if not column.names:
+        return column
+    encoded = one_array(column.values).dictionary_encode()
+    names = pa.array([column.names[int(index)] for index in encoded.dictionary.to_pylist()], pa.string())
+    return replace(column, values=pa.chunked_array([names.take(encoded.indices)]), names=())
+
+
+def _nameless(column: SourceColumn, row: int, found: int | None) -> SourceError:
+    return SourceError(
+        f"{column.row(row)} has the class {found} in '{column.name}', which has no name.", next_step=_NEXT_STEP
+    )

@@ -20,6 +20,7 @@ class SourceColumn:
     where: str  # "reviews.csv", "the train split of glue/sst2"
     values: pa.ChunkedArray
     rows_N: IntArray  # the row of the file that each one is from, from 0
+    names: tuple[str, ...] = ()  # of the classes whose ids the values are, where the file says
 
     def row(self, index: int) -> str:
         """Return how an error names a value: rows count from 1, the header does not count."""
@@ -79,9 +80,14 @@ def _refuse_missing_values(column: SourceColumn, lists: pa.ChunkedArray) -> None
 
 
 def _valid(column: SourceColumn, kind: pa.DataType) -> pa.ChunkedArray:
+    refuse_other_bytes(column)
+    return column.values.cast(kind)
+
+
+def refuse_other_bytes(column: SourceColumn) -> None:
+    """Raise if texts are not UTF-8, which Parquet files can have."""
     try:
         column.values.validate(full=True)
-        return column.values.cast(kind)
     except pa.ArrowInvalid as error:
         raise SourceError(
             f"'{column.name}' of {column.where} holds bytes that are not UTF-8.", next_step="Write the file as UTF-8."

@@ -8,8 +8,10 @@ loses the rows in it without a word. It costs 1 to 2 seconds per million rows, a
 """
 
 import csv
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import pyarrow as pa
@@ -17,6 +19,7 @@ import pyarrow.compute as pc
 
 from tdbs.data.bad_rows import BadRows, refuse_or_note
 from tdbs.data.content import ROWS_AT_ONCE
+from tdbs.data.header import plain_name
 from tdbs.data.undecodable import not_utf8
 from tdbs.errors import SourceError
 
@@ -25,8 +28,7 @@ _NO_LIMIT = 2**31 - 1  # the csv module refuses fields over 128 KiB; a document 
 
 def read_schema(path: Path) -> pa.Schema:
     """Return the names in the header; every column holds texts."""
-    with _long_fields():
-        names = next(_rows(path), [])
+    names = next(_rows(path, at_once=1), [])
     if not names:
         raise SourceError(f"{path.name} is empty.", next_step="Give it a header and rows.")
     return pa.schema([(name, pa.string()) for name in names])
@@ -37,16 +39,15 @@ def read_columns(path: Path, columns: list[str], bad: BadRows | None = None) -> 
 
     With `bad`, rows of another number of fields are noted there, and are rows of nulls.
     """
-    with _long_fields():
-        rows = _rows(path)
-        names = next(rows, [])
-        places = [names.index(column) for column in columns]
-        for chunk in _chunks(rows, width=len(names), where=path.name, bad=bad):
-            fields = list(zip(*chunk, strict=True))
-            yield pa.table([_empty_is_null(fields[place]) for place in places], names=columns)
+    rows = _rows(path)
+    names = [plain_name(name) for name in next(rows, [])]
+    places = [names.index(column) for column in columns]
+    for chunk in _chunks(rows, width=len(names), where=path.name, bad=bad):
+        fields = list(zip(*chunk, strict=True))
+        yield pa.table([_empty_is_null(fields[place]) for place in places], names=columns)
 
 
-def _rows(path: Path) -> Iterator[list[str]]:
+def _rows(path: Path, *, at_once: int = ROWS_AT_ONCE) -> Iterator[list[str]]:
     """Yield the header and every row; an unreadable row is an error with its number (the header is row 0)."""
     done = 0
     is_tsv = path.suffix.lower() == ".tsv"
@@ -57,7 +58,7 @@ def _rows(path: Path) -> Iterator[list[str]]:
                 if is_tsv
                 else csv.reader(file, strict=True)
             )
-            for row in reader:
+            for row in _unlimited(reader, at_once=at_once):
                 yield row
                 done += 1
     except UnicodeDecodeError as error:
@@ -106,10 +107,44 @@ def _row(number: int) -> str:
     return f"row {number}" if number else "the header"
 
 
-@contextmanager
-def _long_fields() -> Iterator[None]:
-    before = csv.field_size_limit(_NO_LIMIT)
-    try:
-        yield
-    finally:
-        csv.field_size_limit(before)
+def _unlimited(rows: Iterator[list[str]], *, at_once: int) -> Iterator[list[str]]:
+    """Yield rows with fields of any length. No row is handed out while the limit of the whole process is lifted."""
+    error: Exception | None = None
+    while error is None:
+        found: list[list[str]] = []
+        with _LONG_FIELDS.allowed():
+            try:
+                found.extend(islice(rows, at_once))
+            except (csv.Error, UnicodeDecodeError) as caught:
+                error = caught
+        yield from found
+        if error is None and len(found) < at_once:
+            return
+    raise error
+
+
+class _LongFields:
+    """Lifts the csv module's limit, which belongs to the process, while any reader of ours is in the parser."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._before = 0
+
+    @contextmanager
+    def allowed(self) -> Iterator[None]:
+        """Lift the limit; the last reader to leave puts back the one that the first found, unless it was set anew."""
+        with self._lock:
+            if self._readers == 0:
+                self._before = csv.field_size_limit(_NO_LIMIT)
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._readers -= 1
+                if self._readers == 0 and csv.field_size_limit() == _NO_LIMIT:
+                    csv.field_size_limit(self._before)
+
+
+_LONG_FIELDS = _LongFields()

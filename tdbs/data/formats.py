@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from tdbs.data import delimited, jsonl, parquet
 from tdbs.data.bad_rows import BadRows
+from tdbs.data.header import plain_names
 from tdbs.errors import SourceError
 
 
@@ -54,8 +55,8 @@ def format_of(path: Path) -> Format:
 
 
 def read_schema(path: Path) -> pa.Schema:
-    """Return the names and types of a file's columns; two columns of one name are an error."""
-    schema = format_of(path).read_schema(path)
+    """Return the names, without blanks around them, and types of a file's columns; no two may have one name."""
+    schema = plain_names(format_of(path).read_schema(path))
     twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
     if twice is not None:
         raise SourceError(f"{path.name} has two columns named '{twice}'.", next_step="Rename one of them.")

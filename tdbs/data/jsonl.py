@@ -13,6 +13,7 @@ import pyarrow as pa
 
 from tdbs.data.bad_rows import BadRows, refuse_or_note
 from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, Content
+from tdbs.data.header import plain_name
 from tdbs.data.undecodable import undecodable_line
 from tdbs.errors import SourceError
 
@@ -80,13 +81,22 @@ def _object(text: str, place: int, where: str, bad: BadRows | None) -> dict[str,
     if not isinstance(row, dict):
         refuse_or_note(bad, place, where, "is not a JSON object", next_step=next_step)
         return {}
-    return row
+    plain = {plain_name(key): value for key, value in row.items()}
+    if len(plain) < len(row):
+        names = [plain_name(key) for key in row]
+        twice = next(name for name in names if names.count(name) > 1)
+        refuse_or_note(bad, place, where, f"has two keys '{twice}'", next_step="Rename one of them.")
+        return {}
+    return plain
 
 
 def _type_of(value: object) -> pa.DataType:
     if isinstance(value, list):
         return pa.list_(pa.string())
-    return ANSWERS if isinstance(value, dict) else pa.string()
+    if isinstance(value, dict):
+        is_answers = {"text", "answer_start"} <= value.keys()
+        return ANSWERS if is_answers else pa.struct([(key, pa.string()) for key in value])
+    return pa.string()
 
 
 def _text(value: object) -> str | None:

@@ -2,9 +2,12 @@
 
 `auto`: whole numbers are classes, in numeric order; numbers with a fraction among them are regression; anything else
 is classes, sorted; some of each is an error. `class`: every value is its text. `regression`: every value is a number.
+Class ids whose names the file keeps are classes by these names, in the order of the ids.
 Cost: array code over the rows; Python sees each distinct label once.
 """
 
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
@@ -14,8 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, FloatArray, IntArray
+from tdbs.data.class_names import named_lists, named_texts
 from tdbs.data.columns import SourceColumn, first_true, one_array, word_lists
 from tdbs.data.content import is_list
+from tdbs.data.list_texts import refuse_list_texts
+from tdbs.data.spelling import one_spelling, spelled_as
 from tdbs.errors import SourceError
 
 LabelType = Literal["auto", "class", "regression"]
@@ -44,20 +50,30 @@ def label_texts(column: SourceColumn) -> SourceColumn:
     texts = pc.if_else(values, "True", "False") if pa.types.is_boolean(kind) else values.cast(pa.string())
     if isinstance(texts, pa.Array):
         texts = pa.chunked_array([texts])
-    return SourceColumn(name=column.name, where=column.where, values=texts, rows_N=column.rows_N)
+    return replace(column, values=texts)
 
 
-def label_lists(column: SourceColumn) -> pa.ListArray:
-    """Return a column of lists of labels as lists of texts; integers are labels too."""
+def label_lists(column: SourceColumn) -> SourceColumn:
+    """Return a column of lists of labels as lists of texts; numbers and bools are labels too."""
     kind = column.values.type
-    if is_list(kind) and pa.types.is_integer(kind.value_type):
-        column = replace(column, values=column.values.cast(pa.list_(pa.string())))
-    return one_array(word_lists(column))
+    if is_list(kind) and _is_plain(kind.value_type):
+        # Arrow writes bools as true and false, Python and JSON's reader as True and False.
+        values = column.values.cast(pa.list_(pa.string()))
+        column = replace(column, values=_titled(values) if pa.types.is_boolean(kind.value_type) else values)
+    return replace(column, values=word_lists(column))
+
+
+def named_label_lists(column: SourceColumn) -> pa.ListArray:
+    """Return a column of lists of labels as lists of texts: the names of the classes, where the file keeps them."""
+    return one_array(label_lists(named_lists(column)).values)
 
 
 def list_class_ids(column: SourceColumn, lists: pa.ListArray, classes: tuple[str, ...], *, of_class: str) -> pa.Array:
     """Return the class ids of all labels of the lists in a row; `of_class` says what has a class, rows or words."""
-    ids = pc.index_in(lists.flatten(), pa.array(classes, pa.string()))
+    encoded = lists.flatten().dictionary_encode()
+    spelled, known = spelled_as(classes), {name: index for index, name in enumerate(classes)}
+    found = [_listed_class(text, spelled, known) for text in encoded.dictionary.to_pylist()]
+    ids = pa.array(found, pa.int64()).take(encoded.indices)
     unknown = first_true(pc.is_null(ids))
     if unknown is not None:
         row = int(pc.list_parent_indices(lists)[unknown].as_py())
@@ -65,13 +81,55 @@ def list_class_ids(column: SourceColumn, lists: pa.ListArray, classes: tuple[str
             f"{column.row(row)} has the label '{lists.flatten()[unknown].as_py()}', which train lacks.",
             next_step=f"Fix the row, or add {of_class} of this class to train.",
         )
-    return ids.cast(pa.int64())
+    return ids
+
+
+def row_classes(column: SourceColumn, classes: Sequence[str]) -> tuple[IntArray, IntArray]:
+    """Return the class ids of a column's labels, or of those in its lists, and the row of the file of each."""
+    if is_list(column.values.type):
+        lists = named_label_lists(column)
+    else:
+        texts = one_array(named_texts(label_texts(column)).values)
+        lists = pa.ListArray.from_arrays(np.arange(len(texts) + 1, dtype=np.int32), texts)
+    ids = list_class_ids(column, lists, tuple(classes), of_class="rows")
+    return ids.to_numpy(), column.rows_N[pc.list_parent_indices(lists).to_numpy()]
+
+
+def list_classes(column: SourceColumn) -> list[str]:
+    """Return the classes that lists hold, sorted as texts; if all are whole numbers, 1 and 1.0 are one class."""
+    lists = named_label_lists(column)
+    texts = replace(column, values=pa.chunked_array([lists.flatten()]), names=())
+    distinct = pc.unique(texts.values).to_pylist()
+    is_number = pc.all(_is_number(texts)).as_py() and distinct
+    if not column.names and is_number:
+        values = np.array([float(text) for text in distinct])
+        parts = np.flatnonzero(values != np.floor(values))
+        if parts.size:
+            row = int(pc.list_parent_indices(lists)[pc.index(texts.values, distinct[parts[0]]).as_py()].as_py())
+            raise SourceError(
+                f"{column.row(row)} has the number {distinct[parts[0]]} in a list of '{column.name}', "
+                "which cannot be a class.",
+                next_step="Write numbers to predict as columns of their own, and name them: --label x,y.",
+            )
+        return sorted({_number_class(text) for text in distinct})
+    return sorted(set(one_spelling(distinct).values()))
+
+
+def _listed_class(text: str, spelled: Callable[[str], str], known: dict[str, int]) -> int | None:
+    found = known.get(spelled(text))
+    if found is None and _is_number_text(text):
+        found = known.get(_number_class(text))
+    return found
 
 
 def learn_labels(train: SourceColumn, label_type: LabelType) -> LabelRule:
     """Return what train's labels are."""
     if label_type == "regression":
         return LabelRule(kind="numbers")
+    if train.names:
+        return LabelRule(kind="texts", classes=_at_least_two(train, _used_names(train)))
+    if label_type == "auto":
+        refuse_list_texts(train)
     is_number = _is_number(train)
     numbers = int(pc.sum(is_number).as_py())
     kind: Literal["whole_numbers", "texts"] = "texts"
@@ -83,12 +141,25 @@ def learn_labels(train: SourceColumn, label_type: LabelType) -> LabelRule:
             return LabelRule(kind="numbers")
         kind = "whole_numbers"
     distinct = pc.unique(train.values).to_pylist()
-    classes = sorted({_number_class(t) for t in distinct}, key=Decimal) if kind == "whole_numbers" else sorted(distinct)
+    if kind == "whole_numbers":
+        classes = sorted({_number_class(t) for t in distinct}, key=Decimal)
+    else:
+        classes = sorted(set(one_spelling(distinct).values()))
+    return LabelRule(kind=kind, classes=_at_least_two(train, classes))
+
+
+def _used_names(train: SourceColumn) -> list[str]:
+    """Return the names of the class ids that train holds, in the order of the ids."""
+    ids = pc.unique(train.values).cast(pa.int64()).to_pylist()
+    return list(dict.fromkeys(train.names[index] for index in sorted(ids)))
+
+
+def _at_least_two(train: SourceColumn, classes: list[str]) -> tuple[str, ...]:
     if len(classes) < 2:
         raise SourceError(
             f"Every label of {train.where} is '{classes[0]}'.", next_step="Give train rows of at least two classes."
         )
-    return LabelRule(kind=kind, classes=tuple(classes))
+    return tuple(classes)
 
 
 def telling_values(texts: pa.Array, label_type: LabelType) -> BoolArray:
@@ -113,13 +184,16 @@ def encode_labels(column: SourceColumn, rule: LabelRule) -> IntArray | FloatArra
     """Return a split's labels as class ids, or as numbers for regression."""
     if rule.kind == "numbers":
         return label_numbers(column)
+    if rule.kind == "texts":
+        column = named_texts(column)
     encoded = column.values.combine_chunks().dictionary_encode()
     ids = {name: index for index, name in enumerate(rule.classes)}
     distinct = encoded.dictionary.to_pylist()
     if rule.kind == "whole_numbers":
         named = pc.match_substring_regex(pc.utf8_trim_whitespace(encoded.dictionary), _NUMBER).to_pylist()
         distinct = [_number_class(t) if is_number else t for t, is_number in zip(distinct, named, strict=True)]
-    id_of_distinct = np.array([ids.get(name, -1) for name in distinct], dtype=np.int64)
+    spelled = spelled_as(rule.classes)
+    id_of_distinct = np.array([ids.get(spelled(name), -1) for name in distinct], dtype=np.int64)
     labels: IntArray = id_of_distinct[encoded.indices.to_numpy(zero_copy_only=False)]
     unknown = np.flatnonzero(labels < 0)
     if unknown.size:
@@ -131,6 +205,21 @@ def encode_labels(column: SourceColumn, rule: LabelRule) -> IntArray | FloatArra
             next_step="Fix the row, or add rows of this class to train.",
         )
     return labels
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
+
+
+def _titled(lists: pa.ChunkedArray) -> pa.ChunkedArray:
+    array = one_array(lists)
+    offsets = np.concatenate([[0], np.cumsum(pc.fill_null(pc.list_value_length(array), 0).to_numpy())])
+    texts = pc.utf8_title(array.flatten())
+    return pa.chunked_array([pa.ListArray.from_arrays(offsets.astype(np.int32), texts, mask=array.is_null())])
+
+
+def _is_number_text(text: str) -> bool:
+    return re.match(_NUMBER, text) is not None
 
 
 def _is_number(column: SourceColumn) -> pa.ChunkedArray:

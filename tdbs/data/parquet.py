@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tdbs.data.content import ROWS_AT_ONCE
+from tdbs.data.header import plain_name
 from tdbs.errors import SourceError, reason_of
 from tdbs.files import readable
 
@@ -27,8 +28,10 @@ def read_columns(path: Path, columns: list[str]) -> Iterator[pa.Table]:
         # What it buffers ahead it keeps to the end, so that memory would grow with the rows.
         pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False) as parquet,
     ):
-        for batch in parquet.iter_batches(ROWS_AT_ONCE, columns=columns):
-            yield pa.Table.from_batches([batch]).select(columns)
+        written = {plain_name(name): name for name in parquet.schema_arrow.names}
+        for batch in parquet.iter_batches(ROWS_AT_ONCE, columns=[written[column] for column in columns]):
+            table = pa.Table.from_batches([batch])
+            yield pa.table([table[written[column]] for column in columns], names=columns)
 
 
 def count_rows(path: Path) -> int:

@@ -5,31 +5,38 @@ text, whatever pieces the file is read in.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tdbs.arrays import BoolArray, IntArray
+from tdbs.arrays import IntArray
 from tdbs.data.bad_rows import BadRows
-from tdbs.data.class_names import class_names, named_classes
 from tdbs.data.columns import SourceColumn, one_array, text_values, word_lists
-from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, is_text, plain_type
-from tdbs.data.distinct import DistinctValues
-from tdbs.data.formats import count_rows, format_of, read_schema
+from tdbs.data.content import Content, is_list, is_text
+from tdbs.data.distinct import DistinctValues, together
 from tdbs.data.given_labels import has_labels
+from tdbs.data.multi_hot import hot_classes
+from tdbs.data.rare_classes import kept_note, missing_in_train, refuse_nothing_drawn
 from tdbs.data.sources import Source, Split
+from tdbs.data.tables import (
+    ROW,
+    SplitRows,
+    count_split,
+    label_contents,
+    label_reader,
+    source_column,
+    tables_of,
+    text_contents,
+)
 from tdbs.data.targets import Encoder, SplitColumns, learn_targets
-from tdbs.data.tasks import Task, TaskKind
+from tdbs.data.tasks import Task
 from tdbs.data.validation import held_out_rows
-from tdbs.errors import SourceError, system_errors_as
-from tdbs.files import stamp_of
+from tdbs.errors import SourceError
 
 BLOCK_ROWS = 65_536
 BLOCK_BYTES = 8 << 20  # of text
-_ROW = "\0row"  # a column beside those of the source, whose names are the user's
 
 # Shapes: N rows of a block.
 
@@ -50,14 +57,6 @@ class RowBlock:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SplitRows:
-    """The rows that make a split: those of a file or table, or some of them where others are held out."""
-
-    split: Split
-    wanted_N: BoolArray | None  # None: all
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class Survey:
     """What the first pass tells: the task with its classes, how labels become targets, rows, and which have labels."""
 
@@ -66,6 +65,7 @@ class Survey:
     splits: Mapping[str, SplitRows]  # in order: train, validation, test
     rows: Mapping[str, int]
     labelled: frozenset[str]
+    notes: tuple[str, ...] = ()  # what the user should know of how rows were taken
 
 
 def survey_source(source: Source) -> Survey:
@@ -74,14 +74,44 @@ def survey_source(source: Source) -> Survey:
     passed = {name: _first_pass(name, rows, source) for name, rows in splits.items()}
     if not passed["train"].has_labels:
         raise SourceError(f"{splits['train'].split.where} has no labels.", next_step="Use a train split with labels.")
-    task, encode = learn_targets(passed["train"].labels, source.task, source.label_type)
-    return Survey(
+    train, drawn = passed["train"].labels, passed["validation"].labels if source.held_out is not None else ()
+    # What is held out of a file can only have the file's labels, so all its rows tell what they are.
+    labels = tuple(together(*pair) for pair in zip(train, drawn, strict=True)) if drawn else train
+    task, encode = learn_targets(labels, source.task, source.label_type)
+    survey = Survey(
         task=task,
         encode=encode,
         splits=splits,
         rows={name: found.rows for name, found in passed.items()},
         labelled=frozenset(name for name, found in passed.items() if found.has_labels),
     )
+    names_classes = len(labels) == 1 and bool(task.classes)
+    if source.held_out is None or not drawn or not names_classes or _is_hot(labels[0], task):
+        return survey
+    return _with_rare_classes(survey, train[0], drawn[0], fraction=source.held_out)
+
+
+def _is_hot(labels: SourceColumn, task: Task) -> bool:
+    """Return whether classes are places, which train has whatever its rows are."""
+    return task.kind == "multi_label" and hot_classes(labels) is not None
+
+
+def _with_rare_classes(survey: Survey, train: SourceColumn, drawn: SourceColumn, *, fraction: float) -> Survey:
+    """Return the survey with a row of each class in train."""
+    rows, classes = missing_in_train(train, drawn, survey.task.classes)
+    if not rows.size:
+        return survey
+    split = survey.splits["train"].split
+    refuse_nothing_drawn(survey.rows["validation"] - len(rows), fraction=fraction, where=split.where)
+    wanted_N = {name: survey.splits[name].wanted_N for name in ("train", "validation")}
+    splits = dict(survey.splits)
+    for name, is_kept in (("train", True), ("validation", False)):
+        moved_N = np.array(wanted_N[name])
+        moved_N[rows] = is_kept
+        splits[name] = SplitRows(split=split, wanted_N=moved_N)
+    counts = {"train": survey.rows["train"] + len(rows), "validation": survey.rows["validation"] - len(rows)}
+    note = kept_note(rows, classes, fraction=fraction)
+    return replace(survey, splits=splits, rows={**survey.rows, **counts}, notes=(note,))
 
 
 def read_blocks(
@@ -99,15 +129,15 @@ def read_blocks(
     """
     split = survey.splits[name].split
     columns = source.task.columns
-    asked = _text_contents(source.task) | (_label_contents(split, source.task) if name in survey.labelled else {})
-    names = {column: class_names(_schema(split), column) for column in columns.labels if column in asked}
+    asked = text_contents(source.task) | (label_contents(split, source.task) if name in survey.labelled else {})
+    read_labels = label_reader(source, split) if name in survey.labelled else None
     texts = [column for column in (columns.text, columns.pair) if column is not None]
-    tables = _tables(survey.splits[name], asked, bad)
+    tables = tables_of(survey.splits[name], asked, bad)
     limits = {"rows_at_most": rows_at_most or BLOCK_ROWS, "bytes_at_most": bytes_at_most or BLOCK_BYTES}
     for block in _blocks(tables, texts, **limits):
         table = block if bad is None else _whole_rows(block, texts, bad)
-        found = {column: _column(column, split, table) for column in asked}
-        labels = tuple(named_classes(found[column], known) for column, known in names.items())
+        found = {column: source_column(column, split, table) for column in texts}
+        labels = () if read_labels is None else read_labels(table)
         rows = SplitColumns(
             text=_checked(found[columns.text], asked[columns.text]),
             pair=None if columns.pair is None else _checked(found[columns.pair], "text"),
@@ -128,7 +158,7 @@ def _splits(source: Source) -> dict[str, SplitRows]:
     if source.held_out is None:
         return splits
     train = splits["train"].split
-    rows = _count(train, source.task)
+    rows = count_split(train, source.task)
     is_held_out_N = np.zeros(rows, dtype=np.bool_)
     is_held_out_N[held_out_rows(rows, source.held_out)] = True
     held_out = {
@@ -150,23 +180,24 @@ class _FirstPass:
 def _first_pass(name: str, rows: SplitRows, source: Source) -> _FirstPass:
     split, task = rows.split, source.task
     is_given = source.label_type is None and task.kind in ("classification", "regression")
-    is_learned = name == "train" and not is_given and task.kind not in ("question_answering", "seq2seq")
+    has_classes = not is_given and task.kind not in ("question_answering", "seq2seq")
+    is_learned = has_classes and (name == "train" or rows.wanted_N is not None)
     if not split.has_labels or not (is_given or is_learned or name == "test"):
-        count = _count(split, task) if rows.wanted_N is None else int(rows.wanted_N.sum())
+        count = count_split(split, task) if rows.wanted_N is None else int(rows.wanted_N.sum())
         return _FirstPass(rows=_some(count, split), has_labels=split.has_labels)
-    asked = _label_contents(split, task)
-    names = {column: class_names(_schema(split), column) for column in task.columns.labels}
-    distinct = {column: DistinctValues(source.label_type or "auto") for column in task.columns.labels if is_learned}
+    asked = label_contents(split, task)
+    read_labels = label_reader(source, split)
+    distinct = [DistinctValues(source.label_type or "auto") for _ in task.columns.labels if is_learned]
     count, is_filled = 0, False
-    for table in _tables(rows, asked):
+    for table in tables_of(rows, asked):
         count += table.num_rows
-        for label in task.columns.labels:
-            column = _column(label, split, table)
+        columns = read_labels(table)
+        for column in columns:
             is_filled |= has_labels(column, task) if is_given else column.values.null_count < len(column.values)
-            if label in distinct:
-                distinct[label].add(named_classes(column, names[label]))
+        for values, column in zip(distinct, columns, strict=is_learned):
+            values.add(column)
     _some(count, split)
-    labels = tuple(values.column() for values in distinct.values())
+    labels = tuple(values.column() for values in distinct)
     return _FirstPass(rows=count, has_labels=is_filled or is_learned, labels=labels)
 
 
@@ -177,42 +208,6 @@ def _some(rows: int, split: Split) -> int:
     return rows
 
 
-def _count(split: Split, task: Task) -> int:
-    with _failures_named(split):
-        content = split.content
-        return content.num_rows if isinstance(content, pa.Table) else count_rows(content, task.columns.text)
-
-
-def _text_contents(task: Task) -> dict[str, Content]:
-    """Return what the text columns hold."""
-    of_text: Content = "words" if task.kind == "token_classification" else "text"
-    pair: dict[str, Content] = {} if task.columns.pair is None else {task.columns.pair: "text"}
-    return {task.columns.text: of_text, **pair}
-
-
-def _label_contents(split: Split, task: Task) -> dict[str, Content]:
-    """Return what the label columns of a split hold, which a reader of JSON has to know."""
-    by_kind: dict[TaskKind, Content] = {
-        "token_classification": "labels",
-        "question_answering": "answers",
-        "seq2seq": "text",
-    }
-    content = by_kind.get(task.kind, "label")
-    if task.kind == "multi_label" and is_list(_schema(split).field(task.columns.labels[0]).type):
-        content = "labels"
-    return dict.fromkeys(task.columns.labels, content)
-
-
-def _schema(split: Split) -> pa.Schema:
-    with _failures_named(split):
-        return split.content.schema if isinstance(split.content, pa.Table) else read_schema(split.content)
-
-
-def _column(name: str, split: Split, table: pa.Table) -> SourceColumn:
-    rows_N = one_array(table[_ROW]).to_numpy()
-    return SourceColumn(name=name, where=split.where, values=table[name], rows_N=rows_N)
-
-
 def _checked(column: SourceColumn, content: Content) -> SourceColumn:
     return replace(column, values=word_lists(column) if content == "words" else text_values(column))
 
@@ -221,38 +216,10 @@ def _whole_rows(table: pa.Table, columns: list[str], bad: BadRows) -> pa.Table:
     """Return the rows that have all of some columns, and note the others."""
     for column in columns:
         missing = pc.is_null(table[column])
-        for row in table.filter(missing)[_ROW].to_pylist():
+        for row in table.filter(missing)[ROW].to_pylist():
             bad.setdefault(row, f"has no '{column}'")
         table = table.filter(pc.invert(missing))
     return table
-
-
-def _tables(rows: SplitRows, asked: Mapping[str, Content], bad: BadRows | None = None) -> Iterator[pa.Table]:
-    """Yield the asked columns of the wanted rows, with row numbers, in whatever pieces the file is read in."""
-    split, content = rows.split, rows.split.content
-    pieces: Iterator[pa.Table]
-    if isinstance(content, pa.Table):
-        batches = content.select(list(asked)).to_batches(max_chunksize=ROWS_AT_ONCE)
-        pieces = (pa.Table.from_batches([batch]) for batch in batches)
-    else:
-        pieces = format_of(content).read(content, asked, bad)
-    first = 0
-    with _failures_named(split):
-        for piece in pieces:
-            last = first + piece.num_rows
-            plain = pa.table({name: piece[name].cast(plain_type(piece[name].type)) for name in piece.column_names})
-            numbered = plain.append_column(_ROW, pa.array(np.arange(first, last)))
-            yield numbered if rows.wanted_N is None else numbered.filter(pa.array(rows.wanted_N[first:last]))
-            first = last
-        if not isinstance(content, pa.Table) and stamp_of(content) != split.stamp:
-            raise SourceError(f"{split.where} changed while it was read.", next_step="Run it again.")
-
-
-def _failures_named(split: Split) -> AbstractContextManager[None]:
-    """Say of which split the file system's errors are."""
-    return system_errors_as(
-        SourceError, f"{split.where} cannot be read", next_step="See that the file is there and that you may read it."
-    )
 
 
 def _blocks(

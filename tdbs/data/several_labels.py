@@ -1,11 +1,11 @@
-"""Several labels a row: lists of classes or columns of 0 and 1 (multi-label), or columns of numbers (several targets).
+"""Several labels a row: lists of classes, lists or columns of 0 and 1 (multi-label), or columns of numbers (targets).
 
 Columns of 0 and 1 (or true and false) are a multi-label task whose classes are the columns; with `regression`, or where
 another number stands among them, each column is a number to predict. Cost: array code over the rows.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,17 +15,21 @@ import pyarrow.compute as pc
 from tdbs.arrays import BoolArray, FloatArray
 from tdbs.data.columns import SourceColumn
 from tdbs.data.content import is_list
-from tdbs.data.labels import LabelType, label_lists, label_numbers, label_texts, list_class_ids
+from tdbs.data.labels import LabelType, label_numbers, label_texts, list_class_ids, list_classes, named_label_lists
+from tdbs.data.list_texts import refuse_list_texts
+from tdbs.data.multi_hot import encode_hot, hot_classes
 from tdbs.errors import ConfigError, SourceError
+
+_SHOWN_CLASSES = 5
 
 # Shapes: N rows, C columns.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SeveralRule:
-    """What train's labels are: lists of classes, flags, or numbers to predict."""
+    """What train's labels are: lists of classes, lists of flags, columns of flags, or numbers to predict."""
 
-    kind: Literal["lists", "flags", "numbers"]
+    kind: Literal["lists", "hot_lists", "flags", "numbers"]
     classes: tuple[str, ...] = ()
 
 
@@ -36,7 +40,10 @@ def learn_several(train: Sequence[SourceColumn], label_type: LabelType) -> Sever
             raise ConfigError(
                 f"'{train[0].name}' holds lists of classes.", next_step="Name it alone, without --label-type."
             )
-        classes = tuple(sorted(pc.unique(label_lists(train[0]).flatten()).to_pylist()))
+        hot = hot_classes(train[0])
+        if hot is not None:
+            return SeveralRule(kind="hot_lists", classes=hot)
+        classes = tuple(list_classes(train[0]))
         if len(classes) < 2:
             raise SourceError(
                 f"The lists of {train[0].where} hold {len(classes)} classes.",
@@ -49,6 +56,9 @@ def learn_several(train: Sequence[SourceColumn], label_type: LabelType) -> Sever
     texts = [_flag_texts(column) for column in train]
     if label_type == "class" or all(_is_flag(column).all() for column in texts):
         return SeveralRule(kind="flags", classes=names)
+    for column in train:
+        _refuse_classes(column)
+        refuse_list_texts(label_texts(column))
     return SeveralRule(kind="numbers")
 
 
@@ -56,6 +66,8 @@ def encode_several(columns: Sequence[SourceColumn], rule: SeveralRule) -> pa.Arr
     """Return a split's labels: list<int64> of classes that hold, or list<float64> of the targets."""
     if rule.kind == "lists":
         return _encode_lists(columns[0], rule.classes)
+    if rule.kind == "hot_lists":
+        return encode_hot(columns[0], rule.classes)
     if rule.kind == "numbers":
         numbers_NC: FloatArray = np.stack([label_numbers(label_texts(column)) for column in columns], axis=1)
         offsets = np.arange(len(numbers_NC) + 1, dtype=np.int32) * len(columns)
@@ -66,7 +78,7 @@ def encode_several(columns: Sequence[SourceColumn], rule: SeveralRule) -> pa.Arr
 
 
 def _encode_lists(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
-    lists = label_lists(column)
+    lists = named_label_lists(column)
     ids = list_class_ids(column, lists, classes, of_class="rows")
     rows = pc.list_parent_indices(lists).to_numpy()
     # each class once a row, in order
@@ -75,12 +87,22 @@ def _encode_lists(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
     return pa.ListArray.from_arrays(offsets.astype(np.int32), pa.array(pairs[1].astype(np.int64)))
 
 
+def _refuse_classes(column: SourceColumn) -> None:
+    """Raise for class ids among columns that would be numbers to predict."""
+    if column.names:
+        raise ConfigError(
+            f"'{column.name}' of {column.where} holds classes ({', '.join(column.names[:_SHOWN_CLASSES])}); "
+            "several label columns hold 0 and 1, or numbers to predict.",
+            next_step="Name one label column, or pass --label-type regression.",
+        )
+
+
 def _flag_texts(column: SourceColumn) -> SourceColumn:
     """Return the values as texts, true and false as 1 and 0."""
     texts = label_texts(column)
     folded = pc.utf8_lower(pc.utf8_trim_whitespace(texts.values))
     numbers = pc.if_else(pc.equal(folded, "true"), "1", pc.if_else(pc.equal(folded, "false"), "0", folded))
-    return SourceColumn(name=texts.name, where=texts.where, values=numbers, rows_N=texts.rows_N)
+    return replace(texts, values=numbers)
 
 
 def _is_flag(texts: SourceColumn) -> BoolArray:

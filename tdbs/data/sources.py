@@ -21,6 +21,7 @@ from tdbs.files import Stamp, is_remote, stamp_of, to_path
 
 HUB_TOKENIZER = "roberta-base"
 HUB_SEQ2SEQ_TOKENIZER = "t5-small"
+_LABEL_READING = 2  # 2: multi-hot lists, names of class ids, blanks and booleans, classes that are held out
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,6 +46,12 @@ class Source:
     splits: tuple[Split, ...]
     label_type: LabelType | None = None  # None: labels are class ids or scores already
     held_out: float | None = None  # fraction of train that becomes validation
+
+    @property
+    def label_reading(self) -> int | None:
+        """The version of the rules by which labels are read, part of the cache key; None: they are used as they are."""
+        is_used_as_is = self.label_type is None or self.task.kind in ("question_answering", "seq2seq")
+        return None if is_used_as_is else _LABEL_READING
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

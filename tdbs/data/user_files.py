@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from tdbs.data.content import is_list
 from tdbs.data.formats import FORMATS, format_of, read_schema
+from tdbs.data.header import plain_name
 from tdbs.data.tasks import Columns, TaskKind
 from tdbs.errors import ConfigError, SourceError
 
@@ -70,6 +71,7 @@ def choose_columns(
     """Return the columns that are named, or those of a well-known table; every split must have what is asked for."""
     schemas = {split: read_schema(path) for split, path in files.items()}
     names = schemas["train"].names
+    text, pair, label, target = (None if name is None else plain_name(name) for name in (text, pair, label, target))
     if label is not None and target is not None:
         raise ConfigError("--label and --target do not go together.", next_step="Leave one of them out.")
     if text is None and pair is None and label is None and target is None:
@@ -102,7 +104,7 @@ def choose_columns(
 
 def _label_names(label: str, names: Sequence[str]) -> tuple[str, ...]:
     """Return the columns that --label names: one, or several with commas between them."""
-    return (label,) if label in names else tuple(part.strip() for part in label.split(","))
+    return (label,) if label in names else tuple(plain_name(part) for part in label.split(","))
 
 
 def _kind_of(columns: Columns, schema: pa.Schema, *, is_seq2seq: bool) -> TaskKind:
@@ -111,6 +113,12 @@ def _kind_of(columns: Columns, schema: pa.Schema, *, is_seq2seq: bool) -> TaskKi
     if is_seq2seq:
         return "seq2seq"
     if pa.types.is_struct(label_type):
+        if columns.pair is None and not {"text", "answer_start"} <= {field.name for field in label_type}:
+            raise SourceError(
+                f"'{columns.label}' holds objects, which cannot be labels.",
+                next_step="Write the names of the classes as a list, or one column of 0 and 1 a class: "
+                "--label joy,anger.",
+            )
         if columns.pair is None:
             raise ConfigError(
                 f"'{columns.label}' holds answers, but no column of contexts is named.",

@@ -7,25 +7,27 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.data.columns import SourceColumn, one_array
-from tdbs.data.labels import label_lists, list_class_ids
+from tdbs.data.labels import list_class_ids, named_label_lists
+from tdbs.data.spelling import one_spelling
 from tdbs.errors import SourceError
 
 
 def learn_word_labels(train: SourceColumn) -> tuple[str, ...]:
     """Return the classes of train: sorted, numbers by value."""
-    distinct = pc.unique(label_lists(train).flatten()).to_pylist()
+    found = pc.unique(named_label_lists(train).flatten()).to_pylist()
+    distinct = sorted(set(one_spelling(found).values()))
     if len(distinct) < 2:
         raise SourceError(
             f"The words of {train.where} have {len(distinct)} classes.",
             next_step="Give train words of at least two classes.",
         )
     is_number = all(label.isascii() and label.isdigit() for label in distinct)
-    return tuple(sorted(distinct, key=Decimal) if is_number else sorted(distinct))
+    return tuple(sorted(distinct, key=Decimal) if is_number else distinct)
 
 
 def encode_word_labels(column: SourceColumn, classes: tuple[str, ...], *, words: SourceColumn) -> pa.Array:
     """Return a split's labels as class ids, one a word."""
-    lists = label_lists(column)
+    lists = named_label_lists(column)
     labels_of_row = pc.list_value_length(lists).to_numpy()
     words_of_row = pc.list_value_length(one_array(words.values)).to_numpy()
     uneven = np.flatnonzero(labels_of_row != words_of_row)

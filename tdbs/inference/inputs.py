@@ -14,8 +14,11 @@ from tdbs.data.bad_rows import BadRows
 from tdbs.data.content import is_list
 from tdbs.data.digests import file_sha256
 from tdbs.data.formats import count_rows, read_schema
-from tdbs.data.reading import SplitRows, Survey, read_blocks
+from tdbs.data.header import plain_name
+from tdbs.data.list_texts import refuse_words_as_texts
+from tdbs.data.reading import Survey, read_blocks
 from tdbs.data.sources import Source, Split
+from tdbs.data.tables import SplitRows
 from tdbs.data.tasks import Columns, Task
 from tdbs.data.undecodable import undecodable_line
 from tdbs.errors import ConfigError, SourceError
@@ -91,7 +94,10 @@ def _file(
 
     def blocks(bad: BadRows | None) -> Iterator[Block]:
         found = read_blocks(source, survey, content.name, rows_at_most=rows_at_most, bytes_at_most=BLOCK_BYTES, bad=bad)
-        return (block_of(rows, bad) for rows in found)
+        for rows in found:
+            if kind == "token_classification" and not has_words:
+                refuse_words_as_texts(rows.texts, column=columns.text, where=path.name)
+            yield block_of(rows, bad)
 
     return Input(
         name=str(path),
@@ -104,6 +110,7 @@ def _file(
 
 def _columns(path: Path, names: list[str], task: Task, *, text: str | None, pair: str | None) -> Columns:
     """Return the columns that are named, or those of the run's dataset, or well-known ones."""
+    text, pair = (None if name is None else plain_name(name) for name in (text, pair))
     if text is None:
         text = next((name for name in (task.columns.text, *_TEXT_NAMES) if name in names), task.columns.text)
     if pair is None and task.is_pair:

@@ -19,6 +19,7 @@ from tdbs.pipeline.schema import SCHEMA_VERSION
 def key_parts(
     *,
     source_sha256: str,
+    label_reading: int | None,
     task: Task,
     tokenizer_sha256: str,
     words_sha256: str,
@@ -26,8 +27,10 @@ def key_parts(
     stride: int | None,
     max_target_length: int | None,
 ) -> dict[str, str]:
-    """Return the named parts of the key."""
+    """Return the named parts of the key; `label_reading` is the version of the rules for labels of users' files."""
+    own_labels = {} if label_reading is None else {"label reading": str(label_reading)}
     return {
+        **own_labels,
         "source": source_sha256,
         "task": sha256_of(json.dumps(dataclasses.asdict(task), sort_keys=True).encode()),
         "tokenizer": tokenizer_sha256,

@@ -72,6 +72,8 @@ def edited_split(
         engine=_editing_engine(split, edit),
         progress=lambda _stage, _done, _total: None,
     )
+    if made.task != manifest.task:
+        raise DatasetError(f"An older tdbs read the labels of {dataset.path} by other rules.", next_step=_AGAIN)
     target = folder / DATASET_FOLDER
     write_text(target / TOKENIZER_NAME, (folder / TOKENIZER_NAME).read_text(encoding="utf-8"))
     return PreparedDataset(path=target, manifest=dataclasses.replace(manifest, splits={split: made.splits[split]}))

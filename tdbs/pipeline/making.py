@@ -38,6 +38,7 @@ class MadeSplits:
     task: Task
     splits: dict[str, SplitInfo]
     seconds: dict[str, float]
+    notes: tuple[str, ...]  # of how rows were taken
 
 
 def make_splits(
@@ -88,6 +89,7 @@ def make_splits(
             for name, infos in blocks.items()
         },
         seconds=seconds,
+        notes=survey.notes,
     )
 
 

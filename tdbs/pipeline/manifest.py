@@ -105,6 +105,7 @@ class Manifest:
     stride: int | None = None  # question answering: tokens that neighbouring windows share
     max_target_length: int | None = None  # seq2seq
     origin: Mapping[str, str | None] | None = None  # where the texts came from (edited.py); datasets of before: None
+    notes: tuple[str, ...] = ()  # what prepare said of how rows were taken
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -162,6 +163,7 @@ def _parse(fields: dict[str, Any]) -> Manifest:
             "tokenizer": TokenizerInfo(**{**tokenizer, "special_ids": tuple(tokenizer["special_ids"])}),
             "words": WordsInfo(**{**words, "kept": tuple(words["kept"])}),
             "bucket_edges": tuple(fields["bucket_edges"]),
+            "notes": tuple(fields.get("notes", ())),
             "splits": {name: _parse_split(split) for name, split in fields["splits"].items()},
         }
     )

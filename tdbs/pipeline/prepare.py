@@ -43,7 +43,7 @@ class PrepareResult:
     dataset: PreparedDataset
     cached: bool
     changed: tuple[str, ...]
-    warnings: tuple[str, ...]  # what may harm the labels, or keep TokenDrop from helping
+    warnings: tuple[str, ...]  # how rows were taken, what may harm the labels, or keep TokenDrop from helping
 
 
 def prepare(
@@ -98,6 +98,7 @@ def prepare(
     words = choose_words(stopwords, keep=(*keep, "pronouns") if found.task.keep_pronouns else keep)
     parts = cache_key.key_parts(
         source_sha256=found.content_sha256,
+        label_reading=found.label_reading,
         task=found.task,
         tokenizer_sha256=loaded.sha256,
         words_sha256=words_sha256(words.words),
@@ -138,13 +139,15 @@ def prepare(
                 bucket_edges=tuple(int(edge) for edge in bucket_edges(limits.max_length)),
                 splits=made.splits,
                 origin=origin_of(source, mirror, files, prefix),
+                notes=made.notes,
                 seconds={**made.seconds, "total": time.perf_counter() - started},
             )
             with _disk_errors(place, "--out"):
                 publish.publish(folder / DATASET_FOLDER, place, manifest)
     remember(DATA_FOLDER, place)
     dataset = PreparedDataset(path=place, manifest=manifest)
-    return PrepareResult(dataset=dataset, cached=False, changed=changed, warnings=_warnings(made.task, words))
+    warnings = made.notes + _warnings(made.task, words)
+    return PrepareResult(dataset=dataset, cached=False, changed=changed, warnings=warnings)
 
 
 def _standing(place: Path, parts: dict[str, str], *, overwrite: bool) -> Manifest | None:
@@ -162,7 +165,8 @@ def _standing(place: Path, parts: dict[str, str], *, overwrite: bool) -> Manifes
 def _cached(place: Path, standing: Manifest, words: WordList) -> PrepareResult:
     remember(DATA_FOLDER, place)
     dataset = PreparedDataset(path=place, manifest=standing)
-    return PrepareResult(dataset=dataset, cached=True, changed=(), warnings=_warnings(standing.task, words))
+    warnings = standing.notes + _warnings(standing.task, words)
+    return PrepareResult(dataset=dataset, cached=True, changed=(), warnings=warnings)
 
 
 def _disk_errors(folder: Path, option: str) -> AbstractContextManager[None]:

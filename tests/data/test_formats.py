@@ -1,6 +1,7 @@
 """Files are read exactly: what is missing, what is text, and which row is at fault."""
 
 import csv
+from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,6 +34,49 @@ def test_long_csv_fields_are_read_and_the_global_limit_is_put_back(write):
     before = csv.field_size_limit()
     assert len(read(write("a.csv", f"text,label\n{'x' * 300_000},1\n"))["text"][0]) == 300_000
     assert csv.field_size_limit() == before
+
+
+def test_no_row_is_handed_out_while_the_limit_is_lifted(write):
+    """A reader that is left half-consumed, or beside another, changes nothing for the process."""
+    before = csv.field_size_limit()
+    path = write("a.csv", f"text,label\n{'x' * 300_000},1\n" + "a,b\n" * 20_000)
+    first, second = (format_of(path).read(path, {"text": "text"}) for _ in range(2))
+    for reader in (first, second, first, second):
+        next(reader)
+        assert csv.field_size_limit() == before
+    first.close()
+    assert sum(table.num_rows for table in second) == 20_001 - 2 * 8192
+    assert csv.field_size_limit() == before
+
+
+def test_readers_on_threads_all_read_long_fields_and_put_the_limit_back(write):
+    before = csv.field_size_limit()
+    path = write("a.csv", "text,label\n" + f"{'x' * 200_000},1\n" * 40)
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda _: len(read(path)["text"]), range(40)))
+    assert found == [40] * 40
+    assert csv.field_size_limit() == before
+
+
+def test_a_limit_that_is_set_meanwhile_stays(write):
+    """Whoever set it meant it."""
+    before = csv.field_size_limit()
+    path = write("a.csv", "text,label\n" + "a,b\n" * 20_000)
+    try:
+        reader = format_of(path).read(path, {"text": "text"})
+        next(reader)
+        csv.field_size_limit(before + 1)
+        list(reader)
+        assert csv.field_size_limit() == before + 1
+    finally:
+        csv.field_size_limit(before)
+
+
+def test_rows_before_an_unreadable_one_are_read(write):
+    """The first fault of a file is the one that is named."""
+    with pytest.raises(SourceError) as caught:
+        read(write("a.csv", 'text,label\na,1,2\n"b"c,2\n'))
+    assert caught.value.message == "row 1 of a.csv has another number of fields (3) than the header (2)."
 
 
 def test_rows_are_counted_over_chunks(write):

@@ -256,3 +256,22 @@ def test_what_is_refused(checkpoint_of, tmp_path, monkeypatch):
 def test_the_package_offers_both():
     assert tdbs.predict is predict
     assert tdbs.Predictor.__module__ == "tdbs.inference.predictor"
+
+
+def test_words_that_are_written_as_lists_are_refused(checkpoint_of, tmp_path):
+    """Split at white space, their brackets and quotes would be words."""
+    source = write_csv(tmp_path / "in.csv", ["tokens"], [["['a', 'film']"], ["['so']"]])
+    assert refused(checkpoint_of("token_classification"), source, out=tmp_path / "out.jsonl") == (
+        "'tokens' of in.csv holds lists of words, written as texts.",
+        'CSV and TSV cells cannot hold lists. Write JSONL or Parquet, with lines such as {"tokens": ["a", "film"]}; '
+        "or write texts, with spaces between words.",
+    )
+    assert not (tmp_path / "out.jsonl").exists()
+    mixed = write_csv(tmp_path / "mixed.csv", ["tokens"], [["['a', 'film']"], ["so"]])
+    assert predict(checkpoint_of("token_classification"), mixed, out=tmp_path / "mixed.jsonl").rows == 2
+
+
+@pytest.mark.parametrize("option", [None, "text", " text "])
+def test_blanks_around_the_names_of_columns_are_left_out(option, checkpoint_of, tmp_path):
+    source = write_csv(tmp_path / "in.csv", ["id", " text "], [["1", "a fine film"]])
+    assert predict(checkpoint_of("classification"), source, text=option, out=tmp_path / "out.jsonl").rows == 1

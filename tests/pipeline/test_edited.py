@@ -145,3 +145,16 @@ def test_labels_of_words_are_not_edited(workplace):
         "Each word has a label here; an edit of the text would part them.",
         "Leave --remove and --edits out.",
     )
+
+
+def test_labels_that_an_older_version_read_by_other_rules_are_refused(pairs, workplace):
+    """The class ids of the edited split would be other ones."""
+    manifest = json.loads((pairs.path / "manifest.json").read_text())
+    manifest["task"]["classes"] = ["0", "1", "2"]
+    (pairs.path / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(DatasetError) as caught:
+        edited_split(load(pairs.path), "validation", BOTH, folder=workplace / "work")
+    assert (caught.value.message, caught.value.next_step) == (
+        f"An older tdbs read the labels of {pairs.path} by other rules.",
+        "Prepare the dataset again from the source that there is now.",
+    )

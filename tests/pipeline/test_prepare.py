@@ -696,3 +696,27 @@ def test_the_dataset_carries_its_tokenizer(options):
     data = (dataset.path / "tokenizer.json").read_bytes()
     assert hashlib.sha256(data).hexdigest() == dataset.manifest.tokenizer.sha256
     assert (json.loads(data)["padding"], json.loads(data)["truncation"]) == (None, None)
+
+
+def test_what_is_said_of_held_out_rows_is_said_again_of_a_cached_dataset(options, workplace):
+    """Two runs of the same command say the same of the dataset that they name."""
+    write_csv(workplace / "reviews.csv", [(f"a b {row}", f"class {row // 2}") for row in range(10)])
+    first = prepare(**options, validation="0.6")
+    again = prepare(**options, validation="0.6")
+    assert (first.cached, again.cached) == (False, True)
+    assert first.warnings == again.warnings
+    assert first.warnings[0].startswith("--validation 0.6: ")
+    assert sum(found.source_rows for found in first.dataset.manifest.splits.values()) == 10
+
+
+def test_a_dataset_whose_labels_were_read_by_older_rules_is_prepared_anew(options):
+    """Its classes may be other ones, though the file has the same bytes."""
+    made = prepare(**options).dataset.path
+    fields = json.loads((made / "manifest.json").read_text())
+    del fields["key_parts"]["label reading"], fields["notes"]
+    older = made.with_name("older")
+    made.rename(older)
+    (older / "manifest.json").write_text(json.dumps(fields))
+    assert read_manifest(older).notes == ()
+    result = prepare(**options)
+    assert (result.cached, result.changed) == (False, ("label reading",))

@@ -1,0 +1,105 @@
+"""Refuse labels that are lists or objects written as texts, as pandas writes them into CSV cells.
+
+What is certain: a Python or JSON list, tuple, set or object with a quoted entry or with several, and NumPy's arrays.
+`[3]` and `[joy, love]` are lists if all labels are in brackets; `[UNK]` and `(none)` are names. With --label-type class
+every text is a class.
+"""
+
+import ast
+import json
+import re
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tdbs.data.columns import SourceColumn
+from tdbs.errors import SourceError
+
+_BRACKETED = r"^\s*(\[.*\]|\(.*\)|\{.*\})\s*$"
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_SEVERAL = "|".join(rf"{entry}(?:\s+{entry})+" for entry in (_NUMBER, "(?:True|False)", r"'[^']*'", r'"[^"]*"'))
+_ARRAY = re.compile(rf"\[\s*(?:{_SEVERAL})\s*\]")  # as NumPy prints it
+_OBJECT = re.compile(r"\{\s*(?:'[^']*'|\"[^\"]*\")\s*:.*\}", re.DOTALL)
+_BARE = re.compile(r"\[[^\[\]]*\]", re.DOTALL)  # [joy, love]
+_SHOWN = 60
+
+
+def refuse_list_texts(column: SourceColumn) -> None:
+    """Raise for the first label that is certainly a list or an object written as a text."""
+    texts = column.values.combine_chunks() if isinstance(column.values, pa.ChunkedArray) else column.values
+    bracketed = pc.fill_null(pc.match_substring_regex(texts, f"(?s){_BRACKETED}"), False).to_pylist()
+    if not any(bracketed):
+        return
+    found = [(index, texts[index].as_py().strip()) for index, is_so in enumerate(bracketed) if is_so]
+    are_all = len(found) == len(texts) - texts.null_count
+    are_numbers = are_all and all(isinstance(_parsed(text), list) for _, text in found)
+    are_bare = are_all and all(_BARE.fullmatch(text) for _, text in found)
+    for index, text in found:
+        entries = entries_of(text)
+        if entries is None and (are_numbers or (are_bare and "," in text)):
+            entries = [_entry(part.strip()) for part in text[1:-1].split(",")]
+        if entries is not None:
+            raise SourceError(
+                f"{column.row(index)} has the text {_short(text)} in '{column.name}', "
+                "which is a list or an object, not a label.",
+                next_step="CSV and TSV cells cannot hold them. Write JSONL or Parquet, with lines such as "
+                f"{_line(column.name, entries)}; or pass --label-type class if each text is a class.",
+            )
+
+
+def refuse_words_as_texts(texts: pa.Array, *, column: str, where: str) -> None:
+    """Raise if each text is a list of quoted words: split at white space, its marks would become parts of words."""
+    entries = [entries_of(text) for text in texts.to_pylist()]
+    words = [found for found in entries if found and all(isinstance(word, str) for word in found)]
+    if words and len(words) == len(entries):
+        line = json.dumps({column: words[0][:3]}, ensure_ascii=False)
+        raise SourceError(
+            f"'{column}' of {where} holds lists of words, written as texts.",
+            next_step=f"CSV and TSV cells cannot hold lists. Write JSONL or Parquet, with lines such as {line}; "
+            "or write texts, with spaces between words.",
+        )
+
+
+def entries_of(text: str) -> list[Any] | None:
+    """Return the entries of a list or an object that is written as a text; None if the text is not certainly one."""
+    text = text.strip()
+    if _ARRAY.fullmatch(text):
+        return [_entry(part) for part in re.findall(r"'[^']*'|\"[^\"]*\"|[^\s\[\]]+", text)]
+    if _OBJECT.fullmatch(text):
+        return re.findall(r"[{,]\s*['\"]([^'\"]*)['\"]\s*:", text)
+    found = _parsed(text)
+    if not isinstance(found, (list, tuple, set)):
+        return None
+    entries = sorted(found, key=str) if isinstance(found, set) else list(found)
+    is_certain = len(entries) > 1 or any(isinstance(entry, (str, list, tuple)) for entry in entries)
+    return entries if is_certain else None
+
+
+def _parsed(text: str) -> object:
+    for parse in (json.loads, ast.literal_eval):
+        try:
+            return parse(text)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+    return None
+
+
+def _entry(text: str) -> Any:
+    parsed = _parsed(text)
+    return text if parsed is None else parsed
+
+
+def _line(label: str, entries: list[Any]) -> str:
+    """Return a line of JSON with the label as it is meant; tags are as many as the words of their row."""
+    if {"text", "answer_start"} <= set(map(str, entries)):
+        answers = {"text": ["Ann"], "answer_start": [6]}
+        return json.dumps({"question": "who?", "context": "it is Ann", label: answers})
+    shown = [entry if isinstance(entry, (str, bool, int, float)) else str(entry) for entry in entries[:3]]
+    is_tags = "tag" in label.lower()
+    text: object = ["Anna", "lives", "here"][: len(shown)] if is_tags else "a text"
+    return json.dumps({"tokens" if is_tags else "text": text, label: shown}, ensure_ascii=False)
+
+
+def _short(text: str) -> str:
+    return f'"{text}"' if len(text) <= _SHOWN else f'"{text[:_SHOWN]}…"'

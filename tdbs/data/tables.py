@@ -1,0 +1,118 @@
+"""Tables of a source's splits: the asked columns of the wanted rows, numbered, in the pieces a file is read in."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pyarrow as pa
+
+from tdbs.arrays import BoolArray
+from tdbs.data.bad_rows import BadRows
+from tdbs.data.class_names import class_names, with_names
+from tdbs.data.columns import SourceColumn, one_array, refuse_other_bytes
+from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, plain_type
+from tdbs.data.formats import count_rows, format_of, read_schema
+from tdbs.data.sources import Source, Split
+from tdbs.data.spelling import without_blanks
+from tdbs.data.tasks import Task, TaskKind
+from tdbs.errors import SourceError, system_errors_as
+from tdbs.files import stamp_of
+
+ROW = "\0row"  # a column beside those of the source, whose names are the user's
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitRows:
+    """The rows that make a split: those of a file or table, or some of them where others are held out."""
+
+    split: Split
+    wanted_N: BoolArray | None  # None: all
+
+
+def count_split(split: Split, task: Task) -> int:
+    """Return how many rows a split's file or table has."""
+    with failures_named(split):
+        content = split.content
+        return content.num_rows if isinstance(content, pa.Table) else count_rows(content, task.columns.text)
+
+
+def text_contents(task: Task) -> dict[str, Content]:
+    """Return what the text columns hold."""
+    of_text: Content = "words" if task.kind == "token_classification" else "text"
+    pair: dict[str, Content] = {} if task.columns.pair is None else {task.columns.pair: "text"}
+    return {task.columns.text: of_text, **pair}
+
+
+def label_contents(split: Split, task: Task) -> dict[str, Content]:
+    """Return what the label columns of a split hold, which a reader of JSON has to know."""
+    by_kind: dict[TaskKind, Content] = {
+        "token_classification": "labels",
+        "question_answering": "answers",
+        "seq2seq": "text",
+    }
+    content = by_kind.get(task.kind, "label")
+    if task.kind == "multi_label" and is_list(schema_of(split).field(task.columns.labels[0]).type):
+        content = "labels"
+    return dict.fromkeys(task.columns.labels, content)
+
+
+def schema_of(split: Split) -> pa.Schema:
+    """Return the columns of a split's file or table."""
+    with failures_named(split):
+        return split.content.schema if isinstance(split.content, pa.Table) else read_schema(split.content)
+
+
+def source_column(name: str, split: Split, table: pa.Table) -> SourceColumn:
+    """Return a column of a table, which knows the rows of the file."""
+    rows_N = one_array(table[ROW]).to_numpy()
+    return SourceColumn(name=name, where=split.where, values=table[name], rows_N=rows_N)
+
+
+def tables_of(rows: SplitRows, asked: Mapping[str, Content], bad: BadRows | None = None) -> Iterator[pa.Table]:
+    """Yield the asked columns of the wanted rows, with row numbers, in whatever pieces the file is read in."""
+    split, content = rows.split, rows.split.content
+    pieces: Iterator[pa.Table]
+    if isinstance(content, pa.Table):
+        batches = content.select(list(asked)).to_batches(max_chunksize=ROWS_AT_ONCE)
+        pieces = (pa.Table.from_batches([batch]) for batch in batches)
+    else:
+        pieces = format_of(content).read(content, asked, bad)
+    first = 0
+    with failures_named(split):
+        for piece in pieces:
+            last = first + piece.num_rows
+            plain = pa.table({name: piece[name].cast(plain_type(piece[name].type)) for name in piece.column_names})
+            numbered = plain.append_column(ROW, pa.array(np.arange(first, last)))
+            yield numbered if rows.wanted_N is None else numbered.filter(pa.array(rows.wanted_N[first:last]))
+            first = last
+        if not isinstance(content, pa.Table) and stamp_of(content) != split.stamp:
+            raise SourceError(f"{split.where} changed while it was read.", next_step="Run it again.")
+
+
+def failures_named(split: Split) -> AbstractContextManager[None]:
+    """Say of which split the file system's errors are."""
+    return system_errors_as(
+        SourceError, f"{split.where} cannot be read", next_step="See that the file is there and that you may read it."
+    )
+
+
+def label_reader(source: Source, split: Split) -> Callable[[pa.Table], tuple[SourceColumn, ...]]:
+    """Return what takes the label columns from a split's tables.
+
+    Of classes and numbers, texts lose the blanks around them, and ids get the names that the file keeps.
+    """
+    labels = source.task.columns.labels
+    if source.label_type is None or source.task.kind in ("question_answering", "seq2seq"):
+        return lambda table: tuple(source_column(name, split, table) for name in labels)
+    schema = schema_of(split)
+    names = {name: class_names(schema, name) for name in labels}
+
+    def read(table: pa.Table) -> tuple[SourceColumn, ...]:
+        columns = [source_column(name, split, table) for name in labels]
+        for column in columns:
+            refuse_other_bytes(column)
+        plain = (replace(column, values=without_blanks(column.values)) for column in columns)
+        return tuple(with_names(column, names[column.name]) for column in plain)
+
+    return read
