@@ -11,13 +11,15 @@ from tokenizers import Tokenizer
 
 from tdbs.arrays import IntArray, TokenArray
 from tdbs.data.tasks import Task, TaskKind
-from tdbs.errors import DatasetError
+from tdbs.errors import DatasetError, reason_of
 from tdbs.files import to_path
 from tdbs.pipeline import schema
-from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo, read_manifest
+from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo, check_counts, read_manifest
 from tdbs.pipeline.shard_arrays import AnyArray, JoinedLists, Lists, lists_of, read_arrays
+from tdbs.records import MOST_BYTES_OF_A_TOKENIZER, Form, read_text
 
 TOKENIZER_NAME = "tokenizer.json"  # a dataset carries its tokenizer: trained models are saved with it
+_TOKENIZER = Form(what="a tokenizer", error=DatasetError, next_step="Prepare the dataset again with --overwrite.")
 
 # Shapes: N samples of the split in sample_id order, N1 = N + 1, T tokens, W droppable words.
 
@@ -80,13 +82,14 @@ def load(path: str | Path) -> PreparedDataset:
 
 
 def split_info(dataset: PreparedDataset, name: str) -> SplitInfo:
-    """Return what the manifest says of a split. Raises DatasetError where there is none of the name."""
+    """Return what the manifest says of a split. Raises DatasetError where there is none, or its counts are not sane."""
     info = dataset.manifest.splits.get(name)
     if info is None:
         raise DatasetError(
             f"{dataset.path} has no split {name}.",
             next_step=f"Choose one of: {', '.join(dataset.manifest.splits)}.",
         )
+    check_counts(dataset.path, dataset.manifest, name)
     return info
 
 
@@ -113,7 +116,7 @@ def read_part(dataset: PreparedDataset, name: str, shards: Sequence[ShardInfo]) 
             found["targets"] = _targets(table, manifest.task)
         return found
 
-    read = read_arrays(dataset.path, shards, columns)
+    read = read_arrays(dataset.path, manifest, name, shards, columns)
     tokens, words = read[schema.INPUT_IDS], read["word sizes"]
     return Split(
         name=name,
@@ -129,8 +132,13 @@ def read_part(dataset: PreparedDataset, name: str, shards: Sequence[ShardInfo]) 
 
 
 def read_tokenizer(dataset: PreparedDataset) -> Tokenizer:
-    """Return the tokenizer that the dataset carries."""
-    return Tokenizer.from_str((dataset.path / TOKENIZER_NAME).read_text(encoding="utf-8"))
+    """Return the tokenizer that the dataset carries. Raises DatasetError where its file is damaged."""
+    path = dataset.path / TOKENIZER_NAME
+    text = read_text(path, _TOKENIZER, most=MOST_BYTES_OF_A_TOKENIZER)
+    try:
+        return Tokenizer.from_str(text)
+    except Exception as error:  # the library raises bare Exception
+        raise _TOKENIZER.unreadable(str(path), reason_of(error)) from error
 
 
 def token_type(vocabulary_size: int) -> type[np.uint16] | type[np.int32]:
@@ -142,7 +150,9 @@ def read_char_places(dataset: PreparedDataset, name: str) -> tuple[IntArray, Int
     """Return the characters that each token of a question-answering split stands for: starts (T) and ends (T)."""
     read = read_arrays(
         dataset.path,
-        dataset.manifest.splits[name].shards,
+        dataset.manifest,
+        name,
+        split_info(dataset, name).shards,
         lambda table: {column: lists_of(table, column, np.int64) for column in (schema.CHAR_STARTS, schema.CHAR_ENDS)},
     )
     return read[schema.CHAR_STARTS].values_V, read[schema.CHAR_ENDS].values_V
