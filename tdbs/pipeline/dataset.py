@@ -1,8 +1,9 @@
 """A prepared dataset, opened: its manifest, and its splits as flat arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,7 @@ from tdbs.files import to_path
 from tdbs.pipeline import schema
 from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo, check_counts, read_manifest
 from tdbs.pipeline.shard_arrays import AnyArray, JoinedLists, Lists, lists_of, read_arrays
+from tdbs.pipeline.shard_tables import read_shard
 from tdbs.records import MOST_BYTES_OF_A_TOKENIZER, Form, read_text
 
 TOKENIZER_NAME = "tokenizer.json"  # a dataset carries its tokenizer: trained models are saved with it
@@ -116,7 +118,7 @@ def read_part(dataset: PreparedDataset, name: str, shards: Sequence[ShardInfo]) 
             found["targets"] = _targets(table, manifest.task)
         return found
 
-    read = read_arrays(dataset.path, manifest, name, shards, columns)
+    read = _arrays(dataset, name, shards, columns)
     tokens, words = read[schema.INPUT_IDS], read["word sizes"]
     return Split(
         name=name,
@@ -148,14 +150,24 @@ def token_type(vocabulary_size: int) -> type[np.uint16] | type[np.int32]:
 
 def read_char_places(dataset: PreparedDataset, name: str) -> tuple[IntArray, IntArray]:
     """Return the characters that each token of a question-answering split stands for: starts (T) and ends (T)."""
-    read = read_arrays(
-        dataset.path,
-        dataset.manifest,
+    read = _arrays(
+        dataset,
         name,
         split_info(dataset, name).shards,
         lambda table: {column: lists_of(table, column, np.int64) for column in (schema.CHAR_STARTS, schema.CHAR_ENDS)},
     )
     return read[schema.CHAR_STARTS].values_V, read[schema.CHAR_ENDS].values_V
+
+
+def _arrays(
+    dataset: PreparedDataset,
+    name: str,
+    shards: Sequence[ShardInfo],
+    columns: Callable[[pa.Table], dict[str, AnyArray | Lists]],
+) -> dict[str, Any]:
+    info = dataset.manifest.splits[name]
+    tables = (read_shard(dataset.path, shard, dataset.manifest, labelled=info.labelled) for shard in shards)
+    return read_arrays(tables, columns, named=f"The split {name} of {dataset.path}", rows=info.rows)
 
 
 def _targets(table: pa.Table, task: Task) -> AnyArray | Lists:

@@ -39,6 +39,7 @@ class SplitIndex:
 def read_index(dataset: PreparedDataset, name: str) -> SplitIndex:
     """Read the index of a split; every shard is checked against its hash, and gone before the next one is read."""
     info, manifest = split_info(dataset, name), dataset.manifest
+    named = f"The split {name} of {dataset.path}"
     check_rows(dataset.path, info.shards)
     lengths_N, special_N, counts_N, shards_N, targets_N = (np.zeros(info.rows, dtype=np.int32) for _ in range(5))
     first_words_N = np.zeros(info.rows, dtype=np.int64)
@@ -49,7 +50,7 @@ def read_index(dataset: PreparedDataset, name: str) -> SplitIndex:
     for number, shard in enumerate(info.shards):
         table = read_shard(dataset.path, shard, manifest, labelled=info.labelled)
         ids_S = table[schema.SAMPLE_ID].to_numpy()
-        check_sample_ids(dataset.path, name, np.sort(ids_S), info.rows)
+        check_sample_ids(np.sort(ids_S), named=named, rows=info.rows)
         lengths_N[ids_S] = table[schema.LENGTH].to_numpy()
         special_N[ids_S] = _special_tokens(table, manifest.tokenizer.special_ids)
         words = lists_of(table, schema.DROPPABLE, np.uint16, field="length")
@@ -61,7 +62,7 @@ def read_index(dataset: PreparedDataset, name: str) -> SplitIndex:
         if has_targets:
             targets_N[ids_S] = lists_of(table, schema.TARGET_IDS, np.int32).sizes_S
     if (shards_N == _NONE).any():  # as many samples as there are places: one came twice
-        raise samples_do_not_fit(dataset.path, name, info.rows)
+        raise samples_do_not_fit(named, info.rows)
     del table
     pa.default_memory_pool().release_unused()  # Arrow keeps what the tables took, for tables to come
     return SplitIndex(

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -123,7 +124,7 @@ class Manifest:
     seconds: Mapping[str, float]
     stride: Count | None = None  # question answering: tokens that neighbouring windows share
     max_target_length: TokenLength | None = None  # seq2seq
-    origin: Mapping[str, str | None] | None = None  # where the texts came from (edited.py); datasets of before: None
+    origin: Mapping[str, Any] | None = None  # where the texts came from (edited.py); datasets of before: None
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

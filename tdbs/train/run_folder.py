@@ -104,6 +104,14 @@ class SecondsFields(TypedDict):
     total: float
 
 
+class EpochFields(TypedDict):
+    """An epoch of result.json."""
+
+    epoch: Count
+    loss: float | None
+    score: float | None
+
+
 class ResultFields(TypedDict):
     """What is read of result.json."""
 
@@ -114,7 +122,7 @@ class ResultFields(TypedDict):
     seconds: SecondsFields
     metrics: Mapping[str, float | None]
     score: float | None
-    epochs: Sequence[Mapping[str, float | None]]
+    epochs: Sequence[EpochFields]
     energy: NotRequired[EnergyUse | None]
 
 
@@ -246,7 +254,7 @@ def read_run(folder: Path) -> Run:
     """Read a run. Raises TrainingError where the folder is not one."""
     if not folder.exists():
         raise TrainingError(f"{folder} does not exist.", next_step=_NO_RUN)
-    if not (folder / CONFIG_NAME).is_file():
+    if not (folder / CONFIG_NAME).exists():
         raise TrainingError(f"{folder} is not a run of tdbs: it has no {CONFIG_NAME}.", next_step=_NO_RUN)
     place = folder / CONFIG_NAME
     config = read_toml(place, FORM)

@@ -79,7 +79,7 @@ class TrainResult:
     seconds: dict[str, float]
     metrics: dict[str, float | None]
     score: float | None
-    epochs: list[dict[str, float | None]]  # mean loss and score of each epoch
+    epochs: list[dict[str, Any]]  # mean loss and score of each epoch
     target_tokens: int = 0  # seq2seq: of the targets, pad included
     target_padding_fraction: float | None = None
     halved_caps: list[dict[str, str | int]] = field(default_factory=list)  # where memory ran out
