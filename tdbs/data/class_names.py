@@ -19,10 +19,10 @@ def class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
     try:
         feature: Any = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][column]
         inner = feature[0] if isinstance(feature, list) else feature["feature"]
-        names = inner["names"] if inner["_type"] == "ClassLabel" else ()
-    except (KeyError, TypeError, ValueError, IndexError):
+        names = tuple(inner["names"]) if inner["_type"] == "ClassLabel" else ()
+    except (KeyError, TypeError, ValueError, IndexError, RecursionError):
         return ()
-    return tuple(names) if all(isinstance(name, str) for name in names) else ()
+    return names if all(isinstance(name, str) for name in names) else ()
 
 
 def named_classes(column: SourceColumn, names: tuple[str, ...]) -> SourceColumn:

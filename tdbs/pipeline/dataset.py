@@ -135,12 +135,16 @@ def read_part(dataset: PreparedDataset, name: str, shards: Sequence[ShardInfo]) 
 
 def read_tokenizer(dataset: PreparedDataset) -> Tokenizer:
     """Return the tokenizer that the dataset carries. Raises DatasetError where its file is damaged."""
-    path = dataset.path / TOKENIZER_NAME
-    text = read_text(path, _TOKENIZER, most=MOST_BYTES_OF_A_TOKENIZER)
+    text = tokenizer_text(dataset)
     try:
         return Tokenizer.from_str(text)
     except Exception as error:  # the library raises bare Exception
-        raise _TOKENIZER.unreadable(str(path), reason_of(error)) from error
+        raise _TOKENIZER.unreadable(str(dataset.path / TOKENIZER_NAME), reason_of(error)) from error
+
+
+def tokenizer_text(dataset: PreparedDataset) -> str:
+    """Return the file of the tokenizer that the dataset carries. Raises DatasetError where it cannot be read."""
+    return read_text(dataset.path / TOKENIZER_NAME, _TOKENIZER, most=MOST_BYTES_OF_A_TOKENIZER)
 
 
 def token_type(vocabulary_size: int) -> type[np.uint16] | type[np.int32]:

@@ -17,7 +17,7 @@ from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError, DatasetError, TdbsError
 from tdbs.files import is_remote, to_path, write_text
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, make_block
-from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, split_info
+from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, split_info, tokenizer_text
 from tdbs.pipeline.edits import TextEdit, edited
 from tdbs.pipeline.engines import Engine, local_engine, split_blocks
 from tdbs.pipeline.limits import Limits
@@ -73,7 +73,7 @@ def edited_split(
             next_step="Leave --remove and --edits out.",
         )
     source = _source_again(dataset, mirror)
-    write_text(folder / TOKENIZER_NAME, (dataset.path / TOKENIZER_NAME).read_text(encoding="utf-8"))
+    write_text(folder / TOKENIZER_NAME, tokenizer_text(dataset))
     limits = Limits(
         max_length=manifest.max_length, stride=manifest.stride, max_target_length=manifest.max_target_length
     )

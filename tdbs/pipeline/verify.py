@@ -21,7 +21,7 @@ from tdbs.files import sha256_of
 from tdbs.pipeline import schema
 from tdbs.pipeline.buckets import bucket_edges, bucket_name, bucket_of
 from tdbs.pipeline.cache_key import key_of
-from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, load
+from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, load, tokenizer_text
 from tdbs.pipeline.manifest import MANIFEST_NAME, FileInfo, Manifest, ShardInfo, SplitInfo
 from tdbs.pipeline.parquet import read_checked, rows_of
 from tdbs.pipeline.sample_checks import missing_values, sample_problems
@@ -213,8 +213,8 @@ def _read(folder: Path, file: ShardInfo | FileInfo) -> pa.Table | str:
 
 def _tokenizer_is_whole(dataset: PreparedDataset) -> bool:
     try:
-        return sha256_of((dataset.path / TOKENIZER_NAME).read_bytes()) == dataset.manifest.tokenizer.sha256
-    except OSError:
+        return sha256_of(tokenizer_text(dataset).encode("utf-8")) == dataset.manifest.tokenizer.sha256
+    except DatasetError:
         return False
 
 

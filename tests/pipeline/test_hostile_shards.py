@@ -59,9 +59,9 @@ def retyped(name, kind):
 
 
 TYPES = {
-    "has length as int64, not as int32": retyped("length", pa.int64()),
-    "has input_ids as list<item: int64>, not as list<item: int32>": retyped("input_ids", pa.list_(pa.int64())),
-    "has label as double, not as int64": retyped("label", pa.float64()),
+    "has length as int64": retyped("length", pa.int64()),
+    "has input_ids as list<": retyped("input_ids", pa.list_(pa.int64())),
+    "has label as double": retyped("label", pa.float64()),
 }
 
 
@@ -70,9 +70,9 @@ def test_a_column_of_another_type_is_named(copy, problem):  # noqa: F811
     path = forged(copy, TYPES[problem])
     with pytest.raises(DatasetError) as caught:
         read_split(load(copy), "train")
-    assert caught.value.message.startswith(f"The shard {copy / path} ")
-    assert problem in caught.value.message
-    assert [found.file for found in verify(copy).problems][0] == path
+    assert caught.value.message.startswith(f"The shard {copy / path} {problem}")
+    assert ", not as " in caught.value.message
+    assert verify(copy).problems[0].file == path
 
 
 @pytest.mark.parametrize("read", [read_split, read_index])
