@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import shutil
 import tomllib
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import tomli_w
 
@@ -13,10 +15,12 @@ from tdbs.analysis.comparison import check_comparison, read_prediction, read_row
 from tdbs.analysis.kept_evaluations import kept_rows, newest_over_rates
 from tdbs.analysis.run_pool import take_run
 from tdbs.analysis.sweep_space import read_space
-from tdbs.errors import DatasetError, TdbsError
+from tdbs.errors import ConfigError, DatasetError, TdbsError
 from tdbs.files import last_place
 from tdbs.inference.output import begin_parts
+from tdbs.pipeline.blocks import read_info
 from tdbs.pipeline.dataset import load, read_tokenizer
+from tdbs.pipeline.limits import choose_limits
 from tdbs.pipeline.tokenizer import load_tokenizer
 from tdbs.records import MOST_BYTES, Form, read_record
 from tdbs.reports.comparison import read_comparison
@@ -235,3 +239,59 @@ def test_a_record_larger_than_any_is_not_read(golden):
 def test_a_folder_whose_configuration_cannot_be_read_is_not_a_run(golden):
     put(golden, "run/config.toml", b"a = " + b"[" * DEEP)
     assert not holds_run(golden / "run")
+
+
+@pytest.mark.parametrize("told", [None, b"{", b'{"split": "train"}', b"[" * DEEP])
+def test_a_block_of_another_making_is_named(tmp_path, told):
+    """What is left of a killed `prepare` may be damaged, or of a later tdbs."""
+    table = pa.table({"length": [1]})
+    if told is not None:
+        table = table.replace_schema_metadata({b"tdbs": told})
+    path = tmp_path / "train-000000.arrow"
+    with pa.ipc.new_file(path, table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(DatasetError, match=re.escape(str(path))):
+        read_info(path)
+    path.write_bytes(b"text")
+    with pytest.raises(DatasetError, match=re.escape(str(path))):
+        read_info(path)
+
+
+def test_settings_of_other_programs_may_have_what_ours_do_not(tmp_path):
+    """transformers writes Infinity, a key may come twice, and some models pad with -1, which is not a token."""
+    shutil.copytree(GOLDEN / "run/model", tmp_path / "m")
+    (tmp_path / "m/tokenizer_config.json").write_text('{"limit": Infinity, "limit": 1, "model_max_length": 1e30}')
+    (tmp_path / "m/config.json").write_text('{"pad_token_id": -1}')
+    loaded = load_tokenizer(str(tmp_path / "m"))
+    assert (loaded.pad_id, loaded.model_max_length) == (0, None)
+
+
+def test_a_sweep_names_a_storage_that_is_damaged(tmp_path):
+    pytest.importorskip("optuna")
+    from tdbs.analysis.sweep import sweep
+    from tdbs.analysis.sweep_result import SweepTerms
+
+    dataset = load(GOLDEN / "dataset")
+    out = tmp_path / "s"
+    out.mkdir()
+    with pytest.raises(ConfigError, match=re.escape("trials.db cannot be read: ")):
+        sweep(
+            dataset,
+            {"lr": (1e-4,)},
+            SweepTerms(seeds=(0,), model="tiny"),
+            out=out,
+            storage=f"sqlite:///{damaged(tmp_path)}",
+        )
+
+
+def damaged(folder):
+    (folder / "trials.db").write_bytes(b"not a database" * 100)
+    return folder / "trials.db"
+
+
+def test_a_length_that_no_manifest_takes_is_refused():
+    dataset = load(GOLDEN / "dataset")
+    tokenizer = load_tokenizer(str(GOLDEN / "run/model"))
+    with pytest.raises(ConfigError) as caught:
+        choose_limits(dataset.manifest.task, tokenizer, max_length=2**20 + 1, stride=None, max_target_length=None)
+    assert str(caught.value) == "--max-length must be at most 1048576, got 1048577. Pass --max-length 128."
