@@ -6,12 +6,23 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import BinaryIO, cast
 
 from tdbs.errors import ConfigError, reason_of
+from tdbs.records import Form, PlainText, read_record
 
 LATEST_NAME = "latest.json"
+_LATEST = Form(what="a note of tdbs", error=ConfigError, next_step="Remove it, or name the folder that you mean.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Latest:
+    """What `latest.json` holds."""
+
+    path: PlainText
+
 
 Stamp = tuple[int, float]  # bytes, seconds
 
@@ -81,12 +92,6 @@ def write_json(path: Path, value: object) -> None:
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def whole_lines(path: Path) -> list[str]:
-    """Return the lines of a log without a last one that was cut off; none where there is no file."""
-    lines = path.read_text(encoding="utf-8").splitlines(keepends=True) if path.exists() else []
-    return [line for line in lines if line.endswith("\n")]
-
-
 def readable(path: Path) -> AbstractContextManager[str | BinaryIO]:
     """Return what Arrow reads a file from: a path where it can open it itself, else an open file."""
     return path.open("rb") if is_remote(path) else nullcontext(str(path))
@@ -110,8 +115,6 @@ def remember(folder: Path, place: Path) -> None:
 
 
 def last_place(folder: Path) -> Path | None:
-    """Return the place noted last in `folder`, or None."""
-    try:
-        return to_path(json.loads((folder / LATEST_NAME).read_text(encoding="utf-8"))["path"])
-    except (OSError, ValueError, KeyError, TypeError, ConfigError):
-        return None
+    """Return the place noted last in `folder`, or None. Raises ConfigError where the note is damaged."""
+    note = folder / LATEST_NAME
+    return to_path(read_record(note, _Latest, _LATEST).path) if note.exists() else None

@@ -20,6 +20,7 @@ from tdbs.analysis.comparison import (
     Terms,
     begin_comparison,
     check_comparison,
+    estimates_of,
     prediction_errors,
     read_prediction,
     read_result,
@@ -122,10 +123,7 @@ def compare(
     if prediction is None:
         prediction = _prediction(dataset, chosen, terms, baseline=baseline, profile=profile)
         begin_comparison(folder, settings, prediction)
-    predicted = {
-        int(seed): {row["strategy"]: StrategyEstimate(**row) for row in of_seed}
-        for seed, of_seed in prediction["seeds"].items()
-    }
+    predicted = estimates_of(prediction, folder, seeds=terms.seeds, strategies=[strategy.name for strategy in chosen])
     rows = _measured(folder, dataset, chosen, terms, predicted, profile=profile, pool=pool, progress=progress)
     rows = with_speedups(rows, baseline)
     summarized = summaries(rows, baseline)

@@ -9,11 +9,16 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, TypedDict
+
+from msgspec import Meta
 
 from tdbs.analysis.paired import paired_difference
+from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.errors import ConfigError
-from tdbs.files import whole_lines, write_json, write_text
+from tdbs.files import write_json, write_text
+from tdbs.records import Count, Digits, Form, InnerPath, read_fields, read_json, record_of
+from tdbs.records import read_rows as read_rows_of
 
 SETTINGS_NAME, PREDICTION_NAME, ROWS_NAME, RESULT_NAME = (
     "settings.json",
@@ -21,6 +26,12 @@ SETTINGS_NAME, PREDICTION_NAME, ROWS_NAME, RESULT_NAME = (
     "rows.jsonl",
     "compare.json",
 )
+FORM = Form(
+    what="a comparison of tdbs",
+    error=ConfigError,
+    next_step="Name a folder that tdbs compare wrote, or compare again.",
+)
+Seconds = Annotated[float, Meta(gt=0)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,18 +55,18 @@ class Row:
 
     strategy: str
     seed: int
-    seconds: float  # of training the run, planning included; of parts: projected from them
+    seconds: Seconds  # of training the run, planning included; of parts: projected from them
     predicted_seconds: float | None
     speedup: float | None  # over the baseline with the same seed; None until that is measured
     predicted_speedup: float | None
     padding_fraction: float
-    tokens: int
-    steps: int
+    tokens: Count
+    steps: Count
     score: float | None
     evaluate_seconds: float | None
     plan_seconds: float | None
     peak_memory_bytes: int | None
-    run: str | None  # folder in the comparison's
+    run: InnerPath | None  # folder in the comparison's
     energy_kwh: float | None = None  # of training and evaluation, where it is measured
     co2e_kg: float | None = None
     power: str | None = None  # how the power was found (energy.py)
@@ -66,8 +77,8 @@ class Summary:
     """One strategy over all seeds: means, the standard deviation of the score, speedups as ratios of mean seconds."""
 
     strategy: str
-    seeds: int
-    seconds: float
+    seeds: Count
+    seconds: Seconds
     predicted_seconds: float | None
     speedup: float
     predicted_speedup: float | None
@@ -83,13 +94,36 @@ class Summary:
     score_difference_high: float | None = None
 
 
+class SettingsFields(TypedDict):
+    """What is read of settings.json: the terms that resuming compares."""
+
+    strategies: Sequence[Mapping[str, Any]]
+    terms: Mapping[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Prediction:
+    """What is read of prediction.json."""
+
+    pace: float | None
+    seeds: Mapping[Digits, tuple[StrategyEstimate, ...]]
+
+
+class ResultFields(TypedDict):
+    """What a finished comparison has for certain."""
+
+    rows: Sequence[Row]
+    summary: Sequence[Summary]
+    baseline: str
+
+
 def check_comparison(folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
     """Refuse a folder that holds something else, or a comparison that is not resumed, or was begun on other terms."""
     place = folder / SETTINGS_NAME
     if place.exists():
         if not resume:
             raise ConfigError(f"{folder} holds a comparison.", next_step="Pass --resume to go on, or another --out.")
-        begun = json.loads(place.read_text(encoding="utf-8"))
+        begun = read_fields(place, SettingsFields, FORM)
         different = _different(begun, settings)
         if different:
             raise ConfigError(
@@ -108,17 +142,35 @@ def begin_comparison(folder: Path, settings: Mapping[str, Any], prediction: Mapp
 
 def read_prediction(folder: Path) -> dict[str, Any] | None:
     """Return what was predicted before anything was measured; None where that is still to be done."""
-    return _read(folder / PREDICTION_NAME)
+    place = folder / PREDICTION_NAME
+    found: Any = read_json(place, FORM) if place.exists() else None
+    return found
+
+
+def estimates_of(
+    prediction: Mapping[str, Any], folder: Path, *, seeds: Sequence[int], strategies: Sequence[str]
+) -> dict[int, dict[str, StrategyEstimate]]:
+    """Return what was predicted of each seed and strategy. Raises ConfigError where one of them is missing."""
+    named = str(folder / PREDICTION_NAME)
+    found = record_of(prediction, Prediction, FORM, named=named).seeds
+    estimates = {int(seed): {row.strategy: row for row in of_seed} for seed, of_seed in found.items()}
+    for seed in seeds:
+        lacking = [name for name in strategies if name not in estimates.get(seed, {})]
+        if lacking:
+            raise FORM.misfit(named, f"seeds.{seed}: lacks {lacking[0]}")
+    return estimates
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
     """Return the result of a finished comparison; None where it is not finished."""
-    return _read(folder / RESULT_NAME)
+    place = folder / RESULT_NAME
+    found: Any = read_fields(place, ResultFields, FORM) if place.exists() else None
+    return found
 
 
 def read_rows(folder: Path) -> list[Row]:
     """Return the rows measured so far; a last one that was cut off is left out."""
-    return [Row(**json.loads(line)) for line in whole_lines(folder / ROWS_NAME)]
+    return read_rows_of(folder / ROWS_NAME, Row, FORM)
 
 
 def write_rows(folder: Path, rows: Sequence[Row]) -> None:
@@ -159,13 +211,6 @@ def _different(begun: Mapping[str, Any], settings: Mapping[str, Any]) -> list[st
         return names
     old, new = begun.get("terms", {}), settings["terms"]
     return [name for name in names if name != "terms"] + [name for name in new if old.get(name) != new[name]]
-
-
-def _read(place: Path) -> dict[str, Any] | None:
-    if not place.exists():
-        return None
-    found: dict[str, Any] = json.loads(place.read_text(encoding="utf-8"))
-    return found
 
 
 def _summary(name: str, rows: Sequence[Row], of_baseline: Sequence[Row]) -> Summary:

@@ -41,7 +41,7 @@ class Asked:
 class ConditionRow:
     """A run under a condition; the fields are JSON keys of `tdbs evaluate`, below `rows[]`."""
 
-    run: str
+    run: str = ""  # missing where it is kept in the run's own folder
     strategy: str  # that it was trained with
     condition: str
     drop_rate: float | None  # None: of edited texts, and of batches of a strategy

@@ -6,17 +6,29 @@ run anew removes them: they are of the model that was.
 
 import datetime
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from tdbs.analysis.condition import Asked, ConditionRow
 from tdbs.analysis.environment import device_name
+from tdbs.errors import TrainingError
 from tdbs.files import sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.edits import TextEdit
+from tdbs.records import Form, read_record
 from tdbs.train.run_folder import EVALUATIONS_FOLDER
+
+_FORM = Form(what="an evaluation of tdbs", error=TrainingError, next_step="Remove it, and evaluate again.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Evaluation:
+    """What is read of an evaluation."""
+
+    date: str
+    rows: tuple[ConditionRow, ...]
 
 
 def evaluation_path(run: Path, dataset: PreparedDataset, split: str, asked: Asked) -> Path:
@@ -46,19 +58,22 @@ def kept_rows(path: Path) -> list[ConditionRow] | None:
     """Return what was found of a run before; None where nothing was."""
     if not path.exists():
         return None
-    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return [ConditionRow(**{**row, "run": str(path.parents[1])}) for row in found["rows"]]
+    return _rows(path, read_record(path, _Evaluation, _FORM))
 
 
 def newest_over_rates(run: Path) -> list[ConditionRow]:
     """Return what was found last of a run at two drop rates or more; nothing where no evaluation has them."""
     newest: tuple[str, list[ConditionRow]] = ("", [])
     for path in sorted((run / EVALUATIONS_FOLDER).glob("*.json")):
-        found = json.loads(path.read_text(encoding="utf-8"))
-        rows = [row for row in kept_rows(path) or () if row.drop_rate is not None]
-        if len(rows) > 1 and found["date"] >= newest[0]:
-            newest = (found["date"], rows)
+        found = read_record(path, _Evaluation, _FORM)
+        rows = [row for row in _rows(path, found) if row.drop_rate is not None]
+        if len(rows) > 1 and found.date >= newest[0]:
+            newest = (found.date, rows)
     return newest[1]
+
+
+def _rows(path: Path, found: _Evaluation) -> list[ConditionRow]:
+    return [replace(row, run=str(path.parents[1])) for row in found.rows]
 
 
 def _plain(asked: Asked) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def device_pace(
     shapes = kernel_shapes(dataset.manifest)
     now = then = 0.0
     for point in timed_points({False: learner}, dataset.manifest, attention, shapes, rounds=_ROUNDS):
-        old = [other for other in profile.points if all(other[name] == point[name] for name in _SAME)]
+        old = [other for other in profile.points if all(other.get(name) == point[name] for name in _SAME)]
         if old:
             now, then = now + point["seconds"], then + old[0]["seconds"]
     return now / then if then else None

@@ -7,14 +7,13 @@ that stands beside it, and perhaps under another load than its neighbours.
 
 import json
 import shutil
-from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-from tdbs.analysis.comparison import Row, Terms
+from tdbs.analysis.comparison import FORM, Row, Terms
 from tdbs.files import sha256_of, write_json
+from tdbs.records import read_record
 from tdbs.train.strategies import Strategy
 
 _ROW_NAME = "row.json"
@@ -45,9 +44,9 @@ def take_run(pool: Path, key: str, folder: Path) -> Row | None:
     place = pool / key
     if not (place / _ROW_NAME).exists():
         return None
-    found: Mapping[str, Any] = json.loads((place / _ROW_NAME).read_text(encoding="utf-8"))
+    row = read_record(place / _ROW_NAME, Row, FORM)
     shutil.copytree(place, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_ROW_NAME))
-    return Row(**found)
+    return row
 
 
 def keep_run(pool: Path, key: str, folder: Path, row: Row) -> None:

@@ -13,6 +13,7 @@ from tdbs.analysis.work import plan_work
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.memory import DEFAULT_MEMORY
+from tdbs.records import Count
 from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters
 from tdbs.train.feed import TRAIN, make_feed, open_training_data
 from tdbs.train.plan import EpochPlan, run_padding, run_target_padding
@@ -30,8 +31,8 @@ class StrategyEstimate:
     """
 
     strategy: str
-    steps: int
-    tokens: int
+    steps: Count
+    tokens: Count
     padding_fraction: float
     seconds: float | None  # of training the run once, planning included; None: no profile
     speedup: float  # baseline's seconds / this strategy's; without a profile by tokens, sources and targets together
@@ -42,7 +43,7 @@ class StrategyEstimate:
     seconds_over_runs: float | None = None  # of preparing once and training `runs` times
     speedup_over_runs: float | None = None
     extrapolated: bool = False  # calls of the model are far larger than any that the profile timed
-    target_tokens: int = 0  # seq2seq: of the targets, pad included
+    target_tokens: Count = 0  # seq2seq: of the targets, pad included
     target_padding_fraction: float | None = None
     unsorted_target_padding_fraction: float | None = None  # had targets not been sorted
 

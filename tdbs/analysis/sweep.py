@@ -7,7 +7,7 @@ below the sweep's folder and resume from their checkpoints. The dataset is read 
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from shutil import rmtree
 from typing import TYPE_CHECKING, Any
@@ -24,9 +24,10 @@ from tdbs.analysis.sweep_result import (
     trial_strategy,
 )
 from tdbs.analysis.sweep_space import Range, Space, combinations, is_grid
-from tdbs.errors import ConfigError, DatasetError, TrainingError
+from tdbs.errors import ConfigError, DatasetError, TrainingError, reason_of
 from tdbs.files import sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.records import Form, read_record
 from tdbs.train.defaults import check_hyperparameters
 from tdbs.train.run_folder import MODEL_FOLDER
 from tdbs.train.stopping import Stop, StoppedError, stopped_error
@@ -35,6 +36,7 @@ from tdbs.train.trainer import HeldData, TrainResult, hold_data, train
 if TYPE_CHECKING:
     import optuna
 
+_FORM = Form(what="a sweep of tdbs", error=ConfigError, next_step="Pass another --out.")
 SETTINGS_NAME, RESULT_NAME, STORAGE_NAME, RUNS_FOLDER = "settings.json", "sweep.json", "trials.db", "runs"
 _STUDY = "tdbs"
 Progress = Callable[[str], None]
@@ -68,13 +70,7 @@ def sweep(
     for each in combinations({name: part for name, part in space.items() if not isinstance(part, Range)}):
         trial_strategy(dataset, terms, each)  # refused before anything is written
     _begin(out, dataset, space, terms, resume=resume)
-    study = optuna.create_study(
-        storage=storage or f"sqlite:///{(out / STORAGE_NAME).resolve()}",
-        study_name=_STUDY,
-        direction="maximize",
-        pruner=optuna.pruners.MedianPruner() if terms.prune else optuna.pruners.NopPruner(),
-        load_if_exists=True,
-    )
+    study = _study(storage, out, terms)
     held = hold_data(dataset)
     if storage is None:  # nobody else works on this file: what is running there was killed
         _retry_killed(study)
@@ -148,6 +144,33 @@ def _sampler(trial: "optuna.Trial", study: "optuna.Study", terms: SweepTerms) ->
     return optuna.samplers.TPESampler(seed=int(generator.integers(2**32)))
 
 
+def _study(storage: str | None, out: Path, terms: SweepTerms) -> "optuna.Study":
+    """Open the trials there are. Raises ConfigError where their storage is damaged, or not one."""
+    import optuna
+
+    try:
+        study = optuna.create_study(
+            storage=storage or f"sqlite:///{(out / STORAGE_NAME).resolve()}",
+            study_name=_STUDY,
+            direction="maximize",
+            pruner=optuna.pruners.MedianPruner() if terms.prune else optuna.pruners.NopPruner(),
+            load_if_exists=True,
+        )
+        study.get_trials(deepcopy=False)
+    except Exception as error:  # of Optuna, of SQLAlchemy, of the driver of a database
+        raise _FORM.unreadable(storage or str(out / STORAGE_NAME), reason_of(error)) from error
+    return study
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Settings:
+    """What is read of settings.json: what resuming compares."""
+
+    dataset: str
+    space: Mapping[str, Any]
+    terms: Mapping[str, Any]
+
+
 def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms, *, resume: bool) -> None:
     """Make the folder of a sweep, or refuse one that holds anything else."""
     told = {name: asdict(part) if isinstance(part, Range) else list(part) for name, part in space.items()}
@@ -157,8 +180,8 @@ def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms,
     if place.exists():
         if not resume:
             raise ConfigError(f"{out} holds a sweep.", next_step="Pass --resume to go on, or another --out.")
-        begun = json.loads(place.read_text(encoding="utf-8"))
-        different = [name for name in settings if begun.get(name) != settings[name]]
+        begun = read_record(place, _Settings, _FORM)
+        different = [name for name in settings if getattr(begun, name) != settings[name]]
         if different:
             raise ConfigError(
                 f"The sweep in {out} was begun otherwise: {', '.join(different)}.",

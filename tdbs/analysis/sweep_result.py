@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from tdbs.analysis.speedup import BASELINE, estimate_speedup
 from tdbs.analysis.sweep_space import STRATEGY_PARTS
+from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.records import Form, InnerPath, record_of
 from tdbs.train.defaults import DEFAULT_EPOCHS, default_model, shown_model
 from tdbs.train.models import runs_in_rows
 from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, resolve_strategy
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 ASKED = "asked"  # attribute of a trial that was queued: its combination
 AGAIN = "again"  # attribute of a trial that was stopped under an earlier number
 DEFAULT_TRIALS = 20  # of a space with ranges
+_TRIAL = Form(what="a trial of a sweep", error=ConfigError, next_step="Pass another --storage or --out.")
 _TELLING = 10  # trials from which on shares of importance mean something
 
 
@@ -44,9 +47,9 @@ class Trial:
     state: str  # complete, pruned, running, waiting or fail
     params: Mapping[str, Any]
     score: float | None  # mean over seeds
-    scores: Mapping[str, float] = field(default_factory=dict)  # by seed
+    scores: Mapping[str, float | None] = field(default_factory=dict)  # by seed
     run_seconds: Mapping[str, float] = field(default_factory=dict)  # by seed
-    runs: Sequence[str] = ()  # folders below runs/
+    runs: Sequence[InnerPath] = ()  # folders below runs/
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,14 +137,19 @@ def _trial(frozen: "optuna.trial.FrozenTrial") -> Trial:
         }
         for kind in ("score", "seconds", "run")
     }
-    return Trial(
-        number=frozen.number,
-        state=frozen.state.name.lower(),
-        params=frozen.params or frozen.user_attrs.get(ASKED, {}),
-        score=frozen.value,
-        scores=of["score"],
-        run_seconds=of["seconds"],
-        runs=tuple(of["run"].values()),
+    return record_of(
+        {
+            "number": frozen.number,
+            "state": frozen.state.name.lower(),
+            "params": frozen.params or frozen.user_attrs.get(ASKED, {}),
+            "score": frozen.value,
+            "scores": of["score"],
+            "run_seconds": of["seconds"],
+            "runs": list(of["run"].values()),
+        },
+        Trial,
+        _TRIAL,
+        named=f"Trial {frozen.number}",
     )
 
 

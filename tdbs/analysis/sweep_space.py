@@ -1,13 +1,13 @@
 """What a sweep searches: hyperparameters with lists of values, or ranges, from the command line or a TOML file."""
 
 import itertools
-import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tdbs.errors import ConfigError, reason_of
+from tdbs.errors import ConfigError
+from tdbs.records import Form, read_toml
 
 Value = float | int | str
 
@@ -48,10 +48,7 @@ def read_space(path: Path) -> dict[str, Sequence[Value] | Range]:
 
     Raises ConfigError for a file that is none, a name that cannot be searched and a table that is neither.
     """
-    try:
-        tables = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ConfigError(f"The space {path} cannot be read: {reason_of(error)}.", next_step=_EXAMPLE) from error
+    tables = read_toml(path, _FORM, named=f"The space {path}")
     return {name: _part(name, table) for name, table in tables.items()}
 
 
@@ -67,6 +64,7 @@ def combinations(space: Space) -> Iterator[dict[str, Value]]:
 
 
 _EXAMPLE = "Write [lr] and below it values = [3e-5, 5e-5], or low = 1e-5, high = 1e-4 and log = true."
+_FORM = Form(what="a space of a sweep", error=ConfigError, next_step=_EXAMPLE)
 
 
 def _part(name: str, table: Any) -> Sequence[Value] | Range:

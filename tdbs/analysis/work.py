@@ -11,22 +11,12 @@ from tdbs.arrays import FloatArray, IntArray
 from tdbs.train.batches import Batch
 from tdbs.train.length_groups import longest_of_groups
 from tdbs.train.plan import EpochPlan
+from tdbs.train.profile_file import MeasuredWork
 from tdbs.train.strategies import Execution
 
 # Shapes: B batches (calls of the model), S steps, F counts.
 
-COUNTS = (
-    "steps",
-    "calls",
-    "samples",
-    "tokens",  # that linear layers see, pad included
-    "pairs",  # of tokens that attention compares, pad included
-    "masked",  # those of padded batches with padding: a mask is added to their scores; without padding there is none
-    "places",  # tokens that are regrouped for attention, pad included (unpadded)
-    "blocks",  # entries of block-diagonal masks (packed)
-    "targets",  # tokens of targets, pad included (seq2seq)
-    "target_pairs",  # of targets with each other and with the source
-)
+COUNTS = tuple(MeasuredWork.__annotations__)
 
 
 def plan_work(plan: EpochPlan) -> FloatArray:

@@ -29,10 +29,10 @@ def class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
         if isinstance(feature, list):
             feature = feature[0]
         inner = feature if feature["_type"] == "ClassLabel" else feature["feature"]
-        names = inner["names"] if inner["_type"] == "ClassLabel" else ()
-    except (AttributeError, KeyError, TypeError, ValueError, IndexError, StopIteration):
+        names = tuple(inner["names"]) if inner["_type"] == "ClassLabel" else ()
+    except (AttributeError, KeyError, TypeError, ValueError, IndexError, StopIteration, RecursionError):
         return ()
-    return tuple(names) if all(isinstance(name, str) for name in names) else ()
+    return names if all(isinstance(name, str) for name in names) else ()
 
 
 def with_names(column: SourceColumn, names: tuple[str, ...]) -> SourceColumn:

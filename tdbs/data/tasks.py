@@ -6,6 +6,8 @@ One table. The first metric of a task is its score, the one of the paper's Table
 from dataclasses import dataclass
 from typing import Literal
 
+from tdbs.records import Several
+
 TaskKind = Literal[
     "classification", "regression", "multi_label", "token_classification", "question_answering", "seq2seq"
 ]
@@ -26,7 +28,7 @@ class Columns:
 
     text: str  # a list of words for token classification, the question of question answering
     pair: str | None = None  # the context of question answering
-    labels: tuple[str, ...] = ("label",)  # several for multi-label tasks and several targets; the summary of seq2seq
+    labels: Several = ("label",)  # several for multi-label tasks and several targets; the summary of seq2seq
 
     @property
     def label(self) -> str:
@@ -42,7 +44,7 @@ class Task:
     kind: TaskKind
     columns: Columns
     classes: tuple[str, ...] = ()  # in label order; empty where no class is predicted
-    metrics: tuple[str, ...] = ("accuracy",)
+    metrics: Several = ("accuracy",)
     scored_split: str = "validation"
     drop_forbidden: str | None = None  # why TokenDrop would break the labels
     keep_pronouns: bool = False  # pronouns are not droppable (paper, App. A: WNLI)
@@ -77,7 +79,7 @@ def _glue(
     pair: str | None,
     classes: tuple[str, ...],
     *,
-    metrics: tuple[str, ...] = ("accuracy",),
+    metrics: Several = ("accuracy",),
     drop_forbidden: str | None = None,
     keep_pronouns: bool = False,
 ) -> HubTask:
@@ -142,4 +144,8 @@ HUB_TASKS: dict[str, HubTask] = {
         _summarization("xsum", "EdinburghNLP/xsum", None, "document", "summary"),
         _summarization("cnn_dailymail", "abisee/cnn_dailymail", "3.0.0", "article", "highlights"),
     )
+}
+KNOWN_METRICS: dict[TaskKind, frozenset[str]] = {
+    kind: frozenset(names).union(*(each.task.metrics for each in HUB_TASKS.values() if each.task.kind == kind))
+    for kind, names in METRICS.items()
 }

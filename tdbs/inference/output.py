@@ -15,12 +15,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, reason_of
 from tdbs.files import new_file, write_bytes, write_json
+from tdbs.records import Count, Digits, Form, read_bytes, read_json, read_record
 from tdbs.shown import json_line
 
 FORMATS = (".jsonl", ".parquet")
 _SETTINGS, _JOINED = "predict.json", "joined"
+_FORM = Form(
+    what="a record of predictions", error=ConfigError, next_step="Pass --overwrite to begin anew, or another --out."
+)
 _DECIMALS = 6  # of numbers in JSON; a float32 has seven digits
 
 
@@ -28,11 +32,11 @@ _DECIMALS = 6  # of numbers in JSON; a float32 has seven digits
 class PartRecord:
     """What a part holds, and what the model was given for it."""
 
-    rows: int
-    samples: int
-    tokens: int
-    kept_tokens: int
-    skipped: Mapping[str, str]  # bad rows by number, from 0, and what is wrong with them
+    rows: Count
+    samples: Count
+    tokens: Count
+    kept_tokens: Count
+    skipped: Mapping[Digits, str]  # bad rows by number, from 0, and what is wrong with them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,7 +98,7 @@ def join_parts(parts: Parts, count: int, schema: pa.Schema) -> None:
     if parts.out.suffix == ".parquet":
         with pq.ParquetWriter(joined, schema) as writer:
             for number in range(count):
-                table = pq.ParquetFile(_part(parts, number)).read()
+                table = _part_table(_part(parts, number))
                 writer.write_table(table, row_group_size=max(table.num_rows, 1))
     else:
         with joined.open("wb") as file:
@@ -103,6 +107,14 @@ def join_parts(parts: Parts, count: int, schema: pa.Schema) -> None:
                     shutil.copyfileobj(part, file)
     joined.replace(parts.out)
     shutil.rmtree(parts.folder, ignore_errors=True)
+
+
+def _part_table(path: Path) -> pa.Table:
+    try:
+        with pq.ParquetFile(pa.BufferReader(read_bytes(path, _FORM, most=None))) as part:
+            return part.read()
+    except pa.ArrowException as error:
+        raise _FORM.unreadable(str(path), reason_of(error)) from error
 
 
 def json_lines(table: pa.Table) -> str:
@@ -124,8 +136,8 @@ def _part(parts: Parts, number: int) -> Path:
 
 def _settings(folder: Path) -> dict[str, Any] | None:
     try:
-        found = json.loads((folder / _SETTINGS).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        found = read_json(folder / _SETTINGS, _FORM)
+    except ConfigError:
         return None
     return found if isinstance(found, dict) else None
 
@@ -134,7 +146,7 @@ def _records(folder: Path) -> tuple[PartRecord, ...]:
     """Return the records of the parts from the first on, up to the first one that is missing."""
     found: list[PartRecord] = []
     while (place := folder / f"part-{len(found):05d}.json").exists():
-        found.append(PartRecord(**json.loads(place.read_text(encoding="utf-8"))))
+        found.append(read_record(place, PartRecord, _FORM))
     return tuple(found)
 
 

@@ -20,20 +20,24 @@ import pyarrow.compute as pc
 from tdbs.arrays import IntArray
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
+from tdbs.errors import DatasetError, reason_of
 from tdbs.files import new_file
 from tdbs.pipeline import schema
 from tdbs.pipeline.annotate import annotated_table
 from tdbs.pipeline.lengths import length_histogram
 from tdbs.pipeline.limits import Limits
-from tdbs.pipeline.manifest import HISTOGRAMS
 from tdbs.pipeline.matches import WordPattern
 from tdbs.pipeline.references import reference_table
 from tdbs.pipeline.shard_arrays import lists_of, sums_of
 from tdbs.pipeline.tokenizer import LoadedTokenizer
+from tdbs.records import Count, Form, json_of, record_of
 
 # Shapes: S samples of the block.
 
 _INFO = b"tdbs"  # key of the counts in a file's metadata
+_FORM = Form(
+    what="a block of tdbs", error=DatasetError, next_step="Remove the file: it is made again; or pass --overwrite."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,15 +66,15 @@ class BlockInfo:
     """What a block's file holds."""
 
     split: str
-    number: int
-    rows: int
-    tokens: int
+    number: Count
+    rows: Count
+    tokens: Count
     labelled: bool
-    droppable_words: int
-    droppable_tokens: int
-    length_histogram: tuple[int, ...]
-    droppable_histogram: tuple[int, ...]
-    target_histogram: tuple[int, ...]
+    droppable_words: Count
+    droppable_tokens: Count
+    length_histogram: tuple[Count, ...]
+    droppable_histogram: tuple[Count, ...]
+    target_histogram: tuple[Count, ...]
     has_references: bool
     seconds: dict[str, float]
 
@@ -139,10 +143,13 @@ def keep_block(
 
 
 def read_info(path: Path) -> BlockInfo:
-    """Return what a block's file holds, from its metadata alone."""
-    with pa.OSFile(str(path)) as file:
-        fields = json.loads(pa.ipc.open_file(file).schema.metadata[_INFO])
-    return BlockInfo(**{**fields, **{name: tuple(fields[name]) for name in HISTOGRAMS}})
+    """Return what a block's file holds, from its metadata alone. Raises DatasetError where it is not a block."""
+    try:
+        with pa.OSFile(str(path)) as file:
+            told = (pa.ipc.open_file(file).schema.metadata or {})[_INFO]
+    except (pa.ArrowException, OSError, KeyError) as error:
+        raise _FORM.unreadable(str(path), reason_of(error)) from error
+    return record_of(json_of(told, _FORM, named=str(path)), BlockInfo, _FORM, named=str(path))
 
 
 def _write(path: Path, arrow_schema: pa.Schema, pieces: Sequence[pa.Table]) -> None:

@@ -1,8 +1,9 @@
 """A prepared dataset, opened: its manifest, and its splits as flat arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,13 +12,16 @@ from tokenizers import Tokenizer
 
 from tdbs.arrays import IntArray, TokenArray
 from tdbs.data.tasks import Task, TaskKind
-from tdbs.errors import DatasetError
+from tdbs.errors import DatasetError, reason_of
 from tdbs.files import to_path
 from tdbs.pipeline import schema
-from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo, read_manifest
+from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo, check_counts, read_manifest
 from tdbs.pipeline.shard_arrays import AnyArray, JoinedLists, Lists, lists_of, read_arrays
+from tdbs.pipeline.shard_tables import read_shard
+from tdbs.records import MOST_BYTES_OF_A_TOKENIZER, Form, read_text
 
 TOKENIZER_NAME = "tokenizer.json"  # a dataset carries its tokenizer: trained models are saved with it
+_TOKENIZER = Form(what="a tokenizer", error=DatasetError, next_step="Prepare the dataset again with --overwrite.")
 
 # Shapes: N samples of the split in sample_id order, N1 = N + 1, T tokens, W droppable words.
 
@@ -80,13 +84,14 @@ def load(path: str | Path) -> PreparedDataset:
 
 
 def split_info(dataset: PreparedDataset, name: str) -> SplitInfo:
-    """Return what the manifest says of a split. Raises DatasetError where there is none of the name."""
+    """Return what the manifest says of a split. Raises DatasetError where there is none, or its counts are not sane."""
     info = dataset.manifest.splits.get(name)
     if info is None:
         raise DatasetError(
             f"{dataset.path} has no split {name}.",
             next_step=f"Choose one of: {', '.join(dataset.manifest.splits)}.",
         )
+    check_counts(dataset.path, dataset.manifest, name)
     return info
 
 
@@ -113,7 +118,7 @@ def read_part(dataset: PreparedDataset, name: str, shards: Sequence[ShardInfo]) 
             found["targets"] = _targets(table, manifest.task)
         return found
 
-    read = read_arrays(dataset.path, shards, columns)
+    read = _arrays(dataset, name, shards, columns)
     tokens, words = read[schema.INPUT_IDS], read["word sizes"]
     return Split(
         name=name,
@@ -129,8 +134,17 @@ def read_part(dataset: PreparedDataset, name: str, shards: Sequence[ShardInfo]) 
 
 
 def read_tokenizer(dataset: PreparedDataset) -> Tokenizer:
-    """Return the tokenizer that the dataset carries."""
-    return Tokenizer.from_str((dataset.path / TOKENIZER_NAME).read_text(encoding="utf-8"))
+    """Return the tokenizer that the dataset carries. Raises DatasetError where its file is damaged."""
+    text = tokenizer_text(dataset)
+    try:
+        return Tokenizer.from_str(text)
+    except Exception as error:  # the library raises bare Exception
+        raise _TOKENIZER.unreadable(str(dataset.path / TOKENIZER_NAME), reason_of(error)) from error
+
+
+def tokenizer_text(dataset: PreparedDataset) -> str:
+    """Return the file of the tokenizer that the dataset carries. Raises DatasetError where it cannot be read."""
+    return read_text(dataset.path / TOKENIZER_NAME, _TOKENIZER, most=MOST_BYTES_OF_A_TOKENIZER)
 
 
 def token_type(vocabulary_size: int) -> type[np.uint16] | type[np.int32]:
@@ -140,12 +154,24 @@ def token_type(vocabulary_size: int) -> type[np.uint16] | type[np.int32]:
 
 def read_char_places(dataset: PreparedDataset, name: str) -> tuple[IntArray, IntArray]:
     """Return the characters that each token of a question-answering split stands for: starts (T) and ends (T)."""
-    read = read_arrays(
-        dataset.path,
-        dataset.manifest.splits[name].shards,
+    read = _arrays(
+        dataset,
+        name,
+        split_info(dataset, name).shards,
         lambda table: {column: lists_of(table, column, np.int64) for column in (schema.CHAR_STARTS, schema.CHAR_ENDS)},
     )
     return read[schema.CHAR_STARTS].values_V, read[schema.CHAR_ENDS].values_V
+
+
+def _arrays(
+    dataset: PreparedDataset,
+    name: str,
+    shards: Sequence[ShardInfo],
+    columns: Callable[[pa.Table], dict[str, AnyArray | Lists]],
+) -> dict[str, Any]:
+    info = dataset.manifest.splits[name]
+    tables = (read_shard(dataset.path, shard, dataset.manifest, labelled=info.labelled) for shard in shards)
+    return read_arrays(tables, columns, named=f"The split {name} of {dataset.path}", rows=info.rows)
 
 
 def _targets(table: pa.Table, task: Task) -> AnyArray | Lists:

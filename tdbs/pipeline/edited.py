@@ -5,6 +5,7 @@ Tokens cannot give a text back exactly, so the source has to be there still, wit
 
 import dataclasses
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,20 +17,33 @@ from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError, DatasetError, TdbsError
 from tdbs.files import is_remote, to_path, write_text
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, make_block
-from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, split_info
+from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, split_info, tokenizer_text
 from tdbs.pipeline.edits import TextEdit, edited
 from tdbs.pipeline.engines import Engine, local_engine, split_blocks
 from tdbs.pipeline.limits import Limits
 from tdbs.pipeline.making import make_splits
+from tdbs.pipeline.manifest import MANIFEST_NAME
 from tdbs.pipeline.matches import compile_words
 from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.work import DATASET_FOLDER
+from tdbs.records import Form, PlainText, record_of
 
-Origin = Mapping[str, str | None]
 _AGAIN = "Prepare the dataset again from the source that there is now."
+_FORM = Form(what="the origin of a dataset", error=DatasetError, next_step=_AGAIN)
 
 
-def origin_of(source: str, mirror: str | Path | None, files: FileOptions, prefix: str | None) -> Origin:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Origin:
+    """What a manifest notes of a source, beside the options of its files."""
+
+    source: PlainText
+    mirror: PlainText | None = None
+    prefix: str | None = None
+
+
+def origin_of(
+    source: str, mirror: str | Path | None, files: FileOptions, prefix: str | None
+) -> Mapping[str, str | None]:
     """Return what a manifest notes of where its texts came from, so that they are found again from any folder."""
     named = source == SAMPLE_TASK.name or source in HUB_TASKS
     validation = files.validation
@@ -59,7 +73,7 @@ def edited_split(
             next_step="Leave --remove and --edits out.",
         )
     source = _source_again(dataset, mirror)
-    write_text(folder / TOKENIZER_NAME, (dataset.path / TOKENIZER_NAME).read_text(encoding="utf-8"))
+    write_text(folder / TOKENIZER_NAME, tokenizer_text(dataset))
     limits = Limits(
         max_length=manifest.max_length, stride=manifest.stride, max_target_length=manifest.max_target_length
     )
@@ -113,21 +127,18 @@ def _source_again(dataset: PreparedDataset, mirror: Path | None) -> Source:
             f"{dataset.path} does not say where its texts came from: an older tdbs prepared it.",
             next_step="Prepare it again with --overwrite.",
         )
-    options = {field.name: origin[field.name] for field in dataclasses.fields(FileOptions)}
-    place = mirror or (None if origin["mirror"] is None else to_path(origin["mirror"]))
+    named = f"origin of {dataset.path / MANIFEST_NAME}"
+    options = record_of(origin, FileOptions, _FORM, named=named)
+    known = record_of(origin, _Origin, _FORM, named=named)
+    place = mirror or (None if known.mirror is None else to_path(known.mirror))
     try:
-        source = open_source(
-            str(origin["source"]),
-            mirror=place,
-            files=FileOptions(**options),  # type: ignore[arg-type]  # as they were given
-            prefix=origin["prefix"],
-        )
+        source = open_source(known.source, mirror=place, files=options, prefix=known.prefix)
     except TdbsError as error:
         raise DatasetError(
             f"The texts of {dataset.path} cannot be read again: {error.message}",
             next_step="Put the source back where it was; for a mirror folder elsewhere pass --mirror.",
         ) from error
-    if source.content_sha256 != dataset.manifest.key_parts["source"]:
+    if source.content_sha256 != dataset.manifest.key_parts.get("source"):
         raise DatasetError(f"The source of {dataset.path} has changed since it was prepared.", next_step=_AGAIN)
     return source
 

@@ -12,9 +12,11 @@ from pathlib import Path
 
 from tdbs.errors import ConfigError, reason_of
 from tdbs.pipeline.matches import combining_marks
+from tdbs.records import Form, read_text
 
 ARTICLES = ("a", "an", "the")
 PUNCTUATION = ",.;:!?'’‘\"“”`…"  # no hyphens and brackets: they hold words together or apart
+_FORM = Form(what="a file of edits", error=ConfigError, next_step="Pass a text file in UTF-8.")
 REMOVABLE = ("articles", "punctuation")
 _NEXT_STEP = "Write lines of a regular expression, a tab, and what stands for its matches."
 
@@ -49,12 +51,7 @@ def read_edits(path: Path) -> TextEdit:
 
     Empty lines and those that begin with # say nothing. Raises ConfigError that names the line.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, ValueError) as error:
-        raise ConfigError(
-            f"The edits {path} cannot be read: {reason_of(error)}.", next_step="Pass a text file in UTF-8."
-        ) from error
+    lines = read_text(path, _FORM, named=f"The edits {path}").splitlines()
     rules = [
         _rule(f"line {number} of {path}", line)
         for number, line in enumerate(lines, start=1)

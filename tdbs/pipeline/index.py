@@ -11,11 +11,13 @@ import pyarrow as pa
 
 from tdbs.arrays import IntArray
 from tdbs.pipeline import schema
-from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.pipeline.parquet import read_checked
-from tdbs.pipeline.shard_arrays import Lists, lists_of, sums_of
+from tdbs.pipeline.dataset import PreparedDataset, split_info
+from tdbs.pipeline.shard_arrays import Lists, check_sample_ids, lists_of, samples_do_not_fit, sums_of
+from tdbs.pipeline.shard_tables import check_rows, read_shard
 
 # Shapes: N samples of the split in sample_id order, W droppable words of all shards, S samples of one shard.
+
+_NONE = -1
 
 SmallArray = npt.NDArray[np.int32]
 
@@ -36,15 +38,19 @@ class SplitIndex:
 
 def read_index(dataset: PreparedDataset, name: str) -> SplitIndex:
     """Read the index of a split; every shard is checked against its hash, and gone before the next one is read."""
-    info, manifest = dataset.manifest.splits[name], dataset.manifest
+    info, manifest = split_info(dataset, name), dataset.manifest
+    named = f"The split {name} of {dataset.path}"
+    check_rows(dataset.path, info.shards)
     lengths_N, special_N, counts_N, shards_N, targets_N = (np.zeros(info.rows, dtype=np.int32) for _ in range(5))
     first_words_N = np.zeros(info.rows, dtype=np.int64)
+    shards_N.fill(_NONE)
     sizes = []
     words_before = 0
     has_targets = info.labelled and manifest.task.kind == "seq2seq"
     for number, shard in enumerate(info.shards):
-        table = read_checked(dataset.path / shard.path, shard.sha256)
+        table = read_shard(dataset.path, shard, manifest, labelled=info.labelled)
         ids_S = table[schema.SAMPLE_ID].to_numpy()
+        check_sample_ids(np.sort(ids_S), named=named, rows=info.rows)
         lengths_N[ids_S] = table[schema.LENGTH].to_numpy()
         special_N[ids_S] = _special_tokens(table, manifest.tokenizer.special_ids)
         words = lists_of(table, schema.DROPPABLE, np.uint16, field="length")
@@ -55,6 +61,8 @@ def read_index(dataset: PreparedDataset, name: str) -> SplitIndex:
         shards_N[ids_S] = number
         if has_targets:
             targets_N[ids_S] = lists_of(table, schema.TARGET_IDS, np.int32).sizes_S
+    if (shards_N == _NONE).any():  # as many samples as there are places: one came twice
+        raise samples_do_not_fit(named, info.rows)
     del table
     pa.default_memory_pool().release_unused()  # Arrow keeps what the tables took, for tables to come
     return SplitIndex(

@@ -4,56 +4,76 @@ It is written last: a folder without a manifest is not a dataset.
 """
 
 import dataclasses
-import json
-from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from tdbs.arrays import IntArray
-from tdbs.data.tasks import Columns, Task
-from tdbs.errors import DatasetError, reason_of
+from tdbs.data.tasks import KNOWN_METRICS, Task
+from tdbs.errors import DatasetError
 from tdbs.files import write_json
+from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.schema import SCHEMA_VERSION
+from tdbs.records import (
+    Count,
+    Form,
+    InnerPath,
+    Sha256,
+    TokenLength,
+    VocabularySize,
+    check_version,
+    read_json,
+    record_of,
+)
 
 MANIFEST_NAME = "manifest.json"
-HISTOGRAMS = ("length_histogram", "droppable_histogram", "target_histogram")
+FORM = Form(
+    what="a manifest of tdbs",
+    error=DatasetError,
+    next_step="Prepare the dataset again with --overwrite.",
+    version=SCHEMA_VERSION,
+)
+_SPLIT_NAME = re.compile(r"\w[\w.-]*")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardInfo:
     """One Parquet file: its path below the dataset's folder, and what proves that it is whole."""
 
-    path: str
-    rows: int
-    tokens: int
-    sha256: str
+    path: InnerPath
+    rows: Count
+    tokens: Count
+    sha256: Sha256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileInfo:
     """Another file of a dataset: its path below the dataset's folder, and what proves that it is whole."""
 
-    path: str
-    sha256: str
+    path: InnerPath
+    sha256: Sha256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitInfo:
     """One split: counts, the length histogram (entry l: samples of l tokens) and the droppable histogram."""
 
-    rows: int  # samples
-    source_rows: int  # fewer where a question has several windows
-    tokens: int
-    droppable_words: int
-    droppable_tokens: int
+    rows: Count  # samples
+    source_rows: Count  # fewer where a question has several windows
+    tokens: Count
+    droppable_words: Count
+    droppable_tokens: Count
     labelled: bool
-    length_histogram: tuple[int, ...]
-    droppable_histogram: tuple[int, ...]  # entry d: samples with d droppable tokens
+    length_histogram: tuple[Count, ...]
+    droppable_histogram: tuple[Count, ...]  # entry d: samples with d droppable tokens
     shards: tuple[ShardInfo, ...]
-    target_histogram: tuple[int, ...] = ()  # seq2seq, entry t: samples with t target tokens
+    target_histogram: tuple[Count, ...] = ()  # seq2seq, entry t: samples with t target tokens
     references: FileInfo | None = None  # texts that predictions are scored against, where targets are texts
 
     @property
@@ -68,13 +88,13 @@ class TokenizerInfo:
 
     name: str
     source: str
-    sha256: str
-    vocabulary_sha256: str
-    vocabulary_size: int
-    pad_id: int
-    special_ids: tuple[int, ...]
-    special_tokens: int  # added to each sample
-    end_id: int | None = None  # ends a text: where a model that writes stops
+    sha256: Sha256
+    vocabulary_sha256: Sha256
+    vocabulary_size: VocabularySize
+    pad_id: Count
+    special_ids: tuple[Count, ...]
+    special_tokens: Count  # added to each sample
+    end_id: Count | None = None  # ends a text: where a model that writes stops
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,8 +103,8 @@ class WordsInfo:
 
     source: str  # paper, nltk:<language>, the name of a file, none
     kept: tuple[str, ...]  # words and groups of words that were taken off the list
-    count: int
-    sha256: str
+    count: Count
+    sha256: Sha256
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,13 +118,13 @@ class Manifest:
     task: Task
     tokenizer: TokenizerInfo
     words: WordsInfo
-    max_length: int
-    bucket_edges: tuple[int, ...]
+    max_length: TokenLength
+    bucket_edges: tuple[Count, ...]
     splits: Mapping[str, SplitInfo]
     seconds: Mapping[str, float]
-    stride: int | None = None  # question answering: tokens that neighbouring windows share
-    max_target_length: int | None = None  # seq2seq
-    origin: Mapping[str, str | None] | None = None  # where the texts came from (edited.py); datasets of before: None
+    stride: Count | None = None  # question answering: tokens that neighbouring windows share
+    max_target_length: TokenLength | None = None  # seq2seq
+    origin: Mapping[str, Any] | None = None  # where the texts came from (edited.py); missing in older datasets
     notes: tuple[str, ...] = ()  # what prepare said of how rows were taken
 
 
@@ -117,70 +137,71 @@ def read_manifest(folder: Path) -> Manifest:
     """Read a dataset's manifest. Raises DatasetError where the folder is not a prepared dataset."""
     path = folder / MANIFEST_NAME
     try:
-        fields = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
+        found = read_json(path, FORM)
+    except DatasetError as error:
+        if not isinstance(error.__cause__, FileNotFoundError):
+            raise
         missing = "is not a prepared dataset: it has no manifest.json" if folder.is_dir() else "does not exist"
         raise DatasetError(
             f"{folder} {missing}.", next_step="Run tdbs prepare, or name the folder that it printed."
         ) from error
-    except (OSError, ValueError) as error:
-        raise DatasetError(
-            f"{path} cannot be read: {reason_of(error)}.", next_step="Prepare the dataset again with --overwrite."
-        ) from error
-    if not isinstance(fields, dict) or "schema_version" not in fields:
+    if not isinstance(found, dict) or FORM.version_key not in found:
         raise DatasetError(
             f"{path} is not a manifest of tdbs.",
             next_step="Name another folder: one that tdbs prepare wrote, or a new one.",
         )
-    version = fields["schema_version"]
-    if version != SCHEMA_VERSION:
-        raise DatasetError(
-            f"{path} has schema version {version}; this tdbs reads version {SCHEMA_VERSION}.",
-            next_step="Prepare the dataset again.",
-        )
-    try:
-        return _parse(fields)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise DatasetError(
-            f"{path} is not a manifest of tdbs: {error!r}.", next_step="Prepare the dataset again with --overwrite."
-        ) from error
+    check_version(found, replace(FORM, next_step="Prepare the dataset again."), named=str(path))
+    manifest = record_of(found, Manifest, FORM, named=str(path))
+    problem = next(_impossible(manifest), None)
+    if problem is not None:
+        raise FORM.misfit(str(path), problem)
+    return manifest
 
 
-def _parse(fields: dict[str, Any]) -> Manifest:
-    task, tokenizer, words = fields["task"], fields["tokenizer"], fields["words"]
-    columns = task["columns"]
-    return Manifest(
-        **{
-            **fields,
-            "task": Task(
-                **{
-                    **task,
-                    "columns": Columns(**{**columns, "labels": tuple(columns["labels"])}),
-                    "classes": tuple(task["classes"]),
-                    "metrics": tuple(task["metrics"]),
-                }
-            ),
-            "tokenizer": TokenizerInfo(**{**tokenizer, "special_ids": tuple(tokenizer["special_ids"])}),
-            "words": WordsInfo(**{**words, "kept": tuple(words["kept"])}),
-            "bucket_edges": tuple(fields["bucket_edges"]),
-            "notes": tuple(fields.get("notes", ())),
-            "splits": {name: _parse_split(split) for name, split in fields["splits"].items()},
-        }
-    )
+def _impossible(manifest: Manifest) -> Iterator[str]:
+    """Yield what no dataset can be, whatever its shards hold; what they tell otherwise is for `verify`."""
+    edges, longest_target = manifest.bucket_edges, manifest.max_target_length or 0
+    if len(edges) < 2 or edges[0] != 0 or any(one >= other for one, other in pairwise(edges)):
+        yield "bucket_edges: expected rising numbers from 0"
+    if edges and edges[-1] > manifest.max_length + 1:
+        yield f"bucket_edges: beyond max_length, {manifest.max_length}"
+    task = manifest.task
+    unknown = sorted(set(task.metrics) - KNOWN_METRICS[task.kind])
+    if unknown:
+        yield f"task.metrics: {unknown[0]!r} is not a metric of {task.kind}"
+    for name, info in manifest.splits.items():
+        if not _SPLIT_NAME.fullmatch(name):
+            yield f"splits: {name!r} is not a name of a split"
+        for field, longest in (
+            ("length_histogram", manifest.max_length),
+            ("droppable_histogram", manifest.max_length),
+            ("target_histogram", longest_target),
+        ):
+            if len(getattr(info, field)) > longest + 1:
+                yield f"splits.{name}.{field}: has entries beyond the greatest length, {longest}"
+        paths = Counter(shard.path for shard in info.shards)
+        twice = next((path for path, times in paths.items() if times > 1), None)
+        if twice is not None:
+            yield f"splits.{name}.shards: {twice} comes twice"
 
 
-def _parse_split(fields: dict[str, Any]) -> SplitInfo:
-    shards = tuple(ShardInfo(**shard) for shard in fields["shards"])
-    references = None if fields["references"] is None else FileInfo(**fields["references"])
-    for path in [shard.path for shard in shards] + ([] if references is None else [references.path]):
-        parts = PurePosixPath(path)
-        if parts.is_absolute() or ".." in parts.parts:
-            raise KeyError(path)  # a manifest from elsewhere must not reach outside its folder
-    return SplitInfo(
-        **{
-            **fields,
-            **{name: tuple(fields[name]) for name in HISTOGRAMS},
-            "shards": shards,
-            "references": references,
-        }
-    )
+def check_counts(folder: Path, manifest: Manifest, name: str) -> None:
+    """Refuse a split whose counts contradict each other. Raises DatasetError, which names the field."""
+    info = manifest.splits[name]
+    lengths = range(len(info.length_histogram))
+    tokens = sum(length * count for length, count in zip(lengths, info.length_histogram, strict=True))
+    problem = None
+    if manifest.bucket_edges != tuple(bucket_edges(manifest.max_length).tolist()):
+        problem = "bucket_edges: not those of max_length"
+    elif info.rows != sum(shard.rows for shard in info.shards):
+        problem = f"splits.{name}.rows: {info.rows}, but {sum(shard.rows for shard in info.shards)} in its shards"
+    elif info.tokens != sum(shard.tokens for shard in info.shards):
+        problem = f"splits.{name}.tokens: {info.tokens}, but {sum(shard.tokens for shard in info.shards)} in its shards"
+    elif (sum(info.length_histogram), tokens) != (info.rows, info.tokens):
+        problem = f"splits.{name}.length_histogram: not of {info.rows} rows and {info.tokens} tokens"
+    elif sum(info.droppable_histogram) != info.rows:
+        problem = f"splits.{name}.droppable_histogram: not of {info.rows} rows"
+    elif sum(info.target_histogram) not in (0, info.rows):
+        problem = f"splits.{name}.target_histogram: not of {info.rows} rows"
+    if problem is not None:
+        raise FORM.misfit(str(folder / MANIFEST_NAME), problem)

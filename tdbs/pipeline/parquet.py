@@ -1,17 +1,20 @@
 """The Parquet files of a dataset: written in one visible step, read only if they are what was written."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tdbs.data.digests import file_sha256
-from tdbs.errors import DatasetError, system_errors_as
+from tdbs.errors import DatasetError
 from tdbs.files import new_file, sha256_of, write_bytes
+from tdbs.records import Form, opened, read_bytes
 
 _COMPRESSION = "zstd"
-_NEXT_STEP = "Prepare the dataset again with --overwrite."
+AGAIN = "Prepare the dataset again with --overwrite."
+_FORM = Form(what="a shard of tdbs", error=DatasetError, next_step=AGAIN)
 
 
 def write_parquet(table: pa.Table, path: Path) -> str:
@@ -37,15 +40,26 @@ def write_parquet_blocks(tables: Iterable[pa.Table], path: Path) -> str:
 
 def read_checked(path: Path, sha256: str) -> pa.Table:
     """Read a Parquet file of a dataset that has the given hash. Raises DatasetError, which names it."""
-    with system_errors_as(DatasetError, f"The shard {path} cannot be read", next_step=_NEXT_STEP):
-        data = path.read_bytes()
+    data = read_bytes(path, _FORM, named=f"The shard {path}", most=None)
     if sha256_of(data) != sha256:
         raise DatasetError(
-            f"The shard {path} is damaged: its contents are not those that prepare wrote.", next_step=_NEXT_STEP
+            f"The shard {path} is damaged: its contents are not those that prepare wrote.", next_step=AGAIN
         )
     # As fast as read_table for a shard, whose threads can abort the process when it ends (apache/arrow#39862).
+    with _damage_named(path), pq.ParquetFile(pa.BufferReader(data)) as parquet:
+        return parquet.read(use_threads=False)
+
+
+def rows_of(path: Path) -> int:
+    """Return how many rows a Parquet file of a dataset has, from its footer. Raises DatasetError, which names it."""
+    with opened(path, _FORM, named=f"The shard {path}") as file, _damage_named(path), pq.ParquetFile(file) as parquet:
+        return int(parquet.metadata.num_rows)
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    """Turn whatever Arrow raises of a file with a right hash and wrong contents into our error."""
     try:
-        with pq.ParquetFile(pa.BufferReader(data)) as parquet:
-            return parquet.read(use_threads=False)
-    except pa.ArrowException as error:
-        raise DatasetError(f"The shard {path} is not a readable Parquet file.", next_step=_NEXT_STEP) from error
+        yield
+    except (pa.ArrowException, OSError, ValueError, KeyError, MemoryError) as error:
+        raise DatasetError(f"The shard {path} is not a readable Parquet file.", next_step=AGAIN) from error

@@ -4,7 +4,6 @@ Shards are made in a hidden folder. Publishing moves them in, the manifest last.
 the place as it was; where an old dataset is replaced, it goes as publishing begins.
 """
 
-import json
 import re
 import shutil
 from pathlib import Path
@@ -12,7 +11,8 @@ from pathlib import Path
 from tdbs.errors import DatasetError
 from tdbs.files import is_remote
 from tdbs.pipeline.dataset import TOKENIZER_NAME
-from tdbs.pipeline.manifest import MANIFEST_NAME, Manifest, read_manifest, write_manifest
+from tdbs.pipeline.manifest import FORM, MANIFEST_NAME, Manifest, read_manifest, write_manifest
+from tdbs.records import read_json
 
 _MARK = ".tdbs-publishing"
 _COPY = ".tdbs-copying"
@@ -94,10 +94,10 @@ def _is_ours(place: Path) -> bool:
     if (place / _MARK).exists():
         return True
     try:
-        fields = json.loads((place / MANIFEST_NAME).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return False
-    except (OSError, ValueError):
+        fields = read_json(place / MANIFEST_NAME, FORM)
+    except DatasetError as error:
+        if isinstance(error.__cause__, FileNotFoundError):
+            return False
         fields = None
     whole = isinstance(fields, dict) and {"schema_version", "key_parts"} <= fields.keys()
     return whole or bool(_shards(place))

@@ -72,13 +72,17 @@ def _label_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) ->
         elif (table[schema.ANSWER_START].to_numpy() > table[schema.ANSWER_END].to_numpy()).any():
             yield "has answers that end before they start"
     if schema.TARGET_IDS in names:
-        target_T = one_array(table[schema.TARGET_IDS]).flatten().to_numpy()
-        if not _within(target_T, 0, manifest.tokenizer.vocabulary_size):
+        targets = one_array(table[schema.TARGET_IDS])
+        if not _within(targets.flatten().to_numpy(), 0, manifest.tokenizer.vocabulary_size):
             yield "has target token ids beyond the vocabulary"
+        if (_sizes(targets) > (manifest.max_target_length or 0)).any():
+            yield f"has targets beyond {manifest.max_target_length} tokens"
     if schema.LABEL in names:
         labels = one_array(table[schema.LABEL])
         if task.kind == "token_classification" and (_sizes(labels) != lengths_N).any():
             yield "has labels that are not one a token"
+        if pa.types.is_list(labels.type) and task.kind == "regression" and (_sizes(labels) != task.outputs).any():
+            yield "has labels that are not one a target"
         values = (labels.flatten() if pa.types.is_list(labels.type) else labels).to_numpy()
         if task.classes and not _within(values[values != schema.IGNORED], 0, len(task.classes)):
             yield "has labels that are no classes of the task"

@@ -4,9 +4,8 @@ One shard's table is in memory at a time, checked against its hash; what stays o
 allow. Joining scatters them shard by shard, so the whole takes little more memory than its result.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,8 @@ import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray, ragged_positions
 from tdbs.data.columns import one_array
+from tdbs.errors import DatasetError
 from tdbs.pipeline import schema
-from tdbs.pipeline.manifest import ShardInfo
-from tdbs.pipeline.parquet import read_checked
 
 # Shapes: N samples of all shards in sample_id order, N1 = N + 1, S samples of one shard, V values of lists.
 
@@ -74,21 +72,28 @@ def _join_lists(columns: list[Lists], places: Sequence[IntArray]) -> JoinedLists
 
 
 def read_arrays(
-    folder: Path, shards: Sequence[ShardInfo], columns: Callable[[pa.Table], dict[str, AnyArray | Lists]]
+    tables: Iterable[pa.Table],
+    columns: Callable[[pa.Table], dict[str, AnyArray | Lists]],
+    *,
+    named: str,
+    rows: int,
 ) -> dict[str, Any]:
     """Return the columns that `columns` takes from each shard's table: arrays of N, and JoinedLists.
 
-    Raises DatasetError naming the damaged file.
+    The shards are of a split of so many rows, `named` in errors. Raises DatasetError where they are none, or have
+    samples twice.
     """
     found: dict[str, list[Any]] = {}
     sample_ids = []
-    for shard in shards:
-        table = read_checked(folder / shard.path, shard.sha256)
+    for table in tables:
         sample_ids.append(table[schema.SAMPLE_ID].to_numpy())
         for name, column in columns(table).items():
             found.setdefault(name, []).append(column)
         del table
+    if not sample_ids:
+        raise DatasetError(f"{named} has no samples.", next_step="Choose another split.")
     ascending_N = np.sort(np.concatenate(sample_ids))
+    check_sample_ids(ascending_N, named=named, rows=rows)
     places = [np.searchsorted(ascending_N, ids_S) for ids_S in sample_ids]
     joined: dict[str, Any] = {}
     for name in list(found):
@@ -96,3 +101,17 @@ def read_arrays(
         joined[name] = _join_lists(pieces, places) if isinstance(pieces[0], Lists) else _join_flat(pieces, places)
     pa.default_memory_pool().release_unused()  # Arrow keeps what the tables took, for tables to come
     return joined
+
+
+def check_sample_ids(ascending: IntArray, *, named: str, rows: int) -> None:
+    """Refuse sample ids that come twice or are beyond the rows of their split."""
+    if len(ascending) and (ascending[0] < 0 or ascending[-1] >= rows or (np.diff(ascending) == 0).any()):
+        raise samples_do_not_fit(named, rows)
+
+
+def samples_do_not_fit(named: str, rows: int) -> DatasetError:
+    """Return the error for shards whose samples are not those from 0 to `rows`."""
+    return DatasetError(
+        f"{named} has samples twice, or beyond its {rows}.",
+        next_step="Run tdbs verify to see which, or prepare the dataset again with --overwrite.",
+    )

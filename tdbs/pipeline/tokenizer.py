@@ -15,6 +15,7 @@ import tokenizers
 from tdbs.errors import ConfigError, TokenizerError, reason_of
 from tdbs.files import sha256_of
 from tdbs.pipeline.layout import Layout, layout_of
+from tdbs.records import Form, read_json
 from tdbs.unasked import nothing_asked
 
 
@@ -98,6 +99,9 @@ def check_max_length(tokenizer: LoadedTokenizer, max_length: int, *, pair: bool)
 
 
 _NEXT_STEP = "Pass --tokenizer with a folder or hub name that holds a tokenizer.json."
+_SETTINGS = Form(
+    what="the settings of a tokenizer", error=TokenizerError, next_step="Save the tokenizer anew.", foreign=True
+)
 _FILES = ("tokenizer.json", "tokenizer_config.json", "config.json")
 
 
@@ -170,12 +174,7 @@ def _transformers_tokenizer(source: str) -> Any:
 def _read_json(path: Path | None) -> dict[str, object]:
     if path is None:
         return {}
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:  # no JSON, or no UTF-8
-        raise TokenizerError(
-            f"{path} is not JSON: {reason_of(error)}.", next_step="Save the tokenizer anew."
-        ) from error
+    settings = read_json(path, _SETTINGS)
     if not isinstance(settings, dict):
         raise TokenizerError(f"{path} is not a JSON object.", next_step="Save the tokenizer anew.")
     return settings
@@ -185,7 +184,7 @@ def _pad_id(backend: tokenizers.Tokenizer, settings: dict[str, object]) -> int:
     """Return the id that fills rows up: the pad token, else the configured one, else the end token (GPT-2), else 0."""
     configured = settings.get("pad_token_id")
     pad = _token_id(backend, settings, "pad_token")
-    if pad is None and isinstance(configured, int):
+    if pad is None and isinstance(configured, int) and configured >= 0:  # some models have -1
         pad = configured
     return (_token_id(backend, settings, "eos_token") or 0) if pad is None else pad
 

@@ -21,11 +21,12 @@ from tdbs.files import sha256_of
 from tdbs.pipeline import schema
 from tdbs.pipeline.buckets import bucket_edges, bucket_name, bucket_of
 from tdbs.pipeline.cache_key import key_of
-from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, load
+from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, load, tokenizer_text
 from tdbs.pipeline.manifest import MANIFEST_NAME, FileInfo, Manifest, ShardInfo, SplitInfo
-from tdbs.pipeline.parquet import read_checked
+from tdbs.pipeline.parquet import read_checked, rows_of
 from tdbs.pipeline.sample_checks import missing_values, sample_problems
 from tdbs.pipeline.shard_arrays import lists_of, sums_of
+from tdbs.pipeline.shard_tables import schema_problem
 
 # Shapes: N samples, of a shard or of the split.
 
@@ -54,7 +55,7 @@ class _Tally:
 
     split: str
     info: SplitInfo
-    seen_N: BoolArray  # of all samples of the split
+    seen_N: BoolArray  # of the samples that the split's files have
     lengths: Counter[int]
     droppable: Counter[int]
     targets: Counter[int]
@@ -77,7 +78,7 @@ def verify(
         tally = _Tally(
             split=name,
             info=info,
-            seen_N=np.zeros(info.rows, dtype=np.bool_),
+            seen_N=np.zeros(sum(_rows_there(opened.path, shard) for shard in info.shards), dtype=np.bool_),
             lengths=Counter(),
             droppable=Counter(),
             targets=Counter(),
@@ -106,10 +107,7 @@ def _shard_problem(folder: Path, shard: ShardInfo, tally: _Tally, manifest: Mani
     table = _read(folder, shard)
     if isinstance(table, str):
         return table
-    expected = schema.arrow_schema(manifest.task, labelled=tally.info.labelled)
-    if not table.schema.equals(expected):
-        return f"has the columns {', '.join(table.schema.names)}, not those of this dataset"
-    problem = next(missing_values(table), None)
+    problem = schema_problem(table, manifest, labelled=tally.info.labelled) or next(missing_values(table), None)
     if problem is not None:
         return problem
     lengths_N = table[schema.LENGTH].to_numpy()
@@ -119,6 +117,14 @@ def _shard_problem(folder: Path, shard: ShardInfo, tally: _Tally, manifest: Mani
     ]
     _count(table, lengths_N, tally)
     return problems[0] if problems else None
+
+
+def _rows_there(folder: Path, shard: ShardInfo) -> int:
+    """Return how many samples a shard can have: no array is made for more, whatever the manifest claims."""
+    try:
+        return min(rows_of(folder / shard.path), shard.rows)
+    except DatasetError:
+        return 0
 
 
 def _count(table: pa.Table, lengths_N: IntArray, tally: _Tally) -> None:
@@ -140,9 +146,10 @@ def _place_problems(
     if ((sample_ids_N < 0) | (sample_ids_N >= tally.info.rows)).any():
         yield f"has samples beyond the {tally.info.rows} of its split"
         return
-    if tally.seen_N[sample_ids_N].any() or len(np.unique(sample_ids_N)) < len(sample_ids_N):
+    told_N = sample_ids_N[sample_ids_N < len(tally.seen_N)]  # all, unless a shard is not what the manifest says
+    if tally.seen_N[told_N].any() or len(np.unique(sample_ids_N)) < len(sample_ids_N):
         yield "has samples that the split has already"
-    tally.seen_N[sample_ids_N] = True
+    tally.seen_N[told_N] = True
     if (np.lexsort((sample_ids_N, lengths_N)) != np.arange(len(lengths_N))).any():
         yield "is not sorted by length and sample"
     if ((lengths_N < 0) | (lengths_N > manifest.max_length)).any():
@@ -161,10 +168,6 @@ def _manifest_problems(manifest: Manifest) -> Iterator[str]:
     if manifest.bucket_edges != tuple(bucket_edges(manifest.max_length).tolist()):
         yield "has bucket edges that are not those of its maximum length"
     for name, info in manifest.splits.items():
-        counts = [info.rows, info.tokens, *(count for shard in info.shards for count in (shard.rows, shard.tokens))]
-        if not all(isinstance(count, int) and count >= 0 for count in counts):
-            yield f"has counts of {name} that are no counts"
-            continue
         missing = info.rows - sum(shard.rows for shard in info.shards)
         if missing > 0:
             yield f"names shards of {name} that lack {missing} of its {info.rows} samples"
@@ -210,8 +213,8 @@ def _read(folder: Path, file: ShardInfo | FileInfo) -> pa.Table | str:
 
 def _tokenizer_is_whole(dataset: PreparedDataset) -> bool:
     try:
-        return sha256_of((dataset.path / TOKENIZER_NAME).read_bytes()) == dataset.manifest.tokenizer.sha256
-    except OSError:
+        return sha256_of(tokenizer_text(dataset).encode("utf-8")) == dataset.manifest.tokenizer.sha256
+    except DatasetError:
         return False
 
 

@@ -1,20 +1,16 @@
 """Read what `tdbs compare` wrote: terms, the prediction made before, a row a run, a summary a strategy."""
 
-import json
-import types
-import typing
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from pathlib import Path, PurePosixPath
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from tdbs.analysis.comparison import RESULT_NAME, SETTINGS_NAME, Row, Summary
 from tdbs.analysis.speedup import StrategyEstimate
-from tdbs.errors import DatasetError, reason_of
-from tdbs.train.profile_file import read_overhead
+from tdbs.errors import DatasetError
+from tdbs.records import Count, Form, PlainText, read_record
+from tdbs.train.profile_file import Overhead
 from tdbs.train.run_folder import CONFIG_NAME, Run, read_run
-
-T = TypeVar("T")
 
 _CHANCE = 0.005  # of a score, where the deviation over seeds is less or not known
 
@@ -72,6 +68,54 @@ class Comparison:
         return next(summary for summary in self.summaries if summary.strategy == strategy)
 
 
+_FORM = Form(
+    what="a comparison of tdbs",
+    error=DatasetError,
+    next_step="Name a folder that tdbs compare wrote, or compare again.",
+)
+_SAME = (  # fields that a comparison has as its file has them
+    *("dataset", "dataset_key", "model", "epochs", "part_steps", "baseline", "attention", "precision", "device"),
+    *("median_error", "worst_error", "energy"),
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Prediction:
+    """`prediction` of compare.json."""
+
+    strategies: tuple[StrategyEstimate, ...]
+    profile: Mapping[str, Any] | None
+    overhead: tuple[Overhead, ...] = ()  # missing in older comparisons
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Result:
+    """What is read of compare.json."""
+
+    dataset: PlainText
+    dataset_key: str
+    model: str
+    epochs: Count
+    part_steps: Count | None
+    baseline: str
+    attention: str
+    precision: str
+    device: str
+    prediction: _Prediction
+    rows: tuple[Row, ...]
+    summary: tuple[Summary, ...]
+    median_error: float | None
+    worst_error: float | None
+    energy: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Settings:
+    """What is read of settings.json."""
+
+    strategies: tuple[Mapping[str, Any], ...]
+
+
 def is_comparison(folder: Path) -> bool:
     """Tell whether a folder is of a comparison rather than of a run."""
     return any((folder / name).is_file() for name in (SETTINGS_NAME, RESULT_NAME))
@@ -87,68 +131,29 @@ def read_comparison(folder: Path) -> Comparison:
     path = folder / RESULT_NAME
     if not path.exists():
         raise DatasetError(f"The comparison in {folder} is not finished.", next_step="Run tdbs compare with --resume.")
-    again = "Name a folder that tdbs compare wrote, or compare again."
-    try:
-        return _parse(folder, _read(path), _read(folder / SETTINGS_NAME))
-    except (OSError, ValueError) as error:
-        raise DatasetError(f"{path} cannot be read: {reason_of(error)}.", next_step=again) from error
-    except (KeyError, TypeError, AttributeError, StopIteration) as error:
-        raise DatasetError(f"{path} is not a comparison of tdbs: {error!r}.", next_step=again) from error
-
-
-def _read(path: Path) -> dict[str, Any]:
-    found: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
-
-
-def _parse(folder: Path, found: Mapping[str, Any], settings: Mapping[str, Any]) -> Comparison:
-    rows, prediction = tuple(_typed(Row, row) for row in found["rows"]), found["prediction"]
-    comparison = _typed(
-        Comparison,
-        {
-            **found,
-            "path": folder,
-            "estimates": tuple(_typed(StrategyEstimate, row) for row in prediction["strategies"]),
-            "overhead": read_overhead(prediction.get("overhead", ())),  # comparisons of before have none
-            "profiled_on": (prediction["profile"] or {}).get("kind"),
-            "rows": rows,
-            "summaries": tuple(_typed(Summary, row) for row in found["summary"]),
-            "strategies": tuple(settings["strategies"]),
-            "runs": _first_runs(folder, rows),
-        },
+    found = read_record(path, _Result, _FORM)
+    settings = read_record(folder / SETTINGS_NAME, _Settings, _FORM)
+    if not found.rows:
+        raise _FORM.misfit(str(path), "rows: expected one or more")
+    if found.baseline not in [summary.strategy for summary in found.summary]:
+        raise _FORM.misfit(str(path), f"summary: lacks the baseline, {found.baseline!r}")
+    return Comparison(
+        path=folder,
+        **{name: getattr(found, name) for name in _SAME},
+        estimates=found.prediction.strategies,
+        overhead=found.prediction.overhead,
+        profiled_on=(found.prediction.profile or {}).get("kind"),
+        rows=found.rows,
+        summaries=found.summary,
+        strategies=settings.strategies,
+        runs=_first_runs(folder, found.rows),
     )
-    comparison.summary_of(comparison.baseline)
-    return comparison
 
 
 def _first_runs(folder: Path, rows: tuple[Row, ...]) -> dict[str, Run]:
     """Return the run of the first seed of each strategy; a comparison may have been copied without them."""
     runs: dict[str, Run] = {}
     for row in rows:
-        if row.run is None or row.strategy in runs:
-            continue
-        name = PurePosixPath(row.run)
-        if name.is_absolute() or ".." in name.parts:
-            raise KeyError(row.run)  # a comparison from elsewhere must not reach outside its folder
-        if (folder / name / CONFIG_NAME).is_file():
-            runs[row.strategy] = read_run(folder / name)
+        if row.run is not None and row.strategy not in runs and (folder / row.run / CONFIG_NAME).is_file():
+            runs[row.strategy] = read_run(folder / row.run)
     return runs
-
-
-def _typed(kind: type[T], values: Mapping[str, Any]) -> T:
-    """Return a dataclass of the values that are its fields. Raises TypeError where one is missing or does not fit."""
-    hints = typing.get_type_hints(kind)
-    known = {field.name: values[field.name] for field in fields(kind) if field.name in values}  # type: ignore[arg-type]
-    for name, value in known.items():
-        if not _fits(value, hints[name]):
-            raise TypeError(f"{name} is {value!r}")
-    return kind(**known)
-
-
-def _fits(value: Any, hint: Any) -> bool:
-    """Tell whether a value read from JSON is what a field of plain type holds; other fields are made here."""
-    if isinstance(hint, types.UnionType):
-        return any(_fits(value, option) for option in typing.get_args(hint))
-    if hint in (int, float):
-        return isinstance(value, int if hint is int else (int, float)) and not isinstance(value, bool)
-    return not isinstance(hint, type) or isinstance(value, hint)

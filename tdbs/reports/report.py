@@ -12,16 +12,17 @@ from tdbs.analysis.speedup import StrategyEstimate, estimate_speedup
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, Split, load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
+from tdbs.records import Form, record_of
 from tdbs.reports.comparison import Comparison, read_comparison
 from tdbs.reports.length_figures import CapLines, cap_lines
 from tdbs.reports.overheads import Overheads, prepare_stages
 from tdbs.reports.samples import DropExamples, drop_examples
 from tdbs.train.feed import open_training_data
-from tdbs.train.profile_file import CapTable
 from tdbs.train.run_folder import Run, read_run
 from tdbs.train.strategies import Strategy
 
 _EXAMPLES = 5
+_STRATEGY = Form(what="a strategy", error=ConfigError, next_step="Train again.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,10 +112,8 @@ def _best_first(comparison: Comparison) -> list[Strategy]:
 def _strategy_of(parts: Mapping[str, Any]) -> Strategy | None:
     """Return a strategy that was written as a table of its parts; None where another version of tdbs wrote it."""
     try:
-        caps = parts.get("measured_caps")
-        table = CapTable(lengths=tuple(caps["lengths"]), caps=tuple(caps["caps"])) if caps else None
-        return Strategy(**{**parts, "measured_caps": table})
-    except (KeyError, TypeError, ConfigError):
+        return record_of(parts, Strategy, _STRATEGY, named="The strategy")
+    except ConfigError:
         return None
 
 

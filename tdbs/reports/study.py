@@ -1,6 +1,5 @@
 """A study of the paper's claims as files: a Markdown page, the same numbers as JSON, and its figures."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,10 +11,12 @@ from tdbs.analysis.paper import STUDIES
 from tdbs.analysis.study import Cell, StudyResult, StudyTable
 from tdbs.errors import ConfigError
 from tdbs.files import write_json, write_text
+from tdbs.records import read_field_rows
 from tdbs.reports.inference_figures import lost_svg, over_rates_svg
 from tdbs.reports.markdown import markdown_code, markdown_text
 from tdbs.reports.study_figures import loss_curves_svg, spread_svg
-from tdbs.train.run_folder import STEPS_NAME
+from tdbs.train.run_folder import FORM as RUN_FORM
+from tdbs.train.run_folder import STEPS_NAME, StepFields
 
 PAGE_NAME, NUMBERS_NAME = "README.md", "study.json"
 
@@ -88,7 +89,7 @@ def _losses(folder: Path) -> dict[str, list[list[tuple[float, float]]]]:
 
 
 def _curve(folder: Path, row: Row) -> list[tuple[float, float]]:
-    steps = [json.loads(line) for line in (folder / str(row.run) / STEPS_NAME).read_text(encoding="utf-8").splitlines()]
+    steps = read_field_rows(folder / str(row.run) / STEPS_NAME, StepFields, RUN_FORM)
     total = sum(step["batch_size"] for step in steps)
     seen, curve = 0, []
     for step in steps:

@@ -5,13 +5,11 @@ JSON: nothing that is read can run code. What a step draws depends on (seed, epo
 is in it.
 """
 
-import json
 import os
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -19,9 +17,16 @@ from safetensors.torch import load_file, save_file
 
 from tdbs.errors import TrainingError, reason_of
 from tdbs.files import write_json
+from tdbs.records import Count, Digits, Form, read_record
 from tdbs.train.energy import EnergyUse
+from tdbs.train.micro_batches import HalvedCap
 from tdbs.train.run_folder import CHECKPOINTS_FOLDER
 
+_FORM = Form(
+    what="the state of a checkpoint",
+    error=TrainingError,
+    next_step="Remove its folder: --resume takes the one before it, or begins anew where there is none.",
+)
 _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 
 
@@ -38,17 +43,21 @@ class CheckpointRule:
 class RunState:
     """Where a run stands: what is done, and what its result will add up."""
 
-    step: int = 0  # steps that are done
+    step: Count = 0  # steps that are done
     loss_sum: float = 0.0  # of the epoch that is under way
-    predicted: int = 0  # what that sum is over
+    predicted: Count = 0  # what that sum is over
     history: list[dict[str, float | None]] = field(default_factory=list)  # epochs that are done and scored
     metrics: dict[str, float | None] = field(default_factory=dict)
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("plan", "train", "evaluate", "total"), 0.0)
     )
-    caps: dict[str, int] = field(default_factory=dict)  # halved where memory ran out, by bucket
-    halved: list[dict[str, Any]] = field(default_factory=list)
+    caps: dict[Digits, Count] = field(default_factory=dict)  # halved where memory ran out, by bucket
+    halved: list[HalvedCap] = field(default_factory=list)
     energy: EnergyUse | None = None  # where it is measured
+
+    def __post_init__(self) -> None:
+        if not {"plan", "train", "evaluate", "total"} <= self.seconds.keys():
+            raise ValueError("seconds lack a stage")
 
 
 DEFAULT_CHECKPOINTS = CheckpointRule()
@@ -86,14 +95,13 @@ def load_checkpoint(place: Path, model: torch.nn.Module, optimizer: torch.optim.
     """
     try:
         weights, moments = load_file(place / _WEIGHTS), load_file(place / _OPTIMIZER)
-        state = RunState(**json.loads((place / _STATE).read_text(encoding="utf-8")))
+        state = read_record(place / _STATE, RunState, _FORM)
         _give(_weights(model), weights)
         _give_moments(model, optimizer, moments)
+    except TrainingError as error:
+        raise _FORM.unreadable(f"The checkpoint {place}", error.message.rstrip(".")) from error
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
-        raise TrainingError(
-            f"The checkpoint {place} cannot be read: {reason_of(error)}.",
-            next_step="Remove its folder: --resume takes the one before it, or begins anew where there is none.",
-        ) from error
+        raise _FORM.unreadable(f"The checkpoint {place}", reason_of(error)) from error
     return state
 
 

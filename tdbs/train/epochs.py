@@ -155,7 +155,7 @@ def _save(course: Course, state: RunState, log: IO[str] | None = None) -> None:
     caps = learner.memory_caps
     state.seconds["total"] = time.perf_counter() - course.started
     state.caps = {str(bucket): cap for bucket, cap in caps.by_bucket.items()}
-    state.halved = [asdict(halved) for halved in caps.halved]
+    state.halved = list(caps.halved)
     state.energy = course.energy()
     save_checkpoint(course.folder, learner.model, learner.optimizer, state, keep=1 if rule is None else rule.keep)
 

@@ -7,7 +7,7 @@ Plan, steps and rates do not change.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -42,10 +42,10 @@ class MemoryCaps:
     by_bucket: dict[int, int] = field(default_factory=dict)
     halved: list[HalvedCap] = field(default_factory=list)
 
-    def take(self, caps: Mapping[str, int], halved: Sequence[Mapping[str, Any]]) -> None:
+    def take(self, caps: Mapping[str, int], halved: Sequence[HalvedCap]) -> None:
         """Go on with the caps that a checkpoint holds."""
         self.by_bucket = {int(bucket): cap for bucket, cap in caps.items()}
-        self.halved = [HalvedCap(**each) for each in halved]
+        self.halved = list(halved)
 
     def within(self, batches: Sequence[Batch]) -> list[Batch]:
         """Return the batches, those above their cap cut into equal parts; a cap holds for longer buckets too."""

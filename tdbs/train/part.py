@@ -4,7 +4,6 @@ Batches and their shapes stay what they are, so either goes with every strategy.
 """
 
 import itertools
-import json
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,7 +13,8 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from tdbs.data.tasks import TaskKind
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, ModelError
+from tdbs.records import Form, PlainText, read_record
 from tdbs.train.defaults import TINY
 from tdbs.train.heads import HEADS
 
@@ -43,6 +43,16 @@ class Part:
 WHOLE = Part()
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Adapters:
+    """What is read of peft's adapter_config.json."""
+
+    base_model_name_or_path: PlainText
+
+
+_FORM = Form(what="a configuration of adapters", error=ModelError, next_step="Train again.", foreign=True)
+
+
 def check_part(part: Part, model_name: str) -> None:
     """Refuse adapters for a model that was never trained."""
     if part.lora is not None and model_name == TINY:
@@ -63,7 +73,7 @@ def train_part(model: PreTrainedModel, part: Part, kind: TaskKind, *, dropout: f
 def adapted_model(folder: Path) -> str | None:
     """Return the model that a folder's adapters are for, None where it holds a whole model."""
     place = folder / "adapter_config.json"
-    return json.loads(place.read_text(encoding="utf-8"))["base_model_name_or_path"] if place.exists() else None
+    return read_record(place, _Adapters, _FORM).base_model_name_or_path if place.exists() else None
 
 
 def _add_adapters(model: PreTrainedModel, rank: int, kind: TaskKind, *, dropout: float) -> None:

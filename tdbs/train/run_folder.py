@@ -1,20 +1,31 @@
 """The folder of a run: resolved `config.toml`, `steps.jsonl`, `result.json`, and the model in safetensors."""
 
 import itertools
-import json
 import shutil
 import time
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import tomli_w
 
-from tdbs.errors import TrainingError, reason_of
-from tdbs.files import remember, whole_lines, write_json, write_text
+from tdbs.data.tasks import TaskKind
+from tdbs.errors import TrainingError
+from tdbs.files import remember, write_json, write_text
 from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
+from tdbs.records import (
+    Count,
+    Form,
+    PlainText,
+    read_field_rows,
+    read_fields,
+    read_toml,
+    record_of,
+    whole_lines,
+)
+from tdbs.train.energy import EnergyUse
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -32,6 +43,89 @@ _OURS = (
     *(TRACKED_FOLDER, EVALUATIONS_FOLDER),
 )
 _MAY_DIFFER = ("dataset/path", "dataset/source", "memory", "versions")  # of a run that is resumed
+
+
+FORM = Form(what="a record of a run", error=TrainingError, next_step="Train again.")
+
+
+class DatasetFields(TypedDict):
+    """`dataset` of config.toml."""
+
+    path: PlainText
+    key: NotRequired[str]
+    source: NotRequired[str]
+
+
+class TaskFields(TypedDict):
+    """`task` of config.toml."""
+
+    kind: TaskKind
+    classes: Sequence[str]
+
+
+class ExecutionFields(TypedDict):
+    """`execution` of config.toml."""
+
+    device: NotRequired[str]
+    precision: str
+    attention: str
+    compiled: NotRequired[bool]
+
+
+class ConfigFields(TypedDict):
+    """What is read of config.toml: all else in it is a term that only resuming compares."""
+
+    plan_digest: str
+    dataset: DatasetFields
+    task: TaskFields
+    execution: ExecutionFields
+    model: str
+    seed: int
+    epochs: Count
+    memory: NotRequired[str]
+    strategy: Mapping[str, Any]
+
+
+class StepFields(TypedDict):
+    """What is read of a line of steps.jsonl."""
+
+    step: Count
+    epoch: Count
+    batch_size: Count
+    predicted: Count
+    lr: float
+    loss: float | None
+
+
+class SecondsFields(TypedDict):
+    """`seconds` of result.json."""
+
+    plan: NotRequired[float]
+    train: float
+    evaluate: float
+    total: float
+
+
+class EpochFields(TypedDict):
+    """An epoch of result.json."""
+
+    epoch: Count
+    loss: float | None
+    score: float | None
+
+
+class ResultFields(TypedDict):
+    """What is read of result.json."""
+
+    strategy: str
+    steps: Count
+    tokens: Count
+    padding_fraction: float
+    seconds: SecondsFields
+    metrics: Mapping[str, float | None]
+    score: float | None
+    epochs: Sequence[EpochFields]
+    energy: NotRequired[EnergyUse | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,8 +168,8 @@ def check_run_folder(folder: Path, *, overwrite: bool) -> None:
 def holds_run(folder: Path) -> bool:
     """Tell whether tdbs made the folder: by what only its configurations hold."""
     try:
-        return "plan_digest" in tomllib.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        return "plan_digest" in read_toml(folder / CONFIG_NAME, FORM)
+    except TrainingError:
         return False
 
 
@@ -127,7 +221,7 @@ def flat_settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]
 def continue_run(folder: Path, *, steps: int) -> None:
     """Cut the log of a run that is resumed after so many steps: the lines past them are made again."""
     place = folder / STEPS_NAME
-    write_text(place, "".join(whole_lines(place)[:steps]))
+    write_text(place, "".join(whole_lines(place, FORM)[:steps]))
 
 
 def save_model(folder: Path, model: "PreTrainedModel", rules: "InputRules", dataset: PreparedDataset) -> None:
@@ -160,21 +254,14 @@ def read_run(folder: Path) -> Run:
     """Read a run. Raises TrainingError where the folder is not one."""
     if not folder.exists():
         raise TrainingError(f"{folder} does not exist.", next_step=_NO_RUN)
-    if not (folder / CONFIG_NAME).is_file():
+    if not (folder / CONFIG_NAME).exists():
         raise TrainingError(f"{folder} is not a run of tdbs: it has no {CONFIG_NAME}.", next_step=_NO_RUN)
-    try:
-        steps = (folder / STEPS_NAME).read_text(encoding="utf-8") if (folder / STEPS_NAME).exists() else ""
-        finished = (folder / RESULT_NAME).exists()
-        config = tomllib.loads((folder / CONFIG_NAME).read_text(encoding="utf-8"))
-        if "plan_digest" not in config:
-            raise TrainingError(f"{folder} is not a run of tdbs: its {CONFIG_NAME} is another's.", next_step=_NO_RUN)
-        return Run(
-            path=folder,
-            config=config,
-            steps=tuple(json.loads(line) for line in steps.splitlines()),
-            result=json.loads((folder / RESULT_NAME).read_text(encoding="utf-8")) if finished else None,
-        )
-    except ValueError as error:  # TOML and JSON errors alike
-        raise TrainingError(
-            f"The run {folder} cannot be read: {reason_of(error)}.", next_step="Train again."
-        ) from error
+    place = folder / CONFIG_NAME
+    config = read_toml(place, FORM)
+    if "plan_digest" not in config:
+        raise TrainingError(f"{folder} is not a run of tdbs: its {CONFIG_NAME} is another's.", next_step=_NO_RUN)
+    record_of(config, ConfigFields, FORM, named=str(place))
+    finished = (folder / RESULT_NAME).exists()
+    result: Any = read_fields(folder / RESULT_NAME, ResultFields, FORM) if finished else None
+    steps: Any = read_field_rows(folder / STEPS_NAME, StepFields, FORM)
+    return Run(path=folder, config=config, steps=tuple(steps), result=result)

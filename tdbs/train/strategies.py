@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
+from tdbs.records import Count
 from tdbs.train.caps import chosen_caps
 from tdbs.train.cuda import has_cuda
 from tdbs.train.profile_file import CapTable, Profile
@@ -40,16 +41,16 @@ class Strategy:
     drop: Drop
     execution: Execution = "padded"
     drop_rate: float = 0.3  # of `rate` and `any`; the paper's Table 8
-    bucket_width: int = 5
-    grid_lengths: int = 1  # that a sample may go to with `reach`, one of them by chance
+    bucket_width: Count = 5
+    grid_lengths: Count = 1  # that a sample may go to with `reach`, one of them by chance
     rbm: bool = True  # residual batch merging
     lrm: bool = True  # learning-rate modulation
-    base_batch_size: int = 64
-    scaling_factor: int = 2  # EpochCap = scaling_factor^epoch x base_batch_size
+    base_batch_size: Count = 64
+    scaling_factor: Count = 2  # EpochCap = scaling_factor^epoch x base_batch_size
     batch_cap: bool = True  # False: HWCap alone, in every epoch
     sort_targets: bool = True  # seq2seq: where padding of the targets asks for it (plan.py)
-    micro_batches: int = 1  # of an update, each of one bucket and so many times smaller
-    devices: int = 1  # whose caps add up; a process takes a share above HWCap in micro-batches
+    micro_batches: Count = 1  # of an update, each of one bucket and so many times smaller
+    devices: Count = 1  # whose caps add up; a process takes a share above HWCap in micro-batches
     caps: str = "base"  # HWCap: `base` for base_batch_size, or what --caps takes
     dropout: float | None = None  # of the model; None: by the paper's rule
     measured_caps: CapTable | None = None  # of a profile, where caps are `memory`, `knee` or a file

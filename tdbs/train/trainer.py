@@ -17,6 +17,7 @@ from tdbs.errors import DatasetError
 from tdbs.files import is_remote
 from tdbs.pipeline.dataset import PreparedDataset, load, split_info
 from tdbs.pipeline.memory import DEFAULT_MEMORY
+from tdbs.records import record_of
 from tdbs.train.caps import hardware_caps
 from tdbs.train.checkpoint import (
     DEFAULT_CHECKPOINTS,
@@ -43,7 +44,11 @@ from tdbs.train.part import WHOLE, Part, check_part
 from tdbs.train.plan import plan_digest, run_padding, run_target_padding
 from tdbs.train.profile_file import Profile, profiled_attention
 from tdbs.train.run_folder import (
+    FORM as RUN_FORM,
+)
+from tdbs.train.run_folder import (
     MODEL_FOLDER,
+    RESULT_NAME,
     check_run_folder,
     check_same_run,
     continue_run,
@@ -74,7 +79,7 @@ class TrainResult:
     seconds: dict[str, float]
     metrics: dict[str, float | None]
     score: float | None
-    epochs: list[dict[str, float | None]]  # mean loss and score of each epoch
+    epochs: list[dict[str, Any]]  # mean loss and score of each epoch
     target_tokens: int = 0  # seq2seq: of the targets, pad included
     target_padding_fraction: float | None = None
     halved_caps: list[dict[str, str | int]] = field(default_factory=list)  # where memory ran out
@@ -196,7 +201,7 @@ def train(
     if begun is not None:
         check_same_run(begun, config)
         if begun.result is not None:
-            return TrainResult(**begun.result)
+            return record_of(begun.result, TrainResult, RUN_FORM, named=str(folder / RESULT_NAME))
     learner = make_learner(
         dataset, model_name, seed=seed, dropout=dropout, execution=execution, in_rows=strategy.in_rows, part=part
     )

@@ -189,7 +189,7 @@ def test_estimates_refuse_what_makes_no_sense(refused, short, profile, workplace
     )
     (workplace / "list.json").write_text('{"tdbs_profile": 1, "model": {}, "device": {}, "max_length": 8, "caps": []}')
     assert refused("estimate-speedup", short, "--profile", "list.json") == (
-        "The profile list.json is damaged: TypeError list indices must be integers or slices, not str.",
+        "The profile list.json is not a profile of tdbs: caps: expected object, got array.",
         next_step,
     )
 

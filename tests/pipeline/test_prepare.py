@@ -645,14 +645,19 @@ def test_what_is_no_dataset_is_refused(workplace):
     assert opening("nowhere") == ("nowhere does not exist.", next_step)
 
 
-@pytest.mark.parametrize("version", [1, 3, "2", None])
-def test_another_schema_version_is_refused(options, version):
+@pytest.mark.parametrize(
+    ("version", "next_step"),
+    [
+        (1, "Prepare the dataset again."),
+        (3, "Update tdbs: pip install --upgrade tdbs."),
+        ("2", "Prepare the dataset again."),
+        (None, "Prepare the dataset again."),
+    ],
+)
+def test_another_schema_version_is_refused(options, version, next_step):
     path = prepare(**options).dataset.path / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": version}))
-    assert opening(path.parent) == (
-        f"{path} has schema version {version}; this tdbs reads version 2.",
-        "Prepare the dataset again.",
-    )
+    assert opening(path.parent) == (f"{path} has schema version {version}; this tdbs reads version 2.", next_step)
 
 
 @pytest.mark.parametrize("outside", ["../x", "/etc/passwd", "train/../../x"])

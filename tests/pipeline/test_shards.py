@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from tdbs.errors import DatasetError
 from tdbs.pipeline.blocks import keep_block
 from tdbs.pipeline.buckets import bucket_edges
+from tdbs.pipeline.parquet import read_checked
 from tdbs.pipeline.schema import DROPPABLE_TYPE
 from tdbs.pipeline.shard_arrays import lists_of, read_arrays
 from tdbs.pipeline.shards import plan_parts, write_part
@@ -37,13 +38,14 @@ def make_table(lengths) -> pa.Table:
 def read_back(folder, shards) -> dict:
     """Return what read_arrays makes of two columns of these shards."""
     return read_arrays(
-        folder,
-        shards,
+        (read_checked(folder / shard.path, shard.sha256) for shard in shards),
         lambda table: {
             "input_ids": lists_of(table, "input_ids", np.int32),
             "source_row": table["source_row"].to_numpy(),
             "pairs": np.stack([table["length"].to_numpy()] * 2, axis=1),
         },
+        named="The split train",
+        rows=100,
     )
 
 

@@ -209,7 +209,6 @@ def changed_manifest(folder, **changes):
 MANIFESTS = {
     "has a key that is not that of its parts": {"key": "0" * 64},
     "has bucket edges that are not those of its maximum length": {"bucket_edges": (0, 5)},
-    "has counts of train that are no counts": {"rows": "many"},
     "names shards of train that lack 9999999980000 of its 10000000000000 samples": {"rows": 10**13},
     "has counts of train that are not those of its samples": {"droppable_words": 7},
 }
@@ -219,6 +218,16 @@ MANIFESTS = {
 def test_a_manifest_that_contradicts_itself_or_the_samples_is_named(copy, problem):
     changed_manifest(copy, **MANIFESTS[problem])
     assert verify(copy).problems == (Problem(file="manifest.json", problem=problem),)
+
+
+def test_a_count_that_is_not_a_number_is_named(copy):
+    changed_manifest(copy, rows="many")
+    with pytest.raises(DatasetError) as caught:
+        verify(copy)
+    assert str(caught.value) == (
+        f"{copy}/manifest.json is not a manifest of tdbs: splits.train.rows: expected int, got str. "
+        "Prepare the dataset again with --overwrite."
+    )
 
 
 @pytest.mark.parametrize("name", ["train/bucket=900-905/part-00000.parquet", "test/x.parquet", ".a.parquet.12"])

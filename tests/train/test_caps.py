@@ -116,7 +116,8 @@ MEASURED = {
     "max_length": 16,
     "caps": {"lengths": [4, 8, 16], "memory": [100, 50, 25], "knee": [32, 16, 8]},
 }
-NO_TABLE = "The profile {path} is damaged: ValueError caps are no table."
+NOT_ONE = "The profile {path} is not a profile of tdbs: "
+NO_TABLE = NOT_ONE + "caps: expected rising lengths, and a cap of 1 or more for each."
 NEXT = "Measure one with tdbs profile --out FILE."
 
 
@@ -171,12 +172,17 @@ def test_a_profile_of_before_says_nothing_of_overhead(tmp_path):
     [
         (
             json.dumps(MEASURED | {"overhead": [{"batch_size": 64, "length": 16}]}),
-            "The profile {path} is damaged: KeyError 'share'.",
+            NOT_ONE + "overhead[0].share is missing.",
         ),
-        ("{", "{path} is no profile: it is not JSON."),
-        ("[]", "{path} is no profile of tdbs."),
-        ('{"tdbs_profile": 9}', "The profile {path} has version 9; this tdbs reads version 1."),
-        ('{"tdbs_profile": 1}', "The profile {path} is damaged: KeyError 'caps'."),
+        (
+            "{",
+            "The profile {path} cannot be read: "
+            "Expecting property name enclosed in double quotes: line 1 column 2 (char 1).",
+        ),
+        ("[]", NOT_ONE + "tdbs_profile is missing."),
+        ("{}", NOT_ONE + "tdbs_profile is missing."),
+        ('{"tdbs_profile": 0}', "The profile {path} has schema version 0; this tdbs reads version 1."),
+        ('{"tdbs_profile": 1, "model": {}, "device": {}, "max_length": 8}', NOT_ONE + "caps is missing."),
         (
             json.dumps(MEASURED | {"caps": {"lengths": [4, 4], "memory": [2, 1]}}),
             NO_TABLE,
@@ -193,6 +199,15 @@ def test_files_that_are_no_profile_are_refused(tmp_path, text, message):
     with pytest.raises(ConfigError) as caught:
         read_profile(path)
     assert str(caught.value) == f"{message.format(path=path)} {NEXT}"
+
+
+def test_a_later_profile_asks_for_a_later_tdbs(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        read_profile(profile_of(tmp_path, tdbs_profile=9))
+    assert str(caught.value) == (
+        f"The profile {tmp_path / 'profile.json'} has schema version 9; this tdbs reads version 1. "
+        "Update tdbs: pip install --upgrade tdbs."
+    )
 
 
 def test_a_profile_that_is_missing_is_named(tmp_path):

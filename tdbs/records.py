@@ -1,0 +1,312 @@
+"""Read the records that tdbs writes (JSON, TOML, logs of lines): whatever a file holds, a record or a TdbsError.
+
+Files come from elsewhere, from a killed process, or from a later tdbs (docs/format.md, "Versions"). So unknown keys
+are ignored, every known one is checked against its type, and an error names the file and the field. No file is opened
+that may block, and none is read whole before its size is known to be sane.
+"""
+
+import json
+import math
+import os
+import re
+import stat
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import IO, Annotated, Any, NoReturn, TypeVar
+
+import msgspec
+
+from tdbs.errors import TdbsError, reason_of
+
+T = TypeVar("T")
+
+MOST_BYTES = 64 << 20  # of a record: a manifest of 200,000 shards fits
+MOST_BYTES_OF_A_LINE = 1 << 20
+MOST_BYTES_OF_A_TOKENIZER = 512 << 20
+LONGEST = 2**20  # tokens of a sample: tables have an entry for each length
+_MOST_NESTED = 64
+_MOST_DIGITS = 300  # a float can still hold such a number
+
+# Types of fields whose values decide what is allocated or opened.
+Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+TokenLength = Annotated[int, msgspec.Meta(ge=1, le=LONGEST)]
+VocabularySize = Annotated[int, msgspec.Meta(ge=1, le=2**24)]  # a model has a vector for each entry
+Amount = Annotated[float, msgspec.Meta(ge=0)]
+Several = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
+_DIGITS, _SHA256, _PLAIN = r"^[0-9]{1,15}\Z", r"^[0-9a-f]{64}\Z", r"^[^\x00-\x1f\x7f]+\Z"
+_INNER = r"^(?!.*(?:^|/)\.{0,2}(?:/|\Z))(?![A-Za-z]:)[^\\\x00-\x1f\x7f]+\Z"
+Digits = Annotated[str, msgspec.Meta(pattern=_DIGITS)]  # a number that is a key
+Sha256 = Annotated[str, msgspec.Meta(pattern=_SHA256)]
+PlainText = Annotated[str, msgspec.Meta(pattern=_PLAIN)]  # a path or a name
+InnerPath = Annotated[str, msgspec.Meta(pattern=_INNER)]  # of a file below the record's own folder
+_MEANINGS = {  # of these patterns, in errors
+    _DIGITS: "digits",
+    _SHA256: "64 hexadecimal digits",
+    _PLAIN: "text without control characters",
+    _INNER: "a path that stays in this folder",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Form:
+    """One kind of record: how errors name it, what to do where it is damaged, and the version that is known."""
+
+    what: str  # "a manifest of tdbs"
+    error: type[TdbsError]
+    next_step: str
+    version: int = 1
+    version_key: str = "schema_version"  # a record without it has version 1
+    foreign: bool = False  # another program writes it: a key may come twice, a number may be infinite
+
+    def unreadable(self, named: str, reason: str) -> TdbsError:
+        """Return the error for a file that is not what it should be as a file, or as JSON or TOML."""
+        return self.error(f"{named} cannot be read: {reason}.", next_step=self.next_step)
+
+    def misfit(self, named: str, reason: str) -> TdbsError:
+        """Return the error for a record with a field that does not fit."""
+        return self.error(f"{named} is not {self.what}: {reason}.", next_step=self.next_step)
+
+
+def read_bytes(path: Path, form: Form, *, named: str | None = None, most: int | None = MOST_BYTES) -> bytes:
+    """Return the bytes of a regular file of at most so many.
+
+    Raises the form's error where it cannot be read; its cause is a FileNotFoundError where there is no file.
+    """
+    with opened(path, form, named=named) as file:
+        if most is None:
+            return file.read()
+        size = os.fstat(file.fileno()).st_size if isinstance(path, PurePath) else 0
+        data = file.read(most + 1) if size <= most else b""
+    if max(size, len(data)) > most:
+        raise form.unreadable(named or str(path), f"it has more than {most >> 20} MiB")
+    return data
+
+
+@contextmanager
+def opened(path: Path, form: Form, *, named: str | None = None) -> Iterator[IO[bytes]]:
+    """Open a regular file to read; a pipe or a device is refused at once, as reading it may never end.
+
+    What the system raises until it is closed becomes the form's error.
+    """
+    try:
+        if not isinstance(path, PurePath):  # of an object store
+            with path.open("rb") as file:
+                yield file
+            return
+        with open(path, "rb", opener=_without_waiting) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise OSError("it is not a regular file")
+            yield file
+    except (OSError, ValueError, MemoryError) as error:  # ValueError: of a path with a NUL, of bytes that are not UTF-8
+        number = error.errno if isinstance(error, OSError) else None
+        reason = os.strerror(number) if number else reason_of(error)  # without the paths of the system's text
+        raise form.unreadable(named or str(path), reason) from error
+
+
+def read_text(path: Path, form: Form, *, named: str | None = None, most: int = MOST_BYTES) -> str:
+    """Return the text of a file in UTF-8. Raises the form's error."""
+    try:
+        return read_bytes(path, form, named=named, most=most).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise form.unreadable(named or str(path), reason_of(error)) from error
+
+
+def whole_lines(path: Path, form: Form) -> list[str]:
+    """Return the lines of a log without a last one that was cut off; none where there is no file."""
+    if not path.exists():
+        return []
+    lines: list[str] = []
+    with opened(path, form) as file:
+        while (line := file.readline(MOST_BYTES_OF_A_LINE + 1)).endswith(b"\n"):
+            lines.append(line.decode("utf-8"))
+    if len(line) > MOST_BYTES_OF_A_LINE:
+        raise form.unreadable(f"line {len(lines) + 1} of {path}", f"it has more than {MOST_BYTES_OF_A_LINE >> 20} MiB")
+    return lines
+
+
+def read_record(path: Path, kind: type[T], form: Form, *, named: str | None = None) -> T:
+    """Return a JSON file as a dataclass. Raises the form's error, which names the file and the field."""
+    return record_of(read_json(path, form, named=named), kind, form, named=named or str(path))
+
+
+def read_fields(path: Path, kind: type[T], form: Form, *, named: str | None = None) -> T:
+    """Return a JSON object as it is in its file, unknown keys too, once its known ones fit a TypedDict."""
+    found = read_json(path, form, named=named)
+    record_of(found, kind, form, named=named or str(path))
+    return found
+
+
+def read_rows(path: Path, kind: type[T], form: Form) -> list[T]:
+    """Return the records of a log, one a line; a last line that was cut off is left out, as is a missing file."""
+    places = ((f"line {number} of {path}", line) for number, line in enumerate(whole_lines(path, form), start=1))
+    return [record_of(json_of(line, form, named=named), kind, form, named=named) for named, line in places]
+
+
+def read_field_rows(path: Path, kind: type[T], form: Form) -> list[T]:
+    """Return the objects of a log as they are in it, once the known keys of each fit a TypedDict."""
+    found: list[T] = []
+    for number, line in enumerate(whole_lines(path, form), start=1):
+        named = f"line {number} of {path}"
+        found.append(json_of(line, form, named=named))
+        record_of(found[-1], kind, form, named=named)
+    return found
+
+
+def read_json(path: Path, form: Form, *, named: str | None = None) -> Any:
+    """Return what a JSON file holds, unchecked. Raises the form's error."""
+    return json_of(read_text(path, form, named=named), form, named=named or str(path))
+
+
+def json_of(text: str | bytes, form: Form, *, named: str) -> Any:
+    """Return what a JSON text holds; keys that come twice and numbers that are not finite are errors."""
+    try:
+        decoder = _FOREIGN if form.foreign else _JSON
+        found = decoder.decode(text.decode("utf-8") if isinstance(text, bytes) else text)
+        _check_nesting(found)
+        return found
+    except (ValueError, RecursionError) as error:
+        raise form.unreadable(named, _parser_reason(error)) from error
+
+
+def read_toml(path: Path, form: Form, *, named: str | None = None) -> dict[str, Any]:
+    """Return the tables of a TOML file. Raises the form's error."""
+    try:
+        found = tomllib.loads(read_text(path, form, named=named), parse_float=_finite)
+        _check_nesting(found)
+        return found
+    except (ValueError, RecursionError) as error:
+        raise form.unreadable(named or str(path), _parser_reason(error)) from error
+
+
+def record_of(found: Any, kind: type[T], form: Form, *, named: str) -> T:
+    """Return a value of JSON or TOML as a dataclass, of which unknown keys are no part.
+
+    Raises the form's error for a version that is not known, and for the first field that does not fit.
+    """
+    check_version(found, form, named=named)
+    try:
+        return msgspec.convert(found, kind)
+    except TdbsError as error:  # what a class says of its own values
+        raise form.misfit(named, error.message.rstrip(".")) from error
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise form.misfit(named, _field_reason(found, kind, str(error))) from error
+
+
+def check_version(found: Any, form: Form, *, named: str) -> None:
+    """Refuse a record of another version. Raises the form's error, which names both versions."""
+    if not isinstance(found, Mapping):
+        return
+    version = found.get(form.version_key, 1)
+    if isinstance(version, int) and not isinstance(version, bool) and version == form.version:
+        return
+    later = isinstance(version, int) and version > form.version
+    shown = version if isinstance(version, int | str | float | None) else type(version).__name__
+    raise form.error(
+        f"{named} has schema version {_printable(str(shown))}; this tdbs reads version {form.version}.",
+        next_step="Update tdbs: pip install --upgrade tdbs." if later else form.next_step,
+    )
+
+
+def _without_waiting(name: str, flags: int) -> int:
+    return os.open(name, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _check_nesting(value: Any, left: int = _MOST_NESTED) -> None:
+    """Refuse what later code would walk too deeply into: Python may read more levels than it can copy."""
+    if left == 0:
+        raise RecursionError
+    for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
+        if isinstance(inner, dict | list):
+            _check_nesting(inner, left - 1)
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} comes twice")
+    return found
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    return number if math.isfinite(number) else _not_finite(text)
+
+
+def _whole(text: str) -> int:
+    if len(text) > _MOST_DIGITS:
+        raise ValueError(f"it has a number of {len(text)} digits")
+    return int(text)
+
+
+def _not_finite(text: str) -> NoReturn:
+    raise ValueError(f"it has the number {text[:20]}")
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_int=_whole, parse_constant=_not_finite)
+_FOREIGN = json.JSONDecoder(parse_int=_whole)
+
+
+def _parser_reason(error: Exception) -> str:
+    return "it is nested too deeply" if isinstance(error, RecursionError) else _printable(reason_of(error))
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+_TOLD = re.compile(r"(?P<reason>.*?)(?: - at (?P<key>`key` in )?`\$\.?(?P<field>.*)`)?", re.DOTALL)
+_MISSING = re.compile(r"Object missing required field `(.*)`")
+_PATTERN = re.compile(r"`str` matching regex '(.*)'", re.DOTALL)
+
+
+def _field_reason(found: Any, kind: type[Any], error: str) -> str:
+    """Return what msgspec says as "field: reason", the keys of mappings named."""
+    told = _TOLD.fullmatch(error)
+    reason, field = (error, "") if told is None else (told["reason"], told["field"] or "")
+    if "[...]" in field:
+        field = _with_key(found, kind, field, error)
+    missing = _MISSING.fullmatch(reason)
+    if missing:
+        return _printable(reason_of(ValueError(f"{field}.{missing[1]}".lstrip(".") + " is missing")))
+    got = _value_at(found, field)
+    reason = _PATTERN.sub(lambda pattern: _MEANINGS.get(pattern[1].replace("\\\\", "\\"), "other text"), reason)
+    if ", got" not in reason and isinstance(got, int | float | str) and reason.startswith("Expected"):
+        reason += f", got {got!r}"
+    said = (reason[:1].lower() + reason[1:]).replace("`", "")
+    return _printable(reason_of(ValueError(f"{field}: {said}" if field else said)))
+
+
+def _value_at(found: Any, field: str) -> Any:
+    """Return the value of a field by its path, None where it is not found."""
+    for name in re.findall(r"[^.\[\]]+", field):
+        if isinstance(found, Mapping):
+            found = found.get(name)
+        else:
+            found = found[int(name)] if isinstance(found, list) and name.isdigit() and int(name) < len(found) else None
+    return found
+
+
+def _with_key(found: Any, kind: type[Any], field: str, error: str) -> str:
+    """Return a field's path with the key of the mapping that `[...]` stands for: the first one alone to be refused."""
+    before, after = field.split("[...]", 1)
+    names = before.split(".")
+    table = found
+    for name in names:
+        table = table.get(name) if isinstance(table, Mapping) else None
+    if not isinstance(table, Mapping):
+        return field
+    for key, value in table.items():
+        try:
+            msgspec.convert(_replaced(found, names, {key: value}), kind)
+        except (msgspec.ValidationError, TdbsError) as again:
+            if str(again) == error:
+                return f"{before}.{key}{after}"
+    return field
+
+
+def _replaced(found: Any, names: list[str], value: Any) -> Any:
+    return {**found, names[0]: _replaced(found[names[0]], names[1:], value)} if names else value
