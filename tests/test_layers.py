@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "tdbs"
 # From the bottom up; a module imports its own layer and those below. `integrations` sits beside `cli`.
 LAYERS = (
-    ("errors", "rng", "arrays", "files"),
+    ("errors", "rng", "arrays", "removal", "files"),
     ("data",),
     ("pipeline",),
     ("train",),
@@ -74,7 +74,7 @@ def breaches(source: str, path: Path) -> set[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_one_way(path):
-    """cli, reports, analysis, inference, train, pipeline, data, then errors, rng, arrays, files; never back."""
+    """cli, reports, analysis, inference, train, pipeline, data, then errors, rng, arrays, files, removal."""
     assert part_of(path) in RANK, "a new part of the package: give it a layer here and in DESIGN.md"
     assert breaches(path.read_text(encoding="utf-8"), path) == set()
 

@@ -14,6 +14,7 @@ from typing import Any
 from tdbs.analysis.paired import paired_difference
 from tdbs.errors import ConfigError
 from tdbs.files import whole_lines, write_json, write_text
+from tdbs.removal import refuse_link
 
 SETTINGS_NAME, PREDICTION_NAME, ROWS_NAME, RESULT_NAME = (
     "settings.json",
@@ -85,6 +86,7 @@ class Summary:
 
 def check_comparison(folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
     """Refuse a folder that holds something else, or a comparison that is not resumed, or was begun on other terms."""
+    refuse_link(folder)
     place = folder / SETTINGS_NAME
     if place.exists():
         if not resume:

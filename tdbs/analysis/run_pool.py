@@ -6,7 +6,6 @@ that stands beside it, and perhaps under another load than its neighbours.
 """
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import version
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tdbs.analysis.comparison import Row, Terms
-from tdbs.files import sha256_of, write_json
+from tdbs.files import copy_files, make_folder, sha256_of, write_json
 from tdbs.train.strategies import Strategy
 
 _ROW_NAME = "row.json"
@@ -46,11 +45,12 @@ def take_run(pool: Path, key: str, folder: Path) -> Row | None:
     if not (place / _ROW_NAME).exists():
         return None
     found: Mapping[str, Any] = json.loads((place / _ROW_NAME).read_text(encoding="utf-8"))
-    shutil.copytree(place, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_ROW_NAME))
+    copy_files(place, folder, leave_out=_ROW_NAME)
     return Row(**found)
 
 
 def keep_run(pool: Path, key: str, folder: Path, row: Row) -> None:
     """Copy a finished run to the pool; its row is written last, which makes it one that can be taken."""
-    shutil.copytree(folder, pool / key, dirs_exist_ok=True)
+    make_folder(pool)
+    copy_files(folder, pool / key, leave_out=_ROW_NAME)
     write_json(pool / key / _ROW_NAME, asdict(row))

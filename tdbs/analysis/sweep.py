@@ -5,20 +5,21 @@ below the sweep's folder and resume from their checkpoints. The dataset is read 
 """
 
 import json
+import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from tdbs.analysis.sweep_result import ASKED, SweepResult, SweepTerms, live_trials, result_of, trial_strategy
 from tdbs.analysis.sweep_space import Range, Space, combinations, is_grid
 from tdbs.errors import ConfigError, TrainingError
-from tdbs.files import sha256_of, write_json
+from tdbs.files import make_file, make_folder, sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.removal import refuse_link, remove_folder
 from tdbs.train.defaults import check_hyperparameters
-from tdbs.train.run_folder import MODEL_FOLDER
+from tdbs.train.run_folder import MODEL_FOLDER, holds_run
 from tdbs.train.stopping import Stop, StoppedError
 from tdbs.train.trainer import HeldData, TrainResult, hold_data, train
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 SETTINGS_NAME, RESULT_NAME, STORAGE_NAME, RUNS_FOLDER = "settings.json", "sweep.json", "trials.db", "runs"
 _STUDY = "tdbs"
+_RUN_NAME = re.compile(r"[0-9a-f]{12}-seed\d+")
+_OF_STORAGE = ("", "-journal", "-wal", "-shm")  # SQLite keeps changes in files beside its own
 Progress = Callable[[str], None]
 
 
@@ -56,8 +59,10 @@ def sweep(
     for each in combinations({name: part for name, part in space.items() if not isinstance(part, Range)}):
         trial_strategy(dataset, terms, each)  # refused before anything is written
     _begin(out, dataset, space, terms, resume=resume)
+    if storage is None:
+        make_file(out / STORAGE_NAME)  # SQLite would not follow the umask
     study = optuna.create_study(
-        storage=storage or f"sqlite:///{(out / STORAGE_NAME).resolve()}",
+        storage=storage or f"sqlite:///{out.resolve() / STORAGE_NAME}",
         study_name=_STUDY,
         direction="maximize",
         sampler=optuna.samplers.TPESampler(seed=None),
@@ -95,6 +100,8 @@ def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms,
     """Make the folder of a sweep, or refuse one that holds anything else."""
     told = {name: asdict(part) if isinstance(part, Range) else list(part) for name, part in space.items()}
     common = {name: value for name, value in asdict(terms).items() if name not in ("trials", "prune")}
+    for name in ("", RUNS_FOLDER, *(f"{STORAGE_NAME}{ending}" for ending in _OF_STORAGE)):
+        refuse_link(out / name)
     settings = json.loads(json.dumps({"dataset": dataset.manifest.key, "space": told, "terms": common}))
     place = out / SETTINGS_NAME
     if place.exists():
@@ -109,7 +116,7 @@ def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms,
             )
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} holds something else.", next_step="Pass another --out.")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_json(place, settings)
 
 
@@ -225,5 +232,6 @@ def _keep_one_model(
     winner = params if best is None or mean > (best.value or 0.0) else best.params
     kept = {run_name(winner, seed) for seed in seeds}
     for folder in (out / RUNS_FOLDER).iterdir():
-        if folder.name not in kept:
-            rmtree(folder / MODEL_FOLDER, ignore_errors=True)
+        is_of_a_trial = _RUN_NAME.fullmatch(folder.name) and not folder.is_symlink() and holds_run(folder)
+        if is_of_a_trial and folder.name not in kept:
+            remove_folder(folder / MODEL_FOLDER)

@@ -5,6 +5,7 @@ import inspect
 import json
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,7 +18,7 @@ from rich.progress import Progress, ProgressColumn, SpinnerColumn, TextColumn, T
 from rich.table import Table
 
 from tdbs.errors import ConfigError, TdbsError, reason_of
-from tdbs.files import last_place, to_path
+from tdbs.files import last_place, remember, to_path
 from tdbs.train.defaults import shown_model
 
 # Of several processes that torchrun started, the first one speaks; errors are told by those that have them.
@@ -126,8 +127,14 @@ def print_json(value: object) -> None:
 
 
 def shown_command() -> str:
-    """Return the command that was called, as pages record it: of absolute paths their last two parts."""
-    return " ".join(["tdbs", *(shown_model(word) if Path(word).is_absolute() else word for word in sys.argv[1:])])
+    """Return the command that was called, as a shell takes it; of absolute paths their last two parts."""
+    return shlex.join(["tdbs", *(shown_model(word) if Path(word).is_absolute() else word for word in sys.argv[1:])])
+
+
+def note_latest(folder: Path, place: Path) -> None:
+    """Note in `data/` or `runs/` what commands use when none is named; of several processes the first one does."""
+    if _SPEAKS:
+        remember(folder, place)
 
 
 def dataset_folder(given: str | None) -> Path:

@@ -34,6 +34,7 @@ from tdbs.cli.options import (
     policy_note,
 )
 from tdbs.errors import ConfigError
+from tdbs.files import name_in_folder
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import compare_notes, compare_table
 from tdbs.train.defaults import DEFAULT_EPOCHS
@@ -98,7 +99,7 @@ def command(
         console.print(note, markup=False)
     from tdbs.analysis.compare import compare
 
-    source = opened.manifest.source.replace("/", "-")
+    source = name_in_folder(opened.manifest.source)
     folder = out or COMPARISONS_FOLDER / f"{source}-{time.strftime('%Y%m%d-%H%M%S')}"
     if out is None:  # a comparison takes long: whoever stops it must know where it lies
         console.print(f"comparison {folder}", style="dim", markup=False)

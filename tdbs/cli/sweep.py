@@ -22,6 +22,7 @@ from tdbs.cli.common import (
 )
 from tdbs.cli.options import AttentionOption, EpochsOption, ModelOption, PrecisionOption, StrategyOption
 from tdbs.errors import ConfigError
+from tdbs.files import name_in_folder
 from tdbs.pipeline.dataset import load
 from tdbs.train.defaults import DEFAULT_EPOCHS
 from tdbs.train.strategies import DEFAULT_STRATEGY
@@ -81,7 +82,7 @@ def command(
 
     lists = {"lr": lr, "dropout": dropout, "base_batch_size": base_batch_size}
     asked = {name: listed_values(name, text) for name, text in lists.items() if text is not None}
-    folder = out or SWEEPS_FOLDER / f"{opened.manifest.source.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = out or SWEEPS_FOLDER / f"{name_in_folder(opened.manifest.source)}-{time.strftime('%Y%m%d-%H%M%S')}"
     quiet_libraries()
     with stop_on_signals() as stop, spinner(NAME) as advance:
         result = sweep(

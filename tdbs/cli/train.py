@@ -14,6 +14,7 @@ from tdbs.cli.common import (
     OverwriteOption,
     console,
     dataset_folder,
+    note_latest,
     print_json,
     progress_bars,
     quiet_libraries,
@@ -114,6 +115,7 @@ def command(
     from tdbs.train.loop import StepRecord
     from tdbs.train.models import runs_in_rows
     from tdbs.train.part import Part
+    from tdbs.train.run_folder import RUNS_FOLDER
     from tdbs.train.trainer import train
 
     quiet_libraries()
@@ -170,6 +172,7 @@ def command(
             stop=stop,
             progress=advance,
         )
+    note_latest(RUNS_FOLDER, Path(result.run))
     if as_json:
         print_json(dataclasses.asdict(result))
         return

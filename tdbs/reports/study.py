@@ -1,6 +1,7 @@
 """A study of the paper's claims as files: a Markdown page, the same numbers as JSON, and its figures."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +12,8 @@ from tdbs.analysis.comparison import Row, read_rows
 from tdbs.analysis.paper import STUDIES
 from tdbs.analysis.study import Cell, StudyResult, StudyTable
 from tdbs.errors import ConfigError
-from tdbs.files import write_json, write_text
+from tdbs.files import name_in_folder, whole_lines, write_json, write_text
+from tdbs.removal import refuse_link
 from tdbs.reports.inference_figures import lost_svg, over_rates_svg
 from tdbs.reports.study_figures import loss_curves_svg, spread_svg
 from tdbs.train.run_folder import STEPS_NAME
@@ -21,6 +23,7 @@ PAGE_NAME, NUMBERS_NAME = "README.md", "study.json"
 
 def check_study_folder(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder that holds something, unless it is a study that is to be replaced."""
+    refuse_link(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         is_study = (folder / NUMBERS_NAME).exists()
         if not (is_study and overwrite):
@@ -43,13 +46,21 @@ def write_study(folder: Path, result: StudyResult, *, command: str) -> Path:
 
 def study_markdown(result: StudyResult, *, command: str, figures: Sequence[str]) -> str:
     """Return a study as Markdown."""
-    parts = [f"# {result.title}", result.caption, f"Made by `{command}` (tdbs {tdbs.__version__})."]
+    parts = [f"# {result.title}", result.caption, f"Made by {code_span(command)} (tdbs {tdbs.__version__})."]
     parts += [f"![{name}]({name}.svg)" for name in figures]
     if result.findings:
         parts += ["## Against the paper", "\n".join(f"- {finding}" for finding in result.findings)]
     for table in result.tables:
         parts += [f"## {table.title}", markdown_table(table)]
     return "\n\n".join(parts) + "\n"
+
+
+def code_span(text: str) -> str:
+    """Return a text as code in Markdown, whatever backticks it holds."""
+    if "`" not in text:
+        return f"`{text}`"
+    fence = "`" * (1 + max(len(ticks) for ticks in re.findall("`+", text)))
+    return f"{fence} {text} {fence}"
 
 
 def markdown_table(table: StudyTable) -> str:
@@ -86,7 +97,7 @@ def _losses(folder: Path) -> dict[str, list[list[tuple[float, float]]]]:
 
 
 def _curve(folder: Path, row: Row) -> list[tuple[float, float]]:
-    steps = [json.loads(line) for line in (folder / str(row.run) / STEPS_NAME).read_text(encoding="utf-8").splitlines()]
+    steps = [json.loads(line) for line in whole_lines(folder / name_in_folder(str(row.run)) / STEPS_NAME)]
     total = sum(step["batch_size"] for step in steps)
     seen, curve = 0, []
     for step in steps:

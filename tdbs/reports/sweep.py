@@ -13,7 +13,7 @@ import tdbs
 from tdbs.analysis.study import StudyTable
 from tdbs.analysis.sweep_result import SweepResult, Trial
 from tdbs.files import write_text
-from tdbs.reports.study import markdown_table
+from tdbs.reports.study import code_span, markdown_table
 from tdbs.reports.study_figures import COLORS, STYLE, figure_svg
 from tdbs.reports.terminal import duration, plain_table
 
@@ -29,7 +29,7 @@ def write_sweep(folder: Path, result: SweepResult, *, command: str) -> Path:
     parts = [
         f"# Sweep of {result.source}: {', '.join(searched(result))}",
         f"{result.model}, {result.epochs} epochs, seeds {', '.join(map(str, result.seeds))}; {result.metric} x 100. "
-        f"Made by `{command}` (tdbs {tdbs.__version__}).",
+        f"Made by {code_span(command)} (tdbs {tdbs.__version__}).",
         markdown_table(trials_table(result)),
         "\n".join(f"- {note}" for note in sweep_notes(result)),
         *(f"![{name}]({name}.svg)" for name in figures),

@@ -6,8 +6,6 @@ is in it.
 """
 
 import json
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -18,9 +16,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from tdbs.errors import TrainingError, reason_of
-from tdbs.files import write_json
+from tdbs.files import make_folder, new_folder, write_json
+from tdbs.removal import remove_folder
 from tdbs.train.energy import EnergyUse
-from tdbs.train.run_folder import CHECKPOINTS_FOLDER
+from tdbs.train.run_folder import CHECKPOINTS_FOLDER, checkpoint_folders
 
 _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 
@@ -58,25 +57,23 @@ def save_checkpoint(
     run: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: RunState, *, keep: int
 ) -> None:
     """Write the checkpoint of a state, and remove all but the newest `keep`."""
-    folder = run / CHECKPOINTS_FOLDER
-    place = folder / f"step-{state.step:08}"
-    if not place.exists():
-        hidden = folder / f".{place.name}.{os.getpid()}"
-        shutil.rmtree(hidden, ignore_errors=True)
-        hidden.mkdir(parents=True)
-        save_file(_weights(model), hidden / _WEIGHTS)
-        save_file(_moments(model, optimizer), hidden / _OPTIMIZER)
-        write_json(hidden / _STATE, asdict(state))
-        hidden.rename(place)
-    for old in _checkpoints(run)[:-keep]:
-        shutil.rmtree(old)
+    place = run / CHECKPOINTS_FOLDER / f"step-{state.step:08}"
+    if place not in checkpoint_folders(run, half=False):
+        make_folder(place.parent, TrainingError)
+        with new_folder(place) as hidden:
+            save_file(_weights(model), hidden / _WEIGHTS)
+            save_file(_moments(model, optimizer), hidden / _OPTIMIZER)
+            write_json(hidden / _STATE, asdict(state))
+    for old in checkpoint_folders(run, half=False)[:-keep]:
+        remove_folder(old, faults=True)
 
 
 def newest_checkpoint(run: Path) -> Path | None:
     """Return a run's newest checkpoint, None where it has none; what a killed run left half is removed."""
-    for half in (run / CHECKPOINTS_FOLDER).glob(".step-*"):
-        shutil.rmtree(half, ignore_errors=True)
-    return max(_checkpoints(run), default=None)
+    whole = checkpoint_folders(run, half=False)
+    for half in set(checkpoint_folders(run, half=True)) - set(whole):
+        remove_folder(half)
+    return max(whole, default=None)
 
 
 def load_checkpoint(place: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> RunState:
@@ -95,10 +92,6 @@ def load_checkpoint(place: Path, model: torch.nn.Module, optimizer: torch.optim.
             next_step="Remove its folder: --resume takes the one before it, or begins anew where there is none.",
         ) from error
     return state
-
-
-def _checkpoints(run: Path) -> list[Path]:
-    return sorted((run / CHECKPOINTS_FOLDER).glob("step-*"))
 
 
 def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
