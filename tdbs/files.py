@@ -1,17 +1,25 @@
-"""Write files so that nobody ever sees half of one: beside their place under a name with a dot, then renamed."""
+"""Write files so that nobody ever sees half of one: beside their place under a name with a dot, then renamed.
+
+That name is made for one process alone, so no link can wait there; the rename replaces a link in the place itself and
+leaves what it leads to. Files get the rights that the user's umask gives, whatever the library that wrote them says.
+"""
 
 import hashlib
 import json
 import os
+import re
+import secrets
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import BinaryIO, cast
+from typing import IO, BinaryIO, cast
 
-from tdbs.errors import ConfigError, reason_of
+from tdbs.errors import ConfigError, TdbsError, reason_of
 from tdbs.records import Form, PlainText, read_record
+from tdbs.removal import is_mine, owner_id, refuse_link, remove_file, remove_folder
 
 LATEST_NAME = "latest.json"
 _LATEST = Form(what="a note of tdbs", error=ConfigError, next_step="Remove it, or name the folder that you mean.")
@@ -23,6 +31,9 @@ class _Latest:
 
     path: PlainText
 
+
+# A link is never opened; systems without the flag have no other users who could lay one.
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
 
 Stamp = tuple[int, float]  # bytes, seconds
 
@@ -74,12 +85,126 @@ def new_file(path: Path) -> Iterator[Path]:
             path.write_bytes(hidden.read_bytes())
         return
     path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = path.with_name(f".{path.name}.{os.getpid()}")
+    hidden = _hidden_beside(path)
+    rights = _make_file(hidden)
     try:
         yield hidden
+        _give_rights(hidden, rights)  # some libraries put a file of their own there, for its owner alone
         hidden.replace(path)
     finally:
-        hidden.unlink(missing_ok=True)
+        remove_file(hidden)
+
+
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Yield a folder to fill; it becomes `path` if nothing went wrong, instead of the folder that was there.
+
+    Nobody else can write into it before. What a killed process left of one is removed. Raises ConfigError where a link
+    has its name.
+    """
+    refuse_link(path, next_step="Remove the link.")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for name in os.listdir(path.parent):
+        if re.fullmatch(rf"\.{re.escape(path.name)}\.[0-9a-f]{{8}}", name) and is_mine(path.parent / name):
+            remove_folder(path.parent / name)
+    hidden = _hidden_beside(path)
+    hidden.mkdir(mode=0o700)
+    try:
+        yield hidden
+        probe = hidden / ".rights"
+        rights = _make_file(probe)
+        remove_file(probe)
+        probe.mkdir()  # with what a shared folder gives to those in it
+        folder_rights = stat.S_IMODE(probe.stat().st_mode)
+        remove_folder(probe)
+        for inner in (hidden, *hidden.rglob("*")):
+            _give_rights(inner, folder_rights if inner.is_dir() else rights)
+        remove_folder(path, faults=True)
+        hidden.rename(path)
+    finally:
+        remove_folder(hidden)
+
+
+def make_folder(folder: Path, kind: type[TdbsError] = ConfigError) -> None:
+    """Make a folder in one of tdbs's, unless it is there. Raises `kind` where a link has its name."""
+    refuse_link(folder, kind, next_step="Remove the link.")
+    folder.mkdir(parents=True, exist_ok=True)
+
+
+def make_file(path: Path) -> None:
+    """Make an empty file for a library that writes into one, unless it is there."""
+    with suppress(FileExistsError):
+        _make_file(path)
+
+
+def append_to(path: Path) -> IO[str]:
+    """Open a log to write behind what it holds; a link in its place is an error of the system's."""
+    return open(path, "a", encoding="utf-8", opener=lambda place, flags: os.open(place, flags | _NO_LINK, 0o666))
+
+
+def copy_files(source: Path, target: Path, *, leave_out: str) -> None:
+    """Copy the files of a folder into another one, each in one visible step; links are not copied."""
+    make_folder(target)
+    for path in sorted(source.iterdir()):
+        if path.is_symlink() or path.name == leave_out:
+            continue
+        if path.is_dir():
+            copy_files(path, target / path.name, leave_out=leave_out)
+        else:
+            write_bytes(target / path.name, path.read_bytes())
+
+
+def private_temporary_folder() -> Path:
+    """Return this user's folder in the system's temporary one, where every user may make any name.
+
+    Raises ConfigError where that name is a link or a folder that others own or may write into.
+    """
+    user = owner_id()
+    folder = Path(tempfile.gettempdir()) / f"tdbs-{'user' if user is None else user}"
+    with suppress(FileExistsError):
+        folder.mkdir(mode=0o700)
+    status = folder.lstat()
+    is_open = user is not None and (status.st_uid != user or bool(status.st_mode & 0o077))
+    if not stat.S_ISDIR(status.st_mode) or is_open:
+        raise ConfigError(
+            f"{folder} is not a folder that you alone can write into.",
+            next_step="Remove it, or set TMPDIR to a folder of your own.",
+        )
+    return folder
+
+
+def folders_named(name: str) -> Path:
+    """Return a name that stands in a file as folders below another one: no part of it leads up or to a root."""
+    parts = [_safe(part) for part in re.split(r"[/\\]", name)]
+    return Path(*([part for part in parts if part not in ("", ".", "..")] or ["unnamed"]))
+
+
+def name_in_folder(name: str) -> str:
+    """Return a name that stands in a file as the name of one file or folder."""
+    return "-".join(folders_named(name).parts)
+
+
+def _safe(part: str) -> str:
+    return re.sub(r"[\x00-\x1f]" if os.name != "nt" else r'[\x00-\x1f:*?"<>|]', "_", part)
+
+
+def _hidden_beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+
+def _make_file(path: Path) -> int:
+    """Make a file that is not there; return the rights that the system gives new files here."""
+    place = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_LINK, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(place).st_mode)
+    finally:
+        os.close(place)
+
+
+def _give_rights(path: Path, rights: int) -> None:
+    mode = path.lstat().st_mode
+    if not stat.S_ISLNK(mode) and stat.S_IMODE(mode) != rights:
+        path.chmod(rights)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -11,6 +11,7 @@ from tdbs.analysis.environment import device_name
 from tdbs.analysis.peak_memory import peak_bytes, reset_peak
 from tdbs.analysis.run_pool import keep_run, run_key, take_run
 from tdbs.analysis.speedup import StrategyEstimate
+from tdbs.files import name_in_folder
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.train.device import default_device
 from tdbs.train.feed import TRAIN
@@ -34,7 +35,7 @@ def run_row(
     """Return the row of one run, which lies in the comparison's folder then."""
     if pool is None:
         return _trained_row(folder, dataset, strategy, terms, estimate, seed=seed, progress=progress)
-    name = f"{strategy.name}-seed{seed}"
+    name = f"{name_in_folder(strategy.name)}-seed{seed}"
     dropout = resolve_dropout(terms.dropout, strategy, split_info(dataset, TRAIN).rows)
     key = run_key(dataset.manifest.key, strategy, terms, seed=seed, dropout=dropout, device=device_name())
     found = take_run(pool, key, folder / name)
@@ -62,7 +63,7 @@ def _trained_row(
     progress: Progress,
 ) -> Row:
     """Train one run and return its row."""
-    name = f"{strategy.name}-seed{seed}"
+    name = f"{name_in_folder(strategy.name)}-seed{seed}"
     progress(f"{strategy.name}, seed {seed}")
     device = torch.device(default_device())
     reset_peak(device)

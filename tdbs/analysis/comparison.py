@@ -19,6 +19,7 @@ from tdbs.errors import ConfigError
 from tdbs.files import write_json, write_text
 from tdbs.records import Count, Digits, Form, InnerPath, read_fields, read_json, record_of
 from tdbs.records import read_rows as read_rows_of
+from tdbs.removal import refuse_link
 
 SETTINGS_NAME, PREDICTION_NAME, ROWS_NAME, RESULT_NAME = (
     "settings.json",
@@ -119,6 +120,7 @@ class ResultFields(TypedDict):
 
 def check_comparison(folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
     """Refuse a folder that holds something else, or a comparison that is not resumed, or was begun on other terms."""
+    refuse_link(folder)
     place = folder / SETTINGS_NAME
     if place.exists():
         if not resume:

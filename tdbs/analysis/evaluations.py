@@ -13,7 +13,7 @@ from tdbs.analysis.condition import Asked, Condition, ConditionRow
 from tdbs.analysis.conditions import Given, check_conditions, give
 from tdbs.analysis.environment import device_name
 from tdbs.analysis.inference_times import batched_seconds, single_seconds
-from tdbs.analysis.kept_evaluations import keep_evaluation
+from tdbs.analysis.kept_evaluations import check_kept, keep_evaluation
 from tdbs.analysis.trained import Trained, open_trained
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, load
@@ -48,6 +48,8 @@ def evaluate_runs(
     """
     opened = [read_run(Path(run)) for run in runs]
     datasets = [dataset or load(run.config["dataset"]["path"]) for run in opened]
+    for run in opened:
+        check_kept(run.path)
     for each in datasets:
         check_conditions(asked.conditions, each.manifest.task)
     names = {split or each.manifest.task.scored_split for each in datasets}

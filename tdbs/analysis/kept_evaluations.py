@@ -14,10 +14,11 @@ from typing import Any
 from tdbs.analysis.condition import Asked, ConditionRow
 from tdbs.analysis.environment import device_name
 from tdbs.errors import TrainingError
-from tdbs.files import sha256_of, write_json
+from tdbs.files import make_folder, name_in_folder, sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.edits import TextEdit
 from tdbs.records import Form, read_record
+from tdbs.removal import refuse_link
 from tdbs.train.run_folder import EVALUATIONS_FOLDER
 
 _FORM = Form(what="an evaluation of tdbs", error=TrainingError, next_step="Remove it, and evaluate again.")
@@ -34,13 +35,19 @@ class _Evaluation:
 def evaluation_path(run: Path, dataset: PreparedDataset, split: str, asked: Asked) -> Path:
     """Return where what is found of a run is kept: the same question, the same file."""
     question = json.dumps([dataset.manifest.key, split, _plain(asked)], sort_keys=True)
-    return run / EVALUATIONS_FOLDER / f"{split}-{sha256_of(question.encode())[:12]}.json"
+    return run / EVALUATIONS_FOLDER / f"{name_in_folder(split)}-{sha256_of(question.encode())[:12]}.json"
+
+
+def check_kept(run: Path) -> None:
+    """Refuse a run whose folder of evaluations is a link: nothing is written through it."""
+    refuse_link(run / EVALUATIONS_FOLDER, next_step="Remove the link.")
 
 
 def keep_evaluation(
     run: Path, dataset: PreparedDataset, split: str, asked: Asked, rows: Sequence[ConditionRow]
 ) -> None:
     """Write what was found of a run into its folder."""
+    make_folder(run / EVALUATIONS_FOLDER)
     write_json(
         evaluation_path(run, dataset, split, asked),
         {

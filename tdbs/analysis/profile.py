@@ -23,6 +23,7 @@ from tdbs.errors import ConfigError, ModelError
 from tdbs.files import write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.memory import memory_bytes
+from tdbs.removal import refuse_link
 from tdbs.train.defaults import default_model, shown_model
 from tdbs.train.device import resolve_execution
 from tdbs.train.loop import Learner, make_learner, share_weights
@@ -136,6 +137,7 @@ def write_profile(path: Path, profile: Mapping[str, Any], *, overwrite: bool) ->
 
 def check_place(path: Path, *, overwrite: bool) -> None:
     """Refuse a place that is taken, before anything is measured."""
+    refuse_link(path)
     if path.exists() and not overwrite:
         raise ConfigError(f"{path} is there already.", next_step="Pass another --out, or --overwrite.")
 

@@ -6,13 +6,12 @@ that stands beside it, and perhaps under another load than its neighbours.
 """
 
 import json
-import shutil
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 
 from tdbs.analysis.comparison import FORM, Row, Terms
-from tdbs.files import sha256_of, write_json
+from tdbs.files import copy_files, make_folder, sha256_of, write_json
 from tdbs.records import read_record
 from tdbs.train.strategies import Strategy
 
@@ -45,11 +44,12 @@ def take_run(pool: Path, key: str, folder: Path) -> Row | None:
     if not (place / _ROW_NAME).exists():
         return None
     row = read_record(place / _ROW_NAME, Row, FORM)
-    shutil.copytree(place, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns(_ROW_NAME))
+    copy_files(place, folder, leave_out=_ROW_NAME)
     return row
 
 
 def keep_run(pool: Path, key: str, folder: Path, row: Row) -> None:
     """Copy a finished run to the pool; its row is written last, which makes it one that can be taken."""
-    shutil.copytree(folder, pool / key, dirs_exist_ok=True)
+    make_folder(pool)
+    copy_files(folder, pool / key, leave_out=_ROW_NAME)
     write_json(pool / key / _ROW_NAME, asdict(row))

@@ -5,11 +5,11 @@ below the sweep's folder and resume from their checkpoints. The dataset is read 
 """
 
 import json
+import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from shutil import rmtree
 from typing import TYPE_CHECKING, Any
 
 from tdbs import rng
@@ -25,11 +25,12 @@ from tdbs.analysis.sweep_result import (
 )
 from tdbs.analysis.sweep_space import Range, Space, combinations, is_grid
 from tdbs.errors import ConfigError, DatasetError, TrainingError, reason_of
-from tdbs.files import sha256_of, write_json
+from tdbs.files import make_file, make_folder, sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.records import Form, read_record
+from tdbs.removal import refuse_link, remove_folder
 from tdbs.train.defaults import check_hyperparameters
-from tdbs.train.run_folder import MODEL_FOLDER
+from tdbs.train.run_folder import MODEL_FOLDER, holds_run
 from tdbs.train.stopping import Stop, StoppedError, stopped_error
 from tdbs.train.trainer import HeldData, TrainResult, hold_data, train
 
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 _FORM = Form(what="a sweep of tdbs", error=ConfigError, next_step="Pass another --out.")
 SETTINGS_NAME, RESULT_NAME, STORAGE_NAME, RUNS_FOLDER = "settings.json", "sweep.json", "trials.db", "runs"
 _STUDY = "tdbs"
+_RUN_NAME = re.compile(r"[0-9a-f]{12}-seed\d+")
+_OF_STORAGE = ("", "-journal", "-wal", "-shm")  # SQLite keeps changes in files beside its own
 Progress = Callable[[str], None]
 
 
@@ -70,6 +73,8 @@ def sweep(
     for each in combinations({name: part for name, part in space.items() if not isinstance(part, Range)}):
         trial_strategy(dataset, terms, each)  # refused before anything is written
     _begin(out, dataset, space, terms, resume=resume)
+    if storage is None:
+        make_file(out / STORAGE_NAME)  # SQLite would not follow the umask
     study = _study(storage, out, terms)
     held = hold_data(dataset)
     if storage is None:  # nobody else works on this file: what is running there was killed
@@ -150,7 +155,7 @@ def _study(storage: str | None, out: Path, terms: SweepTerms) -> "optuna.Study":
 
     try:
         study = optuna.create_study(
-            storage=storage or f"sqlite:///{(out / STORAGE_NAME).resolve()}",
+            storage=storage or f"sqlite:///{out.resolve() / STORAGE_NAME}",
             study_name=_STUDY,
             direction="maximize",
             pruner=optuna.pruners.MedianPruner() if terms.prune else optuna.pruners.NopPruner(),
@@ -175,6 +180,8 @@ def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms,
     """Make the folder of a sweep, or refuse one that holds anything else."""
     told = {name: asdict(part) if isinstance(part, Range) else list(part) for name, part in space.items()}
     common = {name: value for name, value in asdict(terms).items() if name not in ("trials", "prune")}
+    for name in ("", RUNS_FOLDER, *(f"{STORAGE_NAME}{ending}" for ending in _OF_STORAGE)):
+        refuse_link(out / name)
     settings = json.loads(json.dumps({"dataset": dataset.manifest.key, "space": told, "terms": common}))
     place = out / SETTINGS_NAME
     if place.exists():
@@ -189,7 +196,7 @@ def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms,
             )
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} holds something else.", next_step="Pass another --out.")
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out)
     write_json(place, settings)
 
 
@@ -310,4 +317,5 @@ def _keep_one_model(study: "optuna.Study", out: Path, *, seeds: Sequence[int]) -
     names = {run_name(trial.params or trial.user_attrs.get(ASKED, {}), seed) for trial in kept for seed in seeds}
     for name in {run_name(trial.params, seed) for trial in ended for seed in seeds} - names:
         folder = out / RUNS_FOLDER / name
-        rmtree(folder / MODEL_FOLDER, ignore_errors=True)
+        if not folder.is_symlink() and holds_run(folder):
+            remove_folder(folder / MODEL_FOLDER)

@@ -4,6 +4,7 @@ import functools
 import inspect
 import logging
 import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -11,9 +12,9 @@ from typing import Annotated, Any
 
 import typer
 
-from tdbs.cli.screen import print_error, say
+from tdbs.cli.screen import SPEAKS, print_error, say
 from tdbs.errors import ConfigError, TdbsError, reason_of
-from tdbs.files import last_place, to_path
+from tdbs.files import last_place, remember, to_path
 from tdbs.train.defaults import shown_model
 
 DatasetArgument = Annotated[
@@ -76,8 +77,14 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
 
 
 def shown_command() -> str:
-    """Return the command that was called, as pages record it: of absolute paths their last two parts."""
-    return " ".join(["tdbs", *(shown_model(word) if Path(word).is_absolute() else word for word in sys.argv[1:])])
+    """Return the command that was called, as a shell takes it; of absolute paths their last two parts."""
+    return shlex.join(["tdbs", *(shown_model(word) if Path(word).is_absolute() else word for word in sys.argv[1:])])
+
+
+def note_latest(folder: Path, place: Path) -> None:
+    """Note in `data/` or `runs/` what commands use when none is named; of several processes the first one does."""
+    if SPEAKS:
+        remember(folder, place)
 
 
 def dataset_folder(given: str | None) -> Path:

@@ -25,6 +25,7 @@ from tdbs.cli.options import (
 )
 from tdbs.cli.screen import print_json, print_table, say, spinner
 from tdbs.errors import ConfigError
+from tdbs.files import name_in_folder
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import compare_notes, compare_table
 from tdbs.train.defaults import DEFAULT_EPOCHS
@@ -89,7 +90,7 @@ def command(
     say(*filter(None, (policy_note(each, opened) for each in chosen)))
     from tdbs.analysis.compare import compare
 
-    source = opened.manifest.source.replace("/", "-")
+    source = name_in_folder(opened.manifest.source)
     folder = out or COMPARISONS_FOLDER / f"{source}-{time.strftime('%Y%m%d-%H%M%S')}"
     if out is None:  # a comparison takes long: whoever stops it must know where it lies
         say(f"comparison {folder}", style="dim")

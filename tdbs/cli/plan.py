@@ -21,6 +21,7 @@ from tdbs.cli.screen import print_json, say, show
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
+from tdbs.removal import refuse_link
 from tdbs.reports.terminal import plan_rows, plan_summary
 from tdbs.train.defaults import (
     DEFAULT_EPOCHS,
@@ -58,6 +59,8 @@ def command(
     Example:
       tdbs plan --strategy reach --caps paper --out plan.parquet
     """
+    if out is not None:
+        refuse_link(out)
     if out is not None and out.exists() and not overwrite:
         raise ConfigError(f"{out} is there already.", next_step="Pass another --out, or --overwrite.")
     check_hyperparameters(epochs=epochs, lr=lr, warmup=warmup)

@@ -7,11 +7,11 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TimeElapsedColumn
 
 from tdbs.analysis.padding import split_statistics
-from tdbs.cli.common import JsonOption, OverwriteOption, reported
+from tdbs.cli.common import JsonOption, OverwriteOption, note_latest, reported
 from tdbs.cli.screen import print_json, progress_bars, say, show
 from tdbs.pipeline.making import Stage
 from tdbs.pipeline.memory import DEFAULT_MEMORY
-from tdbs.pipeline.prepare import DEFAULT_TOKENIZER, PrepareResult, prepare
+from tdbs.pipeline.prepare import DATA_FOLDER, DEFAULT_TOKENIZER, PrepareResult, prepare
 from tdbs.reports.terminal import duration, split_table, target_lines
 
 NAME = "prepare"
@@ -151,6 +151,7 @@ def command(
             progress=advance,
             waiting=_say_waiting,
         )
+    note_latest(DATA_FOLDER, result.dataset.path)
     _print(result, as_json)
 
 

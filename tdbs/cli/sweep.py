@@ -12,6 +12,7 @@ from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, quiet_l
 from tdbs.cli.options import AttentionOption, EpochsOption, ModelOption, PrecisionOption, StrategyOption
 from tdbs.cli.screen import print_json, print_table, say, spinner
 from tdbs.errors import ConfigError
+from tdbs.files import name_in_folder
 from tdbs.pipeline.dataset import load
 from tdbs.train.defaults import DEFAULT_EPOCHS
 from tdbs.train.strategies import DEFAULT_STRATEGY
@@ -71,7 +72,7 @@ def command(
 
     lists = {"lr": lr, "dropout": dropout, "base_batch_size": base_batch_size}
     asked = {name: listed_values(name, text) for name, text in lists.items() if text is not None}
-    folder = out or SWEEPS_FOLDER / f"{opened.manifest.source.replace('/', '-')}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = out or SWEEPS_FOLDER / f"{name_in_folder(opened.manifest.source)}-{time.strftime('%Y%m%d-%H%M%S')}"
     quiet_libraries()
     going_on = f"Run the same command with --resume --out {folder} to go on."
     with (

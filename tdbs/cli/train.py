@@ -13,6 +13,7 @@ from tdbs.cli.common import (
     MemoryOption,
     OverwriteOption,
     dataset_folder,
+    note_latest,
     quiet_libraries,
     reported,
 )
@@ -112,6 +113,7 @@ def command(
     from tdbs.train.loop import StepRecord
     from tdbs.train.models import runs_in_rows
     from tdbs.train.part import Part
+    from tdbs.train.run_folder import RUNS_FOLDER
     from tdbs.train.trainer import train
 
     quiet_libraries()
@@ -167,6 +169,7 @@ def command(
             stop=stop,
             progress=advance,
         )
+    note_latest(RUNS_FOLDER, Path(result.run))
     if as_json:
         print_json(dataclasses.asdict(result))
         return

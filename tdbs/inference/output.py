@@ -6,6 +6,7 @@ was stopped.
 """
 
 import json
+import re
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -18,13 +19,15 @@ import pyarrow.parquet as pq
 from tdbs.errors import ConfigError, reason_of
 from tdbs.files import new_file, write_bytes, write_json
 from tdbs.records import Count, Digits, Form, read_bytes, read_json, read_record
+from tdbs.removal import is_own_folder, is_there, refuse_link, remove_folder
 from tdbs.shown import json_line
 
 FORMATS = (".jsonl", ".parquet")
-_SETTINGS, _JOINED = "predict.json", "joined"
+_SETTINGS = "predict.json"
 _FORM = Form(
     what="a record of predictions", error=ConfigError, next_step="Pass --overwrite to begin anew, or another --out."
 )
+_PART_NAMES = re.compile(r"predict\.json|part-\d{5}\.(json|jsonl|parquet)|joined|\..+")  # with a dot: half a file
 _DECIMALS = 6  # of numbers in JSON; a float32 has seven digits
 
 
@@ -49,7 +52,8 @@ class Parts:
 
 
 def check_output(out: Path) -> None:
-    """Refuse an output that is neither JSONL nor Parquet."""
+    """Refuse an output that is neither JSONL nor Parquet, or a link."""
+    refuse_link(out)
     if out.suffix not in FORMATS:
         raise ConfigError(f"--out {out.name} is neither JSONL nor Parquet.", next_step="Name it .jsonl or .parquet.")
 
@@ -60,10 +64,12 @@ def begin_parts(out: Path, settings: Mapping[str, Any], *, resume: bool, overwri
     Raises ConfigError where the output is there, was begun otherwise, or something else is in its place.
     """
     folder = out.with_name(f".{out.name}.parts")
+    refuse_link(folder)
     begun = _settings(folder)
-    if folder.exists() and begun is None and any(folder.iterdir()):
+    is_parts = is_own_folder(folder, _PART_NAMES) and (begun is not None or not any(folder.iterdir()))
+    if is_there(folder) and not is_parts:
         raise ConfigError(f"{folder} holds something else.", next_step="Pass another --out.")
-    if out.exists() and not (overwrite or (resume and begun is not None)):
+    if is_there(out) and not (overwrite or (resume and begun is not None)):
         step = "Pass another --out, or --overwrite."
         if resume:
             raise ConfigError(f"{out} is finished: there is nothing to resume.", next_step=step)
@@ -75,8 +81,9 @@ def begin_parts(out: Path, settings: Mapping[str, Any], *, resume: bool, overwri
         raise ConfigError(
             f"{out} was begun and is not finished.", next_step="Pass --resume to go on, or --overwrite to begin anew."
         )
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    remove_folder(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=0o700)
     write_json(folder / _SETTINGS, dict(settings))
     return Parts(out=out, folder=folder, records=())
 
@@ -94,19 +101,18 @@ def write_part(parts: Parts, number: int, table: pa.Table, record: PartRecord) -
 
 def join_parts(parts: Parts, count: int, schema: pa.Schema) -> None:
     """Put the parts together as the output, part by part, and remove their folder."""
-    joined = parts.folder / _JOINED
-    if parts.out.suffix == ".parquet":
-        with pq.ParquetWriter(joined, schema) as writer:
-            for number in range(count):
-                table = _part_table(_part(parts, number))
-                writer.write_table(table, row_group_size=max(table.num_rows, 1))
-    else:
-        with joined.open("wb") as file:
-            for number in range(count):
-                with _part(parts, number).open("rb") as part:
-                    shutil.copyfileobj(part, file)
-    joined.replace(parts.out)
-    shutil.rmtree(parts.folder, ignore_errors=True)
+    with new_file(parts.out) as joined:
+        if parts.out.suffix == ".parquet":
+            with pq.ParquetWriter(joined, schema) as writer:
+                for number in range(count):
+                    table = _part_table(_part(parts, number))
+                    writer.write_table(table, row_group_size=max(table.num_rows, 1))
+        else:
+            with joined.open("wb") as file:
+                for number in range(count):
+                    with _part(parts, number).open("rb") as part:
+                        shutil.copyfileobj(part, file)
+    remove_folder(parts.folder)
 
 
 def _part_table(path: Path) -> pa.Table:

@@ -16,7 +16,7 @@ from tdbs.data.labels import LabelType
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError, DatasetError, system_errors_as
-from tdbs.files import is_remote, remember, to_path, write_text
+from tdbs.files import folders_named, is_remote, name_in_folder, to_path, write_text
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
@@ -107,7 +107,8 @@ def prepare(
         max_target_length=limits.max_target_length,
     )
     key = cache_key.key_of(parts)
-    default_place = DATA_FOLDER / found.name / f"{loaded.name}-{limits.max_length}-{key[:8]}"
+    name = f"{name_in_folder(loaded.name)}-{limits.max_length}-{key[:8]}"
+    default_place = DATA_FOLDER / folders_named(found.name) / name
     place = default_place if out is None else to_path(out)
     standing = _standing(place, parts, overwrite=overwrite)
     if standing is not None:
@@ -144,7 +145,6 @@ def prepare(
             )
             with _disk_errors(place, "--out"):
                 publish.publish(folder / DATASET_FOLDER, place, manifest)
-    remember(DATA_FOLDER, place)
     dataset = PreparedDataset(path=place, manifest=manifest)
     warnings = made.notes + _warnings(made.task, words)
     return PrepareResult(dataset=dataset, cached=False, changed=changed, warnings=warnings)
@@ -163,7 +163,6 @@ def _standing(place: Path, parts: dict[str, str], *, overwrite: bool) -> Manifes
 
 
 def _cached(place: Path, standing: Manifest, words: WordList) -> PrepareResult:
-    remember(DATA_FOLDER, place)
     dataset = PreparedDataset(path=place, manifest=standing)
     warnings = standing.notes + _warnings(standing.task, words)
     return PrepareResult(dataset=dataset, cached=True, changed=(), warnings=warnings)

@@ -1,7 +1,8 @@
 """Put a finished dataset in its place, whole or not at all, and never over anything that is not ours.
 
 Shards are made in a hidden folder. Publishing moves them in, the manifest last. Whatever fails before publishing leaves
-the place as it was; where an old dataset is replaced, it goes as publishing begins.
+the place as it was; where an old dataset is replaced, it goes as publishing begins. A user's own link may stand for the
+place; a link with a name that tdbs makes in it is refused.
 """
 
 import re
@@ -9,14 +10,27 @@ import shutil
 from pathlib import Path
 
 from tdbs.errors import DatasetError
-from tdbs.files import is_remote
+from tdbs.files import is_remote, write_bytes
 from tdbs.pipeline.dataset import TOKENIZER_NAME
 from tdbs.pipeline.manifest import FORM, MANIFEST_NAME, Manifest, read_manifest, write_manifest
 from tdbs.records import read_json
+from tdbs.removal import (
+    is_mine,
+    is_own_folder,
+    is_there,
+    links_below,
+    refuse_link,
+    remove_file,
+    remove_folder,
+    remove_if_empty,
+)
 
 _MARK = ".tdbs-publishing"
 _COPY = ".tdbs-copying"
 _SHARD_NAME = re.compile(r"bucket=\d{3,}-\d{3,}/part-\d{5}\.parquet")
+_OWN_NAMES = re.compile(
+    r"train|validation\w*|test\w*|references|manifest\.json|tokenizer\.json|\.tdbs-(publishing|copying)"
+)
 _REFERENCES_NAME = re.compile(r"references/(train|validation\w*|test\w*)\.parquet")
 
 
@@ -24,13 +38,21 @@ def check_place(place: Path, *, overwrite: bool) -> Manifest | None:
     """Return the manifest of the dataset that stands at `place`, if it may stay; refuse what is not ours to replace."""
     if is_remote(place):
         place.fs.invalidate_cache()  # type: ignore[attr-defined]  # another process may have written there meanwhile
+    else:
+        _check_link(place)
     if place.exists() and not place.is_dir():
         raise DatasetError(f"{place} is a file.", next_step="Pass another --out.")
-    if not place.is_dir() or all(path.name == _COPY for path in place.iterdir()):
+    if not place.is_dir():
         return None
     if (place / MANIFEST_NAME).exists() and not overwrite:
         return read_manifest(place)
-    if _is_ours(place):
+    _refuse_links(place)
+    is_empty = all(path.name == _COPY for path in place.iterdir())
+    if not is_remote(place) and place.is_symlink() and not is_empty and not _is_whole(place):
+        raise DatasetError(
+            f"{place} is a link to something else than a prepared dataset.", next_step="Pass another --out."
+        )
+    if is_empty or _is_ours(place):
         return None
     if not overwrite:
         raise DatasetError(
@@ -59,34 +81,67 @@ def publish(staging: Path, place: Path, manifest: Manifest) -> None:
         return
     # Nothing can be renamed from one file system to another: files are copied to that of the place first.
     copied = place / _COPY if place.exists() else place.parent / f".{place.name}.publishing"
-    shutil.rmtree(copied, ignore_errors=True)  # what a kill left
+    refuse_link(copied, DatasetError)
+    if is_there(copied) and not is_own_folder(copied, _OWN_NAMES):
+        raise DatasetError(f"{copied} is not a copy that tdbs made.", next_step="Remove it, or pass another --out.")
+    remove_folder(copied)  # what a kill left
+    copied.mkdir(mode=0o700)
     try:
-        _move(Path(shutil.copytree(staging, copied)), place)
+        _move(Path(shutil.copytree(staging, copied, dirs_exist_ok=True)), place)
     finally:
-        shutil.rmtree(copied, ignore_errors=True)
+        remove_folder(copied)
 
 
 def _move(staging: Path, place: Path) -> None:
-    if not is_remote(place) and not place.exists():
+    if not is_remote(place) and not is_there(place):
         staging.rename(place)
         return
+    _refuse_links(place)  # that were not there when the work began
     replaced = _is_ours(place)
-    (place / _MARK).touch()
+    write_bytes(place / _MARK, b"")
     if replaced:
-        (place / MANIFEST_NAME).unlink(missing_ok=True)
-        (place / TOKENIZER_NAME).unlink(missing_ok=True)
+        remove_file(place / MANIFEST_NAME)
+        remove_file(place / TOKENIZER_NAME)
         for shard in _shards(place):
-            shard.unlink()
+            remove_file(shard)
             _remove_empty(shard.parent, up_to=place)
     files = [path for path in staging.rglob("*") if path.is_file() and path.name != MANIFEST_NAME]
     for path in [*files, staging / MANIFEST_NAME]:
         target = place / path.relative_to(staging).as_posix()
         if is_remote(place):
-            target.write_bytes(path.read_bytes())
+            write_bytes(target, path.read_bytes())
         else:
             target.parent.mkdir(parents=True, exist_ok=True)
             path.replace(target)
-    (place / _MARK).unlink()
+    remove_file(place / _MARK)
+
+
+def _is_whole(place: Path) -> bool:
+    """Return whether a folder is a dataset of tdbs beyond doubt, one whose replacement was interrupted included."""
+    if (place / _MARK).is_file():
+        return True
+    try:
+        return bool(read_manifest(place))
+    except DatasetError:
+        return False
+
+
+def _check_link(place: Path) -> None:
+    """Refuse a place that is a link which another user laid, or which leads nowhere."""
+    if not place.is_symlink():
+        return
+    if not is_mine(place) and place.lstat().st_uid != 0:
+        raise DatasetError(f"{place} is a link that another user made.", next_step="Pass another --out.")
+    if not place.exists():
+        raise DatasetError(f"{place} is a link that leads nowhere.", next_step="Remove it, or pass another --out.")
+
+
+def _refuse_links(place: Path) -> None:
+    """Refuse links with names that tdbs makes in a dataset's folder: nothing is written or removed through them."""
+    for path in () if is_remote(place) else place.iterdir():
+        if _OWN_NAMES.fullmatch(path.name):
+            for link in (path, *links_below(path)):
+                refuse_link(link, DatasetError)
 
 
 def _is_ours(place: Path) -> bool:
@@ -104,15 +159,21 @@ def _is_ours(place: Path) -> bool:
 
 
 def _shards(place: Path) -> list[Path]:
-    """Return the files of the folder that have the place and name of a shard or of references."""
+    """Return the files of the folder that have the place and name of a shard or of references; none behind a link."""
     shards = place.glob("*/bucket=*/part-*.parquet")
     references = place.glob("references/*.parquet")
-    return [path for path in shards if _SHARD_NAME.fullmatch(f"{path.parent.name}/{path.name}")] + [
+    found = [path for path in shards if _SHARD_NAME.fullmatch(f"{path.parent.name}/{path.name}")] + [
         path for path in references if _REFERENCES_NAME.fullmatch(f"{path.parent.name}/{path.name}")
     ]
+    return found if is_remote(place) else [path for path in found if not _is_behind_link(path, place)]
+
+
+def _is_behind_link(path: Path, place: Path) -> bool:
+    below = [path, *path.parents]
+    return any(each.is_symlink() for each in below[: below.index(place)])
 
 
 def _remove_empty(folder: Path, *, up_to: Path) -> None:
     while folder != up_to and folder.is_dir() and not any(folder.iterdir()):
-        folder.rmdir()
+        remove_if_empty(folder)
         folder = folder.parent

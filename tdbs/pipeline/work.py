@@ -1,13 +1,14 @@
 """The hidden folder where a dataset is made: one `prepare` at a time, and continued after a kill.
 
-It stands beside the dataset's place (of an object store: in this machine's temporary folder) under a name with a dot.
-What is in it is of one key; what is of another key is removed. An error of the user's leaves nothing behind; a kill
-leaves finished blocks, which the next `prepare` of the same key takes as they are.
+It stands beside the dataset's place (of an object store: in this user's temporary folder) under a name with a dot, and
+is this user's alone. What is in it is of one key; what is of another key is removed. An error of the user's leaves
+nothing behind; a kill leaves finished blocks, which the next `prepare` of the same key takes as they are. A link, or
+anything that no `prepare` of this user made, is refused in its place.
 """
 
 import json
-import shutil
-import tempfile
+import re
+import stat
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from importlib.metadata import version
@@ -17,9 +18,21 @@ from filelock import FileLock, Timeout
 
 from tdbs.data.reading import BLOCK_BYTES, BLOCK_ROWS
 from tdbs.errors import ConfigError, DatasetError, system_errors_as
-from tdbs.files import is_remote, sha256_of, to_path
+from tdbs.files import is_remote, private_temporary_folder, sha256_of, to_path
+from tdbs.removal import (
+    is_own_folder,
+    is_there,
+    links_below,
+    refuse_link,
+    remove_file,
+    remove_folder,
+    remove_if_empty,
+)
 
 DATASET_FOLDER = "dataset"  # where shards are made, below the folder of the work; blocks are beside it
+_WORK_NAMES = re.compile(r"[0-9a-f]{16}|blocks|dataset")  # in the hidden folder: keys; older versions had no keys
+_LOCK = re.compile(rb"|\d+\n[^\n]*\n.*", re.DOTALL)  # empty; on file systems without locks, who holds it and where
+_OTHER_PLACE = "Remove it, or pass another --out."
 
 
 @contextmanager
@@ -34,10 +47,9 @@ def claimed(place: Path, *, waiting: Callable[[Path], None]) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # while it is held; who waits for it sees that and makes a new one
+        remove_file(path)  # while it is held; who waits for it sees that and makes a new one
         for folder in new:
-            with suppress(OSError):  # not empty: the dataset is in it
-                folder.rmdir()
+            remove_if_empty(folder)  # else the dataset is in it
         lock.release()
 
 
@@ -51,33 +63,53 @@ def work_folder(place: Path, key: str, *, work: str | Path | None = None, fresh:
     hidden = _hidden_folder(place, work)
     folder = hidden / _block_key(key)
     with _writable(hidden.parent):
-        for other in hidden.iterdir() if hidden.exists() else ():
-            if fresh or other != folder:
-                shutil.rmtree(other) if other.is_dir() else other.unlink()
-        shutil.rmtree(folder / DATASET_FOLDER, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)  # with the user's usual rights: the dataset is made in it
+        if is_there(hidden):
+            _take_up(hidden)
+            for other in hidden.iterdir():
+                if fresh or other != folder:
+                    remove_folder(other, faults=True)
+            remove_folder(folder / DATASET_FOLDER)
+        else:
+            hidden.parent.mkdir(parents=True, exist_ok=True)
+            hidden.mkdir(mode=0o700)
+        folder.mkdir(exist_ok=True)  # with the user's usual rights: the dataset is made in it
     try:
         yield folder
     except KeyboardInterrupt:
         raise  # as a kill: what is finished stays
     except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
+        remove_folder(hidden)
         raise
-    shutil.rmtree(hidden, ignore_errors=True)
+    remove_folder(hidden)
+
+
+def _take_up(hidden: Path) -> None:
+    """Make sure that a hidden folder is what a killed `prepare` of this user left, and nobody else's from now on."""
+    refuse_link(hidden, DatasetError)
+    if not is_own_folder(hidden, _WORK_NAMES):
+        raise DatasetError(f"{hidden} is not unfinished work of yours.", next_step=_OTHER_PLACE)
+    if stat.S_IMODE(hidden.stat().st_mode) & 0o022:
+        hidden.chmod(0o700)
+    for link in links_below(hidden):
+        refuse_link(link, DatasetError)
 
 
 def discard_leftovers(place: Path, *, work: str | Path | None = None) -> None:
     """Remove what a kill left behind after its dataset was published, unless a process is at work there."""
-    hidden = _hidden_folder(place, work)
-    if not hidden.exists():
-        return
-    with suppress(OSError, Timeout), FileLock(_beside(place, "lock"), timeout=0) as lock:
-        shutil.rmtree(hidden, ignore_errors=True)
-        Path(lock.lock_file).unlink(missing_ok=True)
+    with suppress(OSError, Timeout, DatasetError):
+        hidden = _hidden_folder(place, work)
+        if not is_own_folder(hidden, _WORK_NAMES):
+            return
+        path = _beside(place, "lock")
+        _check_lock(path)
+        with FileLock(path, timeout=0):
+            remove_folder(hidden)
+            remove_file(path)
 
 
 def _lock(path: Path, waiting: Callable[[], None]) -> tuple[FileLock, list[Path]]:
     """Return the lock of a path, held, and the folders made for it; `waiting` is called once if another holds it."""
+    _check_lock(path)
     lock = FileLock(path)
     timeout = 0
     while True:
@@ -94,6 +126,14 @@ def _lock(path: Path, waiting: Callable[[], None]) -> tuple[FileLock, list[Path]
             return lock, new
 
 
+def _check_lock(path: Path) -> None:
+    """Refuse what has the name of a lock and is not one: a link, a folder, a file that holds something else."""
+    refuse_link(path, DatasetError)
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(path.lstat().st_mode) or not _LOCK.fullmatch(path.read_bytes()):
+            raise DatasetError(f"{path} is not a lock of tdbs.", next_step=_OTHER_PLACE)
+
+
 def _hidden_folder(place: Path, work: str | Path | None) -> Path:
     if work is None:
         return _beside(place, "preparing")
@@ -106,7 +146,7 @@ def _hidden_folder(place: Path, work: str | Path | None) -> Path:
 def _beside(place: Path, what: str) -> Path:
     """Return a hidden path beside the place itself, whatever links lead there: one place, one lock."""
     if is_remote(place):
-        return Path(tempfile.gettempdir()) / f".tdbs-{_short_hash(place)}.{what}"
+        return private_temporary_folder() / f".tdbs-{_short_hash(place)}.{what}"
     real = place.resolve()
     return real.parent / f".{real.name}.{what}"
 

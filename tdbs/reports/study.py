@@ -10,8 +10,9 @@ from tdbs.analysis.comparison import Row, read_rows
 from tdbs.analysis.paper import STUDIES
 from tdbs.analysis.study import Cell, StudyResult, StudyTable
 from tdbs.errors import ConfigError
-from tdbs.files import write_json, write_text
+from tdbs.files import name_in_folder, write_json, write_text
 from tdbs.records import read_field_rows
+from tdbs.removal import refuse_link
 from tdbs.reports.inference_figures import lost_svg, over_rates_svg
 from tdbs.reports.markdown import markdown_code, markdown_text
 from tdbs.reports.study_figures import loss_curves_svg, spread_svg
@@ -23,6 +24,7 @@ PAGE_NAME, NUMBERS_NAME = "README.md", "study.json"
 
 def check_study_folder(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder that holds something, unless it is a study that is to be replaced."""
+    refuse_link(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         is_study = (folder / NUMBERS_NAME).exists()
         if not (is_study and overwrite):
@@ -89,7 +91,7 @@ def _losses(folder: Path) -> dict[str, list[list[tuple[float, float]]]]:
 
 
 def _curve(folder: Path, row: Row) -> list[tuple[float, float]]:
-    steps = read_field_rows(folder / str(row.run) / STEPS_NAME, StepFields, RUN_FORM)
+    steps = read_field_rows(folder / name_in_folder(str(row.run)) / STEPS_NAME, StepFields, RUN_FORM)
     total = sum(step["batch_size"] for step in steps)
     seen, curve = 0, []
     for step in steps:

@@ -8,6 +8,7 @@ from tdbs.analysis.padding import split_statistics
 from tdbs.errors import ConfigError
 from tdbs.files import write_json, write_text
 from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.removal import refuse_link, remove_file
 from tdbs.reports.canvas import standalone
 from tdbs.reports.comparison import Comparison
 from tdbs.reports.facts import FIGURES, Facts, facts_of
@@ -31,9 +32,13 @@ def files_folder(page: Path) -> Path:
 
 def check_place(out: Path, *, files: bool, overwrite: bool) -> None:
     """Refuse a place that holds something, unless `overwrite`, and in any case a folder that tdbs did not write."""
+    refuse_link(out)
     if out.exists() and not overwrite:
         raise ConfigError(f"{out} is there already.", next_step="Pass another --out, or --overwrite.")
     folder = files_folder(page_path(out))
+    refuse_link(page_path(out))
+    if files:
+        refuse_link(folder)
     if not files or not folder.exists():
         return
     if not folder.is_dir() or (any(folder.iterdir()) and not (folder / NUMBERS_JSON).is_file()):
@@ -59,7 +64,7 @@ def write_report(out: Path, report: Report, *, files: bool = False) -> list[Path
 def _write_files(folder: Path, report: Report, facts: Facts) -> list[Path]:
     """Write each figure as a file that is read alone, and all numbers twice: for programs and for people."""
     for name in FIGURES:  # those of an earlier report on something else
-        (folder / f"{name}.svg").unlink(missing_ok=True)
+        remove_file(folder / f"{name}.svg")
     figures = {f"{name}.svg": standalone(pair[0]) for name, pair in facts["figures"].items() if pair}
     for name, svg in figures.items():
         write_text(folder / name, svg)

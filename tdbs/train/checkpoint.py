@@ -5,8 +5,6 @@ JSON: nothing that is read can run code. What a step draws depends on (seed, epo
 is in it.
 """
 
-import os
-import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -16,11 +14,12 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from tdbs.errors import TrainingError, reason_of
-from tdbs.files import write_json
+from tdbs.files import make_folder, new_folder, write_json
 from tdbs.records import Count, Digits, Form, read_record
+from tdbs.removal import remove_folder
 from tdbs.train.energy import EnergyUse
 from tdbs.train.micro_batches import HalvedCap
-from tdbs.train.run_folder import CHECKPOINTS_FOLDER
+from tdbs.train.run_folder import CHECKPOINTS_FOLDER, checkpoint_folders
 
 _FORM = Form(
     what="the state of a checkpoint",
@@ -67,25 +66,23 @@ def save_checkpoint(
     run: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: RunState, *, keep: int
 ) -> None:
     """Write the checkpoint of a state, and remove all but the newest `keep`."""
-    folder = run / CHECKPOINTS_FOLDER
-    place = folder / f"step-{state.step:08}"
-    if not place.exists():
-        hidden = folder / f".{place.name}.{os.getpid()}"
-        shutil.rmtree(hidden, ignore_errors=True)
-        hidden.mkdir(parents=True)
-        save_file(_weights(model), hidden / _WEIGHTS)
-        save_file(_moments(model, optimizer), hidden / _OPTIMIZER)
-        write_json(hidden / _STATE, asdict(state))
-        hidden.rename(place)
-    for old in _checkpoints(run)[:-keep]:
-        shutil.rmtree(old)
+    place = run / CHECKPOINTS_FOLDER / f"step-{state.step:08}"
+    if place not in checkpoint_folders(run, half=False):
+        make_folder(place.parent, TrainingError)
+        with new_folder(place) as hidden:
+            save_file(_weights(model), hidden / _WEIGHTS)
+            save_file(_moments(model, optimizer), hidden / _OPTIMIZER)
+            write_json(hidden / _STATE, asdict(state))
+    for old in checkpoint_folders(run, half=False)[:-keep]:
+        remove_folder(old, faults=True)
 
 
 def newest_checkpoint(run: Path) -> Path | None:
     """Return a run's newest checkpoint, None where it has none; what a killed run left half is removed."""
-    for half in (run / CHECKPOINTS_FOLDER).glob(".step-*"):
-        shutil.rmtree(half, ignore_errors=True)
-    return max(_checkpoints(run), default=None)
+    whole = checkpoint_folders(run, half=False)
+    for half in set(checkpoint_folders(run, half=True)) - set(whole):
+        remove_folder(half)
+    return max(whole, default=None)
 
 
 def load_checkpoint(place: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> RunState:
@@ -103,10 +100,6 @@ def load_checkpoint(place: Path, model: torch.nn.Module, optimizer: torch.optim.
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise _FORM.unreadable(f"The checkpoint {place}", reason_of(error)) from error
     return state
-
-
-def _checkpoints(run: Path) -> list[Path]:
-    return sorted((run / CHECKPOINTS_FOLDER).glob("step-*"))
 
 
 def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

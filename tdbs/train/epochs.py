@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shlex
 import signal
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ from typing import IO
 
 from tdbs.arrays import FloatArray
 from tdbs.errors import TrainingError
+from tdbs.files import append_to
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.checkpoint import CheckpointRule, RunState, save_checkpoint
 from tdbs.train.energy import EnergyMeter
@@ -125,8 +127,7 @@ def _run_steps(course: Course, state: RunState, plan: EpochPlan, *, first_step: 
 
 def _log_of(course: Course) -> IO[str]:
     """Return the run's log to write on; of several processes one writes it."""
-    place = course.folder / STEPS_NAME if course.learner.accelerator.is_main_process else Path(os.devnull)
-    return place.open("a", encoding="utf-8")
+    return append_to(course.folder / STEPS_NAME if course.learner.accelerator.is_main_process else Path(os.devnull))
 
 
 def _is_stopping(course: Course, outcome: StepOutcome) -> bool:
@@ -178,6 +179,6 @@ def _stopped(course: Course, state: RunState) -> None:
     kept = "" if course.rule is not None else " Nothing of it is kept."
     raise StoppedError(
         f"Stopped by {name} after step {state.step:,} of {len(course.rates_S):,}.{kept}",
-        next_step=f"Run the same command with --resume --out {course.folder} to go on.",
+        next_step=f"Run the same command with --resume --out {shlex.quote(str(course.folder))} to go on.",
         number=number,
     )

@@ -1,7 +1,7 @@
 """The folder of a run: resolved `config.toml`, `steps.jsonl`, `result.json`, and the model in safetensors."""
 
 import itertools
-import shutil
+import re
 import time
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -13,7 +13,7 @@ import tomli_w
 
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import TrainingError
-from tdbs.files import remember, write_json, write_text
+from tdbs.files import folders_named, name_in_folder, new_folder, write_json, write_text
 from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
 from tdbs.records import (
     Count,
@@ -25,6 +25,7 @@ from tdbs.records import (
     record_of,
     whole_lines,
 )
+from tdbs.removal import is_mine, is_there, links_below, refuse_link, remove_file, remove_folder, remove_if_empty
 from tdbs.train.energy import EnergyUse
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ _OURS = (
     *(CONFIG_NAME, STEPS_NAME, RESULT_NAME, MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER),
     *(TRACKED_FOLDER, EVALUATIONS_FOLDER),
 )
+_CHECKPOINT_NAMES = re.compile(r"\.?step-\d{8}(\.\w+)?")  # with a dot: half of one, that a killed run left
 _MAY_DIFFER = ("dataset/path", "dataset/source", "memory", "versions")  # of a run that is resumed
 
 
@@ -140,13 +142,15 @@ class Run:
 
 def default_run_folder(source: str, strategy: str, seed: int) -> Path:
     """Return a new folder below runs/ for a run that names none."""
-    folder = RUNS_FOLDER / source / f"{strategy}-seed{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    name = f"{name_in_folder(strategy)}-seed{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = RUNS_FOLDER / folders_named(source) / name  # the source is what a manifest says
     later = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
-    return next(place for place in itertools.chain([folder], later) if not place.exists())
+    return next(place for place in itertools.chain([folder], later) if not is_there(place))
 
 
 def check_run_folder(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder that holds a run or anything else, unless `overwrite`; never take a user's files for ours."""
+    refuse_link(folder, TrainingError)
     if not folder.exists():
         return
     if not folder.is_dir():
@@ -158,11 +162,20 @@ def check_run_folder(folder: Path, *, overwrite: bool) -> None:
             next_step=f"Pass {'--resume to go on with it, ' if is_run else ''}another --out, or --overwrite to replace "
             "what tdbs wrote there.",
         )
-    own = [name for name in _OURS if (folder / name).exists()]
+    own = [name for name in _OURS if is_there(folder / name)]
     if own and not is_run:
         raise TrainingError(
             f"{folder} is no run of tdbs, but has a {own[0]} of its own.", next_step="Pass another --out."
         )
+    refuse_links(folder)
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a run's folder that is a link, or has one in the place of what tdbs writes and removes there."""
+    for path in (folder, *(folder / name for name in _OURS)):
+        refuse_link(path, TrainingError)
+    for link in links_below(folder / CHECKPOINTS_FOLDER):
+        refuse_link(link, TrainingError)
 
 
 def holds_run(folder: Path) -> bool:
@@ -171,6 +184,16 @@ def holds_run(folder: Path) -> bool:
         return "plan_digest" in read_toml(folder / CONFIG_NAME, FORM)
     except TrainingError:
         return False
+
+
+def begun_run(folder: Path) -> Run | None:
+    """Return the run to resume; None where there is none. Raises TrainingError where it would write through a link."""
+    if not holds_run(folder):
+        return None
+    result = folder / RESULT_NAME
+    if result.is_symlink() or not result.exists():
+        refuse_links(folder)
+    return read_run(folder)
 
 
 def start_run(folder: Path, config: Mapping[str, Any]) -> None:
@@ -186,9 +209,9 @@ def start_run(folder: Path, config: Mapping[str, Any]) -> None:
     ):  # the result first: it marks a finished run
         path = folder / name
         if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
+            remove_folder(path, faults=True)
         else:
-            path.unlink(missing_ok=True)
+            remove_file(path)
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / CONFIG_NAME, tomli_w.dumps(dict(config)))
 
@@ -228,26 +251,42 @@ def save_model(folder: Path, model: "PreTrainedModel", rules: "InputRules", data
     """Save weights (safetensors), configuration and tokenizer, so that transformers loads the folder as it is."""
     from transformers import PreTrainedTokenizerFast
 
-    model.save_pretrained(folder, safe_serialization=True)
-    model.config.save_pretrained(folder)  # beside adapters transformers leaves it out
     tokenizer = read_tokenizer(dataset)
     # without its name segment ids would be left out, and a model of pairs would predict otherwise
     segment_ids = [] if rules.layout is None else ["token_type_ids"]
-    PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=None if rules.pad_id is None else tokenizer.id_to_token(rules.pad_id),
-        padding_side="left" if rules.pads_left else "right",
-        model_max_length=dataset.manifest.max_length,
-        model_input_names=["input_ids", *segment_ids, "attention_mask"],
-    ).save_pretrained(folder)
+    with new_folder(folder) as hidden:
+        model.save_pretrained(hidden, safe_serialization=True)
+        model.config.save_pretrained(hidden)  # beside adapters transformers leaves it out
+        PreTrainedTokenizerFast(
+            tokenizer_object=tokenizer,
+            pad_token=None if rules.pad_id is None else tokenizer.id_to_token(rules.pad_id),
+            padding_side="left" if rules.pads_left else "right",
+            model_max_length=dataset.manifest.max_length,
+            model_input_names=["input_ids", *segment_ids, "attention_mask"],
+        ).save_pretrained(hidden)
 
 
-def finish_run(folder: Path, result: Mapping[str, Any], *, noted: bool = True) -> None:
-    """Write the result, which marks the run as finished and needs no checkpoint any more; note it as the last one."""
+def finish_run(folder: Path, result: Mapping[str, Any]) -> None:
+    """Write the result, which marks the run as finished and needs no checkpoint any more."""
     write_json(folder / RESULT_NAME, dict(result))
-    shutil.rmtree(folder / CHECKPOINTS_FOLDER, ignore_errors=True)
-    if noted:
-        remember(RUNS_FOLDER, folder)
+    checkpoints = folder / CHECKPOINTS_FOLDER
+    for place in checkpoint_folders(folder, half=True):
+        remove_folder(place)
+    if not checkpoints.is_symlink():
+        remove_if_empty(checkpoints)
+
+
+def checkpoint_folders(run: Path, *, half: bool) -> list[Path]:
+    """Return the checkpoints in a run's folder, oldest first, with `half` also what killed runs left; never a link."""
+    folder = run / CHECKPOINTS_FOLDER
+    if folder.is_symlink() or not folder.is_dir():
+        return []
+    found = [path for path in sorted(folder.iterdir()) if _CHECKPOINT_NAMES.fullmatch(path.name)]
+    return [
+        path
+        for path in found
+        if not path.is_symlink() and path.is_dir() and (half or "." not in path.name) and is_mine(path)
+    ]
 
 
 def read_run(folder: Path) -> Run:

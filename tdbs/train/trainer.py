@@ -49,13 +49,12 @@ from tdbs.train.run_folder import (
 from tdbs.train.run_folder import (
     MODEL_FOLDER,
     RESULT_NAME,
+    begun_run,
     check_run_folder,
     check_same_run,
     continue_run,
     default_run_folder,
     finish_run,
-    holds_run,
-    read_run,
     save_model,
     start_run,
 )
@@ -160,7 +159,7 @@ def train(
     processes = PartialState(cpu=execution.device == "cpu")  # one of those that torchrun started, or the only one
     folder = Path(out) if out is not None else default_run_folder(manifest.source, strategy.name, seed)
     folder = broadcast_object_list([folder])[0]  # its name has the time
-    begun = read_run(folder) if resume and holds_run(folder) else None
+    begun = begun_run(folder) if resume else None
     if begun is None:
         check_run_folder(folder, overwrite=overwrite)
 
@@ -233,7 +232,7 @@ def train(
     state.seconds["total"] = time.perf_counter() - course.started
     result = _result(course, state, strategy)
     if processes.is_main_process:
-        finish_run(folder, asdict(result), noted=save)
+        finish_run(folder, asdict(result))
     processes.wait_for_everyone()  # the run is whole when any of them returns
     return result
 

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 from tdbs.errors import TdbsError, TrainingError
 from tdbs.train import epochs as epochs_module
 from tdbs.train.checkpoint import CheckpointRule, RunState, newest_checkpoint
+from tdbs.train.run_folder import read_run
 from tdbs.train.stopping import Stop, StoppedError, stop_on_signals
 from tdbs.train.strategies import STRATEGIES
 from tdbs.train.trainer import train
@@ -118,6 +119,27 @@ def test_a_killed_run_goes_on_from_its_newest_checkpoint_and_cuts_its_log(datase
     train(dataset, out=run, resume=True, checkpoints=rule, **options)
     assert_same_run(tmp_path / "whole", run)
     assert not (run / "checkpoints").exists()  # a finished run has its model
+
+
+@pytest.mark.parametrize("half", ['{"step": 2', '{"step": 26, "loss": 0.3}', "\x00\x00"])
+def test_half_a_last_line_of_the_log_does_not_keep_a_run_from_going_on(dataset, tmp_path, half):
+    """A kill, or a power cut, in the middle of a write: the line is without its end, whatever it holds."""
+    options = SMALL | {"strategy": replace(STRATEGIES["reach"], base_batch_size=16)}
+    train(dataset, out=tmp_path / "whole", **options)
+    stopped_at(dataset, tmp_path / "killed", 25, **options)
+    with (tmp_path / "killed/steps.jsonl").open("a") as log:
+        log.write(half)
+    assert [step["step"] for step in read_run(tmp_path / "killed").steps] == list(range(25))
+    train(dataset, out=tmp_path / "killed", resume=True, **options)
+    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+
+
+def test_the_command_to_go_on_can_be_pasted_into_a_shell(dataset, tmp_path):
+    out = tmp_path / "my run; rm -r x"
+    stop = Stop(number=signal.SIGTERM)
+    with pytest.raises(StoppedError) as caught:
+        train(dataset, out=out, stop=stop, **SMALL)
+    assert caught.value.next_step == f"Run the same command with --resume --out '{out}' to go on."
 
 
 def test_without_a_checkpoint_a_run_begins_anew(dataset, tmp_path):

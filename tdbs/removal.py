@@ -1,0 +1,74 @@
+"""The one place that removes files and folders: what tdbs made, and never what a link leads to.
+
+A link may have been laid by another user, or by this one to a file that must stay. All paths here are of this machine;
+folders above them may be links.
+"""
+
+import os
+import re
+import shutil
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+from tdbs.errors import ConfigError, TdbsError
+
+
+def is_there(path: Path) -> bool:
+    """Return whether anything has this name, a link that leads nowhere included."""
+    return os.path.lexists(path)
+
+
+def is_mine(path: Path) -> bool:
+    """Return whether this user owns what has this name, a link itself and not what it leads to."""
+    return owner_id() in (None, path.lstat().st_uid)
+
+
+def owner_id() -> int | None:
+    """Return the number of this user; None on systems that have none, whose folders are their users' already."""
+    return os.geteuid() if hasattr(os, "geteuid") else None
+
+
+def is_own_folder(folder: Path, names: re.Pattern[str]) -> bool:
+    """Return whether a folder is no link, is this user's, and holds nothing but folders and files of these names."""
+    if folder.is_symlink() or not folder.is_dir() or not is_mine(folder):
+        return False
+    return all(names.fullmatch(path.name) and not path.is_symlink() for path in folder.iterdir())
+
+
+def links_below(folder: Path) -> list[Path]:
+    """Return all links in a folder, in order; none of them is followed."""
+    found = (Path(top, name) for top, folders, files in os.walk(folder) for name in (*folders, *files))
+    return sorted(path for path in found if path.is_symlink())
+
+
+def refuse_link(
+    path: Path, kind: type[TdbsError] = ConfigError, *, next_step: str = "Remove the link, or pass another --out."
+) -> None:
+    """Raise an error where a link has the name of something that tdbs is to write or to remove."""
+    if path.is_symlink():
+        raise kind(f"{path} is a link, and tdbs neither writes nor removes through links.", next_step=next_step)
+
+
+def remove_file(path: Path) -> None:
+    """Remove a file if it is there; of a link the link."""
+    path.unlink(missing_ok=True)
+
+
+def remove_folder(folder: Path, *, faults: bool = False) -> None:
+    """Remove a folder with all in it, if it is one; a link in its place stays, as does what any link leads to.
+
+    With `faults` a system's error is raised; without, what cannot be removed stays.
+    """
+    try:
+        is_folder = stat.S_ISDIR(folder.lstat().st_mode)
+    except OSError:
+        return
+    if is_folder:
+        shutil.rmtree(folder, ignore_errors=not faults)
+
+
+def remove_if_empty(folder: Path) -> None:
+    """Remove a folder that holds nothing; any other stays."""
+    with suppress(OSError):
+        folder.rmdir()
