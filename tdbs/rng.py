@@ -32,6 +32,7 @@ class Draw(IntEnum):
     PEER_SAMPLER = 11
     SYNTHETIC_BATCH = 12
     GRID_LENGTH = 13
+    LABEL_SHUFFLE = 14
 
 
 def _seed_sequence(draw: Draw, *, seed: int, epoch: int, part: int, index: int) -> np.random.SeedSequence:

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "tdbs"
 # From the bottom up; a module imports its own layer and those below. `integrations` sits beside `cli`.
 LAYERS = (
-    ("errors", "rng", "arrays", "files"),
+    ("errors", "rng", "arrays", "files", "model_families"),
     ("data",),
     ("pipeline",),
     ("train",),

@@ -32,12 +32,14 @@ from tdbs.cli.options import (
     chosen_country,
     given_profile,
     policy_note,
+    profile_note,
+    strategies_to_compare,
 )
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import compare_notes, compare_table
 from tdbs.train.defaults import DEFAULT_EPOCHS
-from tdbs.train.strategies import resolve_strategy, resolved_name, strategies_for
+from tdbs.train.strategies import resolve_strategy, resolved_name
 
 NAME = "compare"
 COMPARISONS_FOLDER = Path("runs/compare")
@@ -92,17 +94,20 @@ def command(
     task = opened.manifest.task
     known = given_profile(profile)
     parts = {"base_batch_size": base_batch_size, "caps": caps}
-    names = dict.fromkeys(resolved_name(name, task) for name in [baseline, *(strategy or strategies_for(task))])
-    chosen = [resolve_strategy(name, task, parts, profile=known) for name in names]
-    for note in filter(None, (policy_note(each, opened) for each in chosen)):
-        console.print(note, markup=False)
     from tdbs.analysis.compare import compare
+    from tdbs.train.models import model_to_train
 
+    quiet_libraries()
+    trained = model_to_train(model, opened.manifest)
+    named, missing = strategies_to_compare(strategy, opened, trained)
+    names = dict.fromkeys(resolved_name(name, task, in_rows=trained.in_rows) for name in [baseline, *named])
+    chosen = [resolve_strategy(name, task, parts, profile=known, in_rows=trained.in_rows) for name in names]
+    for note in filter(None, (missing, profile_note(known, trained), *(policy_note(each, opened) for each in chosen))):
+        console.print(note, markup=False)
     source = opened.manifest.source.replace("/", "-")
     folder = out or COMPARISONS_FOLDER / f"{source}-{time.strftime('%Y%m%d-%H%M%S')}"
     if out is None:  # a comparison takes long: whoever stops it must know where it lies
         console.print(f"comparison {folder}", style="dim", markup=False)
-    quiet_libraries()
     with spinner("compare") as advance:
         result = compare(
             opened,

@@ -1,5 +1,6 @@
 """Load a model that fits a prepared dataset: same vocabulary, long enough, with the run's dropout and attention."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.tokenizer import load_tokenizer
 from tdbs.train.defaults import TINY
 from tdbs.train.heads import HEADS
+from tdbs.train.model_choice import ModelChoice, choose_model
 from tdbs.train.sequence_models import knows_sequences
 
 # What the models of transformers call their dropout rates.
@@ -96,12 +98,17 @@ def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float
     return loaded
 
 
-def runs_in_rows(name: str, manifest: Manifest) -> bool:
-    """Tell whether a row of the model may hold several samples, from its configuration alone.
+def model_to_train(name: str | None, manifest: Manifest) -> ModelChoice:
+    """Return the model of a run, as dry runs choose it (model_choice.py); nothing is assumed of it.
 
     Raises ModelError where there is no such model.
     """
-    return knows_sequences(tiny_config(manifest) if name == TINY else _read_config(name, manifest.task))
+    choice = choose_model(name, manifest)
+    if choice.model_type is not None:
+        return choice
+    config = _read_config(choice.name, manifest.task)
+    is_writer = manifest.task.kind == "seq2seq"
+    return replace(choice, model_type=config.model_type, in_rows=not is_writer and knows_sequences(config))
 
 
 def check_vocabulary(name: str, config: PretrainedConfig, manifest: Manifest) -> None:

@@ -11,25 +11,16 @@ import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
 from tdbs.errors import ModelError
+from tdbs.model_families import FROM_PAD_ID, takes_rows_of_several
 from tdbs.train.sequence_attention import register_attention
 from tdbs.train.sequences import Sequences
 
 # Shapes: R rows of W tokens (R x W = F).
 
-# Model types, and whether their positions count from the pad id + 1.
-_FROM_PAD_ID = {
-    "bert": False,
-    "electra": False,
-    "roberta": True,
-    "xlm-roberta": True,
-    "camembert": True,
-    "modernbert": False,
-}
-
 
 def knows_sequences(config: PretrainedConfig) -> bool:
     """Tell whether rows of several samples can be run by a model of this configuration."""
-    return config.model_type in _FROM_PAD_ID
+    return takes_rows_of_several(config.to_dict())
 
 
 def use_sequences(model: PreTrainedModel, kernel: str) -> None:
@@ -40,7 +31,7 @@ def use_sequences(model: PreTrainedModel, kernel: str) -> None:
     kind = model.config.model_type
     if not knows_sequences(model.config):
         raise ModelError(
-            f"Execution in rows of several samples knows {', '.join(_FROM_PAD_ID)}; this model is a {kind}.",
+            f"Execution in rows of several samples knows {', '.join(FROM_PAD_ID)}; this model is a {kind}.",
             next_step="Pass --execution padded.",
         )
     model.set_attn_implementation(register_attention(kernel))
@@ -48,5 +39,5 @@ def use_sequences(model: PreTrainedModel, kernel: str) -> None:
 
 def position_ids(model: Any, sequences: Sequences) -> torch.Tensor:
     """Return the position of each token (F) as the model counts them."""
-    from_pad_id = _FROM_PAD_ID[model.config.model_type]
+    from_pad_id = FROM_PAD_ID[model.config.model_type]
     return sequences.positions_F + (model.config.pad_token_id + 1 if from_pad_id else 0)
