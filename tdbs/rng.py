@@ -32,6 +32,7 @@ class Draw(IntEnum):
     PEER_SAMPLER = 11
     SYNTHETIC_BATCH = 12
     GRID_LENGTH = 13
+    LABEL_SHUFFLE = 14
     SWEEP_TRIAL = 15
 
 

@@ -10,7 +10,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "tdbs"
 # From the bottom up; a module imports its own layer and those below. `integrations` sits beside `cli`.
 LAYERS = (
-    ("errors", "rng", "arrays", "files", "unasked", "shown", "records", "removal"),
+    ("errors", "rng", "arrays", "files", "unasked", "shown", "records", "removal", "model_families"),
     ("data",),
     ("pipeline",),
     ("train",),

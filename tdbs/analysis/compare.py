@@ -35,11 +35,12 @@ from tdbs.analysis.speedup import BASELINE, StrategyEstimate, costs_for, estimat
 from tdbs.errors import ConfigError
 from tdbs.files import is_remote, sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters, default_model, default_rate, shown_model
+from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters, shown_model
 from tdbs.train.device import resolve_execution
 from tdbs.train.energy import check_energy
+from tdbs.train.models import model_to_train
 from tdbs.train.profile_file import Profile, profiled_attention
-from tdbs.train.strategies import Strategy, resolve_strategy, resolved_name, strategies_for
+from tdbs.train.strategies import Strategy, given_strategy, left_out, resolve_strategy, resolved_name, strategies_for
 
 Progress = Callable[[str], None]
 
@@ -66,11 +67,11 @@ def compare(
 ) -> dict[str, Any]:
     """Train each strategy with each seed, or time `part_steps` steps of it, and return what `compare.json` holds.
 
-    Strategies are names, resolved for the dataset's task, or resolved ones; all that suit the task by default, and
-    the baseline always. With a profile the whole is predicted first. With `energy`, a country's three letters or
-    `world`, kWh and CO2e of each run are measured. Runs that are in `pool` are taken from there, new ones are kept in
-    it. Raises ConfigError where `out` holds something and is not to be resumed, or was begun on other terms; what is
-    refused leaves no folder.
+    Strategies are names, resolved for the dataset's task and the model, or resolved ones; all that both can run by
+    default, and the baseline always. With a profile the whole is predicted first. With `energy`, a country's three
+    letters or `world`, kWh and CO2e of each run are measured. Runs that are in `pool` are taken from there, new ones
+    are kept in it. Raises ConfigError where the model cannot run a strategy, where `out` holds something and is not to
+    be resumed, or was begun on other terms; what is refused leaves no folder.
     """
     check_hyperparameters(epochs=epochs, lr=lr, dropout=dropout)
     if energy is not None and part_steps is not None:
@@ -79,27 +80,28 @@ def compare(
         )
     energy = check_energy(energy)
     task = dataset.manifest.task
-    baseline = resolved_name(baseline, task)
+    trained = model_to_train(model, dataset.manifest)
+    in_rows = trained.in_rows
+    baseline = resolved_name(baseline, task, in_rows=in_rows)
     chosen = [
-        resolve_strategy(given, task, profile=profile) if isinstance(given, str) else given
-        for given in (strategies_for(task) if strategies is None else strategies)
+        given_strategy(given, task, profile=profile, in_rows=in_rows)
+        for given in (strategies_for(task, in_rows=in_rows) if strategies is None else strategies)
     ]
     for seed in seeds:
         if list(seeds).count(seed) > 1:
             raise ConfigError(f"Seed {seed} is named twice.", next_step="Name each seed once.")
     names = [strategy.name for strategy in chosen]
     if baseline not in names:
-        chosen.insert(0, resolve_strategy(baseline, task, profile=profile))
+        chosen.insert(0, resolve_strategy(baseline, task, profile=profile, in_rows=in_rows))
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"Two strategies are named {name}.", next_step="Give each a name of its own.")
     execution = resolve_execution(precision=precision, attention=profiled_attention(profile, attention))
-    model_name = model or default_model(dataset.manifest)
     terms = Terms(
-        model=model_name,
+        model=trained.name,
         seeds=tuple(seeds),
         epochs=epochs,
-        lr=default_rate(model_name) if lr is None else lr,
+        lr=trained.rate if lr is None else lr,
         dropout=dropout,
         precision=execution.precision,
         attention=execution.attention,
@@ -132,6 +134,7 @@ def compare(
         "dataset_key": dataset.manifest.key,
         "source": dataset.manifest.source,
         "baseline": baseline,
+        "left_out": list(left_out(in_rows=in_rows)),
         **asdict(terms),
         "model": shown_model(terms.model),
         "device": device_name(),
@@ -174,6 +177,7 @@ def _prediction(
                 dataset,
                 strategies,
                 baseline=base,
+                model=terms.model,
                 seed=seed,
                 epochs=terms.epochs,
                 profile=profile,

@@ -89,12 +89,12 @@ def give(
     held_out, task = read_held_out(dataset, split), dataset.manifest.task
     if condition.batches is not None:
         in_buckets = STRATEGIES[condition.batches].batches in ("bucket", "reach")
-        strategy = resolve_strategy(condition.batches, task, _IN_BUCKETS if in_buckets else None)
+        strategy = resolve_strategy(condition.batches, task, _IN_BUCKETS if in_buckets else None, in_rows=False)
         times = 1 if strategy.drop == "none" else draws
         return [_in_batches(held_out, dataset, strategy, draw=draw, seed=seed) for draw in range(times)]
     if not condition.drop_rate:
         return [Given(held_out=held_out)]
-    strategy = resolve_strategy("random", task, {"drop": "rate", "drop_rate": condition.drop_rate})
+    strategy = resolve_strategy("random", task, {"drop": "rate", "drop_rate": condition.drop_rate}, in_rows=False)
     times = 1 if condition.drop_rate == 1 else draws
     return [_shortened(held_out, dataset, strategy, draw=draw, seed=seed) for draw in range(times)]
 

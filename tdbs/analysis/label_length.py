@@ -1,13 +1,15 @@
 """Do labels go with lengths? Then a batch of one length tells one story, and its gradient is not the epoch's.
 
-Two numbers of a train split: how well length goes with the label, and how far the label mean of an update strays from
-the epoch's, beside updates of the same sizes drawn at random.
+Three numbers of a train split: how well length goes with the label, how far the label means of an update stray from
+the epoch's, beside updates of the same sizes drawn at random, and how often chance alone strays as far.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
+from tdbs import rng
 from tdbs.arrays import FloatArray, IntArray
 from tdbs.pipeline.dataset import PreparedDataset, Split, Targets
 from tdbs.train.batches import plan_split, words_of_split
@@ -15,21 +17,32 @@ from tdbs.train.plan import EpochPlan
 from tdbs.train.strategies import Strategy
 
 RISKY_STRAY = 1.5  # from here on `inspect` warns (docs/decisions.md, "Labels that go with lengths")
+ERROR_RATE = 0.01  # of the test that a warning passes: labels shuffled at random raise it no oftener
+_FEW_ROWS = 10_000
+_SHUFFLES, _SHUFFLES_OF_MANY = 999, 99  # both make the error rate exact; of many rows a stray of 1.5 is never chance
+_DENSE = 4  # counts of a table of steps and classes that are worth making, per pair of a sample and its class
 
 # Shapes: N samples, S steps of an epoch, C classes or targets, E pairs of a sample and a class that holds for it.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LabelLength:
-    """How labels go with lengths; the stray is of one strategy's epoch."""
+    """How labels go with lengths; stray and p value are of one strategy's epoch."""
 
     correlation: float | None  # 0 to 1, see `length_correlation`; None: all lengths or all labels are the same
     stray: float | None  # 1: as updates drawn at random; None: all labels are the same, or one update holds all
+    at_random: bool = False  # whether the strategy draws its batches at random: then any stray is chance
+    p_value: float | None = None  # share of shuffled labels that stray as far; None: no stray, or `at_random`
+
+    @property
+    def is_certain(self) -> bool:
+        """Whether chance alone strays so far at most as often as the test's error rate."""
+        return self.p_value is not None and self.p_value <= ERROR_RATE
 
     @property
     def is_risky(self) -> bool:
-        """Whether updates of this strategy show the model other labels than the epoch's by more than chance."""
-        return self.stray is not None and self.stray >= RISKY_STRAY
+        """Whether updates of this strategy show the model other labels than the epoch's: far, and not by chance."""
+        return self.is_certain and self.stray is not None and self.stray >= RISKY_STRAY
 
 
 def label_length(
@@ -43,8 +56,12 @@ def label_length(
         return None
     words = words_of_split(split, strategy, dataset.manifest.tokenizer)
     plan = plan_split(split, words, dataset.manifest, strategy, seed=seed, epochs=epoch + 1)[epoch]
+    at_random = strategy.batches == "random"
     return LabelLength(
-        correlation=length_correlation(split.lengths_N, split.targets), stray=label_stray(split.targets, plan)
+        correlation=length_correlation(split.lengths_N, split.targets),
+        stray=label_stray(split.targets, plan),
+        at_random=at_random,
+        p_value=None if at_random else chance_of_stray(split.targets, plan, seed=seed, epoch=epoch),
     )
 
 
@@ -84,20 +101,79 @@ def label_stray(targets: Targets, plan: EpochPlan) -> float | None:
     samples drawn without replacement: sqrt(V / n x (N - n) / (N - 1)), V the labels' variance. A class counts as a
     column of zeros and ones.
     """
-    sizes_S = plan.step_sizes_S
-    rows = len(plan.sample_ids_N)
-    step_N = np.empty(rows, dtype=np.int64)
-    step_N[plan.sample_ids_N] = np.repeat(np.arange(len(sizes_S)), sizes_S)
-    if targets.kind == "regression":
-        squares_S, variance = _strays_of_numbers(targets.values.reshape(rows, -1), step_N, sizes_S)
-    else:
-        squares_S, variance = _strays_of_classes(*_pairs(targets), step_N, sizes_S)
+    stray_of = _stray_measure(targets, plan.step_sizes_S)
+    return None if stray_of is None else stray_of(_steps_of_samples(plan))
+
+
+def chance_of_stray(targets: Targets, plan: EpochPlan, *, seed: int, epoch: int = 0) -> float | None:
+    """Return the p value of a permutation test: how often labels that are shuffled stray as far as these do.
+
+    The plan does not depend on labels, so shuffled ones are as likely as these where labels do not go with lengths:
+    the test is exact, whatever the labels' kind or spread (Phipson and Smyth, 2010: the given labels count as one
+    shuffle). None where there is no stray.
+    """
+    stray_of = _stray_measure(targets, plan.step_sizes_S)
+    if stray_of is None:
+        return None
+    step_N = _steps_of_samples(plan)
+    least = stray_of(step_N) * (1 - 1e-9)  # equal but for rounding counts as equal
+    stream = rng.stream(rng.Draw.LABEL_SHUFFLE, seed=seed, epoch=epoch)
+    shuffles = _SHUFFLES if len(step_N) <= _FEW_ROWS else _SHUFFLES_OF_MANY
+    as_far = sum(stray_of(stream.permutation(step_N)) >= least for _ in range(shuffles))
+    return (1 + as_far) / (1 + shuffles)
+
+
+def _steps_of_samples(plan: EpochPlan) -> IntArray:
+    """Return the step of each sample (N), by sample_id."""
+    step_N = np.empty(len(plan.sample_ids_N), dtype=np.int64)
+    step_N[plan.sample_ids_N] = np.repeat(np.arange(len(plan.step_sizes_S)), plan.step_sizes_S)
+    return step_N
+
+
+def _stray_measure(targets: Targets, sizes_S: IntArray) -> Callable[[IntArray], float] | None:
+    """Return the stray as a function of each sample's step; None where no labels can stray."""
+    rows = int(sizes_S.sum())
+    measured = _numbers_measure if targets.kind == "regression" else _classes_measure
+    squares_of, variance = measured(targets, rows, sizes_S)
     partial_S = sizes_S < rows
     if variance <= 0 or not partial_S.any():
         return None
-    sizes_S, squares_S = sizes_S[partial_S], squares_S[partial_S]
-    chance_S = variance / sizes_S * (rows - sizes_S) / (rows - 1)
-    return float(np.sqrt((squares_S / chance_S).mean()))
+    chance_S = variance / sizes_S[partial_S] * (rows - sizes_S[partial_S]) / (rows - 1)
+    return lambda step_N: float(np.sqrt((squares_of(step_N)[partial_S] / chance_S).mean()))
+
+
+def _numbers_measure(targets: Targets, rows: int, sizes_S: IntArray) -> tuple[Callable[[IntArray], FloatArray], float]:
+    """Return what gives the squared distance of each update's mean from the epoch's, and the variance of the labels."""
+    values_NC = targets.values.reshape(rows, -1)
+    deviation_NC = values_NC - values_NC.mean(axis=0)
+
+    def squares_of(step_N: IntArray) -> FloatArray:
+        sums = (np.bincount(step_N, weights=deviation_N, minlength=len(sizes_S)) for deviation_N in deviation_NC.T)
+        return np.sum([(sums_S / sizes_S) ** 2 for sums_S in sums], axis=0)
+
+    return squares_of, float((deviation_NC**2).mean(axis=0).sum())
+
+
+def _classes_measure(targets: Targets, rows: int, sizes_S: IntArray) -> tuple[Callable[[IntArray], FloatArray], float]:
+    """Return the same of classes: of few in a table, of many only those that an update holds are counted."""
+    sample_E, class_E, classes = _pairs(targets)
+    share_C = np.bincount(class_E, minlength=classes) / rows
+    classes, steps = len(share_C), len(sizes_S)
+    is_dense = steps * classes <= _DENSE * len(class_E)
+
+    def squares_of(step_N: IntArray) -> FloatArray:
+        key_E = step_N[sample_E] * classes + class_E
+        if is_dense:
+            in_step_SC = np.bincount(key_E, minlength=steps * classes).reshape(steps, classes) / sizes_S[:, None]
+            squares_S: FloatArray = ((in_step_SC - share_C) ** 2).sum(axis=1)
+            return squares_S
+        keys, counts = np.unique(key_E, return_counts=True)
+        step, held = np.divmod(keys, classes)
+        in_step = counts / sizes_S[step]
+        off_S = np.bincount(step, weights=in_step * (in_step - 2 * share_C[held]), minlength=steps)
+        return off_S + (share_C**2).sum()
+
+    return squares_of, float((share_C * (1 - share_C)).sum())
 
 
 def _pairs(targets: Targets) -> tuple[IntArray, IntArray, int]:
@@ -109,24 +185,3 @@ def _pairs(targets: Targets) -> tuple[IntArray, IntArray, int]:
         targets.values,
         targets.outputs,
     )
-
-
-def _strays_of_numbers(values_NC: FloatArray, step_N: IntArray, sizes_S: IntArray) -> tuple[FloatArray, float]:
-    """Return the squared distance of each update's mean from the epoch's, and the variance of the labels."""
-    deviation_NC = values_NC - values_NC.mean(axis=0)
-    squares_S = np.zeros(len(sizes_S))
-    for deviation_N in deviation_NC.T:
-        squares_S += (np.bincount(step_N, weights=deviation_N, minlength=len(sizes_S)) / sizes_S) ** 2
-    return squares_S, float((deviation_NC**2).mean(axis=0).sum())
-
-
-def _strays_of_classes(
-    sample_E: IntArray, class_E: IntArray, classes: int, step_N: IntArray, sizes_S: IntArray
-) -> tuple[FloatArray, float]:
-    """Return the same of classes; only classes that an update holds are counted, however many there are."""
-    share_C = np.bincount(class_E, minlength=classes) / len(step_N)
-    keys, counts = np.unique(step_N[sample_E] * len(share_C) + class_E, return_counts=True)
-    step, held = np.divmod(keys, len(share_C))
-    in_step = counts / sizes_S[step]
-    squares_S = np.bincount(step, weights=in_step * (in_step - 2 * share_C[held]), minlength=len(sizes_S))
-    return squares_S + (share_C**2).sum(), float((share_C * (1 - share_C)).sum())

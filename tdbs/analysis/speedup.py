@@ -16,9 +16,10 @@ from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.records import Count
 from tdbs.train.defaults import DEFAULT_EPOCHS, check_hyperparameters
 from tdbs.train.feed import TRAIN, make_feed, open_training_data
+from tdbs.train.model_choice import choose_model
 from tdbs.train.plan import EpochPlan, run_padding, run_target_padding
 from tdbs.train.profile_file import Profile
-from tdbs.train.strategies import Strategy, resolve_dropout, resolve_strategy, strategies_for
+from tdbs.train.strategies import Strategy, given_strategy, resolve_dropout, strategies_for
 
 BASELINE = "random"
 
@@ -71,6 +72,7 @@ def estimate_speedup(
     strategies: Sequence[Strategy | str] | None = None,
     *,
     baseline: Strategy | str = BASELINE,
+    model: str | None = None,
     seed: int = 0,
     epochs: int = DEFAULT_EPOCHS,
     memory: int | str = DEFAULT_MEMORY,
@@ -81,9 +83,10 @@ def estimate_speedup(
 ) -> list[StrategyEstimate]:
     """Return what a run of each strategy costs, and its speedup over the baseline.
 
-    Strategies are names, resolved for the dataset's task, or resolved ones; all that suit the task by default. With a
-    profile costs are seconds: of its fastest attention kernel unless another is named, and with the dropout that goes
-    with each strategy unless one is given. Raises ConfigError where the profile does not fit.
+    Strategies are names, resolved for the dataset's task and the model (by default as `train` has it), or resolved
+    ones; all that both can run by default. With a profile costs are seconds: of its fastest attention kernel unless
+    another is named, and with the dropout that goes with each strategy unless one is given. Raises ConfigError where
+    the profile does not fit, or the model cannot run a strategy.
     """
     check_hyperparameters(epochs=epochs, dropout=dropout)
     if runs < 1:
@@ -93,9 +96,10 @@ def estimate_speedup(
     data = open_training_data(dataset, memory=memory)
     rows = split_info(dataset, TRAIN).rows
 
+    in_rows = choose_model(model, dataset.manifest).in_rows
     base, *chosen = (
-        resolve_strategy(given, task, profile=profile) if isinstance(given, str) else given
-        for given in (baseline, *(strategies_for(task) if strategies is None else strategies))
+        given_strategy(given, task, profile=profile, in_rows=in_rows)
+        for given in (baseline, *(strategies_for(task, in_rows=in_rows) if strategies is None else strategies))
     )
 
     def planned(strategy: Strategy) -> _Planned:

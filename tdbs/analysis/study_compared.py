@@ -21,8 +21,9 @@ from tdbs.analysis.study import (
 )
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.train.feed import TRAIN
+from tdbs.train.models import model_to_train
 from tdbs.train.profile_file import Profile
-from tdbs.train.strategies import Strategy, parts_without_drop, resolve_dropout, resolve_strategy
+from tdbs.train.strategies import STRATEGIES, Strategy, parts_without_drop, resolve_dropout, resolve_strategy
 
 POOL_FOLDER = "pool"  # beside the studies: finished runs that several of them share
 _NOTHING = ""
@@ -43,9 +44,15 @@ def compared_study(
 ) -> StudyResult:
     """Compare a study's rows on each task and return its tables; comparisons go to folders in `runs`, by task.
 
-    Raises ConfigError before the first run where a task takes one of the rows not.
+    Rows that the model cannot run are left out, and the caption names them. Raises ConfigError before the first run
+    where a task takes one of the rows not.
     """
-    strategies = {task: [_strategy(row, dataset) for row in of_paper.rows] for task, dataset in datasets.items()}
+    in_rows = all(model_to_train(terms.model, dataset.manifest).in_rows for dataset in datasets.values())
+    missing = [row for row in of_paper.rows if STRATEGIES[row.strategy].in_rows and not in_rows]
+    of_paper = replace(of_paper, rows=tuple(row for row in of_paper.rows if row not in missing))
+    strategies = {
+        task: [_strategy(row, dataset, in_rows=in_rows) for row in of_paper.rows] for task, dataset in datasets.items()
+    }
     results: dict[str, dict[str, Any]] = {}
     for task, dataset in datasets.items():
         results[task] = compare(
@@ -78,7 +85,7 @@ def compared_study(
         f"{told_terms(first, terms.seeds, list(datasets))}{timed if terms.part_steps else ''} "
         f"{told_dropouts([row.title for row in of_paper.rows], dropouts)} "
         "The paper: roberta-base (T5-small in Table 2), RTX 2080 Ti, 3 epochs, best of three rates, GLUE and SQuAD. "
-        f"{of_paper.note}"
+        f"{of_paper.note}" + "".join(f" {row.title} is left out: this model takes one sample a row." for row in missing)
     )
     return StudyResult(
         study=study,
@@ -94,13 +101,13 @@ def compared_study(
     )
 
 
-def _strategy(row: PaperRow, dataset: PreparedDataset) -> Strategy:
+def _strategy(row: PaperRow, dataset: PreparedDataset, *, in_rows: bool) -> Strategy:
     """Return the strategy of a row under the row's name, which is that of its runs."""
     task = dataset.manifest.task
     parts = parts_without_drop(row.parts, task)  # of CoLA the paper leaves TokenDrop out too
     if row.strategy in ("tdbs_paper", "reach"):
         parts.setdefault("caps", "paper")
-    return replace(resolve_strategy(row.strategy, task, parts), name=row.name)
+    return replace(resolve_strategy(row.strategy, task, parts, in_rows=in_rows), name=row.name)
 
 
 Summaries = Mapping[str, Mapping[str, Mapping[str, Any]]]

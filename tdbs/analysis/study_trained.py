@@ -19,10 +19,9 @@ from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.manifest import Manifest
-from tdbs.train.defaults import default_model, default_rate
 from tdbs.train.device import resolve_execution
 from tdbs.train.feed import TRAIN
-from tdbs.train.models import runs_in_rows
+from tdbs.train.models import model_to_train
 from tdbs.train.strategies import DEFAULT_STRATEGY, STRATEGIES, Strategy, resolve_dropout, resolve_strategy
 from tdbs.train.trainer import train
 
@@ -56,13 +55,13 @@ def check_dropping(names: Sequence[str]) -> None:
 
 def shared_terms(manifest: Manifest, terms: StudyTerms) -> Terms:
     """Return what all runs of a study share, each default resolved."""
-    model = terms.model or default_model(manifest)
+    model = model_to_train(terms.model, manifest)
     execution = resolve_execution(precision=terms.precision, attention=terms.attention)
     return Terms(
-        model=model,
+        model=model.name,
         seeds=terms.seeds,
         epochs=terms.epochs,
-        lr=default_rate(model) if terms.lr is None else terms.lr,
+        lr=model.rate if terms.lr is None else terms.lr,
         dropout=None,
         precision=execution.precision,
         attention=execution.attention,
@@ -79,7 +78,7 @@ def trainings(
     dropouts: dict[str, dict[str, float]] = {name: {} for name in names}
     titles: dict[str, str] = {}
     for task, dataset in datasets.items():
-        in_rows = runs_in_rows(terms.model or default_model(dataset.manifest), dataset.manifest)
+        in_rows = model_to_train(terms.model, dataset.manifest).in_rows
         for name in names:
             strategy = _strategy(name, dataset.manifest.task, in_rows=in_rows)
             titles.setdefault(name, f"with TokenDrop ({name})" if name else f"without TokenDrop ({strategy.name})")
@@ -100,7 +99,7 @@ def _strategy(name: str, task: Task, *, in_rows: bool) -> Strategy:
     if not name:
         return resolve_strategy(DEFAULT_STRATEGY, task, in_rows=in_rows)
     if name != RANDOM_DROP:
-        return resolve_strategy(name, task)
+        return resolve_strategy(name, task, in_rows=in_rows)
     parts = {} if task.drop_forbidden else {"drop": "rate", "drop_rate": _DROP_RATE}
     return replace(resolve_strategy(DEFAULT_STRATEGY, task, parts, in_rows=in_rows), name=RANDOM_DROP)
 

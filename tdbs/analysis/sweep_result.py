@@ -12,7 +12,7 @@ from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.records import Form, InnerPath, record_of
 from tdbs.train.defaults import DEFAULT_EPOCHS, default_model, shown_model
-from tdbs.train.models import runs_in_rows
+from tdbs.train.models import model_to_train
 from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, resolve_strategy
 
 if TYPE_CHECKING:
@@ -75,9 +75,9 @@ class SweepResult:
 def trial_strategy(dataset: PreparedDataset, terms: SweepTerms, params: Mapping[str, Any]) -> Strategy:
     """Return the strategy of a combination. Raises ConfigError where there is none such."""
     manifest = dataset.manifest
-    in_rows = runs_in_rows(terms.model or default_model(manifest), manifest)
     parts = {name: value for name, value in params.items() if name in STRATEGY_PARTS}
-    return resolve_strategy(params.get("strategy", terms.strategy), manifest.task, parts, in_rows=in_rows)
+    name, model = params.get("strategy", terms.strategy), model_to_train(terms.model, manifest)
+    return resolve_strategy(name, manifest.task, parts, in_rows=model.in_rows)
 
 
 def live_trials(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
@@ -106,8 +106,9 @@ def result_of(study: "optuna.Study", dataset: PreparedDataset, terms: SweepTerms
             dataset,
             [trial_strategy(dataset, terms, best.params)],
             baseline=BASELINE,
+            model=terms.model,
             seed=terms.seeds[0],
-            epochs=terms.epochs,
+            epochs=int(best.params.get("epochs", terms.epochs)),
         )
         padded = run_seconds * estimate.speedup
         alone = padded / (prepare + run_seconds)

@@ -22,6 +22,8 @@ from tdbs.cli.options import (
     chosen_country,
     given_profile,
     policy_note,
+    profile_note,
+    strategies_to_compare,
 )
 from tdbs.cli.screen import print_json, print_table, say, spinner
 from tdbs.errors import ConfigError
@@ -30,7 +32,7 @@ from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import compare_notes, compare_table
 from tdbs.train.defaults import DEFAULT_EPOCHS
 from tdbs.train.stopping import stopped_at_once
-from tdbs.train.strategies import resolve_strategy, resolved_name, strategies_for
+from tdbs.train.strategies import resolve_strategy, resolved_name
 
 NAME = "compare"
 COMPARISONS_FOLDER = Path("runs/compare")
@@ -85,16 +87,19 @@ def command(
     task = opened.manifest.task
     known = given_profile(profile)
     parts = {"base_batch_size": base_batch_size, "caps": caps}
-    names = dict.fromkeys(resolved_name(name, task) for name in [baseline, *(strategy or strategies_for(task))])
-    chosen = [resolve_strategy(name, task, parts, profile=known) for name in names]
-    say(*filter(None, (policy_note(each, opened) for each in chosen)))
     from tdbs.analysis.compare import compare
+    from tdbs.train.models import model_to_train
 
+    quiet_libraries()
+    trained = model_to_train(model, opened.manifest)
+    named, missing = strategies_to_compare(strategy, opened, trained)
+    names = dict.fromkeys(resolved_name(name, task, in_rows=trained.in_rows) for name in [baseline, *named])
+    chosen = [resolve_strategy(name, task, parts, profile=known, in_rows=trained.in_rows) for name in names]
+    say(*filter(None, (missing, profile_note(known, trained), *(policy_note(each, opened) for each in chosen))))
     source = name_in_folder(opened.manifest.source)
     folder = out or COMPARISONS_FOLDER / f"{source}-{time.strftime('%Y%m%d-%H%M%S')}"
     if out is None:  # a comparison takes long: whoever stops it must know where it lies
         say(f"comparison {folder}", style="dim")
-    quiet_libraries()
     going_on = f"Run the same command with --resume --out {folder} to go on."
     with stopped_at_once(f"The comparison in {folder}", next_step=going_on), spinner("compare") as advance:
         result = compare(

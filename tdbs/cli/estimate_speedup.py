@@ -14,10 +14,13 @@ from tdbs.cli.options import (
     CapsOption,
     DropoutOption,
     EpochsOption,
+    ModelOption,
     ProfileOption,
     SeedOption,
     given_profile,
     policy_note,
+    profile_note,
+    strategies_to_compare,
     windows_note,
 )
 from tdbs.cli.screen import print_json, print_table, say
@@ -25,8 +28,9 @@ from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.reports.terminal_times import estimate_notes, estimate_table, target_notes
-from tdbs.train.defaults import DEFAULT_EPOCHS
-from tdbs.train.strategies import resolve_strategy, strategies_for
+from tdbs.train.defaults import DEFAULT_EPOCHS, shown_model
+from tdbs.train.model_choice import choose_model
+from tdbs.train.strategies import left_out, resolve_strategy
 
 NAME = "estimate-speedup"
 
@@ -39,6 +43,7 @@ def command(
         typer.Option(help="A strategy; may be given several times. [default: all]", show_default=False),
     ] = None,
     baseline: Annotated[str, typer.Option(help="Strategy that speedups are over.")] = BASELINE,
+    model: ModelOption = None,
     epochs: EpochsOption = DEFAULT_EPOCHS,
     seed: SeedOption = 0,
     base_batch_size: BaseBatchOption = None,
@@ -71,13 +76,21 @@ def command(
             f"{without_effect[0]} changes seconds, and without a profile none are told.",
             next_step="Pass --profile FILE; tdbs profile writes one.",
         )
-    names = strategy or strategies_for(task)
-    chosen = [resolve_strategy(name, task, parts, allow_drop=allow_drop, profile=known) for name in names]
-    base = resolve_strategy(baseline, task, parts, allow_drop=allow_drop, profile=known)
+    trained = choose_model(model, opened.manifest)
+    names, missing = strategies_to_compare(strategy, opened, trained)
+    base, *chosen = (
+        resolve_strategy(name, task, parts, allow_drop=allow_drop, profile=known, in_rows=trained.in_rows)
+        for name in (baseline, *names)
+    )
+    policies = (policy_note(each, opened) for each in chosen)
+    notes = (trained.assumption, missing, profile_note(known, trained), *policies, windows_note(opened, memory))
+    for note in filter(None, notes):
+        say(note)
     estimates = estimate_speedup(
         opened,
         chosen,
         baseline=base,
+        model=model,
         seed=seed,
         epochs=epochs,
         memory=memory,
@@ -90,8 +103,10 @@ def command(
     kernel = str(known.settings.get("attention")) if known and attention == "auto" else attention
     if as_json:
         rows = [dataclasses.asdict(estimate) for estimate in estimates]
-        print_json({"baseline": base.name, "prepare_seconds": prepare, "runs": runs, "strategies": rows})
+        of_model = {"model": shown_model(trained.name), "model_type": trained.model_type}
+        without = {"left_out": list(left_out(in_rows=trained.in_rows))}
+        told = {"baseline": base.name, **of_model, **without, "prepare_seconds": prepare, "runs": runs}
+        print_json({**told, "strategies": rows})
         return
-    say(*filter(None, (*(policy_note(each, opened) for each in chosen), windows_note(opened, memory))))
     print_table(estimate_table(estimates, base.name, runs=runs))
     say(*target_notes(estimates), *estimate_notes(estimates, known, kernel, prepare=prepare, runs=runs))

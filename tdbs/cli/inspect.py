@@ -1,6 +1,7 @@
 """`tdbs inspect`: look into a prepared dataset."""
 
 import dataclasses
+from functools import partial
 from typing import Annotated
 
 import numpy as np
@@ -9,7 +10,7 @@ import typer
 from tdbs.analysis.label_length import label_length
 from tdbs.analysis.padding import split_statistics
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
-from tdbs.cli.options import AllowDropOption, policy_note
+from tdbs.cli.options import AllowDropOption, ModelOption, policy_note
 from tdbs.cli.screen import print_json, say, show
 from tdbs.errors import ConfigError
 from tdbs.pipeline.buckets import bucket_edges
@@ -25,9 +26,11 @@ from tdbs.reports.terminal import (
     target_lines,
 )
 from tdbs.train.feed import TRAIN
-from tdbs.train.strategies import resolve_strategy
+from tdbs.train.model_choice import choose_model
+from tdbs.train.strategies import DEFAULT_STRATEGY, resolve_strategy
 
 NAME = "inspect"
+_SHOWN_DROP = "reach"  # the default strategy drops nothing
 
 
 @reported
@@ -40,7 +43,15 @@ def command(
     ] = None,
     percent: Annotated[float, typer.Option(help="K of L_K.")] = PAPER_PERCENT,
     drop: Annotated[bool, typer.Option("--drop", help="Show samples before and after TokenDrop.")] = False,
-    strategy: Annotated[str, typer.Option(help="Strategy whose TokenDrop and updates are shown.")] = "reach",
+    strategy: Annotated[
+        str | None,
+        typer.Option(
+            help="Strategy whose updates and TokenDrop are shown. [default: the one that would train; reach for "
+            "--drop]",
+            show_default=False,
+        ),
+    ] = None,
+    model: ModelOption = None,
     epoch: Annotated[int, typer.Option(help="Epoch of the run that is shown, from 0.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the choice of samples, of TokenDrop and updates.")] = 0,
     allow_drop: AllowDropOption = False,
@@ -66,14 +77,18 @@ def command(
     edges = np.array(manifest.bucket_edges) if bucket_width is None else bucket_edges(manifest.max_length, bucket_width)
     found = split_statistics(info, percent=percent)
     shown = show_samples(opened, read, samples, seed=seed)
-    resolved = resolve_strategy(strategy, manifest.task, allow_drop=allow_drop)
+    trained = choose_model(model, manifest)
+    of_task = partial(resolve_strategy, task=manifest.task, allow_drop=allow_drop, in_rows=trained.in_rows)
+    resolved, dropping = of_task(strategy or DEFAULT_STRATEGY), of_task(strategy or _SHOWN_DROP)
     labels = label_length(opened, read, resolved, seed=seed, epoch=epoch) if split == TRAIN else None
+    if labels is not None and trained.assumption:
+        say(trained.assumption)
     drops = []
     if drop:
-        note = policy_note(resolved, opened)
+        note = policy_note(dropping, opened)
         if note:
             say(note)
-        drops = show_drops(opened, read, resolved, samples, seed=seed, epoch=epoch)
+        drops = show_drops(opened, read, dropping, samples, seed=seed, epoch=epoch)
     if as_json:
         print_json(
             {
@@ -100,6 +115,6 @@ def command(
     if percent != PAPER_PERCENT:
         say(f"L_{percent:g} = {found.percentile_length}, estimated padding {found.padding_fraction_estimate:.1%}")
     if labels is not None:
-        say(*label_lines(labels, resolved.name))
+        say(*label_lines(labels, resolved))
     for line in drop_lines(drops) if drop else sample_lines(shown):
         show(line)

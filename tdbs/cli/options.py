@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
@@ -13,6 +13,7 @@ from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.memory import memory_bytes
 from tdbs.train.energy import WORLD
 from tdbs.train.feed import TRAIN
+from tdbs.train.model_choice import ModelChoice, left_out_note
 from tdbs.train.profile_file import Profile, read_profile
 from tdbs.train.strategies import (
     DEFAULT_STRATEGY,
@@ -21,7 +22,9 @@ from tdbs.train.strategies import (
     Drop,
     Execution,
     Strategy,
+    left_out,
     resolve_strategy,
+    strategies_for,
 )
 from tdbs.train.windows import count_windows, have_few_lengths
 
@@ -134,8 +137,8 @@ def with_strategy_options(function: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def chosen_strategy(chosen: Chosen, dataset: PreparedDataset, *, in_rows: bool = True) -> Strategy:
-    """Return the strategy that the options choose for the dataset's task, and a model of such rows."""
+def chosen_strategy(chosen: Chosen, dataset: PreparedDataset, model: ModelChoice) -> Strategy:
+    """Return the strategy that the options choose for the dataset's task and the model."""
     parts = {name: value for name, value in chosen.items() if name not in ("strategy", "allow_drop", "profile")}
     return resolve_strategy(
         chosen["strategy"],
@@ -143,8 +146,18 @@ def chosen_strategy(chosen: Chosen, dataset: PreparedDataset, *, in_rows: bool =
         parts,
         allow_drop=chosen["allow_drop"],
         profile=given_profile(chosen["profile"]),
-        in_rows=in_rows,
+        in_rows=model.in_rows,
     )
+
+
+def strategies_to_compare(
+    named: Sequence[str] | None, dataset: PreparedDataset, model: ModelChoice
+) -> tuple[Sequence[str], str | None]:
+    """Return the strategies that the user named, or all that task and model can run and a note on those left out."""
+    if named:
+        return named, None
+    names = strategies_for(dataset.manifest.task, in_rows=model.in_rows)
+    return names, left_out_note(left_out(in_rows=model.in_rows), model)
 
 
 def chosen_country(energy: bool, country: str | None) -> str | None:
@@ -157,6 +170,17 @@ def chosen_country(energy: bool, country: str | None) -> str | None:
 def given_profile(path: Path | None) -> Profile | None:
     """Return the profile that the user named; one found by chance is never used."""
     return None if path is None else read_profile(path)
+
+
+def profile_note(profile: Profile | None, model: ModelChoice) -> str | None:
+    """Return what to say where the profile is of another family than the model that trains."""
+    timed = None if profile is None else profile.model.get("type")
+    if timed is None or model.model_type in (None, timed):
+        return None
+    return (
+        f"The profile is of a {timed}, but the model that trains is a {model.model_type}: seconds may differ. "
+        "Measure the model with tdbs profile."
+    )
 
 
 def padded_note(chosen: Chosen, strategy: Strategy) -> str | None:

@@ -11,8 +11,10 @@ from tdbs.cli.common import DatasetArgument, JsonOption, MemoryOption, Overwrite
 from tdbs.cli.options import (
     Chosen,
     EpochsOption,
+    ModelOption,
     SeedOption,
     chosen_strategy,
+    padded_note,
     policy_note,
     windows_note,
     with_strategy_options,
@@ -23,13 +25,8 @@ from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.removal import refuse_link
 from tdbs.reports.terminal import plan_rows, plan_summary
-from tdbs.train.defaults import (
-    DEFAULT_EPOCHS,
-    DEFAULT_WARMUP,
-    check_hyperparameters,
-    default_model,
-    default_rate,
-)
+from tdbs.train.defaults import DEFAULT_EPOCHS, DEFAULT_WARMUP, check_hyperparameters, shown_model
+from tdbs.train.model_choice import choose_model
 from tdbs.train.plan import plan_digest
 
 NAME = "plan"
@@ -39,11 +36,12 @@ NAME = "plan"
 @with_strategy_options
 def command(
     dataset: DatasetArgument = None,
+    model: ModelOption = None,
     epochs: EpochsOption = DEFAULT_EPOCHS,
     seed: SeedOption = 0,
     lr: Annotated[
         float | None,
-        typer.Option(help="Base rate of the lr column. [default: 5e-5; the sample 1e-3]", show_default=False),
+        typer.Option(help="Base rate of the lr column. [default: 5e-5; tiny 1e-3]", show_default=False),
     ] = None,
     warmup: Annotated[float, typer.Option(help="Share of the samples over which the rate grows.")] = DEFAULT_WARMUP,
     out: Annotated[Path | None, typer.Option(help="Parquet file with one row a batch.")] = None,
@@ -65,7 +63,16 @@ def command(
         raise ConfigError(f"{out} is there already.", next_step="Pass another --out, or --overwrite.")
     check_hyperparameters(epochs=epochs, lr=lr, warmup=warmup)
     opened = load(dataset_folder(dataset))
-    strategy = chosen_strategy(chosen, opened)
+    trained = choose_model(model, opened.manifest)
+    strategy = chosen_strategy(chosen, opened, trained)
+    notes = (
+        trained.assumption,
+        padded_note(chosen, strategy),
+        policy_note(strategy, opened),
+        windows_note(opened, memory),
+    )
+    for note in filter(None, notes):
+        say(note)
     plans = plan_dataset(opened, strategy, seed=seed, epochs=epochs, memory=memory)
     rows = plan_rows(plans)
     digest = plan_digest(plans)
@@ -73,13 +80,13 @@ def command(
         from tdbs.analysis.plan_table import plan_table, write_plan
         from tdbs.train.lrm import learning_rates
 
-        base_lr = default_rate(default_model(opened.manifest)) if lr is None else lr
+        base_lr = trained.rate if lr is None else lr
         rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=warmup)
         write_plan(out, plan_table(plans, rates_S, np.array(opened.manifest.bucket_edges)))
     if as_json:
-        print_json({"strategy": strategy.name, "seed": seed, "epochs": rows, "plan_digest": digest})
+        of_model = {"model": shown_model(trained.name), "model_type": trained.model_type}
+        print_json({"strategy": strategy.name, "seed": seed, **of_model, "epochs": rows, "plan_digest": digest})
         return
-    say(*filter(None, (policy_note(strategy, opened), windows_note(opened, memory))))
     show(plan_summary(rows))
     say(f"strategy {strategy.name}, plan digest {digest[:16]}")
     if out is not None:

@@ -40,7 +40,7 @@ from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.memory import DEFAULT_MEMORY
 from tdbs.reports.terminal import duration, energy_line, metrics_line
-from tdbs.train.defaults import DEFAULT_EPOCHS, DEFAULT_WARMUP, default_model
+from tdbs.train.defaults import DEFAULT_EPOCHS, DEFAULT_WARMUP
 from tdbs.train.stopping import stop_on_signals
 
 NAME = "train"
@@ -111,14 +111,13 @@ def command(
     opened = load(dataset_folder(dataset))
     from tdbs.train.checkpoint import CheckpointRule
     from tdbs.train.loop import StepRecord
-    from tdbs.train.models import runs_in_rows
+    from tdbs.train.models import model_to_train
     from tdbs.train.part import Part
     from tdbs.train.run_folder import RUNS_FOLDER
     from tdbs.train.trainer import train
 
     quiet_libraries()
-    in_rows = runs_in_rows(model or default_model(opened.manifest), opened.manifest)
-    strategy = chosen_strategy(chosen, opened, in_rows=in_rows)
+    strategy = chosen_strategy(chosen, opened, model_to_train(model, opened.manifest))
     notes = (
         padded_note(chosen, strategy),
         policy_note(strategy, opened),

@@ -59,15 +59,9 @@ def inference_strategy(
         "base_batch_size": batch_size,
         "caps": caps if caps is not None or batch_size is None else str(batch_size),
     }
-    found = resolve_strategy(
+    return resolve_strategy(
         name or DEFAULT_STRATEGY, task, parts, allow_drop=allow_drop, profile=profile, in_rows=in_rows
     )
-    if found.in_rows and not in_rows:
-        raise ConfigError(
-            f"--strategy {found.name} puts several samples in a row, which this model does not know.",
-            next_step="Pass --strategy bucket, or leave it out.",
-        )
-    return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

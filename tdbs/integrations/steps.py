@@ -17,7 +17,7 @@ from tdbs.train.defaults import DEFAULT_WARMUP
 from tdbs.train.feed import Feed, make_feed, open_training_data
 from tdbs.train.lrm import learning_rates
 from tdbs.train.plan import plan_digest
-from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, resolve_strategy
+from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, given_strategy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,11 +61,10 @@ def run_steps_of(
 ) -> RunSteps:
     """Return the updates of a run; `in_rows`: the model's rows may hold several samples.
 
-    Raises ConfigError for a strategy whose updates have several batches.
+    Raises ConfigError for a strategy whose updates have several batches, or that the model cannot run.
     """
     dataset = prepared if isinstance(prepared, PreparedDataset) else load(prepared)
-    if isinstance(strategy, str):
-        strategy = resolve_strategy(strategy, dataset.manifest.task, in_rows=in_rows)
+    strategy = given_strategy(strategy, dataset.manifest.task, in_rows=in_rows)
     feed = make_feed(open_training_data(dataset, memory=memory), strategy, seed=seed, epochs=epochs)
     if any(plan.step_offsets_S1 is not None for plan in feed.plans):
         raise ConfigError(

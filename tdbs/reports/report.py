@@ -18,7 +18,7 @@ from tdbs.reports.length_figures import CapLines, cap_lines
 from tdbs.reports.overheads import Overheads, prepare_stages
 from tdbs.reports.samples import DropExamples, drop_examples
 from tdbs.train.feed import open_training_data
-from tdbs.train.run_folder import Run, read_run
+from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
 from tdbs.train.strategies import Strategy
 
 _EXAMPLES = 5
@@ -64,7 +64,7 @@ def report_on_run(folder: Path) -> Report:
     return Report(
         dataset=dataset,
         run=run,
-        estimates=estimate_speedup(dataset, seed=seed, epochs=epochs, memory=memory),
+        estimates=estimate_speedup(dataset, model=_model_of(run), seed=seed, epochs=epochs, memory=memory),
         caps=cap_lines(strategy, max_length=dataset.manifest.max_length, epochs=epochs) if strategy else None,
         drops=_examples(dataset, [strategy] if strategy else [], seed=seed, memory=memory),
         over_rates=newest_over_rates(run.path) if run.result else (),
@@ -85,6 +85,12 @@ def report_on_comparison(folder: Path) -> Report:
         caps=next((lines for lines in caps if lines), None),
         drops=_examples(dataset, strategies, seed=comparison.rows[0].seed, memory=DEFAULT_MEMORY),
     )
+
+
+def _model_of(run: Run) -> str | None:
+    """Return the model of a run: what it saved, which is there wherever the run is, else the one that it began with."""
+    saved = run.path / MODEL_FOLDER
+    return str(saved) if saved.is_dir() else run.config.get("model")
 
 
 def by_tokens(estimates: Sequence[StrategyEstimate], baseline: str) -> list[StrategyEstimate]:

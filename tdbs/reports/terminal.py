@@ -7,7 +7,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from tdbs.analysis.label_length import LabelLength
+from tdbs.analysis.label_length import ERROR_RATE, LabelLength
 from tdbs.analysis.padding import SplitStatistics
 from tdbs.arrays import IntArray
 from tdbs.pipeline.buckets import bucket_name, bucket_of
@@ -15,6 +15,7 @@ from tdbs.reports import words
 from tdbs.reports.samples import ShownDrop, ShownSample
 from tdbs.shown import shown
 from tdbs.train.plan import EpochPlan, run_target_padding
+from tdbs.train.strategies import BUCKETED, Strategy
 
 if TYPE_CHECKING:  # its module loads torch
     from tdbs.analysis.flips import WordFlips
@@ -49,18 +50,29 @@ def target_lines(statistics: Mapping[str, SplitStatistics]) -> list[str]:
     ]
 
 
-def label_lines(labels: LabelLength, strategy: str) -> list[str]:
-    """Return a line on labels and lengths, and a warning where updates of like lengths have labels of their own."""
+def label_lines(labels: LabelLength, strategy: Strategy) -> list[str]:
+    """Return a line on labels and lengths, and one on what that means for the updates of the strategy."""
     told = []
     if labels.correlation is not None:
         told.append(f"correlation of length and label {labels.correlation:.2f}")
     if labels.stray is not None:
-        told.append(f"label means of {strategy}'s updates stray {labels.stray:.2f} times as far as by chance")
+        told.append(f"label means of {strategy.name}'s updates stray {labels.stray:.2f} times as far as by chance")
     lines = ["; ".join(told)] if told else []
-    if labels.is_risky:
+    if labels.at_random:
         lines.append(
-            "Labels go with lengths here: updates of like lengths see labels of their own. Compare scores with "
-            "--strategy unpadded, or mix lengths with --micro-batches 4."
+            f"{strategy.name} draws its batches at random: updates see labels as by chance, whatever goes with length. "
+            "Ask about batches of like lengths with --strategy bucket."
+        )
+    elif labels.is_risky:
+        mixed = ", or mix lengths with --micro-batches 4" if strategy.batches in BUCKETED else ""
+        lines.append(
+            f"Labels go with lengths here (tested at an error rate of {ERROR_RATE:.0%}): {strategy.name}'s updates see "
+            f"a skewed label mix. Compare its scores with the default strategy's{mixed}."
+        )
+    elif labels.p_value is not None:
+        found = "more skewed than by chance, but too little to matter" if labels.is_certain else "as by chance"
+        lines.append(
+            f"{strategy.name}'s updates see a label mix {found} (tested at an error rate of {ERROR_RATE:.0%})."
         )
     return lines
 

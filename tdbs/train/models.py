@@ -1,5 +1,6 @@
 """Load a model that fits a prepared dataset: same vocabulary, long enough, with the run's dropout and attention."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from tdbs.pipeline.tokenizer import segment_ids_given
 from tdbs.train.defaults import TINY
 from tdbs.train.heads import HEADS
 from tdbs.train.model_checks import check_block_sparse, check_length, check_vocabulary, input_rules
+from tdbs.train.model_choice import ModelChoice, choose_model
 from tdbs.train.model_inputs import InputRules
 from tdbs.train.padding_side import with_padding_side
 from tdbs.train.part import adapted_model
@@ -183,12 +185,17 @@ def rules_of(
     )
 
 
-def runs_in_rows(name: str, manifest: Manifest) -> bool:
-    """Tell whether a row of the model may hold several samples, from its configuration alone.
+def model_to_train(name: str | None, manifest: Manifest) -> ModelChoice:
+    """Return the model of a run, as dry runs choose it (model_choice.py); nothing is assumed of it.
 
     Raises ModelError where there is no such model.
     """
-    return knows_sequences(tiny_config(manifest) if name == TINY else _read_config(name, manifest.task))
+    choice = choose_model(name, manifest)
+    if choice.model_type is not None:
+        return choice
+    config = _read_config(choice.name, manifest.task)
+    is_writer = manifest.task.kind == "seq2seq"
+    return replace(choice, model_type=config.model_type, in_rows=not is_writer and knows_sequences(config))
 
 
 def read_config(name: str, *, refused: str, next_step: str, **options: Any) -> PretrainedConfig:

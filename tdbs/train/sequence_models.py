@@ -11,25 +11,16 @@ import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
 from tdbs.errors import ModelError
+from tdbs.model_families import FROM_PAD_ID, takes_rows_of_several
 from tdbs.train.sequence_attention import register_attention
 from tdbs.train.sequences import Sequences
 
 # Shapes: R rows of W tokens (R x W = F).
 
-# Model types, and whether their positions count from the pad id + 1.
-_FROM_PAD_ID = {
-    "bert": False,
-    "electra": False,
-    "roberta": True,
-    "xlm-roberta": True,
-    "camembert": True,
-    "modernbert": False,
-}
-
 
 def knows_sequences(config: PretrainedConfig) -> bool:
-    """Return whether rows of several samples can be run by a model of this configuration: none that looks back only."""
-    return config.model_type in _FROM_PAD_ID and not getattr(config, "is_decoder", False)
+    """Return whether rows of several samples can be run by a model of this configuration."""
+    return takes_rows_of_several(config.to_dict())
 
 
 def use_sequences(model: PreTrainedModel, kernel: str) -> None:
@@ -40,7 +31,7 @@ def use_sequences(model: PreTrainedModel, kernel: str) -> None:
     kind = model.config.model_type
     if not knows_sequences(model.config):
         raise ModelError(
-            f"Execution in rows of several samples knows {', '.join(_FROM_PAD_ID)}; this model is a {kind}.",
+            f"Execution in rows of several samples knows {', '.join(FROM_PAD_ID)}; this model is a {kind}.",
             next_step="Pass --execution padded.",
         )
     model.set_attn_implementation(register_attention(kernel))
@@ -51,7 +42,7 @@ def position_ids(model: Any, sequences: Sequences, input_ids_RW: torch.Tensor) -
 
     Those that count from the pad id + 1 pass over pad tokens, which a text may hold by name.
     """
-    if not _FROM_PAD_ID[model.config.model_type]:
+    if not FROM_PAD_ID[model.config.model_type]:
         return sequences.positions_F.view_as(input_ids_RW)
     pad_id = model.config.pad_token_id
     counted_F = (input_ids_RW != pad_id).flatten().long()

@@ -25,7 +25,7 @@ _PROTECTED: dict[TaskKind, str] = {
     "question_answering": "tokens of an answer",
     "seq2seq": "the prefix",
 }
-_BUCKETED = ("bucket", "reach")
+BUCKETED = ("bucket", "reach")  # `batches` of one bucket each
 SAME_UPDATES = ("random_max", "random", "unpadded")  # strategies of one function of the same batches
 _DROP_PARTS = ("drop", "drop_rate", "grid_lengths")
 DEFAULT_STRATEGY = "tdbs"  # an alias: resolved_name
@@ -78,7 +78,7 @@ class Strategy:
                 f"--batches {self.batches} does not go with --execution {self.execution}.",
                 next_step="Packs are rows to run packed: pass --batches packs with --execution packed, or neither.",
             )
-        if self.micro_batches > 1 and self.batches not in _BUCKETED:
+        if self.micro_batches > 1 and self.batches not in BUCKETED:
             raise ConfigError(
                 f"--micro-batches has no effect with --batches {self.batches}.",
                 next_step="Leave it out, or pass --batches bucket or reach.",
@@ -107,7 +107,7 @@ class Strategy:
     @property
     def accumulates(self) -> bool:
         """Whether a batch may be larger than what a device is to take at once, its HWCap."""
-        return self.devices > 1 or (self.batches not in _BUCKETED and self.caps not in ("base", "paper"))
+        return self.devices > 1 or (self.batches not in BUCKETED and self.caps not in ("base", "paper"))
 
     @property
     def effective_rate(self) -> float:
@@ -173,7 +173,8 @@ def resolve_strategy(
 ) -> Strategy:
     """Return a strategy with the user's overrides (None: not given) and the task's policy applied.
 
-    Measured caps (memory, knee) are those of `profile`; `in_rows` tells what the default may be (resolved_name).
+    Measured caps (memory, knee) are those of `profile`. `in_rows` says whether the model's rows may hold several
+    samples (model_choice.py): it decides what the default is, and which strategies are refused.
 
     On a task that forbids dropping, a strategy runs without TokenDrop and with buckets of width 1; a drop asked for
     by hand is refused there, unless `allow_drop`.
@@ -204,13 +205,14 @@ def resolve_strategy(
     if "drop" in given:  # App. A: buckets of width 1 without TokenDrop, of width 5 with it
         given.setdefault("bucket_width", 1 if given["drop"] == "none" else 5)
     if "batches" in given:
-        given.setdefault("lrm", given["batches"] in _BUCKETED)
+        given.setdefault("lrm", given["batches"] in BUCKETED)
     strategy = replace(named, **given)
     if task.kind == "seq2seq" and strategy.in_rows:
         raise ConfigError(
             f"--execution {strategy.execution} is for encoders; an encoder-decoder counts positions along the row.",
             next_step="Pass --execution padded, or a strategy of padded batches.",
         )
+    _check_rows(strategy, in_rows=in_rows)
     if "drop_rate" in given and strategy.drop not in ("rate", "any"):
         raise ConfigError(
             f"--drop-rate has no effect with --drop {strategy.drop}.",
@@ -219,14 +221,43 @@ def resolve_strategy(
     return strategy
 
 
-def strategies_for(task: Task) -> tuple[str, ...]:
-    """Return the names of the strategies that a task can be trained with."""
-    return tuple(name for name, strategy in STRATEGIES.items() if task.kind != "seq2seq" or not strategy.in_rows)
+def given_strategy(given: Strategy | str, task: Task, *, in_rows: bool, profile: Profile | None = None) -> Strategy:
+    """Return the strategy of a name (resolve_strategy), or a resolved one as it is, if the model can run it."""
+    if isinstance(given, str):
+        return resolve_strategy(given, task, profile=profile, in_rows=in_rows)
+    _check_rows(given, in_rows=in_rows)
+    return given
+
+
+def _check_rows(strategy: Strategy, *, in_rows: bool) -> None:
+    """Refuse a strategy of rows that hold several samples where those of the model cannot (`in_rows`)."""
+    if not strategy.in_rows or in_rows:
+        return
+    if strategy.execution != STRATEGIES.get(strategy.name, strategy).execution:
+        raise ConfigError(
+            f"--execution {strategy.execution} puts several samples in a row, which this model cannot run.",
+            next_step=f"Leave {'--batches and ' if strategy.batches == 'packs' else ''}--execution out.",
+        )
+    raise ConfigError(
+        f"The strategy {strategy.name} puts several samples in a row, which this model cannot run.",
+        next_step="Choose another strategy, such as random.",
+    )
+
+
+def strategies_for(task: Task, *, in_rows: bool = True) -> tuple[str, ...]:
+    """Return the names of the strategies that a task and a model can be trained with (`in_rows`: resolve_strategy)."""
+    in_rows = in_rows and task.kind != "seq2seq"
+    return tuple(name for name, strategy in STRATEGIES.items() if in_rows or not strategy.in_rows)
+
+
+def left_out(*, in_rows: bool) -> tuple[str, ...]:
+    """Return the names of the strategies that a model cannot run."""
+    return tuple(name for name, strategy in STRATEGIES.items() if strategy.in_rows and not in_rows)
 
 
 def paper_dropout(strategy: Strategy, train_rows: int) -> float:
     """Return the dropout that goes with a strategy (paper, App. A): less with buckets, else 0.1."""
-    if strategy.batches not in _BUCKETED:
+    if strategy.batches not in BUCKETED:
         return 0.1
     return 0.0 if train_rows < SMALL_SET else 0.025
 

@@ -30,8 +30,6 @@ from tdbs.train.defaults import (
     DEFAULT_EPOCHS,
     DEFAULT_WARMUP,
     check_hyperparameters,
-    default_model,
-    default_rate,
 )
 from tdbs.train.device import resolve_execution
 from tdbs.train.energy import EnergyUse, check_energy, metered
@@ -39,7 +37,7 @@ from tdbs.train.epochs import Course, Progress, Scored, run_epochs
 from tdbs.train.feed import TRAIN, TrainingData, make_feed, open_training_data
 from tdbs.train.loop import Learner, make_learner
 from tdbs.train.lrm import learning_rates
-from tdbs.train.models import runs_in_rows
+from tdbs.train.models import model_to_train
 from tdbs.train.part import WHOLE, Part, check_part
 from tdbs.train.plan import plan_digest, run_padding, run_target_padding
 from tdbs.train.profile_file import Profile, profiled_attention
@@ -60,7 +58,7 @@ from tdbs.train.run_folder import (
 )
 from tdbs.train.scoring import HeldOut, read_held_out
 from tdbs.train.stopping import Stop
-from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, resolve_dropout, resolve_strategy
+from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, given_strategy, resolve_dropout
 from tdbs.train.tracking import Tracker, check_tracker
 
 
@@ -150,10 +148,9 @@ def train(
     check_hyperparameters(epochs=epochs, lr=lr, warmup=warmup, dropout=dropout)
     check_tracker(track)
     energy = check_energy(energy)
-    model_name = model or default_model(manifest)
-    check_part(part, model_name)
-    if isinstance(strategy, str):
-        strategy = resolve_strategy(strategy, manifest.task, in_rows=runs_in_rows(model_name, manifest))
+    trained = model_to_train(model, manifest)
+    check_part(part, trained.name)
+    strategy = given_strategy(strategy, manifest.task, in_rows=trained.in_rows)
     attention = profiled_attention(profile, attention)
     execution = resolve_execution(precision=precision, attention=attention, compiled=compiled)
     processes = PartialState(cpu=execution.device == "cpu")  # one of those that torchrun started, or the only one
@@ -171,7 +168,7 @@ def train(
     feed = make_feed(held.training, strategy, seed=seed, epochs=epochs)
     plans = feed.plans
     planning = time.perf_counter() - clock
-    base_lr = default_rate(model_name) if lr is None else lr
+    base_lr = trained.rate if lr is None else lr
     rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=warmup)
     dropout = resolve_dropout(dropout, strategy, info.rows)
     config = {
@@ -181,7 +178,7 @@ def train(
             "source": manifest.source,
         },
         "task": {"kind": manifest.task.kind, "classes": list(manifest.task.classes)},
-        "model": model_name,
+        "model": trained.name,
         "seed": seed,
         "epochs": epochs,
         "lr": base_lr,
@@ -202,7 +199,7 @@ def train(
         if begun.result is not None:
             return record_of(begun.result, TrainResult, RUN_FORM, named=str(folder / RESULT_NAME))
     learner = make_learner(
-        dataset, model_name, seed=seed, dropout=dropout, execution=execution, in_rows=strategy.in_rows, part=part
+        dataset, trained.name, seed=seed, dropout=dropout, execution=execution, in_rows=strategy.in_rows, part=part
     )
     if strategy.accumulates:
         learner.memory_caps.hardware_L1 = hardware_caps(strategy.hw_caps, max_length=manifest.max_length)

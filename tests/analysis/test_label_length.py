@@ -7,9 +7,19 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import tdbs
-from tdbs.analysis.label_length import LabelLength, label_length, label_stray, length_correlation
+from tdbs.analysis import label_length as label_length_module
+from tdbs.analysis.label_length import (
+    ERROR_RATE,
+    RISKY_STRAY,
+    LabelLength,
+    chance_of_stray,
+    label_length,
+    label_stray,
+    length_correlation,
+)
+from tdbs.data.sample import SAMPLE_TASK
 from tdbs.pipeline.dataset import Targets, read_split
-from tdbs.train.plan import EpochPlan
+from tdbs.train.plan import EpochPlan, plan_epoch
 from tdbs.train.strategies import resolve_strategy
 
 
@@ -145,9 +155,96 @@ def test_an_epoch_of_one_update_has_no_stray():
 
 
 def test_what_is_risky():
-    assert LabelLength(correlation=0.2, stray=1.5).is_risky
-    assert not LabelLength(correlation=0.9, stray=1.49).is_risky
+    """Far, and further than chance strays: both."""
+    assert LabelLength(correlation=0.2, stray=1.5, p_value=0.01).is_risky
+    assert not LabelLength(correlation=0.9, stray=1.49, p_value=0.001).is_risky
+    assert not LabelLength(correlation=0.9, stray=1.5, p_value=0.011).is_risky
+    assert not LabelLength(correlation=0.9, stray=1.5, at_random=True).is_risky
     assert not LabelLength(correlation=0.9, stray=None).is_risky
+
+
+# ------------------------------------------------------------------------------------------------ the test's error rate
+
+ROWS = 270  # of the smallest split at hand: 32 updates, most of a few samples
+
+
+@pytest.fixture(scope="module")
+def length_batches() -> tuple[np.ndarray, EpochPlan]:
+    """Lengths of a small split, and batches of one length each as `bucket` makes them."""
+    lengths_N = 6 + np.random.default_rng(1).gamma(2, 5, size=ROWS).astype(np.int64)
+    strategy = resolve_strategy("bucket", SAMPLE_TASK, {"rbm": False})
+    return lengths_N, plan_epoch(lengths_N, None, strategy, max_length=128, seed=0, epoch=0)
+
+
+def rare_classes(generator: np.random.Generator) -> Targets:
+    """Thirty classes, of which many have a sample or two."""
+    return classes(np.minimum(generator.geometric(0.3, size=ROWS) - 1, 29), outputs=30)
+
+
+def skewed_numbers(generator: np.random.Generator) -> Targets:
+    return numbers(np.exp(2 * generator.normal(size=(ROWS, 1))))
+
+
+LABELLINGS = {
+    "two classes": lambda generator: classes(generator.integers(2, size=ROWS)),
+    "one in fifty": lambda generator: classes((generator.random(ROWS) < 0.02).astype(np.int64)),
+    "rare classes": rare_classes,
+    "numbers": skewed_numbers,
+    "sets": lambda generator: sets_of([np.flatnonzero(row).tolist() for row in generator.random((ROWS, 4)) < 0.2], 4),
+}
+
+
+@pytest.mark.parametrize("kind", LABELLINGS)
+def test_random_labels_are_taken_for_more_than_chance_in_one_of_a_hundred(length_batches, kind, monkeypatch):
+    """Of 400 labellings 4 are expected, and more than 12 in less than one of 3,000 such tests."""
+    monkeypatch.setattr(label_length_module, "_SHUFFLES", 99)  # the error rate is exact with any number of the form
+    generator = np.random.default_rng(11)
+    _, plan = length_batches
+    found = [chance_of_stray(LABELLINGS[kind](generator), plan, seed=seed) for seed in range(400)]
+    assert sum(p_value <= ERROR_RATE for p_value in found) <= 12
+    assert 0.4 <= np.mean(found) <= 0.65  # and it is no test that never says so: p values are even, or ties raise them
+
+
+def test_random_labels_of_few_samples_stray_far_more_often_than_the_warning_says(length_batches):
+    """So the bound of 1.5 alone is not enough: a few great numbers pass it in one of fifteen labellings."""
+    generator = np.random.default_rng(5)
+    _, plan = length_batches
+    strays = [label_stray(skewed_numbers(generator), plan) for _ in range(400)]
+    far = np.mean([stray >= RISKY_STRAY for stray in strays])
+    assert far > 2 * ERROR_RATE
+
+
+def test_labels_that_go_with_lengths_are_found(length_batches):
+    lengths_N, plan = length_batches
+    long_N = (lengths_N > np.median(lengths_N)).astype(np.int64)
+    noisy_N = np.where(np.random.default_rng(2).random(ROWS) < 0.2, 1 - long_N, long_N)
+    for targets in (classes(long_N), classes(noisy_N), numbers(lengths_N), sets_of([[label] for label in noisy_N], 2)):
+        assert chance_of_stray(targets, plan, seed=0) == pytest.approx(0.001)
+        assert label_stray(targets, plan) >= RISKY_STRAY
+
+
+def test_the_p_value_is_that_of_all_permutations():
+    """Six samples in two updates of three: 2 of 20 ways put all of a class into one of them."""
+    found = [chance_of_stray(classes([1, 1, 1, 0, 0, 0]), plan_of([[0, 1, 2], [3, 4, 5]]), seed=s) for s in range(9)]
+    assert np.mean(found) == pytest.approx(0.1, abs=0.02)
+
+
+def test_many_classes_are_counted_as_few_are(generator, monkeypatch):
+    """Of many only those that an update holds: the same numbers."""
+    plan = plan_of(generator.permutation(120).reshape(-1, 6).tolist())
+    targets = classes(generator.integers(9, size=120), outputs=9)
+    monkeypatch.setattr(label_length_module, "_DENSE", 100)
+    in_a_table = label_stray(targets, plan), chance_of_stray(targets, plan, seed=3)
+    monkeypatch.setattr(label_length_module, "_DENSE", 0)
+    assert (label_stray(targets, plan), chance_of_stray(targets, plan, seed=3)) == pytest.approx(in_a_table)
+
+
+def test_the_same_seed_gives_the_same_p_value_and_there_is_none_without_a_stray(length_batches):
+    generator = np.random.default_rng(4)
+    targets = classes(generator.integers(2, size=ROWS))
+    _, plan = length_batches
+    assert chance_of_stray(targets, plan, seed=1) == chance_of_stray(targets, plan, seed=1)
+    assert chance_of_stray(classes([1] * ROWS), plan, seed=1) is None
 
 
 @pytest.mark.real_data
@@ -171,3 +268,6 @@ def test_sts_b_goes_with_length_and_cola_does_not(shared, tmp_path):
     assert found["stsb", "reach", 4].stray < 1.5
     for other in (("stsb", "random", 1), ("cola", "random", 1), ("cola", "reach", 1)):
         assert found[other].stray == pytest.approx(1, abs=0.15)
+    assert found["stsb", "reach", 1].is_risky
+    assert not found["cola", "reach", 1].is_risky
+    assert found["stsb", "random", 1].p_value is None  # any stray of it is chance

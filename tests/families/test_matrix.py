@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 import tdbs
 from tdbs.errors import ModelError
 from tdbs.train.feed import make_feed, open_training_data
-from tdbs.train.models import runs_in_rows
+from tdbs.train.model_choice import choose_model
 from tdbs.train.part import Part
 from tdbs.train.stopping import Stop, StoppedError
 from tdbs.train.strategies import STRATEGIES, Strategy, resolve_strategy
@@ -56,7 +56,7 @@ class Place:
 
     @property
     def in_rows(self) -> bool:
-        return runs_in_rows(str(self.folder), self.dataset.manifest)
+        return choose_model(str(self.folder), self.dataset.manifest).in_rows
 
     def strategy(self, name: str) -> Strategy:
         found = resolve_strategy(name, self.dataset.manifest.task, in_rows=self.in_rows)

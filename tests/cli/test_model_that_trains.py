@@ -1,0 +1,296 @@
+"""Every command plans for the model that trains: one strategy, one set of rates, and nothing that it cannot run."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+import torch
+from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig
+from transformers import DistilBertForSequenceClassification as DistilBert
+
+import tdbs as api
+from tdbs.analysis.label_length import LabelLength
+from tdbs.integrations.loops import PreparedSteps
+from tdbs.reports.terminal import label_lines
+from tdbs.train.strategies import STRATEGIES
+from tests.cli.conftest import TOKENIZER, run_command
+
+ONE_EPOCH = ("--epochs", "1", "--base-batch-size", "16")
+SIZES = {
+    "bert": {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8},
+    "distilbert": {"dim": 8, "n_layers": 1, "n_heads": 1, "hidden_dim": 8},
+}
+STRATEGY = {"tiny": "unpadded", "bert": "unpadded", "distilbert": "random"}
+RATE = {"tiny": 1e-3, "bert": 5e-5, "distilbert": 5e-5}
+LEFT_OUT = "packed and unpadded are left out: {}/distilbert (distilbert) takes one sample a row."
+REFUSED = (
+    "The strategy packed puts several samples in a row, which this model cannot run.",
+    "Choose another strategy, such as random.",
+)
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory) -> dict[str, str]:
+    """Return the names of a BERT and a DistilBERT of random weights, with the sample's tokenizer, and of `tiny`."""
+    place = tmp_path_factory.mktemp("models")
+    vocabulary = len(json.loads((Path(TOKENIZER) / "tokenizer.json").read_text())["model"]["vocab"])
+    torch.manual_seed(0)
+    for name, kind, config in (
+        ("bert", BertForSequenceClassification, BertConfig),
+        ("distilbert", DistilBert, DistilBertConfig),
+    ):
+        shutil.copytree(TOKENIZER, place / name)
+        kind(config(vocab_size=vocabulary, **SIZES[name])).save_pretrained(place / name)
+    return {"tiny": "tiny", **{name: str(place / name) for name in ("bert", "distilbert")}}
+
+
+@pytest.fixture(scope="module")
+def of_distilbert(small_files, models, tmp_path_factory) -> Path:
+    """Return a dataset that was prepared for the DistilBERT: its default model."""
+    place = tmp_path_factory.mktemp("of_distilbert")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        outcome = run_command("prepare", small_files, "--tokenizer", models["distilbert"], "--out", place / "d")
+    assert outcome.code == 0, outcome.stderr
+    return place / "d"
+
+
+# ------------------------------------------------------------------------------------------------------ one resolution
+
+
+@pytest.mark.parametrize(
+    ("name", "batching"), [*((name, ()) for name in STRATEGY), ("distilbert", ("--strategy", "reach"))]
+)
+def test_plan_estimate_and_compare_tell_what_train_does(tdbs, small, models, workplace, name, batching):
+    of_model = ("--model", models[name], *ONE_EPOCH)
+    strategy = batching[1] if batching else STRATEGY[name]
+    named = batching or ("--strategy", "tdbs")
+    plan = tdbs("plan", small, *of_model, *batching, "--out", "plan.parquet", "--json").json
+    run = tdbs("train", small, *of_model, *batching, "--out", "run", "--json").json
+    estimate = tdbs("estimate-speedup", small, *of_model, *named, "--json").json
+    compared = tdbs("compare", small, *of_model, *named, "--out", "c", "--json").json
+    [estimated] = estimate["strategies"]
+    row = {row["strategy"]: row for row in compared["rows"]}[strategy]
+    predicted = {row["strategy"]: row for row in compared["prediction"]["strategies"]}[strategy]
+    assert {plan["strategy"], run["strategy"], estimated["strategy"]} == {strategy}
+    [epoch] = plan["epochs"]
+    for told in (epoch, estimated, row, predicted):
+        for key in ("tokens", "steps", "padding_fraction"):
+            assert told[key] == run[key]
+    assert plan["model_type"] == estimate["model_type"] == ("bert" if name == "tiny" else name)
+    assert plan["model"] == estimate["model"] == compared["model"]
+    table = pq.read_table("plan.parquet").to_pylist()
+    steps = [json.loads(line) for line in Path("run/steps.jsonl").read_text().splitlines()]
+    assert [(each["step"], each["tokens"], each["lr"]) for each in table] == [
+        (each["step"], each["tokens"], each["lr"]) for each in steps
+    ]
+    assert compared["lr"] == RATE[name]
+
+
+@pytest.mark.parametrize("name", STRATEGY)
+def test_a_loop_of_ones_own_walks_the_plan_of_its_model(tdbs, small, models, name):
+    steps = PreparedSteps(small, model=loaded(models[name], small), seed=2, epochs=2)
+    plan = tdbs("plan", small, "--model", models[name], "--seed", 2, "--epochs", 2, "--json").json
+    assert steps.state_dict()["plan_digest"] == plan["plan_digest"]
+
+
+def loaded(name: str, dataset: Path):
+    """Return a model as a user would load it."""
+    from tdbs.train.models import load_model
+
+    return load_model(name, api.load(dataset), seed=0, dropout=0.0, attention="eager")
+
+
+def test_the_default_model_is_asked_for_too(tdbs, of_distilbert, workplace):
+    """A dataset that was prepared for a DistilBERT is planned for it by every command, unless told otherwise."""
+    plan = tdbs("plan", of_distilbert, *ONE_EPOCH, "--json").json
+    run = tdbs("train", of_distilbert, *ONE_EPOCH, "--out", "run", "--json").json
+    assert (plan["strategy"], plan["epochs"][0]["tokens"]) == ("random", run["tokens"])
+    assert plan["model_type"] == "distilbert"
+    inspected = tdbs("inspect", of_distilbert, "--samples", 0, "--json").json
+    assert inspected["label_length"]["strategy"] == "random"
+    assert tdbs("plan", of_distilbert, "--model", "tiny", "--json").json["strategy"] == "unpadded"
+    names = {each.strategy for each in api.estimate_speedup(api.load(of_distilbert), epochs=1)}
+    assert not names & {"packed", "unpadded"}
+    assert "unpadded" in {each.strategy for each in api.estimate_speedup(api.load(of_distilbert), model="tiny")}
+
+
+def test_the_report_of_a_run_estimates_for_its_own_model(tdbs, small, models, workplace):
+    from tdbs.reports.report import report_on_run
+
+    tdbs("train", small, "--model", models["distilbert"], *ONE_EPOCH, "--out", "run")
+    assert "unpadded" not in {estimate.strategy for estimate in report_on_run(Path("run")).estimates}
+
+
+@pytest.mark.parametrize("command", ["plan", "estimate-speedup", "inspect"])
+def test_what_is_assumed_of_a_model_that_is_not_there_is_said(tdbs, small, workplace, command):
+    """The small corpus was prepared with a tokenizer alone."""
+    outcome = tdbs(command, small, "--json")
+    assert outcome.stderr.splitlines() == [
+        "No configuration of the model data/sample_tokenizer was found. It is assumed that its rows can hold several "
+        "samples, as BERT's can. Pass --model with the model that will train."
+    ]
+    assert tdbs(command, small, "--model", "tiny", "--json").stderr == ""
+
+
+@pytest.mark.parametrize("command", ["plan", "estimate-speedup", "inspect"])
+def test_dry_commands_load_neither_torch_nor_transformers(of_distilbert, tmp_path, command):
+    strategies = ["--strategy", "reach"]  # the peers' own samplers load transformers
+    code = (
+        "import sys\nfrom tdbs.cli import main\n"
+        f"sys.argv = ['tdbs', {command!r}, {str(of_distilbert)!r}, *{strategies!r}, '--json']\n"
+        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
+        "assert not {'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+# ------------------------------------------------------------------------------------------- what a model cannot run
+
+
+def test_compare_leaves_out_what_the_model_cannot_run_and_says_so_first(tdbs, of_distilbert, models, workplace):
+    outcome = tdbs("compare", of_distilbert, *ONE_EPOCH, "--steps", 1, "--out", "c", "--json")
+    place = Path(models["distilbert"]).parent.name
+    assert outcome.stderr.splitlines()[0] == LEFT_OUT.format(place)
+    assert outcome.json["left_out"] == ["packed", "unpadded"]
+    assert json.loads(Path("c/compare.json").read_text())["left_out"] == ["packed", "unpadded"]
+    assert not {"packed", "unpadded"} & {row["strategy"] for row in outcome.json["rows"]}
+    assert len(outcome.json["rows"]) == 8
+
+
+def test_estimates_leave_out_what_the_model_cannot_run(tdbs, of_distilbert, models, workplace):
+    outcome = tdbs("estimate-speedup", of_distilbert, "--epochs", 1, "--json")
+    assert outcome.stderr.splitlines() == [LEFT_OUT.format(Path(models["distilbert"]).parent.name)]
+    assert outcome.json["left_out"] == ["packed", "unpadded"]
+    assert len(outcome.json["strategies"]) == 8
+    assert tdbs("estimate-speedup", of_distilbert, "--model", "tiny", "--json").json["left_out"] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("plan", "--strategy", "packed", "--out", "plan.parquet"),
+        ("inspect", "--strategy", "packed"),
+        ("estimate-speedup", "--strategy", "packed"),
+        ("estimate-speedup", "--baseline", "packed"),
+        ("train", "--strategy", "packed", "--out", "run"),
+        ("compare", "--strategy", "packed", "--out", "c"),
+        ("compare", "--strategy", "random", "--baseline", "packed", "--out", "c"),
+        ("sweep", "--lr", "1e-3", "--strategy", "packed", "--out", "s"),
+        ("sweep", "--space", "space.toml", "--out", "s"),
+    ],
+    ids=" ".join,
+)
+def test_a_strategy_that_is_asked_for_by_name_is_refused_before_anything_is_written(
+    refused, untouched, of_distilbert, workplace, command
+):
+    (workplace / "space.toml").write_text('[strategy]\nvalues = ["random", "packed"]\n')
+    name, *options = command
+    with untouched(workplace):
+        assert refused(name, of_distilbert, *options) == REFUSED
+
+
+def test_the_advice_is_taken(tdbs, of_distilbert, workplace):
+    for command in ("plan", "estimate-speedup", "inspect"):
+        tdbs(command, of_distilbert, "--strategy", "random")
+    tdbs("compare", of_distilbert, "--strategy", "random", *ONE_EPOCH, "--steps", 1)
+
+
+def test_compare_from_python_refuses_before_it_makes_a_folder(of_distilbert, workplace):
+    with pytest.raises(api.TdbsError) as caught:
+        api.compare(api.load(of_distilbert), ["random", "packed"], out="c", epochs=1)
+    assert (caught.value.message, caught.value.next_step) == REFUSED
+    assert not (workplace / "c").exists()
+
+
+def test_a_loop_of_ones_own_is_told_too(small, models):
+    with pytest.raises(api.TdbsError) as caught:
+        PreparedSteps(small, model=loaded(models["distilbert"], small), strategy="packed")
+    assert (caught.value.message, caught.value.next_step) == REFUSED
+
+
+def test_a_profile_of_another_family_is_told_of(tdbs, of_distilbert, workplace):
+    from tests.analysis.test_cost import points_of
+
+    found = {
+        "tdbs_profile": 1,
+        "model": {"name": "tiny", "type": "bert"},
+        "device": {"name": "made up"},
+        "settings": {"kind": "classification", "attention": "eager"},
+        "max_length": 128,
+        "caps": {"lengths": [128], "memory": [64], "knee": [64]},
+        "overhead": [],
+        "points": points_of(),
+    }
+    Path("p.json").write_text(json.dumps(found))
+    note = (
+        "The profile is of a bert, but the model that trains is a distilbert: seconds may differ. "
+        "Measure the model with tdbs profile."
+    )
+    told = ("estimate-speedup", of_distilbert, "--profile", "p.json", "--strategy", "random")
+    assert note in tdbs(*told).stderr.splitlines()
+    assert note not in tdbs(*told, "--model", "tiny").stderr.splitlines()
+
+
+# ------------------------------------------------------------------------------------------------ labels and lengths
+
+
+def skewed(place: Path) -> Path:
+    """Prepare rows whose label is whether they are long."""
+    rows = [f"{'film ' * (3 + i % 20)},{'long' if i % 20 > 9 else 'short'}" for i in range(400)]
+    (place / "rows.csv").write_text("\n".join(["text,label", *rows]) + "\n")
+    return place / "rows.csv"
+
+
+def test_inspect_speaks_of_the_strategy_that_would_train(tdbs, workplace):
+    """Random batches have nothing to be warned of; those of like lengths are tested, and the error rate is said."""
+    tdbs("prepare", skewed(workplace), "--tokenizer", TOKENIZER, "--out", "d")
+    default = tdbs("inspect", "d", "--model", "tiny", "--samples", 0)
+    assert (
+        "unpadded draws its batches at random: updates see labels as by chance, whatever goes with length. "
+        "Ask about batches of like lengths with --strategy bucket."
+    ) in default.stderr.splitlines()
+    assert "Labels go with lengths" not in default.stderr
+    found = tdbs("inspect", "d", "--model", "tiny", "--samples", 0, "--json").json["label_length"]
+    assert (found["strategy"], found["at_random"], found["p_value"], found["is_risky"]) == (
+        "unpadded",
+        True,
+        None,
+        False,
+    )
+    of_lengths = tdbs("inspect", "d", "--strategy", "bucket", "--samples", 0)
+    assert (
+        "Labels go with lengths here (tested at an error rate of 1%): bucket's updates see a skewed label mix. "
+        "Compare its scores with the default strategy's, or mix lengths with --micro-batches 4."
+    ) in of_lengths.stderr.splitlines()
+    found = tdbs("inspect", "d", "--strategy", "tf_bucket", "--samples", 0, "--json").json["label_length"]
+    assert (found["strategy"], found["p_value"], found["is_risky"]) == ("tf_bucket", 0.001, True)
+
+
+def test_micro_batches_are_advised_to_strategies_that_take_them():
+    labels = LabelLength(correlation=None, stray=2.0, p_value=0.001)
+    [_, warning] = label_lines(labels, STRATEGIES["length_grouped"])
+    assert warning.endswith("updates see a skewed label mix. Compare its scores with the default strategy's.")
+    [_, told] = label_lines(LabelLength(correlation=None, stray=1.2, p_value=0.001), STRATEGIES["bucket"])
+    assert told == (
+        "bucket's updates see a label mix more skewed than by chance, but too little to matter (tested at an error "
+        "rate of 1%)."
+    )
+
+
+def test_inspect_shows_drops_of_reach_where_no_strategy_is_named(tdbs, small):
+    """The default drops nothing, so it would have nothing to show; what is said of labels is of the default."""
+    shown = tdbs("inspect", small, "--drop", "--samples", 3, "--json").json
+    named = tdbs("inspect", small, "--drop", "--samples", 3, "--strategy", "reach", "--json").json
+    assert shown["drops"] == named["drops"]
+    assert (shown["label_length"]["strategy"], named["label_length"]["strategy"]) == ("unpadded", "reach")
+
+
+def test_labels_that_do_not_go_with_lengths_are_said_to_be_as_by_chance(tdbs, small):
+    lines = tdbs("inspect", small, "--strategy", "bucket", "--samples", 0).stderr.splitlines()
+    assert "bucket's updates see a label mix as by chance (tested at an error rate of 1%)." in lines
