@@ -21,7 +21,7 @@ from tdbs.train.model_checks import check_block_sparse, check_length, check_voca
 from tdbs.train.model_choice import ModelChoice, choose_model
 from tdbs.train.model_inputs import InputRules
 from tdbs.train.padding_side import with_padding_side
-from tdbs.train.part import adapted_model
+from tdbs.train.part import adapted_model, config_folder
 from tdbs.train.sequence_models import knows_sequences
 from tdbs.unasked import nothing_asked
 
@@ -201,8 +201,9 @@ def model_to_train(name: str | None, manifest: Manifest) -> ModelChoice:
 def read_config(name: str, *, refused: str, next_step: str, **options: Any) -> PretrainedConfig:
     """Read a model's configuration by hub name or folder. Raises ModelError, which says `refused` and why."""
     try:
+        place = str(config_folder(Path(name)))
         with nothing_asked():
-            config: PretrainedConfig = AutoConfig.from_pretrained(name, trust_remote_code=False, **options)
+            config: PretrainedConfig = AutoConfig.from_pretrained(place, trust_remote_code=False, **options)
     except (OSError, ValueError) as error:
         folder = Path(name).is_dir()
         reason = reason_of(error) if folder else "it is no folder, and the hub cannot be reached or has none such"

@@ -41,6 +41,7 @@ class Part:
 
 
 WHOLE = Part()
+ADAPTED_CONFIG = "adapted"  # folder in a model's: the configuration that adapters were trained with
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +69,14 @@ def train_part(model: PreTrainedModel, part: Part, kind: TaskKind, *, dropout: f
         _add_adapters(model, part.lora, kind, dropout=dropout)
     if part.freeze_layers is not None:
         _freeze(model, part.freeze_layers)
+
+
+def config_folder(folder: Path) -> Path:
+    """Return where a model's configuration lies: of adapters beside them, since transformers takes a folder with a
+    config.json and without whole weights for a damaged one.
+    """
+    own = folder / ADAPTED_CONFIG
+    return own if own.is_dir() else folder
 
 
 def adapted_model(folder: Path) -> str | None:

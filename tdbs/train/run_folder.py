@@ -251,12 +251,16 @@ def save_model(folder: Path, model: "PreTrainedModel", rules: "InputRules", data
     """Save weights (safetensors), configuration and tokenizer, so that transformers loads the folder as it is."""
     from transformers import PreTrainedTokenizerFast
 
+    from tdbs.train.part import ADAPTED_CONFIG
+
     tokenizer = read_tokenizer(dataset)
     # without its name segment ids would be left out, and a model of pairs would predict otherwise
     segment_ids = [] if rules.layout is None else ["token_type_ids"]
     with new_folder(folder) as hidden:
         model.save_pretrained(hidden, safe_serialization=True)
-        model.config.save_pretrained(hidden)  # beside adapters transformers leaves it out
+        if (hidden / "adapter_config.json").exists():
+            model.config.architectures = [type(model).__name__]
+            model.config.save_pretrained(hidden / ADAPTED_CONFIG)
         PreTrainedTokenizerFast(
             tokenizer_object=tokenizer,
             pad_token=None if rules.pad_id is None else tokenizer.id_to_token(rules.pad_id),
