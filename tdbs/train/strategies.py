@@ -12,6 +12,7 @@ from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
 from tdbs.train.caps import chosen_caps
 from tdbs.train.cuda import has_cuda
+from tdbs.train.peers import has_rebalancing
 from tdbs.train.profile_file import CapTable, Profile
 
 Batches = Literal["random", "length_grouped", "batch_rebalance", "packs", "bucket", "reach"]
@@ -219,8 +220,16 @@ def resolve_strategy(
 
 
 def strategies_for(task: Task) -> tuple[str, ...]:
-    """Return the names of the strategies that a task can be trained with."""
-    return tuple(name for name, strategy in STRATEGIES.items() if task.kind != "seq2seq" or not strategy.in_rows)
+    """Return the names of the strategies that a task can be trained with here.
+
+    A peer's sampler that the installed transformers lacks is left out; asked for by name it is an error (peers.py).
+    """
+    return tuple(
+        name
+        for name, strategy in STRATEGIES.items()
+        if (task.kind != "seq2seq" or not strategy.in_rows)
+        and (strategy.batches != "batch_rebalance" or has_rebalancing())
+    )
 
 
 def paper_dropout(strategy: Strategy, train_rows: int) -> float:
