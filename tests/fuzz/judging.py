@@ -15,7 +15,8 @@ import tdbs
 from tdbs.errors import TdbsError
 
 DEADLINE = 120  # seconds of one input; past them the process dumps its stacks and ends
-_PACKAGE = str(Path(tdbs.__file__).parent)
+_PACKAGE = Path(tdbs.__file__).parent
+_REPOSITORY = _PACKAGE.parent
 
 
 class Faults:
@@ -36,8 +37,10 @@ class Faults:
     def add(self, error: BaseException, example: object) -> None:
         """Keep a fault; of those of one kind and place in our code, the one with the shortest input."""
         frames = traceback.extract_tb(error.__traceback__)
-        own = [frame for frame in frames if frame.filename.startswith(_PACKAGE)] or frames[-1:]
-        place = f"{Path(own[-1].filename).relative_to(Path(_PACKAGE).parent)}:{own[-1].lineno}"
+        own = [frame for frame in frames if Path(frame.filename).is_relative_to(_REPOSITORY)]
+        of_tdbs = [frame for frame in own if Path(frame.filename).is_relative_to(_PACKAGE)]
+        last = (of_tdbs or own)[-1]  # of what tdbs raises, or the check's own line
+        place = f"{Path(last.filename).relative_to(_REPOSITORY)}:{last.lineno}"
         key = (type(error).__name__, place)
         shown = repr(example)
         if key not in self._found or len(shown) < len(self._found[key][0]):
