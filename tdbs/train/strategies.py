@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
-from tdbs.train.caps import chosen_caps
+from tdbs.train.caps import MOST, chosen_caps
 from tdbs.train.cuda import has_cuda
 from tdbs.train.peers import has_rebalancing
 from tdbs.train.profile_file import CapTable, Profile
@@ -73,6 +73,10 @@ class Strategy:
         ):
             if number < 1:
                 raise ConfigError(f"{name} must be 1 or more, got {number}.", next_step=f"Pass {name} 1 or more.")
+            if not isinstance(number, int) or number > MOST:
+                raise ConfigError(
+                    f"{name} must be a whole number up to {MOST:,}, got {number:.6g}.", next_step=f"Pass another {name}."
+                )
         if (self.batches == "packs") != (self.execution == "packed"):
             raise ConfigError(
                 f"--batches {self.batches} does not go with --execution {self.execution}.",

@@ -61,7 +61,7 @@ def samples(draw: st.DrawFn) -> tuple[np.ndarray, DroppableWords, int]:
         sizes_W=np.array([size for words in sizes for size in words], dtype=np.int64),
         special_N=np.minimum(2, lengths_N),
     )
-    return lengths_N, words, int(max(lengths)) + draw(st.integers(0, 5))
+    return lengths_N, words, max(1, *lengths) + draw(st.integers(0, 5))
 
 
 def check_plan(plan: EpochPlan, lengths_N: np.ndarray, max_length: int) -> None:
