@@ -75,7 +75,8 @@ class Strategy:
                 raise ConfigError(f"{name} must be 1 or more, got {number}.", next_step=f"Pass {name} 1 or more.")
             if not isinstance(number, int) or number > MOST:
                 raise ConfigError(
-                    f"{name} must be a whole number up to {MOST:,}, got {number:.6g}.", next_step=f"Pass another {name}."
+                    f"{name} must be a whole number up to {MOST:,}, got {number:.6g}.",
+                    next_step=f"Pass another {name}.",
                 )
         if (self.batches == "packs") != (self.execution == "packed"):
             raise ConfigError(

@@ -10,7 +10,23 @@ from hypothesis import strategies as st
 ODD_VALUES = (
     *(None, True, False, 0, 1, -1, 2, 3, 5, 128, 2**31, -(2**31), 2**63, -(2**63), 10**30, 10**400),
     *(0.0, 0.5, 1.0, 1.5, -0.5, 1e308, 5e-324, float("nan"), float("inf"), float("-inf")),
-    *("", " ", "a", "0", "1", "-1", "nan", "x" * 300, "a\0b", "\ud800", "é\u0301", "\u202e", "\x1b[2J", "a\nb", "\ufeff"),
+    *(
+        "",
+        " ",
+        "a",
+        "0",
+        "1",
+        "-1",
+        "nan",
+        "x" * 300,
+        "a\0b",
+        "\ud800",
+        "é\u0301",
+        "\u202e",
+        "\x1b[2J",
+        "a\nb",
+        "\ufeff",
+    ),
     *("../up", "/", ".", "~", "C:\\x", "s3://bucket/x", "none", "paper", "train", "classification"),
     *([], {}, [[]], [{}], [None], [0], [1, 2], ["a"], {"a": 1}, {"": {}}, [[[[[[[[]]]]]]]], [1.5], ["a", 1]),
 )
@@ -100,7 +116,22 @@ def damaged(draw: st.DrawFn, data: bytes) -> bytes:
 
 
 ODD_BYTES = (
-    *(b"\0", b"\xff", b"\xef\xbb\xbf", b"\xff\xfe", b'"', b"'", b"\n", b"\r", b"\r\n", b"\n\n", b",", b"\t", b"{", b"}"),
+    *(
+        b"\0",
+        b"\xff",
+        b"\xef\xbb\xbf",
+        b"\xff\xfe",
+        b'"',
+        b"'",
+        b"\n",
+        b"\r",
+        b"\r\n",
+        b"\n\n",
+        b",",
+        b"\t",
+        b"{",
+        b"}",
+    ),
     *(b"[", b"]", b"NaN", b"-Infinity", b"\\ud800", b"\xed\xa0\x80", b"\xe2\x80\xa8", b"\x1a", b"\x85", b"1e999"),
     *(b"[" * 3000, b'{"a":' * 3000, b"9" * 5000),
 )

@@ -38,7 +38,9 @@ PARTS = st.fixed_dictionaries(
         "micro_batches": SIZES,
         "devices": SIZES,
         "batch_cap": st.booleans(),
-        "caps": st.sampled_from(("1", "3", "64", "0", "-1", "paper", "memory", "knee", "x", "9" * 30, "9" * 5000, "٣", "1.5")),
+        "caps": st.sampled_from(
+            ("1", "3", "64", "0", "-1", "paper", "memory", "knee", "x", "9" * 30, "9" * 5000, "٣", "1.5")
+        ),
     },
 )
 NAMES = st.sampled_from((*STRATEGIES, "tdbs", "nope", ""))
@@ -215,7 +217,9 @@ def test_plan_arguments_of_any_type_are_refused_by_the_parts_that_name_them(fuzz
         lengths_N, words = np.array([3, 4, 5]), NO_WORDS
         check_plan(plan_epoch(lengths_N, words, strategy, max_length=5, seed=0, epoch=1), lengths_N, 5)
 
-    parts = st.sampled_from(("drop_rate", "bucket_width", "base_batch_size", "scaling_factor", "devices", "micro_batches"))
+    parts = st.sampled_from(
+        ("drop_rate", "bucket_width", "base_batch_size", "scaling_factor", "devices", "micro_batches")
+    )
     fuzz("odd numbers of plans", inputs=3_000, of=st.tuples(parts, numbers), check=check)
 
 

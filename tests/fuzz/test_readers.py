@@ -13,7 +13,9 @@ from tdbs.data.reading import read_blocks, survey_source
 from tdbs.data.sources import FileOptions, open_source
 from tests.fuzz.mutations import damaged, mutated
 
-WORDS = st.text(max_size=6) | st.sampled_from(("a fine film", "b", "0", "1", "-1", "2.5", "1e3", "nan", "inf", "NA", " "))
+WORDS = st.text(max_size=6) | st.sampled_from(
+    ("a fine film", "b", "0", "1", "-1", "2.5", "1e3", "nan", "inf", "NA", " ")
+)
 NAMES = st.sampled_from(("text", "label", "pair", "stars", "", "é", "text ", "\0row"))
 OPTIONS = st.fixed_dictionaries(
     {},
@@ -140,5 +142,3 @@ def test_a_file_is_read_whole_or_refused(fuzz, place, suffix, inputs, files):
         read_all(path, example[1])
 
     fuzz(f"reader{suffix}", inputs=inputs, of=st.tuples(files, OPTIONS), check=check)
-
-

@@ -140,5 +140,3 @@ def test_a_checkpoint_is_loaded_whole_or_refused(fuzz, place):
             assert all(value.shape in ((), parameter.shape) for value in moments.values())
 
     fuzz("checkpoints", inputs=5_000, of=examples, check=check)
-
-
