@@ -1,4 +1,4 @@
-"""Run a check on many inputs: what it may raise is an error of tdbs's own; anything else is a fault, kept by its place."""
+"""Run a check on many inputs: it may raise errors of tdbs's own; anything else is a fault, kept by its place."""
 
 import faulthandler
 import time
