@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow test-faults lint types wheel docs clean
+.PHONY: demo test test-slow test-faults test-fuzz fuzz-result lower-bounds lint types wheel docs clean
 
 # torch comes first, at the pinned version: a wheel of it that pip finds on this machine (a CPU build, say) is taken.
 $(BIN)/python:
@@ -30,13 +30,35 @@ demo: $(VENV)/.installed
 	HF_HUB_OFFLINE=1 $(BIN)/tdbs report
 
 test: $(VENV)/.installed-test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto -m "not slow and not fault"
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto -m "not slow and not fault and not fuzz"
 
 test-slow: $(VENV)/.installed-test
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
 
 test-faults: $(VENV)/.installed-test
 	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m fault
+
+# A hundred thousand random inputs; TDBS_FUZZ_SCALE=0.01 runs a hundredth of them.
+test-fuzz: $(VENV)/.installed-test
+	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/fuzz -n 2 --dist loadfile -m fuzz
+
+# The same, and its counts as a dated file.
+fuzz-result:
+	TDBS_FUZZ_RESULT=benchmarks/results/fuzz_cpu_$$(date -u +%F).md $(MAKE) test-fuzz
+
+# Every dependency at the lowest version that pyproject.toml allows, and every stage once. torch is the exception: its
+# wheel for Linux in the registry is the CUDA build, so the pinned one is taken; elsewhere pass TORCH=torch==2.6.0.
+TORCH ?= --constraint constraints.txt torch
+lower-bounds:
+	rm -rf .venv-lower
+	$(PYTHON) -m venv .venv-lower
+	.venv-lower/bin/python -m pip install --quiet --disable-pip-version-check --no-compile $(TORCH)
+	$(PYTHON) tests/lowest_versions.py > .venv-lower/lowest.txt
+	.venv-lower/bin/python -m pip install --quiet --disable-pip-version-check --no-compile -r .venv-lower/lowest.txt
+	.venv-lower/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
+	.venv-lower/bin/python -m pip check
+	sh tests/smoke.sh $(CURDIR)/.venv-lower/bin/tdbs
+	rm -rf .venv-lower
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
@@ -60,4 +82,4 @@ docs: $(VENV)/.installed-test
 	$(BIN)/python -m docs.generate
 
 clean:
-	rm -rf $(VENV) .venv-wheel dist
+	rm -rf $(VENV) .venv-wheel .venv-lower dist

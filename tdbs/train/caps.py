@@ -13,6 +13,7 @@ from tdbs.train.profile_file import CapTable, Profile, named_profile, read_profi
 # Shapes: L1 = max_length + 1.
 
 PAPER_PROFILE = "rtx-2080-ti"  # roberta-base on 11 GB: Table 6 of the paper and the authors' script (PAPER_NOTES)
+MOST = 2**31 - 1  # of any count that a user gives: plans are 64-bit integers, and products of two counts must fit
 _CHOICES = "Pass --caps 64, --caps paper, or --caps FILE with a profile."
 
 
@@ -42,9 +43,11 @@ def chosen_caps(caps: str, profile: Profile | None = None) -> CapTable:
         return table
     if not (caps.isascii() and caps.removeprefix("-").isdigit()):
         raise ConfigError(f"--caps takes a number, paper, memory, knee or a file, got {caps}.", next_step=_CHOICES)
-    if int(caps) < 1:
-        raise ConfigError(f"--caps must be 1 or more, got {caps}.", next_step=_CHOICES)
-    return CapTable(lengths=(0,), caps=(int(caps),))
+    digits = caps.lstrip("0") or "0"
+    number = MOST if len(digits) > len(str(MOST)) else int(digits)  # Python reads no number of thousands of digits
+    if caps.startswith("-") or number < 1:
+        raise ConfigError(f"--caps must be 1 or more, got {caps[:20]}.", next_step=_CHOICES)
+    return CapTable(lengths=(0,), caps=(min(number, MOST),))
 
 
 def hardware_caps(table: CapTable, *, max_length: int) -> IntArray:

@@ -23,6 +23,15 @@ def length_grouped_order(lengths_N: IntArray, batch_size: int, *, seed: int) -> 
     return np.array(list(LengthGroupedSampler(batch_size, lengths=lengths_N.tolist(), generator=generator)))
 
 
+def has_rebalancing() -> bool:
+    """Return whether the installed transformers has the sampler of `batch_rebalance`; older versions lack it."""
+    try:
+        from transformers.trainer_pt_utils import BatchRebalanceSampler  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
 def rebalanced_batches(
     lengths_N: IntArray, batch_size: int, *, micro_batches: int, seed: int
 ) -> tuple[list[IntArray], list[int]]:

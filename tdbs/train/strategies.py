@@ -11,8 +11,9 @@ from typing import Any, Literal, get_args
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
 from tdbs.records import Count
-from tdbs.train.caps import chosen_caps
+from tdbs.train.caps import MOST, chosen_caps
 from tdbs.train.cuda import has_cuda
+from tdbs.train.peers import has_rebalancing
 from tdbs.train.profile_file import CapTable, Profile
 
 Batches = Literal["random", "length_grouped", "batch_rebalance", "packs", "bucket", "reach"]
@@ -73,6 +74,11 @@ class Strategy:
         ):
             if number < 1:
                 raise ConfigError(f"{name} must be 1 or more, got {number}.", next_step=f"Pass {name} 1 or more.")
+            if not isinstance(number, int) or number > MOST:
+                raise ConfigError(
+                    f"{name} must be a whole number up to {MOST:,}, got {number:.6g}.",
+                    next_step=f"Pass another {name}.",
+                )
         if (self.batches == "packs") != (self.execution == "packed"):
             raise ConfigError(
                 f"--batches {self.batches} does not go with --execution {self.execution}.",
@@ -245,9 +251,16 @@ def _check_rows(strategy: Strategy, *, in_rows: bool) -> None:
 
 
 def strategies_for(task: Task, *, in_rows: bool = True) -> tuple[str, ...]:
-    """Return the names of the strategies that a task and a model can be trained with (`in_rows`: resolve_strategy)."""
+    """Return the names of the strategies that a task and a model can be trained with here (`in_rows`: resolve_strategy).
+
+    A peer's sampler that the installed transformers lacks is left out; asked for by name it is an error (peers.py).
+    """
     in_rows = in_rows and task.kind != "seq2seq"
-    return tuple(name for name, strategy in STRATEGIES.items() if in_rows or not strategy.in_rows)
+    return tuple(
+        name
+        for name, strategy in STRATEGIES.items()
+        if (in_rows or not strategy.in_rows) and (strategy.batches != "batch_rebalance" or has_rebalancing())
+    )
 
 
 def left_out(*, in_rows: bool) -> tuple[str, ...]:

@@ -214,3 +214,12 @@ def test_a_profile_that_is_missing_is_named(tmp_path):
     with pytest.raises(ConfigError) as caught:
         read_profile(tmp_path / "none.json")
     assert caught.value.message == f"The profile {tmp_path / 'none.json'} cannot be read: No such file or directory."
+
+
+def test_a_cap_of_thousands_of_digits_is_as_good_as_none():
+    """Python refuses to read such a number, with a ValueError of its own."""
+    assert chosen_caps("9" * 5_000) == chosen_caps("2147483647")
+    assert chosen_caps("0" * 5_000 + "7") == chosen_caps("7")
+    with pytest.raises(ConfigError) as caught:
+        chosen_caps("-" + "9" * 5_000)
+    assert caught.value.message == "--caps must be 1 or more, got -9999999999999999999."

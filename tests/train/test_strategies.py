@@ -186,3 +186,20 @@ def test_a_hidden_device_or_a_torch_for_cpus_is_no_cuda(monkeypatch):
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
     monkeypatch.setattr("tdbs.train.cuda.version", lambda _name: "2.13.0+cpu")
     assert not has_cuda()
+
+
+@pytest.mark.parametrize(
+    ("part", "option"),
+    [
+        ("bucket_width", "--bucket-width"),
+        ("base_batch_size", "--base-batch-size"),
+        ("micro_batches", "--micro-batches"),
+    ],
+)
+@pytest.mark.parametrize(("number", "shown"), [(2**31, "2.14748e+09"), (4.5, "4.5"), (float("nan"), "nan")])
+def test_a_count_that_no_array_holds_is_refused(part, option, number, shown):
+    """Beyond 64 bits, and between whole numbers, planning ended in numpy's own errors."""
+    with pytest.raises(ConfigError) as caught:
+        resolve_strategy("bucket", SAMPLE_TASK, {part: number})
+    assert caught.value.message == f"{option} must be a whole number up to 2,147,483,647, got {shown}."
+    assert caught.value.next_step == f"Pass another {option}."
