@@ -251,7 +251,7 @@ def _check_rows(strategy: Strategy, *, in_rows: bool) -> None:
 
 
 def strategies_for(task: Task, *, in_rows: bool = True) -> tuple[str, ...]:
-    """Return the names of the strategies that a task and a model can be trained with here (`in_rows`: resolve_strategy).
+    """Return the names of the strategies that a task and a model can be trained with (`in_rows`: resolve_strategy).
 
     A peer's sampler that the installed transformers lacks is left out; asked for by name it is an error (peers.py).
     """
