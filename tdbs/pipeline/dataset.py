@@ -18,6 +18,7 @@ from tdbs.pipeline import schema
 from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo, check_counts, read_manifest
 from tdbs.pipeline.shard_arrays import AnyArray, JoinedLists, Lists, lists_of, read_arrays
 from tdbs.pipeline.shard_tables import read_shard
+from tdbs.pipeline.tokenizer import backend_of
 from tdbs.records import MOST_BYTES_OF_A_TOKENIZER, Form, read_text
 
 TOKENIZER_NAME = "tokenizer.json"  # a dataset carries its tokenizer: trained models are saved with it
@@ -137,8 +138,8 @@ def read_tokenizer(dataset: PreparedDataset) -> Tokenizer:
     """Return the tokenizer that the dataset carries. Raises DatasetError where its file is damaged."""
     text = tokenizer_text(dataset)
     try:
-        return Tokenizer.from_str(text)
-    except Exception as error:  # the library raises bare Exception
+        return backend_of(text)
+    except ValueError as error:
         raise _TOKENIZER.unreadable(str(dataset.path / TOKENIZER_NAME), reason_of(error)) from error
 
 

@@ -28,6 +28,7 @@ from tdbs.pipeline.dataset import TOKENIZER_NAME
 from tdbs.pipeline.engines import Engine, split_blocks
 from tdbs.pipeline.manifest import ShardInfo
 from tdbs.pipeline.shards import Part, write_part
+from tdbs.pipeline.tokenizer import backend_of
 from tdbs.pipeline.work import DATASET_FOLDER
 
 # The one column between tasks: what is to be made, or was, as bytes that only tasks of a run exchange, never from disk.
@@ -112,7 +113,9 @@ class _BlockMaker:
         path = self.given.folder / DATASET_FOLDER / TOKENIZER_NAME
         if not path.exists():
             raise _not_shared(self.given.folder)
-        return replace(self.given, tokenizer=replace(self.given.tokenizer, backend=Tokenizer.from_file(str(path))))
+        return replace(
+            self.given, tokenizer=replace(self.given.tokenizer, backend=backend_of(path.read_text(encoding="utf-8")))
+        )
 
     def __call__(self, row: dict[str, Any]) -> dict[str, Any]:
         return _packed(lambda: self._make(_unpacked(row)))

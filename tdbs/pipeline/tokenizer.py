@@ -129,11 +129,19 @@ def _find_files(source: str) -> dict[str, Path]:
     return files
 
 
+def backend_of(text: str) -> tokenizers.Tokenizer:
+    """Open a tokenizer by the text of its tokenizer.json; the only place that does. Raises ValueError."""
+    try:
+        return tokenizers.Tokenizer.from_str(text)
+    except Exception as error:  # the library raises bare Exception
+        raise ValueError(reason_of(error)) from error
+
+
 def _read_backend(source: str, tokenizer_json: Path | None) -> tokenizers.Tokenizer:
     if tokenizer_json is not None:
         try:
-            return tokenizers.Tokenizer.from_file(str(tokenizer_json))
-        except Exception as error:  # the library raises bare Exception
+            return backend_of(tokenizer_json.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
             raise TokenizerError(
                 f"{tokenizer_json} is not a tokenizer that the tokenizers library reads: {reason_of(error)}.",
                 next_step="Save it anew with tokenizer.save_pretrained(...).",
