@@ -137,6 +137,8 @@ def test_a_checkpoint_is_loaded_whole_or_refused(fuzz, place):
         assert isinstance(found.history, list)
         assert isinstance(found.loss_sum, float | int)
         for parameter, moments in optimizer.state.items():
-            assert all(value.shape in ((), parameter.shape) for value in moments.values())
+            assert moments.keys() == {"step", "exp_avg", "exp_avg_sq"}
+            assert all(value.shape == (() if kind == "step" else parameter.shape) for kind, value in moments.items())
+        optimizer.step()
 
     fuzz("checkpoints", inputs=1_500, of=examples, check=check)
