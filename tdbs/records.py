@@ -29,6 +29,7 @@ MOST_BYTES_OF_A_TOKENIZER = 512 << 20
 LONGEST = 2**20  # tokens of a sample: tables have an entry for each length
 _MOST_NESTED = 64
 _MOST_DIGITS = 300  # a float can still hold such a number
+_MOST_BITS = (10**_MOST_DIGITS).bit_length()
 
 # Types of fields whose values decide what is allocated or opened.
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
@@ -193,6 +194,8 @@ def record_of(found: Any, kind: type[T], form: Form, *, named: str) -> T:
         raise form.misfit(named, error.message.rstrip(".")) from error
     except (msgspec.ValidationError, OverflowError) as error:
         raise form.misfit(named, _field_reason(found, kind, str(error))) from error
+    except UnicodeEncodeError as error:  # of a text where none belongs; JSON can escape what UTF-8 cannot hold
+        raise form.misfit(named, "it has half of a surrogate pair, which is not a character") from error
 
 
 def check_version(found: Any, form: Form, *, named: str) -> None:
@@ -221,6 +224,8 @@ def _check_nesting(value: Any, left: int = _MOST_NESTED) -> None:
     for inner in value.values() if isinstance(value, dict) else value if isinstance(value, list) else ():
         if isinstance(inner, dict | list):
             _check_nesting(inner, left - 1)
+        elif isinstance(inner, int) and inner.bit_length() > _MOST_BITS:  # of TOML, whose reader has no limit
+            raise ValueError(f"it has a number of more than {_MOST_DIGITS} digits")
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -302,7 +307,7 @@ def _with_key(found: Any, kind: type[Any], field: str, error: str) -> str:
     for key, value in table.items():
         try:
             msgspec.convert(_replaced(found, names, {key: value}), kind)
-        except (msgspec.ValidationError, TdbsError) as again:
+        except (msgspec.ValidationError, UnicodeEncodeError, TdbsError) as again:
             if str(again) == error:
                 return f"{before}.{key}{after}"
     return field

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tdbs.errors import ConfigError
+from tdbs.shown import shown_number
 
 MAX_SEED = 2**32 - 1  # one 32-bit word of the key; a larger seed would make the key longer
 _AT_ONCE = 1 << 20  # values of a stream that are made to pick some of them
@@ -38,7 +39,10 @@ class Draw(IntEnum):
 
 def _seed_sequence(draw: Draw, *, seed: int, epoch: int, part: int, index: int) -> np.random.SeedSequence:
     if not 0 <= seed <= MAX_SEED:
-        raise ConfigError(f"--seed must be from 0 to {MAX_SEED}, got {seed}.", next_step="Pass another --seed.")
+        raise ConfigError(
+            f"--seed must be from 0 to {MAX_SEED}, got {shown_number(seed)}.",
+            next_step="Pass another --seed.",
+        )
     return np.random.SeedSequence([draw, seed, epoch, part, index])
 
 

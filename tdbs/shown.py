@@ -6,6 +6,7 @@ obeys them), marks that reorder a line, and characters without a glyph. They are
 """
 
 import json
+import math
 import re
 
 # Control characters; soft hyphen; fillers and selectors without a glyph; zero-width characters; marks of direction and
@@ -19,6 +20,7 @@ _HIDING = (
 _JOINED = rf"[^\x00-\u02ff\s\u200c\u200d{_HIDING}]"
 _JOINER = rf"[\u200c\u200d](?!{_JOINED})|(?<!{_JOINED})[\u200c\u200d]"
 _ONE_LINE = re.compile(f"[{_HIDING}]|{_JOINER}")
+_LONG_BITS = 128
 _LINES = re.compile(f"(?![\t\n])(?:{_ONE_LINE.pattern})")
 
 
@@ -36,6 +38,13 @@ def shown(text: object, *, lines: bool = False) -> str:
     if plain.isascii() and plain.isprintable():
         return plain
     return (_LINES if lines else _ONE_LINE).sub(lambda found: found[0].encode("unicode_escape").decode(), plain)
+
+
+def shown_number(number: float) -> str:
+    """Return a number as errors name it: Python refuses to write whole numbers of thousands of digits."""
+    if isinstance(number, int) and number.bit_length() > _LONG_BITS:
+        return f"a number of about {int(number.bit_length() * math.log10(2)):,} digits"
+    return str(number)
 
 
 def json_line(value: object) -> str:

@@ -295,3 +295,14 @@ def test_a_length_that_no_manifest_takes_is_refused():
     with pytest.raises(ConfigError) as caught:
         choose_limits(dataset.manifest.task, tokenizer, max_length=2**20 + 1, stride=None, max_target_length=None)
     assert str(caught.value) == "--max-length must be at most 1048576, got 1048577. Pass --max-length 128."
+
+
+def test_half_of_a_surrogate_pair_in_place_of_a_number_is_refused(golden):
+    """JSON can escape it; UTF-8, in which what checks the types compares texts, cannot hold it."""
+    path = golden / "dataset/manifest.json"
+    fields = json.loads(path.read_text())
+    fields["max_length"] = "\ud800"
+    path.write_text(json.dumps(fields))
+    with pytest.raises(DatasetError) as caught:
+        load(golden / "dataset")
+    assert caught.value.message.endswith("it has half of a surrogate pair, which is not a character.")

@@ -63,6 +63,8 @@ def combinations(space: Space) -> Iterator[dict[str, Value]]:
     return (dict(zip(space, values, strict=True)) for values in itertools.product(*lists))
 
 
+_NAMED = {float: "numbers", int: "whole numbers", str: "names"}
+_TAKEN = {float: int | float | str, int: int | str, str: str}
 _EXAMPLE = "Write [lr] and below it values = [3e-5, 5e-5], or low = 1e-5, high = 1e-4 and log = true."
 _FORM = Form(what="a space of a sweep", error=ConfigError, next_step=_EXAMPLE)
 
@@ -72,22 +74,35 @@ def _part(name: str, table: Any) -> Sequence[Value] | Range:
     if isinstance(table, Mapping) and set(table) == {"values"} and isinstance(table["values"], list):
         return _values(name, table["values"])
     if isinstance(table, Mapping) and {"low", "high"} <= set(table) <= {"low", "high", "log"} and KINDS[name] is float:
-        low, high = float(table["low"]), float(table["high"])
-        if low < high and (low > 0 or not table.get("log", False)):
-            return Range(low=low, high=high, log=bool(table.get("log", False)))
+        low, high, log = table["low"], table["high"], table.get("log", False)
+        if _is_number(low) and _is_number(high) and isinstance(log, bool) and low < high and (low > 0 or not log):
+            return Range(low=float(low), high=float(high), log=log)
     raise ConfigError(f"[{name}] is neither a list of values nor a range of numbers.", next_step=_EXAMPLE)
 
 
 def _values(name: str, given: Sequence[Any]) -> tuple[Value, ...]:
     _check_name(name)
     try:
-        values = tuple(dict.fromkeys(KINDS[name](value) for value in given))
+        values = tuple(dict.fromkeys(_value(KINDS[name], value) for value in given))
     except (TypeError, ValueError) as error:
+        kind = _NAMED[KINDS[name]]
         shown = ", ".join(map(str, given))
-        raise ConfigError(f"{name} takes numbers, got {shown}.", next_step="Separate them with commas.") from error
+        raise ConfigError(f"{name} takes {kind}, got {shown}.", next_step="Separate them with commas.") from error
     if not values:
         raise ConfigError(f"{name} has no value.", next_step=_EXAMPLE)
     return values
+
+
+def _value(kind: type, given: Any) -> Value:
+    """Return a value as its kind. Raises ValueError for one of another kind that Python would turn into it."""
+    if isinstance(given, bool) or not isinstance(given, _TAKEN[kind]):
+        raise ValueError
+    value: Value = kind(given)
+    return value
+
+
+def _is_number(given: Any) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool)
 
 
 def _check_name(name: str) -> None:

@@ -6,6 +6,7 @@ from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
 from tdbs.pipeline.tokenizer import LoadedTokenizer, check_max_length
 from tdbs.records import LONGEST
+from tdbs.shown import shown_number
 
 DEFAULT_MAX_LENGTH = 128
 MAX_LENGTHS: dict[TaskKind, int] = {"question_answering": 384, "seq2seq": 512}  # of other kinds of tasks, the default
@@ -43,16 +44,20 @@ def choose_limits(
         max_length = MAX_LENGTHS.get(task.kind, DEFAULT_MAX_LENGTH)
     for option, value in (("--max-length", max_length), ("--max-target-length", max_target_length)):
         if value is not None and value < 1:
-            raise ConfigError(f"{option} must be 1 or more, got {value}.", next_step=f"Pass {option} 128.")
+            raise ConfigError(
+                f"{option} must be 1 or more, got {shown_number(value)}.", next_step=f"Pass {option} 128."
+            )
         if value is not None and value > LONGEST:  # the manifest has an entry for each length, and so many it takes
-            raise ConfigError(f"{option} must be at most {LONGEST}, got {value}.", next_step=f"Pass {option} 128.")
+            raise ConfigError(
+                f"{option} must be at most {LONGEST}, got {shown_number(value)}.", next_step=f"Pass {option} 128."
+            )
     check_max_length(tokenizer, max_length, pair=task.is_pair)
     if task.kind == "question_answering":
         stride = max_length // STRIDE_SHARE if stride is None else stride
         most = max_length - tokenizer.backend.num_special_tokens_to_add(is_pair=True) - 2
         if not 0 <= stride <= most:
             raise ConfigError(
-                f"--stride must be from 0 to {most} with --max-length {max_length}, got {stride}.",
+                f"--stride must be from 0 to {most} with --max-length {max_length}, got {shown_number(stride)}.",
                 next_step="Pass another --stride, or a larger --max-length.",
             )
     if task.kind == "seq2seq":

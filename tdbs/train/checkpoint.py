@@ -5,6 +5,7 @@ JSON: nothing that is read can run code. What a step draws depends on (seed, epo
 is in it.
 """
 
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -26,6 +27,8 @@ _FORM = Form(
     error=TrainingError,
     next_step="Remove its folder: --resume takes the one before it, or begins anew where there is none.",
 )
+_STEP = "step"
+_MOMENTS = {_STEP, "exp_avg", "exp_avg_sq"}  # of AdamW
 _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
 
 
@@ -93,6 +96,7 @@ def load_checkpoint(place: Path, model: torch.nn.Module, optimizer: torch.optim.
     try:
         weights, moments = load_file(place / _WEIGHTS), load_file(place / _OPTIMIZER)
         state = read_record(place / _STATE, RunState, _FORM)
+        _check_moments(model, moments, state)
         _give(_weights(model), weights)
         _give_moments(model, optimizer, moments)
     except TrainingError as error:
@@ -123,9 +127,36 @@ def _moments(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[s
 def _give(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) -> None:
     if own.keys() != found.keys():
         raise KeyError(f"its weights are of another model: {sorted(own.keys() ^ found.keys())[0]}")
+    for name, tensor in own.items():
+        _check_fits(name, found[name], tensor.shape, tensor.dtype)  # torch would broadcast and cast it
     with torch.no_grad():
         for name, tensor in own.items():
             tensor.copy_(found[name])
+
+
+def _check_moments(model: torch.nn.Module, found: Mapping[str, torch.Tensor], state: RunState) -> None:
+    """Refuse an optimizer's state that AdamW would fail on, or step with as if it were whole."""
+    if state.step and not found:
+        raise ValueError(f"it has no state of the optimizer after {state.step} steps")
+    parameters = dict(model.named_parameters())
+    kinds: dict[str, set[str]] = defaultdict(set)
+    for key, value in found.items():
+        name, _, kind = key.rpartition("/")
+        if name not in parameters or kind not in _MOMENTS:
+            raise ValueError(f"its optimizer is of another model: {key}")
+        own = parameters[name]
+        shape, dtype = (torch.Size(), torch.float32) if kind == _STEP else (own.shape, own.dtype)
+        _check_fits(key, value, shape, dtype)
+        kinds[name].add(kind)
+    for name, own_kinds in kinds.items():
+        lacking = sorted(_MOMENTS - own_kinds)
+        if lacking:
+            raise ValueError(f"it lacks {name}/{lacking[0]}")
+
+
+def _check_fits(key: str, value: torch.Tensor, shape: torch.Size, dtype: torch.dtype) -> None:
+    if value.shape != shape or value.dtype != dtype:
+        raise ValueError(f"{key} has shape {list(value.shape)} of {value.dtype}, expected {list(shape)} of {dtype}")
 
 
 def _give_moments(model: torch.nn.Module, optimizer: torch.optim.Optimizer, found: Mapping[str, torch.Tensor]) -> None:

@@ -3,6 +3,7 @@
 from tdbs.data.sample import SAMPLE_TASK
 from tdbs.errors import ConfigError
 from tdbs.pipeline.manifest import Manifest
+from tdbs.shown import shown_number
 
 TINY = "tiny"  # the model with random weights that the sample is trained with
 DEFAULT_EPOCHS = 3
@@ -37,4 +38,5 @@ def check_hyperparameters(
         (dropout is None or 0 <= dropout < 1, "--dropout", dropout, "from 0 to less than 1"),
     ):
         if not right:
-            raise ConfigError(f"{name} must be {rule}, got {value}.", next_step=f"Pass another {name}.")
+            given = "None" if value is None else shown_number(value)
+            raise ConfigError(f"{name} must be {rule}, got {given}.", next_step=f"Pass another {name}.")

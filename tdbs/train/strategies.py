@@ -11,6 +11,7 @@ from typing import Any, Literal, get_args
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
 from tdbs.records import Count
+from tdbs.shown import shown_number
 from tdbs.train.caps import MOST, chosen_caps
 from tdbs.train.cuda import has_cuda
 from tdbs.train.peers import has_rebalancing
@@ -73,10 +74,12 @@ class Strategy:
             ("--devices", self.devices),
         ):
             if number < 1:
-                raise ConfigError(f"{name} must be 1 or more, got {number}.", next_step=f"Pass {name} 1 or more.")
+                raise ConfigError(
+                    f"{name} must be 1 or more, got {shown_number(number)}.", next_step=f"Pass {name} 1 or more."
+                )
             if not isinstance(number, int) or number > MOST:
                 raise ConfigError(
-                    f"{name} must be a whole number up to {MOST:,}, got {number:.6g}.",
+                    f"{name} must be a whole number up to {MOST:,}, got {shown_number(number)}.",
                     next_step=f"Pass another {name}.",
                 )
         if (self.batches == "packs") != (self.execution == "packed"):
@@ -96,7 +99,8 @@ class Strategy:
             )
         if not 0 <= self.drop_rate <= 1:
             raise ConfigError(
-                f"--drop-rate must be from 0 to 1, got {self.drop_rate}.", next_step="Pass --drop-rate 0.3, say."
+                f"--drop-rate must be from 0 to 1, got {shown_number(self.drop_rate)}.",
+                next_step="Pass --drop-rate 0.3, say.",
             )
         _ = self.hw_caps  # refuses what is no number and no table
 

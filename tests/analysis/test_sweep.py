@@ -191,6 +191,13 @@ def test_a_file_has_values_and_ranges(tmp_path):
         ("[lr]\nvalues = ['much']\n", "lr takes numbers, got much."),
         ("[lr]\nlow = 1.0\nhigh = 0.5\n", "[lr] is neither a list of values nor a range of numbers."),
         ("[lr]\nlow = 0.0\nhigh = 0.5\nlog = true\n", "[lr] is neither a list of values nor a range of numbers."),
+        ("[lr]\nlow = []\nhigh = 0.5\n", "[lr] is neither a list of values nor a range of numbers."),
+        ("[lr]\nlow = 0.1\nhigh = ''\n", "[lr] is neither a list of values nor a range of numbers."),
+        ("[lr]\nlow = 0.1\nhigh = true\n", "[lr] is neither a list of values nor a range of numbers."),
+        ("[lr]\nlow = 0.1\nhigh = 0.5\nlog = 'no'\n", "[lr] is neither a list of values nor a range of numbers."),
+        ("[epochs]\nvalues = [1.5]\n", "epochs takes whole numbers, got 1.5."),
+        ("[epochs]\nvalues = [true]\n", "epochs takes whole numbers, got True."),
+        ("[strategy]\nvalues = [['reach']]\n", "strategy takes names, got ['reach']."),
         ("[epochs]\nlow = 1\nhigh = 3\n", "[epochs] is neither a list of values nor a range of numbers."),
         ("[seed]\nvalues = [1]\n", "seed cannot be searched."),
     ],
@@ -210,3 +217,11 @@ def test_nothing_to_search_and_values_out_of_range_are_refused_before_anything_i
         sweep(dataset, {"strategy": ("reach", "fast")}, TERMS, out=tmp_path / "s")
     assert caught.value.message == "There is no strategy fast."
     assert not (tmp_path / "s").exists()
+
+
+def test_a_space_with_a_number_of_thousands_of_digits_is_refused(tmp_path):
+    """Python reads such a hexadecimal number, and then refuses to write it in an error."""
+    (tmp_path / "space.toml").write_text(f"[epochs]\nvalues = [0x{'f' * 5000}]\n")
+    with pytest.raises(ConfigError) as caught:
+        read_space(tmp_path / "space.toml")
+    assert caught.value.message.endswith("space.toml cannot be read: it has a number of more than 300 digits.")

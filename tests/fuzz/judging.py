@@ -15,6 +15,7 @@ import tdbs
 from tdbs.errors import TdbsError
 
 DEADLINE = 120  # seconds of one input; past them the process dumps its stacks and ends
+_REARMED = 10  # seconds after which the deadline begins anew: for each input it would cost a thread
 _PACKAGE = Path(tdbs.__file__).parent
 _REPOSITORY = _PACKAGE.parent
 
@@ -51,7 +52,7 @@ def judge_inputs(
     target: str, inputs: int, of: Any, check: Callable[[Any], object], faults: Faults
 ) -> tuple[int, float]:
     """Check inputs of a strategy, the same ones each time; return how many there were and the seconds they took."""
-    done = 0
+    done, armed = 0, -float("inf")
 
     @seed(zlib.crc32(target.encode()))
     @settings(
@@ -63,16 +64,18 @@ def judge_inputs(
     )
     @given(of)
     def every(example: Any) -> None:
-        nonlocal done
+        nonlocal done, armed
         done += 1
-        faulthandler.dump_traceback_later(DEADLINE, exit=True)
-        try:
-            judge(check, example, faults)
-        finally:
-            faulthandler.cancel_dump_traceback_later()
+        if time.monotonic() - armed > _REARMED:
+            faulthandler.dump_traceback_later(DEADLINE, exit=True)
+            armed = time.monotonic()
+        judge(check, example, faults)
 
     clock = time.perf_counter()
-    every()
+    try:
+        every()
+    finally:
+        faulthandler.cancel_dump_traceback_later()
     return done, time.perf_counter() - clock
 
 

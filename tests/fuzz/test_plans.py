@@ -98,7 +98,7 @@ def test_plans_are_partitions_or_refused(fuzz):
         st.integers(-1, 3) | st.sampled_from((2**32 - 1, 2**32, 2**64)),
         st.integers(0, 3) | st.sampled_from((31, 70, 1000)),
     )
-    fuzz("plan arguments", inputs=12_000, of=examples, check=check)
+    fuzz("plan arguments", inputs=6_000, of=examples, check=check)
 
 
 def test_plans_of_valid_parts_are_partitions(fuzz):
@@ -124,7 +124,7 @@ def test_plans_of_valid_parts_are_partitions(fuzz):
     examples = st.tuples(
         names, st.fixed_dictionaries({}, optional=valid), samples(), st.integers(0, 2**32 - 1), st.integers(0, 400)
     )
-    fuzz("plans", inputs=6_000, of=examples, check=check)
+    fuzz("plans", inputs=5_000, of=examples, check=check)
 
 
 def test_caps_and_hyperparameters_are_numbers_or_refused(fuzz):
@@ -153,7 +153,7 @@ def test_caps_and_hyperparameters_are_numbers_or_refused(fuzz):
         st.integers(1, 5) | SIZES,
         hyperparameters,
     )
-    fuzz("caps and hyperparameters", inputs=8_000, of=examples, check=check)
+    fuzz("caps and hyperparameters", inputs=12_000, of=examples, check=check)
 
 
 @pytest.fixture(scope="module")
@@ -203,7 +203,7 @@ def test_commands_that_plan_end_with_a_result_or_two_lines(fuzz, dataset, workpl
         st.lists(st.sampled_from(FLAGS), max_size=2),
         st.none() | st.sampled_from(("plan.parquet", "plan", ".", "a/b.parquet", "é.parquet")),
     )
-    fuzz("plan commands", inputs=1_200, of=examples, check=check)
+    fuzz("plan commands", inputs=500, of=examples, check=check)
     assert tree(dataset) == before
 
 
@@ -220,7 +220,7 @@ def test_plan_arguments_of_any_type_are_refused_by_the_parts_that_name_them(fuzz
     parts = st.sampled_from(
         ("drop_rate", "bucket_width", "base_batch_size", "scaling_factor", "devices", "micro_batches")
     )
-    fuzz("odd numbers of plans", inputs=3_000, of=st.tuples(parts, numbers), check=check)
+    fuzz("odd numbers of plans", inputs=4_000, of=st.tuples(parts, numbers), check=check)
 
 
 NO_WORDS = droppable_words_of(

@@ -128,10 +128,10 @@ parquet_files = st.one_of(
 @pytest.mark.parametrize(
     ("suffix", "inputs", "files"),
     [
-        (".csv", 9_000, delimited_files(",")),
-        (".tsv", 6_000, delimited_files("\t")),
-        (".jsonl", 10_000, json_files),
-        (".parquet", 6_000, parquet_files),
+        (".csv", 4_000, delimited_files(",")),
+        (".tsv", 4_000, delimited_files("\t")),
+        (".jsonl", 7_000, json_files),
+        (".parquet", 3_500, parquet_files),
     ],
 )
 def test_a_file_is_read_whole_or_refused(fuzz, place, suffix, inputs, files):

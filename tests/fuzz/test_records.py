@@ -53,7 +53,7 @@ def test_a_manifest_is_read_or_refused(fuzz, place, dataset):
             assert all(isinstance(shard.path, str) for shard in info.shards)
         json.dumps(dataclasses.asdict(found))
 
-    fuzz("manifests", inputs=12_000, of=json_files(valid), check=check)
+    fuzz("manifests", inputs=14_000, of=json_files(valid), check=check)
 
 
 def test_what_a_manifest_says_is_planned_verified_and_read(fuzz, dataset):
@@ -72,7 +72,7 @@ def test_what_a_manifest_says_is_planned_verified_and_read(fuzz, dataset):
         for plan in plan_dataset(opened, strategy, seed=0, epochs=1):
             assert sorted(plan.sample_ids_N) == list(range(opened.manifest.splits["train"].rows))
 
-    fuzz("what manifests say", inputs=1_500, of=mutated(valid, most=2), check=check)
+    fuzz("what manifests say", inputs=500, of=mutated(valid, most=2), check=check)
     path.write_bytes(as_json(valid))
     assert outside.read_text() == "x"
 
@@ -98,7 +98,7 @@ def test_a_profile_is_read_or_refused(fuzz, place):
             assert table.min() >= 1
 
     files = st.one_of(json_files(valid), json_files(measured), json_files(measured))
-    fuzz("profiles", inputs=12_000, of=files, check=check)
+    fuzz("profiles", inputs=8_000, of=files, check=check)
 
 
 SPACES = (
@@ -140,4 +140,4 @@ def test_a_listed_space_is_read_or_refused(fuzz, place):
         for value in listed_values(*given):
             assert isinstance(value, KINDS[given[0]])
 
-    fuzz("listed spaces", inputs=5_000, of=st.tuples(names, texts), check=check)
+    fuzz("listed spaces", inputs=10_000, of=st.tuples(names, texts), check=check)

@@ -67,7 +67,7 @@ def test_a_run_is_read_or_refused(fuzz, run, files, workplace):
         flat_settings(found.config)
         check_same_run(found, whole)
 
-    fuzz("runs", inputs=6_000, of=records(files), check=check)
+    fuzz("runs", inputs=2_500, of=records(files), check=check)
 
 
 def test_a_run_is_evaluated_and_reported_or_refused(fuzz, run, files, workplace):
@@ -79,7 +79,7 @@ def test_a_run_is_evaluated_and_reported_or_refused(fuzz, run, files, workplace)
         report_on_run(run)
         evaluate(run)
 
-    fuzz("what runs say", inputs=600, of=records(files), check=check)
+    fuzz("what runs say", inputs=300, of=records(files), check=check)
 
 
 def test_a_checkpoint_is_loaded_whole_or_refused(fuzz, place):
@@ -137,6 +137,8 @@ def test_a_checkpoint_is_loaded_whole_or_refused(fuzz, place):
         assert isinstance(found.history, list)
         assert isinstance(found.loss_sum, float | int)
         for parameter, moments in optimizer.state.items():
-            assert all(value.shape in ((), parameter.shape) for value in moments.values())
+            assert moments.keys() == {"step", "exp_avg", "exp_avg_sq"}
+            assert all(value.shape == (() if kind == "step" else parameter.shape) for kind, value in moments.items())
+        optimizer.step()
 
-    fuzz("checkpoints", inputs=5_000, of=examples, check=check)
+    fuzz("checkpoints", inputs=1_500, of=examples, check=check)

@@ -196,7 +196,10 @@ def test_a_hidden_device_or_a_torch_for_cpus_is_no_cuda(monkeypatch):
         ("micro_batches", "--micro-batches"),
     ],
 )
-@pytest.mark.parametrize(("number", "shown"), [(2**31, "2.14748e+09"), (4.5, "4.5"), (float("nan"), "nan")])
+@pytest.mark.parametrize(
+    ("number", "shown"),
+    [(2**31, "2147483648"), (10**400, "a number of about 400 digits"), (4.5, "4.5"), (float("nan"), "nan")],
+)
 def test_a_count_that_no_array_holds_is_refused(part, option, number, shown):
     """Beyond 64 bits, and between whole numbers, planning ended in numpy's own errors."""
     with pytest.raises(ConfigError) as caught:
