@@ -22,12 +22,14 @@ from benchmarks.common import provenance
 from tdbs.analysis.compare import compare
 from tdbs.analysis.environment import device_name
 from tdbs.data.tasks import Task
-from tdbs.files import whole_lines
+from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
+from tdbs.records import Form, whole_lines
 from tdbs.train.defaults import shown_model
 from tdbs.train.strategies import Strategy, parts_without_drop, resolve_dropout, resolve_strategy
 
 SST2_ROWS = 8_000  # the first rows of its train split
+_FORM = Form(what="a log of runs", error=ConfigError, next_step="Name another file.")
 _DEFAULTS = {part.name: part.default for part in fields(Strategy) if part.default is not MISSING}
 
 
@@ -99,7 +101,7 @@ def run_key(
 
 def read_records(path: Path) -> dict[str, RunRecord]:
     """Return the records of a file by the text of their key; a last line that was cut off is left out."""
-    found = [json.loads(line) for line in whole_lines(path)]
+    found = [json.loads(line) for line in whole_lines(path, _FORM)]
     decides = [part.name for part in fields(RunKey)]
     records = [RunRecord(key=RunKey(**{name: record.pop(name) for name in decides}), **record) for record in found]
     return {record.key.text: record for record in records}

@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from transformers import PretrainedConfig, PreTrainedModel
 
 from tdbs.data.tasks import Columns, Task, TaskKind
-from tdbs.errors import ConfigError, DatasetError, ModelError, reason_of
+from tdbs.errors import ConfigError, DatasetError, ModelError
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.limits import MAX_LENGTHS, Limits, choose_limits
 from tdbs.pipeline.manifest import TokenizerInfo, WordsInfo
@@ -25,7 +25,7 @@ from tdbs.train.device import keep_head_in_fp32, make_accelerator, resolve_execu
 from tdbs.train.evaluate import load_trained
 from tdbs.train.model_checks import check_embeddings, position_limit
 from tdbs.train.model_inputs import InputRules
-from tdbs.train.models import LOADING_ERRORS, open_model, read_config, rules_of
+from tdbs.train.models import loading_reason, open_model, read_config, rules_of
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run, read_run
 from tdbs.train.sequence_models import knows_sequences, use_sequences
 
@@ -164,9 +164,11 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
     resolved = resolve_execution(precision=precision, attention=attention)
     try:
         model = open_model(name, task.kind, config, attention=resolved.attention, headed=True)
-    except LOADING_ERRORS as error:
+    except ModelError:
+        raise
+    except Exception as error:  # as many kinds as ways to damage a file
         raise ModelError(
-            f"The model {name} cannot be loaded: {reason_of(error)}.",
+            f"The model {name} cannot be loaded: {loading_reason(error)}.",
             next_step="Pass a folder that holds config.json and model.safetensors, or a hub name.",
         ) from error
     check_embeddings(name, config, tokenizer.vocabulary_size)
@@ -183,7 +185,7 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
         info=tokenizer_info(tokenizer, pair=task.is_pair),
         is_pair=task.is_pair,
         max_length=max_length,
-        gives_segment_ids=segment_ids_given(name),
+        gives_segment_ids=segment_ids_given(name, tokenizer.backend),
         trained=False,
         in_rows=in_rows,
         device=accelerator.device,
@@ -255,7 +257,7 @@ _FINE_TUNE = "Fine-tune it with tdbs train --model, or pass a checkpoint that wa
 
 def _task_of(name: str, config: PretrainedConfig) -> Task:
     """Return the task that a configuration describes."""
-    classes = config.architectures or []
+    classes = [str(each) for each in config.architectures] if isinstance(config.architectures, list) else []
     kind = next((kind for end, kind in _KINDS.items() if any(each.endswith(end) for each in classes)), None)
     if kind is None:
         raise ModelError(

@@ -11,7 +11,6 @@ from tdbs.data.tasks import TaskKind
 from tdbs.errors import ConfigError
 from tdbs.integrations.steps import RunSteps, run_steps_of
 from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
-from tdbs.pipeline.layout import layout_of
 from tdbs.train.batches import Batch
 from tdbs.train.model_inputs import InputRules, model_inputs
 from tdbs.train.models import rules_for
@@ -47,10 +46,9 @@ def run_steps_for(
 
 def rules_of_model(model: Any, dataset: PreparedDataset, *, in_rows: bool = False) -> InputRules:
     """Return how a model of the user's is given a dataset's samples."""
-    layout = layout_of(read_tokenizer(dataset))
     device = next(model.parameters()).device
     name = model.config._name_or_path or dataset.manifest.tokenizer.source
-    return rules_for(model, name, dataset.manifest, layout, in_rows=in_rows, device=device)
+    return rules_for(model, name, dataset.manifest, read_tokenizer(dataset), in_rows=in_rows, device=device)
 
 
 class StepInputs(Dataset[dict[str, Any]]):

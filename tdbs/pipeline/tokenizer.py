@@ -47,6 +47,11 @@ def load_tokenizer(source: str) -> LoadedTokenizer:
     settings = _read_json(files.get("tokenizer_config.json")) | {
         key: value for key, value in _read_json(files.get("config.json")).items() if key == "pad_token_id"
     }
+    if settings.get("truncation_side") == "left":
+        raise TokenizerError(
+            f"The tokenizer {source} cuts long texts at their beginning; tdbs cuts them at their end.",
+            next_step='Set "truncation_side": "right" in its tokenizer_config.json if the model may read beginnings.',
+        )
     added = backend.get_added_tokens_decoder().items()
     # The unknown token stands for a word of the text, though its tokenizer calls it special.
     unknown = getattr(backend.model, "unk_token", None)
@@ -70,16 +75,34 @@ def load_tokenizer(source: str) -> LoadedTokenizer:
     )
 
 
-def segment_ids_given(source: str) -> bool | None:
+def segment_ids_given(source: str, backend: tokenizers.Tokenizer) -> bool | None:
     """Return whether transformers gives a model of this folder or name segment ids; None if it has no tokenizer there.
 
     That is a matter of the tokenizer's class and settings, not of tokenizer.json: XLM-R's gives none to any model.
+    They may also tell transformers to make other tokens than tokenizer.json does (`do_lower_case`, `add_prefix_space`,
+    more added tokens). Raises TokenizerError if they do: `backend` is what texts are prepared with.
     """
     try:
         loaded = _transformers_tokenizer(source)
     except Exception:  # a dozen kinds: what is not there gives nothing
         return None
+    if not (loaded.is_fast and _has_words(loaded)):
+        return None
+    written = " ".join([*loaded.all_special_tokens, *list(loaded.get_added_vocab())[:_ADDED]])
+    for texts in (*_PROBES, (f"word {written} word",)):
+        theirs = loaded(*texts)["input_ids"]
+        if theirs != backend.encode(*texts).ids:
+            raise TokenizerError(
+                f"transformers reads the tokenizer of {source} otherwise than its tokenizer.json says: it makes other "
+                f"tokens of {' and '.join(map(repr, texts))}.",
+                next_step=f"Save AutoTokenizer.from_pretrained({source!r}) in another folder, and prepare with that.",
+            )
     return "token_type_ids" in loaded.model_input_names
+
+
+# Capitals, accents, spaces, other scripts, a first word, a pair: what settings of a tokenizer's class may change.
+_PROBES = (("The Film é",), (" two  Spaces",), ("word",), ("中文 don't ÀB",), ("The film", "é A"))
+_ADDED = 20  # of the tokens that were added to the vocabulary
 
 
 def check_max_length(tokenizer: LoadedTokenizer, max_length: int, *, pair: bool) -> None:
@@ -163,12 +186,16 @@ def _read_backend(source: str, tokenizer_json: Path | None) -> tokenizers.Tokeni
             next_step="Convert it to a tokenizer.json, or pass --tokenizer with a fast one.",
         )
     backend: tokenizers.Tokenizer = loaded.backend_tokenizer
-    ordinary = set(backend.get_vocab()) - set(loaded.all_special_tokens)
-    if len(ordinary) <= 1:  # transformers 5 makes a tokenizer of special tokens alone where it finds no vocabulary
+    if not _has_words(loaded):
         raise TokenizerError(
             f"transformers cannot load a tokenizer from {source}: there is no vocabulary.", next_step=_NEXT_STEP
         )
     return backend
+
+
+def _has_words(loaded: Any) -> bool:
+    """Return whether a tokenizer has a vocabulary: of an empty folder transformers makes one without."""
+    return len(set(loaded.get_vocab()) - set(loaded.all_special_tokens)) > 1
 
 
 def _transformers_tokenizer(source: str) -> Any:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +117,8 @@ def _best_first(comparison: Comparison) -> list[Strategy]:
 
 def _strategy_of(parts: Mapping[str, Any]) -> Strategy | None:
     """Return a strategy that was written as a table of its parts; None where another version of tdbs wrote it."""
+    if not set(parts) <= {part.name for part in fields(Strategy)}:
+        return None  # another key of a record may be ignored, a part of a strategy decides its batches
     try:
         return record_of(parts, Strategy, _STRATEGY, named="The strategy")
     except ConfigError:

@@ -15,14 +15,13 @@ from transformers import PreTrainedModel
 
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task
-from tdbs.errors import ModelError, TrainingError, reason_of
+from tdbs.errors import ModelError, TrainingError
 from tdbs.pipeline.dataset import PreparedDataset, load, read_tokenizer
-from tdbs.pipeline.layout import layout_of
 from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.device import default_device, keep_head_in_fp32, make_accelerator
 from tdbs.train.model_checks import check_length, check_vocabulary
 from tdbs.train.model_inputs import InputRules, model_inputs
-from tdbs.train.models import LOADING_ERRORS, open_model, read_config, rules_for
+from tdbs.train.models import loading_reason, open_model, read_config, rules_for
 from tdbs.train.plan import EpochPlan
 from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
 from tdbs.train.scoring import HeldOut, Metrics, read_held_out, score_outputs
@@ -140,16 +139,18 @@ def load_trained(run: Run, dataset: PreparedDataset) -> tuple[PreTrainedModel, A
     again = {"refused": f"The model {folder} cannot be loaded", "next_step": "Train again."}
     try:
         model = open_model(str(folder), kind, read_config(str(folder), **again), attention=execution["attention"])
-    except LOADING_ERRORS as error:
-        raise ModelError(f"{again['refused']}: {reason_of(error)}.", next_step=again["next_step"]) from error
+    except ModelError:
+        raise
+    except Exception as error:  # as many kinds as ways to damage a file
+        raise ModelError(f"{again['refused']}: {loading_reason(error)}.", next_step=again["next_step"]) from error
     check_vocabulary(str(folder), model.config, manifest)
     check_length(str(folder), model.config, manifest.max_length)
     _check_task(run, manifest.task)
     keep_head_in_fp32(model)
     accelerator = make_accelerator(execution["precision"], default_device())
     model.to(accelerator.device)
-    layout = layout_of(read_tokenizer(dataset))
-    rules = rules_for(model, str(folder), manifest, layout, in_rows=False, device=accelerator.device)
+    tokenizer = read_tokenizer(dataset)
+    rules = rules_for(model, str(folder), manifest, tokenizer, in_rows=False, device=accelerator.device)
     return accelerator.prepare_model(model, evaluation_mode=True), accelerator, rules
 
 

@@ -20,7 +20,6 @@ from tdbs import rng
 from tdbs.arrays import FloatArray
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
-from tdbs.pipeline.layout import layout_of
 from tdbs.train.ahead import made_ahead
 from tdbs.train.batches import Batch
 from tdbs.train.compiled import compile_layers
@@ -95,9 +94,10 @@ def make_learner(
         use_sequences(model, execution.attention)
     accelerator = make_accelerator(execution.precision, execution.device)
     keep_head_in_fp32(model)
-    layout = layout_of(read_tokenizer(dataset))
     model.to(accelerator.device)
-    rules = rules_for(model, model_name, dataset.manifest, layout, in_rows=in_rows, device=accelerator.device)
+    rules = rules_for(
+        model, model_name, dataset.manifest, read_tokenizer(dataset), in_rows=in_rows, device=accelerator.device
+    )
     # gradients of several processes are summed by us (processes.py): accelerate is not to wrap the model for it
     prepared = accelerator.prepare_model(model, evaluation_mode=True)
     if accelerator.num_processes == 1:

@@ -12,7 +12,20 @@ from tdbs.pipeline.manifest import Manifest, TokenizerInfo
 from tdbs.pipeline.tokenizer import load_tokenizer
 from tdbs.train.model_inputs import InputRules
 
-_OFFSET_MODELS = ("roberta", "camembert", "xlm-roberta", "mpnet", "longformer")
+# Families whose positions count from the pad id + 1, as RoBERTa's do.
+_OFFSET_MODELS = (
+    *(
+        "roberta",
+        "camembert",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "roberta-prelayernorm",
+        "xmod",
+        "data2vec-text",
+        "ibert",
+    ),
+    *("mpnet", "longformer", "luke", "esm"),
+)
 _BLOCK_SPARSE = ("big_bird", "bigbird_pegasus")
 _SAMPLE_KINDS = ("classification", "regression", "multi_label")
 
@@ -77,7 +90,7 @@ def position_limit(config: PretrainedConfig) -> int | None:
     if positions is None or positions < 0:
         return None
     # RoBERTa and its kin count positions from the pad id + 1.
-    return int(positions) - (config.pad_token_id + 1 if config.model_type in _OFFSET_MODELS else 0)
+    return int(positions) - ((config.pad_token_id or 0) + 1 if config.model_type in _OFFSET_MODELS else 0)
 
 
 def input_rules(

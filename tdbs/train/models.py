@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
+from tokenizers import Tokenizer
 from transformers import AutoConfig, BertConfig, PretrainedConfig, PreTrainedModel, T5Config
 
 from tdbs import rng
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ModelError, reason_of
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.pipeline.layout import Layout
+from tdbs.pipeline.layout import Layout, layout_of
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo
 from tdbs.pipeline.tokenizer import segment_ids_given
 from tdbs.train.defaults import TINY
@@ -48,8 +48,6 @@ _DROPOUT_FIELDS = (
 )
 
 
-# What loading raises: no such file or name, wrong shapes, a damaged file, the package of an attention kernel missing.
-LOADING_ERRORS = (OSError, ValueError, RuntimeError, ImportError, SafetensorError)
 _NEXT_STEP = "Pass --model with a folder that holds config.json and model.safetensors, or a hub name."
 
 
@@ -59,7 +57,7 @@ def open_model(
     """Open a model with a head by hub name or folder, in fp32; the only place that does so, and runs no code of others.
 
     A folder of adapters brings the model that they are for. With `headed` the head has to be trained. Raises what
-    loading raises (LOADING_ERRORS), and ModelError.
+    loading raises, which may be anything where a file is damaged, and ModelError.
     """
     adapted = adapted_model(Path(name))
     with nothing_asked():
@@ -81,6 +79,14 @@ def open_model(
         )
     opened: PreTrainedModel = model
     return opened
+
+
+def loading_reason(error: Exception) -> str:
+    """Return why a model could not be loaded, in words that stand alone."""
+    reason = reason_of(error)
+    if "above report" in reason:  # which transformers writes to its log
+        return "its weights have other shapes than its config.json says"
+    return reason if isinstance(error, OSError | RuntimeError | ValueError) else f"{type(error).__name__}: {reason}"
 
 
 def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float, attention: str) -> PreTrainedModel:
@@ -113,13 +119,17 @@ def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float
             f"--attention {attention} cannot be used: {reason_of(error)}.",
             next_step="Pass --attention sdpa or --attention eager, or install its package.",
         ) from error
-    except LOADING_ERRORS as error:
+    except ModelError:
+        raise
+    except Exception as error:  # no such file, wrong shapes, a damaged file: a dozen kinds
         if task.kind == "seq2seq" and type(config) not in head.model_class._model_mapping:
             raise ModelError(
                 f"The model {name} writes no texts: it is a {config.model_type}.",
                 next_step="Pass --model with an encoder-decoder, such as t5-small.",
             ) from error
-        raise ModelError(f"The model {name} cannot be loaded: {reason_of(error)}.", next_step=_NEXT_STEP) from error
+        raise ModelError(
+            f"The model {name} cannot be loaded: {loading_reason(error)}.", next_step=_NEXT_STEP
+        ) from error
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):  # also where a configuration has another name for it
             module.p = dropout
@@ -128,20 +138,21 @@ def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float
 
 
 def rules_for(
-    model: PreTrainedModel, name: str, manifest: Manifest, layout: Layout | None, *, in_rows: bool, device: torch.device
+    model: PreTrainedModel, name: str, manifest: Manifest, backend: Tokenizer, *, in_rows: bool, device: torch.device
 ) -> InputRules:
     """Return how a model is given a dataset's samples, as transformers gives them with the tokenizer of its folder.
 
-    Raises ModelError if it cannot be given them so that padding changes nothing.
+    `backend` is the dataset's tokenizer. Raises ModelError or TokenizerError if it cannot be given them so, or if
+    padding would change something.
     """
     info, kind = manifest.tokenizer, manifest.task.kind
-    known = None if name == TINY else segment_ids_given(name)
+    known = None if name == TINY else segment_ids_given(name, backend)
     if known is None and name != TINY:  # weights without a tokenizer
-        known = segment_ids_given(info.source)
+        known = segment_ids_given(info.source, backend)
     return rules_of(
         model,
         kind,
-        layout,
+        layout_of(backend),
         name=name,
         info=info,
         is_pair=manifest.task.is_pair,
@@ -204,7 +215,7 @@ def read_config(name: str, *, refused: str, next_step: str, **options: Any) -> P
         place = str(config_folder(Path(name)))
         with nothing_asked():
             config: PretrainedConfig = AutoConfig.from_pretrained(place, trust_remote_code=False, **options)
-    except (OSError, ValueError) as error:
+    except Exception as error:  # of no file or a damaged one: each configuration class has its own
         folder = Path(name).is_dir()
         reason = reason_of(error) if folder else "it is no folder, and the hub cannot be reached or has none such"
         raise ModelError(f"{refused}: {reason}.", next_step=next_step) from error

@@ -1,5 +1,6 @@
 """What single families and tokenizers do that others do not, and what is refused of them by name."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,9 +10,10 @@ import transformers
 from transformers import AutoTokenizer
 
 import tdbs
-from tdbs.errors import ModelError
+from tdbs.errors import ModelError, TokenizerError
 from tdbs.train.answers import MAX_ANSWER_TOKENS
-from tests.families.folders import FAMILIES, save_family
+from tdbs.train.model_checks import position_limit
+from tests.families.folders import FAMILIES, SIZES, save_family
 from tests.families.reference import SHORT, opened, pipeline_scores, probabilities, rows_of, spread_of, write_rows
 
 WITHIN = 1e-5
@@ -246,3 +248,85 @@ def test_a_tokenizer_whose_segment_ids_cannot_be_read_is_refused(tmp_path):
     )
     with pytest.raises(ModelError):
         predicted(folder, rows)
+
+
+@pytest.mark.parametrize("setting", [{"do_lower_case": False}, {"strip_accents": False}, {"add_tokens": ["film"]}])
+def test_a_tokenizer_that_transformers_reads_otherwise_is_refused(setting, tmp_path):
+    """Settings beside tokenizer.json change what its class makes; tdbs prepares with tokenizer.json."""
+    words = [
+        "[PAD]",
+        "[UNK]",
+        "[CLS]",
+        "[SEP]",
+        "the",
+        "film",
+        "The",
+        "Film",
+        "e",
+        "é",
+        "a",
+        *"wordnt",
+        "two",
+        "spaces",
+    ]
+    tokenizer = transformers.BertTokenizer(
+        vocab={word: number for number, word in enumerate(words)}, do_lower_case=True
+    )
+    folder = tmp_path / "model"
+    config = transformers.BertConfig(vocab_size=len(words) + 4, **SIZES)
+    transformers.BertForSequenceClassification(config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    rows = rows_of(6, pairs=False, sizes=SHORT)
+    dataset = dataset_of(folder, rows, tmp_path)
+    tdbs.Predictor(folder)
+    place = folder / "tokenizer_config.json"
+    change = {"additional_special_tokens": ["<more>"]} if "add_tokens" in setting else setting
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"tokenizer_class": "BertTokenizer"} | change))
+    begins = (
+        f"transformers reads the tokenizer of {folder} otherwise than its tokenizer.json says: it makes other tokens"
+    )
+    run = tmp_path / "run"
+    for refused in (lambda: tdbs.train(dataset, model=str(folder), out=run), lambda: tdbs.Predictor(folder)):
+        with pytest.raises(TokenizerError) as error:
+            refused()
+        assert str(error.value).startswith(begins)
+        assert str(error.value).endswith(
+            f"Save AutoTokenizer.from_pretrained('{folder}') in another folder, and prepare with that."
+        )
+    assert not run.exists()
+
+
+def test_a_tokenizer_that_cuts_beginnings_is_refused(tmp_path):
+    folder = save_family(FAMILIES["bert"], tmp_path / "model")
+    place = folder / "tokenizer_config.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"truncation_side": "left"}))
+    rows = write_rows(tmp_path / "rows.csv", rows_of(6, pairs=False, sizes=SHORT))
+    for refused in (
+        lambda: tdbs.Predictor(folder),
+        lambda: tdbs.prepare(str(rows), tokenizer=str(folder), out=tmp_path / "dataset"),
+    ):
+        with pytest.raises(TokenizerError) as error:
+            refused()
+        assert str(error.value) == (
+            f"The tokenizer {folder} cuts long texts at their beginning; tdbs cuts them at their end. "
+            'Set "truncation_side": "right" in its tokenizer_config.json if the model may read beginnings.'
+        )
+
+
+DAMAGED = {"hidden_size": "x", "num_attention_heads": 0, "id2label": [], "architectures": 5, "pad_token_id": "a"}
+
+
+@pytest.mark.parametrize("field", DAMAGED)
+def test_a_damaged_configuration_is_an_error_that_names_the_model(field, tmp_path):
+    folder = save_family(FAMILIES["bert"], tmp_path / "model")
+    place = folder / "config.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | {field: DAMAGED[field]}))
+    with pytest.raises(ModelError) as error:
+        tdbs.Predictor(folder)
+    assert str(folder) in error.value.message
+
+
+@pytest.mark.parametrize("config", ["Data2VecTextConfig", "RobertaPreLayerNormConfig", "IBertConfig"])
+def test_families_that_count_from_the_pad_id_take_fewer_tokens_than_they_have_positions(config):
+    sizes = {**SIZES, "max_position_embeddings": 200, "pad_token_id": 1}
+    assert position_limit(getattr(transformers, config)(**sizes)) == 198

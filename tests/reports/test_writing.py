@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -81,7 +82,10 @@ def test_tables_of_the_page_are_there_as_markdown(report, tmp_path):
 def test_markdown_shows_texts_of_users_as_they_are(compared, tmp_path):
     hostile = "<img src=x> | [a](b) `c`\n# d"
     comparison = compared(
-        baseline=hostile, device=hostile, rows=[make_row(hostile, 0)], summary=[make_summary(hostile)]
+        baseline=hostile,
+        device=hostile,
+        rows=[replace(make_row(hostile, 0), run="run")],
+        summary=[make_summary(hostile)],
     )
     report = Report(dataset=make_dataset(source=hostile), comparison=comparison, estimates=[])
     write_report(tmp_path / "page.html", report, files=True)
