@@ -2,7 +2,6 @@
 
 import json
 import re
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -84,7 +83,7 @@ def test_markdown_shows_texts_of_users_as_they_are(compared, tmp_path):
     comparison = compared(
         baseline=hostile,
         device=hostile,
-        rows=[replace(make_row(hostile, 0), run="run")],
+        rows=[make_row(hostile, 0) | {"run": "run"}],
         summary=[make_summary(hostile)],
     )
     report = Report(dataset=make_dataset(source=hostile), comparison=comparison, estimates=[])
