@@ -37,16 +37,16 @@ TokenLength = Annotated[int, msgspec.Meta(ge=1, le=LONGEST)]
 VocabularySize = Annotated[int, msgspec.Meta(ge=1, le=2**24)]  # a model has a vector for each entry
 Amount = Annotated[float, msgspec.Meta(ge=0)]
 Several = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-_DIGITS, _SHA256, _PLAIN = r"^[0-9]{1,15}\Z", r"^[0-9a-f]{64}\Z", r"^[^\x00-\x1f\x7f]+\Z"
+_DIGITS, _SHA256, _PLAIN = r"^[0-9]{1,15}\Z", r"^[0-9a-f]{64}\Z", r"^[^\x00]+\Z"
 _INNER = r"^(?!.*(?:^|/)\.{0,2}(?:/|\Z))(?![A-Za-z]:)[^\\\x00-\x1f\x7f]+\Z"
 Digits = Annotated[str, msgspec.Meta(pattern=_DIGITS)]  # a number that is a key
 Sha256 = Annotated[str, msgspec.Meta(pattern=_SHA256)]
-PlainText = Annotated[str, msgspec.Meta(pattern=_PLAIN)]  # a path or a name
+PlainText = Annotated[str, msgspec.Meta(pattern=_PLAIN)]  # a path: a user's may hold anything else
 InnerPath = Annotated[str, msgspec.Meta(pattern=_INNER)]  # of a file below the record's own folder
 _MEANINGS = {  # of these patterns, in errors
     _DIGITS: "digits",
     _SHA256: "64 hexadecimal digits",
-    _PLAIN: "text without control characters",
+    _PLAIN: "text without NUL",
     _INNER: "a path that stays in this folder",
 }
 
