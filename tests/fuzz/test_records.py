@@ -53,6 +53,7 @@ def test_a_manifest_is_read_or_refused(fuzz, place, dataset):
             assert all(isinstance(shard.path, str) for shard in info.shards)
         json.dumps(dataclasses.asdict(found))
 
+    check(as_json(valid))  # else every input is refused for what it was made from
     fuzz("manifests", inputs=14_000, of=json_files(valid), check=check)
 
 
@@ -98,6 +99,8 @@ def test_a_profile_is_read_or_refused(fuzz, place):
             assert table.min() >= 1
 
     files = st.one_of(json_files(valid), json_files(measured), json_files(measured))
+    for whole in (valid, measured):
+        check(as_json(whole))
     fuzz("profiles", inputs=8_000, of=files, check=check)
 
 
@@ -129,6 +132,8 @@ def test_a_search_space_is_read_or_refused(fuzz, place):
 
     some = st.sampled_from(SPACES)
     files = st.one_of(some.flatmap(mutated).map(as_toml), some.map(as_toml).flatmap(damaged), odd_files)
+    for whole in SPACES:
+        check(as_toml(whole))
     fuzz("search spaces", inputs=8_000, of=files, check=check)
 
 
