@@ -84,7 +84,27 @@ def test_a_profile_is_read_or_refused(fuzz, place):
         **valid,
         "settings": {"attention": "eager", "precision": "fp32"},
         "caps": {"lengths": [8, 16, 128], "memory": [64, 32, 8], "knee": [16, 8, 4]},
-        "points": [{"batch_size": 8, "length": 16, "seconds": 0.1}],
+        "points": [
+            {
+                "attention": "eager",
+                "length": 8,
+                "dropout": False,
+                "tokens": 8,
+                "seconds": 0.1,
+                "work": {
+                    "steps": 8.0,
+                    "calls": 8.0,
+                    "samples": 8.0,
+                    "tokens": 8.0,
+                    "pairs": 8.0,
+                    "masked": 8.0,
+                    "places": 8.0,
+                    "blocks": 8.0,
+                    "targets": 8.0,
+                    "target_pairs": 8.0,
+                },
+            }
+        ],
         "overhead": [{"batch_size": 8, "length": 16, "share": 0.2}],
     }
     path = place / "profile.json"
@@ -99,8 +119,7 @@ def test_a_profile_is_read_or_refused(fuzz, place):
             assert table.min() >= 1
 
     files = st.one_of(json_files(valid), json_files(measured), json_files(measured))
-    for whole in (valid, measured):
-        check(as_json(whole))
+    check(as_json(measured))
     fuzz("profiles", inputs=8_000, of=files, check=check)
 
 
