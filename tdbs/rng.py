@@ -5,6 +5,7 @@ keys with zeros: [1] and [1, 0] would be one stream). Nothing here is global, an
 """
 
 from enum import IntEnum
+from numbers import Integral
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +39,8 @@ class Draw(IntEnum):
 
 
 def _seed_sequence(draw: Draw, *, seed: int, epoch: int, part: int, index: int) -> np.random.SeedSequence:
+    if not isinstance(seed, Integral):
+        raise ConfigError(f"--seed must be a whole number, got {seed}.", next_step="Pass another --seed.")
     if not 0 <= seed <= MAX_SEED:
         raise ConfigError(
             f"--seed must be from 0 to {MAX_SEED}, got {shown_number(seed)}.",

@@ -23,6 +23,11 @@ def read_schema(path: Path) -> pa.Schema:
     first = next(_objects(path, None), None)
     if first is None:
         raise SourceError(f"{path.name} is empty.", next_step="Give it one JSON object a line.")
+    if not all(map(_is_utf8, first)):
+        raise SourceError(
+            f"Row 1 of {path.name} holds half of a surrogate pair in a key.",
+            next_step="Fix the row.",
+        )
     return pa.schema([(key, _type_of(value)) for key, value in first.items()])
 
 

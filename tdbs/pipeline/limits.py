@@ -1,6 +1,7 @@
 """How much of a text a sample holds: tokens of a sample, of its target, and those that two windows share."""
 
 from dataclasses import dataclass
+from numbers import Integral
 
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
@@ -42,6 +43,13 @@ def choose_limits(
             )
     if max_length is None:
         max_length = MAX_LENGTHS.get(task.kind, DEFAULT_MAX_LENGTH)
+    for option, value in (
+        ("--max-length", max_length),
+        ("--max-target-length", max_target_length),
+        ("--stride", stride),
+    ):
+        if value is not None and not isinstance(value, Integral):
+            raise ConfigError(f"{option} must be a whole number, got {value}.", next_step=f"Pass another {option}.")
     for option, value in (("--max-length", max_length), ("--max-target-length", max_target_length)):
         if value is not None and value < 1:
             raise ConfigError(

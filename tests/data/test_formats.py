@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tdbs.data.formats import format_of, read_schema
+from tdbs.data.formats import count_rows, format_of, read_schema
 from tdbs.errors import SourceError
 
 
@@ -202,3 +202,41 @@ def test_a_damaged_parquet_file_is_named(write, tmp_path):
         assert caught.value.next_step == "Copy or write the file again."
     with pytest.raises(SourceError):
         read(write("c.parquet", b"PAR1" + b"\xff" * 30 + whole[34:]), {"text": "text"})
+
+
+def test_a_key_that_utf8_cannot_hold_is_named(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a", "label\\ud800": 1}\n')
+    with pytest.raises(SourceError) as caught:
+        read_schema(path)
+    assert caught.value.message == "Row 1 of rows.jsonl holds half of a surrogate pair in a key."
+    assert caught.value.next_step == "Fix the row."
+
+
+def test_a_parquet_column_whose_name_is_not_utf8_is_named(tmp_path):
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"text": ["a", "b"]}), path, store_schema=False)
+    path.write_bytes(path.read_bytes().replace(b"text", b"\xf4ext"))
+    with pytest.raises(SourceError) as caught:
+        read_schema(path)
+    assert caught.value.message.startswith("rows.parquet is not a readable Parquet file: ")
+
+
+def test_a_parquet_footer_that_says_more_rows_than_there_are_is_refused(tmp_path):
+    """A footer has no checksum: one turned bit of it would lose rows in silence."""
+    path = tmp_path / "rows.parquet"
+    pq.write_table(pa.table({"text": ["a", "b"]}), path, store_schema=False)
+    whole, told = path.read_bytes(), 0
+    for place in range(4, len(whole) - 8):
+        for bit in range(8):
+            path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << bit)]) + whole[place + 1 :])
+            try:
+                if read_schema(path).names != ["text"]:
+                    continue
+                rows = count_rows(path, "text")
+                read = sum(table.num_rows for table in format_of(path).read(path, {"text": "text"}, None))
+            except SourceError as error:
+                told += "its footer says" in error.message
+                continue
+            assert read == rows
+    assert told

@@ -57,6 +57,7 @@ Each input ended with a right result or an error of tdbs's own (a fault is anyth
 code). Written by `make fuzz-result`.
 """
 _FOOT = """Seconds are those of each target's own process, two at a time. Inputs are drawn by hypothesis from one fixed
-seed a target: valid records with parts dropped, added and replaced, files cut short and with bits turned, random bytes.
+seed a target: valid records with parts dropped, added and replaced, files cut short and with bits turned, and random
+bytes.
 What this does not show: that no input of another kind fails, and what happens where several processes meet.
 """

@@ -53,6 +53,7 @@ def test_a_manifest_is_read_or_refused(fuzz, place, dataset):
             assert all(isinstance(shard.path, str) for shard in info.shards)
         json.dumps(dataclasses.asdict(found))
 
+    check(as_json(valid))  # else every input is refused for what it was made from
     fuzz("manifests", inputs=14_000, of=json_files(valid), check=check)
 
 
@@ -83,7 +84,27 @@ def test_a_profile_is_read_or_refused(fuzz, place):
         **valid,
         "settings": {"attention": "eager", "precision": "fp32"},
         "caps": {"lengths": [8, 16, 128], "memory": [64, 32, 8], "knee": [16, 8, 4]},
-        "points": [{"batch_size": 8, "length": 16, "seconds": 0.1}],
+        "points": [
+            {
+                "attention": "eager",
+                "length": 8,
+                "dropout": False,
+                "tokens": 8,
+                "seconds": 0.1,
+                "work": {
+                    "steps": 8.0,
+                    "calls": 8.0,
+                    "samples": 8.0,
+                    "tokens": 8.0,
+                    "pairs": 8.0,
+                    "masked": 8.0,
+                    "places": 8.0,
+                    "blocks": 8.0,
+                    "targets": 8.0,
+                    "target_pairs": 8.0,
+                },
+            }
+        ],
         "overhead": [{"batch_size": 8, "length": 16, "share": 0.2}],
     }
     path = place / "profile.json"
@@ -98,6 +119,7 @@ def test_a_profile_is_read_or_refused(fuzz, place):
             assert table.min() >= 1
 
     files = st.one_of(json_files(valid), json_files(measured), json_files(measured))
+    check(as_json(measured))
     fuzz("profiles", inputs=8_000, of=files, check=check)
 
 
@@ -129,6 +151,8 @@ def test_a_search_space_is_read_or_refused(fuzz, place):
 
     some = st.sampled_from(SPACES)
     files = st.one_of(some.flatmap(mutated).map(as_toml), some.map(as_toml).flatmap(damaged), odd_files)
+    for whole in SPACES:
+        check(as_toml(whole))
     fuzz("search spaces", inputs=8_000, of=files, check=check)
 
 

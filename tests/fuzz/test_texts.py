@@ -1,5 +1,7 @@
 """Any Unicode through every tokenizer: ids and lengths as transformers' own call has them, spans as the slow oracle."""
 
+import unicodedata
+
 import pyarrow as pa
 import pytest
 from hypothesis import strategies as st
@@ -24,6 +26,11 @@ texts = st.one_of(
 )
 
 
+def has_control(text: str) -> bool:
+    """Return whether T5's normalizer removes characters of a text."""
+    return any(unicodedata.category(character) == "Cc" for character in text)
+
+
 @pytest.mark.parametrize("name", [SAMPLE, *(pytest.param(name, marks=pytest.mark.real_data) for name in NAMES)])
 def test_any_text_has_the_tokens_and_spans_it_should_have(fuzz, request, name):
     if name != SAMPLE:
@@ -46,6 +53,8 @@ def test_any_text_has_the_tokens_and_spans_it_should_have(fuzz, request, name):
         assert block.input_ids_T.tolist() == expected
         assert block.token_offsets_N1.tolist() == [0, len(expected)]
         assert len(expected) <= max_length
+        if name == "t5-small" and any(map(has_control, (text, pair or ""))):
+            return  # the library's places are off by one then (docs/decisions.md, "Texts are cut at lone spaces")
         spans = find_spans(block, first, second, PATTERN, lone_space_id=loaded.backend.token_to_id("▁"))
         found = list(zip(spans.starts_W.tolist(), spans.sizes_W.tolist(), strict=True))
         assert found == oracle_spans(loaded, [text], others, max_length=max_length)[0]

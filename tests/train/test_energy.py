@@ -75,7 +75,7 @@ def test_no_file_no_thread_and_no_connection_is_left(dataset, tmp_path, monkeypa
     monkeypatch.setattr(socket, "getaddrinfo", refused)
     used = train(dataset, energy="FRA", out=tmp_path / "run", **SMALL).energy
     assert used["co2e_kg"] == pytest.approx(used["kwh"] * intensity_of("FRA"))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "run", "runs", "temporary"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["home", "run", "temporary"]
     assert [path.name for path in home.iterdir()] == [".codecarbon.config"]
     assert list(temporary.iterdir()) == []
     assert sorted(path.name for path in (tmp_path / "run").iterdir()) == [
