@@ -80,6 +80,7 @@ def test_models_of_a_trial_that_another_worker_runs_stay(dataset, tmp_path):
             others.append((study, study.ask()))
             assert others[0][1].suggest_categorical("lr", list(GRID["lr"])) == 3e-3
             theirs.mkdir(parents=True)
+            (theirs.parent / "config.toml").write_text('plan_digest = "0"\n')  # as a run has it
 
     first = sweep(dataset, GRID, TERMS, out=out, storage=storage, progress=progress)
     assert [trial.state for trial in first.trials] == ["complete", "running"]
@@ -100,6 +101,7 @@ def test_models_of_a_trial_that_waits_to_go_on_stay(dataset, tmp_path):
     def progress(_message):
         study = optuna.load_study(study_name="tdbs", storage=storage)
         theirs.mkdir(parents=True, exist_ok=True)
+        (theirs.parent / "config.toml").write_text('plan_digest = "0"\n')
         if len(study.trials) == 1:
             study.enqueue_trial({"lr": 5e-3}, user_attrs={ASKED: {"lr": 5e-3}})
 
