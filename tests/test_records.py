@@ -212,10 +212,10 @@ def test_paths_that_lead_elsewhere_are_refused(golden, path):
         read_record(golden / "x.json", FileInfo, FORM)
 
 
-def test_a_control_character_in_a_noted_path_is_refused(golden):
+def test_a_nul_in_a_noted_path_is_refused(golden):
     put(golden, "latest.json", b'{"path": "a\\u0000b"}')
     assert refused("latest.json", golden) == (
-        f"{golden}/latest.json is not a note of tdbs: path: expected text without control characters, got 'a\\x00b'."
+        f"{golden}/latest.json is not a note of tdbs: path: expected text without NUL, got 'a\\x00b'."
     )
 
 

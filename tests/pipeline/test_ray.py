@@ -43,7 +43,7 @@ def test_sst2_on_ray_is_sst2_here(shared, two_workers, workplace, tokenizer):
     assert read_split(there, "train").input_ids_T.tolist() == read_split(here, "train").input_ids_T.tolist()
     digests = {plan_digest(plan_dataset(d, STRATEGIES["reach"], seed=1, epochs=2)) for d in (here, there)}
     assert len(digests) == 1
-    assert sorted(path.name for path in workplace.iterdir()) == ["data", "here", "there"]
+    assert sorted(path.name for path in workplace.iterdir()) == ["here", "there"]
 
 
 def test_the_sample_and_files_of_the_user_go_through_ray(two_workers, workplace):
