@@ -79,8 +79,8 @@ def segment_ids_given(source: str, backend: tokenizers.Tokenizer) -> bool | None
     """Return whether transformers gives a model of this folder or name segment ids; None if it has no tokenizer there.
 
     That is a matter of the tokenizer's class and settings, not of tokenizer.json: XLM-R's gives none to any model.
-    They may also tell transformers to make other tokens than tokenizer.json does (`do_lower_case`, `add_prefix_space`,
-    more added tokens). Raises TokenizerError if they do: `backend` is what texts are prepared with.
+    They may also tell transformers to make other tokens than tokenizer.json does (`do_lower_case`, `add_prefix_space`).
+    Raises TokenizerError if they do: `backend` is what texts are prepared with.
     """
     try:
         loaded = _transformers_tokenizer(source)
@@ -88,7 +88,9 @@ def segment_ids_given(source: str, backend: tokenizers.Tokenizer) -> bool | None
         return None
     if not (loaded.is_fast and _has_words(loaded)):
         return None
-    written = " ".join([*loaded.all_special_tokens, *list(loaded.get_added_vocab())[:_ADDED]])
+    known = backend.get_vocab()  # a class adds special tokens of its own, which no text is likely to hold
+    added = [token for token in (*loaded.all_special_tokens, *loaded.get_added_vocab()) if token in known]
+    written = " ".join(added[:_ADDED])
     for texts in (*_PROBES, (f"word {written} word",)):
         theirs = loaded(*texts)["input_ids"]
         if theirs != backend.encode(*texts).ids:
