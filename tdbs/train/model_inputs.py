@@ -103,9 +103,9 @@ def segment_ids(layout: Layout, rank: Any, length: Any, start: Any) -> Any:
     if start is not None:
         found = where(rank >= start, others[0], found)
     ends = [0, length] if start is None else [0, start, length]
-    for end, types in zip(ends, template.special_types, strict=True):
+    for number, (end, types) in enumerate(zip(ends, template.special_types, strict=True)):
         # special tokens stand before the end of what they close, the leading ones at the beginning
-        begins = end if end is ends[0] else end - len(types)
+        begins = end - len(types) if number else end
         for place, kind in enumerate(types):
             found = where(rank == begins + place, kind, found)
     return where((rank >= 0) & (rank < length), found, 0)
