@@ -2,13 +2,14 @@
 
 A part is there whole or not at all, and its record is written behind it: where a killed run goes on is the number of
 records, never a replay. A part depends on its block alone, so what is joined has the same bytes however often a run
-was stopped.
+was stopped. What fails before its first part is done leaves no folder: there is nothing to go on from.
 """
 
 import json
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,7 @@ def begin_parts(out: Path, settings: Mapping[str, Any], *, resume: bool, overwri
 
     Raises ConfigError where the output is there, was begun otherwise, or something else is in its place.
     """
-    folder = out.with_name(f".{out.name}.parts")
+    folder = _folder(out)
     refuse_link(folder)
     begun = _settings(folder)
     is_parts = is_own_folder(folder, _PART_NAMES) and (begun is not None or not any(folder.iterdir()))
@@ -86,6 +87,22 @@ def begin_parts(out: Path, settings: Mapping[str, Any], *, resume: bool, overwri
     folder.mkdir(mode=0o700)
     write_json(folder / _SETTINGS, dict(settings))
     return Parts(out=out, folder=folder, records=())
+
+
+@contextmanager
+def kept_if_begun(parts: Parts) -> Iterator[None]:
+    """Remove the folder of the parts where what runs inside ends with an error before the first one is done."""
+    try:
+        yield
+    except BaseException:
+        if not has_parts(parts.out):
+            remove_folder(parts.folder)
+        raise
+
+
+def has_parts(out: Path) -> bool:
+    """Tell whether a part of an output is done, from which `resume` goes on."""
+    return (_folder(out) / "part-00000.json").exists()
 
 
 def write_part(parts: Parts, number: int, table: pa.Table, record: PartRecord) -> None:
@@ -134,6 +151,10 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {name: _rounded(entry) for name, entry in value.items()}
     return [_rounded(entry) for entry in value] if isinstance(value, list) else value
+
+
+def _folder(out: Path) -> Path:
+    return out.with_name(f".{out.name}.parts")
 
 
 def _part(parts: Parts, number: int) -> Path:

@@ -7,6 +7,7 @@ dropped, and the model is run, one row after the other; p50, p95 and p99 tell ho
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -21,7 +22,15 @@ from tdbs.inference.blocks import BLOCK_ROWS, Block, Input
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
 from tdbs.inference.decode import prediction_schema, prediction_table
 from tdbs.inference.inputs import STDIN, open_input
-from tdbs.inference.output import PartRecord, begin_parts, check_output, join_parts, json_lines, write_part
+from tdbs.inference.output import (
+    PartRecord,
+    begin_parts,
+    check_output,
+    join_parts,
+    json_lines,
+    kept_if_begun,
+    write_part,
+)
 from tdbs.pipeline.matches import WordPattern
 from tdbs.train.profile_file import Profile
 from tdbs.train.strategies import Strategy
@@ -140,25 +149,26 @@ def predict(
     bad: BadRows | None = {} if skip_bad_rows else None
     told: set[int] = set()
     run = _predict_rows if batch_size == 1 else _predict
-    for number, block in enumerate(_timed(opened.blocks(bad), spent)):
-        if parts is not None and number < len(parts.records):
-            records.append(parts.records[number])
-            told.update(map(int, records[-1].skipped))  # else the first new part would have them too
-        else:
-            predicted = run(block, checkpoint, chosen, pattern, spent, seed=seed)
-            records.append(_record(predicted, block, bad or {}, told))
-            begun = time.perf_counter()
-            table = prediction_table(predicted.rows_R, predicted.decoded, checkpoint.task)
-            if parts is not None:
-                write_part(parts, number, table, records[-1])
+    with nullcontext() if parts is None else kept_if_begun(parts):
+        for number, block in enumerate(_timed(opened.blocks(bad), spent)):
+            if parts is not None and number < len(parts.records):
+                records.append(parts.records[number])
+                told.update(map(int, records[-1].skipped))  # else the first new part would have them too
             else:
-                stream.write(json_lines(table))
-                stream.flush()
-            spent.seconds["write"] += time.perf_counter() - begun
-            written += len(predicted.rows_R)
-        progress(sum(each.rows + len(each.skipped) for each in records), opened.rows)
-    if parts is not None:
-        join_parts(parts, len(records), prediction_schema(checkpoint.task))
+                predicted = run(block, checkpoint, chosen, pattern, spent, seed=seed)
+                records.append(_record(predicted, block, bad or {}, told))
+                begun = time.perf_counter()
+                table = prediction_table(predicted.rows_R, predicted.decoded, checkpoint.task)
+                if parts is not None:
+                    write_part(parts, number, table, records[-1])
+                else:
+                    stream.write(json_lines(table))
+                    stream.flush()
+                spent.seconds["write"] += time.perf_counter() - begun
+                written += len(predicted.rows_R)
+            progress(sum(each.rows + len(each.skipped) for each in records), opened.rows)
+        if parts is not None:
+            join_parts(parts, len(records), prediction_schema(checkpoint.task))
     ended = time.perf_counter()
     tokens = sum(record.tokens for record in records)
     skipped = {int(row) for record in records for row in record.skipped} | set(bad or {})

@@ -164,8 +164,8 @@ def test_bad_rows_are_named_and_left_out_only_when_asked(name, checkpoint_of, tm
     if name == "in.csv":
         cause = "row 3 of in.csv has another number of fields (3) than the header (2)."
     assert refused(folder, source, out=out)[0] == cause
-    assert not out.exists()
-    result = predict(folder, source, out=out, skip_bad_rows=True, overwrite=True)
+    assert list(tmp_path.iterdir()) == [source]
+    result = predict(folder, source, out=out, skip_bad_rows=True)
     rows = len(text.splitlines()) - (name == "in.csv")
     assert result.skipped == bad
     assert [row["source_row"] + 1 for row in read_jsonl(out)] == [n for n in range(1, rows + 1) if n not in bad]
@@ -178,7 +178,7 @@ def test_a_question_that_is_too_long_is_a_bad_row(checkpoint_of, tmp_path):
     cause, next_step = refused(folder, source, out=out)
     assert cause.startswith("row 2 of in.jsonl has a question of ")
     assert next_step == "Shorten the question, or pass a larger --max-length or a smaller --stride."
-    assert predict(folder, source, out=out, skip_bad_rows=True, overwrite=True).skipped == [2]
+    assert predict(folder, source, out=out, skip_bad_rows=True).skipped == [2]
     assert [row["source_row"] for row in read_jsonl(out)] == [0, 2]
 
 

@@ -32,6 +32,10 @@ def stop_after(parts):
     return progress
 
 
+def interrupt(_done, _total):
+    raise KeyboardInterrupt
+
+
 @pytest.mark.parametrize("options", [{}, {"drop_rate": 0.5}, {"strategy": "unpadded"}, {"batch_size": 1}])
 @pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
 def test_a_stopped_run_that_goes_on_writes_the_same_bytes(suffix, options, checkpoint_of, csv_file, tmp_path):
@@ -103,6 +107,28 @@ def test_parts_that_are_done_outlive_a_bad_row(checkpoint_of, tmp_path):
     assert len(list((tmp_path / ".out.jsonl.parts").glob("part-*.json"))) == 2
     result = predict(checkpoint_of("classification"), source, out=out, skip_bad_rows=True, resume=True, **OPTIONS)
     assert (result.rows, result.skipped) == (46, [46])
+
+
+@pytest.mark.parametrize("place", ["out.jsonl", "out.parquet"])
+def test_what_is_refused_before_its_first_part_is_done_leaves_nothing(place, checkpoint_of, tmp_path):
+    """Whether it begins anew, is to go on, or replaces a file that is there."""
+    folder, source, out = checkpoint_of("classification"), tmp_path / "bad.jsonl", tmp_path / place
+    source.write_text('{"text": "a"}\n' * 15 + '{"text": null}\n' + '{"text": "b"}\n' * 30)
+    before = sorted(tmp_path.iterdir())
+    for options in ({}, {"resume": True}, {"overwrite": True}):
+        with pytest.raises(SourceError) as error:
+            predict(folder, source, out=out, **OPTIONS, **options)
+        assert error.value.message == "row 16 of bad.jsonl has no 'text'."
+        assert sorted(tmp_path.iterdir()) == before
+    with pytest.raises(KeyboardInterrupt):
+        predict(folder, source, out=out, skip_bad_rows=True, progress=interrupt, **OPTIONS)
+    assert (tmp_path / f".{place}.parts/part-00000.json").exists()  # of the first block, which is done
+    assert predict(folder, source, out=out, skip_bad_rows=True, resume=True, **OPTIONS).rows == 45
+    kept = out.read_bytes()
+    source.write_text("bad\n")
+    with pytest.raises(SourceError):
+        predict(folder, source, out=out, overwrite=True, **OPTIONS)
+    assert (out.read_bytes(), sorted(tmp_path.iterdir())) == (kept, sorted([*before, out]))
 
 
 def test_what_was_begun_otherwise_is_not_mixed(checkpoint_of, csv_file, tmp_path):
