@@ -77,7 +77,7 @@ def _file(
     rows_at_most: int,
 ) -> Input:
     schema = read_schema(path)
-    columns = _columns(path, schema.names, checkpoint.task, text=text, pair=pair)
+    columns = _columns(path, schema.names, checkpoint, text=text, pair=pair)
     kind = checkpoint.task.kind
     has_words = kind == "token_classification" and is_list(schema.field(columns.text).type)
     # Words that are written as a text are read as one, and split at white space.
@@ -108,8 +108,9 @@ def _file(
     )
 
 
-def _columns(path: Path, names: list[str], task: Task, *, text: str | None, pair: str | None) -> Columns:
+def _columns(path: Path, names: list[str], checkpoint: Checkpoint, *, text: str | None, pair: str | None) -> Columns:
     """Return the columns that are named, or those of the run's dataset, or well-known ones."""
+    task = checkpoint.task
     text, pair = (None if name is None else plain_name(name) for name in (text, pair))
     if text is None:
         text = next((name for name in (task.columns.text, *_TEXT_NAMES) if name in names), task.columns.text)
@@ -121,11 +122,18 @@ def _columns(path: Path, names: list[str], task: Task, *, text: str | None, pair
                 f"{path.name} has no column '{column}'; it has: {', '.join(names)}.",
                 next_step=f"Name the column with {option}.",
             )
-    if pair is not None and task.kind in ("token_classification", "seq2seq"):
+    if pair is not None and not _takes_pairs(checkpoint):
         raise ConfigError("--pair: this model takes one text.", next_step="Leave it out.")
     if text == pair:
         raise ConfigError(f"--pair names '{pair}', as --text does.", next_step="Name another column.")
     return Columns(text=text, pair=pair)
+
+
+def _takes_pairs(checkpoint: Checkpoint) -> bool:
+    """Tell whether a model may be given two texts; a run knows what it was trained on, another checkpoint does not."""
+    if checkpoint.words is not None:
+        return checkpoint.task.is_pair
+    return checkpoint.task.kind not in ("token_classification", "seq2seq")
 
 
 def _lines(checkpoint: Checkpoint, stdin: BinaryIO | None, rows_at_most: int) -> Input:

@@ -131,6 +131,15 @@ def test_a_run_on_single_texts_takes_no_pairs(run):
     assert error.value.next_step == 'Pass "a text", or a list of texts.'
 
 
+def test_a_second_column_for_a_run_on_single_texts_is_refused_before_anything_is_written(run, tmp_path):
+    source = write_csv(tmp_path / "in.csv", ["text", "more"], [["a fine film", "is it"]])
+    with pytest.raises(ConfigError) as error:
+        predict(run / "run", source, pair="more", out=tmp_path / "out.jsonl")
+    assert (error.value.message, error.value.next_step) == ("--pair: this model takes one text.", "Leave it out.")
+    assert list(tmp_path.iterdir()) == [source]
+    assert predict(run / "run/model", source, pair="more", out=tmp_path / "out.jsonl").rows == 1  # nobody knows of it
+
+
 def test_an_answer_is_a_part_of_its_context(checkpoint_of):
     found = Predictor(checkpoint_of("question_answering"))(("what is it?", "it is a film of some length"))
     assert found.prediction in "it is a film of some length"
