@@ -11,9 +11,11 @@ from tdbs.cli.screen import print_json, print_table, say, show, spinner
 from tdbs.errors import ConfigError, TrainingError
 from tdbs.reports.terminal import duration, flips_table, metrics_line
 from tdbs.reports.terminal_conditions import conditions_table
+from tdbs.train.stopping import stopped_at_once
 
 NAME = "evaluate"
 _FLIPS_RATE = 0.3  # the paper's Table 8
+_WHAT = "The evaluation of {}"
 
 
 @reported
@@ -130,7 +132,7 @@ def command(
     folders = runs or [run_folder(None)]
     opened = None if dataset is None else load(dataset)
     quiet_libraries()
-    with spinner("evaluate") as advance:
+    with stopped_at_once(_WHAT.format(", ".join(map(str, folders)))), spinner("evaluate") as advance:
         found = evaluate_runs(folders, asked, split=split, dataset=opened, mirror=mirror, progress=advance)
     if as_json:
         print_json(dataclasses.asdict(found))
@@ -165,10 +167,11 @@ def _one_run(
     from tdbs.train.evaluate import evaluate
 
     opened = None if dataset is None else load(dataset)
-    result = evaluate(folder, split=split, dataset=opened)
     counted = None
-    if flips_rate is not None:
-        counted = count_flips(folder, split=split, dataset=opened, drop_rate=flips_rate, seed=seed)
+    with stopped_at_once(_WHAT.format(folder)):
+        result = evaluate(folder, split=split, dataset=opened)
+        if flips_rate is not None:
+            counted = count_flips(folder, split=split, dataset=opened, drop_rate=flips_rate, seed=seed)
     if as_json:
         found = dataclasses.asdict(result)
         print_json(found if counted is None else {**found, "flips": dataclasses.asdict(counted)})

@@ -12,6 +12,7 @@ from tdbs.cli.options import AllowDropOption, CapsOption, PrecisionOption, Profi
 from tdbs.cli.screen import print_json, progress_bars, say
 from tdbs.errors import ConfigError
 from tdbs.reports.terminal import duration
+from tdbs.train.stopping import BEGINS_ANEW, stopped_at_once
 
 NAME = "predict"
 _SHOWN_ROWS = 5
@@ -107,11 +108,16 @@ def command(
     if as_json and out is None:
         raise ConfigError("--json and the predictions cannot both go to stdout.", next_step="Pass --out with it.")
     quiet_libraries()
+    from tdbs.inference.inputs import STDIN
     from tdbs.inference.predict import predict
 
-    with progress_bars(
-        "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    ) as bars:
+    what = f"The prediction of {'stdin' if source == STDIN else source}"
+    with (
+        stopped_at_once(what, next_step=lambda: _goes_on(source, out, overwrite=overwrite)),
+        progress_bars(
+            "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
+        ) as bars,
+    ):
         bar = bars.add_task("predict", total=None)
 
         def advance(done: int, total: int | None) -> None:
@@ -159,3 +165,15 @@ def command(
     )
     if out is not None:
         say(str(out))
+
+
+def _goes_on(source: str, out: Path | None, *, overwrite: bool) -> str:
+    """Return how a prediction that was stopped goes on: from the parts that are done, if there are any."""
+    from tdbs.inference.inputs import STDIN
+    from tdbs.inference.output import has_parts
+
+    if out is None or not has_parts(out):
+        return BEGINS_ANEW
+    if source == STDIN:
+        return "Run the same command with --overwrite: it begins anew."
+    return f"Run the same command with --resume {'instead of --overwrite ' if overwrite else ''}to go on."

@@ -10,6 +10,7 @@ from tdbs.cli.options import ModelOption, PrecisionOption
 from tdbs.cli.screen import print_json, say, show, spinner
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import profile_tables
+from tdbs.train.stopping import stopped_at_once
 
 NAME = "profile"
 
@@ -52,7 +53,7 @@ def command(
     path = out or default_place(opened, model=model, precision=precision)
     check_place(path, overwrite=overwrite)
     quiet_libraries()
-    with spinner("profile") as advance:
+    with stopped_at_once(f"The profile for {path}"), spinner("profile") as advance:
         profile = measure_profile(
             opened, model=model, precision=precision, attention=attention, memory=memory, progress=advance
         )

@@ -7,13 +7,14 @@ a message about itself rather than about the run it was in.
 import os
 import signal
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
 from tdbs.errors import TrainingError
 
+BEGINS_ANEW = "Run the same command again: it begins anew."
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -38,11 +39,11 @@ class Stop:
 
 
 @contextmanager
-def stopped_at_once(what: str, *, next_step: str) -> Iterator[None]:
+def stopped_at_once(what: str, *, next_step: str | Callable[[], str] = BEGINS_ANEW) -> Iterator[None]:
     """Let SIGINT and SIGTERM end what runs inside at once, as StoppedError about `what`.
 
-    For work made of runs, each of which is whole or made again. Only the main thread can take signals; elsewhere
-    KeyboardInterrupt alone is turned into the error.
+    For work made of parts, each of which is whole or made again; a `next_step` that depends on those that are done is
+    asked for then. Only the main thread can take signals; elsewhere KeyboardInterrupt alone is turned into the error.
     """
     received = [signal.SIGINT]
 
@@ -57,7 +58,8 @@ def stopped_at_once(what: str, *, next_step: str) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt as error:
-        raise stopped_error(what, received[-1], next_step=next_step) from error
+        step = next_step if isinstance(next_step, str) else next_step()
+        raise stopped_error(what, received[-1], next_step=step) from error
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
