@@ -23,7 +23,7 @@ from tdbs.analysis.sweep_result import (
     result_of,
     trial_strategy,
 )
-from tdbs.analysis.sweep_space import Range, Space, combinations, is_grid
+from tdbs.analysis.sweep_space import Range, Space, check_names, combinations, ends_of, is_grid
 from tdbs.errors import ConfigError, DatasetError, TrainingError, reason_of
 from tdbs.files import make_file, make_folder, sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
@@ -70,8 +70,10 @@ def sweep(
     _check_scored(dataset)
     if not space:
         raise ConfigError("A sweep needs something to search.", next_step="Pass --lr 3e-5,4e-5,5e-5, or --space FILE.")
-    for each in combinations({name: part for name, part in space.items() if not isinstance(part, Range)}):
-        trial_strategy(dataset, terms, each)  # refused before anything is written
+    check_names(space)
+    for each in combinations(ends_of(space)):  # refused before anything is written
+        trial_strategy(dataset, terms, each)
+        check_hyperparameters(epochs=_epochs(each, terms), **_of_run(each))
     _begin(out, dataset, space, terms, resume=resume)
     if storage is None:
         make_file(out / STORAGE_NAME)  # SQLite would not follow the umask
@@ -238,7 +240,7 @@ def _run_trial(
     params = _suggested(trial, space)
     if is_grid(space) and ASKED not in trial.user_attrs:
         raise optuna.TrialPruned  # another worker was quicker: what the queue held is taken
-    epochs = int(params.get("epochs", terms.epochs))
+    epochs = _epochs(params, terms)
     scores: list[float] = []
     for index, seed in enumerate(terms.seeds):
         folder = out / RUNS_FOLDER / run_name(params, seed)
@@ -282,12 +284,11 @@ def _trained(
     stop: Stop | None,
     scored: Callable[[int, float | None], None],
 ) -> TrainResult:
-    of_run = {name: params[name] for name in ("lr", "dropout", "warmup") if name in params}
     return train(
         dataset,
         strategy=trial_strategy(dataset, terms, params),
         model=terms.model,
-        epochs=int(params.get("epochs", terms.epochs)),
+        epochs=_epochs(params, terms),
         seed=seed,
         precision=terms.precision,
         attention=terms.attention,
@@ -296,8 +297,17 @@ def _trained(
         stop=stop,
         scored=scored,
         held=held,
-        **of_run,
+        **_of_run(params),
     )
+
+
+def _epochs(params: Mapping[str, Any], terms: SweepTerms) -> int:
+    return int(params.get("epochs", terms.epochs))
+
+
+def _of_run(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a combination is a run's own, whatever its strategy."""
+    return {name: params[name] for name in ("lr", "dropout", "warmup") if name in params}
 
 
 def run_name(params: Mapping[str, Any], seed: int) -> str:

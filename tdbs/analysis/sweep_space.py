@@ -11,7 +11,8 @@ from tdbs.records import Form, read_toml
 
 Value = float | int | str
 
-# What can be searched, and how a text becomes its value. Those of a strategy are parts of it.
+# What can be searched, and how a text becomes its value. Those of a strategy are parts of it; no strategy has a rate at
+# which it drops, so a rate is not among them.
 KINDS: dict[str, type] = {
     "lr": float,
     "dropout": float,
@@ -19,11 +20,10 @@ KINDS: dict[str, type] = {
     "epochs": int,
     "strategy": str,
     "base_batch_size": int,
-    "drop_rate": float,
     "bucket_width": int,
     "grid_lengths": int,
 }
-STRATEGY_PARTS = ("base_batch_size", "drop_rate", "bucket_width", "grid_lengths")
+STRATEGY_PARTS = ("base_batch_size", "bucket_width", "grid_lengths")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,6 +50,17 @@ def read_space(path: Path) -> dict[str, Sequence[Value] | Range]:
     """
     tables = read_toml(path, _FORM, named=f"The space {path}")
     return {name: _part(name, table) for name, table in tables.items()}
+
+
+def check_names(space: Space) -> None:
+    """Refuse a space with a name that cannot be searched."""
+    for name in space:
+        _check_name(name)
+
+
+def ends_of(space: Space) -> dict[str, Sequence[Value]]:
+    """Return a space of lists: of each range its ends, between which all other values lie."""
+    return {name: (part.low, part.high) if isinstance(part, Range) else part for name, part in space.items()}
 
 
 def is_grid(space: Space) -> bool:

@@ -200,6 +200,7 @@ def test_a_file_has_values_and_ranges(tmp_path):
         ("[strategy]\nvalues = [['reach']]\n", "strategy takes names, got ['reach']."),
         ("[epochs]\nlow = 1\nhigh = 3\n", "[epochs] is neither a list of values nor a range of numbers."),
         ("[seed]\nvalues = [1]\n", "seed cannot be searched."),
+        ("[drop_rate]\nlow = 0.1\nhigh = 0.5\n", "drop_rate cannot be searched."),  # no strategy drops at a rate
     ],
 )
 def test_what_is_no_space_is_refused(tmp_path, text, message):
@@ -216,6 +217,21 @@ def test_nothing_to_search_and_values_out_of_range_are_refused_before_anything_i
     with pytest.raises(ConfigError) as caught:
         sweep(dataset, {"strategy": ("reach", "fast")}, TERMS, out=tmp_path / "s")
     assert caught.value.message == "There is no strategy fast."
+    names = "lr, dropout, warmup, epochs, strategy, base_batch_size, bucket_width, grid_lengths"
+    for space, message, next_step in (
+        ({"drop_rate": (0.1, 0.5)}, "drop_rate cannot be searched.", f"Choose from: {names}."),
+        ({"drop_rate": Range(low=0.1, high=0.5)}, "drop_rate cannot be searched.", f"Choose from: {names}."),
+        (
+            {"lr": (1e-3,), "dropout": Range(low=0.1, high=1.5)},
+            "--dropout must be from 0 to less than 1, got 1.5.",
+            "Pass another --dropout.",
+        ),
+        ({"lr": Range(low=-1.0, high=0.5)}, "--lr must be above 0 and at most 1, got -1.0.", "Pass another --lr."),
+        ({"epochs": (1, 0)}, "--epochs must be 1 or more, got 0.", "Pass another --epochs."),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            sweep(dataset, space, TERMS, out=tmp_path / "s")
+        assert (caught.value.message, caught.value.next_step) == (message, next_step)
     assert not (tmp_path / "s").exists()
 
 
