@@ -61,6 +61,11 @@ def to_path(place: str | Path) -> Path:
     return cast(Path, path)
 
 
+def is_url(place: str) -> bool:
+    """Tell whether `to_path` would open a host for a place; none is asked to find out."""
+    return "://" in place and not place.startswith("file://")
+
+
 def is_remote(path: Path) -> bool:
     """Tell whether a path is of an object store: nothing is renamed or locked there, but each write is whole."""
     return not isinstance(path, PurePath)

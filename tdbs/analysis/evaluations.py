@@ -16,7 +16,8 @@ from tdbs.analysis.inference_times import batched_seconds, single_seconds
 from tdbs.analysis.kept_evaluations import check_kept, keep_evaluation
 from tdbs.analysis.trained import Trained, open_trained
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import PreparedDataset, load
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.train.evaluate import own_dataset
 from tdbs.train.run_folder import read_run
 
 Progress = Callable[[str], None]
@@ -47,7 +48,7 @@ def evaluate_runs(
     Raises a TdbsError where a run, a dataset or a condition does not fit; conditions are looked at before any model is.
     """
     opened = [read_run(Path(run)) for run in runs]
-    datasets = [dataset or load(run.config["dataset"]["path"]) for run in opened]
+    datasets = [dataset or own_dataset(run) for run in opened]
     for run in opened:
         check_kept(run.path)
     for each in datasets:

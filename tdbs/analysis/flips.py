@@ -14,9 +14,9 @@ import torch
 from tdbs.analysis.trained import Trained, open_trained
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split, read_tokenizer
+from tdbs.pipeline.dataset import PreparedDataset, Split, read_split, read_tokenizer
 from tdbs.train.batches import dropped_tokens, epoch_batches, words_of_split
-from tdbs.train.evaluate import length_order_plan
+from tdbs.train.evaluate import length_order_plan, own_dataset
 from tdbs.train.run_folder import read_run
 from tdbs.train.scoring import HeldOut
 from tdbs.train.shortened import without_tokens
@@ -62,7 +62,7 @@ def count_flips(
 
     Raises ConfigError where the task predicts no classes, or forbids dropping.
     """
-    opened = dataset or load(read_run(Path(run)).config["dataset"]["path"])
+    opened = dataset or own_dataset(read_run(Path(run)))
     task = opened.manifest.task
     if task.kind not in _KINDS:
         raise ConfigError(

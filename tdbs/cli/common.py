@@ -14,7 +14,7 @@ import typer
 
 from tdbs.cli.screen import SPEAKS, print_error, say
 from tdbs.errors import ConfigError, TdbsError, reason_of
-from tdbs.files import last_place, remember, to_path
+from tdbs.files import is_url, last_place, remember, to_path
 from tdbs.train.defaults import shown_model
 
 DatasetArgument = Annotated[
@@ -109,6 +109,12 @@ def _last_in(folder: Path, kind: str, missing: ConfigError) -> Path:
         raise missing
     say(f"{kind} {last}", style="dim")
     return last
+
+
+def say_url(place: str) -> None:
+    """Say on stderr, before it is opened, which URL a record names as its dataset."""
+    if is_url(place):
+        say(f"dataset {place}, a URL that the record names")
 
 
 def quiet_libraries() -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
-from tdbs.cli.common import JsonOption, OverwriteOption, quiet_libraries, reported
+from tdbs.cli.common import JsonOption, OverwriteOption, quiet_libraries, reported, say_url
 from tdbs.cli.options import AllowDropOption, CapsOption, PrecisionOption, ProfileOption, given_profile
 from tdbs.cli.screen import print_json, progress_bars, say
 from tdbs.errors import ConfigError
@@ -110,7 +110,10 @@ def command(
     quiet_libraries()
     from tdbs.inference.inputs import STDIN
     from tdbs.inference.predict import predict
+    from tdbs.train.run_folder import holds_run, read_run
 
+    if holds_run(Path(model)):
+        say_url(read_run(Path(model)).config["dataset"]["path"])
     what = f"The prediction of {'stdin' if source == STDIN else source}"
     with (
         stopped_at_once(what, next_step=lambda: _goes_on(source, out, overwrite=overwrite)),

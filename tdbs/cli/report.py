@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tdbs.cli.common import JsonOption, OverwriteOption, reported, run_folder
+from tdbs.cli.common import JsonOption, OverwriteOption, reported, run_folder, say_url
 from tdbs.cli.screen import print_json, say
 
 NAME = "report"
@@ -36,15 +36,21 @@ def command(
       tdbs report runs/sample/reach-seed0-20260101-120000 --out report.html
       tdbs report runs/compare/sst2 --out sst2.html --files
     """
-    from tdbs.reports.comparison import is_comparison
+    from tdbs.reports.comparison import is_comparison, read_comparison
     from tdbs.reports.report import report_on_comparison, report_on_run
     from tdbs.reports.writing import check_place, write_report
+    from tdbs.train.run_folder import read_run
 
     folder = run_folder(path)
     place = folder.resolve()
     page = out or REPORTS_FOLDER / f"{place.parent.name}-{place.name}.html"
     check_place(page, files=files, overwrite=overwrite or out is None)  # the default place is ours to write again
-    about = report_on_comparison(folder) if is_comparison(folder) else report_on_run(folder)
+    if is_comparison(folder):
+        say_url(read_comparison(folder).dataset)
+        about = report_on_comparison(folder)
+    else:
+        say_url(read_run(folder).config["dataset"]["path"])
+        about = report_on_run(folder)
     written, *beside = write_report(page, about, files=files)
     if as_json:
         print_json(

@@ -2,6 +2,7 @@
 
 import gc
 import itertools
+import shlex
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,8 @@ from transformers import PreTrainedModel
 
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task
-from tdbs.errors import ModelError, TrainingError
+from tdbs.errors import ConfigError, ModelError, TrainingError
+from tdbs.files import is_url
 from tdbs.pipeline.dataset import PreparedDataset, load, read_tokenizer
 from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.device import default_device, keep_head_in_fp32, make_accelerator
@@ -100,11 +102,11 @@ def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedData
     """Score a run's model on a split of the dataset it was trained on (or of another one with the same tokenizer).
 
     Without `split` the task's scored one is used. Raises a TdbsError where the run, the dataset or the split is not
-    there or does not fit.
+    there or does not fit, and where the run names its dataset by a URL and none is given.
     """
     started = time.perf_counter()
     read = read_run(Path(run))
-    opened = dataset or load(read.config["dataset"]["path"])
+    opened = dataset or own_dataset(read)
     manifest = opened.manifest
     name = split or manifest.task.scored_split
     held_out = read_held_out(opened, name)
@@ -125,6 +127,22 @@ def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedData
         score=metrics[manifest.task.metrics[0]],
         seconds=time.perf_counter() - started,
     )
+
+
+def own_dataset(run: Run) -> PreparedDataset:
+    """Open the dataset that a run was trained on.
+
+    Raises ConfigError where its record names a URL: the run may be another's, and no host is asked because a file says
+    so.
+    """
+    place = run.config["dataset"]["path"]
+    if is_url(place):
+        command = shlex.join(["tdbs", "evaluate", str(run.path), "--dataset", place])
+        raise ConfigError(
+            f"The run {run.path} names its dataset by a URL, {place}, which is opened only where you name it yourself.",
+            next_step=f"Run: {command}",
+        )
+    return load(place)
 
 
 def load_trained(run: Run, dataset: PreparedDataset) -> tuple[PreTrainedModel, Accelerator, InputRules]:

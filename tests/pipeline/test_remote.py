@@ -83,7 +83,7 @@ def test_everything_works_from_s3_alone(s3, tables, workplace):
     assert planned["plan_digest"] == invoke("plan", str(local.path), "--epochs", "1")["plan_digest"]
     trained = invoke("train", out, "--model", "tiny", "--epochs", "1", "--out", "run", "--precision", "fp32")
     assert trained["steps"] == planned["epochs"][0]["steps"]
-    assert invoke("evaluate", "run")["score"] == trained["score"]
+    assert invoke("evaluate", "run", "--dataset", out)["score"] == trained["score"]
     assert [path.name for path in workplace.iterdir() if path.name.startswith(".")] == []
 
 

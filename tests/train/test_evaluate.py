@@ -11,6 +11,7 @@ from accelerate.state import AcceleratorState
 from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import DatasetError
+from tdbs.files import to_path
 from tdbs.pipeline.dataset import read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.train.device import keep_head_in_fp32
@@ -18,6 +19,7 @@ from tdbs.train.evaluate import evaluate, evaluate_split, length_order_plan
 from tdbs.train.models import load_model
 from tdbs.train.scoring import HeldOut, read_held_out
 from tdbs.train.trainer import train
+from tests.cli.conftest import run_command
 from tests.train.rules import TYPED
 from tests.train.test_trainer import fp32_accelerator, make_dataset
 
@@ -39,6 +41,36 @@ def test_batches_go_from_short_to_long_and_hold_every_sample_once(rows):
         plan.batch_offsets_B1[:-1], plan.batch_offsets_B1[1:], plan.padded_lengths_B, strict=True
     ):
         assert plan.kept_N[first:last].max() == width
+
+
+def test_a_url_that_a_record_names_is_not_opened_unless_it_is_given(dataset, workplace):
+    """The run may be another's. A store in memory stands for a host; nobody has written to it."""
+    train(dataset, model="tiny", epochs=1, precision="fp32", out=workplace / "a run")
+    here, url = str(dataset.path), f"memory://host/{workplace.name}"
+    expected = run_command("evaluate", "a run", "--json").json
+    config = workplace / "a run/config.toml"
+    config.write_text(config.read_text().replace(f'path = "{here}"', f'path = "{url}"'))
+    for options in ((), ("--drop-rate", "0,1"), ("--flips",)):
+        outcome = run_command("evaluate", "a run", *options)
+        assert (outcome.code, outcome.stdout, outcome.error) == (
+            1,
+            "",
+            (
+                f"The run a run names its dataset by a URL, {url}, which is opened only where you name it yourself.",
+                f"Run: tdbs evaluate 'a run' --dataset {url}",
+            ),
+        )
+    for path in dataset.path.rglob("*"):
+        if path.is_file():
+            (to_path(url) / path.relative_to(dataset.path)).write_bytes(path.read_bytes())
+    found = run_command("evaluate", "a run", "--dataset", url, "--json").json
+    assert (found["dataset"], found["score"]) == (url, expected["score"])
+    (workplace / "in.csv").write_text("text\na fine film\n")
+    said = f"dataset {url}, a URL that the record names\n"
+    assert run_command("predict", "a run", "in.csv").stderr.startswith(said)
+    assert run_command("report", "a run", "--out", "a.html").stderr.startswith(said)
+    config.write_text(config.read_text().replace(url, here))
+    assert "URL" not in run_command("predict", "a run", "in.csv").stderr
 
 
 def test_the_score_is_that_of_a_plain_loop_over_samples(dataset):
