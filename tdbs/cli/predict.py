@@ -152,6 +152,7 @@ def command(
             resume=resume,
             overwrite=overwrite,
             progress=advance,
+            note=say,
         )
     if result.skipped:
         rows = ", ".join(f"{row:,}" for row in result.skipped[:_SHOWN_ROWS])

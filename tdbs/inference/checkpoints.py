@@ -60,6 +60,7 @@ class Checkpoint:
     words: WordsInfo | None  # the list that may be dropped; None: the checkpoint is not a run
     rules: InputRules  # how the model is given samples
     in_rows: bool  # a row of the model may hold several samples
+    note: str | None = None  # what its configuration left open, and how that was read
 
 
 def open_checkpoint(
@@ -190,7 +191,7 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
         in_rows=in_rows,
         device=accelerator.device,
     )
-    return _checkpoint(
+    found = _checkpoint(
         name,
         accelerator.prepare_model(model, evaluation_mode=True),
         accelerator,
@@ -201,6 +202,7 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
         rules=rules,
         in_rows=in_rows,
     )
+    return replace(found, note=_note_on(name, task, config))
 
 
 def _checkpoint(
@@ -273,6 +275,16 @@ def _task_of(name: str, config: PretrainedConfig) -> Task:
         columns = replace(columns, labels=labels)
     has_classes = kind in ("classification", "multi_label", "token_classification")
     return Task(name=Path(name).name, kind=kind, columns=columns, classes=labels if has_classes else ())
+
+
+def _note_on(name: str, task: Task, config: PretrainedConfig) -> str | None:
+    """Return what to tell of one output whose kind nothing names: other programs may show its sigmoid."""
+    if task.kind != "regression" or config.problem_type in _PROBLEMS:
+        return None
+    return (
+        f"{name} has one output and no problem_type in its config.json: it is read as regression, and its numbers are "
+        "shown as they are, without a sigmoid."
+    )
 
 
 def _check_length(name: str, config: PretrainedConfig, max_length: int) -> None:

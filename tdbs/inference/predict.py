@@ -38,6 +38,7 @@ from tdbs.train.strategies import Strategy
 _PERCENTILES = (50, 95, 99)
 
 Progress = Callable[[int, int | None], None]  # rows done, and in all (None: not known)
+Note = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,13 +94,14 @@ def predict(
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = lambda _done, _total: None,
+    note: Note = lambda _message: None,
 ) -> PredictResult:
     """Predict the rows of a file, a prepared dataset's split or stdin (`-`), in their order.
 
     `model` is a run, or a checkpoint of transformers. `out` is a JSONL or Parquet file, or an open text file that takes
     JSONL (None: stdout). Nothing is dropped unless `drop` or `drop_rate` says so. Raises a TdbsError where the model,
     the input or the options do not fit, or at the first bad row unless `skip_bad_rows`; parts that are done stay, and
-    `resume` goes on from them.
+    `resume` goes on from them. `note` is told how a configuration is read that leaves the kind of model open.
     """
     clock = time.perf_counter()
     place = Path(out) if isinstance(out, str | Path) else None
@@ -115,6 +117,8 @@ def predict(
         prefix=prefix,
         alone=batch_size == 1,
     )
+    if checkpoint.note is not None:
+        note(checkpoint.note)
     chosen = inference_strategy(
         strategy,
         checkpoint.task,

@@ -2,7 +2,10 @@
 
 import json
 
+import pytest
+
 from tests.inference.conftest import read_jsonl, write_csv
+from tests.inference.models import save_checkpoint
 
 
 def test_rows_go_to_stdout_and_all_else_to_stderr(tdbs, finished_run, small_files):
@@ -31,6 +34,20 @@ def test_bad_rows_are_named(tdbs, finished_run, tmp_path):
     outcome = tdbs("predict", finished_run, source, "--skip-bad-rows")
     assert "Left out 1 bad rows: 2\n" in outcome.stderr
     assert outcome.stdout.count("\n") == 2
+
+
+@pytest.mark.parametrize("kind", ["regression", None])
+def test_one_output_of_a_kind_that_nothing_names_is_read_as_regression_and_told(tdbs, small_files, tmp_path, kind):
+    """transformers' own pipeline would show its sigmoid."""
+    folder = save_checkpoint(tmp_path / "m", "regression", problem_type=kind)
+    outcome = tdbs("predict", folder, small_files / "validation.csv")
+    note = (
+        f"{folder} has one output and no problem_type in its config.json: it is read as regression, and its numbers "
+        "are shown as they are, without a sigmoid.\n"
+    )
+    assert outcome.stderr.startswith(note) == ("problem_type" in outcome.stderr) == (kind is None)
+    found = [json.loads(line)["prediction"] for line in outcome.stdout.splitlines()]
+    assert not all(0 <= number <= 1 for number in found)
 
 
 def test_what_is_refused_leaves_nothing(refused, finished_run, small_files, tmp_path, untouched):

@@ -56,9 +56,8 @@ def save_checkpoint(folder: Path, kind: str, tokenizer_folder: Path = TOKENIZER_
             vocab_size=len(tokenizer),
             max_position_embeddings=128,
             initializer_range=0.4,  # scores that differ from text to text
-            problem_type=PROBLEMS.get(kind),
             **SMALL,
-            **(known | options),
+            **(known | {"problem_type": PROBLEMS.get(kind)} | options),
         )
         model = MODELS[kind](config)
     model.save_pretrained(folder)
