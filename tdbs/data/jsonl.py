@@ -5,6 +5,7 @@ only.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -109,8 +110,9 @@ def _text(value: object) -> str | None:
 
 
 def _label(value: object) -> str | None:
-    """Return a label's number or bool as it is written in Python."""
-    return str(value) if isinstance(value, (str, bool, int, float)) else None
+    """Return a label's number or bool as it is written in Python; NaN is neither."""
+    is_label = isinstance(value, (str, bool, int)) or (isinstance(value, float) and not math.isnan(value))
+    return str(value) if is_label else None
 
 
 def _words(value: object) -> list[str] | None:
