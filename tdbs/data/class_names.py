@@ -18,6 +18,7 @@ from tdbs.data.given_labels import NO_LABEL
 from tdbs.data.header import plain_name
 from tdbs.data.spelling import folded, plain_class
 from tdbs.errors import SourceError
+from tdbs.shown import is_utf8
 
 _NEXT_STEP = "Write the file from the task's own data again."
 _OTHER_NAME = "Write the file with another name for the class."
@@ -87,7 +88,7 @@ def _check(names: tuple[str, ...], column: str) -> None:
     """Refuse names that are one label, and those that UTF-8 cannot hold."""
     known: dict[str, str] = {}  # by what is the same for one label
     for name in names:
-        if any(map(_is_surrogate, name)):
+        if not is_utf8(name):
             raise SourceError(f"A class of {column} has half of a surrogate pair in its name.", next_step=_OTHER_NAME)
         label = folded(plain_class(name))
         if label in known:
@@ -95,10 +96,6 @@ def _check(names: tuple[str, ...], column: str) -> None:
                 f"The classes '{known[label]}' and '{name}' of {column} are one label.", next_step=_OTHER_NAME
             )
         known[label] = name
-
-
-def _is_surrogate(letter: str) -> bool:
-    return "\ud800" <= letter <= "\udfff"
 
 
 def _refuse_no_ids(column: SourceColumn) -> None:
