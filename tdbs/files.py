@@ -213,8 +213,8 @@ def _give_rights(path: Path, rights: int) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file (UTF-8) in one visible step."""
-    write_bytes(path, text.encode("utf-8"))
+    """Write a text file (UTF-8) in one visible step; half of a surrogate pair as its escape, which JSON reads back."""
+    write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, value: object) -> None:

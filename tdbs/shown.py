@@ -40,6 +40,15 @@ def shown(text: object, *, lines: bool = False) -> str:
     return (_LINES if lines else _ONE_LINE).sub(lambda found: found[0].encode("unicode_escape").decode(), plain)
 
 
+def is_utf8(text: str) -> bool:
+    """Return whether UTF-8 can hold a text: it has no half of a surrogate pair, as names of files and JSON can have."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def shown_number(number: float) -> str:
     """Return a number as errors name it: Python refuses to write whole numbers of thousands of digits."""
     if isinstance(number, int) and number.bit_length() > _LONG_BITS:

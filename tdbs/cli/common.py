@@ -57,6 +57,12 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
                 raise
             print_error(f"{error.filename or 'A file'}: {error.strerror or error}.", "Check the path and its rights.")
             raise typer.Exit(1) from error
+        except UnicodeEncodeError as error:
+            if debug:
+                raise
+            found = ascii(str(error.object)[error.start])[1:-1]
+            print_error(f"UTF-8 cannot hold {found}, which is in a name.", "Give files and folders names in UTF-8.")
+            raise typer.Exit(1) from error
         except Exception as error:
             if debug:
                 raise

@@ -1,7 +1,7 @@
 """Names of classes that the hub's Parquet files keep beside integer labels (`ClassLabel` of the datasets library).
 
 Without them classes would be called by numbers, and labels of words would have no "O" that lets a word be dropped.
-A single label of -1 means none there, as in a mirror.
+A single label of -1 means none there, as in a mirror. Ids may be floats, as pandas stores them where some are missing.
 """
 
 import json
@@ -16,12 +16,16 @@ from tdbs.data.columns import SourceColumn, first_true, one_array
 from tdbs.data.content import is_list
 from tdbs.data.given_labels import NO_LABEL
 from tdbs.data.header import plain_name
+from tdbs.data.spelling import folded, plain_class
 from tdbs.errors import SourceError
+from tdbs.shown import is_utf8
 
 _NEXT_STEP = "Write the file from the task's own data again."
+_OTHER_NAME = "Write the file with another name for the class."
+_MOST = 2.0**53  # a float holds each whole number up to here
 
 
-def class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
+def class_names(schema: pa.Schema, column: str, *, where: str) -> tuple[str, ...]:
     """Return the names of the classes that a column, or lists in it, hold; nothing if the file does not say."""
     try:
         features: Any = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
@@ -32,16 +36,21 @@ def class_names(schema: pa.Schema, column: str) -> tuple[str, ...]:
         names = tuple(inner["names"]) if inner["_type"] == "ClassLabel" else ()
     except (AttributeError, KeyError, TypeError, ValueError, IndexError, StopIteration, RecursionError):
         return ()
-    return names if all(isinstance(name, str) for name in names) else ()
+    if not all(isinstance(name, str) for name in names):
+        return ()
+    _check(names, f"'{column}' of {where}")
+    return tuple(plain_class(name) for name in names)
 
 
 def with_names(column: SourceColumn, names: tuple[str, ...]) -> SourceColumn:
     """Return a column of class ids that knows their names; an id of a single label that means none is missing."""
     kind = column.values.type
-    if not names or not pa.types.is_integer(kind.value_type if is_list(kind) else kind):
+    inner = kind.value_type if is_list(kind) else kind
+    if not names or not (pa.types.is_integer(inner) or pa.types.is_floating(inner)):
         return column
+    _refuse_no_ids(column)
     if is_list(kind):
-        return replace(column, names=names)
+        return replace(column, values=column.values.cast(pa.list_(pa.int64())), names=names)
     ids = column.values.cast(pa.int64())
     ids = pc.if_else(pc.equal(ids, NO_LABEL), pa.scalar(None, pa.int64()), ids)
     unknown = first_true(pc.fill_null(pc.or_(pc.less(ids, 0), pc.greater_equal(ids, len(names))), False))
@@ -75,7 +84,32 @@ def named_texts(column: SourceColumn) -> SourceColumn:
     return replace(column, values=pa.chunked_array([names.take(encoded.indices)]), names=())
 
 
-def _nameless(column: SourceColumn, row: int, found: int | None) -> SourceError:
+def _check(names: tuple[str, ...], column: str) -> None:
+    """Refuse names that are one label, and those that UTF-8 cannot hold."""
+    known: dict[str, str] = {}  # by what is the same for one label
+    for name in names:
+        if not is_utf8(name):
+            raise SourceError(f"A class of {column} has half of a surrogate pair in its name.", next_step=_OTHER_NAME)
+        label = folded(plain_class(name))
+        if label in known:
+            raise SourceError(
+                f"The classes '{known[label]}' and '{name}' of {column} are one label.", next_step=_OTHER_NAME
+            )
+        known[label] = name
+
+
+def _refuse_no_ids(column: SourceColumn) -> None:
+    """Raise for the first number that has a fraction or too many digits."""
+    array = one_array(column.values)
+    flat = array.flatten() if is_list(array.type) else array
+    numbers = flat.cast(pa.float64(), safe=False).fill_null(0).to_numpy()
+    found = np.flatnonzero((numbers != np.floor(numbers)) | (np.abs(numbers) > _MOST))
+    if found.size:
+        row = int(pc.list_parent_indices(array)[int(found[0])].as_py()) if is_list(array.type) else int(found[0])
+        raise _nameless(column, row, float(numbers[found[0]]))
+
+
+def _nameless(column: SourceColumn, row: int, found: float | None) -> SourceError:
     return SourceError(
         f"{column.row(row)} has the class {found} in '{column.name}', which has no name.", next_step=_NEXT_STEP
     )

@@ -89,9 +89,14 @@ def refuse_other_bytes(column: SourceColumn) -> None:
     try:
         column.values.validate(full=True)
     except pa.ArrowInvalid as error:
-        raise SourceError(
-            f"'{column.name}' of {column.where} holds bytes that are not UTF-8.", next_step="Write the file as UTF-8."
-        ) from error
+        raise other_bytes(column) from error
+
+
+def other_bytes(column: SourceColumn) -> SourceError:
+    """Return the error for bytes that are no text."""
+    return SourceError(
+        f"'{column.name}' of {column.where} holds bytes that are not UTF-8.", next_step="Write the file as UTF-8."
+    )
 
 
 def _shown(kind: pa.DataType) -> str:

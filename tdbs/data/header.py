@@ -1,17 +1,17 @@
 """Names of columns as a user means them: without the blanks and marks around them, which nobody can see."""
 
-import re
 from functools import lru_cache
 
 import pyarrow as pa
 
-_INVISIBLE = re.compile(r"^[\s\ufeff\u200b\u2060]+|[\s\ufeff\u200b\u2060]+$")  # blanks, and marks of no width
+_LAST_BLANK = 0x3000
+UNSEEN = "".join(filter(str.isspace, map(chr, range(_LAST_BLANK + 1)))) + "\ufeff\u200b\u2060"  # and marks of no width
 
 
 @lru_cache(maxsize=4096)  # keys of JSON come with every row
 def plain_name(name: str) -> str:
     """Return a column's name without what cannot be seen around it."""
-    return _INVISIBLE.sub("", name)
+    return name.strip(UNSEEN)
 
 
 @lru_cache(maxsize=4096)  # keys of JSON come with every row

@@ -5,6 +5,7 @@ only.
 """
 
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, Content
 from tdbs.data.header import plain_name
 from tdbs.data.undecodable import undecodable_line
 from tdbs.errors import SourceError
+from tdbs.shown import is_utf8
 
 
 def read_schema(path: Path) -> pa.Schema:
@@ -23,7 +25,7 @@ def read_schema(path: Path) -> pa.Schema:
     first = next(_objects(path, None), None)
     if first is None:
         raise SourceError(f"{path.name} is empty.", next_step="Give it one JSON object a line.")
-    if not all(map(_is_utf8, first)):
+    if not all(map(is_utf8, first)):
         raise SourceError(
             f"Row 1 of {path.name} holds half of a surrogate pair in a key.",
             next_step="Fix the row.",
@@ -109,8 +111,9 @@ def _text(value: object) -> str | None:
 
 
 def _label(value: object) -> str | None:
-    """Return a label's number or bool as it is written in Python."""
-    return str(value) if isinstance(value, (str, bool, int, float)) else None
+    """Return a label's number or bool as it is written in Python; NaN is neither."""
+    is_label = isinstance(value, (str, bool, int)) or (isinstance(value, float) and not math.isnan(value))
+    return str(value) if is_label else None
 
 
 def _words(value: object) -> list[str] | None:
@@ -192,8 +195,4 @@ def _lone_surrogate(values: dict[str, list[Any]], rows_before: int, where: str) 
 
 
 def _is_utf8(value: object) -> bool:
-    try:
-        json.dumps(value, ensure_ascii=False).encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+    return is_utf8(json.dumps(value, ensure_ascii=False))

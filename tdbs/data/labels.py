@@ -151,7 +151,7 @@ def learn_labels(train: SourceColumn, label_type: LabelType) -> LabelRule:
 def _used_names(train: SourceColumn) -> list[str]:
     """Return the names of the class ids that train holds, in the order of the ids."""
     ids = pc.unique(train.values).cast(pa.int64()).to_pylist()
-    return list(dict.fromkeys(train.names[index] for index in sorted(ids)))
+    return [train.names[index] for index in sorted(ids)]
 
 
 def _at_least_two(train: SourceColumn, classes: list[str]) -> tuple[str, ...]:

@@ -1,6 +1,7 @@
 """Refuse labels that are lists or objects written as texts, as pandas writes them into CSV cells.
 
-What is certain: a Python or JSON list, tuple, set or object with a quoted entry or with several, and NumPy's arrays.
+What is certain: a Python or JSON list, tuple, set or object with a quoted entry or with several, and NumPy's arrays and
+PyTorch's tensors, with the name of their kind around them or without.
 `[3]` and `[joy, love]` are lists if all labels are in brackets; `[UNK]` and `(none)` are names. With --label-type class
 every text is a class.
 """
@@ -14,13 +15,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.data.columns import SourceColumn
+from tdbs.data.scalar_texts import CALL
 from tdbs.errors import SourceError
 
-_BRACKETED = r"^\s*(\[.*\]|\(.*\)|\{.*\})\s*$"
-_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+_BRACKETED = r"^\s*(\[.*\]|\(.*\)|\{.*\}|[\w.]+\(\s*[\[{].*\))\s*$"
+_NUMBER = r"(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|\.\.\.)"  # ... stands for what NumPy leaves out
 _SEVERAL = "|".join(rf"{entry}(?:\s+{entry})+" for entry in (_NUMBER, "(?:True|False)", r"'[^']*'", r'"[^"]*"'))
 _ARRAY = re.compile(rf"\[\s*(?:{_SEVERAL})\s*\]")  # as NumPy prints it
 _OBJECT = re.compile(r"\{\s*(?:'[^']*'|\"[^\"]*\")\s*:.*\}", re.DOTALL)
+_KIND = r"(?:np\.|tf\.)?(?:array|Array|[tT]ensor)"
+_WRAPPED = re.compile(rf"{_KIND}\(\s*(\[.*\])\s*(?:,[^\[\]]*)?\)|frozenset\((\{{.*\}})\)", re.DOTALL)
+_INNER = re.compile(rf"{_KIND}\(\s*(\[[^()]*\])\s*(?:,[^()\[\]]*)?\)")  # an array in a list
 _BARE = re.compile(r"\[[^\[\]]*\]", re.DOTALL)  # [joy, love]
 _SHOWN = 60
 
@@ -64,25 +69,35 @@ def refuse_words_as_texts(texts: pa.Array, *, column: str, where: str) -> None:
 def entries_of(text: str) -> list[Any] | None:
     """Return the entries of a list or an object that is written as a text; None if the text is not certainly one."""
     text = text.strip()
+    wrapped = _WRAPPED.fullmatch(text)
+    if wrapped is not None:
+        text = wrapped[1] or wrapped[2]
     if _ARRAY.fullmatch(text):
         return [_entry(part) for part in re.findall(r"'[^']*'|\"[^\"]*\"|[^\s\[\]]+", text)]
     if _OBJECT.fullmatch(text):
         return re.findall(r"[{,]\s*['\"]([^'\"]*)['\"]\s*:", text)
     found = _parsed(text)
-    if not isinstance(found, (list, tuple, set)):
-        return None
+    if not isinstance(found, (list, tuple, set, dict)):
+        return None if wrapped is None else [_entry(part) for part in text[1:-1].replace(",", " ").split()]
     entries = sorted(found, key=str) if isinstance(found, set) else list(found)
-    is_certain = len(entries) > 1 or any(isinstance(entry, (str, list, tuple)) for entry in entries)
-    return entries if is_certain else None
+    is_certain = len(entries) > 1 or any(isinstance(entry, (str, bytes, list, tuple)) for entry in entries)
+    is_object = isinstance(found, dict) and bool(found)
+    return entries if is_certain or is_object or wrapped is not None else None
 
 
 def _parsed(text: str) -> object:
-    for parse in (json.loads, ast.literal_eval):
+    """Return what a text is in JSON or Python, also where values are as NumPy and PyTorch print them."""
+    for parse in (json.loads, ast.literal_eval, _printed):
         try:
             return parse(text)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
             continue
     return None
+
+
+def _printed(text: str) -> object:
+    plain = re.sub(r"\bnan\b", "None", re.sub(CALL, r"\1", _INNER.sub(r"\1", text)))
+    return ast.literal_eval(plain)
 
 
 def _entry(text: str) -> Any:
@@ -95,10 +110,16 @@ def _line(label: str, entries: list[Any]) -> str:
     if {"text", "answer_start"} <= set(map(str, entries)):
         answers = {"text": ["Ann"], "answer_start": [6]}
         return json.dumps({"question": "who?", "context": "it is Ann", label: answers})
-    shown = [entry if isinstance(entry, (str, bool, int, float)) else str(entry) for entry in entries[:3]]
+    shown = [_shown_entry(entry) for entry in entries if entry not in (None, ...)][:3]
     is_tags = "tag" in label.lower()
     text: object = ["Anna", "lives", "here"][: len(shown)] if is_tags else "a text"
     return json.dumps({"tokens" if is_tags else "text": text, label: shown}, ensure_ascii=False)
+
+
+def _shown_entry(entry: Any) -> str | float:
+    if isinstance(entry, bytes):
+        return entry.decode("utf-8", "replace")
+    return entry if isinstance(entry, (str, bool, int, float)) else str(entry)
 
 
 def _short(text: str) -> str:

@@ -21,7 +21,9 @@ from tdbs.files import Stamp, is_remote, stamp_of, to_path
 
 HUB_TOKENIZER = "roberta-base"
 HUB_SEQ2SEQ_TOKENIZER = "t5-small"
-_LABEL_READING = 2  # 2: multi-hot lists, names of class ids, blanks and booleans, classes that are held out
+# 2: multi-hot lists, names of class ids, blanks and booleans, classes that are held out
+# 3: marks of no width, accents, printed scalars, names of class ids that are floats, NaN
+_LABEL_READING = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +14,7 @@ from tdbs.data.columns import SourceColumn, one_array, refuse_other_bytes
 from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, plain_type
 from tdbs.data.formats import count_rows, format_of, read_schema
 from tdbs.data.sources import Source, Split
-from tdbs.data.spelling import without_blanks
+from tdbs.data.spelling import plain_labels
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import SourceError, system_errors_as
 from tdbs.files import stamp_of
@@ -100,19 +100,27 @@ def failures_named(split: Split) -> AbstractContextManager[None]:
 def label_reader(source: Source, split: Split) -> Callable[[pa.Table], tuple[SourceColumn, ...]]:
     """Return what takes the label columns from a split's tables.
 
-    Of classes and numbers, texts lose the blanks around them, and ids get the names that the file keeps.
+    Classes and numbers are in one spelling, and ids get the names that the file keeps.
     """
     labels = source.task.columns.labels
     if source.label_type is None or source.task.kind in ("question_answering", "seq2seq"):
         return lambda table: tuple(source_column(name, split, table) for name in labels)
     schema = schema_of(split)
-    names = {name: class_names(schema, name) for name in labels}
+    names = {name: _names(schema, name, source, split) for name in labels}
+    are_names = source.label_type == "class"
 
     def read(table: pa.Table) -> tuple[SourceColumn, ...]:
         columns = [source_column(name, split, table) for name in labels]
         for column in columns:
             refuse_other_bytes(column)
-        plain = (replace(column, values=without_blanks(column.values)) for column in columns)
+        plain = (plain_labels(column, are_names=are_names) for column in columns)
         return tuple(with_names(column, names[column.name]) for column in plain)
 
     return read
+
+
+def _names(schema: pa.Schema, column: str, source: Source, split: Split) -> tuple[str, ...]:
+    """Return the names of a label column's classes; floats that are to be predicted are no class ids."""
+    if source.label_type == "regression" and pa.types.is_floating(schema.field(column).type):
+        return ()
+    return class_names(schema, column, where=split.where)

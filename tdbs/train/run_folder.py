@@ -26,6 +26,7 @@ from tdbs.records import (
     whole_lines,
 )
 from tdbs.removal import is_mine, is_there, links_below, refuse_link, remove_file, remove_folder, remove_if_empty
+from tdbs.shown import is_utf8
 from tdbs.train.energy import EnergyUse
 
 if TYPE_CHECKING:
@@ -197,7 +198,13 @@ def begun_run(folder: Path) -> Run | None:
 
 
 def start_run(folder: Path, config: Mapping[str, Any]) -> None:
-    """Make the folder of a new run, without what an earlier run left there; other files stay."""
+    """Make the folder of a new run, without what an earlier run left there; other files stay.
+
+    Raises TrainingError for a name that is not UTF-8, before anything is removed.
+    """
+    settings = _toml_of(config)
+    if not is_utf8(str(folder)):
+        raise TrainingError(f"The name of {folder} is not UTF-8.", next_step="Pass another --out.")
     for name in (
         RESULT_NAME,
         STEPS_NAME,
@@ -213,7 +220,18 @@ def start_run(folder: Path, config: Mapping[str, Any]) -> None:
         else:
             remove_file(path)
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / CONFIG_NAME, tomli_w.dumps(dict(config)))
+    write_text(folder / CONFIG_NAME, settings)
+
+
+def _toml_of(config: Mapping[str, Any]) -> str:
+    text = tomli_w.dumps(dict(config))
+    if not is_utf8(text):
+        name = next(name for name, value in flat_settings(config).items() if not is_utf8(tomli_w.dumps({"": value})))
+        raise TrainingError(
+            f"The setting {name} of the run has half of a surrogate pair, which {CONFIG_NAME} cannot hold.",
+            next_step="Give files, columns and classes names in UTF-8, and prepare the dataset again.",
+        )
+    return text
 
 
 def check_same_run(begun: Run, config: Mapping[str, Any]) -> None:
