@@ -22,7 +22,7 @@ from benchmarks.common import markdown_table, provenance
 from tdbs.arrays import FloatArray
 from tdbs.cli.common import quiet_libraries
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.train.defaults import shown_model
+from tdbs.train.planning.model_choice import shown_model
 from tdbs.train.run_folder import read_run
 
 SEEDS = (101,)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks.accuracy_runs import RunRecord
 from benchmarks.accuracy_studies import Study
 from benchmarks.common import markdown_table
-from tdbs.analysis.paired import PairedDifference, mean_over_tasks, paired_difference
+from tdbs.analysis.compare.record import PairedDifference, mean_over_tasks, paired_difference
 
 MARGIN = 0.5  # points that the mean over tasks may lose, at the lower end of its interval (issue of the study)
 

@@ -14,7 +14,7 @@ from benchmarks.accuracy import REPORTS
 from benchmarks.accuracy_runs import prepared_task, variant_strategy
 from benchmarks.accuracy_studies import EPOCHS, STUDIES, TASKS, Variant
 from benchmarks.common import markdown_table, provenance
-from tdbs.analysis.compare import compare
+from tdbs.analysis.compare.compare import compare
 from tdbs.cli.common import quiet_libraries
 from tdbs.pipeline.dataset import PreparedDataset
 

@@ -18,8 +18,8 @@ from transformers import DataCollatorWithPadding, PreTrainedTokenizerFast
 from benchmarks.common import print_rows, timed
 from tdbs.pipeline.dataset import load, read_tokenizer
 from tdbs.train.feed import make_feed, open_training_data
-from tdbs.train.model_inputs import InputRules, model_inputs
-from tdbs.train.strategies import STRATEGIES
+from tdbs.train.models.inputs import InputRules, model_inputs
+from tdbs.train.planning.strategies import STRATEGIES
 
 BATCH_SIZE = 64
 

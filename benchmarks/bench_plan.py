@@ -18,9 +18,9 @@ from benchmarks.common import print_rows, timed
 from tdbs.arrays import ragged_positions
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.train.batches import words_of_split
-from tdbs.train.plan import plan_epoch
-from tdbs.train.strategies import STRATEGIES
-from tdbs.train.tokendrop import DroppableWords, droppable_words_of
+from tdbs.train.planning.plan import plan_epoch
+from tdbs.train.planning.strategies import STRATEGIES
+from tdbs.train.planning.tokendrop import DroppableWords, droppable_words_of
 
 BATCH_SIZE = 64
 

@@ -31,8 +31,8 @@ from tdbs.inference.blocks import BLOCK_ROWS, block_of, text_rows
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
 from tdbs.inference.decode import prediction_table
 from tdbs.inference.output import json_lines
+from tdbs.train.planning.strategies import Strategy
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run
-from tdbs.train.strategies import Strategy
 
 STRATEGIES = ("bucket", "unpadded", "random", "random_max")
 DROPPING = ("reach", "all")  # with words dropped: fewer tokens, another function

@@ -16,10 +16,10 @@ from transformers import RobertaConfig, RobertaModel
 
 import tdbs
 from benchmarks.common import markdown_table, provenance
-from tdbs.analysis.compare import compare
-from tdbs.analysis.profile import measure_profile, write_profile
+from tdbs.analysis.compare.compare import compare
+from tdbs.analysis.profile.measure import measure_profile, write_profile
 from tdbs.cli.common import quiet_libraries
-from tdbs.train.profile_file import read_profile
+from tdbs.train.planning.profile_file import read_profile
 
 
 def random_roberta(folder: Path, tokenizer: Path) -> Path:

@@ -23,7 +23,7 @@ from benchmarks.common import print_rows, timed
 from tdbs.data.reading import read_blocks, survey_source
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.pipeline.prepare import prepare
-from tdbs.pipeline.tokenizer import load_tokenizer
+from tdbs.pipeline.tokens.tokenizer import load_tokenizer
 
 MAX_LENGTH = 128
 

@@ -19,7 +19,7 @@ from benchmarks.common import provenance
 from tdbs.train.device import resolve_execution
 from tdbs.train.evaluate import evaluate_split
 from tdbs.train.loop import make_learner
-from tdbs.train.scoring import read_held_out
+from tdbs.train.scores.scoring import read_scored_split
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     untrained = evaluate_split(
         learner.accelerator,
         learner.prepared,
-        read_held_out(dataset, "validation"),
+        read_scored_split(dataset, "validation"),
         pad_id=learner.pad_id,
         rules=learner.rules,
     )

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import tdbs
 from benchmarks.common import provenance
-from tdbs.analysis.padding import split_statistics
-from tdbs.train.strategies import resolve_strategy
+from tdbs.analysis.statistics import split_statistics
+from tdbs.train.planning.strategies import resolve_strategy
 
 STRATEGIES = ("random_max", "random", "bucket", "tdbs_paper", "reach")
 

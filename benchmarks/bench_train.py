@@ -24,8 +24,8 @@ from tdbs.pipeline.dataset import PreparedDataset, read_split
 from tdbs.train.batches import dropped_tokens, epoch_batches, words_of_split
 from tdbs.train.device import resolve_execution
 from tdbs.train.loop import make_learner, run_steps
-from tdbs.train.plan import EpochPlan
-from tdbs.train.strategies import Strategy, paper_dropout, resolve_strategy
+from tdbs.train.planning.plan import EpochPlan
+from tdbs.train.planning.strategies import Strategy, paper_dropout, resolve_strategy
 
 
 def part_seconds(

@@ -33,22 +33,20 @@ from torch.nn import functional
 
 from benchmarks.accuracy_runs import prepared_task
 from benchmarks.common import print_rows
-from tdbs.analysis.step_timer import run_step
-from tdbs.analysis.synthetic import synthetic_batch
+from tdbs.analysis.profile.shapes import synthetic_batch
+from tdbs.analysis.profile.timing import run_step
 from tdbs.cli.common import quiet_libraries
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import Manifest
 from tdbs.train.batches import Batch
-from tdbs.train.device import resolve_execution
+from tdbs.train.device import dense_gradients, resolve_execution
 from tdbs.train.feed import Feed, make_feed, open_training_data
-from tdbs.train.first_tokens import first_tokens_to_head
 from tdbs.train.loop import Learner, make_learner, run_steps
-from tdbs.train.model_inputs import model_inputs
-from tdbs.train.row_gradients import dense_gradients
-from tdbs.train.sequence_models import position_ids
-from tdbs.train.sequences import Sequences, sequences_of
+from tdbs.train.models.inputs import model_inputs
+from tdbs.train.planning.strategies import resolve_strategy
+from tdbs.train.rows.models import first_tokens_to_head, position_ids
+from tdbs.train.rows.sequences import Sequences, sequences_of
 from tdbs.train.step import MAX_GRADIENT_NORM
-from tdbs.train.strategies import resolve_strategy
 
 ROUNDS = 5  # of all updates; the first is left out
 SHAPES = ((64, 8), (64, 16), (64, 32), (64, 64), (64, 128), (256, 16), (256, 32), (256, 64))

@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import tdbs
-from tdbs.analysis.padding import split_statistics
+from tdbs.analysis.statistics import split_statistics
 from tdbs.data.tasks import HUB_TASKS
 
 TASKS = [name for name in HUB_TASKS if name.startswith("glue/")]

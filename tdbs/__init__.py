@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from tdbs.errors import TdbsError
 
 if TYPE_CHECKING:
-    from tdbs.analysis.compare import compare
-    from tdbs.analysis.profile import measure_profile
+    from tdbs.analysis.compare.compare import compare
+    from tdbs.analysis.profile.measure import measure_profile
     from tdbs.analysis.speedup import estimate_speedup
     from tdbs.inference.predict import predict
     from tdbs.inference.predictor import Predictor
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from tdbs.pipeline.prepare import prepare
     from tdbs.pipeline.verify import verify
     from tdbs.train.evaluate import evaluate
-    from tdbs.train.plan import plan_epoch
-    from tdbs.train.profile_file import read_profile
+    from tdbs.train.planning.plan import plan_epoch
+    from tdbs.train.planning.profile_file import read_profile
     from tdbs.train.trainer import train
 
 __version__ = "0.1.0"
@@ -43,15 +43,15 @@ __all__ = [
 
 _HOMES = {
     "Predictor": "tdbs.inference.predictor",
-    "compare": "tdbs.analysis.compare",
+    "compare": "tdbs.analysis.compare.compare",
     "estimate_speedup": "tdbs.analysis.speedup",
     "evaluate": "tdbs.train.evaluate",
     "load": "tdbs.pipeline.dataset",
-    "measure_profile": "tdbs.analysis.profile",
-    "plan_epoch": "tdbs.train.plan",
+    "measure_profile": "tdbs.analysis.profile.measure",
+    "plan_epoch": "tdbs.train.planning.plan",
     "predict": "tdbs.inference.predict",
     "prepare": "tdbs.pipeline.prepare",
-    "read_profile": "tdbs.train.profile_file",
+    "read_profile": "tdbs.train.planning.profile_file",
     "verify": "tdbs.pipeline.verify",
 }
 

@@ -18,7 +18,7 @@ _AT_ONCE = 1 << 20  # values of a stream that are made to pick some of them
 _VALUES_PER_COUNTER = 4  # Philox 4x64 makes four values for each step of its counter
 
 
-class Draw(IntEnum):
+class RandomPurpose(IntEnum):
     """What a stream is for. Never renumber: plans, the sample corpus and golden files depend on these values."""
 
     SAMPLE_CORPUS = 1
@@ -38,7 +38,7 @@ class Draw(IntEnum):
     SWEEP_TRIAL = 15
 
 
-def _seed_sequence(draw: Draw, *, seed: int, epoch: int, part: int, index: int) -> np.random.SeedSequence:
+def _seed_sequence(draw: RandomPurpose, *, seed: int, epoch: int, part: int, index: int) -> np.random.SeedSequence:
     if not isinstance(seed, Integral):
         raise ConfigError(f"--seed must be a whole number, got {seed}.", next_step="Pass another --seed.")
     if not 0 <= seed <= MAX_SEED:
@@ -49,12 +49,14 @@ def _seed_sequence(draw: Draw, *, seed: int, epoch: int, part: int, index: int) 
     return np.random.SeedSequence([draw, seed, epoch, part, index])
 
 
-def stream(draw: Draw, *, seed: int, epoch: int = 0, part: int = 0, index: int = 0) -> np.random.Generator:
+def stream(draw: RandomPurpose, *, seed: int, epoch: int = 0, part: int = 0, index: int = 0) -> np.random.Generator:
     """Return the generator of one purpose; `part` and `index` tell splits, steps or processes apart."""
     return np.random.default_rng(_seed_sequence(draw, seed=seed, epoch=epoch, part=part, index=index))
 
 
-def counter_values(draw: Draw, *, seed: int, epoch: int, part: int, first: int, count: int) -> npt.NDArray[np.uint64]:
+def counter_values(
+    draw: RandomPurpose, *, seed: int, epoch: int, part: int, first: int, count: int
+) -> npt.NDArray[np.uint64]:
     """Return values `first` .. `first + count` of a counter-based stream, without making the ones before.
 
     The value at a position is the same however the positions are cut into calls: what is dropped from a sample
@@ -67,14 +69,14 @@ def counter_values(draw: Draw, *, seed: int, epoch: int, part: int, first: int, 
     return values[offset:]
 
 
-def torch_seed(draw: Draw, *, seed: int, epoch: int = 0, step: int = 0, process: int = 0) -> int:
+def torch_seed(draw: RandomPurpose, *, seed: int, epoch: int = 0, step: int = 0, process: int = 0) -> int:
     """Return the number that torch's own generator is seeded with (dropout masks, new heads)."""
     sequence = _seed_sequence(draw, seed=seed, epoch=epoch, part=step, index=process)
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))  # torch takes signed 64-bit seeds
 
 
 def counter_values_at(
-    draw: Draw, *, seed: int, epoch: int, part: int, places: npt.NDArray[np.int64]
+    draw: RandomPurpose, *, seed: int, epoch: int, part: int, places: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint64]:
     """Return the values at some places of a counter-based stream. Nothing is held but some of it."""
     if (np.diff(places) < 0).any():

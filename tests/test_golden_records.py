@@ -14,7 +14,7 @@ import pytest
 import tomli_w
 
 import tdbs
-from tdbs.analysis.kept_evaluations import newest_over_rates
+from tdbs.analysis.conditions.evaluate import newest_over_rates
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.verify import verify
 from tdbs.train.evaluate import evaluate

@@ -10,7 +10,19 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "tdbs"
 # From the bottom up; a module imports its own layer and those below. `integrations` sits beside `cli`.
 LAYERS = (
-    ("errors", "rng", "arrays", "files", "unasked", "shown", "records", "removal", "model_families"),
+    (
+        "arrays",
+        "digests",
+        "errors",
+        "files",
+        "model_families",
+        "records",
+        "removal",
+        "rng",
+        "settings",
+        "shown",
+        "unasked",
+    ),
     ("data",),
     ("pipeline",),
     ("train",),
@@ -82,7 +94,7 @@ def test_imports_go_one_way(path):
 @pytest.mark.parametrize(
     ("source", "expected"),
     [
-        ("from tdbs.train.plan import plan_epoch", {"train"}),
+        ("from tdbs.train.planning.plan import plan_epoch", {"train"}),
         ("def late():\n    import tdbs.analysis.speedup", {"analysis"}),
         ("if TYPE_CHECKING:\n    from tdbs.cli import main", {"cli"}),
         ("from ..train import plan", {"train"}),
@@ -112,7 +124,7 @@ def loaded_by(statement: str, *libraries: str) -> list[str]:
         "import tdbs",
         "import tdbs.cli",
         "import tdbs.pipeline.prepare",
-        "import tdbs.train.plan",
+        "import tdbs.train.planning.plan",
         "import tdbs.train.batches",
         "import tdbs.analysis.speedup",
         "import tdbs; tdbs.prepare, tdbs.load, tdbs.plan_epoch, tdbs.estimate_speedup",

@@ -14,21 +14,21 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tdbs.analysis.compare import compare
-from tdbs.analysis.condition import Asked
-from tdbs.analysis.conditions import choose_conditions
-from tdbs.analysis.evaluations import evaluate_runs
-from tdbs.analysis.profile import write_profile
-from tdbs.analysis.run_pool import keep_run, take_run
-from tdbs.analysis.sweep import sweep
-from tdbs.analysis.sweep_result import SweepTerms
+from tdbs.analysis.compare.compare import compare
+from tdbs.analysis.compare.runs import keep_run, take_run
+from tdbs.analysis.conditions.asked import Question
+from tdbs.analysis.conditions.conditions import choose_conditions
+from tdbs.analysis.conditions.evaluate import evaluate_runs
+from tdbs.analysis.profile.measure import write_profile
+from tdbs.analysis.sweep.result import SweepTerms
+from tdbs.analysis.sweep.search import sweep
 from tdbs.cli import app
 from tdbs.errors import DatasetError, TdbsError, TrainingError
 from tdbs.inference.predict import predict
 from tdbs.pipeline.prepare import prepare
+from tdbs.reports.page import check_place, write_report
 from tdbs.reports.report import report_on_run
 from tdbs.reports.study import check_study_folder
-from tdbs.reports.writing import check_place, write_report
 from tdbs.train.stopping import Stop, StoppedError
 from tdbs.train.trainer import train
 from tests.pipeline.test_prepare import write_csv
@@ -432,7 +432,7 @@ def test_links_that_are_laid_while_a_comparison_is_under_way(others, dataset, tm
 def test_the_pool_of_finished_runs(others, dataset, whole_run, tmp_path, place, kind):
     comparison = tmp_path / "c"
     compare(dataset, **COMPARED, out=comparison)
-    from tdbs.analysis.comparison import read_rows
+    from tdbs.analysis.compare.record import read_rows
 
     (row,) = read_rows(comparison)
     link = tmp_path / "pool" / place
@@ -473,7 +473,7 @@ def test_evaluate_keeps_what_it_finds(others, dataset, whole_run, tmp_path, kind
     shutil.copytree(whole_run, tmp_path / "run")
     link = tmp_path / "run/evaluations"
     others.lay(link, kind)
-    asked = Asked(conditions=choose_conditions([0.0, 1.0], (), ()), draws=1, seed=0, timed=False)
+    asked = Question(conditions=choose_conditions([0.0, 1.0], (), ()), draws=1, seed=0, timed=False)
     with pytest.raises(TdbsError) as caught:
         evaluate_runs([tmp_path / "run"], asked, dataset=dataset)
     assert caught.value.message == f"{link} is a link, and tdbs neither writes nor removes through links."

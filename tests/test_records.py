@@ -11,22 +11,22 @@ import pyarrow as pa
 import pytest
 import tomli_w
 
-from tdbs.analysis.comparison import check_comparison, read_prediction, read_rows
-from tdbs.analysis.kept_evaluations import kept_rows, newest_over_rates
-from tdbs.analysis.run_pool import take_run
-from tdbs.analysis.sweep_space import read_space
+from tdbs.analysis.compare.record import check_comparison, read_prediction, read_rows
+from tdbs.analysis.compare.runs import take_run
+from tdbs.analysis.conditions.evaluate import kept_rows, newest_over_rates
+from tdbs.analysis.sweep.space import read_space
 from tdbs.errors import ConfigError, DatasetError, TdbsError
 from tdbs.files import last_place
 from tdbs.inference.output import begin_parts
 from tdbs.pipeline.blocks import read_info
 from tdbs.pipeline.dataset import load, read_tokenizer
-from tdbs.pipeline.limits import choose_limits
-from tdbs.pipeline.tokenizer import load_tokenizer
+from tdbs.pipeline.lengths import choose_limits
+from tdbs.pipeline.tokens.tokenizer import load_tokenizer
 from tdbs.records import MOST_BYTES, Form, read_record
 from tdbs.reports.comparison import read_comparison
 from tdbs.train.checkpoint import RunState
-from tdbs.train.part import adapted_model
-from tdbs.train.profile_file import read_profile
+from tdbs.train.models.part import adapted_model
+from tdbs.train.planning.profile_file import read_profile
 from tdbs.train.run_folder import holds_run, read_run
 
 GOLDEN = Path(__file__).parent / "golden" / "records"
@@ -268,8 +268,8 @@ def test_settings_of_other_programs_may_have_what_ours_do_not(tmp_path):
 
 def test_a_sweep_names_a_storage_that_is_damaged(tmp_path):
     pytest.importorskip("optuna")
-    from tdbs.analysis.sweep import sweep
-    from tdbs.analysis.sweep_result import SweepTerms
+    from tdbs.analysis.sweep.result import SweepTerms
+    from tdbs.analysis.sweep.search import sweep
 
     dataset = load(GOLDEN / "dataset")
     out = tmp_path / "s"

@@ -15,7 +15,7 @@ import typer
 from tdbs.cli.screen import SPEAKS, print_error, say
 from tdbs.errors import ConfigError, TdbsError, reason_of
 from tdbs.files import is_url, last_place, remember, to_path
-from tdbs.train.defaults import shown_model
+from tdbs.train.planning.model_choice import shown_model
 
 DatasetArgument = Annotated[
     str | None,

@@ -30,9 +30,9 @@ from tdbs.errors import ConfigError
 from tdbs.files import name_in_folder
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import compare_notes, compare_table
-from tdbs.train.defaults import DEFAULT_EPOCHS
+from tdbs.train.planning.model_choice import DEFAULT_EPOCHS
+from tdbs.train.planning.strategies import resolve_strategy, resolved_name
 from tdbs.train.stopping import stopped_at_once
-from tdbs.train.strategies import resolve_strategy, resolved_name
 
 NAME = "compare"
 COMPARISONS_FOLDER = Path("runs/compare")
@@ -87,8 +87,8 @@ def command(
     task = opened.manifest.task
     known = given_profile(profile)
     parts = {"base_batch_size": base_batch_size, "caps": caps}
-    from tdbs.analysis.compare import compare
-    from tdbs.train.models import model_to_train
+    from tdbs.analysis.compare.compare import compare
+    from tdbs.train.models.load import model_to_train
 
     quiet_libraries()
     trained = model_to_train(model, opened.manifest)

@@ -9,8 +9,7 @@ import typer
 from tdbs.cli.common import JsonOption, quiet_libraries, reported, run_folder
 from tdbs.cli.screen import print_json, print_table, say, show, spinner
 from tdbs.errors import ConfigError, TrainingError
-from tdbs.reports.terminal import duration, flips_table, metrics_line
-from tdbs.reports.terminal_conditions import conditions_table
+from tdbs.reports.terminal import conditions_table, duration, flips_table, metrics_line
 from tdbs.train.stopping import stopped_at_once
 
 NAME = "evaluate"
@@ -119,16 +118,16 @@ def command(
             as_json=as_json,
         )
         return
-    from tdbs.analysis.condition import Asked
-    from tdbs.analysis.conditions import choose_batches, choose_conditions
-    from tdbs.analysis.evaluations import evaluate_runs
+    from tdbs.analysis.conditions.asked import Question
+    from tdbs.analysis.conditions.conditions import choose_batches, choose_conditions
+    from tdbs.analysis.conditions.evaluate import evaluate_runs
     from tdbs.pipeline.dataset import load
 
     if batches:
         conditions = choose_batches([name.strip() for name in batches.split(",")])
     else:
         conditions = choose_conditions(rates, remove or (), edits or ())
-    asked = Asked(conditions=conditions, draws=draws, seed=seed, timed=time or bool(batches))
+    asked = Question(conditions=conditions, draws=draws, seed=seed, timed=time or bool(batches))
     folders = runs or [run_folder(None)]
     opened = None if dataset is None else load(dataset)
     quiet_libraries()
@@ -162,7 +161,7 @@ def _one_run(
 ) -> None:
     """Score one run on the whole texts, and count its flips at a rate."""
     quiet_libraries()
-    from tdbs.analysis.flips import count_flips
+    from tdbs.analysis.conditions.flips import count_flips
     from tdbs.pipeline.dataset import load
     from tdbs.train.evaluate import evaluate
 

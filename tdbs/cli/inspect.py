@@ -7,27 +7,18 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from tdbs.analysis.label_length import label_length
-from tdbs.analysis.padding import split_statistics
+from tdbs.analysis.statistics import label_length, split_statistics
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
 from tdbs.cli.options import AllowDropOption, ModelOption, policy_note
 from tdbs.cli.screen import print_json, say, show
 from tdbs.errors import ConfigError
-from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.dataset import load, read_split
-from tdbs.pipeline.lengths import PAPER_PERCENT
+from tdbs.pipeline.lengths import PAPER_PERCENT, bucket_edges
 from tdbs.reports.samples import show_drops, show_samples
-from tdbs.reports.terminal import (
-    drop_lines,
-    label_lines,
-    length_histogram,
-    sample_lines,
-    split_table,
-    target_lines,
-)
+from tdbs.reports.terminal import drop_lines, label_lines, length_histogram, sample_lines, split_table, target_lines
 from tdbs.train.feed import TRAIN
-from tdbs.train.model_choice import choose_model
-from tdbs.train.strategies import DEFAULT_STRATEGY, resolve_strategy
+from tdbs.train.planning.model_choice import choose_model
+from tdbs.train.planning.strategies import DEFAULT_STRATEGY, resolve_strategy
 
 NAME = "inspect"
 _SHOWN_DROP = "reach"  # the default strategy drops nothing

@@ -10,12 +10,13 @@ import typer
 
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
-from tdbs.pipeline.memory import memory_bytes
+from tdbs.pipeline.engines import memory_bytes
 from tdbs.train.energy import WORLD
 from tdbs.train.feed import TRAIN
-from tdbs.train.model_choice import ModelChoice, left_out_note
-from tdbs.train.profile_file import Profile, read_profile
-from tdbs.train.strategies import (
+from tdbs.train.planning.memory_windows import count_windows, have_few_lengths
+from tdbs.train.planning.model_choice import ModelChoice, left_out_note
+from tdbs.train.planning.profile_file import Profile, read_profile
+from tdbs.train.planning.strategies import (
     DEFAULT_STRATEGY,
     STRATEGIES,
     Batches,
@@ -26,7 +27,6 @@ from tdbs.train.strategies import (
     resolve_strategy,
     strategies_for,
 )
-from tdbs.train.windows import count_windows, have_few_lengths
 
 StrategyOption = Annotated[str, typer.Option(help=f"One of {', '.join([*STRATEGIES, DEFAULT_STRATEGY])}.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of batches, TokenDrop and new weights.")]

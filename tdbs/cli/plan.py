@@ -22,12 +22,17 @@ from tdbs.cli.options import (
 from tdbs.cli.screen import print_json, say, show
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
-from tdbs.pipeline.memory import DEFAULT_MEMORY
+from tdbs.pipeline.engines import DEFAULT_MEMORY
 from tdbs.removal import refuse_link
 from tdbs.reports.terminal import plan_rows, plan_summary
-from tdbs.train.defaults import DEFAULT_EPOCHS, DEFAULT_WARMUP, check_hyperparameters, shown_model
-from tdbs.train.model_choice import choose_model
-from tdbs.train.plan import plan_digest
+from tdbs.train.planning.model_choice import (
+    DEFAULT_EPOCHS,
+    DEFAULT_WARMUP,
+    check_hyperparameters,
+    choose_model,
+    shown_model,
+)
+from tdbs.train.planning.plan import plan_digest
 
 NAME = "plan"
 
@@ -77,8 +82,8 @@ def command(
     rows = plan_rows(plans)
     digest = plan_digest(plans)
     if out is not None:
-        from tdbs.analysis.plan_table import plan_table, write_plan
-        from tdbs.train.lrm import learning_rates
+        from tdbs.train.planning.plan_table import plan_table, write_plan
+        from tdbs.train.planning.rates import learning_rates
 
         base_lr = trained.rate if lr is None else lr
         rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=warmup)

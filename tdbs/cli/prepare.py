@@ -6,11 +6,11 @@ from typing import Annotated
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TimeElapsedColumn
 
-from tdbs.analysis.padding import split_statistics
+from tdbs.analysis.statistics import split_statistics
 from tdbs.cli.common import JsonOption, OverwriteOption, note_latest, reported
 from tdbs.cli.screen import print_json, progress_bars, say, show
-from tdbs.pipeline.making import Stage
-from tdbs.pipeline.memory import DEFAULT_MEMORY
+from tdbs.pipeline.engines import DEFAULT_MEMORY
+from tdbs.pipeline.make_shards import Stage
 from tdbs.pipeline.prepare import DATA_FOLDER, DEFAULT_TOKENIZER, PrepareResult, prepare
 from tdbs.reports.terminal import duration, split_table, target_lines
 

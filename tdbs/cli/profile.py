@@ -48,7 +48,7 @@ def command(
       tdbs profile data/glue/sst2/roberta-base-128-1a2b3c4d --model roberta-base --out a100.json
     """
     opened = load(dataset_folder(dataset))
-    from tdbs.analysis.profile import check_place, default_place, measure_profile, write_profile
+    from tdbs.analysis.profile.measure import check_place, default_place, measure_profile, write_profile
 
     path = out or default_place(opened, model=model, precision=precision)
     check_place(path, overwrite=overwrite)

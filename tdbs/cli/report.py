@@ -37,8 +37,8 @@ def command(
       tdbs report runs/compare/sst2 --out sst2.html --files
     """
     from tdbs.reports.comparison import is_comparison, read_comparison
+    from tdbs.reports.page import check_place, write_report
     from tdbs.reports.report import report_on_comparison, report_on_run
-    from tdbs.reports.writing import check_place, write_report
     from tdbs.train.run_folder import read_run
 
     folder = run_folder(path)

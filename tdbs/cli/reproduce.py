@@ -5,12 +5,12 @@ from typing import Annotated, get_args
 
 import typer
 
-from tdbs.analysis.paper import STUDIES, Study
+from tdbs.analysis.studies.paper import STUDIES, Study
 from tdbs.cli.common import JsonOption, OverwriteOption, quiet_libraries, reported, shown_command
 from tdbs.cli.options import AttentionOption, EpochsOption, PrecisionOption, ProfileOption, given_profile
 from tdbs.cli.screen import print_json, say, show, spinner
 from tdbs.errors import ConfigError
-from tdbs.train.defaults import DEFAULT_EPOCHS
+from tdbs.train.planning.model_choice import DEFAULT_EPOCHS
 
 NAME = "reproduce"
 REPORTS_FOLDER, RUNS_FOLDER = Path("reports/local"), Path("runs/reproduce")
@@ -74,8 +74,8 @@ def command(
         raise ConfigError(f"There is no study {study}.", next_step=f"Choose one of: {', '.join(get_args(Study))}.")
     if not all(seed.strip().isdecimal() for seed in seeds.split(",")):
         raise ConfigError(f"--seeds takes numbers with commas between, got {seeds}.", next_step="Pass --seeds 1,2,3.")
-    from tdbs.analysis.reproduce import check_study, run_study
-    from tdbs.analysis.study import DEFAULT_DROPPING, StudyTerms
+    from tdbs.analysis.studies.reproduce import check_study, run_study
+    from tdbs.analysis.studies.study import DEFAULT_DROPPING, StudyTerms
     from tdbs.pipeline.prepare import prepare
     from tdbs.reports.study import check_study_folder, study_markdown, write_study
     from tdbs.train.stopping import stopped_at_once

@@ -14,8 +14,8 @@ from tdbs.cli.screen import print_json, print_table, say, spinner
 from tdbs.errors import ConfigError
 from tdbs.files import name_in_folder
 from tdbs.pipeline.dataset import load
-from tdbs.train.defaults import DEFAULT_EPOCHS
-from tdbs.train.strategies import DEFAULT_STRATEGY
+from tdbs.train.planning.model_choice import DEFAULT_EPOCHS
+from tdbs.train.planning.strategies import DEFAULT_STRATEGY
 
 NAME = "sweep"
 SWEEPS_FOLDER = Path("runs/sweep")
@@ -64,9 +64,9 @@ def command(
     if find_spec("optuna") is None:
         raise ConfigError("sweep needs optuna, which is not installed.", next_step='Run pip install "tdbs[sweep]".')
     opened = load(dataset_folder(dataset))
-    from tdbs.analysis.sweep import sweep
-    from tdbs.analysis.sweep_result import SweepTerms
-    from tdbs.analysis.sweep_space import listed_values, read_space
+    from tdbs.analysis.sweep.result import SweepTerms
+    from tdbs.analysis.sweep.search import sweep
+    from tdbs.analysis.sweep.space import listed_values, read_space
     from tdbs.reports.sweep import sweep_notes, terminal_table, write_sweep
     from tdbs.train.stopping import stop_on_signals, stopped_at_once
 

@@ -38,9 +38,9 @@ from tdbs.cli.options import (
 from tdbs.cli.screen import print_json, progress_bars, say
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
-from tdbs.pipeline.memory import DEFAULT_MEMORY
+from tdbs.pipeline.engines import DEFAULT_MEMORY
 from tdbs.reports.terminal import duration, energy_line, metrics_line
-from tdbs.train.defaults import DEFAULT_EPOCHS, DEFAULT_WARMUP
+from tdbs.train.planning.model_choice import DEFAULT_EPOCHS, DEFAULT_WARMUP
 from tdbs.train.stopping import stop_on_signals
 
 NAME = "train"
@@ -111,8 +111,8 @@ def command(
     opened = load(dataset_folder(dataset))
     from tdbs.train.checkpoint import CheckpointRule
     from tdbs.train.loop import StepRecord
-    from tdbs.train.models import model_to_train
-    from tdbs.train.part import Part
+    from tdbs.train.models.load import model_to_train
+    from tdbs.train.models.part import TrainablePart
     from tdbs.train.run_folder import RUNS_FOLDER
     from tdbs.train.trainer import train
 
@@ -124,7 +124,7 @@ def command(
         windows_note(opened, memory),
     )
     say(*filter(None, notes))
-    part = Part(lora=lora, freeze_layers=freeze_layers)
+    part = TrainablePart(lora=lora, freeze_layers=freeze_layers)
     rule = CheckpointRule(steps=checkpoint_steps, minutes=checkpoint_minutes, keep=keep_checkpoints)
     with (
         stop_on_signals() as stop,

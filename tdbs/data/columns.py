@@ -1,6 +1,12 @@
-"""A column that knows where it came from, so that every bad value can be named by its row."""
+"""A column that knows where it came from, so that every bad value can be named by its row.
+
+Names of columns as a user means them: without the blanks and marks around them, which nobody can see.
+
+Rows that cannot be used: the first one is an error, or they are noted and left out where a command was asked to.
+"""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -102,3 +108,29 @@ def other_bytes(column: SourceColumn) -> SourceError:
 def _shown(kind: pa.DataType) -> str:
     """Return an Arrow type as an error names it, without the names of its parts."""
     return f"list<{_shown(kind.value_type)}>" if is_list(kind) else str(kind)
+
+
+_LAST_BLANK = 0x3000
+UNSEEN = "".join(filter(str.isspace, map(chr, range(_LAST_BLANK + 1)))) + "\ufeff\u200b\u2060"  # and marks of no width
+
+
+@lru_cache(maxsize=4096)  # keys of JSON come with every row
+def plain_name(name: str) -> str:
+    """Return a column's name without what cannot be seen around it."""
+    return name.strip(UNSEEN)
+
+
+@lru_cache(maxsize=4096)  # keys of JSON come with every row
+def plain_names(schema: pa.Schema) -> pa.Schema:
+    """Return a schema with plain names, its metadata kept."""
+    return pa.schema([field.with_name(plain_name(field.name)) for field in schema], metadata=schema.metadata)
+
+
+BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the first reason found stands
+
+
+def refuse_or_note(bad: BadRows | None, row: int, where: str, reason: str, *, next_step: str) -> None:
+    """Raise for a row, or note it where bad rows are left out; errors count rows from 1."""
+    if bad is None:
+        raise SourceError(f"row {row + 1} of {where} {reason}.", next_step=next_step)
+    bad.setdefault(row, reason)

@@ -12,14 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray
-from tdbs.data.bad_rows import BadRows
-from tdbs.data.columns import SourceColumn, one_array, text_values, word_lists
+from tdbs.data.columns import BadRows, SourceColumn, one_array, text_values, word_lists
 from tdbs.data.content import Content, is_list, is_text
-from tdbs.data.distinct import DistinctValues, together
-from tdbs.data.given_labels import has_labels
-from tdbs.data.multi_hot import hot_classes
-from tdbs.data.rare_classes import kept_note, missing_in_train, refuse_nothing_drawn
-from tdbs.data.sources import Source, Split
+from tdbs.data.labels.distinct import DistinctValues, kept_note, missing_in_train, refuse_nothing_drawn, together
+from tdbs.data.labels.given import has_labels
+from tdbs.data.labels.several import hot_classes
+from tdbs.data.labels.targets import Encoder, SplitColumns, learn_targets
+from tdbs.data.sources import Source, Split, held_out_rows
 from tdbs.data.tables import (
     ROW,
     SplitRows,
@@ -30,9 +29,7 @@ from tdbs.data.tables import (
     tables_of,
     text_contents,
 )
-from tdbs.data.targets import Encoder, SplitColumns, learn_targets
 from tdbs.data.tasks import Task
-from tdbs.data.validation import held_out_rows
 from tdbs.errors import SourceError
 
 BLOCK_ROWS = 65_536
@@ -57,7 +54,7 @@ class RowBlock:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Survey:
+class FirstPassResult:
     """What the first pass tells: the task with its classes, how labels become targets, rows, and which have labels."""
 
     task: Task
@@ -68,7 +65,7 @@ class Survey:
     notes: tuple[str, ...] = ()  # what the user should know of how rows were taken
 
 
-def survey_source(source: Source) -> Survey:
+def survey_source(source: Source) -> FirstPassResult:
     """Read what must be known before the first row is prepared: labels of train, row counts, splits without labels."""
     splits = _splits(source)
     passed = {name: _first_pass(name, rows, source) for name, rows in splits.items()}
@@ -78,7 +75,7 @@ def survey_source(source: Source) -> Survey:
     # What is held out of a file can only have the file's labels, so all its rows tell what they are.
     labels = tuple(together(*pair) for pair in zip(train, drawn, strict=True)) if drawn else train
     task, encode = learn_targets(labels, source.task, source.label_type)
-    survey = Survey(
+    survey = FirstPassResult(
         task=task,
         encode=encode,
         splits=splits,
@@ -96,7 +93,9 @@ def _is_hot(labels: SourceColumn, task: Task) -> bool:
     return task.kind == "multi_label" and hot_classes(labels) is not None
 
 
-def _with_rare_classes(survey: Survey, train: SourceColumn, drawn: SourceColumn, *, fraction: float) -> Survey:
+def _with_rare_classes(
+    survey: FirstPassResult, train: SourceColumn, drawn: SourceColumn, *, fraction: float
+) -> FirstPassResult:
     """Return the survey with a row of each class in train."""
     rows, classes = missing_in_train(train, drawn, survey.task.classes)
     if not rows.size:
@@ -116,7 +115,7 @@ def _with_rare_classes(survey: Survey, train: SourceColumn, drawn: SourceColumn,
 
 def read_blocks(
     source: Source,
-    survey: Survey,
+    survey: FirstPassResult,
     name: str,
     *,
     rows_at_most: int | None = None,

@@ -8,13 +8,12 @@ import numpy as np
 import pyarrow as pa
 
 from tdbs.arrays import BoolArray
-from tdbs.data.bad_rows import BadRows
-from tdbs.data.class_names import class_names, with_names
-from tdbs.data.columns import SourceColumn, one_array, refuse_other_bytes
+from tdbs.data.columns import BadRows, SourceColumn, one_array, refuse_other_bytes
 from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, plain_type
 from tdbs.data.formats import count_rows, format_of, read_schema
+from tdbs.data.labels.given import class_names, with_names
+from tdbs.data.labels.spelling import plain_labels
 from tdbs.data.sources import Source, Split
-from tdbs.data.spelling import plain_labels
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import SourceError, system_errors_as
 from tdbs.files import stamp_of

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from tdbs.data.columns import plain_name
 from tdbs.data.content import is_list
 from tdbs.data.formats import FORMATS, format_of, read_schema
-from tdbs.data.header import plain_name
 from tdbs.data.tasks import Columns, TaskKind
 from tdbs.errors import ConfigError, SourceError
 

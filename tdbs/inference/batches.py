@@ -17,12 +17,12 @@ from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.decode import Decoded, decode, prediction_schema
 from tdbs.inference.encode import Encoded, without_tokens
 from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, words_of_split
-from tdbs.train.model_inputs import model_inputs
-from tdbs.train.plan import EpochPlan, plan_epoch, plan_one_by_one
-from tdbs.train.profile_file import Profile
+from tdbs.train.models.inputs import model_inputs
+from tdbs.train.planning.plan import EpochPlan, plan_epoch, plan_one_by_one
+from tdbs.train.planning.profile_file import Profile
+from tdbs.train.planning.strategies import Strategy, resolve_strategy
+from tdbs.train.planning.tokendrop import DroppableWords
 from tdbs.train.step import forward
-from tdbs.train.strategies import Strategy, resolve_strategy
-from tdbs.train.tokendrop import DroppableWords
 
 DEFAULT_STRATEGY = "bucket"  # the fastest that drops nothing (docs/decisions.md, "Predicting")
 

@@ -7,12 +7,12 @@ import numpy as np
 import pyarrow as pa
 
 from tdbs.arrays import IntArray
-from tdbs.data.bad_rows import BadRows
+from tdbs.data.columns import BadRows
 from tdbs.data.content import is_list
 from tdbs.data.reading import RowBlock
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.encode import Encoded, encode_rows
-from tdbs.pipeline.matches import WordPattern
+from tdbs.pipeline.words.matches import WordPattern
 
 BLOCK_ROWS = 8192
 

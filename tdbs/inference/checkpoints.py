@@ -15,19 +15,19 @@ from transformers import PretrainedConfig, PreTrainedModel
 from tdbs.data.tasks import Columns, Task, TaskKind
 from tdbs.errors import ConfigError, DatasetError, ModelError
 from tdbs.pipeline.dataset import load
-from tdbs.pipeline.limits import MAX_LENGTHS, Limits, choose_limits
+from tdbs.pipeline.lengths import MAX_LENGTHS, Limits, choose_limits
 from tdbs.pipeline.manifest import TokenizerInfo, WordsInfo
-from tdbs.pipeline.matches import WordPattern, compile_words
 from tdbs.pipeline.prepare import tokenizer_info
-from tdbs.pipeline.stopwords import choose_words, words_sha256
-from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer, segment_ids_given
+from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer, segment_ids_given
+from tdbs.pipeline.words.matches import WordPattern, compile_words
+from tdbs.pipeline.words.stopwords import choose_words, words_sha256
 from tdbs.train.device import keep_head_in_fp32, make_accelerator, resolve_execution
 from tdbs.train.evaluate import load_trained
-from tdbs.train.model_checks import check_embeddings, position_limit
-from tdbs.train.model_inputs import InputRules
-from tdbs.train.models import loading_reason, open_model, read_config, rules_of
+from tdbs.train.models.checks import check_embeddings, position_limit
+from tdbs.train.models.inputs import InputRules
+from tdbs.train.models.load import loading_reason, open_model, read_config, rules_of
+from tdbs.train.rows.models import knows_sequences, use_sequences
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run, read_run
-from tdbs.train.sequence_models import knows_sequences, use_sequences
 
 _KINDS: dict[str, TaskKind] = {  # by the end of a class's name in transformers
     "ForSequenceClassification": "classification",

@@ -27,7 +27,7 @@ from tdbs.inference.encode import Encoded
 from tdbs.pipeline.references import References
 from tdbs.pipeline.schema import SOURCE_ROW
 from tdbs.train.batches import Batch
-from tdbs.train.scoring import HeldOut, predicted_answers
+from tdbs.train.scores.scoring import ScoredSplit, predicted_answers
 
 # Shapes: R rows of the block, N samples, B samples of a batch, L its padded length, K its tokens, C outputs, W words,
 # M tokens written.
@@ -107,7 +107,7 @@ def _word_classes(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) ->
 
 def _answers(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
     contexts = None if encoded.contexts is None else list(encoded.contexts)
-    held_out = HeldOut(
+    held_out = ScoredSplit(
         split=encoded.split,
         task=checkpoint.task,
         references=References(source_rows_R=encoded.rows_R, texts=[], contexts=contexts),

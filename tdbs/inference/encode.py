@@ -10,17 +10,17 @@ import numpy as np
 import pyarrow as pa
 
 from tdbs.arrays import BoolArray, IntArray
-from tdbs.data.bad_rows import BadRows
+from tdbs.data.columns import BadRows
 from tdbs.data.reading import RowBlock
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.pipeline.annotate import SAMPLERS
 from tdbs.pipeline.dataset import Split
-from tdbs.pipeline.matches import WordPattern
-from tdbs.pipeline.spans import DroppableSpans, find_spans
-from tdbs.pipeline.token_block import TokenBlock
-from tdbs.pipeline.windows import long_questions
-from tdbs.pipeline.word_pieces import first_pieces, words_of_tokens
-from tdbs.train.shortened import shortened_split
+from tdbs.pipeline.qa_windows import long_questions
+from tdbs.pipeline.samples import first_pieces, words_of_tokens
+from tdbs.pipeline.tokens.block import TokenBlock
+from tdbs.pipeline.words.matches import WordPattern
+from tdbs.pipeline.words.spans import DroppableSpans, find_spans
+from tdbs.train.scores.scoring import shortened_split
 
 # Shapes: R rows of the block, R1 = R + 1, N samples (windows of a row are several), T their tokens, W words.
 

@@ -10,17 +10,15 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from tdbs.data.bad_rows import BadRows
-from tdbs.data.content import is_list
-from tdbs.data.digests import file_sha256
+from tdbs.data.columns import BadRows, plain_name
+from tdbs.data.content import is_list, undecodable_line
 from tdbs.data.formats import count_rows, read_schema
-from tdbs.data.header import plain_name
-from tdbs.data.list_texts import refuse_words_as_texts
-from tdbs.data.reading import Survey, read_blocks
+from tdbs.data.labels.list_texts import refuse_words_as_texts
+from tdbs.data.reading import FirstPassResult, read_blocks
 from tdbs.data.sources import Source, Split
 from tdbs.data.tables import SplitRows
 from tdbs.data.tasks import Columns, Task
-from tdbs.data.undecodable import undecodable_line
+from tdbs.digests import file_sha256
 from tdbs.errors import ConfigError, SourceError
 from tdbs.files import stamp_of
 from tdbs.inference.blocks import BLOCK_ROWS, Block, Input, block_of, text_rows
@@ -84,7 +82,7 @@ def _file(
     task = Task(name=path.name, kind="token_classification" if has_words else "classification", columns=columns)
     content = Split(name="predict", where=path.name, content=path.absolute(), has_labels=False, stamp=stamp_of(path))
     source = Source(name=path.name, task=task, content_sha256="", default_tokenizer=None, splits=(content,))
-    survey = Survey(
+    survey = FirstPassResult(
         task=task,
         encode=lambda _rows: pa.nulls(0),
         splits={content.name: SplitRows(split=content, wanted_N=None)},

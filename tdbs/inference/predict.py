@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 import numpy as np
 
-from tdbs.data.bad_rows import BadRows
+from tdbs.data.columns import BadRows
 from tdbs.errors import ConfigError
 from tdbs.files import stamp_of
 from tdbs.inference.batches import Predicted, inference_strategy, joined, predict_block
@@ -31,9 +31,9 @@ from tdbs.inference.output import (
     kept_if_begun,
     write_part,
 )
-from tdbs.pipeline.matches import WordPattern
-from tdbs.train.profile_file import Profile
-from tdbs.train.strategies import Strategy
+from tdbs.pipeline.words.matches import WordPattern
+from tdbs.train.planning.profile_file import Profile
+from tdbs.train.planning.strategies import Strategy
 
 _PERCENTILES = (50, 95, 99)
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from tdbs.data.bad_rows import BadRows
+from tdbs.data.columns import BadRows
 from tdbs.errors import DatasetError
 from tdbs.inference.blocks import Block, Input
 from tdbs.inference.checkpoints import Checkpoint

@@ -13,10 +13,10 @@ from torch.utils.data import Dataset
 
 from tdbs.arrays import FloatArray
 from tdbs.errors import ConfigError
-from tdbs.integrations.step_inputs import StepInputs, only_one, run_steps_for, step_loss
+from tdbs.integrations.steps import StepInputs, only_one, run_steps_for, step_loss
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.train.defaults import DEFAULT_WARMUP
-from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy
+from tdbs.train.planning.model_choice import DEFAULT_WARMUP
+from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy
 
 __all__ = ["PreparedSteps", "StepSampler", "only_one"]
 

@@ -21,19 +21,12 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainingArguments
 
 from tdbs.errors import ConfigError
-from tdbs.integrations.step_inputs import (
-    ROWS_OF_SEVERAL,
-    StepInputs,
-    only_one,
-    rules_of_model,
-    run_steps_for,
-    step_loss,
-)
+from tdbs.integrations.steps import ROWS_OF_SEVERAL, StepInputs, only_one, rules_of_model, run_steps_for, step_loss
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
-from tdbs.pipeline.layout import Layout
-from tdbs.train.defaults import DEFAULT_WARMUP
-from tdbs.train.model_inputs import segment_ids
-from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy
+from tdbs.pipeline.tokens.rules import Layout
+from tdbs.train.models.inputs import segment_ids
+from tdbs.train.planning.model_choice import DEFAULT_WARMUP
+from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy
 
 
 class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no types here

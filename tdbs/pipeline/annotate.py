@@ -10,14 +10,12 @@ from tdbs.arrays import IntArray
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.pipeline import schema
-from tdbs.pipeline.limits import Limits
-from tdbs.pipeline.matches import WordPattern
-from tdbs.pipeline.samples import Samples, plain_samples
-from tdbs.pipeline.seq2seq import seq2seq_samples
-from tdbs.pipeline.spans import DroppableSpans, find_spans
-from tdbs.pipeline.tokenizer import LoadedTokenizer
-from tdbs.pipeline.windows import window_samples
-from tdbs.pipeline.word_pieces import word_samples
+from tdbs.pipeline.lengths import Limits
+from tdbs.pipeline.qa_windows import qa_window_samples
+from tdbs.pipeline.samples import Samples, plain_samples, seq2seq_samples, word_samples
+from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
+from tdbs.pipeline.words.matches import WordPattern
+from tdbs.pipeline.words.spans import DroppableSpans, find_spans
 
 # Shapes: S samples of the block, W droppable words.
 
@@ -26,7 +24,7 @@ SAMPLERS: dict[TaskKind, Callable[[RowBlock, Task, LoadedTokenizer, Limits], Sam
     "regression": plain_samples,
     "multi_label": plain_samples,
     "token_classification": word_samples,
-    "question_answering": window_samples,
+    "question_answering": qa_window_samples,
     "seq2seq": seq2seq_samples,
 }
 

@@ -24,12 +24,11 @@ from tdbs.errors import DatasetError, reason_of
 from tdbs.files import new_file
 from tdbs.pipeline import schema
 from tdbs.pipeline.annotate import annotated_table
-from tdbs.pipeline.lengths import length_histogram
-from tdbs.pipeline.limits import Limits
-from tdbs.pipeline.matches import WordPattern
+from tdbs.pipeline.lengths import Limits, length_histogram
 from tdbs.pipeline.references import reference_table
-from tdbs.pipeline.shard_arrays import lists_of, sums_of
-from tdbs.pipeline.tokenizer import LoadedTokenizer
+from tdbs.pipeline.split_arrays import lists_of, sums_of
+from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
+from tdbs.pipeline.words.matches import WordPattern
 from tdbs.records import Count, Form, json_of, record_of
 
 # Shapes: S samples of the block.

@@ -16,9 +16,9 @@ from tdbs.errors import DatasetError, reason_of
 from tdbs.files import to_path
 from tdbs.pipeline import schema
 from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo, check_counts, read_manifest
-from tdbs.pipeline.shard_arrays import AnyArray, JoinedLists, Lists, lists_of, read_arrays
-from tdbs.pipeline.shard_tables import read_shard
-from tdbs.pipeline.tokenizer import backend_of
+from tdbs.pipeline.shard_checks import read_shard
+from tdbs.pipeline.split_arrays import AnyArray, JoinedLists, Lists, lists_of, read_arrays
+from tdbs.pipeline.tokens.tokenizer import backend_of
 from tdbs.records import MOST_BYTES_OF_A_TOKENIZER, Form, read_text
 
 TOKENIZER_NAME = "tokenizer.json"  # a dataset carries its tokenizer: trained models are saved with it

@@ -1,8 +1,12 @@
 """Where the work of `prepare` is done: on the threads of this machine; on_ray.py has the engine for many machines.
 
 An engine makes the same files whatever it runs on: a block depends on its rows alone, a shard on its blocks alone.
+
+The memory budget of `prepare` and of training, and how many blocks at a time it allows.
 """
 
+import os
+import re
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -12,12 +16,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from tdbs.data.reading import Survey, read_blocks
+from tdbs.data.reading import FirstPassResult, read_blocks
 from tdbs.data.sources import Source
 from tdbs.errors import ConfigError
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, BlockRows, make_block
 from tdbs.pipeline.manifest import ShardInfo
-from tdbs.pipeline.shards import Part, write_part
+from tdbs.pipeline.shards import ShardPlan, write_part
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -27,8 +31,8 @@ Result = TypeVar("Result")
 class Engine:
     """How blocks and shards are made: `make_blocks` yields blocks in any order, `write_parts` shards in order."""
 
-    make_blocks: Callable[[BlockJob, Source, Survey], Iterable[BlockInfo]]
-    write_parts: Callable[[Sequence[Part], Path, Path], Iterable[ShardInfo]]  # parts, blocks, where to
+    make_blocks: Callable[[BlockJob, Source, FirstPassResult], Iterable[BlockInfo]]
+    write_parts: Callable[[Sequence[ShardPlan], Path, Path], Iterable[ShardInfo]]  # parts, blocks, where to
 
 
 def engine_of(name: str, ray_address: str | None, *, workers: int) -> AbstractContextManager[Engine]:
@@ -56,12 +60,12 @@ def local_engine(workers: int) -> Engine:
     )
 
 
-def all_blocks(source: Source, survey: Survey) -> Iterator[BlockRows]:
+def all_blocks(source: Source, survey: FirstPassResult) -> Iterator[BlockRows]:
     """Yield the rows of all splits, block by block."""
     return (block for split in survey.rows for block in split_blocks(source, survey, split))
 
 
-def split_blocks(source: Source, survey: Survey, split: str) -> Iterator[BlockRows]:
+def split_blocks(source: Source, survey: FirstPassResult, split: str) -> Iterator[BlockRows]:
     """Yield the rows of a split, block by block."""
     clock = time.perf_counter()
     for number, rows in enumerate(read_blocks(source, survey, split)):
@@ -86,3 +90,36 @@ def map_on_threads(function: Callable[[Item], Result], items: Iterable[Item], *,
         finally:  # after an error nothing more is begun
             for future in waiting:
                 future.cancel()
+
+
+DEFAULT_MEMORY = "2GiB"
+_BASE = 512 << 20  # Python, the libraries, the tokenizer, and what they keep
+_PER_WORKER = 256 << 20  # a block of rows on its way to samples, or a shard on its way to the disk
+_UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9} | {
+    "K": 1 << 10,
+    "M": 1 << 20,
+    "G": 1 << 30,
+}
+_LEAST = 1 << 10  # less is a forgotten unit
+
+
+def memory_bytes(memory: int | str) -> int:
+    """Return a budget in bytes: a number, or a text such as 2GiB, 512M or 1.5GB."""
+    found = re.fullmatch(r"([0-9]*\.?[0-9]+) ?([A-Z]*)", str(memory).strip().upper())
+    if found is None or found[2] not in _UNITS:
+        raise ConfigError(f"--memory '{memory}' is no amount of memory.", next_step="Pass --memory 2GiB, say.")
+    amount = int(float(found[1]) * _UNITS[found[2]])
+    if amount < _LEAST:
+        raise ConfigError(f"--memory '{memory}' is {amount} bytes.", next_step="Name the unit, as in --memory 2GiB.")
+    return amount
+
+
+def workers_within(memory: int | str) -> int:
+    """Return how many blocks may be in work at once: one for each core, if the budget holds them."""
+    budget = memory_bytes(memory)
+    if budget < _BASE + _PER_WORKER:
+        raise ConfigError(
+            f"--memory {memory} is too little to prepare in.",
+            next_step=f"Pass --memory {(_BASE + _PER_WORKER) >> 20}MiB or more.",
+        )
+    return max(min(os.cpu_count() or 1, (budget - _BASE) // _PER_WORKER), 1)

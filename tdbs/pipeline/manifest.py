@@ -18,7 +18,7 @@ from tdbs.arrays import IntArray
 from tdbs.data.tasks import KNOWN_METRICS, Task
 from tdbs.errors import DatasetError
 from tdbs.files import write_json
-from tdbs.pipeline.buckets import bucket_edges
+from tdbs.pipeline.lengths import bucket_edges
 from tdbs.pipeline.schema import SCHEMA_VERSION
 from tdbs.records import (
     Count,

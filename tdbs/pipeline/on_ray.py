@@ -20,15 +20,15 @@ import pyarrow as pa
 from tokenizers import Tokenizer
 from tokenizers.models import BPE
 
-from tdbs.data.reading import Survey
+from tdbs.data.reading import FirstPassResult
 from tdbs.data.sources import Source
 from tdbs.errors import ConfigError, DatasetError, TdbsError, reason_of
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, BlockRows, block_path, make_block, read_info
 from tdbs.pipeline.dataset import TOKENIZER_NAME
 from tdbs.pipeline.engines import Engine, split_blocks
 from tdbs.pipeline.manifest import ShardInfo
-from tdbs.pipeline.shards import Part, write_part
-from tdbs.pipeline.tokenizer import backend_of
+from tdbs.pipeline.shards import ShardPlan, write_part
+from tdbs.pipeline.tokens.tokenizer import backend_of
 from tdbs.pipeline.work import DATASET_FOLDER
 
 # The one column between tasks: what is to be made, or was, as bytes that only tasks of a run exchange, never from disk.
@@ -75,7 +75,7 @@ def _ask(address: str | None) -> None:
         socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
 
 
-def _make_blocks(job: BlockJob, source: Source, survey: Survey) -> Iterator[BlockInfo]:
+def _make_blocks(job: BlockJob, source: Source, survey: FirstPassResult) -> Iterator[BlockInfo]:
     import ray.data
 
     # The tokenizer is megabytes: actors read it from the folder that they share.
@@ -91,7 +91,7 @@ def _make_blocks(job: BlockJob, source: Source, survey: Survey) -> Iterator[Bloc
         yield read_info(path)
 
 
-def _write_parts(parts: Sequence[Part], blocks: Path, target: Path) -> Iterator[ShardInfo]:
+def _write_parts(parts: Sequence[ShardPlan], blocks: Path, target: Path) -> Iterator[ShardInfo]:
     import ray.data
 
     items = [{_PACKED: pickle.dumps((number, part))} for number, part in enumerate(parts)]
@@ -143,7 +143,7 @@ class _PartWriter:
         return _packed(lambda: (number, write_part(part, blocks=self.blocks, target=self.target)))
 
 
-def _block_source(source: Source, survey: Survey) -> Any:
+def _block_source(source: Source, survey: FirstPassResult) -> Any:
     """Return a source of Ray Data with one task a split; each row of it is a block of rows."""
     from ray.data import Datasource, ReadTask
     from ray.data.block import BlockMetadata

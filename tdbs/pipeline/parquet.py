@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tdbs.data.digests import file_sha256
+from tdbs.digests import file_sha256
 from tdbs.errors import DatasetError
 from tdbs.files import new_file, sha256_of, write_bytes
 from tdbs.records import Form, opened, read_bytes

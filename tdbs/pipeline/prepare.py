@@ -12,24 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
 
-from tdbs.data.labels import LabelType
+from tdbs.data.labels.single import LabelType
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError, DatasetError, system_errors_as
 from tdbs.files import folders_named, is_remote, name_in_folder, to_path, write_text
 from tdbs.pipeline import cache_key, publish, schema
-from tdbs.pipeline.buckets import bucket_edges
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
-from tdbs.pipeline.edited import origin_of
-from tdbs.pipeline.engines import engine_of
-from tdbs.pipeline.limits import choose_limits
-from tdbs.pipeline.making import Progress, make_splits
+from tdbs.pipeline.edits import origin_of
+from tdbs.pipeline.engines import DEFAULT_MEMORY, engine_of, workers_within
+from tdbs.pipeline.lengths import bucket_edges, choose_limits
+from tdbs.pipeline.make_shards import Progress, make_splits
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo, WordsInfo
-from tdbs.pipeline.matches import compile_words
-from tdbs.pipeline.memory import DEFAULT_MEMORY, workers_within
-from tdbs.pipeline.stopwords import WordList, choose_words, negations_in, words_sha256
-from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer
-from tdbs.pipeline.word_pieces import OUTSIDE
+from tdbs.pipeline.samples import OUTSIDE
+from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
+from tdbs.pipeline.words.matches import compile_words
+from tdbs.pipeline.words.stopwords import WordList, choose_words, negations_in, words_sha256
 from tdbs.pipeline.work import DATASET_FOLDER, claimed, discard_leftovers, work_folder
 
 DEFAULT_TOKENIZER = "roberta-base"

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from tdbs.arrays import IntArray
 from tdbs.pipeline.blocks import BlockInfo, block_path
-from tdbs.pipeline.buckets import bucket_name, bucket_of
+from tdbs.pipeline.lengths import bucket_name, bucket_of
 from tdbs.pipeline.manifest import ShardInfo
 from tdbs.pipeline.parquet import write_parquet
 from tdbs.pipeline.schema import LENGTH, SAMPLE_ID
@@ -33,7 +33,7 @@ class Slice:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Part:
+class ShardPlan:
     """One shard to write: the slices that it is made of, in order."""
 
     split: str
@@ -47,7 +47,7 @@ class Part:
         return sum(piece.rows for piece in self.slices)
 
 
-def plan_parts(split: str, blocks: Sequence[BlockInfo], edges: IntArray) -> list[Part]:
+def plan_parts(split: str, blocks: Sequence[BlockInfo], edges: IntArray) -> list[ShardPlan]:
     """Return the shards of a split, short buckets first, from the length histograms of its blocks."""
     samples_before = tuple(np.concatenate([[0], np.cumsum([block.samples for block in blocks])]).tolist())
     slices: dict[tuple[int, int], list[Slice]] = {}
@@ -61,7 +61,7 @@ def plan_parts(split: str, blocks: Sequence[BlockInfo], edges: IntArray) -> list
         slices.setdefault((bucket, part), []).append(piece)
         tokens += piece.rows * length
     return [
-        Part(
+        ShardPlan(
             split=split,
             path=f"{split}/bucket={bucket_name(edges, bucket)}/part-{part:05d}.parquet",
             slices=tuple(pieces),
@@ -71,7 +71,7 @@ def plan_parts(split: str, blocks: Sequence[BlockInfo], edges: IntArray) -> list
     ]
 
 
-def write_part(part: Part, *, blocks: Path, target: Path) -> ShardInfo:
+def write_part(part: ShardPlan, *, blocks: Path, target: Path) -> ShardInfo:
     """Write one shard below `target` from the blocks that are kept below `blocks`."""
     table = _read_slices(part, blocks)
     before = [part.samples_before[piece.block] for piece in part.slices]
@@ -86,7 +86,7 @@ def write_part(part: Part, *, blocks: Path, target: Path) -> ShardInfo:
     )
 
 
-def _read_slices(part: Part, blocks: Path) -> pa.Table:
+def _read_slices(part: ShardPlan, blocks: Path) -> pa.Table:
     """Return the samples of a part, in order; of each block's file no more is read than that."""
     batches: dict[Slice, pa.RecordBatch] = {}
     for block, pieces in groupby(sorted(part.slices, key=_place), key=lambda piece: piece.block):

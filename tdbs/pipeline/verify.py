@@ -19,14 +19,13 @@ from tdbs.data.columns import one_array
 from tdbs.errors import DatasetError
 from tdbs.files import sha256_of
 from tdbs.pipeline import schema
-from tdbs.pipeline.buckets import bucket_edges, bucket_name, bucket_of
 from tdbs.pipeline.cache_key import key_of
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, load, tokenizer_text
+from tdbs.pipeline.lengths import bucket_edges, bucket_name, bucket_of
 from tdbs.pipeline.manifest import MANIFEST_NAME, FileInfo, Manifest, ShardInfo, SplitInfo
 from tdbs.pipeline.parquet import read_checked, rows_of
-from tdbs.pipeline.sample_checks import missing_values, sample_problems
-from tdbs.pipeline.shard_arrays import lists_of, sums_of
-from tdbs.pipeline.shard_tables import schema_problem
+from tdbs.pipeline.shard_checks import missing_values, sample_problems, schema_problem
+from tdbs.pipeline.split_arrays import lists_of, sums_of
 
 # Shapes: N samples, of a shard or of the split.
 
@@ -93,7 +92,7 @@ def verify(
         if not found:  # the sums of a split with a bad shard tell nothing more
             found += [Problem(file=MANIFEST_NAME, problem=text) for text in _split_problems(tally)]
         problems += [*found, *_references_problem(opened.path, info)]
-    problems += [Problem(file=file, problem="is no file of this dataset") for file in _strangers(opened)]
+    problems += [Problem(file=file, problem="is no file of this dataset") for file in _unknown_files(opened)]
     return Verification(
         path=opened.path,
         files=total + 2 + sum(info.references is not None for info in manifest.splits.values()),
@@ -218,7 +217,7 @@ def _tokenizer_is_whole(dataset: PreparedDataset) -> bool:
         return False
 
 
-def _strangers(dataset: PreparedDataset) -> list[str]:
+def _unknown_files(dataset: PreparedDataset) -> list[str]:
     """Return Parquet files that the manifest does not name: other readers would read them."""
     infos = dataset.manifest.splits.values()
     known = {shard.path for info in infos for shard in info.shards}

@@ -19,15 +19,7 @@ from filelock import FileLock, Timeout
 from tdbs.data.reading import BLOCK_BYTES, BLOCK_ROWS
 from tdbs.errors import ConfigError, DatasetError, system_errors_as
 from tdbs.files import is_remote, private_temporary_folder, sha256_of, to_path
-from tdbs.removal import (
-    is_own_folder,
-    is_there,
-    links_below,
-    refuse_link,
-    remove_file,
-    remove_folder,
-    remove_if_empty,
-)
+from tdbs.removal import is_own_folder, is_there, links_below, refuse_link, remove_file, remove_folder, remove_if_empty
 
 DATASET_FOLDER = "dataset"  # where shards are made, below the folder of the work; blocks are beside it
 _WORK_NAMES = re.compile(r"[0-9a-f]{16}|blocks|dataset")  # in the hidden folder: keys; older versions had no keys

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tdbs.analysis.comparison import RESULT_NAME, SETTINGS_NAME, Row, Summary
+from tdbs.analysis.compare.record import RESULT_NAME, SETTINGS_NAME, Row, Summary
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.errors import DatasetError
 from tdbs.records import Count, Form, PlainText, read_record
-from tdbs.train.profile_file import Overhead
+from tdbs.train.planning.profile_file import Overhead
 from tdbs.train.run_folder import CONFIG_NAME, Run, read_run
 
 _CHANCE = 0.005  # of a score, where the deviation over seeds is less or not known

@@ -2,26 +2,40 @@
 
 The page asks for nothing from outside and runs no script. Texts may come from users: jinja2 escapes all of them; only
 our own figures, whose texts matplotlib escapes, are put in as they are. The Markdown has the same tables.
+
+Put a report where the user wants it: the page, and on demand each figure and all numbers in a folder beside it.
+
+Text from outside in Markdown: shown as it is, on one line, and never as markup.
 """
 
+import html
 import re
+from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import jinja2
 
-from tdbs.reports import words
-from tdbs.reports.canvas import DARK, LIGHT
-from tdbs.reports.facts import Facts
-from tdbs.reports.markdown import markdown_text
+from tdbs.analysis.statistics import split_statistics
+from tdbs.errors import ConfigError
+from tdbs.files import write_json, write_text
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.removal import refuse_link, remove_file
+from tdbs.reports import number_format
+from tdbs.reports.comparison import Comparison
+from tdbs.reports.figures.canvas import DARK, LIGHT, standalone
+from tdbs.reports.figures.lengths import CapLines
+from tdbs.reports.report import Report
+from tdbs.reports.report_values import FIGURES, Facts, facts_of
 from tdbs.shown import shown
 
 _WORDS = (
-    words.count,
-    words.duration,
-    words.figure,
-    words.percent,
-    words.signed_percent,
-    words.times,
+    number_format.count,
+    number_format.duration,
+    number_format.figure,
+    number_format.percent,
+    number_format.signed_percent,
+    number_format.times,
 )
 
 
@@ -52,3 +66,124 @@ def _templates(*, autoescape: bool) -> jinja2.Environment:
     )
     environment.filters.update({word.__name__: word for word in _WORDS}, markdown=markdown_text)
     return environment
+
+
+DEFAULT_NAME = "report.html"
+NUMBERS_JSON, NUMBERS_MARKDOWN = "numbers.json", "numbers.md"
+
+
+def page_path(out: Path) -> Path:
+    """Return the page's place: `out` itself, or report.html in it where `out` is a folder."""
+    return out / DEFAULT_NAME if out.is_dir() else out
+
+
+def files_folder(page: Path) -> Path:
+    """Return the folder beside a page for its figures and numbers: report_files for report.html."""
+    return page.with_name(f"{page.stem}_files")
+
+
+def check_place(out: Path, *, files: bool, overwrite: bool) -> None:
+    """Refuse a place that holds something, unless `overwrite`, and in any case a folder that tdbs did not write."""
+    refuse_link(out)
+    if out.exists() and not overwrite:
+        raise ConfigError(f"{out} is there already.", next_step="Pass another --out, or --overwrite.")
+    folder = files_folder(page_path(out))
+    refuse_link(page_path(out))
+    if files:
+        refuse_link(folder)
+    if not files or not folder.exists():
+        return
+    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / NUMBERS_JSON).is_file()):
+        raise ConfigError(f"{folder} holds something else.", next_step="Pass another --out.")
+    if any(folder.iterdir()) and not overwrite:
+        raise ConfigError(f"{folder} is there already.", next_step="Pass another --out, or --overwrite.")
+
+
+def write_report(out: Path, report: Report, *, files: bool = False) -> list[Path]:
+    """Write the page and return its path, and with `files` those of the figures and numbers beside it.
+
+    Without a run the page is about the dataset alone; a run that did not finish is shown as far as it came.
+    """
+    page = page_path(out)
+    facts = facts_of(report)
+    try:
+        write_text(page, render_page(facts))
+        return [page, *(_write_files(files_folder(page), report, facts) if files else [])]
+    except OSError as error:
+        raise ConfigError(f"{page} cannot be written: {error}.", next_step="Pass another --out.") from error
+
+
+def _write_files(folder: Path, report: Report, facts: Facts) -> list[Path]:
+    """Write each figure as a file that is read alone, and all numbers twice: for programs and for people."""
+    for name in FIGURES:  # those of an earlier report on something else
+        remove_file(folder / f"{name}.svg")
+    figures = {f"{name}.svg": standalone(pair[0]) for name, pair in facts["figures"].items() if pair}
+    for name, svg in figures.items():
+        write_text(folder / name, svg)
+    write_text(folder / NUMBERS_MARKDOWN, render_markdown(facts))
+    write_json(folder / NUMBERS_JSON, numbers_of(report) | {"figures": list(figures)})
+    return [folder / name for name in (*figures, NUMBERS_MARKDOWN, NUMBERS_JSON)]
+
+
+def numbers_of(report: Report) -> dict[str, Any]:
+    """Return what the page tells as plain values for JSON; parts that it does not have are null."""
+    run, caps, drops = report.run, report.caps, report.drops
+    return {
+        "dataset": _dataset_numbers(report.dataset),
+        "strategies": [asdict(estimate) for estimate in report.estimates],
+        "run": run and {"path": str(run.path), "config": run.config, "result": run.result, "steps": len(run.steps)},
+        "comparison": report.comparison and _comparison_numbers(report.comparison),
+        "caps": caps and _caps_numbers(caps),
+        "drops": drops and {name: value for name, value in asdict(drops).items() if name != "drops"},
+        "drop_rates": [asdict(row) for row in report.over_rates],
+        "overheads": report.overheads and asdict(report.overheads),
+    }
+
+
+def _dataset_numbers(dataset: PreparedDataset) -> dict[str, Any]:
+    manifest = dataset.manifest
+    return {
+        "path": str(dataset.path),
+        "key": manifest.key,
+        "source": manifest.source,
+        "tokenizer": manifest.tokenizer.name,
+        "max_length": manifest.max_length,
+        "bucket_edges": list(manifest.bucket_edges),
+        "splits": {
+            name: {**asdict(split_statistics(info)), "length_histogram": list(info.length_histogram)}
+            for name, info in manifest.splits.items()
+            if info.rows
+        },
+    }
+
+
+def _caps_numbers(caps: CapLines) -> dict[str, Any]:
+    by_epoch = [caps_L1.tolist() for caps_L1 in caps.by_epoch]
+    return {"strategy": caps.strategy, "hardware": caps.hardware_L1.tolist(), "by_epoch": by_epoch}
+
+
+def _comparison_numbers(comparison: Comparison) -> dict[str, Any]:
+    terms = ("model", "epochs", "part_steps", "baseline", "attention", "precision", "device", "energy")
+    return {
+        "path": str(comparison.path),
+        **{name: getattr(comparison, name) for name in terms},
+        "rows": [asdict(row) for row in comparison.rows],
+        "summary": [asdict(summary) for summary in comparison.summaries],
+        "median_error": comparison.median_error,
+        "worst_error": comparison.worst_error,
+        "overhead": list(comparison.overhead),
+    }
+
+
+def markdown_text(text: object) -> str:
+    """Return text that Markdown shows as it is: on one line, no character of it markup."""
+    line = shown(" ".join(str(text).split()))
+    return re.sub(r"([\\`*\[\]|#])", r"\\\1", html.escape(line, quote=False))
+
+
+def markdown_code(text: str) -> str:
+    """Return text as a span of code, between more backticks than it has in a row."""
+    line = shown(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    space = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{space}{line}{space}{fence}"

@@ -6,20 +6,20 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from tdbs.analysis.condition import ConditionRow
-from tdbs.analysis.kept_evaluations import newest_over_rates
+from tdbs.analysis.conditions.asked import ConditionRow
+from tdbs.analysis.conditions.evaluate import newest_over_rates
 from tdbs.analysis.speedup import StrategyEstimate, estimate_speedup
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, Split, load
-from tdbs.pipeline.memory import DEFAULT_MEMORY
+from tdbs.pipeline.engines import DEFAULT_MEMORY
 from tdbs.records import Form, record_of
 from tdbs.reports.comparison import Comparison, read_comparison
-from tdbs.reports.length_figures import CapLines, cap_lines
-from tdbs.reports.overheads import Overheads, prepare_stages
+from tdbs.reports.figures.bars import Overheads, prepare_stages
+from tdbs.reports.figures.lengths import CapLines, cap_lines
 from tdbs.reports.samples import DropExamples, drop_examples
 from tdbs.train.feed import open_training_data
+from tdbs.train.planning.strategies import Strategy
 from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
-from tdbs.train.strategies import Strategy
 
 _EXAMPLES = 5
 _STRATEGY = Form(what="a strategy", error=ConfigError, next_step="Train again.")

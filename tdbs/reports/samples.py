@@ -11,9 +11,9 @@ from tdbs import rng
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.dataset import PreparedDataset, Split, Targets, read_tokenizer
-from tdbs.pipeline.word_pieces import OUTSIDE
+from tdbs.pipeline.samples import OUTSIDE
 from tdbs.train.batches import dropped_tokens, plan_split, words_of_split
-from tdbs.train.strategies import Strategy
+from tdbs.train.planning.strategies import Strategy
 from tdbs.train.targets import moved_positions
 
 # Shapes: N samples and T tokens of the split, K tokens of one sample.
@@ -82,7 +82,9 @@ def drop_examples(
     dropped_T = _dropped(dataset, split, strategy, seed=seed, epoch=epoch)
     lost_N = np.diff(np.concatenate([[0], np.cumsum(dropped_T)])[split.token_offsets_N1])
     changed = np.flatnonzero(lost_N)
-    chosen = rng.stream(rng.Draw.SHOWN_SAMPLES, seed=seed).choice(changed, min(count, len(changed)), replace=False)
+    chosen = rng.stream(rng.RandomPurpose.SHOWN_SAMPLES, seed=seed).choice(
+        changed, min(count, len(changed)), replace=False
+    )
     is_pair = split.segment_starts_N is not None
     return DropExamples(
         strategy=strategy.name,
@@ -119,7 +121,7 @@ def _shown_drops(
 
 def _chosen(split: Split, count: int, seed: int) -> list[int]:
     rows = len(split.lengths_N)
-    chosen = rng.stream(rng.Draw.SHOWN_SAMPLES, seed=seed).choice(rows, size=min(count, rows), replace=False)
+    chosen = rng.stream(rng.RandomPurpose.SHOWN_SAMPLES, seed=seed).choice(rows, size=min(count, rows), replace=False)
     return sorted(chosen.tolist())
 
 

@@ -6,16 +6,16 @@ from pathlib import Path
 from typing import Any
 
 import tdbs
-from tdbs.analysis.comparison import Row, read_rows
-from tdbs.analysis.paper import STUDIES
-from tdbs.analysis.study import Cell, StudyResult, StudyTable
+from tdbs.analysis.compare.record import Row, read_rows
+from tdbs.analysis.studies.paper import STUDIES
+from tdbs.analysis.studies.study import Cell, StudyResult, StudyTable
 from tdbs.errors import ConfigError
 from tdbs.files import name_in_folder, write_json, write_text
 from tdbs.records import read_field_rows
 from tdbs.removal import refuse_link
-from tdbs.reports.inference_figures import lost_svg, over_rates_svg
-from tdbs.reports.markdown import markdown_code, markdown_text
-from tdbs.reports.study_figures import loss_curves_svg, spread_svg
+from tdbs.reports.figures.curves import loss_curves_svg, spread_svg
+from tdbs.reports.figures.inference import lost_svg, over_rates_svg
+from tdbs.reports.page import markdown_code, markdown_text
 from tdbs.train.run_folder import FORM as RUN_FORM
 from tdbs.train.run_folder import STEPS_NAME, StepFields
 

@@ -10,12 +10,12 @@ from matplotlib.ticker import MaxNLocator
 from rich.table import Table
 
 import tdbs
-from tdbs.analysis.study import StudyTable
-from tdbs.analysis.sweep_result import SweepResult, Trial
+from tdbs.analysis.studies.study import StudyTable
+from tdbs.analysis.sweep.result import SweepResult, Trial
 from tdbs.files import write_text
-from tdbs.reports.markdown import markdown_code, markdown_text
+from tdbs.reports.figures.curves import COLORS, STYLE, figure_svg
+from tdbs.reports.page import markdown_code, markdown_text
 from tdbs.reports.study import markdown_table
-from tdbs.reports.study_figures import COLORS, STYLE, figure_svg
 from tdbs.reports.terminal import duration, plain_table
 from tdbs.shown import shown
 

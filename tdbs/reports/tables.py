@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tdbs.analysis.condition import ConditionRow
-from tdbs.analysis.padding import SplitStatistics
+from tdbs.analysis.conditions.asked import ConditionRow
 from tdbs.analysis.speedup import StrategyEstimate
+from tdbs.analysis.statistics import SplitStatistics
 from tdbs.reports.comparison import Comparison, error_of
-from tdbs.reports.overheads import Overheads
-from tdbs.reports.words import co2e, count, duration, energy, figure, mebibytes, percent, signed_percent, times
+from tdbs.reports.figures.bars import Overheads
+from tdbs.reports.number_format import co2e, count, duration, energy, figure, mebibytes, percent, signed_percent, times
 
 
 class Ranged(NamedTuple):

@@ -1,4 +1,7 @@
-"""Tables and histograms for the terminal (rich); all numbers come ready from `analysis`."""
+"""Tables and histograms for the terminal (rich); all numbers come ready from `analysis`.
+
+The table of `tdbs evaluate` with several runs or conditions.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -7,18 +10,20 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
-from tdbs.analysis.label_length import ERROR_RATE, LabelLength
-from tdbs.analysis.padding import SplitStatistics
+from tdbs.analysis.statistics import ERROR_RATE, LabelLength, SplitStatistics
 from tdbs.arrays import IntArray
-from tdbs.pipeline.buckets import bucket_name, bucket_of
-from tdbs.reports import words
+from tdbs.pipeline.lengths import bucket_name, bucket_of
+from tdbs.reports import number_format
 from tdbs.reports.samples import ShownDrop, ShownSample
 from tdbs.shown import shown
-from tdbs.train.plan import EpochPlan, run_target_padding
-from tdbs.train.strategies import BUCKETED, Strategy
+from tdbs.train.planning.plan import EpochPlan, run_target_padding
+from tdbs.train.planning.strategies import BUCKETED, Strategy
 
 if TYPE_CHECKING:  # its module loads torch
-    from tdbs.analysis.flips import WordFlips
+    from tdbs.analysis.conditions.flips import WordFlips
+if TYPE_CHECKING:  # their modules load torch
+    from tdbs.analysis.conditions.asked import ConditionRow
+    from tdbs.analysis.conditions.evaluate import Evaluation
 
 _BAR_WIDTH = 44
 
@@ -168,7 +173,7 @@ def flips_table(words: "Sequence[WordFlips]", count: int = 10) -> Table:
 
 def duration(seconds: float | None) -> str:
     """Return seconds as the page says them, in plain spaces."""
-    return plain_spaces(words.duration(seconds))
+    return plain_spaces(number_format.duration(seconds))
 
 
 def plain_spaces(text: str) -> str:
@@ -178,8 +183,8 @@ def plain_spaces(text: str) -> str:
 
 def energy_line(used: Mapping[str, Any]) -> str:
     """Return what a run used, how its power was found, and whose electricity counts."""
-    amounts = f"{words.energy(used['kwh'])}, {words.co2e(used['co2e_kg'])} CO2e"
-    return plain_spaces(f"{amounts}. {words.energy_note(used['country'], [used['power']])}")
+    amounts = f"{number_format.energy(used['kwh'])}, {number_format.co2e(used['co2e_kg'])} CO2e"
+    return plain_spaces(f"{amounts}. {number_format.energy_note(used['country'], [used['power']])}")
 
 
 def key_value_table(values: Mapping[str, Any]) -> Table:
@@ -196,3 +201,42 @@ def plain_table(*names: str) -> Table:
     for name in names:
         table.add_column(name, justify="left" if name == names[0] else "right", no_wrap=True)
     return table
+
+
+def conditions_table(found: "Evaluation") -> Table:
+    """Return runs under conditions: scores, what is lost against the first, tokens kept; padding and speed if known."""
+    is_timed = any(row.seconds is not None for row in found.rows)
+    has_batches = any(row.padding_fraction is not None for row in found.rows)
+    table = plain_table(
+        *("run", "trained with", "condition", "score", "difference", "kept"),
+        *(("padding",) if has_batches else ()),
+        *(("time", "speedup") if is_timed else ()),
+    )
+    for column in table.columns[1:3]:
+        column.justify = "left"
+    last = None
+    for row in found.rows:
+        names = ("", "") if row.run == last else (row.run, row.strategy)
+        table.add_row(
+            *map(shown, (*names, row.condition)),
+            _score(row),
+            "" if row.difference is None else f"{100 * row.difference:+.2f}",
+            f"{row.kept:.1%}",
+            *((f"{row.padding_fraction or 0:.1%}",) if has_batches else ()),
+            *(_times(row) if is_timed else ()),
+        )
+        last = row.run
+    return table
+
+
+def _score(row: "ConditionRow") -> str:
+    """Return a score in percent, with its deviation over draws."""
+    if row.score is None:
+        return "not defined"
+    return f"{100 * row.score:.2f}" + ("" if row.score_std is None else f" ± {100 * row.score_std:.2f}")
+
+
+def _times(row: "ConditionRow") -> tuple[str, str]:
+    if row.seconds is None or row.speedup is None:
+        return "", ""
+    return duration(row.seconds), f"{row.speedup:.2f}x"

@@ -6,12 +6,12 @@ from typing import Any
 from rich.table import Table
 
 from tdbs.analysis.speedup import StrategyEstimate
-from tdbs.reports import words
-from tdbs.reports.step_overhead import overhead_notes
+from tdbs.reports import number_format
+from tdbs.reports.number_format import overhead_notes
 from tdbs.reports.terminal import duration, plain_spaces, plain_table
 from tdbs.shown import shown
-from tdbs.train.profile_file import Profile
-from tdbs.train.strategies import SAME_UPDATES
+from tdbs.train.planning.profile_file import Profile
+from tdbs.train.planning.strategies import SAME_UPDATES
 
 FAR_PACE = 0.1  # from the profile's: then predictions are off by the device itself
 
@@ -144,8 +144,8 @@ def compare_table(result: Mapping[str, Any]) -> Table:
             "" if row["peak_memory_bytes"] is None else f"{row['peak_memory_bytes'] / 2**30:.2f}"
         )
     if result.get("energy") is not None:
-        columns["energy"] = lambda row: plain_spaces(words.energy(row["energy_kwh"]))
-        columns["CO2e"] = lambda row: plain_spaces(words.co2e(row["co2e_kg"]))
+        columns["energy"] = lambda row: plain_spaces(number_format.energy(row["energy_kwh"]))
+        columns["CO2e"] = lambda row: plain_spaces(number_format.co2e(row["co2e_kg"]))
     table = plain_table("strategy", *columns)
     for row in rows:
         table.add_row(shown(row["strategy"]), *(cell(row) for cell in columns.values()))
@@ -175,7 +175,7 @@ def compare_notes(result: Mapping[str, Any]) -> list[str]:
             f"Predicted times are off by {result['median_error']:.1%} (median), {result['worst_error']:.1%} (worst)."
         )
     if result.get("energy") is not None:
-        notes.append(words.energy_note(result["energy"], (row["power"] for row in result["rows"])))
+        notes.append(number_format.energy_note(result["energy"], (row["power"] for row in result["rows"])))
     pace = result["prediction"]["pace"]
     if pace is not None and abs(pace - 1) > FAR_PACE:
         notes.append(

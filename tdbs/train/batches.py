@@ -13,12 +13,10 @@ import numpy.typing as npt
 from tdbs.arrays import BoolArray, IntArray, ragged_positions
 from tdbs.pipeline.dataset import Split
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo
-from tdbs.train.batching import TargetLengths
-from tdbs.train.plan import EpochPlan, plan_run
-from tdbs.train.row_layout import RowLayout
-from tdbs.train.strategies import Execution, Strategy
-from tdbs.train.targets import BatchPlace, Labels, label_maker, moved_positions, padded
-from tdbs.train.tokendrop import (
+from tdbs.train.planning.batching import TargetLengths
+from tdbs.train.planning.plan import EpochPlan, plan_run
+from tdbs.train.planning.strategies import Execution, Strategy
+from tdbs.train.planning.tokendrop import (
     DroppableWords,
     drop_first_words,
     drop_order,
@@ -26,6 +24,8 @@ from tdbs.train.tokendrop import (
     droppable_words_of,
     words_at_rate,
 )
+from tdbs.train.rows.layout import RowLayout
+from tdbs.train.targets import BatchSlice, Labels, label_maker, moved_positions, padded
 
 # Shapes: N samples, N1 = N + 1, T tokens of the split, W droppable words, B samples of a batch, L its padded length,
 # R rows of W tokens, S samples of a block of batches, K the tokens that it keeps.
@@ -127,7 +127,7 @@ def epoch_batches(
             lengths_B = plan.kept_N[members]
             starts_B = _starts(plan, b)
             width = int(plan.padded_lengths_B[b])
-            place = BatchPlace(
+            place = BatchSlice(
                 samples_B=plan.sample_ids_N[members],
                 positions_K=positions_K[kept_ends_B[b] - kept_ends_B[first] : kept_ends_B[b + 1] - kept_ends_B[first]],
                 lengths_B=lengths_B,

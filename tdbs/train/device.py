@@ -1,6 +1,23 @@
-"""Where and how a model runs: device, precision, attention kernel, optimizer; each default is a measured one."""
+"""Where and how a model runs: device, precision, attention kernel, optimizer; each default is a measured one.
 
-from collections.abc import Callable
+Compile a model's layers by torch.compile: one code for all layers and all shapes, so nothing is compiled twice.
+
+Layers are compiled, not the whole model: they repeat, so one of them is compiled for all (transformers' and
+accelerate's advice too), and what stands around them, embeddings by rows and heads, stays as it is. The last layer is
+left out: its end differs from step to step (first_tokens.py). Sizes stay symbols, since a plan has many. Dropout masks
+are drawn by inductor then, so a compiled run is another draw of the same run, and resumes as itself alone.
+
+Gradients of word embeddings by the rows that a step touches: no table of zeros is made and freed in each step.
+
+A batch of 800 tokens touches 2 % of a vocabulary of 30,000, yet autograd makes the gradient of the whole table: 47 MB
+of fresh zeros, a tenth of a short step on two CPU cores (docs/decisions.md, "Gradients of embeddings"). Here one table
+of gradients stays with the module: a step's rows are added into it before the update and cleared after it. Norm and
+optimizer see the dense gradient that they would see anyway.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -11,14 +28,13 @@ from accelerate.state import AcceleratorState
 from transformers import PreTrainedModel
 
 from tdbs.errors import ConfigError
-from tdbs.train.compiled import check_compiler
 
 Precision = Literal["auto", "fp32", "bf16"]
 Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Execution:
+class DeviceSettings:
     """The resolved choices of a run."""
 
     device: str
@@ -32,7 +48,7 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def resolve_execution(*, precision: str, attention: str, compiled: bool = False) -> Execution:
+def resolve_execution(*, precision: str, attention: str, compiled: bool = False) -> DeviceSettings:
     """Resolve `auto`: bf16 where the device computes in it, eager attention on a CPU, sdpa on CUDA.
 
     On two CPU cores bf16 is about twice as fast as fp32, and eager attention twice as fast as sdpa for short
@@ -51,7 +67,7 @@ def resolve_execution(*, precision: str, attention: str, compiled: bool = False)
         precision = "bf16" if _has_bf16(device) else "fp32"
     if attention == "auto":
         attention = "eager" if device == "cpu" else "sdpa"
-    return Execution(
+    return DeviceSettings(
         device=device, precision="bf16" if precision == "bf16" else "fp32", attention=attention, compiled=compiled
     )
 
@@ -102,3 +118,63 @@ def _has_bf16(device: str) -> bool:
     if device == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+_COMPILERS = ("g++", "clang++", "c++")
+
+
+def check_compiler(device: str) -> None:
+    """Refuse to compile for a CPU where there is no C++ compiler, before anything is written."""
+    if device == "cpu" and not any(map(shutil.which, _COMPILERS)):
+        raise ConfigError(
+            "--compile needs a C++ compiler, and there is none.", next_step="Install g++, or leave --compile out."
+        )
+
+
+def compile_layers(model: PreTrainedModel) -> None:
+    """Compile every layer of each stack of layers but its last, in place: weights are named and saved as ever."""
+    for stack in model.modules():
+        if isinstance(stack, torch.nn.ModuleList) and len({type(layer) for layer in stack}) == 1:
+            for layer in stack[:-1]:
+                layer.compile(dynamic=True)
+
+
+# Shapes: V rows of the table, K tokens of the step's batches, E entries of a row.
+
+_LEAST_ROWS = 4_096  # of a table; of a smaller one a step touches much
+_GRADIENT = "row_gradient"
+
+
+def keep_row_gradients(model: torch.nn.Module) -> None:
+    """Let the large embedding tables of a model on the CPU say which rows have a gradient."""
+    for module in model.modules():
+        if isinstance(module, torch.nn.Embedding) and module.num_embeddings >= _LEAST_ROWS:
+            table_VE = module.weight
+            if table_VE.requires_grad and table_VE.device.type == "cpu":
+                module.sparse = True
+                module.register_buffer(_GRADIENT, torch.zeros_like(table_VE), persistent=False)  # never saved
+
+
+@contextmanager
+def dense_gradients(model: torch.nn.Module) -> Iterator[None]:
+    """Give tables their dense gradients for norm and update; entered after all backward passes of a step.
+
+    A table that is also the output layer (T5) has a dense gradient already, and is left alone.
+    """
+    touched: list[tuple[torch.Tensor, torch.Tensor]] = []
+    for module in model.modules():
+        if not isinstance(module, torch.nn.Embedding):
+            continue
+        gradient_VE = getattr(module, _GRADIENT, None)
+        if not isinstance(gradient_VE, torch.Tensor):
+            continue
+        found = module.weight.grad
+        if found is not None and found.is_sparse:
+            rows_K = found._indices()[0]
+            module.weight.grad = gradient_VE.index_add_(0, rows_K, found._values())
+            touched.append((gradient_VE, rows_K))
+    try:
+        yield
+    finally:
+        for gradient_VE, rows_K in touched:
+            gradient_VE.index_fill_(0, rows_K, 0.0)

@@ -19,9 +19,9 @@ from tdbs.train.checkpoint import CheckpointRule, RunState, save_checkpoint
 from tdbs.train.energy import EnergyMeter
 from tdbs.train.feed import Feed
 from tdbs.train.loop import Learner, StepOutcome, StepRecord, run_steps, score_splits
-from tdbs.train.plan import EpochPlan
+from tdbs.train.planning.plan import EpochPlan
 from tdbs.train.run_folder import LAST_GOOD_FOLDER, STEPS_NAME, save_model
-from tdbs.train.scoring import HeldOut
+from tdbs.train.scores.scoring import ScoredSplit
 from tdbs.train.stopping import Stop, StoppedError
 from tdbs.train.tracking import Tracker
 
@@ -42,7 +42,7 @@ class Course:
     feed: Feed
     rates_S: FloatArray  # of each step of the run
     started: float  # of the clock, less what went before a checkpoint
-    validation: list[HeldOut]
+    validation: list[ScoredSplit]
     seed: int
     rule: CheckpointRule | None  # None: no checkpoints
     stop: Stop

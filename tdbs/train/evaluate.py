@@ -21,12 +21,12 @@ from tdbs.files import is_url
 from tdbs.pipeline.dataset import PreparedDataset, load, read_tokenizer
 from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.device import default_device, keep_head_in_fp32, make_accelerator
-from tdbs.train.model_checks import check_length, check_vocabulary
-from tdbs.train.model_inputs import InputRules, model_inputs
-from tdbs.train.models import loading_reason, open_model, read_config, rules_for
-from tdbs.train.plan import EpochPlan
+from tdbs.train.models.checks import check_length, check_vocabulary
+from tdbs.train.models.inputs import InputRules, model_inputs
+from tdbs.train.models.load import loading_reason, open_model, read_config, rules_for
+from tdbs.train.planning.plan import EpochPlan
 from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
-from tdbs.train.scoring import HeldOut, Metrics, read_held_out, score_outputs
+from tdbs.train.scores.scoring import Metrics, ScoredSplit, read_scored_split, score_outputs
 from tdbs.train.step import forward
 
 BATCH_SIZE = 64
@@ -49,7 +49,7 @@ def length_order_plan(lengths_N: IntArray, batch_size: int = BATCH_SIZE) -> Epoc
 def evaluate_split(
     accelerator: Accelerator,
     model: Any,
-    held_out: HeldOut,
+    held_out: ScoredSplit,
     *,
     pad_id: int,
     rules: InputRules,
@@ -73,7 +73,7 @@ def evaluate_split(
 
 
 def batch_outputs(
-    accelerator: Accelerator, model: Any, batch: Batch, held_out: HeldOut, rules: InputRules
+    accelerator: Accelerator, model: Any, batch: Batch, held_out: ScoredSplit, rules: InputRules
 ) -> torch.Tensor:
     """Return what the model says of a batch: logits, or the token ids that it writes (seq2seq; B x M)."""
     if held_out.task.kind != "seq2seq":
@@ -109,7 +109,7 @@ def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedData
     opened = dataset or own_dataset(read)
     manifest = opened.manifest
     name = split or manifest.task.scored_split
-    held_out = read_held_out(opened, name)
+    held_out = read_scored_split(opened, name)
     model, accelerator, rules = load_trained(read, opened)
     metrics = evaluate_split(
         accelerator,

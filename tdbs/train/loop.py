@@ -20,20 +20,24 @@ from tdbs import rng
 from tdbs.arrays import FloatArray
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
-from tdbs.train.ahead import made_ahead
 from tdbs.train.batches import Batch
-from tdbs.train.compiled import compile_layers
-from tdbs.train.device import Execution, keep_head_in_fp32, make_accelerator, make_optimizer
+from tdbs.train.device import (
+    DeviceSettings,
+    compile_layers,
+    keep_head_in_fp32,
+    keep_row_gradients,
+    make_accelerator,
+    make_optimizer,
+)
 from tdbs.train.evaluate import evaluate_split
 from tdbs.train.micro_batches import MemoryCaps, within_memory
-from tdbs.train.model_inputs import InputRules
-from tdbs.train.models import load_model, rules_for
-from tdbs.train.part import WHOLE, Part, train_part
-from tdbs.train.processes import own_share
-from tdbs.train.row_gradients import keep_row_gradients
-from tdbs.train.scoring import HeldOut, Metrics
-from tdbs.train.sequence_models import use_sequences
-from tdbs.train.sequences import laid_out
+from tdbs.train.models.inputs import InputRules
+from tdbs.train.models.load import load_model, rules_for
+from tdbs.train.models.part import WHOLE, TrainablePart, train_part
+from tdbs.train.processes import own_share, prefetch
+from tdbs.train.rows.models import use_sequences
+from tdbs.train.rows.sequences import laid_out
+from tdbs.train.scores.scoring import Metrics, ScoredSplit
 from tdbs.train.step import predicted_by, train_step
 from tdbs.train.stopping import Stop
 
@@ -82,9 +86,9 @@ def make_learner(
     *,
     seed: int,
     dropout: float,
-    execution: Execution,
+    execution: DeviceSettings,
     in_rows: bool = False,
-    part: Part = WHOLE,
+    part: TrainablePart = WHOLE,
 ) -> Learner:
     """Load a model for the dataset and put it on its device; `in_rows`: its rows may hold several samples."""
     gc.collect()  # models hold themselves in cycles: a sweep would keep those of its last runs
@@ -143,11 +147,11 @@ def run_steps(
     process, processes = learner.accelerator.process_index, learner.accelerator.num_processes
     learner.prepared.train()
     shared = ((step, own_share(step, learner.kind, process=process, processes=processes)) for step in steps)
-    ready = made_ahead((step, list(map(laid_out, share))) for step, share in shared)
+    ready = prefetch((step, list(map(laid_out, share))) for step, share in shared)
     for index, (batches, share) in enumerate(ready, skipped):
         clock = time.perf_counter()
         _seed_torch(
-            rng.torch_seed(rng.Draw.TRAIN_STEP, seed=seed, epoch=epoch, step=index, process=process),
+            rng.torch_seed(rng.RandomPurpose.TRAIN_STEP, seed=seed, epoch=epoch, step=index, process=process),
             learner.accelerator.device,
         )
         rate = float(rates_S[first_step + index])
@@ -198,7 +202,7 @@ def padded_length(batch: Batch) -> int:
     return int(batch.lengths_B.max()) if batch.execution == "unpadded" else batch.input_ids_RW.shape[1]
 
 
-def score_splits(learner: Learner, splits: Iterable[HeldOut], scored_split: str) -> Metrics:
+def score_splits(learner: Learner, splits: Iterable[ScoredSplit], scored_split: str) -> Metrics:
     """Return the metrics on all splits; those of other splits than the scored one carry its name before them."""
     return {
         metric if held_out.split.name == scored_split else f"{held_out.split.name}/{metric}": value

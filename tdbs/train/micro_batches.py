@@ -15,7 +15,7 @@ import torch
 from tdbs.arrays import IntArray, ragged_positions
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import TrainingError
-from tdbs.pipeline.buckets import bucket_name, bucket_of
+from tdbs.pipeline.lengths import bucket_name, bucket_of
 from tdbs.train.batches import Batch
 
 Outcome = TypeVar("Outcome")

@@ -15,16 +15,7 @@ from tdbs.data.tasks import TaskKind
 from tdbs.errors import TrainingError
 from tdbs.files import folders_named, name_in_folder, new_folder, write_json, write_text
 from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
-from tdbs.records import (
-    Count,
-    Form,
-    PlainText,
-    read_field_rows,
-    read_fields,
-    read_toml,
-    record_of,
-    whole_lines,
-)
+from tdbs.records import Count, Form, PlainText, read_field_rows, read_fields, read_toml, record_of, whole_lines
 from tdbs.removal import is_mine, is_there, links_below, refuse_link, remove_file, remove_folder, remove_if_empty
 from tdbs.shown import is_utf8
 from tdbs.train.energy import EnergyUse
@@ -32,7 +23,7 @@ from tdbs.train.energy import EnergyUse
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from tdbs.train.model_inputs import InputRules
+    from tdbs.train.models.inputs import InputRules
 
 RUNS_FOLDER = Path("runs")
 CONFIG_NAME, STEPS_NAME, RESULT_NAME = "config.toml", "steps.jsonl", "result.json"
@@ -269,7 +260,7 @@ def save_model(folder: Path, model: "PreTrainedModel", rules: "InputRules", data
     """Save weights (safetensors), configuration and tokenizer, so that transformers loads the folder as it is."""
     from transformers import PreTrainedTokenizerFast
 
-    from tdbs.train.part import ADAPTED_CONFIG
+    from tdbs.train.models.part import ADAPTED_CONFIG
 
     tokenizer = read_tokenizer(dataset)
     # without its name segment ids would be left out, and a model of pairs would predict otherwise

@@ -12,15 +12,13 @@ from accelerate import Accelerator
 
 from tdbs.data.tasks import TaskKind
 from tdbs.train.batches import Batch
-from tdbs.train.device import to_device
-from tdbs.train.first_tokens import first_tokens_to_head
-from tdbs.train.heads import HEADS, Head
-from tdbs.train.model_inputs import InputRules, last_absent, model_inputs, row_inputs, rows_by_ends
+from tdbs.train.device import dense_gradients, to_device
+from tdbs.train.models.heads import HEADS, Head
+from tdbs.train.models.inputs import InputRules, last_absent, model_inputs, row_inputs, rows_by_ends
 from tdbs.train.processes import sum_up
-from tdbs.train.row_gradients import dense_gradients
-from tdbs.train.sequence_attention import rows_of_several
-from tdbs.train.sequence_models import position_ids
-from tdbs.train.sequences import Sequences, rows_of_samples, sequences_of
+from tdbs.train.rows.attention import rows_of_several
+from tdbs.train.rows.models import first_tokens_to_head, position_ids
+from tdbs.train.rows.sequences import Sequences, rows_of_samples, sequences_of
 from tdbs.train.targets import predicted_count
 
 # Shapes: B samples of the batch, L its padded length, M its longest target, R rows of W tokens, R x W = F.

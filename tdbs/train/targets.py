@@ -21,7 +21,7 @@ Labels = npt.NDArray[np.int64] | npt.NDArray[np.float64] | npt.NDArray[np.float3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class BatchPlace:
+class BatchSlice:
     """Where a batch stands in its split."""
 
     samples_B: IntArray
@@ -31,7 +31,7 @@ class BatchPlace:
     target_width: int | None  # padded length of the targets, where they are sequences
 
 
-LabelMaker = Callable[[BatchPlace], Labels]
+LabelMaker = Callable[[BatchSlice], Labels]
 
 
 def label_maker(split: Split, dropped_T: BoolArray | None) -> LabelMaker | None:
@@ -71,7 +71,7 @@ def _of_samples(_split: Split, targets: Targets, _dropped_T: BoolArray | None) -
 def _of_label_sets(_split: Split, targets: Targets, _dropped_T: BoolArray | None) -> LabelMaker:
     """Return 1 where a class holds, else 0 (B x C)."""
 
-    def make(batch: BatchPlace) -> Labels:
+    def make(batch: BatchSlice) -> Labels:
         holds_BC = np.zeros((len(batch.samples_B), targets.outputs), dtype=np.float32)
         values, lengths_B = _ragged(targets, batch.samples_B)
         holds_BC[np.repeat(np.arange(len(lengths_B)), lengths_B), values] = 1.0
@@ -94,7 +94,7 @@ def _of_answers(split: Split, targets: Targets, dropped_T: BoolArray | None) -> 
 def _of_sequences(_split: Split, targets: Targets, _dropped_T: BoolArray | None) -> LabelMaker:
     """Return the target's tokens, padded to the longest of the batch, one column at least (B x M)."""
 
-    def make(batch: BatchPlace) -> Labels:
+    def make(batch: BatchSlice) -> Labels:
         values, lengths_B = _ragged(targets, batch.samples_B)
         return padded(values, lengths_B, batch.target_width or max(int(lengths_B.max()), 1), IGNORED)
 

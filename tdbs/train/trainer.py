@@ -16,34 +16,23 @@ from accelerate.utils import broadcast_object_list
 from tdbs.errors import DatasetError
 from tdbs.files import is_remote
 from tdbs.pipeline.dataset import PreparedDataset, load, split_info
-from tdbs.pipeline.memory import DEFAULT_MEMORY
+from tdbs.pipeline.engines import DEFAULT_MEMORY
 from tdbs.records import record_of
-from tdbs.train.caps import hardware_caps
-from tdbs.train.checkpoint import (
-    DEFAULT_CHECKPOINTS,
-    CheckpointRule,
-    RunState,
-    load_checkpoint,
-    newest_checkpoint,
-)
-from tdbs.train.defaults import (
-    DEFAULT_EPOCHS,
-    DEFAULT_WARMUP,
-    check_hyperparameters,
-)
+from tdbs.train.checkpoint import DEFAULT_CHECKPOINTS, CheckpointRule, RunState, load_checkpoint, newest_checkpoint
 from tdbs.train.device import resolve_execution
 from tdbs.train.energy import EnergyUse, check_energy, metered
 from tdbs.train.epochs import Course, Progress, Scored, run_epochs
 from tdbs.train.feed import TRAIN, TrainingData, make_feed, open_training_data
 from tdbs.train.loop import Learner, make_learner
-from tdbs.train.lrm import learning_rates
-from tdbs.train.models import model_to_train
-from tdbs.train.part import WHOLE, Part, check_part
-from tdbs.train.plan import plan_digest, run_padding, run_target_padding
-from tdbs.train.profile_file import Profile, profiled_attention
-from tdbs.train.run_folder import (
-    FORM as RUN_FORM,
-)
+from tdbs.train.models.load import model_to_train
+from tdbs.train.models.part import WHOLE, TrainablePart, check_part
+from tdbs.train.planning.caps import hardware_caps
+from tdbs.train.planning.model_choice import DEFAULT_EPOCHS, DEFAULT_WARMUP, check_hyperparameters
+from tdbs.train.planning.plan import plan_digest, run_padding, run_target_padding
+from tdbs.train.planning.profile_file import Profile, profiled_attention
+from tdbs.train.planning.rates import learning_rates
+from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, given_strategy, resolve_dropout
+from tdbs.train.run_folder import FORM as RUN_FORM
 from tdbs.train.run_folder import (
     MODEL_FOLDER,
     RESULT_NAME,
@@ -56,9 +45,8 @@ from tdbs.train.run_folder import (
     save_model,
     start_run,
 )
-from tdbs.train.scoring import HeldOut, read_held_out
+from tdbs.train.scores.scoring import ScoredSplit, read_scored_split
 from tdbs.train.stopping import Stop
-from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, given_strategy, resolve_dropout
 from tdbs.train.tracking import Tracker, check_tracker
 
 
@@ -84,16 +72,16 @@ class TrainResult:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class HeldData:
+class LoadedData:
     """What a run reads of a dataset: the train split, and the validation splits with labels, the scored one first."""
 
     training: TrainingData
-    validation: list[HeldOut]
+    validation: list[ScoredSplit]
 
 
-def hold_data(dataset: PreparedDataset, *, memory: int | str = DEFAULT_MEMORY) -> HeldData:
+def load_data(dataset: PreparedDataset, *, memory: int | str = DEFAULT_MEMORY) -> LoadedData:
     """Read what runs train on and are scored on, once for as many runs as there are."""
-    return HeldData(training=open_training_data(dataset, memory=memory), validation=_labelled_validation(dataset))
+    return LoadedData(training=open_training_data(dataset, memory=memory), validation=_labelled_validation(dataset))
 
 
 def train(
@@ -110,7 +98,7 @@ def train(
     attention: str = "auto",
     profile: Profile | None = None,
     compiled: bool = False,
-    part: Part = WHOLE,
+    part: TrainablePart = WHOLE,
     track: str | None = None,
     energy: str | None = None,
     memory: int | str = DEFAULT_MEMORY,
@@ -122,7 +110,7 @@ def train(
     save: bool = True,
     progress: Progress = lambda _record, _steps: None,
     scored: Scored = lambda _epoch, _score: None,
-    held: HeldData | None = None,
+    held: LoadedData | None = None,
 ) -> TrainResult:
     """Fine-tune a model on a prepared dataset and score it on the validation split after each epoch.
 
@@ -163,7 +151,7 @@ def train(
     info = split_info(dataset, TRAIN)
     if not info.labelled:
         raise DatasetError(f"{dataset.path} has no labels to train on.", next_step="Prepare it with --label.")
-    held = held or hold_data(dataset, memory=memory)
+    held = held or load_data(dataset, memory=memory)
     clock = time.perf_counter()
     feed = make_feed(held.training, strategy, seed=seed, epochs=epochs)
     plans = feed.plans
@@ -203,7 +191,7 @@ def train(
     )
     if strategy.accumulates:
         learner.memory_caps.hardware_L1 = hardware_caps(strategy.hw_caps, max_length=manifest.max_length)
-    state = _take_up(learner, None if begun is None else newest_checkpoint(folder))
+    state = _restore(learner, None if begun is None else newest_checkpoint(folder))
     with metered(energy if processes.is_main_process else None, state.energy) as meter:
         _open_folder(folder, config, None if begun is None else state)
         course = Course(
@@ -255,7 +243,7 @@ def _result(course: Course, state: RunState, strategy: Strategy) -> TrainResult:
     )
 
 
-def _take_up(learner: Learner, newest: Path | None) -> RunState:
+def _restore(learner: Learner, newest: Path | None) -> RunState:
     """Return where a run stands, and give the learner what its newest checkpoint holds."""
     if newest is None:
         return RunState()
@@ -276,9 +264,9 @@ def _open_folder(folder: Path, config: Mapping[str, Any], resumed: RunState | No
         continue_run(folder, steps=resumed.step)
 
 
-def _labelled_validation(dataset: PreparedDataset) -> list[HeldOut]:
+def _labelled_validation(dataset: PreparedDataset) -> list[ScoredSplit]:
     """Return the validation splits with labels, the scored one first."""
     splits = dataset.manifest.splits
     names = [name for name, info in splits.items() if name.startswith("validation") and info.labelled]
     names.sort(key=lambda name: name != dataset.manifest.task.scored_split)
-    return [read_held_out(dataset, name) for name in names]
+    return [read_scored_split(dataset, name) for name in names]

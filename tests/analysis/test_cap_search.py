@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.analysis.cap_search import caps_between, knee, largest_batch, rounded, table_lengths
-from tdbs.analysis.profile_shapes import searched_lengths
+from tdbs.analysis.profile.caps import caps_between, knee, largest_batch, rounded, table_lengths
+from tdbs.analysis.profile.shapes import searched_lengths
 
 # ---------------------------------------------------------------------------------------------------------- memory
 

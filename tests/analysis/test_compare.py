@@ -9,14 +9,14 @@ import pytest
 from rich.console import Console
 from scipy import stats
 
-from tdbs.analysis.compare import compare
-from tdbs.analysis.comparison import Row, prediction_errors, read_rows, summaries, with_speedups
+from tdbs.analysis.compare.compare import compare
+from tdbs.analysis.compare.record import Row, prediction_errors, read_rows, summaries, with_speedups
 from tdbs.analysis.speedup import estimate_speedup
 from tdbs.errors import ConfigError
 from tdbs.reports.terminal_times import compare_notes, compare_table
-from tdbs.train.profile_file import CapTable, Profile
+from tdbs.train.planning.profile_file import CapTable, Profile
+from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
 from tdbs.train.run_folder import read_run
-from tdbs.train.strategies import STRATEGIES, resolve_strategy
 from tests.analysis.test_cost import points_of
 from tests.analysis.tiny import tiny_dataset
 

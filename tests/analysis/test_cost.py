@@ -7,10 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.analysis.cost import COSTS, fit_costs
-from tdbs.analysis.profile_shapes import grid_shapes
-from tdbs.analysis.synthetic import synthetic_batch
-from tdbs.analysis.work import COUNTS, batches_work, padded_work
+from tdbs.analysis.cost import COSTS, COUNTS, batches_work, fit_costs, padded_work
+from tdbs.analysis.profile.shapes import grid_shapes, synthetic_batch
 from tdbs.errors import ConfigError
 from tests.reports.conftest import make_dataset
 

@@ -10,18 +10,17 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from tdbs.analysis.condition import Asked, ConditionRow
-from tdbs.analysis.conditions import choose_batches, choose_conditions, give
-from tdbs.analysis.evaluations import evaluate_runs
-from tdbs.analysis.inference_times import SINGLE_SAMPLES, spread_samples
-from tdbs.analysis.kept_evaluations import newest_over_rates
+from tdbs.analysis.conditions.asked import ConditionRow, Question
+from tdbs.analysis.conditions.conditions import choose_batches, choose_conditions, give
+from tdbs.analysis.conditions.evaluate import evaluate_runs, newest_over_rates
+from tdbs.analysis.conditions.times import SINGLE_SAMPLES, spread_samples
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.train.batches import epoch_batches, words_of_split
 from tdbs.train.evaluate import evaluate
-from tdbs.train.strategies import STRATEGIES
-from tdbs.train.tokendrop import drop_order
+from tdbs.train.planning.strategies import STRATEGIES
+from tdbs.train.planning.tokendrop import drop_order
 from tdbs.train.trainer import train
 from tests.analysis.tiny import tiny_dataset
 from tests.cli.conftest import run_command
@@ -74,7 +73,7 @@ def score_by_loops(run: Path, rate: float, *, seed: int = 0, draw: int = 0) -> t
 
 def test_scores_are_those_of_a_loop_over_samples(runs):
     """Whole, at a rate in three draws, and with every droppable word gone."""
-    asked = Asked(conditions=choose_conditions([0, 0.5, 1]), seed=3)
+    asked = Question(conditions=choose_conditions([0, 0.5, 1]), seed=3)
     found = evaluate_runs(runs, asked)
     assert [(row.run, row.strategy, row.condition, row.drop_rate, row.draws) for row in found.rows] == [
         (str(run), name, condition, rate, draws)
@@ -96,7 +95,7 @@ def test_scores_are_those_of_a_loop_over_samples(runs):
 
 def test_whole_texts_score_what_evaluate_says(runs):
     """To the last bit: the same batches."""
-    found = evaluate_runs(runs, Asked(conditions=choose_conditions([0])))
+    found = evaluate_runs(runs, Question(conditions=choose_conditions([0])))
     assert [row.score for row in found.rows] == [evaluate(run).score for run in runs]
 
 
@@ -116,7 +115,7 @@ def test_edited_texts_are_scored(runs, tmp_path):
     """What is removed is tokens; a user's edits are named for their file."""
     (tmp_path / "slips.tsv").write_text("(?i)the\tteh\n")
     conditions = choose_conditions(removals=["articles", "articles, punctuation"], edits=[tmp_path / "slips.tsv"])
-    found = evaluate_runs(runs[:1], Asked(conditions=conditions, timed=True))
+    found = evaluate_runs(runs[:1], Question(conditions=conditions, timed=True))
     names = ["whole", "without articles", "without articles, punctuation", "slips.tsv"]
     assert [row.condition for row in found.rows] == names
     whole, articles, both, slips = found.rows
@@ -144,7 +143,7 @@ def test_batches_of_strategies_hold_every_sample_as_it_is_left(runs):
 
 
 def test_batches_are_timed_and_tell_their_padding(runs):
-    found = evaluate_runs(runs[:1], Asked(conditions=choose_batches(["random", "tdbs_paper"]), draws=2, timed=True))
+    found = evaluate_runs(runs[:1], Question(conditions=choose_batches(["random", "tdbs_paper"]), draws=2, timed=True))
     random, both = found.rows
     assert (random.condition, both.condition, random.speedup) == ("random", "tdbs_paper", 1.0)
     assert random.score == pytest.approx(evaluate(runs[0]).score)
@@ -169,7 +168,7 @@ def test_what_is_found_is_kept_in_the_run_until_it_is_trained_anew(runs, tmp_pat
     dataset = load(runs[0].parent / "prepared")
     train(dataset, model="tiny", strategy="random", epochs=1, out=tmp_path / "run", precision="fp32")
     for rates in ([0.5], [0.5], [0, 0.5, 1]):
-        evaluate_runs([tmp_path / "run"], Asked(conditions=choose_conditions(rates)))
+        evaluate_runs([tmp_path / "run"], Question(conditions=choose_conditions(rates)))
     files = sorted((tmp_path / "run/evaluations").iterdir())
     assert len(files) == 2
     newest = newest_over_rates(tmp_path / "run")
@@ -191,7 +190,7 @@ def test_what_is_found_is_kept_in_the_run_until_it_is_trained_anew(runs, tmp_pat
         (lambda: choose_conditions([0.5, 1.5]), "--drop-rate must be from 0 to 1, got 1.5."),
         (lambda: choose_conditions([0.5, 0.5]), "'drop 0.5' is asked for twice."),
         (lambda: choose_batches(["random", "unpadded"]), "--batches has no choice unpadded."),
-        (lambda: Asked(conditions=choose_conditions(), draws=0), "--draws must be 1 or more, got 0."),
+        (lambda: Question(conditions=choose_conditions(), draws=0), "--draws must be 1 or more, got 0."),
     ],
 )
 def test_what_cannot_be_asked_is_refused(make, message):
@@ -207,9 +206,9 @@ def test_where_grammar_is_judged_no_word_goes(runs):
     cola = replace(dataset, manifest=replace(dataset.manifest, task=task))
     for conditions in (choose_conditions([0.5]), choose_conditions(removals=["articles"])):
         with pytest.raises(ConfigError) as caught:
-            evaluate_runs(runs[:1], Asked(conditions=conditions), dataset=cola)
+            evaluate_runs(runs[:1], Question(conditions=conditions), dataset=cola)
         assert caught.value.next_step == "Leave --drop-rate and --remove out."
-    evaluate_runs(runs[:1], Asked(conditions=choose_conditions()), dataset=cola)
+    evaluate_runs(runs[:1], Question(conditions=choose_conditions()), dataset=cola)
 
 
 # -------------------------------------------------------------------------------------------------- the command line
@@ -261,7 +260,7 @@ def test_options_that_do_not_go_together_are_refused(runs, options, message):
 
 def test_the_report_of_a_run_shows_its_drop_rates(runs, tmp_path):
     """As Fig. 4 draws them, where they were asked for; a run without shows nothing of it."""
-    evaluate_runs(runs[:1], Asked(conditions=choose_conditions([0.5, 1]), timed=True))
+    evaluate_runs(runs[:1], Question(conditions=choose_conditions([0.5, 1]), timed=True))
     for run, has in ((runs[0], True), (runs[1], False)):
         for path in (run / "evaluations").glob("*.json") if not has else ():
             path.unlink()

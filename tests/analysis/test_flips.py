@@ -10,14 +10,14 @@ import torch
 from tokenizers import Tokenizer
 from transformers import AutoModelForSequenceClassification
 
-from tdbs.analysis.flips import DEFAULT_RATE, count_flips
+from tdbs.analysis.conditions.flips import DEFAULT_RATE, count_flips
 from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, load, read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.train.batches import words_of_split
-from tdbs.train.strategies import STRATEGIES
-from tdbs.train.tokendrop import drop_order
+from tdbs.train.planning.strategies import STRATEGIES
+from tdbs.train.planning.tokendrop import drop_order
 from tdbs.train.trainer import train
 from tests.cli.conftest import run_command
 from tests.reference.algorithm1 import token_drop

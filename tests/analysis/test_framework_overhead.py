@@ -8,9 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tdbs.analysis.framework_overhead import framework_overheads, union_length
-from tdbs.analysis.profile_shapes import Shape, overhead_shapes
-from tdbs.reports.step_overhead import overhead_notes
+from tdbs.analysis.profile.shapes import Shape, overhead_shapes
+from tdbs.analysis.profile.timing import framework_overheads, union_length
+from tdbs.reports.number_format import overhead_notes
 from tdbs.reports.terminal import plain_spaces
 from tdbs.train.device import resolve_execution
 from tdbs.train.loop import make_learner

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from scipy import stats
 
 import tdbs
-from tdbs.analysis import label_length as label_length_module
-from tdbs.analysis.label_length import (
+from tdbs.analysis import statistics as label_length_module
+from tdbs.analysis.statistics import (
     ERROR_RATE,
     RISKY_STRAY,
     LabelLength,
@@ -19,8 +19,8 @@ from tdbs.analysis.label_length import (
 )
 from tdbs.data.sample import SAMPLE_TASK
 from tdbs.pipeline.dataset import Targets, read_split
-from tdbs.train.plan import EpochPlan, plan_epoch
-from tdbs.train.strategies import resolve_strategy
+from tdbs.train.planning.plan import EpochPlan, plan_epoch
+from tdbs.train.planning.strategies import resolve_strategy
 
 
 @pytest.fixture

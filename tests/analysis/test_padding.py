@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tdbs.analysis.padding import split_statistics
+from tdbs.analysis.statistics import split_statistics
 from tdbs.pipeline.manifest import SplitInfo
 from tests.reference import lengths as reference
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tdbs.analysis.paired import mean_over_tasks, paired_difference
+from tdbs.analysis.compare.record import mean_over_tasks, paired_difference
 
 SCORES = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=20)
 

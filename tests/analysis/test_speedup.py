@@ -10,8 +10,8 @@ from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.train.batches import words_of_split
-from tdbs.train.plan import plan_digest, plan_run
-from tdbs.train.strategies import STRATEGIES
+from tdbs.train.planning.plan import plan_digest, plan_run
+from tdbs.train.planning.strategies import STRATEGIES
 from tests.pipeline.test_tokenizer import write_tokenizer
 
 

@@ -10,18 +10,18 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from torchmetrics.functional import spearman_corrcoef
 
-from tdbs.analysis.padding import split_statistics
-from tdbs.analysis.paper import GLUE, STUDIES
-from tdbs.analysis.reproduce import run_study
 from tdbs.analysis.speedup import estimate_speedup
-from tdbs.analysis.study import StudyTerms, mean_of, shown_percent, shown_score, shown_times, told_dropouts
-from tdbs.analysis.study_compared import findings
-from tdbs.analysis.study_predicted import rank_correlation
+from tdbs.analysis.statistics import split_statistics
+from tdbs.analysis.studies.compared import findings
+from tdbs.analysis.studies.paper import GLUE, STUDIES
+from tdbs.analysis.studies.predicted import rank_correlation
+from tdbs.analysis.studies.reproduce import run_study
+from tdbs.analysis.studies.study import StudyTerms, mean_of, shown_percent, shown_score, shown_times, told_dropouts
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import split_info
 from tdbs.reports.study import markdown_table, study_markdown, write_study
-from tdbs.train.strategies import resolve_strategy
+from tdbs.train.planning.strategies import resolve_strategy
 from tests.analysis.test_compare import PROFILE
 from tests.analysis.tiny import tiny_dataset
 

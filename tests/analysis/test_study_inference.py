@@ -7,13 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from tdbs.analysis.condition import ConditionRow
-from tdbs.analysis.reproduce import run_study
-from tdbs.analysis.study import StudyTerms
-from tdbs.analysis.study_batches import table3_findings
-from tdbs.analysis.study_rates import RATES, fig4_findings
-from tdbs.analysis.study_resilience import resilience_findings
-from tdbs.analysis.study_trained import Training
+from tdbs.analysis.conditions.asked import ConditionRow
+from tdbs.analysis.studies.inference import resilience_findings, table3_findings
+from tdbs.analysis.studies.rates import RATES, fig4_findings
+from tdbs.analysis.studies.reproduce import run_study
+from tdbs.analysis.studies.study import StudyTerms
+from tdbs.analysis.studies.trained import Training
 from tdbs.errors import ConfigError
 from tdbs.reports.study import write_study
 from tests.analysis.tiny import tiny_dataset

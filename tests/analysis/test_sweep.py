@@ -8,9 +8,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
-from tdbs.analysis.sweep import run_name, sweep
-from tdbs.analysis.sweep_result import SweepTerms
-from tdbs.analysis.sweep_space import Range, combinations, is_grid, listed_values, read_space
+from tdbs.analysis.sweep.result import SweepTerms
+from tdbs.analysis.sweep.search import run_name, sweep
+from tdbs.analysis.sweep.space import Range, combinations, is_grid, listed_values, read_space
 from tdbs.errors import ConfigError
 from tdbs.reports.sweep import sweep_figures, sweep_notes, trials_table, write_sweep
 from tdbs.train.stopping import Stop, StoppedError
@@ -70,7 +70,7 @@ def test_a_finished_sweep_trains_nothing_and_a_folder_that_is_taken_is_refused(s
     with pytest.raises(ConfigError) as caught:
         sweep(dataset, {"lr": (1e-3,)}, TERMS, out=out, resume=True)
     assert caught.value.message == f"The sweep in {out} was begun otherwise: space."
-    monkeypatch.setattr("tdbs.analysis.sweep.train", lambda *_, **__: pytest.fail("a run"))
+    monkeypatch.setattr("tdbs.analysis.sweep.search.train", lambda *_, **__: pytest.fail("a run"))
     again = sweep(dataset, SPACE, TERMS, out=out, resume=True)
     assert asdict(again) == asdict(found)
 
@@ -142,7 +142,7 @@ def test_two_workers_share_a_storage(swept, dataset, tmp_path):
 
 
 def test_a_trial_that_cannot_train_is_pruned_and_the_others_go_on(dataset, tmp_path, monkeypatch):
-    from tdbs.analysis import sweep as module
+    from tdbs.analysis.sweep import search as module
     from tdbs.errors import TrainingError
 
     def fails_at_high_rates(*arguments, lr, **options):

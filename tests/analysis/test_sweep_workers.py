@@ -6,10 +6,10 @@ from dataclasses import replace
 import optuna
 import pytest
 
-from tdbs.analysis import sweep as module
-from tdbs.analysis.sweep import run_name, sweep
-from tdbs.analysis.sweep_result import ASKED, SweepTerms
-from tdbs.analysis.sweep_space import Range
+from tdbs.analysis.sweep import search as module
+from tdbs.analysis.sweep.result import ASKED, SweepTerms
+from tdbs.analysis.sweep.search import run_name, sweep
+from tdbs.analysis.sweep.space import Range
 from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
 from tdbs.errors import DatasetError
 from tdbs.pipeline.prepare import prepare

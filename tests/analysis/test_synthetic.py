@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from tdbs.analysis.synthetic import synthetic_batch
+from tdbs.analysis.profile.shapes import synthetic_batch
 from tdbs.data.tasks import Columns, Task
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import TokenizerInfo
-from tdbs.train.models import load_model
-from tdbs.train.sequence_models import use_sequences
+from tdbs.train.models.load import load_model
+from tdbs.train.rows.models import use_sequences
 from tdbs.train.step import batch_loss, forward
 from tests.reports.conftest import make_dataset
 from tests.train.rules import TYPED

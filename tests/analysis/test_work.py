@@ -5,11 +5,11 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tdbs.analysis.work import COUNTS, batches_work, padded_work, plan_work
+from tdbs.analysis.cost import COUNTS, batches_work, padded_work, plan_work
 from tdbs.train.batches import Batch, dropped_tokens, epoch_batches
-from tdbs.train.batching import TargetLengths
-from tdbs.train.length_groups import longest_of_groups
-from tdbs.train.plan import EpochPlan, plan_epoch
+from tdbs.train.planning.batching import TargetLengths
+from tdbs.train.planning.plan import EpochPlan, plan_epoch
+from tdbs.train.rows.layout import longest_of_groups
 from tests.train.ragged import (
     MAX_LENGTH,
     PAD,

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tdbs.analysis.peak_memory import peak_bytes, reset_peak
+from tdbs.analysis.profile.caps import peak_bytes, reset_peak
 from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.prepare import prepare

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from tdbs.train.strategies import STRATEGIES
+from tdbs.train.planning.strategies import STRATEGIES
 from tests.cli.conftest import TOKENIZER, TRAIN_ROWS, VALIDATION_ROWS, Outcome, run_command, tree
 from tests.reports.conftest import make_row, write_comparison
 
@@ -392,7 +392,7 @@ def test_the_sample_is_prepared_whole_and_found_again(tdbs, workplace):
 
 def test_the_plan_of_the_sample_has_the_rates_that_train_will_use(tdbs, workplace):
     """`tdbs plan` says what `tdbs train` does with the same options: on the sample that is tiny's rate."""
-    from tdbs.train.defaults import TINY_RATE
+    from tdbs.train.planning.model_choice import TINY_RATE
 
     tdbs("prepare")
     tdbs("plan", "--strategy", "random", "--epochs", 1, "--out", "p.parquet")

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tdbs.data.sample_words import CHARGED, NEUTRAL
+from tdbs.data.sample.words import CHARGED, NEUTRAL
 from tests.cli.conftest import TOKENIZER, Outcome
 from tests.cli.test_commands import PUBLIC_KEYS, check_kinds
 

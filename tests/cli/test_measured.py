@@ -14,9 +14,9 @@ import torch
 from rich.console import Console
 from transformers import BertConfig, BertForSequenceClassification
 
-from tdbs.analysis.paper import STUDIES
+from tdbs.analysis.studies.paper import STUDIES
 from tdbs.reports.terminal_times import profile_tables
-from tdbs.train.strategies import STRATEGIES
+from tdbs.train.planning.strategies import STRATEGIES
 from tests.analysis.tiny import memory_budget
 from tests.cli.conftest import TOKENIZER, Outcome, run_command, tree
 from tests.cli.test_commands import check_kinds

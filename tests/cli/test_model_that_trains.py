@@ -13,10 +13,10 @@ from transformers import BertConfig, BertForSequenceClassification, DistilBertCo
 from transformers import DistilBertForSequenceClassification as DistilBert
 
 import tdbs as api
-from tdbs.analysis.label_length import LabelLength
+from tdbs.analysis.statistics import LabelLength
 from tdbs.integrations.loops import PreparedSteps
 from tdbs.reports.terminal import label_lines
-from tdbs.train.strategies import STRATEGIES
+from tdbs.train.planning.strategies import STRATEGIES
 from tests.cli.conftest import TOKENIZER, run_command
 
 ONE_EPOCH = ("--epochs", "1", "--base-batch-size", "16")
@@ -100,7 +100,7 @@ def test_a_loop_of_ones_own_walks_the_plan_of_its_model(tdbs, small, models, nam
 
 def loaded(name: str, dataset: Path):
     """Return a model as a user would load it."""
-    from tdbs.train.models import load_model
+    from tdbs.train.models.load import load_model
 
     return load_model(name, api.load(dataset), seed=0, dropout=0.0, attention="eager")
 

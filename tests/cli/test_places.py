@@ -12,17 +12,16 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from tdbs.analysis.condition import Asked
-from tdbs.analysis.kept_evaluations import evaluation_path
-from tdbs.analysis.sweep import sweep
-from tdbs.analysis.sweep_result import SweepTerms
+from tdbs.analysis.conditions.asked import Question
+from tdbs.analysis.conditions.evaluate import evaluation_path
+from tdbs.analysis.sweep.result import SweepTerms
+from tdbs.analysis.sweep.search import sweep
 from tdbs.cli import app
 from tdbs.cli.common import shown_command
 from tdbs.inference.predict import predict
 from tdbs.pipeline.prepare import prepare
-from tdbs.reports.markdown import markdown_code
+from tdbs.reports.page import markdown_code, write_report
 from tdbs.reports.report import report_on_run
-from tdbs.reports.writing import write_report
 from tdbs.train.checkpoint import CheckpointRule
 from tdbs.train.run_folder import default_run_folder
 from tdbs.train.stopping import Stop, StoppedError
@@ -76,7 +75,7 @@ def test_what_a_manifest_calls_its_source_places_no_run_outside(dataset, workpla
 
 
 def test_the_name_of_a_split_places_no_evaluation_outside(dataset, tmp_path):
-    asked = Asked(conditions=(), draws=1, seed=0, timed=False)
+    asked = Question(conditions=(), draws=1, seed=0, timed=False)
     path = evaluation_path(tmp_path / "run", dataset, "../../../x", asked)
     assert path.resolve().parent == tmp_path / "run/evaluations"
 

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tdbs.data.digests import table_sha256
-from tdbs.data.hub import hub_tables
+from tdbs.data.sources import hub_tables
 from tdbs.data.tasks import HUB_TASKS, HubTask
+from tdbs.digests import table_sha256
 from tdbs.errors import SourceError
 from tests.data.conftest import read_source
 

@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from tdbs.data.columns import SourceColumn
-from tdbs.data.labels import LabelRule, encode_labels, label_texts, learn_labels
+from tdbs.data.labels.single import LabelRule, encode_labels, label_texts, learn_labels
 from tdbs.errors import SourceError
 
 

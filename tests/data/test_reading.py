@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import tdbs.data.reading
 from tdbs.data.columns import SourceColumn
-from tdbs.data.distinct import DistinctValues
-from tdbs.data.labels import learn_labels
+from tdbs.data.labels.distinct import DistinctValues
+from tdbs.data.labels.single import learn_labels
 from tdbs.data.reading import read_blocks, survey_source
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.errors import SourceError

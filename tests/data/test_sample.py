@@ -5,10 +5,10 @@ import pyarrow as pa
 import pytest
 from tokenizers import Tokenizer
 
-from tdbs.data.digests import table_sha256
 from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
-from tdbs.data.sample_wordpiece import train_sample_tokenizer
+from tdbs.digests import table_sha256
 from tests.data.conftest import read_source
+from tests.data.sample_wordpiece import train_sample_tokenizer
 
 NEGATIONS = {"not", "never", "hardly"}
 

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.data.columns import SourceColumn
-from tdbs.data.several_labels import encode_several, learn_several
-from tdbs.data.word_labels import encode_word_labels, learn_word_labels
+from tdbs.data.labels.several import encode_several, learn_several
+from tdbs.data.labels.targets import encode_word_labels, learn_word_labels
 from tdbs.errors import TdbsError
 from tests.data.conftest import read_source
 

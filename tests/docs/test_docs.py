@@ -116,7 +116,7 @@ def localized(argv: tuple[str, ...], shared: Path) -> tuple[str, ...]:
 
 
 def test_every_name_of_the_code_in_the_pages_exists():
-    """`tdbs.train.merge.merge_residuals` is imported; `tests/…` and `docs/…` are files."""
+    """`tdbs.train.planning.batching.merge_residuals` is imported; `tests/…` and `docs/…` are files."""
     for page in PAGES:
         for name in set(re.findall(r"`(tdbs(?:\.\w+)+)`", text_of(page))):
             assert exists(name), f"{page}: {name}"
@@ -162,8 +162,8 @@ def test_meta_the_checks_above_can_fail():
     """A stale part, an unknown name and a line that is not printed are told from right ones."""
     stale = "<!-- columns -->\nold\n<!-- /columns -->"
     assert with_parts(stale, {"columns": "new"}) == stale.replace("old", "new")
-    assert exists("tdbs.train.merge.merge_residuals")
-    assert not exists("tdbs.train.merge.no_such_function")
+    assert exists("tdbs.train.planning.batching.merge_residuals")
+    assert not exists("tdbs.train.planning.batching.no_such_function")
     assert comparable("in 1.5 s: data/sample-128-3d8be490") == comparable("in  22 s: data/sample-128-00000000")
     assert comparable("313 steps") != comparable("314 steps")
 

@@ -11,8 +11,8 @@ from transformers import AutoTokenizer
 
 import tdbs
 from tdbs.errors import ModelError, TokenizerError
-from tdbs.train.answers import MAX_ANSWER_TOKENS
-from tdbs.train.model_checks import position_limit
+from tdbs.train.models.checks import position_limit
+from tdbs.train.scores.answers import MAX_ANSWER_TOKENS
 from tests.families.folders import FAMILIES, SIZES, save_family
 from tests.families.reference import SHORT, opened, pipeline_scores, probabilities, rows_of, spread_of, write_rows
 

@@ -9,13 +9,13 @@ import tomli_w
 from hypothesis import strategies as st
 
 from tdbs.analysis.speedup import plan_dataset
-from tdbs.analysis.sweep_space import KINDS, combinations, is_grid, listed_values, read_space
+from tdbs.analysis.sweep.space import KINDS, combinations, is_grid, listed_values, read_space
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.manifest import MANIFEST_NAME, Manifest, read_manifest
 from tdbs.pipeline.verify import verify
-from tdbs.train.caps import chosen_caps, hardware_caps
-from tdbs.train.profile_file import profiled_attention, read_profile
-from tdbs.train.strategies import Strategy
+from tdbs.train.planning.caps import chosen_caps, hardware_caps
+from tdbs.train.planning.profile_file import profiled_attention, read_profile
+from tdbs.train.planning.strategies import Strategy
 from tests.analysis.tiny import tiny_dataset
 from tests.fuzz.mutations import damaged, mutated, odd_values
 

@@ -8,11 +8,11 @@ from hypothesis import strategies as st
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from tdbs.data.sample import TOKENIZER_FOLDER
-from tdbs.pipeline.matches import compile_words
-from tdbs.pipeline.spans import find_spans
-from tdbs.pipeline.stopwords import PAPER_STOPWORDS
-from tdbs.pipeline.tokenize import tokenize_block
-from tdbs.pipeline.tokenizer import load_tokenizer
+from tdbs.pipeline.tokens.tokenize import tokenize_block
+from tdbs.pipeline.tokens.tokenizer import load_tokenizer
+from tdbs.pipeline.words.matches import compile_words
+from tdbs.pipeline.words.spans import find_spans
+from tdbs.pipeline.words.stopwords import PAPER_STOPWORDS
 from tests.conftest import SHARED
 from tests.pipeline.real_tokenizers import NAMES
 from tests.pipeline.test_spans import oracle_spans

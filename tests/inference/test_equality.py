@@ -15,7 +15,7 @@ from tdbs.inference.decode import prediction_table
 from tdbs.inference.inputs import open_input
 from tdbs.inference.predict import predict
 from tdbs.inference.predictor import Predictor
-from tdbs.train.answers import MAX_ANSWER_TOKENS
+from tdbs.train.scores.answers import MAX_ANSWER_TOKENS
 from tests.inference.conftest import read_jsonl, write_jsonl
 from tests.inference.models import CLASSES, answers_one_by_one, one_by_one, save_checkpoint
 

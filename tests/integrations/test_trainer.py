@@ -15,8 +15,8 @@ from tdbs.analysis.speedup import plan_dataset
 from tdbs.errors import ConfigError
 from tdbs.integrations.steps import run_steps_of
 from tdbs.integrations.transformers import PreparedTrainer, prepared_split
-from tdbs.train.lrm import learning_rates
-from tdbs.train.strategies import resolve_strategy
+from tdbs.train.planning.rates import learning_rates
+from tdbs.train.planning.strategies import resolve_strategy
 from tests.cli.conftest import run_command
 
 ROOT = Path(__file__).parents[2]

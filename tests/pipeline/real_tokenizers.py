@@ -2,7 +2,7 @@
 
 from functools import cache
 
-from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer
+from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tests.conftest import SHARED
 
 NAMES = ("roberta-base", "bert-base-uncased", "t5-small", "gpt2")

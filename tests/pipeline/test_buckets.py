@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.errors import ConfigError
-from tdbs.pipeline.buckets import bucket_edges, bucket_name, bucket_of, longest_lengths
+from tdbs.pipeline.lengths import bucket_edges, bucket_name, bucket_of, longest_lengths
 from tests.reference.algorithm2 import bucket_of as reference_bucket_of
 
 

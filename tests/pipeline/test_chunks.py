@@ -12,10 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
-from tdbs.pipeline.chunks import cut_texts
-from tdbs.pipeline.layout import layout_of
-from tdbs.pipeline.tokenize import tokenize_block
-from tdbs.pipeline.tokenizer import LoadedTokenizer
+from tdbs.pipeline.tokens.rules import layout_of
+from tdbs.pipeline.tokens.tokenize import cut_texts, tokenize_block
+from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 from tests.pipeline.real_tokenizers import NAMES, tokenizer_of
 from tests.pipeline.trap_texts import any_texts, trap_texts
 

@@ -12,8 +12,7 @@ import pytest
 from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
 from tdbs.errors import ConfigError, DatasetError
 from tdbs.pipeline.dataset import PreparedDataset, load, read_split
-from tdbs.pipeline.edited import edited_split
-from tdbs.pipeline.edits import edited, removal
+from tdbs.pipeline.edits import edited, edited_split, removal
 from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.references import read_references

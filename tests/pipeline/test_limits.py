@@ -4,9 +4,9 @@ import pytest
 
 from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER
 from tdbs.errors import ConfigError
-from tdbs.pipeline.limits import choose_limits
-from tdbs.pipeline.tokenizer import load_tokenizer
-from tdbs.rng import Draw, stream
+from tdbs.pipeline.lengths import choose_limits
+from tdbs.pipeline.tokens.tokenizer import load_tokenizer
+from tdbs.rng import RandomPurpose, stream
 
 
 @pytest.mark.parametrize("value", [128.0, float("nan")])
@@ -20,5 +20,5 @@ def test_a_length_that_is_not_whole_is_refused(value):
 
 def test_a_seed_that_is_not_whole_is_refused():
     with pytest.raises(ConfigError) as caught:
-        stream(Draw.SHUFFLE_SAMPLES, seed=1.0)
+        stream(RandomPurpose.SHUFFLE_SAMPLES, seed=1.0)
     assert caught.value.message == "--seed must be a whole number, got 1.0."

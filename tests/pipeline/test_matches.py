@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.pipeline.matches import compile_words, find_droppable
-from tdbs.pipeline.stopwords import PAPER_STOPWORDS
+from tdbs.pipeline.words.matches import compile_words, find_droppable
+from tdbs.pipeline.words.stopwords import PAPER_STOPWORDS
 from tests.pipeline.trap_texts import any_texts, trap_texts
 from tests.reference import spans as reference
 

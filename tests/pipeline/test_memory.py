@@ -6,7 +6,7 @@ import pytest
 
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
-from tdbs.pipeline.memory import memory_bytes, workers_within
+from tdbs.pipeline.engines import memory_bytes, workers_within
 from tdbs.pipeline.prepare import prepare
 
 

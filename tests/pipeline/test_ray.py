@@ -12,8 +12,8 @@ from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.errors import ConfigError, DatasetError, SourceError
 from tdbs.pipeline.dataset import read_split
 from tdbs.pipeline.prepare import prepare
-from tdbs.train.plan import plan_digest
-from tdbs.train.strategies import STRATEGIES
+from tdbs.train.planning.plan import plan_digest
+from tdbs.train.planning.strategies import STRATEGIES
 from tests.pipeline.contents import contents
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # Ray's own

@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from tdbs.data.tasks import Columns, Task
 from tdbs.errors import ConfigError
-from tdbs.pipeline.limits import choose_limits
+from tdbs.pipeline.lengths import choose_limits
 from tdbs.pipeline.prepare import PrepareResult, prepare
 from tdbs.pipeline.references import read_references
-from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer
+from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tests.conftest import SHARED
 from tests.pipeline.test_tokenizer import write_tokenizer
 from tests.reference.spans import PAPER_STOPWORDS, droppable_matches

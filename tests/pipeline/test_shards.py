@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 
 from tdbs.errors import DatasetError
 from tdbs.pipeline.blocks import keep_block
-from tdbs.pipeline.buckets import bucket_edges
+from tdbs.pipeline.lengths import bucket_edges
 from tdbs.pipeline.parquet import read_checked
 from tdbs.pipeline.schema import DROPPABLE_TYPE
-from tdbs.pipeline.shard_arrays import lists_of, read_arrays
 from tdbs.pipeline.shards import plan_parts, write_part
+from tdbs.pipeline.split_arrays import lists_of, read_arrays
 
 
 def make_table(lengths) -> pa.Table:

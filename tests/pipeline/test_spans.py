@@ -12,12 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import models, pre_tokenizers, processors
 
-from tdbs.pipeline.matches import compile_words
-from tdbs.pipeline.spans import find_spans
-from tdbs.pipeline.stopwords import PAPER_STOPWORDS
-from tdbs.pipeline.token_block import TokenBlock
-from tdbs.pipeline.tokenize import tokenize_block
-from tdbs.pipeline.tokenizer import LoadedTokenizer
+from tdbs.pipeline.tokens.block import TokenBlock
+from tdbs.pipeline.tokens.tokenize import tokenize_block
+from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
+from tdbs.pipeline.words.matches import compile_words
+from tdbs.pipeline.words.spans import find_spans
+from tdbs.pipeline.words.stopwords import PAPER_STOPWORDS
 from tests.pipeline.real_tokenizers import NAMES, tokenizer_of
 from tests.pipeline.trap_texts import any_texts, trap_texts
 from tests.reference.spans import PAPER_STOPWORDS as REFERENCE_STOPWORDS

@@ -3,8 +3,14 @@
 import pytest
 
 from tdbs.errors import ConfigError
-from tdbs.pipeline.negations import ALL_NEGATIONS
-from tdbs.pipeline.stopwords import PAPER_STOPWORDS, PRONOUNS, choose_words, negations_in, words_sha256
+from tdbs.pipeline.words.stopwords import (
+    ALL_NEGATIONS,
+    PAPER_STOPWORDS,
+    PRONOUNS,
+    choose_words,
+    negations_in,
+    words_sha256,
+)
 
 
 def refused(*arguments, **options) -> tuple[str, str]:

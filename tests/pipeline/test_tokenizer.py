@@ -13,8 +13,8 @@ from tokenizers import models, pre_tokenizers, processors
 
 from tdbs.errors import ConfigError, TokenizerError
 from tdbs.pipeline.prepare import prepare
-from tdbs.pipeline.tokenize import tokenize_block
-from tdbs.pipeline.tokenizer import LoadedTokenizer, check_max_length, load_tokenizer
+from tdbs.pipeline.tokens.tokenize import tokenize_block
+from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, check_max_length, load_tokenizer
 from tests.conftest import SHARED
 from tests.pipeline.trap_texts import trap_texts
 

@@ -16,12 +16,12 @@ from tdbs.data.tasks import Columns, Task
 from tdbs.errors import SourceError
 from tdbs.pipeline.annotate import annotated_table
 from tdbs.pipeline.dataset import Split, Targets
-from tdbs.pipeline.limits import Limits
-from tdbs.pipeline.matches import compile_words
-from tdbs.pipeline.stopwords import PAPER_STOPWORDS
-from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer
+from tdbs.pipeline.lengths import Limits
+from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
+from tdbs.pipeline.words.matches import compile_words
+from tdbs.pipeline.words.stopwords import PAPER_STOPWORDS
 from tdbs.train.batches import dropped_tokens, epoch_batches, words_of_split
-from tdbs.train.plan import plan_epoch
+from tdbs.train.planning.plan import plan_epoch
 from tests.conftest import SHARED
 from tests.pipeline.test_spans import make_tokenizer
 from tests.train.ragged import strategy_of, tokenizer_info

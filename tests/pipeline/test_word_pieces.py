@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Columns, Task
 from tdbs.pipeline.annotate import annotated_table
-from tdbs.pipeline.limits import Limits
-from tdbs.pipeline.matches import compile_words
+from tdbs.pipeline.lengths import Limits
 from tdbs.pipeline.prepare import prepare
-from tdbs.pipeline.stopwords import PAPER_STOPWORDS
-from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer
+from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
+from tdbs.pipeline.words.matches import compile_words
+from tdbs.pipeline.words.stopwords import PAPER_STOPWORDS
 from tests.conftest import SHARED
 from tests.pipeline.test_spans import make_tokenizer
 from tests.pipeline.test_tokenizer import write_tokenizer

@@ -14,11 +14,11 @@ from tdbs.data.tasks import Columns, Task
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import Manifest, SplitInfo, TokenizerInfo, WordsInfo
 from tdbs.reports.comparison import Comparison, read_comparison
-from tdbs.reports.facts import facts_of
 from tdbs.reports.page import render_page
 from tdbs.reports.report import Report
+from tdbs.reports.report_values import facts_of
+from tdbs.train.planning.strategies import STRATEGIES
 from tdbs.train.run_folder import Run
-from tdbs.train.strategies import STRATEGIES
 from tdbs.train.trainer import TrainResult
 
 KEY = "0123456789abcdef"

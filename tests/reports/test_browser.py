@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from tdbs.reports.length_figures import cap_lines
+from tdbs.reports.figures.lengths import cap_lines
+from tdbs.reports.page import write_report
 from tdbs.reports.report import Report
 from tdbs.reports.samples import DropExamples, ShownDrop, ShownSample
-from tdbs.reports.writing import write_report
-from tdbs.train.strategies import STRATEGIES
+from tdbs.train.planning.strategies import STRATEGIES
 from tests.reports.browser import Browser, find_browser, open_browser
 from tests.reports.conftest import ESTIMATES, make_dataset, make_estimate, make_row, make_split, make_summary
 

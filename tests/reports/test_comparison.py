@@ -9,11 +9,11 @@ import pytest
 import tomli_w
 
 from tdbs.errors import DatasetError
-from tdbs.reports import words
+from tdbs.reports import number_format as words
 from tdbs.reports.comparison import error_of, is_comparison, read_comparison
-from tdbs.reports.facts import facts_of
 from tdbs.reports.page import render_markdown, render_page
 from tdbs.reports.report import Report
+from tdbs.reports.report_values import facts_of
 from tdbs.reports.tables import measured_table, rows_table
 from tdbs.reports.terminal_times import compare_notes, compare_table
 from tests.reports.conftest import (

@@ -9,12 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tdbs.reports.bar_figures import StrategyError, StrategyTime, errors_svg, time_by_strategy_svg
-from tdbs.reports.canvas import LIGHT, standalone
-from tdbs.reports.curve_figures import losses_svg, spread
-from tdbs.reports.length_figures import cap_lines, length_histogram_svg
-from tdbs.reports.overheads import Overheads, overheads_svg, prepare_stages
-from tdbs.train.strategies import STRATEGIES, Strategy
+from tdbs.reports.figures.bars import (
+    Overheads,
+    StrategyError,
+    StrategyTime,
+    errors_svg,
+    overheads_svg,
+    prepare_stages,
+    time_by_strategy_svg,
+)
+from tdbs.reports.figures.canvas import LIGHT, standalone
+from tdbs.reports.figures.curves import losses_svg, spread
+from tdbs.reports.figures.lengths import cap_lines, length_histogram_svg
+from tdbs.train.planning.strategies import STRATEGIES, Strategy
 from tests.reports.conftest import make_steps
 from tests.reports.svgs import SVG, extent, groups, parse, points_of, texts
 

@@ -7,10 +7,10 @@ import matplotlib
 import numpy as np
 import pytest
 
-from tdbs.reports.bar_figures import padding_by_strategy_svg
-from tdbs.reports.canvas import DARK, LIGHT, short_count, short_number
-from tdbs.reports.curve_figures import moving_average, run_svgs
-from tdbs.reports.length_figures import length_histogram_svg
+from tdbs.reports.figures.bars import padding_by_strategy_svg
+from tdbs.reports.figures.canvas import DARK, LIGHT, short_count, short_number
+from tdbs.reports.figures.curves import moving_average, run_svgs
+from tdbs.reports.figures.lengths import length_histogram_svg
 from tests.reports.conftest import ESTIMATES, make_estimate, make_steps
 from tests.reports.svgs import SVG, extent, groups, parse, points_of, texts
 

@@ -1,8 +1,8 @@
 """Figures of models at inference: every line and bar is there, the paper's beside ours, the same every time."""
 
-from tdbs.analysis.study import AtRate, LossBar
-from tdbs.reports.canvas import NARROW, WIDE
-from tdbs.reports.inference_figures import drop_rates_svg, lost_svg, over_rates_svg
+from tdbs.analysis.studies.study import AtRate, LossBar
+from tdbs.reports.figures.canvas import NARROW, WIDE
+from tdbs.reports.figures.inference import drop_rates_svg, lost_svg, over_rates_svg
 from tests.reports.svgs import groups, points_of, texts
 
 RATES = (0.0, 0.5, 1.0)

@@ -11,11 +11,11 @@ from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError
 from tdbs.pipeline.manifest import TokenizerInfo
 from tdbs.reports.comparison import Comparison
+from tdbs.reports.number_format import duration
+from tdbs.reports.page import write_report
 from tdbs.reports.report import Report
 from tdbs.reports.samples import DropExamples, ShownDrop, ShownSample
 from tdbs.reports.terminal import duration as plain_duration
-from tdbs.reports.words import duration
-from tdbs.reports.writing import write_report
 from tdbs.train.run_folder import Run
 from tests.reports.conftest import (
     ESTIMATES,

@@ -9,7 +9,7 @@ from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.pipeline.dataset import read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.reports.samples import drop_examples, show_drops, show_samples
-from tdbs.train.strategies import resolve_strategy
+from tdbs.train.planning.strategies import resolve_strategy
 
 TEXTS = ["the film is a delight and it is of the best", "it is dull", "a story of the city", "the end of it all"] * 20
 KINDS = {

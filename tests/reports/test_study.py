@@ -8,13 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.analysis.study import AtRate, LossBar, StudyResult, StudyTable
+from tdbs.analysis.studies.study import AtRate, LossBar, StudyResult, StudyTable
 from tdbs.errors import ConfigError
-from tdbs.reports.bar_figures import StrategyError, StrategyTime, errors_svg, time_by_strategy_svg
-from tdbs.reports.curve_figures import losses_svg
-from tdbs.reports.inference_figures import lost_svg, over_rates_svg
+from tdbs.reports.figures.bars import StrategyError, StrategyTime, errors_svg, time_by_strategy_svg
+from tdbs.reports.figures.curves import loss_curves_svg, losses_svg, smoothed, spread_svg
+from tdbs.reports.figures.inference import lost_svg, over_rates_svg
 from tdbs.reports.study import check_study_folder, markdown_table, study_figures, study_markdown
-from tdbs.reports.study_figures import loss_curves_svg, smoothed, spread_svg
 
 SVG = "{http://www.w3.org/2000/svg}"
 CURVE = [((i + 1) / 40, 1.0 - i / 50) for i in range(40)]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from tdbs.errors import ConfigError
+from tdbs.reports.page import check_place, write_report
 from tdbs.reports.report import Report
-from tdbs.reports.writing import check_place, write_report
 from tests.reports.conftest import ESTIMATES, make_dataset, make_row, make_summary
 from tests.reports.svgs import parse
 

@@ -15,12 +15,12 @@ from safetensors.torch import save_file
 
 from tdbs.pipeline.dataset import load
 from tdbs.train import loop
-from tdbs.train.device import Execution
+from tdbs.train.device import DeviceSettings
 from tdbs.train.feed import make_feed, open_training_data
-from tdbs.train.lrm import learning_rates
-from tdbs.train.plan import plan_digest
+from tdbs.train.planning.plan import plan_digest
+from tdbs.train.planning.rates import learning_rates
+from tdbs.train.planning.strategies import resolve_strategy
 from tdbs.train.processes import own_share
-from tdbs.train.strategies import resolve_strategy
 
 PARTS = {"tdbs_paper": {}, "reach": {}, "bucket": {"micro_batches": 3}}  # others are given a rate of words to drop
 
@@ -32,7 +32,7 @@ def run(dataset, name: str, size: int, steps: int) -> dict:
         name, dataset.manifest.task, PARTS.get(name, {"drop": "rate"}) | {"base_batch_size": size}
     )
     feed = make_feed(open_training_data(dataset), strategy, seed=3, epochs=1)
-    execution = Execution(device="cpu", precision="fp32", attention="eager")
+    execution = DeviceSettings(device="cpu", precision="fp32", attention="eager")
     learner = loop.make_learner(dataset, "tiny", seed=3, dropout=0.0, execution=execution, in_rows=strategy.in_rows)
     learner.model.double()
     rates_S = learning_rates(feed.plans, strategy, base_lr=1e-3, warmup=0.1)

@@ -1,7 +1,7 @@
 """How models are given samples in tests that make batches by hand, without special tokens around texts."""
 
-from tdbs.pipeline.layout import Layout, Template
-from tdbs.train.model_inputs import InputRules
+from tdbs.pipeline.tokens.rules import Layout, Template
+from tdbs.train.models.inputs import InputRules
 
 UNTYPED = InputRules(pad_id=0)
 TYPED = InputRules(

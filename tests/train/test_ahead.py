@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tdbs.train.ahead import made_ahead
+from tdbs.train.processes import prefetch
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(), st.just(()))))
 def test_the_items_are_those_of_the_iterable(items: list[object]) -> None:
-    assert list(made_ahead(items)) == items
+    assert list(prefetch(items)) == items
 
 
 def test_an_error_comes_after_the_items_before_it() -> None:
@@ -22,7 +22,7 @@ def test_an_error_comes_after_the_items_before_it() -> None:
         yield 2
         raise ValueError("the third item")
 
-    items = made_ahead(failing())
+    items = prefetch(failing())
     assert list(itertools.islice(items, 2)) == [1, 2]
     with pytest.raises(ValueError, match="the third item"):
         next(items)
@@ -39,7 +39,7 @@ def test_the_next_item_is_made_meanwhile_and_no_more() -> None:
                 second.set()
             yield item
 
-    items = made_ahead(noted())
+    items = prefetch(noted())
     assert next(items) == 0
     assert second.wait(timeout=10)  # nobody asked for it yet
     assert made == [0, 1]
@@ -49,9 +49,9 @@ def test_the_next_item_is_made_meanwhile_and_no_more() -> None:
 
 def test_threads_end_with_the_loop() -> None:
     before = threading.active_count()
-    for _ in made_ahead(range(3)):
+    for _ in prefetch(range(3)):
         assert threading.active_count() > before
-    items = made_ahead(range(3))
+    items = prefetch(range(3))
     next(items)
     items.close()  # type: ignore[attr-defined]
     assert threading.active_count() == before

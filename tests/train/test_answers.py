@@ -9,7 +9,7 @@ import torch
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tdbs.train.answers import answer_texts, best_spans, exact_match_and_f1
+from tdbs.train.scores.answers import answer_texts, best_spans, exact_match_and_f1
 from tests.reference import squad_v1
 
 INF = math.inf

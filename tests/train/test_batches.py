@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from tdbs.arrays import ragged_positions
 from tdbs.train.batches import dropped_tokens, epoch_batches, words_of_split
-from tdbs.train.plan import plan_epoch
+from tdbs.train.planning.plan import plan_epoch
 from tests.train.ragged import (
     CLS,
     MAX_LENGTH,

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from tdbs.data.sample import SAMPLE_TASK
 from tdbs.errors import ConfigError
-from tdbs.train.caps import PAPER_PROFILE, batch_caps, chosen_caps
-from tdbs.train.caps import hardware_caps as caps_of_table
-from tdbs.train.profile_file import named_profile, read_profile
-from tdbs.train.strategies import Strategy, resolve_strategy
+from tdbs.train.planning.caps import PAPER_PROFILE, batch_caps, chosen_caps
+from tdbs.train.planning.caps import hardware_caps as caps_of_table
+from tdbs.train.planning.profile_file import named_profile, read_profile
+from tdbs.train.planning.strategies import Strategy, resolve_strategy
 from tests.reference.algorithm2 import batch_cap
 
 

@@ -6,8 +6,8 @@ import pytest
 from torch._dynamo.utils import counters
 
 from tdbs.errors import ConfigError
-from tdbs.train.compiled import check_compiler
-from tdbs.train.strategies import resolve_strategy
+from tdbs.train.device import check_compiler
+from tdbs.train.planning.strategies import resolve_strategy
 from tdbs.train.trainer import train
 from tests.train.test_resume import log_of
 from tests.train.test_trainer import make_dataset

@@ -5,7 +5,7 @@ import torch
 
 from tdbs.errors import ConfigError
 from tdbs.train import device
-from tdbs.train.device import Execution, make_optimizer, resolve_execution
+from tdbs.train.device import DeviceSettings, make_optimizer, resolve_execution
 
 
 @pytest.fixture
@@ -31,12 +31,12 @@ def on(monkeypatch):
 def test_auto_is_what_was_measured_for_the_device(on, name, bf16, precision, attention):
     on(name, bf16=bf16)
     found = resolve_execution(precision="auto", attention="auto")
-    assert found == Execution(device=name, precision=precision, attention=attention)
+    assert found == DeviceSettings(device=name, precision=precision, attention=attention)
 
 
 def test_what_is_given_is_taken(on):
     on("cpu", bf16=True)
-    assert resolve_execution(precision="fp32", attention="sdpa") == Execution(
+    assert resolve_execution(precision="fp32", attention="sdpa") == DeviceSettings(
         device="cpu", precision="fp32", attention="sdpa"
     )
 

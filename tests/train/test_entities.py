@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.train.entities import entity_f1
+from tdbs.train.scores.entities import entity_f1
 from tests.reference.entities import precision_recall_f1
 
 PREFIXED = [f"{prefix}-{kind}" for prefix in "BIESLU" for kind in ("PER", "LOC")]

@@ -16,8 +16,8 @@ from tdbs.pipeline.dataset import read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.train.device import keep_head_in_fp32
 from tdbs.train.evaluate import evaluate, evaluate_split, length_order_plan
-from tdbs.train.models import load_model
-from tdbs.train.scoring import HeldOut, read_held_out
+from tdbs.train.models.load import load_model
+from tdbs.train.scores.scoring import ScoredSplit, read_scored_split
 from tdbs.train.trainer import train
 from tests.cli.conftest import run_command
 from tests.train.rules import TYPED
@@ -76,7 +76,7 @@ def test_a_url_that_a_record_names_is_not_opened_unless_it_is_given(dataset, wor
 def test_the_score_is_that_of_a_plain_loop_over_samples(dataset):
     split = read_split(dataset, "validation")
     model = load_model("tiny", dataset, seed=3, dropout=0.1, attention="eager")
-    held_out = read_held_out(dataset, "validation")
+    held_out = read_scored_split(dataset, "validation")
     found = evaluate_split(fp32_accelerator(), model, held_out, pad_id=0, rules=TYPED)
     assert model.training  # the trainer goes on with it
     model.eval()
@@ -100,7 +100,7 @@ def test_bf16_does_not_round_predicted_numbers_away(dataset):
         with torch.inference_mode():
             in_fp32.append(float(model(input_ids=ids).logits))
     targets = replace(split.targets, kind="regression", outputs=1, values=np.array(in_fp32))
-    held_out = HeldOut(split=replace(split, targets=targets), task=regression.task)
+    held_out = ScoredSplit(split=replace(split, targets=targets), task=regression.task)
     keep_head_in_fp32(model)
     AcceleratorState._reset_state()
     accelerator = Accelerator(cpu=True, mixed_precision="bf16")
@@ -116,7 +116,7 @@ def test_a_split_without_labels_has_no_score(workplace):
     (folder / "test.csv").write_text("text\na\n")
     prepared = prepare("d", tokenizer=str(TOKENIZER_FOLDER)).dataset
     with pytest.raises(DatasetError) as caught:
-        read_held_out(prepared, "test")
+        read_scored_split(prepared, "test")
     assert caught.value.message == "The split test has no labels."
     assert caught.value.next_step == "Evaluate on a labelled split."
 

@@ -15,8 +15,8 @@ from transformers import (
 
 from tdbs.data.tasks import TaskKind
 from tdbs.train.batches import Batch
-from tdbs.train.heads import HEADS
-from tdbs.train.model_inputs import model_inputs
+from tdbs.train.models.heads import HEADS
+from tdbs.train.models.inputs import model_inputs
 from tdbs.train.step import batch_loss, forward
 from tdbs.train.targets import predicted_count
 from tests.train.rules import TYPED, UNTYPED

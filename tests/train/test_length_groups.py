@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.train.length_groups import GROUPS, longest_of_groups
+from tdbs.train.rows.layout import GROUPS, longest_of_groups
 
 
 def pairs_of(lengths: list[int], longest: list[int]) -> int:

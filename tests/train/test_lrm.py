@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import get_linear_schedule_with_warmup
 
-from tdbs.train.lrm import learning_rates, rates_of_sizes
-from tdbs.train.plan import plan_run
+from tdbs.train.planning.plan import plan_run
+from tdbs.train.planning.rates import learning_rates, rates_of_sizes
 from tests.train.ragged import MAX_LENGTH, lengths_of, random_rows, strategy_of, words_of
 
 LRM_CASES = [

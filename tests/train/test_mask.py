@@ -22,7 +22,7 @@ from transformers import (
 )
 
 from tdbs.train.batches import Batch
-from tdbs.train.model_inputs import model_inputs
+from tdbs.train.models.inputs import model_inputs
 from tests.train.rules import UNTYPED
 
 CPU = torch.device("cpu")

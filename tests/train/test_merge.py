@@ -4,7 +4,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.train.merge import merge_residuals
+from tdbs.train.planning.batching import merge_residuals
 from tests.reference.algorithm2 import residual_batch_merging
 
 

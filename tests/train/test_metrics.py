@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tdbs.data.tasks import HUB_TASKS
-from tdbs.train.metrics import score_predictions
+from tdbs.train.scores.metrics import score_predictions
 
 COLA, MRPC, MNLI, STSB = (HUB_TASKS[f"glue/{name}"].task for name in ("cola", "mrpc", "mnli", "stsb"))
 

@@ -6,12 +6,12 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, BertForTokenClassification
 
 from tdbs.errors import TrainingError
-from tdbs.pipeline.buckets import bucket_edges, bucket_name
+from tdbs.pipeline.lengths import bucket_edges, bucket_name
 from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.micro_batches import MemoryCaps, split_batch
-from tdbs.train.plan import plan_epoch
-from tdbs.train.sequence_models import use_sequences
-from tdbs.train.sequences import laid_out
+from tdbs.train.planning.plan import plan_epoch
+from tdbs.train.rows.models import use_sequences
+from tdbs.train.rows.sequences import laid_out
 from tdbs.train.step import forward
 from tests.train.ragged import MAX_LENGTH, lengths_of, random_rows, split_of, strategy_of, words_of
 from tests.train.rules import UNTYPED

@@ -12,10 +12,10 @@ from transformers import AutoConfig
 from tdbs.data.sample import SAMPLE_TASK
 from tdbs.errors import ConfigError
 from tdbs.model_families import FROM_PAD_ID
-from tdbs.train.model_choice import ModelChoice, choose_model, left_out_note
-from tdbs.train.models import model_to_train, tiny_config
-from tdbs.train.sequence_models import knows_sequences
-from tdbs.train.strategies import STRATEGIES, given_strategy, left_out, resolve_strategy, strategies_for
+from tdbs.train.models.load import model_to_train, tiny_config
+from tdbs.train.planning.model_choice import ModelChoice, choose_model, left_out_note
+from tdbs.train.planning.strategies import STRATEGIES, given_strategy, left_out, resolve_strategy, strategies_for
+from tdbs.train.rows.models import knows_sequences
 from tests.analysis.tiny import tiny_dataset
 from tests.test_layers import FILES, loaded_by
 
@@ -90,7 +90,7 @@ def test_the_default_is_the_model_that_the_dataset_was_tokenized_for(manifest, t
 def test_a_model_is_chosen_without_torch_transformers_or_the_hub(tmp_path):
     name = folder_of(tmp_path / "m", {"model_type": "distilbert"})
     statement = (
-        "from types import SimpleNamespace as Any\nfrom tdbs.train.model_choice import choose_model\n"
+        "from types import SimpleNamespace as Any\nfrom tdbs.train.planning.model_choice import choose_model\n"
         f"assert not choose_model({name!r}, Any(task=Any(kind='classification'))).in_rows"
     )
     assert loaded_by(statement, "torch", "transformers", "huggingface_hub") == []

@@ -13,8 +13,8 @@ from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ModelError
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.prepare import prepare
-from tdbs.train.defaults import default_model
-from tdbs.train.models import check_vocabulary, load_model
+from tdbs.train.models.load import check_vocabulary, load_model
+from tdbs.train.planning.model_choice import default_model
 from tests.train.test_trainer import SMALL_BERT, make_dataset
 
 UNKNOWN = "[UNK]"

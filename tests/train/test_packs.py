@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.train.packs import pack_rows
-from tdbs.train.plan import plan_epoch
+from tdbs.train.planning.plan import plan_epoch
+from tdbs.train.planning.samplers import pack_rows
 from tests.reference.packing import best_fit
 from tests.train.ragged import MAX_LENGTH, lengths_of, random_rows, strategy_of, words_of
 

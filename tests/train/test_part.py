@@ -7,7 +7,7 @@ from transformers import BertConfig, BertForSequenceClassification, T5Config, T5
 
 from tdbs.errors import ConfigError
 from tdbs.train.evaluate import evaluate
-from tdbs.train.part import Part, train_part
+from tdbs.train.models.part import TrainablePart, train_part
 from tdbs.train.trainer import train
 from tests.train.test_resume import train_stopped_at
 from tests.train.test_trainer import make_dataset
@@ -35,7 +35,9 @@ def a_bert():
 
 @pytest.mark.parametrize("strategy", ["unpadded", "reach", "packed"])
 def test_adapters_are_trained_and_saved_alone(dataset, pretrained, tmp_path, strategy):
-    result = train(dataset, strategy=strategy, model=pretrained, part=Part(lora=4), out=tmp_path / "run", **TERMS)
+    result = train(
+        dataset, strategy=strategy, model=pretrained, part=TrainablePart(lora=4), out=tmp_path / "run", **TERMS
+    )
     saved = load_file(tmp_path / "run/model/adapter_model.safetensors")
     assert not (tmp_path / "run/model/model.safetensors").exists()
     assert {"lora_A", "lora_B", "classifier"} == {
@@ -50,7 +52,7 @@ def test_adapters_are_peft_s_own(dataset, pretrained, tmp_path):
     """Their folder is one that peft reads without tdbs."""
     from peft import AutoPeftModelForSequenceClassification
 
-    train(dataset, model=pretrained, part=Part(lora=4), out=tmp_path / "run", **TERMS)
+    train(dataset, model=pretrained, part=TrainablePart(lora=4), out=tmp_path / "run", **TERMS)
     model = AutoPeftModelForSequenceClassification.from_pretrained(tmp_path / "run/model")
     saved = load_file(tmp_path / "run/model/adapter_model.safetensors")
     loaded = {name: value for name, value in model.named_parameters() if "lora_" in name}
@@ -60,7 +62,7 @@ def test_adapters_are_peft_s_own(dataset, pretrained, tmp_path):
 
 
 def test_a_run_with_adapters_resumes(dataset, pretrained, tmp_path):
-    options = {"model": pretrained, "part": Part(lora=2), "strategy": "unpadded", "dropout": 0.1}
+    options = {"model": pretrained, "part": TrainablePart(lora=2), "strategy": "unpadded", "dropout": 0.1}
     terms = {"epochs": 3, "precision": "fp32", "seed": 5}
     train(dataset, out=tmp_path / "whole", **terms, **options)
     train_stopped_at(dataset, tmp_path / "stopped", [2, 4], **options)
@@ -69,7 +71,7 @@ def test_a_run_with_adapters_resumes(dataset, pretrained, tmp_path):
 
 
 def test_frozen_layers_and_embeddings_stay_as_they_were(dataset, pretrained, tmp_path):
-    result = train(dataset, model=pretrained, part=Part(freeze_layers=1), out=tmp_path / "run", **TERMS)
+    result = train(dataset, model=pretrained, part=TrainablePart(freeze_layers=1), out=tmp_path / "run", **TERMS)
     before, after = load_file(f"{pretrained}/model.safetensors"), load_file(tmp_path / "run/model/model.safetensors")
     changed = {name for name in after if not torch.equal(before[name], after[name])}
     assert not [name for name in changed if "embeddings" in name or "layer.0." in name]
@@ -80,13 +82,13 @@ def test_frozen_layers_and_embeddings_stay_as_they_were(dataset, pretrained, tmp
 
 def test_what_is_frozen_comes_before_and_is_counted_from_below():
     model = a_bert()
-    train_part(model, Part(freeze_layers=2), "classification", dropout=0.0)
+    train_part(model, TrainablePart(freeze_layers=2), "classification", dropout=0.0)
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
     assert {name.split(".")[3] for name in trained if ".layer." in name} == {"2"}
     assert not any("embeddings" in name for name in trained)
     assert any("pooler" in name for name in trained)
     whole = a_bert()
-    train_part(whole, Part(freeze_layers=0), "classification", dropout=0.0)
+    train_part(whole, TrainablePart(freeze_layers=0), "classification", dropout=0.0)
     assert {name for name, parameter in whole.named_parameters() if not parameter.requires_grad} == {
         name for name, _ in whole.named_parameters() if "embeddings" in name
     }
@@ -94,7 +96,7 @@ def test_what_is_frozen_comes_before_and_is_counted_from_below():
 
 def test_of_an_encoder_decoder_the_encoder_s_layers_are_counted():
     model = T5ForConditionalGeneration(T5Config(vocab_size=50, d_model=16, d_kv=8, d_ff=32, num_layers=2, num_heads=2))
-    train_part(model, Part(freeze_layers=1), "seq2seq", dropout=0.0)
+    train_part(model, TrainablePart(freeze_layers=1), "seq2seq", dropout=0.0)
     frozen = {name for name, parameter in model.named_parameters() if not parameter.requires_grad}
     assert "shared.weight" in frozen
     assert all(name == "shared.weight" or name.startswith("encoder.block.0.") for name in frozen)
@@ -110,13 +112,13 @@ def test_of_an_encoder_decoder_the_encoder_s_layers_are_counted():
 )
 def test_what_cannot_be_is_refused(part, message, next_step):
     with pytest.raises(ConfigError) as caught:
-        Part(**part)
+        TrainablePart(**part)
     assert (caught.value.message, caught.value.next_step) == (message, next_step)
 
 
 def test_more_layers_than_there_are_cannot_be_frozen(dataset, tmp_path):
     with pytest.raises(ConfigError) as caught:
-        train(dataset, model="tiny", part=Part(freeze_layers=3), out=tmp_path / "run", **TERMS)
+        train(dataset, model="tiny", part=TrainablePart(freeze_layers=3), out=tmp_path / "run", **TERMS)
     assert caught.value.message == "--freeze-layers 3: the model has 2 layers."
     assert caught.value.next_step == "Pass 2 or less."
     assert not (tmp_path / "run").exists()
@@ -124,14 +126,14 @@ def test_more_layers_than_there_are_cannot_be_frozen(dataset, tmp_path):
 
 def test_random_weights_are_not_adapted(dataset, tmp_path):
     with pytest.raises(ConfigError) as caught:
-        train(dataset, model="tiny", part=Part(lora=3), out=tmp_path / "run", **TERMS)
+        train(dataset, model="tiny", part=TrainablePart(lora=3), out=tmp_path / "run", **TERMS)
     assert caught.value.message == "tiny has random weights: there is nothing to adapt."
     assert caught.value.next_step == "Pass a pretrained --model."
 
 
 def test_without_peft_its_package_is_named(monkeypatch):
-    monkeypatch.setattr("tdbs.train.part.find_spec", lambda _name: None)
+    monkeypatch.setattr("tdbs.train.models.part.find_spec", lambda _name: None)
     with pytest.raises(ConfigError) as caught:
-        Part(lora=8)
+        TrainablePart(lora=8)
     assert caught.value.message == "--lora needs peft, which is not installed."
     assert caught.value.next_step == 'Run pip install "tdbs[lora]".'

@@ -6,7 +6,7 @@ import torch
 from transformers.trainer_pt_utils import BatchRebalanceSampler, get_length_grouped_indices
 
 from tdbs import rng
-from tdbs.train.plan import plan_epoch
+from tdbs.train.planning.plan import plan_epoch
 from tests.train.ragged import MAX_LENGTH, lengths_of, random_rows, strategy_of, words_of
 
 
@@ -24,7 +24,7 @@ def batches_of(plan) -> list[list[int]]:
 @pytest.mark.parametrize(("count", "seed", "epoch"), [(403, 0, 0), (403, 1, 2), (64, 5, 1), (3, 0, 0)])
 def test_length_grouped_batches_are_those_of_transformers(count, seed, epoch):
     plan, lengths = plan_of("length_grouped", count, seed=seed, epoch=epoch)
-    generator = torch.Generator().manual_seed(rng.torch_seed(rng.Draw.PEER_SAMPLER, seed=seed, epoch=epoch))
+    generator = torch.Generator().manual_seed(rng.torch_seed(rng.RandomPurpose.PEER_SAMPLER, seed=seed, epoch=epoch))
     order = get_length_grouped_indices(lengths, 8, generator=generator)
     assert batches_of(plan) == [order[first : first + 8] for first in range(0, count, 8)]
     assert plan.steps == len(plan.batch_sizes_B)
@@ -40,7 +40,7 @@ def test_rebalanced_batches_are_those_of_transformers(count, seed, epoch):
         effective_batch_size=8,
         dp_size=1,
         grad_accum=4,
-        seed=rng.torch_seed(rng.Draw.PEER_SAMPLER, seed=seed, epoch=epoch),
+        seed=rng.torch_seed(rng.RandomPurpose.PEER_SAMPLER, seed=seed, epoch=epoch),
         drop_last=False,
     )
     assert batches_of(plan) == list(sampler)

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tdbs import rng
-from tdbs.pipeline.buckets import bucket_edges, bucket_of
-from tdbs.train.batching import bucket_batches
-from tdbs.train.caps import batch_caps, chosen_caps, hardware_caps
-from tdbs.train.plan import EpochPlan, plan_digest, plan_epoch, plan_run
-from tdbs.train.reach import grid_shift
+from tdbs.pipeline.lengths import bucket_edges, bucket_of
+from tdbs.train.planning.batching import bucket_batches
+from tdbs.train.planning.caps import batch_caps, chosen_caps, hardware_caps
+from tdbs.train.planning.plan import EpochPlan, plan_digest, plan_epoch, plan_run
+from tdbs.train.planning.tokendrop import grid_shift
 from tests.reference.algorithm2 import bucket_sampler
 from tests.reference.algorithm3 import reachable_lengths
 from tests.reference.reach import further_target, merged_target, smallest_reachable
@@ -79,7 +79,7 @@ def test_a_plan_of_buckets_is_algorithm_2_in_shuffled_order(epoch, rbm):
     plan = plan_epoch(lengths, words_of(samples), strategy, max_length=128, seed=3, epoch=epoch)
     edges = bucket_edges(128)
     assert len(edges) - 1 == len(chosen_caps("paper").caps)
-    permutation = rng.stream(rng.Draw.SHUFFLE_SAMPLES, seed=3, epoch=epoch).permutation(len(lengths))
+    permutation = rng.stream(rng.RandomPurpose.SHUFFLE_SAMPLES, seed=3, epoch=epoch).permutation(len(lengths))
     expected = reference_batches(
         lengths.tolist(), permutation, edges, list(chosen_caps("paper").caps), rbm=rbm, epoch=epoch, base=64
     )
@@ -114,7 +114,7 @@ def check_plan(plan: EpochPlan, samples: list[Row], strategy, *, seed: int, epoc
     targets = lengths
     if strategy.drop == "reach":
         shift = grid_shift(width=strategy.bucket_width, seed=seed, epoch=epoch)
-        steps = rng.stream(rng.Draw.GRID_LENGTH, seed=seed, epoch=epoch).integers(
+        steps = rng.stream(rng.RandomPurpose.GRID_LENGTH, seed=seed, epoch=epoch).integers(
             strategy.grid_lengths, size=len(samples)
         )
         targets = [
@@ -298,7 +298,7 @@ def test_random_batches_are_a_permutation_cut_in_pieces():
     assert plan.batch_sizes_B.tolist() == [8] * 10 + [3]
     assert sorted(plan.sample_ids_N.tolist()) == list(range(83))
     assert plan.sample_ids_N.tolist() != list(range(83))
-    permutation = rng.stream(rng.Draw.SHUFFLE_SAMPLES, seed=0, epoch=0).permutation(83)
+    permutation = rng.stream(rng.RandomPurpose.SHUFFLE_SAMPLES, seed=0, epoch=0).permutation(83)
     assert plan.sample_ids_N.tolist() == permutation.tolist()
 
 

@@ -15,8 +15,8 @@ from safetensors.torch import load_file
 
 from tdbs.train.feed import make_feed, open_training_data
 from tdbs.train.micro_batches import MemoryCaps
+from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
 from tdbs.train.processes import own_share
-from tdbs.train.strategies import STRATEGIES, resolve_strategy
 from tdbs.train.trainer import train
 from tests.train.test_resume import log_of
 from tests.train.test_trainer import make_dataset

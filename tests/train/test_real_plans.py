@@ -5,8 +5,8 @@ import pytest
 
 from tdbs.pipeline.dataset import PreparedDataset, Split, read_split
 from tdbs.train.batches import words_of_split
-from tdbs.train.plan import EpochPlan, plan_epoch
-from tdbs.train.strategies import resolve_strategy
+from tdbs.train.planning.plan import EpochPlan, plan_epoch
+from tdbs.train.planning.strategies import resolve_strategy
 
 pytestmark = pytest.mark.real_data
 

@@ -16,9 +16,9 @@ from safetensors.torch import load_file, save_file
 from tdbs.errors import TdbsError, TrainingError
 from tdbs.train import epochs as epochs_module
 from tdbs.train.checkpoint import CheckpointRule, RunState, newest_checkpoint
+from tdbs.train.planning.strategies import STRATEGIES
 from tdbs.train.run_folder import read_run
 from tdbs.train.stopping import Stop, StoppedError, stop_on_signals
-from tdbs.train.strategies import STRATEGIES
 from tdbs.train.trainer import train
 from tests.train.test_trainer import make_dataset
 

@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tdbs.train.strategies import STRATEGIES
+from tdbs.train.planning.strategies import STRATEGIES
 from tests.train.test_resume import log_of, result_of
 from tests.train.test_trainer import make_dataset
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tdbs.train.rouge import rouge
+from tdbs.train.scores.metrics import rouge
 
 
 def words_of(text):

@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
 
-from tdbs.train import row_gradients
-from tdbs.train.row_gradients import dense_gradients, keep_row_gradients
+from tdbs.train import device as row_gradients
+from tdbs.train.device import dense_gradients, keep_row_gradients
 
 VOCABULARY = 5_000
 

@@ -20,9 +20,9 @@ from transformers import (
 
 from tdbs.errors import ModelError
 from tdbs.train.batches import Batch
-from tdbs.train.heads import HEADS
-from tdbs.train.model_inputs import InputRules, model_inputs
-from tdbs.train.sequence_models import use_sequences
+from tdbs.train.models.heads import HEADS
+from tdbs.train.models.inputs import InputRules, model_inputs
+from tdbs.train.rows.models import use_sequences
 from tdbs.train.step import forward
 from tests.train.rules import TYPED, UNTYPED
 

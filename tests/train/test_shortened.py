@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from tdbs.data.tasks import Columns, Task
 from tdbs.train.batches import epoch_batches
 from tdbs.train.evaluate import length_order_plan
-from tdbs.train.scoring import HeldOut
-from tdbs.train.shortened import without_tokens
+from tdbs.train.scores.scoring import ScoredSplit, drop_tokens
 from tests.train.ragged import PAD, rows, split_of, targets_of
 
 
@@ -33,7 +32,7 @@ def test_batches_of_what_is_left_are_those_of_dropping(kind, samples, seed, pair
     split = replace(split, targets=targets)
     places = (np.arange(count), np.arange(count) + 1)
     task = Task(name="", kind=kind, columns=Columns(text="text"))
-    left = without_tokens(HeldOut(split=split, task=task, char_places_T=places), dropped_T)
+    left = drop_tokens(ScoredSplit(split=split, task=task, char_places_T=places), dropped_T)
     kept_N = np.add.reduceat(~dropped_T, split.token_offsets_N1[:-1])
     assert left.split.lengths_N.tolist() == kept_N.tolist()
     assert left.char_places_T[0].tolist() == np.flatnonzero(~dropped_T).tolist()
@@ -46,5 +45,5 @@ def test_batches_of_what_is_left_are_those_of_dropping(kind, samples, seed, pair
 
 
 def test_where_nothing_goes_the_split_is_the_same():
-    held_out = HeldOut(split=split_of([]), task=Task(name="", kind="classification", columns=Columns(text="text")))
-    assert without_tokens(held_out, None) is held_out
+    held_out = ScoredSplit(split=split_of([]), task=Task(name="", kind="classification", columns=Columns(text="text")))
+    assert drop_tokens(held_out, None) is held_out

@@ -12,11 +12,11 @@ from tokenizers import Tokenizer
 
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_char_places, read_split
 from tdbs.pipeline.prepare import prepare
-from tdbs.train.answers import exact_match_and_f1
 from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, plan_split, words_of_split
 from tdbs.train.evaluate import length_order_plan
-from tdbs.train.scoring import HeldOut, predicted_answers, read_held_out
-from tdbs.train.strategies import resolve_strategy
+from tdbs.train.planning.strategies import resolve_strategy
+from tdbs.train.scores.answers import exact_match_and_f1
+from tdbs.train.scores.scoring import ScoredSplit, predicted_answers, read_scored_split
 
 pytestmark = pytest.mark.real_data
 
@@ -117,7 +117,7 @@ def test_gold_positions_get_full_marks(squad, shared):
     """Wherever one window holds the answer, its place is known and its ends are ends of tokens; the rest is counted."""
     reasons: Counter[str] = Counter()
     for split_name, questions in QUESTIONS.items():
-        held_out = read_held_out(squad, split_name)
+        held_out = read_scored_split(squad, split_name)
         predicted, _ = predicted_answers(held_out, gold_outputs(held_out.split))
         source = pq.read_table(shared / f"datasets/squad/{split_name}.parquet", columns=["id", "answers"])
         guessed = set(pq.read_table(shared / f"datasets/squad/{split_name}_start_guessed.parquet")["id"].to_pylist())
@@ -145,7 +145,7 @@ def test_gold_positions_get_full_marks(squad, shared):
     print(squad.manifest.tokenizer.name, dict(reasons))
 
 
-def places_of_answers(held_out: HeldOut) -> dict[int, tuple[int, int]]:
+def places_of_answers(held_out: ScoredSplit) -> dict[int, tuple[int, int]]:
     """Return the characters that the prepared tokens of each question's answer stand for."""
     split, (char_starts_T, char_ends_T) = held_out.split, held_out.char_places_T
     first_T, last_T = (split.token_offsets_N1[:-1] + split.targets.values[:, end] for end in (0, 1))

@@ -7,10 +7,16 @@ import pytest
 from tdbs.data.sample import SAMPLE_TASK
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError
-from tdbs.train import strategies
-from tdbs.train.caps import chosen_caps
-from tdbs.train.cuda import has_cuda
-from tdbs.train.strategies import STRATEGIES, Strategy, paper_dropout, resolve_dropout, resolve_strategy, strategies_for
+from tdbs.train.planning import strategies
+from tdbs.train.planning.caps import chosen_caps, has_cuda
+from tdbs.train.planning.strategies import (
+    STRATEGIES,
+    Strategy,
+    paper_dropout,
+    resolve_dropout,
+    resolve_strategy,
+    strategies_for,
+)
 
 COLA = HUB_TASKS["glue/cola"].task
 # name: batches, drop, execution, bucket width, RBM, LRM, caps (DESIGN, Strategies)
@@ -184,7 +190,7 @@ def test_a_hidden_device_or_a_torch_for_cpus_is_no_cuda(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     assert not has_cuda()
     monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
-    monkeypatch.setattr("tdbs.train.cuda.version", lambda _name: "2.13.0+cpu")
+    monkeypatch.setattr("tdbs.train.planning.caps.version", lambda _name: "2.13.0+cpu")
     assert not has_cuda()
 
 

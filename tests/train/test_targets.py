@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.train.targets import BatchPlace, label_maker, moved_positions, padded
+from tdbs.train.targets import BatchSlice, label_maker, moved_positions, padded
 from tests.train.ragged import Row, rows, split_of, targets_of
 
 IGNORED = -100  # what transformers' losses pass over
@@ -23,9 +23,9 @@ def kept_of(split, sample, dropped) -> list[int]:
     return [token for token in tokens_of(split, sample) if not dropped[token]]
 
 
-def place_of(split, batch, dropped, *, more_columns=0, target_width=None) -> BatchPlace:
+def place_of(split, batch, dropped, *, more_columns=0, target_width=None) -> BatchSlice:
     kept = [kept_of(split, sample, dropped) for sample in batch]
-    return BatchPlace(
+    return BatchSlice(
         samples_B=np.array(batch, dtype=np.int64),
         positions_K=np.array([token for row in kept for token in row], dtype=np.int64),
         lengths_B=np.array([len(row) for row in kept], dtype=np.int64),

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.rng import Draw, counter_values
-from tdbs.train.tokendrop import (
+from tdbs.rng import RandomPurpose, counter_values
+from tdbs.train.planning.tokendrop import (
     can_drop,
     drop_first_words,
     drop_order,
@@ -168,8 +168,11 @@ def test_an_order_does_not_depend_on_later_samples(kept):
 def test_the_draw_is_the_same_however_it_is_cut(first, count):
     """Random access by position: any slice of the stream without the values before it, also off its steps of four."""
     key = {"seed": 1, "epoch": 2, "part": 3}
-    whole = counter_values(Draw.DROP_ORDER, **key, first=0, count=100)
-    assert counter_values(Draw.DROP_ORDER, **key, first=first, count=count).tolist() == whole[first:][:count].tolist()
+    whole = counter_values(RandomPurpose.DROP_ORDER, **key, first=0, count=100)
+    assert (
+        counter_values(RandomPurpose.DROP_ORDER, **key, first=first, count=count).tolist()
+        == whole[first:][:count].tolist()
+    )
 
 
 def test_an_order_does_not_depend_on_what_is_in_the_samples_but_the_number_of_words():

@@ -24,9 +24,9 @@ from tdbs.pipeline.prepare import prepare
 from tdbs.train import loop
 from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, words_of_split
 from tdbs.train.device import make_optimizer
-from tdbs.train.plan import plan_run
+from tdbs.train.planning.plan import plan_run
+from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
 from tdbs.train.step import batch_loss, train_step
-from tdbs.train.strategies import STRATEGIES, resolve_strategy
 from tdbs.train.trainer import train
 from tests.train.rules import UNTYPED
 

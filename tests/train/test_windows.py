@@ -14,14 +14,14 @@ from typer.testing import CliRunner
 from tdbs.cli import app
 from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.pipeline.dataset import read_part, read_split
-from tdbs.pipeline.index import read_index
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.schema import IGNORED
-from tdbs.rng import Draw, counter_values, counter_values_at
+from tdbs.pipeline.split_index import read_index
+from tdbs.rng import RandomPurpose, counter_values, counter_values_at
 from tdbs.train.feed import make_feed, open_training_data
-from tdbs.train.plan import plan_digest
-from tdbs.train.strategies import STRATEGIES, Strategy
-from tdbs.train.windows import count_windows, have_few_lengths, shard_bytes, window_shards
+from tdbs.train.planning.memory_windows import count_windows, have_few_lengths, shard_bytes, window_shards
+from tdbs.train.planning.plan import plan_digest
+from tdbs.train.planning.strategies import STRATEGIES, Strategy
 from tests.docs.files import write_files
 
 RATE = Strategy(name="rate", batches="bucket", drop="rate", drop_rate=0.5)
@@ -230,8 +230,10 @@ def test_the_index_says_what_the_split_says(dataset):
 def test_values_at_places_are_those_of_the_stream(places):
     key = {"seed": 1, "epoch": 2, "part": 3}
     ordered = np.array(sorted(places))
-    found = counter_values_at(Draw.DROP_ORDER, **key, places=ordered)
-    one_by_one = [counter_values(Draw.DROP_ORDER, **key, first=place, count=1)[0] for place in ordered.tolist()]
+    found = counter_values_at(RandomPurpose.DROP_ORDER, **key, places=ordered)
+    one_by_one = [
+        counter_values(RandomPurpose.DROP_ORDER, **key, first=place, count=1)[0] for place in ordered.tolist()
+    ]
     assert found.tolist() == [int(value) for value in one_by_one]
 
 

@@ -1,0 +1,1 @@
+"""Compare strategies on one dataset, on equal terms."""

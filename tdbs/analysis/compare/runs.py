@@ -1,0 +1,245 @@
+"""Whole runs of a comparison: each is trained, or taken from a pool of finished ones, and gives a row.
+
+Finished runs that several comparisons share: the same strategy, terms, seed and dataset is trained once.
+
+Tables 4 and 5 of the paper have rows in common. A run is found again by a hash over all that decides it; a comparison
+gets a copy (a run without its model is some hundred kilobytes). It was measured when it was made: before the prediction
+that stands beside it, and perhaps under another load than its neighbours.
+
+Time some steps of each strategy, spread evenly over its run, in turns: whatever slows the device slows all alike.
+
+One model, in a copy for each dropout that shares its weights, serves all strategies, since times do not depend on
+weights. Steps train with rate 0.
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from tdbs.analysis.compare.record import FORM, Row, Terms
+from tdbs.analysis.cost import COUNTS, CostModel, plan_work
+from tdbs.analysis.environment import device_name
+from tdbs.analysis.profile.caps import peak_bytes, reset_peak
+from tdbs.analysis.profile.timing import run_step
+from tdbs.analysis.speedup import StrategyEstimate
+from tdbs.files import copy_files, make_folder, name_in_folder, sha256_of, write_json
+from tdbs.pipeline.dataset import PreparedDataset, split_info
+from tdbs.records import read_record
+from tdbs.train.batches import Batch
+from tdbs.train.device import default_device, resolve_execution
+from tdbs.train.feed import TRAIN, Feed, TrainingData, make_feed, open_training_data
+from tdbs.train.loop import Learner, make_learner, share_weights
+from tdbs.train.planning.strategies import Strategy, resolve_dropout
+from tdbs.train.trainer import train
+
+Progress = Callable[[str], None]
+
+
+def run_row(
+    folder: Path,
+    dataset: PreparedDataset,
+    strategy: Strategy,
+    terms: Terms,
+    estimate: StrategyEstimate,
+    *,
+    seed: int,
+    pool: Path | None,
+    progress: Progress,
+) -> Row:
+    """Return the row of one run, which lies in the comparison's folder then."""
+    if pool is None:
+        return _trained_row(folder, dataset, strategy, terms, estimate, seed=seed, progress=progress)
+    name = f"{name_in_folder(strategy.name)}-seed{seed}"
+    dropout = resolve_dropout(terms.dropout, strategy, split_info(dataset, TRAIN).rows)
+    key = run_key(dataset.manifest.key, strategy, terms, seed=seed, dropout=dropout, device=device_name())
+    found = take_run(pool, key, folder / name)
+    if found is None:
+        row = _trained_row(folder, dataset, strategy, terms, estimate, seed=seed, progress=progress)
+        keep_run(pool, key, folder / name, row)
+        return row
+    return replace(
+        found,
+        strategy=strategy.name,
+        run=name,
+        predicted_seconds=estimate.seconds,
+        predicted_speedup=None if estimate.seconds is None else estimate.speedup,
+    )
+
+
+def _trained_row(
+    folder: Path,
+    dataset: PreparedDataset,
+    strategy: Strategy,
+    terms: Terms,
+    estimate: StrategyEstimate,
+    *,
+    seed: int,
+    progress: Progress,
+) -> Row:
+    """Train one run and return its row."""
+    name = f"{name_in_folder(strategy.name)}-seed{seed}"
+    progress(f"{strategy.name}, seed {seed}")
+    device = torch.device(default_device())
+    reset_peak(device)
+    result = train(
+        dataset,
+        strategy=strategy,
+        model=terms.model,
+        epochs=terms.epochs,
+        seed=seed,
+        lr=terms.lr,
+        dropout=terms.dropout,
+        precision=terms.precision,
+        attention=terms.attention,
+        energy=terms.energy,
+        out=folder / name,
+        overwrite=True,  # a run without a row was cut off: it is made again
+        checkpoints=None,
+        save=False,
+        progress=lambda record, steps: progress(f"{strategy.name}, seed {seed}: step {record.step + 1:,} of {steps:,}"),
+    )
+    used = result.energy
+    return Row(
+        strategy=strategy.name,
+        seed=seed,
+        seconds=result.seconds["train"] + result.seconds["plan"],
+        predicted_seconds=estimate.seconds,
+        speedup=None,
+        predicted_speedup=None if estimate.seconds is None else estimate.speedup,
+        padding_fraction=result.padding_fraction,
+        tokens=result.tokens + result.target_tokens,
+        steps=result.steps,
+        score=result.score,
+        evaluate_seconds=result.seconds["evaluate"],
+        plan_seconds=result.seconds["plan"],
+        peak_memory_bytes=peak_bytes(device),
+        run=name,
+        energy_kwh=None if used is None else used["kwh"],
+        co2e_kg=None if used is None else used["co2e_kg"],
+        power=None if used is None else used["power"],
+    )
+
+
+_ROW_NAME = "row.json"
+_NOT_OF_A_RUN = ("seeds", "part_steps", "dropout")  # terms of a comparison; a run has its own dropout
+_PACKAGES = ("tdbs", "torch", "transformers")
+
+
+def run_key(dataset_key: str, strategy: Strategy, terms: Terms, *, seed: int, dropout: float, device: str) -> str:
+    """Return the hash over all that decides a run; a strategy's name is none of it, nor who chose the dropout."""
+    decides = {
+        "dataset": dataset_key,
+        "strategy": {name: value for name, value in asdict(strategy).items() if name not in ("name", "dropout")},
+        "terms": {
+            name: value
+            for name, value in asdict(terms).items()
+            if name not in _NOT_OF_A_RUN and not (name == "energy" and value is None)  # keys of before there was energy
+        },
+        "dropout": dropout,
+        "seed": seed,
+        "device": device,
+        "versions": {package: version(package) for package in _PACKAGES},
+    }
+    return sha256_of(json.dumps(decides, sort_keys=True).encode())[:16]
+
+
+def take_run(pool: Path, key: str, folder: Path) -> Row | None:
+    """Copy a run of the pool to a comparison's folder and return its row as it was; None where there is none."""
+    place = pool / key
+    if not (place / _ROW_NAME).exists():
+        return None
+    row = read_record(place / _ROW_NAME, Row, FORM)
+    copy_files(place, folder, leave_out=_ROW_NAME)
+    return row
+
+
+def keep_run(pool: Path, key: str, folder: Path, row: Row) -> None:
+    """Copy a finished run to the pool; its row is written last, which makes it one that can be taken."""
+    make_folder(pool)
+    copy_files(folder, pool / key, leave_out=_ROW_NAME)
+    write_json(pool / key / _ROW_NAME, asdict(row))
+
+
+_TURNS = 3  # of each strategy: a device that slows down slows all of them alike
+_WARM_UP = 2  # steps of a strategy at each turn before those that count: the one before left memory in other pieces
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PartTime:
+    """Seconds of a strategy's whole run, projected from a part of its steps."""
+
+    strategy: Strategy
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Part:
+    """The steps of a strategy that are timed, and of each the share of the run that it is."""
+
+    strategy: Strategy
+    dropout: float
+    steps: list[tuple[Batch, ...]]
+    shares: list[float]  # by predicted cost; without a prediction by tokens
+    planning: float  # seconds
+
+
+def timed_parts(
+    dataset: PreparedDataset, strategies: Sequence[Strategy], terms: Terms, *, seed: int, costs: CostModel | None
+) -> Iterator[PartTime]:
+    """Yield the projected time of each strategy's run: the median over its turns, so one that was disturbed is lost."""
+    data = open_training_data(dataset)
+    parts = [_part(data, strategy, terms, seed=seed, costs=costs) for strategy in strategies]
+    in_rows = any(part.strategy.in_rows for part in parts)
+    execution = resolve_execution(precision=terms.precision, attention=terms.attention)
+    learners: dict[float, Learner] = {}
+    for rate in {part.dropout for part in parts}:
+        learner = make_learner(dataset, terms.model, seed=seed, dropout=rate, execution=execution, in_rows=in_rows)
+        learner.prepared.train()
+        learners[rate] = share_weights(next(iter(learners.values())), learner) if learners else learner
+    projected: list[list[float]] = [[] for _ in parts]
+    for turn in range(_TURNS):
+        for place, part in enumerate(parts):
+            steps = part.steps[turn::_TURNS]
+            if not steps:
+                continue
+            for batches in part.steps[:_WARM_UP]:
+                run_step(learners[part.dropout], batches)
+            seconds = sum(run_step(learners[part.dropout], batches) for batches in steps)
+            projected[place].append(seconds / sum(part.shares[turn::_TURNS]))
+    for part, found in zip(parts, projected, strict=True):
+        yield PartTime(strategy=part.strategy, seconds=part.planning + statistics.median(found))
+
+
+def _part(data: TrainingData, strategy: Strategy, terms: Terms, *, seed: int, costs: CostModel | None) -> _Part:
+    clock = time.perf_counter()
+    feed = make_feed(data, strategy, seed=seed, epochs=terms.epochs)
+    planning = time.perf_counter() - clock
+    rows = split_info(data.dataset, TRAIN).rows
+    dropout = resolve_dropout(terms.dropout, strategy, rows)
+    steps = sum(plan.steps for plan in feed.plans)
+    chosen = np.unique(np.linspace(0, steps - 1, min(terms.part_steps or steps, steps)).round().astype(np.int64))
+    counts_SF = np.concatenate([plan_work(plan) for plan in feed.plans])
+    if costs is None:
+        tokens_S = counts_SF @ np.isin(COUNTS, ("tokens", "targets"))
+        shares_S = tokens_S / tokens_S.sum()
+    else:
+        seconds_S = costs.step_seconds(counts_SF, dropout=dropout > 0)
+        shares_S = seconds_S / seconds_S.sum()
+    timed = list(_chosen_steps(feed, set(chosen.tolist())))
+    return _Part(strategy=strategy, dropout=dropout, steps=timed, shares=shares_S[chosen].tolist(), planning=planning)
+
+
+def _chosen_steps(feed: Feed, chosen: set[int]) -> Iterator[tuple[Batch, ...]]:
+    number = 0
+    for plan in feed.plans:
+        for batches in feed.steps(plan):
+            if number in chosen:
+                yield batches
+            number += 1

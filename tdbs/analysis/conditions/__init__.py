@@ -1,0 +1,1 @@
+"""Score trained models under conditions: words dropped, texts edited, batches of a strategy."""

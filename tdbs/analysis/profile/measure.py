@@ -1,0 +1,154 @@
+"""Measure a device for a model: step times over batch sizes and lengths, attention kernels, caps, overhead.
+
+Real steps, forward, backward and update, on random tokens; no data of the user's is looked at beyond the shape of the
+task's head. What is found is one portable JSON (`tdbs.train.planning.profile_file` reads it).
+"""
+
+import datetime
+import re
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+from tdbs.analysis.cost import fit_costs
+from tdbs.analysis.environment import device_name, environment
+from tdbs.analysis.profile.caps import caps_table, device_memory, searched_caps
+from tdbs.analysis.profile.shapes import grid_shapes, kernel_shapes, overhead_shapes
+from tdbs.analysis.profile.timing import framework_overheads, timed_points
+from tdbs.errors import ConfigError, ModelError
+from tdbs.files import write_json
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.pipeline.engines import memory_bytes
+from tdbs.removal import refuse_link
+from tdbs.train.device import resolve_execution
+from tdbs.train.loop import Learner, make_learner, share_weights
+from tdbs.train.planning.model_choice import default_model, shown_model
+from tdbs.train.planning.profile_file import SCHEMA_VERSION
+from tdbs.train.rows.models import knows_sequences, use_sequences
+
+PROFILES_FOLDER = Path("profiles")
+_DROPOUT = 0.1
+
+Progress = Callable[[str], None]
+
+
+def measure_profile(
+    dataset: PreparedDataset,
+    *,
+    model: str | None = None,
+    precision: str = "auto",
+    attention: str = "auto",
+    memory: int | str | None = None,
+    progress: Progress = lambda _message: None,
+) -> dict[str, Any]:
+    """Return the profile of a model on this device, for datasets with a head of this kind; takes minutes.
+
+    `attention` auto times every kernel that the model offers and goes on with the fastest. `memory` is the budget of
+    the process on a CPU, where the largest batches are searched only if it is given; on CUDA the device's own counts.
+    Raises a TdbsError where the model cannot be loaded.
+    """
+    manifest = dataset.manifest
+    budget = None if memory is None else memory_bytes(memory)
+    name = model or default_model(manifest)
+    chosen = resolve_execution(precision=precision, attention=attention)
+    kernels: list[str] = []
+    points: list[dict[str, Any]] = []
+    for kernel in _candidates(chosen.device) if attention == "auto" else [chosen.attention]:
+        progress(f"attention kernel {kernel}")
+        try:
+            learner = _learner(dataset, name, precision, kernel, dropout=0.0)
+        except ModelError:
+            if attention != "auto" or kernel == "eager":  # then it is not that the model lacks the kernel
+                raise
+            continue
+        kernels.append(kernel)
+        points += timed_points({False: learner}, manifest, kernel, kernel_shapes(manifest), progress=progress)
+    fastest = fastest_kernel(kernels, points)
+    learner = _learner(dataset, name, precision, fastest, dropout=0.0)
+    memory_caps = searched_caps(learner, manifest, budget=budget, progress=progress)  # soon: it may refuse the budget
+    in_rows = knows_sequences(learner.model.config)
+    with_dropout = share_weights(learner, _learner(dataset, name, precision, fastest, dropout=_DROPOUT))
+    shapes = grid_shapes(manifest, chosen.device, in_rows=in_rows)
+    points = [point for point in points if point["attention"] != fastest]  # its grid has them, timed beside the others
+    points += timed_points({False: learner, True: with_dropout}, manifest, fastest, shapes, progress=progress)
+    caps = caps_table(memory_caps, manifest, fit_costs(points, fastest), device=learner.accelerator.device)
+    overhead = framework_overheads(learner, manifest, overhead_shapes(manifest), progress=progress)
+    config = learner.model.config
+    return {
+        "tdbs_profile": SCHEMA_VERSION,
+        "date": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
+        "model": {
+            "name": shown_model(name),
+            "type": config.model_type,
+            "parameters": sum(parameter.numel() for parameter in learner.model.parameters()),
+        },
+        "device": _device(chosen.device),
+        "settings": {
+            "kind": manifest.task.kind,
+            "precision": chosen.precision,
+            "optimizer": "AdamW, fused",
+            "attention": fastest,
+            "kernels": kernels,
+            "memory_bytes": device_memory(learner.accelerator.device) or budget,
+        },
+        "versions": {package: version(package) for package in ("tdbs", "torch", "transformers")},
+        "max_length": manifest.max_length,
+        "caps": caps,
+        "overhead": overhead,
+        "points": points,
+    }
+
+
+def fastest_kernel(kernels: Sequence[str], points: Sequence[Mapping[str, Any]]) -> str:
+    """Return the kernel that ran the most steps, and of those the one that took the fewest seconds.
+
+    A step that the device did not hold has no point: without it a kernel would look the faster one.
+    """
+    seconds = {kernel: [point["seconds"] for point in points if point["attention"] == kernel] for kernel in kernels}
+    return min(kernels, key=lambda kernel: (-len(seconds[kernel]), sum(seconds[kernel])))
+
+
+def _device(kind: str) -> dict[str, Any]:
+    found = environment()
+    return {
+        "kind": kind,
+        "name": device_name(),
+        "cores": found["cores"],
+        "memory_gib": found["memory_gib"],
+    }
+
+
+def default_place(dataset: PreparedDataset, *, model: str | None, precision: str) -> Path:
+    """Return where a profile goes that its user gives no place: named for model, device and precision."""
+    chosen = resolve_execution(precision=precision, attention="auto")
+    words = (shown_model(model or default_model(dataset.manifest)), device_name(), chosen.precision)
+    return PROFILES_FOLDER / (re.sub(r"[^\w.]+", "-", "-".join(words)).strip("-").lower() + ".json")
+
+
+def write_profile(path: Path, profile: Mapping[str, Any], *, overwrite: bool) -> None:
+    """Write a profile. Raises ConfigError where a file is in its place, unless `overwrite`."""
+    check_place(path, overwrite=overwrite)
+    write_json(path, dict(profile))
+
+
+def check_place(path: Path, *, overwrite: bool) -> None:
+    """Refuse a place that is taken, before anything is measured."""
+    refuse_link(path)
+    if path.exists() and not overwrite:
+        raise ConfigError(f"{path} is there already.", next_step="Pass another --out, or --overwrite.")
+
+
+def _learner(dataset: PreparedDataset, name: str, precision: str, kernel: str, *, dropout: float) -> Learner:
+    execution = resolve_execution(precision=precision, attention=kernel)
+    learner = make_learner(dataset, name, seed=0, dropout=dropout, execution=execution)
+    if knows_sequences(learner.model.config):
+        use_sequences(learner.model, kernel)
+    learner.prepared.train()
+    return learner
+
+
+def _candidates(device: str) -> list[str]:
+    """Return the attention kernels that a model may offer here, first the one that every model has."""
+    return ["eager", "sdpa", *(["flash_attention_2"] if device == "cuda" and find_spec("flash_attn") else [])]

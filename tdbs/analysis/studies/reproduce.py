@@ -1,0 +1,63 @@
+"""Run a table or a figure of the paper on some tasks, and lay what is found beside the paper's own numbers.
+
+Tables of scores are comparisons, one a task (compare.py), and are resumed where they were left. What the paper
+reckons from times alone (Fig. 7, Fig. 8, App. E.1) is reckoned from plans and a device profile. What it says of
+inference (Fig. 4, Table 3, section 3.1) is asked of trained models, which are kept.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from tdbs.analysis.studies.compared import compared_study
+from tdbs.analysis.studies.inference import inference_study
+from tdbs.analysis.studies.paper import STUDIES, Study
+from tdbs.analysis.studies.predicted import overheads, spread_and_speedup, ten_runs
+from tdbs.analysis.studies.study import DEFAULT_DROPPING, StudyResult, StudyTerms
+from tdbs.analysis.studies.trained import check_dropping
+from tdbs.errors import ConfigError
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.train.planning.profile_file import Profile
+
+_IN_SECONDS = ("fig7", "e1")
+_AT_INFERENCE = ("table3", "fig4", "resilience")
+
+Datasets = Mapping[str, PreparedDataset]
+Progress = Callable[[str], None]
+
+
+def check_study(study: Study, profile: Profile | None, terms: StudyTerms) -> None:
+    """Raise ConfigError where a study of seconds is asked for without a profile, or one of inference for some steps."""
+    if study in _IN_SECONDS and profile is None:
+        raise ConfigError(f"{study} is reckoned in seconds.", next_step="Pass --profile FILE; tdbs profile writes one.")
+    if study in _AT_INFERENCE and terms.part_steps is not None:
+        raise ConfigError(f"{study} needs trained models.", next_step="Leave --steps out.")
+    if study in _AT_INFERENCE:
+        check_dropping(terms.dropping)
+    if study not in _AT_INFERENCE and terms.dropping != DEFAULT_DROPPING:
+        raise ConfigError(
+            f"--strategy is for {', '.join(_AT_INFERENCE)}; {study} has its own.", next_step="Leave --strategy out."
+        )
+
+
+def run_study(
+    study: Study,
+    datasets: Datasets,
+    terms: StudyTerms,
+    *,
+    runs: Path,
+    profile: Profile | None = None,
+    progress: Progress = lambda _message: None,
+) -> StudyResult:
+    """Run a study on prepared datasets, by task; comparisons go to folders in `runs`.
+
+    Raises ConfigError where the study does not take the terms, or needs a profile.
+    """
+    check_study(study, profile, terms)
+    of_paper = STUDIES[study]
+    if study in _AT_INFERENCE:
+        return inference_study(study, of_paper, datasets, terms, runs=runs.parent, progress=progress)
+    if of_paper.rows:
+        return compared_study(study, of_paper, datasets, terms, runs=runs, profile=profile, progress=progress)
+    if study in _IN_SECONDS and profile is not None:
+        return (overheads if study == "fig7" else ten_runs)(of_paper, datasets, terms, profile)
+    return spread_and_speedup(of_paper, datasets, terms, profile=profile)

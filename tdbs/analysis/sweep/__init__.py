@@ -1,0 +1,1 @@
+"""Search hyperparameters on one prepared dataset."""

@@ -1,0 +1,174 @@
+"""What a sweep found: its trials as Optuna has them, the best one, what mattered, and what preparing once has saved."""
+
+import statistics
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tdbs.analysis.speedup import BASELINE, estimate_speedup
+from tdbs.analysis.sweep.space import STRATEGY_PARTS
+from tdbs.errors import ConfigError
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.records import Form, InnerPath, record_of
+from tdbs.train.models.load import model_to_train
+from tdbs.train.planning.model_choice import DEFAULT_EPOCHS, default_model, shown_model
+from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, resolve_strategy
+
+if TYPE_CHECKING:
+    import optuna
+
+ASKED = "asked"  # attribute of a trial that was queued: its combination
+AGAIN = "again"  # attribute of a trial that was stopped under an earlier number
+DEFAULT_TRIALS = 20  # of a space with ranges
+_TRIAL = Form(what="a trial of a sweep", error=ConfigError, next_step="Pass another --storage or --out.")
+_TELLING = 10  # trials from which on shares of importance mean something
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepTerms:
+    """What all trials of a sweep have in common; a hyperparameter that is searched has another value in each."""
+
+    seeds: tuple[int, ...]
+    model: str | None = None
+    epochs: int = DEFAULT_EPOCHS
+    strategy: str = DEFAULT_STRATEGY
+    precision: str = "auto"
+    attention: str = "auto"
+    trials: int = DEFAULT_TRIALS  # of a space with ranges; a grid has as many as it has combinations
+    prune: bool = True
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Trial:
+    """A combination and what came of it."""
+
+    number: int
+    state: str  # complete, pruned, running, waiting or fail
+    params: Mapping[str, Any]
+    score: float | None  # mean over seeds
+    scores: Mapping[str, float | None] = field(default_factory=dict)  # by seed
+    run_seconds: Mapping[str, float] = field(default_factory=dict)  # by seed
+    runs: Sequence[InnerPath] = ()  # folders below runs/
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SweepResult:
+    """What a sweep found; the fields are JSON keys of `tdbs sweep`."""
+
+    dataset: str
+    source: str  # of its texts
+    model: str
+    metric: str
+    epochs: int
+    seeds: tuple[int, ...]
+    best: Trial | None
+    trials: list[Trial]
+    importance: dict[str, float]  # share of the scores' spread that a hyperparameter explains; none with one of them
+    runs: int  # that were trained to their end
+    prepare_seconds: float
+    run_seconds: float | None  # mean of a run of the best trial
+    speedup_one_run: float | None  # over random batches by tokens, had the dataset been prepared for each run
+    speedup_all_runs: float | None  # prepared once for all runs there were
+
+
+def trial_strategy(dataset: PreparedDataset, terms: SweepTerms, params: Mapping[str, Any]) -> Strategy:
+    """Return the strategy of a combination. Raises ConfigError where there is none such."""
+    manifest = dataset.manifest
+    parts = {name: value for name, value in params.items() if name in STRATEGY_PARTS}
+    name, model = params.get("strategy", terms.strategy), model_to_train(terms.model, manifest)
+    return resolve_strategy(name, manifest.task, parts, in_rows=model.in_rows)
+
+
+def live_trials(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
+    """Return the trials that have ended, run or wait; those that failed are tried again under another number."""
+    return [trial for trial in study.get_trials(deepcopy=False) if trial.state.name != "FAIL"]
+
+
+def best_of(trials: "Sequence[optuna.trial.FrozenTrial]") -> "optuna.trial.FrozenTrial | None":
+    """Return the trial with the highest score, of several the first one; None where none is complete."""
+    complete = [trial for trial in trials if trial.state.name == "COMPLETE" and trial.value is not None]
+    return max(complete, key=lambda trial: trial.value or 0.0, default=None)
+
+
+def result_of(study: "optuna.Study", dataset: PreparedDataset, terms: SweepTerms) -> SweepResult:
+    """Return what is known of all trials."""
+    live = live_trials(study)
+    trials = [_trial(each) for each in live]
+    winner = best_of(live)
+    best = None if winner is None else _trial(winner)
+    runs = sum(len(trial.scores) for trial in trials)
+    prepare = dataset.manifest.seconds.get("total", 0.0)
+    run_seconds = statistics.mean(best.run_seconds.values()) if best else None
+    alone = together = None
+    if best and run_seconds:
+        [estimate] = estimate_speedup(
+            dataset,
+            [trial_strategy(dataset, terms, best.params)],
+            baseline=BASELINE,
+            model=terms.model,
+            seed=terms.seeds[0],
+            epochs=int(best.params.get("epochs", terms.epochs)),
+        )
+        padded = run_seconds * estimate.speedup
+        alone = padded / (prepare + run_seconds)
+        together = runs * padded / (prepare + runs * run_seconds)
+    return SweepResult(
+        dataset=str(dataset.path),
+        source=dataset.manifest.source,
+        model=shown_model(terms.model or default_model(dataset.manifest)),
+        metric=dataset.manifest.task.metrics[0],
+        epochs=terms.epochs,
+        seeds=terms.seeds,
+        best=best,
+        trials=trials,
+        importance=_importance(study),
+        runs=runs,
+        prepare_seconds=prepare,
+        run_seconds=run_seconds,
+        speedup_one_run=alone,
+        speedup_all_runs=together,
+    )
+
+
+def _trial(frozen: "optuna.trial.FrozenTrial") -> Trial:
+    of = {
+        kind: {
+            name.partition("/")[2]: value for name, value in frozen.user_attrs.items() if name.startswith(f"{kind}/")
+        }
+        for kind in ("score", "seconds", "run")
+    }
+    return record_of(
+        {
+            "number": frozen.number,
+            "state": frozen.state.name.lower(),
+            "params": frozen.params or frozen.user_attrs.get(ASKED, {}),
+            "score": frozen.value,
+            "scores": of["score"],
+            "run_seconds": of["seconds"],
+            "runs": list(of["run"].values()),
+        },
+        Trial,
+        _TRIAL,
+        named=f"Trial {frozen.number}",
+    )
+
+
+def _importance(study: "optuna.Study") -> dict[str, float]:
+    """Return how much of the scores' spread each hyperparameter explains (PED-ANOVA); empty where that is unknown."""
+    import optuna
+
+    complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))
+    searched = {name for trial in complete for name in trial.params}
+    if len(searched) < 2 or len(complete) < _TELLING:
+        return {}
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)  # it warns where a share would mean nothing
+            return dict(
+                optuna.importance.get_param_importances(
+                    study, evaluator=optuna.importance.PedAnovaImportanceEvaluator()
+                )
+            )
+    except (ValueError, RuntimeError, UserWarning):  # too few trials, or all scores alike
+        return {}

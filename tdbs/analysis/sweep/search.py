@@ -1,0 +1,331 @@
+"""Search hyperparameters on one prepared dataset: a trial is a combination, trained with every seed, by Optuna.
+
+Trials live in Optuna's storage, so several workers share one search, and a search that was stopped goes on. Runs lie
+below the sweep's folder and resume from their checkpoints. The dataset is read once for all of them.
+"""
+
+import json
+import re
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tdbs import rng
+from tdbs.analysis.sweep.result import (
+    AGAIN,
+    ASKED,
+    SweepResult,
+    SweepTerms,
+    best_of,
+    live_trials,
+    result_of,
+    trial_strategy,
+)
+from tdbs.analysis.sweep.space import Range, Space, check_names, combinations, ends_of, is_grid
+from tdbs.errors import ConfigError, DatasetError, TrainingError, reason_of
+from tdbs.files import make_file, make_folder, sha256_of, write_json
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.records import Form, read_record
+from tdbs.removal import refuse_link, remove_folder
+from tdbs.train.planning.model_choice import check_hyperparameters
+from tdbs.train.run_folder import MODEL_FOLDER, holds_run
+from tdbs.train.stopping import Stop, StoppedError, stopped_error
+from tdbs.train.trainer import LoadedData, TrainResult, load_data, train
+
+if TYPE_CHECKING:
+    import optuna
+
+_FORM = Form(what="a sweep of tdbs", error=ConfigError, next_step="Pass another --out.")
+SETTINGS_NAME, RESULT_NAME, STORAGE_NAME, RUNS_FOLDER = "settings.json", "sweep.json", "trials.db", "runs"
+_STUDY = "tdbs"
+_RUN_NAME = re.compile(r"[0-9a-f]{12}-seed\d+")
+_OF_STORAGE = ("", "-journal", "-wal", "-shm")  # SQLite keeps changes in files beside its own
+Progress = Callable[[str], None]
+
+
+def sweep(
+    dataset: PreparedDataset,
+    space: Space,
+    terms: SweepTerms,
+    *,
+    out: Path,
+    storage: str | None = None,
+    resume: bool = False,
+    stop: Stop | None = None,
+    progress: Progress = lambda _message: None,
+) -> SweepResult:
+    """Train the trials that are missing and return what is known of all.
+
+    A space of lists is searched whole; one with ranges by TPE, `terms.trials` times. Trials go to `storage`, a URL of
+    Optuna's that several workers may share, or to a file in `out`. Where `stop` has a signal the run at hand is saved
+    and StoppedError raised. Raises ConfigError where `out` holds something else or a sweep begun otherwise, and
+    DatasetError where no split has labels to score trials on.
+    """
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # it prints a traceback of a trial that was stopped
+    check_hyperparameters(epochs=terms.epochs)
+    _check_scored(dataset)
+    if not space:
+        raise ConfigError("A sweep needs something to search.", next_step="Pass --lr 3e-5,4e-5,5e-5, or --space FILE.")
+    check_names(space)
+    for each in combinations(ends_of(space)):  # refused before anything is written
+        trial_strategy(dataset, terms, each)
+        check_hyperparameters(epochs=_epochs(each, terms), **_of_run(each))
+    _begin(out, dataset, space, terms, resume=resume)
+    if storage is None:
+        make_file(out / STORAGE_NAME)  # SQLite would not follow the umask
+    study = _study(storage, out, terms)
+    held = load_data(dataset)
+    if storage is None:  # nobody else works on this file: what is running there was killed
+        _retry_killed(study)
+
+    def run(trial: "optuna.Trial") -> float:
+        study.sampler = _sampler(trial, study, terms)
+        try:
+            return _run_trial(trial, dataset, held, space, terms, out=out, stop=stop, progress=progress)
+        except (StoppedError, KeyboardInterrupt):
+            _enqueue(
+                study, trial.user_attrs.get(ASKED, trial.params), again=True
+            )  # it goes on first when the sweep does
+            raise
+        except TrainingError as error:  # a rate that is too high ends a trial, not the search
+            progress(f"trial {trial.number}: {error.message}")
+            raise optuna.TrialPruned from error
+
+    if is_grid(space):
+        _enqueue_missing(study, space)
+    while _is_going_on(study, space, terms):
+        if stop is not None and stop.number is not None:
+            raise _stopped(out, stop.number)
+        try:
+            study.optimize(run, n_trials=1)
+        except StoppedError as error:
+            raise _stopped(out, error.exit_code - 128) from error
+        _keep_one_model(study, out, seeds=terms.seeds)
+    _keep_one_model(study, out, seeds=terms.seeds)  # what another worker's last trial was better than
+    result = result_of(study, dataset, terms)
+    write_json(out / RESULT_NAME, asdict(result))
+    return result
+
+
+def _check_scored(dataset: PreparedDataset) -> None:
+    """Refuse a dataset on which every trial would score nothing."""
+    name = dataset.manifest.task.scored_split
+    info = dataset.manifest.splits.get(name)
+    if info is None or not info.labelled:
+        raise DatasetError(
+            f"{dataset.path} has no {name} split with labels, and a sweep ranks its trials by their scores.",
+            next_step="Prepare it with --validation FILE, or --validation 0.1 to hold out a tenth of the rows.",
+        )
+
+
+def _stopped(out: Path, number: int) -> StoppedError:
+    return stopped_error(
+        f"The sweep in {out}", number, next_step=f"Run the same command with --resume --out {out} to go on."
+    )
+
+
+def _is_going_on(study: "optuna.Study", space: Space, terms: SweepTerms) -> bool:
+    """Return whether a trial of a grid waits, or a space with ranges had fewer trials than asked."""
+    from optuna.trial import TrialState
+
+    if is_grid(space):
+        return bool(study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
+    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))) < terms.trials
+
+
+def _sampler(trial: "optuna.Trial", study: "optuna.Study", terms: SweepTerms) -> "optuna.samplers.TPESampler":
+    """Return TPE, seeded by the trial's place among those that are drawn: no two workers draw alike.
+
+    A trial that was stopped and is run again under another number has no place of its own: the search goes on as if
+    it had not been stopped.
+    """
+    import optuna
+
+    upto = [each for each in study.get_trials(deepcopy=False) if each.number <= trial.number]
+    place = trial.number - sum(AGAIN in each.user_attrs for each in upto)
+    generator = rng.stream(rng.RandomPurpose.SWEEP_TRIAL, seed=terms.seeds[0], index=place)
+    return optuna.samplers.TPESampler(seed=int(generator.integers(2**32)))
+
+
+def _study(storage: str | None, out: Path, terms: SweepTerms) -> "optuna.Study":
+    """Open the trials there are. Raises ConfigError where their storage is damaged, or not one."""
+    import optuna
+
+    try:
+        study = optuna.create_study(
+            storage=storage or f"sqlite:///{out.resolve() / STORAGE_NAME}",
+            study_name=_STUDY,
+            direction="maximize",
+            pruner=optuna.pruners.MedianPruner() if terms.prune else optuna.pruners.NopPruner(),
+            load_if_exists=True,
+        )
+        study.get_trials(deepcopy=False)
+    except Exception as error:  # of Optuna, of SQLAlchemy, of the driver of a database
+        raise _FORM.unreadable(storage or str(out / STORAGE_NAME), reason_of(error)) from error
+    return study
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Settings:
+    """What is read of settings.json: what resuming compares."""
+
+    dataset: str
+    space: Mapping[str, Any]
+    terms: Mapping[str, Any]
+
+
+def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms, *, resume: bool) -> None:
+    """Make the folder of a sweep, or refuse one that holds anything else."""
+    told = {name: asdict(part) if isinstance(part, Range) else list(part) for name, part in space.items()}
+    common = {name: value for name, value in asdict(terms).items() if name not in ("trials", "prune")}
+    for name in ("", RUNS_FOLDER, *(f"{STORAGE_NAME}{ending}" for ending in _OF_STORAGE)):
+        refuse_link(out / name)
+    settings = json.loads(json.dumps({"dataset": dataset.manifest.key, "space": told, "terms": common}))
+    place = out / SETTINGS_NAME
+    if place.exists():
+        if not resume:
+            raise ConfigError(f"{out} holds a sweep.", next_step="Pass --resume to go on, or another --out.")
+        begun = read_record(place, _Settings, _FORM)
+        different = [name for name in settings if getattr(begun, name) != settings[name]]
+        if different:
+            raise ConfigError(
+                f"The sweep in {out} was begun otherwise: {', '.join(different)}.",
+                next_step="Repeat the command that began it, or pass another --out.",
+            )
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out} holds something else.", next_step="Pass another --out.")
+    make_folder(out)
+    write_json(place, settings)
+
+
+def _enqueue_missing(study: "optuna.Study", space: Space) -> None:
+    """Queue the combinations of a grid that no trial has ended, waits or runs with."""
+    known = [trial.user_attrs.get(ASKED, trial.params) for trial in live_trials(study)]
+    for each in combinations(space):
+        if each not in known:
+            _enqueue(study, each)
+
+
+def _enqueue(study: "optuna.Study", params: Mapping[str, Any], *, again: bool = False) -> None:
+    study.enqueue_trial(dict(params), user_attrs={ASKED: dict(params), **({AGAIN: True} if again else {})})
+
+
+def _retry_killed(study: "optuna.Study") -> None:
+    """Queue the trials again that a killed worker left running; their runs go on from their checkpoints."""
+    from optuna.trial import TrialState
+
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        study.tell(trial.number, state=TrialState.FAIL)
+        _enqueue(study, trial.user_attrs.get(ASKED, trial.params), again=True)
+
+
+def _run_trial(
+    trial: "optuna.Trial",
+    dataset: PreparedDataset,
+    held: LoadedData,
+    space: Space,
+    terms: SweepTerms,
+    *,
+    out: Path,
+    stop: Stop | None,
+    progress: Progress,
+) -> float:
+    """Train a combination with each seed; the trial is pruned where its mean so far is hopeless."""
+    import optuna
+
+    params = _suggested(trial, space)
+    if is_grid(space) and ASKED not in trial.user_attrs:
+        raise optuna.TrialPruned  # another worker was quicker: what the queue held is taken
+    epochs = _epochs(params, terms)
+    scores: list[float] = []
+    for index, seed in enumerate(terms.seeds):
+        folder = out / RUNS_FOLDER / run_name(params, seed)
+        progress(f"trial {trial.number}, seed {seed}: " + ", ".join(f"{name} {params[name]}" for name in params))
+
+        def scored(epoch: int, score: float | None, first: int = index * epochs) -> None:
+            if score is None:
+                return
+            trial.report(statistics.mean([*scores, score]), first + epoch)
+            if trial.should_prune():
+                raise optuna.TrialPruned
+
+        result = _trained(dataset, held, terms, params, seed=seed, folder=folder, stop=stop, scored=scored)
+        if result.score is None:
+            progress(f"trial {trial.number}: its score is not defined")
+            raise optuna.TrialPruned
+        scores.append(result.score)
+        trial.set_user_attr(f"score/{seed}", result.score)
+        trial.set_user_attr(f"seconds/{seed}", result.seconds["total"])
+        trial.set_user_attr(f"run/{seed}", folder.name)
+    return statistics.mean(scores)
+
+
+def _suggested(trial: "optuna.Trial", space: Space) -> dict[str, Any]:
+    return {
+        name: trial.suggest_float(name, part.low, part.high, log=part.log)
+        if isinstance(part, Range)
+        else trial.suggest_categorical(name, list(part))
+        for name, part in space.items()
+    }
+
+
+def _trained(
+    dataset: PreparedDataset,
+    held: LoadedData,
+    terms: SweepTerms,
+    params: Mapping[str, Any],
+    *,
+    seed: int,
+    folder: Path,
+    stop: Stop | None,
+    scored: Callable[[int, float | None], None],
+) -> TrainResult:
+    return train(
+        dataset,
+        strategy=trial_strategy(dataset, terms, params),
+        model=terms.model,
+        epochs=_epochs(params, terms),
+        seed=seed,
+        precision=terms.precision,
+        attention=terms.attention,
+        out=folder,
+        resume=True,
+        stop=stop,
+        scored=scored,
+        held=held,
+        **_of_run(params),
+    )
+
+
+def _epochs(params: Mapping[str, Any], terms: SweepTerms) -> int:
+    return int(params.get("epochs", terms.epochs))
+
+
+def _of_run(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what of a combination is a run's own, whatever its strategy."""
+    return {name: params[name] for name in ("lr", "dropout", "warmup") if name in params}
+
+
+def run_name(params: Mapping[str, Any], seed: int) -> str:
+    """Return the folder of a run: the same for the same combination, so that a killed one is found again."""
+    return f"{sha256_of(json.dumps(dict(params), sort_keys=True).encode())[:12]}-seed{seed}"
+
+
+def _keep_one_model(study: "optuna.Study", out: Path, *, seeds: Sequence[int]) -> None:
+    """Remove the models of trials that have ended, but the best one's: a sweep would fill a disk with them.
+
+    Other workers may be at work below the same folder: runs of trials that wait or run stay as they are.
+    """
+    trials = live_trials(study)
+    best = best_of(trials)
+    ended = [trial for trial in trials if trial.state.is_finished()]
+    kept = [trial for trial in trials if not trial.state.is_finished() or trial is best]
+    names = {run_name(trial.params or trial.user_attrs.get(ASKED, {}), seed) for trial in kept for seed in seeds}
+    for name in {run_name(trial.params, seed) for trial in ended for seed in seeds} - names:
+        folder = out / RUNS_FOLDER / name
+        if not folder.is_symlink() and holds_run(folder):
+            remove_folder(folder / MODEL_FOLDER)

@@ -1,0 +1,196 @@
+"""Read chosen keys of a file with one JSON object a line; a missing key or a null is missing.
+
+Row numbers are line numbers. The keys of the first line are the file's columns. Blank lines are allowed at the end
+only.
+"""
+
+import json
+import math
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from tdbs.data.columns import BadRows, plain_name, refuse_or_note
+from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, Content, undecodable_line
+from tdbs.errors import SourceError
+from tdbs.shown import is_utf8
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """Return the keys of the first line, with the types of their values."""
+    first = next(_objects(path, None), None)
+    if first is None:
+        raise SourceError(f"{path.name} is empty.", next_step="Give it one JSON object a line.")
+    if not all(map(is_utf8, first)):
+        raise SourceError(
+            f"Row 1 of {path.name} holds half of a surrogate pair in a key.",
+            next_step="Fix the row.",
+        )
+    return pa.schema([(key, _type_of(value)) for key, value in first.items()])
+
+
+def read_columns(path: Path, columns: Mapping[str, Content], bad: BadRows | None = None) -> Iterator[pa.Table]:
+    """Yield the asked keys, some rows at a time; a value that is not what its column should hold is an error.
+
+    With `bad`, such rows and lines that are no JSON are noted there instead, and their values are nulls.
+    """
+    values: dict[str, list[Any]] = {column: [] for column in columns}
+    number = 0
+    for number, row in enumerate(_objects(path, bad), start=1):
+        for column, content in columns.items():
+            value = row.get(column)
+            if value is not None:
+                value = _READ[content](value)
+                reason = f"is {json.dumps(row[column])[:40]}, not {_NAMES[content]}"
+                if value is None and bad is None:
+                    raise SourceError(f"'{column}' in row {number} of {path.name} {reason}.", next_step="Fix the row.")
+                if value is None and bad is not None:
+                    bad.setdefault(number - 1, f"'{column}' {reason}")
+            values[column].append(value)
+        if number % ROWS_AT_ONCE == 0:
+            yield _table(values, columns, number - ROWS_AT_ONCE, path.name, bad)
+            values = {column: [] for column in columns}
+    yield _table(values, columns, number - number % ROWS_AT_ONCE, path.name, bad)
+
+
+def _objects(path: Path, bad: BadRows | None) -> Iterator[dict[str, Any]]:
+    blank: list[int] = []  # lines since the last row
+    with path.open("rb") as file:
+        for place, line in enumerate(file):
+            try:
+                text = line.decode("utf-8" if place else "utf-8-sig")
+            except UnicodeDecodeError as error:
+                if bad is None:
+                    raise undecodable_line(path.name, place + 1, error) from error
+                bad[place] = "is not UTF-8"
+                text = "{}"
+            if not text.strip():
+                blank.append(place)
+                continue
+            for empty in blank:
+                refuse_or_note(bad, empty, path.name, "is a blank line", next_step="Delete the line.")
+                yield {}
+            blank = []
+            yield _object(text, place, path.name, bad)
+
+
+def _object(text: str, place: int, where: str, bad: BadRows | None) -> dict[str, Any]:
+    next_step = 'Write one JSON object a line, such as {"text": "a fine film", "label": 1}.'
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        refuse_or_note(bad, place, where, f"is not JSON: {error}", next_step=next_step)
+        return {}
+    if not isinstance(row, dict):
+        refuse_or_note(bad, place, where, "is not a JSON object", next_step=next_step)
+        return {}
+    plain = {plain_name(key): value for key, value in row.items()}
+    if len(plain) < len(row):
+        names = [plain_name(key) for key in row]
+        twice = next(name for name in names if names.count(name) > 1)
+        refuse_or_note(bad, place, where, f"has two keys '{twice}'", next_step="Rename one of them.")
+        return {}
+    return plain
+
+
+def _type_of(value: object) -> pa.DataType:
+    if isinstance(value, list):
+        return pa.list_(pa.string())
+    if isinstance(value, dict):
+        is_answers = {"text", "answer_start"} <= value.keys()
+        return ANSWERS if is_answers else pa.struct([(key, pa.string()) for key in value])
+    return pa.string()
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _label(value: object) -> str | None:
+    """Return a label's number or bool as it is written in Python; NaN is neither."""
+    is_label = isinstance(value, (str, bool, int)) or (isinstance(value, float) and not math.isnan(value))
+    return str(value) if is_label else None
+
+
+def _words(value: object) -> list[str] | None:
+    return value if isinstance(value, list) and all(isinstance(word, str) for word in value) else None
+
+
+def _labels(value: object) -> list[str] | None:
+    labels = [_label(label) for label in value] if isinstance(value, list) else [None]
+    known = [label for label in labels if label is not None]
+    return known if len(known) == len(labels) else None
+
+
+def _answers(value: object) -> dict[str, Any] | None:
+    """Return SQuAD's {"text": [...], "answer_start": [...]}."""
+    if not isinstance(value, dict):
+        return None
+    texts, starts = _words(value.get("text")), value.get("answer_start")
+    if texts is None or not isinstance(starts, list) or not all(type(start) is int for start in starts):
+        return None
+    return {"text": texts, "answer_start": starts}
+
+
+_READ: dict[Content, Callable[[object], Any]] = {
+    "text": _text,
+    "label": _label,
+    "words": _words,
+    "labels": _labels,
+    "answers": _answers,
+    "any": lambda _value: "",
+}
+_NAMES: dict[Content, str] = {
+    "text": "a text",
+    "label": "a text or a number",
+    "words": "a list of texts",
+    "labels": "a list of texts or numbers",
+    "any": "anything",
+    "answers": 'answers such as {"text": ["Paris"], "answer_start": [17]}',
+}
+_TYPES: dict[Content, pa.DataType] = {
+    "text": pa.string(),
+    "label": pa.string(),
+    "words": pa.list_(pa.string()),
+    "labels": pa.list_(pa.string()),
+    "answers": ANSWERS,
+    "any": pa.string(),
+}
+
+
+def _table(
+    values: dict[str, list[Any]], columns: Mapping[str, Content], before: int, where: str, bad: BadRows | None
+) -> pa.Table:
+    try:
+        arrays = [pa.array(values[column], _TYPES[content]) for column, content in columns.items()]
+    except UnicodeEncodeError as error:  # JSON can spell half a surrogate pair, UTF-8 cannot
+        if bad is None:
+            raise _lone_surrogate(values, before, where) from error
+        for found in values.values():
+            for index in [index for index, value in enumerate(found) if not _is_utf8(value)]:
+                bad.setdefault(before + index, "holds half of a surrogate pair")
+                found[index] = None
+        return _table(values, columns, before, where, None)
+    except (OverflowError, pa.ArrowInvalid) as error:
+        raise SourceError(
+            f"{where} has a number of more than 64 bits near row {before + 1}.", next_step="Fix the row."
+        ) from error
+    return pa.table(arrays, names=list(columns))
+
+
+def _lone_surrogate(values: dict[str, list[Any]], rows_before: int, where: str) -> SourceError:
+    number, column = min(
+        (index, column)
+        for column, found in values.items()
+        for index, value in enumerate(found, start=rows_before + 1)
+        if not _is_utf8(value)
+    )
+    return SourceError(
+        f"'{column}' in row {number} of {where} holds half of a surrogate pair.", next_step="Fix the row."
+    )
+
+
+def _is_utf8(value: object) -> bool:
+    return is_utf8(json.dumps(value, ensure_ascii=False))

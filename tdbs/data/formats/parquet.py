@@ -1,0 +1,57 @@
+"""Read chosen columns of a Parquet file; null is missing."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tdbs.data.columns import plain_name
+from tdbs.data.content import ROWS_AT_ONCE
+from tdbs.errors import SourceError, reason_of
+from tdbs.files import readable
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """Return the names and types of the columns, from the footer alone."""
+    with _damage_named(path), readable(path) as file:
+        return pq.read_schema(file)
+
+
+def read_columns(path: Path, columns: list[str]) -> Iterator[pa.Table]:
+    """Yield the asked columns as they are typed in the file, some rows at a time."""
+    with (
+        _damage_named(path),
+        readable(path) as file,
+        # ParquetFile reads this one file; read_table would take `split=x` in a folder's name for another column.
+        # What it buffers ahead it keeps to the end, so that memory would grow with the rows.
+        pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False) as parquet,
+    ):
+        written = {plain_name(name): name for name in parquet.schema_arrow.names}
+        rows, told = 0, int(parquet.metadata.num_rows)
+        for batch in parquet.iter_batches(ROWS_AT_ONCE, columns=[written[column] for column in columns]):
+            table = pa.Table.from_batches([batch])
+            rows += table.num_rows
+            yield pa.table([table[written[column]] for column in columns], names=columns)
+        if rows != told:  # of a damaged footer, which has no checksum
+            raise pa.ArrowInvalid(f"its footer says {told} rows, but {rows} can be read")
+
+
+def count_rows(path: Path) -> int:
+    """Return how many rows a file has, from the footer alone."""
+    with _damage_named(path), readable(path) as file, pq.ParquetFile(file) as parquet:
+        return int(parquet.metadata.num_rows)
+
+
+@contextmanager
+def _damage_named(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last one of a column's name
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the file system's error, not the format's
+        raise SourceError(
+            f"{path.name} is not a readable Parquet file: {reason_of(error)}.",
+            next_step="Copy or write the file again.",
+        ) from error

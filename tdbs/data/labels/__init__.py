@@ -1,0 +1,1 @@
+"""Labels become targets: what users' files mean by them, and what a model is to predict."""

@@ -1,0 +1,162 @@
+"""Collect the distinct values of a column that is read block by block, each with the row where it comes first.
+
+Of lists, whole rows are kept: the first one of each value, the first of another length, the first with a value twice.
+All that is learned of labels (which classes there are, whether any is missing) is the same for these as for all rows.
+Numbers to predict are not kept: there may be as many as rows.
+
+Classes that a drawn fraction would take from train altogether: the first row of each stays in train.
+
+A drawn row of a class that train lacks could not be scored, and its user gave one file, which has the class.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tdbs.arrays import IntArray
+from tdbs.data.columns import SourceColumn, one_array
+from tdbs.data.content import is_list
+from tdbs.data.labels.single import LabelType, informative_values, label_lists, label_texts, row_classes
+from tdbs.errors import ConfigError
+
+_MERGE_AT = 1 << 18  # values that wait to be compared with those known: the sum of all comparisons stays linear
+
+
+class DistinctValues:
+    """The distinct values of one column, as texts; of lists, rows that hold all there is in them."""
+
+    def __init__(self, label_type: LabelType) -> None:
+        """Begin with none; `label_type` decides which numbers matter."""
+        self._label_type = label_type
+        self._found: list[tuple[pa.Array, IntArray]] = []
+        self._known = 0
+        self._waiting = 0
+        self._last: SourceColumn | None = None
+        self._lists = _TellingLists()
+
+    def add(self, column: SourceColumn) -> None:
+        """Add a block; its rows come after those of the blocks before."""
+        self._last = column
+        if is_list(column.values.type):
+            self._lists.add(one_array(label_lists(column).values), column.rows_N)
+            return
+        self._found.append(_distinct(one_array(label_texts(column).values), column.rows_N))
+        self._waiting += len(self._found[-1][0])
+        if self._waiting > _MERGE_AT + self._known:
+            self._merge()
+
+    def column(self) -> SourceColumn:
+        """Return the distinct values in order of their first rows; of lists, the rows that are kept."""
+        if self._last is None:
+            raise ValueError("no block was added")
+        if is_list(self._last.values.type):
+            values, rows = self._lists.kept()
+        else:
+            self._merge()
+            values, rows = self._found[0]
+        return replace(self._last, values=pa.chunked_array([values]), rows_N=rows)
+
+    def _merge(self) -> None:
+        values = pa.concat_arrays([values for values, _ in self._found])
+        values, rows = _distinct(values, np.concatenate([rows for _, rows in self._found]))
+        kept = informative_values(values, self._label_type)
+        values, rows = values.filter(pa.array(kept)), rows[kept]
+        self._found = [(values, rows)]
+        self._known, self._waiting = len(self._found[0][0]), 0
+
+
+def together(first: SourceColumn, second: SourceColumn) -> SourceColumn:
+    """Return the distinct values of two columns of them."""
+    values = DistinctValues("class")  # what tells was chosen already
+    for column in (first, second):
+        values.add(column)
+    return values.column()
+
+
+class _TellingLists:
+    """Rows of a column of lists that tell what all rows do: which values there are, and whether lists are multi-hot."""
+
+    def __init__(self) -> None:
+        self._rows: dict[int, list[str]] = {}
+        self._known: set[str] = set()
+        self._length: int | None = None
+        self._is_uneven = False
+        self._has_repeat = False
+
+    def add(self, lists: pa.ListArray, rows_N: IntArray) -> None:
+        """Add a block of lists of texts, none missing."""
+        if not len(lists):
+            return
+        encoded = lists.flatten().dictionary_encode()
+        codes, parents = encoded.indices.to_numpy(), pc.list_parent_indices(lists).to_numpy()
+        _, first = np.unique(codes, return_index=True)
+        new = [place for place, text in zip(first, encoded.dictionary.to_pylist(), strict=True) if self._is_new(text)]
+        telling = {int(parents[place]) for place in new}
+        lengths_N = pc.list_value_length(lists).to_numpy()
+        if self._length is None:
+            self._length = int(lengths_N[0])
+            telling.add(0)
+        if not self._is_uneven and (uneven := np.flatnonzero(lengths_N != self._length)).size:
+            self._is_uneven = True
+            telling.add(int(uneven[0]))
+        if not self._has_repeat:
+            order = np.lexsort((codes, parents))
+            same = (np.diff(codes[order]) == 0) & (np.diff(parents[order]) == 0)
+            repeats = parents[order][1:][same]
+            if repeats.size:
+                self._has_repeat = True
+                telling.add(int(repeats[0]))
+        self._rows |= {int(rows_N[row]): lists[row].as_py() for row in sorted(telling)}
+
+    def _is_new(self, text: str) -> bool:
+        is_new = text not in self._known
+        self._known.add(text)
+        return is_new
+
+    def kept(self) -> tuple[pa.Array, IntArray]:
+        """Return the rows that are kept, in order, and their numbers."""
+        numbers = sorted(self._rows)
+        return pa.array([self._rows[row] for row in numbers], pa.list_(pa.string())), np.array(numbers, dtype=np.int64)
+
+
+def _distinct(values: pa.Array, rows: IntArray) -> tuple[pa.Array, IntArray]:
+    """Return the distinct values, null among them, in order, and the first row of each."""
+    encoded = values.dictionary_encode(null_encoding="encode")
+    _, first = np.unique(encoded.indices.to_numpy(), return_index=True)
+    return values.take(pa.array(first)), rows[first]
+
+
+_SHOWN = 5
+
+
+def missing_in_train(
+    train: SourceColumn, drawn: SourceColumn, classes: Sequence[str]
+) -> tuple[IntArray, tuple[str, ...]]:
+    """Return the first drawn row of each class that no row of train has, and these classes.
+
+    The columns hold distinct values of the label, as DistinctValues keeps them: the first row of each is among them.
+    """
+    known = np.unique(row_classes(train, classes)[0])
+    ids, rows_N = row_classes(drawn, classes)
+    missing = np.setdiff1d(ids, known)
+    rows = {int(rows_N[ids == index].min()) for index in missing}
+    return np.array(sorted(rows), dtype=np.int64), tuple(classes[index] for index in missing)
+
+
+def kept_note(rows: IntArray, classes: Sequence[str], *, fraction: float) -> str:
+    """Return what `prepare` says of rows that stay in train."""
+    shown = ", ".join(classes[:_SHOWN]) + (", …" if len(classes) > _SHOWN else "")
+    drawn = "1 row that it drew stays" if len(rows) == 1 else f"{len(rows)} rows that it drew stay"
+    return f"--validation {fraction}: {drawn} in train, which has no other row of: {shown}."
+
+
+def refuse_nothing_drawn(rows: int, *, fraction: float, where: str) -> None:
+    """Raise if no row is left to validation."""
+    if rows == 0:
+        raise ConfigError(
+            f"--validation {fraction} draws only rows of {where} whose classes have no other row.",
+            next_step="Pass a larger fraction, or a file.",
+        )

@@ -1,0 +1,164 @@
+"""Refuse labels that are lists or objects written as texts, as pandas writes them into CSV cells.
+
+What is certain: a Python or JSON list, tuple, set or object with a quoted entry or with several, and NumPy's arrays and
+PyTorch's tensors, with the name of their kind around them or without.
+`[3]` and `[joy, love]` are lists if all labels are in brackets; `[UNK]` and `(none)` are names. With --label-type class
+every text is a class.
+
+Read labels that are single values, written as NumPy, PyTorch or Python print them: np.int64(1), tensor(1), b'pos'.
+
+pandas writes tensors and bytes into CSV cells like this. With --label-type class every text is a class.
+"""
+
+import ast
+import json
+import re
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tdbs.data.columns import SourceColumn
+from tdbs.errors import SourceError
+
+_BRACKETED = r"^\s*(\[.*\]|\(.*\)|\{.*\}|[\w.]+\(\s*[\[{].*\))\s*$"
+_NUMBER = r"(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|\.\.\.)"  # ... stands for what NumPy leaves out
+_SEVERAL = "|".join(rf"{entry}(?:\s+{entry})+" for entry in (_NUMBER, "(?:True|False)", r"'[^']*'", r'"[^"]*"'))
+_ARRAY = re.compile(rf"\[\s*(?:{_SEVERAL})\s*\]")  # as NumPy prints it
+_OBJECT = re.compile(r"\{\s*(?:'[^']*'|\"[^\"]*\")\s*:.*\}", re.DOTALL)
+_KIND = r"(?:np\.|tf\.)?(?:array|Array|[tT]ensor)"
+_WRAPPED = re.compile(rf"{_KIND}\(\s*(\[.*\])\s*(?:,[^\[\]]*)?\)|frozenset\((\{{.*\}})\)", re.DOTALL)
+_INNER = re.compile(rf"{_KIND}\(\s*(\[[^()]*\])\s*(?:,[^()\[\]]*)?\)")  # an array in a list
+_BARE = re.compile(r"\[[^\[\]]*\]", re.DOTALL)  # [joy, love]
+_SHOWN = 60
+
+
+def refuse_list_texts(column: SourceColumn) -> None:
+    """Raise for the first label that is certainly a list or an object written as a text."""
+    texts = column.values.combine_chunks() if isinstance(column.values, pa.ChunkedArray) else column.values
+    bracketed = pc.fill_null(pc.match_substring_regex(texts, f"(?s){_BRACKETED}"), False).to_pylist()
+    if not any(bracketed):
+        return
+    found = [(index, texts[index].as_py().strip()) for index, is_so in enumerate(bracketed) if is_so]
+    are_all = len(found) == len(texts) - texts.null_count
+    are_numbers = are_all and all(isinstance(_parsed(text), list) for _, text in found)
+    are_bare = are_all and all(_BARE.fullmatch(text) for _, text in found)
+    for index, text in found:
+        entries = entries_of(text)
+        if entries is None and (are_numbers or (are_bare and "," in text)):
+            entries = [_entry(part.strip()) for part in text[1:-1].split(",")]
+        if entries is not None:
+            raise SourceError(
+                f"{column.row(index)} has the text {_short(text)} in '{column.name}', "
+                "which is a list or an object, not a label.",
+                next_step="CSV and TSV cells cannot hold them. Write JSONL or Parquet, with lines such as "
+                f"{_line(column.name, entries)}; or pass --label-type class if each text is a class.",
+            )
+
+
+def refuse_words_as_texts(texts: pa.Array, *, column: str, where: str) -> None:
+    """Raise if each text is a list of quoted words: split at white space, its marks would become parts of words."""
+    entries = [entries_of(text) for text in texts.to_pylist()]
+    words = [found for found in entries if found and all(isinstance(word, str) for word in found)]
+    if words and len(words) == len(entries):
+        line = json.dumps({column: words[0][:3]}, ensure_ascii=False)
+        raise SourceError(
+            f"'{column}' of {where} holds lists of words, written as texts.",
+            next_step=f"CSV and TSV cells cannot hold lists. Write JSONL or Parquet, with lines such as {line}; "
+            "or write texts, with spaces between words.",
+        )
+
+
+def entries_of(text: str) -> list[Any] | None:
+    """Return the entries of a list or an object that is written as a text; None if the text is not certainly one."""
+    text = text.strip()
+    wrapped = _WRAPPED.fullmatch(text)
+    if wrapped is not None:
+        text = wrapped[1] or wrapped[2]
+    if _ARRAY.fullmatch(text):
+        return [_entry(part) for part in re.findall(r"'[^']*'|\"[^\"]*\"|[^\s\[\]]+", text)]
+    if _OBJECT.fullmatch(text):
+        return re.findall(r"[{,]\s*['\"]([^'\"]*)['\"]\s*:", text)
+    found = _parsed(text)
+    if not isinstance(found, (list, tuple, set, dict)):
+        return None if wrapped is None else [_entry(part) for part in text[1:-1].replace(",", " ").split()]
+    entries = sorted(found, key=str) if isinstance(found, set) else list(found)
+    is_certain = len(entries) > 1 or any(isinstance(entry, (str, bytes, list, tuple)) for entry in entries)
+    is_object = isinstance(found, dict) and bool(found)
+    return entries if is_certain or is_object or wrapped is not None else None
+
+
+def _parsed(text: str) -> object:
+    """Return what a text is in JSON or Python, also where values are as NumPy and PyTorch print them."""
+    for parse in (json.loads, ast.literal_eval, _printed):
+        try:
+            return parse(text)
+        except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
+            continue
+    return None
+
+
+def _printed(text: str) -> object:
+    plain = re.sub(r"\bnan\b", "None", re.sub(CALL, r"\1", _INNER.sub(r"\1", text)))
+    return ast.literal_eval(plain)
+
+
+def _entry(text: str) -> Any:
+    parsed = _parsed(text)
+    return text if parsed is None else parsed
+
+
+def _line(label: str, entries: list[Any]) -> str:
+    """Return a line of JSON with the label as it is meant; tags are as many as the words of their row."""
+    if {"text", "answer_start"} <= set(map(str, entries)):
+        answers = {"text": ["Ann"], "answer_start": [6]}
+        return json.dumps({"question": "who?", "context": "it is Ann", label: answers})
+    shown = [_shown_entry(entry) for entry in entries if entry not in (None, ...)][:3]
+    is_tags = "tag" in label.lower()
+    text: object = ["Anna", "lives", "here"][: len(shown)] if is_tags else "a text"
+    return json.dumps({"tokens" if is_tags else "text": text, label: shown}, ensure_ascii=False)
+
+
+def _shown_entry(entry: Any) -> str | float:
+    if isinstance(entry, bytes):
+        return entry.decode("utf-8", "replace")
+    return entry if isinstance(entry, (str, bool, int, float)) else str(entry)
+
+
+def _short(text: str) -> str:
+    return f'"{text}"' if len(text) <= _SHOWN else f'"{text[:_SHOWN]}…"'
+
+
+_SCALAR_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_BYTES = r"b'(?:[ -&(-\[\]-~]|\\[ -~])*'|b\"(?:[ !#-\[\]-~]|\\[ -~])*\""
+_VALUE = rf"{_NUMBER}|nan|True|False|'[^'\\]*'|\"[^\"\\]*\"|{_BYTES}"
+_OPTIONS = r"(?:,(?:[^()\[\]]|\([^()]*\))*)?"  # dtype=int32, shape=(), device='cuda:0'
+CALL = rf"(?:np\.\w+|(?:tf\.)?[tT]ensor|[aA]rray)\(\s*({_VALUE})\s*{_OPTIONS}\)"  # the value is its only group
+_SCALAR = rf"^\s*(?:{CALL}|np\.(True|False)_|({_BYTES}))\s*$"
+
+
+def plain_scalars(texts: pa.Array) -> pa.Array:
+    """Return texts without what is written around their values. Raises UnicodeDecodeError for bytes of no text."""
+    is_scalar = pc.fill_null(pc.match_substring_regex(texts, _SCALAR), False)
+    if not pc.any(is_scalar).as_py():
+        return texts
+    encoded = texts.dictionary_encode()
+    plain = pa.array([_value(text) for text in encoded.dictionary.to_pylist()], texts.type)
+    return plain.take(encoded.indices)
+
+
+def _value(text: str) -> str:
+    found = re.match(_SCALAR, text)
+    if found is None:
+        return text
+    value = next(group for group in found.groups() if group is not None)
+    if value.startswith("b"):
+        return _bytes(value).decode("utf-8")
+    return value[1:-1] if value[0] in "'\"" else value
+
+
+def _bytes(literal: str) -> bytes:
+    try:
+        return bytes(ast.literal_eval(literal))
+    except (SyntaxError, ValueError):  # an escape that Python does not write
+        return literal.encode()

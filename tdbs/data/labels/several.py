@@ -1,0 +1,209 @@
+"""Several labels a row: lists of classes, lists or columns of 0 and 1 (multi-label), or columns of numbers (targets).
+
+Columns of 0 and 1 (or true and false) are a multi-label task whose classes are the columns; with `regression`, or where
+another number stands among them, each column is a number to predict. Cost: array code over the rows.
+
+Lists of 0 and 1, one entry a class (multi-hot vectors, as transformers takes labels): which classes hold for a row.
+
+Certain where all lists of train have one length, of two or more, and hold 0 and 1 (or 0.0, true …) alone: as lists of
+class ids they would name each class several times, or both classes in every row. Lists of one entry are ids. Classes
+have the names that the file keeps for them, if it keeps one for each place; else their places, from 0.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tdbs.arrays import BoolArray, FloatArray
+from tdbs.data.columns import SourceColumn, one_array
+from tdbs.data.content import is_list
+from tdbs.data.labels.list_texts import refuse_list_texts
+from tdbs.data.labels.single import (
+    LabelType,
+    label_lists,
+    label_numbers,
+    label_texts,
+    list_class_ids,
+    list_classes,
+    named_label_lists,
+)
+from tdbs.errors import ConfigError, SourceError
+
+_SHOWN_CLASSES = 5
+
+# Shapes: N rows, C columns.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SeveralRule:
+    """What train's labels are: lists of classes, lists of flags, columns of flags, or numbers to predict."""
+
+    kind: Literal["lists", "hot_lists", "flags", "numbers"]
+    classes: tuple[str, ...] = ()
+
+
+def learn_several(train: Sequence[SourceColumn], label_type: LabelType) -> SeveralRule:
+    """Return what train's label columns are."""
+    if is_list(train[0].values.type):
+        if label_type == "regression" or len(train) > 1:
+            raise ConfigError(
+                f"'{train[0].name}' holds lists of classes.", next_step="Name it alone, without --label-type."
+            )
+        hot = hot_classes(train[0])
+        if hot is not None:
+            return SeveralRule(kind="hot_lists", classes=hot)
+        classes = tuple(list_classes(train[0]))
+        if len(classes) < 2:
+            raise SourceError(
+                f"The lists of {train[0].where} hold {len(classes)} classes.",
+                next_step="Give train rows of at least two classes.",
+            )
+        return SeveralRule(kind="lists", classes=classes)
+    names = tuple(column.name for column in train)
+    if label_type == "regression":
+        return SeveralRule(kind="numbers")
+    texts = [_flag_texts(column) for column in train]
+    if label_type == "class" or all(_is_flag(column).all() for column in texts):
+        return SeveralRule(kind="flags", classes=names)
+    for column in train:
+        _refuse_classes(column)
+        refuse_list_texts(label_texts(column))
+    return SeveralRule(kind="numbers")
+
+
+def encode_several(columns: Sequence[SourceColumn], rule: SeveralRule) -> pa.Array:
+    """Return a split's labels: list<int64> of classes that hold, or list<float64> of the targets."""
+    if rule.kind == "lists":
+        return _encode_lists(columns[0], rule.classes)
+    if rule.kind == "hot_lists":
+        return encode_hot(columns[0], rule.classes)
+    if rule.kind == "numbers":
+        numbers_NC: FloatArray = np.stack([label_numbers(label_texts(column)) for column in columns], axis=1)
+        offsets = np.arange(len(numbers_NC) + 1, dtype=np.int32) * len(columns)
+        return pa.ListArray.from_arrays(offsets, pa.array(numbers_NC.ravel()))
+    flags_NC = np.stack([_flags(column) for column in columns], axis=1)
+    offsets = np.concatenate([[0], np.cumsum(flags_NC.sum(axis=1))]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, pa.array(np.nonzero(flags_NC)[1]))
+
+
+def _encode_lists(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
+    lists = named_label_lists(column)
+    ids = list_class_ids(column, lists, classes, of_class="rows")
+    rows = pc.list_parent_indices(lists).to_numpy()
+    # each class once a row, in order
+    pairs = np.unique(np.stack([rows, ids.to_numpy()]), axis=1)
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(pairs[0].astype(np.int64), minlength=len(lists)))])
+    return pa.ListArray.from_arrays(offsets.astype(np.int32), pa.array(pairs[1].astype(np.int64)))
+
+
+def _refuse_classes(column: SourceColumn) -> None:
+    """Raise for class ids among columns that would be numbers to predict."""
+    if column.names:
+        raise ConfigError(
+            f"'{column.name}' of {column.where} holds classes ({', '.join(column.names[:_SHOWN_CLASSES])}); "
+            "several label columns hold 0 and 1, or numbers to predict.",
+            next_step="Name one label column, or pass --label-type regression.",
+        )
+
+
+def _flag_texts(column: SourceColumn) -> SourceColumn:
+    """Return the values as texts, true and false as 1 and 0."""
+    texts = label_texts(column)
+    folded = pc.utf8_lower(pc.utf8_trim_whitespace(texts.values))
+    numbers = pc.if_else(pc.equal(folded, "true"), "1", pc.if_else(pc.equal(folded, "false"), "0", folded))
+    return replace(texts, values=numbers)
+
+
+def _is_flag(texts: SourceColumn) -> BoolArray:
+    flags: BoolArray = pc.is_in(texts.values, pa.array(["0", "1", "0.0", "1.0"])).to_numpy()
+    return flags
+
+
+def _flags(column: SourceColumn) -> BoolArray:
+    texts = _flag_texts(column)
+    bad = np.flatnonzero(~_is_flag(texts))
+    if bad.size:
+        index = int(bad[0])
+        raise SourceError(
+            f"{column.row(index)} has '{column.values[index].as_py()}' in '{column.name}', which is neither 0 nor 1.",
+            next_step="Fix the row, or pass --label-type regression.",
+        )
+    flags: BoolArray = pc.is_in(texts.values, pa.array(["1", "1.0"])).to_numpy()
+    return flags
+
+
+_ONE, _ZERO = ("1", "1.0", "true"), ("0", "0.0", "false")
+_NEXT_STEP = (
+    "Give each row one 0 or 1 for each class, or list the names of its classes, "
+    "or write one column of 0 and 1 a class: --label joy,anger."
+)
+
+# Shapes: N rows, C classes.
+
+
+def hot_classes(train: SourceColumn) -> tuple[str, ...] | None:
+    """Return the classes of multi-hot lists; None if train's lists are not certainly multi-hot."""
+    lists = one_array(label_lists(train).values)
+    entries = pc.utf8_lower(lists.flatten())
+    lengths_N = pc.list_value_length(lists).to_numpy()
+    if not len(entries) or not pc.all(pc.is_in(entries, pa.array([*_ZERO, *_ONE]))).as_py():
+        return None
+    width, names = int(lengths_N[0]), train.names
+    is_even = bool((lengths_N == width).all())
+    if names:
+        return _names(names, width) if is_even and (width == len(names) or len(names) == 2) and width > 1 else None
+    if is_even:
+        return _names((), width) if width > 1 else None
+    ones_N = np.bincount(pc.list_parent_indices(lists).to_numpy(), _is_one(entries), minlength=len(lists))
+    repeating = np.flatnonzero((ones_N > 1) | (lengths_N - ones_N > 1))
+    if repeating.size:  # no list of ids names a class twice
+        row = int(repeating[0])
+        other = int(np.flatnonzero(lengths_N != lengths_N[row])[0])
+        raise SourceError(
+            f"'{train.name}' of {train.where} holds lists of 0 and 1 of different lengths: "
+            f"{train.row(row)} has {lengths_N[row]} entries, {train.row(other)} has {lengths_N[other]}.",
+            next_step=_NEXT_STEP,
+        )
+    return None
+
+
+def encode_hot(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
+    """Return a split's multi-hot lists as lists of the classes that hold; its own names tell which place is which."""
+    lists = one_array(label_lists(column).values)
+    entries = pc.utf8_lower(lists.flatten())
+    lengths_N = pc.list_value_length(lists).to_numpy()
+    is_flag = pc.is_in(entries, pa.array([*_ZERO, *_ONE])).to_numpy(zero_copy_only=False)
+    parents = pc.list_parent_indices(lists).to_numpy()
+    bad_N = lengths_N != len(classes)
+    bad_N[parents[~is_flag]] = True
+    if bad_N.any():
+        row = int(np.flatnonzero(bad_N)[0])
+        raise SourceError(
+            f"{column.row(row)} has {str(lists[row].as_py())[:60]} in '{column.name}', "
+            f"where other rows have {len(classes)} entries of 0 and 1.",
+            next_step=_NEXT_STEP,
+        )
+    flags_NC = _is_one(entries).reshape(len(lists), len(classes))
+    if len(column.names) == len(classes):
+        unknown = next((name for name in column.names if name not in classes), None)
+        if unknown is not None:
+            raise SourceError(
+                f"'{column.name}' of {column.where} has a place for the class '{unknown}', which train lacks.",
+                next_step="Write the file with the classes of train.",
+            )
+        flags_NC = flags_NC[:, [column.names.index(name) for name in classes]]
+    offsets = np.concatenate([[0], np.cumsum(flags_NC.sum(axis=1))]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, pa.array(np.nonzero(flags_NC)[1].astype(np.int64)))
+
+
+def _names(names: tuple[str, ...], width: int) -> tuple[str, ...]:
+    return names if len(names) == width else tuple(map(str, range(width)))
+
+
+def _is_one(entries: pa.Array) -> BoolArray:
+    flags: BoolArray = pc.is_in(entries, pa.array(_ONE)).to_numpy(zero_copy_only=False)
+    return flags

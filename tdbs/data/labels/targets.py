@@ -1,0 +1,180 @@
+"""What is to be predicted, from the label columns; of users' files, train alone decides what the classes are.
+
+| kind | entry of a row |
+|---|---|
+| classification | int64, the class |
+| regression | float64, or list<float64> where there are several targets |
+| multi_label | list<int64>, the classes that hold |
+| token_classification | list<int64>, the class of each word |
+| question_answering | {text, answer_start}, lists of one entry an answer |
+| seq2seq | string |
+
+Labels of words (token classification): one list a row, as long as its list of words.
+
+Check the answers of question answering: each must stand in its context where `answer_start` says.
+
+An answer at the wrong place would teach the model another text, so it is refused by its row.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tdbs.data.columns import FILL, SourceColumn, one_array, refuse_missing, text_values
+from tdbs.data.content import ANSWERS
+from tdbs.data.labels.given import given_labels
+from tdbs.data.labels.several import SeveralRule, encode_several, learn_several
+from tdbs.data.labels.single import (
+    LabelType,
+    encode_labels,
+    label_texts,
+    learn_labels,
+    list_class_ids,
+    named_label_lists,
+)
+from tdbs.data.labels.spelling import one_spelling
+from tdbs.data.tasks import METRICS, Task, TaskKind
+from tdbs.errors import SourceError
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitColumns:
+    """The columns of some rows of a split; texts are checked, labels not yet."""
+
+    text: SourceColumn
+    pair: SourceColumn | None
+    labels: tuple[SourceColumn, ...]  # empty: the split has none
+
+
+Encoder = Callable[[SplitColumns], pa.Array]  # the targets of some rows that all have labels
+
+
+def learn_targets(labels: Sequence[SourceColumn], task: Task, label_type: LabelType | None) -> tuple[Task, Encoder]:
+    """Return the task with its classes, and what makes targets of labels.
+
+    With `label_type` None, labels are class ids or scores already. `labels` are the distinct values of train's label
+    columns, each with the row where it comes first; of kinds that have no classes they may be none.
+    """
+    if label_type is None and task.kind in ("classification", "regression"):
+        return task, lambda rows: given_labels(rows.labels[0], task)
+    for column in labels:
+        refuse_missing(column, next_step=FILL)
+    task, encode = _LEARN[task.kind](labels, task, label_type or "auto")
+
+    def encode_whole(rows: SplitColumns) -> pa.Array:
+        for column in rows.labels:
+            refuse_missing(column, next_step=FILL)
+        return encode(rows)
+
+    return task, encode_whole
+
+
+def _learn_single(labels: Sequence[SourceColumn], task: Task, label_type: LabelType) -> tuple[Task, Encoder]:
+    rule = learn_labels(label_texts(labels[0]), label_type)
+    kind: TaskKind = "regression" if rule.kind == "numbers" else "classification"
+    task = _learned(task, kind, rule.classes)
+    return task, lambda rows: pa.array(encode_labels(label_texts(rows.labels[0]), rule))
+
+
+def _learn_several(labels: Sequence[SourceColumn], task: Task, label_type: LabelType) -> tuple[Task, Encoder]:
+    rule: SeveralRule = learn_several(labels, label_type)
+    kind: TaskKind = "regression" if rule.kind == "numbers" else "multi_label"
+    return _learned(task, kind, rule.classes), lambda rows: encode_several(rows.labels, rule)
+
+
+def _learn_words(labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
+    classes = learn_word_labels(labels[0])
+    task = _learned(task, task.kind, classes)
+    return task, lambda rows: encode_word_labels(rows.labels[0], classes, words=rows.text)
+
+
+def _learn_answers(_labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
+    def encode(rows: SplitColumns) -> pa.Array:
+        if rows.pair is None:
+            raise SourceError(f"{rows.text.where} has no contexts.", next_step="Name their column with --pair.")
+        return checked_answers(rows.labels[0], contexts=rows.pair)
+
+    return task, encode
+
+
+def _learn_summaries(_labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
+    return task, lambda rows: one_array(text_values(rows.labels[0]))
+
+
+def _learned(task: Task, kind: TaskKind, classes: tuple[str, ...]) -> Task:
+    return replace(task, kind=kind, classes=classes, metrics=METRICS[kind])
+
+
+_LEARN: dict[TaskKind, Callable[[Sequence[SourceColumn], Task, LabelType], tuple[Task, Encoder]]] = {
+    "classification": _learn_single,
+    "regression": _learn_single,
+    "multi_label": _learn_several,
+    "token_classification": _learn_words,
+    "question_answering": _learn_answers,
+    "seq2seq": _learn_summaries,
+}
+
+
+def learn_word_labels(train: SourceColumn) -> tuple[str, ...]:
+    """Return the classes of train: sorted, numbers by value."""
+    found = pc.unique(named_label_lists(train).flatten()).to_pylist()
+    distinct = sorted(set(one_spelling(found).values()))
+    if len(distinct) < 2:
+        raise SourceError(
+            f"The words of {train.where} have {len(distinct)} classes.",
+            next_step="Give train words of at least two classes.",
+        )
+    is_number = all(label.isascii() and label.isdigit() for label in distinct)
+    return tuple(sorted(distinct, key=Decimal) if is_number else distinct)
+
+
+def encode_word_labels(column: SourceColumn, classes: tuple[str, ...], *, words: SourceColumn) -> pa.Array:
+    """Return a split's labels as class ids, one a word."""
+    lists = named_label_lists(column)
+    labels_of_row = pc.list_value_length(lists).to_numpy()
+    words_of_row = pc.list_value_length(one_array(words.values)).to_numpy()
+    uneven = np.flatnonzero(labels_of_row != words_of_row)
+    if uneven.size:
+        row = int(uneven[0])
+        raise SourceError(
+            f"{column.row(row)} has {words_of_row[row]} words, but {labels_of_row[row]} labels.",
+            next_step="Give each word one label.",
+        )
+    ids = list_class_ids(column, lists, classes, of_class="words")
+    offsets = np.concatenate([[0], np.cumsum(labels_of_row)]).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets, ids)
+
+
+def checked_answers(column: SourceColumn, *, contexts: SourceColumn) -> pa.Array:
+    """Return the answers of all rows as {text, answer_start}; starts count characters from 0."""
+    try:
+        answers = one_array(column.values.cast(ANSWERS))
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:  # what casts of other types raise
+        raise SourceError(
+            f"'{column.name}' of {column.where} holds {column.values.type}, not answers.",
+            next_step='Write answers such as {"text": ["Paris"], "answer_start": [17]}.',
+        ) from error
+    rows = zip(answers.field("text").to_pylist(), answers.field("answer_start").to_pylist(), strict=True)
+    for row, ((texts, starts), context) in enumerate(zip(rows, contexts.values.to_pylist(), strict=True)):
+        problem = _problem(texts, starts, context)
+        if problem is not None:
+            raise SourceError(f"{column.row(row)} {problem}.", next_step="Fix the row or delete it.")
+    return answers
+
+
+def _problem(texts: list[str] | None, starts: list[int] | None, context: str) -> str | None:
+    """Return what is wrong with the answers of one question."""
+    if not texts or not starts:
+        return "has no answer; questions without one are not supported"
+    if len(texts) != len(starts):
+        return f"has {len(texts)} answers, but {len(starts)} places"
+    for text, start in zip(texts, starts, strict=True):
+        if not text:
+            return "has an empty answer"
+        if start is None or start < 0 or not context.startswith(text, start):
+            return f"has the answer '{text[:60]}', which does not stand at character {start} of its context"
+    return None

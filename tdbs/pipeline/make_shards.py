@@ -1,0 +1,132 @@
+"""A source becomes the splits of a dataset in a folder: rows to blocks, then blocks to shards.
+
+Reading, tokenizing and writing overlap: rows are read while blocks before them are in work (engines.py).
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pyarrow as pa
+
+from tdbs.arrays import IntArray
+from tdbs.data.reading import survey_source
+from tdbs.data.sources import Source
+from tdbs.data.tasks import Task
+from tdbs.pipeline.blocks import BlockInfo, BlockJob, references_path
+from tdbs.pipeline.engines import Engine
+from tdbs.pipeline.lengths import Limits, bucket_edges
+from tdbs.pipeline.manifest import FileInfo, ShardInfo, SplitInfo
+from tdbs.pipeline.references import write_references
+from tdbs.pipeline.shards import plan_parts
+from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
+from tdbs.pipeline.words.matches import WordPattern
+from tdbs.pipeline.work import DATASET_FOLDER
+
+Stage = Literal["read", "tokenize", "write"]
+Progress = Callable[[Stage, int, int | None], None]  # stage, rows or samples done, and in all (None: not known yet)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MadeSplits:
+    """What was made: the task with its classes, the splits, and the seconds of each stage (stages overlap)."""
+
+    task: Task
+    splits: dict[str, SplitInfo]
+    seconds: dict[str, float]
+    notes: tuple[str, ...]  # of how rows were taken
+
+
+def make_splits(
+    source: Source,
+    tokenizer: LoadedTokenizer,
+    pattern: WordPattern,
+    limits: Limits,
+    folder: Path,
+    *,
+    engine: Engine,
+    progress: Progress,
+) -> MadeSplits:
+    """Write the shards of all splits below `folder`; blocks that are there already are not made again."""
+    clock = time.perf_counter()
+    progress("read", 0, None)
+    survey = survey_source(source)
+    rows = sum(survey.rows.values())
+    seconds = {"read": time.perf_counter() - clock, "tokenize": 0.0, "annotate": 0.0, "write": 0.0}
+    job = BlockJob(task=survey.task, tokenizer=tokenizer, pattern=pattern, limits=limits, folder=folder)
+    blocks: dict[str, list[BlockInfo]] = {name: [] for name in survey.rows}
+    done = 0
+    for info in engine.make_blocks(job, source, survey):
+        blocks[info.split].append(info)
+        for stage, spent in info.seconds.items():
+            seconds[stage] += spent
+        done += info.rows
+        progress("tokenize", done, rows)
+    progress("read", rows, rows)
+    for infos in blocks.values():
+        infos.sort(key=lambda info: info.number)
+
+    clock = time.perf_counter()
+    edges = bucket_edges(limits.max_length)
+    parts = [part for name, infos in blocks.items() for part in plan_parts(name, infos, edges)]
+    shards: dict[str, list[ShardInfo]] = {name: [] for name in blocks}
+    samples, done = sum(part.rows for part in parts), 0
+    target = folder / DATASET_FOLDER
+    for part, shard in zip(parts, engine.write_parts(parts, folder, target), strict=True):
+        shards[part.split].append(shard)
+        done += part.rows
+        progress("write", done, samples)
+    references = {name: _references(folder, target, name, infos) for name, infos in blocks.items()}
+    seconds["write"] += time.perf_counter() - clock
+    return MadeSplits(
+        task=survey.task,
+        splits={
+            name: _split_info(infos, shards[name], references[name], limits.max_length)
+            for name, infos in blocks.items()
+        },
+        seconds=seconds,
+        notes=survey.notes,
+    )
+
+
+def _references(folder: Path, target: Path, split: str, blocks: Sequence[BlockInfo]) -> FileInfo | None:
+    """Write the references of a split, block by block; None where it has none."""
+    if not any(block.has_references for block in blocks):
+        return None
+
+    def tables() -> Iterator[pa.Table]:
+        for number in range(len(blocks)):
+            with pa.OSFile(str(references_path(folder, split, number))) as file:
+                yield pa.ipc.open_file(file).read_all()
+
+    return write_references(tables(), target, split)
+
+
+def _split_info(
+    blocks: Sequence[BlockInfo], shards: Sequence[ShardInfo], references: FileInfo | None, max_length: int
+) -> SplitInfo:
+    lengths = _sum_of([block.length_histogram for block in blocks])
+    return SplitInfo(
+        rows=sum(block.samples for block in blocks),
+        source_rows=sum(block.rows for block in blocks),
+        tokens=sum(block.tokens for block in blocks),
+        droppable_words=sum(block.droppable_words for block in blocks),
+        droppable_tokens=sum(block.droppable_tokens for block in blocks),
+        labelled=any(block.labelled for block in blocks),
+        length_histogram=tuple(np.pad(lengths, (0, max_length + 1 - len(lengths))).tolist()),
+        droppable_histogram=tuple(_sum_of([block.droppable_histogram for block in blocks]).tolist()),
+        target_histogram=tuple(_sum_of([block.target_histogram for block in blocks]).tolist()),
+        shards=tuple(shards),
+        references=references,
+    )
+
+
+def _sum_of(histograms: Sequence[Sequence[int]]) -> IntArray:
+    """Return the sum of histograms of several lengths."""
+    total = np.zeros(max(map(len, histograms), default=0), dtype=np.int64)
+    for histogram in histograms:
+        total[: len(histogram)] += np.array(histogram, dtype=np.int64)
+    return total

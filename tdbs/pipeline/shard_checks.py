@@ -1,0 +1,160 @@
+"""Read a shard only if it is what `prepare` wrote and what its samples can be: hash, columns, rows, lengths, ids.
+
+Array code goes on positions and ids without looking again, so what does not fit is refused here, by the shard's name.
+
+What the samples of a shard must be: every list as long as its sample, every position inside, every id known.
+
+These hold of whatever `prepare` writes, so a fault of tdbs itself, or of who wrote the shard, is seen.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tdbs.arrays import IntArray, ragged_positions
+from tdbs.data.columns import one_array
+from tdbs.errors import DatasetError
+from tdbs.files import is_remote
+from tdbs.pipeline import schema
+from tdbs.pipeline.manifest import Manifest, ShardInfo
+from tdbs.pipeline.parquet import AGAIN, read_checked, rows_of
+
+
+def read_shard(folder: Path, shard: ShardInfo, manifest: Manifest, *, labelled: bool) -> pa.Table:
+    """Return the table of a shard. Raises DatasetError, which names it."""
+    table = read_checked(folder / shard.path, shard.sha256)
+    problem = table_problem(table, manifest, labelled=labelled)
+    if problem is None and table.num_rows != shard.rows:
+        problem = f"has {table.num_rows} samples, not the {shard.rows} of its manifest"
+    if problem is not None:
+        raise DatasetError(f"The shard {folder / shard.path} {problem}.", next_step=AGAIN)
+    return table
+
+
+def table_problem(table: pa.Table, manifest: Manifest, *, labelled: bool) -> str | None:
+    """Return what is wrong with a shard's table, None where nothing is."""
+    problem = schema_problem(table, manifest, labelled=labelled) or next(missing_values(table), None)
+    if problem is not None:
+        return problem
+    lengths_N = table[schema.LENGTH].to_numpy()
+    if len(lengths_N) and lengths_N.max() > manifest.max_length:
+        return f"has lengths beyond {manifest.max_length}"
+    return next(sample_problems(table, manifest, lengths_N), None)
+
+
+def schema_problem(table: pa.Table, manifest: Manifest, *, labelled: bool) -> str | None:
+    """Return in what the columns of a shard are not those of its dataset, None where they are."""
+    expected = schema.arrow_schema(manifest.task, labelled=labelled)
+    if table.schema.names != expected.names:
+        return f"has the columns {', '.join(table.schema.names)}, not those of this dataset"
+    other = next((name for name in expected.names if table.schema.field(name).type != expected.field(name).type), None)
+    if other is not None:
+        return f"has {other} as {table.schema.field(other).type}, not as {expected.field(other).type}"
+    return None
+
+
+def check_rows(folder: Path, shards: Sequence[ShardInfo]) -> None:
+    """Compare the manifest's rows with the footers of the files, before arrays of so many entries are made.
+
+    Raises DatasetError, which names the shard. An object store is not asked: that would be a request for each shard.
+    """
+    if is_remote(folder):
+        return
+    for shard in shards:
+        found = rows_of(folder / shard.path)
+        if found != shard.rows:
+            raise DatasetError(
+                f"The shard {folder / shard.path} has {found} samples, not the {shard.rows} of its manifest.",
+                next_step=AGAIN,
+            )
+
+
+# Shapes: N samples of the shard, W their droppable words, T their tokens.
+
+
+def missing_values(table: pa.Table) -> Iterator[str]:
+    """Yield what a shard lacks: no value of any column is ever missing, nor any in a list."""
+    for name in table.schema.names:
+        values = one_array(table[name])
+        inner = values.flatten() if pa.types.is_list(values.type) else values
+        if values.null_count or inner.null_count:
+            yield f"has missing values in {name}"
+
+
+def sample_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) -> Iterator[str]:
+    """Yield what is wrong with the samples of a shard."""
+    tokens = one_array(table[schema.INPUT_IDS])
+    if (_sizes(tokens) != lengths_N).any():
+        yield "has lengths that are not those of its tokens"
+        return
+    ids_T = tokens.flatten().to_numpy()
+    if not _within(ids_T, 0, manifest.tokenizer.vocabulary_size):
+        yield "has token ids beyond the vocabulary"
+    if (table[schema.SOURCE_ROW].to_numpy() < 0).any():
+        yield "has rows before the first one of the source"
+    yield from _word_problems(table, manifest, lengths_N, ids_T)
+    if schema.SEGMENT_START in table.schema.names and _outside(table, schema.SEGMENT_START, lengths_N + 1):
+        yield f"has a {schema.SEGMENT_START} outside of its sample"
+    yield from _label_problems(table, manifest, lengths_N)
+
+
+def _word_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray, ids_T: IntArray) -> Iterator[str]:
+    words = one_array(table[schema.DROPPABLE])
+    sample_W = np.repeat(np.arange(len(lengths_N)), _sizes(words))
+    starts_W, sizes_W = (words.flatten().field(name).to_numpy().astype(np.int64) for name in ("start", "length"))
+    ends_W = starts_W + sizes_W
+    follows_W = sample_W[1:] == sample_W[:-1]
+    if (starts_W < 0).any() or (sizes_W < 1).any() or (ends_W > lengths_N[sample_W]).any():
+        yield "has droppable words outside of their samples"
+    elif (follows_W & (starts_W[1:] < ends_W[:-1])).any():
+        yield "has droppable words that overlap or are not in order"
+    else:
+        first_T = np.cumsum(lengths_N) - lengths_N
+        if np.isin(
+            ids_T[ragged_positions(first_T[sample_W] + starts_W, sizes_W)], manifest.tokenizer.special_ids
+        ).any():
+            yield "has special tokens that are droppable"
+
+
+def _label_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) -> Iterator[str]:
+    names, task = table.schema.names, manifest.task
+    for name in (schema.CHAR_STARTS, schema.CHAR_ENDS):
+        if name in names and (_sizes(one_array(table[name])) != lengths_N).any():
+            yield f"has {name} that are not one a token"
+    if schema.ANSWER_START in names:
+        if _outside(table, schema.ANSWER_START, lengths_N) or _outside(table, schema.ANSWER_END, lengths_N):
+            yield "has answers outside of their samples"
+        elif (table[schema.ANSWER_START].to_numpy() > table[schema.ANSWER_END].to_numpy()).any():
+            yield "has answers that end before they start"
+    if schema.TARGET_IDS in names:
+        targets = one_array(table[schema.TARGET_IDS])
+        if not _within(targets.flatten().to_numpy(), 0, manifest.tokenizer.vocabulary_size):
+            yield "has target token ids beyond the vocabulary"
+        if (_sizes(targets) > (manifest.max_target_length or 0)).any():
+            yield f"has targets beyond {manifest.max_target_length} tokens"
+    if schema.LABEL in names:
+        labels = one_array(table[schema.LABEL])
+        if task.kind == "token_classification" and (_sizes(labels) != lengths_N).any():
+            yield "has labels that are not one a token"
+        if pa.types.is_list(labels.type) and task.kind == "regression" and (_sizes(labels) != task.outputs).any():
+            yield "has labels that are not one a target"
+        values = (labels.flatten() if pa.types.is_list(labels.type) else labels).to_numpy()
+        if task.classes and not _within(values[values != schema.IGNORED], 0, len(task.classes)):
+            yield "has labels that are no classes of the task"
+
+
+def _outside(table: pa.Table, column: str, ends_N: IntArray) -> bool:
+    places_N = table[column].to_numpy()
+    return bool(((places_N < 0) | (places_N >= ends_N)).any())
+
+
+def _within(values: IntArray, low: int, end: int) -> bool:
+    return len(values) == 0 or bool(low <= values.min() <= values.max() < end)
+
+
+def _sizes(lists: pa.ListArray) -> IntArray:
+    sizes: IntArray = pc.list_value_length(lists).to_numpy()
+    return sizes

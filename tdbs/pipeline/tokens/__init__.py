@@ -1,0 +1,1 @@
+"""Texts become tokens: the tokenizer, its rules, and blocks of tokenized samples."""

@@ -1,0 +1,1 @@
+"""Models: loading, checking, their inputs, their heads, and the part of them that is trained."""

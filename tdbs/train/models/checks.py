@@ -1,0 +1,139 @@
+"""Whether a model fits a tokenizer and a length, and what it is given: refused before anything is trained."""
+
+import inspect
+from typing import Any
+
+from transformers import PretrainedConfig
+
+from tdbs.data.tasks import TaskKind
+from tdbs.errors import ModelError, TokenizerError
+from tdbs.pipeline.manifest import Manifest, TokenizerInfo
+from tdbs.pipeline.tokens.rules import Layout
+from tdbs.pipeline.tokens.tokenizer import load_tokenizer
+from tdbs.train.models.inputs import InputRules
+
+# Families whose positions count from the pad id + 1, as RoBERTa's do.
+_OFFSET_MODELS = (
+    *(
+        "roberta",
+        "camembert",
+        "xlm-roberta",
+        "xlm-roberta-xl",
+        "roberta-prelayernorm",
+        "xmod",
+        "data2vec-text",
+        "ibert",
+    ),
+    *("mpnet", "longformer", "luke", "esm"),
+)
+_BLOCK_SPARSE = ("big_bird", "bigbird_pegasus")
+_SAMPLE_KINDS = ("classification", "regression", "multi_label")
+
+
+def check_vocabulary(name: str, config: PretrainedConfig, manifest: Manifest) -> None:
+    """Refuse a model whose tokenizer is not the prepared one: its token ids would mean other words."""
+    tokenizer = manifest.tokenizer
+    try:
+        own = load_tokenizer(name)
+    except TokenizerError:  # weights without a tokenizer: nothing to compare with
+        own = None
+    if own is not None and own.vocabulary_sha256 != tokenizer.vocabulary_sha256:
+        raise ModelError(
+            f"The model {name} has another tokenizer than the dataset, which was prepared with {tokenizer.name}.",
+            next_step=f"Prepare the dataset with --tokenizer {name}, or pass the model it was prepared for.",
+        )
+    if own is not None:
+        check_embeddings(name, config, own.vocabulary_size)
+    if config.vocab_size < tokenizer.vocabulary_size:
+        raise ModelError(
+            f"The model {name} knows {config.vocab_size} tokens, but the dataset was prepared with "
+            f"{tokenizer.name}, which has {tokenizer.vocabulary_size}.",
+            next_step=f"Prepare the dataset with --tokenizer {name}, or pass the model it was prepared for.",
+        )
+
+
+def check_embeddings(name: str, config: PretrainedConfig, tokens: int) -> None:
+    """Refuse a model whose own tokenizer has more tokens than it has embeddings: some were added without resizing."""
+    if config.vocab_size < tokens:
+        raise ModelError(
+            f"The model {name} has {config.vocab_size} embeddings, but its own tokenizer has {tokens} tokens.",
+            next_step="Call model.resize_token_embeddings(len(tokenizer)) in transformers, and save the model again.",
+        )
+
+
+def check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
+    """Refuse a model that takes fewer tokens than the dataset's samples may have."""
+    limit = position_limit(config)
+    if limit is not None and max_length > limit:
+        raise ModelError(
+            f"The model {name} takes at most {limit} tokens; the dataset was prepared with --max-length {max_length}.",
+            next_step=f"Prepare the dataset with --max-length {limit} or less.",
+        )
+
+
+def check_block_sparse(name: str, config: PretrainedConfig, max_length: int) -> None:
+    """Refuse lengths at which BigBird's attention leaves blocks out: padding beside a text changes which ones."""
+    if config.model_type not in _BLOCK_SPARSE or config.attention_type != "block_sparse":
+        return
+    full = (5 + 2 * config.num_random_blocks) * config.block_size  # transformers attends to all tokens up to here
+    if max_length > full:
+        raise ModelError(
+            f"The model {name} attends to all of a text up to {full} tokens; beyond, what it says depends on the "
+            f"padding beside the text, and texts may have {max_length}.",
+            next_step=f'Pass --max-length {full} or less, or set "attention_type": "original_full" in its config.json.',
+        )
+
+
+def position_limit(config: PretrainedConfig) -> int | None:
+    """Return how many tokens a model takes, None if its positions are relative."""
+    positions = getattr(config, "max_position_embeddings", None)
+    if positions is None or positions < 0:
+        return None
+    # RoBERTa and its kin count positions from the pad id + 1.
+    return int(positions) - ((config.pad_token_id or 0) + 1 if config.model_type in _OFFSET_MODELS else 0)
+
+
+def input_rules(
+    model: Any,
+    kind: TaskKind,
+    layout: Layout | None,
+    *,
+    name: str,
+    info: TokenizerInfo,
+    is_pair: bool,
+    gives_segment_ids: bool | None,
+    trained: bool,
+) -> InputRules:
+    """Return how a model is given samples, with padding on the right; padding_side.py asks the model for the side.
+
+    `layout` says where the tokenizer puts special tokens; None: that cannot be read from it. `gives_segment_ids` says
+    whether the model's tokenizer in transformers gives it any; None: it is not known, and a model that takes them is
+    given those of the layout. A configuration without a pad token gets one if the model is `trained`. Raises ModelError
+    if the model needs what the tokenizer does not write.
+    """
+    config = model.config
+    template = None if layout is None else layout.pair if is_pair else layout.single
+    closing = () if template is None else template.special_ids[-1]
+    own: int | None = config.pad_token_id
+    if own is None or not 0 <= own < config.vocab_size:
+        # a decoder reads the last token that is not the pad token: it must not be the one that ends each text
+        others = (each for each in (info.pad_id, *info.special_ids, *range(config.vocab_size)) if each not in closing)
+        own = config.pad_token_id = next(others, info.pad_id) if trained or config.is_encoder_decoder else None
+    end_id = None
+    if config.is_encoder_decoder and kind in _SAMPLE_KINDS:
+        end_id = config.eos_token_id
+        if template is not None and not any(end_id in ids for ids in template.special_ids):
+            raise ModelError(
+                f"The model {name} reads the end token of each text, which {info.name} does not write.",
+                next_step="Prepare with a tokenizer that ends each text with the model's eos_token.",
+            )
+        if own == end_id:
+            own = next(each for each in range(config.vocab_size) if each != end_id)  # hidden by the mask
+    takes = "token_type_ids" in inspect.signature(model.forward).parameters
+    typed = takes and getattr(config, "type_vocab_size", 2) > 1 and gives_segment_ids is not False
+    if typed and template is None:
+        raise ModelError(
+            f"The model {name} takes segment ids, and how {info.name} counts them cannot be read from it.",
+            next_step="Prepare with a tokenizer whose special tokens stand around the texts.",
+        )
+    return InputRules(pad_id=own, layout=layout if typed else None, end_id=end_id)

@@ -1,0 +1,125 @@
+"""What a model of transformers is given for a batch: ids, mask and segment ids as its own tokenizer gives them.
+
+Segment ids follow from a sample's length and where its second text starts, since special tokens stand in fixed places
+(pipeline/layout.py). Batches have their padding on the right; a head that reads the last token of a row gets it on
+the left.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from tdbs.arrays import IntArray
+from tdbs.errors import ModelError
+from tdbs.pipeline.tokens.rules import Layout
+from tdbs.train.batches import Batch
+from tdbs.train.device import to_device
+from tdbs.train.rows.sequences import Sequences
+
+# Shapes: B samples of the batch, L its padded length, R rows of W tokens (R x W = F), C outputs.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputRules:
+    """How a model is given samples; made once, when it is loaded (model_checks.py)."""
+
+    # fills rows up: the model's own, which decoders look for, or another one if its head looks for that; None: the
+    # configuration has none, and each batch gets one that ends none of its samples
+    pad_id: int | None
+    layout: Layout | None = None  # of the tokenizer whose segment ids the model is given; None: it is given none
+    pads_left: bool = False
+    end_id: int | None = None  # its head reads the last of these; rows of one call must have the same number
+
+
+def model_inputs(batch: Batch, rules: InputRules, *, device: torch.device) -> dict[str, torch.Tensor]:
+    """Return what a model is given for a batch of one sample a row, by the names that transformers has for it."""
+    input_ids_RW, lengths_B = batch.input_ids_RW, batch.lengths_B
+    width = input_ids_RW.shape[1]
+    rank_L = np.arange(width)
+    rank_BL = rank_L - (width - lengths_B)[:, None] if rules.pads_left else rank_L[None]
+    if rules.pads_left:
+        input_ids_RW = np.take_along_axis(input_ids_RW, rank_BL % width, axis=1)
+    tensors = {}
+    if has_padding(batch):
+        real_BL = (rank_BL >= 0) & (rank_BL < lengths_B[:, None])
+        filler = last_absent(batch) if rules.pad_id is None else rules.pad_id
+        input_ids_RW = np.where(real_BL, input_ids_RW, filler)
+        tensors["attention_mask"] = to_device(real_BL.astype(np.int64), device)
+    tensors["input_ids"] = to_device(input_ids_RW, device)
+    if rules.layout is not None:
+        starts_B = None if batch.segment_starts_B is None else batch.segment_starts_B[:, None]
+        tensors["token_type_ids"] = to_device(segment_ids(rules.layout, rank_BL, lengths_B[:, None], starts_B), device)
+    return tensors
+
+
+def last_absent(batch: Batch) -> int:
+    """Return the first token id that no sample of the batch ends with."""
+    last_B = batch.input_ids_RW[np.arange(len(batch.lengths_B)), batch.lengths_B - 1]
+    return int(np.setdiff1d(np.arange(len(last_B) + 1), last_B)[0])
+
+
+def has_padding(batch: Batch) -> bool:
+    """Return whether some row of a batch is not full.
+
+    If none is, models are called without an attention mask: transformers' models take its absence for a mask of
+    ones (tests/train/test_mask.py), and on CUDA scaled_dot_product_attention has faster kernels without one.
+    """
+    return bool(batch.lengths_B.min() < batch.input_ids_RW.shape[1])
+
+
+def row_inputs(
+    batch: Batch, rules: InputRules, sequences: Sequences, *, device: torch.device
+) -> dict[str, torch.Tensor]:
+    """Return what a model is given for a batch whose rows hold several samples, but for positions."""
+    input_ids_RW = to_device(batch.input_ids_RW, device)
+    inputs = {"input_ids": input_ids_RW}
+    if rules.layout is not None:
+        # at padding, whose sample is -1, stands what no token sees
+        starts_F = None
+        if batch.segment_starts_B is not None:
+            starts_F = to_device(batch.segment_starts_B, device)[sequences.sample_F]
+        types_F = segment_ids(rules.layout, sequences.positions_F, sequences.lengths_B[sequences.sample_F], starts_F)
+        inputs["token_type_ids"] = types_F.view_as(input_ids_RW)
+    return inputs
+
+
+def segment_ids(layout: Layout, rank: Any, length: Any, start: Any) -> Any:
+    """Return the segment id of each token of some samples, 0 at padding: arrays or tensors of one shape.
+
+    `rank` is each token's place in its sample, negative or beyond `length` at padding; `start` is the place of the
+    sample's second text, None if there is one text alone. Raises ModelError if the layout does not tell.
+    """
+    template = layout.single if start is None else layout.pair
+    if template is None:
+        raise ModelError(
+            "The model takes segment ids, and how its tokenizer counts them cannot be read from it.",
+            next_step="Choose a tokenizer whose special tokens stand around the texts.",
+        )
+    where = torch.where if isinstance(rank, torch.Tensor) else np.where
+    first, *others = template.text_types
+    found = first + 0 * rank + 0 * length
+    if start is not None:
+        found = where(rank >= start, others[0], found)
+    ends = [0, length] if start is None else [0, start, length]
+    for number, (end, types) in enumerate(zip(ends, template.special_types, strict=True)):
+        # special tokens stand before the end of what they close, the leading ones at the beginning
+        begins = end - len(types) if number else end
+        for place, kind in enumerate(types):
+            found = where(rank == begins + place, kind, found)
+    return where((rank >= 0) & (rank < length), found, 0)
+
+
+def rows_by_ends(batch: Batch, rules: InputRules) -> list[IntArray] | None:
+    """Return the rows of a batch that may share a call, if the head asks for equal numbers of end tokens.
+
+    None: all of them. Models that read their last end token (BART, T5) refuse a batch in which one text has another
+    end token inside; alone each is fine.
+    """
+    if rules.end_id is None:
+        return None
+    real_BL = np.arange(batch.input_ids_RW.shape[1]) < batch.lengths_B[:, None]
+    ends_B = ((batch.input_ids_RW == rules.end_id) & real_BL).sum(axis=1)
+    counts = np.unique(ends_B)
+    return None if len(counts) == 1 else [np.flatnonzero(ends_B == count) for count in counts]

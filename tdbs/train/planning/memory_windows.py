@@ -1,0 +1,192 @@
+"""Train on a split that is larger than memory: a two-level shuffle, first of its shards, then of their samples.
+
+An epoch goes through windows: sets of shards that fit the memory together. Which shards make a window, and in which
+order windows come, is drawn anew for each epoch. Every window has its share of each bucket's shards, so that its
+lengths are like those of the whole split (`have_few_lengths` tells where they cannot be), and inside of it all is
+planned as ever. Words go in the same order as without windows; how many of them go may depend on the batch, as ever.
+What is lost: samples of different windows never share a batch in that epoch.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from tdbs import rng
+from tdbs.arrays import IntArray, ragged_positions
+from tdbs.pipeline.dataset import token_type
+from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo
+from tdbs.pipeline.split_index import SplitIndex
+from tdbs.train.planning.batching import TargetLengths
+from tdbs.train.planning.plan import EpochPlan, Window, plan_epoch
+from tdbs.train.planning.strategies import Strategy
+from tdbs.train.planning.tokendrop import DroppableWords, droppable_words_of
+
+# Shapes: N samples of the split, M samples of a window, M1 = M + 1, W droppable words of the window.
+
+# What training takes of memory at most: the arrays, and what is made of them for an epoch (docs/decisions.md).
+_BYTES_A_SAMPLE = 160
+_BYTES_A_WORD = 60  # with the order in which words go
+_BYTES_A_TARGET = 8  # a token of a target, or of what else is held for each token
+
+
+def shard_bytes(info: SplitInfo, manifest: Manifest) -> list[int]:
+    """Return what training takes of memory for the samples of each shard, with words and targets as in all of them."""
+    ids = np.dtype(token_type(manifest.tokenizer.vocabulary_size)).itemsize
+    if manifest.task.kind == "token_classification":
+        ids += _BYTES_A_TARGET
+    words = info.droppable_words / max(info.tokens, 1)
+    targets = sum(length * count for length, count in enumerate(info.target_histogram)) / max(info.rows, 1)
+    a_token, a_sample = 2 * ids + words * _BYTES_A_WORD, _BYTES_A_SAMPLE + targets * _BYTES_A_TARGET
+    return [int(shard.tokens * a_token + shard.rows * a_sample) for shard in info.shards]
+
+
+def count_windows(info: SplitInfo, manifest: Manifest, *, memory: int) -> int:
+    """Return in how many windows a split is trained on; 1: it fits the memory as it is.
+
+    Whatever the order in which shards are dealt out, the fullest window has at most a fair share and one shard more.
+    """
+    sizes = shard_bytes(info, manifest)
+    if sum(sizes) <= memory:
+        return 1
+    share = memory - max(sizes)
+    return min(-(-sum(sizes) // share), len(sizes)) if share > 0 else len(sizes)
+
+
+def have_few_lengths(info: SplitInfo, windows: int) -> bool:
+    """Tell whether windows are so many that more than a tenth of the tokens is in buckets of fewer shards than them.
+
+    Then a window lacks lengths that the split has: random batches of it hold less padding than those of the split.
+    """
+    buckets = [shard.path.rpartition("/")[0] for shard in info.shards]
+    shards_of = Counter(buckets)
+    lacking = [shard.tokens for shard, bucket in zip(info.shards, buckets, strict=True) if shards_of[bucket] < windows]
+    return windows > 1 and sum(lacking) > info.tokens / 10
+
+
+def window_shards(
+    shards: Sequence[ShardInfo], sizes: Sequence[int], windows: int, *, seed: int, epoch: int
+) -> list[tuple[int, ...]]:
+    """Return the numbers of the shards of each window, windows in running order.
+
+    Shuffled shards are dealt out bucket by bucket, each to the window that holds least so far, so that every window
+    gets its share of each bucket.
+    """
+    shuffled = rng.stream(rng.RandomPurpose.SHUFFLE_SHARDS, seed=seed, epoch=epoch).permutation(len(shards)).tolist()
+    dealt: list[list[int]] = [[] for _ in range(windows)]
+    held = [0] * windows
+    for number in sorted(shuffled, key=lambda number: shards[number].path.rpartition("/")[0]):
+        lightest = held.index(min(held))
+        dealt[lightest].append(number)
+        held[lightest] += sizes[number]
+    order = rng.stream(rng.RandomPurpose.SHUFFLE_SHARDS, seed=seed, epoch=epoch, part=1).permutation(windows)
+    return [tuple(sorted(dealt[window])) for window in order]
+
+
+def window_samples(index: SplitIndex, shards: Sequence[int]) -> IntArray:
+    """Return the samples of a window, ascending: their numbers in the window are their places here."""
+    return np.flatnonzero(np.isin(index.shards_N, shards))
+
+
+def plan_windows(
+    index: SplitIndex,
+    manifest: Manifest,
+    strategy: Strategy,
+    *,
+    windows: int,
+    seed: int,
+    epoch: int,
+) -> EpochPlan:
+    """Return the plan of an epoch in windows: the plans of all windows, one after the other."""
+    info = manifest.splits[index.name]
+    plans, found = [], []
+    batches = 0
+    dealt = window_shards(info.shards, shard_bytes(info, manifest), windows, seed=seed, epoch=epoch)
+    for number, members in enumerate(dealt):
+        samples_M = window_samples(index, members)
+        targets = None
+        if index.target_lengths_N is not None:
+            lengths_M = index.target_lengths_N[samples_M].astype(np.int64)
+            targets = TargetLengths(lengths_N=lengths_M, max_length=manifest.max_target_length or 0)
+        plan = plan_epoch(
+            index.lengths_N[samples_M].astype(np.int64),
+            window_words(index, samples_M, strategy),
+            strategy,
+            max_length=manifest.max_length,
+            seed=seed,
+            epoch=epoch,
+            targets=targets,
+            window=number,
+        )
+        plans.append((samples_M, plan))
+        found.append(Window(shards=members, first_batch=batches, last_batch=batches + len(plan.padded_lengths_B)))
+        batches += len(plan.padded_lengths_B)
+    return _joined(plans, tuple(found))
+
+
+def window_words(index: SplitIndex, samples_M: IntArray, strategy: Strategy) -> DroppableWords:
+    """Return the words that the strategy may drop from a window's samples, with their places in the whole split."""
+    if strategy.drop == "any":
+        counts_N = (index.lengths_N - index.special_N).astype(np.int64)
+        sizes_W = np.ones(int(counts_N[samples_M].sum()), dtype=np.int64)
+    else:
+        counts_N = index.word_counts_N.astype(np.int64)
+        words = ragged_positions(index.first_words_N[samples_M], counts_N[samples_M])
+        sizes_W = index.word_sizes_W[words].astype(np.int64)
+    return droppable_words_of(
+        index.name,
+        lengths_N=index.lengths_N[samples_M].astype(np.int64),
+        offsets_N1=np.concatenate([[0], np.cumsum(counts_N[samples_M])]),
+        sizes_W=sizes_W,
+        special_N=index.special_N[samples_M].astype(np.int64),
+        places_N=(np.cumsum(counts_N) - counts_N)[samples_M],
+    )
+
+
+def plan_of_window(plan: EpochPlan, window: Window, samples_M: IntArray) -> EpochPlan:
+    """Return the part of an epoch's plan that is a window's, with the numbers that samples have in the window."""
+    offsets = plan.batch_offsets_B1[window.first_batch : window.last_batch + 1]
+    members, batches = slice(offsets[0], offsets[-1]), slice(window.first_batch, window.last_batch)
+    return EpochPlan(
+        epoch=plan.epoch,
+        sample_ids_N=np.searchsorted(samples_M, plan.sample_ids_N[members]),
+        kept_N=plan.kept_N[members],
+        batch_offsets_B1=offsets - offsets[0],
+        padded_lengths_B=plan.padded_lengths_B[batches],
+        execution=plan.execution,
+        row_offsets_R1=_part_of(plan.row_offsets_R1, int(offsets[0]), int(offsets[-1])),
+        step_offsets_S1=_part_of(plan.step_offsets_S1, window.first_batch, window.last_batch),
+        target_lengths_N=None if plan.target_lengths_N is None else plan.target_lengths_N[members],
+        target_widths_B=None if plan.target_widths_B is None else plan.target_widths_B[batches],
+    )
+
+
+def _joined(plans: Sequence[tuple[IntArray, EpochPlan]], windows: tuple[Window, ...]) -> EpochPlan:
+    """Return the plans of all windows as one, with the numbers that samples have in the split."""
+    parts = [plan for _, plan in plans]
+    sizes = np.concatenate([plan.batch_sizes_B for plan in parts])
+    has_targets = parts[0].target_lengths_N is not None
+    return EpochPlan(
+        epoch=parts[0].epoch,
+        sample_ids_N=np.concatenate([samples_M[plan.sample_ids_N] for samples_M, plan in plans]),
+        kept_N=np.concatenate([plan.kept_N for plan in parts]),
+        batch_offsets_B1=np.concatenate([[0], np.cumsum(sizes)]),
+        padded_lengths_B=np.concatenate([plan.padded_lengths_B for plan in parts]),
+        execution=parts[0].execution,
+        row_offsets_R1=_joined_offsets([plan.row_offsets_R1 for plan in parts]),
+        step_offsets_S1=_joined_offsets([plan.step_offsets_S1 for plan in parts]),
+        target_lengths_N=np.concatenate([plan.target_lengths_N for plan in parts]) if has_targets else None,
+        target_widths_B=np.concatenate([plan.target_widths_B for plan in parts]) if has_targets else None,
+        unsorted_target_tokens=sum(plan.unsorted_target_tokens for plan in parts),
+        windows=windows,
+    )
+
+
+def _part_of(offsets: IntArray | None, first: int, last: int) -> IntArray | None:
+    """Return the offsets between two of them, counted from the first."""
+    return None if offsets is None else offsets[(offsets >= first) & (offsets <= last)] - first
+
+
+def _joined_offsets(parts: Sequence[IntArray | None]) -> IntArray | None:
+    sizes = [np.diff(offsets) for offsets in parts if offsets is not None]
+    return np.append(0, np.cumsum(np.concatenate(sizes))) if sizes else None

@@ -1,0 +1,130 @@
+"""What a run uses when its user names nothing, and which values it takes; `plan` and `train` agree on both.
+
+The model that trains, and what it decides before training: which strategies it can run, and the base rate.
+
+Read from config.json alone, without torch or transformers: a dry run resolves its strategy as training does.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tdbs.data.sample import SAMPLE_TASK
+from tdbs.errors import ConfigError
+from tdbs.model_families import takes_rows_of_several
+from tdbs.pipeline.manifest import Manifest
+from tdbs.shown import shown_number
+
+TINY = "tiny"  # the model with random weights that the sample is trained with
+DEFAULT_EPOCHS = 3
+DEFAULT_WARMUP = 0.06  # share of the run's samples; RoBERTa's fine-tuning recipe
+DEFAULT_RATE = 5e-5  # in the paper's grid of 3, 4 and 5 e-5
+TINY_RATE = 1e-3  # random weights need more
+
+
+def default_model(manifest: Manifest) -> str:
+    """Return the model of a run that names none: the one the dataset was tokenized for; `tiny` for the sample."""
+    return TINY if manifest.source == SAMPLE_TASK.name else manifest.tokenizer.source
+
+
+def shown_model(model_name: str) -> str:
+    """Return a model's name as results show it: of a folder its last two parts, never a machine's whole path."""
+    return "/".join(model_name.replace("\\", "/").rstrip("/").split("/")[-2:])
+
+
+def default_rate(model_name: str) -> float:
+    """Return the base rate of a run that names none."""
+    return TINY_RATE if model_name == TINY else DEFAULT_RATE
+
+
+def check_hyperparameters(
+    *, epochs: int, lr: float | None = None, warmup: float = DEFAULT_WARMUP, dropout: float | None = None
+) -> None:
+    """Refuse values out of range. With a rate above 1 AdamW could leave weights that are no numbers."""
+    for right, name, value, rule in (
+        (epochs >= 1, "--epochs", epochs, "1 or more"),
+        (lr is None or 0 < lr <= 1, "--lr", lr, "above 0 and at most 1"),
+        (0 <= warmup < 1, "--warmup", warmup, "from 0 to less than 1"),
+        (dropout is None or 0 <= dropout < 1, "--dropout", dropout, "from 0 to less than 1"),
+    ):
+        if not right:
+            given = "None" if value is None else shown_number(value)
+            raise ConfigError(f"{name} must be {rule}, got {given}.", next_step=f"Pass another {name}.")
+
+
+_CONFIG_NAME = "config.json"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelChoice:
+    """The model of a run, by name, and what is known of it without loading it."""
+
+    name: str  # hub name or folder, or `tiny`
+    model_type: str | None  # as config.json has it; None: no configuration was found
+    in_rows: bool  # a row may hold several samples; assumed where no configuration was found
+
+    @property
+    def rate(self) -> float:
+        """The base rate of a run that names none."""
+        return default_rate(self.name)
+
+    @property
+    def assumption(self) -> str | None:
+        """What a plan without the model's configuration takes for granted; None where it was found."""
+        if self.model_type is not None or not self.in_rows:
+            return None
+        return (
+            f"No configuration of the model {shown_model(self.name)} was found. It is assumed that its rows can hold "
+            "several samples, as BERT's can. Pass --model with the model that will train."
+        )
+
+
+def choose_model(name: str | None, manifest: Manifest) -> ModelChoice:
+    """Return the model that a run of this name trains; without a name the dataset's default.
+
+    Never fails: where no configuration is found, the choice says so, and training itself will report the reason.
+    """
+    name = name or default_model(manifest)
+    is_writer = manifest.task.kind == "seq2seq"  # an encoder-decoder counts positions along the row
+    config = {"model_type": "t5" if is_writer else "bert"} if name == TINY else _find_config(name)
+    model_type = config.get("model_type")
+    return ModelChoice(
+        name=name,
+        model_type=model_type if isinstance(model_type, str) else None,
+        in_rows=not is_writer and (not isinstance(model_type, str) or takes_rows_of_several(config)),
+    )
+
+
+def left_out_note(names: Sequence[str], model: ModelChoice) -> str | None:
+    """Return what to say where a model cannot run some of the strategies."""
+    if not names:
+        return None
+    kind = "" if model.model_type is None else f" ({model.model_type})"
+    verb = "is" if len(names) == 1 else "are"
+    return f"{' and '.join(names)} {verb} left out: {shown_model(model.name)}{kind} takes one sample a row."
+
+
+def _find_config(name: str) -> dict[str, Any]:
+    """Return the configuration of a model by folder or hub name; empty where there is none that can be read."""
+    folder = Path(name)
+    place = folder / _CONFIG_NAME if folder.is_dir() else _hub_config(name)
+    try:
+        found = json.loads(place.read_text(encoding="utf-8")) if place is not None else {}
+    except (OSError, ValueError):  # no such file, or no JSON
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _hub_config(name: str) -> Path | None:
+    """Return where the hub's cache has a model's configuration, fetched if need be; None where that fails."""
+    if Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1:
+        return None  # a folder that is not there
+    from huggingface_hub import hf_hub_download, try_to_load_from_cache
+
+    try:
+        cached = try_to_load_from_cache(name, _CONFIG_NAME)
+        return Path(cached if isinstance(cached, str) else hf_hub_download(name, _CONFIG_NAME))
+    except Exception:  # a name that cannot be one, no such model, or one of many network errors
+        return None

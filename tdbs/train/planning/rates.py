@@ -1,0 +1,39 @@
+"""The learning rate of every step of a run: warm-up, linear decay, and Learning Rate Modulation (paper, 2.2).
+
+lr(batch) = schedule(progress) x sqrt(batch_size / base_batch_size). Progress is samples seen / samples of the whole
+run, so the decay does not depend on how many steps the batches make. Rates are set absolutely for each step, never
+multiplied into the current one.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from tdbs.arrays import FloatArray, IntArray
+from tdbs.train.planning.plan import EpochPlan
+from tdbs.train.planning.strategies import Strategy
+
+# Shapes: S steps of the whole run.
+
+
+def learning_rates(plans: Sequence[EpochPlan], strategy: Strategy, *, base_lr: float, warmup: float) -> FloatArray:
+    """Return the rate of every step of a run (S)."""
+    return rates_of_sizes(
+        np.concatenate([plan.step_sizes_S for plan in plans]),
+        base_lr=base_lr,
+        warmup=warmup,
+        lrm=strategy.lrm,
+        base_batch_size=strategy.base_batch_size,
+    )
+
+
+def rates_of_sizes(
+    step_sizes_S: IntArray, *, base_lr: float, warmup: float, lrm: bool, base_batch_size: int
+) -> FloatArray:
+    """Return the rate of each step; `warmup` is the share of the run's samples over which the rate grows from 0."""
+    seen_S = np.cumsum(step_sizes_S) - step_sizes_S
+    progress_S = seen_S / step_sizes_S.sum()
+    rising_S = progress_S / warmup if warmup > 0 else np.ones_like(progress_S)
+    falling_S = (1 - progress_S) / (1 - warmup)
+    rates_S = base_lr * np.minimum(rising_S, falling_S)
+    return rates_S * np.sqrt(step_sizes_S / base_batch_size) if lrm else rates_S

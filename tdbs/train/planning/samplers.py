@@ -1,0 +1,114 @@
+"""Several samples in one row: best fit over the histogram of lengths (Krell et al. 2021, "Efficient Sequence Packing").
+
+Samples are placed from long to short, each into the row with the least room that still takes it. All samples of one
+length that go into rows of equal room are placed at once, so the loop is over (length, room), never over samples.
+
+The samplers of transformers' Trainer, called as they are: what tdbs is compared with is their own code.
+
+torch and transformers are imported inside the functions, so that planning anything else never loads them. Seeds come
+from rng.py.
+"""
+
+import numpy as np
+
+from tdbs.arrays import IntArray
+from tdbs.errors import ConfigError
+
+# Shapes: N samples.
+
+
+def pack_rows(lengths_N: IntArray, *, width: int) -> IntArray:
+    """Return the row of each sample (N), rows counted from 0; no row holds more than `width` tokens.
+
+    Which of the samples of one length comes first follows their order: shuffle them beforehand.
+    """
+    rows_N = np.empty(len(lengths_N), dtype=np.int64)
+    longest_first = np.argsort(-lengths_N, kind="stable")
+    counts = np.bincount(lengths_N, minlength=width + 1)
+    rows_of_room: list[list[int]] = [[] for _ in range(width + 1)]
+    rows = placed = 0
+    for length in range(width, -1, -1):
+        waiting = int(counts[length])
+        while waiting:
+            room = next((room for room in range(length, width + 1) if rows_of_room[room]), None)
+            if room is None:  # a new row
+                room = width
+                rows_of_room[room].append(rows)
+                rows += 1
+            # Once a sample is in a row, that row has the least room: it takes all it can before the next one does.
+            each = room // length if length else waiting
+            filled = rows_of_room[room][: max(waiting // each, 1)]
+            del rows_of_room[room][: len(filled)]
+            each = min(each, waiting)
+            taken = len(filled) * each
+            rows_N[longest_first[placed : placed + taken]] = np.repeat(filled, each)
+            rows_of_room[room - each * length] += filled
+            placed += taken
+            waiting -= taken
+    return rows_N
+
+
+# Shapes: N samples.
+
+MICRO_BATCHES = 4  # of a step with batch_rebalance
+
+
+def length_grouped_order(lengths_N: IntArray, batch_size: int, *, seed: int) -> IntArray:
+    """Return the order of `group_by_length` (LengthGroupedSampler); every `batch_size` of it share a batch (N)."""
+    import torch
+    from transformers.trainer_pt_utils import LengthGroupedSampler
+
+    generator = torch.Generator().manual_seed(seed)
+    return np.array(list(LengthGroupedSampler(batch_size, lengths=lengths_N.tolist(), generator=generator)))
+
+
+def has_rebalancing() -> bool:
+    """Return whether the installed transformers has the sampler of `batch_rebalance`; older versions lack it."""
+    try:
+        from transformers.trainer_pt_utils import BatchRebalanceSampler  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def rebalanced_batches(
+    lengths_N: IntArray, batch_size: int, *, micro_batches: int, seed: int
+) -> tuple[list[IntArray], list[int]]:
+    """Return the micro-batches of `batch_rebalance` (BatchRebalanceSampler), and how many of them each step has.
+
+    The sampler repeats samples where the last step has fewer than micro-batches; here they are left out again.
+    Raises ConfigError where the installed transformers has no such sampler.
+    """
+    try:
+        from transformers.trainer_pt_utils import BatchRebalanceSampler
+    except ImportError as error:
+        raise ConfigError(
+            "batch_rebalance is transformers' own sampler, and the installed version has none.",
+            next_step="Install a newer transformers: pip install -U transformers.",
+        ) from error
+    sampler = BatchRebalanceSampler(
+        lengths=lengths_N.tolist(),
+        effective_batch_size=batch_size,
+        dp_size=1,
+        grad_accum=micro_batches,
+        seed=seed,
+        drop_last=False,
+    )
+    batches = [np.array(batch, dtype=np.int64) for batch in sampler]
+    repeated = len(lengths_N) % batch_size
+    if 0 < repeated < micro_batches:
+        batches[-micro_batches:] = _without_repeats(batches[-micro_batches:], batches[:-micro_batches])
+    steps = -(-len(lengths_N) // batch_size)
+    sizes = [micro_batches] * (steps - 1)
+    return batches, [*sizes, len(batches) - sum(sizes)]
+
+
+def _without_repeats(batches: list[IntArray], before: list[IntArray]) -> list[IntArray]:
+    """Return batches of one sample without those that came before, in earlier batches or among themselves."""
+    seen = set(np.concatenate(before).tolist()) if before else set()
+    kept = []
+    for batch in batches:
+        if (sample := int(batch[0])) not in seen:
+            kept.append(batch)
+            seen.add(sample)
+    return kept

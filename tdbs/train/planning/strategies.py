@@ -1,0 +1,285 @@
+"""Strategies: named choices of batches x drop x execution, each part of which can be overridden.
+
+`batches` says which samples share an update, `drop` which words go (TokenDrop), `execution` how a batch meets the
+model. Every ablation of the paper is such a choice.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+from tdbs.data.tasks import Task, TaskKind
+from tdbs.errors import ConfigError
+from tdbs.records import Count
+from tdbs.shown import shown_number
+from tdbs.train.planning.caps import MOST, chosen_caps, has_cuda
+from tdbs.train.planning.profile_file import CapTable, Profile
+from tdbs.train.planning.samplers import has_rebalancing
+
+Batches = Literal["random", "length_grouped", "batch_rebalance", "packs", "bucket", "reach"]
+Drop = Literal["none", "rate", "any", "all", "batch_min", "reach"]
+Execution = Literal["padded_max", "padded", "packed", "unpadded"]
+
+# Tasks with tokens that must stay; prepare takes them off the droppable words.
+_PROTECTED: dict[TaskKind, str] = {
+    "token_classification": "words that have a label",
+    "question_answering": "tokens of an answer",
+    "seq2seq": "the prefix",
+}
+BUCKETED = ("bucket", "reach")  # `batches` of one bucket each
+SAME_UPDATES = ("random_max", "random", "unpadded")  # strategies of one function of the same batches
+_DROP_PARTS = ("drop", "drop_rate", "grid_lengths")
+DEFAULT_STRATEGY = "tdbs"  # an alias: resolved_name
+SMALL_SET = 10_000  # training samples; below, the paper's rule trains without dropout
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Strategy:
+    """One way to make batches of an epoch, every part resolved."""
+
+    name: str
+    batches: Batches
+    drop: Drop
+    execution: Execution = "padded"
+    drop_rate: float = 0.3  # of `rate` and `any`; the paper's Table 8
+    bucket_width: Count = 5
+    grid_lengths: Count = 1  # that a sample may go to with `reach`, one of them by chance
+    rbm: bool = True  # residual batch merging
+    lrm: bool = True  # learning-rate modulation
+    base_batch_size: Count = 64
+    scaling_factor: Count = 2  # EpochCap = scaling_factor^epoch x base_batch_size
+    batch_cap: bool = True  # False: HWCap alone, in every epoch
+    sort_targets: bool = True  # seq2seq: where padding of the targets asks for it (plan.py)
+    micro_batches: Count = 1  # of an update, each of one bucket and so many times smaller
+    devices: Count = 1  # whose caps add up; a process takes a share above HWCap in micro-batches
+    caps: str = "base"  # HWCap: `base` for base_batch_size, or what --caps takes
+    dropout: float | None = None  # of the model; None: by the paper's rule
+    measured_caps: CapTable | None = None  # of a profile, where caps are `memory`, `knee` or a file
+
+    def __post_init__(self) -> None:
+        for name, value, choices in (
+            ("--batches", self.batches, get_args(Batches)),
+            ("--drop", self.drop, get_args(Drop)),
+            ("--execution", self.execution, get_args(Execution)),
+        ):
+            if value not in choices:
+                raise ConfigError(f"{name} has no choice {value}.", next_step=f"Choose one of: {', '.join(choices)}.")
+        for name, number in (
+            ("--bucket-width", self.bucket_width),
+            ("--base-batch-size", self.base_batch_size),
+            ("--scaling-factor", self.scaling_factor),
+            ("--micro-batches", self.micro_batches),
+            ("--grid-lengths", self.grid_lengths),
+            ("--devices", self.devices),
+        ):
+            if number < 1:
+                raise ConfigError(
+                    f"{name} must be 1 or more, got {shown_number(number)}.", next_step=f"Pass {name} 1 or more."
+                )
+            if not isinstance(number, int) or number > MOST:
+                raise ConfigError(
+                    f"{name} must be a whole number up to {MOST:,}, got {shown_number(number)}.",
+                    next_step=f"Pass another {name}.",
+                )
+        if (self.batches == "packs") != (self.execution == "packed"):
+            raise ConfigError(
+                f"--batches {self.batches} does not go with --execution {self.execution}.",
+                next_step="Packs are rows to run packed: pass --batches packs with --execution packed, or neither.",
+            )
+        if self.micro_batches > 1 and self.batches not in BUCKETED:
+            raise ConfigError(
+                f"--micro-batches has no effect with --batches {self.batches}.",
+                next_step="Leave it out, or pass --batches bucket or reach.",
+            )
+        if self.grid_lengths > 1 and self.drop != "reach":
+            raise ConfigError(
+                f"--grid-lengths has no effect with --drop {self.drop}.",
+                next_step="Leave it out, or pass --drop reach.",
+            )
+        if not 0 <= self.drop_rate <= 1:
+            raise ConfigError(
+                f"--drop-rate must be from 0 to 1, got {shown_number(self.drop_rate)}.",
+                next_step="Pass --drop-rate 0.3, say.",
+            )
+        _ = self.hw_caps  # refuses what is no number and no table
+
+    @property
+    def hw_caps(self) -> CapTable:
+        """HWCap by length."""
+        return self.measured_caps or chosen_caps(str(self.base_batch_size) if self.caps == "base" else self.caps)
+
+    @property
+    def in_rows(self) -> bool:
+        """Whether a row of the model may hold several samples."""
+        return self.execution in ("packed", "unpadded")
+
+    @property
+    def accumulates(self) -> bool:
+        """Whether a batch may be larger than what a device is to take at once, its HWCap."""
+        return self.devices > 1 or (self.batches not in BUCKETED and self.caps not in ("base", "paper"))
+
+    @property
+    def effective_rate(self) -> float:
+        """Share of the droppable words that go, where `drops_at_rate`."""
+        return 1.0 if self.drop == "all" else self.drop_rate
+
+    @property
+    def drops_at_rate(self) -> bool:
+        """Whether a share of each sample's words goes, whatever its batch."""
+        return self.drop in ("rate", "any", "all")
+
+
+STRATEGIES: dict[str, Strategy] = {
+    strategy.name: strategy
+    for strategy in (
+        Strategy(name="random_max", batches="random", drop="none", execution="padded_max", lrm=False),
+        Strategy(name="random", batches="random", drop="none", lrm=False),
+        Strategy(name="length_grouped", batches="length_grouped", drop="none", lrm=False),
+        Strategy(name="batch_rebalance", batches="batch_rebalance", drop="none", lrm=False),
+        Strategy(name="packed", batches="packs", drop="none", execution="packed", lrm=False),
+        Strategy(name="unpadded", batches="random", drop="none", execution="unpadded", lrm=False),
+        Strategy(
+            name="tf_bucket",
+            batches="bucket",
+            drop="none",
+            bucket_width=1,
+            rbm=False,
+            lrm=False,
+            batch_cap=False,
+            caps="paper",
+        ),
+        Strategy(name="bucket", batches="bucket", drop="none", bucket_width=1),
+        Strategy(name="tdbs_paper", batches="bucket", drop="batch_min", caps="paper"),
+        Strategy(name="reach", batches="reach", drop="reach"),
+    )
+}
+
+
+def parts_without_drop(parts: Mapping[str, Any], task: Task) -> dict[str, Any]:
+    """Return a strategy's parts, without those that say what is dropped where the task forbids it (CoLA)."""
+    return {name: value for name, value in parts.items() if name not in _DROP_PARTS or not task.drop_forbidden}
+
+
+def resolved_name(name: str, task: Task, *, in_rows: bool = True) -> str:
+    """Return what a name stands for; `tdbs`, the default, is the fastest that is as accurate as `random`.
+
+    That is `unpadded` (docs/decisions.md, "The default"), and `random` itself where the rows of the model cannot hold
+    several samples: for sequence to sequence, and where `in_rows` says so.
+    """
+    if name != DEFAULT_STRATEGY:
+        return name
+    return "unpadded" if in_rows and task.kind != "seq2seq" else "random"
+
+
+def resolve_strategy(
+    name: str,
+    task: Task,
+    overrides: Mapping[str, Any] | None = None,
+    *,
+    allow_drop: bool = False,
+    profile: Profile | None = None,
+    in_rows: bool = True,
+) -> Strategy:
+    """Return a strategy with the user's overrides (None: not given) and the task's policy applied.
+
+    Measured caps (memory, knee) are those of `profile`. `in_rows` says whether the model's rows may hold several
+    samples (model_choice.py): it decides what the default is, and which strategies are refused.
+
+    On a task that forbids dropping, a strategy runs without TokenDrop and with buckets of width 1; a drop asked for
+    by hand is refused there, unless `allow_drop`.
+    """
+    named = STRATEGIES.get(resolved_name(name, task, in_rows=in_rows))
+    if named is None:
+        raise ConfigError(
+            f"There is no strategy {name}.", next_step=f"Choose one of: {', '.join([*STRATEGIES, DEFAULT_STRATEGY])}."
+        )
+    given = {part: value for part, value in (overrides or {}).items() if value is not None}
+    if task.drop_forbidden and not allow_drop:
+        if given.get("drop", "none") != "none":
+            raise ConfigError(
+                f"task '{task.name}' {task.drop_forbidden}.",
+                next_step="Leave --drop out, or insist with --allow-drop.",
+            )
+        if named.drop != "none":
+            named = replace(named, drop="none", bucket_width=1)
+    if given.get("drop") == "any" and task.kind in _PROTECTED:
+        raise ConfigError(
+            f"--drop any could take {_PROTECTED[task.kind]}.",
+            next_step="Pass --drop rate, which takes listed words alone.",
+        )
+    if "caps" not in given and named.caps == "base" and has_cuda():
+        given["caps"] = "paper"  # on a CPU larger batches save almost no time (docs/decisions.md)
+    if given.get("caps") in ("memory", "knee") or str(given.get("caps")).endswith(".json"):
+        given["measured_caps"] = chosen_caps(given["caps"], profile)
+    if "drop" in given:  # App. A: buckets of width 1 without TokenDrop, of width 5 with it
+        given.setdefault("bucket_width", 1 if given["drop"] == "none" else 5)
+    if "batches" in given:
+        given.setdefault("lrm", given["batches"] in BUCKETED)
+    strategy = replace(named, **given)
+    if task.kind == "seq2seq" and strategy.in_rows:
+        raise ConfigError(
+            f"--execution {strategy.execution} is for encoders; an encoder-decoder counts positions along the row.",
+            next_step="Pass --execution padded, or a strategy of padded batches.",
+        )
+    _check_rows(strategy, in_rows=in_rows)
+    if "drop_rate" in given and strategy.drop not in ("rate", "any"):
+        raise ConfigError(
+            f"--drop-rate has no effect with --drop {strategy.drop}.",
+            next_step="Pass --drop rate or --drop any with it.",
+        )
+    return strategy
+
+
+def given_strategy(given: Strategy | str, task: Task, *, in_rows: bool, profile: Profile | None = None) -> Strategy:
+    """Return the strategy of a name (resolve_strategy), or a resolved one as it is, if the model can run it."""
+    if isinstance(given, str):
+        return resolve_strategy(given, task, profile=profile, in_rows=in_rows)
+    _check_rows(given, in_rows=in_rows)
+    return given
+
+
+def _check_rows(strategy: Strategy, *, in_rows: bool) -> None:
+    """Refuse a strategy of rows that hold several samples where those of the model cannot (`in_rows`)."""
+    if not strategy.in_rows or in_rows:
+        return
+    if strategy.execution != STRATEGIES.get(strategy.name, strategy).execution:
+        raise ConfigError(
+            f"--execution {strategy.execution} puts several samples in a row, which this model cannot run.",
+            next_step=f"Leave {'--batches and ' if strategy.batches == 'packs' else ''}--execution out.",
+        )
+    raise ConfigError(
+        f"The strategy {strategy.name} puts several samples in a row, which this model cannot run.",
+        next_step="Choose another strategy, such as random.",
+    )
+
+
+def strategies_for(task: Task, *, in_rows: bool = True) -> tuple[str, ...]:
+    """Return the names of the strategies that a task and a model can be trained with (`in_rows`: resolve_strategy).
+
+    A peer's sampler that the installed transformers lacks is left out; asked for by name it is an error (peers.py).
+    """
+    in_rows = in_rows and task.kind != "seq2seq"
+    return tuple(
+        name
+        for name, strategy in STRATEGIES.items()
+        if (in_rows or not strategy.in_rows) and (strategy.batches != "batch_rebalance" or has_rebalancing())
+    )
+
+
+def left_out(*, in_rows: bool) -> tuple[str, ...]:
+    """Return the names of the strategies that a model cannot run."""
+    return tuple(name for name, strategy in STRATEGIES.items() if strategy.in_rows and not in_rows)
+
+
+def paper_dropout(strategy: Strategy, train_rows: int) -> float:
+    """Return the dropout that goes with a strategy (paper, App. A): less with buckets, else 0.1."""
+    if strategy.batches not in BUCKETED:
+        return 0.1
+    return 0.0 if train_rows < SMALL_SET else 0.025
+
+
+def resolve_dropout(given: float | None, strategy: Strategy, train_rows: int) -> float:
+    """Return the dropout that is given for all, or the strategy's own, or the one of the paper's rule."""
+    if given is not None:
+        return given
+    return paper_dropout(strategy, train_rows) if strategy.dropout is None else strategy.dropout

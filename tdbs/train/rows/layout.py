@@ -1,0 +1,103 @@
+"""Where the samples of a batch stand in rows of several: arrays that are made ahead of the step that needs them.
+
+Unpadded samples are also laid out in a few length groups, each padded for attention alone (length_groups.py).
+
+Within a few length groups attention pads little: samples of a batch, cut by length where it costs least.
+
+Only attention sees the groups; the linear layers see one flat row (docs/decisions.md, "Unpadded"). On two cores three
+groups are faster than one, and than groups of equal length, whose many small products cost more than they save
+(measured in DESIGN).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from tdbs.arrays import IntArray, ragged_positions
+
+# Shapes: F tokens of all rows, B samples, K their tokens, P places of padded sequences, G samples of a length group, L
+# its longest sample.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupLayout:
+    """Samples of like length, padded for attention alone; `places` are of the group's padded tokens among P."""
+
+    places: slice
+    length: int
+    lengths_G: IntArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class GroupedLayout:
+    """The length groups of an unpadded batch, and which token stands at which of their places."""
+
+    groups: Sequence[GroupLayout]
+    token_of_P: IntArray  # the token at each padded place; anything at padding
+    place_of_K: IntArray  # the padded place of each token; the row's padding has none
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowLayout:
+    """Whose each token is, and its position in its sample."""
+
+    sample_F: IntArray  # -1 at padding
+    positions_F: IntArray
+    grouped: GroupedLayout | None  # unpadded
+
+
+def row_layout(starts_B: IntArray, lengths_B: IntArray, *, size: int, grouped: bool) -> RowLayout:
+    """Return the layout of samples that start at some places of the flattened rows, of `size` tokens in all."""
+    sample_F = np.full(size, -1, dtype=np.int64)
+    positions_F = np.zeros_like(sample_F)
+    places_K = ragged_positions(starts_B, lengths_B)
+    sample_F[places_K] = np.repeat(np.arange(len(lengths_B)), lengths_B)
+    positions_F[places_K] = places_K - np.repeat(starts_B, lengths_B)
+    return RowLayout(
+        sample_F=sample_F, positions_F=positions_F, grouped=_in_groups(starts_B, lengths_B) if grouped else None
+    )
+
+
+def _in_groups(starts_B: IntArray, lengths_B: IntArray) -> GroupedLayout:
+    longest = longest_of_groups(lengths_B)
+    group_B = np.searchsorted(longest, lengths_B)
+    tokens, place_of_K = [], np.empty(int(lengths_B.sum()), dtype=np.int64)
+    groups = []
+    first = 0
+    for group, length in enumerate(longest.tolist()):
+        members = np.flatnonzero(group_B == group)
+        rank_L = np.arange(length)
+        token_GL = starts_B[members, None] + rank_L
+        real_GL = rank_L < lengths_B[members, None]
+        place_of_K[token_GL[real_GL]] = first + np.flatnonzero(real_GL)
+        tokens.append(np.where(real_GL, token_GL, 0).ravel())
+        places = slice(first, first + token_GL.size)
+        groups.append(GroupLayout(places=places, length=length, lengths_G=lengths_B[members]))
+        first = places.stop
+    return GroupedLayout(groups=tuple(groups), token_of_P=np.concatenate(tokens), place_of_K=place_of_K)
+
+
+# Shapes: B samples of a batch, U their distinct lengths, G groups.
+
+GROUPS = 3
+
+
+def longest_of_groups(lengths_B: IntArray) -> IntArray:
+    """Return the longest length of each group, ascending (G, at most three): those that make fewest attention pairs.
+
+    A group of samples up to length l costs l x l pairs for each of them. All cuts into three are compared.
+    """
+    lengths_U, counts_U = np.unique(lengths_B, return_counts=True)
+    if len(lengths_U) <= GROUPS:
+        return lengths_U
+    upto_U = np.cumsum(counts_U)
+    pairs_U = lengths_U**2
+    # cost of the two shorter groups, cut after i and after j > i; the longest one has the rest
+    first_U = upto_U * pairs_U
+    second_UU = (upto_U[None, :] - upto_U[:, None]) * pairs_U[None, :]
+    third_U = (upto_U[-1] - upto_U) * pairs_U[-1]
+    cost_UU = first_U[:, None] + second_UU + third_U[None, :]
+    cost_UU[np.tril_indices(len(lengths_U))] = np.iinfo(np.int64).max
+    i, j = divmod(int(np.argmin(cost_UU)), len(lengths_U))
+    return np.unique(lengths_U[np.array([i, j, -1])])
