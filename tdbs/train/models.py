@@ -17,7 +17,7 @@ from tdbs.pipeline.manifest import Manifest, TokenizerInfo
 from tdbs.pipeline.tokenizer import segment_ids_given
 from tdbs.train.defaults import TINY
 from tdbs.train.heads import HEADS
-from tdbs.train.model_checks import check_block_sparse, check_length, check_vocabulary, input_rules
+from tdbs.train.model_checks import check_block_sparse, check_length, check_vocabulary, check_weights, input_rules
 from tdbs.train.model_choice import ModelChoice, choose_model
 from tdbs.train.model_inputs import InputRules
 from tdbs.train.padding_side import with_padding_side
@@ -60,6 +60,7 @@ def open_model(
     loading raises, which may be anything where a file is damaged, and ModelError.
     """
     adapted = adapted_model(Path(name))
+    check_weights(adapted or name)
     with nothing_asked():
         model, loading = HEADS[kind].model_class.from_pretrained(
             adapted or name,
