@@ -6,6 +6,7 @@ obeys them), marks that reorder a line, and characters without a glyph. They are
 """
 
 import json
+import logging
 import math
 import re
 
@@ -38,6 +39,11 @@ def shown(text: object, *, lines: bool = False) -> str:
     if plain.isascii() and plain.isprintable():
         return plain
     return (_LINES if lines else _ONE_LINE).sub(lambda found: found[0].encode("unicode_escape").decode(), plain)
+
+
+def notice(text: str) -> None:
+    """Log what a user should know though nothing fails: one line on stderr, unless the program logs elsewhere."""
+    logging.getLogger("tdbs").warning("%s", shown(text))
 
 
 def shown_number(number: float) -> str:
