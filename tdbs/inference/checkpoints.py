@@ -20,7 +20,7 @@ from tdbs.pipeline.manifest import TokenizerInfo, WordsInfo
 from tdbs.pipeline.matches import WordPattern, compile_words
 from tdbs.pipeline.prepare import tokenizer_info
 from tdbs.pipeline.stopwords import choose_words, words_sha256
-from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer, segment_ids_given
+from tdbs.pipeline.tokenizer import LoadedTokenizer, load_tokenizer, read_by_transformers
 from tdbs.train.device import keep_head_in_fp32, make_accelerator, resolve_execution
 from tdbs.train.evaluate import load_trained
 from tdbs.train.model_checks import check_embeddings, position_limit
@@ -186,7 +186,7 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
         info=tokenizer_info(tokenizer, pair=task.is_pair),
         is_pair=task.is_pair,
         max_length=max_length,
-        gives_segment_ids=segment_ids_given(name, tokenizer.backend),
+        reading=read_by_transformers(name, tokenizer.backend),
         trained=False,
         in_rows=in_rows,
         device=accelerator.device,

@@ -20,7 +20,8 @@ from tdbs.train.energy import EnergyMeter
 from tdbs.train.feed import Feed
 from tdbs.train.loop import Learner, StepOutcome, StepRecord, run_steps, score_splits
 from tdbs.train.plan import EpochPlan
-from tdbs.train.run_folder import LAST_GOOD_FOLDER, STEPS_NAME, save_model
+from tdbs.train.run_folder import LAST_GOOD_FOLDER, STEPS_NAME
+from tdbs.train.saved_model import save_model
 from tdbs.train.scoring import HeldOut
 from tdbs.train.stopping import Stop, StoppedError
 from tdbs.train.tracking import Tracker

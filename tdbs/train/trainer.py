@@ -53,9 +53,9 @@ from tdbs.train.run_folder import (
     continue_run,
     default_run_folder,
     finish_run,
-    save_model,
     start_run,
 )
+from tdbs.train.saved_model import save_model
 from tdbs.train.scoring import HeldOut, read_held_out
 from tdbs.train.stopping import Stop
 from tdbs.train.strategies import DEFAULT_STRATEGY, Strategy, given_strategy, resolve_dropout
