@@ -19,7 +19,7 @@ from benchmarks.accuracy_runs import prepared_task
 from benchmarks.common import print_rows, timed
 from tdbs.cli.common import quiet_libraries
 from tdbs.train.device import resolve_execution
-from tdbs.train.loop import Learner, make_learner
+from tdbs.train.learner import Learner, make_learner
 
 SIZES = (16, 64)
 LENGTHS = (8, 16, 32, 64, 128)

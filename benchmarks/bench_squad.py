@@ -18,7 +18,7 @@ import tdbs
 from benchmarks.common import provenance
 from tdbs.train.device import resolve_execution
 from tdbs.train.evaluate import evaluate_split
-from tdbs.train.loop import make_learner
+from tdbs.train.learner import make_learner
 from tdbs.train.scores.scoring import read_scored_split
 
 

@@ -23,7 +23,8 @@ from tdbs.analysis.speedup import plan_dataset
 from tdbs.pipeline.dataset import PreparedDataset, read_split
 from tdbs.train.batches import dropped_tokens, epoch_batches, words_of_split
 from tdbs.train.device import resolve_execution
-from tdbs.train.loop import make_learner, run_steps
+from tdbs.train.learner import make_learner
+from tdbs.train.loop import StepPlace, run_step, shares_of
 from tdbs.train.planning.plan import EpochPlan
 from tdbs.train.planning.strategies import Strategy, paper_dropout, resolve_strategy
 
@@ -46,13 +47,13 @@ def part_seconds(
         for index, batch in enumerate(epoch_batches(split, plan, dropped_T, pad_id=tokenizer.pad_id))
         if index in chosen
     ]
-    rates_S = np.full(len(batches), lr)
     clock, tokens = 0.0, 0
-    for index, outcome in enumerate(run_steps(learner, batches, rates_S, first_step=0, epoch=0, seed=1)):
+    for index, (step, share) in enumerate(shares_of(learner, batches)):
+        record, _ = run_step(learner, step, share, StepPlace(step=index, rate=lr, seed=1))
         if index == 2:
             clock = time.perf_counter()
         elif index > 2:
-            tokens += outcome.record.batch_size * outcome.record.padded_length
+            tokens += record.batch_size * record.padded_length
     return (time.perf_counter() - clock) * plan.tokens / tokens
 
 

@@ -27,26 +27,25 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch.nn import functional
 
 from benchmarks.accuracy_runs import prepared_task
 from benchmarks.common import print_rows
 from tdbs.analysis.profile.shapes import synthetic_batch
-from tdbs.analysis.profile.timing import run_step
+from tdbs.analysis.profile.timing import timed_step
 from tdbs.cli.common import quiet_libraries
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import Manifest
 from tdbs.train.batches import Batch
 from tdbs.train.device import dense_gradients, resolve_execution
 from tdbs.train.feed import Feed, make_feed, open_training_data
-from tdbs.train.loop import Learner, make_learner, run_steps
+from tdbs.train.learner import Learner, make_learner
+from tdbs.train.loop import MAX_GRADIENT_NORM, StepPlace, run_step, shares_of
 from tdbs.train.models.inputs import model_inputs
 from tdbs.train.planning.strategies import resolve_strategy
 from tdbs.train.rows.models import first_tokens_to_head, position_ids
 from tdbs.train.rows.sequences import Sequences, sequences_of
-from tdbs.train.step import MAX_GRADIENT_NORM
 
 ROUNDS = 5  # of all updates; the first is left out
 SHAPES = ((64, 8), (64, 16), (64, 32), (64, 64), (64, 128), (256, 16), (256, 32), (256, 64))
@@ -92,11 +91,11 @@ def bare_loop(learner: Learner, ready: Sequence[Ready], *, equal: bool) -> Itera
 
 def our_loop(learner: Learner, feed: Feed, *, steps: int, log: Path) -> Iterator[None]:
     """Make the updates of `tdbs.train`, one for each item that is asked for."""
-    rates_S = np.full(steps, RATE)
     made = itertools.islice(feed.steps(feed.plans[0]), steps)
     with log.open("a", encoding="utf-8") as file:
-        for outcome in run_steps(learner, made, rates_S, first_step=0, epoch=0, seed=1):
-            file.write(json.dumps(asdict(outcome.record)) + "\n")
+        for step, (batches, share) in enumerate(shares_of(learner, made)):
+            record, _ = run_step(learner, batches, share, StepPlace(step=step, rate=RATE, seed=1))
+            file.write(json.dumps(asdict(record)) + "\n")
             yield
 
 
@@ -124,7 +123,7 @@ def best_rate(learner: Learner, manifest: Manifest) -> tuple[float, str]:
     found = []
     for samples, length in SHAPES:
         steps = [[synthetic_batch(manifest, "padded", samples=samples, length=length)] for _ in range(REPEATS)]
-        seconds = statistics.median([run_step(learner, step) for step in steps][1:])
+        seconds = statistics.median([timed_step(learner, step) for step in steps][1:])
         found.append((samples * length / seconds, f"{samples} x {length}"))
     return max(found)
 

@@ -26,12 +26,13 @@ def parameters_of(function: ast.FunctionDef) -> int:
 
 def functions_over(sources: dict[Path, str], limit: int) -> list[tuple[int, str]]:
     """Return (parameters, place) of each function that has more parameters than the limit."""
-    found = []
-    for path, source in sources.items():
-        for node in ast.walk(ast.parse(source)):
-            if isinstance(node, ast.FunctionDef) and parameters_of(node) > limit:
-                found.append((parameters_of(node), f"{path}:{node.name}"))
-    return sorted(found, reverse=True)
+    found = (
+        (parameters_of(node), f"{path}:{node.name}")
+        for path, source in sources.items()
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.FunctionDef)
+    )
+    return sorted(((count, place) for count, place in found if count > limit), reverse=True)
 
 
 def importers(sources: dict[Path, str]) -> Counter[str]:

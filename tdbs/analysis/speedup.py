@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from tdbs.analysis.cost import CostModel, fit_costs, plan_work
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
-from tdbs.pipeline.engines import DEFAULT_MEMORY
 from tdbs.records import Count
+from tdbs.settings import DEFAULT_EPOCHS, DEFAULT_MEMORY, check_hyperparameters
 from tdbs.train.feed import TRAIN, make_feed, open_training_data
-from tdbs.train.planning.model_choice import DEFAULT_EPOCHS, check_hyperparameters, choose_model
+from tdbs.train.planning.model_choice import choose_model
 from tdbs.train.planning.plan import EpochPlan, run_padding, run_target_padding
 from tdbs.train.planning.profile_file import Profile
 from tdbs.train.planning.strategies import Strategy, given_strategy, resolve_dropout, strategies_for

@@ -9,28 +9,24 @@ import typer
 from tdbs.analysis.speedup import BASELINE
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, quiet_libraries, reported
 from tdbs.cli.options import (
-    AttentionOption,
     BaseBatchOption,
     CapsOption,
+    Chosen,
     CountryOption,
-    DropoutOption,
     EnergyOption,
-    EpochsOption,
-    ModelOption,
-    PrecisionOption,
     ProfileOption,
     chosen_country,
     given_profile,
     policy_note,
     profile_note,
     strategies_to_compare,
+    with_settings,
 )
 from tdbs.cli.screen import print_json, print_table, say, spinner
 from tdbs.errors import ConfigError
 from tdbs.files import name_in_folder
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import compare_notes, compare_table
-from tdbs.train.planning.model_choice import DEFAULT_EPOCHS
 from tdbs.train.planning.strategies import resolve_strategy, resolved_name
 from tdbs.train.stopping import stopped_at_once
 
@@ -39,6 +35,7 @@ COMPARISONS_FOLDER = Path("runs/compare")
 
 
 @reported
+@with_settings()
 def command(
     dataset: DatasetArgument = None,
     strategy: Annotated[
@@ -53,14 +50,6 @@ def command(
         int | None,
         typer.Option(help="Time so many steps of each strategy instead of whole runs.", show_default=False, min=1),
     ] = None,
-    model: ModelOption = None,
-    epochs: EpochsOption = DEFAULT_EPOCHS,
-    lr: Annotated[
-        float | None, typer.Option(help="Base learning rate. [default: 5e-5; tiny 1e-3]", show_default=False)
-    ] = None,
-    dropout: DropoutOption = None,
-    precision: PrecisionOption = "auto",
-    attention: AttentionOption = "auto",
     base_batch_size: BaseBatchOption = None,
     caps: CapsOption = None,
     profile: ProfileOption = None,
@@ -72,6 +61,8 @@ def command(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the comparison in --out.")] = False,
     as_json: JsonOption = False,
+    *,
+    settings: Chosen,
 ) -> None:
     """Train strategies with some seeds on equal terms, or time a part of each, and show prediction beside measurement.
 
@@ -91,7 +82,7 @@ def command(
     from tdbs.train.models.load import model_to_train
 
     quiet_libraries()
-    trained = model_to_train(model, opened.manifest)
+    trained = model_to_train(settings["model"], opened.manifest)
     named, missing = strategies_to_compare(strategy, opened, trained)
     names = dict.fromkeys(resolved_name(name, task, in_rows=trained.in_rows) for name in [baseline, *named])
     chosen = [resolve_strategy(name, task, parts, profile=known, in_rows=trained.in_rows) for name in names]
@@ -108,12 +99,7 @@ def command(
             out=folder,
             seeds=seed or [0],
             baseline=chosen[0].name,
-            model=model,
-            epochs=epochs,
-            lr=lr,
-            dropout=dropout,
-            precision=precision,
-            attention=attention,
+            **settings,
             profile=known,
             part_steps=steps,
             energy=counted,

@@ -26,9 +26,9 @@ from tdbs.cli.options import (
 from tdbs.cli.screen import print_json, print_table, say
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
-from tdbs.pipeline.engines import DEFAULT_MEMORY
 from tdbs.reports.terminal_times import estimate_notes, estimate_table, target_notes
-from tdbs.train.planning.model_choice import DEFAULT_EPOCHS, choose_model, shown_model
+from tdbs.settings import DEFAULT_EPOCHS, DEFAULT_MEMORY
+from tdbs.train.planning.model_choice import choose_model, shown_model
 from tdbs.train.planning.strategies import left_out, resolve_strategy
 
 NAME = "estimate-speedup"

@@ -3,14 +3,16 @@
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, Literal, get_origin
 
 import typer
 
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.engines import memory_bytes
+from tdbs.settings import Option, TrainSettings, documented_fields
 from tdbs.train.energy import WORLD
 from tdbs.train.feed import TRAIN
 from tdbs.train.planning.memory_windows import count_windows, have_few_lengths
@@ -19,9 +21,6 @@ from tdbs.train.planning.profile_file import Profile, read_profile
 from tdbs.train.planning.strategies import (
     DEFAULT_STRATEGY,
     STRATEGIES,
-    Batches,
-    Drop,
-    Execution,
     Strategy,
     left_out,
     resolve_strategy,
@@ -72,74 +71,71 @@ BaseBatchOption = Annotated[
 AllowDropOption = Annotated[bool, typer.Option("--allow-drop", help="Drop words even where the task forbids it.")]
 
 
-def _strategy_options(
-    *,
-    strategy: StrategyOption = DEFAULT_STRATEGY,
-    batches: Annotated[
-        str | None, typer.Option(help=f"Samples that share an update: {', '.join(get_args(Batches))}.")
-    ] = None,
-    drop: Annotated[str | None, typer.Option(help=f"TokenDrop: {', '.join(get_args(Drop))}.")] = None,
-    drop_rate: Annotated[
-        float | None, typer.Option(help="Share of words for --drop rate and any. [default: 0.3]", show_default=False)
-    ] = None,
-    execution: Annotated[
-        str | None, typer.Option(help=f"How a batch meets the model: {', '.join(get_args(Execution))}.")
-    ] = None,
-    rbm: Annotated[bool | None, typer.Option("--rbm/--no-rbm", help="Merge residual batches.")] = None,
-    lrm: Annotated[bool | None, typer.Option("--lrm/--no-lrm", help="Scale the rate by the batch size.")] = None,
-    bucket_width: Annotated[int | None, typer.Option(help="Lengths of a bucket, or steps of the reach grid.")] = None,
-    base_batch_size: BaseBatchOption = None,
-    scaling_factor: Annotated[
-        int | None, typer.Option(help="Growth of the largest batch per epoch. [default: 2]", show_default=False)
-    ] = None,
-    micro_batches: Annotated[
-        int | None,
-        typer.Option(help="Batches of an update, each from a bucket of its own. [default: 1]", show_default=False),
-    ] = None,
-    grid_lengths: Annotated[
-        int | None,
-        typer.Option(help="Grid lengths that a sample may go to with --drop reach. [default: 1]", show_default=False),
-    ] = None,
-    devices: Annotated[
-        int | None, typer.Option(help="Devices whose caps add up in an update. [default: 1]", show_default=False)
-    ] = None,
-    batch_cap: Annotated[
-        bool | None, typer.Option("--batch-cap/--no-batch-cap", help="Let the largest batch grow from epoch to epoch.")
-    ] = None,
-    sort_targets: Annotated[
-        bool | None,
-        typer.Option("--sort-targets/--no-sort-targets", help="Sort by target where padding asks for it."),
-    ] = None,
-    caps: CapsOption = None,
-    profile: ProfileOption = None,
-    allow_drop: AllowDropOption = False,
-) -> None:
-    """Hold the options; never called."""
-
-
 Chosen = Mapping[str, Any]
+Command = Callable[..., None]
+_NOT_AN_OPTION = ("energy",)  # --energy and --country say it
 
 
-def with_strategy_options(function: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options above; it receives them as one argument, `chosen`."""
-    ours = inspect.signature(_strategy_options).parameters
-    own = inspect.signature(function)
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _StrategyChoice:
+    """What is chosen besides the parts of a strategy."""
 
-    @functools.wraps(function)
-    def command(**arguments: Any) -> None:
-        chosen = {name: arguments.pop(name) for name in ours}
-        function(**arguments, chosen=chosen)
+    strategy: Annotated[str, Option(f"One of {', '.join([*STRATEGIES, DEFAULT_STRATEGY])}.")] = DEFAULT_STRATEGY
+    profile: Annotated[Path | None, Option("Device profile that tdbs profile wrote.")] = None
+    allow_drop: Annotated[bool, Option("Drop words even where the task forbids it.")] = False
 
-    kept = [parameter for name, parameter in own.parameters.items() if name != "chosen"]
-    command.__signature__ = own.replace(parameters=[*kept, *ours.values()])  # type: ignore[attr-defined]  # functools has no type for it
-    annotations = {name: value for name, value in function.__annotations__.items() if name != "chosen"}
-    command.__annotations__ = {**annotations, **_strategy_options.__annotations__}
-    return command
+
+def with_settings(*names: str) -> Callable[[Command], Command]:
+    """Give a command the options of TrainSettings with these names, or all, as a mapping: its parameter `settings`."""
+    return _receiving("settings", _options(TrainSettings, *names))
+
+
+def with_strategy_options(function: Command) -> Command:
+    """Give a command the options that choose a strategy, as a mapping: its parameter `chosen`. Parts not given: None."""
+    choice = _options(_StrategyChoice)
+    return _receiving("chosen", [choice[0], *_options(Strategy, unset=True), *choice[1:]])(function)
+
+
+def _options(record: type, *names: str, unset: bool = False) -> list[inspect.Parameter]:
+    """Return fields of a record as options of a command. `unset`: one that is not given is None, not its default."""
+    fields = documented_fields(record)
+    return [_option(*fields[name], unset=unset) for name in names or fields if name not in _NOT_AN_OPTION]
+
+
+def _option(field: inspect.Parameter, option: Option, *, unset: bool) -> inspect.Parameter:
+    is_text = field.annotation == int | str or get_origin(field.annotation) is Literal
+    kind = str if is_text else field.annotation
+    default = None if unset else field.default
+    flag = option.flag or f"--{field.name.replace('_', '-')}"
+    flags = [f"{flag}/--no-{flag[2:]}" if unset else flag] if kind is bool else [flag]
+    shows_default = default is not None and default is not False and option.default is None
+    asked = typer.Option(*flags, help=option.text, show_default=shows_default)
+    annotation = Annotated[(kind | None) if unset else kind, asked]  # type: ignore[valid-type]  # made at runtime
+    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _receiving(into: str, options: Sequence[inspect.Parameter]) -> Callable[[Command], Command]:
+    """Let a command have options, after its first parameter; it receives them as a mapping, its parameter `into`."""
+
+    def decorate(function: Command) -> Command:
+        first, *others = (each for each in inspect.signature(function).parameters.values() if each.name != into)
+
+        @functools.wraps(function)
+        def command(**arguments: Any) -> None:
+            given = {parameter.name: arguments.pop(parameter.name) for parameter in options}
+            function(**arguments, **{into: given})
+
+        parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (first, *options, *others)]
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functools lacks it
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return command
+
+    return decorate
 
 
 def chosen_strategy(chosen: Chosen, dataset: PreparedDataset, model: ModelChoice) -> Strategy:
     """Return the strategy that the options choose for the dataset's task and the model."""
-    parts = {name: value for name, value in chosen.items() if name not in ("strategy", "allow_drop", "profile")}
+    parts = {name: value for name, value in chosen.items() if name in documented_fields(Strategy)}
     return resolve_strategy(
         chosen["strategy"],
         dataset.manifest.task,

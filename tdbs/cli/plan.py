@@ -22,16 +22,10 @@ from tdbs.cli.options import (
 from tdbs.cli.screen import print_json, say, show
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
-from tdbs.pipeline.engines import DEFAULT_MEMORY
 from tdbs.removal import refuse_link
 from tdbs.reports.terminal import plan_rows, plan_summary
-from tdbs.train.planning.model_choice import (
-    DEFAULT_EPOCHS,
-    DEFAULT_WARMUP,
-    check_hyperparameters,
-    choose_model,
-    shown_model,
-)
+from tdbs.settings import DEFAULT_EPOCHS, DEFAULT_MEMORY, DEFAULT_WARMUP, check_hyperparameters
+from tdbs.train.planning.model_choice import choose_model, shown_model
 from tdbs.train.planning.plan import plan_digest
 
 NAME = "plan"

@@ -9,10 +9,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TimeElapsedColu
 from tdbs.analysis.statistics import split_statistics
 from tdbs.cli.common import JsonOption, OverwriteOption, note_latest, reported
 from tdbs.cli.screen import print_json, progress_bars, say, show
-from tdbs.pipeline.engines import DEFAULT_MEMORY
 from tdbs.pipeline.make_shards import Stage
 from tdbs.pipeline.prepare import DATA_FOLDER, DEFAULT_TOKENIZER, PrepareResult, prepare
 from tdbs.reports.terminal import duration, split_table, target_lines
+from tdbs.settings import DEFAULT_MEMORY
 
 NAME = "prepare"
 

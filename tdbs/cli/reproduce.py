@@ -7,10 +7,9 @@ import typer
 
 from tdbs.analysis.studies.paper import STUDIES, Study
 from tdbs.cli.common import JsonOption, OverwriteOption, quiet_libraries, reported, shown_command
-from tdbs.cli.options import AttentionOption, EpochsOption, PrecisionOption, ProfileOption, given_profile
+from tdbs.cli.options import Chosen, ProfileOption, given_profile, with_settings
 from tdbs.cli.screen import print_json, say, show, spinner
 from tdbs.errors import ConfigError
-from tdbs.train.planning.model_choice import DEFAULT_EPOCHS
 
 NAME = "reproduce"
 REPORTS_FOLDER, RUNS_FOLDER = Path("reports/local"), Path("runs/reproduce")
@@ -18,6 +17,7 @@ _SHORT_NAMES = ("sample", "squad", "xsum", "cnn_dailymail")
 
 
 @reported
+@with_settings("epochs", "lr", "precision", "attention")
 def command(
     study: Annotated[str, typer.Argument(metavar="STUDY", help=f"One of {', '.join(get_args(Study))}.")],
     tasks: Annotated[
@@ -40,10 +40,6 @@ def command(
             show_default=False,
         ),
     ] = None,
-    epochs: EpochsOption = DEFAULT_EPOCHS,
-    lr: Annotated[float | None, typer.Option(help="Learning rate. [default: 5e-5]", show_default=False)] = None,
-    precision: PrecisionOption = "auto",
-    attention: AttentionOption = "auto",
     steps: Annotated[
         int | None,
         typer.Option(help="Time so many steps of each run instead of training: no scores.", show_default=False, min=1),
@@ -57,6 +53,8 @@ def command(
     ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
+    *,
+    settings: Chosen,
 ) -> None:
     """Run a table or figure of the paper on some tasks and write it beside the paper's own numbers.
 
@@ -86,10 +84,7 @@ def command(
     terms = StudyTerms(
         seeds=tuple(int(seed) for seed in seeds.split(",")),
         model=model,
-        epochs=epochs,
-        lr=lr,
-        precision=precision,
-        attention=attention,
+        **settings,
         part_steps=steps,
         dropping=tuple(dict.fromkeys(strategy)) if strategy else DEFAULT_DROPPING,
         mirror=mirror,

@@ -9,20 +9,23 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, quiet_libraries, reported, shown_command
-from tdbs.cli.options import AttentionOption, EpochsOption, ModelOption, PrecisionOption, StrategyOption
+from tdbs.cli.options import Chosen, StrategyOption, with_settings
 from tdbs.cli.screen import print_json, print_table, say, spinner
 from tdbs.errors import ConfigError
 from tdbs.files import name_in_folder
 from tdbs.pipeline.dataset import load
-from tdbs.train.planning.model_choice import DEFAULT_EPOCHS
+from tdbs.settings import TrainSettings, documented_fields
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY
 
 NAME = "sweep"
 SWEEPS_FOLDER = Path("runs/sweep")
+_SEARCHED = ("lr", "dropout")  # lists of values here
+_COMMON = tuple(name for name in documented_fields(TrainSettings) if name not in _SEARCHED)
 _LISTED = "Values of it, with commas between."
 
 
 @reported
+@with_settings(*_COMMON)
 def command(
     dataset: DatasetArgument = None,
     lr: Annotated[str | None, typer.Option(help=_LISTED, show_default=False)] = None,
@@ -35,10 +38,6 @@ def command(
     trials: Annotated[int, typer.Option(help="Trials of a space with ranges; a grid is searched whole.", min=1)] = 20,
     prune: Annotated[bool, typer.Option("--prune/--no-prune", help="End trials whose scores are hopeless.")] = True,
     strategy: StrategyOption = DEFAULT_STRATEGY,
-    model: ModelOption = None,
-    epochs: EpochsOption = DEFAULT_EPOCHS,
-    precision: PrecisionOption = "auto",
-    attention: AttentionOption = "auto",
     storage: Annotated[
         str | None,
         typer.Option(help="URL of Optuna's storage, for several workers. [default: a file]", show_default=False),
@@ -49,6 +48,8 @@ def command(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the sweep in --out.")] = False,
     as_json: JsonOption = False,
+    *,
+    settings: Chosen,
 ) -> None:
     """Search hyperparameters: each combination is a trial, trained with every seed on the same prepared dataset.
 
@@ -85,13 +86,10 @@ def command(
             {**({} if space is None else read_space(space)), **asked},
             SweepTerms(
                 seeds=tuple(range(seeds)),
-                model=model,
-                epochs=epochs,
                 strategy=strategy,
-                precision=precision,
-                attention=attention,
                 trials=trials,
                 prune=prune,
+                **settings,
             ),
             out=folder,
             storage=storage,

@@ -10,7 +10,6 @@ from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, Time
 from tdbs.cli.common import (
     DatasetArgument,
     JsonOption,
-    MemoryOption,
     OverwriteOption,
     dataset_folder,
     note_latest,
@@ -18,14 +17,9 @@ from tdbs.cli.common import (
     reported,
 )
 from tdbs.cli.options import (
-    AttentionOption,
     Chosen,
     CountryOption,
-    DropoutOption,
     EnergyOption,
-    EpochsOption,
-    ModelOption,
-    PrecisionOption,
     SeedOption,
     chosen_country,
     chosen_strategy,
@@ -33,46 +27,24 @@ from tdbs.cli.options import (
     padded_note,
     policy_note,
     windows_note,
+    with_settings,
     with_strategy_options,
 )
 from tdbs.cli.screen import print_json, progress_bars, say
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
-from tdbs.pipeline.engines import DEFAULT_MEMORY
 from tdbs.reports.terminal import duration, energy_line, metrics_line
-from tdbs.train.planning.model_choice import DEFAULT_EPOCHS, DEFAULT_WARMUP
 from tdbs.train.stopping import stop_on_signals
 
 NAME = "train"
 
 
 @reported
+@with_settings()
 @with_strategy_options
 def command(
     dataset: DatasetArgument = None,
-    model: ModelOption = None,
-    epochs: EpochsOption = DEFAULT_EPOCHS,
     seed: SeedOption = 0,
-    lr: Annotated[
-        float | None, typer.Option(help="Base learning rate. [default: 5e-5; tiny 1e-3]", show_default=False)
-    ] = None,
-    warmup: Annotated[float, typer.Option(help="Share of the samples over which the rate grows.")] = DEFAULT_WARMUP,
-    dropout: DropoutOption = None,
-    precision: PrecisionOption = "auto",
-    attention: AttentionOption = "auto",
-    compiled: Annotated[
-        bool, typer.Option("--compile", help="Compile the model's layers: for CUDA; a CPU gets slower by it.")
-    ] = False,
-    lora: Annotated[
-        int | None, typer.Option(help="Train adapters of this rank (peft), and the head.", show_default=False)
-    ] = None,
-    freeze_layers: Annotated[
-        int | None,
-        typer.Option(help="Leave so many of the lowest layers, and the embeddings, as they are.", show_default=False),
-    ] = None,
-    track: Annotated[
-        str | None, typer.Option(help="Tell tensorboard, wandb or trackio of each step.", show_default=False)
-    ] = None,
     energy: EnergyOption = False,
     country: CountryOption = None,
     out: Annotated[
@@ -83,7 +55,7 @@ def command(
     ] = None,
     overwrite: OverwriteOption = False,
     resume: Annotated[
-        bool, typer.Option("--resume", help="Go on with the run in --out, from its newest checkpoint.")
+        bool, typer.Option("--resume", help="Resume the run in --out from its newest checkpoint.")
     ] = False,
     checkpoint_minutes: Annotated[
         float, typer.Option(help="Minutes between checkpoints; the end of an epoch makes one too.", min=0.0)
@@ -92,9 +64,9 @@ def command(
         int | None, typer.Option(help="Steps between checkpoints, besides.", show_default=False, min=1)
     ] = None,
     keep_checkpoints: Annotated[int, typer.Option(help="Newest checkpoints that are kept.", min=1)] = 2,
-    memory: MemoryOption = DEFAULT_MEMORY,
     as_json: JsonOption = False,
     *,
+    settings: Chosen,
     chosen: Chosen,
 ) -> None:
     """Fine-tune a model on a prepared dataset without padding, and score it on the validation split.
@@ -110,21 +82,19 @@ def command(
     counted = chosen_country(energy, country)
     opened = load(dataset_folder(dataset))
     from tdbs.train.checkpoint import CheckpointRule
-    from tdbs.train.loop import StepRecord
     from tdbs.train.models.load import model_to_train
-    from tdbs.train.models.part import TrainablePart
+    from tdbs.train.run_context import StepRecord
     from tdbs.train.run_folder import RUNS_FOLDER
     from tdbs.train.trainer import train
 
     quiet_libraries()
-    strategy = chosen_strategy(chosen, opened, model_to_train(model, opened.manifest))
+    strategy = chosen_strategy(chosen, opened, model_to_train(settings["model"], opened.manifest))
     notes = (
         padded_note(chosen, strategy),
         policy_note(strategy, opened),
-        windows_note(opened, memory),
+        windows_note(opened, settings["memory"]),
     )
     say(*filter(None, notes))
-    part = TrainablePart(lora=lora, freeze_layers=freeze_layers)
     rule = CheckpointRule(steps=checkpoint_steps, minutes=checkpoint_minutes, keep=keep_checkpoints)
     with (
         stop_on_signals() as stop,
@@ -146,21 +116,11 @@ def command(
 
         result = train(
             opened,
+            **settings,
             strategy=strategy,
-            model=model,
-            epochs=epochs,
             seed=seed,
-            lr=lr,
-            warmup=warmup,
-            dropout=dropout,
-            precision=precision,
-            attention=attention,
-            compiled=compiled,
             profile=given_profile(chosen["profile"]),
-            part=part,
-            track=track,
             energy=counted,
-            memory=memory,
             out=out,
             overwrite=overwrite,
             resume=resume,

@@ -15,7 +15,7 @@ from tdbs.arrays import FloatArray
 from tdbs.errors import ConfigError
 from tdbs.integrations.steps import StepInputs, only_one, run_steps_for, step_loss
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.train.planning.model_choice import DEFAULT_WARMUP
+from tdbs.settings import DEFAULT_WARMUP
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy
 
 __all__ = ["PreparedSteps", "StepSampler", "only_one"]

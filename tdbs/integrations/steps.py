@@ -17,12 +17,11 @@ from tdbs.arrays import FloatArray, IntArray
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, load, read_tokenizer
-from tdbs.pipeline.engines import DEFAULT_MEMORY
+from tdbs.settings import DEFAULT_MEMORY, DEFAULT_WARMUP
 from tdbs.train.batches import Batch
 from tdbs.train.feed import Feed, make_feed, open_training_data
 from tdbs.train.models.inputs import InputRules, model_inputs
 from tdbs.train.models.load import rules_for
-from tdbs.train.planning.model_choice import DEFAULT_WARMUP
 from tdbs.train.planning.plan import plan_digest
 from tdbs.train.planning.rates import learning_rates
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, given_strategy

@@ -24,8 +24,8 @@ from tdbs.errors import ConfigError
 from tdbs.integrations.steps import ROWS_OF_SEVERAL, StepInputs, only_one, rules_of_model, run_steps_for, step_loss
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
 from tdbs.pipeline.tokens.rules import Layout
+from tdbs.settings import DEFAULT_WARMUP
 from tdbs.train.models.inputs import segment_ids
-from tdbs.train.planning.model_choice import DEFAULT_WARMUP
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy
 
 

@@ -92,7 +92,6 @@ def map_on_threads(function: Callable[[Item], Result], items: Iterable[Item], *,
                 future.cancel()
 
 
-DEFAULT_MEMORY = "2GiB"
 _BASE = 512 << 20  # Python, the libraries, the tokenizer, and what they keep
 _PER_WORKER = 256 << 20  # a block of rows on its way to samples, or a shard on its way to the disk
 _UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9} | {

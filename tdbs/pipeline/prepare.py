@@ -20,7 +20,7 @@ from tdbs.files import folders_named, is_remote, name_in_folder, to_path, write_
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
 from tdbs.pipeline.edits import origin_of
-from tdbs.pipeline.engines import DEFAULT_MEMORY, engine_of, workers_within
+from tdbs.pipeline.engines import engine_of, workers_within
 from tdbs.pipeline.lengths import bucket_edges, choose_limits
 from tdbs.pipeline.make_shards import Progress, make_splits
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo, WordsInfo
@@ -29,6 +29,7 @@ from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import compile_words
 from tdbs.pipeline.words.stopwords import WordList, choose_words, negations_in, words_sha256
 from tdbs.pipeline.work import DATASET_FOLDER, claimed, discard_leftovers, work_folder
+from tdbs.settings import DEFAULT_MEMORY
 
 DEFAULT_TOKENIZER = "roberta-base"
 DATA_FOLDER = Path("data")

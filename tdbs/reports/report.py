@@ -11,12 +11,12 @@ from tdbs.analysis.conditions.evaluate import newest_over_rates
 from tdbs.analysis.speedup import StrategyEstimate, estimate_speedup
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, Split, load
-from tdbs.pipeline.engines import DEFAULT_MEMORY
 from tdbs.records import Form, record_of
 from tdbs.reports.comparison import Comparison, read_comparison
 from tdbs.reports.figures.bars import Overheads, prepare_stages
 from tdbs.reports.figures.lengths import CapLines, cap_lines
 from tdbs.reports.samples import DropExamples, drop_examples
+from tdbs.settings import DEFAULT_MEMORY
 from tdbs.train.feed import open_training_data
 from tdbs.train.planning.strategies import Strategy
 from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run

@@ -61,6 +61,12 @@ class RunState:
         if not {"plan", "train", "evaluate", "total"} <= self.seconds.keys():
             raise ValueError("seconds lack a stage")
 
+    def count(self, loss: float, predicted: int) -> None:
+        """Count a step whose loss is a mean over what it predicted."""
+        self.step += 1
+        self.loss_sum += loss * predicted
+        self.predicted += predicted
+
 
 DEFAULT_CHECKPOINTS = CheckpointRule()
 

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from tdbs.pipeline.dataset import PreparedDataset, Split, read_part, read_split, split_info
-from tdbs.pipeline.engines import DEFAULT_MEMORY, memory_bytes
+from tdbs.pipeline.engines import memory_bytes
 from tdbs.pipeline.split_index import SplitIndex, read_index
+from tdbs.settings import DEFAULT_MEMORY
 from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, plan_split, words_of_split
 from tdbs.train.planning.memory_windows import count_windows, plan_of_window, plan_windows, window_samples, window_words
 from tdbs.train.planning.plan import EpochPlan, Window

@@ -1,190 +1,220 @@
-"""The training loop: a model, its optimizer, and batches with their rates; one record a step.
+"""The training loop, from top to bottom: epoch, step, seed, forward, backward, update, log, checkpoint, score.
 
-torch's generator is seeded before each step from (seed, epoch, step), so nothing that a step draws (dropout masks)
-depends on the steps before it.
+`run_epochs` is the loop, `run_step` one step of it, `update` what a step does to the weights. Each step seeds torch
+from (seed, epoch, step), so the dropout masks of a step do not depend on the steps before it, and a run that resumes
+from a checkpoint ends in the same weights as one that was never stopped.
 """
 
-import gc
+import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from typing import Any
 
-import numpy as np
 import torch
-from accelerate import Accelerator
-from transformers import PreTrainedModel
 
 from tdbs import rng
-from tdbs.arrays import FloatArray
-from tdbs.data.tasks import TaskKind
-from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
 from tdbs.train.batches import Batch
-from tdbs.train.device import (
-    DeviceSettings,
-    compile_layers,
-    keep_head_in_fp32,
-    keep_row_gradients,
-    make_accelerator,
-    make_optimizer,
-)
+from tdbs.train.checkpoint import RunState
+from tdbs.train.device import dense_gradients
 from tdbs.train.evaluate import evaluate_split
-from tdbs.train.micro_batches import MemoryCaps, within_memory
-from tdbs.train.models.inputs import InputRules
-from tdbs.train.models.load import load_model, rules_for
-from tdbs.train.models.part import WHOLE, TrainablePart, train_part
-from tdbs.train.processes import own_share, prefetch
-from tdbs.train.rows.models import use_sequences
+from tdbs.train.learner import Learner
+from tdbs.train.micro_batches import within_memory
+from tdbs.train.processes import own_share, prefetch, sum_up
 from tdbs.train.rows.sequences import laid_out
+from tdbs.train.run_context import (
+    RunContext,
+    StepRecord,
+    is_checkpoint_due,
+    log_step,
+    not_finite_error,
+    open_log,
+    stopped_error_of,
+    write_checkpoint,
+)
 from tdbs.train.scores.scoring import Metrics, ScoredSplit
-from tdbs.train.step import predicted_by, train_step
-from tdbs.train.stopping import Stop
+from tdbs.train.step import batch_loss, forward, predicted_by
+
+MAX_GRADIENT_NORM = 1.0  # as in transformers' Trainer
+_TRACKED = ("loss", "lr", "batch_size", "padded_length", "tokens", "seconds")  # of a step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Learner:
-    """A model on its device with its optimizer, and what it needs to know of the dataset."""
+class StepPlace:
+    """Where a step stands in its run."""
 
-    accelerator: Accelerator
-    model: PreTrainedModel  # as loaded: this one is saved
-    prepared: Any  # as accelerate prepared it: this one is called
-    optimizer: torch.optim.Optimizer
-    kind: TaskKind
-    pad_id: int
-    rules: InputRules  # how the model is given samples
-    memory_caps: MemoryCaps  # found while training, where the device runs out of memory
+    step: int  # of the run
+    rate: float
+    seed: int  # of the run
+    epoch: int = 0
+    first_step: int = 0  # of the epoch, counted over the run
+    stopping: bool = False  # this process was asked to stop
+
+    @property
+    def step_of_epoch(self) -> int:
+        """The step, counted from the epoch's first one."""
+        return self.step - self.first_step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StepRecord:
-    """One step, as `steps.jsonl` has it; `loss` is a mean over what the batch predicts (heads.py)."""
+class StepEnd:
+    """What an update came to; all processes have the same."""
 
-    step: int
-    epoch: int
-    batch_size: int
-    predicted: int  # what the loss is a mean over: samples, labelled words, or tokens of the targets
-    padded_length: int  # of the step's widest batch; unpadded: its longest sample
-    tokens: int  # that the linear layers see, pad included; of seq2seq those of the sources
-    lr: float
     loss: float
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepOutcome:
-    """A step's record, and whether its update could be made, which takes a finite loss and finite gradients."""
-
-    record: StepRecord
-    finite: bool
+    finite: bool  # loss and gradients: else no update was made
     stopping: bool  # some process was asked to stop
 
 
-def make_learner(
-    dataset: PreparedDataset,
-    model_name: str,
-    *,
-    seed: int,
-    dropout: float,
-    execution: DeviceSettings,
-    in_rows: bool = False,
-    part: TrainablePart = WHOLE,
-) -> Learner:
-    """Load a model for the dataset and put it on its device; `in_rows`: its rows may hold several samples."""
-    gc.collect()  # models hold themselves in cycles: a sweep would keep those of its last runs
-    model = load_model(model_name, dataset, seed=seed, dropout=dropout, attention=execution.attention)
-    train_part(model, part, dataset.manifest.task.kind, dropout=dropout)
-    if in_rows:
-        use_sequences(model, execution.attention)
-    accelerator = make_accelerator(execution.precision, execution.device)
-    keep_head_in_fp32(model)
-    model.to(accelerator.device)
-    rules = rules_for(
-        model, model_name, dataset.manifest, read_tokenizer(dataset), in_rows=in_rows, device=accelerator.device
-    )
-    # gradients of several processes are summed by us (processes.py): accelerate is not to wrap the model for it
-    prepared = accelerator.prepare_model(model, evaluation_mode=True)
-    if accelerator.num_processes == 1:
-        keep_row_gradients(prepared)
-    if execution.compiled:
-        compile_layers(model)
-    return Learner(
-        accelerator=accelerator,
-        model=model,
-        prepared=prepared,
-        optimizer=make_optimizer(prepared),
-        kind=dataset.manifest.task.kind,
-        pad_id=dataset.manifest.tokenizer.pad_id,
-        rules=rules,
-        memory_caps=MemoryCaps(edges_E=np.array(dataset.manifest.bucket_edges), kind=dataset.manifest.task.kind),
-    )
+def run_epochs(run: RunContext, state: RunState) -> None:
+    """Train what is left of a run, and score each epoch; `state` always says what is done.
 
-
-def share_weights(learner: Learner, other: Learner) -> Learner:
-    """Return the other learner on the weights and the optimizer of the first: one memory for two dropouts."""
-    for module, twin in zip(learner.model.modules(), other.model.modules(), strict=True):
-        for name, parameter in module.named_parameters(recurse=False):
-            setattr(twin, name, parameter)
-    return replace(other, optimizer=learner.optimizer)
-
-
-def run_steps(
-    learner: Learner,
-    steps: Iterable[Sequence[Batch]],
-    rates_S: FloatArray,
-    *,
-    first_step: int,
-    epoch: int,
-    seed: int,
-    skipped: int = 0,
-    stop: Stop | None = None,
-) -> Iterator[StepOutcome]:
-    """Train on the steps of an epoch, yielding after each; an update that is not finite is not made.
-
-    `first_step` is the run's number of the epoch's first step; `skipped` steps of the epoch are done already. Of
-    several processes each takes its share of a step, and all yield the same outcome.
+    Raises TrainingError at the first step whose loss or gradients are not finite, and StoppedError after the step in
+    which a signal came.
     """
-    process, processes = learner.accelerator.process_index, learner.accelerator.num_processes
+    first_step = 0  # of the epoch, counted over the run
+    for plan in run.feed.plans:
+        if plan.epoch < len(state.history):  # done before the run was resumed
+            first_step += plan.steps
+            continue
+        clock = saved = time.perf_counter()
+        with open_log(run) as log:
+            for batches, share in shares_of(run.learner, run.feed.steps(plan, first=state.step - first_step)):
+                place = StepPlace(
+                    step=state.step,
+                    rate=float(run.rates_S[state.step]),
+                    seed=run.seed,
+                    epoch=plan.epoch,
+                    first_step=first_step,
+                    stopping=run.stop.number is not None,
+                )
+                record, end = run_step(run.learner, batches, share, place)
+                log_step(log, record)
+                if not end.finite:
+                    raise not_finite_error(run, record, batch=place.step_of_epoch)
+                state.count(record.loss, record.predicted)
+                now = time.perf_counter()
+                state.seconds["train"] += now - clock
+                clock = now
+                run.progress(record, len(run.rates_S))
+                run.tracker.log({name: getattr(record, name) for name in _TRACKED}, step=record.step)
+                stopping = _is_stopping(run, end)
+                if stopping or is_checkpoint_due(run.rule, state.step, now - saved):
+                    write_checkpoint(run, state, log)
+                    clock = saved = time.perf_counter()
+                if stopping:
+                    raise stopped_error_of(run, state)
+        first_step += plan.steps
+        _score_epoch(run, state, epoch=plan.epoch)
+        if plan is not run.feed.plans[-1]:  # after the last one the run is finished
+            write_checkpoint(run, state)
+        run.scored(plan.epoch, state.history[-1]["score"])
+
+
+def shares_of(learner: Learner, steps: Iterable[Sequence[Batch]]) -> Iterator[tuple[Sequence[Batch], Sequence[Batch]]]:
+    """Yield the batches of each step with this process's share of them; the next ones are made in another thread."""
     learner.prepared.train()
+    process, processes = learner.accelerator.process_index, learner.accelerator.num_processes
     shared = ((step, own_share(step, learner.kind, process=process, processes=processes)) for step in steps)
-    ready = prefetch((step, list(map(laid_out, share))) for step, share in shared)
-    for index, (batches, share) in enumerate(ready, skipped):
-        clock = time.perf_counter()
-        _seed_torch(
-            rng.torch_seed(rng.RandomPurpose.TRAIN_STEP, seed=seed, epoch=epoch, step=index, process=process),
-            learner.accelerator.device,
-        )
-        rate = float(rates_S[first_step + index])
+    return prefetch((step, list(map(laid_out, share))) for step, share in shared)
+
+
+def run_step(
+    learner: Learner, batches: Sequence[Batch], share: Sequence[Batch], place: StepPlace
+) -> tuple[StepRecord, StepEnd]:
+    """Seed torch and update the model by a step's batches, of which this process takes its share.
+
+    If the device runs out of memory, the update is made again in smaller micro-batches.
+    """
+    clock = time.perf_counter()
+    _seed_torch(learner, place)
+    predicted = sum(predicted_by(learner.kind, batch) for batch in batches)
+    train = partial(update, learner, predicted=predicted, rate=place.rate, stopping=place.stopping)
+    end = within_memory(train, share, learner.memory_caps, step=place.step, clear=partial(_clear, learner))
+    record = StepRecord(
+        step=place.step,
+        epoch=place.epoch,
+        batch_size=sum(len(batch.sample_ids_B) for batch in batches),
+        predicted=predicted,
+        padded_length=max(padded_length(batch) for batch in batches),
+        tokens=sum(batch.input_ids_RW.size for batch in batches),
+        lr=place.rate,
+        loss=end.loss,
+        seconds=time.perf_counter() - clock,
+    )
+    return record, end
+
+
+def update(
+    learner: Learner, batches: Sequence[Batch], *, rate: float, predicted: int | None = None, stopping: bool = False
+) -> StepEnd:
+    """Update the model once: forward and backward for each batch, then gradients are clipped and weights move.
+
+    The loss is a mean over all that the step predicts, however it is split over batches and processes; one share of a
+    step must be given that number (`predicted`).
+    If the loss or a gradient is not finite, the weights stay as they were. `stopping`: this process was asked to stop.
+    """
+    accelerator, model, optimizer = learner.accelerator, learner.prepared, learner.optimizer
+    for group in optimizer.param_groups:
+        group["lr"] = rate
+    if predicted is None:
         predicted = sum(predicted_by(learner.kind, batch) for batch in batches)
-        update = partial(
-            train_step,
-            learner.accelerator,
-            learner.prepared,
-            learner.optimizer,
-            kind=learner.kind,
-            predicted=predicted,
-            rate=rate,
-            rules=learner.rules,
-            stopping=stop is not None and stop.number is not None,
-        )
-        end = within_memory(update, share, learner.memory_caps, step=first_step + index, clear=partial(_clear, learner))
-        record = StepRecord(
-            step=first_step + index,
-            epoch=epoch,
-            batch_size=sum(len(batch.sample_ids_B) for batch in batches),
-            predicted=predicted,
-            padded_length=max(padded_length(batch) for batch in batches),
-            tokens=sum(batch.input_ids_RW.size for batch in batches),
-            lr=rate,
-            loss=end.loss,
-            seconds=time.perf_counter() - clock,
-        )
-        yield StepOutcome(record=record, finite=end.finite, stopping=end.stopping)
+    total = 0.0
+    for batch in batches:
+        with accelerator.autocast():
+            logits = forward(model, batch, learner.kind, learner.rules, device=accelerator.device)
+        loss = batch_loss(learner.kind, logits, batch)
+        if len(batches) > 1 or accelerator.num_processes > 1:
+            loss = loss * (predicted_by(learner.kind, batch) / max(predicted, 1))
+        accelerator.backward(loss)
+        total += float(loss.detach())
+    with dense_gradients(model):
+        total, stops = sum_up(accelerator, model, (total, float(stopping)))
+        norm = accelerator.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
+        finite = bool(torch.isfinite(norm)) and math.isfinite(total)
+        if finite:
+            optimizer.step()
+    optimizer.zero_grad()
+    return StepEnd(loss=total, finite=finite, stopping=stops > 0)
 
 
-def _seed_torch(seed: int, device: torch.device) -> None:
+def padded_length(batch: Batch) -> int:
+    """Return the width of a batch's rows, or of an unpadded batch its longest sample."""
+    return int(batch.lengths_B.max()) if batch.execution == "unpadded" else batch.input_ids_RW.shape[1]
+
+
+def score_splits(learner: Learner, splits: Iterable[ScoredSplit], scored_split: str) -> Metrics:
+    """Return the metrics on all splits; those of other splits than the scored one carry its name before them."""
+    return {
+        metric if scored.split.name == scored_split else f"{scored.split.name}/{metric}": value
+        for scored in splits
+        for metric, value in evaluate_split(
+            learner.accelerator, learner.prepared, scored, pad_id=learner.pad_id, rules=learner.rules
+        ).items()
+    }
+
+
+def _score_epoch(run: RunContext, state: RunState, *, epoch: int) -> None:
+    """Score the model on the validation splits, and close the epoch."""
+    clock = time.perf_counter()
+    task = run.dataset.manifest.task
+    state.metrics = score_splits(run.learner, run.validation, task.scored_split)
+    state.seconds["evaluate"] += time.perf_counter() - clock
+    loss = state.loss_sum / max(state.predicted, 1)
+    state.history.append({"epoch": epoch, "loss": loss, "score": state.metrics.get(task.metrics[0])})
+    state.loss_sum, state.predicted = 0.0, 0
+    run.tracker.log({"epoch": epoch, "epoch/loss": loss, **state.metrics}, step=state.step)
+
+
+def _seed_torch(learner: Learner, place: StepPlace) -> None:
     """Seed the generators that a step draws from; on a CPU manual_seed takes 0.6 ms for other devices."""
-    if device.type == "cpu":
+    seed = rng.torch_seed(
+        rng.RandomPurpose.TRAIN_STEP,
+        seed=place.seed,
+        epoch=place.epoch,
+        step=place.step_of_epoch,
+        process=learner.accelerator.process_index,
+    )
+    if learner.accelerator.device.type == "cpu":
         torch.default_generator.manual_seed(seed)
     else:
         torch.manual_seed(seed)
@@ -197,21 +227,6 @@ def _clear(learner: Learner) -> None:
         torch.cuda.empty_cache()
 
 
-def padded_length(batch: Batch) -> int:
-    """Return the width of a batch's rows, or of an unpadded batch its longest sample."""
-    return int(batch.lengths_B.max()) if batch.execution == "unpadded" else batch.input_ids_RW.shape[1]
-
-
-def score_splits(learner: Learner, splits: Iterable[ScoredSplit], scored_split: str) -> Metrics:
-    """Return the metrics on all splits; those of other splits than the scored one carry its name before them."""
-    return {
-        metric if held_out.split.name == scored_split else f"{held_out.split.name}/{metric}": value
-        for held_out in splits
-        for metric, value in evaluate_split(
-            learner.accelerator,
-            learner.prepared,
-            held_out,
-            pad_id=learner.pad_id,
-            rules=learner.rules,
-        ).items()
-    }
+def _is_stopping(run: RunContext, end: StepEnd) -> bool:
+    """Return whether a signal ends the run here; several processes stop after the step that they agreed on."""
+    return end.stopping if run.learner.accelerator.num_processes > 1 else run.stop.number is not None

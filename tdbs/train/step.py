@@ -1,29 +1,22 @@
-"""One batch through a model: tensors, logits, loss, and the update of a training step."""
+"""One batch through a model: tensors, logits, loss."""
 
-import math
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
-from accelerate import Accelerator
 
 from tdbs.data.tasks import TaskKind
 from tdbs.train.batches import Batch
-from tdbs.train.device import dense_gradients, to_device
+from tdbs.train.device import to_device
 from tdbs.train.models.heads import HEADS, Head
 from tdbs.train.models.inputs import InputRules, last_absent, model_inputs, row_inputs, rows_by_ends
-from tdbs.train.processes import sum_up
 from tdbs.train.rows.attention import rows_of_several
 from tdbs.train.rows.models import first_tokens_to_head, position_ids
 from tdbs.train.rows.sequences import Sequences, rows_of_samples, sequences_of
 from tdbs.train.targets import predicted_count
 
 # Shapes: B samples of the batch, L its padded length, M its longest target, R rows of W tokens, R x W = F.
-
-MAX_GRADIENT_NORM = 1.0  # as in transformers' Trainer
 
 
 def forward(model: Any, batch: Batch, kind: TaskKind, rules: InputRules, *, device: torch.device) -> torch.Tensor:
@@ -86,53 +79,3 @@ def predicted_by(kind: TaskKind, batch: Batch) -> int:
 def batch_loss(kind: TaskKind, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Return the loss of a batch: a mean over what is predicted (heads.py)."""
     return HEADS[kind].loss(logits, to_device(np.asarray(batch.labels), logits.device))
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class StepEnd:
-    """What a step came to; all processes have the same."""
-
-    loss: float
-    finite: bool  # loss and gradients: else no update was made
-    stopping: bool  # some process was asked to stop
-
-
-def train_step(
-    accelerator: Accelerator,
-    model: Any,
-    optimizer: torch.optim.Optimizer,
-    batches: Sequence[Batch],
-    kind: TaskKind,
-    *,
-    rate: float,
-    rules: InputRules,
-    predicted: int | None = None,
-    stopping: bool = False,
-) -> StepEnd:
-    """Update the model once, by the batches of a step, or by one process's share of them.
-
-    The loss is a mean over all that the step predicts, however it is split over batches and processes; a share of it
-    has to be told how much that is (`predicted`).
-    Where it or a gradient is not finite, the weights stay as they were. `stopping`: this process was asked to stop.
-    """
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-    if predicted is None:
-        predicted = sum(predicted_by(kind, batch) for batch in batches)
-    total = 0.0
-    for batch in batches:
-        with accelerator.autocast():
-            logits = forward(model, batch, kind, rules, device=accelerator.device)
-        loss = batch_loss(kind, logits, batch)
-        if len(batches) > 1 or accelerator.num_processes > 1:
-            loss = loss * (predicted_by(kind, batch) / max(predicted, 1))
-        accelerator.backward(loss)
-        total += float(loss.detach())
-    with dense_gradients(model):
-        total, stops = sum_up(accelerator, model, (total, float(stopping)))
-        norm = accelerator.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
-        finite = bool(torch.isfinite(norm)) and math.isfinite(total)
-        if finite:
-            optimizer.step()
-    optimizer.zero_grad()
-    return StepEnd(loss=total, finite=finite, stopping=stops > 0)

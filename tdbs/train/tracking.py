@@ -36,7 +36,7 @@ class Tracker:
         if self._tracker is not None:
             self._tracker.log({name: value for name, value in numbers.items() if value is not None}, step=step)
 
-    def finish(self) -> None:
+    def close(self) -> None:
         """Write what is held back."""
         if self._tracker is not None:
             self._tracker.finish()

@@ -13,7 +13,7 @@ from tdbs.analysis.profile.timing import framework_overheads, union_length
 from tdbs.reports.number_format import overhead_notes
 from tdbs.reports.terminal import plain_spaces
 from tdbs.train.device import resolve_execution
-from tdbs.train.loop import make_learner
+from tdbs.train.learner import make_learner
 from tests.analysis.test_synthetic import dataset_of
 from tests.analysis.tiny import tiny_dataset
 

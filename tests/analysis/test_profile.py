@@ -13,15 +13,15 @@ from tdbs.analysis.cost import COSTS, COUNTS, fit_costs
 from tdbs.analysis.profile.caps import caps_table, searched_caps
 from tdbs.analysis.profile.measure import check_place, default_place, fastest_kernel, measure_profile, write_profile
 from tdbs.analysis.profile.shapes import grid_shapes, kernel_shapes, synthetic_batch
-from tdbs.analysis.profile.timing import Timing, device_drift, run_step, time_in_rounds
+from tdbs.analysis.profile.timing import Timing, device_drift, time_in_rounds, timed_step
 from tdbs.analysis.speedup import costs_for, estimate_speedup, plan_dataset, run_seconds
 from tdbs.errors import ConfigError
 from tdbs.train.device import resolve_execution
-from tdbs.train.loop import make_learner, share_weights
+from tdbs.train.learner import make_learner, share_weights
+from tdbs.train.loop import update
 from tdbs.train.planning.caps import chosen_caps
 from tdbs.train.planning.profile_file import read_profile
 from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
-from tdbs.train.step import train_step
 from tests.analysis.test_synthetic import dataset_of
 from tests.analysis.tiny import memory_budget, tiny_dataset
 from tests.reports.conftest import make_dataset
@@ -271,7 +271,7 @@ def test_timing_a_step_changes_no_weight(dataset):
     learner.prepared.train()
     before = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
     batch = synthetic_batch(dataset.manifest, "padded", samples=4, length=8)
-    assert run_step(learner, [batch]) > 0
+    assert timed_step(learner, [batch]) > 0
     (found,) = time_in_rounds([Timing(learner=learner, variants=[[batch, batch], [batch]])], progress=lambda *_: None)
     assert found.seconds > 0
     assert found.spread >= 0
@@ -288,7 +288,7 @@ def test_rounds_go_through_all_steps_and_short_ones_have_more(dataset, monkeypat
             raise torch.OutOfMemoryError
         return {"long": 0.2, "short": 0.01, "other": 0.03}[name]
 
-    monkeypatch.setattr("tdbs.analysis.profile.timing.run_step", pretended)
+    monkeypatch.setattr("tdbs.analysis.profile.timing.timed_step", pretended)
     learner = make_learner(
         dataset, "tiny", seed=0, dropout=0.0, execution=resolve_execution(precision="fp32", attention="eager")
     )
@@ -320,13 +320,13 @@ def test_learners_that_share_weights_train_the_same_ones(dataset, dropout):
     batch = synthetic_batch(dataset.manifest, "padded", samples=4, length=8)
     used = other if dropout else first
     used.prepared.train()
-    train_step(used.accelerator, used.prepared, used.optimizer, [batch], used.kind, rate=0.1, rules=used.rules)
+    update(used, [batch], rate=0.1)
     assert any(not torch.equal(tensor, before[name]) for name, tensor in first.model.state_dict().items())
 
 
 def test_the_pace_is_that_of_the_profiles_own_steps_now(dataset, profile, monkeypatch):
     """Three steps in half a second each, against what the profile has for them; not against steps of another kernel."""
-    monkeypatch.setattr("tdbs.analysis.profile.timing.run_step", lambda _learner, _batches: 0.5)
+    monkeypatch.setattr("tdbs.analysis.profile.timing.timed_step", lambda _learner, _batches: 0.5)
     kernel = str(profile.settings["attention"])
     pace = partial(device_drift, dataset, model="tiny", precision="fp32", attention=kernel)
     then = [

@@ -13,7 +13,6 @@ from safetensors.torch import load_file
 import tdbs
 from tdbs.errors import ModelError
 from tdbs.train.feed import make_feed, open_training_data
-from tdbs.train.models.part import TrainablePart
 from tdbs.train.planning.model_choice import choose_model
 from tdbs.train.planning.strategies import STRATEGIES, Strategy, resolve_strategy
 from tdbs.train.stopping import Stop, StoppedError
@@ -180,7 +179,7 @@ def test_a_resumed_run_ends_as_an_undisturbed_one(name, tmp_path):
 @pytest.mark.parametrize("name", EXACT)
 def test_adapters_are_those_that_transformers_reads(name, tmp_path):
     made = Place(name, tmp_path, pairs=True, sizes=LONG, rows=19)
-    result = made.train("tdbs", "adapted", part=TrainablePart(lora=4), epochs=2)
+    result = made.train("tdbs", "adapted", lora=4, epochs=2)
     updates, losses = made.updates(made.strategy("tdbs"), Path(result.run))
     pad_id = made.dataset.manifest.tokenizer.pad_id
     # adapters begin as nothing, so the first update sees the model as it was

@@ -17,6 +17,7 @@ from tdbs.pipeline.dataset import load
 from tdbs.train import loop
 from tdbs.train.device import DeviceSettings
 from tdbs.train.feed import make_feed, open_training_data
+from tdbs.train.learner import make_learner
 from tdbs.train.planning.plan import plan_digest
 from tdbs.train.planning.rates import learning_rates
 from tdbs.train.planning.strategies import resolve_strategy
@@ -33,7 +34,7 @@ def run(dataset, name: str, size: int, steps: int) -> dict:
     )
     feed = make_feed(open_training_data(dataset), strategy, seed=3, epochs=1)
     execution = DeviceSettings(device="cpu", precision="fp32", attention="eager")
-    learner = loop.make_learner(dataset, "tiny", seed=3, dropout=0.0, execution=execution, in_rows=strategy.in_rows)
+    learner = make_learner(dataset, "tiny", seed=3, dropout=0.0, execution=execution, in_rows=strategy.in_rows)
     learner.model.double()
     rates_S = learning_rates(feed.plans, strategy, base_lr=1e-3, warmup=0.1)
     taken: list[int] = []
@@ -45,12 +46,15 @@ def run(dataset, name: str, size: int, steps: int) -> dict:
 
     loop.own_share = noted
     made = itertools.islice(feed.steps(feed.plans[0]), steps)
-    outcomes = list(loop.run_steps(learner, made, rates_S, first_step=0, epoch=0, seed=3))
+    records = [
+        loop.run_step(learner, batches, share, loop.StepPlace(step=step, rate=float(rates_S[step]), seed=3))[0]
+        for step, (batches, share) in enumerate(loop.shares_of(learner, made))
+    ]
     loop.own_share = own_share
     return {
         "digest": plan_digest(feed.plans),
-        "losses": [outcome.record.loss for outcome in outcomes],
-        "samples": [outcome.record.batch_size for outcome in outcomes],
+        "losses": [record.loss for record in records],
+        "samples": [record.batch_size for record in records],
         "taken": taken,
         "weights": {name: value.contiguous() for name, value in learner.model.named_parameters()},
     }

@@ -35,9 +35,7 @@ def a_bert():
 
 @pytest.mark.parametrize("strategy", ["unpadded", "reach", "packed"])
 def test_adapters_are_trained_and_saved_alone(dataset, pretrained, tmp_path, strategy):
-    result = train(
-        dataset, strategy=strategy, model=pretrained, part=TrainablePart(lora=4), out=tmp_path / "run", **TERMS
-    )
+    result = train(dataset, strategy=strategy, model=pretrained, lora=4, out=tmp_path / "run", **TERMS)
     saved = load_file(tmp_path / "run/model/adapter_model.safetensors")
     assert not (tmp_path / "run/model/model.safetensors").exists()
     assert {"lora_A", "lora_B", "classifier"} == {
@@ -52,7 +50,7 @@ def test_adapters_are_peft_s_own(dataset, pretrained, tmp_path):
     """Their folder is one that peft reads without tdbs."""
     from peft import AutoPeftModelForSequenceClassification
 
-    train(dataset, model=pretrained, part=TrainablePart(lora=4), out=tmp_path / "run", **TERMS)
+    train(dataset, model=pretrained, lora=4, out=tmp_path / "run", **TERMS)
     model = AutoPeftModelForSequenceClassification.from_pretrained(tmp_path / "run/model")
     saved = load_file(tmp_path / "run/model/adapter_model.safetensors")
     loaded = {name: value for name, value in model.named_parameters() if "lora_" in name}
@@ -71,7 +69,7 @@ def test_a_run_with_adapters_resumes(dataset, pretrained, tmp_path):
 
 
 def test_frozen_layers_and_embeddings_stay_as_they_were(dataset, pretrained, tmp_path):
-    result = train(dataset, model=pretrained, part=TrainablePart(freeze_layers=1), out=tmp_path / "run", **TERMS)
+    result = train(dataset, model=pretrained, freeze_layers=1, out=tmp_path / "run", **TERMS)
     before, after = load_file(f"{pretrained}/model.safetensors"), load_file(tmp_path / "run/model/model.safetensors")
     changed = {name for name in after if not torch.equal(before[name], after[name])}
     assert not [name for name in changed if "embeddings" in name or "layer.0." in name]
@@ -118,7 +116,7 @@ def test_what_cannot_be_is_refused(part, message, next_step):
 
 def test_more_layers_than_there_are_cannot_be_frozen(dataset, tmp_path):
     with pytest.raises(ConfigError) as caught:
-        train(dataset, model="tiny", part=TrainablePart(freeze_layers=3), out=tmp_path / "run", **TERMS)
+        train(dataset, model="tiny", freeze_layers=3, out=tmp_path / "run", **TERMS)
     assert caught.value.message == "--freeze-layers 3: the model has 2 layers."
     assert caught.value.next_step == "Pass 2 or less."
     assert not (tmp_path / "run").exists()
@@ -126,7 +124,7 @@ def test_more_layers_than_there_are_cannot_be_frozen(dataset, tmp_path):
 
 def test_random_weights_are_not_adapted(dataset, tmp_path):
     with pytest.raises(ConfigError) as caught:
-        train(dataset, model="tiny", part=TrainablePart(lora=3), out=tmp_path / "run", **TERMS)
+        train(dataset, model="tiny", lora=3, out=tmp_path / "run", **TERMS)
     assert caught.value.message == "tiny has random weights: there is nothing to adapt."
     assert caught.value.next_step == "Pass a pretrained --model."
 

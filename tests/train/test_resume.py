@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tdbs.errors import TdbsError, TrainingError
-from tdbs.train import epochs as epochs_module
+from tdbs.train import loop, run_context
 from tdbs.train.checkpoint import CheckpointRule, RunState, newest_checkpoint
 from tdbs.train.planning.strategies import STRATEGIES
 from tdbs.train.run_folder import read_run
@@ -254,8 +254,8 @@ def test_checkpoints_are_made_by_the_clock(dataset, tmp_path, monkeypatch):
     """Every step takes half a minute of a clock of our own."""
     clock = iter(range(0, 10_000_000, 30))
     made = []
-    monkeypatch.setattr(epochs_module.time, "perf_counter", lambda: float(next(clock)))
-    monkeypatch.setattr(epochs_module, "save_checkpoint", lambda *arguments, **_: made.append(arguments[3].step))
+    monkeypatch.setattr(loop.time, "perf_counter", lambda: float(next(clock)))
+    monkeypatch.setattr(run_context, "save_checkpoint", lambda *arguments, **_: made.append(arguments[3].step))
     strategy = replace(STRATEGIES["random"], base_batch_size=16)
     train(
         dataset,
@@ -269,16 +269,14 @@ def test_checkpoints_are_made_by_the_clock(dataset, tmp_path, monkeypatch):
 
 def test_the_state_of_halved_caps_is_kept(dataset, tmp_path, monkeypatch):
     """Where memory ran out before a checkpoint, the run goes on with the caps it had found."""
-    from tdbs.train import loop
+    real = loop.update
 
-    real = loop.train_step
-
-    def small_device(accelerator, model, optimizer, batches, **options):
+    def small_device(learner, batches, **options):
         if any(len(batch.sample_ids_B) > 20 for batch in batches):
             raise torch.OutOfMemoryError
-        return real(accelerator, model, optimizer, batches, **options)
+        return real(learner, batches, **options)
 
-    monkeypatch.setattr(loop, "train_step", small_device)
+    monkeypatch.setattr(loop, "update", small_device)
     train(dataset, out=tmp_path / "whole", **SMALL)
     assert result_of(tmp_path / "whole")["halved_caps"]
     train_stopped_at(dataset, tmp_path / "stopped", [6, 11])

@@ -24,9 +24,12 @@ from tdbs.pipeline.prepare import prepare
 from tdbs.train import loop
 from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, words_of_split
 from tdbs.train.device import make_optimizer
+from tdbs.train.learner import Learner
+from tdbs.train.loop import update
+from tdbs.train.micro_batches import MemoryCaps
 from tdbs.train.planning.plan import plan_run
 from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
-from tdbs.train.step import batch_loss, train_step
+from tdbs.train.step import batch_loss
 from tdbs.train.trainer import train
 from tests.train.rules import UNTYPED
 
@@ -136,7 +139,7 @@ def test_an_update_that_is_not_finite_is_not_made():
     model = BertForSequenceClassification(BertConfig(vocab_size=20, **SMALL_BERT))
     model.classifier.weight.data[0, 0] = math.inf
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    end = train_step(*learner(model), [a_batch()], "classification", rate=0.1, rules=UNTYPED)
+    end = update(learner(model), [a_batch()], rate=0.1)
     assert not end.finite
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
 
@@ -145,7 +148,16 @@ def test_an_update_that_is_not_finite_is_not_made():
 
 
 def learner(model):
-    return fp32_accelerator(), model, make_optimizer(model)
+    return Learner(
+        accelerator=fp32_accelerator(),
+        model=model,
+        prepared=model,
+        optimizer=make_optimizer(model),
+        kind="classification",
+        pad_id=0,
+        rules=UNTYPED,
+        memory_caps=MemoryCaps(edges_E=np.array([1, 129]), kind="classification"),
+    )
 
 
 def fp32_accelerator():
@@ -192,17 +204,15 @@ def test_without_lrm_the_rate_is_the_schedule_alone(trained):
 def test_a_step_moves_weights_by_its_own_rate():
     """Adam's first step moves a weight by the rate at most; a rate of 0 moves none."""
     model = BertForSequenceClassification(BertConfig(vocab_size=20, **SMALL_BERT))
-    kind = "classification"
-    accelerator, model, optimizer = learner(model)
     before = model.classifier.weight.detach().clone()
-    train_step(accelerator, model, optimizer, [a_batch()], kind, rate=0.0, rules=UNTYPED)
+    update(learner(model), [a_batch()], rate=0.0)
     assert torch.equal(model.classifier.weight, before)
-    accelerator, model, optimizer = learner(model)
-    train_step(accelerator, model, optimizer, [a_batch()], kind, rate=1e-3, rules=UNTYPED)
+    trained = learner(model)
+    update(trained, [a_batch()], rate=1e-3)
     assert (model.classifier.weight - before).abs().max().item() == pytest.approx(1e-3, rel=0.01)
-    assert optimizer.param_groups[0]["lr"] == 1e-3
-    train_step(accelerator, model, optimizer, [a_batch()], kind, rate=2e-3, rules=UNTYPED)
-    assert optimizer.param_groups[0]["lr"] == 2e-3
+    assert trained.optimizer.param_groups[0]["lr"] == 1e-3
+    update(trained, [a_batch()], rate=2e-3)
+    assert trained.optimizer.param_groups[0]["lr"] == 2e-3
 
 
 # Losses
@@ -220,7 +230,6 @@ def test_padding_changes_no_loss():
     """Two samples together cost the mean of what they cost alone."""
     torch.manual_seed(0)
     model = BertForSequenceClassification(BertConfig(vocab_size=20, **SMALL_BERT)).eval()
-    kind = "classification"
     both = a_batch()
     single = [
         Batch(
@@ -232,7 +241,7 @@ def test_padding_changes_no_loss():
         )
         for i in range(2)
     ]
-    losses = [train_step(*learner(model), [batch], kind, rate=0.0, rules=UNTYPED).loss for batch in (both, *single)]
+    losses = [update(learner(model), [batch], rate=0.0).loss for batch in (both, *single)]
     assert losses[0] == pytest.approx((losses[1] + losses[2]) / 2, rel=1e-5)
 
 

@@ -8,9 +8,9 @@ step, and that one counts, also where a comparison is resumed. Runs that are fin
 import datetime
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from tdbs.analysis.compare.record import (
     RESULT_NAME,
@@ -34,10 +34,11 @@ from tdbs.analysis.speedup import BASELINE, StrategyEstimate, costs_for, estimat
 from tdbs.errors import ConfigError
 from tdbs.files import is_remote, sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.settings import Option, TrainSettings, options_of, takes
 from tdbs.train.device import resolve_execution
 from tdbs.train.energy import check_energy
 from tdbs.train.models.load import model_to_train
-from tdbs.train.planning.model_choice import DEFAULT_EPOCHS, check_hyperparameters, shown_model
+from tdbs.train.planning.model_choice import shown_model
 from tdbs.train.planning.profile_file import Profile, profiled_attention
 from tdbs.train.planning.strategies import (
     Strategy,
@@ -51,79 +52,75 @@ from tdbs.train.planning.strategies import (
 Progress = Callable[[str], None]
 
 
-def compare(
-    dataset: PreparedDataset,
-    strategies: Sequence[Strategy | str] | None = None,
-    *,
-    out: str | Path,
-    seeds: Sequence[int] = (0,),
-    baseline: str = BASELINE,
-    model: str | None = None,
-    epochs: int = DEFAULT_EPOCHS,
-    lr: float | None = None,
-    dropout: float | None = None,
-    precision: str = "auto",
-    attention: str = "auto",
-    profile: Profile | None = None,
-    part_steps: int | None = None,
-    energy: str | None = None,
-    resume: bool = False,
-    pool: Path | None = None,
-    progress: Progress = lambda _message: None,
-) -> dict[str, Any]:
-    """Train each strategy with each seed, or time `part_steps` steps of it, and return what `compare.json` holds.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CompareArguments(TrainSettings):
+    """What `compare` takes besides the dataset."""
 
-    Strategies are names, resolved for the dataset's task and the model, or resolved ones; all that both can run by
-    default, and the baseline always. With a profile the whole is predicted first. With `energy`, a country's three
-    letters or `world`, kWh and CO2e of each run are measured. Runs that are in `pool` are taken from there, new ones
-    are kept in it. Raises ConfigError where the model cannot run a strategy, where `out` holds something and is not to
-    be resumed, or was begun on other terms; what is refused leaves no folder.
+    strategies: Annotated[
+        Sequence[Strategy | str] | None,
+        Option("Names, resolved for task and model, or resolved ones.", default="all that both can run"),
+    ] = field(default=None, kw_only=False)
+    out: Annotated[str | Path, Option("Folder of the comparison.")]
+    seeds: Annotated[Sequence[int], Option("Seeds that each strategy is trained with.")] = (0,)
+    baseline: Annotated[str, Option("Strategy that speedups are over; it is always compared.")] = BASELINE
+    profile: Annotated[Profile | None, Option("Device profile: with it all is predicted first, in seconds.")] = None
+    part_steps: Annotated[int | None, Option("Time this many steps of each strategy instead of whole runs.")] = None
+    resume: Annotated[bool, Option("Resume the comparison in the folder.")] = False
+    pool: Annotated[Path | None, Option("Folder of finished runs, to take runs from and to keep new ones in.")] = None
+    progress: Annotated[Progress, Option("Called with a line for each stage.")] = lambda _message: None
+
+    def __post_init__(self) -> None:
+        super(CompareArguments, self).__post_init__()
+        if self.energy is not None and self.part_steps is not None:
+            raise ConfigError(
+                "Energy is measured of whole runs, and --steps makes none.", next_step="Leave out --energy or --steps."
+            )
+        for seed in self.seeds:
+            if list(self.seeds).count(seed) > 1:
+                raise ConfigError(f"Seed {seed} is named twice.", next_step="Name each seed once.")
+
+
+@takes(CompareArguments)
+def compare(dataset: PreparedDataset, arguments: CompareArguments) -> dict[str, Any]:
+    """Train each strategy with each seed on equal terms, or time some steps of each.
+
+    Args:
+        dataset: A prepared dataset.
+
+    Returns:
+        What `compare.json` has: terms, prediction, a row for each run, a summary for each strategy.
+
+    Raises:
+        ConfigError: The model cannot run a strategy, or the folder is not empty and cannot be resumed on these terms.
+            What is refused leaves no folder.
     """
-    check_hyperparameters(epochs=epochs, lr=lr, dropout=dropout)
-    if energy is not None and part_steps is not None:
-        raise ConfigError(
-            "Energy is measured of whole runs, and --steps makes none.", next_step="Leave out --energy or --steps."
-        )
-    energy = check_energy(energy)
+    energy = check_energy(arguments.energy)
+    profile, folder = arguments.profile, Path(arguments.out)
     task = dataset.manifest.task
-    trained = model_to_train(model, dataset.manifest)
+    trained = model_to_train(arguments.model, dataset.manifest)
     in_rows = trained.in_rows
-    baseline = resolved_name(baseline, task, in_rows=in_rows)
-    chosen = [
-        given_strategy(given, task, profile=profile, in_rows=in_rows)
-        for given in (strategies_for(task, in_rows=in_rows) if strategies is None else strategies)
-    ]
-    for seed in seeds:
-        if list(seeds).count(seed) > 1:
-            raise ConfigError(f"Seed {seed} is named twice.", next_step="Name each seed once.")
-    names = [strategy.name for strategy in chosen]
-    if baseline not in names:
-        chosen.insert(0, resolve_strategy(baseline, task, profile=profile, in_rows=in_rows))
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"Two strategies are named {name}.", next_step="Give each a name of its own.")
-    execution = resolve_execution(precision=precision, attention=profiled_attention(profile, attention))
-    terms = Terms(
-        model=trained.name,
-        seeds=tuple(seeds),
-        epochs=epochs,
-        lr=trained.rate if lr is None else lr,
-        dropout=dropout,
-        precision=execution.precision,
-        attention=execution.attention,
-        part_steps=part_steps,
-        energy=energy,
+    baseline = resolved_name(arguments.baseline, task, in_rows=in_rows)
+    chosen = _chosen(dataset, arguments, baseline, in_rows=in_rows)
+    execution = resolve_execution(
+        precision=arguments.precision, attention=profiled_attention(profile, arguments.attention)
     )
-    folder = Path(out)
+    resolved = {
+        "model": trained.name,
+        "lr": trained.rate if arguments.lr is None else arguments.lr,
+        "precision": execution.precision,
+        "attention": execution.attention,
+        "energy": energy,
+    }
+    terms = Terms(**options_of(arguments) | resolved, seeds=tuple(arguments.seeds), part_steps=arguments.part_steps)
     settings = {
         "dataset": dataset.manifest.key,
         "strategies": [asdict(strategy) for strategy in chosen],
         "baseline": baseline,
         "profile": None if profile is None else _key_of(profile),
-        "terms": asdict(terms),
+        "terms": terms.on_disk(),
     }
     settings = json.loads(json.dumps(settings))
-    check_comparison(folder, settings, resume=resume)
+    check_comparison(folder, settings, resume=arguments.resume)
     finished = read_result(folder)
     if finished is not None:
         return finished
@@ -132,7 +129,7 @@ def compare(
         prediction = _prediction(dataset, chosen, terms, baseline=baseline, profile=profile)
         begin_comparison(folder, settings, prediction)
     predicted = estimates_of(prediction, folder, seeds=terms.seeds, strategies=[strategy.name for strategy in chosen])
-    rows = _measured(folder, dataset, chosen, terms, predicted, profile=profile, pool=pool, progress=progress)
+    rows = _measured(folder, dataset, chosen, terms, predicted, arguments)
     rows = with_speedups(rows, baseline)
     summarized = summaries(rows, baseline)
     result = {
@@ -141,7 +138,7 @@ def compare(
         "source": dataset.manifest.source,
         "baseline": baseline,
         "left_out": list(left_out(in_rows=in_rows)),
-        **asdict(terms),
+        **terms.on_disk(),
         "model": shown_model(terms.model),
         "device": device_name(),
         "prepare_seconds": dataset.manifest.seconds.get("total", 0.0),
@@ -157,6 +154,20 @@ def compare(
     }
     write_json(folder / RESULT_NAME, result)
     return result
+
+
+def _chosen(dataset: PreparedDataset, arguments: CompareArguments, baseline: str, *, in_rows: bool) -> list[Strategy]:
+    """Return the strategies to compare, the baseline among them, each under a name of its own."""
+    task, profile = dataset.manifest.task, arguments.profile
+    given = strategies_for(task, in_rows=in_rows) if arguments.strategies is None else arguments.strategies
+    chosen = [given_strategy(each, task, profile=profile, in_rows=in_rows) for each in given]
+    names = [strategy.name for strategy in chosen]
+    if baseline not in names:
+        chosen.insert(0, resolve_strategy(baseline, task, profile=profile, in_rows=in_rows))
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigError(f"Two strategies are named {name}.", next_step="Give each a name of its own.")
+    return chosen
 
 
 def _key_of(profile: Profile) -> str:
@@ -210,12 +221,10 @@ def _measured(
     strategies: Sequence[Strategy],
     terms: Terms,
     predicted: Mapping[int, Mapping[str, StrategyEstimate]],
-    *,
-    profile: Profile | None,
-    pool: Path | None,
-    progress: Progress,
+    arguments: CompareArguments,
 ) -> list[Row]:
     """Return a row for each seed and strategy; those of a comparison that was interrupted are read."""
+    profile, progress = arguments.profile, arguments.progress
     rows = read_rows(folder)
     for seed in terms.seeds:
         done = {row.strategy for row in rows if row.seed == seed}
@@ -233,7 +242,9 @@ def _measured(
             continue
         for strategy in waiting:
             estimate = predicted[seed][strategy.name]
-            rows.append(run_row(folder, dataset, strategy, terms, estimate, seed=seed, pool=pool, progress=progress))
+            rows.append(
+                run_row(folder, dataset, strategy, terms, estimate, seed=seed, pool=arguments.pool, progress=progress)
+            )
             write_rows(folder, rows)
     return rows
 

@@ -23,6 +23,7 @@ from tdbs.files import write_json, write_text
 from tdbs.records import Count, Digits, Form, InnerPath, read_fields, read_json, record_of
 from tdbs.records import read_rows as read_rows_of
 from tdbs.removal import refuse_link
+from tdbs.settings import TrainSettings, changed_options
 
 SETTINGS_NAME, PREDICTION_NAME, ROWS_NAME, RESULT_NAME = (
     "settings.json",
@@ -35,22 +36,22 @@ FORM = Form(
     error=ConfigError,
     next_step="Name a folder that tdbs compare wrote, or compare again.",
 )
+_ON_DISK = ("model", "seeds", "epochs", "lr", "dropout", "precision", "attention", "part_steps", "energy")
 Seconds = Annotated[float, Meta(gt=0)]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Terms:
-    """What all strategies of a comparison share."""
+class Terms(TrainSettings):
+    """What all strategies of a comparison share, each default resolved; dropout None: the paper's rule for each."""
 
     model: str
-    seeds: tuple[int, ...]
-    epochs: int
     lr: float
-    dropout: float | None  # None: the paper's rule for each strategy
-    precision: str
-    attention: str
-    part_steps: int | None  # steps of each strategy that are timed; None: whole runs
-    energy: str | None = None  # whose electricity counts: a country or world; None: energy is not measured
+    seeds: tuple[int, ...]
+    part_steps: int | None = None  # steps of each strategy that are timed; None: whole runs
+
+    def on_disk(self) -> dict[str, Any]:
+        """Return the terms as records have them: some always, other settings if they are not at their default."""
+        return {name: getattr(self, name) for name in _ON_DISK} | changed_options(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -27,15 +27,16 @@ from tdbs.analysis.compare.record import FORM, Row, Terms
 from tdbs.analysis.cost import COUNTS, CostModel, plan_work
 from tdbs.analysis.environment import device_name
 from tdbs.analysis.profile.caps import peak_bytes, reset_peak
-from tdbs.analysis.profile.timing import run_step
+from tdbs.analysis.profile.timing import timed_step
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.files import copy_files, make_folder, name_in_folder, sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.records import read_record
+from tdbs.settings import options_of
 from tdbs.train.batches import Batch
 from tdbs.train.device import default_device, resolve_execution
 from tdbs.train.feed import TRAIN, Feed, TrainingData, make_feed, open_training_data
-from tdbs.train.loop import Learner, make_learner, share_weights
+from tdbs.train.learner import Learner, make_learner, share_weights
 from tdbs.train.planning.strategies import Strategy, resolve_dropout
 from tdbs.train.trainer import train
 
@@ -91,14 +92,8 @@ def _trained_row(
     result = train(
         dataset,
         strategy=strategy,
-        model=terms.model,
-        epochs=terms.epochs,
+        **options_of(terms),
         seed=seed,
-        lr=terms.lr,
-        dropout=terms.dropout,
-        precision=terms.precision,
-        attention=terms.attention,
-        energy=terms.energy,
         out=folder / name,
         overwrite=True,  # a run without a row was cut off: it is made again
         checkpoints=None,
@@ -139,7 +134,7 @@ def run_key(dataset_key: str, strategy: Strategy, terms: Terms, *, seed: int, dr
         "strategy": {name: value for name, value in asdict(strategy).items() if name not in ("name", "dropout")},
         "terms": {
             name: value
-            for name, value in asdict(terms).items()
+            for name, value in terms.on_disk().items()
             if name not in _NOT_OF_A_RUN and not (name == "energy" and value is None)  # keys of before there was energy
         },
         "dropout": dropout,
@@ -210,8 +205,8 @@ def timed_parts(
             if not steps:
                 continue
             for batches in part.steps[:_WARM_UP]:
-                run_step(learners[part.dropout], batches)
-            seconds = sum(run_step(learners[part.dropout], batches) for batches in steps)
+                timed_step(learners[part.dropout], batches)
+            seconds = sum(timed_step(learners[part.dropout], batches) for batches in steps)
             projected[place].append(seconds / sum(part.shares[turn::_TURNS]))
     for part, found in zip(parts, projected, strict=True):
         yield PartTime(strategy=part.strategy, seconds=part.planning + statistics.median(found))

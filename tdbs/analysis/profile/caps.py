@@ -16,11 +16,11 @@ import torch
 
 from tdbs.analysis.cost import CostModel, padded_work
 from tdbs.analysis.profile.shapes import searched_lengths, synthetic_batch, target_length
-from tdbs.analysis.profile.timing import run_step
+from tdbs.analysis.profile.timing import timed_step
 from tdbs.arrays import FloatArray
 from tdbs.errors import ConfigError
 from tdbs.pipeline.manifest import Manifest
-from tdbs.train.loop import Learner
+from tdbs.train.learner import Learner
 
 GAP = 1.05  # between a batch that fits and the smallest one known not to
 NEAR_BEST = 0.95  # of the best tokens/s: the knee is the smallest batch that reaches it
@@ -132,7 +132,7 @@ def _fits(learner: Learner, manifest: Manifest, size: int, *, length: int, usabl
         manifest, "padded", samples=size, length=length, target_length=target_length(manifest, length)
     )
     try:
-        run_step(learner, [batch])
+        timed_step(learner, [batch])
     except torch.OutOfMemoryError:
         learner.optimizer.zero_grad()
         return False

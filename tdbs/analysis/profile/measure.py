@@ -23,7 +23,7 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.engines import memory_bytes
 from tdbs.removal import refuse_link
 from tdbs.train.device import resolve_execution
-from tdbs.train.loop import Learner, make_learner, share_weights
+from tdbs.train.learner import Learner, make_learner, share_weights
 from tdbs.train.planning.model_choice import default_model, shown_model
 from tdbs.train.planning.profile_file import SCHEMA_VERSION
 from tdbs.train.rows.models import knows_sequences, use_sequences

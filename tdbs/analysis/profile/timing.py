@@ -33,9 +33,9 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import Manifest
 from tdbs.train.batches import Batch
 from tdbs.train.device import resolve_execution
-from tdbs.train.loop import Learner, make_learner
+from tdbs.train.learner import Learner, make_learner
+from tdbs.train.loop import update
 from tdbs.train.planning.profile_file import Profile
-from tdbs.train.step import train_step
 
 ROUNDS = 5
 _MORE = 7  # rounds of short steps
@@ -50,18 +50,10 @@ class StepTime:
     spread: float
 
 
-def run_step(learner: Learner, batches: Sequence[Batch]) -> float:
+def timed_step(learner: Learner, batches: Sequence[Batch]) -> float:
     """Run one step that changes no weight (its rate is 0) and return its seconds."""
     clock = time.perf_counter()
-    train_step(
-        learner.accelerator,
-        learner.prepared,
-        learner.optimizer,
-        batches,
-        learner.kind,
-        rate=0.0,
-        rules=learner.rules,
-    )
+    update(learner, batches, rate=0.0)
     if learner.accelerator.device.type == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter() - clock
@@ -92,7 +84,7 @@ def time_in_rounds(
                 continue
             progress(turn, place)
             try:
-                taken = run_step(timing.learner, timing.variants[turn % len(timing.variants)])
+                taken = timed_step(timing.learner, timing.variants[turn % len(timing.variants)])
             except torch.OutOfMemoryError:
                 timing.learner.optimizer.zero_grad()
                 del held[place]
@@ -230,7 +222,7 @@ def union_length(starts_I: FloatArray, ends_I: FloatArray) -> float:
 
 def _share(learner: Learner, batches: Sequence[Batch]) -> float | None:
     try:
-        run_step(learner, batches)
+        timed_step(learner, batches)
         steps = [_wall_and_busy(learner, batches) for _ in range(_PROFILED_ROUNDS)]
     except OutOfMemoryError:
         learner.optimizer.zero_grad()
@@ -243,9 +235,9 @@ def _share(learner: Learner, batches: Sequence[Batch]) -> float | None:
 def _wall_and_busy(learner: Learner, batches: Sequence[Batch]) -> tuple[float, float]:
     """Return the seconds of a step, and those in which its device computed."""
     on_cuda = learner.accelerator.device.type == "cuda"
-    unprofiled = run_step(learner, batches) if on_cuda else None
+    unprofiled = timed_step(learner, batches) if on_cuda else None
     with profile(activities=[ProfilerActivity.CUDA if on_cuda else ProfilerActivity.CPU]) as profiled:
-        wall = run_step(learner, batches)
+        wall = timed_step(learner, batches)
     events = [event for event in profiled.events() or () if _computes(event, on_cuda=on_cuda)]
     starts_I, ends_I = (
         np.array([getattr(event.time_range, end) for event in events], dtype=np.float64) for end in ("start", "end")

@@ -20,6 +20,7 @@ from tdbs.analysis.studies.study import (
     told_terms,
 )
 from tdbs.pipeline.dataset import PreparedDataset, split_info
+from tdbs.settings import options_of
 from tdbs.train.feed import TRAIN
 from tdbs.train.models.load import model_to_train
 from tdbs.train.planning.profile_file import Profile
@@ -61,11 +62,7 @@ def compared_study(
             out=runs / task,
             seeds=terms.seeds,
             baseline=of_paper.rows[0].name,
-            model=terms.model,
-            epochs=terms.epochs,
-            lr=terms.lr,
-            precision=terms.precision,
-            attention=terms.attention,
+            **options_of(terms),
             profile=profile,
             part_steps=terms.part_steps,
             resume=True,

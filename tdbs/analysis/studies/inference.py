@@ -9,7 +9,6 @@ The resilience test of section 3.1: articles and punctuation removed from the te
 
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 from tdbs.analysis.conditions.asked import Condition, Question
@@ -79,7 +78,7 @@ def inference_study(
 
 def _caption(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, found: Sequence[Training]) -> str:
     shared = shared_terms(next(iter(datasets.values())).manifest, terms)
-    of_terms = {**asdict(shared), "model": shown_model(shared.model), "device": device_name()}
+    of_terms = {**shared.on_disk(), "model": shown_model(shared.model), "device": device_name()}
     dropouts = {task: [training.dropouts[task] for training in found] for task in datasets}
     return (
         f"{told_terms(of_terms, terms.seeds, list(datasets))} "

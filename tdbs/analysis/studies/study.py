@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tdbs.analysis.studies.paper import Study
-from tdbs.train.planning.model_choice import DEFAULT_EPOCHS
+from tdbs.settings import TrainSettings
 
 Cell = str | float | None
 DEFAULT_DROPPING = ("tdbs_paper",)  # the paper's way to train with TokenDrop
@@ -59,15 +59,10 @@ class LossBar:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class StudyTerms:
+class StudyTerms(TrainSettings):
     """How the runs of a study are made."""
 
     seeds: tuple[int, ...]
-    model: str | None = None
-    epochs: int = DEFAULT_EPOCHS
-    lr: float | None = None
-    precision: str = "auto"
-    attention: str = "auto"
     part_steps: int | None = None
     dropping: tuple[str, ...] = DEFAULT_DROPPING  # table3, fig4, resilience: how models are trained with TokenDrop
     mirror: Path | None = None  # resilience: where texts are read from again

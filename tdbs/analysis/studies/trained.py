@@ -18,6 +18,7 @@ from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.manifest import Manifest
+from tdbs.settings import options_of
 from tdbs.train.device import resolve_execution
 from tdbs.train.feed import TRAIN
 from tdbs.train.models.load import model_to_train
@@ -56,16 +57,13 @@ def shared_terms(manifest: Manifest, terms: StudyTerms) -> Terms:
     """Return what all runs of a study share, each default resolved."""
     model = model_to_train(terms.model, manifest)
     execution = resolve_execution(precision=terms.precision, attention=terms.attention)
-    return Terms(
-        model=model.name,
-        seeds=terms.seeds,
-        epochs=terms.epochs,
-        lr=model.rate if terms.lr is None else terms.lr,
-        dropout=None,
-        precision=execution.precision,
-        attention=execution.attention,
-        part_steps=None,
-    )
+    resolved = {
+        "model": model.name,
+        "lr": model.rate if terms.lr is None else terms.lr,
+        "precision": execution.precision,
+        "attention": execution.attention,
+    }
+    return Terms(**options_of(terms) | resolved, seeds=terms.seeds)
 
 
 def trainings(
@@ -123,13 +121,8 @@ def _trained_run(
     train(
         dataset,
         strategy=strategy,
-        model=shared.model,
-        epochs=shared.epochs,
+        **options_of(shared) | {"dropout": dropout},
         seed=seed,
-        lr=shared.lr,
-        dropout=dropout,
-        precision=shared.precision,
-        attention=shared.attention,
         out=folder,
         resume=True,
         progress=lambda record, steps: progress(f"{task}: {name}: step {record.step + 1:,} of {steps:,}"),

@@ -11,8 +11,9 @@ from tdbs.analysis.sweep.space import STRATEGY_PARTS
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.records import Form, InnerPath, record_of
+from tdbs.settings import TrainSettings
 from tdbs.train.models.load import model_to_train
-from tdbs.train.planning.model_choice import DEFAULT_EPOCHS, default_model, shown_model
+from tdbs.train.planning.model_choice import default_model, shown_model
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, resolve_strategy
 
 if TYPE_CHECKING:
@@ -26,15 +27,11 @@ _TELLING = 10  # trials from which on shares of importance mean something
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class SweepTerms:
+class SweepTerms(TrainSettings):
     """What all trials of a sweep have in common; a hyperparameter that is searched has another value in each."""
 
     seeds: tuple[int, ...]
-    model: str | None = None
-    epochs: int = DEFAULT_EPOCHS
     strategy: str = DEFAULT_STRATEGY
-    precision: str = "auto"
-    attention: str = "auto"
     trials: int = DEFAULT_TRIALS  # of a space with ranges; a grid has as many as it has combinations
     prune: bool = True
 

@@ -8,7 +8,7 @@ import json
 import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,10 +29,11 @@ from tdbs.files import make_file, make_folder, sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.records import Form, read_record
 from tdbs.removal import refuse_link, remove_folder
-from tdbs.train.planning.model_choice import check_hyperparameters
+from tdbs.settings import changed_options, options_of
+from tdbs.train.arguments import LoadedData, load_data
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run
 from tdbs.train.stopping import Stop, StoppedError, stopped_error
-from tdbs.train.trainer import LoadedData, TrainResult, load_data, train
+from tdbs.train.trainer import train
 
 if TYPE_CHECKING:
     import optuna
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 _FORM = Form(what="a sweep of tdbs", error=ConfigError, next_step="Pass another --out.")
 SETTINGS_NAME, RESULT_NAME, STORAGE_NAME, RUNS_FOLDER = "settings.json", "sweep.json", "trials.db", "runs"
 _STUDY = "tdbs"
+_COMMON = ("seeds", "model", "epochs", "strategy", "precision", "attention")  # in settings.json always
 _RUN_NAME = re.compile(r"[0-9a-f]{12}-seed\d+")
 _OF_STORAGE = ("", "-journal", "-wal", "-shm")  # SQLite keeps changes in files beside its own
 Progress = Callable[[str], None]
@@ -66,26 +68,25 @@ def sweep(
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # it prints a traceback of a trial that was stopped
-    check_hyperparameters(epochs=terms.epochs)
     _check_scored(dataset)
     if not space:
         raise ConfigError("A sweep needs something to search.", next_step="Pass --lr 3e-5,4e-5,5e-5, or --space FILE.")
     check_names(space)
     for each in combinations(ends_of(space)):  # refused before anything is written
         trial_strategy(dataset, terms, each)
-        check_hyperparameters(epochs=_epochs(each, terms), **_of_run(each))
+        _settings_of(each, terms)
     _begin(out, dataset, space, terms, resume=resume)
     if storage is None:
         make_file(out / STORAGE_NAME)  # SQLite would not follow the umask
     study = _study(storage, out, terms)
-    held = load_data(dataset)
+    loaded = load_data(dataset, memory=terms.memory)
     if storage is None:  # nobody else works on this file: what is running there was killed
         _retry_killed(study)
 
     def run(trial: "optuna.Trial") -> float:
         study.sampler = _sampler(trial, study, terms)
         try:
-            return _run_trial(trial, dataset, held, space, terms, out=out, stop=stop, progress=progress)
+            return _run_trial(trial, dataset, loaded, space, terms, out=out, stop=stop, progress=progress)
         except (StoppedError, KeyboardInterrupt):
             _enqueue(
                 study, trial.user_attrs.get(ASKED, trial.params), again=True
@@ -181,7 +182,7 @@ class _Settings:
 def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms, *, resume: bool) -> None:
     """Make the folder of a sweep, or refuse one that holds anything else."""
     told = {name: asdict(part) if isinstance(part, Range) else list(part) for name, part in space.items()}
-    common = {name: value for name, value in asdict(terms).items() if name not in ("trials", "prune")}
+    common = {name: getattr(terms, name) for name in _COMMON} | changed_options(terms)
     for name in ("", RUNS_FOLDER, *(f"{STORAGE_NAME}{ending}" for ending in _OF_STORAGE)):
         refuse_link(out / name)
     settings = json.loads(json.dumps({"dataset": dataset.manifest.key, "space": told, "terms": common}))
@@ -226,7 +227,7 @@ def _retry_killed(study: "optuna.Study") -> None:
 def _run_trial(
     trial: "optuna.Trial",
     dataset: PreparedDataset,
-    held: LoadedData,
+    loaded: LoadedData,
     space: Space,
     terms: SweepTerms,
     *,
@@ -240,7 +241,7 @@ def _run_trial(
     params = _suggested(trial, space)
     if is_grid(space) and ASKED not in trial.user_attrs:
         raise optuna.TrialPruned  # another worker was quicker: what the queue held is taken
-    epochs = _epochs(params, terms)
+    epochs = _settings_of(params, terms).epochs
     scores: list[float] = []
     for index, seed in enumerate(terms.seeds):
         folder = out / RUNS_FOLDER / run_name(params, seed)
@@ -253,7 +254,17 @@ def _run_trial(
             if trial.should_prune():
                 raise optuna.TrialPruned
 
-        result = _trained(dataset, held, terms, params, seed=seed, folder=folder, stop=stop, scored=scored)
+        result = train(
+            dataset,
+            **options_of(_settings_of(params, terms)),
+            strategy=trial_strategy(dataset, terms, params),
+            seed=seed,
+            out=folder,
+            resume=True,
+            stop=stop,
+            scored=scored,
+            loaded=loaded,
+        )
         if result.score is None:
             progress(f"trial {trial.number}: its score is not defined")
             raise optuna.TrialPruned
@@ -273,41 +284,10 @@ def _suggested(trial: "optuna.Trial", space: Space) -> dict[str, Any]:
     }
 
 
-def _trained(
-    dataset: PreparedDataset,
-    held: LoadedData,
-    terms: SweepTerms,
-    params: Mapping[str, Any],
-    *,
-    seed: int,
-    folder: Path,
-    stop: Stop | None,
-    scored: Callable[[int, float | None], None],
-) -> TrainResult:
-    return train(
-        dataset,
-        strategy=trial_strategy(dataset, terms, params),
-        model=terms.model,
-        epochs=_epochs(params, terms),
-        seed=seed,
-        precision=terms.precision,
-        attention=terms.attention,
-        out=folder,
-        resume=True,
-        stop=stop,
-        scored=scored,
-        held=held,
-        **_of_run(params),
-    )
-
-
-def _epochs(params: Mapping[str, Any], terms: SweepTerms) -> int:
-    return int(params.get("epochs", terms.epochs))
-
-
-def _of_run(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what of a combination is a run's own, whatever its strategy."""
-    return {name: params[name] for name in ("lr", "dropout", "warmup") if name in params}
+def _settings_of(params: Mapping[str, Any], terms: SweepTerms) -> SweepTerms:
+    """Return how a combination is trained. Raises ConfigError for a value out of range."""
+    own = {name: params[name] for name in ("lr", "dropout", "warmup") if name in params}
+    return replace(terms, epochs=int(params.get("epochs", terms.epochs)), **own)
 
 
 def run_name(params: Mapping[str, Any], seed: int) -> str:

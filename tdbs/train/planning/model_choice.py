@@ -1,6 +1,4 @@
-"""What a run uses when its user names nothing, and which values it takes; `plan` and `train` agree on both.
-
-The model that trains, and what it decides before training: which strategies it can run, and the base rate.
+"""The model that trains, and what it decides before training: which strategies it can run, and the base rate.
 
 Read from config.json alone, without torch or transformers: a dry run resolves its strategy as training does.
 """
@@ -12,14 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from tdbs.data.sample import SAMPLE_TASK
-from tdbs.errors import ConfigError
 from tdbs.model_families import takes_rows_of_several
 from tdbs.pipeline.manifest import Manifest
-from tdbs.shown import shown_number
 
 TINY = "tiny"  # the model with random weights that the sample is trained with
-DEFAULT_EPOCHS = 3
-DEFAULT_WARMUP = 0.06  # share of the run's samples; RoBERTa's fine-tuning recipe
 DEFAULT_RATE = 5e-5  # in the paper's grid of 3, 4 and 5 e-5
 TINY_RATE = 1e-3  # random weights need more
 
@@ -37,21 +31,6 @@ def shown_model(model_name: str) -> str:
 def default_rate(model_name: str) -> float:
     """Return the base rate of a run that names none."""
     return TINY_RATE if model_name == TINY else DEFAULT_RATE
-
-
-def check_hyperparameters(
-    *, epochs: int, lr: float | None = None, warmup: float = DEFAULT_WARMUP, dropout: float | None = None
-) -> None:
-    """Refuse values out of range. With a rate above 1 AdamW could leave weights that are no numbers."""
-    for right, name, value, rule in (
-        (epochs >= 1, "--epochs", epochs, "1 or more"),
-        (lr is None or 0 < lr <= 1, "--lr", lr, "above 0 and at most 1"),
-        (0 <= warmup < 1, "--warmup", warmup, "from 0 to less than 1"),
-        (dropout is None or 0 <= dropout < 1, "--dropout", dropout, "from 0 to less than 1"),
-    ):
-        if not right:
-            given = "None" if value is None else shown_number(value)
-            raise ConfigError(f"{name} must be {rule}, got {given}.", next_step=f"Pass another {name}.")
 
 
 _CONFIG_NAME = "config.json"

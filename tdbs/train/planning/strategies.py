@@ -6,11 +6,12 @@ model. Every ablation of the paper is such a choice.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
 from tdbs.records import Count
+from tdbs.settings import Option
 from tdbs.shown import shown_number
 from tdbs.train.planning.caps import MOST, chosen_caps, has_cuda
 from tdbs.train.planning.profile_file import CapTable, Profile
@@ -38,21 +39,33 @@ class Strategy:
     """One way to make batches of an epoch, every part resolved."""
 
     name: str
-    batches: Batches
-    drop: Drop
-    execution: Execution = "padded"
-    drop_rate: float = 0.3  # of `rate` and `any`; the paper's Table 8
-    bucket_width: Count = 5
-    grid_lengths: Count = 1  # that a sample may go to with `reach`, one of them by chance
-    rbm: bool = True  # residual batch merging
-    lrm: bool = True  # learning-rate modulation
-    base_batch_size: Count = 64
-    scaling_factor: Count = 2  # EpochCap = scaling_factor^epoch x base_batch_size
-    batch_cap: bool = True  # False: HWCap alone, in every epoch
-    sort_targets: bool = True  # seq2seq: where padding of the targets asks for it (plan.py)
-    micro_batches: Count = 1  # of an update, each of one bucket and so many times smaller
-    devices: Count = 1  # whose caps add up; a process takes a share above HWCap in micro-batches
-    caps: str = "base"  # HWCap: `base` for base_batch_size, or what --caps takes
+    batches: Annotated[Batches, Option(f"Samples that share an update: {', '.join(get_args(Batches))}.")]
+    drop: Annotated[Drop, Option(f"TokenDrop: {', '.join(get_args(Drop))}.")]
+    execution: Annotated[Execution, Option(f"How a batch meets the model: {', '.join(get_args(Execution))}.")] = (
+        "padded"
+    )
+    drop_rate: Annotated[float, Option("Share of words for --drop rate and any.", default="0.3")] = 0.3  # Table 8
+    bucket_width: Annotated[Count, Option("Lengths of a bucket, or steps of the reach grid.")] = 5
+    grid_lengths: Annotated[Count, Option("Grid lengths that a sample may go to with --drop reach.", default="1")] = 1
+    rbm: Annotated[bool, Option("Merge residual batches.")] = True
+    lrm: Annotated[bool, Option("Scale the rate by the batch size.")] = True  # learning-rate modulation
+    base_batch_size: Annotated[Count, Option("Samples of a batch in epoch 0.", default="64")] = 64
+    # EpochCap = scaling_factor^epoch x base_batch_size
+    scaling_factor: Annotated[Count, Option("Growth of the largest batch per epoch.", default="2")] = 2
+    # without it HWCap alone holds, in every epoch
+    batch_cap: Annotated[bool, Option("Let the largest batch grow from epoch to epoch.")] = True
+    sort_targets: Annotated[bool, Option("Sort by target if their padding asks for it.")] = True
+    # each batch of an update is that many times smaller
+    micro_batches: Annotated[Count, Option("Batches of an update, each from a bucket of its own.", default="1")] = 1
+    # a process takes its share in micro-batches if that is above HWCap
+    devices: Annotated[Count, Option("Devices whose caps add up in an update.", default="1")] = 1
+    caps: Annotated[
+        str,
+        Option(
+            "Largest batch for a length (HWCap): a number, paper, memory or knee (of --profile), or a profile's file.",
+            default="the base batch size; paper on CUDA",
+        ),
+    ] = "base"  # stands for base_batch_size
     dropout: float | None = None  # of the model; None: by the paper's rule
     measured_caps: CapTable | None = None  # of a profile, where caps are `memory`, `knee` or a file
 

@@ -1,0 +1,143 @@
+"""The settings of training: one record, from which commands, Python functions and their help are made.
+
+A new setting is written twice: as a field of `TrainSettings`, and where it is used.
+"""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, get_args, get_type_hints
+
+from tdbs.errors import ConfigError
+from tdbs.shown import shown_number
+
+DEFAULT_EPOCHS = 3
+DEFAULT_WARMUP = 0.06  # share of the run's samples; RoBERTa's fine-tuning recipe
+DEFAULT_MEMORY = "2GiB"
+
+Fields = ParamSpec("Fields")
+Subject = TypeVar("Subject")
+Record = TypeVar("Record")
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """What help texts and docstrings say of a field; it stands in the field's annotation."""
+
+    help: str
+    default: str | None = None  # in words, if the value is found later
+    flag: str | None = None  # on the command line, if that is not the field's name
+
+    @property
+    def text(self) -> str:
+        """The help with the default, if that has words of its own."""
+        return self.help if self.default is None else f"{self.help} [default: {self.default}]"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainSettings:
+    """How models are trained. Raises ConfigError for a value out of range."""
+
+    model: Annotated[
+        str | None,
+        Option("Hub name or folder of the model, or tiny.", default="the one the dataset was tokenized for"),
+    ] = None
+    epochs: Annotated[int, Option("Epochs of the run.")] = DEFAULT_EPOCHS
+    lr: Annotated[float | None, Option("Base learning rate.", default="5e-5; tiny 1e-3")] = None
+    warmup: Annotated[float, Option("Share of the samples over which the rate grows.")] = DEFAULT_WARMUP
+    dropout: Annotated[float | None, Option("Dropout of the model.", default="the paper's rule")] = None
+    precision: Annotated[str, Option("auto, fp32 or bf16.")] = "auto"
+    attention: Annotated[
+        str,
+        Option("auto (the profile's fastest; else eager on a CPU, sdpa on CUDA), eager, sdpa or flash_attention_2."),
+    ] = "auto"
+    compiled: Annotated[
+        bool, Option("Compile the model's layers: for CUDA; it makes a CPU slower.", flag="--compile")
+    ] = False
+    lora: Annotated[int | None, Option("Train adapters of this rank (peft), and the head.")] = None
+    freeze_layers: Annotated[int | None, Option("Freeze the embeddings and this many lowest layers.")] = None
+    track: Annotated[str | None, Option("Log each step to tensorboard, wandb or trackio.")] = None
+    energy: Annotated[
+        str | None,
+        Option("Measure kWh and CO2e with this country's electricity: its three letters (ISO 3166), or world."),
+    ] = None
+    memory: Annotated[int | str, Option("Memory for the train split; a larger one is read in windows.")] = (
+        DEFAULT_MEMORY
+    )
+
+    def __post_init__(self) -> None:
+        check_hyperparameters(epochs=self.epochs, lr=self.lr, warmup=self.warmup, dropout=self.dropout)
+
+
+def check_hyperparameters(
+    *, epochs: int, lr: float | None = None, warmup: float = DEFAULT_WARMUP, dropout: float | None = None
+) -> None:
+    """Refuse values out of range. With a rate above 1 AdamW could leave weights that are not numbers."""
+    for right, name, value, rule in (
+        (epochs >= 1, "--epochs", epochs, "1 or more"),
+        (lr is None or 0 < lr <= 1, "--lr", lr, "above 0 and at most 1"),
+        (0 <= warmup < 1, "--warmup", warmup, "from 0 to less than 1"),
+        (dropout is None or 0 <= dropout < 1, "--dropout", dropout, "from 0 to less than 1"),
+    ):
+        if not right:
+            given = "None" if value is None else shown_number(value)
+            raise ConfigError(f"{name} must be {rule}, got {given}.", next_step=f"Pass another {name}.")
+
+
+def options_of(settings: TrainSettings) -> dict[str, Any]:
+    """Return the fields of TrainSettings as keywords, for another record or for `train`."""
+    return {field.name: getattr(settings, field.name) for field in dataclasses.fields(TrainSettings)}
+
+
+def changed_options(settings: TrainSettings) -> dict[str, Any]:
+    """Return the fields of TrainSettings that do not have their default: what a record on disk must add."""
+    return {
+        field.name: value
+        for field in dataclasses.fields(TrainSettings)
+        if (value := getattr(settings, field.name)) != field.default
+    }
+
+
+def documented_fields(record: Callable[..., Any]) -> dict[str, tuple[inspect.Parameter, Option]]:
+    """Return by name each field of a record that has an Option: a parameter with its plain type, and the Option."""
+    hints = get_type_hints(record, include_extras=True)
+    found = {}
+    for name, parameter in inspect.signature(record).parameters.items():
+        option = next((each for each in getattr(hints[name], "__metadata__", ()) if isinstance(each, Option)), None)
+        if option is not None:
+            found[name] = parameter.replace(annotation=get_args(hints[name])[0]), option
+    return found
+
+
+def takes(
+    record: Callable[Fields, Record],
+) -> Callable[[Callable[[Subject, Record], Result]], Callable[Concatenate[Subject, Fields], Result]]:
+    """Let a function of a subject and a record be called with the record's fields as keywords.
+
+    Its signature and the Args of its docstring are made from the record, so neither can be behind it.
+    """
+
+    def decorate(function: Callable[[Subject, Record], Result]) -> Callable[Concatenate[Subject, Fields], Result]:
+        first = next(iter(inspect.signature(function).parameters.values()))
+        fields = documented_fields(record).values()
+        signature = inspect.Signature(
+            [first, *(parameter for parameter, _ in fields)],
+            return_annotation=inspect.signature(function).return_annotation,
+        )
+
+        @functools.wraps(function)
+        def call(*arguments: Any, **options: Any) -> Result:
+            given = signature.bind(*arguments, **options).arguments
+            return function(given.pop(first.name), record(**given))  # type: ignore[call-arg]  # bound above
+
+        call.__signature__ = signature  # type: ignore[attr-defined]  # functools has no type for it
+        lines = (f"        {parameter.name}: {option.text}" for parameter, option in fields)
+        call.__doc__ = (function.__doc__ or "").replace(
+            "\n\n    Returns:", "\n" + "\n".join(lines) + "\n\n    Returns:"
+        )
+        return call
+
+    return decorate

@@ -1,0 +1,146 @@
+"""What `train` takes, what that comes to for a dataset, and what of it decides the run (`config.toml`)."""
+
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated, Any
+
+from accelerate.utils import broadcast_object_list
+
+from tdbs.files import is_remote
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.settings import DEFAULT_MEMORY, Option, TrainSettings
+from tdbs.train.checkpoint import DEFAULT_CHECKPOINTS, CheckpointRule
+from tdbs.train.device import DeviceSettings, resolve_execution
+from tdbs.train.energy import check_energy
+from tdbs.train.feed import Feed, TrainingData, open_training_data
+from tdbs.train.models.load import model_to_train
+from tdbs.train.models.part import TrainablePart, check_part
+from tdbs.train.planning.model_choice import ModelChoice
+from tdbs.train.planning.plan import plan_digest
+from tdbs.train.planning.profile_file import Profile, profiled_attention
+from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, given_strategy
+from tdbs.train.run_context import Progress, Scored
+from tdbs.train.run_folder import (
+    default_run_folder,
+)
+from tdbs.train.scores.scoring import ScoredSplit, read_scored_split
+from tdbs.train.stopping import Stop
+from tdbs.train.tracking import check_tracker
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedData:
+    """What a run reads of a dataset: the train split, and the validation splits with labels, the scored one first."""
+
+    training: TrainingData
+    validation: list[ScoredSplit]
+
+
+def load_data(dataset: PreparedDataset, *, memory: int | str = DEFAULT_MEMORY) -> LoadedData:
+    """Read what runs train on and are scored on, once for as many runs as there are."""
+    return LoadedData(training=open_training_data(dataset, memory=memory), validation=_labelled_validation(dataset))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainArguments(TrainSettings):
+    """What `train` takes besides the dataset."""
+
+    strategy: Annotated[
+        str | Strategy, Option("Name, resolved for the dataset's task, or a resolved Strategy, which is used as it is.")
+    ] = DEFAULT_STRATEGY
+    seed: Annotated[int, Option("Seed of batches, TokenDrop and new weights.")] = 0
+    profile: Annotated[Profile | None, Option("Device profile; attention auto is its fastest kernel.")] = None
+    out: Annotated[
+        str | Path | None, Option("Folder of the run.", default="runs/<source>/<strategy>-seed<seed>-<time>")
+    ] = None
+    overwrite: Annotated[bool, Option("Replace a run in the folder.")] = False
+    resume: Annotated[bool, Option("Resume the run in the folder from its newest checkpoint, if there is one.")] = False
+    checkpoints: Annotated[CheckpointRule | None, Option("When to write checkpoints; None: never.")] = (
+        DEFAULT_CHECKPOINTS
+    )
+    save: Annotated[bool, Option("Save the model.")] = True
+    stop: Annotated[Stop | None, Option("Ends training after the step in which it gets a signal.")] = None
+    progress: Annotated[Progress, Option("Called after each step with its record and the number of steps.")] = (
+        lambda _record, _steps: None
+    )
+    scored: Annotated[Scored, Option("Called after each epoch with its score; what it raises ends the run.")] = (
+        lambda _epoch, _score: None
+    )
+    loaded: Annotated[LoadedData | None, Option("What load_data read, to share it among runs.")] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """What the arguments come to for a dataset, each default resolved."""
+
+    model: ModelChoice
+    strategy: Strategy
+    execution: DeviceSettings
+    part: TrainablePart
+    lr: float
+    energy: str | None  # a country's three letters, or world
+
+
+def checked(dataset: PreparedDataset, arguments: TrainArguments) -> Setup:
+    """Resolve the arguments, and refuse what does not fit before anything is read or written."""
+    check_tracker(arguments.track)
+    energy = check_energy(arguments.energy)
+    model = model_to_train(arguments.model, dataset.manifest)
+    part = TrainablePart(lora=arguments.lora, freeze_layers=arguments.freeze_layers)
+    check_part(part, model.name)
+    strategy = given_strategy(arguments.strategy, dataset.manifest.task, in_rows=model.in_rows)
+    attention = profiled_attention(arguments.profile, arguments.attention)
+    return Setup(
+        model=model,
+        strategy=strategy,
+        execution=resolve_execution(precision=arguments.precision, attention=attention, compiled=arguments.compiled),
+        part=part,
+        lr=model.rate if arguments.lr is None else arguments.lr,
+        energy=energy,
+    )
+
+
+def folder_of(dataset: PreparedDataset, strategy: Strategy, arguments: TrainArguments) -> Path:
+    """Return the folder of the run, the same in all processes: the name of a default one has the time in it."""
+    default = default_run_folder(dataset.manifest.source, strategy.name, arguments.seed)
+    folder: Path = broadcast_object_list([default if arguments.out is None else Path(arguments.out)])[0]
+    return folder
+
+
+def config_of(
+    dataset: PreparedDataset, arguments: TrainArguments, setup: Setup, feed: Feed, *, dropout: float, windows: int
+) -> dict[str, Any]:
+    """Return what decides the run, as `config.toml` has it; a run resumes on the same values alone."""
+    manifest = dataset.manifest
+    return {
+        "dataset": {
+            "path": str(dataset.path if is_remote(dataset.path) else dataset.path.resolve()),
+            "key": manifest.key,
+            "source": manifest.source,
+        },
+        "task": {"kind": manifest.task.kind, "classes": list(manifest.task.classes)},
+        "model": setup.model.name,
+        "seed": arguments.seed,
+        "epochs": arguments.epochs,
+        "lr": setup.lr,
+        "warmup": arguments.warmup,
+        "dropout": dropout,
+        "plan_digest": plan_digest(feed.plans),
+        "memory": str(arguments.memory),
+        "windows": windows,
+        "strategy": {name: value for name, value in asdict(setup.strategy).items() if value is not None},
+        "part": {name: value for name, value in asdict(setup.part).items() if value is not None},
+        "execution": {name: value for name, value in asdict(setup.execution).items() if value is not False},
+        "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
+        # a run that resumes without measuring would report less than it used
+        **({} if setup.energy is None else {"energy": {"country": setup.energy}}),
+    }
+
+
+def _labelled_validation(dataset: PreparedDataset) -> list[ScoredSplit]:
+    """Return the validation splits with labels, the scored one first."""
+    splits = dataset.manifest.splits
+    names = [name for name, info in splits.items() if name.startswith("validation") and info.labelled]
+    names.sort(key=lambda name: name != dataset.manifest.task.scored_split)
+    return [read_scored_split(dataset, name) for name in names]
