@@ -91,7 +91,7 @@ def with_settings(*names: str) -> Callable[[Command], Command]:
 
 
 def with_strategy_options(function: Command) -> Command:
-    """Give a command the options that choose a strategy, as a mapping: its parameter `chosen`. Parts not given: None."""
+    """Give a command the options that choose a strategy, as a mapping: its parameter `chosen`."""
     choice = _options(_StrategyChoice)
     return _receiving("chosen", [choice[0], *_options(Strategy, unset=True), *choice[1:]])(function)
 

@@ -1,0 +1,72 @@
+"""One record of settings: commands, signatures and docstrings are made from it and cannot be behind it."""
+
+import dataclasses
+import inspect
+from typing import Annotated
+
+import pytest
+
+from tdbs.analysis.compare.compare import compare
+from tdbs.cli.train import command
+from tdbs.errors import ConfigError
+from tdbs.settings import Option, TrainSettings, changed_options, documented_fields, options_of, takes
+from tdbs.train.trainer import train
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Given:
+    """A record for these tests."""
+
+    places: Annotated[list[str] | None, Option("Where.")] = dataclasses.field(default=None, kw_only=False)
+    count: Annotated[int, Option("How many.", default="some")] = 3
+    inner: int = 0
+
+
+@takes(Given)
+def told(subject: str, given: Given) -> tuple[str, Given]:
+    """Return what was given.
+
+    Args:
+        subject: Any text.
+
+    Returns:
+        Both.
+    """
+    return subject, given
+
+
+def test_a_function_takes_the_fields_of_its_record():
+    assert told("a", ["b"], count=4) == ("a", Given(places=["b"], count=4))
+    assert told(subject="a") == ("a", Given())
+    assert list(inspect.signature(told).parameters) == ["subject", "places", "count"]
+    assert inspect.signature(told).parameters["count"].annotation is int
+    with pytest.raises(TypeError, match="unexpected keyword argument 'coumt'"):
+        told("a", coumt=4)
+
+
+def test_the_docstring_names_each_field():
+    assert "        count: How many. [default: some]\n\n    Returns:" in told.__doc__
+
+
+@pytest.mark.parametrize("function", [train, compare])
+def test_every_setting_is_a_parameter_and_in_the_docstring(function):
+    for field in dataclasses.fields(TrainSettings):
+        parameter = inspect.signature(function).parameters[field.name]
+        assert parameter.default == field.default
+        assert f"        {field.name}: " in function.__doc__
+
+
+def test_every_setting_is_an_option_of_train():
+    """But energy, which the command line asks for by --energy and --country."""
+    options = inspect.signature(command).parameters
+    missing = [name for name in documented_fields(TrainSettings) if name not in options]
+    assert missing == []
+    assert options["energy"].annotation.__args__[0] is bool
+
+
+def test_settings_are_checked_once_and_handed_on_whole():
+    with pytest.raises(ConfigError, match=r"^--epochs must be 1 or more, got 0\. Pass another --epochs\.$"):
+        TrainSettings(epochs=0)
+    settings = TrainSettings(epochs=2, lora=4)
+    assert changed_options(settings) == {"epochs": 2, "lora": 4}
+    assert TrainSettings(**options_of(settings)) == settings
