@@ -51,7 +51,7 @@ def test_every_parameter_is_shown_and_documented(name):
     assert not {"args", "kwargs", "arguments", "options"} & set(parameters(name))
     documented = parts_of(inspect.getdoc(public(name)) or "").get("Args", {})
     assert list(documented) == parameters(name)
-    assert [parameter for parameter, text in documented.items() if not text.endswith(".")] == []
+    assert [parameter for parameter, text in documented.items() if not text.endswith((".", "]"))] == []
 
 
 @pytest.mark.parametrize("name", [*CALLABLES, "Predictor"])

@@ -8,17 +8,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 
 from tdbs.data.columns import BadRows
 from tdbs.errors import ConfigError
-from tdbs.files import stamp_of
 from tdbs.inference.batches import Predicted, inference_strategy, joined, predict_block
-from tdbs.inference.blocks import BLOCK_ROWS, Block, Input
+from tdbs.inference.blocks import BLOCK_ROWS, Block
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
 from tdbs.inference.decode import prediction_schema, prediction_table
 from tdbs.inference.inputs import STDIN, open_input
@@ -29,6 +28,7 @@ from tdbs.inference.output import (
     join_parts,
     json_lines,
     kept_if_begun,
+    output_settings,
     write_part,
 )
 from tdbs.pipeline.words.matches import WordPattern
@@ -175,7 +175,7 @@ def predict(
     pattern = None if chosen.drop == "none" else droppable_pattern(checkpoint, stopwords)
     parts = None
     if place is not None:
-        settings = _settings(checkpoint, opened, chosen, stopwords=stopwords, seed=seed)
+        settings = output_settings(checkpoint, opened, chosen, stopwords=stopwords, seed=seed)
         parts = begin_parts(place, settings, resume=resume, overwrite=overwrite)
     stream = sys.stdout if out is None or isinstance(out, str | Path) else out
     spent = _Spent()
@@ -290,22 +290,3 @@ def _record(predicted: Predicted, block: Block, bad: BadRows, told: set[int]) ->
         kept_tokens=predicted.kept_tokens,
         skipped={str(row): reason for row, reason in own.items()},
     )
-
-
-def _settings(
-    checkpoint: Checkpoint, opened: Input, strategy: Strategy, *, stopwords: str | None, seed: int
-) -> dict[str, Any]:
-    """Return what must be the same where parts of one output are made by several calls."""
-    weights = sorted(Path(checkpoint.name).rglob("*.safetensors"))
-    parts = {name: value for name, value in asdict(strategy).items() if name != "name"}
-    return {
-        "model": checkpoint.name,
-        "weights": [list(stamp_of(place)) for place in weights if "checkpoints" not in place.parts],
-        **opened.identity,
-        "strategy": parts,
-        "execution": dict(checkpoint.execution),
-        "limits": asdict(checkpoint.limits),
-        "prefix": checkpoint.task.prefix,
-        "stopwords": stopwords or "",
-        "seed": seed,
-    }
