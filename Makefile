@@ -67,7 +67,7 @@ lint: $(VENV)/.installed-dev
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
-# Build the wheel, install it where nothing else is, and call it: what users install is what is tested.
+# Build the wheel, install it where nothing else is, call it, and check calls of it for types: what users install is what is tested.
 wheel: $(VENV)/.installed-dev
 	rm -rf dist .venv-wheel
 	$(BIN)/python -m build --wheel --quiet
@@ -76,6 +76,8 @@ wheel: $(VENV)/.installed-dev
 	.venv-wheel/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt dist/*.whl
 	cd /tmp && $(CURDIR)/.venv-wheel/bin/tdbs --help > /dev/null
 	cd /tmp && $(CURDIR)/.venv-wheel/bin/python -c "import tdbs.data.sample as s; assert s.TOKENIZER_FOLDER.is_dir()"
+	cp tests/typing/api.py .venv-wheel/
+	cd .venv-wheel && $(CURDIR)/$(BIN)/mypy --strict --config-file= --python-executable bin/python api.py
 	rm -rf .venv-wheel
 
 docs: $(VENV)/.installed-test

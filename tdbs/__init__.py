@@ -1,8 +1,9 @@
-"""Prepare text datasets for fine-tuning once, tell what padding costs, and train without it.
+"""Prepare text datasets for fine-tuning once, report what padding costs, and train without it.
 
-One function per command: `tdbs.prepare`, `tdbs.load`, `tdbs.plan_epoch`, `tdbs.measure_profile`, `tdbs.read_profile`,
-`tdbs.estimate_speedup`, `tdbs.train`, `tdbs.compare`, `tdbs.evaluate`, `tdbs.predict`, `tdbs.verify`; and
-`tdbs.Predictor`, a model in memory. Each is imported when it is first used, so planning never loads torch.
+Public functions: `tdbs.prepare`, `tdbs.load`, `tdbs.verify`, `tdbs.plan_epoch`, `tdbs.measure_profile`,
+`tdbs.read_profile`, `tdbs.estimate_speedup`, `tdbs.train`, `tdbs.compare`, `tdbs.evaluate` and `tdbs.predict`;
+`tdbs.Predictor` is a model in memory, and `tdbs.TdbsError` the base of all errors. Each is imported when it is first
+used, so planning never loads torch.
 """
 
 from importlib import import_module
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from tdbs.train.planning.profile_file import read_profile
     from tdbs.train.trainer import train
 
-__version__ = "0.1.0"
+__version__ = "0.1.0"  # the one place; pyproject.toml reads it
 __all__ = [
     "Predictor",
     "TdbsError",
@@ -56,9 +57,15 @@ _HOMES = {
 }
 
 
-def __getattr__(name: str) -> Any:
-    if name == "train":  # a package that can be called
-        return import_module("tdbs.train")
-    if name not in _HOMES:
-        raise AttributeError(f"module 'tdbs' has no attribute '{name}'")
-    return getattr(import_module(_HOMES[name]), name)
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
+
+
+if not TYPE_CHECKING:  # to a type checker every name would be there
+
+    def __getattr__(name: str) -> Any:
+        if name == "train":  # a package that can be called
+            return import_module("tdbs.train")
+        if name not in _HOMES:
+            raise AttributeError(f"module 'tdbs' has no attribute '{name}'")
+        return getattr(import_module(_HOMES[name]), name)

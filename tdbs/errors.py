@@ -13,7 +13,12 @@ from tdbs.shown import shown
 
 
 class TdbsError(Exception):
-    """Something the user can act on: `message` is one sentence, `next_step` says what to do about it."""
+    """The base of all errors of tdbs: something that the user can act on.
+
+    Args:
+        message: One sentence with the cause.
+        next_step: What to do about it.
+    """
 
     exit_code = 1  # of the command line
 

@@ -79,12 +79,29 @@ def estimate_speedup(
     dropout: float | None = None,
     runs: int = 1,
 ) -> list[StrategyEstimate]:
-    """Return what a run of each strategy costs, and its speedup over the baseline.
+    """Return what a run of each strategy costs, and its speedup over the baseline, from the trainer's own plans.
 
-    Strategies are names, resolved for the dataset's task and the model (by default as `train` has it), or resolved
-    ones; all that both can run by default. With a profile costs are seconds: of its fastest attention kernel unless
-    another is named, and with the dropout that goes with each strategy unless one is given. Raises ConfigError where
-    the profile does not fit, or the model cannot run a strategy.
+    Args:
+        dataset: A prepared dataset.
+        strategies: Names, resolved for the dataset's task and the model, or resolved strategies. None: all that both
+            can run.
+        baseline: Strategy that speedups are over.
+        model: Hub name or folder, or `tiny`. None: the one that `train` takes by default.
+        seed: Seed of the run.
+        epochs: Epochs of the run.
+        memory: Memory that the training data may take, as for `train`: bytes, or a text such as `2GiB`.
+        profile: Device profile (`read_profile`). With one, costs are seconds; without, tokens.
+        attention: Attention kernel of the profile. None: its fastest.
+        dropout: Dropout of the model. None: the one that goes with each strategy.
+        runs: Runs of training that one prepared dataset serves.
+
+    Returns:
+        An estimate for each strategy, in the order given: steps, tokens with padding, padding as a share of tokens,
+        speedup with its range, and with a profile the seconds.
+
+    Raises:
+        ConfigError: An option is out of range, the profile does not fit, or the model cannot run a strategy.
+        DatasetError: The dataset has no train split, or a shard is damaged.
     """
     check_hyperparameters(epochs=epochs, dropout=dropout)
     if runs < 1:

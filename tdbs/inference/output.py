@@ -18,10 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tdbs.errors import ConfigError, reason_of
-from tdbs.files import new_file, write_bytes, write_json
+from tdbs.files import new_file, stamp_of, write_bytes, write_json
+from tdbs.inference.blocks import Input
+from tdbs.inference.checkpoints import Checkpoint
 from tdbs.records import Count, Digits, Form, read_bytes, read_json, read_record
 from tdbs.removal import is_own_folder, is_there, refuse_link, remove_folder
 from tdbs.shown import json_line
+from tdbs.train.planning.strategies import Strategy
 
 FORMATS = (".jsonl", ".parquet")
 _SETTINGS = "predict.json"
@@ -57,6 +60,25 @@ def check_output(out: Path) -> None:
     refuse_link(out)
     if out.suffix not in FORMATS:
         raise ConfigError(f"--out {out.name} is neither JSONL nor Parquet.", next_step="Name it .jsonl or .parquet.")
+
+
+def output_settings(
+    checkpoint: Checkpoint, opened: Input, strategy: Strategy, *, stopwords: str | None, seed: int
+) -> dict[str, Any]:
+    """Return what must be the same where parts of one output are made by several calls."""
+    weights = sorted(Path(checkpoint.name).rglob("*.safetensors"))
+    parts = {name: value for name, value in asdict(strategy).items() if name != "name"}
+    return {
+        "model": checkpoint.name,
+        "weights": [list(stamp_of(place)) for place in weights if "checkpoints" not in place.parts],
+        **opened.identity,
+        "strategy": parts,
+        "execution": dict(checkpoint.execution),
+        "limits": asdict(checkpoint.limits),
+        "prefix": checkpoint.task.prefix,
+        "stopwords": stopwords or "",
+        "seed": seed,
+    }
 
 
 def begin_parts(out: Path, settings: Mapping[str, Any], *, resume: bool, overwrite: bool) -> Parts:

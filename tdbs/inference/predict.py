@@ -8,17 +8,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 import numpy as np
 
 from tdbs.data.columns import BadRows
 from tdbs.errors import ConfigError
-from tdbs.files import stamp_of
 from tdbs.inference.batches import Predicted, inference_strategy, joined, predict_block
-from tdbs.inference.blocks import BLOCK_ROWS, Block, Input
+from tdbs.inference.blocks import BLOCK_ROWS, Block
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
 from tdbs.inference.decode import prediction_schema, prediction_table
 from tdbs.inference.inputs import STDIN, open_input
@@ -29,6 +28,7 @@ from tdbs.inference.output import (
     join_parts,
     json_lines,
     kept_if_begun,
+    output_settings,
     write_part,
 )
 from tdbs.pipeline.words.matches import WordPattern
@@ -96,12 +96,44 @@ def predict(
     progress: Progress = lambda _done, _total: None,
     note: Note = lambda _message: None,
 ) -> PredictResult:
-    """Predict the rows of a file, a prepared dataset's split or stdin (`-`), in their order.
+    """Predict all rows of an input, in their order; nothing is dropped unless `drop` or `drop_rate` says so.
 
-    `model` is a run, or a checkpoint of transformers. `out` is a JSONL or Parquet file, or an open text file that takes
-    JSONL (None: stdout). Nothing is dropped unless `drop` or `drop_rate` says so. Raises a TdbsError where the model,
-    the input or the options do not fit, or at the first bad row unless `skip_bad_rows`; parts that are done stay, and
-    `resume` goes on from them. `note` is told how a configuration is read that leaves the kind of model open.
+    Args:
+        model: Folder of a run, or folder or hub name of a fine-tuned model.
+        source: CSV, TSV, JSONL or Parquet file, prepared dataset, or `-` for lines of stdin.
+        out: JSONL or Parquet file, or an open text file, which gets JSONL. None: stdout.
+        text: Column of the text, the words or the question. None: the run's.
+        pair: Column of the second text, or of the context. None: the run's.
+        split: Split of a prepared dataset. None: its validation split.
+        strategy: How batches are made: `bucket`, `unpadded`, `random`, `reach` and so on. None: `bucket`.
+        batch_size: Samples of a batch; 1 predicts each row as it arrives. None: 64.
+        drop: TokenDrop: `none`, `rate`, `any`, `all`, `batch_min` or `reach`.
+        drop_rate: Share of a row's droppable words that go, from 0 to 1.
+        allow_drop: Whether to drop words though the task forbids it.
+        stopwords: Words that may be dropped: `paper`, `nltk:<language>` or a file. None: the run's, else `paper`.
+        caps: Largest batches by length: a number, `paper`, `memory`, `knee` or a file.
+        profile: Device profile (`read_profile`), for `caps` `memory` and `knee`.
+        max_length: Most tokens of a sample. None: the run's, else what the model takes.
+        prefix: Text put before every text (models that write). None: the run's.
+        precision: `auto`, `bf16` or `fp32`.
+        attention: `auto`, `eager`, `sdpa` or `flash_attention_2`.
+        seed: Seed of the dropped words.
+        skip_bad_rows: Whether to leave out rows that cannot be read, and name them in the result.
+        resume: Whether to go on from the parts of `out` that are done.
+        overwrite: Whether to replace `out`.
+        progress: Called with the rows done and how many there are (None: not known).
+        note: Called with how the model's configuration was read, if it leaves the kind of model open.
+
+    Returns:
+        Rows predicted and skipped, tokens with padding, rows per second, and seconds by stage.
+
+    Raises:
+        ConfigError: An option is out of range or does not fit the model, or `out` is there already.
+        SourceError: The input is missing, or a row cannot be read and is not skipped; parts that are done stay.
+        DatasetError: The prepared dataset does not fit the model, or is damaged.
+        ModelError: The model cannot be loaded.
+        TokenizerError: The tokenizer is missing or has no fast implementation.
+        TrainingError: The run did not finish.
     """
     clock = time.perf_counter()
     place = Path(out) if isinstance(out, str | Path) else None
@@ -143,7 +175,7 @@ def predict(
     pattern = None if chosen.drop == "none" else droppable_pattern(checkpoint, stopwords)
     parts = None
     if place is not None:
-        settings = _settings(checkpoint, opened, chosen, stopwords=stopwords, seed=seed)
+        settings = output_settings(checkpoint, opened, chosen, stopwords=stopwords, seed=seed)
         parts = begin_parts(place, settings, resume=resume, overwrite=overwrite)
     stream = sys.stdout if out is None or isinstance(out, str | Path) else out
     spent = _Spent()
@@ -258,22 +290,3 @@ def _record(predicted: Predicted, block: Block, bad: BadRows, told: set[int]) ->
         kept_tokens=predicted.kept_tokens,
         skipped={str(row): reason for row, reason in own.items()},
     )
-
-
-def _settings(
-    checkpoint: Checkpoint, opened: Input, strategy: Strategy, *, stopwords: str | None, seed: int
-) -> dict[str, Any]:
-    """Return what must be the same where parts of one output are made by several calls."""
-    weights = sorted(Path(checkpoint.name).rglob("*.safetensors"))
-    parts = {name: value for name, value in asdict(strategy).items() if name != "name"}
-    return {
-        "model": checkpoint.name,
-        "weights": [list(stamp_of(place)) for place in weights if "checkpoints" not in place.parts],
-        **opened.identity,
-        "strategy": parts,
-        "execution": dict(checkpoint.execution),
-        "limits": asdict(checkpoint.limits),
-        "prefix": checkpoint.task.prefix,
-        "stopwords": stopwords or "",
-        "seed": seed,
-    }

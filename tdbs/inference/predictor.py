@@ -136,6 +136,7 @@ def _check_characters(place: str, text: str | tuple[str, str]) -> None:
 
 
 Text = str | tuple[str, str]  # or two texts
+TextList = list[str] | list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,13 +148,27 @@ class Prediction:
 
 
 class Predictor:
-    """A run's model, or a checkpoint of transformers, that is called with texts.
+    """A model in memory, called with texts: `predictor("a text")` or `predictor(["one", "another"])`.
 
-    `predictor("a text")` returns a Prediction; a list returns a list, in its order. Two texts are a tuple: the pair of
-    a model of pairs, question and context of question answering. `drop_rate` of a call is the share of a text's
-    droppable words that go, floor(rate x words), 1: all of them; which ones depends on `seed`, the text's place in the
-    list and the text alone. Raises ConfigError where the task forbids it, unless `allow_drop`, and where a call gives
-    what the model does not take.
+    Which words are dropped depends only on `seed`, on the text and on its place in the list.
+
+    Args:
+        model: Folder of a run, or folder or hub name of a fine-tuned model.
+        drop_rate: Share of a text's droppable words that go, from 0 to 1: floor(rate x words). None: none goes.
+        allow_drop: Whether to drop words though the task forbids it.
+        stopwords: Words that may be dropped: `paper`, `nltk:<language>` or a file. None: the run's, else `paper`.
+        max_length: Most tokens of a text, special ones included. None: the run's, else what the model takes.
+        batch_size: Samples of a batch, where a call gives several texts. None: 64.
+        precision: `auto`, `bf16` or `fp32`.
+        attention: `auto`, `eager`, `sdpa` or `flash_attention_2`.
+        seed: Seed of the dropped words.
+
+    Raises:
+        ConfigError: An option is out of range or does not fit the model.
+        DatasetError: The dataset that the run was trained on is missing or damaged.
+        ModelError: The model cannot be loaded.
+        TokenizerError: The tokenizer is missing or has no fast implementation.
+        TrainingError: The run did not finish.
     """
 
     def __init__(
@@ -183,10 +198,22 @@ class Predictor:
     def __call__(self, texts: Text, *, drop_rate: float | None = None) -> Prediction: ...
 
     @overload
-    def __call__(self, texts: list[Text], *, drop_rate: float | None = None) -> list[Prediction]: ...
+    def __call__(self, texts: TextList, *, drop_rate: float | None = None) -> list[Prediction]: ...
 
-    def __call__(self, texts: Text | list[Text], *, drop_rate: float | None = None) -> Prediction | list[Prediction]:
-        """Return the prediction of a text or of each of several; `drop_rate` None: the predictor's own."""
+    def __call__(self, texts: Text | TextList, *, drop_rate: float | None = None) -> Prediction | list[Prediction]:
+        """Predict a text, or each text of a list.
+
+        Args:
+            texts: A text, or a list of texts. Two texts that belong together, such as a question and its context, are
+                a tuple.
+            drop_rate: Share of a text's droppable words that go, from 0 to 1. None: the predictor's own.
+
+        Returns:
+            A prediction with its scores; for a list, a list of them in its order.
+
+        Raises:
+            ConfigError: The texts are not what the model takes, the rate is out of range, or the task forbids dropping.
+        """
         given = texts_of(texts, self.checkpoint.task, is_run=self.checkpoint.words is not None)
         found = self._predict(given, self.drop_rate if drop_rate is None else drop_rate)
         return found[0] if given.is_one else found

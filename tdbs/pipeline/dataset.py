@@ -79,7 +79,17 @@ class Split:
 
 
 def load(path: str | Path) -> PreparedDataset:
-    """Open a prepared dataset. Raises DatasetError where the folder is not one."""
+    """Open a prepared dataset. Only its manifest is read.
+
+    Args:
+        path: Folder that `prepare` wrote, or its URL on an object store.
+
+    Returns:
+        The dataset: its folder and its manifest.
+
+    Raises:
+        DatasetError: The folder is not a prepared dataset, or its manifest is damaged.
+    """
     folder = to_path(path)
     return PreparedDataset(path=folder, manifest=read_manifest(folder))
 

@@ -72,11 +72,44 @@ def prepare(
     progress: Progress = lambda _stage, _done, _total: None,
     waiting: Callable[[Path], None] = lambda _place: None,
 ) -> PrepareResult:
-    """Prepare a source for training; a dataset with the same contents that is there already is returned at once.
+    """Prepare a source for training; if the folder already holds a dataset with the same contents, return that one.
 
-    `source` is `sample`, a short name such as `glue/sst2`, or a file or folder of the user's. Lengths are in tokens,
-    special ones included; they default to 128 (question answering 384, sequence to sequence 512). Raises a TdbsError,
-    and writes nothing, where anything is wrong with the input.
+    Args:
+        source: `sample`, a short name such as `glue/sst2`, or a CSV, TSV, JSONL or Parquet file, or a folder with a
+            file for each split. Paths may be URLs of an object store.
+        mirror: Folder with `<short name>/<split>.parquet`, read instead of the hub.
+        tokenizer: Hub name or folder. None: `roberta-base` (summaries `t5-small`; the sample has its own).
+        max_length: Most tokens of a sample, special ones included. None: 128 (question answering 384, sequence to
+            sequence 512).
+        stride: Question answering: tokens that two windows of a context share. None: a third of `max_length`.
+        max_target_length: Sequence to sequence: most tokens of a target. None: 128.
+        text: Column of the text, the words or the question. None: `text`, else `sentence`.
+        pair: Column of the second text, or of the context.
+        label: Column of the label or of the answers; several columns with commas between. None: `label`.
+        label_type: `auto`, `class` or `regression`.
+        target: Column of the text to write (sequence to sequence).
+        prefix: Text put before every source text (sequence to sequence).
+        validation: A file, or the share of rows to hold out, such as `0.1`.
+        stopwords: Words that may be dropped: `paper`, `nltk:<language>`, a file, or `none`.
+        keep: Words that are never dropped; also the groups `pronouns` and `negation`.
+        forbid_drop: Reason why TokenDrop must not run on this dataset. None: the task decides.
+        out: Folder of the dataset. None: `data/<source>/<tokenizer>-<max length>-<key>`.
+        overwrite: Whether to replace another dataset in that folder.
+        memory: Memory that this call may take: bytes, or a text such as `2GiB`.
+        engine: `local`, or `ray` for many machines.
+        ray_address: Address of the Ray cluster. None: one is started on this machine.
+        work: Folder for unfinished work, which all machines can see. None: beside the dataset.
+        progress: Called with the stage, the rows or samples done, and how many there are (None: not known yet).
+        waiting: Called once with the folder, if another process is preparing it.
+
+    Returns:
+        The dataset, whether it was there already, what changed since a similar one, and warnings.
+
+    Raises:
+        ConfigError: An option is out of range, or two options do not go together.
+        SourceError: The source is missing, unreachable, or holds a row that cannot be prepared.
+        TokenizerError: The tokenizer is missing or has no fast implementation.
+        DatasetError: The folder holds something else, or cannot be written.
     """
     started = time.perf_counter()
     engines = engine_of(engine, ray_address, workers=workers_within(memory))

@@ -99,10 +99,22 @@ class EvaluateResult:
 
 
 def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedDataset | None = None) -> EvaluateResult:
-    """Score a run's model on a split of the dataset it was trained on (or of another one with the same tokenizer).
+    """Score a run's model on a split of a prepared dataset; nothing is dropped.
 
-    Without `split` the task's scored one is used. Raises a TdbsError where the run, the dataset or the split is not
-    there or does not fit, and where the run names its dataset by a URL and none is given.
+    Args:
+        run: Folder of a finished run.
+        split: Name of the split. None: the one that the task is scored on.
+        dataset: A prepared dataset with the run's task and tokenizer. None: the one that the run was trained on.
+
+    Returns:
+        The task's metrics over all rows of the split (0 to 1, correlations -1 to 1; None: not defined), the first of
+        them as the score, and the seconds it took.
+
+    Raises:
+        ConfigError: The run names its dataset by a URL, and no dataset is given.
+        DatasetError: The dataset or the split is missing, has no labels, or is damaged.
+        ModelError: The model does not fit the dataset, or cannot be loaded.
+        TrainingError: The folder is not a run, or the run did not finish.
     """
     started = time.perf_counter()
     read = read_run(Path(run))

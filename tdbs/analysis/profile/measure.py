@@ -43,11 +43,26 @@ def measure_profile(
     memory: int | str | None = None,
     progress: Progress = lambda _message: None,
 ) -> dict[str, Any]:
-    """Return the profile of a model on this device, for datasets with a head of this kind; takes minutes.
+    """Time real training steps of a model on this device, on random tokens; takes minutes.
 
-    `attention` auto times every kernel that the model offers and goes on with the fastest. `memory` is the budget of
-    the process on a CPU, where the largest batches are searched only if it is given; on CUDA the device's own counts.
-    Raises a TdbsError where the model cannot be loaded.
+    Args:
+        dataset: A prepared dataset; its task gives the model's head, its maximum length the shapes to time.
+        model: Hub name or folder, or `tiny`. None: the default model of the dataset.
+        precision: `auto`, `bf16` or `fp32`.
+        attention: `auto`, `eager`, `sdpa` or `flash_attention_2`; `auto` times each kernel that the model offers, and
+            measures the fastest in full.
+        memory: On a CPU: memory of the process, as bytes or a text such as `8GiB`, within which the largest batches
+            are searched. None: they are not searched. On CUDA the device's own memory counts.
+        progress: Called with a line for each thing that is timed next.
+
+    Returns:
+        The profile as JSON values: step times in seconds, batch caps by length in tokens, and overheads. Write it to
+        a file for `read_profile`.
+
+    Raises:
+        ConfigError: An option is out of range, or a step of one sample takes more than the memory.
+        DatasetError: The dataset's counts or its tokenizer are damaged.
+        ModelError: The model cannot be loaded, or does not fit the dataset.
     """
     manifest = dataset.manifest
     budget = None if memory is None else memory_bytes(memory)

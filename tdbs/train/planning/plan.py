@@ -132,8 +132,22 @@ def plan_epoch(
 ) -> EpochPlan:
     """Return every batch of one epoch, in running order. Same arguments, same plan, on any machine.
 
-    The samples may be those of one window of the epoch, which is shuffled by a stream of its own. Raises ConfigError
-    where a row of several samples would hold one without a token.
+    Args:
+        lengths_N: Tokens of each of the N samples, special ones included.
+        words: The droppable words of the same samples (`tdbs.train.planning.tokendrop.droppable_words_of`).
+        strategy: A resolved strategy (`tdbs.train.planning.strategies.resolve_strategy`).
+        max_length: Most tokens that a sample of the dataset may have.
+        seed: Seed of the run, 0 or more.
+        epoch: Number of the epoch, from 0.
+        targets: Sequence to sequence: tokens of each target. None: targets are not sequences.
+        window: Number of the memory window that these samples are, from 0; each is shuffled by its own stream.
+
+    Returns:
+        The plan: sample ids (N) and the tokens that remain of each (N), in running order; where each batch begins
+        (B + 1), and how wide its rows are (B).
+
+    Raises:
+        ConfigError: A row of several samples would hold one without a token.
     """
     planned_N = _planned_lengths(lengths_N, words, strategy, seed=seed, epoch=epoch, window=window)
     samples = EpochSamples(

@@ -109,7 +109,17 @@ class Profile:
 
 
 def read_profile(path: str | Path) -> Profile:
-    """Read a profile. Raises ConfigError where the file is missing, not a profile, or of another version."""
+    """Read a device profile from its file.
+
+    Args:
+        path: JSON file that `tdbs profile` wrote.
+
+    Returns:
+        The profile: measured steps (seconds), batch caps by length (tokens), and the settings they hold for.
+
+    Raises:
+        ConfigError: The file is missing, is not a profile, or has another version.
+    """
     place = Path(path)
     named = f"The profile {place}"
     return _parsed(read_json(place, _FORM, named=named), named)

@@ -1,0 +1,88 @@
+"""Calls of every public function as a user's type checker sees them: right ones, and wrong ones that it must refuse.
+
+Checked by `make types` on the source and by `make wheel` on the installed package; never run. An `ignore` that is no
+longer needed fails the check, so a wrong call that becomes possible is noticed.
+"""
+
+from pathlib import Path
+
+import tdbs
+from tdbs.arrays import IntArray
+from tdbs.inference.predict import PredictResult
+from tdbs.inference.predictor import Prediction
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.train.planning.plan import EpochPlan
+from tdbs.train.planning.profile_file import Profile
+from tdbs.train.planning.strategies import Strategy
+from tdbs.train.planning.tokendrop import DroppableWords
+
+
+def preparing() -> PreparedDataset:
+    """A source becomes a dataset, which is opened and checked."""
+    result = tdbs.prepare("reviews.csv", text="review", label="stars", keep=["not"], memory="2GiB")
+    tdbs.prepare(Path("reviews.csv"))  # type: ignore[arg-type]
+    tdbs.prepare("reviews.csv", lable="stars")  # type: ignore[call-arg]
+    tdbs.prepare("reviews.csv", None)  # type: ignore[call-arg]
+    warnings: tuple[str, ...] = result.warnings
+    dataset: PreparedDataset = tdbs.load(Path("data") / warnings[0])
+    tdbs.load(dataset)  # type: ignore[arg-type]
+    problems: list[str] = [problem.file for problem in tdbs.verify(dataset, progress=lambda done, total: None).problems]
+    tdbs.verify(len(problems))  # type: ignore[arg-type]
+    return result.dataset
+
+
+def planning(lengths_N: IntArray, words: DroppableWords, strategy: Strategy) -> EpochPlan:
+    """An epoch is planned from arrays."""
+    tdbs.plan_epoch(lengths_N, words, "reach", max_length=128, seed=0, epoch=0)  # type: ignore[arg-type]
+    tdbs.plan_epoch(lengths_N, words, strategy, max_length=128, seed=0)  # type: ignore[call-arg]
+    return tdbs.plan_epoch(lengths_N, words, strategy, max_length=128, seed=0, epoch=0)
+
+
+def estimating(dataset: PreparedDataset, strategy: Strategy) -> float:
+    """A device is measured, and runs are estimated."""
+    measured: dict[str, object] = tdbs.measure_profile(dataset, model="roberta-base", precision="bf16")
+    tdbs.measure_profile(dataset, "roberta-base")  # type: ignore[call-arg]
+    profile: Profile = tdbs.read_profile("profile.json")
+    tdbs.read_profile(measured)  # type: ignore[arg-type]
+    estimates = tdbs.estimate_speedup(dataset, ["reach", strategy], epochs=2, profile=profile)
+    tdbs.estimate_speedup("data/sample")  # type: ignore[arg-type]
+    tdbs.estimate_speedup(dataset, epochs="2")  # type: ignore[arg-type]
+    return estimates[0].speedup
+
+
+def training(dataset: PreparedDataset) -> float | None:
+    """A run is trained and scored; strategies are compared."""
+    run = tdbs.train(dataset, seed=1)
+    tdbs.train()  # type: ignore[call-arg]
+    tdbs.train(3)  # type: ignore[arg-type]
+    tdbs.compare(dataset, ["random", "reach"], out="runs/compared")
+    tdbs.compare(dataset, ["random", "reach"])  # type: ignore[call-arg]
+    evaluated = tdbs.evaluate(run.run, dataset=dataset)
+    tdbs.evaluate(run)  # type: ignore[arg-type]
+    tdbs.evaluate(run.run, dataset="data/sample")  # type: ignore[arg-type]
+    return evaluated.score
+
+
+def predicting() -> list[Prediction]:
+    """Files and texts are predicted."""
+    result: PredictResult = tdbs.predict("runs/first", "reviews.csv", out=Path("stars.jsonl"), drop_rate=1)
+    tdbs.predict("runs/first")  # type: ignore[call-arg]
+    tdbs.predict("runs/first", "reviews.csv", batch_size=str(result.rows))  # type: ignore[arg-type]
+    predictor = tdbs.Predictor("runs/first", seed=1)
+    tdbs.Predictor("runs/first", 0.5)  # type: ignore[call-arg]
+    one: Prediction = predictor("a fine film")
+    pair: Prediction = predictor(("a question", "its context"), drop_rate=0.5)
+    predictor(7)  # type: ignore[call-overload]
+    texts, pairs = ["one", "another"], [("a question", "its context")]
+    predictor([*texts, *pairs])  # type: ignore[arg-type]
+    return [one, pair, *predictor(texts), *predictor(pairs)]
+
+
+def failing() -> str:
+    """An error has a cause and a next step."""
+    try:
+        preparing()
+    except tdbs.TdbsError as error:
+        return error.message + error.next_step
+    tdbs.prepair()  # type: ignore[attr-defined]
+    return tdbs.__version__
