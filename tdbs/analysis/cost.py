@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from tdbs.arrays import FloatArray, IntArray
+from tdbs.arrays import FloatArray, IntArray, offsets_of
 from tdbs.errors import ConfigError
 from tdbs.train.batches import Batch
 from tdbs.train.planning.plan import EpochPlan
@@ -63,7 +63,7 @@ def batches_work(batches: Sequence[Batch], *, target_length: int = 0) -> FloatAr
     counts_1F = _steps_work(
         batches[0].execution,
         np.concatenate(lengths),
-        np.cumsum([0, *map(len, lengths)]),
+        offsets_of([len(row) for row in lengths]),
         first_batches_S=np.array([0]),
         tokens_B=shapes_B2.prod(axis=1),
         widths_B=shapes_B2[:, 1],

@@ -8,7 +8,7 @@ import numpy as np
 from tokenizers import Tokenizer, decoders
 
 from tdbs import rng
-from tdbs.arrays import BoolArray, IntArray
+from tdbs.arrays import BoolArray, IntArray, offsets_of
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.dataset import PreparedDataset, Split, Targets, read_tokenizer
 from tdbs.pipeline.samples import OUTSIDE
@@ -80,7 +80,7 @@ def drop_examples(
     Special tokens are not shown, but between the two texts of a pair.
     """
     dropped_T = _dropped(dataset, split, strategy, seed=seed, epoch=epoch)
-    lost_N = np.diff(np.concatenate([[0], np.cumsum(dropped_T)])[split.token_offsets_N1])
+    lost_N = np.diff(offsets_of(dropped_T)[split.token_offsets_N1])
     changed = np.flatnonzero(lost_N)
     chosen = rng.stream(rng.RandomPurpose.SHOWN_SAMPLES, seed=seed).choice(
         changed, min(count, len(changed)), replace=False

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tdbs.arrays import BoolArray, IntArray, ragged_positions
+from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.dataset import Split
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo
 from tdbs.train.planning.batching import TargetLengths
@@ -53,7 +53,7 @@ def words_of_split(split: Split, strategy: Strategy, tokenizer: TokenizerInfo) -
     special_N = np.diff(np.searchsorted(special, split.token_offsets_N1))
     offsets_N1, sizes_W = split.word_offsets_N1, split.word_sizes_W.astype(np.int64)
     if strategy.drop == "any":
-        offsets_N1 = np.concatenate([[0], np.cumsum(split.lengths_N - special_N)])
+        offsets_N1 = offsets_of(split.lengths_N - special_N)
         sizes_W = np.ones(int(offsets_N1[-1]), dtype=np.int64)
     return droppable_words_of(
         split.name,
@@ -113,7 +113,7 @@ def epoch_batches(
     if segment_starts_N is not None:
         segment_starts_N = moved_positions(split, segment_starts_N, dropped_T)
     make_labels = label_maker(split, dropped_T)
-    kept_ends_B = np.concatenate([[0], np.cumsum(plan.kept_N)])[plan.batch_offsets_B1]
+    kept_ends_B = offsets_of(plan.kept_N)[plan.batch_offsets_B1]
     block_of_B = kept_ends_B[:-1] // _BLOCK_TOKENS
     rows_B, tokens_B = plan.rows_B, plan.tokens_B
     ends = np.append(np.flatnonzero(np.diff(block_of_B)) + 1, len(block_of_B))

@@ -17,7 +17,7 @@ from functools import partial
 import numpy as np
 
 from tdbs import rng
-from tdbs.arrays import IntArray
+from tdbs.arrays import IntArray, offsets_of
 from tdbs.pipeline.lengths import bucket_edges, bucket_of, longest_lengths
 from tdbs.train.planning.caps import batch_caps, hardware_caps
 from tdbs.train.planning.samplers import MICRO_BATCHES, length_grouped_order, pack_rows, rebalanced_batches
@@ -88,7 +88,9 @@ def _batch_rebalance(samples: EpochSamples) -> Batching:
         samples.planned_N, size, micro_batches=min(MICRO_BATCHES, size), seed=samples.torch_seed()
     )
     return Batching(
-        order_N=np.concatenate(batches), offsets_B1=_offsets(map(len, batches)), step_offsets_S1=_offsets(step_sizes)
+        order_N=np.concatenate(batches),
+        offsets_B1=offsets_of([len(batch) for batch in batches]),
+        step_offsets_S1=offsets_of(step_sizes),
     )
 
 
@@ -100,7 +102,7 @@ def _packs(samples: EpochSamples) -> Batching:
     rows = int(rows_N.max()) + 1
     places_R = samples.generator(rng.RandomPurpose.SHUFFLE_BATCHES).permutation(rows)
     order_N = shuffled_N[np.argsort(places_R[rows_N[shuffled_N]], kind="stable")]
-    row_offsets_R1 = np.append(0, np.cumsum(np.bincount(places_R[rows_N], minlength=rows)))
+    row_offsets_R1 = offsets_of(np.bincount(places_R[rows_N], minlength=rows))
     rows_a_step = max(1, round(samples.strategy.base_batch_size * rows / len(order_N)))
     return Batching(
         order_N=order_N,
@@ -137,7 +139,7 @@ def _buckets(samples: EpochSamples, *, by_target: bool) -> Batching:
     together = strategy.micro_batches
     return Batching(
         order_N=np.concatenate(batches),
-        offsets_B1=_offsets(map(len, batches)),
+        offsets_B1=offsets_of([len(batch) for batch in batches]),
         step_offsets_S1=None if together == 1 else np.append(np.arange(0, len(batches), together), len(batches)),
         unsorted_target_tokens=unsorted_target_tokens,
     )
@@ -187,7 +189,7 @@ def bucket_batches(
         np.min_scalar_type(len(edges))
     )  # small integers are sorted by their digits
     in_buckets_N = shuffled_N[np.argsort(buckets_N[shuffled_N], kind="stable")]
-    bounds = np.concatenate([[0], np.cumsum(np.bincount(buckets_N, minlength=len(bucket_caps)))])
+    bounds = offsets_of(np.bincount(buckets_N, minlength=len(bucket_caps)))
     batches: list[IntArray] = []
     residuals: list[tuple[IntArray, int]] = []
     for bucket, bucket_batch_size in enumerate(bucket_caps.tolist()):
@@ -209,10 +211,6 @@ def _target_tokens(batches: Sequence[IntArray], lengths_N: IntArray) -> int:
 
 def _in_pieces(order_N: IntArray, size: int) -> Batching:
     return Batching(order_N=order_N, offsets_B1=np.append(np.arange(0, len(order_N), size), len(order_N)))
-
-
-def _offsets(sizes: Iterable[int]) -> IntArray:
-    return np.append(0, np.cumsum(np.fromiter(sizes, dtype=np.int64)))
 
 
 def merge_residuals(residuals: Iterable[tuple[IntArray, int]]) -> list[IntArray]:

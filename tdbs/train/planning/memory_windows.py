@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tdbs import rng
-from tdbs.arrays import IntArray, ragged_positions
+from tdbs.arrays import IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.dataset import token_type
 from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo
 from tdbs.pipeline.split_index import SplitIndex
@@ -136,7 +136,7 @@ def window_words(index: SplitIndex, samples_M: IntArray, strategy: Strategy) -> 
     return droppable_words_of(
         index.name,
         lengths_N=index.lengths_N[samples_M].astype(np.int64),
-        offsets_N1=np.concatenate([[0], np.cumsum(counts_N[samples_M])]),
+        offsets_N1=offsets_of(counts_N[samples_M]),
         sizes_W=sizes_W,
         special_N=index.special_N[samples_M].astype(np.int64),
         places_N=(np.cumsum(counts_N) - counts_N)[samples_M],
@@ -170,7 +170,7 @@ def _joined(plans: Sequence[tuple[IntArray, EpochPlan]], windows: tuple[Window, 
         epoch=parts[0].epoch,
         sample_ids_N=np.concatenate([samples_M[plan.sample_ids_N] for samples_M, plan in plans]),
         kept_N=np.concatenate([plan.kept_N for plan in parts]),
-        batch_offsets_B1=np.concatenate([[0], np.cumsum(sizes)]),
+        batch_offsets_B1=offsets_of(sizes),
         padded_lengths_B=np.concatenate([plan.padded_lengths_B for plan in parts]),
         execution=parts[0].execution,
         row_offsets_R1=_joined_offsets([plan.row_offsets_R1 for plan in parts]),
@@ -189,4 +189,4 @@ def _part_of(offsets: IntArray | None, first: int, last: int) -> IntArray | None
 
 def _joined_offsets(parts: Sequence[IntArray | None]) -> IntArray | None:
     sizes = [np.diff(offsets) for offsets in parts if offsets is not None]
-    return np.append(0, np.cumsum(np.concatenate(sizes))) if sizes else None
+    return offsets_of(np.concatenate(sizes)) if sizes else None

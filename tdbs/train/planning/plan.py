@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tdbs import rng
-from tdbs.arrays import IntArray
+from tdbs.arrays import IntArray, offsets_of
 from tdbs.errors import ConfigError
 from tdbs.train.planning.batching import BATCHINGS, EpochSamples, TargetLengths
 from tdbs.train.planning.strategies import Execution, Strategy
@@ -252,7 +252,7 @@ def _planned_lengths(
         dropped_W = drop_first_words(
             words, drop_order(words, seed=seed, epoch=epoch), words_at_rate(words, strategy.effective_rate)
         )
-        dropped_before = np.concatenate([[0], np.cumsum(np.where(dropped_W, words.sizes_W, 0))])
+        dropped_before = offsets_of(np.where(dropped_W, words.sizes_W, 0))
         return lengths_N - np.diff(dropped_before[words.offsets_N1])
     return lengths_N
 
