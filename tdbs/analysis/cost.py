@@ -18,7 +18,7 @@ import numpy as np
 from tdbs.arrays import FloatArray, IntArray, offsets_of
 from tdbs.errors import ConfigError
 from tdbs.train.batches import Batch
-from tdbs.train.planning.plan import EpochPlan
+from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.profile_file import MeasuredWork
 from tdbs.train.planning.strategies import Execution
 from tdbs.train.rows.layout import longest_of_groups

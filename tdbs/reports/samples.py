@@ -12,8 +12,10 @@ from tdbs.arrays import BoolArray, IntArray, offsets_of
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.dataset import PreparedDataset, Split, Targets, read_tokenizer
 from tdbs.pipeline.samples import OUTSIDE
-from tdbs.train.batches import dropped_tokens, plan_split, words_of_split
+from tdbs.pipeline.split_index import index_of
+from tdbs.train.planning.memory_windows import plan_split
 from tdbs.train.planning.strategies import Strategy
+from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 from tdbs.train.targets import moved_positions
 
 # Shapes: N samples and T tokens of the split, K tokens of one sample.
@@ -102,7 +104,8 @@ def _dropped(dataset: PreparedDataset, split: Split, strategy: Strategy, *, seed
     """Return which tokens of the split go in an epoch of a run on it (T)."""
     manifest = dataset.manifest
     words = words_of_split(split, strategy, manifest.tokenizer)
-    plan = plan_split(split, words, manifest, strategy, seed=seed, epochs=epoch + 1)[epoch]
+    index = index_of(split, manifest.tokenizer.special_ids)
+    plan = plan_split(index, manifest, strategy, seed=seed, epochs=epoch + 1)[epoch]
     dropped_T = dropped_tokens(split, words, strategy, plan, manifest.tokenizer, seed=seed)
     return np.zeros(len(split.input_ids_T), dtype=np.bool_) if dropped_T is None else dropped_T
 

@@ -19,7 +19,7 @@ from tdbs.train.checkpoint import CheckpointRule, RunState, save_checkpoint
 from tdbs.train.energy import EnergyMeter
 from tdbs.train.feed import Feed
 from tdbs.train.loop import Learner, StepOutcome, StepRecord, run_steps, score_splits
-from tdbs.train.planning.plan import EpochPlan
+from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.run_folder import LAST_GOOD_FOLDER, STEPS_NAME, save_model
 from tdbs.train.scores.scoring import ScoredSplit
 from tdbs.train.stopping import Stop, StoppedError

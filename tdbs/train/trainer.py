@@ -27,8 +27,9 @@ from tdbs.train.loop import Learner, make_learner
 from tdbs.train.models.load import model_to_train
 from tdbs.train.models.part import WHOLE, TrainablePart, check_part
 from tdbs.train.planning.caps import hardware_caps
+from tdbs.train.planning.epoch_plan import run_padding, run_target_padding
 from tdbs.train.planning.model_choice import DEFAULT_EPOCHS, DEFAULT_WARMUP, check_hyperparameters
-from tdbs.train.planning.plan import plan_digest, run_padding, run_target_padding
+from tdbs.train.planning.plan import plan_digest
 from tdbs.train.planning.profile_file import Profile, profiled_attention
 from tdbs.train.planning.rates import learning_rates
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, given_strategy, resolve_dropout

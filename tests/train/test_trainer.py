@@ -22,10 +22,11 @@ from tdbs.errors import TrainingError
 from tdbs.pipeline.dataset import PreparedDataset, read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.train import loop
-from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, words_of_split
+from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.device import make_optimizer
 from tdbs.train.planning.plan import plan_run
 from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
+from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 from tdbs.train.step import batch_loss, train_step
 from tdbs.train.trainer import train
 from tests.train.rules import UNTYPED
