@@ -138,7 +138,7 @@ def estimate_speedup(
 
 
 def costs_for(dataset: PreparedDataset, profile: Profile, attention: str | None = None) -> CostModel:
-    """Return the costs of a profile. Raises ConfigError where it is of another kind of model than the dataset asks."""
+    """Return the costs of a profile. Raises ConfigError if it is of another kind of model than the dataset asks."""
     is_writer, asks = profile.settings.get("kind") == "seq2seq", dataset.manifest.task.kind == "seq2seq"
     if profile.points and is_writer != asks:
         kinds = ("an encoder-decoder", "an encoder")

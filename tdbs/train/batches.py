@@ -1,7 +1,7 @@
 """Make the batches of a plan from a split's flat arrays: array code, a block of batches at a time.
 
 What is dropped is gathered away once for a block; each batch is then a slice that is reshaped, or filled up with pad
-tokens where its samples differ in length. NumPy alone: tensors are made by the trainer.
+tokens if its samples differ in length. NumPy alone: the trainer makes tensors.
 """
 
 from collections.abc import Iterator
@@ -34,7 +34,7 @@ class Batch:
     labels: Labels | None  # in the shape of the kind of task (targets.py)
     execution: Execution = "padded"
     starts_B: IntArray | None = None  # places of first tokens in the flattened rows; None: each sample is a row
-    layout: RowLayout | None = None  # of rows of several samples, where it was made ahead
+    layout: RowLayout | None = None  # of rows of several samples, if it was made ahead
 
 
 def epoch_batches(
@@ -82,7 +82,7 @@ def epoch_batches(
 
 
 def _starts(plan: EpochPlan, b: int) -> IntArray | None:
-    """Return where the samples of batch b begin in its flattened rows, or None where each sample is a row."""
+    """Return where the samples of batch b begin in its flattened rows, or None if each sample is a row."""
     first, last = plan.batch_offsets_B1[b], plan.batch_offsets_B1[b + 1]
     lengths_B = plan.kept_N[first:last]
     starts_B = np.cumsum(lengths_B) - lengths_B
@@ -99,7 +99,7 @@ def _starts(plan: EpochPlan, b: int) -> IntArray | None:
 def _in_rows(
     tokens_K: npt.NDArray[np.integer], starts_B: IntArray, lengths_B: IntArray, *, rows: int, size: int, pad_id: int
 ) -> IntArray:
-    """Return several samples a row, pad tokens where nothing stands (R x W)."""
+    """Return several samples a row, pad tokens in empty places (R x W)."""
     if len(tokens_K) == size:
         return tokens_K.reshape(rows, -1).astype(np.int64)
     flat = np.full(size, pad_id, dtype=np.int64)

@@ -16,11 +16,18 @@ from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.pipeline.dataset import read_part, read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.schema import IGNORED
-from tdbs.pipeline.split_index import read_index
+from tdbs.pipeline.split_index import index_columns, read_index
 from tdbs.rng import RandomPurpose, counter_values, counter_values_at
 from tdbs.train.feed import make_feed, open_training_data
-from tdbs.train.planning.memory_windows import count_windows, have_few_lengths, shard_bytes, window_shards
-from tdbs.train.planning.plan import plan_digest
+from tdbs.train.planning.memory_windows import (
+    count_windows,
+    have_few_lengths,
+    plan_split,
+    shard_bytes,
+    window_samples,
+    window_shards,
+)
+from tdbs.train.planning.plan import plan_digest, plan_epoch
 from tdbs.train.planning.strategies import STRATEGIES, Strategy
 from tdbs.train.planning.tokendrop import drop_order
 from tests.docs.files import write_files
@@ -222,6 +229,17 @@ def test_one_window_is_in_memory_at_a_time(dataset, memory, monkeypatch):
     for _batch in feed.batches(feed.plans[0]):
         pass
     assert seen == [0] * len(feed.plans[0].windows)
+
+
+def test_what_was_not_read_is_not_planned(dataset):
+    """An index without words drops none, and a split in memory has no windows: neither is taken for the other."""
+    few = read_index(dataset, "train", columns=index_columns(dataset, "train", drops=False))
+    with pytest.raises(ValueError, match="the index was read without its droppable words"):
+        plan_split(few, dataset.manifest, STRATEGIES["reach"], seed=0, epochs=1)
+    with pytest.raises(ValueError, match="--drop reach needs the droppable words"):
+        plan_epoch(few.lengths_N.astype(np.int64), None, STRATEGIES["reach"], max_length=128, seed=0, epoch=0)
+    with pytest.raises(ValueError, match="a split in memory has no windows"):
+        window_samples(dataclasses.replace(few, shards_N=None), [0])
 
 
 def test_windows_fit_the_memory(dataset):

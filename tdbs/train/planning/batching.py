@@ -120,7 +120,7 @@ class EpochSamples:
     max_length: int
     seed: int
     epoch: int
-    window: int  # 0 where the split is held whole
+    window: int  # 0 if the split is planned whole
 
     def generator(self, draw: rng.RandomPurpose) -> np.random.Generator:
         """Return the epoch's generator of one purpose."""
@@ -149,7 +149,7 @@ class Batching:
 def _buckets(samples: EpochSamples, *, by_target: bool) -> Batching:
     """Return the batches of Algorithm 2, in shuffled order (App. E.1), by length or by what a sample is dropped to.
 
-    Where the targets would be more than a fifth padding, the full batches of a bucket hold targets of like length.
+    If the targets were more than a fifth padding, the full batches of a bucket hold targets of similar length.
     """
     strategy, targets = samples.strategy, samples.targets
     caps_L1 = epoch_caps(strategy, max_length=samples.max_length, epoch=samples.epoch)

@@ -78,7 +78,7 @@ def droppable_words_of(
     spare_N = np.maximum(lengths_N - special_N - 1, 0)
     limit_N = np.minimum(all_tokens_N, spare_N)
     every = np.uint64(2**64 - 1)
-    # Where words of one token fill every gap below the largest word, every total can be made. Most samples are so.
+    # If words of one token fill every gap below the largest word, every total can be made. Most samples are so.
     singles_N = np.bincount(rows_W, weights=sizes_W == 1, minlength=len(counts_N))
     largest_N = np.ones(len(counts_N), dtype=np.int64)
     np.maximum.at(largest_N, rows_W, sizes_W)
@@ -139,7 +139,7 @@ def _totals_of_following(sizes_SK: IntArray, bits: np.dtype[np.generic]) -> list
 
 
 def sizes_in_order(offsets_N1: IntArray, sizes_W: IntArray, samples_S: IntArray) -> IntArray:
-    """Return word sizes as one row a sample, 0 where it has no further word."""
+    """Return word sizes as one row a sample, 0 if it has no further word."""
     counts_S = offsets_N1[samples_S + 1] - offsets_N1[samples_S]
     ranks_K = np.arange(counts_S.max(initial=0))
     present_SK = ranks_K < counts_S[:, None]

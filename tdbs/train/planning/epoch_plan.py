@@ -88,7 +88,7 @@ class EpochPlan:
 
     @property
     def target_tokens(self) -> int:
-        """All tokens of the targets, pad included; 0 where targets are no sequences."""
+        """All tokens of the targets, pad included; 0 if targets are not sequences."""
         return 0 if self.target_widths_B is None else int(self.batch_sizes_B @ self.target_widths_B)
 
     @property
@@ -111,7 +111,7 @@ def run_padding(plans: Sequence[EpochPlan]) -> float:
 
 
 def run_target_padding(plans: Sequence[EpochPlan], *, is_sorted: bool = True) -> float | None:
-    """Return the padding fraction of a run's targets (as they would be unsorted); None where they are no sequences."""
+    """Return the padding fraction of a run's targets (as they would be unsorted); None if they are not sequences."""
     real = sum(int(plan.target_lengths_N.sum()) for plan in plans if plan.target_lengths_N is not None)
     tokens = sum(plan.target_tokens if is_sorted else plan.unsorted_target_tokens for plan in plans)
     return 1.0 - real / tokens if tokens else None

@@ -112,7 +112,7 @@ def plan_split(
 
 
 def words_to_drop(index: SplitIndex, strategy: Strategy, samples_M: IntArray | None = None) -> DroppableWords | None:
-    """Return the words that a strategy may drop from some samples, or all; None where it drops none."""
+    """Return the words that a strategy may drop from some samples, or all; None if it drops none."""
     return None if strategy.drop == "none" else words_of_index(index, strategy.drop, samples_M)
 
 

@@ -73,8 +73,8 @@ def rebalanced_batches(
 ) -> tuple[list[IntArray], list[int]]:
     """Return the micro-batches of `batch_rebalance` (BatchRebalanceSampler), and how many of them each step has.
 
-    The sampler repeats samples where the last step has fewer than micro-batches; here they are left out again.
-    Raises ConfigError where the installed transformers has no such sampler.
+    The sampler repeats samples if the last step has fewer than micro-batches; here they are left out again.
+    Raises ConfigError if the installed transformers has no such sampler.
     """
     try:
         from transformers.trainer_pt_utils import BatchRebalanceSampler

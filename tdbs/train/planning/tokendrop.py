@@ -9,8 +9,9 @@
    batch, to its shortest sample (batch_min) or as far as its longest can go (reach).
 4. Which tokens go. `dropped_tokens`: the first words of the order that make the number of step 3.
 
-Words go whole or not at all, and at least one token that is not special stays. The planner does steps 1 to 3, from
-lengths alone; step 4 waits for the epoch's batches.
+Words go whole or not at all, and at least one token that is not special stays. The planner does steps 1 and 3, from
+lengths alone. At a rate it draws the order, too, since the words that go decide the lengths, and the plan keeps them;
+else steps 2 and 4 wait for the epoch's batches.
 """
 
 import zlib
