@@ -37,7 +37,7 @@ def main() -> None:
     strategy = replace(STRATEGIES["reach"], caps=str(BATCH_SIZE))
     data = open_training_data(dataset)
     feed = make_feed(data, strategy, seed=0, epochs=1)
-    split = data.held
+    split = data.split
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=read_tokenizer(dataset))
     tokenizer.pad_token = tokenizer.convert_ids_to_tokens(info.pad_id)
     bounds = split.token_offsets_N1.tolist()

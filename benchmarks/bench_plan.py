@@ -17,10 +17,10 @@ from transformers.trainer_pt_utils import LengthGroupedSampler
 from benchmarks.common import print_rows, timed
 from tdbs.arrays import ragged_positions
 from tdbs.pipeline.dataset import load, read_split
-from tdbs.train.batches import words_of_split
+from tdbs.train.planning.droppable_words import DroppableWords, droppable_words_of
 from tdbs.train.planning.plan import plan_epoch
 from tdbs.train.planning.strategies import STRATEGIES
-from tdbs.train.planning.tokendrop import DroppableWords, droppable_words_of
+from tdbs.train.planning.tokendrop import words_of_split
 
 BATCH_SIZE = 64
 

@@ -21,12 +21,13 @@ import tdbs
 from benchmarks.common import markdown_table, provenance
 from tdbs.analysis.speedup import plan_dataset
 from tdbs.pipeline.dataset import PreparedDataset, read_split
-from tdbs.train.batches import dropped_tokens, epoch_batches, words_of_split
+from tdbs.train.batches import epoch_batches
 from tdbs.train.device import resolve_execution
 from tdbs.train.learner import make_learner
 from tdbs.train.loop import StepPlace, run_step, shares_of
-from tdbs.train.planning.plan import EpochPlan
+from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.strategies import Strategy, paper_dropout, resolve_strategy
+from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 
 
 def part_seconds(

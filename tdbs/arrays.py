@@ -1,4 +1,4 @@
-"""Names for array types, and ranges. Shapes stand in the names of arrays as a suffix; each file has its legend."""
+"""Names for array types, offsets and ranges. The suffix of an array names its shape; each file has its legend."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,6 +7,11 @@ IntArray = npt.NDArray[np.int64]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 TokenArray = npt.NDArray[np.int32]
+
+
+def offsets_of(sizes: npt.ArrayLike) -> IntArray:
+    """Return where ranges of these sizes begin, one after the other, and where the last one ends: 0, a, a + b, …"""
+    return np.append(0, np.cumsum(sizes, dtype=np.int64))
 
 
 def ragged_positions(firsts: IntArray, sizes: IntArray) -> IntArray:

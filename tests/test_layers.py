@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from tdbs.train.planning.strategies import STRATEGIES
+
 PACKAGE = Path(__file__).parents[1] / "tdbs"
 # From the bottom up; a module imports its own layer and those below. `integrations` sits beside `cli`.
 LAYERS = (
@@ -132,6 +134,32 @@ def loaded_by(statement: str, *libraries: str) -> list[str]:
 )
 def test_preparing_and_planning_load_neither_torch_nor_transformers(statement):
     assert loaded_by(statement, "torch", "transformers") == []
+
+
+PLAN = """
+import numpy as np
+from tdbs.train.planning.droppable_words import droppable_words_of
+from tdbs.train.planning.plan import plan_epoch
+from tdbs.train.planning.strategies import STRATEGIES
+
+lengths_N, zeros_N1 = np.full(100, 7), np.zeros(101, dtype=np.int64)
+words = droppable_words_of(
+    "train", lengths_N=lengths_N, offsets_N1=zeros_N1, sizes_W=zeros_N1[:0], special_N=zeros_N1[1:]
+)
+for name in {names}:
+    plan_epoch(lengths_N, words, STRATEGIES[name], max_length=16, seed=0, epoch=0)
+"""
+PEERS = ["length_grouped", "batch_rebalance"]  # samplers of transformers' Trainer, imported when they are asked for
+
+
+def test_the_planning_room_needs_neither_torch_nor_transformers():
+    """No module of it imports them, and no strategy of our own does when it is planned."""
+    room = sorted((PACKAGE / "train" / "planning").glob("*.py"))
+    modules = [f"tdbs.train.planning.{path.stem}" for path in room if path.stem != "__init__"]
+    own = [name for name in STRATEGIES if name not in PEERS]
+    assert len(modules) > 10
+    assert loaded_by(f"import {', '.join(modules)}\n{PLAN.format(names=own)}", "torch", "transformers") == []
+    assert loaded_by(PLAN.format(names=PEERS[:1]), "torch", "transformers") == ["torch", "transformers"]
 
 
 def test_training_loads_no_library_of_other_work():

@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from tdbs.arrays import FloatArray, IntArray
+from tdbs.arrays import FloatArray, IntArray, offsets_of
 from tdbs.errors import ConfigError
 from tdbs.train.batches import Batch
-from tdbs.train.planning.plan import EpochPlan
+from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.profile_file import MeasuredWork
 from tdbs.train.planning.strategies import Execution
 from tdbs.train.rows.layout import longest_of_groups
@@ -63,7 +63,7 @@ def batches_work(batches: Sequence[Batch], *, target_length: int = 0) -> FloatAr
     counts_1F = _steps_work(
         batches[0].execution,
         np.concatenate(lengths),
-        np.cumsum([0, *map(len, lengths)]),
+        offsets_of([len(row) for row in lengths]),
         first_batches_S=np.array([0]),
         tokens_B=shapes_B2.prod(axis=1),
         widths_B=shapes_B2[:, 1],

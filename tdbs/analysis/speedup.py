@@ -11,11 +11,14 @@ from dataclasses import dataclass
 from tdbs.analysis.cost import CostModel, fit_costs, plan_work
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
+from tdbs.pipeline.engines import memory_bytes
+from tdbs.pipeline.split_index import SplitIndex, index_columns, read_index
 from tdbs.records import Count
 from tdbs.settings import DEFAULT_EPOCHS, DEFAULT_MEMORY, check_hyperparameters
-from tdbs.train.feed import TRAIN, make_feed, open_training_data
+from tdbs.train.feed import TRAIN
+from tdbs.train.planning.epoch_plan import EpochPlan, run_padding, run_target_padding
+from tdbs.train.planning.memory_windows import count_windows, plan_split
 from tdbs.train.planning.model_choice import choose_model
-from tdbs.train.planning.plan import EpochPlan, run_padding, run_target_padding
 from tdbs.train.planning.profile_file import Profile
 from tdbs.train.planning.strategies import Strategy, given_strategy, resolve_dropout, strategies_for
 
@@ -60,9 +63,19 @@ class _Planned:
 def plan_dataset(
     dataset: PreparedDataset, strategy: Strategy, *, seed: int, epochs: int, memory: int | str = DEFAULT_MEMORY
 ) -> list[EpochPlan]:
-    """Return the plans that `train` would follow."""
+    """Return the plans that `train` would follow, from the few columns of the shards that tell lengths."""
     check_hyperparameters(epochs=epochs)
-    return make_feed(open_training_data(dataset, memory=memory), strategy, seed=seed, epochs=epochs).plans
+    index, windows = _read_for_plans(dataset, [strategy], memory=memory)
+    return plan_split(index, dataset.manifest, strategy, seed=seed, epochs=epochs, windows=windows)
+
+
+def _read_for_plans(
+    dataset: PreparedDataset, strategies: Sequence[Strategy], *, memory: int | str
+) -> tuple[SplitIndex, int]:
+    """Return what planning needs of the train split, and in how many windows training would go through it."""
+    windows = count_windows(split_info(dataset, TRAIN), dataset.manifest, memory=memory_bytes(memory))
+    drops = any(strategy.drop != "none" for strategy in strategies)
+    return read_index(dataset, TRAIN, columns=index_columns(dataset, TRAIN, drops=drops)), windows
 
 
 def estimate_speedup(
@@ -108,7 +121,6 @@ def estimate_speedup(
         raise ConfigError(f"--runs must be 1 or more, got {runs}.", next_step="Pass another --runs.")
     task = dataset.manifest.task
     costs = None if profile is None else costs_for(dataset, profile, attention)
-    data = open_training_data(dataset, memory=memory)
     rows = split_info(dataset, TRAIN).rows
 
     in_rows = choose_model(model, dataset.manifest).in_rows
@@ -117,9 +129,11 @@ def estimate_speedup(
         for given in (baseline, *(strategies_for(task, in_rows=in_rows) if strategies is None else strategies))
     )
 
+    index, windows = _read_for_plans(dataset, (base, *chosen), memory=memory)
+
     def planned(strategy: Strategy) -> _Planned:
         clock = time.perf_counter()
-        plans = make_feed(data, strategy, seed=seed, epochs=epochs).plans
+        plans = plan_split(index, dataset.manifest, strategy, seed=seed, epochs=epochs, windows=windows)
         planning = time.perf_counter() - clock
         if costs is None:
             return _Planned(strategy=strategy, plans=plans, seconds=None, extrapolated=False)
@@ -142,7 +156,7 @@ def estimate_speedup(
 
 
 def costs_for(dataset: PreparedDataset, profile: Profile, attention: str | None = None) -> CostModel:
-    """Return the costs of a profile. Raises ConfigError where it is of another kind of model than the dataset asks."""
+    """Return the costs of a profile. Raises ConfigError if it is of another kind of model than the dataset asks."""
     is_writer, asks = profile.settings.get("kind") == "seq2seq", dataset.manifest.task.kind == "seq2seq"
     if profile.points and is_writer != asks:
         kinds = ("an encoder-decoder", "an encoder")

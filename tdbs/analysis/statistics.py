@@ -16,8 +16,9 @@ from tdbs.arrays import FloatArray, IntArray
 from tdbs.pipeline.dataset import PreparedDataset, Split, Targets
 from tdbs.pipeline.lengths import average_length, expected_random_padding, padding_fraction_estimate, percentile_length
 from tdbs.pipeline.manifest import SplitInfo
-from tdbs.train.batches import plan_split, words_of_split
-from tdbs.train.planning.plan import EpochPlan
+from tdbs.pipeline.split_index import index_of
+from tdbs.train.planning.epoch_plan import EpochPlan
+from tdbs.train.planning.memory_windows import plan_split
 from tdbs.train.planning.strategies import Strategy
 
 
@@ -92,8 +93,8 @@ def label_length(
     """
     if split.targets is None or split.targets.kind not in ("classification", "regression", "multi_label"):
         return None
-    words = words_of_split(split, strategy, dataset.manifest.tokenizer)
-    plan = plan_split(split, words, dataset.manifest, strategy, seed=seed, epochs=epoch + 1)[epoch]
+    index = index_of(split, dataset.manifest.tokenizer.special_ids)
+    plan = plan_split(index, dataset.manifest, strategy, seed=seed, epochs=epoch + 1)[epoch]
     at_random = strategy.batches == "random"
     return LabelLength(
         correlation=length_correlation(split.lengths_N, split.targets),

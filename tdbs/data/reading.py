@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tdbs.arrays import IntArray
+from tdbs.arrays import IntArray, offsets_of
 from tdbs.data.columns import BadRows, SourceColumn, one_array, text_values, word_lists
 from tdbs.data.content import Content, is_list, is_text
 from tdbs.data.labels.distinct import DistinctValues, kept_note, missing_in_train, refuse_nothing_drawn, together
@@ -251,7 +251,7 @@ def _bytes_of_rows(column: pa.ChunkedArray) -> IntArray:
     """Return how many bytes of text each row has; none where the column holds no texts, which is refused later."""
     values = one_array(column)
     if is_list(values.type) and is_text(values.type.value_type):
-        through = np.concatenate([[0], np.cumsum(pc.fill_null(pc.binary_length(values.flatten()), 0).to_numpy())])
+        through = offsets_of(pc.fill_null(pc.binary_length(values.flatten()), 0).to_numpy())
         ends = np.cumsum(pc.fill_null(pc.list_value_length(values), 0).to_numpy())
         return np.diff(through[ends], prepend=0)
     if not is_text(values.type):

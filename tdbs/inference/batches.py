@@ -16,12 +16,14 @@ from tdbs.errors import ConfigError
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.decode import Decoded, decode, prediction_schema
 from tdbs.inference.encode import Encoded, without_tokens
-from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, words_of_split
+from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.models.inputs import model_inputs
-from tdbs.train.planning.plan import EpochPlan, plan_epoch, plan_one_by_one
+from tdbs.train.planning.droppable_words import DroppableWords
+from tdbs.train.planning.epoch_plan import EpochPlan
+from tdbs.train.planning.plan import plan_epoch, plan_one_by_one
 from tdbs.train.planning.profile_file import Profile
 from tdbs.train.planning.strategies import Strategy, resolve_strategy
-from tdbs.train.planning.tokendrop import DroppableWords
+from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 from tdbs.train.step import forward
 
 DEFAULT_STRATEGY = "bucket"  # the fastest that drops nothing (docs/decisions.md, "Predicting")

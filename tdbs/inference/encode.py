@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from tdbs.arrays import BoolArray, IntArray
+from tdbs.arrays import BoolArray, IntArray, offsets_of
 from tdbs.data.columns import BadRows
 from tdbs.data.reading import RowBlock
 from tdbs.inference.checkpoints import Checkpoint
@@ -78,7 +78,7 @@ def encode_rows(
         word_of_T = np.full(len(last_T), -1, dtype=np.int64)
         pieces = first_pieces(last_T)
         word_of_T[pieces] = last_T[pieces]
-        offsets_R1 = np.concatenate([[0], np.cumsum([len(row) for row in words])]).astype(np.int64)
+        offsets_R1 = offsets_of([len(row) for row in words])
         return Encoded(split=split, rows_R=rows.rows_N, word_of_T=word_of_T, word_offsets_R1=offsets_R1)
     return Encoded(split=split, rows_R=rows.rows_N)
 

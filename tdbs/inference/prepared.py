@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from tdbs.arrays import offsets_of
 from tdbs.data.columns import BadRows
 from tdbs.errors import DatasetError
 from tdbs.inference.blocks import Block, Input
@@ -82,7 +83,7 @@ def _encoded_split(dataset: PreparedDataset, name: str) -> Encoded:
     if dataset.manifest.task.kind == "token_classification" and split.targets is not None:
         begins_T = split.targets.values != IGNORED
         word_of_T = np.where(begins_T, np.cumsum(begins_T) - 1, -1)
-        offsets_R1 = np.concatenate([[0], np.cumsum(begins_T)])[split.token_offsets_N1]
+        offsets_R1 = offsets_of(begins_T)[split.token_offsets_N1]
     return Encoded(
         split=replace(split, name=NAME, targets=None),
         rows_R=rows_R,

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tdbs.arrays import IntArray
+from tdbs.arrays import IntArray, offsets_of
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.errors import DatasetError, reason_of
@@ -135,7 +135,7 @@ def keep_block(
     by_length = table.take(pa.array(np.argsort(lengths_S, kind="stable")))
     by_length = by_length.replace_schema_metadata({_INFO: json.dumps(dataclasses.asdict(info))})
     counts = np.array(info.length_histogram)
-    bounds = np.concatenate([[0], np.cumsum(counts[counts > 0])]).tolist()
+    bounds = offsets_of(counts[counts > 0]).tolist()
     pieces = [by_length.slice(first, last - first) for first, last in pairwise(bounds)]
     _write(block_path(folder, split, number), by_length.schema, pieces)
     return info

@@ -1,6 +1,6 @@
 """The Parquet files of a dataset: written in one visible step, read only if they are what was written."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -38,8 +38,8 @@ def write_parquet_blocks(tables: Iterable[pa.Table], path: Path) -> str:
         return file_sha256(hidden)
 
 
-def read_checked(path: Path, sha256: str) -> pa.Table:
-    """Read a Parquet file of a dataset that has the given hash. Raises DatasetError, which names it."""
+def read_checked(path: Path, sha256: str, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read some columns, or all, of a Parquet file that has the given hash. Raises DatasetError, which names it."""
     data = read_bytes(path, _FORM, named=f"The shard {path}", most=None)
     if sha256_of(data) != sha256:
         raise DatasetError(
@@ -47,7 +47,7 @@ def read_checked(path: Path, sha256: str) -> pa.Table:
         )
     # As fast as read_table for a shard, whose threads can abort the process when it ends (apache/arrow#39862).
     with _damage_named(path), pq.ParquetFile(pa.BufferReader(data)) as parquet:
-        return parquet.read(use_threads=False)
+        return parquet.read(columns, use_threads=False)
 
 
 def rows_of(path: Path) -> int:

@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 from tokenizers import Encoding, Tokenizer
 
-from tdbs.arrays import BoolArray, IntArray
+from tdbs.arrays import BoolArray, IntArray, offsets_of
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.errors import SourceError
@@ -118,7 +118,7 @@ def place_answers(tokens: TokenBlock, rows_S: IntArray, places: AnswerPlaces, *,
 
 def _shift_to_context(context_T: BoolArray, offsets_S1: IntArray, rows_S: IntArray, stride: int) -> IntArray:
     """Return, for each window, what makes a position in it the number of its token in the row's whole context."""
-    before_T1 = np.concatenate([[0], np.cumsum(context_T)])
+    before_T1 = offsets_of(context_T)
     new_S = np.diff(before_T1[offsets_S1]) - stride  # tokens until the next window begins
     before_S = np.cumsum(new_S) - new_S
     first_window_S = np.searchsorted(rows_S, rows_S)
@@ -132,7 +132,7 @@ def _answer_places(answers: pa.StructArray) -> AnswerPlaces:
     leading_A = np.array([len(text) - len(text.lstrip()) for text in characters], dtype=np.int64)
     stripped_A = np.array([len(text.strip()) for text in characters], dtype=np.int64)
     return AnswerPlaces(
-        offsets_R1=np.concatenate([[0], np.cumsum(texts.value_lengths().to_numpy())]),
+        offsets_R1=offsets_of(texts.value_lengths().to_numpy()),
         starts_A=starts_A + leading_A,
         ends_A=starts_A + leading_A + stripped_A,
     )

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tdbs.arrays import BoolArray, IntArray
+from tdbs.arrays import BoolArray, IntArray, offsets_of
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.pipeline.lengths import Limits
@@ -99,7 +99,7 @@ def word_samples(block: RowBlock, task: Task, tokenizer: LoadedTokenizer, limits
         labels_T[pieces] = labels_W[last_T[pieces]]
         columns[LABEL] = pa.ListArray.from_arrays(tokens.token_offsets_N1.astype(np.int32), labels_T)
         if OUTSIDE in task.classes:
-            inside_before_W1 = np.concatenate([[0], np.cumsum(labels_W != task.classes.index(OUTSIDE))])
+            inside_before_W1 = offsets_of(labels_W != task.classes.index(OUTSIDE))
             protected_T[kept_K] = inside_before_W1[last_T[kept_K] + 1] > inside_before_W1[first_T[kept_K]]
     return Samples(
         tokens=tokens,

@@ -23,20 +23,27 @@ from tdbs.pipeline.manifest import Manifest, ShardInfo
 from tdbs.pipeline.parquet import AGAIN, read_checked, rows_of
 
 
-def read_shard(folder: Path, shard: ShardInfo, manifest: Manifest, *, labelled: bool) -> pa.Table:
-    """Return the table of a shard. Raises DatasetError, which names it."""
-    table = read_checked(folder / shard.path, shard.sha256)
-    problem = table_problem(table, manifest, labelled=labelled)
+def read_shard(
+    folder: Path, shard: ShardInfo, manifest: Manifest, *, labelled: bool, columns: Sequence[str] | None = None
+) -> pa.Table:
+    """Return the table of a shard, or some of its columns, checked. Raises DatasetError, which names it."""
+    table = read_checked(folder / shard.path, shard.sha256, columns)
+    problem = table_problem(table, manifest, labelled=labelled, columns=columns)
     if problem is None and table.num_rows != shard.rows:
         problem = f"has {table.num_rows} samples, not the {shard.rows} of its manifest"
+    without_ids = problem is None and schema.INPUT_IDS not in table.schema.names
+    if without_ids and int(table[schema.LENGTH].to_numpy().sum()) != shard.tokens:
+        problem = f"has other lengths than the {shard.tokens} tokens of its manifest"
     if problem is not None:
         raise DatasetError(f"The shard {folder / shard.path} {problem}.", next_step=AGAIN)
     return table
 
 
-def table_problem(table: pa.Table, manifest: Manifest, *, labelled: bool) -> str | None:
-    """Return what is wrong with a shard's table, None where nothing is."""
-    problem = schema_problem(table, manifest, labelled=labelled) or next(missing_values(table), None)
+def table_problem(
+    table: pa.Table, manifest: Manifest, *, labelled: bool, columns: Sequence[str] | None = None
+) -> str | None:
+    """Return what is wrong with a shard's table, or with some of its columns; None where nothing is."""
+    problem = schema_problem(table, manifest, labelled=labelled, columns=columns) or next(missing_values(table), None)
     if problem is not None:
         return problem
     lengths_N = table[schema.LENGTH].to_numpy()
@@ -45,9 +52,13 @@ def table_problem(table: pa.Table, manifest: Manifest, *, labelled: bool) -> str
     return next(sample_problems(table, manifest, lengths_N), None)
 
 
-def schema_problem(table: pa.Table, manifest: Manifest, *, labelled: bool) -> str | None:
+def schema_problem(
+    table: pa.Table, manifest: Manifest, *, labelled: bool, columns: Sequence[str] | None = None
+) -> str | None:
     """Return in what the columns of a shard are not those of its dataset, None where they are."""
     expected = schema.arrow_schema(manifest.task, labelled=labelled)
+    if columns is not None:
+        expected = pa.schema([field for field in expected if field.name in columns])
     if table.schema.names != expected.names:
         return f"has the columns {', '.join(table.schema.names)}, not those of this dataset"
     other = next((name for name in expected.names if table.schema.field(name).type != expected.field(name).type), None)
@@ -85,23 +96,29 @@ def missing_values(table: pa.Table) -> Iterator[str]:
 
 
 def sample_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) -> Iterator[str]:
-    """Yield what is wrong with the samples of a shard."""
-    tokens = one_array(table[schema.INPUT_IDS])
-    if (_sizes(tokens) != lengths_N).any():
-        yield "has lengths that are not those of its tokens"
+    """Yield what is wrong with the samples of a shard, as far as the columns tell."""
+    names = table.schema.names
+    if schema.INPUT_IDS in names:
+        tokens = one_array(table[schema.INPUT_IDS])
+        if (_sizes(tokens) != lengths_N).any():
+            yield "has lengths that are not those of its tokens"
+            return
+        if not _within(tokens.flatten().to_numpy(), 0, manifest.tokenizer.vocabulary_size):
+            yield "has token ids beyond the vocabulary"
+    elif len(lengths_N) and lengths_N.min() < 0:
+        yield "has lengths below 0"
         return
-    ids_T = tokens.flatten().to_numpy()
-    if not _within(ids_T, 0, manifest.tokenizer.vocabulary_size):
-        yield "has token ids beyond the vocabulary"
-    if (table[schema.SOURCE_ROW].to_numpy() < 0).any():
+    if schema.SOURCE_ROW in names and (table[schema.SOURCE_ROW].to_numpy() < 0).any():
         yield "has rows before the first one of the source"
-    yield from _word_problems(table, manifest, lengths_N, ids_T)
-    if schema.SEGMENT_START in table.schema.names and _outside(table, schema.SEGMENT_START, lengths_N + 1):
+    if schema.DROPPABLE in names:
+        yield from _word_problems(table, manifest, lengths_N)
+    if schema.SEGMENT_START in names and _outside(table, schema.SEGMENT_START, lengths_N + 1):
         yield f"has a {schema.SEGMENT_START} outside of its sample"
     yield from _label_problems(table, manifest, lengths_N)
 
 
-def _word_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray, ids_T: IntArray) -> Iterator[str]:
+def _word_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) -> Iterator[str]:
+    ids_T = one_array(table[schema.INPUT_IDS]).flatten().to_numpy()
     words = one_array(table[schema.DROPPABLE])
     sample_W = np.repeat(np.arange(len(lengths_N)), _sizes(words))
     starts_W, sizes_W = (words.flatten().field(name).to_numpy().astype(np.int64) for name in ("start", "length"))

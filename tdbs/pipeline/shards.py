@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tdbs.arrays import IntArray
+from tdbs.arrays import IntArray, offsets_of
 from tdbs.pipeline.blocks import BlockInfo, block_path
 from tdbs.pipeline.lengths import bucket_name, bucket_of
 from tdbs.pipeline.manifest import ShardInfo
@@ -49,7 +49,7 @@ class ShardPlan:
 
 def plan_parts(split: str, blocks: Sequence[BlockInfo], edges: IntArray) -> list[ShardPlan]:
     """Return the shards of a split, short buckets first, from the length histograms of its blocks."""
-    samples_before = tuple(np.concatenate([[0], np.cumsum([block.samples for block in blocks])]).tolist())
+    samples_before = tuple(offsets_of([block.samples for block in blocks]).tolist())
     slices: dict[tuple[int, int], list[Slice]] = {}
     bucket, part, tokens = -1, 0, 0
     for length, piece in _slices_by_length(blocks):

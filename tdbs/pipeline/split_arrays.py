@@ -13,7 +13,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tdbs.arrays import IntArray, ragged_positions
+from tdbs.arrays import IntArray, offsets_of, ragged_positions
 from tdbs.data.columns import one_array
 from tdbs.errors import DatasetError
 from tdbs.pipeline import schema
@@ -48,7 +48,7 @@ def lists_of(table: pa.Table, column: str, kind: npt.DTypeLike, *, field: str | 
 
 def sums_of(lists: Lists) -> IntArray:
     """Return the sum of each sample's list."""
-    through_V1 = np.concatenate([[0], np.cumsum(lists.values_V, dtype=np.int64)])
+    through_V1 = offsets_of(lists.values_V)
     return np.diff(through_V1[np.cumsum(lists.sizes_S)], prepend=0)
 
 
@@ -63,7 +63,7 @@ def _join_flat(columns: Sequence[AnyArray], places: Sequence[IntArray]) -> AnyAr
 def _join_lists(columns: list[Lists], places: Sequence[IntArray]) -> JoinedLists:
     """Return the list of each sample in its place; `columns` is emptied on the way."""
     sizes_N = _join_flat([lists.sizes_S for lists in columns], places)
-    offsets_N1 = np.concatenate([[0], np.cumsum(sizes_N, dtype=np.int64)])
+    offsets_N1 = offsets_of(sizes_N)
     joined = np.empty(offsets_N1[-1], dtype=columns[0].values_V.dtype)
     for place_S in places:
         lists = columns.pop(0)
@@ -80,7 +80,7 @@ def read_arrays(
 ) -> dict[str, Any]:
     """Return the columns that `columns` takes from each shard's table: arrays of N, and JoinedLists.
 
-    The shards are of a split of so many rows, `named` in errors. Raises DatasetError where they are none, or have
+    The shards are of a split of so many rows, `named` in errors. Raises DatasetError if they are none, or have
     samples twice.
     """
     found: dict[str, list[Any]] = {}

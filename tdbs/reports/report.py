@@ -10,7 +10,7 @@ from tdbs.analysis.conditions.asked import ConditionRow
 from tdbs.analysis.conditions.evaluate import newest_over_rates
 from tdbs.analysis.speedup import StrategyEstimate, estimate_speedup
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import PreparedDataset, Split, load
+from tdbs.pipeline.dataset import PreparedDataset, load
 from tdbs.records import Form, record_of
 from tdbs.reports.comparison import Comparison, read_comparison
 from tdbs.reports.figures.bars import Overheads, prepare_stages
@@ -130,10 +130,10 @@ def _examples(
 ) -> DropExamples | None:
     """Return samples that lose words with the first strategy that drops some; None where the split is too large."""
     dropping = next((strategy for strategy in strategies if strategy.drop != "none"), None)
-    held = open_training_data(dataset, memory=memory).held if dropping else None
-    if dropping is None or not isinstance(held, Split):
+    split = open_training_data(dataset, memory=memory).split if dropping else None
+    if dropping is None or split is None:
         return None
-    return drop_examples(dataset, held, dropping, _EXAMPLES, seed=seed)
+    return drop_examples(dataset, split, dropping, _EXAMPLES, seed=seed)
 
 
 def _stages_of(seconds: Mapping[str, Any]) -> dict[str, float]:

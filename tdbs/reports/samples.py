@@ -8,12 +8,14 @@ import numpy as np
 from tokenizers import Tokenizer, decoders
 
 from tdbs import rng
-from tdbs.arrays import BoolArray, IntArray
+from tdbs.arrays import BoolArray, IntArray, offsets_of
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.dataset import PreparedDataset, Split, Targets, read_tokenizer
 from tdbs.pipeline.samples import OUTSIDE
-from tdbs.train.batches import dropped_tokens, plan_split, words_of_split
+from tdbs.pipeline.split_index import index_of
+from tdbs.train.planning.memory_windows import plan_split
 from tdbs.train.planning.strategies import Strategy
+from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 from tdbs.train.targets import moved_positions
 
 # Shapes: N samples and T tokens of the split, K tokens of one sample.
@@ -80,7 +82,7 @@ def drop_examples(
     Special tokens are not shown, but between the two texts of a pair.
     """
     dropped_T = _dropped(dataset, split, strategy, seed=seed, epoch=epoch)
-    lost_N = np.diff(np.concatenate([[0], np.cumsum(dropped_T)])[split.token_offsets_N1])
+    lost_N = np.diff(offsets_of(dropped_T)[split.token_offsets_N1])
     changed = np.flatnonzero(lost_N)
     chosen = rng.stream(rng.RandomPurpose.SHOWN_SAMPLES, seed=seed).choice(
         changed, min(count, len(changed)), replace=False
@@ -102,7 +104,8 @@ def _dropped(dataset: PreparedDataset, split: Split, strategy: Strategy, *, seed
     """Return which tokens of the split go in an epoch of a run on it (T)."""
     manifest = dataset.manifest
     words = words_of_split(split, strategy, manifest.tokenizer)
-    plan = plan_split(split, words, manifest, strategy, seed=seed, epochs=epoch + 1)[epoch]
+    index = index_of(split, manifest.tokenizer.special_ids)
+    plan = plan_split(index, manifest, strategy, seed=seed, epochs=epoch + 1)[epoch]
     dropped_T = dropped_tokens(split, words, strategy, plan, manifest.tokenizer, seed=seed)
     return np.zeros(len(split.input_ids_T), dtype=np.bool_) if dropped_T is None else dropped_T
 

@@ -16,7 +16,7 @@ from tdbs.pipeline.lengths import bucket_name, bucket_of
 from tdbs.reports import number_format
 from tdbs.reports.samples import ShownDrop, ShownSample
 from tdbs.shown import shown
-from tdbs.train.planning.plan import EpochPlan, run_target_padding
+from tdbs.train.planning.epoch_plan import EpochPlan, run_target_padding
 from tdbs.train.planning.strategies import BUCKETED, Strategy
 
 if TYPE_CHECKING:  # its module loads torch

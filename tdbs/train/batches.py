@@ -1,7 +1,7 @@
 """Make the batches of a plan from a split's flat arrays: array code, a block of batches at a time.
 
 What is dropped is gathered away once for a block; each batch is then a slice that is reshaped, or filled up with pad
-tokens where its samples differ in length. NumPy alone: tensors are made by the trainer.
+tokens if its samples differ in length. NumPy alone: the trainer makes tensors.
 """
 
 from collections.abc import Iterator
@@ -10,24 +10,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tdbs.arrays import BoolArray, IntArray, ragged_positions
+from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.dataset import Split
-from tdbs.pipeline.manifest import Manifest, TokenizerInfo
-from tdbs.train.planning.batching import TargetLengths
-from tdbs.train.planning.plan import EpochPlan, plan_run
-from tdbs.train.planning.strategies import Execution, Strategy
-from tdbs.train.planning.tokendrop import (
-    DroppableWords,
-    drop_first_words,
-    drop_order,
-    drop_totals,
-    droppable_words_of,
-    words_at_rate,
-)
+from tdbs.train.planning.epoch_plan import EpochPlan
+from tdbs.train.planning.strategies import Execution
 from tdbs.train.rows.layout import RowLayout
 from tdbs.train.targets import BatchSlice, Labels, label_maker, moved_positions, padded
 
-# Shapes: N samples, N1 = N + 1, T tokens of the split, W droppable words, B samples of a batch, L its padded length,
+# Shapes: N samples, T tokens of the split, B samples of a batch, L its padded length,
 # R rows of W tokens, S samples of a block of batches, K the tokens that it keeps.
 
 _BLOCK_TOKENS = 1 << 20  # tokens gathered at once: a few MB, and hundreds of batches
@@ -44,65 +34,7 @@ class Batch:
     labels: Labels | None  # in the shape of the kind of task (targets.py)
     execution: Execution = "padded"
     starts_B: IntArray | None = None  # places of first tokens in the flattened rows; None: each sample is a row
-    layout: RowLayout | None = None  # of rows of several samples, where it was made ahead
-
-
-def words_of_split(split: Split, strategy: Strategy, tokenizer: TokenizerInfo) -> DroppableWords:
-    """Return the words that the strategy may drop: the prepared ones, or with `any` every token that is not special."""
-    special = np.flatnonzero(~_ordinary_tokens(split, tokenizer))
-    special_N = np.diff(np.searchsorted(special, split.token_offsets_N1))
-    offsets_N1, sizes_W = split.word_offsets_N1, split.word_sizes_W.astype(np.int64)
-    if strategy.drop == "any":
-        offsets_N1 = np.concatenate([[0], np.cumsum(split.lengths_N - special_N)])
-        sizes_W = np.ones(int(offsets_N1[-1]), dtype=np.int64)
-    return droppable_words_of(
-        split.name,
-        lengths_N=split.lengths_N,
-        offsets_N1=offsets_N1,
-        sizes_W=sizes_W,
-        special_N=special_N,
-    )
-
-
-def plan_split(
-    split: Split, words: DroppableWords, manifest: Manifest, strategy: Strategy, *, seed: int, epochs: int
-) -> list[EpochPlan]:
-    """Return the plans of all epochs of a run on a split."""
-    targets = None
-    if split.targets is not None and split.targets.lengths_N is not None:
-        targets = TargetLengths(lengths_N=split.targets.lengths_N, max_length=manifest.max_target_length or 0)
-    return plan_run(
-        split.lengths_N,
-        words,
-        strategy,
-        max_length=manifest.max_length,
-        seed=seed,
-        epochs=epochs,
-        targets=targets,
-    )
-
-
-def dropped_tokens(
-    split: Split, words: DroppableWords, strategy: Strategy, plan: EpochPlan, tokenizer: TokenizerInfo, *, seed: int
-) -> BoolArray | None:
-    """Return which tokens of the split TokenDrop takes out in the plan's epoch (T), or None for none at all."""
-    if strategy.drop == "none":
-        return None
-    order_W = drop_order(words, seed=seed, epoch=plan.epoch)
-    if strategy.drops_at_rate:
-        dropped_W = drop_first_words(words, order_W, words_at_rate(words, strategy.effective_rate))
-    else:
-        tokens_N = split.lengths_N.copy()
-        tokens_N[plan.sample_ids_N] -= plan.kept_N
-        dropped_W = drop_totals(words, order_W, tokens_N)
-    dropped_T = np.zeros(len(split.input_ids_T), dtype=np.bool_)
-    if strategy.drop == "any":
-        dropped_T[np.flatnonzero(_ordinary_tokens(split, tokenizer))[dropped_W]] = True
-    else:
-        sample_W = np.repeat(np.arange(len(split.lengths_N)), np.diff(words.offsets_N1))
-        first_W = split.token_offsets_N1[sample_W] + split.word_starts_W
-        dropped_T[ragged_positions(first_W[dropped_W], words.sizes_W[dropped_W])] = True
-    return dropped_T
+    layout: RowLayout | None = None  # of rows of several samples, if it was made ahead
 
 
 def epoch_batches(
@@ -113,7 +45,7 @@ def epoch_batches(
     if segment_starts_N is not None:
         segment_starts_N = moved_positions(split, segment_starts_N, dropped_T)
     make_labels = label_maker(split, dropped_T)
-    kept_ends_B = np.concatenate([[0], np.cumsum(plan.kept_N)])[plan.batch_offsets_B1]
+    kept_ends_B = offsets_of(plan.kept_N)[plan.batch_offsets_B1]
     block_of_B = kept_ends_B[:-1] // _BLOCK_TOKENS
     rows_B, tokens_B = plan.rows_B, plan.tokens_B
     ends = np.append(np.flatnonzero(np.diff(block_of_B)) + 1, len(block_of_B))
@@ -150,7 +82,7 @@ def epoch_batches(
 
 
 def _starts(plan: EpochPlan, b: int) -> IntArray | None:
-    """Return where the samples of batch b begin in its flattened rows, or None where each sample is a row."""
+    """Return where the samples of batch b begin in its flattened rows, or None if each sample is a row."""
     first, last = plan.batch_offsets_B1[b], plan.batch_offsets_B1[b + 1]
     lengths_B = plan.kept_N[first:last]
     starts_B = np.cumsum(lengths_B) - lengths_B
@@ -167,13 +99,9 @@ def _starts(plan: EpochPlan, b: int) -> IntArray | None:
 def _in_rows(
     tokens_K: npt.NDArray[np.integer], starts_B: IntArray, lengths_B: IntArray, *, rows: int, size: int, pad_id: int
 ) -> IntArray:
-    """Return several samples a row, pad tokens where nothing stands (R x W)."""
+    """Return several samples a row, pad tokens in empty places (R x W)."""
     if len(tokens_K) == size:
         return tokens_K.reshape(rows, -1).astype(np.int64)
     flat = np.full(size, pad_id, dtype=np.int64)
     flat[ragged_positions(starts_B, lengths_B)] = tokens_K
     return flat.reshape(rows, -1)
-
-
-def _ordinary_tokens(split: Split, tokenizer: TokenizerInfo) -> BoolArray:
-    return ~np.isin(split.input_ids_T, tokenizer.special_ids)

@@ -24,7 +24,7 @@ from tdbs.train.device import default_device, keep_head_in_fp32, make_accelerato
 from tdbs.train.models.checks import check_length, check_vocabulary
 from tdbs.train.models.inputs import InputRules, model_inputs
 from tdbs.train.models.load import loading_reason, open_model, read_config, rules_for
-from tdbs.train.planning.plan import EpochPlan
+from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
 from tdbs.train.scores.scoring import Metrics, ScoredSplit, read_scored_split, score_outputs
 from tdbs.train.step import forward

@@ -1,7 +1,4 @@
-"""The batches of a run: of a split that is held in memory, or window by window of one that does not fit.
-
-`train`, `plan` and `estimate-speedup` all ask here, so all see the same plan.
-"""
+"""The batches of a run: of a split that is held in memory, or window by window of one that does not fit."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -9,23 +6,33 @@ from dataclasses import dataclass, replace
 
 from tdbs.pipeline.dataset import PreparedDataset, Split, read_part, read_split, split_info
 from tdbs.pipeline.engines import memory_bytes
-from tdbs.pipeline.split_index import SplitIndex, read_index
+from tdbs.pipeline.manifest import TokenizerInfo
+from tdbs.pipeline.split_index import SplitIndex, index_of, read_index
 from tdbs.settings import DEFAULT_MEMORY
-from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, plan_split, words_of_split
-from tdbs.train.planning.memory_windows import count_windows, plan_of_window, plan_windows, window_samples, window_words
-from tdbs.train.planning.plan import EpochPlan, Window
+from tdbs.train.batches import Batch, epoch_batches
+from tdbs.train.planning.droppable_words import DroppableWords
+from tdbs.train.planning.epoch_plan import EpochPlan, Window
+from tdbs.train.planning.memory_windows import (
+    count_windows,
+    plan_of_window,
+    plan_split,
+    window_samples,
+    words_to_drop,
+)
 from tdbs.train.planning.strategies import Strategy
+from tdbs.train.planning.tokendrop import dropped_tokens
 
 TRAIN = "train"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingData:
-    """The train split as it is held: whole, or as an index from which windows are planned."""
+    """The train split: its index, from which it is planned, and the split itself if it fits the memory."""
 
     dataset: PreparedDataset
+    index: SplitIndex
     windows: int
-    held: Split | SplitIndex
+    split: Split | None  # None: read window by window
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,57 +57,66 @@ def open_training_data(dataset: PreparedDataset, *, memory: int | str = DEFAULT_
     """Read the train split into memory if training on it fits the budget, else its index."""
     info = split_info(dataset, TRAIN)
     windows = count_windows(info, dataset.manifest, memory=memory_bytes(memory))
-    held = read_split(dataset, TRAIN) if windows == 1 else read_index(dataset, TRAIN)
-    return TrainingData(dataset=dataset, windows=windows, held=held)
+    if windows > 1:
+        return TrainingData(dataset=dataset, index=read_index(dataset, TRAIN), windows=windows, split=None)
+    split = read_split(dataset, TRAIN)
+    index = index_of(split, dataset.manifest.tokenizer.special_ids)
+    return TrainingData(dataset=dataset, index=index, windows=1, split=split)
 
 
 def make_feed(data: TrainingData, strategy: Strategy, *, seed: int, epochs: int) -> Feed:
     """Return the plans of a run and its batches."""
-    manifest, held = data.dataset.manifest, data.held
-    if isinstance(held, SplitIndex):
+    index, manifest, split = data.index, data.dataset.manifest, data.split
+    plans = plan_split(index, manifest, strategy, seed=seed, epochs=epochs, windows=data.windows)
+    if split is None:
         return Feed(
-            plans=[
-                plan_windows(held, manifest, strategy, windows=data.windows, seed=seed, epoch=epoch)
-                for epoch in range(epochs)
-            ],
-            batches_from=lambda plan, first: _batches_of_windows(data.dataset, held, strategy, plan, first, seed=seed),
+            plans=plans,
+            batches_from=lambda plan, first: _batches_of_windows(data, strategy, plan, first, seed=seed),
         )
-    words = words_of_split(held, strategy, manifest.tokenizer)
+    words = words_to_drop(index, strategy)
+    return Feed(
+        plans=plans,
+        batches_from=lambda plan, first: _batches_of(
+            split, words, strategy, plan, manifest.tokenizer, first=first, seed=seed
+        ),
+    )
 
-    def batches_from(plan: EpochPlan, first: int) -> Iterator[Batch]:
-        dropped_T = dropped_tokens(held, words, strategy, plan, manifest.tokenizer, seed=seed)
-        return epoch_batches(held, plan, dropped_T, pad_id=manifest.tokenizer.pad_id, first=first)
 
-    return Feed(plans=plan_split(held, words, manifest, strategy, seed=seed, epochs=epochs), batches_from=batches_from)
+def _batches_of(
+    split: Split,
+    words: DroppableWords | None,
+    strategy: Strategy,
+    plan: EpochPlan,
+    tokenizer: TokenizerInfo,
+    *,
+    first: int,
+    seed: int,
+) -> Iterator[Batch]:
+    """Return the batches of an epoch, or of one of its windows, from some batch on."""
+    dropped_T = None if words is None else dropped_tokens(split, words, strategy, plan, tokenizer, seed=seed)
+    return epoch_batches(split, plan, dropped_T, pad_id=tokenizer.pad_id, first=first)
 
 
 def _batches_of_windows(
-    dataset: PreparedDataset, index: SplitIndex, strategy: Strategy, plan: EpochPlan, first: int, *, seed: int
+    data: TrainingData, strategy: Strategy, plan: EpochPlan, first: int, *, seed: int
 ) -> Iterator[Batch]:
     """Yield the batches of an epoch from some batch on; one window's shards are in memory at a time."""
     for window in plan.windows:
         if window.last_batch > first:
             # a generator of its own: what a window takes is gone when the next one is read
-            skipped = max(first - window.first_batch, 0)
-            yield from _batches_of_window(dataset, index, strategy, plan, window, skipped, seed=seed)
+            yield from _batches_of_window(
+                data, strategy, plan, window, first=max(first - window.first_batch, 0), seed=seed
+            )
 
 
 def _batches_of_window(
-    dataset: PreparedDataset,
-    index: SplitIndex,
-    strategy: Strategy,
-    plan: EpochPlan,
-    window: Window,
-    first: int,
-    *,
-    seed: int,
+    data: TrainingData, strategy: Strategy, plan: EpochPlan, window: Window, *, first: int, seed: int
 ) -> Iterator[Batch]:
-    tokenizer = dataset.manifest.tokenizer
-    shards = dataset.manifest.splits[TRAIN].shards
-    split = read_part(dataset, TRAIN, [shards[number] for number in window.shards])
-    samples_M = window_samples(index, window.shards)
+    manifest = data.dataset.manifest
+    shards = manifest.splits[TRAIN].shards
+    split = read_part(data.dataset, TRAIN, [shards[number] for number in window.shards])
+    samples_M = window_samples(data.index, window.shards)
     own = plan_of_window(plan, window, samples_M)
-    words = window_words(index, samples_M, strategy)
-    dropped_T = dropped_tokens(split, words, strategy, own, tokenizer, seed=seed)
-    for batch in epoch_batches(split, own, dropped_T, pad_id=tokenizer.pad_id, first=first):
+    words = words_to_drop(data.index, strategy, samples_M)
+    for batch in _batches_of(split, words, strategy, own, manifest.tokenizer, first=first, seed=seed):
         yield replace(batch, sample_ids_B=samples_M[batch.sample_ids_B])

@@ -24,7 +24,7 @@ from tdbs.train.learner import Learner, make_learner
 from tdbs.train.loop import run_epochs
 from tdbs.train.models.saved_model import save_model
 from tdbs.train.planning.caps import hardware_caps
-from tdbs.train.planning.plan import run_padding, run_target_padding
+from tdbs.train.planning.epoch_plan import run_padding, run_target_padding
 from tdbs.train.planning.rates import learning_rates
 from tdbs.train.planning.strategies import Strategy, resolve_dropout
 from tdbs.train.run_context import RunContext

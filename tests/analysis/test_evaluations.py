@@ -17,10 +17,10 @@ from tdbs.analysis.conditions.times import SINGLE_SAMPLES, spread_samples
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load, read_split
-from tdbs.train.batches import epoch_batches, words_of_split
+from tdbs.train.batches import epoch_batches
 from tdbs.train.evaluate import evaluate
 from tdbs.train.planning.strategies import STRATEGIES
-from tdbs.train.planning.tokendrop import drop_order
+from tdbs.train.planning.tokendrop import drop_order, words_of_split
 from tdbs.train.trainer import train
 from tests.analysis.tiny import tiny_dataset
 from tests.cli.conftest import run_command

@@ -15,9 +15,8 @@ from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, load, read_split
 from tdbs.pipeline.prepare import prepare
-from tdbs.train.batches import words_of_split
 from tdbs.train.planning.strategies import STRATEGIES
-from tdbs.train.planning.tokendrop import drop_order
+from tdbs.train.planning.tokendrop import drop_order, words_of_split
 from tdbs.train.trainer import train
 from tests.cli.conftest import run_command
 from tests.reference.algorithm1 import token_drop

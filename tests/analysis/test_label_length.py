@@ -19,7 +19,8 @@ from tdbs.analysis.statistics import (
 )
 from tdbs.data.sample import SAMPLE_TASK
 from tdbs.pipeline.dataset import Targets, read_split
-from tdbs.train.planning.plan import EpochPlan, plan_epoch
+from tdbs.train.planning.epoch_plan import EpochPlan
+from tdbs.train.planning.plan import plan_epoch
 from tdbs.train.planning.strategies import resolve_strategy
 
 

@@ -3,15 +3,18 @@
 import csv
 import itertools
 
+import pyarrow.parquet as pq
 import pytest
+from typer.testing import CliRunner
 
 from tdbs.analysis.speedup import estimate_speedup, plan_dataset
+from tdbs.cli import app
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import read_split
 from tdbs.pipeline.prepare import prepare
-from tdbs.train.batches import words_of_split
 from tdbs.train.planning.plan import plan_digest, plan_run
 from tdbs.train.planning.strategies import STRATEGIES
+from tdbs.train.planning.tokendrop import words_of_split
 from tests.pipeline.test_tokenizer import write_tokenizer
 
 
@@ -48,6 +51,37 @@ def test_plans_are_those_of_the_trainer(dataset, name):
     words = words_of_split(split, STRATEGIES[name], dataset.manifest.tokenizer)
     expected = plan_run(split.lengths_N, words, STRATEGIES[name], max_length=48, seed=5, epochs=2)
     assert plan_digest(plan_dataset(dataset, STRATEGIES[name], seed=5, epochs=2)) == plan_digest(expected)
+
+
+@pytest.fixture
+def columns_read(monkeypatch):
+    """The names of the columns that are read from shards, as they are read."""
+    seen = set()
+    read = pq.ParquetFile.read
+
+    def spy(file, columns=None, **options):
+        table = read(file, columns, **options)
+        seen.update(table.schema.names)
+        return table
+
+    monkeypatch.setattr(pq.ParquetFile, "read", spy)
+    return seen
+
+
+@pytest.mark.parametrize("name", list(STRATEGIES))
+def test_a_plan_reads_lengths_and_no_labels(dataset, columns_read, name):
+    """Token ids only if words are dropped, and then to count the special ones."""
+    plan_dataset(dataset, STRATEGIES[name], seed=0, epochs=1)
+    dropping = {"droppable", "input_ids"} if STRATEGIES[name].drop != "none" else set()
+    assert columns_read == {"sample_id", "length"} | dropping
+
+
+@pytest.mark.parametrize("command", ["plan", "estimate-speedup"])
+def test_the_commands_read_no_token_ids_if_nothing_is_dropped(dataset, columns_read, command):
+    strategy = ["--strategy", "bucket"] if command == "plan" else ["--strategy", "bucket", "--strategy", "unpadded"]
+    result = CliRunner().invoke(app, [command, str(dataset.path), *strategy])
+    assert result.exit_code == 0, result.output
+    assert columns_read == {"sample_id", "length"}
 
 
 def test_an_estimate_is_the_ratio_of_tokens(dataset):

@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from tdbs.analysis.cost import COUNTS, batches_work, padded_work, plan_work
-from tdbs.train.batches import Batch, dropped_tokens, epoch_batches
+from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.planning.batching import TargetLengths
-from tdbs.train.planning.plan import EpochPlan, plan_epoch
+from tdbs.train.planning.epoch_plan import EpochPlan
+from tdbs.train.planning.plan import plan_epoch
+from tdbs.train.planning.tokendrop import dropped_tokens
 from tdbs.train.rows.layout import longest_of_groups
 from tests.train.ragged import (
     MAX_LENGTH,

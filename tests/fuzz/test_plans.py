@@ -12,9 +12,10 @@ from tdbs.data.sample import SAMPLE_TASK
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.settings import check_hyperparameters
 from tdbs.train.planning.caps import batch_caps, chosen_caps, hardware_caps
-from tdbs.train.planning.plan import EpochPlan, plan_digest, plan_epoch
+from tdbs.train.planning.droppable_words import DroppableWords, droppable_words_of
+from tdbs.train.planning.epoch_plan import EpochPlan
+from tdbs.train.planning.plan import plan_digest, plan_epoch
 from tdbs.train.planning.strategies import STRATEGIES, Strategy, resolve_strategy
-from tdbs.train.planning.tokendrop import DroppableWords, droppable_words_of
 from tests.analysis.tiny import tiny_dataset
 from tests.cli.conftest import run_command, tree
 from tests.fuzz.mutations import odd_values

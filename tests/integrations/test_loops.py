@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from tdbs.errors import ConfigError
-from tdbs.integrations.loops import PreparedSteps, only_one
-from tdbs.integrations.steps import run_steps_of
+from tdbs.integrations.loops import PreparedSteps
+from tdbs.integrations.steps import only_one, run_steps_of
 from tests.integrations.test_trainer import ROOT, hub_tokenizer, model_of
 
 pytestmark = pytest.mark.real_data

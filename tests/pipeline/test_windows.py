@@ -20,8 +20,9 @@ from tdbs.pipeline.lengths import Limits
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import compile_words
 from tdbs.pipeline.words.stopwords import PAPER_STOPWORDS
-from tdbs.train.batches import dropped_tokens, epoch_batches, words_of_split
+from tdbs.train.batches import epoch_batches
 from tdbs.train.planning.plan import plan_epoch
+from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 from tests.conftest import SHARED
 from tests.pipeline.test_spans import make_tokenizer
 from tests.train.ragged import strategy_of, tokenizer_info

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from tdbs.pipeline.dataset import Split, Targets
 from tdbs.pipeline.manifest import TokenizerInfo
+from tdbs.train.planning.droppable_words import DroppableWords, droppable_words_of
 from tdbs.train.planning.strategies import STRATEGIES, Strategy
-from tdbs.train.planning.tokendrop import DroppableWords, droppable_words_of
 
 CLS, SEP, PAD = 101, 102, 0
 MAX_LENGTH = 64

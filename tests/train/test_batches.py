@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tdbs.arrays import ragged_positions
-from tdbs.train.batches import dropped_tokens, epoch_batches, words_of_split
+from tdbs.train.batches import epoch_batches
 from tdbs.train.planning.plan import plan_epoch
+from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 from tests.train.ragged import (
     CLS,
     MAX_LENGTH,

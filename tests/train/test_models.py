@@ -16,7 +16,8 @@ from tdbs.errors import ModelError
 from tdbs.inference.checkpoints import open_checkpoint
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.prepare import prepare
-from tdbs.train.models.load import check_vocabulary, load_model
+from tdbs.train.models.checks import check_vocabulary
+from tdbs.train.models.load import load_model
 from tdbs.train.planning.model_choice import default_model
 from tests.train.test_trainer import SMALL_BERT, make_dataset
 

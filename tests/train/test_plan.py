@@ -12,8 +12,9 @@ from tdbs import rng
 from tdbs.pipeline.lengths import bucket_edges, bucket_of
 from tdbs.train.planning.batching import bucket_batches
 from tdbs.train.planning.caps import batch_caps, chosen_caps, hardware_caps
-from tdbs.train.planning.plan import EpochPlan, plan_digest, plan_epoch, plan_run
-from tdbs.train.planning.tokendrop import grid_shift
+from tdbs.train.planning.epoch_plan import EpochPlan
+from tdbs.train.planning.plan import plan_digest, plan_epoch, plan_run
+from tdbs.train.planning.reach import grid_shift
 from tests.reference.algorithm2 import bucket_sampler
 from tests.reference.algorithm3 import reachable_lengths
 from tests.reference.reach import further_target, merged_target, smallest_reachable

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.train.planning.tokendrop import further_lengths, grid_shift, target_lengths
+from tdbs.train.planning.reach import further_lengths, grid_shift, target_lengths
 from tests.reference.reach import further_target, target_length
 from tests.train.ragged import Row, lengths_of, random_rows, rows, words_of
 

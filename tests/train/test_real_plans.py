@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from tdbs.pipeline.dataset import PreparedDataset, Split, read_split
-from tdbs.train.batches import words_of_split
-from tdbs.train.planning.plan import EpochPlan, plan_epoch
+from tdbs.train.planning.epoch_plan import EpochPlan
+from tdbs.train.planning.plan import plan_epoch
 from tdbs.train.planning.strategies import resolve_strategy
+from tdbs.train.planning.tokendrop import words_of_split
 
 pytestmark = pytest.mark.real_data
 

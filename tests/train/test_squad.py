@@ -12,9 +12,12 @@ from tokenizers import Tokenizer
 
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_char_places, read_split
 from tdbs.pipeline.prepare import prepare
-from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, plan_split, words_of_split
+from tdbs.pipeline.split_index import index_of
+from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.evaluate import length_order_plan
+from tdbs.train.planning.memory_windows import plan_split
 from tdbs.train.planning.strategies import resolve_strategy
+from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 from tdbs.train.scores.answers import exact_match_and_f1
 from tdbs.train.scores.scoring import ScoredSplit, predicted_answers, read_scored_split
 
@@ -59,7 +62,7 @@ def count_damaged(dataset: PreparedDataset, name: str, *, epochs: int = EPOCHS) 
     strategy = resolve_strategy(name, manifest.task)
     words = words_of_split(split, strategy, manifest.tokenizer)
     damaged = checked = dropped = 0
-    for plan in plan_split(split, words, manifest, strategy, seed=7, epochs=epochs):
+    for plan in plan_split(index_of(split, manifest.tokenizer.special_ids), manifest, strategy, seed=7, epochs=epochs):
         dropped_T = dropped_tokens(split, words, strategy, plan, manifest.tokenizer, seed=7)
         dropped += int(dropped_T.sum())
         for batch in epoch_batches(split, plan, dropped_T, pad_id=manifest.tokenizer.pad_id):
@@ -185,7 +188,8 @@ def test_the_decoded_answer_of_a_part_is_the_text_of_the_source(shared, tmp_path
     words = words_of_split(split, strategy, dataset.manifest.tokenizer)
     answers = whole["answers"].slice(0, 300).to_pylist()
     matching = checked = 0
-    for plan in plan_split(split, words, dataset.manifest, strategy, seed=1, epochs=2):
+    index = index_of(split, dataset.manifest.tokenizer.special_ids)
+    for plan in plan_split(index, dataset.manifest, strategy, seed=1, epochs=2):
         dropped_T = dropped_tokens(split, words, strategy, plan, dataset.manifest.tokenizer, seed=1)
         for batch in epoch_batches(split, plan, dropped_T, pad_id=0):
             for row, sample in enumerate(batch.sample_ids_B):

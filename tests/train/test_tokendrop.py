@@ -6,14 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tdbs.rng import RandomPurpose, counter_values
-from tdbs.train.planning.tokendrop import (
-    can_drop,
-    drop_first_words,
-    drop_order,
-    drop_totals,
-    largest_total,
-    words_at_rate,
-)
+from tdbs.train.planning.droppable_words import can_drop, largest_total
+from tdbs.train.planning.tokendrop import drop_first_words, drop_order, drop_totals, words_at_rate
 from tests.reference.algorithm1 import token_drop, words_to_drop
 from tests.reference.algorithm3 import reachable_lengths
 from tests.train.ragged import Row, random_rows, rows, words_of

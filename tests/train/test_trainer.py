@@ -22,13 +22,14 @@ from tdbs.errors import TrainingError
 from tdbs.pipeline.dataset import PreparedDataset, read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.train import learner as learner_module
-from tdbs.train.batches import Batch, dropped_tokens, epoch_batches, words_of_split
+from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.device import make_optimizer
 from tdbs.train.learner import Learner
 from tdbs.train.loop import update
 from tdbs.train.micro_batches import MemoryCaps
 from tdbs.train.planning.plan import plan_run
 from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
+from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 from tdbs.train.step import batch_loss
 from tdbs.train.trainer import train
 from tests.train.rules import UNTYPED

@@ -16,12 +16,20 @@ from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.pipeline.dataset import read_part, read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.schema import IGNORED
-from tdbs.pipeline.split_index import read_index
+from tdbs.pipeline.split_index import index_columns, read_index
 from tdbs.rng import RandomPurpose, counter_values, counter_values_at
 from tdbs.train.feed import make_feed, open_training_data
-from tdbs.train.planning.memory_windows import count_windows, have_few_lengths, shard_bytes, window_shards
-from tdbs.train.planning.plan import plan_digest
+from tdbs.train.planning.memory_windows import (
+    count_windows,
+    have_few_lengths,
+    plan_split,
+    shard_bytes,
+    window_samples,
+    window_shards,
+)
+from tdbs.train.planning.plan import plan_digest, plan_epoch
 from tdbs.train.planning.strategies import STRATEGIES, Strategy
+from tdbs.train.planning.tokendrop import drop_order
 from tests.docs.files import write_files
 
 RATE = Strategy(name="rate", batches="bucket", drop="rate", drop_rate=0.5)
@@ -71,7 +79,7 @@ def test_every_sample_comes_once_and_in_batches_of_its_window(dataset, memory, n
             last = window.last_batch
             bounds = plan.batch_offsets_B1[[window.first_batch, window.last_batch]]
             samples = plan.sample_ids_N[bounds[0] : bounds[1]]
-            assert set(data.held.shards_N[samples].tolist()) == set(window.shards)
+            assert set(data.index.shards_N[samples].tolist()) == set(window.shards)
         assert last == len(plan.padded_lengths_B)
 
 
@@ -83,6 +91,27 @@ def test_what_is_dropped_does_not_depend_on_windows(dataset, memory, drop):
     streamed, held = (kept_tokens(feed, feed.plans[1]) for feed in feeds)
     assert streamed == held
     assert len(held) == 20_000
+
+
+@pytest.mark.parametrize("drop", ["rate", "any", "batch_min", "reach"])
+@pytest.mark.parametrize("budget", ["1GiB", None], ids=["in memory", "in windows"])
+def test_the_order_of_words_is_drawn_once_an_epoch(dataset, memory, budget, drop, monkeypatch):
+    """By the planner or by what makes the batches, never by both; in windows, once for each."""
+    drawn = []
+
+    def counted(words, *, seed, epoch):
+        drawn.append((seed, epoch))
+        return drop_order(words, seed=seed, epoch=epoch)
+
+    monkeypatch.setattr("tdbs.train.planning.tokendrop.drop_order", counted)
+    strategy = Strategy(name="s", batches="random", drop=drop)
+    feed = make_feed(open_training_data(dataset, memory=budget or memory), strategy, seed=3, epochs=2)
+    for plan in feed.plans:
+        for _ in feed.batches(plan):
+            pass
+    windows = max(len(feed.plans[0].windows), 1)
+    assert sorted(drawn) == [(3, 0)] * windows + [(3, 1)] * windows
+    assert (windows > 1) == (budget is None)
 
 
 @pytest.mark.parametrize("name", ["reach", "tdbs_paper"])
@@ -202,6 +231,17 @@ def test_one_window_is_in_memory_at_a_time(dataset, memory, monkeypatch):
     assert seen == [0] * len(feed.plans[0].windows)
 
 
+def test_what_was_not_read_is_not_planned(dataset):
+    """An index without words drops none, and a split in memory has no windows: neither is taken for the other."""
+    few = read_index(dataset, "train", columns=index_columns(dataset, "train", drops=False))
+    with pytest.raises(ValueError, match="the index was read without its droppable words"):
+        plan_split(few, dataset.manifest, STRATEGIES["reach"], seed=0, epochs=1)
+    with pytest.raises(ValueError, match="--drop reach needs the droppable words"):
+        plan_epoch(few.lengths_N.astype(np.int64), None, STRATEGIES["reach"], max_length=128, seed=0, epoch=0)
+    with pytest.raises(ValueError, match="a split in memory has no windows"):
+        window_samples(dataclasses.replace(few, shards_N=None), [0])
+
+
 def test_windows_fit_the_memory(dataset):
     """No window is larger than the budget, unless one shard is."""
     info, manifest = dataset.manifest.splits["train"], dataset.manifest
@@ -218,10 +258,10 @@ def test_windows_fit_the_memory(dataset):
 def test_the_index_says_what_the_split_says(dataset):
     index, split = read_index(dataset, "train"), read_split(dataset, "train")
     assert index.lengths_N.tolist() == split.lengths_N.tolist()
-    assert index.word_counts_N.tolist() == np.diff(split.word_offsets_N1).tolist()
+    assert index.words.counts_N.tolist() == np.diff(split.word_offsets_N1).tolist()
     sizes = [
-        index.word_sizes_W[first : first + count].tolist()
-        for first, count in zip(index.first_words_N.tolist(), index.word_counts_N.tolist(), strict=True)
+        index.words.sizes_V[first : first + count].tolist()
+        for first, count in zip(index.words.firsts_N.tolist(), index.words.counts_N.tolist(), strict=True)
     ]
     assert [size for sample in sizes for size in sample] == split.word_sizes_W.tolist()
 

@@ -11,10 +11,10 @@ from tdbs.arrays import IntArray
 from tdbs.inference.predict import PredictResult
 from tdbs.inference.predictor import Prediction
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.train.planning.plan import EpochPlan
+from tdbs.train.planning.droppable_words import DroppableWords
+from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.profile_file import Profile
 from tdbs.train.planning.strategies import Strategy
-from tdbs.train.planning.tokendrop import DroppableWords
 
 
 def preparing() -> PreparedDataset:

@@ -14,10 +14,11 @@ from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.edits import edited_split, read_edits, removal
-from tdbs.train.batches import dropped_tokens, words_of_split
 from tdbs.train.evaluate import length_order_plan
-from tdbs.train.planning.plan import EpochPlan, plan_epoch
+from tdbs.train.planning.epoch_plan import EpochPlan
+from tdbs.train.planning.plan import plan_epoch
 from tdbs.train.planning.strategies import STRATEGIES, Strategy, resolve_strategy
+from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 from tdbs.train.scores.scoring import ScoredSplit, drop_tokens, read_scored_split
 
 BATCHINGS = tuple(name for name, strategy in STRATEGIES.items() if not strategy.in_rows)

@@ -15,9 +15,10 @@ from tdbs.analysis.conditions.times import Trained, open_trained
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, Split, read_split, read_tokenizer
-from tdbs.train.batches import dropped_tokens, epoch_batches, words_of_split
+from tdbs.train.batches import epoch_batches
 from tdbs.train.evaluate import length_order_plan, own_dataset
 from tdbs.train.planning.strategies import resolve_strategy
+from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 from tdbs.train.run_folder import read_run
 from tdbs.train.scores.scoring import ScoredSplit, drop_tokens
 

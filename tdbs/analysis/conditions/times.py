@@ -22,7 +22,8 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.evaluate import batch_outputs, evaluate_split, load_trained
 from tdbs.train.models.inputs import InputRules
-from tdbs.train.planning.plan import EpochPlan, plan_one_by_one
+from tdbs.train.planning.epoch_plan import EpochPlan
+from tdbs.train.planning.plan import plan_one_by_one
 from tdbs.train.run_folder import Run, read_run
 from tdbs.train.scores.scoring import Metrics, ScoredSplit
 

@@ -12,7 +12,7 @@ from tdbs import rng
 from tdbs.arrays import IntArray
 from tdbs.pipeline.manifest import Manifest
 from tdbs.train.batches import Batch
-from tdbs.train.planning.plan import row_width
+from tdbs.train.planning.epoch_plan import row_width
 from tdbs.train.planning.strategies import Execution
 from tdbs.train.targets import Labels
 

@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tdbs.arrays import BoolArray, FloatArray, IntArray
+from tdbs.arrays import BoolArray, FloatArray, IntArray, offsets_of
 from tdbs.data.columns import SourceColumn, first_true, one_array, plain_name
 from tdbs.data.content import is_list
 from tdbs.data.labels.spelling import folded, plain_class
@@ -110,7 +110,7 @@ def named_lists(column: SourceColumn) -> SourceColumn:
     if unknown.size:
         row = int(np.searchsorted(np.cumsum(lengths), unknown[0], side="right"))
         raise _nameless(column, row, ids[int(unknown[0])].as_py())
-    offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    offsets = offsets_of(lengths).astype(np.int32)
     values = pa.ListArray.from_arrays(offsets, pa.array(column.names).take(ids), mask=lists.is_null())
     return replace(column, values=pa.chunked_array([values]), names=())
 

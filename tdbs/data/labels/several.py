@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tdbs.arrays import BoolArray, FloatArray
+from tdbs.arrays import BoolArray, FloatArray, offsets_of
 from tdbs.data.columns import SourceColumn, one_array
 from tdbs.data.content import is_list
 from tdbs.data.labels.list_texts import refuse_list_texts
@@ -86,7 +86,7 @@ def encode_several(columns: Sequence[SourceColumn], rule: SeveralRule) -> pa.Arr
         offsets = np.arange(len(numbers_NC) + 1, dtype=np.int32) * len(columns)
         return pa.ListArray.from_arrays(offsets, pa.array(numbers_NC.ravel()))
     flags_NC = np.stack([_flags(column) for column in columns], axis=1)
-    offsets = np.concatenate([[0], np.cumsum(flags_NC.sum(axis=1))]).astype(np.int32)
+    offsets = offsets_of(flags_NC.sum(axis=1)).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, pa.array(np.nonzero(flags_NC)[1]))
 
 
@@ -96,7 +96,7 @@ def _encode_lists(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
     rows = pc.list_parent_indices(lists).to_numpy()
     # each class once a row, in order
     pairs = np.unique(np.stack([rows, ids.to_numpy()]), axis=1)
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(pairs[0].astype(np.int64), minlength=len(lists)))])
+    offsets = offsets_of(np.bincount(pairs[0].astype(np.int64), minlength=len(lists)))
     return pa.ListArray.from_arrays(offsets.astype(np.int32), pa.array(pairs[1].astype(np.int64)))
 
 
@@ -196,7 +196,7 @@ def encode_hot(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
                 next_step="Write the file with the classes of train.",
             )
         flags_NC = flags_NC[:, [column.names.index(name) for name in classes]]
-    offsets = np.concatenate([[0], np.cumsum(flags_NC.sum(axis=1))]).astype(np.int32)
+    offsets = offsets_of(flags_NC.sum(axis=1)).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, pa.array(np.nonzero(flags_NC)[1].astype(np.int64)))
 
 

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tdbs.arrays import BoolArray, FloatArray, IntArray
+from tdbs.arrays import BoolArray, FloatArray, IntArray, offsets_of
 from tdbs.data.columns import SourceColumn, first_true, one_array, word_lists
 from tdbs.data.content import is_list
 from tdbs.data.labels.given import named_lists, named_texts
@@ -213,7 +213,7 @@ def _is_plain(kind: pa.DataType) -> bool:
 
 def _titled(lists: pa.ChunkedArray) -> pa.ChunkedArray:
     array = one_array(lists)
-    offsets = np.concatenate([[0], np.cumsum(pc.fill_null(pc.list_value_length(array), 0).to_numpy())])
+    offsets = offsets_of(pc.fill_null(pc.list_value_length(array), 0).to_numpy())
     texts = pc.utf8_title(array.flatten())
     return pa.chunked_array([pa.ListArray.from_arrays(offsets.astype(np.int32), texts, mask=array.is_null())])
 

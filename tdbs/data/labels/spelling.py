@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tdbs.arrays import offsets_of
 from tdbs.data.columns import UNSEEN, SourceColumn, one_array, other_bytes, plain_name
 from tdbs.data.content import is_list, is_text
 from tdbs.data.labels.list_texts import plain_scalars
@@ -39,7 +40,7 @@ def plain_labels(column: SourceColumn, *, are_names: bool) -> SourceColumn:
         raise other_bytes(column) from error
     if not is_list(kind):
         return replace(column, values=pa.chunked_array([plain]))
-    offsets = np.concatenate([[0], np.cumsum(pc.fill_null(pc.list_value_length(array), 0).to_numpy())])
+    offsets = offsets_of(pc.fill_null(pc.list_value_length(array), 0).to_numpy())
     lists = pa.ListArray.from_arrays(offsets.astype(np.int32), plain, mask=array.is_null())
     return replace(column, values=pa.chunked_array([lists]))
 

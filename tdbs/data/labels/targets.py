@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from tdbs.arrays import offsets_of
 from tdbs.data.columns import FILL, SourceColumn, one_array, refuse_missing, text_values
 from tdbs.data.content import ANSWERS
 from tdbs.data.labels.given import given_labels
@@ -145,7 +146,7 @@ def encode_word_labels(column: SourceColumn, classes: tuple[str, ...], *, words:
             next_step="Give each word one label.",
         )
     ids = list_class_ids(column, lists, classes, of_class="words")
-    offsets = np.concatenate([[0], np.cumsum(labels_of_row)]).astype(np.int32)
+    offsets = offsets_of(labels_of_row).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, ids)
 
 

@@ -7,7 +7,7 @@ from itertools import chain
 import numpy as np
 from tokenizers import Encoding
 
-from tdbs.arrays import BoolArray, IntArray, TokenArray
+from tdbs.arrays import BoolArray, IntArray, TokenArray, offsets_of
 
 # Shapes: N samples of the block, N1 = N + 1, T their tokens, special ones too, C chunks of their texts.
 
@@ -42,7 +42,7 @@ class ChunkedTokens:
 def flat_block(encodings: Sequence[Encoding], *, is_pair: bool) -> TokenBlock:
     """Return what the tokenizers library made of a block as flat arrays."""
     lengths_N = np.fromiter(map(len, encodings), dtype=np.int64, count=len(encodings))
-    token_offsets_N1 = np.concatenate([[0], np.cumsum(lengths_N)])
+    token_offsets_N1 = offsets_of(lengths_N)
     total = int(token_offsets_N1[-1])
     input_ids_T = np.fromiter(chain.from_iterable(encoding.ids for encoding in encodings), dtype=np.int32, count=total)
     characters = np.fromiter(
@@ -79,7 +79,7 @@ def joined_blocks(blocks: Sequence[TokenBlock]) -> TokenBlock:
     starts = [block.segment_starts_N for block in blocks if block.segment_starts_N is not None]
     return TokenBlock(
         input_ids_T=np.concatenate([np.empty(0, np.int32), *(block.input_ids_T for block in blocks)]),
-        token_offsets_N1=np.concatenate([[0], np.cumsum(lengths_N)]),
+        token_offsets_N1=offsets_of(lengths_N),
         segments_T=np.concatenate([np.empty(0, np.int64), *(block.segments_T for block in blocks)]),
         starts_T=np.concatenate([np.empty(0, np.int64), *(block.starts_T for block in blocks)]),
         ends_T=np.concatenate([np.empty(0, np.int64), *(block.ends_T for block in blocks)]),

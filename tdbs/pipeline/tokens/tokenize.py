@@ -26,7 +26,7 @@ import numpy.typing as npt
 import pyarrow as pa
 from tokenizers import Encoding, Tokenizer
 
-from tdbs.arrays import BoolArray, IntArray, ragged_positions
+from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.tokens.block import NO_SEGMENT, ChunkedTokens, TokenBlock, flat_block, joined_blocks
 from tdbs.pipeline.tokens.rules import Template
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
@@ -141,7 +141,7 @@ def cut_texts(texts: pa.Array, *, at_spaces: bool) -> Chunks:
     which_C = chunks.indices.to_numpy().astype(np.int64)
     offsets_P1 = np.searchsorted(cuts, bounds_P1)  # an empty text has no chunk
     lengths_D = np.fromiter(map(len, distinct), dtype=np.int64, count=len(distinct))
-    before_C1 = np.concatenate([[0], np.cumsum(lengths_D[which_C])])
+    before_C1 = offsets_of(lengths_D[which_C])
     first_C = np.repeat(before_C1[offsets_P1[:-1]], np.diff(offsets_P1))
     return Chunks(offsets_P1=offsets_P1, which_C=which_C, starts_C=before_C1[:-1] - first_C, distinct=distinct)
 
@@ -190,7 +190,7 @@ def join_chunks(chunks: Chunks, distinct: TokenBlock, template: Template, max_le
     parts = len(chunks.offsets_P1) - 1
     part_C = np.repeat(np.arange(parts), np.diff(chunks.offsets_P1))
     size_D = np.diff(distinct.token_offsets_N1)
-    before_C1 = np.concatenate([[0], np.cumsum(size_D[chunks.which_C])])
+    before_C1 = offsets_of(size_D[chunks.which_C])
     before_P1 = before_C1[chunks.offsets_P1]
     length_P = _truncated(np.diff(before_P1).reshape(-1, texts_a_sample), room).ravel()
     in_part_C = before_C1[:-1] - before_P1[part_C]
@@ -220,7 +220,7 @@ def join_chunks(chunks: Chunks, distinct: TokenBlock, template: Template, max_le
     run_T = np.repeat(np.arange(runs), size_R)
     segments_T = np.where(special_R, NO_SEGMENT, kind_R)[run_T]
     sample_lengths_N = length_P.reshape(-1, texts_a_sample).sum(axis=1) + template.special_tokens
-    token_offsets_N1 = np.concatenate([[0], np.cumsum(sample_lengths_N)])
+    token_offsets_N1 = offsets_of(sample_lengths_N)
     segment_starts_N = None
     if texts_a_sample > 1:
         first_N, second_N = length_P.reshape(-1, texts_a_sample).T

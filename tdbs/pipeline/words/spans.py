@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
-from tdbs.arrays import BoolArray, IntArray, ragged_positions
+from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.tokens.block import NO_SEGMENT, ChunkedTokens, TokenBlock
 from tdbs.pipeline.words.matches import WordPattern, find_droppable
 
@@ -67,7 +67,7 @@ def _spans_of_chunks(
     first_W = np.repeat(chunks.first_C, count_C)
     sample_W = np.repeat(chunks.sample_C, count_C)[whole_W]
     return DroppableSpans(
-        span_offsets_N1=_offsets(sample_W, samples),
+        span_offsets_N1=offsets_of(np.bincount(sample_W, minlength=samples)),
         starts_W=(first_W + starts_W)[whole_W],
         sizes_W=sizes_W[whole_W],
     )
@@ -78,17 +78,13 @@ def _unprotected(spans: DroppableSpans, block: TokenBlock, protected_T: BoolArra
     samples = len(block.token_offsets_N1) - 1
     sample_W = np.repeat(np.arange(samples), np.diff(spans.span_offsets_N1))
     first_W = block.token_offsets_N1[sample_W] + spans.starts_W
-    before_T1 = np.concatenate([[0], np.cumsum(protected_T)])
+    before_T1 = offsets_of(protected_T)
     free_W = before_T1[first_W + spans.sizes_W] == before_T1[first_W]
     return DroppableSpans(
-        span_offsets_N1=_offsets(sample_W[free_W], samples),
+        span_offsets_N1=offsets_of(np.bincount(sample_W[free_W], minlength=samples)),
         starts_W=spans.starts_W[free_W],
         sizes_W=spans.sizes_W[free_W],
     )
-
-
-def _offsets(sample_W: IntArray, samples: int) -> IntArray:
-    return np.concatenate([[0], np.cumsum(np.bincount(sample_W, minlength=samples))])
 
 
 def _spans_of_texts(
@@ -142,7 +138,7 @@ def _spans_of_texts(
     first_W, last_W = kept_K[first_M[exact_M]], kept_K[last_M[exact_M]]
     row_W = rows_T[first_W]
     return DroppableSpans(
-        span_offsets_N1=_offsets(row_W, samples),
+        span_offsets_N1=offsets_of(np.bincount(row_W, minlength=samples)),
         starts_W=first_W - block.token_offsets_N1[row_W],
         sizes_W=last_W - first_W + 1,
     )

@@ -14,7 +14,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-from tdbs.arrays import FloatArray, IntArray
+from tdbs.arrays import FloatArray, IntArray, offsets_of
 from tdbs.reports.figures.canvas import LIGHT, SERIES, TEXT_STYLE, WIDE, canvas, drawing, short_number, title, to_svg
 from tdbs.shown import shown
 
@@ -142,7 +142,7 @@ def moving_average(values_S: FloatArray, window: int) -> FloatArray:
     """Return the mean of each step and the `window` - 1 before it; what is not finite is left out of the mean."""
     finite_S = np.isfinite(values_S)
     sums = np.concatenate([[0.0], np.cumsum(np.where(finite_S, values_S, 0.0))])
-    counts = np.concatenate([[0], np.cumsum(finite_S)])
+    counts = offsets_of(finite_S)
     last_S = np.arange(1, len(values_S) + 1)
     first_S = np.maximum(last_S - window, 0)
     number_S = counts[last_S] - counts[first_S]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from tdbs import rng
-from tdbs.arrays import IntArray
+from tdbs.arrays import IntArray, offsets_of
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import ModelError
 from tdbs.pipeline.tokens.rules import Template
@@ -42,7 +42,7 @@ class _Probe:
 
     def batch(self, chosen: Sequence[int], kind: TaskKind, *, in_rows: bool = False) -> Batch:
         """Return some of the samples as a batch: a row each, or all in one."""
-        ends_B1 = np.append(0, np.cumsum(self.lengths_B))
+        ends_B1 = offsets_of(self.lengths_B)
         tokens = np.concatenate([self.tokens_K[ends_B1[each] : ends_B1[each + 1]] for each in chosen])
         lengths_B = self.lengths_B[list(chosen)]
         return Batch(

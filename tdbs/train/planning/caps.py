@@ -3,7 +3,7 @@
 HWCap is the largest batch that a device takes for a length; BatchCap = min(HWCap, EpochCap). Caps are an array:
 entry l is the cap of sequences of l tokens. Above a table's last length its last cap holds.
 
-Tell whether training will run on a CUDA device, without loading torch: planning needs to know, and stays fast.
+`has_cuda` says whether training will run on a CUDA device, without loading torch: the default caps depend on it.
 """
 
 import os
@@ -25,10 +25,10 @@ _CHOICES = "Pass --caps 64, --caps paper, or --caps FILE with a profile."
 
 def chosen_caps(caps: str, profile: Profile | None = None) -> CapTable:
     """Return the table that `--caps` names: a number for all lengths, `paper`, `memory`, `knee`, or a profile's file
-    (what memory holds, or the knee where that was not searched).
+    (what memory holds, or the knee if that was not searched).
 
     `memory` (what the device holds) and `knee` (the smallest batch near its best speed) are those of `profile`.
-    Raises ConfigError where the choice is none of them, or needs a profile that is not given.
+    Raises ConfigError if the choice is none of them, or needs a profile that is not given.
     """
     if caps == "paper":
         profile, caps = named_profile(PAPER_PROFILE), "memory"
@@ -69,7 +69,7 @@ def batch_caps(hw_caps_L1: IntArray, *, epoch: int, base_batch_size: int, scalin
 
 
 def has_cuda() -> bool:
-    """Return True where an NVIDIA driver, a visible device and a torch that is not a CPU build are at hand."""
+    """Return whether an NVIDIA driver, a visible device and a torch that is not a CPU build are present."""
     try:
         cpu_build = "+cpu" in version("torch")
     except PackageNotFoundError:

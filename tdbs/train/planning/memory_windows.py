@@ -1,10 +1,10 @@
-"""Train on a split that is larger than memory: a two-level shuffle, first of its shards, then of their samples.
+"""Plan a run on a split, from its index alone; one that is larger than memory, window by window.
 
-An epoch goes through windows: sets of shards that fit the memory together. Which shards make a window, and in which
-order windows come, is drawn anew for each epoch. Every window has its share of each bucket's shards, so that its
-lengths are like those of the whole split (`have_few_lengths` tells where they cannot be), and inside of it all is
-planned as ever. Words go in the same order as without windows; how many of them go may depend on the batch, as ever.
-What is lost: samples of different windows never share a batch in that epoch.
+Windows are sets of shards that fit the memory together: a two-level shuffle, first of shards, then of their samples.
+Which shards make a window, and in which order windows come, is drawn anew for each epoch. Every window has its share of
+each bucket's shards, so that its lengths are like those of the whole split (`have_few_lengths` says where they cannot
+be). Inside a window all is planned as without windows. Words go in the same order, too; how many of them go may depend
+on the batch, as always. What is lost: samples of different windows never share a batch in that epoch.
 """
 
 from collections import Counter
@@ -13,16 +13,17 @@ from collections.abc import Sequence
 import numpy as np
 
 from tdbs import rng
-from tdbs.arrays import IntArray, ragged_positions
+from tdbs.arrays import IntArray, offsets_of
 from tdbs.pipeline.dataset import token_type
 from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo
 from tdbs.pipeline.split_index import SplitIndex
 from tdbs.train.planning.batching import TargetLengths
-from tdbs.train.planning.plan import EpochPlan, Window, plan_epoch
+from tdbs.train.planning.droppable_words import DroppableWords, words_of_index
+from tdbs.train.planning.epoch_plan import EpochPlan, Window
+from tdbs.train.planning.plan import plan_epoch, plan_run
 from tdbs.train.planning.strategies import Strategy
-from tdbs.train.planning.tokendrop import DroppableWords, droppable_words_of
 
-# Shapes: N samples of the split, M samples of a window, M1 = M + 1, W droppable words of the window.
+# Shapes: N samples of the split, M samples of a window, W8 flags of its droppable words, eight a byte.
 
 # What training takes of memory at most: the arrays, and what is made of them for an epoch (docs/decisions.md).
 _BYTES_A_SAMPLE = 160
@@ -54,7 +55,7 @@ def count_windows(info: SplitInfo, manifest: Manifest, *, memory: int) -> int:
 
 
 def have_few_lengths(info: SplitInfo, windows: int) -> bool:
-    """Tell whether windows are so many that more than a tenth of the tokens is in buckets of fewer shards than them.
+    """Return whether windows are so many that more than a tenth of the tokens is in buckets of fewer shards than them.
 
     Then a window lacks lengths that the split has: random batches of it hold less padding than those of the split.
     """
@@ -85,17 +86,38 @@ def window_shards(
 
 def window_samples(index: SplitIndex, shards: Sequence[int]) -> IntArray:
     """Return the samples of a window, ascending: their numbers in the window are their places here."""
+    if index.shards_N is None:
+        raise ValueError("a split in memory has no windows")
     return np.flatnonzero(np.isin(index.shards_N, shards))
 
 
-def plan_windows(
-    index: SplitIndex,
-    manifest: Manifest,
-    strategy: Strategy,
-    *,
-    windows: int,
-    seed: int,
-    epoch: int,
+def plan_split(
+    index: SplitIndex, manifest: Manifest, strategy: Strategy, *, seed: int, epochs: int, windows: int = 1
+) -> list[EpochPlan]:
+    """Return the plans of all epochs of a run on a split, from its index alone.
+
+    `train`, `plan` and `estimate-speedup` all ask here, so all see the same plan.
+    """
+    if windows > 1:
+        return [_plan_windows(index, manifest, strategy, windows, seed=seed, epoch=epoch) for epoch in range(epochs)]
+    return plan_run(
+        index.lengths_N.astype(np.int64),
+        words_to_drop(index, strategy),
+        strategy,
+        max_length=manifest.max_length,
+        seed=seed,
+        epochs=epochs,
+        targets=_targets(index, manifest),
+    )
+
+
+def words_to_drop(index: SplitIndex, strategy: Strategy, samples_M: IntArray | None = None) -> DroppableWords | None:
+    """Return the words that a strategy may drop from some samples, or all; None if it drops none."""
+    return None if strategy.drop == "none" else words_of_index(index, strategy.drop, samples_M)
+
+
+def _plan_windows(
+    index: SplitIndex, manifest: Manifest, strategy: Strategy, windows: int, *, seed: int, epoch: int
 ) -> EpochPlan:
     """Return the plan of an epoch in windows: the plans of all windows, one after the other."""
     info = manifest.splits[index.name]
@@ -104,43 +126,28 @@ def plan_windows(
     dealt = window_shards(info.shards, shard_bytes(info, manifest), windows, seed=seed, epoch=epoch)
     for number, members in enumerate(dealt):
         samples_M = window_samples(index, members)
-        targets = None
-        if index.target_lengths_N is not None:
-            lengths_M = index.target_lengths_N[samples_M].astype(np.int64)
-            targets = TargetLengths(lengths_N=lengths_M, max_length=manifest.max_target_length or 0)
         plan = plan_epoch(
             index.lengths_N[samples_M].astype(np.int64),
-            window_words(index, samples_M, strategy),
+            words_to_drop(index, strategy, samples_M),
             strategy,
             max_length=manifest.max_length,
             seed=seed,
             epoch=epoch,
-            targets=targets,
+            targets=_targets(index, manifest, samples_M),
             window=number,
         )
         plans.append((samples_M, plan))
-        found.append(Window(shards=members, first_batch=batches, last_batch=batches + len(plan.padded_lengths_B)))
-        batches += len(plan.padded_lengths_B)
+        last_batch = batches + len(plan.padded_lengths_B)
+        found.append(Window(shards=members, first_batch=batches, last_batch=last_batch, dropped_W8=plan.dropped_W8))
+        batches = last_batch
     return _joined(plans, tuple(found))
 
 
-def window_words(index: SplitIndex, samples_M: IntArray, strategy: Strategy) -> DroppableWords:
-    """Return the words that the strategy may drop from a window's samples, with their places in the whole split."""
-    if strategy.drop == "any":
-        counts_N = (index.lengths_N - index.special_N).astype(np.int64)
-        sizes_W = np.ones(int(counts_N[samples_M].sum()), dtype=np.int64)
-    else:
-        counts_N = index.word_counts_N.astype(np.int64)
-        words = ragged_positions(index.first_words_N[samples_M], counts_N[samples_M])
-        sizes_W = index.word_sizes_W[words].astype(np.int64)
-    return droppable_words_of(
-        index.name,
-        lengths_N=index.lengths_N[samples_M].astype(np.int64),
-        offsets_N1=np.concatenate([[0], np.cumsum(counts_N[samples_M])]),
-        sizes_W=sizes_W,
-        special_N=index.special_N[samples_M].astype(np.int64),
-        places_N=(np.cumsum(counts_N) - counts_N)[samples_M],
-    )
+def _targets(index: SplitIndex, manifest: Manifest, samples_M: IntArray | None = None) -> TargetLengths | None:
+    if index.target_lengths_N is None:
+        return None
+    lengths_M = index.target_lengths_N if samples_M is None else index.target_lengths_N[samples_M]
+    return TargetLengths(lengths_N=lengths_M.astype(np.int64), max_length=manifest.max_target_length or 0)
 
 
 def plan_of_window(plan: EpochPlan, window: Window, samples_M: IntArray) -> EpochPlan:
@@ -158,6 +165,7 @@ def plan_of_window(plan: EpochPlan, window: Window, samples_M: IntArray) -> Epoc
         step_offsets_S1=_part_of(plan.step_offsets_S1, window.first_batch, window.last_batch),
         target_lengths_N=None if plan.target_lengths_N is None else plan.target_lengths_N[members],
         target_widths_B=None if plan.target_widths_B is None else plan.target_widths_B[batches],
+        dropped_W8=window.dropped_W8,
     )
 
 
@@ -170,7 +178,7 @@ def _joined(plans: Sequence[tuple[IntArray, EpochPlan]], windows: tuple[Window, 
         epoch=parts[0].epoch,
         sample_ids_N=np.concatenate([samples_M[plan.sample_ids_N] for samples_M, plan in plans]),
         kept_N=np.concatenate([plan.kept_N for plan in parts]),
-        batch_offsets_B1=np.concatenate([[0], np.cumsum(sizes)]),
+        batch_offsets_B1=offsets_of(sizes),
         padded_lengths_B=np.concatenate([plan.padded_lengths_B for plan in parts]),
         execution=parts[0].execution,
         row_offsets_R1=_joined_offsets([plan.row_offsets_R1 for plan in parts]),
@@ -189,4 +197,4 @@ def _part_of(offsets: IntArray | None, first: int, last: int) -> IntArray | None
 
 def _joined_offsets(parts: Sequence[IntArray | None]) -> IntArray | None:
     sizes = [np.diff(offsets) for offsets in parts if offsets is not None]
-    return np.append(0, np.cumsum(np.concatenate(sizes))) if sizes else None
+    return offsets_of(np.concatenate(sizes)) if sizes else None

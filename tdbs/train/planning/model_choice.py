@@ -42,7 +42,7 @@ class ModelChoice:
 
     name: str  # hub name or folder, or `tiny`
     model_type: str | None  # as config.json has it; None: no configuration was found
-    in_rows: bool  # a row may hold several samples; assumed where no configuration was found
+    in_rows: bool  # a row may hold several samples; assumed if no configuration was found
 
     @property
     def rate(self) -> float:
@@ -51,7 +51,7 @@ class ModelChoice:
 
     @property
     def assumption(self) -> str | None:
-        """What a plan without the model's configuration takes for granted; None where it was found."""
+        """What a plan without the model's configuration takes for granted; None if it was found."""
         if self.model_type is not None or not self.in_rows:
             return None
         return (
@@ -63,7 +63,7 @@ class ModelChoice:
 def choose_model(name: str | None, manifest: Manifest) -> ModelChoice:
     """Return the model that a run of this name trains; without a name the dataset's default.
 
-    Never fails: where no configuration is found, the choice says so, and training itself will report the reason.
+    Never fails: if no configuration is found, the choice says so, and training itself will report the reason.
     """
     name = name or default_model(manifest)
     is_writer = manifest.task.kind == "seq2seq"  # an encoder-decoder counts positions along the row
@@ -77,7 +77,7 @@ def choose_model(name: str | None, manifest: Manifest) -> ModelChoice:
 
 
 def left_out_note(names: Sequence[str], model: ModelChoice) -> str | None:
-    """Return what to say where a model cannot run some of the strategies."""
+    """Return what to say if a model cannot run some of the strategies."""
     if not names:
         return None
     kind = "" if model.model_type is None else f" ({model.model_type})"
@@ -86,7 +86,7 @@ def left_out_note(names: Sequence[str], model: ModelChoice) -> str | None:
 
 
 def _find_config(name: str) -> dict[str, Any]:
-    """Return the configuration of a model by folder or hub name; empty where there is none that can be read."""
+    """Return the configuration of a model by folder or hub name; empty if there is none that can be read."""
     folder = Path(name)
     place = folder / _CONFIG_NAME if folder.is_dir() else _hub_config(name)
     try:
@@ -97,7 +97,7 @@ def _find_config(name: str) -> dict[str, Any]:
 
 
 def _hub_config(name: str) -> Path | None:
-    """Return where the hub's cache has a model's configuration, fetched if need be; None where that fails."""
+    """Return where the hub's cache has a model's configuration, downloaded if needed; None if that fails."""
     if Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1:
         return None  # a folder that is not there
     from huggingface_hub import hf_hub_download, try_to_load_from_cache

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 from tdbs.arrays import FloatArray, IntArray
 from tdbs.files import write_bytes
 from tdbs.pipeline.lengths import bucket_name, bucket_of
-from tdbs.train.planning.plan import EpochPlan
+from tdbs.train.planning.epoch_plan import EpochPlan
 
 
 def plan_table(plans: Sequence[EpochPlan], rates_S: FloatArray, edges: IntArray) -> pa.Table:

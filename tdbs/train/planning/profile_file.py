@@ -105,7 +105,7 @@ class Profile:
     memory_caps: CapTable | None  # None: not searched, on a CPU
     knee_caps: CapTable | None
     points: Sequence[MeasuredStep]
-    overhead: Sequence[Overhead] = ()  # the framework's share of some steps; none in profiles of before
+    overhead: Sequence[Overhead] = ()  # the framework's share of some steps; missing in older profiles
 
 
 def read_profile(path: str | Path) -> Profile:
@@ -126,7 +126,7 @@ def read_profile(path: str | Path) -> Profile:
 
 
 def profiled_attention(profile: Profile | None, attention: str) -> str:
-    """Return the attention kernel to take: where it is left open, the fastest of a profile."""
+    """Return the attention kernel to use: with `auto`, the fastest of a profile."""
     return attention if profile is None or attention != "auto" else str(profile.settings.get("attention", attention))
 
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from tdbs.arrays import FloatArray, IntArray
-from tdbs.train.planning.plan import EpochPlan
+from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.strategies import Strategy
 
 # Shapes: S steps of the whole run.

@@ -3,10 +3,9 @@
 Samples are placed from long to short, each into the row with the least room that still takes it. All samples of one
 length that go into rows of equal room are placed at once, so the loop is over (length, room), never over samples.
 
-The samplers of transformers' Trainer, called as they are: what tdbs is compared with is their own code.
-
-torch and transformers are imported inside the functions, so that planning anything else never loads them. Seeds come
-from rng.py.
+The samplers of transformers' Trainer, called as they are: what tdbs is compared with is their own code. They alone
+need torch and transformers in this room, and import them when `length_grouped` or `batch_rebalance` is asked for. Seeds
+come from rng.py.
 """
 
 import numpy as np
@@ -48,8 +47,6 @@ def pack_rows(lengths_N: IntArray, *, width: int) -> IntArray:
     return rows_N
 
 
-# Shapes: N samples.
-
 MICRO_BATCHES = 4  # of a step with batch_rebalance
 
 
@@ -76,8 +73,8 @@ def rebalanced_batches(
 ) -> tuple[list[IntArray], list[int]]:
     """Return the micro-batches of `batch_rebalance` (BatchRebalanceSampler), and how many of them each step has.
 
-    The sampler repeats samples where the last step has fewer than micro-batches; here they are left out again.
-    Raises ConfigError where the installed transformers has no such sampler.
+    The sampler repeats samples if the last step has fewer than micro-batches; here they are left out again.
+    Raises ConfigError if the installed transformers has no such sampler.
     """
     try:
         from transformers.trainer_pt_utils import BatchRebalanceSampler

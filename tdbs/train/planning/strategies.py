@@ -67,7 +67,7 @@ class Strategy:
         ),
     ] = "base"  # stands for base_batch_size
     dropout: float | None = None  # of the model; None: by the paper's rule
-    measured_caps: CapTable | None = None  # of a profile, where caps are `memory`, `knee` or a file
+    measured_caps: CapTable | None = None  # of a profile, if caps are `memory`, `knee` or a file
 
     def __post_init__(self) -> None:
         for name, value, choices in (
@@ -114,7 +114,7 @@ class Strategy:
                 f"--drop-rate must be from 0 to 1, got {shown_number(self.drop_rate)}.",
                 next_step="Pass --drop-rate 0.3, say.",
             )
-        _ = self.hw_caps  # refuses what is no number and no table
+        _ = self.hw_caps  # refuses what is neither a number nor a table
 
     @property
     def hw_caps(self) -> CapTable:
@@ -133,7 +133,7 @@ class Strategy:
 
     @property
     def effective_rate(self) -> float:
-        """Share of the droppable words that go, where `drops_at_rate`."""
+        """Share of the droppable words that go, if `drops_at_rate`."""
         return 1.0 if self.drop == "all" else self.drop_rate
 
     @property
@@ -169,15 +169,15 @@ STRATEGIES: dict[str, Strategy] = {
 
 
 def parts_without_drop(parts: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """Return a strategy's parts, without those that say what is dropped where the task forbids it (CoLA)."""
+    """Return a strategy's parts, without those that say what is dropped if the task forbids it (CoLA)."""
     return {name: value for name, value in parts.items() if name not in _DROP_PARTS or not task.drop_forbidden}
 
 
 def resolved_name(name: str, task: Task, *, in_rows: bool = True) -> str:
     """Return what a name stands for; `tdbs`, the default, is the fastest that is as accurate as `random`.
 
-    That is `unpadded` (docs/decisions.md, "The default"), and `random` itself where the rows of the model cannot hold
-    several samples: for sequence to sequence, and where `in_rows` says so.
+    That is `unpadded` (docs/decisions.md, "The default"), and `random` itself if the rows of the model cannot hold
+    several samples: for sequence to sequence, and if `in_rows` says so.
     """
     if name != DEFAULT_STRATEGY:
         return name
@@ -252,7 +252,7 @@ def given_strategy(given: Strategy | str, task: Task, *, in_rows: bool, profile:
 
 
 def _check_rows(strategy: Strategy, *, in_rows: bool) -> None:
-    """Refuse a strategy of rows that hold several samples where those of the model cannot (`in_rows`)."""
+    """Refuse a strategy of rows that hold several samples if those of the model cannot (`in_rows`)."""
     if not strategy.in_rows or in_rows:
         return
     if strategy.execution != STRATEGIES.get(strategy.name, strategy).execution:
@@ -269,7 +269,7 @@ def _check_rows(strategy: Strategy, *, in_rows: bool) -> None:
 def strategies_for(task: Task, *, in_rows: bool = True) -> tuple[str, ...]:
     """Return the names of the strategies that a task and a model can be trained with (`in_rows`: resolve_strategy).
 
-    A peer's sampler that the installed transformers lacks is left out; asked for by name it is an error (peers.py).
+    A peer's sampler that the installed transformers lacks is left out; asked for by name it is an error (samplers.py).
     """
     in_rows = in_rows and task.kind != "seq2seq"
     return tuple(

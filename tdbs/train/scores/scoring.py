@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 
-from tdbs.arrays import BoolArray, FloatArray, IntArray, ragged_positions
+from tdbs.arrays import BoolArray, FloatArray, IntArray, offsets_of, ragged_positions
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import PreparedDataset, Split, Targets, read_char_places, read_split, read_tokenizer
@@ -82,7 +82,7 @@ def _score_words(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
         predicted.append(logits_BLC.argmax(dim=-1).cpu().numpy()[labelled_BL])
         true.append(labels_BL[labelled_BL])
         words.append(labelled_BL.sum(axis=1))
-    offsets = np.concatenate([[0], np.cumsum(np.concatenate(words))])
+    offsets = offsets_of(np.concatenate(words))
     return {**entity_f1(np.concatenate(predicted), np.concatenate(true), offsets, held_out.task.classes)}
 
 
@@ -171,7 +171,7 @@ def drop_tokens(held_out: ScoredSplit, dropped_T: BoolArray | None) -> ScoredSpl
 
 def shortened_split(split: Split, dropped_T: BoolArray) -> Split:
     """Return a split without the tokens that were dropped, with no droppable words any more."""
-    kept_before_T1 = np.concatenate([[0], np.cumsum(~dropped_T)])
+    kept_before_T1 = offsets_of(~dropped_T)
     starts_N = split.segment_starts_N
     return replace(
         split,
@@ -190,7 +190,7 @@ def _moved(split: Split, targets: Targets, dropped_T: BoolArray) -> Targets:
     if targets.kind == "question_answering":
         return replace(targets, values=moved_positions(split, targets.values.astype(np.int64), dropped_T))
     if targets.kind == "token_classification":
-        kept_before_T1 = np.concatenate([[0], np.cumsum(~dropped_T)])
+        kept_before_T1 = offsets_of(~dropped_T)
         offsets_N1 = None if targets.offsets_N1 is None else kept_before_T1[targets.offsets_N1]
         return replace(targets, values=targets.values[~dropped_T], offsets_N1=offsets_N1)
     return targets

@@ -1,0 +1,117 @@
+"""The plan of an epoch as arrays: every batch in running order, and what follows from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from tdbs.arrays import IntArray
+from tdbs.train.planning.strategies import Execution
+
+ROW_STEP = 32  # tokens; see `row_width`
+
+# Shapes: N samples, B batches (calls of the model), B1 = B + 1, R rows of the model, S steps, W8 flags of the droppable
+# words in sample order, eight a byte.
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Window:
+    """Shards that are in memory together, by their numbers, and the batches that are made of their samples."""
+
+    shards: tuple[int, ...]
+    first_batch: int
+    last_batch: int  # exclusive
+    dropped_W8: npt.NDArray[np.uint8] | None = field(default=None, compare=False)  # as EpochPlan has it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochPlan:
+    """Every batch of one epoch. Batch b holds the samples [batch_offsets_B1[b]] to [batch_offsets_B1[b + 1]]."""
+
+    epoch: int
+    sample_ids_N: IntArray  # in running order
+    kept_N: IntArray  # tokens that remain of each of them, in the same order
+    batch_offsets_B1: IntArray
+    padded_lengths_B: IntArray  # width of the rows that the model sees; unpadded: the longest sample
+    execution: Execution = "padded"
+    row_offsets_R1: IntArray | None = None  # packed: samples of each row of the model, as batch_offsets_B1 has batches'
+    step_offsets_S1: IntArray | None = None  # batches of each step; None: each batch is a step
+    target_lengths_N: IntArray | None = None  # seq2seq: tokens of each target, in running order
+    target_widths_B: IntArray | None = None  # seq2seq: width of the batch's targets
+    unsorted_target_tokens: int = 0  # seq2seq: what `target_tokens` would be, had targets not been sorted
+    dropped_W8: npt.NDArray[np.uint8] | None = None  # drop at a rate: which words go; in windows, each has its own
+    windows: tuple[Window, ...] = ()  # of a split that is larger than memory; none: the split is one
+
+    @property
+    def batch_sizes_B(self) -> IntArray:
+        """Samples of each batch."""
+        return np.diff(self.batch_offsets_B1)
+
+    @property
+    def step_batches_S(self) -> IntArray:
+        """Batches of each step."""
+        return np.ones_like(self.padded_lengths_B) if self.step_offsets_S1 is None else np.diff(self.step_offsets_S1)
+
+    @property
+    def step_sizes_S(self) -> IntArray:
+        """Samples of each step."""
+        if self.step_offsets_S1 is None:
+            return self.batch_sizes_B
+        return np.diff(self.batch_offsets_B1[self.step_offsets_S1])
+
+    @property
+    def steps(self) -> int:
+        """Updates of the epoch."""
+        return len(self.padded_lengths_B) if self.step_offsets_S1 is None else len(self.step_offsets_S1) - 1
+
+    @property
+    def tokens_B(self) -> IntArray:
+        """All tokens that the linear layers see in each batch, pad included; of seq2seq those of the sources."""
+        if self.execution == "unpadded":
+            return row_width(np.add.reduceat(self.kept_N, self.batch_offsets_B1[:-1]))
+        return self.rows_B * self.padded_lengths_B
+
+    @property
+    def rows_B(self) -> IntArray:
+        """Rows of the model in each batch: its samples, its packs, or the one row of an unpadded batch."""
+        if self.execution == "unpadded":
+            return np.ones_like(self.padded_lengths_B)
+        if self.row_offsets_R1 is None:
+            return self.batch_sizes_B
+        return np.diff(np.searchsorted(self.row_offsets_R1, self.batch_offsets_B1))
+
+    @property
+    def tokens(self) -> int:
+        """All tokens that the linear layers see, pad included; of seq2seq those of the sources."""
+        return int(self.tokens_B.sum())
+
+    @property
+    def target_tokens(self) -> int:
+        """All tokens of the targets, pad included; 0 if targets are not sequences."""
+        return 0 if self.target_widths_B is None else int(self.batch_sizes_B @ self.target_widths_B)
+
+    @property
+    def padding_fraction(self) -> float:
+        """Pad tokens / all tokens of the batches."""
+        return 1.0 - int(self.kept_N.sum()) / self.tokens
+
+
+def row_width(tokens_B: IntArray) -> IntArray:
+    """Return the width of unpadded rows of so many tokens: the next multiple of 32, so that few widths recur.
+
+    A CPU's matrix products are prepared for a shape, and kept; rows of any width would be prepared again in each step.
+    """
+    return -(-tokens_B // ROW_STEP) * ROW_STEP
+
+
+def run_padding(plans: Sequence[EpochPlan]) -> float:
+    """Return the padding fraction of a whole run: pad tokens / all tokens of its batches."""
+    return 1.0 - sum(int(plan.kept_N.sum()) for plan in plans) / sum(plan.tokens for plan in plans)
+
+
+def run_target_padding(plans: Sequence[EpochPlan], *, is_sorted: bool = True) -> float | None:
+    """Return the padding fraction of a run's targets (as they would be unsorted); None if they are not sequences."""
+    real = sum(int(plan.target_lengths_N.sum()) for plan in plans if plan.target_lengths_N is not None)
+    tokens = sum(plan.target_tokens if is_sorted else plan.unsorted_target_tokens for plan in plans)
+    return 1.0 - real / tokens if tokens else None
