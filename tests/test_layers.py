@@ -14,6 +14,7 @@ LAYERS = (
         "arrays",
         "digests",
         "errors",
+        "fields",
         "files",
         "model_families",
         "records",

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from tdbs.analysis.cost import CostModel, fit_costs, plan_work
 from tdbs.errors import ConfigError
+from tdbs.fields import Count
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.engines import DEFAULT_MEMORY
-from tdbs.records import Count
 from tdbs.train.feed import TRAIN, make_feed, open_training_data
 from tdbs.train.planning.model_choice import DEFAULT_EPOCHS, check_hyperparameters, choose_model
 from tdbs.train.planning.plan import EpochPlan, run_padding, run_target_padding

@@ -6,7 +6,7 @@ One table. The first metric of a task is its score, the one of the paper's Table
 from dataclasses import dataclass
 from typing import Literal
 
-from tdbs.records import Several
+from tdbs.fields import Several
 
 TaskKind = Literal[
     "classification", "regression", "multi_label", "token_classification", "question_answering", "seq2seq"

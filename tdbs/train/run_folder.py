@@ -13,9 +13,10 @@ import tomli_w
 
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import TrainingError
+from tdbs.fields import Count, PlainText
 from tdbs.files import folders_named, name_in_folder, new_folder, write_json, write_text
 from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
-from tdbs.records import Count, Form, PlainText, read_field_rows, read_fields, read_toml, record_of, whole_lines
+from tdbs.records import Form, read_field_rows, read_fields, read_toml, record_of, whole_lines
 from tdbs.removal import is_mine, is_there, links_below, refuse_link, remove_file, remove_folder, remove_if_empty
 from tdbs.shown import is_utf8
 from tdbs.train.energy import EnergyUse

@@ -10,7 +10,7 @@ from typing import Any, Literal, get_args
 
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
-from tdbs.records import Count
+from tdbs.fields import Count
 from tdbs.shown import shown_number
 from tdbs.train.planning.caps import MOST, chosen_caps, has_cuda
 from tdbs.train.planning.profile_file import CapTable, Profile
