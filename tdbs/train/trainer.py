@@ -32,7 +32,6 @@ from tdbs.train.planning.plan import plan_digest, run_padding, run_target_paddin
 from tdbs.train.planning.profile_file import Profile, profiled_attention
 from tdbs.train.planning.rates import learning_rates
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, given_strategy, resolve_dropout
-from tdbs.train.run_folder import FORM as RUN_FORM
 from tdbs.train.run_folder import (
     MODEL_FOLDER,
     RESULT_NAME,
@@ -45,6 +44,7 @@ from tdbs.train.run_folder import (
     save_model,
     start_run,
 )
+from tdbs.train.run_records import FORM as RUN_FORM
 from tdbs.train.scores.scoring import ScoredSplit, read_scored_split
 from tdbs.train.stopping import Stop
 from tdbs.train.tracking import Tracker, check_tracker
