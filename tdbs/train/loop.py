@@ -4,7 +4,6 @@ torch's generator is seeded before each step from (seed, epoch, step), so nothin
 depends on the steps before it.
 """
 
-import gc
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -19,23 +18,20 @@ from transformers import PreTrainedModel
 from tdbs import rng
 from tdbs.arrays import FloatArray
 from tdbs.data.tasks import TaskKind
-from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
+from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.batches import Batch
 from tdbs.train.device import (
     DeviceSettings,
     compile_layers,
-    keep_head_in_fp32,
     keep_row_gradients,
-    make_accelerator,
     make_optimizer,
 )
 from tdbs.train.evaluate import evaluate_split
 from tdbs.train.micro_batches import MemoryCaps, within_memory
-from tdbs.train.models.inputs import InputRules
-from tdbs.train.models.load import load_model, rules_for
-from tdbs.train.models.part import WHOLE, TrainablePart, train_part
+from tdbs.train.models.inputs import InputRules, format_of
+from tdbs.train.models.load import ModelSettings, load_model
+from tdbs.train.models.part import WHOLE, TrainablePart
 from tdbs.train.processes import own_share, prefetch
-from tdbs.train.rows.models import use_sequences
 from tdbs.train.rows.sequences import laid_out
 from tdbs.train.scores.scoring import Metrics, ScoredSplit
 from tdbs.train.step import predicted_by, train_step
@@ -91,31 +87,23 @@ def make_learner(
     part: TrainablePart = WHOLE,
 ) -> Learner:
     """Load a model for the dataset and put it on its device; `in_rows`: its rows may hold several samples."""
-    gc.collect()  # models hold themselves in cycles: a sweep would keep those of its last runs
-    model = load_model(model_name, dataset, seed=seed, dropout=dropout, attention=execution.attention)
-    train_part(model, part, dataset.manifest.task.kind, dropout=dropout)
-    if in_rows:
-        use_sequences(model, execution.attention)
-    accelerator = make_accelerator(execution.precision, execution.device)
-    keep_head_in_fp32(model)
-    model.to(accelerator.device)
-    rules = rules_for(
-        model, model_name, dataset.manifest, read_tokenizer(dataset), in_rows=in_rows, device=accelerator.device
+    settings = ModelSettings(
+        purpose="train", execution=execution, in_rows=in_rows, seed=seed, dropout=dropout, part=part
     )
-    # gradients of several processes are summed by us (processes.py): accelerate is not to wrap the model for it
-    prepared = accelerator.prepare_model(model, evaluation_mode=True)
-    if accelerator.num_processes == 1:
+    loaded = load_model(model_name, format_of(dataset), settings)
+    prepared = loaded.prepared
+    if loaded.accelerator.num_processes == 1:
         keep_row_gradients(prepared)
     if execution.compiled:
-        compile_layers(model)
+        compile_layers(loaded.model)
     return Learner(
-        accelerator=accelerator,
-        model=model,
+        accelerator=loaded.accelerator,
+        model=loaded.model,
         prepared=prepared,
         optimizer=make_optimizer(prepared),
         kind=dataset.manifest.task.kind,
         pad_id=dataset.manifest.tokenizer.pad_id,
-        rules=rules,
+        rules=loaded.rules,
         memory_caps=MemoryCaps(edges_E=np.array(dataset.manifest.bucket_edges), kind=dataset.manifest.task.kind),
     )
 
