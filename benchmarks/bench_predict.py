@@ -26,7 +26,7 @@ import transformers
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, pipeline
 
 from benchmarks.common import print_rows, timed
-from tdbs.inference.batches import inference_strategy, planned, predict_block
+from tdbs.inference.batches import Dropping, inference_strategy, planned, predict_block
 from tdbs.inference.blocks import BLOCK_ROWS, block_of, text_rows
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
 from tdbs.inference.decode import prediction_table
@@ -98,9 +98,11 @@ def server_rows(
         checkpoint = open_checkpoint(model, precision=precision, attention=kernel)
         for name in (*strategies, *DROPPING):
             strategy = (
-                inference_strategy("bucket", checkpoint.task, drop="all")
+                inference_strategy("bucket", checkpoint.task, dropping=Dropping(drop="all"))
                 if name == "all"
-                else inference_strategy(name, checkpoint.task, drop=name if name in DROPPING else None)
+                else inference_strategy(
+                    name, checkpoint.task, dropping=Dropping(drop=name if name in DROPPING else None)
+                )
             )
             shown = f"{name}, words dropped" if name in DROPPING else name
             arms[shown, kernel] = serve(checkpoint, texts, strategy)
@@ -165,7 +167,8 @@ def real_time_rows(model: str, texts: list[str], precision: str) -> list[dict[st
     checkpoint = open_checkpoint(model, precision=precision, alone=True)
     pattern = droppable_pattern(checkpoint, None)
     strategies = {
-        rate: inference_strategy(None, checkpoint.task, drop_rate=rate or None, batch_size=1) for rate in RATES
+        rate: inference_strategy(None, checkpoint.task, dropping=Dropping(drop_rate=rate or None), batch_size=1)
+        for rate in RATES
     }
     pipes = {f"pipeline, {kernel}": pipeline_of(model, precision, kernel) for kernel in KERNELS}
     seconds: dict[object, list[float]] = {arm: [] for arm in (*RATES, *pipes)}

@@ -18,7 +18,8 @@ from pathlib import Path, PurePath
 from typing import IO, BinaryIO, cast
 
 from tdbs.errors import ConfigError, TdbsError, reason_of
-from tdbs.records import Form, PlainText, read_record
+from tdbs.fields import PlainText
+from tdbs.records import Form, read_record
 from tdbs.removal import is_mine, owner_id, refuse_link, remove_file, remove_folder
 
 LATEST_NAME = "latest.json"

@@ -8,47 +8,27 @@ that may block, and none is read whole before its size is known to be sane.
 import json
 import math
 import os
-import re
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePath
-from typing import IO, Annotated, Any, NoReturn, TypeVar
+from typing import IO, Any, NoReturn, TypeVar
 
 import msgspec
 
 from tdbs.errors import TdbsError, reason_of
+from tdbs.fields import field_reason, printable
 
 T = TypeVar("T")
 
 MOST_BYTES = 64 << 20  # of a record: a manifest of 200,000 shards fits
 MOST_BYTES_OF_A_LINE = 1 << 20
 MOST_BYTES_OF_A_TOKENIZER = 512 << 20
-LONGEST = 2**20  # tokens of a sample: tables have an entry for each length
 _MOST_NESTED = 64
 _MOST_DIGITS = 300  # a float can still hold such a number
 _MOST_BITS = (10**_MOST_DIGITS).bit_length()
-
-# Types of fields whose values decide what is allocated or opened.
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
-TokenLength = Annotated[int, msgspec.Meta(ge=1, le=LONGEST)]
-VocabularySize = Annotated[int, msgspec.Meta(ge=1, le=2**24)]  # a model has a vector for each entry
-Amount = Annotated[float, msgspec.Meta(ge=0)]
-Several = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
-_DIGITS, _SHA256, _PLAIN = r"^[0-9]{1,15}\Z", r"^[0-9a-f]{64}\Z", r"^[^\x00]+\Z"
-_INNER = r"^(?!.*(?:^|/)\.{0,2}(?:/|\Z))(?![A-Za-z]:)[^\\\x00-\x1f\x7f]+\Z"
-Digits = Annotated[str, msgspec.Meta(pattern=_DIGITS)]  # a number that is a key
-Sha256 = Annotated[str, msgspec.Meta(pattern=_SHA256)]
-PlainText = Annotated[str, msgspec.Meta(pattern=_PLAIN)]  # a path: a user's may hold anything else
-InnerPath = Annotated[str, msgspec.Meta(pattern=_INNER)]  # of a file below the record's own folder
-_MEANINGS = {  # of these patterns, in errors
-    _DIGITS: "digits",
-    _SHA256: "64 hexadecimal digits",
-    _PLAIN: "text without NUL",
-    _INNER: "a path that stays in this folder",
-}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,7 +173,7 @@ def record_of(found: Any, kind: type[T], form: Form, *, named: str) -> T:
     except TdbsError as error:  # what a class says of its own values
         raise form.misfit(named, error.message.rstrip(".")) from error
     except (msgspec.ValidationError, OverflowError) as error:
-        raise form.misfit(named, _field_reason(found, kind, str(error))) from error
+        raise form.misfit(named, field_reason(found, kind, str(error))) from error
     except UnicodeEncodeError as error:  # of a text where none belongs; JSON can escape what UTF-8 cannot hold
         raise form.misfit(named, "it has half of a surrogate pair, which is not a character") from error
 
@@ -208,7 +188,7 @@ def check_version(found: Any, form: Form, *, named: str) -> None:
     later = isinstance(version, int) and version > form.version
     shown = version if isinstance(version, int | str | float | None) else type(version).__name__
     raise form.error(
-        f"{named} has schema version {_printable(str(shown))}; this tdbs reads version {form.version}.",
+        f"{named} has schema version {printable(str(shown))}; this tdbs reads version {form.version}.",
         next_step="Update tdbs: pip install --upgrade tdbs." if later else form.next_step,
     )
 
@@ -256,62 +236,4 @@ _FOREIGN = json.JSONDecoder(parse_int=_whole)
 
 
 def _parser_reason(error: Exception) -> str:
-    return "it is nested too deeply" if isinstance(error, RecursionError) else _printable(reason_of(error))
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
-
-
-_TOLD = re.compile(r"(?P<reason>.*?)(?: - at (?P<key>`key` in )?`\$\.?(?P<field>.*)`)?", re.DOTALL)
-_MISSING = re.compile(r"Object missing required field `(.*)`")
-_PATTERN = re.compile(r"`str` matching regex '(.*)'", re.DOTALL)
-
-
-def _field_reason(found: Any, kind: type[Any], error: str) -> str:
-    """Return what msgspec says as "field: reason", the keys of mappings named."""
-    told = _TOLD.fullmatch(error)
-    reason, field = (error, "") if told is None else (told["reason"], told["field"] or "")
-    if "[...]" in field:
-        field = _with_key(found, kind, field, error)
-    missing = _MISSING.fullmatch(reason)
-    if missing:
-        return _printable(reason_of(ValueError(f"{field}.{missing[1]}".lstrip(".") + " is missing")))
-    got = _value_at(found, field)
-    reason = _PATTERN.sub(lambda pattern: _MEANINGS.get(pattern[1].replace("\\\\", "\\"), "other text"), reason)
-    if ", got" not in reason and isinstance(got, int | float | str) and reason.startswith("Expected"):
-        reason += f", got {got!r}"
-    said = (reason[:1].lower() + reason[1:]).replace("`", "")
-    return _printable(reason_of(ValueError(f"{field}: {said}" if field else said)))
-
-
-def _value_at(found: Any, field: str) -> Any:
-    """Return the value of a field by its path, None where it is not found."""
-    for name in re.findall(r"[^.\[\]]+", field):
-        if isinstance(found, Mapping):
-            found = found.get(name)
-        else:
-            found = found[int(name)] if isinstance(found, list) and name.isdigit() and int(name) < len(found) else None
-    return found
-
-
-def _with_key(found: Any, kind: type[Any], field: str, error: str) -> str:
-    """Return a field's path with the key of the mapping that `[...]` stands for: the first one alone to be refused."""
-    before, after = field.split("[...]", 1)
-    names = before.split(".")
-    table = found
-    for name in names:
-        table = table.get(name) if isinstance(table, Mapping) else None
-    if not isinstance(table, Mapping):
-        return field
-    for key, value in table.items():
-        try:
-            msgspec.convert(_replaced(found, names, {key: value}), kind)
-        except (msgspec.ValidationError, UnicodeEncodeError, TdbsError) as again:
-            if str(again) == error:
-                return f"{before}.{key}{after}"
-    return field
-
-
-def _replaced(found: Any, names: list[str], value: Any) -> Any:
-    return {**found, names[0]: _replaced(found[names[0]], names[1:], value)} if names else value
+    return "it is nested too deeply" if isinstance(error, RecursionError) else printable(reason_of(error))

@@ -16,6 +16,7 @@ LAYERS = (
         "arrays",
         "digests",
         "errors",
+        "fields",
         "files",
         "model_families",
         "records",

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from tdbs.analysis.cost import CostModel, fit_costs, plan_work
 from tdbs.errors import ConfigError
+from tdbs.fields import Count
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.engines import memory_bytes
 from tdbs.pipeline.split_index import SplitIndex, index_columns, read_index
-from tdbs.records import Count
 from tdbs.settings import DEFAULT_EPOCHS, DEFAULT_MEMORY, check_hyperparameters
 from tdbs.train.feed import TRAIN
 from tdbs.train.planning.epoch_plan import EpochPlan, run_padding, run_target_padding

@@ -13,6 +13,7 @@ import numpy as np
 
 from tdbs import rng
 from tdbs.arrays import FloatArray, IntArray
+from tdbs.data.tasks import SAMPLE_KINDS
 from tdbs.pipeline.dataset import PreparedDataset, Split, Targets
 from tdbs.pipeline.lengths import average_length, expected_random_padding, padding_fraction_estimate, percentile_length
 from tdbs.pipeline.manifest import SplitInfo
@@ -91,7 +92,7 @@ def label_length(
 
     Classes, numbers and sets of classes belong to samples; labels of words, answers and target texts do not.
     """
-    if split.targets is None or split.targets.kind not in ("classification", "regression", "multi_label"):
+    if split.targets is None or split.targets.kind not in SAMPLE_KINDS:
         return None
     index = index_of(split, dataset.manifest.tokenizer.special_ids)
     plan = plan_split(index, dataset.manifest, strategy, seed=seed, epochs=epoch + 1)[epoch]

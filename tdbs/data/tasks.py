@@ -6,11 +6,12 @@ One table. The first metric of a task is its score, the one of the paper's Table
 from dataclasses import dataclass
 from typing import Literal
 
-from tdbs.records import Several
+from tdbs.fields import Several
 
 TaskKind = Literal[
     "classification", "regression", "multi_label", "token_classification", "question_answering", "seq2seq"
 ]
+SAMPLE_KINDS: tuple[TaskKind, ...] = ("classification", "regression", "multi_label")  # the label is of a whole sample
 
 METRICS: dict[TaskKind, tuple[str, ...]] = {  # of users' tasks; the first one is the score
     "classification": ("accuracy", "f1_macro"),

@@ -31,22 +31,33 @@ DEFAULT_STRATEGY = "bucket"  # the fastest that drops nothing (docs/decisions.md
 # Shapes: N samples of the block, R its rows, B samples of a batch, M tokens written.
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dropping:
+    """What of TokenDrop a user asks for; nothing is dropped by default."""
+
+    drop: str | None = None
+    drop_rate: float | None = None  # alone it means drop = rate
+    allow_drop: bool = False  # although the task forbids it
+
+
+NOTHING_DROPPED = Dropping()
+
+
 def inference_strategy(
     name: str | None,
     task: Task,
     *,
-    drop: str | None = None,
-    drop_rate: float | None = None,
+    dropping: Dropping = NOTHING_DROPPED,
     batch_size: int | None = None,
     caps: str | None = None,
     profile: Profile | None = None,
-    allow_drop: bool = False,
     in_rows: bool = True,
 ) -> Strategy:
-    """Return a strategy with HWCap for its cap, and without its TokenDrop unless `drop` asks for it.
+    """Return a strategy with HWCap for its cap, and with TokenDrop only if `dropping` asks for it.
 
-    `drop_rate` alone is `rate`. Raises ConfigError where the task forbids dropping, or a class is told for each word.
+    Raises ConfigError if the task forbids dropping, or if each word gets a class.
     """
+    drop, drop_rate = dropping.drop, dropping.drop_rate
     if drop is None:
         drop = "none" if drop_rate is None else "rate"
     if drop != "none" and task.kind == "token_classification":
@@ -62,7 +73,7 @@ def inference_strategy(
         "caps": caps if caps is not None or batch_size is None else str(batch_size),
     }
     return resolve_strategy(
-        name or DEFAULT_STRATEGY, task, parts, allow_drop=allow_drop, profile=profile, in_rows=in_rows
+        name or DEFAULT_STRATEGY, task, parts, allow_drop=dropping.allow_drop, profile=profile, in_rows=in_rows
     )
 
 

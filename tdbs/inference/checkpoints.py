@@ -18,15 +18,15 @@ from tdbs.pipeline.dataset import load
 from tdbs.pipeline.lengths import MAX_LENGTHS, Limits, choose_limits
 from tdbs.pipeline.manifest import TokenizerInfo, WordsInfo
 from tdbs.pipeline.prepare import tokenizer_info
-from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer, read_by_transformers
+from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import WordPattern, compile_words
 from tdbs.pipeline.words.stopwords import choose_words, words_sha256
-from tdbs.train.device import keep_head_in_fp32, make_accelerator, resolve_execution
+from tdbs.train.device import DeviceSettings, resolve_execution
 from tdbs.train.evaluate import load_trained
-from tdbs.train.models.checks import check_embeddings, position_limit
-from tdbs.train.models.inputs import InputRules
-from tdbs.train.models.load import loading_reason, open_model, read_config, rules_of
-from tdbs.train.rows.models import knows_sequences, use_sequences
+from tdbs.train.models.checks import position_limit
+from tdbs.train.models.inputs import InputRules, SampleFormat
+from tdbs.train.models.load import LoadedModel, ModelSettings, load_model, read_config
+from tdbs.train.rows.models import use_sequences
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run, read_run
 
 _KINDS: dict[str, TaskKind] = {  # by the end of a class's name in transformers
@@ -108,12 +108,10 @@ def droppable_pattern(checkpoint: Checkpoint, stopwords: str | None) -> WordPatt
 def _of_run(name: str, *, precision: str, attention: str, max_length: int | None) -> Checkpoint:
     run = read_run(Path(name))
     trained = run.config["execution"]
-    asked = {
-        "precision": trained["precision"] if precision == "auto" else precision,
-        "attention": trained["attention"] if attention == "auto" else attention,
-    }
-    resolved = resolve_execution(precision=asked["precision"], attention=asked["attention"])
-    execution = {**trained, **asked, "device": resolved.device}
+    resolved = resolve_execution(
+        precision=trained["precision"] if precision == "auto" else precision,
+        attention=trained["attention"] if attention == "auto" else attention,
+    )
     try:
         dataset = load(run.config["dataset"]["path"])
     except DatasetError as error:
@@ -122,7 +120,7 @@ def _of_run(name: str, *, precision: str, attention: str, max_length: int | None
             next_step=f"Put it back, or pass {Path(name) / MODEL_FOLDER} for the model alone.",
         ) from error
     manifest = dataset.manifest
-    model, accelerator, rules = load_trained(replace(run, config={**run.config, "execution": execution}), dataset)
+    loaded = load_trained(run, dataset, execution=resolved, in_rows=None)
     tokenizer = load_tokenizer(str(Path(name) / MODEL_FOLDER))
     limits = Limits(
         max_length=max_length or manifest.max_length,
@@ -130,30 +128,16 @@ def _of_run(name: str, *, precision: str, attention: str, max_length: int | None
         max_target_length=manifest.max_target_length,
     )
     if max_length is not None:
-        _check_length(name, model.config, max_length)
+        _check_length(name, loaded.model.config, max_length)
         limits = choose_limits(
             manifest.task, tokenizer, max_length=max_length, stride=None, max_target_length=manifest.max_target_length
         )
-    return _checkpoint(
-        name,
-        model,
-        accelerator,
-        execution,
-        task=manifest.task,
-        tokenizer=tokenizer,
-        limits=limits,
-        rules=rules,
-        in_rows=_shares_rows(model, manifest.task, execution),
-        words=manifest.words,
-    )
+    execution = {**trained, **_shown(resolved)}
+    return _checkpoint(name, loaded, execution, manifest.task, tokenizer=tokenizer, limits=limits, words=manifest.words)
 
 
 def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int | None) -> Checkpoint:
-    config = read_config(
-        name,
-        refused=f"{name} is neither a run of tdbs nor a model",
-        next_step="Pass the folder of a run or of a checkpoint, or a hub name.",
-    )
+    config = read_config(name, "predict")
     task = _task_of(name, config)
     tokenizer = load_tokenizer(name)
     known = [limit for limit in (tokenizer.model_max_length, position_limit(config)) if limit is not None]
@@ -163,85 +147,50 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
     _check_length(name, config, max_length)
     limits = choose_limits(task, tokenizer, max_length=max_length, stride=None, max_target_length=None)
     resolved = resolve_execution(precision=precision, attention=attention)
-    try:
-        model = open_model(name, task.kind, config, attention=resolved.attention, headed=True)
-    except ModelError:
-        raise
-    except Exception as error:  # as many kinds as ways to damage a file
-        raise ModelError(
-            f"The model {name} cannot be loaded: {loading_reason(error)}.",
-            next_step="Pass a folder that holds config.json and model.safetensors, or a hub name.",
-        ) from error
-    check_embeddings(name, config, tokenizer.vocabulary_size)
-    keep_head_in_fp32(model)
-    accelerator = make_accelerator(resolved.precision, resolved.device)
-    execution = {"device": resolved.device, "precision": resolved.precision, "attention": resolved.attention}
-    model.to(accelerator.device)
-    in_rows = _shares_rows(model, task, execution)
-    rules = rules_of(
-        model,
-        task.kind,
-        tokenizer.layout,
-        name=name,
-        info=tokenizer_info(tokenizer, pair=task.is_pair),
-        is_pair=task.is_pair,
-        max_length=max_length,
-        reading=read_by_transformers(name, tokenizer.backend),
-        trained=False,
-        in_rows=in_rows,
-        device=accelerator.device,
-    )
-    found = _checkpoint(
-        name,
-        accelerator.prepare_model(model, evaluation_mode=True),
-        accelerator,
-        execution,
+    samples = SampleFormat(
         task=task,
-        tokenizer=tokenizer,
-        limits=limits,
-        rules=rules,
-        in_rows=in_rows,
+        info=tokenizer_info(tokenizer, pair=task.is_pair),
+        backend=tokenizer.backend,
+        layout=tokenizer.layout,
+        max_length=max_length,
     )
+    loaded = load_model(name, samples, ModelSettings(purpose="predict", execution=resolved, in_rows=None))
+    found = _checkpoint(name, loaded, _shown(resolved), task, tokenizer=tokenizer, limits=limits, words=None)
     return replace(found, note=_note_on(name, task, config))
+
+
+def _shown(execution: DeviceSettings) -> dict[str, str]:
+    """Return what is recorded of how a model runs."""
+    return {"device": execution.device, "precision": execution.precision, "attention": execution.attention}
 
 
 def _checkpoint(
     name: str,
-    model: PreTrainedModel,
-    accelerator: Accelerator,
+    loaded: LoadedModel,
     execution: dict[str, str],
-    *,
     task: Task,
+    *,
     tokenizer: LoadedTokenizer,
     limits: Limits,
-    rules: InputRules,
-    in_rows: bool,
-    words: WordsInfo | None = None,
+    words: WordsInfo | None,
 ) -> Checkpoint:
-    model.eval()
-    if in_rows and execution["precision"] == "bf16":
-        _store_in_bf16(model)
+    """Return a loaded model with what its texts go through, ready to predict."""
+    loaded.prepared.eval()
+    if loaded.in_rows and execution["precision"] == "bf16":
+        _store_in_bf16(loaded.prepared)
     return Checkpoint(
         name=name,
-        model=model,
-        accelerator=accelerator,
+        model=loaded.prepared,
+        accelerator=loaded.accelerator,
         execution=execution,
         task=task,
         tokenizer=tokenizer,
         info=tokenizer_info(tokenizer, pair=task.is_pair),
         limits=limits,
         words=words,
-        rules=rules,
-        in_rows=in_rows,
+        rules=loaded.rules,
+        in_rows=loaded.in_rows,
     )
-
-
-def _shares_rows(model: PreTrainedModel, task: Task, execution: dict[str, str]) -> bool:
-    """Return whether a row of the model may hold several samples; its attention is made to know of them."""
-    if task.kind == "seq2seq" or not knows_sequences(model.config):
-        return False
-    use_sequences(model, execution["attention"])
-    return True
 
 
 def _store_in_bf16(model: PreTrainedModel) -> None:

@@ -18,10 +18,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tdbs.errors import ConfigError, reason_of
+from tdbs.fields import Count, Digits
 from tdbs.files import new_file, stamp_of, write_bytes, write_json
 from tdbs.inference.blocks import Input
 from tdbs.inference.checkpoints import Checkpoint
-from tdbs.records import Count, Digits, Form, read_bytes, read_json, read_record
+from tdbs.records import Form, read_bytes, read_json, read_record
 from tdbs.removal import is_own_folder, is_there, refuse_link, remove_folder
 from tdbs.shown import json_line
 from tdbs.train.planning.strategies import Strategy

@@ -16,7 +16,7 @@ import numpy as np
 
 from tdbs.data.columns import BadRows
 from tdbs.errors import ConfigError
-from tdbs.inference.batches import Predicted, inference_strategy, joined, predict_block
+from tdbs.inference.batches import Dropping, Predicted, inference_strategy, joined, predict_block
 from tdbs.inference.blocks import BLOCK_ROWS, Block
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
 from tdbs.inference.decode import prediction_schema, prediction_table
@@ -154,12 +154,10 @@ def predict(
     chosen = inference_strategy(
         strategy,
         checkpoint.task,
-        drop=drop,
-        drop_rate=drop_rate,
+        dropping=Dropping(drop=drop, drop_rate=drop_rate, allow_drop=allow_drop),
         batch_size=batch_size,
         caps=caps,
         profile=profile,
-        allow_drop=allow_drop,
         in_rows=checkpoint.in_rows,
     )
     opened = open_input(

@@ -14,7 +14,7 @@ from typing import Any, overload
 
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
-from tdbs.inference.batches import inference_strategy, predict_block
+from tdbs.inference.batches import Dropping, inference_strategy, predict_block
 from tdbs.inference.blocks import BLOCK_ROWS, block_of, text_rows
 from tdbs.inference.checkpoints import droppable_pattern, open_checkpoint
 from tdbs.pipeline.words.matches import WordPattern
@@ -239,9 +239,8 @@ class Predictor:
             self._strategies[drop_rate] = inference_strategy(
                 None,
                 self.checkpoint.task,
-                drop_rate=drop_rate,
+                dropping=Dropping(drop_rate=drop_rate, allow_drop=self._allow_drop),
                 batch_size=self._batch_size,
-                allow_drop=self._allow_drop,
                 in_rows=self.checkpoint.in_rows,
             )
         return self._strategies[drop_rate]

@@ -16,12 +16,12 @@ from torch.utils.data import Dataset
 from tdbs.arrays import FloatArray, IntArray
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import PreparedDataset, load, read_tokenizer
+from tdbs.pipeline.dataset import PreparedDataset, load
 from tdbs.settings import DEFAULT_MEMORY, DEFAULT_WARMUP
 from tdbs.train.batches import Batch
 from tdbs.train.feed import Feed, make_feed, open_training_data
-from tdbs.train.models.inputs import InputRules, model_inputs
-from tdbs.train.models.load import rules_for
+from tdbs.train.models.inputs import InputRules, format_of, model_inputs
+from tdbs.train.models.load import rules_of
 from tdbs.train.planning.plan import plan_digest
 from tdbs.train.planning.rates import learning_rates
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, given_strategy
@@ -120,7 +120,7 @@ def rules_of_model(model: Any, dataset: PreparedDataset, *, in_rows: bool = Fals
     """Return how a model of the user's is given a dataset's samples."""
     device = next(model.parameters()).device
     name = model.config._name_or_path or dataset.manifest.tokenizer.source
-    return rules_for(model, name, dataset.manifest, read_tokenizer(dataset), in_rows=in_rows, device=device)
+    return rules_of(model, name, format_of(dataset), trained=True, in_rows=in_rows, device=device)
 
 
 class StepInputs(Dataset[dict[str, Any]]):

@@ -21,6 +21,7 @@ from tdbs.arrays import IntArray, offsets_of
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.errors import DatasetError, reason_of
+from tdbs.fields import Count
 from tdbs.files import new_file
 from tdbs.pipeline import schema
 from tdbs.pipeline.annotate import annotated_table
@@ -29,7 +30,7 @@ from tdbs.pipeline.references import reference_table
 from tdbs.pipeline.split_arrays import lists_of, sums_of
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 from tdbs.pipeline.words.matches import WordPattern
-from tdbs.records import Count, Form, json_of, record_of
+from tdbs.records import Form, json_of, record_of
 
 # Shapes: S samples of the block.
 

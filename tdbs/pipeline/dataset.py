@@ -199,6 +199,5 @@ def _targets(table: pa.Table, task: Task) -> AnyArray | Lists:
 
 
 def _split_targets(read: AnyArray | JoinedLists, task: Task) -> Targets:
-    if isinstance(read, JoinedLists):
-        return Targets(kind=task.kind, outputs=task.outputs, values=read.values_V, offsets_N1=read.offsets_N1)
-    return Targets(kind=task.kind, outputs=task.outputs, values=read, offsets_N1=None)
+    values, offsets_N1 = (read.values_V, read.offsets_N1) if isinstance(read, JoinedLists) else (read, None)
+    return Targets(kind=task.kind, outputs=task.outputs, values=values, offsets_N1=offsets_N1)

@@ -22,6 +22,7 @@ from tdbs.data.sample import SAMPLE_TASK
 from tdbs.data.sources import FileOptions, Source, open_source
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError, DatasetError, TdbsError, reason_of
+from tdbs.fields import PlainText
 from tdbs.files import is_remote, to_path, write_text
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, make_block
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, split_info, tokenizer_text
@@ -32,7 +33,7 @@ from tdbs.pipeline.manifest import MANIFEST_NAME
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import combining_marks, compile_words
 from tdbs.pipeline.work import DATASET_FOLDER
-from tdbs.records import Form, PlainText, read_text, record_of
+from tdbs.records import Form, read_text, record_of
 
 ARTICLES = ("a", "an", "the")
 PUNCTUATION = ",.;:!?'’‘\"“”`…"  # no hyphens and brackets: they hold words together or apart

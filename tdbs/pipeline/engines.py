@@ -1,4 +1,4 @@
-"""Where the work of `prepare` is done: on the threads of this machine; on_ray.py has the engine for many machines.
+"""Where `prepare` does its work: on the threads of this machine. on_ray.py has the engine for many machines.
 
 An engine makes the same files whatever it runs on: a block depends on its rows alone, a shard on its blocks alone.
 
@@ -11,7 +11,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -33,19 +32,6 @@ class Engine:
 
     make_blocks: Callable[[BlockJob, Source, FirstPassResult], Iterable[BlockInfo]]
     write_parts: Callable[[Sequence[ShardPlan], Path, Path], Iterable[ShardInfo]]  # parts, blocks, where to
-
-
-def engine_of(name: str, ray_address: str | None, *, workers: int) -> AbstractContextManager[Engine]:
-    """Return the engine of a name, to be started."""
-    if ray_address is not None and name != "ray":
-        raise ConfigError("--ray-address is for --engine ray.", next_step="Pass --engine ray with it.")
-    if name == "local":
-        return nullcontext(local_engine(workers))
-    if name == "ray":
-        from tdbs.pipeline.on_ray import ray_engine
-
-        return ray_engine(ray_address)
-    raise ConfigError(f"--engine has no choice {name}.", next_step="Choose one of: local, ray.")
 
 
 def local_engine(workers: int) -> Engine:

@@ -17,8 +17,8 @@ import numpy as np
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
+from tdbs.fields import LONGEST
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, check_max_length
-from tdbs.records import LONGEST
 from tdbs.shown import shown_number
 
 PAPER_WIDTH = 5

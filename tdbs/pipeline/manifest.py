@@ -17,20 +17,11 @@ import numpy as np
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import KNOWN_METRICS, Task
 from tdbs.errors import DatasetError
+from tdbs.fields import Count, InnerPath, Sha256, TokenLength, VocabularySize
 from tdbs.files import write_json
 from tdbs.pipeline.lengths import bucket_edges
 from tdbs.pipeline.schema import SCHEMA_VERSION
-from tdbs.records import (
-    Count,
-    Form,
-    InnerPath,
-    Sha256,
-    TokenLength,
-    VocabularySize,
-    check_version,
-    read_json,
-    record_of,
-)
+from tdbs.records import Form, check_version, read_json, record_of
 
 MANIFEST_NAME = "manifest.json"
 FORM = Form(

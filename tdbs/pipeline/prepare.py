@@ -7,7 +7,7 @@ killed run goes on where it was. Costs about as much as the tokenizer on all tex
 
 import time
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, get_args
@@ -20,10 +20,11 @@ from tdbs.files import folders_named, is_remote, name_in_folder, to_path, write_
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
 from tdbs.pipeline.edits import origin_of
-from tdbs.pipeline.engines import engine_of, workers_within
+from tdbs.pipeline.engines import Engine, local_engine, workers_within
 from tdbs.pipeline.lengths import bucket_edges, choose_limits
 from tdbs.pipeline.make_shards import Progress, make_splits
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo, WordsInfo
+from tdbs.pipeline.on_ray import ray_engine
 from tdbs.pipeline.samples import OUTSIDE
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import compile_words
@@ -112,7 +113,7 @@ def prepare(
         DatasetError: The folder holds something else, or cannot be written.
     """
     started = time.perf_counter()
-    engines = engine_of(engine, ray_address, workers=workers_within(memory))
+    engines = _engine_of(engine, ray_address, workers=workers_within(memory))
     files = FileOptions(
         text=text,
         pair=pair,
@@ -180,6 +181,17 @@ def prepare(
     dataset = PreparedDataset(path=place, manifest=manifest)
     warnings = made.notes + _warnings(made.task, words)
     return PrepareResult(dataset=dataset, cached=False, changed=changed, warnings=warnings)
+
+
+def _engine_of(name: str, ray_address: str | None, *, workers: int) -> AbstractContextManager[Engine]:
+    """Return the engine of a name, to be started."""
+    if ray_address is not None and name != "ray":
+        raise ConfigError("--ray-address is for --engine ray.", next_step="Pass --engine ray with it.")
+    if name == "local":
+        return nullcontext(local_engine(workers))
+    if name == "ray":
+        return ray_engine(ray_address)
+    raise ConfigError(f"--engine has no choice {name}.", next_step="Choose one of: local, ray.")
 
 
 def _standing(place: Path, parts: dict[str, str], *, overwrite: bool) -> Manifest | None:

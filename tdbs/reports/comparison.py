@@ -8,7 +8,8 @@ from typing import Any
 from tdbs.analysis.compare.record import RESULT_NAME, SETTINGS_NAME, Row, Summary
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.errors import DatasetError
-from tdbs.records import Count, Form, PlainText, read_record
+from tdbs.fields import Count, PlainText
+from tdbs.records import Form, read_record
 from tdbs.train.planning.profile_file import Overhead
 from tdbs.train.run_folder import CONFIG_NAME, Run, read_run
 

@@ -16,8 +16,9 @@ from tdbs.removal import refuse_link
 from tdbs.reports.figures.curves import loss_curves_svg, spread_svg
 from tdbs.reports.figures.inference import lost_svg, over_rates_svg
 from tdbs.reports.page import markdown_code, markdown_text
-from tdbs.train.run_folder import FORM as RUN_FORM
-from tdbs.train.run_folder import STEPS_NAME, StepFields
+from tdbs.train.run_folder import STEPS_NAME
+from tdbs.train.run_records import FORM as RUN_FORM
+from tdbs.train.run_records import StepFields
 
 PAGE_NAME, NUMBERS_NAME = "README.md", "study.json"
 

@@ -15,8 +15,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from tdbs.errors import TrainingError, reason_of
+from tdbs.fields import Count, Digits
 from tdbs.files import make_folder, new_folder, write_json
-from tdbs.records import Count, Digits, Form, read_record
+from tdbs.records import Form, read_record
 from tdbs.removal import remove_folder
 from tdbs.train.energy import EnergyUse
 from tdbs.train.micro_batches import HalvedCap

@@ -1,6 +1,5 @@
 """Score a model on a split: batches in length order, nothing dropped, the task's metrics over all samples."""
 
-import gc
 import itertools
 import shlex
 import time
@@ -12,18 +11,20 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import gather_object
-from transformers import PreTrainedModel
 
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError, ModelError, TrainingError
 from tdbs.files import is_url
-from tdbs.pipeline.dataset import PreparedDataset, load, read_tokenizer
+from tdbs.pipeline.dataset import PreparedDataset, load
 from tdbs.train.batches import Batch, epoch_batches
-from tdbs.train.device import default_device, keep_head_in_fp32, make_accelerator
-from tdbs.train.models.checks import check_length, check_vocabulary
-from tdbs.train.models.inputs import InputRules, model_inputs
-from tdbs.train.models.load import loading_reason, open_model, read_config, rules_for
+from tdbs.train.device import DeviceSettings, default_device
+from tdbs.train.models.inputs import InputRules, format_of, model_inputs
+from tdbs.train.models.load import (
+    LoadedModel,
+    ModelSettings,
+    load_model,
+)
 from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
 from tdbs.train.scores.scoring import Metrics, ScoredSplit, read_scored_split, score_outputs
@@ -122,13 +123,13 @@ def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedData
     manifest = opened.manifest
     name = split or manifest.task.scored_split
     held_out = read_scored_split(opened, name)
-    model, accelerator, rules = load_trained(read, opened)
+    loaded = load_trained(read, opened)
     metrics = evaluate_split(
-        accelerator,
-        model,
+        loaded.accelerator,
+        loaded.prepared,
         held_out,
         pad_id=manifest.tokenizer.pad_id,
-        rules=rules,
+        rules=loaded.rules,
     )
     return EvaluateResult(
         run=str(run),
@@ -157,31 +158,29 @@ def own_dataset(run: Run) -> PreparedDataset:
     return load(place)
 
 
-def load_trained(run: Run, dataset: PreparedDataset) -> tuple[PreTrainedModel, Accelerator, InputRules]:
-    """Load the model that a run trained, with the run's precision and attention kernel, and how it is given samples."""
-    manifest = dataset.manifest
+def load_trained(
+    run: Run, dataset: PreparedDataset, *, execution: DeviceSettings | None = None, in_rows: bool | None = False
+) -> LoadedModel:
+    """Load the model that a run trained, to be given a dataset's samples.
+
+    Args:
+        run: A run that is finished.
+        dataset: The run's own, or another one with the same task and tokenizer.
+        execution: Device, precision and attention kernel; None: those of the run, on the device that is here.
+        in_rows: Whether rows of the model may hold several samples; None: if it can do so.
+
+    Raises:
+        TdbsError: The run has no model, or it does not fit the dataset.
+    """
     folder = run.path / MODEL_FOLDER
     if run.result is None or not folder.is_dir():
         raise TrainingError(f"The run {run.path} has no trained model: it did not finish.", next_step="Train again.")
-    execution = run.config["execution"]
-    gc.collect()  # models hold themselves in cycles: of many runs all would stay
-    kind = run.config["task"]["kind"]
-    again = {"refused": f"The model {folder} cannot be loaded", "next_step": "Train again."}
-    try:
-        model = open_model(str(folder), kind, read_config(str(folder), **again), attention=execution["attention"])
-    except ModelError:
-        raise
-    except Exception as error:  # as many kinds as ways to damage a file
-        raise ModelError(f"{again['refused']}: {loading_reason(error)}.", next_step=again["next_step"]) from error
-    check_vocabulary(str(folder), model.config, manifest)
-    check_length(str(folder), model.config, manifest.max_length)
-    _check_task(run, manifest.task)
-    keep_head_in_fp32(model)
-    accelerator = make_accelerator(execution["precision"], default_device())
-    model.to(accelerator.device)
-    tokenizer = read_tokenizer(dataset)
-    rules = rules_for(model, str(folder), manifest, tokenizer, in_rows=False, device=accelerator.device)
-    return accelerator.prepare_model(model, evaluation_mode=True), accelerator, rules
+    _check_task(run, dataset.manifest.task)
+    if execution is None:
+        own = run.config["execution"]
+        execution = DeviceSettings(device=default_device(), precision=own["precision"], attention=own["attention"])
+    settings = ModelSettings(purpose="score", execution=execution, in_rows=in_rows)
+    return load_model(str(folder), format_of(dataset), settings)
 
 
 def _check_task(run: Run, task: Task) -> None:

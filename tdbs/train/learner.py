@@ -1,6 +1,5 @@
 """A model on its device with its optimizer: what the training loop updates."""
 
-import gc
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,20 +9,17 @@ from accelerate import Accelerator
 from transformers import PreTrainedModel
 
 from tdbs.data.tasks import TaskKind
-from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
+from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.device import (
     DeviceSettings,
     compile_layers,
-    keep_head_in_fp32,
     keep_row_gradients,
-    make_accelerator,
     make_optimizer,
 )
 from tdbs.train.micro_batches import MemoryCaps
-from tdbs.train.models.inputs import InputRules
-from tdbs.train.models.load import load_model, rules_for
-from tdbs.train.models.part import WHOLE, TrainablePart, train_part
-from tdbs.train.rows.models import use_sequences
+from tdbs.train.models.inputs import InputRules, format_of
+from tdbs.train.models.load import ModelSettings, load_model
+from tdbs.train.models.part import WHOLE, TrainablePart
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,31 +47,22 @@ def make_learner(
     part: TrainablePart = WHOLE,
 ) -> Learner:
     """Load a model for the dataset and put it on its device; `in_rows`: its rows may hold several samples."""
-    gc.collect()  # models refer to themselves in cycles: a sweep would keep those of its last runs
-    model = load_model(model_name, dataset, seed=seed, dropout=dropout, attention=execution.attention)
-    train_part(model, part, dataset.manifest.task.kind, dropout=dropout)
-    if in_rows:
-        use_sequences(model, execution.attention)
-    accelerator = make_accelerator(execution.precision, execution.device)
-    keep_head_in_fp32(model)
-    model.to(accelerator.device)
-    rules = rules_for(
-        model, model_name, dataset.manifest, read_tokenizer(dataset), in_rows=in_rows, device=accelerator.device
+    settings = ModelSettings(
+        purpose="train", execution=execution, in_rows=in_rows, seed=seed, dropout=dropout, part=part
     )
-    # processes.py sums the gradients of several processes, so accelerate must not wrap the model for that
-    prepared = accelerator.prepare_model(model, evaluation_mode=True)
-    if accelerator.num_processes == 1:
-        keep_row_gradients(prepared)
+    loaded = load_model(model_name, format_of(dataset), settings)
+    if loaded.accelerator.num_processes == 1:
+        keep_row_gradients(loaded.prepared)
     if execution.compiled:
-        compile_layers(model)
+        compile_layers(loaded.model)
     return Learner(
-        accelerator=accelerator,
-        model=model,
-        prepared=prepared,
-        optimizer=make_optimizer(prepared),
+        accelerator=loaded.accelerator,
+        model=loaded.model,
+        prepared=loaded.prepared,
+        optimizer=make_optimizer(loaded.prepared),
         kind=dataset.manifest.task.kind,
         pad_id=dataset.manifest.tokenizer.pad_id,
-        rules=rules,
+        rules=loaded.rules,
         memory_caps=MemoryCaps(edges_E=np.array(dataset.manifest.bucket_edges), kind=dataset.manifest.task.kind),
     )
 

@@ -4,20 +4,19 @@ import itertools
 import re
 import time
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 import tomli_w
 
-from tdbs.data.tasks import TaskKind
 from tdbs.errors import TrainingError
 from tdbs.files import folders_named, name_in_folder, write_json, write_text
-from tdbs.records import Count, Form, PlainText, read_field_rows, read_fields, read_toml, record_of, whole_lines
+from tdbs.records import read_field_rows, read_fields, read_toml, record_of, whole_lines
 from tdbs.removal import is_mine, is_there, links_below, refuse_link, remove_file, remove_folder, remove_if_empty
 from tdbs.shown import is_utf8
-from tdbs.train.energy import EnergyUse
+from tdbs.train.run_records import FORM, ConfigFields, ResultFields, StepFields
 
 RUNS_FOLDER = Path("runs")
 CONFIG_NAME, STEPS_NAME, RESULT_NAME = "config.toml", "steps.jsonl", "result.json"
@@ -31,89 +30,6 @@ _OURS = (
 )
 _CHECKPOINT_NAMES = re.compile(r"\.?step-\d{8}(\.\w+)?")  # with a dot: half of one, that a killed run left
 _MAY_DIFFER = ("dataset/path", "dataset/source", "memory", "versions")  # of a run that is resumed
-
-
-FORM = Form(what="a record of a run", error=TrainingError, next_step="Train again.")
-
-
-class DatasetFields(TypedDict):
-    """`dataset` of config.toml."""
-
-    path: PlainText
-    key: NotRequired[str]
-    source: NotRequired[str]
-
-
-class TaskFields(TypedDict):
-    """`task` of config.toml."""
-
-    kind: TaskKind
-    classes: Sequence[str]
-
-
-class ExecutionFields(TypedDict):
-    """`execution` of config.toml."""
-
-    device: NotRequired[str]
-    precision: str
-    attention: str
-    compiled: NotRequired[bool]
-
-
-class ConfigFields(TypedDict):
-    """What is read of config.toml: all else in it is a term that only resuming compares."""
-
-    plan_digest: str
-    dataset: DatasetFields
-    task: TaskFields
-    execution: ExecutionFields
-    model: str
-    seed: int
-    epochs: Count
-    memory: NotRequired[str]
-    strategy: Mapping[str, Any]
-
-
-class StepFields(TypedDict):
-    """What is read of a line of steps.jsonl."""
-
-    step: Count
-    epoch: Count
-    batch_size: Count
-    predicted: Count
-    lr: float
-    loss: float | None
-
-
-class SecondsFields(TypedDict):
-    """`seconds` of result.json."""
-
-    plan: NotRequired[float]
-    train: float
-    evaluate: float
-    total: float
-
-
-class EpochFields(TypedDict):
-    """An epoch of result.json."""
-
-    epoch: Count
-    loss: float | None
-    score: float | None
-
-
-class ResultFields(TypedDict):
-    """What is read of result.json."""
-
-    strategy: str
-    steps: Count
-    tokens: Count
-    padding_fraction: float
-    seconds: SecondsFields
-    metrics: Mapping[str, float | None]
-    score: float | None
-    epochs: Sequence[EpochFields]
-    energy: NotRequired[EnergyUse | None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

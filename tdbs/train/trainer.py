@@ -29,9 +29,6 @@ from tdbs.train.planning.rates import learning_rates
 from tdbs.train.planning.strategies import Strategy, resolve_dropout
 from tdbs.train.run_context import RunContext
 from tdbs.train.run_folder import (
-    FORM as RUN_FORM,
-)
-from tdbs.train.run_folder import (
     MODEL_FOLDER,
     RESULT_NAME,
     begun_run,
@@ -41,6 +38,7 @@ from tdbs.train.run_folder import (
     finish_run,
     start_run,
 )
+from tdbs.train.run_records import FORM as RUN_FORM
 from tdbs.train.stopping import Stop
 from tdbs.train.tracking import Tracker
 

@@ -8,10 +8,10 @@ from tdbs.analysis.profile.shapes import synthetic_batch
 from tdbs.data.tasks import Columns, Task
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import TokenizerInfo
-from tdbs.train.models.load import load_model
 from tdbs.train.rows.models import use_sequences
 from tdbs.train.step import batch_loss, forward
 from tests.reports.conftest import make_dataset
+from tests.train.opened import opened_to_train
 from tests.train.rules import TYPED
 
 VOCABULARY = 30
@@ -127,7 +127,7 @@ CASES = [(name, execution) for name in TASKS for execution in EXECUTIONS if name
 def test_a_model_of_every_kind_learns_from_it(name, execution):
     """Forward, loss and backward of the tiny model: what a profile times is a real step."""
     dataset = dataset_of(name)
-    model = load_model("tiny", dataset, seed=0, dropout=0.0, attention="eager")
+    model = opened_to_train("tiny", dataset)
     if execution != "padded":
         use_sequences(model, "eager")
     batch = batch_of(name, execution, target_length=9 if name == "seq2seq" else 0)

@@ -100,9 +100,9 @@ def test_a_loop_of_ones_own_walks_the_plan_of_its_model(tdbs, small, models, nam
 
 def loaded(name: str, dataset: Path):
     """Return a model as a user would load it."""
-    from tdbs.train.models.load import load_model
+    from tests.train.opened import opened_to_train
 
-    return load_model(name, api.load(dataset), seed=0, dropout=0.0, attention="eager")
+    return opened_to_train(name, api.load(dataset))
 
 
 def test_the_default_model_is_asked_for_too(tdbs, of_distilbert, workplace):

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from tdbs.train.models.checks import position_limit
 from tdbs.train.scores.answers import MAX_ANSWER_TOKENS
 from tests.families.folders import FAMILIES, SIZES, save_family
 from tests.families.reference import SHORT, opened, pipeline_scores, probabilities, rows_of, spread_of, write_rows
+from tests.families.refused import refusals
 
 WITHIN = 1e-5
 
@@ -142,13 +144,8 @@ def test_an_encoder_decoder_without_its_end_token_is_refused_by_name(tmp_path):
         "Prepare with a tokenizer that ends each text with the model's eos_token."
     )
     dataset = dataset_of(folder, rows, tmp_path)
-    for refused in (
-        lambda: tdbs.train(dataset, model=str(folder), out=tmp_path / "run"),
-        lambda: tdbs.Predictor(folder),
-    ):
-        with pytest.raises(ModelError) as error:
-            refused()
-        assert str(error.value) == text
+    to_train = partial(tdbs.train, dataset, model=str(folder), out=tmp_path / "run")
+    assert refusals(ModelError, to_train, partial(tdbs.Predictor, folder)) == {text}
     assert not (tmp_path / "run").exists()
 
 
@@ -164,13 +161,8 @@ def test_tokens_added_without_resizing_are_refused_with_the_way_out(tmp_path):
         "Call model.resize_token_embeddings(len(tokenizer)) in transformers, and save the model again."
     )
     dataset = dataset_of(folder, rows, tmp_path)
-    for refused in (
-        lambda: tdbs.train(dataset, model=str(folder), out=tmp_path / "run"),
-        lambda: tdbs.Predictor(folder),
-    ):
-        with pytest.raises(ModelError) as error:
-            refused()
-        assert str(error.value) == text
+    to_train = partial(tdbs.train, dataset, model=str(folder), out=tmp_path / "run")
+    assert refusals(ModelError, to_train, partial(tdbs.Predictor, folder)) == {text}
     model, _ = opened(folder)
     model.resize_token_embeddings(count + 2)
     model.save_pretrained(folder)
@@ -285,13 +277,10 @@ def test_a_tokenizer_that_transformers_reads_otherwise_is_refused(setting, tmp_p
         f"transformers reads the tokenizer of {folder} otherwise than its tokenizer.json says: it makes other tokens"
     )
     run = tmp_path / "run"
-    for refused in (lambda: tdbs.train(dataset, model=str(folder), out=run), lambda: tdbs.Predictor(folder)):
-        with pytest.raises(TokenizerError) as error:
-            refused()
-        assert str(error.value).startswith(begins)
-        assert str(error.value).endswith(
-            f"Save AutoTokenizer.from_pretrained('{folder}') in another folder, and prepare with that."
-        )
+    to_train = partial(tdbs.train, dataset, model=str(folder), out=run)
+    [text] = refusals(TokenizerError, to_train, partial(tdbs.Predictor, folder))
+    assert text.startswith(begins)
+    assert text.endswith(f"Save AutoTokenizer.from_pretrained('{folder}') in another folder, and prepare with that.")
     assert not run.exists()
 
 
@@ -300,16 +289,11 @@ def test_a_tokenizer_that_cuts_beginnings_is_refused(tmp_path):
     place = folder / "tokenizer_config.json"
     place.write_text(json.dumps(json.loads(place.read_text()) | {"truncation_side": "left"}))
     rows = write_rows(tmp_path / "rows.csv", rows_of(6, pairs=False, sizes=SHORT))
-    for refused in (
-        lambda: tdbs.Predictor(folder),
-        lambda: tdbs.prepare(str(rows), tokenizer=str(folder), out=tmp_path / "dataset"),
-    ):
-        with pytest.raises(TokenizerError) as error:
-            refused()
-        assert str(error.value) == (
-            f"The tokenizer {folder} cuts long texts at their beginning; tdbs cuts them at their end. "
-            'Set "truncation_side": "right" in its tokenizer_config.json if the model may read beginnings.'
-        )
+    to_prepare = partial(tdbs.prepare, str(rows), tokenizer=str(folder), out=tmp_path / "dataset")
+    assert refusals(TokenizerError, partial(tdbs.Predictor, folder), to_prepare) == {
+        f"The tokenizer {folder} cuts long texts at their beginning; tdbs cuts them at their end. "
+        'Set "truncation_side": "right" in its tokenizer_config.json if the model may read beginnings.'
+    }
 
 
 DAMAGED = {"hidden_size": "x", "num_attention_heads": 0, "id2label": [], "architectures": 5, "pad_token_id": "a"}

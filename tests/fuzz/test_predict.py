@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from tdbs.inference.batches import inference_strategy, predict_block
+from tdbs.inference.batches import Dropping, inference_strategy, predict_block
 from tdbs.inference.blocks import Input
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
 from tdbs.inference.decode import prediction_table
@@ -49,7 +49,9 @@ def models(tmp_path_factory) -> dict[str, Opened]:
 
 def predict_all(checkpoint: Checkpoint, opened: Input, *, drop_rate: float | None, skip: bool) -> tuple[list, dict]:
     """Predict an input as `tdbs predict` does; return the rows of the output, and the bad ones."""
-    strategy = inference_strategy(None, checkpoint.task, drop_rate=drop_rate, in_rows=checkpoint.in_rows)
+    strategy = inference_strategy(
+        None, checkpoint.task, dropping=Dropping(drop_rate=drop_rate), in_rows=checkpoint.in_rows
+    )
     pattern = None if strategy.drop == "none" else droppable_pattern(checkpoint, None)
     bad = {} if skip else None
     rows = []

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tdbs.inference.batches import inference_strategy, predict_block
+from tdbs.inference.batches import Dropping, inference_strategy, predict_block
 from tdbs.inference.blocks import block_of, text_rows
 from tdbs.inference.checkpoints import open_checkpoint
 from tdbs.inference.decode import prediction_table
@@ -149,7 +149,7 @@ def test_words_that_go_do_not_depend_on_batches_nor_on_blocks(drop_rate, checkpo
     block = block_of(text_rows(texts[:60]))
     expected = None
     for name in ("bucket", "unpadded", "random"):
-        strategy = inference_strategy(name, checkpoint.task, drop_rate=drop_rate, batch_size=16)
+        strategy = inference_strategy(name, checkpoint.task, dropping=Dropping(drop_rate=drop_rate), batch_size=16)
         whole = predict_block(checkpoint, block.encode(checkpoint, pattern), strategy, seed=4)
         alone = [
             table_of(predict_block(checkpoint, row.encode(checkpoint, pattern), strategy, seed=4), checkpoint)[0]

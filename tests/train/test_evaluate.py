@@ -1,6 +1,7 @@
 """A score is over every sample once, nothing dropped, whatever the batches."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,16 +11,17 @@ from accelerate.state import AcceleratorState
 
 from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.data.tasks import HUB_TASKS
-from tdbs.errors import DatasetError
+from tdbs.errors import DatasetError, ModelError
 from tdbs.files import to_path
-from tdbs.pipeline.dataset import read_split
+from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.train.device import keep_head_in_fp32
-from tdbs.train.evaluate import evaluate, evaluate_split, length_order_plan
-from tdbs.train.models.load import load_model
+from tdbs.train.evaluate import evaluate, evaluate_split, length_order_plan, load_trained
+from tdbs.train.run_folder import read_run
 from tdbs.train.scores.scoring import ScoredSplit, read_scored_split
 from tdbs.train.trainer import train
 from tests.cli.conftest import run_command
+from tests.train.opened import opened_to_train
 from tests.train.rules import TYPED
 from tests.train.test_trainer import fp32_accelerator, make_dataset
 
@@ -75,7 +77,7 @@ def test_a_url_that_a_record_names_is_not_opened_unless_it_is_given(dataset, wor
 
 def test_the_score_is_that_of_a_plain_loop_over_samples(dataset):
     split = read_split(dataset, "validation")
-    model = load_model("tiny", dataset, seed=3, dropout=0.1, attention="eager")
+    model = opened_to_train("tiny", dataset, seed=3, dropout=0.1)
     held_out = read_scored_split(dataset, "validation")
     found = evaluate_split(fp32_accelerator(), model, held_out, pad_id=0, rules=TYPED)
     assert model.training  # the trainer goes on with it
@@ -91,7 +93,7 @@ def test_the_score_is_that_of_a_plain_loop_over_samples(dataset):
 def test_bf16_does_not_round_predicted_numbers_away(dataset):
     """Labels are what the same model predicts in fp32, all near 2.5, where bf16 tells 0.016 apart."""
     regression = replace(dataset.manifest, task=HUB_TASKS["glue/stsb"].task)
-    model = load_model("tiny", replace(dataset, manifest=regression), seed=0, dropout=0.0, attention="eager").eval()
+    model = opened_to_train("tiny", replace(dataset, manifest=regression)).eval()
     model.classifier.bias.data[:] = 2.5
     split = read_split(dataset, "validation")
     in_fp32 = []
@@ -133,3 +135,15 @@ def test_a_run_is_scored_as_it_was_when_trained(dataset, workplace):
     assert evaluate(trained.run, split="train").rows == 60
     other = make_dataset(workplace / "other", train_rows=10, validation_rows=20)
     assert evaluate(trained.run, dataset=other).rows == 20
+
+
+def test_a_dataset_of_another_task_is_refused_before_the_weights_are_opened():
+    golden = Path(__file__).parents[1] / "golden/records"
+    dataset = load(golden / "dataset")
+    of_numbers = replace(dataset, manifest=replace(dataset.manifest, task=HUB_TASKS["glue/stsb"].task))
+    with pytest.raises(ModelError) as caught:
+        load_trained(read_run(golden / "run"), of_numbers)
+    assert (caught.value.message, caught.value.next_step) == (
+        f"The run {golden / 'run'} learned classification (0, 1); the dataset asks for regression (no classes).",
+        "Evaluate on a dataset of the run's own task.",
+    )

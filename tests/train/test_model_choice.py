@@ -11,7 +11,7 @@ from transformers import AutoConfig
 
 from tdbs.data.sample import SAMPLE_TASK
 from tdbs.errors import ConfigError
-from tdbs.model_families import FROM_PAD_ID
+from tdbs.model_families import SHARING_ROWS
 from tdbs.train.models.load import model_to_train, tiny_config
 from tdbs.train.planning.model_choice import ModelChoice, choose_model, left_out_note
 from tdbs.train.planning.strategies import STRATEGIES, given_strategy, left_out, resolve_strategy, strategies_for
@@ -39,7 +39,7 @@ def folder_of(place: Path, config: object) -> str:
     return str(place)
 
 
-@pytest.mark.parametrize("model_type", [*FROM_PAD_ID, *OTHERS])
+@pytest.mark.parametrize("model_type", [*SHARING_ROWS, *OTHERS])
 def test_a_config_file_says_what_transformers_would(manifest, tmp_path, model_type):
     name = folder_of(tmp_path / "m", {"model_type": model_type})
     choice = choose_model(name, manifest)
@@ -50,7 +50,8 @@ def test_a_config_file_says_what_transformers_would(manifest, tmp_path, model_ty
 
 def test_tiny_is_known_without_a_file(manifest, writing):
     for each in (manifest, writing):
-        assert choose_model("tiny", each).model_type == tiny_config(each).model_type
+        config = tiny_config(each.task, each.tokenizer, each.max_length)
+        assert choose_model("tiny", each).model_type == config.model_type
     assert choose_model("tiny", manifest).in_rows
     assert not choose_model("tiny", writing).in_rows
     assert choose_model("tiny", manifest).rate == 1e-3

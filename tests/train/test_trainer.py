@@ -21,12 +21,12 @@ from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import TrainingError
 from tdbs.pipeline.dataset import PreparedDataset, read_split
 from tdbs.pipeline.prepare import prepare
-from tdbs.train import learner as learner_module
 from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.device import make_optimizer
 from tdbs.train.learner import Learner
 from tdbs.train.loop import update
 from tdbs.train.micro_batches import MemoryCaps
+from tdbs.train.models import load
 from tdbs.train.planning.plan import plan_run
 from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
 from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
@@ -340,10 +340,10 @@ def test_every_strategy_trains_every_sample_once(trained, strategy):
 def test_a_run_on_a_device_that_holds_few_samples_makes_the_same_updates(trained, monkeypatch):
     """The model itself refuses calls of more than five rows, as CUDA would; loss by loss the run is the other one."""
     undisturbed = trained("undisturbed", dropout=0.0)
-    load = learner_module.load_model
+    open_model = load.open_model
 
-    def load_small(*arguments, **options):
-        model = load(*arguments, **options)
+    def open_small(*arguments):
+        model = open_model(*arguments)
 
         def refuse(module, _inputs, given):
             if module.training and len(given["input_ids"]) > 5:
@@ -352,7 +352,7 @@ def test_a_run_on_a_device_that_holds_few_samples_makes_the_same_updates(trained
         model.register_forward_pre_hook(refuse, with_kwargs=True)
         return model
 
-    monkeypatch.setattr(learner_module, "load_model", load_small)
+    monkeypatch.setattr(load, "open_model", open_small)
     small = trained("small", dropout=0.0)
     losses = [[step["loss"] for step in steps_of(run)] for run in (undisturbed, small)]
     assert losses[0] == pytest.approx(losses[1], rel=1e-3)

@@ -19,8 +19,9 @@ from scipy import stats
 
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.errors import ConfigError
+from tdbs.fields import Count, Digits, InnerPath
 from tdbs.files import write_json, write_text
-from tdbs.records import Count, Digits, Form, InnerPath, read_fields, read_json, record_of
+from tdbs.records import Form, read_fields, read_json, record_of
 from tdbs.records import read_rows as read_rows_of
 from tdbs.removal import refuse_link
 from tdbs.settings import TrainSettings, changed_options

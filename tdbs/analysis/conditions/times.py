@@ -57,8 +57,14 @@ class Trained:
 def open_trained(folder: Path, dataset: PreparedDataset) -> Trained:
     """Load the model of a finished run. Raises a TdbsError where there is none, or it does not fit the dataset."""
     run = read_run(folder)
-    model, accelerator, rules = load_trained(run, dataset)
-    return Trained(run=run, model=model, accelerator=accelerator, pad_id=dataset.manifest.tokenizer.pad_id, rules=rules)
+    loaded = load_trained(run, dataset)
+    return Trained(
+        run=run,
+        model=loaded.prepared,
+        accelerator=loaded.accelerator,
+        pad_id=dataset.manifest.tokenizer.pad_id,
+        rules=loaded.rules,
+    )
 
 
 SINGLE_SAMPLES = 64  # of a split, spread evenly from short to long

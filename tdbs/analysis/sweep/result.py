@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from tdbs.analysis.speedup import BASELINE, estimate_speedup
 from tdbs.analysis.sweep.space import STRATEGY_PARTS
 from tdbs.errors import ConfigError
+from tdbs.fields import InnerPath
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.records import Form, InnerPath, record_of
+from tdbs.records import Form, record_of
 from tdbs.settings import TrainSettings
 from tdbs.train.models.load import model_to_train
 from tdbs.train.planning.model_choice import default_model, shown_model

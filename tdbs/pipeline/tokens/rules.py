@@ -56,6 +56,10 @@ class Layout:
     pair: Template | None
     cuts_at_spaces: bool  # tokens before a lone space and those behind it do not depend on each other
 
+    def template(self, *, pair: bool) -> Template | None:
+        """Return where special tokens stand in samples of one text, or of a pair."""
+        return self.pair if pair else self.single
+
 
 def layout_of(backend: tokenizers.Tokenizer) -> Layout:
     """Return what the tokenizer's own description and two probes tell."""

@@ -43,7 +43,7 @@ def tokenize_block(
 ) -> TokenBlock:
     """Tokenize a block of strings on all cores, cut to `max_length` tokens; of a pair, the longer text first."""
     layout = tokenizer.layout
-    template = None if layout is None else layout.single if pairs is None else layout.pair
+    template = None if layout is None else layout.template(pair=pairs is not None)
     if layout is None or template is None:
         inputs = texts.to_pylist() if pairs is None else list(zip(texts.to_pylist(), pairs.to_pylist(), strict=True))
         blocks = encode_in_parts(

@@ -6,29 +6,12 @@ from typing import Any
 
 from transformers import PretrainedConfig
 
-from tdbs.data.tasks import TaskKind
+from tdbs.data.tasks import SAMPLE_KINDS
 from tdbs.errors import ModelError, TokenizerError
-from tdbs.pipeline.manifest import Manifest, TokenizerInfo
-from tdbs.pipeline.tokens.rules import Layout
+from tdbs.model_families import family_of
+from tdbs.pipeline.manifest import TokenizerInfo
 from tdbs.pipeline.tokens.tokenizer import load_tokenizer
-from tdbs.train.models.inputs import InputRules
-
-# Families whose positions count from the pad id + 1, as RoBERTa's do.
-_OFFSET_MODELS = (
-    *(
-        "roberta",
-        "camembert",
-        "xlm-roberta",
-        "xlm-roberta-xl",
-        "roberta-prelayernorm",
-        "xmod",
-        "data2vec-text",
-        "ibert",
-    ),
-    *("mpnet", "longformer", "luke", "esm"),
-)
-_BLOCK_SPARSE = ("big_bird", "bigbird_pegasus")
-_SAMPLE_KINDS = ("classification", "regression", "multi_label")
+from tdbs.train.models.inputs import InputRules, SampleFormat
 
 
 def check_weights(name: str) -> None:
@@ -46,9 +29,8 @@ def check_weights(name: str) -> None:
         )
 
 
-def check_vocabulary(name: str, config: PretrainedConfig, manifest: Manifest) -> None:
+def check_vocabulary(name: str, config: PretrainedConfig, tokenizer: TokenizerInfo) -> None:
     """Refuse a model whose tokenizer is not the prepared one: its token ids would mean other words."""
-    tokenizer = manifest.tokenizer
     try:
         own = load_tokenizer(name)
     except TokenizerError:  # weights without a tokenizer: nothing to compare with
@@ -89,7 +71,7 @@ def check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
 
 def check_block_sparse(name: str, config: PretrainedConfig, max_length: int) -> None:
     """Refuse lengths at which BigBird's attention leaves blocks out: padding beside a text changes which ones."""
-    if config.model_type not in _BLOCK_SPARSE or config.attention_type != "block_sparse":
+    if not family_of(config.model_type).skips_blocks or config.attention_type != "block_sparse":
         return
     full = (5 + 2 * config.num_random_blocks) * config.block_size  # transformers attends to all tokens up to here
     if max_length > full:
@@ -105,30 +87,21 @@ def position_limit(config: PretrainedConfig) -> int | None:
     positions = getattr(config, "max_position_embeddings", None)
     if positions is None or positions < 0:
         return None
-    # RoBERTa and its kin count positions from the pad id + 1.
-    return int(positions) - ((config.pad_token_id or 0) + 1 if config.model_type in _OFFSET_MODELS else 0)
+    first = (config.pad_token_id or 0) + 1 if family_of(config.model_type).counts_from_pad_id else 0
+    return int(positions) - first
 
 
 def input_rules(
-    model: Any,
-    kind: TaskKind,
-    layout: Layout | None,
-    *,
-    name: str,
-    info: TokenizerInfo,
-    is_pair: bool,
-    gives_segment_ids: bool | None,
-    trained: bool,
+    model: Any, name: str, samples: SampleFormat, *, gives_segment_ids: bool | None, trained: bool
 ) -> InputRules:
     """Return how a model is given samples, with padding on the right; padding_side.py asks the model for the side.
 
-    `layout` says where the tokenizer puts special tokens; None: that cannot be read from it. `gives_segment_ids` says
-    whether the model's tokenizer in transformers gives it any; None: it is not known, and a model that takes them is
-    given those of the layout. A configuration without a pad token gets one if the model is `trained`. Raises ModelError
-    if the model needs what the tokenizer does not write.
+    `gives_segment_ids` says whether the model's tokenizer in transformers gives it any; None: it is not known, and a
+    model that takes them is given those of the tokenizer's layout. A configuration without a pad token gets one if the
+    model is `trained` by tdbs. Raises ModelError if the model needs what the tokenizer does not write.
     """
     config = model.config
-    template = None if layout is None else layout.pair if is_pair else layout.single
+    info, template = samples.info, samples.template
     closing = () if template is None else template.special_ids[-1]
     own: int | None = config.pad_token_id
     if own is None or not 0 <= own < config.vocab_size:
@@ -136,7 +109,7 @@ def input_rules(
         others = (each for each in (info.pad_id, *info.special_ids, *range(config.vocab_size)) if each not in closing)
         own = config.pad_token_id = next(others, info.pad_id) if trained or config.is_encoder_decoder else None
     end_id = None
-    if config.is_encoder_decoder and kind in _SAMPLE_KINDS:
+    if config.is_encoder_decoder and samples.task.kind in SAMPLE_KINDS:
         end_id = config.eos_token_id
         if template is not None and not any(end_id in ids for ids in template.special_ids):
             raise ModelError(
@@ -152,4 +125,4 @@ def input_rules(
             f"The model {name} takes segment ids, and how {info.name} counts them cannot be read from it.",
             next_step="Prepare with a tokenizer whose special tokens stand around the texts.",
         )
-    return InputRules(pad_id=own, layout=layout if typed else None, end_id=end_id)
+    return InputRules(pad_id=own, layout=samples.layout if typed else None, end_id=end_id)

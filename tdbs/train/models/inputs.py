@@ -1,8 +1,8 @@
 """What a model of transformers is given for a batch: ids, mask and segment ids as its own tokenizer gives them.
 
-Segment ids follow from a sample's length and where its second text starts, since special tokens stand in fixed places
-(pipeline/layout.py). Batches have their padding on the right; a head that reads the last token of a row gets it on
-the left.
+Segment ids follow from a sample's length and where its second text starts, since special tokens stand in fixed
+places (pipeline/tokens/rules.py). Batches have their padding on the right; a head that reads the last token of a row
+gets it on the left.
 """
 
 from dataclasses import dataclass
@@ -10,10 +10,14 @@ from typing import Any
 
 import numpy as np
 import torch
+from tokenizers import Tokenizer
 
 from tdbs.arrays import IntArray
+from tdbs.data.tasks import Task
 from tdbs.errors import ModelError
-from tdbs.pipeline.tokens.rules import Layout
+from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
+from tdbs.pipeline.manifest import TokenizerInfo
+from tdbs.pipeline.tokens.rules import Layout, Template, layout_of
 from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
 from tdbs.train.rows.sequences import Sequences
@@ -22,8 +26,36 @@ from tdbs.train.rows.sequences import Sequences
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SampleFormat:
+    """The samples that a model is to be given: their task, the tokenizer that makes them, and how long they may be."""
+
+    task: Task
+    info: TokenizerInfo
+    backend: Tokenizer
+    layout: Layout | None  # where the tokenizer puts special tokens; None: that cannot be read from it
+    max_length: int
+
+    @property
+    def template(self) -> Template | None:
+        """Where special tokens stand in a sample; None: that cannot be read from the tokenizer."""
+        return None if self.layout is None else self.layout.template(pair=self.task.is_pair)
+
+
+def format_of(dataset: PreparedDataset) -> SampleFormat:
+    """Return the format of a dataset's samples. Raises DatasetError if the tokenizer that it carries is damaged."""
+    manifest, backend = dataset.manifest, read_tokenizer(dataset)
+    return SampleFormat(
+        task=manifest.task,
+        info=manifest.tokenizer,
+        backend=backend,
+        layout=layout_of(backend),
+        max_length=manifest.max_length,
+    )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class InputRules:
-    """How a model is given samples; made once, when it is loaded (model_checks.py)."""
+    """How a model is given samples; made once, when it is loaded (load.py)."""
 
     # fills rows up: the model's own, which decoders look for, or another one if its head looks for that; None: the
     # configuration has none, and each batch gets one that ends none of its samples
@@ -92,7 +124,7 @@ def segment_ids(layout: Layout, rank: Any, length: Any, start: Any) -> Any:
     `rank` is each token's place in its sample, negative or beyond `length` at padding; `start` is the place of the
     sample's second text, None if there is one text alone. Raises ModelError if the layout does not tell.
     """
-    template = layout.single if start is None else layout.pair
+    template = layout.template(pair=start is not None)
     if template is None:
         raise ModelError(
             "The model takes segment ids, and how its tokenizer counts them cannot be read from it.",

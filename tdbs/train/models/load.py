@@ -1,68 +1,134 @@
-"""Load a model that fits a prepared dataset: same vocabulary, long enough, with the run's dropout and attention."""
+"""Load a model: the one place that opens weights, whether to train them, to score a run or to predict.
 
-from dataclasses import replace
+A model has to fit the samples that it is given: the same vocabulary, and long enough. It runs no code of others.
+"""
+
+import gc
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
-from tokenizers import Tokenizer
+from accelerate import Accelerator
 from transformers import AutoConfig, BertConfig, PretrainedConfig, PreTrainedModel, T5Config
 
 from tdbs import rng
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ModelError, reason_of
-from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.model_families import DROPOUT_FIELDS
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo
-from tdbs.pipeline.tokens.rules import Layout, layout_of
-from tdbs.pipeline.tokens.tokenizer import Reading, read_by_transformers
+from tdbs.pipeline.tokens.tokenizer import read_by_transformers
 from tdbs.shown import notice
-from tdbs.train.models.checks import check_block_sparse, check_length, check_vocabulary, check_weights, input_rules
+from tdbs.train.device import DeviceSettings, keep_head_in_fp32, make_accelerator
+from tdbs.train.models.checks import (
+    check_block_sparse,
+    check_embeddings,
+    check_length,
+    check_vocabulary,
+    check_weights,
+    input_rules,
+)
 from tdbs.train.models.heads import HEADS
-from tdbs.train.models.inputs import InputRules
+from tdbs.train.models.inputs import InputRules, SampleFormat
 from tdbs.train.models.padding_side import with_padding_side
-from tdbs.train.models.part import adapted_model, config_folder
+from tdbs.train.models.part import WHOLE, TrainablePart, adapted_model, config_folder, train_part
 from tdbs.train.planning.model_choice import TINY, ModelChoice, choose_model
-from tdbs.train.rows.models import knows_sequences
+from tdbs.train.rows.models import knows_sequences, use_sequences
 from tdbs.unasked import nothing_asked
 
-# What the models of transformers call their dropout rates.
-_DROPOUT_FIELDS = (
-    "hidden_dropout_prob",
-    "attention_probs_dropout_prob",
-    "classifier_dropout",
-    "classifier_dropout_prob",
-    "activation_dropout",
-    "cls_dropout",
-    "pooler_dropout",
-    "hidden_dropout",
-    "attention_dropout",
-    "embedding_dropout",
-    "mlp_dropout",
-    "dropout",
-    "dropout_rate",
-    "seq_classif_dropout",
-    "summary_last_dropout",
-    "resid_pdrop",
-    "embd_pdrop",
-    "attn_pdrop",
-)
+Purpose = Literal["train", "score", "predict"]
+
+_NEXT_STEPS: dict[Purpose, str] = {  # if a model cannot be loaded
+    "train": "Pass --model with a folder that holds config.json and model.safetensors, or a hub name.",
+    "score": "Train again.",
+    "predict": "Pass a folder that holds config.json and model.safetensors, or a hub name.",
+}
 
 
-_NEXT_STEP = "Pass --model with a folder that holds config.json and model.safetensors, or a hub name."
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSettings:
+    """How a model is loaded."""
+
+    purpose: Purpose  # train: it gets a new head; score: it is a run's; predict: its head has to be trained
+    execution: DeviceSettings
+    in_rows: bool | None = False  # its rows may hold several samples; None: if the model can do so
+    seed: int = 0  # of a new head's weights
+    dropout: float = 0.0  # of a model to train
+    part: TrainablePart = WHOLE
 
 
-def open_model(
-    name: str, kind: TaskKind, config: PretrainedConfig, *, attention: str, headed: bool = False
-) -> PreTrainedModel:
-    """Open a model with a head by hub name or folder, in fp32; the only place that does so, and runs no code of others.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class LoadedModel:
+    """A model on its device, and how it is given samples."""
 
-    A folder of adapters brings the model that they are for. With `headed` the head has to be trained. Raises what
-    loading raises, which may be anything where a file is damaged, and ModelError.
+    model: PreTrainedModel  # this one is saved
+    prepared: Any  # as accelerate prepared it: this one is called
+    accelerator: Accelerator
+    rules: InputRules
+    in_rows: bool
+
+
+def load_model(name: str, samples: SampleFormat, settings: ModelSettings) -> LoadedModel:
+    """Load a model by hub name or folder, or make the `tiny` one, and put it on its device.
+
+    Raises a TdbsError if there is no such model, or if it does not fit the samples.
     """
+    gc.collect()  # models hold themselves in cycles: of many runs all would stay
+    model = open_model(name, samples, settings)
+    if settings.purpose == "train":
+        train_part(model, settings.part, samples.task.kind, dropout=settings.dropout)
+    in_rows = settings.in_rows
+    if in_rows is None:
+        in_rows = samples.task.kind != "seq2seq" and knows_sequences(model.config)
+    if in_rows:
+        use_sequences(model, settings.execution.attention)
+    accelerator = make_accelerator(settings.execution.precision, settings.execution.device)
+    keep_head_in_fp32(model)
+    model.to(accelerator.device)
+    is_ours = settings.purpose != "predict"
+    rules = rules_of(model, name, samples, trained=is_ours, in_rows=in_rows, device=accelerator.device)
+    # gradients of several processes are summed by us (processes.py): accelerate is not to wrap the model for it
+    prepared = accelerator.prepare_model(model, evaluation_mode=True)
+    return LoadedModel(model=model, prepared=prepared, accelerator=accelerator, rules=rules, in_rows=in_rows)
+
+
+def open_model(name: str, samples: SampleFormat, settings: ModelSettings) -> PreTrainedModel:
+    """Return a model with a head for the task of some samples, in fp32, once it fits them.
+
+    Raises ModelError, also for whatever loading raises: a damaged file may be anything.
+    """
+    is_new = settings.purpose == "train"
+    config = _config_of(name, samples, settings)
+    if settings.purpose == "predict":
+        check_embeddings(name, config, samples.info.vocabulary_size)
+    elif not (is_new and name == TINY):
+        check_vocabulary(name, config, samples.info)
+    check_length(name, config, samples.max_length)
+    if is_new:
+        torch.manual_seed(rng.torch_seed(rng.RandomPurpose.MODEL_INIT, seed=settings.seed))  # the new head's weights
+    try:
+        model = _weights_of(name, samples.task.kind, config, settings)
+    except ModelError:
+        raise
+    except Exception as error:  # no such file, wrong shapes, a damaged file: a dozen kinds
+        raise _refusal(error, name, samples.task.kind, config, settings) from error
+    if is_new:
+        for module in model.modules():
+            if isinstance(module, torch.nn.Dropout):  # also where a configuration has another name for it
+                module.p = settings.dropout
+    return model
+
+
+def _weights_of(name: str, kind: TaskKind, config: PretrainedConfig, settings: ModelSettings) -> PreTrainedModel:
+    """Open weights; a folder of adapters brings the model that they are for."""
+    model_class, attention = HEADS[kind].model_class, settings.execution.attention
+    if settings.purpose == "train" and name == TINY:
+        made: PreTrainedModel = model_class.from_config(config, attn_implementation=attention, trust_remote_code=False)
+        return made
     adapted = adapted_model(Path(name))
     check_weights(adapted or name)
     with nothing_asked():
-        model, loading = HEADS[kind].model_class.from_pretrained(
+        model, loading = model_class.from_pretrained(
             adapted or name,
             config=config,
             attn_implementation=attention,
@@ -73,7 +139,7 @@ def open_model(
         )
     if adapted:
         model.load_adapter(name)
-    elif headed and loading["missing_keys"]:
+    elif settings.purpose == "predict" and loading["missing_keys"]:
         raise ModelError(
             f"The model {name} has no trained weights for {sorted(loading['missing_keys'])[0]}.",
             next_step="Fine-tune it with tdbs train --model, or pass a checkpoint that was fine-tuned.",
@@ -82,130 +148,44 @@ def open_model(
     return opened
 
 
-def loading_reason(error: Exception) -> str:
-    """Return why a model could not be loaded, in words that stand alone."""
+def _refusal(
+    error: Exception, name: str, kind: TaskKind, config: PretrainedConfig, settings: ModelSettings
+) -> ModelError:
+    """Return the error for weights that cannot be opened, with the reason and what to do for the purpose."""
+    if settings.purpose == "train" and isinstance(error, ImportError):  # of the attention kernel's package
+        return ModelError(
+            f"--attention {settings.execution.attention} cannot be used: {reason_of(error)}.",
+            next_step="Pass --attention sdpa or --attention eager, or install its package.",
+        )
+    if settings.purpose == "train" and kind == "seq2seq" and type(config) not in HEADS[kind].model_class._model_mapping:
+        return ModelError(
+            f"The model {name} writes no texts: it is a {config.model_type}.",
+            next_step="Pass --model with an encoder-decoder, such as t5-small.",
+        )
     reason = reason_of(error)
     if "above report" in reason:  # which transformers writes to its log
-        return "its weights have other shapes than its config.json says"
-    return reason if isinstance(error, OSError | RuntimeError | ValueError) else f"{type(error).__name__}: {reason}"
-
-
-def load_model(name: str, dataset: PreparedDataset, *, seed: int, dropout: float, attention: str) -> PreTrainedModel:
-    """Load a model by hub name or folder, or make the `tiny` one, with a head for the dataset's task.
-
-    Raises ModelError if there is no such model or it does not fit the dataset.
-    """
-    manifest = dataset.manifest
-    task = manifest.task
-    head = HEADS[task.kind]
-    config = tiny_config(manifest) if name == TINY else _read_config(name, task)
-    if task.classes:
-        config.id2label = dict(enumerate(task.classes))
-        config.label2id = {label: i for i, label in enumerate(task.classes)}
-    config.problem_type = head.problem_type
-    for field in _DROPOUT_FIELDS:
-        if getattr(config, field, None) is not None or field == "classifier_dropout":
-            setattr(config, field, dropout)
-    if name != TINY:
-        check_vocabulary(name, config, manifest)
-    check_length(name, config, manifest.max_length)
-    torch.manual_seed(rng.torch_seed(rng.RandomPurpose.MODEL_INIT, seed=seed))  # the new head's weights
-    try:
-        if name == TINY:
-            model = head.model_class.from_config(config, attn_implementation=attention, trust_remote_code=False)
-        else:
-            model = open_model(name, task.kind, config, attention=attention)
-    except ImportError as error:  # of the attention kernel's package
-        raise ModelError(
-            f"--attention {attention} cannot be used: {reason_of(error)}.",
-            next_step="Pass --attention sdpa or --attention eager, or install its package.",
-        ) from error
-    except ModelError:
-        raise
-    except Exception as error:  # no such file, wrong shapes, a damaged file: a dozen kinds
-        if task.kind == "seq2seq" and type(config) not in head.model_class._model_mapping:
-            raise ModelError(
-                f"The model {name} writes no texts: it is a {config.model_type}.",
-                next_step="Pass --model with an encoder-decoder, such as t5-small.",
-            ) from error
-        raise ModelError(
-            f"The model {name} cannot be loaded: {loading_reason(error)}.", next_step=_NEXT_STEP
-        ) from error
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):  # also where a configuration has another name for it
-            module.p = dropout
-    loaded: PreTrainedModel = model
-    return loaded
-
-
-def rules_for(
-    model: PreTrainedModel, name: str, manifest: Manifest, backend: Tokenizer, *, in_rows: bool, device: torch.device
-) -> InputRules:
-    """Return how a model is given a dataset's samples, as transformers gives them with the tokenizer of its folder.
-
-    `backend` is the dataset's tokenizer. Raises ModelError or TokenizerError if it cannot be given them so, or if
-    padding would change something.
-    """
-    info, kind = manifest.tokenizer, manifest.task.kind
-    reading = None if name == TINY else read_by_transformers(name, backend)
-    if reading is None and name not in (TINY, info.source):  # weights without a tokenizer
-        reading = read_by_transformers(info.source, backend)
-    return rules_of(
-        model,
-        kind,
-        layout_of(backend),
-        name=name,
-        info=info,
-        is_pair=manifest.task.is_pair,
-        max_length=manifest.max_length,
-        reading=reading,
-        trained=True,
-        in_rows=in_rows,
-        device=device,
-    )
+        reason = "its weights have other shapes than its config.json says"
+    elif not isinstance(error, OSError | RuntimeError | ValueError):
+        reason = f"{type(error).__name__}: {reason}"
+    return ModelError(f"The model {name} cannot be loaded: {reason}.", next_step=_NEXT_STEPS[settings.purpose])
 
 
 def rules_of(
-    model: PreTrainedModel,
-    kind: TaskKind,
-    layout: Layout | None,
-    *,
-    name: str,
-    info: TokenizerInfo,
-    is_pair: bool,
-    max_length: int,
-    reading: Reading | None,
-    trained: bool,
-    in_rows: bool,
-    device: torch.device,
+    model: PreTrainedModel, name: str, samples: SampleFormat, *, trained: bool, in_rows: bool, device: torch.device
 ) -> InputRules:
-    """Return how a model is given samples of a tokenizer (model_checks.py, padding_side.py).
+    """Return how a model is given samples, as transformers gives them with the tokenizer of its folder.
 
-    `reading` is that of the model's tokenizer, or of the dataset's if the model has none; None: it is not known. A
-    notice says if the model is given padding on another side than this tokenizer has it.
+    `trained`: tdbs trains the model, or did. A notice says if the model is given padding on another side than its
+    tokenizer has it. Raises ModelError or TokenizerError if it cannot be given them so, or if
+    padding would change something.
     """
-    check_block_sparse(name, model.config, max_length)
-    rules = input_rules(
-        model,
-        kind,
-        layout,
-        name=name,
-        info=info,
-        is_pair=is_pair,
-        gives_segment_ids=None if reading is None else reading.gives_segment_ids,
-        trained=trained,
-    )
-    rules = with_padding_side(
-        model,
-        kind,
-        rules,
-        None if layout is None else layout.pair if is_pair else layout.single,
-        name=name,
-        special_ids=info.special_ids,
-        max_length=max_length,
-        in_rows=in_rows,
-        device=device,
-    )
+    check_block_sparse(name, model.config, samples.max_length)
+    reading = None if trained and name == TINY else read_by_transformers(name, samples.backend)
+    if reading is None and name not in (TINY, samples.info.source):  # weights without a tokenizer
+        reading = read_by_transformers(samples.info.source, samples.backend)
+    known = None if reading is None else reading.gives_segment_ids
+    rules = input_rules(model, name, samples, gives_segment_ids=known, trained=trained)
+    rules = with_padding_side(model, name, samples, rules, in_rows=in_rows, device=device)
     if reading is None:
         return rules
     if reading.pads_left != rules.pads_left:
@@ -225,13 +205,13 @@ def model_to_train(name: str | None, manifest: Manifest) -> ModelChoice:
     choice = choose_model(name, manifest)
     if choice.model_type is not None:
         return choice
-    config = _read_config(choice.name, manifest.task)
     is_writer = manifest.task.kind == "seq2seq"
+    config = _config_to_train(choice.name, manifest.task)
     return replace(choice, model_type=config.model_type, in_rows=not is_writer and knows_sequences(config))
 
 
-def read_config(name: str, *, refused: str, next_step: str, **options: Any) -> PretrainedConfig:
-    """Read a model's configuration by hub name or folder. Raises ModelError, which says `refused` and why."""
+def read_config(name: str, purpose: Purpose, **options: Any) -> PretrainedConfig:
+    """Read a model's configuration by hub name or folder. Raises ModelError."""
     try:
         place = str(config_folder(Path(name)))
         with nothing_asked():
@@ -239,24 +219,38 @@ def read_config(name: str, *, refused: str, next_step: str, **options: Any) -> P
     except Exception as error:  # of no file or a damaged one: each configuration class has its own
         folder = Path(name).is_dir()
         reason = reason_of(error) if folder else "it is no folder, and the hub cannot be reached or has none such"
-        raise ModelError(f"{refused}: {reason}.", next_step=next_step) from error
+        if purpose == "predict":
+            raise ModelError(
+                f"{name} is neither a run of tdbs nor a model: {reason}.",
+                next_step="Pass the folder of a run or of a checkpoint, or a hub name.",
+            ) from error
+        raise ModelError(f"The model {name} cannot be loaded: {reason}.", next_step=_NEXT_STEPS[purpose]) from error
     return config
 
 
-def _read_config(name: str, task: Task) -> PretrainedConfig:
-    heads: dict[str, Any] = {} if task.kind == "seq2seq" else {"num_labels": task.outputs}
-    return read_config(
-        name,
-        refused=f"The model {name} cannot be loaded",
-        next_step=_NEXT_STEP,
-        **heads,
-    )
+def _config_to_train(name: str, task: Task) -> PretrainedConfig:
+    return read_config(name, "train", **({} if task.kind == "seq2seq" else {"num_labels": task.outputs}))
 
 
-def tiny_config(manifest: Manifest) -> PretrainedConfig:
+def _config_of(name: str, samples: SampleFormat, settings: ModelSettings) -> PretrainedConfig:
+    """Return the configuration of a model; of one to train with the task's head and the run's dropout."""
+    task = samples.task
+    if settings.purpose != "train":
+        return read_config(name, settings.purpose)
+    config = tiny_config(task, samples.info, samples.max_length) if name == TINY else _config_to_train(name, task)
+    if task.classes:
+        config.id2label = dict(enumerate(task.classes))
+        config.label2id = {label: i for i, label in enumerate(task.classes)}
+    config.problem_type = HEADS[task.kind].problem_type
+    for field in DROPOUT_FIELDS:
+        if getattr(config, field, None) is not None or field == "classifier_dropout":
+            setattr(config, field, settings.dropout)
+    return config
+
+
+def tiny_config(task: Task, tokenizer: TokenizerInfo, max_length: int) -> PretrainedConfig:
     """Return a BERT, or a T5, of 2 layers and 128 dimensions: with random weights it learns the sample in a minute."""
-    tokenizer = manifest.tokenizer
-    if manifest.task.kind == "seq2seq":
+    if task.kind == "seq2seq":
         return T5Config(
             vocab_size=tokenizer.vocabulary_size,
             d_model=128,
@@ -274,7 +268,7 @@ def tiny_config(manifest: Manifest) -> PretrainedConfig:
         num_hidden_layers=2,
         num_attention_heads=2,
         intermediate_size=512,
-        max_position_embeddings=max(manifest.max_length, 128),
-        num_labels=manifest.task.outputs,
+        max_position_embeddings=max(max_length, 128),
+        num_labels=task.outputs,
         pad_token_id=tokenizer.pad_id,
     )

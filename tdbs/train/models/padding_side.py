@@ -20,7 +20,7 @@ from tdbs.errors import ModelError
 from tdbs.pipeline.tokens.rules import Template
 from tdbs.train.batches import Batch
 from tdbs.train.models.heads import HEADS
-from tdbs.train.models.inputs import InputRules
+from tdbs.train.models.inputs import InputRules, SampleFormat
 from tdbs.train.step import forward
 from tdbs.train.targets import padded
 
@@ -57,23 +57,16 @@ class _Probe:
 
 
 def with_padding_side(
-    model: Any,
-    kind: TaskKind,
-    rules: InputRules,
-    template: Template | None,
-    *,
-    name: str,
-    special_ids: tuple[int, ...],
-    max_length: int,
-    in_rows: bool,
-    device: torch.device,
+    model: Any, name: str, samples: SampleFormat, rules: InputRules, *, in_rows: bool, device: torch.device
 ) -> InputRules:
     """Return the rules with the side on which padding leaves the model's logits as they are; right, if both do.
 
     Raises ModelError if neither does, or if rows of several samples, asked for by `in_rows`, change them.
     """
-    words = np.setdiff1d(np.arange(model.config.vocab_size), special_ids)  # some heads count special tokens
-    probe = _probe(template, words, max_length)
+    kind = samples.task.kind
+    # no special tokens, which some heads count
+    words = np.setdiff1d(np.arange(model.config.vocab_size), samples.info.special_ids)
+    probe = _probe(samples.template, words, samples.max_length)
     everything = range(len(probe.lengths_B))
 
     def logits(rules: InputRules, chosen: Sequence[int], *, in_rows: bool = False) -> list[torch.Tensor]:

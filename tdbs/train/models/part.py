@@ -14,7 +14,8 @@ from transformers.pytorch_utils import Conv1D
 
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import ConfigError, ModelError
-from tdbs.records import Form, PlainText, read_record
+from tdbs.fields import PlainText
+from tdbs.records import Form, read_record
 from tdbs.train.models.heads import HEADS
 from tdbs.train.planning.model_choice import TINY
 

@@ -15,7 +15,8 @@ from typing import Annotated, Any, TypedDict
 from msgspec import Meta
 
 from tdbs.errors import ConfigError
-from tdbs.records import Amount, Count, Form, TokenLength, json_of, read_json, record_of
+from tdbs.fields import Amount, Count, TokenLength
+from tdbs.records import Form, json_of, read_json, record_of
 
 SCHEMA_VERSION = 1
 _FORM = Form(

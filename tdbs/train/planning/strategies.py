@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, get_args
 
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
-from tdbs.records import Count
+from tdbs.fields import Count
 from tdbs.settings import Option
 from tdbs.shown import shown_number
 from tdbs.train.planning.caps import MOST, chosen_caps, has_cuda

@@ -19,7 +19,7 @@ import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
 from tdbs.errors import ModelError
-from tdbs.model_families import FROM_PAD_ID, takes_rows_of_several
+from tdbs.model_families import SHARING_ROWS, family_of, takes_rows_of_several
 from tdbs.train.rows.attention import register_attention
 from tdbs.train.rows.sequences import Sequences
 
@@ -39,7 +39,7 @@ def use_sequences(model: PreTrainedModel, kernel: str) -> None:
     kind = model.config.model_type
     if not knows_sequences(model.config):
         raise ModelError(
-            f"Execution in rows of several samples knows {', '.join(FROM_PAD_ID)}; this model is a {kind}.",
+            f"Execution in rows of several samples knows {', '.join(SHARING_ROWS)}; this model is a {kind}.",
             next_step="Pass --execution padded.",
         )
     model.set_attn_implementation(register_attention(kernel))
@@ -50,7 +50,7 @@ def position_ids(model: Any, sequences: Sequences, input_ids_RW: torch.Tensor) -
 
     Those that count from the pad id + 1 pass over pad tokens, which a text may hold by name.
     """
-    if not FROM_PAD_ID[model.config.model_type]:
+    if not family_of(model.config.model_type).counts_from_pad_id:
         return sequences.positions_F.view_as(input_ids_RW)
     pad_id = model.config.pad_token_id
     counted_F = (input_ids_RW != pad_id).flatten().long()
@@ -61,8 +61,6 @@ def position_ids(model: Any, sequences: Sequences, input_ids_RW: torch.Tensor) -
 
 # Shapes: R rows of W tokens (R x W = F), B samples, E entries of a hidden state.
 
-_BERTS_KIN = ("bert", "electra", "roberta", "xlm-roberta", "camembert")
-
 
 @contextmanager
 def first_tokens_to_head(model: Any, sequences: Sequences | None) -> Iterator[None]:
@@ -70,8 +68,8 @@ def first_tokens_to_head(model: Any, sequences: Sequences | None) -> Iterator[No
 
     `sequences` is None for padded batches, where a row is a sample.
     """
-    body, kind = model.base_model, model.config.model_type
-    if kind in _BERTS_KIN:
+    body = model.base_model
+    if family_of(model.config.model_type).ends_on_first_tokens:
         ended = body.encoder.layer[-1].attention.output
 
         def leave_behind(_module: Any, states: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
