@@ -6,6 +6,7 @@ obeys them), marks that reorder a line, and characters without a glyph. They are
 """
 
 import json
+import logging
 import math
 import re
 
@@ -47,6 +48,11 @@ def is_utf8(text: str) -> bool:
     except UnicodeEncodeError:
         return False
     return True
+
+
+def notice(text: str) -> None:
+    """Log what a user should know though nothing fails: one line on stderr, unless the program logs elsewhere."""
+    logging.getLogger("tdbs").warning("%s", shown(text))
 
 
 def shown_number(number: float) -> str:

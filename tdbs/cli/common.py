@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from tdbs.cli.screen import SPEAKS, print_error, say
+from tdbs.cli.screen import SPEAKS, notices_said, print_error, say
 from tdbs.errors import ConfigError, TdbsError, reason_of
 from tdbs.files import is_url, last_place, remember, to_path
 from tdbs.train.planning.model_choice import shown_model
@@ -43,7 +43,8 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
     @functools.wraps(function)
     def command(*, debug: bool, **arguments: Any) -> None:
         try:
-            function(**arguments)
+            with notices_said():
+                function(**arguments)
         except TdbsError as error:
             if debug:
                 raise

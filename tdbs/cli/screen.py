@@ -5,6 +5,7 @@ stderr is a terminal or a file: what is printed there is for people. Programs ta
 character. Nothing is ever read as rich's markup.
 """
 
+import logging
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator
@@ -56,6 +57,32 @@ def say(*lines: str, style: str = "") -> None:
     """Print notes on stderr, each on one line."""
     for line in lines:
         _console.print(shown(line), style=style)
+
+
+class _Notices(logging.Handler):
+    """Prints what the library logs, each line once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record that was not printed before: a comparison opens the same model for each of its runs."""
+        text = record.getMessage()
+        if text not in self._said:
+            self._said.add(text)
+            say(text)
+
+
+@contextmanager
+def notices_said() -> Iterator[None]:
+    """Print on stderr what the library logs meanwhile."""
+    log, handler = logging.getLogger("tdbs"), _Notices()
+    log.addHandler(handler)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
 
 
 def show(part: Table | Text | str) -> None:

@@ -18,7 +18,7 @@ from tdbs.pipeline.dataset import load
 from tdbs.pipeline.lengths import MAX_LENGTHS, Limits, choose_limits
 from tdbs.pipeline.manifest import TokenizerInfo, WordsInfo
 from tdbs.pipeline.prepare import tokenizer_info
-from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer, segment_ids_given
+from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer, read_by_transformers
 from tdbs.pipeline.words.matches import WordPattern, compile_words
 from tdbs.pipeline.words.stopwords import choose_words, words_sha256
 from tdbs.train.device import keep_head_in_fp32, make_accelerator, resolve_execution
@@ -186,7 +186,7 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
         info=tokenizer_info(tokenizer, pair=task.is_pair),
         is_pair=task.is_pair,
         max_length=max_length,
-        gives_segment_ids=segment_ids_given(name, tokenizer.backend),
+        reading=read_by_transformers(name, tokenizer.backend),
         trained=False,
         in_rows=in_rows,
         device=accelerator.device,

@@ -19,8 +19,9 @@ from tdbs.train.checkpoint import CheckpointRule, RunState, save_checkpoint
 from tdbs.train.energy import EnergyMeter
 from tdbs.train.feed import Feed
 from tdbs.train.loop import Learner, StepOutcome, StepRecord, run_steps, score_splits
+from tdbs.train.models.saved_model import save_model
 from tdbs.train.planning.plan import EpochPlan
-from tdbs.train.run_folder import LAST_GOOD_FOLDER, STEPS_NAME, save_model
+from tdbs.train.run_folder import LAST_GOOD_FOLDER, STEPS_NAME
 from tdbs.train.scores.scoring import ScoredSplit
 from tdbs.train.stopping import Stop, StoppedError
 from tdbs.train.tracking import Tracker

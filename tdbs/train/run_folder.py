@@ -7,23 +7,17 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import tomli_w
 
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import TrainingError
-from tdbs.files import folders_named, name_in_folder, new_folder, write_json, write_text
-from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
+from tdbs.files import folders_named, name_in_folder, write_json, write_text
 from tdbs.records import Count, Form, PlainText, read_field_rows, read_fields, read_toml, record_of, whole_lines
 from tdbs.removal import is_mine, is_there, links_below, refuse_link, remove_file, remove_folder, remove_if_empty
 from tdbs.shown import is_utf8
 from tdbs.train.energy import EnergyUse
-
-if TYPE_CHECKING:
-    from transformers import PreTrainedModel
-
-    from tdbs.train.models.inputs import InputRules
 
 RUNS_FOLDER = Path("runs")
 CONFIG_NAME, STEPS_NAME, RESULT_NAME = "config.toml", "steps.jsonl", "result.json"
@@ -254,29 +248,6 @@ def continue_run(folder: Path, *, steps: int) -> None:
     """Cut the log of a run that is resumed after so many steps: the lines past them are made again."""
     place = folder / STEPS_NAME
     write_text(place, "".join(whole_lines(place, FORM)[:steps]))
-
-
-def save_model(folder: Path, model: "PreTrainedModel", rules: "InputRules", dataset: PreparedDataset) -> None:
-    """Save weights (safetensors), configuration and tokenizer, so that transformers loads the folder as it is."""
-    from transformers import PreTrainedTokenizerFast
-
-    from tdbs.train.models.part import ADAPTED_CONFIG
-
-    tokenizer = read_tokenizer(dataset)
-    # without its name segment ids would be left out, and a model of pairs would predict otherwise
-    segment_ids = [] if rules.layout is None else ["token_type_ids"]
-    with new_folder(folder) as hidden:
-        model.save_pretrained(hidden, safe_serialization=True)
-        if (hidden / "adapter_config.json").exists():
-            model.config.architectures = [type(model).__name__]
-            model.config.save_pretrained(hidden / ADAPTED_CONFIG)
-        PreTrainedTokenizerFast(
-            tokenizer_object=tokenizer,
-            pad_token=None if rules.pad_id is None else tokenizer.id_to_token(rules.pad_id),
-            padding_side="left" if rules.pads_left else "right",
-            model_max_length=dataset.manifest.max_length,
-            model_input_names=["input_ids", *segment_ids, "attention_mask"],
-        ).save_pretrained(hidden)
 
 
 def finish_run(folder: Path, result: Mapping[str, Any]) -> None:

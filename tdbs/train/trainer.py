@@ -26,6 +26,7 @@ from tdbs.train.feed import TRAIN, TrainingData, make_feed, open_training_data
 from tdbs.train.loop import Learner, make_learner
 from tdbs.train.models.load import model_to_train
 from tdbs.train.models.part import WHOLE, TrainablePart, check_part
+from tdbs.train.models.saved_model import save_model
 from tdbs.train.planning.caps import hardware_caps
 from tdbs.train.planning.model_choice import DEFAULT_EPOCHS, DEFAULT_WARMUP, check_hyperparameters
 from tdbs.train.planning.plan import plan_digest, run_padding, run_target_padding
@@ -42,7 +43,6 @@ from tdbs.train.run_folder import (
     continue_run,
     default_run_folder,
     finish_run,
-    save_model,
     start_run,
 )
 from tdbs.train.scores.scoring import ScoredSplit, read_scored_split

@@ -294,3 +294,18 @@ def test_inspect_shows_drops_of_reach_where_no_strategy_is_named(tdbs, small):
 def test_labels_that_do_not_go_with_lengths_are_said_to_be_as_by_chance(tdbs, small):
     lines = tdbs("inspect", small, "--strategy", "bucket", "--samples", 0).stderr.splitlines()
     assert "bucket's updates see a label mix as by chance (tested at an error rate of 1%)." in lines
+
+
+# ------------------------------------------------------------------------------------------------------------- notices
+
+
+def test_a_notice_is_one_line_however_often_a_command_opens_the_model(tdbs, small, models, workplace):
+    shutil.copytree(models["bert"], "m")
+    place = Path("m/tokenizer_config.json")
+    place.write_text(json.dumps(json.loads(place.read_text()) | {"padding_side": "left"}))
+    named = ("--strategy", "random", "--strategy", "bucket")
+    compared = tdbs("compare", small, "--model", "m", *ONE_EPOCH, *named, "--out", "c")
+    assert [line for line in compared.stderr.splitlines() if "pads on the" in line] == [
+        "The tokenizer of m pads on the left, but tdbs pads on the right or not at all. A text then has the same "
+        "result alone and in a batch; batches padded on the left may give others."
+    ]

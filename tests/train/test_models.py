@@ -1,6 +1,8 @@
 """A model must fit the prepared dataset: its vocabulary, its length; new parts are the run's own."""
 
 import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -11,6 +13,7 @@ from transformers import BertConfig, BertForSequenceClassification, RobertaConfi
 from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ModelError
+from tdbs.inference.checkpoints import open_checkpoint
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.prepare import prepare
 from tdbs.train.models.load import check_vocabulary, load_model
@@ -152,3 +155,35 @@ def test_only_the_built_in_sample_has_tiny_for_its_default(dataset, workplace):
     shutil.copy(dataset.path.parent / "files/train.csv", workplace / "sample.csv")
     own = prepare("sample.csv", tokenizer=str(TOKENIZER_FOLDER), out=workplace / "own").dataset
     assert default_model(own.manifest) == str(TOKENIZER_FOLDER)
+
+
+@pytest.mark.parametrize("shards", [1, 2])
+def test_pickled_weights_are_refused_with_the_line_that_converts_them(shards, dataset, tmp_path):
+    """The line is run as it stands in the error; weights in several files, as large models have them, too."""
+    folder = tmp_path / "m"
+    fields = SMALL_BERT | {"vocab_size": dataset.manifest.tokenizer.vocabulary_size}
+    model = BertForSequenceClassification(BertConfig(architectures=["BertForSequenceClassification"], **fields))
+    model.config.save_pretrained(folder)
+    weights = list(model.state_dict().items())
+    several = [f"pytorch_model-{number:05}-of-{shards:05}.bin" for number in range(1, shards + 1)]
+    names = ["pytorch_model.bin"] if shards == 1 else several
+    for number, name in enumerate(names):
+        torch.save(dict(weights[number::shards]), folder / name)
+    line = (
+        f"import pathlib, torch, safetensors.torch; f = pathlib.Path('{folder}'); "
+        "safetensors.torch.save_file({k: v.contiguous().clone() for p in f.glob('pytorch_model*.bin') for k, v in "
+        "torch.load(p, map_location='cpu', weights_only=True).items()}, f / 'model.safetensors', {'format': 'pt'})"
+    )
+    message = (
+        f"The model {folder} has {names[0]} and no model.safetensors. tdbs does not read .bin files: they are pickles, "
+        "and opening a pickle may run code that it brings."
+    )
+    next_step = f"Convert it in Python, which reads tensors alone: {line}"
+    assert refusal(folder, dataset) == (message, next_step)
+    shutil.copy(dataset.path / "tokenizer.json", folder)
+    with pytest.raises(ModelError) as caught:
+        open_checkpoint(folder)
+    assert (caught.value.message, caught.value.next_step) == (message, next_step)
+    subprocess.run([sys.executable, "-c", line], check=True)
+    state = loaded(folder, dataset).state_dict()
+    assert all(torch.equal(state[name], weight) for name, weight in weights)

@@ -16,6 +16,7 @@ from tdbs.errors import ConfigError, TokenizerError, reason_of
 from tdbs.files import sha256_of
 from tdbs.pipeline.tokens.rules import Layout, layout_of
 from tdbs.records import Form, read_json
+from tdbs.shown import notice
 from tdbs.unasked import nothing_asked
 
 
@@ -39,12 +40,12 @@ class LoadedTokenizer:
 
 def load_tokenizer(source: str) -> LoadedTokenizer:
     """Load a tokenizer by hub name or folder. Raises TokenizerError with the way out."""
-    files = _find_files(source)
+    files = _find_files(source, "tokenizer.json", _SETTINGS_NAME, "config.json")
     backend = _read_backend(source, files.get("tokenizer.json"))
     backend.no_padding()
     backend.no_truncation()
     backend_json = backend.to_str()
-    settings = _read_json(files.get("tokenizer_config.json")) | {
+    settings = _read_json(files.get(_SETTINGS_NAME)) | {
         key: value for key, value in _read_json(files.get("config.json")).items() if key == "pad_token_id"
     }
     if settings.get("truncation_side") == "left":
@@ -75,23 +76,36 @@ def load_tokenizer(source: str) -> LoadedTokenizer:
     )
 
 
-def segment_ids_given(source: str, backend: tokenizers.Tokenizer) -> bool | None:
-    """Return whether transformers gives a model of this folder or name segment ids; None if it has no tokenizer there.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """How transformers reads the tokenizer of a model, beside its tokens, which are those of tdbs."""
 
-    That is a matter of the tokenizer's class and settings, not of tokenizer.json: XLM-R's gives none to any model.
-    They may also tell transformers to make other tokens than tokenizer.json does (`do_lower_case`, `add_prefix_space`).
-    Raises TokenizerError if they do: `backend` is what texts are prepared with.
+    source: str  # folder or hub name
+    gives_segment_ids: bool
+    pads_left: bool
+    token_names: tuple[tuple[str, str], ...]  # names of special tokens, as eos_token, and the tokens
+
+
+def read_by_transformers(source: str, backend: tokenizers.Tokenizer) -> Reading | None:
+    """Return how transformers reads the tokenizer of a folder or name; None if it has none, or none that opens.
+
+    What it gives is a matter of the tokenizer's class and settings, not of tokenizer.json: XLM-R's gives no model
+    segment ids. They may also tell transformers to make other tokens than tokenizer.json does (`do_lower_case`,
+    `add_prefix_space`, more added tokens). Raises TokenizerError if they do: `backend` is what texts are prepared with.
+    A tokenizer that does not open gets a notice.
     """
     try:
         loaded = _transformers_tokenizer(source)
-    except Exception:  # a dozen kinds: what is not there gives nothing
+        fault = None if loaded.is_fast and _has_words(loaded) else "it has no fast implementation, or no vocabulary"
+    except Exception as error:  # a dozen kinds
+        fault = reason_of(error)
+    if fault is not None:
+        _note_unopened(source, fault)
         return None
-    if not (loaded.is_fast and _has_words(loaded)):
-        return None
-    known = backend.get_vocab()  # a class adds special tokens of its own, which no text is likely to hold
-    added = [token for token in (*loaded.all_special_tokens, *loaded.get_added_vocab()) if token in known]
-    written = " ".join(added[:_ADDED])
-    for texts in (*_PROBES, (f"word {written} word",)):
+    # a class adds special tokens of its own, which no text is likely to hold
+    known = backend.get_vocab().keys() | _strings(_read_json(_find_files(source, _SETTINGS_NAME).get(_SETTINGS_NAME)))
+    added = dict.fromkeys([*loaded.all_special_tokens, *loaded.get_added_vocab()])
+    for texts in [*_PROBES, *((f"word {token} word",) for token in added if token in known)]:
         theirs = loaded(*texts)["input_ids"]
         if theirs != backend.encode(*texts).ids:
             raise TokenizerError(
@@ -99,12 +113,41 @@ def segment_ids_given(source: str, backend: tokenizers.Tokenizer) -> bool | None
                 f"tokens of {' and '.join(map(repr, texts))}.",
                 next_step=f"Save AutoTokenizer.from_pretrained({source!r}) in another folder, and prepare with that.",
             )
-    return "token_type_ids" in loaded.model_input_names
+    return Reading(
+        source=source,
+        gives_segment_ids="token_type_ids" in loaded.model_input_names,
+        pads_left=loaded.padding_side == "left",
+        token_names=tuple((name, token) for name, token in loaded.special_tokens_map.items() if name in TOKEN_NAMES),
+    )
 
 
+TOKEN_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
 # Capitals, accents, spaces, other scripts, a first word, a pair: what settings of a tokenizer's class may change.
-_PROBES = (("The Film é",), (" two  Spaces",), ("word",), ("中文 don't ÀB",), ("The film", "é A"))
-_ADDED = 20  # of the tokens that were added to the vocabulary
+_PROBES: tuple[tuple[str] | tuple[str, str], ...] = (
+    *(("The Film é",), (" two  Spaces",), ("word",), ("中文 don't ÀB",)),
+    ("The film", "é A"),
+)
+
+
+def _note_unopened(source: str, reason: str) -> None:
+    """Say why transformers cannot open a tokenizer, if there is one."""
+    try:
+        files = _find_files(source, "tokenizer.json", _SETTINGS_NAME)
+    except TokenizerError:
+        return
+    if files:
+        notice(
+            f"transformers cannot open the tokenizer of {source}: {reason}. "
+            "Whether it makes the same tokens as tdbs is not checked."
+        )
+
+
+def _strings(value: object) -> set[str]:
+    """Return all texts in a value of JSON."""
+    if isinstance(value, str):
+        return {value}
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return {text for each in inner for text in _strings(each)}
 
 
 def check_max_length(tokenizer: LoadedTokenizer, max_length: int, *, pair: bool) -> None:
@@ -127,13 +170,14 @@ _NEXT_STEP = "Pass --tokenizer with a folder or hub name that holds a tokenizer.
 _SETTINGS = Form(
     what="the settings of a tokenizer", error=TokenizerError, next_step="Save the tokenizer anew.", foreign=True
 )
-_FILES = ("tokenizer.json", "tokenizer_config.json", "config.json")
+_SETTINGS_NAME = "tokenizer_config.json"
 
 
-def _find_files(source: str) -> dict[str, Path]:
+def _find_files(source: str, *names: str) -> dict[str, Path]:
+    """Return where those of some files are that a folder or hub name has."""
     folder = Path(source)
     if folder.is_dir():
-        return {name: folder / name for name in _FILES if (folder / name).is_file()}
+        return {name: folder / name for name in names if (folder / name).is_file()}
     if folder.is_absolute() or source.startswith(".") or source.count("/") > 1:
         raise TokenizerError(
             f"There is no tokenizer folder {source}.", next_step="Pass --tokenizer with a folder or a hub name."
@@ -142,7 +186,7 @@ def _find_files(source: str) -> dict[str, Path]:
     from huggingface_hub.errors import RepositoryNotFoundError
 
     files = {}
-    for name in _FILES:
+    for name in names:
         try:
             files[name] = Path(hf_hub_download(source, name))
         except RepositoryNotFoundError as error:

@@ -1,6 +1,7 @@
 """Whether a model fits a tokenizer and a length, and what it is given: refused before anything is trained."""
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 from transformers import PretrainedConfig
@@ -28,6 +29,21 @@ _OFFSET_MODELS = (
 )
 _BLOCK_SPARSE = ("big_bird", "bigbird_pegasus")
 _SAMPLE_KINDS = ("classification", "regression", "multi_label")
+
+
+def check_weights(name: str) -> None:
+    """Refuse a folder whose weights are pickle files alone, with the Python that makes a safetensors file of them."""
+    folder = Path(name)
+    pickled = sorted(path.name for path in folder.glob("pytorch_model*.bin"))
+    if pickled and not any(folder.glob("model*.safetensors*")):
+        raise ModelError(
+            f"The model {name} has {pickled[0]} and no model.safetensors. tdbs does not read .bin files: they are "
+            "pickles, and opening a pickle may run code that it brings.",
+            next_step="Convert it in Python, which reads tensors alone: import pathlib, torch, safetensors.torch; "
+            f"f = pathlib.Path({name!r}); safetensors.torch.save_file({{k: v.contiguous().clone() for p in "
+            "f.glob('pytorch_model*.bin') for k, v in torch.load(p, map_location='cpu', weights_only=True).items()}, "
+            "f / 'model.safetensors', {'format': 'pt'})",
+        )
 
 
 def check_vocabulary(name: str, config: PretrainedConfig, manifest: Manifest) -> None:

@@ -30,6 +30,7 @@ class InputRules:
     pad_id: int | None
     layout: Layout | None = None  # of the tokenizer whose segment ids the model is given; None: it is given none
     pads_left: bool = False
+    token_names: tuple[tuple[str, str], ...] = ()  # special tokens by name, as eos_token: saved with its tokenizer
     end_id: int | None = None  # its head reads the last of these; rows of one call must have the same number
 
 

@@ -14,8 +14,9 @@ from tdbs.errors import ModelError, reason_of
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo
 from tdbs.pipeline.tokens.rules import Layout, layout_of
-from tdbs.pipeline.tokens.tokenizer import segment_ids_given
-from tdbs.train.models.checks import check_block_sparse, check_length, check_vocabulary, input_rules
+from tdbs.pipeline.tokens.tokenizer import Reading, read_by_transformers
+from tdbs.shown import notice
+from tdbs.train.models.checks import check_block_sparse, check_length, check_vocabulary, check_weights, input_rules
 from tdbs.train.models.heads import HEADS
 from tdbs.train.models.inputs import InputRules
 from tdbs.train.models.padding_side import with_padding_side
@@ -59,6 +60,7 @@ def open_model(
     loading raises, which may be anything where a file is damaged, and ModelError.
     """
     adapted = adapted_model(Path(name))
+    check_weights(adapted or name)
     with nothing_asked():
         model, loading = HEADS[kind].model_class.from_pretrained(
             adapted or name,
@@ -145,9 +147,9 @@ def rules_for(
     padding would change something.
     """
     info, kind = manifest.tokenizer, manifest.task.kind
-    known = None if name == TINY else segment_ids_given(name, backend)
-    if known is None and name != TINY:  # weights without a tokenizer
-        known = segment_ids_given(info.source, backend)
+    reading = None if name == TINY else read_by_transformers(name, backend)
+    if reading is None and name not in (TINY, info.source):  # weights without a tokenizer
+        reading = read_by_transformers(info.source, backend)
     return rules_of(
         model,
         kind,
@@ -156,7 +158,7 @@ def rules_for(
         info=info,
         is_pair=manifest.task.is_pair,
         max_length=manifest.max_length,
-        gives_segment_ids=known,
+        reading=reading,
         trained=True,
         in_rows=in_rows,
         device=device,
@@ -172,17 +174,28 @@ def rules_of(
     info: TokenizerInfo,
     is_pair: bool,
     max_length: int,
-    gives_segment_ids: bool | None,
+    reading: Reading | None,
     trained: bool,
     in_rows: bool,
     device: torch.device,
 ) -> InputRules:
-    """Return how a model is given samples of a tokenizer (model_checks.py, padding_side.py)."""
+    """Return how a model is given samples of a tokenizer (model_checks.py, padding_side.py).
+
+    `reading` is that of the model's tokenizer, or of the dataset's if the model has none; None: it is not known. A
+    notice says if the model is given padding on another side than this tokenizer has it.
+    """
     check_block_sparse(name, model.config, max_length)
     rules = input_rules(
-        model, kind, layout, name=name, info=info, is_pair=is_pair, gives_segment_ids=gives_segment_ids, trained=trained
+        model,
+        kind,
+        layout,
+        name=name,
+        info=info,
+        is_pair=is_pair,
+        gives_segment_ids=None if reading is None else reading.gives_segment_ids,
+        trained=trained,
     )
-    return with_padding_side(
+    rules = with_padding_side(
         model,
         kind,
         rules,
@@ -193,6 +206,15 @@ def rules_of(
         in_rows=in_rows,
         device=device,
     )
+    if reading is None:
+        return rules
+    if reading.pads_left != rules.pads_left:
+        theirs, ours = ("left", "right") if reading.pads_left else ("right", "left")
+        notice(
+            f"The tokenizer of {reading.source} pads on the {theirs}, but tdbs pads on the {ours} or not at all. A "
+            f"text then has the same result alone and in a batch; batches padded on the {theirs} may give others."
+        )
+    return replace(rules, token_names=reading.token_names)
 
 
 def model_to_train(name: str | None, manifest: Manifest) -> ModelChoice:

@@ -1,0 +1,102 @@
+"""What the settings of a model's tokenizer say beside tokenizer.json: refused, noticed, or saved with the run."""
+
+import json
+
+import pytest
+import transformers
+from transformers import AutoTokenizer
+
+import tdbs
+from tdbs.errors import TokenizerError
+from tests.families.folders import FAMILIES, save_family
+from tests.families.reference import SHORT, probabilities, rows_of
+from tests.families.test_quirks import WITHIN, dataset_of, predicted, saved
+
+
+def notices(caplog) -> list[str]:
+    """Return what the library logged."""
+    return [record.getMessage() for record in caplog.records if record.name == "tdbs"]
+
+
+ADDED = {
+    "extra": {"extra_special_tokens": ["<more>"]},
+    "extra, as transformers 4 has it": {"additional_special_tokens": ["<more>"]},
+    "extra with a name": {"extra_special_tokens": {"image_token": "<more>"}},
+    "no special one": {"added_tokens_decoder": {"9999": {"content": "<more>", "special": False}}},
+    "the end token": {"eos_token": "<more>"},
+}
+
+
+@pytest.mark.parametrize("setting", ADDED)
+@pytest.mark.parametrize("name", ["bert", "roberta", "qwen2"])
+def test_a_token_that_the_settings_alone_add_is_refused_by_name(name, setting, tmp_path):
+    rows = rows_of(6, pairs=False, sizes=SHORT)
+    folder = save_family(FAMILIES[name], tmp_path / "model")
+    dataset = dataset_of(folder, rows, tmp_path)
+    place = folder / "tokenizer_config.json"
+    place.write_text(json.dumps(json.loads(place.read_text()) | ADDED[setting]))
+    for refused in (
+        lambda: tdbs.train(dataset, model=str(folder), out=tmp_path / "run"),
+        lambda: tdbs.Predictor(folder),
+    ):
+        with pytest.raises(TokenizerError) as error:
+            refused()
+        assert str(error.value) == (
+            f"transformers reads the tokenizer of {folder} otherwise than its tokenizer.json says: it makes other "
+            f"tokens of 'word <more> word'. Save AutoTokenizer.from_pretrained('{folder}') in another folder, and "
+            "prepare with that."
+        )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize("name", ["bert", "roberta", "llama", "qwen2"])
+def test_a_saved_tokenizer_has_the_special_tokens_of_the_models_and_no_others(name, tmp_path):
+    """Without their names Qwen2's class would add an end token of its own."""
+    rows = rows_of(6, pairs=False, sizes=SHORT)
+    folder = save_family(FAMILIES[name], tmp_path / "model")
+    tdbs.train(dataset_of(folder, rows, tmp_path), model=str(folder), epochs=1, out=tmp_path / "run")
+    theirs, ours = (AutoTokenizer.from_pretrained(place) for place in (folder, tmp_path / "run/model"))
+    assert ours.special_tokens_map.items() >= theirs.special_tokens_map.items()
+    assert ours.get_vocab() == theirs.get_vocab()
+    assert ours.added_tokens_decoder == theirs.added_tokens_decoder
+
+
+def test_a_tokenizer_that_transformers_cannot_open_is_said_and_passed_over(tmp_path, caplog):
+    rows = rows_of(6, pairs=True, sizes=SHORT)
+    folder = saved("bert", tmp_path / "model", rows)
+    expected = probabilities(folder, rows)
+    dataset = dataset_of(folder, rows, tmp_path)
+    (folder / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer", "extra_special_tokens": 5}')
+    assert predicted(folder, rows) == pytest.approx(expected, abs=WITHIN)
+    tdbs.train(dataset, model=str(folder), epochs=1, out=tmp_path / "run")
+    text = (
+        f"transformers cannot open the tokenizer of {folder}: extra_special_tokens must be a list/tuple of tokens or a "
+        "dict of named tokens. Whether it makes the same tokens as tdbs is not checked."
+    )
+    assert notices(caplog) == [text, text]
+
+
+def test_weights_without_a_tokenizer_are_nothing_to_say(tmp_path, caplog):
+    rows = rows_of(6, pairs=False, sizes=SHORT)
+    folder = saved("bert", tmp_path / "model", rows)
+    bare = tmp_path / "bare"
+    transformers.AutoModelForSequenceClassification.from_pretrained(folder).save_pretrained(bare)
+    tdbs.train(dataset_of(folder, rows, tmp_path), model=str(bare), epochs=1, out=tmp_path / "run")
+    assert notices(caplog) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "theirs", "ours"), [("bert", "left", "right"), ("xlnet", "right", "left"), ("bert", "right", "right")]
+)
+def test_a_padding_side_that_is_not_the_tokenizers_is_said(name, theirs, ours, tmp_path, caplog):
+    rows = rows_of(12, pairs=False, sizes=SHORT)
+    folder = saved(name, tmp_path / "model", rows, side=theirs)
+    dataset = dataset_of(folder, rows, tmp_path)
+    tdbs.Predictor(folder)
+    tdbs.train(dataset, model=str(folder), epochs=1, out=tmp_path / "run")
+    tdbs.evaluate(tmp_path / "run")  # whose tokenizer has the side that was used
+    text = (
+        f"The tokenizer of {folder} pads on the {theirs}, but tdbs pads on the {ours} or not at all. A text then has "
+        f"the same result alone and in a batch; batches padded on the {theirs} may give others."
+    )
+    assert notices(caplog) == ([] if theirs == ours else [text, text])
