@@ -116,7 +116,7 @@ def read_text(path: Path, form: Form, *, named: str | None = None, most: int = M
 
 
 def whole_lines(path: Path, form: Form) -> list[str]:
-    """Return the lines of a log without a last one that was cut off; none where there is no file."""
+    """Return the lines of a log without a last one that was cut off; none where there is not a file."""
     if not path.exists():
         return []
     lines: list[str] = []
@@ -124,7 +124,7 @@ def whole_lines(path: Path, form: Form) -> list[str]:
         while (line := file.readline(MOST_BYTES_OF_A_LINE + 1)).endswith(b"\n"):
             lines.append(line.decode("utf-8"))
     if len(line) > MOST_BYTES_OF_A_LINE:
-        raise form.unreadable(f"line {len(lines) + 1} of {path}", f"it has more than {MOST_BYTES_OF_A_LINE >> 20} MiB")
+        raise form.unreadable(f"Line {len(lines) + 1} of {path}", f"it has more than {MOST_BYTES_OF_A_LINE >> 20} MiB")
     return lines
 
 
@@ -142,7 +142,7 @@ def read_fields(path: Path, kind: type[T], form: Form, *, named: str | None = No
 
 def read_rows(path: Path, kind: type[T], form: Form) -> list[T]:
     """Return the records of a log, one a line; a last line that was cut off is left out, as is a missing file."""
-    places = ((f"line {number} of {path}", line) for number, line in enumerate(whole_lines(path, form), start=1))
+    places = ((f"Line {number} of {path}", line) for number, line in enumerate(whole_lines(path, form), start=1))
     return [record_of(json_of(line, form, named=named), kind, form, named=named) for named, line in places]
 
 
@@ -150,7 +150,7 @@ def read_field_rows(path: Path, kind: type[T], form: Form) -> list[T]:
     """Return the objects of a log as they are in it, once the known keys of each fit a TypedDict."""
     found: list[T] = []
     for number, line in enumerate(whole_lines(path, form), start=1):
-        named = f"line {number} of {path}"
+        named = f"Line {number} of {path}"
         found.append(json_of(line, form, named=named))
         record_of(found[-1], kind, form, named=named)
     return found
@@ -232,7 +232,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} comes twice")
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is duplicated")
     return found
 
 

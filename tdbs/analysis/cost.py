@@ -150,14 +150,14 @@ def fit_costs(points: Sequence[Mapping[str, Any]], attention: str) -> CostModel:
     """
     if not points:
         raise ConfigError(
-            "The profile has caps alone, no times.", next_step="Measure one with tdbs profile --out FILE."
+            "The profile has caps but no times.", next_step="Run tdbs profile --out FILE."
         )
     own = [point for point in points if point["attention"] == attention]
     if len(own) < len(COSTS):
         raise ConfigError(
             f"The profile has too few times of --attention {attention}: {len(own)} steps, at least {len(COSTS)} are "
             f"needed; most are of {_most(points)}.",
-            next_step=f"Pass --attention {_most(points)}, or measure: tdbs profile --attention {attention}.",
+            next_step=f"Pass --attention {_most(points)}, or run tdbs profile --attention {attention}.",
         )
     counts_PF = np.array([[point["work"][name] for name in COUNTS] for point in own], dtype=np.float64)
     work_PC = _with_dropout(counts_PF, np.array([bool(point["dropout"]) for point in own]))

@@ -130,8 +130,8 @@ def costs_for(dataset: PreparedDataset, profile: Profile, attention: str | None 
     if profile.points and is_writer != asks:
         kinds = ("an encoder-decoder", "an encoder")
         raise ConfigError(
-            f"The profile is of {kinds[not is_writer]}; this dataset trains {kinds[not asks]}.",
-            next_step="Measure one with tdbs profile on this dataset.",
+            f"The profile is for {kinds[not is_writer]}; this dataset trains {kinds[not asks]}.",
+            next_step="Run tdbs profile on this dataset.",
         )
     return fit_costs(profile.points, attention or str(profile.settings.get("attention")))
 

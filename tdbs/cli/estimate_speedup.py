@@ -39,9 +39,9 @@ def command(
     dataset: DatasetArgument = None,
     strategy: Annotated[
         list[str] | None,
-        typer.Option(help="A strategy; may be given several times. [default: all]", show_default=False),
+        typer.Option(help="Strategy; repeat for several. [default: all]", show_default=False),
     ] = None,
-    baseline: Annotated[str, typer.Option(help="Strategy that speedups are over.")] = BASELINE,
+    baseline: Annotated[str, typer.Option(help="Baseline of the speedups.")] = BASELINE,
     model: ModelOption = None,
     epochs: EpochsOption = DEFAULT_EPOCHS,
     seed: SeedOption = 0,
@@ -50,7 +50,7 @@ def command(
     profile: ProfileOption = None,
     attention: AttentionOption = "auto",
     dropout: DropoutOption = None,
-    runs: Annotated[int, typer.Option(help="Runs of training that one prepared dataset serves.")] = 1,
+    runs: Annotated[int, typer.Option(help="Training runs that share one prepared dataset.")] = 1,
     allow_drop: AllowDropOption = False,
     memory: MemoryOption = DEFAULT_MEMORY,
     as_json: JsonOption = False,
@@ -72,7 +72,7 @@ def command(
     without_effect = [name for name, is_given in of_seconds.items() if is_given and known is None]
     if without_effect:
         raise ConfigError(
-            f"{without_effect[0]} changes seconds, and without a profile none are told.",
+            f"{without_effect[0]} only affects seconds, which need a profile.",
             next_step="Pass --profile FILE; tdbs profile writes one.",
         )
     trained = choose_model(model, opened.manifest)

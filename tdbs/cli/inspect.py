@@ -27,24 +27,24 @@ _SHOWN_DROP = "reach"  # the default strategy drops nothing
 @reported
 def command(
     dataset: DatasetArgument = None,
-    split: Annotated[str, typer.Option(help="Split to look into.")] = "train",
-    samples: Annotated[int, typer.Option(help="Samples to show.")] = 5,
+    split: Annotated[str, typer.Option(help="Split to inspect.")] = "train",
+    samples: Annotated[int, typer.Option(help="Number of samples to show.")] = 5,
     bucket_width: Annotated[
-        int | None, typer.Option(help="Lengths of a bucket. [default: as prepared]", show_default=False)
+        int | None, typer.Option(help="Lengths per bucket. [default: as prepared]", show_default=False)
     ] = None,
     percent: Annotated[float, typer.Option(help="K of L_K.")] = PAPER_PERCENT,
     drop: Annotated[bool, typer.Option("--drop", help="Show samples before and after TokenDrop.")] = False,
     strategy: Annotated[
         str | None,
         typer.Option(
-            help="Strategy whose updates and TokenDrop are shown. [default: the one that would train; reach for "
+            help="Strategy whose updates and TokenDrop to show. [default: the one that would train; reach for "
             "--drop]",
             show_default=False,
         ),
     ] = None,
     model: ModelOption = None,
-    epoch: Annotated[int, typer.Option(help="Epoch of the run that is shown, from 0.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of samples, of TokenDrop and updates.")] = 0,
+    epoch: Annotated[int, typer.Option(help="Epoch to show, from 0.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the shown samples, TokenDrop and updates.")] = 0,
     allow_drop: AllowDropOption = False,
     as_json: JsonOption = False,
 ) -> None:

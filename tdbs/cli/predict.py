@@ -26,7 +26,7 @@ def command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="INPUT", help="CSV, TSV, JSONL or Parquet file, prepared dataset, or - for lines of stdin."
+            metavar="INPUT", help="CSV, TSV, JSONL or Parquet file, prepared dataset, or - to read lines from stdin."
         ),
     ],
     out: Annotated[
@@ -55,7 +55,7 @@ def command(
     batch_size: Annotated[
         int | None,
         typer.Option(
-            help="Samples of a batch; 1 is real time: each row as it comes. [default: 64]", show_default=False, min=1
+            help="Batch size; 1 predicts each row as it arrives. [default: 64]", show_default=False, min=1
         ),
     ] = None,
     caps: CapsOption = None,
@@ -65,7 +65,7 @@ def command(
         typer.Option(help="TokenDrop: none, rate, any, all, batch_min, reach. [default: none]", show_default=False),
     ] = None,
     drop_rate: Annotated[
-        float | None, typer.Option(help="Share of a row's droppable words that go; 1: all.", show_default=False)
+        float | None, typer.Option(help="Share of a row's droppable words to drop; 1 drops all.", show_default=False)
     ] = None,
     allow_drop: AllowDropOption = False,
     stopwords: Annotated[
@@ -77,11 +77,11 @@ def command(
     ] = None,
     max_length: Annotated[
         int | None,
-        typer.Option(help="Tokens of a sample at most. [default: the run's; what the model takes]", show_default=False),
+        typer.Option(help="Most tokens of a sample. [default: the run's; the model's limit]", show_default=False),
     ] = None,
     prefix: Annotated[
         str | None,
-        typer.Option(help="Put before every text (models that write). [default: the run's]", show_default=False),
+        typer.Option(help="Text before every input (models that generate). [default: the run's]", show_default=False),
     ] = None,
     precision: PrecisionOption = "auto",
     attention: Annotated[
@@ -89,9 +89,9 @@ def command(
     ] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the dropped words.")] = 0,
     skip_bad_rows: Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Leave rows out that cannot be read, and name them.")
+        bool, typer.Option("--skip-bad-rows", help="Skip rows that cannot be read, and name them.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the output that was begun in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the unfinished output of --out.")] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -157,7 +157,7 @@ def command(
     if result.skipped:
         rows = ", ".join(f"{row:,}" for row in result.skipped[:_SHOWN_ROWS])
         more = ", …" if len(result.skipped) > _SHOWN_ROWS else ""
-        say(f"Left out {len(result.skipped):,} bad rows: {rows}{more}")
+        say(f"Skipped {len(result.skipped):,} bad rows: {rows}{more}")
     if as_json:
         print_json(dataclasses.asdict(result))
         return
@@ -179,5 +179,5 @@ def _goes_on(source: str, out: Path | None, *, overwrite: bool) -> str:
     if out is None or not has_parts(out):
         return BEGINS_ANEW
     if source == STDIN:
-        return "Run the same command with --overwrite: it begins anew."
-    return f"Run the same command with --resume {'instead of --overwrite ' if overwrite else ''}to go on."
+        return "Run the same command with --overwrite: it starts again."
+    return f"Run the same command with --resume {'instead of --overwrite ' if overwrite else ''}to continue."

@@ -56,7 +56,7 @@ def command(
     lr: Annotated[
         float | None, typer.Option(help="Base learning rate. [default: 5e-5; tiny 1e-3]", show_default=False)
     ] = None,
-    warmup: Annotated[float, typer.Option(help="Share of the samples over which the rate grows.")] = DEFAULT_WARMUP,
+    warmup: Annotated[float, typer.Option(help="Share of the samples over which the rate rises.")] = DEFAULT_WARMUP,
     dropout: DropoutOption = None,
     precision: PrecisionOption = "auto",
     attention: AttentionOption = "auto",

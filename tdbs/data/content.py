@@ -55,6 +55,6 @@ def undecodable_line(where: str, number: int, error: UnicodeDecodeError) -> Sour
     """Return the error for one line; bytes of a line count from 1, as rows do."""
     byte = error.object[error.start]
     return SourceError(
-        f"line {number} of {where} is not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x}.",
+        f"Line {number} of {where} is not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x}.",
         next_step="Save the file as UTF-8.",
     )

@@ -50,7 +50,7 @@ class RowBlock:
 
     def row_name(self, row: int) -> str:
         """Return how an error names a row of the block: rows count from 1, the header does not count."""
-        return f"row {self.rows_N[row] + 1} of {self.where}"
+        return f"Row {self.rows_N[row] + 1} of {self.where}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -203,7 +203,7 @@ def _first_pass(name: str, rows: SplitRows, source: Source) -> _FirstPass:
 def _some(rows: int, split: Split) -> int:
     """Return the number of rows, if there are any."""
     if rows == 0:
-        raise SourceError(f"{split.where} has no rows.", next_step="Give it rows, or leave it out.")
+        raise SourceError(f"{split.where} has no rows.", next_step="Add rows, or leave it out.")
     return rows
 
 

@@ -82,7 +82,7 @@ def open_source(spec: str, *, mirror: Path | None, files: FileOptions, prefix: s
         path = to_path(spec).expanduser()
         if not path.exists():
             raise SourceError(
-                f"Unknown task '{spec}', and there is no file or folder {path}.",
+                f"Unknown task '{spec}', and no file or folder {path} exists.",
                 next_step=f"Pass a path, {SAMPLE_TASK.name}, or one of {', '.join(HUB_TASKS)}.",
             )
         source = _open_files(path, files)
@@ -90,7 +90,7 @@ def open_source(spec: str, *, mirror: Path | None, files: FileOptions, prefix: s
         return source
     if source.task.kind != "seq2seq":
         raise ConfigError(
-            "--prefix is for sequence to sequence tasks.", next_step="Leave it out, or name the targets with --target."
+            "--prefix only applies to sequence to sequence tasks.", next_step="Leave it out, or name the targets with --target."
         )
     return replace(source, task=replace(source.task, prefix=prefix))
 
@@ -105,7 +105,7 @@ def _refuse_file_options(spec: str, files: FileOptions) -> None:
     for name, value in asdict(files).items():
         if value is not None and (name, value) != ("label_type", "auto"):
             raise ConfigError(
-                f"--{name.replace('_', '-')} is for files of your own; {spec} has its columns and splits.",
+                f"--{name.replace('_', '-')} only applies to your own files; {spec} has its columns and splits.",
                 next_step="Leave the option out.",
             )
 
@@ -143,7 +143,7 @@ def _open_mirror(hub: HubTask, mirror: Path) -> Source:
             if column is not None and column not in names[name]:
                 raise SourceError(
                     f"{where} has no column '{column}'; it has: {', '.join(names[name])}.",
-                    next_step="Write it with the columns that the task has on the hub.",
+                    next_step="Write it with the columns of the task on the hub.",
                 )
         has_labels = set(columns.labels) <= set(names[name])
         splits.append(_file_split(name, path, where=where, has_labels=has_labels))
@@ -162,7 +162,7 @@ def _open_files(path: Path, options: FileOptions) -> Source:
     if options.validation is not None:
         if "validation" in files:
             raise ConfigError(
-                f"{path} has a validation split already: {files['validation'].name}.",
+                f"{path} already has a validation split: {files['validation'].name}.",
                 next_step="Leave --validation out.",
             )
         match file_or_fraction(options.validation):
@@ -211,7 +211,7 @@ def mirror_files(hub: HubTask, mirror: Path) -> dict[str, Path]:
     if not files["train"].is_file():
         raise SourceError(
             f"The mirror has no file {files['train']}.",
-            next_step=f"Put it there, or pass --mirror (or set TDBS_MIRROR) to the folder that holds {hub.task.name}.",
+            next_step=f"Put it there, or pass --mirror (or set TDBS_MIRROR) with the folder that contains {hub.task.name}.",
         )
     return {split: path for split, path in files.items() if path.is_file()}
 

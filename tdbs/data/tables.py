@@ -92,7 +92,7 @@ def tables_of(rows: SplitRows, asked: Mapping[str, Content], bad: BadRows | None
 def failures_named(split: Split) -> AbstractContextManager[None]:
     """Say of which split the file system's errors are."""
     return system_errors_as(
-        SourceError, f"{split.where} cannot be read", next_step="See that the file is there and that you may read it."
+        SourceError, f"{split.where} cannot be read", next_step="Check that the file exists and that you may read it."
     )
 
 

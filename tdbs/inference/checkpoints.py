@@ -99,7 +99,7 @@ def droppable_pattern(checkpoint: Checkpoint, stopwords: str | None) -> WordPatt
     words = choose_words(known.source, keep=known.kept).words if named else None
     if words is None or words_sha256(words) != known.sha256:
         raise ConfigError(
-            f"The words that may be dropped were read from {known.source} when the dataset was prepared.",
+            f"The droppable words were read from {known.source} when the dataset was prepared.",
             next_step="Pass --stopwords with the path of that file.",
         )
     return compile_words(words)
@@ -118,7 +118,7 @@ def _of_run(name: str, *, precision: str, attention: str, max_length: int | None
         dataset = load(run.config["dataset"]["path"])
     except DatasetError as error:
         raise DatasetError(
-            f"The run {name} was trained on a dataset that is not here: {error.message}",
+            f"The run {name} was trained on a dataset that is missing: {error.message}",
             next_step=f"Put it back, or pass {Path(name) / MODEL_FOLDER} for the model alone.",
         ) from error
     manifest = dataset.manifest
@@ -151,7 +151,7 @@ def _of_run(name: str, *, precision: str, attention: str, max_length: int | None
 def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int | None) -> Checkpoint:
     config = read_config(
         name,
-        refused=f"{name} is neither a run of tdbs nor a model",
+        refused=f"{name} is neither a tdbs run nor a model",
         next_step="Pass the folder of a run or of a checkpoint, or a hub name.",
     )
     task = _task_of(name, config)
@@ -170,7 +170,7 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
     except Exception as error:  # as many kinds as ways to damage a file
         raise ModelError(
             f"The model {name} cannot be loaded: {loading_reason(error)}.",
-            next_step="Pass a folder that holds config.json and model.safetensors, or a hub name.",
+            next_step="Pass a folder with config.json and model.safetensors, or a hub name.",
         ) from error
     check_embeddings(name, config, tokenizer.vocabulary_size)
     keep_head_in_fp32(model)
@@ -283,7 +283,7 @@ def _note_on(name: str, task: Task, config: PretrainedConfig) -> str | None:
         return None
     return (
         f"{name} has one output and no problem_type in its config.json: it is read as regression, and its numbers are "
-        "shown as they are, without a sigmoid."
+        "printed unchanged, without a sigmoid."
     )
 
 

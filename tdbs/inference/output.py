@@ -26,7 +26,7 @@ from tdbs.shown import json_line
 FORMATS = (".jsonl", ".parquet")
 _SETTINGS = "predict.json"
 _FORM = Form(
-    what="a record of predictions", error=ConfigError, next_step="Pass --overwrite to begin anew, or another --out."
+    what="a record of predictions", error=ConfigError, next_step="Pass --overwrite to start again, or another --out."
 )
 _PART_NAMES = re.compile(r"predict\.json|part-\d{5}\.(json|jsonl|parquet)|joined|\..+")  # with a dot: half a file
 _DECIMALS = 6  # of numbers in JSON; a float32 has seven digits
@@ -69,18 +69,18 @@ def begin_parts(out: Path, settings: Mapping[str, Any], *, resume: bool, overwri
     begun = _settings(folder)
     is_parts = is_own_folder(folder, _PART_NAMES) and (begun is not None or not any(folder.iterdir()))
     if is_there(folder) and not is_parts:
-        raise ConfigError(f"{folder} holds something else.", next_step="Pass another --out.")
+        raise ConfigError(f"{folder} contains other files.", next_step="Pass another --out.")
     if is_there(out) and not (overwrite or (resume and begun is not None)):
         step = "Pass another --out, or --overwrite."
         if resume:
             raise ConfigError(f"{out} is finished: there is nothing to resume.", next_step=step)
-        raise ConfigError(f"{out} is there already.", next_step=step)
+        raise ConfigError(f"{out} already exists.", next_step=step)
     if begun is not None and resume and not overwrite:
         _check_same(out, begun, settings)
         return Parts(out=out, folder=folder, records=_records(folder))
     if begun is not None and not overwrite:
         raise ConfigError(
-            f"{out} was begun and is not finished.", next_step="Pass --resume to go on, or --overwrite to begin anew."
+            f"{out} is unfinished.", next_step="Pass --resume to continue, or --overwrite to start again."
         )
     remove_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -181,8 +181,8 @@ def _check_same(out: Path, begun: Mapping[str, Any], settings: Mapping[str, Any]
     now = json.loads(json.dumps(dict(settings)))
     different = [name for name in dict.fromkeys([*begun, *now]) if begun.get(name) != now.get(name)]
     if different:
-        told = ", ".join(f"{name} ({begun.get(name)} then, {now.get(name)} now)" for name in different)
+        changes = ", ".join(f"{name} was {begun.get(name)}, is now {now.get(name)}" for name in different)
         raise ConfigError(
-            f"{out} was begun otherwise: {told}.",
-            next_step="Repeat the command that began it with --resume, or pass --overwrite.",
+            f"{out} was started with other settings: {changes}.",
+            next_step="Repeat the command that started it with --resume, or pass --overwrite.",
         )

@@ -108,7 +108,7 @@ def predict(
     if place is not None:
         check_output(place)
     if resume and (place is None or str(source) == STDIN):
-        raise ConfigError("--resume goes on with a file's predictions in --out.", next_step="Leave it out.")
+        raise ConfigError("--resume needs --out: it continues the predictions of a file.", next_step="Leave it out.")
     checkpoint = open_checkpoint(
         model,
         precision=precision,

@@ -43,7 +43,7 @@ class _Taken:
 _WORDS = _Taken(
     strings=True,
     pairs=False,
-    name="one text, whose words have spaces between",
+    name="one text with spaces between its words",
     passed='Pass "Ann is here", or a list of such texts.',
 )
 _ONE = _Taken(strings=True, pairs=False, name="one text", passed='Pass "a text", or a list of texts.')

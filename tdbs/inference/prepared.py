@@ -28,7 +28,7 @@ def prepared_input(spec: str, checkpoint: Checkpoint, split: str | None, *, rows
         )
     if manifest.tokenizer.vocabulary_sha256 != checkpoint.tokenizer.vocabulary_sha256:
         raise DatasetError(
-            f"{spec} was prepared with {manifest.tokenizer.name}, whose token ids mean other words to this model.",
+            f"{spec} was prepared with {manifest.tokenizer.name}, whose token ids mean different words to this model.",
             next_step="Pass the texts themselves.",
         )
     if manifest.max_length > checkpoint.limits.max_length:
@@ -39,7 +39,7 @@ def prepared_input(spec: str, checkpoint: Checkpoint, split: str | None, *, rows
         )
     if task.kind == "token_classification" and not info.labelled:
         raise DatasetError(
-            f"The split {name} has no labels, so nothing tells where its words begin.",
+            f"The split {name} has no labels, so it does not record where words begin.",
             next_step="Pass the texts themselves.",
         )
 

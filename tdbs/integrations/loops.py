@@ -84,7 +84,7 @@ class PreparedSteps:
         """Go on from a place. Raises ConfigError where it is one of another run."""
         if state["plan_digest"] != self._steps.digest:
             raise ConfigError(
-                "The state is of a run with other batches.",
-                next_step="Use the dataset, strategy, seed and epochs that it was made with.",
+                "The state belongs to a run with other batches.",
+                next_step="Use the dataset, strategy, seed and epochs of that run.",
             )
         self.sampler.done = int(state["step"])

@@ -78,7 +78,7 @@ def run_steps_of(
     feed = make_feed(open_training_data(dataset, memory=memory), strategy, seed=seed, epochs=epochs)
     if any(plan.step_offsets_S1 is not None for plan in feed.plans):
         raise ConfigError(
-            f"An update of {strategy.name} has several batches; here it is one.",
+            f"An update of {strategy.name} has several batches; this loop supports one.",
             next_step="Choose another strategy, or train with tdbs train.",
         )
     return RunSteps(

@@ -38,7 +38,7 @@ ARTICLES = ("a", "an", "the")
 PUNCTUATION = ",.;:!?'’‘\"“”`…"  # no hyphens and brackets: they hold words together or apart
 _FORM = Form(what="a file of edits", error=ConfigError, next_step="Pass a text file in UTF-8.")
 REMOVABLE = ("articles", "punctuation")
-_NEXT_STEP = "Write lines of a regular expression, a tab, and what stands for its matches."
+_NEXT_STEP = "Write lines of a regular expression, a tab, and its replacement."
 
 
 Rule = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
@@ -73,12 +73,12 @@ def read_edits(path: Path) -> TextEdit:
     """
     lines = read_text(path, _FORM, named=f"The edits {path}").splitlines()
     rules = [
-        _rule(f"line {number} of {path}", line)
+        _rule(f"Line {number} of {path}", line)
         for number, line in enumerate(lines, start=1)
         if line.strip(" ") and not line.startswith("#")
     ]
     if not rules:
-        raise ConfigError(f"{path} holds no edit.", next_step=_NEXT_STEP)
+        raise ConfigError(f"{path} contains no edits.", next_step=_NEXT_STEP)
     return TextEdit(name=path.name, rules=tuple(rules))
 
 
@@ -118,16 +118,16 @@ def _space_that_stays(found: re.Match[str]) -> str:
 def _rule(where: str, line: str) -> Rule:
     find, tab, replacement = line.partition("\t")
     if not tab or not find:
-        raise ConfigError(f"In {where} there is no tab after a pattern.", next_step=_NEXT_STEP)
+        raise ConfigError(f"{where} has no tab after its pattern.", next_step=_NEXT_STEP)
     try:
         pattern = re.compile(find)
         pattern.sub(replacement, "")  # reads the replacement, whose groups must be there
     except (re.error, IndexError) as error:
-        raise ConfigError(f"{where} is no regular expression: {reason_of(error)}.", next_step=_NEXT_STEP) from error
+        raise ConfigError(f"{where} is not a regular expression: {reason_of(error)}.", next_step=_NEXT_STEP) from error
     return pattern, replacement
 
 
-_AGAIN = "Prepare the dataset again from the source that there is now."
+_AGAIN = "Prepare the dataset again from the current source."
 _ORIGIN_FORM = Form(what="the origin of a dataset", error=DatasetError, next_step=_AGAIN)
 
 
@@ -168,7 +168,7 @@ def edited_split(
     split_info(dataset, split)
     if manifest.task.kind == "token_classification":
         raise ConfigError(
-            "Each word has a label here; an edit of the text would part them.",
+            "Each word of this task has a label; an edit of the text would separate them.",
             next_step="Leave --remove and --edits out.",
         )
     source = _source_again(dataset, mirror)
@@ -186,7 +186,7 @@ def edited_split(
         progress=lambda _stage, _done, _total: None,
     )
     if made.task != manifest.task:
-        raise DatasetError(f"An older tdbs read the labels of {dataset.path} by other rules.", next_step=_AGAIN)
+        raise DatasetError(f"An older tdbs read the labels of {dataset.path} by different rules.", next_step=_AGAIN)
     target = folder / DATASET_FOLDER
     write_text(target / TOKENIZER_NAME, (folder / TOKENIZER_NAME).read_text(encoding="utf-8"))
     return PreparedDataset(path=target, manifest=dataclasses.replace(manifest, splits={split: made.splits[split]}))
@@ -223,7 +223,7 @@ def _source_again(dataset: PreparedDataset, mirror: Path | None) -> Source:
     origin = dataset.manifest.origin
     if origin is None:
         raise DatasetError(
-            f"{dataset.path} does not say where its texts came from: an older tdbs prepared it.",
+            f"{dataset.path} does not record the source of its texts: an older tdbs prepared it.",
             next_step="Prepare it again with --overwrite.",
         )
     named = f"origin of {dataset.path / MANIFEST_NAME}"
@@ -235,7 +235,7 @@ def _source_again(dataset: PreparedDataset, mirror: Path | None) -> Source:
     except TdbsError as error:
         raise DatasetError(
             f"The texts of {dataset.path} cannot be read again: {error.message}",
-            next_step="Put the source back where it was; for a mirror folder elsewhere pass --mirror.",
+            next_step="Restore the source at its old path; if you moved a mirror folder, pass --mirror.",
         ) from error
     if source.content_sha256 != dataset.manifest.key_parts.get("source"):
         raise DatasetError(f"The source of {dataset.path} has changed since it was prepared.", next_step=_AGAIN)

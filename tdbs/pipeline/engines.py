@@ -38,7 +38,7 @@ class Engine:
 def engine_of(name: str, ray_address: str | None, *, workers: int) -> AbstractContextManager[Engine]:
     """Return the engine of a name, to be started."""
     if ray_address is not None and name != "ray":
-        raise ConfigError("--ray-address is for --engine ray.", next_step="Pass --engine ray with it.")
+        raise ConfigError("--ray-address only applies to --engine ray.", next_step="Pass --engine ray with it.")
     if name == "local":
         return nullcontext(local_engine(workers))
     if name == "ray":
@@ -107,10 +107,10 @@ def memory_bytes(memory: int | str) -> int:
     """Return a budget in bytes: a number, or a text such as 2GiB, 512M or 1.5GB."""
     found = re.fullmatch(r"([0-9]*\.?[0-9]+) ?([A-Z]*)", str(memory).strip().upper())
     if found is None or found[2] not in _UNITS:
-        raise ConfigError(f"--memory '{memory}' is no amount of memory.", next_step="Pass --memory 2GiB, say.")
+        raise ConfigError(f"--memory '{memory}' is not an amount of memory.", next_step="Pass an amount such as --memory 2GiB.")
     amount = int(float(found[1]) * _UNITS[found[2]])
     if amount < _LEAST:
-        raise ConfigError(f"--memory '{memory}' is {amount} bytes.", next_step="Name the unit, as in --memory 2GiB.")
+        raise ConfigError(f"--memory '{memory}' is {amount} bytes.", next_step="Add a unit, as in --memory 2GiB.")
     return amount
 
 
@@ -119,7 +119,7 @@ def workers_within(memory: int | str) -> int:
     budget = memory_bytes(memory)
     if budget < _BASE + _PER_WORKER:
         raise ConfigError(
-            f"--memory {memory} is too little to prepare in.",
+            f"--memory {memory} is too little memory for tdbs prepare.",
             next_step=f"Pass --memory {(_BASE + _PER_WORKER) >> 20}MiB or more.",
         )
     return max(min(os.cpu_count() or 1, (budget - _BASE) // _PER_WORKER), 1)

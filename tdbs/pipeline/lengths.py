@@ -75,7 +75,7 @@ def percentile_length(counts_L1: IntArray, percent: float = PAPER_PERCENT) -> in
     The paper's text has it backwards; the probability that it computes needs this one (PAPER_NOTES).
     """
     if not 0 < percent <= 100:
-        raise ConfigError(f"K of L_K must be above 0 and at most 100, got {percent}.", next_step="Pass 87.5, say.")
+        raise ConfigError(f"--percent must be above 0 and at most 100, got {percent}.", next_step="Pass --percent 87.5.")
     reached = np.cumsum(counts_L1) * 100 >= percent * counts_L1.sum()
     return int(np.argmax(reached))
 
@@ -131,7 +131,7 @@ def choose_limits(
     ):
         if value is not None and task.kind != kind:
             raise ConfigError(
-                f"{option} is for {_named(kind)}; this task is {_named(task.kind)}.", next_step="Leave it out."
+                f"{option} only applies to {_named(kind)}; this task is {_named(task.kind)}.", next_step="Leave it out."
             )
     if max_length is None:
         max_length = MAX_LENGTHS.get(task.kind, DEFAULT_MAX_LENGTH)

@@ -143,12 +143,12 @@ def read_manifest(folder: Path) -> Manifest:
             raise
         missing = "is not a prepared dataset: it has no manifest.json" if folder.is_dir() else "does not exist"
         raise DatasetError(
-            f"{folder} {missing}.", next_step="Run tdbs prepare, or name the folder that it printed."
+            f"{folder} {missing}.", next_step="Run tdbs prepare, or pass the folder that it printed."
         ) from error
     if not isinstance(found, dict) or FORM.version_key not in found:
         raise DatasetError(
             f"{path} is not a manifest of tdbs.",
-            next_step="Name another folder: one that tdbs prepare wrote, or a new one.",
+            next_step="Pass another folder: one that tdbs prepare wrote, or a new one.",
         )
     check_version(found, replace(FORM, next_step="Prepare the dataset again."), named=str(path))
     manifest = record_of(found, Manifest, FORM, named=str(path))
@@ -162,7 +162,7 @@ def _impossible(manifest: Manifest) -> Iterator[str]:
     """Yield what no dataset can be, whatever its shards hold; what they tell otherwise is for `verify`."""
     edges, longest_target = manifest.bucket_edges, manifest.max_target_length or 0
     if len(edges) < 2 or edges[0] != 0 or any(one >= other for one, other in pairwise(edges)):
-        yield "bucket_edges: expected rising numbers from 0"
+        yield "bucket_edges: expected increasing numbers from 0"
     if edges and edges[-1] > manifest.max_length + 1:
         yield f"bucket_edges: beyond max_length, {manifest.max_length}"
     task = manifest.task
@@ -182,7 +182,7 @@ def _impossible(manifest: Manifest) -> Iterator[str]:
         paths = Counter(shard.path for shard in info.shards)
         twice = next((path for path, times in paths.items() if times > 1), None)
         if twice is not None:
-            yield f"splits.{name}.shards: {twice} comes twice"
+            yield f"splits.{name}.shards: {twice} is duplicated"
 
 
 def check_counts(folder: Path, manifest: Manifest, name: str) -> None:

@@ -52,7 +52,7 @@ def ray_engine(address: str | None) -> Iterator[Engine]:
             ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
-            f"There is no Ray cluster at {address}: {reason_of(error)}.",
+            f"No Ray cluster answers at {address}: {reason_of(error)}.",
             next_step="Check --ray-address, or leave it out.",
         ) from error
     context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
@@ -127,8 +127,8 @@ class _BlockMaker:
 
 def _not_shared(folder: Path) -> DatasetError:
     return DatasetError(
-        f"{folder} is not one folder for all machines of the Ray cluster.",
-        next_step="Pass --out, or --work, in a folder that all machines share.",
+        f"{folder} is not shared by all machines of the Ray cluster.",
+        next_step="Pass an --out or --work folder that all machines share.",
     )
 
 

@@ -154,7 +154,7 @@ def _standing(place: Path, parts: dict[str, str], *, overwrite: bool) -> Manifes
     if standing is not None and standing.key != cache_key.key_of(parts):
         changed = cache_key.changed_parts(parts, [standing.key_parts])
         raise DatasetError(
-            f"{place} holds a dataset prepared otherwise ({', '.join(changed)} changed).",
+            f"{place} contains a dataset prepared with other settings ({', '.join(changed)} changed).",
             next_step="Pass another --out, or --overwrite.",
         )
     return standing
@@ -168,7 +168,7 @@ def _cached(place: Path, standing: Manifest, words: WordList) -> PrepareResult:
 
 def _disk_errors(folder: Path, option: str) -> AbstractContextManager[None]:
     """Turn a full disk, and whatever else the system says of writing, into an error with a next step."""
-    next_step = f"Make room there, or pass another {option}."
+    next_step = f"Free some space there, or pass another {option}."
     return system_errors_as(DatasetError, f"{folder} cannot be written", next_step=next_step)
 
 
@@ -179,11 +179,11 @@ def _warnings(task: Task, words: WordList) -> tuple[str, ...]:
     if negations:
         more = ", …" if len(negations) > _SHOWN_WORDS else ""
         found.append(
-            f"The droppable words of {words.source} hold negations ({', '.join(negations[:_SHOWN_WORDS])}{more}): "
-            "dropping one can turn a label round. Protect them with --keep negation."
+            f"The droppable words of {words.source} contain negations ({', '.join(negations[:_SHOWN_WORDS])}{more}): "
+            "dropping one can reverse a label. Protect them with --keep negation."
         )
     if task.kind == "token_classification" and task.classes and OUTSIDE not in task.classes:
-        found.append(f"No class is named {OUTSIDE}, so every word has a label of its own and none is droppable.")
+        found.append(f"No class is named {OUTSIDE}, so every word has its own label and none is droppable.")
     return tuple(found)
 
 

@@ -50,18 +50,18 @@ def check_place(place: Path, *, overwrite: bool) -> Manifest | None:
     is_empty = all(path.name == _COPY for path in place.iterdir())
     if not is_remote(place) and place.is_symlink() and not is_empty and not _is_whole(place):
         raise DatasetError(
-            f"{place} is a link to something else than a prepared dataset.", next_step="Pass another --out."
+            f"{place} is a link to something other than a prepared dataset.", next_step="Pass another --out."
         )
     if is_empty or _is_ours(place):
         return None
     if not overwrite:
         raise DatasetError(
-            f"{place} holds something else than a prepared dataset.",
+            f"{place} contains something other than a prepared dataset.",
             next_step="Pass another --out, or --overwrite to prepare into it; files that tdbs did not write stay.",
         )
     for name in (MANIFEST_NAME, TOKENIZER_NAME):
         if (place / name).exists():
-            raise DatasetError(f"{place} holds a {name} that tdbs did not write.", next_step="Pass another --out.")
+            raise DatasetError(f"{place} contains a {name} that tdbs did not write.", next_step="Pass another --out.")
     return None
 
 

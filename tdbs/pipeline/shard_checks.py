@@ -138,12 +138,12 @@ def _label_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) ->
     if schema.LABEL in names:
         labels = one_array(table[schema.LABEL])
         if task.kind == "token_classification" and (_sizes(labels) != lengths_N).any():
-            yield "has labels that are not one a token"
+            yield "has a number of labels that differs from its tokens"
         if pa.types.is_list(labels.type) and task.kind == "regression" and (_sizes(labels) != task.outputs).any():
             yield "has labels that are not one a target"
         values = (labels.flatten() if pa.types.is_list(labels.type) else labels).to_numpy()
         if task.classes and not _within(values[values != schema.IGNORED], 0, len(task.classes)):
-            yield "has labels that are no classes of the task"
+            yield "has labels that are not classes of the task"
 
 
 def _outside(table: pa.Table, column: str, ends_N: IntArray) -> bool:

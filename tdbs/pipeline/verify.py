@@ -92,7 +92,7 @@ def verify(
         if not found:  # the sums of a split with a bad shard tell nothing more
             found += [Problem(file=MANIFEST_NAME, problem=text) for text in _split_problems(tally)]
         problems += [*found, *_references_problem(opened.path, info)]
-    problems += [Problem(file=file, problem="is no file of this dataset") for file in _unknown_files(opened)]
+    problems += [Problem(file=file, problem="is not a file of this dataset") for file in _unknown_files(opened)]
     return Verification(
         path=opened.path,
         files=total + 2 + sum(info.references is not None for info in manifest.splits.values()),

@@ -79,7 +79,7 @@ def _take_up(hidden: Path) -> None:
     """Make sure that a hidden folder is what a killed `prepare` of this user left, and nobody else's from now on."""
     refuse_link(hidden, DatasetError)
     if not is_own_folder(hidden, _WORK_NAMES):
-        raise DatasetError(f"{hidden} is not unfinished work of yours.", next_step=_OTHER_PLACE)
+        raise DatasetError(f"{hidden} is not your unfinished work.", next_step=_OTHER_PLACE)
     if stat.S_IMODE(hidden.stat().st_mode) & 0o022:
         hidden.chmod(0o700)
     for link in links_below(hidden):
@@ -119,7 +119,7 @@ def _lock(path: Path, waiting: Callable[[], None]) -> tuple[FileLock, list[Path]
 
 
 def _check_lock(path: Path) -> None:
-    """Refuse what has the name of a lock and is not one: a link, a folder, a file that holds something else."""
+    """Refuse what has the name of a lock and is not one: a link, a folder, a file that contains other files."""
     refuse_link(path, DatasetError)
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(path.lstat().st_mode) or not _LOCK.fullmatch(path.read_bytes()):
@@ -131,7 +131,7 @@ def _hidden_folder(place: Path, work: str | Path | None) -> Path:
         return _beside(place, "preparing")
     folder = to_path(work)
     if is_remote(folder):
-        raise ConfigError(f"--work {work} is no folder of this machine's.", next_step="Name a folder, or leave it out.")
+        raise ConfigError(f"--work {work} is not a folder of this machine.", next_step="Pass a local folder, or leave it out.")
     return folder.resolve() / f".tdbs-{_short_hash(place)}.preparing"
 
 

@@ -71,7 +71,7 @@ class Comparison:
 _FORM = Form(
     what="a comparison of tdbs",
     error=DatasetError,
-    next_step="Name a folder that tdbs compare wrote, or compare again.",
+    next_step="Pass a folder that tdbs compare wrote, or run tdbs compare again.",
 )
 _SAME = (  # fields that a comparison has as its file has them
     *("dataset", "dataset_key", "model", "epochs", "part_steps", "baseline", "attention", "precision", "device"),

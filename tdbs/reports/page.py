@@ -86,7 +86,7 @@ def check_place(out: Path, *, files: bool, overwrite: bool) -> None:
     """Refuse a place that holds something, unless `overwrite`, and in any case a folder that tdbs did not write."""
     refuse_link(out)
     if out.exists() and not overwrite:
-        raise ConfigError(f"{out} is there already.", next_step="Pass another --out, or --overwrite.")
+        raise ConfigError(f"{out} already exists.", next_step="Pass another --out, or --overwrite.")
     folder = files_folder(page_path(out))
     refuse_link(page_path(out))
     if files:
@@ -94,9 +94,9 @@ def check_place(out: Path, *, files: bool, overwrite: bool) -> None:
     if not files or not folder.exists():
         return
     if not folder.is_dir() or (any(folder.iterdir()) and not (folder / NUMBERS_JSON).is_file()):
-        raise ConfigError(f"{folder} holds something else.", next_step="Pass another --out.")
+        raise ConfigError(f"{folder} contains other files.", next_step="Pass another --out.")
     if any(folder.iterdir()) and not overwrite:
-        raise ConfigError(f"{folder} is there already.", next_step="Pass another --out, or --overwrite.")
+        raise ConfigError(f"{folder} already exists.", next_step="Pass another --out, or --overwrite.")
 
 
 def write_report(out: Path, report: Report, *, files: bool = False) -> list[Path]:

@@ -29,7 +29,7 @@ def check_study_folder(folder: Path, *, overwrite: bool) -> None:
         is_study = (folder / NUMBERS_NAME).exists()
         if not (is_study and overwrite):
             raise ConfigError(
-                f"{folder} holds {'a study' if is_study else 'something else'}.",
+                f"{folder} contains {'a study' if is_study else 'other files'}.",
                 next_step="Pass another --out, or --overwrite to replace a study.",
             )
 

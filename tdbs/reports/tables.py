@@ -43,7 +43,7 @@ def splits_table(splits: Sequence[tuple[str, SplitStatistics]]) -> Table:
 
 
 def estimates_table(estimates: Sequence[StrategyEstimate], best: StrategyEstimate | None) -> Table:
-    """Return steps, tokens, padding and speedup by tokens of each strategy; of targets too where there are some."""
+    """Return steps, tokens, padding and speedup in tokens of each strategy; of targets too where there are some."""
     targets = any(estimate.target_tokens for estimate in estimates)
     rows: list[tuple[Cell, ...]] = []
     for estimate in estimates:
@@ -53,7 +53,7 @@ def estimates_table(estimates: Sequence[StrategyEstimate], best: StrategyEstimat
         spread = f"{estimate.speedup_low:.2f}–{estimate.speedup_high:.2f}" if is_range else ""
         rows.append((estimate.strategy, *numbers, Ranged(times(estimate.speedup), spread)))
     head = ("strategy", "steps", "tokens", "padding", *(("padding of targets",) if targets else ()))
-    return Table(head=(*head, "speedup by tokens"), rows=tuple(rows), best=best.strategy if best else None)
+    return Table(head=(*head, "speedup in tokens"), rows=tuple(rows), best=best.strategy if best else None)
 
 
 def drop_rates_table(rows: Sequence[ConditionRow]) -> Table:

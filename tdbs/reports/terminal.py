@@ -61,17 +61,17 @@ def label_lines(labels: LabelLength, strategy: Strategy) -> list[str]:
     if labels.correlation is not None:
         told.append(f"correlation of length and label {labels.correlation:.2f}")
     if labels.stray is not None:
-        told.append(f"label means of {strategy.name}'s updates stray {labels.stray:.2f} times as far as by chance")
+        told.append(f"label means of {strategy.name}'s updates deviate {labels.stray:.2f} times as far as by chance")
     lines = ["; ".join(told)] if told else []
     if labels.at_random:
         lines.append(
-            f"{strategy.name} draws its batches at random: updates see labels as by chance, whatever goes with length. "
-            "Ask about batches of like lengths with --strategy bucket."
+            f"{strategy.name} draws its batches at random: updates see a random label mix, even if labels depend on "
+            "length. To examine batches of similar length, pass --strategy bucket."
         )
     elif labels.is_risky:
         mixed = ", or mix lengths with --micro-batches 4" if strategy.batches in BUCKETED else ""
         lines.append(
-            f"Labels go with lengths here (tested at an error rate of {ERROR_RATE:.0%}): {strategy.name}'s updates see "
+            f"Labels depend on lengths here (tested at an error rate of {ERROR_RATE:.0%}): {strategy.name}'s updates see "
             f"a skewed label mix. Compare its scores with the default strategy's{mixed}."
         )
     elif labels.p_value is not None:
@@ -159,7 +159,7 @@ def plan_summary(rows: Sequence[Mapping[str, Any]]) -> Table:
 def metrics_line(metrics: Mapping[str, float | None]) -> str:
     """Return metrics as "accuracy 0.9123, f1 0.9001"; a correlation may not be defined."""
     return ", ".join(
-        f"{name} not defined" if value is None else f"{name} {value:.4f}" for name, value in metrics.items()
+        f"{name} undefined" if value is None else f"{name} {value:.4f}" for name, value in metrics.items()
     )
 
 
@@ -232,7 +232,7 @@ def conditions_table(found: "Evaluation") -> Table:
 def _score(row: "ConditionRow") -> str:
     """Return a score in percent, with its deviation over draws."""
     if row.score is None:
-        return "not defined"
+        return "undefined"
     return f"{100 * row.score:.2f}" + ("" if row.score_std is None else f" ± {100 * row.score_std:.2f}")
 
 

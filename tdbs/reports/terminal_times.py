@@ -85,19 +85,19 @@ def estimate_notes(
     """Return what is to be said below the table of `estimate-speedup`; `kernel` is that of attention."""
     if profile is None:
         by_tokens = (
-            "By tokens, pad included: what the linear layers see. For seconds: tdbs profile, then --profile FILE."
+            "Speedup in tokens processed, padding included. For seconds, run tdbs profile, then pass --profile FILE."
         )
         return [by_tokens, *_score_notes(estimates)]
     notes = [f"Seconds of {profile.model.get('name')} on {profile.device.get('name')}, {kernel} attention."]
     if runs > 1:
-        notes.append(f"The last two columns are of preparing once, {duration(prepare)}, and training {runs:,} times.")
+        notes.append(f"The last two columns cover preparing once, {duration(prepare)}, and training {runs:,} times.")
     else:
         notes.append(f"Preparing took {duration(prepare)}, once for all runs.")
     far = [estimate.strategy for estimate in estimates if estimate.extrapolated]
     if far:
         notes.append(
-            f"Extrapolated far beyond what the profile timed, so trust it little: {', '.join(far)}. "
-            "Measure longer with tdbs profile on this dataset."
+            f"Extrapolated far beyond the profile's timings, so unreliable: {', '.join(far)}. "
+            "Run tdbs profile on this dataset to cover them."
         )
     return [*notes, *_score_notes(estimates)]
 
@@ -107,9 +107,9 @@ def _score_notes(estimates: Sequence[StrategyEstimate]) -> list[str]:
     names = {estimate.strategy for estimate in estimates}
     notes = []
     if "unpadded" in names:
-        notes.append("unpadded, the default, computes what random computes, without its padding.")
+        notes.append("unpadded, the default, computes the same as random, without its padding.")
     if not names <= set(SAME_UPDATES):
-        notes.append("Strategies that sort or drop make other updates: their scores may differ (tdbs compare).")
+        notes.append("Strategies that sort or drop make different updates, so scores may differ (see tdbs compare).")
     return notes
 
 
@@ -179,7 +179,7 @@ def compare_notes(result: Mapping[str, Any]) -> list[str]:
     pace = result["prediction"]["pace"]
     if pace is not None and abs(pace - 1) > FAR_PACE:
         notes.append(
-            f"The device took {pace:.2f} times as long for a step, just before, as when it was profiled: predictions "
-            "are for that time."
+            f"Just before the runs, a step took {pace:.2f} times as long as in the profile; predictions assume the "
+            "speed of the profile."
         )
     return notes

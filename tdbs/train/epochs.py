@@ -180,6 +180,6 @@ def _stopped(course: Course, state: RunState) -> None:
     kept = "" if course.rule is not None else " Nothing of it is kept."
     raise StoppedError(
         f"Stopped by {name} after step {state.step:,} of {len(course.rates_S):,}.{kept}",
-        next_step=f"Run the same command with --resume --out {shlex.quote(str(course.folder))} to go on.",
+        next_step=f"Run the same command with --resume --out {shlex.quote(str(course.folder))} to continue.",
         number=number,
     )

@@ -141,7 +141,7 @@ def test_memory_that_does_not_hold_one_sample_is_refused(dataset):
         )
     assert len({message.split(",")[0] for message in shown if "padded" in message}) == 3
     assert caught.value.message == (
-        "A step of one sample of 16 tokens takes the process beyond 0 MiB, which is 90% of its memory."
+        "A step of one sample of 16 tokens needs more than 0 MiB, which is 90% of its memory."
     )
     assert caught.value.next_step == "Raise --memory, or pass a smaller --model."
 
@@ -164,7 +164,7 @@ def test_a_place_that_is_taken_is_refused_unless_overwritten(measured, workplace
     for refuse in (check_place, lambda path, **options: write_profile(path, measured, **options)):
         with pytest.raises(ConfigError) as caught:
             refuse(place, overwrite=False)
-        assert str(caught.value) == f"{place} is there already. Pass another --out, or --overwrite."
+        assert str(caught.value) == f"{place} already exists. Pass another --out, or --overwrite."
     assert place.read_text() == "mine"
     write_profile(place, measured, overwrite=True)
     assert read_profile(place).max_length == 16
@@ -235,7 +235,7 @@ def test_a_profile_of_an_encoder_is_none_of_a_model_that_writes(dataset, profile
         costs_for(writer, profile)
     assert str(caught.value) == (
         "The profile is of an encoder; this dataset trains an encoder-decoder. "
-        "Measure one with tdbs profile on this dataset."
+        "Run tdbs profile on this dataset."
     )
 
 

@@ -301,7 +301,7 @@ def test_correlations_that_are_not_defined_are_said_so(datasets, tmp_path):
 def test_studies_of_seconds_ask_for_a_profile(datasets, tmp_path, study):
     with pytest.raises(ConfigError) as caught:
         run_study(study, datasets, StudyTerms(seeds=(1,)), runs=tmp_path)
-    assert str(caught.value) == (f"{study} is reckoned in seconds. Pass --profile FILE; tdbs profile writes one.")
+    assert str(caught.value) == (f"{study} is computed in seconds. Pass --profile FILE; tdbs profile writes one.")
 
 
 def test_overheads_are_what_prepare_took(datasets, tmp_path):

@@ -307,8 +307,8 @@ def test_a_tokenizer_that_cuts_beginnings_is_refused(tmp_path):
         with pytest.raises(TokenizerError) as error:
             refused()
         assert str(error.value) == (
-            f"The tokenizer {folder} cuts long texts at their beginning; tdbs cuts them at their end. "
-            'Set "truncation_side": "right" in its tokenizer_config.json if the model may read beginnings.'
+            f"The tokenizer {folder} cuts the beginning of long texts; tdbs cuts the end. "
+            'Set "truncation_side": "right" in its tokenizer_config.json if the model may read the beginning instead.'
         )
 
 

@@ -82,7 +82,7 @@ def compare(
     check_hyperparameters(epochs=epochs, lr=lr, dropout=dropout)
     if energy is not None and part_steps is not None:
         raise ConfigError(
-            "Energy is measured of whole runs, and --steps makes none.", next_step="Leave out --energy or --steps."
+            "--energy measures whole runs, and --steps makes none.", next_step="Leave out --energy or --steps."
         )
     energy = check_energy(energy)
     task = dataset.manifest.task

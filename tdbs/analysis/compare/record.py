@@ -33,7 +33,7 @@ SETTINGS_NAME, PREDICTION_NAME, ROWS_NAME, RESULT_NAME = (
 FORM = Form(
     what="a comparison of tdbs",
     error=ConfigError,
-    next_step="Name a folder that tdbs compare wrote, or compare again.",
+    next_step="Pass a folder that tdbs compare wrote, or run tdbs compare again.",
 )
 Seconds = Annotated[float, Meta(gt=0)]
 
@@ -127,16 +127,16 @@ def check_comparison(folder: Path, settings: Mapping[str, Any], *, resume: bool)
     place = folder / SETTINGS_NAME
     if place.exists():
         if not resume:
-            raise ConfigError(f"{folder} holds a comparison.", next_step="Pass --resume to go on, or another --out.")
+            raise ConfigError(f"{folder} contains a comparison.", next_step="Pass --resume to continue, or another --out.")
         begun = read_fields(place, SettingsFields, FORM)
         different = _different(begun, settings)
         if different:
             raise ConfigError(
-                f"The comparison in {folder} was begun on other terms: {', '.join(different)}.",
-                next_step="Repeat the command that began it, or pass another --out.",
+                f"The comparison in {folder} was started with other settings: {', '.join(different)}.",
+                next_step="Repeat the command that started it, or pass another --out.",
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} holds something else.", next_step="Pass another --out.")
+        raise ConfigError(f"{folder} contains other files.", next_step="Pass another --out.")
 
 
 def begin_comparison(folder: Path, settings: Mapping[str, Any], prediction: Mapping[str, Any]) -> None:

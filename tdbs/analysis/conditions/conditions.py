@@ -40,12 +40,12 @@ def choose_conditions(
     """Return the conditions that a user asks for, whole texts first.
 
     `removals` are such as `articles,punctuation`, `edits` are files. Raises ConfigError where a rate is no share,
-    where there is no such removal or file, and where one is asked for twice.
+    where there is no such removal or file, and where one is given twice.
     """
     found = [WHOLE]
     for rate in drop_rates:
         if not 0 <= rate <= 1:
-            raise ConfigError(f"--drop-rate must be from 0 to 1, got {rate}.", next_step="Pass --drop-rate 0.3, say.")
+            raise ConfigError(f"--drop-rate must be from 0 to 1, got {rate}.", next_step="Pass a share such as --drop-rate 0.3.")
         if rate > 0:
             found.append(Condition(name=f"drop {rate:g}", drop_rate=rate))
     for kinds in removals:
@@ -70,7 +70,7 @@ def check_conditions(
 ) -> None:
     """Refuse to drop or remove words where the task judges grammar (the paper leaves CoLA out too)."""
     if task.drop_forbidden and any(condition.drop_rate or condition.is_removal for condition in conditions):
-        raise ConfigError(f"task '{task.name}' {task.drop_forbidden}.", next_step=next_step)
+        raise ConfigError(f"Task '{task.name}' {task.drop_forbidden}.", next_step=next_step)
 
 
 def give(
@@ -119,5 +119,5 @@ def _each_once(conditions: Sequence[Condition]) -> list[Condition]:
     names = [condition.name for condition in conditions]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"'{name}' is asked for twice.", next_step="Name each rate, removal and file once.")
+            raise ConfigError(f"'{name}' is given twice.", next_step="Name each rate, removal and file once.")
     return list(conditions)

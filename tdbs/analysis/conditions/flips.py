@@ -70,7 +70,7 @@ def count_flips(
             next_step="Leave --flips out.",
         )
     if task.drop_forbidden:
-        raise ConfigError(f"task '{task.name}' {task.drop_forbidden}.", next_step="Leave --flips out.")
+        raise ConfigError(f"Task '{task.name}' {task.drop_forbidden}.", next_step="Leave --flips out.")
     strategy = resolve_strategy("random", task, {"drop": "rate", "drop_rate": drop_rate}, in_rows=False)
     held_out = ScoredSplit(split=replace(read_split(opened, split or task.scored_split), targets=None), task=task)
     words = words_of_split(held_out.split, strategy, opened.manifest.tokenizer)

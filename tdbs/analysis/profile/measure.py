@@ -137,7 +137,7 @@ def check_place(path: Path, *, overwrite: bool) -> None:
     """Refuse a place that is taken, before anything is measured."""
     refuse_link(path)
     if path.exists() and not overwrite:
-        raise ConfigError(f"{path} is there already.", next_step="Pass another --out, or --overwrite.")
+        raise ConfigError(f"{path} already exists.", next_step="Pass another --out, or --overwrite.")
 
 
 def _learner(dataset: PreparedDataset, name: str, precision: str, kernel: str, *, dropout: float) -> Learner:

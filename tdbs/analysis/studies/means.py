@@ -11,7 +11,7 @@ from tdbs.analysis.studies.trained import Training
 
 NO_LOSS = 0.3  # points; what the paper calls none, and loses itself in its resilience test
 NOTHING = ""
-_VERDICTS = {True: "Holds", False: "Does not hold", None: "Not told by these seeds"}
+_VERDICTS = {True: "Holds", False: "Does not hold", None: "Not decided by these seeds"}
 
 
 def over_tasks(training: Training, place: int, value: Callable[[ConditionRow], float | None]) -> list[float]:

@@ -181,7 +181,7 @@ def _at_the_papers_caps(name: str, dataset: PreparedDataset) -> Strategy:
 
 def _correlated(a: FloatArray, b: FloatArray) -> str:
     found = rank_correlation(a, b)
-    return "not defined" if found is None else f"{found:.2f}"
+    return "undefined" if found is None else f"{found:.2f}"
 
 
 def rank_correlation(a: FloatArray, b: FloatArray) -> float | None:

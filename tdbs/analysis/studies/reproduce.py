@@ -28,14 +28,14 @@ Progress = Callable[[str], None]
 def check_study(study: Study, profile: Profile | None, terms: StudyTerms) -> None:
     """Raise ConfigError where a study of seconds is asked for without a profile, or one of inference for some steps."""
     if study in _IN_SECONDS and profile is None:
-        raise ConfigError(f"{study} is reckoned in seconds.", next_step="Pass --profile FILE; tdbs profile writes one.")
+        raise ConfigError(f"{study} is computed in seconds.", next_step="Pass --profile FILE; tdbs profile writes one.")
     if study in _AT_INFERENCE and terms.part_steps is not None:
         raise ConfigError(f"{study} needs trained models.", next_step="Leave --steps out.")
     if study in _AT_INFERENCE:
         check_dropping(terms.dropping)
     if study not in _AT_INFERENCE and terms.dropping != DEFAULT_DROPPING:
         raise ConfigError(
-            f"--strategy is for {', '.join(_AT_INFERENCE)}; {study} has its own.", next_step="Leave --strategy out."
+            f"--strategy only applies to {', '.join(_AT_INFERENCE)}; {study} has its own.", next_step="Leave --strategy out."
         )
 
 

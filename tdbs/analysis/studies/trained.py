@@ -48,7 +48,7 @@ def check_dropping(names: Sequence[str]) -> None:
     for name in names:
         if name not in DROPPING:
             raise ConfigError(
-                f"{name} is no way to train with TokenDrop.", next_step=f"Choose some of: {', '.join(DROPPING)}."
+                f"--strategy cannot be {name}: it does not train with TokenDrop.", next_step=f"Choose some of: {', '.join(DROPPING)}."
             )
 
 

@@ -69,7 +69,7 @@ def sweep(
     check_hyperparameters(epochs=terms.epochs)
     _check_scored(dataset)
     if not space:
-        raise ConfigError("A sweep needs something to search.", next_step="Pass --lr 3e-5,4e-5,5e-5, or --space FILE.")
+        raise ConfigError("tdbs sweep has no values to search.", next_step="Pass --lr 3e-5,4e-5,5e-5, or --space FILE.")
     check_names(space)
     for each in combinations(ends_of(space)):  # refused before anything is written
         trial_strategy(dataset, terms, each)
@@ -124,7 +124,7 @@ def _check_scored(dataset: PreparedDataset) -> None:
 
 def _stopped(out: Path, number: int) -> StoppedError:
     return stopped_error(
-        f"The sweep in {out}", number, next_step=f"Run the same command with --resume --out {out} to go on."
+        f"The sweep in {out}", number, next_step=f"Run the same command with --resume --out {out} to continue."
     )
 
 
@@ -188,16 +188,16 @@ def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms,
     place = out / SETTINGS_NAME
     if place.exists():
         if not resume:
-            raise ConfigError(f"{out} holds a sweep.", next_step="Pass --resume to go on, or another --out.")
+            raise ConfigError(f"{out} contains a sweep.", next_step="Pass --resume to continue, or another --out.")
         begun = read_record(place, _Settings, _FORM)
         different = [name for name in settings if getattr(begun, name) != settings[name]]
         if different:
             raise ConfigError(
-                f"The sweep in {out} was begun otherwise: {', '.join(different)}.",
-                next_step="Repeat the command that began it, or pass another --out.",
+                f"The sweep in {out} was started with other settings: {', '.join(different)}.",
+                next_step="Repeat the command that started it, or pass another --out.",
             )
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out} holds something else.", next_step="Pass another --out.")
+        raise ConfigError(f"{out} contains other files.", next_step="Pass another --out.")
     make_folder(out)
     write_json(place, settings)
 
@@ -255,7 +255,7 @@ def _run_trial(
 
         result = _trained(dataset, held, terms, params, seed=seed, folder=folder, stop=stop, scored=scored)
         if result.score is None:
-            progress(f"trial {trial.number}: its score is not defined")
+            progress(f"trial {trial.number}: its score is undefined")
             raise optuna.TrialPruned
         scores.append(result.score)
         trial.set_user_attr(f"score/{seed}", result.score)

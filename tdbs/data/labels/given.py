@@ -23,7 +23,7 @@ from tdbs.errors import SourceError
 from tdbs.shown import is_utf8
 
 NO_LABEL = -1
-_NEXT_STEP = "Write the file from the task's own data again."
+_NEXT_STEP = "Write the file again from the task's own data."
 
 
 def has_labels(column: SourceColumn, task: Task) -> bool:
@@ -49,7 +49,7 @@ def _plain(column: SourceColumn, task: Task) -> IntArray | FloatArray:
     of_task = pa.types.is_integer if task.kind == "classification" else pa.types.is_floating
     if not of_task(kind):
         expected = "class ids" if task.kind == "classification" else "floating-point scores"
-        raise SourceError(f"'{column.name}' of {column.where} holds {kind}, not {expected}.", next_step=_NEXT_STEP)
+        raise SourceError(f"'{column.name}' of {column.where} contains {kind}, not {expected}.", next_step=_NEXT_STEP)
     plain = pa.int64() if task.kind == "classification" else pa.float64()
     labels: IntArray | FloatArray = pc.fill_null(column.values.cast(plain), NO_LABEL).to_numpy()
     return labels

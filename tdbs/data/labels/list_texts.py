@@ -63,7 +63,7 @@ def refuse_words_as_texts(texts: pa.Array, *, column: str, where: str) -> None:
     if words and len(words) == len(entries):
         line = json.dumps({column: words[0][:3]}, ensure_ascii=False)
         raise SourceError(
-            f"'{column}' of {where} holds lists of words, written as texts.",
+            f"'{column}' of {where} contains lists of words, written as texts.",
             next_step=f"CSV and TSV cells cannot hold lists. Write JSONL or Parquet, with lines such as {line}; "
             "or write texts, with spaces between words.",
         )

@@ -51,7 +51,7 @@ def learn_several(train: Sequence[SourceColumn], label_type: LabelType) -> Sever
     if is_list(train[0].values.type):
         if label_type == "regression" or len(train) > 1:
             raise ConfigError(
-                f"'{train[0].name}' holds lists of classes.", next_step="Name it alone, without --label-type."
+                f"'{train[0].name}' contains lists of classes.", next_step="Name it alone, without --label-type."
             )
         hot = hot_classes(train[0])
         if hot is not None:
@@ -59,7 +59,7 @@ def learn_several(train: Sequence[SourceColumn], label_type: LabelType) -> Sever
         classes = tuple(list_classes(train[0]))
         if len(classes) < 2:
             raise SourceError(
-                f"The lists of {train[0].where} hold {len(classes)} classes.",
+                f"The lists of {train[0].where} contain {len(classes)} classes.",
                 next_step="Give train rows of at least two classes.",
             )
         return SeveralRule(kind="lists", classes=classes)
@@ -104,8 +104,8 @@ def _refuse_classes(column: SourceColumn) -> None:
     """Raise for class ids among columns that would be numbers to predict."""
     if column.names:
         raise ConfigError(
-            f"'{column.name}' of {column.where} holds classes ({', '.join(column.names[:_SHOWN_CLASSES])}); "
-            "several label columns hold 0 and 1, or numbers to predict.",
+            f"'{column.name}' of {column.where} contains classes ({', '.join(column.names[:_SHOWN_CLASSES])}); "
+            "several label columns must contain 0 and 1, or numbers to predict.",
             next_step="Name one label column, or pass --label-type regression.",
         )
 
@@ -164,8 +164,8 @@ def hot_classes(train: SourceColumn) -> tuple[str, ...] | None:
         row = int(repeating[0])
         other = int(np.flatnonzero(lengths_N != lengths_N[row])[0])
         raise SourceError(
-            f"'{train.name}' of {train.where} holds lists of 0 and 1 of different lengths: "
-            f"{train.row(row)} has {lengths_N[row]} entries, {train.row(other)} has {lengths_N[other]}.",
+            f"'{train.name}' of {train.where} contains lists of 0 and 1 of different lengths: "
+            f"row {train.number(row)} has {lengths_N[row]} entries, row {train.number(other)} has {lengths_N[other]}.",
             next_step=_NEXT_STEP,
         )
     return None
@@ -192,7 +192,7 @@ def encode_hot(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
         unknown = next((name for name in column.names if name not in classes), None)
         if unknown is not None:
             raise SourceError(
-                f"'{column.name}' of {column.where} has a place for the class '{unknown}', which train lacks.",
+                f"'{column.name}' of {column.where} has a column for the class '{unknown}', which train lacks.",
                 next_step="Write the file with the classes of train.",
             )
         flags_NC = flags_NC[:, [column.names.index(name) for name in classes]]

@@ -155,7 +155,7 @@ def checked_answers(column: SourceColumn, *, contexts: SourceColumn) -> pa.Array
         answers = one_array(column.values.cast(ANSWERS))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:  # what casts of other types raise
         raise SourceError(
-            f"'{column.name}' of {column.where} holds {column.values.type}, not answers.",
+            f"'{column.name}' of {column.where} contains {column.values.type}, not answers.",
             next_step='Write answers such as {"text": ["Paris"], "answer_start": [17]}.',
         ) from error
     rows = zip(answers.field("text").to_pylist(), answers.field("answer_start").to_pylist(), strict=True)
@@ -171,10 +171,10 @@ def _problem(texts: list[str] | None, starts: list[int] | None, context: str) ->
     if not texts or not starts:
         return "has no answer; questions without one are not supported"
     if len(texts) != len(starts):
-        return f"has {len(texts)} answers, but {len(starts)} places"
+        return f"has {len(texts)} answers, but {len(starts)} positions"
     for text, start in zip(texts, starts, strict=True):
         if not text:
             return "has an empty answer"
         if start is None or start < 0 or not context.startswith(text, start):
-            return f"has the answer '{text[:60]}', which does not stand at character {start} of its context"
+            return f"has the answer '{text[:60]}', which is not at character {start} of its context"
     return None

@@ -111,7 +111,7 @@ def _words_of_file(path: Path) -> frozenset[str]:
     """Return the words of a file, one a line; blank lines and lines that begin with # do not count."""
     if not path.is_file():
         raise ConfigError(
-            f"--stopwords {path} is no file.", next_step="Pass paper, nltk:<language>, the path of a file, or none."
+            f"--stopwords {path} is not a file.", next_step="Pass paper, nltk:<language>, the path of a file, or none."
         )
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -122,12 +122,12 @@ def _words_of_file(path: Path) -> frozenset[str]:
         word = line.strip()
         if not word.isprintable():
             raise ConfigError(
-                f"line {number} of {path.name} holds a control character.", next_step="Write one word a line."
+                f"Line {number} of {path.name} contains a control character.", next_step="Write one word per line."
             )
         if word and not word.startswith("#"):
             found.add(word)
     if not found:
-        raise ConfigError(f"{path.name} holds no words.", next_step="Write one word a line, or pass --stopwords none.")
+        raise ConfigError(f"{path.name} contains no words.", next_step="Write one word per line, or pass --stopwords none.")
     return frozenset(found)
 
 
@@ -135,7 +135,7 @@ def _nltk_words(language: str) -> frozenset[str]:
     """Return a list of NLTK's, which must be on the machine; nothing is downloaded."""
     if not re.fullmatch(r"[a-z]+", language):  # it names a file
         raise ConfigError(
-            f"nltk has no language '{language}'.", next_step="Write its name in small letters, as in nltk:german."
+            f"nltk has no language '{language}'.", next_step="Write its name in lower case, as in nltk:german."
         )
     try:
         from nltk.corpus import stopwords

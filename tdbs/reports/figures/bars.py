@@ -43,7 +43,7 @@ class StrategyError:
 
 
 def padding_by_strategy_svg(estimates: Sequence[StrategyEstimate], *, width: int = WIDE) -> str:
-    """Draw the tokens of a run for each strategy, kept and pad, with padding and speedup by tokens in words."""
+    """Draw the tokens of a run for each strategy, kept and pad, with padding and speedup in tokens in words."""
     most = max(estimate.tokens for estimate in estimates)
     with drawing():
         figure, axes = blank(width, _HEAD + _ROW * len(estimates))

@@ -39,7 +39,7 @@ def use_sequences(model: PreTrainedModel, kernel: str) -> None:
     kind = model.config.model_type
     if not knows_sequences(model.config):
         raise ModelError(
-            f"Execution in rows of several samples knows {', '.join(FROM_PAD_ID)}; this model is a {kind}.",
+            f"Rows of several samples support {', '.join(FROM_PAD_ID)}; this model is a {kind}.",
             next_step="Pass --execution padded.",
         )
     model.set_attn_implementation(register_attention(kernel))
