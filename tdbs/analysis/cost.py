@@ -149,9 +149,7 @@ def fit_costs(points: Sequence[Mapping[str, Any]], attention: str) -> CostModel:
     Raises ConfigError where the profile has none, or too few, of that kernel.
     """
     if not points:
-        raise ConfigError(
-            "The profile has caps but no times.", next_step="Run tdbs profile --out FILE."
-        )
+        raise ConfigError("The profile has caps but no times.", next_step="Run tdbs profile --out FILE.")
     own = [point for point in points if point["attention"] == attention]
     if len(own) < len(COSTS):
         raise ConfigError(

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tdbs.analysis.cost import CostModel, fit_costs, plan_work
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, at_least
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.engines import DEFAULT_MEMORY
 from tdbs.records import Count
@@ -87,8 +87,7 @@ def estimate_speedup(
     the profile does not fit, or the model cannot run a strategy.
     """
     check_hyperparameters(epochs=epochs, dropout=dropout)
-    if runs < 1:
-        raise ConfigError(f"--runs must be 1 or more, got {runs}.", next_step="Pass another --runs.")
+    at_least("--runs", runs, 1)
     task = dataset.manifest.task
     costs = None if profile is None else costs_for(dataset, profile, attention)
     data = open_training_data(dataset, memory=memory)

@@ -60,8 +60,8 @@ def command(
     batches: Annotated[
         str | None,
         typer.Option(
-            help="Score and time the split in the batches of these strategies, separated by commas, as large as HWCap allows: "
-            "random,bucket,tdbs_paper.",
+            help="Score and time the split in the batches of these strategies, separated by commas, as large as HWCap "
+            "allows: random,bucket,tdbs_paper.",
             show_default=False,
         ),
     ] = None,
@@ -73,12 +73,8 @@ def command(
             show_default=False,
         ),
     ] = None,
-    flips: Annotated[
-        bool, typer.Option("--flips", help="Count predictions that flip when words are dropped.")
-    ] = False,
-    max_flips: Annotated[
-        float | None, typer.Option(help="With --flips, fail above this share of flips.")
-    ] = None,
+    flips: Annotated[bool, typer.Option("--flips", help="Count predictions that flip when words are dropped.")] = False,
+    max_flips: Annotated[float | None, typer.Option(help="With --flips, fail above this share of flips.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score runs' models on a split, side by side: whole, with words dropped, with articles or punctuation removed.

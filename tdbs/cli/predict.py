@@ -54,9 +54,7 @@ def command(
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(
-            help="Batch size; 1 predicts each row as it arrives. [default: 64]", show_default=False, min=1
-        ),
+        typer.Option(help="Batch size; 1 predicts each row as it arrives. [default: 64]", show_default=False, min=1),
     ] = None,
     caps: CapsOption = None,
     profile: ProfileOption = None,

@@ -101,7 +101,8 @@ def command(
     work: Annotated[
         str | None,
         typer.Option(
-            help="Folder for unfinished work that all machines can reach. [default: beside the dataset]", show_default=False
+            help="Folder for unfinished work that all machines can reach. [default: beside the dataset]",
+            show_default=False,
         ),
     ] = None,
     as_json: JsonOption = False,

@@ -90,7 +90,8 @@ def open_source(spec: str, *, mirror: Path | None, files: FileOptions, prefix: s
         return source
     if source.task.kind != "seq2seq":
         raise ConfigError(
-            "--prefix only applies to sequence to sequence tasks.", next_step="Leave it out, or name the targets with --target."
+            "--prefix only applies to sequence to sequence tasks.",
+            next_step="Leave it out, or name the targets with --target.",
         )
     return replace(source, task=replace(source.task, prefix=prefix))
 
@@ -211,7 +212,8 @@ def mirror_files(hub: HubTask, mirror: Path) -> dict[str, Path]:
     if not files["train"].is_file():
         raise SourceError(
             f"The mirror has no file {files['train']}.",
-            next_step=f"Put it there, or pass --mirror (or set TDBS_MIRROR) with the folder that contains {hub.task.name}.",
+            next_step="Put it there, or pass --mirror (or set TDBS_MIRROR) with the folder that contains "
+            f"{hub.task.name}.",
         )
     return {split: path for split, path in files.items() if path.is_file()}
 

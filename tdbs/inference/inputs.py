@@ -53,7 +53,9 @@ def open_input(
     if is_dataset:
         for option, value in (("--text", text), ("--pair", pair)):
             if value is not None:
-                raise ConfigError(f"{option} only applies to files; {spec} is a prepared dataset.", next_step="Leave it out.")
+                raise ConfigError(
+                    f"{option} only applies to files; {spec} is a prepared dataset.", next_step="Leave it out."
+                )
         return prepared_input(spec, checkpoint, split, rows_at_most=rows_at_most)
     if spec == STDIN:
         return _lines(checkpoint, stdin, rows_at_most)

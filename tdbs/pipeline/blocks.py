@@ -35,7 +35,9 @@ from tdbs.records import Count, Form, json_of, record_of
 
 _INFO = b"tdbs"  # key of the counts in a file's metadata
 _FORM = Form(
-    what="a block of tdbs", error=DatasetError, next_step="Remove the file, which tdbs makes again, or pass --overwrite."
+    what="a block of tdbs",
+    error=DatasetError,
+    next_step="Remove the file, which tdbs makes again, or pass --overwrite.",
 )
 
 

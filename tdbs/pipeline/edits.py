@@ -21,7 +21,7 @@ from tdbs.data.reading import FirstPassResult, RowBlock
 from tdbs.data.sample import SAMPLE_TASK
 from tdbs.data.sources import FileOptions, Source, open_source
 from tdbs.data.tasks import HUB_TASKS
-from tdbs.errors import ConfigError, DatasetError, TdbsError, reason_of
+from tdbs.errors import ConfigError, DatasetError, TdbsError, choose, reason_of
 from tdbs.files import is_remote, to_path, write_text
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, make_block
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, split_info, tokenizer_text
@@ -58,10 +58,7 @@ def removal(kinds: Sequence[str]) -> TextEdit:
     Raises ConfigError where something else is to go.
     """
     for kind in kinds:
-        if kind not in REMOVABLE:
-            raise ConfigError(
-                f"--remove has no choice {kind}.", next_step=f"Choose some of: {','.join(REMOVABLE)}; or pass --edits."
-            )
+        choose("--remove", kind, REMOVABLE)
     chosen = tuple(kind for kind in REMOVABLE if kind in kinds)
     return TextEdit(name=f"without {', '.join(chosen)}", rules=((_removed(chosen), _space_that_stays),))
 

@@ -18,7 +18,7 @@ from typing import TypeVar
 
 from tdbs.data.reading import FirstPassResult, read_blocks
 from tdbs.data.sources import Source
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, choose
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, BlockRows, make_block
 from tdbs.pipeline.manifest import ShardInfo
 from tdbs.pipeline.shards import ShardPlan, write_part
@@ -39,13 +39,12 @@ def engine_of(name: str, ray_address: str | None, *, workers: int) -> AbstractCo
     """Return the engine of a name, to be started."""
     if ray_address is not None and name != "ray":
         raise ConfigError("--ray-address only applies to --engine ray.", next_step="Pass --engine ray with it.")
+    choose("--engine", name, ("local", "ray"))
     if name == "local":
         return nullcontext(local_engine(workers))
-    if name == "ray":
-        from tdbs.pipeline.on_ray import ray_engine
+    from tdbs.pipeline.on_ray import ray_engine
 
-        return ray_engine(ray_address)
-    raise ConfigError(f"--engine has no choice {name}.", next_step="Choose one of: local, ray.")
+    return ray_engine(ray_address)
 
 
 def local_engine(workers: int) -> Engine:
@@ -107,7 +106,9 @@ def memory_bytes(memory: int | str) -> int:
     """Return a budget in bytes: a number, or a text such as 2GiB, 512M or 1.5GB."""
     found = re.fullmatch(r"([0-9]*\.?[0-9]+) ?([A-Z]*)", str(memory).strip().upper())
     if found is None or found[2] not in _UNITS:
-        raise ConfigError(f"--memory '{memory}' is not an amount of memory.", next_step="Pass an amount such as --memory 2GiB.")
+        raise ConfigError(
+            f"--memory '{memory}' is not an amount of memory.", next_step="Pass an amount such as --memory 2GiB."
+        )
     amount = int(float(found[1]) * _UNITS[found[2]])
     if amount < _LEAST:
         raise ConfigError(f"--memory '{memory}' is {amount} bytes.", next_step="Add a unit, as in --memory 2GiB.")

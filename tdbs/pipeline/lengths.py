@@ -16,7 +16,7 @@ import numpy as np
 
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task, TaskKind
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, at_least
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, check_max_length
 from tdbs.records import LONGEST
 from tdbs.shown import shown_number
@@ -29,8 +29,7 @@ def bucket_edges(max_length: int, width: int = PAPER_WIDTH) -> IntArray:
 
     Buckets of width 1 hold one length each, so there the maximum length has a bucket of its own.
     """
-    if width < 1:
-        raise ConfigError(f"--bucket-width must be 1 or more, got {width}.", next_step="Pass --bucket-width 5.")
+    at_least("--bucket-width", width, 1)
     if width == 1:
         return np.arange(max_length + 2)
     return np.append(np.arange(0, max_length, width), max_length)
@@ -75,7 +74,9 @@ def percentile_length(counts_L1: IntArray, percent: float = PAPER_PERCENT) -> in
     The paper's text has it backwards; the probability that it computes needs this one (PAPER_NOTES).
     """
     if not 0 < percent <= 100:
-        raise ConfigError(f"--percent must be above 0 and at most 100, got {percent}.", next_step="Pass --percent 87.5.")
+        raise ConfigError(
+            f"--percent must be above 0 and at most 100, got {percent}.", next_step="Pass --percent 87.5."
+        )
     reached = np.cumsum(counts_L1) * 100 >= percent * counts_L1.sum()
     return int(np.argmax(reached))
 
@@ -143,10 +144,8 @@ def choose_limits(
         if value is not None and not isinstance(value, Integral):
             raise ConfigError(f"{option} must be a whole number, got {value}.", next_step=f"Pass another {option}.")
     for option, value in (("--max-length", max_length), ("--max-target-length", max_target_length)):
-        if value is not None and value < 1:
-            raise ConfigError(
-                f"{option} must be 1 or more, got {shown_number(value)}.", next_step=f"Pass {option} 128."
-            )
+        if value is not None:
+            at_least(option, value, 1)
         if value is not None and value > LONGEST:  # the manifest has an entry for each length, and so many it takes
             raise ConfigError(
                 f"{option} must be at most {LONGEST}, got {shown_number(value)}.", next_step=f"Pass {option} 128."

@@ -22,7 +22,7 @@ from tokenizers.models import BPE
 
 from tdbs.data.reading import FirstPassResult
 from tdbs.data.sources import Source
-from tdbs.errors import ConfigError, DatasetError, TdbsError, reason_of
+from tdbs.errors import ConfigError, DatasetError, TdbsError, reason_of, require
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, BlockRows, block_path, make_block, read_info
 from tdbs.pipeline.dataset import TOKENIZER_NAME
 from tdbs.pipeline.engines import Engine, split_blocks
@@ -40,11 +40,10 @@ _SECONDS_TO_ANSWER = 10  # of a cluster's address; ray.init would try for minute
 def ray_engine(address: str | None) -> Iterator[Engine]:
     """Yield the engine of a Ray cluster; without an address, of one that is started here and stopped again."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise ConfigError("--engine ray needs the package ray.", next_step="Run: pip install 'tdbs[ray]'") from error
+    require("ray", "--engine ray", "tdbs[ray]")
+    import ray
+    import ray.data
+
     is_ours = not ray.is_initialized()
     try:
         _ask(address)

@@ -15,7 +15,7 @@ from typing import cast, get_args
 from tdbs.data.labels.single import LabelType
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.data.tasks import Task
-from tdbs.errors import ConfigError, DatasetError, system_errors_as
+from tdbs.errors import DatasetError, choose, system_errors_as
 from tdbs.files import folders_named, is_remote, name_in_folder, to_path, write_text
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
@@ -191,11 +191,7 @@ _SHOWN_WORDS = 5
 
 
 def _checked_label_type(label_type: str) -> LabelType:
-    if label_type not in get_args(LabelType):
-        raise ConfigError(
-            f"--label-type has no choice {label_type}.",
-            next_step=f"Choose one of: {', '.join(get_args(LabelType))}.",
-        )
+    choose("--label-type", label_type, get_args(LabelType))
     return cast(LabelType, label_type)
 
 

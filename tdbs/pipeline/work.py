@@ -131,7 +131,9 @@ def _hidden_folder(place: Path, work: str | Path | None) -> Path:
         return _beside(place, "preparing")
     folder = to_path(work)
     if is_remote(folder):
-        raise ConfigError(f"--work {work} is not a folder of this machine.", next_step="Pass a local folder, or leave it out.")
+        raise ConfigError(
+            f"--work {work} is not a folder of this machine.", next_step="Pass a local folder, or leave it out."
+        )
     return folder.resolve() / f".tdbs-{_short_hash(place)}.preparing"
 
 

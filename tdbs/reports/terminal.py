@@ -71,8 +71,8 @@ def label_lines(labels: LabelLength, strategy: Strategy) -> list[str]:
     elif labels.is_risky:
         mixed = ", or mix lengths with --micro-batches 4" if strategy.batches in BUCKETED else ""
         lines.append(
-            f"Labels depend on lengths here (tested at an error rate of {ERROR_RATE:.0%}): {strategy.name}'s updates see "
-            f"a skewed label mix. Compare its scores with the default strategy's{mixed}."
+            f"Labels depend on lengths here (tested at an error rate of {ERROR_RATE:.0%}): {strategy.name}'s updates "
+            f"see a skewed label mix. Compare its scores with the default strategy's{mixed}."
         )
     elif labels.p_value is not None:
         found = "more skewed than by chance, but too little to matter" if labels.is_certain else "as by chance"
@@ -158,9 +158,7 @@ def plan_summary(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def metrics_line(metrics: Mapping[str, float | None]) -> str:
     """Return metrics as "accuracy 0.9123, f1 0.9001"; a correlation may not be defined."""
-    return ", ".join(
-        f"{name} undefined" if value is None else f"{name} {value:.4f}" for name, value in metrics.items()
-    )
+    return ", ".join(f"{name} undefined" if value is None else f"{name} {value:.4f}" for name, value in metrics.items())
 
 
 def flips_table(words: "Sequence[WordFlips]", count: int = 10) -> Table:

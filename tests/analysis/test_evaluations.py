@@ -189,7 +189,7 @@ def test_what_is_found_is_kept_in_the_run_until_it_is_trained_anew(runs, tmp_pat
     [
         (lambda: choose_conditions([0.5, 1.5]), "--drop-rate must be from 0 to 1, got 1.5."),
         (lambda: choose_conditions([0.5, 0.5]), "'drop 0.5' is given twice."),
-        (lambda: choose_batches(["random", "unpadded"]), "--batches has no choice unpadded."),
+        (lambda: choose_batches(["random", "unpadded"]), "Unknown value 'unpadded' for --batches."),
         (lambda: Question(conditions=choose_conditions(), draws=0), "--draws must be 1 or more, got 0."),
     ],
 )
@@ -249,7 +249,7 @@ def test_the_command_prints_one_json_object(runs):
             "--batches random --drop-rate 0.2",
             "--batches is timed alone, without --drop-rate, --remove, --edits and --time.",
         ),
-        ("--remove verbs", "--remove has no choice verbs."),
+        ("--remove verbs", "Unknown value 'verbs' for --remove."),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(runs, options, message):

@@ -216,7 +216,7 @@ def test_preparing_once_serves_many_runs(dataset, profile):
 def test_no_runs_are_refused(dataset, profile):
     with pytest.raises(ConfigError) as caught:
         estimate_speedup(dataset, profile=profile, runs=0)
-    assert str(caught.value) == "--runs must be 1 or more, got 0. Pass another --runs."
+    assert str(caught.value) == "--runs must be 1 or more, got 0. Pass --runs 1 or more."
 
 
 def test_samples_far_longer_than_what_was_timed_are_marked(tmp_path, profile):
@@ -234,8 +234,7 @@ def test_a_profile_of_an_encoder_is_none_of_a_model_that_writes(dataset, profile
     with pytest.raises(ConfigError) as caught:
         costs_for(writer, profile)
     assert str(caught.value) == (
-        "The profile is of an encoder; this dataset trains an encoder-decoder. "
-        "Run tdbs profile on this dataset."
+        "The profile is of an encoder; this dataset trains an encoder-decoder. Run tdbs profile on this dataset."
     )
 
 

@@ -181,7 +181,7 @@ def test_estimates_refuse_what_makes_no_sense(refused, short, profile, workplace
     )
     assert refused("estimate-speedup", short, "--runs", 0) == (
         "--runs must be 1 or more, got 0.",
-        "Pass another --runs.",
+        "Pass --runs 1 or more.",
     )
     assert refused("estimate-speedup", short, "--profile", profile, "--attention", "sdpa") == (
         "The profile has too few times of --attention sdpa: 0 steps, at least 12 are needed; most are of eager.",
@@ -229,7 +229,10 @@ def test_compare_trains_and_shows_prediction_beside_measurement(tdbs, refused, s
     }  # fmt: skip
     assert all(0 <= row["score"] <= 1 for row in found["rows"])
     before = tree(workplace)
-    assert refused("compare", short, *options) == ("c contains a comparison.", "Pass --resume to continue, or another --out.")
+    assert refused("compare", short, *options) == (
+        "c contains a comparison.",
+        "Pass --resume to continue, or another --out.",
+    )
     assert tdbs("compare", short, *options, "--resume", "--json").json == found
     shown = tdbs("compare", short, *options, "--resume").stderr.splitlines()
     assert tree(workplace) == before

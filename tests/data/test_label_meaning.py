@@ -59,8 +59,7 @@ def test_vectors_beyond_the_first_block_are_seen(opened, write):
     assert read(opened, write("a.jsonl", jsonl(rows)))[0].classes == ("0", "1")
     uneven = [[1, 1]] * 9000 + [[0, 1, 1]]
     assert refusal(opened, write("b.jsonl", jsonl(uneven)))[0] == (
-        "'label' of b.jsonl contains lists of 0 and 1 of different lengths: "
-        "row 1 has 2 entries, row 9001 has 3."
+        "'label' of b.jsonl contains lists of 0 and 1 of different lengths: row 1 has 2 entries, row 9001 has 3."
     )
 
 
@@ -210,7 +209,8 @@ def test_columns_of_classes_are_not_numbers_to_predict(opened, tmp_path):
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "a.parquet")
     assert refusal(opened, tmp_path / "a.parquet", label="x,y") == (
-        "'x' of a.parquet contains classes (a, b, c); several label columns must contain 0 and 1, or numbers to predict.",
+        "'x' of a.parquet contains classes (a, b, c); several label columns must contain 0 and 1, or "
+        "numbers to predict.",
         "Name one label column, or pass --label-type regression.",
     )
 

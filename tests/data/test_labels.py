@@ -52,15 +52,13 @@ REFUSED = [
     (
         ["1", "2", "good"],
         "auto",
-        "Some labels of train.csv are numbers (row 1 has '1') and some are not "
-        "(row 3 has 'good').",
+        "Some labels of train.csv are numbers (row 1 has '1') and some are not (row 3 has 'good').",
         "Fix them, or pass --label-type class.",
     ),
     (
         ["x", "0.5"],
         "auto",
-        "Some labels of train.csv are numbers (row 2 has '0.5') and some are not "
-        "(row 1 has 'x').",
+        "Some labels of train.csv are numbers (row 2 has '0.5') and some are not (row 1 has 'x').",
         "Fix them, or pass --label-type class.",
     ),
     (

@@ -135,7 +135,10 @@ def test_a_second_column_for_a_run_on_single_texts_is_refused_before_anything_is
     source = write_csv(tmp_path / "in.csv", ["text", "more"], [["a fine film", "is it"]])
     with pytest.raises(ConfigError) as error:
         predict(run / "run", source, pair="more", out=tmp_path / "out.jsonl")
-    assert (error.value.message, error.value.next_step) == ("--pair does not apply: this model takes one text.", "Leave it out.")
+    assert (error.value.message, error.value.next_step) == (
+        "--pair does not apply: this model takes one text.",
+        "Leave it out.",
+    )
     assert list(tmp_path.iterdir()) == [source]
     assert predict(run / "run/model", source, pair="more", out=tmp_path / "out.jsonl").rows == 1  # nobody knows of it
 
@@ -203,9 +206,7 @@ def test_a_list_of_words_that_was_a_file_has_to_be_named_again(run, tmp_path):
     known = WordsInfo(source="words.txt", kept=(), count=1, sha256="0")
     with pytest.raises(ConfigError) as error:
         droppable_pattern(replace(checkpoint, words=known), None)
-    assert error.value.message == (
-        "The droppable words were read from words.txt when the dataset was prepared."
-    )
+    assert error.value.message == ("The droppable words were read from words.txt when the dataset was prepared.")
     assert error.value.next_step == "Pass --stopwords with the path of that file."
     (tmp_path / "words.txt").write_text("film\n")
     assert droppable_pattern(replace(checkpoint, words=known), str(tmp_path / "words.txt")).words.search("a film")

@@ -137,9 +137,7 @@ def test_what_was_begun_otherwise_is_not_mixed(checkpoint_of, csv_file, tmp_path
         predict(folder, csv_file, out=out, progress=stop_after(1), **OPTIONS)
     with pytest.raises(ConfigError) as error:
         predict(folder, csv_file, out=out, **OPTIONS)
-    assert str(error.value) == (
-        f"{out} is unfinished. Pass --resume to continue, or --overwrite to start again."
-    )
+    assert str(error.value) == (f"{out} is unfinished. Pass --resume to continue, or --overwrite to start again.")
     with pytest.raises(ConfigError) as error:
         predict(folder, csv_file, out=out, resume=True, seed=3, **OPTIONS)
     assert str(error.value) == (

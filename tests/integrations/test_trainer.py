@@ -152,7 +152,7 @@ def test_batches_from_any_step_are_those_of_the_run(mrpc):
 def test_what_would_make_other_updates_is_refused(mrpc, tmp_path, named, told):
     with pytest.raises(ConfigError) as caught:
         trainer_of(mrpc, tmp_path, **named)
-    assert caught.value.message == f"PreparedTrainer does not support {described}."
+    assert caught.value.message == f"PreparedTrainer does not support {told}."
     assert caught.value.next_step
 
 

@@ -57,8 +57,8 @@ def test_a_page_of_spaces_costs_no_more_than_its_length():
 def test_what_is_neither_is_refused():
     with pytest.raises(ConfigError) as caught:
         removal(["articles", "verbs"])
-    assert caught.value.message == "--remove has no choice verbs."
-    assert caught.value.next_step == "Choose some of: articles,punctuation; or pass --edits."
+    assert caught.value.message == "Unknown value 'verbs' for --remove."
+    assert caught.value.next_step == "Pass --remove with one of: articles, punctuation."
 
 
 # ------------------------------------------------------------------------------------------------------ users' files

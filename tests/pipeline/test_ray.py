@@ -103,7 +103,7 @@ def test_a_cluster_that_does_not_answer_is_named(workplace):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"engine": "spark"}, "--engine has no choice spark."),
+        ({"engine": "spark"}, "Unknown value 'spark' for --engine."),
         ({"ray_address": "auto"}, "--ray-address only applies to --engine ray."),
     ],
 )
@@ -119,6 +119,6 @@ def test_without_ray_the_extra_is_named(workplace, monkeypatch):
     with pytest.raises(ConfigError) as caught:
         prepare("sample", engine="ray")
     assert (caught.value.message, caught.value.next_step) == (
-        "--engine ray needs the package ray.",
-        "Run: pip install 'tdbs[ray]'",
+        "--engine ray needs ray, which is not installed.",
+        'Run pip install "tdbs[ray]".',
     )

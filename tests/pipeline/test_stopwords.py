@@ -128,10 +128,10 @@ def test_lists_that_are_not_there_are_not_downloaded(nltk_data, tmp_path, monkey
 def test_nltk_itself_may_be_missing(monkeypatch):
     import sys
 
-    monkeypatch.setitem(sys.modules, "nltk.corpus", None)
+    monkeypatch.setitem(sys.modules, "nltk", None)
     assert refused("nltk:german") == (
-        "--stopwords nltk:… needs the package nltk.",
-        "Run: pip install 'tdbs[languages]'",
+        "--stopwords nltk:… needs nltk, which is not installed.",
+        'Run pip install "tdbs[languages]".',
     )
 
 

@@ -181,7 +181,10 @@ OF_KINDS = {
         "questions.jsonl",
         lambda t: with_column(t, "char_starts", [[0]] * t.num_rows),
     ),
-    "has a number of labels that differs from its tokens": ("names.jsonl", lambda t: with_column(t, "label", [[0]] * t.num_rows)),
+    "has a number of labels that differs from its tokens": (
+        "names.jsonl",
+        lambda t: with_column(t, "label", [[0]] * t.num_rows),
+    ),
     "has target token ids beyond the vocabulary": (
         "news.jsonl",
         lambda t: with_column(t, "target_ids", [[10**6]] * t.num_rows),

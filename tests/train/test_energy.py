@@ -110,7 +110,11 @@ def test_a_resumed_run_adds_what_went_before(dataset, tmp_path):
 
 @pytest.mark.parametrize(
     ("begun", "resumed", "change"),
-    [("FRA", None, "was FRA, is now None"), (None, "FRA", "was None, is now FRA"), ("FRA", "DEU", "was FRA, is now DEU")],
+    [
+        ("FRA", None, "was FRA, is now None"),
+        (None, "FRA", "was None, is now FRA"),
+        ("FRA", "DEU", "was FRA, is now DEU"),
+    ],
 )
 def test_a_run_is_resumed_with_the_same_measuring(dataset, tmp_path, begun, resumed, change):
     """Else its energy would be that of a part of it."""

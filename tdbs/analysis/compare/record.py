@@ -127,7 +127,9 @@ def check_comparison(folder: Path, settings: Mapping[str, Any], *, resume: bool)
     place = folder / SETTINGS_NAME
     if place.exists():
         if not resume:
-            raise ConfigError(f"{folder} contains a comparison.", next_step="Pass --resume to continue, or another --out.")
+            raise ConfigError(
+                f"{folder} contains a comparison.", next_step="Pass --resume to continue, or another --out."
+            )
         begun = read_fields(place, SettingsFields, FORM)
         different = _different(begun, settings)
         if different:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tdbs.errors import ConfigError
+from tdbs.errors import at_least
 from tdbs.pipeline.edits import TextEdit
 
 DEFAULT_DRAWS = 3
@@ -33,8 +33,7 @@ class Question:
     timed: bool = False
 
     def __post_init__(self) -> None:
-        if self.draws < 1:
-            raise ConfigError(f"--draws must be 1 or more, got {self.draws}.", next_step="Pass --draws 3.")
+        at_least("--draws", self.draws, 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tdbs.analysis.conditions.asked import WHOLE, Condition
 from tdbs.data.tasks import Task
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, choose
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.edits import edited_split, read_edits, removal
 from tdbs.train.batches import dropped_tokens, words_of_split
@@ -45,7 +45,9 @@ def choose_conditions(
     found = [WHOLE]
     for rate in drop_rates:
         if not 0 <= rate <= 1:
-            raise ConfigError(f"--drop-rate must be from 0 to 1, got {rate}.", next_step="Pass a share such as --drop-rate 0.3.")
+            raise ConfigError(
+                f"--drop-rate must be from 0 to 1, got {rate}.", next_step="Pass a share such as --drop-rate 0.3."
+            )
         if rate > 0:
             found.append(Condition(name=f"drop {rate:g}", drop_rate=rate))
     for kinds in removals:
@@ -60,8 +62,7 @@ def choose_conditions(
 def choose_batches(strategies: Sequence[str]) -> list[Condition]:
     """Return a condition for each strategy that is to make the batches. Raises ConfigError where one cannot."""
     for name in strategies:
-        if name not in BATCHINGS:
-            raise ConfigError(f"--batches has no choice {name}.", next_step=f"Choose some of: {','.join(BATCHINGS)}.")
+        choose("--batches", name, BATCHINGS)
     return _each_once([Condition(name=name, batches=name) for name in strategies])
 
 

@@ -35,7 +35,8 @@ def check_study(study: Study, profile: Profile | None, terms: StudyTerms) -> Non
         check_dropping(terms.dropping)
     if study not in _AT_INFERENCE and terms.dropping != DEFAULT_DROPPING:
         raise ConfigError(
-            f"--strategy only applies to {', '.join(_AT_INFERENCE)}; {study} has its own.", next_step="Leave --strategy out."
+            f"--strategy only applies to {', '.join(_AT_INFERENCE)}; {study} has its own.",
+            next_step="Leave --strategy out.",
         )
 
 

@@ -15,7 +15,7 @@ from tdbs.analysis.conditions.evaluate import evaluate_runs, evaluation_path, ke
 from tdbs.analysis.environment import device_name
 from tdbs.analysis.studies.study import StudyTerms
 from tdbs.data.tasks import Task
-from tdbs.errors import ConfigError
+from tdbs.errors import choose
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.manifest import Manifest
 from tdbs.train.device import resolve_execution
@@ -46,10 +46,7 @@ class Training:
 def check_dropping(names: Sequence[str]) -> None:
     """Refuse what is no way to train with TokenDrop."""
     for name in names:
-        if name not in DROPPING:
-            raise ConfigError(
-                f"--strategy cannot be {name}: it does not train with TokenDrop.", next_step=f"Choose some of: {', '.join(DROPPING)}."
-            )
+        choose("--strategy", name, DROPPING)
 
 
 def shared_terms(manifest: Manifest, terms: StudyTerms) -> Terms:

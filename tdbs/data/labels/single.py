@@ -250,8 +250,9 @@ def _number_class(text: str) -> str:
 
 def _mixed(column: SourceColumn, is_number: pa.ChunkedArray) -> SourceError:
     number, text = first_true(is_number) or 0, first_true(pc.invert(is_number)) or 0
+    numeric, other = column.values[number].as_py(), column.values[text].as_py()
     return SourceError(
-        f"Some labels of {column.where} are numbers (row {column.number(number)} has '{column.values[number].as_py()}') "
-        f"and some are not (row {column.number(text)} has '{column.values[text].as_py()}').",
+        f"Some labels of {column.where} are numbers (row {column.number(number)} has '{numeric}') "
+        f"and some are not (row {column.number(text)} has '{other}').",
         next_step="Fix them, or pass --label-type class.",
     )

@@ -51,7 +51,8 @@ def load_tokenizer(source: str) -> LoadedTokenizer:
     if settings.get("truncation_side") == "left":
         raise TokenizerError(
             f"The tokenizer {source} cuts the beginning of long texts; tdbs cuts the end.",
-            next_step='Set "truncation_side": "right" in its tokenizer_config.json if the model may read the beginning instead.',
+            next_step='Set "truncation_side": "right" in its tokenizer_config.json if the model may read the '
+            "beginning instead.",
         )
     added = backend.get_added_tokens_decoder().items()
     # The unknown token stands for a word of the text, though its tokenizer calls it special.
@@ -109,8 +110,8 @@ def read_by_transformers(source: str, backend: tokenizers.Tokenizer) -> Reading 
         theirs = loaded(*texts)["input_ids"]
         if theirs != backend.encode(*texts).ids:
             raise TokenizerError(
-                f"transformers reads the tokenizer of {source} differently from its tokenizer.json: it makes other tokens "
-                f"of {' and '.join(map(repr, texts))}.",
+                f"transformers reads the tokenizer of {source} differently from its tokenizer.json: it makes other "
+                f"tokens of {' and '.join(map(repr, texts))}.",
                 next_step=f"Save AutoTokenizer.from_pretrained({source!r}) in another folder, and prepare with that.",
             )
     return Reading(
@@ -228,7 +229,8 @@ def _read_backend(source: str, tokenizer_json: Path | None) -> tokenizers.Tokeni
         ) from error
     if not loaded.is_fast:
         raise TokenizerError(
-            f"The tokenizer {source} has no fast implementation, so it does not report which characters a token covers.",
+            f"The tokenizer {source} has no fast implementation, so it does not report which characters a "
+            "token covers.",
             next_step="Convert it to a tokenizer.json, or pass --tokenizer with a fast one.",
         )
     backend: tokenizers.Tokenizer = loaded.backend_tokenizer

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, require
 from tdbs.pipeline.words.matches import fold
 
 NEGATIONS: dict[str, frozenset[str]] = {
@@ -127,7 +127,9 @@ def _words_of_file(path: Path) -> frozenset[str]:
         if word and not word.startswith("#"):
             found.add(word)
     if not found:
-        raise ConfigError(f"{path.name} contains no words.", next_step="Write one word per line, or pass --stopwords none.")
+        raise ConfigError(
+            f"{path.name} contains no words.", next_step="Write one word per line, or pass --stopwords none."
+        )
     return frozenset(found)
 
 
@@ -137,12 +139,9 @@ def _nltk_words(language: str) -> frozenset[str]:
         raise ConfigError(
             f"nltk has no language '{language}'.", next_step="Write its name in lower case, as in nltk:german."
         )
-    try:
-        from nltk.corpus import stopwords
-    except ImportError as error:
-        raise ConfigError(
-            "--stopwords nltk:… needs the package nltk.", next_step="Run: pip install 'tdbs[languages]'"
-        ) from error
+    require("nltk", "--stopwords nltk:…", "tdbs[languages]")
+    from nltk.corpus import stopwords
+
     try:
         languages = stopwords.fileids()
     except LookupError as error:
