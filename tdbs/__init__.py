@@ -1,4 +1,4 @@
-"""Prepare text datasets for fine-tuning once, tell what padding costs, and train without it.
+"""Prepare text datasets for fine-tuning once, report what padding costs, and train without it.
 
 One function per command: `tdbs.prepare`, `tdbs.load`, `tdbs.plan_epoch`, `tdbs.measure_profile`, `tdbs.read_profile`,
 `tdbs.estimate_speedup`, `tdbs.train`, `tdbs.compare`, `tdbs.evaluate`, `tdbs.predict`, `tdbs.verify`; and

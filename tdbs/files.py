@@ -41,7 +41,7 @@ Stamp = tuple[int, float]  # bytes, seconds
 def to_path(place: str | Path) -> Path:
     """Return a local path; of a URL such as s3://bucket/folder what behaves like one.
 
-    Which URLs are known is fsspec's matter. Raises ConfigError where a package for them is missing.
+    Which URLs are known is fsspec's matter. Raises ConfigError if a package for them is missing.
     """
     if not isinstance(place, str) or "://" not in place:
         return Path(place) if isinstance(place, str) else place
@@ -62,12 +62,12 @@ def to_path(place: str | Path) -> Path:
 
 
 def is_url(place: str) -> bool:
-    """Tell whether `to_path` would open a host for a place; none is asked to find out."""
+    """Return whether `to_path` would open a host for a place; none is asked to find out."""
     return "://" in place and not place.startswith("file://")
 
 
 def is_remote(path: Path) -> bool:
-    """Tell whether a path is of an object store: nothing is renamed or locked there, but each write is whole."""
+    """Return whether a path is of an object store: nothing is renamed or locked there, but each write is whole."""
     return not isinstance(path, PurePath)
 
 
@@ -104,7 +104,7 @@ def new_file(path: Path) -> Iterator[Path]:
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a folder to fill; it becomes `path` if nothing went wrong, instead of the folder that was there.
 
-    Nobody else can write into it before. What a killed process left of one is removed. Raises ConfigError where a link
+    Nobody else can write into it before. What a killed process left of one is removed. Raises ConfigError if a link
     has its name.
     """
     refuse_link(path, next_step="Remove the link.")
@@ -131,7 +131,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def make_folder(folder: Path, kind: type[TdbsError] = ConfigError) -> None:
-    """Make a folder in one of tdbs's, unless it is there. Raises `kind` where a link has its name."""
+    """Make a folder in one of tdbs's, unless it is there. Raises `kind` if a link has its name."""
     refuse_link(folder, kind, next_step="Remove the link.")
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -162,7 +162,7 @@ def copy_files(source: Path, target: Path, *, leave_out: str) -> None:
 def private_temporary_folder() -> Path:
     """Return this user's folder in the system's temporary one, where every user may make any name.
 
-    Raises ConfigError where that name is a link or a folder that others own or may write into.
+    Raises ConfigError if that name is a link or a folder that others own or may write into.
     """
     user = owner_id()
     folder = Path(tempfile.gettempdir()) / f"tdbs-{'user' if user is None else user}"
@@ -223,7 +223,7 @@ def write_json(path: Path, value: object) -> None:
 
 
 def readable(path: Path) -> AbstractContextManager[str | BinaryIO]:
-    """Return what Arrow reads a file from: a path where it can open it itself, else an open file."""
+    """Return what Arrow reads a file from: a path if it can open it itself, else an open file."""
     return path.open("rb") if is_remote(path) else nullcontext(str(path))
 
 
@@ -245,6 +245,6 @@ def remember(folder: Path, place: Path) -> None:
 
 
 def last_place(folder: Path) -> Path | None:
-    """Return the place noted last in `folder`, or None. Raises ConfigError where the note is damaged."""
+    """Return the place noted last in `folder`, or None. Raises ConfigError if the note is damaged."""
     note = folder / LATEST_NAME
     return to_path(read_record(note, _Latest, _LATEST).path) if note.exists() else None

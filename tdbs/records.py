@@ -53,7 +53,7 @@ _MEANINGS = {  # of these patterns, in errors
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Form:
-    """One kind of record: how errors name it, what to do where it is damaged, and the version that is known."""
+    """One kind of record: how errors name it, what to do if it is damaged, and the version that is known."""
 
     what: str  # "a manifest of tdbs"
     error: type[TdbsError]
@@ -72,9 +72,9 @@ class Form:
 
 
 def read_bytes(path: Path, form: Form, *, named: str | None = None, most: int | None = MOST_BYTES) -> bytes:
-    """Return the bytes of a regular file of at most so many.
+    """Return the bytes of a regular file of at most this many.
 
-    Raises the form's error where it cannot be read; its cause is a FileNotFoundError where there is no file.
+    Raises the form's error if it cannot be read; its cause is a FileNotFoundError if there is no file.
     """
     with opened(path, form, named=named) as file:
         if most is None:
@@ -116,7 +116,7 @@ def read_text(path: Path, form: Form, *, named: str | None = None, most: int = M
 
 
 def whole_lines(path: Path, form: Form) -> list[str]:
-    """Return the lines of a log without a last one that was cut off; none where there is not a file."""
+    """Return the lines of a log without a last one that was cut off; none if there is no file."""
     if not path.exists():
         return []
     lines: list[str] = []
@@ -141,7 +141,7 @@ def read_fields(path: Path, kind: type[T], form: Form, *, named: str | None = No
 
 
 def read_rows(path: Path, kind: type[T], form: Form) -> list[T]:
-    """Return the records of a log, one a line; a last line that was cut off is left out, as is a missing file."""
+    """Return the records of a log, one a line; a last line that was cut off is skipped, as is a missing file."""
     places = ((f"Line {number} of {path}", line) for number, line in enumerate(whole_lines(path, form), start=1))
     return [record_of(json_of(line, form, named=named), kind, form, named=named) for named, line in places]
 
@@ -194,7 +194,7 @@ def record_of(found: Any, kind: type[T], form: Form, *, named: str) -> T:
         raise form.misfit(named, error.message.rstrip(".")) from error
     except (msgspec.ValidationError, OverflowError) as error:
         raise form.misfit(named, _field_reason(found, kind, str(error))) from error
-    except UnicodeEncodeError as error:  # of a text where none belongs; JSON can escape what UTF-8 cannot hold
+    except UnicodeEncodeError as error:  # of a text if none belongs; JSON can escape what UTF-8 cannot hold
         raise form.misfit(named, "it has half of a surrogate pair, which is not a character") from error
 
 
@@ -286,7 +286,7 @@ def _field_reason(found: Any, kind: type[Any], error: str) -> str:
 
 
 def _value_at(found: Any, field: str) -> Any:
-    """Return the value of a field by its path, None where it is not found."""
+    """Return the value of a field by its path, None if it is not found."""
     for name in re.findall(r"[^.\[\]]+", field):
         if isinstance(found, Mapping):
             found = found.get(name)

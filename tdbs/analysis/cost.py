@@ -139,14 +139,14 @@ class CostModel:
         return _with_dropout(counts_SF, np.full(len(counts_SF), dropout)) @ self.costs_C
 
     def is_beyond(self, tokens: int, longest: int, target: int = 0) -> bool:
-        """Tell whether a call is far outside of what was measured."""
+        """Return whether a call is far outside of what was measured."""
         return tokens > FAR * self.most_tokens or longest > FAR * self.longest or target > FAR * self.longest_target
 
 
 def fit_costs(points: Sequence[Mapping[str, Any]], attention: str) -> CostModel:
     """Fit the points that were measured with an attention kernel.
 
-    Raises ConfigError where the profile has none, or too few, of that kernel.
+    Raises ConfigError if the profile has none, or too few, of that kernel.
     """
     if not points:
         raise ConfigError("The profile has caps but no times.", next_step="Run tdbs profile --out FILE.")

@@ -1,6 +1,6 @@
 """How long a run takes and how much faster each strategy is, from the trainer's own planner, before training.
 
-By tokens, all that the linear layers see, pad included; with a device profile in seconds, by its cost model.
+By tokens, all that the linear layers see, padding included; with a device profile in seconds, by its cost model.
 """
 
 import math
@@ -42,7 +42,7 @@ class StrategyEstimate:
     seconds_over_runs: float | None = None  # of preparing once and training `runs` times
     speedup_over_runs: float | None = None
     extrapolated: bool = False  # calls of the model are far larger than any that the profile timed
-    target_tokens: Count = 0  # seq2seq: of the targets, pad included
+    target_tokens: Count = 0  # seq2seq: of the targets, padding included
     target_padding_fraction: float | None = None
     unsorted_target_padding_fraction: float | None = None  # had targets not been sorted
 
@@ -83,7 +83,7 @@ def estimate_speedup(
 
     Strategies are names, resolved for the dataset's task and the model (by default as `train` has it), or resolved
     ones; all that both can run by default. With a profile costs are seconds: of its fastest attention kernel unless
-    another is named, and with the dropout that goes with each strategy unless one is given. Raises ConfigError where
+    another is named, and with the dropout that goes with each strategy unless one is given. Raises ConfigError if
     the profile does not fit, or the model cannot run a strategy.
     """
     check_hyperparameters(epochs=epochs, dropout=dropout)
@@ -124,7 +124,7 @@ def estimate_speedup(
 
 
 def costs_for(dataset: PreparedDataset, profile: Profile, attention: str | None = None) -> CostModel:
-    """Return the costs of a profile. Raises ConfigError where it is of another kind of model than the dataset asks."""
+    """Return the costs of a profile. Raises ConfigError if it is of another kind of model than the dataset asks."""
     is_writer, asks = profile.settings.get("kind") == "seq2seq", dataset.manifest.task.kind == "seq2seq"
     if profile.points and is_writer != asks:
         kinds = ("an encoder-decoder", "an encoder")

@@ -32,7 +32,7 @@ class SplitStatistics:
     padding_fraction_estimate: float  # (L_K - L_avg) / L_K: conservative
     expected_random_padding: float  # exact, of random batches of `batch_size`
     droppable_fraction: float  # droppable tokens / tokens
-    source_rows: int  # fewer than rows where a question has several windows
+    source_rows: int  # fewer than rows if a question has several windows
     target_tokens: int = 0  # seq2seq
     expected_target_padding: float | None = None  # exact, of the targets of random batches; None: no sequences
 
@@ -86,7 +86,7 @@ class LabelLength:
 def label_length(
     dataset: PreparedDataset, split: Split, strategy: Strategy, *, seed: int = 0, epoch: int = 0
 ) -> LabelLength | None:
-    """Return how the labels of a split go with its lengths in an epoch; None where a sample has no label of its own.
+    """Return how the labels of a split go with its lengths in an epoch; None if a sample has no label of its own.
 
     Classes, numbers and sets of classes belong to samples; labels of words, answers and target texts do not.
     """
@@ -148,7 +148,7 @@ def chance_of_stray(targets: Targets, plan: EpochPlan, *, seed: int, epoch: int 
 
     The plan does not depend on labels, so shuffled ones are as likely as these where labels do not go with lengths:
     the test is exact, whatever the labels' kind or spread (Phipson and Smyth, 2010: the given labels count as one
-    shuffle). None where there is no stray.
+    shuffle). None if there is no stray.
     """
     stray_of = _stray_measure(targets, plan.step_sizes_S)
     if stray_of is None:
@@ -169,7 +169,7 @@ def _steps_of_samples(plan: EpochPlan) -> IntArray:
 
 
 def _stray_measure(targets: Targets, sizes_S: IntArray) -> Callable[[IntArray], float] | None:
-    """Return the stray as a function of each sample's step; None where no labels can stray."""
+    """Return the stray as a function of each sample's step; None if no labels can stray."""
     rows = int(sizes_S.sum())
     measured = _numbers_measure if targets.kind == "regression" else _classes_measure
     squares_of, variance = measured(targets, rows, sizes_S)

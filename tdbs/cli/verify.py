@@ -16,7 +16,7 @@ NAME = "verify"
 def command(dataset: DatasetArgument = None, as_json: JsonOption = False) -> None:
     """Check hashes, counts and samples of every file, and say which file is bad.
 
-    Exit code 1 where one is.
+    Exit code 1 if one is.
 
     \b
     Example:

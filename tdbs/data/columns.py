@@ -2,7 +2,7 @@
 
 Names of columns as a user means them: without the blanks and marks around them, which nobody can see.
 
-Rows that cannot be used: the first one is an error, or they are noted and left out where a command was asked to.
+Rows that cannot be used: the first one is an error, or they are noted and left out if a command was asked to.
 """
 
 from dataclasses import dataclass
@@ -134,7 +134,7 @@ BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the 
 
 
 def refuse_or_note(bad: BadRows | None, row: int, where: str, reason: str, *, next_step: str) -> None:
-    """Raise for a row, or note it where bad rows are left out; errors count rows from 1."""
+    """Raise for a row, or note it where bad rows are skipped; errors count rows from 1."""
     if bad is None:
         raise SourceError(f"Row {row + 1} of {where} {reason}.", next_step=next_step)
     bad.setdefault(row, reason)

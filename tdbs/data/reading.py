@@ -72,7 +72,7 @@ def survey_source(source: Source) -> FirstPassResult:
     if not passed["train"].has_labels:
         raise SourceError(f"{splits['train'].split.where} has no labels.", next_step="Use a train split with labels.")
     train, drawn = passed["train"].labels, passed["validation"].labels if source.held_out is not None else ()
-    # What is held out of a file can only have the file's labels, so all its rows tell what they are.
+    # What is held out of a file can only have the file's labels, so all its rows say what they are.
     labels = tuple(together(*pair) for pair in zip(train, drawn, strict=True)) if drawn else train
     task, encode = learn_targets(labels, source.task, source.label_type)
     survey = FirstPassResult(
@@ -173,7 +173,7 @@ class _FirstPass:
 
     rows: int
     has_labels: bool
-    labels: tuple[SourceColumn, ...] = ()  # distinct values of each label column, where they matter
+    labels: tuple[SourceColumn, ...] = ()  # distinct values of each label column, if they matter
 
 
 def _first_pass(name: str, rows: SplitRows, source: Source) -> _FirstPass:

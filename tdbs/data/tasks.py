@@ -43,7 +43,7 @@ class Task:
     name: str
     kind: TaskKind
     columns: Columns
-    classes: tuple[str, ...] = ()  # in label order; empty where no class is predicted
+    classes: tuple[str, ...] = ()  # in label order; empty if no class is predicted
     metrics: Several = ("accuracy",)
     scored_split: str = "validation"
     drop_forbidden: str | None = None  # why TokenDrop would break the labels
@@ -59,7 +59,7 @@ class Task:
 
     @property
     def is_pair(self) -> bool:
-        """Tell whether a sample is made of two texts."""
+        """Return whether a sample is made of two texts."""
         return self.columns.pair is not None
 
 

@@ -68,7 +68,7 @@ class ChosenColumns:
 def choose_columns(
     files: Mapping[str, Path], *, text: str | None, pair: str | None, label: str | None, target: str | None
 ) -> ChosenColumns:
-    """Return the columns that are named, or those of a well-known table; every split must have what is asked for."""
+    """Return the columns that are named, or those of a well-known table; every split must have what is requested."""
     schemas = {split: read_schema(path) for split, path in files.items()}
     names = schemas["train"].names
     text, pair, label, target = (None if name is None else plain_name(name) for name in (text, pair, label, target))

@@ -43,7 +43,7 @@ def inference_strategy(
 ) -> Strategy:
     """Return a strategy with HWCap for its cap, and without its TokenDrop unless `drop` asks for it.
 
-    `drop_rate` alone is `rate`. Raises ConfigError where the task forbids dropping, or a class is told for each word.
+    `drop_rate` alone is `rate`. Raises ConfigError if the task forbids dropping, or each word has a class.
     """
     if drop is None:
         drop = "none" if drop_rate is None else "rate"
@@ -71,7 +71,7 @@ class Predicted:
     rows_R: IntArray  # of the source, in order
     decoded: Decoded
     samples: int
-    tokens: int  # that the linear layers saw, pad included
+    tokens: int  # that the linear layers saw, padding included
     kept_tokens: int
 
 

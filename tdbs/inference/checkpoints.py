@@ -42,7 +42,7 @@ _PROBLEMS: dict[str, TaskKind] = {
     "single_label_classification": "classification",
 }
 _ALONE = "sdpa"  # faster for one short text, on a CPU too (docs/decisions.md, "One text")
-_NO_LIMIT = 512  # tokens of a text where neither the tokenizer nor the model has a limit
+_NO_LIMIT = 512  # tokens of a text if neither the tokenizer nor the model has a limit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,11 +72,11 @@ def open_checkpoint(
     prefix: str | None = None,
     alone: bool = False,
 ) -> Checkpoint:
-    """Load a run's model, or a checkpoint by hub name or folder. Raises a TdbsError where it cannot predict.
+    """Load a run's model, or a checkpoint by hub name or folder. Raises a TdbsError if it cannot predict.
 
     `auto` is what a run was trained with; of a checkpoint, what this device is fastest with; for texts that are
     predicted `alone`, one in a batch, sdpa. `max_length` and `prefix` (sequence to sequence) are those of a run's
-    dataset where they are not given.
+    dataset if they are not given.
     """
     opened = _of_run if holds_run(Path(name)) else _of_checkpoint
     found = opened(str(name), precision=precision, attention=attention, max_length=max_length)

@@ -1,6 +1,6 @@
 """Where texts to predict come from: a file, a prepared split, or lines of stdin; in blocks of bounded size.
 
-Blocks depend on the contents alone, so a run that is taken up again makes the same ones. A file is read twice where its
+Blocks depend on the contents alone, so a run that is taken up again makes the same ones. A file is read twice if its
 format does not say how many rows it has: once to count them.
 """
 
@@ -43,7 +43,7 @@ def open_input(
     stdin: BinaryIO | None = None,
     rows_at_most: int = BLOCK_ROWS,
 ) -> Input:
-    """Return what `spec` names: `-`, the folder of a prepared dataset, or a file. Raises a TdbsError where it does not
+    """Return what `spec` names: `-`, the folder of a prepared dataset, or a file. Raises a TdbsError if it does not
     fit the model.
     """
     path = Path(spec).expanduser()
@@ -130,7 +130,7 @@ def _columns(path: Path, names: list[str], checkpoint: Checkpoint, *, text: str 
 
 
 def _takes_pairs(checkpoint: Checkpoint) -> bool:
-    """Tell whether a model may be given two texts; a run knows what it was trained on, another checkpoint does not."""
+    """Return whether a model may be given two texts; a run knows what it was trained on, another checkpoint does not."""
     if checkpoint.words is not None:
         return checkpoint.task.is_pair
     return checkpoint.task.kind not in ("token_classification", "seq2seq")

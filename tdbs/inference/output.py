@@ -62,7 +62,7 @@ def check_output(out: Path) -> None:
 def begin_parts(out: Path, settings: Mapping[str, Any], *, resume: bool, overwrite: bool) -> Parts:
     """Make the folder of the parts, or go on with the one that is there.
 
-    Raises ConfigError where the output is there, was begun otherwise, or something else is in its place.
+    Raises ConfigError if the output is there, was started with other settings, or something else is in its place.
     """
     folder = _folder(out)
     refuse_link(folder)
@@ -101,7 +101,7 @@ def kept_if_begun(parts: Parts) -> Iterator[None]:
 
 
 def has_parts(out: Path) -> bool:
-    """Tell whether a part of an output is done, from which `resume` goes on."""
+    """Return whether a part of an output is done, from which `resume` goes on."""
     return (_folder(out) / "part-00000.json").exists()
 
 

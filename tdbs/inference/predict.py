@@ -1,7 +1,7 @@
 """Predict all rows of an input: blocks in order, each batched by length, rows out in the order they came in.
 
 With batches of one sample each row goes through as it comes (real time, paper 3.2 and Fig. 4): its words are found and
-dropped, and the model is run, one row after the other; p50, p95 and p99 tell how long a row takes.
+dropped, and the model is run, one row after the other; p50, p95 and p99 say how long a row takes.
 """
 
 import sys
@@ -54,7 +54,7 @@ class PredictResult:
     drop_rate: float
     rows: int  # predicted
     skipped: list[int]  # bad rows that were left out, counted from 1
-    tokens: int  # that the linear layers saw, pad included
+    tokens: int  # that the linear layers saw, padding included
     padding_fraction: float
     rows_per_second: float  # of this call, from the first row read to the last one written
     seconds: dict[str, float]  # of this call: load, texts (reading, tokenizing, finding words), model, write, total
@@ -99,7 +99,7 @@ def predict(
     """Predict the rows of a file, a prepared dataset's split or stdin (`-`), in their order.
 
     `model` is a run, or a checkpoint of transformers. `out` is a JSONL or Parquet file, or an open text file that takes
-    JSONL (None: stdout). Nothing is dropped unless `drop` or `drop_rate` says so. Raises a TdbsError where the model,
+    JSONL (None: stdout). Nothing is dropped unless `drop` or `drop_rate` says so. Raises a TdbsError if the model,
     the input or the options do not fit, or at the first bad row unless `skip_bad_rows`; parts that are done stay, and
     `resume` goes on from them. `note` is told how a configuration is read that leaves the kind of model open.
     """

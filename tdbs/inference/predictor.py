@@ -152,7 +152,7 @@ class Predictor:
     `predictor("a text")` returns a Prediction; a list returns a list, in its order. Two texts are a tuple: the pair of
     a model of pairs, question and context of question answering. `drop_rate` of a call is the share of a text's
     droppable words that go, floor(rate x words), 1: all of them; which ones depends on `seed`, the text's place in the
-    list and the text alone. Raises ConfigError where the task forbids it, unless `allow_drop`, and where a call gives
+    list and the text alone. Raises ConfigError if the task forbids it, unless `allow_drop`, and where a call gives
     what the model does not take.
     """
 

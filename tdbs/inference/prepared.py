@@ -16,7 +16,7 @@ from tdbs.pipeline.schema import IGNORED
 
 
 def prepared_input(spec: str, checkpoint: Checkpoint, split: str | None, *, rows_at_most: int) -> Input:
-    """Return a split of a prepared dataset. Raises DatasetError where it does not fit the model."""
+    """Return a split of a prepared dataset. Raises DatasetError if it does not fit the model."""
     dataset = load(spec)
     manifest, task = dataset.manifest, checkpoint.task
     name = split or manifest.task.scored_split

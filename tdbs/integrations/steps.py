@@ -91,7 +91,7 @@ def run_steps_of(
     )
 
 
-ROWS_OF_SEVERAL = "tdbs_batch"  # beside the inputs of a row of several samples: what tells which token is whose
+ROWS_OF_SEVERAL = "tdbs_batch"  # beside the inputs of a row of several samples: what says which token is whose
 
 
 def run_steps_for(
@@ -152,7 +152,7 @@ def only_one(inputs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def step_inputs(batch: Batch, rules: InputRules) -> dict[str, Any]:
     """Return a batch by the names that transformers has for what a model is given.
 
-    A row of several samples has its batch beside it, from which step_loss tells which token is whose.
+    A row of several samples has its batch beside it, from which step_loss says which token is whose.
     """
     if batch.labels is None:
         raise ConfigError("The train split has no labels.", next_step="Prepare it with --label.")

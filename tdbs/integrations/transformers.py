@@ -74,7 +74,7 @@ class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no typ
 
 
 class _EpochSteps:
-    """The numbers of the steps of the Trainer's epoch, as a batch sampler; where it stands tells which epoch it is."""
+    """The numbers of the steps of the Trainer's epoch, as a batch sampler; where it stands says which epoch it is."""
 
     def __init__(self, trainer: Trainer, epoch_steps: int) -> None:
         self._trainer, self._epoch_steps = trainer, epoch_steps

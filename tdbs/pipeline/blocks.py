@@ -81,7 +81,7 @@ class BlockInfo:
 
     @property
     def samples(self) -> int:
-        """Samples of the block: more than rows where a question has several windows."""
+        """Samples of the block: more than rows if a question has several windows."""
         return sum(self.length_histogram)
 
 
@@ -144,7 +144,7 @@ def keep_block(
 
 
 def read_info(path: Path) -> BlockInfo:
-    """Return what a block's file holds, from its metadata alone. Raises DatasetError where it is not a block."""
+    """Return what a block's file holds, from its metadata alone. Raises DatasetError if it is not a block."""
     try:
         with pa.OSFile(str(path)) as file:
             told = (pa.ipc.open_file(file).schema.metadata or {})[_INFO]

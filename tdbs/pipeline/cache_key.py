@@ -48,7 +48,7 @@ def key_of(parts: Mapping[str, str]) -> str:
 
 
 def changed_parts(parts: Mapping[str, str], others: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
-    """Return what differs from the most similar of the other datasets; nothing where there is none."""
+    """Return what differs from the most similar of the other datasets; nothing if there is none."""
     differences = [tuple(name for name in parts if other.get(name) != parts[name]) for other in others]
     return min(differences, key=len, default=())
 
@@ -60,5 +60,5 @@ def neighbouring_parts(folder: Path) -> list[Mapping[str, str]]:
         try:
             found.append(read_manifest(manifest.parent).key_parts)
         except DatasetError:
-            continue  # of another version: it cannot tell what changed
+            continue  # of another version: it cannot say what changed
     return found

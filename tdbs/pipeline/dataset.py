@@ -51,7 +51,7 @@ class Targets:
 
     @property
     def lengths_N(self) -> IntArray | None:
-        """Tokens of each target (seq2seq); None where targets are no sequences."""
+        """Tokens of each target (seq2seq); None if targets are not sequences."""
         return np.diff(self.offsets_N1) if self.kind == "seq2seq" and self.offsets_N1 is not None else None
 
 
@@ -79,13 +79,13 @@ class Split:
 
 
 def load(path: str | Path) -> PreparedDataset:
-    """Open a prepared dataset. Raises DatasetError where the folder is not one."""
+    """Open a prepared dataset. Raises DatasetError if the folder is not one."""
     folder = to_path(path)
     return PreparedDataset(path=folder, manifest=read_manifest(folder))
 
 
 def split_info(dataset: PreparedDataset, name: str) -> SplitInfo:
-    """Return what the manifest says of a split. Raises DatasetError where there is none, or its counts are not sane."""
+    """Return what the manifest says of a split. Raises DatasetError if there is none, or its counts are not sane."""
     info = dataset.manifest.splits.get(name)
     if info is None:
         raise DatasetError(
@@ -135,7 +135,7 @@ def read_part(dataset: PreparedDataset, name: str, shards: Sequence[ShardInfo]) 
 
 
 def read_tokenizer(dataset: PreparedDataset) -> Tokenizer:
-    """Return the tokenizer that the dataset carries. Raises DatasetError where its file is damaged."""
+    """Return the tokenizer that the dataset carries. Raises DatasetError if its file is damaged."""
     text = tokenizer_text(dataset)
     try:
         return backend_of(text)
@@ -144,7 +144,7 @@ def read_tokenizer(dataset: PreparedDataset) -> Tokenizer:
 
 
 def tokenizer_text(dataset: PreparedDataset) -> str:
-    """Return the file of the tokenizer that the dataset carries. Raises DatasetError where it cannot be read."""
+    """Return the file of the tokenizer that the dataset carries. Raises DatasetError if it cannot be read."""
     return read_text(dataset.path / TOKENIZER_NAME, _TOKENIZER, most=MOST_BYTES_OF_A_TOKENIZER)
 
 

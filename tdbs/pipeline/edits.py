@@ -55,7 +55,7 @@ class TextEdit:
 def removal(kinds: Sequence[str]) -> TextEdit:
     """Return the edit that takes articles, punctuation or both out of a text, at once.
 
-    Raises ConfigError where something else is to go.
+    Raises ConfigError if something else is to go.
     """
     for kind in kinds:
         choose("--remove", kind, REMOVABLE)
@@ -80,7 +80,7 @@ def read_edits(path: Path) -> TextEdit:
 
 
 def edited(text: str, edit: TextEdit) -> str:
-    """Return a text after an edit; the text itself where nothing but white space would be left."""
+    """Return a text after an edit; the text itself if nothing but white space would be left."""
     after = text
     for pattern, replacement in edit.rules:
         after = pattern.sub(replacement, after)
@@ -140,7 +140,7 @@ class _Origin:
 def origin_of(
     source: str, mirror: str | Path | None, files: FileOptions, prefix: str | None
 ) -> Mapping[str, str | None]:
-    """Return what a manifest notes of where its texts came from, so that they are found again from any folder."""
+    """Return the source of a dataset's texts as its manifest notes it, so that any folder can find them again."""
     named = source == SAMPLE_TASK.name or source in HUB_TASKS
     validation = files.validation
     if validation is not None and to_path(validation).is_file():
@@ -158,7 +158,7 @@ def edited_split(
 ) -> PreparedDataset:
     """Prepare one split with edited texts below `folder`: the same tokenizer, task and lengths, no droppable words.
 
-    `mirror` stands in for the one of before. Raises a TdbsError where the source is gone or has other contents, and
+    `mirror` replaces the mirror of the dataset. Raises a TdbsError if the source is gone or has other contents, and
     where labels belong to words.
     """
     manifest = dataset.manifest
@@ -216,7 +216,7 @@ def _tokenizer_again(folder: Path, dataset: PreparedDataset) -> LoadedTokenizer:
 
 
 def _source_again(dataset: PreparedDataset, mirror: Path | None) -> Source:
-    """Open the source of a dataset again. Raises DatasetError where it is not there, or is not what it was."""
+    """Open the source of a dataset again. Raises DatasetError if it is not there, or is not what it was."""
     origin = dataset.manifest.origin
     if origin is None:
         raise DatasetError(

@@ -93,7 +93,7 @@ def make_splits(
 
 
 def _references(folder: Path, target: Path, split: str, blocks: Sequence[BlockInfo]) -> FileInfo | None:
-    """Write the references of a split, block by block; None where it has none."""
+    """Write the references of a split, block by block; None if it has none."""
     if not any(block.has_references for block in blocks):
         return None
 

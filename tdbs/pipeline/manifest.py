@@ -65,7 +65,7 @@ class SplitInfo:
     """One split: counts, the length histogram (entry l: samples of l tokens) and the droppable histogram."""
 
     rows: Count  # samples
-    source_rows: Count  # fewer where a question has several windows
+    source_rows: Count  # fewer if a question has several windows
     tokens: Count
     droppable_words: Count
     droppable_tokens: Count
@@ -94,7 +94,7 @@ class TokenizerInfo:
     pad_id: Count
     special_ids: tuple[Count, ...]
     special_tokens: Count  # added to each sample
-    end_id: Count | None = None  # ends a text: where a model that writes stops
+    end_id: Count | None = None  # ends a text: where a model stops generating
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +134,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read a dataset's manifest. Raises DatasetError where the folder is not a prepared dataset."""
+    """Read a dataset's manifest. Raises DatasetError if the folder is not a prepared dataset."""
     path = folder / MANIFEST_NAME
     try:
         found = read_json(path, FORM)

@@ -68,7 +68,7 @@ def ray_engine(address: str | None) -> Iterator[Engine]:
 
 
 def _ask(address: str | None) -> None:
-    """Raise OSError where nothing answers at an address of the form [ray://]host:port."""
+    """Raise OSError if nothing answers at an address of the form [ray://]host:port."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()

@@ -2,7 +2,7 @@
 
 All that later commands need is paid for here; training does no string work. Rows go through in blocks (blocks.py), each
 kept as a file until shards are made of all of them (making.py), so memory does not grow with the number of rows and a
-killed run goes on where it was. Costs about as much as the tokenizer on all texts (benchmarks/).
+killed run goes on if it was. Costs about as much as the tokenizer on all texts (benchmarks/).
 """
 
 import time

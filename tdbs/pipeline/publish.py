@@ -66,7 +66,7 @@ def check_place(place: Path, *, overwrite: bool) -> Manifest | None:
 
 
 def publish(staging: Path, place: Path, manifest: Manifest) -> None:
-    """Move a dataset from `staging` to `place`: in one step where nothing stands there.
+    """Move a dataset from `staging` to `place`: in one step if nothing stands there.
 
     Else the old manifest goes first and the new one comes last, so that nobody reads a mixture; a mark tells the next
     `prepare` of an interruption in between. Of what stands there only files of ours are removed.
@@ -145,7 +145,7 @@ def _refuse_links(place: Path) -> None:
 
 
 def _is_ours(place: Path) -> bool:
-    """Tell whether tdbs made the folder: by a manifest, by our mark, or by our shards beside a damaged manifest."""
+    """Return whether tdbs made the folder: by a manifest, by our mark, or by our shards beside a damaged manifest."""
     if (place / _MARK).exists():
         return True
     try:

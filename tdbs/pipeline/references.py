@@ -31,7 +31,7 @@ class References:
 
 
 def reference_table(rows: RowBlock, task: Task) -> pa.Table | None:
-    """Return the references of some rows; None where targets are no texts, or there are none."""
+    """Return the references of some rows; None if targets are not texts, or there are none."""
     if rows.targets is None or task.kind not in ("question_answering", "seq2seq"):
         return None
     columns = {SOURCE_ROW: pa.array(rows.rows_N)}

@@ -134,7 +134,7 @@ def words_of_tokens(words: Sequence[Sequence[str]], tokens: TokenBlock) -> tuple
     row_starts = np.cumsum(np.maximum(row_lengths, 1)) - np.maximum(row_lengths, 1)
 
     rows_T = np.repeat(np.arange(len(words)), np.diff(tokens.token_offsets_N1))
-    # An empty word is no token's: it lies on the space before the next one, which may be a token of its own.
+    # An empty word is not a token's: it lies on the space before the next one, which may be a token of its own.
     written_W = lengths_W > 0
     starts, ends = starts_W[written_W], (starts_W + lengths_W)[written_W]
     first_T = np.searchsorted(ends, row_starts[rows_T] + tokens.starts_T, side="right")

@@ -35,7 +35,7 @@ def read_shard(folder: Path, shard: ShardInfo, manifest: Manifest, *, labelled: 
 
 
 def table_problem(table: pa.Table, manifest: Manifest, *, labelled: bool) -> str | None:
-    """Return what is wrong with a shard's table, None where nothing is."""
+    """Return what is wrong with a shard's table, None if nothing is."""
     problem = schema_problem(table, manifest, labelled=labelled) or next(missing_values(table), None)
     if problem is not None:
         return problem
@@ -46,7 +46,7 @@ def table_problem(table: pa.Table, manifest: Manifest, *, labelled: bool) -> str
 
 
 def schema_problem(table: pa.Table, manifest: Manifest, *, labelled: bool) -> str | None:
-    """Return in what the columns of a shard are not those of its dataset, None where they are."""
+    """Return in what the columns of a shard are not those of its dataset, None if they are."""
     expected = schema.arrow_schema(manifest.task, labelled=labelled)
     if table.schema.names != expected.names:
         return f"has the columns {', '.join(table.schema.names)}, not those of this dataset"

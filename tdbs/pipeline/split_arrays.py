@@ -80,7 +80,7 @@ def read_arrays(
 ) -> dict[str, Any]:
     """Return the columns that `columns` takes from each shard's table: arrays of N, and JoinedLists.
 
-    The shards are of a split of so many rows, `named` in errors. Raises DatasetError where they are none, or have
+    The shards are of a split of so many rows, `named` in errors. Raises DatasetError if they are none, or have
     samples twice.
     """
     found: dict[str, list[Any]] = {}

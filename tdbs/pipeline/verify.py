@@ -64,7 +64,7 @@ class _Tally:
 def verify(
     dataset: str | Path | PreparedDataset, *, progress: Callable[[int, int], None] = lambda _done, _total: None
 ) -> Verification:
-    """Check every file of a dataset. Raises DatasetError only where there is no manifest to check against."""
+    """Check every file of a dataset. Raises DatasetError only if there is no manifest to check against."""
     opened = dataset if isinstance(dataset, PreparedDataset) else load(dataset)
     manifest = opened.manifest
     total = sum(len(info.shards) for info in manifest.splits.values())

@@ -56,7 +56,7 @@ class Comparison:
         return not self.keeps_score(summary), summary.seconds
 
     def keeps_score(self, summary: Summary) -> bool:
-        """Tell whether a score is the baseline's but for chance: its deviation over seeds, half a point at least."""
+        """Return whether a score is the baseline's but for chance: its deviation over seeds, half a point at least."""
         base = self.summary_of(self.baseline)
         if base.score_mean is None:
             return True
@@ -117,7 +117,7 @@ class _Settings:
 
 
 def is_comparison(folder: Path) -> bool:
-    """Tell whether a folder is of a comparison rather than of a run."""
+    """Return whether a folder is of a comparison rather than of a run."""
     return any((folder / name).is_file() for name in (SETTINGS_NAME, RESULT_NAME))
 
 
@@ -127,7 +127,7 @@ def error_of(summary: Summary) -> float | None:
 
 
 def read_comparison(folder: Path) -> Comparison:
-    """Read a comparison and its runs. Raises DatasetError where it is not finished, or something else."""
+    """Read a comparison and its runs. Raises DatasetError if it is not finished, or something else."""
     path = folder / RESULT_NAME
     if not path.exists():
         raise DatasetError(f"The comparison in {folder} is not finished.", next_step="Run tdbs compare with --resume.")

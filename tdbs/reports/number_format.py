@@ -32,7 +32,7 @@ def times(ratio: float | None) -> str:
 
 
 def figure(value: float | None) -> str:
-    """Return a loss or a score with four decimals, or a dash where there is none."""
+    """Return a loss or a score with four decimals, or a dash if there is none."""
     return NOTHING if value is None else f"{value:.4f}"
 
 
@@ -89,7 +89,7 @@ def energy_note(country: str, powers: Iterable[str | None]) -> str:
 
 
 def mebibytes(size: float | None) -> str:
-    """Return bytes as MiB, or GiB where they are many."""
+    """Return bytes as MiB, or GiB if they are many."""
     if size is None:
         return NOTHING
     return f"{size / 2**20:,.0f}{_SPACE}MiB" if size < 2**30 else f"{size / 2**30:,.1f}{_SPACE}GiB"

@@ -35,7 +35,7 @@ class Report:
     comparison: Comparison | None = None
     caps: CapLines | None = None
     drops: DropExamples | None = None
-    over_rates: Sequence[ConditionRow] = ()  # the run's model with words dropped, where it was evaluated so
+    over_rates: Sequence[ConditionRow] = ()  # the run's model with words dropped, if it was evaluated so
 
     @property
     def overheads(self) -> Overheads | None:
@@ -94,7 +94,7 @@ def _model_of(run: Run) -> str | None:
 
 
 def by_tokens(estimates: Sequence[StrategyEstimate], baseline: str) -> list[StrategyEstimate]:
-    """Return estimates with speedups by tokens where they were by seconds, without a range."""
+    """Return estimates with speedups by tokens if they were by seconds, without a range."""
     tokens = {estimate.strategy: estimate.tokens + estimate.target_tokens for estimate in estimates}
     if baseline not in tokens:
         return list(estimates)
@@ -116,7 +116,7 @@ def _best_first(comparison: Comparison) -> list[Strategy]:
 
 
 def _strategy_of(parts: Mapping[str, Any]) -> Strategy | None:
-    """Return a strategy that was written as a table of its parts; None where another version of tdbs wrote it."""
+    """Return a strategy that was written as a table of its parts; None if another version of tdbs wrote it."""
     if not set(parts) <= {part.name for part in fields(Strategy)}:
         return None  # another key of a record may be ignored, a part of a strategy decides its batches
     try:
@@ -128,7 +128,7 @@ def _strategy_of(parts: Mapping[str, Any]) -> Strategy | None:
 def _examples(
     dataset: PreparedDataset, strategies: Sequence[Strategy], *, seed: int, memory: int | str
 ) -> DropExamples | None:
-    """Return samples that lose words with the first strategy that drops some; None where the split is too large."""
+    """Return samples that lose words with the first strategy that drops some; None if the split is too large."""
     dropping = next((strategy for strategy in strategies if strategy.drop != "none"), None)
     held = open_training_data(dataset, memory=memory).held if dropping else None
     if dropping is None or not isinstance(held, Split):

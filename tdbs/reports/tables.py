@@ -43,7 +43,7 @@ def splits_table(splits: Sequence[tuple[str, SplitStatistics]]) -> Table:
 
 
 def estimates_table(estimates: Sequence[StrategyEstimate], best: StrategyEstimate | None) -> Table:
-    """Return steps, tokens, padding and speedup in tokens of each strategy; of targets too where there are some."""
+    """Return steps, tokens, padding and speedup in tokens of each strategy; of targets too if there are some."""
     targets = any(estimate.target_tokens for estimate in estimates)
     rows: list[tuple[Cell, ...]] = []
     for estimate in estimates:
@@ -90,7 +90,7 @@ def _energy_head(comparison: Comparison) -> tuple[str, ...]:
 
 
 def prediction_table(comparison: Comparison) -> Table | None:
-    """Return predicted beside measured for each strategy; None where nothing was predicted in seconds."""
+    """Return predicted beside measured for each strategy; None if nothing was predicted in seconds."""
     if all(summary.predicted_seconds is None for summary in comparison.summaries):
         return None
     return Table(

@@ -46,7 +46,7 @@ def split_table(statistics: Mapping[str, SplitStatistics]) -> Table:
 
 
 def target_lines(statistics: Mapping[str, SplitStatistics]) -> list[str]:
-    """Return a line about the targets of each split where they are sequences."""
+    """Return a line about the targets of each split if they are sequences."""
     return [
         f"targets of {name}: {found.target_tokens:,} tokens, "
         f"{found.expected_target_padding:.1%} padding in random batches"

@@ -57,7 +57,7 @@ def _shared(points: Sequence[Mapping[str, Any]], kernels: Sequence[str]) -> list
 
 
 def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str, *, runs: int = 1) -> Table:
-    """Return the table of `estimate-speedup`, with the baseline named in its head; in seconds where they are known."""
+    """Return the table of `estimate-speedup`, with the baseline named in its head; in seconds if they are known."""
     columns: dict[str, Callable[[StrategyEstimate], str]] = {
         "steps": lambda found: f"{found.steps:,}",
         "tokens": lambda found: f"{found.tokens:,}",

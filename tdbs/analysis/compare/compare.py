@@ -2,7 +2,7 @@
 
 Same model, attention kernel, precision, rate, epochs and seeds; only what belongs to a strategy differs (its batches,
 its drop, its execution, and the dropout that the paper's rule gives it). The prediction is stored before the first
-step, and that one counts, also where a comparison is resumed. Runs that are finished are not made again then.
+step, and that one counts, also if a comparison is resumed. Runs that are finished are not made again then.
 """
 
 import datetime
@@ -76,8 +76,8 @@ def compare(
     Strategies are names, resolved for the dataset's task and the model, or resolved ones; all that both can run by
     default, and the baseline always. With a profile the whole is predicted first. With `energy`, a country's three
     letters or `world`, kWh and CO2e of each run are measured. Runs that are in `pool` are taken from there, new ones
-    are kept in it. Raises ConfigError where the model cannot run a strategy, where `out` holds something and is not to
-    be resumed, or was begun on other terms; what is refused leaves no folder.
+    are kept in it. Raises ConfigError if the model cannot run a strategy, where `out` holds something and is not to
+    be resumed, or was started with other settings; what is refused leaves no folder.
     """
     check_hyperparameters(epochs=epochs, lr=lr, dropout=dropout)
     if energy is not None and part_steps is not None:

@@ -3,7 +3,7 @@
 `settings.json`, `prediction.json`, `rows.jsonl`, `compare.json`; whole runs lie in folders beside them. A folder
 with a result is finished; one without is resumed on the same terms, or refused.
 
-Differences of scores, seed by seed: what two strategies share in a seed (new weights, say) cancels out.
+Differences of scores, per seed: what two strategies share in a seed (new weights, say) cancels out.
 """
 
 import json
@@ -71,7 +71,7 @@ class Row:
     plan_seconds: float | None
     peak_memory_bytes: int | None
     run: InnerPath | None  # folder in the comparison's
-    energy_kwh: float | None = None  # of training and evaluation, where it is measured
+    energy_kwh: float | None = None  # of training and evaluation, if it is measured
     co2e_kg: float | None = None
     power: str | None = None  # how the power was found (energy.py)
 
@@ -122,7 +122,7 @@ class ResultFields(TypedDict):
 
 
 def check_comparison(folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
-    """Refuse a folder that holds something else, or a comparison that is not resumed, or was begun on other terms."""
+    """Refuse a folder that contains other files, or a comparison that is not resumed, or was started with other settings."""
     refuse_link(folder)
     place = folder / SETTINGS_NAME
     if place.exists():
@@ -148,7 +148,7 @@ def begin_comparison(folder: Path, settings: Mapping[str, Any], prediction: Mapp
 
 
 def read_prediction(folder: Path) -> dict[str, Any] | None:
-    """Return what was predicted before anything was measured; None where that is still to be done."""
+    """Return what was predicted before anything was measured; None if that is still to be done."""
     place = folder / PREDICTION_NAME
     found: Any = read_json(place, FORM) if place.exists() else None
     return found
@@ -157,7 +157,7 @@ def read_prediction(folder: Path) -> dict[str, Any] | None:
 def estimates_of(
     prediction: Mapping[str, Any], folder: Path, *, seeds: Sequence[int], strategies: Sequence[str]
 ) -> dict[int, dict[str, StrategyEstimate]]:
-    """Return what was predicted of each seed and strategy. Raises ConfigError where one of them is missing."""
+    """Return what was predicted of each seed and strategy. Raises ConfigError if one of them is missing."""
     named = str(folder / PREDICTION_NAME)
     found = record_of(prediction, Prediction, FORM, named=named).seeds
     estimates = {int(seed): {row.strategy: row for row in of_seed} for seed, of_seed in found.items()}
@@ -169,14 +169,14 @@ def estimates_of(
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """Return the result of a finished comparison; None where it is not finished."""
+    """Return the result of a finished comparison; None if it is not finished."""
     place = folder / RESULT_NAME
     found: Any = read_fields(place, ResultFields, FORM) if place.exists() else None
     return found
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """Return the rows measured so far; a last one that was cut off is left out."""
+    """Return the rows measured so far; a last one that was cut off is skipped."""
     return read_rows_of(folder / ROWS_NAME, Row, FORM)
 
 
@@ -199,7 +199,7 @@ def summaries(rows: Sequence[Row], baseline: str) -> list[Summary]:
 
 
 def prediction_errors(summarized: Sequence[Summary]) -> dict[str, float | None]:
-    """Return median and worst of |predicted / measured - 1| over strategies; None where nothing was predicted."""
+    """Return median and worst of |predicted / measured - 1| over strategies; None if nothing was predicted."""
     errors = [
         abs(summary.predicted_seconds / summary.seconds - 1)
         for summary in summarized
@@ -269,12 +269,12 @@ class PairedDifference:
 
 
 def paired_difference(scores: Mapping[int, float], base: Mapping[int, float]) -> PairedDifference | None:
-    """Return how far scores lie above the base's over the seeds that both have; None where there is none."""
+    """Return how far scores lie above the base's over the seeds that both have; None if there is none."""
     return mean_difference([scores[seed] - base[seed] for seed in sorted(scores.keys() & base.keys())])
 
 
 def mean_difference(differences: Sequence[float]) -> PairedDifference | None:
-    """Return the mean of differences, one for each seed, with its t interval; None where there is none."""
+    """Return the mean of differences, one for each seed, with its t interval; None if there is none."""
     if not differences:
         return None
     mean = statistics.mean(differences)

@@ -140,7 +140,7 @@ def run_key(dataset_key: str, strategy: Strategy, terms: Terms, *, seed: int, dr
         "terms": {
             name: value
             for name, value in asdict(terms).items()
-            if name not in _NOT_OF_A_RUN and not (name == "energy" and value is None)  # keys of before there was energy
+            if name not in _NOT_OF_A_RUN and not (name == "energy" and value is None)  # keys from before energy
         },
         "dropout": dropout,
         "seed": seed,
@@ -151,7 +151,7 @@ def run_key(dataset_key: str, strategy: Strategy, terms: Terms, *, seed: int, dr
 
 
 def take_run(pool: Path, key: str, folder: Path) -> Row | None:
-    """Copy a run of the pool to a comparison's folder and return its row as it was; None where there is none."""
+    """Copy a run of the pool to a comparison's folder and return its row as it was; None if there is none."""
     place = pool / key
     if not (place / _ROW_NAME).exists():
         return None

@@ -25,7 +25,7 @@ WHOLE = Condition(name="whole", drop_rate=0.0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What runs are asked; the first condition is what others are held against."""
+    """What runs are asked; the first condition is what others are compared with."""
 
     conditions: Sequence[Condition]
     draws: int = DEFAULT_DRAWS  # where words go by chance
@@ -40,7 +40,7 @@ class Question:
 class ConditionRow:
     """A run under a condition; the fields are JSON keys of `tdbs evaluate`, below `rows[]`."""
 
-    run: str = ""  # missing where it is kept in the run's own folder
+    run: str = ""  # missing if it is kept in the run's own folder
     strategy: str  # that it was trained with
     condition: str
     drop_rate: float | None  # None: of edited texts, and of batches of a strategy

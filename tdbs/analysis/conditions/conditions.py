@@ -37,10 +37,10 @@ class Given:
 def choose_conditions(
     drop_rates: Sequence[float] = (), removals: Sequence[str] = (), edits: Sequence[str | Path] = ()
 ) -> list[Condition]:
-    """Return the conditions that a user asks for, whole texts first.
+    """Return the conditions that a user requests, whole texts first.
 
-    `removals` are such as `articles,punctuation`, `edits` are files. Raises ConfigError where a rate is no share,
-    where there is no such removal or file, and where one is given twice.
+    `removals` are such as `articles,punctuation`, `edits` are files. Raises ConfigError if a rate is not a share,
+    if there is no such removal or file, and if one is given twice.
     """
     found = [WHOLE]
     for rate in drop_rates:
@@ -60,7 +60,7 @@ def choose_conditions(
 
 
 def choose_batches(strategies: Sequence[str]) -> list[Condition]:
-    """Return a condition for each strategy that is to make the batches. Raises ConfigError where one cannot."""
+    """Return a condition for each strategy that is to make the batches. Raises ConfigError if one cannot."""
     for name in strategies:
         choose("--batches", name, BATCHINGS)
     return _each_once([Condition(name=name, batches=name) for name in strategies])
@@ -77,7 +77,7 @@ def check_conditions(
 def give(
     dataset: PreparedDataset, split: str, condition: Condition, *, draws: int, seed: int, mirror: Path | None = None
 ) -> list[Given]:
-    """Return a split as a condition has it, once for each draw; a single time where nothing is drawn.
+    """Return a split as a condition has it, once for each draw; a single time if nothing is drawn.
 
     `mirror` stands in for the folder that edited texts were prepared from.
     """

@@ -6,7 +6,7 @@ Every run sees the same texts and loses the same words. What was found of a run 
 What was found of a run under conditions, kept in its folder: `evaluations/<split>-<what was asked>.json`.
 
 The name has a hash over the question and the dataset, so asking again replaces that file and no other. Training the
-run anew removes them: they are of the model that was.
+run again removes them: they are of the model that was.
 """
 
 import datetime
@@ -55,7 +55,7 @@ def evaluate_runs(
 ) -> Evaluation:
     """Score the models of runs under conditions, each on its own dataset unless one is given, and keep what is found.
 
-    Raises a TdbsError where a run, a dataset or a condition does not fit; conditions are looked at before any model is.
+    Raises a TdbsError if a run, a dataset or a condition does not fit; conditions are looked at before any model is.
     """
     opened = [read_run(Path(run)) for run in runs]
     datasets = [dataset or own_dataset(run) for run in opened]
@@ -120,7 +120,7 @@ def _rows_of_run(
 
 
 def _seconds(trained: Trained, given: Sequence[Sequence[Given]], conditions: Sequence[Condition]) -> list[float | None]:
-    """Return what each condition takes in its first draw: of a sample, or of the split where it has batches of its own.
+    """Return what each condition takes in its first draw: of a sample, or of the split if it has batches of its own.
 
     Edited texts are not timed: they are other samples.
     """
@@ -176,14 +176,14 @@ def keep_evaluation(
 
 
 def kept_rows(path: Path) -> list[ConditionRow] | None:
-    """Return what was found of a run before; None where nothing was."""
+    """Return what was found of a run before; None if nothing was."""
     if not path.exists():
         return None
     return _rows(path, read_record(path, _Evaluation, _FORM))
 
 
 def newest_over_rates(run: Path) -> list[ConditionRow]:
-    """Return what was found last of a run at two drop rates or more; nothing where no evaluation has them."""
+    """Return what was found last of a run at two drop rates or more; nothing if no evaluation has them."""
     newest: tuple[str, list[ConditionRow]] = ("", [])
     for path in sorted((run / EVALUATIONS_FOLDER).glob("*.json")):
         found = read_record(path, _Evaluation, _FORM)

@@ -59,7 +59,7 @@ def count_flips(
 ) -> Flips:
     """Return how many predictions of a run's model flip on a split when words are dropped at a rate.
 
-    Raises ConfigError where the task predicts no classes, or forbids dropping.
+    Raises ConfigError if the task predicts no classes, or forbids dropping.
     """
     opened = dataset or own_dataset(read_run(Path(run)))
     task = opened.manifest.task

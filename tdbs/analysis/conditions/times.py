@@ -54,7 +54,7 @@ class Trained:
 
 
 def open_trained(folder: Path, dataset: PreparedDataset) -> Trained:
-    """Load the model of a finished run. Raises a TdbsError where there is none, or it does not fit the dataset."""
+    """Load the model of a finished run. Raises a TdbsError if there is none, or it does not fit the dataset."""
     run = read_run(folder)
     model, accelerator, rules = load_trained(run, dataset)
     return Trained(run=run, model=model, accelerator=accelerator, pad_id=dataset.manifest.tokenizer.pad_id, rules=rules)
@@ -98,7 +98,7 @@ def batched_seconds(trained: Trained, ways: Sequence[tuple[ScoredSplit, EpochPla
 
 
 def spread_samples(lengths_N: IntArray, count: int) -> IntArray:
-    """Return samples spread evenly over a split from short to long; all of them where there are no more."""
+    """Return samples spread evenly over a split from short to long; all of them if there are no more."""
     order_N = np.argsort(lengths_N, kind="stable")
     places_S = np.linspace(0, len(order_N) - 1, min(count, len(order_N))).round().astype(np.int64)
     return order_N[places_S]

@@ -29,7 +29,7 @@ _MOST = 1 << 20  # samples: no device is asked for more
 
 
 def largest_batch(fits: Callable[[int], bool], *, guess: int) -> int:
-    """Return the largest batch that fits, found from a guess to a 5 % gap; 0 where not even one sample does."""
+    """Return the largest batch that fits, found from a guess to a 5 % gap; 0 if not even one sample does."""
     low, high = 0, max(guess, 1)
     while high < _MOST and fits(high):
         low, high = high, high * 2
@@ -57,7 +57,7 @@ def table_lengths(max_length: int) -> list[int]:
 
 
 def caps_between(measured: Mapping[int, int], lengths: Sequence[int], *, multiple: int) -> list[int]:
-    """Return caps of lengths from those of some measured ones, rounded down to a multiple where they reach it.
+    """Return caps of lengths from those of some measured ones, rounded down to a multiple if they reach it.
 
     Between two measured lengths the tokens of the longer one's batch hold: a token of a shorter sequence takes no more
     memory, since attention compares fewer pairs. No cap is above that of a shorter length, which the search may have
@@ -88,7 +88,7 @@ def searched_caps(
 ) -> dict[int, int] | None:
     """Return the largest batches that memory holds, by length, searched from the longest on.
 
-    `budget` is of the process, on a CPU; without one nothing is searched there (None). Raises ConfigError where one
+    `budget` is of the process, on a CPU; without one nothing is searched there (None). Raises ConfigError if one
     sample does not fit.
     """
     available = device_memory(learner.accelerator.device) or budget
@@ -113,7 +113,7 @@ def searched_caps(
 def caps_table(
     memory: Mapping[int, int] | None, manifest: Manifest, costs: CostModel, *, device: torch.device
 ) -> dict[str, list[int] | None]:
-    """Return the table of caps: what memory holds, where it was searched, and the knee of the fitted speed."""
+    """Return the table of caps: what memory holds, if it was searched, and the knee of the fitted speed."""
     lengths, multiple = table_lengths(manifest.max_length), _MULTIPLE[device.type]
     caps = None if memory is None else caps_between(memory, lengths, multiple=multiple)
     knees = []
@@ -145,7 +145,7 @@ _RESET_PEAK = "5"  # as proc(5) says
 
 
 def reset_peak(device: torch.device) -> None:
-    """Begin anew to watch for the peak; memory that is free already is given back first."""
+    """Start again to watch for the peak; memory that is free already is given back first."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -159,7 +159,7 @@ def reset_peak(device: torch.device) -> None:
 
 
 def peak_bytes(device: torch.device) -> int | None:
-    """Return the peak since it was reset; None where the system does not tell."""
+    """Return the peak since it was reset; None if the system does not tell."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     try:

@@ -47,7 +47,7 @@ def measure_profile(
 
     `attention` auto times every kernel that the model offers and goes on with the fastest. `memory` is the budget of
     the process on a CPU, where the largest batches are searched only if it is given; on CUDA the device's own counts.
-    Raises a TdbsError where the model cannot be loaded.
+    Raises a TdbsError if the model cannot be loaded.
     """
     manifest = dataset.manifest
     budget = None if memory is None else memory_bytes(memory)
@@ -128,7 +128,7 @@ def default_place(dataset: PreparedDataset, *, model: str | None, precision: str
 
 
 def write_profile(path: Path, profile: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Write a profile. Raises ConfigError where a file is in its place, unless `overwrite`."""
+    """Write a profile. Raises ConfigError if a file is in its place, unless `overwrite`."""
     check_place(path, overwrite=overwrite)
     write_json(path, dict(profile))
 

@@ -9,7 +9,7 @@ Shared machines and hot laptops change their speed by a quarter and more within 
 The framework's share of a training step: the time in which the device computes nothing.
 
 CUDA: 1 - union of what runs on the device (kernels, copies) / wall-clock of the same step without the profiler, which
-slows the host and not the kernels; 0 where rounding makes it less. CPU: 1 - union of torch's operations (`aten::`), of
+slows the host and not the kernels; 0 if rounding makes it less. CPU: 1 - union of torch's operations (`aten::`), of
 forward, backward and update, on whichever thread / wall-clock of the same profiled step: on a shared machine two steps
 differ by more than the profiler adds. What an operation spends before it computes counts as work there, so on a CPU
 this is less than all overhead.
@@ -80,7 +80,7 @@ def time_in_rounds(
 ) -> list[StepTime | None]:
     """Return the time of each step; None of one that the device does not hold.
 
-    A round runs every step once, and the first round is left out. So a device that slows down does it for all steps
+    A round runs every step once, and the first round is skipped. So a device that slows down does it for all steps
     alike, and a step follows another one, as in training, which left memory in other pieces. Short steps have more
     rounds. `progress` is told the round, from 0, and the step's place.
     """
@@ -183,7 +183,7 @@ _SAME = ("attention", "dropout", "work")  # what makes two points the same step
 def device_drift(
     dataset: PreparedDataset, profile: Profile, *, model: str, precision: str, attention: str
 ) -> float | None:
-    """Return the seconds of steps now / then; None where the profile does not have these steps."""
+    """Return the seconds of steps now / then; None if the profile does not have these steps."""
     execution = resolve_execution(precision=precision, attention=attention)
     learner = make_learner(dataset, model, seed=0, dropout=0.0, execution=execution)
     learner.prepared.train()
@@ -206,7 +206,7 @@ def framework_overheads(
 ) -> list[dict[str, Any]]:
     """Return batch size, length and share (0 to 1, the median of some steps) of each shape, run padded.
 
-    A shape is left out that the device does not hold, or of which the profiler saw nothing (CUDA without its tracer).
+    A shape is skipped that the device does not hold, or of which the profiler saw nothing (CUDA without its tracer).
     """
     found = []
     for shape in shapes:
@@ -221,7 +221,7 @@ def framework_overheads(
 
 
 def union_length(starts_I: FloatArray, ends_I: FloatArray) -> float:
-    """Return how much of the line intervals cover together: where they overlap, it counts once."""
+    """Return how much of the line intervals cover together: if they overlap, it counts once."""
     order_I = np.argsort(starts_I)
     starts_I, ends_I = starts_I[order_I], ends_I[order_I]
     reached_I = np.maximum.accumulate(np.append(starts_I[:1], ends_I[:-1]))  # by the intervals before

@@ -44,8 +44,8 @@ def compared_study(
 ) -> StudyResult:
     """Compare a study's rows on each task and return its tables; comparisons go to folders in `runs`, by task.
 
-    Rows that the model cannot run are left out, and the caption names them. Raises ConfigError before the first run
-    where a task takes one of the rows not.
+    Rows that the model cannot run are skipped, and the caption names them. Raises ConfigError before the first run
+    if a task takes one of the rows not.
     """
     in_rows = all(model_to_train(terms.model, dataset.manifest).in_rows for dataset in datasets.values())
     missing = [row for row in of_paper.rows if STRATEGIES[row.strategy].in_rows and not in_rows]
@@ -189,7 +189,7 @@ def findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
 
 
 def _of_the_paper(row: PaperRow, attribute: str, tasks: Iterable[str]) -> tuple[float | None, float | None]:
-    """Return the paper's mean over some tasks, and over all of its own; None where it does not tell it."""
+    """Return the paper's mean over some tasks, and over all of its own; None if it does not tell it."""
     whole = row.score if attribute == "score" else row.speedup
     by_task = row.scores if attribute == "score" else row.speedups
     if attribute == "speedup" and whole == 1:  # of the baseline
@@ -198,7 +198,7 @@ def _of_the_paper(row: PaperRow, attribute: str, tasks: Iterable[str]) -> tuple[
 
 
 def _beside_the_paper(ours: float, theirs: float, *, is_speedup: bool) -> str:
-    """Say where a difference is not the paper's: of another sign; a gain in speed also where it is less than half."""
+    """Return a note if a difference has another sign than the paper's, or a gain in speed is less than half of it."""
     if ours * theirs < 0:
         return ": the contrary of the paper"
     return ": less than half of the paper's" if is_speedup and 0 <= ours < theirs / 2 else ""

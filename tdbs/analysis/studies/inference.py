@@ -62,7 +62,7 @@ def inference_study(
 ) -> StudyResult:
     """Train what is missing in `runs`, ask every run, and return the study's tables and what holds of its claims.
 
-    Raises ConfigError before the first run where a task judges grammar.
+    Raises ConfigError before the first run if a task judges grammar.
     """
     conditions: list[Condition] = {
         "table3": lambda: choose_batches([row.batches for row in TABLE3]),

@@ -187,7 +187,7 @@ def _correlated(a: FloatArray, b: FloatArray) -> str:
 def rank_correlation(a: FloatArray, b: FloatArray) -> float | None:
     """Return Spearman's rank correlation, ties sharing their mean rank, over pairs of which both are numbers.
 
-    None where it is not defined: fewer than two pairs, or one side that is the same everywhere.
+    None if it is not defined: fewer than two pairs, or one side that is the same everywhere.
     """
     both = ~(np.isnan(a) | np.isnan(b))
     a, b = a[both], b[both]

@@ -1,6 +1,6 @@
 """Run a table or a figure of the paper on some tasks, and lay what is found beside the paper's own numbers.
 
-Tables of scores are comparisons, one a task (compare.py), and are resumed where they were left. What the paper
+Tables of scores are comparisons, one a task (compare.py), and are resumed if they were left. What the paper
 reckons from times alone (Fig. 7, Fig. 8, App. E.1) is reckoned from plans and a device profile. What it says of
 inference (Fig. 4, Table 3, section 3.1) is asked of trained models, which are kept.
 """
@@ -26,7 +26,7 @@ Progress = Callable[[str], None]
 
 
 def check_study(study: Study, profile: Profile | None, terms: StudyTerms) -> None:
-    """Raise ConfigError where a study of seconds is asked for without a profile, or one of inference for some steps."""
+    """Raise ConfigError if a study of seconds is asked for without a profile, or one of inference for some steps."""
     if study in _IN_SECONDS and profile is None:
         raise ConfigError(f"{study} is computed in seconds.", next_step="Pass --profile FILE; tdbs profile writes one.")
     if study in _AT_INFERENCE and terms.part_steps is not None:
@@ -51,7 +51,7 @@ def run_study(
 ) -> StudyResult:
     """Run a study on prepared datasets, by task; comparisons go to folders in `runs`.
 
-    Raises ConfigError where the study does not take the terms, or needs a profile.
+    Raises ConfigError if the study does not take the terms, or needs a profile.
     """
     check_study(study, profile, terms)
     of_paper = STUDIES[study]

@@ -74,7 +74,7 @@ class StudyTerms:
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:
-    """Return the mean of values; None where one of them is missing."""
+    """Return the mean of values; None if one of them is missing."""
     known = [value for value in values if value is not None]
     return statistics.mean(known) if len(known) == len(values) else None
 

@@ -73,7 +73,7 @@ class SweepResult:
 
 
 def trial_strategy(dataset: PreparedDataset, terms: SweepTerms, params: Mapping[str, Any]) -> Strategy:
-    """Return the strategy of a combination. Raises ConfigError where there is none such."""
+    """Return the strategy of a combination. Raises ConfigError if there is none such."""
     manifest = dataset.manifest
     parts = {name: value for name, value in params.items() if name in STRATEGY_PARTS}
     name, model = params.get("strategy", terms.strategy), model_to_train(terms.model, manifest)
@@ -86,7 +86,7 @@ def live_trials(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
 
 
 def best_of(trials: "Sequence[optuna.trial.FrozenTrial]") -> "optuna.trial.FrozenTrial | None":
-    """Return the trial with the highest score, of several the first one; None where none is complete."""
+    """Return the trial with the highest score, of several the first one; None if none is complete."""
     complete = [trial for trial in trials if trial.state.name == "COMPLETE" and trial.value is not None]
     return max(complete, key=lambda trial: trial.value or 0.0, default=None)
 
@@ -155,7 +155,7 @@ def _trial(frozen: "optuna.trial.FrozenTrial") -> Trial:
 
 
 def _importance(study: "optuna.Study") -> dict[str, float]:
-    """Return how much of the scores' spread each hyperparameter explains (PED-ANOVA); empty where that is unknown."""
+    """Return how much of the scores' spread each hyperparameter explains (PED-ANOVA); empty if that is unknown."""
     import optuna
 
     complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))

@@ -60,8 +60,8 @@ def sweep(
 
     A space of lists is searched whole; one with ranges by TPE, `terms.trials` times. Trials go to `storage`, a URL of
     Optuna's that several workers may share, or to a file in `out`. Where `stop` has a signal the run at hand is saved
-    and StoppedError raised. Raises ConfigError where `out` holds something else or a sweep begun otherwise, and
-    DatasetError where no split has labels to score trials on.
+    and StoppedError raised. Raises ConfigError if `out` contains other files or a sweep started with other settings, and
+    DatasetError if no split has labels to score trials on.
     """
     import optuna
 
@@ -152,7 +152,7 @@ def _sampler(trial: "optuna.Trial", study: "optuna.Study", terms: SweepTerms) ->
 
 
 def _study(storage: str | None, out: Path, terms: SweepTerms) -> "optuna.Study":
-    """Open the trials there are. Raises ConfigError where their storage is damaged, or not one."""
+    """Open the trials there are. Raises ConfigError if their storage is damaged, or not one."""
     import optuna
 
     try:
@@ -234,7 +234,7 @@ def _run_trial(
     stop: Stop | None,
     progress: Progress,
 ) -> float:
-    """Train a combination with each seed; the trial is pruned where its mean so far is hopeless."""
+    """Train a combination with each seed; the trial is pruned if its mean so far is hopeless."""
     import optuna
 
     params = _suggested(trial, space)

@@ -131,7 +131,7 @@ class _LongFields:
 
     @contextmanager
     def allowed(self) -> Iterator[None]:
-        """Lift the limit; the last reader to leave puts back the one that the first found, unless it was set anew."""
+        """Lift the limit; the last reader to leave puts back the one that the first found, unless it was set again."""
         with self._lock:
             if self._readers == 0:
                 self._before = csv.field_size_limit(_NO_LIMIT)

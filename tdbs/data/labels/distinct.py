@@ -77,7 +77,7 @@ def together(first: SourceColumn, second: SourceColumn) -> SourceColumn:
 
 
 class _TellingLists:
-    """Rows of a column of lists that tell what all rows do: which values there are, and whether lists are multi-hot."""
+    """Rows of a column of lists that say what all rows do: which values there are, and whether lists are multi-hot."""
 
     def __init__(self) -> None:
         self._rows: dict[int, list[str]] = {}

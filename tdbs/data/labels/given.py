@@ -3,7 +3,7 @@
 Names of classes that the hub's Parquet files keep beside integer labels (`ClassLabel` of the datasets library).
 
 Without them classes would be called by numbers, and labels of words would have no "O" that lets a word be dropped.
-A single label of -1 means none there, as in a mirror. Ids may be floats, as pandas stores them where some are missing.
+A single label of -1 means none there, as in a mirror. Ids may be floats, as pandas stores them if some are missing.
 """
 
 import json
@@ -27,7 +27,7 @@ _NEXT_STEP = "Write the file again from the task's own data."
 
 
 def has_labels(column: SourceColumn, task: Task) -> bool:
-    """Tell whether any row has a label."""
+    """Return whether any row has a label."""
     return bool((_plain(column, task) != NO_LABEL).any())
 
 
@@ -44,7 +44,7 @@ def given_labels(column: SourceColumn, task: Task) -> pa.Array:
 
 
 def _plain(column: SourceColumn, task: Task) -> IntArray | FloatArray:
-    """Return class ids or scores, -1 where there is none."""
+    """Return class ids or scores, -1 if there is none."""
     kind = column.values.type
     of_task = pa.types.is_integer if task.kind == "classification" else pa.types.is_floating
     if not of_task(kind):

@@ -5,7 +5,7 @@ another number stands among them, each column is a number to predict. Cost: arra
 
 Lists of 0 and 1, one entry a class (multi-hot vectors, as transformers takes labels): which classes hold for a row.
 
-Certain where all lists of train have one length, of two or more, and hold 0 and 1 (or 0.0, true …) alone: as lists of
+Certain if all lists of train have one length, of two or more, and hold 0 and 1 (or 0.0, true …) alone: as lists of
 class ids they would name each class several times, or both classes in every row. Lists of one entry are ids. Classes
 have the names that the file keeps for them, if it keeps one for each place; else their places, from 0.
 """
@@ -172,7 +172,7 @@ def hot_classes(train: SourceColumn) -> tuple[str, ...] | None:
 
 
 def encode_hot(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
-    """Return a split's multi-hot lists as lists of the classes that hold; its own names tell which place is which."""
+    """Return a split's multi-hot lists as lists of the classes that hold; its own names say which place is which."""
     lists = one_array(label_lists(column).values)
     entries = pc.utf8_lower(lists.flatten())
     lengths_N = pc.list_value_length(lists).to_numpy()

@@ -3,7 +3,7 @@
 | kind | entry of a row |
 |---|---|
 | classification | int64, the class |
-| regression | float64, or list<float64> where there are several targets |
+| regression | float64, or list<float64> if there are several targets |
 | multi_label | list<int64>, the classes that hold |
 | token_classification | list<int64>, the class of each word |
 | question_answering | {text, answer_start}, lists of one entry an answer |

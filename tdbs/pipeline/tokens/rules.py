@@ -22,7 +22,7 @@ _NORMALIZERS = {
     "Precompiled",
     "StripAccents",
 }
-_RUNS_OF_SPACES = {"Regex": " {2,}"}  # what SentencePiece's models replace; a lone space is no run
+_RUNS_OF_SPACES = {"Regex": " {2,}"}  # what SentencePiece's models replace; a lone space is not a run
 _SPLIT_AT_SPACES = {"BertPreTokenizer", "ByteLevel", "Metaspace", "Whitespace", "WhitespaceSplit"}
 _SPLIT_FURTHER = {"ByteLevel", "Digits", "Metaspace", "Punctuation"}
 _MODELS = {"BPE", "Unigram", "WordLevel", "WordPiece"}
@@ -124,7 +124,7 @@ def _splits_at_spaces(pre_tokenizer: dict[str, Any]) -> bool:
 
 
 def _reaches_right(token: tokenizers.AddedToken) -> bool:
-    """Tell whether an added token takes in the space behind a word."""
+    """Return whether an added token takes in the space behind a word."""
     return token.rstrip or token.content == " " or re.search(r"\S\s", token.content) is not None
 
 

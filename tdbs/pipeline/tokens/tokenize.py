@@ -166,7 +166,7 @@ def _is_plain_ascii(bytes_S: ByteArray) -> BoolArray:
 
 
 def _are_of(categories: str, bytes_B: ByteArray, places: IntArray) -> BoolArray:
-    """Tell whether the characters that begin at these places are of the Unicode categories."""
+    """Return whether the characters that begin at these places are of the Unicode categories."""
     lead, second, third, fourth = (bytes_B[places + i].astype(np.int64) for i in range(_LONGEST_CHARACTER))
     second, third, fourth = second & 0x3F, third & 0x3F, fourth & 0x3F
     codes = np.select(
@@ -225,7 +225,7 @@ def join_chunks(chunks: Chunks, distinct: TokenBlock, template: Template, max_le
     if texts_a_sample > 1:
         first_N, second_N = length_P.reshape(-1, texts_a_sample).T
         segment_starts_N = special_sizes[0] + first_N + special_sizes[1]
-        if not template.has_types:  # where nothing is left of a second text, its place is told by types alone
+        if not template.has_types:  # if nothing is left of a second text, segment types alone decide its place
             segment_starts_N = np.where(second_N > 0, segment_starts_N, sample_lengths_N)
     run_starts_R = np.cumsum(size_R) - size_R
     sample_C = part_C // texts_a_sample

@@ -43,7 +43,7 @@ def find_spans(
 ) -> DroppableSpans:
     """Return the droppable words of a block; `lone_space_id` is the id of a token that is "▁" alone.
 
-    `rows_N` tells which row's texts a sample is from, where several windows share a row. A word with a protected token
+    `rows_N` says which row's texts a sample is from, if several windows share a row. A word with a protected token
     (of an answer, an entity, a prefix) is not droppable. Where samples were put together from chunks, words are looked
     for once in each distinct chunk: a space is no neighbour that counts, so no word depends on the chunk before.
     """

@@ -86,7 +86,7 @@ def time_by_strategy_svg(rows: Sequence[StrategyTime], *, width: int = WIDE) -> 
 
 
 def _row_words(axes: Any, index: int, name: str, numbers: str) -> int:
-    """Write a row's name and numbers and return where its bar is."""
+    """Write a row's name and numbers and return the position of its bar."""
     top = _HEAD + _ROW * index
     text(axes, 0, top + 17, name, weight="bold")
     text(axes, 1, top + 17, numbers, ha="right", color=LIGHT["muted"])

@@ -139,7 +139,7 @@ def spread(heights_K: FloatArray, *, gap: float, highest: float) -> FloatArray:
 
 
 def moving_average(values_S: FloatArray, window: int) -> FloatArray:
-    """Return the mean of each step and the `window` - 1 before it; what is not finite is left out of the mean."""
+    """Return the mean of each step and the `window` - 1 before it; the mean skips values that are not finite."""
     finite_S = np.isfinite(values_S)
     sums = np.concatenate([[0.0], np.cumsum(np.where(finite_S, values_S, 0.0))])
     counts = np.concatenate([[0], np.cumsum(finite_S)])

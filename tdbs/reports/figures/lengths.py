@@ -27,12 +27,12 @@ class CapLines:
 
     strategy: str
     hardware_L1: IntArray  # HWCap
-    by_epoch: tuple[IntArray, ...]  # BatchCap, L1 each; of a micro-batch, where an update has several
+    by_epoch: tuple[IntArray, ...]  # BatchCap, L1 each; of a micro-batch, if an update has several
     micro_batches: int = 1
 
 
 def cap_lines(strategy: Strategy, *, max_length: int, epochs: int) -> CapLines | None:
-    """Return the caps of a strategy; None where its batches all have one size."""
+    """Return the caps of a strategy; None if its batches all have one size."""
     if strategy.batches not in ("bucket", "reach"):
         return None
     hardware_L1 = hardware_caps(strategy.hw_caps, max_length=max_length)

@@ -22,7 +22,7 @@ from tdbs.arrays import IntArray, ragged_positions
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupLayout:
-    """Samples of like length, padded for attention alone; `places` are of the group's padded tokens among P."""
+    """Samples of similar length, padded for attention alone; `places` are of the group's padded tokens among P."""
 
     places: slice
     length: int

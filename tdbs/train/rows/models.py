@@ -68,7 +68,7 @@ _BERTS_KIN = ("bert", "electra", "roberta", "xlm-roberta", "camembert")
 def first_tokens_to_head(model: Any, sequences: Sequences | None) -> Iterator[None]:
     """Give the head a row for each sample, of its first token (or the mean of its tokens, where the model pools so).
 
-    `sequences` is None for padded batches, where a row is a sample.
+    `sequences` is None for padded batches, if a row is a sample.
     """
     body, kind = model.base_model, model.config.model_type
     if kind in _BERTS_KIN:

@@ -17,7 +17,7 @@ from tdbs.train.rows.layout import GroupLayout, RowLayout, row_layout
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LengthGroup:
-    """Samples of like length, padded for attention alone; `places` are of the group's padded tokens among P."""
+    """Samples of similar length, padded for attention alone; `places` are of the group's padded tokens among P."""
 
     places: slice
     samples: int
