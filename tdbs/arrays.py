@@ -1,4 +1,4 @@
-"""Names for array types, and ranges. Shapes stand in the names of arrays as a suffix; each file has its legend."""
+"""Names of array types, and ranges. Array names end in their shapes; each file has its legend."""
 
 import numpy as np
 import numpy.typing as npt

@@ -1,6 +1,6 @@
 """One tree of errors; each names the cause and the next step.
 
-The command line prints both lines and exits with 1. Callers of the Python API catch `TdbsError` or one branch.
+The command line prints both lines and exits with 1. Callers of the Python API catch `TdbsError` or a subclass.
 """
 
 import importlib.util

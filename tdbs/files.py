@@ -1,7 +1,7 @@
-"""Write files so that nobody ever sees half of one: beside their place under a name with a dot, then renamed.
+"""Write files atomically: under a hidden name beside their place, then renamed.
 
-That name is made for one process alone, so no link can wait there; the rename replaces a link in the place itself and
-leaves what it leads to. Files get the rights that the user's umask gives, whatever the library that wrote them says.
+The hidden name belongs to one process, so no link can wait there. The rename replaces a link in the place itself and
+leaves its target alone. Files get the rights of the user's umask, whatever the writing library sets.
 """
 
 import hashlib
@@ -62,7 +62,7 @@ def to_path(place: str | Path) -> Path:
 
 
 def is_url(place: str) -> bool:
-    """Return whether `to_path` would open a host for a place; none is asked to find out."""
+    """Return whether `to_path` would contact a host for a place; this check contacts none."""
     return "://" in place and not place.startswith("file://")
 
 
@@ -179,13 +179,13 @@ def private_temporary_folder() -> Path:
 
 
 def folders_named(name: str) -> Path:
-    """Return a name that stands in a file as folders below another one: no part of it leads up or to a root."""
+    """Return a name from a file as folders below another one: no part leads up or to a root."""
     parts = [_safe(part) for part in re.split(r"[/\\]", name)]
     return Path(*([part for part in parts if part not in ("", ".", "..")] or ["unnamed"]))
 
 
 def name_in_folder(name: str) -> str:
-    """Return a name that stands in a file as the name of one file or folder."""
+    """Return a name from a file as the name of one file or folder."""
     return "-".join(folders_named(name).parts)
 
 
@@ -228,7 +228,7 @@ def readable(path: Path) -> AbstractContextManager[str | BinaryIO]:
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Return what tells cheaply whether a file has changed."""
+    """Return a cheap fingerprint that changes if the file does."""
     status = path.stat()
     return status.st_size, status.st_mtime
 

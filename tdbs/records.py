@@ -1,8 +1,8 @@
-"""Read the records that tdbs writes (JSON, TOML, logs of lines): whatever a file holds, a record or a TdbsError.
+"""Read the records that tdbs writes (JSON, TOML, line logs): any file gives a record or a TdbsError.
 
-Files come from elsewhere, from a killed process, or from a later tdbs (docs/format.md, "Versions"). So unknown keys
-are ignored, every known one is checked against its type, and an error names the file and the field. No file is opened
-that may block, and none is read whole before its size is known to be sane.
+Files may come from elsewhere, from a killed process, or from a later tdbs (docs/format.md, "Versions"). So unknown keys
+are ignored, every known key is checked against its type, and an error names the file and the field. No file that may
+block is opened, and none is read before its size is checked.
 """
 
 import json
@@ -263,15 +263,15 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
-_TOLD = re.compile(r"(?P<reason>.*?)(?: - at (?P<key>`key` in )?`\$\.?(?P<field>.*)`)?", re.DOTALL)
+_PARTS_OF_ERROR = re.compile(r"(?P<reason>.*?)(?: - at (?P<key>`key` in )?`\$\.?(?P<field>.*)`)?", re.DOTALL)
 _MISSING = re.compile(r"Object missing required field `(.*)`")
 _PATTERN = re.compile(r"`str` matching regex '(.*)'", re.DOTALL)
 
 
 def _field_reason(found: Any, kind: type[Any], error: str) -> str:
     """Return what msgspec says as "field: reason", the keys of mappings named."""
-    told = _TOLD.fullmatch(error)
-    reason, field = (error, "") if told is None else (told["reason"], told["field"] or "")
+    parts = _PARTS_OF_ERROR.fullmatch(error)
+    reason, field = (error, "") if parts is None else (parts["reason"], parts["field"] or "")
     if "[...]" in field:
         field = _with_key(found, kind, field, error)
     missing = _MISSING.fullmatch(reason)

@@ -1,7 +1,7 @@
-"""The one place that removes files and folders: what tdbs made, and never what a link leads to.
+"""The one place that removes files and folders: only what tdbs made, and never the target of a link.
 
-A link may have been laid by another user, or by this one to a file that must stay. All paths here are of this machine;
-folders above them may be links.
+Another user may have made a link, or this user may have linked a file that must stay. All paths here are on this
+machine; folders above them may be links.
 """
 
 import os
@@ -51,7 +51,7 @@ def refuse_link(
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file if it is there; of a link the link."""
+    """Remove a file if it exists; for a link, the link itself."""
     path.unlink(missing_ok=True)
 
 

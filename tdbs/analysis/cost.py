@@ -1,12 +1,10 @@
-"""What a step makes a device do, in counts: tokens for the linear layers, pairs for attention, calls of the model.
+"""Cost of a training step: counts of its work, and seconds fitted to a profile.
 
-The same counts are taken of a plan's batches and of the batches that a profile times, so that the one tells the other.
-
-Seconds of a step as a function of what is in it, fitted to a profile, with its own error and range.
-
-seconds = sum over counts (work.py) of a cost each, and two more for dropout's masks over tokens and pairs. Costs are
-found by least squares on relative errors; a cost that would be negative is 0. The error is that of points left out of
-the fit, one at a time: what a step that was not measured may be off by (docs/decisions.md, "Cost model").
+Counts are tokens for the linear layers, pairs for attention, and calls of the model. They are computed in the same way
+for a plan's batches and for the batches that a profile times, so one predicts the other. Seconds are the sum of each
+count times its cost, plus two costs for dropout's masks over tokens and pairs. Least squares on relative errors finds
+the costs; negative costs become 0. The error is that of points left out of the fit, one at a time, so it estimates the
+error of a step that was not measured (docs/decisions.md, "Cost model").
 """
 
 from collections.abc import Mapping, Sequence
@@ -139,7 +137,7 @@ class CostModel:
         return _with_dropout(counts_SF, np.full(len(counts_SF), dropout)) @ self.costs_C
 
     def is_beyond(self, tokens: int, longest: int, target: int = 0) -> bool:
-        """Return whether a call is far outside of what was measured."""
+        """Return whether a call is far outside the measured range."""
         return tokens > FAR * self.most_tokens or longest > FAR * self.longest or target > FAR * self.longest_target
 
 

@@ -1,6 +1,7 @@
-"""How long a run takes and how much faster each strategy is, from the trainer's own planner, before training.
+"""Predict how long a run takes and how much faster each strategy is, with the trainer's planner, before training.
 
-By tokens, all that the linear layers see, padding included; with a device profile in seconds, by its cost model.
+Costs are tokens, all that the linear layers process, padding included; with a device profile they are seconds, by its
+cost model.
 """
 
 import math

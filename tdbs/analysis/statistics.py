@@ -1,9 +1,9 @@
-"""What a split's lengths tell before any training: the statistics of App. E.2 and the exact random padding.
+"""Statistics of a split's lengths before training, and whether labels depend on them.
 
-Do labels go with lengths? Then a batch of one length tells one story, and its gradient is not the epoch's.
-
-Three numbers of a train split: how well length goes with the label, how far the label means of an update stray from
-the epoch's, beside updates of the same sizes drawn at random, and how often chance alone strays as far.
+The first part computes the statistics of App. E.2 and the exact random padding. The second part asks whether labels
+depend on lengths: if they do, a batch of one length shows a skewed label mix, and its gradient differs from the
+epoch's. It computes three numbers of a train split: the correlation of length and label, how far the label means of
+updates stray from the epoch's compared with random updates of the same sizes, and how often chance alone strays as far.
 """
 
 from collections.abc import Callable
@@ -104,10 +104,11 @@ def label_length(
 
 
 def length_correlation(lengths_N: IntArray, targets: Targets) -> float | None:
-    """Return how well length goes with the label, from 0 to 1.
+    """Return the correlation of length and label, from 0 to 1.
 
-    Of classes the correlation ratio: the root of the share of the lengths' variance that lies between classes (of two
-    classes, Pearson's correlation). Of numbers and sets of classes the largest of Pearson's correlations, without sign.
+    For classes it is the correlation ratio: the root of the share of the lengths' variance that is between classes (for
+    two classes, Pearson's correlation). For numbers and sets of classes it is the largest of Pearson's correlations,
+    without sign.
     """
     deviation_N = lengths_N - lengths_N.mean()
     variance = float((deviation_N**2).mean())

@@ -33,7 +33,7 @@ OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
-# Packages below fsspec whose errors are no OSError: no credentials, nobody answers.
+# Packages below fsspec whose errors are not OSErrors: no credentials, no answer.
 _STORES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "adlfs", "azure")
 
 

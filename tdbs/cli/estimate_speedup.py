@@ -104,8 +104,8 @@ def command(
         rows = [dataclasses.asdict(estimate) for estimate in estimates]
         of_model = {"model": shown_model(trained.name), "model_type": trained.model_type}
         without = {"left_out": list(left_out(in_rows=trained.in_rows))}
-        told = {"baseline": base.name, **of_model, **without, "prepare_seconds": prepare, "runs": runs}
-        print_json({**told, "strategies": rows})
+        common = {"baseline": base.name, **of_model, **without, "prepare_seconds": prepare, "runs": runs}
+        print_json({**common, "strategies": rows})
         return
     print_table(estimate_table(estimates, base.name, runs=runs))
     say(*target_notes(estimates), *estimate_notes(estimates, known, kernel, prepare=prepare, runs=runs))

@@ -41,7 +41,7 @@ def command(
     """Time a model on this device, over batch sizes, lengths and attention kernels, and search the largest batches.
 
     Random tokens in the shape of the dataset's task; takes minutes. estimate-speedup, plan, train and compare read
-    the file with --profile. It tells too what share of a step is overhead of the framework.
+    the file with --profile. It also reports the framework's share of a step.
 
     \b
     Example:

@@ -1,8 +1,7 @@
-"""A column that knows where it came from, so that every bad value can be named by its row.
+"""Columns of a source that can name the row of every bad value.
 
-Names of columns as a user means them: without the blanks and marks around them, which nobody can see.
-
-Rows that cannot be used: the first one is an error, or they are noted and left out if a command was asked to.
+Column names are compared without the invisible blanks and marks around them. The first unusable row is an error, unless
+the command skips and records bad rows.
 """
 
 from dataclasses import dataclass
@@ -103,7 +102,7 @@ def refuse_other_bytes(column: SourceColumn) -> None:
 
 
 def other_bytes(column: SourceColumn) -> SourceError:
-    """Return the error for bytes that are no text."""
+    """Return the error for bytes that are not text."""
     return SourceError(
         f"'{column.name}' of {column.where} contains bytes that are not UTF-8.", next_step="Write the file as UTF-8."
     )

@@ -1,6 +1,6 @@
-"""What a column of a source may hold; readers of plain formats are told, typed formats tell.
+"""Kinds of content that a column may have; plain formats are given them, typed formats report them.
 
-Name the line and the byte at which a text file stops being UTF-8.
+Also name the line and byte at which a text file stops being UTF-8.
 """
 
 from pathlib import Path

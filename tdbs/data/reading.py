@@ -1,7 +1,7 @@
 """Read an opened source: a first pass over labels and row counts, then checked rows, block by block.
 
-No more than some blocks are in memory at any time. Blocks depend on the contents alone: up to 65,536 rows or 8 MiB of
-text, whatever pieces the file is read in.
+Only a few blocks are in memory at any time. Blocks depend on the contents alone: up to 65,536 rows or 8 MiB of text,
+however the file is split into pieces.
 """
 
 from collections.abc import Iterator, Mapping
@@ -55,7 +55,7 @@ class RowBlock:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FirstPassResult:
-    """What the first pass tells: the task with its classes, how labels become targets, rows, and which have labels."""
+    """Result of the first pass: the task with its classes, how labels become targets, rows, and which have labels."""
 
     task: Task
     encode: Encoder
@@ -169,7 +169,7 @@ def _splits(source: Source) -> dict[str, SplitRows]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _FirstPass:
-    """What a first look at a split tells."""
+    """Result of a first look at a split."""
 
     rows: int
     has_labels: bool

@@ -1,10 +1,7 @@
-"""Open a source of text: the sample, a hub task, or the user's files. Rows are read later, by reading.py.
+"""Open a source of text: the sample, a hub task, or the user's files; reading.py reads its rows later.
 
-Costs finding and hashing the files, which is all that a cache hit pays.
-
-Find the tables of a task with a short name: in a mirror folder, or on the hub.
-
-Where a user's validation rows come from: a file, or a fraction of train held out.
+The cost is finding and hashing the files, which is all that a cache hit pays. This file also finds the tables of a
+short name, in a mirror folder or on the hub, and the user's validation rows: a file, or a held-out fraction of train.
 """
 
 from dataclasses import asdict, dataclass, replace

@@ -1,7 +1,7 @@
-"""Open what predicts: a run of tdbs, or any checkpoint of transformers with a head, with all that its texts go through.
+"""Open a model that predicts: a run of tdbs, or any transformers checkpoint with a head, and its text processing.
 
-A run brings its task, lengths and droppable words in its dataset's manifest. Of a checkpoint, the configuration tells
-the kind of task (`architectures`, `problem_type`), the classes (`id2label`) and the length; its tokenizer is its own.
+A run takes task, lengths and droppable words from its dataset's manifest. For a checkpoint, the configuration gives the
+kind of task (`architectures`, `problem_type`), the classes (`id2label`) and the length; it has its own tokenizer.
 """
 
 from dataclasses import dataclass, replace
@@ -278,7 +278,7 @@ def _task_of(name: str, config: PretrainedConfig) -> Task:
 
 
 def _note_on(name: str, task: Task, config: PretrainedConfig) -> str | None:
-    """Return what to tell of one output whose kind nothing names: other programs may show its sigmoid."""
+    """Return a note on a single output of unspecified kind, because other programs may show its sigmoid."""
     if task.kind != "regression" or config.problem_type in _PROBLEMS:
         return None
     return (

@@ -1,7 +1,7 @@
-"""Where texts to predict come from: a file, a prepared split, or lines of stdin; in blocks of bounded size.
+"""Inputs to predict: a file, a prepared split, or lines of stdin, in blocks of bounded size.
 
-Blocks depend on the contents alone, so a run that is taken up again makes the same ones. A file is read twice if its
-format does not say how many rows it has: once to count them.
+Blocks depend on the contents alone, so a resumed run makes the same ones. If a file's format does not record its number
+of rows, the file is read twice, once to count them.
 """
 
 from collections.abc import Iterator
@@ -130,7 +130,7 @@ def _columns(path: Path, names: list[str], checkpoint: Checkpoint, *, text: str 
 
 
 def _takes_pairs(checkpoint: Checkpoint) -> bool:
-    """Return whether a model may be given two texts; a run knows what it was trained on, another checkpoint does not."""
+    """Return whether a model may get two texts; a run knows what it was trained on, another checkpoint does not."""
     if checkpoint.words is not None:
         return checkpoint.task.is_pair
     return checkpoint.task.kind not in ("token_classification", "seq2seq")

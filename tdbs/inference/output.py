@@ -1,8 +1,8 @@
-"""Predictions on disk: parts beside the output, one for each block of the input, joined and renamed into it at the end.
+"""Predictions on disk: one part for each block of the input, joined into the output at the end.
 
-A part is there whole or not at all, and its record is written behind it: where a killed run goes on is the number of
-records, never a replay. A part depends on its block alone, so what is joined has the same bytes however often a run
-was stopped. What fails before its first part is done leaves no folder: there is nothing to go on from.
+A part is complete or absent, and its record is written after it, so the number of records says where a killed run
+resumes. A part depends on its block alone, so the joined file has the same bytes however often a run was stopped. A
+failure before the first part leaves no folder, because there is nothing to resume.
 """
 
 import json
@@ -60,9 +60,9 @@ def check_output(out: Path) -> None:
 
 
 def begin_parts(out: Path, settings: Mapping[str, Any], *, resume: bool, overwrite: bool) -> Parts:
-    """Make the folder of the parts, or go on with the one that is there.
+    """Make the folder of the parts, or reuse the existing one.
 
-    Raises ConfigError if the output is there, was started with other settings, or something else is in its place.
+    Raises ConfigError if the output exists, was started with other settings, or something else is in its place.
     """
     folder = _folder(out)
     refuse_link(folder)

@@ -1,7 +1,7 @@
-"""Predict all rows of an input: blocks in order, each batched by length, rows out in the order they came in.
+"""Predict all rows of an input: blocks in order, each batched by length, and the output in the input's order.
 
-With batches of one sample each row goes through as it comes (real time, paper 3.2 and Fig. 4): its words are found and
-dropped, and the model is run, one row after the other; p50, p95 and p99 say how long a row takes.
+With batches of one sample, each row is processed as it arrives (real time, paper 3.2 and Fig. 4): its words are found
+and dropped, and the model runs. p50, p95 and p99 are percentiles of the time per row.
 """
 
 import sys
@@ -101,7 +101,7 @@ def predict(
     `model` is a run, or a checkpoint of transformers. `out` is a JSONL or Parquet file, or an open text file that takes
     JSONL (None: stdout). Nothing is dropped unless `drop` or `drop_rate` says so. Raises a TdbsError if the model,
     the input or the options do not fit, or at the first bad row unless `skip_bad_rows`; parts that are done stay, and
-    `resume` goes on from them. `note` is told how a configuration is read that leaves the kind of model open.
+    `resume` continues from them. `note` receives how an ambiguous configuration is read.
     """
     clock = time.perf_counter()
     place = Path(out) if isinstance(out, str | Path) else None
@@ -151,16 +151,16 @@ def predict(
     records: list[PartRecord] = []
     written = 0
     bad: BadRows | None = {} if skip_bad_rows else None
-    told: set[int] = set()
+    reported: set[int] = set()
     run = _predict_rows if batch_size == 1 else _predict
     with nullcontext() if parts is None else kept_if_begun(parts):
         for number, block in enumerate(_timed(opened.blocks(bad), spent)):
             if parts is not None and number < len(parts.records):
                 records.append(parts.records[number])
-                told.update(map(int, records[-1].skipped))  # else the first new part would have them too
+                reported.update(map(int, records[-1].skipped))  # else the first new part would have them too
             else:
                 predicted = run(block, checkpoint, chosen, pattern, spent, seed=seed)
-                records.append(_record(predicted, block, bad or {}, told))
+                records.append(_record(predicted, block, bad or {}, reported))
                 begun = time.perf_counter()
                 table = prediction_table(predicted.rows_R, predicted.decoded, checkpoint.task)
                 if parts is not None:
@@ -246,11 +246,11 @@ def _predict_rows(
     return joined(found, checkpoint.task)
 
 
-def _record(predicted: Predicted, block: Block, bad: BadRows, told: set[int]) -> PartRecord:
-    """Return the record of a part; the bad rows before it that no part has told of are its own."""
+def _record(predicted: Predicted, block: Block, bad: BadRows, reported: set[int]) -> PartRecord:
+    """Return the record of a part; it includes the bad rows before it that no part has reported."""
     last = int(block.rows_R[-1]) if len(block.rows_R) else -1
-    own = {row: reason for row, reason in sorted(bad.items()) if row <= last and row not in told}
-    told.update(own)
+    own = {row: reason for row, reason in sorted(bad.items()) if row <= last and row not in reported}
+    reported.update(own)
     return PartRecord(
         rows=len(predicted.rows_R),
         samples=predicted.samples,

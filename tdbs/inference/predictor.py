@@ -1,9 +1,8 @@
-"""What a Predictor is called with: texts or pairs of them, or a ConfigError that says what this model takes.
+"""A model in memory that predicts texts as they arrive (real time, paper 3.2): `tdbs.Predictor`.
 
-A model in memory that predicts texts as they come (real time, paper 3.2): `tdbs.Predictor`.
-
-A call tokenizes, finds and drops words by the code of `prepare`, and runs the model: one text is a batch of its own,
-several are batched as `tdbs predict` does it.
+A call takes texts or pairs of texts; anything else raises a ConfigError that says what the model accepts. It tokenizes,
+finds and drops words with the code of `prepare`, and runs the model: one text alone, several batched as in `tdbs
+predict`.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""A prepared split as input: tokens and words are there already, and the split is held as flat arrays."""
+"""A prepared split as input: it already has tokens and words, and stays in memory as flat arrays."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -67,7 +67,7 @@ def _encoded_block(encoded: Encoded) -> Block:
 
 
 def _encoded_split(dataset: PreparedDataset, name: str) -> Encoded:
-    """Return a prepared split as samples without targets; it is held in memory, as flat arrays."""
+    """Return a prepared split as samples without targets; it stays in memory, as flat arrays."""
     split = read_split(dataset, name)
     rows_R = np.unique(split.source_rows_N)
     contexts = places = word_of_T = offsets_R1 = None

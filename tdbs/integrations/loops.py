@@ -1,6 +1,6 @@
-"""A prepared dataset in a training loop of your own: each update's inputs as tensors, from whatever update on.
+"""A prepared dataset in your own training loop: each update's inputs as tensors, from any update on.
 
-As an iterable that knows where it stands (`state_dict`, `load_state_dict`), or through torch's DataLoader, with a batch
+Use it as an iterable with a position (`state_dict`, `load_state_dict`), or through torch's DataLoader with a batch
 sampler and a collator. The model's forward, the optimizer and the schedule are yours.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["PreparedSteps", "StepSampler", "only_one"]
 
 
 class StepSampler:
-    """A batch sampler over the updates that are left; each is one item, and counts as done when it is asked for."""
+    """A batch sampler over the remaining updates; each is one item, and counts as done once requested."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps

@@ -1,6 +1,6 @@
-"""The updates of a run as a sequence that other loops can walk from any place: update s, whatever epoch it is in.
+"""The updates of a run as a sequence that other loops can read from any position, across epochs.
 
-What a model is given at an update, as tensors by transformers' names; and the loss of it.
+Each update gives the model's inputs, as tensors under transformers' names, and its loss.
 """
 
 import itertools

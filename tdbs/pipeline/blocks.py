@@ -1,8 +1,8 @@
-"""A block of rows becomes a block of samples: tokenized, annotated, sorted by length, and kept as a file of its own.
+"""Turn a block of rows into a block of samples: tokenized, annotated, sorted by length, and stored as a file.
 
-Blocks are what `prepare` is made of: no two depend on each other, so threads or machines make them in any order, and a
-block whose file is there is never made again. The file is Arrow's, one batch for each length that occurs, so that a
-shard reads what it needs and no more; its counts are in the metadata.
+`prepare` consists of blocks. They are independent, so threads or machines make them in any order, and an existing block
+file is never made again. It is an Arrow file with one batch per length, so a shard reads only what it needs; its counts
+are in the metadata.
 """
 
 import dataclasses
@@ -96,7 +96,7 @@ def references_path(folder: Path, split: str, number: int) -> Path:
 
 
 def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
-    """Make a block's file, unless it is there; returns what it holds."""
+    """Make a block's file unless it exists; return its contents."""
     path = block_path(job.folder, block.split, block.number)
     if path.exists():
         info = read_info(path)
@@ -106,7 +106,7 @@ def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
     table = annotated_table(block.rows, job.task, job.tokenizer, job.pattern, job.limits, seconds=seconds)
     clock = time.perf_counter()
     references = reference_table(block.rows, job.task)
-    if references is not None:  # first: a block that is there has its references
+    if references is not None:  # first: an existing block has its references
         _write(references_path(job.folder, block.split, block.number), references.schema, [references])
     info = keep_block(table, job.folder, block.split, block.number, rows=len(block.rows.texts), seconds=seconds)
     return dataclasses.replace(info, seconds=seconds | {"write": time.perf_counter() - clock})
@@ -147,10 +147,10 @@ def read_info(path: Path) -> BlockInfo:
     """Return what a block's file holds, from its metadata alone. Raises DatasetError if it is not a block."""
     try:
         with pa.OSFile(str(path)) as file:
-            told = (pa.ipc.open_file(file).schema.metadata or {})[_INFO]
+            stored = (pa.ipc.open_file(file).schema.metadata or {})[_INFO]
     except (pa.ArrowException, OSError, KeyError) as error:
         raise _FORM.unreadable(str(path), reason_of(error)) from error
-    return record_of(json_of(told, _FORM, named=str(path)), BlockInfo, _FORM, named=str(path))
+    return record_of(json_of(stored, _FORM, named=str(path)), BlockInfo, _FORM, named=str(path))
 
 
 def _write(path: Path, arrow_schema: pa.Schema, pieces: Sequence[pa.Table]) -> None:

@@ -1,7 +1,7 @@
-"""The cache key of a prepared dataset: made of contents, never of pickled objects or times.
+"""The cache key of a prepared dataset: computed from contents, never from pickled objects or times.
 
-Same source bytes, tokenizer, words, length, task and schema: same key, so `prepare` has nothing to do. A miss says
-which part changed.
+The same source bytes, tokenizer, words, length, task and schema give the same key, so `prepare` has nothing to do. On a
+miss, it says which part changed.
 """
 
 import dataclasses

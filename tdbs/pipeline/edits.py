@@ -1,11 +1,9 @@
-"""Edits of raw texts: the small errors that a model meets at inference (paper, section 3.1), and the user's own.
+"""Edit raw texts: small errors that a model meets at inference (paper, section 3.1), and the user's own edits.
 
-Articles and punctuation marks go as the resilience test has it: 'a', 'an', 'the'; comma, full stop, apostrophe and the
-like. A text of which nothing would be left stays as it is, as one token stays with TokenDrop.
-
-A split of a prepared dataset once more, its raw texts edited: read from their source, then prepared as before.
-
-Tokens cannot give a text back exactly, so the source has to be there still, with the contents that were prepared.
+Articles and punctuation are removed as in the resilience test: 'a', 'an', 'the'; comma, full stop, apostrophe and so
+on. A text that would become empty stays whole, as TokenDrop keeps one token. An edited split is read from its source
+and prepared as before. Tokens cannot restore a text exactly, so the source must still exist with the contents that were
+prepared.
 """
 
 import dataclasses

@@ -1,8 +1,7 @@
-"""Where the work of `prepare` is done: on the threads of this machine; on_ray.py has the engine for many machines.
+"""Engines that do the work of `prepare`: threads of this machine here, many machines in on_ray.py.
 
-An engine makes the same files whatever it runs on: a block depends on its rows alone, a shard on its blocks alone.
-
-The memory budget of `prepare` and of training, and how many blocks at a time it allows.
+All engines make the same files: a block depends on its rows alone, a shard on its blocks alone. This file also has the
+memory budget of `prepare` and training, and the number of concurrent blocks that it allows.
 """
 
 import os
@@ -48,7 +47,7 @@ def engine_of(name: str, ray_address: str | None, *, workers: int) -> AbstractCo
 
 
 def local_engine(workers: int) -> Engine:
-    """Return the engine of this machine, with so many threads."""
+    """Return the engine of this machine, with this many threads."""
     return Engine(
         make_blocks=lambda job, source, survey: map_on_threads(
             lambda block: make_block(job, block), all_blocks(source, survey), workers=workers
@@ -86,7 +85,7 @@ def map_on_threads(function: Callable[[Item], Result], items: Iterable[Item], *,
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        finally:  # after an error nothing more is begun
+        finally:  # after an error nothing more starts
             for future in waiting:
                 future.cancel()
 

@@ -1,12 +1,10 @@
-"""Length buckets: half-open [min_seq_len, max_seq_len); the last one includes the maximum length itself.
+"""Length buckets, statistics of length histograms, and the limits of a sample's length.
 
-The width of 5 is the paper's (App. A). The last bucket may be narrower: with 128 tokens it is [125, 128].
-
-What a length histogram tells: averages, percentiles, and the padding of random batches (paper, App. E.2).
-
-A histogram is an array: entry l counts the sequences of l tokens, special ones included, after truncation.
-
-How much of a text a sample holds: tokens of a sample, of its target, and those that two windows share.
+Buckets are half-open [min_seq_len, max_seq_len), and the last one includes the maximum length. The width of 5 is the
+paper's (App. A); the last bucket may be narrower: with 128 tokens it is [125, 128]. A histogram is an array: entry l
+counts the sequences of l tokens, special ones included, after truncation. It gives averages, percentiles, and the
+padding of random batches (paper, App. E.2). Limits are the tokens of a sample, of its target, and those that two
+windows share.
 """
 
 from dataclasses import dataclass
@@ -146,7 +144,7 @@ def choose_limits(
     for option, value in (("--max-length", max_length), ("--max-target-length", max_target_length)):
         if value is not None:
             at_least(option, value, 1)
-        if value is not None and value > LONGEST:  # the manifest has an entry for each length, and so many it takes
+        if value is not None and value > LONGEST:  # the manifest has an entry for each length, up to this one
             raise ConfigError(
                 f"{option} must be at most {LONGEST}, got {shown_number(value)}.", next_step=f"Pass {option} 128."
             )

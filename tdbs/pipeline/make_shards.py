@@ -1,6 +1,6 @@
-"""A source becomes the splits of a dataset in a folder: rows to blocks, then blocks to shards.
+"""Turn a source into the splits of a dataset in a folder: rows to blocks, then blocks to shards.
 
-Reading, tokenizing and writing overlap: rows are read while blocks before them are in work (engines.py).
+Reading, tokenizing and writing overlap: rows are read while workers process earlier blocks (engines.py).
 """
 
 import time

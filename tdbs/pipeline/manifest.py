@@ -1,4 +1,4 @@
-"""The manifest of a prepared dataset: what it was made from, its shards with their hashes, its lengths.
+"""The manifest of a prepared dataset: its inputs, its shards with their hashes, its lengths.
 
 It is written last: a folder without a manifest is not a dataset.
 """
@@ -159,7 +159,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _impossible(manifest: Manifest) -> Iterator[str]:
-    """Yield what no dataset can be, whatever its shards hold; what they tell otherwise is for `verify`."""
+    """Yield values that no dataset can have, whatever its shards contain; `verify` checks the rest."""
     edges, longest_target = manifest.bucket_edges, manifest.max_target_length or 0
     if len(edges) < 2 or edges[0] != 0 or any(one >= other for one, other in pairwise(edges)):
         yield "bucket_edges: expected increasing numbers from 0"

@@ -163,7 +163,7 @@ def _block_source(source: Source, survey: FirstPassResult) -> Any:
 
 
 def _packed(make: Callable[[], Any]) -> dict[str, bytes]:
-    """Return what is made, or the error to be told: Ray tells that an actor failed, but not how."""
+    """Return the result, or the error to report: Ray reports that an actor failed, but not how."""
     result: Any
     try:
         result = make()

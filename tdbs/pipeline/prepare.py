@@ -1,8 +1,8 @@
 """Prepare a dataset once: read, tokenize, mark droppable words, write bucket shards.
 
-All that later commands need is paid for here; training does no string work. Rows go through in blocks (blocks.py), each
-kept as a file until shards are made of all of them (making.py), so memory does not grow with the number of rows and a
-killed run goes on if it was. Costs about as much as the tokenizer on all texts (benchmarks/).
+Later commands pay for none of this again; training does no string work. Rows pass through in blocks (blocks.py), each
+stored as a file until make_shards.py makes shards of them. So memory does not grow with the number of rows, and a
+killed run resumes. The cost is about that of the tokenizer on all texts (benchmarks/).
 """
 
 import time

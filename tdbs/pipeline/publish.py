@@ -1,8 +1,8 @@
-"""Put a finished dataset in its place, whole or not at all, and never over anything that is not ours.
+"""Put a finished dataset in its place, completely or not at all, and never over foreign files.
 
-Shards are made in a hidden folder. Publishing moves them in, the manifest last. Whatever fails before publishing leaves
-the place as it was; where an old dataset is replaced, it goes as publishing begins. A user's own link may stand for the
-place; a link with a name that tdbs makes in it is refused.
+Shards are made in a hidden folder. Publishing moves them in, the manifest last. A failure before publishing leaves the
+place unchanged; an old dataset is removed only when publishing begins. The place may be the user's own link; a link
+with a name that tdbs makes inside it is refused.
 """
 
 import re
@@ -66,10 +66,10 @@ def check_place(place: Path, *, overwrite: bool) -> Manifest | None:
 
 
 def publish(staging: Path, place: Path, manifest: Manifest) -> None:
-    """Move a dataset from `staging` to `place`: in one step if nothing stands there.
+    """Move a dataset from `staging` to `place`: in one step if the place is empty.
 
-    Else the old manifest goes first and the new one comes last, so that nobody reads a mixture; a mark tells the next
-    `prepare` of an interruption in between. Of what stands there only files of ours are removed.
+    Else the old manifest goes first and the new one comes last, so that nobody reads a mixture; a mark informs the next
+    `prepare` of an interruption in between. In an occupied place only tdbs's own files are removed.
     """
     write_manifest(staging, manifest)
     if is_remote(place):

@@ -1,6 +1,6 @@
-"""What predictions are scored against as texts: contexts and answers, or summaries, in one Parquet file a split.
+"""Texts that predictions are scored against: contexts and answers, or summaries, one Parquet file a split.
 
-`references/<split>.parquet`, one row a row of the source; token ids could not give the texts back exactly.
+`references/<split>.parquet` has one row for each row of the source; token ids could not restore the texts exactly.
 """
 
 from collections.abc import Iterable

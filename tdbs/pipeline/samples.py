@@ -1,16 +1,11 @@
-"""Rows of a source become samples: what each kind of task is tokenized to, which tokens must stay, and its targets.
+"""Turn rows of a source into samples: the tokens of each kind of task, its protected tokens, its targets.
 
-One function a kind, all of one signature (the choice is in annotate.py). A row is one sample, but for the windows of
-question answering.
-
-Sequence to sequence: a prefix and the text are the source, the target is tokenized beside it.
-
-Bucketing and TokenDrop see the source alone (paper, Table 2); the prefix is protected, targets are never dropped from.
-
-Token classification: words with labels become a text, and each word's first piece gets its label.
-
-The words are joined with spaces and tokenized as a text, so that pieces are those the model was trained on; pieces find
-their words by characters. A word whose label is not "O" is protected from TokenDrop, whole.
+There is one function per kind, all with one signature (annotate.py chooses). A row is one sample, except for the
+windows of question answering. Sequence to sequence: a prefix and the text are the source, and the target is tokenized
+beside it. Bucketing and TokenDrop use the source alone (paper, Table 2); the prefix is protected, and targets never
+lose tokens. Token classification: words are joined with spaces and tokenized as a text, so that pieces are those the
+model was trained on. Pieces find their words by characters, and each word's first piece gets its label. A word whose
+label is not "O" is protected from TokenDrop completely.
 """
 
 from collections.abc import Sequence

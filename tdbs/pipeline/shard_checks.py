@@ -1,10 +1,8 @@
-"""Read a shard only if it is what `prepare` wrote and what its samples can be: hash, columns, rows, lengths, ids.
+"""Check a shard when it is read: hash, columns, rows, lengths, ids, and what its samples can be.
 
-Array code goes on positions and ids without looking again, so what does not fit is refused here, by the shard's name.
-
-What the samples of a shard must be: every list as long as its sample, every position inside, every id known.
-
-These hold of whatever `prepare` writes, so a fault of tdbs itself, or of who wrote the shard, is seen.
+Array code relies on positions and ids without checking again, so this file refuses what does not fit, by the shard's
+name. Every list is as long as its sample, every position inside, every id known. These checks hold for everything that
+`prepare` writes, so they reveal faults of tdbs itself or of the shard's writer.
 """
 
 from collections.abc import Iterator, Sequence

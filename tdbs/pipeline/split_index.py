@@ -1,6 +1,6 @@
-"""What planning needs of a split that is not held in memory: some bytes a sample, from one pass over its shards.
+"""Planning data of a split that is not in memory: a few bytes a sample, from one pass over its shards.
 
-Lengths, the sizes of droppable words, special tokens, the shard that each sample is in; no token ids.
+It has lengths, the sizes of droppable words, special tokens, and the shard of each sample, but no token ids.
 """
 
 from dataclasses import dataclass

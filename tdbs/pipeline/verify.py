@@ -1,8 +1,7 @@
 """Check a prepared dataset file by file: hashes, counts, and what every sample must be.
 
-A hash tells that a file is not what was written; the other checks tell that what was written makes sense, so they hold
-against faults of tdbs itself and against files of another dataset under a forged manifest. One shard is in memory at a
-time.
+A hash shows whether a file is what was written. The other checks show that what was written is valid, so they also
+detect faults of tdbs itself, and files of another dataset under a forged manifest. One shard is in memory at a time.
 """
 
 from collections import Counter
@@ -89,7 +88,7 @@ def verify(
             found += [] if problem is None else [Problem(file=shard.path, problem=problem)]
             done += 1
             progress(done, total)
-        if not found:  # the sums of a split with a bad shard tell nothing more
+        if not found:  # the sums of a split with a bad shard add nothing
             found += [Problem(file=MANIFEST_NAME, problem=text) for text in _split_problems(tally)]
         problems += [*found, *_references_problem(opened.path, info)]
     problems += [Problem(file=file, problem="is not a file of this dataset") for file in _unknown_files(opened)]
@@ -145,10 +144,10 @@ def _place_problems(
     if ((sample_ids_N < 0) | (sample_ids_N >= tally.info.rows)).any():
         yield f"has samples beyond the {tally.info.rows} of its split"
         return
-    told_N = sample_ids_N[sample_ids_N < len(tally.seen_N)]  # all, unless a shard is not what the manifest says
-    if tally.seen_N[told_N].any() or len(np.unique(sample_ids_N)) < len(sample_ids_N):
+    in_split_N = sample_ids_N[sample_ids_N < len(tally.seen_N)]  # all, unless a shard is not what the manifest says
+    if tally.seen_N[in_split_N].any() or len(np.unique(sample_ids_N)) < len(sample_ids_N):
         yield "has samples that the split has already"
-    tally.seen_N[told_N] = True
+    tally.seen_N[in_split_N] = True
     if (np.lexsort((sample_ids_N, lengths_N)) != np.arange(len(lengths_N))).any():
         yield "is not sorted by length and sample"
     if ((lengths_N < 0) | (lengths_N > manifest.max_length)).any():

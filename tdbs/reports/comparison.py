@@ -1,4 +1,4 @@
-"""Read what `tdbs compare` wrote: terms, the prediction made before, a row a run, a summary a strategy."""
+"""Read the files of `tdbs compare`: terms, prediction, a row for each run, a summary for each strategy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

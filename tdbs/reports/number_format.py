@@ -1,7 +1,4 @@
-"""Numbers as a reader says them: shares, ratios, durations, sizes.
-
-The framework's share of a step in words, for the terminal and the page.
-"""
+"""Numbers as text: shares, ratios, durations, sizes; and the framework's share of a step in words."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any

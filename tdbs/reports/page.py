@@ -1,11 +1,9 @@
-"""One self-contained HTML page: what padding costs on a dataset, what each strategy saves, how runs of it went.
+"""One self-contained HTML page: what padding costs on a dataset, what each strategy saves, how its runs went.
 
-The page asks for nothing from outside and runs no script. Texts may come from users: jinja2 escapes all of them; only
-our own figures, whose texts matplotlib escapes, are put in as they are. The Markdown has the same tables.
-
-Put a report where the user wants it: the page, and on demand each figure and all numbers in a folder beside it.
-
-Text from outside in Markdown: shown as it is, on one line, and never as markup.
+The page loads nothing from outside and runs no script. Texts may come from users, so jinja2 escapes all of them, except
+our own figures, whose texts matplotlib escapes. The Markdown has the same tables; text from outside is printed
+unchanged on one line, never as markup. The page goes where the user wants it, and each figure and all numbers on demand
+into a folder beside it.
 """
 
 import html
@@ -126,7 +124,7 @@ def _write_files(folder: Path, report: Report, facts: Facts) -> list[Path]:
 
 
 def numbers_of(report: Report) -> dict[str, Any]:
-    """Return what the page tells as plain values for JSON; parts that it does not have are null."""
+    """Return the contents of the page as plain values for JSON; missing parts are null."""
     run, caps, drops = report.run, report.caps, report.drops
     return {
         "dataset": _dataset_numbers(report.dataset),

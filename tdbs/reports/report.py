@@ -27,7 +27,7 @@ _STRATEGY = Form(what="a strategy", error=ConfigError, next_step="Train again.")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """All that a page tells, before any words; what is not known or does not apply is None."""
+    """All contents of a page, before any words; unknown or inapplicable values are None."""
 
     dataset: PreparedDataset
     estimates: Sequence[StrategyEstimate]  # speedups are by tokens
@@ -59,7 +59,7 @@ def report_on_run(folder: Path) -> Report:
     run = read_run(folder)
     dataset = load(run.config["dataset"]["path"])
     seed, epochs = run.config["seed"], run.config["epochs"]
-    memory = run.config.get("memory", DEFAULT_MEMORY)  # runs of before had none
+    memory = run.config.get("memory", DEFAULT_MEMORY)  # older runs have none
     strategy = _strategy_of(run.config.get("strategy", {}))
     return Report(
         dataset=dataset,
@@ -137,7 +137,7 @@ def _examples(
 
 
 def _stages_of(seconds: Mapping[str, Any]) -> dict[str, float]:
-    """Return the stages of a run that its result tells, and what is left of its wall-clock."""
+    """Return the stages of a run from its result, and the rest of its wall-clock."""
     stages = {stage: float(seconds[stage]) for stage in ("plan", "train", "evaluate") if stage in seconds}
     other = float(seconds["total"]) - sum(stages.values())
     return {**stages, "other": other} if other > 0 else stages

@@ -1,4 +1,4 @@
-"""What the templates need of a report, ready to be printed: opening numbers, tables, figures, and what a run says."""
+"""Values of a report, ready for the templates: opening numbers, tables, figures, and facts of a run."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ from tdbs.reports.number_format import NOTHING, overhead_notes
 from tdbs.reports.report import Report
 from tdbs.train.run_folder import Run
 
-_BASE_BATCH_SIZE = 64  # of the exact padding if no estimate tells the planned one
+_BASE_BATCH_SIZE = 64  # of the exact padding if no estimate has the planned one
 
 FIGURES = ("lengths", "padding", "time", "prediction", "losses", "overheads", "loss", "batch_size", "lr", "drop_rates")
 
@@ -169,7 +169,7 @@ def _summary(manifest: Manifest, estimates: Sequence[StrategyEstimate]) -> dict[
 
 
 def _run_parts(run: Run, manifest: Manifest) -> dict[str, Any]:
-    """Return what the page says of a run; of an unfinished one, what its logged steps tell."""
+    """Return the facts of a run; for an unfinished one, from its logged steps."""
     config, result, last = run.config, run.result, run.steps[-1] if run.steps else None
     strategy, metric = config.get("strategy", {}), manifest.task.metrics[0]
     return {

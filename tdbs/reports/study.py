@@ -1,4 +1,4 @@
-"""A study of the paper's claims as files: a Markdown page, the same numbers as JSON, and its figures."""
+"""Files of a study of the paper's claims: a Markdown page, the same numbers as JSON, and its figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""A sweep as files: a Markdown page with its trials, and figures of its course and of what mattered."""
+"""Files of a sweep: a Markdown page with its trials, and figures of its progress and of the importances."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -67,9 +67,9 @@ def trials_table(result: SweepResult) -> StudyTable:
 
 def terminal_table(result: SweepResult) -> Table:
     """Return the same table for a terminal."""
-    told = trials_table(result)
-    table = plain_table(*told.columns)
-    for row in told.rows:
+    trials = trials_table(result)
+    table = plain_table(*trials.columns)
+    for row in trials.rows:
         table.add_row(*map(shown, row))
     return table
 

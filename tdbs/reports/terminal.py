@@ -1,7 +1,4 @@
-"""Tables and histograms for the terminal (rich); all numbers come ready from `analysis`.
-
-The table of `tdbs evaluate` with several runs or conditions.
-"""
+"""Tables and histograms for the terminal (rich), that of `tdbs evaluate` included; `analysis` provides all numbers."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -57,12 +54,12 @@ def target_lines(statistics: Mapping[str, SplitStatistics]) -> list[str]:
 
 def label_lines(labels: LabelLength, strategy: Strategy) -> list[str]:
     """Return a line on labels and lengths, and one on what that means for the updates of the strategy."""
-    told = []
+    measured = []
     if labels.correlation is not None:
-        told.append(f"correlation of length and label {labels.correlation:.2f}")
+        measured.append(f"correlation of length and label {labels.correlation:.2f}")
     if labels.stray is not None:
-        told.append(f"label means of {strategy.name}'s updates deviate {labels.stray:.2f} times as far as by chance")
-    lines = ["; ".join(told)] if told else []
+        measured.append(f"label means of {strategy.name}'s updates deviate {labels.stray:.2f} times as far as chance")
+    lines = ["; ".join(measured)] if measured else []
     if labels.at_random:
         lines.append(
             f"{strategy.name} draws its batches at random: updates see a random label mix, even if labels depend on "

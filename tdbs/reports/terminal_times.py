@@ -1,4 +1,4 @@
-"""What the command line prints of times: profiles, estimates and comparisons."""
+"""Times as the command line prints them: profiles, estimates and comparisons."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

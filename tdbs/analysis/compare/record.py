@@ -1,9 +1,8 @@
-"""A comparison on disk: its terms first, then the prediction, a row for each run, and the result last.
+"""A comparison on disk: its terms, the prediction, a row for each run, and last the result.
 
-`settings.json`, `prediction.json`, `rows.jsonl`, `compare.json`; whole runs lie in folders beside them. A folder
-with a result is finished; one without is resumed on the same terms, or refused.
-
-Differences of scores, per seed: what two strategies share in a seed (new weights, say) cancels out.
+The files are `settings.json`, `prediction.json`, `rows.jsonl` and `compare.json`; folders beside them contain whole
+runs. A folder with a result is finished. A folder without one resumes on the same terms, or is refused. Score
+differences are taken per seed: what two strategies share in a seed, such as new weights, cancels out.
 """
 
 import json
@@ -122,7 +121,7 @@ class ResultFields(TypedDict):
 
 
 def check_comparison(folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
-    """Refuse a folder that contains other files, or a comparison that is not resumed, or was started with other settings."""
+    """Refuse a folder with other files, and a comparison that is not resumed or was started with other settings."""
     refuse_link(folder)
     place = folder / SETTINGS_NAME
     if place.exists():
@@ -148,7 +147,7 @@ def begin_comparison(folder: Path, settings: Mapping[str, Any], prediction: Mapp
 
 
 def read_prediction(folder: Path) -> dict[str, Any] | None:
-    """Return what was predicted before anything was measured; None if that is still to be done."""
+    """Return the stored prediction; None if it is still to be made."""
     place = folder / PREDICTION_NAME
     found: Any = read_json(place, FORM) if place.exists() else None
     return found
@@ -176,7 +175,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """Return the rows measured so far; a last one that was cut off is skipped."""
+    """Return the rows measured so far, without a last one that was cut off."""
     return read_rows_of(folder / ROWS_NAME, Row, FORM)
 
 
@@ -269,7 +268,7 @@ class PairedDifference:
 
 
 def paired_difference(scores: Mapping[int, float], base: Mapping[int, float]) -> PairedDifference | None:
-    """Return how far scores lie above the base's over the seeds that both have; None if there is none."""
+    """Return how far scores are above the base's over the seeds that both have; None if there are none."""
     return mean_difference([scores[seed] - base[seed] for seed in sorted(scores.keys() & base.keys())])
 
 

@@ -53,7 +53,7 @@ def run_row(
     pool: Path | None,
     progress: Progress,
 ) -> Row:
-    """Return the row of one run, which lies in the comparison's folder then."""
+    """Return the row of one run, and leave the run in the comparison's folder."""
     if pool is None:
         return _trained_row(folder, dataset, strategy, terms, estimate, seed=seed, progress=progress)
     name = f"{name_in_folder(strategy.name)}-seed{seed}"

@@ -1,4 +1,4 @@
-"""What runs are asked, and what is found of a run under one condition: plain values, which need no torch."""
+"""The question put to runs, and the answer of a run under one condition: plain values, without torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ DEFAULT_DRAWS = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """One way in which a split is given to a model."""
+    """One way to give a split to a model."""
 
     name: str
     drop_rate: float | None = None  # of Algorithm 1, 0: the whole texts
@@ -25,7 +25,7 @@ WHOLE = Condition(name="whole", drop_rate=0.0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What runs are asked; the first condition is what others are compared with."""
+    """The question put to runs; the first condition is the reference for the others."""
 
     conditions: Sequence[Condition]
     draws: int = DEFAULT_DRAWS  # where words go by chance

@@ -28,7 +28,7 @@ _IN_BUCKETS = {"batch_cap": False, "caps": "paper", "rbm": False, "bucket_width"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Given:
-    """What a model is given: a split as it is under a condition, and its batches (None: from short to long)."""
+    """Input of a model: a split under a condition, and its batches (None: sorted from short to long)."""
 
     held_out: ScoredSplit
     plan: EpochPlan | None = None
@@ -39,8 +39,8 @@ def choose_conditions(
 ) -> list[Condition]:
     """Return the conditions that a user requests, whole texts first.
 
-    `removals` are such as `articles,punctuation`, `edits` are files. Raises ConfigError if a rate is not a share,
-    if there is no such removal or file, and if one is given twice.
+    `removals` are kinds such as `articles,punctuation`; `edits` are files. Raises ConfigError if a rate is not a share,
+    if a removal or file does not exist, or if one is given twice.
     """
     found = [WHOLE]
     for rate in drop_rates:
@@ -77,9 +77,9 @@ def check_conditions(
 def give(
     dataset: PreparedDataset, split: str, condition: Condition, *, draws: int, seed: int, mirror: Path | None = None
 ) -> list[Given]:
-    """Return a split as a condition has it, once for each draw; a single time if nothing is drawn.
+    """Return a split under a condition, once for each draw, or once if nothing is random.
 
-    `mirror` stands in for the folder that edited texts were prepared from.
+    `mirror` replaces the mirror folder that edited texts were prepared from.
     """
     if condition.edit is not None:
         with tempfile.TemporaryDirectory() as folder:

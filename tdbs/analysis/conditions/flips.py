@@ -1,7 +1,7 @@
-"""Does TokenDrop turn predictions round? A trained model on a split, whole and with words dropped, sample by sample.
+"""Does TokenDrop flip predictions? Compare a trained model on a whole split and with words dropped, per sample.
 
-Dropping is done at a global rate (paper, Algorithm 1), whatever the run was trained with. A flip is a prediction that
-differs; which dropped word goes with it is counted, not proven: several words go from a sample at once.
+Words are dropped at a global rate (paper, Algorithm 1), however the run was trained. A flip is a prediction that
+differs. Counts of the dropped words suggest a cause but do not prove it: a sample loses several words at once.
 """
 
 from collections.abc import Sequence

@@ -1,8 +1,7 @@
-"""The largest batch of each length: doubling, then bisection to a 5 % gap (HWCap), and the knee of the speed.
+"""Largest batches by length: HWCap by doubling and bisection to a 5 % gap, and the knee of the speed.
 
-HWCap by length as this device has it: what its memory holds, and the knee of its speed.
-
-The most memory that a step took: CUDA's allocator, or on a CPU the peak of the whole process.
+HWCap follows this device: its memory, and the knee of its speed. The memory of a step is the peak of CUDA's allocator,
+or of the whole process on a CPU.
 """
 
 import ctypes
@@ -25,7 +24,7 @@ from tdbs.train.loop import Learner
 GAP = 1.05  # between a batch that fits and the smallest one known not to
 NEAR_BEST = 0.95  # of the best tokens/s: the knee is the smallest batch that reaches it
 _STEP = 4  # lengths of an entry of the table
-_MOST = 1 << 20  # samples: no device is asked for more
+_MOST = 1 << 20  # samples: the largest batch that is tried
 
 
 def largest_batch(fits: Callable[[int], bool], *, guess: int) -> int:
@@ -145,7 +144,7 @@ _RESET_PEAK = "5"  # as proc(5) says
 
 
 def reset_peak(device: torch.device) -> None:
-    """Start again to watch for the peak; memory that is free already is given back first."""
+    """Reset the peak, after returning free memory to the system."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -159,7 +158,7 @@ def reset_peak(device: torch.device) -> None:
 
 
 def peak_bytes(device: torch.device) -> int | None:
-    """Return the peak since it was reset; None if the system does not tell."""
+    """Return the peak since the last reset; None if the system does not report it."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     try:

@@ -45,9 +45,9 @@ def measure_profile(
 ) -> dict[str, Any]:
     """Return the profile of a model on this device, for datasets with a head of this kind; takes minutes.
 
-    `attention` auto times every kernel that the model offers and goes on with the fastest. `memory` is the budget of
-    the process on a CPU, where the largest batches are searched only if it is given; on CUDA the device's own counts.
-    Raises a TdbsError if the model cannot be loaded.
+    `attention` auto times every kernel of the model and continues with the fastest. `memory` is the budget of the
+    process on a CPU, where the largest batches are searched only if it is given; CUDA uses the device's memory. Raises
+    a TdbsError if the model cannot be loaded.
     """
     manifest = dataset.manifest
     budget = None if memory is None else memory_bytes(memory)

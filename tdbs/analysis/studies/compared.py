@@ -12,12 +12,12 @@ from tdbs.analysis.studies.study import (
     StudyResult,
     StudyTable,
     StudyTerms,
+    describe_dropouts,
+    describe_terms,
     mean_of,
     shown_percent,
     shown_score,
     shown_times,
-    told_dropouts,
-    told_terms,
 )
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.train.feed import TRAIN
@@ -82,8 +82,8 @@ def compared_study(
         for task, dataset in datasets.items()
     }
     caption = (
-        f"{told_terms(first, terms.seeds, list(datasets))}{timed if terms.part_steps else ''} "
-        f"{told_dropouts([row.title for row in of_paper.rows], dropouts)} "
+        f"{describe_terms(first, terms.seeds, list(datasets))}{timed if terms.part_steps else ''} "
+        f"{describe_dropouts([row.title for row in of_paper.rows], dropouts)} "
         "The paper: roberta-base (T5-small in Table 2), RTX 2080 Ti, 3 epochs, best of three rates, GLUE and SQuAD. "
         f"{of_paper.note}" + "".join(f" {row.title} is left out: this model takes one sample a row." for row in missing)
     )
@@ -157,9 +157,9 @@ def _speedups_table(of_paper: PaperStudy, summaries: Summaries) -> StudyTable:
 
 
 def findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
-    """Say each difference between rows that the paper has, beside ours, and where ours is not the paper's.
+    """Describe each difference between rows in the paper and here, and mark results that contradict the paper.
 
-    The paper's is over the same tasks where it tells them one by one, else over all of its own.
+    The paper's mean is over the same tasks if it reports them one by one, else over all of its own.
     """
     found = []
     for attribute, key, scale, unit in (("score", "score_mean", 100, " points"), ("speedup", "speedup", 1, "x")):
@@ -189,7 +189,7 @@ def findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
 
 
 def _of_the_paper(row: PaperRow, attribute: str, tasks: Iterable[str]) -> tuple[float | None, float | None]:
-    """Return the paper's mean over some tasks, and over all of its own; None if it does not tell it."""
+    """Return the paper's mean over some tasks, and over all of its own; None if it does not report it."""
     whole = row.score if attribute == "score" else row.speedup
     by_task = row.scores if attribute == "score" else row.speedups
     if attribute == "speedup" and whole == 1:  # of the baseline

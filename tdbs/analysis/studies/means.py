@@ -40,8 +40,8 @@ def shown(values: Sequence[float], *, sign: bool = False) -> str:
     """Return the mean of values with their deviation."""
     if not values:
         return NOTHING
-    told, spread = f"{statistics.mean(values):{'+' if sign else ''}.2f}", deviation(values)
-    return told if spread is None else f"{told} ± {spread:.2f}"
+    average, spread = f"{statistics.mean(values):{'+' if sign else ''}.2f}", deviation(values)
+    return average if spread is None else f"{average} ± {spread:.2f}"
 
 
 def scores(training: Training, place: int) -> list[float]:

@@ -82,7 +82,7 @@ LOST_WITHOUT, LOST_WITH = -5.2, -0.3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PaperStudy:
-    """A table or figure of the paper; without rows it is reckoned from plans, a profile and what prepare took."""
+    """A table or figure of the paper; one without rows is computed from plans, a profile and the times of prepare."""
 
     title: str
     tasks: tuple[str, ...]

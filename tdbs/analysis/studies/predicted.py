@@ -1,6 +1,6 @@
-"""What the paper reckons from times: lengths and speedup (Fig. 8), overheads (Fig. 7), ten runs (App. E.1).
+"""Studies that the paper computes from times: speedup by lengths (Fig. 8), overheads (Fig. 7), ten runs (App. E.1).
 
-Here from plans, from what prepare took, and from a device profile; nothing is trained.
+Here they come from plans, from the times of prepare, and from a device profile; nothing is trained.
 """
 
 import math

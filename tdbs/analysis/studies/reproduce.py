@@ -1,8 +1,8 @@
-"""Run a table or a figure of the paper on some tasks, and lay what is found beside the paper's own numbers.
+"""Run a table or figure of the paper on some tasks, and put the results beside the paper's own numbers.
 
-Tables of scores are comparisons, one a task (compare.py), and are resumed if they were left. What the paper
-reckons from times alone (Fig. 7, Fig. 8, App. E.1) is reckoned from plans and a device profile. What it says of
-inference (Fig. 4, Table 3, section 3.1) is asked of trained models, which are kept.
+Tables of scores are comparisons, one a task (compare.py), and resume if interrupted. Studies of times alone (Fig. 7,
+Fig. 8, App. E.1) are computed from plans and a device profile. Studies of inference (Fig. 4, Table 3, section 3.1)
+evaluate trained models.
 """
 
 from collections.abc import Callable, Mapping

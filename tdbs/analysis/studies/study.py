@@ -97,7 +97,7 @@ def shown_times(ratio: float | None) -> str:
     return _NOTHING if ratio is None else f"{ratio:.2f}x"
 
 
-def told_terms(terms: Mapping[str, Any], seeds: Sequence[int], tasks: Sequence[str]) -> str:
+def describe_terms(terms: Mapping[str, Any], seeds: Sequence[int], tasks: Sequence[str]) -> str:
     """Say how runs were made: `terms` has model, precision, attention, device, epochs and lr."""
     counted = f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"
     return (
@@ -106,17 +106,17 @@ def told_terms(terms: Mapping[str, Any], seeds: Sequence[int], tasks: Sequence[s
     )
 
 
-def told_dropouts(titles: Sequence[str], of_tasks: Mapping[str, Sequence[float]]) -> str:
+def describe_dropouts(titles: Sequence[str], of_tasks: Mapping[str, Sequence[float]]) -> str:
     """Say the dropout of each row: rows of different dropout differ in more than their batches."""
-    told = []
+    lines = []
     for row, title in enumerate(titles):
         by_rate: dict[float, list[str]] = {}
         for task, rates in of_tasks.items():
             by_rate.setdefault(rates[row], []).append(task)
         if len(by_rate) == 1:
-            told.append((title, f"{next(iter(by_rate)):g}"))
+            lines.append((title, f"{next(iter(by_rate)):g}"))
         else:
-            told.append((title, ", ".join(f"{rate:g} on {' and '.join(tasks)}" for rate, tasks in by_rate.items())))
-    if len({rates for _, rates in told}) == 1:
-        return f"Dropout: {told[0][1]} in all rows."
-    return f"Dropout goes with the batches: {'; '.join(f'{title} {rates}' for title, rates in told)}."
+            lines.append((title, ", ".join(f"{rate:g} on {' and '.join(tasks)}" for rate, tasks in by_rate.items())))
+    if len({rates for _, rates in lines}) == 1:
+        return f"Dropout: {lines[0][1]} in all rows."
+    return f"Dropout goes with the batches: {'; '.join(f'{title} {rates}' for title, rates in lines)}."

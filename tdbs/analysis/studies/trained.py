@@ -1,7 +1,7 @@
-"""Runs that studies of inference need: with TokenDrop and without, by seed, each trained once with its model kept.
+"""Runs for the studies of inference: with and without TokenDrop, by seed, each trained once with its model kept.
 
-They lie beside the studies, named for all that decides them, so table3, fig4 and resilience share them. A run that is
-finished is taken as it is, one that was cut off goes on; so with what was found of it.
+Their names contain all that decides them, so table3, fig4 and resilience share them. A finished run is reused, and an
+interrupted one resumes; the same holds for its evaluations.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -44,7 +44,7 @@ class Training:
 
 
 def check_dropping(names: Sequence[str]) -> None:
-    """Refuse what is no way to train with TokenDrop."""
+    """Refuse strategies that do not train with TokenDrop."""
     for name in names:
         choose("--strategy", name, DROPPING)
 

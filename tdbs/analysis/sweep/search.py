@@ -1,7 +1,7 @@
-"""Search hyperparameters on one prepared dataset: a trial is a combination, trained with every seed, by Optuna.
+"""Search hyperparameters on one prepared dataset with Optuna: a trial is a combination, trained with every seed.
 
-Trials live in Optuna's storage, so several workers share one search, and a search that was stopped goes on. Runs lie
-below the sweep's folder and resume from their checkpoints. The dataset is read once for all of them.
+Trials are in Optuna's storage, so several workers can share one search, and a stopped search can resume. Runs are below
+the sweep's folder and resume from their checkpoints. All trials share one read of the dataset.
 """
 
 import json
@@ -59,8 +59,8 @@ def sweep(
     """Train the trials that are missing and return what is known of all.
 
     A space of lists is searched whole; one with ranges by TPE, `terms.trials` times. Trials go to `storage`, a URL of
-    Optuna's that several workers may share, or to a file in `out`. Where `stop` has a signal the run at hand is saved
-    and StoppedError raised. Raises ConfigError if `out` contains other files or a sweep started with other settings, and
+    Optuna's that several workers may share, or to a file in `out`. On a signal in `stop` the current run is saved and
+    StoppedError raised. Raises ConfigError if `out` contains other files or a sweep started with other settings, and
     DatasetError if no split has labels to score trials on.
     """
     import optuna
@@ -89,7 +89,7 @@ def sweep(
         except (StoppedError, KeyboardInterrupt):
             _enqueue(
                 study, trial.user_attrs.get(ASKED, trial.params), again=True
-            )  # it goes on first when the sweep does
+            )  # it runs first when the sweep resumes
             raise
         except TrainingError as error:  # a rate that is too high ends a trial, not the search
             progress(f"trial {trial.number}: {error.message}")
@@ -180,11 +180,11 @@ class _Settings:
 
 def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms, *, resume: bool) -> None:
     """Make the folder of a sweep, or refuse one that holds anything else."""
-    told = {name: asdict(part) if isinstance(part, Range) else list(part) for name, part in space.items()}
+    described = {name: asdict(part) if isinstance(part, Range) else list(part) for name, part in space.items()}
     common = {name: value for name, value in asdict(terms).items() if name not in ("trials", "prune")}
     for name in ("", RUNS_FOLDER, *(f"{STORAGE_NAME}{ending}" for ending in _OF_STORAGE)):
         refuse_link(out / name)
-    settings = json.loads(json.dumps({"dataset": dataset.manifest.key, "space": told, "terms": common}))
+    settings = json.loads(json.dumps({"dataset": dataset.manifest.key, "space": described, "terms": common}))
     place = out / SETTINGS_NAME
     if place.exists():
         if not resume:
@@ -215,7 +215,7 @@ def _enqueue(study: "optuna.Study", params: Mapping[str, Any], *, again: bool = 
 
 
 def _retry_killed(study: "optuna.Study") -> None:
-    """Queue the trials again that a killed worker left running; their runs go on from their checkpoints."""
+    """Queue again the trials that a killed worker left running; their runs resume from checkpoints."""
     from optuna.trial import TrialState
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):

@@ -1,4 +1,4 @@
-"""One table of the file formats: how each tells its columns and how it is read, some rows at a time."""
+"""One table of the file formats: how each lists its columns, and how it is read, some rows at a time."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

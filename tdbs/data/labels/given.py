@@ -1,9 +1,8 @@
-"""Check the labels of shared tasks (hub, mirror, sample), which are class ids or scores already; -1 means none.
+"""Check the labels of shared tasks (hub, mirror, sample): class ids or scores, with -1 for none.
 
-Names of classes that the hub's Parquet files keep beside integer labels (`ClassLabel` of the datasets library).
-
-Without them classes would be called by numbers, and labels of words would have no "O" that lets a word be dropped.
-A single label of -1 means none there, as in a mirror. Ids may be floats, as pandas stores them if some are missing.
+The hub's Parquet files keep class names beside integer labels (`ClassLabel` of the datasets library). Without them,
+classes would have numbers for names, and word labels would have no "O" that allows a word to be dropped. A single label
+of -1 means none, as in a mirror. Ids may be floats, which pandas uses if some are missing.
 """
 
 import json

@@ -1,13 +1,9 @@
 """Refuse labels that are lists or objects written as texts, as pandas writes them into CSV cells.
 
-What is certain: a Python or JSON list, tuple, set or object with a quoted entry or with several, and NumPy's arrays and
-PyTorch's tensors, with the name of their kind around them or without.
-`[3]` and `[joy, love]` are lists if all labels are in brackets; `[UNK]` and `(none)` are names. With --label-type class
-every text is a class.
-
-Read labels that are single values, written as NumPy, PyTorch or Python print them: np.int64(1), tensor(1), b'pos'.
-
-pandas writes tensors and bytes into CSV cells like this. With --label-type class every text is a class.
+Certain cases are a Python or JSON list, tuple, set or object with a quoted entry or several entries, and NumPy arrays
+and PyTorch tensors, with or without the name of their kind. `[3]` and `[joy, love]` are lists only if all labels are in
+brackets; `[UNK]` and `(none)` are names. Single values are read as NumPy, PyTorch or Python print them: np.int64(1),
+tensor(1), b'pos'. With --label-type class every text is a class.
 """
 
 import ast

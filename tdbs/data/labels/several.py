@@ -1,13 +1,10 @@
-"""Several labels a row: lists of classes, lists or columns of 0 and 1 (multi-label), or columns of numbers (targets).
+"""Several labels per row: lists of classes, lists or columns of 0 and 1 (multi-label), or columns of numbers.
 
-Columns of 0 and 1 (or true and false) are a multi-label task whose classes are the columns; with `regression`, or where
-another number stands among them, each column is a number to predict. Cost: array code over the rows.
-
-Lists of 0 and 1, one entry a class (multi-hot vectors, as transformers takes labels): which classes hold for a row.
-
-Certain if all lists of train have one length, of two or more, and hold 0 and 1 (or 0.0, true …) alone: as lists of
-class ids they would name each class several times, or both classes in every row. Lists of one entry are ids. Classes
-have the names that the file keeps for them, if it keeps one for each place; else their places, from 0.
+Columns of 0 and 1 (or true and false) are a multi-label task whose classes are the columns. With `regression`, or if
+other numbers occur, each column is a number to predict. Lists of 0 and 1 are multi-hot vectors, as transformers takes
+labels, if all lists of train have one length of two or more and contain only 0 and 1 (or 0.0, true …). As lists of
+class ids they would name a class several times, or both classes in every row. Lists of one entry are ids. Class names
+come from the file if it has one for each position; else they are positions, from 0. Cost: array code over the rows.
 """
 
 from collections.abc import Sequence

@@ -165,7 +165,7 @@ def _at_least_two(train: SourceColumn, classes: list[str]) -> tuple[str, ...]:
 def informative_values(texts: pa.Array, label_type: LabelType) -> BoolArray:
     """Return which of the distinct values, in order, `learn_labels` and `learn_several` must see.
 
-    Classes are all told; of numbers to predict the first one, and the first one with a fraction, tell as much as all.
+    All classes are informative; of numbers to predict, the first one and the first one with a fraction suffice.
     """
     column = SourceColumn(name="", where="", values=pa.chunked_array([texts]), rows_N=np.arange(len(texts)))
     is_number = pc.fill_null(_is_number(column), False)

@@ -1,7 +1,7 @@
-"""What a tokenizer does around words: where its special tokens stand, and whether texts may be cut at spaces.
+"""What a tokenizer does around words: where it puts special tokens, and whether texts may be cut at spaces.
 
 Most tokenizers split at spaces before anything else, so the tokens of a text are those of its words, one after the
-other. Here that is read from the tokenizer's parts, never assumed: a part that is not listed makes no promise.
+other. This file reads that from the tokenizer's parts and never assumes it: an unlisted part makes no promise.
 """
 
 import json
@@ -58,7 +58,7 @@ class Layout:
 
 
 def layout_of(backend: tokenizers.Tokenizer) -> Layout:
-    """Return what the tokenizer's own description and two probes tell."""
+    """Return what the tokenizer's description and two probes show."""
     known = all(step["type"] in _PUT_TOKENS_AROUND for step in _steps(backend.post_processor, "processors"))
     return Layout(
         single=_template(backend, "a") if known else None,

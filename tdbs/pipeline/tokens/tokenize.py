@@ -1,17 +1,11 @@
-"""Turn blocks of texts into tokens, on all cores.
+"""Turn blocks of texts into tokens, on all cores, with the result of the tokenizer on whole texts.
 
-Where the tokenizer allows it, each distinct chunk of the texts is tokenized once and samples are put together from
-chunks: faster than the tokenizer on whole texts (benchmarks/), and the same tokens. Other tokenizers get whole texts.
-
-Cut texts at lone spaces, so that each distinct chunk, mostly a word, is tokenized and annotated only once.
-
-A chunk holds the space before it: " film". Chunks tile their texts; a text that offers no safe cut is one chunk. What
-is cut is decided by the two characters around a space alone. Cost: array code over the bytes; Python sees each distinct
-chunk once (SST-2: 23,000 of 700,000).
-
-Put samples together from tokenized chunks, with special tokens, truncation and segments as the tokenizer makes them.
-
-Array code over runs: a sample is a row of runs of tokens, of special ones and of its chunks in turn.
+If the tokenizer allows it, each distinct chunk of the texts is tokenized and annotated once, and samples are joined
+from chunks, which is faster (benchmarks/). Other tokenizers get whole texts. Texts are cut at lone spaces: a chunk,
+mostly a word, starts with the space before it: " film". Chunks tile their texts; a text without a safe cut is one
+chunk. Only the two characters around a space decide a cut. Joining adds special tokens, truncation and segments as the
+tokenizer does, by array code over runs: a sample is a row of runs, of special tokens and of its chunks in turn. Cost:
+array code over the bytes; Python sees each distinct chunk once (SST-2: 23,000 of 700,000).
 """
 
 import threading

@@ -91,7 +91,7 @@ def read_by_transformers(source: str, backend: tokenizers.Tokenizer) -> Reading 
     """Return how transformers reads the tokenizer of a folder or name; None if it has none, or none that opens.
 
     What it gives is a matter of the tokenizer's class and settings, not of tokenizer.json: XLM-R's gives no model
-    segment ids. They may also tell transformers to make other tokens than tokenizer.json does (`do_lower_case`,
+    segment ids. They may also make transformers produce other tokens than tokenizer.json does (`do_lower_case`,
     `add_prefix_space`, more added tokens). Raises TokenizerError if they do: `backend` is what texts are prepared with.
     A tokenizer that does not open gets a notice.
     """

@@ -1,11 +1,10 @@
-"""Words that negate, by language: dropping one can turn a label round ("not good"), so a list that holds some is named.
+"""The words that TokenDrop may drop, and words that negate, by language.
 
-The main ones of the languages that NLTK has lists for; of English also the forms in which its list cuts them ("don").
-
-The words that TokenDrop may drop: the paper's list (App. A), another language's, the user's own, or none.
-
-The paper's has 128 words and 6 punctuation marks; no negation and no comma. NLTK's present English list contains
-negations and has grown: it would change labels. Words can be kept (taken off a list) one by one or in groups.
+The list is the paper's (App. A), another language's, the user's own, or none. The paper's has 128 words and 6
+punctuation marks; no negation and no comma. NLTK's present English list contains negations and has grown: it would
+change labels. `--keep` removes words from a list, one by one or in groups. Dropping a negation can reverse a label
+("not good"), so `prepare` names a list that contains some. The negations are the main ones of the languages of NLTK's
+lists; for English also the forms in which its list cuts them ("don").
 """
 
 import hashlib

@@ -1,6 +1,6 @@
-"""Strategies side by side as figures: a row for each, with its tokens, its seconds, or its prediction's error.
+"""Figures with a row for each strategy: its tokens, its seconds, or its prediction's error.
 
-Where the time goes: what is paid once, by `prepare`, and what each run pays; as numbers and as one bar.
+Also where the time goes: the cost paid once, by `prepare`, and the cost of each run, as numbers and as one bar.
 """
 
 from collections.abc import Mapping, Sequence

@@ -55,7 +55,7 @@ DARK = {
     "fifth": "#e3c14a",
     "sixth": "#b4bdc6",
 }
-# Of lines over each other: Okabe and Ito's hues, which colour-blind readers tell apart, as dark as each page asks.
+# For lines over each other: Okabe and Ito's hues, which colour-blind readers can distinguish, as dark as a page needs.
 SERIES = ("first", "second", "third", "fourth", "fifth", "sixth")
 TEXT_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "tdbs", "text.parse_math": False}  # names may have a $
 _STYLE = TEXT_STYLE | {"font.size": 12, "lines.linewidth": 1.5}

@@ -1,6 +1,6 @@
-"""Runs over their steps as figures: the loss, batch size and rate of one, the losses of several over each other.
+"""Figures over the steps of runs: loss, batch size and rate of one run, or the losses of several.
 
-The figures of studies: loss of several strategies over a run, and the spread of lengths against the speedup.
+Also the figures of studies: losses of several strategies, and the spread of lengths against the speedup.
 """
 
 import io

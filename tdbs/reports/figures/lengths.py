@@ -1,4 +1,4 @@
-"""Lengths as a figure: how many samples have each length, in which bucket, and how large a batch of it may get."""
+"""A figure of lengths: the samples of each length, the edges of the buckets, and the largest batch of each length."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

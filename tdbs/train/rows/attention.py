@@ -119,7 +119,7 @@ def _group_mask(group: LengthGroup, window: int | None) -> torch.Tensor:
 def _mask_of(sequences: Sequences, key: tuple[Any, ...], make: Callable[[], torch.Tensor], kernel: str) -> torch.Tensor:
     """Return a mask as eager attention adds it, or as scaled_dot_product_attention reads it; one for all layers.
 
-    `key` tells masks apart, and begins with the window and the type of numbers.
+    `key` identifies a mask, and begins with the window and the type of numbers.
     """
     if key not in sequences.masks:
         sees = make()

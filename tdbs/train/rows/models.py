@@ -34,7 +34,7 @@ def knows_sequences(config: PretrainedConfig) -> bool:
 def use_sequences(model: PreTrainedModel, kernel: str) -> None:
     """Make a model's attention know of sequences; batches with a row for each sample go on as before.
 
-    Raises ModelError for a model whose positions or head cannot be told apart by sample this way.
+    Raises ModelError for a model whose positions or head cannot be separated by sample this way.
     """
     kind = model.config.model_type
     if not knows_sequences(model.config):

@@ -1,4 +1,4 @@
-"""Where samples stand in rows of several: tensors that tell attention, positions and heads which token is whose."""
+"""Samples in rows of several: tensors that give attention, positions and heads the sample of each token."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
