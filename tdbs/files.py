@@ -39,7 +39,7 @@ Stamp = tuple[int, float]  # bytes, seconds
 
 
 def to_path(place: str | Path) -> Path:
-    """Return a local path; of a URL such as s3://bucket/folder what behaves like one.
+    """Return a local path, or for a URL such as s3://bucket/folder an object that behaves like one.
 
     Which URLs are known is fsspec's matter. Raises ConfigError if a package for them is missing.
     """

@@ -141,7 +141,7 @@ def read_fields(path: Path, kind: type[T], form: Form, *, named: str | None = No
 
 
 def read_rows(path: Path, kind: type[T], form: Form) -> list[T]:
-    """Return the records of a log, one a line; a last line that was cut off is skipped, as is a missing file."""
+    """Return the records of a log, one per line; a last line that was cut off is skipped, as is a missing file."""
     places = ((f"Line {number} of {path}", line) for number, line in enumerate(whole_lines(path, form), start=1))
     return [record_of(json_of(line, form, named=named), kind, form, named=named) for named, line in places]
 
@@ -183,7 +183,7 @@ def read_toml(path: Path, form: Form, *, named: str | None = None) -> dict[str, 
 
 
 def record_of(found: Any, kind: type[T], form: Form, *, named: str) -> T:
-    """Return a value of JSON or TOML as a dataclass, of which unknown keys are no part.
+    """Return a value of JSON or TOML as a dataclass, without unknown keys.
 
     Raises the form's error for a version that is not known, and for the first field that does not fit.
     """

@@ -57,7 +57,7 @@ def stream(draw: RandomPurpose, *, seed: int, epoch: int = 0, part: int = 0, ind
 def counter_values(
     draw: RandomPurpose, *, seed: int, epoch: int, part: int, first: int, count: int
 ) -> npt.NDArray[np.uint64]:
-    """Return values `first` .. `first + count` of a counter-based stream, without making the ones before.
+    """Return values `first` .. `first + count` of a counter-based stream, without making the earlier ones.
 
     The value at a position is the same however the positions are cut into calls: what is dropped from a sample
     does not depend on which samples are held in memory.

@@ -27,7 +27,7 @@ BASELINE = "random"
 class StrategyEstimate:
     """One strategy over a whole run; the fields are JSON keys of `tdbs estimate-speedup`.
 
-    With a profile, low and high are what its cost model may be off by; by tokens, the least and greatest over epochs.
+    With a profile, low and high are the error range of its cost model; in tokens, the least and greatest over epochs.
     """
 
     strategy: str
@@ -35,7 +35,7 @@ class StrategyEstimate:
     tokens: Count
     padding_fraction: float
     seconds: float | None  # of training the run once, planning included; None: no profile
-    speedup: float  # baseline's seconds / this strategy's; without a profile by tokens, sources and targets together
+    speedup: float  # baseline's seconds / this strategy's; without a profile in tokens, sources and targets together
     speedup_low: float
     speedup_high: float
     seconds_low: float | None = None

@@ -57,7 +57,7 @@ def split_statistics(info: SplitInfo, *, percent: float = 87.5, batch_size: int 
 RISKY_STRAY = 1.5  # from here on `inspect` warns (docs/decisions.md, "Labels that go with lengths")
 ERROR_RATE = 0.01  # of the test that a warning passes: labels shuffled at random raise it no oftener
 _FEW_ROWS = 10_000
-_SHUFFLES, _SHUFFLES_OF_MANY = 999, 99  # both make the error rate exact; of many rows a stray of 1.5 is never chance
+_SHUFFLES, _SHUFFLES_OF_MANY = 999, 99  # both make the error rate exact; with many rows a stray of 1.5 is never chance
 _DENSE = 4  # counts of a table of steps and classes that are worth making, per pair of a sample and its class
 
 # Shapes: N samples, S steps of an epoch, C classes or targets, E pairs of a sample and a class that holds for it.

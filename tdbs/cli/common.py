@@ -89,7 +89,7 @@ def shown_command() -> str:
 
 
 def note_latest(folder: Path, place: Path) -> None:
-    """Note in `data/` or `runs/` what commands use when none is named; of several processes the first one does."""
+    """Record in `data/` or `runs/` the default of later commands; with several processes, the first one does."""
     if SPEAKS:
         remember(folder, place)
 

@@ -55,9 +55,9 @@ def command(
     memory: MemoryOption = DEFAULT_MEMORY,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell how long a run takes and how much faster each strategy is, from the trainer's own plans.
+    """Predict how long a run takes and how much faster each strategy is, from the trainer's own plans.
 
-    With a device profile in seconds, with what they may be off by; without one by tokens.
+    With a device profile the result is in seconds, with an error range; without one it is in tokens.
 
     \b
     Example:

@@ -93,7 +93,7 @@ def command(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Predict every row of an input, in its order: batched by length without padding, or each row as it comes.
+    """Predict every row of an input, in its order: batched by length without padding, or each row as it arrives.
 
     Nothing is dropped unless --drop or --drop-rate says so.
 
@@ -170,7 +170,7 @@ def command(
 
 
 def _goes_on(source: str, out: Path | None, *, overwrite: bool) -> str:
-    """Return how a prediction that was stopped goes on: from the parts that are done, if there are any."""
+    """Return how to continue a prediction that was stopped: from its finished parts, if there are any."""
     from tdbs.inference.inputs import STDIN
     from tdbs.inference.output import has_parts
 

@@ -119,7 +119,7 @@ def label_reader(source: Source, split: Split) -> Callable[[pa.Table], tuple[Sou
 
 
 def _names(schema: pa.Schema, column: str, source: Source, split: Split) -> tuple[str, ...]:
-    """Return the names of a label column's classes; floats that are to be predicted are no class ids."""
+    """Return the names of a label column's classes; floats to predict are not class ids."""
     if source.label_type == "regression" and pa.types.is_floating(schema.field(column).type):
         return ()
     return class_names(schema, column, where=split.where)

@@ -103,7 +103,7 @@ def choose_columns(
 
 
 def _label_names(label: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that --label names: one, or several with commas between them."""
+    """Return the columns that --label names: one, or several separated by commas."""
     return (label,) if label in names else tuple(plain_name(part) for part in label.split(","))
 
 

@@ -74,7 +74,7 @@ def open_checkpoint(
 ) -> Checkpoint:
     """Load a run's model, or a checkpoint by hub name or folder. Raises a TdbsError if it cannot predict.
 
-    `auto` is what a run was trained with; of a checkpoint, what this device is fastest with; for texts that are
+    `auto` is the run's own kernel; for a checkpoint, the fastest one of this device; for texts that are
     predicted `alone`, one in a batch, sdpa. `max_length` and `prefix` (sequence to sequence) are those of a run's
     dataset if they are not given.
     """

@@ -101,7 +101,7 @@ def kept_if_begun(parts: Parts) -> Iterator[None]:
 
 
 def has_parts(out: Path) -> bool:
-    """Return whether a part of an output is done, from which `resume` goes on."""
+    """Return whether a part of an output is done, so that `resume` can continue."""
     return (_folder(out) / "part-00000.json").exists()
 
 
@@ -141,7 +141,7 @@ def _part_table(path: Path) -> pa.Table:
 
 
 def json_lines(table: pa.Table) -> str:
-    """Return rows as JSON, one a line, with nothing in it that a terminal obeys."""
+    """Return rows as JSON, one per line, with nothing in it that a terminal obeys."""
     return "".join(json_line(_rounded(row)) + "\n" for row in table.to_pylist())
 
 

@@ -81,7 +81,7 @@ class PreparedSteps:
         return {"step": self.sampler.done, "plan_digest": self._steps.digest}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a place. Raises ConfigError if it is one of another run."""
+        """Continue from a place. Raises ConfigError if it belongs to another run."""
         if state["plan_digest"] != self._steps.digest:
             raise ConfigError(
                 "The state belongs to a run with other batches.",

@@ -69,7 +69,7 @@ def average_length(counts_L1: IntArray) -> float:
 def percentile_length(counts_L1: IntArray, percent: float = PAPER_PERCENT) -> int:
     """Return L_K: the smallest length that at least K % of the sequences do not exceed.
 
-    The paper's text has it backwards; the probability that it computes needs this one (PAPER_NOTES).
+    The paper's text has it backwards (docs/decisions.md); the probability that it computes needs this one.
     """
     if not 0 < percent <= 100:
         raise ConfigError(

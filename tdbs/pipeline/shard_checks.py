@@ -55,7 +55,7 @@ def schema_problem(table: pa.Table, manifest: Manifest, *, labelled: bool) -> st
 
 
 def check_rows(folder: Path, shards: Sequence[ShardInfo]) -> None:
-    """Compare the manifest's rows with the footers of the files, before arrays of so many entries are made.
+    """Compare the manifest's rows with the footers of the files, before arrays of this size are made.
 
     Raises DatasetError, which names the shard. An object store is not asked: that would be a request for each shard.
     """
@@ -121,7 +121,7 @@ def _label_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) ->
     names, task = table.schema.names, manifest.task
     for name in (schema.CHAR_STARTS, schema.CHAR_ENDS):
         if name in names and (_sizes(one_array(table[name])) != lengths_N).any():
-            yield f"has {name} that are not one a token"
+            yield f"has a number of {name} that differs from its tokens"
     if schema.ANSWER_START in names:
         if _outside(table, schema.ANSWER_START, lengths_N) or _outside(table, schema.ANSWER_END, lengths_N):
             yield "has answers outside of their samples"
@@ -138,7 +138,7 @@ def _label_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) ->
         if task.kind == "token_classification" and (_sizes(labels) != lengths_N).any():
             yield "has a number of labels that differs from its tokens"
         if pa.types.is_list(labels.type) and task.kind == "regression" and (_sizes(labels) != task.outputs).any():
-            yield "has labels that are not one a target"
+            yield "has a number of labels that differs from its targets"
         values = (labels.flatten() if pa.types.is_list(labels.type) else labels).to_numpy()
         if task.classes and not _within(values[values != schema.IGNORED], 0, len(task.classes)):
             yield "has labels that are not classes of the task"

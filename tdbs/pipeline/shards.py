@@ -87,7 +87,7 @@ def write_part(part: ShardPlan, *, blocks: Path, target: Path) -> ShardInfo:
 
 
 def _read_slices(part: ShardPlan, blocks: Path) -> pa.Table:
-    """Return the samples of a part, in order; of each block's file no more is read than that."""
+    """Return the samples of a part, in order, reading no more of each block's file."""
     batches: dict[Slice, pa.RecordBatch] = {}
     for block, pieces in groupby(sorted(part.slices, key=_place), key=lambda piece: piece.block):
         with pa.OSFile(str(block_path(blocks, part.split, block))) as file:

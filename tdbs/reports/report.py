@@ -30,7 +30,7 @@ class Report:
     """All contents of a page, before any words; unknown or inapplicable values are None."""
 
     dataset: PreparedDataset
-    estimates: Sequence[StrategyEstimate]  # speedups are by tokens
+    estimates: Sequence[StrategyEstimate]  # speedups are in tokens
     run: Run | None = None
     comparison: Comparison | None = None
     caps: CapLines | None = None
@@ -39,7 +39,7 @@ class Report:
 
     @property
     def overheads(self) -> Overheads | None:
-        """What is paid once and what each run pays; of a comparison, the fastest strategy's runs, on average."""
+        """The cost paid once and the cost of each run; for a comparison, of the fastest strategy's runs, on average."""
         seconds = self.dataset.manifest.seconds
         if "total" not in seconds:
             return None
@@ -94,7 +94,7 @@ def _model_of(run: Run) -> str | None:
 
 
 def by_tokens(estimates: Sequence[StrategyEstimate], baseline: str) -> list[StrategyEstimate]:
-    """Return estimates with speedups by tokens if they were by seconds, without a range."""
+    """Return estimates with speedups in tokens if they were in seconds, without a range."""
     tokens = {estimate.strategy: estimate.tokens + estimate.target_tokens for estimate in estimates}
     if baseline not in tokens:
         return list(estimates)

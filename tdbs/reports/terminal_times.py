@@ -139,7 +139,7 @@ def compare_table(result: Mapping[str, Any]) -> Table:
     if scored:
         columns["score, %"] = _score_of
         if any(row.get("score_difference_low") is not None for row in rows):
-            columns[f"to {shown(result['baseline'])},\nseed by seed"] = _difference_of
+            columns[f"to {shown(result['baseline'])},\nper seed"] = _difference_of
         columns["peak\nGiB"] = lambda row: (
             "" if row["peak_memory_bytes"] is None else f"{row['peak_memory_bytes'] / 2**30:.2f}"
         )

@@ -146,7 +146,7 @@ def test_the_table_shows_differences_with_their_intervals(compared):
         console.print(compare_table(result))
     lines = captured.get().splitlines()
     assert "to random," in lines[0]
-    assert "seed by seed" in lines[1]
+    assert "per seed" in lines[1]
     reach = next(summary for summary in result["summary"] if summary["strategy"] == "reach")
     shown = f"{100 * reach['score_difference']:+.1f} ({100 * reach['score_difference_low']:+.1f} to "
     assert shown in next(line for line in lines if line.startswith("reach"))

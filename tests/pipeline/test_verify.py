@@ -177,7 +177,7 @@ OF_KINDS = {
         "questions.jsonl",
         lambda t: with_column(with_column(t, "answer_start", [2] * t.num_rows), "answer_end", [1] * t.num_rows),
     ),
-    "has char_starts that are not one a token": (
+    "has a number of char_starts that differs from its tokens": (
         "questions.jsonl",
         lambda t: with_column(t, "char_starts", [[0]] * t.num_rows),
     ),

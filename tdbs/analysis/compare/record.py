@@ -211,7 +211,7 @@ def prediction_errors(summarized: Sequence[Summary]) -> dict[str, float | None]:
 
 
 def _different(begun: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """Return the names of settings that differ; of the terms, their own names."""
+    """Return the names of settings that differ; for the terms, the names of their fields."""
     names = [name for name, value in settings.items() if begun.get(name) != value]
     if "terms" not in names:
         return names

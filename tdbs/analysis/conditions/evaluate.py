@@ -212,5 +212,5 @@ def _plain(asked: Question) -> dict[str, Any]:
 
 
 def _rules(edit: TextEdit) -> list[list[str]]:
-    """Return the patterns of the user's edits; of a removal its name says all."""
+    """Return the patterns of the user's edits; a removal needs only its name."""
     return [[pattern.pattern, by] for pattern, by in edit.rules if isinstance(by, str)]

@@ -172,7 +172,7 @@ def findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
             )
             if values[0] is None or values[1] is None:
                 continue
-            ours = round(scale * (values[1] - values[0]), 2) + 0.0  # what is not shown is no difference; -0.0 is 0.0
+            ours = round(scale * (values[1] - values[0]), 2) + 0.0  # 0 below the shown digits; -0.0 is 0.0
             if same_before is not None and same_after is not None:
                 theirs, where = same_after - same_before, "in the paper"
                 verdict = _beside_the_paper(ours, theirs, is_speedup=attribute == "speedup")

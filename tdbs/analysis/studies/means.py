@@ -67,7 +67,7 @@ def by_task(title: str, found: Sequence[Training], names: Sequence[str]) -> Stud
 
 
 def is_significant(values: Sequence[float], *, at_least: float) -> bool | None:
-    """Return whether the mean of values, one a seed, is so large; None: its 95 % interval reaches to both sides."""
+    """Return whether the mean of values, one per seed, reaches a bound; None: its 95 % interval includes the bound."""
     found = mean_difference(values)
     if found is None or found.low is None or found.high is None:
         return found is not None and found.mean >= at_least

@@ -113,7 +113,7 @@ def overheads(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, profi
     return StudyResult(
         study="fig7",
         title=of_paper.title,
-        caption="Rows are those of the train split at hand; stages are those of all splits, and overlap. Planning and "
+        caption="Rows count the local train split; stages cover all splits, and overlap. Planning and "
         "making the batches of an epoch is measured; training is predicted: "
         f"{_model_and_device(profile)}, {terms.epochs} epochs.",
         tables=(StudyTable(title="Overheads", columns=columns, rows=tuple(rows)),),

@@ -68,7 +68,7 @@ class SweepResult:
     runs: int  # that were trained to their end
     prepare_seconds: float
     run_seconds: float | None  # mean of a run of the best trial
-    speedup_one_run: float | None  # over random batches by tokens, had the dataset been prepared for each run
+    speedup_one_run: float | None  # over random batches in tokens, if each run prepared its dataset
     speedup_all_runs: float | None  # prepared once for all runs there were
 
 

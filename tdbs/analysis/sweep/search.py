@@ -140,7 +140,7 @@ def _is_going_on(study: "optuna.Study", space: Space, terms: SweepTerms) -> bool
 def _sampler(trial: "optuna.Trial", study: "optuna.Study", terms: SweepTerms) -> "optuna.samplers.TPESampler":
     """Return TPE, seeded by the trial's place among those that are drawn: no two workers draw alike.
 
-    A trial that was stopped and is run again under another number has no place of its own: the search goes on as if
+    A trial that was stopped and is run again under another number has no place of its own: the search continues as if
     it had not been stopped.
     """
     import optuna

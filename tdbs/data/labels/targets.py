@@ -133,7 +133,7 @@ def learn_word_labels(train: SourceColumn) -> tuple[str, ...]:
 
 
 def encode_word_labels(column: SourceColumn, classes: tuple[str, ...], *, words: SourceColumn) -> pa.Array:
-    """Return a split's labels as class ids, one a word."""
+    """Return a split's labels as class ids, one per word."""
     lists = named_label_lists(column)
     labels_of_row = pc.list_value_length(lists).to_numpy()
     words_of_row = pc.list_value_length(one_array(words.values)).to_numpy()

@@ -89,7 +89,7 @@ def _template(backend: tokenizers.Tokenizer, text: str, pair: str | None = None)
     plain = sum(len(backend.encode(part, add_special_tokens=False)) for part in (text, pair) if part is not None)
     written_once = (sum(map(len, special_ids)), len(probe)) == (specials, specials + plain)
     if order != list(range(1 if pair is None else 2)) or not written_once:
-        return None  # a template may turn texts round, or write one twice
+        return None  # a template may swap texts, or write one twice
     return Template(
         special_ids=tuple(map(tuple, special_ids)),
         special_types=tuple(map(tuple, special_types)),

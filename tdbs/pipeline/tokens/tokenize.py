@@ -35,7 +35,7 @@ _TRUNCATION = threading.Lock()  # truncation is a state of the library's tokeniz
 def tokenize_block(
     tokenizer: LoadedTokenizer, texts: pa.Array, pairs: pa.Array | None, *, max_length: int
 ) -> TokenBlock:
-    """Tokenize a block of strings on all cores, cut to `max_length` tokens; of a pair, the longer text first."""
+    """Tokenize a block of strings on all cores, cut to `max_length` tokens; in a pair, the longer text first."""
     layout = tokenizer.layout
     template = None if layout is None else layout.single if pairs is None else layout.pair
     if layout is None or template is None:

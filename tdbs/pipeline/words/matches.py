@@ -1,6 +1,6 @@
 """Find droppable words in raw text: where a listed word stands alone.
 
-Longest match first ("you're" before "you"), case-folded, ’ read as '. A word's neighbours are no letter, digit,
+Longest match first ("you're" before "you"), case-folded, ’ read as '. The neighbours of a word are not a letter, digit,
 mark, hyphen, apostrophe or underscore; a punctuation mark does not stand between two letters or digits. If the
 longest match fails its neighbours, shorter ones at the same place are tried (docs/decisions.md, "Droppable words").
 So neither "of" and "-" in "state-of-the-art" nor "." in "3.5" nor "it" in "item".

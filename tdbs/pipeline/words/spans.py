@@ -19,7 +19,7 @@ from tdbs.pipeline.words.matches import WordPattern, find_droppable
 # a row for pairs), M matches in the samples' texts, W droppable words found, C characters of all its texts.
 
 _BEHIND = np.iinfo(np.int64).max  # no text is so long
-_SEPARATOR = "\n"  # between texts: no word of a list holds it, and it is no neighbour that counts
+_SEPARATOR = "\n"  # between texts: no listed word contains it, and it does not count as a neighbour
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -45,7 +45,7 @@ def find_spans(
 
     `rows_N` says which row's texts a sample is from, if several windows share a row. A word with a protected token
     (of an answer, an entity, a prefix) is not droppable. Where samples were put together from chunks, words are looked
-    for once in each distinct chunk: a space is no neighbour that counts, so no word depends on the chunk before.
+    for once in each distinct chunk: a space does not count as a neighbour, so no word depends on the chunk before.
     """
     if block.chunks is not None and not pattern.has_spaces:
         spans = _spans_of_chunks(block.chunks, len(block.token_offsets_N1) - 1, pattern, lone_space_id)

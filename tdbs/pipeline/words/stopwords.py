@@ -94,7 +94,7 @@ def choose_words(stopwords: str = "paper", *, keep: Sequence[str] = ()) -> WordL
 
 
 def negations_in(words: WordList) -> tuple[str, ...]:
-    """Return the negations that a list still holds, sorted; of a language that is named, else of English."""
+    """Return the negations that remain in a list, sorted, in the named language or in English."""
     known = NEGATIONS.get(words.source.removeprefix(_NLTK), NEGATIONS["english"])
     if not words.source.startswith(_NLTK) and words.source != "paper":
         known = ALL_NEGATIONS  # a file does not say its language
@@ -107,7 +107,7 @@ def words_sha256(words: Iterable[str]) -> str:
 
 
 def _words_of_file(path: Path) -> frozenset[str]:
-    """Return the words of a file, one a line; blank lines and lines that begin with # do not count."""
+    """Return the words of a file, one per line; blank lines and lines that begin with # do not count."""
     if not path.is_file():
         raise ConfigError(
             f"--stopwords {path} is not a file.", next_step="Pass paper, nltk:<language>, the path of a file, or none."

@@ -27,7 +27,7 @@ class CapLines:
 
     strategy: str
     hardware_L1: IntArray  # HWCap
-    by_epoch: tuple[IntArray, ...]  # BatchCap, L1 each; of a micro-batch, if an update has several
+    by_epoch: tuple[IntArray, ...]  # BatchCap, L1 each; if an update has micro-batches, of each
     micro_batches: int = 1
 
 

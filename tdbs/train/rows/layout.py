@@ -5,8 +5,7 @@ Unpadded samples are also laid out in a few length groups, each padded for atten
 Within a few length groups attention pads little: samples of a batch, cut by length where it costs least.
 
 Only attention sees the groups; the linear layers see one flat row (docs/decisions.md, "Unpadded"). On two cores three
-groups are faster than one, and than groups of equal length, whose many small products cost more than they save
-(measured in DESIGN).
+groups are faster than one, and than groups of equal length, whose many small products cost more than they save.
 """
 
 from collections.abc import Sequence

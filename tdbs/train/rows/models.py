@@ -32,7 +32,7 @@ def knows_sequences(config: PretrainedConfig) -> bool:
 
 
 def use_sequences(model: PreTrainedModel, kernel: str) -> None:
-    """Make a model's attention know of sequences; batches with a row for each sample go on as before.
+    """Make a model's attention know of sequences; batches with a row for each sample work as before.
 
     Raises ModelError for a model whose positions or head cannot be separated by sample this way.
     """
