@@ -22,12 +22,11 @@ NOT_DONE_YET = (  # shrink this list, never grow it
     "tdbs/cli/compare.py",
     "tdbs/cli/sweep.py",
     "tdbs/cli/reproduce.py",
-    "docs/decisions.md",
 )
 DONE = ("tdbs/train/scores/", "tdbs/train/rows/")  # of the folders above
 DATA = ("tdbs/data/sample/words.py", "tdbs/pipeline/words/stopwords.py")  # their strings are words of texts
 MOST_WORDS = 25
-LONG_SENTENCES = 170  # in the pages today; lower it when there are fewer
+LONG_SENTENCES = 137  # in the pages today; lower it when there are fewer
 
 _FENCE = re.compile(r"^```(?!text$).*?^```$", re.DOTALL | re.MULTILINE)
 _GENERATED = re.compile(r"^<!-- (?P<name>[^/].*?) -->$.*?^<!-- /(?P=name) -->$", re.DOTALL | re.MULTILINE)
@@ -106,7 +105,7 @@ def main() -> int:
     print(*found, sep="\n")
     counted = sum(len(long_sentences(path.read_text(encoding="utf-8"))) for path in pages())
     print(
-        f"{len(found)} words have a better one; {counted} sentences of over {MOST_WORDS} words, {LONG_SENTENCES} before"
+        f"{len(found)} words have a better one; {counted} sentences have over {MOST_WORDS} words, at most {LONG_SENTENCES}"
     )
     return int(bool(found) or counted > LONG_SENTENCES)
 
