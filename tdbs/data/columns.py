@@ -25,7 +25,7 @@ class SourceColumn:
     where: str  # "reviews.csv", "the train split of glue/sst2"
     values: pa.ChunkedArray
     rows_N: IntArray  # the row of the file that each one is from, from 0
-    names: tuple[str, ...] = ()  # of the classes whose ids the values are, where the file says
+    names: tuple[str, ...] = ()  # of the classes whose ids the values are, if the file has them
 
     def number(self, index: int) -> int:
         """Return the number of a value's row: rows count from 1, the header does not count."""
@@ -133,7 +133,7 @@ BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the 
 
 
 def refuse_or_note(bad: BadRows | None, row: int, where: str, reason: str, *, next_step: str) -> None:
-    """Raise for a row, or note it where bad rows are skipped; errors count rows from 1."""
+    """Raise for a row, or record it if bad rows are skipped; errors count rows from 1."""
     if bad is None:
         raise SourceError(f"Row {row + 1} of {where} {reason}.", next_step=next_step)
     bad.setdefault(row, reason)

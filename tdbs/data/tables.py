@@ -1,4 +1,4 @@
-"""Tables of a source's splits: the asked columns of the wanted rows, numbered, in the pieces a file is read in."""
+"""Tables of a source's splits: the requested columns and rows, numbered, in the pieces of the file."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -23,7 +23,7 @@ ROW = "\0row"  # a column beside those of the source, whose names are the user's
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitRows:
-    """The rows that make a split: those of a file or table, or some of them where others are held out."""
+    """The rows of a split: those of a file or table, or some of them if others are held out."""
 
     split: Split
     wanted_N: BoolArray | None  # None: all
@@ -90,7 +90,7 @@ def tables_of(rows: SplitRows, asked: Mapping[str, Content], bad: BadRows | None
 
 
 def failures_named(split: Split) -> AbstractContextManager[None]:
-    """Say of which split the file system's errors are."""
+    """Name the split in the file system's errors."""
     return system_errors_as(
         SourceError, f"{split.where} cannot be read", next_step="Check that the file exists and that you may read it."
     )

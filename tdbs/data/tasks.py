@@ -52,7 +52,7 @@ class Task:
 
     @property
     def outputs(self) -> int:
-        """Numbers that the model's head predicts for a sample (for a token, where tokens are labelled)."""
+        """Numbers that the model's head predicts for a sample (for a token, if tokens have labels)."""
         if self.kind == "question_answering":
             return 2  # start and end
         return len(self.classes) or len(self.columns.labels)

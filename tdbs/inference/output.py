@@ -91,7 +91,7 @@ def begin_parts(out: Path, settings: Mapping[str, Any], *, resume: bool, overwri
 
 @contextmanager
 def kept_if_begun(parts: Parts) -> Iterator[None]:
-    """Remove the folder of the parts where what runs inside ends with an error before the first one is done."""
+    """Remove the folder of the parts if the body raises an error before the first part is done."""
     try:
         yield
     except BaseException:

@@ -263,7 +263,7 @@ def _record(predicted: Predicted, block: Block, bad: BadRows, reported: set[int]
 def _settings(
     checkpoint: Checkpoint, opened: Input, strategy: Strategy, *, stopwords: str | None, seed: int
 ) -> dict[str, Any]:
-    """Return what must be the same where parts of one output are made by several calls."""
+    """Return the settings that must be equal if several calls make parts of one output."""
     weights = sorted(Path(checkpoint.name).rglob("*.safetensors"))
     parts = {name: value for name, value in asdict(strategy).items() if name != "name"}
     return {

@@ -77,7 +77,7 @@ class PreparedSteps:
         return step_loss(model, inputs, self._steps.kind, self._rules, device=device)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the run stands, and which run it is."""
+        """Return the position in the run, and an identifier of the run."""
         return {"step": self.sampler.done, "plan_digest": self._steps.digest}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:

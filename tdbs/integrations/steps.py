@@ -167,7 +167,7 @@ def step_inputs(batch: Batch, rules: InputRules) -> dict[str, Any]:
 def step_loss(
     model: Any, inputs: dict[str, Any], kind: TaskKind, rules: InputRules, *, device: torch.device
 ) -> torch.Tensor:
-    """Return the loss of an update's inputs: the model's own, or ours where rows hold several samples."""
+    """Return the loss of an update's inputs: the model's own, or ours if rows contain several samples."""
     batch: Batch | None = inputs.get(ROWS_OF_SEVERAL)
     if batch is None:
         loss: torch.Tensor = model(**{name: tensor.to(device) for name, tensor in inputs.items()}).loss

@@ -86,12 +86,12 @@ class BlockInfo:
 
 
 def block_path(folder: Path, split: str, number: int) -> Path:
-    """Return where a block of a split is kept."""
+    """Return the path of a block of a split."""
     return folder / "blocks" / f"{split}-{number:06d}.arrow"
 
 
 def references_path(folder: Path, split: str, number: int) -> Path:
-    """Return where the references of a block are kept."""
+    """Return the path of the references of a block."""
     return folder / "blocks" / f"{split}-{number:06d}.references.arrow"
 
 

@@ -63,7 +63,7 @@ class Split:
     """
 
     name: str
-    input_ids_T: npt.NDArray[np.uint16] | TokenArray  # two bytes a token where the vocabulary allows it
+    input_ids_T: npt.NDArray[np.uint16] | TokenArray  # two bytes a token if the vocabulary allows it
     token_offsets_N1: IntArray
     word_starts_W: npt.NDArray[np.int32]  # position in its sample
     word_sizes_W: npt.NDArray[np.int32]  # tokens of the word

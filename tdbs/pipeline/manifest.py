@@ -74,7 +74,7 @@ class SplitInfo:
     droppable_histogram: tuple[Count, ...]  # entry d: samples with d droppable tokens
     shards: tuple[ShardInfo, ...]
     target_histogram: tuple[Count, ...] = ()  # seq2seq, entry t: samples with t target tokens
-    references: FileInfo | None = None  # texts that predictions are scored against, where targets are texts
+    references: FileInfo | None = None  # texts that predictions are scored against, if targets are texts
 
     @property
     def lengths_L1(self) -> IntArray:
@@ -124,8 +124,8 @@ class Manifest:
     seconds: Mapping[str, float]
     stride: Count | None = None  # question answering: tokens that neighbouring windows share
     max_target_length: TokenLength | None = None  # seq2seq
-    origin: Mapping[str, Any] | None = None  # where the texts came from (edited.py); missing in older datasets
-    notes: tuple[str, ...] = ()  # what prepare said of how rows were taken
+    origin: Mapping[str, Any] | None = None  # source and options of the texts (edits.py); missing in older datasets
+    notes: tuple[str, ...] = ()  # messages of prepare about its rows
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

@@ -71,11 +71,11 @@ def prepare(
     progress: Progress = lambda _stage, _done, _total: None,
     waiting: Callable[[Path], None] = lambda _place: None,
 ) -> PrepareResult:
-    """Prepare a source for training; a dataset with the same contents that is there already is returned at once.
+    """Prepare a source for training; return an existing dataset with the same contents at once.
 
-    `source` is `sample`, a short name such as `glue/sst2`, or a file or folder of the user's. Lengths are in tokens,
-    special ones included; they default to 128 (question answering 384, sequence to sequence 512). Raises a TdbsError,
-    and writes nothing, where anything is wrong with the input.
+    `source` is `sample`, a short name such as `glue/sst2`, or the user's file or folder. Lengths are in tokens, special
+    ones included; they default to 128 (question answering 384, sequence to sequence 512). Raises a TdbsError, and
+    writes nothing, if anything is wrong with the input.
     """
     started = time.perf_counter()
     engines = engine_of(engine, ray_address, workers=workers_within(memory))

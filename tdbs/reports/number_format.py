@@ -79,7 +79,7 @@ def _three_figures(value: float) -> str:
 
 
 def energy_note(country: str, powers: Iterable[str | None]) -> str:
-    """Return what is to be said where energy is shown: of what it is, how it was found, whose electricity."""
+    """Return a note on the energy figures: their scope, their source, and the electricity."""
     found = "; ".join(sorted({power for power in powers if power is not None}))
     whose = "the world's average electricity" if country == WORLD else f"the electricity of {country}"
     return f"Energy of the whole machine while training and evaluating ({found}), CO2e of {whose}."
@@ -96,9 +96,9 @@ _MUCH = 0.2
 
 
 def overhead_notes(overhead: Sequence[Mapping[str, Any]], device: str | None) -> list[str]:
-    """Return sentences on what `tdbs profile` measured on a kind of device; none where it did not.
+    """Return sentences on the overhead that `tdbs profile` measured on a kind of device; none if it did not.
 
-    Of a single sample the share is always large: the hint is by batches.
+    The share of a single sample is always large, so the hint depends on batches.
     """
     if not overhead:
         return []

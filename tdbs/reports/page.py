@@ -71,7 +71,7 @@ NUMBERS_JSON, NUMBERS_MARKDOWN = "numbers.json", "numbers.md"
 
 
 def page_path(out: Path) -> Path:
-    """Return the page's place: `out` itself, or report.html in it where `out` is a folder."""
+    """Return the page's path: `out` itself, or report.html in it if `out` is a folder."""
     return out / DEFAULT_NAME if out.is_dir() else out
 
 

@@ -204,7 +204,7 @@ _LABELS: dict[TaskKind, Callable[[_View, Targets, int, IntArray], str]] = {
 
 
 def _own_values(targets: Targets, sample: int) -> list[int]:
-    """Return the values of one sample where samples have several."""
+    """Return the values of one sample if samples have several."""
     offsets_N1 = np.zeros(sample + 2, dtype=np.int64) if targets.offsets_N1 is None else targets.offsets_N1
     return targets.values[offsets_N1[sample] : offsets_N1[sample + 1]].tolist()
 

@@ -93,7 +93,7 @@ class Summary:
     energy_kwh: float | None = None  # mean over the seeds
     co2e_kg: float | None = None
     score_difference: float | None = None  # to the baseline's, mean over the seeds that both have; None of itself
-    score_difference_low: float | None = None  # its 95 % t interval (paired.py); None with one seed
+    score_difference_low: float | None = None  # its 95 % t interval; None with one seed
     score_difference_high: float | None = None
 
 

@@ -28,7 +28,7 @@ class Question:
     """The question put to runs; the first condition is the reference for the others."""
 
     conditions: Sequence[Condition]
-    draws: int = DEFAULT_DRAWS  # where words go by chance
+    draws: int = DEFAULT_DRAWS  # if words are dropped at random
     seed: int = 0
     timed: bool = False
 

@@ -69,7 +69,7 @@ def choose_batches(strategies: Sequence[str]) -> list[Condition]:
 def check_conditions(
     conditions: Sequence[Condition], task: Task, *, next_step: str = "Leave --drop-rate and --remove out."
 ) -> None:
-    """Refuse to drop or remove words where the task judges grammar (the paper leaves CoLA out too)."""
+    """Refuse to drop or remove words if the task judges grammar (the paper leaves CoLA out too)."""
     if task.drop_forbidden and any(condition.drop_rate or condition.is_removal for condition in conditions):
         raise ConfigError(f"Task '{task.name}' {task.drop_forbidden}.", next_step=next_step)
 

@@ -71,7 +71,7 @@ def caps_between(measured: Mapping[int, int], lengths: Sequence[int], *, multipl
 
 
 def rounded(cap: int, *, multiple: int) -> int:
-    """Return a cap rounded down to a multiple, where it reaches one."""
+    """Return a cap rounded down to a multiple, if it reaches one."""
     return cap // multiple * multiple if cap >= multiple else cap
 
 

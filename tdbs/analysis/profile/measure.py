@@ -121,7 +121,7 @@ def _device(kind: str) -> dict[str, Any]:
 
 
 def default_place(dataset: PreparedDataset, *, model: str | None, precision: str) -> Path:
-    """Return where a profile goes that its user gives no place: named for model, device and precision."""
+    """Return the default path of a profile, named for model, device and precision."""
     chosen = resolve_execution(precision=precision, attention="auto")
     words = (shown_model(model or default_model(dataset.manifest)), device_name(), chosen.precision)
     return PROFILES_FOLDER / (re.sub(r"[^\w.]+", "-", "-".join(words)).strip("-").lower() + ".json")

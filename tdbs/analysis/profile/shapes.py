@@ -43,7 +43,7 @@ def searched_lengths(max_length: int) -> list[int]:
 
 
 def target_length(manifest: Manifest, length: int) -> int:
-    """Return the targets' length that goes with sources of a length where memory is searched; 0: no sequences."""
+    """Return the targets' length for a length of sources in the search of memory; 0: no sequences."""
     return max(length // _TARGET_SHARES[0], 1) if manifest.task.kind == "seq2seq" else 0
 
 

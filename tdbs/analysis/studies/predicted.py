@@ -122,7 +122,7 @@ def overheads(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, profi
 
 
 def ten_runs(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, profile: Profile) -> StudyResult:
-    """App. E.1: speedups where preparing is paid once for ten runs, and where every run pays it."""
+    """App. E.1: speedups if preparing is paid once for ten runs, and if every run pays it."""
     rows: list[tuple[Cell, ...]] = []
     once, always = [], []
     for task, dataset in datasets.items():

@@ -85,7 +85,7 @@ def entries_of(text: str) -> list[Any] | None:
 
 
 def _parsed(text: str) -> object:
-    """Return what a text is in JSON or Python, also where values are as NumPy and PyTorch print them."""
+    """Return the value of a text in JSON or Python, also if values are as NumPy and PyTorch print them."""
     for parse in (json.loads, ast.literal_eval, _printed):
         try:
             return parse(text)

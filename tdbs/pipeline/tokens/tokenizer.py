@@ -175,7 +175,7 @@ _SETTINGS_NAME = "tokenizer_config.json"
 
 
 def _find_files(source: str, *names: str) -> dict[str, Path]:
-    """Return where those of some files are that a folder or hub name has."""
+    """Return the paths of those of some files that a folder or hub name has."""
     folder = Path(source)
     if folder.is_dir():
         return {name: folder / name for name in names if (folder / name).is_file()}

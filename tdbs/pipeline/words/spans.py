@@ -1,8 +1,8 @@
 """Find which tokens of a sample are droppable words.
 
-A droppable word of the text counts where tokens cover it exactly, a leading space aside; if a token reaches over its
+A droppable word of the text counts if tokens cover it exactly, except for a leading space; if a token reaches over its
 edge, or truncation cut it, it is not droppable. A lone "▁" (SentencePiece) belongs to the word after it. A word of
-several tokens is one span: it is dropped whole or not at all.
+several tokens is one span: it is dropped completely or not at all.
 """
 
 from collections.abc import Sequence
@@ -156,7 +156,7 @@ def _starts(lengths_P: IntArray) -> IntArray:
 def _matches_of_samples(
     matches: tuple[IntArray, IntArray], starts_K: IntArray, ends_K: IntArray, own_K: IntArray, shift_of_own: IntArray
 ) -> tuple[IntArray, IntArray]:
-    """Return the matches between the first and the last token of each sample's text, where the sample counts them."""
+    """Return the matches between the first and the last token of each sample's text, if the sample counts them."""
     match_starts, match_ends = matches
     # own_K ascends: a sample's text begins where its number changes
     first_token = np.flatnonzero(np.append(True, own_K[1:] != own_K[:-1])[: len(own_K)])

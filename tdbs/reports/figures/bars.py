@@ -151,7 +151,7 @@ class Overheads:
 
 
 def prepare_stages(seconds: Mapping[str, float]) -> dict[str, float]:
-    """Return the wall-clock of prepare's stages: their work, scaled down where stages ran side by side."""
+    """Return the wall-clock of prepare's stages: their work, scaled down if stages ran side by side."""
     total = seconds.get("total", 0.0)
     work = {stage: seconds[stage] for stage in _STAGES if seconds.get(stage)}
     scale = min(1.0, total / sum(work.values())) if work else 1.0

@@ -128,7 +128,7 @@ def _cap_label(axes: Any, length: int, cap: int, words: str, *, above: int) -> N
 
 
 def _mark(axes: Any, value: float, words: str, *, above: int, flip: bool) -> None:
-    """Draw a vertical line with its text above the axes, on its left where `flip`."""
+    """Draw a vertical line with its text above the axes, on its left if `flip`."""
     transform = axes.get_xaxis_transform()
     top = 1 + above / (axes.get_position().height * axes.figure.get_figheight() * 72)
     axes.plot([value, value], [0, top], color=LIGHT["mark"], linewidth=1.2, clip_on=False, transform=transform)
