@@ -128,9 +128,9 @@ class CostModel:
 
     costs_C: FloatArray
     error: float  # relative: root mean square over points left out of the fit
-    most_tokens: int  # of a measured call
+    most_tokens: int  # largest measured call
     longest: int  # measured row
-    longest_target: int  # of a measured call
+    longest_target: int  # longest targets of a measured call
 
     def step_seconds(self, counts_SF: FloatArray, *, dropout: bool) -> FloatArray:
         """Return the seconds of each step (S)."""

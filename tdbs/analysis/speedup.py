@@ -34,18 +34,18 @@ class StrategyEstimate:
     steps: Count
     tokens: Count
     padding_fraction: float
-    seconds: float | None  # of training the run once, planning included; None: no profile
+    seconds: float | None  # time of training the run once, planning included; None: no profile
     speedup: float  # baseline's seconds / this strategy's; without a profile in tokens, sources and targets together
     speedup_low: float
     speedup_high: float
     seconds_low: float | None = None
     seconds_high: float | None = None
-    seconds_over_runs: float | None = None  # of preparing once and training `runs` times
+    seconds_over_runs: float | None = None  # time of preparing once and training `runs` times
     speedup_over_runs: float | None = None
     extrapolated: bool = False  # calls of the model are far larger than any that the profile timed
     target_tokens: Count = 0  # seq2seq: of the targets, padding included
     target_padding_fraction: float | None = None
-    unsorted_target_padding_fraction: float | None = None  # had targets not been sorted
+    unsorted_target_padding_fraction: float | None = None  # padding without sorting targets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -25,7 +25,7 @@ class SourceColumn:
     where: str  # "reviews.csv", "the train split of glue/sst2"
     values: pa.ChunkedArray
     rows_N: IntArray  # the row of the file that each one is from, from 0
-    names: tuple[str, ...] = ()  # of the classes whose ids the values are, if the file has them
+    names: tuple[str, ...] = ()  # class names for values that are ids, if the file has them
 
     def number(self, index: int) -> int:
         """Return the number of a value's row: rows count from 1, the header does not count."""

@@ -42,11 +42,11 @@ BLOCK_BYTES = 8 << 20  # of text
 class RowBlock:
     """Some rows of one split, in order, checked."""
 
-    where: str  # how errors call the split
+    where: str  # name of the split in errors
     rows_N: IntArray  # rows of the source, from 0
     texts: pa.Array  # strings, none missing; lists of words for token classification
     pairs: pa.Array | None
-    targets: pa.Array | None  # by kind as data/targets.py says; None: the split has no labels
+    targets: pa.Array | None  # values by kind (data/labels/targets.py); None: the split has no labels
 
     def row_name(self, row: int) -> str:
         """Return how an error names a row of the block: rows count from 1, the header does not count."""
@@ -62,7 +62,7 @@ class FirstPassResult:
     splits: Mapping[str, SplitRows]  # in order: train, validation, test
     rows: Mapping[str, int]
     labelled: frozenset[str]
-    notes: tuple[str, ...] = ()  # what the user should know of how rows were taken
+    notes: tuple[str, ...] = ()  # messages about rows, for the user
 
 
 def survey_source(source: Source) -> FirstPassResult:

@@ -32,10 +32,10 @@ class Split:
     """One split: a file, or a table that is in memory already."""
 
     name: str
-    where: str  # how errors call it
+    where: str  # name in errors
     content: Path | pa.Table
     has_labels: bool  # columns of them; that any is filled is seen when they are read
-    stamp: Stamp | None = None  # of the file when it was digested
+    stamp: Stamp | None = None  # state of the file when it was digested
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,8 +43,8 @@ class Source:
     """Texts that can be prepared: what they are called, what is learned from them, and the digest of their contents."""
 
     name: str  # folder under data/
-    task: Task  # of the user's files, the classes are not known before they are read
-    content_sha256: str  # of bytes or values and of what changes how they are read; never of paths
+    task: Task  # the user's files get their classes when they are read
+    content_sha256: str  # hash of bytes or values and of what changes their reading; never of paths
     default_tokenizer: str | None
     splits: tuple[Split, ...]
     label_type: LabelType | None = None  # None: labels are class ids or scores already

@@ -68,10 +68,10 @@ def inference_strategy(
 class Predicted:
     """The predictions of a block, and what the model was given for them."""
 
-    rows_R: IntArray  # of the source, in order
+    rows_R: IntArray  # rows of the source, in order
     decoded: Decoded
     samples: int
-    tokens: int  # that the linear layers saw, padding included
+    tokens: int  # tokens that the linear layers processed, padding included
     kept_tokens: int
 
 

@@ -30,11 +30,11 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Input:
-    """What is to be predicted."""
+    """The rows to predict."""
 
     name: str
     identity: Mapping[str, object]  # what a resumed run must find unchanged; empty: it cannot resume
-    rows: int | None  # None: not known before the end
+    rows: int | None  # None: unknown before the end
     blocks: Callable[[BadRows | None], Iterator[Block]]  # bad rows are noted there and left out; None: an error
     is_pair: bool
 

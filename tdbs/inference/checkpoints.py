@@ -53,14 +53,14 @@ class Checkpoint:
     model: Any  # as accelerate prepared it
     accelerator: Accelerator
     execution: dict[str, str]  # device, precision, attention
-    task: Task  # its columns are those it was trained on
+    task: Task  # task with the columns it was trained on
     tokenizer: LoadedTokenizer
     info: TokenizerInfo
     limits: Limits
     words: WordsInfo | None  # the list that may be dropped; None: the checkpoint is not a run
-    rules: InputRules  # how the model is given samples
+    rules: InputRules  # rules for the model's inputs
     in_rows: bool  # a row of the model may hold several samples
-    note: str | None = None  # what its configuration left open, and how that was read
+    note: str | None = None  # open points of its configuration, and how they were read
 
 
 def open_checkpoint(
@@ -91,7 +91,7 @@ def open_checkpoint(
 
 
 def droppable_pattern(checkpoint: Checkpoint, stopwords: str | None) -> WordPattern:
-    """Return the words that may be dropped, as `prepare` finds them: the run's own list, or the one that is named."""
+    """Return the droppable words as `prepare` finds them: from the run's own list, or the named one."""
     known = checkpoint.words
     if stopwords is not None or known is None:
         return compile_words(choose_words(stopwords or "paper").words)
@@ -237,7 +237,7 @@ def _checkpoint(
 
 
 def _shares_rows(model: PreTrainedModel, task: Task, execution: dict[str, str]) -> bool:
-    """Return whether a row of the model may hold several samples; its attention is made to know of them."""
+    """Return whether a row of the model may contain several samples, and prepare its attention for them."""
     if task.kind == "seq2seq" or not knows_sequences(model.config):
         return False
     use_sequences(model, execution["attention"])

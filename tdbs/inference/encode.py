@@ -33,7 +33,7 @@ class Encoded:
     """The samples of some rows, and the values that identify their predictions."""
 
     split: Split
-    rows_R: IntArray  # of the source
+    rows_R: IntArray  # rows of the source
     contexts: Sequence[str] | None = None  # question answering
     char_places_T: tuple[IntArray, IntArray] | None = None  # question answering: characters of each token
     word_of_T: IntArray | None = None  # token classification: the word that begins here, through all rows; else -1

@@ -170,7 +170,7 @@ def _settings(folder: Path) -> dict[str, Any] | None:
 
 
 def _records(folder: Path) -> tuple[PartRecord, ...]:
-    """Return the records of the parts from the first on, up to the first one that is missing."""
+    """Return the records of the parts, from the first one up to the first missing one."""
     found: list[PartRecord] = []
     while (place := folder / f"part-{len(found):05d}.json").exists():
         found.append(read_record(place, PartRecord, _FORM))

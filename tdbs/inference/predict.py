@@ -54,11 +54,11 @@ class PredictResult:
     drop_rate: float
     rows: int  # predicted
     skipped: list[int]  # bad rows that were left out, counted from 1
-    tokens: int  # that the linear layers saw, padding included
+    tokens: int  # tokens that the linear layers processed, padding included
     padding_fraction: float
-    rows_per_second: float  # of this call, from the first row read to the last one written
-    seconds: dict[str, float]  # of this call: load, texts (reading, tokenizing, finding words), model, write, total
-    milliseconds: dict[str, float | None]  # of a row: p50, p95, p99 with batches of one, else null
+    rows_per_second: float  # rate of this call, from the first row read to the last one written
+    seconds: dict[str, float]  # this call: load, texts (reading, tokenizing, finding words), model, write, total
+    milliseconds: dict[str, float | None]  # times of a row: p50, p95, p99 with batches of one, else null
 
 
 @dataclass(kw_only=True, slots=True)
@@ -199,7 +199,7 @@ def predict(
 
 
 def _timed(blocks: Iterator[Block], spent: _Spent) -> Iterator[Block]:
-    """Yield blocks, and count the seconds that reading them takes."""
+    """Yield blocks, and count the seconds of reading them."""
     while True:
         clock = time.perf_counter()
         block = next(blocks, None)

@@ -31,7 +31,7 @@ class Texts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Taken:
-    """What a model takes, and how that is passed."""
+    """The inputs that a model accepts, and how to pass them."""
 
     strings: bool
     pairs: bool

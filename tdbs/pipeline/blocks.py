@@ -59,7 +59,7 @@ class BlockRows:
     split: str
     number: int
     rows: RowBlock
-    seconds: float  # that reading them took
+    seconds: float  # time of reading them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,7 +154,7 @@ def read_info(path: Path) -> BlockInfo:
 
 
 def _write(path: Path, arrow_schema: pa.Schema, pieces: Sequence[pa.Table]) -> None:
-    """Write a block in one visible step, a batch for each piece: a file that is there is whole."""
+    """Write a block atomically, a batch for each piece: an existing file is complete."""
     with new_file(path) as hidden, pa.ipc.new_file(hidden, arrow_schema) as writer:
         for piece in pieces:
             writer.write_table(piece.combine_chunks())

@@ -45,7 +45,7 @@ class Targets:
     """
 
     kind: TaskKind
-    outputs: int  # of the model's head
+    outputs: int  # outputs of the model's head
     values: AnyArray
     offsets_N1: IntArray | None
 

@@ -44,16 +44,16 @@ Rule = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextEdit:
-    """A change of texts: what it is called, and what stands for each pattern, in order."""
+    """A change of texts: its name, and the replacement of each pattern, in order."""
 
     name: str
     rules: tuple[Rule, ...]
 
 
 def removal(kinds: Sequence[str]) -> TextEdit:
-    """Return the edit that takes articles, punctuation or both out of a text, at once.
+    """Return the edit that removes articles, punctuation or both from a text, at once.
 
-    Raises ConfigError if something else is to go.
+    Raises ConfigError for any other kind.
     """
     for kind in kinds:
         choose("--remove", kind, REMOVABLE)

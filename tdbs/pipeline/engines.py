@@ -28,14 +28,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Engine:
-    """How blocks and shards are made: `make_blocks` yields blocks in any order, `write_parts` shards in order."""
+    """Makes blocks and shards: `make_blocks` yields blocks in any order, `write_parts` shards in order."""
 
     make_blocks: Callable[[BlockJob, Source, FirstPassResult], Iterable[BlockInfo]]
     write_parts: Callable[[Sequence[ShardPlan], Path, Path], Iterable[ShardInfo]]  # parts, blocks, where to
 
 
 def engine_of(name: str, ray_address: str | None, *, workers: int) -> AbstractContextManager[Engine]:
-    """Return the engine of a name, to be started."""
+    """Return the engine of a name, not yet started."""
     if ray_address is not None and name != "ray":
         raise ConfigError("--ray-address only applies to --engine ray.", next_step="Pass --engine ray with it.")
     choose("--engine", name, ("local", "ray"))

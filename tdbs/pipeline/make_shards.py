@@ -37,7 +37,7 @@ class MadeSplits:
     task: Task
     splits: dict[str, SplitInfo]
     seconds: dict[str, float]
-    notes: tuple[str, ...]  # of how rows were taken
+    notes: tuple[str, ...]  # messages about rows
 
 
 def make_splits(

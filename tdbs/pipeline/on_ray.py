@@ -38,7 +38,7 @@ _SECONDS_TO_ANSWER = 10  # of a cluster's address; ray.init would try for minute
 
 @contextmanager
 def ray_engine(address: str | None) -> Iterator[Engine]:
-    """Yield the engine of a Ray cluster; without an address, of one that is started here and stopped again."""
+    """Yield the engine of a Ray cluster; without an address, start one here and stop it again."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     require("ray", "--engine ray", "tdbs[ray]")
     import ray

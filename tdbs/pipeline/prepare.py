@@ -41,7 +41,7 @@ class PrepareResult:
     dataset: PreparedDataset
     cached: bool
     changed: tuple[str, ...]
-    warnings: tuple[str, ...]  # how rows were taken, what may harm the labels, or keep TokenDrop from helping
+    warnings: tuple[str, ...]  # notes on rows, on risks for the labels, or on limits of TokenDrop
 
 
 def prepare(
@@ -149,7 +149,7 @@ def prepare(
 
 
 def _standing(place: Path, parts: dict[str, str], *, overwrite: bool) -> Manifest | None:
-    """Return the manifest of the dataset with these key parts that stands at the place; refuse any other one."""
+    """Return the manifest of the dataset at a place if it has these key parts; refuse any other one."""
     standing = publish.check_place(place, overwrite=overwrite)
     if standing is not None and standing.key != cache_key.key_of(parts):
         changed = cache_key.changed_parts(parts, [standing.key_parts])

@@ -35,7 +35,7 @@ _REFERENCES_NAME = re.compile(r"references/(train|validation\w*|test\w*)\.parque
 
 
 def check_place(place: Path, *, overwrite: bool) -> Manifest | None:
-    """Return the manifest of the dataset that stands at `place`, if it may stay; refuse what is not ours to replace."""
+    """Return the manifest of the dataset at `place` if it may stay; refuse what tdbs may not replace."""
     if is_remote(place):
         place.fs.invalidate_cache()  # type: ignore[attr-defined]  # another process may have written there meanwhile
     else:
@@ -117,7 +117,7 @@ def _move(staging: Path, place: Path) -> None:
 
 
 def _is_whole(place: Path) -> bool:
-    """Return whether a folder is a dataset of tdbs beyond doubt, one whose replacement was interrupted included."""
+    """Return whether a folder is certainly a dataset of tdbs, even if its replacement was interrupted."""
     if (place / _MARK).is_file():
         return True
     try:
@@ -127,7 +127,7 @@ def _is_whole(place: Path) -> bool:
 
 
 def _check_link(place: Path) -> None:
-    """Refuse a place that is a link which another user laid, or which leads nowhere."""
+    """Refuse a place that is another user's link, or a link that leads nowhere."""
     if not place.is_symlink():
         return
     if not is_mine(place) and place.lstat().st_uid != 0:

@@ -30,13 +30,13 @@ from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Samples:
-    """Samples of a block: tokens, the texts they are from, and what is to be predicted."""
+    """Samples of a block: tokens, their texts, and their targets."""
 
     tokens: TokenBlock
     texts: pa.Array  # strings, of each row
     pairs: pa.Array | None
     rows_S: IntArray  # row of the block that each sample is from
-    columns: dict[str, pa.Array]  # of targets, by name; none for a split without labels
+    columns: dict[str, pa.Array]  # columns of targets, by name; none for a split without labels
     protected_T: BoolArray | None = None  # tokens that TokenDrop must leave
 
 

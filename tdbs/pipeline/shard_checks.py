@@ -33,7 +33,7 @@ def read_shard(folder: Path, shard: ShardInfo, manifest: Manifest, *, labelled: 
 
 
 def table_problem(table: pa.Table, manifest: Manifest, *, labelled: bool) -> str | None:
-    """Return what is wrong with a shard's table, None if nothing is."""
+    """Return the problem of a shard's table, None if there is none."""
     problem = schema_problem(table, manifest, labelled=labelled) or next(missing_values(table), None)
     if problem is not None:
         return problem
@@ -44,7 +44,7 @@ def table_problem(table: pa.Table, manifest: Manifest, *, labelled: bool) -> str
 
 
 def schema_problem(table: pa.Table, manifest: Manifest, *, labelled: bool) -> str | None:
-    """Return in what the columns of a shard are not those of its dataset, None if they are."""
+    """Return how the columns of a shard differ from those of its dataset, None if they do not."""
     expected = schema.arrow_schema(manifest.task, labelled=labelled)
     if table.schema.names != expected.names:
         return f"has the columns {', '.join(table.schema.names)}, not those of this dataset"
@@ -83,7 +83,7 @@ def missing_values(table: pa.Table) -> Iterator[str]:
 
 
 def sample_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) -> Iterator[str]:
-    """Yield what is wrong with the samples of a shard."""
+    """Yield the problems of a shard's samples."""
     tokens = one_array(table[schema.INPUT_IDS])
     if (_sizes(tokens) != lengths_N).any():
         yield "has lengths that are not those of its tokens"

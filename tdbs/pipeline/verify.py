@@ -31,7 +31,7 @@ from tdbs.pipeline.split_arrays import lists_of, sums_of
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """A file of a dataset and what is wrong with it."""
+    """A file of a dataset and its problem."""
 
     file: str  # below the dataset's folder
     problem: str
@@ -39,7 +39,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verification:
-    """What was checked, and what is wrong: nothing, if the dataset is whole."""
+    """Result of a check, and its problems: none if the dataset is intact."""
 
     path: Path
     files: int
@@ -53,7 +53,7 @@ class _Tally:
 
     split: str
     info: SplitInfo
-    seen_N: BoolArray  # of the samples that the split's files have
+    seen_N: BoolArray  # samples found in the split's files
     lengths: Counter[int]
     droppable: Counter[int]
     targets: Counter[int]
@@ -101,7 +101,7 @@ def verify(
 
 
 def _shard_problem(folder: Path, shard: ShardInfo, tally: _Tally, manifest: Manifest) -> str | None:
-    """Return what is wrong with a shard; its samples are added to the tally."""
+    """Return the problems of a shard, and add its samples to the tally."""
     table = _read(folder, shard)
     if isinstance(table, str):
         return table
@@ -118,7 +118,7 @@ def _shard_problem(folder: Path, shard: ShardInfo, tally: _Tally, manifest: Mani
 
 
 def _rows_there(folder: Path, shard: ShardInfo) -> int:
-    """Return how many samples a shard can have: no array is made for more, whatever the manifest claims."""
+    """Return the most samples that a shard can have: no array is larger, whatever the manifest claims."""
     try:
         return min(rows_of(folder / shard.path), shard.rows)
     except DatasetError:
@@ -138,7 +138,7 @@ def _count(table: pa.Table, lengths_N: IntArray, tally: _Tally) -> None:
 def _place_problems(
     sample_ids_N: IntArray, lengths_N: IntArray, shard: ShardInfo, tally: _Tally, manifest: Manifest
 ) -> Iterator[str]:
-    """Yield what is wrong with which samples a shard has, and in what order."""
+    """Yield the problems of a shard's set of samples and of their order."""
     if (len(lengths_N), int(lengths_N.sum())) != (shard.rows, shard.tokens):
         yield f"has {len(lengths_N)} samples and {lengths_N.sum()} tokens, not {shard.rows} and {shard.tokens}"
     if ((sample_ids_N < 0) | (sample_ids_N >= tally.info.rows)).any():
@@ -202,7 +202,7 @@ def _references_problem(folder: Path, info: SplitInfo) -> list[Problem]:
 
 
 def _read(folder: Path, file: ShardInfo | FileInfo) -> pa.Table | str:
-    """Return a file's table, or what is wrong with the file."""
+    """Return a file's table, or the file's problem."""
     try:
         return read_checked(folder / file.path, file.sha256)
     except DatasetError as error:

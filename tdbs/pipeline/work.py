@@ -150,7 +150,7 @@ def _short_hash(place: Path) -> str:
 
 
 def _block_key(key: str) -> str:
-    """Return what blocks are kept under: the dataset's key, and whatever else decides what is in a block's file."""
+    """Return the key of stored blocks: the dataset's key, and whatever else decides the contents of a block's file."""
     versions = {name: version(name) for name in ("tdbs", "tokenizers", "numpy", "pyarrow")}
     return sha256_of(json.dumps([key, versions, BLOCK_ROWS, BLOCK_BYTES]).encode())[:16]
 

@@ -34,11 +34,11 @@ class Comparison:
     summaries: tuple[Summary, ...]
     median_error: float | None
     worst_error: float | None
-    overhead: tuple[Mapping[str, Any], ...]  # of the profile: the framework's share of some steps
+    overhead: tuple[Mapping[str, Any], ...]  # framework's share of some steps, from the profile
     profiled_on: str | None  # kind of device
     strategies: tuple[Mapping[str, Any], ...]  # every part of each, as it was run
-    runs: Mapping[str, Run]  # by strategy, of the first seed: those whose folders are there
-    energy: str | None = None  # whose electricity counts; None: energy was not measured
+    runs: Mapping[str, Run]  # runs of the first seed whose folders exist, by strategy
+    energy: str | None = None  # country of the electricity; None: energy was not measured
 
     @property
     def best(self) -> Summary:

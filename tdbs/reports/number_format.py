@@ -86,7 +86,7 @@ def energy_note(country: str, powers: Iterable[str | None]) -> str:
 
 
 def mebibytes(size: float | None) -> str:
-    """Return bytes as MiB, or GiB if they are many."""
+    """Return bytes as MiB, or as GiB if large."""
     if size is None:
         return NOTHING
     return f"{size / 2**20:,.0f}{_SPACE}MiB" if size < 2**30 else f"{size / 2**30:,.1f}{_SPACE}GiB"

@@ -112,7 +112,7 @@ def write_report(out: Path, report: Report, *, files: bool = False) -> list[Path
 
 
 def _write_files(folder: Path, report: Report, facts: Facts) -> list[Path]:
-    """Write each figure as a file that is read alone, and all numbers twice: for programs and for people."""
+    """Write each figure as a standalone file, and all numbers twice: for programs and for people."""
     for name in FIGURES:  # those of an earlier report on something else
         remove_file(folder / f"{name}.svg")
     figures = {f"{name}.svg": standalone(pair[0]) for name, pair in facts["figures"].items() if pair}
@@ -174,7 +174,7 @@ def _comparison_numbers(comparison: Comparison) -> dict[str, Any]:
 
 
 def markdown_text(text: object) -> str:
-    """Return text that Markdown shows as it is: on one line, no character of it markup."""
+    """Return text that Markdown prints unchanged: on one line, without markup."""
     line = shown(" ".join(str(text).split()))
     return re.sub(r"([\\`*\[\]|#])", r"\\\1", html.escape(line, quote=False))
 

@@ -144,7 +144,7 @@ def _stages_of(seconds: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _mean_stages(comparison: Comparison, strategy: str) -> dict[str, float]:
-    """Return the mean seconds of each stage of a strategy's runs; training is what is left without planning."""
+    """Return the mean seconds of each stage of a strategy's runs; training is the rest, without planning."""
     rows = [row for row in comparison.rows if row.strategy == strategy]
     plan = [row.plan_seconds for row in rows if row.plan_seconds is not None]
     evaluate = [row.evaluate_seconds for row in rows if row.evaluate_seconds is not None]

@@ -108,7 +108,7 @@ def figures_of(report: Report) -> dict[str, tuple[str, str]]:
 
 
 def _rate_panels(rows: Sequence[ConditionRow]) -> list[tuple[str, list[float]]]:
-    """Return what is drawn over the drop rate: the score, and the speedup if it was timed."""
+    """Return the values over the drop rate: the score, and the speedup if it was timed."""
     scores = [math.nan if row.score is None else row.score for row in rows]
     speedups = [row.speedup for row in rows if row.speedup is not None]
     return [("score", scores), *([("speedup, one sample a call", speedups)] if len(speedups) == len(rows) else [])]

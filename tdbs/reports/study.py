@@ -23,7 +23,7 @@ PAGE_NAME, NUMBERS_NAME = "README.md", "study.json"
 
 
 def check_study_folder(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that holds something, unless it is a study that is to be replaced."""
+    """Refuse a folder with contents, unless it is a study to replace."""
     refuse_link(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         is_study = (folder / NUMBERS_NAME).exists()

@@ -43,7 +43,7 @@ def write_sweep(folder: Path, result: SweepResult, *, command: str) -> Path:
 
 
 def searched(result: SweepResult) -> list[str]:
-    """Return the names of what was searched."""
+    """Return the names of the searched hyperparameters."""
     return list(dict.fromkeys(name for trial in result.trials for name in trial.params))
 
 
@@ -75,7 +75,7 @@ def terminal_table(result: SweepResult) -> Table:
 
 
 def sweep_notes(result: SweepResult) -> list[str]:
-    """Return what is to be said below the table."""
+    """Return the notes below the table."""
     notes = []
     if result.best is not None:
         params = ", ".join(f"{name} {_value(value)}" for name, value in result.best.params.items())
@@ -93,7 +93,7 @@ def sweep_notes(result: SweepResult) -> list[str]:
 
 
 def sweep_figures(result: SweepResult) -> dict[str, str]:
-    """Return the figures of a sweep: the scores of its trials in turn, and the importance of what was searched."""
+    """Return the figures of a sweep: the scores of its trials in turn, and the importance of each hyperparameter."""
     complete = [trial for trial in result.trials if trial.score is not None and trial.state == "complete"]
     figures = {}
     if complete:

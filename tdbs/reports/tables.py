@@ -70,7 +70,7 @@ def drop_rates_table(rows: Sequence[ConditionRow]) -> Table:
 
 
 def measured_table(comparison: Comparison) -> Table:
-    """Return what was measured of each strategy: means over its seeds, with the standard deviation of its score."""
+    """Return the measurements of each strategy: means over its seeds, with the standard deviation of its score."""
     scored = any(summary.score_mean is not None for summary in comparison.summaries)
     rows: list[tuple[Cell, ...]] = []
     for summary in comparison.summaries:

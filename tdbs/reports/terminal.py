@@ -95,12 +95,12 @@ def length_histogram(counts_L1: IntArray, edges: IntArray) -> Table:
 
 
 def sample_lines(samples: Sequence[ShownSample]) -> list[Text]:
-    """Return one line a sample, droppable words struck through and in brackets, so that it can be copied too."""
+    """Return one line per sample, with droppable words struck through and in brackets, so that it can be copied too."""
     return [_marked(sample, f"{sample.sample_id} ({_described(sample)}): ") for sample in samples]
 
 
 def drop_lines(drops: Sequence[ShownDrop]) -> list[Text]:
-    """Return two lines a sample: before TokenDrop with what goes in brackets, and after it."""
+    """Return two lines per sample: before TokenDrop with dropped words in brackets, and after it."""
     lines = []
     for drop in drops:
         lines.append(_marked(drop.before, f"{drop.before.sample_id} before ({_described(drop.before)}): "))
@@ -172,12 +172,12 @@ def duration(seconds: float | None) -> str:
 
 
 def plain_spaces(text: str) -> str:
-    """Return words of the page for a terminal, whose text is searched and copied."""
+    """Return text of the page for a terminal, where it is searched and copied."""
     return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def energy_line(used: Mapping[str, Any]) -> str:
-    """Return what a run used, how its power was found, and whose electricity counts."""
+    """Return a run's energy, the source of its power figure, and the electricity."""
     amounts = f"{number_format.energy(used['kwh'])}, {number_format.co2e(used['co2e_kg'])} CO2e"
     return plain_spaces(f"{amounts}. {number_format.energy_note(used['country'], [used['power']])}")
 
@@ -199,7 +199,7 @@ def plain_table(*names: str) -> Table:
 
 
 def conditions_table(found: "Evaluation") -> Table:
-    """Return runs under conditions: scores, what is lost against the first, tokens kept; padding and speed if known."""
+    """Return runs under conditions: scores, differences to the first, tokens kept; padding and speed if known."""
     is_timed = any(row.seconds is not None for row in found.rows)
     has_batches = any(row.padding_fraction is not None for row in found.rows)
     table = plain_table(

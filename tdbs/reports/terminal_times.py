@@ -82,7 +82,7 @@ def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str, *, runs
 def estimate_notes(
     estimates: Sequence[StrategyEstimate], profile: Profile | None, kernel: str, *, prepare: float, runs: int
 ) -> list[str]:
-    """Return what is to be said below the table of `estimate-speedup`; `kernel` is that of attention."""
+    """Return the notes below the table of `estimate-speedup`; `kernel` is the attention kernel."""
     if profile is None:
         by_tokens = (
             "Speedup in tokens processed, padding included. For seconds, run tdbs profile, then pass --profile FILE."
@@ -166,7 +166,7 @@ def _difference_of(row: Mapping[str, Any]) -> str:
 
 
 def compare_notes(result: Mapping[str, Any]) -> list[str]:
-    """Return what is to be said below the table of `compare`."""
+    """Return the notes below the table of `compare`."""
     notes = []
     if result["part_steps"] is not None:
         notes.append(f"{result['part_steps']} steps of each strategy were timed; a run's time is projected from them.")

@@ -49,7 +49,7 @@ class Terms:
     precision: str
     attention: str
     part_steps: int | None  # steps of each strategy that are timed; None: whole runs
-    energy: str | None = None  # whose electricity counts: a country or world; None: energy is not measured
+    energy: str | None = None  # country of the electricity, or world; None: energy is not measured
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,9 +58,9 @@ class Row:
 
     strategy: str
     seed: int
-    seconds: Seconds  # of training the run, planning included; of parts: projected from them
+    seconds: Seconds  # time of training the run, planning included; projected if only a part was timed
     predicted_seconds: float | None
-    speedup: float | None  # over the baseline with the same seed; None until that is measured
+    speedup: float | None  # ratio to the baseline with the same seed; None until that is measured
     predicted_speedup: float | None
     padding_fraction: float
     tokens: Count
@@ -69,10 +69,10 @@ class Row:
     evaluate_seconds: float | None
     plan_seconds: float | None
     peak_memory_bytes: int | None
-    run: InnerPath | None  # folder in the comparison's
-    energy_kwh: float | None = None  # of training and evaluation, if it is measured
+    run: InnerPath | None  # folder inside the comparison's
+    energy_kwh: float | None = None  # energy of training and evaluation, if measured
     co2e_kg: float | None = None
-    power: str | None = None  # how the power was found (energy.py)
+    power: str | None = None  # source of the power figure (train/energy.py)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -92,7 +92,7 @@ class Summary:
     peak_memory_bytes: int | None  # the largest
     energy_kwh: float | None = None  # mean over the seeds
     co2e_kg: float | None = None
-    score_difference: float | None = None  # to the baseline's, mean over the seeds that both have; None of itself
+    score_difference: float | None = None  # difference to the baseline's, mean over shared seeds; None for itself
     score_difference_low: float | None = None  # its 95 % t interval; None with one seed
     score_difference_high: float | None = None
 

@@ -186,7 +186,7 @@ class _Part:
     strategy: Strategy
     dropout: float
     steps: list[tuple[Batch, ...]]
-    shares: list[float]  # by predicted cost; without a prediction in tokens
+    shares: list[float]  # shares by predicted cost; without a prediction in tokens
     planning: float  # seconds
 
 

@@ -14,8 +14,8 @@ class Condition:
     """One way to give a split to a model."""
 
     name: str
-    drop_rate: float | None = None  # of Algorithm 1, 0: the whole texts
-    edit: TextEdit | None = None  # of the raw texts
+    drop_rate: float | None = None  # rate of Algorithm 1, 0: the whole texts
+    edit: TextEdit | None = None  # edit of the raw texts
     is_removal: bool = False  # the edit is one of articles or punctuation
     batches: str | None = None  # the strategy that makes them; None: from short to long
 
@@ -41,14 +41,14 @@ class ConditionRow:
     """A run under a condition; the fields are JSON keys of `tdbs evaluate`, below `rows[]`."""
 
     run: str = ""  # missing if it is kept in the run's own folder
-    strategy: str  # that it was trained with
+    strategy: str  # its training strategy
     condition: str
-    drop_rate: float | None  # None: of edited texts, and of batches of a strategy
+    drop_rate: float | None  # None for edited texts and for batches of a strategy
     draws: int
     score: float | None  # mean over draws
-    score_std: float | None  # over draws
-    difference: float | None  # to the score under the first condition
+    score_std: float | None  # deviation over draws
+    difference: float | None  # difference to the score under the first condition
     kept: float  # tokens / tokens under the first condition
-    padding_fraction: float | None  # of a strategy's batches
-    seconds: float | None  # of a sample in a call of its own, or of the split in a strategy's batches
-    speedup: float | None  # over the first condition
+    padding_fraction: float | None  # share of padding in a strategy's batches
+    seconds: float | None  # time per sample in a call of its own, or of the split in a strategy's batches
+    speedup: float | None  # ratio to the first condition

@@ -29,9 +29,9 @@ class StudyResult:
 
     study: Study
     title: str
-    caption: str  # what differs from the paper
+    caption: str  # differences to the paper's setting
     tables: tuple[StudyTable, ...]
-    findings: tuple[str, ...]  # where our numbers and the paper's agree and contradict
+    findings: tuple[str, ...]  # results that agree with the paper, and those that contradict it
     comparisons: Mapping[str, Path] = field(default_factory=dict)  # by task
     points: tuple[tuple[str, float, float], ...] = ()  # fig8: task, padding_fraction_est, speedup
     over_rates: Mapping[str, tuple["AtRate", ...]] = field(default_factory=dict)  # fig4: by training
@@ -43,8 +43,8 @@ class AtRate:
     """Models with words dropped at a rate: means over tasks and seeds."""
 
     rate: float
-    difference: float  # to the score on whole texts, points
-    difference_std: float | None  # over seeds
+    difference: float  # points, difference to the score on whole texts
+    difference_std: float | None  # deviation over seeds
     speedup: float | None
 
 
@@ -54,7 +54,7 @@ class LossBar:
 
     title: str
     here: float
-    here_std: float | None  # over seeds
+    here_std: float | None  # deviation over seeds
     paper: float | None
 
 

@@ -91,7 +91,7 @@ def trainings(
 
 
 def _strategy(name: str, task: Task, *, in_rows: bool) -> Strategy:
-    """Return the strategy of a training; no name: random batches, nothing dropped, unpadded if the model supports it."""
+    """Return the strategy of a training; no name: random batches, no drop, unpadded if the model supports it."""
     if not name:
         return resolve_strategy(DEFAULT_STRATEGY, task, in_rows=in_rows)
     if name != RANDOM_DROP:

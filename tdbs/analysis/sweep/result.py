@@ -35,7 +35,7 @@ class SweepTerms:
     strategy: str = DEFAULT_STRATEGY
     precision: str = "auto"
     attention: str = "auto"
-    trials: int = DEFAULT_TRIALS  # of a space with ranges; a grid has as many as it has combinations
+    trials: int = DEFAULT_TRIALS  # number of trials of a space with ranges; a grid has one per combination
     prune: bool = True
 
 
@@ -57,7 +57,7 @@ class SweepResult:
     """What a sweep found; the fields are JSON keys of `tdbs sweep`."""
 
     dataset: str
-    source: str  # of its texts
+    source: str  # source of its texts
     model: str
     metric: str
     epochs: int
@@ -65,10 +65,10 @@ class SweepResult:
     best: Trial | None
     trials: list[Trial]
     importance: dict[str, float]  # share of the scores' spread that a hyperparameter explains; none with one of them
-    runs: int  # that were trained to their end
+    runs: int  # runs trained to their end
     prepare_seconds: float
-    run_seconds: float | None  # mean of a run of the best trial
-    speedup_one_run: float | None  # over random batches in tokens, if each run prepared its dataset
+    run_seconds: float | None  # mean time of a run of the best trial
+    speedup_one_run: float | None  # ratio to random batches in tokens, if each run prepared its dataset
     speedup_all_runs: float | None  # prepared once for all runs there were
 
 

@@ -24,15 +24,15 @@ class TokenBlock:
     starts_T: IntArray  # characters in the text of its segment
     ends_T: IntArray
     segment_starts_N: IntArray | None = None  # pairs: first token of the second text
-    chunks: "ChunkedTokens | None" = None  # what the samples were put together from
+    chunks: "ChunkedTokens | None" = None  # chunks that the samples were joined from
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChunkedTokens:
-    """The distinct chunks of a block, tokenized, and where each chunk stands."""
+    """The distinct chunks of a block, tokenized, and the positions of each chunk."""
 
     texts: list[str]
-    tokens: TokenBlock  # of the distinct chunks, without special tokens
+    tokens: TokenBlock  # tokens of the distinct chunks, without special tokens
     which_C: IntArray
     sample_C: IntArray
     first_C: IntArray  # position of the chunk's first token in its sample
@@ -88,7 +88,7 @@ def joined_blocks(blocks: Sequence[TokenBlock]) -> TokenBlock:
 
 
 def first_true(flags_T: BoolArray, token_offsets_N1: IntArray) -> IntArray:
-    """Return, for each sample, how many tokens stand before its first flag; its length if it has none."""
+    """Return, for each sample, the number of tokens before its first flag; its length if it has none."""
     flagged = np.append(np.flatnonzero(flags_T), len(flags_T))
     first = flagged[np.searchsorted(flagged, token_offsets_N1[:-1])]
     return np.minimum(first, token_offsets_N1[1:]) - token_offsets_N1[:-1]

@@ -31,7 +31,7 @@ _PUT_TOKENS_AROUND = {"BertProcessing", "ByteLevel", "RobertaProcessing", "Templ
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
-    """Special tokens around one text, or around two: entry k stands before text k, the last one behind them all."""
+    """Special tokens around one text, or around two: entry k comes before text k, the last one after them all."""
 
     special_ids: tuple[tuple[int, ...], ...]
     special_types: tuple[tuple[int, ...], ...]  # segment ids of the special tokens
@@ -52,7 +52,7 @@ class Template:
 class Layout:
     """What is known of a tokenizer's parts."""
 
-    single: Template | None  # None: its post-processor does more than put tokens around texts
+    single: Template | None  # None: its post-processor does more than add tokens around texts
     pair: Template | None
     cuts_at_spaces: bool  # tokens before a lone space and those behind it do not depend on each other
 
@@ -68,7 +68,7 @@ def layout_of(backend: tokenizers.Tokenizer) -> Layout:
 
 
 def _template(backend: tokenizers.Tokenizer, text: str, pair: str | None = None) -> Template | None:
-    """Return where special tokens stand around texts of one word."""
+    """Return the positions of special tokens around texts of one word."""
     probe = backend.encode(text, pair)
     special_ids: list[list[int]] = [[]]
     special_types: list[list[int]] = [[]]
@@ -124,7 +124,7 @@ def _splits_at_spaces(pre_tokenizer: dict[str, Any]) -> bool:
 
 
 def _reaches_right(token: tokenizers.AddedToken) -> bool:
-    """Return whether an added token takes in the space behind a word."""
+    """Return whether an added token includes the space after a word."""
     return token.rstrip or token.content == " " or re.search(r"\S\s", token.content) is not None
 
 

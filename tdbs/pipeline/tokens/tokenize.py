@@ -87,7 +87,7 @@ def encode_in_parts(
 
 
 def _parts(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
-    """Cut a list so that each part has about as many characters as the library is given at once."""
+    """Cut a list into parts with about as many characters as the library should get at once."""
     if len(texts) == 1:
         return iter((texts,))
     sizes = (len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) for text in texts)

@@ -28,14 +28,14 @@ class LoadedTokenizer:
     source: str  # as given: the default model of training
     backend: tokenizers.Tokenizer
     backend_json: str  # the whole tokenizer, without padding and truncation
-    sha256: str  # of backend_json
-    vocabulary_sha256: str  # of the token -> id map alone: what a model has to agree with
+    sha256: str  # hash of backend_json
+    vocabulary_sha256: str  # hash of the token -> id map alone, which a model must match
     vocabulary_size: int
     pad_id: int
     special_ids: tuple[int, ...]
     model_max_length: int | None
     end_id: int | None = None  # ends a text (seq2seq)
-    layout: Layout | None = None  # None: nothing is known, and texts are tokenized whole
+    layout: Layout | None = None  # None: unknown, so texts are tokenized whole
 
 
 def load_tokenizer(source: str) -> LoadedTokenizer:
@@ -152,7 +152,7 @@ def _strings(value: object) -> set[str]:
 
 
 def check_max_length(tokenizer: LoadedTokenizer, max_length: int, *, pair: bool) -> None:
-    """Refuse a length, in tokens with special ones, that leaves no room for text or that the model does not take."""
+    """Refuse a length, in tokens with special ones, without room for text or beyond the model's limit."""
     special = tokenizer.backend.num_special_tokens_to_add(pair)
     if max_length <= special:
         raise ConfigError(

@@ -34,7 +34,7 @@ class WordPattern:
     words: re.Pattern[str]
     marks: re.Pattern[str]
     is_turkish: bool
-    has_spaces: bool  # in a word: it reaches over the spaces of a text
+    has_spaces: bool  # whether a word contains spaces, and so spans spaces of a text
 
 
 def compile_words(words: Collection[str]) -> WordPattern:

@@ -23,14 +23,14 @@ _NEAR = 0.1  # the target of predictions: within 10 % of what is measured
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StrategyTime:
-    """Seconds of a run with a strategy; what is not known is None."""
+    """Seconds of a run with a strategy; unknown values are None."""
 
     strategy: str
     measured: float | None
     predicted: float | None
     low: float | None  # the prediction's range
     high: float | None
-    speedup: float | None  # of what the bar shows
+    speedup: float | None  # speedup shown by the bar
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,7 +39,7 @@ class StrategyError:
 
     strategy: str
     runs: tuple[float, ...]
-    mean: float  # of the means over its runs
+    mean: float  # mean of the means over its runs
 
 
 def padding_by_strategy_svg(estimates: Sequence[StrategyEstimate], *, width: int = WIDE) -> str:
@@ -61,9 +61,9 @@ def padding_by_strategy_svg(estimates: Sequence[StrategyEstimate], *, width: int
 
 
 def time_by_strategy_svg(rows: Sequence[StrategyTime], *, width: int = WIDE) -> str:
-    """Draw the seconds of a run for each strategy: a bar of what was measured, below it what was predicted.
+    """Draw the seconds of a run for each strategy: a bar of the measured time, below it the predicted one.
 
-    What was not measured has a bar of what was predicted.
+    If nothing was measured, the bar shows the prediction.
     """
     most = max(second for row in rows for second in (row.measured, row.predicted, row.high) if second is not None)
     measured = any(row.measured is not None for row in rows)
@@ -145,7 +145,7 @@ class Overheads:
     """Wall-clock seconds by stage. Stages of `prepare` overlap; their shares of its wall-clock are by their work."""
 
     prepare: float  # paid once
-    stages: Mapping[str, float]  # of prepare: work over all workers
+    stages: Mapping[str, float]  # stages of prepare: work over all workers
     run: Mapping[str, float]  # paid in each run
     strategy: str | None
 

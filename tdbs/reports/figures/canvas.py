@@ -113,7 +113,7 @@ def text(axes: Any, x: float, y: float, words: str, **look: Any) -> None:
 
 
 def swatch(axes: Any, x: float, y: float, words: str, color: str, *, width: int, marker: str = "s") -> None:
-    """Write one entry of a legend at x and y in pixels: a mark in the colour, and what it stands for."""
+    """Write one entry of a legend at x and y in pixels: a mark in the colour, and its meaning."""
     look = {"marker": marker, "markersize": 10 if marker == "s" else 8, "markeredgewidth": 0, "color": LIGHT[color]}
     axes.plot([(x + 5) / width], [y - 4], transform=axes.get_yaxis_transform(), **look)
     text(axes, (x + 17) / width, y, words, color=LIGHT["muted"])

@@ -23,7 +23,7 @@ _EPOCH_COLORS = ("soft", "next", "kept")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CapLines:
-    """The largest batch for each length: what the device takes, and what is allowed in each epoch of a run."""
+    """The largest batch for each length: the device's limit, and the cap of each epoch of a run."""
 
     strategy: str
     hardware_L1: IntArray  # HWCap

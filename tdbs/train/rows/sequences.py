@@ -32,7 +32,7 @@ class Sequences:
     starts_B: torch.Tensor  # places among F
     lengths_B: torch.Tensor
     sample_F: torch.Tensor  # the sample of each token, -1 at padding
-    positions_F: torch.Tensor  # of each token in its sample
+    positions_F: torch.Tensor  # position of each token in its sample
     groups: Sequence[LengthGroup] = ()  # unpadded
     token_of_P: torch.Tensor | None = None  # unpadded: the token at each padded place; anything at padding
     place_of_K: torch.Tensor | None = None  # unpadded: the padded place of each token; the row's padding has none
