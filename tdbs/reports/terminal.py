@@ -172,7 +172,7 @@ def duration(seconds: float | None) -> str:
 
 
 def plain_spaces(text: str) -> str:
-    """Return text of the page for a terminal, where it is searched and copied."""
+    """Return text of the page for a terminal, so that users can search and copy it."""
     return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
