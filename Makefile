@@ -63,6 +63,7 @@ lower-bounds:
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/python -m docs.check_words
 
 types: $(VENV)/.installed-dev
 	$(BIN)/mypy

@@ -1,15 +1,16 @@
 """One tree of errors; each names the cause and the next step.
 
-The command line prints both lines and exits with 1. Callers of the Python API catch `TdbsError` or one branch.
+The command line prints both lines and exits with 1. Callers of the Python API catch `TdbsError` or a subclass.
 """
 
+import importlib.util
 import os
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from tdbs.shown import shown
+from tdbs.shown import shown, shown_number
 
 
 class TdbsError(Exception):
@@ -44,6 +45,30 @@ def reason_of(error: Exception) -> str:
 
 class ConfigError(TdbsError):
     """An option's value is out of range, or two options do not go together."""
+
+
+def choose(option: str, value: object, choices: Collection[str]) -> None:
+    """Raise ConfigError if an option's value is not one of its choices."""
+    if value not in choices:
+        raise ConfigError(
+            f"Unknown value '{value}' for {option}.", next_step=f"Pass {option} with one of: {', '.join(choices)}."
+        )
+
+
+def at_least(option: str, value: int, least: int) -> None:
+    """Raise ConfigError if an option's value is below the least one."""
+    if value < least:
+        raise ConfigError(
+            f"{option} must be {least} or more, got {shown_number(value)}.",
+            next_step=f"Pass {option} {least} or more.",
+        )
+
+
+def require(package: str, what: str, install: str) -> None:
+    """Raise ConfigError if a package is not installed: `what` needs it, and pip finds it by the name `install`."""
+    if importlib.util.find_spec(package) is None:
+        named = f'"{install}"' if "[" in install else install
+        raise ConfigError(f"{what} needs {package}, which is not installed.", next_step=f"Run pip install {named}.")
 
 
 class SourceError(TdbsError):

@@ -1,7 +1,7 @@
-"""Write files so that nobody ever sees half of one: beside their place under a name with a dot, then renamed.
+"""Write files atomically: under a hidden name beside their place, then renamed.
 
-That name is made for one process alone, so no link can wait there; the rename replaces a link in the place itself and
-leaves what it leads to. Files get the rights that the user's umask gives, whatever the library that wrote them says.
+The hidden name belongs to one process, so no link can wait there. The rename replaces a link in the place itself and
+leaves its target alone. Files get the rights of the user's umask, whatever the writing library sets.
 """
 
 import hashlib
@@ -40,9 +40,9 @@ Stamp = tuple[int, float]  # bytes, seconds
 
 
 def to_path(place: str | Path) -> Path:
-    """Return a local path; of a URL such as s3://bucket/folder what behaves like one.
+    """Return a local path, or for a URL such as s3://bucket/folder an object that behaves like one.
 
-    Which URLs are known is fsspec's matter. Raises ConfigError where a package for them is missing.
+    Which URLs are known is fsspec's matter. Raises ConfigError if a package for them is missing.
     """
     if not isinstance(place, str) or "://" not in place:
         return Path(place) if isinstance(place, str) else place
@@ -63,12 +63,12 @@ def to_path(place: str | Path) -> Path:
 
 
 def is_url(place: str) -> bool:
-    """Tell whether `to_path` would open a host for a place; none is asked to find out."""
+    """Return whether `to_path` would contact a host for a place; this check contacts none."""
     return "://" in place and not place.startswith("file://")
 
 
 def is_remote(path: Path) -> bool:
-    """Tell whether a path is of an object store: nothing is renamed or locked there, but each write is whole."""
+    """Return whether a path is of an object store: nothing is renamed or locked there, but each write is whole."""
     return not isinstance(path, PurePath)
 
 
@@ -105,7 +105,7 @@ def new_file(path: Path) -> Iterator[Path]:
 def new_folder(path: Path) -> Iterator[Path]:
     """Yield a folder to fill; it becomes `path` if nothing went wrong, instead of the folder that was there.
 
-    Nobody else can write into it before. What a killed process left of one is removed. Raises ConfigError where a link
+    Nobody else can write into it before. What a killed process left of one is removed. Raises ConfigError if a link
     has its name.
     """
     refuse_link(path, next_step="Remove the link.")
@@ -132,7 +132,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def make_folder(folder: Path, kind: type[TdbsError] = ConfigError) -> None:
-    """Make a folder in one of tdbs's, unless it is there. Raises `kind` where a link has its name."""
+    """Make a folder in one of tdbs's, unless it is there. Raises `kind` if a link has its name."""
     refuse_link(folder, kind, next_step="Remove the link.")
     folder.mkdir(parents=True, exist_ok=True)
 
@@ -163,7 +163,7 @@ def copy_files(source: Path, target: Path, *, leave_out: str) -> None:
 def private_temporary_folder() -> Path:
     """Return this user's folder in the system's temporary one, where every user may make any name.
 
-    Raises ConfigError where that name is a link or a folder that others own or may write into.
+    Raises ConfigError if that name is a link or a folder that others own or may write into.
     """
     user = owner_id()
     folder = Path(tempfile.gettempdir()) / f"tdbs-{'user' if user is None else user}"
@@ -180,13 +180,13 @@ def private_temporary_folder() -> Path:
 
 
 def folders_named(name: str) -> Path:
-    """Return a name that stands in a file as folders below another one: no part of it leads up or to a root."""
+    """Return a name from a file as folders below another one: no part leads up or to a root."""
     parts = [_safe(part) for part in re.split(r"[/\\]", name)]
     return Path(*([part for part in parts if part not in ("", ".", "..")] or ["unnamed"]))
 
 
 def name_in_folder(name: str) -> str:
-    """Return a name that stands in a file as the name of one file or folder."""
+    """Return a name from a file as the name of one file or folder."""
     return "-".join(folders_named(name).parts)
 
 
@@ -224,12 +224,12 @@ def write_json(path: Path, value: object) -> None:
 
 
 def readable(path: Path) -> AbstractContextManager[str | BinaryIO]:
-    """Return what Arrow reads a file from: a path where it can open it itself, else an open file."""
+    """Return what Arrow reads a file from: a path if it can open it itself, else an open file."""
     return path.open("rb") if is_remote(path) else nullcontext(str(path))
 
 
 def stamp_of(path: Path) -> Stamp:
-    """Return what tells cheaply whether a file has changed."""
+    """Return a cheap fingerprint that changes if the file does."""
     status = path.stat()
     return status.st_size, status.st_mtime
 
@@ -246,6 +246,6 @@ def remember(folder: Path, place: Path) -> None:
 
 
 def last_place(folder: Path) -> Path | None:
-    """Return the place noted last in `folder`, or None. Raises ConfigError where the note is damaged."""
+    """Return the place noted last in `folder`, or None. Raises ConfigError if the note is damaged."""
     note = folder / LATEST_NAME
     return to_path(read_record(note, _Latest, _LATEST).path) if note.exists() else None

@@ -1,8 +1,8 @@
-"""Read the records that tdbs writes (JSON, TOML, logs of lines): whatever a file holds, a record or a TdbsError.
+"""Read the records that tdbs writes (JSON, TOML, line logs): any file gives a record or a TdbsError.
 
-Files come from elsewhere, from a killed process, or from a later tdbs (docs/format.md, "Versions"). So unknown keys
-are ignored, every known one is checked against its type, and an error names the file and the field. No file is opened
-that may block, and none is read whole before its size is known to be sane.
+Files may come from elsewhere, from a killed process, or from a later tdbs (docs/format.md, "Versions"). So unknown keys
+are ignored, every known key is checked against its type, and an error names the file and the field. No file that may
+block is opened, and none is read before its size is checked.
 """
 
 import json
@@ -33,7 +33,7 @@ _MOST_BITS = (10**_MOST_DIGITS).bit_length()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Form:
-    """One kind of record: how errors name it, what to do where it is damaged, and the version that is known."""
+    """One kind of record: how errors name it, what to do if it is damaged, and the version that is known."""
 
     what: str  # "a manifest of tdbs"
     error: type[TdbsError]
@@ -52,9 +52,9 @@ class Form:
 
 
 def read_bytes(path: Path, form: Form, *, named: str | None = None, most: int | None = MOST_BYTES) -> bytes:
-    """Return the bytes of a regular file of at most so many.
+    """Return the bytes of a regular file of at most this many.
 
-    Raises the form's error where it cannot be read; its cause is a FileNotFoundError where there is no file.
+    Raises the form's error if it cannot be read; its cause is a FileNotFoundError if there is no file.
     """
     with opened(path, form, named=named) as file:
         if most is None:
@@ -96,7 +96,7 @@ def read_text(path: Path, form: Form, *, named: str | None = None, most: int = M
 
 
 def whole_lines(path: Path, form: Form) -> list[str]:
-    """Return the lines of a log without a last one that was cut off; none where there is no file."""
+    """Return the lines of a log without a last one that was cut off; none if there is no file."""
     if not path.exists():
         return []
     lines: list[str] = []
@@ -104,7 +104,7 @@ def whole_lines(path: Path, form: Form) -> list[str]:
         while (line := file.readline(MOST_BYTES_OF_A_LINE + 1)).endswith(b"\n"):
             lines.append(line.decode("utf-8"))
     if len(line) > MOST_BYTES_OF_A_LINE:
-        raise form.unreadable(f"line {len(lines) + 1} of {path}", f"it has more than {MOST_BYTES_OF_A_LINE >> 20} MiB")
+        raise form.unreadable(f"Line {len(lines) + 1} of {path}", f"it has more than {MOST_BYTES_OF_A_LINE >> 20} MiB")
     return lines
 
 
@@ -121,8 +121,8 @@ def read_fields(path: Path, kind: type[T], form: Form, *, named: str | None = No
 
 
 def read_rows(path: Path, kind: type[T], form: Form) -> list[T]:
-    """Return the records of a log, one a line; a last line that was cut off is left out, as is a missing file."""
-    places = ((f"line {number} of {path}", line) for number, line in enumerate(whole_lines(path, form), start=1))
+    """Return the records of a log, one per line; a last line that was cut off is skipped, as is a missing file."""
+    places = ((f"Line {number} of {path}", line) for number, line in enumerate(whole_lines(path, form), start=1))
     return [record_of(json_of(line, form, named=named), kind, form, named=named) for named, line in places]
 
 
@@ -130,7 +130,7 @@ def read_field_rows(path: Path, kind: type[T], form: Form) -> list[T]:
     """Return the objects of a log as they are in it, once the known keys of each fit a TypedDict."""
     found: list[T] = []
     for number, line in enumerate(whole_lines(path, form), start=1):
-        named = f"line {number} of {path}"
+        named = f"Line {number} of {path}"
         found.append(json_of(line, form, named=named))
         record_of(found[-1], kind, form, named=named)
     return found
@@ -163,7 +163,7 @@ def read_toml(path: Path, form: Form, *, named: str | None = None) -> dict[str, 
 
 
 def record_of(found: Any, kind: type[T], form: Form, *, named: str) -> T:
-    """Return a value of JSON or TOML as a dataclass, of which unknown keys are no part.
+    """Return a value of JSON or TOML as a dataclass, without unknown keys.
 
     Raises the form's error for a version that is not known, and for the first field that does not fit.
     """
@@ -212,7 +212,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
         names = [name for name, _ in pairs]
-        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} comes twice")
+        raise ValueError(f"the key {next(name for name in names if names.count(name) > 1)!r} is duplicated")
     return found
 
 

@@ -1,7 +1,7 @@
-"""The one place that removes files and folders: what tdbs made, and never what a link leads to.
+"""The one place that removes files and folders: only what tdbs made, and never the target of a link.
 
-A link may have been laid by another user, or by this one to a file that must stay. All paths here are of this machine;
-folders above them may be links.
+Another user may have made a link, or this user may have linked a file that must stay. All paths here are on this
+machine; folders above them may be links.
 """
 
 import os
@@ -30,7 +30,7 @@ def owner_id() -> int | None:
 
 
 def is_own_folder(folder: Path, names: re.Pattern[str]) -> bool:
-    """Return whether a folder is no link, is this user's, and holds nothing but folders and files of these names."""
+    """Return whether a folder is not a link, is this user's, and holds nothing but folders and files of these names."""
     if folder.is_symlink() or not folder.is_dir() or not is_mine(folder):
         return False
     return all(names.fullmatch(path.name) and not path.is_symlink() for path in folder.iterdir())
@@ -45,13 +45,13 @@ def links_below(folder: Path) -> list[Path]:
 def refuse_link(
     path: Path, kind: type[TdbsError] = ConfigError, *, next_step: str = "Remove the link, or pass another --out."
 ) -> None:
-    """Raise an error where a link has the name of something that tdbs is to write or to remove."""
+    """Raise an error if a link has the name of something that tdbs is to write or to remove."""
     if path.is_symlink():
         raise kind(f"{path} is a link, and tdbs neither writes nor removes through links.", next_step=next_step)
 
 
 def remove_file(path: Path) -> None:
-    """Remove a file if it is there; of a link the link."""
+    """Remove a file if it exists; for a link, the link itself."""
     path.unlink(missing_ok=True)
 
 

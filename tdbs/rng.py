@@ -1,7 +1,7 @@
-"""The only place where a random generator is made: streams keyed by purpose, seed and epoch.
+"""The only place that makes random generators: streams keyed by purpose, seed and epoch.
 
-A key always has five parts, so no two purposes, seeds or epochs share a stream (NumPy's SeedSequence pads short
-keys with zeros: [1] and [1, 0] would be one stream). Nothing here is global, and nothing adds ids to a seed.
+A key always has five parts, so no two purposes, seeds or epochs share a stream (NumPy's SeedSequence pads short keys
+with zeros: [1] and [1, 0] would be one stream). Nothing here is global, and nothing adds ids to a seed.
 """
 
 from enum import IntEnum
@@ -50,14 +50,14 @@ def _seed_sequence(draw: RandomPurpose, *, seed: int, epoch: int, part: int, ind
 
 
 def stream(draw: RandomPurpose, *, seed: int, epoch: int = 0, part: int = 0, index: int = 0) -> np.random.Generator:
-    """Return the generator of one purpose; `part` and `index` tell splits, steps or processes apart."""
+    """Return the generator of one purpose; `part` and `index` distinguish splits, steps or processes."""
     return np.random.default_rng(_seed_sequence(draw, seed=seed, epoch=epoch, part=part, index=index))
 
 
 def counter_values(
     draw: RandomPurpose, *, seed: int, epoch: int, part: int, first: int, count: int
 ) -> npt.NDArray[np.uint64]:
-    """Return values `first` .. `first + count` of a counter-based stream, without making the ones before.
+    """Return values `first` .. `first + count` of a counter-based stream, without making the earlier ones.
 
     The value at a position is the same however the positions are cut into calls: what is dropped from a sample
     does not depend on which samples are held in memory.

@@ -1,7 +1,7 @@
-"""The one way of text from outside to a terminal, a page or a figure: what would hide or steer is shown escaped.
+"""The one way for text from outside to a terminal, a page or a figure: hidden or steering characters are escaped.
 
-Texts, labels, columns, file names, options and what libraries say of them may contain control characters (a terminal
-obeys them), marks that reorder a line, and characters without a glyph. They are shown as Python escapes, `\\x1b` or
+Texts, labels, columns, file names, options and messages of libraries may contain control characters (a terminal obeys
+them), marks that reorder a line, and characters without a glyph. They are printed as Python escapes, `\\x1b` or
 `\\u202e`; all other Unicode stays as it is. Shown text has nothing left to escape, so showing it twice changes nothing.
 """
 

@@ -1,7 +1,7 @@
-"""Libraries are not to ask: while they open what others made, or start, standard input is empty.
+"""Keep libraries from asking: standard input is empty while they start, or open foreign files.
 
-transformers asks on a terminal, or whoever writes to it, whether to run a folder's code; trackers ask for keys. An
-answer that was meant for nothing of the kind, or `yes |`, must not decide that.
+transformers asks on a terminal, or on piped input, whether to run a folder's code; trackers ask for keys. An answer
+meant for something else, or `yes |`, must not decide that.
 """
 
 import os

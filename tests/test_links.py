@@ -188,7 +188,7 @@ def test_a_link_to_a_folder_with_something_else_is_refused_even_with_overwrite(o
     options["out"].symlink_to(others.place)
     with pytest.raises(DatasetError) as caught:
         prepare(**options, overwrite=True)
-    assert caught.value.message == f"{options['out']} is a link to something else than a prepared dataset."
+    assert caught.value.message == f"{options['out']} is a link to something other than a prepared dataset."
     assert caught.value.next_step == "Pass another --out."
 
 
@@ -248,7 +248,7 @@ def test_a_folder_of_the_users_in_the_place_of_unfinished_work_stays(options, wo
     (workplace / ".x.preparing/notes.txt").write_text("mine")
     with pytest.raises(DatasetError) as caught:
         prepare(**options)
-    assert caught.value.message == f"{workplace / '.x.preparing'} is not unfinished work of yours."
+    assert caught.value.message == f"{workplace / '.x.preparing'} is not your unfinished work."
     assert caught.value.next_step == "Remove it, or pass another --out."
     assert (workplace / ".x.preparing/notes.txt").read_text() == "mine"
 

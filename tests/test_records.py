@@ -225,9 +225,9 @@ def test_a_line_of_a_log_is_named_and_a_last_one_that_was_cut_off_left_out(golde
     steps.write_text(whole + '{"step": 2, "ep')
     assert len(read_run(golden / "run").steps) == 2
     steps.write_text(whole + '{"step": 2}\n')
-    assert refused("run/steps.jsonl", golden).startswith(f"line 3 of {steps}"[: -len(str(steps))])
+    assert refused("run/steps.jsonl", golden).startswith(f"Line 3 of {steps}"[: -len(str(steps))])
     steps.write_text(whole + "x" * (2 << 20))
-    assert "line 3 of" in refused("run/steps.jsonl", golden)
+    assert "Line 3 of" in refused("run/steps.jsonl", golden)
 
 
 def test_a_record_larger_than_any_is_not_read(golden):

@@ -1,12 +1,10 @@
-"""What a step makes a device do, in counts: tokens for the linear layers, pairs for attention, calls of the model.
+"""Cost of a training step: counts of its work, and seconds fitted to a profile.
 
-The same counts are taken of a plan's batches and of the batches that a profile times, so that the one tells the other.
-
-Seconds of a step as a function of what is in it, fitted to a profile, with its own error and range.
-
-seconds = sum over counts (work.py) of a cost each, and two more for dropout's masks over tokens and pairs. Costs are
-found by least squares on relative errors; a cost that would be negative is 0. The error is that of points left out of
-the fit, one at a time: what a step that was not measured may be off by (docs/decisions.md, "Cost model").
+Counts are tokens for the linear layers, pairs for attention, and calls of the model. They are computed in the same way
+for a plan's batches and for the batches that a profile times, so one predicts the other. Seconds are the sum of each
+count times its cost, plus two costs for dropout's masks over tokens and pairs. Least squares on relative errors finds
+the costs; negative costs become 0. The error is that of points left out of the fit, one at a time, so it estimates the
+error of a step that was not measured (docs/decisions.md, "Cost model").
 """
 
 from collections.abc import Mapping, Sequence
@@ -130,34 +128,32 @@ class CostModel:
 
     costs_C: FloatArray
     error: float  # relative: root mean square over points left out of the fit
-    most_tokens: int  # of a measured call
+    most_tokens: int  # largest measured call
     longest: int  # measured row
-    longest_target: int  # of a measured call
+    longest_target: int  # longest targets of a measured call
 
     def step_seconds(self, counts_SF: FloatArray, *, dropout: bool) -> FloatArray:
         """Return the seconds of each step (S)."""
         return _with_dropout(counts_SF, np.full(len(counts_SF), dropout)) @ self.costs_C
 
     def is_beyond(self, tokens: int, longest: int, target: int = 0) -> bool:
-        """Tell whether a call is far outside of what was measured."""
+        """Return whether a call is far outside the measured range."""
         return tokens > FAR * self.most_tokens or longest > FAR * self.longest or target > FAR * self.longest_target
 
 
 def fit_costs(points: Sequence[Mapping[str, Any]], attention: str) -> CostModel:
     """Fit the points that were measured with an attention kernel.
 
-    Raises ConfigError where the profile has none, or too few, of that kernel.
+    Raises ConfigError if the profile has none, or too few, of that kernel.
     """
     if not points:
-        raise ConfigError(
-            "The profile has caps alone, no times.", next_step="Measure one with tdbs profile --out FILE."
-        )
+        raise ConfigError("The profile has caps but no times.", next_step="Run tdbs profile --out FILE.")
     own = [point for point in points if point["attention"] == attention]
     if len(own) < len(COSTS):
         raise ConfigError(
             f"The profile has too few times of --attention {attention}: {len(own)} steps, at least {len(COSTS)} are "
             f"needed; most are of {_most(points)}.",
-            next_step=f"Pass --attention {_most(points)}, or measure: tdbs profile --attention {attention}.",
+            next_step=f"Pass --attention {_most(points)}, or run tdbs profile --attention {attention}.",
         )
     counts_PF = np.array([[point["work"][name] for name in COUNTS] for point in own], dtype=np.float64)
     work_PC = _with_dropout(counts_PF, np.array([bool(point["dropout"]) for point in own]))

@@ -1,6 +1,7 @@
-"""How long a run takes and how much faster each strategy is, from the trainer's own planner, before training.
+"""Predict how long a run takes and how much faster each strategy is, with the trainer's planner, before training.
 
-By tokens, all that the linear layers see, pad included; with a device profile in seconds, by its cost model.
+Costs are tokens, all that the linear layers process, padding included; with a device profile they are seconds, by its
+cost model.
 """
 
 import math
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tdbs.analysis.cost import CostModel, fit_costs, plan_work
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, at_least
 from tdbs.fields import Count
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.engines import memory_bytes
@@ -29,25 +30,25 @@ BASELINE = "random"
 class StrategyEstimate:
     """One strategy over a whole run; the fields are JSON keys of `tdbs estimate-speedup`.
 
-    With a profile, low and high are what its cost model may be off by; by tokens, the least and greatest over epochs.
+    With a profile, low and high are the error range of its cost model; in tokens, the least and greatest over epochs.
     """
 
     strategy: str
     steps: Count
     tokens: Count
     padding_fraction: float
-    seconds: float | None  # of training the run once, planning included; None: no profile
-    speedup: float  # baseline's seconds / this strategy's; without a profile by tokens, sources and targets together
+    seconds: float | None  # time of training the run once, planning included; None: no profile
+    speedup: float  # baseline's seconds / this strategy's; without a profile in tokens, sources and targets together
     speedup_low: float
     speedup_high: float
     seconds_low: float | None = None
     seconds_high: float | None = None
-    seconds_over_runs: float | None = None  # of preparing once and training `runs` times
+    seconds_over_runs: float | None = None  # time of preparing once and training `runs` times
     speedup_over_runs: float | None = None
     extrapolated: bool = False  # calls of the model are far larger than any that the profile timed
-    target_tokens: Count = 0  # seq2seq: of the targets, pad included
+    target_tokens: Count = 0  # seq2seq: of the targets, padding included
     target_padding_fraction: float | None = None
-    unsorted_target_padding_fraction: float | None = None  # had targets not been sorted
+    unsorted_target_padding_fraction: float | None = None  # padding without sorting targets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,8 +118,7 @@ def estimate_speedup(
         DatasetError: The dataset has no train split, or a shard is damaged.
     """
     check_hyperparameters(epochs=epochs, dropout=dropout)
-    if runs < 1:
-        raise ConfigError(f"--runs must be 1 or more, got {runs}.", next_step="Pass another --runs.")
+    at_least("--runs", runs, 1)
     task = dataset.manifest.task
     costs = None if profile is None else costs_for(dataset, profile, attention)
     rows = split_info(dataset, TRAIN).rows
@@ -161,8 +161,8 @@ def costs_for(dataset: PreparedDataset, profile: Profile, attention: str | None 
     if profile.points and is_writer != asks:
         kinds = ("an encoder-decoder", "an encoder")
         raise ConfigError(
-            f"The profile is of {kinds[not is_writer]}; this dataset trains {kinds[not asks]}.",
-            next_step="Measure one with tdbs profile on this dataset.",
+            f"The profile is for {kinds[not is_writer]}; this dataset trains {kinds[not asks]}.",
+            next_step="Run tdbs profile on this dataset.",
         )
     return fit_costs(profile.points, attention or str(profile.settings.get("attention")))
 

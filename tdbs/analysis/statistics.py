@@ -1,9 +1,9 @@
-"""What a split's lengths tell before any training: the statistics of App. E.2 and the exact random padding.
+"""Statistics of a split's lengths before training, and whether labels depend on them.
 
-Do labels go with lengths? Then a batch of one length tells one story, and its gradient is not the epoch's.
-
-Three numbers of a train split: how well length goes with the label, how far the label means of an update stray from
-the epoch's, beside updates of the same sizes drawn at random, and how often chance alone strays as far.
+The first part computes the statistics of App. E.2 and the exact random padding. The second part asks whether labels
+depend on lengths: if they do, a batch of one length shows a skewed label mix, and its gradient differs from the
+epoch's. It computes three numbers of a train split: the correlation of length and label, how far the label means of
+updates stray from the epoch's compared with random updates of the same sizes, and how often chance alone strays as far.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class SplitStatistics:
     padding_fraction_estimate: float  # (L_K - L_avg) / L_K: conservative
     expected_random_padding: float  # exact, of random batches of `batch_size`
     droppable_fraction: float  # droppable tokens / tokens
-    source_rows: int  # fewer than rows where a question has several windows
+    source_rows: int  # fewer than rows if a question has several windows
     target_tokens: int = 0  # seq2seq
     expected_target_padding: float | None = None  # exact, of the targets of random batches; None: no sequences
 
@@ -59,7 +59,7 @@ def split_statistics(info: SplitInfo, *, percent: float = 87.5, batch_size: int 
 RISKY_STRAY = 1.5  # from here on `inspect` warns (docs/decisions.md, "Labels that go with lengths")
 ERROR_RATE = 0.01  # of the test that a warning passes: labels shuffled at random raise it no oftener
 _FEW_ROWS = 10_000
-_SHUFFLES, _SHUFFLES_OF_MANY = 999, 99  # both make the error rate exact; of many rows a stray of 1.5 is never chance
+_SHUFFLES, _SHUFFLES_OF_MANY = 999, 99  # both make the error rate exact; with many rows a stray of 1.5 is never chance
 _DENSE = 4  # counts of a table of steps and classes that are worth making, per pair of a sample and its class
 
 # Shapes: N samples, S steps of an epoch, C classes or targets, E pairs of a sample and a class that holds for it.
@@ -88,7 +88,7 @@ class LabelLength:
 def label_length(
     dataset: PreparedDataset, split: Split, strategy: Strategy, *, seed: int = 0, epoch: int = 0
 ) -> LabelLength | None:
-    """Return how the labels of a split go with its lengths in an epoch; None where a sample has no label of its own.
+    """Return how the labels of a split go with its lengths in an epoch; None if a sample has no label of its own.
 
     Classes, numbers and sets of classes belong to samples; labels of words, answers and target texts do not.
     """
@@ -106,10 +106,11 @@ def label_length(
 
 
 def length_correlation(lengths_N: IntArray, targets: Targets) -> float | None:
-    """Return how well length goes with the label, from 0 to 1.
+    """Return the correlation of length and label, from 0 to 1.
 
-    Of classes the correlation ratio: the root of the share of the lengths' variance that lies between classes (of two
-    classes, Pearson's correlation). Of numbers and sets of classes the largest of Pearson's correlations, without sign.
+    For classes it is the correlation ratio: the root of the share of the lengths' variance that is between classes (for
+    two classes, Pearson's correlation). For numbers and sets of classes it is the largest of Pearson's correlations,
+    without sign.
     """
     deviation_N = lengths_N - lengths_N.mean()
     variance = float((deviation_N**2).mean())
@@ -150,7 +151,7 @@ def chance_of_stray(targets: Targets, plan: EpochPlan, *, seed: int, epoch: int 
 
     The plan does not depend on labels, so shuffled ones are as likely as these where labels do not go with lengths:
     the test is exact, whatever the labels' kind or spread (Phipson and Smyth, 2010: the given labels count as one
-    shuffle). None where there is no stray.
+    shuffle). None if there is no stray.
     """
     stray_of = _stray_measure(targets, plan.step_sizes_S)
     if stray_of is None:
@@ -171,7 +172,7 @@ def _steps_of_samples(plan: EpochPlan) -> IntArray:
 
 
 def _stray_measure(targets: Targets, sizes_S: IntArray) -> Callable[[IntArray], float] | None:
-    """Return the stray as a function of each sample's step; None where no labels can stray."""
+    """Return the stray as a function of each sample's step; None if no labels can stray."""
     rows = int(sizes_S.sum())
     measured = _numbers_measure if targets.kind == "regression" else _classes_measure
     squares_of, variance = measured(targets, rows, sizes_S)

@@ -74,7 +74,7 @@ def tdbs_options(
         bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
 ) -> None:
-    """Prepare text datasets for fine-tuning once, tell what padding costs, and train without it."""
+    """Prepare text datasets for fine-tuning once, report what padding costs, and train without it."""
 
 
 for command in (

@@ -33,7 +33,7 @@ OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 
-# Packages below fsspec whose errors are no OSError: no credentials, nobody answers.
+# Packages below fsspec whose errors are not OSErrors: no credentials, no answer.
 _STORES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "adlfs", "azure")
 
 
@@ -69,10 +69,10 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
                 raise
             reason = f"{type(error).__name__}: {reason_of(error)}"
             if type(error).__module__.split(".")[0] in _STORES:
-                print_error(f"An object store fails: {reason}.", "Check the URL, your credentials and the network.")
+                print_error(f"Object store error: {reason}.", "Check the URL, your credentials and the network.")
             else:
                 print_error(
-                    f"tdbs failed where it should not: {reason}.", "Run again with --debug and report what it says."
+                    f"Internal error (please report): {reason}.", "Run again with --debug and report the traceback."
                 )
             raise typer.Exit(1) from error
 
@@ -89,7 +89,7 @@ def shown_command() -> str:
 
 
 def note_latest(folder: Path, place: Path) -> None:
-    """Note in `data/` or `runs/` what commands use when none is named; of several processes the first one does."""
+    """Record in `data/` or `runs/` the default of later commands; with several processes, the first one does."""
     if SPEAKS:
         remember(folder, place)
 
@@ -98,7 +98,7 @@ def dataset_folder(given: str | None) -> Path:
     """Return the dataset that the user named, or the one prepared last, which is then named on stderr."""
     from tdbs.pipeline.prepare import DATA_FOLDER
 
-    missing = ConfigError("No dataset is named and none was prepared here.", next_step="Run tdbs prepare first.")
+    missing = ConfigError("No dataset was given and none was prepared here.", next_step="Run tdbs prepare first.")
     return to_path(given) if given else _last_in(DATA_FOLDER, "dataset", missing)
 
 
@@ -106,7 +106,7 @@ def run_folder(given: Path | None) -> Path:
     """Return the run that the user named, or the last one, which is then named on stderr."""
     from tdbs.train.run_folder import RUNS_FOLDER
 
-    missing = ConfigError("No run is named and none was made here.", next_step="Run tdbs train first.")
+    missing = ConfigError("No run was given and none was made here.", next_step="Run tdbs train first.")
     return given or _last_in(RUNS_FOLDER, "run", missing)
 
 
@@ -121,7 +121,7 @@ def _last_in(folder: Path, kind: str, missing: ConfigError) -> Path:
 def say_url(place: str) -> None:
     """Say on stderr, before it is opened, which URL a record names as its dataset."""
     if is_url(place):
-        say(f"dataset {place}, a URL that the record names")
+        say(f"dataset {place}, a URL from the record")
 
 
 def quiet_libraries() -> None:

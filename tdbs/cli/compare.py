@@ -40,12 +40,12 @@ def command(
     dataset: DatasetArgument = None,
     strategy: Annotated[
         list[str] | None,
-        typer.Option(help="A strategy; may be given several times. [default: all]", show_default=False),
+        typer.Option(help="Strategy; repeat for several. [default: all]", show_default=False),
     ] = None,
     seed: Annotated[
         list[int] | None, typer.Option(help="A seed; may be given several times. [default: 0]", show_default=False)
     ] = None,
-    baseline: Annotated[str, typer.Option(help="Strategy that speedups are over.")] = BASELINE,
+    baseline: Annotated[str, typer.Option(help="Baseline of the speedups.")] = BASELINE,
     steps: Annotated[
         int | None,
         typer.Option(help="Time so many steps of each strategy instead of whole runs.", show_default=False, min=1),
@@ -91,7 +91,7 @@ def command(
     folder = out or COMPARISONS_FOLDER / f"{source}-{time.strftime('%Y%m%d-%H%M%S')}"
     if out is None:  # a comparison takes long: whoever stops it must know where it lies
         say(f"comparison {folder}", style="dim")
-    going_on = f"Run the same command with --resume --out {folder} to go on."
+    going_on = f"Run the same command with --resume --out {folder} to continue."
     with stopped_at_once(f"The comparison in {folder}", next_step=going_on), spinner("compare") as advance:
         result = compare(
             opened,

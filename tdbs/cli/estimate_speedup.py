@@ -39,9 +39,9 @@ def command(
     dataset: DatasetArgument = None,
     strategy: Annotated[
         list[str] | None,
-        typer.Option(help="A strategy; may be given several times. [default: all]", show_default=False),
+        typer.Option(help="Strategy; repeat for several. [default: all]", show_default=False),
     ] = None,
-    baseline: Annotated[str, typer.Option(help="Strategy that speedups are over.")] = BASELINE,
+    baseline: Annotated[str, typer.Option(help="Baseline of the speedups.")] = BASELINE,
     model: ModelOption = None,
     epochs: EpochsOption = DEFAULT_EPOCHS,
     seed: SeedOption = 0,
@@ -50,14 +50,14 @@ def command(
     profile: ProfileOption = None,
     attention: AttentionOption = "auto",
     dropout: DropoutOption = None,
-    runs: Annotated[int, typer.Option(help="Runs of training that one prepared dataset serves.")] = 1,
+    runs: Annotated[int, typer.Option(help="Training runs that share one prepared dataset.")] = 1,
     allow_drop: AllowDropOption = False,
     memory: MemoryOption = DEFAULT_MEMORY,
     as_json: JsonOption = False,
 ) -> None:
-    """Tell how long a run takes and how much faster each strategy is, from the trainer's own plans.
+    """Predict how long a run takes and how much faster each strategy is, from the trainer's own plans.
 
-    With a device profile in seconds, with what they may be off by; without one by tokens.
+    With a device profile the result is in seconds, with an error range; without one it is in tokens.
 
     \b
     Example:
@@ -72,7 +72,7 @@ def command(
     without_effect = [name for name, is_given in of_seconds.items() if is_given and known is None]
     if without_effect:
         raise ConfigError(
-            f"{without_effect[0]} changes seconds, and without a profile none are told.",
+            f"{without_effect[0]} only affects seconds, which need a profile.",
             next_step="Pass --profile FILE; tdbs profile writes one.",
         )
     trained = choose_model(model, opened.manifest)
@@ -104,8 +104,8 @@ def command(
         rows = [dataclasses.asdict(estimate) for estimate in estimates]
         of_model = {"model": shown_model(trained.name), "model_type": trained.model_type}
         without = {"left_out": list(left_out(in_rows=trained.in_rows))}
-        told = {"baseline": base.name, **of_model, **without, "prepare_seconds": prepare, "runs": runs}
-        print_json({**told, "strategies": rows})
+        common = {"baseline": base.name, **of_model, **without, "prepare_seconds": prepare, "runs": runs}
+        print_json({**common, "strategies": rows})
         return
     print_table(estimate_table(estimates, base.name, runs=runs))
     say(*target_notes(estimates), *estimate_notes(estimates, known, kernel, prepare=prepare, runs=runs))

@@ -32,53 +32,49 @@ def command(
     drop_rate: Annotated[
         str | None,
         typer.Option(
-            help="Shares of the droppable words that go: 0.3, or several with commas between. [with --flips: 0.3]",
+            help="Shares of droppable words to drop: 0.3, or several separated by commas. [with --flips: 0.3]",
             show_default=False,
         ),
     ] = None,
     remove: Annotated[
         list[str] | None,
         typer.Option(
-            help="Take these out of the raw texts: articles, punctuation, or both with a comma between; may be given "
-            "several times.",
+            help="Take these out of the raw texts: articles, punctuation, or both separated by a comma; repeat "
+            "for several.",
             show_default=False,
         ),
     ] = None,
     edits: Annotated[
         list[Path] | None,
         typer.Option(
-            help="Edit the raw texts: a file of lines with a regular expression, a tab and what stands for its "
-            "matches; may be given several times.",
+            help="Edit the raw texts: a file of lines with a regular expression, a tab and its replacement; "
+            "repeat for several.",
             show_default=False,
         ),
     ] = None,
-    draws: Annotated[int, typer.Option(help="Draws of the dropped words, where they are random.")] = 3,
+    draws: Annotated[int, typer.Option(help="Random draws of the dropped words.")] = 3,
     seed: Annotated[int, typer.Option(help="Seed of the dropped words.")] = 0,
     time: Annotated[
-        bool, typer.Option("--time", help="Time a call of the model for each of 64 samples, with --drop-rate.")
+        bool, typer.Option("--time", help="Time one model call for each of 64 samples, with --drop-rate.")
     ] = False,
     batches: Annotated[
         str | None,
         typer.Option(
-            help="Score and time the split in the batches of strategies with commas between, as large as HWCap allows: "
-            "random,bucket,tdbs_paper.",
+            help="Score and time the split in the batches of these strategies, separated by commas, as large as HWCap "
+            "allows: random,bucket,tdbs_paper.",
             show_default=False,
         ),
     ] = None,
     mirror: Annotated[
         Path | None,
         typer.Option(
-            help="Folder that stands in for the hub, with --remove and --edits. [default: as prepared]",
+            help="Folder to use instead of the hub, with --remove and --edits. [default: as prepared]",
             envvar="TDBS_MIRROR",
             show_default=False,
         ),
     ] = None,
-    flips: Annotated[
-        bool, typer.Option("--flips", help="Count predictions that differ once words are dropped.")
-    ] = False,
-    max_flips: Annotated[
-        float | None, typer.Option(help="Share of flips above which the command fails, with --flips.")
-    ] = None,
+    flips: Annotated[bool, typer.Option("--flips", help="Count predictions that flip when words are dropped.")] = False,
+    max_flips: Annotated[float | None, typer.Option(help="With --flips, fail above this share of flips.")] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Score runs' models on a split, side by side: whole, with words dropped, with articles or punctuation removed.
@@ -100,11 +96,11 @@ def command(
     if flips and (asks_conditions or len(rates) > 1):
         raise ConfigError(
             "--flips takes one run and one --drop-rate, without --remove, --edits, --time and --batches.",
-            next_step="Count flips with a command of their own.",
+            next_step="Count flips in a separate command.",
         )
     if batches and (rates or remove or edits or time):
         raise ConfigError(
-            "--batches is timed by itself, without --drop-rate, --remove, --edits and --time.",
+            "--batches is timed alone, without --drop-rate, --remove, --edits and --time.",
             next_step="Pass --batches alone.",
         )
     if flips or not (asks_conditions or rates):
@@ -145,7 +141,7 @@ def _shares(given: str | None) -> list[float]:
         return [] if given is None else [float(rate) for rate in given.split(",")]
     except ValueError:
         raise ConfigError(
-            f"--drop-rate takes shares with commas between, got {given}.", next_step="Pass --drop-rate 0,0.5,1."
+            f"--drop-rate takes shares separated by commas, got {given}.", next_step="Pass --drop-rate 0,0.5,1."
         ) from None
 
 

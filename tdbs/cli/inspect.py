@@ -11,7 +11,7 @@ from tdbs.analysis.statistics import label_length, split_statistics
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
 from tdbs.cli.options import AllowDropOption, ModelOption, policy_note
 from tdbs.cli.screen import print_json, say, show
-from tdbs.errors import ConfigError
+from tdbs.errors import at_least
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.lengths import PAPER_PERCENT, bucket_edges
 from tdbs.reports.samples import show_drops, show_samples
@@ -27,24 +27,23 @@ _SHOWN_DROP = "reach"  # the default strategy drops nothing
 @reported
 def command(
     dataset: DatasetArgument = None,
-    split: Annotated[str, typer.Option(help="Split to look into.")] = "train",
-    samples: Annotated[int, typer.Option(help="Samples to show.")] = 5,
+    split: Annotated[str, typer.Option(help="Split to inspect.")] = "train",
+    samples: Annotated[int, typer.Option(help="Number of samples to show.")] = 5,
     bucket_width: Annotated[
-        int | None, typer.Option(help="Lengths of a bucket. [default: as prepared]", show_default=False)
+        int | None, typer.Option(help="Lengths per bucket. [default: as prepared]", show_default=False)
     ] = None,
     percent: Annotated[float, typer.Option(help="K of L_K.")] = PAPER_PERCENT,
     drop: Annotated[bool, typer.Option("--drop", help="Show samples before and after TokenDrop.")] = False,
     strategy: Annotated[
         str | None,
         typer.Option(
-            help="Strategy whose updates and TokenDrop are shown. [default: the one that would train; reach for "
-            "--drop]",
+            help="Strategy whose updates and TokenDrop to show. [default: the one that would train; reach for --drop]",
             show_default=False,
         ),
     ] = None,
     model: ModelOption = None,
-    epoch: Annotated[int, typer.Option(help="Epoch of the run that is shown, from 0.")] = 0,
-    seed: Annotated[int, typer.Option(help="Seed of the choice of samples, of TokenDrop and updates.")] = 0,
+    epoch: Annotated[int, typer.Option(help="Epoch to show, from 0.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the shown samples, TokenDrop and updates.")] = 0,
     allow_drop: AllowDropOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -57,10 +56,8 @@ def command(
       tdbs inspect data/sample/sample_tokenizer-128-1a2b3c4d --samples 3
       tdbs inspect --drop --strategy reach --epoch 1 --seed 3
     """
-    if epoch < 0:
-        raise ConfigError(f"--epoch must be 0 or more, got {epoch}.", next_step="Pass --epoch 0.")
-    if samples < 0:
-        raise ConfigError(f"--samples must be 0 or more, got {samples}.", next_step="Pass --samples 5.")
+    at_least("--epoch", epoch, 0)
+    at_least("--samples", samples, 0)
     opened = load(dataset_folder(dataset))
     manifest = opened.manifest
     read = read_split(opened, split)

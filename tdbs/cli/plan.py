@@ -42,8 +42,8 @@ def command(
         float | None,
         typer.Option(help="Base rate of the lr column. [default: 5e-5; tiny 1e-3]", show_default=False),
     ] = None,
-    warmup: Annotated[float, typer.Option(help="Share of the samples over which the rate grows.")] = DEFAULT_WARMUP,
-    out: Annotated[Path | None, typer.Option(help="Parquet file with one row a batch.")] = None,
+    warmup: Annotated[float, typer.Option(help="Share of the samples over which the rate rises.")] = DEFAULT_WARMUP,
+    out: Annotated[Path | None, typer.Option(help="Parquet file with one row per batch.")] = None,
     overwrite: OverwriteOption = False,
     memory: MemoryOption = DEFAULT_MEMORY,
     as_json: JsonOption = False,
@@ -59,7 +59,7 @@ def command(
     if out is not None:
         refuse_link(out)
     if out is not None and out.exists() and not overwrite:
-        raise ConfigError(f"{out} is there already.", next_step="Pass another --out, or --overwrite.")
+        raise ConfigError(f"{out} already exists.", next_step="Pass another --out, or --overwrite.")
     check_hyperparameters(epochs=epochs, lr=lr, warmup=warmup)
     opened = load(dataset_folder(dataset))
     trained = choose_model(model, opened.manifest)
@@ -89,4 +89,4 @@ def command(
     show(plan_summary(rows))
     say(f"strategy {strategy.name}, plan digest {digest[:16]}")
     if out is not None:
-        say(f"one row a batch: {out}")
+        say(f"one row per batch: {out}")

@@ -26,7 +26,7 @@ def command(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="INPUT", help="CSV, TSV, JSONL or Parquet file, prepared dataset, or - for lines of stdin."
+            metavar="INPUT", help="CSV, TSV, JSONL or Parquet file, prepared dataset, or - to read lines from stdin."
         ),
     ],
     out: Annotated[
@@ -54,9 +54,7 @@ def command(
     ] = None,
     batch_size: Annotated[
         int | None,
-        typer.Option(
-            help="Samples of a batch; 1 is real time: each row as it comes. [default: 64]", show_default=False, min=1
-        ),
+        typer.Option(help="Batch size; 1 predicts each row as it arrives. [default: 64]", show_default=False, min=1),
     ] = None,
     caps: CapsOption = None,
     profile: ProfileOption = None,
@@ -65,7 +63,7 @@ def command(
         typer.Option(help="TokenDrop: none, rate, any, all, batch_min, reach. [default: none]", show_default=False),
     ] = None,
     drop_rate: Annotated[
-        float | None, typer.Option(help="Share of a row's droppable words that go; 1: all.", show_default=False)
+        float | None, typer.Option(help="Share of a row's droppable words to drop; 1 drops all.", show_default=False)
     ] = None,
     allow_drop: AllowDropOption = False,
     stopwords: Annotated[
@@ -77,11 +75,11 @@ def command(
     ] = None,
     max_length: Annotated[
         int | None,
-        typer.Option(help="Tokens of a sample at most. [default: the run's; what the model takes]", show_default=False),
+        typer.Option(help="Most tokens of a sample. [default: the run's; the model's limit]", show_default=False),
     ] = None,
     prefix: Annotated[
         str | None,
-        typer.Option(help="Put before every text (models that write). [default: the run's]", show_default=False),
+        typer.Option(help="Text before every input (models that generate). [default: the run's]", show_default=False),
     ] = None,
     precision: PrecisionOption = "auto",
     attention: Annotated[
@@ -89,13 +87,13 @@ def command(
     ] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the dropped words.")] = 0,
     skip_bad_rows: Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Leave rows out that cannot be read, and name them.")
+        bool, typer.Option("--skip-bad-rows", help="Skip rows that cannot be read, and name them.")
     ] = False,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the output that was begun in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the unfinished output of --out.")] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Predict every row of an input, in its order: batched by length without padding, or each row as it comes.
+    """Predict every row of an input, in its order: batched by length without padding, or each row as it arrives.
 
     Nothing is dropped unless --drop or --drop-rate says so.
 
@@ -157,7 +155,7 @@ def command(
     if result.skipped:
         rows = ", ".join(f"{row:,}" for row in result.skipped[:_SHOWN_ROWS])
         more = ", …" if len(result.skipped) > _SHOWN_ROWS else ""
-        say(f"Left out {len(result.skipped):,} bad rows: {rows}{more}")
+        say(f"Skipped {len(result.skipped):,} bad rows: {rows}{more}")
     if as_json:
         print_json(dataclasses.asdict(result))
         return
@@ -172,12 +170,12 @@ def command(
 
 
 def _goes_on(source: str, out: Path | None, *, overwrite: bool) -> str:
-    """Return how a prediction that was stopped goes on: from the parts that are done, if there are any."""
+    """Return how to continue a prediction that was stopped: from its finished parts, if there are any."""
     from tdbs.inference.inputs import STDIN
     from tdbs.inference.output import has_parts
 
     if out is None or not has_parts(out):
         return BEGINS_ANEW
     if source == STDIN:
-        return "Run the same command with --overwrite: it begins anew."
-    return f"Run the same command with --resume {'instead of --overwrite ' if overwrite else ''}to go on."
+        return "Run the same command with --overwrite: it starts again."
+    return f"Run the same command with --resume {'instead of --overwrite ' if overwrite else ''}to continue."

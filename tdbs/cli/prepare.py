@@ -43,7 +43,7 @@ def command(
     max_length: Annotated[
         int | None,
         typer.Option(
-            help="Tokens of a sample at most, special ones included. [default: 128; answers 384, texts 512]",
+            help="Most tokens of a sample, special tokens included. [default: 128; answers 384, texts 512]",
             show_default=False,
         ),
     ] = None,
@@ -57,33 +57,33 @@ def command(
     label: Annotated[
         str | None,
         typer.Option(
-            help="Column of the label or of answers; several with commas between. [default: label]", show_default=False
+            help="Column of the label or of answers; several separated by commas. [default: label]", show_default=False
         ),
     ] = None,
     label_type: Annotated[str, typer.Option(help="auto, class or regression.")] = "auto",
     target: Annotated[str | None, typer.Option(help="Column of the text to write (sequence to sequence).")] = None,
     prefix: Annotated[
-        str | None, typer.Option(help="Put before every text (sequence to sequence): 'summarize: '.")
+        str | None, typer.Option(help="Text before every source (sequence to sequence): 'summarize: '.")
     ] = None,
     max_target_length: Annotated[
-        int | None, typer.Option(help="Tokens of a target at most. [default: 128]", show_default=False)
+        int | None, typer.Option(help="Most tokens of a target. [default: 128]", show_default=False)
     ] = None,
     stride: Annotated[
         int | None,
         typer.Option(
-            help="Tokens that two windows of a context share. [default: a third of the maximum]", show_default=False
+            help="Tokens shared by two windows of a context. [default: a third of the maximum]", show_default=False
         ),
     ] = None,
     stopwords: Annotated[
         str, typer.Option(help="Words that may be dropped: paper, nltk:<language>, a file, or none.")
     ] = "paper",
     keep: Annotated[
-        str | None, typer.Option(help="Words never dropped, with commas; also the groups pronouns and negation.")
+        str | None, typer.Option(help="Words never to drop, separated by commas; or the groups pronouns and negation.")
     ] = None,
     forbid_drop: Annotated[
-        str | None, typer.Option(help="Forbid TokenDrop on this dataset, for the reason given.")
+        str | None, typer.Option(help="Forbid TokenDrop on this dataset, and give the reason.")
     ] = None,
-    validation: Annotated[str | None, typer.Option(help="A file, or the share of rows to hold out (0.1).")] = None,
+    validation: Annotated[str | None, typer.Option(help="Validation file, or share of rows to hold out (0.1).")] = None,
     out: Annotated[
         str | None,
         typer.Option(
@@ -93,15 +93,16 @@ def command(
         ),
     ] = None,
     overwrite: OverwriteOption = False,
-    memory: Annotated[str, typer.Option(help="Memory that prepare may take: 2GiB, 768MiB.")] = DEFAULT_MEMORY,
-    engine: Annotated[str, typer.Option(help="Where the work is done: local, or ray (many machines).")] = "local",
+    memory: Annotated[str, typer.Option(help="Memory limit of prepare: 2GiB, 768MiB.")] = DEFAULT_MEMORY,
+    engine: Annotated[str, typer.Option(help="Where the work runs: local, or ray (many machines).")] = "local",
     ray_address: Annotated[
-        str | None, typer.Option(help="Ray cluster. [default: one that is started here]", show_default=False)
+        str | None, typer.Option(help="Ray cluster. [default: started on this machine]", show_default=False)
     ] = None,
     work: Annotated[
         str | None,
         typer.Option(
-            help="Folder for unfinished work, seen by all machines. [default: beside the dataset]", show_default=False
+            help="Folder for unfinished work that all machines can reach. [default: beside the dataset]",
+            show_default=False,
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -156,7 +157,7 @@ def command(
 
 
 def _say_waiting(place: Path) -> None:
-    say(f"Another prepare is at work on {place}; waiting for it.")
+    say(f"Another prepare is working on {place}; waiting for it.")
 
 
 def _print(result: PrepareResult, as_json: bool) -> None:
@@ -186,9 +187,9 @@ def _print(result: PrepareResult, as_json: bool) -> None:
         )
         return
     if result.cached:
-        say("Nothing to do: a dataset with the same contents is there already.")
+        say("Nothing to do: a dataset with the same contents already exists.")
     elif result.changed:
-        say(f"Prepared anew: {', '.join(result.changed)} changed.")
+        say(f"Prepared again: {', '.join(result.changed)} changed.")
     show(split_table(statistics))
     say(*target_lines(statistics))
     spent = "" if result.cached else f"in {duration(manifest.seconds['total'])}: "

@@ -21,13 +21,13 @@ def command(
     model: ModelOption = None,
     precision: PrecisionOption = "auto",
     attention: Annotated[
-        str, typer.Option(help="auto (time each that the model offers), eager, sdpa or flash_attention_2.")
+        str, typer.Option(help="auto (time all kernels of the model), eager, sdpa or flash_attention_2.")
     ] = "auto",
     memory: Annotated[
         str | None,
         typer.Option(
-            help="On a CPU: memory of the process, within which the largest batches are searched (minutes more). On "
-            "CUDA the device's own counts.",
+            help="Memory limit of the process on a CPU when searching for the largest batches (takes minutes). On "
+            "CUDA the device's memory is the limit.",
             show_default=False,
         ),
     ] = None,
@@ -41,7 +41,7 @@ def command(
     """Time a model on this device, over batch sizes, lengths and attention kernels, and search the largest batches.
 
     Random tokens in the shape of the dataset's task; takes minutes. estimate-speedup, plan, train and compare read
-    the file with --profile. It tells too what share of a step is overhead of the framework.
+    the file with --profile. It also reports the framework's share of a step.
 
     \b
     Example:

@@ -94,7 +94,7 @@ def command(
     names = tuple(name.strip() for name in tasks.split(",")) if tasks else STUDIES[chosen].tasks
     datasets = {}
     runs = RUNS_FOLDER / folder.name
-    with stopped_at_once(f"The study in {runs}", next_step="Run the same command again to go on."):
+    with stopped_at_once(f"The study in {runs}", next_step="Run the same command again to continue."):
         for name in names:
             source = name if name in _SHORT_NAMES or "/" in name else f"glue/{name}"
             short = name.removeprefix("glue/").strip("./").replace("/", "-")  # names folders and figures

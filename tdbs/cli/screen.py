@@ -20,7 +20,7 @@ from rich.text import Text
 
 from tdbs.shown import json_line, shown
 
-# Of several processes that torchrun started, the first one speaks; errors are told by those that have them.
+# With several processes of torchrun, only the first one prints; each process reports its own errors.
 SPEAKS = os.environ.get("RANK", "0") == "0"
 _WIDEST = 200  # columns of a table
 

@@ -75,7 +75,7 @@ def command(
     asked = {name: listed_values(name, text) for name, text in lists.items() if text is not None}
     folder = out or SWEEPS_FOLDER / f"{name_in_folder(opened.manifest.source)}-{time.strftime('%Y%m%d-%H%M%S')}"
     quiet_libraries()
-    going_on = f"Run the same command with --resume --out {folder} to go on."
+    going_on = f"Run the same command with --resume --out {folder} to continue."
     with (
         stopped_at_once(f"The sweep in {folder}", next_step=going_on),  # at a second signal
         stop_on_signals() as stop,

@@ -16,7 +16,7 @@ NAME = "verify"
 def command(dataset: DatasetArgument = None, as_json: JsonOption = False) -> None:
     """Check hashes, counts and samples of every file, and say which file is bad.
 
-    Exit code 1 where one is.
+    Exit code 1 if one is.
 
     \b
     Example:
@@ -47,4 +47,4 @@ def command(dataset: DatasetArgument = None, as_json: JsonOption = False) -> Non
             next_step="Prepare the dataset again with --overwrite.",
         )
     if not as_json:
-        say(f"{found.samples:,} samples in {found.files} files are whole: {found.path}")
+        say(f"{found.samples:,} samples in {found.files} files are intact: {found.path}")

@@ -1,8 +1,7 @@
-"""A column that knows where it came from, so that every bad value can be named by its row.
+"""Columns of a source that can name the row of every bad value.
 
-Names of columns as a user means them: without the blanks and marks around them, which nobody can see.
-
-Rows that cannot be used: the first one is an error, or they are noted and left out where a command was asked to.
+Column names are compared without the invisible blanks and marks around them. The first unusable row is an error, unless
+the command skips and records bad rows.
 """
 
 from dataclasses import dataclass
@@ -26,11 +25,15 @@ class SourceColumn:
     where: str  # "reviews.csv", "the train split of glue/sst2"
     values: pa.ChunkedArray
     rows_N: IntArray  # the row of the file that each one is from, from 0
-    names: tuple[str, ...] = ()  # of the classes whose ids the values are, where the file says
+    names: tuple[str, ...] = ()  # class names for values that are ids, if the file has them
+
+    def number(self, index: int) -> int:
+        """Return the number of a value's row: rows count from 1, the header does not count."""
+        return int(self.rows_N[index]) + 1
 
     def row(self, index: int) -> str:
-        """Return how an error names a value: rows count from 1, the header does not count."""
-        return f"row {self.rows_N[index] + 1} of {self.where}"
+        """Return how an error names a value, as the beginning of a sentence."""
+        return f"Row {self.number(index)} of {self.where}"
 
 
 def first_true(mask: pa.ChunkedArray) -> int | None:
@@ -50,7 +53,7 @@ def text_values(column: SourceColumn) -> pa.ChunkedArray:
     """Return a column of texts as strings; none is missing and all are UTF-8 (Parquet files need not be)."""
     if not is_text(column.values.type):
         raise SourceError(
-            f"'{column.name}' of {column.where} holds {_shown(column.values.type)}, not texts.",
+            f"'{column.name}' of {column.where} contains {_shown(column.values.type)}, not texts.",
             next_step="Name a column of texts.",
         )
     refuse_missing(column, next_step=FILL)
@@ -62,7 +65,7 @@ def word_lists(column: SourceColumn) -> pa.ChunkedArray:
     kind = column.values.type
     if not (is_list(kind) and is_text(kind.value_type)):
         raise SourceError(
-            f"'{column.name}' of {column.where} holds {_shown(kind)}, not lists of words.",
+            f"'{column.name}' of {column.where} contains {_shown(kind)}, not lists of words.",
             next_step="Name a column of lists of texts.",
         )
     refuse_missing(column, next_step=FILL)
@@ -99,9 +102,9 @@ def refuse_other_bytes(column: SourceColumn) -> None:
 
 
 def other_bytes(column: SourceColumn) -> SourceError:
-    """Return the error for bytes that are no text."""
+    """Return the error for bytes that are not text."""
     return SourceError(
-        f"'{column.name}' of {column.where} holds bytes that are not UTF-8.", next_step="Write the file as UTF-8."
+        f"'{column.name}' of {column.where} contains bytes that are not UTF-8.", next_step="Write the file as UTF-8."
     )
 
 
@@ -130,7 +133,7 @@ BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the 
 
 
 def refuse_or_note(bad: BadRows | None, row: int, where: str, reason: str, *, next_step: str) -> None:
-    """Raise for a row, or note it where bad rows are left out; errors count rows from 1."""
+    """Raise for a row, or record it if bad rows are skipped; errors count rows from 1."""
     if bad is None:
-        raise SourceError(f"row {row + 1} of {where} {reason}.", next_step=next_step)
+        raise SourceError(f"Row {row + 1} of {where} {reason}.", next_step=next_step)
     bad.setdefault(row, reason)

@@ -1,6 +1,6 @@
-"""What a column of a source may hold; readers of plain formats are told, typed formats tell.
+"""Kinds of content that a column may have; plain formats are given them, typed formats report them.
 
-Name the line and the byte at which a text file stops being UTF-8.
+Also name the line and byte at which a text file stops being UTF-8.
 """
 
 from pathlib import Path
@@ -18,14 +18,14 @@ ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Tell whether values of a type are texts."""
+    """Return whether values of a type are texts."""
     if pa.types.is_dictionary(kind):
         kind = kind.value_type
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Tell whether values of a type are lists."""
+    """Return whether values of a type are lists."""
     return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or pa.types.is_fixed_size_list(kind))
 
 
@@ -55,6 +55,6 @@ def undecodable_line(where: str, number: int, error: UnicodeDecodeError) -> Sour
     """Return the error for one line; bytes of a line count from 1, as rows do."""
     byte = error.object[error.start]
     return SourceError(
-        f"line {number} of {where} is not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x}.",
+        f"Line {number} of {where} is not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x}.",
         next_step="Save the file as UTF-8.",
     )

@@ -1,7 +1,7 @@
 """Read an opened source: a first pass over labels and row counts, then checked rows, block by block.
 
-No more than some blocks are in memory at any time. Blocks depend on the contents alone: up to 65,536 rows or 8 MiB of
-text, whatever pieces the file is read in.
+Only a few blocks are in memory at any time. Blocks depend on the contents alone: up to 65,536 rows or 8 MiB of text,
+however the file is split into pieces.
 """
 
 from collections.abc import Iterator, Mapping
@@ -42,27 +42,27 @@ BLOCK_BYTES = 8 << 20  # of text
 class RowBlock:
     """Some rows of one split, in order, checked."""
 
-    where: str  # how errors call the split
+    where: str  # name of the split in errors
     rows_N: IntArray  # rows of the source, from 0
     texts: pa.Array  # strings, none missing; lists of words for token classification
     pairs: pa.Array | None
-    targets: pa.Array | None  # by kind as data/targets.py says; None: the split has no labels
+    targets: pa.Array | None  # values by kind (data/labels/targets.py); None: the split has no labels
 
     def row_name(self, row: int) -> str:
         """Return how an error names a row of the block: rows count from 1, the header does not count."""
-        return f"row {self.rows_N[row] + 1} of {self.where}"
+        return f"Row {self.rows_N[row] + 1} of {self.where}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FirstPassResult:
-    """What the first pass tells: the task with its classes, how labels become targets, rows, and which have labels."""
+    """Result of the first pass: the task with its classes, how labels become targets, rows, and which have labels."""
 
     task: Task
     encode: Encoder
     splits: Mapping[str, SplitRows]  # in order: train, validation, test
     rows: Mapping[str, int]
     labelled: frozenset[str]
-    notes: tuple[str, ...] = ()  # what the user should know of how rows were taken
+    notes: tuple[str, ...] = ()  # messages about rows, for the user
 
 
 def survey_source(source: Source) -> FirstPassResult:
@@ -72,7 +72,7 @@ def survey_source(source: Source) -> FirstPassResult:
     if not passed["train"].has_labels:
         raise SourceError(f"{splits['train'].split.where} has no labels.", next_step="Use a train split with labels.")
     train, drawn = passed["train"].labels, passed["validation"].labels if source.held_out is not None else ()
-    # What is held out of a file can only have the file's labels, so all its rows tell what they are.
+    # What is held out of a file can only have the file's labels, so all its rows say what they are.
     labels = tuple(together(*pair) for pair in zip(train, drawn, strict=True)) if drawn else train
     task, encode = learn_targets(labels, source.task, source.label_type)
     survey = FirstPassResult(
@@ -169,11 +169,11 @@ def _splits(source: Source) -> dict[str, SplitRows]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _FirstPass:
-    """What a first look at a split tells."""
+    """Result of a first look at a split."""
 
     rows: int
     has_labels: bool
-    labels: tuple[SourceColumn, ...] = ()  # distinct values of each label column, where they matter
+    labels: tuple[SourceColumn, ...] = ()  # distinct values of each label column, if they matter
 
 
 def _first_pass(name: str, rows: SplitRows, source: Source) -> _FirstPass:
@@ -203,7 +203,7 @@ def _first_pass(name: str, rows: SplitRows, source: Source) -> _FirstPass:
 def _some(rows: int, split: Split) -> int:
     """Return the number of rows, if there are any."""
     if rows == 0:
-        raise SourceError(f"{split.where} has no rows.", next_step="Give it rows, or leave it out.")
+        raise SourceError(f"{split.where} has no rows.", next_step="Add rows, or leave it out.")
     return rows
 
 

@@ -1,10 +1,7 @@
-"""Open a source of text: the sample, a hub task, or the user's files. Rows are read later, by reading.py.
+"""Open a source of text: the sample, a hub task, or the user's files; reading.py reads its rows later.
 
-Costs finding and hashing the files, which is all that a cache hit pays.
-
-Find the tables of a task with a short name: in a mirror folder, or on the hub.
-
-Where a user's validation rows come from: a file, or a fraction of train held out.
+The cost is finding and hashing the files, which is all that a cache hit pays. This file also finds the tables of a
+short name, in a mirror folder or on the hub, and the user's validation rows: a file, or a held-out fraction of train.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -35,10 +32,10 @@ class Split:
     """One split: a file, or a table that is in memory already."""
 
     name: str
-    where: str  # how errors call it
+    where: str  # name in errors
     content: Path | pa.Table
     has_labels: bool  # columns of them; that any is filled is seen when they are read
-    stamp: Stamp | None = None  # of the file when it was digested
+    stamp: Stamp | None = None  # state of the file when it was digested
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,8 +43,8 @@ class Source:
     """Texts that can be prepared: what they are called, what is learned from them, and the digest of their contents."""
 
     name: str  # folder under data/
-    task: Task  # of the user's files, the classes are not known before they are read
-    content_sha256: str  # of bytes or values and of what changes how they are read; never of paths
+    task: Task  # the user's files get their classes when they are read
+    content_sha256: str  # hash of bytes or values and of what changes their reading; never of paths
     default_tokenizer: str | None
     splits: tuple[Split, ...]
     label_type: LabelType | None = None  # None: labels are class ids or scores already
@@ -82,7 +79,7 @@ def open_source(spec: str, *, mirror: Path | None, files: FileOptions, prefix: s
         path = to_path(spec).expanduser()
         if not path.exists():
             raise SourceError(
-                f"Unknown task '{spec}', and there is no file or folder {path}.",
+                f"Unknown task '{spec}', and no file or folder {path} exists.",
                 next_step=f"Pass a path, {SAMPLE_TASK.name}, or one of {', '.join(HUB_TASKS)}.",
             )
         source = _open_files(path, files)
@@ -90,7 +87,8 @@ def open_source(spec: str, *, mirror: Path | None, files: FileOptions, prefix: s
         return source
     if source.task.kind != "seq2seq":
         raise ConfigError(
-            "--prefix is for sequence to sequence tasks.", next_step="Leave it out, or name the targets with --target."
+            "--prefix only applies to sequence to sequence tasks.",
+            next_step="Leave it out, or name the targets with --target.",
         )
     return replace(source, task=replace(source.task, prefix=prefix))
 
@@ -105,7 +103,7 @@ def _refuse_file_options(spec: str, files: FileOptions) -> None:
     for name, value in asdict(files).items():
         if value is not None and (name, value) != ("label_type", "auto"):
             raise ConfigError(
-                f"--{name.replace('_', '-')} is for files of your own; {spec} has its columns and splits.",
+                f"--{name.replace('_', '-')} only applies to your own files; {spec} has its columns and splits.",
                 next_step="Leave the option out.",
             )
 
@@ -143,7 +141,7 @@ def _open_mirror(hub: HubTask, mirror: Path) -> Source:
             if column is not None and column not in names[name]:
                 raise SourceError(
                     f"{where} has no column '{column}'; it has: {', '.join(names[name])}.",
-                    next_step="Write it with the columns that the task has on the hub.",
+                    next_step="Write it with the columns of the task on the hub.",
                 )
         has_labels = set(columns.labels) <= set(names[name])
         splits.append(_file_split(name, path, where=where, has_labels=has_labels))
@@ -162,7 +160,7 @@ def _open_files(path: Path, options: FileOptions) -> Source:
     if options.validation is not None:
         if "validation" in files:
             raise ConfigError(
-                f"{path} has a validation split already: {files['validation'].name}.",
+                f"{path} already has a validation split: {files['validation'].name}.",
                 next_step="Leave --validation out.",
             )
         match file_or_fraction(options.validation):
@@ -211,7 +209,8 @@ def mirror_files(hub: HubTask, mirror: Path) -> dict[str, Path]:
     if not files["train"].is_file():
         raise SourceError(
             f"The mirror has no file {files['train']}.",
-            next_step=f"Put it there, or pass --mirror (or set TDBS_MIRROR) to the folder that holds {hub.task.name}.",
+            next_step="Put it there, or pass --mirror (or set TDBS_MIRROR) with the folder that contains "
+            f"{hub.task.name}.",
         )
     return {split: path for split, path in files.items() if path.is_file()}
 

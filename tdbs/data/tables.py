@@ -1,4 +1,4 @@
-"""Tables of a source's splits: the asked columns of the wanted rows, numbered, in the pieces a file is read in."""
+"""Tables of a source's splits: the requested columns and rows, numbered, in the pieces of the file."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -23,7 +23,7 @@ ROW = "\0row"  # a column beside those of the source, whose names are the user's
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitRows:
-    """The rows that make a split: those of a file or table, or some of them where others are held out."""
+    """The rows of a split: those of a file or table, or some of them if others are held out."""
 
     split: Split
     wanted_N: BoolArray | None  # None: all
@@ -90,9 +90,9 @@ def tables_of(rows: SplitRows, asked: Mapping[str, Content], bad: BadRows | None
 
 
 def failures_named(split: Split) -> AbstractContextManager[None]:
-    """Say of which split the file system's errors are."""
+    """Name the split in the file system's errors."""
     return system_errors_as(
-        SourceError, f"{split.where} cannot be read", next_step="See that the file is there and that you may read it."
+        SourceError, f"{split.where} cannot be read", next_step="Check that the file exists and that you may read it."
     )
 
 
@@ -119,7 +119,7 @@ def label_reader(source: Source, split: Split) -> Callable[[pa.Table], tuple[Sou
 
 
 def _names(schema: pa.Schema, column: str, source: Source, split: Split) -> tuple[str, ...]:
-    """Return the names of a label column's classes; floats that are to be predicted are no class ids."""
+    """Return the names of a label column's classes; floats to predict are not class ids."""
     if source.label_type == "regression" and pa.types.is_floating(schema.field(column).type):
         return ()
     return class_names(schema, column, where=split.where)

@@ -44,7 +44,7 @@ class Task:
     name: str
     kind: TaskKind
     columns: Columns
-    classes: tuple[str, ...] = ()  # in label order; empty where no class is predicted
+    classes: tuple[str, ...] = ()  # in label order; empty if no class is predicted
     metrics: Several = ("accuracy",)
     scored_split: str = "validation"
     drop_forbidden: str | None = None  # why TokenDrop would break the labels
@@ -53,14 +53,14 @@ class Task:
 
     @property
     def outputs(self) -> int:
-        """Numbers that the model's head predicts for a sample (for a token, where tokens are labelled)."""
+        """Numbers that the model's head predicts for a sample (for a token, if tokens have labels)."""
         if self.kind == "question_answering":
             return 2  # start and end
         return len(self.classes) or len(self.columns.labels)
 
     @property
     def is_pair(self) -> bool:
-        """Tell whether a sample is made of two texts."""
+        """Return whether a sample is made of two texts."""
         return self.columns.pair is not None
 
 

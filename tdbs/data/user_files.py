@@ -68,7 +68,7 @@ class ChosenColumns:
 def choose_columns(
     files: Mapping[str, Path], *, text: str | None, pair: str | None, label: str | None, target: str | None
 ) -> ChosenColumns:
-    """Return the columns that are named, or those of a well-known table; every split must have what is asked for."""
+    """Return the columns that are named, or those of a well-known table; every split must have what is requested."""
     schemas = {split: read_schema(path) for split, path in files.items()}
     names = schemas["train"].names
     text, pair, label, target = (None if name is None else plain_name(name) for name in (text, pair, label, target))
@@ -103,7 +103,7 @@ def choose_columns(
 
 
 def _label_names(label: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Return the columns that --label names: one, or several with commas between them."""
+    """Return the columns that --label names: one, or several separated by commas."""
     return (label,) if label in names else tuple(plain_name(part) for part in label.split(","))
 
 
@@ -115,20 +115,20 @@ def _kind_of(columns: Columns, schema: pa.Schema, *, is_seq2seq: bool) -> TaskKi
     if pa.types.is_struct(label_type):
         if columns.pair is None and not {"text", "answer_start"} <= {field.name for field in label_type}:
             raise SourceError(
-                f"'{columns.label}' holds objects, which cannot be labels.",
+                f"'{columns.label}' contains objects, which cannot be labels.",
                 next_step="Write the names of the classes as a list, or one column of 0 and 1 a class: "
                 "--label joy,anger.",
             )
         if columns.pair is None:
             raise ConfigError(
-                f"'{columns.label}' holds answers, but no column of contexts is named.",
+                f"'{columns.label}' contains answers, but no column of contexts is named.",
                 next_step="Pass --text QUESTION --pair CONTEXT with it.",
             )
         return "question_answering"
     if is_list(schema.field(columns.text).type):
         if columns.pair is not None:
             raise ConfigError(
-                f"'{columns.text}' holds lists of words, which have no second text.", next_step="Leave --pair out."
+                f"'{columns.text}' contains lists of words, which have no second text.", next_step="Leave --pair out."
             )
         return "token_classification"
     return "multi_label" if len(columns.labels) > 1 or is_list(label_type) else "classification"

@@ -1,7 +1,7 @@
-"""A block of samples through the model: batches by the project's one planner, with BatchCap = HWCap (paper, 3.2).
+"""Run a block of samples through the model, in batches by the planner, with BatchCap = HWCap (paper, 3.2).
 
-Nothing is dropped unless it is asked for. Which words of a row go depends on the seed, the row's number in the source
-and its own words alone: not on the block, nor on the strategy's batches where a rate says how many.
+Nothing is dropped by default. The dropped words of a row depend only on the seed, the row's number in the source and
+its own words: not on the block, nor, for a rate, on the strategy's batches.
 """
 
 from collections.abc import Iterator, Sequence
@@ -81,10 +81,10 @@ def inference_strategy(
 class Predicted:
     """The predictions of a block, and what the model was given for them."""
 
-    rows_R: IntArray  # of the source, in order
+    rows_R: IntArray  # rows of the source, in order
     decoded: Decoded
     samples: int
-    tokens: int  # that the linear layers saw, pad included
+    tokens: int  # tokens that the linear layers processed, padding included
     kept_tokens: int
 
 

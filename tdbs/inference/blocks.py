@@ -1,4 +1,4 @@
-"""Rows on their way to the model: blocks of bounded size, each of which can be turned into samples."""
+"""Rows to predict, in blocks of bounded size, and their conversion into samples."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -30,11 +30,11 @@ class Block:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Input:
-    """What is to be predicted."""
+    """The rows to predict."""
 
     name: str
-    identity: Mapping[str, object]  # what a run that is taken up again must find unchanged; empty: it cannot be
-    rows: int | None  # None: not known before the end
+    identity: Mapping[str, object]  # what a resumed run must find unchanged; empty: it cannot resume
+    rows: int | None  # None: unknown before the end
     blocks: Callable[[BadRows | None], Iterator[Block]]  # bad rows are noted there and left out; None: an error
     is_pair: bool
 
@@ -53,7 +53,7 @@ def text_rows(
 
 
 def as_words(rows: RowBlock, checkpoint: Checkpoint) -> RowBlock:
-    """Return rows whose texts are split into words, where the model tells a class for each word."""
+    """Return rows with their texts split into words, if the model predicts a class for each word."""
     if checkpoint.task.kind != "token_classification" or is_list(rows.texts.type):
         return rows
     words = pa.array([text.split() for text in rows.texts.to_pylist()], pa.list_(pa.string()))

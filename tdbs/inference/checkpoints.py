@@ -1,7 +1,7 @@
-"""Open what predicts: a run of tdbs, or any checkpoint of transformers with a head, with all that its texts go through.
+"""Open a model that predicts: a run of tdbs, or any transformers checkpoint with a head, and its text processing.
 
-A run brings its task, lengths and droppable words in its dataset's manifest. Of a checkpoint, the configuration tells
-the kind of task (`architectures`, `problem_type`), the classes (`id2label`) and the length; its tokenizer is its own.
+A run takes task, lengths and droppable words from its dataset's manifest. For a checkpoint, the configuration gives the
+kind of task (`architectures`, `problem_type`), the classes (`id2label`) and the length; it has its own tokenizer.
 """
 
 from dataclasses import dataclass, replace
@@ -42,7 +42,7 @@ _PROBLEMS: dict[str, TaskKind] = {
     "single_label_classification": "classification",
 }
 _ALONE = "sdpa"  # faster for one short text, on a CPU too (docs/decisions.md, "One text")
-_NO_LIMIT = 512  # tokens of a text where neither the tokenizer nor the model has a limit
+_NO_LIMIT = 512  # tokens of a text if neither the tokenizer nor the model has a limit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,14 +53,14 @@ class Checkpoint:
     model: Any  # as accelerate prepared it
     accelerator: Accelerator
     execution: dict[str, str]  # device, precision, attention
-    task: Task  # its columns are those it was trained on
+    task: Task  # task with the columns it was trained on
     tokenizer: LoadedTokenizer
     info: TokenizerInfo
     limits: Limits
     words: WordsInfo | None  # the list that may be dropped; None: the checkpoint is not a run
-    rules: InputRules  # how the model is given samples
+    rules: InputRules  # rules for the model's inputs
     in_rows: bool  # a row of the model may hold several samples
-    note: str | None = None  # what its configuration left open, and how that was read
+    note: str | None = None  # open points of its configuration, and how they were read
 
 
 def open_checkpoint(
@@ -72,11 +72,11 @@ def open_checkpoint(
     prefix: str | None = None,
     alone: bool = False,
 ) -> Checkpoint:
-    """Load a run's model, or a checkpoint by hub name or folder. Raises a TdbsError where it cannot predict.
+    """Load a run's model, or a checkpoint by hub name or folder. Raises a TdbsError if it cannot predict.
 
-    `auto` is what a run was trained with; of a checkpoint, what this device is fastest with; for texts that are
+    `auto` is the run's own kernel; for a checkpoint, the fastest one of this device; for texts that are
     predicted `alone`, one in a batch, sdpa. `max_length` and `prefix` (sequence to sequence) are those of a run's
-    dataset where they are not given.
+    dataset if they are not given.
     """
     opened = _of_run if holds_run(Path(name)) else _of_checkpoint
     found = opened(str(name), precision=precision, attention=attention, max_length=max_length)
@@ -91,7 +91,7 @@ def open_checkpoint(
 
 
 def droppable_pattern(checkpoint: Checkpoint, stopwords: str | None) -> WordPattern:
-    """Return the words that may be dropped, as `prepare` finds them: the run's own list, or the one that is named."""
+    """Return the droppable words as `prepare` finds them: from the run's own list, or the named one."""
     known = checkpoint.words
     if stopwords is not None or known is None:
         return compile_words(choose_words(stopwords or "paper").words)
@@ -99,7 +99,7 @@ def droppable_pattern(checkpoint: Checkpoint, stopwords: str | None) -> WordPatt
     words = choose_words(known.source, keep=known.kept).words if named else None
     if words is None or words_sha256(words) != known.sha256:
         raise ConfigError(
-            f"The words that may be dropped were read from {known.source} when the dataset was prepared.",
+            f"The droppable words were read from {known.source} when the dataset was prepared.",
             next_step="Pass --stopwords with the path of that file.",
         )
     return compile_words(words)
@@ -116,7 +116,7 @@ def _of_run(name: str, *, precision: str, attention: str, max_length: int | None
         dataset = load(run.config["dataset"]["path"])
     except DatasetError as error:
         raise DatasetError(
-            f"The run {name} was trained on a dataset that is not here: {error.message}",
+            f"The run {name} was trained on a dataset that is missing: {error.message}",
             next_step=f"Put it back, or pass {Path(name) / MODEL_FOLDER} for the model alone.",
         ) from error
     manifest = dataset.manifest
@@ -227,12 +227,12 @@ def _task_of(name: str, config: PretrainedConfig) -> Task:
 
 
 def _note_on(name: str, task: Task, config: PretrainedConfig) -> str | None:
-    """Return what to tell of one output whose kind nothing names: other programs may show its sigmoid."""
+    """Return a note on a single output of unspecified kind, because other programs may show its sigmoid."""
     if task.kind != "regression" or config.problem_type in _PROBLEMS:
         return None
     return (
         f"{name} has one output and no problem_type in its config.json: it is read as regression, and its numbers are "
-        "shown as they are, without a sigmoid."
+        "printed unchanged, without a sigmoid."
     )
 
 

@@ -1,6 +1,6 @@
-"""Rows become samples: tokens and droppable words, by the code of `prepare`, as flat arrays that batches are made from.
+"""Turn rows into samples with the code of `prepare`: flat arrays of tokens and droppable words.
 
-A block holds the samples of some rows in order. Targets play no part: what is to be predicted is not known.
+A block contains the samples of some rows in order. Targets are unknown here.
 """
 
 from collections.abc import Sequence
@@ -30,10 +30,10 @@ _FEW = 4  # rows
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Encoded:
-    """The samples of some rows, and what their predictions are told by."""
+    """The samples of some rows, and the values that identify their predictions."""
 
     split: Split
-    rows_R: IntArray  # of the source
+    rows_R: IntArray  # rows of the source
     contexts: Sequence[str] | None = None  # question answering
     char_places_T: tuple[IntArray, IntArray] | None = None  # question answering: characters of each token
     word_of_T: IntArray | None = None  # token classification: the word that begins here, through all rows; else -1

@@ -1,7 +1,7 @@
-"""Where texts to predict come from: a file, a prepared split, or lines of stdin; in blocks of bounded size.
+"""Inputs to predict: a file, a prepared split, or lines of stdin, in blocks of bounded size.
 
-Blocks depend on the contents alone, so a run that is taken up again makes the same ones. A file is read twice where its
-format does not say how many rows it has: once to count them.
+Blocks depend on the contents alone, so a resumed run makes the same ones. If a file's format does not record its number
+of rows, the file is read twice, once to count them.
 """
 
 from collections.abc import Iterator
@@ -43,24 +43,26 @@ def open_input(
     stdin: BinaryIO | None = None,
     rows_at_most: int = BLOCK_ROWS,
 ) -> Input:
-    """Return what `spec` names: `-`, the folder of a prepared dataset, or a file. Raises a TdbsError where it does not
+    """Return what `spec` names: `-`, the folder of a prepared dataset, or a file. Raises a TdbsError if it does not
     fit the model.
     """
     path = Path(spec).expanduser()
     is_dataset = "://" in spec or (path / MANIFEST_NAME).is_file()
     if split is not None and not is_dataset:
-        raise ConfigError("--split is for prepared datasets.", next_step="Leave it out.")
+        raise ConfigError("--split only applies to prepared datasets.", next_step="Leave it out.")
     if is_dataset:
         for option, value in (("--text", text), ("--pair", pair)):
             if value is not None:
-                raise ConfigError(f"{option} is for files; {spec} is prepared.", next_step="Leave it out.")
+                raise ConfigError(
+                    f"{option} only applies to files; {spec} is a prepared dataset.", next_step="Leave it out."
+                )
         return prepared_input(spec, checkpoint, split, rows_at_most=rows_at_most)
     if spec == STDIN:
         return _lines(checkpoint, stdin, rows_at_most)
     if not path.is_file():
         raise SourceError(
-            f"There is no file {spec}.",
-            next_step="Pass a CSV, TSV, JSONL or Parquet file, a prepared dataset, or - for lines of stdin.",
+            f"File {spec} does not exist.",
+            next_step="Pass a CSV, TSV, JSONL or Parquet file, a prepared dataset, or - to read lines from stdin.",
         )
     return _file(path, checkpoint, text=text, pair=pair, skip_bad_rows=skip_bad_rows, rows_at_most=rows_at_most)
 
@@ -121,14 +123,14 @@ def _columns(path: Path, names: list[str], checkpoint: Checkpoint, *, text: str 
                 next_step=f"Name the column with {option}.",
             )
     if pair is not None and not _takes_pairs(checkpoint):
-        raise ConfigError("--pair: this model takes one text.", next_step="Leave it out.")
+        raise ConfigError("--pair does not apply: this model takes one text.", next_step="Leave it out.")
     if text == pair:
         raise ConfigError(f"--pair names '{pair}', as --text does.", next_step="Name another column.")
     return Columns(text=text, pair=pair)
 
 
 def _takes_pairs(checkpoint: Checkpoint) -> bool:
-    """Tell whether a model may be given two texts; a run knows what it was trained on, another checkpoint does not."""
+    """Return whether a model may get two texts; a run knows what it was trained on, another checkpoint does not."""
     if checkpoint.words is not None:
         return checkpoint.task.is_pair
     return checkpoint.task.kind not in ("token_classification", "seq2seq")
@@ -140,7 +142,7 @@ def _lines(checkpoint: Checkpoint, stdin: BinaryIO | None, rows_at_most: int) ->
             "A line of stdin is one text; this model takes two.", next_step="Pass a file, with --text and --pair."
         )
     if stdin is None:
-        raise ConfigError("There is no stdin to read.", next_step="Pass a file.")
+        raise ConfigError("Standard input is not available.", next_step="Pass a file.")
 
     def blocks(bad: BadRows | None) -> Iterator[Block]:
         numbers, texts, size = [], [], 0

@@ -1,8 +1,8 @@
-"""Predictions on disk: parts beside the output, one for each block of the input, joined and renamed into it at the end.
+"""Predictions on disk: one part for each block of the input, joined into the output at the end.
 
-A part is there whole or not at all, and its record is written behind it: where a killed run goes on is the number of
-records, never a replay. A part depends on its block alone, so what is joined has the same bytes however often a run
-was stopped. What fails before its first part is done leaves no folder: there is nothing to go on from.
+A part is complete or absent, and its record is written after it, so the number of records says where a killed run
+resumes. A part depends on its block alone, so the joined file has the same bytes however often a run was stopped. A
+failure before the first part leaves no folder, because there is nothing to resume.
 """
 
 import json
@@ -30,7 +30,7 @@ from tdbs.train.planning.strategies import Strategy
 FORMATS = (".jsonl", ".parquet")
 _SETTINGS = "predict.json"
 _FORM = Form(
-    what="a record of predictions", error=ConfigError, next_step="Pass --overwrite to begin anew, or another --out."
+    what="a record of predictions", error=ConfigError, next_step="Pass --overwrite to start again, or another --out."
 )
 _PART_NAMES = re.compile(r"predict\.json|part-\d{5}\.(json|jsonl|parquet)|joined|\..+")  # with a dot: half a file
 _DECIMALS = 6  # of numbers in JSON; a float32 has seven digits
@@ -83,27 +83,27 @@ def output_settings(
 
 
 def begin_parts(out: Path, settings: Mapping[str, Any], *, resume: bool, overwrite: bool) -> Parts:
-    """Make the folder of the parts, or go on with the one that is there.
+    """Make the folder of the parts, or reuse the existing one.
 
-    Raises ConfigError where the output is there, was begun otherwise, or something else is in its place.
+    Raises ConfigError if the output exists, was started with other settings, or something else is in its place.
     """
     folder = _folder(out)
     refuse_link(folder)
     begun = _settings(folder)
     is_parts = is_own_folder(folder, _PART_NAMES) and (begun is not None or not any(folder.iterdir()))
     if is_there(folder) and not is_parts:
-        raise ConfigError(f"{folder} holds something else.", next_step="Pass another --out.")
+        raise ConfigError(f"{folder} contains other files.", next_step="Pass another --out.")
     if is_there(out) and not (overwrite or (resume and begun is not None)):
         step = "Pass another --out, or --overwrite."
         if resume:
             raise ConfigError(f"{out} is finished: there is nothing to resume.", next_step=step)
-        raise ConfigError(f"{out} is there already.", next_step=step)
+        raise ConfigError(f"{out} already exists.", next_step=step)
     if begun is not None and resume and not overwrite:
         _check_same(out, begun, settings)
         return Parts(out=out, folder=folder, records=_records(folder))
     if begun is not None and not overwrite:
         raise ConfigError(
-            f"{out} was begun and is not finished.", next_step="Pass --resume to go on, or --overwrite to begin anew."
+            f"{out} is unfinished.", next_step="Pass --resume to continue, or --overwrite to start again."
         )
     remove_folder(folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -114,7 +114,7 @@ def begin_parts(out: Path, settings: Mapping[str, Any], *, resume: bool, overwri
 
 @contextmanager
 def kept_if_begun(parts: Parts) -> Iterator[None]:
-    """Remove the folder of the parts where what runs inside ends with an error before the first one is done."""
+    """Remove the folder of the parts if the body raises an error before the first part is done."""
     try:
         yield
     except BaseException:
@@ -124,7 +124,7 @@ def kept_if_begun(parts: Parts) -> Iterator[None]:
 
 
 def has_parts(out: Path) -> bool:
-    """Tell whether a part of an output is done, from which `resume` goes on."""
+    """Return whether a part of an output is done, so that `resume` can continue."""
     return (_folder(out) / "part-00000.json").exists()
 
 
@@ -164,7 +164,7 @@ def _part_table(path: Path) -> pa.Table:
 
 
 def json_lines(table: pa.Table) -> str:
-    """Return rows as JSON, one a line, with nothing in it that a terminal obeys."""
+    """Return rows as JSON, one per line, with nothing in it that a terminal obeys."""
     return "".join(json_line(_rounded(row)) + "\n" for row in table.to_pylist())
 
 
@@ -193,7 +193,7 @@ def _settings(folder: Path) -> dict[str, Any] | None:
 
 
 def _records(folder: Path) -> tuple[PartRecord, ...]:
-    """Return the records of the parts from the first on, up to the first one that is missing."""
+    """Return the records of the parts, from the first one up to the first missing one."""
     found: list[PartRecord] = []
     while (place := folder / f"part-{len(found):05d}.json").exists():
         found.append(read_record(place, PartRecord, _FORM))
@@ -204,8 +204,8 @@ def _check_same(out: Path, begun: Mapping[str, Any], settings: Mapping[str, Any]
     now = json.loads(json.dumps(dict(settings)))
     different = [name for name in dict.fromkeys([*begun, *now]) if begun.get(name) != now.get(name)]
     if different:
-        told = ", ".join(f"{name} ({begun.get(name)} then, {now.get(name)} now)" for name in different)
+        changes = ", ".join(f"{name} was {begun.get(name)}, is now {now.get(name)}" for name in different)
         raise ConfigError(
-            f"{out} was begun otherwise: {told}.",
-            next_step="Repeat the command that began it with --resume, or pass --overwrite.",
+            f"{out} was started with other settings: {changes}.",
+            next_step="Repeat the command that started it with --resume, or pass --overwrite.",
         )

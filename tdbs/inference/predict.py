@@ -1,7 +1,7 @@
-"""Predict all rows of an input: blocks in order, each batched by length, rows out in the order they came in.
+"""Predict all rows of an input: blocks in order, each batched by length, and the output in the input's order.
 
-With batches of one sample each row goes through as it comes (real time, paper 3.2 and Fig. 4): its words are found and
-dropped, and the model is run, one row after the other; p50, p95 and p99 tell how long a row takes.
+With batches of one sample, each row is processed as it arrives (real time, paper 3.2 and Fig. 4): its words are found
+and dropped, and the model runs. p50, p95 and p99 are percentiles of the time per row.
 """
 
 import sys
@@ -54,11 +54,11 @@ class PredictResult:
     drop_rate: float
     rows: int  # predicted
     skipped: list[int]  # bad rows that were left out, counted from 1
-    tokens: int  # that the linear layers saw, pad included
+    tokens: int  # tokens that the linear layers processed, padding included
     padding_fraction: float
-    rows_per_second: float  # of this call, from the first row read to the last one written
-    seconds: dict[str, float]  # of this call: load, texts (reading, tokenizing, finding words), model, write, total
-    milliseconds: dict[str, float | None]  # of a row: p50, p95, p99 with batches of one, else null
+    rows_per_second: float  # rate of this call, from the first row read to the last one written
+    seconds: dict[str, float]  # this call: load, texts (reading, tokenizing, finding words), model, write, total
+    milliseconds: dict[str, float | None]  # times of a row: p50, p95, p99 with batches of one, else null
 
 
 @dataclass(kw_only=True, slots=True)
@@ -140,7 +140,7 @@ def predict(
     if place is not None:
         check_output(place)
     if resume and (place is None or str(source) == STDIN):
-        raise ConfigError("--resume goes on with a file's predictions in --out.", next_step="Leave it out.")
+        raise ConfigError("--resume needs --out: it continues the predictions of a file.", next_step="Leave it out.")
     checkpoint = open_checkpoint(
         model,
         precision=precision,
@@ -181,16 +181,16 @@ def predict(
     records: list[PartRecord] = []
     written = 0
     bad: BadRows | None = {} if skip_bad_rows else None
-    told: set[int] = set()
+    reported: set[int] = set()
     run = _predict_rows if batch_size == 1 else _predict
     with nullcontext() if parts is None else kept_if_begun(parts):
         for number, block in enumerate(_timed(opened.blocks(bad), spent)):
             if parts is not None and number < len(parts.records):
                 records.append(parts.records[number])
-                told.update(map(int, records[-1].skipped))  # else the first new part would have them too
+                reported.update(map(int, records[-1].skipped))  # else the first new part would have them too
             else:
                 predicted = run(block, checkpoint, chosen, pattern, spent, seed=seed)
-                records.append(_record(predicted, block, bad or {}, told))
+                records.append(_record(predicted, block, bad or {}, reported))
                 begun = time.perf_counter()
                 table = prediction_table(predicted.rows_R, predicted.decoded, checkpoint.task)
                 if parts is not None:
@@ -229,7 +229,7 @@ def predict(
 
 
 def _timed(blocks: Iterator[Block], spent: _Spent) -> Iterator[Block]:
-    """Yield blocks, and count the seconds that reading them takes."""
+    """Yield blocks, and count the seconds of reading them."""
     while True:
         clock = time.perf_counter()
         block = next(blocks, None)
@@ -276,11 +276,11 @@ def _predict_rows(
     return joined(found, checkpoint.task)
 
 
-def _record(predicted: Predicted, block: Block, bad: BadRows, told: set[int]) -> PartRecord:
-    """Return the record of a part; the bad rows before it that no part has told of are its own."""
+def _record(predicted: Predicted, block: Block, bad: BadRows, reported: set[int]) -> PartRecord:
+    """Return the record of a part; it includes the bad rows before it that no part has reported."""
     last = int(block.rows_R[-1]) if len(block.rows_R) else -1
-    own = {row: reason for row, reason in sorted(bad.items()) if row <= last and row not in told}
-    told.update(own)
+    own = {row: reason for row, reason in sorted(bad.items()) if row <= last and row not in reported}
+    reported.update(own)
     return PartRecord(
         rows=len(predicted.rows_R),
         samples=predicted.samples,

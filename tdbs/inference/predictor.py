@@ -1,9 +1,8 @@
-"""What a Predictor is called with: texts or pairs of them, or a ConfigError that says what this model takes.
+"""A model in memory that predicts texts as they arrive (real time, paper 3.2): `tdbs.Predictor`.
 
-A model in memory that predicts texts as they come (real time, paper 3.2): `tdbs.Predictor`.
-
-A call tokenizes, finds and drops words by the code of `prepare`, and runs the model: one text is a batch of its own,
-several are batched as `tdbs predict` does it.
+A call takes texts or pairs of texts; anything else raises a ConfigError that says what the model accepts. It tokenizes,
+finds and drops words with the code of `prepare`, and runs the model: one text alone, several batched as in `tdbs
+predict`.
 """
 
 from collections.abc import Iterator, Sequence
@@ -32,7 +31,7 @@ class Texts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Taken:
-    """What a model takes, and how that is passed."""
+    """The inputs that a model accepts, and how to pass them."""
 
     strings: bool
     pairs: bool
@@ -43,7 +42,7 @@ class _Taken:
 _WORDS = _Taken(
     strings=True,
     pairs=False,
-    name="one text, whose words have spaces between",
+    name="one text with spaces between its words",
     passed='Pass "Ann is here", or a list of such texts.',
 )
 _ONE = _Taken(strings=True, pairs=False, name="one text", passed='Pass "a text", or a list of texts.')

@@ -1,4 +1,4 @@
-"""A prepared split as input: tokens and words are there already, and the split is held as flat arrays."""
+"""A prepared split as input: it already has tokens and words, and stays in memory as flat arrays."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -17,7 +17,7 @@ from tdbs.pipeline.schema import IGNORED
 
 
 def prepared_input(spec: str, checkpoint: Checkpoint, split: str | None, *, rows_at_most: int) -> Input:
-    """Return a split of a prepared dataset. Raises DatasetError where it does not fit the model."""
+    """Return a split of a prepared dataset. Raises DatasetError if it does not fit the model."""
     dataset = load(spec)
     manifest, task = dataset.manifest, checkpoint.task
     name = split or manifest.task.scored_split
@@ -29,7 +29,7 @@ def prepared_input(spec: str, checkpoint: Checkpoint, split: str | None, *, rows
         )
     if manifest.tokenizer.vocabulary_sha256 != checkpoint.tokenizer.vocabulary_sha256:
         raise DatasetError(
-            f"{spec} was prepared with {manifest.tokenizer.name}, whose token ids mean other words to this model.",
+            f"{spec} was prepared with {manifest.tokenizer.name}, whose token ids mean different words to this model.",
             next_step="Pass the texts themselves.",
         )
     if manifest.max_length > checkpoint.limits.max_length:
@@ -40,7 +40,7 @@ def prepared_input(spec: str, checkpoint: Checkpoint, split: str | None, *, rows
         )
     if task.kind == "token_classification" and not info.labelled:
         raise DatasetError(
-            f"The split {name} has no labels, so nothing tells where its words begin.",
+            f"The split {name} has no labels, so it does not record where words begin.",
             next_step="Pass the texts themselves.",
         )
 
@@ -68,7 +68,7 @@ def _encoded_block(encoded: Encoded) -> Block:
 
 
 def _encoded_split(dataset: PreparedDataset, name: str) -> Encoded:
-    """Return a prepared split as samples without targets; it is held in memory, as flat arrays."""
+    """Return a prepared split as samples without targets; it stays in memory, as flat arrays."""
     split = read_split(dataset, name)
     rows_R = np.unique(split.source_rows_N)
     contexts = places = word_of_T = offsets_R1 = None

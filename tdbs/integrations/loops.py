@@ -1,6 +1,6 @@
-"""A prepared dataset in a training loop of your own: each update's inputs as tensors, from whatever update on.
+"""A prepared dataset in your own training loop: each update's inputs as tensors, from any update on.
 
-As an iterable that knows where it stands (`state_dict`, `load_state_dict`), or through torch's DataLoader, with a batch
+Use it as an iterable with a position (`state_dict`, `load_state_dict`), or through torch's DataLoader with a batch
 sampler and a collator. The model's forward, the optimizer and the schedule are yours.
 """
 
@@ -22,7 +22,7 @@ __all__ = ["PreparedSteps", "StepSampler", "only_one"]
 
 
 class StepSampler:
-    """A batch sampler over the updates that are left; each is one item, and counts as done when it is asked for."""
+    """A batch sampler over the remaining updates; each is one item, and counts as done once requested."""
 
     def __init__(self, steps: int) -> None:
         self._steps = steps
@@ -77,14 +77,14 @@ class PreparedSteps:
         return step_loss(model, inputs, self._steps.kind, self._rules, device=device)
 
     def state_dict(self) -> dict[str, Any]:
-        """Return where the run stands, and which run it is."""
+        """Return the position in the run, and an identifier of the run."""
         return {"step": self.sampler.done, "plan_digest": self._steps.digest}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from a place. Raises ConfigError where it is one of another run."""
+        """Continue from a place. Raises ConfigError if it belongs to another run."""
         if state["plan_digest"] != self._steps.digest:
             raise ConfigError(
-                "The state is of a run with other batches.",
-                next_step="Use the dataset, strategy, seed and epochs that it was made with.",
+                "The state belongs to a run with other batches.",
+                next_step="Use the dataset, strategy, seed and epochs of that run.",
             )
         self.sampler.done = int(state["step"])

@@ -1,6 +1,6 @@
-"""The updates of a run as a sequence that other loops can walk from any place: update s, whatever epoch it is in.
+"""The updates of a run as a sequence that other loops can read from any position, across epochs.
 
-What a model is given at an update, as tensors by transformers' names; and the loss of it.
+Each update gives the model's inputs, as tensors under transformers' names, and its loss.
 """
 
 import itertools
@@ -77,7 +77,7 @@ def run_steps_of(
     feed = make_feed(open_training_data(dataset, memory=memory), strategy, seed=seed, epochs=epochs)
     if any(plan.step_offsets_S1 is not None for plan in feed.plans):
         raise ConfigError(
-            f"An update of {strategy.name} has several batches; here it is one.",
+            f"An update of {strategy.name} has several batches; this loop supports one.",
             next_step="Choose another strategy, or train with tdbs train.",
         )
     return RunSteps(
@@ -90,7 +90,7 @@ def run_steps_of(
     )
 
 
-ROWS_OF_SEVERAL = "tdbs_batch"  # beside the inputs of a row of several samples: what tells which token is whose
+ROWS_OF_SEVERAL = "tdbs_batch"  # beside the inputs of a row of several samples: what says which token is whose
 
 
 def run_steps_for(
@@ -151,7 +151,7 @@ def only_one(inputs: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def step_inputs(batch: Batch, rules: InputRules) -> dict[str, Any]:
     """Return a batch by the names that transformers has for what a model is given.
 
-    A row of several samples has its batch beside it, from which step_loss tells which token is whose.
+    A row of several samples has its batch beside it, from which step_loss says which token is whose.
     """
     if batch.labels is None:
         raise ConfigError("The train split has no labels.", next_step="Prepare it with --label.")
@@ -166,7 +166,7 @@ def step_inputs(batch: Batch, rules: InputRules) -> dict[str, Any]:
 def step_loss(
     model: Any, inputs: dict[str, Any], kind: TaskKind, rules: InputRules, *, device: torch.device
 ) -> torch.Tensor:
-    """Return the loss of an update's inputs: the model's own, or ours where rows hold several samples."""
+    """Return the loss of an update's inputs: the model's own, or ours if rows contain several samples."""
     batch: Batch | None = inputs.get(ROWS_OF_SEVERAL)
     if batch is None:
         loss: torch.Tensor = model(**{name: tensor.to(device) for name, tensor in inputs.items()}).loss

@@ -74,7 +74,7 @@ class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no typ
 
 
 class _EpochSteps:
-    """The numbers of the steps of the Trainer's epoch, as a batch sampler; where it stands tells which epoch it is."""
+    """The numbers of the steps of the Trainer's epoch, as a batch sampler; where it stands says which epoch it is."""
 
     def __init__(self, trainer: Trainer, epoch_steps: int) -> None:
         self._trainer, self._epoch_steps = trainer, epoch_steps
@@ -90,16 +90,16 @@ class _EpochSteps:
 
 def _check(args: TrainingArguments) -> None:
     """Refuse arguments that would make other updates than the plan's."""
-    one_batch = "Leave it 1: the plan says which samples share an update."
-    for wrong, told, next_step in (
+    one_batch = "Leave it at 1: the plan decides which samples share an update."
+    for wrong, described, next_step in (
         (args.gradient_accumulation_steps != 1, "gradient_accumulation_steps", one_batch),
         (args.max_steps > 0, "max_steps", "Leave it out: it follows from the plan and num_train_epochs."),
         (args.num_train_epochs != int(args.num_train_epochs), "a part of an epoch", "Pass a whole num_train_epochs."),
-        (args.dataloader_num_workers != 0, "dataloader_num_workers", "Leave it 0: batches are made by array code."),
+        (args.dataloader_num_workers != 0, "dataloader_num_workers", "Leave it at 0: array code builds the batches."),
         (args.world_size != 1, "several processes", "Train with one process."),
     ):
         if wrong:
-            raise ConfigError(f"PreparedTrainer does not take {told}.", next_step=next_step)
+            raise ConfigError(f"PreparedTrainer does not support {described}.", next_step=next_step)
 
 
 class _Rows(Dataset[dict[str, Any]]):
@@ -133,8 +133,8 @@ def prepared_split(prepared: PreparedDataset | str | Path, name: str, *, model: 
     kind = dataset.manifest.task.kind
     if kind not in ("classification", "regression"):
         raise ConfigError(
-            f"prepared_split is for classification and regression; this is {kind}.",
-            next_step="Evaluate with tdbs evaluate, or give the Trainer a dataset of your own.",
+            f"prepared_split only supports classification and regression; this is {kind}.",
+            next_step="Evaluate with tdbs evaluate, or pass your own dataset to the Trainer.",
         )
     layout = None if model is None else rules_of_model(model, dataset).layout
     return _Rows(read_split(dataset, name), layout)

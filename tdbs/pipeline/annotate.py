@@ -1,4 +1,4 @@
-"""Rows become samples with the columns of a shard: tokenized by their kind of task, droppable words marked."""
+"""Turn rows into samples with the columns of a shard: tokenized by kind of task, droppable words marked."""
 
 import time
 from collections.abc import Callable

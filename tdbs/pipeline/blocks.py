@@ -1,8 +1,8 @@
-"""A block of rows becomes a block of samples: tokenized, annotated, sorted by length, and kept as a file of its own.
+"""Turn a block of rows into a block of samples: tokenized, annotated, sorted by length, and stored as a file.
 
-Blocks are what `prepare` is made of: no two depend on each other, so threads or machines make them in any order, and a
-block whose file is there is never made again. The file is Arrow's, one batch for each length that occurs, so that a
-shard reads what it needs and no more; its counts are in the metadata.
+`prepare` consists of blocks. They are independent, so threads or machines make them in any order, and an existing block
+file is never made again. It is an Arrow file with one batch per length, so a shard reads only what it needs; its counts
+are in the metadata.
 """
 
 import dataclasses
@@ -36,7 +36,9 @@ from tdbs.records import Form, json_of, record_of
 
 _INFO = b"tdbs"  # key of the counts in a file's metadata
 _FORM = Form(
-    what="a block of tdbs", error=DatasetError, next_step="Remove the file: it is made again; or pass --overwrite."
+    what="a block of tdbs",
+    error=DatasetError,
+    next_step="Remove the file, which tdbs makes again, or pass --overwrite.",
 )
 
 
@@ -58,7 +60,7 @@ class BlockRows:
     split: str
     number: int
     rows: RowBlock
-    seconds: float  # that reading them took
+    seconds: float  # time of reading them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,22 +82,22 @@ class BlockInfo:
 
     @property
     def samples(self) -> int:
-        """Samples of the block: more than rows where a question has several windows."""
+        """Samples of the block: more than rows if a question has several windows."""
         return sum(self.length_histogram)
 
 
 def block_path(folder: Path, split: str, number: int) -> Path:
-    """Return where a block of a split is kept."""
+    """Return the path of a block of a split."""
     return folder / "blocks" / f"{split}-{number:06d}.arrow"
 
 
 def references_path(folder: Path, split: str, number: int) -> Path:
-    """Return where the references of a block are kept."""
+    """Return the path of the references of a block."""
     return folder / "blocks" / f"{split}-{number:06d}.references.arrow"
 
 
 def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
-    """Make a block's file, unless it is there; returns what it holds."""
+    """Make a block's file unless it exists; return its contents."""
     path = block_path(job.folder, block.split, block.number)
     if path.exists():
         info = read_info(path)
@@ -105,7 +107,7 @@ def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
     table = annotated_table(block.rows, job.task, job.tokenizer, job.pattern, job.limits, seconds=seconds)
     clock = time.perf_counter()
     references = reference_table(block.rows, job.task)
-    if references is not None:  # first: a block that is there has its references
+    if references is not None:  # first: an existing block has its references
         _write(references_path(job.folder, block.split, block.number), references.schema, [references])
     info = keep_block(table, job.folder, block.split, block.number, rows=len(block.rows.texts), seconds=seconds)
     return dataclasses.replace(info, seconds=seconds | {"write": time.perf_counter() - clock})
@@ -143,17 +145,17 @@ def keep_block(
 
 
 def read_info(path: Path) -> BlockInfo:
-    """Return what a block's file holds, from its metadata alone. Raises DatasetError where it is not a block."""
+    """Return what a block's file holds, from its metadata alone. Raises DatasetError if it is not a block."""
     try:
         with pa.OSFile(str(path)) as file:
-            told = (pa.ipc.open_file(file).schema.metadata or {})[_INFO]
+            stored = (pa.ipc.open_file(file).schema.metadata or {})[_INFO]
     except (pa.ArrowException, OSError, KeyError) as error:
         raise _FORM.unreadable(str(path), reason_of(error)) from error
-    return record_of(json_of(told, _FORM, named=str(path)), BlockInfo, _FORM, named=str(path))
+    return record_of(json_of(stored, _FORM, named=str(path)), BlockInfo, _FORM, named=str(path))
 
 
 def _write(path: Path, arrow_schema: pa.Schema, pieces: Sequence[pa.Table]) -> None:
-    """Write a block in one visible step, a batch for each piece: a file that is there is whole."""
+    """Write a block atomically, a batch for each piece: an existing file is complete."""
     with new_file(path) as hidden, pa.ipc.new_file(hidden, arrow_schema) as writer:
         for piece in pieces:
             writer.write_table(piece.combine_chunks())

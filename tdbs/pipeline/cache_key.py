@@ -1,7 +1,7 @@
-"""The cache key of a prepared dataset: made of contents, never of pickled objects or times.
+"""The cache key of a prepared dataset: computed from contents, never from pickled objects or times.
 
-Same source bytes, tokenizer, words, length, task and schema: same key, so `prepare` has nothing to do. A miss says
-which part changed.
+The same source bytes, tokenizer, words, length, task and schema give the same key, so `prepare` has nothing to do. On a
+miss, it says which part changed.
 """
 
 import dataclasses
@@ -48,7 +48,7 @@ def key_of(parts: Mapping[str, str]) -> str:
 
 
 def changed_parts(parts: Mapping[str, str], others: Iterable[Mapping[str, str]]) -> tuple[str, ...]:
-    """Return what differs from the most similar of the other datasets; nothing where there is none."""
+    """Return what differs from the most similar of the other datasets; nothing if there is none."""
     differences = [tuple(name for name in parts if other.get(name) != parts[name]) for other in others]
     return min(differences, key=len, default=())
 
@@ -60,5 +60,5 @@ def neighbouring_parts(folder: Path) -> list[Mapping[str, str]]:
         try:
             found.append(read_manifest(manifest.parent).key_parts)
         except DatasetError:
-            continue  # of another version: it cannot tell what changed
+            continue  # of another version: it cannot say what changed
     return found

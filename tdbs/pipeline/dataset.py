@@ -45,13 +45,13 @@ class Targets:
     """
 
     kind: TaskKind
-    outputs: int  # of the model's head
+    outputs: int  # outputs of the model's head
     values: AnyArray
     offsets_N1: IntArray | None
 
     @property
     def lengths_N(self) -> IntArray | None:
-        """Tokens of each target (seq2seq); None where targets are no sequences."""
+        """Tokens of each target (seq2seq); None if targets are not sequences."""
         return np.diff(self.offsets_N1) if self.kind == "seq2seq" and self.offsets_N1 is not None else None
 
 
@@ -63,7 +63,7 @@ class Split:
     """
 
     name: str
-    input_ids_T: npt.NDArray[np.uint16] | TokenArray  # two bytes a token where the vocabulary allows it
+    input_ids_T: npt.NDArray[np.uint16] | TokenArray  # two bytes a token if the vocabulary allows it
     token_offsets_N1: IntArray
     word_starts_W: npt.NDArray[np.int32]  # position in its sample
     word_sizes_W: npt.NDArray[np.int32]  # tokens of the word
@@ -95,7 +95,7 @@ def load(path: str | Path) -> PreparedDataset:
 
 
 def split_info(dataset: PreparedDataset, name: str) -> SplitInfo:
-    """Return what the manifest says of a split. Raises DatasetError where there is none, or its counts are not sane."""
+    """Return what the manifest says of a split. Raises DatasetError if there is none, or its counts are not sane."""
     info = dataset.manifest.splits.get(name)
     if info is None:
         raise DatasetError(
@@ -145,7 +145,7 @@ def read_part(dataset: PreparedDataset, name: str, shards: Sequence[ShardInfo]) 
 
 
 def read_tokenizer(dataset: PreparedDataset) -> Tokenizer:
-    """Return the tokenizer that the dataset carries. Raises DatasetError where its file is damaged."""
+    """Return the tokenizer that the dataset carries. Raises DatasetError if its file is damaged."""
     text = tokenizer_text(dataset)
     try:
         return backend_of(text)
@@ -154,7 +154,7 @@ def read_tokenizer(dataset: PreparedDataset) -> Tokenizer:
 
 
 def tokenizer_text(dataset: PreparedDataset) -> str:
-    """Return the file of the tokenizer that the dataset carries. Raises DatasetError where it cannot be read."""
+    """Return the file of the tokenizer that the dataset carries. Raises DatasetError if it cannot be read."""
     return read_text(dataset.path / TOKENIZER_NAME, _TOKENIZER, most=MOST_BYTES_OF_A_TOKENIZER)
 
 

@@ -1,11 +1,9 @@
-"""Edits of raw texts: the small errors that a model meets at inference (paper, section 3.1), and the user's own.
+"""Edit raw texts: small errors that a model meets at inference (paper, section 3.1), and the user's own edits.
 
-Articles and punctuation marks go as the resilience test has it: 'a', 'an', 'the'; comma, full stop, apostrophe and the
-like. A text of which nothing would be left stays as it is, as one token stays with TokenDrop.
-
-A split of a prepared dataset once more, its raw texts edited: read from their source, then prepared as before.
-
-Tokens cannot give a text back exactly, so the source has to be there still, with the contents that were prepared.
+Articles and punctuation are removed as in the resilience test: 'a', 'an', 'the'; comma, full stop, apostrophe and so
+on. A text that would become empty stays whole, as TokenDrop keeps one token. An edited split is read from its source
+and prepared as before. Tokens cannot restore a text exactly, so the source must still exist with the contents that were
+prepared.
 """
 
 import dataclasses
@@ -21,7 +19,7 @@ from tdbs.data.reading import FirstPassResult, RowBlock
 from tdbs.data.sample import SAMPLE_TASK
 from tdbs.data.sources import FileOptions, Source, open_source
 from tdbs.data.tasks import HUB_TASKS
-from tdbs.errors import ConfigError, DatasetError, TdbsError, reason_of
+from tdbs.errors import ConfigError, DatasetError, TdbsError, choose, reason_of
 from tdbs.fields import PlainText
 from tdbs.files import is_remote, to_path, write_text
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, make_block
@@ -39,7 +37,7 @@ ARTICLES = ("a", "an", "the")
 PUNCTUATION = ",.;:!?'’‘\"“”`…"  # no hyphens and brackets: they hold words together or apart
 _FORM = Form(what="a file of edits", error=ConfigError, next_step="Pass a text file in UTF-8.")
 REMOVABLE = ("articles", "punctuation")
-_NEXT_STEP = "Write lines of a regular expression, a tab, and what stands for its matches."
+_NEXT_STEP = "Write lines of a regular expression, a tab, and its replacement."
 
 
 Rule = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
@@ -47,22 +45,19 @@ Rule = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TextEdit:
-    """A change of texts: what it is called, and what stands for each pattern, in order."""
+    """A change of texts: its name, and the replacement of each pattern, in order."""
 
     name: str
     rules: tuple[Rule, ...]
 
 
 def removal(kinds: Sequence[str]) -> TextEdit:
-    """Return the edit that takes articles, punctuation or both out of a text, at once.
+    """Return the edit that removes articles, punctuation or both from a text, at once.
 
-    Raises ConfigError where something else is to go.
+    Raises ConfigError for any other kind.
     """
     for kind in kinds:
-        if kind not in REMOVABLE:
-            raise ConfigError(
-                f"--remove has no choice {kind}.", next_step=f"Choose some of: {','.join(REMOVABLE)}; or pass --edits."
-            )
+        choose("--remove", kind, REMOVABLE)
     chosen = tuple(kind for kind in REMOVABLE if kind in kinds)
     return TextEdit(name=f"without {', '.join(chosen)}", rules=((_removed(chosen), _space_that_stays),))
 
@@ -74,17 +69,17 @@ def read_edits(path: Path) -> TextEdit:
     """
     lines = read_text(path, _FORM, named=f"The edits {path}").splitlines()
     rules = [
-        _rule(f"line {number} of {path}", line)
+        _rule(f"Line {number} of {path}", line)
         for number, line in enumerate(lines, start=1)
         if line.strip(" ") and not line.startswith("#")
     ]
     if not rules:
-        raise ConfigError(f"{path} holds no edit.", next_step=_NEXT_STEP)
+        raise ConfigError(f"{path} contains no edits.", next_step=_NEXT_STEP)
     return TextEdit(name=path.name, rules=tuple(rules))
 
 
 def edited(text: str, edit: TextEdit) -> str:
-    """Return a text after an edit; the text itself where nothing but white space would be left."""
+    """Return a text after an edit; the text itself if nothing but white space would be left."""
     after = text
     for pattern, replacement in edit.rules:
         after = pattern.sub(replacement, after)
@@ -119,16 +114,16 @@ def _space_that_stays(found: re.Match[str]) -> str:
 def _rule(where: str, line: str) -> Rule:
     find, tab, replacement = line.partition("\t")
     if not tab or not find:
-        raise ConfigError(f"In {where} there is no tab after a pattern.", next_step=_NEXT_STEP)
+        raise ConfigError(f"{where} has no tab after its pattern.", next_step=_NEXT_STEP)
     try:
         pattern = re.compile(find)
         pattern.sub(replacement, "")  # reads the replacement, whose groups must be there
     except (re.error, IndexError) as error:
-        raise ConfigError(f"{where} is no regular expression: {reason_of(error)}.", next_step=_NEXT_STEP) from error
+        raise ConfigError(f"{where} is not a regular expression: {reason_of(error)}.", next_step=_NEXT_STEP) from error
     return pattern, replacement
 
 
-_AGAIN = "Prepare the dataset again from the source that there is now."
+_AGAIN = "Prepare the dataset again from the current source."
 _ORIGIN_FORM = Form(what="the origin of a dataset", error=DatasetError, next_step=_AGAIN)
 
 
@@ -144,7 +139,7 @@ class _Origin:
 def origin_of(
     source: str, mirror: str | Path | None, files: FileOptions, prefix: str | None
 ) -> Mapping[str, str | None]:
-    """Return what a manifest notes of where its texts came from, so that they are found again from any folder."""
+    """Return the source of a dataset's texts as its manifest notes it, so that any folder can find them again."""
     named = source == SAMPLE_TASK.name or source in HUB_TASKS
     validation = files.validation
     if validation is not None and to_path(validation).is_file():
@@ -162,14 +157,14 @@ def edited_split(
 ) -> PreparedDataset:
     """Prepare one split with edited texts below `folder`: the same tokenizer, task and lengths, no droppable words.
 
-    `mirror` stands in for the one of before. Raises a TdbsError where the source is gone or has other contents, and
+    `mirror` replaces the mirror of the dataset. Raises a TdbsError if the source is gone or has other contents, and
     where labels belong to words.
     """
     manifest = dataset.manifest
     split_info(dataset, split)
     if manifest.task.kind == "token_classification":
         raise ConfigError(
-            "Each word has a label here; an edit of the text would part them.",
+            "Each word of this task has a label; an edit of the text would separate them.",
             next_step="Leave --remove and --edits out.",
         )
     source = _source_again(dataset, mirror)
@@ -187,7 +182,7 @@ def edited_split(
         progress=lambda _stage, _done, _total: None,
     )
     if made.task != manifest.task:
-        raise DatasetError(f"An older tdbs read the labels of {dataset.path} by other rules.", next_step=_AGAIN)
+        raise DatasetError(f"An older tdbs read the labels of {dataset.path} by different rules.", next_step=_AGAIN)
     target = folder / DATASET_FOLDER
     write_text(target / TOKENIZER_NAME, (folder / TOKENIZER_NAME).read_text(encoding="utf-8"))
     return PreparedDataset(path=target, manifest=dataclasses.replace(manifest, splits={split: made.splits[split]}))
@@ -220,11 +215,11 @@ def _tokenizer_again(folder: Path, dataset: PreparedDataset) -> LoadedTokenizer:
 
 
 def _source_again(dataset: PreparedDataset, mirror: Path | None) -> Source:
-    """Open the source of a dataset again. Raises DatasetError where it is not there, or is not what it was."""
+    """Open the source of a dataset again. Raises DatasetError if it is not there, or is not what it was."""
     origin = dataset.manifest.origin
     if origin is None:
         raise DatasetError(
-            f"{dataset.path} does not say where its texts came from: an older tdbs prepared it.",
+            f"{dataset.path} does not record the source of its texts: an older tdbs prepared it.",
             next_step="Prepare it again with --overwrite.",
         )
     named = f"origin of {dataset.path / MANIFEST_NAME}"
@@ -236,7 +231,7 @@ def _source_again(dataset: PreparedDataset, mirror: Path | None) -> Source:
     except TdbsError as error:
         raise DatasetError(
             f"The texts of {dataset.path} cannot be read again: {error.message}",
-            next_step="Put the source back where it was; for a mirror folder elsewhere pass --mirror.",
+            next_step="Restore the source at its old path; if you moved a mirror folder, pass --mirror.",
         ) from error
     if source.content_sha256 != dataset.manifest.key_parts.get("source"):
         raise DatasetError(f"The source of {dataset.path} has changed since it was prepared.", next_step=_AGAIN)

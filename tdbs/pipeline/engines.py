@@ -1,8 +1,7 @@
 """Where `prepare` does its work: on the threads of this machine. on_ray.py has the engine for many machines.
 
-An engine makes the same files whatever it runs on: a block depends on its rows alone, a shard on its blocks alone.
-
-The memory budget of `prepare` and of training, and how many blocks at a time it allows.
+All engines make the same files: a block depends on its rows alone, a shard on its blocks alone. This file also has the
+memory budget of `prepare` and training, and the number of concurrent blocks that it allows.
 """
 
 import os
@@ -28,14 +27,14 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Engine:
-    """How blocks and shards are made: `make_blocks` yields blocks in any order, `write_parts` shards in order."""
+    """Makes blocks and shards: `make_blocks` yields blocks in any order, `write_parts` shards in order."""
 
     make_blocks: Callable[[BlockJob, Source, FirstPassResult], Iterable[BlockInfo]]
     write_parts: Callable[[Sequence[ShardPlan], Path, Path], Iterable[ShardInfo]]  # parts, blocks, where to
 
 
 def local_engine(workers: int) -> Engine:
-    """Return the engine of this machine, with so many threads."""
+    """Return the engine of this machine, with this many threads."""
     return Engine(
         make_blocks=lambda job, source, survey: map_on_threads(
             lambda block: make_block(job, block), all_blocks(source, survey), workers=workers
@@ -73,7 +72,7 @@ def map_on_threads(function: Callable[[Item], Result], items: Iterable[Item], *,
                     yield waiting.popleft().result()
             while waiting:
                 yield waiting.popleft().result()
-        finally:  # after an error nothing more is begun
+        finally:  # after an error nothing more starts
             for future in waiting:
                 future.cancel()
 
@@ -92,10 +91,12 @@ def memory_bytes(memory: int | str) -> int:
     """Return a budget in bytes: a number, or a text such as 2GiB, 512M or 1.5GB."""
     found = re.fullmatch(r"([0-9]*\.?[0-9]+) ?([A-Z]*)", str(memory).strip().upper())
     if found is None or found[2] not in _UNITS:
-        raise ConfigError(f"--memory '{memory}' is no amount of memory.", next_step="Pass --memory 2GiB, say.")
+        raise ConfigError(
+            f"--memory '{memory}' is not an amount of memory.", next_step="Pass an amount such as --memory 2GiB."
+        )
     amount = int(float(found[1]) * _UNITS[found[2]])
     if amount < _LEAST:
-        raise ConfigError(f"--memory '{memory}' is {amount} bytes.", next_step="Name the unit, as in --memory 2GiB.")
+        raise ConfigError(f"--memory '{memory}' is {amount} bytes.", next_step="Add a unit, as in --memory 2GiB.")
     return amount
 
 
@@ -104,7 +105,7 @@ def workers_within(memory: int | str) -> int:
     budget = memory_bytes(memory)
     if budget < _BASE + _PER_WORKER:
         raise ConfigError(
-            f"--memory {memory} is too little to prepare in.",
+            f"--memory {memory} is too little memory for tdbs prepare.",
             next_step=f"Pass --memory {(_BASE + _PER_WORKER) >> 20}MiB or more.",
         )
     return max(min(os.cpu_count() or 1, (budget - _BASE) // _PER_WORKER), 1)

@@ -1,12 +1,10 @@
-"""Length buckets: half-open [min_seq_len, max_seq_len); the last one includes the maximum length itself.
+"""Length buckets, statistics of length histograms, and the limits of a sample's length.
 
-The width of 5 is the paper's (App. A). The last bucket may be narrower: with 128 tokens it is [125, 128].
-
-What a length histogram tells: averages, percentiles, and the padding of random batches (paper, App. E.2).
-
-A histogram is an array: entry l counts the sequences of l tokens, special ones included, after truncation.
-
-How much of a text a sample holds: tokens of a sample, of its target, and those that two windows share.
+Buckets are half-open [min_seq_len, max_seq_len), and the last one includes the maximum length. The width of 5 is the
+paper's (App. A); the last bucket may be narrower: with 128 tokens it is [125, 128]. A histogram is an array: entry l
+counts the sequences of l tokens, special ones included, after truncation. It gives averages, percentiles, and the
+padding of random batches (paper, App. E.2). Limits are the tokens of a sample, of its target, and those that two
+windows share.
 """
 
 from dataclasses import dataclass
@@ -16,7 +14,7 @@ import numpy as np
 
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task, TaskKind
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, at_least
 from tdbs.fields import LONGEST
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, check_max_length
 from tdbs.shown import shown_number
@@ -29,8 +27,7 @@ def bucket_edges(max_length: int, width: int = PAPER_WIDTH) -> IntArray:
 
     Buckets of width 1 hold one length each, so there the maximum length has a bucket of its own.
     """
-    if width < 1:
-        raise ConfigError(f"--bucket-width must be 1 or more, got {width}.", next_step="Pass --bucket-width 5.")
+    at_least("--bucket-width", width, 1)
     if width == 1:
         return np.arange(max_length + 2)
     return np.append(np.arange(0, max_length, width), max_length)
@@ -72,10 +69,12 @@ def average_length(counts_L1: IntArray) -> float:
 def percentile_length(counts_L1: IntArray, percent: float = PAPER_PERCENT) -> int:
     """Return L_K: the smallest length that at least K % of the sequences do not exceed.
 
-    The paper's text has it backwards; the probability that it computes needs this one (PAPER_NOTES).
+    The paper's text has it backwards (docs/decisions.md); the probability that it computes needs this one.
     """
     if not 0 < percent <= 100:
-        raise ConfigError(f"K of L_K must be above 0 and at most 100, got {percent}.", next_step="Pass 87.5, say.")
+        raise ConfigError(
+            f"--percent must be above 0 and at most 100, got {percent}.", next_step="Pass --percent 87.5."
+        )
     reached = np.cumsum(counts_L1) * 100 >= percent * counts_L1.sum()
     return int(np.argmax(reached))
 
@@ -131,7 +130,7 @@ def choose_limits(
     ):
         if value is not None and task.kind != kind:
             raise ConfigError(
-                f"{option} is for {_named(kind)}; this task is {_named(task.kind)}.", next_step="Leave it out."
+                f"{option} only applies to {_named(kind)}; this task is {_named(task.kind)}.", next_step="Leave it out."
             )
     if max_length is None:
         max_length = MAX_LENGTHS.get(task.kind, DEFAULT_MAX_LENGTH)
@@ -143,11 +142,9 @@ def choose_limits(
         if value is not None and not isinstance(value, Integral):
             raise ConfigError(f"{option} must be a whole number, got {value}.", next_step=f"Pass another {option}.")
     for option, value in (("--max-length", max_length), ("--max-target-length", max_target_length)):
-        if value is not None and value < 1:
-            raise ConfigError(
-                f"{option} must be 1 or more, got {shown_number(value)}.", next_step=f"Pass {option} 128."
-            )
-        if value is not None and value > LONGEST:  # the manifest has an entry for each length, and so many it takes
+        if value is not None:
+            at_least(option, value, 1)
+        if value is not None and value > LONGEST:  # the manifest has an entry for each length, up to this one
             raise ConfigError(
                 f"{option} must be at most {LONGEST}, got {shown_number(value)}.", next_step=f"Pass {option} 128."
             )

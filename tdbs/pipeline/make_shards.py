@@ -1,6 +1,6 @@
-"""A source becomes the splits of a dataset in a folder: rows to blocks, then blocks to shards.
+"""Turn a source into the splits of a dataset in a folder: rows to blocks, then blocks to shards.
 
-Reading, tokenizing and writing overlap: rows are read while blocks before them are in work (engines.py).
+Reading, tokenizing and writing overlap: rows are read while workers process earlier blocks (engines.py).
 """
 
 import time
@@ -37,7 +37,7 @@ class MadeSplits:
     task: Task
     splits: dict[str, SplitInfo]
     seconds: dict[str, float]
-    notes: tuple[str, ...]  # of how rows were taken
+    notes: tuple[str, ...]  # messages about rows
 
 
 def make_splits(
@@ -93,7 +93,7 @@ def make_splits(
 
 
 def _references(folder: Path, target: Path, split: str, blocks: Sequence[BlockInfo]) -> FileInfo | None:
-    """Write the references of a split, block by block; None where it has none."""
+    """Write the references of a split, block by block; None if it has none."""
     if not any(block.has_references for block in blocks):
         return None
 

@@ -1,4 +1,4 @@
-"""The manifest of a prepared dataset: what it was made from, its shards with their hashes, its lengths.
+"""The manifest of a prepared dataset: its inputs, its shards with their hashes, its lengths.
 
 It is written last: a folder without a manifest is not a dataset.
 """
@@ -56,7 +56,7 @@ class SplitInfo:
     """One split: counts, the length histogram (entry l: samples of l tokens) and the droppable histogram."""
 
     rows: Count  # samples
-    source_rows: Count  # fewer where a question has several windows
+    source_rows: Count  # fewer if a question has several windows
     tokens: Count
     droppable_words: Count
     droppable_tokens: Count
@@ -65,7 +65,7 @@ class SplitInfo:
     droppable_histogram: tuple[Count, ...]  # entry d: samples with d droppable tokens
     shards: tuple[ShardInfo, ...]
     target_histogram: tuple[Count, ...] = ()  # seq2seq, entry t: samples with t target tokens
-    references: FileInfo | None = None  # texts that predictions are scored against, where targets are texts
+    references: FileInfo | None = None  # texts that predictions are scored against, if targets are texts
 
     @property
     def lengths_L1(self) -> IntArray:
@@ -85,7 +85,7 @@ class TokenizerInfo:
     pad_id: Count
     special_ids: tuple[Count, ...]
     special_tokens: Count  # added to each sample
-    end_id: Count | None = None  # ends a text: where a model that writes stops
+    end_id: Count | None = None  # ends a text: where a model stops generating
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -115,8 +115,8 @@ class Manifest:
     seconds: Mapping[str, float]
     stride: Count | None = None  # question answering: tokens that neighbouring windows share
     max_target_length: TokenLength | None = None  # seq2seq
-    origin: Mapping[str, Any] | None = None  # where the texts came from (edited.py); missing in older datasets
-    notes: tuple[str, ...] = ()  # what prepare said of how rows were taken
+    origin: Mapping[str, Any] | None = None  # source and options of the texts (edits.py); missing in older datasets
+    notes: tuple[str, ...] = ()  # messages of prepare about its rows
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
@@ -125,7 +125,7 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read a dataset's manifest. Raises DatasetError where the folder is not a prepared dataset."""
+    """Read a dataset's manifest. Raises DatasetError if the folder is not a prepared dataset."""
     path = folder / MANIFEST_NAME
     try:
         found = read_json(path, FORM)
@@ -134,12 +134,12 @@ def read_manifest(folder: Path) -> Manifest:
             raise
         missing = "is not a prepared dataset: it has no manifest.json" if folder.is_dir() else "does not exist"
         raise DatasetError(
-            f"{folder} {missing}.", next_step="Run tdbs prepare, or name the folder that it printed."
+            f"{folder} {missing}.", next_step="Run tdbs prepare, or pass the folder that it printed."
         ) from error
     if not isinstance(found, dict) or FORM.version_key not in found:
         raise DatasetError(
             f"{path} is not a manifest of tdbs.",
-            next_step="Name another folder: one that tdbs prepare wrote, or a new one.",
+            next_step="Pass another folder: one that tdbs prepare wrote, or a new one.",
         )
     check_version(found, replace(FORM, next_step="Prepare the dataset again."), named=str(path))
     manifest = record_of(found, Manifest, FORM, named=str(path))
@@ -150,10 +150,10 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def _impossible(manifest: Manifest) -> Iterator[str]:
-    """Yield what no dataset can be, whatever its shards hold; what they tell otherwise is for `verify`."""
+    """Yield values that no dataset can have, whatever its shards contain; `verify` checks the rest."""
     edges, longest_target = manifest.bucket_edges, manifest.max_target_length or 0
     if len(edges) < 2 or edges[0] != 0 or any(one >= other for one, other in pairwise(edges)):
-        yield "bucket_edges: expected rising numbers from 0"
+        yield "bucket_edges: expected increasing numbers from 0"
     if edges and edges[-1] > manifest.max_length + 1:
         yield f"bucket_edges: beyond max_length, {manifest.max_length}"
     task = manifest.task
@@ -173,7 +173,7 @@ def _impossible(manifest: Manifest) -> Iterator[str]:
         paths = Counter(shard.path for shard in info.shards)
         twice = next((path for path, times in paths.items() if times > 1), None)
         if twice is not None:
-            yield f"splits.{name}.shards: {twice} comes twice"
+            yield f"splits.{name}.shards: {twice} is duplicated"
 
 
 def check_counts(folder: Path, manifest: Manifest, name: str) -> None:

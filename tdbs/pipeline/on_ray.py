@@ -22,7 +22,7 @@ from tokenizers.models import BPE
 
 from tdbs.data.reading import FirstPassResult
 from tdbs.data.sources import Source
-from tdbs.errors import ConfigError, DatasetError, TdbsError, reason_of
+from tdbs.errors import ConfigError, DatasetError, TdbsError, reason_of, require
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, BlockRows, block_path, make_block, read_info
 from tdbs.pipeline.dataset import TOKENIZER_NAME
 from tdbs.pipeline.engines import Engine, split_blocks
@@ -38,13 +38,12 @@ _SECONDS_TO_ANSWER = 10  # of a cluster's address; ray.init would try for minute
 
 @contextmanager
 def ray_engine(address: str | None) -> Iterator[Engine]:
-    """Yield the engine of a Ray cluster; without an address, of one that is started here and stopped again."""
+    """Yield the engine of a Ray cluster; without an address, start one here and stop it again."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        import ray
-        import ray.data
-    except ImportError as error:
-        raise ConfigError("--engine ray needs the package ray.", next_step="Run: pip install 'tdbs[ray]'") from error
+    require("ray", "--engine ray", "tdbs[ray]")
+    import ray
+    import ray.data
+
     is_ours = not ray.is_initialized()
     try:
         _ask(address)
@@ -52,7 +51,7 @@ def ray_engine(address: str | None) -> Iterator[Engine]:
             ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR)
     except (OSError, RuntimeError, ValueError) as error:
         raise ConfigError(
-            f"There is no Ray cluster at {address}: {reason_of(error)}.",
+            f"No Ray cluster answers at {address}: {reason_of(error)}.",
             next_step="Check --ray-address, or leave it out.",
         ) from error
     context, log = ray.data.DataContext.get_current(), logging.getLogger("ray.data")
@@ -69,7 +68,7 @@ def ray_engine(address: str | None) -> Iterator[Engine]:
 
 
 def _ask(address: str | None) -> None:
-    """Raise OSError where nothing answers at an address of the form [ray://]host:port."""
+    """Raise OSError if nothing answers at an address of the form [ray://]host:port."""
     host, _, port = (address or "").removeprefix("ray://").rpartition(":")
     if host and port.isdigit():
         socket.create_connection((host, int(port)), timeout=_SECONDS_TO_ANSWER).close()
@@ -127,8 +126,8 @@ class _BlockMaker:
 
 def _not_shared(folder: Path) -> DatasetError:
     return DatasetError(
-        f"{folder} is not one folder for all machines of the Ray cluster.",
-        next_step="Pass --out, or --work, in a folder that all machines share.",
+        f"{folder} is not shared by all machines of the Ray cluster.",
+        next_step="Pass an --out or --work folder that all machines share.",
     )
 
 
@@ -164,7 +163,7 @@ def _block_source(source: Source, survey: FirstPassResult) -> Any:
 
 
 def _packed(make: Callable[[], Any]) -> dict[str, bytes]:
-    """Return what is made, or the error to be told: Ray tells that an actor failed, but not how."""
+    """Return the result, or the error to report: Ray reports that an actor failed, but not how."""
     result: Any
     try:
         result = make()

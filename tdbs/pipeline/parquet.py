@@ -43,7 +43,7 @@ def read_checked(path: Path, sha256: str, columns: Sequence[str] | None = None) 
     data = read_bytes(path, _FORM, named=f"The shard {path}", most=None)
     if sha256_of(data) != sha256:
         raise DatasetError(
-            f"The shard {path} is damaged: its contents are not those that prepare wrote.", next_step=AGAIN
+            f"The shard {path} is damaged: its contents differ from what prepare wrote.", next_step=AGAIN
         )
     # As fast as read_table for a shard, whose threads can abort the process when it ends (apache/arrow#39862).
     with _damage_named(path), pq.ParquetFile(pa.BufferReader(data)) as parquet:

@@ -1,8 +1,8 @@
 """Prepare a dataset once: read, tokenize, mark droppable words, write bucket shards.
 
-All that later commands need is paid for here; training does no string work. Rows go through in blocks (blocks.py), each
-kept as a file until shards are made of all of them (making.py), so memory does not grow with the number of rows and a
-killed run goes on where it was. Costs about as much as the tokenizer on all texts (benchmarks/).
+Later commands pay for none of this again; training does no string work. Rows pass through in blocks (blocks.py), each
+stored as a file until make_shards.py makes shards of them. So memory does not grow with the number of rows, and a
+killed run resumes. The cost is about that of the tokenizer on all texts (benchmarks/).
 """
 
 import time
@@ -15,7 +15,7 @@ from typing import cast, get_args
 from tdbs.data.labels.single import LabelType
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.data.tasks import Task
-from tdbs.errors import ConfigError, DatasetError, system_errors_as
+from tdbs.errors import ConfigError, DatasetError, choose, system_errors_as
 from tdbs.files import folders_named, is_remote, name_in_folder, to_path, write_text
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
@@ -43,7 +43,7 @@ class PrepareResult:
     dataset: PreparedDataset
     cached: bool
     changed: tuple[str, ...]
-    warnings: tuple[str, ...]  # how rows were taken, what may harm the labels, or keep TokenDrop from helping
+    warnings: tuple[str, ...]  # notes on rows, on risks for the labels, or on limits of TokenDrop
 
 
 def prepare(
@@ -186,21 +186,18 @@ def prepare(
 def _engine_of(name: str, ray_address: str | None, *, workers: int) -> AbstractContextManager[Engine]:
     """Return the engine of a name, to be started."""
     if ray_address is not None and name != "ray":
-        raise ConfigError("--ray-address is for --engine ray.", next_step="Pass --engine ray with it.")
-    if name == "local":
-        return nullcontext(local_engine(workers))
-    if name == "ray":
-        return ray_engine(ray_address)
-    raise ConfigError(f"--engine has no choice {name}.", next_step="Choose one of: local, ray.")
+        raise ConfigError("--ray-address only applies to --engine ray.", next_step="Pass --engine ray with it.")
+    choose("--engine", name, ("local", "ray"))
+    return nullcontext(local_engine(workers)) if name == "local" else ray_engine(ray_address)
 
 
 def _standing(place: Path, parts: dict[str, str], *, overwrite: bool) -> Manifest | None:
-    """Return the manifest of the dataset with these key parts that stands at the place; refuse any other one."""
+    """Return the manifest of the dataset at a place if it has these key parts; refuse any other one."""
     standing = publish.check_place(place, overwrite=overwrite)
     if standing is not None and standing.key != cache_key.key_of(parts):
         changed = cache_key.changed_parts(parts, [standing.key_parts])
         raise DatasetError(
-            f"{place} holds a dataset prepared otherwise ({', '.join(changed)} changed).",
+            f"{place} contains a dataset prepared with other settings ({', '.join(changed)} changed).",
             next_step="Pass another --out, or --overwrite.",
         )
     return standing
@@ -214,7 +211,7 @@ def _cached(place: Path, standing: Manifest, words: WordList) -> PrepareResult:
 
 def _disk_errors(folder: Path, option: str) -> AbstractContextManager[None]:
     """Turn a full disk, and whatever else the system says of writing, into an error with a next step."""
-    next_step = f"Make room there, or pass another {option}."
+    next_step = f"Free some space there, or pass another {option}."
     return system_errors_as(DatasetError, f"{folder} cannot be written", next_step=next_step)
 
 
@@ -225,11 +222,11 @@ def _warnings(task: Task, words: WordList) -> tuple[str, ...]:
     if negations:
         more = ", …" if len(negations) > _SHOWN_WORDS else ""
         found.append(
-            f"The droppable words of {words.source} hold negations ({', '.join(negations[:_SHOWN_WORDS])}{more}): "
-            "dropping one can turn a label round. Protect them with --keep negation."
+            f"The droppable words of {words.source} contain negations ({', '.join(negations[:_SHOWN_WORDS])}{more}): "
+            "dropping one can reverse a label. Protect them with --keep negation."
         )
     if task.kind == "token_classification" and task.classes and OUTSIDE not in task.classes:
-        found.append(f"No class is named {OUTSIDE}, so every word has a label of its own and none is droppable.")
+        found.append(f"No class is named {OUTSIDE}, so every word has its own label and none is droppable.")
     return tuple(found)
 
 
@@ -237,11 +234,7 @@ _SHOWN_WORDS = 5
 
 
 def _checked_label_type(label_type: str) -> LabelType:
-    if label_type not in get_args(LabelType):
-        raise ConfigError(
-            f"--label-type has no choice {label_type}.",
-            next_step=f"Choose one of: {', '.join(get_args(LabelType))}.",
-        )
+    choose("--label-type", label_type, get_args(LabelType))
     return cast(LabelType, label_type)
 
 

@@ -1,8 +1,8 @@
-"""Put a finished dataset in its place, whole or not at all, and never over anything that is not ours.
+"""Put a finished dataset in its place, completely or not at all, and never over foreign files.
 
-Shards are made in a hidden folder. Publishing moves them in, the manifest last. Whatever fails before publishing leaves
-the place as it was; where an old dataset is replaced, it goes as publishing begins. A user's own link may stand for the
-place; a link with a name that tdbs makes in it is refused.
+Shards are made in a hidden folder. Publishing moves them in, the manifest last. A failure before publishing leaves the
+place unchanged; an old dataset is removed only when publishing begins. The place may be the user's own link; a link
+with a name that tdbs makes inside it is refused.
 """
 
 import re
@@ -35,7 +35,7 @@ _REFERENCES_NAME = re.compile(r"references/(train|validation\w*|test\w*)\.parque
 
 
 def check_place(place: Path, *, overwrite: bool) -> Manifest | None:
-    """Return the manifest of the dataset that stands at `place`, if it may stay; refuse what is not ours to replace."""
+    """Return the manifest of the dataset at `place` if it may stay; refuse what tdbs may not replace."""
     if is_remote(place):
         place.fs.invalidate_cache()  # type: ignore[attr-defined]  # another process may have written there meanwhile
     else:
@@ -50,26 +50,26 @@ def check_place(place: Path, *, overwrite: bool) -> Manifest | None:
     is_empty = all(path.name == _COPY for path in place.iterdir())
     if not is_remote(place) and place.is_symlink() and not is_empty and not _is_whole(place):
         raise DatasetError(
-            f"{place} is a link to something else than a prepared dataset.", next_step="Pass another --out."
+            f"{place} is a link to something other than a prepared dataset.", next_step="Pass another --out."
         )
     if is_empty or _is_ours(place):
         return None
     if not overwrite:
         raise DatasetError(
-            f"{place} holds something else than a prepared dataset.",
+            f"{place} contains something other than a prepared dataset.",
             next_step="Pass another --out, or --overwrite to prepare into it; files that tdbs did not write stay.",
         )
     for name in (MANIFEST_NAME, TOKENIZER_NAME):
         if (place / name).exists():
-            raise DatasetError(f"{place} holds a {name} that tdbs did not write.", next_step="Pass another --out.")
+            raise DatasetError(f"{place} contains a {name} that tdbs did not write.", next_step="Pass another --out.")
     return None
 
 
 def publish(staging: Path, place: Path, manifest: Manifest) -> None:
-    """Move a dataset from `staging` to `place`: in one step where nothing stands there.
+    """Move a dataset from `staging` to `place`: in one step if the place is empty.
 
-    Else the old manifest goes first and the new one comes last, so that nobody reads a mixture; a mark tells the next
-    `prepare` of an interruption in between. Of what stands there only files of ours are removed.
+    Else the old manifest goes first and the new one comes last, so that nobody reads a mixture; a mark informs the next
+    `prepare` of an interruption in between. In an occupied place only tdbs's own files are removed.
     """
     write_manifest(staging, manifest)
     if is_remote(place):
@@ -117,7 +117,7 @@ def _move(staging: Path, place: Path) -> None:
 
 
 def _is_whole(place: Path) -> bool:
-    """Return whether a folder is a dataset of tdbs beyond doubt, one whose replacement was interrupted included."""
+    """Return whether a folder is certainly a dataset of tdbs, even if its replacement was interrupted."""
     if (place / _MARK).is_file():
         return True
     try:
@@ -127,7 +127,7 @@ def _is_whole(place: Path) -> bool:
 
 
 def _check_link(place: Path) -> None:
-    """Refuse a place that is a link which another user laid, or which leads nowhere."""
+    """Refuse a place that is another user's link, or a link that leads nowhere."""
     if not place.is_symlink():
         return
     if not is_mine(place) and place.lstat().st_uid != 0:
@@ -145,7 +145,7 @@ def _refuse_links(place: Path) -> None:
 
 
 def _is_ours(place: Path) -> bool:
-    """Tell whether tdbs made the folder: by a manifest, by our mark, or by our shards beside a damaged manifest."""
+    """Return whether tdbs made the folder: by a manifest, by our mark, or by our shards beside a damaged manifest."""
     if (place / _MARK).exists():
         return True
     try:

@@ -1,7 +1,7 @@
-"""Question answering: question and context as windows that overlap, with the answer's place in each (SQuAD v1.1).
+"""Question answering: question and context as overlapping windows, with the answer's position in each (SQuAD v1.1).
 
-A window that does not hold the whole answer says 0 to 0, the first token, as the field does. Tokens that touch any part
-of any answer are protected in every window, so TokenDrop can never damage an answer.
+A window without the whole answer is labelled 0 to 0, the first token, as is usual. Tokens that touch any part of any
+answer are protected in every window, so TokenDrop can never damage an answer.
 """
 
 from collections.abc import Sequence
@@ -149,7 +149,7 @@ def _refuse_long_questions(questions: list[str], block: RowBlock, tokenizer: Loa
 
 
 def long_questions(questions: Sequence[str], tokenizer: LoadedTokenizer, limits: Limits) -> dict[int, str]:
-    """Return which questions leave too little room, and why: windows could not go on (the library panics there)."""
+    """Return which questions leave too little room, and why: windows could not advance (the library panics there)."""
     special = tokenizer.backend.num_special_tokens_to_add(is_pair=True)
     most = limits.max_length - special - (limits.stride or 0) - 1
     parts = encode_in_parts(
@@ -161,7 +161,7 @@ def long_questions(questions: Sequence[str], tokenizer: LoadedTokenizer, limits:
     )
     return {
         row: f"has a question of {tokens} tokens; windows of {limits.max_length} tokens that share {limits.stride} "
-        f"take questions of up to {most}"
+        f"allow questions of up to {most}"
         for row, tokens in enumerate(chain.from_iterable(parts))
         if tokens > most
     }

@@ -1,6 +1,6 @@
-"""What predictions are scored against as texts: contexts and answers, or summaries, in one Parquet file a split.
+"""Texts that predictions are scored against: contexts and answers, or summaries, one Parquet file a split.
 
-`references/<split>.parquet`, one row a row of the source; token ids could not give the texts back exactly.
+`references/<split>.parquet` has one row for each row of the source; token ids could not restore the texts exactly.
 """
 
 from collections.abc import Iterable
@@ -31,7 +31,7 @@ class References:
 
 
 def reference_table(rows: RowBlock, task: Task) -> pa.Table | None:
-    """Return the references of some rows; None where targets are no texts, or there are none."""
+    """Return the references of some rows; None if targets are not texts, or there are none."""
     if rows.targets is None or task.kind not in ("question_answering", "seq2seq"):
         return None
     columns = {SOURCE_ROW: pa.array(rows.rows_N)}

@@ -1,16 +1,11 @@
-"""Rows of a source become samples: what each kind of task is tokenized to, which tokens must stay, and its targets.
+"""Turn rows of a source into samples: the tokens of each kind of task, its protected tokens, its targets.
 
-One function a kind, all of one signature (the choice is in annotate.py). A row is one sample, but for the windows of
-question answering.
-
-Sequence to sequence: a prefix and the text are the source, the target is tokenized beside it.
-
-Bucketing and TokenDrop see the source alone (paper, Table 2); the prefix is protected, targets are never dropped from.
-
-Token classification: words with labels become a text, and each word's first piece gets its label.
-
-The words are joined with spaces and tokenized as a text, so that pieces are those the model was trained on; pieces find
-their words by characters. A word whose label is not "O" is protected from TokenDrop, whole.
+There is one function per kind, all with one signature (annotate.py chooses). A row is one sample, except for the
+windows of question answering. Sequence to sequence: a prefix and the text are the source, and the target is tokenized
+beside it. Bucketing and TokenDrop use the source alone (paper, Table 2); the prefix is protected, and targets never
+lose tokens. Token classification: words are joined with spaces and tokenized as a text, so that pieces are those the
+model was trained on. Pieces find their words by characters, and each word's first piece gets its label. A word whose
+label is not "O" is protected from TokenDrop completely.
 """
 
 from collections.abc import Sequence
@@ -35,13 +30,13 @@ from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Samples:
-    """Samples of a block: tokens, the texts they are from, and what is to be predicted."""
+    """Samples of a block: tokens, their texts, and their targets."""
 
     tokens: TokenBlock
     texts: pa.Array  # strings, of each row
     pairs: pa.Array | None
     rows_S: IntArray  # row of the block that each sample is from
-    columns: dict[str, pa.Array]  # of targets, by name; none for a split without labels
+    columns: dict[str, pa.Array]  # columns of targets, by name; none for a split without labels
     protected_T: BoolArray | None = None  # tokens that TokenDrop must leave
 
 
@@ -134,7 +129,7 @@ def words_of_tokens(words: Sequence[Sequence[str]], tokens: TokenBlock) -> tuple
     row_starts = np.cumsum(np.maximum(row_lengths, 1)) - np.maximum(row_lengths, 1)
 
     rows_T = np.repeat(np.arange(len(words)), np.diff(tokens.token_offsets_N1))
-    # An empty word is no token's: it lies on the space before the next one, which may be a token of its own.
+    # An empty word is not a token's: it lies on the space before the next one, which may be a token of its own.
     written_W = lengths_W > 0
     starts, ends = starts_W[written_W], (starts_W + lengths_W)[written_W]
     first_T = np.searchsorted(ends, row_starts[rows_T] + tokens.starts_T, side="right")

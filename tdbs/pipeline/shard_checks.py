@@ -1,10 +1,8 @@
-"""Read a shard only if it is what `prepare` wrote and what its samples can be: hash, columns, rows, lengths, ids.
+"""Check a shard when it is read: hash, columns, rows, lengths, ids, and what its samples can be.
 
-Array code goes on positions and ids without looking again, so what does not fit is refused here, by the shard's name.
-
-What the samples of a shard must be: every list as long as its sample, every position inside, every id known.
-
-These hold of whatever `prepare` writes, so a fault of tdbs itself, or of who wrote the shard, is seen.
+Array code relies on positions and ids without checking again, so this file refuses what does not fit, by the shard's
+name. Every list is as long as its sample, every position inside, every id known. These checks hold for everything that
+`prepare` writes, so they reveal faults of tdbs itself or of the shard's writer.
 """
 
 from collections.abc import Iterator, Sequence
@@ -68,7 +66,7 @@ def schema_problem(
 
 
 def check_rows(folder: Path, shards: Sequence[ShardInfo]) -> None:
-    """Compare the manifest's rows with the footers of the files, before arrays of so many entries are made.
+    """Compare the manifest's rows with the footers of the files, before arrays of this size are made.
 
     Raises DatasetError, which names the shard. An object store is not asked: that would be a request for each shard.
     """
@@ -140,7 +138,7 @@ def _label_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) ->
     names, task = table.schema.names, manifest.task
     for name in (schema.CHAR_STARTS, schema.CHAR_ENDS):
         if name in names and (_sizes(one_array(table[name])) != lengths_N).any():
-            yield f"has {name} that are not one a token"
+            yield f"has a number of {name} that differs from its tokens"
     if schema.ANSWER_START in names:
         if _outside(table, schema.ANSWER_START, lengths_N) or _outside(table, schema.ANSWER_END, lengths_N):
             yield "has answers outside of their samples"
@@ -155,12 +153,12 @@ def _label_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) ->
     if schema.LABEL in names:
         labels = one_array(table[schema.LABEL])
         if task.kind == "token_classification" and (_sizes(labels) != lengths_N).any():
-            yield "has labels that are not one a token"
+            yield "has a number of labels that differs from its tokens"
         if pa.types.is_list(labels.type) and task.kind == "regression" and (_sizes(labels) != task.outputs).any():
-            yield "has labels that are not one a target"
+            yield "has a number of labels that differs from its targets"
         values = (labels.flatten() if pa.types.is_list(labels.type) else labels).to_numpy()
         if task.classes and not _within(values[values != schema.IGNORED], 0, len(task.classes)):
-            yield "has labels that are no classes of the task"
+            yield "has labels that are not classes of the task"
 
 
 def _outside(table: pa.Table, column: str, ends_N: IntArray) -> bool:

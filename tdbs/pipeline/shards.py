@@ -34,7 +34,7 @@ class Slice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShardPlan:
-    """One shard to write: the slices that it is made of, in order."""
+    """One shard to write: its slices, in order."""
 
     split: str
     path: str
@@ -87,7 +87,7 @@ def write_part(part: ShardPlan, *, blocks: Path, target: Path) -> ShardInfo:
 
 
 def _read_slices(part: ShardPlan, blocks: Path) -> pa.Table:
-    """Return the samples of a part, in order; of each block's file no more is read than that."""
+    """Return the samples of a part, in order, reading no more of each block's file."""
     batches: dict[Slice, pa.RecordBatch] = {}
     for block, pieces in groupby(sorted(part.slices, key=_place), key=lambda piece: piece.block):
         with pa.OSFile(str(block_path(blocks, part.split, block))) as file:
@@ -101,7 +101,7 @@ def _place(piece: Slice) -> tuple[int, int]:
 
 
 def _slices_by_length(blocks: Sequence[BlockInfo]) -> Iterator[tuple[int, Slice]]:
-    """Yield each length with the samples that have it, block after block."""
+    """Yield each length with its samples, block after block."""
     longest = max((len(block.length_histogram) for block in blocks), default=0)
     counts_BL = np.zeros((len(blocks), longest), dtype=np.int64)
     for row, block in enumerate(blocks):

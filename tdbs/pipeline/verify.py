@@ -1,8 +1,7 @@
 """Check a prepared dataset file by file: hashes, counts, and what every sample must be.
 
-A hash tells that a file is not what was written; the other checks tell that what was written makes sense, so they hold
-against faults of tdbs itself and against files of another dataset under a forged manifest. One shard is in memory at a
-time.
+A hash shows whether a file is what was written. The other checks show that what was written is valid, so they also
+detect faults of tdbs itself, and files of another dataset under a forged manifest. One shard is in memory at a time.
 """
 
 from collections import Counter
@@ -32,7 +31,7 @@ from tdbs.pipeline.split_arrays import lists_of, sums_of
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """A file of a dataset and what is wrong with it."""
+    """A file of a dataset and its problem."""
 
     file: str  # below the dataset's folder
     problem: str
@@ -40,7 +39,7 @@ class Problem:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Verification:
-    """What was checked, and what is wrong: nothing, if the dataset is whole."""
+    """Result of a check, and its problems: none if the dataset is intact."""
 
     path: Path
     files: int
@@ -54,7 +53,7 @@ class _Tally:
 
     split: str
     info: SplitInfo
-    seen_N: BoolArray  # of the samples that the split's files have
+    seen_N: BoolArray  # samples found in the split's files
     lengths: Counter[int]
     droppable: Counter[int]
     targets: Counter[int]
@@ -100,10 +99,10 @@ def verify(
             found += [] if problem is None else [Problem(file=shard.path, problem=problem)]
             done += 1
             progress(done, total)
-        if not found:  # the sums of a split with a bad shard tell nothing more
+        if not found:  # the sums of a split with a bad shard add nothing
             found += [Problem(file=MANIFEST_NAME, problem=text) for text in _split_problems(tally)]
         problems += [*found, *_references_problem(opened.path, info)]
-    problems += [Problem(file=file, problem="is no file of this dataset") for file in _unknown_files(opened)]
+    problems += [Problem(file=file, problem="is not a file of this dataset") for file in _unknown_files(opened)]
     return Verification(
         path=opened.path,
         files=total + 2 + sum(info.references is not None for info in manifest.splits.values()),
@@ -113,7 +112,7 @@ def verify(
 
 
 def _shard_problem(folder: Path, shard: ShardInfo, tally: _Tally, manifest: Manifest) -> str | None:
-    """Return what is wrong with a shard; its samples are added to the tally."""
+    """Return the problems of a shard, and add its samples to the tally."""
     table = _read(folder, shard)
     if isinstance(table, str):
         return table
@@ -130,7 +129,7 @@ def _shard_problem(folder: Path, shard: ShardInfo, tally: _Tally, manifest: Mani
 
 
 def _rows_there(folder: Path, shard: ShardInfo) -> int:
-    """Return how many samples a shard can have: no array is made for more, whatever the manifest claims."""
+    """Return the most samples that a shard can have: no array is larger, whatever the manifest claims."""
     try:
         return min(rows_of(folder / shard.path), shard.rows)
     except DatasetError:
@@ -150,16 +149,16 @@ def _count(table: pa.Table, lengths_N: IntArray, tally: _Tally) -> None:
 def _place_problems(
     sample_ids_N: IntArray, lengths_N: IntArray, shard: ShardInfo, tally: _Tally, manifest: Manifest
 ) -> Iterator[str]:
-    """Yield what is wrong with which samples a shard has, and in what order."""
+    """Yield the problems of a shard's set of samples and of their order."""
     if (len(lengths_N), int(lengths_N.sum())) != (shard.rows, shard.tokens):
         yield f"has {len(lengths_N)} samples and {lengths_N.sum()} tokens, not {shard.rows} and {shard.tokens}"
     if ((sample_ids_N < 0) | (sample_ids_N >= tally.info.rows)).any():
         yield f"has samples beyond the {tally.info.rows} of its split"
         return
-    told_N = sample_ids_N[sample_ids_N < len(tally.seen_N)]  # all, unless a shard is not what the manifest says
-    if tally.seen_N[told_N].any() or len(np.unique(sample_ids_N)) < len(sample_ids_N):
+    in_split_N = sample_ids_N[sample_ids_N < len(tally.seen_N)]  # all, unless a shard is not what the manifest says
+    if tally.seen_N[in_split_N].any() or len(np.unique(sample_ids_N)) < len(sample_ids_N):
         yield "has samples that the split has already"
-    tally.seen_N[told_N] = True
+    tally.seen_N[in_split_N] = True
     if (np.lexsort((sample_ids_N, lengths_N)) != np.arange(len(lengths_N))).any():
         yield "is not sorted by length and sample"
     if ((lengths_N < 0) | (lengths_N > manifest.max_length)).any():
@@ -214,7 +213,7 @@ def _references_problem(folder: Path, info: SplitInfo) -> list[Problem]:
 
 
 def _read(folder: Path, file: ShardInfo | FileInfo) -> pa.Table | str:
-    """Return a file's table, or what is wrong with the file."""
+    """Return a file's table, or the file's problem."""
     try:
         return read_checked(folder / file.path, file.sha256)
     except DatasetError as error:

@@ -1,9 +1,9 @@
-"""The hidden folder where a dataset is made: one `prepare` at a time, and continued after a kill.
+"""The hidden folder where a dataset is made: by one `prepare` at a time, and continued after a kill.
 
-It stands beside the dataset's place (of an object store: in this user's temporary folder) under a name with a dot, and
-is this user's alone. What is in it is of one key; what is of another key is removed. An error of the user's leaves
-nothing behind; a kill leaves finished blocks, which the next `prepare` of the same key takes as they are. A link, or
-anything that no `prepare` of this user made, is refused in its place.
+It is beside the dataset's place (for an object store: in this user's temporary folder) under a name with a dot, and
+belongs to this user alone. It contains work of one key; work of another key is removed. A user's error leaves nothing
+behind. A kill leaves finished blocks, which the next `prepare` of the same key reuses. A link in its place, or anything
+that no `prepare` of this user made, is refused.
 """
 
 import json
@@ -29,9 +29,9 @@ _OTHER_PLACE = "Remove it, or pass another --out."
 
 @contextmanager
 def claimed(place: Path, *, waiting: Callable[[Path], None]) -> Iterator[None]:
-    """Hold the place while a dataset is made; while another process holds it, `waiting` is told and this one waits.
+    """Lock the place while a dataset is made; if another process has the lock, call `waiting` and wait.
 
-    The lock dies with its process. It is of this machine or shared folder alone: object stores have none.
+    The lock ends with its process. It covers this machine or a shared folder only: object stores have none.
     """
     path = _beside(place, "lock")
     with _writable(path.parent):
@@ -56,7 +56,7 @@ def work_folder(place: Path, key: str, *, work: str | Path | None = None, fresh:
     folder = hidden / _block_key(key)
     with _writable(hidden.parent):
         if is_there(hidden):
-            _take_up(hidden)
+            _reuse(hidden)
             for other in hidden.iterdir():
                 if fresh or other != folder:
                     remove_folder(other, faults=True)
@@ -75,11 +75,11 @@ def work_folder(place: Path, key: str, *, work: str | Path | None = None, fresh:
     remove_folder(hidden)
 
 
-def _take_up(hidden: Path) -> None:
+def _reuse(hidden: Path) -> None:
     """Make sure that a hidden folder is what a killed `prepare` of this user left, and nobody else's from now on."""
     refuse_link(hidden, DatasetError)
     if not is_own_folder(hidden, _WORK_NAMES):
-        raise DatasetError(f"{hidden} is not unfinished work of yours.", next_step=_OTHER_PLACE)
+        raise DatasetError(f"{hidden} is not your unfinished work.", next_step=_OTHER_PLACE)
     if stat.S_IMODE(hidden.stat().st_mode) & 0o022:
         hidden.chmod(0o700)
     for link in links_below(hidden):
@@ -119,7 +119,7 @@ def _lock(path: Path, waiting: Callable[[], None]) -> tuple[FileLock, list[Path]
 
 
 def _check_lock(path: Path) -> None:
-    """Refuse what has the name of a lock and is not one: a link, a folder, a file that holds something else."""
+    """Refuse what has the name of a lock and is not one: a link, a folder, a file that contains other files."""
     refuse_link(path, DatasetError)
     with suppress(FileNotFoundError):
         if not stat.S_ISREG(path.lstat().st_mode) or not _LOCK.fullmatch(path.read_bytes()):
@@ -131,7 +131,9 @@ def _hidden_folder(place: Path, work: str | Path | None) -> Path:
         return _beside(place, "preparing")
     folder = to_path(work)
     if is_remote(folder):
-        raise ConfigError(f"--work {work} is no folder of this machine's.", next_step="Name a folder, or leave it out.")
+        raise ConfigError(
+            f"--work {work} is not a folder of this machine.", next_step="Pass a local folder, or leave it out."
+        )
     return folder.resolve() / f".tdbs-{_short_hash(place)}.preparing"
 
 
@@ -148,7 +150,7 @@ def _short_hash(place: Path) -> str:
 
 
 def _block_key(key: str) -> str:
-    """Return what blocks are kept under: the dataset's key, and whatever else decides what is in a block's file."""
+    """Return the key of stored blocks: the dataset's key, and whatever else decides the contents of a block's file."""
     versions = {name: version(name) for name in ("tdbs", "tokenizers", "numpy", "pyarrow")}
     return sha256_of(json.dumps([key, versions, BLOCK_ROWS, BLOCK_BYTES]).encode())[:16]
 

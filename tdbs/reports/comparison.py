@@ -1,4 +1,4 @@
-"""Read what `tdbs compare` wrote: terms, the prediction made before, a row a run, a summary a strategy."""
+"""Read the files of `tdbs compare`: terms, prediction, a row for each run, a summary for each strategy."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -35,11 +35,11 @@ class Comparison:
     summaries: tuple[Summary, ...]
     median_error: float | None
     worst_error: float | None
-    overhead: tuple[Mapping[str, Any], ...]  # of the profile: the framework's share of some steps
+    overhead: tuple[Mapping[str, Any], ...]  # framework's share of some steps, from the profile
     profiled_on: str | None  # kind of device
     strategies: tuple[Mapping[str, Any], ...]  # every part of each, as it was run
-    runs: Mapping[str, Run]  # by strategy, of the first seed: those whose folders are there
-    energy: str | None = None  # whose electricity counts; None: energy was not measured
+    runs: Mapping[str, Run]  # runs of the first seed whose folders exist, by strategy
+    energy: str | None = None  # country of the electricity; None: energy was not measured
 
     @property
     def best(self) -> Summary:
@@ -57,7 +57,7 @@ class Comparison:
         return not self.keeps_score(summary), summary.seconds
 
     def keeps_score(self, summary: Summary) -> bool:
-        """Tell whether a score is the baseline's but for chance: its deviation over seeds, half a point at least."""
+        """Return whether a score is the baseline's but for chance: its deviation over seeds, half a point at least."""
         base = self.summary_of(self.baseline)
         if base.score_mean is None:
             return True
@@ -72,7 +72,7 @@ class Comparison:
 _FORM = Form(
     what="a comparison of tdbs",
     error=DatasetError,
-    next_step="Name a folder that tdbs compare wrote, or compare again.",
+    next_step="Pass a folder that tdbs compare wrote, or run tdbs compare again.",
 )
 _SAME = (  # fields that a comparison has as its file has them
     *("dataset", "dataset_key", "model", "epochs", "part_steps", "baseline", "attention", "precision", "device"),
@@ -118,7 +118,7 @@ class _Settings:
 
 
 def is_comparison(folder: Path) -> bool:
-    """Tell whether a folder is of a comparison rather than of a run."""
+    """Return whether a folder is of a comparison rather than of a run."""
     return any((folder / name).is_file() for name in (SETTINGS_NAME, RESULT_NAME))
 
 
@@ -128,7 +128,7 @@ def error_of(summary: Summary) -> float | None:
 
 
 def read_comparison(folder: Path) -> Comparison:
-    """Read a comparison and its runs. Raises DatasetError where it is not finished, or something else."""
+    """Read a comparison and its runs. Raises DatasetError if it is not finished, or something else."""
     path = folder / RESULT_NAME
     if not path.exists():
         raise DatasetError(f"The comparison in {folder} is not finished.", next_step="Run tdbs compare with --resume.")

@@ -1,7 +1,4 @@
-"""Numbers as a reader says them: shares, ratios, durations, sizes.
-
-The framework's share of a step in words, for the terminal and the page.
-"""
+"""Numbers as text: shares, ratios, durations, sizes; and the framework's share of a step in words."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -32,7 +29,7 @@ def times(ratio: float | None) -> str:
 
 
 def figure(value: float | None) -> str:
-    """Return a loss or a score with four decimals, or a dash where there is none."""
+    """Return a loss or a score with four decimals, or a dash if there is none."""
     return NOTHING if value is None else f"{value:.4f}"
 
 
@@ -82,14 +79,14 @@ def _three_figures(value: float) -> str:
 
 
 def energy_note(country: str, powers: Iterable[str | None]) -> str:
-    """Return what is to be said where energy is shown: of what it is, how it was found, whose electricity."""
+    """Return a note on the energy figures: their scope, their source, and the electricity."""
     found = "; ".join(sorted({power for power in powers if power is not None}))
     whose = "the world's average electricity" if country == WORLD else f"the electricity of {country}"
     return f"Energy of the whole machine while training and evaluating ({found}), CO2e of {whose}."
 
 
 def mebibytes(size: float | None) -> str:
-    """Return bytes as MiB, or GiB where they are many."""
+    """Return bytes as MiB, or as GiB if large."""
     if size is None:
         return NOTHING
     return f"{size / 2**20:,.0f}{_SPACE}MiB" if size < 2**30 else f"{size / 2**30:,.1f}{_SPACE}GiB"
@@ -99,9 +96,9 @@ _MUCH = 0.2
 
 
 def overhead_notes(overhead: Sequence[Mapping[str, Any]], device: str | None) -> list[str]:
-    """Return sentences on what `tdbs profile` measured on a kind of device; none where it did not.
+    """Return sentences on the overhead that `tdbs profile` measured on a kind of device; none if it did not.
 
-    Of a single sample the share is always large: the hint is by batches.
+    The share of a single sample is always large, so the hint depends on batches.
     """
     if not overhead:
         return []

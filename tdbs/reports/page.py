@@ -1,11 +1,9 @@
-"""One self-contained HTML page: what padding costs on a dataset, what each strategy saves, how runs of it went.
+"""One self-contained HTML page: what padding costs on a dataset, what each strategy saves, how its runs went.
 
-The page asks for nothing from outside and runs no script. Texts may come from users: jinja2 escapes all of them; only
-our own figures, whose texts matplotlib escapes, are put in as they are. The Markdown has the same tables.
-
-Put a report where the user wants it: the page, and on demand each figure and all numbers in a folder beside it.
-
-Text from outside in Markdown: shown as it is, on one line, and never as markup.
+The page loads nothing from outside and runs no script. Texts may come from users, so jinja2 escapes all of them, except
+our own figures, whose texts matplotlib escapes. The Markdown has the same tables; text from outside is printed
+unchanged on one line, never as markup. The page goes where the user wants it, and each figure and all numbers on demand
+into a folder beside it.
 """
 
 import html
@@ -73,7 +71,7 @@ NUMBERS_JSON, NUMBERS_MARKDOWN = "numbers.json", "numbers.md"
 
 
 def page_path(out: Path) -> Path:
-    """Return the page's place: `out` itself, or report.html in it where `out` is a folder."""
+    """Return the page's path: `out` itself, or report.html in it if `out` is a folder."""
     return out / DEFAULT_NAME if out.is_dir() else out
 
 
@@ -86,7 +84,7 @@ def check_place(out: Path, *, files: bool, overwrite: bool) -> None:
     """Refuse a place that holds something, unless `overwrite`, and in any case a folder that tdbs did not write."""
     refuse_link(out)
     if out.exists() and not overwrite:
-        raise ConfigError(f"{out} is there already.", next_step="Pass another --out, or --overwrite.")
+        raise ConfigError(f"{out} already exists.", next_step="Pass another --out, or --overwrite.")
     folder = files_folder(page_path(out))
     refuse_link(page_path(out))
     if files:
@@ -94,9 +92,9 @@ def check_place(out: Path, *, files: bool, overwrite: bool) -> None:
     if not files or not folder.exists():
         return
     if not folder.is_dir() or (any(folder.iterdir()) and not (folder / NUMBERS_JSON).is_file()):
-        raise ConfigError(f"{folder} holds something else.", next_step="Pass another --out.")
+        raise ConfigError(f"{folder} contains other files.", next_step="Pass another --out.")
     if any(folder.iterdir()) and not overwrite:
-        raise ConfigError(f"{folder} is there already.", next_step="Pass another --out, or --overwrite.")
+        raise ConfigError(f"{folder} already exists.", next_step="Pass another --out, or --overwrite.")
 
 
 def write_report(out: Path, report: Report, *, files: bool = False) -> list[Path]:
@@ -114,7 +112,7 @@ def write_report(out: Path, report: Report, *, files: bool = False) -> list[Path
 
 
 def _write_files(folder: Path, report: Report, facts: Facts) -> list[Path]:
-    """Write each figure as a file that is read alone, and all numbers twice: for programs and for people."""
+    """Write each figure as a standalone file, and all numbers twice: for programs and for people."""
     for name in FIGURES:  # those of an earlier report on something else
         remove_file(folder / f"{name}.svg")
     figures = {f"{name}.svg": standalone(pair[0]) for name, pair in facts["figures"].items() if pair}
@@ -126,7 +124,7 @@ def _write_files(folder: Path, report: Report, facts: Facts) -> list[Path]:
 
 
 def numbers_of(report: Report) -> dict[str, Any]:
-    """Return what the page tells as plain values for JSON; parts that it does not have are null."""
+    """Return the contents of the page as plain values for JSON; missing parts are null."""
     run, caps, drops = report.run, report.caps, report.drops
     return {
         "dataset": _dataset_numbers(report.dataset),
@@ -176,7 +174,7 @@ def _comparison_numbers(comparison: Comparison) -> dict[str, Any]:
 
 
 def markdown_text(text: object) -> str:
-    """Return text that Markdown shows as it is: on one line, no character of it markup."""
+    """Return text that Markdown prints unchanged: on one line, without markup."""
     line = shown(" ".join(str(text).split()))
     return re.sub(r"([\\`*\[\]|#])", r"\\\1", html.escape(line, quote=False))
 

@@ -27,19 +27,19 @@ _STRATEGY = Form(what="a strategy", error=ConfigError, next_step="Train again.")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """All that a page tells, before any words; what is not known or does not apply is None."""
+    """All contents of a page, before any words; unknown or inapplicable values are None."""
 
     dataset: PreparedDataset
-    estimates: Sequence[StrategyEstimate]  # speedups are by tokens
+    estimates: Sequence[StrategyEstimate]  # speedups are in tokens
     run: Run | None = None
     comparison: Comparison | None = None
     caps: CapLines | None = None
     drops: DropExamples | None = None
-    over_rates: Sequence[ConditionRow] = ()  # the run's model with words dropped, where it was evaluated so
+    over_rates: Sequence[ConditionRow] = ()  # the run's model with words dropped, if it was evaluated so
 
     @property
     def overheads(self) -> Overheads | None:
-        """What is paid once and what each run pays; of a comparison, the fastest strategy's runs, on average."""
+        """The cost paid once and the cost of each run; for a comparison, of the fastest strategy's runs, on average."""
         seconds = self.dataset.manifest.seconds
         if "total" not in seconds:
             return None
@@ -59,7 +59,7 @@ def report_on_run(folder: Path) -> Report:
     run = read_run(folder)
     dataset = load(run.config["dataset"]["path"])
     seed, epochs = run.config["seed"], run.config["epochs"]
-    memory = run.config.get("memory", DEFAULT_MEMORY)  # runs of before had none
+    memory = run.config.get("memory", DEFAULT_MEMORY)  # older runs have none
     strategy = _strategy_of(run.config.get("strategy", {}))
     return Report(
         dataset=dataset,
@@ -94,7 +94,7 @@ def _model_of(run: Run) -> str | None:
 
 
 def by_tokens(estimates: Sequence[StrategyEstimate], baseline: str) -> list[StrategyEstimate]:
-    """Return estimates with speedups by tokens where they were by seconds, without a range."""
+    """Return estimates with speedups in tokens if they were in seconds, without a range."""
     tokens = {estimate.strategy: estimate.tokens + estimate.target_tokens for estimate in estimates}
     if baseline not in tokens:
         return list(estimates)
@@ -116,7 +116,7 @@ def _best_first(comparison: Comparison) -> list[Strategy]:
 
 
 def _strategy_of(parts: Mapping[str, Any]) -> Strategy | None:
-    """Return a strategy that was written as a table of its parts; None where another version of tdbs wrote it."""
+    """Return a strategy that was written as a table of its parts; None if another version of tdbs wrote it."""
     if not set(parts) <= {part.name for part in fields(Strategy)}:
         return None  # another key of a record may be ignored, a part of a strategy decides its batches
     try:
@@ -128,7 +128,7 @@ def _strategy_of(parts: Mapping[str, Any]) -> Strategy | None:
 def _examples(
     dataset: PreparedDataset, strategies: Sequence[Strategy], *, seed: int, memory: int | str
 ) -> DropExamples | None:
-    """Return samples that lose words with the first strategy that drops some; None where the split is too large."""
+    """Return samples that lose words with the first strategy that drops some; None if the split is too large."""
     dropping = next((strategy for strategy in strategies if strategy.drop != "none"), None)
     split = open_training_data(dataset, memory=memory).split if dropping else None
     if dropping is None or split is None:
@@ -137,14 +137,14 @@ def _examples(
 
 
 def _stages_of(seconds: Mapping[str, Any]) -> dict[str, float]:
-    """Return the stages of a run that its result tells, and what is left of its wall-clock."""
+    """Return the stages of a run from its result, and the rest of its wall-clock."""
     stages = {stage: float(seconds[stage]) for stage in ("plan", "train", "evaluate") if stage in seconds}
     other = float(seconds["total"]) - sum(stages.values())
     return {**stages, "other": other} if other > 0 else stages
 
 
 def _mean_stages(comparison: Comparison, strategy: str) -> dict[str, float]:
-    """Return the mean seconds of each stage of a strategy's runs; training is what is left without planning."""
+    """Return the mean seconds of each stage of a strategy's runs; training is the rest, without planning."""
     rows = [row for row in comparison.rows if row.strategy == strategy]
     plan = [row.plan_seconds for row in rows if row.plan_seconds is not None]
     evaluate = [row.evaluate_seconds for row in rows if row.evaluate_seconds is not None]

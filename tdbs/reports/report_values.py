@@ -1,4 +1,4 @@
-"""What the templates need of a report, ready to be printed: opening numbers, tables, figures, and what a run says."""
+"""Values of a report, ready for the templates: opening numbers, tables, figures, and facts of a run."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -29,7 +29,7 @@ from tdbs.reports.number_format import NOTHING, overhead_notes
 from tdbs.reports.report import Report
 from tdbs.train.run_folder import Run
 
-_BASE_BATCH_SIZE = 64  # of the exact padding where no estimate tells the planned one
+_BASE_BATCH_SIZE = 64  # of the exact padding if no estimate has the planned one
 
 FIGURES = ("lengths", "padding", "time", "prediction", "losses", "overheads", "loss", "batch_size", "lr", "drop_rates")
 
@@ -108,7 +108,7 @@ def figures_of(report: Report) -> dict[str, tuple[str, str]]:
 
 
 def _rate_panels(rows: Sequence[ConditionRow]) -> list[tuple[str, list[float]]]:
-    """Return what is drawn over the drop rate: the score, and the speedup where it was timed."""
+    """Return the values over the drop rate: the score, and the speedup if it was timed."""
     scores = [math.nan if row.score is None else row.score for row in rows]
     speedups = [row.speedup for row in rows if row.speedup is not None]
     return [("score", scores), *([("speedup, one sample a call", speedups)] if len(speedups) == len(rows) else [])]
@@ -133,7 +133,7 @@ def _times(comparison: Comparison) -> list[StrategyTime]:
 
 
 def _errors(comparison: Comparison) -> list[StrategyError]:
-    """Return what the prediction of each strategy was off by, where there was one."""
+    """Return what the prediction of each strategy was off by, if there was one."""
     errors = []
     for summary in comparison.summaries:
         rows = [row for row in comparison.rows if row.strategy == summary.strategy]
@@ -169,7 +169,7 @@ def _summary(manifest: Manifest, estimates: Sequence[StrategyEstimate]) -> dict[
 
 
 def _run_parts(run: Run, manifest: Manifest) -> dict[str, Any]:
-    """Return what the page says of a run; of an unfinished one, what its logged steps tell."""
+    """Return the facts of a run; for an unfinished one, from its logged steps."""
     config, result, last = run.config, run.result, run.steps[-1] if run.steps else None
     strategy, metric = config.get("strategy", {}), manifest.task.metrics[0]
     return {
@@ -225,7 +225,7 @@ def _logged_epochs(steps: Sequence[Mapping[str, Any]]) -> list[dict[str, float |
 
 
 def _loss(step: Mapping[str, Any]) -> float:
-    """Return a step's loss; the log has None where it was not finite, JSON having no NaN."""
+    """Return a step's loss; the log has None if it was not finite, JSON having no NaN."""
     return math.nan if step["loss"] is None else float(step["loss"])
 
 

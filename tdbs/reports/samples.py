@@ -23,7 +23,7 @@ from tdbs.train.targets import moved_positions
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShownSample:
-    """A sample as pieces of text in order; a marked piece is one droppable word, or what was dropped."""
+    """A sample as pieces of text in order; a marked piece is one droppable or dropped word."""
 
     sample_id: int
     length: int
@@ -33,7 +33,7 @@ class ShownSample:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ShownDrop:
-    """A sample before TokenDrop, with what goes marked, and after it."""
+    """A sample before TokenDrop, with dropped pieces marked, and after it."""
 
     before: ShownSample
     after: ShownSample
@@ -41,7 +41,7 @@ class ShownDrop:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DropExamples:
-    """What TokenDrop takes out in one epoch: how much in all, and some of the samples that lose words."""
+    """Effect of TokenDrop in one epoch: the dropped tokens in total, and some of the samples that lose words."""
 
     strategy: str
     seed: int
@@ -77,9 +77,9 @@ def show_drops(
 def drop_examples(
     dataset: PreparedDataset, split: Split, strategy: Strategy, count: int, *, seed: int = 0, epoch: int = 0
 ) -> DropExamples:
-    """Return what TokenDrop takes out in an epoch, with some samples, drawn at random, that lose words.
+    """Return the effect of TokenDrop in an epoch, with some random samples that lose words.
 
-    Special tokens are not shown, but between the two texts of a pair.
+    Special tokens are hidden, except those between the two texts of a pair.
     """
     dropped_T = _dropped(dataset, split, strategy, seed=seed, epoch=epoch)
     lost_N = np.diff(offsets_of(dropped_T)[split.token_offsets_N1])
@@ -130,7 +130,7 @@ def _chosen(split: Split, count: int, seed: int) -> list[int]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _View:
-    """A split as it is shown, less the dropped tokens."""
+    """A split for display, without the dropped tokens."""
 
     split: Split
     dropped_T: BoolArray | None
@@ -207,7 +207,7 @@ _LABELS: dict[TaskKind, Callable[[_View, Targets, int, IntArray], str]] = {
 
 
 def _own_values(targets: Targets, sample: int) -> list[int]:
-    """Return the values of one sample where samples have several."""
+    """Return the values of one sample if samples have several."""
     offsets_N1 = np.zeros(sample + 2, dtype=np.int64) if targets.offsets_N1 is None else targets.offsets_N1
     return targets.values[offsets_N1[sample] : offsets_N1[sample + 1]].tolist()
 

@@ -1,4 +1,4 @@
-"""A study of the paper's claims as files: a Markdown page, the same numbers as JSON, and its figures."""
+"""Files of a study of the paper's claims: a Markdown page, the same numbers as JSON, and its figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -24,13 +24,13 @@ PAGE_NAME, NUMBERS_NAME = "README.md", "study.json"
 
 
 def check_study_folder(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that holds something, unless it is a study that is to be replaced."""
+    """Refuse a folder with contents, unless it is a study to replace."""
     refuse_link(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
         is_study = (folder / NUMBERS_NAME).exists()
         if not (is_study and overwrite):
             raise ConfigError(
-                f"{folder} holds {'a study' if is_study else 'something else'}.",
+                f"{folder} contains {'a study' if is_study else 'other files'}.",
                 next_step="Pass another --out, or --overwrite to replace a study.",
             )
 

@@ -1,4 +1,4 @@
-"""A sweep as files: a Markdown page with its trials, and figures of its course and of what mattered."""
+"""Files of a sweep: a Markdown page with its trials, and figures of its progress and of the importances."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -43,7 +43,7 @@ def write_sweep(folder: Path, result: SweepResult, *, command: str) -> Path:
 
 
 def searched(result: SweepResult) -> list[str]:
-    """Return the names of what was searched."""
+    """Return the names of the searched hyperparameters."""
     return list(dict.fromkeys(name for trial in result.trials for name in trial.params))
 
 
@@ -67,15 +67,15 @@ def trials_table(result: SweepResult) -> StudyTable:
 
 def terminal_table(result: SweepResult) -> Table:
     """Return the same table for a terminal."""
-    told = trials_table(result)
-    table = plain_table(*told.columns)
-    for row in told.rows:
+    trials = trials_table(result)
+    table = plain_table(*trials.columns)
+    for row in trials.rows:
         table.add_row(*map(shown, row))
     return table
 
 
 def sweep_notes(result: SweepResult) -> list[str]:
-    """Return what is to be said below the table."""
+    """Return the notes below the table."""
     notes = []
     if result.best is not None:
         params = ", ".join(f"{name} {_value(value)}" for name, value in result.best.params.items())
@@ -85,7 +85,7 @@ def sweep_notes(result: SweepResult) -> list[str]:
         notes.append(f"What explains the spread of the scores: {shares}.")
     if result.speedup_one_run is not None and result.speedup_all_runs is not None:
         notes.append(
-            f"Over padded random batches, by tokens: {result.speedup_one_run:.2f} x where each run prepares its "
+            f"Over padded random batches, in tokens: {result.speedup_one_run:.2f} x where each run prepares its "
             f"data, {result.speedup_all_runs:.2f} x prepared once ({duration(result.prepare_seconds)}) for "
             f"{result.runs} runs."
         )
@@ -93,7 +93,7 @@ def sweep_notes(result: SweepResult) -> list[str]:
 
 
 def sweep_figures(result: SweepResult) -> dict[str, str]:
-    """Return the figures of a sweep: the scores of its trials in turn, and the importance of what was searched."""
+    """Return the figures of a sweep: the scores of its trials in turn, and the importance of each hyperparameter."""
     complete = [trial for trial in result.trials if trial.score is not None and trial.state == "complete"]
     figures = {}
     if complete:

@@ -43,7 +43,7 @@ def splits_table(splits: Sequence[tuple[str, SplitStatistics]]) -> Table:
 
 
 def estimates_table(estimates: Sequence[StrategyEstimate], best: StrategyEstimate | None) -> Table:
-    """Return steps, tokens, padding and speedup by tokens of each strategy; of targets too where there are some."""
+    """Return steps, tokens, padding and speedup in tokens of each strategy; of targets too if there are some."""
     targets = any(estimate.target_tokens for estimate in estimates)
     rows: list[tuple[Cell, ...]] = []
     for estimate in estimates:
@@ -53,7 +53,7 @@ def estimates_table(estimates: Sequence[StrategyEstimate], best: StrategyEstimat
         spread = f"{estimate.speedup_low:.2f}–{estimate.speedup_high:.2f}" if is_range else ""
         rows.append((estimate.strategy, *numbers, Ranged(times(estimate.speedup), spread)))
     head = ("strategy", "steps", "tokens", "padding", *(("padding of targets",) if targets else ()))
-    return Table(head=(*head, "speedup by tokens"), rows=tuple(rows), best=best.strategy if best else None)
+    return Table(head=(*head, "speedup in tokens"), rows=tuple(rows), best=best.strategy if best else None)
 
 
 def drop_rates_table(rows: Sequence[ConditionRow]) -> Table:
@@ -70,7 +70,7 @@ def drop_rates_table(rows: Sequence[ConditionRow]) -> Table:
 
 
 def measured_table(comparison: Comparison) -> Table:
-    """Return what was measured of each strategy: means over its seeds, with the standard deviation of its score."""
+    """Return the measurements of each strategy: means over its seeds, with the standard deviation of its score."""
     scored = any(summary.score_mean is not None for summary in comparison.summaries)
     rows: list[tuple[Cell, ...]] = []
     for summary in comparison.summaries:
@@ -90,7 +90,7 @@ def _energy_head(comparison: Comparison) -> tuple[str, ...]:
 
 
 def prediction_table(comparison: Comparison) -> Table | None:
-    """Return predicted beside measured for each strategy; None where nothing was predicted in seconds."""
+    """Return predicted beside measured for each strategy; None if nothing was predicted in seconds."""
     if all(summary.predicted_seconds is None for summary in comparison.summaries):
         return None
     return Table(

@@ -1,7 +1,4 @@
-"""Tables and histograms for the terminal (rich); all numbers come ready from `analysis`.
-
-The table of `tdbs evaluate` with several runs or conditions.
-"""
+"""Tables and histograms for the terminal (rich), that of `tdbs evaluate` included; `analysis` provides all numbers."""
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -46,7 +43,7 @@ def split_table(statistics: Mapping[str, SplitStatistics]) -> Table:
 
 
 def target_lines(statistics: Mapping[str, SplitStatistics]) -> list[str]:
-    """Return a line about the targets of each split where they are sequences."""
+    """Return a line about the targets of each split if they are sequences."""
     return [
         f"targets of {name}: {found.target_tokens:,} tokens, "
         f"{found.expected_target_padding:.1%} padding in random batches"
@@ -57,22 +54,22 @@ def target_lines(statistics: Mapping[str, SplitStatistics]) -> list[str]:
 
 def label_lines(labels: LabelLength, strategy: Strategy) -> list[str]:
     """Return a line on labels and lengths, and one on what that means for the updates of the strategy."""
-    told = []
+    measured = []
     if labels.correlation is not None:
-        told.append(f"correlation of length and label {labels.correlation:.2f}")
+        measured.append(f"correlation of length and label {labels.correlation:.2f}")
     if labels.stray is not None:
-        told.append(f"label means of {strategy.name}'s updates stray {labels.stray:.2f} times as far as by chance")
-    lines = ["; ".join(told)] if told else []
+        measured.append(f"label means of {strategy.name}'s updates deviate {labels.stray:.2f} times as far as chance")
+    lines = ["; ".join(measured)] if measured else []
     if labels.at_random:
         lines.append(
-            f"{strategy.name} draws its batches at random: updates see labels as by chance, whatever goes with length. "
-            "Ask about batches of like lengths with --strategy bucket."
+            f"{strategy.name} draws its batches at random: updates see a random label mix, even if labels depend on "
+            "length. To examine batches of similar length, pass --strategy bucket."
         )
     elif labels.is_risky:
         mixed = ", or mix lengths with --micro-batches 4" if strategy.batches in BUCKETED else ""
         lines.append(
-            f"Labels go with lengths here (tested at an error rate of {ERROR_RATE:.0%}): {strategy.name}'s updates see "
-            f"a skewed label mix. Compare its scores with the default strategy's{mixed}."
+            f"Labels depend on lengths here (tested at an error rate of {ERROR_RATE:.0%}): {strategy.name}'s updates "
+            f"see a skewed label mix. Compare its scores with the default strategy's{mixed}."
         )
     elif labels.p_value is not None:
         found = "more skewed than by chance, but too little to matter" if labels.is_certain else "as by chance"
@@ -98,12 +95,12 @@ def length_histogram(counts_L1: IntArray, edges: IntArray) -> Table:
 
 
 def sample_lines(samples: Sequence[ShownSample]) -> list[Text]:
-    """Return one line a sample, droppable words struck through and in brackets, so that it can be copied too."""
+    """Return one line per sample, with droppable words struck through and in brackets, so that it can be copied too."""
     return [_marked(sample, f"{sample.sample_id} ({_described(sample)}): ") for sample in samples]
 
 
 def drop_lines(drops: Sequence[ShownDrop]) -> list[Text]:
-    """Return two lines a sample: before TokenDrop with what goes in brackets, and after it."""
+    """Return two lines per sample: before TokenDrop with dropped words in brackets, and after it."""
     lines = []
     for drop in drops:
         lines.append(_marked(drop.before, f"{drop.before.sample_id} before ({_described(drop.before)}): "))
@@ -158,9 +155,7 @@ def plan_summary(rows: Sequence[Mapping[str, Any]]) -> Table:
 
 def metrics_line(metrics: Mapping[str, float | None]) -> str:
     """Return metrics as "accuracy 0.9123, f1 0.9001"; a correlation may not be defined."""
-    return ", ".join(
-        f"{name} not defined" if value is None else f"{name} {value:.4f}" for name, value in metrics.items()
-    )
+    return ", ".join(f"{name} undefined" if value is None else f"{name} {value:.4f}" for name, value in metrics.items())
 
 
 def flips_table(words: "Sequence[WordFlips]", count: int = 10) -> Table:
@@ -177,12 +172,12 @@ def duration(seconds: float | None) -> str:
 
 
 def plain_spaces(text: str) -> str:
-    """Return words of the page for a terminal, whose text is searched and copied."""
+    """Return text of the page for a terminal, so that users can search and copy it."""
     return text.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def energy_line(used: Mapping[str, Any]) -> str:
-    """Return what a run used, how its power was found, and whose electricity counts."""
+    """Return a run's energy, the source of its power figure, and the electricity."""
     amounts = f"{number_format.energy(used['kwh'])}, {number_format.co2e(used['co2e_kg'])} CO2e"
     return plain_spaces(f"{amounts}. {number_format.energy_note(used['country'], [used['power']])}")
 
@@ -204,7 +199,7 @@ def plain_table(*names: str) -> Table:
 
 
 def conditions_table(found: "Evaluation") -> Table:
-    """Return runs under conditions: scores, what is lost against the first, tokens kept; padding and speed if known."""
+    """Return runs under conditions: scores, differences to the first, tokens kept; padding and speed if known."""
     is_timed = any(row.seconds is not None for row in found.rows)
     has_batches = any(row.padding_fraction is not None for row in found.rows)
     table = plain_table(
@@ -232,7 +227,7 @@ def conditions_table(found: "Evaluation") -> Table:
 def _score(row: "ConditionRow") -> str:
     """Return a score in percent, with its deviation over draws."""
     if row.score is None:
-        return "not defined"
+        return "undefined"
     return f"{100 * row.score:.2f}" + ("" if row.score_std is None else f" ± {100 * row.score_std:.2f}")
 
 

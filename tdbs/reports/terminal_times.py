@@ -1,4 +1,4 @@
-"""What the command line prints of times: profiles, estimates and comparisons."""
+"""Times as the command line prints them: profiles, estimates and comparisons."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -57,7 +57,7 @@ def _shared(points: Sequence[Mapping[str, Any]], kernels: Sequence[str]) -> list
 
 
 def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str, *, runs: int = 1) -> Table:
-    """Return the table of `estimate-speedup`, with the baseline named in its head; in seconds where they are known."""
+    """Return the table of `estimate-speedup`, with the baseline named in its head; in seconds if they are known."""
     columns: dict[str, Callable[[StrategyEstimate], str]] = {
         "steps": lambda found: f"{found.steps:,}",
         "tokens": lambda found: f"{found.tokens:,}",
@@ -82,22 +82,22 @@ def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str, *, runs
 def estimate_notes(
     estimates: Sequence[StrategyEstimate], profile: Profile | None, kernel: str, *, prepare: float, runs: int
 ) -> list[str]:
-    """Return what is to be said below the table of `estimate-speedup`; `kernel` is that of attention."""
+    """Return the notes below the table of `estimate-speedup`; `kernel` is the attention kernel."""
     if profile is None:
         by_tokens = (
-            "By tokens, pad included: what the linear layers see. For seconds: tdbs profile, then --profile FILE."
+            "Speedup in tokens processed, padding included. For seconds, run tdbs profile, then pass --profile FILE."
         )
         return [by_tokens, *_score_notes(estimates)]
     notes = [f"Seconds of {profile.model.get('name')} on {profile.device.get('name')}, {kernel} attention."]
     if runs > 1:
-        notes.append(f"The last two columns are of preparing once, {duration(prepare)}, and training {runs:,} times.")
+        notes.append(f"The last two columns cover preparing once, {duration(prepare)}, and training {runs:,} times.")
     else:
         notes.append(f"Preparing took {duration(prepare)}, once for all runs.")
     far = [estimate.strategy for estimate in estimates if estimate.extrapolated]
     if far:
         notes.append(
-            f"Extrapolated far beyond what the profile timed, so trust it little: {', '.join(far)}. "
-            "Measure longer with tdbs profile on this dataset."
+            f"Extrapolated far beyond the profile's timings, so unreliable: {', '.join(far)}. "
+            "Run tdbs profile on this dataset to cover them."
         )
     return [*notes, *_score_notes(estimates)]
 
@@ -107,9 +107,9 @@ def _score_notes(estimates: Sequence[StrategyEstimate]) -> list[str]:
     names = {estimate.strategy for estimate in estimates}
     notes = []
     if "unpadded" in names:
-        notes.append("unpadded, the default, computes what random computes, without its padding.")
+        notes.append("unpadded, the default, computes the same as random, without its padding.")
     if not names <= set(SAME_UPDATES):
-        notes.append("Strategies that sort or drop make other updates: their scores may differ (tdbs compare).")
+        notes.append("Strategies that sort or drop make different updates, so scores may differ (see tdbs compare).")
     return notes
 
 
@@ -139,7 +139,7 @@ def compare_table(result: Mapping[str, Any]) -> Table:
     if scored:
         columns["score, %"] = _score_of
         if any(row.get("score_difference_low") is not None for row in rows):
-            columns[f"to {shown(result['baseline'])},\nseed by seed"] = _difference_of
+            columns[f"to {shown(result['baseline'])},\nper seed"] = _difference_of
         columns["peak\nGiB"] = lambda row: (
             "" if row["peak_memory_bytes"] is None else f"{row['peak_memory_bytes'] / 2**30:.2f}"
         )
@@ -166,7 +166,7 @@ def _difference_of(row: Mapping[str, Any]) -> str:
 
 
 def compare_notes(result: Mapping[str, Any]) -> list[str]:
-    """Return what is to be said below the table of `compare`."""
+    """Return the notes below the table of `compare`."""
     notes = []
     if result["part_steps"] is not None:
         notes.append(f"{result['part_steps']} steps of each strategy were timed; a run's time is projected from them.")
@@ -179,7 +179,7 @@ def compare_notes(result: Mapping[str, Any]) -> list[str]:
     pace = result["prediction"]["pace"]
     if pace is not None and abs(pace - 1) > FAR_PACE:
         notes.append(
-            f"The device took {pace:.2f} times as long for a step, just before, as when it was profiled: predictions "
-            "are for that time."
+            f"Just before the runs, a step took {pace:.2f} times as long as in the profile; predictions assume the "
+            "speed of the profile."
         )
     return notes

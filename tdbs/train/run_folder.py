@@ -60,7 +60,7 @@ def check_run_folder(folder: Path, *, overwrite: bool) -> None:
     is_run = holds_run(folder)
     if any(folder.iterdir()) and not overwrite:
         raise TrainingError(
-            f"{folder} holds {'a run' if is_run else 'something else'}.",
+            f"{folder} contains {'a run' if is_run else 'other files'}.",
             next_step=f"Pass {'--resume to go on with it, ' if is_run else ''}another --out, or --overwrite to replace "
             "what tdbs wrote there.",
         )
@@ -145,10 +145,10 @@ def check_same_run(begun: Run, config: Mapping[str, Any]) -> None:
     ]
     different = [name for name in names if name != "plan_digest"] or names
     if different:
-        told = ", ".join(f"{name} ({before.get(name)} then, {now.get(name)} now)" for name in different)
+        changes = ", ".join(f"{name} was {before.get(name)}, is now {now.get(name)}" for name in different)
         raise TrainingError(
-            f"The run in {begun.path} was begun otherwise: {told}.",
-            next_step="Repeat the command that began it with --resume, or pass another --out.",
+            f"The run in {begun.path} was started with other settings: {changes}.",
+            next_step="Repeat the command that started it with --resume, or pass another --out.",
         )
 
 

@@ -14,7 +14,7 @@ from types import FrameType
 
 from tdbs.errors import TrainingError
 
-BEGINS_ANEW = "Run the same command again: it begins anew."
+BEGINS_ANEW = "Run the same command again: it starts again."
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 

@@ -146,7 +146,7 @@ def test_the_table_shows_differences_with_their_intervals(compared):
         console.print(compare_table(result))
     lines = captured.get().splitlines()
     assert "to random," in lines[0]
-    assert "seed by seed" in lines[1]
+    assert "per seed" in lines[1]
     reach = next(summary for summary in result["summary"] if summary["strategy"] == "reach")
     shown = f"{100 * reach['score_difference']:+.1f} ({100 * reach['score_difference_low']:+.1f} to "
     assert shown in next(line for line in lines if line.startswith("reach"))
@@ -232,8 +232,8 @@ def test_other_terms_are_refused_by_name(dataset, compared, changes, names):
     folder, _ = compared
     with pytest.raises(ConfigError) as caught:
         resumed(dataset, folder, **changes)
-    assert caught.value.message == f"The comparison in {folder} was begun on other terms: {names}."
-    assert caught.value.next_step == "Repeat the command that began it, or pass another --out."
+    assert caught.value.message == f"The comparison in {folder} was started with other settings: {names}."
+    assert caught.value.next_step == "Repeat the command that started it, or pass another --out."
 
 
 def test_other_strategies_are_refused(dataset, compared):
@@ -242,14 +242,14 @@ def test_other_strategies_are_refused(dataset, compared):
     other = resolve_strategy("reach", dataset.manifest.task, {"bucket_width": 1})
     with pytest.raises(ConfigError) as caught:
         compare(dataset, ["random", other], out=folder, seeds=(1, 2), profile=PROFILE, resume=True, **SMALL)
-    assert caught.value.message == f"The comparison in {folder} was begun on other terms: strategies."
+    assert caught.value.message == f"The comparison in {folder} was started with other settings: strategies."
 
 
 def test_a_folder_that_is_taken_is_refused(dataset, compared, workplace):
     folder, _ = compared
     with pytest.raises(ConfigError) as caught:
         compare(dataset, NAMES, out=folder, **SMALL)
-    assert str(caught.value) == f"{folder} holds a comparison. Pass --resume to go on, or another --out."
+    assert str(caught.value) == f"{folder} contains a comparison. Pass --resume to continue, or another --out."
     (workplace / "mine").mkdir()
     (workplace / "mine/thesis.txt").write_text("years")
     (workplace / "file").write_text("x")
@@ -257,7 +257,7 @@ def test_a_folder_that_is_taken_is_refused(dataset, compared, workplace):
         for resume in (False, True):
             with pytest.raises(ConfigError) as caught:
                 compare(dataset, NAMES, out=place, resume=resume, **SMALL)
-            assert str(caught.value) == f"{place} holds something else. Pass another --out."
+            assert str(caught.value) == f"{place} contains other files. Pass another --out."
     assert (workplace / "mine/thesis.txt").read_text() == "years"
 
 
@@ -269,8 +269,7 @@ def test_a_folder_that_is_taken_is_refused(dataset, compared, workplace):
         ({"baseline": "nope"}, f"There is no strategy nope. Choose one of: {', '.join([*STRATEGIES, 'tdbs'])}."),
         (
             {"profile": replace(PROFILE, settings={"kind": "seq2seq", "attention": "eager"})},
-            "The profile is of an encoder-decoder; this dataset trains an encoder. "
-            "Measure one with tdbs profile on this dataset.",
+            "The profile is of an encoder-decoder; this dataset trains an encoder. Run tdbs profile on this dataset.",
         ),
     ],
 )
@@ -429,7 +428,7 @@ def test_rows_and_summary_have_the_energy_of_the_runs(dataset, tmp_path):
         assert summary["co2e_kg"] == statistics.mean(row["co2e_kg"] for row in rows)
     with pytest.raises(ConfigError) as caught:
         compare(dataset, NAMES, out=folder, seeds=(1, 2), resume=True, **SMALL)
-    assert caught.value.message == f"The comparison in {folder} was begun on other terms: energy."
+    assert caught.value.message == f"The comparison in {folder} was started with other settings: energy."
 
 
 def test_a_comparison_from_before_energy_is_resumed(dataset, compared, copied):
@@ -455,6 +454,6 @@ def test_a_pool_serves_runs_that_were_measured_alike(dataset, tmp_path):
 def test_energy_of_parts_is_refused(dataset, tmp_path):
     with pytest.raises(ConfigError) as caught:
         compare(dataset, NAMES, out=tmp_path / "c", part_steps=2, energy="world", **SMALL)
-    assert caught.value.message == "Energy is measured of whole runs, and --steps makes none."
+    assert caught.value.message == "--energy measures whole runs, and --steps makes none."
     assert caught.value.next_step == "Leave out --energy or --steps."
     assert not (tmp_path / "c").exists()

@@ -104,14 +104,14 @@ def test_a_kernel_that_was_compared_alone_is_refused():
     assert caught.value.message == (
         "The profile has too few times of --attention sdpa: 3 steps, at least 12 are needed; most are of eager."
     )
-    assert caught.value.next_step == "Pass --attention eager, or measure: tdbs profile --attention sdpa."
+    assert caught.value.next_step == "Pass --attention eager, or run tdbs profile --attention sdpa."
 
 
 def test_a_profile_of_caps_alone_is_refused():
     """That of the paper is one."""
     with pytest.raises(ConfigError) as caught:
         fit_costs([], "None")
-    assert str(caught.value) == "The profile has caps alone, no times. Measure one with tdbs profile --out FILE."
+    assert str(caught.value) == "The profile has caps but no times. Run tdbs profile --out FILE."
 
 
 def test_far_is_twice_the_largest_call_or_the_longest_row_that_was_measured():

@@ -188,8 +188,8 @@ def test_what_is_found_is_kept_in_the_run_until_it_is_trained_anew(runs, tmp_pat
     ("make", "message"),
     [
         (lambda: choose_conditions([0.5, 1.5]), "--drop-rate must be from 0 to 1, got 1.5."),
-        (lambda: choose_conditions([0.5, 0.5]), "'drop 0.5' is asked for twice."),
-        (lambda: choose_batches(["random", "unpadded"]), "--batches has no choice unpadded."),
+        (lambda: choose_conditions([0.5, 0.5]), "'drop 0.5' is given twice."),
+        (lambda: choose_batches(["random", "unpadded"]), "Unknown value 'unpadded' for --batches."),
         (lambda: Question(conditions=choose_conditions(), draws=0), "--draws must be 1 or more, got 0."),
     ],
 )
@@ -240,16 +240,16 @@ def test_the_command_prints_one_json_object(runs):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ("--drop-rate half", "--drop-rate takes shares with commas between, got half."),
+        ("--drop-rate half", "--drop-rate takes shares separated by commas, got half."),
         (
             "--flips --drop-rate 0.1,0.2",
             "--flips takes one run and one --drop-rate, without --remove, --edits, --time and --batches.",
         ),
         (
             "--batches random --drop-rate 0.2",
-            "--batches is timed by itself, without --drop-rate, --remove, --edits and --time.",
+            "--batches is timed alone, without --drop-rate, --remove, --edits and --time.",
         ),
-        ("--remove verbs", "--remove has no choice verbs."),
+        ("--remove verbs", "Unknown value 'verbs' for --remove."),
     ],
 )
 def test_options_that_do_not_go_together_are_refused(runs, options, message):

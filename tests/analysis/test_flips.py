@@ -196,7 +196,7 @@ def test_only_classes_of_whole_samples_can_flip(run, kind, named):
 def test_a_rate_is_a_share(run, rate):
     message, next_step = refused(run, drop_rate=rate)
     assert message == f"--drop-rate must be from 0 to 1, got {rate}."
-    assert next_step == "Pass --drop-rate 0.3, say."
+    assert next_step == "Pass a share such as --drop-rate 0.3."
 
 
 # -------------------------------------------------------------------------------------------------- the command line

@@ -141,7 +141,7 @@ def test_memory_that_does_not_hold_one_sample_is_refused(dataset):
         )
     assert len({message.split(",")[0] for message in shown if "padded" in message}) == 3
     assert caught.value.message == (
-        "A step of one sample of 16 tokens takes the process beyond 0 MiB, which is 90% of its memory."
+        "A step of one sample of 16 tokens needs more than 0 MiB, which is 90% of its memory."
     )
     assert caught.value.next_step == "Raise --memory, or pass a smaller --model."
 
@@ -164,7 +164,7 @@ def test_a_place_that_is_taken_is_refused_unless_overwritten(measured, workplace
     for refuse in (check_place, lambda path, **options: write_profile(path, measured, **options)):
         with pytest.raises(ConfigError) as caught:
             refuse(place, overwrite=False)
-        assert str(caught.value) == f"{place} is there already. Pass another --out, or --overwrite."
+        assert str(caught.value) == f"{place} already exists. Pass another --out, or --overwrite."
     assert place.read_text() == "mine"
     write_profile(place, measured, overwrite=True)
     assert read_profile(place).max_length == 16
@@ -216,7 +216,7 @@ def test_preparing_once_serves_many_runs(dataset, profile):
 def test_no_runs_are_refused(dataset, profile):
     with pytest.raises(ConfigError) as caught:
         estimate_speedup(dataset, profile=profile, runs=0)
-    assert str(caught.value) == "--runs must be 1 or more, got 0. Pass another --runs."
+    assert str(caught.value) == "--runs must be 1 or more, got 0. Pass --runs 1 or more."
 
 
 def test_samples_far_longer_than_what_was_timed_are_marked(tmp_path, profile):
@@ -234,8 +234,7 @@ def test_a_profile_of_an_encoder_is_none_of_a_model_that_writes(dataset, profile
     with pytest.raises(ConfigError) as caught:
         costs_for(writer, profile)
     assert str(caught.value) == (
-        "The profile is of an encoder; this dataset trains an encoder-decoder. "
-        "Measure one with tdbs profile on this dataset."
+        "The profile is of an encoder; this dataset trains an encoder-decoder. Run tdbs profile on this dataset."
     )
 
 

@@ -16,7 +16,7 @@ from tdbs.analysis.studies.compared import findings
 from tdbs.analysis.studies.paper import GLUE, STUDIES
 from tdbs.analysis.studies.predicted import rank_correlation
 from tdbs.analysis.studies.reproduce import run_study
-from tdbs.analysis.studies.study import StudyTerms, mean_of, shown_percent, shown_score, shown_times, told_dropouts
+from tdbs.analysis.studies.study import StudyTerms, describe_dropouts, mean_of, shown_percent, shown_score, shown_times
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import split_info
@@ -131,8 +131,8 @@ def test_what_a_task_does_not_take_is_refused_before_the_first_run(datasets, tmp
 
 def test_dropouts_are_told_by_row_and_where_tasks_differ_by_task():
     of_tasks = {"rte": [0.1, 0.0], "sst2": [0.1, 0.025]}
-    assert told_dropouts(["A", "B"], of_tasks) == "Dropout goes with the batches: A 0.1; B 0 on rte, 0.025 on sst2."
-    assert told_dropouts(["A", "B"], {"rte": [0.0, 0.0]}) == "Dropout: 0 in all rows."
+    assert describe_dropouts(["A", "B"], of_tasks) == "Dropout goes with the batches: A 0.1; B 0 on rte, 0.025 on sst2."
+    assert describe_dropouts(["A", "B"], {"rte": [0.0, 0.0]}) == "Dropout: 0 in all rows."
 
 
 def test_a_task_that_forbids_dropping_runs_without_it(datasets, tmp_path):
@@ -301,7 +301,7 @@ def test_correlations_that_are_not_defined_are_said_so(datasets, tmp_path):
 def test_studies_of_seconds_ask_for_a_profile(datasets, tmp_path, study):
     with pytest.raises(ConfigError) as caught:
         run_study(study, datasets, StudyTerms(seeds=(1,)), runs=tmp_path)
-    assert str(caught.value) == (f"{study} is reckoned in seconds. Pass --profile FILE; tdbs profile writes one.")
+    assert str(caught.value) == (f"{study} is computed in seconds. Pass --profile FILE; tdbs profile writes one.")
 
 
 def test_overheads_are_what_prepare_took(datasets, tmp_path):

@@ -128,7 +128,7 @@ def test_another_training_stands_beside_the_others(datasets, runs, studied):
     ("study", "terms", "message"),
     [
         ("fig4", {"part_steps": 3}, "fig4 needs trained models."),
-        ("fig4", {"dropping": ("random",)}, "random is no way to train with TokenDrop."),
+        ("fig4", {"dropping": ("random",)}, "Unknown value 'random' for --strategy."),
         ("table1", {"dropping": ("reach",)}, "--strategy is for table3, fig4, resilience; table1 has its own."),
     ],
 )
@@ -212,7 +212,7 @@ def test_what_seeds_do_not_tell_is_said():
     plain = training("plain", over_rates(1.2, 1.0), spread=(-0.1, 0.0, 0.1))
     noisy = training("dropping", over_rates(1.0, 2.4), spread=(0.5, -0.6, 0.1))
     found = fig4_findings([plain, noisy])
-    assert verdicts(found) == ["Not told by these seeds"] * 2 + ["Does not hold", "Not told by these seeds"]
+    assert verdicts(found) == ["Not decided by these seeds"] * 2 + ["Does not hold", "Not decided by these seeds"]
     # -1.0 against -1.2: seed by seed +0.8, -0.4, +0.2; t of 0.975 with two degrees of freedom is 4.303
     assert found[0].endswith("-1.20 points without, -1.00 (difference +0.20, 95 % -1.29 to +1.69) dropping.")
     clear = training("dropping", over_rates(0.1, 2.4), spread=(-0.05, 0.0, 0.05))

@@ -65,11 +65,11 @@ def test_a_finished_sweep_trains_nothing_and_a_folder_that_is_taken_is_refused(s
     out, found = swept
     with pytest.raises(ConfigError) as caught:
         sweep(dataset, SPACE, TERMS, out=out)
-    assert caught.value.message == f"{out} holds a sweep."
-    assert caught.value.next_step == "Pass --resume to go on, or another --out."
+    assert caught.value.message == f"{out} contains a sweep."
+    assert caught.value.next_step == "Pass --resume to continue, or another --out."
     with pytest.raises(ConfigError) as caught:
         sweep(dataset, {"lr": (1e-3,)}, TERMS, out=out, resume=True)
-    assert caught.value.message == f"The sweep in {out} was begun otherwise: space."
+    assert caught.value.message == f"The sweep in {out} was started with other settings: space."
     monkeypatch.setattr("tdbs.analysis.sweep.search.train", lambda *_, **__: pytest.fail("a run"))
     again = sweep(dataset, SPACE, TERMS, out=out, resume=True)
     assert asdict(again) == asdict(found)
@@ -80,7 +80,7 @@ def test_a_folder_of_something_else_is_refused(dataset, tmp_path):
     (tmp_path / "mine/thesis.txt").write_text("years")
     with pytest.raises(ConfigError) as caught:
         sweep(dataset, SPACE, TERMS, out=tmp_path / "mine")
-    assert caught.value.message == f"{tmp_path / 'mine'} holds something else."
+    assert caught.value.message == f"{tmp_path / 'mine'} contains other files."
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["thesis.txt"]
 
 
@@ -213,7 +213,7 @@ def test_what_is_no_space_is_refused(tmp_path, text, message):
 def test_nothing_to_search_and_values_out_of_range_are_refused_before_anything_is_written(dataset, tmp_path):
     with pytest.raises(ConfigError) as caught:
         sweep(dataset, {}, TERMS, out=tmp_path / "s")
-    assert caught.value.message == "A sweep needs something to search."
+    assert caught.value.message == "tdbs sweep has no values to search."
     with pytest.raises(ConfigError) as caught:
         sweep(dataset, {"strategy": ("reach", "fast")}, TERMS, out=tmp_path / "s")
     assert caught.value.message == "There is no strategy fast."

@@ -65,7 +65,7 @@ def test_a_score_that_is_not_defined_is_no_score_of_zero(dataset, tmp_path, monk
     found = sweep(dataset, GRID, TERMS, out=tmp_path / "s", progress=told.append)
     assert [trial.state for trial in found.trials] == ["pruned", "complete"]
     assert (found.best.number, found.best.score) == (1, -0.5)
-    assert "trial 0: its score is not defined" in told
+    assert "trial 0: its score is undefined" in told
 
 
 def test_models_of_a_trial_that_another_worker_runs_stay(dataset, tmp_path):
@@ -127,7 +127,7 @@ def test_a_stopped_search_draws_what_it_would_have_drawn(drawn, dataset, tmp_pat
     with pytest.raises(StoppedError) as caught:
         sweep(dataset, RANGE, TERMS, out=tmp_path / "s", stop=stop, progress=progress)
     assert caught.value.message == f"The sweep in {tmp_path / 's'} was stopped by SIGINT."
-    assert caught.value.next_step == f"Run the same command with --resume --out {tmp_path / 's'} to go on."
+    assert caught.value.next_step == f"Run the same command with --resume --out {tmp_path / 's'} to continue."
     assert caught.value.exit_code == 130
     assert rates(sweep(dataset, RANGE, TERMS, out=tmp_path / "s", resume=True)) == drawn
 

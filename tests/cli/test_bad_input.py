@@ -33,65 +33,65 @@ SOURCES = [
     (
         {"a.csv": ROWS.replace("text 3,", ",")},
         ("a.csv",),
-        "row 4 of a.csv has no 'text'.",
+        "Row 4 of a.csv has no 'text'.",
         "Fill the row or delete it.",
     ),
     (
         {"a.jsonl": '{"text": "x", "label": "a"}\n{"text": null, "label": "b"}\n'},
         ("a.jsonl",),
-        "row 2 of a.jsonl has no 'text'.",
+        "Row 2 of a.jsonl has no 'text'.",
         "Fill the row or delete it.",
     ),
-    ({"a.csv": ""}, ("a.csv",), "a.csv is empty.", "Give it a header and rows."),
-    ({"a.csv": "text,label\n"}, ("a.csv",), "a.csv has no rows.", "Give it rows, or leave it out."),
-    ({"a.jsonl": ""}, ("a.jsonl",), "a.jsonl is empty.", "Give it one JSON object a line."),
+    ({"a.csv": ""}, ("a.csv",), "a.csv is empty.", "Add a header and rows."),
+    ({"a.csv": "text,label\n"}, ("a.csv",), "a.csv has no rows.", "Add rows, or leave it out."),
+    ({"a.jsonl": ""}, ("a.jsonl",), "a.jsonl is empty.", "Write one JSON object per line."),
     (
         {"d/train.csv": ROWS, "d/validation.csv": "text,label\nx,good\ny,fine\n"},
         ("d",),
-        "row 2 of validation.csv has the label 'fine', which train lacks; its classes are: bad, good.",
+        "Row 2 of validation.csv has the label 'fine', which train lacks; its classes are: bad, good.",
         "Fix the row, or add rows of this class to train.",
     ),
     (
         {"a.csv": "text,label\nx,1\ny,good\nz,2\n"},
         ("a.csv",),
-        "Some labels of a.csv are numbers (row 1 of a.csv has '1') and some are not (row 2 of a.csv has 'good').",
+        "Some labels of a.csv are numbers (row 1 has '1') and some are not (row 2 has 'good').",
         "Fix them, or pass --label-type class.",
     ),
     (
         {"a.csv": b"text,label\nfine,1\ncaf\xe9,0\n"},
         ("a.csv",),
-        "line 3 of a.csv is not UTF-8: byte 4 of the line is 0xe9.",
+        "Line 3 of a.csv is not UTF-8: byte 4 of the line is 0xe9.",
         "Save the file as UTF-8.",
     ),
     (
         {"a.tsv": b"text\tlabel\nfine\t1\ncaf\xe9\t0\n"},
         ("a.tsv",),
-        "line 3 of a.tsv is not UTF-8: byte 4 of the line is 0xe9.",
+        "Line 3 of a.tsv is not UTF-8: byte 4 of the line is 0xe9.",
         "Save the file as UTF-8.",
     ),
     (
         {"a.jsonl": b'{"text": "fine", "label": 1}\n{"text": "caf\xe9", "label": 0}\n'},
         ("a.jsonl",),
-        "line 2 of a.jsonl is not UTF-8: byte 14 of the line is 0xe9.",
+        "Line 2 of a.jsonl is not UTF-8: byte 14 of the line is 0xe9.",
         "Save the file as UTF-8.",
     ),
     (
         {"a.xlsx": "x"},
         ("a.xlsx",),
-        "a.xlsx has an extension that tdbs does not read.",
+        "a.xlsx has an extension that tdbs does not support.",
         "Use one of .csv, .tsv, .jsonl, .json, .ndjson, .parquet.",
     ),
     (
         {"a.csv": ROWS},
         ("a.csv", "--label-type", "nope"),
-        "--label-type has no choice nope.",
-        "Choose one of: auto, class, regression.",
+        "Unknown value 'nope' for --label-type.",
+        "Pass --label-type with one of: auto, class, regression.",
     ),
     (
         {"a.csv": ROWS},
         ("a.csv", "--max-length", "0"),
         "--max-length must be 1 or more, got 0.",
-        "Pass --max-length 128.",
+        "Pass --max-length 1 or more.",
     ),
     (
         {"a.csv": ROWS},
@@ -102,20 +102,20 @@ SOURCES = [
     (
         {},
         ("glue/nope",),
-        "Unknown task 'glue/nope', and there is no file or folder glue/nope.",
+        "Unknown task 'glue/nope', and no file or folder glue/nope exists.",
         f"Pass a path, sample, or one of {', '.join(HUB_TASKS)}.",
     ),
     (
         {},
         ("--work", "s3://bucket/work"),
-        "--work s3://bucket/work is no folder of this machine's.",
-        "Name a folder, or leave it out.",
+        "--work s3://bucket/work is not a folder of this machine.",
+        "Pass a local folder, or leave it out.",
     ),
     (
         {},
         ("glue/sst2", "--mirror", "m"),
         "The mirror has no file m/glue/sst2/train.parquet.",
-        "Put it there, or pass --mirror (or set TDBS_MIRROR) to the folder that holds glue/sst2.",
+        "Put it there, or pass --mirror (or set TDBS_MIRROR) with the folder that contains glue/sst2.",
     ),
 ]
 
@@ -199,7 +199,7 @@ def test_a_slow_only_tokenizer(refused, untouched, workplace):
     write_files(workplace, {"a.csv": ROWS, "canine/tokenizer_config.json": '{"tokenizer_class": "CanineTokenizer"}'})
     with untouched(workplace):
         assert refused("prepare", "a.csv", "--tokenizer", "canine") == (
-            "The tokenizer canine has no fast implementation, so it cannot tell which characters a token covers.",
+            "The tokenizer canine has no fast implementation, so it does not report which characters a token covers.",
             "Convert it to a tokenizer.json, or pass --tokenizer with a fast one.",
         )
 
@@ -221,15 +221,15 @@ def test_a_folder_without_a_vocabulary_is_no_tokenizer(refused, untouched, workp
         cause, next_step = refused("prepare", "a.csv", "--tokenizer", "t")
     assert cause.startswith("transformers cannot load a tokenizer from t: ")
     assert not cause.endswith((": ", ":", "of"))  # the reason is there, not the head of a list
-    assert next_step == "Pass --tokenizer with a folder or hub name that holds a tokenizer.json."
+    assert next_step == "Pass --tokenizer with a folder or hub name that has a tokenizer.json."
 
 
 def test_a_damaged_tokenizer_json(refused, workplace):
     write_files(workplace, {"a.csv": ROWS, "t/tokenizer.json": "{"})
     assert refused("prepare", "a.csv", "--tokenizer", "t") == (
-        "t/tokenizer.json is not a tokenizer that the tokenizers library reads: "
+        "t/tokenizer.json is not a tokenizer that the tokenizers library can read: "
         "EOF while parsing an object at line 1 column 1.",
-        "Save it anew with tokenizer.save_pretrained(...).",
+        "Save it again with tokenizer.save_pretrained(...).",
     )
 
 
@@ -258,7 +258,7 @@ def test_prepare_does_not_write_into_what_is_not_its_own(refused, untouched, tdb
     write_files(workplace, {"a.csv": ROWS, "out/thesis.txt": "years of work", "file": "x"})
     with untouched(workplace):
         assert refused("prepare", "a.csv", "--tokenizer", TOKENIZER, "--out", "out") == (
-            "out holds something else than a prepared dataset.",
+            "out contains something other than a prepared dataset.",
             "Pass another --out, or --overwrite to prepare into it; files that tdbs did not write stay.",
         )
         assert refused("prepare", "a.csv", "--tokenizer", TOKENIZER, "--out", "file", "--overwrite") == (
@@ -274,7 +274,7 @@ def test_another_dataset_in_the_place_is_kept_without_overwrite(refused, untouch
     tdbs("prepare", "a.csv", "--tokenizer", TOKENIZER, "--out", "out")
     with untouched(workplace):
         assert refused("prepare", "b.csv", "--tokenizer", TOKENIZER, "--max-length", "64", "--out", "out") == (
-            "out holds a dataset prepared otherwise (source, task, max length changed).",
+            "out contains a dataset prepared with other settings (source, task, max length changed).",
             "Pass another --out, or --overwrite.",
         )
     replaced = ("prepare", "b.csv", "--tokenizer", TOKENIZER, "--out", "out", "--overwrite", "--json")
@@ -299,11 +299,11 @@ def test_train_does_not_write_into_what_is_not_its_own(refused, untouched, small
     write_files(workplace, {"out/thesis.txt": "years of work", "run/config.toml": 'plan_digest = "0"'})
     with untouched(workplace):
         for folder, held, resumed in (
-            ("out", "something else", ""),
+            ("out", "other files", ""),
             ("run", "a run", "--resume to go on with it, "),
         ):
             assert refused("train", small, "--model", "tiny", "--out", folder) == (
-                f"{folder} holds {held}.",
+                f"{folder} contains {held}.",
                 f"Pass {resumed}another --out, or --overwrite to replace what tdbs wrote there.",
             )
 
@@ -332,10 +332,10 @@ def test_train_into_a_file(refused, untouched, small, workplace):
 def test_a_folder_that_is_no_prepared_dataset(refused, untouched, workplace, command):
     (workplace / "d").mkdir()
     with untouched(workplace):
-        next_step = "Run tdbs prepare, or name the folder that it printed."
+        next_step = "Run tdbs prepare, or pass the folder that it printed."
         assert refused(command, "d") == ("d is not a prepared dataset: it has no manifest.json.", next_step)
         assert refused(command, "gone") == ("gone does not exist.", next_step)
-        assert refused(command) == ("No dataset is named and none was prepared here.", "Run tdbs prepare first.")
+        assert refused(command) == ("No dataset was given and none was prepared here.", "Run tdbs prepare first.")
 
 
 def test_a_damaged_shard_stops_every_command_that_reads_it(refused, untouched, small, workplace):
@@ -345,7 +345,7 @@ def test_a_damaged_shard_stops_every_command_that_reads_it(refused, untouched, s
     data[len(data) // 2] ^= 1
     shard.write_bytes(data)
     damaged = (
-        f"The shard {shard.relative_to(workplace)} is damaged: its contents are not those that prepare wrote.",
+        f"The shard {shard.relative_to(workplace)} is damaged: its contents differ from what prepare wrote.",
         "Prepare the dataset again with --overwrite.",
     )
     with untouched(workplace):
@@ -365,9 +365,7 @@ def test_a_damaged_shard_of_validation_stops_training_before_it_starts(refused, 
     shard.write_bytes(shard.read_bytes()[:-1])
     with untouched(workplace):
         cause, _ = refused("train", "d", "--model", "tiny", "--out", "run")
-    assert (
-        cause == f"The shard {shard.relative_to(workplace)} is damaged: its contents are not those that prepare wrote."
-    )
+    assert cause == f"The shard {shard.relative_to(workplace)} is damaged: its contents differ from what prepare wrote."
 
 
 def test_a_split_that_is_not_there(refused, small, finished_run):
@@ -510,7 +508,7 @@ OPTIONS = [
     (
         ("--drop", "rate", "--drop-rate", "1.5"),
         "--drop-rate must be from 0 to 1, got 1.5.",
-        "Pass --drop-rate 0.3, say.",
+        "Pass a share such as --drop-rate 0.3.",
     ),
     (("--bucket-width", "0"), "--bucket-width must be 1 or more, got 0.", "Pass --bucket-width 1 or more."),
     (("--base-batch-size", "0"), "--base-batch-size must be 1 or more, got 0.", "Pass --base-batch-size 1 or more."),
@@ -566,15 +564,15 @@ def test_other_options_out_of_range(refused, untouched, small, workplace):
         assert refused("estimate-speedup", small, "--strategy", "nope") == ("There is no strategy nope.", STRATEGIES)
         assert refused("inspect", small, "--samples", "-1") == (
             "--samples must be 0 or more, got -1.",
-            "Pass --samples 5.",
+            "Pass --samples 0 or more.",
         )
         assert refused("inspect", small, "--percent", "0") == (
-            "K of L_K must be above 0 and at most 100, got 0.0.",
-            "Pass 87.5, say.",
+            "--percent must be above 0 and at most 100, got 0.0.",
+            "Pass --percent 87.5.",
         )
         (workplace / "plan.parquet").touch()
         assert refused("plan", small, "--out", "plan.parquet") == (
-            "plan.parquet is there already.",
+            "plan.parquet already exists.",
             "Pass another --out, or --overwrite.",
         )
         (workplace / "plan.parquet").unlink()
@@ -599,7 +597,7 @@ def test_a_folder_that_is_no_run(refused, untouched, workplace):
                 "r is not a run of tdbs: it has no config.toml.",
                 "Run tdbs train, or name the folder that it printed.",
             )
-            assert refused(command) == ("No run is named and none was made here.", "Run tdbs train first.")
+            assert refused(command) == ("No run was given and none was made here.", "Run tdbs train first.")
 
 
 def test_an_unfinished_run_has_no_score_but_a_report(refused, untouched, tdbs, finished_run, workplace):
@@ -611,7 +609,7 @@ def test_an_unfinished_run_has_no_score_but_a_report(refused, untouched, tdbs, f
     tdbs("report", "r", "--out", "r.html")
     assert (workplace / "r.html").stat().st_size > 10_000
     assert refused("report", "r", "--out", "r.html") == (
-        "r.html is there already.",
+        "r.html already exists.",
         "Pass another --out, or --overwrite.",
     )
 

@@ -142,7 +142,7 @@ def test_prepare_counts_and_finds_the_same_contents_again(journeys):
     found = first.json
     assert found["cached"] is False
     assert (found["splits"]["train"]["rows"], found["splits"]["validation"]["rows"]) == (TRAIN_ROWS, VALIDATION_ROWS)
-    assert "Nothing to do: a dataset with the same contents is there already." in second.stderr.splitlines()
+    assert "Nothing to do: a dataset with the same contents already exists." in second.stderr.splitlines()
 
 
 def test_a_command_without_a_dataset_takes_the_last_one_and_names_it_on_stderr(journeys):
@@ -287,7 +287,7 @@ def test_estimates_are_over_the_baseline_and_say_what_they_count(journeys):
         assert row["speedup"] == random["tokens"] / row["tokens"]
         assert row["speedup_low"] <= row["speedup"] <= row["speedup_high"]
     shown = journeys["estimate-speedup"][1].stderr
-    assert "By tokens, pad included: what the linear layers see." in shown
+    assert "Speedup in tokens processed, padding included." in shown
 
 
 def test_the_report_is_one_page_that_asks_for_nothing_from_outside(journeys, place):

@@ -109,7 +109,7 @@ def test_hard_texts_of_csv(tdbs, workplace):
 def test_an_empty_field_of_csv_is_named(refused, workplace):
     path = write(workplace / "hard.csv", rows_of("single", ["a", "", "b"]))
     assert refused("prepare", path, "--tokenizer", TOKENIZER) == (
-        "row 2 of hard.csv has no 'text'.",
+        "Row 2 of hard.csv has no 'text'.",
         "Fill the row or delete it.",
     )
 
@@ -135,6 +135,6 @@ def test_half_a_surrogate_pair_is_named(refused, workplace):
     (workplace / "s.jsonl").write_text('{"tokens": ["a", "b"], "ner_tags": ["O", "X"]}\n'
                                        '{"tokens": ["\\ud800"], "ner_tags": ["O"]}\n')  # fmt: skip
     assert refused("prepare", "s.jsonl", "--tokenizer", TOKENIZER) == (
-        "'tokens' in row 2 of s.jsonl holds half of a surrogate pair.",
+        "'tokens' in row 2 of s.jsonl contains half of a surrogate pair.",
         "Fix the row.",
     )

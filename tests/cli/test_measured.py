@@ -144,7 +144,7 @@ def test_people_see_speeds_kernels_and_caps(profile):
 def test_a_place_that_is_taken_is_refused_before_anything_is_measured(refused, untouched, short, profile, place):
     with untouched(place):
         assert refused("profile", short, "--model", "tiny", "--out", profile) == (
-            f"{profile} is there already.",
+            f"{profile} already exists.",
             "Pass another --out, or --overwrite.",
         )
 
@@ -170,22 +170,22 @@ def test_what_is_shown_names_the_model_the_device_and_the_kernel(tdbs, short, pr
     for shown in (once, many):
         assert f"Seconds of tiny on {measured['device']['name']}, eager attention." in shown.splitlines()
     assert "Preparing took " in once
-    assert "The last two columns are of preparing once, " in many
+    assert "The last two columns cover preparing once, " in many
 
 
 def test_estimates_refuse_what_makes_no_sense(refused, short, profile, workplace):
-    next_step = "Measure one with tdbs profile --out FILE."
+    next_step = "Run tdbs profile --out FILE."
     assert refused("estimate-speedup", short, "--profile", "none.json") == (
         "The profile none.json cannot be read: No such file or directory.",
         next_step,
     )
     assert refused("estimate-speedup", short, "--runs", 0) == (
         "--runs must be 1 or more, got 0.",
-        "Pass another --runs.",
+        "Pass --runs 1 or more.",
     )
     assert refused("estimate-speedup", short, "--profile", profile, "--attention", "sdpa") == (
         "The profile has too few times of --attention sdpa: 0 steps, at least 12 are needed; most are of eager.",
-        "Pass --attention eager, or measure: tdbs profile --attention sdpa.",
+        "Pass --attention eager, or run tdbs profile --attention sdpa.",
     )
     (workplace / "list.json").write_text('{"tdbs_profile": 1, "model": {}, "device": {}, "max_length": 8, "caps": []}')
     assert refused("estimate-speedup", short, "--profile", "list.json") == (
@@ -197,7 +197,7 @@ def test_estimates_refuse_what_makes_no_sense(refused, short, profile, workplace
 @pytest.mark.parametrize(("option", "value"), [("--attention", "sdpa"), ("--dropout", "0.1"), ("--runs", "5")])
 def test_estimates_without_a_profile_refuse_what_changes_seconds(refused, short, option, value):
     assert refused("estimate-speedup", short, option, value) == (
-        f"{option} changes seconds, and without a profile none are told.",
+        f"{option} only affects seconds, which need a profile.",
         "Pass --profile FILE; tdbs profile writes one.",
     )
 
@@ -229,7 +229,10 @@ def test_compare_trains_and_shows_prediction_beside_measurement(tdbs, refused, s
     }  # fmt: skip
     assert all(0 <= row["score"] <= 1 for row in found["rows"])
     before = tree(workplace)
-    assert refused("compare", short, *options) == ("c holds a comparison.", "Pass --resume to go on, or another --out.")
+    assert refused("compare", short, *options) == (
+        "c contains a comparison.",
+        "Pass --resume to continue, or another --out.",
+    )
     assert tdbs("compare", short, *options, "--resume", "--json").json == found
     shown = tdbs("compare", short, *options, "--resume").stderr.splitlines()
     assert tree(workplace) == before
@@ -241,8 +244,8 @@ def test_compare_trains_and_shows_prediction_beside_measurement(tdbs, refused, s
     assert shown[-1] == "c"
     other = [option if option != 4 else 5 for option in options]
     assert refused("compare", short, *other, "--resume") == (
-        "The comparison in c was begun on other terms: seeds.",
-        "Repeat the command that began it, or pass another --out.",
+        "The comparison in c was started with other settings: seeds.",
+        "Repeat the command that started it, or pass another --out.",
     )
 
 
@@ -293,12 +296,12 @@ def test_compare_refuses_before_it_writes(refused, untouched, short, workplace):
             "Pass --out with it.",
         )
         assert refused("compare", short, *PAIR, *SMALL, "--out", "mine") == (
-            "mine holds something else.",
+            "mine contains other files.",
             "Pass another --out.",
         )
         assert refused("compare", short, "--profile", "none.json", "--out", "c") == (
             "The profile none.json cannot be read: No such file or directory.",
-            "Measure one with tdbs profile --out FILE.",
+            "Run tdbs profile --out FILE.",
         )
         assert refused("compare", short, *PAIR, *SMALL, "--seed", -1, "--out", "c") == (
             "--seed must be from 0 to 4294967295, got -1.",
@@ -378,20 +381,20 @@ def test_reproduce_refuses_before_it_prepares_anything(refused, untouched, workp
                 seeds,
             )
         for study in ("fig7", "e1"):
-            assert refused("reproduce", study) == (f"{study} is reckoned in seconds.", needs)
+            assert refused("reproduce", study) == (f"{study} is computed in seconds.", needs)
         assert refused("reproduce", "table1", "--profile", "none.json") == (
             "The profile none.json cannot be read: No such file or directory.",
-            "Measure one with tdbs profile --out FILE.",
+            "Run tdbs profile --out FILE.",
         )
         assert refused("reproduce", "fig8", "--out", "mine", "--overwrite") == (
-            "mine holds something else.",
+            "mine contains other files.",
             "Pass another --out, or --overwrite to replace a study.",
         )
 
 
 @pytest.mark.real_data
 def test_reproduce_figure_8_on_glue(tdbs, shared, workplace):
-    """Three tasks of the real data: the speedup by tokens over random, and how it goes with the spread of lengths."""
+    """Three tasks of the real data: the speedup in tokens over random, and how it goes with the spread of lengths."""
     options = ("--mirror", shared / "datasets", "--model", shared / "tokenizers/roberta-base", "--json")
     found = tdbs("reproduce", "fig8", "--tasks", "rte,mrpc, wnli", *options).json
     study = json.loads((workplace / found["study"] / "study.json").read_text())

@@ -265,7 +265,7 @@ def test_inspect_speaks_of_the_strategy_that_would_train(tdbs, workplace):
     )
     of_lengths = tdbs("inspect", "d", "--strategy", "bucket", "--samples", 0)
     assert (
-        "Labels go with lengths here (tested at an error rate of 1%): bucket's updates see a skewed label mix. "
+        "Labels depend on lengths here (tested at an error rate of 1%): bucket's updates see a skewed label mix. "
         "Compare its scores with the default strategy's, or mix lengths with --micro-batches 4."
     ) in of_lengths.stderr.splitlines()
     found = tdbs("inspect", "d", "--strategy", "tf_bucket", "--samples", 0, "--json").json["label_length"]

@@ -59,7 +59,7 @@ def test_what_is_refused_leaves_nothing(refused, finished_run, small_files, tmp_
         )
         assert refused("predict", finished_run, source, "--drop-rate", 2, "--out", tmp_path / "out.jsonl") == (
             "--drop-rate must be from 0 to 1, got 2.0.",
-            "Pass --drop-rate 0.3, say.",
+            "Pass a share such as --drop-rate 0.3.",
         )
         assert refused("predict", finished_run, source, "--text", "review", "--out", tmp_path / "out.jsonl") == (
             "validation.csv has no column 'review'; it has: text, label.",

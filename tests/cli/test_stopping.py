@@ -42,7 +42,7 @@ def test_a_stopped_sweep_names_its_folder_and_goes_on_as_it_says(small, workplac
     assert code == 128 + number
     assert lines[-2:] == [
         f"Error: The sweep in s was stopped by {number.name}.",
-        "Next:  Run the same command with --resume --out s to go on.",
+        "Next:  Run the same command with --resume --out s to continue.",
     ]
     assert not any("-seed0" in line for line in lines)  # the folder of the run it was in
     [run] = (workplace / "s/runs").iterdir()
@@ -62,7 +62,7 @@ def test_a_stopped_comparison_names_its_folder_and_goes_on_as_it_says(small, wor
     assert code == 128 + number
     assert lines[-2:] == [
         f"Error: The comparison in c was stopped by {number.name}.",
-        "Next:  Run the same command with --resume --out c to go on.",
+        "Next:  Run the same command with --resume --out c to continue.",
     ]
     if number == signal.SIGTERM:
         return
@@ -83,11 +83,11 @@ def test_a_stopped_study_names_the_folder_of_its_runs(small_files, workplace):
     assert code == 128 + signal.SIGTERM
     assert lines[-2:] == [
         "Error: The study in runs/reproduce/fig6 was stopped by SIGTERM.",
-        "Next:  Run the same command again to go on.",
+        "Next:  Run the same command again to continue.",
     ]
 
 
-ANEW = "Next:  Run the same command again: it begins anew."
+ANEW = "Next:  Run the same command again: it starts again."
 
 
 def stopped_at(done, words, place, *, number=signal.SIGINT, lines=0):
@@ -112,14 +112,14 @@ def test_a_stopped_prediction_goes_on_as_it_says(finished_run, workplace, number
     assert code == 128 + number
     assert lines[-2:] == [
         f"Error: The prediction of in.csv was stopped by {number.name}.",
-        "Next:  Run the same command with --resume to go on.",
+        "Next:  Run the same command with --resume to continue.",
     ]
     if number == signal.SIGTERM:
         return
     (workplace / parts / "part-00001.json").unlink(missing_ok=True)
     (workplace / "out.jsonl").write_text("of before\n")
     _, lines = stopped_at(f"{parts}/part-00001.json", (*words, "--overwrite"), workplace)
-    assert lines[-1] == "Next:  Run the same command with --resume instead of --overwrite to go on."
+    assert lines[-1] == "Next:  Run the same command with --resume instead of --overwrite to continue."
     subprocess.run(command_of(*words, "--resume"), cwd=workplace, capture_output=True, check=True)
     assert (workplace / "out.jsonl").read_bytes().count(b"\n") == 60_000
 
@@ -130,7 +130,7 @@ def test_a_prediction_that_is_stopped_before_its_first_part_begins_anew(finished
     assert (code, lines) == (130, ["Error: The prediction of stdin was stopped by SIGINT.", ANEW])
     assert list(workplace.iterdir()) == []
     _, lines = stopped_at(f"{parts}/part-00000.json", (*words, "--batch-size", 1), workplace, lines=1)
-    assert lines[-1] == "Next:  Run the same command with --overwrite: it begins anew."  # stdin has no second time
+    assert lines[-1] == "Next:  Run the same command with --overwrite: it starts again."  # stdin has no second time
 
 
 AT_A_MODEL = """

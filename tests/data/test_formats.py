@@ -76,7 +76,7 @@ def test_rows_before_an_unreadable_one_are_read(write):
     """The first fault of a file is the one that is named."""
     with pytest.raises(SourceError) as caught:
         read(write("a.csv", 'text,label\na,1,2\n"b"c,2\n'))
-    assert caught.value.message == "row 1 of a.csv has another number of fields (3) than the header (2)."
+    assert caught.value.message == "Row 1 of a.csv has a different number of fields (3) than the header (2)."
 
 
 def test_rows_are_counted_over_chunks(write):
@@ -84,7 +84,7 @@ def test_rows_are_counted_over_chunks(write):
     assert len(read(write("a.csv", "text,label\n" + "a,b\n" * rows))["text"]) == rows
     with pytest.raises(SourceError) as caught:
         read(write("b.csv", "text,label\n" + "a,b\n" * rows + "c\n"))
-    assert caught.value.message == "row 70001 of b.csv has another number of fields (1) than the header (2)."
+    assert caught.value.message == "Row 70001 of b.csv has a different number of fields (1) than the header (2)."
     assert len(read(write("a.jsonl", '{"text": "a", "label": 1}\n' * rows))["text"]) == rows
 
 
@@ -108,45 +108,45 @@ CASES = [
     (
         "a.csv",
         'text,label\na,1\n"b,2\nc,3\n',
-        "row 2 of a.csv is not well-formed: unexpected end of data.",
+        "Row 2 of a.csv is not well-formed: unexpected end of data.",
         "Close its quotes, and write a quote inside a quoted field twice.",
     ),
     (
         "a.csv",
         'text,label\n"a"b,1\n',
-        "row 1 of a.csv is not well-formed: ',' expected after '\"'.",
+        "Row 1 of a.csv is not well-formed: ',' expected after '\"'.",
         "Close its quotes, and write a quote inside a quoted field twice.",
     ),
     (
         "a.csv",
         "text,label\na,1\nb,2,3\n",
-        "row 2 of a.csv has another number of fields (3) than the header (2).",
-        "Quote fields that hold the delimiter (CSV), or fix the row.",
+        "Row 2 of a.csv has a different number of fields (3) than the header (2).",
+        "Quote fields that contain the delimiter (CSV), or fix the row.",
     ),
-    ("a.tsv", "text\tlabel\na\t1\n\nb\t2\n", "row 2 of a.tsv is a blank line.", "Delete the line."),
+    ("a.tsv", "text\tlabel\na\t1\n\nb\t2\n", "Row 2 of a.tsv is a blank line.", "Delete the line."),
     (
         "a.csv",
         b"text,label\na,1\nb\xff,2\n",
-        "line 3 of a.csv is not UTF-8: byte 2 of the line is 0xff.",
+        "Line 3 of a.csv is not UTF-8: byte 2 of the line is 0xff.",
         "Save the file as UTF-8.",
     ),
     (
         "a.jsonl",
         b'{"text": "a", "label": 1}\n{"text": "\xe9"}\n',
-        "line 2 of a.jsonl is not UTF-8: byte 11 of the line is 0xe9.",
+        "Line 2 of a.jsonl is not UTF-8: byte 11 of the line is 0xe9.",
         "Save the file as UTF-8.",
     ),
-    ("a.jsonl", '{"text": "a"}\n\n{"text": "b"}\n', "row 2 of a.jsonl is a blank line.", "Delete the line."),
+    ("a.jsonl", '{"text": "a"}\n\n{"text": "b"}\n', "Row 2 of a.jsonl is a blank line.", "Delete the line."),
     (
         "a.jsonl",
         '{"text": "a"}\n{"text": \n',
-        "row 2 of a.jsonl is not JSON: Expecting value: line 2 column 1 (char 10).",
+        "Row 2 of a.jsonl is not JSON: Expecting value: line 2 column 1 (char 10).",
         'Write one JSON object a line, such as {"text": "a fine film", "label": 1}.',
     ),
     (
         "a.jsonl",
         '["a"]\n',
-        "row 1 of a.jsonl is not a JSON object.",
+        "Row 1 of a.jsonl is not a JSON object.",
         'Write one JSON object a line, such as {"text": "a fine film", "label": 1}.',
     ),
     ("a.jsonl", '{"text": 3}\n', "'text' in row 1 of a.jsonl is 3, not a text.", "Fix the row."),
@@ -159,7 +159,7 @@ CASES = [
     (
         "a.jsonl",
         '{"text": "a"}\n{"text": "\\ud800"}\n',
-        "'text' in row 2 of a.jsonl holds half of a surrogate pair.",
+        "'text' in row 2 of a.jsonl contains half of a surrogate pair.",
         "Fix the row.",
     ),
 ]
@@ -173,13 +173,13 @@ def test_an_unreadable_file_names_the_row(write, name, content, message, next_st
 
 
 NAME_CASES = [
-    ("a.csv", "", "a.csv is empty.", "Give it a header and rows."),
-    ("a.jsonl", "\n", "a.jsonl is empty.", "Give it one JSON object a line."),
+    ("a.csv", "", "a.csv is empty.", "Add a header and rows."),
+    ("a.jsonl", "\n", "a.jsonl is empty.", "Write one JSON object per line."),
     ("a.csv", "text,label,text\n", "a.csv has two columns named 'text'.", "Rename one of them."),
     (
         "a.xlsx",
         "",
-        "a.xlsx has an extension that tdbs does not read.",
+        "a.xlsx has an extension that tdbs does not support.",
         "Use one of .csv, .tsv, .jsonl, .json, .ndjson, .parquet.",
     ),
 ]
@@ -209,7 +209,7 @@ def test_a_key_that_utf8_cannot_hold_is_named(tmp_path):
     path.write_text('{"text": "a", "label\\ud800": 1}\n')
     with pytest.raises(SourceError) as caught:
         read_schema(path)
-    assert caught.value.message == "Row 1 of rows.jsonl holds half of a surrogate pair in a key."
+    assert caught.value.message == "Row 1 of rows.jsonl contains half of a surrogate pair in a key."
     assert caught.value.next_step == "Fix the row."
 
 

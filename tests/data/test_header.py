@@ -64,7 +64,7 @@ def test_keys_that_blanks_alone_part_are_refused(tmp_path):
     with pytest.raises(SourceError) as caught:
         read_schema(file_of(tmp_path, "jsonl", ["text", "label", "label "]))
     assert (caught.value.message, caught.value.next_step) == (
-        "row 1 of a.jsonl has two keys 'label'.",
+        "Row 1 of a.jsonl has two keys 'label'.",
         "Rename one of them.",
     )
 

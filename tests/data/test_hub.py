@@ -71,7 +71,7 @@ def test_a_split_with_only_minus_one_has_no_labels(opened, tmp_path):
     assert splits["test"].targets is None
 
 
-NEXT_STEP = "Write the file from the task's own data again."
+NEXT_STEP = "Write the file again from the task's own data."
 
 
 def labelled(*labels):
@@ -79,13 +79,13 @@ def labelled(*labels):
 
 
 REFUSED = [
-    (labelled(0, 2), "row 2 of glue/sst2/train.parquet has a label outside 0 to 1.", NEXT_STEP),
-    (labelled(0, -2), "row 2 of glue/sst2/train.parquet has a label outside 0 to 1.", NEXT_STEP),
-    (labelled(-1, 1), "row 1 of glue/sst2/train.parquet has no label.", NEXT_STEP),
+    (labelled(0, 2), "Row 2 of glue/sst2/train.parquet has a label outside 0 to 1.", NEXT_STEP),
+    (labelled(0, -2), "Row 2 of glue/sst2/train.parquet has a label outside 0 to 1.", NEXT_STEP),
+    (labelled(-1, 1), "Row 1 of glue/sst2/train.parquet has no label.", NEXT_STEP),
     (labelled(-1, -1), "glue/sst2/train.parquet has no labels.", "Use a train split with labels."),
     ({"sentence": ["a"], "label": ["x"]}, "'label' of glue/sst2/train.parquet holds string, not class ids.", NEXT_STEP),
     ({"text": ["a"], "label": [0]}, "glue/sst2/train.parquet has no column 'sentence'; it has: text, label.",
-     "Write it with the columns that the task has on the hub."),
+     "Write it with the columns of the task on the hub."),
 ]  # fmt: skip
 
 
@@ -101,7 +101,7 @@ def test_a_mirror_without_train_names_the_path(opened, tmp_path):
         opened("glue/sst2", mirror=tmp_path)
     assert caught.value.message == f"The mirror has no file {tmp_path}/glue/sst2/train.parquet."
     assert caught.value.next_step == (
-        "Put it there, or pass --mirror (or set TDBS_MIRROR) to the folder that holds glue/sst2."
+        "Put it there, or pass --mirror (or set TDBS_MIRROR) with the folder that contains glue/sst2."
     )
 
 

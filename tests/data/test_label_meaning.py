@@ -59,8 +59,7 @@ def test_vectors_beyond_the_first_block_are_seen(opened, write):
     assert read(opened, write("a.jsonl", jsonl(rows)))[0].classes == ("0", "1")
     uneven = [[1, 1]] * 9000 + [[0, 1, 1]]
     assert refusal(opened, write("b.jsonl", jsonl(uneven)))[0] == (
-        "'label' of b.jsonl holds lists of 0 and 1 of different lengths: "
-        "row 1 of b.jsonl has 2 entries, row 9001 of b.jsonl has 3."
+        "'label' of b.jsonl contains lists of 0 and 1 of different lengths: row 1 has 2 entries, row 9001 has 3."
     )
 
 
@@ -85,11 +84,11 @@ FLAGS = (
 )
 HOT_REFUSALS = [
     ([[1, 0, 1], [0, 1]],
-     "'label' of a.jsonl holds lists of 0 and 1 of different lengths: "
-     "row 1 of a.jsonl has 3 entries, row 2 of a.jsonl has 2.", FLAGS),
-    ([[1], [1]], "The lists of a.jsonl hold 1 classes.", "Give train rows of at least two classes."),
-    ([[0.5, 1.0], [0.0, 0.25]], "row 1 of a.jsonl has the number 0.5 in a list of 'label', which cannot be a class.",
-     "Write numbers to predict as columns of their own, and name them: --label x,y."),
+     "'label' of a.jsonl contains lists of 0 and 1 of different lengths: "
+     "row 1 has 3 entries, row 2 has 2.", FLAGS),
+    ([[1], [1]], "The lists of a.jsonl contain 1 classes.", "Give train rows of at least two classes."),
+    ([[0.5, 1.0], [0.0, 0.25]], "Row 1 of a.jsonl has the number 0.5 in a list of 'label', which cannot be a class.",
+     "Write numbers to predict in separate columns, and name them: --label x,y."),
 ]  # fmt: skip
 
 
@@ -103,7 +102,7 @@ def test_a_vector_that_does_not_fit_train_is_named_by_its_row(opened, write, tmp
     write("d/train.jsonl", jsonl(HOT))
     write("d/validation.jsonl", jsonl([[1, 0, 0], row]))
     assert refusal(opened, tmp_path / "d") == (
-        f"row 2 of validation.jsonl has {shown} in 'label', where other rows have 3 entries of 0 and 1.",
+        f"Row 2 of validation.jsonl has {shown} in 'label', where other rows have 3 entries of 0 and 1.",
         FLAGS,
     )
 
@@ -152,14 +151,14 @@ def test_ids_that_train_has_without_names_stay_ids(opened, tmp_path):
 def test_minus_one_of_named_classes_is_a_missing_label(opened, tmp_path):
     """An error in train and validation; a test split of nothing else has no labels, as a mirror's has none."""
     assert refusal(opened, named(tmp_path / "a.parquet", [0, 1, -1], class_label("neg", "pos"))) == (
-        "row 3 of a.parquet has no 'label'.",
+        "Row 3 of a.parquet has no 'label'.",
         "Fill the row or delete it.",
     )
     named(tmp_path / "d/train.parquet", [0, 1], class_label("neg", "pos"))
     named(tmp_path / "d/test.parquet", [-1, -1], class_label("neg", "pos"))
     assert read(opened, tmp_path / "d")[1] == {"train": [0, 1], "test": None}
     named(tmp_path / "d/validation.parquet", [1, -1], class_label("neg", "pos"))
-    assert refusal(opened, tmp_path / "d")[0] == "row 2 of validation.parquet has no 'label'."
+    assert refusal(opened, tmp_path / "d")[0] == "Row 2 of validation.parquet has no 'label'."
 
 
 def test_minus_one_without_names_stays_a_class(opened, tmp_path):
@@ -169,8 +168,8 @@ def test_minus_one_without_names_stays_a_class(opened, tmp_path):
 
 def test_an_id_without_a_name_is_refused(opened, tmp_path):
     assert refusal(opened, named(tmp_path / "a.parquet", [0, 1, 2], class_label("neg", "pos"))) == (
-        "row 3 of a.parquet has the class 2 in 'label', which has no name.",
-        "Write the file from the task's own data again.",
+        "Row 3 of a.parquet has the class 2 in 'label', which has no name.",
+        "Write the file again from the task's own data.",
     )
 
 
@@ -210,7 +209,8 @@ def test_columns_of_classes_are_not_numbers_to_predict(opened, tmp_path):
     metadata = {"huggingface": json.dumps({"info": {"features": features}})}
     pq.write_table(table.replace_schema_metadata(metadata), tmp_path / "a.parquet")
     assert refusal(opened, tmp_path / "a.parquet", label="x,y") == (
-        "'x' of a.parquet holds classes (a, b, c); several label columns hold 0 and 1, or numbers to predict.",
+        "'x' of a.parquet contains classes (a, b, c); several label columns must contain 0 and 1, or "
+        "numbers to predict.",
         "Name one label column, or pass --label-type regression.",
     )
 
@@ -234,7 +234,7 @@ def test_a_boolean_that_has_one_spelling_keeps_it(opened, write, tmp_path):
 
 
 def test_nothing_but_blanks_is_a_missing_label(opened, write):
-    assert refusal(opened, write("a.csv", "text,label\na,x\nb,  \nc,y\n"))[0] == "row 2 of a.csv has no 'label'."
+    assert refusal(opened, write("a.csv", "text,label\na,x\nb,  \nc,y\n"))[0] == "Row 2 of a.csv has no 'label'."
 
 
 def test_labels_in_lists_have_one_spelling(opened, write):
@@ -280,7 +280,7 @@ def test_a_list_that_is_written_as_a_text_is_not_a_class(opened, write, tmp_path
         quoted = text.replace('"', '""')
         path = write("a.csv", f'text,label\na,anger\nb,"{quoted}"\n')
     assert refusal(opened, path) == (
-        f"row 2 of {path.name} has the text \"{text}\" in 'label', which is a list or an object, not a label.",
+        f"Row 2 of {path.name} has the text \"{text}\" in 'label', which is a list or an object, not a label.",
         NEXT.format(line),
     )
     assert set(read(opened, path, label_type="class")[0].classes) == {"anger", text}
@@ -289,7 +289,7 @@ def test_a_list_that_is_written_as_a_text_is_not_a_class(opened, write, tmp_path
 def test_tags_as_texts_show_a_line_of_words_and_tags(opened, write):
     path = write("a.csv", "tokens,ner_tags\n\"['Anna', 'lives']\",\"['B-PER', 'O']\"\n\"['He']\",\"['O']\"\n")
     assert refusal(opened, path) == (
-        "row 1 of a.csv has the text \"['B-PER', 'O']\" in 'ner_tags', which is a list or an object, not a label.",
+        "Row 1 of a.csv has the text \"['B-PER', 'O']\" in 'ner_tags', which is a list or an object, not a label.",
         NEXT.format('{"tokens": ["Anna", "lives"], "ner_tags": ["B-PER", "O"]}'),
     )
 
@@ -311,7 +311,7 @@ def test_objects_are_not_labels(opened, write, tmp_path):
     pq.write_table(pa.table({"text": ["a", "b"], "label": rows}), tmp_path / "a.parquet")
     for path in (write("a.jsonl", jsonl(rows)), tmp_path / "a.parquet"):
         assert refusal(opened, path) == (
-            "'label' holds objects, which cannot be labels.",
+            "'label' contains objects, which cannot be labels.",
             "Write the names of the classes as a list, or one column of 0 and 1 a class: --label joy,anger.",
         )
 
@@ -321,6 +321,6 @@ def test_labels_that_are_not_utf8_are_named(opened, tmp_path):
     labels = pa.Array.from_buffers(pa.string(), 2, [None, starts, pa.py_buffer(b"\xffa")])
     pq.write_table(pa.table({"text": ["a", "b"], "label": labels}), tmp_path / "a.parquet")
     assert refusal(opened, tmp_path / "a.parquet") == (
-        "'label' of a.parquet holds bytes that are not UTF-8.",
+        "'label' of a.parquet contains bytes that are not UTF-8.",
         "Write the file as UTF-8.",
     )

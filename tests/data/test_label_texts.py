@@ -58,7 +58,7 @@ def test_other_texts_in_parentheses_stay_names(opened, write):
 
 def test_bytes_that_are_no_text_are_refused(opened, write):
     assert refusal(opened, write("a.csv", csv_of(["b'\\xff'", "b'a'"]))) == (
-        "'label' of a.csv holds bytes that are not UTF-8.",
+        "'label' of a.csv contains bytes that are not UTF-8.",
         "Write the file as UTF-8.",
     )
 
@@ -89,7 +89,7 @@ ARRAYS = [
 @pytest.mark.parametrize(("text", "entries"), ARRAYS)
 def test_an_array_that_is_written_as_a_text_is_not_a_class(opened, write, text, entries):
     assert refusal(opened, write("a.csv", csv_of(["anger", text]))) == (
-        f"row 2 of a.csv has the text \"{text}\" in 'label', which is a list or an object, not a label.",
+        f"Row 2 of a.csv has the text \"{text}\" in 'label', which is a list or an object, not a label.",
         NEXT.format(json.dumps({"text": "a text", "label": entries})),
     )
 
@@ -108,7 +108,7 @@ def test_ids_that_are_floats_have_the_names_that_the_file_keeps(opened, tmp_path
 def test_a_float_that_is_no_id_is_a_missing_label(opened, tmp_path, missing):
     """An error in train; a test split of nothing else has no labels."""
     path = named(tmp_path / "a.parquet", [0.0, 1.0, missing], class_label("neg", "pos"))
-    assert refusal(opened, path) == ("row 3 of a.parquet has no 'label'.", "Fill the row or delete it.")
+    assert refusal(opened, path) == ("Row 3 of a.parquet has no 'label'.", "Fill the row or delete it.")
     named(tmp_path / "d/train.parquet", [0.0, 1.0], class_label("neg", "pos"))
     named(tmp_path / "d/test.parquet", [missing, missing], class_label("neg", "pos"), pa.float64())
     assert read(opened, tmp_path / "d")[1] == {"train": [0, 1], "test": None}
@@ -117,15 +117,15 @@ def test_a_float_that_is_no_id_is_a_missing_label(opened, tmp_path, missing):
 @pytest.mark.parametrize(("wrong", "shown"), [(2.0, "2"), (-2.0, "-2"), (0.5, "0.5"), (1e300, "1e+300")])
 def test_a_float_without_a_name_is_refused(opened, tmp_path, wrong, shown):
     assert refusal(opened, named(tmp_path / "a.parquet", [0.0, 1.0, wrong], class_label("neg", "pos"))) == (
-        f"row 3 of a.parquet has the class {shown} in 'label', which has no name.",
-        "Write the file from the task's own data again.",
+        f"Row 3 of a.parquet has the class {shown} in 'label', which has no name.",
+        "Write the file again from the task's own data.",
     )
 
 
 def test_an_id_of_more_than_63_bits_is_refused(opened, tmp_path):
     path = named(tmp_path / "a.parquet", [0, 2**63], class_label("neg", "pos"), pa.uint64())
     assert refusal(opened, path)[0] == (
-        "row 2 of a.parquet has the class 9.223372036854776e+18 in 'label', which has no name."
+        "Row 2 of a.parquet has the class 9.223372036854776e+18 in 'label', which has no name."
     )
 
 
@@ -141,7 +141,7 @@ def test_lists_of_floats_have_the_names_that_the_file_keeps(opened, tmp_path):
     hot = [[float(flag) for flag in row] for row in HOT]
     assert read(opened, named(tmp_path / "b.parquet", hot, feature))[0].classes == ("joy", "love", "anger")
     assert refusal(opened, named(tmp_path / "c.parquet", [[0.0], [1.0, 0.5]], feature))[0] == (
-        "row 2 of c.parquet has the class 0.5 in 'label', which has no name."
+        "Row 2 of c.parquet has the class 0.5 in 'label', which has no name."
     )
 
 
@@ -196,13 +196,13 @@ def test_spellings_that_look_alike_are_one_class(opened, write, spellings, label
 
 
 def test_marks_that_cannot_be_seen_are_a_missing_label(opened, write):
-    assert refusal(opened, write("a.csv", csv_of(["a", " \u200b", "b"])))[0] == "row 2 of a.csv has no 'label'."
+    assert refusal(opened, write("a.csv", csv_of(["a", " \u200b", "b"])))[0] == "Row 2 of a.csv has no 'label'."
 
 
 def test_digits_of_other_scripts_are_names(opened, write):
     assert read(opened, write("a.csv", csv_of(["٣", "３"])))[0].classes == ("٣", "３")
     assert refusal(opened, write("b.csv", csv_of(["3", "３"]))) == (
-        "Some labels of b.csv are numbers (row 1 of b.csv has '3') and some are not (row 2 of b.csv has '３').",
+        "Some labels of b.csv are numbers (row 1 has '3') and some are not (row 2 has '３').",
         "Fix them, or pass --label-type class.",
     )
 
@@ -216,8 +216,8 @@ def test_nan_is_not_a_class(opened, write, tmp_path):
         "Fix the row.",
     )
     for name, labels, message in (
-        ("a", [0.0, float("nan"), 1.0], "row 2 of a.parquet has no 'label'."),
-        ("b", [[0.0], [1.0, float("nan")]], "row 2 of b.parquet has an empty entry in 'label'."),
+        ("a", [0.0, float("nan"), 1.0], "Row 2 of a.parquet has no 'label'."),
+        ("b", [[0.0], [1.0, float("nan")]], "Row 2 of b.parquet has an empty entry in 'label'."),
     ):
         pq.write_table(pa.table({"text": ["t"] * len(labels), "label": labels}), tmp_path / f"{name}.parquet")
         assert refusal(opened, tmp_path / f"{name}.parquet") == (message, "Fill the row or delete it.")

@@ -52,21 +52,19 @@ REFUSED = [
     (
         ["1", "2", "good"],
         "auto",
-        "Some labels of train.csv are numbers (row 1 of train.csv has '1') and some are not "
-        "(row 3 of train.csv has 'good').",
+        "Some labels of train.csv are numbers (row 1 has '1') and some are not (row 3 has 'good').",
         "Fix them, or pass --label-type class.",
     ),
     (
         ["x", "0.5"],
         "auto",
-        "Some labels of train.csv are numbers (row 2 of train.csv has '0.5') and some are not "
-        "(row 1 of train.csv has 'x').",
+        "Some labels of train.csv are numbers (row 2 has '0.5') and some are not (row 1 has 'x').",
         "Fix them, or pass --label-type class.",
     ),
     (
         ["1", "1e999"],
         "auto",
-        "row 2 of train.csv has the label '1e999', which is not a finite number.",
+        "Row 2 of train.csv has the label '1e999', which is not a finite number.",
         "Fix the row, or pass --label-type class.",
     ),
     (["a", "a"], "auto", "Every label of train.csv is 'a'.", "Give train rows of at least two classes."),
@@ -85,7 +83,7 @@ def test_train_labels_that_cannot_be_learned(values, label_type, message, next_s
 def test_regression_needs_finite_numbers(value):
     with pytest.raises(SourceError) as caught:
         encode_labels(column(["1", value]), LabelRule(kind="numbers"))
-    assert caught.value.message == f"row 2 of train.csv has the label '{value}', which is not a finite number."
+    assert caught.value.message == f"Row 2 of train.csv has the label '{value}', which is not a finite number."
     assert caught.value.next_step == "Fix the row, or pass --label-type class."
 
 
@@ -93,7 +91,7 @@ def test_a_label_that_train_lacks_is_named_by_the_row_of_its_file():
     held_out = column(["a", "z"], where="reviews.csv", rows=np.array([4, 9]))
     with pytest.raises(SourceError) as caught:
         encode_labels(held_out, LabelRule(kind="texts", classes=("a", "b")))
-    assert caught.value.message == "row 10 of reviews.csv has the label 'z', which train lacks; its classes are: a, b."
+    assert caught.value.message == "Row 10 of reviews.csv has the label 'z', which train lacks; its classes are: a, b."
     assert caught.value.next_step == "Fix the row, or add rows of this class to train."
 
 
@@ -107,5 +105,5 @@ def test_many_classes_are_not_all_listed():
 def test_a_list_is_no_label():
     with pytest.raises(SourceError) as caught:
         column([[1], [2]])
-    assert caught.value.message == "'label' of train.csv holds list<item: int64>, which is no label."
+    assert caught.value.message == "'label' of train.csv holds list<item: int64>, which cannot be a label."
     assert caught.value.next_step == "Name a column of texts or numbers with --label."

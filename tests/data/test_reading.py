@@ -92,7 +92,7 @@ def test_a_file_that_vanishes_is_named(tmp_path, name):
         blocks_of(source)
     assert (caught.value.message, caught.value.next_step) == (
         f"{name} cannot be read: No such file or directory.",
-        "See that the file is there and that you may read it.",
+        "Check that the file exists and that you may read it.",
     )
 
 
@@ -176,7 +176,7 @@ def test_what_is_no_label_is_named(tmp_path):
     pq.write_table(pa.table({"text": ["a", "b"], "label": labels}), tmp_path / "a.parquet")
     with pytest.raises(SourceError) as caught:
         survey_source(open_source(str(tmp_path / "a.parquet"), mirror=None, files=FileOptions()))
-    assert "which is no label" in caught.value.message
+    assert "which cannot be a label" in caught.value.message
 
 
 def test_what_is_held_out_teaches_no_class(tmp_path):

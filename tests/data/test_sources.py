@@ -55,7 +55,7 @@ def test_a_test_split_may_lack_all_labels_but_not_some(opened, write, tmp_path):
     write("d/test.csv", "text,label\na,\nb,\n")
     assert read_source(opened(tmp_path / "d"))[1]["test"].targets is None
     write("d/test.csv", "text,label\na,good\nb,\n")
-    assert refusal(opened, tmp_path / "d") == ("row 2 of test.csv has no 'label'.", "Fill the row or delete it.")
+    assert refusal(opened, tmp_path / "d") == ("Row 2 of test.csv has no 'label'.", "Fill the row or delete it.")
 
 
 def test_a_fraction_holds_out_rows_by_contents_alone(opened, write):
@@ -99,9 +99,9 @@ def test_text_falls_back_to_sentence_and_names_are_safe_in_paths(opened, write):
 
 
 FILE_REFUSALS = [
-    ("text,label\n", {}, "a.csv has no rows.", "Give it rows, or leave it out."),
-    ("text,label\na,b\n,c\n", {}, "row 2 of a.csv has no 'text'.", "Fill the row or delete it."),
-    ("text,label\na,b\nc,\n", {}, "row 2 of a.csv has no 'label'.", "Fill the row or delete it."),
+    ("text,label\n", {}, "a.csv has no rows.", "Add rows, or leave it out."),
+    ("text,label\na,b\n,c\n", {}, "Row 2 of a.csv has no 'text'.", "Fill the row or delete it."),
+    ("text,label\na,b\nc,\n", {}, "Row 2 of a.csv has no 'label'.", "Fill the row or delete it."),
     ("x,label\na,b\n", {}, "a.csv has no column 'text'; it has: x, label.", "Name the column with --text."),
     ("text,y\na,b\n", {}, "a.csv has no column 'label'; it has: text, y.", "Name the column with --label."),
     (
@@ -145,7 +145,7 @@ def test_folder_refusals(opened, write, tmp_path):
     )
     write("d/train.csv", ROWS)
     assert refusal(opened, folder, ConfigError, validation="0.1") == (
-        f"{folder} has a validation split already: validation.csv.",
+        f"{folder} already has a validation split: validation.csv.",
         "Leave --validation out.",
     )
     write("d/train.tsv", ROWS)
@@ -158,20 +158,20 @@ def test_folder_refusals(opened, write, tmp_path):
 def test_parquet_texts_must_be_texts_in_utf8(opened, tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": [1, 2], "label": [0, 1]}), path)
-    assert refusal(opened, path) == ("'text' of a.parquet holds int64, not texts.", "Name a column of texts.")
+    assert refusal(opened, path) == ("'text' of a.parquet contains int64, not texts.", "Name a column of texts.")
     broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"a", b"\xff"]).buffers())
     pq.write_table(pa.table({"text": broken, "label": [0, 1]}), path)
     assert refusal(opened, path) == (
-        "'text' of a.parquet holds bytes that are not UTF-8.",
+        "'text' of a.parquet contains bytes that are not UTF-8.",
         "Write the file as UTF-8.",
     )
     pq.write_table(pa.table({"text": ["a", None], "label": [0, 1]}), path)
-    assert refusal(opened, path) == ("row 2 of a.parquet has no 'text'.", "Fill the row or delete it.")
+    assert refusal(opened, path) == ("Row 2 of a.parquet has no 'text'.", "Fill the row or delete it.")
 
 
 def test_an_unknown_spec_lists_the_short_names(opened):
     assert refusal(opened, "glue/sst") == (
-        "Unknown task 'glue/sst', and there is no file or folder glue/sst.",
+        "Unknown task 'glue/sst', and no file or folder glue/sst exists.",
         f"Pass a path, sample, or one of {', '.join(HUB_TASKS)}.",
     )
 
@@ -191,7 +191,7 @@ def test_an_unknown_spec_lists_the_short_names(opened):
 @pytest.mark.parametrize("spec", ["sample", "glue/rte"])
 def test_shared_tasks_refuse_the_options_of_files(opened, spec, option, value):
     assert refusal(opened, spec, ConfigError, **{option: value}) == (
-        f"--{option.replace('_', '-')} is for files of your own; {spec} has its columns and splits.",
+        f"--{option.replace('_', '-')} only applies to your own files; {spec} has its columns and splits.",
         "Leave the option out.",
     )
 
@@ -217,13 +217,13 @@ def test_every_task_is_read_from_a_mirror(opened, mirror_data, name):
 def test_a_task_that_a_mirror_lacks(opened, mirror_data):
     assert refusal(opened, "xsum", mirror=mirror_data) == (
         f"The mirror has no file {mirror_data}/xsum/train.parquet.",
-        "Put it there, or pass --mirror (or set TDBS_MIRROR) to the folder that holds xsum.",
+        "Put it there, or pass --mirror (or set TDBS_MIRROR) with the folder that contains xsum.",
     )
 
 
 def test_a_prefix_is_for_tasks_that_write(opened, write):
     assert refusal(opened, write("a.csv", ROWS), ConfigError, prefix="x: ") == (
-        "--prefix is for sequence to sequence tasks.",
+        "--prefix only applies to sequence to sequence tasks.",
         "Leave it out, or name the targets with --target.",
     )
     assert opened(write("b.csv", ROWS), target="label", prefix="x: ").task.prefix == "x: "

@@ -77,9 +77,9 @@ COLUMN_REFUSALS = [
     (lines({"text": "a", "label": "x", "to": "b"}), {"label": "label", "target": "to"},
      "--label and --target do not go together.", "Leave one of them out."),
     (lines({"text": "a", "label": {"text": ["a"], "answer_start": [0]}}), {},
-     "'label' holds answers, but no column of contexts is named.", "Pass --text QUESTION --pair CONTEXT with it."),
+     "'label' contains answers, but no column of contexts is named.", "Pass --text QUESTION --pair CONTEXT with it."),
     (lines({"text": ["a"], "b": "c", "label": ["x"]}), {"pair": "b"},
-     "'text' holds lists of words, which have no second text.", "Leave --pair out."),
+     "'text' contains lists of words, which have no second text.", "Leave --pair out."),
     (lines({"text": "a", "x": 1}), {"label": "x,y"},
      "a.jsonl has no column 'y'; it has: text, x.", "Name the column with --label."),
     (lines({"text": "a", "x": 1}), {"label": "x,x"}, "--label names 'x', as another option does.",
@@ -137,11 +137,11 @@ def test_lists_of_classes_say_what_they_held(rows):
 
 SEVERAL_REFUSALS = [
     ("text,x,y\na,1,2\n", {"label": "x,y", "label_type": "class"},
-     "row 1 of a.csv has '2' in 'y', which is neither 0 nor 1.", "Fix the row, or pass --label-type regression."),
+     "Row 1 of a.csv has '2' in 'y', which is neither 0 nor 1.", "Fix the row, or pass --label-type regression."),
     ("text,x,y\na,1,good\n", {"label": "x,y"},
-     "row 1 of a.csv has the label 'good', which is not a finite number.",
+     "Row 1 of a.csv has the label 'good', which is not a finite number.",
      "Fix the row, or pass --label-type class."),
-    ("text,x,y\na,1,\n", {"label": "x,y"}, "row 1 of a.csv has no 'y'.", "Fill the row or delete it."),
+    ("text,x,y\na,1,\n", {"label": "x,y"}, "Row 1 of a.csv has no 'y'.", "Fill the row or delete it."),
 ]  # fmt: skip
 
 
@@ -151,13 +151,13 @@ def test_several_labels_that_cannot_be_learned(opened, write, content, options, 
 
 
 LIST_REFUSALS = [
-    ([{"text": "a", "label": ["x"]}], {}, "The lists of train.jsonl hold 1 classes.",
+    ([{"text": "a", "label": ["x"]}], {}, "The lists of train.jsonl contain 1 classes.",
      "Give train rows of at least two classes."),
-    ([{"text": "a", "label": ["x"]}, {"text": "b", "label": None}], {}, "row 2 of train.jsonl has no 'label'.",
+    ([{"text": "a", "label": ["x"]}, {"text": "b", "label": None}], {}, "Row 2 of train.jsonl has no 'label'.",
      "Fill the row or delete it."),
     ([{"text": "a", "label": ["x"]}, {"text": "b", "label": "y"}], {},
      "'label' in row 2 of train.jsonl is \"y\", not a list of texts or numbers.", "Fix the row."),
-    ([{"text": "a", "label": ["x", "y"]}], {"label_type": "regression"}, "'label' holds lists of classes.",
+    ([{"text": "a", "label": ["x", "y"]}], {"label_type": "regression"}, "'label' contains lists of classes.",
      "Name it alone, without --label-type."),
 ]  # fmt: skip
 
@@ -171,7 +171,7 @@ def test_a_class_that_train_lacks_is_named_by_its_row(opened, write, tmp_path):
     write("d/train.jsonl", lines({"text": "a", "label": ["x", "y"]}))
     write("d/validation.jsonl", lines({"text": "a", "label": ["x"]}, {"text": "b", "label": ["x", "z"]}))
     assert refusal(opened, tmp_path / "d") == (
-        "row 2 of validation.jsonl has the label 'z', which train lacks.",
+        "Row 2 of validation.jsonl has the label 'z', which train lacks.",
         "Fix the row, or add rows of this class to train.",
     )
 
@@ -208,7 +208,7 @@ def test_word_labels_come_back(rows):
 
 WORD_REFUSALS = [
     ([tagged(["a", "b"], ["O", "X"]), tagged(["a"], ["O", "X"])],
-     "row 2 of train.jsonl has 1 words, but 2 labels.", "Give each word one label."),
+     "Row 2 of train.jsonl has 1 words, but 2 labels.", "Give each word one label."),
     ([tagged(["a"], ["O"])], "The words of train.jsonl have 1 classes.", "Give train words of at least two classes."),
     ([tagged(["a", "b"], ["O", "X"]), tagged(["a", None], ["O", "X"])],
      "'tokens' in row 2 of train.jsonl is [\"a\", null], not a list of texts.", "Fix the row."),
@@ -227,7 +227,7 @@ def test_a_missing_word_of_parquet_is_named_by_its_row(opened, tmp_path):
         pa.Table.from_pylist([tagged(["a"], ["O"]), tagged(["b", None], ["O", "X"])]), tmp_path / "a.parquet"
     )
     assert refusal(opened, tmp_path / "a.parquet") == (
-        "row 2 of a.parquet has an empty entry in 'tokens'.",
+        "Row 2 of a.parquet has an empty entry in 'tokens'.",
         "Fill the row or delete it.",
     )
 
@@ -248,13 +248,13 @@ def test_places_of_answers_count_characters(opened, write):
 
 FIX = "Fix the row or delete it."
 ANSWER_REFUSALS = [
-    (asked(["Ann"], [5]), "row 2 of a.jsonl has the answer 'Ann', which does not stand at character 5 of its context.",
+    (asked(["Ann"], [5]), "Row 2 of a.jsonl has the answer 'Ann', which is not at character 5 of its context.",
      FIX),
     (asked(["Ann"], [-3]),
-     "row 2 of a.jsonl has the answer 'Ann', which does not stand at character -3 of its context.", FIX),
-    (asked([], []), "row 2 of a.jsonl has no answer; questions without one are not supported.", FIX),
-    (asked([""], [0]), "row 2 of a.jsonl has an empty answer.", FIX),
-    (asked(["it", "is"], [0]), "row 2 of a.jsonl has 2 answers, but 1 places.", FIX),
+     "Row 2 of a.jsonl has the answer 'Ann', which is not at character -3 of its context.", FIX),
+    (asked([], []), "Row 2 of a.jsonl has no answer; questions without one are not supported.", FIX),
+    (asked([""], [0]), "Row 2 of a.jsonl has an empty answer.", FIX),
+    (asked(["it", "is"], [0]), "Row 2 of a.jsonl has 2 answers, but 1 positions.", FIX),
     ({**asked([], []), "answers": {"text": "Ann", "answer_start": 6}},
      "'answers' in row 2 of a.jsonl is {\"text\": \"Ann\", \"answer_start\": 6}, not answers such as "
      '{"text": ["Ann"], "answer_start": [6]}.', "Fix the row."),
@@ -299,7 +299,7 @@ def test_a_test_split_may_lack_what_is_to_be_predicted(opened, write, tmp_path, 
 def test_a_missing_summary_is_named(opened, write):
     rows = [{"document": "a", "summary": "b"}, {"document": "a", "summary": None}]
     assert refusal(opened, write("a.jsonl", lines(*rows))) == (
-        "row 2 of a.jsonl has no 'summary'.",
+        "Row 2 of a.jsonl has no 'summary'.",
         "Fill the row or delete it.",
     )
 
@@ -346,8 +346,8 @@ NAMES = {"names": ["O", "B-X"], "_type": "ClassLabel"}
 def test_an_id_without_a_name_is_refused(opened, tmp_path, feature):
     """However the list is spelled: three versions of the datasets library write it in three ways."""
     assert refusal(opened, with_features(tmp_path / "a.parquet", feature)) == (
-        "row 2 of a.parquet has the class 7 in 'ner_tags', which has no name.",
-        "Write the file from the task's own data again.",
+        "Row 2 of a.parquet has the class 7 in 'ner_tags', which has no name.",
+        "Write the file again from the task's own data.",
     )
 
 

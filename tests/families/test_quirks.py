@@ -291,8 +291,8 @@ def test_a_tokenizer_that_cuts_beginnings_is_refused(tmp_path):
     rows = write_rows(tmp_path / "rows.csv", rows_of(6, pairs=False, sizes=SHORT))
     to_prepare = partial(tdbs.prepare, str(rows), tokenizer=str(folder), out=tmp_path / "dataset")
     assert refusals(TokenizerError, partial(tdbs.Predictor, folder), to_prepare) == {
-        f"The tokenizer {folder} cuts long texts at their beginning; tdbs cuts them at their end. "
-        'Set "truncation_side": "right" in its tokenizer_config.json if the model may read beginnings.'
+        f"The tokenizer {folder} cuts the beginning of long texts; tdbs cuts the end. "
+        'Set "truncation_side": "right" in its tokenizer_config.json if the model may read the beginning instead.'
     }
 
 

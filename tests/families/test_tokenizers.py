@@ -71,7 +71,7 @@ def test_a_tokenizer_that_transformers_cannot_open_is_said_and_passed_over(tmp_p
     tdbs.train(dataset, model=str(folder), epochs=1, out=tmp_path / "run")
     text = (
         f"transformers cannot open the tokenizer of {folder}: extra_special_tokens must be a list/tuple of tokens or a "
-        "dict of named tokens. Whether it makes the same tokens as tdbs is not checked."
+        "dict of named tokens. tdbs did not check that it makes the same tokens."
     )
     assert notices(caplog) == [text, text]
 

@@ -146,11 +146,11 @@ def test_words_behind_the_maximum_have_no_label(checkpoint_of, tmp_path):
 
 
 BAD = {
-    "in.csv": ('text,n\na fine film,1\n,2\none,two,three\n"it is",4\n', [2, 3], "row 2 of in.csv has no 'text'."),
+    "in.csv": ('text,n\na fine film,1\n,2\none,two,three\n"it is",4\n', [2, 3], "Row 2 of in.csv has no 'text'."),
     "in.jsonl": (
         '{"text": "a"}\nnot json\n\n{"text": null}\n{"text": 4}\n[1]\n{"text": "\\ud800"}\n{"text": "b"}\n',
         [2, 3, 4, 5, 6, 7],
-        "row 2 of in.jsonl is not JSON: Expecting value: line 1 column 1 (char 0).",
+        "Row 2 of in.jsonl is not JSON: Expecting value: line 1 column 1 (char 0).",
     ),
 }
 
@@ -162,7 +162,7 @@ def test_bad_rows_are_named_and_left_out_only_when_asked(name, checkpoint_of, tm
     source.write_text(text)
     folder = checkpoint_of("classification")
     if name == "in.csv":
-        cause = "row 3 of in.csv has another number of fields (3) than the header (2)."
+        cause = "Row 3 of in.csv has a different number of fields (3) than the header (2)."
     assert refused(folder, source, out=out)[0] == cause
     assert list(tmp_path.iterdir()) == [source]
     result = predict(folder, source, out=out, skip_bad_rows=True)
@@ -176,7 +176,7 @@ def test_a_question_that_is_too_long_is_a_bad_row(checkpoint_of, tmp_path):
     source, out = write_jsonl(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
     folder = checkpoint_of("question_answering")
     cause, next_step = refused(folder, source, out=out)
-    assert cause.startswith("row 2 of in.jsonl has a question of ")
+    assert cause.startswith("Row 2 of in.jsonl has a question of ")
     assert next_step == "Shorten the question, or pass a larger --max-length or a smaller --stride."
     assert predict(folder, source, out=out, skip_bad_rows=True).skipped == [2]
     assert [row["source_row"] for row in read_jsonl(out)] == [0, 2]
@@ -185,7 +185,7 @@ def test_a_question_that_is_too_long_is_a_bad_row(checkpoint_of, tmp_path):
 def test_what_is_there_stays(checkpoint_of, csv_file, tmp_path):
     folder, out = checkpoint_of("classification"), tmp_path / "out.jsonl"
     out.write_text("mine\n")
-    assert refused(folder, csv_file, out=out) == (f"{out} is there already.", "Pass another --out, or --overwrite.")
+    assert refused(folder, csv_file, out=out) == (f"{out} already exists.", "Pass another --out, or --overwrite.")
     assert refused(folder, csv_file, out=out, resume=True) == (
         f"{out} is finished: there is nothing to resume.",
         "Pass another --out, or --overwrite.",
@@ -203,13 +203,13 @@ def refusals(checkpoint_of, tmp_path):
     return {
         (folder, tmp_path / "none.csv"): (
             f"There is no file {tmp_path / 'none.csv'}.",
-            "Pass a CSV, TSV, JSONL or Parquet file, a prepared dataset, or - for lines of stdin.",
+            "Pass a CSV, TSV, JSONL or Parquet file, a prepared dataset, or - to read lines from stdin.",
         ),
         (folder, tmp_path / "other.csv"): (
             "other.csv has no column 'text'; it has: a, b.",
             "Name the column with --text.",
         ),
-        (folder, file, ("split", "test")): ("--split is for prepared datasets.", "Leave it out."),
+        (folder, file, ("split", "test")): ("--split only applies to prepared datasets.", "Leave it out."),
         (folder, file, ("out", tmp_path / "x.csv")): (
             "--out x.csv is neither JSONL nor Parquet.",
             "Name it .jsonl or .parquet.",
@@ -220,7 +220,7 @@ def refusals(checkpoint_of, tmp_path):
         ),
         (folder, file, ("prefix", "x: ")): ("--prefix is for models that write texts.", "Leave it out."),
         (folder, file, ("resume", True)): (
-            "--resume goes on with a file's predictions in --out.",
+            "--resume needs --out: it continues the predictions of a file.",
             "Leave it out.",
         ),
         (words, file, ("drop_rate", 0.5)): (
@@ -240,7 +240,7 @@ def refusals(checkpoint_of, tmp_path):
             "Fine-tune it with tdbs train --model, or pass a checkpoint that was fine-tuned.",
         ),
         (tmp_path / "nowhere", file): (
-            f"{tmp_path / 'nowhere'} is neither a run of tdbs nor a model: it is no folder, and the hub cannot be "
+            f"{tmp_path / 'nowhere'} is neither a tdbs run nor a model: it is no folder, and the hub cannot be "
             "reached or has none such.",
             "Pass the folder of a run or of a checkpoint, or a hub name.",
         ),
@@ -262,7 +262,7 @@ def test_words_that_are_written_as_lists_are_refused(checkpoint_of, tmp_path):
     """Split at white space, their brackets and quotes would be words."""
     source = write_csv(tmp_path / "in.csv", ["tokens"], [["['a', 'film']"], ["['so']"]])
     assert refused(checkpoint_of("token_classification"), source, out=tmp_path / "out.jsonl") == (
-        "'tokens' of in.csv holds lists of words, written as texts.",
+        "'tokens' of in.csv contains lists of words, written as texts.",
         'CSV and TSV cells cannot hold lists. Write JSONL or Parquet, with lines such as {"tokens": ["a", "film"]}; '
         "or write texts, with spaces between words.",
     )

@@ -57,7 +57,7 @@ TAKEN = {
     "multi_label": EITHER,
     "question_answering": ("a question and its context", 'Pass ("question", "context"), or a list of such tuples.'),
     "token_classification": (
-        "one text, whose words have spaces between",
+        "one text with spaces between its words",
         'Pass "Ann is here", or a list of such texts.',
     ),
     "seq2seq": ("one text", 'Pass "a text", or a list of texts.'),
@@ -135,7 +135,10 @@ def test_a_second_column_for_a_run_on_single_texts_is_refused_before_anything_is
     source = write_csv(tmp_path / "in.csv", ["text", "more"], [["a fine film", "is it"]])
     with pytest.raises(ConfigError) as error:
         predict(run / "run", source, pair="more", out=tmp_path / "out.jsonl")
-    assert (error.value.message, error.value.next_step) == ("--pair: this model takes one text.", "Leave it out.")
+    assert (error.value.message, error.value.next_step) == (
+        "--pair does not apply: this model takes one text.",
+        "Leave it out.",
+    )
     assert list(tmp_path.iterdir()) == [source]
     assert predict(run / "run/model", source, pair="more", out=tmp_path / "out.jsonl").rows == 1  # nobody knows of it
 
@@ -191,7 +194,7 @@ def test_a_run_whose_dataset_is_gone_says_what_else_to_pass(run, tmp_path):
             Predictor(run / "run")
     finally:
         (tmp_path / "moved").rename(run / "prepared")
-    assert error.value.message.startswith(f"The run {run / 'run'} was trained on a dataset that is not here: ")
+    assert error.value.message.startswith(f"The run {run / 'run'} was trained on a dataset that is missing: ")
     assert error.value.next_step == f"Put it back, or pass {run / 'run/model'} for the model alone."
     with_run = Predictor(run / "run", precision="fp32")("a fine film")
     alone = Predictor(run / "run/model", precision="fp32")("a fine film")
@@ -203,9 +206,7 @@ def test_a_list_of_words_that_was_a_file_has_to_be_named_again(run, tmp_path):
     known = WordsInfo(source="words.txt", kept=(), count=1, sha256="0")
     with pytest.raises(ConfigError) as error:
         droppable_pattern(replace(checkpoint, words=known), None)
-    assert error.value.message == (
-        "The words that may be dropped were read from words.txt when the dataset was prepared."
-    )
+    assert error.value.message == ("The droppable words were read from words.txt when the dataset was prepared.")
     assert error.value.next_step == "Pass --stopwords with the path of that file."
     (tmp_path / "words.txt").write_text("film\n")
     assert droppable_pattern(replace(checkpoint, words=known), str(tmp_path / "words.txt")).words.search("a film")

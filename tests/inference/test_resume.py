@@ -118,7 +118,7 @@ def test_what_is_refused_before_its_first_part_is_done_leaves_nothing(place, che
     for options in ({}, {"resume": True}, {"overwrite": True}):
         with pytest.raises(SourceError) as error:
             predict(folder, source, out=out, **OPTIONS, **options)
-        assert error.value.message == "row 16 of bad.jsonl has no 'text'."
+        assert error.value.message == "Row 16 of bad.jsonl has no 'text'."
         assert sorted(tmp_path.iterdir()) == before
     with pytest.raises(KeyboardInterrupt):
         predict(folder, source, out=out, skip_bad_rows=True, progress=interrupt, **OPTIONS)
@@ -137,14 +137,12 @@ def test_what_was_begun_otherwise_is_not_mixed(checkpoint_of, csv_file, tmp_path
         predict(folder, csv_file, out=out, progress=stop_after(1), **OPTIONS)
     with pytest.raises(ConfigError) as error:
         predict(folder, csv_file, out=out, **OPTIONS)
-    assert str(error.value) == (
-        f"{out} was begun and is not finished. Pass --resume to go on, or --overwrite to begin anew."
-    )
+    assert str(error.value) == (f"{out} is unfinished. Pass --resume to continue, or --overwrite to start again.")
     with pytest.raises(ConfigError) as error:
         predict(folder, csv_file, out=out, resume=True, seed=3, **OPTIONS)
     assert str(error.value) == (
-        f"{out} was begun otherwise: seed (0 then, 3 now). "
-        "Repeat the command that began it with --resume, or pass --overwrite."
+        f"{out} was started with other settings: seed was 0, is now 3. "
+        "Repeat the command that started it with --resume, or pass --overwrite."
     )
     predict(folder, csv_file, out=out, overwrite=True, seed=3, **OPTIONS)
     assert len(out.read_text().splitlines()) == 156
@@ -156,7 +154,7 @@ def test_a_folder_of_the_users_in_the_parts_place_stays(checkpoint_of, csv_file,
     (mine / "notes.txt").write_text("mine")
     with pytest.raises(ConfigError) as error:
         predict(checkpoint_of("classification"), csv_file, out=tmp_path / "out.jsonl", overwrite=True)
-    assert str(error.value) == f"{mine} holds something else. Pass another --out."
+    assert str(error.value) == f"{mine} contains other files. Pass another --out."
     assert (mine / "notes.txt").read_text() == "mine"
 
 

@@ -63,8 +63,8 @@ def test_a_state_of_another_run_is_refused(mrpc):
     state = PreparedSteps(mrpc, model=model_of(), strategy="reach", seed=1).state_dict()
     with pytest.raises(ConfigError) as caught:
         PreparedSteps(mrpc, model=model_of(), strategy="reach", seed=2).load_state_dict(state)
-    assert caught.value.message == "The state is of a run with other batches."
-    assert caught.value.next_step == "Use the dataset, strategy, seed and epochs that it was made with."
+    assert caught.value.message == "The state belongs to a run with other batches."
+    assert caught.value.next_step == "Use the dataset, strategy, seed and epochs of that run."
 
 
 def test_a_loader_of_torch_gives_the_same_and_knows_its_place(mrpc):

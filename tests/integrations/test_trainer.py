@@ -152,14 +152,14 @@ def test_batches_from_any_step_are_those_of_the_run(mrpc):
 def test_what_would_make_other_updates_is_refused(mrpc, tmp_path, named, told):
     with pytest.raises(ConfigError) as caught:
         trainer_of(mrpc, tmp_path, **named)
-    assert caught.value.message == f"PreparedTrainer does not take {told}."
+    assert caught.value.message == f"PreparedTrainer does not support {told}."
     assert caught.value.next_step
 
 
 def test_updates_of_several_batches_are_refused(mrpc, tmp_path):
     with pytest.raises(ConfigError) as caught:
         trainer_of(mrpc, tmp_path, strategy="batch_rebalance")
-    assert caught.value.message == "An update of batch_rebalance has several batches; here it is one."
+    assert caught.value.message == "An update of batch_rebalance has several batches; this loop supports one."
     assert caught.value.next_step == "Choose another strategy, or train with tdbs train."
 
 

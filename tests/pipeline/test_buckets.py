@@ -61,4 +61,4 @@ def test_names_by_hand():
 def test_a_width_below_1_is_refused(width):
     with pytest.raises(ConfigError) as caught:
         bucket_edges(128, width)
-    assert str(caught.value) == f"--bucket-width must be 1 or more, got {width}. Pass --bucket-width 5."
+    assert str(caught.value) == f"--bucket-width must be 1 or more, got {width}. Pass --bucket-width 1 or more."

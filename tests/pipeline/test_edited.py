@@ -91,7 +91,7 @@ def test_answers_are_found_in_edited_contexts(workplace):
     with pytest.raises(DatasetError) as caught:
         edited_split(dataset, "validation", BOTH, folder=workplace / "work")
     assert caught.value.message.startswith("The texts of d cannot be read again: ")
-    assert caught.value.next_step == "Put the source back where it was; for a mirror folder elsewhere pass --mirror."
+    assert caught.value.next_step == "Restore the source at its old path; if you moved a mirror folder, pass --mirror."
     found = edited_split(dataset, "validation", BOTH, folder=workplace / "work", mirror=workplace / "moved")
     references = read_references(found.path, found.manifest.splits["validation"].references)
     assert references.contexts[0] == "tower built in 1889 is landmark It has lift"
@@ -111,16 +111,16 @@ def test_a_source_that_changed_or_is_gone_is_refused(pairs, workplace):
     write(Path("files/train.csv"), rows(61))
     assert refused(pairs, workplace / "work") == (
         "The source of d has changed since it was prepared.",
-        "Prepare the dataset again from the source that there is now.",
+        "Prepare the dataset again from the current source.",
     )
     Path("files/train.csv").unlink()
     Path("files").rmdir()
     message, next_step = refused(pairs, workplace / "work")
     assert message == (
-        f"The texts of d cannot be read again: Unknown task '{workplace / 'files'}', and there is no file or folder "
-        f"{workplace / 'files'}."
+        f"The texts of d cannot be read again: Unknown task '{workplace / 'files'}', and no file or folder "
+        f"{workplace / 'files'} exists."
     )
-    assert next_step == "Put the source back where it was; for a mirror folder elsewhere pass --mirror."
+    assert next_step == "Restore the source at its old path; if you moved a mirror folder, pass --mirror."
 
 
 def test_a_dataset_of_before_does_not_say_where_its_texts_are(pairs, workplace):
@@ -131,7 +131,7 @@ def test_a_dataset_of_before_does_not_say_where_its_texts_are(pairs, workplace):
     old = load("d")
     assert isinstance(old.manifest, Manifest)
     assert refused(old, workplace / "work") == (
-        "d does not say where its texts came from: an older tdbs prepared it.",
+        "d does not record the source of its texts: an older tdbs prepared it.",
         "Prepare it again with --overwrite.",
     )
 
@@ -141,7 +141,7 @@ def test_labels_of_words_are_not_edited(workplace):
     Path("train.jsonl").write_text("\n".join(lines))
     dataset = prepare("train.jsonl", text="words", label="tags", validation="0.5", **TOKENIZER, out="d").dataset
     assert refused(dataset, workplace / "work") == (
-        "Each word has a label here; an edit of the text would part them.",
+        "Each word of this task has a label; an edit of the text would separate them.",
         "Leave --remove and --edits out.",
     )
 
@@ -155,5 +155,5 @@ def test_labels_that_an_older_version_read_by_other_rules_are_refused(pairs, wor
         edited_split(load(pairs.path), "validation", BOTH, folder=workplace / "work")
     assert (caught.value.message, caught.value.next_step) == (
         f"An older tdbs read the labels of {pairs.path} by other rules.",
-        "Prepare the dataset again from the source that there is now.",
+        "Prepare the dataset again from the current source.",
     )

@@ -57,8 +57,8 @@ def test_a_page_of_spaces_costs_no_more_than_its_length():
 def test_what_is_neither_is_refused():
     with pytest.raises(ConfigError) as caught:
         removal(["articles", "verbs"])
-    assert caught.value.message == "--remove has no choice verbs."
-    assert caught.value.next_step == "Choose some of: articles,punctuation; or pass --edits."
+    assert caught.value.message == "Unknown value 'verbs' for --remove."
+    assert caught.value.next_step == "Pass --remove with one of: articles, punctuation."
 
 
 # ------------------------------------------------------------------------------------------------------ users' files
@@ -84,11 +84,11 @@ def test_an_edit_that_leaves_nothing_leaves_the_text(tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("abc", "In line 1 of {} there is no tab after a pattern."),
-        ("a\tb\n\tc", "In line 2 of {} there is no tab after a pattern."),
-        ("(\tb", "line 1 of {} is no regular expression: missing ), unterminated subpattern at position 0."),
-        ("a\t\\1", "line 1 of {} is no regular expression: invalid group reference 1 at position 1."),
-        ("# nothing\n\n", "{} holds no edit."),
+        ("abc", "Line 1 of {} has no tab after its pattern."),
+        ("a\tb\n\tc", "Line 2 of {} has no tab after its pattern."),
+        ("(\tb", "Line 1 of {} is not a regular expression: missing ), unterminated subpattern at position 0."),
+        ("a\t\\1", "Line 1 of {} is not a regular expression: invalid group reference 1 at position 1."),
+        ("# nothing\n\n", "{} contains no edits."),
     ],
 )
 def test_a_file_of_no_edits_is_refused(tmp_path, text, message):
@@ -96,7 +96,7 @@ def test_a_file_of_no_edits_is_refused(tmp_path, text, message):
     with pytest.raises(ConfigError) as caught:
         read_edits(file)
     assert caught.value.message == message.format(file)
-    assert caught.value.next_step == "Write lines of a regular expression, a tab, and what stands for its matches."
+    assert caught.value.next_step == "Write lines of a regular expression, a tab, and its replacement."
 
 
 def test_a_file_that_is_not_there_or_no_text_is_refused(tmp_path):

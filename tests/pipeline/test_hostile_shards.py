@@ -127,7 +127,7 @@ def test_counts_that_contradict_each_other_are_refused(copy, change, reason):  #
     [
         ({"max_length": 10**12}, "max_length: expected int <= 1048576, got 1000000000000"),
         ({"bucket_edges": [0, 10**12]}, "bucket_edges: beyond max_length, 128"),
-        ({"bucket_edges": [5, 5]}, "bucket_edges: expected rising numbers from 0"),
+        ({"bucket_edges": [5, 5]}, "bucket_edges: expected increasing numbers from 0"),
         ({"splits": {"../up": None}}, "splits.../up: expected object, got null"),
     ],
 )
@@ -147,7 +147,7 @@ def test_histograms_beyond_the_greatest_length_and_shards_named_twice_are_refuse
             lambda split: split["length_histogram"].append(0),
             "splits.train.length_histogram: has entries beyond the greatest length, 128",
         ),
-        (lambda split: split["shards"].append(split["shards"][0]), "splits.train.shards: {shard} comes twice"),
+        (lambda split: split["shards"].append(split["shards"][0]), "splits.train.shards: {shard} is duplicated"),
     ):
         found = json.loads(text)
         split = found["splits"]["train"]

@@ -44,7 +44,7 @@ def test_averages_and_expectations_equal_the_oracle(lengths, batch_size):
 def test_k_out_of_range_is_refused(k):
     with pytest.raises(ConfigError) as caught:
         product.percentile_length(histogram([1]), k)
-    assert str(caught.value) == f"K of L_K must be above 0 and at most 100, got {k}. Pass 87.5, say."
+    assert str(caught.value) == f"--percent must be above 0 and at most 100, got {k}. Pass --percent 87.5."
 
 
 def test_ten_seeds_of_random_batches_agree_with_the_expectation():

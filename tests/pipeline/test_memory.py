@@ -31,8 +31,8 @@ def test_what_is_no_amount_is_refused(memory):
     with pytest.raises(ConfigError) as caught:
         memory_bytes(memory)
     assert (caught.value.message, caught.value.next_step) == (
-        f"--memory '{memory}' is no amount of memory.",
-        "Pass --memory 2GiB, say.",
+        f"--memory '{memory}' is not an amount of memory.",
+        "Pass an amount such as --memory 2GiB.",
     )
 
 
@@ -41,7 +41,7 @@ def test_a_forgotten_unit_is_told(memory):
     with pytest.raises(ConfigError) as caught:
         memory_bytes(memory)
     assert caught.value.message == f"--memory '{memory}' is {int(float(memory))} bytes."
-    assert caught.value.next_step == "Name the unit, as in --memory 2GiB."
+    assert caught.value.next_step == "Add a unit, as in --memory 2GiB."
 
 
 def test_workers_are_one_a_core_as_far_as_memory_goes():
@@ -51,7 +51,7 @@ def test_workers_are_one_a_core_as_far_as_memory_goes():
     with pytest.raises(ConfigError) as caught:
         workers_within("500MiB")
     assert (caught.value.message, caught.value.next_step) == (
-        "--memory 500MiB is too little to prepare in.",
+        "--memory 500MiB is too little memory for tdbs prepare.",
         "Pass --memory 768MiB or more.",
     )
 

@@ -282,7 +282,7 @@ def test_a_folder_with_something_else_is_refused_and_left_alone(options, workpla
     Path("there/thesis.txt").write_text("mine")
     before = tree(workplace)
     assert refused(DatasetError, **options, out=Path("there")) == (
-        "there holds something else than a prepared dataset.",
+        "there contains something other than a prepared dataset.",
         "Pass another --out, or --overwrite to prepare into it; files that tdbs did not write stay.",
     )
     assert tree(workplace) == before
@@ -302,7 +302,7 @@ def test_a_dataset_prepared_otherwise_is_refused_and_left_alone(options, workpla
     prepare(**options, out=Path("there"))
     before = tree(workplace)
     assert refused(DatasetError, **options | {"max_length": 9}, out=Path("there")) == (
-        "there holds a dataset prepared otherwise (max length changed).",
+        "there contains a dataset prepared with other settings (max length changed).",
         "Pass another --out, or --overwrite.",
     )
     assert tree(workplace) == before
@@ -384,7 +384,7 @@ def test_bad_input_leaves_nothing_behind(options, workplace, make):
 def test_the_row_without_a_text_is_named(options, workplace):
     BAD_INPUTS["a text is missing"](workplace)
     message, _ = refused(SourceError, **options | {"source": str(workplace / "bad.parquet")})
-    assert message == "row 2 of bad.parquet has no 'text'."
+    assert message == "Row 2 of bad.parquet has no 'text'."
 
 
 def test_a_second_split_that_is_bad_leaves_nothing_behind(options, workplace):
@@ -511,8 +511,8 @@ def test_two_places_may_share_a_folder_for_their_work(options, workplace):
 
 def test_work_on_an_object_store_is_refused(options, workplace):
     assert refused(ConfigError, **options, out=Path("there"), work="memory://bucket/work") == (
-        "--work memory://bucket/work is no folder of this machine's.",
-        "Name a folder, or leave it out.",
+        "--work memory://bucket/work is not a folder of this machine.",
+        "Pass a local folder, or leave it out.",
     )
     assert not Path("there").exists()
 
@@ -642,7 +642,7 @@ def opening(path) -> tuple[str, str]:
 
 def test_what_is_no_dataset_is_refused(workplace):
     Path("empty").mkdir()
-    next_step = "Run tdbs prepare, or name the folder that it printed."
+    next_step = "Run tdbs prepare, or pass the folder that it printed."
     assert opening("empty") == ("empty is not a prepared dataset: it has no manifest.json.", next_step)
     assert opening("nowhere") == ("nowhere does not exist.", next_step)
 

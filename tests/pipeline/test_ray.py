@@ -63,7 +63,7 @@ def test_an_error_in_a_worker_is_the_users_error(two_workers, workplace):
     with pytest.raises(SourceError) as caught:
         prepare("a.csv", tokenizer=str(TOKENIZER_FOLDER), engine="ray")
     assert (caught.value.message, caught.value.next_step) == (
-        "row 2 of a.csv has no 'text'.",
+        "Row 2 of a.csv has no 'text'.",
         "Fill the row or delete it.",
     )
     assert [path.name for path in workplace.iterdir()] == ["a.csv"]
@@ -76,7 +76,7 @@ def test_an_error_while_a_block_is_made_is_the_users_error_too(two_workers, work
     options = {"tokenizer": str(TOKENIZER_FOLDER), "max_length": 64, "text": "question", "pair": "context"}
     with pytest.raises(SourceError) as caught:
         prepare("a.jsonl", engine="ray", label="answers", **options)
-    assert caught.value.message.startswith("row 1 of a.jsonl has a question of ")
+    assert caught.value.message.startswith("Row 1 of a.jsonl has a question of ")
 
 
 def test_a_folder_that_workers_do_not_see_is_named(two_workers, workplace, monkeypatch):
@@ -85,7 +85,7 @@ def test_a_folder_that_workers_do_not_see_is_named(two_workers, workplace, monke
     with pytest.raises(DatasetError) as caught:
         prepare("sample", out="there", engine="ray")
     assert "is not one folder for all machines of the Ray cluster" in caught.value.message
-    assert caught.value.next_step == "Pass --out, or --work, in a folder that all machines share."
+    assert caught.value.next_step == "Pass an --out or --work folder that all machines share."
     assert [path.name for path in workplace.iterdir()] == []
 
 
@@ -96,15 +96,15 @@ def test_a_cluster_that_does_not_answer_is_named(workplace):
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         with pytest.raises(ConfigError) as caught:
             prepare("sample", engine="ray", ray_address=address)
-    assert caught.value.message == f"There is no Ray cluster at {address}: [Errno 111] Connection refused."
+    assert caught.value.message == f"No Ray cluster answers at {address}: [Errno 111] Connection refused."
     assert list(workplace.iterdir()) == []
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"engine": "spark"}, "--engine has no choice spark."),
-        ({"ray_address": "auto"}, "--ray-address is for --engine ray."),
+        ({"engine": "spark"}, "Unknown value 'spark' for --engine."),
+        ({"ray_address": "auto"}, "--ray-address only applies to --engine ray."),
     ],
 )
 def test_engines_that_are_refused(workplace, options, message):
@@ -119,6 +119,6 @@ def test_without_ray_the_extra_is_named(workplace, monkeypatch):
     with pytest.raises(ConfigError) as caught:
         prepare("sample", engine="ray")
     assert (caught.value.message, caught.value.next_step) == (
-        "--engine ray needs the package ray.",
-        "Run: pip install 'tdbs[ray]'",
+        "--engine ray needs ray, which is not installed.",
+        'Run pip install "tdbs[ray]".',
     )

@@ -96,7 +96,7 @@ def test_a_damaged_shard_on_s3_is_named(s3, tables):
     assert [problem.file for problem in verify(dataset).problems] == [shard]
     with pytest.raises(DatasetError) as caught:
         read_split(dataset, "train")
-    assert caught.value.message == f"The shard {path} is damaged: its contents are not those that prepare wrote."
+    assert caught.value.message == f"The shard {path} is damaged: its contents differ from what prepare wrote."
     path.unlink()
     assert [problem.file for problem in verify(dataset).problems] == [shard]
 
@@ -109,7 +109,7 @@ def test_overwrite_on_s3_replaces_what_tdbs_wrote(s3, tables):
     (place / "notes.txt").write_text("mine")
     with pytest.raises(DatasetError) as caught:
         prepare(**options, max_length=16)
-    assert caught.value.message == f"{place} holds a dataset prepared otherwise (max length changed)."
+    assert caught.value.message == f"{place} contains a dataset prepared with other settings (max length changed)."
     prepare(**options, max_length=16, overwrite=True)
     assert load(str(place)).manifest.max_length == 16
     assert verify(str(place)).problems == ()
@@ -132,7 +132,7 @@ def test_what_is_not_there_is_named(s3, workplace):
         prepare(f"{BUCKET}/nowhere.csv", tokenizer=str(TOKENIZER_FOLDER))
     assert (
         caught.value.message
-        == f"Unknown task '{BUCKET}/nowhere.csv', and there is no file or folder {BUCKET}/nowhere.csv."
+        == f"Unknown task '{BUCKET}/nowhere.csv', and no file or folder {BUCKET}/nowhere.csv exists."
     )
     with pytest.raises(DatasetError) as caught:
         load(f"{BUCKET}/nowhere")
@@ -156,7 +156,7 @@ def test_a_store_that_does_not_answer_is_told(workplace, monkeypatch):
     s3fs.S3FileSystem.clear_instance_cache()
     assert found.exit_code == 1
     error, next_step = found.stderr.splitlines()[-2:]
-    assert error.startswith("Error: An object store fails: EndpointConnectionError: Could not connect")
+    assert error.startswith("Error: Object store error: EndpointConnectionError: Could not connect")
     assert next_step == "Next:  Check the URL, your credentials and the network."
 
 

@@ -176,7 +176,7 @@ def test_a_tokenizer_without_special_tokens_leaves_targets_as_they_are(workplace
 @pytest.mark.parametrize(
     ("most", "message", "next_step"),
     [
-        (0, "--max-target-length must be 1 or more, got 0.", "Pass --max-target-length 128."),
+        (0, "--max-target-length must be 1 or more, got 0.", "Pass --max-target-length 1 or more."),
         (
             1,
             "--max-target-length 1 leaves no room for text: t5-small adds 1 special tokens.",

@@ -135,7 +135,7 @@ def test_a_damaged_shard_is_named(tmp_path, damage):
     path.write_bytes(damage(path.read_bytes()))
     with pytest.raises(DatasetError) as caught:
         read_back(tmp_path, shards)
-    assert caught.value.message == f"The shard {path} is damaged: its contents are not those that prepare wrote."
+    assert caught.value.message == f"The shard {path} is damaged: its contents differ from what prepare wrote."
     assert caught.value.next_step == "Prepare the dataset again with --overwrite."
 
 

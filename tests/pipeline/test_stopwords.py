@@ -76,8 +76,8 @@ def test_a_file_has_one_word_a_line(tmp_path):
 
 BAD_FILES = [
     (b"\xff\xfe", "words.txt is not UTF-8.", "Save it as UTF-8."),
-    (b"the\nof\x00\n", "line 2 of words.txt holds a control character.", "Write one word a line."),
-    (b"\n# no\n", "words.txt holds no words.", "Write one word a line, or pass --stopwords none."),
+    (b"the\nof\x00\n", "Line 2 of words.txt contains a control character.", "Write one word per line."),
+    (b"\n# no\n", "words.txt contains no words.", "Write one word per line, or pass --stopwords none."),
 ]
 
 
@@ -89,7 +89,7 @@ def test_a_bad_file_is_refused(tmp_path, content, message, next_step):
 
 def test_an_unknown_list_is_refused(tmp_path):
     assert refused(str(tmp_path / "gone")) == (
-        f"--stopwords {tmp_path / 'gone'} is no file.",
+        f"--stopwords {tmp_path / 'gone'} is not a file.",
         "Pass paper, nltk:<language>, the path of a file, or none.",
     )
 
@@ -110,7 +110,7 @@ def test_a_language_that_nltk_lacks(nltk_data):
 def test_a_language_is_a_plain_name(nltk_data, language):
     assert refused(f"nltk:{language}") == (
         f"nltk has no language '{language}'.",
-        "Write its name in small letters, as in nltk:german.",
+        "Write its name in lower case, as in nltk:german.",
     )
 
 
@@ -128,10 +128,10 @@ def test_lists_that_are_not_there_are_not_downloaded(nltk_data, tmp_path, monkey
 def test_nltk_itself_may_be_missing(monkeypatch):
     import sys
 
-    monkeypatch.setitem(sys.modules, "nltk.corpus", None)
+    monkeypatch.setitem(sys.modules, "nltk", None)
     assert refused("nltk:german") == (
-        "--stopwords nltk:… needs the package nltk.",
-        "Run: pip install 'tdbs[languages]'",
+        "--stopwords nltk:… needs nltk, which is not installed.",
+        'Run pip install "tdbs[languages]".',
     )
 
 

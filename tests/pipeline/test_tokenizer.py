@@ -114,7 +114,7 @@ def test_max_length_0_is_refused(workplace):
     """Before anything is read."""
     assert refused(ConfigError, prepare, "sample", max_length=0) == (
         "--max-length must be 1 or more, got 0.",
-        "Pass --max-length 128.",
+        "Pass --max-length 1 or more.",
     )
     assert list(workplace.iterdir()) == []
 
@@ -142,7 +142,7 @@ def test_max_length_beyond_the_model_is_refused(tmp_path):
 def test_a_missing_folder_is_refused(workplace, source):
     """Nothing is asked of the hub where the name cannot be a hub name."""
     assert refused(TokenizerError, load_tokenizer, source) == (
-        f"There is no tokenizer folder {source}.",
+        f"Tokenizer folder {source} does not exist.",
         "Pass --tokenizer with a folder or a hub name.",
     )
 
@@ -151,8 +151,8 @@ def test_a_tokenizer_json_that_is_none_is_refused(tmp_path):
     folder = write_tokenizer(tmp_path / "t")
     (folder / "tokenizer.json").write_text("{}")
     message, next_step = refused(TokenizerError, load_tokenizer, str(folder))
-    assert message.startswith(f"{folder}/tokenizer.json is not a tokenizer that the tokenizers library reads: ")
-    assert next_step == "Save it anew with tokenizer.save_pretrained(...)."
+    assert message.startswith(f"{folder}/tokenizer.json is not a tokenizer that the tokenizers library can read: ")
+    assert next_step == "Save it again with tokenizer.save_pretrained(...)."
 
 
 @pytest.mark.parametrize("name", ["tokenizer_config.json", "config.json"])

@@ -146,7 +146,7 @@ FORGERIES = {
     "has droppable words that overlap or are not in order": lambda t: with_column(
         t, "droppable", [[{"start": 1, "length": 2}, {"start": 2, "length": 1}]] * t.num_rows
     ),
-    "has labels that are no classes of the task": lambda t: with_column(t, "label", [7] * t.num_rows),
+    "has labels that are not classes of the task": lambda t: with_column(t, "label", [7] * t.num_rows),
     "has special tokens that are droppable": lambda t: with_column(
         t, "droppable", [[{"start": 0, "length": 1}]] * t.num_rows
     ),
@@ -177,11 +177,14 @@ OF_KINDS = {
         "questions.jsonl",
         lambda t: with_column(with_column(t, "answer_start", [2] * t.num_rows), "answer_end", [1] * t.num_rows),
     ),
-    "has char_starts that are not one a token": (
+    "has a number of char_starts that differs from its tokens": (
         "questions.jsonl",
         lambda t: with_column(t, "char_starts", [[0]] * t.num_rows),
     ),
-    "has labels that are not one a token": ("names.jsonl", lambda t: with_column(t, "label", [[0]] * t.num_rows)),
+    "has a number of labels that differs from its tokens": (
+        "names.jsonl",
+        lambda t: with_column(t, "label", [[0]] * t.num_rows),
+    ),
     "has target token ids beyond the vocabulary": (
         "news.jsonl",
         lambda t: with_column(t, "target_ids", [[10**6]] * t.num_rows),
@@ -234,7 +237,7 @@ def test_a_count_that_is_not_a_number_is_named(copy):
 def test_files_of_no_split_are_named(copy, name):
     (copy / name).parent.mkdir(parents=True, exist_ok=True)
     shutil.copy(copy / "train/bucket=005-010/part-00000.parquet", copy / name)
-    assert verify(copy).problems == (Problem(file=name, problem="is no file of this dataset"),)
+    assert verify(copy).problems == (Problem(file=name, problem="is not a file of this dataset"),)
 
 
 def test_missing_samples_are_told_of_the_manifest(copy):

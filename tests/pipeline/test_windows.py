@@ -450,7 +450,7 @@ def test_a_question_that_leaves_no_room_is_refused_by_its_row():
     limits = Limits(max_length=12, stride=4)
     assert len(windows_of(SMALL, [question_of(4)], limits)) == 1
     message = (
-        "row 2 of questions.jsonl has a question of 5 tokens; windows of 12 tokens that share 4 take questions of up "
+        "Row 2 of questions.jsonl has a question of 5 tokens; windows of 12 tokens that share 4 take questions of up "
         "to 4."
     )
     next_step = "Shorten the question, or pass a larger --max-length or a smaller --stride."
@@ -460,7 +460,7 @@ def test_a_question_that_leaves_no_room_is_refused_by_its_row():
 def test_a_row_keeps_the_number_that_it_has_in_its_file():
     """Where rows were held out for validation."""
     message, _ = refused([question_of(1), question_of(9)], Limits(max_length=12, stride=4), rows_N=np.array([3, 6]))
-    assert message.startswith("row 7 of questions.jsonl has a question of 9 tokens; ")
+    assert message.startswith("Row 7 of questions.jsonl has a question of 9 tokens; ")
 
 
 @tokenizers

@@ -289,10 +289,10 @@ def test_a_test_split_without_labels_is_prepared_with_nothing_to_drop(prepared):
 
 
 def test_prepare_warns_where_no_class_is_named_o(prepared):
-    """HF's copies of CoNLL number their tags; the warning comes again with a dataset that is there already."""
+    """HF's copies of CoNLL number their tags; the warning comes again with a dataset that already exists."""
     numbered = [(words, [["O", "B-X", "I-X"].index(tag) for tag in tags]) for words, tags in ROWS]
     for cached in (False, True):
         result = prepared(numbered)
         assert result.cached == cached
-        assert result.warnings == ("No class is named O, so every word has a label of its own and none is droppable.",)
+        assert result.warnings == ("No class is named O, so every word has its own label and none is droppable.",)
         assert droppable_of(result, "train") == [[], []]

@@ -87,7 +87,7 @@ def test_meta_the_check_above_can_fail(browser, tmp_path):
     """A script that fails, a request, a page that is too wide, words over words: all of them are seen."""
     (tmp_path / "broken.html").write_text(BROKEN)
     seen = browser.look(tmp_path / "broken.html", width=360, dark=False)
-    assert any("missing is not defined" in complaint for complaint in seen.complaints)
+    assert any("missing is undefined" in complaint for complaint in seen.complaints)
     assert seen.requests == ["http://127.0.0.1:9/x.png"]
     assert any(found.startswith("DIV wide: ") for found in seen.overflows)
     assert seen.overlaps == ["one word / another"]

@@ -26,7 +26,7 @@ from tests.reports.conftest import (
 )
 from tests.reports.pages import Page
 
-AGAIN = "Name a folder that tdbs compare wrote, or compare again."
+AGAIN = "Pass a folder that tdbs compare wrote, or run tdbs compare again."
 
 
 def write(folder: Path, text: str) -> Path:

@@ -64,7 +64,7 @@ def test_page_says_what_padding_costs_by_tokens() -> None:
         "Random batches of this dataset hold 50.0 % padding: of 100 tokens that a model reads, 50 say nothing." in text
     )
     assert "A run with reach reads 1,600 tokens where random reads 4,000: 2.50 × fewer, by tokens." in text
-    assert "speedup by tokens over random" in text
+    assert "speedup in tokens over random" in text
 
 
 def test_page_has_every_strategy_with_its_range() -> None:

@@ -116,8 +116,8 @@ def test_a_smoothed_curve_is_means_over_a_twentieth_of_the_run(losses, seed):
     ("files", "overwrite", "kind"),
     [
         (("study.json", "README.md"), False, "a study"),
-        (("README.md",), False, "something else"),
-        (("README.md",), True, "something else"),
+        (("README.md",), False, "other files"),
+        (("README.md",), True, "other files"),
     ],
 )
 def test_a_folder_that_is_taken_is_refused(tmp_path: Path, files, overwrite, kind):
@@ -126,7 +126,7 @@ def test_a_folder_that_is_taken_is_refused(tmp_path: Path, files, overwrite, kin
         (tmp_path / name).write_text("x")
     with pytest.raises(ConfigError) as caught:
         check_study_folder(tmp_path, overwrite=overwrite)
-    assert str(caught.value) == f"{tmp_path} holds {kind}. Pass another --out, or --overwrite to replace a study."
+    assert str(caught.value) == f"{tmp_path} contains {kind}. Pass another --out, or --overwrite to replace a study."
 
 
 def test_a_study_is_replaced_where_that_was_asked_for(tmp_path: Path):
@@ -140,4 +140,4 @@ def test_a_file_is_no_folder_of_a_study(tmp_path: Path):
     (tmp_path / "f").write_text("x")
     with pytest.raises(ConfigError) as caught:
         check_study_folder(tmp_path / "f", overwrite=True)
-    assert caught.value.message == f"{tmp_path / 'f'} holds something else."
+    assert caught.value.message == f"{tmp_path / 'f'} contains other files."

@@ -109,12 +109,12 @@ def test_a_place_that_is_taken_is_refused_unless_it_may_be_overwritten(tmp_path)
     folder.mkdir()
     check_place(page, files=True, overwrite=False)  # an empty folder holds nothing
     (folder / "numbers.json").write_text("{}")
-    with pytest.raises(ConfigError, match=r"page_files is there already. Pass another --out, or --overwrite."):
+    with pytest.raises(ConfigError, match=r"page_files already exists. Pass another --out, or --overwrite."):
         check_place(page, files=True, overwrite=False)
     check_place(page, files=True, overwrite=True)
     check_place(page, files=False, overwrite=False)
     page.write_text("")
-    with pytest.raises(ConfigError, match=r"page.html is there already. Pass another --out, or --overwrite."):
+    with pytest.raises(ConfigError, match=r"page.html already exists. Pass another --out, or --overwrite."):
         check_place(page, files=False, overwrite=False)
 
 
@@ -122,5 +122,5 @@ def test_a_place_that_is_taken_is_refused_unless_it_may_be_overwritten(tmp_path)
 def test_a_folder_of_the_users_own_is_never_written_to(tmp_path, overwrite):
     (tmp_path / "page_files").mkdir()
     (tmp_path / "page_files/lengths.svg").write_text("mine")
-    with pytest.raises(ConfigError, match=r"page_files holds something else. Pass another --out."):
+    with pytest.raises(ConfigError, match=r"page_files contains other files. Pass another --out."):
         check_place(tmp_path / "page.html", files=True, overwrite=overwrite)

@@ -118,7 +118,7 @@ MEASURED = {
 }
 NOT_ONE = "The profile {path} is not a profile of tdbs: "
 NO_TABLE = NOT_ONE + "caps: expected rising lengths, and a cap of 1 or more for each."
-NEXT = "Measure one with tdbs profile --out FILE."
+NEXT = "Run tdbs profile --out FILE."
 
 
 def profile_of(folder, **changes):

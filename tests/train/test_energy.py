@@ -109,17 +109,21 @@ def test_a_resumed_run_adds_what_went_before(dataset, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("begun", "resumed", "told"),
-    [("FRA", None, "FRA then, None now"), (None, "FRA", "None then, FRA now"), ("FRA", "DEU", "FRA then, DEU now")],
+    ("begun", "resumed", "change"),
+    [
+        ("FRA", None, "was FRA, is now None"),
+        (None, "FRA", "was None, is now FRA"),
+        ("FRA", "DEU", "was FRA, is now DEU"),
+    ],
 )
-def test_a_run_is_resumed_with_the_same_measuring(dataset, tmp_path, begun, resumed, told):
+def test_a_run_is_resumed_with_the_same_measuring(dataset, tmp_path, begun, resumed, change):
     """Else its energy would be that of a part of it."""
     run = tmp_path / "run"
     stopped_at(dataset, run, 1, energy=begun, **SMALL)
     with pytest.raises(TrainingError) as caught:
         train(dataset, energy=resumed, out=run, resume=True, **SMALL)
-    assert caught.value.message == f"The run in {run} was begun otherwise: energy/country ({told})."
-    assert caught.value.next_step == "Repeat the command that began it with --resume, or pass another --out."
+    assert caught.value.message == f"The run in {run} was started with other settings: energy/country {change}."
+    assert caught.value.next_step == "Repeat the command that started it with --resume, or pass another --out."
 
 
 def test_a_meter_counts_on(dataset):

@@ -68,7 +68,7 @@ def test_a_url_that_a_record_names_is_not_opened_unless_it_is_given(dataset, wor
     found = run_command("evaluate", "a run", "--dataset", url, "--json").json
     assert (found["dataset"], found["score"]) == (url, expected["score"])
     (workplace / "in.csv").write_text("text\na fine film\n")
-    said = f"dataset {url}, a URL that the record names\n"
+    said = f"dataset {url}, a URL from the record\n"
     assert run_command("predict", "a run", "in.csv").stderr.startswith(said)
     assert run_command("report", "a run", "--out", "a.html").stderr.startswith(said)
     config.write_text(config.read_text().replace(url, here))

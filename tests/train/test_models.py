@@ -196,13 +196,13 @@ def test_pickled_weights_are_refused_with_the_line_that_converts_them(shards, da
     assert all(torch.equal(state[name], weight) for name, weight in weights)
 
 
-FOLDER_OR_HUB = "a folder that holds config.json and model.safetensors, or a hub name."
+FOLDER_OR_HUB = "a folder with config.json and model.safetensors, or a hub name."
 NOWHERE = "it is no folder, and the hub cannot be reached or has none such."
 REFUSALS = {  # what is said of a model that is nowhere, and what to do; what to do if its weights are damaged
     "train": ("The model nowhere cannot be loaded: ", f"Pass --model with {FOLDER_OR_HUB}", None),
     "score": ("The model nowhere cannot be loaded: ", "Train again.", None),
     "predict": (
-        "nowhere is neither a run of tdbs nor a model: ",
+        "nowhere is neither a tdbs run nor a model: ",
         "Pass the folder of a run or of a checkpoint, or a hub name.",
         f"Pass {FOLDER_OR_HUB}",
     ),

@@ -139,7 +139,7 @@ def test_the_command_to_go_on_can_be_pasted_into_a_shell(dataset, tmp_path):
     stop = Stop(number=signal.SIGTERM)
     with pytest.raises(StoppedError) as caught:
         train(dataset, out=out, stop=stop, **SMALL)
-    assert caught.value.next_step == f"Run the same command with --resume --out '{out}' to go on."
+    assert caught.value.next_step == f"Run the same command with --resume --out '{out}' to continue."
 
 
 def test_without_a_checkpoint_a_run_begins_anew(dataset, tmp_path):
@@ -168,7 +168,7 @@ def test_without_resume_a_run_is_not_touched(dataset, tmp_path):
     train(dataset, out=tmp_path / "run", **SMALL)
     with pytest.raises(TrainingError) as caught:
         train(dataset, out=tmp_path / "run", **SMALL)
-    assert caught.value.message == f"{tmp_path / 'run'} holds a run."
+    assert caught.value.message == f"{tmp_path / 'run'} contains a run."
     assert caught.value.next_step == (
         "Pass --resume to go on with it, another --out, or --overwrite to replace what tdbs wrote there."
     )
@@ -177,10 +177,10 @@ def test_without_resume_a_run_is_not_touched(dataset, tmp_path):
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        ({"seed": 6}, "seed (5 then, 6 now)"),
-        ({"lr": 0.25, "epochs": 2}, "epochs (3 then, 2 now), lr (0.001 then, 0.25 now)"),
-        ({"strategy": "unpadded"}, "strategy/name (reach then, unpadded now)"),
-        ({"dropout": 0.5}, "dropout (0.0 then, 0.5 now)"),
+        ({"seed": 6}, "seed was 5, is now 6"),
+        ({"lr": 0.25, "epochs": 2}, "epochs was 3, is now 2, lr was 0.001, is now 0.25"),
+        ({"strategy": "unpadded"}, "strategy/name was reach, is now unpadded"),
+        ({"dropout": 0.5}, "dropout was 0.0, is now 0.5"),
     ],
 )
 def test_another_run_is_refused_by_what_differs(dataset, tmp_path, change, told):
@@ -188,15 +188,15 @@ def test_another_run_is_refused_by_what_differs(dataset, tmp_path, change, told)
     with pytest.raises(TrainingError) as caught:
         train(dataset, out=tmp_path / "run", resume=True, **(SMALL | change))
     assert told in caught.value.message
-    assert caught.value.message.startswith(f"The run in {tmp_path / 'run'} was begun otherwise: ")
+    assert caught.value.message.startswith(f"The run in {tmp_path / 'run'} was started with other settings: ")
     assert "plan_digest" not in caught.value.message
-    assert caught.value.next_step == "Repeat the command that began it with --resume, or pass another --out."
+    assert caught.value.next_step == "Repeat the command that started it with --resume, or pass another --out."
 
 
 def test_another_dataset_is_refused(dataset, tmp_path):
     train(dataset, out=tmp_path / "run", **SMALL)
     other = make_dataset(tmp_path / "other", train_rows=200)
-    with pytest.raises(TrainingError, match=r"was begun otherwise: dataset/key \("):
+    with pytest.raises(TrainingError, match=r"was started with other settings: dataset/key \("):
         train(other, out=tmp_path / "run", resume=True, **SMALL)
 
 
@@ -205,7 +205,7 @@ def test_another_plan_of_the_same_settings_is_refused(dataset, tmp_path):
     train(dataset, out=tmp_path / "run", **SMALL)
     config = tmp_path / "run/config.toml"
     config.write_text(config.read_text().replace('plan_digest = "', 'plan_digest = "0'))
-    with pytest.raises(TrainingError, match=r"was begun otherwise: plan_digest \("):
+    with pytest.raises(TrainingError, match=r"was started with other settings: plan_digest \("):
         train(dataset, out=tmp_path / "run", resume=True, **SMALL)
 
 
@@ -243,7 +243,7 @@ def test_a_stopped_run_says_where_and_how_to_go_on(dataset, tmp_path):
     with pytest.raises(StoppedError) as caught:
         train(dataset, out=tmp_path / "run", stop=Stop(number=signal.SIGTERM), **SMALL)
     assert caught.value.message == "Stopped by SIGTERM after step 1 of 15."
-    assert caught.value.next_step == f"Run the same command with --resume --out {tmp_path / 'run'} to go on."
+    assert caught.value.next_step == f"Run the same command with --resume --out {tmp_path / 'run'} to continue."
     assert caught.value.exit_code == 143
     with pytest.raises(StoppedError) as caught:
         train(dataset, out=tmp_path / "none", stop=Stop(number=signal.SIGINT), checkpoints=None, **SMALL)

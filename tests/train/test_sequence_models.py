@@ -193,7 +193,7 @@ def test_a_model_that_is_not_known_is_refused():
     with pytest.raises(ModelError) as refused:
         use_sequences(model, "eager")
     assert refused.value.message == (
-        "Execution in rows of several samples knows bert, electra, roberta, xlm-roberta, camembert, modernbert; this "
+        "Rows of several samples support bert, electra, roberta, xlm-roberta, camembert, modernbert; this "
         "model is a distilbert."
     )
     assert refused.value.next_step == "Pass --execution padded."

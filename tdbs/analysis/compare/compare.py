@@ -1,8 +1,8 @@
-"""Compare strategies on one prepared dataset, on equal terms: what was predicted, then what is measured.
+"""Compare strategies on one prepared dataset, on equal terms: first the prediction, then the measurement.
 
-Same model, attention kernel, precision, rate, epochs and seeds; only what belongs to a strategy differs (its batches,
-its drop, its execution, and the dropout that the paper's rule gives it). The prediction is stored before the first
-step, and that one counts, also where a comparison is resumed. Runs that are finished are not made again then.
+All strategies share model, attention kernel, precision, rate, epochs and seeds. Only what belongs to a strategy
+differs: its batches, its drop, its execution, and the dropout of the paper's rule. The prediction is stored before the
+first step and stays valid if the comparison resumes; finished runs are not repeated.
 """
 
 import datetime
@@ -171,7 +171,7 @@ def _chosen(dataset: PreparedDataset, arguments: CompareArguments, baseline: str
 
 
 def _key_of(profile: Profile) -> str:
-    """Return a hash of what predictions are made of; `overhead` is only told."""
+    """Return a hash of what predictions depend on; `overhead` is only reported."""
     values = asdict(profile)
     del values["overhead"]
     return sha256_of(json.dumps(values).encode())
@@ -185,7 +185,7 @@ def _prediction(
     baseline: str,
     profile: Profile | None,
 ) -> dict[str, Any]:
-    """Return what is predicted of each strategy by seed, as `prediction.json` holds it, and the device's pace."""
+    """Return the predictions by seed and strategy, as in `prediction.json`, and the device's pace."""
     base = next(strategy for strategy in strategies if strategy.name == baseline)
     of_seeds = {
         str(seed): [
@@ -250,7 +250,7 @@ def _measured(
 
 
 def _part_row(part: PartTime, estimate: StrategyEstimate, *, seed: int) -> Row:
-    """Return the row of a strategy of which some steps were timed: the whole run is projected from them."""
+    """Return the row of a strategy with timed steps, whose whole run is projected from them."""
     return Row(
         strategy=estimate.strategy,
         seed=seed,

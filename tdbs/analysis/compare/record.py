@@ -1,9 +1,8 @@
-"""A comparison on disk: its terms first, then the prediction, a row for each run, and the result last.
+"""A comparison on disk: its terms, the prediction, a row for each run, and last the result.
 
-`settings.json`, `prediction.json`, `rows.jsonl`, `compare.json`; whole runs lie in folders beside them. A folder
-with a result is finished; one without is resumed on the same terms, or refused.
-
-Differences of scores, seed by seed: what two strategies share in a seed (new weights, say) cancels out.
+The files are `settings.json`, `prediction.json`, `rows.jsonl` and `compare.json`; folders beside them contain whole
+runs. A folder with a result is finished. A folder without one resumes on the same terms, or is refused. Score
+differences are taken per seed: what two strategies share in a seed, such as new weights, cancels out.
 """
 
 import json
@@ -35,7 +34,7 @@ SETTINGS_NAME, PREDICTION_NAME, ROWS_NAME, RESULT_NAME = (
 FORM = Form(
     what="a comparison of tdbs",
     error=ConfigError,
-    next_step="Name a folder that tdbs compare wrote, or compare again.",
+    next_step="Pass a folder that tdbs compare wrote, or run tdbs compare again.",
 )
 _ON_DISK = ("model", "seeds", "epochs", "lr", "dropout", "precision", "attention", "part_steps", "energy")
 Seconds = Annotated[float, Meta(gt=0)]
@@ -61,9 +60,9 @@ class Row:
 
     strategy: str
     seed: int
-    seconds: Seconds  # of training the run, planning included; of parts: projected from them
+    seconds: Seconds  # time of training the run, planning included; projected if only a part was timed
     predicted_seconds: float | None
-    speedup: float | None  # over the baseline with the same seed; None until that is measured
+    speedup: float | None  # ratio to the baseline with the same seed; None until that is measured
     predicted_speedup: float | None
     padding_fraction: float
     tokens: Count
@@ -72,10 +71,10 @@ class Row:
     evaluate_seconds: float | None
     plan_seconds: float | None
     peak_memory_bytes: int | None
-    run: InnerPath | None  # folder in the comparison's
-    energy_kwh: float | None = None  # of training and evaluation, where it is measured
+    run: InnerPath | None  # folder inside the comparison's
+    energy_kwh: float | None = None  # energy of training and evaluation, if measured
     co2e_kg: float | None = None
-    power: str | None = None  # how the power was found (energy.py)
+    power: str | None = None  # source of the power figure (train/energy.py)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,8 +94,8 @@ class Summary:
     peak_memory_bytes: int | None  # the largest
     energy_kwh: float | None = None  # mean over the seeds
     co2e_kg: float | None = None
-    score_difference: float | None = None  # to the baseline's, mean over the seeds that both have; None of itself
-    score_difference_low: float | None = None  # its 95 % t interval (paired.py); None with one seed
+    score_difference: float | None = None  # difference to the baseline's, mean over shared seeds; None for itself
+    score_difference_low: float | None = None  # its 95 % t interval; None with one seed
     score_difference_high: float | None = None
 
 
@@ -124,21 +123,23 @@ class ResultFields(TypedDict):
 
 
 def check_comparison(folder: Path, settings: Mapping[str, Any], *, resume: bool) -> None:
-    """Refuse a folder that holds something else, or a comparison that is not resumed, or was begun on other terms."""
+    """Refuse a folder with other files, and a comparison that is not resumed or was started with other settings."""
     refuse_link(folder)
     place = folder / SETTINGS_NAME
     if place.exists():
         if not resume:
-            raise ConfigError(f"{folder} holds a comparison.", next_step="Pass --resume to go on, or another --out.")
+            raise ConfigError(
+                f"{folder} contains a comparison.", next_step="Pass --resume to continue, or another --out."
+            )
         begun = read_fields(place, SettingsFields, FORM)
         different = _different(begun, settings)
         if different:
             raise ConfigError(
-                f"The comparison in {folder} was begun on other terms: {', '.join(different)}.",
-                next_step="Repeat the command that began it, or pass another --out.",
+                f"The comparison in {folder} was started with other settings: {', '.join(different)}.",
+                next_step="Repeat the command that started it, or pass another --out.",
             )
     elif folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        raise ConfigError(f"{folder} holds something else.", next_step="Pass another --out.")
+        raise ConfigError(f"{folder} contains other files.", next_step="Pass another --out.")
 
 
 def begin_comparison(folder: Path, settings: Mapping[str, Any], prediction: Mapping[str, Any]) -> None:
@@ -148,7 +149,7 @@ def begin_comparison(folder: Path, settings: Mapping[str, Any], prediction: Mapp
 
 
 def read_prediction(folder: Path) -> dict[str, Any] | None:
-    """Return what was predicted before anything was measured; None where that is still to be done."""
+    """Return the stored prediction; None if it is still to be made."""
     place = folder / PREDICTION_NAME
     found: Any = read_json(place, FORM) if place.exists() else None
     return found
@@ -157,7 +158,7 @@ def read_prediction(folder: Path) -> dict[str, Any] | None:
 def estimates_of(
     prediction: Mapping[str, Any], folder: Path, *, seeds: Sequence[int], strategies: Sequence[str]
 ) -> dict[int, dict[str, StrategyEstimate]]:
-    """Return what was predicted of each seed and strategy. Raises ConfigError where one of them is missing."""
+    """Return what was predicted of each seed and strategy. Raises ConfigError if one of them is missing."""
     named = str(folder / PREDICTION_NAME)
     found = record_of(prediction, Prediction, FORM, named=named).seeds
     estimates = {int(seed): {row.strategy: row for row in of_seed} for seed, of_seed in found.items()}
@@ -169,14 +170,14 @@ def estimates_of(
 
 
 def read_result(folder: Path) -> dict[str, Any] | None:
-    """Return the result of a finished comparison; None where it is not finished."""
+    """Return the result of a finished comparison; None if it is not finished."""
     place = folder / RESULT_NAME
     found: Any = read_fields(place, ResultFields, FORM) if place.exists() else None
     return found
 
 
 def read_rows(folder: Path) -> list[Row]:
-    """Return the rows measured so far; a last one that was cut off is left out."""
+    """Return the rows measured so far, without a last one that was cut off."""
     return read_rows_of(folder / ROWS_NAME, Row, FORM)
 
 
@@ -199,7 +200,7 @@ def summaries(rows: Sequence[Row], baseline: str) -> list[Summary]:
 
 
 def prediction_errors(summarized: Sequence[Summary]) -> dict[str, float | None]:
-    """Return median and worst of |predicted / measured - 1| over strategies; None where nothing was predicted."""
+    """Return median and worst of |predicted / measured - 1| over strategies; None if nothing was predicted."""
     errors = [
         abs(summary.predicted_seconds / summary.seconds - 1)
         for summary in summarized
@@ -212,7 +213,7 @@ def prediction_errors(summarized: Sequence[Summary]) -> dict[str, float | None]:
 
 
 def _different(begun: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
-    """Return the names of settings that differ; of the terms, their own names."""
+    """Return the names of settings that differ; for the terms, the names of their fields."""
     names = [name for name, value in settings.items() if begun.get(name) != value]
     if "terms" not in names:
         return names
@@ -269,12 +270,12 @@ class PairedDifference:
 
 
 def paired_difference(scores: Mapping[int, float], base: Mapping[int, float]) -> PairedDifference | None:
-    """Return how far scores lie above the base's over the seeds that both have; None where there is none."""
+    """Return how far scores are above the base's over the seeds that both have; None if there are none."""
     return mean_difference([scores[seed] - base[seed] for seed in sorted(scores.keys() & base.keys())])
 
 
 def mean_difference(differences: Sequence[float]) -> PairedDifference | None:
-    """Return the mean of differences, one for each seed, with its t interval; None where there is none."""
+    """Return the mean of differences, one for each seed, with its t interval; None if there is none."""
     if not differences:
         return None
     mean = statistics.mean(differences)

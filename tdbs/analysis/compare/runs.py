@@ -54,7 +54,7 @@ def run_row(
     pool: Path | None,
     progress: Progress,
 ) -> Row:
-    """Return the row of one run, which lies in the comparison's folder then."""
+    """Return the row of one run, and leave the run in the comparison's folder."""
     if pool is None:
         return _trained_row(folder, dataset, strategy, terms, estimate, seed=seed, progress=progress)
     name = f"{name_in_folder(strategy.name)}-seed{seed}"
@@ -146,7 +146,7 @@ def run_key(dataset_key: str, strategy: Strategy, terms: Terms, *, seed: int, dr
 
 
 def take_run(pool: Path, key: str, folder: Path) -> Row | None:
-    """Copy a run of the pool to a comparison's folder and return its row as it was; None where there is none."""
+    """Copy a run of the pool to a comparison's folder and return its row as it was; None if there is none."""
     place = pool / key
     if not (place / _ROW_NAME).exists():
         return None
@@ -181,7 +181,7 @@ class _Part:
     strategy: Strategy
     dropout: float
     steps: list[tuple[Batch, ...]]
-    shares: list[float]  # by predicted cost; without a prediction by tokens
+    shares: list[float]  # shares by predicted cost; without a prediction in tokens
     planning: float  # seconds
 
 

@@ -1,9 +1,9 @@
-"""What runs are asked, and what is found of a run under one condition: plain values, which need no torch."""
+"""The question put to runs, and the answer of a run under one condition: plain values, without torch."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tdbs.errors import ConfigError
+from tdbs.errors import at_least
 from tdbs.pipeline.edits import TextEdit
 
 DEFAULT_DRAWS = 3
@@ -11,11 +11,11 @@ DEFAULT_DRAWS = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """One way in which a split is given to a model."""
+    """One way to give a split to a model."""
 
     name: str
-    drop_rate: float | None = None  # of Algorithm 1, 0: the whole texts
-    edit: TextEdit | None = None  # of the raw texts
+    drop_rate: float | None = None  # rate of Algorithm 1, 0: the whole texts
+    edit: TextEdit | None = None  # edit of the raw texts
     is_removal: bool = False  # the edit is one of articles or punctuation
     batches: str | None = None  # the strategy that makes them; None: from short to long
 
@@ -25,31 +25,30 @@ WHOLE = Condition(name="whole", drop_rate=0.0)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Question:
-    """What runs are asked; the first condition is what others are held against."""
+    """The question put to runs; the first condition is the reference for the others."""
 
     conditions: Sequence[Condition]
-    draws: int = DEFAULT_DRAWS  # where words go by chance
+    draws: int = DEFAULT_DRAWS  # if words are dropped at random
     seed: int = 0
     timed: bool = False
 
     def __post_init__(self) -> None:
-        if self.draws < 1:
-            raise ConfigError(f"--draws must be 1 or more, got {self.draws}.", next_step="Pass --draws 3.")
+        at_least("--draws", self.draws, 1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ConditionRow:
     """A run under a condition; the fields are JSON keys of `tdbs evaluate`, below `rows[]`."""
 
-    run: str = ""  # missing where it is kept in the run's own folder
-    strategy: str  # that it was trained with
+    run: str = ""  # missing if it is kept in the run's own folder
+    strategy: str  # its training strategy
     condition: str
-    drop_rate: float | None  # None: of edited texts, and of batches of a strategy
+    drop_rate: float | None  # None for edited texts and for batches of a strategy
     draws: int
     score: float | None  # mean over draws
-    score_std: float | None  # over draws
-    difference: float | None  # to the score under the first condition
+    score_std: float | None  # deviation over draws
+    difference: float | None  # difference to the score under the first condition
     kept: float  # tokens / tokens under the first condition
-    padding_fraction: float | None  # of a strategy's batches
-    seconds: float | None  # of a sample in a call of its own, or of the split in a strategy's batches
-    speedup: float | None  # over the first condition
+    padding_fraction: float | None  # share of padding in a strategy's batches
+    seconds: float | None  # time per sample in a call of its own, or of the split in a strategy's batches
+    speedup: float | None  # ratio to the first condition

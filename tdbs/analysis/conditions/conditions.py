@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tdbs.analysis.conditions.asked import WHOLE, Condition
 from tdbs.data.tasks import Task
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, choose
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.edits import edited_split, read_edits, removal
 from tdbs.train.evaluate import length_order_plan
@@ -29,7 +29,7 @@ _IN_BUCKETS = {"batch_cap": False, "caps": "paper", "rbm": False, "bucket_width"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Given:
-    """What a model is given: a split as it is under a condition, and its batches (None: from short to long)."""
+    """Input of a model: a split under a condition, and its batches (None: sorted from short to long)."""
 
     held_out: ScoredSplit
     plan: EpochPlan | None = None
@@ -38,15 +38,17 @@ class Given:
 def choose_conditions(
     drop_rates: Sequence[float] = (), removals: Sequence[str] = (), edits: Sequence[str | Path] = ()
 ) -> list[Condition]:
-    """Return the conditions that a user asks for, whole texts first.
+    """Return the conditions that a user requests, whole texts first.
 
-    `removals` are such as `articles,punctuation`, `edits` are files. Raises ConfigError where a rate is no share,
-    where there is no such removal or file, and where one is asked for twice.
+    `removals` are kinds such as `articles,punctuation`; `edits` are files. Raises ConfigError if a rate is not a share,
+    if a removal or file does not exist, or if one is given twice.
     """
     found = [WHOLE]
     for rate in drop_rates:
         if not 0 <= rate <= 1:
-            raise ConfigError(f"--drop-rate must be from 0 to 1, got {rate}.", next_step="Pass --drop-rate 0.3, say.")
+            raise ConfigError(
+                f"--drop-rate must be from 0 to 1, got {rate}.", next_step="Pass a share such as --drop-rate 0.3."
+            )
         if rate > 0:
             found.append(Condition(name=f"drop {rate:g}", drop_rate=rate))
     for kinds in removals:
@@ -59,27 +61,26 @@ def choose_conditions(
 
 
 def choose_batches(strategies: Sequence[str]) -> list[Condition]:
-    """Return a condition for each strategy that is to make the batches. Raises ConfigError where one cannot."""
+    """Return a condition for each strategy that is to make the batches. Raises ConfigError if one cannot."""
     for name in strategies:
-        if name not in BATCHINGS:
-            raise ConfigError(f"--batches has no choice {name}.", next_step=f"Choose some of: {','.join(BATCHINGS)}.")
+        choose("--batches", name, BATCHINGS)
     return _each_once([Condition(name=name, batches=name) for name in strategies])
 
 
 def check_conditions(
     conditions: Sequence[Condition], task: Task, *, next_step: str = "Leave --drop-rate and --remove out."
 ) -> None:
-    """Refuse to drop or remove words where the task judges grammar (the paper leaves CoLA out too)."""
+    """Refuse to drop or remove words if the task judges grammar (the paper leaves CoLA out too)."""
     if task.drop_forbidden and any(condition.drop_rate or condition.is_removal for condition in conditions):
-        raise ConfigError(f"task '{task.name}' {task.drop_forbidden}.", next_step=next_step)
+        raise ConfigError(f"Task '{task.name}' {task.drop_forbidden}.", next_step=next_step)
 
 
 def give(
     dataset: PreparedDataset, split: str, condition: Condition, *, draws: int, seed: int, mirror: Path | None = None
 ) -> list[Given]:
-    """Return a split as a condition has it, once for each draw; a single time where nothing is drawn.
+    """Return a split under a condition, once for each draw, or once if nothing is random.
 
-    `mirror` stands in for the folder that edited texts were prepared from.
+    `mirror` replaces the mirror folder that edited texts were prepared from.
     """
     if condition.edit is not None:
         with tempfile.TemporaryDirectory() as folder:
@@ -120,5 +121,5 @@ def _each_once(conditions: Sequence[Condition]) -> list[Condition]:
     names = [condition.name for condition in conditions]
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"'{name}' is asked for twice.", next_step="Name each rate, removal and file once.")
+            raise ConfigError(f"'{name}' is given twice.", next_step="Name each rate, removal and file once.")
     return list(conditions)

@@ -1,12 +1,8 @@
-"""Runs side by side under conditions: scores over draws, what is lost against the first condition, and speedups.
+"""Score runs side by side under conditions: scores over draws, differences to the first condition, speedups.
 
-Every run sees the same texts and loses the same words. What was found of a run is kept in its folder
-(kept_evaluations.py).
-
-What was found of a run under conditions, kept in its folder: `evaluations/<split>-<what was asked>.json`.
-
-The name has a hash over the question and the dataset, so asking again replaces that file and no other. Training the
-run anew removes them: they are of the model that was.
+Every run sees the same texts and loses the same words. A run's folder keeps its results in
+`evaluations/<split>-<hash>.json`. The hash covers the question and the dataset, so the same question replaces only its
+own file. Training the run again removes these files, since they belong to the old model.
 """
 
 import datetime
@@ -35,7 +31,7 @@ Progress = Callable[[str], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Evaluation:
-    """What is asked of runs and found; the fields are JSON keys of `tdbs evaluate` with several runs or conditions."""
+    """A question to runs and its answers; the fields are JSON keys of `tdbs evaluate` with runs or conditions."""
 
     split: str
     draws: int
@@ -55,7 +51,7 @@ def evaluate_runs(
 ) -> Evaluation:
     """Score the models of runs under conditions, each on its own dataset unless one is given, and keep what is found.
 
-    Raises a TdbsError where a run, a dataset or a condition does not fit; conditions are looked at before any model is.
+    Raises a TdbsError if a run, a dataset or a condition does not fit; conditions are looked at before any model is.
     """
     opened = [read_run(Path(run)) for run in runs]
     datasets = [dataset or own_dataset(run) for run in opened]
@@ -120,7 +116,7 @@ def _rows_of_run(
 
 
 def _seconds(trained: Trained, given: Sequence[Sequence[Given]], conditions: Sequence[Condition]) -> list[float | None]:
-    """Return what each condition takes in its first draw: of a sample, or of the split where it has batches of its own.
+    """Return what each condition takes in its first draw: of a sample, or of the split if it has batches of its own.
 
     Edited texts are not timed: they are other samples.
     """
@@ -147,20 +143,20 @@ class _Evaluation:
 
 
 def evaluation_path(run: Path, dataset: PreparedDataset, split: str, asked: Question) -> Path:
-    """Return where what is found of a run is kept: the same question, the same file."""
+    """Return the file of a run's results: the same question has the same file."""
     question = json.dumps([dataset.manifest.key, split, _plain(asked)], sort_keys=True)
     return run / EVALUATIONS_FOLDER / f"{name_in_folder(split)}-{sha256_of(question.encode())[:12]}.json"
 
 
 def check_kept(run: Path) -> None:
-    """Refuse a run whose folder of evaluations is a link: nothing is written through it."""
+    """Refuse a run whose folder of evaluations is a link, because nothing is written through links."""
     refuse_link(run / EVALUATIONS_FOLDER, next_step="Remove the link.")
 
 
 def keep_evaluation(
     run: Path, dataset: PreparedDataset, split: str, asked: Question, rows: Sequence[ConditionRow]
 ) -> None:
-    """Write what was found of a run into its folder."""
+    """Write the results of a run into its folder."""
     make_folder(run / EVALUATIONS_FOLDER)
     write_json(
         evaluation_path(run, dataset, split, asked),
@@ -176,14 +172,14 @@ def keep_evaluation(
 
 
 def kept_rows(path: Path) -> list[ConditionRow] | None:
-    """Return what was found of a run before; None where nothing was."""
+    """Return the stored results of a run; None if there are none."""
     if not path.exists():
         return None
     return _rows(path, read_record(path, _Evaluation, _FORM))
 
 
 def newest_over_rates(run: Path) -> list[ConditionRow]:
-    """Return what was found last of a run at two drop rates or more; nothing where no evaluation has them."""
+    """Return the latest results of a run with two or more drop rates; nothing if no evaluation has them."""
     newest: tuple[str, list[ConditionRow]] = ("", [])
     for path in sorted((run / EVALUATIONS_FOLDER).glob("*.json")):
         found = read_record(path, _Evaluation, _FORM)
@@ -216,5 +212,5 @@ def _plain(asked: Question) -> dict[str, Any]:
 
 
 def _rules(edit: TextEdit) -> list[list[str]]:
-    """Return the patterns of the user's edits; of a removal its name says all."""
+    """Return the patterns of the user's edits; a removal needs only its name."""
     return [[pattern.pattern, by] for pattern, by in edit.rules if isinstance(by, str)]

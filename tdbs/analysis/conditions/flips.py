@@ -1,7 +1,7 @@
-"""Does TokenDrop turn predictions round? A trained model on a split, whole and with words dropped, sample by sample.
+"""Does TokenDrop flip predictions? Compare a trained model on a whole split and with words dropped, per sample.
 
-Dropping is done at a global rate (paper, Algorithm 1), whatever the run was trained with. A flip is a prediction that
-differs; which dropped word goes with it is counted, not proven: several words go from a sample at once.
+Words are dropped at a global rate (paper, Algorithm 1), however the run was trained. A flip is a prediction that
+differs. Counts of the dropped words suggest a cause but do not prove it: a sample loses several words at once.
 """
 
 from collections.abc import Sequence
@@ -60,7 +60,7 @@ def count_flips(
 ) -> Flips:
     """Return how many predictions of a run's model flip on a split when words are dropped at a rate.
 
-    Raises ConfigError where the task predicts no classes, or forbids dropping.
+    Raises ConfigError if the task predicts no classes, or forbids dropping.
     """
     opened = dataset or own_dataset(read_run(Path(run)))
     task = opened.manifest.task
@@ -71,7 +71,7 @@ def count_flips(
             next_step="Leave --flips out.",
         )
     if task.drop_forbidden:
-        raise ConfigError(f"task '{task.name}' {task.drop_forbidden}.", next_step="Leave --flips out.")
+        raise ConfigError(f"Task '{task.name}' {task.drop_forbidden}.", next_step="Leave --flips out.")
     strategy = resolve_strategy("random", task, {"drop": "rate", "drop_rate": drop_rate}, in_rows=False)
     held_out = ScoredSplit(split=replace(read_split(opened, split or task.scored_split), targets=None), task=task)
     words = words_of_split(held_out.split, strategy, opened.manifest.tokenizer)

@@ -1,9 +1,8 @@
-"""A run's model, loaded to look at: what it says of batches.
+"""A run's model in evaluation, and the time of its calls, for one sample or batch by batch.
 
-Times of a trained model, one sample a call or batch by batch, in turns over what is compared.
-
-A device that slows down slows all of it alike; a median leaves out calls that were disturbed. Batches are made before
-the clock runs: what is timed is tensors, the model and its outputs (paper, section 3.2).
+Calls alternate between the inputs to compare, so a device that slows down slows all of them; the median drops disturbed
+calls. Batches are made before the clock starts: the time covers tensors, the model and its outputs (paper, section
+3.2).
 """
 
 import time
@@ -48,14 +47,14 @@ class Trained:
 
     @contextmanager
     def inference(self) -> Iterator[None]:
-        """Hold the model ready: no dropout, no gradients, the run's precision."""
+        """Keep the model ready: no dropout, no gradients, the run's precision."""
         self.model.eval()
         with torch.inference_mode(), self.accelerator.autocast():
             yield
 
 
 def open_trained(folder: Path, dataset: PreparedDataset) -> Trained:
-    """Load the model of a finished run. Raises a TdbsError where there is none, or it does not fit the dataset."""
+    """Load the model of a finished run. Raises a TdbsError if there is none, or it does not fit the dataset."""
     run = read_run(folder)
     loaded = load_trained(run, dataset)
     return Trained(
@@ -105,7 +104,7 @@ def batched_seconds(trained: Trained, ways: Sequence[tuple[ScoredSplit, EpochPla
 
 
 def spread_samples(lengths_N: IntArray, count: int) -> IntArray:
-    """Return samples spread evenly over a split from short to long; all of them where there are no more."""
+    """Return samples spread evenly over a split from short to long; all of them if there are fewer."""
     order_N = np.argsort(lengths_N, kind="stable")
     places_S = np.linspace(0, len(order_N) - 1, min(count, len(order_N))).round().astype(np.int64)
     return order_N[places_S]

@@ -1,8 +1,7 @@
-"""The largest batch of each length: doubling, then bisection to a 5 % gap (HWCap), and the knee of the speed.
+"""Largest batches by length: HWCap by doubling and bisection to a 5 % gap, and the knee of the speed.
 
-HWCap by length as this device has it: what its memory holds, and the knee of its speed.
-
-The most memory that a step took: CUDA's allocator, or on a CPU the peak of the whole process.
+HWCap follows this device: its memory, and the knee of its speed. The memory of a step is the peak of CUDA's allocator,
+or of the whole process on a CPU.
 """
 
 import ctypes
@@ -25,11 +24,11 @@ from tdbs.train.learner import Learner
 GAP = 1.05  # between a batch that fits and the smallest one known not to
 NEAR_BEST = 0.95  # of the best tokens/s: the knee is the smallest batch that reaches it
 _STEP = 4  # lengths of an entry of the table
-_MOST = 1 << 20  # samples: no device is asked for more
+_MOST = 1 << 20  # samples: the largest batch that is tried
 
 
 def largest_batch(fits: Callable[[int], bool], *, guess: int) -> int:
-    """Return the largest batch that fits, found from a guess to a 5 % gap; 0 where not even one sample does."""
+    """Return the largest batch that fits, found from a guess to a 5 % gap; 0 if not even one sample does."""
     low, high = 0, max(guess, 1)
     while high < _MOST and fits(high):
         low, high = high, high * 2
@@ -57,7 +56,7 @@ def table_lengths(max_length: int) -> list[int]:
 
 
 def caps_between(measured: Mapping[int, int], lengths: Sequence[int], *, multiple: int) -> list[int]:
-    """Return caps of lengths from those of some measured ones, rounded down to a multiple where they reach it.
+    """Return caps of lengths from those of some measured ones, rounded down to a multiple if they reach it.
 
     Between two measured lengths the tokens of the longer one's batch hold: a token of a shorter sequence takes no more
     memory, since attention compares fewer pairs. No cap is above that of a shorter length, which the search may have
@@ -72,7 +71,7 @@ def caps_between(measured: Mapping[int, int], lengths: Sequence[int], *, multipl
 
 
 def rounded(cap: int, *, multiple: int) -> int:
-    """Return a cap rounded down to a multiple, where it reaches one."""
+    """Return a cap rounded down to a multiple, if it reaches one."""
     return cap // multiple * multiple if cap >= multiple else cap
 
 
@@ -88,7 +87,7 @@ def searched_caps(
 ) -> dict[int, int] | None:
     """Return the largest batches that memory holds, by length, searched from the longest on.
 
-    `budget` is of the process, on a CPU; without one nothing is searched there (None). Raises ConfigError where one
+    `budget` is of the process, on a CPU; without one nothing is searched there (None). Raises ConfigError if one
     sample does not fit.
     """
     available = device_memory(learner.accelerator.device) or budget
@@ -102,7 +101,7 @@ def searched_caps(
         found[length] = largest_batch(fits, guess=tokens // length)
         if not found[length]:
             raise ConfigError(
-                f"A step of one sample of {length} tokens takes the process beyond {usable >> 20:,} MiB, which is "
+                f"A step of one sample of {length} tokens needs more than {usable >> 20:,} MiB, which is "
                 f"{USABLE:.0%} of its memory.",
                 next_step="Raise --memory, or pass a smaller --model.",
             )
@@ -113,7 +112,7 @@ def searched_caps(
 def caps_table(
     memory: Mapping[int, int] | None, manifest: Manifest, costs: CostModel, *, device: torch.device
 ) -> dict[str, list[int] | None]:
-    """Return the table of caps: what memory holds, where it was searched, and the knee of the fitted speed."""
+    """Return the table of caps: what memory holds, if it was searched, and the knee of the fitted speed."""
     lengths, multiple = table_lengths(manifest.max_length), _MULTIPLE[device.type]
     caps = None if memory is None else caps_between(memory, lengths, multiple=multiple)
     knees = []
@@ -145,7 +144,7 @@ _RESET_PEAK = "5"  # as proc(5) says
 
 
 def reset_peak(device: torch.device) -> None:
-    """Begin anew to watch for the peak; memory that is free already is given back first."""
+    """Reset the peak, after returning free memory to the system."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
@@ -159,7 +158,7 @@ def reset_peak(device: torch.device) -> None:
 
 
 def peak_bytes(device: torch.device) -> int | None:
-    """Return the peak since it was reset; None where the system does not tell."""
+    """Return the peak since the last reset; None if the system does not report it."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     try:

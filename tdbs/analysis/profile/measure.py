@@ -136,14 +136,14 @@ def _device(kind: str) -> dict[str, Any]:
 
 
 def default_place(dataset: PreparedDataset, *, model: str | None, precision: str) -> Path:
-    """Return where a profile goes that its user gives no place: named for model, device and precision."""
+    """Return the default path of a profile, named for model, device and precision."""
     chosen = resolve_execution(precision=precision, attention="auto")
     words = (shown_model(model or default_model(dataset.manifest)), device_name(), chosen.precision)
     return PROFILES_FOLDER / (re.sub(r"[^\w.]+", "-", "-".join(words)).strip("-").lower() + ".json")
 
 
 def write_profile(path: Path, profile: Mapping[str, Any], *, overwrite: bool) -> None:
-    """Write a profile. Raises ConfigError where a file is in its place, unless `overwrite`."""
+    """Write a profile. Raises ConfigError if a file is in its place, unless `overwrite`."""
     check_place(path, overwrite=overwrite)
     write_json(path, dict(profile))
 
@@ -152,7 +152,7 @@ def check_place(path: Path, *, overwrite: bool) -> None:
     """Refuse a place that is taken, before anything is measured."""
     refuse_link(path)
     if path.exists() and not overwrite:
-        raise ConfigError(f"{path} is there already.", next_step="Pass another --out, or --overwrite.")
+        raise ConfigError(f"{path} already exists.", next_step="Pass another --out, or --overwrite.")
 
 
 def _learner(dataset: PreparedDataset, name: str, precision: str, kernel: str, *, dropout: float) -> Learner:

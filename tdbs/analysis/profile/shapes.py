@@ -19,7 +19,7 @@ from tdbs.train.targets import Labels
 _CPU_TOKENS, _CUDA_TOKENS = 1 << 14, 1 << 16  # of the largest timed call, unless 64 of the longest samples are more
 _BATCH_SIZES = (256, 64, 16, 4, 1)
 _SHORTEST = 8
-_ODD_LENGTHS = (0.3, 0.1)  # of the maximum: lengths that are no power of two
+_ODD_LENGTHS = (0.3, 0.1)  # of the maximum: lengths that are not powers of two
 _TARGET_SHARES = (4, 16)  # targets are a quarter and a sixteenth as long as their sources
 
 
@@ -43,7 +43,7 @@ def searched_lengths(max_length: int) -> list[int]:
 
 
 def target_length(manifest: Manifest, length: int) -> int:
-    """Return the targets' length that goes with sources of a length where memory is searched; 0: no sequences."""
+    """Return the targets' length for a length of sources in the search of memory; 0: no sequences."""
     return max(length // _TARGET_SHARES[0], 1) if manifest.task.kind == "seq2seq" else 0
 
 
@@ -84,7 +84,7 @@ def kernel_shapes(manifest: Manifest) -> list[Shape]:
 
 
 def overhead_shapes(manifest: Manifest) -> list[Shape]:
-    """Return the steps of which the framework's share is measured: a tiny one, and a batch of short and long rows."""
+    """Return the steps that measure the framework's share: a tiny one, and a batch of short and long rows."""
     longest = manifest.max_length
     sizes = ((1, min(_SHORTEST, longest)), (64, max(longest // 8, 1)), (64, longest))
     return [

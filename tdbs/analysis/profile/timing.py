@@ -1,18 +1,14 @@
-"""Time real training steps, forward, backward and update, on a learner's device.
+"""Time real training steps (forward, backward, update) on a learner's device.
 
-Points of a profile: shapes of steps, each with what is in it and the seconds that it takes.
+A point of a profile is the shape of a step, the work in it, and its seconds. Timing a few steps of a profile again
+shows whether the device still runs as fast: shared machines and hot laptops change their speed by a quarter or more
+within minutes.
 
-Whether a device runs as fast as when it was profiled: a few of the profile's steps, timed again.
-
-Shared machines and hot laptops change their speed by a quarter and more within minutes; a prediction cannot know.
-
-The framework's share of a training step: the time in which the device computes nothing.
-
-CUDA: 1 - union of what runs on the device (kernels, copies) / wall-clock of the same step without the profiler, which
-slows the host and not the kernels; 0 where rounding makes it less. CPU: 1 - union of torch's operations (`aten::`), of
-forward, backward and update, on whichever thread / wall-clock of the same profiled step: on a shared machine two steps
-differ by more than the profiler adds. What an operation spends before it computes counts as work there, so on a CPU
-this is less than all overhead.
+The framework's share of a step is the time in which the device computes nothing. On CUDA it is 1 - (union of kernels
+and copies on the device) / (wall-clock of the same step without the profiler, which slows the host but not the
+kernels), at least 0. On a CPU it is 1 - (union of torch's `aten::` operations in forward, backward and update, on any
+thread) / (wall-clock of the same profiled step), because two steps on a shared machine differ by more than the profiler
+adds. There, an operation's time before it computes counts as work, so the share is below the whole overhead.
 """
 
 import statistics
@@ -70,11 +66,11 @@ class Timing:
 def time_in_rounds(
     timings: Sequence[Timing], *, rounds: int = ROUNDS, progress: Callable[[int, int], None]
 ) -> list[StepTime | None]:
-    """Return the time of each step; None of one that the device does not hold.
+    """Return the time of each step; None for a step that does not fit the device.
 
-    A round runs every step once, and the first round is left out. So a device that slows down does it for all steps
-    alike, and a step follows another one, as in training, which left memory in other pieces. Short steps have more
-    rounds. `progress` is told the round, from 0, and the step's place.
+    A round runs every step once, and the first round does not count. A device that slows down thus slows all steps, and
+    each step follows another one, as in training, whose memory layout it inherits. Short steps get more rounds.
+    `progress` receives the round, from 0, and the position of the step.
     """
     seconds: list[list[float]] = [[] for _ in timings]
     held = dict(enumerate(timings))
@@ -116,7 +112,7 @@ def timed_points(
     """Return a point for each shape that the device holds; `learners`: without and with dropout."""
     steps = [_variants(manifest, shape) for shape in shapes]
 
-    def tell(turn: int, place: int) -> None:
+    def report(turn: int, place: int) -> None:
         shape = shapes[place]
         progress(
             f"{kernel} {shape.execution} {shape.samples} x {shape.length} ({place + 1} of {len(shapes)}), round {turn}"
@@ -128,7 +124,7 @@ def timed_points(
     ]
     points = []
     for shape, variants, found in zip(
-        shapes, steps, time_in_rounds(timings, rounds=rounds, progress=tell), strict=True
+        shapes, steps, time_in_rounds(timings, rounds=rounds, progress=report), strict=True
     ):
         if found is None:
             continue
@@ -175,7 +171,7 @@ _SAME = ("attention", "dropout", "work")  # what makes two points the same step
 def device_drift(
     dataset: PreparedDataset, profile: Profile, *, model: str, precision: str, attention: str
 ) -> float | None:
-    """Return the seconds of steps now / then; None where the profile does not have these steps."""
+    """Return the seconds of steps now / then; None if the profile does not have these steps."""
     execution = resolve_execution(precision=precision, attention=attention)
     learner = make_learner(dataset, model, seed=0, dropout=0.0, execution=execution)
     learner.prepared.train()
@@ -198,7 +194,7 @@ def framework_overheads(
 ) -> list[dict[str, Any]]:
     """Return batch size, length and share (0 to 1, the median of some steps) of each shape, run padded.
 
-    A shape is left out that the device does not hold, or of which the profiler saw nothing (CUDA without its tracer).
+    Skip a shape that does not fit the device, or that the profiler cannot see (CUDA without its tracer).
     """
     found = []
     for shape in shapes:
@@ -213,7 +209,7 @@ def framework_overheads(
 
 
 def union_length(starts_I: FloatArray, ends_I: FloatArray) -> float:
-    """Return how much of the line intervals cover together: where they overlap, it counts once."""
+    """Return how much of the line intervals cover together: if they overlap, it counts once."""
     order_I = np.argsort(starts_I)
     starts_I, ends_I = starts_I[order_I], ends_I[order_I]
     reached_I = np.maximum.accumulate(np.append(starts_I[:1], ends_I[:-1]))  # by the intervals before

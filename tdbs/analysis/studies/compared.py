@@ -12,12 +12,12 @@ from tdbs.analysis.studies.study import (
     StudyResult,
     StudyTable,
     StudyTerms,
+    describe_dropouts,
+    describe_terms,
     mean_of,
     shown_percent,
     shown_score,
     shown_times,
-    told_dropouts,
-    told_terms,
 )
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.settings import options_of
@@ -45,8 +45,8 @@ def compared_study(
 ) -> StudyResult:
     """Compare a study's rows on each task and return its tables; comparisons go to folders in `runs`, by task.
 
-    Rows that the model cannot run are left out, and the caption names them. Raises ConfigError before the first run
-    where a task takes one of the rows not.
+    Rows that the model cannot run are skipped, and the caption names them. Raises ConfigError before the first run
+    if a task takes one of the rows not.
     """
     in_rows = all(model_to_train(terms.model, dataset.manifest).in_rows for dataset in datasets.values())
     missing = [row for row in of_paper.rows if STRATEGIES[row.strategy].in_rows and not in_rows]
@@ -79,8 +79,8 @@ def compared_study(
         for task, dataset in datasets.items()
     }
     caption = (
-        f"{told_terms(first, terms.seeds, list(datasets))}{timed if terms.part_steps else ''} "
-        f"{told_dropouts([row.title for row in of_paper.rows], dropouts)} "
+        f"{describe_terms(first, terms.seeds, list(datasets))}{timed if terms.part_steps else ''} "
+        f"{describe_dropouts([row.title for row in of_paper.rows], dropouts)} "
         "The paper: roberta-base (T5-small in Table 2), RTX 2080 Ti, 3 epochs, best of three rates, GLUE and SQuAD. "
         f"{of_paper.note}" + "".join(f" {row.title} is left out: this model takes one sample a row." for row in missing)
     )
@@ -154,9 +154,9 @@ def _speedups_table(of_paper: PaperStudy, summaries: Summaries) -> StudyTable:
 
 
 def findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
-    """Say each difference between rows that the paper has, beside ours, and where ours is not the paper's.
+    """Describe each difference between rows in the paper and here, and mark results that contradict the paper.
 
-    The paper's is over the same tasks where it tells them one by one, else over all of its own.
+    The paper's mean is over the same tasks if it reports them one by one, else over all of its own.
     """
     found = []
     for attribute, key, scale, unit in (("score", "score_mean", 100, " points"), ("speedup", "speedup", 1, "x")):
@@ -169,7 +169,7 @@ def findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
             )
             if values[0] is None or values[1] is None:
                 continue
-            ours = round(scale * (values[1] - values[0]), 2) + 0.0  # what is not shown is no difference; -0.0 is 0.0
+            ours = round(scale * (values[1] - values[0]), 2) + 0.0  # 0 below the shown digits; -0.0 is 0.0
             if same_before is not None and same_after is not None:
                 theirs, where = same_after - same_before, "in the paper"
                 verdict = _beside_the_paper(ours, theirs, is_speedup=attribute == "speedup")
@@ -186,7 +186,7 @@ def findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
 
 
 def _of_the_paper(row: PaperRow, attribute: str, tasks: Iterable[str]) -> tuple[float | None, float | None]:
-    """Return the paper's mean over some tasks, and over all of its own; None where it does not tell it."""
+    """Return the paper's mean over some tasks, and over all of its own; None if it does not report it."""
     whole = row.score if attribute == "score" else row.speedup
     by_task = row.scores if attribute == "score" else row.speedups
     if attribute == "speedup" and whole == 1:  # of the baseline
@@ -195,7 +195,7 @@ def _of_the_paper(row: PaperRow, attribute: str, tasks: Iterable[str]) -> tuple[
 
 
 def _beside_the_paper(ours: float, theirs: float, *, is_speedup: bool) -> str:
-    """Say where a difference is not the paper's: of another sign; a gain in speed also where it is less than half."""
+    """Return a note if a difference has another sign than the paper's, or a gain in speed is less than half of it."""
     if ours * theirs < 0:
         return ": the contrary of the paper"
     return ": less than half of the paper's" if is_speedup and 0 <= ours < theirs / 2 else ""

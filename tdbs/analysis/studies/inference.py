@@ -36,11 +36,11 @@ from tdbs.analysis.studies.study import (
     StudyResult,
     StudyTable,
     StudyTerms,
+    describe_dropouts,
+    describe_terms,
     mean_of,
     shown_percent,
     shown_times,
-    told_dropouts,
-    told_terms,
 )
 from tdbs.analysis.studies.trained import Training, shared_terms, trainings
 from tdbs.pipeline.dataset import PreparedDataset
@@ -61,7 +61,7 @@ def inference_study(
 ) -> StudyResult:
     """Train what is missing in `runs`, ask every run, and return the study's tables and what holds of its claims.
 
-    Raises ConfigError before the first run where a task judges grammar.
+    Raises ConfigError before the first run if a task judges grammar.
     """
     conditions: list[Condition] = {
         "table3": lambda: choose_batches([row.batches for row in TABLE3]),
@@ -81,8 +81,8 @@ def _caption(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, found:
     of_terms = {**shared.on_disk(), "model": shown_model(shared.model), "device": device_name()}
     dropouts = {task: [training.dropouts[task] for training in found] for task in datasets}
     return (
-        f"{told_terms(of_terms, terms.seeds, list(datasets))} "
-        f"{told_dropouts([training.title for training in found], dropouts)} "
+        f"{describe_terms(of_terms, terms.seeds, list(datasets))} "
+        f"{describe_dropouts([training.title for training in found], dropouts)} "
         "The paper: roberta-base, means over GLUE and SQuAD. " + of_paper.note
     )
 
@@ -121,17 +121,17 @@ def batches_study(of_paper: PaperStudy, found: Sequence[Training], caption: str)
 
 def table3_findings(found: Sequence[Training]) -> list[str]:
     """Say which claims of Table 3 hold; the first training is without TokenDrop."""
-    told = []
+    findings = []
     _, bucket, both = range(len(TABLE3))
     faster = [mean_of([speedup(each, place) for each in found]) for place in (bucket, both)]
     if faster[0] is not None and faster[1] is not None:
-        told.append(
+        findings.append(
             verdict(
                 faster[0] >= TABLE3[bucket].speedup,
                 f"BucketSampler is {TABLE3[bucket].speedup:g}x faster than random batches. {faster[0]:.2f}x here.",
             )
         )
-        told.append(
+        findings.append(
             verdict(
                 faster[1] > faster[0],
                 f"TokenDrop makes it faster still: {TABLE3[both].speedup:g}x in the paper. {faster[1]:.2f}x here.",
@@ -144,7 +144,7 @@ def table3_findings(found: Sequence[Training]) -> list[str]:
         lost = points_lost(each, both)
         if not lost or not plain:
             continue
-        told.append(
+        findings.append(
             verdict(
                 is_significant(lost, at_least=-NO_LOSS),
                 "TokenDrop+BucketSampler at inference costs models trained with TokenDrop nothing (-0.01 points in the "
@@ -152,13 +152,13 @@ def table3_findings(found: Sequence[Training]) -> list[str]:
             )
         )
         holds, numbers = loses_less(lost, plain, of_paper=of_paper)
-        told.append(
+        findings.append(
             verdict(
                 holds,
                 f"it costs models trained without it more (-1.41 points in the paper). {numbers} {each.title}.",
             )
         )
-    return told
+    return findings
 
 
 REMOVALS = ("articles", "punctuation", "articles,punctuation")
@@ -206,7 +206,7 @@ def resilience_study(of_paper: PaperStudy, found: Sequence[Training], caption: s
 
 def resilience_findings(found: Sequence[Training]) -> list[str]:
     """Say which claims of the resilience test hold; the first training is without TokenDrop."""
-    told = []
+    findings = []
     both = len(REMOVALS)
     plain = points_lost(found[0], both)
     for each in found[1:]:
@@ -214,18 +214,18 @@ def resilience_findings(found: Sequence[Training]) -> list[str]:
         if not plain or not lost:
             continue
         holds, numbers = loses_less(lost, plain, of_paper=LOST_WITH - LOST_WITHOUT)
-        told.append(
+        findings.append(
             verdict(
                 holds,
                 f"models trained without TokenDrop lose more without articles and punctuation ({LOST_WITHOUT:+g} "
                 f"points in the paper, {LOST_WITH:+g} with it). {numbers} {each.title}.",
             )
         )
-        told.append(
+        findings.append(
             verdict(
                 is_significant(lost, at_least=LOST_WITH),
                 f"those trained with it lose {-LOST_WITH:g} points at most. "
                 f"{shown(lost, sign=True)} points {each.title}.",
             )
         )
-    return told
+    return findings

@@ -11,11 +11,11 @@ from tdbs.analysis.studies.trained import Training
 
 NO_LOSS = 0.3  # points; what the paper calls none, and loses itself in its resilience test
 NOTHING = ""
-_VERDICTS = {True: "Holds", False: "Does not hold", None: "Not told by these seeds"}
+_VERDICTS = {True: "Holds", False: "Does not hold", None: "Not decided by these seeds"}
 
 
 def over_tasks(training: Training, place: int, value: Callable[[ConditionRow], float | None]) -> list[float]:
-    """Return of each seed the mean over tasks of a condition's value; nothing where one of them is missing."""
+    """Return of each seed the mean over tasks of a condition's value; nothing if one of them is missing."""
     seeds = sorted({seed for of_task in training.rows.values() for seed in of_task})
     means = [mean_of([value(of_task[seed][place]) for of_task in training.rows.values()]) for seed in seeds]
     return [mean for mean in means if mean is not None] if None not in means else []
@@ -27,7 +27,7 @@ def points_lost(training: Training, place: int) -> list[float]:
 
 
 def mean(values: Sequence[float]) -> float | None:
-    """Return the mean of values; None where there are none."""
+    """Return the mean of values; None if there are none."""
     return statistics.mean(values) if values else None
 
 
@@ -40,8 +40,8 @@ def shown(values: Sequence[float], *, sign: bool = False) -> str:
     """Return the mean of values with their deviation."""
     if not values:
         return NOTHING
-    told, spread = f"{statistics.mean(values):{'+' if sign else ''}.2f}", deviation(values)
-    return told if spread is None else f"{told} ± {spread:.2f}"
+    average, spread = f"{statistics.mean(values):{'+' if sign else ''}.2f}", deviation(values)
+    return average if spread is None else f"{average} ± {spread:.2f}"
 
 
 def scores(training: Training, place: int) -> list[float]:
@@ -67,7 +67,7 @@ def by_task(title: str, found: Sequence[Training], names: Sequence[str]) -> Stud
 
 
 def is_significant(values: Sequence[float], *, at_least: float) -> bool | None:
-    """Tell whether the mean of values, one a seed, is so large; None: its 95 % interval reaches to both sides."""
+    """Return whether the mean of values, one per seed, reaches a bound; None: its 95 % interval includes the bound."""
     found = mean_difference(values)
     if found is None or found.low is None or found.high is None:
         return found is not None and found.mean >= at_least
@@ -77,7 +77,7 @@ def is_significant(values: Sequence[float], *, at_least: float) -> bool | None:
 def loses_less(
     dropping: Sequence[float], plain: Sequence[float], *, of_paper: float | None = None
 ) -> tuple[bool | None, str]:
-    """Tell whether models trained with TokenDrop lose less than those without, seed by seed, and show the numbers.
+    """Return whether models trained with TokenDrop lose less than those without, per seed, and show the numbers.
 
     `of_paper` is how much less they lose there.
     """

@@ -43,8 +43,8 @@ _BOTH_SCORES = dict(
 class PaperRow:
     """A row of a table, or a curve of a figure: what runs for it here, and what the paper has."""
 
-    name: str  # of the run's folder
-    title: str  # as the paper calls it
+    name: str  # name of the run's folder
+    title: str  # name in the paper
     strategy: str
     parts: Mapping[str, Any] = field(default_factory=dict)
     score: float | None = None  # the paper's mean over its tasks
@@ -57,7 +57,7 @@ class PaperRow:
 class PaperBatches:
     """A row of Table 3: a way to make batches at inference, and the paper's numbers."""
 
-    batches: str  # as `tdbs evaluate --batches` takes it
+    batches: str  # value of `tdbs evaluate --batches`
     title: str
     without: float  # score of models trained without TokenDrop
     with_drop: float
@@ -82,7 +82,7 @@ LOST_WITHOUT, LOST_WITH = -5.2, -0.3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PaperStudy:
-    """A table or figure of the paper; without rows it is reckoned from plans, a profile and what prepare took."""
+    """A table or figure of the paper; one without rows is computed from plans, a profile and the times of prepare."""
 
     title: str
     tasks: tuple[str, ...]

@@ -1,6 +1,6 @@
-"""What the paper reckons from times: lengths and speedup (Fig. 8), overheads (Fig. 7), ten runs (App. E.1).
+"""Studies that the paper computes from times: speedup by lengths (Fig. 8), overheads (Fig. 7), ten runs (App. E.1).
 
-Here from plans, from what prepare took, and from a device profile; nothing is trained.
+Here they come from plans, from the times of prepare, and from a device profile; nothing is trained.
 """
 
 import math
@@ -113,7 +113,7 @@ def overheads(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, profi
     return StudyResult(
         study="fig7",
         title=of_paper.title,
-        caption="Rows are those of the train split at hand; stages are those of all splits, and overlap. Planning and "
+        caption="Rows count the local train split; stages cover all splits, and overlap. Planning and "
         "making the batches of an epoch is measured; training is predicted: "
         f"{_model_and_device(profile)}, {terms.epochs} epochs.",
         tables=(StudyTable(title="Overheads", columns=columns, rows=tuple(rows)),),
@@ -122,7 +122,7 @@ def overheads(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, profi
 
 
 def ten_runs(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, profile: Profile) -> StudyResult:
-    """App. E.1: speedups where preparing is paid once for ten runs, and where every run pays it."""
+    """App. E.1: speedups if preparing is paid once for ten runs, and if every run pays it."""
     rows: list[tuple[Cell, ...]] = []
     once, always = [], []
     for task, dataset in datasets.items():
@@ -181,13 +181,13 @@ def _at_the_papers_caps(name: str, dataset: PreparedDataset) -> Strategy:
 
 def _correlated(a: FloatArray, b: FloatArray) -> str:
     found = rank_correlation(a, b)
-    return "not defined" if found is None else f"{found:.2f}"
+    return "undefined" if found is None else f"{found:.2f}"
 
 
 def rank_correlation(a: FloatArray, b: FloatArray) -> float | None:
     """Return Spearman's rank correlation, ties sharing their mean rank, over pairs of which both are numbers.
 
-    None where it is not defined: fewer than two pairs, or one side that is the same everywhere.
+    None if it is not defined: fewer than two pairs, or one side that is the same everywhere.
     """
     both = ~(np.isnan(a) | np.isnan(b))
     a, b = a[both], b[both]

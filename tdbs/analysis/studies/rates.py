@@ -78,7 +78,7 @@ def _over_rates(training: Training) -> tuple[AtRate, ...]:
 
 def fig4_findings(found: Sequence[Training]) -> list[str]:
     """Say which claims of Fig. 4 hold for each training with TokenDrop; the first of `found` is without it."""
-    told = []
+    findings = []
     last, free = len(RATES) - 1, RATES.index(FREE_RATE)
     plain = points_lost(found[0], last)
     for each in found[1:]:
@@ -86,22 +86,22 @@ def fig4_findings(found: Sequence[Training]) -> list[str]:
         if not plain or not at_full or not at_free:
             continue
         holds, numbers = loses_less(at_full, plain)
-        told.append(
+        findings.append(
             verdict(
                 holds,
                 "models trained without TokenDrop lose more at inference. "
                 f"With all words dropped {numbers} {each.title}.",
             )
         )
-        told.append(
+        findings.append(
             verdict(
                 is_significant(at_free, at_least=-NO_LOSS),
                 f"the loss at rate {FREE_RATE:g} is negligible (at most {NO_LOSS:g} points). "
                 f"{shown(at_free, sign=True)} points {each.title}.",
             )
         )
-        told.extend(_speed_findings(each, at_full))
-    return told
+        findings.extend(_speed_findings(each, at_full))
+    return findings
 
 
 def _speed_findings(training: Training, at_full: Sequence[float]) -> list[str]:

@@ -1,8 +1,8 @@
-"""Run a table or a figure of the paper on some tasks, and lay what is found beside the paper's own numbers.
+"""Run a table or figure of the paper on some tasks, and put the results beside the paper's own numbers.
 
-Tables of scores are comparisons, one a task (compare.py), and are resumed where they were left. What the paper
-reckons from times alone (Fig. 7, Fig. 8, App. E.1) is reckoned from plans and a device profile. What it says of
-inference (Fig. 4, Table 3, section 3.1) is asked of trained models, which are kept.
+Tables of scores are comparisons, one per task (compare.py), and resume if interrupted. Studies of times alone (Fig. 7,
+Fig. 8, App. E.1) are computed from plans and a device profile. Studies of inference (Fig. 4, Table 3, section 3.1)
+evaluate trained models.
 """
 
 from collections.abc import Callable, Mapping
@@ -26,16 +26,17 @@ Progress = Callable[[str], None]
 
 
 def check_study(study: Study, profile: Profile | None, terms: StudyTerms) -> None:
-    """Raise ConfigError where a study of seconds is asked for without a profile, or one of inference for some steps."""
+    """Raise ConfigError if a study of seconds is asked for without a profile, or one of inference for some steps."""
     if study in _IN_SECONDS and profile is None:
-        raise ConfigError(f"{study} is reckoned in seconds.", next_step="Pass --profile FILE; tdbs profile writes one.")
+        raise ConfigError(f"{study} is computed in seconds.", next_step="Pass --profile FILE; tdbs profile writes one.")
     if study in _AT_INFERENCE and terms.part_steps is not None:
         raise ConfigError(f"{study} needs trained models.", next_step="Leave --steps out.")
     if study in _AT_INFERENCE:
         check_dropping(terms.dropping)
     if study not in _AT_INFERENCE and terms.dropping != DEFAULT_DROPPING:
         raise ConfigError(
-            f"--strategy is for {', '.join(_AT_INFERENCE)}; {study} has its own.", next_step="Leave --strategy out."
+            f"--strategy only applies to {', '.join(_AT_INFERENCE)}; {study} has its own.",
+            next_step="Leave --strategy out.",
         )
 
 
@@ -50,7 +51,7 @@ def run_study(
 ) -> StudyResult:
     """Run a study on prepared datasets, by task; comparisons go to folders in `runs`.
 
-    Raises ConfigError where the study does not take the terms, or needs a profile.
+    Raises ConfigError if the study does not take the terms, or needs a profile.
     """
     check_study(study, profile, terms)
     of_paper = STUDIES[study]

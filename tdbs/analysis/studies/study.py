@@ -29,9 +29,9 @@ class StudyResult:
 
     study: Study
     title: str
-    caption: str  # what differs from the paper
+    caption: str  # differences to the paper's setting
     tables: tuple[StudyTable, ...]
-    findings: tuple[str, ...]  # where our numbers and the paper's agree and contradict
+    findings: tuple[str, ...]  # results that agree with the paper, and those that contradict it
     comparisons: Mapping[str, Path] = field(default_factory=dict)  # by task
     points: tuple[tuple[str, float, float], ...] = ()  # fig8: task, padding_fraction_est, speedup
     over_rates: Mapping[str, tuple["AtRate", ...]] = field(default_factory=dict)  # fig4: by training
@@ -43,8 +43,8 @@ class AtRate:
     """Models with words dropped at a rate: means over tasks and seeds."""
 
     rate: float
-    difference: float  # to the score on whole texts, points
-    difference_std: float | None  # over seeds
+    difference: float  # points, difference to the score on whole texts
+    difference_std: float | None  # deviation over seeds
     speedup: float | None
 
 
@@ -54,7 +54,7 @@ class LossBar:
 
     title: str
     here: float
-    here_std: float | None  # over seeds
+    here_std: float | None  # deviation over seeds
     paper: float | None
 
 
@@ -69,7 +69,7 @@ class StudyTerms(TrainSettings):
 
 
 def mean_of(values: Sequence[float | None]) -> float | None:
-    """Return the mean of values; None where one of them is missing."""
+    """Return the mean of values; None if one of them is missing."""
     known = [value for value in values if value is not None]
     return statistics.mean(known) if len(known) == len(values) else None
 
@@ -92,7 +92,7 @@ def shown_times(ratio: float | None) -> str:
     return _NOTHING if ratio is None else f"{ratio:.2f}x"
 
 
-def told_terms(terms: Mapping[str, Any], seeds: Sequence[int], tasks: Sequence[str]) -> str:
+def describe_terms(terms: Mapping[str, Any], seeds: Sequence[int], tasks: Sequence[str]) -> str:
     """Say how runs were made: `terms` has model, precision, attention, device, epochs and lr."""
     counted = f"{len(seeds)} seed{'s' * (len(seeds) > 1)}"
     return (
@@ -101,17 +101,17 @@ def told_terms(terms: Mapping[str, Any], seeds: Sequence[int], tasks: Sequence[s
     )
 
 
-def told_dropouts(titles: Sequence[str], of_tasks: Mapping[str, Sequence[float]]) -> str:
+def describe_dropouts(titles: Sequence[str], of_tasks: Mapping[str, Sequence[float]]) -> str:
     """Say the dropout of each row: rows of different dropout differ in more than their batches."""
-    told = []
+    lines = []
     for row, title in enumerate(titles):
         by_rate: dict[float, list[str]] = {}
         for task, rates in of_tasks.items():
             by_rate.setdefault(rates[row], []).append(task)
         if len(by_rate) == 1:
-            told.append((title, f"{next(iter(by_rate)):g}"))
+            lines.append((title, f"{next(iter(by_rate)):g}"))
         else:
-            told.append((title, ", ".join(f"{rate:g} on {' and '.join(tasks)}" for rate, tasks in by_rate.items())))
-    if len({rates for _, rates in told}) == 1:
-        return f"Dropout: {told[0][1]} in all rows."
-    return f"Dropout goes with the batches: {'; '.join(f'{title} {rates}' for title, rates in told)}."
+            lines.append((title, ", ".join(f"{rate:g} on {' and '.join(tasks)}" for rate, tasks in by_rate.items())))
+    if len({rates for _, rates in lines}) == 1:
+        return f"Dropout: {lines[0][1]} in all rows."
+    return f"Dropout goes with the batches: {'; '.join(f'{title} {rates}' for title, rates in lines)}."

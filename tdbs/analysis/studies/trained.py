@@ -1,7 +1,7 @@
-"""Runs that studies of inference need: with TokenDrop and without, by seed, each trained once with its model kept.
+"""Runs for the studies of inference: with and without TokenDrop, by seed, each trained once with its model kept.
 
-They lie beside the studies, named for all that decides them, so table3, fig4 and resilience share them. A run that is
-finished is taken as it is, one that was cut off goes on; so with what was found of it.
+Their names contain all that decides them, so table3, fig4 and resilience share them. A finished run is reused, and an
+interrupted one resumes; the same holds for its evaluations.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -15,7 +15,7 @@ from tdbs.analysis.conditions.evaluate import evaluate_runs, evaluation_path, ke
 from tdbs.analysis.environment import device_name
 from tdbs.analysis.studies.study import StudyTerms
 from tdbs.data.tasks import Task
-from tdbs.errors import ConfigError
+from tdbs.errors import choose
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.manifest import Manifest
 from tdbs.settings import options_of
@@ -45,12 +45,9 @@ class Training:
 
 
 def check_dropping(names: Sequence[str]) -> None:
-    """Refuse what is no way to train with TokenDrop."""
+    """Refuse strategies that do not train with TokenDrop."""
     for name in names:
-        if name not in DROPPING:
-            raise ConfigError(
-                f"{name} is no way to train with TokenDrop.", next_step=f"Choose some of: {', '.join(DROPPING)}."
-            )
+        choose("--strategy", name, DROPPING)
 
 
 def shared_terms(manifest: Manifest, terms: StudyTerms) -> Terms:
@@ -92,7 +89,7 @@ def trainings(
 
 
 def _strategy(name: str, task: Task, *, in_rows: bool) -> Strategy:
-    """Return the strategy of a training; no name: random batches, nothing dropped, unpadded where the model can."""
+    """Return the strategy of a training; no name: random batches, no drop, unpadded if the model supports it."""
     if not name:
         return resolve_strategy(DEFAULT_STRATEGY, task, in_rows=in_rows)
     if name != RANDOM_DROP:

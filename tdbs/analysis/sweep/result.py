@@ -55,7 +55,7 @@ class SweepResult:
     """What a sweep found; the fields are JSON keys of `tdbs sweep`."""
 
     dataset: str
-    source: str  # of its texts
+    source: str  # source of its texts
     model: str
     metric: str
     epochs: int
@@ -63,15 +63,15 @@ class SweepResult:
     best: Trial | None
     trials: list[Trial]
     importance: dict[str, float]  # share of the scores' spread that a hyperparameter explains; none with one of them
-    runs: int  # that were trained to their end
+    runs: int  # runs trained to their end
     prepare_seconds: float
-    run_seconds: float | None  # mean of a run of the best trial
-    speedup_one_run: float | None  # over random batches by tokens, had the dataset been prepared for each run
+    run_seconds: float | None  # mean time of a run of the best trial
+    speedup_one_run: float | None  # ratio to random batches in tokens, if each run prepared its dataset
     speedup_all_runs: float | None  # prepared once for all runs there were
 
 
 def trial_strategy(dataset: PreparedDataset, terms: SweepTerms, params: Mapping[str, Any]) -> Strategy:
-    """Return the strategy of a combination. Raises ConfigError where there is none such."""
+    """Return the strategy of a combination. Raises ConfigError if there is none such."""
     manifest = dataset.manifest
     parts = {name: value for name, value in params.items() if name in STRATEGY_PARTS}
     name, model = params.get("strategy", terms.strategy), model_to_train(terms.model, manifest)
@@ -84,7 +84,7 @@ def live_trials(study: "optuna.Study") -> "list[optuna.trial.FrozenTrial]":
 
 
 def best_of(trials: "Sequence[optuna.trial.FrozenTrial]") -> "optuna.trial.FrozenTrial | None":
-    """Return the trial with the highest score, of several the first one; None where none is complete."""
+    """Return the trial with the highest score, of several the first one; None if none is complete."""
     complete = [trial for trial in trials if trial.state.name == "COMPLETE" and trial.value is not None]
     return max(complete, key=lambda trial: trial.value or 0.0, default=None)
 
@@ -153,7 +153,7 @@ def _trial(frozen: "optuna.trial.FrozenTrial") -> Trial:
 
 
 def _importance(study: "optuna.Study") -> dict[str, float]:
-    """Return how much of the scores' spread each hyperparameter explains (PED-ANOVA); empty where that is unknown."""
+    """Return how much of the scores' spread each hyperparameter explains (PED-ANOVA); empty if that is unknown."""
     import optuna
 
     complete = study.get_trials(deepcopy=False, states=(optuna.trial.TrialState.COMPLETE,))

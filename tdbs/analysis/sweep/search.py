@@ -1,7 +1,7 @@
-"""Search hyperparameters on one prepared dataset: a trial is a combination, trained with every seed, by Optuna.
+"""Search hyperparameters on one prepared dataset with Optuna: a trial is a combination, trained with every seed.
 
-Trials live in Optuna's storage, so several workers share one search, and a search that was stopped goes on. Runs lie
-below the sweep's folder and resume from their checkpoints. The dataset is read once for all of them.
+Trials are in Optuna's storage, so several workers can share one search, and a stopped search can resume. Runs are below
+the sweep's folder and resume from their checkpoints. All trials share one read of the dataset.
 """
 
 import json
@@ -61,16 +61,16 @@ def sweep(
     """Train the trials that are missing and return what is known of all.
 
     A space of lists is searched whole; one with ranges by TPE, `terms.trials` times. Trials go to `storage`, a URL of
-    Optuna's that several workers may share, or to a file in `out`. Where `stop` has a signal the run at hand is saved
-    and StoppedError raised. Raises ConfigError where `out` holds something else or a sweep begun otherwise, and
-    DatasetError where no split has labels to score trials on.
+    Optuna's that several workers may share, or to a file in `out`. On a signal in `stop` the current run is saved and
+    StoppedError raised. Raises ConfigError if `out` contains other files or a sweep started with other settings, and
+    DatasetError if no split has labels to score trials on.
     """
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.ERROR)  # it prints a traceback of a trial that was stopped
     _check_scored(dataset)
     if not space:
-        raise ConfigError("A sweep needs something to search.", next_step="Pass --lr 3e-5,4e-5,5e-5, or --space FILE.")
+        raise ConfigError("tdbs sweep has no values to search.", next_step="Pass --lr 3e-5,4e-5,5e-5, or --space FILE.")
     check_names(space)
     for each in combinations(ends_of(space)):  # refused before anything is written
         trial_strategy(dataset, terms, each)
@@ -90,7 +90,7 @@ def sweep(
         except (StoppedError, KeyboardInterrupt):
             _enqueue(
                 study, trial.user_attrs.get(ASKED, trial.params), again=True
-            )  # it goes on first when the sweep does
+            )  # it runs first when the sweep resumes
             raise
         except TrainingError as error:  # a rate that is too high ends a trial, not the search
             progress(f"trial {trial.number}: {error.message}")
@@ -125,7 +125,7 @@ def _check_scored(dataset: PreparedDataset) -> None:
 
 def _stopped(out: Path, number: int) -> StoppedError:
     return stopped_error(
-        f"The sweep in {out}", number, next_step=f"Run the same command with --resume --out {out} to go on."
+        f"The sweep in {out}", number, next_step=f"Run the same command with --resume --out {out} to continue."
     )
 
 
@@ -141,7 +141,7 @@ def _is_going_on(study: "optuna.Study", space: Space, terms: SweepTerms) -> bool
 def _sampler(trial: "optuna.Trial", study: "optuna.Study", terms: SweepTerms) -> "optuna.samplers.TPESampler":
     """Return TPE, seeded by the trial's place among those that are drawn: no two workers draw alike.
 
-    A trial that was stopped and is run again under another number has no place of its own: the search goes on as if
+    A trial that was stopped and is run again under another number has no place of its own: the search continues as if
     it had not been stopped.
     """
     import optuna
@@ -153,7 +153,7 @@ def _sampler(trial: "optuna.Trial", study: "optuna.Study", terms: SweepTerms) ->
 
 
 def _study(storage: str | None, out: Path, terms: SweepTerms) -> "optuna.Study":
-    """Open the trials there are. Raises ConfigError where their storage is damaged, or not one."""
+    """Open the trials there are. Raises ConfigError if their storage is damaged, or not one."""
     import optuna
 
     try:
@@ -181,24 +181,24 @@ class _Settings:
 
 def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms, *, resume: bool) -> None:
     """Make the folder of a sweep, or refuse one that holds anything else."""
-    told = {name: asdict(part) if isinstance(part, Range) else list(part) for name, part in space.items()}
+    described = {name: asdict(part) if isinstance(part, Range) else list(part) for name, part in space.items()}
     common = {name: getattr(terms, name) for name in _COMMON} | changed_options(terms)
     for name in ("", RUNS_FOLDER, *(f"{STORAGE_NAME}{ending}" for ending in _OF_STORAGE)):
         refuse_link(out / name)
-    settings = json.loads(json.dumps({"dataset": dataset.manifest.key, "space": told, "terms": common}))
+    settings = json.loads(json.dumps({"dataset": dataset.manifest.key, "space": described, "terms": common}))
     place = out / SETTINGS_NAME
     if place.exists():
         if not resume:
-            raise ConfigError(f"{out} holds a sweep.", next_step="Pass --resume to go on, or another --out.")
+            raise ConfigError(f"{out} contains a sweep.", next_step="Pass --resume to continue, or another --out.")
         begun = read_record(place, _Settings, _FORM)
         different = [name for name in settings if getattr(begun, name) != settings[name]]
         if different:
             raise ConfigError(
-                f"The sweep in {out} was begun otherwise: {', '.join(different)}.",
-                next_step="Repeat the command that began it, or pass another --out.",
+                f"The sweep in {out} was started with other settings: {', '.join(different)}.",
+                next_step="Repeat the command that started it, or pass another --out.",
             )
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
-        raise ConfigError(f"{out} holds something else.", next_step="Pass another --out.")
+        raise ConfigError(f"{out} contains other files.", next_step="Pass another --out.")
     make_folder(out)
     write_json(place, settings)
 
@@ -216,7 +216,7 @@ def _enqueue(study: "optuna.Study", params: Mapping[str, Any], *, again: bool = 
 
 
 def _retry_killed(study: "optuna.Study") -> None:
-    """Queue the trials again that a killed worker left running; their runs go on from their checkpoints."""
+    """Queue again the trials that a killed worker left running; their runs resume from checkpoints."""
     from optuna.trial import TrialState
 
     for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
@@ -235,7 +235,7 @@ def _run_trial(
     stop: Stop | None,
     progress: Progress,
 ) -> float:
-    """Train a combination with each seed; the trial is pruned where its mean so far is hopeless."""
+    """Train a combination with each seed; the trial is pruned if its mean so far is hopeless."""
     import optuna
 
     params = _suggested(trial, space)
@@ -266,7 +266,7 @@ def _run_trial(
             loaded=loaded,
         )
         if result.score is None:
-            progress(f"trial {trial.number}: its score is not defined")
+            progress(f"trial {trial.number}: its score is undefined")
             raise optuna.TrialPruned
         scores.append(result.score)
         trial.set_user_attr(f"score/{seed}", result.score)

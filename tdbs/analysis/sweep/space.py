@@ -39,7 +39,7 @@ Space = Mapping[str, Sequence[Value] | Range]
 
 
 def listed_values(name: str, text: str) -> tuple[Value, ...]:
-    """Return the values of a list with commas between, as 3e-5,4e-5. Raises ConfigError where one is none."""
+    """Return the values of a list such as 3e-5,4e-5. Raises ConfigError if one is not a value."""
     return _values(name, [part.strip() for part in text.split(",")])
 
 
@@ -64,7 +64,7 @@ def ends_of(space: Space) -> dict[str, Sequence[Value]]:
 
 
 def is_grid(space: Space) -> bool:
-    """Tell whether a space has a last combination."""
+    """Return whether a space has a last combination."""
     return not any(isinstance(part, Range) for part in space.values())
 
 

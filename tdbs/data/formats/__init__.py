@@ -1,4 +1,4 @@
-"""One table of the file formats: how each tells its columns and how it is read, some rows at a time."""
+"""One table of the file formats: how each lists its columns, and how it is read, some rows at a time."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -49,7 +49,7 @@ def format_of(path: Path) -> Format:
         return FORMATS[path.suffix.lower()]
     except KeyError:
         raise SourceError(
-            f"{path.name} has an extension that tdbs does not read.", next_step=f"Use one of {', '.join(FORMATS)}."
+            f"{path.name} has an extension that tdbs does not support.", next_step=f"Use one of {', '.join(FORMATS)}."
         ) from None
 
 

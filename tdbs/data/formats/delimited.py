@@ -28,7 +28,7 @@ def read_schema(path: Path) -> pa.Schema:
     """Return the names in the header; every column holds texts."""
     names = next(_rows(path, at_once=1), [])
     if not names:
-        raise SourceError(f"{path.name} is empty.", next_step="Give it a header and rows.")
+        raise SourceError(f"{path.name} is empty.", next_step="Add a header and rows.")
     return pa.schema([(name, pa.string()) for name in names])
 
 
@@ -85,8 +85,8 @@ def _chunks(rows: Iterator[list[str]], *, width: int, where: str, bad: BadRows |
                 bad,
                 place,
                 where,
-                f"has another number of fields ({len(row)}) than the header ({width})",
-                next_step="Quote fields that hold the delimiter (CSV), or fix the row.",
+                f"has a different number of fields ({len(row)}) than the header ({width})",
+                next_step="Quote fields that contain the delimiter (CSV), or fix the row.",
             )
         chunk.append(row if len(row) == width else [""] * width)
         if len(chunk) >= ROWS_AT_ONCE:
@@ -102,7 +102,7 @@ def _empty_is_null(fields: tuple[str, ...]) -> pa.Array:
 
 
 def _row(number: int) -> str:
-    return f"row {number}" if number else "the header"
+    return f"Row {number}" if number else "The header"
 
 
 def _unlimited(rows: Iterator[list[str]], *, at_once: int) -> Iterator[list[str]]:
@@ -131,7 +131,7 @@ class _LongFields:
 
     @contextmanager
     def allowed(self) -> Iterator[None]:
-        """Lift the limit; the last reader to leave puts back the one that the first found, unless it was set anew."""
+        """Lift the limit; the last reader to leave puts back the one that the first found, unless it was set again."""
         with self._lock:
             if self._readers == 0:
                 self._before = csv.field_size_limit(_NO_LIMIT)

@@ -22,10 +22,10 @@ def read_schema(path: Path) -> pa.Schema:
     """Return the keys of the first line, with the types of their values."""
     first = next(_objects(path, None), None)
     if first is None:
-        raise SourceError(f"{path.name} is empty.", next_step="Give it one JSON object a line.")
+        raise SourceError(f"{path.name} is empty.", next_step="Write one JSON object per line.")
     if not all(map(is_utf8, first)):
         raise SourceError(
-            f"Row 1 of {path.name} holds half of a surrogate pair in a key.",
+            f"Row 1 of {path.name} contains half of a surrogate pair in a key.",
             next_step="Fix the row.",
         )
     return pa.schema([(key, _type_of(value)) for key, value in first.items()])
@@ -34,7 +34,7 @@ def read_schema(path: Path) -> pa.Schema:
 def read_columns(path: Path, columns: Mapping[str, Content], bad: BadRows | None = None) -> Iterator[pa.Table]:
     """Yield the asked keys, some rows at a time; a value that is not what its column should hold is an error.
 
-    With `bad`, such rows and lines that are no JSON are noted there instead, and their values are nulls.
+    With `bad`, such rows and lines that are not JSON are recorded there instead, and their values are nulls.
     """
     values: dict[str, list[Any]] = {column: [] for column in columns}
     number = 0
@@ -170,7 +170,7 @@ def _table(
             raise _lone_surrogate(values, before, where) from error
         for found in values.values():
             for index in [index for index, value in enumerate(found) if not _is_utf8(value)]:
-                bad.setdefault(before + index, "holds half of a surrogate pair")
+                bad.setdefault(before + index, "contains half of a surrogate pair")
                 found[index] = None
         return _table(values, columns, before, where, None)
     except (OverflowError, pa.ArrowInvalid) as error:
@@ -188,7 +188,7 @@ def _lone_surrogate(values: dict[str, list[Any]], rows_before: int, where: str) 
         if not _is_utf8(value)
     )
     return SourceError(
-        f"'{column}' in row {number} of {where} holds half of a surrogate pair.", next_step="Fix the row."
+        f"'{column}' in row {number} of {where} contains half of a surrogate pair.", next_step="Fix the row."
     )
 
 

@@ -29,13 +29,13 @@ def read_columns(path: Path, columns: list[str]) -> Iterator[pa.Table]:
         pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False) as parquet,
     ):
         written = {plain_name(name): name for name in parquet.schema_arrow.names}
-        rows, told = 0, int(parquet.metadata.num_rows)
+        rows, stated = 0, int(parquet.metadata.num_rows)
         for batch in parquet.iter_batches(ROWS_AT_ONCE, columns=[written[column] for column in columns]):
             table = pa.Table.from_batches([batch])
             rows += table.num_rows
             yield pa.table([table[written[column]] for column in columns], names=columns)
-        if rows != told:  # of a damaged footer, which has no checksum
-            raise pa.ArrowInvalid(f"its footer says {told} rows, but {rows} can be read")
+        if rows != stated:  # of a damaged footer, which has no checksum
+            raise pa.ArrowInvalid(f"its footer says {stated} rows, but {rows} can be read")
 
 
 def count_rows(path: Path) -> int:

@@ -1,12 +1,10 @@
-"""Collect the distinct values of a column that is read block by block, each with the row where it comes first.
+"""Collect the distinct values of a column, block by block, each with the row of its first occurrence.
 
-Of lists, whole rows are kept: the first one of each value, the first of another length, the first with a value twice.
-All that is learned of labels (which classes there are, whether any is missing) is the same for these as for all rows.
-Numbers to predict are not kept: there may be as many as rows.
-
-Classes that a drawn fraction would take from train altogether: the first row of each stays in train.
-
-A drawn row of a class that train lacks could not be scored, and its user gave one file, which has the class.
+For lists, whole rows are kept: the first one of each value, the first of another length, the first with a duplicate.
+They determine everything about the labels, such as the classes and whether one is missing, as all rows would. Numbers
+to predict are not kept, because there may be as many as rows. If a drawn validation fraction would take a whole class
+from train, the first row of the class stays in train: the user gave one file that has the class, and a class that train
+lacks could not be scored.
 """
 
 from collections.abc import Sequence
@@ -70,14 +68,14 @@ class DistinctValues:
 
 def together(first: SourceColumn, second: SourceColumn) -> SourceColumn:
     """Return the distinct values of two columns of them."""
-    values = DistinctValues("class")  # what tells was chosen already
+    values = DistinctValues("class")  # the informative values were chosen already
     for column in (first, second):
         values.add(column)
     return values.column()
 
 
 class _TellingLists:
-    """Rows of a column of lists that tell what all rows do: which values there are, and whether lists are multi-hot."""
+    """Rows of a column of lists that say what all rows do: which values there are, and whether lists are multi-hot."""
 
     def __init__(self) -> None:
         self._rows: dict[int, list[str]] = {}

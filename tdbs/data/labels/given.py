@@ -1,9 +1,8 @@
-"""Check the labels of shared tasks (hub, mirror, sample), which are class ids or scores already; -1 means none.
+"""Check the labels of shared tasks (hub, mirror, sample): class ids or scores, with -1 for none.
 
-Names of classes that the hub's Parquet files keep beside integer labels (`ClassLabel` of the datasets library).
-
-Without them classes would be called by numbers, and labels of words would have no "O" that lets a word be dropped.
-A single label of -1 means none there, as in a mirror. Ids may be floats, as pandas stores them where some are missing.
+The hub's Parquet files keep class names beside integer labels (`ClassLabel` of the datasets library). Without them,
+classes would have numbers for names, and word labels would have no "O" that allows a word to be dropped. A single label
+of -1 means none, as in a mirror. Ids may be floats, which pandas uses if some are missing.
 """
 
 import json
@@ -23,11 +22,11 @@ from tdbs.errors import SourceError
 from tdbs.shown import is_utf8
 
 NO_LABEL = -1
-_NEXT_STEP = "Write the file from the task's own data again."
+_NEXT_STEP = "Write the file again from the task's own data."
 
 
 def has_labels(column: SourceColumn, task: Task) -> bool:
-    """Tell whether any row has a label."""
+    """Return whether any row has a label."""
     return bool((_plain(column, task) != NO_LABEL).any())
 
 
@@ -44,12 +43,12 @@ def given_labels(column: SourceColumn, task: Task) -> pa.Array:
 
 
 def _plain(column: SourceColumn, task: Task) -> IntArray | FloatArray:
-    """Return class ids or scores, -1 where there is none."""
+    """Return class ids or scores, -1 if there is none."""
     kind = column.values.type
     of_task = pa.types.is_integer if task.kind == "classification" else pa.types.is_floating
     if not of_task(kind):
         expected = "class ids" if task.kind == "classification" else "floating-point scores"
-        raise SourceError(f"'{column.name}' of {column.where} holds {kind}, not {expected}.", next_step=_NEXT_STEP)
+        raise SourceError(f"'{column.name}' of {column.where} contains {kind}, not {expected}.", next_step=_NEXT_STEP)
     plain = pa.int64() if task.kind == "classification" else pa.float64()
     labels: IntArray | FloatArray = pc.fill_null(column.values.cast(plain), NO_LABEL).to_numpy()
     return labels

@@ -1,13 +1,9 @@
 """Refuse labels that are lists or objects written as texts, as pandas writes them into CSV cells.
 
-What is certain: a Python or JSON list, tuple, set or object with a quoted entry or with several, and NumPy's arrays and
-PyTorch's tensors, with the name of their kind around them or without.
-`[3]` and `[joy, love]` are lists if all labels are in brackets; `[UNK]` and `(none)` are names. With --label-type class
-every text is a class.
-
-Read labels that are single values, written as NumPy, PyTorch or Python print them: np.int64(1), tensor(1), b'pos'.
-
-pandas writes tensors and bytes into CSV cells like this. With --label-type class every text is a class.
+Certain cases are a Python or JSON list, tuple, set or object with a quoted entry or several entries, and NumPy arrays
+and PyTorch tensors, with or without the name of their kind. `[3]` and `[joy, love]` are lists only if all labels are in
+brackets; `[UNK]` and `(none)` are names. Single values are read as NumPy, PyTorch or Python print them: np.int64(1),
+tensor(1), b'pos'. With --label-type class every text is a class.
 """
 
 import ast
@@ -63,7 +59,7 @@ def refuse_words_as_texts(texts: pa.Array, *, column: str, where: str) -> None:
     if words and len(words) == len(entries):
         line = json.dumps({column: words[0][:3]}, ensure_ascii=False)
         raise SourceError(
-            f"'{column}' of {where} holds lists of words, written as texts.",
+            f"'{column}' of {where} contains lists of words, written as texts.",
             next_step=f"CSV and TSV cells cannot hold lists. Write JSONL or Parquet, with lines such as {line}; "
             "or write texts, with spaces between words.",
         )
@@ -89,7 +85,7 @@ def entries_of(text: str) -> list[Any] | None:
 
 
 def _parsed(text: str) -> object:
-    """Return what a text is in JSON or Python, also where values are as NumPy and PyTorch print them."""
+    """Return the value of a text in JSON or Python, also if values are as NumPy and PyTorch print them."""
     for parse in (json.loads, ast.literal_eval, _printed):
         try:
             return parse(text)

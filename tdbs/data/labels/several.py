@@ -1,13 +1,10 @@
-"""Several labels a row: lists of classes, lists or columns of 0 and 1 (multi-label), or columns of numbers (targets).
+"""Several labels per row: lists of classes, lists or columns of 0 and 1 (multi-label), or columns of numbers.
 
-Columns of 0 and 1 (or true and false) are a multi-label task whose classes are the columns; with `regression`, or where
-another number stands among them, each column is a number to predict. Cost: array code over the rows.
-
-Lists of 0 and 1, one entry a class (multi-hot vectors, as transformers takes labels): which classes hold for a row.
-
-Certain where all lists of train have one length, of two or more, and hold 0 and 1 (or 0.0, true …) alone: as lists of
-class ids they would name each class several times, or both classes in every row. Lists of one entry are ids. Classes
-have the names that the file keeps for them, if it keeps one for each place; else their places, from 0.
+Columns of 0 and 1 (or true and false) are a multi-label task whose classes are the columns. With `regression`, or if
+other numbers occur, each column is a number to predict. Lists of 0 and 1 are multi-hot vectors, as transformers takes
+labels, if all lists of train have one length of two or more and contain only 0 and 1 (or 0.0, true …). As lists of
+class ids they would name a class several times, or both classes in every row. Lists of one entry are ids. Class names
+come from the file if it has one for each position; else they are positions, from 0. Cost: array code over the rows.
 """
 
 from collections.abc import Sequence
@@ -51,7 +48,7 @@ def learn_several(train: Sequence[SourceColumn], label_type: LabelType) -> Sever
     if is_list(train[0].values.type):
         if label_type == "regression" or len(train) > 1:
             raise ConfigError(
-                f"'{train[0].name}' holds lists of classes.", next_step="Name it alone, without --label-type."
+                f"'{train[0].name}' contains lists of classes.", next_step="Name it alone, without --label-type."
             )
         hot = hot_classes(train[0])
         if hot is not None:
@@ -59,7 +56,7 @@ def learn_several(train: Sequence[SourceColumn], label_type: LabelType) -> Sever
         classes = tuple(list_classes(train[0]))
         if len(classes) < 2:
             raise SourceError(
-                f"The lists of {train[0].where} hold {len(classes)} classes.",
+                f"The lists of {train[0].where} contain {len(classes)} classes.",
                 next_step="Give train rows of at least two classes.",
             )
         return SeveralRule(kind="lists", classes=classes)
@@ -104,8 +101,8 @@ def _refuse_classes(column: SourceColumn) -> None:
     """Raise for class ids among columns that would be numbers to predict."""
     if column.names:
         raise ConfigError(
-            f"'{column.name}' of {column.where} holds classes ({', '.join(column.names[:_SHOWN_CLASSES])}); "
-            "several label columns hold 0 and 1, or numbers to predict.",
+            f"'{column.name}' of {column.where} contains classes ({', '.join(column.names[:_SHOWN_CLASSES])}); "
+            "several label columns must contain 0 and 1, or numbers to predict.",
             next_step="Name one label column, or pass --label-type regression.",
         )
 
@@ -164,15 +161,15 @@ def hot_classes(train: SourceColumn) -> tuple[str, ...] | None:
         row = int(repeating[0])
         other = int(np.flatnonzero(lengths_N != lengths_N[row])[0])
         raise SourceError(
-            f"'{train.name}' of {train.where} holds lists of 0 and 1 of different lengths: "
-            f"{train.row(row)} has {lengths_N[row]} entries, {train.row(other)} has {lengths_N[other]}.",
+            f"'{train.name}' of {train.where} contains lists of 0 and 1 of different lengths: "
+            f"row {train.number(row)} has {lengths_N[row]} entries, row {train.number(other)} has {lengths_N[other]}.",
             next_step=_NEXT_STEP,
         )
     return None
 
 
 def encode_hot(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
-    """Return a split's multi-hot lists as lists of the classes that hold; its own names tell which place is which."""
+    """Return a split's multi-hot lists as lists of the classes that hold; its own names say which place is which."""
     lists = one_array(label_lists(column).values)
     entries = pc.utf8_lower(lists.flatten())
     lengths_N = pc.list_value_length(lists).to_numpy()
@@ -192,7 +189,7 @@ def encode_hot(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
         unknown = next((name for name in column.names if name not in classes), None)
         if unknown is not None:
             raise SourceError(
-                f"'{column.name}' of {column.where} has a place for the class '{unknown}', which train lacks.",
+                f"'{column.name}' of {column.where} has a column for the class '{unknown}', which train lacks.",
                 next_step="Write the file with the classes of train.",
             )
         flags_NC = flags_NC[:, [column.names.index(name) for name in classes]]

@@ -44,7 +44,7 @@ def label_texts(column: SourceColumn) -> SourceColumn:
     kind = values.type
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         raise SourceError(
-            f"'{column.name}' of {column.where} holds {kind}, which is no label.",
+            f"'{column.name}' of {column.where} contains {kind}, which cannot be a label.",
             next_step="Name a column of texts or numbers with --label.",
         )
     texts = pc.if_else(values, "True", "False") if pa.types.is_boolean(kind) else values.cast(pa.string())
@@ -109,7 +109,7 @@ def list_classes(column: SourceColumn) -> list[str]:
             raise SourceError(
                 f"{column.row(row)} has the number {distinct[parts[0]]} in a list of '{column.name}', "
                 "which cannot be a class.",
-                next_step="Write numbers to predict as columns of their own, and name them: --label x,y.",
+                next_step="Write numbers to predict in separate columns, and name them: --label x,y.",
             )
         return sorted({_number_class(text) for text in distinct})
     return sorted(set(one_spelling(distinct).values()))
@@ -165,7 +165,7 @@ def _at_least_two(train: SourceColumn, classes: list[str]) -> tuple[str, ...]:
 def informative_values(texts: pa.Array, label_type: LabelType) -> BoolArray:
     """Return which of the distinct values, in order, `learn_labels` and `learn_several` must see.
 
-    Classes are all told; of numbers to predict the first one, and the first one with a fraction, tell as much as all.
+    All classes are informative; of numbers to predict, the first one and the first one with a fraction suffice.
     """
     column = SourceColumn(name="", where="", values=pa.chunked_array([texts]), rows_N=np.arange(len(texts)))
     is_number = pc.fill_null(_is_number(column), False)
@@ -250,8 +250,9 @@ def _number_class(text: str) -> str:
 
 def _mixed(column: SourceColumn, is_number: pa.ChunkedArray) -> SourceError:
     number, text = first_true(is_number) or 0, first_true(pc.invert(is_number)) or 0
+    numeric, other = column.values[number].as_py(), column.values[text].as_py()
     return SourceError(
-        f"Some labels of {column.where} are numbers ({column.row(number)} has '{column.values[number].as_py()}') "
-        f"and some are not ({column.row(text)} has '{column.values[text].as_py()}').",
+        f"Some labels of {column.where} are numbers (row {column.number(number)} has '{numeric}') "
+        f"and some are not (row {column.number(text)} has '{other}').",
         next_step="Fix them, or pass --label-type class.",
     )

@@ -1,7 +1,7 @@
-"""One label, one spelling: what cannot be seen around it is not part of it; true and false are the same in any case.
+"""One spelling per label: invisible characters around it do not count, and true and false ignore case.
 
-A boolean that has one spelling keeps it; one that has several is True or False, as JSON's are. A letter with an accent
-is one, whether Unicode writes it as one character or as two. NaN among numbers is a missing label.
+A boolean with one spelling keeps it; one with several becomes True or False, as JSON's are. An accented letter is the
+same whether Unicode writes it as one character or two. NaN among numbers is a missing label.
 """
 
 import unicodedata

@@ -3,7 +3,7 @@
 | kind | entry of a row |
 |---|---|
 | classification | int64, the class |
-| regression | float64, or list<float64> where there are several targets |
+| regression | float64, or list<float64> if there are several targets |
 | multi_label | list<int64>, the classes that hold |
 | token_classification | list<int64>, the class of each word |
 | question_answering | {text, answer_start}, lists of one entry an answer |
@@ -134,7 +134,7 @@ def learn_word_labels(train: SourceColumn) -> tuple[str, ...]:
 
 
 def encode_word_labels(column: SourceColumn, classes: tuple[str, ...], *, words: SourceColumn) -> pa.Array:
-    """Return a split's labels as class ids, one a word."""
+    """Return a split's labels as class ids, one per word."""
     lists = named_label_lists(column)
     labels_of_row = pc.list_value_length(lists).to_numpy()
     words_of_row = pc.list_value_length(one_array(words.values)).to_numpy()
@@ -156,7 +156,7 @@ def checked_answers(column: SourceColumn, *, contexts: SourceColumn) -> pa.Array
         answers = one_array(column.values.cast(ANSWERS))
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:  # what casts of other types raise
         raise SourceError(
-            f"'{column.name}' of {column.where} holds {column.values.type}, not answers.",
+            f"'{column.name}' of {column.where} contains {column.values.type}, not answers.",
             next_step='Write answers such as {"text": ["Paris"], "answer_start": [17]}.',
         ) from error
     rows = zip(answers.field("text").to_pylist(), answers.field("answer_start").to_pylist(), strict=True)
@@ -172,10 +172,10 @@ def _problem(texts: list[str] | None, starts: list[int] | None, context: str) ->
     if not texts or not starts:
         return "has no answer; questions without one are not supported"
     if len(texts) != len(starts):
-        return f"has {len(texts)} answers, but {len(starts)} places"
+        return f"has {len(texts)} answers, but {len(starts)} positions"
     for text, start in zip(texts, starts, strict=True):
         if not text:
             return "has an empty answer"
         if start is None or start < 0 or not context.startswith(text, start):
-            return f"has the answer '{text[:60]}', which does not stand at character {start} of its context"
+            return f"has the answer '{text[:60]}', which is not at character {start} of its context"
     return None

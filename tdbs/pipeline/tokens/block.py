@@ -24,15 +24,15 @@ class TokenBlock:
     starts_T: IntArray  # characters in the text of its segment
     ends_T: IntArray
     segment_starts_N: IntArray | None = None  # pairs: first token of the second text
-    chunks: "ChunkedTokens | None" = None  # what the samples were put together from
+    chunks: "ChunkedTokens | None" = None  # chunks that the samples were joined from
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ChunkedTokens:
-    """The distinct chunks of a block, tokenized, and where each chunk stands."""
+    """The distinct chunks of a block, tokenized, and the positions of each chunk."""
 
     texts: list[str]
-    tokens: TokenBlock  # of the distinct chunks, without special tokens
+    tokens: TokenBlock  # tokens of the distinct chunks, without special tokens
     which_C: IntArray
     sample_C: IntArray
     first_C: IntArray  # position of the chunk's first token in its sample
@@ -88,21 +88,21 @@ def joined_blocks(blocks: Sequence[TokenBlock]) -> TokenBlock:
 
 
 def first_true(flags_T: BoolArray, token_offsets_N1: IntArray) -> IntArray:
-    """Return, for each sample, how many tokens stand before its first flag; its length where it has none."""
+    """Return, for each sample, the number of tokens before its first flag; its length if it has none."""
     flagged = np.append(np.flatnonzero(flags_T), len(flags_T))
     first = flagged[np.searchsorted(flagged, token_offsets_N1[:-1])]
     return np.minimum(first, token_offsets_N1[1:]) - token_offsets_N1[:-1]
 
 
 def last_true(flags_T: BoolArray, token_offsets_N1: IntArray) -> IntArray:
-    """Return, for each sample, the position of its last flag; -1 where it has none."""
+    """Return, for each sample, the position of its last flag; -1 if it has none."""
     flagged = np.append(-1, np.flatnonzero(flags_T))
     last = flagged[np.searchsorted(flagged, token_offsets_N1[1:]) - 1]
     return np.maximum(last - token_offsets_N1[:-1], -1)
 
 
 def segment_starts(type_T: IntArray, segments_T: IntArray, token_offsets_N1: IntArray) -> IntArray:
-    """Return where the second text of each pair begins; where nothing is left of it, where segment ids change."""
+    """Return where the second text of each pair begins; if nothing is left of it, where segment ids change."""
     starts_N = first_true(segments_T == PAIR_SEGMENT, token_offsets_N1)
     if not type_T.any():
         return starts_N

@@ -1,7 +1,7 @@
-"""What a tokenizer does around words: where its special tokens stand, and whether texts may be cut at spaces.
+"""What a tokenizer does around words: where it puts special tokens, and whether texts may be cut at spaces.
 
 Most tokenizers split at spaces before anything else, so the tokens of a text are those of its words, one after the
-other. Here that is read from the tokenizer's parts, never assumed: a part that is not listed makes no promise.
+other. This file reads that from the tokenizer's parts and never assumes it: an unlisted part makes no promise.
 """
 
 import json
@@ -22,7 +22,7 @@ _NORMALIZERS = {
     "Precompiled",
     "StripAccents",
 }
-_RUNS_OF_SPACES = {"Regex": " {2,}"}  # what SentencePiece's models replace; a lone space is no run
+_RUNS_OF_SPACES = {"Regex": " {2,}"}  # what SentencePiece's models replace; a lone space is not a run
 _SPLIT_AT_SPACES = {"BertPreTokenizer", "ByteLevel", "Metaspace", "Whitespace", "WhitespaceSplit"}
 _SPLIT_FURTHER = {"ByteLevel", "Digits", "Metaspace", "Punctuation"}
 _MODELS = {"BPE", "Unigram", "WordLevel", "WordPiece"}
@@ -31,7 +31,7 @@ _PUT_TOKENS_AROUND = {"BertProcessing", "ByteLevel", "RobertaProcessing", "Templ
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Template:
-    """Special tokens around one text, or around two: entry k stands before text k, the last one behind them all."""
+    """Special tokens around one text, or around two: entry k comes before text k, the last one after them all."""
 
     special_ids: tuple[tuple[int, ...], ...]
     special_types: tuple[tuple[int, ...], ...]  # segment ids of the special tokens
@@ -52,7 +52,7 @@ class Template:
 class Layout:
     """What is known of a tokenizer's parts."""
 
-    single: Template | None  # None: its post-processor does more than put tokens around texts
+    single: Template | None  # None: its post-processor does more than add tokens around texts
     pair: Template | None
     cuts_at_spaces: bool  # tokens before a lone space and those behind it do not depend on each other
 
@@ -62,7 +62,7 @@ class Layout:
 
 
 def layout_of(backend: tokenizers.Tokenizer) -> Layout:
-    """Return what the tokenizer's own description and two probes tell."""
+    """Return what the tokenizer's description and two probes show."""
     known = all(step["type"] in _PUT_TOKENS_AROUND for step in _steps(backend.post_processor, "processors"))
     return Layout(
         single=_template(backend, "a") if known else None,
@@ -72,7 +72,7 @@ def layout_of(backend: tokenizers.Tokenizer) -> Layout:
 
 
 def _template(backend: tokenizers.Tokenizer, text: str, pair: str | None = None) -> Template | None:
-    """Return where special tokens stand around texts of one word."""
+    """Return the positions of special tokens around texts of one word."""
     probe = backend.encode(text, pair)
     special_ids: list[list[int]] = [[]]
     special_types: list[list[int]] = [[]]
@@ -93,7 +93,7 @@ def _template(backend: tokenizers.Tokenizer, text: str, pair: str | None = None)
     plain = sum(len(backend.encode(part, add_special_tokens=False)) for part in (text, pair) if part is not None)
     written_once = (sum(map(len, special_ids)), len(probe)) == (specials, specials + plain)
     if order != list(range(1 if pair is None else 2)) or not written_once:
-        return None  # a template may turn texts round, or write one twice
+        return None  # a template may swap texts, or write one twice
     return Template(
         special_ids=tuple(map(tuple, special_ids)),
         special_types=tuple(map(tuple, special_types)),
@@ -128,7 +128,7 @@ def _splits_at_spaces(pre_tokenizer: dict[str, Any]) -> bool:
 
 
 def _reaches_right(token: tokenizers.AddedToken) -> bool:
-    """Tell whether an added token takes in the space behind a word."""
+    """Return whether an added token includes the space after a word."""
     return token.rstrip or token.content == " " or re.search(r"\S\s", token.content) is not None
 
 

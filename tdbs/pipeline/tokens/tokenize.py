@@ -1,17 +1,11 @@
-"""Turn blocks of texts into tokens, on all cores.
+"""Turn blocks of texts into tokens, on all cores, with the result of the tokenizer on whole texts.
 
-Where the tokenizer allows it, each distinct chunk of the texts is tokenized once and samples are put together from
-chunks: faster than the tokenizer on whole texts (benchmarks/), and the same tokens. Other tokenizers get whole texts.
-
-Cut texts at lone spaces, so that each distinct chunk, mostly a word, is tokenized and annotated only once.
-
-A chunk holds the space before it: " film". Chunks tile their texts; a text that offers no safe cut is one chunk. What
-is cut is decided by the two characters around a space alone. Cost: array code over the bytes; Python sees each distinct
-chunk once (SST-2: 23,000 of 700,000).
-
-Put samples together from tokenized chunks, with special tokens, truncation and segments as the tokenizer makes them.
-
-Array code over runs: a sample is a row of runs of tokens, of special ones and of its chunks in turn.
+If the tokenizer allows it, each distinct chunk of the texts is tokenized and annotated once, and samples are joined
+from chunks, which is faster (benchmarks/). Other tokenizers get whole texts. Texts are cut at lone spaces: a chunk,
+mostly a word, starts with the space before it: " film". Chunks tile their texts; a text without a safe cut is one
+chunk. Only the two characters around a space decide a cut. Joining adds special tokens, truncation and segments as the
+tokenizer does, by array code over runs: a sample is a row of runs, of special tokens and of its chunks in turn. Cost:
+array code over the bytes; Python sees each distinct chunk once (SST-2: 23,000 of 700,000).
 """
 
 import threading
@@ -41,7 +35,7 @@ _TRUNCATION = threading.Lock()  # truncation is a state of the library's tokeniz
 def tokenize_block(
     tokenizer: LoadedTokenizer, texts: pa.Array, pairs: pa.Array | None, *, max_length: int
 ) -> TokenBlock:
-    """Tokenize a block of strings on all cores, cut to `max_length` tokens; of a pair, the longer text first."""
+    """Tokenize a block of strings on all cores, cut to `max_length` tokens; in a pair, the longer text first."""
     layout = tokenizer.layout
     template = None if layout is None else layout.template(pair=pairs is not None)
     if layout is None or template is None:
@@ -93,7 +87,7 @@ def encode_in_parts(
 
 
 def _parts(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
-    """Cut a list so that each part has about as many characters as the library is given at once."""
+    """Cut a list into parts with about as many characters as the library should get at once."""
     if len(texts) == 1:
         return iter((texts,))
     sizes = (len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) for text in texts)
@@ -166,7 +160,7 @@ def _is_plain_ascii(bytes_S: ByteArray) -> BoolArray:
 
 
 def _are_of(categories: str, bytes_B: ByteArray, places: IntArray) -> BoolArray:
-    """Tell whether the characters that begin at these places are of the Unicode categories."""
+    """Return whether the characters that begin at these places are of the Unicode categories."""
     lead, second, third, fourth = (bytes_B[places + i].astype(np.int64) for i in range(_LONGEST_CHARACTER))
     second, third, fourth = second & 0x3F, third & 0x3F, fourth & 0x3F
     codes = np.select(
@@ -225,7 +219,7 @@ def join_chunks(chunks: Chunks, distinct: TokenBlock, template: Template, max_le
     if texts_a_sample > 1:
         first_N, second_N = length_P.reshape(-1, texts_a_sample).T
         segment_starts_N = special_sizes[0] + first_N + special_sizes[1]
-        if not template.has_types:  # where nothing is left of a second text, its place is told by types alone
+        if not template.has_types:  # if nothing is left of a second text, segment types alone decide its place
             segment_starts_N = np.where(second_N > 0, segment_starts_N, sample_lengths_N)
     run_starts_R = np.cumsum(size_R) - size_R
     sample_C = part_C // texts_a_sample

@@ -28,14 +28,14 @@ class LoadedTokenizer:
     source: str  # as given: the default model of training
     backend: tokenizers.Tokenizer
     backend_json: str  # the whole tokenizer, without padding and truncation
-    sha256: str  # of backend_json
-    vocabulary_sha256: str  # of the token -> id map alone: what a model has to agree with
+    sha256: str  # hash of backend_json
+    vocabulary_sha256: str  # hash of the token -> id map alone, which a model must match
     vocabulary_size: int
     pad_id: int
     special_ids: tuple[int, ...]
     model_max_length: int | None
     end_id: int | None = None  # ends a text (seq2seq)
-    layout: Layout | None = None  # None: nothing is known, and texts are tokenized whole
+    layout: Layout | None = None  # None: unknown, so texts are tokenized whole
 
 
 def load_tokenizer(source: str) -> LoadedTokenizer:
@@ -50,8 +50,9 @@ def load_tokenizer(source: str) -> LoadedTokenizer:
     }
     if settings.get("truncation_side") == "left":
         raise TokenizerError(
-            f"The tokenizer {source} cuts long texts at their beginning; tdbs cuts them at their end.",
-            next_step='Set "truncation_side": "right" in its tokenizer_config.json if the model may read beginnings.',
+            f"The tokenizer {source} cuts the beginning of long texts; tdbs cuts the end.",
+            next_step='Set "truncation_side": "right" in its tokenizer_config.json if the model may read the '
+            "beginning instead.",
         )
     added = backend.get_added_tokens_decoder().items()
     # The unknown token stands for a word of the text, though its tokenizer calls it special.
@@ -90,7 +91,7 @@ def read_by_transformers(source: str, backend: tokenizers.Tokenizer) -> Reading 
     """Return how transformers reads the tokenizer of a folder or name; None if it has none, or none that opens.
 
     What it gives is a matter of the tokenizer's class and settings, not of tokenizer.json: XLM-R's gives no model
-    segment ids. They may also tell transformers to make other tokens than tokenizer.json does (`do_lower_case`,
+    segment ids. They may also make transformers produce other tokens than tokenizer.json does (`do_lower_case`,
     `add_prefix_space`, more added tokens). Raises TokenizerError if they do: `backend` is what texts are prepared with.
     A tokenizer that does not open gets a notice.
     """
@@ -109,7 +110,7 @@ def read_by_transformers(source: str, backend: tokenizers.Tokenizer) -> Reading 
         theirs = loaded(*texts)["input_ids"]
         if theirs != backend.encode(*texts).ids:
             raise TokenizerError(
-                f"transformers reads the tokenizer of {source} otherwise than its tokenizer.json says: it makes other "
+                f"transformers reads the tokenizer of {source} differently from its tokenizer.json: it makes other "
                 f"tokens of {' and '.join(map(repr, texts))}.",
                 next_step=f"Save AutoTokenizer.from_pretrained({source!r}) in another folder, and prepare with that.",
             )
@@ -138,7 +139,7 @@ def _note_unopened(source: str, reason: str) -> None:
     if files:
         notice(
             f"transformers cannot open the tokenizer of {source}: {reason}. "
-            "Whether it makes the same tokens as tdbs is not checked."
+            "tdbs did not check that it makes the same tokens."
         )
 
 
@@ -151,7 +152,7 @@ def _strings(value: object) -> set[str]:
 
 
 def check_max_length(tokenizer: LoadedTokenizer, max_length: int, *, pair: bool) -> None:
-    """Refuse a length, in tokens with special ones, that leaves no room for text or that the model does not take."""
+    """Refuse a length, in tokens with special ones, without room for text or beyond the model's limit."""
     special = tokenizer.backend.num_special_tokens_to_add(pair)
     if max_length <= special:
         raise ConfigError(
@@ -166,21 +167,21 @@ def check_max_length(tokenizer: LoadedTokenizer, max_length: int, *, pair: bool)
         )
 
 
-_NEXT_STEP = "Pass --tokenizer with a folder or hub name that holds a tokenizer.json."
+_NEXT_STEP = "Pass --tokenizer with a folder or hub name that has a tokenizer.json."
 _SETTINGS = Form(
-    what="the settings of a tokenizer", error=TokenizerError, next_step="Save the tokenizer anew.", foreign=True
+    what="the settings of a tokenizer", error=TokenizerError, next_step="Save the tokenizer again.", foreign=True
 )
 _SETTINGS_NAME = "tokenizer_config.json"
 
 
 def _find_files(source: str, *names: str) -> dict[str, Path]:
-    """Return where those of some files are that a folder or hub name has."""
+    """Return the paths of those of some files that a folder or hub name has."""
     folder = Path(source)
     if folder.is_dir():
         return {name: folder / name for name in names if (folder / name).is_file()}
     if folder.is_absolute() or source.startswith(".") or source.count("/") > 1:
         raise TokenizerError(
-            f"There is no tokenizer folder {source}.", next_step="Pass --tokenizer with a folder or a hub name."
+            f"Tokenizer folder {source} does not exist.", next_step="Pass --tokenizer with a folder or a hub name."
         )
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import RepositoryNotFoundError
@@ -212,8 +213,8 @@ def _read_backend(source: str, tokenizer_json: Path | None) -> tokenizers.Tokeni
             return backend_of(tokenizer_json.read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise TokenizerError(
-                f"{tokenizer_json} is not a tokenizer that the tokenizers library reads: {reason_of(error)}.",
-                next_step="Save it anew with tokenizer.save_pretrained(...).",
+                f"{tokenizer_json} is not a tokenizer that the tokenizers library can read: {reason_of(error)}.",
+                next_step="Save it again with tokenizer.save_pretrained(...).",
             ) from error
     try:
         loaded = _transformers_tokenizer(source)
@@ -228,7 +229,8 @@ def _read_backend(source: str, tokenizer_json: Path | None) -> tokenizers.Tokeni
         ) from error
     if not loaded.is_fast:
         raise TokenizerError(
-            f"The tokenizer {source} has no fast implementation, so it cannot tell which characters a token covers.",
+            f"The tokenizer {source} has no fast implementation, so it does not report which characters a "
+            "token covers.",
             next_step="Convert it to a tokenizer.json, or pass --tokenizer with a fast one.",
         )
     backend: tokenizers.Tokenizer = loaded.backend_tokenizer
@@ -257,7 +259,7 @@ def _read_json(path: Path | None) -> dict[str, object]:
         return {}
     settings = read_json(path, _SETTINGS)
     if not isinstance(settings, dict):
-        raise TokenizerError(f"{path} is not a JSON object.", next_step="Save the tokenizer anew.")
+        raise TokenizerError(f"{path} is not a JSON object.", next_step="Save the tokenizer again.")
     return settings
 
 

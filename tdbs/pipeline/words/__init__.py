@@ -1,1 +1,1 @@
-"""Words that may be dropped: lists, where they stand in a text, and which tokens they are."""
+"""Words that may be dropped: lists, their places in a text, and their tokens."""

@@ -1,12 +1,11 @@
-"""Find droppable words in raw text: where a listed word stands alone.
+"""Find droppable words in raw text: places where a listed word stands alone.
 
-Longest match first ("you're" before "you"), case-folded, ’ read as '. A word's neighbours are no letter, digit,
-mark, hyphen, apostrophe or underscore; a punctuation mark does not stand between two letters or digits. If the
-longest match fails its neighbours, shorter ones at the same place are tried (docs/decisions.md, "Droppable words").
-So neither "of" and "-" in "state-of-the-art" nor "." in "3.5" nor "it" in "item".
-
-Folding is Unicode's canonical caseless matching (3.13, D145), so "é" is one letter however it is written; a list with a
-dotless ı is Turkish or Azeri, where I is the capital of ı and İ that of i.
+The longest match comes first ("you're" before "you"), case-folded, ’ read as '. The neighbours of a word are not a
+letter, digit, mark, hyphen, apostrophe or underscore; a punctuation mark is not between two letters or digits. If the
+longest match fails this rule, shorter ones at the same place are tried (docs/decisions.md, "Droppable words"). So
+neither "of" and "-" in "state-of-the-art" nor "." in "3.5" nor "it" in "item" match. Folding is Unicode's canonical
+caseless matching (3.13, D145), so "é" is one letter however it is written; a list with a dotless ı is Turkish or Azeri,
+where I is the capital of ı and İ that of i.
 """
 
 import re
@@ -35,7 +34,7 @@ class WordPattern:
     words: re.Pattern[str]
     marks: re.Pattern[str]
     is_turkish: bool
-    has_spaces: bool  # in a word: it reaches over the spaces of a text
+    has_spaces: bool  # whether a word contains spaces, and so spans spaces of a text
 
 
 def compile_words(words: Collection[str]) -> WordPattern:

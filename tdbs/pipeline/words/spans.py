@@ -1,8 +1,8 @@
 """Find which tokens of a sample are droppable words.
 
-A droppable word of the text counts where tokens cover it exactly, a leading space aside; if a token reaches over its
+A droppable word of the text counts if tokens cover it exactly, except for a leading space; if a token reaches over its
 edge, or truncation cut it, it is not droppable. A lone "▁" (SentencePiece) belongs to the word after it. A word of
-several tokens is one span: it is dropped whole or not at all.
+several tokens is one span: it is dropped completely or not at all.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ from tdbs.pipeline.words.matches import WordPattern, find_droppable
 # a row for pairs), M matches in the samples' texts, W droppable words found, C characters of all its texts.
 
 _BEHIND = np.iinfo(np.int64).max  # no text is so long
-_SEPARATOR = "\n"  # between texts: no word of a list holds it, and it is no neighbour that counts
+_SEPARATOR = "\n"  # between texts: no listed word contains it, and it does not count as a neighbour
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -43,9 +43,9 @@ def find_spans(
 ) -> DroppableSpans:
     """Return the droppable words of a block; `lone_space_id` is the id of a token that is "▁" alone.
 
-    `rows_N` tells which row's texts a sample is from, where several windows share a row. A word with a protected token
+    `rows_N` says which row's texts a sample is from, if several windows share a row. A word with a protected token
     (of an answer, an entity, a prefix) is not droppable. Where samples were put together from chunks, words are looked
-    for once in each distinct chunk: a space is no neighbour that counts, so no word depends on the chunk before.
+    for once in each distinct chunk: a space does not count as a neighbour, so no word depends on the chunk before.
     """
     if block.chunks is not None and not pattern.has_spaces:
         spans = _spans_of_chunks(block.chunks, len(block.token_offsets_N1) - 1, pattern, lone_space_id)
@@ -152,7 +152,7 @@ def _starts(lengths_P: IntArray) -> IntArray:
 def _matches_of_samples(
     matches: tuple[IntArray, IntArray], starts_K: IntArray, ends_K: IntArray, own_K: IntArray, shift_of_own: IntArray
 ) -> tuple[IntArray, IntArray]:
-    """Return the matches between the first and the last token of each sample's text, where the sample counts them."""
+    """Return the matches between the first and the last token of each sample's text, if the sample counts them."""
     match_starts, match_ends = matches
     # own_K ascends: a sample's text begins where its number changes
     first_token = np.flatnonzero(np.append(True, own_K[1:] != own_K[:-1])[: len(own_K)])

@@ -1,11 +1,10 @@
-"""Words that negate, by language: dropping one can turn a label round ("not good"), so a list that holds some is named.
+"""The words that TokenDrop may drop, and words that negate, by language.
 
-The main ones of the languages that NLTK has lists for; of English also the forms in which its list cuts them ("don").
-
-The words that TokenDrop may drop: the paper's list (App. A), another language's, the user's own, or none.
-
-The paper's has 128 words and 6 punctuation marks; no negation and no comma. NLTK's present English list contains
-negations and has grown: it would change labels. Words can be kept (taken off a list) one by one or in groups.
+The list is the paper's (App. A), another language's, the user's own, or none. The paper's has 128 words and 6
+punctuation marks; no negation and no comma. NLTK's present English list contains negations and has grown: it would
+change labels. `--keep` removes words from a list, one by one or in groups. Dropping a negation can reverse a label
+("not good"), so `prepare` names a list that contains some. The negations are the main ones of the languages of NLTK's
+lists; for English also the forms in which its list cuts them ("don").
 """
 
 import hashlib
@@ -14,7 +13,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, require
 from tdbs.pipeline.words.matches import fold
 
 NEGATIONS: dict[str, frozenset[str]] = {
@@ -95,7 +94,7 @@ def choose_words(stopwords: str = "paper", *, keep: Sequence[str] = ()) -> WordL
 
 
 def negations_in(words: WordList) -> tuple[str, ...]:
-    """Return the negations that a list still holds, sorted; of a language that is named, else of English."""
+    """Return the negations that remain in a list, sorted, in the named language or in English."""
     known = NEGATIONS.get(words.source.removeprefix(_NLTK), NEGATIONS["english"])
     if not words.source.startswith(_NLTK) and words.source != "paper":
         known = ALL_NEGATIONS  # a file does not say its language
@@ -108,10 +107,10 @@ def words_sha256(words: Iterable[str]) -> str:
 
 
 def _words_of_file(path: Path) -> frozenset[str]:
-    """Return the words of a file, one a line; blank lines and lines that begin with # do not count."""
+    """Return the words of a file, one per line; blank lines and lines that begin with # do not count."""
     if not path.is_file():
         raise ConfigError(
-            f"--stopwords {path} is no file.", next_step="Pass paper, nltk:<language>, the path of a file, or none."
+            f"--stopwords {path} is not a file.", next_step="Pass paper, nltk:<language>, the path of a file, or none."
         )
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
@@ -122,12 +121,14 @@ def _words_of_file(path: Path) -> frozenset[str]:
         word = line.strip()
         if not word.isprintable():
             raise ConfigError(
-                f"line {number} of {path.name} holds a control character.", next_step="Write one word a line."
+                f"Line {number} of {path.name} contains a control character.", next_step="Write one word per line."
             )
         if word and not word.startswith("#"):
             found.add(word)
     if not found:
-        raise ConfigError(f"{path.name} holds no words.", next_step="Write one word a line, or pass --stopwords none.")
+        raise ConfigError(
+            f"{path.name} contains no words.", next_step="Write one word per line, or pass --stopwords none."
+        )
     return frozenset(found)
 
 
@@ -135,14 +136,11 @@ def _nltk_words(language: str) -> frozenset[str]:
     """Return a list of NLTK's, which must be on the machine; nothing is downloaded."""
     if not re.fullmatch(r"[a-z]+", language):  # it names a file
         raise ConfigError(
-            f"nltk has no language '{language}'.", next_step="Write its name in small letters, as in nltk:german."
+            f"nltk has no language '{language}'.", next_step="Write its name in lower case, as in nltk:german."
         )
-    try:
-        from nltk.corpus import stopwords
-    except ImportError as error:
-        raise ConfigError(
-            "--stopwords nltk:… needs the package nltk.", next_step="Run: pip install 'tdbs[languages]'"
-        ) from error
+    require("nltk", "--stopwords nltk:…", "tdbs[languages]")
+    from nltk.corpus import stopwords
+
     try:
         languages = stopwords.fileids()
     except LookupError as error:

@@ -1,6 +1,6 @@
-"""Strategies side by side as figures: a row for each, with its tokens, its seconds, or its prediction's error.
+"""Figures with a row for each strategy: its tokens, its seconds, or its prediction's error.
 
-Where the time goes: what is paid once, by `prepare`, and what each run pays; as numbers and as one bar.
+Also where the time goes: the cost paid once, by `prepare`, and the cost of each run, as numbers and as one bar.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,14 +23,14 @@ _NEAR = 0.1  # the target of predictions: within 10 % of what is measured
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StrategyTime:
-    """Seconds of a run with a strategy; what is not known is None."""
+    """Seconds of a run with a strategy; unknown values are None."""
 
     strategy: str
     measured: float | None
     predicted: float | None
     low: float | None  # the prediction's range
     high: float | None
-    speedup: float | None  # of what the bar shows
+    speedup: float | None  # speedup shown by the bar
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,11 +39,11 @@ class StrategyError:
 
     strategy: str
     runs: tuple[float, ...]
-    mean: float  # of the means over its runs
+    mean: float  # mean of the means over its runs
 
 
 def padding_by_strategy_svg(estimates: Sequence[StrategyEstimate], *, width: int = WIDE) -> str:
-    """Draw the tokens of a run for each strategy, kept and pad, with padding and speedup by tokens in words."""
+    """Draw the tokens of a run for each strategy, kept and pad, with padding and speedup in tokens in words."""
     most = max(estimate.tokens for estimate in estimates)
     with drawing():
         figure, axes = blank(width, _HEAD + _ROW * len(estimates))
@@ -61,9 +61,9 @@ def padding_by_strategy_svg(estimates: Sequence[StrategyEstimate], *, width: int
 
 
 def time_by_strategy_svg(rows: Sequence[StrategyTime], *, width: int = WIDE) -> str:
-    """Draw the seconds of a run for each strategy: a bar of what was measured, below it what was predicted.
+    """Draw the seconds of a run for each strategy: a bar of the measured time, below it the predicted one.
 
-    What was not measured has a bar of what was predicted.
+    If nothing was measured, the bar shows the prediction.
     """
     most = max(second for row in rows for second in (row.measured, row.predicted, row.high) if second is not None)
     measured = any(row.measured is not None for row in rows)
@@ -86,7 +86,7 @@ def time_by_strategy_svg(rows: Sequence[StrategyTime], *, width: int = WIDE) -> 
 
 
 def _row_words(axes: Any, index: int, name: str, numbers: str) -> int:
-    """Write a row's name and numbers and return where its bar is."""
+    """Write a row's name and numbers and return the position of its bar."""
     top = _HEAD + _ROW * index
     text(axes, 0, top + 17, name, weight="bold")
     text(axes, 1, top + 17, numbers, ha="right", color=LIGHT["muted"])
@@ -145,13 +145,13 @@ class Overheads:
     """Wall-clock seconds by stage. Stages of `prepare` overlap; their shares of its wall-clock are by their work."""
 
     prepare: float  # paid once
-    stages: Mapping[str, float]  # of prepare: work over all workers
+    stages: Mapping[str, float]  # stages of prepare: work over all workers
     run: Mapping[str, float]  # paid in each run
     strategy: str | None
 
 
 def prepare_stages(seconds: Mapping[str, float]) -> dict[str, float]:
-    """Return the wall-clock of prepare's stages: their work, scaled down where stages ran side by side."""
+    """Return the wall-clock of prepare's stages: their work, scaled down if stages ran side by side."""
     total = seconds.get("total", 0.0)
     work = {stage: seconds[stage] for stage in _STAGES if seconds.get(stage)}
     scale = min(1.0, total / sum(work.values())) if work else 1.0

@@ -55,7 +55,7 @@ DARK = {
     "fifth": "#e3c14a",
     "sixth": "#b4bdc6",
 }
-# Of lines over each other: Okabe and Ito's hues, which colour-blind readers tell apart, as dark as each page asks.
+# For lines over each other: Okabe and Ito's hues, which colour-blind readers can distinguish, as dark as a page needs.
 SERIES = ("first", "second", "third", "fourth", "fifth", "sixth")
 TEXT_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "tdbs", "text.parse_math": False}  # names may have a $
 _STYLE = TEXT_STYLE | {"font.size": 12, "lines.linewidth": 1.5}
@@ -113,7 +113,7 @@ def text(axes: Any, x: float, y: float, words: str, **look: Any) -> None:
 
 
 def swatch(axes: Any, x: float, y: float, words: str, color: str, *, width: int, marker: str = "s") -> None:
-    """Write one entry of a legend at x and y in pixels: a mark in the colour, and what it stands for."""
+    """Write one entry of a legend at x and y in pixels: a mark in the colour, and its meaning."""
     look = {"marker": marker, "markersize": 10 if marker == "s" else 8, "markeredgewidth": 0, "color": LIGHT[color]}
     axes.plot([(x + 5) / width], [y - 4], transform=axes.get_yaxis_transform(), **look)
     text(axes, (x + 17) / width, y, words, color=LIGHT["muted"])

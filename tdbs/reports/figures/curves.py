@@ -1,6 +1,6 @@
-"""Runs over their steps as figures: the loss, batch size and rate of one, the losses of several over each other.
+"""Figures over the steps of runs: loss, batch size and rate of one run, or the losses of several.
 
-The figures of studies: loss of several strategies over a run, and the spread of lengths against the speedup.
+Also the figures of studies: losses of several strategies, and the spread of lengths against the speedup.
 """
 
 import io
@@ -109,7 +109,7 @@ def losses_svg(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, width: int = 
 
 
 def _look(index: int) -> dict[str, Any]:
-    """Return a line's look: a colour of the series, dashed when they are used up."""
+    """Return a line's style: a colour of the series, dashed once all are used."""
     return {"color": LIGHT[SERIES[index % len(SERIES)]], "linestyle": "-" if index < len(SERIES) else (0, (4, 2))}
 
 
@@ -128,7 +128,7 @@ def _last_finite(values: FloatArray) -> float:
 
 
 def spread(heights_K: FloatArray, *, gap: float, highest: float) -> FloatArray:
-    """Move labels as little as it takes to have `gap` between any two and none above `highest`; the order stays."""
+    """Move labels as little as possible to have `gap` between any two and none above `highest`, in the same order."""
     order_K = np.argsort(heights_K, kind="stable")
     ranks_K = np.arange(len(heights_K)) * gap
     pushed_K = np.maximum.accumulate(heights_K[order_K] - ranks_K) + ranks_K
@@ -139,7 +139,7 @@ def spread(heights_K: FloatArray, *, gap: float, highest: float) -> FloatArray:
 
 
 def moving_average(values_S: FloatArray, window: int) -> FloatArray:
-    """Return the mean of each step and the `window` - 1 before it; what is not finite is left out of the mean."""
+    """Return the mean of each step and the `window` - 1 before it; the mean skips values that are not finite."""
     finite_S = np.isfinite(values_S)
     sums = np.concatenate([[0.0], np.cumsum(np.where(finite_S, values_S, 0.0))])
     counts = offsets_of(finite_S)
@@ -174,7 +174,7 @@ STYLE = TEXT_STYLE | {"font.size": 11}
 
 
 def loss_curves_svg(task: str, curves: Mapping[str, Sequence[Sequence[tuple[float, float]]]]) -> str:
-    """Draw the training loss of strategies over the share of the run that is done, means over seeds."""
+    """Draw the training loss of strategies over the finished share of the run, means over seeds."""
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(7, 3.6), layout="constrained")
         axes = figure.add_subplot()

@@ -97,5 +97,5 @@ def drop_rates_svg(rates: Sequence[float], values: Sequence[tuple[str, Sequence[
             axes.set(xlim=(-0.02, 1.02), xlabel="share of the words dropped")
             axes.yaxis.set_major_formatter(lambda value, _: short_number(round(value, 6)))
             title(axes, words, above=13)
-        told = " and ".join(words for words, _ in values)
-        return to_svg(figure, name=f"drop_rates-{width}", label=f"{told} over the share of the words dropped")
+        drawn = " and ".join(words for words, _ in values)
+        return to_svg(figure, name=f"drop_rates-{width}", label=f"{drawn} over the share of the words dropped")

@@ -1,4 +1,4 @@
-"""Lengths as a figure: how many samples have each length, in which bucket, and how large a batch of it may get."""
+"""A figure of lengths: the samples of each length, the edges of the buckets, and the largest batch of each length."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,16 +23,16 @@ _EPOCH_COLORS = ("soft", "next", "kept")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CapLines:
-    """The largest batch for each length: what the device takes, and what is allowed in each epoch of a run."""
+    """The largest batch for each length: the device's limit, and the cap of each epoch of a run."""
 
     strategy: str
     hardware_L1: IntArray  # HWCap
-    by_epoch: tuple[IntArray, ...]  # BatchCap, L1 each; of a micro-batch, where an update has several
+    by_epoch: tuple[IntArray, ...]  # BatchCap, L1 each; if an update has micro-batches, of each
     micro_batches: int = 1
 
 
 def cap_lines(strategy: Strategy, *, max_length: int, epochs: int) -> CapLines | None:
-    """Return the caps of a strategy; None where its batches all have one size."""
+    """Return the caps of a strategy; None if its batches all have one size."""
     if strategy.batches not in ("bucket", "reach"):
         return None
     hardware_L1 = hardware_caps(strategy.hw_caps, max_length=max_length)
@@ -128,7 +128,7 @@ def _cap_label(axes: Any, length: int, cap: int, words: str, *, above: int) -> N
 
 
 def _mark(axes: Any, value: float, words: str, *, above: int, flip: bool) -> None:
-    """Draw a vertical line with its text above the axes, on its left where `flip`."""
+    """Draw a vertical line with its text above the axes, on its left if `flip`."""
     transform = axes.get_xaxis_transform()
     top = 1 + above / (axes.get_position().height * axes.figure.get_figheight() * 72)
     axes.plot([value, value], [0, top], color=LIGHT["mark"], linewidth=1.2, clip_on=False, transform=transform)

@@ -39,9 +39,9 @@ from tdbs.unasked import nothing_asked
 Purpose = Literal["train", "score", "predict"]
 
 _NEXT_STEPS: dict[Purpose, str] = {  # if a model cannot be loaded
-    "train": "Pass --model with a folder that holds config.json and model.safetensors, or a hub name.",
+    "train": "Pass --model with a folder with config.json and model.safetensors, or a hub name.",
     "score": "Train again.",
-    "predict": "Pass a folder that holds config.json and model.safetensors, or a hub name.",
+    "predict": "Pass a folder with config.json and model.safetensors, or a hub name.",
 }
 
 
@@ -221,7 +221,7 @@ def read_config(name: str, purpose: Purpose, **options: Any) -> PretrainedConfig
         reason = reason_of(error) if folder else "it is no folder, and the hub cannot be reached or has none such"
         if purpose == "predict":
             raise ModelError(
-                f"{name} is neither a run of tdbs nor a model: {reason}.",
+                f"{name} is neither a tdbs run nor a model: {reason}.",
                 next_step="Pass the folder of a run or of a checkpoint, or a hub name.",
             ) from error
         raise ModelError(f"The model {name} cannot be loaded: {reason}.", next_step=_NEXT_STEPS[purpose]) from error

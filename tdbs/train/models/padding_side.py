@@ -2,7 +2,7 @@
 
 Families differ in what padding does to them: most pass over it, XLNet reads its last token, Funnel pools over it. A few
 short samples alone, and together with padding, have to give the same logits (docs/decisions.md, "Every model is
-asked").
+probed").
 """
 
 import math

@@ -22,7 +22,7 @@ SCHEMA_VERSION = 1
 _FORM = Form(
     what="a profile of tdbs",
     error=ConfigError,
-    next_step="Measure one with tdbs profile --out FILE.",
+    next_step="Run tdbs profile --out FILE.",
     version=SCHEMA_VERSION,
     version_key="tdbs_profile",
 )

@@ -112,7 +112,7 @@ class Strategy:
         if not 0 <= self.drop_rate <= 1:
             raise ConfigError(
                 f"--drop-rate must be from 0 to 1, got {shown_number(self.drop_rate)}.",
-                next_step="Pass --drop-rate 0.3, say.",
+                next_step="Pass a share such as --drop-rate 0.3.",
             )
         _ = self.hw_caps  # refuses what is neither a number nor a table
 
@@ -210,7 +210,7 @@ def resolve_strategy(
     if task.drop_forbidden and not allow_drop:
         if given.get("drop", "none") != "none":
             raise ConfigError(
-                f"task '{task.name}' {task.drop_forbidden}.",
+                f"Task '{task.name}' {task.drop_forbidden}.",
                 next_step="Leave --drop out, or insist with --allow-drop.",
             )
         if named.drop != "none":

@@ -119,7 +119,7 @@ def _group_mask(group: LengthGroup, window: int | None) -> torch.Tensor:
 def _mask_of(sequences: Sequences, key: tuple[Any, ...], make: Callable[[], torch.Tensor], kernel: str) -> torch.Tensor:
     """Return a mask as eager attention adds it, or as scaled_dot_product_attention reads it; one for all layers.
 
-    `key` tells masks apart, and begins with the window and the type of numbers.
+    `key` identifies a mask, and begins with the window and the type of numbers.
     """
     if key not in sequences.masks:
         sees = make()
@@ -189,7 +189,7 @@ def _row_of(values_P: torch.Tensor, place_of_K: torch.Tensor, width: int) -> tor
 
 
 def _has_variable_length(query: torch.Tensor, options: dict[str, Any]) -> bool:
-    """Tell whether torch's variable-length attention can be used: on CUDA, in half precision, without dropout."""
+    """Return whether torch's variable-length attention can be used: on CUDA, in half precision, without dropout."""
     if not query.is_cuda or query.dtype not in (torch.bfloat16, torch.float16) or options.get("dropout"):
         return False
     return find_spec("torch.nn.attention.varlen") is not None  # torch 2.10 and later
@@ -207,7 +207,7 @@ def _variable_length(
     varlen: Any = import_module("torch.nn.attention.varlen")
     ends_B = sequences.lengths_B.cumsum(0)
     if sequences.place_of_K is not None and len(sequences.place_of_K) < len(sequences.sample_F):
-        # the row's padding is a sequence of its own: no result is left out
+        # the row's padding is a sequence of its own: every result is there
         ends_B = torch.cat([ends_B, ends_B.new_tensor([len(sequences.sample_F)])])
     bounds = torch.nn.functional.pad(ends_B, (1, 0)).int()
     longest = sequences.groups[-1].length

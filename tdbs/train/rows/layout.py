@@ -1,12 +1,9 @@
-"""Where the samples of a batch stand in rows of several: arrays that are made ahead of the step that needs them.
+"""Positions of a batch's samples in rows of several, as arrays that are made ahead of their step.
 
-Unpadded samples are also laid out in a few length groups, each padded for attention alone (length_groups.py).
-
-Within a few length groups attention pads little: samples of a batch, cut by length where it costs least.
-
-Only attention sees the groups; the linear layers see one flat row (docs/decisions.md, "Unpadded"). On two cores three
-groups are faster than one, and than groups of equal length, whose many small products cost more than they save
-(measured in DESIGN).
+Unpadded samples are also laid out in a few length groups, each padded for attention alone; a batch is cut by length
+where it costs least. Only attention sees the groups; the linear layers see one flat row (docs/decisions.md,
+"Unpadded"). On two cores three groups are faster than one, and than groups of equal length, whose many small products
+cost more than they save.
 """
 
 from collections.abc import Sequence
@@ -22,7 +19,7 @@ from tdbs.arrays import IntArray, ragged_positions
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupLayout:
-    """Samples of like length, padded for attention alone; `places` are of the group's padded tokens among P."""
+    """Samples of similar length, padded for attention alone; `places` are of the group's padded tokens among P."""
 
     places: slice
     length: int

@@ -1,14 +1,13 @@
-"""Several samples in one row: the linear layers see rows of tokens, attention sees sequences (packed and unpadded).
+"""Several samples in one row: the linear layers process rows of tokens, attention sees sequences.
 
-No code of a model is copied. Its attention is called through transformers' interface (sequence_attention.py), its
-positions restart with each sample, and its head is given the samples' first tokens (first_tokens.py). What comes out is
-what `padded` gives (tests/train/test_sequence_models.py).
+No model code is copied. Attention is called through transformers' interface (attention.py), positions restart with each
+sample, and the head receives the samples' first tokens. The output equals that of `padded`
+(tests/train/test_sequence_models.py).
 
-The head of a sentence-level task reads the first token of each sample: the last layer leaves the others behind.
-
-After the last layer's attention nothing mixes tokens any more, so in BERT and its kin what follows, its output
-projection and its feed-forward, runs on first tokens alone: the same logits and gradients, in 11 % less time at 64 x 64
-with six layers (docs/decisions.md, "First tokens"). It also says where first tokens stand in rows of several samples.
+The head of a sentence-level task reads the first token of each sample, so the last layer drops the others. After its
+attention nothing mixes tokens any more. In BERT and its kin, the output projection and the feed-forward that follow run
+on first tokens alone: the same logits and gradients, in 11 % less time at 64 x 64 with six layers (docs/decisions.md,
+"First tokens"). This file also finds first tokens in rows of several samples.
 """
 
 from collections.abc import Iterator
@@ -32,14 +31,14 @@ def knows_sequences(config: PretrainedConfig) -> bool:
 
 
 def use_sequences(model: PreTrainedModel, kernel: str) -> None:
-    """Make a model's attention know of sequences; batches with a row for each sample go on as before.
+    """Make a model's attention know of sequences; batches with a row for each sample work as before.
 
-    Raises ModelError for a model whose positions or head cannot be told apart by sample this way.
+    Raises ModelError for a model whose positions or head cannot be separated by sample this way.
     """
     kind = model.config.model_type
     if not knows_sequences(model.config):
         raise ModelError(
-            f"Execution in rows of several samples knows {', '.join(SHARING_ROWS)}; this model is a {kind}.",
+            f"Rows of several samples support {', '.join(SHARING_ROWS)}; this model is a {kind}.",
             next_step="Pass --execution padded.",
         )
     model.set_attn_implementation(register_attention(kernel))
@@ -64,9 +63,9 @@ def position_ids(model: Any, sequences: Sequences, input_ids_RW: torch.Tensor) -
 
 @contextmanager
 def first_tokens_to_head(model: Any, sequences: Sequences | None) -> Iterator[None]:
-    """Give the head a row for each sample, of its first token (or the mean of its tokens, where the model pools so).
+    """Give the head a row for each sample, of its first token (or the mean of its tokens, if the model pools so).
 
-    `sequences` is None for padded batches, where a row is a sample.
+    `sequences` is None for padded batches, whose rows are samples.
     """
     body = model.base_model
     if family_of(model.config.model_type).ends_on_first_tokens:

@@ -1,4 +1,4 @@
-"""Where samples stand in rows of several: tensors that tell attention, positions and heads which token is whose."""
+"""Samples in rows of several: tensors that give attention, positions and heads the sample of each token."""
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,7 +17,7 @@ from tdbs.train.rows.layout import GroupLayout, RowLayout, row_layout
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LengthGroup:
-    """Samples of like length, padded for attention alone; `places` are of the group's padded tokens among P."""
+    """Samples of similar length, padded for attention alone; `places` are of the group's padded tokens among P."""
 
     places: slice
     samples: int
@@ -32,7 +32,7 @@ class Sequences:
     starts_B: torch.Tensor  # places among F
     lengths_B: torch.Tensor
     sample_F: torch.Tensor  # the sample of each token, -1 at padding
-    positions_F: torch.Tensor  # of each token in its sample
+    positions_F: torch.Tensor  # position of each token in its sample
     groups: Sequence[LengthGroup] = ()  # unpadded
     token_of_P: torch.Tensor | None = None  # unpadded: the token at each padded place; anything at padding
     place_of_K: torch.Tensor | None = None  # unpadded: the padded place of each token; the row's padding has none

@@ -6,7 +6,7 @@ list of the n best starts, which may miss the best pair. A question's answer is 
 
 The score is torchmetrics' `squad`, one question at a time (2.5 s for the 10,570 of SQuAD's validation split on one CPU
 core): over all at once it adds up in float32, which moves F1 by some thousandths of a point. It differs from the
-official evaluate-v1.1 in one case: where neither prediction nor reference has a word left after normalisation ("the",
+official evaluate-v1.1 in one case: if neither prediction nor reference has a word left after normalisation ("the",
 "."), F1 is 1, the rule of v2, not 0. Exact match is 1 there in both. Three of that split's questions have such a
 reference.
 """

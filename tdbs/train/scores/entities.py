@@ -1,9 +1,9 @@
 """Precision, recall and F1 of entity spans, as conlleval's lenient reading of tags has them (seqeval's default).
 
-A word that is not outside begins an entity where it is the first of its sentence or follows an outside word, where its
-type is not that of the word before, where its prefix is B or S, or where the word before has E or S; otherwise it
+A word that is not outside begins an entity if it is the first of its sentence or follows an outside word, if its
+type is not that of the word before, if its prefix is B or S, or where the word before has E or S; otherwise it
 continues that word's entity. Tags that break their scheme (I without B, B without E) thus make entities too, and one
-rule reads IOB1, IOB2, IOE and IOBES. An entity is right where its first word, last word and type are. Cost: a few
+rule reads IOB1, IOB2, IOE and IOBES. An entity is right if its first word, last word and type are. Cost: a few
 passes over the words, and a sort of the entities.
 
 Two departures from seqeval 1.2.2, which takes the first letter of any class for its prefix: U and L (BILOU) are S and
@@ -31,7 +31,7 @@ def entity_f1(
     *,
     outside: str = "O",
 ) -> dict[str, float]:
-    """Return precision, recall and f1 over the entities of all sentences, 0 to 1; 0 where there is nothing to divide.
+    """Return precision, recall and f1 over the entities of all sentences, 0 to 1; 0 if there is nothing to divide.
 
     Sentence i holds the words [i] to [i + 1]; `predicted_W` and `true_W` number their classes.
     """

@@ -74,7 +74,7 @@ def _correlations(task: Task, numbers_NC: torch.Tensor, labels_NC: torch.Tensor)
 
 
 def _multi_label(logits_NC: torch.Tensor, labels_NC: torch.Tensor) -> dict[str, float | None]:
-    """Return F1 over all flags, and the mean of each class's; a class holds where its logit is above 0."""
+    """Return F1 over all flags, and the mean of each class's; a class holds if its logit is above 0."""
     flags_NC = (logits_NC > 0).int()
     return {
         f"f1_{average}": float(

@@ -35,7 +35,7 @@ Outputs = Iterable[tuple[Batch, torch.Tensor]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ScoredSplit:
-    """A split with labels, and what its predictions are scored against where that is text."""
+    """A split with labels, and what its predictions are scored against if that is text."""
 
     split: Split
     task: Task
@@ -46,7 +46,7 @@ class ScoredSplit:
 
 
 def read_scored_split(dataset: PreparedDataset, name: str) -> ScoredSplit:
-    """Read a split to score a model on. Raises DatasetError where it has no labels."""
+    """Read a split to score a model on. Raises DatasetError if it has no labels."""
     manifest = dataset.manifest
     split = read_split(dataset, name)
     if split.targets is None:
@@ -64,7 +64,7 @@ def read_scored_split(dataset: PreparedDataset, name: str) -> ScoredSplit:
 
 
 def score_outputs(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
-    """Return the task's metrics, 0 to 1 (correlations -1 to 1, None where not defined)."""
+    """Return the task's metrics, 0 to 1 (correlations -1 to 1, None if not defined)."""
     found = _SCORES[held_out.task.kind](held_out, outputs)
     return {name: found[name] for name in held_out.task.metrics}
 
@@ -89,7 +89,7 @@ def _score_words(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
 def predicted_answers(held_out: ScoredSplit, outputs: Outputs) -> tuple[list[str], FloatArray]:
     """Return the best answer to each question over its windows and its score, in the order of the source.
 
-    A score is the sum of two logits; -inf where no window has one.
+    A score is the sum of two logits; -inf if no window has one.
     """
     split, references = held_out.split, held_out.references
     if references is None or references.contexts is None or held_out.char_places_T is None:
