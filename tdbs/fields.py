@@ -54,7 +54,7 @@ def field_reason(found: Any, kind: type[Any], error: str) -> str:
 
 
 def _value_at(found: Any, field: str) -> Any:
-    """Return the value of a field by its path, None where it is not found."""
+    """Return the value of a field by its path, None if it is not found."""
     for name in re.findall(r"[^.\[\]]+", field):
         if isinstance(found, Mapping):
             found = found.get(name)

@@ -1,6 +1,6 @@
 """The settings of training: one record, from which commands, Python functions and their help are made.
 
-A new setting is written twice: as a field of `TrainSettings`, and where it is used.
+A new setting is written twice: as a field of `TrainSettings`, and in the code that uses it.
 """
 
 import dataclasses

@@ -64,7 +64,7 @@ class _Planned:
 def plan_dataset(
     dataset: PreparedDataset, strategy: Strategy, *, seed: int, epochs: int, memory: int | str = DEFAULT_MEMORY
 ) -> list[EpochPlan]:
-    """Return the plans that `train` would follow, from the few columns of the shards that tell lengths."""
+    """Return the plans that `train` would follow, from the few columns of the shards that have lengths."""
     check_hyperparameters(epochs=epochs)
     index, windows = _read_for_plans(dataset, [strategy], memory=memory)
     return plan_split(index, dataset.manifest, strategy, seed=seed, epochs=epochs, windows=windows)

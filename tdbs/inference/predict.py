@@ -119,7 +119,7 @@ def predict(
         attention: `auto`, `eager`, `sdpa` or `flash_attention_2`.
         seed: Seed of the dropped words.
         skip_bad_rows: Whether to leave out rows that cannot be read, and name them in the result.
-        resume: Whether to go on from the parts of `out` that are done.
+        resume: Whether to resume from the parts of `out` that are done.
         overwrite: Whether to replace `out`.
         progress: Called with the rows done and how many there are (None: not known).
         note: Called with how the model's configuration was read, if it leaves the kind of model open.

@@ -86,7 +86,7 @@ def prepare(
         max_target_length: Sequence to sequence: most tokens of a target. None: 128.
         text: Column of the text, the words or the question. None: `text`, else `sentence`.
         pair: Column of the second text, or of the context.
-        label: Column of the label or of the answers; several columns with commas between. None: `label`.
+        label: Column of the label or of the answers; several columns separated by commas. None: `label`.
         label_type: `auto`, `class` or `regression`.
         target: Column of the text to write (sequence to sequence).
         prefix: Text put before every source text (sequence to sequence).

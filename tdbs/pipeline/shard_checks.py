@@ -94,7 +94,7 @@ def missing_values(table: pa.Table) -> Iterator[str]:
 
 
 def sample_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) -> Iterator[str]:
-    """Yield what is wrong with the samples of a shard, as far as the columns tell."""
+    """Yield what is wrong with the samples of a shard, as far as the columns show them."""
     names = table.schema.names
     if schema.INPUT_IDS in names:
         tokens = one_array(table[schema.INPUT_IDS])

@@ -80,8 +80,8 @@ def read_arrays(
 ) -> dict[str, Any]:
     """Return the columns that `columns` takes from each shard's table: arrays of N, and JoinedLists.
 
-    The shards are of a split of so many rows, `named` in errors. Raises DatasetError if they are none, or have
-    samples twice.
+    The shards are of a split of this many rows, `named` in errors. Raises DatasetError if there are none, or if
+    samples are duplicated.
     """
     found: dict[str, list[Any]] = {}
     sample_ids = []
