@@ -28,7 +28,6 @@ RunArgument = Annotated[
     typer.Argument(metavar="RUN", help="Folder of a run. [default: the last one]", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-MemoryOption = Annotated[str, typer.Option(help="Memory for the train split; a larger one is read in windows.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what tdbs wrote there before.")]
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 

@@ -9,8 +9,6 @@ import typer
 from tdbs.analysis.speedup import BASELINE
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, quiet_libraries, reported
 from tdbs.cli.options import (
-    BaseBatchOption,
-    CapsOption,
     Chosen,
     CountryOption,
     EnergyOption,
@@ -20,6 +18,7 @@ from tdbs.cli.options import (
     policy_note,
     profile_note,
     strategies_to_compare,
+    with_parts,
     with_settings,
 )
 from tdbs.cli.screen import print_json, print_table, say, spinner
@@ -36,6 +35,7 @@ COMPARISONS_FOLDER = Path("runs/compare")
 
 @reported
 @with_settings()
+@with_parts("base_batch_size", "caps")
 def command(
     dataset: DatasetArgument = None,
     strategy: Annotated[
@@ -50,8 +50,6 @@ def command(
         int | None,
         typer.Option(help="Time so many steps of each strategy instead of whole runs.", show_default=False, min=1),
     ] = None,
-    base_batch_size: BaseBatchOption = None,
-    caps: CapsOption = None,
     profile: ProfileOption = None,
     energy: EnergyOption = False,
     country: CountryOption = None,
@@ -63,6 +61,7 @@ def command(
     as_json: JsonOption = False,
     *,
     settings: Chosen,
+    parts: Chosen,
 ) -> None:
     """Train strategies with some seeds on equal terms, or time a part of each, and show prediction beside measurement.
 
@@ -77,7 +76,6 @@ def command(
     opened = load(dataset_folder(dataset))
     task = opened.manifest.task
     known = given_profile(profile)
-    parts = {"base_batch_size": base_batch_size, "caps": caps}
     from tdbs.analysis.compare.compare import compare
     from tdbs.train.models.load import model_to_train
 

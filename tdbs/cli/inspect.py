@@ -9,7 +9,7 @@ import typer
 
 from tdbs.analysis.statistics import label_length, split_statistics
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
-from tdbs.cli.options import AllowDropOption, ModelOption, policy_note
+from tdbs.cli.options import AllowDropOption, Chosen, policy_note, with_settings
 from tdbs.cli.screen import print_json, say, show
 from tdbs.errors import at_least
 from tdbs.pipeline.dataset import load, read_split
@@ -25,6 +25,7 @@ _SHOWN_DROP = "reach"  # the default strategy drops nothing
 
 
 @reported
+@with_settings("model")
 def command(
     dataset: DatasetArgument = None,
     split: Annotated[str, typer.Option(help="Split to inspect.")] = "train",
@@ -41,11 +42,12 @@ def command(
             show_default=False,
         ),
     ] = None,
-    model: ModelOption = None,
     epoch: Annotated[int, typer.Option(help="Epoch to show, from 0.")] = 0,
     seed: Annotated[int, typer.Option(help="Seed of the shown samples, TokenDrop and updates.")] = 0,
     allow_drop: AllowDropOption = False,
     as_json: JsonOption = False,
+    *,
+    settings: Chosen,
 ) -> None:
     """Show lengths by bucket, whether labels go with them, and some samples with their [droppable] words marked.
 
@@ -65,7 +67,7 @@ def command(
     edges = np.array(manifest.bucket_edges) if bucket_width is None else bucket_edges(manifest.max_length, bucket_width)
     found = split_statistics(info, percent=percent)
     shown = show_samples(opened, read, samples, seed=seed)
-    trained = choose_model(model, manifest)
+    trained = choose_model(settings["model"], manifest)
     of_task = partial(resolve_strategy, task=manifest.task, allow_drop=allow_drop, in_rows=trained.in_rows)
     resolved, dropping = of_task(strategy or DEFAULT_STRATEGY), of_task(strategy or _SHOWN_DROP)
     labels = label_length(opened, read, resolved, seed=seed, epoch=epoch) if split == TRAIN else None

@@ -1,9 +1,8 @@
-"""The options that say how batches are made, shared by `plan` and `train`."""
+"""Options that commands share: those of the records of settings and strategies, and notes on what they choose."""
 
 import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_origin
 
@@ -29,33 +28,7 @@ from tdbs.train.planning.strategies import (
 
 StrategyOption = Annotated[str, typer.Option(help=f"One of {', '.join([*STRATEGIES, DEFAULT_STRATEGY])}.")]
 SeedOption = Annotated[int, typer.Option(help="Seed of batches, TokenDrop and new weights.")]
-EpochsOption = Annotated[int, typer.Option(help="Epochs of the run.")]
-CapsOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Largest batch for a length (HWCap): a number, paper, memory or knee (of --profile), or a profile's "
-        "file. [default: the base batch size; paper on CUDA]",
-        show_default=False,
-    ),
-]
 ProfileOption = Annotated[Path | None, typer.Option(help="Device profile that tdbs profile wrote.", show_default=False)]
-AttentionOption = Annotated[
-    str,
-    typer.Option(
-        help="auto (the profile's fastest; else eager on a CPU, sdpa on CUDA), eager, sdpa or flash_attention_2."
-    ),
-]
-PrecisionOption = Annotated[str, typer.Option(help="auto, fp32 or bf16.")]
-ModelOption = Annotated[
-    str | None,
-    typer.Option(
-        help="Hub name or folder of the model, or tiny. [default: the one the dataset was tokenized for]",
-        show_default=False,
-    ),
-]
-DropoutOption = Annotated[
-    float | None, typer.Option(help="Dropout of the model. [default: the paper's rule]", show_default=False)
-]
 EnergyOption = Annotated[bool, typer.Option("--energy", help="Measure energy and CO2e of the machine (codecarbon).")]
 CountryOption = Annotated[
     str | None,
@@ -65,9 +38,6 @@ CountryOption = Annotated[
         show_default=False,
     ),
 ]
-BaseBatchOption = Annotated[
-    int | None, typer.Option(help="Samples of a batch in epoch 0. [default: 64]", show_default=False)
-]
 AllowDropOption = Annotated[bool, typer.Option("--allow-drop", help="Drop words even where the task forbids it.")]
 
 
@@ -76,24 +46,25 @@ Command = Callable[..., None]
 _NOT_AN_OPTION = ("energy",)  # --energy and --country say it
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _StrategyChoice:
-    """What is chosen besides the parts of a strategy."""
-
-    strategy: Annotated[str, Option(f"One of {', '.join([*STRATEGIES, DEFAULT_STRATEGY])}.")] = DEFAULT_STRATEGY
-    profile: Annotated[Path | None, Option("Device profile that tdbs profile wrote.")] = None
-    allow_drop: Annotated[bool, Option("Drop words even where the task forbids it.")] = False
-
-
 def with_settings(*names: str) -> Callable[[Command], Command]:
     """Give a command the options of TrainSettings with these names, or all, as a mapping: its parameter `settings`."""
     return _receiving("settings", _options(TrainSettings, *names))
 
 
+def with_parts(*names: str) -> Callable[[Command], Command]:
+    """Give a command options for these parts of a strategy, as a mapping: its parameter `parts`. Not given: None."""
+    return _receiving("parts", _options(Strategy, *names, unset=True))
+
+
 def with_strategy_options(function: Command) -> Command:
     """Give a command the options that choose a strategy, as a mapping: its parameter `chosen`."""
-    choice = _options(_StrategyChoice)
-    return _receiving("chosen", [choice[0], *_options(Strategy, unset=True), *choice[1:]])(function)
+    strategy = _keyword("strategy", DEFAULT_STRATEGY, StrategyOption)
+    others = [_keyword("profile", None, ProfileOption), _keyword("allow_drop", False, AllowDropOption)]
+    return _receiving("chosen", [strategy, *_options(Strategy, unset=True), *others])(function)
+
+
+def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def _options(record: type, *names: str, unset: bool = False) -> list[inspect.Parameter]:
@@ -111,7 +82,7 @@ def _option(field: inspect.Parameter, option: Option, *, unset: bool) -> inspect
     shows_default = default is not None and default is not False and option.default is None
     asked = typer.Option(*flags, help=option.text, show_default=shows_default)
     annotation = Annotated[(kind | None) if unset else kind, asked]  # type: ignore[valid-type]  # made at runtime
-    return inspect.Parameter(field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    return _keyword(field.name, default, annotation)
 
 
 def _receiving(into: str, options: Sequence[inspect.Parameter]) -> Callable[[Command], Command]:
@@ -189,7 +160,7 @@ def padded_note(chosen: Chosen, strategy: Strategy) -> str | None:
     )
 
 
-def windows_note(dataset: PreparedDataset, memory: str) -> str | None:
+def windows_note(dataset: PreparedDataset, memory: int | str) -> str | None:
     """Return what to say where the train split is larger than the memory."""
     info = split_info(dataset, TRAIN)
     windows = count_windows(info, dataset.manifest, memory=memory_bytes(memory))

@@ -7,16 +7,15 @@ import numpy as np
 import typer
 
 from tdbs.analysis.speedup import plan_dataset
-from tdbs.cli.common import DatasetArgument, JsonOption, MemoryOption, OverwriteOption, dataset_folder, reported
+from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, dataset_folder, reported
 from tdbs.cli.options import (
     Chosen,
-    EpochsOption,
-    ModelOption,
     SeedOption,
     chosen_strategy,
     padded_note,
     policy_note,
     windows_note,
+    with_settings,
     with_strategy_options,
 )
 from tdbs.cli.screen import print_json, say, show
@@ -24,7 +23,7 @@ from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.removal import refuse_link
 from tdbs.reports.terminal import plan_rows, plan_summary
-from tdbs.settings import DEFAULT_EPOCHS, DEFAULT_MEMORY, DEFAULT_WARMUP, check_hyperparameters
+from tdbs.settings import TrainSettings
 from tdbs.train.planning.model_choice import choose_model, shown_model
 from tdbs.train.planning.plan import plan_digest
 
@@ -32,22 +31,16 @@ NAME = "plan"
 
 
 @reported
+@with_settings("model", "epochs", "lr", "warmup", "memory")
 @with_strategy_options
 def command(
     dataset: DatasetArgument = None,
-    model: ModelOption = None,
-    epochs: EpochsOption = DEFAULT_EPOCHS,
     seed: SeedOption = 0,
-    lr: Annotated[
-        float | None,
-        typer.Option(help="Base rate of the lr column. [default: 5e-5; tiny 1e-3]", show_default=False),
-    ] = None,
-    warmup: Annotated[float, typer.Option(help="Share of the samples over which the rate rises.")] = DEFAULT_WARMUP,
     out: Annotated[Path | None, typer.Option(help="Parquet file with one row per batch.")] = None,
     overwrite: OverwriteOption = False,
-    memory: MemoryOption = DEFAULT_MEMORY,
     as_json: JsonOption = False,
     *,
+    settings: Chosen,
     chosen: Chosen,
 ) -> None:
     """Plan a run without training: every batch, step and rate, exactly as `tdbs train` would make them.
@@ -60,27 +53,27 @@ def command(
         refuse_link(out)
     if out is not None and out.exists() and not overwrite:
         raise ConfigError(f"{out} already exists.", next_step="Pass another --out, or --overwrite.")
-    check_hyperparameters(epochs=epochs, lr=lr, warmup=warmup)
+    asked = TrainSettings(**settings)
     opened = load(dataset_folder(dataset))
-    trained = choose_model(model, opened.manifest)
+    trained = choose_model(asked.model, opened.manifest)
     strategy = chosen_strategy(chosen, opened, trained)
     notes = (
         trained.assumption,
         padded_note(chosen, strategy),
         policy_note(strategy, opened),
-        windows_note(opened, memory),
+        windows_note(opened, asked.memory),
     )
     for note in filter(None, notes):
         say(note)
-    plans = plan_dataset(opened, strategy, seed=seed, epochs=epochs, memory=memory)
+    plans = plan_dataset(opened, strategy, seed=seed, epochs=asked.epochs, memory=asked.memory)
     rows = plan_rows(plans)
     digest = plan_digest(plans)
     if out is not None:
         from tdbs.train.planning.plan_table import plan_table, write_plan
         from tdbs.train.planning.rates import learning_rates
 
-        base_lr = trained.rate if lr is None else lr
-        rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=warmup)
+        base_lr = trained.rate if asked.lr is None else asked.lr
+        rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=asked.warmup)
         write_plan(out, plan_table(plans, rates_S, np.array(opened.manifest.bucket_edges)))
     if as_json:
         of_model = {"model": shown_model(trained.name), "model_type": trained.model_type}

@@ -8,7 +8,7 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tdbs.cli.common import JsonOption, OverwriteOption, quiet_libraries, reported, say_url
-from tdbs.cli.options import AllowDropOption, CapsOption, PrecisionOption, ProfileOption, given_profile
+from tdbs.cli.options import AllowDropOption, Chosen, ProfileOption, given_profile, with_parts, with_settings
 from tdbs.cli.screen import print_json, progress_bars, say
 from tdbs.errors import ConfigError
 from tdbs.reports.terminal import duration
@@ -19,6 +19,8 @@ _SHOWN_ROWS = 5
 
 
 @reported
+@with_settings("precision")
+@with_parts("caps")
 def command(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="Folder of a run, or folder or hub name of a fine-tuned model.")
@@ -56,7 +58,6 @@ def command(
         int | None,
         typer.Option(help="Batch size; 1 predicts each row as it arrives. [default: 64]", show_default=False, min=1),
     ] = None,
-    caps: CapsOption = None,
     profile: ProfileOption = None,
     drop: Annotated[
         str | None,
@@ -81,7 +82,6 @@ def command(
         str | None,
         typer.Option(help="Text before every input (models that generate). [default: the run's]", show_default=False),
     ] = None,
-    precision: PrecisionOption = "auto",
     attention: Annotated[
         str, typer.Option(help="auto (the run's; sdpa for one text), eager, sdpa or flash_attention_2.")
     ] = "auto",
@@ -92,6 +92,9 @@ def command(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the unfinished output of --out.")] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
+    *,
+    settings: Chosen,
+    parts: Chosen,
 ) -> None:
     """Predict every row of an input, in its order: batched by length without padding, or each row as it arrives.
 
@@ -139,11 +142,11 @@ def command(
             drop_rate=drop_rate,
             allow_drop=allow_drop,
             stopwords=stopwords,
-            caps=caps,
+            **parts,
             profile=given_profile(profile),
             max_length=max_length,
             prefix=prefix,
-            precision=precision,
+            **settings,
             attention=attention,
             seed=seed,
             skip_bad_rows=skip_bad_rows,

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, dataset_folder, quiet_libraries, reported
-from tdbs.cli.options import ModelOption, PrecisionOption
+from tdbs.cli.options import Chosen, with_settings
 from tdbs.cli.screen import print_json, say, show, spinner
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import profile_tables
@@ -16,10 +16,9 @@ NAME = "profile"
 
 
 @reported
+@with_settings("model", "precision")
 def command(
     dataset: DatasetArgument = None,
-    model: ModelOption = None,
-    precision: PrecisionOption = "auto",
     attention: Annotated[
         str, typer.Option(help="auto (time all kernels of the model), eager, sdpa or flash_attention_2.")
     ] = "auto",
@@ -37,6 +36,8 @@ def command(
     ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
+    *,
+    settings: Chosen,
 ) -> None:
     """Time a model on this device, over batch sizes, lengths and attention kernels, and search the largest batches.
 
@@ -50,13 +51,11 @@ def command(
     opened = load(dataset_folder(dataset))
     from tdbs.analysis.profile.measure import check_place, default_place, measure_profile, write_profile
 
-    path = out or default_place(opened, model=model, precision=precision)
+    path = out or default_place(opened, **settings)
     check_place(path, overwrite=overwrite)
     quiet_libraries()
     with stopped_at_once(f"The profile for {path}"), spinner("profile") as advance:
-        profile = measure_profile(
-            opened, model=model, precision=precision, attention=attention, memory=memory, progress=advance
-        )
+        profile = measure_profile(opened, **settings, attention=attention, memory=memory, progress=advance)
     write_profile(path, profile, overwrite=overwrite)
     if as_json:
         print_json({"profile": str(path), **profile})
