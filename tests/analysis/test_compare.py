@@ -403,8 +403,8 @@ def test_a_device_that_has_changed_its_pace_is_told_of():
     }
     assert compare_notes(result) == [
         "Predicted times are off by 20.0% (median), 25.0% (worst).",
-        "The device took 1.25 times as long for a step, just before, as when it was profiled: predictions are for that "
-        "time.",
+        "Just before the runs, a step took 1.25 times as long as in the profile; predictions assume the speed of the "
+        "profile.",
     ]
     assert len(compare_notes({**result, "prediction": {"pace": 1.05}})) == 1
     assert len(compare_notes({**result, "prediction": {"pace": None}})) == 1

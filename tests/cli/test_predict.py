@@ -43,7 +43,7 @@ def test_one_output_of_a_kind_that_nothing_names_is_read_as_regression_and_told(
     outcome = tdbs("predict", folder, small_files / "validation.csv")
     note = (
         f"{folder} has one output and no problem_type in its config.json: it is read as regression, and its numbers "
-        "are shown as they are, without a sigmoid.\n"
+        "are printed unchanged, without a sigmoid.\n"
     )
     assert outcome.stderr.startswith(note) == ("problem_type" in outcome.stderr) == (kind is None)
     found = [json.loads(line)["prediction"] for line in outcome.stdout.splitlines()]

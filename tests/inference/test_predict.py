@@ -202,7 +202,7 @@ def refusals(checkpoint_of, tmp_path):
     headless = save_checkpoint(tmp_path / "headless", "headless")
     return {
         (folder, tmp_path / "none.csv"): (
-            f"There is no file {tmp_path / 'none.csv'}.",
+            f"File {tmp_path / 'none.csv'} does not exist.",
             "Pass a CSV, TSV, JSONL or Parquet file, a prepared dataset, or - to read lines from stdin.",
         ),
         (folder, tmp_path / "other.csv"): (
