@@ -29,7 +29,7 @@ RunArgument = Annotated[
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 MemoryOption = Annotated[str, typer.Option(help="Memory for the train split; a larger one is read in windows.")]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what tdbs wrote there before.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that tdbs wrote there before.")]
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 

@@ -285,7 +285,7 @@ def test_two_strategies_of_one_name_are_refused(dataset, workplace):
     """Their runs would share a folder; `tdbs` is another name of `unpadded`."""
     with pytest.raises(ConfigError) as caught:
         compare(dataset, ["unpadded", "tdbs"], out="c", **SMALL)
-    assert str(caught.value) == "Two strategies are named unpadded. Give each a name of its own."
+    assert str(caught.value) == "Two strategies are named unpadded. Give each its own name."
 
 
 # --------------------------------------------------------------------------------------------------------------- parts

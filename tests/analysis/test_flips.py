@@ -188,7 +188,7 @@ def test_only_classes_of_whole_samples_can_flip(run, kind, named):
     dataset = dataset_of(run)
     other = replace(dataset.manifest, task=replace(dataset.manifest.task, kind=kind))
     assert refused(run, dataset=replace(dataset, manifest=other)) == (
-        f"Flips are counted where classes of a whole sample are predicted; this task is {named}.",
+        f"--flips needs a task that predicts classes of whole samples; this task is {named}.",
         "Leave --flips out.",
     )
 

@@ -54,7 +54,7 @@ def test_what_is_refused_leaves_nothing(refused, finished_run, small_files, tmp_
     source = small_files / "validation.csv"
     with untouched(tmp_path):
         assert refused("predict", finished_run, source, "--json") == (
-            "--json and the predictions cannot both go to stdout.",
+            "--json and the predictions cannot share stdout.",
             "Pass --out with it.",
         )
         assert refused("predict", finished_run, source, "--drop-rate", 2, "--out", tmp_path / "out.jsonl") == (

@@ -101,7 +101,7 @@ def compare(
         chosen.insert(0, resolve_strategy(baseline, task, profile=profile, in_rows=in_rows))
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"Two strategies are named {name}.", next_step="Give each a name of its own.")
+            raise ConfigError(f"Two strategies are named {name}.", next_step="Give each its own name.")
     execution = resolve_execution(precision=precision, attention=profiled_attention(profile, attention))
     terms = Terms(
         model=trained.name,
