@@ -73,7 +73,7 @@ def is_remote(path: Path) -> bool:
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Write a file in one visible step."""
+    """Write a file atomically."""
     if is_remote(path):
         path.write_bytes(bytes(data))
         return
@@ -83,7 +83,7 @@ def write_bytes(path: Path, data: bytes) -> None:
 
 @contextmanager
 def new_file(path: Path) -> Iterator[Path]:
-    """Yield a place to write a file to; it becomes `path` in one visible step, if nothing went wrong."""
+    """Yield a place to write a file to; it becomes `path` atomically, if nothing went wrong."""
     if is_remote(path):
         with tempfile.TemporaryDirectory() as folder:
             hidden = Path(folder) / path.name
@@ -103,7 +103,7 @@ def new_file(path: Path) -> Iterator[Path]:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Yield a folder to fill; it becomes `path` if nothing went wrong, instead of the folder that was there.
+    """Yield a folder to fill; it becomes `path` if nothing went wrong, instead of the folder that existed.
 
     Nobody else can write into it before. What a killed process left of one is removed. Raises ConfigError if a link
     has its name.
@@ -132,24 +132,24 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def make_folder(folder: Path, kind: type[TdbsError] = ConfigError) -> None:
-    """Make a folder in one of tdbs's, unless it is there. Raises `kind` if a link has its name."""
+    """Make a folder in one of tdbs's, unless it exists. Raises `kind` if a link has its name."""
     refuse_link(folder, kind, next_step="Remove the link.")
     folder.mkdir(parents=True, exist_ok=True)
 
 
 def make_file(path: Path) -> None:
-    """Make an empty file for a library that writes into one, unless it is there."""
+    """Make an empty file for a library that writes into one, unless it exists."""
     with suppress(FileExistsError):
         _make_file(path)
 
 
 def append_to(path: Path) -> IO[str]:
-    """Open a log to write behind what it holds; a link in its place is an error of the system's."""
+    """Open a log to append to; a link in its place is an error of the system's."""
     return open(path, "a", encoding="utf-8", opener=lambda place, flags: os.open(place, flags | _NO_LINK, 0o666))
 
 
 def copy_files(source: Path, target: Path, *, leave_out: str) -> None:
-    """Copy the files of a folder into another one, each in one visible step; links are not copied."""
+    """Copy the files of a folder into another one, each atomically; links are not copied."""
     make_folder(target)
     for path in sorted(source.iterdir()):
         if path.is_symlink() or path.name == leave_out:
@@ -214,12 +214,12 @@ def _give_rights(path: Path, rights: int) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file (UTF-8) in one visible step; half of a surrogate pair as its escape, which JSON reads back."""
+    """Write a text file (UTF-8) atomically; half of a surrogate pair as its escape, which JSON reads back."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
 
 
 def write_json(path: Path, value: object) -> None:
-    """Write a JSON file in one visible step."""
+    """Write a JSON file atomically."""
     write_text(path, json.dumps(value, indent=1, ensure_ascii=False, allow_nan=False) + "\n")
 
 

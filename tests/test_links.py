@@ -265,7 +265,7 @@ def test_unfinished_work_of_another_user_is_not_taken(options, workplace, monkey
     interrupted(options)
     user = os.geteuid() + 1
     monkeypatch.setattr(os, "geteuid", lambda: user)
-    with pytest.raises(DatasetError, match=r"is not unfinished work of yours\."):
+    with pytest.raises(DatasetError, match=r"is not your unfinished work\."):
         prepare(**options)
 
 

@@ -28,7 +28,7 @@ RunArgument = Annotated[
     typer.Argument(metavar="RUN", help="Folder of a run. [default: the last one]", show_default=False),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
-OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace what tdbs wrote there before.")]
+OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that tdbs wrote there before.")]
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 

@@ -107,7 +107,7 @@ def command(
       echo "a fine film" | tdbs predict runs/sample/first - --batch-size 1 --drop-rate 1
     """
     if as_json and out is None:
-        raise ConfigError("--json and the predictions cannot both go to stdout.", next_step="Pass --out with it.")
+        raise ConfigError("--json and the predictions cannot share stdout.", next_step="Pass --out with it.")
     quiet_libraries()
     from tdbs.inference.inputs import STDIN
     from tdbs.inference.predict import predict

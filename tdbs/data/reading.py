@@ -124,7 +124,7 @@ def read_blocks(
 ) -> Iterator[RowBlock]:
     """Yield the rows of a split in order, checked, as blocks.
 
-    With `bad`, rows that cannot be read and rows without a text are noted there and left out; a block counts them.
+    With `bad`, rows that cannot be read and rows without a text are recorded there and skipped; a block counts them.
     """
     split = survey.splits[name].split
     columns = source.task.columns

@@ -69,7 +69,7 @@ def source_column(name: str, split: Split, table: pa.Table) -> SourceColumn:
 
 
 def tables_of(rows: SplitRows, asked: Mapping[str, Content], bad: BadRows | None = None) -> Iterator[pa.Table]:
-    """Yield the asked columns of the wanted rows, with row numbers, in whatever pieces the file is read in."""
+    """Yield the requested columns of the wanted rows, with row numbers, in whatever pieces the file is read in."""
     split, content = rows.split, rows.split.content
     pieces: Iterator[pa.Table]
     if isinstance(content, pa.Table):

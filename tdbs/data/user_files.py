@@ -73,7 +73,7 @@ def choose_columns(
     names = schemas["train"].names
     text, pair, label, target = (None if name is None else plain_name(name) for name in (text, pair, label, target))
     if label is not None and target is not None:
-        raise ConfigError("--label and --target do not go together.", next_step="Leave one of them out.")
+        raise ConfigError("--label and --target exclude each other.", next_step="Leave one of them out.")
     if text is None and pair is None and label is None and target is None:
         known = next((known for known in _KNOWN_TABLES if set(known.values()) <= set(names)), {})
         text, pair, label, target = (known.get(role) for role in ("text", "pair", "label", "target"))

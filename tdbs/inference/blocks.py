@@ -35,7 +35,7 @@ class Input:
     name: str
     identity: Mapping[str, object]  # what a resumed run must find unchanged; empty: it cannot resume
     rows: int | None  # None: unknown before the end
-    blocks: Callable[[BadRows | None], Iterator[Block]]  # bad rows are noted there and left out; None: an error
+    blocks: Callable[[BadRows | None], Iterator[Block]]  # bad rows are recorded there and skipped; None: an error
     is_pair: bool
 
 

@@ -85,7 +85,7 @@ def open_checkpoint(
         found = replace(found, execution={**found.execution, "attention": _ALONE})
     if prefix is not None:
         if found.task.kind != "seq2seq":
-            raise ConfigError("--prefix is for models that write texts.", next_step="Leave it out.")
+            raise ConfigError("--prefix only applies to models that generate texts.", next_step="Leave it out.")
         found = replace(found, task=replace(found.task, prefix=prefix))
     return found
 

@@ -45,7 +45,7 @@ def encode_rows(
 ) -> Encoded:
     """Tokenize rows, and find the words that may be dropped; `pattern` None: none is looked for.
 
-    With `bad`, a question that is too long for its windows is noted there, and left out.
+    With `bad`, a question that is too long for its windows is recorded there and skipped.
     """
     kind = checkpoint.task.kind
     if kind == "question_answering" and bad is not None:

@@ -120,7 +120,7 @@ class Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `manifest.json` in one visible step."""
+    """Write `manifest.json` atomically."""
     write_json(folder / MANIFEST_NAME, dataclasses.asdict(manifest))
 
 

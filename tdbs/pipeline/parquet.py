@@ -1,4 +1,4 @@
-"""The Parquet files of a dataset: written in one visible step, read only if they are what was written."""
+"""The Parquet files of a dataset: written atomically, read only if they are what was written."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ _FORM = Form(what="a shard of tdbs", error=DatasetError, next_step=AGAIN)
 
 
 def write_parquet(table: pa.Table, path: Path) -> str:
-    """Write a Parquet file in one visible step; returns its hash."""
+    """Write a Parquet file atomically; returns its hash."""
     buffer = pa.BufferOutputStream()
     pq.write_table(table.combine_chunks(), buffer, compression=_COMPRESSION)
     data = buffer.getvalue()

@@ -85,7 +85,7 @@ def sweep_notes(result: SweepResult) -> list[str]:
         notes.append(f"What explains the spread of the scores: {shares}.")
     if result.speedup_one_run is not None and result.speedup_all_runs is not None:
         notes.append(
-            f"Over padded random batches, in tokens: {result.speedup_one_run:.2f} x where each run prepares its "
+            f"Over padded random batches, in tokens: {result.speedup_one_run:.2f} x if each run prepares its "
             f"data, {result.speedup_all_runs:.2f} x prepared once ({duration(result.prepare_seconds)}) for "
             f"{result.runs} runs."
         )

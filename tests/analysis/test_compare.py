@@ -285,7 +285,7 @@ def test_two_strategies_of_one_name_are_refused(dataset, workplace):
     """Their runs would share a folder; `tdbs` is another name of `unpadded`."""
     with pytest.raises(ConfigError) as caught:
         compare(dataset, ["unpadded", "tdbs"], out="c", **SMALL)
-    assert str(caught.value) == "Two strategies are named unpadded. Give each a name of its own."
+    assert str(caught.value) == "Two strategies are named unpadded. Give each its own name."
 
 
 # --------------------------------------------------------------------------------------------------------------- parts
@@ -403,8 +403,8 @@ def test_a_device_that_has_changed_its_pace_is_told_of():
     }
     assert compare_notes(result) == [
         "Predicted times are off by 20.0% (median), 25.0% (worst).",
-        "The device took 1.25 times as long for a step, just before, as when it was profiled: predictions are for that "
-        "time.",
+        "Just before the runs, a step took 1.25 times as long as in the profile; predictions assume the speed of the "
+        "profile.",
     ]
     assert len(compare_notes({**result, "prediction": {"pace": 1.05}})) == 1
     assert len(compare_notes({**result, "prediction": {"pace": None}})) == 1

@@ -187,7 +187,7 @@ def test_only_classes_of_whole_samples_can_flip(run, kind, named):
     dataset = dataset_of(run)
     other = replace(dataset.manifest, task=replace(dataset.manifest.task, kind=kind))
     assert refused(run, dataset=replace(dataset, manifest=other)) == (
-        f"Flips are counted where classes of a whole sample are predicted; this task is {named}.",
+        f"--flips needs a task that predicts classes of whole samples; this task is {named}.",
         "Leave --flips out.",
     )
 
@@ -259,5 +259,5 @@ def test_a_task_that_forbids_dropping_has_no_flips(workplace):
     assert run_command("train", "d", "--model", "tiny", "--epochs", 1, "--out", "run").code == 0
     outcome = run_command("evaluate", "run", "--flips")
     assert (outcome.code, outcome.stdout) == (1, "")
-    assert outcome.error == ("task 'grammar' judges grammar.", "Leave --flips out.")
+    assert outcome.error == ("Task 'grammar' judges grammar.", "Leave --flips out.")
     assert run_command("evaluate", "run").code == 0

@@ -129,7 +129,11 @@ def test_another_training_stands_beside_the_others(datasets, runs, studied):
     [
         ("fig4", {"part_steps": 3}, "fig4 needs trained models."),
         ("fig4", {"dropping": ("random",)}, "Unknown value 'random' for --strategy."),
-        ("table1", {"dropping": ("reach",)}, "--strategy is for table3, fig4, resilience; table1 has its own."),
+        (
+            "table1",
+            {"dropping": ("reach",)},
+            "--strategy only applies to table3, fig4, resilience; table1 has its own.",
+        ),
     ],
 )
 def test_terms_that_do_not_fit_are_refused_before_the_first_run(datasets, tmp_path, study, terms, message):
@@ -147,7 +151,7 @@ def test_a_task_that_judges_grammar_is_refused_before_the_first_run(datasets, tm
     for study in ("fig4", "resilience"):
         with pytest.raises(ConfigError) as caught:
             run_study(study, {"sst2": datasets["sst2"], "cola": cola}, StudyTerms(**TERMS), runs=tmp_path / "study")
-        assert caught.value.message == f"task '{task.name}' judges grammar."
+        assert caught.value.message == f"Task '{task.name}' judges grammar."
         assert caught.value.next_step == "Leave the task out of --tasks."
     assert list(tmp_path.iterdir()) == []
 

@@ -177,7 +177,7 @@ def test_without_network_and_mirror_the_mirror_is_the_next_step(tmp_path):
 def test_a_tokenizer_that_is_nowhere(refused, workplace):
     write_files(workplace, {"a.csv": ROWS})
     assert refused("prepare", "a.csv", "--tokenizer", "./gone") == (
-        "There is no tokenizer folder ./gone.",
+        "Tokenizer folder ./gone does not exist.",
         "Pass --tokenizer with a folder or a hub name.",
     )
     assert refused("prepare", "a.csv", "--tokenizer", "no-such-tokenizer") == (

@@ -240,7 +240,7 @@ def test_compare_trains_and_shows_prediction_beside_measurement(tdbs, refused, s
         f"Predicted times are off by {found['median_error']:.1%} (median), {found['worst_error']:.1%} (worst)."
     )
     assert [line.split()[0] for line in shown[told - 2 : told]] == ["random", "reach"]
-    assert all(line.startswith("The device took ") for line in shown[told + 1 : -1])  # where its pace has changed
+    assert all(line.startswith("Just before the runs, ") for line in shown[told + 1 : -1])  # where its pace has changed
     assert shown[-1] == "c"
     other = [option if option != 4 else 5 for option in options]
     assert refused("compare", short, *other, "--resume") == (

@@ -252,10 +252,10 @@ def test_inspect_speaks_of_the_strategy_that_would_train(tdbs, workplace):
     tdbs("prepare", skewed(workplace), "--tokenizer", TOKENIZER, "--out", "d")
     default = tdbs("inspect", "d", "--model", "tiny", "--samples", 0)
     assert (
-        "unpadded draws its batches at random: updates see labels as by chance, whatever goes with length. "
-        "Ask about batches of like lengths with --strategy bucket."
+        "unpadded draws its batches at random: updates see a random label mix, even if labels depend on "
+        "length. To examine batches of similar length, pass --strategy bucket."
     ) in default.stderr.splitlines()
-    assert "Labels go with lengths" not in default.stderr
+    assert "Labels depend on lengths" not in default.stderr
     found = tdbs("inspect", "d", "--model", "tiny", "--samples", 0, "--json").json["label_length"]
     assert (found["strategy"], found["at_random"], found["p_value"], found["is_risky"]) == (
         "unpadded",

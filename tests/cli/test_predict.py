@@ -43,7 +43,7 @@ def test_one_output_of_a_kind_that_nothing_names_is_read_as_regression_and_told(
     outcome = tdbs("predict", folder, small_files / "validation.csv")
     note = (
         f"{folder} has one output and no problem_type in its config.json: it is read as regression, and its numbers "
-        "are shown as they are, without a sigmoid.\n"
+        "are printed unchanged, without a sigmoid.\n"
     )
     assert outcome.stderr.startswith(note) == ("problem_type" in outcome.stderr) == (kind is None)
     found = [json.loads(line)["prediction"] for line in outcome.stdout.splitlines()]
@@ -54,7 +54,7 @@ def test_what_is_refused_leaves_nothing(refused, finished_run, small_files, tmp_
     source = small_files / "validation.csv"
     with untouched(tmp_path):
         assert refused("predict", finished_run, source, "--json") == (
-            "--json and the predictions cannot both go to stdout.",
+            "--json and the predictions cannot share stdout.",
             "Pass --out with it.",
         )
         assert refused("predict", finished_run, source, "--drop-rate", 2, "--out", tmp_path / "out.jsonl") == (

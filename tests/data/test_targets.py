@@ -75,7 +75,7 @@ def test_metrics_go_with_the_kind(opened, write):
 
 COLUMN_REFUSALS = [
     (lines({"text": "a", "label": "x", "to": "b"}), {"label": "label", "target": "to"},
-     "--label and --target do not go together.", "Leave one of them out."),
+     "--label and --target exclude each other.", "Leave one of them out."),
     (lines({"text": "a", "label": {"text": ["a"], "answer_start": [0]}}), {},
      "'label' contains answers, but no column of contexts is named.", "Pass --text QUESTION --pair CONTEXT with it."),
     (lines({"text": ["a"], "b": "c", "label": ["x"]}), {"pair": "b"},

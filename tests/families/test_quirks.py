@@ -273,9 +273,7 @@ def test_a_tokenizer_that_transformers_reads_otherwise_is_refused(setting, tmp_p
     tdbs.Predictor(folder)
     place = folder / "tokenizer_config.json"
     place.write_text(json.dumps(json.loads(place.read_text()) | {"tokenizer_class": "BertTokenizer"} | setting))
-    begins = (
-        f"transformers reads the tokenizer of {folder} otherwise than its tokenizer.json says: it makes other tokens"
-    )
+    begins = f"transformers reads the tokenizer of {folder} differently from its tokenizer.json: it makes other tokens"
     run = tmp_path / "run"
     to_train = partial(tdbs.train, dataset, model=str(folder), out=run)
     [text] = refusals(TokenizerError, to_train, partial(tdbs.Predictor, folder))

@@ -42,7 +42,7 @@ def test_a_token_that_the_settings_alone_add_is_refused_by_name(name, setting, t
         with pytest.raises(TokenizerError) as error:
             refused()
         assert str(error.value) == (
-            f"transformers reads the tokenizer of {folder} otherwise than its tokenizer.json says: it makes other "
+            f"transformers reads the tokenizer of {folder} differently from its tokenizer.json: it makes other "
             f"tokens of 'word <more> word'. Save AutoTokenizer.from_pretrained('{folder}') in another folder, and "
             "prepare with that."
         )

@@ -202,7 +202,7 @@ def refusals(checkpoint_of, tmp_path):
     headless = save_checkpoint(tmp_path / "headless", "headless")
     return {
         (folder, tmp_path / "none.csv"): (
-            f"There is no file {tmp_path / 'none.csv'}.",
+            f"File {tmp_path / 'none.csv'} does not exist.",
             "Pass a CSV, TSV, JSONL or Parquet file, a prepared dataset, or - to read lines from stdin.",
         ),
         (folder, tmp_path / "other.csv"): (
@@ -218,7 +218,7 @@ def refusals(checkpoint_of, tmp_path):
             f"--max-length 500 is beyond {folder}, which takes at most 128 tokens.",
             "Pass --max-length 128 or less.",
         ),
-        (folder, file, ("prefix", "x: ")): ("--prefix is for models that write texts.", "Leave it out."),
+        (folder, file, ("prefix", "x: ")): ("--prefix only applies to models that generate texts.", "Leave it out."),
         (folder, file, ("resume", True)): (
             "--resume needs --out: it continues the predictions of a file.",
             "Leave it out.",

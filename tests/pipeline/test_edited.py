@@ -154,6 +154,6 @@ def test_labels_that_an_older_version_read_by_other_rules_are_refused(pairs, wor
     with pytest.raises(DatasetError) as caught:
         edited_split(load(pairs.path), "validation", BOTH, folder=workplace / "work")
     assert (caught.value.message, caught.value.next_step) == (
-        f"An older tdbs read the labels of {pairs.path} by other rules.",
+        f"An older tdbs read the labels of {pairs.path} by different rules.",
         "Prepare the dataset again from the current source.",
     )

@@ -182,7 +182,7 @@ def test_of_two_prepares_one_works_and_the_other_waits(source, undisturbed, tmp_
     assert [process.wait() for process in both] == [0, 0], [process.stderr for process in both]
     assert sorted(process.result["cached"] for process in both) == [False, True]
     waited = next(process for process in both if process.result["cached"])
-    assert f"Another prepare is at work on {out}; waiting for it." in waited.stderr
+    assert f"Another prepare is working on {out}; waiting for it." in waited.stderr
     assert contents(out) == undisturbed[0]
 
 
@@ -221,7 +221,7 @@ def test_a_full_disk_is_named_and_nothing_half_is_left(source, undisturbed, smal
     assert process.wait() == 1
     assert process.stderr.splitlines()[-2:] == [
         f"Error: {out} cannot be written: No space left on device.",
-        "Next:  Make room there, or pass another --out.",
+        "Next:  Free some space there, or pass another --out.",
     ]
     assert list(small_disk.iterdir()) == []
     subprocess.run(["mount", "-o", "remount,size=200m", str(small_disk)], check=True)

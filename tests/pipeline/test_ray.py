@@ -84,7 +84,7 @@ def test_a_folder_that_workers_do_not_see_is_named(two_workers, workplace, monke
     monkeypatch.setattr("tdbs.pipeline.prepare.TOKENIZER_NAME", "elsewhere.json")
     with pytest.raises(DatasetError) as caught:
         prepare("sample", out="there", engine="ray")
-    assert "is not one folder for all machines of the Ray cluster" in caught.value.message
+    assert "is not shared by all machines of the Ray cluster" in caught.value.message
     assert caught.value.next_step == "Pass an --out or --work folder that all machines share."
     assert [path.name for path in workplace.iterdir()] == []
 

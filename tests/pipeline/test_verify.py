@@ -85,7 +85,7 @@ def test_a_shard_of_another_dataset_is_named(whole, copy):
     shard = next(s.path for s in load(whole / "other").manifest.splits["train"].shards if s.path in own)
     shutil.copy(whole / "other" / shard, copy / shard)
     assert verify(copy).problems == (
-        Problem(file=shard, problem="is damaged: its contents are not those that prepare wrote"),
+        Problem(file=shard, problem="is damaged: its contents differ from what prepare wrote"),
     )
     with pytest.raises(DatasetError) as caught:
         train(copy, model="tiny", epochs=1, out=copy.parent / "run")
@@ -281,7 +281,7 @@ def test_the_command_line_says_what_is_whole_and_what_is_not(whole, copy):
     bad = runner.invoke(app, ["verify", str(copy), "--json"])
     assert bad.exit_code == 1
     assert json.loads(bad.stdout)["problems"] == [
-        {"file": shard, "problem": "is damaged: its contents are not those that prepare wrote"}
+        {"file": shard, "problem": "is damaged: its contents differ from what prepare wrote"}
     ]
     assert bad.stderr.splitlines()[-2:] == [
         f"Error: 1 file of {copy} is bad.",

@@ -450,7 +450,7 @@ def test_a_question_that_leaves_no_room_is_refused_by_its_row():
     limits = Limits(max_length=12, stride=4)
     assert len(windows_of(SMALL, [question_of(4)], limits)) == 1
     message = (
-        "Row 2 of questions.jsonl has a question of 5 tokens; windows of 12 tokens that share 4 take questions of up "
+        "Row 2 of questions.jsonl has a question of 5 tokens; windows of 12 tokens that share 4 allow questions of up "
         "to 4."
     )
     next_step = "Shorten the question, or pass a larger --max-length or a smaller --stride."

@@ -73,7 +73,7 @@ class CompareArguments(TrainSettings):
         super(CompareArguments, self).__post_init__()
         if self.energy is not None and self.part_steps is not None:
             raise ConfigError(
-                "Energy is measured of whole runs, and --steps makes none.", next_step="Leave out --energy or --steps."
+                "--energy measures whole runs, and --steps makes none.", next_step="Leave out --energy or --steps."
             )
         for seed in self.seeds:
             if list(self.seeds).count(seed) > 1:
@@ -166,7 +166,7 @@ def _chosen(dataset: PreparedDataset, arguments: CompareArguments, baseline: str
         chosen.insert(0, resolve_strategy(baseline, task, profile=profile, in_rows=in_rows))
     for name in names:
         if names.count(name) > 1:
-            raise ConfigError(f"Two strategies are named {name}.", next_step="Give each a name of its own.")
+            raise ConfigError(f"Two strategies are named {name}.", next_step="Give each its own name.")
     return chosen
 
 

@@ -66,8 +66,7 @@ def count_flips(
     task = opened.manifest.task
     if task.kind not in _KINDS:
         raise ConfigError(
-            f"Flips are counted where classes of a whole sample are predicted; this task is "
-            f"{task.kind.replace('_', ' ')}.",
+            f"--flips needs a task that predicts classes of whole samples; this task is {task.kind.replace('_', ' ')}.",
             next_step="Leave --flips out.",
         )
     if task.drop_forbidden:

@@ -82,7 +82,8 @@ def compared_study(
         f"{describe_terms(first, terms.seeds, list(datasets))}{timed if terms.part_steps else ''} "
         f"{describe_dropouts([row.title for row in of_paper.rows], dropouts)} "
         "The paper: roberta-base (T5-small in Table 2), RTX 2080 Ti, 3 epochs, best of three rates, GLUE and SQuAD. "
-        f"{of_paper.note}" + "".join(f" {row.title} is left out: this model takes one sample a row." for row in missing)
+        f"{of_paper.note}"
+        + "".join(f" {row.title} is skipped: this model supports one sample per row." for row in missing)
     )
     return StudyResult(
         study=study,

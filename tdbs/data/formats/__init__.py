@@ -17,7 +17,7 @@ class Format:
 
     name: str
     read_schema: Callable[[Path], pa.Schema]  # columns and their types, without reading the rows
-    # path, what each of the asked columns holds, where bad rows are noted (left out: the first is an error)
+    # path, what each of the requested columns holds, where bad rows are noted (left out: the first is an error)
     read: Callable[..., Iterator[pa.Table]]
 
 
@@ -65,7 +65,7 @@ def read_schema(path: Path) -> pa.Schema:
 def count_rows(path: Path, column: str, bad: BadRows | None = None) -> int:
     """Return how many rows a file has; formats that do not say are read through, by one of their columns.
 
-    With `bad`, malformed rows count too, and are noted there.
+    With `bad`, malformed rows count too, and are recorded there.
     """
     if format_of(path) is _PARQUET:
         return parquet.count_rows(path)

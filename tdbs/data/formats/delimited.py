@@ -33,9 +33,9 @@ def read_schema(path: Path) -> pa.Schema:
 
 
 def read_columns(path: Path, columns: list[str], bad: BadRows | None = None) -> Iterator[pa.Table]:
-    """Yield the asked columns as strings, null where the field is empty, some rows at a time.
+    """Yield the requested columns as strings, null if the field is empty, some rows at a time.
 
-    With `bad`, rows of another number of fields are noted there, and are rows of nulls.
+    With `bad`, rows of another number of fields are recorded there, and are rows of nulls.
     """
     rows = _rows(path)
     names = [plain_name(name) for name in next(rows, [])]

@@ -32,7 +32,7 @@ def read_schema(path: Path) -> pa.Schema:
 
 
 def read_columns(path: Path, columns: Mapping[str, Content], bad: BadRows | None = None) -> Iterator[pa.Table]:
-    """Yield the asked keys, some rows at a time; a value that is not what its column should hold is an error.
+    """Yield the requested keys, some rows at a time; a value that is not what its column should hold is an error.
 
     With `bad`, such rows and lines that are not JSON are recorded there instead, and their values are nulls.
     """

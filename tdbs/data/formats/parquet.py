@@ -20,7 +20,7 @@ def read_schema(path: Path) -> pa.Schema:
 
 
 def read_columns(path: Path, columns: list[str]) -> Iterator[pa.Table]:
-    """Yield the asked columns as they are typed in the file, some rows at a time."""
+    """Yield the requested columns as they are typed in the file, some rows at a time."""
     with (
         _damage_named(path),
         readable(path) as file,

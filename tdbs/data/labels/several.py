@@ -189,7 +189,7 @@ def encode_hot(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
         unknown = next((name for name in column.names if name not in classes), None)
         if unknown is not None:
             raise SourceError(
-                f"'{column.name}' of {column.where} has a column for the class '{unknown}', which train lacks.",
+                f"'{column.name}' of {column.where} has a position for the class '{unknown}', which train lacks.",
                 next_step="Write the file with the classes of train.",
             )
         flags_NC = flags_NC[:, [column.names.index(name) for name in classes]]

@@ -168,7 +168,7 @@ def checked_answers(column: SourceColumn, *, contexts: SourceColumn) -> pa.Array
 
 
 def _problem(texts: list[str] | None, starts: list[int] | None, context: str) -> str | None:
-    """Return what is wrong with the answers of one question."""
+    """Return the problem of the answers of one question."""
     if not texts or not starts:
         return "has no answer; questions without one are not supported"
     if len(texts) != len(starts):
