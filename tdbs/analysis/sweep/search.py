@@ -5,16 +5,13 @@ the sweep's folder and resume from their checkpoints. All trials share one read 
 """
 
 import json
-import re
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tdbs import rng
 from tdbs.analysis.sweep.result import (
-    AGAIN,
     ASKED,
     SweepResult,
     SweepTerms,
@@ -24,10 +21,21 @@ from tdbs.analysis.sweep.result import (
     trial_strategy,
 )
 from tdbs.analysis.sweep.space import Range, Space, check_names, combinations, ends_of, is_grid
-from tdbs.errors import ConfigError, DatasetError, TrainingError, reason_of
+from tdbs.analysis.sweep.trials import (
+    FORM,
+    STORAGE_NAME,
+    enqueue,
+    enqueue_missing,
+    is_unfinished,
+    open_trials,
+    retry_killed,
+    sampler_of,
+    suggested,
+)
+from tdbs.errors import ConfigError, DatasetError, TrainingError
 from tdbs.files import make_file, make_folder, sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.records import Form, read_record
+from tdbs.records import read_record
 from tdbs.removal import refuse_link, remove_folder
 from tdbs.settings import changed_options, options_of
 from tdbs.train.arguments import LoadedData, load_data
@@ -38,11 +46,8 @@ from tdbs.train.trainer import train
 if TYPE_CHECKING:
     import optuna
 
-_FORM = Form(what="a sweep of tdbs", error=ConfigError, next_step="Pass another --out.")
-SETTINGS_NAME, RESULT_NAME, STORAGE_NAME, RUNS_FOLDER = "settings.json", "sweep.json", "trials.db", "runs"
-_STUDY = "tdbs"
+SETTINGS_NAME, RESULT_NAME, RUNS_FOLDER = "settings.json", "sweep.json", "runs"
 _COMMON = ("seeds", "model", "epochs", "strategy", "precision", "attention")  # in settings.json always
-_RUN_NAME = re.compile(r"[0-9a-f]{12}-seed\d+")
 _OF_STORAGE = ("", "-journal", "-wal", "-shm")  # SQLite keeps changes in files beside its own
 Progress = Callable[[str], None]
 
@@ -78,17 +83,17 @@ def sweep(
     _begin(out, dataset, space, terms, resume=resume)
     if storage is None:
         make_file(out / STORAGE_NAME)  # SQLite would not follow the umask
-    study = _study(storage, out, terms)
+    study = open_trials(storage, out, terms)
     loaded = load_data(dataset, memory=terms.memory)
     if storage is None:  # nobody else works on this file: what is running there was killed
-        _retry_killed(study)
+        retry_killed(study)
 
     def run(trial: "optuna.Trial") -> float:
-        study.sampler = _sampler(trial, study, terms)
+        study.sampler = sampler_of(trial, study, terms)
         try:
             return _run_trial(trial, dataset, loaded, space, terms, out=out, stop=stop, progress=progress)
         except (StoppedError, KeyboardInterrupt):
-            _enqueue(
+            enqueue(
                 study, trial.user_attrs.get(ASKED, trial.params), again=True
             )  # it runs first when the sweep resumes
             raise
@@ -97,8 +102,8 @@ def sweep(
             raise optuna.TrialPruned from error
 
     if is_grid(space):
-        _enqueue_missing(study, space)
-    while _is_going_on(study, space, terms):
+        enqueue_missing(study, space)
+    while is_unfinished(study, space, terms):
         if stop is not None and stop.number is not None:
             raise _stopped(out, stop.number)
         try:
@@ -129,47 +134,6 @@ def _stopped(out: Path, number: int) -> StoppedError:
     )
 
 
-def _is_going_on(study: "optuna.Study", space: Space, terms: SweepTerms) -> bool:
-    """Return whether a trial of a grid waits, or a space with ranges had fewer trials than asked."""
-    from optuna.trial import TrialState
-
-    if is_grid(space):
-        return bool(study.get_trials(deepcopy=False, states=(TrialState.WAITING,)))
-    return len(study.get_trials(deepcopy=False, states=(TrialState.COMPLETE, TrialState.PRUNED))) < terms.trials
-
-
-def _sampler(trial: "optuna.Trial", study: "optuna.Study", terms: SweepTerms) -> "optuna.samplers.TPESampler":
-    """Return TPE, seeded by the trial's place among those that are drawn: no two workers draw alike.
-
-    A trial that was stopped and is run again under another number has no place of its own: the search continues as if
-    it had not been stopped.
-    """
-    import optuna
-
-    upto = [each for each in study.get_trials(deepcopy=False) if each.number <= trial.number]
-    place = trial.number - sum(AGAIN in each.user_attrs for each in upto)
-    generator = rng.stream(rng.RandomPurpose.SWEEP_TRIAL, seed=terms.seeds[0], index=place)
-    return optuna.samplers.TPESampler(seed=int(generator.integers(2**32)))
-
-
-def _study(storage: str | None, out: Path, terms: SweepTerms) -> "optuna.Study":
-    """Open the trials there are. Raises ConfigError if their storage is damaged, or not one."""
-    import optuna
-
-    try:
-        study = optuna.create_study(
-            storage=storage or f"sqlite:///{out.resolve() / STORAGE_NAME}",
-            study_name=_STUDY,
-            direction="maximize",
-            pruner=optuna.pruners.MedianPruner() if terms.prune else optuna.pruners.NopPruner(),
-            load_if_exists=True,
-        )
-        study.get_trials(deepcopy=False)
-    except Exception as error:  # of Optuna, of SQLAlchemy, of the driver of a database
-        raise _FORM.unreadable(storage or str(out / STORAGE_NAME), reason_of(error)) from error
-    return study
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Settings:
     """What is read of settings.json: what resuming compares."""
@@ -190,7 +154,7 @@ def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms,
     if place.exists():
         if not resume:
             raise ConfigError(f"{out} contains a sweep.", next_step="Pass --resume to continue, or another --out.")
-        begun = read_record(place, _Settings, _FORM)
+        begun = read_record(place, _Settings, FORM)
         different = [name for name in settings if getattr(begun, name) != settings[name]]
         if different:
             raise ConfigError(
@@ -201,27 +165,6 @@ def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms,
         raise ConfigError(f"{out} contains other files.", next_step="Pass another --out.")
     make_folder(out)
     write_json(place, settings)
-
-
-def _enqueue_missing(study: "optuna.Study", space: Space) -> None:
-    """Queue the combinations of a grid that no trial has ended, waits or runs with."""
-    known = [trial.user_attrs.get(ASKED, trial.params) for trial in live_trials(study)]
-    for each in combinations(space):
-        if each not in known:
-            _enqueue(study, each)
-
-
-def _enqueue(study: "optuna.Study", params: Mapping[str, Any], *, again: bool = False) -> None:
-    study.enqueue_trial(dict(params), user_attrs={ASKED: dict(params), **({AGAIN: True} if again else {})})
-
-
-def _retry_killed(study: "optuna.Study") -> None:
-    """Queue again the trials that a killed worker left running; their runs resume from checkpoints."""
-    from optuna.trial import TrialState
-
-    for trial in study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-        study.tell(trial.number, state=TrialState.FAIL)
-        _enqueue(study, trial.user_attrs.get(ASKED, trial.params), again=True)
 
 
 def _run_trial(
@@ -238,7 +181,7 @@ def _run_trial(
     """Train a combination with each seed; the trial is pruned if its mean so far is hopeless."""
     import optuna
 
-    params = _suggested(trial, space)
+    params = suggested(trial, space)
     if is_grid(space) and ASKED not in trial.user_attrs:
         raise optuna.TrialPruned  # another worker was quicker: what the queue held is taken
     epochs = _settings_of(params, terms).epochs
@@ -273,15 +216,6 @@ def _run_trial(
         trial.set_user_attr(f"seconds/{seed}", result.seconds["total"])
         trial.set_user_attr(f"run/{seed}", folder.name)
     return statistics.mean(scores)
-
-
-def _suggested(trial: "optuna.Trial", space: Space) -> dict[str, Any]:
-    return {
-        name: trial.suggest_float(name, part.low, part.high, log=part.log)
-        if isinstance(part, Range)
-        else trial.suggest_categorical(name, list(part))
-        for name, part in space.items()
-    }
 
 
 def _settings_of(params: Mapping[str, Any], terms: SweepTerms) -> SweepTerms:
