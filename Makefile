@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-slow test-faults test-fuzz fuzz-result lower-bounds lint types wheel docs clean
+.PHONY: demo test test-fast coverage test-slow test-faults test-fuzz fuzz-result lower-bounds lint types wheel docs clean
 
 # torch comes first, at the pinned version: a wheel of it that pip finds on this machine (a CPU build, say) is taken.
 $(BIN)/python:
@@ -29,18 +29,30 @@ demo: $(VENV)/.installed
 	HF_HUB_OFFLINE=1 $(BIN)/tdbs train
 	HF_HUB_OFFLINE=1 $(BIN)/tdbs report
 
+# Tests that share what is dear to make run on one worker: loadgroup.
+PYTEST = HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
+EVERY_DAY = -n auto --dist loadgroup -m "not slow and not fault and not fuzz"
+
 test: $(VENV)/.installed-test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -n auto -m "not slow and not fault and not fuzz"
+	$(PYTEST) $(EVERY_DAY)
+
+# While you work: tests that neither train nor start a process, in less than a minute.
+test-fast: $(VENV)/.installed-test
+	$(PYTEST) -n auto --dist loadgroup -m "fast and not slow and not fault and not fuzz"
+
+# The same as test, and the lines that it runs: fewer than pyproject.toml says fail.
+coverage: $(VENV)/.installed-test
+	$(PYTEST) $(EVERY_DAY) --cov --cov-report=term:skip-covered
 
 test-slow: $(VENV)/.installed-test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m slow
+	$(PYTEST) -m slow
 
 test-faults: $(VENV)/.installed-test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest -m fault
+	$(PYTEST) -m fault
 
 # A hundred thousand random inputs; TDBS_FUZZ_SCALE=0.01 runs a hundredth of them.
 test-fuzz: $(VENV)/.installed-test
-	HF_HUB_OFFLINE=1 $(BIN)/python -m pytest tests/fuzz -n 2 --dist loadfile -m fuzz
+	$(PYTEST) tests/fuzz -n 2 --dist loadfile -m fuzz
 
 # The same, and its counts as a dated file.
 fuzz-result:

@@ -1,7 +1,8 @@
 """Fixtures that every test folder may use: the real data, where they are, and a place to prepare into."""
 
 import os
-from collections.abc import Callable, Iterator
+import tempfile
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -9,14 +10,62 @@ from hypothesis import settings
 
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.prepare import prepare
+from tests.fast import is_fast
 
 # Before torch is loaded: two xdist workers with two threads each spin against each other on two cores (4 x slower).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# Before a library of the hub is loaded: no test asks the hub, or finds what the user has from it.
+_HUB = tempfile.TemporaryDirectory(prefix="tdbs-hub-")
+os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": _HUB.name}
 
 settings.register_profile("tdbs", deadline=None)  # the machine may be busy; no test is timed
 settings.load_profile("tdbs")
 
 SHARED = Path(os.environ.get("TDBS_SHARED", Path(__file__).parents[2] / "shared"))
+
+
+def _fast_is_asked(config: pytest.Config) -> bool:
+    return "fast" in config.option.markexpr
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave files out that are not fast where fast tests are asked for: to import them takes longer than the tests."""
+    found = _fast_is_asked(config) and collection_path.name.startswith("test_") and collection_path.suffix == ".py"
+    return True if found and not is_fast(collection_path) else None
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark fast tests, where they are asked for, and keep tests on one worker that share what is dear to make."""
+    for item in items:
+        if _fast_is_asked(config) and is_fast(item.path) and not item.get_closest_marker("real_data"):
+            item.add_marker("fast")
+        group = _shared_by(item)
+        if group:
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
+def _shared_by(item: pytest.Item) -> str | None:
+    """Return the name of the tests that share a test's dear fixtures: the real data's, or its module's."""
+    fixtures = item._fixtureinfo.name2fixturedefs if isinstance(item, pytest.Function) else {}
+    if "prepared_real" in fixtures:
+        return "prepared_real"
+    ours = any(found[-1].scope == "module" and found[-1].baseid for found in fixtures.values())
+    return item.path.name if ours else None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+    """Let no fast test start a process."""
+    with pytest.MonkeyPatch.context() as patch:
+        if item.get_closest_marker("fast"):
+            patch.setattr("subprocess.Popen", _no_process)
+        return (yield)
+
+
+def _no_process(*_arguments: object, **_options: object) -> None:
+    pytest.fail("A fast test starts a process: name its file in NEVER of tests/fast.py.")
 
 
 @pytest.fixture(scope="session")

@@ -28,7 +28,7 @@ REMOVES = re.compile(r"\b(rmtree|unlink|rmdir|os\.remove|removedirs)\b")
 WRITES = re.compile(r"\w\.(write_text|write_bytes|touch)\(|\bopen\([^)]*[\"'][wax]b?\+?[\"']|copytree\(")
 MAY_WRITE = {
     "files.py": "the place itself",
-    "analysis/peak_memory.py": "a file of the kernel's",
+    "analysis/profile/caps.py": "a file of the kernel's",
     "inference/output.py": "the hidden file of new_file",
     "pipeline/publish.py": "a copy into a folder that was just made",
 }

@@ -1,10 +1,7 @@
 """Bad input ends with exit code 1, cause and next step in full, nothing written and no traceback."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ from transformers import BertConfig, BertForSequenceClassification
 
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import TdbsError
+from tests import in_process
 from tests.cli.conftest import TOKENIZER, run_command, tree
 
 ROWS = "text,label\n" + "".join(f"text {i},{'good' if i % 2 else 'bad'}\n" for i in range(20))
@@ -156,13 +154,11 @@ def test_only_an_empty_field_is_missing_and_none_and_na_are_text(tdbs, workplace
 
 
 def test_without_network_and_mirror_the_mirror_is_the_next_step(tmp_path):
-    environment = {name: value for name, value in os.environ.items() if name != "TDBS_MIRROR"}
-    environment |= {"HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path / "home")}
+    """The suite is offline, and the hub's folder is its own (tests/conftest.py)."""
     place = tmp_path / "place"
     place.mkdir()
-    command = [Path(sys.executable).with_name("tdbs"), "prepare", "glue/sst2"]
-    run = subprocess.run(command, cwd=place, env=environment, capture_output=True, text=True, check=False, timeout=120)
-    assert (run.returncode, run.stdout) == (1, "")
+    run = in_process.run_command("prepare", "glue/sst2", folder=place, env={"TDBS_MIRROR": None})
+    assert (run.code, run.stdout) == (1, "")
     assert run.stderr.strip().splitlines()[-2:] == [
         "Error: Cannot load glue/sst2 from the hub: Couldn't reach 'nyu-mll/glue' on the Hub (OfflineModeIsEnabled).",
         "Next:  Without a network, pass --mirror DIR (or set TDBS_MIRROR) "

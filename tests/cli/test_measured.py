@@ -3,8 +3,6 @@
 import io
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from types import NoneType
 from typing import Any
@@ -17,6 +15,7 @@ from transformers import BertConfig, BertForSequenceClassification
 from tdbs.analysis.studies.paper import STUDIES
 from tdbs.reports.terminal_times import profile_tables
 from tdbs.train.planning.strategies import STRATEGIES
+from tests import in_process
 from tests.analysis.tiny import memory_budget
 from tests.cli.conftest import TOKENIZER, Outcome, run_command, tree
 from tests.cli.test_commands import check_kinds
@@ -324,7 +323,7 @@ def model(place: Path) -> Path:
 
 
 def test_reproduce_trains_writes_a_page_and_does_not_train_again(tdbs, small_files, model, workplace):
-    """Figure 6 on a user's files, in a real process: the command is on the page, the model's folder is not."""
+    """Figure 6 on a user's files: the command as it was called is on the page, the model's folder is not."""
     (workplace / "files").symlink_to(small_files)
     words = [
         "reproduce",
@@ -339,9 +338,9 @@ def test_reproduce_trains_writes_a_page_and_does_not_train_again(tdbs, small_fil
         str(model),
         "--json",
     ]
-    command = [Path(sys.executable).with_name("tdbs"), *words]
-    run = subprocess.run(command, cwd=workplace, capture_output=True, text=True, check=True, timeout=120)
-    found = json.loads(run.stdout)
+    ended = in_process.run_command(*words, folder=workplace)
+    assert ended.code == 0, ended.stderr
+    found = json.loads(ended.stdout)
     assert found == {"study": "reports/local/fig6", "page": "reports/local/fig6/README.md", "findings": []}
     page = (workplace / found["page"]).read_text()
     assert f"`tdbs reproduce fig6 --tasks ./files --seeds 1 --epochs 1 --model {model.parent.name}/m --json`" in page

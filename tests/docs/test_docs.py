@@ -11,11 +11,13 @@ import pytest
 
 from docs.generate import GENERATED, commands, parts, with_parts
 from docs.glue_table import row
+from tdbs.analysis.profile import timing
 from tests.docs.files import write_files
 from tests.docs.pages import (
     PAGES,
     ROOT,
     Outcome,
+    Step,
     comparable,
     documented_keys,
     flat_keys,
@@ -28,6 +30,7 @@ from tests.docs.pages import (
 RUN_HERE = ("console", "python")
 WITH_STEPS = [page for page in PAGES if any(steps_of(text_of(page), RUN_HERE))]
 WITH_SHELL = [page for page in PAGES if any(steps_of(text_of(page), ["sh"]))]
+FORMAT = "docs/format.md"
 NEEDS_WEIGHTS = ("train", "evaluate", "report", "reproduce")  # of models that are on the hub alone
 
 
@@ -38,8 +41,22 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def ran(page: str, folder: Path) -> list[Outcome]:
-    return [run_step(step, folder) for step in steps_of(text_of(page), RUN_HERE)]
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a profile time each step once, not five to twelve times: nothing here reads how exact it is."""
+    monkeypatch.setattr(timing, "_MORE", 0)
+    monkeypatch.setitem(timing.timed_points.__kwdefaults__, "rounds", 1)
+
+
+@pytest.fixture
+def small(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the built-in sample a twentieth: to train on all of it takes half a minute each time."""
+    monkeypatch.setattr("tdbs.data.sample._ROWS", {"train": 1_000, "validation": 200})
+
+
+def ran(page: str, folder: Path, *, shown: bool = True) -> list[Outcome]:
+    steps = steps_of(text_of(page), RUN_HERE)
+    return [run_step(step if shown else Step(argv=step.argv, shown=()), folder) for step in steps]
 
 
 @pytest.mark.parametrize("page", GENERATED, ids=lambda page: page.name)
@@ -57,20 +74,35 @@ def test_every_generated_part_has_a_place():
         assert documented_keys(section(text_of("docs/cli.md"), f"tdbs {command}"))
 
 
-@pytest.mark.parametrize("page", [page for page in WITH_STEPS if page not in ("docs/cli.md", "docs/format.md")])
-def test_commands_and_snippets_of_a_page_run(page, folder):
+def test_commands_and_snippets_of_the_readme_run_on_the_whole_sample(folder, quick):
+    """Every command and snippet, in order, in one folder; the first one in a process of its own."""
+    for number, step in enumerate(steps_of(text_of("README.md"), RUN_HERE)):
+        run_step(step, folder, real=number == 0)
+
+
+@pytest.mark.parametrize("page", [page for page in WITH_STEPS if page not in ("README.md", "docs/cli.md", FORMAT)])
+def test_commands_and_snippets_of_a_page_run(page, folder, small):
     """Every command in a console block and every Python snippet, in order, in one folder."""
     ran(page, folder)
 
 
-def test_commands_print_the_documented_keys_and_runs_have_the_documented_files(folder):
+def test_commands_of_the_manual_print_what_it_shows(folder):
+    """On the whole sample: those that show an output, after the one that prepares it."""
+    first, *others = steps_of(text_of("docs/cli.md"), RUN_HERE)
+    shown = [step for step in others if step.shown]
+    assert {step.argv[1] for step in shown} == {"plan", "estimate-speedup"}
+    for step in (first, *shown):
+        run_step(step, folder)
+
+
+def test_commands_print_the_documented_keys_and_runs_have_the_documented_files(folder, small):
     """Each command of cli.md is run with --json once; what it prints, and the run it leaves, is what the pages say."""
-    outcomes = [outcome for outcome in ran("docs/cli.md", folder) if "--json" in outcome.step.argv]
+    outcomes = [outcome for outcome in ran("docs/cli.md", folder, shown=False) if "--json" in outcome.step.argv]
     assert {outcome.step.argv[1] for outcome in outcomes} == set(commands())
     for outcome in outcomes:
         part = section(text_of("docs/cli.md"), f"tdbs {outcome.step.argv[1]}")
         assert flat_keys(json.loads(outcome.stdout)) == documented_keys(part), outcome.step.argv
-    layout = text_of("docs/format.md")
+    layout = text_of(FORMAT)
     run = folder / "runs/first"
     config = tomllib.loads((run / "config.toml").read_text(encoding="utf-8"))
     assert flat_keys(config) == documented_keys(section(layout, "config.toml"))
@@ -82,9 +114,9 @@ def test_commands_print_the_documented_keys_and_runs_have_the_documented_files(f
 
 def test_snippets_of_the_format_page_run_and_manifests_have_the_documented_keys(folder):
     """The manifest has no key that the page lacks, and none is invented; so with the columns of a plan."""
-    ran("docs/format.md", folder)
+    ran(FORMAT, folder)
     manifest = json.loads((folder / "data/demo/manifest.json").read_text(encoding="utf-8"))
-    assert flat_keys(manifest) == documented_keys(section(text_of("docs/format.md"), "manifest.json"))
+    assert flat_keys(manifest) == documented_keys(section(text_of(FORMAT), "manifest.json"))
 
 
 @pytest.mark.real_data
@@ -93,7 +125,7 @@ def test_commands_that_need_the_hub_run_on_local_files(page, folder, shared):
     """The same commands with a mirror folder and local tokenizers; those that need a model's weights are left out."""
     for step in steps_of(text_of(page), ["sh"]):
         if step.argv[1] not in NEEDS_WEIGHTS or "tiny" in step.argv:
-            run_step(type(step)(argv=localized(step.argv, shared), shown=step.shown), folder)
+            run_step(Step(argv=localized(step.argv, shared), shown=step.shown), folder)
 
 
 def localized(argv: tuple[str, ...], shared: Path) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ import tdbs
 from tdbs.errors import TdbsError
 from tests.families.folders import FAMILIES, save_family
 from tests.families.reference import SHORT, rows_of, write_rows
+from tests.in_process import run_command
 
 TDBS = [sys.executable, "-c", "from tdbs.cli import main; main()"]
 
@@ -90,11 +91,12 @@ def test_yes_into_the_command_line_runs_no_code(sound, tmp_path):
     place, marker = tmp_path / "place", tmp_path / "executed"
     shutil.copytree(sound, place)
     poison(place / "run/model", marker, "unknown kind")
-    for command in (["evaluate", str(place / "run")], ["predict", str(place / "run"), "-"]):
-        done = subprocess.run([*TDBS, *command], input="y\n" * 1000, capture_output=True, text=True, check=False)
-        assert done.returncode == 1, done.stderr
-        assert "Traceback" not in done.stderr
-        assert not marker.exists()
+    command, answers = ["evaluate", str(place / "run")], "y\n" * 1000
+    done = subprocess.run([*TDBS, *command], input=answers, capture_output=True, text=True, check=False)
+    read = run_command("predict", place / "run", "-", folder=tmp_path, stdin=answers)
+    assert (done.returncode, read.code) == (1, 1), done.stderr + read.stderr
+    assert "Traceback" not in done.stderr + read.stderr
+    assert not marker.exists()
 
 
 def test_one_place_opens_models_and_one_opens_tokenizers():
@@ -106,4 +108,4 @@ def test_one_place_opens_models_and_one_opens_tokenizers():
         for line in path.read_text(encoding="utf-8").splitlines()
         if "next_step" not in line and re.search(r"\.from_pretrained\(|\.from_config\(|Tokenizer\.from_", line)
     ]
-    assert [path for path, _ in found] == [*["pipeline/tokenizer.py"] * 2, *["train/models.py"] * 3]
+    assert [path for path, _ in found] == [*["pipeline/tokens/tokenizer.py"] * 2, *["train/models/load.py"] * 3]

@@ -29,13 +29,13 @@ def two_workers():
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("tokenizer", ["roberta-base"])
-def test_sst2_on_ray_is_sst2_here(shared, two_workers, workplace, tokenizer):
+@pytest.mark.parametrize("task", ["rte", pytest.param("sst2", marks=pytest.mark.slow)])
+def test_a_task_on_ray_is_the_task_here(shared, two_workers, workplace, task):
     """Manifest, sample ids, tokens, spans and the plan's digest."""
     options = {
-        "source": "glue/sst2",
+        "source": f"glue/{task}",
         "mirror": shared / "datasets",
-        "tokenizer": str(shared / "tokenizers" / tokenizer),
+        "tokenizer": str(shared / "tokenizers/roberta-base"),
     }
     here = prepare(**options, out="here").dataset
     there = prepare(**options, out="there", engine="ray").dataset

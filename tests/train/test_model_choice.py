@@ -17,7 +17,7 @@ from tdbs.train.planning.model_choice import ModelChoice, choose_model, left_out
 from tdbs.train.planning.strategies import STRATEGIES, given_strategy, left_out, resolve_strategy, strategies_for
 from tdbs.train.rows.models import knows_sequences
 from tests.analysis.tiny import tiny_dataset
-from tests.test_layers import FILES, loaded_by
+from tests.test_layers import FILES, loaded_after
 
 OTHERS = ("distilbert", "albert", "deberta-v2", "mpnet", "xlnet")  # one sample a row, today
 
@@ -94,7 +94,7 @@ def test_a_model_is_chosen_without_torch_transformers_or_the_hub(tmp_path):
         "from types import SimpleNamespace as Any\nfrom tdbs.train.planning.model_choice import choose_model\n"
         f"assert not choose_model({name!r}, Any(task=Any(kind='classification'))).in_rows"
     )
-    assert loaded_by(statement, "torch", "transformers", "huggingface_hub") == []
+    assert loaded_after([statement], {"torch", "transformers", "huggingface_hub"}) == {statement: set()}
 
 
 # ---------------------------------------------------------------------------------------------------------- strategies

@@ -18,6 +18,8 @@ from tdbs.train.micro_batches import MemoryCaps
 from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
 from tdbs.train.processes import own_share
 from tdbs.train.trainer import train
+from tests.in_process import Ended, run_command
+from tests.train import process_run
 from tests.train.test_resume import log_of
 from tests.train.test_trainer import make_dataset
 
@@ -39,6 +41,13 @@ def launched(processes: int, *command: object) -> list[str]:
 def run(processes: int, *command: object) -> subprocess.CompletedProcess:
     done = subprocess.run(launched(processes, *command), capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
+    return done
+
+
+def here(*command: object) -> Ended:
+    """Run the command line in this process; it must succeed."""
+    done = run_command(*command, folder=Path.cwd())
+    assert done.code == 0, done.stderr
     return done
 
 
@@ -108,14 +117,25 @@ def test_a_base_batch_above_hwcap_is_one_update_of_micro_batches(dataset, tmp_pa
     assert [len(part.sample_ids_B) for part in caps.within(batches)] == [16] * 4
 
 
-def test_one_two_and_three_processes_train_alike(dataset, tmp_path):
-    """In float64 without dropout: the same plan, every sample once, the same weights after 50 steps."""
-    found = {}
-    for processes in (1, 2, 3):
+@pytest.mark.parametrize(
+    ("names", "counts"),
+    [
+        (("reach", "bucket", "unpadded", "packed", "batch_rebalance"), (3,)),
+        pytest.param(tuple(STRATEGIES), (2, 3), marks=pytest.mark.slow),
+    ],
+    ids=["few", "all"],
+)
+def test_one_two_and_three_processes_train_alike(dataset, tmp_path, names, counts):
+    """In float64 without dropout: the same plan, every sample once, the same weights after 50 steps.
+
+    The one process is this one.
+    """
+    found = {(1, name): alone_here(dataset, name) for name in names}
+    for processes in counts:
         out = tmp_path / str(processes)
         out.mkdir()
-        run(processes, "-m", "tests.train.process_run", dataset.path, out, STEPS, *(f"{name}:7" for name in STRATEGIES))
-        for name in STRATEGIES:
+        run(processes, "-m", "tests.train.process_run", dataset.path, out, STEPS, *(f"{name}:7" for name in names))
+        for name in names:
             told = json.loads((out / f"{name}:7.json").read_text())
             assert len(told) == processes
             found[processes, name] = told, load_file(out / f"{name}:7.safetensors")
@@ -133,12 +153,22 @@ def test_one_two_and_three_processes_train_alike(dataset, tmp_path):
     assert any(len(told["taken"]) == 301 for (told, *_), _ in found.values())  # some run has a whole epoch
 
 
+def alone_here(dataset, name: str) -> tuple[list[dict], dict[str, torch.Tensor]]:
+    """Return what process_run writes of one process, as of a list of processes, and the weights."""
+    try:
+        found = process_run.run(dataset, name, 7, STEPS)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    weights = found.pop("weights")
+    return [found], {key: value.detach() for key, value in weights.items()}
+
+
 def test_two_processes_of_the_command_line_make_one_run(dataset, tmp_path):
     """Stopped on two processes and resumed on one; the losses are those of one, as far as rounding lets them."""
     tdbs = Path(sys.executable).with_name("tdbs")
     terms = [*TRAIN, "--epochs", "2", "--dropout", "0", "--checkpoint-steps", "5"]
     alone = tmp_path / "alone"
-    subprocess.run([tdbs, *terms, dataset.path, "--out", alone], check=True, capture_output=True, timeout=300)
+    here(*terms, dataset.path, "--out", alone)
     pair = tmp_path / "pair"
     process = subprocess.Popen(
         launched(2, "--no-python", tdbs, *terms, dataset.path, "--out", pair),
@@ -154,9 +184,7 @@ def test_two_processes_of_the_command_line_make_one_run(dataset, tmp_path):
     stdout, stderr = process.communicate(timeout=120)
     assert "Stopped by SIGTERM after step" in stderr, stderr
     assert stdout == ""
-    done = subprocess.run(
-        [tdbs, *terms, dataset.path, "--out", pair, "--resume"], check=True, capture_output=True, text=True, timeout=300
-    )
+    done = here(*terms, dataset.path, "--out", pair, "--resume")
     assert json.loads(done.stdout)["steps"] == len(log_of(pair))
     whole = run(2, "--no-python", tdbs, *terms, dataset.path, "--out", tmp_path / "whole")
     result = json.loads(whole.stdout)  # one of them speaks

@@ -98,7 +98,7 @@ def test_agrees_with_plain_counting(pairs):
 WITHOUT_NLTK = """
 import sys
 sys.modules["nltk"] = None  # importing it fails, whether it is installed or not
-from tdbs.train.rouge import rouge
+from tdbs.train.scores.metrics import rouge
 assert rouge(["a b"], ["a b"]) == {"rouge1": 1.0, "rouge2": 1.0, "rougeL": 1.0}
 from torchmetrics.functional.text import rouge_score
 try:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Annotated, Any, TypedDict
 
 from msgspec import Meta
-from scipy import stats
 
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.errors import ConfigError
@@ -281,7 +280,9 @@ def mean_difference(differences: Sequence[float]) -> PairedDifference | None:
     mean = statistics.mean(differences)
     if len(differences) == 1:
         return PairedDifference(seeds=1, mean=mean, low=None, high=None)
-    quantile = float(stats.t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1))
+    from scipy.stats import t  # half a second to import, so where an interval is asked for
+
+    quantile = float(t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1))
     half = quantile * statistics.stdev(differences) / math.sqrt(len(differences))
     return PairedDifference(seeds=len(differences), mean=mean, low=mean - half, high=mean + half)
 

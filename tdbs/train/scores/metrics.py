@@ -9,29 +9,37 @@ texts have, ROUGE-L takes the longest common subsequence of the whole text. Cost
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 
 import torch
-from torchmetrics.functional import classification, regression
-from torchmetrics.functional.text import rouge_score
 
 from tdbs.data.tasks import Task
 
+# torchmetrics takes 2 s to import, so it is imported with the first score.
 # Shapes: N samples, C outputs.
 
-# Each takes predictions, labels and the number of outputs: classes (N), flags (N x C) or one target's numbers (N).
-_METRICS: dict[str, Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]] = {
-    "accuracy": lambda predictions, labels, classes: classification.multiclass_accuracy(
-        predictions, labels, num_classes=classes, average="micro"
-    ),
-    # of class 1, as GLUE defines it
-    "f1": lambda predictions, labels, _classes: classification.binary_f1_score(predictions, labels),
-    "matthews": lambda predictions, labels, classes: classification.multiclass_matthews_corrcoef(
-        predictions, labels, num_classes=classes
-    ),
-    "pearson": lambda predictions, labels, _classes: regression.pearson_corrcoef(predictions, labels),
-    "spearman": lambda predictions, labels, _classes: regression.spearman_corrcoef(predictions, labels),
-}
+
+@cache
+def _metrics() -> Mapping[str, Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]]:
+    """Return functions of predictions, labels and the number of outputs: classes (N) or one target's numbers (N)."""
+    from torchmetrics.functional import classification, regression
+
+    return {
+        "accuracy": lambda predictions, labels, classes: classification.multiclass_accuracy(
+            predictions, labels, num_classes=classes, average="micro"
+        ),
+        # of class 1, as GLUE defines it
+        "f1": lambda predictions, labels, _classes: classification.binary_f1_score(predictions, labels),
+        "f1_macro": lambda predictions, labels, classes: classification.multiclass_f1_score(
+            predictions, labels, num_classes=classes, average="macro"
+        ),
+        "matthews": lambda predictions, labels, classes: classification.multiclass_matthews_corrcoef(
+            predictions, labels, num_classes=classes
+        ),
+        "pearson": lambda predictions, labels, _classes: regression.pearson_corrcoef(predictions, labels),
+        "spearman": lambda predictions, labels, _classes: regression.spearman_corrcoef(predictions, labels),
+    }
 
 
 def score_predictions(task: Task, logits_NC: torch.Tensor, labels: torch.Tensor) -> dict[str, float | None]:
@@ -46,15 +54,11 @@ def score_predictions(task: Task, logits_NC: torch.Tensor, labels: torch.Tensor)
         return _multi_label(logits_NC, labels)
     predictions_N = logits_NC.argmax(dim=1)
     classes = task.outputs
-    found: dict[str, float | None] = {
-        "f1_macro": float(
-            classification.multiclass_f1_score(predictions_N, labels, num_classes=classes, average="macro")
-        )
-    }
+    found: dict[str, float | None] = {}
     if _is_constant(predictions_N) or _is_constant(labels):
         found["matthews"] = 0.0
     return {
-        name: found[name] if name in found else float(_METRICS[name](predictions_N, labels, classes))
+        name: found[name] if name in found else float(_metrics()[name](predictions_N, labels, classes))
         for name in task.metrics
     }
 
@@ -65,7 +69,7 @@ def _correlations(task: Task, numbers_NC: torch.Tensor, labels_NC: torch.Tensor)
         values = [
             math.nan
             if _is_constant(predicted_N) or _is_constant(true_N)
-            else float(_METRICS[name](predicted_N, true_N, 1))
+            else float(_metrics()[name](predicted_N, true_N, 1))
             for predicted_N, true_N in zip(numbers_NC.T, labels_NC.T, strict=True)
         ]
         mean = sum(values) / len(values)
@@ -75,6 +79,8 @@ def _correlations(task: Task, numbers_NC: torch.Tensor, labels_NC: torch.Tensor)
 
 def _multi_label(logits_NC: torch.Tensor, labels_NC: torch.Tensor) -> dict[str, float | None]:
     """Return F1 over all flags, and the mean of each class's; a class holds if its logit is above 0."""
+    from torchmetrics.functional import classification
+
     flags_NC = (logits_NC > 0).int()
     return {
         f"f1_{average}": float(
@@ -96,6 +102,8 @@ _KEYS = ("rouge1", "rouge2", "rougeL")
 
 def rouge(predicted: Sequence[str], references: Sequence[str]) -> dict[str, float]:
     """Return the mean F-measures rouge1, rouge2 and rougeL, 0 to 1; a summary without words scores 0."""
+    from torchmetrics.functional.text import rouge_score
+
     pairs = list(zip(predicted, references, strict=True))
     # A list for each reference: torchmetrics would read a tuple of strings as lists of characters.
     found = rouge_score([summary for summary, _ in pairs], [[reference] for _, reference in pairs], rouge_keys=_KEYS)
