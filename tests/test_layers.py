@@ -164,8 +164,7 @@ def test_the_planning_room_needs_neither_torch_nor_transformers():
     modules = [f"tdbs.train.planning.{path.stem}" for path in room if path.stem != "__init__"]
     own = [name for name in STRATEGIES if name not in PEERS]
     assert len(modules) > 10
-    ours = f"import {', '.join(modules)}
-{PLAN.format(names=own)}"
+    ours = f"import {', '.join(modules)}\n{PLAN.format(names=own)}"
     theirs = PLAN.format(names=PEERS[:1])
     found = loaded_after([ours, theirs], {"torch", "transformers"})
     assert (found[ours], found[theirs]) == (set(), {"torch", "transformers"})
