@@ -1,6 +1,7 @@
 """The settings of training: one record, from which commands, Python functions and their help are made.
 
-A new setting is written twice: as a field of `TrainSettings`, and in the code that uses it.
+A new setting is a field of `TrainSettings`, and the code that uses it. If it changes the weights, it also stands in
+`config_of` (`tdbs/train/arguments.py`): a run resumes only on the same values.
 """
 
 import dataclasses

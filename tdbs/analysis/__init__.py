@@ -1,1 +1,1 @@
-"""Numbers about datasets and plans: padding, speedup, the machine."""
+"""What runs cost and what they score: profiles, estimates, comparisons, sweeps, studies."""

@@ -23,10 +23,6 @@ DatasetArgument = Annotated[
         metavar="DATASET", help="Folder or URL of a prepared dataset. [default: the last one]", show_default=False
     ),
 ]
-RunArgument = Annotated[
-    Path | None,
-    typer.Argument(metavar="RUN", help="Folder of a run. [default: the last one]", show_default=False),
-]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that tdbs wrote there before.")]
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]

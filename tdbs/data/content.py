@@ -1,7 +1,4 @@
-"""Kinds of content that a column may have; plain formats are given them, typed formats report them.
-
-Also name the line and byte at which a text file stops being UTF-8.
-"""
+"""Kinds of content that a column may have, and the error for a file that is not UTF-8."""
 
 from pathlib import Path
 from typing import Literal

@@ -1,18 +1,6 @@
-"""Where and how a model runs: device, precision, attention kernel, optimizer; each default is a measured one.
+"""Where and how a model runs: device, precision, attention kernel, optimizer, compiled layers, gradients of embeddings.
 
-Compile a model's layers by torch.compile: one code for all layers and all shapes, so nothing is compiled twice.
-
-Layers are compiled, not the whole model: they repeat, so one of them is compiled for all (transformers' and
-accelerate's advice too), and what stands around them, embeddings by rows and heads, stays as it is. The last layer is
-left out: its end differs from step to step (first_tokens.py). Sizes stay symbols, since a plan has many. Dropout masks
-are drawn by inductor then, so a compiled run is another draw of the same run, and resumes as itself alone.
-
-Gradients of word embeddings by the rows that a step touches: no table of zeros is made and freed in each step.
-
-A batch of 800 tokens touches 2 % of a vocabulary of 30,000, yet autograd makes the gradient of the whole table: 47 MB
-of fresh zeros, a tenth of a short step on two CPU cores (docs/decisions.md, "Gradients of embeddings"). Here one table
-of gradients stays with the module: a step's rows are added into it before the update and cleared after it. Norm and
-optimizer see the dense gradient that they would see anyway.
+Each default is a measured one (docs/decisions.md).
 """
 
 import shutil
@@ -132,7 +120,12 @@ def check_compiler(device: str) -> None:
 
 
 def compile_layers(model: PreTrainedModel) -> None:
-    """Compile every layer of each stack of layers but its last, in place: weights are named and saved as ever."""
+    """Compile every layer of each stack of layers but its last, in place: weights are named and saved as ever.
+
+    Layers repeat, so one of them is compiled for all, and the rest of the model stays as it is. The last layer is left
+    out, since its end differs from step to step (rows/models.py). Sizes stay symbols, since a plan has many. Inductor
+    draws the dropout masks, so a compiled run is another draw of the same run.
+    """
     for stack in model.modules():
         if isinstance(stack, torch.nn.ModuleList) and len({type(layer) for layer in stack}) == 1:
             for layer in stack[:-1]:
@@ -146,7 +139,13 @@ _GRADIENT = "row_gradient"
 
 
 def keep_row_gradients(model: torch.nn.Module) -> None:
-    """Let the large embedding tables of a model on the CPU say which rows have a gradient."""
+    """Let the large embedding tables of a model on the CPU say which rows have a gradient.
+
+    A batch of 800 tokens touches 2 % of a vocabulary of 30,000, yet autograd makes the gradient of the whole table: 47
+    MB of fresh zeros, a tenth of a short step on two CPU cores (docs/decisions.md, "Gradients of embeddings"). Here one
+    table of gradients stays with the module: the rows of a step are added to it before the update and cleared after it.
+    Norm and optimizer see the dense gradient that they would see anyway.
+    """
     for module in model.modules():
         if isinstance(module, torch.nn.Embedding) and module.num_embeddings >= _LEAST_ROWS:
             table_VE = module.weight

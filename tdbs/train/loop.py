@@ -20,7 +20,8 @@ from tdbs.train.device import dense_gradients
 from tdbs.train.evaluate import evaluate_split
 from tdbs.train.learner import Learner
 from tdbs.train.micro_batches import within_memory
-from tdbs.train.processes import own_share, prefetch, sum_up
+from tdbs.train.prefetch import prefetch
+from tdbs.train.processes import own_share, sum_up
 from tdbs.train.rows.sequences import laid_out
 from tdbs.train.run_context import (
     RunContext,

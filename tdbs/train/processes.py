@@ -4,14 +4,10 @@ torchrun or `accelerate launch` starts them, and accelerate's handle says which 
 same plan and the same batches; so no sampler has to be split, no process ends an epoch before another, and what an
 update sees does not depend on how many there are. Gradients are summed after the last backward pass of an update, in
 one message, rather than by wrapping the model: a share may be empty, or taken in micro-batches.
-
-Make what a loop needs next while it is busy: on a thread of its own, in the same order.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 import torch
@@ -77,26 +73,3 @@ def sum_up(accelerator: Accelerator, model: torch.nn.Module, numbers: Sequence[f
     for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view_as(gradient))
     return [float(number) for number in sums.tolist()]
-
-
-Item = TypeVar("Item")
-
-
-def prefetch(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield items of which a thread makes the next one meanwhile; what their making raises is raised here, in its turn.
-
-    Items must not depend on what is done with those before them.
-    """
-    iterator = iter(items)
-    with ThreadPoolExecutor(max_workers=1) as thread:
-        coming = thread.submit(_next_of, iterator)
-        while found := coming.result():
-            coming = thread.submit(_next_of, iterator)
-            yield found[0]
-
-
-def _next_of(iterator: Iterator[Item]) -> tuple[Item] | None:
-    """Return the next item in a tuple, or None at the end: StopIteration does not pass through a future."""
-    for item in iterator:
-        return (item,)
-    return None

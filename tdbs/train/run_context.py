@@ -28,7 +28,7 @@ from tdbs.train.tracking import Tracker
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepRecord:
-    """One step, as `steps.jsonl` has it; `loss` is a mean over what the batch predicts (heads.py)."""
+    """One step, as `steps.jsonl` has it; `loss` is a mean over what the batch predicts (models/heads.py)."""
 
     step: int
     epoch: int

@@ -20,7 +20,7 @@ from tdbs.train.targets import predicted_count
 
 
 def forward(model: Any, batch: Batch, kind: TaskKind, rules: InputRules, *, device: torch.device) -> torch.Tensor:
-    """Return the logits of a batch in float32, in the shape of the kind of task (heads.py)."""
+    """Return the logits of a batch in float32, in the shape of the kind of task (models/heads.py)."""
     head = HEADS[kind]
     if batch.starts_B is None:
         logits = _logits_of_samples(model, batch, kind, rules, device=device)
@@ -77,5 +77,5 @@ def predicted_by(kind: TaskKind, batch: Batch) -> int:
 
 
 def batch_loss(kind: TaskKind, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Return the loss of a batch: a mean over what is predicted (heads.py)."""
+    """Return the loss of a batch: a mean over what is predicted (models/heads.py)."""
     return HEADS[kind].loss(logits, to_device(np.asarray(batch.labels), logits.device))

@@ -66,7 +66,7 @@ def test_ten_seeds_of_random_batches_agree_with_the_expectation():
     [("roberta-base", 14.36, 26, 0.448), ("bert-base-uncased", 13.32, 25, 0.467)],
 )
 def test_sst2_has_the_lengths_of_the_notes(prepared_real, tokenizer, l_avg, l_87_5, estimate):
-    """PAPER_NOTES, measured on all 67,349 rows, special tokens included."""
+    """Measured on all 67,349 rows, special tokens included."""
     counts = prepared_real("sst2", tokenizer).manifest.splits["train"].lengths_L1
     assert counts.sum() == 67_349
     assert round(product.average_length(counts), 2) == l_avg
@@ -76,6 +76,6 @@ def test_sst2_has_the_lengths_of_the_notes(prepared_real, tokenizer, l_avg, l_87
 
 @pytest.mark.real_data
 def test_random_batches_of_sst2_hold_70_percent_padding(prepared_real):
-    """PAPER_NOTES has 70.2 % of one epoch; 20 shuffles of our own gave 70.10 % on average, 69.98 to 70.23."""
+    """70.2 % were measured of one epoch; 20 shuffles of our own gave 70.10 % on average, 69.98 to 70.23."""
     counts = prepared_real("sst2", "bert-base-uncased").manifest.splits["train"].lengths_L1
     assert product.expected_random_padding(counts, 64) == pytest.approx(0.7010, abs=0.0005)

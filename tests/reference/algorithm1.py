@@ -1,6 +1,6 @@
 """Algorithm 1, TokenDrop with one global rate, line by line (paper 2.1). Slow oracle, never imported by tdbs.
 
-Two departures, both from PAPER_NOTES: the printed loop never ends where a sample has too few stopwords, so here one
+Two departures: the printed loop never ends where a sample has too few stopwords, so here one
 pass over the sample's droppable words ends it; and at least one token that is not special stays.
 """
 

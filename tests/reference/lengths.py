@@ -1,4 +1,4 @@
-"""Length statistics of a dataset, from the plain list of its sequence lengths (paper App. E.2, PAPER_NOTES).
+"""Length statistics of a dataset, from the plain list of its sequence lengths (paper App. E.2).
 
 Percentiles are counted with fractions, never interpolated. Slow oracle, never imported by tdbs.
 """

@@ -1,4 +1,4 @@
-"""Reach-aware TokenDrop: the length a sample aims at before batches are made (PAPER_NOTES, steps 1 to 4).
+"""Reach-aware TokenDrop: the length a sample aims at before batches are made.
 
 Slow oracle, never imported by tdbs.
 """

@@ -1,4 +1,4 @@
-"""Droppable words by plain loops over the raw text: the slow oracle for stopword spans (PAPER_NOTES, Traps).
+"""Droppable words by plain loops over the raw text: the slow oracle for stopword spans.
 
 Two steps. `droppable_matches` looks at the text alone and finds the listed words and marks. `droppable_spans` then
 asks which runs of tokens cover such a match exactly. Cost: (characters x longest word) + (matches x tokens).

@@ -94,7 +94,7 @@ MATCH_CASES = [
 
 @pytest.mark.parametrize(("text", "expected"), MATCH_CASES)
 def test_matches_by_hand(text, expected):
-    """The listed words of the text, as the rule of PAPER_NOTES has them."""
+    """The listed words of the text, as the rule has them."""
     assert [text[start:end] for start, end in droppable_matches(text, PAPER_STOPWORDS)] == expected
 
 
@@ -311,7 +311,7 @@ def test_merging_spans_several_buckets():
 
 @pytest.mark.parametrize("seed", range(20))
 def test_every_sample_once_and_no_batch_over_the_cap_of_its_longest(seed):
-    """The invariants of PAPER_NOTES, on random lengths and falling caps."""
+    """The invariants, on random lengths and falling caps."""
     generator = random.Random(seed)  # noqa: S311
     lengths = [generator.randint(0, 20) for _ in range(generator.randint(0, 200))]
     caps = sorted((generator.randint(1, 30) for _ in range(4)), reverse=True)

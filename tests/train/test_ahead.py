@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tdbs.train.processes import prefetch
+from tdbs.train.prefetch import prefetch
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(), st.just(()))))

@@ -39,7 +39,7 @@ def test_the_ends_of_the_table_stand_in_the_paper(low, high, cap):
 
 
 def test_the_middle_of_the_table_is_the_authors_script():
-    """PAPER_NOTES: by steps of 5 from 0, then 64 seven times (the script's tail of 50 is not inherited)."""
+    """By steps of 5 from 0, then 64 seven times (the script's tail of 50 is not inherited)."""
     text = "2525 1250 800 575 450 350 300 250 225 175 150 125 125 125 100 100 75 75 75" + " 64" * 7
     assert [str(cap) for cap in named_profile(PAPER_PROFILE).memory_caps.caps] == text.split()
     assert hardware_caps("paper", max_length=128)[:126:5].tolist() == [int(cap) for cap in text.split()]

@@ -1,4 +1,4 @@
-"""Plans of real train sets cost what PAPER_NOTES measured: tokens and padding of every strategy, bert-base-uncased."""
+"""Plans of real train sets cost what was measured before: tokens and padding of every strategy, bert-base-uncased."""
 
 import numpy as np
 import pytest
@@ -45,7 +45,7 @@ def test_reach_on_sst2_needs_at_most_840_thousand_tokens(plans, epoch, seeds):
         assert plan.padding_fraction <= 0.01
 
 
-# The table of PAPER_NOTES: (task, epoch, strategy): tokens in thousands, padding in %.
+# Measured before: (task, epoch, strategy): tokens in thousands, padding in %.
 TABLE = {
     ("sst2", 0): {"random": (3000, 70), "bucket": (899, 0.2), "tdbs_paper": (916, 12.2), "reach": (822, 0.1)},
     ("sst2", 2): {"random": (2990, 70), "bucket": (904, 0.8), "tdbs_paper": (952, 15.7), "reach": (824, 0.5)},

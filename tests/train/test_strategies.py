@@ -19,7 +19,7 @@ from tdbs.train.planning.strategies import (
 )
 
 COLA = HUB_TASKS["glue/cola"].task
-# name: batches, drop, execution, bucket width, RBM, LRM, caps (DESIGN, Strategies)
+# name: batches, drop, execution, bucket width, RBM, LRM, caps
 TABLE = {
     "random_max": ("random", "none", "padded_max", None, None, False, None),
     "random": ("random", "none", "padded", None, None, False, None),

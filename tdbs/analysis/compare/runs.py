@@ -1,15 +1,12 @@
-"""Whole runs of a comparison: each is trained, or taken from a pool of finished ones, and gives a row.
+"""The measurements of a comparison: whole runs, trained or taken from a pool of finished ones, or some timed steps of each.
 
-Finished runs that several comparisons share: the same strategy, terms, seed and dataset is trained once.
+Comparisons may share a pool, since Tables 4 and 5 of the paper have rows in common: the same strategy, terms, seed and
+dataset is trained once. A run is found again by a hash over all that decides it, and a comparison gets a copy. It was
+measured when it was made: before the prediction that stands beside it, and perhaps under another load.
 
-Tables 4 and 5 of the paper have rows in common. A run is found again by a hash over all that decides it; a comparison
-gets a copy (a run without its model is some hundred kilobytes). It was measured when it was made: before the prediction
-that stands beside it, and perhaps under another load than its neighbours.
-
-Time some steps of each strategy, spread evenly over its run, in turns: whatever slows the device slows all alike.
-
-One model, in a copy for each dropout that shares its weights, serves all strategies, since times do not depend on
-weights. Steps train with rate 0.
+Timed steps are spread evenly over a run and taken in turns, so what slows the device slows all strategies alike. One
+model serves them all, in a copy for each dropout that shares its weights; times do not depend on weights. Steps train
+with rate 0.
 """
 
 import json
@@ -37,6 +34,7 @@ from tdbs.train.batches import Batch
 from tdbs.train.device import default_device, resolve_execution
 from tdbs.train.feed import TRAIN, Feed, TrainingData, make_feed, open_training_data
 from tdbs.train.learner import Learner, make_learner, share_weights
+from tdbs.train.models.part import TrainablePart
 from tdbs.train.planning.strategies import Strategy, resolve_dropout
 from tdbs.train.trainer import train
 
@@ -192,10 +190,13 @@ def timed_parts(
     data = open_training_data(dataset)
     parts = [_part(data, strategy, terms, seed=seed, costs=costs) for strategy in strategies]
     in_rows = any(part.strategy.in_rows for part in parts)
-    execution = resolve_execution(precision=terms.precision, attention=terms.attention)
+    execution = resolve_execution(precision=terms.precision, attention=terms.attention, compiled=terms.compiled)
+    trained = TrainablePart(lora=terms.lora, freeze_layers=terms.freeze_layers)
     learners: dict[float, Learner] = {}
     for rate in {part.dropout for part in parts}:
-        learner = make_learner(dataset, terms.model, seed=seed, dropout=rate, execution=execution, in_rows=in_rows)
+        learner = make_learner(
+            dataset, terms.model, seed=seed, dropout=rate, execution=execution, in_rows=in_rows, part=trained
+        )
         learner.prepared.train()
         learners[rate] = share_weights(next(iter(learners.values())), learner) if learners else learner
     projected: list[list[float]] = [[] for _ in parts]

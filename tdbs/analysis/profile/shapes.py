@@ -1,7 +1,4 @@
-"""Which steps a profile times: batch sizes and lengths that training may meet, and each way to run them.
-
-Batches without a dataset: random tokens in the shapes that a profile times, labelled as the kind of task asks.
-"""
+"""The steps that a profile times, and batches of random tokens in their shapes, labelled as the kind of task needs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

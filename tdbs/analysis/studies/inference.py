@@ -1,10 +1,8 @@
-"""Models at inference, trained with TokenDrop and without: Fig. 4, Table 3 and the resilience test of section 3.1.
+"""Models at inference, trained with TokenDrop and without: Table 3 and the resilience test, and the way to Fig. 4.
 
-Each claim of the paper is said to hold or not, with the numbers: means over tasks, deviations over seeds.
-
-Table 3: a split scored and timed in random batches, in buckets, and in buckets with TokenDrop.
-
-The resilience test of section 3.1: articles and punctuation removed from the texts that models are scored on.
+Table 3 scores and times a split in random batches, in buckets, and in buckets with TokenDrop; the resilience test
+(section 3.1) removes articles and punctuation from texts. Each claim of the paper holds or not, with the numbers: means
+over tasks, deviations over seeds.
 """
 
 import statistics

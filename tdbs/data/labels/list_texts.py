@@ -127,7 +127,7 @@ def _short(text: str) -> str:
 
 _SCALAR_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _BYTES = r"b'(?:[ -&(-\[\]-~]|\\[ -~])*'|b\"(?:[ !#-\[\]-~]|\\[ -~])*\""
-_VALUE = rf"{_NUMBER}|nan|True|False|'[^'\\]*'|\"[^\"\\]*\"|{_BYTES}"
+_VALUE = rf"{_SCALAR_NUMBER}|nan|True|False|'[^'\\]*'|\"[^\"\\]*\"|{_BYTES}"
 _OPTIONS = r"(?:,(?:[^()\[\]]|\([^()]*\))*)?"  # dtype=int32, shape=(), device='cuda:0'
 CALL = rf"(?:np\.\w+|(?:tf\.)?[tT]ensor|[aA]rray)\(\s*({_VALUE})\s*{_OPTIONS}\)"  # the value is its only group
 _SCALAR = rf"^\s*(?:{CALL}|np\.(True|False)_|({_BYTES}))\s*$"

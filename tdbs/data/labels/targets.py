@@ -1,4 +1,4 @@
-"""What is to be predicted, from the label columns; of users' files, train alone decides what the classes are.
+"""What is to be predicted, from the label columns of each kind of task. In users' files train decides the classes.
 
 | kind | entry of a row |
 |---|---|
@@ -9,11 +9,8 @@
 | question_answering | {text, answer_start}, lists of one entry an answer |
 | seq2seq | string |
 
-Labels of words (token classification): one list a row, as long as its list of words.
-
-Check the answers of question answering: each must stand in its context where `answer_start` says.
-
-An answer at the wrong place would teach the model another text, so it is refused by its row.
+A list of word labels must be as long as its list of words. An answer must be in its context at `answer_start`: at the
+wrong place it would teach the model another text.
 """
 
 from collections.abc import Callable, Sequence

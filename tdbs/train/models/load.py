@@ -87,7 +87,7 @@ def load_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Loa
     model.to(accelerator.device)
     is_ours = settings.purpose != "predict"
     rules = rules_of(model, name, samples, trained=is_ours, in_rows=in_rows, device=accelerator.device)
-    # gradients of several processes are summed by us (processes.py): accelerate is not to wrap the model for it
+    # gradients of several processes are summed by us (train/processes.py): accelerate is not to wrap the model for it
     prepared = accelerator.prepare_model(model, evaluation_mode=True)
     return LoadedModel(model=model, prepared=prepared, accelerator=accelerator, rules=rules, in_rows=in_rows)
 
@@ -198,7 +198,7 @@ def rules_of(
 
 
 def model_to_train(name: str | None, manifest: Manifest) -> ModelChoice:
-    """Return the model of a run, as dry runs choose it (model_choice.py); nothing is assumed of it.
+    """Return the model of a run, as dry runs choose it (planning/model_choice.py); nothing is assumed of it.
 
     Raises ModelError where there is no such model.
     """

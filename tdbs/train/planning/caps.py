@@ -18,7 +18,7 @@ from tdbs.train.planning.profile_file import CapTable, Profile, named_profile, r
 
 # Shapes: L1 = max_length + 1.
 
-PAPER_PROFILE = "rtx-2080-ti"  # roberta-base on 11 GB: Table 6 of the paper and the authors' script (PAPER_NOTES)
+PAPER_PROFILE = "rtx-2080-ti"  # roberta-base on 11 GB: Table 6 of the paper and the authors' script
 MOST = 2**31 - 1  # of any count that a user gives: plans are 64-bit integers, and products of two counts must fit
 _CHOICES = "Pass --caps 64, --caps paper, or --caps FILE with a profile."
 

@@ -1,11 +1,12 @@
-"""Several samples in one row: best fit over the histogram of lengths (Krell et al. 2021, "Efficient Sequence Packing").
+"""Orders and batches of other methods: packing by best fit, and the samplers of transformers' Trainer.
 
-Samples are placed from long to short, each into the row with the least room that still takes it. All samples of one
-length that go into rows of equal room are placed at once, so the loop is over (length, room), never over samples.
+Packing is best fit over the histogram of lengths (Krell et al. 2021, "Efficient Sequence Packing"): samples are placed
+from long to short, each into the row with the least room that still takes it. All samples of one length that go into
+rows of equal room are placed at once, so the loop is over (length, room), never over samples.
 
-The samplers of transformers' Trainer, called as they are: what tdbs is compared with is their own code. They alone
-need torch and transformers in this room, and import them when `length_grouped` or `batch_rebalance` is asked for. Seeds
-come from rng.py.
+The Trainer's samplers are called as they are: tdbs is compared with their own code. They alone need torch and
+transformers in this folder, and import them if `length_grouped` or `batch_rebalance` is requested. Seeds come from
+`tdbs/rng.py`.
 """
 
 import numpy as np

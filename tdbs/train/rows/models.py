@@ -1,13 +1,13 @@
-"""Several samples in one row: the linear layers process rows of tokens, attention sees sequences.
+"""Models on rows of several samples: positions by sample, and first tokens alone for the head.
 
 No model code is copied. Attention is called through transformers' interface (attention.py), positions restart with each
 sample, and the head receives the samples' first tokens. The output equals that of `padded`
 (tests/train/test_sequence_models.py).
 
-The head of a sentence-level task reads the first token of each sample, so the last layer drops the others. After its
+The head of a sentence-level task reads the first token of each sample, so the last layer drops the others: after its
 attention nothing mixes tokens any more. In BERT and its kin, the output projection and the feed-forward that follow run
 on first tokens alone: the same logits and gradients, in 11 % less time at 64 x 64 with six layers (docs/decisions.md,
-"First tokens"). This file also finds first tokens in rows of several samples.
+"First tokens").
 """
 
 from collections.abc import Iterator

@@ -1,10 +1,7 @@
-"""Metrics of tasks that predict classes, flags or numbers for a sample, by torchmetrics; the first one is the score.
+"""Metrics by torchmetrics: of classes, flags and numbers, and ROUGE of summaries; the first one is the score.
 
-ROUGE-1, ROUGE-2 and ROUGE-L of summaries, by torchmetrics: F-measures, averaged over the summaries.
-
-Words are runs of a to z and 0 to 9 after lowering, as in Google's rouge_score; nothing is stemmed, for that needs nltk.
-Text in other scripts has no such words and scores 0. ROUGE-1 and ROUGE-2 count words and pairs of neighbours that both
-texts have, ROUGE-L takes the longest common subsequence of the whole text. Cost: words x words of each pair, in Python:
+ROUGE takes words as runs of a to z and 0 to 9 after lowering, as Google's rouge_score does; nothing is stemmed, since
+that needs nltk. Text in other scripts has no such words and scores 0. Cost: words x words of each pair, in Python:
 0.5 s for 1,000 summaries of CNN/DailyMail on one CPU core.
 """
 

@@ -1,10 +1,7 @@
-"""Scores of a split from what a model says of its batches, by kind of task; all samples count alike.
+"""A split to score a model on, whole or shortened by TokenDrop, and its scores; all samples count alike.
 
-One function a kind takes the batches with their outputs, in any order: logits, or written token ids for seq2seq.
-
-A split to score a model on, shortened by TokenDrop: what is left of it is a split like any other.
-
-So what reads, batches and scores splits needs to know nothing of what was dropped.
+One function per kind takes the batches with their outputs, in any order: logits, or written token ids for seq2seq. What
+is left of a shortened split is a split like any other, so what reads, batches and scores it does not know of TokenDrop.
 """
 
 from collections.abc import Callable, Iterable
