@@ -1,4 +1,4 @@
-"""The measurements of a comparison: whole runs, trained or taken from a pool of finished ones, or some timed steps of each.
+"""The measurements of a comparison: whole runs, trained or taken from a pool, or some timed steps of each.
 
 Comparisons may share a pool, since Tables 4 and 5 of the paper have rows in common: the same strategy, terms, seed and
 dataset is trained once. A run is found again by a hash over all that decides it, and a comparison gets a copy. It was
