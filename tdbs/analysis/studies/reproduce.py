@@ -1,8 +1,8 @@
 """Run a table or figure of the paper on some tasks, and put the results beside the paper's own numbers.
 
 Tables of scores are comparisons, one per task (compare/compare.py), and resume if interrupted. Studies of times alone
-(Fig. 7, Fig. 8, App. E.1) are computed from plans and a device profile. Studies of inference (Fig. 4, Table 3, section 3.1)
-evaluate trained models.
+(Fig. 7, Fig. 8, App. E.1) are computed from plans and a device profile. Studies of inference
+(Fig. 4, Table 3, section 3.1) evaluate trained models.
 """
 
 from collections.abc import Callable, Mapping

@@ -1,8 +1,8 @@
 """The learning rate of every step of a run: warm-up, linear decay, and Learning Rate Modulation (paper, 2.2).
 
 lr(step) = schedule(progress) x sqrt(samples of the step / base_batch_size). Progress is samples seen / samples of the
-whole run, so the decay does not depend on how many steps the batches make. Rates are set absolutely for each step, never
-multiplied into the current one.
+whole run, so the decay does not depend on how many steps the batches make. Rates are set absolutely for each step,
+never multiplied into the current one.
 """
 
 from collections.abc import Sequence
