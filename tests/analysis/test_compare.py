@@ -269,7 +269,7 @@ def test_a_folder_that_is_taken_is_refused(dataset, compared, workplace):
         ({"baseline": "nope"}, f"There is no strategy nope. Choose one of: {', '.join([*STRATEGIES, 'tdbs'])}."),
         (
             {"profile": replace(PROFILE, settings={"kind": "seq2seq", "attention": "eager"})},
-            "The profile is of an encoder-decoder; this dataset trains an encoder. Run tdbs profile on this dataset.",
+            "The profile is for an encoder-decoder; this dataset trains an encoder. Run tdbs profile on this dataset.",
         ),
     ],
 )
