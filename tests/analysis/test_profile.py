@@ -234,7 +234,7 @@ def test_a_profile_of_an_encoder_is_none_of_a_model_that_writes(dataset, profile
     with pytest.raises(ConfigError) as caught:
         costs_for(writer, profile)
     assert str(caught.value) == (
-        "The profile is of an encoder; this dataset trains an encoder-decoder. Run tdbs profile on this dataset."
+        "The profile is for an encoder; this dataset trains an encoder-decoder. Run tdbs profile on this dataset."
     )
 
 
