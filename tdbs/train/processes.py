@@ -1,11 +1,11 @@
 """Several processes train as one: each takes its share of every update, and their gradients are added up.
 
-torchrun or `accelerate launch` starts them, and accelerate's handle says which of how many one is. All of them make the
-same plan and the same batches; so no sampler has to be split, no process ends an epoch before another, and what an
-update sees does not depend on how many there are. Gradients are summed after the last backward pass of an update, in
-one message, rather than by wrapping the model: a share may be empty, or taken in micro-batches.
+torchrun or `accelerate launch` starts them, and accelerate's handle has the number of each and of all. All of them make
+the same plan and the same batches; so no sampler has to be split, no process ends an epoch before another, and the
+samples of an update do not depend on the number of processes. Gradients are summed after the last backward pass of an
+update, in one message, rather than by wrapping the model: a share may be empty, or split into micro-batches.
 
-Make what a loop needs next while it is busy: on a thread of its own, in the same order.
+`prefetch` makes a loop's next item while the loop is busy: on its own thread, in the same order.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -25,10 +25,10 @@ from tdbs.train.micro_batches import part_of_batch
 
 
 def own_share(batches: Sequence[Batch], kind: TaskKind, *, process: int, processes: int) -> list[Batch]:
-    """Return what one process takes of an update's batches: of each a share of like shape, none of the smallest ones.
+    """Return one process's share of each of an update's batches, in similar shape; it may have none of the smallest.
 
-    Samples are dealt out by length, so a batch of one length is cut evenly and another is short and long alike in all
-    shares; packed rows are dealt out whole. Over all processes each sample is there once.
+    Samples are dealt out by length, so all shares of a batch mix short and long samples alike. Packed rows are
+    dealt out whole. Over all processes, each sample is there once.
     """
     if processes == 1:
         return list(batches)
@@ -60,7 +60,7 @@ def _narrowed(batch: Batch, kind: TaskKind) -> Batch:
 
 
 def sum_up(accelerator: Accelerator, model: torch.nn.Module, numbers: Sequence[float]) -> list[float]:
-    """Add up the gradients of all processes, in place, and return the sums of some numbers: one message for all.
+    """Add up the gradients of all processes, in place, and return the sums of some numbers, in one message.
 
     A parameter that has no gradient here may have one elsewhere, so every one takes part.
     """
@@ -83,9 +83,9 @@ Item = TypeVar("Item")
 
 
 def prefetch(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield items of which a thread makes the next one meanwhile; what their making raises is raised here, in its turn.
+    """Yield items; meanwhile a thread makes the next one. Its exceptions are raised here, in its turn.
 
-    Items must not depend on what is done with those before them.
+    Items must not depend on how the loop uses earlier ones.
     """
     iterator = iter(items)
     with ThreadPoolExecutor(max_workers=1) as thread:
