@@ -204,5 +204,5 @@ def policy_note(strategy: Strategy, dataset: PreparedDataset) -> str | None:
     task = dataset.manifest.task
     named = STRATEGIES[strategy.name]
     if task.drop_forbidden and named.drop != "none" and strategy.drop == "none":
-        return f"{strategy.name} runs without TokenDrop: Task '{task.name}' {task.drop_forbidden}."
+        return f"{strategy.name} runs without TokenDrop: task '{task.name}' {task.drop_forbidden}."
     return None

@@ -259,5 +259,5 @@ def test_a_task_that_forbids_dropping_has_no_flips(workplace):
     assert run_command("train", "d", "--model", "tiny", "--epochs", 1, "--out", "run").code == 0
     outcome = run_command("evaluate", "run", "--flips")
     assert (outcome.code, outcome.stdout) == (1, "")
-    assert outcome.error == ("task 'grammar' judges grammar.", "Leave --flips out.")
+    assert outcome.error == ("Task 'grammar' judges grammar.", "Leave --flips out.")
     assert run_command("evaluate", "run").code == 0

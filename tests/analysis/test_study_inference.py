@@ -147,7 +147,7 @@ def test_a_task_that_judges_grammar_is_refused_before_the_first_run(datasets, tm
     for study in ("fig4", "resilience"):
         with pytest.raises(ConfigError) as caught:
             run_study(study, {"sst2": datasets["sst2"], "cola": cola}, StudyTerms(**TERMS), runs=tmp_path / "study")
-        assert caught.value.message == f"task '{task.name}' judges grammar."
+        assert caught.value.message == f"Task '{task.name}' judges grammar."
         assert caught.value.next_step == "Leave the task out of --tasks."
     assert list(tmp_path.iterdir()) == []
 

@@ -60,7 +60,7 @@ def test_adapters_are_peft_s_own(dataset, pretrained, tmp_path):
 
 
 def test_a_run_with_adapters_resumes(dataset, pretrained, tmp_path):
-    options = {"model": pretrained, "part": TrainablePart(lora=2), "strategy": "unpadded", "dropout": 0.1}
+    options = {"model": pretrained, "lora": 2, "strategy": "unpadded", "dropout": 0.1}
     terms = {"epochs": 3, "precision": "fp32", "seed": 5}
     train(dataset, out=tmp_path / "whole", **terms, **options)
     train_stopped_at(dataset, tmp_path / "stopped", [2, 4], **options)

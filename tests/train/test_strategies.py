@@ -92,7 +92,7 @@ def test_a_drop_by_hand_is_refused_on_cola_unless_the_user_insists():
     with pytest.raises(ConfigError) as caught:
         resolve_strategy("random", COLA, {"drop": "rate"})
     assert caught.value.message == (
-        "task 'glue/cola' judges grammar; TokenDrop would break its labels (paper, section 3)."
+        "Task 'glue/cola' judges grammar; TokenDrop would break its labels (paper, section 3)."
     )
     assert caught.value.next_step == "Leave --drop out, or pass --allow-drop."
     assert resolve_strategy("random", COLA, {"drop": "rate"}, allow_drop=True).drop == "rate"
