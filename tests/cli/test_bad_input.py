@@ -177,7 +177,7 @@ def test_without_network_and_mirror_the_mirror_is_the_next_step(tmp_path):
 def test_a_tokenizer_that_is_nowhere(refused, workplace):
     write_files(workplace, {"a.csv": ROWS})
     assert refused("prepare", "a.csv", "--tokenizer", "./gone") == (
-        "There is no tokenizer folder ./gone.",
+        "Tokenizer folder ./gone does not exist.",
         "Pass --tokenizer with a folder or a hub name.",
     )
     assert refused("prepare", "a.csv", "--tokenizer", "no-such-tokenizer") == (
@@ -446,7 +446,7 @@ def test_a_model_that_takes_fewer_tokens_than_the_dataset_has(refused, untouched
 
 def test_a_model_that_is_nowhere_or_is_none(refused, untouched, small, workplace):
     (workplace / "m").mkdir()
-    next_step = "Pass --model with a folder that holds config.json and model.safetensors, or a hub name."
+    next_step = "Pass --model with a folder with config.json and model.safetensors, or a hub name."
     with untouched(workplace):
         assert refused("train", small, "--model", "no-such-model") == (
             "The model no-such-model cannot be loaded: "
@@ -466,7 +466,7 @@ def test_weights_that_are_not_there_or_damaged(refused, untouched, small, workpl
     with untouched(workplace):
         cause, next_step = refused("train", small, "--model", "m")
     assert cause.startswith("The model m cannot be loaded: ")
-    assert next_step == "Pass --model with a folder that holds config.json and model.safetensors, or a hub name."
+    assert next_step == "Pass --model with a folder with config.json and model.safetensors, or a hub name."
     (workplace / "m/model.safetensors").unlink()
     cause, _ = refused("train", small, "--model", "m")
     assert cause.startswith("The model m cannot be loaded: ")

@@ -185,7 +185,7 @@ def test_pickled_weights_are_refused_with_the_line_that_converts_them(shards, da
         f"The model {folder} has {names[0]} and no model.safetensors. tdbs does not read .bin files: they are pickles, "
         "and opening a pickle may run code that it brings."
     )
-    next_step = f"Convert it in Python, which reads tensors alone: {line}"
+    next_step = f"Convert it in Python, which reads only tensors: {line}"
     assert refusal(folder, dataset) == (message, next_step)
     shutil.copy(dataset.path / "tokenizer.json", folder)
     with pytest.raises(ModelError) as caught:

@@ -22,7 +22,7 @@ def check_weights(name: str) -> None:
         raise ModelError(
             f"The model {name} has {pickled[0]} and no model.safetensors. tdbs does not read .bin files: they are "
             "pickles, and opening a pickle may run code that it brings.",
-            next_step="Convert it in Python, which reads tensors alone: import pathlib, torch, safetensors.torch; "
+            next_step="Convert it in Python, which reads only tensors: import pathlib, torch, safetensors.torch; "
             f"f = pathlib.Path({name!r}); safetensors.torch.save_file({{k: v.contiguous().clone() for p in "
             "f.glob('pytorch_model*.bin') for k, v in torch.load(p, map_location='cpu', weights_only=True).items()}, "
             "f / 'model.safetensors', {'format': 'pt'})",
