@@ -1,13 +1,13 @@
 """Where and how a model runs: device, precision, attention kernel, optimizer; each default is a measured one.
 
-Compile a model's layers by torch.compile: one code for all layers and all shapes, so nothing is compiled twice.
+torch.compile makes one code for all layers and all shapes, so nothing is compiled twice.
 
 Layers are compiled, not the whole model: they repeat, so one of them is compiled for all (transformers' and
 accelerate's advice too). Embeddings and heads stay as they are. The last layer is left out: its end differs from step
 to step (rows/models.py). Sizes stay symbols, since a plan has many. Inductor then draws the dropout masks: a compiled
 run differs from an uncompiled one by chance, and resumes only as a compiled run.
 
-Gradients of word embeddings by the rows that a step touches: no table of zeros is made and freed in each step.
+Gradients of word embeddings are kept by the rows that a step touches: no step makes and frees a table of zeros.
 
 A batch of 800 tokens touches 2 % of a vocabulary of 30,000, yet autograd makes the gradient of the whole table: 47 MB
 of fresh zeros, a tenth of a short step on two CPU cores (docs/decisions.md, "Gradients of embeddings"). Here one table
@@ -51,8 +51,8 @@ def default_device() -> str:
 def resolve_execution(*, precision: str, attention: str, compiled: bool = False) -> DeviceSettings:
     """Resolve `auto`: bf16 if the device computes in it, eager attention on a CPU, sdpa on CUDA.
 
-    On two CPU cores bf16 is about twice as fast as fp32, and eager attention twice as fast as sdpa for short
-    sequences, whose flash kernel has a slow backward there (docs/decisions.md).
+    On two CPU cores bf16 is about twice as fast as fp32. There, eager attention is twice as fast as sdpa for short
+    sequences: the flash kernel of sdpa has a slow backward pass (docs/decisions.md).
     """
     choose("--precision", precision, get_args(Precision))
     choose("--attention", attention, get_args(Attention))

@@ -1,8 +1,8 @@
 """The training loop, from top to bottom: epoch, step, seed, forward, backward, update, log, checkpoint, score.
 
 `run_epochs` is the loop, `run_step` one step of it, `update` what a step does to the weights. Each step seeds torch
-from (seed, epoch, step), so the dropout masks of a step do not depend on the steps before it, and a run that resumes
-from a checkpoint ends in the same weights as one that was never stopped.
+from (seed, epoch, step), so the dropout masks of a step do not depend on the steps before it. A run that resumes from
+a checkpoint ends in the same weights as one that was never stopped.
 """
 
 import math

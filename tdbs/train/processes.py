@@ -1,7 +1,7 @@
 """Several processes train as one: each takes its share of every update, and their gradients are added up.
 
 torchrun or `accelerate launch` starts them, and accelerate's handle has the number of each and of all. All of them make
-the same plan and the same batches; so no sampler has to be split, no process ends an epoch before another, and the
+the same plan and the same batches. So no sampler has to be split, no process ends an epoch before another, and the
 samples of an update do not depend on the number of processes. Gradients are summed after the last backward pass of an
 update, in one message, rather than by wrapping the model: a share may be empty, or split into micro-batches.
 

@@ -2,9 +2,9 @@
 
 Windows are sets of shards that fit the memory together: a two-level shuffle, first of shards, then of their samples.
 Each epoch draws which shards form a window, and the order of windows. Every window has its share of each bucket's
-shards, so that its lengths are like those of the whole split (`have_few_lengths` says if they cannot be). Inside a
-window all is planned as without windows. Words are dropped in the same order, too; how many may depend on the batch, as
-always. The price: samples of different windows never share a batch in that epoch.
+shards, so its lengths are like those of the whole split, if possible (`have_few_lengths`). Inside a window all is
+planned as without windows. Words are dropped in the same order, too; how many may depend on the batch, as always. The
+price: samples of different windows never share a batch in that epoch.
 """
 
 from collections import Counter

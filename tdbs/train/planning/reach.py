@@ -1,10 +1,10 @@
 """TokenDrop, step 3 with `--drop reach`: choose each sample's length before batches are made.
 
 A sample of n tokens with d droppable ones can have lengths from n - d to n. Each epoch draws a shift; the grid is
-every length g with g ≡ shift (mod width). A sample goes to the largest grid length that whole words of it can reach,
-or stays whole. Buckets of one target then need no padding at all; the shift makes a sample lose a different number
-of words in each epoch (docs/decisions.md, "Reach"). With a wider reach it may go to several grid lengths, one of them
-by chance, so that a bucket holds samples of more lengths.
+every length g with g ≡ shift (mod width). A sample is shortened to the largest grid length that it can reach by whole
+words, or stays whole. Buckets of one target then need no padding at all; the shift makes a sample lose a different
+number of words in each epoch (docs/decisions.md, "Reach"). With --grid-lengths above 1 a sample has several possible
+grid lengths and gets one by chance, so that a bucket contains samples of more lengths.
 """
 
 import numpy as np

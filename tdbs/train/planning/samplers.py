@@ -1,7 +1,7 @@
 """Several samples in one row: best fit over the histogram of lengths (Krell et al. 2021, "Efficient Sequence Packing").
 
 Samples are placed from long to short, each into the row with the least room that still takes it. All samples of one
-length that go into rows of equal room are placed at once, so the loop is over (length, room), never over samples.
+length that go into rows of equal room are placed at once: the loop is over (length, room), not over samples.
 
 The samplers of transformers' Trainer are called as they are, so that tdbs is compared with their own code. Only they
 need torch and transformers in this folder, and import them when `length_grouped` or `batch_rebalance` is used. Seeds
