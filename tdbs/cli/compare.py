@@ -43,12 +43,12 @@ def command(
         typer.Option(help="Strategy; repeat for several. [default: all]", show_default=False),
     ] = None,
     seed: Annotated[
-        list[int] | None, typer.Option(help="A seed; may be given several times. [default: 0]", show_default=False)
+        list[int] | None, typer.Option(help="Seed; repeat for several. [default: 0]", show_default=False)
     ] = None,
     baseline: Annotated[str, typer.Option(help="Baseline of the speedups.")] = BASELINE,
     steps: Annotated[
         int | None,
-        typer.Option(help="Time so many steps of each strategy instead of whole runs.", show_default=False, min=1),
+        typer.Option(help="Time this many steps of each strategy instead of whole runs.", show_default=False, min=1),
     ] = None,
     profile: ProfileOption = None,
     energy: EnergyOption = False,
@@ -57,13 +57,13 @@ def command(
         Path | None,
         typer.Option(help="Folder of the comparison. [default: runs/compare/<source>-<time>]", show_default=False),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the comparison in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the comparison in --out.")] = False,
     as_json: JsonOption = False,
     *,
     settings: Chosen,
     parts: Chosen,
 ) -> None:
-    """Train strategies with some seeds on equal terms, or time a part of each, and show prediction beside measurement.
+    """Train strategies with some seeds on equal terms, or time a part of each, and compare prediction with measurement.
 
     \b
     Example:
@@ -71,7 +71,7 @@ def command(
       tdbs compare --steps 30 --profile a100.json
     """
     if resume and out is None:
-        raise ConfigError("--resume goes on in a comparison's folder.", next_step="Pass --out with it.")
+        raise ConfigError("--resume needs the folder of the comparison.", next_step="Pass --out with it.")
     counted = chosen_country(energy, country)
     opened = load(dataset_folder(dataset))
     task = opened.manifest.task
@@ -87,10 +87,10 @@ def command(
     say(*filter(None, (missing, profile_note(known, trained), *(policy_note(each, opened) for each in chosen))))
     source = name_in_folder(opened.manifest.source)
     folder = out or COMPARISONS_FOLDER / f"{source}-{time.strftime('%Y%m%d-%H%M%S')}"
-    if out is None:  # a comparison takes long: whoever stops it must know where it lies
+    if out is None:  # a comparison takes long: a user who stops it needs its folder
         say(f"comparison {folder}", style="dim")
-    going_on = f"Run the same command with --resume --out {folder} to continue."
-    with stopped_at_once(f"The comparison in {folder}", next_step=going_on), spinner("compare") as advance:
+    how_to_resume = f"Run the same command with --resume --out {folder} to continue."
+    with stopped_at_once(f"The comparison in {folder}", next_step=how_to_resume), spinner("compare") as advance:
         result = compare(
             opened,
             chosen,

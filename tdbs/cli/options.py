@@ -1,4 +1,4 @@
-"""Options that commands share: those of the records of settings and strategies, and notes on what they choose."""
+"""Options that several commands share, and the notes about what they choose."""
 
 import functools
 import inspect
@@ -33,17 +33,17 @@ EnergyOption = Annotated[bool, typer.Option("--energy", help="Measure energy and
 CountryOption = Annotated[
     str | None,
     typer.Option(
-        help="Whose electricity --energy counts: a country's three letters (ISO 3166), such as FRA. [default: the "
-        "world's average]",
+        help="Country whose electricity --energy counts: three letters (ISO 3166), such as FRA. [default: the world's "
+        "average]",
         show_default=False,
     ),
 ]
-AllowDropOption = Annotated[bool, typer.Option("--allow-drop", help="Drop words even where the task forbids it.")]
+AllowDropOption = Annotated[bool, typer.Option("--allow-drop", help="Drop words even if the task forbids it.")]
 
 
 Chosen = Mapping[str, Any]
 Command = Callable[..., None]
-_NOT_AN_OPTION = ("energy",)  # --energy and --country say it
+_NOT_AN_OPTION = ("energy",)  # --energy and --country give it
 
 
 def with_settings(*names: str) -> Callable[[Command], Command]:
@@ -68,7 +68,7 @@ def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
 
 
 def _options(record: type, *names: str, unset: bool = False) -> list[inspect.Parameter]:
-    """Return fields of a record as options of a command. `unset`: one that is not given is None, not its default."""
+    """Return fields of a record as options; with `unset`, one that is not given is None, not its default."""
     fields = documented_fields(record)
     return [_option(*fields[name], unset=unset) for name in names or fields if name not in _NOT_AN_OPTION]
 
@@ -86,7 +86,7 @@ def _option(field: inspect.Parameter, option: Option, *, unset: bool) -> inspect
 
 
 def _receiving(into: str, options: Sequence[inspect.Parameter]) -> Callable[[Command], Command]:
-    """Let a command have options, after its first parameter; it receives them as a mapping, its parameter `into`."""
+    """Give a command options after its first parameter; it receives them as a mapping, in its parameter `into`."""
 
     def decorate(function: Command) -> Command:
         first, *others = (each for each in inspect.signature(function).parameters.values() if each.name != into)
@@ -128,9 +128,9 @@ def strategies_to_compare(
 
 
 def chosen_country(energy: bool, country: str | None) -> str | None:
-    """Return whose electricity counts; None where energy is not measured."""
+    """Return the country whose electricity counts; None if energy is not measured."""
     if country is not None and not energy:
-        raise ConfigError("--country says whose electricity --energy counts.", next_step="Pass --energy with it.")
+        raise ConfigError("--country has no effect without --energy.", next_step="Pass --energy with it.")
     return (country or WORLD) if energy else None
 
 
@@ -140,40 +140,40 @@ def given_profile(path: Path | None) -> Profile | None:
 
 
 def profile_note(profile: Profile | None, model: ModelChoice) -> str | None:
-    """Return what to say where the profile is of another family than the model that trains."""
+    """Return a note if the profile is of another family than the model to train."""
     timed = None if profile is None else profile.model.get("type")
     if timed is None or model.model_type in (None, timed):
         return None
     return (
-        f"The profile is of a {timed}, but the model that trains is a {model.model_type}: seconds may differ. "
+        f"The profile was measured with a {timed}, but the model to train is a {model.model_type}: seconds may differ. "
         "Measure the model with tdbs profile."
     )
 
 
 def padded_note(chosen: Chosen, strategy: Strategy) -> str | None:
-    """Return what to say where the default has to pad."""
+    """Return a note if the default strategy has to pad."""
     if chosen["strategy"] != DEFAULT_STRATEGY or (strategy.name, strategy.batches) != ("random", "random"):
         return None
     return (
-        "This model takes one sample a row, so random batches are padded. --strategy reach hardly pads; "
-        "its updates have samples of one length, which can cost score."
+        "This model takes one sample a row, so random batches are padded. --strategy reach adds almost no "
+        "padding, but its updates have samples of one length, which can cost score."
     )
 
 
 def windows_note(dataset: PreparedDataset, memory: int | str) -> str | None:
-    """Return what to say where the train split is larger than the memory."""
+    """Return a note if the train split is larger than the memory."""
     info = split_info(dataset, TRAIN)
     windows = count_windows(info, dataset.manifest, memory=memory_bytes(memory))
     if windows == 1:
         return None
     note = f"The train split takes more than --memory {memory}: {windows} windows an epoch."
     if have_few_lengths(info, windows):
-        note += " Each holds few of the lengths, so random batches look better than they are; raise --memory."
+        note += " Each contains few of the lengths, so random batches look better than they are; raise --memory."
     return note
 
 
 def policy_note(strategy: Strategy, dataset: PreparedDataset) -> str | None:
-    """Return what to say where the task keeps the strategy from dropping words."""
+    """Return a note if the task keeps the strategy from dropping words."""
     task = dataset.manifest.task
     named = STRATEGIES[strategy.name]
     if task.drop_forbidden and named.drop != "none" and strategy.drop == "none":

@@ -22,9 +22,9 @@ def command(
     study: Annotated[str, typer.Argument(metavar="STUDY", help=f"One of {', '.join(get_args(Study))}.")],
     tasks: Annotated[
         str | None,
-        typer.Option(help="Tasks with commas between: mrpc,stsb. [default: the paper's]", show_default=False),
+        typer.Option(help="Tasks, separated by commas: mrpc,stsb. [default: the paper's]", show_default=False),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Seeds with commas between.")] = "1,2,3",
+    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "1,2,3",
     model: Annotated[
         str | None,
         typer.Option(
@@ -36,17 +36,24 @@ def command(
         list[str] | None,
         typer.Option(
             help="How models are trained with TokenDrop, for table3, fig4 and resilience: tdbs_paper, reach, or "
-            "random_drop (random batches, 0.3 of the words); may be given several times. [default: tdbs_paper]",
+            "random_drop (random batches, 0.3 of the words); repeat for several. [default: tdbs_paper]",
             show_default=False,
         ),
     ] = None,
     steps: Annotated[
         int | None,
-        typer.Option(help="Time so many steps of each run instead of training: no scores.", show_default=False, min=1),
+        typer.Option(
+            help="Time this many steps of each run instead of training: no scores.", show_default=False, min=1
+        ),
     ] = None,
     profile: ProfileOption = None,
     mirror: Annotated[
-        Path | None, typer.Option(help="Folder that stands in for the hub.", envvar="TDBS_MIRROR", show_default=False)
+        Path | None,
+        typer.Option(
+            help="Folder with <short name>/<split>.parquet, instead of the hub.",
+            envvar="TDBS_MIRROR",
+            show_default=False,
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the study. [default: reports/local/<study>]", show_default=False)
@@ -58,8 +65,8 @@ def command(
 ) -> None:
     """Run a table or figure of the paper on some tasks and write it beside the paper's own numbers.
 
-    What is trained lies in runs/reproduce/<name of --out> and is not trained again; the study is a Markdown page, its
-    numbers and its figures.
+    Runs are in runs/reproduce/<name of --out> and are not trained again. The study is a Markdown page, its numbers and
+    its figures.
 
     \b
     Example:
@@ -71,7 +78,7 @@ def command(
     if chosen is None:
         raise ConfigError(f"There is no study {study}.", next_step=f"Choose one of: {', '.join(get_args(Study))}.")
     if not all(seed.strip().isdecimal() for seed in seeds.split(",")):
-        raise ConfigError(f"--seeds takes numbers with commas between, got {seeds}.", next_step="Pass --seeds 1,2,3.")
+        raise ConfigError(f"--seeds takes numbers separated by commas, got {seeds}.", next_step="Pass --seeds 1,2,3.")
     from tdbs.analysis.studies.reproduce import check_study, run_study
     from tdbs.analysis.studies.study import DEFAULT_DROPPING, StudyTerms
     from tdbs.pipeline.prepare import prepare
@@ -97,7 +104,7 @@ def command(
     with stopped_at_once(f"The study in {runs}", next_step="Run the same command again to continue."):
         for name in names:
             source = name if name in _SHORT_NAMES or "/" in name else f"glue/{name}"
-            short = name.removeprefix("glue/").strip("./").replace("/", "-")  # names folders and figures
+            short = name.removeprefix("glue/").strip("./").replace("/", "-")  # part of the names of folders and figures
             datasets[short] = prepare(source, tokenizer=model, mirror=mirror).dataset
         with spinner(study) as advance:
             result = run_study(chosen, datasets, terms, runs=runs, profile=known, progress=advance)

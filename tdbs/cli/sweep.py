@@ -2,7 +2,6 @@
 
 import dataclasses
 import time
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +10,7 @@ import typer
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, quiet_libraries, reported, shown_command
 from tdbs.cli.options import Chosen, StrategyOption, with_settings
 from tdbs.cli.screen import print_json, print_table, say, spinner
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, require
 from tdbs.files import name_in_folder
 from tdbs.pipeline.dataset import load
 from tdbs.settings import TrainSettings, documented_fields
@@ -19,9 +18,9 @@ from tdbs.train.planning.strategies import DEFAULT_STRATEGY
 
 NAME = "sweep"
 SWEEPS_FOLDER = Path("runs/sweep")
-_SEARCHED = ("lr", "dropout")  # lists of values here
+_SEARCHED = ("lr", "dropout")  # options with lists of values
 _COMMON = tuple(name for name in documented_fields(TrainSettings) if name not in _SEARCHED)
-_LISTED = "Values of it, with commas between."
+_LISTED = "Values to search, separated by commas."
 
 
 @reported
@@ -32,11 +31,11 @@ def command(
     dropout: Annotated[str | None, typer.Option(help=_LISTED, show_default=False)] = None,
     base_batch_size: Annotated[str | None, typer.Option(help=_LISTED, show_default=False)] = None,
     space: Annotated[
-        Path | None, typer.Option(help="TOML file with values or ranges of more of them.", show_default=False)
+        Path | None, typer.Option(help="TOML file with values or ranges of more settings.", show_default=False)
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Seeds of each trial, from 0 on.", min=1)] = 1,
-    trials: Annotated[int, typer.Option(help="Trials of a space with ranges; a grid is searched whole.", min=1)] = 20,
-    prune: Annotated[bool, typer.Option("--prune/--no-prune", help="End trials whose scores are hopeless.")] = True,
+    seeds: Annotated[int, typer.Option(help="Number of seeds of each trial, from 0.", min=1)] = 1,
+    trials: Annotated[int, typer.Option(help="Number of trials for ranges; a grid is searched whole.", min=1)] = 20,
+    prune: Annotated[bool, typer.Option("--prune/--no-prune", help="Stop trials with hopeless scores.")] = True,
     strategy: StrategyOption = DEFAULT_STRATEGY,
     storage: Annotated[
         str | None,
@@ -46,7 +45,7 @@ def command(
         Path | None,
         typer.Option(help="Folder of the sweep. [default: runs/sweep/<source>-<time>]", show_default=False),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the sweep in --out.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume the sweep in --out.")] = False,
     as_json: JsonOption = False,
     *,
     settings: Chosen,
@@ -61,9 +60,8 @@ def command(
       tdbs sweep --space space.toml --trials 30 --storage postgresql://host/optuna
     """
     if resume and out is None:
-        raise ConfigError("--resume goes on in a sweep's folder.", next_step="Pass --out with it.")
-    if find_spec("optuna") is None:
-        raise ConfigError("sweep needs optuna, which is not installed.", next_step='Run pip install "tdbs[sweep]".')
+        raise ConfigError("--resume needs the folder of the sweep.", next_step="Pass --out with it.")
+    require("optuna", "sweep", "tdbs[sweep]")
     opened = load(dataset_folder(dataset))
     from tdbs.analysis.sweep.result import SweepTerms
     from tdbs.analysis.sweep.search import sweep
@@ -75,9 +73,9 @@ def command(
     asked = {name: listed_values(name, text) for name, text in lists.items() if text is not None}
     folder = out or SWEEPS_FOLDER / f"{name_in_folder(opened.manifest.source)}-{time.strftime('%Y%m%d-%H%M%S')}"
     quiet_libraries()
-    going_on = f"Run the same command with --resume --out {folder} to continue."
+    how_to_resume = f"Run the same command with --resume --out {folder} to continue."
     with (
-        stopped_at_once(f"The sweep in {folder}", next_step=going_on),  # at a second signal
+        stopped_at_once(f"The sweep in {folder}", next_step=how_to_resume),  # at a second signal
         stop_on_signals() as stop,
         spinner(NAME) as advance,
     ):

@@ -58,12 +58,13 @@ def command(
         bool, typer.Option("--resume", help="Resume the run in --out from its newest checkpoint.")
     ] = False,
     checkpoint_minutes: Annotated[
-        float, typer.Option(help="Minutes between checkpoints; the end of an epoch makes one too.", min=0.0)
+        float, typer.Option(help="Minutes between checkpoints; the end of an epoch adds one.", min=0.0)
     ] = 1.0,
     checkpoint_steps: Annotated[
-        int | None, typer.Option(help="Steps between checkpoints, besides.", show_default=False, min=1)
+        int | None,
+        typer.Option(help="Steps between checkpoints, in addition to the minutes.", show_default=False, min=1),
     ] = None,
-    keep_checkpoints: Annotated[int, typer.Option(help="Newest checkpoints that are kept.", min=1)] = 2,
+    keep_checkpoints: Annotated[int, typer.Option(help="Number of newest checkpoints to keep.", min=1)] = 2,
     as_json: JsonOption = False,
     *,
     settings: Chosen,
@@ -78,7 +79,7 @@ def command(
       tdbs train --out runs/first --resume
     """
     if resume and out is None:
-        raise ConfigError("--resume goes on in a run's folder.", next_step="Pass --out with it.")
+        raise ConfigError("--resume needs the folder of the run.", next_step="Pass --out with it.")
     counted = chosen_country(energy, country)
     opened = load(dataset_folder(dataset))
     from tdbs.train.checkpoint import CheckpointRule
@@ -136,8 +137,8 @@ def command(
     of_targets = f"{result.target_padding_fraction:.1%} of targets, " if result.target_padding_fraction else ""
     for halved in result.halved_caps:
         say(
-            f"Memory ran out at step {halved['step']}: from there on batches of bucket {halved['bucket']} and longer "
-            f"were taken in parts of {halved['cap']} samples; the updates are the same."
+            f"Memory ran out at step {halved['step']}: from then on, batches of bucket {halved['bucket']} and longer "
+            f"were split into parts of {halved['cap']} samples; the updates are the same."
         )
     say(
         f"{result.strategy}, seed {result.seed}: {metrics}",

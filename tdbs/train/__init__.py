@@ -1,8 +1,8 @@
-"""Shards become updates: strategies, plans, TokenDrop, learning rates, the training loop.
+"""Training on shards: strategies, plans, TokenDrop, learning rates, the loop.
 
 The folder and the function have one name, so `tdbs.train` is both: a package that can be called. The call, its
-signature and its documentation are those of `tdbs.train.trainer.train`, which is imported when one of them is asked
-for: it needs torch.
+signature and its documentation are those of `tdbs.train.trainer.train`. That module needs torch, so it is imported when
+one of them is used.
 """
 
 import inspect
@@ -26,7 +26,7 @@ class _CallablePackage(ModuleType):
         return inspect.signature(_function())
 
     @property
-    def __doc__(self) -> str:  # type: ignore[override]  # of a module it is a plain attribute
+    def __doc__(self) -> str:  # type: ignore[override]  # a plain attribute in a module
         """What `help(tdbs.train)` prints: the function's docstring, with its signature below the first line."""
         first, _, rest = (inspect.getdoc(_function()) or "").partition("\n")
         call = textwrap.fill(f"train{self.__signature__}", width=100, subsequent_indent="    ")

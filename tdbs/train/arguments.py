@@ -1,4 +1,4 @@
-"""What `train` takes, what that comes to for a dataset, and what of it decides the run (`config.toml`)."""
+"""The arguments of `train`, their values resolved for a dataset, and those that identify a run (`config.toml`)."""
 
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -38,13 +38,13 @@ class LoadedData:
 
 
 def load_data(dataset: PreparedDataset, *, memory: int | str = DEFAULT_MEMORY) -> LoadedData:
-    """Read what runs train on and are scored on, once for as many runs as there are."""
+    """Read the splits that runs train on and are scored on, once for any number of runs."""
     return LoadedData(training=open_training_data(dataset, memory=memory), validation=_labelled_validation(dataset))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainArguments(TrainSettings):
-    """What `train` takes besides the dataset."""
+    """The arguments of `train` besides the dataset."""
 
     strategy: Annotated[
         str | Strategy, Option("Name, resolved for the dataset's task, or a resolved Strategy, which is used as it is.")
@@ -64,15 +64,15 @@ class TrainArguments(TrainSettings):
     progress: Annotated[Progress, Option("Called after each step with its record and the number of steps.")] = (
         lambda _record, _steps: None
     )
-    scored: Annotated[Scored, Option("Called after each epoch with its score; what it raises ends the run.")] = (
+    scored: Annotated[Scored, Option("Called after each epoch with its score; its exceptions end the run.")] = (
         lambda _epoch, _score: None
     )
-    loaded: Annotated[LoadedData | None, Option("What load_data read, to share it among runs.")] = None
+    loaded: Annotated[LoadedData | None, Option("Result of load_data, to share it among runs.")] = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Setup:
-    """What the arguments come to for a dataset, each default resolved."""
+    """The arguments with each default resolved for a dataset."""
 
     model: ModelChoice
     strategy: Strategy
@@ -102,7 +102,7 @@ def checked(dataset: PreparedDataset, arguments: TrainArguments) -> Setup:
 
 
 def folder_of(dataset: PreparedDataset, strategy: Strategy, arguments: TrainArguments) -> Path:
-    """Return the folder of the run, the same in all processes: the name of a default one has the time in it."""
+    """Return the folder of the run, the same in all processes: a default name contains the time."""
     default = default_run_folder(dataset.manifest.source, strategy.name, arguments.seed)
     folder: Path = broadcast_object_list([default if arguments.out is None else Path(arguments.out)])[0]
     return folder
@@ -111,7 +111,7 @@ def folder_of(dataset: PreparedDataset, strategy: Strategy, arguments: TrainArgu
 def config_of(
     dataset: PreparedDataset, arguments: TrainArguments, setup: Setup, feed: Feed, *, dropout: float, windows: int
 ) -> dict[str, Any]:
-    """Return what decides the run, as `config.toml` has it; a run resumes on the same values alone."""
+    """Return the settings that identify a run, as in `config.toml`; a run resumes only with the same values."""
     manifest = dataset.manifest
     return {
         "dataset": {

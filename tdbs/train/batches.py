@@ -1,7 +1,7 @@
 """Make the batches of a plan from a split's flat arrays: array code, a block of batches at a time.
 
-What is dropped is gathered away once for a block; each batch is then a slice that is reshaped, or filled up with pad
-tokens if its samples differ in length. NumPy alone: the trainer makes tensors.
+Dropped tokens are left out once per block; each batch is then a slice that is reshaped, or filled up with pad tokens
+if its samples differ in length. All is NumPy: the trainer makes tensors.
 """
 
 from collections.abc import Iterator
@@ -25,7 +25,7 @@ _BLOCK_TOKENS = 1 << 20  # tokens gathered at once: a few MB, and hundreds of ba
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """What the model is given in one call: rows of one sample each, or of several (execution packed, unpadded)."""
+    """The samples of one call of the model: rows of one sample each, or of several (execution packed, unpadded)."""
 
     sample_ids_B: IntArray
     input_ids_RW: IntArray
@@ -34,13 +34,13 @@ class Batch:
     labels: Labels | None  # in the shape of the kind of task (targets.py)
     execution: Execution = "padded"
     starts_B: IntArray | None = None  # places of first tokens in the flattened rows; None: each sample is a row
-    layout: RowLayout | None = None  # of rows of several samples, if it was made ahead
+    layout: RowLayout | None = None  # of rows of several samples, if made in advance
 
 
 def epoch_batches(
     split: Split, plan: EpochPlan, dropped_T: BoolArray | None, *, pad_id: int, first: int = 0
 ) -> Iterator[Batch]:
-    """Yield the batches of an epoch in the plan's order, from batch `first` on; those before it are not made."""
+    """Yield the batches of an epoch in the plan's order, from batch `first`; earlier ones are not made."""
     segment_starts_N = split.segment_starts_N
     if segment_starts_N is not None:
         segment_starts_N = moved_positions(split, segment_starts_N, dropped_T)
@@ -99,7 +99,7 @@ def _starts(plan: EpochPlan, b: int) -> IntArray | None:
 def _in_rows(
     tokens_K: npt.NDArray[np.integer], starts_B: IntArray, lengths_B: IntArray, *, rows: int, size: int, pad_id: int
 ) -> IntArray:
-    """Return several samples a row, pad tokens in empty places (R x W)."""
+    """Return rows of several samples, with pad tokens in empty places (R x W)."""
     if len(tokens_K) == size:
         return tokens_K.reshape(rows, -1).astype(np.int64)
     flat = np.full(size, pad_id, dtype=np.int64)

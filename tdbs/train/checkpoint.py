@@ -1,8 +1,8 @@
-"""Checkpoints: weights, the optimizer's state and the place in the plan, from which a run goes on as if undisturbed.
+"""Checkpoints: weights, the optimizer's state and the place in the plan; a run resumes from one as if undisturbed.
 
 A checkpoint is a folder `step-<steps done>` that becomes visible when it is whole. Tensors are safetensors, the rest is
-JSON: nothing that is read can run code. What a step draws depends on (seed, epoch, step) alone, so no generator's state
-is in it.
+JSON: nothing that is read can run code. What a step draws depends on (seed, epoch, step) alone, so a checkpoint
+contains no generator's state.
 """
 
 from collections import defaultdict
@@ -26,7 +26,7 @@ from tdbs.train.run_folder import CHECKPOINTS_FOLDER, checkpoint_folders
 _FORM = Form(
     what="the state of a checkpoint",
     error=TrainingError,
-    next_step="Remove its folder: --resume takes the one before it, or begins anew where there is none.",
+    next_step="Remove its folder: --resume then takes the checkpoint before it, or starts again if there is none.",
 )
 _STEP = "step"
 _MOMENTS = {_STEP, "exp_avg", "exp_avg_sq"}  # of AdamW
@@ -35,35 +35,35 @@ _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "st
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CheckpointRule:
-    """When checkpoints are made, besides the ends of epochs, and how many are kept."""
+    """When checkpoints are made in addition to the ends of epochs, and how many are kept."""
 
-    steps: int | None = None  # after so many
-    minutes: float | None = 1.0  # after so many since the last one
-    keep: int = 2
+    steps: int | None = None  # between checkpoints
+    minutes: float | None = 1.0  # between checkpoints
+    keep: int = 2  # newest checkpoints
 
 
 @dataclass(kw_only=True, slots=True)
 class RunState:
-    """Where a run stands: what is done, and what its result will add up."""
+    """The progress of a run: what is done, and the sums that its result needs."""
 
-    step: Count = 0  # steps that are done
-    loss_sum: float = 0.0  # of the epoch that is under way
-    predicted: Count = 0  # what that sum is over
-    history: list[dict[str, float | None]] = field(default_factory=list)  # epochs that are done and scored
+    step: Count = 0  # done steps
+    loss_sum: float = 0.0  # of the current epoch
+    predicted: Count = 0  # predictions in that sum
+    history: list[dict[str, float | None]] = field(default_factory=list)  # done and scored epochs
     metrics: dict[str, float | None] = field(default_factory=dict)
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("plan", "train", "evaluate", "total"), 0.0)
     )
-    caps: dict[Digits, Count] = field(default_factory=dict)  # halved where memory ran out, by bucket
+    caps: dict[Digits, Count] = field(default_factory=dict)  # halved caps by bucket, after memory ran out
     halved: list[HalvedCap] = field(default_factory=list)
-    energy: EnergyUse | None = None  # where it is measured
+    energy: EnergyUse | None = None  # None: not measured
 
     def __post_init__(self) -> None:
         if not {"plan", "train", "evaluate", "total"} <= self.seconds.keys():
             raise ValueError("seconds lack a stage")
 
     def count(self, loss: float, predicted: int) -> None:
-        """Count a step whose loss is a mean over what it predicted."""
+        """Count a step whose loss is a mean over `predicted` predictions."""
         self.step += 1
         self.loss_sum += loss * predicted
         self.predicted += predicted
@@ -88,7 +88,7 @@ def save_checkpoint(
 
 
 def newest_checkpoint(run: Path) -> Path | None:
-    """Return a run's newest checkpoint, None where it has none; what a killed run left half is removed."""
+    """Return a run's newest checkpoint, None if it has none; remove unfinished ones of killed runs."""
     whole = checkpoint_folders(run, half=False)
     for half in set(checkpoint_folders(run, half=True)) - set(whole):
         remove_folder(half)
@@ -98,7 +98,7 @@ def newest_checkpoint(run: Path) -> Path | None:
 def load_checkpoint(place: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> RunState:
     """Give model and optimizer the tensors of a checkpoint and return its state.
 
-    Raises TrainingError where the checkpoint is damaged or of another model.
+    Raises TrainingError if the checkpoint is damaged or of another model.
     """
     try:
         weights, moments = load_file(place / _WEIGHTS), load_file(place / _OPTIMIZER)
@@ -114,7 +114,7 @@ def load_checkpoint(place: Path, model: torch.nn.Module, optimizer: torch.optim.
 
 
 def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
-    """Return parameters and saved buffers, each once: safetensors takes no two names of one memory."""
+    """Return parameters and saved buffers, each once: safetensors refuses two names of one memory."""
     saved = model.state_dict()
     names = [name for name, _ in model.named_parameters()] + [
         name for name, _ in model.named_buffers() if name in saved
@@ -123,7 +123,7 @@ def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:
 
 
 def _moments(model: torch.nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, torch.Tensor]:
-    """Return the optimizer's state by names of parameters; those without a gradient so far have none."""
+    """Return the optimizer's state by names of parameters; a parameter without a gradient so far has none."""
     return {
         f"{name}/{kind}": value.contiguous()
         for name, parameter in model.named_parameters()
@@ -142,7 +142,7 @@ def _give(own: Mapping[str, torch.Tensor], found: Mapping[str, torch.Tensor]) ->
 
 
 def _check_moments(model: torch.nn.Module, found: Mapping[str, torch.Tensor], state: RunState) -> None:
-    """Refuse an optimizer's state that AdamW would fail on, or step with as if it were whole."""
+    """Refuse an optimizer's state that makes AdamW fail, or that AdamW would use although it is incomplete."""
     if state.step and not found:
         raise ValueError(f"it has no state of the optimizer after {state.step} steps")
     parameters = dict(model.named_parameters())
@@ -171,5 +171,5 @@ def _give_moments(model: torch.nn.Module, optimizer: torch.optim.Optimizer, foun
     for key, value in found.items():
         name, _, kind = key.rpartition("/")
         parameter = parameters[name]
-        # fused AdamW has its count of steps on the parameter's device too
+        # fused AdamW keeps its count of steps on the parameter's device, too
         optimizer.state[parameter][kind] = value.to(parameter.device)

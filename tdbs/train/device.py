@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from transformers import PreTrainedModel
 
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, choose
 
 Precision = Literal["auto", "fp32", "bf16"]
 Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
@@ -32,22 +32,18 @@ class DeviceSettings:
 
 
 def default_device() -> str:
-    """Return `cuda` where there is one, else `cpu`."""
+    """Return `cuda` if there is one, else `cpu`."""
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
 def resolve_execution(*, precision: str, attention: str, compiled: bool = False) -> DeviceSettings:
-    """Resolve `auto`: bf16 where the device computes in it, eager attention on a CPU, sdpa on CUDA.
+    """Resolve `auto`: bf16 if the device computes in it, eager attention on a CPU, sdpa on CUDA.
 
-    On two CPU cores bf16 is about twice as fast as fp32, and eager attention twice as fast as sdpa for short
-    sequences, whose flash kernel has a slow backward there (docs/decisions.md).
+    On two CPU cores bf16 is about twice as fast as fp32. There, eager attention is twice as fast as sdpa for short
+    sequences: the flash kernel of sdpa has a slow backward pass (docs/decisions.md).
     """
-    for name, value, choices in (
-        ("--precision", precision, get_args(Precision)),
-        ("--attention", attention, get_args(Attention)),
-    ):
-        if value not in choices:
-            raise ConfigError(f"{name} has no choice {value}.", next_step=f"Choose one of: {', '.join(choices)}.")
+    choose("--precision", precision, get_args(Precision))
+    choose("--attention", attention, get_args(Attention))
     device = default_device()
     if compiled:
         check_compiler(device)
@@ -69,7 +65,7 @@ def to_device(values: npt.NDArray[Any], device: torch.device) -> torch.Tensor:
 def make_accelerator(precision: str, device: str) -> Accelerator:
     """Return accelerate's handle on device and precision.
 
-    accelerate keeps one state a process and refuses another precision later; a second run here may well have one.
+    accelerate keeps one state per process and refuses another precision later, which a second run may have.
     """
     AcceleratorState._reset_state()
     return Accelerator(mixed_precision="bf16" if precision == "bf16" else "no", cpu=device == "cpu")
@@ -90,7 +86,7 @@ def keep_head_in_fp32(model: PreTrainedModel) -> None:
             with torch.autocast(inputs.device.type, enabled=False):
                 return plain(inputs.to(torch.promote_types(inputs.dtype, torch.float32)))
 
-        head.forward = in_fp32  # type: ignore[method-assign, assignment]  # the module's class stays, so weights are saved as ever
+        head.forward = in_fp32  # type: ignore[method-assign, assignment]  # the module's class stays, so weights are saved as usual
 
 
 def make_optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
@@ -112,10 +108,10 @@ _COMPILERS = ("g++", "clang++", "c++")
 
 
 def check_compiler(device: str) -> None:
-    """Refuse to compile for a CPU where there is no C++ compiler, before anything is written."""
+    """Refuse to compile for a CPU without a C++ compiler, before anything is written."""
     if device == "cpu" and not any(map(shutil.which, _COMPILERS)):
         raise ConfigError(
-            "--compile needs a C++ compiler, and there is none.", next_step="Install g++, or leave --compile out."
+            "--compile needs a C++ compiler, and none was found.", next_step="Install g++, or leave --compile out."
         )
 
 
@@ -134,7 +130,7 @@ def compile_layers(model: PreTrainedModel) -> None:
 
 # Shapes: V rows of the table, K tokens of the step's batches, E entries of a row.
 
-_LEAST_ROWS = 4_096  # of a table; of a smaller one a step touches much
+_LEAST_ROWS = 4_096  # of a table; a step touches much of a smaller one
 _GRADIENT = "row_gradient"
 
 
@@ -158,7 +154,7 @@ def keep_row_gradients(model: torch.nn.Module) -> None:
 def dense_gradients(model: torch.nn.Module) -> Iterator[None]:
     """Give tables their dense gradients for norm and update; entered after all backward passes of a step.
 
-    A table that is also the output layer (T5) has a dense gradient already, and is left alone.
+    A table that is also the output layer (T5) has a dense gradient already, and stays as it is.
     """
     touched: list[tuple[torch.Tensor, torch.Tensor]] = []
     for module in model.modules():

@@ -1,18 +1,17 @@
 """Energy of a run, by codecarbon's offline tracker: kWh of the machine, and CO2e of a country's electricity.
 
 Nothing is sent and no file stays. What has no meter (RAPL of processors, NVML of GPUs) is estimated: a processor from
-its nominal power and load, memory from its size. It is the power of the whole machine, whoever else works on it; of
-several processes the first one measures its machine, so that nothing counts twice.
+its nominal power and load, memory from its size. It is the power of the whole machine, with all other programs. With
+several processes, the first one measures its machine, so that nothing counts twice.
 """
 
 import logging
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from tdbs.errors import ConfigError, TrainingError
+from tdbs.errors import ConfigError, TrainingError, require
 
 if TYPE_CHECKING:
     from codecarbon import OfflineEmissionsTracker
@@ -26,28 +25,25 @@ class EnergyUse(TypedDict):
 
     kwh: float
     co2e_kg: float
-    country: str  # whose electricity counts: three letters of ISO 3166, or world
-    power: str  # how it was found: processor estimated, memory estimated, GPU measured
+    country: str  # the one whose electricity counts: three letters of ISO 3166, or world
+    power: str  # its methods: processor estimated, memory estimated, GPU measured
 
 
-EnergyMeter = Callable[[], EnergyUse | None]  # tells what was used so far; None where nothing is measured
+EnergyMeter = Callable[[], EnergyUse | None]  # returns the use so far; None if nothing is measured
 
 
 def check_energy(country: str | None) -> str | None:
     """Return the country as codecarbon writes it; refuse one without data, and a missing codecarbon."""
     if country is None:
         return None
-    if find_spec("codecarbon") is None:
-        raise ConfigError(
-            "--energy needs codecarbon, which is not installed.", next_step='Run pip install "tdbs[energy]".'
-        )
+    require("codecarbon", "--energy", "tdbs[energy]")
     if country.lower() == WORLD:
         return WORLD
     from codecarbon.input import DataSource
 
     if country.upper() not in DataSource().get_global_energy_mix_data():
         raise ConfigError(
-            f"codecarbon knows no electricity of the country {country or repr(country)}.",
+            f"codecarbon has no electricity data of the country {country or repr(country)}.",
             next_step=f"Pass its three letters of ISO 3166, such as FRA, or {WORLD}.",
         )
     return country.upper()
@@ -57,23 +53,23 @@ def check_energy(country: str | None) -> str | None:
 def metered(country: str | None, before: EnergyUse | None) -> Iterator[EnergyMeter]:
     """Measure while the context lasts; the meter adds what was used `before`. Without a country it measures nothing.
 
-    Raises TrainingError where codecarbon does not come to measure, as with settings of its own that do not fit.
+    Raises TrainingError if codecarbon cannot measure, for example because its own settings do not fit.
     """
     if country is None:
         yield lambda: None
         return
-    with tempfile.TemporaryDirectory() as folder:  # of meters that write a log
+    with tempfile.TemporaryDirectory() as folder:  # for meters that write a log
         newest = _Newest()
         tracker = _tracker(country, folder, newest)
         try:
             tracker.start()
             tracker.flush()
-            if newest.totals is None or newest.totals.energy_consumed <= 0:  # it logs its exceptions and goes on
+            if newest.totals is None or newest.totals.energy_consumed <= 0:  # it logs its exceptions and continues
                 raise TrainingError(
                     "codecarbon could not measure this machine.",
-                    next_step="Mend codecarbon's settings (CODECARBON_*, .codecarbon.config), or leave out --energy.",
+                    next_step="Fix codecarbon's settings (CODECARBON_*, .codecarbon.config), or leave out --energy.",
                 )
-            power = ", ".join(_power_of(part) for part in tracker._hardware)  # nothing public tells it
+            power = ", ".join(_power_of(part) for part in tracker._hardware)  # it has no public name
 
             def meter() -> EnergyUse:
                 tracker.flush()
@@ -108,11 +104,11 @@ class _Newest:
 def _tracker(country: str, folder: str, newest: _Newest) -> "OfflineEmissionsTracker":
     """Return a tracker without network, files and chatter, whatever the user's configuration of codecarbon says.
 
-    That one still says what the machine is (nominal power, which GPUs, a data centre's overhead).
+    That configuration still describes the machine (nominal power, which GPUs, a data centre's overhead).
     """
     from codecarbon import OfflineEmissionsTracker
 
-    logging.getLogger("codecarbon").setLevel(logging.ERROR)  # it talks before it takes its own log_level
+    logging.getLogger("codecarbon").setLevel(logging.ERROR)  # it logs before it reads its own log_level
     return OfflineEmissionsTracker(
         country_iso_code=None if country == WORLD else country,  # without one it takes the world's average
         region=None,

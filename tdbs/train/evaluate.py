@@ -56,9 +56,9 @@ def evaluate_split(
     rules: InputRules,
     plan: EpochPlan | None = None,
 ) -> Metrics:
-    """Return the task's metrics on a split, in the batches of a plan, else from short to long.
+    """Return the task's metrics on a split, in the batches of a plan; without one, from short to long.
 
-    Of several processes each runs every so-manieth batch, and all score.
+    With n processes, each runs every n-th batch; all compute the score.
     """
     plan = plan or length_order_plan(held_out.split.lengths_N)
     batches = epoch_batches(held_out.split, plan, None, pad_id=pad_id)
@@ -76,7 +76,7 @@ def evaluate_split(
 def batch_outputs(
     accelerator: Accelerator, model: Any, batch: Batch, held_out: ScoredSplit, rules: InputRules
 ) -> torch.Tensor:
-    """Return what the model says of a batch: logits, or the token ids that it writes (seq2seq; B x M)."""
+    """Return the model's outputs for a batch: logits, or the token ids that it writes (seq2seq; B x M)."""
     if held_out.task.kind != "seq2seq":
         return forward(model, batch, held_out.task.kind, rules, device=accelerator.device)
     inputs = model_inputs(batch, rules, device=accelerator.device)
@@ -88,7 +88,7 @@ def batch_outputs(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EvaluateResult:
-    """A run's model on a split; the fields are the JSON keys of `tdbs evaluate`."""
+    """The score of a run's model on a split; the fields are the JSON keys of `tdbs evaluate`."""
 
     run: str
     dataset: str
@@ -145,14 +145,14 @@ def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedData
 def own_dataset(run: Run) -> PreparedDataset:
     """Open the dataset that a run was trained on.
 
-    Raises ConfigError where its record names a URL: the run may be another's, and no host is asked because a file says
-    so.
+    Raises ConfigError if its record names a URL: the run may be somebody else's, and tdbs contacts no host that only a
+    file names.
     """
     place = run.config["dataset"]["path"]
     if is_url(place):
         command = shlex.join(["tdbs", "evaluate", str(run.path), "--dataset", place])
         raise ConfigError(
-            f"The run {run.path} names its dataset by a URL, {place}, which is opened only where you name it yourself.",
+            f"The run {run.path} names its dataset by a URL, {place}, which is opened only if you name it yourself.",
             next_step=f"Run: {command}",
         )
     return load(place)
@@ -161,13 +161,13 @@ def own_dataset(run: Run) -> PreparedDataset:
 def load_trained(
     run: Run, dataset: PreparedDataset, *, execution: DeviceSettings | None = None, in_rows: bool | None = False
 ) -> LoadedModel:
-    """Load the model that a run trained, to be given a dataset's samples.
+    """Load the model that a run trained, for the samples of a dataset.
 
     Args:
         run: A run that is finished.
         dataset: The run's own, or another one with the same task and tokenizer.
-        execution: Device, precision and attention kernel; None: those of the run, on the device that is here.
-        in_rows: Whether rows of the model may hold several samples; None: if it can do so.
+        execution: Device, precision and attention kernel; None: those of the run, on this machine's device.
+        in_rows: Whether rows of the model may hold several samples; None: if the model supports it.
 
     Raises:
         TdbsError: The run has no model, or it does not fit the dataset.

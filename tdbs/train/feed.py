@@ -1,4 +1,4 @@
-"""The batches of a run: of a split that is held in memory, or window by window of one that does not fit."""
+"""The batches of a run: from a split in memory, or window by window if the split does not fit."""
 
 import itertools
 from collections.abc import Callable, Iterator
@@ -37,17 +37,17 @@ class TrainingData:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Feed:
-    """The plans of all epochs of a run, and what makes the batches of one."""
+    """The plans of all epochs of a run, and the function that makes an epoch's batches."""
 
     plans: list[EpochPlan]
-    batches_from: Callable[[EpochPlan, int], Iterator[Batch]]  # of an epoch, from some batch on
+    batches_from: Callable[[EpochPlan, int], Iterator[Batch]]  # of an epoch, from a batch on
 
     def batches(self, plan: EpochPlan) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
         return self.batches_from(plan, 0)
 
     def steps(self, plan: EpochPlan, *, first: int = 0) -> Iterator[tuple[Batch, ...]]:
-        """Yield the batches of each update of an epoch, from some update on; those before it are not made."""
+        """Yield the batches of each update of an epoch, from update `first`; earlier ones are not made."""
         batches = self.batches_from(plan, int(plan.step_batches_S[:first].sum()))
         for count in plan.step_batches_S[first:].tolist():
             yield tuple(itertools.islice(batches, count))
@@ -92,7 +92,7 @@ def _batches_of(
     first: int,
     seed: int,
 ) -> Iterator[Batch]:
-    """Return the batches of an epoch, or of one of its windows, from some batch on."""
+    """Return the batches of an epoch, or of one of its windows, from batch `first`."""
     dropped_T = None if words is None else dropped_tokens(split, words, strategy, plan, tokenizer, seed=seed)
     return epoch_batches(split, plan, dropped_T, pad_id=tokenizer.pad_id, first=first)
 
@@ -100,10 +100,10 @@ def _batches_of(
 def _batches_of_windows(
     data: TrainingData, strategy: Strategy, plan: EpochPlan, first: int, *, seed: int
 ) -> Iterator[Batch]:
-    """Yield the batches of an epoch from some batch on; one window's shards are in memory at a time."""
+    """Yield the batches of an epoch from batch `first`; one window's shards are in memory at a time."""
     for window in plan.windows:
         if window.last_batch > first:
-            # a generator of its own: what a window takes is gone when the next one is read
+            # a separate generator: a window's memory is free when the next one is read
             yield from _batches_of_window(
                 data, strategy, plan, window, first=max(first - window.first_batch, 0), seed=seed
             )

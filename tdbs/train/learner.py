@@ -33,7 +33,7 @@ class Learner:
     kind: TaskKind
     pad_id: int
     rules: InputRules  # how the model is given samples
-    memory_caps: MemoryCaps  # found while training, if the device runs out of memory
+    memory_caps: MemoryCaps  # found in training, if the device runs out of memory
 
 
 def make_learner(

@@ -1,8 +1,8 @@
 """The training loop, from top to bottom: epoch, step, seed, forward, backward, update, log, checkpoint, score.
 
 `run_epochs` is the loop, `run_step` one step of it, `update` what a step does to the weights. Each step seeds torch
-from (seed, epoch, step), so the dropout masks of a step do not depend on the steps before it, and a run that resumes
-from a checkpoint ends in the same weights as one that was never stopped.
+from (seed, epoch, step), so the dropout masks of a step do not depend on the steps before it. A run that resumes from
+a checkpoint ends in the same weights as one that was never stopped.
 """
 
 import math
@@ -49,7 +49,7 @@ class StepPlace:
     seed: int  # of the run
     epoch: int = 0
     first_step: int = 0  # of the epoch, counted over the run
-    stopping: bool = False  # this process was asked to stop
+    stopping: bool = False  # whether this process was asked to stop
 
     @property
     def step_of_epoch(self) -> int:
@@ -59,11 +59,11 @@ class StepPlace:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepEnd:
-    """What an update came to; all processes have the same."""
+    """The result of an update, the same in all processes."""
 
     loss: float
-    finite: bool  # loss and gradients: else no update was made
-    stopping: bool  # some process was asked to stop
+    finite: bool  # whether loss and gradients are; if not, there was no update
+    stopping: bool  # whether some process was asked to stop
 
 
 def run_epochs(run: RunContext, state: RunState) -> None:
@@ -150,8 +150,8 @@ def update(
 ) -> StepEnd:
     """Update the model once: forward and backward for each batch, then gradients are clipped and weights move.
 
-    The loss is a mean over all that the step predicts, however it is split over batches and processes; one share of a
-    step must be given that number (`predicted`).
+    The loss is a mean over all that the step predicts, however it is split over batches and processes; a share of a
+    step needs that number (`predicted`).
     If the loss or a gradient is not finite, the weights stay as they were. `stopping`: this process was asked to stop.
     """
     accelerator, model, optimizer = learner.accelerator, learner.prepared, learner.optimizer
@@ -184,7 +184,7 @@ def padded_length(batch: Batch) -> int:
 
 
 def score_splits(learner: Learner, splits: Iterable[ScoredSplit], scored_split: str) -> Metrics:
-    """Return the metrics on all splits; those of other splits than the scored one carry its name before them."""
+    """Return the metrics on all splits; a metric of another split than the scored one begins with that split's name."""
     return {
         metric if scored.split.name == scored_split else f"{scored.split.name}/{metric}": value
         for scored in splits
@@ -222,7 +222,7 @@ def _seed_torch(learner: Learner, place: StepPlace) -> None:
 
 
 def _clear(learner: Learner) -> None:
-    """Take back what a step left that ran out of memory."""
+    """Remove what a step left when it ran out of memory."""
     learner.optimizer.zero_grad()
     if learner.accelerator.device.type == "cuda":
         torch.cuda.empty_cache()

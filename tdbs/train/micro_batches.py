@@ -1,7 +1,7 @@
-"""Cut batches that the device is not to take at once: above HWCap, or where CUDA ran out of memory.
+"""Cut batches that are too large for the device: above HWCap, or after CUDA ran out of memory.
 
-Where memory runs out, the cap of the bucket is halved and training goes on. The update stays what was planned: a batch
-above its cap is taken in micro-batches whose gradients are added up, each weighted by what its loss is a mean over.
+If memory runs out, the cap of the bucket is halved and training continues. The update stays what was planned: a batch
+above its cap is split into micro-batches whose gradients are added up, each weighted by what its loss is a mean over.
 Plan, steps and rates do not change.
 """
 
@@ -34,25 +34,25 @@ class HalvedCap:
 
 @dataclass(kw_only=True, slots=True)
 class MemoryCaps:
-    """Caps of a batch in training: HWCap, and those that were found where memory ran out."""
+    """Caps of a batch in training: HWCap, and those found when memory ran out."""
 
     edges_E: IntArray
     kind: TaskKind
-    hardware_L1: IntArray | None = None  # HWCap by length, where a share of an update may be above it
+    hardware_L1: IntArray | None = None  # HWCap by length, if a share of an update may exceed it
     by_bucket: dict[int, int] = field(default_factory=dict)
     halved: list[HalvedCap] = field(default_factory=list)
 
     def take(self, caps: Mapping[str, int], halved: Sequence[HalvedCap]) -> None:
-        """Go on with the caps that a checkpoint holds."""
+        """Restore the caps of a checkpoint."""
         self.by_bucket = {int(bucket): cap for bucket, cap in caps.items()}
         self.halved = list(halved)
 
     def within(self, batches: Sequence[Batch]) -> list[Batch]:
-        """Return the batches, those above their cap cut into equal parts; a cap holds for longer buckets too."""
+        """Return the batches, those above their cap cut into equal parts; a cap holds for longer buckets, too."""
         return [part for batch in batches for part in split_batch(batch, self._cap(batch), self.kind)]
 
     def halve(self, batches: Sequence[Batch], *, step: int) -> None:
-        """Halve the cap of the bucket of the largest of some batches. Raises TrainingError where it is one sample."""
+        """Halve the cap of the bucket of the largest of some batches. Raises TrainingError if it is one sample."""
         largest = max(self.within(batches), key=lambda batch: batch.input_ids_RW.size)
         bucket = self._bucket(largest)
         name = bucket_name(self.edges_E, bucket)
@@ -70,7 +70,7 @@ class MemoryCaps:
 
     def _cap(self, batch: Batch) -> int | None:
         caps = [] if self.hardware_L1 is None else [int(self.hardware_L1[batch.lengths_B.max()])]
-        if self.by_bucket:  # hardly ever: steps do not pay for what they do not need
+        if self.by_bucket:  # rare: other steps skip this work
             own = self._bucket(batch)
             caps += [cap for bucket, cap in self.by_bucket.items() if bucket <= own]
         return min(caps, default=None)
@@ -84,7 +84,7 @@ def within_memory(
     step: int,
     clear: Callable[[], None],
 ) -> Outcome:
-    """Run a step, again with halved caps where memory does not suffice; `clear` takes back what a failed try left."""
+    """Run a step, again with halved caps if memory runs out; `clear` removes what a failed try left."""
     while True:
         try:
             return run(caps.within(batches))
@@ -107,7 +107,7 @@ def split_batch(batch: Batch, cap: int | None, kind: TaskKind) -> list[Batch]:
 
 
 def part_of_batch(batch: Batch, samples: IntArray, rows: IntArray, kind: TaskKind) -> Batch:
-    """Return some samples of a batch as one; `rows` are theirs, where the batch has more than one row."""
+    """Return some samples of a batch as a batch; `rows` are their rows, if the batch has more than one."""
     lengths_B = batch.lengths_B[samples]
     input_ids_RW, starts_B = batch.input_ids_RW[rows] if len(batch.input_ids_RW) > 1 else batch.input_ids_RW, None
     labels = None if batch.labels is None else batch.labels[samples]

@@ -8,9 +8,9 @@ Item = TypeVar("Item")
 
 
 def prefetch(items: Iterable[Item]) -> Iterator[Item]:
-    """Yield items of which a thread makes the next one meanwhile; what their making raises is raised here, in its turn.
+    """Yield items; meanwhile a thread makes the next one. Its exceptions are raised here, in its turn.
 
-    Items must not depend on what is done with those before them.
+    Items must not depend on how the loop uses earlier ones.
     """
     iterator = iter(items)
     with ThreadPoolExecutor(max_workers=1) as thread:

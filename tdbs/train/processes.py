@@ -1,9 +1,9 @@
 """Several processes train as one: each takes its share of every update, and their gradients are added up.
 
-torchrun or `accelerate launch` starts them, and accelerate's handle says which of how many one is. All of them make the
-same plan and the same batches; so no sampler has to be split, no process ends an epoch before another, and what an
-update sees does not depend on how many there are. Gradients are summed after the last backward pass of an update, in
-one message, rather than by wrapping the model: a share may be empty, or taken in micro-batches.
+torchrun or `accelerate launch` starts them, and accelerate's handle has the number of each and of all. All of them make
+the same plan and the same batches. So no sampler has to be split, no process ends an epoch before another, and the
+samples of an update do not depend on the number of processes. Gradients are summed after the last backward pass of an
+update, in one message, rather than by wrapping the model: a share may be empty, or split into micro-batches.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,10 @@ from tdbs.train.micro_batches import part_of_batch
 
 
 def own_share(batches: Sequence[Batch], kind: TaskKind, *, process: int, processes: int) -> list[Batch]:
-    """Return what one process takes of an update's batches: of each a share of like shape, none of the smallest ones.
+    """Return one process's share of each of an update's batches, in similar shape; it may have none of the smallest.
 
-    Samples are dealt out by length, so a batch of one length is cut evenly and another is short and long alike in all
-    shares; packed rows are dealt out whole. Over all processes each sample is there once.
+    Samples are dealt out by length, so all shares of a batch mix short and long samples alike. Packed rows are
+    dealt out whole. Over all processes, each sample is there once.
     """
     if processes == 1:
         return list(batches)
@@ -56,7 +56,7 @@ def _narrowed(batch: Batch, kind: TaskKind) -> Batch:
 
 
 def sum_up(accelerator: Accelerator, model: torch.nn.Module, numbers: Sequence[float]) -> list[float]:
-    """Add up the gradients of all processes, in place, and return the sums of some numbers: one message for all.
+    """Add up the gradients of all processes, in place, and return the sums of some numbers, in one message.
 
     A parameter that has no gradient here may have one elsewhere, so every one takes part.
     """

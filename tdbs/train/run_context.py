@@ -1,4 +1,4 @@
-"""A run under way: what stays the same through its epochs, and what it writes: steps, checkpoints, its end."""
+"""The context of a run: what stays the same in all epochs, and what a run writes: steps, checkpoints, its end."""
 
 import json
 import math
@@ -33,28 +33,28 @@ class StepRecord:
     step: int
     epoch: int
     batch_size: int
-    predicted: int  # what the loss is a mean over: samples, labelled words, or tokens of the targets
+    predicted: int  # number of predictions: samples, labelled words, or tokens of the targets
     padded_length: int  # of the step's widest batch; unpadded: its longest sample
-    tokens: int  # that the linear layers see, pad included; of seq2seq those of the sources
+    tokens: int  # that the linear layers see, padding included; for seq2seq those of the sources
     lr: float
     loss: float
     seconds: float
 
 
-Progress = Callable[[StepRecord, int], None]  # a step, and how many there are in all
-Scored = Callable[[int, float | None], None]  # an epoch, and its score
+Progress = Callable[[StepRecord, int], None]  # of a step, and the number of all steps
+Scored = Callable[[int, float | None], None]  # of an epoch, and its score
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunContext:
-    """What stays the same through all epochs of a run."""
+    """The values that stay the same in all epochs of a run."""
 
     folder: Path
     dataset: PreparedDataset
     learner: Learner
     feed: Feed
     rates_S: FloatArray  # of each step of the run
-    started: float  # of the clock, less what went before a checkpoint
+    started: float  # start on the clock, in seconds; earlier by what the run took before it was resumed
     validation: list[ScoredSplit]
     seed: int
     rule: CheckpointRule | None  # None: no checkpoints
@@ -66,7 +66,7 @@ class RunContext:
 
 
 def open_log(run: RunContext) -> IO[str]:
-    """Return the run's log to append to; with several processes the first one writes it."""
+    """Return the run's log, open for appending; with several processes, only the first one writes it."""
     return append_to(run.folder / STEPS_NAME if run.learner.accelerator.is_main_process else Path(os.devnull))
 
 
@@ -86,7 +86,7 @@ def is_checkpoint_due(rule: CheckpointRule | None, step: int, seconds: float) ->
 
 
 def write_checkpoint(run: RunContext, state: RunState, log: IO[str] | None = None) -> None:
-    """Write a checkpoint, if the run has them; its log is never behind one."""
+    """Write a checkpoint, if the run has them; the log is flushed first, so it is never behind."""
     learner = run.learner
     if run.rule is None or not learner.accelerator.is_main_process:
         return
@@ -102,7 +102,7 @@ def write_checkpoint(run: RunContext, state: RunState, log: IO[str] | None = Non
 
 
 def not_finite_error(run: RunContext, record: StepRecord, *, batch: int) -> TrainingError:
-    """Keep the weights before the step, which were not updated, and return the error that says where it was."""
+    """Save the weights, which the step did not update, and return the error that names the step."""
     last_good = run.folder / LAST_GOOD_FOLDER
     if run.learner.accelerator.is_main_process:
         save_model(last_good, run.learner.model, run.learner.rules, run.dataset)
@@ -115,10 +115,10 @@ def not_finite_error(run: RunContext, record: StepRecord, *, batch: int) -> Trai
 
 def stopped_error_of(run: RunContext, state: RunState) -> StoppedError:
     """Return the error that ends a run after a signal, with how to resume it."""
-    number = run.stop.number or signal.SIGTERM  # another process had it
-    lost = "" if run.rule is not None else " Nothing of it is kept."
+    number = run.stop.number or signal.SIGTERM  # another process got it
+    lost = "" if run.rule is not None else " No checkpoint was written."
     return StoppedError(
         f"Stopped by {signal.Signals(number).name} after step {state.step:,} of {len(run.rates_S):,}.{lost}",
-        next_step=f"Run the same command with --resume --out {shlex.quote(str(run.folder))} to go on.",
+        next_step=f"Run the same command with --resume --out {shlex.quote(str(run.folder))} to continue.",
         number=number,
     )

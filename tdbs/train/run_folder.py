@@ -22,19 +22,19 @@ RUNS_FOLDER = Path("runs")
 CONFIG_NAME, STEPS_NAME, RESULT_NAME = "config.toml", "steps.jsonl", "result.json"
 MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER = "model", "last_good", "checkpoints"
 TRACKED_FOLDER = "tensorboard"
-EVALUATIONS_FOLDER = "evaluations"  # what `tdbs evaluate` found of the run's model
+EVALUATIONS_FOLDER = "evaluations"  # results of `tdbs evaluate`
 _NO_RUN = "Run tdbs train, or name the folder that it printed."
 _OURS = (
     *(CONFIG_NAME, STEPS_NAME, RESULT_NAME, MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER),
     *(TRACKED_FOLDER, EVALUATIONS_FOLDER),
 )
-_CHECKPOINT_NAMES = re.compile(r"\.?step-\d{8}(\.\w+)?")  # with a dot: half of one, that a killed run left
-_MAY_DIFFER = ("dataset/path", "dataset/source", "memory", "versions")  # of a run that is resumed
+_CHECKPOINT_NAMES = re.compile(r"\.?step-\d{8}(\.\w+)?")  # with a dot: an unfinished one of a killed run
+_MAY_DIFFER = ("dataset/path", "dataset/source", "memory", "versions")  # between a run and its resumption
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """A run read from its folder; `result` is None where training did not finish."""
+    """A run read from its folder; `result` is None if training did not finish."""
 
     path: Path
     config: Mapping[str, Any]
@@ -43,15 +43,15 @@ class Run:
 
 
 def default_run_folder(source: str, strategy: str, seed: int) -> Path:
-    """Return a new folder below runs/ for a run that names none."""
+    """Return a new folder below runs/ for a run without --out."""
     name = f"{name_in_folder(strategy)}-seed{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder = RUNS_FOLDER / folders_named(source) / name  # the source is what a manifest says
+    folder = RUNS_FOLDER / folders_named(source) / name  # the source comes from a manifest
     later = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
     return next(place for place in itertools.chain([folder], later) if not is_there(place))
 
 
 def check_run_folder(folder: Path, *, overwrite: bool) -> None:
-    """Refuse a folder that holds a run or anything else, unless `overwrite`; never take a user's files for ours."""
+    """Refuse a folder that is not empty, unless `overwrite`; never treat a user's files as those of tdbs."""
     refuse_link(folder, TrainingError)
     if not folder.exists():
         return
@@ -61,19 +61,19 @@ def check_run_folder(folder: Path, *, overwrite: bool) -> None:
     if any(folder.iterdir()) and not overwrite:
         raise TrainingError(
             f"{folder} contains {'a run' if is_run else 'other files'}.",
-            next_step=f"Pass {'--resume to go on with it, ' if is_run else ''}another --out, or --overwrite to replace "
+            next_step=f"Pass {'--resume to continue it, ' if is_run else ''}another --out, or --overwrite to replace "
             "what tdbs wrote there.",
         )
     own = [name for name in _OURS if is_there(folder / name)]
     if own and not is_run:
         raise TrainingError(
-            f"{folder} is no run of tdbs, but has a {own[0]} of its own.", next_step="Pass another --out."
+            f"{folder} is not a run of tdbs, but contains its own {own[0]}.", next_step="Pass another --out."
         )
     refuse_links(folder)
 
 
 def refuse_links(folder: Path) -> None:
-    """Refuse a run's folder that is a link, or has one in the place of what tdbs writes and removes there."""
+    """Refuse a run's folder that is a link, or that has a link where tdbs writes and removes files."""
     for path in (folder, *(folder / name for name in _OURS)):
         refuse_link(path, TrainingError)
     for link in links_below(folder / CHECKPOINTS_FOLDER):
@@ -81,7 +81,7 @@ def refuse_links(folder: Path) -> None:
 
 
 def holds_run(folder: Path) -> bool:
-    """Tell whether tdbs made the folder: by what only its configurations hold."""
+    """Return whether tdbs made the folder: whether its configuration has a key that only tdbs writes."""
     try:
         return "plan_digest" in read_toml(folder / CONFIG_NAME, FORM)
     except TrainingError:
@@ -89,7 +89,7 @@ def holds_run(folder: Path) -> bool:
 
 
 def begun_run(folder: Path) -> Run | None:
-    """Return the run to resume; None where there is none. Raises TrainingError where it would write through a link."""
+    """Return the run to resume; None if there is none. Raises TrainingError if it would write through a link."""
     if not holds_run(folder):
         return None
     result = folder / RESULT_NAME
@@ -99,7 +99,7 @@ def begun_run(folder: Path) -> Run | None:
 
 
 def start_run(folder: Path, config: Mapping[str, Any]) -> None:
-    """Make the folder of a new run, without what an earlier run left there; other files stay.
+    """Make the folder of a new run, without files of an earlier run; other files stay.
 
     Raises TrainingError for a name that is not UTF-8, before anything is removed.
     """
@@ -129,14 +129,14 @@ def _toml_of(config: Mapping[str, Any]) -> str:
     if not is_utf8(text):
         name = next(name for name, value in flat_settings(config).items() if not is_utf8(tomli_w.dumps({"": value})))
         raise TrainingError(
-            f"The setting {name} of the run has half of a surrogate pair, which {CONFIG_NAME} cannot hold.",
+            f"The setting {name} of the run has half of a surrogate pair, which {CONFIG_NAME} cannot contain.",
             next_step="Give files, columns and classes names in UTF-8, and prepare the dataset again.",
         )
     return text
 
 
 def check_same_run(begun: Run, config: Mapping[str, Any]) -> None:
-    """Refuse to resume a run that would become another: names what differs, the plan where nothing else does."""
+    """Refuse to resume a run with other settings; name those that differ, the plan only if nothing else does."""
     before, now = flat_settings(begun.config), flat_settings(tomllib.loads(tomli_w.dumps(dict(config))))
     names = [
         name
@@ -161,13 +161,13 @@ def flat_settings(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]
 
 
 def continue_run(folder: Path, *, steps: int) -> None:
-    """Cut the log of a run that is resumed after so many steps: the lines past them are made again."""
+    """Cut the log of a run that resumes after this many steps: later lines are written again."""
     place = folder / STEPS_NAME
     write_text(place, "".join(whole_lines(place, FORM)[:steps]))
 
 
 def finish_run(folder: Path, result: Mapping[str, Any]) -> None:
-    """Write the result, which marks the run as finished and needs no checkpoint any more."""
+    """Write the result, which marks the run as finished, and remove its checkpoints."""
     write_json(folder / RESULT_NAME, dict(result))
     checkpoints = folder / CHECKPOINTS_FOLDER
     for place in checkpoint_folders(folder, half=True):
@@ -177,7 +177,7 @@ def finish_run(folder: Path, result: Mapping[str, Any]) -> None:
 
 
 def checkpoint_folders(run: Path, *, half: bool) -> list[Path]:
-    """Return the checkpoints in a run's folder, oldest first, with `half` also what killed runs left; never a link."""
+    """Return the checkpoints in a run's folder, oldest first, with `half` also those of killed runs; never a link."""
     folder = run / CHECKPOINTS_FOLDER
     if folder.is_symlink() or not folder.is_dir():
         return []
@@ -190,7 +190,7 @@ def checkpoint_folders(run: Path, *, half: bool) -> list[Path]:
 
 
 def read_run(folder: Path) -> Run:
-    """Read a run. Raises TrainingError where the folder is not one."""
+    """Read a run. Raises TrainingError if the folder is not one."""
     if not folder.exists():
         raise TrainingError(f"{folder} does not exist.", next_step=_NO_RUN)
     if not (folder / CONFIG_NAME).exists():

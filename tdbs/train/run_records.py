@@ -1,4 +1,4 @@
-"""What is read of a run's `config.toml`, `steps.jsonl` and `result.json`: the known fields, each with its type."""
+"""The fields that tdbs reads of a run's `config.toml`, `steps.jsonl` and `result.json`, each with its type."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NotRequired, TypedDict
@@ -37,7 +37,7 @@ class ExecutionFields(TypedDict):
 
 
 class ConfigFields(TypedDict):
-    """What is read of config.toml: all else in it is a term that only resuming compares."""
+    """What tdbs reads of config.toml; only resuming compares all other settings in it."""
 
     plan_digest: str
     dataset: DatasetFields
@@ -51,7 +51,7 @@ class ConfigFields(TypedDict):
 
 
 class StepFields(TypedDict):
-    """What is read of a line of steps.jsonl."""
+    """What tdbs reads of a line of steps.jsonl."""
 
     step: Count
     epoch: Count
@@ -79,7 +79,7 @@ class EpochFields(TypedDict):
 
 
 class ResultFields(TypedDict):
-    """What is read of result.json."""
+    """What tdbs reads of result.json."""
 
     strategy: str
     steps: Count

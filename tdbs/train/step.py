@@ -44,9 +44,9 @@ def _logits_of_samples(
     """Return the logits of a batch with a row for each sample."""
     head = HEADS[kind]
     if rules.pad_id is None:
-        _unwrapped(model).config.pad_token_id = last_absent(batch)  # that model_inputs fills up with
+        _unwrapped(model).config.pad_token_id = last_absent(batch)  # the filler of model_inputs
     inputs = model_inputs(batch, rules, device=device)
-    if kind == "seq2seq":  # the decoder sees the target shifted by one; its loss is ours
+    if kind == "seq2seq":  # the decoder sees the target shifted by one; tdbs computes the loss
         target_BM = to_device(np.asarray(batch.labels), device)
         inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=target_BM)
     groups = rows_by_ends(batch, rules)
@@ -63,7 +63,7 @@ def _logits_of_samples(
 
 
 def _ending(model: Any, head: Head, sequences: Sequences | None) -> AbstractContextManager[None]:
-    """Return how a call of the model ends: with all tokens for the head, or with those that it reads."""
+    """Return the context of a model call: its last layer computes all tokens, or only those that the head reads."""
     return nullcontext() if head.of_tokens else first_tokens_to_head(_unwrapped(model), sequences)
 
 
@@ -72,7 +72,7 @@ def _unwrapped(model: Any) -> Any:
 
 
 def predicted_by(kind: TaskKind, batch: Batch) -> int:
-    """Return what a batch's loss is a mean over."""
+    """Return the number of predictions in a batch's loss."""
     return 0 if batch.labels is None else predicted_count(kind, batch.labels)
 
 

@@ -1,7 +1,7 @@
-"""Stop work where it can go on later.
+"""Stop work so that it can be resumed.
 
-The first signal ends a run after its current step, the second one at once. Work made of many runs ends at once, with
-a message about itself rather than about the run it was in.
+The first signal ends a run after its current step, the second one at once. Work of many runs ends at once, with a
+message about itself, not about its current run.
 """
 
 import os
@@ -27,13 +27,13 @@ class StoppedError(TrainingError):
 
 
 def stopped_error(what: str, number: int, *, next_step: str) -> StoppedError:
-    """Return the error that says what a signal stopped, and how it goes on."""
+    """Return the error that names the work that a signal stopped, and how to resume it."""
     return StoppedError(f"{what} was stopped by {signal.Signals(number).name}.", next_step=next_step, number=number)
 
 
 @dataclass(slots=True)
 class Stop:
-    """The signal that asked to stop, once there was one."""
+    """The signal that asked to stop; None before it."""
 
     number: int | None = None
 
@@ -42,8 +42,8 @@ class Stop:
 def stopped_at_once(what: str, *, next_step: str | Callable[[], str] = BEGINS_ANEW) -> Iterator[None]:
     """Let SIGINT and SIGTERM end what runs inside at once, as StoppedError about `what`.
 
-    For work made of parts, each of which is whole or made again; a `next_step` that depends on those that are done is
-    asked for then. Only the main thread can take signals; elsewhere KeyboardInterrupt alone is turned into the error.
+    For work of parts, each of which is whole or made again; a `next_step` that depends on the parts done so far is a
+    function, called then. Only the main thread receives signals; in others only KeyboardInterrupt becomes the error.
     """
     received = [signal.SIGINT]
 
@@ -67,9 +67,9 @@ def stopped_at_once(what: str, *, next_step: str | Callable[[], str] = BEGINS_AN
 
 @contextmanager
 def stop_on_signals() -> Iterator[Stop]:
-    """Yield what notes the first SIGTERM or SIGINT; a second one does what it would do without us.
+    """Yield a Stop that notes the first SIGTERM or SIGINT; a second one acts as it would without tdbs.
 
-    Only the main thread can take signals; elsewhere nothing is noted.
+    Only the main thread receives signals; in others nothing is noted.
     """
     stop = Stop()
     if threading.current_thread() is not threading.main_thread():

@@ -1,6 +1,6 @@
 """What the model must predict for a batch: labels in the batch's shape, moved with the tokens that TokenDrop leaves.
 
-One function a kind of task makes the labels of an epoch; it is given each batch's samples and their kept tokens.
+One function per kind of task makes the labels of an epoch, from each batch's samples and their kept tokens.
 """
 
 from collections.abc import Callable
@@ -22,31 +22,31 @@ Labels = npt.NDArray[np.int64] | npt.NDArray[np.float64] | npt.NDArray[np.float3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BatchSlice:
-    """Where a batch stands in its split."""
+    """The place of a batch in its split."""
 
     samples_B: IntArray
     positions_K: IntArray  # of the kept tokens in the split, sample by sample
     lengths_B: IntArray  # kept tokens of each sample
     width: int  # padded length
-    target_width: int | None  # padded length of the targets, where they are sequences
+    target_width: int | None  # padded length of the targets, if they are sequences
 
 
 LabelMaker = Callable[[BatchSlice], Labels]
 
 
 def label_maker(split: Split, dropped_T: BoolArray | None) -> LabelMaker | None:
-    """Return what makes the labels of a batch in an epoch; None for a split without labels."""
+    """Return the function that makes a batch's labels in an epoch; None for a split without labels."""
     return None if split.targets is None else _MAKERS[split.targets.kind](split, split.targets, dropped_T)
 
 
 def predicted_count(kind: TaskKind, labels: Labels) -> int:
-    """Return what a batch's loss is a mean over: samples, labelled words, or tokens of the targets."""
+    """Return the number of predictions in a batch's loss: samples, labelled words, or tokens of the targets."""
     of_tokens = kind in ("token_classification", "seq2seq")
     return int((labels != IGNORED).sum()) if of_tokens else len(labels)
 
 
 def moved_positions(split: Split, positions: IntArray, dropped_T: BoolArray | None) -> IntArray:
-    """Return where positions of each sample (N, or N x several) are once dropped tokens are gone."""
+    """Return the positions of each sample (N, or N x several) after dropped tokens are removed."""
     if dropped_T is None:
         return positions
     gone = np.flatnonzero(dropped_T)
@@ -69,7 +69,7 @@ def _of_samples(_split: Split, targets: Targets, _dropped_T: BoolArray | None) -
 
 
 def _of_label_sets(_split: Split, targets: Targets, _dropped_T: BoolArray | None) -> LabelMaker:
-    """Return 1 where a class holds, else 0 (B x C)."""
+    """Return 1 for each class of a sample, else 0 (B x C)."""
 
     def make(batch: BatchSlice) -> Labels:
         holds_BC = np.zeros((len(batch.samples_B), targets.outputs), dtype=np.float32)
@@ -81,12 +81,12 @@ def _of_label_sets(_split: Split, targets: Targets, _dropped_T: BoolArray | None
 
 
 def _of_tokens(_split: Split, targets: Targets, _dropped_T: BoolArray | None) -> LabelMaker:
-    """Return the label of each kept token, those of dropped ones gone with them (B x L)."""
+    """Return the label of each kept token; labels of dropped tokens are dropped, too (B x L)."""
     return lambda batch: padded(targets.values[batch.positions_K], batch.lengths_B, batch.width, IGNORED)
 
 
 def _of_answers(split: Split, targets: Targets, dropped_T: BoolArray | None) -> LabelMaker:
-    """Return first and last token of each answer, moved to the left by what is dropped before it (B x 2)."""
+    """Return first and last token of each answer, moved to the left by the dropped tokens before it (B x 2)."""
     moved_N2 = moved_positions(split, targets.values.astype(np.int64), dropped_T)
     return lambda batch: moved_N2[batch.samples_B]
 

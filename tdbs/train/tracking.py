@@ -1,11 +1,10 @@
-"""Tell a tracker of a run: TensorBoard, Weights & Biases or Trackio, by accelerate's own adapters; none by default."""
+"""Log a run to a tracker: TensorBoard, Weights & Biases or Trackio, by accelerate's own adapters; none by default."""
 
 from collections.abc import Mapping
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tdbs.errors import ConfigError
+from tdbs.errors import choose, require
 from tdbs.train.run_folder import flat_settings
 from tdbs.unasked import nothing_asked
 
@@ -14,7 +13,7 @@ _PROJECT = "tdbs"
 
 
 class Tracker:
-    """What takes the numbers of a run; without a name it does nothing. Of several processes the first one tells."""
+    """The tracker of a run; without a name it does nothing. With several processes, only the first one logs."""
 
     def __init__(self, name: str | None, folder: Path, config: Mapping[str, Any]) -> None:
         self._tracker: Any = None
@@ -32,21 +31,19 @@ class Tracker:
             )
 
     def log(self, numbers: Mapping[str, float | None], *, step: int) -> None:
-        """Note some numbers at a step; those that are not known are left out."""
+        """Log some numbers at a step; unknown ones are left out."""
         if self._tracker is not None:
             self._tracker.log({name: value for name, value in numbers.items() if value is not None}, step=step)
 
     def close(self) -> None:
-        """Write what is held back."""
+        """Write buffered numbers."""
         if self._tracker is not None:
             self._tracker.finish()
 
 
 def check_tracker(name: str | None) -> None:
-    """Refuse a tracker that there is not, or whose package is missing."""
+    """Refuse an unknown tracker, or one whose package is missing."""
     if name is None:
         return
-    if name not in TRACKERS:
-        raise ConfigError(f"There is no tracker {name}.", next_step=f"Choose one of: {', '.join(TRACKERS)}.")
-    if find_spec(name) is None:
-        raise ConfigError(f"--track {name} needs {name}, which is not installed.", next_step=f"Run pip install {name}.")
+    choose("--track", name, TRACKERS)
+    require(name, f"--track {name}", name)

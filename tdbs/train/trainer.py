@@ -45,7 +45,7 @@ from tdbs.train.tracking import Tracker
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainResult:
-    """What a run made; the fields are the JSON keys of `tdbs train`."""
+    """The result of a run; the fields are the JSON keys of `tdbs train`."""
 
     run: str
     strategy: str
@@ -58,10 +58,10 @@ class TrainResult:
     metrics: dict[str, float | None]
     score: float | None
     epochs: list[dict[str, Any]]  # mean loss and score of each epoch
-    target_tokens: int = 0  # seq2seq: of the targets, pad included
+    target_tokens: int = 0  # seq2seq: of the targets, padding included
     target_padding_fraction: float | None = None
-    halved_caps: list[dict[str, str | int]] = field(default_factory=list)  # where memory ran out
-    energy: EnergyUse | None = None  # of training and evaluation, where it is measured
+    halved_caps: list[dict[str, str | int]] = field(default_factory=list)  # after memory ran out
+    energy: EnergyUse | None = None  # of training and evaluation; None: not measured
 
 
 @takes(TrainArguments)
@@ -75,7 +75,7 @@ def train(dataset: PreparedDataset | str | Path, arguments: TrainArguments) -> T
         dataset: A prepared dataset, or its folder.
 
     Returns:
-        What the run made: steps, tokens, padding, seconds, metrics, the score (0 to 1), and the folder.
+        The result: steps, tokens, padding, seconds, metrics, the score (0 to 1), and the folder.
 
     Raises:
         TdbsError: Options, dataset and model do not fit together, or are not those of the run to resume. Nothing is
@@ -147,7 +147,7 @@ def train(dataset: PreparedDataset | str | Path, arguments: TrainArguments) -> T
     result = _result(run, state, setup.strategy)
     if processes.is_main_process:
         finish_run(folder, asdict(result))
-    processes.wait_for_everyone()  # the run is whole when any of them returns
+    processes.wait_for_everyone()  # so the run is complete when any of them returns
     return result
 
 
@@ -173,7 +173,7 @@ def _result(run: RunContext, state: RunState, strategy: Strategy) -> TrainResult
 
 
 def _restore(learner: Learner, newest: Path | None) -> RunState:
-    """Return where a run stands, and give the learner what its newest checkpoint holds."""
+    """Return the progress of a run, and restore the learner from the newest checkpoint."""
     if newest is None:
         return RunState()
     state = load_checkpoint(newest, learner.model, learner.optimizer)
@@ -182,7 +182,7 @@ def _restore(learner: Learner, newest: Path | None) -> RunState:
 
 
 def _open_folder(folder: Path, config: Mapping[str, Any], resumed: RunState | None) -> None:
-    """Begin a run's folder, or go on with it; one process does it, once all have looked at what is there."""
+    """Start a run's folder, or continue it; one process does so, after all processes have checked what is there."""
     processes = PartialState()
     processes.wait_for_everyone()
     if not processes.is_main_process:

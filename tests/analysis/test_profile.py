@@ -129,7 +129,7 @@ def test_without_a_budget_a_cpu_has_a_knee_and_no_caps_of_memory(dataset, measur
     assert chosen_caps(str(tmp_path / "p.json")) == chosen_caps("knee", found) == found.knee_caps
     with pytest.raises(ConfigError) as caught:
         chosen_caps("memory", found)
-    assert caught.value.message == "The profile has no caps of the kind memory."
+    assert caught.value.message == "The profile has no memory caps."
 
 
 def test_memory_that_does_not_hold_one_sample_is_refused(dataset):

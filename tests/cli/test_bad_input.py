@@ -296,7 +296,7 @@ def test_train_does_not_write_into_what_is_not_its_own(refused, untouched, small
     with untouched(workplace):
         for folder, held, resumed in (
             ("out", "other files", ""),
-            ("run", "a run", "--resume to go on with it, "),
+            ("run", "a run", "--resume to continue it, "),
         ):
             assert refused("train", small, "--model", "tiny", "--out", folder) == (
                 f"{folder} contains {held}.",
@@ -442,11 +442,11 @@ def test_a_model_that_takes_fewer_tokens_than_the_dataset_has(refused, untouched
 
 def test_a_model_that_is_nowhere_or_is_none(refused, untouched, small, workplace):
     (workplace / "m").mkdir()
-    next_step = "Pass --model with a folder that holds config.json and model.safetensors, or a hub name."
+    next_step = "Pass --model with a folder with config.json and model.safetensors, or a hub name."
     with untouched(workplace):
         assert refused("train", small, "--model", "no-such-model") == (
             "The model no-such-model cannot be loaded: "
-            "it is no folder, and the hub cannot be reached or has none such.",
+            "it is not a folder, and the hub cannot be reached or does not have it.",
             next_step,
         )
         cause, found = refused("train", small, "--model", "m")
@@ -462,7 +462,7 @@ def test_weights_that_are_not_there_or_damaged(refused, untouched, small, workpl
     with untouched(workplace):
         cause, next_step = refused("train", small, "--model", "m")
     assert cause.startswith("The model m cannot be loaded: ")
-    assert next_step == "Pass --model with a folder that holds config.json and model.safetensors, or a hub name."
+    assert next_step == "Pass --model with a folder with config.json and model.safetensors, or a hub name."
     (workplace / "m/model.safetensors").unlink()
     cause, _ = refused("train", small, "--model", "m")
     assert cause.startswith("The model m cannot be loaded: ")
@@ -483,18 +483,18 @@ OPTIONS = [
     (("--strategy", "nope"), "There is no strategy nope.", STRATEGIES),
     (
         ("--batches", "nope"),
-        "--batches has no choice nope.",
-        "Choose one of: random, length_grouped, batch_rebalance, packs, bucket, reach.",
+        "Unknown value 'nope' for --batches.",
+        "Pass --batches with one of: random, length_grouped, batch_rebalance, packs, bucket, reach.",
     ),
     (
         ("--drop", "nope"),
-        "--drop has no choice nope.",
-        "Choose one of: none, rate, any, all, batch_min, reach.",
+        "Unknown value 'nope' for --drop.",
+        "Pass --drop with one of: none, rate, any, all, batch_min, reach.",
     ),
     (
         ("--execution", "nope"),
-        "--execution has no choice nope.",
-        "Choose one of: padded_max, padded, packed, unpadded.",
+        "Unknown value 'nope' for --execution.",
+        "Pass --execution with one of: padded_max, padded, packed, unpadded.",
     ),
     (
         ("--drop-rate", "0.5"),
@@ -520,11 +520,15 @@ TRAIN_OPTIONS = [
     (("--dropout", "1"), "--dropout must be from 0 to less than 1, got 1.0.", "Pass another --dropout."),
     (("--dropout", "-0.1"), "--dropout must be from 0 to less than 1, got -0.1.", "Pass another --dropout."),
     (("--warmup", "1"), "--warmup must be from 0 to less than 1, got 1.0.", "Pass another --warmup."),
-    (("--precision", "nope"), "--precision has no choice nope.", "Choose one of: auto, fp32, bf16."),
+    (
+        ("--precision", "nope"),
+        "Unknown value 'nope' for --precision.",
+        "Pass --precision with one of: auto, fp32, bf16.",
+    ),
     (
         ("--attention", "nope"),
-        "--attention has no choice nope.",
-        "Choose one of: auto, eager, sdpa, flash_attention_2.",
+        "Unknown value 'nope' for --attention.",
+        "Pass --attention with one of: auto, eager, sdpa, flash_attention_2.",
     ),
 ]
 

@@ -54,7 +54,7 @@ def test_a_run_that_its_settings_cannot_hold_is_refused(refused, dataset, finish
     before = tree(Path("run"))
     command = ("train", dataset, "--model", "tiny", "--epochs", 1, "--out", "run", "--overwrite")
     assert refused(*command) == (
-        f"The setting {setting} of the run has half of a surrogate pair, which config.toml cannot hold.",
+        f"The setting {setting} of the run has half of a surrogate pair, which config.toml cannot contain.",
         NEXT,
     )
     assert tree(Path("run")) == before

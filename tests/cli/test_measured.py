@@ -272,11 +272,11 @@ def test_compare_and_train_tell_energy(tdbs, refused, untouched, short, workplac
     told = tdbs("train", short, *SMALL, "--energy", "--out", "run").stderr.splitlines()[-2]
     assert told.endswith("CO2e of the world's average electricity.")
     with untouched(workplace):
-        told = ("--country says whose electricity --energy counts.", "Pass --energy with it.")
+        told = ("--country has no effect without --energy.", "Pass --energy with it.")
         assert refused("train", short, *SMALL, "--country", "SWE", "--out", "x") == told
         assert refused("compare", short, *SMALL, "--country", "SWE", "--out", "x") == told
         assert refused("train", short, *SMALL, "--energy", "--country", "Sweden", "--out", "x") == (
-            "codecarbon knows no electricity of the country Sweden.",
+            "codecarbon has no electricity data of the country Sweden.",
             "Pass its three letters of ISO 3166, such as FRA, or world.",
         )
 
@@ -291,7 +291,7 @@ def test_compare_refuses_before_it_writes(refused, untouched, short, workplace):
     (workplace / "mine/thesis.txt").write_text("years")
     with untouched(workplace):
         assert refused("compare", short, "--resume") == (
-            "--resume goes on in a comparison's folder.",
+            "--resume needs the folder of the comparison.",
             "Pass --out with it.",
         )
         assert refused("compare", short, *PAIR, *SMALL, "--out", "mine") == (
@@ -376,7 +376,7 @@ def test_reproduce_refuses_before_it_prepares_anything(refused, untouched, workp
         assert refused("reproduce", "table9") == ("There is no study table9.", f"Choose one of: {', '.join(STUDIES)}.")
         for bad in ("1,x", "1,,2", "", "-1", "1.5", "²"):
             assert refused("reproduce", "table1", f"--seeds={bad}") == (
-                f"--seeds takes numbers with commas between, got {bad}.",
+                f"--seeds takes numbers separated by commas, got {bad}.",
                 seeds,
             )
         for study in ("fig7", "e1"):

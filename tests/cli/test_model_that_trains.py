@@ -131,8 +131,8 @@ def test_what_is_assumed_of_a_model_that_is_not_there_is_said(tdbs, small, workp
     """The small corpus was prepared with a tokenizer alone."""
     outcome = tdbs(command, small, "--json")
     assert outcome.stderr.splitlines() == [
-        "No configuration of the model data/sample_tokenizer was found. It is assumed that its rows can hold several "
-        "samples, as BERT's can. Pass --model with the model that will train."
+        "No configuration of the model data/sample_tokenizer was found. tdbs assumes that its rows can hold several "
+        "samples, as BERT's can. Pass --model with the model to train."
     ]
     assert tdbs(command, small, "--model", "tiny", "--json").stderr == ""
 
@@ -229,7 +229,7 @@ def test_a_profile_of_another_family_is_told_of(tdbs, of_distilbert, workplace):
     }
     Path("p.json").write_text(json.dumps(found))
     note = (
-        "The profile is of a bert, but the model that trains is a distilbert: seconds may differ. "
+        "The profile was measured with a bert, but the model to train is a distilbert: seconds may differ. "
         "Measure the model with tdbs profile."
     )
     told = ("estimate-speedup", of_distilbert, "--profile", "p.json", "--strategy", "random")

@@ -129,8 +129,8 @@ def test_cola_keeps_every_token_unless_the_user_insists(prepared, tdbs, refused,
     assert kept[1] < tokens
     for command in (("plan",), ("train", "--model", "tiny")):
         assert refused(command[0], folder, *command[1:], "--drop", "reach") == (
-            f"T{COLA_RULE[1:]}.",
-            "Leave --drop out, or insist with --allow-drop.",
+            f"T{COLA_RULE.removeprefix('t')}.",
+            "Leave --drop out, or pass --allow-drop.",
         )
     tdbs("plan", folder, "--drop", "reach", "--allow-drop", "--epochs", 1)
     tdbs("plan", folder, "--drop", "none", "--epochs", 1)

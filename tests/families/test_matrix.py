@@ -194,8 +194,8 @@ def test_a_model_that_padding_changes_is_refused_before_anything_is_trained(pair
     """Funnel pools over neighbouring tokens, those of padding too."""
     made = Place("funnel", tmp_path, pairs=pairs, sizes=SHORT, rows=BATCH)
     text = (
-        f"Padding changes what {made.folder} (funnel) says of a text, so no batch would be exact. "
-        "Choose a model whose attention passes over padding, such as BERT or RoBERTa."
+        f"Padding changes the outputs of {made.folder} (funnel), so no batch would be exact. "
+        "Choose a model whose attention ignores padding, such as BERT or RoBERTa."
     )
     calls = partial(made.train, "random", "run"), partial(tdbs.Predictor, made.folder)
     assert refusals(ModelError, *calls) == {text}

@@ -176,7 +176,7 @@ def test_bigbird_beyond_its_full_attention_is_refused_and_read_whole_below(tmp_p
     with pytest.raises(ModelError) as error:
         tdbs.Predictor(folder)
     assert str(error.value) == (
-        f"The model {folder} attends to all of a text up to 56 tokens; beyond, what it says depends on the padding "
+        f"The model {folder} attends to all of a text up to 56 tokens; beyond, its outputs depend on the padding "
         'beside the text, and texts may have 192. Pass --max-length 56 or less, or set "attention_type": '
         '"original_full" in its config.json.'
     )
@@ -235,7 +235,7 @@ def test_a_tokenizer_whose_segment_ids_cannot_be_read_is_refused(tmp_path):
     with pytest.raises(ModelError) as error:
         tdbs.train(dataset, model=str(folder), out=tmp_path / "run")
     assert str(error.value) == (
-        f"The model {folder} takes segment ids, and how model counts them cannot be read from it. "
+        f"The model {folder} takes segment ids, but tdbs cannot read from model how to count them. "
         "Prepare with a tokenizer whose special tokens stand around the texts."
     )
     with pytest.raises(ModelError):

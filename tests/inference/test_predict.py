@@ -240,8 +240,8 @@ def refusals(checkpoint_of, tmp_path):
             "Fine-tune it with tdbs train --model, or pass a checkpoint that was fine-tuned.",
         ),
         (tmp_path / "nowhere", file): (
-            f"{tmp_path / 'nowhere'} is neither a tdbs run nor a model: it is no folder, and the hub cannot be "
-            "reached or has none such.",
+            f"{tmp_path / 'nowhere'} is neither a tdbs run nor a model: it is not a folder, and the hub cannot be "
+            "reached or does not have it.",
             "Pass the folder of a run or of a checkpoint, or a hub name.",
         ),
     }

@@ -181,7 +181,7 @@ def test_a_task_that_forbids_dropping_is_obeyed(run):
     with pytest.raises(ConfigError) as error:
         predictor("a fine film", drop_rate=0.5)
     assert error.value.message == "Task '" + run.name + "' is brittle."
-    assert error.value.next_step == "Leave --drop out, or insist with --allow-drop."
+    assert error.value.next_step == "Leave --drop out, or pass --allow-drop."
     assert Predictor(run / "run", allow_drop=True)("the film is a fine one", drop_rate=1.0) != predictor(
         "the film is a fine one"
     )

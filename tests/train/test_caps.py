@@ -153,8 +153,8 @@ def test_the_papers_profile_has_no_knee():
     with pytest.raises(ConfigError) as caught:
         chosen_caps("knee", named_profile(PAPER_PROFILE))
     assert str(caught.value) == (
-        "The profile has no caps of the kind knee. "
-        "Pass the other of memory and knee, or measure with tdbs profile (on a CPU with --memory)."
+        "The profile has no knee caps. "
+        "Pass --caps with the other of memory and knee, or measure with tdbs profile (on a CPU with --memory)."
     )
 
 

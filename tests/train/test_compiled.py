@@ -42,7 +42,7 @@ def test_a_cpu_without_a_compiler_is_refused(dataset, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ConfigError) as caught:
         check_compiler("cpu")
-    assert caught.value.message == "--compile needs a C++ compiler, and there is none."
+    assert caught.value.message == "--compile needs a C++ compiler, and none was found."
     assert caught.value.next_step == "Install g++, or leave --compile out."
     check_compiler("cuda")
     with pytest.raises(ConfigError):

@@ -44,11 +44,15 @@ def test_what_is_given_is_taken(on):
 @pytest.mark.parametrize(
     ("options", "message", "next_step"),
     [
-        ({"precision": "fp16"}, "--precision has no choice fp16.", "Choose one of: auto, fp32, bf16."),
+        (
+            {"precision": "fp16"},
+            "Unknown value 'fp16' for --precision.",
+            "Pass --precision with one of: auto, fp32, bf16.",
+        ),
         (
             {"attention": "flash"},
-            "--attention has no choice flash.",
-            "Choose one of: auto, eager, sdpa, flash_attention_2.",
+            "Unknown value 'flash' for --attention.",
+            "Pass --attention with one of: auto, eager, sdpa, flash_attention_2.",
         ),
     ],
 )

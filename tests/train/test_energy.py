@@ -142,13 +142,13 @@ def test_a_meter_counts_on(dataset):
 def test_a_country_without_data_is_refused_before_anything_is_written(dataset, tmp_path, country):
     with pytest.raises(ConfigError) as caught:
         train(dataset, energy=country, out=tmp_path / "run", **SMALL)
-    assert caught.value.message == f"codecarbon knows no electricity of the country {country or repr(country)}."
+    assert caught.value.message == f"codecarbon has no electricity data of the country {country or repr(country)}."
     assert caught.value.next_step == "Pass its three letters of ISO 3166, such as FRA, or world."
     assert not (tmp_path / "run").exists()
 
 
 def test_a_missing_codecarbon_is_refused_before_anything_is_written(dataset, tmp_path, monkeypatch):
-    monkeypatch.setattr("tdbs.train.energy.find_spec", lambda _name: None)
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(ConfigError) as caught:
         train(dataset, energy="world", out=tmp_path / "run", **SMALL)
     assert caught.value.message == "--energy needs codecarbon, which is not installed."
@@ -164,7 +164,6 @@ def test_a_codecarbon_that_cannot_measure_is_told_before_anything_is_written(dat
         train(dataset, energy="world", out=tmp_path / "run", **SMALL)
     assert caught.value.message == "codecarbon could not measure this machine."
     assert (
-        caught.value.next_step
-        == "Mend codecarbon's settings (CODECARBON_*, .codecarbon.config), or leave out --energy."
+        caught.value.next_step == "Fix codecarbon's settings (CODECARBON_*, .codecarbon.config), or leave out --energy."
     )
     assert not (tmp_path / "run").exists()

@@ -58,7 +58,7 @@ def test_a_url_that_a_record_names_is_not_opened_unless_it_is_given(dataset, wor
             1,
             "",
             (
-                f"The run a run names its dataset by a URL, {url}, which is opened only where you name it yourself.",
+                f"The run a run names its dataset by a URL, {url}, which is opened only if you name it yourself.",
                 f"Run: tdbs evaluate 'a run' --dataset {url}",
             ),
         )

@@ -75,8 +75,8 @@ def test_what_is_assumed_without_a_configuration_is_said(manifest, writing, tmp_
     choice = choose_model(name, manifest)
     assert choice == ModelChoice(name=name, model_type=None, in_rows=True)
     assert choice.assumption == (
-        f"No configuration of the model {tmp_path.name}/m was found. It is assumed that its rows can hold several "
-        "samples, as BERT's can. Pass --model with the model that will train."
+        f"No configuration of the model {tmp_path.name}/m was found. tdbs assumes that its rows can hold several "
+        "samples, as BERT's can. Pass --model with the model to train."
     )
     assert choose_model(name, writing).assumption is None  # an encoder-decoder takes one sample a row, whatever it is
 

@@ -185,7 +185,7 @@ def test_pickled_weights_are_refused_with_the_line_that_converts_them(shards, da
         f"The model {folder} has {names[0]} and no model.safetensors. tdbs does not read .bin files: they are pickles, "
         "and opening a pickle may run code that it brings."
     )
-    next_step = f"Convert it in Python, which reads tensors alone: {line}"
+    next_step = f"Convert it in Python, which reads only tensors: {line}"
     assert refusal(folder, dataset) == (message, next_step)
     shutil.copy(dataset.path / "tokenizer.json", folder)
     with pytest.raises(ModelError) as caught:
@@ -197,7 +197,7 @@ def test_pickled_weights_are_refused_with_the_line_that_converts_them(shards, da
 
 
 FOLDER_OR_HUB = "a folder with config.json and model.safetensors, or a hub name."
-NOWHERE = "it is no folder, and the hub cannot be reached or has none such."
+NOWHERE = "it is not a folder, and the hub cannot be reached or does not have it."
 REFUSALS = {  # what is said of a model that is nowhere, and what to do; what to do if its weights are damaged
     "train": ("The model nowhere cannot be loaded: ", f"Pass --model with {FOLDER_OR_HUB}", None),
     "score": ("The model nowhere cannot be loaded: ", "Train again.", None),

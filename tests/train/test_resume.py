@@ -170,7 +170,7 @@ def test_without_resume_a_run_is_not_touched(dataset, tmp_path):
         train(dataset, out=tmp_path / "run", **SMALL)
     assert caught.value.message == f"{tmp_path / 'run'} contains a run."
     assert caught.value.next_step == (
-        "Pass --resume to go on with it, another --out, or --overwrite to replace what tdbs wrote there."
+        "Pass --resume to continue it, another --out, or --overwrite to replace what tdbs wrote there."
     )
 
 
@@ -196,7 +196,7 @@ def test_another_run_is_refused_by_what_differs(dataset, tmp_path, change, told)
 def test_another_dataset_is_refused(dataset, tmp_path):
     train(dataset, out=tmp_path / "run", **SMALL)
     other = make_dataset(tmp_path / "other", train_rows=200)
-    with pytest.raises(TrainingError, match=r"was started with other settings: dataset/key \("):
+    with pytest.raises(TrainingError, match=r"was started with other settings: dataset/key was "):
         train(other, out=tmp_path / "run", resume=True, **SMALL)
 
 
@@ -205,7 +205,7 @@ def test_another_plan_of_the_same_settings_is_refused(dataset, tmp_path):
     train(dataset, out=tmp_path / "run", **SMALL)
     config = tmp_path / "run/config.toml"
     config.write_text(config.read_text().replace('plan_digest = "', 'plan_digest = "0'))
-    with pytest.raises(TrainingError, match=r"was started with other settings: plan_digest \("):
+    with pytest.raises(TrainingError, match=r"was started with other settings: plan_digest was "):
         train(dataset, out=tmp_path / "run", resume=True, **SMALL)
 
 
@@ -229,7 +229,7 @@ def test_a_damaged_checkpoint_is_named(dataset, tmp_path, damage):
         train(dataset, out=run, resume=True, **SMALL)
     assert caught.value.message.startswith(f"The checkpoint {place} cannot be read: ")
     assert caught.value.next_step == (
-        "Remove its folder: --resume takes the one before it, or begins anew where there is none."
+        "Remove its folder: --resume then takes the checkpoint before it, or starts again if there is none."
     )
     for file in place.iterdir():
         file.unlink()
@@ -247,7 +247,7 @@ def test_a_stopped_run_says_where_and_how_to_go_on(dataset, tmp_path):
     assert caught.value.exit_code == 143
     with pytest.raises(StoppedError) as caught:
         train(dataset, out=tmp_path / "none", stop=Stop(number=signal.SIGINT), checkpoints=None, **SMALL)
-    assert caught.value.message == "Stopped by SIGINT after step 1 of 15. Nothing of it is kept."
+    assert caught.value.message == "Stopped by SIGINT after step 1 of 15. No checkpoint was written."
 
 
 def test_checkpoints_are_made_by_the_clock(dataset, tmp_path, monkeypatch):

@@ -94,7 +94,7 @@ def test_a_drop_by_hand_is_refused_on_cola_unless_the_user_insists():
     assert caught.value.message == (
         "Task 'glue/cola' judges grammar; TokenDrop would break its labels (paper, section 3)."
     )
-    assert caught.value.next_step == "Leave --drop out, or insist with --allow-drop."
+    assert caught.value.next_step == "Leave --drop out, or pass --allow-drop."
     assert resolve_strategy("random", COLA, {"drop": "rate"}, allow_drop=True).drop == "rate"
     assert resolve_strategy("reach", COLA, allow_drop=True) == resolve_strategy("reach", SAMPLE_TASK)
     assert resolve_strategy("reach", COLA, {"drop": "none"}).drop == "none"
@@ -122,9 +122,7 @@ def test_packs_and_packed_go_together(name, given):
         resolve_strategy(name, SAMPLE_TASK, given)
     batches, execution = given.get("batches", STRATEGIES[name].batches), given.get("execution", "padded")
     assert caught.value.message == f"--batches {batches} does not go with --execution {execution}."
-    assert caught.value.next_step == (
-        "Packs are rows to run packed: pass --batches packs with --execution packed, or neither."
-    )
+    assert caught.value.next_step == "Pass --batches packs with --execution packed, or neither."
 
 
 @pytest.mark.parametrize("name", ["packed", "unpadded"])

@@ -208,7 +208,8 @@ def test_windows_of_few_lengths_are_told(dataset):
     result = CliRunner().invoke(app, ["estimate-speedup", str(dataset.path), "--memory", "1M"])
     assert result.exit_code == 0
     assert (
-        "Each holds few of the lengths, so random batches look better than they are; raise --memory." in result.stderr
+        "Each contains few of the lengths, so random batches look better than they are; raise --memory."
+        in result.stderr
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether a model fits a tokenizer and a length, and what it is given: refused before anything is trained."""
+"""Check that a model fits a tokenizer and a length, and choose how it receives samples, before anything is trained."""
 
 import inspect
 from pathlib import Path
@@ -15,14 +15,14 @@ from tdbs.train.models.inputs import InputRules, SampleFormat
 
 
 def check_weights(name: str) -> None:
-    """Refuse a folder whose weights are pickle files alone, with the Python that makes a safetensors file of them."""
+    """Refuse a folder whose weights are pickle files alone, with Python code that makes a safetensors file of them."""
     folder = Path(name)
     pickled = sorted(path.name for path in folder.glob("pytorch_model*.bin"))
     if pickled and not any(folder.glob("model*.safetensors*")):
         raise ModelError(
             f"The model {name} has {pickled[0]} and no model.safetensors. tdbs does not read .bin files: they are "
             "pickles, and opening a pickle may run code that it brings.",
-            next_step="Convert it in Python, which reads tensors alone: import pathlib, torch, safetensors.torch; "
+            next_step="Convert it in Python, which reads only tensors: import pathlib, torch, safetensors.torch; "
             f"f = pathlib.Path({name!r}); safetensors.torch.save_file({{k: v.contiguous().clone() for p in "
             "f.glob('pytorch_model*.bin') for k, v in torch.load(p, map_location='cpu', weights_only=True).items()}, "
             "f / 'model.safetensors', {'format': 'pt'})",
@@ -76,7 +76,7 @@ def check_block_sparse(name: str, config: PretrainedConfig, max_length: int) -> 
     full = (5 + 2 * config.num_random_blocks) * config.block_size  # transformers attends to all tokens up to here
     if max_length > full:
         raise ModelError(
-            f"The model {name} attends to all of a text up to {full} tokens; beyond, what it says depends on the "
+            f"The model {name} attends to all of a text up to {full} tokens; beyond, its outputs depend on the "
             f"padding beside the text, and texts may have {max_length}.",
             next_step=f'Pass --max-length {full} or less, or set "attention_type": "original_full" in its config.json.',
         )
@@ -94,10 +94,10 @@ def position_limit(config: PretrainedConfig) -> int | None:
 def input_rules(
     model: Any, name: str, samples: SampleFormat, *, gives_segment_ids: bool | None, trained: bool
 ) -> InputRules:
-    """Return how a model is given samples, with padding on the right; padding_side.py asks the model for the side.
+    """Return how a model receives samples, with padding on the right; padding_side.py probes the side.
 
-    `gives_segment_ids` says whether the model's tokenizer in transformers gives it any; None: it is not known, and a
-    model that takes them is given those of the tokenizer's layout. A configuration without a pad token gets one if the
+    `gives_segment_ids` says whether the model's tokenizer in transformers makes any; None: it is not known, and a
+    model that takes them receives those of the tokenizer's layout. A configuration without a pad token gets one if the
     model is `trained` by tdbs. Raises ModelError if the model needs what the tokenizer does not write.
     """
     config = model.config
@@ -122,7 +122,7 @@ def input_rules(
     typed = takes and getattr(config, "type_vocab_size", 2) > 1 and gives_segment_ids is not False
     if typed and template is None:
         raise ModelError(
-            f"The model {name} takes segment ids, and how {info.name} counts them cannot be read from it.",
+            f"The model {name} takes segment ids, but tdbs cannot read from {info.name} how to count them.",
             next_step="Prepare with a tokenizer whose special tokens stand around the texts.",
         )
     return InputRules(pad_id=own, layout=samples.layout if typed else None, end_id=end_id)

@@ -1,7 +1,7 @@
-"""What each kind of task puts on a model: its class in transformers, what comes out of it, and the loss.
+"""What each kind of task needs of a model: its class in transformers, its logits, and the loss.
 
-Losses are means over samples; over labelled words (token classification) or target tokens (seq2seq) where those are
-what is predicted, so that a batch's padding never counts.
+Losses are means over samples, or over what the task predicts: labelled words (token classification) or target tokens
+(seq2seq). A batch's padding never counts.
 """
 
 from collections.abc import Callable
@@ -28,10 +28,10 @@ class Head:
     """One kind of head; logits come in float32."""
 
     model_class: Any  # one of transformers' AutoModelFor...
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # logits, labels
-    logits: Callable[[Any], torch.Tensor]  # of a model's output
-    of_tokens: bool = False  # logits are of each token, not of each sample
-    hides_padding: bool = False  # logits at padding are -inf: it is no place for an answer
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of logits and labels
+    logits: Callable[[Any], torch.Tensor]  # those of a model's output
+    of_tokens: bool = False  # whether logits are of each token, not of each sample
+    hides_padding: bool = False  # whether logits at padding are -inf: no answer can be there
     problem_type: str | None = None  # as a model's configuration names it
     adapter_task: str = "SEQ_CLS"  # as peft names it
 
@@ -46,7 +46,7 @@ def _span_logits(output: Any) -> torch.Tensor:
 
 
 def _in_full(numbers: torch.Tensor) -> torch.Tensor:
-    """Return numbers of 32 bits at least: losses and scores are not for half precision."""
+    """Return numbers of at least 32 bits: half precision is too coarse for losses and scores."""
     return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
 
 
@@ -70,7 +70,7 @@ def _span_loss(logits_BL2: torch.Tensor, labels_B2: torch.Tensor) -> torch.Tenso
 
 
 def _token_loss(logits_BLC: torch.Tensor, labels_BL: torch.Tensor) -> torch.Tensor:
-    """Return the mean over tokens that have a label; 0 where none has."""
+    """Return the mean over tokens that have a label; 0 if none has."""
     total = functional.cross_entropy(
         logits_BLC.flatten(0, 1), labels_BL.flatten(), ignore_index=IGNORED, reduction="sum"
     )

@@ -1,4 +1,4 @@
-"""What a model of transformers is given for a batch: ids, mask and segment ids as its own tokenizer gives them.
+"""The inputs of a transformers model for a batch: ids, mask and segment ids, as its own tokenizer makes them.
 
 Segment ids follow from a sample's length and where its second text starts, since special tokens stand in fixed
 places (pipeline/tokens/rules.py). Batches have their padding on the right; a head that reads the last token of a row
@@ -27,7 +27,7 @@ from tdbs.train.rows.sequences import Sequences
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SampleFormat:
-    """The samples that a model is to be given: their task, the tokenizer that makes them, and how long they may be."""
+    """The format of a model's samples: their task, the tokenizer that makes them, and how long they may be."""
 
     task: Task
     info: TokenizerInfo
@@ -55,19 +55,19 @@ def format_of(dataset: PreparedDataset) -> SampleFormat:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputRules:
-    """How a model is given samples; made once, when it is loaded (load.py)."""
+    """How a model receives samples; made once, when it is loaded (load.py)."""
 
-    # fills rows up: the model's own, which decoders look for, or another one if its head looks for that; None: the
-    # configuration has none, and each batch gets one that ends none of its samples
+    # id of padding: the model's own, which decoders look for, or another one if its head looks for that; None: the
+    # configuration has none, and each batch gets an id that ends none of its samples
     pad_id: int | None
-    layout: Layout | None = None  # of the tokenizer whose segment ids the model is given; None: it is given none
-    pads_left: bool = False
+    layout: Layout | None = None  # of the tokenizer whose segment ids the model receives; None: it receives none
+    pads_left: bool = False  # whether padding is on the left
     token_names: tuple[tuple[str, str], ...] = ()  # special tokens by name, as eos_token: saved with its tokenizer
-    end_id: int | None = None  # its head reads the last of these; rows of one call must have the same number
+    end_id: int | None = None  # end token: the head reads a row's last one, and rows of one call have equally many
 
 
 def model_inputs(batch: Batch, rules: InputRules, *, device: torch.device) -> dict[str, torch.Tensor]:
-    """Return what a model is given for a batch of one sample a row, by the names that transformers has for it."""
+    """Return a model's inputs for a batch of one sample a row, by their names in transformers."""
     input_ids_RW, lengths_B = batch.input_ids_RW, batch.lengths_B
     width = input_ids_RW.shape[1]
     rank_L = np.arange(width)
@@ -96,7 +96,7 @@ def last_absent(batch: Batch) -> int:
 def has_padding(batch: Batch) -> bool:
     """Return whether some row of a batch is not full.
 
-    If none is, models are called without an attention mask: transformers' models take its absence for a mask of
+    If none is, models are called without an attention mask: transformers' models treat its absence as a mask of
     ones (tests/train/test_mask.py), and on CUDA scaled_dot_product_attention has faster kernels without one.
     """
     return bool(batch.lengths_B.min() < batch.input_ids_RW.shape[1])
@@ -105,11 +105,11 @@ def has_padding(batch: Batch) -> bool:
 def row_inputs(
     batch: Batch, rules: InputRules, sequences: Sequences, *, device: torch.device
 ) -> dict[str, torch.Tensor]:
-    """Return what a model is given for a batch whose rows hold several samples, but for positions."""
+    """Return a model's inputs, except positions, for a batch whose rows hold several samples."""
     input_ids_RW = to_device(batch.input_ids_RW, device)
     inputs = {"input_ids": input_ids_RW}
     if rules.layout is not None:
-        # at padding, whose sample is -1, stands what no token sees
+        # padding has sample -1; no token sees its segment ids
         starts_F = None
         if batch.segment_starts_B is not None:
             starts_F = to_device(batch.segment_starts_B, device)[sequences.sample_F]
@@ -122,12 +122,12 @@ def segment_ids(layout: Layout, rank: Any, length: Any, start: Any) -> Any:
     """Return the segment id of each token of some samples, 0 at padding: arrays or tensors of one shape.
 
     `rank` is each token's place in its sample, negative or beyond `length` at padding; `start` is the place of the
-    sample's second text, None if there is one text alone. Raises ModelError if the layout does not tell.
+    sample's second text, None for a single text. Raises ModelError if the layout does not define them.
     """
     template = layout.template(pair=start is not None)
     if template is None:
         raise ModelError(
-            "The model takes segment ids, and how its tokenizer counts them cannot be read from it.",
+            "The model takes segment ids, but tdbs cannot read from its tokenizer how to count them.",
             next_step="Choose a tokenizer whose special tokens stand around the texts.",
         )
     where = torch.where if isinstance(rank, torch.Tensor) else np.where
@@ -148,7 +148,7 @@ def rows_by_ends(batch: Batch, rules: InputRules) -> list[IntArray] | None:
     """Return the rows of a batch that may share a call, if the head asks for equal numbers of end tokens.
 
     None: all of them. Models that read their last end token (BART, T5) refuse a batch in which one text has another
-    end token inside; alone each is fine.
+    end token inside; each text alone is fine.
     """
     if rules.end_id is None:
         return None

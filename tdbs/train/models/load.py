@@ -1,6 +1,6 @@
 """Load a model: the one place that opens weights, whether to train them, to score a run or to predict.
 
-A model has to fit the samples that it is given: the same vocabulary, and long enough. It runs no code of others.
+A model must fit its samples: the same vocabulary, and long enough. Loading runs no code of others.
 """
 
 import gc
@@ -49,9 +49,9 @@ _NEXT_STEPS: dict[Purpose, str] = {  # if a model cannot be loaded
 class ModelSettings:
     """How a model is loaded."""
 
-    purpose: Purpose  # train: it gets a new head; score: it is a run's; predict: its head has to be trained
+    purpose: Purpose  # train: with a new head; score: from a run; predict: with a trained head
     execution: DeviceSettings
-    in_rows: bool | None = False  # its rows may hold several samples; None: if the model can do so
+    in_rows: bool | None = False  # whether rows may hold several samples; None: if the model supports it
     seed: int = 0  # of a new head's weights
     dropout: float = 0.0  # of a model to train
     part: TrainablePart = WHOLE
@@ -59,13 +59,13 @@ class ModelSettings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedModel:
-    """A model on its device, and how it is given samples."""
+    """A model on its device, and how it receives samples."""
 
     model: PreTrainedModel  # this one is saved
     prepared: Any  # as accelerate prepared it: this one is called
     accelerator: Accelerator
     rules: InputRules
-    in_rows: bool
+    in_rows: bool  # whether its rows may hold several samples
 
 
 def load_model(name: str, samples: SampleFormat, settings: ModelSettings) -> LoadedModel:
@@ -73,7 +73,7 @@ def load_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Loa
 
     Raises a TdbsError if there is no such model, or if it does not fit the samples.
     """
-    gc.collect()  # models hold themselves in cycles: of many runs all would stay
+    gc.collect()  # models contain reference cycles: without this, those of many runs would stay
     model = open_model(name, samples, settings)
     if settings.purpose == "train":
         train_part(model, settings.part, samples.task.kind, dropout=settings.dropout)
@@ -87,15 +87,15 @@ def load_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Loa
     model.to(accelerator.device)
     is_ours = settings.purpose != "predict"
     rules = rules_of(model, name, samples, trained=is_ours, in_rows=in_rows, device=accelerator.device)
-    # gradients of several processes are summed by us (train/processes.py): accelerate is not to wrap the model for it
+    # tdbs sums the gradients of several processes (train/processes.py), so accelerate must not wrap the model for it
     prepared = accelerator.prepare_model(model, evaluation_mode=True)
     return LoadedModel(model=model, prepared=prepared, accelerator=accelerator, rules=rules, in_rows=in_rows)
 
 
 def open_model(name: str, samples: SampleFormat, settings: ModelSettings) -> PreTrainedModel:
-    """Return a model with a head for the task of some samples, in fp32, once it fits them.
+    """Return a model with a head for the samples' task, in fp32, after it passed all checks.
 
-    Raises ModelError, also for whatever loading raises: a damaged file may be anything.
+    Raises ModelError for every error of loading: a damaged file can cause any.
     """
     is_new = settings.purpose == "train"
     config = _config_of(name, samples, settings)
@@ -110,17 +110,17 @@ def open_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Pre
         model = _weights_of(name, samples.task.kind, config, settings)
     except ModelError:
         raise
-    except Exception as error:  # no such file, wrong shapes, a damaged file: a dozen kinds
+    except Exception as error:  # no such file, wrong shapes, a damaged file: a dozen types
         raise _refusal(error, name, samples.task.kind, config, settings) from error
     if is_new:
         for module in model.modules():
-            if isinstance(module, torch.nn.Dropout):  # also where a configuration has another name for it
+            if isinstance(module, torch.nn.Dropout):  # also if a configuration has another name for it
                 module.p = settings.dropout
     return model
 
 
 def _weights_of(name: str, kind: TaskKind, config: PretrainedConfig, settings: ModelSettings) -> PreTrainedModel:
-    """Open weights; a folder of adapters brings the model that they are for."""
+    """Open weights; for a folder of adapters, those of the model that they adapt, too."""
     model_class, attention = HEADS[kind].model_class, settings.execution.attention
     if settings.purpose == "train" and name == TINY:
         made: PreTrainedModel = model_class.from_config(config, attn_implementation=attention, trust_remote_code=False)
@@ -151,7 +151,7 @@ def _weights_of(name: str, kind: TaskKind, config: PretrainedConfig, settings: M
 def _refusal(
     error: Exception, name: str, kind: TaskKind, config: PretrainedConfig, settings: ModelSettings
 ) -> ModelError:
-    """Return the error for weights that cannot be opened, with the reason and what to do for the purpose."""
+    """Return the error for weights that cannot be opened, with the reason and the next step for the purpose."""
     if settings.purpose == "train" and isinstance(error, ImportError):  # of the attention kernel's package
         return ModelError(
             f"--attention {settings.execution.attention} cannot be used: {reason_of(error)}.",
@@ -159,7 +159,7 @@ def _refusal(
         )
     if settings.purpose == "train" and kind == "seq2seq" and type(config) not in HEADS[kind].model_class._model_mapping:
         return ModelError(
-            f"The model {name} writes no texts: it is a {config.model_type}.",
+            f"The model {name} cannot write texts: it is a {config.model_type}.",
             next_step="Pass --model with an encoder-decoder, such as t5-small.",
         )
     reason = reason_of(error)
@@ -173,11 +173,11 @@ def _refusal(
 def rules_of(
     model: PreTrainedModel, name: str, samples: SampleFormat, *, trained: bool, in_rows: bool, device: torch.device
 ) -> InputRules:
-    """Return how a model is given samples, as transformers gives them with the tokenizer of its folder.
+    """Return how a model receives samples: as transformers would make them with the tokenizer of its folder.
 
-    `trained`: tdbs trains the model, or did. A notice says if the model is given padding on another side than its
-    tokenizer has it. Raises ModelError or TokenizerError if it cannot be given them so, or if
-    padding would change something.
+    `trained`: tdbs trains the model, or did. Prints a notice if the model gets padding on another side than its
+    tokenizer has it. Raises ModelError or TokenizerError if model and samples do not fit, or if padding would change
+    the model's outputs.
     """
     check_block_sparse(name, model.config, samples.max_length)
     reading = None if trained and name == TINY else read_by_transformers(name, samples.backend)
@@ -200,7 +200,7 @@ def rules_of(
 def model_to_train(name: str | None, manifest: Manifest) -> ModelChoice:
     """Return the model of a run, as dry runs choose it (planning/model_choice.py); nothing is assumed of it.
 
-    Raises ModelError where there is no such model.
+    Raises ModelError if there is no such model.
     """
     choice = choose_model(name, manifest)
     if choice.model_type is not None:
@@ -216,9 +216,9 @@ def read_config(name: str, purpose: Purpose, **options: Any) -> PretrainedConfig
         place = str(config_folder(Path(name)))
         with nothing_asked():
             config: PretrainedConfig = AutoConfig.from_pretrained(place, trust_remote_code=False, **options)
-    except Exception as error:  # of no file or a damaged one: each configuration class has its own
+    except Exception as error:  # no file, or a damaged one: each configuration class raises its own
         folder = Path(name).is_dir()
-        reason = reason_of(error) if folder else "it is no folder, and the hub cannot be reached or has none such"
+        reason = reason_of(error) if folder else "it is not a folder, and the hub cannot be reached or does not have it"
         if purpose == "predict":
             raise ModelError(
                 f"{name} is neither a tdbs run nor a model: {reason}.",
@@ -233,7 +233,7 @@ def _config_to_train(name: str, task: Task) -> PretrainedConfig:
 
 
 def _config_of(name: str, samples: SampleFormat, settings: ModelSettings) -> PretrainedConfig:
-    """Return the configuration of a model; of one to train with the task's head and the run's dropout."""
+    """Return the configuration of a model; for training, with the task's head and the run's dropout."""
     task = samples.task
     if settings.purpose != "train":
         return read_config(name, settings.purpose)

@@ -1,8 +1,7 @@
-"""On which side a model takes padding: the model itself is asked, once it is loaded.
+"""Find the side on which a model can have padding: a probe of the loaded model decides.
 
-Families differ in what padding does to them: most pass over it, XLNet reads its last token, Funnel pools over it. A few
-short samples alone, and together with padding, have to give the same logits (docs/decisions.md, "Every model is
-probed").
+Families differ in what they do with padding: most ignore it, XLNet reads the last token, Funnel pools over it. A few
+short samples must give the same logits alone, and together with padding (docs/decisions.md, "Every model is probed").
 """
 
 import math
@@ -29,7 +28,7 @@ from tdbs.train.targets import padded
 _WORDS = (13, 7, 10)  # tokens of each sample's texts: odd and even, so that pooling over pairs reaches padding
 _TARGET = 3  # tokens of a target (seq2seq)
 _TOLERANCE = 1e-3  # of the spread of logits over samples: a wrong side costs about all of it
-_ROUNDING, _ROUNDING_IN_HALF = 1e-5, 3e-2  # of the logits themselves
+_ROUNDING, _ROUNDING_IN_HALF = 1e-5, 3e-2  # of the largest logit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,10 +60,10 @@ def with_padding_side(
 ) -> InputRules:
     """Return the rules with the side on which padding leaves the model's logits as they are; right, if both do.
 
-    Raises ModelError if neither does, or if rows of several samples, asked for by `in_rows`, change them.
+    Raises ModelError if neither does, or if rows of several samples (`in_rows`) change them.
     """
     kind = samples.task.kind
-    # no special tokens, which some heads count
+    # without special tokens, which some heads count
     words = np.setdiff1d(np.arange(model.config.vocab_size), samples.info.special_ids)
     probe = _probe(samples.template, words, samples.max_length)
     everything = range(len(probe.lengths_B))
@@ -77,12 +76,12 @@ def with_padding_side(
 
     was_training = model.training
     model.eval()
-    # in 32 bits, before accelerate has the model compute in fewer; some kernels have no such
+    # in 32 bits, before accelerate lowers the precision; some kernels do not have 32
     in_half = "flash" in model.config._attn_implementation
     with torch.no_grad(), torch.autocast(device.type, torch.bfloat16, enabled=in_half):
         alone = [logits(rules, [each])[0] for each in everything]
         most = _allowed(alone, in_half=in_half)
-        # heads that speak of each token have it wherever the padding is
+        # heads with logits for each token work on either side
         sides = [rules] if HEADS[kind].of_tokens else [rules, replace(rules, pads_left=True)]
         found = next((side for side in sides if _agree(alone, logits(side, everything), most)), None)
         shares_rows = not in_rows or _agree(alone, logits(rules, everything, in_rows=True), most)
@@ -90,12 +89,12 @@ def with_padding_side(
     family = model.config.model_type
     if found is None:
         raise ModelError(
-            f"Padding changes what {name} ({family}) says of a text, so no batch would be exact.",
-            next_step="Choose a model whose attention passes over padding, such as BERT or RoBERTa.",
+            f"Padding changes the outputs of {name} ({family}), so no batch would be exact.",
+            next_step="Choose a model whose attention ignores padding, such as BERT or RoBERTa.",
         )
     if not shares_rows:
         raise ModelError(
-            f"{name} ({family}) says otherwise of texts that share a row.",
+            f"{name} ({family}) gives other outputs for texts that share a row.",
             next_step="Pass --execution padded, or --strategy random.",
         )
     return found
@@ -112,13 +111,13 @@ def _allowed(alone: Sequence[torch.Tensor], *, in_half: bool) -> float:
 
 
 def _agree(expected: Sequence[torch.Tensor], found: Sequence[torch.Tensor], most: float) -> bool:
-    """Return whether logits differ by `most`, or if nothing can be told."""
+    """Return whether logits differ by no more than `most`; true if that is infinite."""
     differences = (float((one - other).abs().max()) for one, other in zip(expected, found, strict=True))
     return math.isinf(most) or max(differences) <= most
 
 
 def _probe(template: Template | None, words_V: IntArray, max_length: int) -> _Probe:
-    """Return samples of different lengths; where `max_length` is short they are, too."""
+    """Return samples of different lengths, all of them short if `max_length` is."""
     texts = 1 if template is None else len(template.text_types)
     special_ids = ((),) * (texts + 1) if template is None else template.special_ids
     room = max_length - sum(map(len, special_ids))

@@ -1,11 +1,10 @@
 """Train a part of a model: low-rank adapters beside its linear layers (LoRA, by peft), or its upper layers alone.
 
-Batches and their shapes stay what they are, so either goes with every strategy.
+Batches and their shapes stay as they are, so both work with every strategy.
 """
 
 import itertools
 from dataclasses import dataclass
-from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -13,7 +12,7 @@ from transformers import PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
 from tdbs.data.tasks import TaskKind
-from tdbs.errors import ConfigError, ModelError
+from tdbs.errors import ConfigError, ModelError, at_least, require
 from tdbs.fields import PlainText
 from tdbs.records import Form, read_record
 from tdbs.train.models.heads import HEADS
@@ -22,27 +21,24 @@ from tdbs.train.planning.model_choice import TINY
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainablePart:
-    """What of a model is trained: all of it, unless one of the two is given."""
+    """The part of a model that is trained: all of it, unless one of the two is given."""
 
     lora: int | None = None  # rank of the adapters; the head is trained whole
-    freeze_layers: int | None = None  # lowest layers that stay as they are, the embeddings with them
+    freeze_layers: int | None = None  # number of lowest layers to freeze, with the embeddings
 
     def __post_init__(self) -> None:
-        if self.lora is not None and self.lora < 1:
-            raise ConfigError(f"--lora must be 1 or more, got {self.lora}.", next_step="Pass --lora 8, say.")
-        if self.freeze_layers is not None and self.freeze_layers < 0:
-            raise ConfigError(
-                f"--freeze-layers must be 0 or more, got {self.freeze_layers}.",
-                next_step="Pass --freeze-layers 6, say.",
-            )
+        if self.lora is not None:
+            at_least("--lora", self.lora, 1)
+        if self.freeze_layers is not None:
+            at_least("--freeze-layers", self.freeze_layers, 0)
         if self.lora is not None and self.freeze_layers is not None:
-            raise ConfigError("--lora leaves all layers as they are.", next_step="Leave --freeze-layers out.")
-        if self.lora is not None and find_spec("peft") is None:
-            raise ConfigError("--lora needs peft, which is not installed.", next_step='Run pip install "tdbs[lora]".')
+            raise ConfigError("--lora freezes all layers.", next_step="Leave --freeze-layers out.")
+        if self.lora is not None:
+            require("peft", "--lora", "tdbs[lora]")
 
 
 WHOLE = TrainablePart()
-ADAPTED_CONFIG = "adapted"  # folder in a model's: the configuration that adapters were trained with
+ADAPTED_CONFIG = "adapted"  # folder in the model's folder: the configuration that adapters were trained with
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -62,9 +58,9 @@ def check_part(part: TrainablePart, model_name: str) -> None:
 
 
 def train_part(model: PreTrainedModel, part: TrainablePart, kind: TaskKind, *, dropout: float) -> None:
-    """Let only a part of a model have gradients; with adapters it saves these alone.
+    """Let only a part of a model have gradients; a model with adapters saves only these.
 
-    Raises ConfigError where a model has fewer layers than are to be frozen.
+    Raises ConfigError if the model has fewer layers than `part` freezes.
     """
     if part.lora is not None:
         _add_adapters(model, part.lora, kind, dropout=dropout)
@@ -73,15 +69,17 @@ def train_part(model: PreTrainedModel, part: TrainablePart, kind: TaskKind, *, d
 
 
 def config_folder(folder: Path) -> Path:
-    """Return where a model's configuration lies: of adapters beside them, since transformers takes a folder with a
-    config.json and without whole weights for a damaged one.
+    """Return the folder of a model's configuration.
+
+    For adapters it is a folder beside them: transformers reports a folder as damaged if it has a config.json without
+    whole weights.
     """
     own = folder / ADAPTED_CONFIG
     return own if own.is_dir() else folder
 
 
 def adapted_model(folder: Path) -> str | None:
-    """Return the model that a folder's adapters are for, None where it holds a whole model."""
+    """Return the model that a folder's adapters are for, None if the folder contains a whole model."""
     place = folder / "adapter_config.json"
     return read_record(place, _Adapters, _FORM).base_model_name_or_path if place.exists() else None
 
@@ -93,7 +91,7 @@ def _add_adapters(model: PreTrainedModel, rank: int, kind: TaskKind, *, dropout:
     linear = [module for module in body.modules() if isinstance(module, torch.nn.Linear | Conv1D)]
     if not linear:
         raise ConfigError(
-            f"--lora adapts linear layers, and this {model.config.model_type} has none.", next_step="Leave --lora out."
+            f"--lora adapts linear layers, but this {model.config.model_type} has none.", next_step="Leave --lora out."
         )
     names = {id(module): name for name, module in model.named_modules()}
     heads = [
@@ -109,7 +107,7 @@ def _add_adapters(model: PreTrainedModel, rank: int, kind: TaskKind, *, dropout:
             lora_dropout=dropout,
             target_modules=[names[id(module)] for module in linear],
             modules_to_save=heads if body is not model else None,
-            fan_in_fan_out=any(isinstance(module, Conv1D) for module in linear),  # GPT-2 holds its weights transposed
+            fan_in_fan_out=any(isinstance(module, Conv1D) for module in linear),  # GPT-2 stores its weights transposed
         )
     )
 
@@ -120,7 +118,7 @@ def _freeze(model: PreTrainedModel, count: int) -> None:
     layers = next(lists, torch.nn.ModuleList())
     if count > len(layers):
         raise ConfigError(
-            f"--freeze-layers {count}: the model has {len(layers)} layers.",
+            f"--freeze-layers is {count}, but the model has {len(layers)} layers.",
             next_step=f"Pass {len(layers)} or less.",
         )
     first = next(layers.parameters(), None)

@@ -16,11 +16,11 @@ def save_model(folder: Path, model: PreTrainedModel, rules: InputRules, dataset:
     """Save weights (safetensors), configuration and tokenizer, so that transformers loads the folder as it is."""
     tokenizer = read_tokenizer(dataset)
     added = {token.content: token for token in tokenizer.get_added_tokens_decoder().values()}
-    # without a name, or None, a class of transformers would add special tokens of its own (Qwen2's)
+    # without a name or None, a class of transformers would add its own special tokens (Qwen2's)
     named: dict[str, Any] = dict.fromkeys(TOKEN_NAMES)
     named |= {name: added[token] for name, token in rules.token_names if token in added}
     named["pad_token"] = None if rules.pad_id is None else tokenizer.id_to_token(rules.pad_id)
-    # without its name segment ids would be left out, and a model of pairs would predict otherwise
+    # without their name, segment ids would be left out, and a model of pairs would predict otherwise
     segment_ids = [] if rules.layout is None else ["token_type_ids"]
     with new_folder(folder) as hidden:
         model.save_pretrained(hidden, safe_serialization=True)

@@ -46,7 +46,7 @@ def merge_residuals(residuals: Iterable[tuple[IntArray, int]]) -> list[IntArray]
 
     `residuals` are pairs of a residual batch and its bucket_batch_size, short buckets first, so only neighbours mix.
     A merged batch spans buckets, which adds padding. Every sample stays in exactly one batch, and no batch exceeds
-    the cap of its longest sample's bucket. Several merged batches may be short: lines 8-10 close a batch early where
+    the cap of its longest sample's bucket. Several merged batches may be short: lines 8-10 close a batch early if
     the next bucket's cap is smaller.
     """
     batches: list[IntArray] = []
@@ -111,10 +111,10 @@ class TargetLengths:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EpochSamples:
-    """What is known of the samples when an epoch's batches are made."""
+    """The facts about samples from which an epoch's batches are made."""
 
     lengths_N: IntArray
-    planned_N: IntArray  # lengths after what is dropped whatever the batch
+    planned_N: IntArray  # lengths after the drop that does not depend on the batch
     targets: TargetLengths | None
     strategy: Strategy
     max_length: int
@@ -143,11 +143,11 @@ class Batching:
     offsets_B1: IntArray  # batch b: order_N[offsets_B1[b] : offsets_B1[b + 1]]
     row_offsets_R1: IntArray | None = None  # packs: row r, in the same way; None: each sample is a row
     step_offsets_S1: IntArray | None = None  # batches of a step; None: each batch is a step
-    unsorted_target_tokens: int = 0  # seq2seq: tokens of the targets, had they not been sorted; 0: they were not
+    unsorted_target_tokens: int = 0  # seq2seq: tokens of the targets without sorting; 0: not sorted
 
 
 def _buckets(samples: EpochSamples, *, by_target: bool) -> Batching:
-    """Return the batches of Algorithm 2, in shuffled order (App. E.1), by length or by what a sample is dropped to.
+    """Return the batches of Algorithm 2, in shuffled order (App. E.1), by length before or after TokenDrop.
 
     If the targets were more than a fifth padding, the full batches of a bucket hold targets of similar length.
     """
@@ -181,7 +181,7 @@ def _buckets(samples: EpochSamples, *, by_target: bool) -> Batching:
 
 
 def _target_tokens(batches: Sequence[IntArray], lengths_N: IntArray) -> int:
-    """Return all tokens of the targets of some batches, pad included."""
+    """Return all tokens of the targets of some batches, padding included."""
     return sum(len(batch) * max(int(lengths_N[batch].max()), 1) for batch in batches)
 
 
@@ -207,7 +207,7 @@ def _batch_rebalance(samples: EpochSamples) -> Batching:
 
 
 def _packs(samples: EpochSamples) -> Batching:
-    """Pack the whole epoch, shuffle the packs; a step takes so many of them that it has the base batch on average."""
+    """Pack the whole epoch and shuffle the packs; on average, the packs of a step hold one base batch."""
     shuffled_N = samples.shuffled()
     rows_N = np.empty(len(shuffled_N), dtype=np.int64)
     rows_N[shuffled_N] = pack_rows(samples.planned_N[shuffled_N], width=samples.max_length)

@@ -19,13 +19,13 @@ from tdbs.train.planning.profile_file import CapTable, Profile, named_profile, r
 # Shapes: L1 = max_length + 1.
 
 PAPER_PROFILE = "rtx-2080-ti"  # roberta-base on 11 GB: Table 6 of the paper and the authors' script
-MOST = 2**31 - 1  # of any count that a user gives: plans are 64-bit integers, and products of two counts must fit
+MOST = 2**31 - 1  # largest count of a user: plans are 64-bit integers, and products of two counts must fit
 _CHOICES = "Pass --caps 64, --caps paper, or --caps FILE with a profile."
 
 
 def chosen_caps(caps: str, profile: Profile | None = None) -> CapTable:
     """Return the table that `--caps` names: a number for all lengths, `paper`, `memory`, `knee`, or a profile's file
-    (what memory holds, or the knee if that was not searched).
+    (its memory caps, or its knee caps if memory was not searched).
 
     `memory` (what the device holds) and `knee` (the smallest batch near its best speed) are those of `profile`.
     Raises ConfigError if the choice is none of them, or needs a profile that is not given.
@@ -43,14 +43,15 @@ def chosen_caps(caps: str, profile: Profile | None = None) -> CapTable:
         table = profile.memory_caps if caps == "memory" else profile.knee_caps
         if table is None:
             raise ConfigError(
-                f"The profile has no caps of the kind {caps}.",
-                next_step="Pass the other of memory and knee, or measure with tdbs profile (on a CPU with --memory).",
+                f"The profile has no {caps} caps.",
+                next_step="Pass --caps with the other of memory and knee, or measure with tdbs profile (on a CPU with "
+                "--memory).",
             )
         return table
     if not (caps.isascii() and caps.removeprefix("-").isdigit()):
         raise ConfigError(f"--caps takes a number, paper, memory, knee or a file, got {caps}.", next_step=_CHOICES)
     digits = caps.lstrip("0") or "0"
-    number = MOST if len(digits) > len(str(MOST)) else int(digits)  # Python reads no number of thousands of digits
+    number = MOST if len(digits) > len(str(MOST)) else int(digits)  # Python refuses to read thousands of digits
     if caps.startswith("-") or number < 1:
         raise ConfigError(f"--caps must be 1 or more, got {caps[:20]}.", next_step=_CHOICES)
     return CapTable(lengths=(0,), caps=(min(number, MOST),))

@@ -1,7 +1,7 @@
-"""TokenDrop, step 1: the droppable words of some samples, and which numbers of tokens whole words of each can make.
+"""TokenDrop, step 1: the droppable words of some samples, and which token totals each sample's words can add up to.
 
-Words go whole or not at all, and at least one token that is not special stays. So a sample cannot lose any number of
-tokens: what it can lose is kept as bits of one number a sample.
+Words are dropped whole or not at all, and at least one token that is not special stays. So a sample cannot lose every
+number of tokens: the totals that it can lose are the bits of one number per sample.
 """
 
 from collections.abc import Iterator
@@ -17,14 +17,14 @@ from tdbs.train.planning.strategies import Drop
 # Shapes: N samples, N1 = N + 1, W their droppable words in sample order, M a choice of the index's samples, S a choice
 # of samples, K the largest number of words of one sample.
 
-_MASK_BITS = 63  # reachable totals are kept as bits 0 to 63 of one number a sample
+_MASK_BITS = 63  # the reachable totals of a sample are bits 0 to 63 of one number
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DroppableWords:
-    """The droppable words of a split, and which numbers of tokens whole words of each sample can make.
+    """The droppable words of a split, and which token totals each sample's whole words can add up to.
 
-    A sample whose words cannot make every total (few words of one token) drops 63 tokens at most; all others have
+    A sample whose words cannot add up to every total (few words of one token) drops 63 tokens at most; all others have
     no such limit. Made by `droppable_words_of`.
     """
 
@@ -32,8 +32,8 @@ class DroppableWords:
     offsets_N1: IntArray  # sample i has words [i] to [i + 1]
     sizes_W: IntArray  # tokens of the word
     spare_N: IntArray  # tokens that are not special, less the one that must stay
-    droppable_N: IntArray  # the most tokens that may go: whole words, and no more than are spare
-    totals_N: npt.NDArray[np.uint64]  # bit t: some whole words make t tokens together (t up to 63)
+    droppable_N: IntArray  # the most tokens that can be dropped: whole words, and no more than are spare
+    totals_N: npt.NDArray[np.uint64]  # bit t: some whole words have t tokens together (t up to 63)
     places_N: IntArray | None = None  # of each sample's first word among all of the split; None: these are all
 
 
@@ -71,14 +71,14 @@ def droppable_words_of(
     special_N: IntArray,
     places_N: IntArray | None = None,
 ) -> DroppableWords:
-    """Return what planning needs to know of the droppable words of samples; `special_N` counts special tokens."""
+    """Return the facts about droppable words that planning needs; `special_N` counts special tokens."""
     counts_N = np.diff(offsets_N1)
     rows_W = np.repeat(np.arange(len(counts_N)), counts_N)
     all_tokens_N = np.bincount(rows_W, weights=sizes_W, minlength=len(counts_N)).astype(np.int64)
     spare_N = np.maximum(lengths_N - special_N - 1, 0)
     limit_N = np.minimum(all_tokens_N, spare_N)
     every = np.uint64(2**64 - 1)
-    # If words of one token fill every gap below the largest word, every total can be made. Most samples are so.
+    # If words of one token fill every gap below the largest word, every total is possible. Most samples are so.
     singles_N = np.bincount(rows_W, weights=sizes_W == 1, minlength=len(counts_N))
     largest_N = np.ones(len(counts_N), dtype=np.int64)
     np.maximum.at(largest_N, rows_W, sizes_W)
@@ -100,7 +100,7 @@ def droppable_words_of(
 
 
 def largest_total(words: DroppableWords, samples_S: IntArray, asked_S: IntArray) -> IntArray:
-    """Return, for each of the samples, the most tokens that whole words can make without exceeding what is asked."""
+    """Return, for each of the samples, the most tokens of whole words that do not exceed `asked_S`."""
     limited = np.minimum(asked_S, words.droppable_N[samples_S])
     small = np.minimum(limited, _MASK_BITS)
     below = _highest_bit(words.totals_N[samples_S] & _bits_up_to(small))
@@ -108,14 +108,14 @@ def largest_total(words: DroppableWords, samples_S: IntArray, asked_S: IntArray)
 
 
 def can_drop(words: DroppableWords, samples_S: IntArray | slice, asked_S: IntArray) -> BoolArray:
-    """Return, for each of the samples, whether whole words make exactly what is asked (in tokens)."""
+    """Return, for each of the samples, whether whole words have exactly `asked_S` tokens together."""
     bit_S = np.minimum(asked_S, _MASK_BITS).astype(np.uint64)
     is_made_S = (words.totals_N[samples_S] >> bit_S) & np.uint64(1) != 0
     return (asked_S <= words.droppable_N[samples_S]) & (is_made_S | (asked_S > _MASK_BITS))
 
 
 def take_exactly(sizes_SK: IntArray, tokens_S: IntArray) -> BoolArray:
-    """Return which words go, in order, so that each row makes its number of tokens exactly."""
+    """Return which words are dropped, in order, so that each row loses exactly its number of tokens."""
     # Python's integers hold any number of bits; 64 do for nearly every sample.
     bits = np.dtype(np.uint64 if tokens_S.max() <= _MASK_BITS else object)
     following = _totals_of_following(sizes_SK, bits)
@@ -131,7 +131,7 @@ def take_exactly(sizes_SK: IntArray, tokens_S: IntArray) -> BoolArray:
 
 
 def _totals_of_following(sizes_SK: IntArray, bits: np.dtype[np.generic]) -> list[npt.NDArray[np.generic]]:
-    """Return, for each k from 0 to K, which totals the words from k on can make: bit t of a number a row."""
+    """Return, for each k from 0 to K, which totals the words from k on can add up to: bit t of a number per row."""
     totals = [np.ones(len(sizes_SK), dtype=bits)]  # no word left: 0 tokens alone
     for k in reversed(range(sizes_SK.shape[1])):
         totals.append(totals[-1] | (totals[-1] << sizes_SK[:, k].astype(bits)))
@@ -139,7 +139,7 @@ def _totals_of_following(sizes_SK: IntArray, bits: np.dtype[np.generic]) -> list
 
 
 def sizes_in_order(offsets_N1: IntArray, sizes_W: IntArray, samples_S: IntArray) -> IntArray:
-    """Return word sizes as one row a sample, 0 if it has no further word."""
+    """Return word sizes as one row per sample, 0 if it has no further word."""
     counts_S = offsets_N1[samples_S + 1] - offsets_N1[samples_S]
     ranks_K = np.arange(counts_S.max(initial=0))
     present_SK = ranks_K < counts_S[:, None]
@@ -148,7 +148,7 @@ def sizes_in_order(offsets_N1: IntArray, sizes_W: IntArray, samples_S: IntArray)
 
 
 def chunks(samples: IntArray, size: int = 8192) -> Iterator[IntArray]:
-    """Cut samples into parts, so that one row a sample never takes much memory."""
+    """Cut samples into parts, so that one row per sample never takes much memory."""
     return (samples[first : first + size] for first in range(0, len(samples), size))
 
 

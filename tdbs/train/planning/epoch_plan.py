@@ -1,4 +1,4 @@
-"""The plan of an epoch as arrays: every batch in running order, and what follows from it."""
+"""The plan of an epoch as arrays: every batch in running order, and the numbers that follow from it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ ROW_STEP = 32  # tokens; see `row_width`
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Window:
-    """Shards that are in memory together, by their numbers, and the batches that are made of their samples."""
+    """The numbers of the shards that are in memory together, and the batches of their samples."""
 
     shards: tuple[int, ...]
     first_batch: int
     last_batch: int  # exclusive
-    dropped_W8: npt.NDArray[np.uint8] | None = field(default=None, compare=False)  # as EpochPlan has it
+    dropped_W8: npt.NDArray[np.uint8] | None = field(default=None, compare=False)  # as in EpochPlan
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -31,17 +31,17 @@ class EpochPlan:
 
     epoch: int
     sample_ids_N: IntArray  # in running order
-    kept_N: IntArray  # tokens that remain of each of them, in the same order
+    kept_N: IntArray  # remaining tokens of each sample, in the same order
     batch_offsets_B1: IntArray
     padded_lengths_B: IntArray  # width of the rows that the model sees; unpadded: the longest sample
     execution: Execution = "padded"
-    row_offsets_R1: IntArray | None = None  # packed: samples of each row of the model, as batch_offsets_B1 has batches'
+    row_offsets_R1: IntArray | None = None  # packed: samples of each row, as batch_offsets_B1 for batches
     step_offsets_S1: IntArray | None = None  # batches of each step; None: each batch is a step
     target_lengths_N: IntArray | None = None  # seq2seq: tokens of each target, in running order
     target_widths_B: IntArray | None = None  # seq2seq: width of the batch's targets
-    unsorted_target_tokens: int = 0  # seq2seq: what `target_tokens` would be, had targets not been sorted
-    dropped_W8: npt.NDArray[np.uint8] | None = None  # drop at a rate: which words go; in windows, each has its own
-    windows: tuple[Window, ...] = ()  # of a split that is larger than memory; none: the split is one
+    unsorted_target_tokens: int = 0  # seq2seq: `target_tokens` without sorting of targets
+    dropped_W8: npt.NDArray[np.uint8] | None = None  # drop at a rate: dropped words; each window has its own
+    windows: tuple[Window, ...] = ()  # of a split that is larger than memory; empty: the split is one
 
     @property
     def batch_sizes_B(self) -> IntArray:
@@ -67,7 +67,7 @@ class EpochPlan:
 
     @property
     def tokens_B(self) -> IntArray:
-        """All tokens that the linear layers see in each batch, pad included; of seq2seq those of the sources."""
+        """All tokens that the linear layers see in each batch, padding included; for seq2seq those of the sources."""
         if self.execution == "unpadded":
             return row_width(np.add.reduceat(self.kept_N, self.batch_offsets_B1[:-1]))
         return self.rows_B * self.padded_lengths_B
@@ -83,12 +83,12 @@ class EpochPlan:
 
     @property
     def tokens(self) -> int:
-        """All tokens that the linear layers see, pad included; of seq2seq those of the sources."""
+        """All tokens that the linear layers see, padding included; for seq2seq those of the sources."""
         return int(self.tokens_B.sum())
 
     @property
     def target_tokens(self) -> int:
-        """All tokens of the targets, pad included; 0 if targets are not sequences."""
+        """All tokens of the targets, padding included; 0 if targets are not sequences."""
         return 0 if self.target_widths_B is None else int(self.batch_sizes_B @ self.target_widths_B)
 
     @property
@@ -98,9 +98,9 @@ class EpochPlan:
 
 
 def row_width(tokens_B: IntArray) -> IntArray:
-    """Return the width of unpadded rows of so many tokens: the next multiple of 32, so that few widths recur.
+    """Return the width of unpadded rows with this many tokens: the next multiple of 32, so that there are few widths.
 
-    A CPU's matrix products are prepared for a shape, and kept; rows of any width would be prepared again in each step.
+    A CPU prepares its matrix products once per shape; with rows of any width it would do so in each step.
     """
     return -(-tokens_B // ROW_STEP) * ROW_STEP
 
@@ -111,7 +111,7 @@ def run_padding(plans: Sequence[EpochPlan]) -> float:
 
 
 def run_target_padding(plans: Sequence[EpochPlan], *, is_sorted: bool = True) -> float | None:
-    """Return the padding fraction of a run's targets (as they would be unsorted); None if they are not sequences."""
+    """Return the padding fraction of a run's targets, sorted or unsorted; None if they are not sequences."""
     real = sum(int(plan.target_lengths_N.sum()) for plan in plans if plan.target_lengths_N is not None)
     tokens = sum(plan.target_tokens if is_sorted else plan.unsorted_target_tokens for plan in plans)
     return 1.0 - real / tokens if tokens else None

@@ -1,10 +1,10 @@
-"""Plan a run on a split, from its index alone; one that is larger than memory, window by window.
+"""Plan a run on a split, from its index alone; if the split is larger than memory, window by window.
 
 Windows are sets of shards that fit the memory together: a two-level shuffle, first of shards, then of their samples.
-Which shards make a window, and in which order windows come, is drawn anew for each epoch. Every window has its share of
-each bucket's shards, so that its lengths are like those of the whole split (`have_few_lengths` says where they cannot
-be). Inside a window all is planned as without windows. Words go in the same order, too; how many of them go may depend
-on the batch, as always. What is lost: samples of different windows never share a batch in that epoch.
+Each epoch draws which shards form a window, and the order of windows. Every window has its share of each bucket's
+shards, so its lengths are like those of the whole split, if possible (`have_few_lengths`). Inside a window all is
+planned as without windows. Words are dropped in the same order, too; how many may depend on the batch, as always. The
+price: samples of different windows never share a batch in that epoch.
 """
 
 from collections import Counter
@@ -25,14 +25,14 @@ from tdbs.train.planning.strategies import Strategy
 
 # Shapes: N samples of the split, M samples of a window, W8 flags of its droppable words, eight a byte.
 
-# What training takes of memory at most: the arrays, and what is made of them for an epoch (docs/decisions.md).
+# Most memory that training takes, in bytes: the arrays, and what an epoch makes of them (docs/decisions.md).
 _BYTES_A_SAMPLE = 160
-_BYTES_A_WORD = 60  # with the order in which words go
-_BYTES_A_TARGET = 8  # a token of a target, or of what else is held for each token
+_BYTES_A_WORD = 60  # with the order in which words are dropped
+_BYTES_A_TARGET = 8  # per token of a target, or of other values of each token
 
 
 def shard_bytes(info: SplitInfo, manifest: Manifest) -> list[int]:
-    """Return what training takes of memory for the samples of each shard, with words and targets as in all of them."""
+    """Return the bytes that training takes for each shard's samples, with the split's mean words and targets."""
     ids = np.dtype(token_type(manifest.tokenizer.vocabulary_size)).itemsize
     if manifest.task.kind == "token_classification":
         ids += _BYTES_A_TARGET
@@ -43,9 +43,9 @@ def shard_bytes(info: SplitInfo, manifest: Manifest) -> list[int]:
 
 
 def count_windows(info: SplitInfo, manifest: Manifest, *, memory: int) -> int:
-    """Return in how many windows a split is trained on; 1: it fits the memory as it is.
+    """Return the number of windows in which a split is trained on; 1: it fits the memory as it is.
 
-    Whatever the order in which shards are dealt out, the fullest window has at most a fair share and one shard more.
+    In every order in which shards are dealt out, the fullest window has at most a fair share and one more shard.
     """
     sizes = shard_bytes(info, manifest)
     if sum(sizes) <= memory:
@@ -55,7 +55,7 @@ def count_windows(info: SplitInfo, manifest: Manifest, *, memory: int) -> int:
 
 
 def have_few_lengths(info: SplitInfo, windows: int) -> bool:
-    """Return whether windows are so many that more than a tenth of the tokens is in buckets of fewer shards than them.
+    """Return whether more than a tenth of the tokens is in buckets that have fewer shards than there are windows.
 
     Then a window lacks lengths that the split has: random batches of it hold less padding than those of the split.
     """
@@ -70,8 +70,8 @@ def window_shards(
 ) -> list[tuple[int, ...]]:
     """Return the numbers of the shards of each window, windows in running order.
 
-    Shuffled shards are dealt out bucket by bucket, each to the window that holds least so far, so that every window
-    gets its share of each bucket.
+    Shuffled shards are dealt out bucket by bucket, each to the lightest window so far, so that every window gets its
+    share of each bucket.
     """
     shuffled = rng.stream(rng.RandomPurpose.SHUFFLE_SHARDS, seed=seed, epoch=epoch).permutation(len(shards)).tolist()
     dealt: list[list[int]] = [[] for _ in range(windows)]
@@ -96,7 +96,7 @@ def plan_split(
 ) -> list[EpochPlan]:
     """Return the plans of all epochs of a run on a split, from its index alone.
 
-    `train`, `plan` and `estimate-speedup` all ask here, so all see the same plan.
+    `train`, `plan` and `estimate-speedup` all call this, so all see the same plan.
     """
     if windows > 1:
         return [_plan_windows(index, manifest, strategy, windows, seed=seed, epoch=epoch) for epoch in range(epochs)]

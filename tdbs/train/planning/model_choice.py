@@ -1,4 +1,4 @@
-"""The model that trains, and what it decides before training: which strategies it can run, and the base rate.
+"""The model to train, and what it decides before training: which strategies it can run, and the base rate.
 
 Read from config.json alone, without torch or transformers: a dry run resolves its strategy as training does.
 """
@@ -24,7 +24,7 @@ def default_model(manifest: Manifest) -> str:
 
 
 def shown_model(model_name: str) -> str:
-    """Return a model's name as results show it: of a folder its last two parts, never a machine's whole path."""
+    """Return a model's name as results show it: for a folder its last two parts, never a machine's whole path."""
     return "/".join(model_name.replace("\\", "/").rstrip("/").split("/")[-2:])
 
 
@@ -38,11 +38,11 @@ _CONFIG_NAME = "config.json"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelChoice:
-    """The model of a run, by name, and what is known of it without loading it."""
+    """The model of a run, by name, and the facts known without loading it."""
 
     name: str  # hub name or folder, or `tiny`
-    model_type: str | None  # as config.json has it; None: no configuration was found
-    in_rows: bool  # a row may hold several samples; assumed if no configuration was found
+    model_type: str | None  # as in config.json; None: no configuration was found
+    in_rows: bool  # whether a row may hold several samples; assumed if no configuration was found
 
     @property
     def rate(self) -> float:
@@ -51,12 +51,12 @@ class ModelChoice:
 
     @property
     def assumption(self) -> str | None:
-        """What a plan without the model's configuration takes for granted; None if it was found."""
+        """What a plan without the model's configuration assumes; None if it was found."""
         if self.model_type is not None or not self.in_rows:
             return None
         return (
-            f"No configuration of the model {shown_model(self.name)} was found. It is assumed that its rows can hold "
-            "several samples, as BERT's can. Pass --model with the model that will train."
+            f"No configuration of the model {shown_model(self.name)} was found. tdbs assumes that its rows can hold "
+            "several samples, as BERT's can. Pass --model with the model to train."
         )
 
 
@@ -77,7 +77,7 @@ def choose_model(name: str | None, manifest: Manifest) -> ModelChoice:
 
 
 def left_out_note(names: Sequence[str], model: ModelChoice) -> str | None:
-    """Return what to say if a model cannot run some of the strategies."""
+    """Return a note if a model cannot run some of the strategies."""
     if not names:
         return None
     kind = "" if model.model_type is None else f" ({model.model_type})"

@@ -1,6 +1,6 @@
-"""Plan an epoch: what goes early, which samples share a batch, what goes for their batch (paper, Algorithms 2 and 3).
+"""Plan an epoch: drop early, form batches, drop further in batches (paper, Algorithms 2 and 3).
 
-An epoch is arithmetic: same arguments, same plan, on any machine. Steps, rates, padding and the largest batch are
+A plan is arithmetic: same arguments, same plan, on any machine. Steps, rates, padding and the largest batch are
 known before the first step, and the estimate and the trainer read the same plan.
 """
 
@@ -41,7 +41,7 @@ def plan_epoch(
         seed: Seed of the run, 0 or more.
         epoch: Number of the epoch, from 0.
         targets: Sequence to sequence: tokens of each target. None: targets are not sequences.
-        window: Number of the memory window that these samples are, from 0; each is shuffled by its own stream.
+        window: Number of the memory window that these samples are, from 0; each has its own shuffle.
 
     Returns:
         The plan: sample ids (N) and the tokens that remain of each (N), in running order; where each batch begins
@@ -67,7 +67,7 @@ def plan_epoch(
     drop_in_batches(kept_N, lengths_N, words, order_N, offsets_B1, strategy)
     if strategy.in_rows and not kept_N.all():
         raise ConfigError(
-            f"Sample {order_N[np.argmin(kept_N)]} has no token: in a row of several samples it has no place.",
+            f"Sample {order_N[np.argmin(kept_N)]} has no token: a row of several samples cannot contain it.",
             next_step="Pass --execution padded, or prepare with a tokenizer that adds special tokens.",
         )
     widths_B = np.maximum(np.maximum.reduceat(kept_N, offsets_B1[:-1]), 1)  # a model needs one column at least
@@ -115,7 +115,7 @@ def plan_run(
 
 
 def plan_one_by_one(samples_S: IntArray, kept_S: IntArray) -> EpochPlan:
-    """Return a plan that has a batch for each of some samples, as they come; `kept_S` are their tokens."""
+    """Return a plan with one batch per sample, in the given order; `kept_S` are their tokens."""
     return EpochPlan(
         epoch=0,
         sample_ids_N=samples_S,

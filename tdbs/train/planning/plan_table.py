@@ -1,4 +1,4 @@
-"""The plan of a run as a table, one row a model call: what `tdbs plan --out FILE.parquet` writes."""
+"""The plan of a run as a table, one row per model call: what `tdbs plan --out FILE.parquet` writes."""
 
 from collections.abc import Sequence
 from pathlib import Path

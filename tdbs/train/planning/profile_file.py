@@ -1,7 +1,6 @@
 """A device profile on disk: one portable JSON file, measured by `tdbs profile`, or shipped under a name.
 
-Read here, measured in `tdbs.analysis.profile.measure`. A profile found by chance is never used:
-the user names its file.
+This module reads it, `tdbs.analysis.profile.measure` measures it. tdbs uses only a profile whose file the user names.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,22 +28,22 @@ _FORM = Form(
 
 
 class MeasuredWork(TypedDict):
-    """What there was to compute in a measured step, as counts."""
+    """The amount of computation in a measured step, as counts."""
 
     steps: Amount
     calls: Amount
     samples: Annotated[float, Meta(gt=0)]
-    tokens: Amount  # that linear layers see, pad included
-    pairs: Amount  # of tokens that attention compares, pad included
-    masked: Amount  # those of padded batches with padding: a mask is added to their scores; else there is none
-    places: Amount  # tokens that are regrouped for attention, pad included (unpadded)
+    tokens: Amount  # that linear layers see, padding included
+    pairs: Amount  # of tokens that attention compares, padding included
+    masked: Amount  # pairs in padded batches with padding: their scores need a mask
+    places: Amount  # tokens that are regrouped for attention, padding included (unpadded)
     blocks: Amount  # entries of block-diagonal masks (packed)
-    targets: Amount  # tokens of targets, pad included (seq2seq)
+    targets: Amount  # tokens of targets, padding included (seq2seq)
     target_pairs: Amount  # of targets with each other and with the source
 
 
 class MeasuredStep(TypedDict):
-    """A measured step, as `points` of a profile has it; cost models are fitted to these."""
+    """A measured step of a profile's `points`; cost models are fitted to these."""
 
     attention: str
     length: Count
@@ -84,7 +83,7 @@ class _Caps:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Record:
-    """A profile as its file has it."""
+    """A profile, as in its file."""
 
     model: Mapping[str, Any]
     device: Mapping[str, Any]
@@ -97,7 +96,7 @@ class _Record:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Profile:
-    """What is known of a model on a device."""
+    """The measurements of a model on a device."""
 
     model: Mapping[str, Any]
     device: Mapping[str, Any]

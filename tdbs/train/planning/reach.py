@@ -1,10 +1,10 @@
 """TokenDrop, step 3 with `--drop reach`: choose each sample's length before batches are made.
 
-A sample of n tokens with d droppable ones can take lengths from n - d to n. Each epoch draws a shift; the grid is
-every length g with g ≡ shift (mod width). A sample goes to the largest grid length that whole words of it can reach,
-or stays whole. Buckets of one target then need no padding at all; the shift makes a sample lose a different number
-of words in each epoch (docs/decisions.md, "Reach"). With a wider reach it may go to several grid lengths, one of them
-by chance, so that a bucket holds samples of more lengths.
+A sample of n tokens with d droppable ones can have lengths from n - d to n. Each epoch draws a shift; the grid is
+every length g with g ≡ shift (mod width). A sample is shortened to the largest grid length that it can reach by whole
+words, or stays whole. Buckets of one target then need no padding at all; the shift makes a sample lose a different
+number of words in each epoch (docs/decisions.md, "Reach"). With --grid-lengths above 1 a sample has several possible
+grid lengths and gets one by chance, so that a bucket contains samples of more lengths.
 """
 
 import numpy as np
@@ -22,13 +22,15 @@ def grid_shift(*, width: int, seed: int, epoch: int) -> int:
 
 
 def target_lengths(lengths_N: IntArray, words: DroppableWords, *, width: int, shift: int) -> IntArray:
-    """Return the length that each sample is dropped to: on the grid where it can reach it, else its own."""
+    """Return the length that each sample is dropped to: on the grid if it can reach it, else its own."""
     down_L = (np.arange(int(lengths_N.max(initial=0)) + 1) - shift) % width
     down_N = down_L[lengths_N]  # to the nearest grid length
     reached_N = can_drop(words, slice(None), down_N)
     targets_N = lengths_N - np.where(reached_N, down_N, 0)
     waiting_M = np.flatnonzero(~reached_N)
-    drop_M = down_N[waiting_M] + width  # the next grid length below, for the few that words of several tokens hinder
+    drop_M = (
+        down_N[waiting_M] + width
+    )  # the next lower grid length, for the few samples that words of several tokens hinder
     while len(waiting_M):
         possible = drop_M <= words.droppable_N[waiting_M]
         waiting_M, drop_M = waiting_M[possible], drop_M[possible]
@@ -41,7 +43,7 @@ def target_lengths(lengths_N: IntArray, words: DroppableWords, *, width: int, sh
 def further_lengths(
     targets_N: IntArray, lengths_N: IntArray, words: DroppableWords, *, width: int, shift: int, steps_N: IntArray
 ) -> IntArray:
-    """Return targets as many grid lengths further down as `steps_N` allows and whole words make.
+    """Return targets that are up to `steps_N` grid lengths lower, as far as whole words allow.
 
     A sample that cannot reach the grid stays whole.
     """

@@ -20,7 +20,7 @@ from tdbs.errors import ConfigError
 def pack_rows(lengths_N: IntArray, *, width: int) -> IntArray:
     """Return the row of each sample (N), rows counted from 0; no row holds more than `width` tokens.
 
-    Which of the samples of one length comes first follows their order: shuffle them beforehand.
+    Which of the samples of one length comes first follows their order: shuffle them first.
     """
     rows_N = np.empty(len(lengths_N), dtype=np.int64)
     longest_first = np.argsort(-lengths_N, kind="stable")
@@ -35,7 +35,7 @@ def pack_rows(lengths_N: IntArray, *, width: int) -> IntArray:
                 room = width
                 rows_of_room[room].append(rows)
                 rows += 1
-            # Once a sample is in a row, that row has the least room: it takes all it can before the next one does.
+            # Once a sample is in a row, that row has the least room: it takes all it can before the next row does.
             each = room // length if length else waiting
             filled = rows_of_room[room][: max(waiting // each, 1)]
             del rows_of_room[room][: len(filled)]
@@ -52,7 +52,7 @@ MICRO_BATCHES = 4  # of a step with batch_rebalance
 
 
 def length_grouped_order(lengths_N: IntArray, batch_size: int, *, seed: int) -> IntArray:
-    """Return the order of `group_by_length` (LengthGroupedSampler); every `batch_size` of it share a batch (N)."""
+    """Return the order of `group_by_length` (LengthGroupedSampler); each `batch_size` of it share a batch (N)."""
     import torch
     from transformers.trainer_pt_utils import LengthGroupedSampler
 
@@ -81,7 +81,7 @@ def rebalanced_batches(
         from transformers.trainer_pt_utils import BatchRebalanceSampler
     except ImportError as error:
         raise ConfigError(
-            "batch_rebalance is transformers' own sampler, and the installed version has none.",
+            "batch_rebalance is transformers' own sampler, and the installed version does not have it.",
             next_step="Install a newer transformers: pip install -U transformers.",
         ) from error
     sampler = BatchRebalanceSampler(

@@ -1,7 +1,7 @@
 """Strategies: named choices of batches x drop x execution, each part of which can be overridden.
 
-`batches` says which samples share an update, `drop` which words go (TokenDrop), `execution` how a batch meets the
-model. Every ablation of the paper is such a choice.
+`batches` says which samples share an update, `drop` which words are dropped (TokenDrop), `execution` how a batch is
+given to the model. Every ablation of the paper is such a choice.
 """
 
 from collections.abc import Mapping
@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal, get_args
 
 from tdbs.data.tasks import Task, TaskKind
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, at_least, choose
 from tdbs.fields import Count
 from tdbs.settings import Option
 from tdbs.shown import shown_number
@@ -21,14 +21,14 @@ Batches = Literal["random", "length_grouped", "batch_rebalance", "packs", "bucke
 Drop = Literal["none", "rate", "any", "all", "batch_min", "reach"]
 Execution = Literal["padded_max", "padded", "packed", "unpadded"]
 
-# Tasks with tokens that must stay; prepare takes them off the droppable words.
+# Tasks with tokens that must stay; prepare removes them from the droppable words.
 _PROTECTED: dict[TaskKind, str] = {
     "token_classification": "words that have a label",
     "question_answering": "tokens of an answer",
     "seq2seq": "the prefix",
 }
 BUCKETED = ("bucket", "reach")  # `batches` of one bucket each
-SAME_UPDATES = ("random_max", "random", "unpadded")  # strategies of one function of the same batches
+SAME_UPDATES = ("random_max", "random", "unpadded")  # strategies that compute the same function of the same batches
 _DROP_PARTS = ("drop", "drop_rate", "grid_lengths")
 DEFAULT_STRATEGY = "tdbs"  # an alias: resolved_name
 SMALL_SET = 10_000  # training samples; below, the paper's rule trains without dropout
@@ -41,7 +41,7 @@ class Strategy:
     name: str
     batches: Annotated[Batches, Option(f"Samples that share an update: {', '.join(get_args(Batches))}.")]
     drop: Annotated[Drop, Option(f"TokenDrop: {', '.join(get_args(Drop))}.")]
-    execution: Annotated[Execution, Option(f"How a batch meets the model: {', '.join(get_args(Execution))}.")] = (
+    execution: Annotated[Execution, Option(f"How a batch is given to the model: {', '.join(get_args(Execution))}.")] = (
         "padded"
     )
     drop_rate: Annotated[float, Option("Share of words for --drop rate and any.", default="0.3")] = 0.3  # Table 8
@@ -49,15 +49,15 @@ class Strategy:
     grid_lengths: Annotated[Count, Option("Grid lengths that a sample may go to with --drop reach.", default="1")] = 1
     rbm: Annotated[bool, Option("Merge residual batches.")] = True
     lrm: Annotated[bool, Option("Scale the rate by the batch size.")] = True  # learning-rate modulation
-    base_batch_size: Annotated[Count, Option("Samples of a batch in epoch 0.", default="64")] = 64
+    base_batch_size: Annotated[Count, Option("Batch size in epoch 0.", default="64")] = 64
     # EpochCap = scaling_factor^epoch x base_batch_size
     scaling_factor: Annotated[Count, Option("Growth of the largest batch per epoch.", default="2")] = 2
-    # without it HWCap alone holds, in every epoch
+    # without it, HWCap alone holds in every epoch
     batch_cap: Annotated[bool, Option("Let the largest batch grow from epoch to epoch.")] = True
-    sort_targets: Annotated[bool, Option("Sort by target if their padding asks for it.")] = True
-    # each batch of an update is that many times smaller
-    micro_batches: Annotated[Count, Option("Batches of an update, each from a bucket of its own.", default="1")] = 1
-    # a process takes its share in micro-batches if that is above HWCap
+    sort_targets: Annotated[bool, Option("Sort by target length if targets have much padding.")] = True
+    # a divisor of the size of each batch
+    micro_batches: Annotated[Count, Option("Batches of an update, each from its own bucket.", default="1")] = 1
+    # a process runs its share in micro-batches if it exceeds HWCap
     devices: Annotated[Count, Option("Devices whose caps add up in an update.", default="1")] = 1
     caps: Annotated[
         str,
@@ -65,8 +65,8 @@ class Strategy:
             "Largest batch for a length (HWCap): a number, paper, memory or knee (of --profile), or a profile's file.",
             default="the base batch size; paper on CUDA",
         ),
-    ] = "base"  # stands for base_batch_size
-    dropout: float | None = None  # of the model; None: by the paper's rule
+    ] = "base"  # base: base_batch_size
+    dropout: float | None = None  # of the model; None: the paper's rule
     measured_caps: CapTable | None = None  # of a profile, if caps are `memory`, `knee` or a file
 
     def __post_init__(self) -> None:
@@ -75,8 +75,7 @@ class Strategy:
             ("--drop", self.drop, get_args(Drop)),
             ("--execution", self.execution, get_args(Execution)),
         ):
-            if value not in choices:
-                raise ConfigError(f"{name} has no choice {value}.", next_step=f"Choose one of: {', '.join(choices)}.")
+            choose(name, value, choices)
         for name, number in (
             ("--bucket-width", self.bucket_width),
             ("--base-batch-size", self.base_batch_size),
@@ -85,10 +84,7 @@ class Strategy:
             ("--grid-lengths", self.grid_lengths),
             ("--devices", self.devices),
         ):
-            if number < 1:
-                raise ConfigError(
-                    f"{name} must be 1 or more, got {shown_number(number)}.", next_step=f"Pass {name} 1 or more."
-                )
+            at_least(name, number, 1)
             if not isinstance(number, int) or number > MOST:
                 raise ConfigError(
                     f"{name} must be a whole number up to {MOST:,}, got {shown_number(number)}.",
@@ -97,7 +93,7 @@ class Strategy:
         if (self.batches == "packs") != (self.execution == "packed"):
             raise ConfigError(
                 f"--batches {self.batches} does not go with --execution {self.execution}.",
-                next_step="Packs are rows to run packed: pass --batches packs with --execution packed, or neither.",
+                next_step="Pass --batches packs with --execution packed, or neither.",
             )
         if self.micro_batches > 1 and self.batches not in BUCKETED:
             raise ConfigError(
@@ -128,17 +124,17 @@ class Strategy:
 
     @property
     def accumulates(self) -> bool:
-        """Whether a batch may be larger than what a device is to take at once, its HWCap."""
+        """Whether a batch may be larger than its HWCap, the most that a device computes at once."""
         return self.devices > 1 or (self.batches not in BUCKETED and self.caps not in ("base", "paper"))
 
     @property
     def effective_rate(self) -> float:
-        """Share of the droppable words that go, if `drops_at_rate`."""
+        """Share of the droppable words that are dropped, if `drops_at_rate`."""
         return 1.0 if self.drop == "all" else self.drop_rate
 
     @property
     def drops_at_rate(self) -> bool:
-        """Whether a share of each sample's words goes, whatever its batch."""
+        """Whether a share of each sample's words is dropped, independently of its batch."""
         return self.drop in ("rate", "any", "all")
 
 
@@ -169,12 +165,12 @@ STRATEGIES: dict[str, Strategy] = {
 
 
 def parts_without_drop(parts: Mapping[str, Any], task: Task) -> dict[str, Any]:
-    """Return a strategy's parts, without those that say what is dropped if the task forbids it (CoLA)."""
+    """Return a strategy's parts, without those of TokenDrop if the task forbids it (CoLA)."""
     return {name: value for name, value in parts.items() if name not in _DROP_PARTS or not task.drop_forbidden}
 
 
 def resolved_name(name: str, task: Task, *, in_rows: bool = True) -> str:
-    """Return what a name stands for; `tdbs`, the default, is the fastest that is as accurate as `random`.
+    """Return the strategy that a name means; `tdbs`, the default, is the fastest that is as accurate as `random`.
 
     That is `unpadded` (docs/decisions.md, "The default"), and `random` itself if the rows of the model cannot hold
     several samples: for sequence to sequence, and if `in_rows` says so.
@@ -195,11 +191,11 @@ def resolve_strategy(
 ) -> Strategy:
     """Return a strategy with the user's overrides (None: not given) and the task's policy applied.
 
-    Measured caps (memory, knee) are those of `profile`. `in_rows` says whether the model's rows may hold several
+    Measured caps (memory, knee) come from `profile`. `in_rows` says whether the model's rows may hold several
     samples (model_choice.py): it decides what the default is, and which strategies are refused.
 
-    On a task that forbids dropping, a strategy runs without TokenDrop and with buckets of width 1; a drop asked for
-    by hand is refused there, unless `allow_drop`.
+    On a task that forbids dropping, a strategy runs without TokenDrop and with buckets of width 1; an override of
+    `drop` is refused there, unless `allow_drop`.
     """
     named = STRATEGIES.get(resolved_name(name, task, in_rows=in_rows))
     if named is None:
@@ -211,14 +207,14 @@ def resolve_strategy(
         if given.get("drop", "none") != "none":
             raise ConfigError(
                 f"Task '{task.name}' {task.drop_forbidden}.",
-                next_step="Leave --drop out, or insist with --allow-drop.",
+                next_step="Leave --drop out, or pass --allow-drop.",
             )
         if named.drop != "none":
             named = replace(named, drop="none", bucket_width=1)
     if given.get("drop") == "any" and task.kind in _PROTECTED:
         raise ConfigError(
-            f"--drop any could take {_PROTECTED[task.kind]}.",
-            next_step="Pass --drop rate, which takes listed words alone.",
+            f"--drop any could drop {_PROTECTED[task.kind]}.",
+            next_step="Pass --drop rate, which drops only listed words.",
         )
     if "caps" not in given and named.caps == "base" and has_cuda():
         given["caps"] = "paper"  # on a CPU larger batches save almost no time (docs/decisions.md)
@@ -269,7 +265,7 @@ def _check_rows(strategy: Strategy, *, in_rows: bool) -> None:
 def strategies_for(task: Task, *, in_rows: bool = True) -> tuple[str, ...]:
     """Return the names of the strategies that a task and a model can be trained with (`in_rows`: resolve_strategy).
 
-    A peer's sampler that the installed transformers lacks is left out; asked for by name it is an error (samplers.py).
+    `batch_rebalance` is left out if the installed transformers lacks it; by name it is an error (samplers.py).
     """
     in_rows = in_rows and task.kind != "seq2seq"
     return tuple(
@@ -292,7 +288,7 @@ def paper_dropout(strategy: Strategy, train_rows: int) -> float:
 
 
 def resolve_dropout(given: float | None, strategy: Strategy, train_rows: int) -> float:
-    """Return the dropout that is given for all, or the strategy's own, or the one of the paper's rule."""
+    """Return the given dropout, else the strategy's own, else the one of the paper's rule."""
     if given is not None:
         return given
     return paper_dropout(strategy, train_rows) if strategy.dropout is None else strategy.dropout

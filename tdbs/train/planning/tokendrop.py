@@ -1,17 +1,17 @@
 """TokenDrop (paper, section 2.1, Algorithms 1 and 3), in the order in which it happens in an epoch.
 
-1. Which words may go. `prepare` found them; `words_of_index` and `words_of_split` take those of a strategy
+1. Which words may be dropped. `prepare` found them; `words_of_index` and `words_of_split` return those of a strategy
    (droppable_words.py).
-2. In which order they go. `drop_order` draws it once an epoch. It depends on (seed, epoch, split, sample) alone:
-   batches, windows of memory and processes do not change it.
-3. How many tokens go. `drop_before_batching`: what goes whatever the batch, a share of the words (`words_at_rate`:
-   rate, any, all) or down to the epoch's grid of lengths (reach.py). `drop_in_batches`: what goes for the sake of the
-   batch, to its shortest sample (batch_min) or as far as its longest can go (reach).
-4. Which tokens go. `dropped_tokens`: the first words of the order that make the number of step 3.
+2. In which order they are dropped. `drop_order` draws it once per epoch. It depends on (seed, epoch, split, sample)
+   alone: batches, windows of memory and processes do not change it.
+3. How many tokens are dropped. `drop_before_batching` does not look at batches: it drops a share of the words
+   (`words_at_rate`: rate, any, all), or down to the epoch's grid of lengths (reach.py). `drop_in_batches` shortens
+   samples further, to the shortest of their batch (batch_min), or as far as its longest can be shortened (reach).
+4. Which tokens are dropped. `dropped_tokens`: the first words of the order that add up to the number of step 3.
 
-Words go whole or not at all, and at least one token that is not special stays. The planner does steps 1 and 3, from
-lengths alone. At a rate it draws the order, too, since the words that go decide the lengths, and the plan keeps them;
-else steps 2 and 4 wait for the epoch's batches.
+Words are dropped whole or not at all, and at least one token that is not special stays. The planner does steps 1 and
+3, from lengths alone. At a rate it also draws the order, since the dropped words decide the lengths, and the plan keeps
+them; else steps 2 and 4 follow when the epoch's batches are made.
 """
 
 import zlib
@@ -41,7 +41,7 @@ from tdbs.train.planning.strategies import Strategy
 # B batches, B1 = B + 1, P places in the running order, M batches of several lengths.
 
 
-# 1. Which words may go
+# 1. Which words may be dropped
 
 
 def words_of_split(split: Split, strategy: Strategy, tokenizer: TokenizerInfo) -> DroppableWords:
@@ -49,11 +49,11 @@ def words_of_split(split: Split, strategy: Strategy, tokenizer: TokenizerInfo) -
     return words_of_index(index_of(split, tokenizer.special_ids), strategy.drop)
 
 
-# 2. In which order they go
+# 2. In which order they are dropped
 
 
 def drop_order(words: DroppableWords, *, seed: int, epoch: int) -> IntArray:
-    """Return the words of all samples in the order in which they go: shuffled inside each sample, samples in order."""
+    """Return the words of all samples in drop order: shuffled inside each sample, samples in order."""
     key = {"seed": seed, "epoch": epoch, "part": zlib.crc32(words.split.encode())}
     if words.places_N is None:
         draws_W = rng.counter_values(rng.RandomPurpose.DROP_ORDER, **key, first=0, count=len(words.sizes_W))
@@ -66,21 +66,21 @@ def drop_order(words: DroppableWords, *, seed: int, epoch: int) -> IntArray:
     return np.argsort(keys_W, kind="stable")
 
 
-# 3. How many tokens go
+# 3. How many tokens are dropped
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class EarlyDrop:
-    """What goes whatever the batch."""
+    """The part of TokenDrop that does not depend on the batch."""
 
-    lengths_N: IntArray  # tokens that are left of each sample
-    dropped_W8: npt.NDArray[np.uint8] | None = None  # drop at a rate: which words go; else only their number is known
+    lengths_N: IntArray  # remaining tokens of each sample
+    dropped_W8: npt.NDArray[np.uint8] | None = None  # drop at a rate: dropped words; else only their number is known
 
 
 def drop_before_batching(
     lengths_N: IntArray, words: DroppableWords | None, strategy: Strategy, *, seed: int, epoch: int, window: int
 ) -> EarlyDrop:
-    """Return what an epoch drops whatever the batch, before batches are made."""
+    """Return what an epoch drops before batches are made."""
     if strategy.drop == "none":
         return EarlyDrop(lengths_N=lengths_N)
     if words is None:
@@ -104,7 +104,7 @@ def drop_before_batching(
 
 
 def words_at_rate(words: DroppableWords, rate: float) -> IntArray:
-    """Return how many words of each sample go at a global rate: floor(rate x droppable words) (Algorithm 1)."""
+    """Return how many words of each sample a global rate drops: floor(rate x droppable words) (Algorithm 1)."""
     # 0.7 x 90 is 62.999… in binary; the paper means 63.
     return np.floor(rate * np.diff(words.offsets_N1) + 1e-9).astype(np.int64)
 
@@ -117,9 +117,9 @@ def drop_in_batches(
     offsets_B1: IntArray,
     strategy: Strategy,
 ) -> None:
-    """Shorten what is left of samples, in running order, by what goes for the sake of their batch.
+    """Shorten samples, in running order, by what their batch drops further.
 
-    Batches of one length stay as they were planned; only those of several lengths are looked at.
+    Batches of one length stay as they were planned; only those of several lengths change.
     """
     if words is None or strategy.drop not in ("batch_min", "reach"):
         return
@@ -128,23 +128,23 @@ def drop_in_batches(
     is_mixed_B = shortest_B < np.maximum.reduceat(kept_N, firsts_B)
     places_P = np.flatnonzero(np.repeat(is_mixed_B, sizes_B))
     goal_M, sizes_M = shortest_B[is_mixed_B], sizes_B[is_mixed_B]  # Algorithm 3: to the shortest of the batch
-    if len(goal_M) and strategy.drop == "reach":  # a merged batch: or as far as its longest sample can go
+    if len(goal_M) and strategy.drop == "reach":  # a merged batch: or as far as its longest sample can be shortened
         least_P = lengths_N[order_N[places_P]] - words.droppable_N[order_N[places_P]]
         goal_M = np.maximum(goal_M, np.maximum.reduceat(least_P, np.cumsum(sizes_M) - sizes_M))
     goal_P = np.repeat(goal_M, sizes_M)
-    is_further_P = goal_P < kept_N[places_P]  # lengths that were planned are met as they are
+    is_further_P = goal_P < kept_N[places_P]  # others have their planned length already
     places, goal = places_P[is_further_P], goal_P[is_further_P]
     samples = order_N[places]
     kept_N[places] = lengths_N[samples] - largest_total(words, samples, lengths_N[samples] - goal)
 
 
-# 4. Which tokens go
+# 4. Which tokens are dropped
 
 
 def dropped_tokens(
     split: Split, words: DroppableWords, strategy: Strategy, plan: EpochPlan, tokenizer: TokenizerInfo, *, seed: int
 ) -> BoolArray | None:
-    """Return which tokens of the split go in the plan's epoch (T), or None for none at all."""
+    """Return which tokens of the split the plan's epoch drops (T), None if it drops none."""
     if strategy.drop == "none":
         return None
     dropped_W = _dropped_words(split.lengths_N, words, strategy, plan, seed=seed)
@@ -162,7 +162,7 @@ def dropped_tokens(
 def _dropped_words(
     lengths_N: IntArray, words: DroppableWords, strategy: Strategy, plan: EpochPlan, *, seed: int
 ) -> BoolArray:
-    """Return which words go in the plan's epoch (W)."""
+    """Return which words the plan's epoch drops (W)."""
     if plan.dropped_W8 is not None:
         return np.unpackbits(plan.dropped_W8, count=len(words.sizes_W)).astype(np.bool_)
     if strategy.drops_at_rate:  # the plan was made without TokenDrop
@@ -178,9 +178,9 @@ def _drop_at_rate(words: DroppableWords, strategy: Strategy, *, seed: int, epoch
 
 
 def drop_first_words(words: DroppableWords, order_W: IntArray, count_N: IntArray) -> BoolArray:
-    """Return which words go when the first `count_N` words of each sample's order go (Algorithm 1).
+    """Return which words are dropped: the first `count_N` of each sample's order (Algorithm 1).
 
-    A word whose going would leave no token that is not special is skipped.
+    A word is skipped if no token would stay that is not special.
     """
     sizes_W = words.sizes_W[order_W]  # in drop order from here on
     starts_W = np.repeat(words.offsets_N1[:-1], np.diff(words.offsets_N1))
@@ -194,16 +194,16 @@ def drop_first_words(words: DroppableWords, order_W: IntArray, count_N: IntArray
 
 
 def drop_totals(words: DroppableWords, order_W: IntArray, tokens_N: IntArray) -> BoolArray:
-    """Return which words go so that each sample loses exactly `tokens_N` tokens, a total that it can make.
+    """Return which words are dropped so that each sample loses exactly `tokens_N` tokens, a total of its words.
 
-    Goes through the words of a sample in their order: a word that would exceed what is left to drop is skipped, and
-    so is one after which the rest could not be met by the words that follow.
+    Takes the words of a sample in their order. Skips a word that exceeds the rest, and one after which the following
+    words could not add up to the rest.
     """
     counts_N = np.diff(words.offsets_N1)
     starts_W = np.repeat(words.offsets_N1[:-1], counts_N)
     rank_W = np.arange(len(order_W)) - starts_W
     dropped_W = np.zeros(len(order_W), dtype=np.bool_)
-    # Samples whose words have one token each, as nearly always: the first ones of the order go.
+    # Samples whose words have one token each, as nearly always: the first ones of the order are dropped.
     mixed_N = np.zeros(len(counts_N), dtype=np.bool_)
     rows_W = np.repeat(np.arange(len(counts_N)), counts_N)
     mixed_N[rows_W[words.sizes_W > 1]] = True
