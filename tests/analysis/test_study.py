@@ -292,8 +292,8 @@ def test_correlations_that_are_not_defined_are_said_so(datasets, tmp_path):
     """One task has no ranks."""
     study = run_study("fig8", {"rte": datasets["rte"]}, StudyTerms(seeds=(0,), epochs=1), runs=tmp_path)
     assert study.findings[0] == (
-        "Rank correlation over 1 tasks of padding_fraction_est with the predicted speedup over random: not defined, "
-        "over random_max: not defined; with the paper's own speedups: not defined."
+        "Rank correlation over 1 tasks of padding_fraction_est with the predicted speedup over random: undefined, "
+        "over random_max: undefined; with the paper's own speedups: undefined."
     )
 
 
