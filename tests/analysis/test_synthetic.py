@@ -8,10 +8,12 @@ from tdbs.analysis.profile.shapes import synthetic_batch
 from tdbs.data.tasks import Columns, Task
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import TokenizerInfo
+from tdbs.train.device import DeviceSettings
+from tdbs.train.models.inputs import SampleFormat
+from tdbs.train.models.load import ModelSettings, open_model
 from tdbs.train.rows.models import use_sequences
 from tdbs.train.step import batch_loss, forward
 from tests.reports.conftest import make_dataset
-from tests.train.opened import opened_to_train
 from tests.train.rules import TYPED
 
 VOCABULARY = 30
@@ -127,7 +129,10 @@ CASES = [(name, execution) for name in TASKS for execution in EXECUTIONS if name
 def test_a_model_of_every_kind_learns_from_it(name, execution):
     """Forward, loss and backward of the tiny model: what a profile times is a real step."""
     dataset = dataset_of(name)
-    model = opened_to_train("tiny", dataset)
+    manifest = dataset.manifest
+    samples = SampleFormat(task=manifest.task, info=manifest.tokenizer, backend=None, layout=None, max_length=64)
+    execution_of_model = DeviceSettings(device="cpu", precision="fp32", attention="eager")
+    model = open_model("tiny", samples, ModelSettings(purpose="train", execution=execution_of_model))
     if execution != "padded":
         use_sequences(model, "eager")
     batch = batch_of(name, execution, target_length=9 if name == "seq2seq" else 0)

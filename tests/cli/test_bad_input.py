@@ -632,8 +632,8 @@ def test_a_run_is_not_scored_on_a_dataset_of_another_kind(refused, tdbs, finishe
 
 
 def test_a_run_is_not_scored_on_samples_longer_than_its_model_takes(refused, tdbs, finished_run, workplace):
-    long_text = "film " * 200
-    write_files(workplace, {"d/train.csv": ROWS, "d/validation.csv": f"text,label\n{long_text},good\n"})
+    rows = ROWS.replace("good", "1").replace("bad", "0")  # the classes of the run
+    write_files(workplace, {"d/train.csv": rows, "d/validation.csv": f"text,label\n{'film ' * 200},1\n"})
     tdbs("prepare", "d", "--tokenizer", TOKENIZER, "--max-length", "200", "--out", "p")
     cause, _ = refused("evaluate", finished_run, "--dataset", "p")
     assert "takes at most 128 tokens" in cause
