@@ -17,7 +17,7 @@ from tdbs.data.tasks import Columns, Task
 from tdbs.data.user_files import BUILT_IN_SAMPLE
 from tdbs.rng import RandomPurpose, stream
 
-TOKENIZER_FOLDER = Path(__file__).parent / "sample_tokenizer"
+TOKENIZER_FOLDER = Path(__file__).parents[1] / "sample_tokenizer"
 SAMPLE_TASK = Task(
     name=BUILT_IN_SAMPLE, kind="classification", columns=Columns(text="text"), classes=("negative", "positive")
 )
