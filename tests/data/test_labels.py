@@ -105,5 +105,5 @@ def test_many_classes_are_not_all_listed():
 def test_a_list_is_no_label():
     with pytest.raises(SourceError) as caught:
         column([[1], [2]])
-    assert caught.value.message == "'label' of train.csv holds list<item: int64>, which cannot be a label."
+    assert caught.value.message == "'label' of train.csv contains list<item: int64>, which cannot be a label."
     assert caught.value.next_step == "Name a column of texts or numbers with --label."
