@@ -131,7 +131,7 @@ def test_held_out_rows_keep_the_row_numbers_of_the_file(opened, write):
     row = int(held[0])
     content = rows.replace(f"\n{row},{'ab'[row % 2]}\n", f"\n{row},\n")
     assert refusal(opened, write("a.csv", content), validation="0.2") == (
-        f"row {row + 1} of a.csv has no 'label'.",
+        f"Row {row + 1} of a.csv has no 'label'.",
         "Fill the row or delete it.",
     )
 

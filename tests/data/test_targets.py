@@ -273,7 +273,7 @@ def test_held_out_questions_keep_their_row_numbers(opened, write):
     held = read_source(opened(write("a.jsonl", lines(*rows)), validation="0.2"))[1]["validation"].source_rows
     rows[held[0]] = asked(["Bob"], [0])
     assert refusal(opened, write("a.jsonl", lines(*rows)), validation="0.2")[0].startswith(
-        f"row {held[0] + 1} of a.jsonl has the answer 'Bob'"
+        f"Row {held[0] + 1} of a.jsonl has the answer 'Bob'"
     )
 
 
