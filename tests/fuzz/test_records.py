@@ -19,7 +19,7 @@ from tdbs.train.planning.strategies import Strategy
 from tests.analysis.tiny import tiny_dataset
 from tests.fuzz.mutations import damaged, mutated, odd_values
 
-PROFILES = Path(__file__).parents[2] / "tdbs" / "train" / "profiles"
+PROFILES = Path(__file__).parents[2] / "tdbs" / "train" / "planning" / "profiles"
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +126,7 @@ def test_a_profile_is_read_or_refused(fuzz, place):
 SPACES = (
     {"lr": {"values": [3e-5, 5e-5]}, "base_batch_size": {"values": [32, 64]}, "strategy": {"values": ["reach"]}},
     {"lr": {"low": 1e-5, "high": 1e-3, "log": True}, "dropout": {"low": 0.0, "high": 0.3}},
-    {"epochs": {"values": [1, 2]}, "drop_rate": {"low": 0.1, "high": 0.9, "log": False}},
+    {"epochs": {"values": [1, 2]}, "dropout": {"low": 0.1, "high": 0.9, "log": False}},
 )
 
 
