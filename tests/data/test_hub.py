@@ -70,7 +70,8 @@ REFUSED = [
     (labelled(0, -2), "Row 2 of glue/sst2/train.parquet has a label outside 0 to 1.", NEXT_STEP),
     (labelled(-1, 1), "Row 1 of glue/sst2/train.parquet has no label.", NEXT_STEP),
     (labelled(-1, -1), "glue/sst2/train.parquet has no labels.", "Use a train split with labels."),
-    ({"sentence": ["a"], "label": ["x"]}, "'label' of glue/sst2/train.parquet contains string, not class ids.", NEXT_STEP),
+    ({"sentence": ["a"], "label": ["x"]}, "'label' of glue/sst2/train.parquet contains string, not class ids.",
+     NEXT_STEP),
     ({"text": ["a"], "label": [0]}, "glue/sst2/train.parquet has no column 'sentence'; it has: text, label.",
      "Write it with the columns of the task on the hub."),
 ]  # fmt: skip
