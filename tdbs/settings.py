@@ -102,6 +102,7 @@ def changed_options(settings: TrainSettings) -> dict[str, Any]:
     }
 
 
+@functools.cache
 def documented_fields(record: Callable[..., Any]) -> dict[str, tuple[inspect.Parameter, Option]]:
     """Return by name each field of a record that has an Option: a parameter with its plain type, and the Option."""
     hints = get_type_hints(record, include_extras=True)

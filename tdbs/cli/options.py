@@ -106,7 +106,7 @@ def _receiving(into: str, options: Sequence[inspect.Parameter]) -> Callable[[Com
 
 def chosen_strategy(chosen: Chosen, dataset: PreparedDataset, model: ModelChoice) -> Strategy:
     """Return the strategy that the options choose for the dataset's task and the model."""
-    parts = {name: value for name, value in chosen.items() if name in documented_fields(Strategy)}
+    parts = {name: chosen[name] for name in documented_fields(Strategy)}
     return resolve_strategy(
         chosen["strategy"],
         dataset.manifest.task,

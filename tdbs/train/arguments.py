@@ -9,21 +9,20 @@ from accelerate.utils import broadcast_object_list
 
 from tdbs.files import is_remote
 from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.pipeline.manifest import Manifest
 from tdbs.settings import DEFAULT_MEMORY, Option, TrainSettings
 from tdbs.train.checkpoint import DEFAULT_CHECKPOINTS, CheckpointRule
 from tdbs.train.device import DeviceSettings, resolve_execution
 from tdbs.train.energy import check_energy
 from tdbs.train.feed import Feed, TrainingData, open_training_data
 from tdbs.train.models.load import model_to_train
-from tdbs.train.models.part import TrainablePart, check_part
+from tdbs.train.models.part import TrainablePart, check_part, part_of
 from tdbs.train.planning.model_choice import ModelChoice
 from tdbs.train.planning.plan import plan_digest
 from tdbs.train.planning.profile_file import Profile, profiled_attention
-from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, given_strategy
+from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy
 from tdbs.train.run_context import Progress, Scored
-from tdbs.train.run_folder import (
-    default_run_folder,
-)
+from tdbs.train.run_folder import default_run_folder
 from tdbs.train.scores.scoring import ScoredSplit, read_scored_split
 from tdbs.train.stopping import Stop
 from tdbs.train.tracking import check_tracker
@@ -71,32 +70,42 @@ class TrainArguments(TrainSettings):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Setup:
-    """The arguments with each default resolved for a dataset."""
+class ResolvedSettings:
+    """The settings of training with each default resolved for a dataset."""
 
     model: ModelChoice
-    strategy: Strategy
     execution: DeviceSettings
     part: TrainablePart
     lr: float
     energy: str | None  # a country's three letters, or world
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """The fields of TrainSettings that were resolved, as keywords."""
+        return {
+            "model": self.model.name,
+            "lr": self.lr,
+            "precision": self.execution.precision,
+            "attention": self.execution.attention,
+            "energy": self.energy,
+        }
 
-def checked(dataset: PreparedDataset, arguments: TrainArguments) -> Setup:
-    """Resolve the arguments, and refuse what does not fit before anything is read or written."""
-    check_tracker(arguments.track)
-    energy = check_energy(arguments.energy)
-    model = model_to_train(arguments.model, dataset.manifest)
-    part = TrainablePart(lora=arguments.lora, freeze_layers=arguments.freeze_layers)
+
+def resolve_settings(
+    settings: TrainSettings, manifest: Manifest, *, profile: Profile | None = None
+) -> ResolvedSettings:
+    """Resolve settings for a dataset, and refuse what does not fit before anything is read or written."""
+    check_tracker(settings.track)
+    energy = check_energy(settings.energy)
+    model = model_to_train(settings.model, manifest)
+    part = part_of(settings)
     check_part(part, model.name)
-    strategy = given_strategy(arguments.strategy, dataset.manifest.task, in_rows=model.in_rows)
-    attention = profiled_attention(arguments.profile, arguments.attention)
-    return Setup(
+    attention = profiled_attention(profile, settings.attention)
+    return ResolvedSettings(
         model=model,
-        strategy=strategy,
-        execution=resolve_execution(precision=arguments.precision, attention=attention, compiled=arguments.compiled),
+        execution=resolve_execution(precision=settings.precision, attention=attention, compiled=settings.compiled),
         part=part,
-        lr=model.rate if arguments.lr is None else arguments.lr,
+        lr=model.rate if settings.lr is None else settings.lr,
         energy=energy,
     )
 
@@ -109,7 +118,14 @@ def folder_of(dataset: PreparedDataset, strategy: Strategy, arguments: TrainArgu
 
 
 def config_of(
-    dataset: PreparedDataset, arguments: TrainArguments, setup: Setup, feed: Feed, *, dropout: float, windows: int
+    dataset: PreparedDataset,
+    arguments: TrainArguments,
+    resolved: ResolvedSettings,
+    strategy: Strategy,
+    feed: Feed,
+    *,
+    dropout: float,
+    windows: int,
 ) -> dict[str, Any]:
     """Return the settings that identify a run, as in `config.toml`; a run resumes only with the same values."""
     manifest = dataset.manifest
@@ -120,21 +136,21 @@ def config_of(
             "source": manifest.source,
         },
         "task": {"kind": manifest.task.kind, "classes": list(manifest.task.classes)},
-        "model": setup.model.name,
+        "model": resolved.model.name,
         "seed": arguments.seed,
         "epochs": arguments.epochs,
-        "lr": setup.lr,
+        "lr": resolved.lr,
         "warmup": arguments.warmup,
         "dropout": dropout,
         "plan_digest": plan_digest(feed.plans),
         "memory": str(arguments.memory),
         "windows": windows,
-        "strategy": {name: value for name, value in asdict(setup.strategy).items() if value is not None},
-        "part": {name: value for name, value in asdict(setup.part).items() if value is not None},
-        "execution": {name: value for name, value in asdict(setup.execution).items() if value is not False},
+        "strategy": {name: value for name, value in asdict(strategy).items() if value is not None},
+        "part": {name: value for name, value in asdict(resolved.part).items() if value is not None},
+        "execution": {name: value for name, value in asdict(resolved.execution).items() if value is not False},
         "versions": {name: version(name) for name in ("torch", "transformers", "accelerate")},
         # a run that resumes without measuring would report less than it used
-        **({} if setup.energy is None else {"energy": {"country": setup.energy}}),
+        **({} if resolved.energy is None else {"energy": {"country": resolved.energy}}),
     }
 
 

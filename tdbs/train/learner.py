@@ -10,12 +10,7 @@ from transformers import PreTrainedModel
 
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.train.device import (
-    DeviceSettings,
-    compile_layers,
-    keep_row_gradients,
-    make_optimizer,
-)
+from tdbs.train.device import DeviceSettings, compile_layers, keep_row_gradients, make_optimizer
 from tdbs.train.micro_batches import MemoryCaps
 from tdbs.train.models.inputs import InputRules, format_of
 from tdbs.train.models.load import ModelSettings, load_model

@@ -16,7 +16,7 @@ from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import PreparedDataset, load, split_info
 from tdbs.records import record_of
 from tdbs.settings import takes
-from tdbs.train.arguments import TrainArguments, checked, config_of, folder_of, load_data
+from tdbs.train.arguments import TrainArguments, config_of, folder_of, load_data, resolve_settings
 from tdbs.train.checkpoint import RunState, load_checkpoint, newest_checkpoint
 from tdbs.train.energy import EnergyUse, metered
 from tdbs.train.feed import TRAIN, make_feed
@@ -26,7 +26,7 @@ from tdbs.train.models.saved_model import save_model
 from tdbs.train.planning.caps import hardware_caps
 from tdbs.train.planning.epoch_plan import run_padding, run_target_padding
 from tdbs.train.planning.rates import learning_rates
-from tdbs.train.planning.strategies import Strategy, resolve_dropout
+from tdbs.train.planning.strategies import Strategy, given_strategy, resolve_dropout
 from tdbs.train.run_context import RunContext
 from tdbs.train.run_folder import (
     MODEL_FOLDER,
@@ -85,9 +85,11 @@ def train(dataset: PreparedDataset | str | Path, arguments: TrainArguments) -> T
     """
     started = time.perf_counter()
     dataset = dataset if isinstance(dataset, PreparedDataset) else load(dataset)
-    setup = checked(dataset, arguments)
-    processes = PartialState(cpu=setup.execution.device == "cpu")  # one of those that torchrun started, or the only one
-    folder = folder_of(dataset, setup.strategy, arguments)
+    resolved = resolve_settings(arguments, dataset.manifest, profile=arguments.profile)
+    strategy = given_strategy(arguments.strategy, dataset.manifest.task, in_rows=resolved.model.in_rows)
+    # one of the processes that torchrun started, or the only one
+    processes = PartialState(cpu=resolved.execution.device == "cpu")
+    folder = folder_of(dataset, strategy, arguments)
     begun = begun_run(folder) if arguments.resume else None
     if begun is None:
         check_run_folder(folder, overwrite=arguments.overwrite)
@@ -97,29 +99,29 @@ def train(dataset: PreparedDataset | str | Path, arguments: TrainArguments) -> T
         raise DatasetError(f"{dataset.path} has no labels to train on.", next_step="Prepare it with --label.")
     loaded = arguments.loaded or load_data(dataset, memory=arguments.memory)
     clock = time.perf_counter()
-    feed = make_feed(loaded.training, setup.strategy, seed=arguments.seed, epochs=arguments.epochs)
+    feed = make_feed(loaded.training, strategy, seed=arguments.seed, epochs=arguments.epochs)
     planning = time.perf_counter() - clock
-    rates_S = learning_rates(feed.plans, setup.strategy, base_lr=setup.lr, warmup=arguments.warmup)
-    dropout = resolve_dropout(arguments.dropout, setup.strategy, info.rows)
-    config = config_of(dataset, arguments, setup, feed, dropout=dropout, windows=loaded.training.windows)
+    rates_S = learning_rates(feed.plans, strategy, base_lr=resolved.lr, warmup=arguments.warmup)
+    dropout = resolve_dropout(arguments.dropout, strategy, info.rows)
+    config = config_of(dataset, arguments, resolved, strategy, feed, dropout=dropout, windows=loaded.training.windows)
     if begun is not None:
         check_same_run(begun, config)
         if begun.result is not None:
             return record_of(begun.result, TrainResult, RUN_FORM, named=str(folder / RESULT_NAME))
     learner = make_learner(
         dataset,
-        setup.model.name,
+        resolved.model.name,
         seed=arguments.seed,
         dropout=dropout,
-        execution=setup.execution,
-        in_rows=setup.strategy.in_rows,
-        part=setup.part,
+        execution=resolved.execution,
+        in_rows=strategy.in_rows,
+        part=resolved.part,
     )
-    if setup.strategy.accumulates:
-        caps = hardware_caps(setup.strategy.hw_caps, max_length=dataset.manifest.max_length)
+    if strategy.accumulates:
+        caps = hardware_caps(strategy.hw_caps, max_length=dataset.manifest.max_length)
         learner.memory_caps.hardware_L1 = caps
     state = _restore(learner, None if begun is None else newest_checkpoint(folder))
-    with metered(setup.energy if processes.is_main_process else None, state.energy) as meter:
+    with metered(resolved.energy if processes.is_main_process else None, state.energy) as meter:
         _open_folder(folder, config, None if begun is None else state)
         with closing(Tracker(arguments.track, folder, config)) as tracker:
             run = RunContext(
@@ -144,7 +146,7 @@ def train(dataset: PreparedDataset | str | Path, arguments: TrainArguments) -> T
     if arguments.save and processes.is_main_process:
         save_model(folder / MODEL_FOLDER, learner.model, learner.rules, dataset)
     state.seconds["total"] = time.perf_counter() - run.started
-    result = _result(run, state, setup.strategy)
+    result = _result(run, state, strategy)
     if processes.is_main_process:
         finish_run(folder, asdict(result))
     processes.wait_for_everyone()  # so the run is complete when any of them returns

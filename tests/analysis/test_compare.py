@@ -265,6 +265,7 @@ def test_a_folder_that_is_taken_is_refused(dataset, compared, workplace):
     ("changes", "message"),
     [
         ({"epochs": 0}, "--epochs must be 1 or more, got 0. Pass another --epochs."),
+        ({"lora": 4}, "tiny has random weights: there is nothing to adapt. Pass a pretrained --model."),
         ({"seeds": (1, -2)}, "--seed must be from 0 to 4294967295, got -2. Pass another --seed."),
         ({"baseline": "nope"}, f"There is no strategy nope. Choose one of: {', '.join([*STRATEGIES, 'tdbs'])}."),
         (

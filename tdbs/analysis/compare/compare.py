@@ -7,7 +7,7 @@ first step and stays valid if the comparison resumes; finished runs are not repe
 
 import datetime
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
@@ -27,7 +27,7 @@ from tdbs.analysis.compare.record import (
     with_speedups,
     write_rows,
 )
-from tdbs.analysis.compare.runs import PartTime, run_row, timed_parts
+from tdbs.analysis.compare.runs import PartTime, Progress, run_row, timed_parts
 from tdbs.analysis.environment import device_name
 from tdbs.analysis.profile.timing import device_drift
 from tdbs.analysis.speedup import BASELINE, StrategyEstimate, costs_for, estimate_speedup
@@ -35,11 +35,9 @@ from tdbs.errors import ConfigError
 from tdbs.files import is_remote, sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.settings import Option, TrainSettings, options_of, takes
-from tdbs.train.device import resolve_execution
-from tdbs.train.energy import check_energy
-from tdbs.train.models.load import model_to_train
+from tdbs.train.arguments import resolve_settings
 from tdbs.train.planning.model_choice import shown_model
-from tdbs.train.planning.profile_file import Profile, profiled_attention
+from tdbs.train.planning.profile_file import Profile
 from tdbs.train.planning.strategies import (
     Strategy,
     given_strategy,
@@ -48,8 +46,6 @@ from tdbs.train.planning.strategies import (
     resolved_name,
     strategies_for,
 )
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,24 +90,14 @@ def compare(dataset: PreparedDataset, arguments: CompareArguments) -> dict[str, 
         ConfigError: The model cannot run a strategy, or the folder is not empty and cannot be resumed on these terms.
             What is refused leaves no folder.
     """
-    energy = check_energy(arguments.energy)
     profile, folder = arguments.profile, Path(arguments.out)
-    task = dataset.manifest.task
-    trained = model_to_train(arguments.model, dataset.manifest)
-    in_rows = trained.in_rows
-    baseline = resolved_name(arguments.baseline, task, in_rows=in_rows)
+    resolved = resolve_settings(arguments, dataset.manifest, profile=profile)
+    in_rows = resolved.model.in_rows
+    baseline = resolved_name(arguments.baseline, dataset.manifest.task, in_rows=in_rows)
     chosen = _chosen(dataset, arguments, baseline, in_rows=in_rows)
-    execution = resolve_execution(
-        precision=arguments.precision, attention=profiled_attention(profile, arguments.attention)
+    terms = Terms(
+        **options_of(arguments) | resolved.options, seeds=tuple(arguments.seeds), part_steps=arguments.part_steps
     )
-    resolved = {
-        "model": trained.name,
-        "lr": trained.rate if arguments.lr is None else arguments.lr,
-        "precision": execution.precision,
-        "attention": execution.attention,
-        "energy": energy,
-    }
-    terms = Terms(**options_of(arguments) | resolved, seeds=tuple(arguments.seeds), part_steps=arguments.part_steps)
     settings = {
         "dataset": dataset.manifest.key,
         "strategies": [asdict(strategy) for strategy in chosen],
@@ -197,6 +183,7 @@ def _prediction(
                 model=terms.model,
                 seed=seed,
                 epochs=terms.epochs,
+                memory=terms.memory,
                 profile=profile,
                 attention=terms.attention,
                 dropout=terms.dropout,

@@ -34,7 +34,7 @@ from tdbs.train.batches import Batch
 from tdbs.train.device import default_device, resolve_execution
 from tdbs.train.feed import TRAIN, Feed, TrainingData, make_feed, open_training_data
 from tdbs.train.learner import Learner, make_learner, share_weights
-from tdbs.train.models.part import TrainablePart
+from tdbs.train.models.part import part_of
 from tdbs.train.planning.strategies import Strategy, resolve_dropout
 from tdbs.train.trainer import train
 
@@ -187,15 +187,14 @@ def timed_parts(
     dataset: PreparedDataset, strategies: Sequence[Strategy], terms: Terms, *, seed: int, costs: CostModel | None
 ) -> Iterator[PartTime]:
     """Yield the projected time of each strategy's run: the median over its turns, so one that was disturbed is lost."""
-    data = open_training_data(dataset)
+    data = open_training_data(dataset, memory=terms.memory)
     parts = [_part(data, strategy, terms, seed=seed, costs=costs) for strategy in strategies]
     in_rows = any(part.strategy.in_rows for part in parts)
     execution = resolve_execution(precision=terms.precision, attention=terms.attention, compiled=terms.compiled)
-    trained = TrainablePart(lora=terms.lora, freeze_layers=terms.freeze_layers)
     learners: dict[float, Learner] = {}
     for rate in {part.dropout for part in parts}:
         learner = make_learner(
-            dataset, terms.model, seed=seed, dropout=rate, execution=execution, in_rows=in_rows, part=trained
+            dataset, terms.model, seed=seed, dropout=rate, execution=execution, in_rows=in_rows, part=part_of(terms)
         )
         learner.prepared.train()
         learners[rate] = share_weights(next(iter(learners.values())), learner) if learners else learner

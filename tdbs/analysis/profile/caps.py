@@ -15,7 +15,7 @@ import torch
 
 from tdbs.analysis.cost import CostModel, padded_work
 from tdbs.analysis.profile.shapes import searched_lengths, synthetic_batch, target_length
-from tdbs.analysis.profile.timing import timed_step
+from tdbs.analysis.profile.timing import Progress, timed_step
 from tdbs.arrays import FloatArray
 from tdbs.errors import ConfigError
 from tdbs.pipeline.manifest import Manifest
@@ -78,8 +78,6 @@ def rounded(cap: int, *, multiple: int) -> int:
 USABLE = 0.9  # of the memory; the rest is for what the next version of a library takes
 _MOST_WITHOUT_MEMORY = 4096  # samples of a batch that the knee is looked for among
 _MULTIPLE = {"cuda": 8, "cpu": 1}  # what batch sizes are rounded to
-
-Progress = Callable[[str], None]
 
 
 def searched_caps(

@@ -6,7 +6,7 @@ task's head. What is found is one portable JSON (`tdbs.train.planning.profile_fi
 
 import datetime
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
@@ -16,7 +16,7 @@ from tdbs.analysis.cost import fit_costs
 from tdbs.analysis.environment import device_name, environment
 from tdbs.analysis.profile.caps import caps_table, device_memory, searched_caps
 from tdbs.analysis.profile.shapes import grid_shapes, kernel_shapes, overhead_shapes
-from tdbs.analysis.profile.timing import framework_overheads, timed_points
+from tdbs.analysis.profile.timing import Progress, framework_overheads, timed_points
 from tdbs.errors import ConfigError, ModelError
 from tdbs.files import write_json
 from tdbs.pipeline.dataset import PreparedDataset
@@ -30,8 +30,6 @@ from tdbs.train.rows.models import knows_sequences, use_sequences
 
 PROFILES_FOLDER = Path("profiles")
 _DROPOUT = 0.1
-
-Progress = Callable[[str], None]
 
 
 def measure_profile(

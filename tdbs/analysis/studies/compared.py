@@ -1,6 +1,6 @@
 """Tables of scores: one comparison a task, a row for each of the paper's, and what contradicts it said plainly."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -9,6 +9,8 @@ from typing import Any
 from tdbs.analysis.compare.compare import compare
 from tdbs.analysis.studies.paper import PaperRow, PaperStudy, Study
 from tdbs.analysis.studies.study import (
+    Datasets,
+    Progress,
     StudyResult,
     StudyTable,
     StudyTerms,
@@ -28,9 +30,6 @@ from tdbs.train.planning.strategies import STRATEGIES, Strategy, parts_without_d
 
 POOL_FOLDER = "pool"  # beside the studies: finished runs that several of them share
 _NOTHING = ""
-
-Datasets = Mapping[str, PreparedDataset]
-Progress = Callable[[str], None]
 
 
 def compared_study(
@@ -67,7 +66,7 @@ def compared_study(
             part_steps=terms.part_steps,
             resume=True,
             pool=runs.parent / POOL_FOLDER,
-            progress=lambda message, task=task: progress(f"{task}: {message}"),  # type: ignore[misc]
+            progress=_naming(task, progress),
         )
     summaries = {
         task: {summary["strategy"]: summary for summary in result["summary"]} for task, result in results.items()
@@ -97,6 +96,11 @@ def compared_study(
         findings=tuple(findings(of_paper, summaries)),
         comparisons={task: runs / task for task in datasets},
     )
+
+
+def _naming(task: str, progress: Progress) -> Progress:
+    """Return a progress that names the task before each message."""
+    return lambda message: progress(f"{task}: {message}")
 
 
 def _strategy(row: PaperRow, dataset: PreparedDataset, *, in_rows: bool) -> Strategy:

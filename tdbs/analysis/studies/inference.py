@@ -6,7 +6,7 @@ over tasks, deviations over seeds.
 """
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from tdbs.analysis.conditions.asked import Condition, Question
@@ -30,7 +30,9 @@ from tdbs.analysis.studies.paper import LOST_WITH, LOST_WITHOUT, TABLE3, PaperSt
 from tdbs.analysis.studies.rates import RATES, rates_study
 from tdbs.analysis.studies.study import (
     Cell,
+    Datasets,
     LossBar,
+    Progress,
     StudyResult,
     StudyTable,
     StudyTerms,
@@ -41,11 +43,7 @@ from tdbs.analysis.studies.study import (
     shown_times,
 )
 from tdbs.analysis.studies.trained import Training, shared_terms, trainings
-from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.planning.model_choice import shown_model
-
-Datasets = Mapping[str, PreparedDataset]
-Progress = Callable[[str], None]
 
 
 def inference_study(

@@ -7,14 +7,14 @@ import math
 import statistics
 import time
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from tdbs.analysis.speedup import StrategyEstimate, estimate_speedup
 from tdbs.analysis.statistics import split_statistics
 from tdbs.analysis.studies.paper import SPEEDUP, SPEEDUP_OVER_10_SEEDS, SPEEDUPS, PaperStudy
-from tdbs.analysis.studies.study import Cell, StudyResult, StudyTable, StudyTerms, shown_times
+from tdbs.analysis.studies.study import Cell, Datasets, StudyResult, StudyTable, StudyTerms, shown_times
 from tdbs.arrays import FloatArray
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.train.feed import TRAIN, make_feed, open_training_data
@@ -23,8 +23,6 @@ from tdbs.train.planning.strategies import Strategy, resolve_strategy
 
 RUNS_OF_E1 = 10
 _SAME_DROPOUT = 0.1  # of Fig. 8, so that padding alone makes the difference
-
-Datasets = Mapping[str, PreparedDataset]
 
 
 def spread_and_speedup(

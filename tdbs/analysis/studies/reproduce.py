@@ -5,24 +5,19 @@ Tables of scores are comparisons, one per task (compare/compare.py), and resume 
 (Fig. 4, Table 3, section 3.1) evaluate trained models.
 """
 
-from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tdbs.analysis.studies.compared import compared_study
 from tdbs.analysis.studies.inference import inference_study
 from tdbs.analysis.studies.paper import STUDIES, Study
 from tdbs.analysis.studies.predicted import overheads, spread_and_speedup, ten_runs
-from tdbs.analysis.studies.study import DEFAULT_DROPPING, StudyResult, StudyTerms
+from tdbs.analysis.studies.study import DEFAULT_DROPPING, Datasets, Progress, StudyResult, StudyTerms
 from tdbs.analysis.studies.trained import check_dropping
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.planning.profile_file import Profile
 
 _IN_SECONDS = ("fig7", "e1")
 _AT_INFERENCE = ("table3", "fig4", "resilience")
-
-Datasets = Mapping[str, PreparedDataset]
-Progress = Callable[[str], None]
 
 
 def check_study(study: Study, profile: Profile | None, terms: StudyTerms) -> None:

@@ -1,15 +1,18 @@
 """A study of the paper's claims: how its runs are made, what it found, and how numbers are shown in its tables."""
 
 import statistics
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from tdbs.analysis.studies.paper import Study
+from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.settings import TrainSettings
 
 Cell = str | float | None
+Datasets = Mapping[str, PreparedDataset]  # by task
+Progress = Callable[[str], None]
 DEFAULT_DROPPING = ("tdbs_paper",)  # the paper's way to train with TokenDrop
 _NOTHING = ""
 

@@ -4,7 +4,7 @@ Their names contain all that decides them, so table3, fig4 and resilience share 
 interrupted one resumes; the same holds for its evaluations.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,13 +13,13 @@ from tdbs.analysis.compare.runs import run_key
 from tdbs.analysis.conditions.asked import ConditionRow, Question
 from tdbs.analysis.conditions.evaluate import evaluate_runs, evaluation_path, kept_rows
 from tdbs.analysis.environment import device_name
-from tdbs.analysis.studies.study import StudyTerms
+from tdbs.analysis.studies.study import Progress, StudyTerms
 from tdbs.data.tasks import Task
 from tdbs.errors import choose
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.manifest import Manifest
 from tdbs.settings import options_of
-from tdbs.train.device import resolve_execution
+from tdbs.train.arguments import resolve_settings
 from tdbs.train.feed import TRAIN
 from tdbs.train.models.load import model_to_train
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, STRATEGIES, Strategy, resolve_dropout, resolve_strategy
@@ -29,8 +29,6 @@ TRAINED_FOLDER = "trained"
 RANDOM_DROP = "random_drop"  # random batches as without TokenDrop, and nothing else changed
 DROPPING = (*(name for name, strategy in STRATEGIES.items() if strategy.drop != "none"), RANDOM_DROP)
 _DROP_RATE = 0.3  # the paper's Table 8
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -52,15 +50,7 @@ def check_dropping(names: Sequence[str]) -> None:
 
 def shared_terms(manifest: Manifest, terms: StudyTerms) -> Terms:
     """Return what all runs of a study share, each default resolved."""
-    model = model_to_train(terms.model, manifest)
-    execution = resolve_execution(precision=terms.precision, attention=terms.attention)
-    resolved = {
-        "model": model.name,
-        "lr": model.rate if terms.lr is None else terms.lr,
-        "precision": execution.precision,
-        "attention": execution.attention,
-    }
-    return Terms(**options_of(terms) | resolved, seeds=terms.seeds)
+    return Terms(**options_of(terms) | resolve_settings(terms, manifest).options, seeds=terms.seeds)
 
 
 def trainings(

@@ -38,7 +38,7 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.records import read_record
 from tdbs.removal import refuse_link, remove_folder
 from tdbs.settings import changed_options, options_of
-from tdbs.train.arguments import LoadedData, load_data
+from tdbs.train.arguments import LoadedData, load_data, resolve_settings
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run
 from tdbs.train.stopping import Stop, StoppedError, stopped_error
 from tdbs.train.trainer import train
@@ -80,6 +80,7 @@ def sweep(
     for each in combinations(ends_of(space)):  # refused before anything is written
         trial_strategy(dataset, terms, each)
         _settings_of(each, terms)
+    resolve_settings(terms, dataset.manifest)
     _begin(out, dataset, space, terms, resume=resume)
     if storage is None:
         make_file(out / STORAGE_NAME)  # SQLite would not follow the umask

@@ -15,6 +15,7 @@ from tdbs.data.tasks import TaskKind
 from tdbs.errors import ConfigError, ModelError, at_least, require
 from tdbs.fields import PlainText
 from tdbs.records import Form, read_record
+from tdbs.settings import TrainSettings
 from tdbs.train.models.heads import HEADS
 from tdbs.train.planning.model_choice import TINY
 
@@ -49,6 +50,11 @@ class _Adapters:
 
 
 _FORM = Form(what="a configuration of adapters", error=ModelError, next_step="Train again.", foreign=True)
+
+
+def part_of(settings: TrainSettings) -> TrainablePart:
+    """Return the part of a model that settings train."""
+    return TrainablePart(lora=settings.lora, freeze_layers=settings.freeze_layers)
 
 
 def check_part(part: TrainablePart, model_name: str) -> None:
