@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from benchmarks.accuracy_runs import RunRecord
 from benchmarks.accuracy_studies import Study
 from benchmarks.common import markdown_table
-from tdbs.analysis.compare.record import PairedDifference, mean_over_tasks, paired_difference
+from tdbs.analysis.compare.record import PairedDifference, paired_difference
 
 MARGIN = 0.5  # points that the mean over tasks may lose, at the lower end of its interval (issue of the study)
 
@@ -128,3 +128,9 @@ def _mean(of_seeds: Mapping[int, float], *, seeds: int) -> str:
     spread = f" ± {statistics.stdev(points):.1f}" if len(points) > 1 else ""
     missing = "" if len(points) == seeds else f" (n = {len(points)})"
     return f"{statistics.mean(points):.1f}{spread}{missing}"
+
+
+def mean_over_tasks(scores: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
+    """Return the mean score over tasks of each seed that all of them have."""
+    seeds = set.intersection(*(set(of_task) for of_task in scores.values())) if scores else set()
+    return {seed: statistics.mean(of_task[seed] for of_task in scores.values()) for seed in sorted(seeds)}

@@ -18,8 +18,9 @@ from torch.nn import functional
 from benchmarks.accuracy_runs import prepared_task
 from benchmarks.common import print_rows, timed
 from tdbs.cli.common import quiet_libraries
-from tdbs.train.device import resolve_execution
+from tdbs.settings import TrainSettings
 from tdbs.train.learner import Learner, make_learner
+from tdbs.train.resolved import resolve_settings
 
 SIZES = (16, 64)
 LENGTHS = (8, 16, 32, 64, 128)
@@ -94,8 +95,8 @@ def main() -> None:
         parser.exit(1, "This benchmark needs a CUDA device.\n")
     quiet_libraries()
     dataset = prepared_task("sst2-8000", model=arguments.model, mirror=arguments.mirror, out=arguments.data)
-    execution = resolve_execution(precision="bf16", attention="sdpa")
-    learner = make_learner(dataset, arguments.model, seed=1, dropout=0.1, execution=execution)
+    given = TrainSettings(model=arguments.model, precision="bf16", attention="sdpa")
+    learner = make_learner(dataset, resolve_settings(given, dataset.manifest), seed=1, dropout=0.1)
     learner.model.train()
     rows = [row_of(learner, size=size, length=length) for size in SIZES for length in LENGTHS]
     print_rows(rows, as_json=arguments.json)

@@ -16,9 +16,10 @@ import pyarrow.parquet as pq
 
 import tdbs
 from benchmarks.common import provenance
-from tdbs.train.device import resolve_execution
+from tdbs.settings import TrainSettings
 from tdbs.train.evaluate import evaluate_split
 from tdbs.train.learner import make_learner
+from tdbs.train.resolved import resolve_settings
 from tdbs.train.scores.scoring import read_scored_split
 
 
@@ -49,8 +50,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     dataset = tdbs.prepare(
         str(part), tokenizer=options.model, max_length=options.max_length, out=folder / "dataset"
     ).dataset
-    execution = resolve_execution(precision="auto", attention="auto")
-    learner = make_learner(dataset, options.model, seed=options.seed, dropout=0.0, execution=execution)
+    settings = resolve_settings(TrainSettings(model=options.model), dataset.manifest)
+    learner = make_learner(dataset, settings, seed=options.seed, dropout=0.0)
     untrained = evaluate_split(
         learner.accelerator,
         learner.prepared,

@@ -21,13 +21,14 @@ import tdbs
 from benchmarks.common import markdown_table, provenance
 from tdbs.analysis.speedup import plan_dataset
 from tdbs.pipeline.dataset import PreparedDataset, read_split
+from tdbs.settings import TrainSettings
 from tdbs.train.batches import epoch_batches
-from tdbs.train.device import resolve_execution
 from tdbs.train.learner import make_learner
 from tdbs.train.loop import StepPlace, run_step, shares_of
 from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.strategies import Strategy, paper_dropout, resolve_strategy
 from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
+from tdbs.train.resolved import resolve_settings
 
 
 def part_seconds(
@@ -38,9 +39,8 @@ def part_seconds(
     tokenizer = dataset.manifest.tokenizer
     words = words_of_split(split, strategy, tokenizer)
     dropout = paper_dropout(strategy, len(split.lengths_N))
-    learner = make_learner(
-        dataset, model, seed=1, dropout=dropout, execution=resolve_execution(precision="auto", attention=attention)
-    )
+    settings = resolve_settings(TrainSettings(model=model, attention=attention), dataset.manifest)
+    learner = make_learner(dataset, settings, seed=1, dropout=dropout)
     chosen = set(np.linspace(0, len(plan.padded_lengths_B) - 2, steps + 3).astype(int).tolist())
     dropped_T = dropped_tokens(split, words, strategy, plan, tokenizer, seed=1)
     batches = [

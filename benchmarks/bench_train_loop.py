@@ -37,13 +37,15 @@ from tdbs.analysis.profile.timing import timed_step
 from tdbs.cli.common import quiet_libraries
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import Manifest
+from tdbs.settings import TrainSettings
 from tdbs.train.batches import Batch
-from tdbs.train.device import dense_gradients, resolve_execution
+from tdbs.train.device import dense_gradients
 from tdbs.train.feed import Feed, make_feed, open_training_data
 from tdbs.train.learner import Learner, make_learner
 from tdbs.train.loop import MAX_GRADIENT_NORM, StepPlace, run_step, shares_of
 from tdbs.train.models.inputs import model_inputs
 from tdbs.train.planning.strategies import resolve_strategy
+from tdbs.train.resolved import resolve_settings
 from tdbs.train.rows.models import first_tokens_to_head, position_ids
 from tdbs.train.rows.sequences import Sequences, sequences_of
 
@@ -136,8 +138,8 @@ def row_of(
     feed = make_feed(open_training_data(dataset), strategy, seed=1, epochs=1)
 
     def learner_of(*, compiled: bool) -> Learner:
-        execution = resolve_execution(precision="auto", attention="auto", compiled=compiled)
-        learner = make_learner(dataset, model, seed=1, dropout=0.1, execution=execution, in_rows=strategy.in_rows)
+        settings = resolve_settings(TrainSettings(model=model, compiled=compiled), dataset.manifest)
+        learner = make_learner(dataset, settings, seed=1, dropout=0.1, in_rows=strategy.in_rows)
         learner.prepared.train()
         return learner
 

@@ -1,7 +1,7 @@
 """The settings of training: one record, from which commands, Python functions and their help are made.
 
-A new setting is a field of `TrainSettings`, and the code that uses it. If it changes the weights, it also stands in
-`config_of` (`tdbs/train/arguments.py`): a run resumes only on the same values.
+A new setting is a field of `TrainSettings`, and the code that uses it. It stands in a run's `config.toml` then, and a
+run resumes only on the same value.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""The arguments of `train`, their values resolved for a dataset, and those that identify a run (`config.toml`)."""
+"""The arguments of `train`, the data that it reads, and the settings that identify a run (`config.toml`)."""
 
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -9,23 +9,21 @@ from accelerate.utils import broadcast_object_list
 
 from tdbs.files import is_remote
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.pipeline.manifest import Manifest
-from tdbs.settings import DEFAULT_MEMORY, Option, TrainSettings
+from tdbs.settings import DEFAULT_MEMORY, Option, TrainSettings, options_of
 from tdbs.train.checkpoint import DEFAULT_CHECKPOINTS, CheckpointRule
-from tdbs.train.device import DeviceSettings, resolve_execution
-from tdbs.train.energy import check_energy
 from tdbs.train.feed import Feed, TrainingData, open_training_data
-from tdbs.train.models.load import model_to_train
-from tdbs.train.models.part import TrainablePart, check_part, part_of
-from tdbs.train.planning.model_choice import ModelChoice
 from tdbs.train.planning.plan import plan_digest
-from tdbs.train.planning.profile_file import Profile, profiled_attention
+from tdbs.train.planning.profile_file import Profile
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy
+from tdbs.train.resolved import ResolvedSettings
 from tdbs.train.run_context import Progress, Scored
 from tdbs.train.run_folder import default_run_folder
 from tdbs.train.scores.scoring import ScoredSplit, read_scored_split
 from tdbs.train.stopping import Stop
-from tdbs.train.tracking import check_tracker
+
+# Settings that config.toml has in its tables part, execution and energy
+_IN_TABLES = {"lora", "freeze_layers", "precision", "attention", "compiled", "energy"}
+_NO_PART_OF_A_RUN = {"track"}  # a run may resume with another one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,47 +67,6 @@ class TrainArguments(TrainSettings):
     loaded: Annotated[LoadedData | None, Option("Result of load_data, to share it among runs.")] = None
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ResolvedSettings:
-    """The settings of training with each default resolved for a dataset."""
-
-    model: ModelChoice
-    execution: DeviceSettings
-    part: TrainablePart
-    lr: float
-    energy: str | None  # a country's three letters, or world
-
-    @property
-    def options(self) -> dict[str, Any]:
-        """The fields of TrainSettings that were resolved, as keywords."""
-        return {
-            "model": self.model.name,
-            "lr": self.lr,
-            "precision": self.execution.precision,
-            "attention": self.execution.attention,
-            "energy": self.energy,
-        }
-
-
-def resolve_settings(
-    settings: TrainSettings, manifest: Manifest, *, profile: Profile | None = None
-) -> ResolvedSettings:
-    """Resolve settings for a dataset, and refuse what does not fit before anything is read or written."""
-    check_tracker(settings.track)
-    energy = check_energy(settings.energy)
-    model = model_to_train(settings.model, manifest)
-    part = part_of(settings)
-    check_part(part, model.name)
-    attention = profiled_attention(profile, settings.attention)
-    return ResolvedSettings(
-        model=model,
-        execution=resolve_execution(precision=settings.precision, attention=attention, compiled=settings.compiled),
-        part=part,
-        lr=model.rate if settings.lr is None else settings.lr,
-        energy=energy,
-    )
-
-
 def folder_of(dataset: PreparedDataset, strategy: Strategy, arguments: TrainArguments) -> Path:
     """Return the folder of the run, the same in all processes: a default name contains the time."""
     default = default_run_folder(dataset.manifest.source, strategy.name, arguments.seed)
@@ -129,6 +86,7 @@ def config_of(
 ) -> dict[str, Any]:
     """Return the settings that identify a run, as in `config.toml`; a run resumes only with the same values."""
     manifest = dataset.manifest
+    settings = options_of(arguments) | resolved.options | {"dropout": dropout, "memory": str(arguments.memory)}
     return {
         "dataset": {
             "path": str(dataset.path if is_remote(dataset.path) else dataset.path.resolve()),
@@ -136,14 +94,9 @@ def config_of(
             "source": manifest.source,
         },
         "task": {"kind": manifest.task.kind, "classes": list(manifest.task.classes)},
-        "model": resolved.model.name,
         "seed": arguments.seed,
-        "epochs": arguments.epochs,
-        "lr": resolved.lr,
-        "warmup": arguments.warmup,
-        "dropout": dropout,
+        **{name: value for name, value in settings.items() if name not in _IN_TABLES | _NO_PART_OF_A_RUN},
         "plan_digest": plan_digest(feed.plans),
-        "memory": str(arguments.memory),
         "windows": windows,
         "strategy": {name: value for name, value in asdict(strategy).items() if value is not None},
         "part": {name: value for name, value in asdict(resolved.part).items() if value is not None},

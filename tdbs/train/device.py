@@ -17,8 +17,14 @@ from transformers import PreTrainedModel
 
 from tdbs.errors import ConfigError, choose
 
+# Shapes: V rows of the table, K tokens of the step's batches, E entries of a row.
+
 Precision = Literal["auto", "fp32", "bf16"]
 Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
+
+_COMPILERS = ("g++", "clang++", "c++")
+_LEAST_ROWS = 4_096  # of a table of embeddings; a step touches much of a smaller one
+_GRADIENT = "row_gradient"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,15 +104,6 @@ def make_optimizer(model: torch.nn.Module) -> torch.optim.Optimizer:
     return torch.optim.AdamW(trained, lr=0.0, weight_decay=0.0, fused=True)
 
 
-def _has_bf16(device: str) -> bool:
-    if device == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
-
-
-_COMPILERS = ("g++", "clang++", "c++")
-
-
 def check_compiler(device: str) -> None:
     """Refuse to compile for a CPU without a C++ compiler, before anything is written."""
     if device == "cpu" and not any(map(shutil.which, _COMPILERS)):
@@ -126,12 +123,6 @@ def compile_layers(model: PreTrainedModel) -> None:
         if isinstance(stack, torch.nn.ModuleList) and len({type(layer) for layer in stack}) == 1:
             for layer in stack[:-1]:
                 layer.compile(dynamic=True)
-
-
-# Shapes: V rows of the table, K tokens of the step's batches, E entries of a row.
-
-_LEAST_ROWS = 4_096  # of a table; a step touches much of a smaller one
-_GRADIENT = "row_gradient"
 
 
 def keep_row_gradients(model: torch.nn.Module) -> None:
@@ -173,3 +164,9 @@ def dense_gradients(model: torch.nn.Module) -> Iterator[None]:
     finally:
         for gradient_VE, rows_K in touched:
             gradient_VE.index_fill_(0, rows_K, 0.0)
+
+
+def _has_bf16(device: str) -> bool:
+    if device == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())

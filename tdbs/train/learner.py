@@ -10,11 +10,11 @@ from transformers import PreTrainedModel
 
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.train.device import DeviceSettings, compile_layers, keep_row_gradients, make_optimizer
+from tdbs.train.device import compile_layers, keep_row_gradients, make_optimizer
 from tdbs.train.micro_batches import MemoryCaps
 from tdbs.train.models.inputs import InputRules, format_of
 from tdbs.train.models.load import ModelSettings, load_model
-from tdbs.train.models.part import WHOLE, TrainablePart
+from tdbs.train.resolved import ResolvedSettings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,23 +32,21 @@ class Learner:
 
 
 def make_learner(
-    dataset: PreparedDataset,
-    model_name: str,
-    *,
-    seed: int,
-    dropout: float,
-    execution: DeviceSettings,
-    in_rows: bool = False,
-    part: TrainablePart = WHOLE,
+    dataset: PreparedDataset, settings: ResolvedSettings, *, seed: int, dropout: float, in_rows: bool = False
 ) -> Learner:
     """Load a model for the dataset and put it on its device; `in_rows`: its rows may hold several samples."""
-    settings = ModelSettings(
-        purpose="train", execution=execution, in_rows=in_rows, seed=seed, dropout=dropout, part=part
+    model_settings = ModelSettings(
+        purpose="train",
+        execution=settings.execution,
+        in_rows=in_rows,
+        seed=seed,
+        dropout=dropout,
+        part=settings.part,
     )
-    loaded = load_model(model_name, format_of(dataset), settings)
+    loaded = load_model(settings.model.name, format_of(dataset), model_settings)
     if loaded.accelerator.num_processes == 1:
         keep_row_gradients(loaded.prepared)
-    if execution.compiled:
+    if settings.execution.compiled:
         compile_layers(loaded.model)
     return Learner(
         accelerator=loaded.accelerator,

@@ -16,7 +16,7 @@ from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import PreparedDataset, load, split_info
 from tdbs.records import record_of
 from tdbs.settings import takes
-from tdbs.train.arguments import TrainArguments, config_of, folder_of, load_data, resolve_settings
+from tdbs.train.arguments import TrainArguments, config_of, folder_of, load_data
 from tdbs.train.checkpoint import RunState, load_checkpoint, newest_checkpoint
 from tdbs.train.energy import EnergyUse, metered
 from tdbs.train.feed import TRAIN, make_feed
@@ -27,6 +27,7 @@ from tdbs.train.planning.caps import hardware_caps
 from tdbs.train.planning.epoch_plan import run_padding, run_target_padding
 from tdbs.train.planning.rates import learning_rates
 from tdbs.train.planning.strategies import Strategy, given_strategy, resolve_dropout
+from tdbs.train.resolved import resolve_settings
 from tdbs.train.run_context import RunContext
 from tdbs.train.run_folder import (
     MODEL_FOLDER,
@@ -108,15 +109,7 @@ def train(dataset: PreparedDataset | str | Path, arguments: TrainArguments) -> T
         check_same_run(begun, config)
         if begun.result is not None:
             return record_of(begun.result, TrainResult, RUN_FORM, named=str(folder / RESULT_NAME))
-    learner = make_learner(
-        dataset,
-        resolved.model.name,
-        seed=arguments.seed,
-        dropout=dropout,
-        execution=resolved.execution,
-        in_rows=strategy.in_rows,
-        part=resolved.part,
-    )
+    learner = make_learner(dataset, resolved, seed=arguments.seed, dropout=dropout, in_rows=strategy.in_rows)
     if strategy.accumulates:
         caps = hardware_caps(strategy.hw_caps, max_length=dataset.manifest.max_length)
         learner.memory_caps.hardware_L1 = caps

@@ -12,10 +12,9 @@ from tdbs.analysis.profile.shapes import Shape, overhead_shapes
 from tdbs.analysis.profile.timing import framework_overheads, union_length
 from tdbs.reports.number_format import overhead_notes
 from tdbs.reports.terminal import plain_spaces
-from tdbs.train.device import resolve_execution
-from tdbs.train.learner import make_learner
 from tests.analysis.test_synthetic import dataset_of
 from tests.analysis.tiny import tiny_dataset
+from tests.train.opened import tiny_learner
 
 
 @given(intervals=st.lists(st.tuples(st.integers(0, 30), st.integers(0, 12)), max_size=20))
@@ -34,8 +33,7 @@ def dataset(tmp_path_factory):
 
 def test_a_tiny_step_is_overhead_to_a_larger_share_than_a_large_one(dataset):
     """One sample of 8 tokens against 64 of 64, 512 times the tokens; no weight changes."""
-    execution = resolve_execution(precision="fp32", attention="eager")
-    learner = make_learner(dataset, "tiny", seed=0, dropout=0.0, execution=execution)
+    learner = tiny_learner(dataset)
     learner.prepared.train()
     before = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
     shapes, told = overhead_shapes(dataset.manifest), []
@@ -62,8 +60,7 @@ def test_a_shape_that_the_device_does_not_hold_is_left_out(dataset):
                 raise torch.OutOfMemoryError
             return self.model(input_ids=input_ids, **inputs)
 
-    execution = resolve_execution(precision="fp32", attention="eager")
-    learner = make_learner(dataset, "tiny", seed=0, dropout=0.0, execution=execution)
+    learner = tiny_learner(dataset)
     learner = replace(learner, prepared=Refusing(learner.prepared))
     shapes = [Shape(samples=64, length=8), Shape(samples=2, length=8)]
     assert [found["batch_size"] for found in framework_overheads(learner, dataset.manifest, shapes)] == [2]

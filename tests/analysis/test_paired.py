@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from tdbs.analysis.compare.record import mean_over_tasks, paired_difference
+from benchmarks.accuracy_tables import mean_over_tasks
+from tdbs.analysis.compare.record import paired_difference
 
 SCORES = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=20)
 

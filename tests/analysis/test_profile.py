@@ -16,8 +16,8 @@ from tdbs.analysis.profile.shapes import grid_shapes, kernel_shapes, synthetic_b
 from tdbs.analysis.profile.timing import Timing, device_drift, time_in_rounds, timed_step
 from tdbs.analysis.speedup import costs_for, estimate_speedup, plan_dataset, run_seconds
 from tdbs.errors import ConfigError
-from tdbs.train.device import resolve_execution
-from tdbs.train.learner import make_learner, share_weights
+from tdbs.settings import TrainSettings
+from tdbs.train.learner import share_weights
 from tdbs.train.loop import update
 from tdbs.train.planning.caps import chosen_caps
 from tdbs.train.planning.profile_file import read_profile
@@ -25,6 +25,7 @@ from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
 from tests.analysis.test_synthetic import dataset_of
 from tests.analysis.tiny import memory_budget, tiny_dataset
 from tests.reports.conftest import make_dataset
+from tests.train.opened import tiny_learner
 
 pytestmark = pytest.mark.skipif(torch.cuda.is_available(), reason="the budget of memory is of a CPU's process")
 
@@ -116,8 +117,7 @@ def test_more_samples_take_longer_and_the_fit_tells_both(measured, profile):
 
 def test_without_a_budget_a_cpu_has_a_knee_and_no_caps_of_memory(dataset, measured, profile, tmp_path):
     """Nothing is searched; the file says null, and what asks for these caps is told so."""
-    execution = resolve_execution(precision="fp32", attention="eager")
-    learner = make_learner(dataset, "tiny", seed=0, dropout=0.0, execution=execution)
+    learner = tiny_learner(dataset)
     assert searched_caps(learner, dataset.manifest, budget=None, progress=pytest.fail) is None
     table = caps_table(None, dataset.manifest, costs_for(dataset, profile), device=torch.device("cpu"))
     assert table["lengths"] == measured["caps"]["lengths"]
@@ -265,8 +265,7 @@ def test_batches_are_as_large_as_the_measured_caps_let_them_be(dataset, profile,
 
 def test_timing_a_step_changes_no_weight(dataset):
     """Forward, backward and an update whose rate is 0."""
-    execution = resolve_execution(precision="fp32", attention="eager")
-    learner = make_learner(dataset, "tiny", seed=0, dropout=0.1, execution=execution)
+    learner = tiny_learner(dataset, dropout=0.1)
     learner.prepared.train()
     before = {name: tensor.clone() for name, tensor in learner.model.state_dict().items()}
     batch = synthetic_batch(dataset.manifest, "padded", samples=4, length=8)
@@ -288,9 +287,7 @@ def test_rounds_go_through_all_steps_and_short_ones_have_more(dataset, monkeypat
         return {"long": 0.2, "short": 0.01, "other": 0.03}[name]
 
     monkeypatch.setattr("tdbs.analysis.profile.timing.timed_step", pretended)
-    learner = make_learner(
-        dataset, "tiny", seed=0, dropout=0.0, execution=resolve_execution(precision="fp32", attention="eager")
-    )
+    learner = tiny_learner(dataset)
     told = []
     found = time_in_rounds(
         [Timing(learner=learner, variants=names) for names in (["long"], ["too large"], ["short", "other"])],
@@ -309,9 +306,8 @@ def test_rounds_go_through_all_steps_and_short_ones_have_more(dataset, monkeypat
 @pytest.mark.parametrize("dropout", [0.0, 0.1])
 def test_learners_that_share_weights_train_the_same_ones(dataset, dropout):
     """A step of either moves both, and there is one set of parameters for the optimizer."""
-    execution = resolve_execution(precision="fp32", attention="eager")
-    first = make_learner(dataset, "tiny", seed=0, dropout=0.0, execution=execution)
-    other = share_weights(first, make_learner(dataset, "tiny", seed=1, dropout=0.1, execution=execution))
+    first = tiny_learner(dataset)
+    other = share_weights(first, tiny_learner(dataset, seed=1, dropout=0.1))
     assert other.optimizer is first.optimizer
     own = dict(first.model.named_parameters())
     assert all(parameter is own[name] for name, parameter in other.model.named_parameters())
@@ -327,7 +323,8 @@ def test_the_pace_is_that_of_the_profiles_own_steps_now(dataset, profile, monkey
     """Three steps in half a second each, against what the profile has for them; not against steps of another kernel."""
     monkeypatch.setattr("tdbs.analysis.profile.timing.timed_step", lambda _learner, _batches: 0.5)
     kernel = str(profile.settings["attention"])
-    pace = partial(device_drift, dataset, model="tiny", precision="fp32", attention=kernel)
+    settings = TrainSettings(model="tiny", precision="fp32", attention=kernel)
+    pace = partial(device_drift, dataset, settings=settings)
     then = [
         point["seconds"]
         for point in profile.points

@@ -15,13 +15,12 @@ from safetensors.torch import save_file
 
 from tdbs.pipeline.dataset import load
 from tdbs.train import loop
-from tdbs.train.device import DeviceSettings
 from tdbs.train.feed import make_feed, open_training_data
-from tdbs.train.learner import make_learner
 from tdbs.train.planning.plan import plan_digest
 from tdbs.train.planning.rates import learning_rates
 from tdbs.train.planning.strategies import resolve_strategy
 from tdbs.train.processes import own_share
+from tests.train.opened import tiny_learner
 
 PARTS = {"tdbs_paper": {}, "reach": {}, "bucket": {"micro_batches": 3}}  # others are given a rate of words to drop
 
@@ -33,8 +32,7 @@ def run(dataset, name: str, size: int, steps: int) -> dict:
         name, dataset.manifest.task, PARTS.get(name, {"drop": "rate"}) | {"base_batch_size": size}
     )
     feed = make_feed(open_training_data(dataset), strategy, seed=3, epochs=1)
-    execution = DeviceSettings(device="cpu", precision="fp32", attention="eager")
-    learner = make_learner(dataset, "tiny", seed=3, dropout=0.0, execution=execution, in_rows=strategy.in_rows)
+    learner = tiny_learner(dataset, seed=3, in_rows=strategy.in_rows)
     learner.model.double()
     rates_S = learning_rates(feed.plans, strategy, base_lr=1e-3, warmup=0.1)
     taken: list[int] = []

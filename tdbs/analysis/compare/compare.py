@@ -27,7 +27,7 @@ from tdbs.analysis.compare.record import (
     with_speedups,
     write_rows,
 )
-from tdbs.analysis.compare.runs import PartTime, Progress, run_row, timed_parts
+from tdbs.analysis.compare.runs import PartTime, Progress, Run, run_row, timed_parts
 from tdbs.analysis.environment import device_name
 from tdbs.analysis.profile.timing import device_drift
 from tdbs.analysis.speedup import BASELINE, StrategyEstimate, costs_for, estimate_speedup
@@ -35,7 +35,6 @@ from tdbs.errors import ConfigError
 from tdbs.files import is_remote, sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.settings import Option, TrainSettings, options_of, takes
-from tdbs.train.arguments import resolve_settings
 from tdbs.train.planning.model_choice import shown_model
 from tdbs.train.planning.profile_file import Profile
 from tdbs.train.planning.strategies import (
@@ -46,6 +45,7 @@ from tdbs.train.planning.strategies import (
     resolved_name,
     strategies_for,
 )
+from tdbs.train.resolved import resolve_settings
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -193,7 +193,7 @@ def _prediction(
     }
     pace = None
     if profile is not None:
-        pace = device_drift(dataset, profile, model=terms.model, precision=terms.precision, attention=terms.attention)
+        pace = device_drift(dataset, profile, terms)
     return {
         "date": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="seconds"),
         "profile": None if profile is None else {"model": dict(profile.model), "device": dict(profile.device)},
@@ -229,9 +229,8 @@ def _measured(
             continue
         for strategy in waiting:
             estimate = predicted[seed][strategy.name]
-            rows.append(
-                run_row(folder, dataset, strategy, terms, estimate, seed=seed, pool=arguments.pool, progress=progress)
-            )
+            run = Run(dataset=dataset, strategy=strategy, terms=terms, seed=seed)
+            rows.append(run_row(folder, run, estimate, pool=arguments.pool, progress=progress))
             write_rows(folder, rows)
     return rows
 

@@ -36,6 +36,7 @@ FORM = Form(
     next_step="Pass a folder that tdbs compare wrote, or run tdbs compare again.",
 )
 _ON_DISK = ("model", "seeds", "epochs", "lr", "dropout", "precision", "attention", "part_steps", "energy")
+CONFIDENCE = 0.95  # of intervals of score differences
 Seconds = Annotated[float, Meta(gt=0)]
 
 
@@ -211,6 +212,35 @@ def prediction_errors(summarized: Sequence[Summary]) -> dict[str, float | None]:
     }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PairedDifference:
+    """Mean of the differences, and its t interval over seeds; bounds are None with one seed."""
+
+    seeds: int
+    mean: float
+    low: float | None
+    high: float | None
+
+
+def paired_difference(scores: Mapping[int, float], base: Mapping[int, float]) -> PairedDifference | None:
+    """Return how far scores are above the base's over the seeds that both have; None if there are none."""
+    return mean_difference([scores[seed] - base[seed] for seed in sorted(scores.keys() & base.keys())])
+
+
+def mean_difference(differences: Sequence[float]) -> PairedDifference | None:
+    """Return the mean of differences, one for each seed, with its t interval; None if there is none."""
+    if not differences:
+        return None
+    mean = statistics.mean(differences)
+    if len(differences) == 1:
+        return PairedDifference(seeds=1, mean=mean, low=None, high=None)
+    from scipy.stats import t  # half a second to import, so where an interval is asked for
+
+    quantile = float(t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1))
+    half = quantile * statistics.stdev(differences) / math.sqrt(len(differences))
+    return PairedDifference(seeds=len(differences), mean=mean, low=mean - half, high=mean + half)
+
+
 def _different(begun: Mapping[str, Any], settings: Mapping[str, Any]) -> list[str]:
     """Return the names of settings that differ; for the terms, the names of their fields."""
     names = [name for name, value in settings.items() if begun.get(name) != value]
@@ -253,41 +283,3 @@ def _scores(rows: Sequence[Row]) -> dict[int, float]:
 def _mean(values: Sequence[float | None]) -> float | None:
     known = [value for value in values if value is not None]
     return statistics.mean(known) if known else None
-
-
-CONFIDENCE = 0.95
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PairedDifference:
-    """Mean of the differences, and its t interval over seeds; bounds are None with one seed."""
-
-    seeds: int
-    mean: float
-    low: float | None
-    high: float | None
-
-
-def paired_difference(scores: Mapping[int, float], base: Mapping[int, float]) -> PairedDifference | None:
-    """Return how far scores are above the base's over the seeds that both have; None if there are none."""
-    return mean_difference([scores[seed] - base[seed] for seed in sorted(scores.keys() & base.keys())])
-
-
-def mean_difference(differences: Sequence[float]) -> PairedDifference | None:
-    """Return the mean of differences, one for each seed, with its t interval; None if there is none."""
-    if not differences:
-        return None
-    mean = statistics.mean(differences)
-    if len(differences) == 1:
-        return PairedDifference(seeds=1, mean=mean, low=None, high=None)
-    from scipy.stats import t  # half a second to import, so where an interval is asked for
-
-    quantile = float(t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1))
-    half = quantile * statistics.stdev(differences) / math.sqrt(len(differences))
-    return PairedDifference(seeds=len(differences), mean=mean, low=mean - half, high=mean + half)
-
-
-def mean_over_tasks(scores: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
-    """Return the mean score over tasks of each seed that all of them have."""
-    seeds = set.intersection(*(set(of_task) for of_task in scores.values())) if scores else set()
-    return {seed: statistics.mean(of_task[seed] for of_task in scores.values()) for seed in sorted(seeds)}

@@ -31,112 +31,69 @@ from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.records import read_record
 from tdbs.settings import options_of
 from tdbs.train.batches import Batch
-from tdbs.train.device import default_device, resolve_execution
+from tdbs.train.device import default_device
 from tdbs.train.feed import TRAIN, Feed, TrainingData, make_feed, open_training_data
 from tdbs.train.learner import Learner, make_learner, share_weights
-from tdbs.train.models.part import part_of
 from tdbs.train.planning.strategies import Strategy, resolve_dropout
+from tdbs.train.resolved import resolve_settings
 from tdbs.train.trainer import train
 
 Progress = Callable[[str], None]
 
-
-def run_row(
-    folder: Path,
-    dataset: PreparedDataset,
-    strategy: Strategy,
-    terms: Terms,
-    estimate: StrategyEstimate,
-    *,
-    seed: int,
-    pool: Path | None,
-    progress: Progress,
-) -> Row:
-    """Return the row of one run, and leave the run in the comparison's folder."""
-    if pool is None:
-        return _trained_row(folder, dataset, strategy, terms, estimate, seed=seed, progress=progress)
-    name = f"{name_in_folder(strategy.name)}-seed{seed}"
-    dropout = resolve_dropout(terms.dropout, strategy, split_info(dataset, TRAIN).rows)
-    key = run_key(dataset.manifest.key, strategy, terms, seed=seed, dropout=dropout, device=device_name())
-    found = take_run(pool, key, folder / name)
-    if found is None:
-        row = _trained_row(folder, dataset, strategy, terms, estimate, seed=seed, progress=progress)
-        keep_run(pool, key, folder / name, row)
-        return row
-    return replace(
-        found,
-        strategy=strategy.name,
-        run=name,
-        predicted_seconds=estimate.seconds,
-        predicted_speedup=None if estimate.seconds is None else estimate.speedup,
-    )
-
-
-def _trained_row(
-    folder: Path,
-    dataset: PreparedDataset,
-    strategy: Strategy,
-    terms: Terms,
-    estimate: StrategyEstimate,
-    *,
-    seed: int,
-    progress: Progress,
-) -> Row:
-    """Train one run and return its row."""
-    name = f"{name_in_folder(strategy.name)}-seed{seed}"
-    progress(f"{strategy.name}, seed {seed}")
-    device = torch.device(default_device())
-    reset_peak(device)
-    result = train(
-        dataset,
-        strategy=strategy,
-        **options_of(terms),
-        seed=seed,
-        out=folder / name,
-        overwrite=True,  # a run without a row was cut off: it is made again
-        checkpoints=None,
-        save=False,
-        progress=lambda record, steps: progress(f"{strategy.name}, seed {seed}: step {record.step + 1:,} of {steps:,}"),
-    )
-    used = result.energy
-    return Row(
-        strategy=strategy.name,
-        seed=seed,
-        seconds=result.seconds["train"] + result.seconds["plan"],
-        predicted_seconds=estimate.seconds,
-        speedup=None,
-        predicted_speedup=None if estimate.seconds is None else estimate.speedup,
-        padding_fraction=result.padding_fraction,
-        tokens=result.tokens + result.target_tokens,
-        steps=result.steps,
-        score=result.score,
-        evaluate_seconds=result.seconds["evaluate"],
-        plan_seconds=result.seconds["plan"],
-        peak_memory_bytes=peak_bytes(device),
-        run=name,
-        energy_kwh=None if used is None else used["kwh"],
-        co2e_kg=None if used is None else used["co2e_kg"],
-        power=None if used is None else used["power"],
-    )
-
-
 _ROW_NAME = "row.json"
 _NOT_OF_A_RUN = ("seeds", "part_steps", "dropout")  # terms of a comparison; a run has its own dropout
 _PACKAGES = ("tdbs", "torch", "transformers")
+_TURNS = 3  # of each strategy: a device that slows down slows all of them alike
+_WARM_UP = 2  # steps of a strategy at each turn before those that count: the one before left memory in other pieces
 
 
-def run_key(dataset_key: str, strategy: Strategy, terms: Terms, *, seed: int, dropout: float, device: str) -> str:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Run:
+    """A run, by all that decides it but the device."""
+
+    dataset: PreparedDataset
+    strategy: Strategy
+    terms: Terms
+    seed: int
+
+    @property
+    def name(self) -> str:
+        """The folder of the run in the comparison's."""
+        return f"{name_in_folder(self.strategy.name)}-seed{self.seed}"
+
+
+def run_row(folder: Path, run: Run, estimate: StrategyEstimate, *, pool: Path | None, progress: Progress) -> Row:
+    """Return the row of one run beside its prediction, and leave the run in the comparison's folder."""
+    if pool is None:
+        return _trained_row(folder, run, estimate, progress)
+    key = run_key(run, device=device_name())
+    found = take_run(pool, key, folder / run.name)
+    if found is None:
+        row = _trained_row(folder, run, estimate, progress)
+        keep_run(pool, key, folder / run.name, row)
+        return row
+    return replace(
+        found,
+        strategy=run.strategy.name,
+        run=run.name,
+        predicted_seconds=estimate.seconds,
+        predicted_speedup=_predicted_speedup(estimate),
+    )
+
+
+def run_key(run: Run, *, device: str) -> str:
     """Return the hash over all that decides a run; a strategy's name is none of it, nor who chose the dropout."""
+    rows = split_info(run.dataset, TRAIN).rows
     decides = {
-        "dataset": dataset_key,
-        "strategy": {name: value for name, value in asdict(strategy).items() if name not in ("name", "dropout")},
+        "dataset": run.dataset.manifest.key,
+        "strategy": {name: value for name, value in asdict(run.strategy).items() if name not in ("name", "dropout")},
         "terms": {
             name: value
-            for name, value in terms.on_disk().items()
+            for name, value in run.terms.on_disk().items()
             if name not in _NOT_OF_A_RUN and not (name == "energy" and value is None)  # keys of before there was energy
         },
-        "dropout": dropout,
-        "seed": seed,
+        "dropout": resolve_dropout(run.terms.dropout, run.strategy, rows),
+        "seed": run.seed,
         "device": device,
         "versions": {package: version(package) for package in _PACKAGES},
     }
@@ -158,10 +115,6 @@ def keep_run(pool: Path, key: str, folder: Path, row: Row) -> None:
     make_folder(pool)
     copy_files(folder, pool / key, leave_out=_ROW_NAME)
     write_json(pool / key / _ROW_NAME, asdict(row))
-
-
-_TURNS = 3  # of each strategy: a device that slows down slows all of them alike
-_WARM_UP = 2  # steps of a strategy at each turn before those that count: the one before left memory in other pieces
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -190,12 +143,10 @@ def timed_parts(
     data = open_training_data(dataset, memory=terms.memory)
     parts = [_part(data, strategy, terms, seed=seed, costs=costs) for strategy in strategies]
     in_rows = any(part.strategy.in_rows for part in parts)
-    execution = resolve_execution(precision=terms.precision, attention=terms.attention, compiled=terms.compiled)
+    resolved = resolve_settings(terms, dataset.manifest)
     learners: dict[float, Learner] = {}
     for rate in {part.dropout for part in parts}:
-        learner = make_learner(
-            dataset, terms.model, seed=seed, dropout=rate, execution=execution, in_rows=in_rows, part=part_of(terms)
-        )
+        learner = make_learner(dataset, resolved, seed=seed, dropout=rate, in_rows=in_rows)
         learner.prepared.train()
         learners[rate] = share_weights(next(iter(learners.values())), learner) if learners else learner
     projected: list[list[float]] = [[] for _ in parts]
@@ -210,6 +161,50 @@ def timed_parts(
             projected[place].append(seconds / sum(part.shares[turn::_TURNS]))
     for part, found in zip(parts, projected, strict=True):
         yield PartTime(strategy=part.strategy, seconds=part.planning + statistics.median(found))
+
+
+def _trained_row(folder: Path, run: Run, estimate: StrategyEstimate, progress: Progress) -> Row:
+    """Train one run and return its row."""
+    title = f"{run.strategy.name}, seed {run.seed}"
+    progress(title)
+    device = torch.device(default_device())
+    reset_peak(device)
+    result = train(
+        run.dataset,
+        strategy=run.strategy,
+        **options_of(run.terms),
+        seed=run.seed,
+        out=folder / run.name,
+        overwrite=True,  # a run without a row was cut off: it is made again
+        checkpoints=None,
+        save=False,
+        progress=lambda record, steps: progress(f"{title}: step {record.step + 1:,} of {steps:,}"),
+    )
+    used = result.energy
+    return Row(
+        strategy=run.strategy.name,
+        seed=run.seed,
+        seconds=result.seconds["train"] + result.seconds["plan"],
+        predicted_seconds=estimate.seconds,
+        speedup=None,
+        predicted_speedup=_predicted_speedup(estimate),
+        padding_fraction=result.padding_fraction,
+        tokens=result.tokens + result.target_tokens,
+        steps=result.steps,
+        score=result.score,
+        evaluate_seconds=result.seconds["evaluate"],
+        plan_seconds=result.seconds["plan"],
+        peak_memory_bytes=peak_bytes(device),
+        run=run.name,
+        energy_kwh=None if used is None else used["kwh"],
+        co2e_kg=None if used is None else used["co2e_kg"],
+        power=None if used is None else used["power"],
+    )
+
+
+def _predicted_speedup(estimate: StrategyEstimate) -> float | None:
+    """Return the speedup in time, which is known with a profile alone."""
+    return None if estimate.seconds is None else estimate.speedup
 
 
 def _part(data: TrainingData, strategy: Strategy, terms: Terms, *, seed: int, costs: CostModel | None) -> _Part:

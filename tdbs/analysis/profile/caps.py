@@ -22,9 +22,14 @@ from tdbs.pipeline.manifest import Manifest
 from tdbs.train.learner import Learner
 
 GAP = 1.05  # between a batch that fits and the smallest one known not to
+USABLE = 0.9  # of the memory; the rest is for what the next version of a library takes
 NEAR_BEST = 0.95  # of the best tokens/s: the knee is the smallest batch that reaches it
 _STEP = 4  # lengths of an entry of the table
 _MOST = 1 << 20  # samples: the largest batch that is tried
+_MOST_WITHOUT_MEMORY = 4096  # samples of a batch that the knee is looked for among
+_MULTIPLE = {"cuda": 8, "cpu": 1}  # what batch sizes are rounded to
+_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+_RESET_PEAK = "5"  # as proc(5) says
 
 
 def largest_batch(fits: Callable[[int], bool], *, guess: int) -> int:
@@ -75,11 +80,6 @@ def rounded(cap: int, *, multiple: int) -> int:
     return cap // multiple * multiple if cap >= multiple else cap
 
 
-USABLE = 0.9  # of the memory; the rest is for what the next version of a library takes
-_MOST_WITHOUT_MEMORY = 4096  # samples of a batch that the knee is looked for among
-_MULTIPLE = {"cuda": 8, "cpu": 1}  # what batch sizes are rounded to
-
-
 def searched_caps(
     learner: Learner, manifest: Manifest, *, budget: int | None, progress: Progress
 ) -> dict[int, int] | None:
@@ -121,26 +121,6 @@ def caps_table(
     return {"lengths": lengths, "memory": caps, "knee": knees}
 
 
-def _fits(learner: Learner, manifest: Manifest, size: int, *, length: int, usable: int, progress: Progress) -> bool:
-    progress(f"memory of {size} x {length}")
-    device = learner.accelerator.device
-    reset_peak(device)
-    batch = synthetic_batch(
-        manifest, "padded", samples=size, length=length, target_length=target_length(manifest, length)
-    )
-    try:
-        timed_step(learner, [batch])
-    except torch.OutOfMemoryError:
-        learner.optimizer.zero_grad()
-        return False
-    peak = peak_bytes(device)
-    return peak is None or peak <= usable
-
-
-_STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
-_RESET_PEAK = "5"  # as proc(5) says
-
-
 def reset_peak(device: torch.device) -> None:
     """Reset the peak, after returning free memory to the system."""
     gc.collect()
@@ -169,3 +149,19 @@ def peak_bytes(device: torch.device) -> int | None:
 def device_memory(device: torch.device) -> int | None:
     """Return all memory of a CUDA device; None on a CPU, whose budget the user sets."""
     return int(torch.cuda.get_device_properties(device).total_memory) if device.type == "cuda" else None
+
+
+def _fits(learner: Learner, manifest: Manifest, size: int, *, length: int, usable: int, progress: Progress) -> bool:
+    progress(f"memory of {size} x {length}")
+    device = learner.accelerator.device
+    reset_peak(device)
+    batch = synthetic_batch(
+        manifest, "padded", samples=size, length=length, target_length=target_length(manifest, length)
+    )
+    try:
+        timed_step(learner, [batch])
+    except torch.OutOfMemoryError:
+        learner.optimizer.zero_grad()
+        return False
+    peak = peak_bytes(device)
+    return peak is None or peak <= usable

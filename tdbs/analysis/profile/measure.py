@@ -22,10 +22,12 @@ from tdbs.files import write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.engines import memory_bytes
 from tdbs.removal import refuse_link
+from tdbs.settings import TrainSettings
 from tdbs.train.device import resolve_execution
 from tdbs.train.learner import Learner, make_learner, share_weights
 from tdbs.train.planning.model_choice import default_model, shown_model
 from tdbs.train.planning.profile_file import SCHEMA_VERSION
+from tdbs.train.resolved import resolve_settings
 from tdbs.train.rows.models import knows_sequences, use_sequences
 
 PROFILES_FOLDER = Path("profiles")
@@ -154,8 +156,8 @@ def check_place(path: Path, *, overwrite: bool) -> None:
 
 
 def _learner(dataset: PreparedDataset, name: str, precision: str, kernel: str, *, dropout: float) -> Learner:
-    execution = resolve_execution(precision=precision, attention=kernel)
-    learner = make_learner(dataset, name, seed=0, dropout=dropout, execution=execution)
+    settings = TrainSettings(model=name, precision=precision, attention=kernel)
+    learner = make_learner(dataset, resolve_settings(settings, dataset.manifest), seed=0, dropout=dropout)
     if knows_sequences(learner.model.config):
         use_sequences(learner.model, kernel)
     learner.prepared.train()

@@ -13,11 +13,14 @@ from tdbs.train.planning.epoch_plan import row_width
 from tdbs.train.planning.strategies import Execution
 from tdbs.train.targets import Labels
 
+# Shapes: B samples, R rows of W tokens, L the longest sample, M the targets' length, C outputs.
+
 _CPU_TOKENS, _CUDA_TOKENS = 1 << 14, 1 << 16  # of the largest timed call, unless 64 of the longest samples are more
 _BATCH_SIZES = (256, 64, 16, 4, 1)
 _SHORTEST = 8
 _ODD_LENGTHS = (0.3, 0.1)  # of the maximum: lengths that are not powers of two
 _TARGET_SHARES = (4, 16)  # targets are a quarter and a sixteenth as long as their sources
+_SHORTEST_SHARE = 0.25  # of the longest: spread lengths lie evenly between
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,15 +93,6 @@ def overhead_shapes(manifest: Manifest) -> list[Shape]:
     ]
 
 
-def _with_targets(shapes: Sequence[Shape]) -> list[Shape]:
-    return [replace(shape, target_length=max(shape.length // share, 1)) for shape in shapes for share in _TARGET_SHARES]
-
-
-# Shapes: B samples, R rows of W tokens, L the longest sample, M the targets' length, C outputs.
-
-_SHORTEST_SHARE = 0.25  # of the longest: spread lengths lie evenly between
-
-
 def synthetic_batch(
     manifest: Manifest,
     execution: Execution,
@@ -137,6 +131,10 @@ def synthetic_batch(
         execution=execution,
         starts_B=starts_B if execution in ("packed", "unpadded") else None,
     )
+
+
+def _with_targets(shapes: Sequence[Shape]) -> list[Shape]:
+    return [replace(shape, target_length=max(shape.length // share, 1)) for shape in shapes for share in _TARGET_SHARES]
 
 
 def _labels(manifest: Manifest, lengths_B: IntArray, target_length: int, chance: np.random.Generator) -> Labels:

@@ -27,15 +27,24 @@ from tdbs.analysis.profile.shapes import Shape, kernel_shapes, synthetic_batch
 from tdbs.arrays import FloatArray
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import Manifest
+from tdbs.settings import TrainSettings
 from tdbs.train.batches import Batch
-from tdbs.train.device import resolve_execution
 from tdbs.train.learner import Learner, make_learner
 from tdbs.train.loop import update
 from tdbs.train.planning.profile_file import Profile
+from tdbs.train.resolved import resolve_settings
+
+# Shapes: I intervals.
+
+Progress = Callable[[str], None]
 
 ROUNDS = 5
+_DRIFT_ROUNDS = 2
+_PROFILED_ROUNDS = 3
 _MORE = 7  # rounds of short steps
 _LONG_ENOUGH = 0.5  # seconds of a step in all rounds after which its time is settled
+_VARIANTS = 5  # of an unpadded step: rows of other lengths, as in training
+_SAME = ("attention", "dropout", "work")  # what makes two points the same step
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -90,16 +99,6 @@ def time_in_rounds(
     return [_step_time(found) if place in held else None for place, found in enumerate(seconds)]
 
 
-def _step_time(found: Sequence[float]) -> StepTime:
-    median = statistics.median(found)
-    return StepTime(seconds=median, spread=(max(found) - min(found)) / median)
-
-
-_VARIANTS = 5  # of an unpadded step: rows of other lengths, as in training
-
-Progress = Callable[[str], None]
-
-
 def timed_points(
     learners: Mapping[bool, Learner],
     manifest: Manifest,
@@ -147,46 +146,19 @@ def timed_points(
     return points
 
 
-def _variants(manifest: Manifest, shape: Shape) -> list[list[Batch]]:
-    """Return the batches of a step, in as many ways as it is timed."""
-    batches = [
-        synthetic_batch(
-            manifest,
-            shape.execution,
-            samples=shape.samples,
-            length=shape.length,
-            target_length=shape.target_length,
-            padding=shape.padding,
-            variant=variant,
-        )
-        for variant in range(_VARIANTS if shape.execution == "unpadded" else 1)
-    ]
-    return [[batch] * shape.calls for batch in batches]
-
-
-_ROUNDS = 2
-_SAME = ("attention", "dropout", "work")  # what makes two points the same step
-
-
-def device_drift(
-    dataset: PreparedDataset, profile: Profile, *, model: str, precision: str, attention: str
-) -> float | None:
+def device_drift(dataset: PreparedDataset, profile: Profile, settings: TrainSettings) -> float | None:
     """Return the seconds of steps now / then; None if the profile does not have these steps."""
-    execution = resolve_execution(precision=precision, attention=attention)
-    learner = make_learner(dataset, model, seed=0, dropout=0.0, execution=execution)
+    resolved = resolve_settings(settings, dataset.manifest)
+    attention = resolved.execution.attention
+    learner = make_learner(dataset, resolved, seed=0, dropout=0.0)
     learner.prepared.train()
     shapes = kernel_shapes(dataset.manifest)
     now = then = 0.0
-    for point in timed_points({False: learner}, dataset.manifest, attention, shapes, rounds=_ROUNDS):
+    for point in timed_points({False: learner}, dataset.manifest, attention, shapes, rounds=_DRIFT_ROUNDS):
         old = [other for other in profile.points if all(other.get(name) == point[name] for name in _SAME)]
         if old:
             now, then = now + point["seconds"], then + old[0]["seconds"]
     return now / then if then else None
-
-
-# Shapes: I intervals.
-
-_PROFILED_ROUNDS = 3
 
 
 def framework_overheads(
@@ -214,6 +186,28 @@ def union_length(starts_I: FloatArray, ends_I: FloatArray) -> float:
     starts_I, ends_I = starts_I[order_I], ends_I[order_I]
     reached_I = np.maximum.accumulate(np.append(starts_I[:1], ends_I[:-1]))  # by the intervals before
     return float(np.maximum(ends_I - np.maximum(starts_I, reached_I), 0).sum())
+
+
+def _step_time(found: Sequence[float]) -> StepTime:
+    median = statistics.median(found)
+    return StepTime(seconds=median, spread=(max(found) - min(found)) / median)
+
+
+def _variants(manifest: Manifest, shape: Shape) -> list[list[Batch]]:
+    """Return the batches of a step, in as many ways as it is timed."""
+    batches = [
+        synthetic_batch(
+            manifest,
+            shape.execution,
+            samples=shape.samples,
+            length=shape.length,
+            target_length=shape.target_length,
+            padding=shape.padding,
+            variant=variant,
+        )
+        for variant in range(_VARIANTS if shape.execution == "unpadded" else 1)
+    ]
+    return [[batch] * shape.calls for batch in batches]
 
 
 def _share(learner: Learner, batches: Sequence[Batch]) -> float | None:

@@ -74,7 +74,9 @@ def compared_study(
     first = next(iter(results.values()))
     timed = f" {terms.part_steps} steps of each run were timed: times are projected, there are no scores."
     dropouts = {
-        task: [resolve_dropout(None, strategy, split_info(dataset, TRAIN).rows) for strategy in strategies[task]]
+        task: [
+            resolve_dropout(terms.dropout, strategy, split_info(dataset, TRAIN).rows) for strategy in strategies[task]
+        ]
         for task, dataset in datasets.items()
     }
     caption = (

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tdbs.analysis.compare.record import Terms
-from tdbs.analysis.compare.runs import run_key
+from tdbs.analysis.compare.runs import Run, run_key
 from tdbs.analysis.conditions.asked import ConditionRow, Question
 from tdbs.analysis.conditions.evaluate import evaluate_runs, evaluation_path, kept_rows
 from tdbs.analysis.environment import device_name
@@ -19,10 +19,10 @@ from tdbs.errors import choose
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.manifest import Manifest
 from tdbs.settings import options_of
-from tdbs.train.arguments import resolve_settings
 from tdbs.train.feed import TRAIN
 from tdbs.train.models.load import model_to_train
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, STRATEGIES, Strategy, resolve_dropout, resolve_strategy
+from tdbs.train.resolved import resolve_settings
 from tdbs.train.trainer import train
 
 TRAINED_FOLDER = "trained"
@@ -66,7 +66,7 @@ def trainings(
         for name in names:
             strategy = _strategy(name, dataset.manifest.task, in_rows=in_rows)
             titles.setdefault(name, f"with TokenDrop ({name})" if name else f"without TokenDrop ({strategy.name})")
-            dropouts[name][task] = resolve_dropout(None, strategy, split_info(dataset, TRAIN).rows)
+            dropouts[name][task] = resolve_dropout(terms.dropout, strategy, split_info(dataset, TRAIN).rows)
             folders = {
                 seed: _trained_run(dataset, task, strategy, terms, seed=seed, runs=runs, progress=progress)
                 for seed in terms.seeds
@@ -99,16 +99,14 @@ def _trained_run(
     progress: Progress,
 ) -> Path:
     """Train a run, unless it is finished, and return its folder."""
-    dropout = resolve_dropout(None, strategy, split_info(dataset, TRAIN).rows)
-    shared = shared_terms(dataset.manifest, terms)
-    key = run_key(dataset.manifest.key, strategy, shared, seed=seed, dropout=dropout, device=device_name())
+    run = Run(dataset=dataset, strategy=strategy, terms=shared_terms(dataset.manifest, terms), seed=seed)
     name = f"{strategy.name}-seed{seed}"
-    folder = runs / TRAINED_FOLDER / task / f"{name}-{key[:8]}"
+    folder = runs / TRAINED_FOLDER / task / f"{name}-{run_key(run, device=device_name())[:8]}"
     progress(f"{task}: {name}")
     train(
         dataset,
         strategy=strategy,
-        **options_of(shared) | {"dropout": dropout},
+        **options_of(run.terms),
         seed=seed,
         out=folder,
         resume=True,

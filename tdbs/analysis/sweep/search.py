@@ -38,7 +38,8 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.records import read_record
 from tdbs.removal import refuse_link, remove_folder
 from tdbs.settings import changed_options, options_of
-from tdbs.train.arguments import LoadedData, load_data, resolve_settings
+from tdbs.train.arguments import LoadedData, load_data
+from tdbs.train.resolved import resolve_settings
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run
 from tdbs.train.stopping import Stop, StoppedError, stopped_error
 from tdbs.train.trainer import train

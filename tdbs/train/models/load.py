@@ -119,57 +119,6 @@ def open_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Pre
     return model
 
 
-def _weights_of(name: str, kind: TaskKind, config: PretrainedConfig, settings: ModelSettings) -> PreTrainedModel:
-    """Open weights; for a folder of adapters, those of the model that they adapt, too."""
-    model_class, attention = HEADS[kind].model_class, settings.execution.attention
-    if settings.purpose == "train" and name == TINY:
-        made: PreTrainedModel = model_class.from_config(config, attn_implementation=attention, trust_remote_code=False)
-        return made
-    adapted = adapted_model(Path(name))
-    check_weights(adapted or name)
-    with nothing_asked():
-        model, loading = model_class.from_pretrained(
-            adapted or name,
-            config=config,
-            attn_implementation=attention,
-            dtype=torch.float32,
-            use_safetensors=True,
-            trust_remote_code=False,
-            output_loading_info=True,
-        )
-    if adapted:
-        model.load_adapter(name)
-    elif settings.purpose == "predict" and loading["missing_keys"]:
-        raise ModelError(
-            f"The model {name} has no trained weights for {sorted(loading['missing_keys'])[0]}.",
-            next_step="Fine-tune it with tdbs train --model, or pass a checkpoint that was fine-tuned.",
-        )
-    opened: PreTrainedModel = model
-    return opened
-
-
-def _refusal(
-    error: Exception, name: str, kind: TaskKind, config: PretrainedConfig, settings: ModelSettings
-) -> ModelError:
-    """Return the error for weights that cannot be opened, with the reason and the next step for the purpose."""
-    if settings.purpose == "train" and isinstance(error, ImportError):  # of the attention kernel's package
-        return ModelError(
-            f"--attention {settings.execution.attention} cannot be used: {reason_of(error)}.",
-            next_step="Pass --attention sdpa or --attention eager, or install its package.",
-        )
-    if settings.purpose == "train" and kind == "seq2seq" and type(config) not in HEADS[kind].model_class._model_mapping:
-        return ModelError(
-            f"The model {name} cannot write texts: it is a {config.model_type}.",
-            next_step="Pass --model with an encoder-decoder, such as t5-small.",
-        )
-    reason = reason_of(error)
-    if "above report" in reason:  # which transformers writes to its log
-        reason = "its weights have other shapes than its config.json says"
-    elif not isinstance(error, OSError | RuntimeError | ValueError):
-        reason = f"{type(error).__name__}: {reason}"
-    return ModelError(f"The model {name} cannot be loaded: {reason}.", next_step=_NEXT_STEPS[settings.purpose])
-
-
 def rules_of(
     model: PreTrainedModel, name: str, samples: SampleFormat, *, trained: bool, in_rows: bool, device: torch.device
 ) -> InputRules:
@@ -228,26 +177,6 @@ def read_config(name: str, purpose: Purpose, **options: Any) -> PretrainedConfig
     return config
 
 
-def _config_to_train(name: str, task: Task) -> PretrainedConfig:
-    return read_config(name, "train", **({} if task.kind == "seq2seq" else {"num_labels": task.outputs}))
-
-
-def _config_of(name: str, samples: SampleFormat, settings: ModelSettings) -> PretrainedConfig:
-    """Return the configuration of a model; for training, with the task's head and the run's dropout."""
-    task = samples.task
-    if settings.purpose != "train":
-        return read_config(name, settings.purpose)
-    config = tiny_config(task, samples.info, samples.max_length) if name == TINY else _config_to_train(name, task)
-    if task.classes:
-        config.id2label = dict(enumerate(task.classes))
-        config.label2id = {label: i for i, label in enumerate(task.classes)}
-    config.problem_type = HEADS[task.kind].problem_type
-    for field in DROPOUT_FIELDS:
-        if getattr(config, field, None) is not None or field == "classifier_dropout":
-            setattr(config, field, settings.dropout)
-    return config
-
-
 def tiny_config(task: Task, tokenizer: TokenizerInfo, max_length: int) -> PretrainedConfig:
     """Return a BERT, or a T5, of 2 layers and 128 dimensions: with random weights it learns the sample in a minute."""
     if task.kind == "seq2seq":
@@ -272,3 +201,74 @@ def tiny_config(task: Task, tokenizer: TokenizerInfo, max_length: int) -> Pretra
         num_labels=task.outputs,
         pad_token_id=tokenizer.pad_id,
     )
+
+
+def _weights_of(name: str, kind: TaskKind, config: PretrainedConfig, settings: ModelSettings) -> PreTrainedModel:
+    """Open weights; for a folder of adapters, those of the model that they adapt, too."""
+    model_class, attention = HEADS[kind].model_class, settings.execution.attention
+    if settings.purpose == "train" and name == TINY:
+        made: PreTrainedModel = model_class.from_config(config, attn_implementation=attention, trust_remote_code=False)
+        return made
+    adapted = adapted_model(Path(name))
+    check_weights(adapted or name)
+    with nothing_asked():
+        model, loading = model_class.from_pretrained(
+            adapted or name,
+            config=config,
+            attn_implementation=attention,
+            dtype=torch.float32,
+            use_safetensors=True,
+            trust_remote_code=False,
+            output_loading_info=True,
+        )
+    if adapted:
+        model.load_adapter(name)
+    elif settings.purpose == "predict" and loading["missing_keys"]:
+        raise ModelError(
+            f"The model {name} has no trained weights for {sorted(loading['missing_keys'])[0]}.",
+            next_step="Fine-tune it with tdbs train --model, or pass a checkpoint that was fine-tuned.",
+        )
+    opened: PreTrainedModel = model
+    return opened
+
+
+def _refusal(
+    error: Exception, name: str, kind: TaskKind, config: PretrainedConfig, settings: ModelSettings
+) -> ModelError:
+    """Return the error for weights that cannot be opened, with the reason and the next step for the purpose."""
+    if settings.purpose == "train" and isinstance(error, ImportError):  # of the attention kernel's package
+        return ModelError(
+            f"--attention {settings.execution.attention} cannot be used: {reason_of(error)}.",
+            next_step="Pass --attention sdpa or --attention eager, or install its package.",
+        )
+    if settings.purpose == "train" and kind == "seq2seq" and type(config) not in HEADS[kind].model_class._model_mapping:
+        return ModelError(
+            f"The model {name} cannot write texts: it is a {config.model_type}.",
+            next_step="Pass --model with an encoder-decoder, such as t5-small.",
+        )
+    reason = reason_of(error)
+    if "above report" in reason:  # which transformers writes to its log
+        reason = "its weights have other shapes than its config.json says"
+    elif not isinstance(error, OSError | RuntimeError | ValueError):
+        reason = f"{type(error).__name__}: {reason}"
+    return ModelError(f"The model {name} cannot be loaded: {reason}.", next_step=_NEXT_STEPS[settings.purpose])
+
+
+def _config_to_train(name: str, task: Task) -> PretrainedConfig:
+    return read_config(name, "train", **({} if task.kind == "seq2seq" else {"num_labels": task.outputs}))
+
+
+def _config_of(name: str, samples: SampleFormat, settings: ModelSettings) -> PretrainedConfig:
+    """Return the configuration of a model; for training, with the task's head and the run's dropout."""
+    task = samples.task
+    if settings.purpose != "train":
+        return read_config(name, settings.purpose)
+    config = tiny_config(task, samples.info, samples.max_length) if name == TINY else _config_to_train(name, task)
+    if task.classes:
+        config.id2label = dict(enumerate(task.classes))
+        config.label2id = {label: i for i, label in enumerate(task.classes)}
+    config.problem_type = HEADS[task.kind].problem_type
+    for field in DROPOUT_FIELDS:
+        if getattr(config, field, None) is not None or field == "classifier_dropout":
+            setattr(config, field, settings.dropout)
+    return config
