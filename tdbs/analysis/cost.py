@@ -21,7 +21,7 @@ from tdbs.train.planning.profile_file import MeasuredWork
 from tdbs.train.planning.strategies import Execution
 from tdbs.train.rows.layout import longest_of_groups
 
-# Shapes: B batches (calls of the model), S steps, F counts.
+# Shapes: B batches (calls of the model), S steps, F counts, P measured points, C costs: counts, then dropout's two.
 
 COUNTS = tuple(MeasuredWork.__annotations__)
 
@@ -115,8 +115,6 @@ def group_work(lengths_B: IntArray) -> tuple[int, int]:
     longest_B = longest_G[np.searchsorted(longest_G, lengths_B)]
     return int(longest_B.sum()), int((longest_B**2).sum())
 
-
-# Shapes: P measured points, S steps, F counts, C costs: counts, then dropout's two.
 
 COSTS = (*COUNTS, "dropout_tokens", "dropout_pairs")
 FAR = 2.0  # times the largest measured call: beyond it a prediction is an extrapolation

@@ -32,7 +32,7 @@ from tdbs.errors import ConfigError, SourceError
 
 _SHOWN_CLASSES = 5
 
-# Shapes: N rows, C columns.
+# Shapes: N rows, C classes or columns.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -138,9 +138,6 @@ _NEXT_STEP = (
     "Give each row one 0 or 1 for each class, or list the names of its classes, "
     "or write one column of 0 and 1 a class: --label joy,anger."
 )
-
-# Shapes: N rows, C classes.
-
 
 def hot_classes(train: SourceColumn) -> tuple[str, ...] | None:
     """Return the classes of multi-hot lists; None if train's lists are not certainly multi-hot."""

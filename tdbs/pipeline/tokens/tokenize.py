@@ -96,7 +96,8 @@ def _parts(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
     return (texts[first:last] for first, last in pairwise(bounds) if first < last)
 
 
-# Shapes: P texts, P1 = P + 1, C their chunks, D distinct chunks, B bytes of all texts, S spaces.
+# Shapes: N samples, N1 = N + 1, P texts (two a pair), P1 = P + 1, C their chunks, D distinct chunks, B bytes of all texts,
+# S spaces, R runs, T tokens of samples.
 
 ByteArray = npt.NDArray[np.uint8]
 
@@ -172,9 +173,6 @@ def _are_of(categories: str, bytes_B: ByteArray, places: IntArray) -> BoolArray:
     found = np.array([unicodedata.category(chr(code))[0] in categories for code in distinct.tolist()], dtype=np.bool_)
     is_one: BoolArray = found[which]
     return is_one
-
-
-# Shapes: N samples, N1 = N + 1, P texts (two a pair), C their chunks, D distinct chunks, R runs, T tokens of samples.
 
 
 def join_chunks(chunks: Chunks, distinct: TokenBlock, template: Template, max_length: int) -> TokenBlock:

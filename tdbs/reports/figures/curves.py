@@ -18,7 +18,7 @@ from tdbs.arrays import FloatArray, IntArray, offsets_of
 from tdbs.reports.figures.canvas import LIGHT, SERIES, TEXT_STYLE, WIDE, canvas, drawing, short_number, title, to_svg
 from tdbs.shown import shown
 
-# Shapes: S steps of a run, K labels. Sizes are CSS pixels.
+# Shapes: S steps of a run, P points of a curve, K labels. Sizes are CSS pixels.
 
 _MOST_POINTS = 1_500  # of a line: more would only make the page heavy
 _OVERLAID_POINTS = 240  # of a smoothed line
@@ -164,8 +164,6 @@ def _thin(values_S: FloatArray) -> tuple[IntArray, FloatArray]:
     points = np.array(sorted(chosen), dtype=np.int64)
     return points, values_S[points]
 
-
-# Shapes: P points of a curve.
 
 _POINTS = 100  # of a curve, after smoothing
 # Colours that stay apart for colour-blind readers (Okabe and Ito), darkest first.

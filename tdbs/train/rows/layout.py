@@ -13,8 +13,8 @@ import numpy as np
 
 from tdbs.arrays import IntArray, ragged_positions
 
-# Shapes: F tokens of all rows, B samples, K their tokens, P places of padded sequences, G samples of a length group, L
-# its longest sample.
+# Shapes: F tokens of all rows, B samples, K their tokens, U their distinct lengths, P places of padded sequences,
+# G samples of a length group, L its longest sample.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,13 +75,11 @@ def _in_groups(starts_B: IntArray, lengths_B: IntArray) -> GroupedLayout:
     return GroupedLayout(groups=tuple(groups), token_of_P=np.concatenate(tokens), place_of_K=place_of_K)
 
 
-# Shapes: B samples of a batch, U their distinct lengths, G groups.
-
 GROUPS = 3
 
 
 def longest_of_groups(lengths_B: IntArray) -> IntArray:
-    """Return the longest length of each group, ascending (G, at most three): those that make fewest attention pairs.
+    """Return the longest length of each group, ascending, at most three: those that make fewest attention pairs.
 
     A group of samples up to length l costs l x l pairs for each of them. All cuts into three are compared.
     """

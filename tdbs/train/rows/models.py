@@ -22,7 +22,7 @@ from tdbs.model_families import SHARING_ROWS, family_of, takes_rows_of_several
 from tdbs.train.rows.attention import register_attention
 from tdbs.train.rows.sequences import Sequences
 
-# Shapes: R rows of W tokens (R x W = F).
+# Shapes: R rows of W tokens (R x W = F), B samples, E entries of a hidden state.
 
 
 def knows_sequences(config: PretrainedConfig) -> bool:
@@ -56,9 +56,6 @@ def position_ids(model: Any, sequences: Sequences, input_ids_RW: torch.Tensor) -
     upto_F = counted_F.cumsum(0)
     before_B = upto_F[sequences.starts_B] - counted_F[sequences.starts_B]
     return ((upto_F - before_B[sequences.sample_F]) * counted_F + pad_id).view_as(input_ids_RW)
-
-
-# Shapes: R rows of W tokens (R x W = F), B samples, E entries of a hidden state.
 
 
 @contextmanager

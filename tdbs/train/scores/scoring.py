@@ -23,8 +23,8 @@ from tdbs.train.scores.entities import entity_f1
 from tdbs.train.scores.metrics import rouge, score_predictions
 from tdbs.train.targets import moved_positions, padded
 
-# Shapes: N samples of the split, T its tokens, B samples of a batch, L its padded length, K its tokens, C outputs,
-# M tokens written.
+# Shapes: N samples of the split, N1 = N + 1, T its tokens, B samples of a batch, L its padded length, K its tokens,
+# C outputs, M tokens written.
 
 Metrics = dict[str, float | None]
 Outputs = Iterable[tuple[Batch, torch.Tensor]]
@@ -146,9 +146,6 @@ _SCORES: dict[TaskKind, Callable[[ScoredSplit, Outputs], Metrics]] = {
     "question_answering": _score_answers,
     "seq2seq": _score_texts,
 }
-
-
-# Shapes: N samples, N1 = N + 1, T tokens of the split.
 
 
 def drop_tokens(held_out: ScoredSplit, dropped_T: BoolArray | None) -> ScoredSplit:
