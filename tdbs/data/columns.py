@@ -15,6 +15,9 @@ from tdbs.data.content import is_list, is_text
 from tdbs.errors import SourceError
 
 FILL = "Fill the row or delete it."
+_LAST_BLANK = 0x3000
+UNSEEN = "".join(filter(str.isspace, map(chr, range(_LAST_BLANK + 1)))) + "\ufeff\u200b\u2060"  # and marks of no width
+BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the first reason found stands
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,19 +83,6 @@ def one_array(values: pa.ChunkedArray) -> pa.Array:
     return combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined
 
 
-def _refuse_missing_values(column: SourceColumn, lists: pa.ChunkedArray) -> None:
-    array = one_array(lists)
-    missing = first_true(pc.is_null(array.flatten()))
-    if missing is not None:
-        row = int(pc.list_parent_indices(array)[missing].as_py())
-        raise SourceError(f"{column.row(row)} has an empty entry in '{column.name}'.", next_step=FILL)
-
-
-def _valid(column: SourceColumn, kind: pa.DataType) -> pa.ChunkedArray:
-    refuse_other_bytes(column)
-    return column.values.cast(kind)
-
-
 def refuse_other_bytes(column: SourceColumn) -> None:
     """Raise if texts are not UTF-8, which Parquet files can have."""
     try:
@@ -108,15 +98,6 @@ def other_bytes(column: SourceColumn) -> SourceError:
     )
 
 
-def _shown(kind: pa.DataType) -> str:
-    """Return an Arrow type as an error names it, without the names of its parts."""
-    return f"list<{_shown(kind.value_type)}>" if is_list(kind) else str(kind)
-
-
-_LAST_BLANK = 0x3000
-UNSEEN = "".join(filter(str.isspace, map(chr, range(_LAST_BLANK + 1)))) + "\ufeff\u200b\u2060"  # and marks of no width
-
-
 @lru_cache(maxsize=4096)  # keys of JSON come with every row
 def plain_name(name: str) -> str:
     """Return a column's name without what cannot be seen around it."""
@@ -129,11 +110,26 @@ def plain_names(schema: pa.Schema) -> pa.Schema:
     return pa.schema([field.with_name(plain_name(field.name)) for field in schema], metadata=schema.metadata)
 
 
-BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the first reason found stands
-
-
 def refuse_or_note(bad: BadRows | None, row: int, where: str, reason: str, *, next_step: str) -> None:
     """Raise for a row, or record it if bad rows are skipped; errors count rows from 1."""
     if bad is None:
         raise SourceError(f"Row {row + 1} of {where} {reason}.", next_step=next_step)
     bad.setdefault(row, reason)
+
+
+def _refuse_missing_values(column: SourceColumn, lists: pa.ChunkedArray) -> None:
+    array = one_array(lists)
+    missing = first_true(pc.is_null(array.flatten()))
+    if missing is not None:
+        row = int(pc.list_parent_indices(array)[missing].as_py())
+        raise SourceError(f"{column.row(row)} has an empty entry in '{column.name}'.", next_step=FILL)
+
+
+def _valid(column: SourceColumn, kind: pa.DataType) -> pa.ChunkedArray:
+    refuse_other_bytes(column)
+    return column.values.cast(kind)
+
+
+def _shown(kind: pa.DataType) -> str:
+    """Return an Arrow type as an error names it, without the names of its parts."""
+    return f"list<{_shown(kind.value_type)}>" if is_list(kind) else str(kind)

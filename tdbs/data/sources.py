@@ -93,6 +93,64 @@ def open_source(spec: str, *, mirror: Path | None, files: FileOptions, prefix: s
     return replace(source, task=replace(source.task, prefix=prefix))
 
 
+def mirror_files(hub: HubTask, mirror: Path) -> dict[str, Path]:
+    """Return DIR/<short name>/<split>.parquet of every split that is there; train must be."""
+    folder = mirror / hub.task.name
+    files = {split: folder / f"{split}.parquet" for split in hub.splits}
+    if not files["train"].is_file():
+        raise SourceError(
+            f"The mirror has no file {files['train']}.",
+            next_step="Put it there, or pass --mirror (or set TDBS_MIRROR) with the folder that contains "
+            f"{hub.task.name}.",
+        )
+    return {split: path for split, path in files.items() if path.is_file()}
+
+
+def hub_tables(hub: HubTask) -> dict[str, pa.Table]:
+    """Return the tables of a task from the hub, or from the cache that `datasets` keeps of it."""
+    import datasets
+
+    try:
+        loaded = datasets.load_dataset(hub.hub_id, hub.configuration)
+    except Exception as error:  # no network, HF_HUB_OFFLINE, a proxy, nothing in the cache: a dozen kinds
+        raise SourceError(
+            f"Cannot load {hub.task.name} from the hub: {reason_of(error)}.",
+            next_step="Without a network, pass --mirror DIR (or set TDBS_MIRROR) "
+            f"with the files DIR/{hub.task.name}/<split>.parquet.",
+        ) from error
+    return {split: loaded[split].with_format("arrow")[:] for split in hub.splits if split in loaded}
+
+
+def file_or_fraction(validation: str) -> Path | float:
+    """Return what `--validation` means."""
+    try:
+        fraction = float(validation)
+    except ValueError:
+        path = to_path(validation)
+        if path.is_file():
+            return path
+        raise SourceError(
+            f"--validation '{validation}' is neither a file nor a fraction.",
+            next_step="Pass the path of a file, or a fraction such as 0.1.",
+        ) from None
+    if not 0 < fraction < 1:
+        raise ConfigError(
+            f"--validation must be between 0 and 1, got {validation}.", next_step="Pass a fraction such as 0.1."
+        )
+    return fraction
+
+
+def held_out_rows(rows: int, fraction: float) -> IntArray:
+    """Return the rows of train that are held out for validation; they depend on the two numbers alone."""
+    held_out = round(rows * fraction)
+    if not 0 < held_out < rows:
+        raise ConfigError(
+            f"--validation {fraction} of {rows} rows leaves {rows - held_out} to train and {held_out} to validation.",
+            next_step="Pass another fraction, or a file.",
+        )
+    return stream(RandomPurpose.VALIDATION_FRACTION, seed=0).permutation(rows)[:held_out]
+
+
 def _open_named(name: str, mirror: Path | None) -> Source:
     if name in HUB_TASKS:
         return _open_hub(HUB_TASKS[name]) if mirror is None else _open_mirror(HUB_TASKS[name], mirror)
@@ -200,61 +258,3 @@ def _file_split(name: str, path: Path, *, where: str, has_labels: bool) -> Split
     """Return a split that is a file; its stamp is taken before its digest, so no later change goes unseen."""
     content = path if is_remote(path) else path.absolute()  # workers elsewhere have another current folder
     return Split(name=name, where=where, content=content, has_labels=has_labels, stamp=stamp_of(path))
-
-
-def mirror_files(hub: HubTask, mirror: Path) -> dict[str, Path]:
-    """Return DIR/<short name>/<split>.parquet of every split that is there; train must be."""
-    folder = mirror / hub.task.name
-    files = {split: folder / f"{split}.parquet" for split in hub.splits}
-    if not files["train"].is_file():
-        raise SourceError(
-            f"The mirror has no file {files['train']}.",
-            next_step="Put it there, or pass --mirror (or set TDBS_MIRROR) with the folder that contains "
-            f"{hub.task.name}.",
-        )
-    return {split: path for split, path in files.items() if path.is_file()}
-
-
-def hub_tables(hub: HubTask) -> dict[str, pa.Table]:
-    """Return the tables of a task from the hub, or from the cache that `datasets` keeps of it."""
-    import datasets
-
-    try:
-        loaded = datasets.load_dataset(hub.hub_id, hub.configuration)
-    except Exception as error:  # no network, HF_HUB_OFFLINE, a proxy, nothing in the cache: a dozen kinds
-        raise SourceError(
-            f"Cannot load {hub.task.name} from the hub: {reason_of(error)}.",
-            next_step="Without a network, pass --mirror DIR (or set TDBS_MIRROR) "
-            f"with the files DIR/{hub.task.name}/<split>.parquet.",
-        ) from error
-    return {split: loaded[split].with_format("arrow")[:] for split in hub.splits if split in loaded}
-
-
-def file_or_fraction(validation: str) -> Path | float:
-    """Return what `--validation` means."""
-    try:
-        fraction = float(validation)
-    except ValueError:
-        path = to_path(validation)
-        if path.is_file():
-            return path
-        raise SourceError(
-            f"--validation '{validation}' is neither a file nor a fraction.",
-            next_step="Pass the path of a file, or a fraction such as 0.1.",
-        ) from None
-    if not 0 < fraction < 1:
-        raise ConfigError(
-            f"--validation must be between 0 and 1, got {validation}.", next_step="Pass a fraction such as 0.1."
-        )
-    return fraction
-
-
-def held_out_rows(rows: int, fraction: float) -> IntArray:
-    """Return the rows of train that are held out for validation; they depend on the two numbers alone."""
-    held_out = round(rows * fraction)
-    if not 0 < held_out < rows:
-        raise ConfigError(
-            f"--validation {fraction} of {rows} rows leaves {rows - held_out} to train and {held_out} to validation.",
-            next_step="Pass another fraction, or a file.",
-        )
-    return stream(RandomPurpose.VALIDATION_FRACTION, seed=0).permutation(rows)[:held_out]

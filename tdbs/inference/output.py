@@ -155,17 +155,17 @@ def join_parts(parts: Parts, count: int, schema: pa.Schema) -> None:
     remove_folder(parts.folder)
 
 
+def json_lines(table: pa.Table) -> str:
+    """Return rows as JSON, one per line, with nothing in it that a terminal obeys."""
+    return "".join(json_line(_rounded(row)) + "\n" for row in table.to_pylist())
+
+
 def _part_table(path: Path) -> pa.Table:
     try:
         with pq.ParquetFile(pa.BufferReader(read_bytes(path, _FORM, most=None))) as part:
             return part.read()
     except pa.ArrowException as error:
         raise _FORM.unreadable(str(path), reason_of(error)) from error
-
-
-def json_lines(table: pa.Table) -> str:
-    """Return rows as JSON, one per line, with nothing in it that a terminal obeys."""
-    return "".join(json_line(_rounded(row)) + "\n" for row in table.to_pylist())
 
 
 def _rounded(value: Any) -> Any:

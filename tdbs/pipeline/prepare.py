@@ -34,6 +34,7 @@ from tdbs.settings import DEFAULT_MEMORY
 
 DEFAULT_TOKENIZER = "roberta-base"
 DATA_FOLDER = Path("data")
+_SHOWN_WORDS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -183,6 +184,21 @@ def prepare(
     return PrepareResult(dataset=dataset, cached=False, changed=changed, warnings=warnings)
 
 
+def tokenizer_info(tokenizer: LoadedTokenizer, *, pair: bool) -> TokenizerInfo:
+    """Return what a manifest records of a tokenizer, for samples of one text or two."""
+    return TokenizerInfo(
+        name=tokenizer.name,
+        source=tokenizer.source,
+        sha256=tokenizer.sha256,
+        vocabulary_sha256=tokenizer.vocabulary_sha256,
+        vocabulary_size=tokenizer.vocabulary_size,
+        pad_id=tokenizer.pad_id,
+        end_id=tokenizer.end_id,
+        special_ids=tokenizer.special_ids,
+        special_tokens=tokenizer.backend.num_special_tokens_to_add(pair),
+    )
+
+
 def _engine_of(name: str, ray_address: str | None, *, workers: int) -> AbstractContextManager[Engine]:
     """Return the engine of a name, to be started."""
     if ray_address is not None and name != "ray":
@@ -230,9 +246,6 @@ def _warnings(task: Task, words: WordList) -> tuple[str, ...]:
     return tuple(found)
 
 
-_SHOWN_WORDS = 5
-
-
 def _checked_label_type(label_type: str) -> LabelType:
     choose("--label-type", label_type, get_args(LabelType))
     return cast(LabelType, label_type)
@@ -240,18 +253,3 @@ def _checked_label_type(label_type: str) -> LabelType:
 
 def _words_info(words: WordList) -> WordsInfo:
     return WordsInfo(source=words.source, kept=words.kept, count=len(words.words), sha256=words_sha256(words.words))
-
-
-def tokenizer_info(tokenizer: LoadedTokenizer, *, pair: bool) -> TokenizerInfo:
-    """Return what a manifest records of a tokenizer, for samples of one text or two."""
-    return TokenizerInfo(
-        name=tokenizer.name,
-        source=tokenizer.source,
-        sha256=tokenizer.sha256,
-        vocabulary_sha256=tokenizer.vocabulary_sha256,
-        vocabulary_size=tokenizer.vocabulary_size,
-        pad_id=tokenizer.pad_id,
-        end_id=tokenizer.end_id,
-        special_ids=tokenizer.special_ids,
-        special_tokens=tokenizer.backend.num_special_tokens_to_add(pair),
-    )

@@ -27,6 +27,8 @@ from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 
 # Shapes: S samples of the block, T their tokens, W its words, K tokens that belong to a word.
 
+OUTSIDE = "O"  # the label of words that belong to no entity
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Samples:
@@ -71,9 +73,6 @@ def seq2seq_samples(block: RowBlock, task: Task, tokenizer: LoadedTokenizer, lim
         columns=columns,
         protected_T=prefix_T,
     )
-
-
-OUTSIDE = "O"  # the label of words that belong to no entity
 
 
 def word_samples(block: RowBlock, task: Task, tokenizer: LoadedTokenizer, limits: Limits) -> Samples:

@@ -24,6 +24,33 @@ from tdbs.errors import SourceError
 _NO_LIMIT = 2**31 - 1  # the csv module refuses fields over 128 KiB; a document can be longer
 
 
+class _LongFields:
+    """Lifts the csv module's limit, which belongs to the process, while any reader of ours is in the parser."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._before = 0
+
+    @contextmanager
+    def allowed(self) -> Iterator[None]:
+        """Lift the limit; the last reader to leave puts back the one that the first found, unless it was set again."""
+        with self._lock:
+            if self._readers == 0:
+                self._before = csv.field_size_limit(_NO_LIMIT)
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._readers -= 1
+                if self._readers == 0 and csv.field_size_limit() == _NO_LIMIT:
+                    csv.field_size_limit(self._before)
+
+
+_LONG_FIELDS = _LongFields()
+
+
 def read_schema(path: Path) -> pa.Schema:
     """Return the names in the header; every column holds texts."""
     names = next(_rows(path, at_once=1), [])
@@ -119,30 +146,3 @@ def _unlimited(rows: Iterator[list[str]], *, at_once: int) -> Iterator[list[str]
         if error is None and len(found) < at_once:
             return
     raise error
-
-
-class _LongFields:
-    """Lifts the csv module's limit, which belongs to the process, while any reader of ours is in the parser."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._readers = 0
-        self._before = 0
-
-    @contextmanager
-    def allowed(self) -> Iterator[None]:
-        """Lift the limit; the last reader to leave puts back the one that the first found, unless it was set again."""
-        with self._lock:
-            if self._readers == 0:
-                self._before = csv.field_size_limit(_NO_LIMIT)
-            self._readers += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._readers -= 1
-                if self._readers == 0 and csv.field_size_limit() == _NO_LIMIT:
-                    csv.field_size_limit(self._before)
-
-
-_LONG_FIELDS = _LongFields()

@@ -17,6 +17,23 @@ from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, Content, undecodable_line
 from tdbs.errors import SourceError
 from tdbs.shown import is_utf8
 
+_NAMES: dict[Content, str] = {
+    "text": "a text",
+    "label": "a text or a number",
+    "words": "a list of texts",
+    "labels": "a list of texts or numbers",
+    "any": "anything",
+    "answers": 'answers such as {"text": ["Paris"], "answer_start": [17]}',
+}
+_TYPES: dict[Content, pa.DataType] = {
+    "text": pa.string(),
+    "label": pa.string(),
+    "words": pa.list_(pa.string()),
+    "labels": pa.list_(pa.string()),
+    "answers": ANSWERS,
+    "any": pa.string(),
+}
+
 
 def read_schema(path: Path) -> pa.Schema:
     """Return the keys of the first line, with the types of their values."""
@@ -134,32 +151,6 @@ def _answers(value: object) -> dict[str, Any] | None:
     return {"text": texts, "answer_start": starts}
 
 
-_READ: dict[Content, Callable[[object], Any]] = {
-    "text": _text,
-    "label": _label,
-    "words": _words,
-    "labels": _labels,
-    "answers": _answers,
-    "any": lambda _value: "",
-}
-_NAMES: dict[Content, str] = {
-    "text": "a text",
-    "label": "a text or a number",
-    "words": "a list of texts",
-    "labels": "a list of texts or numbers",
-    "any": "anything",
-    "answers": 'answers such as {"text": ["Paris"], "answer_start": [17]}',
-}
-_TYPES: dict[Content, pa.DataType] = {
-    "text": pa.string(),
-    "label": pa.string(),
-    "words": pa.list_(pa.string()),
-    "labels": pa.list_(pa.string()),
-    "answers": ANSWERS,
-    "any": pa.string(),
-}
-
-
 def _table(
     values: dict[str, list[Any]], columns: Mapping[str, Content], before: int, where: str, bad: BadRows | None
 ) -> pa.Table:
@@ -194,3 +185,13 @@ def _lone_surrogate(values: dict[str, list[Any]], rows_before: int, where: str) 
 
 def _is_utf8(value: object) -> bool:
     return is_utf8(json.dumps(value, ensure_ascii=False))
+
+
+_READ: dict[Content, Callable[[object], Any]] = {
+    "text": _text,
+    "label": _label,
+    "words": _words,
+    "labels": _labels,
+    "answers": _answers,
+    "any": lambda _value: "",
+}

@@ -16,6 +16,8 @@ from tdbs.errors import ConfigError
 
 # Shapes: N samples.
 
+MICRO_BATCHES = 4  # of a step with batch_rebalance
+
 
 def pack_rows(lengths_N: IntArray, *, width: int) -> IntArray:
     """Return the row of each sample (N), rows counted from 0; no row holds more than `width` tokens.
@@ -46,9 +48,6 @@ def pack_rows(lengths_N: IntArray, *, width: int) -> IntArray:
             placed += taken
             waiting -= taken
     return rows_N
-
-
-MICRO_BATCHES = 4  # of a step with batch_rebalance
 
 
 def length_grouped_order(lengths_N: IntArray, batch_size: int, *, seed: int) -> IntArray:

@@ -16,6 +16,8 @@ from tdbs.arrays import IntArray, ragged_positions
 # Shapes: F tokens of all rows, B samples, K their tokens, U their distinct lengths, P places of padded sequences,
 # G samples of a length group, L its longest sample.
 
+GROUPS = 3
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupLayout:
@@ -56,28 +58,6 @@ def row_layout(starts_B: IntArray, lengths_B: IntArray, *, size: int, grouped: b
     )
 
 
-def _in_groups(starts_B: IntArray, lengths_B: IntArray) -> GroupedLayout:
-    longest = longest_of_groups(lengths_B)
-    group_B = np.searchsorted(longest, lengths_B)
-    tokens, place_of_K = [], np.empty(int(lengths_B.sum()), dtype=np.int64)
-    groups = []
-    first = 0
-    for group, length in enumerate(longest.tolist()):
-        members = np.flatnonzero(group_B == group)
-        rank_L = np.arange(length)
-        token_GL = starts_B[members, None] + rank_L
-        real_GL = rank_L < lengths_B[members, None]
-        place_of_K[token_GL[real_GL]] = first + np.flatnonzero(real_GL)
-        tokens.append(np.where(real_GL, token_GL, 0).ravel())
-        places = slice(first, first + token_GL.size)
-        groups.append(GroupLayout(places=places, length=length, lengths_G=lengths_B[members]))
-        first = places.stop
-    return GroupedLayout(groups=tuple(groups), token_of_P=np.concatenate(tokens), place_of_K=place_of_K)
-
-
-GROUPS = 3
-
-
 def longest_of_groups(lengths_B: IntArray) -> IntArray:
     """Return the longest length of each group, ascending, at most three: those that make fewest attention pairs.
 
@@ -96,3 +76,22 @@ def longest_of_groups(lengths_B: IntArray) -> IntArray:
     cost_UU[np.tril_indices(len(lengths_U))] = np.iinfo(np.int64).max
     i, j = divmod(int(np.argmin(cost_UU)), len(lengths_U))
     return np.unique(lengths_U[np.array([i, j, -1])])
+
+
+def _in_groups(starts_B: IntArray, lengths_B: IntArray) -> GroupedLayout:
+    longest = longest_of_groups(lengths_B)
+    group_B = np.searchsorted(longest, lengths_B)
+    tokens, place_of_K = [], np.empty(int(lengths_B.sum()), dtype=np.int64)
+    groups = []
+    first = 0
+    for group, length in enumerate(longest.tolist()):
+        members = np.flatnonzero(group_B == group)
+        rank_L = np.arange(length)
+        token_GL = starts_B[members, None] + rank_L
+        real_GL = rank_L < lengths_B[members, None]
+        place_of_K[token_GL[real_GL]] = first + np.flatnonzero(real_GL)
+        tokens.append(np.where(real_GL, token_GL, 0).ravel())
+        places = slice(first, first + token_GL.size)
+        groups.append(GroupLayout(places=places, length=length, lengths_G=lengths_B[members]))
+        first = places.stop
+    return GroupedLayout(groups=tuple(groups), token_of_P=np.concatenate(tokens), place_of_K=place_of_K)

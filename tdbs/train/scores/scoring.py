@@ -66,23 +66,6 @@ def score_outputs(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
     return {name: found[name] for name in held_out.task.metrics}
 
 
-def _score_samples(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
-    logits, labels = zip(*((logits.cpu(), torch.from_numpy(batch.labels)) for batch, logits in outputs), strict=True)
-    return score_predictions(held_out.task, torch.cat(logits), torch.cat(labels))
-
-
-def _score_words(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
-    predicted, true, words = [], [], []
-    for batch, logits_BLC in outputs:
-        labels_BL = np.asarray(batch.labels)
-        labelled_BL = labels_BL != IGNORED
-        predicted.append(logits_BLC.argmax(dim=-1).cpu().numpy()[labelled_BL])
-        true.append(labels_BL[labelled_BL])
-        words.append(labelled_BL.sum(axis=1))
-    offsets = offsets_of(np.concatenate(words))
-    return {**entity_f1(np.concatenate(predicted), np.concatenate(true), offsets, held_out.task.classes)}
-
-
 def predicted_answers(held_out: ScoredSplit, outputs: Outputs) -> tuple[list[str], FloatArray]:
     """Return the best answer to each question over its windows and its score, in the order of the source.
 
@@ -110,42 +93,6 @@ def predicted_answers(held_out: ScoredSplit, outputs: Outputs) -> tuple[list[str
     np.fmax.at(scores_R, rows_N, scores_N)
     answers = answer_texts(references.contexts, rows_N, scores_N, char_starts_T[first_N], char_ends_T[last_N])
     return answers, scores_R
-
-
-def _score_answers(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
-    references = [] if held_out.references is None else held_out.references.texts
-    return {**exact_match_and_f1(predicted_answers(held_out, outputs)[0], references)}
-
-
-def _context_tokens(split: Split, char_starts_T: IntArray, char_ends_T: IntArray) -> BoolArray:
-    """Return which tokens stand for characters of a context."""
-    starts_N = np.zeros(len(split.lengths_N), dtype=np.int64)
-    if split.segment_starts_N is not None:
-        starts_N = split.segment_starts_N
-    positions_T = np.arange(len(split.input_ids_T)) - np.repeat(split.token_offsets_N1[:-1], split.lengths_N)
-    return (positions_T >= np.repeat(starts_N, split.lengths_N)) & (char_ends_T > char_starts_T)
-
-
-def _score_texts(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
-    references, tokenizer = held_out.references, held_out.tokenizer
-    if references is None or tokenizer is None:
-        raise DatasetError(f"The split {held_out.split.name} has no targets.", next_step="Prepare the dataset again.")
-    written: list[str] = []
-    wanted: list[str] = []
-    for batch, ids_BM in outputs:
-        written.extend(tokenizer.decode_batch(ids_BM.cpu().tolist(), skip_special_tokens=True))
-        wanted.extend(references.texts[sample][0] for sample in batch.sample_ids_B.tolist())
-    return {**rouge(written, wanted)}
-
-
-_SCORES: dict[TaskKind, Callable[[ScoredSplit, Outputs], Metrics]] = {
-    "classification": _score_samples,
-    "regression": _score_samples,
-    "multi_label": _score_samples,
-    "token_classification": _score_words,
-    "question_answering": _score_answers,
-    "seq2seq": _score_texts,
-}
 
 
 def drop_tokens(held_out: ScoredSplit, dropped_T: BoolArray | None) -> ScoredSplit:
@@ -179,6 +126,49 @@ def shortened_split(split: Split, dropped_T: BoolArray) -> Split:
     )
 
 
+def _score_samples(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
+    logits, labels = zip(*((logits.cpu(), torch.from_numpy(batch.labels)) for batch, logits in outputs), strict=True)
+    return score_predictions(held_out.task, torch.cat(logits), torch.cat(labels))
+
+
+def _score_words(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
+    predicted, true, words = [], [], []
+    for batch, logits_BLC in outputs:
+        labels_BL = np.asarray(batch.labels)
+        labelled_BL = labels_BL != IGNORED
+        predicted.append(logits_BLC.argmax(dim=-1).cpu().numpy()[labelled_BL])
+        true.append(labels_BL[labelled_BL])
+        words.append(labelled_BL.sum(axis=1))
+    offsets = offsets_of(np.concatenate(words))
+    return {**entity_f1(np.concatenate(predicted), np.concatenate(true), offsets, held_out.task.classes)}
+
+
+def _score_answers(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
+    references = [] if held_out.references is None else held_out.references.texts
+    return {**exact_match_and_f1(predicted_answers(held_out, outputs)[0], references)}
+
+
+def _context_tokens(split: Split, char_starts_T: IntArray, char_ends_T: IntArray) -> BoolArray:
+    """Return which tokens stand for characters of a context."""
+    starts_N = np.zeros(len(split.lengths_N), dtype=np.int64)
+    if split.segment_starts_N is not None:
+        starts_N = split.segment_starts_N
+    positions_T = np.arange(len(split.input_ids_T)) - np.repeat(split.token_offsets_N1[:-1], split.lengths_N)
+    return (positions_T >= np.repeat(starts_N, split.lengths_N)) & (char_ends_T > char_starts_T)
+
+
+def _score_texts(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
+    references, tokenizer = held_out.references, held_out.tokenizer
+    if references is None or tokenizer is None:
+        raise DatasetError(f"The split {held_out.split.name} has no targets.", next_step="Prepare the dataset again.")
+    written: list[str] = []
+    wanted: list[str] = []
+    for batch, ids_BM in outputs:
+        written.extend(tokenizer.decode_batch(ids_BM.cpu().tolist(), skip_special_tokens=True))
+        wanted.extend(references.texts[sample][0] for sample in batch.sample_ids_B.tolist())
+    return {**rouge(written, wanted)}
+
+
 def _moved(split: Split, targets: Targets, dropped_T: BoolArray) -> Targets:
     """Return targets that name tokens as they are once others are gone."""
     if targets.kind == "question_answering":
@@ -188,3 +178,13 @@ def _moved(split: Split, targets: Targets, dropped_T: BoolArray) -> Targets:
         offsets_N1 = None if targets.offsets_N1 is None else kept_before_T1[targets.offsets_N1]
         return replace(targets, values=targets.values[~dropped_T], offsets_N1=offsets_N1)
     return targets
+
+
+_SCORES: dict[TaskKind, Callable[[ScoredSplit, Outputs], Metrics]] = {
+    "classification": _score_samples,
+    "regression": _score_samples,
+    "multi_label": _score_samples,
+    "token_classification": _score_words,
+    "question_answering": _score_answers,
+    "seq2seq": _score_texts,
+}
