@@ -64,20 +64,22 @@ def first_tokens_to_head(model: Any, sequences: Sequences | None) -> Iterator[No
 
     `sequences` is None for padded batches, whose rows are samples.
     """
-    body = model.base_model
-    if family_of(model.config.model_type).ends_on_first_tokens:
+    body, family = model.base_model, family_of(model.config.model_type)
+    if family.ends_on_first_tokens:
         ended = body.encoder.layer[-1].attention.output
 
         def leave_behind(_module: Any, states: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
             return tuple(_first(each_RWE, sequences) for each_RWE in states)
 
         handle = ended.register_forward_pre_hook(leave_behind)
-    elif sequences is not None:
+    elif sequences is None:
+        yield
+        return
+    elif family.pools_final_norm:
         pool = _mean if model.config.classifier_pooling == "mean" else _first
         handle = body.final_norm.register_forward_hook(lambda _module, _states, out_RWE: pool(out_RWE, sequences))
     else:
-        yield
-        return
+        raise ValueError(f"the table of families does not say what the head of a {model.config.model_type} reads")
     try:
         yield
     finally:
