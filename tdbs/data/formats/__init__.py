@@ -19,6 +19,7 @@ class Format:
     read_schema: Callable[[Path], pa.Schema]  # columns and their types, without reading the rows
     # path, what each of the requested columns holds, where bad rows are noted (left out: the first is an error)
     read: Callable[..., Iterator[pa.Table]]
+    count_rows: Callable[[Path], int] | None = None  # without reading the rows; None: they are read to be counted
 
 
 _CSV = Format(
@@ -32,6 +33,7 @@ _PARQUET = Format(
     name="parquet",
     read_schema=parquet.read_schema,
     read=lambda path, columns, _bad=None: parquet.read_columns(path, list(columns)),
+    count_rows=parquet.count_rows,
 )
 FORMATS: dict[str, Format] = {
     ".csv": _CSV,
@@ -67,6 +69,7 @@ def count_rows(path: Path, column: str, bad: BadRows | None = None) -> int:
 
     With `bad`, malformed rows count too, and are recorded there.
     """
-    if format_of(path) is _PARQUET:
-        return parquet.count_rows(path)
-    return sum(table.num_rows for table in format_of(path).read(path, {column: "any"}, bad))
+    its_format = format_of(path)
+    if its_format.count_rows is not None:
+        return its_format.count_rows(path)
+    return sum(table.num_rows for table in its_format.read(path, {column: "any"}, bad))
