@@ -27,7 +27,7 @@ from tdbs.removal import is_own_folder, is_there, refuse_link, remove_folder
 from tdbs.shown import json_line
 from tdbs.train.planning.strategies import Strategy
 
-FORMATS = (".jsonl", ".parquet")
+OUTPUT_SUFFIXES = (".jsonl", ".parquet")
 _SETTINGS = "predict.json"
 _FORM = Form(
     what="a record of predictions", error=ConfigError, next_step="Pass --overwrite to start again, or another --out."
@@ -59,7 +59,7 @@ class Parts:
 def check_output(out: Path) -> None:
     """Refuse an output that is neither JSONL nor Parquet, or a link."""
     refuse_link(out)
-    if out.suffix not in FORMATS:
+    if out.suffix not in OUTPUT_SUFFIXES:
         raise ConfigError(f"--out {out.name} is neither JSONL nor Parquet.", next_step="Name it .jsonl or .parquet.")
 
 
