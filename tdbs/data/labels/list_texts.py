@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from tdbs.data.columns import SourceColumn
 from tdbs.errors import SourceError
 
+# Lists, arrays and sets, as Python and its libraries print them.
 _BRACKETED = r"^\s*(\[.*\]|\(.*\)|\{.*\}|[\w.]+\(\s*[\[{].*\))\s*$"
 _NUMBER = r"(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|\.\.\.)"  # ... stands for what NumPy leaves out
 _SEVERAL = "|".join(rf"{entry}(?:\s+{entry})+" for entry in (_NUMBER, "(?:True|False)", r"'[^']*'", r'"[^"]*"'))
@@ -27,6 +28,8 @@ _WRAPPED = re.compile(rf"{_KIND}\(\s*(\[.*\])\s*(?:,[^\[\]]*)?\)|frozenset\((\{{
 _INNER = re.compile(rf"{_KIND}\(\s*(\[[^()]*\])\s*(?:,[^()\[\]]*)?\)")  # an array in a list
 _BARE = re.compile(r"\[[^\[\]]*\]", re.DOTALL)  # [joy, love]
 _SHOWN = 60
+
+# Single values, printed in the same ways.
 _SCALAR_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _BYTES = r"b'(?:[ -&(-\[\]-~]|\\[ -~])*'|b\"(?:[ !#-\[\]-~]|\\[ -~])*\""
 _VALUE = rf"{_SCALAR_NUMBER}|nan|True|False|'[^'\\]*'|\"[^\"\\]*\"|{_BYTES}"
