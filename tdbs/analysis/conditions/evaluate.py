@@ -63,7 +63,7 @@ def evaluate_runs(
     Raises a TdbsError if a run, a dataset or a condition does not fit; conditions are looked at before any model is.
     """
     opened = [read_run(Path(run)) for run in runs]
-    datasets = [dataset or own_dataset(run) for run in opened]
+    datasets = [own_dataset(run) if dataset is None else dataset for run in opened]
     for run in opened:
         check_kept(run.path)
     for each in datasets:
