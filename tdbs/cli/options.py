@@ -11,6 +11,7 @@ import typer
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.engines import memory_bytes
+from tdbs.pipeline.prepare import PrepareArguments
 from tdbs.settings import Option, TrainSettings, documented_fields
 from tdbs.train.energy import WORLD
 from tdbs.train.feed import TRAIN
@@ -43,11 +44,20 @@ AllowDropOption = Annotated[bool, typer.Option("--allow-drop", help="Drop words 
 Chosen = Mapping[str, Any]
 Command = Callable[..., None]
 _NOT_AN_OPTION = ("energy",)  # --energy and --country give it
+_OF_PREPARE = ("source", "mirror", "keep", "overwrite", "progress", "waiting")  # the command has them itself
+# What the command line takes for a type of several
+_TAKEN_AS: dict[Any, Any] = {int | str: str, str | Path | None: str | None}
 
 
 def with_settings(*names: str) -> Callable[[Command], Command]:
     """Give a command the options of TrainSettings with these names, or all, as a mapping: its parameter `settings`."""
     return _receiving("settings", _options(TrainSettings, *names))
+
+
+def with_preparation(function: Command) -> Command:
+    """Give a command the options of `prepare`, as a mapping: its parameter `settings`."""
+    names = (name for name in documented_fields(PrepareArguments) if name not in _OF_PREPARE)
+    return _receiving("settings", _options(PrepareArguments, *names))(function)
 
 
 def with_parts(*names: str) -> Callable[[Command], Command]:
@@ -150,8 +160,8 @@ def _options(record: type, *names: str, unset: bool = False) -> list[inspect.Par
 
 
 def _option(field: inspect.Parameter, option: Option, *, unset: bool) -> inspect.Parameter:
-    is_text = field.annotation == int | str or get_origin(field.annotation) is Literal
-    kind = str if is_text else field.annotation
+    is_choice = get_origin(field.annotation) is Literal
+    kind = str if is_choice else _TAKEN_AS.get(field.annotation, field.annotation)
     default = None if unset else field.default
     flag = option.flag or f"--{field.name.replace('_', '-')}"
     flags = [f"{flag}/--no-{flag[2:]}" if unset else flag] if kind is bool else [flag]

@@ -4,6 +4,7 @@ Column names are compared without the invisible blanks and marks around them. Th
 the command skips and records bad rows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -18,6 +19,9 @@ FILL = "Fill the row or delete it."
 _LAST_BLANK = 0x3000
 UNSEEN = "".join(filter(str.isspace, map(chr, range(_LAST_BLANK + 1)))) + "\ufeff\u200b\u2060"  # and marks of no width
 BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the first reason found stands
+_LINE = 120  # characters of an error's line
+_SHOWN_NAME = 24  # of a column's name in a list of them
+_LONG_NAME = (40, 5)  # characters and words; a longer name of a column is probably a text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +112,51 @@ def plain_name(name: str) -> str:
 def plain_names(schema: pa.Schema) -> pa.Schema:
     """Return a schema with plain names, its metadata kept."""
     return pa.schema([field.with_name(plain_name(field.name)) for field in schema], metadata=schema.metadata)
+
+
+def no_column(where: str, column: str, names: Sequence[str], *, option: str | None) -> SourceError:
+    """Return the error for a column that a file lacks; its columns are named as far as a line holds them."""
+    of_task = "Write it with the columns of the task on the hub."
+    next_step = of_task if option is None else f"Name the column with {option}."
+    if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
+        next_step = f"If its fields have another delimiter, pass --delimiter; else n{next_step[1:]}"
+    elif looks_like_data(names):
+        next_step = f"If its first row is data, pass --no-header, and name columns by number: {option or '--text'} 1."
+    head = f"{clipped(where, 40)} has no column '{clipped(column, 20)}'; it has: "
+    return SourceError(f"{head}{_listed(names, _LINE - len(head) - 1)}.", next_step=next_step)
+
+
+def looks_like_data(names: Sequence[str]) -> bool:
+    """Return whether the first row of a table is probably not a header: it has a text, a number, or a value twice."""
+    filled = [name.strip() for name in names if name.strip()]
+    characters, words = _LONG_NAME
+    are_texts = (len(name) > characters or len(name.split()) > words or _is_number(name) for name in filled)
+    return any(are_texts) or len(set(filled)) < len(filled)
+
+
+def clipped(text: str, width: int) -> str:
+    """Return a text cut to so many characters."""
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
+
+
+def _listed(names: Sequence[str], width: int) -> str:
+    """Return names in quotes, as many as fit."""
+    shown: list[str] = []
+    for place, name in enumerate(names):
+        named = f"'{clipped(name, _SHOWN_NAME)}'"
+        room = width - len(", …") * (place < len(names) - 1)
+        if len(", ".join([*shown, named])) > room:
+            return ", ".join([*shown, "…"])
+        shown.append(named)
+    return ", ".join(shown)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def refuse_or_note(bad: BadRows | None, row: int, where: str, reason: str, *, next_step: str) -> None:

@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tdbs.data.reading import FirstPassResult, RowBlock
 from tdbs.data.sample import SAMPLE_TASK
-from tdbs.data.sources import FileOptions, Source, open_source
+from tdbs.data.sources import FileOptions, Source, changed_file_options, open_source
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError, DatasetError, TdbsError, choose, reason_of
 from tdbs.fields import PlainText
@@ -40,6 +40,8 @@ Rule = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
 _FORM = Form(what="a file of edits", error=ConfigError, next_step="Pass a text file in UTF-8.")
 _NEXT_STEP = "Write lines of a regular expression, a tab, and its replacement."
+# Keys of an origin that older versions of tdbs wrote for every source.
+_ALWAYS_NOTED = ("text", "pair", "label", "target", "validation", "forbid_drop")
 _AGAIN = "Prepare the dataset again from the current source."
 _ORIGIN_FORM = Form(what="the origin of a dataset", error=DatasetError, next_step=_AGAIN)
 
@@ -98,7 +100,7 @@ def edited(text: str, edit: TextEdit) -> str:
 
 def origin_of(
     source: str, mirror: str | Path | None, files: FileOptions, prefix: str | None
-) -> Mapping[str, str | None]:
+) -> Mapping[str, str | bool | None]:
     """Return the source of a dataset's texts as its manifest notes it, so that any folder can find them again."""
     named = source == SAMPLE_TASK.name or source in HUB_TASKS
     validation = files.validation
@@ -107,7 +109,9 @@ def origin_of(
     return {
         "source": source if named else _absolute(source),
         "mirror": None if mirror is None else _absolute(str(mirror)),
-        **dataclasses.asdict(dataclasses.replace(files, validation=validation)),
+        **dict.fromkeys(_ALWAYS_NOTED),
+        "label_type": files.label_type,
+        **changed_file_options(dataclasses.replace(files, validation=validation)),
         "prefix": prefix,
     }
 
