@@ -135,7 +135,7 @@ def looks_like_data(names: Sequence[str]) -> bool:
 
 
 def clipped(text: str, width: int) -> str:
-    """Return a text cut to so many characters."""
+    """Return a text cut to a number of characters."""
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
