@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +18,17 @@ def file_sha256(path: Path) -> str:
 
 def table_sha256(table: pa.Table) -> str:
     """Return the digest of a table, nested columns too: names, types, nulls and values, never chunks or offsets."""
-    return parts_sha256(
-        {name: _column_sha256(column) for name, column in zip(table.column_names, table.columns, strict=True)}
-    )
+    return tables_sha256(table.schema, [table])
+
+
+def tables_sha256(schema: pa.Schema, tables: Iterable[pa.Table]) -> str:
+    """Return the digest of a table that comes in pieces: that of the whole, however it is cut."""
+    columns = {field.name: _ColumnDigest(field.type) for field in schema}
+    for table in tables:
+        for name, digest in columns.items():
+            for chunk in table[name].chunks:
+                digest.add(chunk)
+    return parts_sha256({name: digest.sha256() for name, digest in columns.items()})
 
 
 def parts_sha256(parts: Mapping[str, object]) -> str:
@@ -28,38 +36,51 @@ def parts_sha256(parts: Mapping[str, object]) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
 
-def _column_sha256(column: pa.ChunkedArray) -> str:
-    if pa.types.is_nested(column.type):
-        return parts_sha256(_nested_parts(column))
-    nulls, lengths, values = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
-    is_text = pa.types.is_string(column.type) or pa.types.is_large_string(column.type)
-    for chunk in column.chunks:
-        nulls.update(pc.is_null(chunk).to_numpy(zero_copy_only=False).tobytes())
-        if is_text:
-            filled = pc.fill_null(chunk, "")
-            lengths.update(pc.binary_length(filled).cast(pa.int64()).to_numpy().tobytes())
-            values.update(_text_bytes(filled))
-        else:
-            values.update(pc.fill_null(chunk, 0).to_numpy(zero_copy_only=False).tobytes())
-    kind = "text" if is_text else str(column.type)
-    return parts_sha256(
-        {"type": kind, "nulls": nulls.hexdigest(), "lengths": lengths.hexdigest(), "values": values.hexdigest()}
-    )
+class _ColumnDigest:
+    """The digest of a column whose values are added piece by piece; lists and structs have those of their parts."""
+
+    def __init__(self, kind: pa.DataType) -> None:
+        self._kind = kind
+        self._nulls, self._lengths, self._values = hashlib.sha256(), hashlib.sha256(), hashlib.sha256()
+        self._parts: dict[str, _ColumnDigest] = {}
+        if pa.types.is_struct(kind):
+            self._parts = {field.name: _ColumnDigest(field.type) for field in kind}
+        elif pa.types.is_nested(kind):
+            lengths = pa.int64() if pa.types.is_large_list(kind) else pa.int32()
+            self._parts = {"lengths": _ColumnDigest(lengths), "values": _ColumnDigest(kind.value_type)}
+
+    def add(self, values: pa.Array) -> None:
+        """Add the next values."""
+        self._nulls.update(pc.is_null(values).to_numpy(zero_copy_only=False).tobytes())
+        if pa.types.is_struct(self._kind):
+            for name, part in self._parts.items():
+                part.add(pc.struct_field(values, [name]))
+        elif pa.types.is_nested(self._kind):
+            self._parts["lengths"].add(pc.list_value_length(values))
+            self._parts["values"].add(pc.list_flatten(values))
+        elif _is_text(self._kind):
+            filled = pc.fill_null(values, "")
+            self._lengths.update(pc.binary_length(filled).cast(pa.int64()).to_numpy().tobytes())
+            self._values.update(_text_bytes(filled))
+        elif not pa.types.is_null(self._kind):
+            nothing = False if pa.types.is_boolean(self._kind) else 0
+            self._values.update(pc.fill_null(values, nothing).to_numpy(zero_copy_only=False).tobytes())
+
+    def sha256(self) -> str:
+        """Return the digest of all values so far."""
+        nulls = self._nulls.hexdigest()
+        parts = {name: part.sha256() for name, part in self._parts.items()}
+        if pa.types.is_struct(self._kind):
+            return parts_sha256({"nulls": nulls, "fields": parts})
+        if pa.types.is_nested(self._kind):
+            return parts_sha256({"nulls": nulls, **parts})
+        kind = "text" if _is_text(self._kind) else str(self._kind)
+        lengths, values = self._lengths.hexdigest(), self._values.hexdigest()
+        return parts_sha256({"type": kind, "nulls": nulls, "lengths": lengths, "values": values})
 
 
-def _nested_parts(column: pa.ChunkedArray) -> dict[str, object]:
-    """Return the digests of what lists and structs are made of."""
-    nulls = hashlib.sha256()
-    for chunk in column.chunks:
-        nulls.update(pc.is_null(chunk).to_numpy(zero_copy_only=False).tobytes())
-    if pa.types.is_struct(column.type):
-        fields = {field.name: pc.struct_field(column, [field.name]) for field in column.type}
-        return {"nulls": nulls.hexdigest(), "fields": {name: _column_sha256(part) for name, part in fields.items()}}
-    return {
-        "nulls": nulls.hexdigest(),
-        "lengths": _column_sha256(pc.list_value_length(column)),
-        "values": _column_sha256(pc.list_flatten(column)),
-    }
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
 def _text_bytes(texts: pa.Array) -> memoryview:
