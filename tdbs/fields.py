@@ -20,15 +20,18 @@ Amount = Annotated[float, msgspec.Meta(ge=0)]
 Several = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 _DIGITS, _SHA256, _PLAIN = r"^[0-9]{1,15}\Z", r"^[0-9a-f]{64}\Z", r"^[^\x00]+\Z"
 _INNER = r"^(?!.*(?:^|/)\.{0,2}(?:/|\Z))(?![A-Za-z]:)[^\\\x00-\x1f\x7f]+\Z"
+_NAME = r"^(?!\.{0,2}\Z)(?![A-Za-z]:)[^/\\\x00-\x1f\x7f]+\Z"
 Digits = Annotated[str, msgspec.Meta(pattern=_DIGITS)]  # a number that is a key
 Sha256 = Annotated[str, msgspec.Meta(pattern=_SHA256)]
 PlainText = Annotated[str, msgspec.Meta(pattern=_PLAIN)]  # a path: a user's may hold anything else
 InnerPath = Annotated[str, msgspec.Meta(pattern=_INNER)]  # of a file below the record's own folder
+FileName = Annotated[str, msgspec.Meta(pattern=_NAME)]  # of a file or folder beside the record
 _MEANINGS = {  # of these patterns, in errors
     _DIGITS: "digits",
     _SHA256: "64 hexadecimal digits",
     _PLAIN: "text without NUL",
     _INNER: "a path that stays in this folder",
+    _NAME: "the name of a file in this folder",
 }
 
 _TOLD = re.compile(r"(?P<reason>.*?)(?: - at (?P<key>`key` in )?`\$\.?(?P<field>.*)`)?", re.DOTALL)

@@ -11,7 +11,7 @@ import typer
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.engines import memory_bytes
-from tdbs.pipeline.prepare import PrepareArguments
+from tdbs.pipeline.prepare import PrepareArguments, Validation
 from tdbs.settings import Option, TrainSettings, documented_fields
 from tdbs.train.energy import WORLD
 from tdbs.train.feed import TRAIN
@@ -46,7 +46,7 @@ Command = Callable[..., None]
 _NOT_AN_OPTION = ("energy",)  # --energy and --country give it
 _OF_PREPARE = ("source", "mirror", "keep", "overwrite", "progress", "waiting")  # the command has them itself
 # What the command line takes for a type of several
-_TAKEN_AS: dict[Any, Any] = {int | str: str, str | Path | None: str | None}
+_TAKEN_AS: dict[Any, Any] = {int | str: str, str | Path | None: str | None, Validation: str | None}
 
 
 def with_settings(*names: str) -> Callable[[Command], Command]:

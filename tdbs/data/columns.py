@@ -4,9 +4,10 @@ Column names are compared without the invisible blanks and marks around them. Th
 the command skips and records bad rows.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -40,7 +41,32 @@ class SourceColumn:
 
     def row(self, index: int) -> str:
         """Return how an error names a value, as the beginning of a sentence."""
-        return f"Row {self.number(index)} of {self.where}"
+        return row_name(int(self.rows_N[index]), self.where)
+
+
+class SplitName(str):
+    """The name of a split of several files, which knows the file of each row.
+
+    It is a text, so what takes the name of a file takes this one. Asking for a row may count the rows of files: only
+    errors do.
+    """
+
+    place: Callable[[int], str]  # the beginning of a sentence, by a row's number from 0
+
+    def __new__(cls, text: str, place: Callable[[int], str]) -> Self:
+        """Return the name with its rows."""
+        name = super().__new__(cls, text)
+        name.place = place
+        return name
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let a name travel between processes with its rows."""
+        return type(self), (str(self), self.place)
+
+
+def row_name(row: int, where: str) -> str:
+    """Return how an error names a row, by its number from 0, as the beginning of a sentence."""
+    return where.place(row) if isinstance(where, SplitName) else f"Row {row + 1} of {where}"
 
 
 def first_true(mask: pa.ChunkedArray) -> int | None:

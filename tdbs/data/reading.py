@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray, offsets_of
-from tdbs.data.columns import BadRows, SourceColumn, one_array, text_values, word_lists
+from tdbs.data.columns import BadRows, SourceColumn, one_array, row_name, text_values, word_lists
 from tdbs.data.content import Content, is_list, is_text
 from tdbs.data.labels.distinct import DistinctValues, kept_note, missing_in_train, refuse_nothing_drawn, together
 from tdbs.data.labels.given import has_labels
@@ -50,7 +50,7 @@ class RowBlock:
 
     def row_name(self, row: int) -> str:
         """Return how an error names a row of the block: rows count from 1, the header does not count."""
-        return f"Row {self.rows_N[row] + 1} of {self.where}"
+        return row_name(int(self.rows_N[row]), self.where)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

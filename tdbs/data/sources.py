@@ -1,10 +1,9 @@
-"""Open a source of text: the sample, a hub task, or the user's files; reading.py reads its rows later.
+"""Open a source of text: the sample, a hub task, the user's files or tables; reading.py reads its rows later.
 
 The cost is finding and hashing the files, which is all that a cache hit pays. This file also finds the tables of a
 short name, in a mirror folder or on the hub, and the user's validation rows: a file, or a held-out fraction of train.
 """
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,13 +12,16 @@ import pyarrow as pa
 
 from tdbs.arrays import IntArray
 from tdbs.data.columns import no_column
-from tdbs.data.formats import ReadOptions, data_file, read_schema
-from tdbs.data.formats.data_file import UTF8, DataFile
-from tdbs.data.formats.dialect import USUAL_DIALECTS
+from tdbs.data.folders import folder_splits
+from tdbs.data.formats import ReadOptions, changed_options, data_file, read_schema
+from tdbs.data.formats.data_file import DataFile
 from tdbs.data.labels.single import LabelType
+from tdbs.data.objects import OBJECTS_NAME, Objects, ObjectSplit, Rows, object_split, object_splits
 from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER, sample_tables
+from tdbs.data.stores import Store, store_digest, store_schema, store_stamps
 from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task
-from tdbs.data.user_files import choose_columns, source_name, split_files
+from tdbs.data.user_files import choose_columns, source_name
+from tdbs.data.user_splits import names_of_classes, refuse_unreadable, split_where, unusual_reading
 from tdbs.digests import file_sha256, parts_sha256, table_sha256
 from tdbs.errors import ConfigError, SourceError, reason_of
 from tdbs.files import Stamp, is_remote, stamp_of, to_path
@@ -28,6 +30,7 @@ from tdbs.settings import Option
 
 HUB_TOKENIZER = "roberta-base"
 HUB_SEQ2SEQ_TOKENIZER = "t5-small"
+VALIDATION_HELP = "Validation file, or share of rows to hold out (0.1)."
 # 2: multi-hot lists, names of class ids, blanks and booleans, classes that are held out
 # 3: marks of no width, accents, printed scalars, names of class ids that are floats, NaN
 _LABEL_READING = 3
@@ -35,13 +38,13 @@ _LABEL_READING = 3
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Split:
-    """One split: a file, or a table that is in memory already."""
+    """One split, and what holds its rows."""
 
     name: str
     where: str  # name in errors
-    content: DataFile | pa.Table
+    content: Store
     has_labels: bool  # columns of them; that any is filled is seen when they are read
-    stamp: Stamp | None = None  # state of the file when it was digested
+    stamps: tuple[Stamp, ...] = ()  # states of the files when they were digested
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +58,7 @@ class Source:
     splits: tuple[Split, ...]
     label_type: LabelType | None = None  # None: labels are class ids or scores already
     held_out: float | None = None  # fraction of train that becomes validation
+    notes: tuple[str, ...] = ()  # messages about splits that are left out
 
     @property
     def label_reading(self) -> int | None:
@@ -77,7 +81,7 @@ class FileOptions(ReadOptions):
     label_type: Annotated[LabelType, Option("auto, class or regression.")] = "auto"
     target: Annotated[str | None, Option("Column of the text to write (sequence to sequence).")] = None
     forbid_drop: Annotated[str | None, Option("Forbid TokenDrop on this dataset, and give the reason.")] = None
-    validation: Annotated[str | None, Option("Validation file, or share of rows to hold out (0.1).")] = None
+    validation: Annotated[str | float | None, Option(VALIDATION_HELP)] = None
 
 
 def changed_file_options(options: FileOptions) -> dict[str, Any]:
@@ -87,10 +91,23 @@ def changed_file_options(options: FileOptions) -> dict[str, Any]:
     }
 
 
-def open_source(spec: str, *, mirror: Path | None, files: FileOptions, prefix: str | None = None) -> Source:
-    """Return what `spec` names: `sample`, a short name of a hub task, a file or a folder (first match wins)."""
-    if spec == SAMPLE_TASK.name or spec in HUB_TASKS:
-        _refuse_file_options(spec, files)
+def open_source(
+    spec: str | Objects,
+    *,
+    mirror: Path | None,
+    files: FileOptions,
+    prefix: str | None = None,
+    validation: Rows | None = None,
+) -> Source:
+    """Return what `spec` names: `sample`, a short name of a hub task, a file or a folder (first match wins).
+
+    Tables are taken as they are, also as `validation`. Raises SourceError or ConfigError.
+    """
+    if not isinstance(spec, str | Path):
+        splits, notes = object_splits(spec)
+        source = _open_objects(splits, files, validation, notes)
+    elif spec == SAMPLE_TASK.name or spec in HUB_TASKS:
+        _refuse_file_options(spec, files, validation)
         source = _open_named(spec, mirror)
     else:
         path = to_path(spec).expanduser()
@@ -99,7 +116,7 @@ def open_source(spec: str, *, mirror: Path | None, files: FileOptions, prefix: s
                 f"Unknown task '{spec}', and no file or folder {path} exists.",
                 next_step=f"Pass a path, {SAMPLE_TASK.name}, or one of {', '.join(HUB_TASKS)}.",
             )
-        source = _open_files(path, files)
+        source = _open_files(path, files, validation)
     if prefix is None:
         return source
     if source.task.kind != "seq2seq":
@@ -138,12 +155,12 @@ def hub_tables(hub: HubTask) -> dict[str, pa.Table]:
     return {split: loaded[split].with_format("arrow")[:] for split in hub.splits if split in loaded}
 
 
-def file_or_fraction(validation: str) -> Path | float:
+def file_or_fraction(validation: str | float) -> Path | float:
     """Return what `--validation` means."""
     try:
         fraction = float(validation)
     except ValueError:
-        path = to_path(validation)
+        path = to_path(str(validation))
         if path.is_file():
             return path
         raise SourceError(
@@ -174,8 +191,8 @@ def _open_named(name: str, mirror: Path | None) -> Source:
     return _open_tables(SAMPLE_TASK, sample_tables(), tokenizer=str(TOKENIZER_FOLDER))
 
 
-def _refuse_file_options(spec: str, files: FileOptions) -> None:
-    for name in changed_file_options(files):
+def _refuse_file_options(spec: str, files: FileOptions, validation: Rows | None) -> None:
+    for name in [*changed_file_options(files), *([] if validation is None else ["validation"])]:
         raise ConfigError(
             f"--{name.replace('_', '-')} only applies to your own files; {spec} has its columns and splits.",
             next_step="Leave the option out.",
@@ -215,7 +232,7 @@ def _open_mirror(hub: HubTask, mirror: Path) -> Source:
             if column is not None and column not in names[name]:
                 raise no_column(where, column, names[name], option=None)
         has_labels = set(columns.labels) <= set(names[name])
-        splits.append(_file_split(name, file, where=where, has_labels=has_labels))
+        splits.append(_split(name, file, where=where, has_labels=has_labels))
     return Source(
         name=hub.task.name,
         task=hub.task,
@@ -225,36 +242,79 @@ def _open_mirror(hub: HubTask, mirror: Path) -> Source:
     )
 
 
-def _open_files(path: Path, options: FileOptions) -> Source:
-    files = split_files(path, options)
+def _open_files(path: Path, options: FileOptions, validation: Rows | None) -> Source:
+    notes: tuple[str, ...] = ()
+    if path.is_file():
+        stores: dict[str, Store] = {"train": data_file(path, options)}
+    else:
+        stores, notes = folder_splits(path, options)
+    splits = {name: ObjectSplit(store=store) for name, store in stores.items()}
+    return _open_splits(splits, options, validation, name=source_name(path), where=str(path), notes=notes)
+
+
+def _open_objects(
+    splits: dict[str, ObjectSplit], options: FileOptions, validation: Rows | None, notes: tuple[str, ...]
+) -> Source:
+    for name in changed_options(options):
+        raise ConfigError(
+            f"--{name.replace('_', '-')} only applies to files, not to tables.", next_step="Leave it out."
+        )
+    return _open_splits(splits, options, validation, name=OBJECTS_NAME, where="The source", notes=notes)
+
+
+def _open_splits(
+    splits: dict[str, ObjectSplit],
+    options: FileOptions,
+    validation: Rows | None,
+    *,
+    name: str,
+    where: str,
+    notes: tuple[str, ...],
+) -> Source:
     held_out = None
-    if options.validation is not None:
-        if "validation" in files:
+    if options.validation is not None or validation is not None:
+        if "validation" in splits:
             raise ConfigError(
-                f"{path} already has a validation split: {files['validation'].name}.",
+                f"{where} already has a validation split: {split_where('validation', splits['validation'].store)}.",
                 next_step="Leave --validation out.",
             )
-        match file_or_fraction(options.validation):
-            case float() as fraction:
-                held_out = fraction
-            case given:
-                files = {"train": files["train"], "validation": data_file(given, options)} | files
-    chosen = choose_columns(files, text=options.text, pair=options.pair, label=options.label, target=options.target)
+        given = object_split(validation, "validation") if validation is not None else None
+        if given is None and options.validation is not None:
+            match file_or_fraction(options.validation):
+                case float() as fraction:
+                    held_out = fraction
+                case place:
+                    given = ObjectSplit(store=data_file(place, options))
+        if given is not None:
+            splits = {"train": splits["train"], "validation": given} | splits
+    names = {split: split_where(split, each.store) for split, each in splits.items()}
+    schemas = {split: store_schema(each.store) for split, each in splits.items()}
+    chosen = choose_columns(
+        schemas, names, text=options.text, pair=options.pair, label=options.label, target=options.target
+    )
+    columns = {
+        split: [column for column in chosen.columns.every if column in schema.names]
+        for split, schema in schemas.items()
+    }
+    for split, each in splits.items():
+        refuse_unreadable(each, columns[split], names[split])
     kind = "regression" if (chosen.kind, options.label_type) == ("classification", "regression") else chosen.kind
-    splits = tuple(
-        _file_split(name, file, where=file.name, has_labels=name in chosen.labelled) for name, file in files.items()
+    opened = tuple(
+        _split(split, each.store, where=names[split], has_labels=split in chosen.labelled)
+        for split, each in splits.items()
     )
     parts = {
-        "files": {name: [file.format, file_sha256(file.path)] for name, file in files.items()},
+        "files": {split: store_digest(each.store, columns[split]) for split, each in splits.items()},
         "columns": asdict(chosen.columns),
         "label_type": options.label_type,
         "held_out": held_out,
-        **_unusual_reading(files),
+        **unusual_reading({split: each.store for split, each in splits.items()}),
+        **names_of_classes(splits, chosen.columns.labels, names),
     }
     return Source(
-        name=source_name(path),
+        name=name,
         task=Task(
-            name=source_name(path),
+            name=name,
             kind=kind,
             columns=chosen.columns,
             metrics=METRICS[kind],
@@ -262,24 +322,15 @@ def _open_files(path: Path, options: FileOptions) -> Source:
         ),
         content_sha256=parts_sha256(parts),
         default_tokenizer=None,
-        splits=splits,
+        splits=opened,
         label_type=options.label_type,
         held_out=held_out,
+        notes=notes,
     )
 
 
-def _unusual_reading(files: Mapping[str, DataFile]) -> dict[str, object]:
-    """Return how files are read, as part of a content's digest, if another reading would be a usual one."""
-    found = {
-        name: [file.encoding, None if file.dialect is None else asdict(file.dialect)]
-        for name, file in files.items()
-        if file.encoding != UTF8 or file.dialect not in (None, USUAL_DIALECTS.get(file.format))
-    }
-    return {"reading": found} if found else {}
-
-
-def _file_split(name: str, file: DataFile, *, where: str, has_labels: bool) -> Split:
-    """Return a split that is a file; its stamp is taken before its digest, so no later change goes unseen."""
-    if not is_remote(file.path):
-        file = replace(file, path=file.path.absolute())  # workers elsewhere have another current folder
-    return Split(name=name, where=where, content=file, has_labels=has_labels, stamp=stamp_of(file.path))
+def _split(name: str, store: Store, *, where: str, has_labels: bool) -> Split:
+    """Return a split; the stamps of its files are taken before their digest, so no later change goes unseen."""
+    if isinstance(store, DataFile) and not is_remote(store.path):
+        store = replace(store, path=store.path.absolute())  # workers elsewhere have another current folder
+    return Split(name=name, where=where, content=store, has_labels=has_labels, stamps=store_stamps(store))

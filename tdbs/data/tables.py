@@ -1,4 +1,4 @@
-"""Tables of a source's splits: the requested columns and rows, numbered, in the pieces of the file."""
+"""Tables of a source's splits: the requested columns and rows, numbered, in the pieces they are read in."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
@@ -9,31 +9,29 @@ import pyarrow as pa
 
 from tdbs.arrays import BoolArray
 from tdbs.data.columns import BadRows, SourceColumn, one_array, refuse_other_bytes
-from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, plain_type
-from tdbs.data.formats import count_rows, read_schema, read_tables
+from tdbs.data.content import Content, is_list, plain_type
 from tdbs.data.labels.given import class_names, with_names
 from tdbs.data.labels.spelling import plain_labels
 from tdbs.data.sources import Source, Split
+from tdbs.data.stores import store_rows, store_schema, store_stamps, store_tables
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import SourceError, system_errors_as
-from tdbs.files import stamp_of
 
 ROW = "\0row"  # a column beside those of the source, whose names are the user's
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitRows:
-    """The rows of a split: those of a file or table, or some of them if others are held out."""
+    """The rows of a split: those of its files or table, or some of them if others are held out."""
 
     split: Split
     wanted_N: BoolArray | None  # None: all
 
 
 def count_split(split: Split, task: Task) -> int:
-    """Return how many rows a split's file or table has."""
+    """Return how many rows a split has."""
     with failures_named(split):
-        content = split.content
-        return content.num_rows if isinstance(content, pa.Table) else count_rows(content, task.columns.text)
+        return store_rows(split.content, task.columns.text)
 
 
 def text_contents(task: Task) -> dict[str, Content]:
@@ -57,9 +55,9 @@ def label_contents(split: Split, task: Task) -> dict[str, Content]:
 
 
 def schema_of(split: Split) -> pa.Schema:
-    """Return the columns of a split's file or table."""
+    """Return the columns of a split."""
     with failures_named(split):
-        return split.content.schema if isinstance(split.content, pa.Table) else read_schema(split.content)
+        return store_schema(split.content)
 
 
 def source_column(name: str, split: Split, table: pa.Table) -> SourceColumn:
@@ -69,14 +67,9 @@ def source_column(name: str, split: Split, table: pa.Table) -> SourceColumn:
 
 
 def tables_of(rows: SplitRows, asked: Mapping[str, Content], bad: BadRows | None = None) -> Iterator[pa.Table]:
-    """Yield the requested columns of the wanted rows, with row numbers, in whatever pieces the file is read in."""
-    split, content = rows.split, rows.split.content
-    pieces: Iterator[pa.Table]
-    if isinstance(content, pa.Table):
-        batches = content.select(list(asked)).to_batches(max_chunksize=ROWS_AT_ONCE)
-        pieces = (pa.Table.from_batches([batch]) for batch in batches)
-    else:
-        pieces = read_tables(content, asked, bad)
+    """Yield the requested columns of the wanted rows, with row numbers, in whatever pieces they are read in."""
+    split = rows.split
+    pieces = store_tables(split.content, asked, bad)
     first = 0
     with failures_named(split):
         for piece in pieces:
@@ -85,7 +78,7 @@ def tables_of(rows: SplitRows, asked: Mapping[str, Content], bad: BadRows | None
             numbered = plain.append_column(ROW, pa.array(np.arange(first, last)))
             yield numbered if rows.wanted_N is None else numbered.filter(pa.array(rows.wanted_N[first:last]))
             first = last
-        if not isinstance(content, pa.Table) and stamp_of(content.path) != split.stamp:
+        if store_stamps(split.content) != split.stamps:
             raise SourceError(f"{split.where} changed while it was read.", next_step="Run it again.")
 
 

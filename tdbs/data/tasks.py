@@ -33,6 +33,12 @@ class Columns:
     labels: Several = ("label",)  # several for multi-label tasks and several targets; the summary of seq2seq
 
     @property
+    def every(self) -> tuple[str, ...]:
+        """All of them."""
+        pair = () if self.pair is None else (self.pair,)
+        return (self.text, *pair, *self.labels)
+
+    @property
     def label(self) -> str:
         """The only column of labels, or all of them as an error names them."""
         return ",".join(self.labels)

@@ -3,13 +3,13 @@
 Nothing is guessed silently: `tdbs prepare` prints it in two lines, and `--json` has it under `source`.
 """
 
+from collections import Counter
 from typing import Any
-
-import pyarrow as pa
 
 from tdbs.data.columns import clipped
 from tdbs.data.formats.data_file import UTF8, DataFile
-from tdbs.data.sources import Source
+from tdbs.data.sources import Source, Split
+from tdbs.data.stores import ClassFolders, store_files
 from tdbs.data.tasks import Task
 
 _LINE = 120  # characters of a line
@@ -21,9 +21,7 @@ def source_facts(source: Source, task: Task) -> dict[str, Any]:
     """Return what was understood of a source, as JSON values; `task` has the classes that were learned from it."""
     return {
         "name": source.name,
-        "files": [
-            _file_facts(split.name, split.content) for split in source.splits if not isinstance(split.content, pa.Table)
-        ],
+        "files": [facts for split in source.splits for facts in _split_facts(split)],
         "columns": {"text": task.columns.text, "pair": task.columns.pair, "labels": list(task.columns.labels)},
         "kind": task.kind,
         "classes": list(task.classes),
@@ -35,7 +33,7 @@ def fact_lines(facts: dict[str, Any]) -> list[str]:
     if not facts["files"]:
         return []
     first = facts["files"][0]
-    names = ", ".join(file["file"] for file in facts["files"])
+    names = ", ".join(map(_named, facts["files"]))
     columns, classes = facts["columns"], facts["classes"]
     texts = " with ".join(f"'{name}'" for name in (columns["text"], columns["pair"]) if name is not None)
     labels = ", ".join(f"'{name}'" for name in columns["labels"])
@@ -45,11 +43,30 @@ def fact_lines(facts: dict[str, Any]) -> list[str]:
     return [clipped(line, _LINE) for line in lines]
 
 
-def _file_facts(split: str, file: DataFile) -> dict[str, Any]:
+def _named(file: dict[str, Any]) -> str:
+    """Return a file's name, and its split if the name is another."""
+    is_split = file["split"] in file["file"] or file["split"] == "train"
+    return str(file["file"]) if is_split else f"{file['file']} ({file['split']})"
+
+
+def _split_facts(split: Split) -> list[dict[str, Any]]:
+    """Return the facts of a split's files; the text files of a class are one entry."""
+    store = split.content
+    if not isinstance(store, ClassFolders):
+        return [_file_facts(split.name, file, file.name) for file in store_files(store)]
+    (file,) = store_files(store)
+    counts = Counter(name for name, _ in store.files)
+    return [
+        _file_facts(split.name, file, f"{store.folder.name}/{name}/*.txt ({count:,} texts)")
+        for name, count in counts.items()
+    ]
+
+
+def _file_facts(split: str, file: DataFile, name: str) -> dict[str, Any]:
     dialect = file.dialect
     return {
         "split": split,
-        "file": file.name,
+        "file": name,
         "format": file.format,
         "compression": file.compression,
         "encoding": file.encoding,

@@ -1,4 +1,4 @@
-"""Find the user's files and the columns to read from them: one file is train, a folder holds splits."""
+"""Name the user's source, and choose the columns to read from it."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -9,13 +9,11 @@ import pyarrow as pa
 
 from tdbs.data.columns import no_column, plain_name
 from tdbs.data.content import is_list
-from tdbs.data.formats import SUFFIXES, ReadOptions, data_file, read_schema
-from tdbs.data.formats.data_file import COMPRESSIONS, DataFile, plain_stem
+from tdbs.data.formats.data_file import plain_stem
 from tdbs.data.tasks import Columns, TaskKind
 from tdbs.errors import ConfigError, SourceError
 
 BUILT_IN_SAMPLE = "sample"  # its dataset has defaults of its own
-SPLITS = ("train", "validation", "test")
 _TEXT_NAMES = ("text", "sentence")
 _KNOWN_TABLES: tuple[Mapping[str, str], ...] = (  # columns as the hub's datasets name them
     {"text": "question", "pair": "context", "label": "answers"},
@@ -23,28 +21,6 @@ _KNOWN_TABLES: tuple[Mapping[str, str], ...] = (  # columns as the hub's dataset
     {"text": "document", "target": "summary"},
     {"text": "article", "target": "highlights"},
 )
-
-
-def split_files(path: Path, options: ReadOptions) -> dict[str, DataFile]:
-    """Return the file of each split; in a folder they are <split>.<extension>, and other files are ignored."""
-    if path.is_file():
-        return {"train": data_file(path, options)}
-    files: dict[str, DataFile] = {}
-    for split in SPLITS:
-        names = [f"{split}{suffix}{packed}" for suffix in SUFFIXES for packed in ("", *COMPRESSIONS)]
-        found = [path / name for name in [*names, f"{split}.zip"] if (path / name).is_file()]
-        if len(found) > 1:
-            raise SourceError(
-                f"{path} has two files of the {split} split: {found[0].name} and {found[1].name}.",
-                next_step="Keep one of them.",
-            )
-        if found:
-            files[split] = data_file(found[0], options)
-    if "train" not in files:
-        raise SourceError(
-            f"{path} has no train file.", next_step=f"Name it train with one of the endings {', '.join(SUFFIXES)}."
-        )
-    return files
 
 
 def source_name(path: Path) -> str:
@@ -67,10 +43,18 @@ class ChosenColumns:
 
 
 def choose_columns(
-    files: Mapping[str, DataFile], *, text: str | None, pair: str | None, label: str | None, target: str | None
+    schemas: Mapping[str, pa.Schema],
+    where: Mapping[str, str],
+    *,
+    text: str | None,
+    pair: str | None,
+    label: str | None,
+    target: str | None,
 ) -> ChosenColumns:
-    """Return the columns that are named, or those of a well-known table; every split must have what is requested."""
-    schemas = {split: read_schema(file) for split, file in files.items()}
+    """Return the columns that are named, or those of a well-known table; every split must have what is requested.
+
+    Of each split come its columns, and what errors call it.
+    """
     names = schemas["train"].names
     text, pair, label, target = (None if name is None else plain_name(name) for name in (text, pair, label, target))
     if label is not None and target is not None:
@@ -88,11 +72,11 @@ def choose_columns(
     for option, column in asked:
         if column is not None and every.count(column) > 1:
             raise ConfigError(f"{option} names '{column}', as another option does.", next_step="Name another column.")
-    for split, file in files.items():
+    for split, schema in schemas.items():
         for option, column in asked:
             may_lack = split == "test" and column in labels
-            if column is not None and column not in schemas[split].names and not may_lack:
-                raise no_column(file.name, column, schemas[split].names, option=option)
+            if column is not None and column not in schema.names and not may_lack:
+                raise no_column(where[split], column, schema.names, option=option)
     return ChosenColumns(
         columns=columns,
         kind=_kind_of(columns, schemas["train"], is_seq2seq=target is not None),

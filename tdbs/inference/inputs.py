@@ -84,7 +84,7 @@ def _file(
     has_words = kind == "token_classification" and is_list(schema.field(columns.text).type)
     # Words that are written as a text are read as one, and split at white space.
     task = Task(name=path.name, kind="token_classification" if has_words else "classification", columns=columns)
-    content = Split(name="predict", where=path.name, content=file, has_labels=False, stamp=stamp_of(path))
+    content = Split(name="predict", where=path.name, content=file, has_labels=False, stamps=(stamp_of(path),))
     source = Source(name=path.name, task=task, content_sha256="", default_tokenizer=None, splits=(content,))
     survey = FirstPassResult(
         task=task,

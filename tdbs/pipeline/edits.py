@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from tdbs.data.objects import Objects
 from tdbs.data.reading import FirstPassResult, RowBlock
 from tdbs.data.sample import SAMPLE_TASK
 from tdbs.data.sources import FileOptions, Source, changed_file_options, open_source
@@ -58,7 +59,7 @@ class TextEdit:
 class _Origin:
     """What a manifest notes of a source, beside the options of its files."""
 
-    source: PlainText
+    source: PlainText | None  # None: tables in memory
     mirror: PlainText | None = None
     prefix: str | None = None
 
@@ -99,15 +100,19 @@ def edited(text: str, edit: TextEdit) -> str:
 
 
 def origin_of(
-    source: str, mirror: str | Path | None, files: FileOptions, prefix: str | None
-) -> Mapping[str, str | bool | None]:
-    """Return the source of a dataset's texts as its manifest notes it, so that any folder can find them again."""
-    named = source == SAMPLE_TASK.name or source in HUB_TASKS
+    source: str | Objects | None, mirror: str | Path | None, files: FileOptions, prefix: str | None
+) -> Mapping[str, str | float | bool | None]:
+    """Return the source of a dataset's texts as its manifest notes it, so that any folder can find them again.
+
+    Tables in memory cannot be found again: the source is None.
+    """
+    place = str(source) if isinstance(source, str | Path) else None
+    is_name = place is None or place == SAMPLE_TASK.name or place in HUB_TASKS
     validation = files.validation
-    if validation is not None and to_path(validation).is_file():
+    if isinstance(validation, str) and to_path(validation).is_file():
         validation = _absolute(validation)
     return {
-        "source": source if named else _absolute(source),
+        "source": place if is_name else _absolute(place),
         "mirror": None if mirror is None else _absolute(str(mirror)),
         **dict.fromkeys(_ALWAYS_NOTED),
         "label_type": files.label_type,
@@ -226,6 +231,11 @@ def _source_again(dataset: PreparedDataset, mirror: Path | None) -> Source:
     named = f"origin of {dataset.path / MANIFEST_NAME}"
     options = record_of(origin, FileOptions, _ORIGIN_FORM, named=named)
     known = record_of(origin, _Origin, _ORIGIN_FORM, named=named)
+    if known.source is None:
+        raise DatasetError(
+            f"{dataset.path} was prepared from tables in memory, whose texts cannot be read again.",
+            next_step="Write the rows to a file, and prepare that.",
+        )
     place = mirror or (None if known.mirror is None else to_path(known.mirror))
     try:
         source = open_source(known.source, mirror=place, files=options, prefix=known.prefix)

@@ -8,12 +8,13 @@ killed run resumes. The cost is about that of the tokenizer on all texts (benchm
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
 from tdbs.data.labels.single import LabelType
-from tdbs.data.sources import FileOptions, Source, open_source
+from tdbs.data.objects import Objects, Rows, kept_streams
+from tdbs.data.sources import VALIDATION_HELP, FileOptions, Source, open_source
 from tdbs.data.tasks import Task
 from tdbs.data.understood import source_facts
 from tdbs.errors import ConfigError, DatasetError, choose, system_errors_as
@@ -38,6 +39,9 @@ DATA_FOLDER = Path("data")
 _SHOWN_WORDS = 5
 
 
+Validation = str | float | Rows | None
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PrepareResult:
     """What `prepare` did: the dataset, whether it was there already, and what changed since a similar one."""
@@ -54,9 +58,11 @@ class PrepareArguments(FileOptions):
     """The arguments of `prepare`."""
 
     source: Annotated[
-        str,
+        str | Objects,
         Option("sample, glue/<task>, squad, xsum, cnn_dailymail, a file or URL of rows, or a folder of splits."),
     ] = field(default="sample", kw_only=False)
+    # A table too, which no record on disk has.
+    validation: Annotated[Validation, Option(VALIDATION_HELP)] = None  # type: ignore[assignment]
     mirror: Annotated[str | Path | None, Option("Folder with <short name>/<split>.parquet, instead of the hub.")] = None
     tokenizer: Annotated[
         str | None,
@@ -98,6 +104,9 @@ class PrepareArguments(FileOptions):
 def prepare(arguments: PrepareArguments) -> PrepareResult:
     """Prepare a source for training; if the folder already holds a dataset with the same contents, return that one.
 
+    From Python the source may also be a table, or a dict of one for each split: a Dataset or IterableDataset of
+    datasets, a DataFrame of pandas or polars, a pyarrow Table, a list of dicts. So may `validation`.
+
     Returns:
         The dataset, whether it was there already, what changed since a similar one, and warnings.
 
@@ -107,11 +116,17 @@ def prepare(arguments: PrepareArguments) -> PrepareResult:
         TokenizerError: The tokenizer is missing or has no fast implementation.
         DatasetError: The folder holds something else, or cannot be written.
     """
+    with kept_streams(arguments.source) as source, kept_streams(arguments.validation) as validation:
+        return _prepare(replace(arguments, source=source, validation=validation))
+
+
+def _prepare(arguments: PrepareArguments) -> PrepareResult:
     started = time.perf_counter()
     choose("--label-type", arguments.label_type, get_args(LabelType))
     mirror = None if arguments.mirror is None else to_path(arguments.mirror)
     engines = _engine_of(arguments.engine, arguments.ray_address, workers=workers_within(arguments.memory))
-    found = open_source(arguments.source, mirror=mirror, files=arguments, prefix=arguments.prefix)
+    files, table = _file_options(arguments)
+    found = open_source(arguments.source, mirror=mirror, files=files, prefix=arguments.prefix, validation=table)
     loaded = load_tokenizer(arguments.tokenizer or found.default_tokenizer or DEFAULT_TOKENIZER)
     limits = choose_limits(
         found.task,
@@ -164,16 +179,25 @@ def prepare(arguments: PrepareArguments) -> PrepareResult:
                 max_target_length=limits.max_target_length,
                 bucket_edges=tuple(int(edge) for edge in bucket_edges(limits.max_length)),
                 splits=made.splits,
-                origin=origin_of(arguments.source, mirror, arguments, arguments.prefix),
+                origin=origin_of(arguments.source if table is None else None, mirror, files, arguments.prefix),
                 notes=made.notes,
                 seconds={**made.seconds, "total": time.perf_counter() - started},
             )
             with _disk_errors(place, "--out"):
                 publish.publish(folder / DATASET_FOLDER, place, manifest)
     dataset = PreparedDataset(path=place, manifest=manifest)
-    warnings = made.notes + _warnings(made.task, words)
+    warnings = found.notes + made.notes + _warnings(made.task, words)
     facts = source_facts(found, made.task)
     return PrepareResult(dataset=dataset, cached=False, changed=changed, warnings=warnings, source=facts)
+
+
+def _file_options(arguments: PrepareArguments) -> tuple[FileOptions, Rows | None]:
+    """Return the options of files, and the table of validation rows, if it is one."""
+    given = {each.name: getattr(arguments, each.name) for each in fields(FileOptions)}
+    validation = arguments.validation
+    if validation is None or isinstance(validation, str | float | int):
+        return FileOptions(**given), None
+    return FileOptions(**given | {"validation": None}), validation
 
 
 def tokenizer_info(tokenizer: LoadedTokenizer, *, pair: bool) -> TokenizerInfo:
@@ -213,7 +237,7 @@ def _standing(place: Path, parts: dict[str, str], *, overwrite: bool) -> Manifes
 
 def _cached(place: Path, standing: Manifest, words: WordList, source: Source) -> PrepareResult:
     dataset = PreparedDataset(path=place, manifest=standing)
-    warnings = standing.notes + _warnings(standing.task, words)
+    warnings = source.notes + standing.notes + _warnings(standing.task, words)
     facts = source_facts(source, standing.task)
     return PrepareResult(dataset=dataset, cached=True, changed=(), warnings=warnings, source=facts)
 

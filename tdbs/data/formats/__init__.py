@@ -1,15 +1,15 @@
 """One table of the file formats: how each lists its columns, counts its rows, and is read, some rows at a time."""
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import pyarrow as pa
 
 from tdbs.data.columns import BadRows, plain_names
 from tdbs.data.content import Content
-from tdbs.data.formats import delimited, jsonl, parquet
+from tdbs.data.formats import arrow, delimited, jsonl, parquet
 from tdbs.data.formats.data_file import UTF8, DataFile, checked_encoding, compression_of, inner_suffix
 from tdbs.data.formats.dialect import dialect_of
 from tdbs.errors import ConfigError, SourceError
@@ -24,6 +24,13 @@ class ReadOptions:
     quote: Annotated[str | None, Option("Character around fields of a table, or none.", default="found")] = None
     no_header: Annotated[bool, Option("The first row is data; columns are called 1, 2 and so on.")] = False
     encoding: Annotated[str, Option("Encoding of text files, such as latin-1.")] = UTF8
+
+
+def changed_options(options: ReadOptions) -> dict[str, Any]:
+    """Return the options that do not have their default."""
+    return {
+        field.name: value for field in fields(ReadOptions) if (value := getattr(options, field.name)) != field.default
+    }
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +75,14 @@ FORMATS = {
             read_schema=parquet.read_schema,
             read=lambda file, columns, _bad: parquet.read_columns(file, list(columns)),
             count_rows=parquet.count_rows,
+            is_text=False,
+        ),
+        Format(
+            name="arrow",
+            suffixes=(".arrow",),
+            read_schema=arrow.read_schema,
+            read=lambda file, columns, _bad: arrow.read_columns(file, list(columns)),
+            count_rows=arrow.count_rows,
             is_text=False,
         ),
     )

@@ -1,0 +1,264 @@
+"""Find the splits of a folder: files, numbered shards, one folder a class, what `save_to_disk` wrote.
+
+Looked for in this order, and nothing else in the folder is read:
+- `dataset_dict.json` or `state.json`: a DatasetDict or a Dataset that the datasets library saved;
+- `<split>.<ending>`, or `<split>-00000-of-00002.<ending>` and its others, here or in `data/`, as hub repositories are;
+- `<split>/` with such files in order of name, or with one folder a class of `.txt` files.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tdbs.data.columns import clipped
+from tdbs.data.formats import SUFFIXES, ReadOptions, changed_options, data_file
+from tdbs.data.formats.data_file import COMPRESSIONS, DataFile, checked_encoding
+from tdbs.data.stores import ClassFolders, Shards, Store, refuse_other_columns
+from tdbs.errors import ConfigError, SourceError
+from tdbs.fields import FileName
+from tdbs.files import is_remote
+from tdbs.records import Form, read_record
+from tdbs.shown import is_utf8
+
+SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {  # as people and the hub call them; the first one is ours
+    "train": ("train",),
+    "validation": ("validation", "valid", "val", "dev"),
+    "test": ("test",),
+}
+_STATE, _DICT = "state.json", "dataset_dict.json"
+_SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5,})-of-(?P<all>\d{5,})(?:-[0-9a-f]+)?(?P<ending>\..+)")
+_FORM = Form(
+    what="a dataset that save_to_disk wrote",
+    error=SourceError,
+    next_step="Save it again with save_to_disk.",
+    foreign=True,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Saved:
+    """What `dataset_dict.json` holds."""
+
+    splits: tuple[FileName, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _SavedFile:
+    filename: FileName
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _State:
+    """What `state.json` holds. Old versions of the datasets library saved a list of chosen rows beside the rows."""
+
+    _data_files: tuple[_SavedFile, ...]
+    _indices_data_files: tuple[_SavedFile, ...] | None = None
+    _indices_files: tuple[_SavedFile, ...] | None = None
+
+
+def folder_splits(folder: Path, options: ReadOptions) -> tuple[dict[str, Store], tuple[str, ...]]:
+    """Return what holds each split of a folder, in order, and notes on what is left out.
+
+    Raises SourceError if there is no train split, if a split is there twice, if a shard is missing, and for a damaged
+    note of `save_to_disk`.
+    """
+    if (folder / _DICT).is_file():
+        names = read_record(folder / _DICT, _Saved, _FORM).splits
+        chosen, notes = chosen_splits(names, where=str(folder))
+        found = {split: _saved_split(folder / name) for split, name in chosen.items()}
+        _refuse_text_options(folder, options)
+        return found, notes
+    if (folder / _STATE).is_file():
+        _refuse_text_options(folder, options)
+        return {"train": _saved_split(folder)}, ()
+    for place in (folder, folder / "data"):
+        found = _splits_in(place, options) if place.is_dir() else {}
+        if "train" in found:
+            return found, ()
+    endings = ", ".join(SUFFIXES)
+    raise SourceError(
+        f"{folder} has no train split: no file train or train-00000-of-…, no folder train, no {_STATE}.",
+        next_step=f"Name the file train with one of the endings {endings}.",
+    )
+
+
+def chosen_splits(names: Iterable[str], *, where: str) -> tuple[dict[str, str], tuple[str, ...]]:
+    """Return which of some names is each split, in order, and a note on those that are none.
+
+    Raises SourceError if there is no train, or if two are one split.
+    """
+    given = list(names)
+    chosen: dict[str, str] = {}
+    for split, known in SPLIT_NAMES.items():
+        found = [name for name in given if name in known]
+        if len(found) > 1:
+            raise _two_of(where, split, *found[:2])
+        if found:
+            chosen[split] = found[0]
+    if "train" not in chosen:
+        listed = clipped(", ".join(given) or "none", 40)
+        raise SourceError(
+            f"{clipped(where, 40)} has no train split; its splits: {listed}.", next_step="Name one of them train."
+        )
+    left_out = [name for name in given if name not in chosen.values()]
+    note = f"Splits that are not read: {', '.join(left_out)}. tdbs reads train, validation and test."
+    return chosen, (note,) if left_out else ()
+
+
+def _splits_in(folder: Path, options: ReadOptions) -> dict[str, Store]:
+    entries = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda path: path.name)
+    files = [path for path in entries if path.is_file()]
+    found: dict[str, Store] = {}
+    for split, names in SPLIT_NAMES.items():
+        candidates = [*_files_named(names, files), *_shards_named(names, files)]
+        folders = [path for path in entries if path.name in names and path.is_dir()]
+        kept = [store for path in folders if (store := _split_folder(path, options)) is not None]
+        if len(candidates) + len(kept) > 1:
+            named = [each[0].name for each in candidates] + [f"{path.name}/" for path in folders]
+            raise _two_of(str(folder), split, *named[:2])
+        if candidates:
+            found[split] = _store_of(candidates[0], options)
+        elif kept:
+            found[split] = kept[0]
+    return found
+
+
+def _files_named(names: tuple[str, ...], files: list[Path]) -> Iterator[list[Path]]:
+    """Yield each file that is called by a split: its name, the ending of a format, and perhaps of a compression."""
+    endings = [f"{suffix}{packed}" for suffix in SUFFIXES for packed in ("", *COMPRESSIONS)]
+    known = {f"{name}{ending}": place for name in names for place, ending in enumerate([*endings, ".zip"])}
+    yield from ([path] for path in sorted(files, key=lambda path: known.get(path.name, 0)) if path.name in known)
+
+
+def _shards_named(names: tuple[str, ...], files: list[Path]) -> Iterator[list[Path]]:
+    """Yield each set of numbered files that are called by a split. Raises SourceError if one of a set is missing."""
+    sets: dict[tuple[str, str, str], dict[int, Path]] = {}
+    for path in files:
+        parts = _SHARD.fullmatch(path.name)
+        if parts is None or parts["name"] not in names or not _has_rows(path):
+            continue
+        shards = sets.setdefault((parts["name"], parts["all"], parts["ending"]), {})
+        if int(parts["number"]) in shards:
+            raise SourceError(
+                f"{shards[int(parts['number'])].name} and {path.name} are one shard.", next_step="Keep one of them."
+            )
+        shards[int(parts["number"])] = path
+    for (name, count, ending), shards in sets.items():
+        missing = next((number for number in range(int(count)) if number not in shards), None)
+        if missing is not None:
+            raise SourceError(
+                f"The shard {name}-{missing:05}-of-{count}{ending} is missing.",
+                next_step="Put it there; a split is read whole or not at all.",
+            )
+        if len(shards) > int(count):
+            raise SourceError(
+                f"{shards[max(shards)].name} is not one of {count} shards.", next_step="Remove it, or name it again."
+            )
+        yield [shards[number] for number in sorted(shards)]
+
+
+def _split_folder(folder: Path, options: ReadOptions) -> Store | None:
+    """Return what a split's own folder holds: a saved Dataset, files, or one folder a class."""
+    if (folder / _STATE).is_file():
+        _refuse_text_options(folder, options)
+        return _saved_split(folder)
+    entries = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda path: path.name)
+    files = [path for path in entries if path.is_file() and _has_rows(path)]
+    classes = [path for path in entries if path.is_dir()]
+    texts = [(path.name, name) for path in classes for name in _text_names(path)]
+    if files and texts:
+        raise SourceError(
+            f"{folder} contains both files of rows ({files[0].name}) and folders of texts ({texts[0][0]}).",
+            next_step="Keep one of the two.",
+        )
+    if files:
+        numbered = [parts for path in files if (parts := _SHARD.fullmatch(path.name)) is not None]
+        if len(numbered) == len(files):
+            sets = list(_shards_named(tuple({parts["name"] for parts in numbered}), files))
+            files = sets[0] if len(sets) == 1 else files
+        return _store_of(files, options)
+    if not texts:
+        return None
+    return _class_folders(folder, tuple(texts), options)
+
+
+def _class_folders(folder: Path, texts: tuple[tuple[str, str], ...], options: ReadOptions) -> ClassFolders:
+    for name in changed_options(options):
+        if name != "encoding":
+            raise ConfigError(
+                f"--{name.replace('_', '-')} does not apply to {folder}, which contains texts.",
+                next_step="Leave it out.",
+            )
+    unnamed = next((name for name, _ in texts if not is_utf8(name)), None)
+    if unnamed is not None:
+        raise SourceError(
+            f"A folder of a class in {folder} has a name that is not UTF-8.", next_step="Rename it: it is the label."
+        )
+    return ClassFolders(
+        folder=folder if is_remote(folder) else folder.absolute(),
+        files=texts,
+        encoding=checked_encoding(options.encoding),
+    )
+
+
+def _text_names(folder: Path) -> list[str]:
+    names = (path.name for path in folder.iterdir() if path.suffix.lower() == ".txt" and path.is_file())
+    return sorted(name for name in names if not name.startswith("."))
+
+
+def _saved_split(folder: Path) -> Store:
+    """Return the Arrow files of a Dataset that `save_to_disk` wrote, in their order."""
+    state = read_record(folder / _STATE, _State, _FORM)
+    if state._indices_data_files or state._indices_files:
+        raise SourceError(
+            f"{folder} was saved with a list of its chosen rows (indices), which tdbs does not read.",
+            next_step="Save it again: load_from_disk(…).flatten_indices().save_to_disk(…).",
+        )
+    paths = [folder / file.filename for file in state._data_files]
+    if not paths:
+        raise SourceError(f"{folder / _STATE} names no files of rows.", next_step=_FORM.next_step)
+    missing = next((path for path in paths if not path.is_file()), None)
+    if missing is not None:
+        raise SourceError(f"The file {missing} is missing.", next_step=f"Put it there. {_FORM.next_step}")
+    return _store_of(paths, ReadOptions())
+
+
+def _store_of(paths: list[Path], options: ReadOptions) -> Store:
+    """Return files as one split; they must have the same columns."""
+    files = tuple(_absolute(data_file(path, options)) for path in paths)
+    if len(files) == 1:
+        return files[0]
+    other = next((file for file in files if file.format != files[0].format), None)
+    if other is not None:
+        raise SourceError(
+            f"{files[0].name} and {other.name} of one split have different formats.", next_step="Use one format."
+        )
+    shards = Shards(files=files)
+    refuse_other_columns(shards)
+    return shards
+
+
+def _absolute(file: DataFile) -> DataFile:
+    """Return a file by its full path: workers elsewhere have another current folder."""
+    return file if is_remote(file.path) else replace(file, path=file.path.absolute())
+
+
+def _has_rows(path: Path) -> bool:
+    """Return whether a file has the ending of a format."""
+    ending = path.name.lower()
+    packed = path.suffix.lower()
+    ending = ending.removesuffix(packed) if packed in COMPRESSIONS else ending
+    return ending.endswith(tuple(SUFFIXES)) or packed == ".zip"
+
+
+def _refuse_text_options(folder: Path, options: ReadOptions) -> None:
+    for name in changed_options(options):
+        raise ConfigError(
+            f"--{name.replace('_', '-')} does not apply to {folder}, which save_to_disk wrote.",
+            next_step="Leave it out.",
+        )
+
+
+def _two_of(where: str, split: str, one: str, other: str) -> SourceError:
+    return SourceError(f"{where} has two files of the {split} split: {one} and {other}.", next_step="Keep one of them.")

@@ -1,0 +1,212 @@
+"""Tables that a Python program has already: Datasets, DataFrames, pyarrow Tables, lists of dicts.
+
+DataFrames and lists become Arrow tables in memory. A Dataset stays as it is and is read in batches, by its chosen rows.
+An IterableDataset can be read once only, so its rows go to a temporary Arrow file first, some at a time; it is removed
+when prepare ends. Libraries are never imported here: an object of theirs shows that they are.
+"""
+
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import pyarrow as pa
+
+from tdbs.data.columns import plain_names
+from tdbs.data.content import ROWS_AT_ONCE, plain_type
+from tdbs.data.folders import chosen_splits
+from tdbs.data.stores import DatasetRows, Store
+from tdbs.errors import SourceError, reason_of
+
+OBJECTS_NAME = "table"  # of the folder below data/
+_PASS = "Pass a Dataset, a DataFrame, a pyarrow Table, a list of dicts, or a dict of splits with one of these each."
+_OWN_COLUMN = "Give the column values of one type."
+
+
+class Table(Protocol):
+    """A table of datasets, pandas, polars or pyarrow: what all of them have, so that none must be installed."""
+
+    def filter(self, *arguments: Any, **options: Any) -> Any:
+        """Return some of the rows."""
+
+
+Rows = Table | Sequence[Mapping[str, Any]]
+Objects = Rows | Mapping[str, Rows]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ObjectSplit:
+    """A split that is an object, and why some of its columns cannot be read, if they should be asked for."""
+
+    store: Store
+    unreadable: Mapping[str, SourceError] = field(default_factory=dict)
+
+
+def object_splits(source: Objects) -> tuple[dict[str, ObjectSplit], tuple[str, ...]]:
+    """Return the table of each split, in order, and notes on what is left out; one table alone is train.
+
+    Raises SourceError for an object that is no table, and if there is no train split.
+    """
+    if not isinstance(source, Mapping):
+        return {"train": object_split(source, "train")}, ()
+    chosen, notes = chosen_splits(map(str, source), where="The source")
+    return {split: object_split(source[name], split) for split, name in chosen.items()}, notes
+
+
+def object_split(rows: Rows, split: str) -> ObjectSplit:
+    """Return one table as a split. Raises SourceError for an object that is not a table."""
+    where = object_name(split)
+    given: Any = rows
+    if _is_a(given, "datasets", "Dataset"):
+        return ObjectSplit(store=_of_dataset(given, where))
+    if isinstance(given, pa.Table):
+        return _of_columns(
+            dict(zip(_names(given.column_names, where), given.columns, strict=True)), where, given.schema
+        )
+    if _is_a(given, "polars", "LazyFrame"):
+        given = given.collect()
+    if _is_a(given, "polars", "DataFrame"):
+        return object_split(given.to_arrow(), split)
+    if _is_a(given, "pandas", "DataFrame"):
+        names = _names([str(name) for name in given.columns], where)
+        return _of_columns({name: given.iloc[:, place] for place, name in enumerate(names)}, where)
+    if isinstance(given, Sequence) and not isinstance(given, str | bytes):
+        return _of_columns(_columns_of(given, where), where)
+    raise SourceError(f"{_sentence(where)} is a {type(given).__name__}, not a table.", next_step=_PASS)
+
+
+def object_name(split: str) -> str:
+    """Return what errors call the table of a split."""
+    return f"the {split} table"
+
+
+@contextmanager
+def kept_streams(source: Any) -> Iterator[Any]:
+    """Yield a source whose IterableDatasets are Datasets of temporary files, which are removed at the end.
+
+    Everything else is yielded as it is. Raises SourceError if the rows of one do not fit together.
+    """
+    streams = source if isinstance(source, Mapping) else {"train": source}
+    if not any(_is_a(stream, "datasets", "IterableDataset") for stream in streams.values()):
+        yield source
+        return
+    with tempfile.TemporaryDirectory(prefix="tdbs-") as folder:
+        kept = {
+            name: _kept(stream, Path(folder) / f"{number}.arrow", object_name(str(name)))
+            if _is_a(stream, "datasets", "IterableDataset")
+            else stream
+            for number, (name, stream) in enumerate(streams.items())
+        }
+        yield kept if isinstance(source, Mapping) else kept["train"]
+
+
+def _kept(stream: Any, path: Path, where: str) -> Any:
+    """Write the rows of an IterableDataset to a file, some at a time, and return them as a Dataset."""
+    import datasets
+
+    schema = None if stream.features is None else stream.features.arrow_schema
+    done = 0
+    with pa.OSFile(str(path), "wb") as file:
+        writer = None
+        for table in stream.with_format("arrow").iter(ROWS_AT_ONCE):
+            schema = schema or table.schema
+            writer = writer or pa.ipc.new_stream(file, schema)
+            try:
+                writer.write_table(table.select(schema.names).cast(schema))
+            except (pa.ArrowException, KeyError) as error:
+                raise SourceError(
+                    f"Rows {done + 1} to {done + table.num_rows} of {where} do not fit those before: {reason_of(error)}.",
+                    next_step="Give the IterableDataset features, as ds.cast(features) does.",
+                ) from error
+            done += table.num_rows
+        if writer is None:
+            raise SourceError(f"{_sentence(where)} has no rows.", next_step="Add rows, or leave it out.")
+        writer.close()
+    return datasets.Dataset.from_file(str(path))
+
+
+def _of_dataset(dataset: Any, where: str) -> DatasetRows:
+    if dataset.format["type"] == "custom":
+        raise SourceError(
+            f"{_sentence(where)} has a transform, which changes rows as they are read.",
+            next_step="Apply it with ds.map, or take it off with ds.reset_format().",
+        )
+    plain = dataset.with_format("arrow")
+    _names(plain.column_names, where)
+    return DatasetRows(dataset=plain, schema=plain_names(plain.features.arrow_schema))
+
+
+def _of_columns(columns: Mapping[str, Any], where: str, schema: pa.Schema | None = None) -> ObjectSplit:
+    """Return columns as a table; one that Arrow cannot hold is null, with the reason."""
+    arrays: dict[str, Any] = {}
+    unreadable: dict[str, SourceError] = {}
+    for name, values in columns.items():
+        try:
+            arrays[name] = _plain(values if isinstance(values, pa.ChunkedArray) else pa.array(values, from_pandas=True))
+        except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+            unreadable[name] = _misfit(name, values, where, error)
+            arrays[name] = pa.nulls(len(values))
+    table = pa.table(list(arrays.values()), names=list(arrays))
+    metadata = None if schema is None else schema.metadata
+    return ObjectSplit(store=table.replace_schema_metadata(metadata), unreadable=unreadable)
+
+
+def _plain(values: Any) -> Any:
+    """Return values without dictionaries and views, which pandas and polars have for texts."""
+    kind = plain_type(values.type)
+    return values if kind == values.type else values.cast(kind)
+
+
+def _columns_of(rows: Sequence[Any], where: str) -> dict[str, list[Any]]:
+    """Return the columns of a list of dicts: every key of any; a key that a row lacks is missing there."""
+    names: dict[str, None] = {}
+    for number, row in enumerate(rows, start=1):
+        if not isinstance(row, Mapping) or not all(isinstance(name, str) for name in row):
+            found = type(row).__name__ if not isinstance(row, Mapping) else "dict with keys that are not texts"
+            raise SourceError(
+                f"Row {number} of {where} is a {found}.", next_step="Make each row a dict of its columns."
+            )
+        names.update(dict.fromkeys(row))
+    plain = _names(list(names), where)
+    return {name: [row.get(written) for row in rows] for name, written in zip(plain, names, strict=True)}
+
+
+def _misfit(name: str, values: Any, where: str, error: Exception) -> SourceError:
+    """Return the error for a column, with the first row whose value does not fit those before."""
+    low, high = 0, len(values)  # the first `low` values fit, the first `high` do not
+    listed = list(values)
+    while high - low > 1:
+        middle = (low + high) // 2
+        try:
+            pa.array(listed[:middle], from_pandas=True)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            high = middle
+        else:
+            low = middle
+    shown = repr(listed[low])[:30] if listed else ""
+    return SourceError(
+        f"Row {low + 1} of {where} has {shown} in '{name}', which does not fit.",
+        next_step=f"{_OWN_COLUMN} Arrow reports: {reason_of(error)[:60]}",
+    )
+
+
+def _names(names: Sequence[str], where: str) -> list[str]:
+    """Return the plain names of columns. Raises SourceError if two are one."""
+    plain = plain_names(pa.schema([(name, pa.null()) for name in names])).names
+    twice = next((name for name in plain if name and plain.count(name) > 1), None)
+    if twice is not None:
+        raise SourceError(f"{_sentence(where)} has two columns named '{twice}'.", next_step="Rename one of them.")
+    return list(plain)
+
+
+def _sentence(where: str) -> str:
+    """Return a table's name as the beginning of a sentence."""
+    return where[:1].upper() + where[1:]
+
+
+def _is_a(value: object, module: str, kind: str) -> bool:
+    """Return whether a value is of a library's type; a library that is not loaded has made none."""
+    return isinstance(value, getattr(sys.modules.get(module), kind, ()))
