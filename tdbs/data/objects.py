@@ -22,7 +22,7 @@ from tdbs.data.stores import DatasetRows, Store
 from tdbs.errors import SourceError, reason_of
 
 OBJECTS_NAME = "table"  # of the folder below data/
-_PASS = "Pass a Dataset, a DataFrame, a pyarrow Table, a list of dicts, or a dict of splits with one of these each."
+_OTHER = "Pass a Dataset, a DataFrame, a pyarrow Table, a list of dicts, or a dict of splits with one of these each."
 _OWN_COLUMN = "Give the column values of one type."
 
 
@@ -75,7 +75,7 @@ def object_split(rows: Rows, split: str) -> ObjectSplit:
         return _of_columns({name: given.iloc[:, place] for place, name in enumerate(names)}, where)
     if isinstance(given, Sequence) and not isinstance(given, str | bytes):
         return _of_columns(_columns_of(given, where), where)
-    raise SourceError(f"{_sentence(where)} is a {type(given).__name__}, not a table.", next_step=_PASS)
+    raise SourceError(f"{_sentence(where)} is a {type(given).__name__}, not a table.", next_step=_OTHER)
 
 
 def object_name(split: str) -> str:
@@ -117,8 +117,9 @@ def _kept(stream: Any, path: Path, where: str) -> Any:
             try:
                 writer.write_table(table.select(schema.names).cast(schema))
             except (pa.ArrowException, KeyError) as error:
+                numbers = f"{done + 1} to {done + table.num_rows}"
                 raise SourceError(
-                    f"Rows {done + 1} to {done + table.num_rows} of {where} do not fit those before: {reason_of(error)}.",
+                    f"Rows {numbers} of {where} do not fit those before: {reason_of(error)[:50]}.",
                     next_step="Give the IterableDataset features, as ds.cast(features) does.",
                 ) from error
             done += table.num_rows

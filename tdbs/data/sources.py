@@ -24,7 +24,7 @@ from tdbs.data.user_files import choose_columns, source_name
 from tdbs.data.user_splits import names_of_classes, refuse_unreadable, split_where, unusual_reading
 from tdbs.digests import file_sha256, parts_sha256, table_sha256
 from tdbs.errors import ConfigError, SourceError, reason_of
-from tdbs.files import Stamp, is_remote, stamp_of, to_path
+from tdbs.files import Stamp, is_remote, to_path
 from tdbs.rng import RandomPurpose, stream
 from tdbs.settings import Option
 

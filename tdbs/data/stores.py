@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import pyarrow as pa
 
@@ -52,7 +52,7 @@ class DatasetRows:
     schema: pa.Schema  # with plain names
 
 
-Store = DataFile | Shards | ClassFolders | DatasetRows | pa.Table
+Store: TypeAlias = DataFile | Shards | ClassFolders | DatasetRows | pa.Table
 
 
 def store_schema(store: Store) -> pa.Schema:

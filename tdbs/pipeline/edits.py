@@ -107,12 +107,13 @@ def origin_of(
     Tables in memory cannot be found again: the source is None.
     """
     place = str(source) if isinstance(source, str | Path) else None
-    is_name = place is None or place == SAMPLE_TASK.name or place in HUB_TASKS
+    if place is not None and place != SAMPLE_TASK.name and place not in HUB_TASKS:
+        place = _absolute(place)
     validation = files.validation
     if isinstance(validation, str) and to_path(validation).is_file():
         validation = _absolute(validation)
     return {
-        "source": place if is_name else _absolute(place),
+        "source": place,
         "mirror": None if mirror is None else _absolute(str(mirror)),
         **dict.fromkeys(_ALWAYS_NOTED),
         "label_type": files.label_type,
