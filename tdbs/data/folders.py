@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tdbs.data.columns import clipped
 from tdbs.data.formats import SUFFIXES, ReadOptions, changed_options, data_file
-from tdbs.data.formats.data_file import COMPRESSIONS, DataFile, checked_encoding
+from tdbs.data.formats.data_file import COMPRESSIONS, DataFile, checked_encoding, inner_suffix
 from tdbs.data.stores import ClassFolders, Shards, Store, refuse_other_columns
 from tdbs.errors import ConfigError, SourceError
 from tdbs.fields import FileName
@@ -29,7 +29,7 @@ SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {  # as people and the hub call the
 _STATE, _DICT = "state.json", "dataset_dict.json"
 _SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5,})-of-(?P<all>\d{5,})(?:-[0-9a-f]+)?(?P<ending>\..+)")
 _FORM = Form(
-    what="a dataset that save_to_disk wrote",
+    what="a saved Dataset",
     error=SourceError,
     next_step="Save it again with save_to_disk.",
     foreign=True,
@@ -73,9 +73,9 @@ def folder_splits(folder: Path, options: ReadOptions) -> tuple[dict[str, Store],
         _refuse_text_options(folder, options)
         return {"train": _saved_split(folder)}, ()
     for place in (folder, folder / "data"):
-        found = _splits_in(place, options) if place.is_dir() else {}
+        found, notes = _splits_in(place, options) if place.is_dir() else ({}, [])
         if "train" in found:
-            return found, ()
+            return found, (*notes, *_classes_of_train_alone(found))
     endings = ", ".join(SUFFIXES)
     raise SourceError(
         f"{folder} has no train split: no file train or train-00000-of-…, no folder train, no {_STATE}.",
@@ -106,14 +106,15 @@ def chosen_splits(names: Iterable[str], *, where: str) -> tuple[dict[str, str], 
     return chosen, (note,) if left_out else ()
 
 
-def _splits_in(folder: Path, options: ReadOptions) -> dict[str, Store]:
+def _splits_in(folder: Path, options: ReadOptions) -> tuple[dict[str, Store], list[str]]:
     entries = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda path: path.name)
     files = [path for path in entries if path.is_file()]
     found: dict[str, Store] = {}
+    notes: list[str] = []
     for split, names in SPLIT_NAMES.items():
         candidates = [*_files_named(names, files), *_shards_named(names, files)]
         folders = [path for path in entries if path.name in names and path.is_dir()]
-        kept = [store for path in folders if (store := _split_folder(path, options)) is not None]
+        kept = [store for path in folders if (store := _split_folder(path, options, notes)) is not None]
         if len(candidates) + len(kept) > 1:
             named = [each[0].name for each in candidates] + [f"{path.name}/" for path in folders]
             raise _two_of(str(folder), split, *named[:2])
@@ -121,7 +122,7 @@ def _splits_in(folder: Path, options: ReadOptions) -> dict[str, Store]:
             found[split] = _store_of(candidates[0], options)
         elif kept:
             found[split] = kept[0]
-    return found
+    return found, notes
 
 
 def _files_named(names: tuple[str, ...], files: list[Path]) -> Iterator[list[Path]]:
@@ -158,8 +159,11 @@ def _shards_named(names: tuple[str, ...], files: list[Path]) -> Iterator[list[Pa
         yield [shards[number] for number in sorted(shards)]
 
 
-def _split_folder(folder: Path, options: ReadOptions) -> Store | None:
-    """Return what a split's own folder holds: a saved Dataset, files, or one folder a class."""
+def _split_folder(folder: Path, options: ReadOptions, notes: list[str]) -> Store | None:
+    """Return what a split's own folder holds: a saved Dataset, files, or one folder a class.
+
+    Text files beside the folders of classes, as IMDB has them, are left out with a note.
+    """
     if (folder / _STATE).is_file():
         _refuse_text_options(folder, options)
         return _saved_split(folder)
@@ -167,6 +171,9 @@ def _split_folder(folder: Path, options: ReadOptions) -> Store | None:
     files = [path for path in entries if path.is_file() and _has_rows(path)]
     classes = [path for path in entries if path.is_dir()]
     texts = [(path.name, name) for path in classes for name in _text_names(path)]
+    if texts and files and all(inner_suffix(path) == ".txt" for path in files):
+        notes.append(f"Files of {folder.name}/ that are not read: {', '.join(path.name for path in files)}.")
+        files = []
     if files and texts:
         raise SourceError(
             f"{folder} contains both files of rows ({files[0].name}) and folders of texts ({texts[0][0]}).",
@@ -181,6 +188,18 @@ def _split_folder(folder: Path, options: ReadOptions) -> Store | None:
     if not texts:
         return None
     return _class_folders(folder, tuple(texts), options)
+
+
+def _classes_of_train_alone(splits: Mapping[str, Store]) -> list[str]:
+    """Return notes on classes that only train has, such as IMDB's texts without a label."""
+    classes = {
+        split: {name for name, _ in store.files} for split, store in splits.items() if isinstance(store, ClassFolders)
+    }
+    return [
+        f"Folders of train/ that {split} lacks: {', '.join(sorted(lacking))}. They are classes as the others are."
+        for split, known in classes.items()
+        if (lacking := classes.get("train", set()) - known)
+    ]
 
 
 def _class_folders(folder: Path, texts: tuple[tuple[str, str], ...], options: ReadOptions) -> ClassFolders:

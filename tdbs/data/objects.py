@@ -84,12 +84,12 @@ def object_name(split: str) -> str:
 
 
 @contextmanager
-def kept_streams(source: Any) -> Iterator[Any]:
-    """Yield a source whose IterableDatasets are Datasets of temporary files, which are removed at the end.
+def kept_streams(source: Any, split: str) -> Iterator[Any]:
+    """Yield a source, or the rows of a split, whose IterableDatasets are Datasets of temporary files, which are removed at the end.
 
     Everything else is yielded as it is. Raises SourceError if the rows of one do not fit together.
     """
-    streams = source if isinstance(source, Mapping) else {"train": source}
+    streams = source if isinstance(source, Mapping) else {split: source}
     if not any(_is_a(stream, "datasets", "IterableDataset") for stream in streams.values()):
         yield source
         return
@@ -100,7 +100,7 @@ def kept_streams(source: Any) -> Iterator[Any]:
             else stream
             for number, (name, stream) in enumerate(streams.items())
         }
-        yield kept if isinstance(source, Mapping) else kept["train"]
+        yield kept if isinstance(source, Mapping) else kept[split]
 
 
 def _kept(stream: Any, path: Path, where: str) -> Any:

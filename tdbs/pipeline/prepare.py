@@ -116,7 +116,10 @@ def prepare(arguments: PrepareArguments) -> PrepareResult:
         TokenizerError: The tokenizer is missing or has no fast implementation.
         DatasetError: The folder holds something else, or cannot be written.
     """
-    with kept_streams(arguments.source) as source, kept_streams(arguments.validation) as validation:
+    with (
+        kept_streams(arguments.source, "train") as source,
+        kept_streams(arguments.validation, "validation") as validation,
+    ):
         return _prepare(replace(arguments, source=source, validation=validation))
 
 
