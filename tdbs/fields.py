@@ -31,7 +31,7 @@ _MEANINGS = {  # of these patterns, in errors
     _SHA256: "64 hexadecimal digits",
     _PLAIN: "text without NUL",
     _INNER: "a path that stays in this folder",
-    _NAME: "the name of a file in this folder",
+    _NAME: "a file name",
 }
 
 _TOLD = re.compile(r"(?P<reason>.*?)(?: - at (?P<key>`key` in )?`\$\.?(?P<field>.*)`)?", re.DOTALL)

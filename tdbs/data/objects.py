@@ -85,9 +85,9 @@ def object_name(split: str) -> str:
 
 @contextmanager
 def kept_streams(source: Any, split: str) -> Iterator[Any]:
-    """Yield a source, or the rows of a split, whose IterableDatasets are Datasets of temporary files, which are removed at the end.
+    """Yield a source, or the rows of a split, with IterableDatasets as Datasets of temporary files.
 
-    Everything else is yielded as it is. Raises SourceError if the rows of one do not fit together.
+    Everything else is yielded as it is. The files are removed at the end. Raises SourceError if the rows of one do not fit together.
     """
     streams = source if isinstance(source, Mapping) else {split: source}
     if not any(_is_a(stream, "datasets", "IterableDataset") for stream in streams.values()):

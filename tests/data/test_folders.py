@@ -262,7 +262,7 @@ def test_names_in_a_saved_state_are_never_paths(opened, tmp_path, name):
     (tmp_path / "d/state.json").write_text(json.dumps(state))
     message, next_step = refusal(opened, tmp_path / "d")
     assert message.startswith(f"{tmp_path / 'd/state.json'} is not a saved Dataset: _data_files[")
-    assert "the name of a file in this folder" in message
+    assert "expected a file name" in message
     assert next_step == "Save it again with save_to_disk."
     datasets.DatasetDict({"train": saved()}).save_to_disk(tmp_path / "e")
     (tmp_path / "e/dataset_dict.json").write_text(json.dumps({"splits": ["train", name]}))
