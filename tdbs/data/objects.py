@@ -18,12 +18,12 @@ import pyarrow as pa
 from tdbs.data.columns import plain_names
 from tdbs.data.content import ROWS_AT_ONCE, plain_type
 from tdbs.data.folders import chosen_splits
-from tdbs.data.stores import DatasetRows, Store
+from tdbs.data.stores import DatasetRows, Store, store_rows
 from tdbs.errors import SourceError, reason_of
 
 OBJECTS_NAME = "table"  # of the folder below data/
 _OTHER = "Pass a Dataset, a DataFrame, a pyarrow Table, a list of dicts, or a dict of splits with one of these each."
-_OWN_COLUMN = "Give the column values of one type."
+_ROWS = "Make each row a dict of its columns."
 
 
 class Table(Protocol):
@@ -57,8 +57,15 @@ def object_splits(source: Objects) -> tuple[dict[str, ObjectSplit], tuple[str, .
 
 
 def object_split(rows: Rows, split: str) -> ObjectSplit:
-    """Return one table as a split. Raises SourceError for an object that is not a table."""
+    """Return one table as a split. Raises SourceError for an object that is not a table, and for one without rows."""
     where = object_name(split)
+    found = _object_split(rows, where)
+    if store_rows(found.store, "") == 0:
+        raise SourceError(f"{sentence(where)} has no rows.", next_step="Add rows, or leave it out.")
+    return found
+
+
+def _object_split(rows: Rows, where: str) -> ObjectSplit:
     given: Any = rows
     if _is_a(given, "datasets", "Dataset"):
         return ObjectSplit(store=_of_dataset(given, where))
@@ -69,13 +76,13 @@ def object_split(rows: Rows, split: str) -> ObjectSplit:
     if _is_a(given, "polars", "LazyFrame"):
         given = given.collect()
     if _is_a(given, "polars", "DataFrame"):
-        return object_split(given.to_arrow(), split)
+        return _object_split(given.to_arrow(), where)
     if _is_a(given, "pandas", "DataFrame"):
         names = _names([str(name) for name in given.columns], where)
         return _of_columns({name: given.iloc[:, place] for place, name in enumerate(names)}, where)
     if isinstance(given, Sequence) and not isinstance(given, str | bytes):
         return _of_columns(_columns_of(given, where), where)
-    raise SourceError(f"{_sentence(where)} is a {type(given).__name__}, not a table.", next_step=_OTHER)
+    raise SourceError(f"{sentence(where)} is of type {type(given).__name__}, not a table.", next_step=_OTHER)
 
 
 def object_name(split: str) -> str:
@@ -83,11 +90,17 @@ def object_name(split: str) -> str:
     return f"the {split} table"
 
 
+def sentence(where: str) -> str:
+    """Return a table's name as the beginning of a sentence."""
+    return where[:1].upper() + where[1:]
+
+
 @contextmanager
 def kept_streams(source: Any, split: str) -> Iterator[Any]:
     """Yield a source, or the rows of a split, with IterableDatasets as Datasets of temporary files.
 
-    Everything else is yielded as it is. The files are removed at the end. Raises SourceError if the rows of one do not fit together.
+    Everything else is yielded as it is. The files are removed at the end. Raises SourceError if the
+    rows of one do not fit together.
     """
     streams = source if isinstance(source, Mapping) else {split: source}
     if not any(_is_a(stream, "datasets", "IterableDataset") for stream in streams.values()):
@@ -124,7 +137,7 @@ def _kept(stream: Any, path: Path, where: str) -> Any:
                 ) from error
             done += table.num_rows
         if writer is None:
-            raise SourceError(f"{_sentence(where)} has no rows.", next_step="Add rows, or leave it out.")
+            raise SourceError(f"{sentence(where)} has no rows.", next_step="Add rows, or leave it out.")
         writer.close()
     return datasets.Dataset.from_file(str(path))
 
@@ -132,7 +145,7 @@ def _kept(stream: Any, path: Path, where: str) -> Any:
 def _of_dataset(dataset: Any, where: str) -> DatasetRows:
     if dataset.format["type"] == "custom":
         raise SourceError(
-            f"{_sentence(where)} has a transform, which changes rows as they are read.",
+            f"{sentence(where)} has a transform, which changes rows as they are read.",
             next_step="Apply it with ds.map, or take it off with ds.reset_format().",
         )
     plain = dataset.with_format("arrow")
@@ -165,11 +178,10 @@ def _columns_of(rows: Sequence[Any], where: str) -> dict[str, list[Any]]:
     """Return the columns of a list of dicts: every key of any; a key that a row lacks is missing there."""
     names: dict[str, None] = {}
     for number, row in enumerate(rows, start=1):
-        if not isinstance(row, Mapping) or not all(isinstance(name, str) for name in row):
-            found = type(row).__name__ if not isinstance(row, Mapping) else "dict with keys that are not texts"
-            raise SourceError(
-                f"Row {number} of {where} is a {found}.", next_step="Make each row a dict of its columns."
-            )
+        if not isinstance(row, Mapping):
+            raise SourceError(f"Row {number} of {where} is of type {type(row).__name__}, not a dict.", next_step=_ROWS)
+        if not all(isinstance(name, str) for name in row):
+            raise SourceError(f"Row {number} of {where} has keys that are not texts.", next_step=_ROWS)
         names.update(dict.fromkeys(row))
     plain = _names(list(names), where)
     return {name: [row.get(written) for row in rows] for name, written in zip(plain, names, strict=True)}
@@ -190,7 +202,7 @@ def _misfit(name: str, values: Any, where: str, error: Exception) -> SourceError
     shown = repr(listed[low])[:30] if listed else ""
     return SourceError(
         f"Row {low + 1} of {where} has {shown} in '{name}', which does not fit.",
-        next_step=f"{_OWN_COLUMN} Arrow reports: {reason_of(error)[:60]}",
+        next_step=f"Give the column values of one type. Arrow reports: {reason_of(error)[:60]}",
     )
 
 
@@ -199,13 +211,8 @@ def _names(names: Sequence[str], where: str) -> list[str]:
     plain = plain_names(pa.schema([(name, pa.null()) for name in names])).names
     twice = next((name for name in plain if name and plain.count(name) > 1), None)
     if twice is not None:
-        raise SourceError(f"{_sentence(where)} has two columns named '{twice}'.", next_step="Rename one of them.")
+        raise SourceError(f"{sentence(where)} has two columns named '{twice}'.", next_step="Rename one of them.")
     return list(plain)
-
-
-def _sentence(where: str) -> str:
-    """Return a table's name as the beginning of a sentence."""
-    return where[:1].upper() + where[1:]
 
 
 def _is_a(value: object, module: str, kind: str) -> bool:

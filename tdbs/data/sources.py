@@ -16,9 +16,9 @@ from tdbs.data.folders import folder_splits
 from tdbs.data.formats import ReadOptions, changed_options, data_file, read_schema
 from tdbs.data.formats.data_file import DataFile
 from tdbs.data.labels.single import LabelType
-from tdbs.data.objects import OBJECTS_NAME, Objects, ObjectSplit, Rows, object_split, object_splits
+from tdbs.data.objects import OBJECTS_NAME, Objects, ObjectSplit, Rows, object_split, object_splits, sentence
 from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER, sample_tables
-from tdbs.data.stores import Store, store_digest, store_schema, store_stamps
+from tdbs.data.stores import Store, store_digest, store_files, store_schema, store_stamps
 from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task
 from tdbs.data.user_files import choose_columns, source_name
 from tdbs.data.user_splits import names_of_classes, refuse_unreadable, split_where, unusual_reading
@@ -290,7 +290,12 @@ def _open_splits(
     names = {split: split_where(split, each.store) for split, each in splits.items()}
     schemas = {split: store_schema(each.store) for split, each in splits.items()}
     chosen = choose_columns(
-        schemas, names, text=options.text, pair=options.pair, label=options.label, target=options.target
+        schemas,
+        {split: name if store_files(splits[split].store) else sentence(name) for split, name in names.items()},
+        text=options.text,
+        pair=options.pair,
+        label=options.label,
+        target=options.target,
     )
     columns = {
         split: [column for column in chosen.columns.every if column in schema.names]

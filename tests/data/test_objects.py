@@ -1,0 +1,238 @@
+"""Tables of Python programs: the same rows are the same source, whichever library holds them."""
+
+import datasets
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pytest
+
+from tdbs.data.objects import kept_streams
+from tdbs.data.sources import FileOptions, open_source
+from tdbs.errors import TdbsError
+from tests.data.conftest import read_source
+
+TEXTS = [f"text {i}" for i in range(20)]
+LABELS = [i % 2 for i in range(20)]
+COLUMNS = {"text": TEXTS, "label": LABELS}
+ROWS = [{"text": text, "label": label} for text, label in zip(TEXTS, LABELS, strict=True)]
+NAMED = datasets.Features({"text": datasets.Value("string"), "label": datasets.ClassLabel(names=["neg", "pos"])})
+
+
+@pytest.fixture(autouse=True)
+def quiet():
+    datasets.disable_progress_bars()
+
+
+def opened(source, table=None, **options):
+    return open_source(source, mirror=None, files=FileOptions(**options), validation=table)
+
+
+def refusal(source, table=None, **options):
+    with pytest.raises(TdbsError) as caught:
+        read_source(opened(source, table, **options))
+    assert max(len(caught.value.message), len(caught.value.next_step)) <= 120
+    return caught.value.message, caught.value.next_step
+
+
+def texts_and_classes(source, split="train"):
+    task, splits = read_source(source)
+    found = splits[split]
+    return found.texts.to_pylist(), [task.classes[i] for i in found.targets.to_pylist()]
+
+
+def shuffled_back() -> datasets.Dataset:
+    """Return the rows by a list of chosen ones: of a table in another order, with one more."""
+    backwards = datasets.Dataset.from_dict({"text": ["more", *TEXTS[::-1]], "label": [1, *LABELS[::-1]]})
+    return backwards.select(list(range(20, 0, -1)))
+
+
+FORMS = {
+    "Dataset": lambda: datasets.Dataset.from_dict(COLUMNS),
+    "chosen rows of a Dataset": shuffled_back,
+    "formatted Dataset": lambda: datasets.Dataset.from_dict(COLUMNS).with_format("numpy", columns=["label"]),
+    "pandas": lambda: pd.DataFrame(COLUMNS),
+    "pandas of categories": lambda: pd.DataFrame(COLUMNS).astype({"text": "category"}),
+    "pandas of objects, another index": lambda: pd.DataFrame(COLUMNS, index=range(7, 27)).astype({"text": object}),
+    "polars": lambda: pl.DataFrame(COLUMNS),
+    "lazy polars": lambda: pl.DataFrame(COLUMNS).lazy(),
+    "Arrow": lambda: pa.table(COLUMNS),
+    "Arrow in pieces": lambda: pa.concat_tables([pa.table(COLUMNS).slice(0, 3), pa.table(COLUMNS).slice(3)]),
+    "Arrow of views": lambda: pa.table({"text": pa.array(TEXTS, pa.string_view()), "label": LABELS}),
+    "list of dicts": lambda: ROWS,
+    "a column more": lambda: pa.table({**COLUMNS, "id": list(range(20))}),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_same_rows_are_the_same_source(form):
+    """Texts and labels are those that went in, and the key of the cache is that of a pyarrow table."""
+    source = opened(FORMS[form]())
+    assert texts_and_classes(source) == (TEXTS, list(map(str, LABELS)))
+    assert source.content_sha256 == opened(pa.table(COLUMNS)).content_sha256
+    assert (source.name, source.default_tokenizer) == ("table", None)
+
+
+def test_other_rows_are_another_source():
+    digests = {
+        opened(rows).content_sha256
+        for rows in (ROWS, ROWS[::-1], ROWS[:-1], [*ROWS[:-1], {"text": "other", "label": 1}])
+    }
+    digests |= {opened(ROWS, label_type="class").content_sha256, opened(ROWS, validation=0.1).content_sha256}
+    assert len(digests) == 6
+
+
+def test_lists_of_words_and_answers_have_one_digest_in_every_library():
+    words = {"tokens": [["a", "film"], ["b"]], "ner_tags": [["O", "B-X"], ["O"]]}
+    forms = [pa.table(words), pl.DataFrame(words), pd.DataFrame(words), datasets.Dataset.from_dict(words)]
+    assert len({opened(form).content_sha256 for form in forms}) == 1
+    assert read_source(opened(forms[1]))[1]["train"].texts.to_pylist() == words["tokens"]
+    answers = [
+        {"question": "who?", "context": "it was Ann", "answers": {"text": ["Ann"], "answer_start": [7]}},
+        {"question": "what?", "context": "a film", "answers": {"text": ["film"], "answer_start": [2]}},
+    ]
+    listed = [answers, pa.Table.from_pylist(answers), pl.DataFrame(answers), datasets.Dataset.from_list(answers)]
+    assert len({opened(form).content_sha256 for form in listed}) == 1
+    assert read_source(opened(answers))[0].kind == "question_answering"
+
+
+def test_class_labels_have_their_names_and_minus_one_is_none():
+    train = datasets.Dataset.from_dict(COLUMNS, features=NAMED)
+    test = datasets.Dataset.from_dict({"text": ["a", "b"], "label": [-1, -1]}, features=NAMED)
+    whole = datasets.DatasetDict({"train": train, "test": test})
+    task, splits = read_source(opened(whole))
+    assert (task.classes, splits["test"].targets) == (("neg", "pos"), None)
+    assert texts_and_classes(opened(train.data.table))[1] == [NAMED["label"].int2str(label) for label in LABELS]
+    plain = opened(datasets.Dataset.from_dict(COLUMNS)).content_sha256
+    assert opened(train).content_sha256 == opened(train.data.table).content_sha256 != plain
+    broken = datasets.Dataset.from_dict({"text": ["a", "b", "c"], "label": [0, 1, -1]}, features=NAMED)
+    assert refusal(broken) == ("Row 3 of the train table has no 'label'.", "Fill the row or delete it.")
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_stream_is_written_once_and_read_as_its_rows(named, tmp_path, monkeypatch):
+    """Its rows can be taken once only; the file is gone afterwards."""
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    stream = datasets.IterableDataset.from_generator(lambda: iter(ROWS), features=NAMED if named else None)
+    whole = datasets.IterableDatasetDict({"train": stream, "valid": stream.take(4)})
+    with kept_streams(whole, "train") as kept:
+        source = opened(kept)
+        names = ["neg", "pos"] if named else ["0", "1"]
+        assert texts_and_classes(source) == (TEXTS, [names[label] for label in LABELS])
+        assert read_source(source)[1]["validation"].texts.to_pylist() == TEXTS[:4]
+        assert list(tmp_path.iterdir()) != []
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_of_a_stream_must_fit_together():
+    rows = [{"text": "a", "label": 1}] * 8192 + [{"text": "b", "label": "x"}]
+    stream = datasets.IterableDataset.from_generator(lambda: iter(rows))
+    with pytest.raises(TdbsError) as caught, kept_streams(stream, "train"):
+        pass
+    assert caught.value.message.startswith("Rows 8193 to 8193 of the train table do not fit those before: ")
+    assert caught.value.next_step == "Give the IterableDataset features, as ds.cast(features) does."
+
+
+def test_a_dataset_on_disk_is_read_in_batches(tmp_path):
+    """Of a mapped and filtered Dataset no piece has more than some thousand rows."""
+    from tdbs.data.stores import store_tables
+
+    datasets.Dataset.from_dict({"text": ["a"] * 30_000, "label": [0, 1] * 15_000}).save_to_disk(tmp_path / "d")
+    chosen = datasets.load_from_disk(tmp_path / "d").filter(lambda row: row["label"] == 1)
+    (split,) = opened(chosen, label_type="regression").splits
+    pieces = list(store_tables(split.content, {"label": "label"}))
+    assert max(piece.num_rows for piece in pieces) == 8192
+    assert pa.concat_tables(pieces)["label"].to_pylist() == chosen["label"][:]
+
+
+def test_a_dict_has_splits_by_any_known_name():
+    source = opened({"train": pd.DataFrame(COLUMNS), "dev": ROWS[:3], "extra": ROWS})
+    assert list(read_source(source)[1]) == ["train", "validation"]
+    assert source.notes == ("Splits that are not read: extra. tdbs reads train, validation and test.",)
+    assert refusal({"a": ROWS, "b": ROWS}) == (
+        "The source has no train split; its splits: a, b.",
+        "Name one of them train.",
+    )
+    assert refusal({"train": ROWS, "dev": ROWS}, validation=0.1) == (
+        "The source already has a validation split: the validation table.",
+        "Leave --validation out.",
+    )
+
+
+def test_validation_is_a_number_a_file_or_a_table(tmp_path):
+    assert opened(ROWS, validation=0.2).content_sha256 == opened(ROWS, validation="0.2").content_sha256
+    held = read_source(opened(ROWS, validation=0.2))[1]
+    assert len(held["validation"].texts) == 4
+    (tmp_path / "v.csv").write_text("text,label\na,1\n")
+    assert read_source(opened(ROWS, validation=str(tmp_path / "v.csv")))[1]["validation"].targets.to_pylist() == [1]
+    assert read_source(opened(ROWS, pl.DataFrame(ROWS[:3])))[1]["validation"].texts.to_pylist() == TEXTS[:3]
+    (tmp_path / "t.csv").write_text("text,label\na,1\nb,0\n")
+    assert read_source(opened(str(tmp_path / "t.csv"), ROWS))[1]["validation"].texts.to_pylist() == TEXTS
+    assert refusal(ROWS, validation=1.5)[0] == "--validation must be between 0 and 1, got 1.5."
+
+
+def test_columns_are_chosen_as_in_files():
+    table = pd.DataFrame({" review ": TEXTS, "other": TEXTS[::-1], "stars": np.linspace(1, 5, 20)})
+    task, splits = read_source(opened(table, text="review", pair="other", label="stars"))
+    assert (task.kind, splits["train"].pairs.to_pylist()) == ("regression", TEXTS[::-1])
+    assert splits["train"].targets.to_pylist() == table["stars"].tolist()
+    assert opened(ROWS, text="text", target="label").task.kind == "seq2seq"
+
+
+def mixed(*labels):
+    return [{"text": "a", "label": label} for label in labels]
+
+
+REFUSED = [
+    ([], "The train table has no rows.", "Add rows, or leave it out."),
+    (pl.DataFrame({"text": [], "label": []}), "The train table has no rows.", "Add rows, or leave it out."),
+    ([{"text": "a"}], "The train table has no column 'label'; it has: 'text'.", "Name the column with --label."),
+    ([*ROWS, {"text": "b"}], "Row 21 of the train table has no 'label'.", "Fill the row or delete it."),
+    ([*ROWS, {"label": 1}], "Row 21 of the train table has no 'text'.", "Fill the row or delete it."),
+    (pd.DataFrame({"text": ["a", None], "label": [0, 1]}), "Row 2 of the train table has no 'text'.",
+     "Fill the row or delete it."),
+    (pd.DataFrame({"text": ["a", float("nan")], "label": [0, 1]}, dtype=object),
+     "Row 2 of the train table has no 'text'.", "Fill the row or delete it."),
+    ([*ROWS, "text"], "Row 21 of the train table is of type str, not a dict.",
+     "Make each row a dict of its columns."),
+    ([{1: "a"}], "Row 1 of the train table has keys that are not texts.", "Make each row a dict of its columns."),
+    (pa.table([["a"], ["b"]], names=["text", " text"]), "The train table has two columns named 'text'.",
+     "Rename one of them."),
+    (pa.table({"text": ["a"], "label": pa.array([b"x"])}),
+     "'label' of the train table contains binary, which is neither texts nor labels.", "Name another column."),
+    (pa.table({"text": [1, 2], "label": [0, 1]}), "'text' of the train table contains int64, not texts.",
+     "Name a column of texts."),
+    (7, "The train table is of type int, not a table.",
+     "Pass a Dataset, a DataFrame, a pyarrow Table, a list of dicts, or a dict of splits with one of these each."),
+    (datasets.Dataset.from_dict(COLUMNS).with_transform(lambda rows: rows),
+     "The train table has a transform, which changes rows as they are read.",
+     "Apply it with ds.map, or take it off with ds.reset_format()."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("source", "message", "next_step"), REFUSED)
+def test_what_a_table_may_not_be(source, message, next_step):
+    assert refusal(source) == (message, next_step)
+
+
+@pytest.mark.parametrize("wrong", ["x", [1], {"a": 1}, 2**70])
+@pytest.mark.parametrize("frame", [list, pd.DataFrame])
+def test_a_value_that_does_not_fit_names_its_row(frame, wrong):
+    """The other columns may hold anything."""
+    rows = mixed(*[0, 1] * 50, wrong, *[0, 1] * 50)
+    message, next_step = refusal(frame(rows))
+    assert message == f"Row 101 of the train table has {wrong!r} in 'label', which does not fit."
+    assert next_step.startswith("Give the column values of one type. Arrow reports: ")
+    renamed = [{**row, "meta": row["label"], "label": place % 2} for place, row in enumerate(rows)]
+    assert len(texts_and_classes(opened(frame(renamed)))[0]) == 201
+
+
+def test_options_of_files_do_not_apply():
+    assert refusal(ROWS, encoding="latin-1") == (
+        "--encoding only applies to files, not to tables.",
+        "Leave it out.",
+    )
+    assert refusal("sample", ROWS) == (
+        "--validation only applies to your own files; sample has its columns and splits.",
+        "Leave the option out.",
+    )
