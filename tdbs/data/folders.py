@@ -73,9 +73,9 @@ def folder_splits(folder: Path, options: ReadOptions) -> tuple[dict[str, Store],
         _refuse_text_options(folder, options)
         return {"train": _saved_split(folder)}, ()
     for place in (folder, folder / "data"):
-        found, notes = _splits_in(place, options) if place.is_dir() else ({}, [])
+        found, left_out = _splits_in(place, options) if place.is_dir() else ({}, [])
         if "train" in found:
-            return found, (*notes, *_classes_of_train_alone(found))
+            return found, (*left_out, *_classes_of_train_alone(found))
     endings = ", ".join(SUFFIXES)
     raise SourceError(
         f"{folder} has no train split: no file train or train-00000-of-…, no folder train, no {_STATE}.",

@@ -48,7 +48,7 @@ class ObjectSplit:
 def object_splits(source: Objects) -> tuple[dict[str, ObjectSplit], tuple[str, ...]]:
     """Return the table of each split, in order, and notes on what is left out; one table alone is train.
 
-    Raises SourceError for an object that is no table, and if there is no train split.
+    Raises SourceError for an object that is not a table, and if there is no train split.
     """
     if not isinstance(source, Mapping):
         return {"train": object_split(source, "train")}, ()

@@ -56,7 +56,7 @@ Store: TypeAlias = DataFile | Shards | ClassFolders | DatasetRows | pa.Table
 
 
 def store_schema(store: Store) -> pa.Schema:
-    """Return the columns; of several files those of the first, which the others share."""
+    """Return the columns; several files share those of the first."""
     match store:
         case DataFile():
             return read_schema(store)

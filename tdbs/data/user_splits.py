@@ -26,7 +26,7 @@ def split_where(split: str, store: Store) -> str:
 def refuse_unreadable(split: ObjectSplit, columns: list[str], where: str) -> None:
     """Raise for a chosen column that Arrow could not hold, or of a type that is neither texts nor labels.
 
-    A file's types are refused when its rows are read; of a table the values are digested before.
+    A file's types are refused when its rows are read. A table's values are digested before that.
     """
     for column in columns:
         if column in split.unreadable:

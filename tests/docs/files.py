@@ -34,7 +34,9 @@ def write_files(folder: Path) -> None:
     contexts = [" ".join(texts[i : i + 10]) for i in range(0, ROWS, 3)]
     _jsonl(folder / "questions.jsonl", [_asked(context) for context in contexts])
     _jsonl(folder / "news.jsonl", [{"document": c, "summary": c[:60].strip()} for c in contexts])
-    _write_forms(folder, list(zip(texts, (4 * label + 1 for label in labels), strict=True)))
+    rated = list(zip(texts, (4 * label + 1 for label in labels), strict=True))
+    _write_forms(folder, rated)
+    _write_folders(folder, rated)
     (folder / "slips.tsv").write_text("(?i)\\bfilm\\b\tflim\n(\\w)\\1\t\\1\n", encoding="utf-8")
     (folder / "words.txt").write_text("# articles, and a negation\nthe\na\nan\nnot\n", encoding="utf-8")
 
@@ -55,6 +57,33 @@ def _write_forms(folder: Path, rows: list[tuple[str, int]]) -> None:
     _csv(folder / "plain.csv", None, sections, delimiter=";", quotechar="'", quoting=csv.QUOTE_ALL)
     latin = "text,label\n" + "".join(f"Glück {number},{number % 2}\n" for number in range(9))
     (folder / "latin.csv").write_text(latin, encoding="latin-1")
+
+
+def _write_folders(folder: Path, rows: list[tuple[str, int]]) -> None:
+    """Write the same rows in the folders that docs/data.md lists."""
+    header, half = ["review", "stars"], len(rows) // 2
+    for name in ("splits", "shards/data", "converted/train", "films"):
+        (folder / name).mkdir(parents=True)
+    for split in ("train", "dev", "test"):
+        _csv(folder / f"splits/{split}.csv", header, rows)
+    for number, part in enumerate((rows[:half], rows[half:])):
+        table = pa.table(dict(zip(header, map(list, zip(*part, strict=True)), strict=True)))
+        pq.write_table(table, folder / f"shards/data/train-0000{number}-of-00002.parquet")
+        pq.write_table(table, folder / f"converted/train/000{number}.parquet")
+        _save_to_disk(folder / "saved", table, number)
+    for number, (text, stars) in enumerate(rows):
+        path = folder / f"films/train/{'pos' if stars > 1 else 'neg'}/{number}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+
+def _save_to_disk(folder: Path, table: pa.Table, number: int) -> None:
+    """Write a part of what `save_to_disk` of the datasets library writes."""
+    folder.mkdir(exist_ok=True)
+    names = [{"filename": f"data-0000{shard}-of-00002.arrow"} for shard in range(2)]
+    (folder / "state.json").write_text(json.dumps({"_data_files": names}), encoding="utf-8")
+    with pa.ipc.new_stream(str(folder / names[number]["filename"]), table.schema) as writer:
+        writer.write_table(table)
 
 
 def _asked(context: str) -> dict[str, object]:

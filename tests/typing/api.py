@@ -6,6 +6,9 @@ longer needed fails the check, so a wrong call that becomes possible is noticed.
 
 from pathlib import Path
 
+import polars
+import pyarrow
+
 import tdbs
 from tdbs.arrays import IntArray
 from tdbs.inference.predict import PredictResult
@@ -29,6 +32,20 @@ def preparing() -> PreparedDataset:
     problems: list[str] = [problem.file for problem in tdbs.verify(dataset, progress=lambda done, total: None).problems]
     tdbs.verify(len(problems))  # type: ignore[arg-type]
     return result.dataset
+
+
+def preparing_tables(frame: polars.DataFrame, lazy: polars.LazyFrame, table: pyarrow.Table) -> PreparedDataset:
+    """Tables of a program are prepared, one alone or one for each split; validation may be one, or a number."""
+    rows = [{"text": "a fine film", "label": 1}, {"text": "a poor film", "label": 0}]
+    tdbs.prepare(frame, validation=0.1)
+    tdbs.prepare({"train": lazy, "validation": frame})
+    tdbs.prepare({"train": rows, "test": rows})
+    tdbs.prepare("reviews.csv", validation=rows)
+    tdbs.prepare(table, validation=table)
+    tdbs.prepare(7)  # type: ignore[arg-type]
+    tdbs.prepare(["a fine film"])  # type: ignore[list-item]
+    tdbs.prepare({"train": "reviews.csv"})  # type: ignore[dict-item]
+    return tdbs.prepare(rows, text="text", label="label").dataset
 
 
 def samples(dataset: PreparedDataset) -> tuple[str, ...]:
