@@ -9,6 +9,7 @@ import pytest
 
 from tdbs.data.objects import kept_streams
 from tdbs.data.sources import FileOptions, open_source
+from tdbs.digests import table_sha256, tables_sha256
 from tdbs.errors import TdbsError
 from tests.data.conftest import read_source
 
@@ -94,6 +95,16 @@ def test_lists_of_words_and_answers_have_one_digest_in_every_library():
     listed = [answers, pa.Table.from_pylist(answers), pl.DataFrame(answers), datasets.Dataset.from_list(answers)]
     assert len({opened(form).content_sha256 for form in listed}) == 1
     assert read_source(opened(answers))[0].kind == "question_answering"
+
+
+def test_a_digest_in_pieces_is_that_of_the_whole():
+    """Nested columns, booleans and a column of nothing too."""
+    nested = [{"x": "u", "y": [1.5]}, None, {"x": None, "y": None}, {"x": "v", "y": []}]
+    columns = {"a": [["p", None], None, [], ["q"]], "b": nested, "c": [True, None, False, True], "d": pa.nulls(4)}
+    whole = pa.table(columns)
+    for cut in range(5):
+        assert tables_sha256(whole.schema, [whole.slice(0, cut), whole.slice(cut)]) == table_sha256(whole)
+    assert table_sha256(whole.set_column(2, "c", pa.array([True, False, False, True]))) != table_sha256(whole)
 
 
 def test_class_labels_have_their_names_and_minus_one_is_none():

@@ -82,6 +82,15 @@ def test_texts_of_tables_cannot_be_read_again(workplace, source):
     )
 
 
+def test_a_number_of_validation_is_noted_as_such(workplace):
+    """The rows held out are the same when the texts are read again."""
+    pq.write_table(TABLE, workplace / "rows.parquet")
+    tdbs.prepare("rows.parquet", validation=0.25, tokenizer=TOKENIZER, out="d")
+    assert load("d").manifest.origin["validation"] == 0.25
+    found = edited_split(load("d"), "validation", removal(["articles"]), folder=workplace / "work")
+    assert found.manifest.splits["validation"].rows == 15
+
+
 def test_texts_of_folders_can_be_read_again(workplace):
     for place in ("train", "val"):
         for name, label in (("bad", 0), ("good", 1)):
