@@ -120,7 +120,7 @@ def no_column(where: str, column: str, names: Sequence[str], *, option: str | No
     next_step = of_task if option is None else f"Name the column with {option}."
     if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
         next_step = f"If its fields have another delimiter, pass --delimiter; else n{next_step[1:]}"
-    elif looks_like_data(names):
+    elif looks_like_data(names) and not _are_numbered(names):
         next_step = f"If its first row is data, pass --no-header, and name columns by number: {option or '--text'} 1."
     head = f"{clipped(where, 40)} has no column '{clipped(column, 20)}'; it has: "
     return SourceError(f"{head}{_listed(names, _LINE - len(head) - 1)}.", next_step=next_step)
@@ -132,6 +132,12 @@ def looks_like_data(names: Sequence[str]) -> bool:
     characters, words = _LONG_NAME
     are_texts = (len(name) > characters or len(name.split()) > words or _is_number(name) for name in filled)
     return any(are_texts) or len(set(filled)) < len(filled)
+
+
+def _are_numbered(names: Sequence[str]) -> bool:
+    """Return whether names are those that tdbs gives to columns without: 1, 2, …, in CoNLL files after two others."""
+    last = [name for name in names if _is_number(name)]
+    return last == [str(number) for number in range(1, len(last) + 1)] and len(names) - len(last) in (0, 2)
 
 
 def clipped(text: str, width: int) -> str:
