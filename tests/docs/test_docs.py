@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -126,6 +127,17 @@ def test_commands_that_need_the_hub_run_on_local_files(page, folder, shared):
     for step in steps_of(text_of(page), ["sh"]):
         if step.argv[1] not in NEEDS_WEIGHTS or "tiny" in step.argv:
             run_step(Step(argv=localized(step.argv, shared), shown=step.shown), folder)
+
+
+@pytest.mark.real_data
+def test_every_form_of_data_has_a_command_that_runs(folder, shared):
+    """The commands in the tables of data.md, each with a dataset of its own."""
+    commands = re.findall(r"`(tdbs prepare [^`]+)`", text_of("docs/data.md"))
+    assert len(commands) > 9
+    for number, command in enumerate(commands):
+        argv = (*localized(tuple(shlex.split(command)), shared), "--out", f"data/{number}")
+        outcome = run_step(Step(argv=argv, shown=()), folder)
+        assert "classes" in outcome.stderr or "text" in outcome.stderr, command
 
 
 def localized(argv: tuple[str, ...], shared: Path) -> tuple[str, ...]:
