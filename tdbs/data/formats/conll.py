@@ -5,10 +5,15 @@ Every line has as many columns as the first. The file's columns are lists: `toke
 last, and each has its number from 1 as well. Tags are kept as they are, whether IOB1, BIO or BIOES. Lines of -DOCSTART-
 are left out.
 
-A line that begins with # before the first word of a sentence may be a comment, or a word such as #. It is a word if it
-has as many columns as the others and its last one is a tag of an entity or O. If the file's tags are others, such as
-NN, a # alone in the first column is an error, since nothing tells; #word is a word. Everything else is a comment.
-Inside a sentence there are no comments.
+A line that begins with # before the first word of a sentence may be a comment, or a word such as #:
+
+1. A line of another number of columns, and a line such as `# id = 7`, is a comment.
+2. In files whose words are numbered (CoNLL-U: four columns or more, and the first word has number 1), all are comments.
+3. In files with tags of entities (O, B-PER), it is a word if its last column is such a tag, else a comment.
+4. In files with other tags (NN), #word is a word, and # alone is an error, since nothing tells.
+
+Inside a sentence there are no comments. In files whose words are numbered, lines numbered 1-2 or 1.1 are left out: they
+are not words, but spans of words and what the sentence omits.
 """
 
 import re
@@ -25,6 +30,8 @@ from tdbs.errors import SourceError
 TOKENS, TAGS = "tokens", "ner_tags"
 _BLANKS = re.compile(r"[ \t]+")  # not all that Python calls white space: a word may contain a no-break space
 _ENTITY_TAG = re.compile(r"O|[BIESLU]-.+")
+_FIRST_NUMBER = re.compile(r"1|1-[0-9]+|0\.1")
+_NOT_A_WORD = re.compile(r"[0-9]+[-.][0-9]+")  # in place of a word's number
 _DOCUMENT = "-DOCSTART-"
 _WORDS = pa.list_(pa.string())
 
@@ -35,6 +42,7 @@ class _Shape:
 
     columns: int
     has_entity_tags: bool
+    is_numbered: bool  # the first column contains each word's number in its sentence
 
 
 def read_schema(file: DataFile) -> pa.Schema:
@@ -75,7 +83,11 @@ def _shape(file: DataFile) -> _Shape:
                 break
     if not first:
         raise SourceError(f"{file.name} has no words.", next_step="Write a word and its tag in each line.")
-    return _Shape(columns=len(first), has_entity_tags=_ENTITY_TAG.fullmatch(first[-1]) is not None)
+    return _Shape(
+        columns=len(first),
+        has_entity_tags=_ENTITY_TAG.fullmatch(first[-1]) is not None,
+        is_numbered=len(first) > 3 and _FIRST_NUMBER.fullmatch(first[0]) is not None,
+    )
 
 
 def _sentences(file: DataFile, shape: _Shape, bad: BadRows | None) -> Iterator[list[list[str]] | None]:
@@ -98,7 +110,8 @@ def _sentences(file: DataFile, shape: _Shape, bad: BadRows | None) -> Iterator[l
                 )
             refuse_or_note(bad, row, file.name, f"contains line {number}, which {reason}", next_step="")
             is_bad = True
-        words.append(fields)
+        if not (shape.is_numbered and _NOT_A_WORD.fullmatch(fields[0])):
+            words.append(fields)
     if words:
         yield None if is_bad else words
 
@@ -107,7 +120,7 @@ def _is_comment(fields: list[str], shape: _Shape, name: str) -> bool:
     """Return whether a line before the first word of a sentence is a comment."""
     if not fields[0].startswith("#"):
         return False
-    if len(fields) != shape.columns:
+    if len(fields) != shape.columns or shape.is_numbered or fields[2:3] == ["="]:
         return True
     if _ENTITY_TAG.fullmatch(fields[-1]):
         return False

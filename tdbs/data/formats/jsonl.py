@@ -113,7 +113,10 @@ def lines_of(file: DataFile, bad: BadRows | None) -> Iterator[str]:
     if file.encoding != UTF8:
         try:
             with open_text(file) as lines:
-                yield from lines
+                for (
+                    line
+                ) in lines:  # a reader that is left halfway would close them by `yield from`, before open_text does
+                    yield line
         except UnicodeDecodeError as error:
             raise not_in_encoding(file) from error
         return
