@@ -100,7 +100,7 @@ REFUSALS = [
     ('[{"text": "a"},]', "Row 2 of a.json is not JSON: Expecting value.", ROWS_STEP),
     ('[{"text": "a"} {"text": "b"}]', "Row 1 of a.json is followed by {, not by a comma.", ROWS_STEP),
     ('[{"text": "a"}', "The array in a.json is not closed after row 1.", "Add a ]."),
-    ('[{"text": "a"}] [', "a.json goes on after its array of 1 rows.", ROWS_STEP),
+    ('[{"text": "a"}] [', "a.json has more text after its array.", ROWS_STEP),
     ('[{"text": 3}]', "'text' in row 1 of a.json is 3, not a text.", "Fix the row."),
     ('[{"text": "a", "text ": "b"}]', "Row 1 of a.json has two keys 'text'.", "Rename one of them."),
     (

@@ -10,7 +10,7 @@ A line that begins with # before the first word of a sentence may be a comment, 
 1. A line of another number of columns, and a line such as `# id = 7`, is a comment.
 2. In files whose words are numbered (CoNLL-U: four columns or more, and the first word has number 1), all are comments.
 3. In files with tags of entities (O, B-PER), it is a word if its last column is such a tag, else a comment.
-4. In files with other tags (NN), #word is a word, and # alone is an error, since nothing tells.
+4. In files with other tags (NN), #word is a word, and # alone is an error: it could be either.
 
 Inside a sentence there are no comments. In files whose words are numbered, lines numbered 1-2 or 1.1 are left out: they
 are not words, but spans of words and what the sentence omits.

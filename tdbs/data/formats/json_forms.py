@@ -33,7 +33,7 @@ def form_of(file: DataFile) -> str:
     try:
         value = json.loads(first)
     except json.JSONDecodeError as error:
-        if error.pos < len(first):  # an object that goes on in the next line has its fault at the end of this one
+        if error.pos < len(first):  # an object of several lines has its fault at the end of the first
             return "jsonl"
         value = load_whole(file)
     except (ValueError, RecursionError):

@@ -34,7 +34,7 @@ def read_columns(file: DataFile, columns: Mapping[str, Content], bad: BadRows | 
     """Yield the requested keys, some rows at a time; a value that is not what its column should hold is an error.
 
     With `bad`, such rows and rows that are not objects are recorded there instead. Text that is not JSON is always an
-    error: what follows it cannot be told apart.
+    error, since nothing shows where the next row begins.
     """
     return tables_of_objects(_rows(file, bad), columns, file.name, bad)
 
@@ -135,4 +135,4 @@ def _of_array(reader: _Reader, where: str) -> Iterator[object]:
             reader.skip()
     reader.skip()
     if reader.next_character():
-        raise SourceError(f"{where} goes on after its array of {number} rows.", next_step=ROWS_STEP)
+        raise SourceError(f"{where} has more text after its array.", next_step=ROWS_STEP)

@@ -113,9 +113,7 @@ def lines_of(file: DataFile, bad: BadRows | None) -> Iterator[str]:
     if file.encoding != UTF8:
         try:
             with open_text(file) as lines:
-                for (
-                    line
-                ) in lines:  # a reader that is left halfway would close them by `yield from`, before open_text does
+                for line in lines:  # `yield from` would close them before open_text does, if it is left halfway
                     yield line
         except UnicodeDecodeError as error:
             raise not_in_encoding(file) from error
