@@ -71,13 +71,13 @@ def _write_answers(folder: Path, contexts: Sequence[str]) -> None:
         answer = {"text": text, "answer_start": context.index(text)}
         question = {"id": str(number), "question": f"which word is at {number}?", "answers": [answer]}
         articles.append({"title": str(number), "paragraphs": [{"context": context, "qas": [question]}]})
-        rows.append({"q": question["question"], "c": context, "a": answer})
+        rows.append({"q": question["question"], "context": context, "a": answer})
     (folder / "squad.json").write_text(json.dumps({"version": "1.1", "data": articles}), encoding="utf-8")
     (folder / "asked.json").write_text(json.dumps(rows), encoding="utf-8")
     listed = [{**row, "a": [row["a"]]} for row in rows]
     pq.write_table(pa.Table.from_pylist(listed), folder / "asked.parquet")
-    fields = [[row["q"], row["c"], row["a"]["text"], row["a"]["answer_start"]] for row in rows]
-    _csv(folder / "asked.csv", ["q", "c", "answer", "start"], fields)
+    fields = [[row["q"], row["context"], row["a"]["text"], row["a"]["answer_start"]] for row in rows]
+    _csv(folder / "asked.csv", ["q", "context", "answer", "start"], fields)
 
 
 def _write_conll(path: Path, sentences: Sequence[tuple[Sequence[str], Sequence[str]]]) -> None:
