@@ -19,6 +19,7 @@ FILL = "Fill the row or delete it."
 _LAST_BLANK = 0x3000
 UNSEEN = "".join(filter(str.isspace, map(chr, range(_LAST_BLANK + 1)))) + "\ufeff\u200b\u2060"  # and marks of no width
 BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the first reason found stands
+WORD_NAMES = ("tokens", "ner_tags")  # of the first and the last column of CoNLL files
 _LINE = 120  # characters of an error's line
 _SHOWN_NAME = 24  # of a column's name in a list of them
 _LONG_NAME = (40, 5)  # characters and words; a longer name of a column is probably a text
@@ -136,9 +137,9 @@ def looks_like_data(names: Sequence[str]) -> bool:
 
 
 def _are_numbered(names: Sequence[str]) -> bool:
-    """Return whether names are those that tdbs gives to columns without: 1, 2, …, in CoNLL files after two others."""
-    last = [name for name in names if _is_number(name)]
-    return last == [str(number) for number in range(1, len(last) + 1)] and len(names) - len(last) in (0, 2)
+    """Return whether names are those that tdbs gives to columns without: 1, 2, …, in CoNLL files beside two more."""
+    numbers = [name for name in names if name not in WORD_NAMES]
+    return numbers == [str(number) for number in range(1, len(numbers) + 1)]
 
 
 def clipped(text: str, width: int) -> str:

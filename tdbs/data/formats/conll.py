@@ -22,12 +22,11 @@ from dataclasses import dataclass
 
 import pyarrow as pa
 
-from tdbs.data.columns import BadRows, refuse_or_note
+from tdbs.data.columns import WORD_NAMES, BadRows, refuse_or_note
 from tdbs.data.content import ROWS_AT_ONCE
 from tdbs.data.formats.data_file import DataFile, not_in_encoding, open_text
 from tdbs.errors import SourceError
 
-TOKENS, TAGS = "tokens", "ner_tags"
 _BLANKS = re.compile(r"[ \t]+")  # not all that Python calls white space: a word may contain a no-break space
 _ENTITY_TAG = re.compile(r"O|[BIESLU]-.+")
 _FIRST_NUMBER = re.compile(r"1|1-[0-9]+|0\.1")
@@ -69,7 +68,8 @@ def read_columns(file: DataFile, columns: list[str], bad: BadRows | None = None)
 
 def _places(columns: int) -> dict[str, int]:
     """Return the place of each column in a line, by its names."""
-    named = {TOKENS: 0} | ({TAGS: columns - 1} if columns > 1 else {})
+    tokens, tags = WORD_NAMES
+    named = {tokens: 0} | ({tags: columns - 1} if columns > 1 else {})
     return named | {str(place + 1): place for place in range(columns)}
 
 

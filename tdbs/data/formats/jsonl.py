@@ -113,15 +113,14 @@ def lines_of(file: DataFile, bad: BadRows | None) -> Iterator[str]:
     if file.encoding != UTF8:
         try:
             with open_text(file) as lines:
-                for line in lines:  # `yield from` would close them before open_text does, if it is left halfway
-                    yield line
+                yield from (line for line in lines)  # if left halfway, `yield from lines` closes them before open_text
         except UnicodeDecodeError as error:
             raise not_in_encoding(file) from error
         return
     with open_bytes(file) as coded:
-        for place, line in enumerate(coded):
+        for place, data in enumerate(coded):
             try:
-                yield line.decode(UTF8 if place else "utf-8-sig")
+                yield data.decode(UTF8 if place else "utf-8-sig")
             except UnicodeDecodeError as error:
                 if bad is None:
                     raise undecodable_line(file.name, place + 1, error) from error
