@@ -15,6 +15,7 @@ from tdbs.data.columns import no_column
 from tdbs.data.folders import folder_splits
 from tdbs.data.formats import ReadOptions, changed_options, data_file, read_schema
 from tdbs.data.formats.data_file import DataFile
+from tdbs.data.labels.answer_columns import are_answer_columns
 from tdbs.data.labels.single import LabelType
 from tdbs.data.objects import OBJECTS_NAME, Objects, ObjectSplit, Rows, object_split, object_splits, sentence
 from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER, sample_tables
@@ -304,6 +305,9 @@ def _open_splits(
     for split, each in splits.items():
         refuse_unreadable(each, columns[split], names[split])
     kind = "regression" if (chosen.kind, options.label_type) == ("classification", "regression") else chosen.kind
+    may_be_answers = kind == "multi_label" and options.label_type == "auto"
+    if may_be_answers and are_answer_columns(splits["train"].store, chosen.columns, where=names["train"]):
+        kind = "question_answering"
     opened = tuple(
         _split(split, each.store, where=names[split], has_labels=split in chosen.labelled)
         for split, each in splits.items()

@@ -10,6 +10,7 @@ import pyarrow as pa
 from tdbs.arrays import BoolArray
 from tdbs.data.columns import BadRows, SourceColumn, one_array, refuse_other_bytes
 from tdbs.data.content import Content, is_list, plain_type
+from tdbs.data.labels.answer_columns import joined_answers
 from tdbs.data.labels.given import class_names, with_names
 from tdbs.data.labels.spelling import plain_labels
 from tdbs.data.sources import Source, Split
@@ -45,7 +46,7 @@ def label_contents(split: Split, task: Task) -> dict[str, Content]:
     """Return what the label columns of a split hold, which a reader of JSON has to know."""
     by_kind: dict[TaskKind, Content] = {
         "token_classification": "labels",
-        "question_answering": "answers",
+        "question_answering": "answers" if len(task.columns.labels) == 1 else "label",  # of each of two columns
         "seq2seq": "text",
     }
     content = by_kind.get(task.kind, "label")
@@ -92,9 +93,12 @@ def failures_named(split: Split) -> AbstractContextManager[None]:
 def label_reader(source: Source, split: Split) -> Callable[[pa.Table], tuple[SourceColumn, ...]]:
     """Return what takes the label columns from a split's tables.
 
-    Classes and numbers are in one spelling, and ids get the names that the file keeps.
+    Classes and numbers are in one spelling, and ids get the names that the file keeps. Answers in two columns are one.
     """
     labels = source.task.columns.labels
+    if source.task.kind == "question_answering" and len(labels) == 2:
+        text, start = labels
+        return lambda table: (joined_answers(source_column(text, split, table), source_column(start, split, table)),)
     if source.label_type is None or source.task.kind in ("question_answering", "seq2seq"):
         return lambda table: tuple(source_column(name, split, table) for name in labels)
     schema = schema_of(split)

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tdbs.data.formats import count_rows, read_schema, read_tables
+from tdbs.data.formats import SUFFIXES, count_rows, read_schema, read_tables
 from tdbs.data.understood import fact_lines, source_facts
 from tdbs.errors import SourceError, TdbsError
 from tests.data.conftest import read_source
@@ -332,5 +332,5 @@ def test_a_folder_with_nothing_to_read_names_what_was_looked_for(opened, write, 
     (tmp_path / "d/train").mkdir()
     assert refusal(opened, tmp_path / "d") == (
         f"{tmp_path / 'd'} has no train split: no file train or train-00000-of-…, no folder train, no state.json.",
-        "Name the file train with one of the endings .csv, .tsv, .tab, .txt, .jsonl, .json, .ndjson, .parquet, .arrow.",
+        f"Name it train, with one of {', '.join(SUFFIXES)}.",
     )

@@ -95,6 +95,18 @@ def test_lists_of_words_and_answers_have_one_digest_in_every_library():
     listed = [answers, pa.Table.from_pylist(answers), pl.DataFrame(answers), datasets.Dataset.from_list(answers)]
     assert len({opened(form).content_sha256 for form in listed}) == 1
     assert read_source(opened(answers))[0].kind == "question_answering"
+    columns = [
+        {
+            "q": row["question"],
+            "c": row["context"],
+            "a": row["answers"]["text"][0],
+            "at": row["answers"]["answer_start"][0],
+        }
+        for row in answers
+    ]
+    task, splits = read_source(opened(pl.DataFrame(columns), text="q", pair="c", label="a,at"))
+    assert task.kind == "question_answering"
+    assert splits["train"].targets.to_pylist() == [row["answers"] for row in answers]
 
 
 def test_a_digest_in_pieces_is_that_of_the_whole():

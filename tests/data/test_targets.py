@@ -255,8 +255,8 @@ ANSWER_REFUSALS = [
     (asked([], []), "Row 2 of a.jsonl has no answer; questions without one are not supported.", FIX),
     (asked([""], [0]), "Row 2 of a.jsonl has an empty answer.", FIX),
     (asked(["it", "is"], [0]), "Row 2 of a.jsonl has 2 answers, but 1 positions.", FIX),
-    ({**asked([], []), "answers": {"text": "Ann", "answer_start": 6}},
-     "'answers' in row 2 of a.jsonl is {\"text\": \"Ann\", \"answer_start\": 6}, not answers such as "
+    ({**asked([], []), "answers": {"text": "Ann"}},
+     "'answers' in row 2 of a.jsonl is {\"text\": \"Ann\"}, not answers such as "
      '{"text": ["Ann"], "answer_start": [6]}.', "Fix the row."),
 ]  # fmt: skip
 

@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import offsets_of
+from tdbs.data.answers import answers_of_arrow
 from tdbs.data.columns import FILL, SourceColumn, one_array, refuse_missing, text_values
-from tdbs.data.content import ANSWERS
 from tdbs.data.labels.given import given_labels
 from tdbs.data.labels.several import SeveralRule, encode_several, learn_several
 from tdbs.data.labels.single import (
@@ -104,7 +104,7 @@ def encode_word_labels(column: SourceColumn, classes: tuple[str, ...], *, words:
 def checked_answers(column: SourceColumn, *, contexts: SourceColumn) -> pa.Array:
     """Return the answers of all rows as {text, answer_start}; starts count characters from 0."""
     try:
-        answers = one_array(column.values.cast(ANSWERS))
+        answers = answers_of_arrow(column.values)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:  # what casts of other types raise
         raise SourceError(
             f"'{column.name}' of {column.where} contains {column.values.type}, not answers.",
