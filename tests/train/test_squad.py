@@ -121,7 +121,7 @@ def test_gold_positions_get_full_marks(squad, shared):
     reasons: Counter[str] = Counter()
     for split_name, questions in QUESTIONS.items():
         held_out = read_scored_split(squad, split_name)
-        predicted, _ = predicted_answers(held_out, gold_outputs(held_out.split))
+        predicted = predicted_answers(held_out, gold_outputs(held_out.split)).texts
         source = pq.read_table(shared / f"datasets/squad/{split_name}.parquet", columns=["id", "answers"])
         guessed = set(pq.read_table(shared / f"datasets/squad/{split_name}_start_guessed.parquet")["id"].to_pylist())
         in_window = set(held_out.split.source_rows_N[held_out.split.targets.values[:, 1] > 0].tolist())
