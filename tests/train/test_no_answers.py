@@ -118,13 +118,20 @@ def test_the_kept_threshold_gives_the_same_answers(scores, chosen):
     kept = kept_threshold(threshold, no_answer_R)
     assert ((no_answer_R > kept) == (no_answer_R > threshold)).all()
     assert np.abs(no_answer_R - kept).min() > 0.05
-    assert threshold < kept <= threshold + 1.001
+    above = [score for score in scores if score > threshold]
+    assert kept == pytest.approx((threshold + min(above)) / 2 if above else threshold + 1)
+
+
+def test_a_question_without_any_span_does_not_move_the_threshold():
+    greatest = float(np.finfo(np.float32).max)
+    assert kept_threshold(0.5, np.array([0.5, greatest])) == 1.5
+    assert kept_threshold(0.5, np.array([0.5, 3.5, greatest])) == 2.0
 
 
 def test_without_a_threshold_the_best_one_for_f1_is_kept():
-    """One answer right and sure, one question rightly doubted: F1 1 at -3, halfway to 4 but at most 1 above it."""
+    """One answer right and sure, one question rightly doubted: F1 is 1 from -3 on, and halfway to 4 is kept."""
     found = no_answer_metrics(["x", "y"], [["x"], []], np.array([-3.0, 4.0]), threshold=None)
-    assert (found["f1"], found["best_f1"], found["best_f1_thresh"], found["no_answer_threshold"]) == (1, 1, -3, -2)
+    assert (found["f1"], found["best_f1"], found["best_f1_thresh"], found["no_answer_threshold"]) == (1, 1, -3, 0.5)
 
 
 def test_answers_above_the_threshold_are_empty():

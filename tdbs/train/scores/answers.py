@@ -26,7 +26,7 @@ from tdbs.arrays import FloatArray, IntArray
 # The longest answer of SQuAD's 98,169 has 68 tokens; with the usual limit of 30, 216 right answers could not be given.
 MAX_ANSWER_TOKENS = 80
 _NEVER = float("-inf")
-_GREATEST = float(np.finfo(np.float32).max)
+NEVER_ANSWERED = float(np.finfo(np.float32).max)
 
 
 def best_spans(
@@ -71,7 +71,7 @@ def no_answer_scores(rows_N: IntArray, nulls_N: FloatArray, scores_R: FloatArray
     np.fmin.at(nulls_R, rows_N, nulls_N)
     with np.errstate(invalid="ignore"):  # -inf minus -inf
         differences_R = nulls_R - scores_R
-    found: FloatArray = np.nan_to_num(differences_R, nan=_GREATEST, posinf=_GREATEST, neginf=-_GREATEST)
+    found: FloatArray = np.nan_to_num(differences_R, nan=NEVER_ANSWERED, posinf=NEVER_ANSWERED, neginf=-NEVER_ANSWERED)
     return found
 
 

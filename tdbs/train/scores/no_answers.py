@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tdbs.arrays import BoolArray, FloatArray
+from tdbs.train.scores.answers import NEVER_ANSWERED
 
 # Shapes: R questions.
 
@@ -71,13 +72,14 @@ def best_threshold(
 
 
 def kept_threshold(threshold: float, no_answer_R: FloatArray) -> float:
-    """Return a threshold that answers the same questions, halfway to the next no-answer score, at most 1 higher.
+    """Return a threshold that answers the same questions: halfway to the next no-answer score, 1 above the last one.
 
     The logits of one model differ in their last digits from batch to batch. At the threshold itself, which is a
-    question's own score, they would change that question's answer.
+    question's own score, they would change that question's answer. Halfway leaves the same margin on both sides, also
+    for new questions.
     """
-    above = no_answer_R[no_answer_R > threshold]
-    return (threshold + float(above.min(initial=threshold + 2.0))) / 2
+    above = no_answer_R[(no_answer_R > threshold) & (no_answer_R < NEVER_ANSWERED)]
+    return (threshold + float(above.min())) / 2 if len(above) else threshold + 1.0
 
 
 def answers_at(predicted: Sequence[str], no_answer_R: FloatArray, threshold: float | None) -> list[str]:
