@@ -32,7 +32,7 @@ from tdbs.train.resolved import resolve_settings
 from tdbs.train.scores.no_answers import no_answer_metrics
 from tdbs.train.scores.scoring import read_scored_split
 
-_TRIES = 1_000  # draws of a context
+_TRIES = 100  # draws of a context
 _NO_ANSWER: dict[str, list[Any]] = {"text": [], "answer_start": []}
 
 
@@ -97,7 +97,8 @@ def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
 def with_unanswerable(table: pa.Table, *, seed: int) -> pa.Table:
     """Return questions of SQuAD v1.1 of which every second one has another article's context, and no answer in it.
 
-    A context that contains an answer of the question by chance is not taken. Rows keep their order.
+    A context that contains an answer of the question by chance is not taken; a few questions with answers such as "a"
+    find no other and keep theirs. Rows keep their order.
     """
     rows = table.select(["title", "context", "question", "answers"]).to_pylist()
     titles, contexts = table["title"].to_pylist(), table["context"].to_pylist()
@@ -109,8 +110,6 @@ def with_unanswerable(table: pa.Table, *, seed: int) -> pa.Table:
             if title != row["title"] and not _holds(context, row["answers"]["text"]):
                 rows[number] = {**row, "context": context, "answers": _NO_ANSWER}
                 break
-        else:
-            raise ValueError(f"no context of another article in {_TRIES} draws: take a part with more articles")
     schema = pa.schema([("context", pa.string()), ("question", pa.string()), ("answers", ANSWERS)])
     return pa.Table.from_pylist([{name: row[name] for name in schema.names} for row in rows], schema=schema)
 

@@ -54,11 +54,7 @@ def test_every_number_is_that_of_the_official_script(share_unanswered):
         found = no_answer_metrics(predicted, references, no_answer_R, threshold=threshold)
         expected = squad_v2.evaluate(predicted, references, no_answer_R.tolist(), threshold)
         for ours, theirs in OFFICIAL.items():
-            if theirs.endswith("thresh"):
-                assert found[ours] == expected[theirs], (seed, ours)
-            else:
-                known = expected.get(theirs)  # the script leaves out what has no question
-                assert found[ours] == (None if known is None else pytest.approx(known, abs=1e-12)), (seed, ours)
+            assert found[ours] == expected.get(theirs), (seed, ours)  # the script leaves out what has no question
         assert found["no_answer_threshold"] == (None if threshold == math.inf else threshold)
         ties += len(set(no_answer_R.tolist())) < len(no_answer_R)
     assert ties > 40

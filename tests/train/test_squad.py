@@ -184,14 +184,15 @@ def test_gold_positions_of_questions_with_and_without_an_answer(shared, tmp_path
     dataset = prepare("train.parquet", tokenizer=str(shared / "tokenizers/bert-base-uncased"), out="d").dataset
     info = dataset.manifest.splits["train"]
     without = {row for row, answers in enumerate(mixed["answers"].to_pylist()) if not answers["text"]}
-    assert (info.source_rows, info.unanswered, len(without)) == (mixed.num_rows, len(without), mixed.num_rows // 2)
+    assert (info.source_rows, info.unanswered) == (mixed.num_rows, len(without))
+    assert 0.49 < len(without) / mixed.num_rows <= 0.5
     held_out = read_scored_split(dataset, "train")
     split = held_out.split
     assert not split.targets.values[np.isin(split.source_rows_N, list(without))].any()
     found = score_outputs(held_out, gold_outputs(split))
     assert found["no_ans_f1"] == found["no_ans_exact_match"] == 1.0
     assert found["has_ans_f1"] >= found["has_ans_exact_match"] > 0.97  # the ends of some are no ends of tokens
-    assert found["f1"] == found["best_f1"]
+    assert found["f1"] == pytest.approx(found["best_f1"])
     # logits of 10 at both ends of an answer, else 0: its null score is 20 less, and others' is as much as a span's
     assert (found["best_f1_thresh"], found["no_answer_threshold"]) == (-20.0, -10.0)
 

@@ -178,7 +178,7 @@ def test_a_run_learns_which_questions_have_no_answer(result):
     assert list(metrics) == METRICS + THRESHOLDS
     assert metrics["f1"] > 0.8 > 2 * unanswered(VALIDATION) / len(VALIDATION)
     assert min(metrics["has_ans_f1"], metrics["no_ans_f1"]) > 0.5
-    assert result["score"] == metrics["f1"] == metrics["best_f1"]
+    assert result["score"] == metrics["f1"] == pytest.approx(metrics["best_f1"])
     assert result["no_answer_threshold"] == metrics["no_answer_threshold"]
     assert metrics["best_f1_thresh"] < metrics["no_answer_threshold"]
 

@@ -133,7 +133,7 @@ def no_answer_metrics(
 
 
 def _mean(scores_R: FloatArray) -> float | None:
-    return float(scores_R.mean()) if len(scores_R) else None
+    return sum(scores_R.tolist()) / len(scores_R) if len(scores_R) else None  # in order, as the script adds
 
 
 def _words(answer: str) -> list[str]:
