@@ -26,14 +26,17 @@ def write_files(folder: Path) -> None:
     _jsonl(folder / "names.jsonl", tagged)
     contexts = [" ".join(texts[i : i + 10]) for i in range(0, ROWS, 3)]
     _jsonl(folder / "questions.jsonl", [_asked(context) for context in contexts])
+    _jsonl(folder / "unsure.jsonl", [_asked(context, answered=i % 3 > 0) for i, context in enumerate(contexts)])
     _jsonl(folder / "news.jsonl", [{"document": c, "summary": c[:60].strip()} for c in contexts])
     (folder / "slips.tsv").write_text("(?i)\\bfilm\\b\tflim\n(\\w)\\1\t\\1\n", encoding="utf-8")
     (folder / "words.txt").write_text("# articles, and a negation\nthe\na\nan\nnot\n", encoding="utf-8")
 
 
-def _asked(context: str) -> dict[str, object]:
+def _asked(context: str, *, answered: bool = True) -> dict[str, object]:
     answer = context.split()[len(context.split()) // 2]
-    place = {"text": [answer], "answer_start": [context.index(answer)]}
+    place = (
+        {"text": [answer], "answer_start": [context.index(answer)]} if answered else {"text": [], "answer_start": []}
+    )
     return {"question": "what is in the middle of it?", "context": context, "answers": place}
 
 
