@@ -32,6 +32,7 @@ from tdbs.train.planning.strategies import STRATEGIES
 from tdbs.train.run_folder import read_run
 from tdbs.train.scores.answers import MAX_ANSWER_TOKENS
 from tdbs.train.trainer import TrainResult, train
+from tests.families.folders import FAMILIES, save_family
 from tests.reference import squad_v2
 
 NAMES, PLACES = ("ann", "bob", "clara", "david"), ("paris", "london", "rome", "berlin")
@@ -234,10 +235,12 @@ def written(model: Path, source: Path, out: Path, **options: object) -> Rows:
     return [json.loads(line) for line in out.read_text().splitlines()]
 
 
-def by_transformers_alone(folder: Path, rows: Sequence[dict]) -> list[tuple[str, float, float]]:
+def by_transformers_alone(
+    folder: Path, rows: Sequence[dict], *, max_length: int = 24, typed: bool = True
+) -> list[tuple[str, float, float]]:
     """Return each question's best answer, its score, and the null score minus it: every span of every window."""
     tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    tokenizer.enable_truncation(24, stride=6, strategy="only_second")
+    tokenizer.enable_truncation(max_length, stride=6, strategy="only_second")
     model = AutoModelForQuestionAnswering.from_pretrained(folder).eval()
     found = []
     for row in rows:
@@ -245,7 +248,8 @@ def by_transformers_alone(folder: Path, rows: Sequence[dict]) -> list[tuple[str,
         best, null = ("", -np.inf), np.inf
         for window in (first, *first.overflowing):
             with torch.inference_mode():
-                output = model(torch.tensor([window.ids]), token_type_ids=torch.tensor([window.type_ids]))
+                types = {"token_type_ids": torch.tensor([window.type_ids])} if typed else {}
+                output = model(torch.tensor([window.ids]), **types)
             starts, ends = output.start_logits[0].tolist(), output.end_logits[0].tolist()
             null = min(null, starts[0] + ends[0])
             own = [place for place, segment in enumerate(window.sequence_ids) if segment == 1]
@@ -280,6 +284,24 @@ def test_predictions_are_those_of_the_rule(place, result, tmp_path):
         assert [row["prediction"] for row in others] == predictions
     assert of_parquet.schema.names == ["source_row", "prediction", "scores", "no_answer"]
     assert called[0].no_answer == pytest.approx(expected[0][2], abs=1e-3)
+
+
+@pytest.mark.parametrize("name", ["xlnet", "gpt2"])
+def test_models_without_a_special_token_in_front(name, place, tmp_path, monkeypatch):
+    """XLNet pads on the left and has its <cls> at the end, GPT-2 has none: the question's first token stands for it."""
+    monkeypatch.chdir(tmp_path)
+    folder = save_family(FAMILIES[name], tmp_path / name, kind="question_answering")
+    source = write_rows(tmp_path / "source", train=TRAIN[:60], validation=VALIDATION[:40])
+    dataset = prepare(str(source), tokenizer=str(folder), max_length=48, stride=6, out=tmp_path / "d").dataset
+    split = read_split(dataset, "train")
+    assert not np.isin(split.input_ids_T[split.token_offsets_N1[:-1]], dataset.manifest.tokenizer.special_ids).any()
+    threshold = train(dataset, out=tmp_path / "run", model=str(folder), epochs=1, precision="fp32").no_answer_threshold
+    found = written(tmp_path / "run", source / "validation.jsonl", tmp_path / "out.jsonl")
+    expected = by_transformers_alone(tmp_path / "run/model", VALIDATION[:40], max_length=48, typed=name == "xlnet")
+    for row, (text, score, no_answer) in zip(found, expected, strict=True):
+        assert row["no_answer"] == pytest.approx(no_answer, abs=1e-3)
+        assert row["scores"] == pytest.approx(score, abs=1e-3)
+        assert row["prediction"] == ("" if no_answer > threshold else text)
 
 
 def test_the_run_scores_what_it_predicts(place, result, tmp_path):
