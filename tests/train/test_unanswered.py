@@ -4,6 +4,7 @@ Contexts say who plays in a film, and half of them where it is set; the other ha
 answer. A tiny model learns that within seconds.
 """
 
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, replace
@@ -168,6 +169,20 @@ def test_a_count_that_is_not_that_of_the_references_is_named(place, tmp_path, mo
         check_counts(dataset.path, load(dataset.path).manifest, "validation")
     assert "splits.validation.unanswered: 11, of 10 rows of the source" in caught.value.message
     write_manifest(dataset.path, right)
+
+
+def test_references_without_their_column_are_named(tmp_path, monkeypatch):
+    """Their hash is right, so somebody wrote them so."""
+    monkeypatch.chdir(tmp_path)
+    dataset = prepared(tmp_path, "v2", train=TRAIN[:20]).dataset
+    file = dataset.path / "references/train.parquet"
+    pq.write_table(pq.read_table(file).drop_columns("references"), file)
+    manifest = json.loads((dataset.path / "manifest.json").read_text())
+    manifest["splits"]["train"]["references"]["sha256"] = hashlib.sha256(file.read_bytes()).hexdigest()
+    (dataset.path / "manifest.json").write_text(json.dumps(manifest))
+    assert verify(dataset.path).problems == (
+        Problem(file="references/train.parquet", problem="has no column references"),
+    )
 
 
 # ------------------------------------------------------------------------------------------------------- what is scored
