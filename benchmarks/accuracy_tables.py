@@ -89,6 +89,12 @@ def difference_over_tasks(study: Study, scores: Scores, variant: str, base: str)
     return paired_difference(ours, theirs)
 
 
+def mean_over_tasks(scores: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
+    """Return the mean score over tasks of each seed that all of them have."""
+    seeds = set.intersection(*(set(of_task) for of_task in scores.values())) if scores else set()
+    return {seed: statistics.mean(of_task[seed] for of_task in scores.values()) for seed in sorted(seeds)}
+
+
 def passes(study: Study, scores: Scores, variant: str, base: str) -> tuple[bool, list[str]]:
     """Tell whether a variant is as accurate as the base, by the rule of the study, and say each of its lines."""
     found = difference_over_tasks(study, scores, variant, base)
@@ -128,9 +134,3 @@ def _mean(of_seeds: Mapping[int, float], *, seeds: int) -> str:
     spread = f" ± {statistics.stdev(points):.1f}" if len(points) > 1 else ""
     missing = "" if len(points) == seeds else f" (n = {len(points)})"
     return f"{statistics.mean(points):.1f}{spread}{missing}"
-
-
-def mean_over_tasks(scores: Mapping[str, Mapping[int, float]]) -> dict[int, float]:
-    """Return the mean score over tasks of each seed that all of them have."""
-    seeds = set.intersection(*(set(of_task) for of_task in scores.values())) if scores else set()
-    return {seed: statistics.mean(of_task[seed] for of_task in scores.values()) for seed in sorted(seeds)}

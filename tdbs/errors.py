@@ -33,18 +33,34 @@ class TdbsError(Exception):
         return _again, (type(self), self.message, self.next_step)
 
 
-def _again(kind: type[TdbsError], message: str, next_step: str) -> TdbsError:
-    return kind(message, next_step=next_step)
+class ConfigError(TdbsError):
+    """An option's value is out of range, or two options do not go together."""
+
+
+class SourceError(TdbsError):
+    """The text source is missing, unreachable, or holds something that cannot be prepared."""
+
+
+class TokenizerError(TdbsError):
+    """The tokenizer is missing, has no fast implementation, or is not the prepared one."""
+
+
+class DatasetError(TdbsError):
+    """A folder is not a prepared dataset, or one of its shards is damaged."""
+
+
+class ModelError(TdbsError):
+    """The model is missing or does not fit the prepared dataset."""
+
+
+class TrainingError(TdbsError):
+    """A run cannot start, or had to stop."""
 
 
 def reason_of(error: Exception) -> str:
     """Return a library's error as one line, as it is shown, without its full stop; some have several lines."""
     text = " ".join(str(error).split()) or type(error).__name__
     return shown(textwrap.shorten(text, width=300, placeholder=" …").rstrip(". "))
-
-
-class ConfigError(TdbsError):
-    """An option's value is out of range, or two options do not go together."""
 
 
 def choose(option: str, value: object, choices: Collection[str]) -> None:
@@ -71,26 +87,6 @@ def require(package: str, what: str, install: str) -> None:
         raise ConfigError(f"{what} needs {package}, which is not installed.", next_step=f"Run pip install {named}.")
 
 
-class SourceError(TdbsError):
-    """The text source is missing, unreachable, or holds something that cannot be prepared."""
-
-
-class TokenizerError(TdbsError):
-    """The tokenizer is missing, has no fast implementation, or is not the prepared one."""
-
-
-class DatasetError(TdbsError):
-    """A folder is not a prepared dataset, or one of its shards is damaged."""
-
-
-class ModelError(TdbsError):
-    """The model is missing or does not fit the prepared dataset."""
-
-
-class TrainingError(TdbsError):
-    """A run cannot start, or had to stop."""
-
-
 @contextmanager
 def system_errors_as(kind: type[TdbsError], failure: str, *, next_step: str) -> Iterator[None]:
     """Turn what the system says of files into one of our errors: `failure`, and what the error number means."""
@@ -99,3 +95,7 @@ def system_errors_as(kind: type[TdbsError], failure: str, *, next_step: str) -> 
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else reason_of(error)  # without the paths of the system's text
         raise kind(f"{failure}: {reason}.", next_step=next_step) from error
+
+
+def _again(kind: type[TdbsError], message: str, next_step: str) -> TdbsError:
+    return kind(message, next_step=next_step)

@@ -53,6 +53,11 @@ def field_reason(found: Any, kind: type[Any], error: str) -> str:
     return printable(reason_of(ValueError(f"{field}: {said}" if field else said)))
 
 
+def printable(text: str) -> str:
+    """Return a text with a question mark for each character that cannot be printed."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
 def _value_at(found: Any, field: str) -> Any:
     """Return the value of a field by its path, None if it is not found."""
     for name in re.findall(r"[^.\[\]]+", field):
@@ -83,8 +88,3 @@ def _with_key(found: Any, kind: type[Any], field: str, error: str) -> str:
 
 def _replaced(found: Any, names: list[str], value: Any) -> Any:
     return {**found, names[0]: _replaced(found[names[0]], names[1:], value)} if names else value
-
-
-def printable(text: str) -> str:
-    """Return a text with a question mark for each character that cannot be printed."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -25,18 +25,17 @@ from tdbs.removal import is_mine, owner_id, refuse_link, remove_file, remove_fol
 LATEST_NAME = "latest.json"
 _LATEST = Form(what="a note of tdbs", error=ConfigError, next_step="Remove it, or name the folder that you mean.")
 
+# A link is never opened; systems without the flag have no other users who could lay one.
+_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
+
+Stamp = tuple[int, float]  # bytes, seconds
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Latest:
     """What `latest.json` holds."""
 
     path: PlainText
-
-
-# A link is never opened; systems without the flag have no other users who could lay one.
-_NO_LINK = getattr(os, "O_NOFOLLOW", 0)
-
-Stamp = tuple[int, float]  # bytes, seconds
 
 
 def to_path(place: str | Path) -> Path:
@@ -190,29 +189,6 @@ def name_in_folder(name: str) -> str:
     return "-".join(folders_named(name).parts)
 
 
-def _safe(part: str) -> str:
-    return re.sub(r"[\x00-\x1f]" if os.name != "nt" else r'[\x00-\x1f:*?"<>|]', "_", part)
-
-
-def _hidden_beside(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-
-
-def _make_file(path: Path) -> int:
-    """Make a file that is not there; return the rights that the system gives new files here."""
-    place = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_LINK, 0o666)
-    try:
-        return stat.S_IMODE(os.fstat(place).st_mode)
-    finally:
-        os.close(place)
-
-
-def _give_rights(path: Path, rights: int) -> None:
-    mode = path.lstat().st_mode
-    if not stat.S_ISLNK(mode) and stat.S_IMODE(mode) != rights:
-        path.chmod(rights)
-
-
 def write_text(path: Path, text: str) -> None:
     """Write a text file (UTF-8) atomically; half of a surrogate pair as its escape, which JSON reads back."""
     write_bytes(path, text.encode("utf-8", "backslashreplace"))
@@ -249,3 +225,26 @@ def last_place(folder: Path) -> Path | None:
     """Return the place noted last in `folder`, or None. Raises ConfigError if the note is damaged."""
     note = folder / LATEST_NAME
     return to_path(read_record(note, _Latest, _LATEST).path) if note.exists() else None
+
+
+def _safe(part: str) -> str:
+    return re.sub(r"[\x00-\x1f]" if os.name != "nt" else r'[\x00-\x1f:*?"<>|]', "_", part)
+
+
+def _hidden_beside(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+
+
+def _make_file(path: Path) -> int:
+    """Make a file that is not there; return the rights that the system gives new files here."""
+    place = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _NO_LINK, 0o666)
+    try:
+        return stat.S_IMODE(os.fstat(place).st_mode)
+    finally:
+        os.close(place)
+
+
+def _give_rights(path: Path, rights: int) -> None:
+    mode = path.lstat().st_mode
+    if not stat.S_ISLNK(mode) and stat.S_IMODE(mode) != rights:
+        path.chmod(rights)

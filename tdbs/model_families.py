@@ -15,6 +15,7 @@ class Family:
     counts_from_pad_id: bool = False  # its first position is the pad id + 1, so it takes fewer tokens than it has
     shares_rows: bool = False  # a row may hold several samples: positions can be given, and attention is ours to call
     ends_on_first_tokens: bool = False  # behind the last layer's attention, its head needs first tokens alone
+    pools_final_norm: bool = False  # its head pools what `final_norm` returns, as its `classifier_pooling` says
     skips_blocks: bool = False  # `block_sparse` attention leaves blocks of long texts out
 
 
@@ -29,7 +30,7 @@ FAMILIES: Mapping[str, Family] = {
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
     "camembert": _ROBERTA,
-    "modernbert": Family(shares_rows=True),
+    "modernbert": Family(shares_rows=True, pools_final_norm=True),
     "xlm-roberta-xl": _FROM_PAD_ID,
     "roberta-prelayernorm": _FROM_PAD_ID,
     "xmod": _FROM_PAD_ID,

@@ -231,9 +231,9 @@ def _not_finite(text: str) -> NoReturn:
     raise ValueError(f"it has the number {text[:20]}")
 
 
-_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_int=_whole, parse_constant=_not_finite)
-_FOREIGN = json.JSONDecoder(parse_int=_whole)
-
-
 def _parser_reason(error: Exception) -> str:
     return "it is nested too deeply" if isinstance(error, RecursionError) else printable(reason_of(error))
+
+
+_JSON = json.JSONDecoder(object_pairs_hook=_unique, parse_float=_finite, parse_int=_whole, parse_constant=_not_finite)
+_FOREIGN = json.JSONDecoder(parse_int=_whole)

@@ -38,17 +38,6 @@ class RandomPurpose(IntEnum):
     SWEEP_TRIAL = 15
 
 
-def _seed_sequence(draw: RandomPurpose, *, seed: int, epoch: int, part: int, index: int) -> np.random.SeedSequence:
-    if not isinstance(seed, Integral):
-        raise ConfigError(f"--seed must be a whole number, got {seed}.", next_step="Pass another --seed.")
-    if not 0 <= seed <= MAX_SEED:
-        raise ConfigError(
-            f"--seed must be from 0 to {MAX_SEED}, got {shown_number(seed)}.",
-            next_step="Pass another --seed.",
-        )
-    return np.random.SeedSequence([draw, seed, epoch, part, index])
-
-
 def stream(draw: RandomPurpose, *, seed: int, epoch: int = 0, part: int = 0, index: int = 0) -> np.random.Generator:
     """Return the generator of one purpose; `part` and `index` distinguish splits, steps or processes."""
     return np.random.default_rng(_seed_sequence(draw, seed=seed, epoch=epoch, part=part, index=index))
@@ -93,3 +82,14 @@ def counter_values_at(
         values[first:last] = found[places[first:last] - start]
         first = last
     return values
+
+
+def _seed_sequence(draw: RandomPurpose, *, seed: int, epoch: int, part: int, index: int) -> np.random.SeedSequence:
+    if not isinstance(seed, Integral):
+        raise ConfigError(f"--seed must be a whole number, got {seed}.", next_step="Pass another --seed.")
+    if not 0 <= seed <= MAX_SEED:
+        raise ConfigError(
+            f"--seed must be from 0 to {MAX_SEED}, got {shown_number(seed)}.",
+            next_step="Pass another --seed.",
+        )
+    return np.random.SeedSequence([draw, seed, epoch, part, index])

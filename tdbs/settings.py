@@ -17,6 +17,7 @@ from tdbs.shown import shown_number
 DEFAULT_EPOCHS = 3
 DEFAULT_WARMUP = 0.06  # share of the run's samples; RoBERTa's fine-tuning recipe
 DEFAULT_MEMORY = "2GiB"
+_RETURNS = "\n\n    Returns:"  # the Args of a docstring end before it
 
 Fields = ParamSpec("Fields")
 Subject = TypeVar("Subject")
@@ -114,6 +115,11 @@ def documented_fields(record: Callable[..., Any]) -> dict[str, tuple[inspect.Par
     return found
 
 
+def option_of(record: Callable[..., Any], name: str) -> Option:
+    """Return the Option of a record's field."""
+    return documented_fields(record)[name][1]
+
+
 def takes(
     record: Callable[Fields, Record],
 ) -> Callable[[Callable[[Subject, Record], Result]], Callable[Concatenate[Subject, Fields], Result]]:
@@ -124,22 +130,46 @@ def takes(
 
     def decorate(function: Callable[[Subject, Record], Result]) -> Callable[Concatenate[Subject, Fields], Result]:
         first = next(iter(inspect.signature(function).parameters.values()))
-        fields = documented_fields(record).values()
-        signature = inspect.Signature(
-            [first, *(parameter for parameter, _ in fields)],
-            return_annotation=inspect.signature(function).return_annotation,
-        )
+        signature = _signature(function, record, first)
 
         @functools.wraps(function)
         def call(*arguments: Any, **options: Any) -> Result:
             given = signature.bind(*arguments, **options).arguments
             return function(given.pop(first.name), record(**given))  # type: ignore[call-arg]  # bound above
 
-        call.__signature__ = signature  # type: ignore[attr-defined]  # functools has no type for it
-        lines = (f"        {parameter.name}: {option.text}" for parameter, option in fields)
-        call.__doc__ = (function.__doc__ or "").replace(
-            "\n\n    Returns:", "\n" + "\n".join(lines) + "\n\n    Returns:"
-        )
+        _document(call, signature, record)
         return call
 
     return decorate
+
+
+def takes_only(record: Callable[Fields, Record]) -> Callable[[Callable[[Record], Result]], Callable[Fields, Result]]:
+    """Let a function of a record be called with the record's fields; as `takes`, for a function without a subject."""
+
+    def decorate(function: Callable[[Record], Result]) -> Callable[Fields, Result]:
+        signature = _signature(function, record)
+
+        @functools.wraps(function)
+        def call(*arguments: Any, **options: Any) -> Result:
+            return function(record(**signature.bind(*arguments, **options).arguments))  # type: ignore[call-arg]
+
+        _document(call, signature, record, head="\n\n    Args:")
+        return call
+
+    return decorate
+
+
+def _signature(
+    function: Callable[..., Any], record: Callable[..., Any], *before: inspect.Parameter
+) -> inspect.Signature:
+    fields = (parameter for parameter, _ in documented_fields(record).values())
+    return inspect.Signature([*before, *fields], return_annotation=inspect.signature(function).return_annotation)
+
+
+def _document(
+    call: Callable[..., Any], signature: inspect.Signature, record: Callable[..., Any], *, head: str = ""
+) -> None:
+    """Give a function its signature, and the record's fields as the last Args of its docstring."""
+    call.__signature__ = signature  # type: ignore[attr-defined]  # functools has no type for it
+    lines = (f"        {parameter.name}: {option.text}" for parameter, option in documented_fields(record).values())
+    call.__doc__ = (call.__doc__ or "").replace(_RETURNS, head + "\n" + "\n".join(lines) + _RETURNS)

@@ -21,9 +21,30 @@ from tdbs.train.planning.profile_file import MeasuredWork
 from tdbs.train.planning.strategies import Execution
 from tdbs.train.rows.layout import longest_of_groups
 
-# Shapes: B batches (calls of the model), S steps, F counts.
+# Shapes: B batches (calls of the model), S steps, F counts, P measured points, C costs: counts, then dropout's two.
 
 COUNTS = tuple(MeasuredWork.__annotations__)
+COSTS = (*COUNTS, "dropout_tokens", "dropout_pairs")
+FAR = 2.0  # times the largest measured call: beyond it a prediction is an extrapolation
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CostModel:
+    """What each count costs on a device, in seconds."""
+
+    costs_C: FloatArray
+    error: float  # relative: root mean square over points left out of the fit
+    most_tokens: int  # largest measured call
+    longest: int  # measured row
+    longest_target: int  # longest targets of a measured call
+
+    def step_seconds(self, counts_SF: FloatArray, *, dropout: bool) -> FloatArray:
+        """Return the seconds of each step (S)."""
+        return _with_dropout(counts_SF, np.full(len(counts_SF), dropout)) @ self.costs_C
+
+    def is_beyond(self, tokens: int, longest: int, target: int = 0) -> bool:
+        """Return whether a call is far outside the measured range."""
+        return tokens > FAR * self.most_tokens or longest > FAR * self.longest or target > FAR * self.longest_target
 
 
 def plan_work(plan: EpochPlan) -> FloatArray:
@@ -71,6 +92,42 @@ def batches_work(batches: Sequence[Batch], *, target_length: int = 0) -> FloatAr
     return counts_F
 
 
+def group_work(lengths_B: IntArray) -> tuple[int, int]:
+    """Return the padded tokens of a batch's length groups, and the pairs that attention compares in them."""
+    longest_G = longest_of_groups(lengths_B)
+    longest_B = longest_G[np.searchsorted(longest_G, lengths_B)]
+    return int(longest_B.sum()), int((longest_B**2).sum())
+
+
+def fit_costs(points: Sequence[Mapping[str, Any]], attention: str) -> CostModel:
+    """Fit the points that were measured with an attention kernel.
+
+    Raises ConfigError if the profile has none, or too few, of that kernel.
+    """
+    if not points:
+        raise ConfigError("The profile has caps but no times.", next_step="Run tdbs profile --out FILE.")
+    own = [point for point in points if point["attention"] == attention]
+    if len(own) < len(COSTS):
+        raise ConfigError(
+            f"The profile has too few times of --attention {attention}: {len(own)} steps, at least {len(COSTS)} are "
+            f"needed; most are of {_most(points)}.",
+            next_step=f"Pass --attention {_most(points)}, or run tdbs profile --attention {attention}.",
+        )
+    counts_PF = np.array([[point["work"][name] for name in COUNTS] for point in own], dtype=np.float64)
+    work_PC = _with_dropout(counts_PF, np.array([bool(point["dropout"]) for point in own]))
+    seconds_P = np.array([point["seconds"] for point in own])
+    relative_PC = work_PC / seconds_P[:, None]
+    costs_C = _least_squares(relative_PC)
+    left_out_P = [relative_PC[p] @ _least_squares(np.delete(relative_PC, p, axis=0)) - 1 for p in range(len(seconds_P))]
+    return CostModel(
+        costs_C=costs_C,
+        error=float(np.sqrt(np.mean(np.square(left_out_P)))),
+        most_tokens=int(max(point["tokens"] for point in own)),
+        longest=int(max(point["length"] for point in own)),
+        longest_target=int(max(point["work"]["targets"] / point["work"]["samples"] for point in own)),
+    )
+
+
 def _steps_work(
     execution: Execution,
     lengths_N: IntArray,
@@ -107,67 +164,6 @@ def _table(counts: Mapping[str, IntArray], rows: int) -> FloatArray:
     for name, count_R in counts.items():
         table_RF[:, COUNTS.index(name)] = count_R
     return table_RF
-
-
-def group_work(lengths_B: IntArray) -> tuple[int, int]:
-    """Return the padded tokens of a batch's length groups, and the pairs that attention compares in them."""
-    longest_G = longest_of_groups(lengths_B)
-    longest_B = longest_G[np.searchsorted(longest_G, lengths_B)]
-    return int(longest_B.sum()), int((longest_B**2).sum())
-
-
-# Shapes: P measured points, S steps, F counts, C costs: counts, then dropout's two.
-
-COSTS = (*COUNTS, "dropout_tokens", "dropout_pairs")
-FAR = 2.0  # times the largest measured call: beyond it a prediction is an extrapolation
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CostModel:
-    """What each count costs on a device, in seconds."""
-
-    costs_C: FloatArray
-    error: float  # relative: root mean square over points left out of the fit
-    most_tokens: int  # largest measured call
-    longest: int  # measured row
-    longest_target: int  # longest targets of a measured call
-
-    def step_seconds(self, counts_SF: FloatArray, *, dropout: bool) -> FloatArray:
-        """Return the seconds of each step (S)."""
-        return _with_dropout(counts_SF, np.full(len(counts_SF), dropout)) @ self.costs_C
-
-    def is_beyond(self, tokens: int, longest: int, target: int = 0) -> bool:
-        """Return whether a call is far outside the measured range."""
-        return tokens > FAR * self.most_tokens or longest > FAR * self.longest or target > FAR * self.longest_target
-
-
-def fit_costs(points: Sequence[Mapping[str, Any]], attention: str) -> CostModel:
-    """Fit the points that were measured with an attention kernel.
-
-    Raises ConfigError if the profile has none, or too few, of that kernel.
-    """
-    if not points:
-        raise ConfigError("The profile has caps but no times.", next_step="Run tdbs profile --out FILE.")
-    own = [point for point in points if point["attention"] == attention]
-    if len(own) < len(COSTS):
-        raise ConfigError(
-            f"The profile has too few times of --attention {attention}: {len(own)} steps, at least {len(COSTS)} are "
-            f"needed; most are of {_most(points)}.",
-            next_step=f"Pass --attention {_most(points)}, or run tdbs profile --attention {attention}.",
-        )
-    counts_PF = np.array([[point["work"][name] for name in COUNTS] for point in own], dtype=np.float64)
-    work_PC = _with_dropout(counts_PF, np.array([bool(point["dropout"]) for point in own]))
-    seconds_P = np.array([point["seconds"] for point in own])
-    relative_PC = work_PC / seconds_P[:, None]
-    costs_C = _least_squares(relative_PC)
-    left_out_P = [relative_PC[p] @ _least_squares(np.delete(relative_PC, p, axis=0)) - 1 for p in range(len(seconds_P))]
-    return CostModel(
-        costs_C=costs_C,
-        error=float(np.sqrt(np.mean(np.square(left_out_P)))),
-        most_tokens=int(max(point["tokens"] for point in own)),
-        longest=int(max(point["length"] for point in own)),
-        longest_target=int(max(point["work"]["targets"] / point["work"]["samples"] for point in own)),
-    )
 
 
 def _with_dropout(counts_SF: FloatArray, dropout_S: FloatArray) -> FloatArray:

@@ -70,15 +70,6 @@ def plan_dataset(
     return plan_split(index, dataset.manifest, strategy, seed=seed, epochs=epochs, windows=windows)
 
 
-def _read_for_plans(
-    dataset: PreparedDataset, strategies: Sequence[Strategy], *, memory: int | str
-) -> tuple[SplitIndex, int]:
-    """Return what planning needs of the train split, and in how many windows training would go through it."""
-    windows = count_windows(split_info(dataset, TRAIN), dataset.manifest, memory=memory_bytes(memory))
-    drops = any(strategy.drop != "none" for strategy in strategies)
-    return read_index(dataset, TRAIN, columns=index_columns(dataset, TRAIN, drops=drops)), windows
-
-
 def estimate_speedup(
     dataset: PreparedDataset,
     strategies: Sequence[Strategy | str] | None = None,
@@ -170,6 +161,15 @@ def costs_for(dataset: PreparedDataset, profile: Profile, attention: str | None 
 def run_seconds(costs: CostModel, plans: Sequence[EpochPlan], *, dropout: bool) -> float:
     """Return the seconds of all steps of a run."""
     return sum(float(costs.step_seconds(plan_work(plan), dropout=dropout).sum()) for plan in plans)
+
+
+def _read_for_plans(
+    dataset: PreparedDataset, strategies: Sequence[Strategy], *, memory: int | str
+) -> tuple[SplitIndex, int]:
+    """Return what planning needs of the train split, and in how many windows training would go through it."""
+    windows = count_windows(split_info(dataset, TRAIN), dataset.manifest, memory=memory_bytes(memory))
+    drops = any(strategy.drop != "none" for strategy in strategies)
+    return read_index(dataset, TRAIN, columns=index_columns(dataset, TRAIN, drops=drops)), windows
 
 
 def _is_far(costs: CostModel, plans: Sequence[EpochPlan]) -> bool:

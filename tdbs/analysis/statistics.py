@@ -22,6 +22,14 @@ from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.memory_windows import plan_split
 from tdbs.train.planning.strategies import Strategy
 
+# Shapes: N samples, S steps of an epoch, C classes or targets, E pairs of a sample and a class that holds for it.
+
+RISKY_STRAY = 1.5  # from here on `inspect` warns (docs/decisions.md, "Labels that go with lengths")
+ERROR_RATE = 0.01  # of the test that a warning passes: labels shuffled at random raise it no oftener
+_FEW_ROWS = 10_000
+_SHUFFLES, _SHUFFLES_OF_MANY = 999, 99  # both make the error rate exact; with many rows a stray of 1.5 is never chance
+_DENSE = 4  # counts of a table of steps and classes that are worth making, per pair of a sample and its class
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitStatistics:
@@ -37,32 +45,6 @@ class SplitStatistics:
     source_rows: int  # fewer than rows if a question has several windows
     target_tokens: int = 0  # seq2seq
     expected_target_padding: float | None = None  # exact, of the targets of random batches; None: no sequences
-
-
-def split_statistics(info: SplitInfo, *, percent: float = 87.5, batch_size: int = 64) -> SplitStatistics:
-    """Return the statistics of a split from its histograms alone."""
-    targets_L1 = np.array(info.target_histogram, dtype=np.int64)
-    return SplitStatistics(
-        rows=info.rows,
-        tokens=info.tokens,
-        average_length=average_length(info.lengths_L1),
-        percentile_length=percentile_length(info.lengths_L1, percent),
-        padding_fraction_estimate=padding_fraction_estimate(info.lengths_L1, percent),
-        expected_random_padding=expected_random_padding(info.lengths_L1, batch_size),
-        droppable_fraction=info.droppable_tokens / info.tokens if info.tokens else 0.0,
-        source_rows=info.source_rows,
-        target_tokens=int(targets_L1 @ np.arange(len(targets_L1))),
-        expected_target_padding=expected_random_padding(targets_L1, batch_size) if len(targets_L1) else None,
-    )
-
-
-RISKY_STRAY = 1.5  # from here on `inspect` warns (docs/decisions.md, "Labels that go with lengths")
-ERROR_RATE = 0.01  # of the test that a warning passes: labels shuffled at random raise it no oftener
-_FEW_ROWS = 10_000
-_SHUFFLES, _SHUFFLES_OF_MANY = 999, 99  # both make the error rate exact; with many rows a stray of 1.5 is never chance
-_DENSE = 4  # counts of a table of steps and classes that are worth making, per pair of a sample and its class
-
-# Shapes: N samples, S steps of an epoch, C classes or targets, E pairs of a sample and a class that holds for it.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,6 +65,23 @@ class LabelLength:
     def is_risky(self) -> bool:
         """Whether updates of this strategy show the model other labels than the epoch's: far, and not by chance."""
         return self.is_certain and self.stray is not None and self.stray >= RISKY_STRAY
+
+
+def split_statistics(info: SplitInfo, *, percent: float = 87.5, batch_size: int = 64) -> SplitStatistics:
+    """Return the statistics of a split from its histograms alone."""
+    targets_L1 = np.array(info.target_histogram, dtype=np.int64)
+    return SplitStatistics(
+        rows=info.rows,
+        tokens=info.tokens,
+        average_length=average_length(info.lengths_L1),
+        percentile_length=percentile_length(info.lengths_L1, percent),
+        padding_fraction_estimate=padding_fraction_estimate(info.lengths_L1, percent),
+        expected_random_padding=expected_random_padding(info.lengths_L1, batch_size),
+        droppable_fraction=info.droppable_tokens / info.tokens if info.tokens else 0.0,
+        source_rows=info.source_rows,
+        target_tokens=int(targets_L1 @ np.arange(len(targets_L1))),
+        expected_target_padding=expected_random_padding(targets_L1, batch_size) if len(targets_L1) else None,
+    )
 
 
 def label_length(

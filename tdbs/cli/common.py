@@ -27,7 +27,6 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object 
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that tdbs wrote there before.")]
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
-
 # Packages below fsspec whose errors are not OSErrors: no credentials, no answer.
 _STORES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "adlfs", "azure")
 
@@ -105,14 +104,6 @@ def run_folder(given: Path | None) -> Path:
     return given or _last_in(RUNS_FOLDER, "run", missing)
 
 
-def _last_in(folder: Path, kind: str, missing: ConfigError) -> Path:
-    last = last_place(folder)
-    if last is None:
-        raise missing
-    say(f"{kind} {last}", style="dim")
-    return last
-
-
 def say_url(place: str) -> None:
     """Say on stderr, before it is opened, which URL a record names as its dataset."""
     if is_url(place):
@@ -126,3 +117,11 @@ def quiet_libraries() -> None:
 
     transformers.utils.logging.disable_progress_bar()
     logging.getLogger("transformers").setLevel(logging.ERROR)
+
+
+def _last_in(folder: Path, kind: str, missing: ConfigError) -> Path:
+    last = last_place(folder)
+    if last is None:
+        raise missing
+    say(f"{kind} {last}", style="dim")
+    return last

@@ -4,13 +4,15 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from tdbs.data.formats import ReadOptions
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.engines import memory_bytes
+from tdbs.pipeline.prepare import PrepareArguments
 from tdbs.settings import Option, TrainSettings, documented_fields
 from tdbs.train.energy import WORLD
 from tdbs.train.feed import TRAIN
@@ -40,15 +42,24 @@ CountryOption = Annotated[
 ]
 AllowDropOption = Annotated[bool, typer.Option("--allow-drop", help="Drop words even if the task forbids it.")]
 
-
 Chosen = Mapping[str, Any]
 Command = Callable[..., None]
 _NOT_AN_OPTION = ("energy",)  # --energy and --country give it
+_OF_PREPARE = ("source", "mirror", "keep", "overwrite", "progress", "waiting")  # the command has them itself
+# What the command line takes for a type of several
+_TAKEN_AS: dict[Any, Any] = {int | str: str, str | Path | None: str | None}
 
 
 def with_settings(*names: str) -> Callable[[Command], Command]:
     """Give a command the options of TrainSettings with these names, or all, as a mapping: its parameter `settings`."""
     return _receiving("settings", _options(TrainSettings, *names))
+
+
+def with_preparation(function: Command) -> Command:
+    """Give a command the options of `prepare`, as a mapping: its parameter `settings`."""
+    names = [name for name in documented_fields(PrepareArguments) if name not in _OF_PREPARE]
+    names.sort(key=lambda name: name in documented_fields(ReadOptions))  # rarely needed ones last
+    return _receiving("settings", _options(PrepareArguments, *names))(function)
 
 
 def with_parts(*names: str) -> Callable[[Command], Command]:
@@ -61,47 +72,6 @@ def with_strategy_options(function: Command) -> Command:
     strategy = _keyword("strategy", DEFAULT_STRATEGY, StrategyOption)
     others = [_keyword("profile", None, ProfileOption), _keyword("allow_drop", False, AllowDropOption)]
     return _receiving("chosen", [strategy, *_options(Strategy, unset=True), *others])(function)
-
-
-def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
-
-
-def _options(record: type, *names: str, unset: bool = False) -> list[inspect.Parameter]:
-    """Return fields of a record as options; with `unset`, one that is not given is None, not its default."""
-    fields = documented_fields(record)
-    return [_option(*fields[name], unset=unset) for name in names or fields if name not in _NOT_AN_OPTION]
-
-
-def _option(field: inspect.Parameter, option: Option, *, unset: bool) -> inspect.Parameter:
-    is_text = field.annotation == int | str or get_origin(field.annotation) is Literal
-    kind = str if is_text else field.annotation
-    default = None if unset else field.default
-    flag = option.flag or f"--{field.name.replace('_', '-')}"
-    flags = [f"{flag}/--no-{flag[2:]}" if unset else flag] if kind is bool else [flag]
-    shows_default = default is not None and default is not False and option.default is None
-    asked = typer.Option(*flags, help=option.text, show_default=shows_default)
-    annotation = Annotated[(kind | None) if unset else kind, asked]  # type: ignore[valid-type]  # made at runtime
-    return _keyword(field.name, default, annotation)
-
-
-def _receiving(into: str, options: Sequence[inspect.Parameter]) -> Callable[[Command], Command]:
-    """Give a command options after its first parameter; it receives them as a mapping, in its parameter `into`."""
-
-    def decorate(function: Command) -> Command:
-        first, *others = (each for each in inspect.signature(function).parameters.values() if each.name != into)
-
-        @functools.wraps(function)
-        def command(**arguments: Any) -> None:
-            given = {parameter.name: arguments.pop(parameter.name) for parameter in options}
-            function(**arguments, **{into: given})
-
-        parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (first, *options, *others)]
-        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functools lacks it
-        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-        return command
-
-    return decorate
 
 
 def chosen_strategy(chosen: Chosen, dataset: PreparedDataset, model: ModelChoice) -> Strategy:
@@ -179,3 +149,45 @@ def policy_note(strategy: Strategy, dataset: PreparedDataset) -> str | None:
     if task.drop_forbidden and named.drop != "none" and strategy.drop == "none":
         return f"{strategy.name} runs without TokenDrop: task '{task.name}' {task.drop_forbidden}."
     return None
+
+
+def _keyword(name: str, default: Any, annotation: Any) -> inspect.Parameter:
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+
+
+def _options(record: type, *names: str, unset: bool = False) -> list[inspect.Parameter]:
+    """Return fields of a record as options; with `unset`, one that is not given is None, not its default."""
+    fields = documented_fields(record)
+    return [_option(*fields[name], unset=unset) for name in names or fields if name not in _NOT_AN_OPTION]
+
+
+def _option(field: inspect.Parameter, option: Option, *, unset: bool) -> inspect.Parameter:
+    is_choice = get_origin(field.annotation) is Literal
+    kind = str if is_choice else _TAKEN_AS.get(field.annotation, field.annotation)
+    default = None if unset else field.default
+    flag = option.flag or f"--{field.name.replace('_', '-')}"
+    flags = [f"{flag}/--no-{flag[2:]}" if unset else flag] if kind is bool else [flag]
+    shows_default = default is not None and default is not False and option.default is None
+    metavar = "PATH" if Path in get_args(field.annotation) else None
+    asked = typer.Option(*flags, help=option.text, show_default=shows_default, metavar=metavar)
+    annotation = Annotated[(kind | None) if unset else kind, asked]  # type: ignore[valid-type]  # made at runtime
+    return _keyword(field.name, default, annotation)
+
+
+def _receiving(into: str, options: Sequence[inspect.Parameter]) -> Callable[[Command], Command]:
+    """Give a command options after its first parameter; it receives them as a mapping, in its parameter `into`."""
+
+    def decorate(function: Command) -> Command:
+        first, *others = (each for each in inspect.signature(function).parameters.values() if each.name != into)
+
+        @functools.wraps(function)
+        def command(**arguments: Any) -> None:
+            given = {parameter.name: arguments.pop(parameter.name) for parameter in options}
+            function(**arguments, **{into: given})
+
+        parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (first, *options, *others)]
+        command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # functools lacks it
+        command.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+        return command
+
+    return decorate

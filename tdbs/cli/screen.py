@@ -40,16 +40,6 @@ class _Screen(Console):
         return super().render(_shown_text(renderable) if isinstance(renderable, Text) else renderable, options)
 
 
-def _shown_text(text: Text) -> Text:
-    if shown(text.plain, lines=True) == text.plain:
-        return text
-    escaped = text.blank_copy()
-    for place in range(len(text)):
-        piece = text[place]
-        escaped.append(shown(piece.plain, lines=True), text.get_style_at_offset(_console, place))
-    return escaped
-
-
 _console = _Screen(soft_wrap=True, quiet=not SPEAKS)
 
 
@@ -57,21 +47,6 @@ def say(*lines: str, style: str = "") -> None:
     """Print notes on stderr, each on one line."""
     for line in lines:
         _console.print(shown(line), style=style)
-
-
-class _Notices(logging.Handler):
-    """Prints what the library logs, each line once."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: set[str] = set()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        """Print a record that was not printed before: a comparison opens the same model for each of its runs."""
-        text = record.getMessage()
-        if text not in self._said:
-            self._said.add(text)
-            say(text)
 
 
 @contextmanager
@@ -112,17 +87,6 @@ def print_json(value: object) -> None:
         sys.stdout.write(json_line(value) + "\n")
 
 
-class _Words(ProgressColumn):
-    """A column of words about a task, as they are shown."""
-
-    def __init__(self, template: str) -> None:
-        super().__init__()
-        self.template = template
-
-    def render(self, task: Task) -> Text:
-        return Text(shown(self.template.format(task=task)))
-
-
 @contextmanager
 def progress_bars(*columns: str | ProgressColumn) -> Iterator[Progress]:
     """Yield bars that the caller starts with the first progress: what is refused before it shows no bar.
@@ -148,3 +112,39 @@ def spinner(name: str) -> Iterator[Callable[[str], None]]:
             bars.update(bar, description=message)
 
         yield advance
+
+
+def _shown_text(text: Text) -> Text:
+    if shown(text.plain, lines=True) == text.plain:
+        return text
+    escaped = text.blank_copy()
+    for place in range(len(text)):
+        piece = text[place]
+        escaped.append(shown(piece.plain, lines=True), text.get_style_at_offset(_console, place))
+    return escaped
+
+
+class _Notices(logging.Handler):
+    """Prints what the library logs, each line once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print a record that was not printed before: a comparison opens the same model for each of its runs."""
+        text = record.getMessage()
+        if text not in self._said:
+            self._said.add(text)
+            say(text)
+
+
+class _Words(ProgressColumn):
+    """A column of words about a task, as they are shown."""
+
+    def __init__(self, template: str) -> None:
+        super().__init__()
+        self.template = template
+
+    def render(self, task: Task) -> Text:
+        return Text(shown(self.template.format(task=task)))

@@ -4,6 +4,7 @@ Column names are compared without the invisible blanks and marks around them. Th
 the command skips and records bad rows.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,6 +16,12 @@ from tdbs.data.content import is_list, is_text
 from tdbs.errors import SourceError
 
 FILL = "Fill the row or delete it."
+_LAST_BLANK = 0x3000
+UNSEEN = "".join(filter(str.isspace, map(chr, range(_LAST_BLANK + 1)))) + "\ufeff\u200b\u2060"  # and marks of no width
+BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the first reason found stands
+_LINE = 120  # characters of an error's line
+_SHOWN_NAME = 24  # of a column's name in a list of them
+_LONG_NAME = (40, 5)  # characters and words; a longer name of a column is probably a text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,19 +87,6 @@ def one_array(values: pa.ChunkedArray) -> pa.Array:
     return combined.combine_chunks() if isinstance(combined, pa.ChunkedArray) else combined
 
 
-def _refuse_missing_values(column: SourceColumn, lists: pa.ChunkedArray) -> None:
-    array = one_array(lists)
-    missing = first_true(pc.is_null(array.flatten()))
-    if missing is not None:
-        row = int(pc.list_parent_indices(array)[missing].as_py())
-        raise SourceError(f"{column.row(row)} has an empty entry in '{column.name}'.", next_step=FILL)
-
-
-def _valid(column: SourceColumn, kind: pa.DataType) -> pa.ChunkedArray:
-    refuse_other_bytes(column)
-    return column.values.cast(kind)
-
-
 def refuse_other_bytes(column: SourceColumn) -> None:
     """Raise if texts are not UTF-8, which Parquet files can have."""
     try:
@@ -108,15 +102,6 @@ def other_bytes(column: SourceColumn) -> SourceError:
     )
 
 
-def _shown(kind: pa.DataType) -> str:
-    """Return an Arrow type as an error names it, without the names of its parts."""
-    return f"list<{_shown(kind.value_type)}>" if is_list(kind) else str(kind)
-
-
-_LAST_BLANK = 0x3000
-UNSEEN = "".join(filter(str.isspace, map(chr, range(_LAST_BLANK + 1)))) + "\ufeff\u200b\u2060"  # and marks of no width
-
-
 @lru_cache(maxsize=4096)  # keys of JSON come with every row
 def plain_name(name: str) -> str:
     """Return a column's name without what cannot be seen around it."""
@@ -129,7 +114,50 @@ def plain_names(schema: pa.Schema) -> pa.Schema:
     return pa.schema([field.with_name(plain_name(field.name)) for field in schema], metadata=schema.metadata)
 
 
-BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the first reason found stands
+def no_column(where: str, column: str, names: Sequence[str], *, option: str | None) -> SourceError:
+    """Return the error for a column that a file lacks; its columns are named as far as a line holds them."""
+    of_task = "Write it with the columns of the task on the hub."
+    next_step = of_task if option is None else f"Name the column with {option}."
+    if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
+        next_step = f"If its fields have another delimiter, pass --delimiter; else n{next_step[1:]}"
+    elif looks_like_data(names):
+        next_step = f"If its first row is data, pass --no-header, and name columns by number: {option or '--text'} 1."
+    head = f"{clipped(where, 40)} has no column '{clipped(column, 20)}'; it has: "
+    listed = _listed(names, _LINE - len(head) - 1)
+    return SourceError(f"{head}{listed}{'' if listed.endswith('…') else '.'}", next_step=next_step)
+
+
+def looks_like_data(names: Sequence[str]) -> bool:
+    """Return whether the first row of a table is probably not a header: it has a text, a number, or a value twice."""
+    filled = [name.strip() for name in names if name.strip()]
+    characters, words = _LONG_NAME
+    are_texts = (len(name) > characters or len(name.split()) > words or _is_number(name) for name in filled)
+    return any(are_texts) or len(set(filled)) < len(filled)
+
+
+def clipped(text: str, width: int) -> str:
+    """Return a text cut to a number of characters."""
+    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
+
+
+def _listed(names: Sequence[str], width: int) -> str:
+    """Return names in quotes, as many as fit."""
+    shown: list[str] = []
+    for place, name in enumerate(names):
+        named = f"'{clipped(name, _SHOWN_NAME)}'"
+        room = width - len(", …") * (place < len(names) - 1)
+        if len(", ".join([*shown, named])) > room:
+            return ", ".join([*shown, "…"])
+        shown.append(named)
+    return ", ".join(shown)
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def refuse_or_note(bad: BadRows | None, row: int, where: str, reason: str, *, next_step: str) -> None:
@@ -137,3 +165,21 @@ def refuse_or_note(bad: BadRows | None, row: int, where: str, reason: str, *, ne
     if bad is None:
         raise SourceError(f"Row {row + 1} of {where} {reason}.", next_step=next_step)
     bad.setdefault(row, reason)
+
+
+def _refuse_missing_values(column: SourceColumn, lists: pa.ChunkedArray) -> None:
+    array = one_array(lists)
+    missing = first_true(pc.is_null(array.flatten()))
+    if missing is not None:
+        row = int(pc.list_parent_indices(array)[missing].as_py())
+        raise SourceError(f"{column.row(row)} has an empty entry in '{column.name}'.", next_step=FILL)
+
+
+def _valid(column: SourceColumn, kind: pa.DataType) -> pa.ChunkedArray:
+    refuse_other_bytes(column)
+    return column.values.cast(kind)
+
+
+def _shown(kind: pa.DataType) -> str:
+    """Return an Arrow type as an error names it, without the names of its parts."""
+    return f"list<{_shown(kind.value_type)}>" if is_list(kind) else str(kind)

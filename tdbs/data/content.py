@@ -1,11 +1,8 @@
-"""Kinds of content that a column may have, and the error for a file that is not UTF-8."""
+"""Kinds of content that a column may have."""
 
-from pathlib import Path
 from typing import Literal
 
 import pyarrow as pa
-
-from tdbs.errors import SourceError
 
 ROWS_AT_ONCE = 8192  # of a file that is read: of long documents they are tens of MB
 
@@ -35,23 +32,3 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
     if is_list(kind) and plain_type(kind.value_type) != kind.value_type:
         return pa.list_(plain_type(kind.value_type))
     return kind
-
-
-def not_utf8(path: Path) -> SourceError:
-    """Return the error for a file that failed to decode; it is read again, because decoders report no line."""
-    with path.open("rb") as file:
-        for number, line in enumerate(file, start=1):
-            try:
-                line.decode("utf-8")
-            except UnicodeDecodeError as error:
-                return undecodable_line(path.name, number, error)
-    return SourceError(f"{path.name} is not UTF-8.", next_step="Save it as UTF-8.")
-
-
-def undecodable_line(where: str, number: int, error: UnicodeDecodeError) -> SourceError:
-    """Return the error for one line; bytes of a line count from 1, as rows do."""
-    byte = error.object[error.start]
-    return SourceError(
-        f"Line {number} of {where} is not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x}.",
-        next_step="Save the file as UTF-8.",
-    )

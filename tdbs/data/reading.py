@@ -32,10 +32,10 @@ from tdbs.data.tables import (
 from tdbs.data.tasks import Task
 from tdbs.errors import SourceError
 
+# Shapes: N rows of a block.
+
 BLOCK_ROWS = 65_536
 BLOCK_BYTES = 8 << 20  # of text
-
-# Shapes: N rows of a block.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,6 +65,15 @@ class FirstPassResult:
     notes: tuple[str, ...] = ()  # messages about rows, for the user
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _FirstPass:
+    """Result of a first look at a split."""
+
+    rows: int
+    has_labels: bool
+    labels: tuple[SourceColumn, ...] = ()  # distinct values of each label column, if they matter
+
+
 def survey_source(source: Source) -> FirstPassResult:
     """Read what must be known before the first row is prepared: labels of train, row counts, splits without labels."""
     splits = _splits(source)
@@ -86,31 +95,6 @@ def survey_source(source: Source) -> FirstPassResult:
     if source.held_out is None or not drawn or not names_classes or _is_hot(labels[0], task):
         return survey
     return _with_rare_classes(survey, train[0], drawn[0], fraction=source.held_out)
-
-
-def _is_hot(labels: SourceColumn, task: Task) -> bool:
-    """Return whether classes are places, which train has whatever its rows are."""
-    return task.kind == "multi_label" and hot_classes(labels) is not None
-
-
-def _with_rare_classes(
-    survey: FirstPassResult, train: SourceColumn, drawn: SourceColumn, *, fraction: float
-) -> FirstPassResult:
-    """Return the survey with a row of each class in train."""
-    rows, classes = missing_in_train(train, drawn, survey.task.classes)
-    if not rows.size:
-        return survey
-    split = survey.splits["train"].split
-    refuse_nothing_drawn(survey.rows["validation"] - len(rows), fraction=fraction, where=split.where)
-    wanted_N = {name: survey.splits[name].wanted_N for name in ("train", "validation")}
-    splits = dict(survey.splits)
-    for name, is_kept in (("train", True), ("validation", False)):
-        moved_N = np.array(wanted_N[name])
-        moved_N[rows] = is_kept
-        splits[name] = SplitRows(split=split, wanted_N=moved_N)
-    counts = {"train": survey.rows["train"] + len(rows), "validation": survey.rows["validation"] - len(rows)}
-    note = kept_note(rows, classes, fraction=fraction)
-    return replace(survey, splits=splits, rows={**survey.rows, **counts}, notes=(note,))
 
 
 def read_blocks(
@@ -151,6 +135,31 @@ def read_blocks(
         )
 
 
+def _is_hot(labels: SourceColumn, task: Task) -> bool:
+    """Return whether classes are places, which train has whatever its rows are."""
+    return task.kind == "multi_label" and hot_classes(labels) is not None
+
+
+def _with_rare_classes(
+    survey: FirstPassResult, train: SourceColumn, drawn: SourceColumn, *, fraction: float
+) -> FirstPassResult:
+    """Return the survey with a row of each class in train."""
+    rows, classes = missing_in_train(train, drawn, survey.task.classes)
+    if not rows.size:
+        return survey
+    split = survey.splits["train"].split
+    refuse_nothing_drawn(survey.rows["validation"] - len(rows), fraction=fraction, where=split.where)
+    wanted_N = {name: survey.splits[name].wanted_N for name in ("train", "validation")}
+    splits = dict(survey.splits)
+    for name, is_kept in (("train", True), ("validation", False)):
+        moved_N = np.array(wanted_N[name])
+        moved_N[rows] = is_kept
+        splits[name] = SplitRows(split=split, wanted_N=moved_N)
+    counts = {"train": survey.rows["train"] + len(rows), "validation": survey.rows["validation"] - len(rows)}
+    note = kept_note(rows, classes, fraction=fraction)
+    return replace(survey, splits=splits, rows={**survey.rows, **counts}, notes=(note,))
+
+
 def _splits(source: Source) -> dict[str, SplitRows]:
     """Return the rows of each split; a fraction held out of train is validation."""
     splits = {split.name: SplitRows(split=split, wanted_N=None) for split in source.splits}
@@ -165,15 +174,6 @@ def _splits(source: Source) -> dict[str, SplitRows]:
         "validation": SplitRows(split=train, wanted_N=is_held_out_N),
     }
     return held_out | {name: split for name, split in splits.items() if name != "train"}
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _FirstPass:
-    """Result of a first look at a split."""
-
-    rows: int
-    has_labels: bool
-    labels: tuple[SourceColumn, ...] = ()  # distinct values of each label column, if they matter
 
 
 def _first_pass(name: str, rows: SplitRows, source: Source) -> _FirstPass:

@@ -4,13 +4,18 @@ The cost is finding and hashing the files, which is all that a cache hit pays. T
 short name, in a mirror folder or on the hub, and the user's validation rows: a file, or a held-out fraction of train.
 """
 
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
+from typing import Annotated, Any
 
 import pyarrow as pa
 
 from tdbs.arrays import IntArray
-from tdbs.data.formats import format_of, read_schema
+from tdbs.data.columns import no_column
+from tdbs.data.formats import ReadOptions, data_file, read_schema
+from tdbs.data.formats.data_file import UTF8, DataFile
+from tdbs.data.formats.dialect import USUAL_DIALECTS
 from tdbs.data.labels.single import LabelType
 from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER, sample_tables
 from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task
@@ -19,6 +24,7 @@ from tdbs.digests import file_sha256, parts_sha256, table_sha256
 from tdbs.errors import ConfigError, SourceError, reason_of
 from tdbs.files import Stamp, is_remote, stamp_of, to_path
 from tdbs.rng import RandomPurpose, stream
+from tdbs.settings import Option
 
 HUB_TOKENIZER = "roberta-base"
 HUB_SEQ2SEQ_TOKENIZER = "t5-small"
@@ -33,7 +39,7 @@ class Split:
 
     name: str
     where: str  # name in errors
-    content: Path | pa.Table
+    content: DataFile | pa.Table
     has_labels: bool  # columns of them; that any is filled is seen when they are read
     stamp: Stamp | None = None  # state of the file when it was digested
 
@@ -58,16 +64,27 @@ class Source:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FileOptions:
-    """What a user says of files: columns, how labels are read, validation; all None or `auto` for other sources."""
+class FileOptions(ReadOptions):
+    """What a user says of files: how they are written, columns, how labels are read, validation."""
 
-    text: str | None = None
-    pair: str | None = None
-    label: str | None = None
-    target: str | None = None
-    label_type: LabelType = "auto"
-    validation: str | None = None
-    forbid_drop: str | None = None
+    text: Annotated[
+        str | None, Option("Column of the text, the words or the question.", default="text, else sentence")
+    ] = None
+    pair: Annotated[str | None, Option("Column of the second text, or of the context.")] = None
+    label: Annotated[
+        str | None, Option("Column of the label or of answers; several separated by commas.", default="label")
+    ] = None
+    label_type: Annotated[LabelType, Option("auto, class or regression.")] = "auto"
+    target: Annotated[str | None, Option("Column of the text to write (sequence to sequence).")] = None
+    forbid_drop: Annotated[str | None, Option("Forbid TokenDrop on this dataset, and give the reason.")] = None
+    validation: Annotated[str | None, Option("Validation file, or share of rows to hold out (0.1).")] = None
+
+
+def changed_file_options(options: FileOptions) -> dict[str, Any]:
+    """Return the options that do not have their default."""
+    return {
+        field.name: value for field in fields(FileOptions) if (value := getattr(options, field.name)) != field.default
+    }
 
 
 def open_source(spec: str, *, mirror: Path | None, files: FileOptions, prefix: str | None = None) -> Source:
@@ -91,115 +108,6 @@ def open_source(spec: str, *, mirror: Path | None, files: FileOptions, prefix: s
             next_step="Leave it out, or name the targets with --target.",
         )
     return replace(source, task=replace(source.task, prefix=prefix))
-
-
-def _open_named(name: str, mirror: Path | None) -> Source:
-    if name in HUB_TASKS:
-        return _open_hub(HUB_TASKS[name]) if mirror is None else _open_mirror(HUB_TASKS[name], mirror)
-    return _open_tables(SAMPLE_TASK, sample_tables(), tokenizer=str(TOKENIZER_FOLDER))
-
-
-def _refuse_file_options(spec: str, files: FileOptions) -> None:
-    for name, value in asdict(files).items():
-        if value is not None and (name, value) != ("label_type", "auto"):
-            raise ConfigError(
-                f"--{name.replace('_', '-')} only applies to your own files; {spec} has its columns and splits.",
-                next_step="Leave the option out.",
-            )
-
-
-def _open_hub(hub: HubTask) -> Source:
-    return _open_tables(hub.task, hub_tables(hub), tokenizer=_hub_tokenizer(hub.task))
-
-
-def _hub_tokenizer(task: Task) -> str:
-    return HUB_SEQ2SEQ_TOKENIZER if task.kind == "seq2seq" else HUB_TOKENIZER
-
-
-def _open_tables(task: Task, tables: dict[str, pa.Table], *, tokenizer: str) -> Source:
-    return Source(
-        name=task.name,
-        task=task,
-        content_sha256=parts_sha256({name: table_sha256(table) for name, table in tables.items()}),
-        default_tokenizer=tokenizer,
-        splits=tuple(
-            Split(name=name, where=f"the {name} split of {task.name}", content=table, has_labels=True)
-            for name, table in tables.items()
-        ),
-    )
-
-
-def _open_mirror(hub: HubTask, mirror: Path) -> Source:
-    files = mirror_files(hub, mirror)
-    names = {split: read_schema(path).names for split, path in files.items()}
-    splits = []
-    for name, path in files.items():
-        where = f"{hub.task.name}/{path.name}"
-        columns = hub.task.columns
-        needed = [columns.text, columns.pair, *(columns.labels if name == "train" else ())]
-        for column in needed:
-            if column is not None and column not in names[name]:
-                raise SourceError(
-                    f"{where} has no column '{column}'; it has: {', '.join(names[name])}.",
-                    next_step="Write it with the columns of the task on the hub.",
-                )
-        has_labels = set(columns.labels) <= set(names[name])
-        splits.append(_file_split(name, path, where=where, has_labels=has_labels))
-    return Source(
-        name=hub.task.name,
-        task=hub.task,
-        content_sha256=parts_sha256({name: file_sha256(path) for name, path in files.items()}),
-        default_tokenizer=_hub_tokenizer(hub.task),
-        splits=tuple(splits),
-    )
-
-
-def _open_files(path: Path, options: FileOptions) -> Source:
-    files = split_files(path)
-    held_out = None
-    if options.validation is not None:
-        if "validation" in files:
-            raise ConfigError(
-                f"{path} already has a validation split: {files['validation'].name}.",
-                next_step="Leave --validation out.",
-            )
-        match file_or_fraction(options.validation):
-            case float() as fraction:
-                held_out = fraction
-            case file:
-                files = {"train": files["train"], "validation": file} | files
-    chosen = choose_columns(files, text=options.text, pair=options.pair, label=options.label, target=options.target)
-    kind = "regression" if (chosen.kind, options.label_type) == ("classification", "regression") else chosen.kind
-    splits = tuple(
-        _file_split(name, file, where=file.name, has_labels=name in chosen.labelled) for name, file in files.items()
-    )
-    parts = {
-        "files": {name: [format_of(file).name, file_sha256(file)] for name, file in files.items()},
-        "columns": asdict(chosen.columns),
-        "label_type": options.label_type,
-        "held_out": held_out,
-    }
-    return Source(
-        name=source_name(path),
-        task=Task(
-            name=source_name(path),
-            kind=kind,
-            columns=chosen.columns,
-            metrics=METRICS[kind],
-            drop_forbidden=options.forbid_drop,
-        ),
-        content_sha256=parts_sha256(parts),
-        default_tokenizer=None,
-        splits=splits,
-        label_type=options.label_type,
-        held_out=held_out,
-    )
-
-
-def _file_split(name: str, path: Path, *, where: str, has_labels: bool) -> Split:
-    """Return a split that is a file; its stamp is taken before its digest, so no later change goes unseen."""
-    content = path if is_remote(path) else path.absolute()  # workers elsewhere have another current folder
-    return Split(name=name, where=where, content=content, has_labels=has_labels, stamp=stamp_of(path))
 
 
 def mirror_files(hub: HubTask, mirror: Path) -> dict[str, Path]:
@@ -258,3 +166,120 @@ def held_out_rows(rows: int, fraction: float) -> IntArray:
             next_step="Pass another fraction, or a file.",
         )
     return stream(RandomPurpose.VALIDATION_FRACTION, seed=0).permutation(rows)[:held_out]
+
+
+def _open_named(name: str, mirror: Path | None) -> Source:
+    if name in HUB_TASKS:
+        return _open_hub(HUB_TASKS[name]) if mirror is None else _open_mirror(HUB_TASKS[name], mirror)
+    return _open_tables(SAMPLE_TASK, sample_tables(), tokenizer=str(TOKENIZER_FOLDER))
+
+
+def _refuse_file_options(spec: str, files: FileOptions) -> None:
+    for name in changed_file_options(files):
+        raise ConfigError(
+            f"--{name.replace('_', '-')} only applies to your own files; {spec} has its columns and splits.",
+            next_step="Leave the option out.",
+        )
+
+
+def _open_hub(hub: HubTask) -> Source:
+    return _open_tables(hub.task, hub_tables(hub), tokenizer=_hub_tokenizer(hub.task))
+
+
+def _hub_tokenizer(task: Task) -> str:
+    return HUB_SEQ2SEQ_TOKENIZER if task.kind == "seq2seq" else HUB_TOKENIZER
+
+
+def _open_tables(task: Task, tables: dict[str, pa.Table], *, tokenizer: str) -> Source:
+    return Source(
+        name=task.name,
+        task=task,
+        content_sha256=parts_sha256({name: table_sha256(table) for name, table in tables.items()}),
+        default_tokenizer=tokenizer,
+        splits=tuple(
+            Split(name=name, where=f"the {name} split of {task.name}", content=table, has_labels=True)
+            for name, table in tables.items()
+        ),
+    )
+
+
+def _open_mirror(hub: HubTask, mirror: Path) -> Source:
+    files = {split: data_file(path, ReadOptions()) for split, path in mirror_files(hub, mirror).items()}
+    names = {split: read_schema(file).names for split, file in files.items()}
+    splits = []
+    for name, file in files.items():
+        where = f"{hub.task.name}/{file.name}"
+        columns = hub.task.columns
+        needed = [columns.text, columns.pair, *(columns.labels if name == "train" else ())]
+        for column in needed:
+            if column is not None and column not in names[name]:
+                raise no_column(where, column, names[name], option=None)
+        has_labels = set(columns.labels) <= set(names[name])
+        splits.append(_file_split(name, file, where=where, has_labels=has_labels))
+    return Source(
+        name=hub.task.name,
+        task=hub.task,
+        content_sha256=parts_sha256({name: file_sha256(file.path) for name, file in files.items()}),
+        default_tokenizer=_hub_tokenizer(hub.task),
+        splits=tuple(splits),
+    )
+
+
+def _open_files(path: Path, options: FileOptions) -> Source:
+    files = split_files(path, options)
+    held_out = None
+    if options.validation is not None:
+        if "validation" in files:
+            raise ConfigError(
+                f"{path} already has a validation split: {files['validation'].name}.",
+                next_step="Leave --validation out.",
+            )
+        match file_or_fraction(options.validation):
+            case float() as fraction:
+                held_out = fraction
+            case given:
+                files = {"train": files["train"], "validation": data_file(given, options)} | files
+    chosen = choose_columns(files, text=options.text, pair=options.pair, label=options.label, target=options.target)
+    kind = "regression" if (chosen.kind, options.label_type) == ("classification", "regression") else chosen.kind
+    splits = tuple(
+        _file_split(name, file, where=file.name, has_labels=name in chosen.labelled) for name, file in files.items()
+    )
+    parts = {
+        "files": {name: [file.format, file_sha256(file.path)] for name, file in files.items()},
+        "columns": asdict(chosen.columns),
+        "label_type": options.label_type,
+        "held_out": held_out,
+        **_unusual_reading(files),
+    }
+    return Source(
+        name=source_name(path),
+        task=Task(
+            name=source_name(path),
+            kind=kind,
+            columns=chosen.columns,
+            metrics=METRICS[kind],
+            drop_forbidden=options.forbid_drop,
+        ),
+        content_sha256=parts_sha256(parts),
+        default_tokenizer=None,
+        splits=splits,
+        label_type=options.label_type,
+        held_out=held_out,
+    )
+
+
+def _unusual_reading(files: Mapping[str, DataFile]) -> dict[str, object]:
+    """Return how files are read, as part of a content's digest, if another reading would be a usual one."""
+    found = {
+        name: [file.encoding, None if file.dialect is None else asdict(file.dialect)]
+        for name, file in files.items()
+        if file.encoding != UTF8 or file.dialect not in (None, USUAL_DIALECTS.get(file.format))
+    }
+    return {"reading": found} if found else {}
+
+
+def _file_split(name: str, file: DataFile, *, where: str, has_labels: bool) -> Split:
+    """Return a split that is a file; its stamp is taken before its digest, so no later change goes unseen."""
+    if not is_remote(file.path):
+        file = replace(file, path=file.path.absolute())  # workers elsewhere have another current folder
+    return Split(name=name, where=where, content=file, has_labels=has_labels, stamp=stamp_of(file.path))

@@ -10,7 +10,7 @@ import pyarrow as pa
 from tdbs.arrays import BoolArray
 from tdbs.data.columns import BadRows, SourceColumn, one_array, refuse_other_bytes
 from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, plain_type
-from tdbs.data.formats import count_rows, format_of, read_schema
+from tdbs.data.formats import count_rows, read_schema, read_tables
 from tdbs.data.labels.given import class_names, with_names
 from tdbs.data.labels.spelling import plain_labels
 from tdbs.data.sources import Source, Split
@@ -76,7 +76,7 @@ def tables_of(rows: SplitRows, asked: Mapping[str, Content], bad: BadRows | None
         batches = content.select(list(asked)).to_batches(max_chunksize=ROWS_AT_ONCE)
         pieces = (pa.Table.from_batches([batch]) for batch in batches)
     else:
-        pieces = format_of(content).read(content, asked, bad)
+        pieces = read_tables(content, asked, bad)
     first = 0
     with failures_named(split):
         for piece in pieces:
@@ -85,7 +85,7 @@ def tables_of(rows: SplitRows, asked: Mapping[str, Content], bad: BadRows | None
             numbered = plain.append_column(ROW, pa.array(np.arange(first, last)))
             yield numbered if rows.wanted_N is None else numbered.filter(pa.array(rows.wanted_N[first:last]))
             first = last
-        if not isinstance(content, pa.Table) and stamp_of(content) != split.stamp:
+        if not isinstance(content, pa.Table) and stamp_of(content.path) != split.stamp:
             raise SourceError(f"{split.where} changed while it was read.", next_step="Run it again.")
 
 

@@ -21,6 +21,7 @@ METRICS: dict[TaskKind, tuple[str, ...]] = {  # of users' tasks; the first one i
     "question_answering": ("f1", "exact_match"),
     "seq2seq": ("rouge1", "rouge2", "rougeL"),
 }
+_ENTAILMENT = ("entailment", "not_entailment")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -111,7 +112,6 @@ def _summarization(name: str, hub_id: str, configuration: str | None, text: str,
     return HubTask(hub_id=hub_id, configuration=configuration, splits=("train", "validation", "test"), task=task)
 
 
-_ENTAILMENT = ("entailment", "not_entailment")
 HUB_TASKS: dict[str, HubTask] = {
     row.task.name: row
     for row in (

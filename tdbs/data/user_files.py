@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from tdbs.data.columns import plain_name
+from tdbs.data.columns import no_column, plain_name
 from tdbs.data.content import is_list
-from tdbs.data.formats import FORMATS, format_of, read_schema
+from tdbs.data.formats import SUFFIXES, ReadOptions, data_file, read_schema
+from tdbs.data.formats.data_file import COMPRESSIONS, DataFile, plain_stem
 from tdbs.data.tasks import Columns, TaskKind
 from tdbs.errors import ConfigError, SourceError
 
@@ -24,24 +25,24 @@ _KNOWN_TABLES: tuple[Mapping[str, str], ...] = (  # columns as the hub's dataset
 )
 
 
-def split_files(path: Path) -> dict[str, Path]:
+def split_files(path: Path, options: ReadOptions) -> dict[str, DataFile]:
     """Return the file of each split; in a folder they are <split>.<extension>, and other files are ignored."""
     if path.is_file():
-        format_of(path)
-        return {"train": path}
-    files: dict[str, Path] = {}
+        return {"train": data_file(path, options)}
+    files: dict[str, DataFile] = {}
     for split in SPLITS:
-        found = [path / f"{split}{suffix}" for suffix in FORMATS if (path / f"{split}{suffix}").is_file()]
+        names = [f"{split}{suffix}{packed}" for suffix in SUFFIXES for packed in ("", *COMPRESSIONS)]
+        found = [path / name for name in [*names, f"{split}.zip"] if (path / name).is_file()]
         if len(found) > 1:
             raise SourceError(
                 f"{path} has two files of the {split} split: {found[0].name} and {found[1].name}.",
                 next_step="Keep one of them.",
             )
         if found:
-            files[split] = found[0]
+            files[split] = data_file(found[0], options)
     if "train" not in files:
         raise SourceError(
-            f"{path} has no train file.", next_step=f"Name it train with one of the endings {', '.join(FORMATS)}."
+            f"{path} has no train file.", next_step=f"Name it train with one of the endings {', '.join(SUFFIXES)}."
         )
     return files
 
@@ -49,7 +50,7 @@ def split_files(path: Path) -> dict[str, Path]:
 def source_name(path: Path) -> str:
     """Return the file's stem or the folder's name, as a folder name that is safe everywhere."""
     path = path.resolve()
-    name = path.stem if path.is_file() else path.name
+    name = plain_stem(path) if path.is_file() else path.name
     safe = re.sub(r"[^\w .+-]", "_", name).strip(" .")  # no `=` either: readers take a=b in a path for a column
     if not safe:
         raise SourceError(f"{path} has no name to call the dataset by.", next_step="Rename it.")
@@ -66,10 +67,10 @@ class ChosenColumns:
 
 
 def choose_columns(
-    files: Mapping[str, Path], *, text: str | None, pair: str | None, label: str | None, target: str | None
+    files: Mapping[str, DataFile], *, text: str | None, pair: str | None, label: str | None, target: str | None
 ) -> ChosenColumns:
     """Return the columns that are named, or those of a well-known table; every split must have what is requested."""
-    schemas = {split: read_schema(path) for split, path in files.items()}
+    schemas = {split: read_schema(file) for split, file in files.items()}
     names = schemas["train"].names
     text, pair, label, target = (None if name is None else plain_name(name) for name in (text, pair, label, target))
     if label is not None and target is not None:
@@ -87,14 +88,11 @@ def choose_columns(
     for option, column in asked:
         if column is not None and every.count(column) > 1:
             raise ConfigError(f"{option} names '{column}', as another option does.", next_step="Name another column.")
-    for split, path in files.items():
+    for split, file in files.items():
         for option, column in asked:
-            may_lack = column is None or (split == "test" and column in labels)
-            if column not in schemas[split].names and not may_lack:
-                raise SourceError(
-                    f"{path.name} has no column '{column}'; it has: {', '.join(schemas[split].names)}.",
-                    next_step=f"Name the column with {option}.",
-                )
+            may_lack = split == "test" and column in labels
+            if column is not None and column not in schemas[split].names and not may_lack:
+                raise no_column(file.name, column, schemas[split].names, option=option)
     return ChosenColumns(
         columns=columns,
         kind=_kind_of(columns, schemas["train"], is_seq2seq=target is not None),

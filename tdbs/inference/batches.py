@@ -27,9 +27,9 @@ from tdbs.train.planning.strategies import Strategy, resolve_strategy
 from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 from tdbs.train.step import forward
 
-DEFAULT_STRATEGY = "bucket"  # the fastest that drops nothing (docs/decisions.md, "Predicting")
-
 # Shapes: N samples of the block, R its rows, B samples of a batch, M tokens written.
+
+DEFAULT_STRATEGY = "bucket"  # the fastest that drops nothing (docs/decisions.md, "Predicting")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +42,17 @@ class Dropping:
 
 
 NOTHING_DROPPED = Dropping()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Predicted:
+    """The predictions of a block, and what the model was given for them."""
+
+    rows_R: IntArray  # rows of the source, in order
+    decoded: Decoded
+    samples: int
+    tokens: int  # tokens that the linear layers processed, padding included
+    kept_tokens: int
 
 
 def inference_strategy(
@@ -76,17 +87,6 @@ def inference_strategy(
     return resolve_strategy(
         name or DEFAULT_STRATEGY, task, parts, allow_drop=dropping.allow_drop, profile=profile, in_rows=in_rows
     )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Predicted:
-    """The predictions of a block, and what the model was given for them."""
-
-    rows_R: IntArray  # rows of the source, in order
-    decoded: Decoded
-    samples: int
-    tokens: int  # tokens that the linear layers processed, padding included
-    kept_tokens: int
 
 
 def predict_block(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> Predicted:
@@ -139,6 +139,13 @@ def planned(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, see
     return plan, encoded if dropped_T is None else without_tokens(encoded, dropped_T)
 
 
+def model_outputs(checkpoint: Checkpoint, encoded: Encoded, plan: EpochPlan) -> Iterator[tuple[Batch, torch.Tensor]]:
+    """Yield each batch with its logits, or with the token ids that are written for it (B x M)."""
+    run = _write if checkpoint.task.kind == "seq2seq" else _logits
+    for batch in epoch_batches(encoded.split, plan, None, pad_id=checkpoint.info.pad_id):
+        yield batch, run(checkpoint, batch)
+
+
 def _at_rate(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> Encoded:
     """Return samples without the words that go at the strategy's rate."""
     split = encoded.split
@@ -146,13 +153,6 @@ def _at_rate(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, se
     whole = plan_one_by_one(np.arange(len(split.lengths_N)), split.lengths_N)
     dropped_T = dropped_tokens(split, words, strategy, whole, checkpoint.info, seed=seed)
     return encoded if dropped_T is None else without_tokens(encoded, dropped_T)
-
-
-def model_outputs(checkpoint: Checkpoint, encoded: Encoded, plan: EpochPlan) -> Iterator[tuple[Batch, torch.Tensor]]:
-    """Yield each batch with its logits, or with the token ids that are written for it (B x M)."""
-    run = _write if checkpoint.task.kind == "seq2seq" else _logits
-    for batch in epoch_batches(encoded.split, plan, None, pad_id=checkpoint.info.pad_id):
-        yield batch, run(checkpoint, batch)
 
 
 def _logits(checkpoint: Checkpoint, batch: Batch) -> torch.Tensor:

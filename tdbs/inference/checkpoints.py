@@ -43,6 +43,7 @@ _PROBLEMS: dict[str, TaskKind] = {
 }
 _ALONE = "sdpa"  # faster for one short text, on a CPU too (docs/decisions.md, "One text")
 _NO_LIMIT = 512  # tokens of a text if neither the tokenizer nor the model has a limit
+_FINE_TUNE = "Fine-tune it with tdbs train --model, or pass a checkpoint that was fine-tuned."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,9 +207,6 @@ def _store_in_bf16(model: PreTrainedModel) -> None:
     for module in model.modules():
         if isinstance(module, torch.nn.Linear) and "forward" not in vars(module):  # see keep_head_in_fp32
             module.to(torch.bfloat16)
-
-
-_FINE_TUNE = "Fine-tune it with tdbs train --model, or pass a checkpoint that was fine-tuned."
 
 
 def _task_of(name: str, config: PretrainedConfig) -> Task:

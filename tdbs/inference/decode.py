@@ -137,16 +137,6 @@ def _texts(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decode
     return (written,)
 
 
-_DECODE: dict[TaskKind, Decode] = {
-    "classification": _class,
-    "multi_label": _classes,
-    "regression": _numbers,
-    "token_classification": _word_classes,
-    "question_answering": _answers,
-    "seq2seq": _texts,
-}
-
-
 def _of_samples(encoded: Encoded, outputs: Outputs) -> torch.Tensor:
     """Return the logits of all samples in order (N x C)."""
     found = [(batch.sample_ids_B, logits_BC.cpu()) for batch, logits_BC in outputs]
@@ -159,3 +149,13 @@ def _of_samples(encoded: Encoded, outputs: Outputs) -> torch.Tensor:
 
 def _by_class(classes: Sequence[str], scores_NC: npt.NDArray[np.float32]) -> list[dict[str, float]]:
     return [dict(zip(classes, scores_C, strict=True)) for scores_C in scores_NC.tolist()]
+
+
+_DECODE: dict[TaskKind, Decode] = {
+    "classification": _class,
+    "multi_label": _classes,
+    "regression": _numbers,
+    "token_classification": _word_classes,
+    "question_answering": _answers,
+    "seq2seq": _texts,
+}

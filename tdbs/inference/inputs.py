@@ -10,9 +10,10 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from tdbs.data.columns import BadRows, plain_name
-from tdbs.data.content import is_list, undecodable_line
-from tdbs.data.formats import count_rows, read_schema
+from tdbs.data.columns import BadRows, no_column, plain_name
+from tdbs.data.content import is_list
+from tdbs.data.formats import ReadOptions, count_rows, data_file, read_schema
+from tdbs.data.formats.data_file import undecodable_line
 from tdbs.data.labels.list_texts import refuse_words_as_texts
 from tdbs.data.reading import FirstPassResult, read_blocks
 from tdbs.data.sources import Source, Split
@@ -76,13 +77,14 @@ def _file(
     skip_bad_rows: bool,
     rows_at_most: int,
 ) -> Input:
-    schema = read_schema(path)
+    file = data_file(path.absolute(), ReadOptions())
+    schema = read_schema(file)
     columns = _columns(path, schema.names, checkpoint, text=text, pair=pair)
     kind = checkpoint.task.kind
     has_words = kind == "token_classification" and is_list(schema.field(columns.text).type)
     # Words that are written as a text are read as one, and split at white space.
     task = Task(name=path.name, kind="token_classification" if has_words else "classification", columns=columns)
-    content = Split(name="predict", where=path.name, content=path.absolute(), has_labels=False, stamp=stamp_of(path))
+    content = Split(name="predict", where=path.name, content=file, has_labels=False, stamp=stamp_of(path))
     source = Source(name=path.name, task=task, content_sha256="", default_tokenizer=None, splits=(content,))
     survey = FirstPassResult(
         task=task,
@@ -102,7 +104,7 @@ def _file(
     return Input(
         name=str(path),
         identity={"input": file_sha256(path), "text": columns.text, "pair": columns.pair or ""},
-        rows=count_rows(path, columns.text, {} if skip_bad_rows else None),
+        rows=count_rows(file, columns.text, {} if skip_bad_rows else None),
         blocks=blocks,
         is_pair=columns.pair is not None,
     )
@@ -118,10 +120,7 @@ def _columns(path: Path, names: list[str], checkpoint: Checkpoint, *, text: str 
         pair = next((name for name in (task.columns.pair, *_PAIR_NAMES) if name in names), task.columns.pair)
     for option, column in (("--text", text), ("--pair", pair)):
         if column is not None and column not in names:
-            raise SourceError(
-                f"{path.name} has no column '{column}'; it has: {', '.join(names)}.",
-                next_step=f"Name the column with {option}.",
-            )
+            raise no_column(path.name, column, names, option=option)
     if pair is not None and not _takes_pairs(checkpoint):
         raise ConfigError("--pair does not apply: this model takes one text.", next_step="Leave it out.")
     if text == pair:

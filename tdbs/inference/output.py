@@ -27,7 +27,7 @@ from tdbs.removal import is_own_folder, is_there, refuse_link, remove_folder
 from tdbs.shown import json_line
 from tdbs.train.planning.strategies import Strategy
 
-FORMATS = (".jsonl", ".parquet")
+OUTPUT_SUFFIXES = (".jsonl", ".parquet")
 _SETTINGS = "predict.json"
 _FORM = Form(
     what="a record of predictions", error=ConfigError, next_step="Pass --overwrite to start again, or another --out."
@@ -59,7 +59,7 @@ class Parts:
 def check_output(out: Path) -> None:
     """Refuse an output that is neither JSONL nor Parquet, or a link."""
     refuse_link(out)
-    if out.suffix not in FORMATS:
+    if out.suffix not in OUTPUT_SUFFIXES:
         raise ConfigError(f"--out {out.name} is neither JSONL nor Parquet.", next_step="Name it .jsonl or .parquet.")
 
 
@@ -157,17 +157,17 @@ def join_parts(parts: Parts, count: int, schema: pa.Schema) -> None:
     remove_folder(parts.folder)
 
 
+def json_lines(table: pa.Table) -> str:
+    """Return rows as JSON, one per line, with nothing in it that a terminal obeys."""
+    return "".join(json_line(_rounded(row)) + "\n" for row in table.to_pylist())
+
+
 def _part_table(path: Path) -> pa.Table:
     try:
         with pq.ParquetFile(pa.BufferReader(read_bytes(path, _FORM, most=None))) as part:
             return part.read()
     except pa.ArrowException as error:
         raise _FORM.unreadable(str(path), reason_of(error)) from error
-
-
-def json_lines(table: pa.Table) -> str:
-    """Return rows as JSON, one per line, with nothing in it that a terminal obeys."""
-    return "".join(json_line(_rounded(row)) + "\n" for row in table.to_pylist())
 
 
 def _rounded(value: Any) -> Any:

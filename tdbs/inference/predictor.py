@@ -19,6 +19,9 @@ from tdbs.inference.checkpoints import droppable_pattern, open_checkpoint
 from tdbs.pipeline.words.matches import WordPattern
 from tdbs.train.planning.strategies import Strategy
 
+Text = str | tuple[str, str]  # or two texts
+TextList = list[str] | list[tuple[str, str]]
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Texts:
@@ -27,115 +30,6 @@ class Texts:
     first: list[str]
     second: list[str] | None
     is_one: bool  # not in a list: its prediction is not in one either
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Taken:
-    """The inputs that a model accepts, and how to pass them."""
-
-    strings: bool
-    pairs: bool
-    name: str
-    passed: str
-
-
-_WORDS = _Taken(
-    strings=True,
-    pairs=False,
-    name="one text with spaces between its words",
-    passed='Pass "Ann is here", or a list of such texts.',
-)
-_ONE = _Taken(strings=True, pairs=False, name="one text", passed='Pass "a text", or a list of texts.')
-_QUESTION = _Taken(
-    strings=False,
-    pairs=True,
-    name="a question and its context",
-    passed='Pass ("question", "context"), or a list of such tuples.',
-)
-_TWO = _Taken(strings=False, pairs=True, name="two texts", passed='Pass ("first", "second"), or a list of such tuples.')
-_EITHER = _Taken(
-    strings=True, pairs=True, name="one text or a pair of texts", passed='Pass "a", ["a", "b"] or [("a", "b")].'
-)
-
-
-def texts_of(given: Any, task: Task, *, is_run: bool) -> Texts:
-    """Return the texts that a model is called with.
-
-    Args:
-        given: A string, a tuple of two strings, or several of one kind: a list, another sequence, an iterator.
-        task: What the model does.
-        is_run: Whether the model is a run, of which it is known whether it was trained on pairs.
-
-    Raises:
-        ConfigError: What is given is none of these, or not what the model takes.
-    """
-    taken = _taken(task, is_run=is_run)
-    plain = given.tolist() if hasattr(given, "tolist") else given  # of numpy, pandas, pyarrow
-    is_one = isinstance(plain, str | tuple)
-    if not is_one and (isinstance(plain, bytes | bytearray | memoryview) or not isinstance(plain, Sequence | Iterator)):
-        raise _refused("The text", plain, taken)
-    texts = [plain] if is_one else list(plain)
-    for number, text in enumerate(texts, 1):
-        place = "The text" if is_one else f"Text {number} of the list"
-        if not (isinstance(text, str) or _is_pair(text)):
-            raise _refused(place, text, taken)
-        _check_characters(place, text)
-    kinds = {isinstance(text, str) for text in texts}
-    if len(kinds) > 1:
-        raise ConfigError("The texts are neither all strings nor all pairs of strings.", next_step=taken.passed)
-    if (True in kinds and not taken.strings) or (False in kinds and not taken.pairs):
-        raise _refused("The text" if is_one else "Text 1 of the list", texts[0], taken)
-    if kinds == {False}:
-        return Texts(first=[text for text, _ in texts], second=[pair for _, pair in texts], is_one=is_one)
-    return Texts(first=texts, second=None, is_one=is_one)
-
-
-def _taken(task: Task, *, is_run: bool) -> _Taken:
-    if task.kind == "question_answering":
-        return _QUESTION
-    if task.kind == "token_classification":
-        return _WORDS
-    if task.kind == "seq2seq":
-        return _ONE
-    if not is_run:
-        return _EITHER
-    return _TWO if task.is_pair else _ONE
-
-
-def _is_pair(text: Any) -> bool:
-    return isinstance(text, tuple) and len(text) == 2 and all(isinstance(part, str) for part in text)
-
-
-def _refused(place: str, value: Any, taken: _Taken) -> ConfigError:
-    return ConfigError(f"{place} is {_described(value)}; this model takes {taken.name}.", next_step=taken.passed)
-
-
-def _described(value: Any) -> str:
-    if value is None:
-        return "None"
-    if isinstance(value, str):
-        return "one string"
-    if _is_pair(value):
-        return "a pair of strings"
-    if isinstance(value, tuple) and len(value) == 2:
-        return f"a tuple of {' and '.join(type(part).__name__ for part in value)}"
-    if isinstance(value, tuple):
-        return f"a tuple of {len(value)}"
-    return f"of type {type(value).__name__}"
-
-
-def _check_characters(place: str, text: str | tuple[str, str]) -> None:
-    try:
-        "".join(text).encode()
-    except UnicodeEncodeError as error:
-        raise ConfigError(
-            f"{place} has half of a surrogate pair at character {error.start + 1}, which is not a character.",
-            next_step='Read it with errors="replace".',
-        ) from error
-
-
-Text = str | tuple[str, str]  # or two texts
-TextList = list[str] | list[tuple[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,3 +142,108 @@ class Predictor:
     @cached_property
     def _words(self) -> WordPattern:
         return droppable_pattern(self.checkpoint, self._stopwords)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Taken:
+    """The inputs that a model accepts, and how to pass them."""
+
+    strings: bool
+    pairs: bool
+    name: str
+    passed: str
+
+
+_WORDS = _Taken(
+    strings=True,
+    pairs=False,
+    name="one text with spaces between its words",
+    passed='Pass "Ann is here", or a list of such texts.',
+)
+_ONE = _Taken(strings=True, pairs=False, name="one text", passed='Pass "a text", or a list of texts.')
+_QUESTION = _Taken(
+    strings=False,
+    pairs=True,
+    name="a question and its context",
+    passed='Pass ("question", "context"), or a list of such tuples.',
+)
+_TWO = _Taken(strings=False, pairs=True, name="two texts", passed='Pass ("first", "second"), or a list of such tuples.')
+_EITHER = _Taken(
+    strings=True, pairs=True, name="one text or a pair of texts", passed='Pass "a", ["a", "b"] or [("a", "b")].'
+)
+
+
+def texts_of(given: Any, task: Task, *, is_run: bool) -> Texts:
+    """Return the texts that a model is called with.
+
+    Args:
+        given: A string, a tuple of two strings, or several of one kind: a list, another sequence, an iterator.
+        task: What the model does.
+        is_run: Whether the model is a run, of which it is known whether it was trained on pairs.
+
+    Raises:
+        ConfigError: What is given is none of these, or not what the model takes.
+    """
+    taken = _taken(task, is_run=is_run)
+    plain = given.tolist() if hasattr(given, "tolist") else given  # of numpy, pandas, pyarrow
+    is_one = isinstance(plain, str | tuple)
+    if not is_one and (isinstance(plain, bytes | bytearray | memoryview) or not isinstance(plain, Sequence | Iterator)):
+        raise _refused("The text", plain, taken)
+    texts = [plain] if is_one else list(plain)
+    for number, text in enumerate(texts, 1):
+        place = "The text" if is_one else f"Text {number} of the list"
+        if not (isinstance(text, str) or _is_pair(text)):
+            raise _refused(place, text, taken)
+        _check_characters(place, text)
+    kinds = {isinstance(text, str) for text in texts}
+    if len(kinds) > 1:
+        raise ConfigError("The texts are neither all strings nor all pairs of strings.", next_step=taken.passed)
+    if (True in kinds and not taken.strings) or (False in kinds and not taken.pairs):
+        raise _refused("The text" if is_one else "Text 1 of the list", texts[0], taken)
+    if kinds == {False}:
+        return Texts(first=[text for text, _ in texts], second=[pair for _, pair in texts], is_one=is_one)
+    return Texts(first=texts, second=None, is_one=is_one)
+
+
+def _taken(task: Task, *, is_run: bool) -> _Taken:
+    if task.kind == "question_answering":
+        return _QUESTION
+    if task.kind == "token_classification":
+        return _WORDS
+    if task.kind == "seq2seq":
+        return _ONE
+    if not is_run:
+        return _EITHER
+    return _TWO if task.is_pair else _ONE
+
+
+def _is_pair(text: Any) -> bool:
+    return isinstance(text, tuple) and len(text) == 2 and all(isinstance(part, str) for part in text)
+
+
+def _refused(place: str, value: Any, taken: _Taken) -> ConfigError:
+    return ConfigError(f"{place} is {_described(value)}; this model takes {taken.name}.", next_step=taken.passed)
+
+
+def _described(value: Any) -> str:
+    if value is None:
+        return "None"
+    if isinstance(value, str):
+        return "one string"
+    if _is_pair(value):
+        return "a pair of strings"
+    if isinstance(value, tuple) and len(value) == 2:
+        return f"a tuple of {' and '.join(type(part).__name__ for part in value)}"
+    if isinstance(value, tuple):
+        return f"a tuple of {len(value)}"
+    return f"of type {type(value).__name__}"
+
+
+def _check_characters(place: str, text: str | tuple[str, str]) -> None:
+    try:
+        "".join(text).encode()
+    except UnicodeEncodeError as error:
+        raise ConfigError(
+            f"{place} has half of a surrogate pair at character {error.start + 1}, which is not a character.",
+            next_step='Read it with errors="replace".',
+        ) from error

@@ -28,6 +28,8 @@ from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, given_str
 from tdbs.train.rows.models import knows_sequences, use_sequences
 from tdbs.train.step import batch_loss, forward
 
+ROWS_OF_SEVERAL = "tdbs_batch"  # beside the inputs of a row of several samples: what says which token is whose
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSteps:
@@ -56,6 +58,25 @@ class RunSteps:
             first = max(step - (int(self.ends_E[epoch]) - plan.steps), 0)
             for (batch,) in self.feed.steps(plan, first=first):
                 yield batch
+
+
+class StepInputs(Dataset[dict[str, Any]]):
+    """What the model is given at each update of a run; updates that follow each other are made in one go."""
+
+    def __init__(self, steps: RunSteps, rules: InputRules) -> None:
+        self._steps, self._rules = steps, rules
+        self._next, self._batches = 0, steps.batches_from(0)
+
+    def __len__(self) -> int:
+        """Return the samples of an epoch: transformers' Trainer reports samples a second."""
+        return len(self._steps.feed.plans[0].sample_ids_N)
+
+    def __getitem__(self, step: int) -> dict[str, Any]:
+        """Return the inputs of an update."""
+        if step != self._next:
+            self._batches = self._steps.batches_from(step)
+        self._next = step + 1
+        return step_inputs(next(self._batches), self._rules)
 
 
 def run_steps_of(
@@ -90,9 +111,6 @@ def run_steps_of(
     )
 
 
-ROWS_OF_SEVERAL = "tdbs_batch"  # beside the inputs of a row of several samples: what says which token is whose
-
-
 def run_steps_for(
     model: Any,
     prepared: PreparedDataset | str | Path,
@@ -121,25 +139,6 @@ def rules_of_model(model: Any, dataset: PreparedDataset, *, in_rows: bool = Fals
     device = next(model.parameters()).device
     name = model.config._name_or_path or dataset.manifest.tokenizer.source
     return rules_of(model, name, format_of(dataset), trained=True, in_rows=in_rows, device=device)
-
-
-class StepInputs(Dataset[dict[str, Any]]):
-    """What the model is given at each update of a run; updates that follow each other are made in one go."""
-
-    def __init__(self, steps: RunSteps, rules: InputRules) -> None:
-        self._steps, self._rules = steps, rules
-        self._next, self._batches = 0, steps.batches_from(0)
-
-    def __len__(self) -> int:
-        """Return the samples of an epoch: transformers' Trainer reports samples a second."""
-        return len(self._steps.feed.plans[0].sample_ids_N)
-
-    def __getitem__(self, step: int) -> dict[str, Any]:
-        """Return the inputs of an update."""
-        if step != self._next:
-            self._batches = self._steps.batches_from(step)
-        self._next = step + 1
-        return step_inputs(next(self._batches), self._rules)
 
 
 def only_one(inputs: Sequence[dict[str, Any]]) -> dict[str, Any]:

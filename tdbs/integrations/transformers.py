@@ -73,6 +73,23 @@ class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no typ
         return step_loss(model, inputs, self.steps.kind, self._rules, device=self.args.device)
 
 
+def prepared_split(prepared: PreparedDataset | str | Path, name: str, *, model: Any = None) -> Dataset[dict[str, Any]]:
+    """Return a split for `eval_dataset`: tokens and label of each sample, in sample_id order.
+
+    With a `model` that takes them, segment ids too. Raises ConfigError for tasks whose label is
+    not one value or row of values a sample.
+    """
+    dataset = prepared if isinstance(prepared, PreparedDataset) else load(prepared)
+    kind = dataset.manifest.task.kind
+    if kind not in ("classification", "regression"):
+        raise ConfigError(
+            f"prepared_split only supports classification and regression; this is {kind}.",
+            next_step="Evaluate with tdbs evaluate, or pass your own dataset to the Trainer.",
+        )
+    layout = None if model is None else rules_of_model(model, dataset).layout
+    return _Rows(read_split(dataset, name), layout)
+
+
 class _EpochSteps:
     """The numbers of the steps of the Trainer's epoch, as a batch sampler; where it stands says which epoch it is."""
 
@@ -121,20 +138,3 @@ class _Rows(Dataset[dict[str, Any]]):
         if split.targets is not None:
             row["labels"] = split.targets.values[sample].tolist()
         return row
-
-
-def prepared_split(prepared: PreparedDataset | str | Path, name: str, *, model: Any = None) -> Dataset[dict[str, Any]]:
-    """Return a split for `eval_dataset`: tokens and label of each sample, in sample_id order.
-
-    With a `model` that takes them, segment ids too. Raises ConfigError for tasks whose label is
-    not one value or row of values a sample.
-    """
-    dataset = prepared if isinstance(prepared, PreparedDataset) else load(prepared)
-    kind = dataset.manifest.task.kind
-    if kind not in ("classification", "regression"):
-        raise ConfigError(
-            f"prepared_split only supports classification and regression; this is {kind}.",
-            next_step="Evaluate with tdbs evaluate, or pass your own dataset to the Trainer.",
-        )
-    layout = None if model is None else rules_of_model(model, dataset).layout
-    return _Rows(read_split(dataset, name), layout)

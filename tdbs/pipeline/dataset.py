@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,11 +15,18 @@ from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import DatasetError, reason_of
 from tdbs.files import to_path
 from tdbs.pipeline import schema
+from tdbs.pipeline.frames import read_datasets, read_frame, scan_shards
 from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo, check_counts, read_manifest
 from tdbs.pipeline.shard_checks import read_shard
 from tdbs.pipeline.split_arrays import AnyArray, JoinedLists, Lists, lists_of, read_arrays
+from tdbs.pipeline.summary import html_table, one_line
 from tdbs.pipeline.tokens.tokenizer import backend_of
 from tdbs.records import MOST_BYTES_OF_A_TOKENIZER, Form, read_text
+
+if TYPE_CHECKING:
+    import datasets
+    import pandas as pd
+    import polars as pl
 
 TOKENIZER_NAME = "tokenizer.json"  # a dataset carries its tokenizer: trained models are saved with it
 _TOKENIZER = Form(what="a tokenizer", error=DatasetError, next_step="Prepare the dataset again with --overwrite.")
@@ -29,10 +36,85 @@ _TOKENIZER = Form(what="a tokenizer", error=DatasetError, next_step="Prepare the
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedDataset:
-    """A folder that `prepare` wrote, with its manifest."""
+    """A folder that `prepare` wrote, with its manifest. `len` counts the samples of all splits."""
 
     path: Path
     manifest: Manifest
+
+    def __len__(self) -> int:
+        return sum(info.rows for info in self.manifest.splits.values())
+
+    def __repr__(self) -> str:
+        return one_line(self.path, self.manifest)
+
+    def _repr_html_(self) -> str:
+        """Return what notebooks show."""
+        return html_table(self.path, self.manifest)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; a label is an index into them. Empty if the task predicts no classes."""
+        return self.manifest.task.classes
+
+    def to_polars(self, split: str | None = None) -> "pl.LazyFrame":
+        """Return the samples as a lazy frame of polars; nothing is read before it is collected.
+
+        Columns are those of docs/format.md, and `bucket`: a filter on it opens the files of these buckets alone.
+        Hashes are not checked; `tdbs verify` does that.
+
+        Args:
+            split: The split to scan. None takes all of them and adds a column `split`, the first one, so that the
+                frame has len(dataset) rows and no split is left out unseen. A filter on `split` still opens the
+                files of the others: name the split to leave them closed.
+
+        Returns:
+            The frame, by split and sample_id; labels are as stored, null in splits without labels.
+
+        Raises:
+            ConfigError: polars is not installed.
+            DatasetError: There is no such split, or a shard is missing.
+        """
+        return scan_shards(self.path, self.manifest, self._splits(split), with_split=split is None)
+
+    def to_pandas(self, split: str | None = None) -> "pd.DataFrame":
+        """Read the samples into a data frame of pandas; every shard is checked against its hash.
+
+        Columns are those of docs/format.md, and `bucket`.
+
+        Args:
+            split: The split to read. None reads all of them and adds a column `split`, the first one.
+
+        Returns:
+            The frame, by split and sample_id; lists are arrays of numpy, labels are as stored. Splits without labels
+            have missing ones (`Int64`).
+
+        Raises:
+            ConfigError: pandas is not installed.
+            DatasetError: There is no such split, or a shard is damaged.
+        """
+        return read_frame(self.path, self.manifest, self._splits(split), with_split=split is None)
+
+    def to_datasets(self) -> "datasets.DatasetDict":
+        """Read all splits into a DatasetDict in memory; every shard is checked against its hash.
+
+        Columns are those of docs/format.md. Classes of samples are ClassLabels with their names; classes of tokens
+        are numbers, -100 among them, whose names are `dataset.classes`.
+
+        Returns:
+            A Dataset for each split, in sample_id order.
+
+        Raises:
+            ConfigError: datasets is not installed.
+            DatasetError: A shard is damaged.
+        """
+        return read_datasets(self.path, self.manifest, self._splits(None))
+
+    def _splits(self, split: str | None) -> list[str]:
+        """Return one split or all, with counts that are sane."""
+        names = list(self.manifest.splits) if split is None else [split]
+        for name in names:
+            split_info(self, name)
+        return names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

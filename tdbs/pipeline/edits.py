@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from tdbs.data.reading import FirstPassResult, RowBlock
 from tdbs.data.sample import SAMPLE_TASK
-from tdbs.data.sources import FileOptions, Source, open_source
+from tdbs.data.sources import FileOptions, Source, changed_file_options, open_source
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError, DatasetError, TdbsError, choose, reason_of
 from tdbs.fields import PlainText
@@ -35,12 +35,15 @@ from tdbs.records import Form, read_text, record_of
 
 ARTICLES = ("a", "an", "the")
 PUNCTUATION = ",.;:!?'’‘\"“”`…"  # no hyphens and brackets: they hold words together or apart
-_FORM = Form(what="a file of edits", error=ConfigError, next_step="Pass a text file in UTF-8.")
 REMOVABLE = ("articles", "punctuation")
-_NEXT_STEP = "Write lines of a regular expression, a tab, and its replacement."
-
-
 Rule = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
+
+_FORM = Form(what="a file of edits", error=ConfigError, next_step="Pass a text file in UTF-8.")
+_NEXT_STEP = "Write lines of a regular expression, a tab, and its replacement."
+# Keys of an origin that older versions of tdbs wrote for every source.
+_ALWAYS_NOTED = ("text", "pair", "label", "target", "validation", "forbid_drop")
+_AGAIN = "Prepare the dataset again from the current source."
+_ORIGIN_FORM = Form(what="the origin of a dataset", error=DatasetError, next_step=_AGAIN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +52,15 @@ class TextEdit:
 
     name: str
     rules: tuple[Rule, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Origin:
+    """What a manifest notes of a source, beside the options of its files."""
+
+    source: PlainText
+    mirror: PlainText | None = None
+    prefix: str | None = None
 
 
 def removal(kinds: Sequence[str]) -> TextEdit:
@@ -86,59 +98,9 @@ def edited(text: str, edit: TextEdit) -> str:
     return after if after.strip() else text
 
 
-@cache
-def _removed(kinds: Sequence[str]) -> re.Pattern[str]:
-    """Return what matches words and marks that go, several in a row at once, with the white space around them.
-
-    An article is a word of its own: neither in "U.S.A." nor in "a-list" nor in "a's". A mark between digits is part of
-    a number, and stays.
-    """
-    letter, joint = rf"[\w{combining_marks()}]", r"[.'’\-\u2010\u2011]"
-    mark = f"[{re.escape(PUNCTUATION)}]"
-    patterns = {
-        "articles": rf"(?<!{letter})(?<!\w{joint})(?:{'|'.join(ARTICLES)})(?!{letter})(?!{joint}\w)",
-        "punctuation": rf"(?<!\d){mark}|{mark}(?!\d)",
-    }
-    one = "|".join(patterns[kind] for kind in kinds)
-    # From the first space of several on: else a page of spaces would be looked at again from each of them.
-    return re.compile(rf"(?<!\s)\s*(?:(?:{one})\s*)+", re.IGNORECASE)
-
-
-def _space_that_stays(found: re.Match[str]) -> str:
-    """Return the first white space of a match, nothing at the ends of the text."""
-    if found.start() == 0 or found.end() == len(found.string):
-        return ""
-    return next(filter(str.isspace, found[0]), "")
-
-
-def _rule(where: str, line: str) -> Rule:
-    find, tab, replacement = line.partition("\t")
-    if not tab or not find:
-        raise ConfigError(f"{where} has no tab after its pattern.", next_step=_NEXT_STEP)
-    try:
-        pattern = re.compile(find)
-        pattern.sub(replacement, "")  # reads the replacement, whose groups must be there
-    except (re.error, IndexError) as error:
-        raise ConfigError(f"{where} is not a regular expression: {reason_of(error)}.", next_step=_NEXT_STEP) from error
-    return pattern, replacement
-
-
-_AGAIN = "Prepare the dataset again from the current source."
-_ORIGIN_FORM = Form(what="the origin of a dataset", error=DatasetError, next_step=_AGAIN)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Origin:
-    """What a manifest notes of a source, beside the options of its files."""
-
-    source: PlainText
-    mirror: PlainText | None = None
-    prefix: str | None = None
-
-
 def origin_of(
     source: str, mirror: str | Path | None, files: FileOptions, prefix: str | None
-) -> Mapping[str, str | None]:
+) -> Mapping[str, str | bool | None]:
     """Return the source of a dataset's texts as its manifest notes it, so that any folder can find them again."""
     named = source == SAMPLE_TASK.name or source in HUB_TASKS
     validation = files.validation
@@ -147,7 +109,9 @@ def origin_of(
     return {
         "source": source if named else _absolute(source),
         "mirror": None if mirror is None else _absolute(str(mirror)),
-        **dataclasses.asdict(dataclasses.replace(files, validation=validation)),
+        **dict.fromkeys(_ALWAYS_NOTED),
+        "label_type": files.label_type,
+        **changed_file_options(dataclasses.replace(files, validation=validation)),
         "prefix": prefix,
     }
 
@@ -186,6 +150,43 @@ def edited_split(
     target = folder / DATASET_FOLDER
     write_text(target / TOKENIZER_NAME, (folder / TOKENIZER_NAME).read_text(encoding="utf-8"))
     return PreparedDataset(path=target, manifest=dataclasses.replace(manifest, splits={split: made.splits[split]}))
+
+
+@cache
+def _removed(kinds: Sequence[str]) -> re.Pattern[str]:
+    """Return what matches words and marks that go, several in a row at once, with the white space around them.
+
+    An article is a word of its own: neither in "U.S.A." nor in "a-list" nor in "a's". A mark between digits is part of
+    a number, and stays.
+    """
+    letter, joint = rf"[\w{combining_marks()}]", r"[.'’\-\u2010\u2011]"
+    mark = f"[{re.escape(PUNCTUATION)}]"
+    patterns = {
+        "articles": rf"(?<!{letter})(?<!\w{joint})(?:{'|'.join(ARTICLES)})(?!{letter})(?!{joint}\w)",
+        "punctuation": rf"(?<!\d){mark}|{mark}(?!\d)",
+    }
+    one = "|".join(patterns[kind] for kind in kinds)
+    # From the first space of several on: else a page of spaces would be looked at again from each of them.
+    return re.compile(rf"(?<!\s)\s*(?:(?:{one})\s*)+", re.IGNORECASE)
+
+
+def _space_that_stays(found: re.Match[str]) -> str:
+    """Return the first white space of a match, nothing at the ends of the text."""
+    if found.start() == 0 or found.end() == len(found.string):
+        return ""
+    return next(filter(str.isspace, found[0]), "")
+
+
+def _rule(where: str, line: str) -> Rule:
+    find, tab, replacement = line.partition("\t")
+    if not tab or not find:
+        raise ConfigError(f"{where} has no tab after its pattern.", next_step=_NEXT_STEP)
+    try:
+        pattern = re.compile(find)
+        pattern.sub(replacement, "")  # reads the replacement, whose groups must be there
+    except (re.error, IndexError) as error:
+        raise ConfigError(f"{where} is not a regular expression: {reason_of(error)}.", next_step=_NEXT_STEP) from error
+    return pattern, replacement
 
 
 def _editing_engine(split: str, edit: TextEdit) -> Engine:

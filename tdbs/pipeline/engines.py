@@ -23,6 +23,14 @@ from tdbs.pipeline.shards import ShardPlan, write_part
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+_BASE = 512 << 20  # Python, the libraries, the tokenizer, and what they keep
+_PER_WORKER = 256 << 20  # a block of rows on its way to samples, or a shard on its way to the disk
+_UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9} | {
+    "K": 1 << 10,
+    "M": 1 << 20,
+    "G": 1 << 30,
+}
+_LEAST = 1 << 10  # of --memory: less is a forgotten unit
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,16 +83,6 @@ def map_on_threads(function: Callable[[Item], Result], items: Iterable[Item], *,
         finally:  # after an error nothing more starts
             for future in waiting:
                 future.cancel()
-
-
-_BASE = 512 << 20  # Python, the libraries, the tokenizer, and what they keep
-_PER_WORKER = 256 << 20  # a block of rows on its way to samples, or a shard on its way to the disk
-_UNITS = {"": 1, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30, "KB": 10**3, "MB": 10**6, "GB": 10**9} | {
-    "K": 1 << 10,
-    "M": 1 << 20,
-    "G": 1 << 30,
-}
-_LEAST = 1 << 10  # less is a forgotten unit
 
 
 def memory_bytes(memory: int | str) -> int:

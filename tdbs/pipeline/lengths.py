@@ -19,7 +19,23 @@ from tdbs.fields import LONGEST
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, check_max_length
 from tdbs.shown import shown_number
 
+# Shapes: L1 = greatest length + 1.
+
 PAPER_WIDTH = 5
+PAPER_PERCENT = 87.5
+DEFAULT_MAX_LENGTH = 128
+MAX_LENGTHS: dict[TaskKind, int] = {"question_answering": 384, "seq2seq": 512}  # of other kinds of tasks, the default
+DEFAULT_MAX_TARGET_LENGTH = 128
+STRIDE_SHARE = 3  # windows share a third of their tokens: 128 of 384, as the field does it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Lengths in tokens, special ones included."""
+
+    max_length: int
+    stride: int | None = None  # question answering: tokens that neighbouring windows share
+    max_target_length: int | None = None  # seq2seq
 
 
 def bucket_edges(max_length: int, width: int = PAPER_WIDTH) -> IntArray:
@@ -49,11 +65,6 @@ def bucket_name(edges: IntArray, bucket: int) -> str:
     """Return the name that shards and plans use, "005-010": zero-padded, so that names sort as lengths do."""
     digits = max(3, len(str(edges[-1])))
     return f"{edges[bucket]:0{digits}d}-{edges[bucket + 1]:0{digits}d}"
-
-
-# Shapes: L1 = greatest length + 1.
-
-PAPER_PERCENT = 87.5
 
 
 def length_histogram(lengths_N: IntArray, max_length: int = 0) -> IntArray:
@@ -98,21 +109,6 @@ def expected_random_padding(counts_L1: IntArray, batch_size: int) -> float:
     """Return the expected share of pad tokens in random batches that are padded to their longest sequence."""
     longest = expected_longest(counts_L1, batch_size)
     return 1.0 - average_length(counts_L1) / longest if longest else 0.0
-
-
-DEFAULT_MAX_LENGTH = 128
-MAX_LENGTHS: dict[TaskKind, int] = {"question_answering": 384, "seq2seq": 512}  # of other kinds of tasks, the default
-DEFAULT_MAX_TARGET_LENGTH = 128
-STRIDE_SHARE = 3  # windows share a third of their tokens: 128 of 384, as the field does it
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
-    """Lengths in tokens, special ones included."""
-
-    max_length: int
-    stride: int | None = None  # question answering: tokens that neighbouring windows share
-    max_target_length: int | None = None  # seq2seq
 
 
 def choose_limits(

@@ -150,6 +150,30 @@ def read_manifest(folder: Path) -> Manifest:
     return manifest
 
 
+def check_counts(folder: Path, manifest: Manifest, name: str) -> None:
+    """Refuse a split whose counts contradict each other. Raises DatasetError, which names the field."""
+    info = manifest.splits[name]
+    lengths = range(len(info.length_histogram))
+    tokens = sum(length * count for length, count in zip(lengths, info.length_histogram, strict=True))
+    problem = None
+    if manifest.bucket_edges != tuple(bucket_edges(manifest.max_length).tolist()):
+        problem = "bucket_edges: not those of max_length"
+    elif info.rows != sum(shard.rows for shard in info.shards):
+        problem = f"splits.{name}.rows: {info.rows}, but {sum(shard.rows for shard in info.shards)} in its shards"
+    elif info.tokens != sum(shard.tokens for shard in info.shards):
+        problem = f"splits.{name}.tokens: {info.tokens}, but {sum(shard.tokens for shard in info.shards)} in its shards"
+    elif (sum(info.length_histogram), tokens) != (info.rows, info.tokens):
+        problem = f"splits.{name}.length_histogram: not of {info.rows} rows and {info.tokens} tokens"
+    elif sum(info.droppable_histogram) != info.rows:
+        problem = f"splits.{name}.droppable_histogram: not of {info.rows} rows"
+    elif info.unanswered > info.source_rows:
+        problem = f"splits.{name}.unanswered: {info.unanswered}, of {info.source_rows} rows of the source"
+    elif sum(info.target_histogram) not in (0, info.rows):
+        problem = f"splits.{name}.target_histogram: not of {info.rows} rows"
+    if problem is not None:
+        raise FORM.misfit(str(folder / MANIFEST_NAME), problem)
+
+
 def _impossible(manifest: Manifest) -> Iterator[str]:
     """Yield values that no dataset can have, whatever its shards contain; `verify` checks the rest."""
     edges, longest_target = manifest.bucket_edges, manifest.max_target_length or 0
@@ -175,27 +199,3 @@ def _impossible(manifest: Manifest) -> Iterator[str]:
         twice = next((path for path, times in paths.items() if times > 1), None)
         if twice is not None:
             yield f"splits.{name}.shards: {twice} is duplicated"
-
-
-def check_counts(folder: Path, manifest: Manifest, name: str) -> None:
-    """Refuse a split whose counts contradict each other. Raises DatasetError, which names the field."""
-    info = manifest.splits[name]
-    lengths = range(len(info.length_histogram))
-    tokens = sum(length * count for length, count in zip(lengths, info.length_histogram, strict=True))
-    problem = None
-    if manifest.bucket_edges != tuple(bucket_edges(manifest.max_length).tolist()):
-        problem = "bucket_edges: not those of max_length"
-    elif info.rows != sum(shard.rows for shard in info.shards):
-        problem = f"splits.{name}.rows: {info.rows}, but {sum(shard.rows for shard in info.shards)} in its shards"
-    elif info.tokens != sum(shard.tokens for shard in info.shards):
-        problem = f"splits.{name}.tokens: {info.tokens}, but {sum(shard.tokens for shard in info.shards)} in its shards"
-    elif (sum(info.length_histogram), tokens) != (info.rows, info.tokens):
-        problem = f"splits.{name}.length_histogram: not of {info.rows} rows and {info.tokens} tokens"
-    elif sum(info.droppable_histogram) != info.rows:
-        problem = f"splits.{name}.droppable_histogram: not of {info.rows} rows"
-    elif info.unanswered > info.source_rows:
-        problem = f"splits.{name}.unanswered: {info.unanswered}, of {info.source_rows} rows of the source"
-    elif sum(info.target_histogram) not in (0, info.rows):
-        problem = f"splits.{name}.target_histogram: not of {info.rows} rows"
-    if problem is not None:
-        raise FORM.misfit(str(folder / MANIFEST_NAME), problem)

@@ -6,15 +6,16 @@ killed run resumes. The cost is about that of the tokenizer on all texts (benchm
 """
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast, get_args
+from typing import Annotated, Any, get_args
 
 from tdbs.data.labels.single import LabelType
-from tdbs.data.sources import FileOptions, open_source
+from tdbs.data.sources import FileOptions, Source, open_source
 from tdbs.data.tasks import Task
+from tdbs.data.understood import source_facts
 from tdbs.errors import ConfigError, DatasetError, choose, system_errors_as
 from tdbs.files import folders_named, is_remote, name_in_folder, to_path, write_text
 from tdbs.pipeline import cache_key, publish, schema
@@ -30,10 +31,11 @@ from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import compile_words
 from tdbs.pipeline.words.stopwords import WordList, choose_words, negations_in, words_sha256
 from tdbs.pipeline.work import DATASET_FOLDER, claimed, discard_leftovers, work_folder
-from tdbs.settings import DEFAULT_MEMORY
+from tdbs.settings import DEFAULT_MEMORY, Option, takes_only
 
 DEFAULT_TOKENIZER = "roberta-base"
 DATA_FOLDER = Path("data")
+_SHOWN_WORDS = 5
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,64 +46,55 @@ class PrepareResult:
     cached: bool
     changed: tuple[str, ...]
     warnings: tuple[str, ...]  # notes on rows, on risks for the labels, or on limits of TokenDrop
+    source: Mapping[str, Any]  # what was understood of the source (data/understood.py), as JSON values
 
 
-def prepare(
-    source: str = "sample",
-    *,
-    mirror: str | Path | None = None,
-    tokenizer: str | None = None,
-    max_length: int | None = None,
-    stride: int | None = None,
-    max_target_length: int | None = None,
-    text: str | None = None,
-    pair: str | None = None,
-    label: str | None = None,
-    label_type: str = "auto",
-    target: str | None = None,
-    prefix: str | None = None,
-    validation: str | None = None,
-    stopwords: str = "paper",
-    keep: Sequence[str] = (),
-    forbid_drop: str | None = None,
-    out: str | Path | None = None,
-    overwrite: bool = False,
-    memory: int | str = DEFAULT_MEMORY,
-    engine: str = "local",
-    ray_address: str | None = None,
-    work: str | Path | None = None,
-    progress: Progress = lambda _stage, _done, _total: None,
-    waiting: Callable[[Path], None] = lambda _place: None,
-) -> PrepareResult:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PrepareArguments(FileOptions):
+    """The arguments of `prepare`."""
+
+    source: Annotated[
+        str,
+        Option("sample, glue/<task>, squad, xsum, cnn_dailymail, a file or URL of rows, or a folder of splits."),
+    ] = field(default="sample", kw_only=False)
+    mirror: Annotated[str | Path | None, Option("Folder with <short name>/<split>.parquet, instead of the hub.")] = None
+    tokenizer: Annotated[
+        str | None,
+        Option("Hub name or folder.", default=f"{DEFAULT_TOKENIZER}; summaries t5-small; the sample has its own"),
+    ] = None
+    max_length: Annotated[
+        int | None,
+        Option("Most tokens of a sample, special tokens included.", default="128; answers 384, texts 512"),
+    ] = None
+    max_target_length: Annotated[int | None, Option("Most tokens of a target.", default="128")] = None
+    stride: Annotated[
+        int | None, Option("Tokens shared by two windows of a context.", default="a third of the maximum")
+    ] = None
+    prefix: Annotated[str | None, Option("Text before every source (sequence to sequence): 'summarize: '.")] = None
+    stopwords: Annotated[str, Option("Words that may be dropped: paper, nltk:<language>, a file, or none.")] = "paper"
+    keep: Annotated[Sequence[str], Option("Words never to drop; also the groups pronouns and negation.")] = ()
+    out: Annotated[
+        str | Path | None, Option("Folder of the dataset.", default="data/<source>/<tokenizer>-<max length>-<key>")
+    ] = None
+    overwrite: Annotated[bool, Option("Replace another dataset in that folder.")] = False
+    memory: Annotated[int | str, Option("Memory limit of prepare: 2GiB, 768MiB.")] = DEFAULT_MEMORY
+    engine: Annotated[str, Option("Where the work runs: local, or ray (many machines).")] = "local"
+    ray_address: Annotated[str | None, Option("Ray cluster.", default="started on this machine")] = None
+    work: Annotated[
+        str | Path | None,
+        Option("Folder for unfinished work that all machines can reach.", default="beside the dataset"),
+    ] = None
+    progress: Annotated[
+        Progress, Option("Called with the stage, the rows or samples done, and how many there are (None: unknown yet).")
+    ] = lambda _stage, _done, _total: None
+    waiting: Annotated[
+        Callable[[Path], None], Option("Called once with the folder if another process is preparing it.")
+    ] = lambda _place: None
+
+
+@takes_only(PrepareArguments)
+def prepare(arguments: PrepareArguments) -> PrepareResult:
     """Prepare a source for training; if the folder already holds a dataset with the same contents, return that one.
-
-    Args:
-        source: `sample`, a short name such as `glue/sst2`, or a CSV, TSV, JSONL or Parquet file, or a folder with a
-            file for each split. Paths may be URLs of an object store.
-        mirror: Folder with `<short name>/<split>.parquet`, read instead of the hub.
-        tokenizer: Hub name or folder. None: `roberta-base` (summaries `t5-small`; the sample has its own).
-        max_length: Most tokens of a sample, special ones included. None: 128 (question answering 384, sequence to
-            sequence 512).
-        stride: Question answering: tokens that two windows of a context share. None: a third of `max_length`.
-        max_target_length: Sequence to sequence: most tokens of a target. None: 128.
-        text: Column of the text, the words or the question. None: `text`, else `sentence`.
-        pair: Column of the second text, or of the context.
-        label: Column of the label or of the answers; several columns separated by commas. None: `label`.
-        label_type: `auto`, `class` or `regression`.
-        target: Column of the text to write (sequence to sequence).
-        prefix: Text put before every source text (sequence to sequence).
-        validation: A file, or the share of rows to hold out, such as `0.1`.
-        stopwords: Words that may be dropped: `paper`, `nltk:<language>`, a file, or `none`.
-        keep: Words that are never dropped; also the groups `pronouns` and `negation`.
-        forbid_drop: Reason why TokenDrop must not run on this dataset. None: the task decides.
-        out: Folder of the dataset. None: `data/<source>/<tokenizer>-<max length>-<key>`.
-        overwrite: Whether to replace another dataset in that folder.
-        memory: Memory that this call may take: bytes, or a text such as `2GiB`.
-        engine: `local`, or `ray` for many machines.
-        ray_address: Address of the Ray cluster. None: one is started on this machine.
-        work: Folder for unfinished work, which all machines can see. None: beside the dataset.
-        progress: Called with the stage, the rows or samples done, and how many there are (None: not known yet).
-        waiting: Called once with the folder, if another process is preparing it.
 
     Returns:
         The dataset, whether it was there already, what changed since a similar one, and warnings.
@@ -113,22 +106,20 @@ def prepare(
         DatasetError: The folder holds something else, or cannot be written.
     """
     started = time.perf_counter()
-    engines = _engine_of(engine, ray_address, workers=workers_within(memory))
-    files = FileOptions(
-        text=text,
-        pair=pair,
-        label=label,
-        target=target,
-        label_type=_checked_label_type(label_type),
-        validation=validation,
-        forbid_drop=forbid_drop,
-    )
-    found = open_source(source, mirror=None if mirror is None else to_path(mirror), files=files, prefix=prefix)
-    loaded = load_tokenizer(tokenizer or found.default_tokenizer or DEFAULT_TOKENIZER)
+    choose("--label-type", arguments.label_type, get_args(LabelType))
+    mirror = None if arguments.mirror is None else to_path(arguments.mirror)
+    engines = _engine_of(arguments.engine, arguments.ray_address, workers=workers_within(arguments.memory))
+    found = open_source(arguments.source, mirror=mirror, files=arguments, prefix=arguments.prefix)
+    loaded = load_tokenizer(arguments.tokenizer or found.default_tokenizer or DEFAULT_TOKENIZER)
     limits = choose_limits(
-        found.task, loaded, max_length=max_length, stride=stride, max_target_length=max_target_length
+        found.task,
+        loaded,
+        max_length=arguments.max_length,
+        stride=arguments.stride,
+        max_target_length=arguments.max_target_length,
     )
-    words = choose_words(stopwords, keep=(*keep, "pronouns") if found.task.keep_pronouns else keep)
+    kept = (*arguments.keep, "pronouns") if found.task.keep_pronouns else arguments.keep
+    words = choose_words(arguments.stopwords, keep=kept)
     parts = cache_key.key_parts(
         source_sha256=found.content_sha256,
         label_reading=found.label_reading,
@@ -142,23 +133,22 @@ def prepare(
     key = cache_key.key_of(parts)
     name = f"{name_in_folder(loaded.name)}-{limits.max_length}-{key[:8]}"
     default_place = DATA_FOLDER / folders_named(found.name) / name
-    place = default_place if out is None else to_path(out)
-    standing = _standing(place, parts, overwrite=overwrite)
+    place = default_place if arguments.out is None else to_path(arguments.out)
+    standing = _standing(place, parts, overwrite=arguments.overwrite)
     if standing is not None:
-        discard_leftovers(place, work=work)
-        return _cached(place, standing, words)
-    with engines as started_engine, claimed(place, waiting=waiting):
-        standing = _standing(place, parts, overwrite=overwrite)  # another process may have made it meanwhile
+        discard_leftovers(place, work=arguments.work)
+        return _cached(place, standing, words, found)
+    with engines as engine, claimed(place, waiting=arguments.waiting):
+        standing = _standing(place, parts, overwrite=arguments.overwrite)  # another process may have made it meanwhile
         if standing is not None:
-            return _cached(place, standing, words)
-        changed = cache_key.changed_parts(parts, cache_key.neighbouring_parts(place)) if out is None else ()
-        with work_folder(place, key, work=work, fresh=overwrite) as folder:
-            is_beside = work is None and not is_remote(place)
-            with _disk_errors(place if is_beside else folder, "--out" if work is None else "--work"):
+            return _cached(place, standing, words, found)
+        changed = cache_key.changed_parts(parts, cache_key.neighbouring_parts(place)) if arguments.out is None else ()
+        with work_folder(place, key, work=arguments.work, fresh=arguments.overwrite) as folder:
+            is_beside = arguments.work is None and not is_remote(place)
+            with _disk_errors(place if is_beside else folder, "--out" if arguments.work is None else "--work"):
                 write_text(folder / DATASET_FOLDER / TOKENIZER_NAME, loaded.backend_json)
-                made = make_splits(
-                    found, loaded, compile_words(words.words), limits, folder, engine=started_engine, progress=progress
-                )
+                pattern = compile_words(words.words)
+                made = make_splits(found, loaded, pattern, limits, folder, engine=engine, progress=arguments.progress)
             manifest = Manifest(
                 schema_version=schema.SCHEMA_VERSION,
                 key=key,
@@ -172,7 +162,7 @@ def prepare(
                 max_target_length=limits.max_target_length,
                 bucket_edges=tuple(int(edge) for edge in bucket_edges(limits.max_length)),
                 splits=made.splits,
-                origin=origin_of(source, mirror, files, prefix),
+                origin=origin_of(arguments.source, mirror, arguments, arguments.prefix),
                 notes=made.notes,
                 seconds={**made.seconds, "total": time.perf_counter() - started},
             )
@@ -180,7 +170,23 @@ def prepare(
                 publish.publish(folder / DATASET_FOLDER, place, manifest)
     dataset = PreparedDataset(path=place, manifest=manifest)
     warnings = made.notes + _warnings(made.task, words)
-    return PrepareResult(dataset=dataset, cached=False, changed=changed, warnings=warnings)
+    facts = source_facts(found, made.task)
+    return PrepareResult(dataset=dataset, cached=False, changed=changed, warnings=warnings, source=facts)
+
+
+def tokenizer_info(tokenizer: LoadedTokenizer, *, pair: bool) -> TokenizerInfo:
+    """Return what a manifest records of a tokenizer, for samples of one text or two."""
+    return TokenizerInfo(
+        name=tokenizer.name,
+        source=tokenizer.source,
+        sha256=tokenizer.sha256,
+        vocabulary_sha256=tokenizer.vocabulary_sha256,
+        vocabulary_size=tokenizer.vocabulary_size,
+        pad_id=tokenizer.pad_id,
+        end_id=tokenizer.end_id,
+        special_ids=tokenizer.special_ids,
+        special_tokens=tokenizer.backend.num_special_tokens_to_add(pair),
+    )
 
 
 def _engine_of(name: str, ray_address: str | None, *, workers: int) -> AbstractContextManager[Engine]:
@@ -203,10 +209,11 @@ def _standing(place: Path, parts: dict[str, str], *, overwrite: bool) -> Manifes
     return standing
 
 
-def _cached(place: Path, standing: Manifest, words: WordList) -> PrepareResult:
+def _cached(place: Path, standing: Manifest, words: WordList, source: Source) -> PrepareResult:
     dataset = PreparedDataset(path=place, manifest=standing)
     warnings = standing.notes + _warnings(standing.task, words)
-    return PrepareResult(dataset=dataset, cached=True, changed=(), warnings=warnings)
+    facts = source_facts(source, standing.task)
+    return PrepareResult(dataset=dataset, cached=True, changed=(), warnings=warnings, source=facts)
 
 
 def _disk_errors(folder: Path, option: str) -> AbstractContextManager[None]:
@@ -230,28 +237,5 @@ def _warnings(task: Task, words: WordList) -> tuple[str, ...]:
     return tuple(found)
 
 
-_SHOWN_WORDS = 5
-
-
-def _checked_label_type(label_type: str) -> LabelType:
-    choose("--label-type", label_type, get_args(LabelType))
-    return cast(LabelType, label_type)
-
-
 def _words_info(words: WordList) -> WordsInfo:
     return WordsInfo(source=words.source, kept=words.kept, count=len(words.words), sha256=words_sha256(words.words))
-
-
-def tokenizer_info(tokenizer: LoadedTokenizer, *, pair: bool) -> TokenizerInfo:
-    """Return what a manifest records of a tokenizer, for samples of one text or two."""
-    return TokenizerInfo(
-        name=tokenizer.name,
-        source=tokenizer.source,
-        sha256=tokenizer.sha256,
-        vocabulary_sha256=tokenizer.vocabulary_sha256,
-        vocabulary_size=tokenizer.vocabulary_size,
-        pad_id=tokenizer.pad_id,
-        end_id=tokenizer.end_id,
-        special_ids=tokenizer.special_ids,
-        special_tokens=tokenizer.backend.num_special_tokens_to_add(pair),
-    )

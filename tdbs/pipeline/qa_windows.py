@@ -26,6 +26,24 @@ from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 # Shapes: R rows of the block, S windows, S1 = S + 1, T their tokens, A answers of all rows.
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AnswerPlaces:
+    """Answers of all rows of a block, as characters of their contexts, white space at their ends aside."""
+
+    offsets_R1: IntArray  # row i has answers [i] to [i + 1], the first one is learned
+    starts_A: IntArray
+    ends_A: IntArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PlacedAnswers:
+    """The answers as tokens: first and last position of the one to learn, and all tokens that touch an answer."""
+
+    starts_S: IntArray
+    ends_S: IntArray
+    answer_T: BoolArray
+
+
 def qa_window_samples(block: RowBlock, _task: Task, tokenizer: LoadedTokenizer, limits: Limits) -> Samples:
     """Return every row's windows."""
     questions = [question.lstrip() for question in block.texts.to_pylist()]  # SQuAD has some with a page of spaces
@@ -56,30 +74,6 @@ def qa_window_samples(block: RowBlock, _task: Task, tokenizer: LoadedTokenizer, 
         columns=columns,
         protected_T=protected_T,
     )
-
-
-def _windows(encodings: Sequence[Encoding]) -> tuple[TokenBlock, list[int]]:
-    """Return all windows of some rows, and how many each row has."""
-    block = flat_block([window for first in encodings for window in (first, *first.overflowing)], is_pair=True)
-    return block, [1 + len(first.overflowing) for first in encodings]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class AnswerPlaces:
-    """Answers of all rows of a block, as characters of their contexts, white space at their ends aside."""
-
-    offsets_R1: IntArray  # row i has answers [i] to [i + 1], the first one is learned
-    starts_A: IntArray
-    ends_A: IntArray
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PlacedAnswers:
-    """The answers as tokens: first and last position of the one to learn, and all tokens that touch an answer."""
-
-    starts_S: IntArray
-    ends_S: IntArray
-    answer_T: BoolArray
 
 
 def place_answers(tokens: TokenBlock, rows_S: IntArray, places: AnswerPlaces, *, stride: int) -> PlacedAnswers:
@@ -116,6 +110,31 @@ def place_answers(tokens: TokenBlock, rows_S: IntArray, places: AnswerPlaces, *,
     )
 
 
+def long_questions(questions: Sequence[str], tokenizer: LoadedTokenizer, limits: Limits) -> dict[int, str]:
+    """Return which questions leave too little room, and why: windows could not advance (the library panics there)."""
+    special = tokenizer.backend.num_special_tokens_to_add(is_pair=True)
+    most = limits.max_length - special - (limits.stride or 0) - 1
+    parts = encode_in_parts(
+        tokenizer.backend,
+        questions,
+        truncate=Tokenizer.no_truncation,
+        make=lambda encodings: list(map(len, encodings)),
+        special_tokens=False,
+    )
+    return {
+        row: f"has a question of {tokens} tokens; windows of {limits.max_length} tokens that share {limits.stride} "
+        f"allow questions of up to {most}"
+        for row, tokens in enumerate(chain.from_iterable(parts))
+        if tokens > most
+    }
+
+
+def _windows(encodings: Sequence[Encoding]) -> tuple[TokenBlock, list[int]]:
+    """Return all windows of some rows, and how many each row has."""
+    block = flat_block([window for first in encodings for window in (first, *first.overflowing)], is_pair=True)
+    return block, [1 + len(first.overflowing) for first in encodings]
+
+
 def _shift_to_context(context_T: BoolArray, offsets_S1: IntArray, rows_S: IntArray, stride: int) -> IntArray:
     """Return, for each window, what makes a position in it the number of its token in the row's whole context."""
     before_T1 = offsets_of(context_T)
@@ -146,22 +165,3 @@ def _refuse_long_questions(questions: list[str], block: RowBlock, tokenizer: Loa
             f"{block.row_name(row)} {reason}.",
             next_step="Shorten the question, or pass a larger --max-length or a smaller --stride.",
         )
-
-
-def long_questions(questions: Sequence[str], tokenizer: LoadedTokenizer, limits: Limits) -> dict[int, str]:
-    """Return which questions leave too little room, and why: windows could not advance (the library panics there)."""
-    special = tokenizer.backend.num_special_tokens_to_add(is_pair=True)
-    most = limits.max_length - special - (limits.stride or 0) - 1
-    parts = encode_in_parts(
-        tokenizer.backend,
-        questions,
-        truncate=Tokenizer.no_truncation,
-        make=lambda encodings: list(map(len, encodings)),
-        special_tokens=False,
-    )
-    return {
-        row: f"has a question of {tokens} tokens; windows of {limits.max_length} tokens that share {limits.stride} "
-        f"allow questions of up to {most}"
-        for row, tokens in enumerate(chain.from_iterable(parts))
-        if tokens > most
-    }

@@ -25,7 +25,9 @@ from tdbs.pipeline.tokens.block import NO_SEGMENT, TokenBlock
 from tdbs.pipeline.tokens.tokenize import tokenize_block
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 
-# Shapes: S samples of the block, T their tokens.
+# Shapes: S samples of the block, T their tokens, W its words, K tokens that belong to a word.
+
+OUTSIDE = "O"  # the label of words that belong to no entity
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -71,11 +73,6 @@ def seq2seq_samples(block: RowBlock, task: Task, tokenizer: LoadedTokenizer, lim
         columns=columns,
         protected_T=prefix_T,
     )
-
-
-# Shapes: S samples, T their tokens, W words of the block, K tokens that belong to a word.
-
-OUTSIDE = "O"  # the label of words that belong to no entity
 
 
 def word_samples(block: RowBlock, task: Task, tokenizer: LoadedTokenizer, limits: Limits) -> Samples:

@@ -33,38 +33,6 @@ class Column:
     meaning: str
 
 
-def columns(task: Task, *, labelled: bool) -> tuple[Column, ...]:
-    """Return the columns of a split of the task, in order."""
-    found = [
-        Column(name=SAMPLE_ID, type=pa.int64(), meaning="0 to rows - 1, in source order, unique in its split"),
-        Column(name=SOURCE_ROW, type=pa.int64(), meaning="row of the source, from 0; windows of one question share it"),
-        Column(name=INPUT_IDS, type=pa.list_(pa.int32()), meaning="token ids, special tokens included, truncated"),
-        Column(name=LENGTH, type=pa.int32(), meaning="tokens of `input_ids`"),
-    ]
-    if task.is_pair:
-        found.append(Column(name=SEGMENT_START, type=pa.int32(), meaning="pairs: first position of the second text"))
-    found.append(
-        Column(
-            name=DROPPABLE,
-            type=DROPPABLE_TYPE,
-            meaning="droppable words: first position and number of tokens, one entry a word, in order",
-        )
-    )
-    if task.kind == "question_answering":
-        found.extend(_PLACES)
-    if labelled:
-        found.extend(_several_targets() if _has_several_targets(task) else _TARGETS[task.kind])
-    return tuple(found)
-
-
-def _has_several_targets(task: Task) -> bool:
-    return task.kind == "regression" and task.outputs > 1
-
-
-def _several_targets() -> tuple[Column, ...]:
-    return (Column(name=LABEL, type=pa.list_(pa.float64()), meaning="several targets: the numbers to predict"),)
-
-
 _PLACES = (
     Column(name=CHAR_STARTS, type=pa.list_(pa.int32()), meaning="first character of each token in its text; 0 special"),
     Column(name=CHAR_ENDS, type=pa.list_(pa.int32()), meaning="character behind each token in its text; 0 special"),
@@ -90,6 +58,38 @@ _TARGETS: dict[TaskKind, tuple[Column, ...]] = {
 }
 
 
+def columns(task: Task, *, labelled: bool) -> tuple[Column, ...]:
+    """Return the columns of a split of the task, in order."""
+    found = [
+        Column(name=SAMPLE_ID, type=pa.int64(), meaning="0 to rows - 1, in source order, unique in its split"),
+        Column(name=SOURCE_ROW, type=pa.int64(), meaning="row of the source, from 0; windows of one question share it"),
+        Column(name=INPUT_IDS, type=pa.list_(pa.int32()), meaning="token ids, special tokens included, truncated"),
+        Column(name=LENGTH, type=pa.int32(), meaning="tokens of `input_ids`"),
+    ]
+    if task.is_pair:
+        found.append(Column(name=SEGMENT_START, type=pa.int32(), meaning="pairs: first position of the second text"))
+    found.append(
+        Column(
+            name=DROPPABLE,
+            type=DROPPABLE_TYPE,
+            meaning="droppable words: first position and number of tokens, one entry a word, in order",
+        )
+    )
+    if task.kind == "question_answering":
+        found.extend(_PLACES)
+    if labelled:
+        found.extend(_several_targets() if _has_several_targets(task) else _TARGETS[task.kind])
+    return tuple(found)
+
+
 def arrow_schema(task: Task, *, labelled: bool) -> pa.Schema:
     """Return the Arrow schema of a shard of the task."""
     return pa.schema([(column.name, column.type) for column in columns(task, labelled=labelled)])
+
+
+def _has_several_targets(task: Task) -> bool:
+    return task.kind == "regression" and task.outputs > 1
+
+
+def _several_targets() -> tuple[Column, ...]:
+    return (Column(name=LABEL, type=pa.list_(pa.float64()), meaning="several targets: the numbers to predict"),)

@@ -52,25 +52,6 @@ def sums_of(lists: Lists) -> IntArray:
     return np.diff(through_V1[np.cumsum(lists.sizes_S)], prepend=0)
 
 
-def _join_flat(columns: Sequence[AnyArray], places: Sequence[IntArray]) -> AnyArray:
-    """Return one value, or row of values, of each sample in its place."""
-    joined = np.empty((sum(map(len, columns)), *columns[0].shape[1:]), dtype=columns[0].dtype)
-    for column, place_S in zip(columns, places, strict=True):
-        joined[place_S] = column
-    return joined
-
-
-def _join_lists(columns: list[Lists], places: Sequence[IntArray]) -> JoinedLists:
-    """Return the list of each sample in its place; `columns` is emptied on the way."""
-    sizes_N = _join_flat([lists.sizes_S for lists in columns], places)
-    offsets_N1 = offsets_of(sizes_N)
-    joined = np.empty(offsets_N1[-1], dtype=columns[0].values_V.dtype)
-    for place_S in places:
-        lists = columns.pop(0)
-        joined[ragged_positions(offsets_N1[place_S], lists.sizes_S)] = lists.values_V
-    return JoinedLists(values_V=joined, offsets_N1=offsets_N1)
-
-
 def read_arrays(
     tables: Iterable[pa.Table],
     columns: Callable[[pa.Table], dict[str, AnyArray | Lists]],
@@ -115,3 +96,22 @@ def samples_do_not_fit(named: str, rows: int) -> DatasetError:
         f"{named} has samples twice, or beyond its {rows}.",
         next_step="Run tdbs verify to see which, or prepare the dataset again with --overwrite.",
     )
+
+
+def _join_flat(columns: Sequence[AnyArray], places: Sequence[IntArray]) -> AnyArray:
+    """Return one value, or row of values, of each sample in its place."""
+    joined = np.empty((sum(map(len, columns)), *columns[0].shape[1:]), dtype=columns[0].dtype)
+    for column, place_S in zip(columns, places, strict=True):
+        joined[place_S] = column
+    return joined
+
+
+def _join_lists(columns: list[Lists], places: Sequence[IntArray]) -> JoinedLists:
+    """Return the list of each sample in its place; `columns` is emptied on the way."""
+    sizes_N = _join_flat([lists.sizes_S for lists in columns], places)
+    offsets_N1 = offsets_of(sizes_N)
+    joined = np.empty(offsets_N1[-1], dtype=columns[0].values_V.dtype)
+    for place_S in places:
+        lists = columns.pop(0)
+        joined[ragged_positions(offsets_N1[place_S], lists.sizes_S)] = lists.values_V
+    return JoinedLists(values_V=joined, offsets_N1=offsets_N1)

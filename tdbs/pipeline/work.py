@@ -75,17 +75,6 @@ def work_folder(place: Path, key: str, *, work: str | Path | None = None, fresh:
     remove_folder(hidden)
 
 
-def _reuse(hidden: Path) -> None:
-    """Make sure that a hidden folder is what a killed `prepare` of this user left, and nobody else's from now on."""
-    refuse_link(hidden, DatasetError)
-    if not is_own_folder(hidden, _WORK_NAMES):
-        raise DatasetError(f"{hidden} is not your unfinished work.", next_step=_OTHER_PLACE)
-    if stat.S_IMODE(hidden.stat().st_mode) & 0o022:
-        hidden.chmod(0o700)
-    for link in links_below(hidden):
-        refuse_link(link, DatasetError)
-
-
 def discard_leftovers(place: Path, *, work: str | Path | None = None) -> None:
     """Remove what a kill left behind after its dataset was published, unless a process is at work there."""
     with suppress(OSError, Timeout, DatasetError):
@@ -97,6 +86,17 @@ def discard_leftovers(place: Path, *, work: str | Path | None = None) -> None:
         with FileLock(path, timeout=0):
             remove_folder(hidden)
             remove_file(path)
+
+
+def _reuse(hidden: Path) -> None:
+    """Make sure that a hidden folder is what a killed `prepare` of this user left, and nobody else's from now on."""
+    refuse_link(hidden, DatasetError)
+    if not is_own_folder(hidden, _WORK_NAMES):
+        raise DatasetError(f"{hidden} is not your unfinished work.", next_step=_OTHER_PLACE)
+    if stat.S_IMODE(hidden.stat().st_mode) & 0o022:
+        hidden.chmod(0o700)
+    for link in links_below(hidden):
+        refuse_link(link, DatasetError)
 
 
 def _lock(path: Path, waiting: Callable[[], None]) -> tuple[FileLock, list[Path]]:

@@ -14,6 +14,15 @@ from tdbs.train.planning.profile_file import Overhead
 from tdbs.train.run_folder import CONFIG_NAME, Run, read_run
 
 _CHANCE = 0.005  # of a score, where the deviation over seeds is less or not known
+_FORM = Form(
+    what="a comparison of tdbs",
+    error=DatasetError,
+    next_step="Pass a folder that tdbs compare wrote, or run tdbs compare again.",
+)
+_SAME = (  # fields that a comparison has as its file has them
+    *("dataset", "dataset_key", "model", "epochs", "part_steps", "baseline", "attention", "precision", "device"),
+    *("median_error", "worst_error", "energy"),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,17 +76,6 @@ class Comparison:
     def summary_of(self, strategy: str) -> Summary:
         """Return the summary of a strategy that was compared."""
         return next(summary for summary in self.summaries if summary.strategy == strategy)
-
-
-_FORM = Form(
-    what="a comparison of tdbs",
-    error=DatasetError,
-    next_step="Pass a folder that tdbs compare wrote, or run tdbs compare again.",
-)
-_SAME = (  # fields that a comparison has as its file has them
-    *("dataset", "dataset_key", "model", "epochs", "part_steps", "baseline", "attention", "precision", "device"),
-    *("median_error", "worst_error", "energy"),
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,6 +8,7 @@ from tdbs.train.energy import WORLD
 NOTHING = "–"
 _SPACE = "\N{NO-BREAK SPACE}"
 _MINUS = "\N{MINUS SIGN}"
+_MUCH = 0.2  # of a step: overhead that gets a hint
 
 
 def percent(share: float | None) -> str:
@@ -62,22 +63,6 @@ def co2e(kilograms: float | None) -> str:
     return _scaled(kilograms, ("kg", "g", "mg"))
 
 
-def _scaled(value: float | None, units: tuple[str, ...]) -> str:
-    """Return three figures in the largest unit, each a thousandth of the last, in which it is 1 or more."""
-    if value is None:
-        return NOTHING
-    for unit in units[:-1]:
-        if value >= 0.9995:
-            return f"{_three_figures(value)}{_SPACE}{unit}"
-        value *= 1000
-    return f"{_three_figures(value)}{_SPACE}{units[-1]}"
-
-
-def _three_figures(value: float) -> str:
-    """Return 1.25, 41.2, 340 and 12,500."""
-    return f"{value:,.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"
-
-
 def energy_note(country: str, powers: Iterable[str | None]) -> str:
     """Return a note on the energy figures: their scope, their source, and the electricity."""
     found = "; ".join(sorted({power for power in powers if power is not None}))
@@ -90,9 +75,6 @@ def mebibytes(size: float | None) -> str:
     if size is None:
         return NOTHING
     return f"{size / 2**20:,.0f}{_SPACE}MiB" if size < 2**30 else f"{size / 2**30:,.1f}{_SPACE}GiB"
-
-
-_MUCH = 0.2
 
 
 def overhead_notes(overhead: Sequence[Mapping[str, Any]], device: str | None) -> list[str]:
@@ -113,3 +95,19 @@ def overhead_notes(overhead: Sequence[Mapping[str, Any]], device: str | None) ->
             "tdbs train --compile may shorten them."
         )
     return notes
+
+
+def _scaled(value: float | None, units: tuple[str, ...]) -> str:
+    """Return three figures in the largest unit, each a thousandth of the last, in which it is 1 or more."""
+    if value is None:
+        return NOTHING
+    for unit in units[:-1]:
+        if value >= 0.9995:
+            return f"{_three_figures(value)}{_SPACE}{unit}"
+        value *= 1000
+    return f"{_three_figures(value)}{_SPACE}{units[-1]}"
+
+
+def _three_figures(value: float) -> str:
+    """Return 1.25, 41.2, 340 and 12,500."""
+    return f"{value:,.{2 if value < 9.995 else 1 if value < 99.95 else 0}f}"

@@ -27,6 +27,8 @@ from tdbs.reports.report import Report
 from tdbs.reports.report_values import FIGURES, Facts, facts_of
 from tdbs.shown import shown
 
+DEFAULT_NAME = "report.html"
+NUMBERS_JSON, NUMBERS_MARKDOWN = "numbers.json", "numbers.md"
 _WORDS = (
     number_format.count,
     number_format.duration,
@@ -46,28 +48,6 @@ def render_markdown(facts: Facts) -> str:
     """Return the page's numbers and tables as Markdown, its figures as links to files beside it."""
     text = _templates(autoescape=False).get_template("numbers.md.j2").render(facts)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
-
-
-def _shown_value(value: Any) -> Any:
-    """Return what the page puts in for a value; figures and parts of the page are markup, and stay."""
-    return value if hasattr(value, "__html__") else shown(value, lines=True)
-
-
-def _templates(*, autoescape: bool) -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("tdbs.reports"),
-        autoescape=autoescape,  # noqa: S701  # Markdown is escaped by its own filter
-        undefined=jinja2.StrictUndefined,
-        finalize=_shown_value,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update({word.__name__: word for word in _WORDS}, markdown=markdown_text)
-    return environment
-
-
-DEFAULT_NAME = "report.html"
-NUMBERS_JSON, NUMBERS_MARKDOWN = "numbers.json", "numbers.md"
 
 
 def page_path(out: Path) -> Path:
@@ -111,18 +91,6 @@ def write_report(out: Path, report: Report, *, files: bool = False) -> list[Path
         raise ConfigError(f"{page} cannot be written: {error}.", next_step="Pass another --out.") from error
 
 
-def _write_files(folder: Path, report: Report, facts: Facts) -> list[Path]:
-    """Write each figure as a standalone file, and all numbers twice: for programs and for people."""
-    for name in FIGURES:  # those of an earlier report on something else
-        remove_file(folder / f"{name}.svg")
-    figures = {f"{name}.svg": standalone(pair[0]) for name, pair in facts["figures"].items() if pair}
-    for name, svg in figures.items():
-        write_text(folder / name, svg)
-    write_text(folder / NUMBERS_MARKDOWN, render_markdown(facts))
-    write_json(folder / NUMBERS_JSON, numbers_of(report) | {"figures": list(figures)})
-    return [folder / name for name in (*figures, NUMBERS_MARKDOWN, NUMBERS_JSON)]
-
-
 def numbers_of(report: Report) -> dict[str, Any]:
     """Return the contents of the page as plain values for JSON; missing parts are null."""
     run, caps, drops = report.run, report.caps, report.drops
@@ -136,6 +104,50 @@ def numbers_of(report: Report) -> dict[str, Any]:
         "drop_rates": [asdict(row) for row in report.over_rates],
         "overheads": report.overheads and asdict(report.overheads),
     }
+
+
+def markdown_text(text: object) -> str:
+    """Return text that Markdown prints unchanged: on one line, without markup."""
+    line = shown(" ".join(str(text).split()))
+    return re.sub(r"([\\`*\[\]|#])", r"\\\1", html.escape(line, quote=False))
+
+
+def markdown_code(text: str) -> str:
+    """Return text as a span of code, between more backticks than it has in a row."""
+    line = shown(text)
+    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
+    space = " " if line.startswith("`") or line.endswith("`") else ""
+    return f"{fence}{space}{line}{space}{fence}"
+
+
+def _shown_value(value: Any) -> Any:
+    """Return what the page puts in for a value; figures and parts of the page are markup, and stay."""
+    return value if hasattr(value, "__html__") else shown(value, lines=True)
+
+
+def _templates(*, autoescape: bool) -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("tdbs.reports"),
+        autoescape=autoescape,  # noqa: S701  # Markdown is escaped by its own filter
+        undefined=jinja2.StrictUndefined,
+        finalize=_shown_value,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update({word.__name__: word for word in _WORDS}, markdown=markdown_text)
+    return environment
+
+
+def _write_files(folder: Path, report: Report, facts: Facts) -> list[Path]:
+    """Write each figure as a standalone file, and all numbers twice: for programs and for people."""
+    for name in FIGURES:  # those of an earlier report on something else
+        remove_file(folder / f"{name}.svg")
+    figures = {f"{name}.svg": standalone(pair[0]) for name, pair in facts["figures"].items() if pair}
+    for name, svg in figures.items():
+        write_text(folder / name, svg)
+    write_text(folder / NUMBERS_MARKDOWN, render_markdown(facts))
+    write_json(folder / NUMBERS_JSON, numbers_of(report) | {"figures": list(figures)})
+    return [folder / name for name in (*figures, NUMBERS_MARKDOWN, NUMBERS_JSON)]
 
 
 def _dataset_numbers(dataset: PreparedDataset) -> dict[str, Any]:
@@ -171,17 +183,3 @@ def _comparison_numbers(comparison: Comparison) -> dict[str, Any]:
         "worst_error": comparison.worst_error,
         "overhead": list(comparison.overhead),
     }
-
-
-def markdown_text(text: object) -> str:
-    """Return text that Markdown prints unchanged: on one line, without markup."""
-    line = shown(" ".join(str(text).split()))
-    return re.sub(r"([\\`*\[\]|#])", r"\\\1", html.escape(line, quote=False))
-
-
-def markdown_code(text: str) -> str:
-    """Return text as a span of code, between more backticks than it has in a row."""
-    line = shown(text)
-    fence = "`" * (1 + max(map(len, re.findall("`+", line)), default=0))
-    space = " " if line.startswith("`") or line.endswith("`") else ""
-    return f"{fence}{space}{line}{space}{fence}"

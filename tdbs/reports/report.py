@@ -87,12 +87,6 @@ def report_on_comparison(folder: Path) -> Report:
     )
 
 
-def _model_of(run: Run) -> str | None:
-    """Return the model of a run: what it saved, which is there wherever the run is, else the one that it began with."""
-    saved = run.path / MODEL_FOLDER
-    return str(saved) if saved.is_dir() else run.config.get("model")
-
-
 def by_tokens(estimates: Sequence[StrategyEstimate], baseline: str) -> list[StrategyEstimate]:
     """Return estimates with speedups in tokens if they were in seconds, without a range."""
     tokens = {estimate.strategy: estimate.tokens + estimate.target_tokens for estimate in estimates}
@@ -102,6 +96,12 @@ def by_tokens(estimates: Sequence[StrategyEstimate], baseline: str) -> list[Stra
         estimate if estimate.seconds is None else _by_tokens(estimate, tokens[baseline] / tokens[estimate.strategy])
         for estimate in estimates
     ]
+
+
+def _model_of(run: Run) -> str | None:
+    """Return the model of a run: what it saved, which is there wherever the run is, else the one that it began with."""
+    saved = run.path / MODEL_FOLDER
+    return str(saved) if saved.is_dir() else run.config.get("model")
 
 
 def _by_tokens(estimate: StrategyEstimate, speedup: float) -> StrategyEstimate:

@@ -53,6 +53,17 @@ class DropExamples:
     drops: tuple[ShownDrop, ...]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _View:
+    """A split for display, without the dropped tokens."""
+
+    split: Split
+    dropped_T: BoolArray | None
+    tokenizer: Tokenizer
+    classes: tuple[str, ...]
+    special_tokens: bool
+
+
 def show_samples(dataset: PreparedDataset, split: Split, count: int, *, seed: int = 0) -> list[ShownSample]:
     """Return some samples of a split, drawn at random, in sample_id order."""
     rows_W = np.repeat(np.arange(len(split.lengths_N)), np.diff(split.word_offsets_N1))
@@ -128,17 +139,6 @@ def _chosen(split: Split, count: int, seed: int) -> list[int]:
     return sorted(chosen.tolist())
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _View:
-    """A split for display, without the dropped tokens."""
-
-    split: Split
-    dropped_T: BoolArray | None
-    tokenizer: Tokenizer
-    classes: tuple[str, ...]
-    special_tokens: bool
-
-
 def _view(dataset: PreparedDataset, split: Split, dropped_T: BoolArray | None, *, special_tokens: bool = True) -> _View:
     tokenizer = read_tokenizer(dataset)
     if isinstance(tokenizer.decoder, decoders.WordPiece):
@@ -196,16 +196,6 @@ def _target(view: _View, targets: Targets, sample: int, _places_K: IntArray) -> 
     return view.tokenizer.decode(_own_values(targets, sample))
 
 
-_LABELS: dict[TaskKind, Callable[[_View, Targets, int, IntArray], str]] = {
-    "classification": _class,
-    "regression": _numbers,
-    "multi_label": _held_classes,
-    "token_classification": _entities,
-    "question_answering": _answer,
-    "seq2seq": _target,
-}
-
-
 def _own_values(targets: Targets, sample: int) -> list[int]:
     """Return the values of one sample if samples have several."""
     offsets_N1 = np.zeros(sample + 2, dtype=np.int64) if targets.offsets_N1 is None else targets.offsets_N1
@@ -227,3 +217,13 @@ def _pieces(view: _View, ids: list[int], marked_K: BoolArray, starts_K: BoolArra
             pieces.append((longer[len(text) :], bool(marked_K[first])))
         text = longer
     return pieces
+
+
+_LABELS: dict[TaskKind, Callable[[_View, Targets, int, IntArray], str]] = {
+    "classification": _class,
+    "regression": _numbers,
+    "multi_label": _held_classes,
+    "token_classification": _entities,
+    "question_answering": _answer,
+    "seq2seq": _target,
+}

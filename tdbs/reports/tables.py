@@ -85,10 +85,6 @@ def measured_table(comparison: Comparison) -> Table:
     return Table(head=head, rows=tuple(rows), best=comparison.best.strategy)
 
 
-def _energy_head(comparison: Comparison) -> tuple[str, ...]:
-    return () if comparison.energy is None else ("energy", "CO2e")
-
-
 def prediction_table(comparison: Comparison) -> Table | None:
     """Return predicted beside measured for each strategy; None if nothing was predicted in seconds."""
     if all(summary.predicted_seconds is None for summary in comparison.summaries):
@@ -144,3 +140,7 @@ def overheads_table(overheads: Overheads) -> Table:
     stages = [(f"prepare: {stage}", duration(spent), "in prepare") for stage, spent in overheads.stages.items()]
     run = [(stage, duration(spent), "each run") for stage, spent in overheads.run.items()]
     return Table(head=("stage", "time", "paid"), rows=(("prepare", duration(overheads.prepare), "once"), *stages, *run))
+
+
+def _energy_head(comparison: Comparison) -> tuple[str, ...]:
+    return () if comparison.energy is None else ("energy", "CO2e")

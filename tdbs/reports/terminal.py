@@ -16,11 +16,10 @@ from tdbs.shown import shown
 from tdbs.train.planning.epoch_plan import EpochPlan, run_target_padding
 from tdbs.train.planning.strategies import BUCKETED, Strategy
 
-if TYPE_CHECKING:  # its module loads torch
-    from tdbs.analysis.conditions.flips import WordFlips
 if TYPE_CHECKING:  # their modules load torch
     from tdbs.analysis.conditions.asked import ConditionRow
     from tdbs.analysis.conditions.evaluate import Evaluation
+    from tdbs.analysis.conditions.flips import WordFlips
 
 _BAR_WIDTH = 44
 
@@ -106,20 +105,6 @@ def drop_lines(drops: Sequence[ShownDrop]) -> list[Text]:
         lines.append(_marked(drop.before, f"{drop.before.sample_id} before ({_described(drop.before)}): "))
         lines.append(_marked(drop.after, f"{drop.after.sample_id} after  ({_described(drop.after)}): "))
     return lines
-
-
-def _described(sample: ShownSample) -> str:
-    return f"{sample.length} tokens{', ' + sample.label if sample.label else ''}"
-
-
-def _marked(sample: ShownSample, head: str) -> Text:
-    line = Text(shown(head))  # Text takes some control characters out
-    for piece, marked in sample.pieces:
-        space = len(piece) - len(piece.lstrip())
-        line.append(shown(piece[:space]))
-        words = shown(piece[space:])
-        line.append(f"[{words}]" if marked else words, style="strike dim" if marked else "")
-    return line
 
 
 def plan_rows(plans: Sequence[EpochPlan]) -> list[dict[str, Any]]:
@@ -222,6 +207,20 @@ def conditions_table(found: "Evaluation") -> Table:
         )
         last = row.run
     return table
+
+
+def _described(sample: ShownSample) -> str:
+    return f"{sample.length} tokens{', ' + sample.label if sample.label else ''}"
+
+
+def _marked(sample: ShownSample, head: str) -> Text:
+    line = Text(shown(head))  # Text takes some control characters out
+    for piece, marked in sample.pieces:
+        space = len(piece) - len(piece.lstrip())
+        line.append(shown(piece[:space]))
+        words = shown(piece[space:])
+        line.append(f"[{words}]" if marked else words, style="strike dim" if marked else "")
+    return line
 
 
 def _score(row: "ConditionRow") -> str:

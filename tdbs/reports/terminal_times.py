@@ -50,12 +50,6 @@ def profile_tables(profile: Mapping[str, Any]) -> list[Table | str]:
     return [*parts, caps, *([""] if notes else []), *(plain_spaces(note) for note in notes)]
 
 
-def _shared(points: Sequence[Mapping[str, Any]], kernels: Sequence[str]) -> list[tuple[int, int]]:
-    """Return the batch sizes and lengths that were timed with every kernel."""
-    by_kernel = [{(p["batch_size"], p["length"]) for p in points if p["attention"] == kernel} for kernel in kernels]
-    return sorted(set.intersection(*by_kernel))
-
-
 def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str, *, runs: int = 1) -> Table:
     """Return the table of `estimate-speedup`, with the baseline named in its head; in seconds if they are known."""
     columns: dict[str, Callable[[StrategyEstimate], str]] = {
@@ -102,17 +96,6 @@ def estimate_notes(
     return [*notes, *_score_notes(estimates)]
 
 
-def _score_notes(estimates: Sequence[StrategyEstimate]) -> list[str]:
-    """Return what a speedup leaves out: which strategies make the updates of random batches, and which do not."""
-    names = {estimate.strategy for estimate in estimates}
-    notes = []
-    if "unpadded" in names:
-        notes.append("unpadded, the default, computes the same as random, without its padding.")
-    if not names <= set(SAME_UPDATES):
-        notes.append("Strategies that sort or drop make different updates, so scores may differ (see tdbs compare).")
-    return notes
-
-
 def target_notes(estimates: Sequence[StrategyEstimate]) -> list[str]:
     """Return what sorting by target length saves, a line for each strategy that sorts."""
     return [
@@ -152,19 +135,6 @@ def compare_table(result: Mapping[str, Any]) -> Table:
     return table
 
 
-def _score_of(row: Mapping[str, Any]) -> str:
-    if row["score_mean"] is None:
-        return ""
-    return f"{100 * row['score_mean']:.1f}" + ("" if row["score_std"] is None else f" ± {100 * row['score_std']:.1f}")
-
-
-def _difference_of(row: Mapping[str, Any]) -> str:
-    low, high = row.get("score_difference_low"), row.get("score_difference_high")
-    if low is None or high is None:
-        return ""
-    return f"{100 * row['score_difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"
-
-
 def compare_notes(result: Mapping[str, Any]) -> list[str]:
     """Return the notes below the table of `compare`."""
     notes = []
@@ -183,3 +153,33 @@ def compare_notes(result: Mapping[str, Any]) -> list[str]:
             "speed of the profile."
         )
     return notes
+
+
+def _shared(points: Sequence[Mapping[str, Any]], kernels: Sequence[str]) -> list[tuple[int, int]]:
+    """Return the batch sizes and lengths that were timed with every kernel."""
+    by_kernel = [{(p["batch_size"], p["length"]) for p in points if p["attention"] == kernel} for kernel in kernels]
+    return sorted(set.intersection(*by_kernel))
+
+
+def _score_notes(estimates: Sequence[StrategyEstimate]) -> list[str]:
+    """Return what a speedup leaves out: which strategies make the updates of random batches, and which do not."""
+    names = {estimate.strategy for estimate in estimates}
+    notes = []
+    if "unpadded" in names:
+        notes.append("unpadded, the default, computes the same as random, without its padding.")
+    if not names <= set(SAME_UPDATES):
+        notes.append("Strategies that sort or drop make different updates, so scores may differ (see tdbs compare).")
+    return notes
+
+
+def _score_of(row: Mapping[str, Any]) -> str:
+    if row["score_mean"] is None:
+        return ""
+    return f"{100 * row['score_mean']:.1f}" + ("" if row["score_std"] is None else f" ± {100 * row['score_std']:.1f}")
+
+
+def _difference_of(row: Mapping[str, Any]) -> str:
+    low, high = row.get("score_difference_low"), row.get("score_difference_high")
+    if low is None or high is None:
+        return ""
+    return f"{100 * row['score_difference']:+.1f} ({100 * low:+.1f} to {100 * high:+.1f})"

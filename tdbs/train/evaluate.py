@@ -119,7 +119,7 @@ def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedData
     """
     started = time.perf_counter()
     read = read_run(Path(run))
-    opened = dataset or own_dataset(read)
+    opened = own_dataset(read) if dataset is None else dataset
     manifest = opened.manifest
     name = split or manifest.task.scored_split
     held_out = with_threshold_of(read, read_scored_split(opened, name))

@@ -32,6 +32,26 @@ def own_share(batches: Sequence[Batch], kind: TaskKind, *, process: int, process
     return [share for share in shares if share is not None]
 
 
+def sum_up(accelerator: Accelerator, model: torch.nn.Module, numbers: Sequence[float]) -> list[float]:
+    """Add up the gradients of all processes, in place, and return the sums of some numbers, in one message.
+
+    A parameter that has no gradient here may have one elsewhere, so every one takes part.
+    """
+    if accelerator.num_processes == 1:
+        return list(numbers)
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        if parameter.grad is None:
+            parameter.grad = torch.zeros_like(parameter)
+    gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
+    flat = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor(numbers)])
+    summed = accelerator.reduce(flat, reduction="sum")
+    *parts, sums = summed.split([*(gradient.numel() for gradient in gradients), len(numbers)])
+    for gradient, part in zip(gradients, parts, strict=True):
+        gradient.copy_(part.view_as(gradient))
+    return [float(number) for number in sums.tolist()]
+
+
 def _share(batch: Batch, kind: TaskKind, *, process: int, processes: int) -> Batch | None:
     if batch.execution == "packed" and batch.starts_B is not None:
         rows = np.arange(len(batch.input_ids_RW))[process::processes]
@@ -53,23 +73,3 @@ def _narrowed(batch: Batch, kind: TaskKind) -> Batch:
     if labels is not None and kind == "token_classification":
         labels = labels[:, :width]
     return replace(batch, input_ids_RW=batch.input_ids_RW[:, :width], labels=labels)
-
-
-def sum_up(accelerator: Accelerator, model: torch.nn.Module, numbers: Sequence[float]) -> list[float]:
-    """Add up the gradients of all processes, in place, and return the sums of some numbers, in one message.
-
-    A parameter that has no gradient here may have one elsewhere, so every one takes part.
-    """
-    if accelerator.num_processes == 1:
-        return list(numbers)
-    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    for parameter in trained:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
-    gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
-    flat = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor(numbers)])
-    summed = accelerator.reduce(flat, reduction="sum")
-    *parts, sums = summed.split([*(gradient.numel() for gradient in gradients), len(numbers)])
-    for gradient, part in zip(gradients, parts, strict=True):
-        gradient.copy_(part.view_as(gradient))
-    return [float(number) for number in sums.tolist()]

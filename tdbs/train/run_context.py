@@ -25,6 +25,8 @@ from tdbs.train.scores.scoring import ScoredSplit
 from tdbs.train.stopping import Stop, StoppedError
 from tdbs.train.tracking import Tracker
 
+Scored = Callable[[int, float | None], None]  # of an epoch, and its score
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class StepRecord:
@@ -42,7 +44,6 @@ class StepRecord:
 
 
 Progress = Callable[[StepRecord, int], None]  # of a step, and the number of all steps
-Scored = Callable[[int, float | None], None]  # of an epoch, and its score
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

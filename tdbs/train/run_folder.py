@@ -124,17 +124,6 @@ def start_run(folder: Path, config: Mapping[str, Any]) -> None:
     write_text(folder / CONFIG_NAME, settings)
 
 
-def _toml_of(config: Mapping[str, Any]) -> str:
-    text = tomli_w.dumps(dict(config))
-    if not is_utf8(text):
-        name = next(name for name, value in flat_settings(config).items() if not is_utf8(tomli_w.dumps({"": value})))
-        raise TrainingError(
-            f"The setting {name} of the run has half of a surrogate pair, which {CONFIG_NAME} cannot contain.",
-            next_step="Give files, columns and classes names in UTF-8, and prepare the dataset again.",
-        )
-    return text
-
-
 def check_same_run(begun: Run, config: Mapping[str, Any]) -> None:
     """Refuse to resume a run with other settings; name those that differ, the plan only if nothing else does."""
     before, now = flat_settings(begun.config), flat_settings(tomllib.loads(tomli_w.dumps(dict(config))))
@@ -204,3 +193,14 @@ def read_run(folder: Path) -> Run:
     result: Any = read_fields(folder / RESULT_NAME, ResultFields, FORM) if finished else None
     steps: Any = read_field_rows(folder / STEPS_NAME, StepFields, FORM)
     return Run(path=folder, config=config, steps=tuple(steps), result=result)
+
+
+def _toml_of(config: Mapping[str, Any]) -> str:
+    text = tomli_w.dumps(dict(config))
+    if not is_utf8(text):
+        name = next(name for name, value in flat_settings(config).items() if not is_utf8(tomli_w.dumps({"": value})))
+        raise TrainingError(
+            f"The setting {name} of the run has half of a surrogate pair, which {CONFIG_NAME} cannot contain.",
+            next_step="Give files, columns and classes names in UTF-8, and prepare the dataset again.",
+        )
+    return text

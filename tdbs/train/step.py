@@ -38,6 +38,16 @@ def forward(model: Any, batch: Batch, kind: TaskKind, rules: InputRules, *, devi
     return logits
 
 
+def predicted_by(kind: TaskKind, batch: Batch) -> int:
+    """Return the number of predictions in a batch's loss."""
+    return 0 if batch.labels is None else predicted_count(kind, batch.labels)
+
+
+def batch_loss(kind: TaskKind, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Return the loss of a batch: a mean over what is predicted (models/heads.py)."""
+    return HEADS[kind].loss(logits, to_device(np.asarray(batch.labels), logits.device))
+
+
 def _logits_of_samples(
     model: Any, batch: Batch, kind: TaskKind, rules: InputRules, *, device: torch.device
 ) -> torch.Tensor:
@@ -69,13 +79,3 @@ def _ending(model: Any, head: Head, sequences: Sequences | None) -> AbstractCont
 
 def _unwrapped(model: Any) -> Any:
     return getattr(model, "module", model)  # accelerate may have wrapped it
-
-
-def predicted_by(kind: TaskKind, batch: Batch) -> int:
-    """Return the number of predictions in a batch's loss."""
-    return 0 if batch.labels is None else predicted_count(kind, batch.labels)
-
-
-def batch_loss(kind: TaskKind, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Return the loss of a batch: a mean over what is predicted (models/heads.py)."""
-    return HEADS[kind].loss(logits, to_device(np.asarray(batch.labels), logits.device))

@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.accuracy_tables import mean_over_tasks
 from tdbs.analysis.compare.record import paired_difference
 
 SCORES = st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=20)
@@ -34,8 +33,3 @@ def test_seeds_of_both_count_alone():
     found = paired_difference({1: 0.5, 2: 0.9}, {2: 0.4, 3: 0.1})
     assert (found.seeds, found.mean, found.low, found.high) == (1, pytest.approx(0.5), None, None)
     assert paired_difference({1: 0.5}, {2: 0.5}) is None
-
-
-def test_a_seed_counts_where_all_tasks_have_it():
-    assert mean_over_tasks({"a": {1: 0.2, 2: 0.4}, "b": {2: 0.8, 3: 1.0}}) == {2: pytest.approx(0.6)}
-    assert mean_over_tasks({}) == {}

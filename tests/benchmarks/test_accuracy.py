@@ -9,7 +9,7 @@ import pytest
 from benchmarks.accuracy import RECORDS, rates_of, runs_of
 from benchmarks.accuracy_runs import RunKey, RunRecord, append_record, read_records, run_key, train_run
 from benchmarks.accuracy_studies import RANDOM, RANDOM_0, REACH, STUDIES, Study
-from benchmarks.accuracy_tables import difference_table, passes, rate_page, score_table, study_page
+from benchmarks.accuracy_tables import difference_table, mean_over_tasks, passes, rate_page, score_table, study_page
 from tdbs.errors import ConfigError
 
 STUDY = Study(title="A study", variants=(RANDOM, REACH), seeds=(1, 2, 3), tasks=("stsb", "mrpc"))
@@ -170,3 +170,8 @@ def test_a_mirror_of_the_first_rows(tmp_path, shared):
     mirror = _first_rows(shared / "datasets/glue/sst2", tmp_path)
     assert pq.read_metadata(mirror / "glue/sst2/train.parquet").num_rows == SST2_ROWS
     assert pq.read_metadata(mirror / "glue/sst2/validation.parquet").num_rows == 872
+
+
+def test_a_seed_counts_where_all_tasks_have_it():
+    assert mean_over_tasks({"a": {1: 0.2, 2: 0.4}, "b": {2: 0.8, 3: 1.0}}) == {2: pytest.approx(0.6)}
+    assert mean_over_tasks({}) == {}

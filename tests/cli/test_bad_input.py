@@ -19,13 +19,13 @@ SOURCES = [
     (
         {"d/train.csv": ROWS.replace("text,", "body,", 1)},
         ("d",),
-        "train.csv has no column 'text'; it has: body, label.",
+        "train.csv has no column 'text'; it has: 'body', 'label'.",
         "Name the column with --text.",
     ),
     (
         {"a.csv": ROWS},
         ("a.csv", "--label", "stars"),
-        "a.csv has no column 'stars'; it has: text, label.",
+        "a.csv has no column 'stars'; it has: 'text', 'label'.",
         "Name the column with --label.",
     ),
     (
@@ -59,25 +59,25 @@ SOURCES = [
         {"a.csv": b"text,label\nfine,1\ncaf\xe9,0\n"},
         ("a.csv",),
         "Line 3 of a.csv is not UTF-8: byte 4 of the line is 0xe9.",
-        "Save the file as UTF-8.",
+        "Save the file as UTF-8, or pass its --encoding, such as latin-1.",
     ),
     (
         {"a.tsv": b"text\tlabel\nfine\t1\ncaf\xe9\t0\n"},
         ("a.tsv",),
         "Line 3 of a.tsv is not UTF-8: byte 4 of the line is 0xe9.",
-        "Save the file as UTF-8.",
+        "Save the file as UTF-8, or pass its --encoding, such as latin-1.",
     ),
     (
         {"a.jsonl": b'{"text": "fine", "label": 1}\n{"text": "caf\xe9", "label": 0}\n'},
         ("a.jsonl",),
         "Line 2 of a.jsonl is not UTF-8: byte 14 of the line is 0xe9.",
-        "Save the file as UTF-8.",
+        "Save the file as UTF-8, or pass its --encoding, such as latin-1.",
     ),
     (
         {"a.xlsx": "x"},
         ("a.xlsx",),
         "a.xlsx has an extension that tdbs does not support.",
-        "Use one of .csv, .tsv, .jsonl, .json, .ndjson, .parquet.",
+        "Use one of .csv, .tsv, .tab, .txt, .jsonl, .json, .ndjson, .parquet.",
     ),
     (
         {"a.csv": ROWS},

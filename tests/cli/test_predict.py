@@ -62,6 +62,6 @@ def test_what_is_refused_leaves_nothing(refused, finished_run, small_files, tmp_
             "Pass a share such as --drop-rate 0.3.",
         )
         assert refused("predict", finished_run, source, "--text", "review", "--out", tmp_path / "out.jsonl") == (
-            "validation.csv has no column 'review'; it has: text, label.",
+            "validation.csv has no column 'review'; it has: 'text', 'label'.",
             "Name the column with --text.",
         )

@@ -7,12 +7,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tdbs.data.formats import count_rows, format_of, read_schema
+from tdbs.data.formats import count_rows, read_schema, read_tables
 from tdbs.errors import SourceError
+from tests.data.files import as_it_is
 
 
 def read(path, columns=None):
-    return pa.concat_tables(format_of(path).read(path, columns or {"text": "text", "label": "label"})).to_pydict()
+    return pa.concat_tables(read_tables(as_it_is(path), columns or {"text": "text", "label": "label"})).to_pydict()
 
 
 def test_only_an_empty_csv_field_is_missing(write):
@@ -40,7 +41,7 @@ def test_no_row_is_handed_out_while_the_limit_is_lifted(write):
     """A reader that is left half-consumed, or beside another, changes nothing for the process."""
     before = csv.field_size_limit()
     path = write("a.csv", f"text,label\n{'x' * 300_000},1\n" + "a,b\n" * 20_000)
-    first, second = (format_of(path).read(path, {"text": "text"}) for _ in range(2))
+    first, second = (read_tables(as_it_is(path), {"text": "text"}) for _ in range(2))
     for reader in (first, second, first, second):
         next(reader)
         assert csv.field_size_limit() == before
@@ -63,7 +64,7 @@ def test_a_limit_that_is_set_meanwhile_stays(write):
     before = csv.field_size_limit()
     path = write("a.csv", "text,label\n" + "a,b\n" * 20_000)
     try:
-        reader = format_of(path).read(path, {"text": "text"})
+        reader = read_tables(as_it_is(path), {"text": "text"})
         next(reader)
         csv.field_size_limit(before + 1)
         list(reader)
@@ -100,7 +101,7 @@ def test_parquet_columns_keep_their_types_and_a_folder_name_adds_no_column(tmp_p
     folder = tmp_path / "kind=x"
     folder.mkdir()
     pq.write_table(pa.table({"label": [1, None], "text": ["a", ""], "z": [0, 0]}), folder / "a.parquet")
-    assert read_schema(folder / "a.parquet").names == ["label", "text", "z"]
+    assert read_schema(as_it_is(folder / "a.parquet")).names == ["label", "text", "z"]
     assert read(folder / "a.parquet") == {"text": ["a", ""], "label": [1, None]}
 
 
@@ -109,32 +110,32 @@ CASES = [
         "a.csv",
         'text,label\na,1\n"b,2\nc,3\n',
         "Row 2 of a.csv is not well-formed: unexpected end of data.",
-        "Close its quotes, and write a quote inside a quoted field twice.",
+        "Close its quotes, and write a quote inside a quoted field twice; or pass --quote none.",
     ),
     (
         "a.csv",
         'text,label\n"a"b,1\n',
         "Row 1 of a.csv is not well-formed: ',' expected after '\"'.",
-        "Close its quotes, and write a quote inside a quoted field twice.",
+        "Close its quotes, and write a quote inside a quoted field twice; or pass --quote none.",
     ),
     (
         "a.csv",
         "text,label\na,1\nb,2,3\n",
         "Row 2 of a.csv has a different number of fields (3) than the header (2).",
-        "Quote fields that contain the delimiter (CSV), or fix the row.",
+        "Quote fields that contain the delimiter, fix the row, or pass another --delimiter.",
     ),
     ("a.tsv", "text\tlabel\na\t1\n\nb\t2\n", "Row 2 of a.tsv is a blank line.", "Delete the line."),
     (
         "a.csv",
         b"text,label\na,1\nb\xff,2\n",
         "Line 3 of a.csv is not UTF-8: byte 2 of the line is 0xff.",
-        "Save the file as UTF-8.",
+        "Save the file as UTF-8, or pass its --encoding, such as latin-1.",
     ),
     (
         "a.jsonl",
         b'{"text": "a", "label": 1}\n{"text": "\xe9"}\n',
         "Line 2 of a.jsonl is not UTF-8: byte 11 of the line is 0xe9.",
-        "Save the file as UTF-8.",
+        "Save the file as UTF-8, or pass its --encoding, such as latin-1.",
     ),
     ("a.jsonl", '{"text": "a"}\n\n{"text": "b"}\n', "Row 2 of a.jsonl is a blank line.", "Delete the line."),
     (
@@ -180,7 +181,7 @@ NAME_CASES = [
         "a.xlsx",
         "",
         "a.xlsx has an extension that tdbs does not support.",
-        "Use one of .csv, .tsv, .jsonl, .json, .ndjson, .parquet.",
+        "Use one of .csv, .tsv, .tab, .txt, .jsonl, .json, .ndjson, .parquet.",
     ),
 ]
 
@@ -188,7 +189,7 @@ NAME_CASES = [
 @pytest.mark.parametrize(("name", "content", "message", "next_step"), NAME_CASES)
 def test_a_file_without_usable_columns_is_refused(write, name, content, message, next_step):
     with pytest.raises(SourceError) as caught:
-        read_schema(write(name, content))
+        read_schema(as_it_is(write(name, content)))
     assert (caught.value.message, caught.value.next_step) == (message, next_step)
 
 
@@ -197,7 +198,7 @@ def test_a_damaged_parquet_file_is_named(write, tmp_path):
     whole = (tmp_path / "a.parquet").read_bytes()
     for damaged in (b"", b"text", whole[:-20]):
         with pytest.raises(SourceError) as caught:
-            read_schema(write("b.parquet", damaged))
+            read_schema(as_it_is(write("b.parquet", damaged)))
         assert caught.value.message.startswith("b.parquet is not a readable Parquet file: ")
         assert caught.value.next_step == "Copy or write the file again."
     with pytest.raises(SourceError):
@@ -208,7 +209,7 @@ def test_a_key_that_utf8_cannot_hold_is_named(tmp_path):
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "a", "label\\ud800": 1}\n')
     with pytest.raises(SourceError) as caught:
-        read_schema(path)
+        read_schema(as_it_is(path))
     assert caught.value.message == "Row 1 of rows.jsonl contains half of a surrogate pair in a key."
     assert caught.value.next_step == "Fix the row."
 
@@ -218,7 +219,7 @@ def test_a_parquet_column_whose_name_is_not_utf8_is_named(tmp_path):
     pq.write_table(pa.table({"text": ["a", "b"]}), path, store_schema=False)
     path.write_bytes(path.read_bytes().replace(b"text", b"\xf4ext"))
     with pytest.raises(SourceError) as caught:
-        read_schema(path)
+        read_schema(as_it_is(path))
     assert caught.value.message.startswith("rows.parquet is not a readable Parquet file: ")
 
 
@@ -231,10 +232,10 @@ def test_a_parquet_footer_that_says_more_rows_than_there_are_is_refused(tmp_path
         for bit in range(8):
             path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << bit)]) + whole[place + 1 :])
             try:
-                if read_schema(path).names != ["text"]:
+                if read_schema(as_it_is(path)).names != ["text"]:
                     continue
-                rows = count_rows(path, "text")
-                read = sum(table.num_rows for table in format_of(path).read(path, {"text": "text"}, None))
+                rows = count_rows(as_it_is(path), "text")
+                read = sum(table.num_rows for table in read_tables(as_it_is(path), {"text": "text"}, None))
             except SourceError as error:
                 told += "its footer says" in error.message
                 continue

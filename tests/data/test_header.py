@@ -9,6 +9,7 @@ import pytest
 from tdbs.data.formats import count_rows, read_schema
 from tdbs.errors import SourceError
 from tests.data.conftest import read_source
+from tests.data.files import as_it_is
 
 BLANKS = ("{} ", " {}", "\t{}", "\ufeff{}", "\u00a0{}\u200b")
 ROWS = [("fine", "work", "good"), ("bad", "luck", "bad")]
@@ -33,8 +34,8 @@ def file_of(folder, suffix, names):
 )
 def test_blanks_around_names_are_left_out(opened, tmp_path, suffix, blanks):
     path = file_of(tmp_path, suffix, [blanks.format(name) for name in ("one", "two", "kind")])
-    assert read_schema(path).names == ["one", "two", "kind"]
-    assert count_rows(path, "one") == 2
+    assert read_schema(as_it_is(path)).names == ["one", "two", "kind"]
+    assert count_rows(as_it_is(path), "one") == 2
     for label, kind in (({"label": "kind"}, [1, 0]), ({"target": " kind"}, ["good", "bad"])):
         task, splits = read_source(opened(path, text="one", pair="two ", **label))
         assert (task.columns.text, task.columns.pair, task.columns.labels) == ("one", "two", ("kind",))
@@ -55,14 +56,14 @@ def test_classes_keep_their_names_under_a_name_with_blanks(opened, tmp_path):
 @pytest.mark.parametrize("suffix", ["csv", "parquet", "tsv"])
 def test_names_that_blanks_alone_part_are_refused(tmp_path, suffix):
     with pytest.raises(SourceError) as caught:
-        read_schema(file_of(tmp_path, suffix, ["text", "label", " label"]))
+        read_schema(as_it_is(file_of(tmp_path, suffix, ["text", "label", " label"])))
     assert caught.value.message == f"a.{suffix} has two columns named 'label'."
     assert caught.value.next_step == "Rename one of them."
 
 
 def test_keys_that_blanks_alone_part_are_refused(tmp_path):
     with pytest.raises(SourceError) as caught:
-        read_schema(file_of(tmp_path, "jsonl", ["text", "label", "label "]))
+        read_schema(as_it_is(file_of(tmp_path, "jsonl", ["text", "label", "label "])))
     assert (caught.value.message, caught.value.next_step) == (
         "Row 1 of a.jsonl has two keys 'label'.",
         "Rename one of them.",
@@ -73,4 +74,4 @@ def test_quotes_around_a_name_are_shown(opened, tmp_path):
     """TSV has no quoting: its quotes are part of names and texts."""
     with pytest.raises(SourceError) as caught:
         opened(file_of(tmp_path, "tsv", ['"text"', '"two"', '"label"']))
-    assert caught.value.message == 'a.tsv has no column \'text\'; it has: "text", "two", "label".'
+    assert caught.value.message == "a.tsv has no column 'text'; it has: '\"text\"', '\"two\"', '\"label\"'."

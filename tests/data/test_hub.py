@@ -72,7 +72,7 @@ REFUSED = [
     (labelled(-1, -1), "glue/sst2/train.parquet has no labels.", "Use a train split with labels."),
     ({"sentence": ["a"], "label": ["x"]}, "'label' of glue/sst2/train.parquet contains string, not class ids.",
      NEXT_STEP),
-    ({"text": ["a"], "label": [0]}, "glue/sst2/train.parquet has no column 'sentence'; it has: text, label.",
+    ({"text": ["a"], "label": [0]}, "glue/sst2/train.parquet has no column 'sentence'; it has: 'text', 'label'.",
      "Write it with the columns of the task on the hub."),
 ]  # fmt: skip
 

@@ -181,5 +181,5 @@ def test_what_is_no_label_is_named(tmp_path):
 
 def test_what_is_held_out_teaches_no_class(tmp_path):
     """The classes are those of the rows that are left to train."""
-    source = open_source(str(csv_of(tmp_path / "a.csv", 100).splits[0].content), mirror=None, files=FileOptions())
+    source = open_source(str(csv_of(tmp_path / "a.csv", 100).splits[0].content.path), mirror=None, files=FileOptions())
     assert survey_source(source).task.classes == ("0", "1")

@@ -102,12 +102,12 @@ FILE_REFUSALS = [
     ("text,label\n", {}, "a.csv has no rows.", "Add rows, or leave it out."),
     ("text,label\na,b\n,c\n", {}, "Row 2 of a.csv has no 'text'.", "Fill the row or delete it."),
     ("text,label\na,b\nc,\n", {}, "Row 2 of a.csv has no 'label'.", "Fill the row or delete it."),
-    ("x,label\na,b\n", {}, "a.csv has no column 'text'; it has: x, label.", "Name the column with --text."),
-    ("text,y\na,b\n", {}, "a.csv has no column 'label'; it has: text, y.", "Name the column with --label."),
+    ("x,label\na,b\n", {}, "a.csv has no column 'text'; it has: 'x', 'label'.", "Name the column with --text."),
+    ("text,y\na,b\n", {}, "a.csv has no column 'label'; it has: 'text', 'y'.", "Name the column with --label."),
     (
         ROWS,
         {"pair": "other"},
-        "a.csv has no column 'other'; it has: text, label.",
+        "a.csv has no column 'other'; it has: 'text', 'label'.",
         "Name the column with --pair.",
     ),
     (ROWS, {"validation": "gone.csv"}, "--validation 'gone.csv' is neither a file nor a fraction.",
@@ -141,7 +141,7 @@ def test_folder_refusals(opened, write, tmp_path):
     write("d/validation.csv", ROWS)
     assert refusal(opened, folder) == (
         f"{folder} has no train file.",
-        "Name it train with one of the endings .csv, .tsv, .jsonl, .json, .ndjson, .parquet.",
+        "Name it train with one of the endings .csv, .tsv, .tab, .txt, .jsonl, .json, .ndjson, .parquet.",
     )
     write("d/train.csv", ROWS)
     assert refusal(opened, folder, ConfigError, validation="0.1") == (

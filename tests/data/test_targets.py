@@ -81,10 +81,10 @@ COLUMN_REFUSALS = [
     (lines({"text": ["a"], "b": "c", "label": ["x"]}), {"pair": "b"},
      "'text' contains lists of words, which have no second text.", "Leave --pair out."),
     (lines({"text": "a", "x": 1}), {"label": "x,y"},
-     "a.jsonl has no column 'y'; it has: text, x.", "Name the column with --label."),
+     "a.jsonl has no column 'y'; it has: 'text', 'x'.", "Name the column with --label."),
     (lines({"text": "a", "x": 1}), {"label": "x,x"}, "--label names 'x', as another option does.",
      "Name another column."),
-    (lines({"text": "a", "x": 1}), {"target": "y"}, "a.jsonl has no column 'y'; it has: text, x.",
+    (lines({"text": "a", "x": 1}), {"target": "y"}, "a.jsonl has no column 'y'; it has: 'text', 'x'.",
      "Name the column with --target."),
 ]  # fmt: skip
 

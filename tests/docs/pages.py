@@ -84,7 +84,7 @@ def steps_of(text: str, kinds: Sequence[str]) -> Iterator[Step]:
             commands = [shlex.split(line, comments=True) for line in lines if line.startswith("tdbs ")]
             for command in commands:
                 yield Step(argv=tuple(command), shown=shown if command is commands[-1] else ())
-        elif all(map(importlib.util.find_spec, _imported(lines))):  # polars and duckdb are not ours to install
+        elif all(map(importlib.util.find_spec, _imported(lines))):  # duckdb is not ours to install
             yield Step(argv=("python", "-c", "\n".join(lines)), shown=shown)
 
 

@@ -206,7 +206,7 @@ def refusals(checkpoint_of, tmp_path):
             "Pass a CSV, TSV, JSONL or Parquet file, a prepared dataset, or - to read lines from stdin.",
         ),
         (folder, tmp_path / "other.csv"): (
-            "other.csv has no column 'text'; it has: a, b.",
+            "other.csv has no column 'text'; it has: 'a', 'b'.",
             "Name the column with --text.",
         ),
         (folder, file, ("split", "test")): ("--split only applies to prepared datasets.", "Leave it out."),

@@ -3,6 +3,7 @@
 import json
 import os
 import socket
+from importlib.util import find_spec
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -77,6 +78,10 @@ def test_everything_works_from_s3_alone(s3, tables, workplace):
     assert there.manifest.splits["train"].rows == ROWS
     remote, expected = contents(there.path), contents(local.path)
     assert {**remote, "manifest.json": ""} == {**expected, "manifest.json": ""}
+    assert list(there.to_datasets()["validation"]) == list(local.to_datasets()["validation"])
+    assert there.to_pandas()["length"].tolist() == local.to_pandas()["length"].tolist()
+    if find_spec("polars"):
+        assert there.to_polars().collect().equals(local.to_polars().collect())
     assert invoke("prepare", f"{BUCKET}/source", "--tokenizer", tokenizer, "--out", out)["cached"]
     assert invoke("verify", out)["problems"] == []
     planned = invoke("plan", out, "--epochs", "1")

@@ -19,10 +19,12 @@ from transformers import (
 )
 
 from tdbs.errors import ModelError
+from tdbs.model_families import FAMILIES, SHARING_ROWS
 from tdbs.train.batches import Batch
 from tdbs.train.models.heads import HEADS
 from tdbs.train.models.inputs import InputRules, model_inputs
-from tdbs.train.rows.models import use_sequences
+from tdbs.train.rows.models import first_tokens_to_head, use_sequences
+from tdbs.train.rows.sequences import sequences_of
 from tdbs.train.step import forward
 from tests.train.rules import TYPED, UNTYPED
 
@@ -197,3 +199,17 @@ def test_a_model_that_is_not_known_is_refused():
         "model is a distilbert."
     )
     assert refused.value.next_step == "Pass --execution padded."
+
+
+@pytest.mark.parametrize("name", SHARING_ROWS)
+def test_the_head_of_a_family_that_shares_rows_is_known_by_one_fact(name):
+    assert FAMILIES[name].ends_on_first_tokens != FAMILIES[name].pools_final_norm
+
+
+def test_the_head_of_another_family_is_not_taken_for_one_that_is_known():
+    model = AutoModelForSequenceClassification.from_config(
+        DistilBertConfig(vocab_size=VOCABULARY, dim=16, n_layers=1, n_heads=2, hidden_dim=32)
+    )
+    sequences = sequences_of(batch_of("unpadded", 0), device=CPU)
+    with pytest.raises(ValueError, match="does not say what the head of a distilbert reads"):
+        first_tokens_to_head(model, sequences).__enter__()

@@ -31,6 +31,17 @@ def preparing() -> PreparedDataset:
     return result.dataset
 
 
+def samples(dataset: PreparedDataset) -> tuple[str, ...]:
+    """Samples leave for other libraries."""
+    dataset.to_polars("train")
+    dataset.to_pandas(split="train")
+    dataset.to_datasets()
+    dataset.to_polars(3)  # type: ignore[arg-type]
+    dataset.to_pandas(splits="train")  # type: ignore[call-arg]
+    rows: int = len(dataset)
+    return dataset.classes * rows
+
+
 def planning(lengths_N: IntArray, words: DroppableWords, strategy: Strategy) -> EpochPlan:
     """An epoch is planned from arrays."""
     tdbs.plan_epoch(lengths_N, words, "reach", max_length=128, seed=0, epoch=0)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from tdbs.pipeline.edits import edited_split, read_edits, removal
 from tdbs.train.evaluate import length_order_plan
 from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.plan import plan_epoch
-from tdbs.train.planning.strategies import STRATEGIES, Strategy, resolve_strategy
+from tdbs.train.planning.strategies import BUCKETED, STRATEGIES, Strategy, resolve_strategy
 from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 from tdbs.train.scores.scoring import ScoredSplit, drop_tokens, read_scored_split
 
@@ -88,7 +88,7 @@ def give(
             return [Given(held_out=read_scored_split(edited, split))]
     held_out, task = read_scored_split(dataset, split), dataset.manifest.task
     if condition.batches is not None:
-        in_buckets = STRATEGIES[condition.batches].batches in ("bucket", "reach")
+        in_buckets = STRATEGIES[condition.batches].batches in BUCKETED
         strategy = resolve_strategy(condition.batches, task, _IN_BUCKETS if in_buckets else None, in_rows=False)
         times = 1 if strategy.drop == "none" else draws
         return [_in_batches(held_out, dataset, strategy, draw=draw, seed=seed) for draw in range(times)]

@@ -27,6 +27,7 @@ from tdbs.train.evaluate import own_dataset
 from tdbs.train.run_folder import EVALUATIONS_FOLDER, read_run
 
 Progress = Callable[[str], None]
+_FORM = Form(what="an evaluation of tdbs", error=TrainingError, next_step="Remove it, and evaluate again.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,6 +38,14 @@ class Evaluation:
     draws: int
     seed: int
     device: str
+    rows: tuple[ConditionRow, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Evaluation:
+    """What is read of an evaluation."""
+
+    date: str
     rows: tuple[ConditionRow, ...]
 
 
@@ -54,7 +63,7 @@ def evaluate_runs(
     Raises a TdbsError if a run, a dataset or a condition does not fit; conditions are looked at before any model is.
     """
     opened = [read_run(Path(run)) for run in runs]
-    datasets = [dataset or own_dataset(run) for run in opened]
+    datasets = [own_dataset(run) if dataset is None else dataset for run in opened]
     for run in opened:
         check_kept(run.path)
     for each in datasets:
@@ -81,6 +90,53 @@ def evaluate_runs(
         keep_evaluation(run.path, of_run, name, asked, found)
         rows += found
     return Evaluation(split=name, draws=asked.draws, seed=asked.seed, device=device_name(), rows=tuple(rows))
+
+
+def evaluation_path(run: Path, dataset: PreparedDataset, split: str, asked: Question) -> Path:
+    """Return the file of a run's results: the same question has the same file."""
+    question = json.dumps([dataset.manifest.key, split, _plain(asked)], sort_keys=True)
+    return run / EVALUATIONS_FOLDER / f"{name_in_folder(split)}-{sha256_of(question.encode())[:12]}.json"
+
+
+def check_kept(run: Path) -> None:
+    """Refuse a run whose folder of evaluations is a link, because nothing is written through links."""
+    refuse_link(run / EVALUATIONS_FOLDER, next_step="Remove the link.")
+
+
+def keep_evaluation(
+    run: Path, dataset: PreparedDataset, split: str, asked: Question, rows: Sequence[ConditionRow]
+) -> None:
+    """Write the results of a run into its folder."""
+    make_folder(run / EVALUATIONS_FOLDER)
+    write_json(
+        evaluation_path(run, dataset, split, asked),
+        {
+            "date": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="milliseconds"),
+            "device": device_name(),
+            "dataset": {"key": dataset.manifest.key, "source": dataset.manifest.source},
+            "split": split,
+            "asked": _plain(asked),
+            "rows": [{name: value for name, value in asdict(row).items() if name != "run"} for row in rows],
+        },
+    )
+
+
+def kept_rows(path: Path) -> list[ConditionRow] | None:
+    """Return the stored results of a run; None if there are none."""
+    if not path.exists():
+        return None
+    return _rows(path, read_record(path, _Evaluation, _FORM))
+
+
+def newest_over_rates(run: Path) -> list[ConditionRow]:
+    """Return the latest results of a run with two or more drop rates; nothing if no evaluation has them."""
+    newest: tuple[str, list[ConditionRow]] = ("", [])
+    for path in sorted((run / EVALUATIONS_FOLDER).glob("*.json")):
+        found = read_record(path, _Evaluation, _FORM)
+        rows = [row for row in _rows(path, found) if row.drop_rate is not None]
+        if len(rows) > 1 and found.date >= newest[0]:
+            newest = (found.date, rows)
+    return newest[1]
 
 
 def _rows_of_run(
@@ -129,64 +185,6 @@ def _seconds(trained: Trained, given: Sequence[Sequence[Given]], conditions: Seq
         found = single_seconds(trained, [each.held_out for each in first])
     by_place = dict(zip(timed, found, strict=True))
     return [by_place.get(place) for place in range(len(given))]
-
-
-_FORM = Form(what="an evaluation of tdbs", error=TrainingError, next_step="Remove it, and evaluate again.")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Evaluation:
-    """What is read of an evaluation."""
-
-    date: str
-    rows: tuple[ConditionRow, ...]
-
-
-def evaluation_path(run: Path, dataset: PreparedDataset, split: str, asked: Question) -> Path:
-    """Return the file of a run's results: the same question has the same file."""
-    question = json.dumps([dataset.manifest.key, split, _plain(asked)], sort_keys=True)
-    return run / EVALUATIONS_FOLDER / f"{name_in_folder(split)}-{sha256_of(question.encode())[:12]}.json"
-
-
-def check_kept(run: Path) -> None:
-    """Refuse a run whose folder of evaluations is a link, because nothing is written through links."""
-    refuse_link(run / EVALUATIONS_FOLDER, next_step="Remove the link.")
-
-
-def keep_evaluation(
-    run: Path, dataset: PreparedDataset, split: str, asked: Question, rows: Sequence[ConditionRow]
-) -> None:
-    """Write the results of a run into its folder."""
-    make_folder(run / EVALUATIONS_FOLDER)
-    write_json(
-        evaluation_path(run, dataset, split, asked),
-        {
-            "date": datetime.datetime.now(tz=datetime.UTC).isoformat(timespec="milliseconds"),
-            "device": device_name(),
-            "dataset": {"key": dataset.manifest.key, "source": dataset.manifest.source},
-            "split": split,
-            "asked": _plain(asked),
-            "rows": [{name: value for name, value in asdict(row).items() if name != "run"} for row in rows],
-        },
-    )
-
-
-def kept_rows(path: Path) -> list[ConditionRow] | None:
-    """Return the stored results of a run; None if there are none."""
-    if not path.exists():
-        return None
-    return _rows(path, read_record(path, _Evaluation, _FORM))
-
-
-def newest_over_rates(run: Path) -> list[ConditionRow]:
-    """Return the latest results of a run with two or more drop rates; nothing if no evaluation has them."""
-    newest: tuple[str, list[ConditionRow]] = ("", [])
-    for path in sorted((run / EVALUATIONS_FOLDER).glob("*.json")):
-        found = read_record(path, _Evaluation, _FORM)
-        rows = [row for row in _rows(path, found) if row.drop_rate is not None]
-        if len(rows) > 1 and found.date >= newest[0]:
-            newest = (found.date, rows)
-    return newest[1]
 
 
 def _rows(path: Path, found: _Evaluation) -> list[ConditionRow]:

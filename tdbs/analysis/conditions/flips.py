@@ -62,7 +62,7 @@ def count_flips(
 
     Raises ConfigError if the task predicts no classes, or forbids dropping.
     """
-    opened = dataset or own_dataset(read_run(Path(run)))
+    opened = own_dataset(read_run(Path(run))) if dataset is None else dataset
     task = opened.manifest.task
     if task.kind not in _KINDS:
         raise ConfigError(

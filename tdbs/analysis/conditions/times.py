@@ -26,6 +26,11 @@ from tdbs.train.planning.plan import plan_one_by_one
 from tdbs.train.run_folder import Run, read_run
 from tdbs.train.scores.scoring import Metrics, ScoredSplit
 
+# Shapes: N samples, S of them that are timed, G ways to give them to the model, R rounds.
+
+SINGLE_SAMPLES = 64  # of a split, spread evenly from short to long
+_SINGLE_ROUNDS, _BATCHED_ROUNDS = 5, 3
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Trained:
@@ -65,12 +70,6 @@ def open_trained(folder: Path, dataset: PreparedDataset) -> Trained:
         pad_id=dataset.manifest.tokenizer.pad_id,
         rules=loaded.rules,
     )
-
-
-SINGLE_SAMPLES = 64  # of a split, spread evenly from short to long
-_SINGLE_ROUNDS, _BATCHED_ROUNDS = 5, 3
-
-# Shapes: N samples, S of them that are timed, G ways to give them to the model, R rounds.
 
 
 def single_seconds(trained: Trained, ways: Sequence[ScoredSplit]) -> list[float]:

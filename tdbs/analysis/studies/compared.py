@@ -30,6 +30,7 @@ from tdbs.train.planning.strategies import STRATEGIES, Strategy, parts_without_d
 
 POOL_FOLDER = "pool"  # beside the studies: finished runs that several of them share
 _NOTHING = ""
+Summaries = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 def compared_study(
@@ -100,6 +101,38 @@ def compared_study(
     )
 
 
+def findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
+    """Describe each difference between rows in the paper and here, and mark results that contradict the paper.
+
+    The paper's mean is over the same tasks if it reports them one by one, else over all of its own.
+    """
+    found = []
+    for attribute, key, scale, unit in (("score", "score_mean", 100, " points"), ("speedup", "speedup", 1, "x")):
+        known = [row for row in of_paper.rows if any(_of_the_paper(row, attribute, summaries))]
+        pairs = pairwise(known) if of_paper.stepwise else ((known[0], row) for row in known[1:])
+        for before, after in pairs:
+            values = [mean_of([of_task[row.name][key] for of_task in summaries.values()]) for row in (before, after)]
+            (same_before, all_before), (same_after, all_after) = (
+                _of_the_paper(row, attribute, summaries) for row in (before, after)
+            )
+            if values[0] is None or values[1] is None:
+                continue
+            ours = round(scale * (values[1] - values[0]), 2) + 0.0  # 0 below the shown digits; -0.0 is 0.0
+            if same_before is not None and same_after is not None:
+                theirs, where = same_after - same_before, "in the paper"
+                verdict = _beside_the_paper(ours, theirs, is_speedup=attribute == "speedup")
+            elif all_before is not None and all_after is not None:
+                theirs, where = all_after - all_before, "in the paper (over all its tasks)"
+                verdict = _beside_the_paper(ours, theirs, is_speedup=False)
+            else:
+                continue
+            found.append(
+                f"{after.title} against {before.title}: {attribute} {theirs:+.2f}{unit} {where}, "
+                f"{ours:+.2f}{unit} here{verdict}."
+            )
+    return found
+
+
 def _naming(task: str, progress: Progress) -> Progress:
     """Return a progress that names the task before each message."""
     return lambda message: progress(f"{task}: {message}")
@@ -112,9 +145,6 @@ def _strategy(row: PaperRow, dataset: PreparedDataset, *, in_rows: bool) -> Stra
     if row.strategy in ("tdbs_paper", "reach"):
         parts.setdefault("caps", "paper")
     return replace(resolve_strategy(row.strategy, task, parts, in_rows=in_rows), name=row.name)
-
-
-Summaries = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 def _mean_table(of_paper: PaperStudy, summaries: Summaries) -> StudyTable:
@@ -158,38 +188,6 @@ def _speedups_table(of_paper: PaperStudy, summaries: Summaries) -> StudyTable:
         if row.speedups
     )
     return StudyTable(title="Speedups by task", columns=("", *tasks), rows=here + theirs)
-
-
-def findings(of_paper: PaperStudy, summaries: Summaries) -> list[str]:
-    """Describe each difference between rows in the paper and here, and mark results that contradict the paper.
-
-    The paper's mean is over the same tasks if it reports them one by one, else over all of its own.
-    """
-    found = []
-    for attribute, key, scale, unit in (("score", "score_mean", 100, " points"), ("speedup", "speedup", 1, "x")):
-        known = [row for row in of_paper.rows if any(_of_the_paper(row, attribute, summaries))]
-        pairs = pairwise(known) if of_paper.stepwise else ((known[0], row) for row in known[1:])
-        for before, after in pairs:
-            values = [mean_of([of_task[row.name][key] for of_task in summaries.values()]) for row in (before, after)]
-            (same_before, all_before), (same_after, all_after) = (
-                _of_the_paper(row, attribute, summaries) for row in (before, after)
-            )
-            if values[0] is None or values[1] is None:
-                continue
-            ours = round(scale * (values[1] - values[0]), 2) + 0.0  # 0 below the shown digits; -0.0 is 0.0
-            if same_before is not None and same_after is not None:
-                theirs, where = same_after - same_before, "in the paper"
-                verdict = _beside_the_paper(ours, theirs, is_speedup=attribute == "speedup")
-            elif all_before is not None and all_after is not None:
-                theirs, where = all_after - all_before, "in the paper (over all its tasks)"
-                verdict = _beside_the_paper(ours, theirs, is_speedup=False)
-            else:
-                continue
-            found.append(
-                f"{after.title} against {before.title}: {attribute} {theirs:+.2f}{unit} {where}, "
-                f"{ours:+.2f}{unit} here{verdict}."
-            )
-    return found
 
 
 def _of_the_paper(row: PaperRow, attribute: str, tasks: Iterable[str]) -> tuple[float | None, float | None]:

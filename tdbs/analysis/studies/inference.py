@@ -45,6 +45,8 @@ from tdbs.analysis.studies.study import (
 from tdbs.analysis.studies.trained import Training, shared_terms, trainings
 from tdbs.train.planning.model_choice import shown_model
 
+REMOVALS = ("articles", "punctuation", "articles,punctuation")
+
 
 def inference_study(
     study: Study,
@@ -70,17 +72,6 @@ def inference_study(
     found = trainings(datasets, terms, asked, runs=runs, progress=progress)
     make = {"table3": batches_study, "fig4": rates_study, "resilience": resilience_study}[study]
     return make(of_paper, found, _caption(of_paper, datasets, terms, found))
-
-
-def _caption(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, found: Sequence[Training]) -> str:
-    shared = shared_terms(next(iter(datasets.values())).manifest, terms)
-    of_terms = {**shared.on_disk(), "model": shown_model(shared.model), "device": device_name()}
-    dropouts = {task: [training.dropouts[task] for training in found] for task in datasets}
-    return (
-        f"{describe_terms(of_terms, terms.seeds, list(datasets))} "
-        f"{describe_dropouts([training.title for training in found], dropouts)} "
-        "The paper: roberta-base, means over GLUE and SQuAD. " + of_paper.note
-    )
 
 
 def batches_study(of_paper: PaperStudy, found: Sequence[Training], caption: str) -> StudyResult:
@@ -157,9 +148,6 @@ def table3_findings(found: Sequence[Training]) -> list[str]:
     return findings
 
 
-REMOVALS = ("articles", "punctuation", "articles,punctuation")
-
-
 def resilience_study(of_paper: PaperStudy, found: Sequence[Training], caption: str) -> StudyResult:
     """Return what is lost without articles, without punctuation and without both, by training."""
     both = len(REMOVALS)  # whole texts come first
@@ -225,3 +213,14 @@ def resilience_findings(found: Sequence[Training]) -> list[str]:
             )
         )
     return findings
+
+
+def _caption(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, found: Sequence[Training]) -> str:
+    shared = shared_terms(next(iter(datasets.values())).manifest, terms)
+    of_terms = {**shared.on_disk(), "model": shown_model(shared.model), "device": device_name()}
+    dropouts = {task: [training.dropouts[task] for training in found] for task in datasets}
+    return (
+        f"{describe_terms(of_terms, terms.seeds, list(datasets))} "
+        f"{describe_dropouts([training.title for training in found], dropouts)} "
+        "The paper: roberta-base, means over GLUE and SQuAD. " + of_paper.note
+    )

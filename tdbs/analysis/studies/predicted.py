@@ -151,6 +151,20 @@ def ten_runs(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, profil
     )
 
 
+def rank_correlation(a: FloatArray, b: FloatArray) -> float | None:
+    """Return Spearman's rank correlation, ties sharing their mean rank, over pairs of which both are numbers.
+
+    None if it is not defined: fewer than two pairs, or one side that is the same everywhere.
+    """
+    both = ~(np.isnan(a) | np.isnan(b))
+    a, b = a[both], b[both]
+    if len(np.unique(a)) < 2 or len(np.unique(b)) < 2:
+        return None
+    from scipy.stats import spearmanr
+
+    return float(spearmanr(a, b).statistic)
+
+
 def _estimates(
     dataset: PreparedDataset,
     strategies: Sequence[str],
@@ -180,20 +194,6 @@ def _at_the_papers_caps(name: str, dataset: PreparedDataset) -> Strategy:
 def _correlated(a: FloatArray, b: FloatArray) -> str:
     found = rank_correlation(a, b)
     return "undefined" if found is None else f"{found:.2f}"
-
-
-def rank_correlation(a: FloatArray, b: FloatArray) -> float | None:
-    """Return Spearman's rank correlation, ties sharing their mean rank, over pairs of which both are numbers.
-
-    None if it is not defined: fewer than two pairs, or one side that is the same everywhere.
-    """
-    both = ~(np.isnan(a) | np.isnan(b))
-    a, b = a[both], b[both]
-    if len(np.unique(a)) < 2 or len(np.unique(b)) < 2:
-        return None
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(a, b).statistic)
 
 
 def _model_and_device(profile: Profile) -> str:

@@ -60,22 +60,6 @@ def rates_study(of_paper: PaperStudy, found: Sequence[Training], caption: str) -
     )
 
 
-def _over_rates(training: Training) -> tuple[AtRate, ...]:
-    points = []
-    for place, rate in enumerate(RATES):
-        lost = points_lost(training, place)
-        if lost:
-            points.append(
-                AtRate(
-                    rate=rate,
-                    difference=statistics.mean(lost),
-                    difference_std=deviation(lost),
-                    speedup=speedup(training, place),
-                )
-            )
-    return tuple(points)
-
-
 def fig4_findings(found: Sequence[Training]) -> list[str]:
     """Say which claims of Fig. 4 hold for each training with TokenDrop; the first of `found` is without it."""
     findings = []
@@ -102,6 +86,22 @@ def fig4_findings(found: Sequence[Training]) -> list[str]:
         )
         findings.extend(_speed_findings(each, at_full))
     return findings
+
+
+def _over_rates(training: Training) -> tuple[AtRate, ...]:
+    points = []
+    for place, rate in enumerate(RATES):
+        lost = points_lost(training, place)
+        if lost:
+            points.append(
+                AtRate(
+                    rate=rate,
+                    difference=statistics.mean(lost),
+                    difference_std=deviation(lost),
+                    speedup=speedup(training, place),
+                )
+            )
+    return tuple(points)
 
 
 def _speed_findings(training: Training, at_full: Sequence[float]) -> list[str]:

@@ -53,6 +53,15 @@ _OF_STORAGE = ("", "-journal", "-wal", "-shm")  # SQLite keeps changes in files 
 Progress = Callable[[str], None]
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Settings:
+    """What is read of settings.json: what resuming compares."""
+
+    dataset: str
+    space: Mapping[str, Any]
+    terms: Mapping[str, Any]
+
+
 def sweep(
     dataset: PreparedDataset,
     space: Space,
@@ -119,6 +128,11 @@ def sweep(
     return result
 
 
+def run_name(params: Mapping[str, Any], seed: int) -> str:
+    """Return the folder of a run: the same for the same combination, so that a killed one is found again."""
+    return f"{sha256_of(json.dumps(dict(params), sort_keys=True).encode())[:12]}-seed{seed}"
+
+
 def _check_scored(dataset: PreparedDataset) -> None:
     """Refuse a dataset on which every trial would score nothing."""
     name = dataset.manifest.task.scored_split
@@ -134,15 +148,6 @@ def _stopped(out: Path, number: int) -> StoppedError:
     return stopped_error(
         f"The sweep in {out}", number, next_step=f"Run the same command with --resume --out {out} to continue."
     )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Settings:
-    """What is read of settings.json: what resuming compares."""
-
-    dataset: str
-    space: Mapping[str, Any]
-    terms: Mapping[str, Any]
 
 
 def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms, *, resume: bool) -> None:
@@ -224,11 +229,6 @@ def _settings_of(params: Mapping[str, Any], terms: SweepTerms) -> SweepTerms:
     """Return how a combination is trained. Raises ConfigError for a value out of range."""
     own = {name: params[name] for name in ("lr", "dropout", "warmup") if name in params}
     return replace(terms, epochs=int(params.get("epochs", terms.epochs)), **own)
-
-
-def run_name(params: Mapping[str, Any], seed: int) -> str:
-    """Return the folder of a run: the same for the same combination, so that a killed one is found again."""
-    return f"{sha256_of(json.dumps(dict(params), sort_keys=True).encode())[:12]}-seed{seed}"
 
 
 def _keep_one_model(study: "optuna.Study", out: Path, *, seeds: Sequence[int]) -> None:

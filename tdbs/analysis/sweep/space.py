@@ -24,6 +24,10 @@ KINDS: dict[str, type] = {
     "grid_lengths": int,
 }
 STRATEGY_PARTS = ("base_batch_size", "bucket_width", "grid_lengths")
+_NAMED = {float: "numbers", int: "whole numbers", str: "names"}
+_TAKEN = {float: int | float | str, int: int | str, str: str}
+_EXAMPLE = "Write [lr] and below it values = [3e-5, 5e-5], or low = 1e-5, high = 1e-4 and log = true."
+_FORM = Form(what="a space of a sweep", error=ConfigError, next_step=_EXAMPLE)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,12 +76,6 @@ def combinations(space: Space) -> Iterator[dict[str, Value]]:
     """Yield each combination of a space of lists, the last name changing fastest."""
     lists = [part for part in space.values() if not isinstance(part, Range)]
     return (dict(zip(space, values, strict=True)) for values in itertools.product(*lists))
-
-
-_NAMED = {float: "numbers", int: "whole numbers", str: "names"}
-_TAKEN = {float: int | float | str, int: int | str, str: str}
-_EXAMPLE = "Write [lr] and below it values = [3e-5, 5e-5], or low = 1e-5, high = 1e-4 and log = true."
-_FORM = Form(what="a space of a sweep", error=ConfigError, next_step=_EXAMPLE)
 
 
 def _part(name: str, table: Any) -> Sequence[Value] | Range:

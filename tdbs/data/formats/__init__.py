@@ -1,72 +1,135 @@
-"""One table of the file formats: how each lists its columns, and how it is read, some rows at a time."""
+"""One table of the file formats: how each lists its columns, counts its rows, and is read, some rows at a time."""
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
 import pyarrow as pa
 
 from tdbs.data.columns import BadRows, plain_names
+from tdbs.data.content import Content
 from tdbs.data.formats import delimited, jsonl, parquet
-from tdbs.errors import SourceError
+from tdbs.data.formats.data_file import UTF8, DataFile, checked_encoding, compression_of, inner_suffix
+from tdbs.data.formats.dialect import dialect_of
+from tdbs.errors import ConfigError, SourceError
+from tdbs.settings import Option
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReadOptions:
+    """What the user says of how files are written; None: as it is found."""
+
+    delimiter: Annotated[str | None, Option("Character between the fields of a table.", default="found")] = None
+    quote: Annotated[str | None, Option("Character around fields of a table, or none.", default="found")] = None
+    no_header: Annotated[bool, Option("The first row is data; columns are called 1, 2 and so on.")] = False
+    encoding: Annotated[str, Option("Encoding of text files, such as latin-1.")] = UTF8
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Format:
-    """What is done with a file by its extension."""
+    """What is done with a file of a format."""
 
     name: str
-    read_schema: Callable[[Path], pa.Schema]  # columns and their types, without reading the rows
-    # path, what each of the requested columns holds, where bad rows are noted (left out: the first is an error)
-    read: Callable[..., Iterator[pa.Table]]
+    suffixes: tuple[str, ...]
+    read_schema: Callable[[DataFile], pa.Schema]  # columns and their types, without reading the rows
+    # what each of the requested columns holds, and where bad rows are noted (None: the first is an error)
+    read: Callable[[DataFile, Mapping[str, Content], BadRows | None], Iterator[pa.Table]]
+    count_rows: Callable[[DataFile], int] | None = None  # None: the file is read through
+    is_table: bool = False  # of text: it has a dialect
+    is_text: bool = True  # it has an encoding, and may be compressed
 
 
-_CSV = Format(
-    name="csv",
-    read_schema=delimited.read_schema,
-    read=lambda path, columns, bad=None: delimited.read_columns(path, list(columns), bad),
-)
-_TSV = Format(name="tsv", read_schema=_CSV.read_schema, read=_CSV.read)
-_JSONL = Format(name="jsonl", read_schema=jsonl.read_schema, read=jsonl.read_columns)
-_PARQUET = Format(
-    name="parquet",
-    read_schema=parquet.read_schema,
-    read=lambda path, columns, _bad=None: parquet.read_columns(path, list(columns)),
-)
-FORMATS: dict[str, Format] = {
-    ".csv": _CSV,
-    ".tsv": _TSV,
-    ".jsonl": _JSONL,
-    ".json": _JSONL,
-    ".ndjson": _JSONL,
-    ".parquet": _PARQUET,
+def _table(name: str, *suffixes: str) -> Format:
+    return Format(
+        name=name,
+        suffixes=suffixes,
+        read_schema=delimited.read_schema,
+        read=lambda file, columns, bad: delimited.read_columns(file, list(columns), bad),
+        is_table=True,
+    )
+
+
+FORMATS = {
+    format_.name: format_
+    for format_ in (
+        _table("csv", ".csv"),
+        _table("tsv", ".tsv", ".tab"),
+        _table("txt", ".txt"),
+        Format(
+            name="jsonl",
+            suffixes=(".jsonl", ".json", ".ndjson"),
+            read_schema=jsonl.read_schema,
+            read=jsonl.read_columns,
+        ),
+        Format(
+            name="parquet",
+            suffixes=(".parquet",),
+            read_schema=parquet.read_schema,
+            read=lambda file, columns, _bad: parquet.read_columns(file, list(columns)),
+            count_rows=parquet.count_rows,
+            is_text=False,
+        ),
+    )
 }
+SUFFIXES = {suffix: format_ for format_ in FORMATS.values() for suffix in format_.suffixes}
 
 
-def format_of(path: Path) -> Format:
-    """Return the format that a file's extension names."""
+def data_file(path: Path, options: ReadOptions) -> DataFile:
+    """Return a file of rows with how it is read: by its extensions, its beginning, and what the user says.
+
+    Raises SourceError if the extension is none of tdbs's, and ConfigError for an option that does not apply.
+    """
     try:
-        return FORMATS[path.suffix.lower()]
+        found = SUFFIXES[inner_suffix(path)]
     except KeyError:
         raise SourceError(
-            f"{path.name} has an extension that tdbs does not support.", next_step=f"Use one of {', '.join(FORMATS)}."
+            f"{path.name} has an extension that tdbs does not support.", next_step=f"Use one of {', '.join(SUFFIXES)}."
         ) from None
+    compression = compression_of(path)
+    if compression is not None and not found.is_text:
+        raise SourceError(f"{path.name} is a compressed {found.name} file.", next_step="Unpack it.")
+    _refuse_options(path, found, options)
+    file = DataFile(path=path, format=found.name, compression=compression, encoding=checked_encoding(options.encoding))
+    if not found.is_table:
+        return file
+    dialect = dialect_of(file, delimiter=options.delimiter, quote=options.quote, has_header=not options.no_header)
+    return replace(file, dialect=dialect)
 
 
-def read_schema(path: Path) -> pa.Schema:
-    """Return the names, without blanks around them, and types of a file's columns; no two may have one name."""
-    schema = plain_names(format_of(path).read_schema(path))
-    twice = next((name for name in schema.names if schema.names.count(name) > 1), None)
+def read_schema(file: DataFile) -> pa.Schema:
+    """Return the names, without blanks around them, and types of a file's columns; no two may have one name.
+
+    Columns without a name may be several.
+    """
+    schema = plain_names(FORMATS[file.format].read_schema(file))
+    twice = next((name for name in schema.names if name and schema.names.count(name) > 1), None)
     if twice is not None:
-        raise SourceError(f"{path.name} has two columns named '{twice}'.", next_step="Rename one of them.")
+        raise SourceError(f"{file.name} has two columns named '{twice}'.", next_step="Rename one of them.")
     return schema
 
 
-def count_rows(path: Path, column: str, bad: BadRows | None = None) -> int:
+def read_tables(file: DataFile, columns: Mapping[str, Content], bad: BadRows | None = None) -> Iterator[pa.Table]:
+    """Yield the requested columns, some rows at a time; with `bad`, rows that cannot be read are recorded there."""
+    return FORMATS[file.format].read(file, columns, bad)
+
+
+def count_rows(file: DataFile, column: str, bad: BadRows | None = None) -> int:
     """Return how many rows a file has; formats that do not say are read through, by one of their columns.
 
     With `bad`, malformed rows count too, and are recorded there.
     """
-    if format_of(path) is _PARQUET:
-        return parquet.count_rows(path)
-    return sum(table.num_rows for table in format_of(path).read(path, {column: "any"}, bad))
+    count = FORMATS[file.format].count_rows
+    return sum(table.num_rows for table in read_tables(file, {column: "any"}, bad)) if count is None else count(file)
+
+
+def _refuse_options(path: Path, found: Format, options: ReadOptions) -> None:
+    """Refuse options that the file's format has no use for."""
+    for option, is_given, applies in (
+        ("--delimiter", options.delimiter is not None, found.is_table),
+        ("--quote", options.quote is not None, found.is_table),
+        ("--no-header", options.no_header, found.is_table),
+        ("--encoding", options.encoding != UTF8, found.is_text),
+    ):
+        if is_given and not applies:
+            raise ConfigError(f"{option} does not apply to {path.name}.", next_step="Leave it out.")

@@ -1,70 +1,108 @@
-"""Read chosen columns of a CSV or TSV file; an empty field, and only that, is missing.
+"""Read chosen columns of a table of text, such as CSV or TSV; an empty field, and only that, is missing.
 
-CSV has the usual quoting, with line breaks allowed in quoted fields. TSV has none, like GLUE's own files: there a quote
-is a character. `None`, `NA`, `null` and `nan` are texts. Blank lines are allowed at the end only.
+Line breaks are allowed in quoted fields. `None`, `NA`, `null` and `nan` are texts. Blank lines are allowed at the end
+only. How a file is written, its dialect, is found by dialect.py.
 
 The parser is the standard library's, in strict mode: pyarrow's takes a quote that is never closed as one long field and
 loses the rows in it without a word. It costs 1 to 2 seconds per million rows, about a hundredth of tokenizing them.
 """
 
 import csv
+import itertools
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.data.columns import BadRows, plain_name, refuse_or_note
-from tdbs.data.content import ROWS_AT_ONCE, not_utf8
+from tdbs.data.content import ROWS_AT_ONCE
+from tdbs.data.formats.data_file import DataFile, Dialect, not_in_encoding, open_text
+from tdbs.data.formats.dialect import reader_options
 from tdbs.errors import SourceError
 
 _NO_LIMIT = 2**31 - 1  # the csv module refuses fields over 128 KiB; a document can be longer
 
 
-def read_schema(path: Path) -> pa.Schema:
-    """Return the names in the header; every column holds texts."""
-    names = next(_rows(path, at_once=1), [])
+class _LongFields:
+    """Lifts the csv module's limit, which belongs to the process, while any reader of ours is in the parser."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._before = 0
+
+    @contextmanager
+    def allowed(self) -> Iterator[None]:
+        """Lift the limit; the last reader to leave puts back the one that the first found, unless it was set again."""
+        with self._lock:
+            if self._readers == 0:
+                self._before = csv.field_size_limit(_NO_LIMIT)
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._readers -= 1
+                if self._readers == 0 and csv.field_size_limit() == _NO_LIMIT:
+                    csv.field_size_limit(self._before)
+
+
+_LONG_FIELDS = _LongFields()
+
+
+def read_schema(file: DataFile) -> pa.Schema:
+    """Return the names in the header, or numbers from 1; every column holds texts."""
+    names = _names(next(_rows(file, at_once=1), []), _dialect(file))
     if not names:
-        raise SourceError(f"{path.name} is empty.", next_step="Add a header and rows.")
+        raise SourceError(f"{file.name} is empty.", next_step="Add a header and rows.")
     return pa.schema([(name, pa.string()) for name in names])
 
 
-def read_columns(path: Path, columns: list[str], bad: BadRows | None = None) -> Iterator[pa.Table]:
+def read_columns(file: DataFile, columns: list[str], bad: BadRows | None = None) -> Iterator[pa.Table]:
     """Yield the requested columns as strings, null if the field is empty, some rows at a time.
 
     With `bad`, rows of another number of fields are recorded there, and are rows of nulls.
     """
-    rows = _rows(path)
-    names = [plain_name(name) for name in next(rows, [])]
+    dialect, rows = _dialect(file), _rows(file)
+    first = next(rows, [])
+    names = [plain_name(name) for name in _names(first, dialect)]
     places = [names.index(column) for column in columns]
-    for chunk in _chunks(rows, width=len(names), where=path.name, bad=bad):
+    if not dialect.has_header:
+        rows = itertools.chain([first] if first else [], rows)
+    for chunk in _chunks(rows, width=len(names), where=file.name, bad=bad):
         fields = list(zip(*chunk, strict=True))
         yield pa.table([_empty_is_null(fields[place]) for place in places], names=columns)
 
 
-def _rows(path: Path, *, at_once: int = ROWS_AT_ONCE) -> Iterator[list[str]]:
-    """Yield the header and every row; an unreadable row is an error with its number (the header is row 0)."""
-    done = 0
-    is_tsv = path.suffix.lower() == ".tsv"
+def _dialect(file: DataFile) -> Dialect:
+    if file.dialect is None:
+        raise ValueError(f"{file.name} is not a table of text")
+    return file.dialect
+
+
+def _names(first: list[str], dialect: Dialect) -> list[str]:
+    """Return the names of the columns, by the first row."""
+    return first if dialect.has_header else [str(number) for number in range(1, len(first) + 1)]
+
+
+def _rows(file: DataFile, *, at_once: int = ROWS_AT_ONCE) -> Iterator[list[str]]:
+    """Yield the header, if there is one, and every row; an unreadable row is an error with its number (from 1)."""
+    dialect = _dialect(file)
+    done = 0 if dialect.has_header else 1
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = (
-                csv.reader(file, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
-                if is_tsv
-                else csv.reader(file, strict=True)
-            )
-            for row in _unlimited(reader, at_once=at_once):
+        with open_text(file) as text:
+            for row in _unlimited(csv.reader(text, **reader_options(dialect)), at_once=at_once):
                 yield row
                 done += 1
     except UnicodeDecodeError as error:
-        raise not_utf8(path) from error
+        raise not_in_encoding(file) from error
     except csv.Error as error:
         raise SourceError(
-            f"{_row(done)} of {path.name} is not well-formed: {error}.",
-            next_step="Close its quotes, and write a quote inside a quoted field twice.",
+            f"{_row(done)} of {file.name} is not well-formed: {error}.",
+            next_step="Close its quotes, and write a quote inside a quoted field twice; or pass --quote none.",
         ) from error
 
 
@@ -86,7 +124,7 @@ def _chunks(rows: Iterator[list[str]], *, width: int, where: str, bad: BadRows |
                 place,
                 where,
                 f"has a different number of fields ({len(row)}) than the header ({width})",
-                next_step="Quote fields that contain the delimiter (CSV), or fix the row.",
+                next_step="Quote fields that contain the delimiter, fix the row, or pass another --delimiter.",
             )
         chunk.append(row if len(row) == width else [""] * width)
         if len(chunk) >= ROWS_AT_ONCE:
@@ -119,30 +157,3 @@ def _unlimited(rows: Iterator[list[str]], *, at_once: int) -> Iterator[list[str]
         if error is None and len(found) < at_once:
             return
     raise error
-
-
-class _LongFields:
-    """Lifts the csv module's limit, which belongs to the process, while any reader of ours is in the parser."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._readers = 0
-        self._before = 0
-
-    @contextmanager
-    def allowed(self) -> Iterator[None]:
-        """Lift the limit; the last reader to leave puts back the one that the first found, unless it was set again."""
-        with self._lock:
-            if self._readers == 0:
-                self._before = csv.field_size_limit(_NO_LIMIT)
-            self._readers += 1
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._readers -= 1
-                if self._readers == 0 and csv.field_size_limit() == _NO_LIMIT:
-                    csv.field_size_limit(self._before)
-
-
-_LONG_FIELDS = _LongFields()

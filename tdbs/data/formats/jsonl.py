@@ -7,73 +7,102 @@ only.
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from tdbs.data.columns import BadRows, plain_name, refuse_or_note
-from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, Content, undecodable_line
+from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, Content
+from tdbs.data.formats.data_file import UTF8, DataFile, not_in_encoding, open_bytes, open_text, undecodable_line
 from tdbs.errors import SourceError
 from tdbs.shown import is_utf8
 
+_NAMES: dict[Content, str] = {
+    "text": "a text",
+    "label": "a text or a number",
+    "words": "a list of texts",
+    "labels": "a list of texts or numbers",
+    "any": "anything",
+    "answers": 'answers such as {"text": ["Paris"], "answer_start": [17]}',
+}
+_TYPES: dict[Content, pa.DataType] = {
+    "text": pa.string(),
+    "label": pa.string(),
+    "words": pa.list_(pa.string()),
+    "labels": pa.list_(pa.string()),
+    "answers": ANSWERS,
+    "any": pa.string(),
+}
 
-def read_schema(path: Path) -> pa.Schema:
+
+def read_schema(file: DataFile) -> pa.Schema:
     """Return the keys of the first line, with the types of their values."""
-    first = next(_objects(path, None), None)
+    first = next(_objects(file, None), None)
     if first is None:
-        raise SourceError(f"{path.name} is empty.", next_step="Write one JSON object per line.")
+        raise SourceError(f"{file.name} is empty.", next_step="Write one JSON object per line.")
     if not all(map(is_utf8, first)):
         raise SourceError(
-            f"Row 1 of {path.name} contains half of a surrogate pair in a key.",
+            f"Row 1 of {file.name} contains half of a surrogate pair in a key.",
             next_step="Fix the row.",
         )
     return pa.schema([(key, _type_of(value)) for key, value in first.items()])
 
 
-def read_columns(path: Path, columns: Mapping[str, Content], bad: BadRows | None = None) -> Iterator[pa.Table]:
+def read_columns(file: DataFile, columns: Mapping[str, Content], bad: BadRows | None = None) -> Iterator[pa.Table]:
     """Yield the requested keys, some rows at a time; a value that is not what its column should hold is an error.
 
     With `bad`, such rows and lines that are not JSON are recorded there instead, and their values are nulls.
     """
     values: dict[str, list[Any]] = {column: [] for column in columns}
     number = 0
-    for number, row in enumerate(_objects(path, bad), start=1):
+    for number, row in enumerate(_objects(file, bad), start=1):
         for column, content in columns.items():
             value = row.get(column)
             if value is not None:
                 value = _READ[content](value)
                 reason = f"is {json.dumps(row[column])[:40]}, not {_NAMES[content]}"
                 if value is None and bad is None:
-                    raise SourceError(f"'{column}' in row {number} of {path.name} {reason}.", next_step="Fix the row.")
+                    raise SourceError(f"'{column}' in row {number} of {file.name} {reason}.", next_step="Fix the row.")
                 if value is None and bad is not None:
                     bad.setdefault(number - 1, f"'{column}' {reason}")
             values[column].append(value)
         if number % ROWS_AT_ONCE == 0:
-            yield _table(values, columns, number - ROWS_AT_ONCE, path.name, bad)
+            yield _table(values, columns, number - ROWS_AT_ONCE, file.name, bad)
             values = {column: [] for column in columns}
-    yield _table(values, columns, number - number % ROWS_AT_ONCE, path.name, bad)
+    yield _table(values, columns, number - number % ROWS_AT_ONCE, file.name, bad)
 
 
-def _objects(path: Path, bad: BadRows | None) -> Iterator[dict[str, Any]]:
+def _objects(file: DataFile, bad: BadRows | None) -> Iterator[dict[str, Any]]:
     blank: list[int] = []  # lines since the last row
-    with path.open("rb") as file:
-        for place, line in enumerate(file):
+    for place, text in enumerate(_lines(file, bad)):
+        if not text.strip():
+            blank.append(place)
+            continue
+        for empty in blank:
+            refuse_or_note(bad, empty, file.name, "is a blank line", next_step="Delete the line.")
+            yield {}
+        blank = []
+        yield _object(text, place, file.name, bad)
+
+
+def _lines(file: DataFile, bad: BadRows | None) -> Iterator[str]:
+    """Yield the lines; with `bad`, one that is not UTF-8 is recorded there and is an empty object."""
+    if file.encoding != UTF8:
+        try:
+            with open_text(file) as lines:
+                yield from lines
+        except UnicodeDecodeError as error:
+            raise not_in_encoding(file) from error
+        return
+    with open_bytes(file) as coded:
+        for place, line in enumerate(coded):
             try:
-                text = line.decode("utf-8" if place else "utf-8-sig")
+                yield line.decode(UTF8 if place else "utf-8-sig")
             except UnicodeDecodeError as error:
                 if bad is None:
-                    raise undecodable_line(path.name, place + 1, error) from error
+                    raise undecodable_line(file.name, place + 1, error) from error
                 bad[place] = "is not UTF-8"
-                text = "{}"
-            if not text.strip():
-                blank.append(place)
-                continue
-            for empty in blank:
-                refuse_or_note(bad, empty, path.name, "is a blank line", next_step="Delete the line.")
-                yield {}
-            blank = []
-            yield _object(text, place, path.name, bad)
+                yield "{}"
 
 
 def _object(text: str, place: int, where: str, bad: BadRows | None) -> dict[str, Any]:
@@ -134,32 +163,6 @@ def _answers(value: object) -> dict[str, Any] | None:
     return {"text": texts, "answer_start": starts}
 
 
-_READ: dict[Content, Callable[[object], Any]] = {
-    "text": _text,
-    "label": _label,
-    "words": _words,
-    "labels": _labels,
-    "answers": _answers,
-    "any": lambda _value: "",
-}
-_NAMES: dict[Content, str] = {
-    "text": "a text",
-    "label": "a text or a number",
-    "words": "a list of texts",
-    "labels": "a list of texts or numbers",
-    "any": "anything",
-    "answers": 'answers such as {"text": ["Paris"], "answer_start": [17]}',
-}
-_TYPES: dict[Content, pa.DataType] = {
-    "text": pa.string(),
-    "label": pa.string(),
-    "words": pa.list_(pa.string()),
-    "labels": pa.list_(pa.string()),
-    "answers": ANSWERS,
-    "any": pa.string(),
-}
-
-
 def _table(
     values: dict[str, list[Any]], columns: Mapping[str, Content], before: int, where: str, bad: BadRows | None
 ) -> pa.Table:
@@ -194,3 +197,13 @@ def _lone_surrogate(values: dict[str, list[Any]], rows_before: int, where: str) 
 
 def _is_utf8(value: object) -> bool:
     return is_utf8(json.dumps(value, ensure_ascii=False))
+
+
+_READ: dict[Content, Callable[[object], Any]] = {
+    "text": _text,
+    "label": _label,
+    "words": _words,
+    "labels": _labels,
+    "answers": _answers,
+    "any": lambda _value: "",
+}

@@ -9,24 +9,25 @@ import pyarrow.parquet as pq
 
 from tdbs.data.columns import plain_name
 from tdbs.data.content import ROWS_AT_ONCE
+from tdbs.data.formats.data_file import DataFile
 from tdbs.errors import SourceError, reason_of
 from tdbs.files import readable
 
 
-def read_schema(path: Path) -> pa.Schema:
+def read_schema(file: DataFile) -> pa.Schema:
     """Return the names and types of the columns, from the footer alone."""
-    with _damage_named(path), readable(path) as file:
-        return pq.read_schema(file)
+    with _damage_named(file.path), readable(file.path) as opened:
+        return pq.read_schema(opened)
 
 
-def read_columns(path: Path, columns: list[str]) -> Iterator[pa.Table]:
+def read_columns(file: DataFile, columns: list[str]) -> Iterator[pa.Table]:
     """Yield the requested columns as they are typed in the file, some rows at a time."""
     with (
-        _damage_named(path),
-        readable(path) as file,
+        _damage_named(file.path),
+        readable(file.path) as opened,
         # ParquetFile reads this one file; read_table would take `split=x` in a folder's name for another column.
         # What it buffers ahead it keeps to the end, so that memory would grow with the rows.
-        pq.ParquetFile(file, page_checksum_verification=True, pre_buffer=False) as parquet,
+        pq.ParquetFile(opened, page_checksum_verification=True, pre_buffer=False) as parquet,
     ):
         written = {plain_name(name): name for name in parquet.schema_arrow.names}
         rows, stated = 0, int(parquet.metadata.num_rows)
@@ -38,9 +39,9 @@ def read_columns(path: Path, columns: list[str]) -> Iterator[pa.Table]:
             raise pa.ArrowInvalid(f"its footer says {stated} rows, but {rows} can be read")
 
 
-def count_rows(path: Path) -> int:
+def count_rows(file: DataFile) -> int:
     """Return how many rows a file has, from the footer alone."""
-    with _damage_named(path), readable(path) as file, pq.ParquetFile(file) as parquet:
+    with _damage_named(file.path), readable(file.path) as opened, pq.ParquetFile(opened) as parquet:
         return int(parquet.metadata.num_rows)
 
 

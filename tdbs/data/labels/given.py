@@ -23,6 +23,8 @@ from tdbs.shown import is_utf8
 
 NO_LABEL = -1
 _NEXT_STEP = "Write the file again from the task's own data."
+_OTHER_NAME = "Write the file with another name for the class."
+_MOST = 2.0**53  # of class ids: a float holds each whole number up to here
 
 
 def has_labels(column: SourceColumn, task: Task) -> bool:
@@ -40,28 +42,6 @@ def given_labels(column: SourceColumn, task: Task) -> pa.Array:
         last = len(task.classes) - 1
         _refuse(column, (labels < 0) | (labels > last), f"has a label outside 0 to {last}")
     return pa.array(labels)
-
-
-def _plain(column: SourceColumn, task: Task) -> IntArray | FloatArray:
-    """Return class ids or scores, -1 if there is none."""
-    kind = column.values.type
-    of_task = pa.types.is_integer if task.kind == "classification" else pa.types.is_floating
-    if not of_task(kind):
-        expected = "class ids" if task.kind == "classification" else "floating-point scores"
-        raise SourceError(f"'{column.name}' of {column.where} contains {kind}, not {expected}.", next_step=_NEXT_STEP)
-    plain = pa.int64() if task.kind == "classification" else pa.float64()
-    labels: IntArray | FloatArray = pc.fill_null(column.values.cast(plain), NO_LABEL).to_numpy()
-    return labels
-
-
-def _refuse(column: SourceColumn, bad: BoolArray, problem: str) -> None:
-    rows = np.flatnonzero(bad)
-    if rows.size:
-        raise SourceError(f"{column.row(int(rows[0]))} {problem}.", next_step=_NEXT_STEP)
-
-
-_OTHER_NAME = "Write the file with another name for the class."
-_MOST = 2.0**53  # a float holds each whole number up to here
 
 
 def class_names(schema: pa.Schema, column: str, *, where: str) -> tuple[str, ...]:
@@ -121,6 +101,24 @@ def named_texts(column: SourceColumn) -> SourceColumn:
     encoded = one_array(column.values).dictionary_encode()
     names = pa.array([column.names[int(index)] for index in encoded.dictionary.to_pylist()], pa.string())
     return replace(column, values=pa.chunked_array([names.take(encoded.indices)]), names=())
+
+
+def _plain(column: SourceColumn, task: Task) -> IntArray | FloatArray:
+    """Return class ids or scores, -1 if there is none."""
+    kind = column.values.type
+    of_task = pa.types.is_integer if task.kind == "classification" else pa.types.is_floating
+    if not of_task(kind):
+        expected = "class ids" if task.kind == "classification" else "floating-point scores"
+        raise SourceError(f"'{column.name}' of {column.where} contains {kind}, not {expected}.", next_step=_NEXT_STEP)
+    plain = pa.int64() if task.kind == "classification" else pa.float64()
+    labels: IntArray | FloatArray = pc.fill_null(column.values.cast(plain), NO_LABEL).to_numpy()
+    return labels
+
+
+def _refuse(column: SourceColumn, bad: BoolArray, problem: str) -> None:
+    rows = np.flatnonzero(bad)
+    if rows.size:
+        raise SourceError(f"{column.row(int(rows[0]))} {problem}.", next_step=_NEXT_STEP)
 
 
 def _check(names: tuple[str, ...], column: str) -> None:

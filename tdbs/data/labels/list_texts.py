@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from tdbs.data.columns import SourceColumn
 from tdbs.errors import SourceError
 
+# Lists, arrays and sets, as Python and its libraries print them.
 _BRACKETED = r"^\s*(\[.*\]|\(.*\)|\{.*\}|[\w.]+\(\s*[\[{].*\))\s*$"
 _NUMBER = r"(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|\.\.\.)"  # ... stands for what NumPy leaves out
 _SEVERAL = "|".join(rf"{entry}(?:\s+{entry})+" for entry in (_NUMBER, "(?:True|False)", r"'[^']*'", r'"[^"]*"'))
@@ -27,6 +28,14 @@ _WRAPPED = re.compile(rf"{_KIND}\(\s*(\[.*\])\s*(?:,[^\[\]]*)?\)|frozenset\((\{{
 _INNER = re.compile(rf"{_KIND}\(\s*(\[[^()]*\])\s*(?:,[^()\[\]]*)?\)")  # an array in a list
 _BARE = re.compile(r"\[[^\[\]]*\]", re.DOTALL)  # [joy, love]
 _SHOWN = 60
+
+# Single values, printed in the same ways.
+_SCALAR_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
+_BYTES = r"b'(?:[ -&(-\[\]-~]|\\[ -~])*'|b\"(?:[ !#-\[\]-~]|\\[ -~])*\""
+_VALUE = rf"{_SCALAR_NUMBER}|nan|True|False|'[^'\\]*'|\"[^\"\\]*\"|{_BYTES}"
+_OPTIONS = r"(?:,(?:[^()\[\]]|\([^()]*\))*)?"  # dtype=int32, shape=(), device='cuda:0'
+CALL = rf"(?:np\.\w+|(?:tf\.)?[tT]ensor|[aA]rray)\(\s*({_VALUE})\s*{_OPTIONS}\)"  # the value is its only group
+_SCALAR = rf"^\s*(?:{CALL}|np\.(True|False)_|({_BYTES}))\s*$"
 
 
 def refuse_list_texts(column: SourceColumn) -> None:
@@ -84,6 +93,16 @@ def entries_of(text: str) -> list[Any] | None:
     return entries if is_certain or is_object or wrapped is not None else None
 
 
+def plain_scalars(texts: pa.Array) -> pa.Array:
+    """Return texts without what is written around their values. Raises UnicodeDecodeError for bytes of no text."""
+    is_scalar = pc.fill_null(pc.match_substring_regex(texts, _SCALAR), False)
+    if not pc.any(is_scalar).as_py():
+        return texts
+    encoded = texts.dictionary_encode()
+    plain = pa.array([_value(text) for text in encoded.dictionary.to_pylist()], texts.type)
+    return plain.take(encoded.indices)
+
+
 def _parsed(text: str) -> object:
     """Return the value of a text in JSON or Python, also if values are as NumPy and PyTorch print them."""
     for parse in (json.loads, ast.literal_eval, _printed):
@@ -123,24 +142,6 @@ def _shown_entry(entry: Any) -> str | float:
 
 def _short(text: str) -> str:
     return f'"{text}"' if len(text) <= _SHOWN else f'"{text[:_SHOWN]}…"'
-
-
-_SCALAR_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
-_BYTES = r"b'(?:[ -&(-\[\]-~]|\\[ -~])*'|b\"(?:[ !#-\[\]-~]|\\[ -~])*\""
-_VALUE = rf"{_SCALAR_NUMBER}|nan|True|False|'[^'\\]*'|\"[^\"\\]*\"|{_BYTES}"
-_OPTIONS = r"(?:,(?:[^()\[\]]|\([^()]*\))*)?"  # dtype=int32, shape=(), device='cuda:0'
-CALL = rf"(?:np\.\w+|(?:tf\.)?[tT]ensor|[aA]rray)\(\s*({_VALUE})\s*{_OPTIONS}\)"  # the value is its only group
-_SCALAR = rf"^\s*(?:{CALL}|np\.(True|False)_|({_BYTES}))\s*$"
-
-
-def plain_scalars(texts: pa.Array) -> pa.Array:
-    """Return texts without what is written around their values. Raises UnicodeDecodeError for bytes of no text."""
-    is_scalar = pc.fill_null(pc.match_substring_regex(texts, _SCALAR), False)
-    if not pc.any(is_scalar).as_py():
-        return texts
-    encoded = texts.dictionary_encode()
-    plain = pa.array([_value(text) for text in encoded.dictionary.to_pylist()], texts.type)
-    return plain.take(encoded.indices)
 
 
 def _value(text: str) -> str:

@@ -30,9 +30,14 @@ from tdbs.data.labels.single import (
 )
 from tdbs.errors import ConfigError, SourceError
 
-_SHOWN_CLASSES = 5
+# Shapes: N rows, C classes or columns.
 
-# Shapes: N rows, C columns.
+_SHOWN_CLASSES = 5
+_ONE, _ZERO = ("1", "1.0", "true"), ("0", "0.0", "false")
+_NEXT_STEP = (
+    "Give each row one 0 or 1 for each class, or list the names of its classes, "
+    "or write one column of 0 and 1 a class: --label joy,anger."
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,61 +90,6 @@ def encode_several(columns: Sequence[SourceColumn], rule: SeveralRule) -> pa.Arr
     flags_NC = np.stack([_flags(column) for column in columns], axis=1)
     offsets = offsets_of(flags_NC.sum(axis=1)).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, pa.array(np.nonzero(flags_NC)[1]))
-
-
-def _encode_lists(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
-    lists = named_label_lists(column)
-    ids = list_class_ids(column, lists, classes, of_class="rows")
-    rows = pc.list_parent_indices(lists).to_numpy()
-    # each class once a row, in order
-    pairs = np.unique(np.stack([rows, ids.to_numpy()]), axis=1)
-    offsets = offsets_of(np.bincount(pairs[0].astype(np.int64), minlength=len(lists)))
-    return pa.ListArray.from_arrays(offsets.astype(np.int32), pa.array(pairs[1].astype(np.int64)))
-
-
-def _refuse_classes(column: SourceColumn) -> None:
-    """Raise for class ids among columns that would be numbers to predict."""
-    if column.names:
-        raise ConfigError(
-            f"'{column.name}' of {column.where} contains classes ({', '.join(column.names[:_SHOWN_CLASSES])}); "
-            "several label columns must contain 0 and 1, or numbers to predict.",
-            next_step="Name one label column, or pass --label-type regression.",
-        )
-
-
-def _flag_texts(column: SourceColumn) -> SourceColumn:
-    """Return the values as texts, true and false as 1 and 0."""
-    texts = label_texts(column)
-    folded = pc.utf8_lower(pc.utf8_trim_whitespace(texts.values))
-    numbers = pc.if_else(pc.equal(folded, "true"), "1", pc.if_else(pc.equal(folded, "false"), "0", folded))
-    return replace(texts, values=numbers)
-
-
-def _is_flag(texts: SourceColumn) -> BoolArray:
-    flags: BoolArray = pc.is_in(texts.values, pa.array(["0", "1", "0.0", "1.0"])).to_numpy()
-    return flags
-
-
-def _flags(column: SourceColumn) -> BoolArray:
-    texts = _flag_texts(column)
-    bad = np.flatnonzero(~_is_flag(texts))
-    if bad.size:
-        index = int(bad[0])
-        raise SourceError(
-            f"{column.row(index)} has '{column.values[index].as_py()}' in '{column.name}', which is neither 0 nor 1.",
-            next_step="Fix the row, or pass --label-type regression.",
-        )
-    flags: BoolArray = pc.is_in(texts.values, pa.array(["1", "1.0"])).to_numpy()
-    return flags
-
-
-_ONE, _ZERO = ("1", "1.0", "true"), ("0", "0.0", "false")
-_NEXT_STEP = (
-    "Give each row one 0 or 1 for each class, or list the names of its classes, "
-    "or write one column of 0 and 1 a class: --label joy,anger."
-)
-
-# Shapes: N rows, C classes.
 
 
 def hot_classes(train: SourceColumn) -> tuple[str, ...] | None:
@@ -195,6 +145,52 @@ def encode_hot(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
         flags_NC = flags_NC[:, [column.names.index(name) for name in classes]]
     offsets = offsets_of(flags_NC.sum(axis=1)).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, pa.array(np.nonzero(flags_NC)[1].astype(np.int64)))
+
+
+def _encode_lists(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
+    lists = named_label_lists(column)
+    ids = list_class_ids(column, lists, classes, of_class="rows")
+    rows = pc.list_parent_indices(lists).to_numpy()
+    # each class once a row, in order
+    pairs = np.unique(np.stack([rows, ids.to_numpy()]), axis=1)
+    offsets = offsets_of(np.bincount(pairs[0].astype(np.int64), minlength=len(lists)))
+    return pa.ListArray.from_arrays(offsets.astype(np.int32), pa.array(pairs[1].astype(np.int64)))
+
+
+def _refuse_classes(column: SourceColumn) -> None:
+    """Raise for class ids among columns that would be numbers to predict."""
+    if column.names:
+        raise ConfigError(
+            f"'{column.name}' of {column.where} contains classes ({', '.join(column.names[:_SHOWN_CLASSES])}); "
+            "several label columns must contain 0 and 1, or numbers to predict.",
+            next_step="Name one label column, or pass --label-type regression.",
+        )
+
+
+def _flag_texts(column: SourceColumn) -> SourceColumn:
+    """Return the values as texts, true and false as 1 and 0."""
+    texts = label_texts(column)
+    folded = pc.utf8_lower(pc.utf8_trim_whitespace(texts.values))
+    numbers = pc.if_else(pc.equal(folded, "true"), "1", pc.if_else(pc.equal(folded, "false"), "0", folded))
+    return replace(texts, values=numbers)
+
+
+def _is_flag(texts: SourceColumn) -> BoolArray:
+    flags: BoolArray = pc.is_in(texts.values, pa.array(["0", "1", "0.0", "1.0"])).to_numpy()
+    return flags
+
+
+def _flags(column: SourceColumn) -> BoolArray:
+    texts = _flag_texts(column)
+    bad = np.flatnonzero(~_is_flag(texts))
+    if bad.size:
+        index = int(bad[0])
+        raise SourceError(
+            f"{column.row(index)} has '{column.values[index].as_py()}' in '{column.name}', which is neither 0 nor 1.",
+            next_step="Fix the row, or pass --label-type regression.",
+        )
+    flags: BoolArray = pc.is_in(texts.values, pa.array(["1", "1.0"])).to_numpy()
+    return flags
 
 
 def _names(names: tuple[str, ...], width: int) -> tuple[str, ...]:

@@ -115,13 +115,6 @@ def list_classes(column: SourceColumn) -> list[str]:
     return sorted(set(one_spelling(distinct).values()))
 
 
-def _listed_class(text: str, spelled: Callable[[str], str], known: dict[str, int]) -> int | None:
-    found = known.get(spelled(text))
-    if found is None and _is_number_text(text):
-        found = known.get(_number_class(text))
-    return found
-
-
 def learn_labels(train: SourceColumn, label_type: LabelType) -> LabelRule:
     """Return what train's labels are."""
     if label_type == "regression":
@@ -146,20 +139,6 @@ def learn_labels(train: SourceColumn, label_type: LabelType) -> LabelRule:
     else:
         classes = sorted(set(one_spelling(distinct).values()))
     return LabelRule(kind=kind, classes=_at_least_two(train, classes))
-
-
-def _used_names(train: SourceColumn) -> list[str]:
-    """Return the names of the class ids that train holds, in the order of the ids."""
-    ids = pc.unique(train.values).cast(pa.int64()).to_pylist()
-    return [train.names[index] for index in sorted(ids)]
-
-
-def _at_least_two(train: SourceColumn, classes: list[str]) -> tuple[str, ...]:
-    if len(classes) < 2:
-        raise SourceError(
-            f"Every label of {train.where} is '{classes[0]}'.", next_step="Give train rows of at least two classes."
-        )
-    return tuple(classes)
 
 
 def informative_values(texts: pa.Array, label_type: LabelType) -> BoolArray:
@@ -207,6 +186,42 @@ def encode_labels(column: SourceColumn, rule: LabelRule) -> IntArray | FloatArra
     return labels
 
 
+def label_numbers(column: SourceColumn) -> FloatArray:
+    """Return all labels as numbers; the first that is none, or not finite, is an error."""
+    is_number = _is_number(column)
+    trimmed = pc.utf8_trim_whitespace(column.values)
+    values: FloatArray = pc.if_else(is_number, trimmed, "inf").cast(pa.float64()).to_numpy()
+    bad = np.flatnonzero(~np.isfinite(values))  # 1e999 has the form of a number and is none either
+    if bad.size:
+        index = int(bad[0])
+        raise SourceError(
+            f"{column.row(index)} has the label '{column.values[index].as_py()}', which is not a finite number.",
+            next_step="Fix the row, or pass --label-type class.",
+        )
+    return values
+
+
+def _listed_class(text: str, spelled: Callable[[str], str], known: dict[str, int]) -> int | None:
+    found = known.get(spelled(text))
+    if found is None and _is_number_text(text):
+        found = known.get(_number_class(text))
+    return found
+
+
+def _used_names(train: SourceColumn) -> list[str]:
+    """Return the names of the class ids that train holds, in the order of the ids."""
+    ids = pc.unique(train.values).cast(pa.int64()).to_pylist()
+    return [train.names[index] for index in sorted(ids)]
+
+
+def _at_least_two(train: SourceColumn, classes: list[str]) -> tuple[str, ...]:
+    if len(classes) < 2:
+        raise SourceError(
+            f"Every label of {train.where} is '{classes[0]}'.", next_step="Give train rows of at least two classes."
+        )
+    return tuple(classes)
+
+
 def _is_plain(kind: pa.DataType) -> bool:
     return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind))
 
@@ -224,21 +239,6 @@ def _is_number_text(text: str) -> bool:
 
 def _is_number(column: SourceColumn) -> pa.ChunkedArray:
     return pc.match_substring_regex(pc.utf8_trim_whitespace(column.values), _NUMBER)
-
-
-def label_numbers(column: SourceColumn) -> FloatArray:
-    """Return all labels as numbers; the first that is none, or not finite, is an error."""
-    is_number = _is_number(column)
-    trimmed = pc.utf8_trim_whitespace(column.values)
-    values: FloatArray = pc.if_else(is_number, trimmed, "inf").cast(pa.float64()).to_numpy()
-    bad = np.flatnonzero(~np.isfinite(values))  # 1e999 has the form of a number and is none either
-    if bad.size:
-        index = int(bad[0])
-        raise SourceError(
-            f"{column.row(index)} has the label '{column.values[index].as_py()}', which is not a finite number.",
-            next_step="Fix the row, or pass --label-type class.",
-        )
-    return values
 
 
 def _number_class(text: str) -> str:

@@ -71,52 +71,6 @@ def learn_targets(labels: Sequence[SourceColumn], task: Task, label_type: LabelT
     return task, encode_whole
 
 
-def _learn_single(labels: Sequence[SourceColumn], task: Task, label_type: LabelType) -> tuple[Task, Encoder]:
-    rule = learn_labels(label_texts(labels[0]), label_type)
-    kind: TaskKind = "regression" if rule.kind == "numbers" else "classification"
-    task = _learned(task, kind, rule.classes)
-    return task, lambda rows: pa.array(encode_labels(label_texts(rows.labels[0]), rule))
-
-
-def _learn_several(labels: Sequence[SourceColumn], task: Task, label_type: LabelType) -> tuple[Task, Encoder]:
-    rule: SeveralRule = learn_several(labels, label_type)
-    kind: TaskKind = "regression" if rule.kind == "numbers" else "multi_label"
-    return _learned(task, kind, rule.classes), lambda rows: encode_several(rows.labels, rule)
-
-
-def _learn_words(labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
-    classes = learn_word_labels(labels[0])
-    task = _learned(task, task.kind, classes)
-    return task, lambda rows: encode_word_labels(rows.labels[0], classes, words=rows.text)
-
-
-def _learn_answers(_labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
-    def encode(rows: SplitColumns) -> pa.Array:
-        if rows.pair is None:
-            raise SourceError(f"{rows.text.where} has no contexts.", next_step="Name their column with --pair.")
-        return checked_answers(rows.labels[0], contexts=rows.pair)
-
-    return task, encode
-
-
-def _learn_summaries(_labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
-    return task, lambda rows: one_array(text_values(rows.labels[0]))
-
-
-def _learned(task: Task, kind: TaskKind, classes: tuple[str, ...]) -> Task:
-    return replace(task, kind=kind, classes=classes, metrics=METRICS[kind])
-
-
-_LEARN: dict[TaskKind, Callable[[Sequence[SourceColumn], Task, LabelType], tuple[Task, Encoder]]] = {
-    "classification": _learn_single,
-    "regression": _learn_single,
-    "multi_label": _learn_several,
-    "token_classification": _learn_words,
-    "question_answering": _learn_answers,
-    "seq2seq": _learn_summaries,
-}
-
-
 def learn_word_labels(train: SourceColumn) -> tuple[str, ...]:
     """Return the classes of train: sorted, numbers by value."""
     found = pc.unique(named_label_lists(train).flatten()).to_pylist()
@@ -164,6 +118,42 @@ def checked_answers(column: SourceColumn, *, contexts: SourceColumn) -> pa.Array
     return answers
 
 
+def _learn_single(labels: Sequence[SourceColumn], task: Task, label_type: LabelType) -> tuple[Task, Encoder]:
+    rule = learn_labels(label_texts(labels[0]), label_type)
+    kind: TaskKind = "regression" if rule.kind == "numbers" else "classification"
+    task = _learned(task, kind, rule.classes)
+    return task, lambda rows: pa.array(encode_labels(label_texts(rows.labels[0]), rule))
+
+
+def _learn_several(labels: Sequence[SourceColumn], task: Task, label_type: LabelType) -> tuple[Task, Encoder]:
+    rule: SeveralRule = learn_several(labels, label_type)
+    kind: TaskKind = "regression" if rule.kind == "numbers" else "multi_label"
+    return _learned(task, kind, rule.classes), lambda rows: encode_several(rows.labels, rule)
+
+
+def _learn_words(labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
+    classes = learn_word_labels(labels[0])
+    task = _learned(task, task.kind, classes)
+    return task, lambda rows: encode_word_labels(rows.labels[0], classes, words=rows.text)
+
+
+def _learn_answers(_labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
+    def encode(rows: SplitColumns) -> pa.Array:
+        if rows.pair is None:
+            raise SourceError(f"{rows.text.where} has no contexts.", next_step="Name their column with --pair.")
+        return checked_answers(rows.labels[0], contexts=rows.pair)
+
+    return task, encode
+
+
+def _learn_summaries(_labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
+    return task, lambda rows: one_array(text_values(rows.labels[0]))
+
+
+def _learned(task: Task, kind: TaskKind, classes: tuple[str, ...]) -> Task:
+    return replace(task, kind=kind, classes=classes, metrics=METRICS[kind])
+
+
 def _problem(texts: list[str] | None, starts: list[int] | None, context: str) -> str | None:
     """Return the problem of the answers of one question."""
     if texts is None or starts is None:
@@ -176,3 +166,13 @@ def _problem(texts: list[str] | None, starts: list[int] | None, context: str) ->
         if start is None or start < 0 or not context.startswith(text, start):
             return f"has the answer '{text[:60]}', which is not at character {start} of its context"
     return None
+
+
+_LEARN: dict[TaskKind, Callable[[Sequence[SourceColumn], Task, LabelType], tuple[Task, Encoder]]] = {
+    "classification": _learn_single,
+    "regression": _learn_single,
+    "multi_label": _learn_several,
+    "token_classification": _learn_words,
+    "question_answering": _learn_answers,
+    "seq2seq": _learn_summaries,
+}

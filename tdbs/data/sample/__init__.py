@@ -33,12 +33,10 @@ _LENGTHS = (2, 2, 2, 2, 3, 3, 4, 4, 5, 6, 7, 8, 9, 10, 12, 14, 17, 20, 23, 27, 4
 _T = TypeVar("_T")
 Words = tuple[str, ...]
 
-
-def _by_length(templates: tuple[str, ...]) -> tuple[Words, ...]:
-    return tuple(sorted((tuple(template.split()) for template in templates), key=len))
-
-
-_TEMPLATES = {"judgement": _by_length(JUDGEMENTS), "denial": _by_length(DENIALS), "aside": _by_length(ASIDES)}
+_TEMPLATES = {  # from short to long
+    kind: tuple(sorted((tuple(template.split()) for template in templates), key=len))
+    for kind, templates in (("judgement", JUDGEMENTS), ("denial", DENIALS), ("aside", ASIDES))
+}
 _JOINTS = tuple(tuple(joint.split()) for joint in JOINTS)
 _SLOTS = tuple({**NEUTRAL, **charged} for charged in CHARGED)
 

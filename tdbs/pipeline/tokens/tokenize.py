@@ -25,11 +25,28 @@ from tdbs.pipeline.tokens.block import NO_SEGMENT, ChunkedTokens, TokenBlock, fl
 from tdbs.pipeline.tokens.rules import Template
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 
+# Shapes: N samples, N1 = N + 1, P texts (two a pair), P1 = P + 1, C their chunks, D distinct chunks,
+# B bytes of all texts, S spaces, R runs, T tokens of samples.
+
 Text = str | tuple[str, str]  # or a pair
 Made = TypeVar("Made")
+ByteArray = npt.NDArray[np.uint8]
 
 _CHARACTERS_AT_ONCE = 1 << 20  # what the library makes of a text takes a hundred times its memory
 _TRUNCATION = threading.Lock()  # truncation is a state of the library's tokenizer, which threads share
+_SPACE = 0x20
+_LONGEST_CHARACTER = 4  # bytes
+_BEFORE, _AFTER = "LNPSM", "LNPS"  # a mark would join the space before it; control characters may vanish
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Chunks:
+    """Texts as rows of chunks: text p has the chunks [p] to [p + 1]."""
+
+    offsets_P1: IntArray
+    which_C: IntArray  # the distinct chunk that each one is
+    starts_C: IntArray  # first character in its text
+    distinct: list[str]
 
 
 def tokenize_block(
@@ -51,24 +68,6 @@ def tokenize_block(
     return join_chunks(chunks, _tokens_of_texts(tokenizer, chunks.distinct), template, max_length)
 
 
-def _alternating(texts: pa.Array, pairs: pa.Array) -> pa.Array:
-    """Return the texts of all pairs in a row: text, pair, text, pair."""
-    order = np.arange(2 * len(texts)).reshape(2, -1).T.ravel()
-    return pa.concat_arrays([texts, pairs]).take(pa.array(order))
-
-
-def _tokens_of_texts(tokenizer: LoadedTokenizer, texts: list[str]) -> TokenBlock:
-    """Return the tokens of texts, without special tokens and whole."""
-    blocks = encode_in_parts(
-        tokenizer.backend,
-        texts,
-        truncate=Tokenizer.no_truncation,
-        make=lambda encodings: flat_block(encodings, is_pair=False),
-        special_tokens=False,
-    )
-    return joined_blocks(blocks)
-
-
 def encode_in_parts(
     backend: Tokenizer,
     texts: Sequence[Text],
@@ -84,35 +83,6 @@ def encode_in_parts(
             truncate(backend)
             found.append(make(backend.encode_batch(part, add_special_tokens=special_tokens)))
     return found
-
-
-def _parts(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
-    """Cut a list into parts with about as many characters as the library should get at once."""
-    if len(texts) == 1:
-        return iter((texts,))
-    sizes = (len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) for text in texts)
-    ends = np.cumsum(np.fromiter(sizes, dtype=np.int64, count=len(texts)))
-    bounds = [0, *np.flatnonzero(np.diff(ends // _CHARACTERS_AT_ONCE)) + 1, len(texts)]
-    return (texts[first:last] for first, last in pairwise(bounds) if first < last)
-
-
-# Shapes: P texts, P1 = P + 1, C their chunks, D distinct chunks, B bytes of all texts, S spaces.
-
-ByteArray = npt.NDArray[np.uint8]
-
-_SPACE = 0x20
-_LONGEST_CHARACTER = 4  # bytes
-_BEFORE, _AFTER = "LNPSM", "LNPS"  # a mark would join the space before it; control characters may vanish
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chunks:
-    """Texts as rows of chunks: text p has the chunks [p] to [p + 1]."""
-
-    offsets_P1: IntArray
-    which_C: IntArray  # the distinct chunk that each one is
-    starts_C: IntArray  # first character in its text
-    distinct: list[str]
 
 
 def cut_texts(texts: pa.Array, *, at_spaces: bool) -> Chunks:
@@ -138,43 +108,6 @@ def cut_texts(texts: pa.Array, *, at_spaces: bool) -> Chunks:
     before_C1 = offsets_of(lengths_D[which_C])
     first_C = np.repeat(before_C1[offsets_P1[:-1]], np.diff(offsets_P1))
     return Chunks(offsets_P1=offsets_P1, which_C=which_C, starts_C=before_C1[:-1] - first_C, distinct=distinct)
-
-
-def _lone_spaces(bytes_B: ByteArray) -> IntArray:
-    """Return the places of spaces between two characters that stand for themselves."""
-    spaces_S = np.flatnonzero(bytes_B[1:-1] == _SPACE) + 1
-    before_S, after_S = bytes_B[spaces_S - 1], bytes_B[spaces_S + 1]
-    safe_S = _is_plain_ascii(before_S) & _is_plain_ascii(after_S)
-    unknown = np.flatnonzero((before_S >= 0x80) | (after_S >= 0x80))
-    if len(unknown):
-        padded_B = np.append(bytes_B, np.zeros(_LONGEST_CHARACTER, dtype=np.uint8))
-        before, after = spaces_S[unknown] - 1, spaces_S[unknown] + 1
-        for _ in range(_LONGEST_CHARACTER - 1):  # back to the first byte of the character
-            before = np.where((padded_B[before] & 0xC0) == 0x80, before - 1, before)
-        safe_S[unknown] = _are_of(_BEFORE, padded_B, before) & _are_of(_AFTER, padded_B, after)
-    return spaces_S[safe_S]
-
-
-def _is_plain_ascii(bytes_S: ByteArray) -> BoolArray:
-    return (bytes_S > _SPACE) & (bytes_S < 0x7F)
-
-
-def _are_of(categories: str, bytes_B: ByteArray, places: IntArray) -> BoolArray:
-    """Return whether the characters that begin at these places are of the Unicode categories."""
-    lead, second, third, fourth = (bytes_B[places + i].astype(np.int64) for i in range(_LONGEST_CHARACTER))
-    second, third, fourth = second & 0x3F, third & 0x3F, fourth & 0x3F
-    codes = np.select(
-        [lead < 0x80, lead < 0xE0, lead < 0xF0],
-        [lead, (lead & 0x1F) << 6 | second, (lead & 0x0F) << 12 | second << 6 | third],
-        (lead & 0x07) << 18 | second << 12 | third << 6 | fourth,
-    )
-    distinct, which = np.unique(codes, return_inverse=True)
-    found = np.array([unicodedata.category(chr(code))[0] in categories for code in distinct.tolist()], dtype=np.bool_)
-    is_one: BoolArray = found[which]
-    return is_one
-
-
-# Shapes: N samples, N1 = N + 1, P texts (two a pair), C their chunks, D distinct chunks, R runs, T tokens of samples.
 
 
 def join_chunks(chunks: Chunks, distinct: TokenBlock, template: Template, max_length: int) -> TokenBlock:
@@ -239,6 +172,68 @@ def join_chunks(chunks: Chunks, distinct: TokenBlock, template: Template, max_le
             kept_C=kept_C,
         ),
     )
+
+
+def _alternating(texts: pa.Array, pairs: pa.Array) -> pa.Array:
+    """Return the texts of all pairs in a row: text, pair, text, pair."""
+    order = np.arange(2 * len(texts)).reshape(2, -1).T.ravel()
+    return pa.concat_arrays([texts, pairs]).take(pa.array(order))
+
+
+def _tokens_of_texts(tokenizer: LoadedTokenizer, texts: list[str]) -> TokenBlock:
+    """Return the tokens of texts, without special tokens and whole."""
+    blocks = encode_in_parts(
+        tokenizer.backend,
+        texts,
+        truncate=Tokenizer.no_truncation,
+        make=lambda encodings: flat_block(encodings, is_pair=False),
+        special_tokens=False,
+    )
+    return joined_blocks(blocks)
+
+
+def _parts(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
+    """Cut a list into parts with about as many characters as the library should get at once."""
+    if len(texts) == 1:
+        return iter((texts,))
+    sizes = (len(text) if isinstance(text, str) else len(text[0]) + len(text[1]) for text in texts)
+    ends = np.cumsum(np.fromiter(sizes, dtype=np.int64, count=len(texts)))
+    bounds = [0, *np.flatnonzero(np.diff(ends // _CHARACTERS_AT_ONCE)) + 1, len(texts)]
+    return (texts[first:last] for first, last in pairwise(bounds) if first < last)
+
+
+def _lone_spaces(bytes_B: ByteArray) -> IntArray:
+    """Return the places of spaces between two characters that stand for themselves."""
+    spaces_S = np.flatnonzero(bytes_B[1:-1] == _SPACE) + 1
+    before_S, after_S = bytes_B[spaces_S - 1], bytes_B[spaces_S + 1]
+    safe_S = _is_plain_ascii(before_S) & _is_plain_ascii(after_S)
+    unknown = np.flatnonzero((before_S >= 0x80) | (after_S >= 0x80))
+    if len(unknown):
+        padded_B = np.append(bytes_B, np.zeros(_LONGEST_CHARACTER, dtype=np.uint8))
+        before, after = spaces_S[unknown] - 1, spaces_S[unknown] + 1
+        for _ in range(_LONGEST_CHARACTER - 1):  # back to the first byte of the character
+            before = np.where((padded_B[before] & 0xC0) == 0x80, before - 1, before)
+        safe_S[unknown] = _are_of(_BEFORE, padded_B, before) & _are_of(_AFTER, padded_B, after)
+    return spaces_S[safe_S]
+
+
+def _is_plain_ascii(bytes_S: ByteArray) -> BoolArray:
+    return (bytes_S > _SPACE) & (bytes_S < 0x7F)
+
+
+def _are_of(categories: str, bytes_B: ByteArray, places: IntArray) -> BoolArray:
+    """Return whether the characters that begin at these places are of the Unicode categories."""
+    lead, second, third, fourth = (bytes_B[places + i].astype(np.int64) for i in range(_LONGEST_CHARACTER))
+    second, third, fourth = second & 0x3F, third & 0x3F, fourth & 0x3F
+    codes = np.select(
+        [lead < 0x80, lead < 0xE0, lead < 0xF0],
+        [lead, (lead & 0x1F) << 6 | second, (lead & 0x0F) << 12 | second << 6 | third],
+        (lead & 0x07) << 18 | second << 12 | third << 6 | fourth,
+    )
+    distinct, which = np.unique(codes, return_inverse=True)
+    found = np.array([unicodedata.category(chr(code))[0] in categories for code in distinct.tolist()], dtype=np.bool_)
+    is_one: BoolArray = found[which]
+    return is_one
 
 
 def _truncated(lengths_NP: IntArray, room: int) -> IntArray:

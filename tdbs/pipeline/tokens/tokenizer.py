@@ -19,6 +19,18 @@ from tdbs.records import Form, read_json
 from tdbs.shown import notice
 from tdbs.unasked import nothing_asked
 
+TOKEN_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+# Capitals, accents, spaces, other scripts, a first word, a pair: what settings of a tokenizer's class may change.
+_PROBES: tuple[tuple[str] | tuple[str, str], ...] = (
+    *(("The Film é",), (" two  Spaces",), ("word",), ("中文 don't ÀB",)),
+    ("The film", "é A"),
+)
+_NEXT_STEP = "Pass --tokenizer with a folder or hub name that has a tokenizer.json."
+_SETTINGS = Form(
+    what="the settings of a tokenizer", error=TokenizerError, next_step="Save the tokenizer again.", foreign=True
+)
+_SETTINGS_NAME = "tokenizer_config.json"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LoadedTokenizer:
@@ -36,6 +48,16 @@ class LoadedTokenizer:
     model_max_length: int | None
     end_id: int | None = None  # ends a text (seq2seq)
     layout: Layout | None = None  # None: unknown, so texts are tokenized whole
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reading:
+    """How transformers reads the tokenizer of a model, beside its tokens, which are those of tdbs."""
+
+    source: str  # folder or hub name
+    gives_segment_ids: bool
+    pads_left: bool
+    token_names: tuple[tuple[str, str], ...]  # names of special tokens, as eos_token, and the tokens
 
 
 def load_tokenizer(source: str) -> LoadedTokenizer:
@@ -77,16 +99,6 @@ def load_tokenizer(source: str) -> LoadedTokenizer:
     )
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Reading:
-    """How transformers reads the tokenizer of a model, beside its tokens, which are those of tdbs."""
-
-    source: str  # folder or hub name
-    gives_segment_ids: bool
-    pads_left: bool
-    token_names: tuple[tuple[str, str], ...]  # names of special tokens, as eos_token, and the tokens
-
-
 def read_by_transformers(source: str, backend: tokenizers.Tokenizer) -> Reading | None:
     """Return how transformers reads the tokenizer of a folder or name; None if it has none, or none that opens.
 
@@ -122,12 +134,28 @@ def read_by_transformers(source: str, backend: tokenizers.Tokenizer) -> Reading 
     )
 
 
-TOKEN_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-# Capitals, accents, spaces, other scripts, a first word, a pair: what settings of a tokenizer's class may change.
-_PROBES: tuple[tuple[str] | tuple[str, str], ...] = (
-    *(("The Film é",), (" two  Spaces",), ("word",), ("中文 don't ÀB",)),
-    ("The film", "é A"),
-)
+def check_max_length(tokenizer: LoadedTokenizer, max_length: int, *, pair: bool) -> None:
+    """Refuse a length, in tokens with special ones, without room for text or beyond the model's limit."""
+    special = tokenizer.backend.num_special_tokens_to_add(pair)
+    if max_length <= special:
+        raise ConfigError(
+            f"--max-length {max_length} leaves no room for text: {tokenizer.name} adds {special} special tokens.",
+            next_step=f"Pass --max-length {special + 1} or more.",
+        )
+    limit = tokenizer.model_max_length
+    if limit is not None and max_length > limit:
+        raise ConfigError(
+            f"--max-length {max_length} is beyond {tokenizer.name}, which takes at most {limit} tokens.",
+            next_step=f"Pass --max-length {limit} or less.",
+        )
+
+
+def backend_of(text: str) -> tokenizers.Tokenizer:
+    """Open a tokenizer by the text of its tokenizer.json; the only place that does. Raises ValueError."""
+    try:
+        return tokenizers.Tokenizer.from_str(text)
+    except Exception as error:  # the library raises bare Exception
+        raise ValueError(reason_of(error)) from error
 
 
 def _note_unopened(source: str, reason: str) -> None:
@@ -149,29 +177,6 @@ def _strings(value: object) -> set[str]:
         return {value}
     inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return {text for each in inner for text in _strings(each)}
-
-
-def check_max_length(tokenizer: LoadedTokenizer, max_length: int, *, pair: bool) -> None:
-    """Refuse a length, in tokens with special ones, without room for text or beyond the model's limit."""
-    special = tokenizer.backend.num_special_tokens_to_add(pair)
-    if max_length <= special:
-        raise ConfigError(
-            f"--max-length {max_length} leaves no room for text: {tokenizer.name} adds {special} special tokens.",
-            next_step=f"Pass --max-length {special + 1} or more.",
-        )
-    limit = tokenizer.model_max_length
-    if limit is not None and max_length > limit:
-        raise ConfigError(
-            f"--max-length {max_length} is beyond {tokenizer.name}, which takes at most {limit} tokens.",
-            next_step=f"Pass --max-length {limit} or less.",
-        )
-
-
-_NEXT_STEP = "Pass --tokenizer with a folder or hub name that has a tokenizer.json."
-_SETTINGS = Form(
-    what="the settings of a tokenizer", error=TokenizerError, next_step="Save the tokenizer again.", foreign=True
-)
-_SETTINGS_NAME = "tokenizer_config.json"
 
 
 def _find_files(source: str, *names: str) -> dict[str, Path]:
@@ -197,14 +202,6 @@ def _find_files(source: str, *names: str) -> dict[str, Path]:
         except Exception:  # no such file there, or one of many network errors: transformers tries next
             continue
     return files
-
-
-def backend_of(text: str) -> tokenizers.Tokenizer:
-    """Open a tokenizer by the text of its tokenizer.json; the only place that does. Raises ValueError."""
-    try:
-        return tokenizers.Tokenizer.from_str(text)
-    except Exception as error:  # the library raises bare Exception
-        raise ValueError(reason_of(error)) from error
 
 
 def _read_backend(source: str, tokenizer_json: Path | None) -> tokenizers.Tokenizer:

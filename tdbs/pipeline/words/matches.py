@@ -18,13 +18,13 @@ import numpy as np
 
 from tdbs.arrays import IntArray
 
+# Shapes: C characters of a text.
+
 _LETTER_OR_DIGIT = r"[^\W_]"  # Python's \w is Unicode L, N and the underscore (a test checks every code point)
 _NEVER = re.compile(r"(?!)")
 _DOT_ABOVE = "\u0307"
 _ASCII_END = 128
 _WITH_MARKS = [*range(0x300, 0x20000), *range(0xE0000, 0xE0200)]  # no mark elsewhere: a test looks at all
-
-# Shapes: C characters of a text.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +79,15 @@ def fold(text: str, *, is_turkish: bool = False) -> str:
     return unicodedata.normalize("NFD", unicodedata.normalize("NFD", text).casefold())
 
 
+@cache
+def combining_marks() -> str:
+    """Return all characters of category M as the inside of a character class; `re` has no name for them."""
+    marks = [c for c in _WITH_MARKS if unicodedata.category(chr(c))[0] == "M"]
+    breaks = np.flatnonzero(np.diff(marks) > 1)
+    firsts, lasts = np.append(0, breaks + 1), np.append(breaks, len(marks) - 1)
+    return "".join(f"{chr(marks[first])}-{chr(marks[last])}" for first, last in zip(firsts, lasts, strict=True))
+
+
 def _origins(text: str, *, is_turkish: bool) -> IntArray:
     """Return, for each character of the folded text and for its end, the character of the text that it came from.
 
@@ -98,12 +107,3 @@ def _origins(text: str, *, is_turkish: bool) -> IntArray:
 
 def _spans(pattern: re.Pattern[str], text: str) -> IntArray:
     return np.array([match.span() for match in pattern.finditer(text)], dtype=np.int64).reshape(-1, 2)
-
-
-@cache
-def combining_marks() -> str:
-    """Return all characters of category M as the inside of a character class; `re` has no name for them."""
-    marks = [c for c in _WITH_MARKS if unicodedata.category(chr(c))[0] == "M"]
-    breaks = np.flatnonzero(np.diff(marks) > 1)
-    firsts, lasts = np.append(0, breaks + 1), np.append(breaks, len(marks) - 1)
-    return "".join(f"{chr(marks[first])}-{chr(marks[last])}" for first, last in zip(firsts, lasts, strict=True))

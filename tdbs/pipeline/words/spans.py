@@ -20,6 +20,7 @@ from tdbs.pipeline.words.matches import WordPattern, find_droppable
 
 _BEHIND = np.iinfo(np.int64).max  # no text is so long
 _SEPARATOR = "\n"  # between texts: no listed word contains it, and it does not count as a neighbour
+_IS_SPACE = np.array([chr(c).isspace() for c in range(0x3002)])  # by code point; none lies higher than the last but one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -179,6 +180,3 @@ def _skip_leading_space(starts_K: IntArray, ends_K: IntArray, lone_K: BoolArray,
         moving = moving[is_space_C[moved_K[moving]] & (moved_K[moving] < ends_K[moving])]
     only_space_K = (moved_K == ends_K) & ~lone_K
     return np.where(only_space_K, starts_K, moved_K)
-
-
-_IS_SPACE = np.array([chr(c).isspace() for c in range(0x3002)])  # by code point; none lies higher than the last but one

@@ -19,6 +19,11 @@ from tdbs.shown import shown
 _HEAD, _ROW, _BAR = 30, 44, 13  # a legend, then a line of words and a bar for each strategy
 _ERROR_ROW = 26
 _NEAR = 0.1  # the target of predictions: within 10 % of what is measured
+_STAGES = ("read", "tokenize", "annotate", "write")
+_STAGE_COLORS = ("soft", "kept", "next", "muted", "pad")
+_RUN_COLORS = {"prepare": "mark", "plan": "next", "train": "kept", "evaluate": "soft", "other": "pad"}
+_STAGE_BAR = 18
+_COLUMN = 172  # of a legend
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,6 +45,16 @@ class StrategyError:
     strategy: str
     runs: tuple[float, ...]
     mean: float  # mean of the means over its runs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Overheads:
+    """Wall-clock seconds by stage. Stages of `prepare` overlap; their shares of its wall-clock are by their work."""
+
+    prepare: float  # paid once
+    stages: Mapping[str, float]  # stages of prepare: work over all workers
+    run: Mapping[str, float]  # paid in each run
+    strategy: str | None
 
 
 def padding_by_strategy_svg(estimates: Sequence[StrategyEstimate], *, width: int = WIDE) -> str:
@@ -85,21 +100,6 @@ def time_by_strategy_svg(rows: Sequence[StrategyTime], *, width: int = WIDE) -> 
         return to_svg(figure, name=f"time-{width}", label=f"Seconds of a run with: {names}")
 
 
-def _row_words(axes: Any, index: int, name: str, numbers: str) -> int:
-    """Write a row's name and numbers and return the position of its bar."""
-    top = _HEAD + _ROW * index
-    text(axes, 0, top + 17, name, weight="bold")
-    text(axes, 1, top + 17, numbers, ha="right", color=LIGHT["muted"])
-    return top + 30
-
-
-def _whisker(axes: Any, y: float, low: float, high: float) -> None:
-    look = {"color": LIGHT["mark"], "linewidth": 1.5, "clip_on": False}
-    axes.plot([low, high], [y, y], **look)
-    for end in (low, high):
-        axes.plot([end, end], [y - 3, y + 3], **look)
-
-
 def errors_svg(errors: Sequence[StrategyError], *, width: int = WIDE) -> str:
     """Draw what predictions were off by: a row for each strategy, a dot for each of its runs, the mean in words."""
     farthest = 1.15 * max(_NEAR, *(abs(off) for error in errors for off in error.runs))
@@ -125,29 +125,6 @@ def errors_svg(errors: Sequence[StrategyError], *, width: int = WIDE) -> str:
         axes.set_xlabel("predicted against measured seconds")
         names = ", ".join(error.strategy for error in errors)
         return to_svg(figure, name=f"prediction-{width}", label=f"Errors of the prediction for: {names}")
-
-
-def _tick(share: float) -> str:
-    return f"{100 * share:+.0f} %".replace("-", "−") if abs(share) > 1e-9 else "0"
-
-
-# Sizes are CSS pixels.
-
-_STAGES = ("read", "tokenize", "annotate", "write")
-_STAGE_COLORS = ("soft", "kept", "next", "muted", "pad")
-_RUN_COLORS = {"prepare": "mark", "plan": "next", "train": "kept", "evaluate": "soft", "other": "pad"}
-_STAGE_BAR = 18
-_COLUMN = 172  # of a legend
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Overheads:
-    """Wall-clock seconds by stage. Stages of `prepare` overlap; their shares of its wall-clock are by their work."""
-
-    prepare: float  # paid once
-    stages: Mapping[str, float]  # stages of prepare: work over all workers
-    run: Mapping[str, float]  # paid in each run
-    strategy: str | None
 
 
 def prepare_stages(seconds: Mapping[str, float]) -> dict[str, float]:
@@ -184,6 +161,25 @@ def overheads_svg(overheads: Overheads, *, width: int = WIDE) -> str:
             _bar(axes, spent, sum(spent), colors, y=second + _STAGE_BAR / 2, name="stages")
             _legend(axes, overheads.stages, colors, top=second + _STAGE_BAR + 6, columns=columns, width=width)
         return to_svg(figure, name=f"overheads-{width}", label="Seconds of preparing once and of one run, by stage")
+
+
+def _row_words(axes: Any, index: int, name: str, numbers: str) -> int:
+    """Write a row's name and numbers and return the position of its bar."""
+    top = _HEAD + _ROW * index
+    text(axes, 0, top + 17, name, weight="bold")
+    text(axes, 1, top + 17, numbers, ha="right", color=LIGHT["muted"])
+    return top + 30
+
+
+def _whisker(axes: Any, y: float, low: float, high: float) -> None:
+    look = {"color": LIGHT["mark"], "linewidth": 1.5, "clip_on": False}
+    axes.plot([low, high], [y, y], **look)
+    for end in (low, high):
+        axes.plot([end, end], [y - 3, y + 3], **look)
+
+
+def _tick(share: float) -> str:
+    return f"{100 * share:+.0f} %".replace("-", "−") if abs(share) > 1e-9 else "0"
 
 
 def _bar(axes: Any, seconds: Sequence[float], total: float, colors: Sequence[str], *, y: float, name: str) -> None:

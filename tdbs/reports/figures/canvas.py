@@ -149,13 +149,6 @@ def to_svg(figure: Figure, *, name: str, label: str) -> str:
     return head + svg[svg.index(">") + 1 :]
 
 
-def _page_tag(tag: str, name: str) -> str:
-    """Return a tag with the page's colours, and ids that no other figure has."""
-    for variable, color in LIGHT.items():
-        tag = tag.replace(f": {color}", f": var(--{variable}, {color})")
-    return re.sub(r'( id="|url\(#|href="#)', rf"\1{name}-", tag)
-
-
 def standalone(svg: str) -> str:
     """Return a figure of a page as a file of its own: a size, a margin, a light ground, fonts that machines have."""
     head, rest = svg.split(">", 1)
@@ -166,6 +159,13 @@ def standalone(svg: str) -> str:
     ground = f'<rect x="{left:g}" y="{top:g}" {size} style="fill: {LIGHT["paper"]}"/>'
     rest = re.sub(r"<[^>]+>", lambda tag: _plain_tag(tag[0]), rest)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{head} {size}>{ground}{rest}'
+
+
+def _page_tag(tag: str, name: str) -> str:
+    """Return a tag with the page's colours, and ids that no other figure has."""
+    for variable, color in LIGHT.items():
+        tag = tag.replace(f": {color}", f": var(--{variable}, {color})")
+    return re.sub(r'( id="|url\(#|href="#)', rf"\1{name}-", tag)
 
 
 def _plain_tag(tag: str) -> str:

@@ -18,13 +18,17 @@ from tdbs.arrays import FloatArray, IntArray, offsets_of
 from tdbs.reports.figures.canvas import LIGHT, SERIES, TEXT_STYLE, WIDE, canvas, drawing, short_number, title, to_svg
 from tdbs.shown import shown
 
-# Shapes: S steps of a run, K labels. Sizes are CSS pixels.
+# Shapes: S steps of a run, P points of a curve, K labels. Sizes are CSS pixels.
 
 _MOST_POINTS = 1_500  # of a line: more would only make the page heavy
 _OVERLAID_POINTS = 240  # of a smoothed line
 _SMOOTHING = 20  # a smoothed loss is the mean over this part of a run: 1 / 20
 _LABEL_GAP = 15
 _LETTER = 6.6  # of a label, widest in browsers' fonts
+_POINTS = 100  # of a curve, after smoothing
+# Colours that stay apart for colour-blind readers (Okabe and Ito), darkest first.
+COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
+STYLE = TEXT_STYLE | {"font.size": 11}
 
 
 def run_svgs(steps: Sequence[Mapping[str, Any]], *, width: int = WIDE) -> dict[str, str]:
@@ -44,29 +48,6 @@ def run_svgs(steps: Sequence[Mapping[str, Any]], *, width: int = WIDE) -> dict[s
             "batch_size": _curve_svg("batch_size", "batch size, samples", columns["batch_size"], starts, width=width),
             "lr": _curve_svg("lr", "learning rate", columns["lr"], starts, width=width),
         }
-
-
-def _curve_svg(
-    name: str, words: str, values_S: FloatArray, starts: IntArray, *, width: int, window: int | None = None
-) -> str:
-    finite_S = np.isfinite(values_S)
-    figure, axes = canvas(width, 180 if window is None else 230, left=52, top=30, right=12, bottom=44)
-    for start in starts:
-        axes.axvline(start - 0.5, color=LIGHT["line"], linewidth=1)
-    for step in np.flatnonzero(~finite_S):
-        axes.axvline(step, color=LIGHT["mark"], linewidth=1, gid=f"not-finite-{step}")
-    if window is None:
-        axes.plot(*_thin(values_S), color=LIGHT["kept"], linewidth=1.2, gid="values")
-    else:
-        axes.plot(*_thin(np.where(finite_S, values_S, np.nan)), color=LIGHT["soft"], linewidth=0.8, gid="values")
-        axes.plot(*_thin(moving_average(values_S, window)), color=LIGHT["kept"], gid="average")
-    lowest, highest = (extreme(values_S[finite_S], initial=0.0) for extreme in (np.min, np.max))
-    axes.set(xlim=(-0.5, len(values_S) - 0.5), ylim=(lowest, highest + 0.06 * (highest - lowest) or 1.0), xlabel="step")
-    axes.xaxis.set_major_locator(MaxNLocator(max(3, width // 110), integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(4))
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
-    title(axes, words, above=13)
-    return to_svg(figure, name=f"{name}-{width}", label=f"{words}, over {len(values_S)} steps")
 
 
 def losses_svg(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, width: int = WIDE) -> str:
@@ -108,25 +89,6 @@ def losses_svg(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, width: int = 
         return to_svg(figure, name=f"losses-{width}", label=f"Smoothed training loss with: {', '.join(lines)}")
 
 
-def _look(index: int) -> dict[str, Any]:
-    """Return a line's style: a colour of the series, dashed once all are used."""
-    return {"color": LIGHT[SERIES[index % len(SERIES)]], "linestyle": "-" if index < len(SERIES) else (0, (4, 2))}
-
-
-def _smoothed_loss(steps: Sequence[Mapping[str, Any]]) -> tuple[FloatArray, FloatArray]:
-    """Return shares of a run's samples and the mean loss of the last steps there; of long runs at some steps."""
-    losses_S = np.array([step["loss"] for step in steps], dtype=np.float64)
-    seen_S = np.cumsum([step["batch_size"] for step in steps], dtype=np.float64)
-    smooth_S = moving_average(losses_S, max(1, len(steps) // _SMOOTHING))
-    chosen = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), _OVERLAID_POINTS)).round().astype(np.int64))
-    return seen_S[chosen] / seen_S[-1], smooth_S[chosen]
-
-
-def _last_finite(values: FloatArray) -> float:
-    finite = values[np.isfinite(values)]
-    return float(finite[-1]) if len(finite) else 0.0
-
-
 def spread(heights_K: FloatArray, *, gap: float, highest: float) -> FloatArray:
     """Move labels as little as possible to have `gap` between any two and none above `highest`, in the same order."""
     order_K = np.argsort(heights_K, kind="stable")
@@ -147,30 +109,6 @@ def moving_average(values_S: FloatArray, window: int) -> FloatArray:
     first_S = np.maximum(last_S - window, 0)
     number_S = counts[last_S] - counts[first_S]
     return np.where(number_S > 0, (sums[last_S] - sums[first_S]) / np.maximum(number_S, 1), np.nan)
-
-
-def _thin(values_S: FloatArray) -> tuple[IntArray, FloatArray]:
-    """Return positions and values of a line: of long ones, the least and the greatest of each stretch."""
-    stretch = -(-2 * len(values_S) // _MOST_POINTS)
-    if stretch <= 2:
-        return np.arange(len(values_S)), values_S
-    chosen: set[int] = set()
-    for first in range(0, len(values_S), stretch):
-        part = values_S[first : first + stretch]
-        if np.isnan(part).any():
-            chosen.add(first + int(np.argmax(np.isnan(part))))  # a gap stays a gap
-        if not np.isnan(part).all():
-            chosen |= {first + int(np.nanargmin(part)), first + int(np.nanargmax(part))}
-    points = np.array(sorted(chosen), dtype=np.int64)
-    return points, values_S[points]
-
-
-# Shapes: P points of a curve.
-
-_POINTS = 100  # of a curve, after smoothing
-# Colours that stay apart for colour-blind readers (Okabe and Ito), darkest first.
-COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-STYLE = TEXT_STYLE | {"font.size": 11}
 
 
 def loss_curves_svg(task: str, curves: Mapping[str, Sequence[Sequence[tuple[float, float]]]]) -> str:
@@ -216,3 +154,61 @@ def figure_svg(figure: Figure) -> str:
     buffer = io.StringIO()
     FigureCanvasSVG(figure).print_svg(buffer, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
     return buffer.getvalue()
+
+
+def _curve_svg(
+    name: str, words: str, values_S: FloatArray, starts: IntArray, *, width: int, window: int | None = None
+) -> str:
+    finite_S = np.isfinite(values_S)
+    figure, axes = canvas(width, 180 if window is None else 230, left=52, top=30, right=12, bottom=44)
+    for start in starts:
+        axes.axvline(start - 0.5, color=LIGHT["line"], linewidth=1)
+    for step in np.flatnonzero(~finite_S):
+        axes.axvline(step, color=LIGHT["mark"], linewidth=1, gid=f"not-finite-{step}")
+    if window is None:
+        axes.plot(*_thin(values_S), color=LIGHT["kept"], linewidth=1.2, gid="values")
+    else:
+        axes.plot(*_thin(np.where(finite_S, values_S, np.nan)), color=LIGHT["soft"], linewidth=0.8, gid="values")
+        axes.plot(*_thin(moving_average(values_S, window)), color=LIGHT["kept"], gid="average")
+    lowest, highest = (extreme(values_S[finite_S], initial=0.0) for extreme in (np.min, np.max))
+    axes.set(xlim=(-0.5, len(values_S) - 0.5), ylim=(lowest, highest + 0.06 * (highest - lowest) or 1.0), xlabel="step")
+    axes.xaxis.set_major_locator(MaxNLocator(max(3, width // 110), integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(4))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_number(value)))
+    title(axes, words, above=13)
+    return to_svg(figure, name=f"{name}-{width}", label=f"{words}, over {len(values_S)} steps")
+
+
+def _look(index: int) -> dict[str, Any]:
+    """Return a line's style: a colour of the series, dashed once all are used."""
+    return {"color": LIGHT[SERIES[index % len(SERIES)]], "linestyle": "-" if index < len(SERIES) else (0, (4, 2))}
+
+
+def _smoothed_loss(steps: Sequence[Mapping[str, Any]]) -> tuple[FloatArray, FloatArray]:
+    """Return shares of a run's samples and the mean loss of the last steps there; of long runs at some steps."""
+    losses_S = np.array([step["loss"] for step in steps], dtype=np.float64)
+    seen_S = np.cumsum([step["batch_size"] for step in steps], dtype=np.float64)
+    smooth_S = moving_average(losses_S, max(1, len(steps) // _SMOOTHING))
+    chosen = np.unique(np.linspace(0, len(steps) - 1, min(len(steps), _OVERLAID_POINTS)).round().astype(np.int64))
+    return seen_S[chosen] / seen_S[-1], smooth_S[chosen]
+
+
+def _last_finite(values: FloatArray) -> float:
+    finite = values[np.isfinite(values)]
+    return float(finite[-1]) if len(finite) else 0.0
+
+
+def _thin(values_S: FloatArray) -> tuple[IntArray, FloatArray]:
+    """Return positions and values of a line: of long ones, the least and the greatest of each stretch."""
+    stretch = -(-2 * len(values_S) // _MOST_POINTS)
+    if stretch <= 2:
+        return np.arange(len(values_S)), values_S
+    chosen: set[int] = set()
+    for first in range(0, len(values_S), stretch):
+        part = values_S[first : first + stretch]
+        if np.isnan(part).any():
+            chosen.add(first + int(np.argmax(np.isnan(part))))  # a gap stays a gap
+        if not np.isnan(part).all():
+            chosen |= {first + int(np.nanargmin(part)), first + int(np.nanargmax(part))}
+    points = np.array(sorted(chosen), dtype=np.int64)
+    return points, values_S[points]

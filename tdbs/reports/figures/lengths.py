@@ -12,7 +12,7 @@ from tdbs.pipeline.lengths import PAPER_PERCENT, average_length, longest_lengths
 from tdbs.reports.figures.canvas import LIGHT, WIDE, canvas, drawing, panel, short_count, title, to_svg
 from tdbs.train.planning.batching import epoch_caps
 from tdbs.train.planning.caps import hardware_caps
-from tdbs.train.planning.strategies import Strategy
+from tdbs.train.planning.strategies import BUCKETED, Strategy
 
 # Shapes: L1 = greatest length + 1, E bucket edges. Sizes are CSS pixels.
 
@@ -33,7 +33,7 @@ class CapLines:
 
 def cap_lines(strategy: Strategy, *, max_length: int, epochs: int) -> CapLines | None:
     """Return the caps of a strategy; None if its batches all have one size."""
-    if strategy.batches not in ("bucket", "reach"):
+    if strategy.batches not in BUCKETED:
         return None
     hardware_L1 = hardware_caps(strategy.hw_caps, max_length=max_length)
     by_epoch = tuple(epoch_caps(strategy, max_length=max_length, epoch=epoch) for epoch in range(epochs))

@@ -19,6 +19,9 @@ from tdbs.settings import TrainSettings
 from tdbs.train.models.heads import HEADS
 from tdbs.train.planning.model_choice import TINY
 
+ADAPTED_CONFIG = "adapted"  # folder in the model's folder: the configuration that adapters were trained with
+_FORM = Form(what="a configuration of adapters", error=ModelError, next_step="Train again.", foreign=True)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainablePart:
@@ -39,7 +42,6 @@ class TrainablePart:
 
 
 WHOLE = TrainablePart()
-ADAPTED_CONFIG = "adapted"  # folder in the model's folder: the configuration that adapters were trained with
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,9 +49,6 @@ class _Adapters:
     """What is read of peft's adapter_config.json."""
 
     base_model_name_or_path: PlainText
-
-
-_FORM = Form(what="a configuration of adapters", error=ModelError, next_step="Train again.", foreign=True)
 
 
 def part_of(settings: TrainSettings) -> TrainablePart:

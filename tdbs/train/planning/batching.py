@@ -14,7 +14,7 @@ from tdbs import rng
 from tdbs.arrays import IntArray, offsets_of
 from tdbs.pipeline.lengths import bucket_edges, bucket_of, longest_lengths
 from tdbs.train.planning.caps import batch_caps, hardware_caps
-from tdbs.train.planning.samplers import MICRO_BATCHES, length_grouped_order, pack_rows, rebalanced_batches
+from tdbs.train.planning.samplers import REBALANCED_PARTS, length_grouped_order, pack_rows, rebalanced_batches
 from tdbs.train.planning.strategies import Batches, Strategy
 
 # Shapes: N samples, B batches, B1 = B + 1, R rows of the model, S steps, L1 = max_length + 1.
@@ -197,7 +197,7 @@ def _length_grouped(samples: EpochSamples) -> Batching:
 def _batch_rebalance(samples: EpochSamples) -> Batching:
     size = samples.strategy.base_batch_size
     batches, step_sizes = rebalanced_batches(
-        samples.planned_N, size, micro_batches=min(MICRO_BATCHES, size), seed=samples.torch_seed()
+        samples.planned_N, size, parts=min(REBALANCED_PARTS, size), seed=samples.torch_seed()
     )
     return Batching(
         order_N=np.concatenate(batches),

@@ -130,14 +130,6 @@ def take_exactly(sizes_SK: IntArray, tokens_S: IntArray) -> BoolArray:
     return taken_SK
 
 
-def _totals_of_following(sizes_SK: IntArray, bits: np.dtype[np.generic]) -> list[npt.NDArray[np.generic]]:
-    """Return, for each k from 0 to K, which totals the words from k on can add up to: bit t of a number per row."""
-    totals = [np.ones(len(sizes_SK), dtype=bits)]  # no word left: 0 tokens alone
-    for k in reversed(range(sizes_SK.shape[1])):
-        totals.append(totals[-1] | (totals[-1] << sizes_SK[:, k].astype(bits)))
-    return totals[::-1]
-
-
 def sizes_in_order(offsets_N1: IntArray, sizes_W: IntArray, samples_S: IntArray) -> IntArray:
     """Return word sizes as one row per sample, 0 if it has no further word."""
     counts_S = offsets_N1[samples_S + 1] - offsets_N1[samples_S]
@@ -150,6 +142,14 @@ def sizes_in_order(offsets_N1: IntArray, sizes_W: IntArray, samples_S: IntArray)
 def chunks(samples: IntArray, size: int = 8192) -> Iterator[IntArray]:
     """Cut samples into parts, so that one row per sample never takes much memory."""
     return (samples[first : first + size] for first in range(0, len(samples), size))
+
+
+def _totals_of_following(sizes_SK: IntArray, bits: np.dtype[np.generic]) -> list[npt.NDArray[np.generic]]:
+    """Return, for each k from 0 to K, which totals the words from k on can add up to: bit t of a number per row."""
+    totals = [np.ones(len(sizes_SK), dtype=bits)]  # no word left: 0 tokens alone
+    for k in reversed(range(sizes_SK.shape[1])):
+        totals.append(totals[-1] | (totals[-1] << sizes_SK[:, k].astype(bits)))
+    return totals[::-1]
 
 
 def _bits_up_to(highest_S: IntArray) -> npt.NDArray[np.uint64]:

@@ -116,6 +116,25 @@ def words_to_drop(index: SplitIndex, strategy: Strategy, samples_M: IntArray | N
     return None if strategy.drop == "none" else words_of_index(index, strategy.drop, samples_M)
 
 
+def plan_of_window(plan: EpochPlan, window: Window, samples_M: IntArray) -> EpochPlan:
+    """Return the part of an epoch's plan that is a window's, with the numbers that samples have in the window."""
+    offsets = plan.batch_offsets_B1[window.first_batch : window.last_batch + 1]
+    members, batches = slice(offsets[0], offsets[-1]), slice(window.first_batch, window.last_batch)
+    return EpochPlan(
+        epoch=plan.epoch,
+        sample_ids_N=np.searchsorted(samples_M, plan.sample_ids_N[members]),
+        kept_N=plan.kept_N[members],
+        batch_offsets_B1=offsets - offsets[0],
+        padded_lengths_B=plan.padded_lengths_B[batches],
+        execution=plan.execution,
+        row_offsets_R1=_part_of(plan.row_offsets_R1, int(offsets[0]), int(offsets[-1])),
+        step_offsets_S1=_part_of(plan.step_offsets_S1, window.first_batch, window.last_batch),
+        target_lengths_N=None if plan.target_lengths_N is None else plan.target_lengths_N[members],
+        target_widths_B=None if plan.target_widths_B is None else plan.target_widths_B[batches],
+        dropped_W8=window.dropped_W8,
+    )
+
+
 def _plan_windows(
     index: SplitIndex, manifest: Manifest, strategy: Strategy, windows: int, *, seed: int, epoch: int
 ) -> EpochPlan:
@@ -148,25 +167,6 @@ def _targets(index: SplitIndex, manifest: Manifest, samples_M: IntArray | None =
         return None
     lengths_M = index.target_lengths_N if samples_M is None else index.target_lengths_N[samples_M]
     return TargetLengths(lengths_N=lengths_M.astype(np.int64), max_length=manifest.max_target_length or 0)
-
-
-def plan_of_window(plan: EpochPlan, window: Window, samples_M: IntArray) -> EpochPlan:
-    """Return the part of an epoch's plan that is a window's, with the numbers that samples have in the window."""
-    offsets = plan.batch_offsets_B1[window.first_batch : window.last_batch + 1]
-    members, batches = slice(offsets[0], offsets[-1]), slice(window.first_batch, window.last_batch)
-    return EpochPlan(
-        epoch=plan.epoch,
-        sample_ids_N=np.searchsorted(samples_M, plan.sample_ids_N[members]),
-        kept_N=plan.kept_N[members],
-        batch_offsets_B1=offsets - offsets[0],
-        padded_lengths_B=plan.padded_lengths_B[batches],
-        execution=plan.execution,
-        row_offsets_R1=_part_of(plan.row_offsets_R1, int(offsets[0]), int(offsets[-1])),
-        step_offsets_S1=_part_of(plan.step_offsets_S1, window.first_batch, window.last_batch),
-        target_lengths_N=None if plan.target_lengths_N is None else plan.target_lengths_N[members],
-        target_widths_B=None if plan.target_widths_B is None else plan.target_widths_B[batches],
-        dropped_W8=window.dropped_W8,
-    )
 
 
 def _joined(plans: Sequence[tuple[IntArray, EpochPlan]], windows: tuple[Window, ...]) -> EpochPlan:

@@ -16,23 +16,6 @@ from tdbs.pipeline.manifest import Manifest
 TINY = "tiny"  # the model with random weights that the sample is trained with
 DEFAULT_RATE = 5e-5  # in the paper's grid of 3, 4 and 5 e-5
 TINY_RATE = 1e-3  # random weights need more
-
-
-def default_model(manifest: Manifest) -> str:
-    """Return the model of a run that names none: the one the dataset was tokenized for; `tiny` for the sample."""
-    return TINY if manifest.source == SAMPLE_TASK.name else manifest.tokenizer.source
-
-
-def shown_model(model_name: str) -> str:
-    """Return a model's name as results show it: for a folder its last two parts, never a machine's whole path."""
-    return "/".join(model_name.replace("\\", "/").rstrip("/").split("/")[-2:])
-
-
-def default_rate(model_name: str) -> float:
-    """Return the base rate of a run that names none."""
-    return TINY_RATE if model_name == TINY else DEFAULT_RATE
-
-
 _CONFIG_NAME = "config.json"
 
 
@@ -58,6 +41,21 @@ class ModelChoice:
             f"No configuration of the model {shown_model(self.name)} was found. tdbs assumes that its rows can hold "
             "several samples, as BERT's can. Pass --model with the model to train."
         )
+
+
+def default_model(manifest: Manifest) -> str:
+    """Return the model of a run that names none: the one the dataset was tokenized for; `tiny` for the sample."""
+    return TINY if manifest.source == SAMPLE_TASK.name else manifest.tokenizer.source
+
+
+def shown_model(model_name: str) -> str:
+    """Return a model's name as results show it: for a folder its last two parts, never a machine's whole path."""
+    return "/".join(model_name.replace("\\", "/").rstrip("/").split("/")[-2:])
+
+
+def default_rate(model_name: str) -> float:
+    """Return the base rate of a run that names none."""
+    return TINY_RATE if model_name == TINY else DEFAULT_RATE
 
 
 def choose_model(name: str | None, manifest: Manifest) -> ModelChoice:

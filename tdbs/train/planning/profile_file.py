@@ -75,6 +75,20 @@ class CapTable:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """The measurements of a model on a device."""
+
+    model: Mapping[str, Any]
+    device: Mapping[str, Any]
+    settings: Mapping[str, Any]  # kind of task, precision, optimizer, the fastest attention kernel
+    max_length: int
+    memory_caps: CapTable | None  # None: not searched, on a CPU
+    knee_caps: CapTable | None
+    points: Sequence[MeasuredStep]
+    overhead: Sequence[Overhead] = ()  # the framework's share of some steps; missing in older profiles
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class _Caps:
     lengths: tuple[Count, ...]
     memory: tuple[Count, ...] | None = None
@@ -92,20 +106,6 @@ class _Record:
     settings: Mapping[str, Any] = field(default_factory=dict)
     points: tuple[MeasuredStep, ...] = ()
     overhead: tuple[Overhead, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Profile:
-    """The measurements of a model on a device."""
-
-    model: Mapping[str, Any]
-    device: Mapping[str, Any]
-    settings: Mapping[str, Any]  # kind of task, precision, optimizer, the fastest attention kernel
-    max_length: int
-    memory_caps: CapTable | None  # None: not searched, on a CPU
-    knee_caps: CapTable | None
-    points: Sequence[MeasuredStep]
-    overhead: Sequence[Overhead] = ()  # the framework's share of some steps; missing in older profiles
 
 
 def read_profile(path: str | Path) -> Profile:

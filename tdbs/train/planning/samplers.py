@@ -16,6 +16,8 @@ from tdbs.errors import ConfigError
 
 # Shapes: N samples.
 
+REBALANCED_PARTS = 4  # batches of similar work that `batch_rebalance` makes of each step
+
 
 def pack_rows(lengths_N: IntArray, *, width: int) -> IntArray:
     """Return the row of each sample (N), rows counted from 0; no row holds more than `width` tokens.
@@ -48,9 +50,6 @@ def pack_rows(lengths_N: IntArray, *, width: int) -> IntArray:
     return rows_N
 
 
-MICRO_BATCHES = 4  # of a step with batch_rebalance
-
-
 def length_grouped_order(lengths_N: IntArray, batch_size: int, *, seed: int) -> IntArray:
     """Return the order of `group_by_length` (LengthGroupedSampler); each `batch_size` of it share a batch (N)."""
     import torch
@@ -70,11 +69,11 @@ def has_rebalancing() -> bool:
 
 
 def rebalanced_batches(
-    lengths_N: IntArray, batch_size: int, *, micro_batches: int, seed: int
+    lengths_N: IntArray, batch_size: int, *, parts: int, seed: int
 ) -> tuple[list[IntArray], list[int]]:
-    """Return the micro-batches of `batch_rebalance` (BatchRebalanceSampler), and how many of them each step has.
+    """Return the batches of `batch_rebalance` (BatchRebalanceSampler), and how many of them each step has: `parts`.
 
-    The sampler repeats samples if the last step has fewer than micro-batches; here they are left out again.
+    The sampler repeats samples if the last step has fewer than `parts`; here they are left out again.
     Raises ConfigError if the installed transformers has no such sampler.
     """
     try:
@@ -88,16 +87,16 @@ def rebalanced_batches(
         lengths=lengths_N.tolist(),
         effective_batch_size=batch_size,
         dp_size=1,
-        grad_accum=micro_batches,
+        grad_accum=parts,
         seed=seed,
         drop_last=False,
     )
     batches = [np.array(batch, dtype=np.int64) for batch in sampler]
     repeated = len(lengths_N) % batch_size
-    if 0 < repeated < micro_batches:
-        batches[-micro_batches:] = _without_repeats(batches[-micro_batches:], batches[:-micro_batches])
+    if 0 < repeated < parts:
+        batches[-parts:] = _without_repeats(batches[-parts:], batches[:-parts])
     steps = -(-len(lengths_N) // batch_size)
-    sizes = [micro_batches] * (steps - 1)
+    sizes = [parts] * (steps - 1)
     return batches, [*sizes, len(batches) - sum(sizes)]
 
 

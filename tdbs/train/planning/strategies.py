@@ -247,21 +247,6 @@ def given_strategy(given: Strategy | str, task: Task, *, in_rows: bool, profile:
     return given
 
 
-def _check_rows(strategy: Strategy, *, in_rows: bool) -> None:
-    """Refuse a strategy of rows that hold several samples if those of the model cannot (`in_rows`)."""
-    if not strategy.in_rows or in_rows:
-        return
-    if strategy.execution != STRATEGIES.get(strategy.name, strategy).execution:
-        raise ConfigError(
-            f"--execution {strategy.execution} puts several samples in a row, which this model cannot run.",
-            next_step=f"Leave {'--batches and ' if strategy.batches == 'packs' else ''}--execution out.",
-        )
-    raise ConfigError(
-        f"The strategy {strategy.name} puts several samples in a row, which this model cannot run.",
-        next_step="Choose another strategy, such as random.",
-    )
-
-
 def strategies_for(task: Task, *, in_rows: bool = True) -> tuple[str, ...]:
     """Return the names of the strategies that a task and a model can be trained with (`in_rows`: resolve_strategy).
 
@@ -292,3 +277,18 @@ def resolve_dropout(given: float | None, strategy: Strategy, train_rows: int) ->
     if given is not None:
         return given
     return paper_dropout(strategy, train_rows) if strategy.dropout is None else strategy.dropout
+
+
+def _check_rows(strategy: Strategy, *, in_rows: bool) -> None:
+    """Refuse a strategy of rows that hold several samples if those of the model cannot (`in_rows`)."""
+    if not strategy.in_rows or in_rows:
+        return
+    if strategy.execution != STRATEGIES.get(strategy.name, strategy).execution:
+        raise ConfigError(
+            f"--execution {strategy.execution} puts several samples in a row, which this model cannot run.",
+            next_step=f"Leave {'--batches and ' if strategy.batches == 'packs' else ''}--execution out.",
+        )
+    raise ConfigError(
+        f"The strategy {strategy.name} puts several samples in a row, which this model cannot run.",
+        next_step="Choose another strategy, such as random.",
+    )

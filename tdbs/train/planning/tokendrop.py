@@ -159,24 +159,6 @@ def dropped_tokens(
     return dropped_T
 
 
-def _dropped_words(
-    lengths_N: IntArray, words: DroppableWords, strategy: Strategy, plan: EpochPlan, *, seed: int
-) -> BoolArray:
-    """Return which words the plan's epoch drops (W)."""
-    if plan.dropped_W8 is not None:
-        return np.unpackbits(plan.dropped_W8, count=len(words.sizes_W)).astype(np.bool_)
-    if strategy.drops_at_rate:  # the plan was made without TokenDrop
-        return _drop_at_rate(words, strategy, seed=seed, epoch=plan.epoch)
-    tokens_N = lengths_N.copy()
-    tokens_N[plan.sample_ids_N] -= plan.kept_N
-    return drop_totals(words, drop_order(words, seed=seed, epoch=plan.epoch), tokens_N)
-
-
-def _drop_at_rate(words: DroppableWords, strategy: Strategy, *, seed: int, epoch: int) -> BoolArray:
-    order_W = drop_order(words, seed=seed, epoch=epoch)
-    return drop_first_words(words, order_W, words_at_rate(words, strategy.effective_rate))
-
-
 def drop_first_words(words: DroppableWords, order_W: IntArray, count_N: IntArray) -> BoolArray:
     """Return which words are dropped: the first `count_N` of each sample's order (Algorithm 1).
 
@@ -214,3 +196,21 @@ def drop_totals(words: DroppableWords, order_W: IntArray, tokens_N: IntArray) ->
         sample, rank = np.nonzero(taken_SK)
         dropped_W[order_W[words.offsets_N1[chosen[sample]] + rank]] = True
     return dropped_W
+
+
+def _dropped_words(
+    lengths_N: IntArray, words: DroppableWords, strategy: Strategy, plan: EpochPlan, *, seed: int
+) -> BoolArray:
+    """Return which words the plan's epoch drops (W)."""
+    if plan.dropped_W8 is not None:
+        return np.unpackbits(plan.dropped_W8, count=len(words.sizes_W)).astype(np.bool_)
+    if strategy.drops_at_rate:  # the plan was made without TokenDrop
+        return _drop_at_rate(words, strategy, seed=seed, epoch=plan.epoch)
+    tokens_N = lengths_N.copy()
+    tokens_N[plan.sample_ids_N] -= plan.kept_N
+    return drop_totals(words, drop_order(words, seed=seed, epoch=plan.epoch), tokens_N)
+
+
+def _drop_at_rate(words: DroppableWords, strategy: Strategy, *, seed: int, epoch: int) -> BoolArray:
+    order_W = drop_order(words, seed=seed, epoch=epoch)
+    return drop_first_words(words, order_W, words_at_rate(words, strategy.effective_rate))

@@ -13,8 +13,10 @@ import numpy as np
 
 from tdbs.arrays import IntArray, ragged_positions
 
-# Shapes: F tokens of all rows, B samples, K their tokens, P places of padded sequences, G samples of a length group, L
-# its longest sample.
+# Shapes: F tokens of all rows, B samples, K their tokens, U their distinct lengths, P places of padded sequences,
+# G samples of a length group, L its longest sample.
+
+GROUPS = 3
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,6 +58,26 @@ def row_layout(starts_B: IntArray, lengths_B: IntArray, *, size: int, grouped: b
     )
 
 
+def longest_of_groups(lengths_B: IntArray) -> IntArray:
+    """Return the longest length of each group, ascending, at most three: those that make fewest attention pairs.
+
+    A group of samples up to length l costs l x l pairs for each of them. All cuts into three are compared.
+    """
+    lengths_U, counts_U = np.unique(lengths_B, return_counts=True)
+    if len(lengths_U) <= GROUPS:
+        return lengths_U
+    upto_U = np.cumsum(counts_U)
+    pairs_U = lengths_U**2
+    # cost of the two shorter groups, cut after i and after j > i; the longest one has the rest
+    first_U = upto_U * pairs_U
+    second_UU = (upto_U[None, :] - upto_U[:, None]) * pairs_U[None, :]
+    third_U = (upto_U[-1] - upto_U) * pairs_U[-1]
+    cost_UU = first_U[:, None] + second_UU + third_U[None, :]
+    cost_UU[np.tril_indices(len(lengths_U))] = np.iinfo(np.int64).max
+    i, j = divmod(int(np.argmin(cost_UU)), len(lengths_U))
+    return np.unique(lengths_U[np.array([i, j, -1])])
+
+
 def _in_groups(starts_B: IntArray, lengths_B: IntArray) -> GroupedLayout:
     longest = longest_of_groups(lengths_B)
     group_B = np.searchsorted(longest, lengths_B)
@@ -73,28 +95,3 @@ def _in_groups(starts_B: IntArray, lengths_B: IntArray) -> GroupedLayout:
         groups.append(GroupLayout(places=places, length=length, lengths_G=lengths_B[members]))
         first = places.stop
     return GroupedLayout(groups=tuple(groups), token_of_P=np.concatenate(tokens), place_of_K=place_of_K)
-
-
-# Shapes: B samples of a batch, U their distinct lengths, G groups.
-
-GROUPS = 3
-
-
-def longest_of_groups(lengths_B: IntArray) -> IntArray:
-    """Return the longest length of each group, ascending (G, at most three): those that make fewest attention pairs.
-
-    A group of samples up to length l costs l x l pairs for each of them. All cuts into three are compared.
-    """
-    lengths_U, counts_U = np.unique(lengths_B, return_counts=True)
-    if len(lengths_U) <= GROUPS:
-        return lengths_U
-    upto_U = np.cumsum(counts_U)
-    pairs_U = lengths_U**2
-    # cost of the two shorter groups, cut after i and after j > i; the longest one has the rest
-    first_U = upto_U * pairs_U
-    second_UU = (upto_U[None, :] - upto_U[:, None]) * pairs_U[None, :]
-    third_U = (upto_U[-1] - upto_U) * pairs_U[-1]
-    cost_UU = first_U[:, None] + second_UU + third_U[None, :]
-    cost_UU[np.tril_indices(len(lengths_U))] = np.iinfo(np.int64).max
-    i, j = divmod(int(np.argmin(cost_UU)), len(lengths_U))
-    return np.unique(lengths_U[np.array([i, j, -1])])

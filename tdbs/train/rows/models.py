@@ -22,7 +22,7 @@ from tdbs.model_families import SHARING_ROWS, family_of, takes_rows_of_several
 from tdbs.train.rows.attention import register_attention
 from tdbs.train.rows.sequences import Sequences
 
-# Shapes: R rows of W tokens (R x W = F).
+# Shapes: R rows of W tokens (R x W = F), B samples, E entries of a hidden state.
 
 
 def knows_sequences(config: PretrainedConfig) -> bool:
@@ -58,29 +58,28 @@ def position_ids(model: Any, sequences: Sequences, input_ids_RW: torch.Tensor) -
     return ((upto_F - before_B[sequences.sample_F]) * counted_F + pad_id).view_as(input_ids_RW)
 
 
-# Shapes: R rows of W tokens (R x W = F), B samples, E entries of a hidden state.
-
-
 @contextmanager
 def first_tokens_to_head(model: Any, sequences: Sequences | None) -> Iterator[None]:
     """Give the head a row for each sample, of its first token (or the mean of its tokens, if the model pools so).
 
     `sequences` is None for padded batches, whose rows are samples.
     """
-    body = model.base_model
-    if family_of(model.config.model_type).ends_on_first_tokens:
+    body, family = model.base_model, family_of(model.config.model_type)
+    if family.ends_on_first_tokens:
         ended = body.encoder.layer[-1].attention.output
 
         def leave_behind(_module: Any, states: tuple[torch.Tensor, ...]) -> tuple[torch.Tensor, ...]:
             return tuple(_first(each_RWE, sequences) for each_RWE in states)
 
         handle = ended.register_forward_pre_hook(leave_behind)
-    elif sequences is not None:
+    elif sequences is None:
+        yield
+        return
+    elif family.pools_final_norm:
         pool = _mean if model.config.classifier_pooling == "mean" else _first
         handle = body.final_norm.register_forward_hook(lambda _module, _states, out_RWE: pool(out_RWE, sequences))
     else:
-        yield
-        return
+        raise ValueError(f"the table of families does not say what the head of a {model.config.model_type} reads")
     try:
         yield
     finally:

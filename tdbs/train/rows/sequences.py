@@ -63,6 +63,15 @@ def sequences_of(batch: Batch, *, device: torch.device) -> Sequences:
     )
 
 
+def rows_of_samples(values_RWC: torch.Tensor, batch: Batch) -> torch.Tensor:
+    """Return what a model says of each token with a row for each sample (B x L x C); anything at padding."""
+    if batch.starts_B is None:
+        return values_RWC
+    rank_L = np.arange(int(batch.lengths_B.max()))
+    place_BL = batch.starts_B[:, None] + np.minimum(rank_L, batch.lengths_B[:, None] - 1)
+    return values_RWC.flatten(0, 1)[to_device(place_BL, values_RWC.device)]
+
+
 def _group_on_device(group: GroupLayout, device: torch.device) -> LengthGroup:
     return LengthGroup(
         places=group.places,
@@ -74,12 +83,3 @@ def _group_on_device(group: GroupLayout, device: torch.device) -> LengthGroup:
 
 def _layout_of(starts_B: IntArray, batch: Batch) -> RowLayout:
     return row_layout(starts_B, batch.lengths_B, size=batch.input_ids_RW.size, grouped=batch.execution == "unpadded")
-
-
-def rows_of_samples(values_RWC: torch.Tensor, batch: Batch) -> torch.Tensor:
-    """Return what a model says of each token with a row for each sample (B x L x C); anything at padding."""
-    if batch.starts_B is None:
-        return values_RWC
-    rank_L = np.arange(int(batch.lengths_B.max()))
-    place_BL = batch.starts_B[:, None] + np.minimum(rank_L, batch.lengths_B[:, None] - 1)
-    return values_RWC.flatten(0, 1)[to_device(place_BL, values_RWC.device)]

@@ -13,30 +13,10 @@ import torch
 
 from tdbs.data.tasks import Task
 
-# torchmetrics takes 2 s to import, so it is imported with the first score.
 # Shapes: N samples, C outputs.
 
-
-@cache
-def _metrics() -> Mapping[str, Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]]:
-    """Return functions of predictions, labels and the number of outputs: classes (N) or one target's numbers (N)."""
-    from torchmetrics.functional import classification, regression
-
-    return {
-        "accuracy": lambda predictions, labels, classes: classification.multiclass_accuracy(
-            predictions, labels, num_classes=classes, average="micro"
-        ),
-        # of class 1, as GLUE defines it
-        "f1": lambda predictions, labels, _classes: classification.binary_f1_score(predictions, labels),
-        "f1_macro": lambda predictions, labels, classes: classification.multiclass_f1_score(
-            predictions, labels, num_classes=classes, average="macro"
-        ),
-        "matthews": lambda predictions, labels, classes: classification.multiclass_matthews_corrcoef(
-            predictions, labels, num_classes=classes
-        ),
-        "pearson": lambda predictions, labels, _classes: regression.pearson_corrcoef(predictions, labels),
-        "spearman": lambda predictions, labels, _classes: regression.spearman_corrcoef(predictions, labels),
-    }
+# Named, because the default adds rougeLsum, which splits sentences with nltk and a download.
+_KEYS = ("rouge1", "rouge2", "rougeL")
 
 
 def score_predictions(task: Task, logits_NC: torch.Tensor, labels: torch.Tensor) -> dict[str, float | None]:
@@ -57,6 +37,39 @@ def score_predictions(task: Task, logits_NC: torch.Tensor, labels: torch.Tensor)
     return {
         name: found[name] if name in found else float(_metrics()[name](predictions_N, labels, classes))
         for name in task.metrics
+    }
+
+
+def rouge(predicted: Sequence[str], references: Sequence[str]) -> dict[str, float]:
+    """Return the mean F-measures rouge1, rouge2 and rougeL, 0 to 1; a summary without words scores 0."""
+    from torchmetrics.functional.text import rouge_score
+
+    pairs = list(zip(predicted, references, strict=True))
+    # A list for each reference: torchmetrics would read a tuple of strings as lists of characters.
+    found = rouge_score([summary for summary, _ in pairs], [[reference] for _, reference in pairs], rouge_keys=_KEYS)
+    return {key: float(found[f"{key}_fmeasure"]) for key in _KEYS}
+
+
+@cache
+def _metrics() -> Mapping[str, Callable[[torch.Tensor, torch.Tensor, int], torch.Tensor]]:
+    """Return functions of predictions, labels and the number of outputs: classes (N) or one target's numbers (N)."""
+    # torchmetrics takes 2 s to import, so it is imported with the first score.
+    from torchmetrics.functional import classification, regression
+
+    return {
+        "accuracy": lambda predictions, labels, classes: classification.multiclass_accuracy(
+            predictions, labels, num_classes=classes, average="micro"
+        ),
+        # of class 1, as GLUE defines it
+        "f1": lambda predictions, labels, _classes: classification.binary_f1_score(predictions, labels),
+        "f1_macro": lambda predictions, labels, classes: classification.multiclass_f1_score(
+            predictions, labels, num_classes=classes, average="macro"
+        ),
+        "matthews": lambda predictions, labels, classes: classification.multiclass_matthews_corrcoef(
+            predictions, labels, num_classes=classes
+        ),
+        "pearson": lambda predictions, labels, _classes: regression.pearson_corrcoef(predictions, labels),
+        "spearman": lambda predictions, labels, _classes: regression.spearman_corrcoef(predictions, labels),
     }
 
 
@@ -91,17 +104,3 @@ def _multi_label(logits_NC: torch.Tensor, labels_NC: torch.Tensor) -> dict[str, 
 
 def _is_constant(values_N: torch.Tensor) -> bool:
     return bool((values_N == values_N[0]).all())
-
-
-# Named, because the default adds rougeLsum, which splits sentences with nltk and a download.
-_KEYS = ("rouge1", "rouge2", "rougeL")
-
-
-def rouge(predicted: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Return the mean F-measures rouge1, rouge2 and rougeL, 0 to 1; a summary without words scores 0."""
-    from torchmetrics.functional.text import rouge_score
-
-    pairs = list(zip(predicted, references, strict=True))
-    # A list for each reference: torchmetrics would read a tuple of strings as lists of characters.
-    found = rouge_score([summary for summary, _ in pairs], [[reference] for _, reference in pairs], rouge_keys=_KEYS)
-    return {key: float(found[f"{key}_fmeasure"]) for key in _KEYS}

@@ -26,8 +26,8 @@ from tdbs.train.scores.metrics import rouge, score_predictions
 from tdbs.train.scores.no_answers import NO_ANSWER_METRICS, answers_at, no_answer_metrics
 from tdbs.train.targets import moved_positions, padded
 
-# Shapes: N samples of the split, T its tokens, B samples of a batch, L its padded length, K its tokens, C outputs,
-# M tokens written.
+# Shapes: N samples of the split, N1 = N + 1, T its tokens, B samples of a batch, L its padded length, K its tokens,
+# C outputs, M tokens written.
 
 Metrics = dict[str, float | None]
 Outputs = Iterable[tuple[Batch, torch.Tensor]]
@@ -95,23 +95,6 @@ def score_outputs(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
     return {name: found[name] for name in held_out.task.metrics} | of_threshold
 
 
-def _score_samples(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
-    logits, labels = zip(*((logits.cpu(), torch.from_numpy(batch.labels)) for batch, logits in outputs), strict=True)
-    return score_predictions(held_out.task, torch.cat(logits), torch.cat(labels))
-
-
-def _score_words(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
-    predicted, true, words = [], [], []
-    for batch, logits_BLC in outputs:
-        labels_BL = np.asarray(batch.labels)
-        labelled_BL = labels_BL != IGNORED
-        predicted.append(logits_BLC.argmax(dim=-1).cpu().numpy()[labelled_BL])
-        true.append(labels_BL[labelled_BL])
-        words.append(labelled_BL.sum(axis=1))
-    offsets = offsets_of(np.concatenate(words))
-    return {**entity_f1(np.concatenate(predicted), np.concatenate(true), offsets, held_out.task.classes)}
-
-
 def predicted_answers(held_out: ScoredSplit, outputs: Outputs) -> BestAnswers:
     """Return the best answer to each question over its windows; no threshold is applied."""
     split, references = held_out.split, held_out.references
@@ -141,49 +124,6 @@ def predicted_answers(held_out: ScoredSplit, outputs: Outputs) -> BestAnswers:
         scores_R=scores_R,
         no_answer_R=no_answer_scores(rows_N, nulls_N, scores_R),
     )
-
-
-def _score_answers(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
-    """Return SQuAD v2's metrics if a question of the split has no answer, else those of v1.1."""
-    references = [] if held_out.references is None else held_out.references.texts
-    found, threshold = predicted_answers(held_out, outputs), held_out.no_answer_threshold
-    if all(references):
-        return {**exact_match_and_f1(answers_at(found.texts, found.no_answer_R, threshold), references)}
-    return no_answer_metrics(found.texts, references, found.no_answer_R, threshold=threshold)
-
-
-def _context_tokens(split: Split, char_starts_T: IntArray, char_ends_T: IntArray) -> BoolArray:
-    """Return which tokens stand for characters of a context."""
-    starts_N = np.zeros(len(split.lengths_N), dtype=np.int64)
-    if split.segment_starts_N is not None:
-        starts_N = split.segment_starts_N
-    positions_T = np.arange(len(split.input_ids_T)) - np.repeat(split.token_offsets_N1[:-1], split.lengths_N)
-    return (positions_T >= np.repeat(starts_N, split.lengths_N)) & (char_ends_T > char_starts_T)
-
-
-def _score_texts(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
-    references, tokenizer = held_out.references, held_out.tokenizer
-    if references is None or tokenizer is None:
-        raise DatasetError(f"The split {held_out.split.name} has no targets.", next_step="Prepare the dataset again.")
-    written: list[str] = []
-    wanted: list[str] = []
-    for batch, ids_BM in outputs:
-        written.extend(tokenizer.decode_batch(ids_BM.cpu().tolist(), skip_special_tokens=True))
-        wanted.extend(references.texts[sample][0] for sample in batch.sample_ids_B.tolist())
-    return {**rouge(written, wanted)}
-
-
-_SCORES: dict[TaskKind, Callable[[ScoredSplit, Outputs], Metrics]] = {
-    "classification": _score_samples,
-    "regression": _score_samples,
-    "multi_label": _score_samples,
-    "token_classification": _score_words,
-    "question_answering": _score_answers,
-    "seq2seq": _score_texts,
-}
-
-
-# Shapes: N samples, N1 = N + 1, T tokens of the split.
 
 
 def drop_tokens(held_out: ScoredSplit, dropped_T: BoolArray | None) -> ScoredSplit:
@@ -217,6 +157,53 @@ def shortened_split(split: Split, dropped_T: BoolArray) -> Split:
     )
 
 
+def _score_samples(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
+    logits, labels = zip(*((logits.cpu(), torch.from_numpy(batch.labels)) for batch, logits in outputs), strict=True)
+    return score_predictions(held_out.task, torch.cat(logits), torch.cat(labels))
+
+
+def _score_words(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
+    predicted, true, words = [], [], []
+    for batch, logits_BLC in outputs:
+        labels_BL = np.asarray(batch.labels)
+        labelled_BL = labels_BL != IGNORED
+        predicted.append(logits_BLC.argmax(dim=-1).cpu().numpy()[labelled_BL])
+        true.append(labels_BL[labelled_BL])
+        words.append(labelled_BL.sum(axis=1))
+    offsets = offsets_of(np.concatenate(words))
+    return {**entity_f1(np.concatenate(predicted), np.concatenate(true), offsets, held_out.task.classes)}
+
+
+def _score_answers(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
+    """Return SQuAD v2's metrics if a question of the split has no answer, else those of v1.1."""
+    references = [] if held_out.references is None else held_out.references.texts
+    found, threshold = predicted_answers(held_out, outputs), held_out.no_answer_threshold
+    if all(references):
+        return {**exact_match_and_f1(answers_at(found.texts, found.no_answer_R, threshold), references)}
+    return no_answer_metrics(found.texts, references, found.no_answer_R, threshold=threshold)
+
+
+def _context_tokens(split: Split, char_starts_T: IntArray, char_ends_T: IntArray) -> BoolArray:
+    """Return which tokens stand for characters of a context."""
+    starts_N = np.zeros(len(split.lengths_N), dtype=np.int64)
+    if split.segment_starts_N is not None:
+        starts_N = split.segment_starts_N
+    positions_T = np.arange(len(split.input_ids_T)) - np.repeat(split.token_offsets_N1[:-1], split.lengths_N)
+    return (positions_T >= np.repeat(starts_N, split.lengths_N)) & (char_ends_T > char_starts_T)
+
+
+def _score_texts(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
+    references, tokenizer = held_out.references, held_out.tokenizer
+    if references is None or tokenizer is None:
+        raise DatasetError(f"The split {held_out.split.name} has no targets.", next_step="Prepare the dataset again.")
+    written: list[str] = []
+    wanted: list[str] = []
+    for batch, ids_BM in outputs:
+        written.extend(tokenizer.decode_batch(ids_BM.cpu().tolist(), skip_special_tokens=True))
+        wanted.extend(references.texts[sample][0] for sample in batch.sample_ids_B.tolist())
+    return {**rouge(written, wanted)}
+
+
 def _moved(split: Split, targets: Targets, dropped_T: BoolArray) -> Targets:
     """Return targets that name tokens as they are once others are gone."""
     if targets.kind == "question_answering":
@@ -226,3 +213,13 @@ def _moved(split: Split, targets: Targets, dropped_T: BoolArray) -> Targets:
         offsets_N1 = None if targets.offsets_N1 is None else kept_before_T1[targets.offsets_N1]
         return replace(targets, values=targets.values[~dropped_T], offsets_N1=offsets_N1)
     return targets
+
+
+_SCORES: dict[TaskKind, Callable[[ScoredSplit, Outputs], Metrics]] = {
+    "classification": _score_samples,
+    "regression": _score_samples,
+    "multi_label": _score_samples,
+    "token_classification": _score_words,
+    "question_answering": _score_answers,
+    "seq2seq": _score_texts,
+}

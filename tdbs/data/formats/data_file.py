@@ -1,0 +1,160 @@
+"""A file of rows, and how it is read: its format, compression, encoding and, for tables of text, its dialect.
+
+Streams of compressed files are opened by pyarrow (gzip, bzip2, Zstandard) and the standard library (zip), so a file is
+never unpacked as a whole, nor is a copy written.
+"""
+
+import codecs
+import io
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import IO, BinaryIO, cast
+
+import pyarrow as pa
+
+from tdbs.errors import ConfigError, SourceError, reason_of
+
+UTF8 = "utf-8"
+COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zip": "zip"}
+_UNPACK = "Unpack it, and pass the file or the folder."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Dialect:
+    """How a table of text is written."""
+
+    delimiter: str
+    quote: str | None  # None: a quote is a character like any other
+    has_header: bool = True  # False: columns are called 1, 2, …
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataFile:
+    """A file of rows, and how it is read."""
+
+    path: Path
+    format: str  # a name in FORMATS (formats/__init__.py)
+    compression: str | None = None
+    encoding: str = UTF8
+    dialect: Dialect | None = None  # of tables of text
+
+    @property
+    def name(self) -> str:
+        """The file's name, as errors have it."""
+        return self.path.name
+
+
+def compression_of(path: Path) -> str | None:
+    """Return the compression that a file's last extension names."""
+    return COMPRESSIONS.get(path.suffix.lower())
+
+
+def inner_suffix(path: Path) -> str:
+    """Return the extension of a file's format, in small letters: that below its compression.
+
+    A zip file has that of the file in it. Raises SourceError unless it holds one file.
+    """
+    compression = compression_of(path)
+    if compression is None:
+        return path.suffix.lower()
+    if compression != "zip":
+        return PurePosixPath(path.stem).suffix.lower()
+    with _damage_named(path, compression), path.open("rb") as file, zipfile.ZipFile(file) as archive:
+        return PurePosixPath(_only_member(path, archive)).suffix.lower()
+
+
+def plain_stem(path: Path) -> str:
+    """Return a file's name without the extensions of its format and compression."""
+    return path.stem if compression_of(path) is None else PurePosixPath(path.stem).stem
+
+
+@contextmanager
+def open_bytes(file: DataFile) -> Iterator[BinaryIO]:
+    """Yield the contents of a file, unpacked as they are read. Raises SourceError if its compression is damaged."""
+    if file.compression is None:
+        with file.path.open("rb") as plain:
+            yield cast(BinaryIO, plain)
+        return
+    with _damage_named(file.path, file.compression), file.path.open("rb") as packed:
+        if file.compression == "zip":
+            with zipfile.ZipFile(packed) as archive, archive.open(_only_member(file.path, archive)) as member:
+                yield cast(BinaryIO, member)
+        else:
+            stream = pa.CompressedInputStream(pa.PythonFile(packed, mode="r"), file.compression)
+            yield cast(BinaryIO, io.BufferedReader(stream, buffer_size=1 << 20))
+
+
+@contextmanager
+def open_text(file: DataFile) -> Iterator[IO[str]]:
+    """Yield the contents of a file as text, line ends as they are; a mark of byte order is left out."""
+    encoding = "utf-8-sig" if file.encoding == UTF8 else file.encoding
+    with open_bytes(file) as stream:
+        text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+        try:
+            yield text
+        finally:
+            text.detach()  # the stream is closed by whoever opened it
+
+
+def checked_encoding(name: str) -> str:
+    """Return an encoding's name as Python has it. Raises ConfigError if it has none."""
+    try:
+        found = codecs.lookup(name)
+        "".encode(name)  # some codecs are not of text
+    except (LookupError, ValueError) as error:
+        raise ConfigError(
+            f"--encoding '{name}' is not an encoding of text.", next_step="Pass one such as utf-8, latin-1 or utf-16."
+        ) from error
+    return UTF8 if found.name in ("utf-8", "utf-8-sig", "ascii") else found.name
+
+
+def not_in_encoding(file: DataFile) -> SourceError:
+    """Return the error for a file that failed to decode; it is read again, because decoders report no line."""
+    if file.encoding != UTF8:
+        return SourceError(
+            f"{file.name} is not {file.encoding}.", next_step="Pass the --encoding that it is written in."
+        )
+    with open_bytes(file) as lines:
+        for number, line in enumerate(lines, start=1):
+            try:
+                line.decode(UTF8)
+            except UnicodeDecodeError as error:
+                return undecodable_line(file.name, number, error)
+    return SourceError(f"{file.name} is not UTF-8.", next_step=_OTHER_ENCODING)
+
+
+def undecodable_line(where: str, number: int, error: UnicodeDecodeError) -> SourceError:
+    """Return the error for one line that is not UTF-8; bytes of a line count from 1, as rows do."""
+    byte = error.object[error.start]
+    return SourceError(
+        f"Line {number} of {where} is not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x}.",
+        next_step=_OTHER_ENCODING,
+    )
+
+
+_OTHER_ENCODING = "Save the file as UTF-8, or pass its --encoding, such as latin-1."
+
+
+def _only_member(path: Path, archive: zipfile.ZipFile) -> str:
+    """Return the name of the file in an archive; folders and what macOS adds do not count."""
+    names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+    if len(names) != 1:
+        raise SourceError(f"{path.name} contains {len(names)} files.", next_step=_UNPACK)
+    return names[0]
+
+
+@contextmanager
+def _damage_named(path: Path, compression: str) -> Iterator[None]:
+    """Turn what a library says of damaged contents into our error."""
+    try:
+        yield
+    except (OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError, pa.ArrowException) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the file system's error, not the format's
+        raise SourceError(
+            f"{path.name} is not a readable {compression} file: {reason_of(error)}.",
+            next_step="Copy or write the file again.",
+        ) from error
