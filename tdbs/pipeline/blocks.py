@@ -26,7 +26,7 @@ from tdbs.files import new_file
 from tdbs.pipeline import schema
 from tdbs.pipeline.annotate import annotated_table
 from tdbs.pipeline.lengths import Limits, length_histogram
-from tdbs.pipeline.references import reference_table
+from tdbs.pipeline.references import reference_table, unanswered_rows
 from tdbs.pipeline.split_arrays import lists_of, sums_of
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 from tdbs.pipeline.words.matches import WordPattern
@@ -79,6 +79,7 @@ class BlockInfo:
     target_histogram: tuple[Count, ...]
     has_references: bool
     seconds: dict[str, float]
+    unanswered: Count = 0  # rows: questions without an answer
 
     @property
     def samples(self) -> int:
@@ -109,12 +110,27 @@ def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
     references = reference_table(block.rows, job.task)
     if references is not None:  # first: an existing block has its references
         _write(references_path(job.folder, block.split, block.number), references.schema, [references])
-    info = keep_block(table, job.folder, block.split, block.number, rows=len(block.rows.texts), seconds=seconds)
+    info = keep_block(
+        table,
+        job.folder,
+        block.split,
+        block.number,
+        rows=len(block.rows.texts),
+        seconds=seconds,
+        unanswered=0 if references is None else unanswered_rows(references),
+    )
     return dataclasses.replace(info, seconds=seconds | {"write": time.perf_counter() - clock})
 
 
 def keep_block(
-    table: pa.Table, folder: Path, split: str, number: int, *, rows: int, seconds: dict[str, float]
+    table: pa.Table,
+    folder: Path,
+    split: str,
+    number: int,
+    *,
+    rows: int,
+    seconds: dict[str, float],
+    unanswered: int = 0,
 ) -> BlockInfo:
     """Write the samples of a block, by length, with what there is to know of them."""
     lengths_S = table[schema.LENGTH].to_numpy()
@@ -134,6 +150,7 @@ def keep_block(
         target_histogram=() if targets_S is None else _histogram(targets_S),
         has_references=references_path(folder, split, number).exists(),
         seconds=seconds,
+        unanswered=unanswered,
     )
     by_length = table.take(pa.array(np.argsort(lengths_S, kind="stable")))
     by_length = by_length.replace_schema_metadata({_INFO: json.dumps(dataclasses.asdict(info))})

@@ -4,7 +4,7 @@ Reading, tokenizing and writing overlap: rows are read while workers process ear
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -81,15 +81,20 @@ def make_splits(
         progress("write", done, samples)
     references = {name: _references(folder, target, name, infos) for name, infos in blocks.items()}
     seconds["write"] += time.perf_counter() - clock
-    return MadeSplits(
-        task=survey.task,
-        splits={
-            name: _split_info(infos, shards[name], references[name], limits.max_length)
-            for name, infos in blocks.items()
-        },
-        seconds=seconds,
-        notes=survey.notes,
-    )
+    splits = {
+        name: _split_info(infos, shards[name], references[name], limits.max_length) for name, infos in blocks.items()
+    }
+    return MadeSplits(task=survey.task, splits=splits, seconds=seconds, notes=survey.notes + _unanswered_notes(splits))
+
+
+def _unanswered_notes(splits: Mapping[str, SplitInfo]) -> tuple[str, ...]:
+    """Return a note if questions have no answer: their lists may be empty because the answers are hidden."""
+    counts = [
+        f"{info.unanswered:,} of {info.source_rows:,} in {name}" for name, info in splits.items() if info.unanswered
+    ]
+    if not counts:
+        return ()
+    return (f"Questions without an answer: {', '.join(counts)}. A model learns to answer them with an empty text.",)
 
 
 def _references(folder: Path, target: Path, split: str, blocks: Sequence[BlockInfo]) -> FileInfo | None:
@@ -121,6 +126,7 @@ def _split_info(
         target_histogram=tuple(_sum_of([block.target_histogram for block in blocks]).tolist()),
         shards=tuple(shards),
         references=references,
+        unanswered=sum(block.unanswered for block in blocks),
     )
 
 

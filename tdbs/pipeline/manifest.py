@@ -66,6 +66,7 @@ class SplitInfo:
     shards: tuple[ShardInfo, ...]
     target_histogram: tuple[Count, ...] = ()  # seq2seq, entry t: samples with t target tokens
     references: FileInfo | None = None  # texts that predictions are scored against, if targets are texts
+    unanswered: Count = 0  # question answering: rows of the source without an answer
 
     @property
     def lengths_L1(self) -> IntArray:
@@ -165,6 +166,8 @@ def check_counts(folder: Path, manifest: Manifest, name: str) -> None:
         problem = f"splits.{name}.length_histogram: not of {info.rows} rows and {info.tokens} tokens"
     elif sum(info.droppable_histogram) != info.rows:
         problem = f"splits.{name}.droppable_histogram: not of {info.rows} rows"
+    elif info.unanswered > info.source_rows:
+        problem = f"splits.{name}.unanswered: {info.unanswered}, of {info.source_rows} rows of the source"
     elif sum(info.target_histogram) not in (0, info.rows):
         problem = f"splits.{name}.target_histogram: not of {info.rows} rows"
     if problem is not None:

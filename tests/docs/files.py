@@ -33,6 +33,7 @@ def write_files(folder: Path) -> None:
     _jsonl(folder / "names.jsonl", tagged)
     contexts = [" ".join(texts[i : i + 10]) for i in range(0, ROWS, 3)]
     _jsonl(folder / "questions.jsonl", [_asked(context) for context in contexts])
+    _jsonl(folder / "unsure.jsonl", [_asked(context, answered=i % 3 > 0) for i, context in enumerate(contexts)])
     _jsonl(folder / "news.jsonl", [{"document": c, "summary": c[:60].strip()} for c in contexts])
     _write_answers(folder, contexts)
     _write_conll(folder / "names.conll", [(row["tokens"], row["ner_tags"]) for row in tagged])
@@ -116,9 +117,11 @@ def _save_to_disk(folder: Path, table: pa.Table, number: int) -> None:
         writer.write_table(table)
 
 
-def _asked(context: str) -> dict[str, object]:
+def _asked(context: str, *, answered: bool = True) -> dict[str, object]:
     answer = context.split()[len(context.split()) // 2]
-    place = {"text": [answer], "answer_start": [context.index(answer)]}
+    place = (
+        {"text": [answer], "answer_start": [context.index(answer)]} if answered else {"text": [], "answer_start": []}
+    )
     return {"question": "what is in the middle of it?", "context": context, "answers": place}
 
 

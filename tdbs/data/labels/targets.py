@@ -6,7 +6,7 @@
 | regression | float64, or list<float64> if there are several targets |
 | multi_label | list<int64>, the classes that hold |
 | token_classification | list<int64>, the class of each word |
-| question_answering | {text, answer_start}, lists of one entry an answer |
+| question_answering | {text, answer_start}, lists of one entry an answer; empty lists: the context has none |
 | seq2seq | string |
 
 A list of word labels must be as long as its list of words. An answer must be in its context at `answer_start`: at the
@@ -156,8 +156,8 @@ def _learned(task: Task, kind: TaskKind, classes: tuple[str, ...]) -> Task:
 
 def _problem(texts: list[str] | None, starts: list[int] | None, context: str) -> str | None:
     """Return the problem of the answers of one question."""
-    if not texts or not starts:
-        return "has no answer; questions without one are not supported"
+    if texts is None or starts is None:
+        return "has answers without a list of texts and a list of positions"
     if len(texts) != len(starts):
         return f"has {len(texts)} answers, but {len(starts)} positions"
     for text, start in zip(texts, starts, strict=True):
