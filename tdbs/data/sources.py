@@ -11,11 +11,11 @@ from typing import Annotated, Any
 
 import pyarrow as pa
 
-from tdbs.arrays import IntArray
 from tdbs.data.columns import no_column
 from tdbs.data.formats import ReadOptions, data_file, read_schema
 from tdbs.data.formats.data_file import UTF8, DataFile
 from tdbs.data.formats.dialect import USUAL_DIALECTS
+from tdbs.data.labels.shape import label_shape
 from tdbs.data.labels.single import LabelType
 from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER, sample_tables
 from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task
@@ -23,7 +23,6 @@ from tdbs.data.user_files import choose_columns, source_name, split_files
 from tdbs.digests import file_sha256, parts_sha256, table_sha256
 from tdbs.errors import ConfigError, SourceError, reason_of
 from tdbs.files import Stamp, is_remote, stamp_of, to_path
-from tdbs.rng import RandomPurpose, stream
 from tdbs.settings import Option
 
 HUB_TOKENIZER = "roberta-base"
@@ -31,6 +30,7 @@ HUB_SEQ2SEQ_TOKENIZER = "t5-small"
 # 2: multi-hot lists, names of class ids, blanks and booleans, classes that are held out
 # 3: marks of no width, accents, printed scalars, names of class ids that are floats, NaN
 _LABEL_READING = 3
+_DRAWING = 2  # version of the rules by which a fraction is held out (data/held_out.py)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,6 +55,10 @@ class Source:
     splits: tuple[Split, ...]
     label_type: LabelType | None = None  # None: labels are class ids or scores already
     held_out: float | None = None  # fraction of train that becomes validation
+    label_names: tuple[str, ...] = ()  # of class ids or places, in order
+    label_separator: str | None = None  # between the classes of one text
+    has_list_texts: bool = False  # lists of labels, and of words, are written as texts
+    skips_bad_rows: bool = False  # rows that cannot be used are left out, and listed
 
     @property
     def label_reading(self) -> int | None:
@@ -75,9 +79,16 @@ class FileOptions(ReadOptions):
         str | None, Option("Column of the label or of answers; several separated by commas.", default="label")
     ] = None
     label_type: Annotated[LabelType, Option("auto, class or regression.")] = "auto"
+    label_names: Annotated[str | None, Option("File with the names of class ids 0, 1, …: one a line.")] = None
+    label_separator: Annotated[
+        str | None, Option("What separates the classes of a row in one text, such as a comma.")
+    ] = None
     target: Annotated[str | None, Option("Column of the text to write (sequence to sequence).")] = None
     forbid_drop: Annotated[str | None, Option("Forbid TokenDrop on this dataset, and give the reason.")] = None
     validation: Annotated[str | None, Option("Validation file, or share of rows to hold out (0.1).")] = None
+    skip_bad_rows: Annotated[
+        bool, Option("Skip rows that cannot be used, and list them in skipped.jsonl beside the manifest.")
+    ] = False
 
 
 def changed_file_options(options: FileOptions) -> dict[str, Any]:
@@ -157,17 +168,6 @@ def file_or_fraction(validation: str) -> Path | float:
     return fraction
 
 
-def held_out_rows(rows: int, fraction: float) -> IntArray:
-    """Return the rows of train that are held out for validation; they depend on the two numbers alone."""
-    held_out = round(rows * fraction)
-    if not 0 < held_out < rows:
-        raise ConfigError(
-            f"--validation {fraction} of {rows} rows leaves {rows - held_out} to train and {held_out} to validation.",
-            next_step="Pass another fraction, or a file.",
-        )
-    return stream(RandomPurpose.VALIDATION_FRACTION, seed=0).permutation(rows)[:held_out]
-
-
 def _open_named(name: str, mirror: Path | None) -> Source:
     if name in HUB_TASKS:
         return _open_hub(HUB_TASKS[name]) if mirror is None else _open_mirror(HUB_TASKS[name], mirror)
@@ -240,7 +240,8 @@ def _open_files(path: Path, options: FileOptions) -> Source:
             case given:
                 files = {"train": files["train"], "validation": data_file(given, options)} | files
     chosen = choose_columns(files, text=options.text, pair=options.pair, label=options.label, target=options.target)
-    kind = "regression" if (chosen.kind, options.label_type) == ("classification", "regression") else chosen.kind
+    shape = label_shape(files["train"], chosen, options)
+    kind = "regression" if (shape.kind, options.label_type) == ("classification", "regression") else shape.kind
     splits = tuple(
         _file_split(name, file, where=file.name, has_labels=name in chosen.labelled) for name, file in files.items()
     )
@@ -250,6 +251,9 @@ def _open_files(path: Path, options: FileOptions) -> Source:
         "label_type": options.label_type,
         "held_out": held_out,
         **_unusual_reading(files),
+        **({} if held_out is None else {"drawing": _DRAWING}),
+        **shape.digest_parts(),
+        **({"skip_bad_rows": True} if options.skip_bad_rows else {}),
     }
     return Source(
         name=source_name(path),
@@ -265,6 +269,10 @@ def _open_files(path: Path, options: FileOptions) -> Source:
         splits=splits,
         label_type=options.label_type,
         held_out=held_out,
+        label_names=shape.names,
+        label_separator=shape.separator,
+        has_list_texts=shape.has_list_texts,
+        skips_bad_rows=options.skip_bad_rows,
     )
 
 
