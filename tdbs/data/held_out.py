@@ -1,9 +1,10 @@
 """Choose the rows of train that `--validation FRACTION` holds out; they depend on the contents and the fraction alone.
 
-Of rows with one class label, each class gives its share: shares are rounded by largest remainder. Questions are drawn by
-their contexts, so that no context is on both sides; the number of questions comes as close to the fraction as contexts
-allow. Other rows are drawn at random. Rows of a class that has one or two stay in train, and so does the first row of a
-class that was drawn whole: a class that train lacks could not be scored. Memory: an integer a label or a context.
+If rows have one class label, each class gives its share: shares are rounded by largest remainder. Questions are drawn
+by their contexts, so that no context is on both sides; the number of questions comes as close to the fraction as
+contexts allow. Other rows are drawn at random. Rows of a class that has one or two stay in train, and so does the first
+row of a class that was drawn whole: a class that train lacks could not be scored. Memory: an integer a label or a
+context.
 """
 
 from collections.abc import Callable, Sequence
@@ -178,7 +179,7 @@ def rows_by_group(groups_U: IntArray, fraction: float, *, where: str) -> IntArra
 def _without_rare(
     drawn_U: IntArray, ids_E: IntArray, places_E: IntArray, rows: int
 ) -> tuple[IntArray, IntArray, IntArray]:
-    """Return the drawn rows without those that stay in train, the rare classes, and the others that were drawn whole."""
+    """Return the drawn rows without those that stay in train, the rare classes, and others that were drawn whole."""
     pairs = np.unique(np.stack([ids_E, places_E]), axis=1)
     ids_E, places_E = pairs[0], pairs[1]
     is_drawn_U = np.zeros(rows, dtype=np.bool_)

@@ -57,6 +57,18 @@ class RowBlock:
         """Return how an error names a row of the block: rows count from 1, the header does not count."""
         return f"Row {self.rows_N[row] + 1} of {self.where}"
 
+    def without(self, reasons: Mapping[int, str]) -> "RowBlock":
+        """Return the block without some rows of the source, which are noted as skipped."""
+        kept = pa.array(~np.isin(self.rows_N, list(reasons)))
+        return replace(
+            self,
+            rows_N=self.rows_N[kept.to_numpy(zero_copy_only=False)],
+            texts=self.texts.filter(kept),
+            pairs=None if self.pairs is None else self.pairs.filter(kept),
+            targets=None if self.targets is None else self.targets.filter(kept),
+            skipped={**reasons, **self.skipped},
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FirstPassResult:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from tdbs.arrays import IntArray, offsets_of
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
-from tdbs.errors import DatasetError, reason_of
+from tdbs.errors import DatasetError, RowError, reason_of
 from tdbs.fields import Count
 from tdbs.files import new_file
 from tdbs.pipeline import schema
@@ -51,6 +51,7 @@ class BlockJob:
     pattern: WordPattern
     limits: Limits
     folder: Path
+    skips_bad_rows: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +80,7 @@ class BlockInfo:
     target_histogram: tuple[Count, ...]
     has_references: bool
     seconds: dict[str, float]
+    skipped: tuple[tuple[Count, str], ...] = ()  # rows of the source that were left out, from 0, and why
 
     @property
     def samples(self) -> int:
@@ -101,20 +103,30 @@ def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
     path = block_path(job.folder, block.split, block.number)
     if path.exists():
         info = read_info(path)
-        if info.rows == len(block.rows.texts):
+        if info.rows + len(info.skipped) == len(block.rows.texts) + len(block.rows.skipped):
             return info
     seconds = {"read": block.seconds}
-    table = annotated_table(block.rows, job.task, job.tokenizer, job.pattern, job.limits, seconds=seconds)
+    table, rows = _samples(job, block.rows, seconds)
     clock = time.perf_counter()
-    references = reference_table(block.rows, job.task)
+    references = reference_table(rows, job.task)
     if references is not None:  # first: an existing block has its references
         _write(references_path(job.folder, block.split, block.number), references.schema, [references])
-    info = keep_block(table, job.folder, block.split, block.number, rows=len(block.rows.texts), seconds=seconds)
+    skipped = tuple(sorted(rows.skipped.items()))
+    info = keep_block(
+        table, job.folder, block.split, block.number, rows=len(rows.texts), seconds=seconds, skipped=skipped
+    )
     return dataclasses.replace(info, seconds=seconds | {"write": time.perf_counter() - clock})
 
 
 def keep_block(
-    table: pa.Table, folder: Path, split: str, number: int, *, rows: int, seconds: dict[str, float]
+    table: pa.Table,
+    folder: Path,
+    split: str,
+    number: int,
+    *,
+    rows: int,
+    seconds: dict[str, float],
+    skipped: tuple[tuple[int, str], ...] = (),
 ) -> BlockInfo:
     """Write the samples of a block, by length, with what there is to know of them."""
     lengths_S = table[schema.LENGTH].to_numpy()
@@ -134,6 +146,7 @@ def keep_block(
         target_histogram=() if targets_S is None else _histogram(targets_S),
         has_references=references_path(folder, split, number).exists(),
         seconds=seconds,
+        skipped=skipped,
     )
     by_length = table.take(pa.array(np.argsort(lengths_S, kind="stable")))
     by_length = by_length.replace_schema_metadata({_INFO: json.dumps(dataclasses.asdict(info))})
@@ -152,6 +165,21 @@ def read_info(path: Path) -> BlockInfo:
     except (pa.ArrowException, OSError, KeyError) as error:
         raise _FORM.unreadable(str(path), reason_of(error)) from error
     return record_of(json_of(stored, _FORM, named=str(path)), BlockInfo, _FORM, named=str(path))
+
+
+def _samples(job: BlockJob, rows: RowBlock, seconds: dict[str, float]) -> tuple[pa.Table, RowBlock]:
+    """Return the samples of a block, and its rows without those that only tokenizing shows to be bad.
+
+    Raises RowError if bad rows are not skipped, or if all rows are bad: then a setting is wrong, not a row.
+    """
+    while True:
+        try:
+            return annotated_table(rows, job.task, job.tokenizer, job.pattern, job.limits, seconds=seconds), rows
+        except RowError as error:
+            left = rows.without(error.reasons)
+            if not job.skips_bad_rows or len(left.rows_N) in (0, len(rows.rows_N)):
+                raise
+            rows = left
 
 
 def _write(path: Path, arrow_schema: pa.Schema, pieces: Sequence[pa.Table]) -> None:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tdbs.data.reading import read_blocks, survey_source
-from tdbs.data.sources import held_out_rows
+from tdbs.data.held_out import held_out_rows
 from tdbs.errors import ConfigError
 from tests.data.conftest import read_source
 

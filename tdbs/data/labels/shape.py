@@ -2,8 +2,8 @@
 
 `--label-names FILE` names class ids 0, 1, … or the places of multi-hot lists. `--label-separator` splits one text into
 classes: blanks around a name are not part of it, and an empty cell has no class. Lists that are written as texts
-(`['joy', 'love']` in a CSV cell) are read as lists if all labels of the first rows are lists. They are parsed as JSON or
-as Python's literals, never run. `prepare` says that they are. With --label-type class each text is a class.
+(`['joy', 'love']` in a CSV cell) are read as lists if all labels of the first rows are lists; `prepare` says so. They
+are parsed as JSON or as Python's literals, never run. With --label-type class each text is a class.
 """
 
 from dataclasses import dataclass, replace
