@@ -105,7 +105,7 @@ def survey_source(source: Source) -> FirstPassResult:
     task, encode = learn_targets(passed["train"].labels, source.task, source.label_type)
     rows = {name: found.rows for name, found in passed.items()}
     labelled = {name for name, found in passed.items() if found.has_labels}
-    notes = (_list_texts_note(source),) if source.has_list_texts else ()
+    notes: tuple[str, ...] = (_list_texts_note(source),) if source.has_list_texts else ()
     if source.held_out is not None and values is not None:
         drawn = draw(
             values, task, passed["train"].labels, count=rows["train"], fraction=source.held_out, where=train.where
@@ -143,7 +143,6 @@ def read_blocks(
     is_labelled = name in survey.labelled
     asked = text_contents(source) | (label_contents(split, source) if is_labelled else {})
     read_labels = label_reader(source, split) if is_labelled else None
-    texts = _text_columns(source)
 
     def block_of(table: pa.Table) -> RowBlock:
         text, pair = _texts(source, split, table)
@@ -157,8 +156,8 @@ def read_blocks(
         )
 
     tables = tables_of(survey.splits[name], asked, bad)
-    limits = {"rows_at_most": rows_at_most or BLOCK_ROWS, "bytes_at_most": bytes_at_most or BLOCK_BYTES}
-    for table in _blocks(tables, texts, **limits):
+    most, bytes_ = rows_at_most or BLOCK_ROWS, bytes_at_most or BLOCK_BYTES
+    for table in _blocks(tables, _text_columns(source), rows_at_most=most, bytes_at_most=bytes_):
         kept, block = usable(table, block_of, bad)
         if bad and kept.num_rows < table.num_rows:
             gone = np.setdiff1d(table[ROW].to_numpy(), kept[ROW].to_numpy()).tolist()
@@ -261,7 +260,7 @@ def _note_values(
     values.add_rows(rows_N)
     task = source.task
     if task.kind == "question_answering" and task.columns.pair is not None:
-        contexts = replace(source_column(task.columns.pair, split, table))
+        contexts = source_column(task.columns.pair, split, table)
         values.add_contexts(one_array(contexts.values.cast(pa.string())), rows_N)
     elif task.kind in ("classification", "token_classification", "multi_label") and len(columns) == 1:
         values.add_labels(columns[0])

@@ -74,4 +74,4 @@ def test_quotes_around_a_name_are_shown(opened, tmp_path):
     """TSV has no quoting: its quotes are part of names and texts."""
     with pytest.raises(SourceError) as caught:
         opened(file_of(tmp_path, "tsv", ['"text"', '"two"', '"label"']))
-    assert caught.value.message == 'a.tsv has no column \'text\'; it has: \'"text"\', \'"two"\', \'"label"\'.'
+    assert caught.value.message == "a.tsv has no column 'text'; it has: '\"text\"', '\"two\"', '\"label\"'."
