@@ -13,7 +13,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray, offsets_of
-from tdbs.data.columns import FILL, BadRows, SourceColumn, one_array, refuse_missing, text_values, word_lists
+from tdbs.data.columns import (
+    FILL,
+    BadRows,
+    SourceColumn,
+    one_array,
+    refuse_missing,
+    refuse_other_bytes,
+    text_values,
+    word_lists,
+)
 from tdbs.data.content import is_list, is_text
 from tdbs.data.held_out import RowValues, draw
 from tdbs.data.labels.distinct import DistinctValues
@@ -283,6 +292,7 @@ def _texts(source: Source, split: Split, table: pa.Table) -> tuple[SourceColumn,
     text, *others = (source_column(column, split, table) for column in _text_columns(source))
     if source.task.kind == "token_classification":
         if is_text(text.values.type) and source.has_list_texts:
+            refuse_other_bytes(text)
             text = parsed_lists(text, of_words=True)
         text = replace(text, values=word_lists(text))
     else:

@@ -61,7 +61,7 @@ def check_place(place: Path, *, overwrite: bool) -> Manifest | None:
         )
     for name in (MANIFEST_NAME, TOKENIZER_NAME, SKIPPED_NAME):
         if (place / name).exists():
-            raise DatasetError(f"{place} contains a {name} that tdbs did not write.", next_step="Pass another --out.")
+            raise _foreign(place, name)
     return None
 
 
@@ -98,6 +98,8 @@ def _move(staging: Path, place: Path) -> None:
         return
     _refuse_links(place)  # that were not there when the work began
     replaced, lists_skipped = _is_ours(place), _lists_skipped(place)
+    if not lists_skipped and (staging / SKIPPED_NAME).exists() and (place / SKIPPED_NAME).exists():
+        raise _foreign(place, SKIPPED_NAME)
     write_bytes(place / _MARK, b"")
     if lists_skipped:
         remove_file(place / SKIPPED_NAME)
@@ -158,6 +160,10 @@ def _is_ours(place: Path) -> bool:
         fields = None
     whole = isinstance(fields, dict) and {"schema_version", "key_parts"} <= fields.keys()
     return whole or bool(_shards(place))
+
+
+def _foreign(place: Path, name: str) -> DatasetError:
+    return DatasetError(f"{place} contains a {name} that tdbs did not write.", next_step="Pass another --out.")
 
 
 def _lists_skipped(place: Path) -> bool:

@@ -60,7 +60,12 @@ def test_a_replaced_dataset_takes_its_list_with_it_and_a_foreign_file_stays(opti
     assert not (workplace / "out/skipped.jsonl").exists()
     (workplace / "out/skipped.jsonl").write_text("mine\n")
     prepare(**options, overwrite=True)
+    write_csv(workplace / "reviews.csv", ROWS)
+    with pytest.raises(DatasetError) as caught:
+        prepare(**options, overwrite=True, skip_bad_rows=True)
+    assert caught.value.message == f"{workplace / 'out'} contains a skipped.jsonl that tdbs did not write."
     assert (workplace / "out/skipped.jsonl").read_text() == "mine\n"
+    assert verify(workplace / "out").problems == ()
 
 
 def test_a_foreign_list_is_not_replaced(options, workplace):

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from tdbs.arrays import offsets_of
 from tdbs.data.columns import UNSEEN, SourceColumn, bad_rows, one_array
-from tdbs.data.content import is_list, is_text
+from tdbs.data.content import Content, is_list, is_text
 from tdbs.data.formats import read_schema, read_tables
 from tdbs.data.formats.data_file import DataFile
 from tdbs.data.labels.given import check_names
@@ -170,18 +170,21 @@ def with_given_names(column: SourceColumn, names: tuple[str, ...]) -> SourceColu
 
 def _of_first_rows(train: DataFile, columns: Columns, shape: LabelShape) -> LabelShape:
     """Return the shape with lists that are written as texts, if the first rows have nothing else."""
-    label = columns.labels[0]
     try:
-        first = next(read_tables(train, {label: "label"}, {}), None)
-        texts = None if first is None else one_array(first[label])
-    except (TdbsError, OSError):  # whoever reads the rows says it
+        if not are_list_texts(_first_texts(train, columns.labels[0], "label")):
+            return shape
+        is_words = columns.pair is None and are_list_texts(_first_texts(train, columns.text, "text"), of_words=True)
+    except (TdbsError, OSError, UnicodeDecodeError):  # whoever reads the rows says it
         return shape
-    if texts is None or not are_list_texts([text for text in texts.to_pylist() if text]):
-        return shape
-    of_text = read_schema(train).field(columns.text).type
-    words = next(read_tables(train, {columns.text: "text"}, {}))[columns.text].to_pylist() if is_text(of_text) else []
-    is_words = columns.pair is None and are_list_texts([text for text in words if text], of_words=True)
     return replace(shape, kind="token_classification" if is_words else "multi_label", has_list_texts=True)
+
+
+def _first_texts(file: DataFile, column: str, content: Content) -> list[str]:
+    """Return the filled texts of a column's first rows; none if it holds something else."""
+    if not is_text(read_schema(file).field(column).type):
+        return []
+    table = next(read_tables(file, {column: content}, {}), None)
+    return [] if table is None else [text for text in table[column].to_pylist() if text]
 
 
 def _id_of(text: str, count: int, *, is_listed: bool) -> str | None:
