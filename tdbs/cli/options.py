@@ -4,10 +4,11 @@ import functools
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_origin
+from typing import Annotated, Any, Literal, get_args, get_origin
 
 import typer
 
+from tdbs.data.formats import ReadOptions
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.engines import memory_bytes
@@ -56,7 +57,8 @@ def with_settings(*names: str) -> Callable[[Command], Command]:
 
 def with_preparation(function: Command) -> Command:
     """Give a command the options of `prepare`, as a mapping: its parameter `settings`."""
-    names = (name for name in documented_fields(PrepareArguments) if name not in _OF_PREPARE)
+    names = [name for name in documented_fields(PrepareArguments) if name not in _OF_PREPARE]
+    names.sort(key=lambda name: name in documented_fields(ReadOptions))  # rarely needed ones last
     return _receiving("settings", _options(PrepareArguments, *names))(function)
 
 
@@ -166,7 +168,8 @@ def _option(field: inspect.Parameter, option: Option, *, unset: bool) -> inspect
     flag = option.flag or f"--{field.name.replace('_', '-')}"
     flags = [f"{flag}/--no-{flag[2:]}" if unset else flag] if kind is bool else [flag]
     shows_default = default is not None and default is not False and option.default is None
-    asked = typer.Option(*flags, help=option.text, show_default=shows_default)
+    metavar = "PATH" if Path in get_args(field.annotation) else None
+    asked = typer.Option(*flags, help=option.text, show_default=shows_default, metavar=metavar)
     annotation = Annotated[(kind | None) if unset else kind, asked]  # type: ignore[valid-type]  # made at runtime
     return _keyword(field.name, default, annotation)
 

@@ -131,7 +131,8 @@ def no_column(where: str, column: str, names: Sequence[str], *, option: str | No
     elif looks_like_data(names):
         next_step = f"If its first row is data, pass --no-header, and name columns by number: {option or '--text'} 1."
     head = f"{clipped(where, 40)} has no column '{clipped(column, 20)}'; it has: "
-    return SourceError(f"{head}{_listed(names, _LINE - len(head) - 1)}.", next_step=next_step)
+    listed = _listed(names, _LINE - len(head) - 1)
+    return SourceError(f"{head}{listed}{'' if listed.endswith('…') else '.'}", next_step=next_step)
 
 
 def looks_like_data(names: Sequence[str]) -> bool:

@@ -65,9 +65,7 @@ class PrepareArguments(FileOptions):
     ] = None
     max_length: Annotated[
         int | None,
-        Option(
-            "Most tokens of a sample, special tokens included.", default="128; answers 384, texts to write from 512"
-        ),
+        Option("Most tokens of a sample, special tokens included.", default="128; answers 384, texts 512"),
     ] = None
     max_target_length: Annotated[int | None, Option("Most tokens of a target.", default="128")] = None
     stride: Annotated[

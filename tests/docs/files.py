@@ -1,8 +1,15 @@
 """Files that pages take for the reader's own, small and seeded."""
 
 import csv
+import gzip
 import json
+import zipfile
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from tdbs.data.sample import sample_tables
 
@@ -27,8 +34,27 @@ def write_files(folder: Path) -> None:
     contexts = [" ".join(texts[i : i + 10]) for i in range(0, ROWS, 3)]
     _jsonl(folder / "questions.jsonl", [_asked(context) for context in contexts])
     _jsonl(folder / "news.jsonl", [{"document": c, "summary": c[:60].strip()} for c in contexts])
+    _write_forms(folder, list(zip(texts, (4 * label + 1 for label in labels), strict=True)))
     (folder / "slips.tsv").write_text("(?i)\\bfilm\\b\tflim\n(\\w)\\1\t\\1\n", encoding="utf-8")
     (folder / "words.txt").write_text("# articles, and a negation\nthe\na\nan\nnot\n", encoding="utf-8")
+
+
+def _write_forms(folder: Path, rows: list[tuple[str, int]]) -> None:
+    """Write the same rows in the forms that docs/data.md lists."""
+    packed = (folder / "reviews.csv").read_bytes()
+    (folder / "reviews.csv.gz").write_bytes(gzip.compress(packed))
+    with zipfile.ZipFile(folder / "reviews.zip", "w") as archive:
+        archive.writestr("reviews.csv", packed)
+    plain = "".join(f"{text}\t{stars}\n" for text, stars in [("review", "stars"), *rows])
+    (folder / "reviews.tsv").write_text(plain, encoding="utf-8")
+    names, stars = zip(*rows, strict=True)
+    pq.write_table(pa.table({"review": names, "stars": stars}), folder / "reviews.parquet")
+    sections = [["Sport" if stars > 1 else "Web", text] for text, stars in rows]
+    for name in ("articles.csv", "articles.txt"):
+        _csv(folder / name, ["section", "text"], sections, delimiter=";")
+    _csv(folder / "plain.csv", None, sections, delimiter=";", quotechar="'", quoting=csv.QUOTE_ALL)
+    latin = "text,label\n" + "".join(f"Glück {number},{number % 2}\n" for number in range(9))
+    (folder / "latin.csv").write_text(latin, encoding="latin-1")
 
 
 def _asked(context: str) -> dict[str, object]:
@@ -37,9 +63,9 @@ def _asked(context: str) -> dict[str, object]:
     return {"question": "what is in the middle of it?", "context": context, "answers": place}
 
 
-def _csv(path: Path, header: list[str], rows: list[list[object]]) -> None:
+def _csv(path: Path, header: list[str] | None, rows: Sequence[Sequence[object]], **dialect: Any) -> None:
     with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([header, *rows])
+        csv.writer(file, **dialect).writerows([*([] if header is None else [header]), *rows])
 
 
 def _jsonl(path: Path, rows: list[dict[str, object]]) -> None:

@@ -3,6 +3,7 @@
 import importlib
 import json
 import re
+import shlex
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -50,8 +51,8 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def small(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the built-in sample a twentieth: to train on all of it takes half a minute each time."""
-    monkeypatch.setattr("tdbs.data.sample._ROWS", {"train": 1_000, "validation": 200})
+    """Make the built-in sample a fiftieth: to train on all of it takes half a minute each time."""
+    monkeypatch.setattr("tdbs.data.sample._ROWS", {"train": 400, "validation": 100})
 
 
 def ran(page: str, folder: Path, *, shown: bool = True) -> list[Outcome]:
@@ -74,10 +75,17 @@ def test_every_generated_part_has_a_place():
         assert documented_keys(section(text_of("docs/cli.md"), f"tdbs {command}"))
 
 
+@pytest.mark.slow
 def test_commands_and_snippets_of_the_readme_run_on_the_whole_sample(folder, quick):
-    """Every command and snippet, in order, in one folder; the first one in a process of its own."""
+    """Every command and snippet, in order, in one folder: they print what the page shows."""
     for number, step in enumerate(steps_of(text_of("README.md"), RUN_HERE)):
         run_step(step, folder, real=number == 0)
+
+
+def test_commands_and_snippets_of_the_readme_run(folder, small):
+    """On a part of the sample, whose figures are others; the first command in a process of its own."""
+    for number, step in enumerate(steps_of(text_of("README.md"), RUN_HERE)):
+        run_step(Step(argv=step.argv, shown=()), folder, real=number == 0)
 
 
 @pytest.mark.parametrize("page", [page for page in WITH_STEPS if page not in ("README.md", "docs/cli.md", FORMAT)])
@@ -126,6 +134,17 @@ def test_commands_that_need_the_hub_run_on_local_files(page, folder, shared):
     for step in steps_of(text_of(page), ["sh"]):
         if step.argv[1] not in NEEDS_WEIGHTS or "tiny" in step.argv:
             run_step(Step(argv=localized(step.argv, shared), shown=step.shown), folder)
+
+
+@pytest.mark.real_data
+def test_every_form_of_data_has_a_command_that_runs(folder, shared):
+    """The commands in the tables of data.md, each with a dataset of its own."""
+    commands = re.findall(r"`(tdbs prepare [^`]+)`", text_of("docs/data.md"))
+    assert len(commands) > 9
+    for number, command in enumerate(commands):
+        argv = (*localized(tuple(shlex.split(command)), shared), "--out", f"data/{number}")
+        outcome = run_step(Step(argv=argv, shown=()), folder)
+        assert "classes" in outcome.stderr or "text" in outcome.stderr, command
 
 
 def localized(argv: tuple[str, ...], shared: Path) -> tuple[str, ...]:

@@ -28,8 +28,9 @@ def two_workers():
     ray.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
-@pytest.mark.parametrize("task", ["rte", pytest.param("sst2", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("task", ["rte", "sst2"])
 def test_a_task_on_ray_is_the_task_here(shared, two_workers, workplace, task):
     """Manifest, sample ids, tokens, spans and the plan's digest."""
     options = {
@@ -46,15 +47,23 @@ def test_a_task_on_ray_is_the_task_here(shared, two_workers, workplace, task):
     assert sorted(path.name for path in workplace.iterdir()) == ["here", "there"]
 
 
-def test_the_sample_and_files_of_the_user_go_through_ray(two_workers, workplace):
-    """Relative paths, a held-out fraction, a table in memory."""
+def test_files_of_the_user_go_through_ray(two_workers, workplace):
+    """Relative paths, a held-out fraction."""
     rows = "text,label\n" + "".join(f"the film number {i} of it,{i % 2}\n" for i in range(500))
     Path("reviews.csv").write_text(rows)
-    for source, options in (("sample", {}), ("reviews.csv", {"validation": "0.2"})):
-        options |= {"tokenizer": str(TOKENIZER_FOLDER)}
-        here = prepare(source, out=f"here-{source}", **options).dataset
-        there = prepare(source, out=f"there-{source}", engine="ray", **options).dataset
-        assert contents(there.path) == contents(here.path)
+    same_files("reviews.csv", validation="0.2", tokenizer=str(TOKENIZER_FOLDER))
+
+
+@pytest.mark.slow
+def test_the_sample_goes_through_ray(two_workers, workplace):
+    """A table in memory."""
+    same_files("sample")
+
+
+def same_files(source, **options):
+    here = prepare(source, out="here", **options).dataset
+    there = prepare(source, out="there", engine="ray", **options).dataset
+    assert contents(there.path) == contents(here.path)
 
 
 def test_an_error_in_a_worker_is_the_users_error(two_workers, workplace):
@@ -69,6 +78,7 @@ def test_an_error_in_a_worker_is_the_users_error(two_workers, workplace):
     assert [path.name for path in workplace.iterdir()] == ["a.csv"]
 
 
+@pytest.mark.slow
 def test_an_error_while_a_block_is_made_is_the_users_error_too(two_workers, workplace):
     """Not only what reading finds: a question that leaves no room for its context."""
     rows = [{"context": "a b", "question": "why " * 90, "answers": {"text": ["a"], "answer_start": [0]}}]
@@ -79,6 +89,7 @@ def test_an_error_while_a_block_is_made_is_the_users_error_too(two_workers, work
     assert caught.value.message.startswith("Row 1 of a.jsonl has a question of ")
 
 
+@pytest.mark.slow
 def test_a_folder_that_workers_do_not_see_is_named(two_workers, workplace, monkeypatch):
     """As where machines do not share the folder of the dataset: the tokenizer is not where they look for it."""
     monkeypatch.setattr("tdbs.pipeline.prepare.TOKENIZER_NAME", "elsewhere.json")

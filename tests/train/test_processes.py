@@ -117,21 +117,15 @@ def test_a_base_batch_above_hwcap_is_one_update_of_micro_batches(dataset, tmp_pa
     assert [len(part.sample_ids_B) for part in caps.within(batches)] == [16] * 4
 
 
-@pytest.mark.parametrize(
-    ("names", "counts"),
-    [
-        (("reach", "bucket", "unpadded", "packed", "batch_rebalance"), (3,)),
-        pytest.param(tuple(STRATEGIES), (2, 3), marks=pytest.mark.slow),
-    ],
-    ids=["few", "all"],
-)
-def test_one_two_and_three_processes_train_alike(dataset, tmp_path, names, counts):
+@pytest.mark.slow
+def test_one_two_and_three_processes_train_alike(dataset, tmp_path):
     """In float64 without dropout: the same plan, every sample once, the same weights after 50 steps.
 
     The one process is this one.
     """
+    names = tuple(STRATEGIES)
     found = {(1, name): alone_here(dataset, name) for name in names}
-    for processes in counts:
+    for processes in (2, 3):
         out = tmp_path / str(processes)
         out.mkdir()
         run(processes, "-m", "tests.train.process_run", dataset.path, out, STEPS, *(f"{name}:7" for name in names))

@@ -1,0 +1,155 @@
+"""Tables of text are read as they were written: dialects are found, and what is certain of none is not guessed."""
+
+import csv
+import io
+from itertools import product
+
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tdbs.data.formats import ReadOptions, data_file, read_schema, read_tables
+from tdbs.data.formats.data_file import Dialect
+from tdbs.errors import ConfigError, SourceError
+from tests.data.files import as_it_is
+
+WORDS = st.text("ab ;,|'\"é\tß.", max_size=12)
+ROWS = st.lists(st.tuples(WORDS, st.sampled_from(["x", "y"])), min_size=2, max_size=8)
+
+
+def rows_of(file, text="text", label="label"):
+    """Return all rows as the reader has them, null as the empty text."""
+    table = pa.concat_tables(read_tables(file, {text: "text", label: "label"}))
+    return [tuple(value or "" for value in row.values()) for row in table.to_pylist()]
+
+
+def written(rows, *, header=True, **dialect):
+    """Return a table as Python's own writer writes it; every field is quoted, so that its dialect is certain."""
+    text = io.StringIO()
+    out = csv.writer(text, quoting=csv.QUOTE_ALL, **dialect)
+    out.writerows([*([("text", "label")] if header else []), *rows])
+    return text.getvalue()
+
+
+@given(
+    rows=ROWS, delimiter=st.sampled_from(",;\t|"), quote=st.sampled_from("'\""), suffix=st.sampled_from(["csv", "txt"])
+)
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_what_was_written_in_a_dialect_is_read_in_it(write, rows, delimiter, quote, suffix):
+    path = write(f"a.{suffix}", written(rows, delimiter=delimiter, quotechar=quote))
+    file = as_it_is(path)
+    assert file.dialect == Dialect(delimiter=delimiter, quote=quote)
+    assert rows_of(file) == rows
+
+
+@pytest.mark.parametrize(("delimiter", "quote"), list(product(",;\t|", ("'", '"'))))
+def test_the_user_says_the_dialect(write, delimiter, quote):
+    """Whatever the beginning of the file looks like."""
+    rows = [("a;b, c", "x"), ("d|e\tf", "y")]
+    path = write("a.csv", written(rows, delimiter=delimiter, quotechar=quote))
+    assert rows_of(data_file(path, ReadOptions(delimiter=delimiter, quote=quote))) == rows
+
+
+def test_a_tab_has_a_name_and_quotes_can_be_none(write):
+    path = write("a.csv", 'text\tlabel\n"a\tx\n')
+    assert rows_of(data_file(path, ReadOptions(delimiter="tab", quote="none"))) == [('"a', "x")]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "text,label\na; b; c,x\nd; e; f,y\n",  # each row has as many semicolons too
+        'text,label\n"say; ""a, b""",x\n',
+        "text,label\nit's,x\nthat's,y\n",
+        "text\nfine; really\nbad; truly\n",  # one column
+        "text,label\n" + "a,x\n" * 20_000,  # more than the sample
+        'text,label\n"' + "long, " * 20_000 + '",x\n',  # the first row is more than the sample
+    ],
+    ids=["semicolons", "quotes", "apostrophes", "one column", "long", "long row"],
+)
+def test_csv_stays_csv(write, content):
+    """The usual dialect counts wherever it fits; a table of one column has none else."""
+    assert as_it_is(write("a.csv", content)).dialect == Dialect(delimiter=",", quote='"')
+
+
+@pytest.mark.parametrize(
+    "content", ['text,label\na,1\n"b,2\nc,3\n', 'text,label\n"a"b,1\n', "text,label\na,1\nb,2,3\n", "", "\n"]
+)
+def test_a_broken_table_is_not_read_in_another_dialect(write, content):
+    """Its error is that of the usual one, and names the row (test_formats.py)."""
+    assert as_it_is(write("a.csv", content)).dialect == Dialect(delimiter=",", quote='"')
+
+
+def test_without_a_header_columns_have_numbers_and_rows_count_from_one(write):
+    path = write("a.csv", "fine film,1\nbad film,0\n")
+    file = data_file(path, ReadOptions(no_header=True))
+    assert read_schema(file).names == ["1", "2"]
+    assert rows_of(file, "1", "2") == [("fine film", "1"), ("bad film", "0")]
+    path.write_text("fine film,1\nbad,film,0\n")
+    with pytest.raises(SourceError, match=r"^Row 2 of a.csv has a different number of fields \(3\) than the"):
+        rows_of(data_file(path, ReadOptions(no_header=True)), "1", "2")
+
+
+def test_columns_without_a_name_are_left_alone(write):
+    """As pandas writes its index, and as a delimiter at the end of each row makes one."""
+    file = as_it_is(write("a.csv", ",text,label,\n0,a,x,\n1,b,y,\n"))
+    assert read_schema(file).names == ["", "text", "label", ""]
+    assert rows_of(file) == [("a", "x"), ("b", "y")]
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "cp1252", "utf-16", "shift_jis", "UTF8"])
+def test_the_encoding_is_the_users(write, encoding):
+    text = "text,label\nein Stück,gut\n" if encoding != "shift_jis" else "text,label\nテキスト,良い\n"
+    path = write("a.csv", text.encode(encoding))
+    expected = [tuple(line.split(",")) for line in text.splitlines()[1:]]
+    assert rows_of(data_file(path, ReadOptions(encoding=encoding))) == expected
+    path = write("a.jsonl", '{"text": "ein Stück", "label": "gut"}\n'.encode("latin-1"))
+    assert rows_of(data_file(path, ReadOptions(encoding="latin-1"))) == [("ein Stück", "gut")]
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "kind", "message", "next_step"),
+    [
+        ("a.csv", {"delimiter": ";;"}, ConfigError, "--delimiter must be one character, got ';;'.",
+         "Pass one, such as ; or tab, or leave it out."),
+        ("a.csv", {"quote": "''"}, ConfigError, "--quote must be one character, got ''''.",
+         "Pass one, such as ; or tab, or leave it out."),
+        ("a.csv", {"encoding": "rot13"}, ConfigError, "--encoding 'rot13' is not an encoding of text.",
+         "Pass one such as utf-8, latin-1 or utf-16."),
+        ("a.csv", {"encoding": "klingon"}, ConfigError, "--encoding 'klingon' is not an encoding of text.",
+         "Pass one such as utf-8, latin-1 or utf-16."),
+        ("a.jsonl", {"delimiter": ";"}, ConfigError, "--delimiter does not apply to a.jsonl.", "Leave it out."),
+        ("a.parquet", {"encoding": "latin-1"}, ConfigError, "--encoding does not apply to a.parquet.", "Leave it out."),
+        ("a.txt", {}, SourceError, "a.txt has no delimiter: tdbs looked for comma, semicolon, tab and |.",
+         "Pass its --delimiter."),
+    ],
+)  # fmt: skip
+def test_options_that_are_refused(write, name, options, kind, message, next_step):
+    with pytest.raises(kind) as caught:
+        data_file(write(name, "one column\nof text\n"), ReadOptions(**options))
+    assert (caught.value.message, caught.value.next_step) == (message, next_step)
+
+
+@pytest.mark.parametrize(
+    ("content", "message", "next_step"),
+    [
+        ("label;text\nx;a; b\n", "a.csv has no column 'text'; it has: 'label;text'.",
+         "If its fields have another delimiter, pass --delimiter; else name the column with --text."),
+        ("x,Ein Remis\ny,Update\n", "a.csv has no column 'text'; it has: 'x', 'Ein Remis'.",
+         "Name the column with --text."),
+        (f"x,{'Ein Remis, das niemand wollte. ' * 50}\n".replace(", ", " "),
+         "a.csv has no column 'text'; it has: 'x', 'Ein Remis das niemand w…'.",
+         "If its first row is data, pass --no-header, and name columns by number: --text 1."),
+        (",".join(f"column{i}" for i in range(50)) + "\n",
+         "a.csv has no column 'text'; it has: " + "".join(f"'column{i}', " for i in range(7)) + "…",
+         "Name the column with --text."),
+    ],
+)  # fmt: skip
+def test_a_column_that_is_not_there(write, opened, content, message, next_step):
+    """Names stand in quotes, shortened; every line holds 120 characters."""
+    with pytest.raises(SourceError) as caught:
+        opened(write("a.csv", content))
+    assert (caught.value.message, caught.value.next_step) == (message, next_step)
+    assert len(caught.value.message) <= 120
+    assert len(next_step) <= 120
