@@ -22,7 +22,7 @@ class TdbsError(Exception):
     """
 
     exit_code = 1  # of the command line
-    details: tuple[str, ...] = ()  # lines between message and next step, one a row of the source
+    details: tuple[str, ...] = ()  # lines between message and next step, one per row of the source
 
     def __init__(self, message: str, *, next_step: str) -> None:
         super().__init__(f"{message} {next_step}")

@@ -33,7 +33,7 @@ _ANOTHER = "Pass another fraction, or a file."
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Drawn:
-    """The rows that are held out, and what to tell the user."""
+    """The rows that are held out, and messages for the user."""
 
     is_held_N: BoolArray  # of all rows of the file
     notes: tuple[str, ...]

@@ -92,7 +92,7 @@ NAME_REFUSALS = [
     (NAMES, "text,label\na,0\nb,joy\n", {},
      "Row 2 of a.csv has 'joy' in 'label', which is not an id from 0 to 2.",
      "Fix the row, or name each class in --label-names."),
-    ("joy\n", "text,label\na,0\nb,1\n", {}, "{names} names 1 classes.", "Write at least two, one a line."),
+    ("joy\n", "text,label\na,0\nb,1\n", {}, "{names} names 1 classes.", "Write at least two, one per line."),
     ("joy\n\nlove\n", "text,label\na,0\nb,1\n", {},
      "Line 2 of {names} is blank.", "Write a class, or delete it."),
     ("joy\njoy\n", "text,label\na,0\nb,1\n", {},

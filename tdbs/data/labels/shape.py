@@ -1,4 +1,4 @@
-"""Shapes of labels that a column's type does not tell: class ids with names elsewhere, and several labels in one text.
+"""Shapes of labels that a column's type does not show: class ids with names elsewhere, and several labels in one text.
 
 `--label-names FILE` names class ids 0, 1, … or the places of multi-hot lists. `--label-separator` splits one text into
 classes: blanks around a name are not part of it, and an empty cell has no class. Lists that are written as texts
@@ -29,7 +29,7 @@ from tdbs.records import Form, read_text
 
 _LEAVE_OUT = "Leave it out."
 _NAMES = Form(
-    what="a file of class names", error=ConfigError, next_step="Pass a text file in UTF-8, with one class a line."
+    what="a file of class names", error=ConfigError, next_step="Pass a text file in UTF-8, with one class per line."
 )
 _NO_LABEL = "-1"  # of class ids
 
@@ -101,13 +101,13 @@ def label_shape(train: DataFile, chosen: _Chosen, options: _Options) -> LabelSha
 
 
 def read_names(file: str) -> tuple[str, ...]:
-    """Return the names of classes in a file, one a line, in the order of their ids. Raises ConfigError."""
+    """Return the names of classes in a file, one per line, in the order of their ids. Raises ConfigError."""
     lines = read_text(to_path(file).expanduser(), _NAMES, named=f"The class names {file}").split("\n")
     names = [plain_class(line.strip(UNSEEN)) for line in lines]
     while names and not names[-1]:
         names.pop()
     if len(names) < 2:
-        raise ConfigError(f"{file} names {len(names)} classes.", next_step="Write at least two, one a line.")
+        raise ConfigError(f"{file} names {len(names)} classes.", next_step="Write at least two, one per line.")
     if "" in names:
         raise ConfigError(f"Line {names.index('') + 1} of {file} is blank.", next_step="Write a class, or delete it.")
     check_names(tuple(names), file)
