@@ -118,3 +118,11 @@ def test_shared_tasks_have_no_rows_to_skip(workplace):
     assert caught.value.message == (
         "--skip-bad-rows only applies to your own files; sample has its columns and splits."
     )
+
+
+def test_a_file_of_names_is_found_again_from_any_folder(options, workplace):
+    """`tdbs evaluate --remove` opens the source again by what the manifest notes."""
+    write_csv(workplace / "reviews.csv", [("a b", "0"), ("c", "1")])
+    (workplace / "names.txt").write_text("bad\ngood\n")
+    manifest = prepare(**options, label_names="names.txt").dataset.manifest
+    assert (manifest.task.classes, manifest.origin["label_names"]) == (("bad", "good"), str(workplace / "names.txt"))
