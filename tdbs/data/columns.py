@@ -20,6 +20,7 @@ FILL = "Fill the row or delete it."
 _LAST_BLANK = 0x3000
 UNSEEN = "".join(filter(str.isspace, map(chr, range(_LAST_BLANK + 1)))) + "\ufeff\u200b\u2060"  # and marks of no width
 BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the first reason found stands
+WORD_NAMES = ("tokens", "ner_tags")  # of the first and the last column of CoNLL files
 _LINE = 120  # characters of an error's line
 _SHOWN_NAME = 24  # of a column's name in a list of them
 _LONG_NAME = (40, 5)  # characters and words; a longer name of a column is probably a text
@@ -128,7 +129,7 @@ def no_column(where: str, column: str, names: Sequence[str], *, option: str | No
     next_step = of_task if option is None else f"Name the column with {option}."
     if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
         next_step = f"If its fields have another delimiter, pass --delimiter; else n{next_step[1:]}"
-    elif looks_like_data(names):
+    elif looks_like_data(names) and not _are_numbered(names):
         next_step = f"If its first row is data, pass --no-header, and name columns by number: {option or '--text'} 1."
     head = f"{clipped(where, 40)} has no column '{clipped(column, 20)}'; it has: "
     listed = _listed(names, _LINE - len(head) - 1)
@@ -141,6 +142,12 @@ def looks_like_data(names: Sequence[str]) -> bool:
     characters, words = _LONG_NAME
     are_texts = (len(name) > characters or len(name.split()) > words or _is_number(name) for name in filled)
     return any(are_texts) or len(set(filled)) < len(filled)
+
+
+def _are_numbered(names: Sequence[str]) -> bool:
+    """Return whether names are those that tdbs gives to columns without: 1, 2, …, in CoNLL files beside two more."""
+    numbers = [name for name in names if name not in WORD_NAMES]
+    return numbers == [str(number) for number in range(1, len(numbers) + 1)]
 
 
 def clipped(text: str, width: int) -> str:

@@ -15,6 +15,7 @@ from tdbs.data.columns import no_column
 from tdbs.data.formats import ReadOptions, data_file, read_schema
 from tdbs.data.formats.data_file import UTF8, DataFile
 from tdbs.data.formats.dialect import USUAL_DIALECTS
+from tdbs.data.labels.answer_columns import are_answer_columns
 from tdbs.data.labels.shape import label_shape
 from tdbs.data.labels.single import LabelType
 from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER, sample_tables
@@ -242,6 +243,9 @@ def _open_files(path: Path, options: FileOptions) -> Source:
     chosen = choose_columns(files, text=options.text, pair=options.pair, label=options.label, target=options.target)
     shape = label_shape(files["train"], chosen, options)
     kind = "regression" if (shape.kind, options.label_type) == ("classification", "regression") else shape.kind
+    may_be_answers = kind == "multi_label" and options.label_type == "auto"
+    if may_be_answers and are_answer_columns(files["train"], chosen.columns):
+        kind = "question_answering"
     splits = tuple(
         _file_split(name, file, where=file.name, has_labels=name in chosen.labelled) for name, file in files.items()
     )

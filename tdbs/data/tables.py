@@ -12,6 +12,7 @@ from tdbs.arrays import BoolArray
 from tdbs.data.columns import BadRows, SourceColumn, one_array, refuse_other_bytes
 from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, is_text, plain_type
 from tdbs.data.formats import count_rows, read_schema, read_tables
+from tdbs.data.labels.answer_columns import joined_answers
 from tdbs.data.labels.given import class_names, with_names
 from tdbs.data.labels.shape import parsed_lists, split_texts, with_given_names
 from tdbs.data.labels.spelling import plain_labels
@@ -72,7 +73,7 @@ def label_contents(split: Split, source: Source) -> dict[str, Content]:
     task = source.task
     by_kind: dict[TaskKind, Content] = {
         "token_classification": "labels",
-        "question_answering": "answers",
+        "question_answering": "answers" if len(task.columns.labels) == 1 else "label",  # of each of two columns
         "seq2seq": "text",
     }
     content = by_kind.get(task.kind, "label")
@@ -124,9 +125,12 @@ def failures_named(split: Split) -> AbstractContextManager[None]:
 def label_reader(source: Source, split: Split) -> Callable[[pa.Table], tuple[SourceColumn, ...]]:
     """Return what takes the label columns from a split's tables.
 
-    Classes and numbers are in one spelling, and ids get the names that the file keeps.
+    Classes and numbers are in one spelling, and ids get the names that the file keeps. Answers in two columns are one.
     """
     labels = source.task.columns.labels
+    if source.task.kind == "question_answering" and len(labels) == 2:
+        text, start = labels
+        return lambda table: (joined_answers(source_column(text, split, table), source_column(start, split, table)),)
     if source.label_type is None or source.task.kind in ("question_answering", "seq2seq"):
         return lambda table: tuple(source_column(name, split, table) for name in labels)
     schema = schema_of(split)

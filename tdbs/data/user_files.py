@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
+from tdbs.data.answers import is_answers
 from tdbs.data.columns import no_column, plain_name
 from tdbs.data.content import is_list
 from tdbs.data.formats import SUFFIXES, ReadOptions, data_file, read_schema
@@ -110,8 +111,8 @@ def _kind_of(columns: Columns, schema: pa.Schema, *, is_seq2seq: bool) -> TaskKi
     label_type = schema.field(columns.labels[0]).type
     if is_seq2seq:
         return "seq2seq"
-    if pa.types.is_struct(label_type):
-        if columns.pair is None and not {"text", "answer_start"} <= {field.name for field in label_type}:
+    if pa.types.is_struct(label_type) or is_answers(label_type):
+        if columns.pair is None and not is_answers(label_type):
             raise SourceError(
                 f"'{columns.label}' contains objects, which cannot be labels.",
                 next_step="Write the names of the classes as a list, or one column of 0 and 1 a class: "

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+import pyarrow as pa
 import torch
 
 from tdbs.arrays import IntArray
@@ -91,7 +92,7 @@ def inference_strategy(
 def predict_block(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> Predicted:
     """Return the predictions of a block."""
     if not len(encoded.rows_R):
-        return joined([], checkpoint.task)
+        return joined([], checkpoint)
     plan, encoded = planned(checkpoint, encoded, strategy, seed=seed)
     with torch.inference_mode(), checkpoint.accelerator.autocast():
         decoded = decode(encoded, model_outputs(checkpoint, encoded, plan), checkpoint)
@@ -104,9 +105,14 @@ def predict_block(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, 
     )
 
 
-def joined(parts: Sequence[Predicted], task: Task) -> Predicted:
+def output_schema(checkpoint: Checkpoint) -> pa.Schema:
+    """Return the columns of a model's predictions."""
+    return prediction_schema(checkpoint.task, no_answers=checkpoint.no_answer_threshold is not None)
+
+
+def joined(parts: Sequence[Predicted], checkpoint: Checkpoint) -> Predicted:
     """Return the predictions of some blocks, one after the other, as those of one; of no block no rows."""
-    decoded: Decoded = tuple([] for _ in prediction_schema(task).names[1:])
+    decoded: Decoded = tuple([] for _ in output_schema(checkpoint).names[1:])
     for part in parts:
         for column, values in zip(decoded, part.decoded, strict=True):
             column.extend(values)

@@ -22,7 +22,7 @@ from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import WordPattern, compile_words
 from tdbs.pipeline.words.stopwords import choose_words, words_sha256
 from tdbs.train.device import DeviceSettings, resolve_execution
-from tdbs.train.evaluate import load_trained
+from tdbs.train.evaluate import load_trained, threshold_of
 from tdbs.train.models.checks import position_limit
 from tdbs.train.models.inputs import InputRules, SampleFormat
 from tdbs.train.models.load import LoadedModel, ModelSettings, load_model, read_config
@@ -62,6 +62,8 @@ class Checkpoint:
     rules: InputRules  # rules for the model's inputs
     in_rows: bool  # a row of the model may hold several samples
     note: str | None = None  # open points of its configuration, and how they were read
+    # of a run that learned questions without an answer: above it the answer is empty; None: every question has one
+    no_answer_threshold: float | None = None
 
 
 def open_checkpoint(
@@ -134,7 +136,10 @@ def _of_run(name: str, *, precision: str, attention: str, max_length: int | None
             manifest.task, tokenizer, max_length=max_length, stride=None, max_target_length=manifest.max_target_length
         )
     execution = {**trained, **_shown(resolved)}
-    return _checkpoint(name, loaded, execution, manifest.task, tokenizer=tokenizer, limits=limits, words=manifest.words)
+    found = _checkpoint(
+        name, loaded, execution, manifest.task, tokenizer=tokenizer, limits=limits, words=manifest.words
+    )
+    return replace(found, no_answer_threshold=threshold_of(run))
 
 
 def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int | None) -> Checkpoint:

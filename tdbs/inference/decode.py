@@ -6,11 +6,13 @@
 | multi_label | the classes above one half | a probability for each class |
 | regression | the number, or one for each target | |
 | token_classification | a class for each word; null for words that were cut off | the probability of each of them |
-| question_answering | the answer's text | start and end logit together |
+| question_answering | the answer's text, or "" | start and end logit together |
 | seq2seq | the text that is written | |
+
+If a run learned questions without an answer, `no_answer` is the null score minus that score; above the run's threshold
+the answer is "".
 """
 
-import math
 from collections.abc import Callable, Iterable, Sequence
 from itertools import pairwise
 from typing import Any
@@ -20,26 +22,27 @@ import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from tdbs.arrays import IntArray, ragged_positions
+from tdbs.arrays import BoolArray, FloatArray, IntArray, ragged_positions
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.encode import Encoded
 from tdbs.pipeline.references import References
 from tdbs.pipeline.schema import SOURCE_ROW
 from tdbs.train.batches import Batch
+from tdbs.train.scores.no_answers import answers_at
 from tdbs.train.scores.scoring import ScoredSplit, predicted_answers
 
 # Shapes: R rows of the block, N samples, B samples of a batch, L its padded length, K its tokens, C outputs, W words,
 # M tokens written.
 
-PREDICTION, SCORES = "prediction", "scores"
+PREDICTION, SCORES, NO_ANSWER = "prediction", "scores", "no_answer"
 Outputs = Iterable[tuple[Batch, torch.Tensor]]
-Decoded = tuple[list[Any], ...]  # of each row the prediction and, for most kinds, its scores
+Decoded = tuple[list[Any], ...]  # of each row the prediction and, for most kinds, its scores; then `no_answer`
 Decode = Callable[[Encoded, Outputs, Checkpoint], Decoded]
 
 
-def prediction_schema(task: Task) -> pa.Schema:
-    """Return the columns of an output."""
+def prediction_schema(task: Task, *, no_answers: bool = False) -> pa.Schema:
+    """Return the columns of an output; with `no_answers`, of a model that may leave a question without an answer."""
     by_class = pa.struct([(label, pa.float32()) for label in task.classes])
     several = task.kind == "regression" and task.outputs > 1
     types: dict[TaskKind, tuple[pa.DataType, ...]] = {
@@ -47,10 +50,10 @@ def prediction_schema(task: Task) -> pa.Schema:
         "multi_label": (pa.list_(pa.string()), by_class),
         "regression": (pa.list_(pa.float32()) if several else pa.float32(),),
         "token_classification": (pa.list_(pa.string()), pa.list_(pa.float32())),
-        "question_answering": (pa.string(), pa.float32()),
+        "question_answering": (pa.string(), pa.float32(), *([pa.float32()] if no_answers else [])),
         "seq2seq": (pa.string(),),
     }
-    names = (PREDICTION, SCORES)
+    names = (PREDICTION, SCORES, NO_ANSWER)
     return pa.schema([(SOURCE_ROW, pa.int64()), *zip(names, types[task.kind], strict=False)])
 
 
@@ -61,7 +64,7 @@ def decode(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decode
 
 def prediction_table(rows_R: IntArray, decoded: Decoded, task: Task) -> pa.Table:
     """Return predictions as rows of the output; `rows_R` are their numbers in the source."""
-    schema = prediction_schema(task)
+    schema = prediction_schema(task, no_answers=len(decoded) > len((PREDICTION, SCORES)))
     columns = [pa.array(values, field.type) for values, field in zip((rows_R, *decoded), schema, strict=True)]
     return pa.table(columns, schema=schema)
 
@@ -113,8 +116,16 @@ def _answers(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Deco
         references=References(source_rows_R=encoded.rows_R, texts=[], contexts=contexts),
         char_places_T=encoded.char_places_T,
     )
-    answers, scores_R = predicted_answers(held_out, outputs)
-    return answers, [score if math.isfinite(score) else None for score in scores_R.tolist()]
+    found, threshold = predicted_answers(held_out, outputs), checkpoint.no_answer_threshold
+    has_span_R = np.isfinite(found.scores_R)
+    scores = _where(has_span_R, found.scores_R)
+    if threshold is None:
+        return found.texts, scores
+    return answers_at(found.texts, found.no_answer_R, threshold), scores, _where(has_span_R, found.no_answer_R)
+
+
+def _where(known_R: BoolArray, values_R: FloatArray) -> list[float | None]:
+    return [value if is_known else None for value, is_known in zip(values_R.tolist(), known_R, strict=True)]
 
 
 def _texts(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:

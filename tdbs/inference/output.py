@@ -79,6 +79,8 @@ def output_settings(
         "prefix": checkpoint.task.prefix,
         "stopwords": stopwords or "",
         "seed": seed,
+        # only then, so that older parts of other models still resume
+        **({} if checkpoint.no_answer_threshold is None else {"no_answer_threshold": checkpoint.no_answer_threshold}),
     }
 
 

@@ -16,10 +16,17 @@ import numpy as np
 
 from tdbs.data.columns import BadRows
 from tdbs.errors import ConfigError
-from tdbs.inference.batches import Dropping, Predicted, inference_strategy, joined, predict_block
+from tdbs.inference.batches import (
+    Dropping,
+    Predicted,
+    inference_strategy,
+    joined,
+    output_schema,
+    predict_block,
+)
 from tdbs.inference.blocks import BLOCK_ROWS, Block
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
-from tdbs.inference.decode import prediction_schema, prediction_table
+from tdbs.inference.decode import prediction_table
 from tdbs.inference.inputs import STDIN, open_input
 from tdbs.inference.output import (
     PartRecord,
@@ -202,7 +209,7 @@ def predict(
                 written += len(predicted.rows_R)
             progress(sum(each.rows + len(each.skipped) for each in records), opened.rows)
         if parts is not None:
-            join_parts(parts, len(records), prediction_schema(checkpoint.task))
+            join_parts(parts, len(records), output_schema(checkpoint))
     ended = time.perf_counter()
     tokens = sum(record.tokens for record in records)
     skipped = {int(row) for record in records for row in record.skipped} | set(bad or {})
@@ -273,7 +280,7 @@ def _predict_rows(
         clock = time.perf_counter()
         found.append(_predict(row, checkpoint, strategy, pattern, spent, seed=seed))
         spent.rows.append(time.perf_counter() - clock)
-    return joined(found, checkpoint.task)
+    return joined(found, checkpoint)
 
 
 def _record(predicted: Predicted, block: Block, bad: BadRows, reported: set[int]) -> PartRecord:

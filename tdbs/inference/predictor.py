@@ -38,6 +38,7 @@ class Prediction:
 
     prediction: Any
     scores: Any = None
+    no_answer: Any = None  # of a run that learned questions without an answer
 
 
 class Predictor:

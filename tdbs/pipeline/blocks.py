@@ -26,7 +26,7 @@ from tdbs.files import new_file
 from tdbs.pipeline import schema
 from tdbs.pipeline.annotate import annotated_table
 from tdbs.pipeline.lengths import Limits, length_histogram
-from tdbs.pipeline.references import reference_table
+from tdbs.pipeline.references import reference_table, unanswered_rows
 from tdbs.pipeline.split_arrays import lists_of, sums_of
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 from tdbs.pipeline.words.matches import WordPattern
@@ -81,6 +81,7 @@ class BlockInfo:
     has_references: bool
     seconds: dict[str, float]
     skipped: tuple[tuple[Count, str], ...] = ()  # rows of the source that were left out, from 0, and why
+    unanswered: Count = 0  # rows: questions without an answer
 
     @property
     def samples(self) -> int:
@@ -113,7 +114,14 @@ def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
         _write(references_path(job.folder, block.split, block.number), references.schema, [references])
     skipped = tuple(sorted(rows.skipped.items()))
     info = keep_block(
-        table, job.folder, block.split, block.number, rows=len(rows.texts), seconds=seconds, skipped=skipped
+        table,
+        job.folder,
+        block.split,
+        block.number,
+        rows=len(rows.texts),
+        seconds=seconds,
+        unanswered=0 if references is None else unanswered_rows(references),
+        skipped=skipped,
     )
     return dataclasses.replace(info, seconds=seconds | {"write": time.perf_counter() - clock})
 
@@ -127,6 +135,7 @@ def keep_block(
     rows: int,
     seconds: dict[str, float],
     skipped: tuple[tuple[int, str], ...] = (),
+    unanswered: int = 0,
 ) -> BlockInfo:
     """Write the samples of a block, by length, with what there is to know of them."""
     lengths_S = table[schema.LENGTH].to_numpy()
@@ -147,6 +156,7 @@ def keep_block(
         has_references=references_path(folder, split, number).exists(),
         seconds=seconds,
         skipped=skipped,
+        unanswered=unanswered,
     )
     by_length = table.take(pa.array(np.argsort(lengths_S, kind="stable")))
     by_length = by_length.replace_schema_metadata({_INFO: json.dumps(dataclasses.asdict(info))})

@@ -85,16 +85,26 @@ def make_splits(
         progress("write", done, samples)
     references = {name: _references(folder, target, name, infos) for name, infos in blocks.items()}
     seconds["write"] += time.perf_counter() - clock
+    splits = {
+        name: _split_info(infos, shards[name], references[name], limits.max_length) for name, infos in blocks.items()
+    }
     return MadeSplits(
         task=survey.task,
-        splits={
-            name: _split_info(infos, shards[name], references[name], limits.max_length)
-            for name, infos in blocks.items()
-        },
+        splits=splits,
         seconds=seconds,
-        notes=survey.notes,
+        notes=survey.notes + _unanswered_notes(splits),
         skipped=_write_skipped(blocks, target),
     )
+
+
+def _unanswered_notes(splits: Mapping[str, SplitInfo]) -> tuple[str, ...]:
+    """Return a note if questions have no answer: their lists may be empty because the answers are hidden."""
+    counts = [
+        f"{info.unanswered:,} of {info.source_rows:,} in {name}" for name, info in splits.items() if info.unanswered
+    ]
+    if not counts:
+        return ()
+    return (f"Questions without an answer: {', '.join(counts)}. A model learns to answer them with an empty text.",)
 
 
 def _references(folder: Path, target: Path, split: str, blocks: Sequence[BlockInfo]) -> FileInfo | None:
@@ -141,6 +151,7 @@ def _split_info(
         shards=tuple(shards),
         references=references,
         skipped=sum(len(block.skipped) for block in blocks),
+        unanswered=sum(block.unanswered for block in blocks),
     )
 
 

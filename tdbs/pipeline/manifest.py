@@ -68,6 +68,7 @@ class SplitInfo:
     target_histogram: tuple[Count, ...] = ()  # seq2seq, entry t: samples with t target tokens
     references: FileInfo | None = None  # texts that predictions are scored against, if targets are texts
     skipped: Count = 0  # rows of the source that were left out
+    unanswered: Count = 0  # question answering: rows of the source without an answer
 
     @property
     def lengths_L1(self) -> IntArray:
@@ -168,6 +169,8 @@ def check_counts(folder: Path, manifest: Manifest, name: str) -> None:
         problem = f"splits.{name}.length_histogram: not of {info.rows} rows and {info.tokens} tokens"
     elif sum(info.droppable_histogram) != info.rows:
         problem = f"splits.{name}.droppable_histogram: not of {info.rows} rows"
+    elif info.unanswered > info.source_rows:
+        problem = f"splits.{name}.unanswered: {info.unanswered}, of {info.source_rows} rows of the source"
     elif sum(info.target_histogram) not in (0, info.rows):
         problem = f"splits.{name}.target_histogram: not of {info.rows} rows"
     if problem is not None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray
 from tdbs.data.reading import RowBlock
@@ -18,7 +19,7 @@ from tdbs.pipeline.parquet import read_checked, write_parquet_blocks
 from tdbs.pipeline.schema import SOURCE_ROW
 
 FOLDER = "references"
-_TEXTS, _CONTEXT = "references", "context"
+TEXTS, _CONTEXT = "references", "context"  # columns
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -26,7 +27,7 @@ class References:
     """References of a split, one entry a row of the source."""
 
     source_rows_R: IntArray
-    texts: list[list[str]]  # every answer, or the one summary
+    texts: list[list[str]]  # every answer (a question may have none), or the one summary
     contexts: list[str] | None  # question answering
 
 
@@ -36,11 +37,16 @@ def reference_table(rows: RowBlock, task: Task) -> pa.Table | None:
         return None
     columns = {SOURCE_ROW: pa.array(rows.rows_N)}
     if rows.pairs is not None:
-        columns |= {_CONTEXT: rows.pairs, _TEXTS: rows.targets.field("text")}
+        columns |= {_CONTEXT: rows.pairs, TEXTS: rows.targets.field("text")}
     else:
         ends = np.arange(len(rows.rows_N) + 1, dtype=np.int32)
-        columns |= {_TEXTS: pa.ListArray.from_arrays(ends, rows.targets)}
+        columns |= {TEXTS: pa.ListArray.from_arrays(ends, rows.targets)}
     return pa.table(columns)
+
+
+def unanswered_rows(references: pa.Table) -> int:
+    """Return how many rows have no reference: questions that their context does not answer."""
+    return int((pc.list_value_length(references[TEXTS]).to_numpy() == 0).sum())
 
 
 def write_references(tables: Iterable[pa.Table], folder: Path, split: str) -> FileInfo:
@@ -54,6 +60,6 @@ def read_references(folder: Path, info: FileInfo) -> References:
     table = read_checked(folder / info.path, info.sha256)
     return References(
         source_rows_R=table[SOURCE_ROW].to_numpy(),
-        texts=table[_TEXTS].to_pylist(),
+        texts=table[TEXTS].to_pylist(),
         contexts=table[_CONTEXT].to_pylist() if _CONTEXT in table.schema.names else None,
     )

@@ -23,6 +23,7 @@ from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, load, tokeniz
 from tdbs.pipeline.lengths import bucket_edges, bucket_name, bucket_of
 from tdbs.pipeline.manifest import MANIFEST_NAME, FileInfo, Manifest, ShardInfo, SplitInfo
 from tdbs.pipeline.parquet import read_checked, rows_of
+from tdbs.pipeline.references import TEXTS, unanswered_rows
 from tdbs.pipeline.shard_checks import missing_values, sample_problems, schema_problem
 from tdbs.pipeline.split_arrays import lists_of, sums_of
 
@@ -213,6 +214,10 @@ def _references_problem(folder: Path, info: SplitInfo) -> list[Problem]:
     problem = table if isinstance(table, str) else None
     if not isinstance(table, str) and table.num_rows != info.source_rows:
         problem = f"has references of {table.num_rows} rows, not of {info.source_rows}"
+    elif not isinstance(table, str) and TEXTS not in table.schema.names:
+        problem = f"has no column {TEXTS}"
+    elif not isinstance(table, str) and unanswered_rows(table) != info.unanswered:
+        problem = f"has {unanswered_rows(table)} questions without an answer, not {info.unanswered}"
     return [] if problem is None else [Problem(file=info.references.path, problem=problem)]
 
 

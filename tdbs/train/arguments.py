@@ -1,6 +1,6 @@
 """The arguments of `train`, the data that it reads, and the settings that identify a run (`config.toml`)."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -18,7 +18,7 @@ from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy
 from tdbs.train.resolved import ResolvedSettings
 from tdbs.train.run_context import Progress, Scored
 from tdbs.train.run_folder import default_run_folder
-from tdbs.train.scores.scoring import ScoredSplit, read_scored_split
+from tdbs.train.scores.scoring import ScoredSplit, given_threshold, read_scored_split, untuned_threshold
 from tdbs.train.stopping import Stop
 
 # Settings that config.toml has in its tables part, execution and energy
@@ -112,4 +112,13 @@ def _labelled_validation(dataset: PreparedDataset) -> list[ScoredSplit]:
     splits = dataset.manifest.splits
     names = [name for name, info in splits.items() if name.startswith("validation") and info.labelled]
     names.sort(key=lambda name: name != dataset.manifest.task.scored_split)
-    return [read_scored_split(dataset, name) for name in names]
+    scored = [read_scored_split(dataset, name) for name in names]
+    return [replace(each, no_answer_threshold=_threshold_for(dataset, each.split.name)) for each in scored]
+
+
+def _threshold_for(dataset: PreparedDataset, name: str) -> float | None:
+    """Return the threshold that a run scores a validation split with; None: the best one, which the run keeps."""
+    splits = dataset.manifest.splits
+    if name == dataset.manifest.task.scored_split and splits[name].unanswered:
+        return None
+    return given_threshold(untuned_threshold(dataset.manifest))

@@ -3,7 +3,7 @@
 import itertools
 import shlex
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ from tdbs.train.models.load import (
 )
 from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
-from tdbs.train.scores.scoring import Metrics, ScoredSplit, read_scored_split, score_outputs
+from tdbs.train.scores.scoring import Metrics, ScoredSplit, given_threshold, read_scored_split, score_outputs
 from tdbs.train.step import forward
 
 BATCH_SIZE = 64
@@ -122,7 +122,7 @@ def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedData
     opened = own_dataset(read) if dataset is None else dataset
     manifest = opened.manifest
     name = split or manifest.task.scored_split
-    held_out = read_scored_split(opened, name)
+    held_out = with_threshold_of(read, read_scored_split(opened, name))
     loaded = load_trained(read, opened)
     metrics = evaluate_split(
         loaded.accelerator,
@@ -140,6 +140,16 @@ def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedData
         score=metrics[manifest.task.metrics[0]],
         seconds=time.perf_counter() - started,
     )
+
+
+def threshold_of(run: Run) -> float | None:
+    """Return the no-answer threshold that a run chose; None: its model answers every question, as in older runs."""
+    return None if run.result is None else run.result.get("no_answer_threshold")
+
+
+def with_threshold_of(run: Run, held_out: ScoredSplit) -> ScoredSplit:
+    """Return a split that is scored with the no-answer threshold of a finished run, as `tdbs predict` applies it."""
+    return replace(held_out, no_answer_threshold=given_threshold(threshold_of(run)))
 
 
 def own_dataset(run: Run) -> PreparedDataset:

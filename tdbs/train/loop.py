@@ -8,7 +8,7 @@ a checkpoint ends in the same weights as one that was never stopped.
 import math
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -33,6 +33,7 @@ from tdbs.train.run_context import (
     stopped_error_of,
     write_checkpoint,
 )
+from tdbs.train.scores.no_answers import THRESHOLD
 from tdbs.train.scores.scoring import Metrics, ScoredSplit
 from tdbs.train.step import batch_loss, forward, predicted_by
 
@@ -184,14 +185,23 @@ def padded_length(batch: Batch) -> int:
 
 
 def score_splits(learner: Learner, splits: Iterable[ScoredSplit], scored_split: str) -> Metrics:
-    """Return the metrics on all splits; a metric of another split than the scored one begins with that split's name."""
-    return {
-        metric if scored.split.name == scored_split else f"{scored.split.name}/{metric}": value
-        for scored in splits
-        for metric, value in evaluate_split(
-            learner.accelerator, learner.prepared, scored, pad_id=learner.pad_id, rules=learner.rules
-        ).items()
-    }
+    """Return the metrics on all splits; a metric of another split than the scored one begins with that split's name.
+
+    The scored split comes first. If it chooses the no-answer threshold, the others are scored with that.
+    """
+    metrics: Metrics = {}
+    for scored in splits:
+        chosen = metrics.get(THRESHOLD)
+        found = evaluate_split(
+            learner.accelerator,
+            learner.prepared,
+            scored if chosen is None else replace(scored, no_answer_threshold=chosen),
+            pad_id=learner.pad_id,
+            rules=learner.rules,
+        )
+        prefix = "" if scored.split.name == scored_split else f"{scored.split.name}/"
+        metrics |= {prefix + metric: value for metric, value in found.items()}
+    return metrics
 
 
 def _score_epoch(run: RunContext, state: RunState, *, epoch: int) -> None:

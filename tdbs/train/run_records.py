@@ -90,3 +90,4 @@ class ResultFields(TypedDict):
     score: float | None
     epochs: Sequence[EpochFields]
     energy: NotRequired[EnergyUse | None]
+    no_answer_threshold: NotRequired[float | None]

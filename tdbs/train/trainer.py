@@ -40,6 +40,8 @@ from tdbs.train.run_folder import (
     start_run,
 )
 from tdbs.train.run_records import FORM as RUN_FORM
+from tdbs.train.scores.no_answers import THRESHOLD
+from tdbs.train.scores.scoring import untuned_threshold
 from tdbs.train.stopping import Stop
 from tdbs.train.tracking import Tracker
 
@@ -63,6 +65,7 @@ class TrainResult:
     target_padding_fraction: float | None = None
     halved_caps: list[dict[str, str | int]] = field(default_factory=list)  # after memory ran out
     energy: EnergyUse | None = None  # of training and evaluation; None: not measured
+    no_answer_threshold: float | None = None  # question answering: above it the answer is empty; None: never
 
 
 @takes(TrainArguments)
@@ -164,6 +167,7 @@ def _result(run: RunContext, state: RunState, strategy: Strategy) -> TrainResult
         epochs=state.history,
         halved_caps=[asdict(halved) for halved in run.learner.memory_caps.halved],
         energy=state.energy,
+        no_answer_threshold=state.metrics.get(THRESHOLD, untuned_threshold(run.dataset.manifest)),
     )
 
 

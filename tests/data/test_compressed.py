@@ -88,6 +88,7 @@ def test_a_damaged_file_is_named(write, packed):
         ("a.zip", zipped(b"", "x/"), "a.zip contains 0 files.", "Unpack it, and pass the file or the folder."),
         ("a.parquet.gz", gzip.compress(b"PAR1"), "a.parquet.gz is a compressed parquet file.", "Unpack it."),
     ],
+    ids=["two files", "no file", "parquet"],
 )  # fmt: skip
 def test_archives_that_are_refused(write, name, data, message, next_step):
     with pytest.raises(SourceError) as caught:

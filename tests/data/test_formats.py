@@ -146,7 +146,7 @@ CASES = [
     ),
     (
         "a.jsonl",
-        '["a"]\n',
+        '"a"\n',
         "Row 1 of a.jsonl is not a JSON object.",
         'Write one JSON object a line, such as {"text": "a fine film", "label": 1}.',
     ),
@@ -181,7 +181,7 @@ NAME_CASES = [
         "a.xlsx",
         "",
         "a.xlsx has an extension that tdbs does not support.",
-        "Use one of .csv, .tsv, .tab, .txt, .jsonl, .json, .ndjson, .parquet.",
+        "Use one of .csv, .tsv, .tab, .txt, .jsonl, .json, .ndjson, .parquet, .conll, .iob, .bio.",
     ),
 ]
 

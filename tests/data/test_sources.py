@@ -141,7 +141,8 @@ def test_folder_refusals(opened, write, tmp_path):
     write("d/validation.csv", ROWS)
     assert refusal(opened, folder) == (
         f"{folder} has no train file.",
-        "Name it train with one of the endings .csv, .tsv, .tab, .txt, .jsonl, .json, .ndjson, .parquet.",
+        "Name it train with one of the endings "
+        ".csv, .tsv, .tab, .txt, .jsonl, .json, .ndjson, .parquet, .conll, .iob, .bio.",
     )
     write("d/train.csv", ROWS)
     assert refusal(opened, folder, ConfigError, validation="0.1") == (

@@ -252,11 +252,12 @@ ANSWER_REFUSALS = [
      FIX),
     (asked(["Ann"], [-3]),
      "Row 2 of a.jsonl has the answer 'Ann', which is not at character -3 of its context.", FIX),
-    (asked([], []), "Row 2 of a.jsonl has no answer; questions without one are not supported.", FIX),
+    (asked([], [0]), "Row 2 of a.jsonl has 0 answers, but 1 positions.", FIX),
+    (asked(["it"], []), "Row 2 of a.jsonl has 1 answers, but 0 positions.", FIX),
     (asked([""], [0]), "Row 2 of a.jsonl has an empty answer.", FIX),
     (asked(["it", "is"], [0]), "Row 2 of a.jsonl has 2 answers, but 1 positions.", FIX),
-    ({**asked([], []), "answers": {"text": "Ann", "answer_start": 6}},
-     "'answers' in row 2 of a.jsonl is {\"text\": \"Ann\", \"answer_start\": 6}, not answers such as "
+    ({**asked([], []), "answers": {"text": "Ann"}},
+     "'answers' in row 2 of a.jsonl is {\"text\": \"Ann\"}, not answers such as "
      '{"text": ["Ann"], "answer_start": [6]}.', "Fix the row."),
 ]  # fmt: skip
 
@@ -266,6 +267,27 @@ def test_answers_that_would_teach_another_text(opened, write, row, message, next
     found = refusal(opened, write("a.jsonl", lines(asked(["it"], [0]), row)))
     shown = message.replace('["Ann"], "answer_start": [6]', '["Paris"], "answer_start": [17]')
     assert found == (shown, next_step)
+
+
+def test_a_question_may_have_no_answer(opened, write, tmp_path):
+    """SQuAD v2: both lists are empty, also in a file where all are."""
+    for rows in ([asked(["it"], [0]), asked([], [])], [asked([], [])] * 2):
+        expected = [row["answers"] for row in rows]
+        pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+        for path in (write("a.jsonl", lines(*rows)), tmp_path / "a.parquet"):
+            task, splits = read_source(opened(path))
+            assert task.kind == "question_answering"
+            assert splits["train"].targets.to_pylist() == expected
+
+
+def test_missing_lists_of_answers_are_not_empty_ones(opened, tmp_path):
+    """They may be a fault of the program that wrote the file."""
+    rows = [asked(["it"], [0]), {**asked([], []), "answers": {"text": None, "answer_start": None}}]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+    assert refusal(opened, tmp_path / "a.parquet") == (
+        "Row 2 of a.parquet has answers without a list of texts and a list of positions.",
+        FIX,
+    )
 
 
 def test_held_out_questions_keep_their_row_numbers(opened, write):

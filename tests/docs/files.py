@@ -33,8 +33,11 @@ def write_files(folder: Path) -> None:
     _jsonl(folder / "names.jsonl", tagged)
     contexts = [" ".join(texts[i : i + 10]) for i in range(0, ROWS, 3)]
     _jsonl(folder / "questions.jsonl", [_asked(context) for context in contexts])
+    _jsonl(folder / "unsure.jsonl", [_asked(context, answered=i % 3 > 0) for i, context in enumerate(contexts)])
     _jsonl(folder / "news.jsonl", [{"document": c, "summary": c[:60].strip()} for c in contexts])
     _write_labels(folder, texts)
+    _write_answers(folder, contexts)
+    _write_conll(folder / "names.conll", [(row["tokens"], row["ner_tags"]) for row in tagged])
     _write_forms(folder, list(zip(texts, (4 * label + 1 for label in labels), strict=True)))
     (folder / "slips.tsv").write_text("(?i)\\bfilm\\b\tflim\n(\\w)\\1\t\\1\n", encoding="utf-8")
     (folder / "words.txt").write_text("# articles, and a negation\nthe\na\nan\nnot\n", encoding="utf-8")
@@ -75,10 +78,40 @@ def _write_forms(folder: Path, rows: list[tuple[str, int]]) -> None:
     latin = "text,label\n" + "".join(f"Glück {number},{number % 2}\n" for number in range(9))
     (folder / "latin.csv").write_text(latin, encoding="latin-1")
 
+    objects = [{"review": text, "stars": stars} for text, stars in rows]
+    (folder / "reviews.json").write_text(json.dumps(objects), encoding="utf-8")
+    (folder / "export.json").write_text(json.dumps({"count": len(rows), "data": objects}, indent=1), encoding="utf-8")
 
-def _asked(context: str) -> dict[str, object]:
+
+def _write_answers(folder: Path, contexts: Sequence[str]) -> None:
+    """Write questions as SQuAD does, and with answers in the other shapes that docs/data.md lists."""
+    articles, rows = [], []
+    for number, context in enumerate(contexts):
+        text = context.split()[number % 5]
+        answer = {"text": text, "answer_start": context.index(text)}
+        question = {"id": str(number), "question": f"which word is at {number}?", "answers": [answer]}
+        articles.append({"title": str(number), "paragraphs": [{"context": context, "qas": [question]}]})
+        rows.append({"q": question["question"], "context": context, "a": answer})
+    (folder / "squad.json").write_text(json.dumps({"version": "1.1", "data": articles}), encoding="utf-8")
+    (folder / "asked.json").write_text(json.dumps(rows), encoding="utf-8")
+    listed = [{**row, "a": [row["a"]]} for row in rows]
+    pq.write_table(pa.Table.from_pylist(listed), folder / "asked.parquet")
+    fields = [[row["q"], row["context"], row["a"]["text"], row["a"]["answer_start"]] for row in rows]
+    _csv(folder / "asked.csv", ["q", "context", "answer", "start"], fields)
+
+
+def _write_conll(path: Path, sentences: Sequence[tuple[Sequence[str], Sequence[str]]]) -> None:
+    lines = ["-DOCSTART- O\n\n"]
+    for words, tags in sentences:
+        lines += [f"{word} {tag}\n" for word, tag in zip(words, tags, strict=True)] + ["\n"]
+    path.write_text("".join(lines), encoding="utf-8")
+
+
+def _asked(context: str, *, answered: bool = True) -> dict[str, object]:
     answer = context.split()[len(context.split()) // 2]
-    place = {"text": [answer], "answer_start": [context.index(answer)]}
+    place = (
+        {"text": [answer], "answer_start": [context.index(answer)]} if answered else {"text": [], "answer_start": []}
+    )
     return {"question": "what is in the middle of it?", "context": context, "answers": place}
 
 

@@ -153,7 +153,7 @@ ODD = ("é", "中文", "\U0001f600", "\u200b", "\u0301", "\ufeff", "ß")  # seve
 
 @st.composite
 def questions(draw, *, odd: bool = False) -> Question:
-    """Return a row with a context of up to 60 words, and one to three answers that may overlap."""
+    """Return a row with a context of up to 60 words, and one to three answers that may overlap, or seldom none."""
     word = st.sampled_from(WORDS + ODD if odd else WORDS)
     between = st.sampled_from(BETWEEN + ODD if odd else BETWEEN)
     words = draw(st.lists(word, min_size=1, max_size=60))
@@ -176,6 +176,8 @@ def questions(draw, *, odd: bool = False) -> Question:
             answers.append((start, context[start:end]))
     if not answers:
         answers.append((places[0][0], words[0]))
+    if draw(st.integers(0, 5)) == 5:
+        answers = []
     question = draw(st.sampled_from(["", " ", "   \n "])) + draw(
         st.sampled_from(["who", "where", "the king", "what of it", ""])
     )
@@ -253,8 +255,11 @@ def check_places(rows: Sequence[Question], windows: Sequence[Window], stride: in
     """
     placed = 0
     for number, row in enumerate(rows):
-        start, end = answer_characters(*row.answers[0])
         own = [window for window in windows if window.row == number]
+        if not row.answers:
+            assert {window.answer for window in own} == {(0, 0)}
+            continue
+        start, end = answer_characters(*row.answers[0])
         before, found = 0, []  # context tokens before each window; the answer's, numbered in the whole context
         for window in own:
             found.append([before + window.context.index(i) for i in touching(window, start, end)])
@@ -422,6 +427,21 @@ def test_characters_without_a_token_at_an_end_of_the_context_do_not_hide_an_answ
     row = Question(question="who", context="\u200bking of\u200b", answers=((0, "\u200bking of\u200b"),))
     [window] = windows_of("cleaning", [row], Limits(max_length=12, stride=1))
     assert window.answer == (3, 4)
+
+
+def test_all_windows_of_a_question_without_an_answer_point_to_the_first_token():
+    """Beside a question with one, and in a block where no question has one; nothing of it is protected."""
+    answered = Question(question="who", context="the king of it", answers=((0, "the king"),))
+    without = replace(answered, context="the king of it " * 4, answers=())
+    limits = Limits(max_length=12, stride=4)
+    alone = windows_of(SMALL, [without], limits)
+    assert len(alone) > 1
+    assert {window.answer for window in alone} == {(0, 0)}
+    first, *others = windows_of(SMALL, [answered, without], limits)
+    assert first.answer == (3, 4)  # [CLS] who [SEP] the king
+    assert [window.answer for window in others] == [(0, 0)] * len(alone)
+    assert [window.words for window in others] == [window.words for window in alone]
+    assert sum(len(window.words) for window in alone) > 4
 
 
 def test_a_split_without_answers_has_windows_without_places():

@@ -10,6 +10,7 @@ import pytest
 import torch
 from tokenizers import Tokenizer
 
+from benchmarks.bench_squad_v2 import with_unanswerable
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_char_places, read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.split_index import index_of
@@ -19,7 +20,7 @@ from tdbs.train.planning.memory_windows import plan_split
 from tdbs.train.planning.strategies import resolve_strategy
 from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 from tdbs.train.scores.answers import exact_match_and_f1
-from tdbs.train.scores.scoring import ScoredSplit, predicted_answers, read_scored_split
+from tdbs.train.scores.scoring import ScoredSplit, predicted_answers, read_scored_split, score_outputs
 
 pytestmark = pytest.mark.real_data
 
@@ -121,7 +122,7 @@ def test_gold_positions_get_full_marks(squad, shared):
     reasons: Counter[str] = Counter()
     for split_name, questions in QUESTIONS.items():
         held_out = read_scored_split(squad, split_name)
-        predicted, _ = predicted_answers(held_out, gold_outputs(held_out.split))
+        predicted = predicted_answers(held_out, gold_outputs(held_out.split)).texts
         source = pq.read_table(shared / f"datasets/squad/{split_name}.parquet", columns=["id", "answers"])
         guessed = set(pq.read_table(shared / f"datasets/squad/{split_name}_start_guessed.parquet")["id"].to_pylist())
         in_window = set(held_out.split.source_rows_N[held_out.split.targets.values[:, 1] > 0].tolist())
@@ -171,6 +172,29 @@ def gold_outputs(split: Split) -> Iterator[tuple[Batch, torch.Tensor]]:
             whole = batch.labels[:, 1] > 0
             logits[np.flatnonzero(whole), batch.labels[whole, end], end] = 10.0
         yield batch, logits
+
+
+@pytest.mark.parametrize("every", [pytest.param(1, marks=pytest.mark.slow), 50])
+def test_gold_positions_of_questions_with_and_without_an_answer(shared, tmp_path, monkeypatch, every):
+    """Every second question has another article's context. Sure of the prepared positions, a model knows which ones."""
+    monkeypatch.chdir(tmp_path)
+    whole = pq.read_table(shared / "datasets/squad/validation.parquet")
+    mixed = with_unanswerable(whole.take(list(range(0, whole.num_rows, every))), seed=1)
+    pq.write_table(mixed, tmp_path / "train.parquet")
+    dataset = prepare("train.parquet", tokenizer=str(shared / "tokenizers/bert-base-uncased"), out="d").dataset
+    info = dataset.manifest.splits["train"]
+    without = {row for row, answers in enumerate(mixed["answers"].to_pylist()) if not answers["text"]}
+    assert (info.source_rows, info.unanswered) == (mixed.num_rows, len(without))
+    assert 0.49 < len(without) / mixed.num_rows <= 0.5
+    held_out = read_scored_split(dataset, "train")
+    split = held_out.split
+    assert not split.targets.values[np.isin(split.source_rows_N, list(without))].any()
+    found = score_outputs(held_out, gold_outputs(split))
+    assert found["no_ans_f1"] == found["no_ans_exact_match"] == 1.0
+    assert found["has_ans_f1"] >= found["has_ans_exact_match"] > 0.97  # the ends of some are no ends of tokens
+    assert found["f1"] == pytest.approx(found["best_f1"])
+    # logits of 10 at both ends of an answer, else 0: its null score is 20 less, and others' is as much as a span's
+    assert (found["best_f1_thresh"], found["no_answer_threshold"]) == (-20.0, -10.0)
 
 
 def test_the_decoded_answer_of_a_part_is_the_text_of_the_source(shared, tmp_path, monkeypatch):

@@ -19,7 +19,7 @@ from accelerate import Accelerator
 from tdbs.arrays import IntArray
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.batches import Batch, epoch_batches
-from tdbs.train.evaluate import batch_outputs, evaluate_split, load_trained
+from tdbs.train.evaluate import batch_outputs, evaluate_split, load_trained, with_threshold_of
 from tdbs.train.models.inputs import InputRules
 from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.plan import plan_one_by_one
@@ -44,7 +44,8 @@ class Trained:
 
     def metrics(self, held_out: ScoredSplit, plan: EpochPlan | None = None) -> Metrics:
         """Score a split, in the batches of a plan, else from short to long."""
-        return evaluate_split(self.accelerator, self.model, held_out, pad_id=self.pad_id, rules=self.rules, plan=plan)
+        scored = with_threshold_of(self.run, held_out)
+        return evaluate_split(self.accelerator, self.model, scored, pad_id=self.pad_id, rules=self.rules, plan=plan)
 
     def outputs(self, held_out: ScoredSplit, batch: Batch) -> torch.Tensor:
         """Return what the model says of a batch; `inference` has to be on."""

@@ -9,9 +9,10 @@ import pyarrow as pa
 
 from tdbs.data.columns import BadRows, plain_names
 from tdbs.data.content import Content
-from tdbs.data.formats import delimited, jsonl, parquet
+from tdbs.data.formats import conll, delimited, json_rows, jsonl, parquet, squad
 from tdbs.data.formats.data_file import UTF8, DataFile, checked_encoding, compression_of, inner_suffix
 from tdbs.data.formats.dialect import dialect_of
+from tdbs.data.formats.json_forms import form_of
 from tdbs.errors import ConfigError, SourceError
 from tdbs.settings import Option
 
@@ -31,7 +32,7 @@ class Format:
     """What is done with a file of a format."""
 
     name: str
-    suffixes: tuple[str, ...]
+    suffixes: tuple[str, ...]  # none for forms of JSON that are found by their beginning (json_forms.py)
     read_schema: Callable[[DataFile], pa.Schema]  # columns and their types, without reading the rows
     # what each of the requested columns holds, and where bad rows are noted (None: the first is an error)
     read: Callable[[DataFile, Mapping[str, Content], BadRows | None], Iterator[pa.Table]]
@@ -62,6 +63,8 @@ FORMATS = {
             read_schema=jsonl.read_schema,
             read=jsonl.read_columns,
         ),
+        Format(name="json", suffixes=(), read_schema=json_rows.read_schema, read=json_rows.read_columns),
+        Format(name="squad", suffixes=(), read_schema=squad.read_schema, read=squad.read_columns),
         Format(
             name="parquet",
             suffixes=(".parquet",),
@@ -69,6 +72,12 @@ FORMATS = {
             read=lambda file, columns, _bad: parquet.read_columns(file, list(columns)),
             count_rows=parquet.count_rows,
             is_text=False,
+        ),
+        Format(
+            name="conll",
+            suffixes=(".conll", ".iob", ".bio"),
+            read_schema=conll.read_schema,
+            read=lambda file, columns, bad: conll.read_columns(file, list(columns), bad),
         ),
     )
 }
@@ -91,6 +100,8 @@ def data_file(path: Path, options: ReadOptions) -> DataFile:
         raise SourceError(f"{path.name} is a compressed {found.name} file.", next_step="Unpack it.")
     _refuse_options(path, found, options)
     file = DataFile(path=path, format=found.name, compression=compression, encoding=checked_encoding(options.encoding))
+    if found.name == "jsonl":
+        return replace(file, format=form_of(file))
     if not found.is_table:
         return file
     dialect = dialect_of(file, delimiter=options.delimiter, quote=options.quote, has_header=not options.no_header)

@@ -1,16 +1,18 @@
 """Read chosen keys of a file with one JSON object a line; a missing key or a null is missing.
 
 Row numbers are line numbers. The keys of the first line are the file's columns. Blank lines are allowed at the end
-only.
+only. Objects of other forms of JSON (json_rows.py, squad.py) become columns by the same functions.
 """
 
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
+from tdbs.data.answers import answers_of_json, is_answer_object
 from tdbs.data.columns import BadRows, plain_name, refuse_or_note
 from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, Content
 from tdbs.data.formats.data_file import UTF8, DataFile, not_in_encoding, open_bytes, open_text, undecodable_line
@@ -37,15 +39,7 @@ _TYPES: dict[Content, pa.DataType] = {
 
 def read_schema(file: DataFile) -> pa.Schema:
     """Return the keys of the first line, with the types of their values."""
-    first = next(_objects(file, None), None)
-    if first is None:
-        raise SourceError(f"{file.name} is empty.", next_step="Write one JSON object per line.")
-    if not all(map(is_utf8, first)):
-        raise SourceError(
-            f"Row 1 of {file.name} contains half of a surrogate pair in a key.",
-            next_step="Fix the row.",
-        )
-    return pa.schema([(key, _type_of(value)) for key, value in first.items()])
+    return schema_of(lambda bad: _objects(file, bad), file.name, if_empty="Write one JSON object per line.")
 
 
 def read_columns(file: DataFile, columns: Mapping[str, Content], bad: BadRows | None = None) -> Iterator[pa.Table]:
@@ -53,9 +47,37 @@ def read_columns(file: DataFile, columns: Mapping[str, Content], bad: BadRows | 
 
     With `bad`, such rows and lines that are not JSON are recorded there instead, and their values are nulls.
     """
+    return tables_of_objects(_objects(file, bad), columns, file.name, bad)
+
+
+def schema_of(objects: Callable[[BadRows | None], Iterator[dict[str, Any]]], where: str, *, if_empty: str) -> pa.Schema:
+    """Return the keys of the first object, with the types of their values.
+
+    An empty list does not say what is in it: the first one that is not empty does, among the first rows.
+    """
+    first = next(objects(None), None)
+    if first is None:
+        raise SourceError(f"{where} is empty.", next_step=if_empty)
+    if not all(map(is_utf8, first)):
+        raise SourceError(f"Row 1 of {where} contains half of a surrogate pair in a key.", next_step="Fix the row.")
+    examples = dict(first)
+    unknown = {key for key, value in first.items() if value == []}
+    for row in islice(objects({}), ROWS_AT_ONCE if unknown else 0):
+        for key in [key for key in unknown if isinstance(row.get(key), list) and row[key]]:
+            examples[key] = row[key]
+            unknown.remove(key)
+        if not unknown:
+            break
+    return pa.schema([(key, _type_of(value)) for key, value in examples.items()])
+
+
+def tables_of_objects(
+    objects: Iterator[dict[str, Any]], columns: Mapping[str, Content], where: str, bad: BadRows | None
+) -> Iterator[pa.Table]:
+    """Yield the requested keys of objects, some rows at a time, as `read_columns` does."""
     values: dict[str, list[Any]] = {column: [] for column in columns}
     number = 0
-    for number, row in enumerate(_objects(file, bad), start=1):
+    for number, row in enumerate(objects, start=1):
         for column, content in columns.items():
             value = row.get(column)
             if value is not None:
@@ -63,7 +85,7 @@ def read_columns(file: DataFile, columns: Mapping[str, Content], bad: BadRows | 
                 reason = f"is {json.dumps(row[column])[:40]}, not {_NAMES[content]}"
                 if value is None and bad is None:
                     raise RowError(
-                        f"'{column}' in row {number} of {file.name} {reason}.",
+                        f"'{column}' in row {number} of {where} {reason}.",
                         next_step="Fix the row.",
                         reasons={number - 1: f"'{column}' {reason}"},
                     )
@@ -71,51 +93,13 @@ def read_columns(file: DataFile, columns: Mapping[str, Content], bad: BadRows | 
                     bad.setdefault(number - 1, f"'{column}' {reason}")
             values[column].append(value)
         if number % ROWS_AT_ONCE == 0:
-            yield _table(values, columns, number - ROWS_AT_ONCE, file.name, bad)
+            yield _table(values, columns, number - ROWS_AT_ONCE, where, bad)
             values = {column: [] for column in columns}
-    yield _table(values, columns, number - number % ROWS_AT_ONCE, file.name, bad)
+    yield _table(values, columns, number - number % ROWS_AT_ONCE, where, bad)
 
 
-def _objects(file: DataFile, bad: BadRows | None) -> Iterator[dict[str, Any]]:
-    blank: list[int] = []  # lines since the last row
-    for place, text in enumerate(_lines(file, bad)):
-        if not text.strip():
-            blank.append(place)
-            continue
-        for empty in blank:
-            refuse_or_note(bad, empty, file.name, "is a blank line", next_step="Delete the line.")
-            yield {}
-        blank = []
-        yield _object(text, place, file.name, bad)
-
-
-def _lines(file: DataFile, bad: BadRows | None) -> Iterator[str]:
-    """Yield the lines; with `bad`, one that is not UTF-8 is recorded there and is an empty object."""
-    if file.encoding != UTF8:
-        try:
-            with open_text(file) as lines:
-                yield from lines
-        except UnicodeDecodeError as error:
-            raise not_in_encoding(file) from error
-        return
-    with open_bytes(file) as coded:
-        for place, line in enumerate(coded):
-            try:
-                yield line.decode(UTF8 if place else "utf-8-sig")
-            except UnicodeDecodeError as error:
-                if bad is None:
-                    raise undecodable_line(file.name, place + 1, error) from error
-                bad[place] = "is not UTF-8"
-                yield "{}"
-
-
-def _object(text: str, place: int, where: str, bad: BadRows | None) -> dict[str, Any]:
-    next_step = 'Write one JSON object a line, such as {"text": "a fine film", "label": 1}.'
-    try:
-        row = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        refuse_or_note(bad, place, where, f"is not JSON: {error}", next_step=next_step)
-        return {}
+def plain_object(row: object, place: int, where: str, bad: BadRows | None, *, next_step: str) -> dict[str, Any]:
+    """Return an object of JSON with plain names; a row that is not one is refused, or recorded and empty."""
     if not isinstance(row, dict):
         refuse_or_note(bad, place, where, "is not a JSON object", next_step=next_step)
         return {}
@@ -128,12 +112,56 @@ def _object(text: str, place: int, where: str, bad: BadRows | None) -> dict[str,
     return plain
 
 
+def lines_of(file: DataFile, bad: BadRows | None) -> Iterator[str]:
+    """Yield the lines; with `bad`, one that is not UTF-8 is recorded there and is an empty object."""
+    if file.encoding != UTF8:
+        try:
+            with open_text(file) as lines:
+                yield from (line for line in lines)  # if left halfway, `yield from lines` closes them before open_text
+        except UnicodeDecodeError as error:
+            raise not_in_encoding(file) from error
+        return
+    with open_bytes(file) as coded:
+        for place, data in enumerate(coded):
+            try:
+                yield data.decode(UTF8 if place else "utf-8-sig")
+            except UnicodeDecodeError as error:
+                if bad is None:
+                    raise undecodable_line(file.name, place + 1, error) from error
+                bad[place] = "is not UTF-8"
+                yield "{}"
+
+
+def _objects(file: DataFile, bad: BadRows | None) -> Iterator[dict[str, Any]]:
+    blank: list[int] = []  # lines since the last row
+    for place, text in enumerate(lines_of(file, bad)):
+        if not text.strip():
+            blank.append(place)
+            continue
+        for empty in blank:
+            refuse_or_note(bad, empty, file.name, "is a blank line", next_step="Delete the line.")
+            yield {}
+        blank = []
+        yield _object(text, place, file.name, bad)
+
+
+def _object(text: str, place: int, where: str, bad: BadRows | None) -> dict[str, Any]:
+    next_step = 'Write one JSON object a line, such as {"text": "a fine film", "label": 1}.'
+    try:
+        row = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        refuse_or_note(bad, place, where, f"is not JSON: {error}", next_step=next_step)
+        return {}
+    return plain_object(row, place, where, bad, next_step=next_step)
+
+
 def _type_of(value: object) -> pa.DataType:
+    if is_answer_object(value[0] if isinstance(value, list) and value else value):
+        return ANSWERS
     if isinstance(value, list):
         return pa.list_(pa.string())
     if isinstance(value, dict):
-        is_answers = {"text", "answer_start"} <= value.keys()
-        return ANSWERS if is_answers else pa.struct([(key, pa.string()) for key in value])
+        return pa.struct([(key, pa.string()) for key in value])
     return pa.string()
 
 
@@ -155,16 +183,6 @@ def _labels(value: object) -> list[str] | None:
     labels = [_label(label) for label in value] if isinstance(value, list) else [None]
     known = [label for label in labels if label is not None]
     return known if len(known) == len(labels) else None
-
-
-def _answers(value: object) -> dict[str, Any] | None:
-    """Return SQuAD's {"text": [...], "answer_start": [...]}."""
-    if not isinstance(value, dict):
-        return None
-    texts, starts = _words(value.get("text")), value.get("answer_start")
-    if texts is None or not isinstance(starts, list) or not all(type(start) is int for start in starts):
-        return None
-    return {"text": texts, "answer_start": starts}
 
 
 def _table(
@@ -209,6 +227,6 @@ _READ: dict[Content, Callable[[object], Any]] = {
     "label": _label,
     "words": _words,
     "labels": _labels,
-    "answers": _answers,
+    "answers": answers_of_json,
     "any": lambda _value: "",
 }

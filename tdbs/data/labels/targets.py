@@ -6,7 +6,7 @@
 | regression | float64, or list<float64> if there are several targets |
 | multi_label | list<int64>, the classes that hold |
 | token_classification | list<int64>, the class of each word |
-| question_answering | {text, answer_start}, lists of one entry an answer |
+| question_answering | {text, answer_start}, lists of one entry an answer; empty lists: the context has none |
 | seq2seq | string |
 
 A list of word labels must be as long as its list of words. An answer must be in its context at `answer_start`: at the
@@ -22,8 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import offsets_of
+from tdbs.data.answers import answers_of_arrow
 from tdbs.data.columns import FILL, SourceColumn, bad_rows, one_array, refuse_missing, text_values
-from tdbs.data.content import ANSWERS
 from tdbs.data.labels.given import given_labels
 from tdbs.data.labels.several import SeveralRule, encode_several, learn_several
 from tdbs.data.labels.single import (
@@ -101,7 +101,7 @@ def encode_word_labels(column: SourceColumn, classes: tuple[str, ...], *, words:
 def checked_answers(column: SourceColumn, *, contexts: SourceColumn) -> pa.Array:
     """Return the answers of all rows as {text, answer_start}; starts count characters from 0."""
     try:
-        answers = one_array(column.values.cast(ANSWERS))
+        answers = answers_of_arrow(column.values)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:  # what casts of other types raise
         raise SourceError(
             f"'{column.name}' of {column.where} contains {column.values.type}, not answers.",
@@ -153,8 +153,8 @@ def _learned(task: Task, kind: TaskKind, classes: tuple[str, ...]) -> Task:
 
 def _problem(texts: list[str] | None, starts: list[int] | None, context: str) -> str | None:
     """Return the problem of the answers of one question."""
-    if not texts or not starts:
-        return "has no answer; questions without one are not supported"
+    if texts is None or starts is None:
+        return "has answers without a list of texts and a list of positions"
     if len(texts) != len(starts):
         return f"has {len(texts)} answers, but {len(starts)} positions"
     for text, start in zip(texts, starts, strict=True):

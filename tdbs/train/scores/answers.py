@@ -1,5 +1,7 @@
 """Answers to questions from the logits of their windows, and their exact match and F1 as SQuAD v1.1 has them.
 
+Questions without an answer are scored by other rules (no_answers.py).
+
 `best_spans` finds the exact best span of each window: for each number of tokens up to `max_answer_tokens`, all spans
 of that size at once. Cost: windows x their length x max_answer_tokens sums, and memory of a few times the logits; no
 list of the n best starts, which may miss the best pair. A question's answer is the one of its best window.
@@ -24,6 +26,7 @@ from tdbs.arrays import FloatArray, IntArray
 # The longest answer of SQuAD's 98,169 has 68 tokens; with the usual limit of 30, 216 right answers could not be given.
 MAX_ANSWER_TOKENS = 80
 _NEVER = float("-inf")
+NEVER_ANSWERED = float(np.finfo(np.float32).max)
 
 
 def best_spans(
@@ -51,6 +54,25 @@ def best_spans(
     starts_B1 = scores_BL.argmax(dim=1, keepdim=True)  # of equals, the first
     ends_B1 = starts_B1 + more_BL.gather(1, starts_B1)
     return starts_B1[:, 0], ends_B1[:, 0], scores_BL.gather(1, starts_B1)[:, 0]
+
+
+def null_scores(logits_BL2: torch.Tensor) -> torch.Tensor:
+    """Return start and end logit together at the first token of each window, where windows without an answer point."""
+    return logits_BL2[:, 0].float().sum(dim=-1)
+
+
+def no_answer_scores(rows_N: IntArray, nulls_N: FloatArray, scores_R: FloatArray) -> FloatArray:
+    """Return each question's no-answer score: the least null score of its windows minus the score of its best span.
+
+    `rows_N` numbers the question of each window. The scores are finite, so records can hold them: a question that no
+    window has a span for gets the greatest float32.
+    """
+    nulls_R = np.full(len(scores_R), np.inf)
+    np.fmin.at(nulls_R, rows_N, nulls_N)
+    with np.errstate(invalid="ignore"):  # -inf minus -inf
+        differences_R = nulls_R - scores_R
+    found: FloatArray = np.nan_to_num(differences_R, nan=NEVER_ANSWERED, posinf=NEVER_ANSWERED, neginf=-NEVER_ANSWERED)
+    return found
 
 
 def answer_texts(

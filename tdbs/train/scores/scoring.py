@@ -4,6 +4,7 @@ One function per kind takes the batches with their outputs, in any order: logits
 is left of a shortened split is a split like any other, so what reads, batches and scores it does not know of TokenDrop.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
@@ -15,12 +16,14 @@ from tdbs.arrays import BoolArray, FloatArray, IntArray, offsets_of, ragged_posi
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import PreparedDataset, Split, Targets, read_char_places, read_split, read_tokenizer
+from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.references import References, read_references
 from tdbs.pipeline.schema import IGNORED
 from tdbs.train.batches import Batch
-from tdbs.train.scores.answers import answer_texts, best_spans, exact_match_and_f1
+from tdbs.train.scores.answers import answer_texts, best_spans, exact_match_and_f1, no_answer_scores, null_scores
 from tdbs.train.scores.entities import entity_f1
 from tdbs.train.scores.metrics import rouge, score_predictions
+from tdbs.train.scores.no_answers import NO_ANSWER_METRICS, answers_at, no_answer_metrics
 from tdbs.train.targets import moved_positions, padded
 
 # Shapes: N samples of the split, N1 = N + 1, T its tokens, B samples of a batch, L its padded length, K its tokens,
@@ -40,6 +43,17 @@ class ScoredSplit:
     char_places_T: tuple[IntArray, IntArray] | None = None  # question answering: characters of each token
     tokenizer: Tokenizer | None = None  # seq2seq: makes texts of token ids
     max_target_length: int | None = None
+    # question answering: above it a question gets an empty answer; infinity: never; None: the best one of this split
+    no_answer_threshold: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class BestAnswers:
+    """The best span of each question over its windows, in the order of the source."""
+
+    texts: list[str]
+    scores_R: FloatArray  # sum of two logits; -inf if no window has one
+    no_answer_R: FloatArray  # null score minus that score (no_answers.py)
 
 
 def read_scored_split(dataset: PreparedDataset, name: str) -> ScoredSplit:
@@ -60,23 +74,36 @@ def read_scored_split(dataset: PreparedDataset, name: str) -> ScoredSplit:
     )
 
 
+def untuned_threshold(manifest: Manifest) -> float | None:
+    """Return the no-answer threshold of a run that no split chooses one for; None: it answers every question.
+
+    At 0 a question is answered if its best span scores at least as high as no answer.
+    """
+    trained_on = manifest.splits.get("train")
+    return 0.0 if trained_on is not None and trained_on.unanswered else None
+
+
+def given_threshold(of_run: float | None) -> float:
+    """Return the threshold to score with, of a run's; infinity if it answers every question."""
+    return math.inf if of_run is None else of_run
+
+
 def score_outputs(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
     """Return the task's metrics, 0 to 1 (correlations -1 to 1, None if not defined)."""
     found = _SCORES[held_out.task.kind](held_out, outputs)
-    return {name: found[name] for name in held_out.task.metrics}
+    of_threshold = {name: value for name, value in found.items() if name in NO_ANSWER_METRICS}
+    return {name: found[name] for name in held_out.task.metrics} | of_threshold
 
 
-def predicted_answers(held_out: ScoredSplit, outputs: Outputs) -> tuple[list[str], FloatArray]:
-    """Return the best answer to each question over its windows and its score, in the order of the source.
-
-    A score is the sum of two logits; -inf if no window has one.
-    """
+def predicted_answers(held_out: ScoredSplit, outputs: Outputs) -> BestAnswers:
+    """Return the best answer to each question over its windows; no threshold is applied."""
     split, references = held_out.split, held_out.references
     if references is None or references.contexts is None or held_out.char_places_T is None:
         raise DatasetError(f"The split {split.name} has no contexts.", next_step="Prepare the dataset again.")
     char_starts_T, char_ends_T = held_out.char_places_T
     context_T = _context_tokens(split, char_starts_T, char_ends_T)
     scores_N = np.full(len(split.lengths_N), -np.inf)
+    nulls_N = np.full(len(scores_N), np.nan)
     first_N = np.zeros(len(scores_N), dtype=np.int64)
     last_N = np.zeros(len(scores_N), dtype=np.int64)
     for batch, logits_BL2 in outputs:
@@ -88,11 +115,15 @@ def predicted_answers(held_out: ScoredSplit, outputs: Outputs) -> tuple[list[str
         first_N[samples_B] = split.token_offsets_N1[samples_B] + starts_B.cpu().numpy()
         last_N[samples_B] = split.token_offsets_N1[samples_B] + ends_B.cpu().numpy()
         scores_N[samples_B] = scores_B.cpu().numpy()
+        nulls_N[samples_B] = null_scores(logits_BL2).cpu().numpy()
     rows_N = np.searchsorted(references.source_rows_R, split.source_rows_N)
     scores_R = np.full(len(references.contexts), -np.inf)
     np.fmax.at(scores_R, rows_N, scores_N)
-    answers = answer_texts(references.contexts, rows_N, scores_N, char_starts_T[first_N], char_ends_T[last_N])
-    return answers, scores_R
+    return BestAnswers(
+        texts=answer_texts(references.contexts, rows_N, scores_N, char_starts_T[first_N], char_ends_T[last_N]),
+        scores_R=scores_R,
+        no_answer_R=no_answer_scores(rows_N, nulls_N, scores_R),
+    )
 
 
 def drop_tokens(held_out: ScoredSplit, dropped_T: BoolArray | None) -> ScoredSplit:
@@ -144,8 +175,12 @@ def _score_words(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
 
 
 def _score_answers(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
+    """Return SQuAD v2's metrics if a question of the split has no answer, else those of v1.1."""
     references = [] if held_out.references is None else held_out.references.texts
-    return {**exact_match_and_f1(predicted_answers(held_out, outputs)[0], references)}
+    found, threshold = predicted_answers(held_out, outputs), held_out.no_answer_threshold
+    if all(references):
+        return {**exact_match_and_f1(answers_at(found.texts, found.no_answer_R, threshold), references)}
+    return no_answer_metrics(found.texts, references, found.no_answer_R, threshold=threshold)
 
 
 def _context_tokens(split: Split, char_starts_T: IntArray, char_ends_T: IntArray) -> BoolArray:

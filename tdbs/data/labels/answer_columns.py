@@ -1,0 +1,116 @@
+"""Answers in two columns, such as `--label answer_text,answer_start` of a CSV file.
+
+Two label columns beside a `--pair` are answers by what the first 8,192 rows of train contain:
+
+1. the second column contains whole numbers only (17, or 17.0 as pandas writes them), and
+2. in each row the text of the first is in the context at that character, counted from 0; or, if any text of the first
+   is neither a number nor true or false, in at least one row.
+
+Texts of which none is at its place are an error; other columns are several labels. With `--label-type` nothing is
+looked at. Every row is checked again when it is read. A row with both fields empty has no label; an empty text at -1
+means that the context has no answer.
+"""
+
+import re
+from collections.abc import Iterator
+
+import pyarrow as pa
+
+from tdbs.data.answers import NO_PLACE
+from tdbs.data.columns import SourceColumn, one_array
+from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, is_text, plain_type
+from tdbs.data.formats import read_tables
+from tdbs.data.formats.data_file import DataFile
+from tdbs.data.tasks import Columns
+from tdbs.errors import SourceError
+
+_WHOLE = re.compile(r"\s*(-?[0-9]{1,15})(?:\.0)?\s*")
+_NUMBER_OR_FLAG = re.compile(r"\s*(?:[-+]?[0-9.]+(?:e[-+]?[0-9]+)?|true|false|nan)\s*", re.IGNORECASE)
+_SHOWN = 40  # characters of an answer
+
+
+def are_answer_columns(file: DataFile, columns: Columns) -> bool:
+    """Return whether two label columns are answers: a text, and its first character in the context.
+
+    Raises SourceError if they have the form of answers, and no answer is at its place.
+    """
+    if columns.pair is None or len(columns.labels) != 2:
+        return False
+    misplaced: tuple[int, str, int] | None = None
+    placed, other_texts = 0, False
+    for row, (context, text, start) in enumerate(_first_rows(file, columns.pair, columns.labels), start=1):
+        if context is None or start is None or not start.strip():
+            continue
+        place = _WHOLE.fullmatch(start)
+        if place is None:
+            return False
+        if not text:
+            continue
+        other_texts |= _NUMBER_OR_FLAG.fullmatch(text) is None
+        if _is_at(context, text, int(place[1])):
+            placed += 1
+        elif misplaced is None:
+            misplaced = row, text, int(place[1])
+    if misplaced is None or (placed and other_texts):
+        return placed > 0
+    if not other_texts:
+        return False
+    row, text, at = misplaced
+    raise SourceError(
+        f"Row {row} of {file.name} has the answer '{text[:_SHOWN]}', which is not at character {at} of its context.",
+        next_step="Count characters from 0. If the columns are classes, write 0 and 1 in them.",
+    )
+
+
+def joined_answers(texts: SourceColumn, starts: SourceColumn) -> SourceColumn:
+    """Return two columns as one of answers. Raises SourceError for a place that is not a whole number."""
+    answers: list[dict[str, object] | None] = []
+    pairs = zip(_strings(texts.values), _strings(starts.values), strict=True)
+    for index, (text, written) in enumerate(pairs):
+        start = (written or "").strip()
+        place = _WHOLE.fullmatch(start)
+        if start and place is None:
+            raise SourceError(
+                f"'{starts.name}' in row {starts.number(index)} of {starts.where} is '{start[:_SHOWN]}', "
+                "not a whole number.",
+                next_step="Write the answer's first character, counted from 0.",
+            )
+        at = None if place is None else int(place[1])
+        if not text and at is None:
+            answers.append(None)
+        elif not text and at == NO_PLACE:
+            answers.append({"text": [], "answer_start": []})
+        else:
+            answers.append({"text": [text], "answer_start": [at]})
+    return SourceColumn(
+        name=f"{texts.name},{starts.name}",
+        where=texts.where,
+        values=pa.chunked_array([pa.array(answers, ANSWERS)]),
+        rows_N=texts.rows_N,
+    )
+
+
+def _first_rows(
+    file: DataFile, context: str, labels: tuple[str, ...]
+) -> Iterator[tuple[str | None, str | None, str | None]]:
+    """Yield context, text and start of the first rows; rows that cannot be read are nulls, and refused later."""
+    asked = 0
+    columns = (context, *labels)
+    for table in read_tables(file, {context: "text", **dict.fromkeys(labels, "label")}, {}):
+        yield from zip(*(_strings(table[name]) for name in columns), strict=True)
+        asked += table.num_rows
+        if asked >= ROWS_AT_ONCE:
+            return
+
+
+def _strings(values: pa.ChunkedArray) -> list[str | None]:
+    """Return texts and whole numbers as texts; values of other types as Python prints them."""
+    kind = plain_type(values.type)
+    if is_text(kind) or pa.types.is_integer(kind):
+        found: list[str | None] = one_array(values.cast(kind)).cast(pa.string()).to_pylist()
+        return found
+    return [None if value is None else str(value) for value in values.to_pylist()]
+
+
+def _is_at(context: str, text: str, start: int) -> bool:
+    return start >= 0 and context.startswith(text, start)
