@@ -6,7 +6,7 @@ The command line prints both lines and exits with 1. Callers of the Python API c
 import importlib.util
 import os
 import textwrap
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,6 +22,7 @@ class TdbsError(Exception):
     """
 
     exit_code = 1  # of the command line
+    details: tuple[str, ...] = ()  # lines between message and next step, one per row of the source
 
     def __init__(self, message: str, *, next_step: str) -> None:
         super().__init__(f"{message} {next_step}")
@@ -39,6 +40,31 @@ class ConfigError(TdbsError):
 
 class SourceError(TdbsError):
     """The text source is missing, unreachable, or holds something that cannot be prepared."""
+
+
+class RowError(SourceError):
+    """Rows of a source cannot be used; the message names the first that a check found.
+
+    Args:
+        message: One sentence with the cause.
+        next_step: What to do about it.
+        reasons: What is wrong with each row that the check found, by its number from 0.
+        details: A line about each of some rows.
+    """
+
+    def __init__(
+        self, message: str, *, next_step: str, reasons: Mapping[int, str], details: tuple[str, ...] = ()
+    ) -> None:
+        super().__init__(message, next_step=next_step)
+        self.reasons = dict(reasons)
+        self.details = details
+
+    def __str__(self) -> str:
+        return "\n".join([self.message, *self.details, self.next_step]) if self.details else super().__str__()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Let an error travel between processes with all that it says."""
+        return _rows_again, (self.message, self.next_step, self.reasons, self.details)
 
 
 class TokenizerError(TdbsError):
@@ -95,6 +121,10 @@ def system_errors_as(kind: type[TdbsError], failure: str, *, next_step: str) -> 
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else reason_of(error)  # without the paths of the system's text
         raise kind(f"{failure}: {reason}.", next_step=next_step) from error
+
+
+def _rows_again(message: str, next_step: str, reasons: dict[int, str], details: tuple[str, ...]) -> RowError:
+    return RowError(message, next_step=next_step, reasons=reasons, details=details)
 
 
 def _again(kind: type[TdbsError], message: str, next_step: str) -> TdbsError:

@@ -45,6 +45,7 @@ class SplitStatistics:
     source_rows: int  # fewer than rows if a question has several windows
     target_tokens: int = 0  # seq2seq
     expected_target_padding: float | None = None  # exact, of the targets of random batches; None: no sequences
+    skipped: int = 0  # rows of the source that were left out
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +80,7 @@ def split_statistics(info: SplitInfo, *, percent: float = 87.5, batch_size: int 
         expected_random_padding=expected_random_padding(info.lengths_L1, batch_size),
         droppable_fraction=info.droppable_tokens / info.tokens if info.tokens else 0.0,
         source_rows=info.source_rows,
+        skipped=info.skipped,
         target_tokens=int(targets_L1 @ np.arange(len(targets_L1))),
         expected_target_padding=expected_random_padding(targets_L1, batch_size) if len(targets_L1) else None,
     )

@@ -42,7 +42,7 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
         except TdbsError as error:
             if debug:
                 raise
-            print_error(error.message, error.next_step)
+            print_error(error.message, error.next_step, error.details)
             raise typer.Exit(error.exit_code) from error
         except KeyboardInterrupt as error:
             print_error("Stopped.", "Run the command again.")

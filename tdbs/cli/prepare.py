@@ -93,6 +93,7 @@ def _print(result: PrepareResult, as_json: bool) -> None:
                         "droppable_fraction": found.droppable_fraction,
                         "source_rows": found.source_rows,
                         "target_tokens": found.target_tokens,
+                        "skipped": found.skipped,
                     }
                     for name, found in statistics.items()
                 },
@@ -107,5 +108,8 @@ def _print(result: PrepareResult, as_json: bool) -> None:
     say(*fact_lines(dict(result.source)))
     show(split_table(statistics))
     say(*target_lines(statistics))
+    if manifest.skipped is not None:
+        count = sum(found.skipped for found in statistics.values())
+        say(f"Skipped {count:,} rows, listed in {result.dataset.path / manifest.skipped.path}.")
     spent = "" if result.cached else f"in {duration(manifest.seconds['total'])}: "
     say(f"{spent}{result.dataset.path}")

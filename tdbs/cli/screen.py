@@ -8,7 +8,7 @@ character. Nothing is ever read as rich's markup.
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,9 +71,14 @@ def print_table(table: Table) -> None:
     _Screen(width=max(width, _console.width), quiet=not SPEAKS).print(table)
 
 
-def print_error(message: str, next_step: str) -> None:
-    """Print cause and next step on stderr, a line each, whatever the message quotes."""
-    _Screen(soft_wrap=True).print(f"Error: {shown(message)}\nNext:  {shown(next_step)}")
+def print_error(message: str, next_step: str, details: Sequence[str] = ()) -> None:
+    """Print cause, details and next step on stderr, a line each, whatever they quote."""
+    lines = [
+        f"Error: {shown(message)}",
+        *(f"       {shown(detail)}" for detail in details),
+        f"Next:  {shown(next_step)}",
+    ]
+    _Screen(soft_wrap=True).print("\n".join(lines))
 
 
 def print_line(line: str) -> None:

@@ -4,17 +4,18 @@ Column names are compared without the invisible blanks and marks around them. Th
 the command skips and records bad rows.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray
 from tdbs.data.content import is_list, is_text
-from tdbs.errors import SourceError
+from tdbs.errors import RowError, SourceError
 
 FILL = "Fill the row or delete it."
 _LAST_BLANK = 0x3000
@@ -77,10 +78,17 @@ def first_true(mask: pa.ChunkedArray) -> int | None:
 
 
 def refuse_missing(column: SourceColumn, *, next_step: str) -> None:
-    """Raise for the first value that is missing."""
-    index = first_true(pc.is_null(column.values)) if column.values.null_count else None
-    if index is not None:
-        raise SourceError(f"{column.row(index)} has no '{column.name}'.", next_step=next_step)
+    """Raise for values that are missing."""
+    if column.values.null_count:
+        missing = np.flatnonzero(one_array(pc.is_null(column.values)).to_numpy(zero_copy_only=False))
+        raise bad_rows(column, dict.fromkeys(missing.tolist(), f"has no '{column.name}'"), next_step=next_step)
+
+
+def bad_rows(column: SourceColumn, reasons: Mapping[int, str], *, next_step: str) -> RowError:
+    """Return the error for some values of a column, by their index; it names the first."""
+    first = min(reasons)
+    rows = {int(column.rows_N[index]): reason for index, reason in reasons.items()}
+    return RowError(f"{column.row(first)} {reasons[first]}.", next_step=next_step, reasons=rows)
 
 
 def text_values(column: SourceColumn) -> pa.ChunkedArray:
@@ -196,16 +204,15 @@ def _is_number(text: str) -> bool:
 def refuse_or_note(bad: BadRows | None, row: int, where: str, reason: str, *, next_step: str) -> None:
     """Raise for a row, or record it if bad rows are skipped; errors count rows from 1."""
     if bad is None:
-        raise SourceError(f"Row {row + 1} of {where} {reason}.", next_step=next_step)
+        raise RowError(f"Row {row + 1} of {where} {reason}.", next_step=next_step, reasons={row: reason})
     bad.setdefault(row, reason)
 
 
 def _refuse_missing_values(column: SourceColumn, lists: pa.ChunkedArray) -> None:
     array = one_array(lists)
-    missing = first_true(pc.is_null(array.flatten()))
-    if missing is not None:
-        row = int(pc.list_parent_indices(array)[missing].as_py())
-        raise SourceError(f"{column.row(row)} has an empty entry in '{column.name}'.", next_step=FILL)
+    rows = pc.unique(pc.list_parent_indices(array).filter(pc.is_null(array.flatten()))).to_pylist()
+    if rows:
+        raise bad_rows(column, dict.fromkeys(rows, f"has an empty entry in '{column.name}'"), next_step=FILL)
 
 
 def _valid(column: SourceColumn, kind: pa.DataType) -> pa.ChunkedArray:

@@ -4,21 +4,33 @@ Only a few blocks are in memory at any time. Blocks depend on the contents alone
 however the file is split into pieces.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray, offsets_of
-from tdbs.data.columns import BadRows, SourceColumn, one_array, row_name, text_values, word_lists
-from tdbs.data.content import Content, is_list, is_text
-from tdbs.data.labels.distinct import DistinctValues, kept_note, missing_in_train, refuse_nothing_drawn, together
+from tdbs.data.columns import (
+    FILL,
+    BadRows,
+    SourceColumn,
+    one_array,
+    refuse_missing,
+    refuse_other_bytes,
+    row_name,
+    text_values,
+    word_lists,
+)
+from tdbs.data.content import is_list, is_text
+from tdbs.data.held_out import RowValues, draw
+from tdbs.data.labels.distinct import DistinctValues
 from tdbs.data.labels.given import has_labels
-from tdbs.data.labels.several import hot_classes
+from tdbs.data.labels.shape import parsed_lists
 from tdbs.data.labels.targets import Encoder, SplitColumns, learn_targets
-from tdbs.data.sources import Source, Split, held_out_rows
+from tdbs.data.sources import Source, Split
 from tdbs.data.tables import (
     ROW,
     SplitRows,
@@ -28,12 +40,14 @@ from tdbs.data.tables import (
     source_column,
     tables_of,
     text_contents,
+    usable,
 )
 from tdbs.data.tasks import Task
-from tdbs.errors import SourceError
+from tdbs.errors import RowError, SourceError
 
 # Shapes: N rows of a block.
 
+Found = TypeVar("Found")
 BLOCK_ROWS = 65_536
 BLOCK_BYTES = 8 << 20  # of text
 
@@ -47,10 +61,23 @@ class RowBlock:
     texts: pa.Array  # strings, none missing; lists of words for token classification
     pairs: pa.Array | None
     targets: pa.Array | None  # values by kind (data/labels/targets.py); None: the split has no labels
+    skipped: Mapping[int, str] = field(default_factory=dict)  # rows before these that were left out, and why
 
     def row_name(self, row: int) -> str:
         """Return how an error names a row of the block: rows count from 1, the header does not count."""
         return row_name(int(self.rows_N[row]), self.where)
+
+    def without(self, reasons: Mapping[int, str]) -> "RowBlock":
+        """Return the block without some rows of the source, which are noted as skipped."""
+        kept = pa.array(~np.isin(self.rows_N, list(reasons)))
+        return replace(
+            self,
+            rows_N=self.rows_N[kept.to_numpy(zero_copy_only=False)],
+            texts=self.texts.filter(kept),
+            pairs=None if self.pairs is None else self.pairs.filter(kept),
+            targets=None if self.targets is None else self.targets.filter(kept),
+            skipped={**reasons, **self.skipped},
+        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,25 +103,32 @@ class _FirstPass:
 
 def survey_source(source: Source) -> FirstPassResult:
     """Read what must be known before the first row is prepared: labels of train, row counts, splits without labels."""
-    splits = _splits(source)
-    passed = {name: _first_pass(name, rows, source) for name, rows in splits.items()}
+    splits = {split.name: SplitRows(split=split, wanted_N=None) for split in source.splits}
+    train = splits["train"].split
+    values = None if source.held_out is None else RowValues(source.label_type or "auto")
+    passed = {
+        name: _first_pass(name, rows.split, source, values if name == "train" else None)
+        for name, rows in splits.items()
+    }
     if not passed["train"].has_labels:
-        raise SourceError(f"{splits['train'].split.where} has no labels.", next_step="Use a train split with labels.")
-    train, drawn = passed["train"].labels, passed["validation"].labels if source.held_out is not None else ()
-    # What is held out of a file can only have the file's labels, so all its rows say what they are.
-    labels = tuple(together(*pair) for pair in zip(train, drawn, strict=True)) if drawn else train
-    task, encode = learn_targets(labels, source.task, source.label_type)
-    survey = FirstPassResult(
-        task=task,
-        encode=encode,
-        splits=splits,
-        rows={name: found.rows for name, found in passed.items()},
-        labelled=frozenset(name for name, found in passed.items() if found.has_labels),
+        raise SourceError(f"{train.where} has no labels.", next_step="Use a train split with labels.")
+    task, encode = learn_targets(passed["train"].labels, source.task, source.label_type)
+    rows = {name: found.rows for name, found in passed.items()}
+    labelled = {name for name, found in passed.items() if found.has_labels}
+    notes: tuple[str, ...] = (_list_texts_note(source),) if source.has_list_texts else ()
+    if source.held_out is not None and values is not None:
+        drawn = draw(
+            values, task, passed["train"].labels, count=rows["train"], fraction=source.held_out, where=train.where
+        )
+        held_out = {
+            "train": SplitRows(split=train, wanted_N=~drawn.is_held_N),
+            "validation": SplitRows(split=train, wanted_N=drawn.is_held_N),
+        }
+        splits, rows = held_out | _but_train(splits), _counts(held_out) | _but_train(rows)
+        labelled, notes = labelled | {"validation"}, notes + drawn.notes
+    return FirstPassResult(
+        task=task, encode=encode, splits=splits, rows=rows, labelled=frozenset(labelled), notes=notes
     )
-    names_classes = len(labels) == 1 and bool(task.classes)
-    if source.held_out is None or not drawn or not names_classes or _is_hot(labels[0], task):
-        return survey
-    return _with_rare_classes(survey, train[0], drawn[0], fraction=source.held_out)
 
 
 def read_blocks(
@@ -108,96 +142,164 @@ def read_blocks(
 ) -> Iterator[RowBlock]:
     """Yield the rows of a split in order, checked, as blocks.
 
-    With `bad`, rows that cannot be read and rows without a text are recorded there and skipped; a block counts them.
+    With `bad`, rows that cannot be used are recorded there and left out; a block counts them. If the source skips bad
+    rows, blocks have them. Raises RowError for bad rows that are not skipped.
     """
+    if bad is None and source.skips_bad_rows:
+        limits = {"rows_at_most": rows_at_most, "bytes_at_most": bytes_at_most}
+        yield from _filled(source, survey, name, limits)
+        return
     split = survey.splits[name].split
-    columns = source.task.columns
-    asked = text_contents(source.task) | (label_contents(split, source.task) if name in survey.labelled else {})
-    read_labels = label_reader(source, split) if name in survey.labelled else None
-    texts = [column for column in (columns.text, columns.pair) if column is not None]
-    tables = tables_of(survey.splits[name], asked, bad)
-    limits = {"rows_at_most": rows_at_most or BLOCK_ROWS, "bytes_at_most": bytes_at_most or BLOCK_BYTES}
-    for block in _blocks(tables, texts, **limits):
-        table = block if bad is None else _whole_rows(block, texts, bad)
-        found = {column: source_column(column, split, table) for column in texts}
-        labels = () if read_labels is None else read_labels(table)
-        rows = SplitColumns(
-            text=_checked(found[columns.text], asked[columns.text]),
-            pair=None if columns.pair is None else _checked(found[columns.pair], "text"),
-            labels=labels,
-        )
-        yield RowBlock(
+    is_labelled = name in survey.labelled
+    asked = text_contents(source) | (label_contents(split, source) if is_labelled else {})
+    read_labels = label_reader(source, split) if is_labelled else None
+
+    def block_of(table: pa.Table) -> RowBlock:
+        text, pair = _texts(source, split, table)
+        rows = SplitColumns(text=text, pair=pair, labels=() if read_labels is None else read_labels(table))
+        return RowBlock(
             where=split.where,
-            rows_N=rows.text.rows_N,
-            texts=one_array(rows.text.values),
-            pairs=None if rows.pair is None else one_array(rows.pair.values),
-            targets=survey.encode(rows) if labels else None,
+            rows_N=text.rows_N,
+            texts=one_array(text.values),
+            pairs=None if pair is None else one_array(pair.values),
+            targets=survey.encode(rows) if rows.labels and table.num_rows else None,
         )
 
-
-def _is_hot(labels: SourceColumn, task: Task) -> bool:
-    """Return whether classes are places, which train has whatever its rows are."""
-    return task.kind == "multi_label" and hot_classes(labels) is not None
-
-
-def _with_rare_classes(
-    survey: FirstPassResult, train: SourceColumn, drawn: SourceColumn, *, fraction: float
-) -> FirstPassResult:
-    """Return the survey with a row of each class in train."""
-    rows, classes = missing_in_train(train, drawn, survey.task.classes)
-    if not rows.size:
-        return survey
-    split = survey.splits["train"].split
-    refuse_nothing_drawn(survey.rows["validation"] - len(rows), fraction=fraction, where=split.where)
-    wanted_N = {name: survey.splits[name].wanted_N for name in ("train", "validation")}
-    splits = dict(survey.splits)
-    for name, is_kept in (("train", True), ("validation", False)):
-        moved_N = np.array(wanted_N[name])
-        moved_N[rows] = is_kept
-        splits[name] = SplitRows(split=split, wanted_N=moved_N)
-    counts = {"train": survey.rows["train"] + len(rows), "validation": survey.rows["validation"] - len(rows)}
-    note = kept_note(rows, classes, fraction=fraction)
-    return replace(survey, splits=splits, rows={**survey.rows, **counts}, notes=(note,))
+    tables = tables_of(survey.splits[name], asked, bad)
+    most, bytes_ = rows_at_most or BLOCK_ROWS, bytes_at_most or BLOCK_BYTES
+    for table in _blocks(tables, _text_columns(source), rows_at_most=most, bytes_at_most=bytes_):
+        kept, block = usable(table, block_of, bad)
+        if bad and kept.num_rows < table.num_rows:
+            gone = np.setdiff1d(table[ROW].to_numpy(), kept[ROW].to_numpy()).tolist()
+            block = replace(block, skipped={row: bad[row] for row in gone})
+        yield block
 
 
-def _splits(source: Source) -> dict[str, SplitRows]:
-    """Return the rows of each split; a fraction held out of train is validation."""
-    splits = {split.name: SplitRows(split=split, wanted_N=None) for split in source.splits}
-    if source.held_out is None:
-        return splits
-    train = splits["train"].split
-    rows = count_split(train, source.task)
-    is_held_out_N = np.zeros(rows, dtype=np.bool_)
-    is_held_out_N[held_out_rows(rows, source.held_out)] = True
-    held_out = {
-        "train": SplitRows(split=train, wanted_N=~is_held_out_N),
-        "validation": SplitRows(split=train, wanted_N=is_held_out_N),
-    }
-    return held_out | {name: split for name, split in splits.items() if name != "train"}
+def _filled(source: Source, survey: FirstPassResult, name: str, limits: Mapping[str, int | None]) -> Iterator[RowBlock]:
+    """Yield the blocks that have rows, with the rows that were skipped; those of an empty block go to another one."""
+    bad: BadRows = {}
+    skipped: dict[int, str] = {}
+    last: RowBlock | None = None
+    for block in read_blocks(source, survey, name, bad=bad, **limits):
+        for row in block.skipped:
+            del bad[row]  # what is kept does not grow with the rows of the file
+        if not len(block.rows_N):
+            skipped |= block.skipped
+            continue
+        if last is not None:
+            yield replace(last, skipped=dict(last.skipped) | skipped)
+            skipped = {}
+        last = block
+    if last is None:
+        raise _nothing_usable(survey.splits[name].split, skipped)
+    yield replace(last, skipped=dict(sorted((dict(last.skipped) | skipped).items())))
 
 
-def _first_pass(name: str, rows: SplitRows, source: Source) -> _FirstPass:
-    split, task = rows.split, source.task
+def _nothing_usable(split: Split, skipped: BadRows) -> SourceError:
+    first = min(skipped, default=0)
+    reason = f": row {first + 1} {skipped[first]}" if skipped else ""
+    return RowError(
+        f"No row of {split.where} can be used{reason}.", next_step="Fix the rows of the file.", reasons=skipped
+    )
+
+
+def _list_texts_note(source: Source) -> str:
+    names, where = f"'{source.task.columns.label}'", source.splits[0].where
+    if source.task.kind == "token_classification":
+        names = f"'{source.task.columns.text}' and {names}"
+    return f"{names} of {where}: lists that are written as texts are read as lists."
+
+
+def _but_train(found: Mapping[str, Found]) -> dict[str, Found]:
+    return {name: each for name, each in found.items() if name != "train"}
+
+
+def _counts(splits: Mapping[str, SplitRows]) -> dict[str, int]:
+    return {name: 0 if rows.wanted_N is None else int(rows.wanted_N.sum()) for name, rows in splits.items()}
+
+
+def _first_pass(name: str, split: Split, source: Source, values: RowValues | None) -> _FirstPass:
+    """Return the result of a first look at a split; `values` gets what the drawing of validation rows has to know."""
+    task, skips = source.task, source.skips_bad_rows
     is_given = source.label_type is None and task.kind in ("classification", "regression")
     has_classes = not is_given and task.kind not in ("question_answering", "seq2seq")
-    is_learned = has_classes and (name == "train" or rows.wanted_N is not None)
-    if not split.has_labels or not (is_given or is_learned or name == "test"):
-        count = count_split(split, task) if rows.wanted_N is None else int(rows.wanted_N.sum())
-        return _FirstPass(rows=_some(count, split), has_labels=split.has_labels)
-    asked = label_contents(split, task)
+    is_learned = has_classes and name == "train"
+    by_context = values is not None and task.kind == "question_answering"
+    is_read = is_given or is_learned or by_context or name == "test" or (values is not None and skips)
+    if not split.has_labels or not is_read:
+        count = _some(count_split(split, source), split)
+        if values is not None:
+            values.add_rows(np.arange(count))
+        return _FirstPass(rows=count, has_labels=split.has_labels)
+    asked = label_contents(split, source) | (text_contents(source) if skips or by_context else {})
     read_labels = label_reader(source, split)
     distinct = [DistinctValues(source.label_type or "auto") for _ in task.columns.labels if is_learned]
-    count, is_filled = 0, False
-    for table in tables_of(rows, asked):
-        count += table.num_rows
+
+    def labels_of(table: pa.Table) -> tuple[SourceColumn, ...]:
         columns = read_labels(table)
+        if skips and name == "train":
+            _texts(source, split, table)
+            for column in columns:
+                refuse_missing(column, next_step=FILL)
+        return columns
+
+    bad: BadRows | None = {} if skips else None
+    rows, count, is_filled = 0, 0, False
+    for table in tables_of(SplitRows(split=split, wanted_N=None), asked, bad):
+        rows += table.num_rows
+        kept, columns = usable(table, labels_of, bad)
+        count += kept.num_rows
         for column in columns:
-            is_filled |= has_labels(column, task) if is_given else column.values.null_count < len(column.values)
-        for values, column in zip(distinct, columns, strict=is_learned):
-            values.add(column)
-    _some(count, split)
-    labels = tuple(values.column() for values in distinct)
-    return _FirstPass(rows=count, has_labels=is_filled or is_learned, labels=labels)
+            is_filled |= has_labels(column, task) if is_given else _is_filled(column, source)
+        for found, column in zip(distinct, columns, strict=is_learned):
+            found.add(column)
+        if values is not None:
+            _note_values(values, kept, columns, source, split)
+    _some(rows, split)
+    if bad and not count:
+        raise _nothing_usable(split, bad)
+    labels = tuple(found.column() for found in distinct)
+    return _FirstPass(rows=rows, has_labels=is_filled or is_learned, labels=labels)
+
+
+def _note_values(
+    values: RowValues, table: pa.Table, columns: Sequence[SourceColumn], source: Source, split: Split
+) -> None:
+    """Add some rows of train to what is known before validation rows are drawn."""
+    rows_N = table[ROW].to_numpy()
+    values.add_rows(rows_N)
+    task = source.task
+    if task.kind == "question_answering" and task.columns.pair is not None:
+        contexts = source_column(task.columns.pair, split, table)
+        values.add_contexts(one_array(contexts.values.cast(pa.string())), rows_N)
+    elif task.kind in ("classification", "token_classification", "multi_label") and len(columns) == 1:
+        values.add_labels(columns[0])
+
+
+def _is_filled(column: SourceColumn, source: Source) -> bool:
+    """Return whether any row has a label; a text that is split has none if it is empty."""
+    if source.label_separator is not None and is_list(column.values.type):
+        return bool(len(one_array(column.values).flatten()))
+    return column.values.null_count < len(column.values)
+
+
+def _text_columns(source: Source) -> list[str]:
+    columns = source.task.columns
+    return [column for column in (columns.text, columns.pair) if column is not None]
+
+
+def _texts(source: Source, split: Split, table: pa.Table) -> tuple[SourceColumn, SourceColumn | None]:
+    """Return the texts of rows, or their words, and the second texts; none is missing. Raises RowError."""
+    text, *others = (source_column(column, split, table) for column in _text_columns(source))
+    if source.task.kind == "token_classification":
+        if is_text(text.values.type) and source.has_list_texts:
+            refuse_other_bytes(text)
+            text = parsed_lists(text, of_words=True)
+        text = replace(text, values=word_lists(text))
+    else:
+        text = replace(text, values=text_values(text))
+    pair = next((replace(other, values=text_values(other)) for other in others), None)
+    return text, pair
 
 
 def _some(rows: int, split: Split) -> int:
@@ -205,20 +307,6 @@ def _some(rows: int, split: Split) -> int:
     if rows == 0:
         raise SourceError(f"{split.where} has no rows.", next_step="Add rows, or leave it out.")
     return rows
-
-
-def _checked(column: SourceColumn, content: Content) -> SourceColumn:
-    return replace(column, values=word_lists(column) if content == "words" else text_values(column))
-
-
-def _whole_rows(table: pa.Table, columns: list[str], bad: BadRows) -> pa.Table:
-    """Return the rows that have all of some columns, and note the others."""
-    for column in columns:
-        missing = pc.is_null(table[column])
-        for row in table.filter(missing)[ROW].to_pylist():
-            bad.setdefault(row, f"has no '{column}'")
-        table = table.filter(pc.invert(missing))
-    return table
 
 
 def _blocks(

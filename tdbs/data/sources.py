@@ -1,7 +1,7 @@
 """Open a source of text: the sample, a hub task, the user's files or tables; reading.py reads its rows later.
 
-The cost is finding and hashing the files, which is all that a cache hit pays. This file also finds the tables of a
-short name, in a mirror folder or on the hub, and the user's validation rows: a file, or a held-out fraction of train.
+The cost is finding and hashing the files, which is all that a cache hit pays. This file also finds the user's
+validation rows: a file, or a held-out fraction of train.
 """
 
 from dataclasses import asdict, dataclass, fields, replace
@@ -10,12 +10,13 @@ from typing import Annotated, Any
 
 import pyarrow as pa
 
-from tdbs.arrays import IntArray
 from tdbs.data.columns import no_column
 from tdbs.data.folders import folder_splits
 from tdbs.data.formats import ReadOptions, changed_options, data_file, read_schema
 from tdbs.data.formats.data_file import DataFile
+from tdbs.data.hub import hub_tables, mirror_files
 from tdbs.data.labels.answer_columns import are_answer_columns
+from tdbs.data.labels.shape import label_shape
 from tdbs.data.labels.single import LabelType
 from tdbs.data.objects import OBJECTS_NAME, Objects, ObjectSplit, Rows, object_split, object_splits, sentence
 from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER, sample_tables
@@ -24,9 +25,8 @@ from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task
 from tdbs.data.user_files import choose_columns, source_name
 from tdbs.data.user_splits import names_of_classes, refuse_unreadable, split_where, unusual_reading
 from tdbs.digests import file_sha256, parts_sha256, table_sha256
-from tdbs.errors import ConfigError, SourceError, reason_of
+from tdbs.errors import ConfigError, SourceError
 from tdbs.files import Stamp, is_remote, to_path
-from tdbs.rng import RandomPurpose, stream
 from tdbs.settings import Option
 
 HUB_TOKENIZER = "roberta-base"
@@ -35,6 +35,7 @@ VALIDATION_HELP = "Validation file, or share of rows to hold out (0.1)."
 # 2: multi-hot lists, names of class ids, blanks and booleans, classes that are held out
 # 3: marks of no width, accents, printed scalars, names of class ids that are floats, NaN
 _LABEL_READING = 3
+_DRAWING = 2  # version of the rules by which a fraction is held out (data/held_out.py)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +61,10 @@ class Source:
     label_type: LabelType | None = None  # None: labels are class ids or scores already
     held_out: float | None = None  # fraction of train that becomes validation
     notes: tuple[str, ...] = ()  # messages about splits that are left out
+    label_names: tuple[str, ...] = ()  # of class ids or places, in order
+    label_separator: str | None = None  # between the classes of one text
+    has_list_texts: bool = False  # lists of labels, and of words, are written as texts
+    skips_bad_rows: bool = False  # rows that cannot be used are left out, and listed
 
     @property
     def label_reading(self) -> int | None:
@@ -80,9 +85,16 @@ class FileOptions(ReadOptions):
         str | None, Option("Column of the label or of answers; several separated by commas.", default="label")
     ] = None
     label_type: Annotated[LabelType, Option("auto, class or regression.")] = "auto"
+    label_names: Annotated[str | None, Option("File with the names of class ids 0, 1, …, one per line.")] = None
+    label_separator: Annotated[
+        str | None, Option("What separates the classes of a row in one text, such as a comma.")
+    ] = None
     target: Annotated[str | None, Option("Column of the text to write (sequence to sequence).")] = None
     forbid_drop: Annotated[str | None, Option("Forbid TokenDrop on this dataset, and give the reason.")] = None
     validation: Annotated[str | float | None, Option(VALIDATION_HELP)] = None
+    skip_bad_rows: Annotated[
+        bool, Option("Skip rows that cannot be used, and list them in skipped.jsonl beside the manifest.")
+    ] = False
 
 
 def changed_file_options(options: FileOptions) -> dict[str, Any]:
@@ -128,34 +140,6 @@ def open_source(
     return replace(source, task=replace(source.task, prefix=prefix))
 
 
-def mirror_files(hub: HubTask, mirror: Path) -> dict[str, Path]:
-    """Return DIR/<short name>/<split>.parquet of every split that is there; train must be."""
-    folder = mirror / hub.task.name
-    files = {split: folder / f"{split}.parquet" for split in hub.splits}
-    if not files["train"].is_file():
-        raise SourceError(
-            f"The mirror has no file {files['train']}.",
-            next_step="Put it there, or pass --mirror (or set TDBS_MIRROR) with the folder that contains "
-            f"{hub.task.name}.",
-        )
-    return {split: path for split, path in files.items() if path.is_file()}
-
-
-def hub_tables(hub: HubTask) -> dict[str, pa.Table]:
-    """Return the tables of a task from the hub, or from the cache that `datasets` keeps of it."""
-    import datasets
-
-    try:
-        loaded = datasets.load_dataset(hub.hub_id, hub.configuration)
-    except Exception as error:  # no network, HF_HUB_OFFLINE, a proxy, nothing in the cache: a dozen kinds
-        raise SourceError(
-            f"Cannot load {hub.task.name} from the hub: {reason_of(error)}.",
-            next_step="Without a network, pass --mirror DIR (or set TDBS_MIRROR) "
-            f"with the files DIR/{hub.task.name}/<split>.parquet.",
-        ) from error
-    return {split: loaded[split].with_format("arrow")[:] for split in hub.splits if split in loaded}
-
-
 def file_or_fraction(validation: str | float) -> Path | float:
     """Return what `--validation` means."""
     try:
@@ -173,17 +157,6 @@ def file_or_fraction(validation: str | float) -> Path | float:
             f"--validation must be between 0 and 1, got {validation}.", next_step="Pass a fraction such as 0.1."
         )
     return fraction
-
-
-def held_out_rows(rows: int, fraction: float) -> IntArray:
-    """Return the rows of train that are held out for validation; they depend on the two numbers alone."""
-    held_out = round(rows * fraction)
-    if not 0 < held_out < rows:
-        raise ConfigError(
-            f"--validation {fraction} of {rows} rows leaves {rows - held_out} to train and {held_out} to validation.",
-            next_step="Pass another fraction, or a file.",
-        )
-    return stream(RandomPurpose.VALIDATION_FRACTION, seed=0).permutation(rows)[:held_out]
 
 
 def _open_named(name: str, mirror: Path | None) -> Source:
@@ -304,7 +277,8 @@ def _open_splits(
     }
     for split, each in splits.items():
         refuse_unreadable(each, columns[split], names[split])
-    kind = "regression" if (chosen.kind, options.label_type) == ("classification", "regression") else chosen.kind
+    shape = label_shape(splits["train"].store, chosen, options)
+    kind = "regression" if (shape.kind, options.label_type) == ("classification", "regression") else shape.kind
     may_be_answers = kind == "multi_label" and options.label_type == "auto"
     if may_be_answers and are_answer_columns(splits["train"].store, chosen.columns, where=names["train"]):
         kind = "question_answering"
@@ -319,6 +293,9 @@ def _open_splits(
         "held_out": held_out,
         **unusual_reading({split: each.store for split, each in splits.items()}),
         **names_of_classes(splits, chosen.columns.labels, names),
+        **({} if held_out is None else {"drawing": _DRAWING}),
+        **shape.digest_parts(),
+        **({"skip_bad_rows": True} if options.skip_bad_rows else {}),
     }
     return Source(
         name=name,
@@ -335,6 +312,10 @@ def _open_splits(
         label_type=options.label_type,
         held_out=held_out,
         notes=notes,
+        label_names=shape.names,
+        label_separator=shape.separator,
+        has_list_texts=shape.has_list_texts,
+        skips_bad_rows=options.skip_bad_rows,
     )
 
 

@@ -3,21 +3,24 @@
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
 from tdbs.arrays import BoolArray
 from tdbs.data.columns import BadRows, SourceColumn, one_array, refuse_other_bytes
-from tdbs.data.content import Content, is_list, plain_type
+from tdbs.data.content import Content, is_list, is_text, plain_type
 from tdbs.data.labels.answer_columns import joined_answers
 from tdbs.data.labels.given import class_names, with_names
+from tdbs.data.labels.shape import parsed_lists, split_texts, with_given_names
 from tdbs.data.labels.spelling import plain_labels
 from tdbs.data.sources import Source, Split
 from tdbs.data.stores import store_rows, store_schema, store_stamps, store_tables
-from tdbs.data.tasks import Task, TaskKind
-from tdbs.errors import SourceError, system_errors_as
+from tdbs.data.tasks import TaskKind
+from tdbs.errors import RowError, SourceError, system_errors_as
 
+Result = TypeVar("Result")
 ROW = "\0row"  # a column beside those of the source, whose names are the user's
 
 
@@ -29,29 +32,51 @@ class SplitRows:
     wanted_N: BoolArray | None  # None: all
 
 
-def count_split(split: Split, task: Task) -> int:
-    """Return how many rows a split has."""
+def count_split(split: Split, source: Source) -> int:
+    """Return how many rows a split has; malformed ones count if bad rows are skipped."""
+    bad: BadRows | None = {} if source.skips_bad_rows else None
     with failures_named(split):
-        return store_rows(split.content, task.columns.text)
+        return store_rows(split.content, source.task.columns.text, bad)
 
 
-def text_contents(task: Task) -> dict[str, Content]:
+def usable(table: pa.Table, make: Callable[[pa.Table], Result], bad: BadRows | None) -> tuple[pa.Table, Result]:
+    """Return the rows that can be used, and what is made of them; each of the others is recorded with its reason.
+
+    Each try finds all rows with one kind of fault, so the tries are few. Raises RowError if bad rows are not recorded.
+    """
+    if bad:
+        table = table.filter(pa.array(~np.isin(table[ROW].to_numpy(), list(bad))))
+    while True:
+        try:
+            return table, make(table)
+        except RowError as error:
+            is_bad_N = np.isin(table[ROW].to_numpy(), list(error.reasons))
+            if bad is None or not is_bad_N.any():
+                raise
+            for row, reason in error.reasons.items():
+                bad.setdefault(row, reason)
+            table = table.filter(pa.array(~is_bad_N))
+
+
+def text_contents(source: Source) -> dict[str, Content]:
     """Return what the text columns hold."""
-    of_text: Content = "words" if task.kind == "token_classification" else "text"
+    task = source.task
+    of_text: Content = "words" if task.kind == "token_classification" and not source.has_list_texts else "text"
     pair: dict[str, Content] = {} if task.columns.pair is None else {task.columns.pair: "text"}
     return {task.columns.text: of_text, **pair}
 
 
-def label_contents(split: Split, task: Task) -> dict[str, Content]:
+def label_contents(split: Split, source: Source) -> dict[str, Content]:
     """Return what the label columns of a split hold, which a reader of JSON has to know."""
+    task = source.task
     by_kind: dict[TaskKind, Content] = {
         "token_classification": "labels",
         "question_answering": "answers" if len(task.columns.labels) == 1 else "label",  # of each of two columns
         "seq2seq": "text",
     }
     content = by_kind.get(task.kind, "label")
-    if task.kind == "multi_label" and is_list(schema_of(split).field(task.columns.labels[0]).type):
-        content = "labels"
+    if task.kind == "multi_label" or source.has_list_texts:
+        content = "labels" if is_list(schema_of(split).field(task.columns.labels[0]).type) else "label"
     return dict.fromkeys(task.columns.labels, content)
 
 
@@ -109,10 +134,21 @@ def label_reader(source: Source, split: Split) -> Callable[[pa.Table], tuple[Sou
         columns = [source_column(name, split, table) for name in labels]
         for column in columns:
             refuse_other_bytes(column)
-        plain = (plain_labels(column, are_names=are_names) for column in columns)
+        plain = (plain_labels(_listed(column, source), are_names=are_names) for column in columns)
+        if source.label_names:
+            return tuple(with_given_names(column, source.label_names) for column in plain)
         return tuple(with_names(column, names[column.name]) for column in plain)
 
     return read
+
+
+def _listed(column: SourceColumn, source: Source) -> SourceColumn:
+    """Return a column of labels in which several labels of a text are a list."""
+    if not is_text(column.values.type):
+        return column
+    if source.label_separator is not None:
+        return split_texts(column, source.label_separator)
+    return parsed_lists(column) if source.has_list_texts else column
 
 
 def _names(schema: pa.Schema, column: str, source: Source, split: Split) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from tdbs.arrays import IntArray, offsets_of
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
-from tdbs.errors import DatasetError, reason_of
+from tdbs.errors import DatasetError, RowError, reason_of
 from tdbs.fields import Count
 from tdbs.files import new_file
 from tdbs.pipeline import schema
@@ -51,6 +51,7 @@ class BlockJob:
     pattern: WordPattern
     limits: Limits
     folder: Path
+    skips_bad_rows: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,6 +80,7 @@ class BlockInfo:
     target_histogram: tuple[Count, ...]
     has_references: bool
     seconds: dict[str, float]
+    skipped: tuple[tuple[Count, str], ...] = ()  # rows of the source that were left out, from 0, and why
     unanswered: Count = 0  # rows: questions without an answer
 
     @property
@@ -102,22 +104,24 @@ def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
     path = block_path(job.folder, block.split, block.number)
     if path.exists():
         info = read_info(path)
-        if info.rows == len(block.rows.texts):
+        if info.rows + len(info.skipped) == len(block.rows.texts) + len(block.rows.skipped):
             return info
     seconds = {"read": block.seconds}
-    table = annotated_table(block.rows, job.task, job.tokenizer, job.pattern, job.limits, seconds=seconds)
+    table, rows = _samples(job, block.rows, seconds)
     clock = time.perf_counter()
-    references = reference_table(block.rows, job.task)
+    references = reference_table(rows, job.task)
     if references is not None:  # first: an existing block has its references
         _write(references_path(job.folder, block.split, block.number), references.schema, [references])
+    skipped = tuple(sorted(rows.skipped.items()))
     info = keep_block(
         table,
         job.folder,
         block.split,
         block.number,
-        rows=len(block.rows.texts),
+        rows=len(rows.texts),
         seconds=seconds,
         unanswered=0 if references is None else unanswered_rows(references),
+        skipped=skipped,
     )
     return dataclasses.replace(info, seconds=seconds | {"write": time.perf_counter() - clock})
 
@@ -130,6 +134,7 @@ def keep_block(
     *,
     rows: int,
     seconds: dict[str, float],
+    skipped: tuple[tuple[int, str], ...] = (),
     unanswered: int = 0,
 ) -> BlockInfo:
     """Write the samples of a block, by length, with what there is to know of them."""
@@ -150,6 +155,7 @@ def keep_block(
         target_histogram=() if targets_S is None else _histogram(targets_S),
         has_references=references_path(folder, split, number).exists(),
         seconds=seconds,
+        skipped=skipped,
         unanswered=unanswered,
     )
     by_length = table.take(pa.array(np.argsort(lengths_S, kind="stable")))
@@ -169,6 +175,21 @@ def read_info(path: Path) -> BlockInfo:
     except (pa.ArrowException, OSError, KeyError) as error:
         raise _FORM.unreadable(str(path), reason_of(error)) from error
     return record_of(json_of(stored, _FORM, named=str(path)), BlockInfo, _FORM, named=str(path))
+
+
+def _samples(job: BlockJob, rows: RowBlock, seconds: dict[str, float]) -> tuple[pa.Table, RowBlock]:
+    """Return the samples of a block, and its rows without those that only tokenizing shows to be bad.
+
+    Raises RowError if bad rows are not skipped, or if all rows are bad: then a setting is wrong, not a row.
+    """
+    while True:
+        try:
+            return annotated_table(rows, job.task, job.tokenizer, job.pattern, job.limits, seconds=seconds), rows
+        except RowError as error:
+            left = rows.without(error.reasons)
+            if not job.skips_bad_rows or len(left.rows_N) in (0, len(rows.rows_N)):
+                raise
+            rows = left
 
 
 def _write(path: Path, arrow_schema: pa.Schema, pieces: Sequence[pa.Table]) -> None:

@@ -112,12 +112,13 @@ def origin_of(
     validation = files.validation
     if isinstance(validation, str) and to_path(validation).is_file():
         validation = _absolute(validation)
+    names = None if files.label_names is None else _absolute(files.label_names)
     return {
         "source": place,
         "mirror": None if mirror is None else _absolute(str(mirror)),
         **dict.fromkeys(_ALWAYS_NOTED),
         "label_type": files.label_type,
-        **changed_file_options(dataclasses.replace(files, validation=validation)),
+        **changed_file_options(dataclasses.replace(files, validation=validation, label_names=names)),
         "prefix": prefix,
     }
 

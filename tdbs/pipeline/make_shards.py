@@ -5,7 +5,7 @@ Reading, tokenizing and writing overlap: rows are read while workers process ear
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -16,15 +16,17 @@ from tdbs.arrays import IntArray
 from tdbs.data.reading import survey_source
 from tdbs.data.sources import Source
 from tdbs.data.tasks import Task
+from tdbs.files import sha256_of, write_text
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, references_path
 from tdbs.pipeline.engines import Engine
 from tdbs.pipeline.lengths import Limits, bucket_edges
-from tdbs.pipeline.manifest import FileInfo, ShardInfo, SplitInfo
+from tdbs.pipeline.manifest import SKIPPED_NAME, FileInfo, ShardInfo, SplitInfo
 from tdbs.pipeline.references import write_references
 from tdbs.pipeline.shards import plan_parts
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 from tdbs.pipeline.words.matches import WordPattern
 from tdbs.pipeline.work import DATASET_FOLDER
+from tdbs.shown import json_line
 
 Stage = Literal["read", "tokenize", "write"]
 Progress = Callable[[Stage, int, int | None], None]  # stage, rows or samples done, and in all (None: not known yet)
@@ -38,6 +40,7 @@ class MadeSplits:
     splits: dict[str, SplitInfo]
     seconds: dict[str, float]
     notes: tuple[str, ...]  # messages about rows
+    skipped: FileInfo | None = None  # list of the rows that were left out
 
 
 def make_splits(
@@ -57,13 +60,14 @@ def make_splits(
     rows = sum(survey.rows.values())
     seconds = {"read": time.perf_counter() - clock, "tokenize": 0.0, "annotate": 0.0, "write": 0.0}
     job = BlockJob(task=survey.task, tokenizer=tokenizer, pattern=pattern, limits=limits, folder=folder)
+    job = replace(job, skips_bad_rows=source.skips_bad_rows)
     blocks: dict[str, list[BlockInfo]] = {name: [] for name in survey.rows}
     done = 0
     for info in engine.make_blocks(job, source, survey):
         blocks[info.split].append(info)
         for stage, spent in info.seconds.items():
             seconds[stage] += spent
-        done += info.rows
+        done += info.rows + len(info.skipped)
         progress("tokenize", done, rows)
     progress("read", rows, rows)
     for infos in blocks.values():
@@ -84,7 +88,13 @@ def make_splits(
     splits = {
         name: _split_info(infos, shards[name], references[name], limits.max_length) for name, infos in blocks.items()
     }
-    return MadeSplits(task=survey.task, splits=splits, seconds=seconds, notes=survey.notes + _unanswered_notes(splits))
+    return MadeSplits(
+        task=survey.task,
+        splits=splits,
+        seconds=seconds,
+        notes=survey.notes + _unanswered_notes(splits),
+        skipped=_write_skipped(blocks, target),
+    )
 
 
 def _unanswered_notes(splits: Mapping[str, SplitInfo]) -> tuple[str, ...]:
@@ -110,6 +120,20 @@ def _references(folder: Path, target: Path, split: str, blocks: Sequence[BlockIn
     return write_references(tables(), target, split)
 
 
+def _write_skipped(blocks: Mapping[str, Sequence[BlockInfo]], target: Path) -> FileInfo | None:
+    """Write the rows that were left out, one JSON object a line; rows count from 1, as errors count them."""
+    lines = [
+        json_line({"split": name, "row": row + 1, "reason": reason})
+        for name, infos in blocks.items()
+        for row, reason in sorted(skipped for info in infos for skipped in info.skipped)
+    ]
+    if not lines:
+        return None
+    text = "".join(f"{line}\n" for line in lines)
+    write_text(target / SKIPPED_NAME, text)
+    return FileInfo(path=SKIPPED_NAME, sha256=sha256_of(text.encode()))
+
+
 def _split_info(
     blocks: Sequence[BlockInfo], shards: Sequence[ShardInfo], references: FileInfo | None, max_length: int
 ) -> SplitInfo:
@@ -126,6 +150,7 @@ def _split_info(
         target_histogram=tuple(_sum_of([block.target_histogram for block in blocks]).tolist()),
         shards=tuple(shards),
         references=references,
+        skipped=sum(len(block.skipped) for block in blocks),
         unanswered=sum(block.unanswered for block in blocks),
     )
 

@@ -24,6 +24,7 @@ from tdbs.pipeline.schema import SCHEMA_VERSION
 from tdbs.records import Form, check_version, read_json, record_of
 
 MANIFEST_NAME = "manifest.json"
+SKIPPED_NAME = "skipped.jsonl"  # beside it: rows that were left out, if any
 FORM = Form(
     what="a manifest of tdbs",
     error=DatasetError,
@@ -66,6 +67,7 @@ class SplitInfo:
     shards: tuple[ShardInfo, ...]
     target_histogram: tuple[Count, ...] = ()  # seq2seq, entry t: samples with t target tokens
     references: FileInfo | None = None  # texts that predictions are scored against, if targets are texts
+    skipped: Count = 0  # rows of the source that were left out
     unanswered: Count = 0  # question answering: rows of the source without an answer
 
     @property
@@ -118,6 +120,7 @@ class Manifest:
     max_target_length: TokenLength | None = None  # seq2seq
     origin: Mapping[str, Any] | None = None  # source and options of the texts (edits.py); missing in older datasets
     notes: tuple[str, ...] = ()  # messages of prepare about its rows
+    skipped: FileInfo | None = None  # list of the rows that were left out
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

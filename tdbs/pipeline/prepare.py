@@ -6,18 +6,19 @@ killed run resumes. The cost is about that of the tokenizer on all texts (benchm
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Annotated, Any, get_args
 
+from tdbs.data.bad_rows import with_other_rows
 from tdbs.data.labels.single import LabelType
 from tdbs.data.objects import Objects, Rows, kept_streams
 from tdbs.data.sources import VALIDATION_HELP, FileOptions, Source, open_source
 from tdbs.data.tasks import Task
 from tdbs.data.understood import source_facts
-from tdbs.errors import ConfigError, DatasetError, choose, system_errors_as
+from tdbs.errors import ConfigError, DatasetError, RowError, choose, system_errors_as
 from tdbs.files import folders_named, is_remote, name_in_folder, to_path, write_text
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
@@ -166,7 +167,10 @@ def _prepare(arguments: PrepareArguments) -> PrepareResult:
             with _disk_errors(place if is_beside else folder, "--out" if arguments.work is None else "--work"):
                 write_text(folder / DATASET_FOLDER / TOKENIZER_NAME, loaded.backend_json)
                 pattern = compile_words(words.words)
-                made = make_splits(found, loaded, pattern, limits, folder, engine=engine, progress=arguments.progress)
+                with _bad_rows_listed(found):
+                    made = make_splits(
+                        found, loaded, pattern, limits, folder, engine=engine, progress=arguments.progress
+                    )
             manifest = Manifest(
                 schema_version=schema.SCHEMA_VERSION,
                 key=key,
@@ -182,6 +186,7 @@ def _prepare(arguments: PrepareArguments) -> PrepareResult:
                 splits=made.splits,
                 origin=origin_of(arguments.source if table is None else None, mirror, files, arguments.prefix),
                 notes=made.notes,
+                skipped=made.skipped,
                 seconds={**made.seconds, "total": time.perf_counter() - started},
             )
             with _disk_errors(place, "--out"):
@@ -241,6 +246,17 @@ def _cached(place: Path, standing: Manifest, words: WordList, source: Source) ->
     warnings = source.notes + standing.notes + _warnings(standing.task, words)
     facts = source_facts(source, standing.task)
     return PrepareResult(dataset=dataset, cached=True, changed=(), warnings=warnings, source=facts)
+
+
+@contextmanager
+def _bad_rows_listed(source: Source) -> Iterator[None]:
+    """Let an error about a row of the user's files name the other bad rows, and the way to leave them out."""
+    try:
+        yield
+    except RowError as error:
+        if source.skips_bad_rows or source.label_type is None:
+            raise
+        raise with_other_rows(source, error) from error
 
 
 def _disk_errors(folder: Path, option: str) -> AbstractContextManager[None]:

@@ -15,7 +15,7 @@ from tokenizers import Encoding, Tokenizer
 from tdbs.arrays import BoolArray, IntArray, offsets_of
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
-from tdbs.errors import SourceError
+from tdbs.errors import RowError
 from tdbs.pipeline.lengths import Limits
 from tdbs.pipeline.samples import Samples
 from tdbs.pipeline.schema import ANSWER_END, ANSWER_START
@@ -161,7 +161,8 @@ def _refuse_long_questions(questions: list[str], block: RowBlock, tokenizer: Loa
     long = long_questions(questions, tokenizer, limits)
     if long:
         row, reason = next(iter(long.items()))
-        raise SourceError(
+        raise RowError(
             f"{block.row_name(row)} {reason}.",
             next_step="Shorten the question, or pass a larger --max-length or a smaller --stride.",
+            reasons={int(block.rows_N[row]): reason for row, reason in long.items()},
         )

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.data.columns import one_array
-from tdbs.errors import DatasetError
+from tdbs.errors import DatasetError, reason_of
 from tdbs.files import sha256_of
 from tdbs.pipeline import schema
 from tdbs.pipeline.cache_key import key_of
@@ -83,6 +83,7 @@ def verify(
     if contradictions:  # nothing can be checked against it
         return Verification(path=opened.path, files=1, samples=0, problems=tuple(contradictions))
     problems = [] if _tokenizer_is_whole(opened) else [Problem(file=TOKENIZER_NAME, problem="is not what was written")]
+    problems += _skipped_problem(opened.path, manifest.skipped)
     done = 0
     for name, info in manifest.splits.items():
         tally = _Tally(
@@ -106,7 +107,10 @@ def verify(
     problems += [Problem(file=file, problem="is not a file of this dataset") for file in _unknown_files(opened)]
     return Verification(
         path=opened.path,
-        files=total + 2 + sum(info.references is not None for info in manifest.splits.values()),
+        files=total
+        + 2
+        + (manifest.skipped is not None)
+        + sum(info.references is not None for info in manifest.splits.values()),
         samples=sum(info.rows for info in manifest.splits.values()),
         problems=tuple(problems),
     )
@@ -215,6 +219,17 @@ def _references_problem(folder: Path, info: SplitInfo) -> list[Problem]:
     elif not isinstance(table, str) and unanswered_rows(table) != info.unanswered:
         problem = f"has {unanswered_rows(table)} questions without an answer, not {info.unanswered}"
     return [] if problem is None else [Problem(file=info.references.path, problem=problem)]
+
+
+def _skipped_problem(folder: Path, skipped: FileInfo | None) -> list[Problem]:
+    """Return the problem of the list of skipped rows, if the dataset has one."""
+    if skipped is None:
+        return []
+    try:
+        found = sha256_of((folder / skipped.path).read_bytes())
+    except OSError as error:
+        return [Problem(file=skipped.path, problem=f"cannot be read: {reason_of(error)}")]
+    return [] if found == skipped.sha256 else [Problem(file=skipped.path, problem="is not what was written")]
 
 
 def _read(folder: Path, file: ShardInfo | FileInfo) -> pa.Table | str:

@@ -26,7 +26,9 @@ _BAR_WIDTH = 44
 
 def split_table(statistics: Mapping[str, SplitStatistics]) -> Table:
     """Return the table of `prepare` and `inspect`: rows, lengths, expected padding of each split."""
-    table = plain_table("split", "rows", "tokens", "L_avg", "L_87.5", "est. pad", "random pad", "droppable")
+    heads = ("split", "rows", "tokens", "L_avg", "L_87.5", "est. pad", "random pad", "droppable")
+    has_skipped = any(found.skipped for found in statistics.values())
+    table = plain_table(*heads, *(["skipped"] if has_skipped else []))
     for name, found in statistics.items():
         table.add_row(
             shown(name),
@@ -37,6 +39,7 @@ def split_table(statistics: Mapping[str, SplitStatistics]) -> Table:
             f"{found.padding_fraction_estimate:.1%}",
             f"{found.expected_random_padding:.1%}",
             f"{found.droppable_fraction:.1%}",
+            *([f"{found.skipped:,}"] if has_skipped else []),
         )
     return table
 

@@ -32,13 +32,13 @@ SOURCES = [
         {"a.csv": ROWS.replace("text 3,", ",")},
         ("a.csv",),
         "Row 4 of a.csv has no 'text'.",
-        "Fill the row or delete it.",
+        "Fill the row or delete it; or pass --skip-bad-rows.",
     ),
     (
         {"a.jsonl": '{"text": "x", "label": "a"}\n{"text": null, "label": "b"}\n'},
         ("a.jsonl",),
         "Row 2 of a.jsonl has no 'text'.",
-        "Fill the row or delete it.",
+        "Fill the row or delete it; or pass --skip-bad-rows.",
     ),
     ({"a.csv": ""}, ("a.csv",), "a.csv is empty.", "Add a header and rows."),
     ({"a.csv": "text,label\n"}, ("a.csv",), "a.csv has no rows.", "Add rows, or leave it out."),
@@ -47,7 +47,7 @@ SOURCES = [
         {"d/train.csv": ROWS, "d/validation.csv": "text,label\nx,good\ny,fine\n"},
         ("d",),
         "Row 2 of validation.csv has the label 'fine', which train lacks; its classes are: bad, good.",
-        "Fix the row, or add rows of this class to train.",
+        "Fix the row, or add rows of this class to train; or pass --skip-bad-rows.",
     ),
     (
         {"a.csv": "text,label\nx,1\ny,good\nz,2\n"},
@@ -71,7 +71,7 @@ SOURCES = [
         {"a.jsonl": b'{"text": "fine", "label": 1}\n{"text": "caf\xe9", "label": 0}\n'},
         ("a.jsonl",),
         "Line 2 of a.jsonl is not UTF-8: byte 14 of the line is 0xe9.",
-        "Save the file as UTF-8, or pass its --encoding, such as latin-1.",
+        "Save the file as UTF-8, or pass its --encoding, such as latin-1; or pass --skip-bad-rows.",
     ),
     (
         {"a.xlsx": "x"},

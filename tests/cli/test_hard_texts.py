@@ -110,7 +110,7 @@ def test_an_empty_field_of_csv_is_named(refused, workplace):
     path = write(workplace / "hard.csv", rows_of("single", ["a", "", "b"]))
     assert refused("prepare", path, "--tokenizer", TOKENIZER) == (
         "Row 2 of hard.csv has no 'text'.",
-        "Fill the row or delete it.",
+        "Fill the row or delete it; or pass --skip-bad-rows.",
     )
 
 
@@ -136,5 +136,5 @@ def test_half_a_surrogate_pair_is_named(refused, workplace):
                                        '{"tokens": ["\\ud800"], "ner_tags": ["O"]}\n')  # fmt: skip
     assert refused("prepare", "s.jsonl", "--tokenizer", TOKENIZER) == (
         "'tokens' in row 2 of s.jsonl contains half of a surrogate pair.",
-        "Fix the row.",
+        "Fix the row; or pass --skip-bad-rows.",
     )

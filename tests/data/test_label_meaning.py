@@ -287,7 +287,7 @@ def test_a_list_that_is_written_as_a_text_is_not_a_class(opened, write, tmp_path
 
 
 def test_tags_as_texts_show_a_line_of_words_and_tags(opened, write):
-    path = write("a.csv", "tokens,ner_tags\n\"['Anna', 'lives']\",\"['B-PER', 'O']\"\n\"['He']\",\"['O']\"\n")
+    path = write("a.csv", "tokens,ner_tags\n\"['Anna', 'lives']\",\"['B-PER', 'O']\"\nHe,O\n")
     assert refusal(opened, path) == (
         "Row 1 of a.csv has the text \"['B-PER', 'O']\" in 'ner_tags', which is a list or an object, not a label.",
         NEXT.format('{"tokens": ["Anna", "lives"], "ner_tags": ["B-PER", "O"]}'),
@@ -301,9 +301,13 @@ def test_names_in_brackets_stay_classes(opened, write, labels):
     assert set(read(opened, write("a.jsonl", jsonl(labels)))[0].classes) == set(labels)
 
 
-@pytest.mark.parametrize("labels", [("[0]", "[1]"), ("[joy, love]", "[joy]")])
-def test_labels_that_are_all_in_brackets_are_lists(opened, write, labels):
-    assert "which is a list or an object, not a label." in refusal(opened, write("a.jsonl", jsonl(labels)))[0]
+@pytest.mark.parametrize(
+    ("labels", "classes", "targets"),
+    [(("[0]", "[1]"), ("0", "1"), [[0], [1]]), (("[joy, love]", "[joy]"), ("joy", "love"), [[0, 1], [0]])],
+)
+def test_labels_that_are_all_in_brackets_are_lists(opened, write, labels, classes, targets):
+    task, found = read(opened, write("a.jsonl", jsonl(labels)))
+    assert (task.kind, task.classes, found["train"]) == ("multi_label", classes, targets)
 
 
 def test_objects_are_not_labels(opened, write, tmp_path):

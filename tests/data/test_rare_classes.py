@@ -1,11 +1,14 @@
-"""A fraction that is held out takes no class from train."""
+"""A fraction that is held out: each class gives its share, no context is on both sides, and train has every class."""
 
 import json
 
+import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tdbs.data.held_out import held_out_rows, rows_by_group, stratified_rows
 from tdbs.data.reading import read_blocks, survey_source
-from tdbs.data.sources import held_out_rows
 from tdbs.errors import ConfigError
 from tests.data.conftest import read_source
 
@@ -23,12 +26,12 @@ LISTS = "".join(json.dumps({"text": f"{row}", "label": [label_of(row, "ab"), "a"
 WORDS = "".join(
     json.dumps({"tokens": ["x", "y"], "ner_tags": [label_of(row, "OO"), "B-X"]}) + "\n" for row in range(COUNT)
 )
-KINDS = {"classes": ("a.csv", SINGLE), "lists": ("a.jsonl", LISTS), "words": ("b.jsonl", WORDS)}
+KINDS = {"lists": ("a.jsonl", LISTS), "words": ("b.jsonl", WORDS)}
 
 
 @pytest.mark.parametrize("kind", list(KINDS))
-def test_a_drawn_row_of_a_class_that_train_lacks_stays_in_train(opened, write, kind):
-    """It says so; the other rows are drawn as ever, and every time the same."""
+def test_a_drawn_row_of_a_rare_class_stays_in_train(opened, write, kind):
+    """It says so; the other rows are drawn at random, and every time the same."""
     source = opened(write(*KINDS[kind]), validation="0.2")
     task, splits = read_source(source)
     assert {"rare", "rarer"} <= set(task.classes)
@@ -36,19 +39,72 @@ def test_a_drawn_row_of_a_class_that_train_lacks_stays_in_train(opened, write, k
     assert splits["train"].source_rows.tolist() == [
         row for row in range(COUNT) if row not in DRAWN or row in (RARE, RARER)
     ]
-    assert survey_source(source).notes == (
-        "--validation 0.2: 2 rows that it drew stay in train, which has no other row of: rare, rarer.",
-    )
+    assert survey_source(source).notes == ("--validation 0.2: classes of one or two rows stay in train: rare, rarer.",)
 
 
-def test_one_row_of_a_class_that_was_drawn_whole_stays(opened, write):
-    """The first; the others are scored."""
-    content = "text,label\n" + "".join(
-        f"{row},{'rare' if row in DRAWN[:3] else 'ab'[row % 2]}\n" for row in range(COUNT)
-    )
+def test_both_rows_of_a_class_of_two_stay_in_train(opened, write):
+    content = "text,label\n" + "".join(f"{row},{'x' if row in DRAWN[:2] else 'ab'[row % 2]}\n" for row in range(COUNT))
+    source = opened(write("a.csv", content), validation="0.2")
+    task, splits = read_source(source)
+    assert task.classes == ("a", "b", "x")
+    assert 2 not in splits["validation"].targets.to_pylist()
+    assert splits["train"].targets.to_pylist().count(2) == 2
+    assert survey_source(source).notes == ("--validation 0.2: classes of one or two rows stay in train: x.",)
+
+
+def test_each_class_gives_its_share(opened, write):
+    """A fifth of 20, 10, 7 and 3 rows is 4, 2, 1.4 and 0.6: the last has the largest remainder."""
+    labels = ["a"] * 20 + ["b"] * 10 + ["c"] * 7 + ["d"] * 3
+    content = "text,label\n" + "".join(f"{row},{label}\n" for row, label in enumerate(labels))
     _, splits = read_source(opened(write("a.csv", content), validation="0.2"))
-    assert splits["validation"].source_rows.tolist() == DRAWN[1:]
-    assert splits["validation"].targets.to_pylist()[:2] == [2, 2]
+    assert np.bincount(splits["validation"].targets.to_numpy()).tolist() == [4, 2, 1, 1]
+    assert survey_source(opened(write("a.csv", content), validation="0.2")).notes == ()
+
+
+@given(st.lists(st.integers(0, 4), min_size=8, max_size=60), st.floats(0.05, 0.9))
+def test_shares_are_at_most_one_row_off(ids, fraction):
+    ids = np.array(ids)
+    counts = np.bincount(ids)
+    try:
+        drawn, rare = stratified_rows(ids, fraction, where="a.csv")
+    except ConfigError:
+        return
+    assert len(set(drawn.tolist())) == len(drawn)
+    assert rare.tolist() == [index for index, count in enumerate(counts) if count in (1, 2)]
+    taken = np.bincount(ids[drawn], minlength=len(counts))
+    for count, found in zip(counts.tolist(), taken.tolist(), strict=True):
+        assert found == 0 if count <= 2 else (abs(found - count * fraction) < 1 and found < count)
+
+
+def test_no_context_is_on_both_sides(opened, write):
+    """Nine contexts of two questions: a third of 18 questions are three contexts."""
+    answer = {"text": ["it"], "answer_start": [0]}
+    rows = [{"question": f"q{row}", "context": f"it is {row % 9}", "answers": answer} for row in range(18)]
+    source = opened(write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows)), validation="0.33")
+    _, splits = read_source(source)
+    held, kept = (set(splits[name].pairs.to_pylist()) for name in ("validation", "train"))
+    assert (len(held), len(kept), held & kept) == (3, 6, set())
+    assert len(splits["validation"].texts) == 6
+
+
+def test_one_context_cannot_be_on_both_sides():
+    with pytest.raises(ConfigError) as caught:
+        rows_by_group(np.zeros(9, dtype=np.int64), 0.2, where="a.jsonl")
+    assert (caught.value.message, caught.value.next_step) == (
+        "All questions of a.jsonl have one context, which cannot be on both sides of --validation 0.2.",
+        "Pass a file of validation rows.",
+    )
+
+
+def test_the_first_row_of_a_class_that_was_drawn_whole_stays(opened, write):
+    """Of lists, which are drawn at random; the others are scored."""
+    labels = [["rare"] if row in DRAWN[:3] else ["ab"[row % 2]] for row in range(COUNT)]
+    content = "".join(json.dumps({"text": f"{row}", "label": label}) + "\n" for row, label in enumerate(labels))
+    source = opened(write("a.jsonl", content), validation="0.2")
+    assert read_source(source)[1]["validation"].source_rows.tolist() == DRAWN[1:]
+    assert survey_source(source).notes == (
+        "--validation 0.2: the first row stays in train of classes drawn whole: rare.",
+    )
 
 
 def test_spelling_makes_no_class_rare(opened, write):
@@ -57,34 +113,28 @@ def test_spelling_makes_no_class_rare(opened, write):
     assert all("true" not in note.lower() for note in survey_source(source).notes)
 
 
-def test_the_other_class_may_be_drawn_whole(opened, write):
-    content = "text,label\n" + "".join(f"{row},{'ba'[row == RARE]}\n" for row in range(COUNT))
-    task, splits = read_source(opened(write("a.csv", content), validation="0.2"))
-    assert (task.classes, splits["train"].targets.to_pylist().count(0)) == (("a", "b"), 1)
-
-
-def test_numbers_to_predict_are_drawn_as_ever(opened, write):
+def test_numbers_to_predict_are_drawn_at_random(opened, write):
     content = "text,label\n" + "".join(f"{row},{row / 7}\n" for row in range(COUNT))
     task, splits = read_source(opened(write("a.csv", content), validation="0.2"))
     assert (task.kind, splits["validation"].source_rows.tolist()) == ("regression", DRAWN)
 
 
-def test_a_fraction_among_drawn_rows_makes_all_labels_numbers(opened, write):
+def test_a_fraction_in_any_row_makes_all_labels_numbers(opened, write):
     content = "text,label\n" + "".join(f"{row},{0.5 if row == RARE else row % 2}\n" for row in range(COUNT))
     assert read_source(opened(write("a.csv", content), validation="0.2"))[0].kind == "regression"
 
 
 def test_nothing_left_to_validation_is_refused(opened, write):
-    content = "text,label\n" + "".join(f"{row},class {row}\n" for row in range(COUNT))
+    content = "text,label\n" + "".join(f"{row},class {row // 2}\n" for row in range(COUNT))
     with pytest.raises(ConfigError) as caught:
         survey_source(opened(write("a.csv", content), validation="0.2"))
     assert (caught.value.message, caught.value.next_step) == (
-        "--validation 0.2 draws only rows of a.csv whose classes have no other row.",
+        "--validation 0.2 finds only rows of a.csv whose classes have one or two rows.",
         "Pass a larger fraction, or a file.",
     )
 
 
-def test_flags_are_drawn_as_ever(opened, write):
+def test_flags_are_drawn_at_random(opened, write):
     """Their classes are columns or places, which train has whatever holds in its rows."""
     flags = "text,x,y\n" + "".join(f"{row},{int(row == RARE)},{row % 2}\n" for row in range(COUNT))
     hot = "".join(json.dumps({"text": "a", "label": [int(row == RARE), 1, 0]}) + "\n" for row in range(COUNT))

@@ -291,9 +291,9 @@ def test_missing_lists_of_answers_are_not_empty_ones(opened, tmp_path):
 
 
 def test_held_out_questions_keep_their_row_numbers(opened, write):
-    rows = [asked(["it"], [0]) for _ in range(20)]
+    rows = [asked(["it"], [0]) | {"context": f"it is Ann {row}"} for row in range(20)]
     held = read_source(opened(write("a.jsonl", lines(*rows)), validation="0.2"))[1]["validation"].source_rows
-    rows[held[0]] = asked(["Bob"], [0])
+    rows[held[0]] |= {"answers": {"text": ["Bob"], "answer_start": [0]}}
     assert refusal(opened, write("a.jsonl", lines(*rows)), validation="0.2")[0].startswith(
         f"Row {held[0] + 1} of a.jsonl has the answer 'Bob'"
     )

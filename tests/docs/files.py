@@ -35,6 +35,7 @@ def write_files(folder: Path) -> None:
     _jsonl(folder / "questions.jsonl", [_asked(context) for context in contexts])
     _jsonl(folder / "unsure.jsonl", [_asked(context, answered=i % 3 > 0) for i, context in enumerate(contexts)])
     _jsonl(folder / "news.jsonl", [{"document": c, "summary": c[:60].strip()} for c in contexts])
+    _write_labels(folder, texts)
     _write_answers(folder, contexts)
     _write_conll(folder / "names.conll", [(row["tokens"], row["ner_tags"]) for row in tagged])
     rated = list(zip(texts, (4 * label + 1 for label in labels), strict=True))
@@ -42,6 +43,24 @@ def write_files(folder: Path) -> None:
     _write_folders(folder, rated)
     (folder / "slips.tsv").write_text("(?i)\\bfilm\\b\tflim\n(\\w)\\1\t\\1\n", encoding="utf-8")
     (folder / "words.txt").write_text("# articles, and a negation\nthe\na\nan\nnot\n", encoding="utf-8")
+
+
+def _write_labels(folder: Path, texts: Sequence[str]) -> None:
+    """Write labels in the shapes that docs/data.md lists, and rows that cannot be used."""
+    flags = [[len(text) % 2, int(" it " in text), int(" a " in text)] for text in texts]
+    names = ("joy", "anger", "fear")
+    held = [[name for name, flag in zip(names, row, strict=True) if flag] for row in flags]
+    (folder / "classes.txt").write_text("".join(f"{name}\n" for name in names), encoding="utf-8")
+    _csv(folder / "moods.csv", ["text", "label"], [[t, ", ".join(row)] for t, row in zip(texts, held, strict=True)])
+    _csv(folder / "lists.csv", ["text", "label"], [[t, str(row)] for t, row in zip(texts, held, strict=True)])
+    _jsonl(folder / "moods.jsonl", [{"text": t, "label": row} for t, row in zip(texts, held, strict=True)])
+    _jsonl(folder / "hot.jsonl", [{"text": t, "label": row} for t, row in zip(texts, flags, strict=True)])
+    _csv(folder / "ids.csv", ["text", "label"], [[t, len(t) % 3] for t in texts])
+    words = [t.split() for t in texts]
+    tags = [["B-X" if len(word) > 7 else "O" for word in row] for row in words]
+    _csv(folder / "names.csv", ["tokens", "ner_tags"], [[str(a), str(b)] for a, b in zip(words, tags, strict=True)])
+    broken = [[t if row % 7 else "", len(t) % 2 if row % 5 else ""] for row, t in enumerate(texts)]
+    _csv(folder / "broken.csv", ["text", "label"], broken)
 
 
 def _write_forms(folder: Path, rows: list[tuple[str, int]]) -> None:

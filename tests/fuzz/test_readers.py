@@ -25,6 +25,8 @@ OPTIONS = st.fixed_dictionaries(
         "label": st.sampled_from(("label", "stars", "label,stars", ",", "")),
         "target": st.sampled_from(("label", "pair")),
         "label_type": st.sampled_from(("auto", "class", "regression")),
+        "label_separator": st.sampled_from((" ", ",", "a")),
+        "skip_bad_rows": st.booleans(),
         "validation": st.sampled_from(("0.5", "0", "1", "nan", "-1", "1e-9", "none.csv", "data.csv", "")),
         "forbid_drop": st.just("judges grammar"),
     },
@@ -32,13 +34,13 @@ OPTIONS = st.fixed_dictionaries(
 
 
 def read_all(path: Path, options: dict) -> None:
-    """Read a file as prepare does; the rows that come are as many as were counted, and all have texts."""
+    """Read a file as prepare does: rows that come or are skipped are as many as were counted; all have texts."""
     source = open_source(str(path), mirror=None, files=FileOptions(**options))
     survey = survey_source(source)
     for name, rows in survey.rows.items():
         read = 0
         for block in read_blocks(source, survey, name):
-            read += len(block.rows_N)
+            read += len(block.rows_N) + len(block.skipped)
             assert block.texts.null_count == 0
             assert len(block.texts) == len(block.rows_N)
             assert block.pairs is None or len(block.pairs) == len(block.texts)

@@ -707,7 +707,7 @@ def test_the_dataset_carries_its_tokenizer(options):
 
 def test_what_is_said_of_held_out_rows_is_said_again_of_a_cached_dataset(options, workplace):
     """Two runs of the same command say the same of the dataset that they name."""
-    write_csv(workplace / "reviews.csv", [(f"a b {row}", f"class {row // 2}") for row in range(10)])
+    write_csv(workplace / "reviews.csv", [(f"a b {row}", f"class {row // 3}") for row in range(10)])
     first = prepare(**options, validation="0.6")
     again = prepare(**options, validation="0.6")
     assert (first.cached, again.cached) == (False, True)

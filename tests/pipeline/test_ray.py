@@ -73,7 +73,7 @@ def test_an_error_in_a_worker_is_the_users_error(two_workers, workplace):
         prepare("a.csv", tokenizer=str(TOKENIZER_FOLDER), engine="ray")
     assert (caught.value.message, caught.value.next_step) == (
         "Row 2 of a.csv has no 'text'.",
-        "Fill the row or delete it.",
+        "Fill the row or delete it; or pass --skip-bad-rows.",
     )
     assert [path.name for path in workplace.iterdir()] == ["a.csv"]
 

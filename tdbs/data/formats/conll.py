@@ -25,7 +25,7 @@ import pyarrow as pa
 from tdbs.data.columns import WORD_NAMES, BadRows, refuse_or_note
 from tdbs.data.content import ROWS_AT_ONCE
 from tdbs.data.formats.data_file import DataFile, not_in_encoding, open_text
-from tdbs.errors import SourceError
+from tdbs.errors import RowError, SourceError
 
 _BLANKS = re.compile(r"[ \t]+")  # not all that Python calls white space: a word may contain a no-break space
 _ENTITY_TAG = re.compile(r"O|[BIESLU]-.+")
@@ -104,9 +104,10 @@ def _sentences(file: DataFile, shape: _Shape, bad: BadRows | None) -> Iterator[l
         if len(fields) != shape.columns:
             reason = f"has {len(fields)} columns, the first word has {shape.columns}"
             if bad is None:
-                raise SourceError(
+                raise RowError(
                     f"Line {number} of {file.name} {reason}.",
                     next_step="Give each line as many, separated by tabs or blanks; end a sentence with a blank line.",
+                    reasons={row: f"contains line {number}, which {reason}"},
                 )
             refuse_or_note(bad, row, file.name, f"contains line {number}, which {reason}", next_step="")
             is_bad = True

@@ -15,7 +15,7 @@ from typing import IO, BinaryIO, cast
 
 import pyarrow as pa
 
-from tdbs.errors import ConfigError, SourceError, reason_of
+from tdbs.errors import ConfigError, RowError, SourceError, reason_of
 
 UTF8 = "utf-8"
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zip": "zip"}
@@ -129,9 +129,10 @@ def not_in_encoding(file: DataFile) -> SourceError:
 def undecodable_line(where: str, number: int, error: UnicodeDecodeError) -> SourceError:
     """Return the error for one line that is not UTF-8; bytes of a line count from 1, as rows do."""
     byte = error.object[error.start]
-    return SourceError(
+    return RowError(
         f"Line {number} of {where} is not UTF-8: byte {error.start + 1} of the line is 0x{byte:02x}.",
         next_step=_OTHER_ENCODING,
+        reasons={number - 1: "is not UTF-8"},
     )
 
 

@@ -16,7 +16,7 @@ from tdbs.data.answers import answers_of_json, is_answer_object
 from tdbs.data.columns import BadRows, plain_name, refuse_or_note
 from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, Content
 from tdbs.data.formats.data_file import UTF8, DataFile, not_in_encoding, open_bytes, open_text, undecodable_line
-from tdbs.errors import SourceError
+from tdbs.errors import RowError, SourceError
 from tdbs.shown import is_utf8
 
 _NAMES: dict[Content, str] = {
@@ -84,7 +84,11 @@ def tables_of_objects(
                 value = _READ[content](value)
                 reason = f"is {json.dumps(row[column])[:40]}, not {_NAMES[content]}"
                 if value is None and bad is None:
-                    raise SourceError(f"'{column}' in row {number} of {where} {reason}.", next_step="Fix the row.")
+                    raise RowError(
+                        f"'{column}' in row {number} of {where} {reason}.",
+                        next_step="Fix the row.",
+                        reasons={number - 1: f"'{column}' {reason}"},
+                    )
                 if value is None and bad is not None:
                     bad.setdefault(number - 1, f"'{column}' {reason}")
             values[column].append(value)
@@ -208,8 +212,9 @@ def _lone_surrogate(values: dict[str, list[Any]], rows_before: int, where: str) 
         for index, value in enumerate(found, start=rows_before + 1)
         if not _is_utf8(value)
     )
-    return SourceError(
-        f"'{column}' in row {number} of {where} contains half of a surrogate pair.", next_step="Fix the row."
+    reason = "contains half of a surrogate pair"
+    return RowError(
+        f"'{column}' in row {number} of {where} {reason}.", next_step="Fix the row.", reasons={number - 1: reason}
     )
 
 

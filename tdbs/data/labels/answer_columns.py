@@ -21,7 +21,7 @@ from tdbs.data.columns import SourceColumn, one_array, row_name
 from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, is_text, plain_type
 from tdbs.data.stores import Store, store_tables
 from tdbs.data.tasks import Columns
-from tdbs.errors import SourceError
+from tdbs.errors import RowError, SourceError
 
 _WHOLE = re.compile(r"\s*(-?[0-9]{1,15})(?:\.0)?\s*")
 _NUMBER_OR_FLAG = re.compile(r"\s*(?:[-+]?[0-9.]+(?:e[-+]?[0-9]+)?|true|false|nan)\s*", re.IGNORECASE)
@@ -62,18 +62,15 @@ def are_answer_columns(store: Store, columns: Columns, *, where: str) -> bool:
 
 
 def joined_answers(texts: SourceColumn, starts: SourceColumn) -> SourceColumn:
-    """Return two columns as one of answers. Raises SourceError for a place that is not a whole number."""
+    """Return two columns as one of answers. Raises RowError for places that are not whole numbers."""
     answers: list[dict[str, object] | None] = []
+    wrong: dict[int, str] = {}
     pairs = zip(_strings(texts.values), _strings(starts.values), strict=True)
     for index, (text, written) in enumerate(pairs):
         start = (written or "").strip()
         place = _WHOLE.fullmatch(start)
         if start and place is None:
-            raise SourceError(
-                f"'{starts.name}' in row {starts.number(index)} of {starts.where} is '{start[:_SHOWN]}', "
-                "not a whole number.",
-                next_step="Write the answer's first character, counted from 0.",
-            )
+            wrong[index] = f"is '{start[:_SHOWN]}', not a whole number"
         at = None if place is None else int(place[1])
         if not text and at is None:
             answers.append(None)
@@ -81,6 +78,13 @@ def joined_answers(texts: SourceColumn, starts: SourceColumn) -> SourceColumn:
             answers.append({"text": [], "answer_start": []})
         else:
             answers.append({"text": [text], "answer_start": [at]})
+    if wrong:
+        index, reason = next(iter(wrong.items()))
+        raise RowError(
+            f"'{starts.name}' in row {starts.number(index)} of {starts.where} {reason}.",
+            next_step="Write the answer's first character, counted from 0.",
+            reasons={int(starts.rows_N[place]): f"'{starts.name}' {why}" for place, why in wrong.items()},
+        )
     return SourceColumn(
         name=f"{texts.name},{starts.name}",
         where=texts.where,

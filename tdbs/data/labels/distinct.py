@@ -2,12 +2,9 @@
 
 For lists, whole rows are kept: the first one of each value, the first of another length, the first with a duplicate.
 They determine everything about the labels, such as the classes and whether one is missing, as all rows would. Numbers
-to predict are not kept, because there may be as many as rows. If a drawn validation fraction would take a whole class
-from train, the first row of the class stays in train: the user gave one file that has the class, and a class that train
-lacks could not be scored.
+to predict are not kept, because there may be as many as rows.
 """
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -17,11 +14,9 @@ import pyarrow.compute as pc
 from tdbs.arrays import IntArray
 from tdbs.data.columns import SourceColumn, one_array
 from tdbs.data.content import is_list
-from tdbs.data.labels.single import LabelType, informative_values, label_lists, label_texts, row_classes
-from tdbs.errors import ConfigError
+from tdbs.data.labels.single import LabelType, informative_values, label_lists, label_texts
 
 _MERGE_AT = 1 << 18  # values that wait to be compared with those known: the sum of all comparisons stays linear
-_SHOWN = 5
 
 
 class DistinctValues:
@@ -65,44 +60,6 @@ class DistinctValues:
         values, rows = values.filter(pa.array(kept)), rows[kept]
         self._found = [(values, rows)]
         self._known, self._waiting = len(self._found[0][0]), 0
-
-
-def together(first: SourceColumn, second: SourceColumn) -> SourceColumn:
-    """Return the distinct values of two columns of them."""
-    values = DistinctValues("class")  # the informative values were chosen already
-    for column in (first, second):
-        values.add(column)
-    return values.column()
-
-
-def missing_in_train(
-    train: SourceColumn, drawn: SourceColumn, classes: Sequence[str]
-) -> tuple[IntArray, tuple[str, ...]]:
-    """Return the first drawn row of each class that no row of train has, and these classes.
-
-    The columns hold distinct values of the label, as DistinctValues keeps them: the first row of each is among them.
-    """
-    known = np.unique(row_classes(train, classes)[0])
-    ids, rows_N = row_classes(drawn, classes)
-    missing = np.setdiff1d(ids, known)
-    rows = {int(rows_N[ids == index].min()) for index in missing}
-    return np.array(sorted(rows), dtype=np.int64), tuple(classes[index] for index in missing)
-
-
-def kept_note(rows: IntArray, classes: Sequence[str], *, fraction: float) -> str:
-    """Return what `prepare` says of rows that stay in train."""
-    shown = ", ".join(classes[:_SHOWN]) + (", …" if len(classes) > _SHOWN else "")
-    drawn = "1 row that it drew stays" if len(rows) == 1 else f"{len(rows)} rows that it drew stay"
-    return f"--validation {fraction}: {drawn} in train, which has no other row of: {shown}."
-
-
-def refuse_nothing_drawn(rows: int, *, fraction: float, where: str) -> None:
-    """Raise if no row is left to validation."""
-    if rows == 0:
-        raise ConfigError(
-            f"--validation {fraction} draws only rows of {where} whose classes have no other row.",
-            next_step="Pass a larger fraction, or a file.",
-        )
 
 
 class _TellingLists:

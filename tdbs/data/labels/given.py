@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, FloatArray, IntArray, offsets_of
-from tdbs.data.columns import SourceColumn, first_true, one_array, plain_name
+from tdbs.data.columns import SourceColumn, bad_rows, first_true, one_array, plain_name
 from tdbs.data.content import is_list
 from tdbs.data.labels.spelling import folded, plain_class
 from tdbs.data.tasks import Task
@@ -57,7 +57,7 @@ def class_names(schema: pa.Schema, column: str, *, where: str) -> tuple[str, ...
         return ()
     if not all(isinstance(name, str) for name in names):
         return ()
-    _check(names, f"'{column}' of {where}")
+    check_names(names, f"'{column}' of {where}")
     return tuple(plain_class(name) for name in names)
 
 
@@ -118,10 +118,10 @@ def _plain(column: SourceColumn, task: Task) -> IntArray | FloatArray:
 def _refuse(column: SourceColumn, bad: BoolArray, problem: str) -> None:
     rows = np.flatnonzero(bad)
     if rows.size:
-        raise SourceError(f"{column.row(int(rows[0]))} {problem}.", next_step=_NEXT_STEP)
+        raise bad_rows(column, dict.fromkeys(rows.tolist(), problem), next_step=_NEXT_STEP)
 
 
-def _check(names: tuple[str, ...], column: str) -> None:
+def check_names(names: tuple[str, ...], column: str) -> None:
     """Refuse names that are one label, and those that UTF-8 cannot hold."""
     known: dict[str, str] = {}  # by what is the same for one label
     for name in names:

@@ -1,4 +1,4 @@
-"""Refuse labels that are lists or objects written as texts, as pandas writes them into CSV cells.
+"""Labels that are lists or objects written as texts, as pandas writes them into CSV cells: parsed, or refused.
 
 Certain cases are a Python or JSON list, tuple, set or object with a quoted entry or several entries, and NumPy arrays
 and PyTorch tensors, with or without the name of their kind. `[3]` and `[joy, love]` are lists only if all labels are in
@@ -9,6 +9,7 @@ tensor(1), b'pos'. With --label-type class every text is a class.
 import ast
 import json
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -74,6 +75,32 @@ def refuse_words_as_texts(texts: pa.Array, *, column: str, where: str) -> None:
         )
 
 
+def are_list_texts(texts: Sequence[str], *, of_words: bool = False) -> bool:
+    """Return whether texts are lists written as texts: all of them, and one is certainly not a name in brackets.
+
+    With `of_words`, each must be a list of quoted words.
+    """
+    if of_words:
+        found = (entries_of(text) for text in texts)
+        return bool(texts) and all(words and all(isinstance(word, str) for word in words) for words in found)
+    return all(list_entries(text) is not None for text in texts) and any(map(_is_certain, texts))
+
+
+def list_entries(text: str) -> list[str] | None:
+    """Return the entries of a list that is written as a text, as texts; None if it is not a list of plain values."""
+    plain = text.strip()
+    entries = None if plain.startswith("{") and isinstance(_parsed(plain), dict) else entries_of(plain)
+    if entries is None:
+        parsed = _parsed(plain)
+        if isinstance(parsed, list):
+            entries = parsed
+        elif _BARE.fullmatch(plain):
+            entries = [part.strip() for part in plain[1:-1].split(",")]
+    if entries is None or not all(isinstance(entry, (str, bytes, bool, int, float)) for entry in entries):
+        return None
+    return [entry.decode("utf-8", "replace") if isinstance(entry, bytes) else str(entry) for entry in entries]
+
+
 def entries_of(text: str) -> list[Any] | None:
     """Return the entries of a list or an object that is written as a text; None if the text is not certainly one."""
     text = text.strip()
@@ -101,6 +128,11 @@ def plain_scalars(texts: pa.Array) -> pa.Array:
     encoded = texts.dictionary_encode()
     plain = pa.array([_value(text) for text in encoded.dictionary.to_pylist()], texts.type)
     return plain.take(encoded.indices)
+
+
+def _is_certain(text: str) -> bool:
+    is_several = _BARE.fullmatch(text.strip()) is not None and "," in text
+    return is_several or entries_of(text) is not None or isinstance(_parsed(text.strip()), list)
 
 
 def _parsed(text: str) -> object:

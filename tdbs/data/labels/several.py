@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, FloatArray, offsets_of
-from tdbs.data.columns import SourceColumn, one_array
+from tdbs.data.columns import SourceColumn, bad_rows, one_array
 from tdbs.data.content import is_list
 from tdbs.data.labels.list_texts import refuse_list_texts
 from tdbs.data.labels.single import (
@@ -128,12 +128,10 @@ def encode_hot(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
     bad_N = lengths_N != len(classes)
     bad_N[parents[~is_flag]] = True
     if bad_N.any():
-        row = int(np.flatnonzero(bad_N)[0])
-        raise SourceError(
-            f"{column.row(row)} has {str(lists[row].as_py())[:60]} in '{column.name}', "
-            f"where other rows have {len(classes)} entries of 0 and 1.",
-            next_step=_NEXT_STEP,
-        )
+        others = f"in '{column.name}', where other rows have {len(classes)} entries of 0 and 1"
+        rows = np.flatnonzero(bad_N).tolist()
+        reasons = {row: f"has {str(lists[row].as_py())[:60]} {others}" for row in rows}
+        raise bad_rows(column, reasons, next_step=_NEXT_STEP)
     flags_NC = _is_one(entries).reshape(len(lists), len(classes))
     if len(column.names) == len(classes):
         unknown = next((name for name in column.names if name not in classes), None)
@@ -184,11 +182,12 @@ def _flags(column: SourceColumn) -> BoolArray:
     texts = _flag_texts(column)
     bad = np.flatnonzero(~_is_flag(texts))
     if bad.size:
-        index = int(bad[0])
-        raise SourceError(
-            f"{column.row(index)} has '{column.values[index].as_py()}' in '{column.name}', which is neither 0 nor 1.",
-            next_step="Fix the row, or pass --label-type regression.",
-        )
+        found = column.values.take(pa.array(bad)).to_pylist()
+        reasons = {
+            index: f"has '{value}' in '{column.name}', which is neither 0 nor 1"
+            for index, value in zip(bad.tolist(), found, strict=True)
+        }
+        raise bad_rows(column, reasons, next_step="Fix the row, or pass --label-type regression.")
     flags: BoolArray = pc.is_in(texts.values, pa.array(["1", "1.0"])).to_numpy()
     return flags
 

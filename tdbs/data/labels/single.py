@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, FloatArray, IntArray, offsets_of
-from tdbs.data.columns import SourceColumn, first_true, one_array, word_lists
+from tdbs.data.columns import SourceColumn, bad_rows, first_true, one_array, word_lists
 from tdbs.data.content import is_list
 from tdbs.data.labels.given import named_lists, named_texts
 from tdbs.data.labels.list_texts import refuse_list_texts
@@ -74,13 +74,13 @@ def list_class_ids(column: SourceColumn, lists: pa.ListArray, classes: tuple[str
     spelled, known = spelled_as(classes), {name: index for index, name in enumerate(classes)}
     found = [_listed_class(text, spelled, known) for text in encoded.dictionary.to_pylist()]
     ids = pa.array(found, pa.int64()).take(encoded.indices)
-    unknown = first_true(pc.is_null(ids))
-    if unknown is not None:
-        row = int(pc.list_parent_indices(lists)[unknown].as_py())
-        raise SourceError(
-            f"{column.row(row)} has the label '{lists.flatten()[unknown].as_py()}', which train lacks.",
-            next_step=f"Fix the row, or add {of_class} of this class to train.",
-        )
+    if ids.null_count:
+        unknown = pc.is_null(ids)
+        rows = pc.list_parent_indices(lists).filter(unknown).to_pylist()
+        reasons: dict[int, str] = {}
+        for row, text in zip(rows, lists.flatten().filter(unknown).to_pylist(), strict=True):
+            reasons.setdefault(row, f"has the label '{text}', which train lacks")
+        raise bad_rows(column, reasons, next_step=f"Fix the row, or add {of_class} of this class to train.")
     return ids
 
 
@@ -176,13 +176,13 @@ def encode_labels(column: SourceColumn, rule: LabelRule) -> IntArray | FloatArra
     labels: IntArray = id_of_distinct[encoded.indices.to_numpy(zero_copy_only=False)]
     unknown = np.flatnonzero(labels < 0)
     if unknown.size:
-        index = int(unknown[0])
         more = ", …" if len(rule.classes) > _SHOWN_CLASSES else ""
-        raise SourceError(
-            f"{column.row(index)} has the label '{column.values[index].as_py()}', which train lacks; "
-            f"its classes are: {', '.join(rule.classes[:_SHOWN_CLASSES])}{more}.",
-            next_step="Fix the row, or add rows of this class to train.",
-        )
+        known = f"which train lacks; its classes are: {', '.join(rule.classes[:_SHOWN_CLASSES])}{more}"
+        found = column.values.take(pa.array(unknown)).to_pylist()
+        reasons = {
+            index: f"has the label '{text}', {known}" for index, text in zip(unknown.tolist(), found, strict=True)
+        }
+        raise bad_rows(column, reasons, next_step="Fix the row, or add rows of this class to train.")
     return labels
 
 
@@ -193,11 +193,12 @@ def label_numbers(column: SourceColumn) -> FloatArray:
     values: FloatArray = pc.if_else(is_number, trimmed, "inf").cast(pa.float64()).to_numpy()
     bad = np.flatnonzero(~np.isfinite(values))  # 1e999 has the form of a number and is none either
     if bad.size:
-        index = int(bad[0])
-        raise SourceError(
-            f"{column.row(index)} has the label '{column.values[index].as_py()}', which is not a finite number.",
-            next_step="Fix the row, or pass --label-type class.",
-        )
+        found = column.values.take(pa.array(bad)).to_pylist()
+        reasons = {
+            index: f"has the label '{text}', which is not a finite number"
+            for index, text in zip(bad.tolist(), found, strict=True)
+        }
+        raise bad_rows(column, reasons, next_step="Fix the row, or pass --label-type class.")
     return values
 
 

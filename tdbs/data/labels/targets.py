@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from tdbs.arrays import offsets_of
 from tdbs.data.answers import answers_of_arrow
-from tdbs.data.columns import FILL, SourceColumn, one_array, refuse_missing, text_values
+from tdbs.data.columns import FILL, SourceColumn, bad_rows, one_array, refuse_missing, text_values
 from tdbs.data.labels.given import given_labels
 from tdbs.data.labels.several import SeveralRule, encode_several, learn_several
 from tdbs.data.labels.single import (
@@ -91,11 +91,8 @@ def encode_word_labels(column: SourceColumn, classes: tuple[str, ...], *, words:
     words_of_row = pc.list_value_length(one_array(words.values)).to_numpy()
     uneven = np.flatnonzero(labels_of_row != words_of_row)
     if uneven.size:
-        row = int(uneven[0])
-        raise SourceError(
-            f"{column.row(row)} has {words_of_row[row]} words, but {labels_of_row[row]} labels.",
-            next_step="Give each word one label.",
-        )
+        reasons = {row: f"has {words_of_row[row]} words, but {labels_of_row[row]} labels" for row in uneven.tolist()}
+        raise bad_rows(column, reasons, next_step="Give each word one label.")
     ids = list_class_ids(column, lists, classes, of_class="words")
     offsets = offsets_of(labels_of_row).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, ids)
@@ -111,10 +108,10 @@ def checked_answers(column: SourceColumn, *, contexts: SourceColumn) -> pa.Array
             next_step='Write answers such as {"text": ["Paris"], "answer_start": [17]}.',
         ) from error
     rows = zip(answers.field("text").to_pylist(), answers.field("answer_start").to_pylist(), strict=True)
-    for row, ((texts, starts), context) in enumerate(zip(rows, contexts.values.to_pylist(), strict=True)):
-        problem = _problem(texts, starts, context)
-        if problem is not None:
-            raise SourceError(f"{column.row(row)} {problem}.", next_step="Fix the row or delete it.")
+    found = (_problem(*answer, context) for answer, context in zip(rows, contexts.values.to_pylist(), strict=True))
+    problems = {row: problem for row, problem in enumerate(found) if problem is not None}
+    if problems:
+        raise bad_rows(column, problems, next_step="Fix the row or delete it.")
     return answers
 
 

@@ -1,0 +1,61 @@
+"""What an error says of bad rows: how many there are, and a line about each of the first ten."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from tdbs.data.columns import clipped, row_name
+from tdbs.data.reading import read_blocks, survey_source
+from tdbs.data.sources import Source
+from tdbs.errors import RowError, TdbsError
+
+_LISTED = 10
+_LINE = 113  # characters of a line of 120 behind "Error: "
+_SKIP = "--skip-bad-rows"
+
+
+def with_other_rows(source: Source, error: RowError) -> RowError:
+    """Return an error about one row with the others that cannot be used; its next step names --skip-bad-rows.
+
+    The source is read again, until ten are found. The error of a single row keeps its message.
+    """
+    named = error.next_step.removesuffix(".") + f"; or pass {_SKIP}."
+    lines, bad, seen = _found(source)
+    if len(lines) < 2 and len(error.reasons) > 1:  # a fault that only the tokenizer finds
+        lines = [_line(f"Row {row + 1}", reason) for row, reason in sorted(error.reasons.items())[:_LISTED]]
+        bad, seen = len(error.reasons), max(error.reasons) + 1
+    if len(lines) < 2:
+        next_step = named if len(named) <= _LINE else error.next_step
+        return RowError(error.message, next_step=next_step, reasons=error.reasons)
+    return RowError(
+        clipped(f"{bad:,} of the {seen:,} rows looked at cannot be used. {lines[0]}", _LINE),
+        next_step=named if len(named) <= _LINE else f"Fix these rows, or pass {_SKIP}.",
+        reasons=error.reasons,
+        details=tuple(lines),
+    )
+
+
+def _found(source: Source) -> tuple[list[str], int, int]:
+    """Return a line about each of the first bad rows, how many there are, and how many rows were looked at."""
+    tolerant = replace(source, skips_bad_rows=True)
+    lines: list[str] = []
+    bad = seen = 0
+    try:
+        survey = survey_source(tolerant)
+        for name, rows in survey.splits.items():
+            for block in read_blocks(tolerant, survey, name):
+                lines += _lines(block.skipped, rows.split.where)
+                bad += len(block.skipped)
+                seen += len(block.skipped) + len(block.rows_N)
+                if bad >= _LISTED:
+                    return lines[:_LISTED], bad, seen
+    except TdbsError:  # what was raised first says enough
+        pass
+    return lines, bad, seen
+
+
+def _lines(reasons: Mapping[int, str], where: str) -> list[str]:
+    return [_line(row_name(row, where), reason) for row, reason in sorted(reasons.items())[:_LISTED]]
+
+
+def _line(named: str, reason: str) -> str:
+    return clipped(f"{named} {reason}.", _LINE)

@@ -1,0 +1,218 @@
+"""Choose the rows of train that `--validation FRACTION` holds out; they depend on the contents and the fraction alone.
+
+If rows have one class label, each class gives its share: shares are rounded by largest remainder. Questions are drawn
+by their contexts, so that no context is on both sides; the number of questions comes as close to the fraction as
+contexts allow. Other rows are drawn at random. Rows of a class that has one or two stay in train, and so does the first
+row of a class that was drawn whole: a class that train lacks could not be scored. Memory: an integer a label or a
+context.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from tdbs.arrays import BoolArray, IntArray, offsets_of
+from tdbs.data.columns import SourceColumn, one_array
+from tdbs.data.content import is_list
+from tdbs.data.labels.several import hot_classes
+from tdbs.data.labels.single import LabelType, informative_values, label_lists, label_texts, row_classes
+from tdbs.data.tasks import Task
+from tdbs.errors import ConfigError
+from tdbs.rng import RandomPurpose, stream
+
+# Shapes: U rows that can be used, E pairs of a row and a class that it has, C classes, G contexts.
+
+_FEW = 2  # rows of a class that stay in train
+_SHOWN = 5
+_ANOTHER = "Pass another fraction, or a file."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Drawn:
+    """The rows that are held out, and messages for the user."""
+
+    is_held_N: BoolArray  # of all rows of the file
+    notes: tuple[str, ...]
+
+
+class RowValues:
+    """Which rows have which values, labels or contexts: for each row integers are kept, not the values."""
+
+    def __init__(self, label_type: LabelType) -> None:
+        """Begin with no rows; `label_type` decides whether numbers are classes."""
+        self._label_type = label_type
+        self._codes: dict[str, int] = {}
+        self._found: list[tuple[IntArray, IntArray]] = []
+        self._rows: list[IntArray] = [np.zeros(0, dtype=np.int64)]
+        self._last: SourceColumn | None = None
+        self._are_numbers = False
+
+    def add_rows(self, rows_N: IntArray) -> None:
+        """Add rows that can be used."""
+        self._rows.append(rows_N)
+
+    def add_labels(self, column: SourceColumn) -> None:
+        """Add the labels of some rows, one or a list of them."""
+        self._last = column
+        if is_list(column.values.type):
+            lists = one_array(label_lists(column).values)
+            self._add(lists.flatten(), column.rows_N[pc.list_parent_indices(lists).to_numpy()])
+            return
+        texts = one_array(label_texts(column).values)
+        self._are_numbers |= not informative_values(pc.unique(texts.drop_null()), self._label_type).all()
+        if not self._are_numbers:  # numbers to predict may be as many as rows
+            self._add(texts.fill_null(""), column.rows_N)
+
+    def add_contexts(self, contexts: pa.Array, rows_N: IntArray) -> None:
+        """Add the contexts of some rows."""
+        self._add(contexts.fill_null(""), rows_N, key=lambda text: blake2b(text.encode(), digest_size=16).hexdigest())
+
+    def rows(self) -> IntArray:
+        """Return all rows, in order."""
+        return np.concatenate(self._rows)
+
+    def codes(self) -> tuple[IntArray, IntArray]:
+        """Return the number of each value, in order of their first rows, and its row."""
+        codes, rows = zip(*self._found, strict=True) if self._found else ([], [])
+        empty = np.zeros(0, dtype=np.int64)
+        return np.concatenate([empty, *codes]), np.concatenate([empty, *rows])
+
+    def classes(self, classes: Sequence[str]) -> tuple[IntArray, IntArray]:
+        """Return the class id of each label, and its row."""
+        codes_E, rows_E = self.codes()
+        if self._last is None or not self._codes:
+            return codes_E, rows_E
+        texts = pa.chunked_array([pa.array(list(self._codes), pa.string())])
+        named = SourceColumn(
+            name=self._last.name,
+            where=self._last.where,
+            values=texts,
+            rows_N=np.arange(len(self._codes)),
+            names=self._last.names,
+        )
+        return row_classes(named, classes)[0][codes_E], rows_E
+
+    def _add(self, texts: pa.Array, rows_N: IntArray, key: Callable[[str], str] = str) -> None:
+        encoded = texts.dictionary_encode()
+        known = [self._codes.setdefault(key(text), len(self._codes)) for text in encoded.dictionary.to_pylist()]
+        self._found.append((np.array(known, dtype=np.int64)[encoded.indices.to_numpy()], rows_N))
+
+
+def draw(
+    values: RowValues, task: Task, labels: Sequence[SourceColumn], *, count: int, fraction: float, where: str
+) -> Drawn:
+    """Return which of a file's `count` rows are held out; `labels` are the distinct values of its label columns.
+
+    Raises ConfigError if nothing would be left on one side.
+    """
+    rows_U = values.rows()
+    rare: tuple[str, ...] = ()
+    notes: list[str] = []
+    is_hot = task.kind == "multi_label" and (len(labels) > 1 or hot_classes(labels[0]) is not None)
+    if task.kind == "classification":
+        ids_U, _ = values.classes(task.classes)
+        drawn_U, rare_C = stratified_rows(ids_U, fraction, where=where)
+        rare = tuple(task.classes[index] for index in rare_C)
+    elif task.kind == "question_answering":
+        drawn_U = rows_by_group(values.codes()[0], fraction, where=where)
+    else:
+        drawn_U = held_out_rows(len(rows_U), fraction)
+        if task.kind == "token_classification" or (task.kind == "multi_label" and not is_hot):
+            ids_E, rows_E = values.classes(task.classes)
+            drawn_U, rare_C, whole_C = _without_rare(drawn_U, ids_E, np.searchsorted(rows_U, rows_E), len(rows_U))
+            _refuse_nothing_drawn(drawn_U, fraction, where)
+            rare = tuple(task.classes[index] for index in rare_C)
+            if len(whole_C):
+                shown = _listed([task.classes[index] for index in whole_C])
+                notes.append(f"--validation {fraction}: the first row stays in train of classes drawn whole: {shown}.")
+    if rare:
+        notes.append(f"--validation {fraction}: classes of one or two rows stay in train: {_listed(rare)}.")
+    is_held_N = np.zeros(count, dtype=np.bool_)
+    is_held_N[rows_U[drawn_U]] = True
+    return Drawn(is_held_N=is_held_N, notes=tuple(notes))
+
+
+def held_out_rows(rows: int, fraction: float) -> IntArray:
+    """Return places of rows that are drawn at random; they depend on the two numbers alone. Raises ConfigError."""
+    held_out = round(rows * fraction)
+    _refuse_one_side(rows, held_out, fraction)
+    return _permutation(rows)[:held_out]
+
+
+def stratified_rows(ids_U: IntArray, fraction: float, *, where: str) -> tuple[IntArray, IntArray]:
+    """Return places of rows, each class's share of them, and the classes of one or two rows. Raises ConfigError."""
+    counts_C = np.bincount(ids_U)
+    can_give_C = counts_C > _FEW
+    shares_C = np.where(can_give_C, counts_C * fraction, 0.0)
+    taken_C = np.floor(shares_C).astype(np.int64)
+    by_remainder = np.argsort(taken_C - shares_C, kind="stable")  # the first class first if two are equal
+    by_remainder = by_remainder[(can_give_C & (taken_C < counts_C - 1))[by_remainder]]
+    taken_C[by_remainder[: round(shares_C.sum()) - int(taken_C.sum())]] += 1
+    _refuse_nothing_drawn(can_give_C, fraction, where)
+    _refuse_one_side(len(ids_U), int(taken_C.sum()), fraction)
+    mixed_U = _permutation(len(ids_U))
+    by_class_U = mixed_U[np.argsort(ids_U[mixed_U], kind="stable")]
+    rank_U = np.arange(len(ids_U)) - offsets_of(counts_C)[ids_U[by_class_U]]
+    return by_class_U[rank_U < taken_C[ids_U[by_class_U]]], np.flatnonzero((counts_C > 0) & ~can_give_C)
+
+
+def rows_by_group(groups_U: IntArray, fraction: float, *, where: str) -> IntArray:
+    """Return places of rows of whole groups, about as many as the fraction says. Raises ConfigError."""
+    sizes_G = np.bincount(groups_U)
+    if len(sizes_G) < 2:
+        raise ConfigError(
+            f"All questions of {where} have one context, which cannot be on both sides of --validation {fraction}.",
+            next_step="Pass a file of validation rows.",
+        )
+    wanted = round(len(groups_U) * fraction)
+    _refuse_one_side(len(groups_U), wanted, fraction)
+    mixed_G = _permutation(len(sizes_G))
+    through_G = np.cumsum(sizes_G[mixed_G])[:-1]  # one group at least stays
+    taken = mixed_G[: int(np.argmin(np.abs(through_G - wanted))) + 1]
+    return np.flatnonzero(np.isin(groups_U, taken))
+
+
+def _without_rare(
+    drawn_U: IntArray, ids_E: IntArray, places_E: IntArray, rows: int
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the drawn rows without those that stay in train, the rare classes, and others that were drawn whole."""
+    pairs = np.unique(np.stack([ids_E, places_E]), axis=1)
+    ids_E, places_E = pairs[0], pairs[1]
+    is_drawn_U = np.zeros(rows, dtype=np.bool_)
+    is_drawn_U[drawn_U] = True
+    counts_C = np.bincount(ids_E)
+    is_rare_C = (counts_C > 0) & (counts_C <= _FEW)
+    is_drawn_U[places_E[is_rare_C[ids_E]]] = False
+    left_C = np.bincount(ids_E, ~is_drawn_U[places_E], minlength=len(counts_C))
+    whole_C = np.flatnonzero((counts_C > 0) & (left_C == 0))
+    first_E = np.searchsorted(ids_E, whole_C)  # pairs are in order of class and row
+    is_drawn_U[places_E[first_E]] = False
+    return drawn_U[is_drawn_U[drawn_U]], np.flatnonzero(is_rare_C), whole_C
+
+
+def _permutation(count: int) -> IntArray:
+    return stream(RandomPurpose.VALIDATION_FRACTION, seed=0).permutation(count)
+
+
+def _refuse_one_side(rows: int, held_out: int, fraction: float) -> None:
+    if not 0 < held_out < rows:
+        raise ConfigError(
+            f"--validation {fraction} of {rows} rows leaves {rows - held_out} to train and {held_out} to validation.",
+            next_step=_ANOTHER,
+        )
+
+
+def _refuse_nothing_drawn(found: BoolArray | IntArray, fraction: float, where: str) -> None:
+    if not (found.any() if found.dtype == np.bool_ else found.size):
+        raise ConfigError(
+            f"--validation {fraction} finds only rows of {where} whose classes have one or two rows.",
+            next_step="Pass a larger fraction, or a file.",
+        )
+
+
+def _listed(classes: Sequence[str]) -> str:
+    return ", ".join(classes[:_SHOWN]) + (", …" if len(classes) > _SHOWN else "")
