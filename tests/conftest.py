@@ -1,5 +1,6 @@
 """Fixtures that every test folder may use: the real data, where they are, and a place to prepare into."""
 
+import gc
 import os
 import tempfile
 from collections.abc import Callable, Generator, Iterator
@@ -44,6 +45,16 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         group = _shared_by(item)
         if group:
             item.add_marker(pytest.mark.xdist_group(group))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Take what is there now out of the garbage collector's sight.
+
+    A model is loaded after a collection, which would look at torch, transformers and all tests each time: two thirds
+    of the time of a run of the tiny model.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _shared_by(item: pytest.Item) -> str | None:
