@@ -236,7 +236,7 @@ def _text_of(store: ClassFolders, row: int) -> str:
     except UnicodeDecodeError as error:
         raise SourceError(
             f"{_row_of_class_folders(store, row)} is not {store.encoding.upper()}.",
-            next_step="Save the file as UTF-8, or pass its --encoding, such as latin-1.",
+            next_step="Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16.",
         ) from error
 
 

@@ -59,19 +59,19 @@ SOURCES = [
         {"a.csv": b"text,label\nfine,1\ncaf\xe9,0\n"},
         ("a.csv",),
         "Line 3 of a.csv is not UTF-8: byte 4 of the line is 0xe9.",
-        "Save the file as UTF-8, or pass its --encoding, such as latin-1.",
+        "Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16.",
     ),
     (
         {"a.tsv": b"text\tlabel\nfine\t1\ncaf\xe9\t0\n"},
         ("a.tsv",),
         "Line 3 of a.tsv is not UTF-8: byte 4 of the line is 0xe9.",
-        "Save the file as UTF-8, or pass its --encoding, such as latin-1.",
+        "Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16.",
     ),
     (
         {"a.jsonl": b'{"text": "fine", "label": 1}\n{"text": "caf\xe9", "label": 0}\n'},
         ("a.jsonl",),
         "Line 2 of a.jsonl is not UTF-8: byte 14 of the line is 0xe9.",
-        "Save the file as UTF-8, or pass its --encoding, such as latin-1; or pass --skip-bad-rows.",
+        "Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16; or pass --skip-bad-rows.",
     ),
     (
         {"a.xlsx": "x"},

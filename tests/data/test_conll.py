@@ -157,7 +157,7 @@ REFUSALS = [
     (
         b"EU B-ORG\nZ\xfcrich B-LOC\n",
         "Line 2 of a.conll is not UTF-8: byte 2 of the line is 0xfc.",
-        "Save the file as UTF-8, or pass its --encoding, such as latin-1.",
+        "Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16.",
     ),
 ]
 

@@ -74,6 +74,53 @@ def test_csv_stays_csv(write, content):
 
 
 @pytest.mark.parametrize(
+    ("content", "delimiter", "quote"),
+    [
+        ("text;label\n'twas a good film;pos\nI liked the actors';neg\nfine;pos\n", ";", '"'),
+        ("text;label\n'Rocky';pos\n" + "fine;neg\n" * 30, ";", '"'),
+        ("text;score\nfoo bar;1,5\nbar foo;2,5\n", ";", '"'),
+        ("text;label\none\u2028two;x\nthree\x85four;y\n", ";", '"'),
+        ("label;text\nx;'a; b'\ny;c\n", ";", "'"),
+    ],
+)
+def test_a_header_confirms_the_delimiter(write, content, delimiter, quote):
+    """An apostrophe at the beginning of a text is not a quote, and commas of numbers separate nothing."""
+    assert as_it_is(write("a.csv", content)).dialect == Dialect(delimiter=delimiter, quote=quote)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["good; really,pos\nbad; and, so,neg\nmeh; ok,pos\n", "foo bar;1,5\nbar foo;2,5\nbaz;3,0\n"],
+    ids=["a row with a comma more", "decimal commas"],
+)
+def test_without_a_header_nothing_is_guessed(write, content):
+    """Two delimiters that could be meant: the user says which one."""
+    path = write("a.csv", content)
+    with pytest.raises(SourceError) as caught:
+        data_file(path, ReadOptions(no_header=True))
+    assert caught.value.message == "The fields of a.csv may be separated by , or ;."
+    assert caught.value.next_step == "Pass its --delimiter."
+    assert data_file(path, ReadOptions(no_header=True, delimiter=";")).dialect.delimiter == ";"
+
+
+def test_columns_in_quotes_have_quotes_in_tsv_too(write):
+    """Otherwise a quote in a TSV or a tab-separated .txt is a character."""
+    assert as_it_is(write("a.tsv", 'text\tlabel\n"a ""b"""\t"x"\n"c"\t"y"\n')).dialect.quote == '"'
+    assert as_it_is(write("a.tsv", 'text\tlabel\n"a\tx\nb\ty\n')).dialect.quote is None
+    assert data_file(write("b.txt", 'x\t"Go\ny\tFree"\n'), ReadOptions(no_header=True)).dialect.quote is None
+
+
+def test_a_quote_that_is_given_leaves_the_delimiter_to_be_found(write):
+    path = write("a.csv", 'text;label\n"a;x\nb;y\n')
+    assert data_file(path, ReadOptions(quote="none")).dialect == Dialect(delimiter=";", quote=None)
+
+
+def test_a_mark_of_byte_order_is_no_part_of_the_first_name(write):
+    path = write("a.csv", "\ufefftext,label\na,x\n".encode("utf-16-le"))
+    assert rows_of(data_file(path, ReadOptions(encoding="utf-16-le"))) == [("a", "x")]
+
+
+@pytest.mark.parametrize(
     "content", ['text,label\na,1\n"b,2\nc,3\n', 'text,label\n"a"b,1\n', "text,label\na,1\nb,2,3\n", "", "\n"]
 )
 def test_a_broken_table_is_not_read_in_another_dialect(write, content):
@@ -116,13 +163,13 @@ def test_the_encoding_is_the_users(write, encoding):
         ("a.csv", {"quote": "''"}, ConfigError, "--quote must be one character, got ''''.",
          "Pass one, such as ; or tab, or leave it out."),
         ("a.csv", {"encoding": "rot13"}, ConfigError, "--encoding 'rot13' is not an encoding of text.",
-         "Pass one such as utf-8, latin-1 or utf-16."),
+         "Pass one such as utf-8, cp1252 or utf-16."),
         ("a.csv", {"encoding": "klingon"}, ConfigError, "--encoding 'klingon' is not an encoding of text.",
-         "Pass one such as utf-8, latin-1 or utf-16."),
+         "Pass one such as utf-8, cp1252 or utf-16."),
         ("a.jsonl", {"delimiter": ";"}, ConfigError, "--delimiter does not apply to a.jsonl.", "Leave it out."),
         ("a.parquet", {"encoding": "latin-1"}, ConfigError, "--encoding does not apply to a.parquet.", "Leave it out."),
         ("a.txt", {}, SourceError, "a.txt has no delimiter: tdbs looked for comma, semicolon, tab and |.",
-         "Pass its --delimiter."),
+         "Pass its --delimiter; for one with unbalanced quotes, pass --quote none with it."),
     ],
 )  # fmt: skip
 def test_options_that_are_refused(write, name, options, kind, message, next_step):

@@ -199,7 +199,7 @@ def test_texts_of_classes_have_an_encoding(opened, write, tmp_path):
     assert texts_and_classes(opened(tmp_path / "d", encoding="latin-1")) == (["café", "thé"], ["a", "b"])
     assert refusal(opened, tmp_path / "d") == (
         "File train/a/1.txt is not UTF-8.",
-        "Save the file as UTF-8, or pass its --encoding, such as latin-1.",
+        "Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16.",
     )
     write("d/train/a/1.txt", "")
     assert refusal(opened, tmp_path / "d", encoding="latin-1")[0] == "File train/a/1.txt has no 'text'."

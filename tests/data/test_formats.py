@@ -129,13 +129,13 @@ CASES = [
         "a.csv",
         b"text,label\na,1\nb\xff,2\n",
         "Line 3 of a.csv is not UTF-8: byte 2 of the line is 0xff.",
-        "Save the file as UTF-8, or pass its --encoding, such as latin-1.",
+        "Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16.",
     ),
     (
         "a.jsonl",
         b'{"text": "a", "label": 1}\n{"text": "\xe9"}\n',
         "Line 2 of a.jsonl is not UTF-8: byte 11 of the line is 0xe9.",
-        "Save the file as UTF-8, or pass its --encoding, such as latin-1.",
+        "Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16.",
     ),
     ("a.jsonl", '{"text": "a"}\n\n{"text": "b"}\n', "Row 2 of a.jsonl is a blank line.", "Delete the line."),
     (

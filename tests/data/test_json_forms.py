@@ -106,7 +106,7 @@ REFUSALS = [
     (
         b'[{"text": "a"},\n{"text": "\xe9"}]',
         "Line 2 of a.json is not UTF-8: byte 11 of the line is 0xe9.",
-        "Save the file as UTF-8, or pass its --encoding, such as latin-1.",
+        "Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16.",
     ),
 ]
 

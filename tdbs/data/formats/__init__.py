@@ -24,7 +24,7 @@ class ReadOptions:
     delimiter: Annotated[str | None, Option("Character between the fields of a table.", default="found")] = None
     quote: Annotated[str | None, Option("Character around fields of a table, or none.", default="found")] = None
     no_header: Annotated[bool, Option("The first row is data; columns are called 1, 2 and so on.")] = False
-    encoding: Annotated[str, Option("Encoding of text files, such as latin-1.")] = UTF8
+    encoding: Annotated[str, Option("Encoding of text files, such as cp1252.")] = UTF8
 
 
 def changed_options(options: ReadOptions) -> dict[str, Any]:

@@ -93,10 +93,18 @@ def open_text(file: DataFile) -> Iterator[IO[str]]:
     encoding = "utf-8-sig" if file.encoding == UTF8 else file.encoding
     with open_bytes(file) as stream:
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")
+        if file.encoding.startswith("utf-16-") or file.encoding.startswith("utf-32-"):
+            _skip_mark(text)
         try:
             yield text
         finally:
             text.detach()  # the stream is closed by whoever opened it
+
+
+def _skip_mark(text: io.TextIOWrapper) -> None:
+    """Leave out a mark of byte order; codecs that name the order take it for a character."""
+    if text.read(1) not in ("\ufeff", ""):
+        text.seek(0)
 
 
 def checked_encoding(name: str) -> str:
@@ -106,7 +114,8 @@ def checked_encoding(name: str) -> str:
         "".encode(name)  # some codecs are not of text
     except (LookupError, ValueError) as error:
         raise ConfigError(
-            f"--encoding '{name}' is not an encoding of text.", next_step="Pass one such as utf-8, latin-1 or utf-16."
+            f"--encoding '{name[:40]}' is not an encoding of text.",
+            next_step="Pass one such as utf-8, cp1252 or utf-16.",
         ) from error
     return UTF8 if found.name in ("utf-8", "utf-8-sig", "ascii") else found.name
 
@@ -136,7 +145,7 @@ def undecodable_line(where: str, number: int, error: UnicodeDecodeError) -> Sour
     )
 
 
-_OTHER_ENCODING = "Save the file as UTF-8, or pass its --encoding, such as latin-1."
+_OTHER_ENCODING = "Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16."
 
 
 def _only_member(path: Path, archive: zipfile.ZipFile) -> str:

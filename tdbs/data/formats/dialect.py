@@ -1,94 +1,69 @@
-"""Find how a table of text is written: delimiter and quote.
+"""Find how a table of text is written: delimiter and quote, by the rows at the file's beginning.
 
-The extension's own dialect counts if the rows at the file's beginning have one number of fields in it, two or more.
-Otherwise the standard library's sniffer is asked, then every other pair of delimiter and quote; the first in which the
-rows agree is taken. Reading checks it on the whole file: a row of another number of fields is an error.
+With a header, the extension's own delimiter counts if the header has two fields or more and half of the rows have as
+many; a row that differs is an error when it is read. Otherwise a delimiter must give all rows one number of fields; of
+several, the standard library's sniffer decides. Without a header nothing confirms a delimiter, so if two fit, the user
+must say which one. A quote `'` (and `"` in tables that have no quotes) counts if it encloses a whole column, or a
+delimiter that would otherwise make one field more, each time on one line.
 """
 
 import csv
+import io
 import re
-from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from tdbs.data.formats.data_file import DataFile, Dialect, not_in_encoding, open_text
 from tdbs.errors import ConfigError, SourceError
 
 DELIMITERS = (",", ";", "\t", "|")
-QUOTES = ('"', "'")
-_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
-_SAMPLE = 1 << 16  # characters of the file that are looked at
 USUAL_DIALECTS = {
     "csv": Dialect(delimiter=",", quote='"'),
     "tsv": Dialect(delimiter="\t", quote=None),  # like GLUE's own files: a quote is a character
-    "txt": Dialect(delimiter="\t", quote='"'),
+    "txt": Dialect(delimiter="\t", quote=None),
 }
+_NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+_SAMPLE = 1 << 16  # characters of the file that are looked at
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Fit:
+    """How the first rows look in a dialect."""
+
+    dialect: Dialect
+    width: int  # fields of the first row
+    share: float  # share of the rows that have as many
+    fits: bool  # two fields or more, and all rows have as many
+    has_quotes: bool = False  # some fields stand in quotes
 
 
 def dialect_of(file: DataFile, *, delimiter: str | None, quote: str | None, has_header: bool) -> Dialect:
     """Return the dialect of a file: what the user says of it, and the rest as it is found.
 
     Raises ConfigError for a delimiter or quote of more than one character, and SourceError if a `.txt` file has one
-    column in every dialect.
+    column in every dialect, or if two delimiters fit a file without a header.
     """
     usual = USUAL_DIALECTS[file.format]
-    if delimiter is not None or quote is not None:
-        quoted = usual.quote or ('"' if file.format != "tsv" else None)
-        return Dialect(
-            delimiter=usual.delimiter if delimiter is None else _one("--delimiter", _NAMES.get(delimiter, delimiter)),
-            quote=quoted if quote is None else None if quote == "none" else _one("--quote", quote),
-            has_header=has_header,
-        )
+    if delimiter is not None:
+        delimiter = _one("--delimiter", _NAMES.get(delimiter, delimiter))
+    given = quote is not None
+    quote = None if quote is None or quote == "none" else _one("--quote", quote)
     sample, is_whole = _beginning(file)
-    for dialect in _candidates(usual, sample):
-        names = _fields(sample, dialect, is_whole=is_whole)
-        if len(names) > 1 and not _is_quoted_otherwise(names, dialect):
-            return replace(dialect, has_header=has_header)
-    if file.format == "txt":
+    fits = {
+        mark: _fit(sample, Dialect(delimiter=mark, quote=quote), is_whole=is_whole)
+        if given
+        else _best_quote(sample, mark, usual, is_whole=is_whole, has_header=has_header)
+        for mark in (DELIMITERS if delimiter is None else (delimiter,))
+    }
+    if delimiter is not None:
+        return replace(fits[delimiter].dialect, has_header=has_header)
+    found = _chosen(fits, usual.delimiter, sample, file, has_header=has_header)
+    if found.width < 2 and file.format == "txt":
         raise SourceError(
             f"{file.name} has no delimiter: tdbs looked for comma, semicolon, tab and |.",
-            next_step="Pass its --delimiter.",
+            next_step="Pass its --delimiter; for one with unbalanced quotes, pass --quote none with it.",
         )
-    return replace(usual, has_header=has_header)
-
-
-def _candidates(usual: Dialect, sample: str) -> Iterator[Dialect]:
-    yield usual
-    try:
-        found = csv.Sniffer().sniff(sample, "".join(DELIMITERS))
-    except csv.Error:
-        pass  # it found none
-    else:
-        if found.quotechar == '"' or _has_quoted_field(sample, found.delimiter, "'"):
-            yield Dialect(delimiter=found.delimiter, quote=found.quotechar or '"')
-    for delimiter in DELIMITERS:
-        yield Dialect(delimiter=delimiter, quote='"')
-        if _has_quoted_field(sample, delimiter, "'"):
-            yield Dialect(delimiter=delimiter, quote="'")
-
-
-def _has_quoted_field(sample: str, delimiter: str, quote: str) -> bool:
-    """Return whether a field stands in these quotes: else a row whose usual quotes are broken would be read by them."""
-    ends = re.escape(delimiter)
-    return re.search(rf"(?:^|{ends}){quote}[^{quote}]*{quote}(?:{ends}|$)", sample, re.MULTILINE) is not None
-
-
-def _fields(sample: str, dialect: Dialect, *, is_whole: bool) -> list[str]:
-    """Return the fields of the first row, if all rows have as many; none if they do not, or if a quote is not closed.
-
-    The last row of a sample that is cut is left out.
-    """
-    rows: list[list[str]] = []
-    try:
-        rows.extend(csv.reader(sample.splitlines(keepends=True), **reader_options(dialect)))
-    except csv.Error:  # at the end of a sample: a quote that the cut left open
-        if is_whole:
-            return []
-    if not is_whole:
-        rows = rows[:-1] or rows
-    while rows and not rows[-1]:
-        rows.pop()
-    return rows[0] if rows and len({len(row) for row in rows}) == 1 else []
+    return replace(found.dialect, has_header=has_header)
 
 
 def reader_options(dialect: Dialect) -> dict[str, Any]:
@@ -98,12 +73,100 @@ def reader_options(dialect: Dialect) -> dict[str, Any]:
     return {"delimiter": dialect.delimiter, "quotechar": dialect.quote, "strict": True}
 
 
-def _is_quoted_otherwise(names: list[str], dialect: Dialect) -> bool:
-    """Return whether every field of the first row stands in quotes that the dialect does not know."""
-    if dialect.quote is None:
-        return False
-    others = [quote for quote in QUOTES if quote != dialect.quote]
-    return any(all(len(name) > 1 and name[0] == name[-1] == quote for name in names) for quote in others)
+def _chosen(fits: dict[str, _Fit], usual: str, sample: str, file: DataFile, *, has_header: bool) -> _Fit:
+    """Return the fit of the delimiter to read by; the usual one if none fits."""
+    known = fits[usual]
+    is_likely = known.width > 1 and known.share >= 0.5
+    fitting = [fit for fit in fits.values() if fit.fits]
+    if has_header:
+        if is_likely or not fitting:
+            return known
+        by_sniffer = _sniffed(sample)
+        return next((fit for fit in fitting if fit.dialect.delimiter == by_sniffer), fitting[0])
+    quoted = [fit for fit in fitting if fit.has_quotes]
+    if len(quoted) == 1 and not known.has_quotes:
+        return quoted[0]
+    likely = fitting if known.fits or not is_likely else [known, *fitting]
+    if len(likely) > 1:
+        marks = " or ".join({"\t": "tab"}.get(fit.dialect.delimiter, fit.dialect.delimiter) for fit in likely)
+        raise SourceError(f"The fields of {file.name} may be separated by {marks}.", next_step="Pass its --delimiter.")
+    return likely[0] if likely else known
+
+
+def _best_quote(sample: str, mark: str, usual: Dialect, *, is_whole: bool, has_header: bool) -> _Fit:
+    """Return how the first rows look with a delimiter, in the usual quotes or in those that they clearly have."""
+    plain = Dialect(delimiter=mark, quote=usual.quote if mark == usual.delimiter else '"')
+    fit = _fit(sample, plain, is_whole=is_whole)
+    for quote in ("'", '"') if plain.quote is None else ("'",):
+        rows = _rows_by_line(sample, mark, quote, is_whole=is_whole)
+        if rows is None or len(rows[0]) < 2:
+            continue
+        is_quoted = [[len(field) > 1 and field[0] == field[-1] == quote for field in row] for row in rows]
+        columns = list(zip(*(is_quoted[1:] if has_header else is_quoted), strict=True))
+        encloses = any(mark in field for row in rows for field in row if field[:1] == quote)
+        if any(column and all(column) for column in columns) or (encloses and not fit.fits):
+            found = Dialect(delimiter=mark, quote=quote)
+            return _Fit(dialect=found, width=len(rows[0]), share=1.0, fits=True, has_quotes=True)
+    return fit
+
+
+def _fit(sample: str, dialect: Dialect, *, is_whole: bool) -> _Fit:
+    """Return how the first rows look in a dialect. The last row of a sample that is cut is left out."""
+    rows: list[list[str]] = []
+    is_sound = True
+    try:
+        rows.extend(csv.reader(io.StringIO(sample, newline=""), **reader_options(dialect)))
+    except csv.Error as error:
+        is_sound = not is_whole and "unexpected end" in str(error)  # a quote that the cut left open
+    if not is_whole:
+        rows = rows[:-1] or rows
+    while rows and not rows[-1]:
+        rows.pop()
+    if not rows:
+        return _Fit(dialect=dialect, width=0, share=0.0, fits=False)
+    width = len(rows[0])
+    share = sum(len(row) == width for row in rows) / len(rows)
+    quote = dialect.quote or "\0"
+    has_quotes = re.search(rf"(?:^|{re.escape(dialect.delimiter)}){re.escape(quote)}", sample, re.MULTILINE) is not None
+    return _Fit(
+        dialect=dialect, width=width, share=share, fits=is_sound and width > 1 and share == 1.0, has_quotes=has_quotes
+    )
+
+
+def _rows_by_line(sample: str, mark: str, quote: str, *, is_whole: bool) -> list[list[str]] | None:
+    """Return the raw fields of each line, quotes and all; None unless all lines are sound and have as many."""
+    lines = [line.rstrip("\r\n") for line in io.StringIO(sample, newline="")]
+    rows = [_raw_fields(line, mark, quote) for line in (lines if is_whole else lines[:-1]) if line]
+    sound = [row for row in rows if row is not None]
+    return sound if sound and len(sound) == len(rows) and len({len(row) for row in rows if row}) == 1 else None
+
+
+def _raw_fields(line: str, mark: str, quote: str) -> list[str] | None:
+    """Return the fields of a line with their quotes; None if one begins with a quote and does not end with it."""
+    enclosed = re.compile(f"{quote}(?:[^{quote}]|{quote}{quote})*{quote}")
+    fields: list[str] = []
+    first = 0
+    while True:
+        if line.startswith(quote, first):
+            found = enclosed.match(line, first)
+            if found is None or line[found.end() : found.end() + 1] not in ("", mark):
+                return None
+            last = found.end()
+        else:
+            last = line.find(mark, first)
+            last = len(line) if last < 0 else last
+        fields.append(line[first:last])
+        if last == len(line):
+            return fields
+        first = last + 1
+
+
+def _sniffed(sample: str) -> str | None:
+    """Return the delimiter that the standard library finds, if any."""
+    try:
+        return csv.Sniffer().sniff(sample, "".join(DELIMITERS)).delimiter
+    except csv.Error:
+        return None
 
 
 def _beginning(file: DataFile) -> tuple[str, bool]:
@@ -119,6 +182,7 @@ def _beginning(file: DataFile) -> tuple[str, bool]:
 def _one(option: str, value: str) -> str:
     if len(value) != 1 or value in "\r\n":
         raise ConfigError(
-            f"{option} must be one character, got '{value}'.", next_step="Pass one, such as ; or tab, or leave it out."
+            f"{option} must be one character, got '{value[:40]}'.",
+            next_step="Pass one, such as ; or tab, or leave it out.",
         )
     return value
