@@ -62,6 +62,11 @@ def with_preparation(function: Command) -> Command:
     return _receiving("settings", _options(PrepareArguments, *names))(function)
 
 
+def with_reading(function: Command) -> Command:
+    """Give a command the options of how files are written, as a mapping: its parameter `reading`."""
+    return _receiving("reading", _options(ReadOptions))(function)
+
+
 def with_parts(*names: str) -> Callable[[Command], Command]:
     """Give a command options for these parts of a strategy, as a mapping: its parameter `parts`. Not given: None."""
     return _receiving("parts", _options(Strategy, *names, unset=True))

@@ -8,7 +8,15 @@ import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tdbs.cli.common import JsonOption, OverwriteOption, quiet_libraries, reported, say_url
-from tdbs.cli.options import AllowDropOption, Chosen, ProfileOption, given_profile, with_parts, with_settings
+from tdbs.cli.options import (
+    AllowDropOption,
+    Chosen,
+    ProfileOption,
+    given_profile,
+    with_parts,
+    with_reading,
+    with_settings,
+)
 from tdbs.cli.screen import print_json, progress_bars, say
 from tdbs.errors import ConfigError
 from tdbs.reports.terminal import duration
@@ -21,6 +29,7 @@ _SHOWN_ROWS = 5
 @reported
 @with_settings("precision")
 @with_parts("caps")
+@with_reading
 def command(
     model: Annotated[
         str, typer.Argument(metavar="MODEL", help="Folder of a run, or folder or hub name of a fine-tuned model.")
@@ -95,6 +104,7 @@ def command(
     *,
     settings: Chosen,
     parts: Chosen,
+    reading: Chosen,
 ) -> None:
     """Predict every row of an input, in its order: batched by length without padding, or each row as it arrives.
 
@@ -147,6 +157,7 @@ def command(
             max_length=max_length,
             prefix=prefix,
             **settings,
+            **reading,
             attention=attention,
             seed=seed,
             skip_bad_rows=skip_bad_rows,

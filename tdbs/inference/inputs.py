@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from tdbs.data.columns import BadRows, no_column, plain_name
 from tdbs.data.content import is_list
-from tdbs.data.formats import ReadOptions, count_rows, data_file, read_schema
+from tdbs.data.formats import AS_FOUND, ReadOptions, changed_options, count_rows, data_file, read_schema
 from tdbs.data.formats.data_file import undecodable_line
 from tdbs.data.labels.list_texts import refuse_words_as_texts
 from tdbs.data.reading import FirstPassResult, read_blocks
@@ -41,6 +41,7 @@ def open_input(
     pair: str | None = None,
     split: str | None = None,
     skip_bad_rows: bool = False,
+    reading: ReadOptions = AS_FOUND,
     stdin: BinaryIO | None = None,
     rows_at_most: int = BLOCK_ROWS,
 ) -> Input:
@@ -51,6 +52,9 @@ def open_input(
     is_dataset = "://" in spec or (path / MANIFEST_NAME).is_file()
     if split is not None and not is_dataset:
         raise ConfigError("--split only applies to prepared datasets.", next_step="Leave it out.")
+    if is_dataset or spec == STDIN:
+        for name in changed_options(reading):
+            raise ConfigError(f"--{name.replace('_', '-')} only applies to files.", next_step="Leave it out.")
     if is_dataset:
         for option, value in (("--text", text), ("--pair", pair)):
             if value is not None:
@@ -65,19 +69,22 @@ def open_input(
             f"File {spec} does not exist.",
             next_step="Pass a CSV, TSV, JSONL or Parquet file, a prepared dataset, or - to read lines from stdin.",
         )
-    return _file(path, checkpoint, text=text, pair=pair, skip_bad_rows=skip_bad_rows, rows_at_most=rows_at_most)
+    return _file(
+        path, checkpoint, reading, text=text, pair=pair, skip_bad_rows=skip_bad_rows, rows_at_most=rows_at_most
+    )
 
 
 def _file(
     path: Path,
     checkpoint: Checkpoint,
+    reading: ReadOptions,
     *,
     text: str | None,
     pair: str | None,
     skip_bad_rows: bool,
     rows_at_most: int,
 ) -> Input:
-    file = data_file(path.absolute(), ReadOptions())
+    file = data_file(path.absolute(), reading)
     schema = read_schema(file)
     columns = _columns(path, schema.names, checkpoint, text=text, pair=pair)
     kind = checkpoint.task.kind
@@ -103,7 +110,12 @@ def _file(
 
     return Input(
         name=str(path),
-        identity={"input": file_sha256(path), "text": columns.text, "pair": columns.pair or ""},
+        identity={
+            "input": file_sha256(path),
+            "text": columns.text,
+            "pair": columns.pair or "",
+            **changed_options(reading),
+        },
         rows=count_rows(file, columns.text, {} if skip_bad_rows else None),
         blocks=blocks,
         is_pair=columns.pair is not None,

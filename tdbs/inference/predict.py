@@ -15,6 +15,8 @@ from typing import TextIO
 import numpy as np
 
 from tdbs.data.columns import BadRows
+from tdbs.data.formats import ReadOptions
+from tdbs.data.formats.data_file import UTF8
 from tdbs.errors import ConfigError
 from tdbs.inference.batches import (
     Dropping,
@@ -98,6 +100,10 @@ def predict(
     attention: str = "auto",
     seed: int = 0,
     skip_bad_rows: bool = False,
+    delimiter: str | None = None,
+    quote: str | None = None,
+    no_header: bool = False,
+    encoding: str = UTF8,
     resume: bool = False,
     overwrite: bool = False,
     progress: Progress = lambda _done, _total: None,
@@ -126,6 +132,10 @@ def predict(
         attention: `auto`, `eager`, `sdpa` or `flash_attention_2`.
         seed: Seed of the dropped words.
         skip_bad_rows: Whether to leave out rows that cannot be read, and name them in the result.
+        delimiter: Character between the fields of a table. None: found.
+        quote: Character around fields of a table, or `none`. None: found.
+        no_header: Whether the first row is data; columns are called 1, 2 and so on.
+        encoding: Encoding of text files.
         resume: Whether to resume from the parts of `out` that are done.
         overwrite: Whether to replace `out`.
         progress: Called with the rows done and how many there are (None: not known).
@@ -174,6 +184,7 @@ def predict(
         pair=pair,
         split=split,
         skip_bad_rows=skip_bad_rows,
+        reading=ReadOptions(delimiter=delimiter, quote=quote, no_header=no_header, encoding=encoding),
         stdin=sys.stdin.buffer if str(source) == STDIN else None,
         rows_at_most=1 if batch_size == 1 and str(source) == STDIN else BLOCK_ROWS,
     )
