@@ -49,6 +49,18 @@ def test_all_formats_say_the_same(suffix, out_suffix, checkpoint_of, tmp_path):
     assert list(tmp_path.glob(".*")) == []
 
 
+def test_a_file_is_read_as_the_user_says(checkpoint_of, tmp_path):
+    """A dialect, an encoding and no header; another reading is another run to resume."""
+    folder, place, out = checkpoint_of("classification"), tmp_path / "in.csv", tmp_path / "out.jsonl"
+    texts = ["ein Stück; fein", "noch eins, schön"]
+    place.write_bytes("".join(f"'{text}'#1\n" for text in texts).encode("cp1252"))
+    reading = {"delimiter": "#", "quote": "'", "no_header": True, "encoding": "cp1252"}
+    predict(folder, place, text="1", out=out, precision="fp32", **reading)
+    found = np.array([list(row["scores"].values()) for row in read_jsonl(out)])
+    assert found == pytest.approx(one_by_one(folder, texts), abs=1e-4)
+    assert refused(folder, "-", quote="'") == ("--quote only applies to files.", "Leave it out.")
+
+
 def test_rows_go_to_stdout_where_no_file_is_named(checkpoint_of, tmp_path, capsys):
     predict(checkpoint_of("classification"), write_rows(tmp_path / "in.csv"))
     assert [json.loads(line)["source_row"] for line in capsys.readouterr().out.splitlines()] == [0, 1, 2]
