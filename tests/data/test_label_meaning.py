@@ -166,7 +166,7 @@ def test_minus_one_without_names_stays_a_class(opened, tmp_path):
 def test_an_id_without_a_name_is_refused(opened, tmp_path):
     assert refusal(opened, named(tmp_path / "a.parquet", [0, 1, 2], class_label("neg", "pos"))) == (
         "Row 3 of a.parquet has the class 2 in 'label', which has no name.",
-        "Write the file again from the task's own data.",
+        "Fix the row, or write the file with a name for each class.",
     )
 
 

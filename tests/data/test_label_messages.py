@@ -173,7 +173,8 @@ def test_long_labels_that_train_lacks_are_cut(opened, write, tmp_path):
     write("d/validation.csv", csv_of(["class 1", LONG]))
     found = refusal(opened, tmp_path / "d")
     check(found)
-    assert "which train lacks" in found[0]
+    shown = "Row 2 of validation.csv has the label 'a very long\\nlabel a ve…', which train lacks; its classes are: "
+    assert found[0] == f"{shown}class 0, …."
     write("e/train.jsonl", jsonl([[name] for name in classes]))
     write("e/validation.jsonl", jsonl([[LONG]]))
     check(refusal(opened, tmp_path / "e"))

@@ -119,7 +119,7 @@ def test_a_float_that_is_no_id_is_a_missing_label(opened, tmp_path, missing):
 def test_a_float_without_a_name_is_refused(opened, tmp_path, wrong, shown):
     assert refusal(opened, named(tmp_path / "a.parquet", [0.0, 1.0, wrong], class_label("neg", "pos"))) == (
         f"Row 3 of a.parquet has the class {shown} in 'label', which has no name.",
-        "Write the file again from the task's own data.",
+        "Fix the row, or write the file with a name for each class.",
     )
 
 

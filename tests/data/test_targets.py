@@ -372,7 +372,7 @@ def test_an_id_without_a_name_is_refused(opened, tmp_path, feature):
     """However the list is spelled: three versions of the datasets library write it in three ways."""
     assert refusal(opened, with_features(tmp_path / "a.parquet", feature)) == (
         "Row 2 of a.parquet has the class 7 in 'ner_tags', which has no name.",
-        "Write the file again from the task's own data.",
+        "Fix the row, or write the file with a name for each class.",
     )
 
 

@@ -23,6 +23,7 @@ from tdbs.shown import is_utf8
 
 NO_LABEL = -1
 _NEXT_STEP = "Write the file again from the task's own data."
+_UNNAMED = "Fix the row, or write the file with a name for each class."
 _OTHER_NAME = "Write the file with another name for the class."
 _MOST = 2.0**53  # of class ids: a float holds each whole number up to here
 
@@ -172,5 +173,5 @@ def _nameless(column: SourceColumn, row: int, found: float | None) -> SourceErro
             found=found,
             name=column.name,
         ),
-        next_step=_NEXT_STEP,
+        next_step=_UNNAMED,
     )

@@ -22,6 +22,7 @@ from tdbs.data.columns import (
     SourceColumn,
     bad_rows,
     bad_values,
+    clipped,
     first_true,
     fitted,
     one_array,
@@ -33,11 +34,13 @@ from tdbs.data.labels.given import named_lists, named_texts
 from tdbs.data.labels.list_texts import refuse_list_texts
 from tdbs.data.labels.spelling import one_spelling, spelled_as
 from tdbs.errors import SourceError
+from tdbs.shown import shown
 
 LabelType = Literal["auto", "class", "regression"]
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"  # nan and inf are texts
 _COMMA = r"^[+-]?[0-9]+(\.[0-9]{3})*,[0-9]+$"  # 1,5 and 1.000,5
 _THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+$"  # 1,000, which may also be a number with a decimal comma
+_SHOWN = 24  # characters of a label that train lacks: its classes are behind it
 _FIX = "Fix the row, or pass --label-type class."
 _LACKS = "has the label '{value}', which train lacks"
 _DIGITS = 300  # of a whole number that is written out; a float holds no more
@@ -204,7 +207,9 @@ def encode_labels(column: SourceColumn, rule: LabelRule) -> IntArray | FloatArra
         found = column.values.take(pa.array(unknown)).to_pylist()
         room = MESSAGE - len(column.row(int(unknown[0]))) - len(" .")
         reasons = {
-            index: with_classes(fitted(_LACKS, width=room, value=text), rule.classes, width=room)
+            index: with_classes(
+                fitted(_LACKS, width=room, value=clipped(shown(text), _SHOWN)), rule.classes, width=room
+            )
             for index, text in zip(unknown.tolist(), found, strict=True)
         }
         raise bad_rows(column, reasons, next_step="Fix the row, or add rows of this class to train.")
