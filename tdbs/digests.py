@@ -50,7 +50,7 @@ class _ColumnDigest:
             self._parts = {"lengths": _ColumnDigest(lengths), "values": _ColumnDigest(kind.value_type)}
 
     def add(self, values: pa.Array) -> None:
-        """Add the next values."""
+        """Add the next values; of decimals their digits, whatever precision a library gives them."""
         self._nulls.update(pc.is_null(values).to_numpy(zero_copy_only=False).tobytes())
         if pa.types.is_struct(self._kind):
             for name, part in self._parts.items():
@@ -58,8 +58,8 @@ class _ColumnDigest:
         elif pa.types.is_nested(self._kind):
             self._parts["lengths"].add(pc.list_value_length(values))
             self._parts["values"].add(pc.list_flatten(values))
-        elif _is_text(self._kind):
-            filled = pc.fill_null(values, "")
+        elif _is_text(self._kind) or pa.types.is_decimal(self._kind):
+            filled = pc.fill_null(values.cast(pa.string()) if pa.types.is_decimal(self._kind) else values, "")
             self._lengths.update(pc.binary_length(filled).cast(pa.int64()).to_numpy().tobytes())
             self._values.update(_text_bytes(filled))
         elif not pa.types.is_null(self._kind):
@@ -74,7 +74,7 @@ class _ColumnDigest:
             return parts_sha256({"nulls": nulls, "fields": parts})
         if pa.types.is_nested(self._kind):
             return parts_sha256({"nulls": nulls, **parts})
-        kind = "text" if _is_text(self._kind) else str(self._kind)
+        kind = "text" if _is_text(self._kind) else "decimal" if pa.types.is_decimal(self._kind) else str(self._kind)
         lengths, values = self._lengths.hexdigest(), self._values.hexdigest()
         return parts_sha256({"type": kind, "nulls": nulls, "lengths": lengths, "values": values})
 

@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tdbs.data.columns import clipped, row_name
+from tdbs.data.columns import MESSAGE, clipped, row_name
 from tdbs.data.reading import read_blocks, survey_source
 from tdbs.data.sources import Source
 from tdbs.errors import RowError, TdbsError
 
 _LISTED = 10
-_LINE = 113  # characters of a line of 120 behind "Error: "
 _SKIP = "--skip-bad-rows"
 
 
@@ -20,15 +19,21 @@ def with_other_rows(source: Source, error: RowError) -> RowError:
     """
     named = error.next_step.removesuffix(".") + f"; or pass {_SKIP}."
     lines, bad, seen = _found(source)
-    if len(lines) < 2 and len(error.reasons) > 1:  # a fault that only the tokenizer finds
-        lines = [_line(f"Row {row + 1}", reason) for row, reason in sorted(error.reasons.items())[:_LISTED]]
+    if len(lines) < 2 and len(error.reasons) > 1:  # a fault of train's labels, or one that only the tokenizer finds
+        first = min(error.reasons)
+        wheres = (split.where for split in source.splits)
+        where = next((each for each in wheres if error.message.startswith(f"{row_name(first, each)} ")), None)
+        lines = [
+            _line(f"Row {row + 1}" if where is None else row_name(row, where), reason)
+            for row, reason in sorted(error.reasons.items())[:_LISTED]
+        ]
         bad, seen = len(error.reasons), max(error.reasons) + 1
     if len(lines) < 2:
-        next_step = named if len(named) <= _LINE else error.next_step
+        next_step = named if len(named) <= MESSAGE else error.next_step
         return RowError(error.message, next_step=next_step, reasons=error.reasons)
     return RowError(
-        clipped(f"{bad:,} of the {seen:,} rows looked at cannot be used. {lines[0]}", _LINE),
-        next_step=named if len(named) <= _LINE else f"Fix these rows, or pass {_SKIP}.",
+        clipped(f"{bad:,} of the {seen:,} rows looked at cannot be used. {lines[0]}", MESSAGE),
+        next_step=named if len(named) <= MESSAGE else f"Fix these rows, or pass {_SKIP}.",
         reasons=error.reasons,
         details=tuple(lines),
     )
@@ -58,4 +63,4 @@ def _lines(reasons: Mapping[int, str], where: str) -> list[str]:
 
 
 def _line(named: str, reason: str) -> str:
-    return clipped(f"{named} {reason}.", _LINE)
+    return clipped(f"{named} {reason}.", MESSAGE)

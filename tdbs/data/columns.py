@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from tdbs.arrays import IntArray
 from tdbs.data.content import is_list, is_text
 from tdbs.errors import RowError, SourceError
+from tdbs.shown import shown
 
 FILL = "Fill the row or delete it."
 _LAST_BLANK = 0x3000
@@ -23,6 +24,9 @@ UNSEEN = "".join(filter(str.isspace, map(chr, range(_LAST_BLANK + 1)))) + "\ufef
 BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the first reason found stands
 WORD_NAMES = ("tokens", "ner_tags")  # of the first and the last column of CoNLL files
 _LINE = 120  # characters of an error's line
+MESSAGE = 113  # characters of a message, behind "Error: " on such a line
+_LEAST = 8  # characters of a value that is cut
+_SHOWN_WHERE = 44  # characters of the file or table of a row: the longest split of a hub's task is whole
 _SHOWN_NAME = 24  # of a column's name in a list of them
 _LONG_NAME = (40, 5)  # characters and words; a longer name of a column is probably a text
 
@@ -68,7 +72,7 @@ class SplitName(str):
 
 def row_name(row: int, where: str) -> str:
     """Return how an error names a row, by its number from 0, as the beginning of a sentence."""
-    return where.place(row) if isinstance(where, SplitName) else f"Row {row + 1} of {where}"
+    return where.place(row) if isinstance(where, SplitName) else f"Row {row + 1} of {clipped(where, _SHOWN_WHERE)}"
 
 
 def first_true(mask: pa.ChunkedArray) -> int | None:
@@ -81,21 +85,36 @@ def refuse_missing(column: SourceColumn, *, next_step: str) -> None:
     """Raise for values that are missing."""
     if column.values.null_count:
         missing = np.flatnonzero(one_array(pc.is_null(column.values)).to_numpy(zero_copy_only=False))
-        raise bad_rows(column, dict.fromkeys(missing.tolist(), f"has no '{column.name}'"), next_step=next_step)
+        raise bad_values(column, dict.fromkeys(missing.tolist(), ""), "has no '{name}'", next_step=next_step)
 
 
 def bad_rows(column: SourceColumn, reasons: Mapping[int, str], *, next_step: str) -> RowError:
     """Return the error for some values of a column, by their index; it names the first."""
     first = min(reasons)
     rows = {int(column.rows_N[index]): reason for index, reason in reasons.items()}
-    return RowError(f"{column.row(first)} {reasons[first]}.", next_step=next_step, reasons=rows)
+    message = clipped(f"{column.row(first)} {reasons[first]}.", MESSAGE)
+    return RowError(message, next_step=next_step, reasons=rows)
+
+
+def bad_values(column: SourceColumn, found: Mapping[int, str], problem: str, *, next_step: str) -> RowError:
+    """Return the error for some values, by their index; `problem` has the places {value} and {name}, the column's."""
+    room = MESSAGE - len(column.row(min(found))) - len(" .")
+    reasons = {
+        index: fitted(problem, width=room, value=value, name=column.name) for index, value in sorted(found.items())
+    }
+    return bad_rows(column, reasons, next_step=next_step)
 
 
 def text_values(column: SourceColumn) -> pa.ChunkedArray:
     """Return a column of texts as strings; none is missing and all are UTF-8 (Parquet files need not be)."""
     if not is_text(column.values.type):
         raise SourceError(
-            f"'{column.name}' of {column.where} contains {_shown(column.values.type)}, not texts.",
+            fitted(
+                "'{name}' of {where} contains {kind}, not texts.",
+                name=column.name,
+                where=column.where,
+                kind=_shown(column.values.type),
+            ),
             next_step="Name a column of texts.",
         )
     refuse_missing(column, next_step=FILL)
@@ -107,7 +126,12 @@ def word_lists(column: SourceColumn) -> pa.ChunkedArray:
     kind = column.values.type
     if not (is_list(kind) and is_text(kind.value_type)):
         raise SourceError(
-            f"'{column.name}' of {column.where} contains {_shown(kind)}, not lists of words.",
+            fitted(
+                "'{name}' of {where} contains {kind}, not lists of words.",
+                name=column.name,
+                where=column.where,
+                kind=_shown(kind),
+            ),
             next_step="Name a column of lists of texts.",
         )
     refuse_missing(column, next_step=FILL)
@@ -133,7 +157,8 @@ def refuse_other_bytes(column: SourceColumn) -> None:
 def other_bytes(column: SourceColumn) -> SourceError:
     """Return the error for bytes that are not text."""
     return SourceError(
-        f"'{column.name}' of {column.where} contains bytes that are not UTF-8.", next_step="Write the file as UTF-8."
+        fitted("'{name}' of {where} contains bytes that are not UTF-8.", name=column.name, where=column.where),
+        next_step="Write the file as UTF-8.",
     )
 
 
@@ -181,6 +206,30 @@ def clipped(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1].rstrip() + "…"
 
 
+def fitted(template: str, *, width: int = MESSAGE, **values: object) -> str:
+    """Return a sentence of one line; values from outside are escaped, and the longest are cut as far as they must."""
+    escaped = {name: shown(value) for name, value in values.items()}
+    text = template.format(**escaped)
+    longest = min(max(map(len, escaped.values()), default=0), width)
+    while len(text) > width and longest >= _LEAST:
+        text = template.format(**{name: clipped(value, longest) for name, value in escaped.items()})
+        longest -= 1
+    return clipped(text, width)
+
+
+def with_classes(sentence: str, classes: Sequence[str], *, width: int = MESSAGE) -> str:
+    """Return a sentence with as many classes behind it as its line holds; without any if it holds none."""
+    listed = f"{sentence}; its classes are: "
+    found = sentence
+    for place, name in enumerate(classes):
+        listed += (", " if place else "") + shown(name)
+        if len(listed) > width:
+            break
+        text = listed if place == len(classes) - 1 else f"{listed}, …"
+        found = text if len(text) <= width else found
+    return found
+
+
 def _listed(names: Sequence[str], width: int) -> str:
     """Return names in quotes, as many as fit."""
     shown: list[str] = []
@@ -212,7 +261,7 @@ def _refuse_missing_values(column: SourceColumn, lists: pa.ChunkedArray) -> None
     array = one_array(lists)
     rows = pc.unique(pc.list_parent_indices(array).filter(pc.is_null(array.flatten()))).to_pylist()
     if rows:
-        raise bad_rows(column, dict.fromkeys(rows, f"has an empty entry in '{column.name}'"), next_step=FILL)
+        raise bad_values(column, dict.fromkeys(rows, ""), "has an empty entry in '{name}'", next_step=FILL)
 
 
 def _valid(column: SourceColumn, kind: pa.DataType) -> pa.ChunkedArray:

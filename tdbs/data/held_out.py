@@ -3,8 +3,8 @@
 If rows have one class label, each class gives its share: shares are rounded by largest remainder. Questions are drawn
 by their contexts, so that no context is on both sides; the number of questions comes as close to the fraction as
 contexts allow. Other rows are drawn at random. Rows of a class that has one or two stay in train, and so does the first
-row of a class that was drawn whole: a class that train lacks could not be scored. Memory: an integer a label or a
-context.
+row of a class that was drawn whole: a class that train lacks could not be scored. Columns of 0 and 1 and the places of
+multi-hot lists are classes too: their rows are those with a 1. Memory: an integer a label or a context.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, IntArray, offsets_of
-from tdbs.data.columns import SourceColumn, one_array
+from tdbs.data.columns import SourceColumn, fitted, one_array
 from tdbs.data.content import is_list
-from tdbs.data.labels.several import hot_classes
+from tdbs.data.labels.several import flags_that_hold, hot_classes, is_hot
 from tdbs.data.labels.single import LabelType, informative_values, label_lists, label_texts, row_classes
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
@@ -67,6 +67,14 @@ class RowValues:
         if not self._are_numbers:  # numbers to predict may be as many as rows
             self._add(texts.fill_null(""), column.rows_N)
 
+    def add_flags(self, columns: Sequence[SourceColumn]) -> None:
+        """Add the rows in which each column of flags has a 1; a class is the place of its column."""
+        for place, column in enumerate(columns):
+            if is_list(column.values.type):
+                return  # refused later
+            rows_N = column.rows_N[flags_that_hold(column)]
+            self._found.append((np.full(len(rows_N), place, dtype=np.int64), rows_N))
+
     def add_contexts(self, contexts: pa.Array, rows_N: IntArray) -> None:
         """Add the contexts of some rows."""
         self._add(contexts.fill_null(""), rows_N, key=lambda text: blake2b(text.encode(), digest_size=16).hexdigest())
@@ -96,6 +104,12 @@ class RowValues:
         )
         return row_classes(named, classes)[0][codes_E], rows_E
 
+    def hot_places(self, classes: int) -> tuple[IntArray, IntArray]:
+        """Return the place of each 1 in multi-hot lists of that many classes, and its row."""
+        codes_E, rows_E = self.codes()  # every list gives its entries in order
+        holds = np.array([is_hot(text) for text in self._codes], dtype=np.bool_)[codes_E]
+        return (np.arange(len(codes_E)) % classes)[holds], rows_E[holds]
+
     def _add(self, texts: pa.Array, rows_N: IntArray, key: Callable[[str], str] = str) -> None:
         encoded = texts.dictionary_encode()
         known = [self._codes.setdefault(key(text), len(self._codes)) for text in encoded.dictionary.to_pylist()]
@@ -112,7 +126,6 @@ def draw(
     rows_U = values.rows()
     rare: tuple[str, ...] = ()
     notes: list[str] = []
-    is_hot = task.kind == "multi_label" and (len(labels) > 1 or hot_classes(labels[0]) is not None)
     if task.kind == "classification":
         ids_U, _ = values.classes(task.classes)
         drawn_U, rare_C = stratified_rows(ids_U, fraction, where=where)
@@ -121,10 +134,11 @@ def draw(
         drawn_U = rows_by_group(values.codes()[0], fraction, where=where)
     else:
         drawn_U = held_out_rows(len(rows_U), fraction)
-        if task.kind == "token_classification" or (task.kind == "multi_label" and not is_hot):
-            ids_E, rows_E = values.classes(task.classes)
+        if task.kind in ("token_classification", "multi_label"):
+            ids_E, rows_E = _held_classes(values, task, labels)
             drawn_U, rare_C, whole_C = _without_rare(drawn_U, ids_E, np.searchsorted(rows_U, rows_E), len(rows_U))
-            _refuse_nothing_drawn(drawn_U, fraction, where)
+            with_rare = len(np.unique(rows_E[np.isin(ids_E, rare_C)]))
+            _refuse_nothing_drawn(drawn_U, fraction, where, can_give=with_rare < len(rows_U))
             rare = tuple(task.classes[index] for index in rare_C)
             if len(whole_C):
                 shown = _listed([task.classes[index] for index in whole_C])
@@ -134,6 +148,15 @@ def draw(
     is_held_N = np.zeros(count, dtype=np.bool_)
     is_held_N[rows_U[drawn_U]] = True
     return Drawn(is_held_N=is_held_N, notes=tuple(notes))
+
+
+def _held_classes(values: RowValues, task: Task, labels: Sequence[SourceColumn]) -> tuple[IntArray, IntArray]:
+    """Return the class id of each class that a row has, and the row."""
+    if task.kind == "multi_label" and len(labels) > 1:
+        return values.codes()
+    if task.kind == "multi_label" and hot_classes(labels[0]) is not None:
+        return values.hot_places(len(task.classes))
+    return values.classes(task.classes)
 
 
 def held_out_rows(rows: int, fraction: float) -> IntArray:
@@ -152,7 +175,7 @@ def stratified_rows(ids_U: IntArray, fraction: float, *, where: str) -> tuple[In
     by_remainder = np.argsort(taken_C - shares_C, kind="stable")  # the first class first if two are equal
     by_remainder = by_remainder[(can_give_C & (taken_C < counts_C - 1))[by_remainder]]
     taken_C[by_remainder[: round(shares_C.sum()) - int(taken_C.sum())]] += 1
-    _refuse_nothing_drawn(can_give_C, fraction, where)
+    _refuse_nothing_drawn(can_give_C, fraction, where, can_give=False)
     _refuse_one_side(len(ids_U), int(taken_C.sum()), fraction)
     mixed_U = _permutation(len(ids_U))
     by_class_U = mixed_U[np.argsort(ids_U[mixed_U], kind="stable")]
@@ -165,7 +188,11 @@ def rows_by_group(groups_U: IntArray, fraction: float, *, where: str) -> IntArra
     sizes_G = np.bincount(groups_U)
     if len(sizes_G) < 2:
         raise ConfigError(
-            f"All questions of {where} have one context, which cannot be on both sides of --validation {fraction}.",
+            fitted(
+                "All questions of {where} have one context, which cannot be on both sides of --validation {fraction}.",
+                where=where,
+                fraction=fraction,
+            ),
             next_step="Pass a file of validation rows.",
         )
     wanted = round(len(groups_U) * fraction)
@@ -206,11 +233,16 @@ def _refuse_one_side(rows: int, held_out: int, fraction: float) -> None:
         )
 
 
-def _refuse_nothing_drawn(found: BoolArray | IntArray, fraction: float, where: str) -> None:
+def _refuse_nothing_drawn(found: BoolArray | IntArray, fraction: float, where: str, *, can_give: bool) -> None:
+    """Raise if no row was found; a larger fraction helps only if any row can be given."""
     if not (found.any() if found.dtype == np.bool_ else found.size):
         raise ConfigError(
-            f"--validation {fraction} finds only rows of {where} whose classes have one or two rows.",
-            next_step="Pass a larger fraction, or a file.",
+            fitted(
+                "--validation {fraction} finds only rows of {where} whose classes have one or two rows.",
+                fraction=fraction,
+                where=where,
+            ),
+            next_step="Pass a larger fraction, or a file." if can_give else "Pass a file of validation rows.",
         )
 
 

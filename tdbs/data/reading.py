@@ -274,6 +274,8 @@ def _note_values(
         values.add_contexts(one_array(contexts.values.cast(pa.string())), rows_N)
     elif task.kind in ("classification", "token_classification", "multi_label") and len(columns) == 1:
         values.add_labels(columns[0])
+    elif task.kind == "multi_label" and len(columns) > 1:
+        values.add_flags(columns)
 
 
 def _is_filled(column: SourceColumn, source: Source) -> bool:

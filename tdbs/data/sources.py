@@ -34,8 +34,9 @@ HUB_SEQ2SEQ_TOKENIZER = "t5-small"
 VALIDATION_HELP = "Validation file, or share of rows to hold out (0.1)."
 # 2: multi-hot lists, names of class ids, blanks and booleans, classes that are held out
 # 3: marks of no width, accents, printed scalars, names of class ids that are floats, NaN
-_LABEL_READING = 3
-_DRAWING = 2  # version of the rules by which a fraction is held out (data/held_out.py)
+# 4: strings side by side, decimals, decimal commas
+_LABEL_READING = 4
+_DRAWING = 3  # version of the rules by which a fraction is held out (data/held_out.py)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

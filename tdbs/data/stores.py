@@ -114,14 +114,14 @@ def store_files(store: Store) -> tuple[DataFile, ...]:
 
 
 def is_digestible(kind: pa.DataType) -> bool:
-    """Return whether a type is of texts, numbers, booleans, or lists and objects of such."""
+    """Return whether a type is of texts, numbers, decimals too, booleans, or lists and objects of such."""
     kind = digested_type(kind)
     if is_list(kind):
         return is_digestible(kind.value_type)
     if pa.types.is_struct(kind):
         return all(is_digestible(field.type) for field in kind)
     is_number = pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_boolean(kind)
-    return bool(is_number or is_text(kind) or pa.types.is_null(kind))
+    return bool(is_number or pa.types.is_decimal(kind) or is_text(kind) or pa.types.is_null(kind))
 
 
 def store_digest(store: Store, columns: list[str]) -> list[str]:

@@ -38,7 +38,7 @@ CASES = [
     ("a.csv", "text,label\na,x\nb,\n,y\nc,\"y,x\"\n", {"label_separator": ","},
      [0, 1, 3], {2: "has no 'text'"}),
     ("a.csv", "text,label\na,0.5\nb,low\nc,1\n", {"label_type": "regression"},
-     [0, 2], {1: "has the label 'low', which is not a finite number"}),
+     [0, 2], {1: "has 'low' in 'label', which is not a finite number"}),
 ]  # fmt: skip
 
 

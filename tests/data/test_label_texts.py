@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tdbs.shown import shown
 from tests.data.test_label_meaning import HOT, NEXT, class_label, jsonl, named, read, refusal
 
 
@@ -89,7 +90,7 @@ ARRAYS = [
 @pytest.mark.parametrize(("text", "entries"), ARRAYS)
 def test_an_array_that_is_written_as_a_text_is_not_a_class(opened, write, text, entries):
     assert refusal(opened, write("a.csv", csv_of(["anger", text]))) == (
-        f"Row 2 of a.csv has the text \"{text}\" in 'label', which is a list or an object, not a label.",
+        f"Row 2 of a.csv has {text} in 'label', a list or an object, not a label.",
         NEXT.format(json.dumps({"text": "a text", "label": entries})),
     )
 
@@ -118,7 +119,7 @@ def test_a_float_that_is_no_id_is_a_missing_label(opened, tmp_path, missing):
 def test_a_float_without_a_name_is_refused(opened, tmp_path, wrong, shown):
     assert refusal(opened, named(tmp_path / "a.parquet", [0.0, 1.0, wrong], class_label("neg", "pos"))) == (
         f"Row 3 of a.parquet has the class {shown} in 'label', which has no name.",
-        "Write the file again from the task's own data.",
+        "Fix the row, or write the file with a name for each class.",
     )
 
 
@@ -155,7 +156,7 @@ def test_names_that_are_one_label_are_refused(opened, tmp_path, first, second):
     for feature in (class_label(first, "y", second), {"feature": class_label(first, "y", second), "_type": "List"}):
         labels = [0, 1, 2] if feature["_type"] == "ClassLabel" else HOT
         assert refusal(opened, named(tmp_path / "a.parquet", labels, feature)) == (
-            f"The classes '{first}' and '{second}' of 'label' of a.parquet are one label.",
+            f"The classes '{shown(first)}' and '{shown(second)}' of 'label' of a.parquet are one label.",
             "Write the file with another name for the class.",
         )
 

@@ -59,12 +59,12 @@ REFUSED = [
         ["x", "0.5"],
         "auto",
         "Some labels of train.csv are numbers (row 2 has '0.5') and some are not (row 1 has 'x').",
-        "Fix them, or pass --label-type class.",
+        "Fix them, or pass --label-type class, or --label-type regression with --skip-bad-rows.",
     ),
     (
         ["1", "1e999"],
         "auto",
-        "Row 2 of train.csv has the label '1e999', which is not a finite number.",
+        "Row 2 of train.csv has '1e999' in 'label', which is not a finite number.",
         "Fix the row, or pass --label-type class.",
     ),
     (["a", "a"], "auto", "Every label of train.csv is 'a'.", "Give train rows of at least two classes."),
@@ -83,7 +83,7 @@ def test_train_labels_that_cannot_be_learned(values, label_type, message, next_s
 def test_regression_needs_finite_numbers(value):
     with pytest.raises(SourceError) as caught:
         encode_labels(column(["1", value]), LabelRule(kind="numbers"))
-    assert caught.value.message == f"Row 2 of train.csv has the label '{value}', which is not a finite number."
+    assert caught.value.message == f"Row 2 of train.csv has '{value}' in 'label', which is not a finite number."
     assert caught.value.next_step == "Fix the row, or pass --label-type class."
 
 
@@ -99,7 +99,9 @@ def test_many_classes_are_not_all_listed():
     rule = LabelRule(kind="whole_numbers", classes=tuple(map(str, range(100))))
     with pytest.raises(SourceError) as caught:
         encode_labels(column(["5", "x"]), rule)
-    assert caught.value.message.endswith("17, 18, 19, ….")
+    assert caught.value.message == (
+        "Row 2 of train.csv has the label 'x', which train lacks; its classes are: 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, …."
+    )
 
 
 def test_a_list_is_no_label():

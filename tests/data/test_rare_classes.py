@@ -3,6 +3,8 @@
 import json
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -124,24 +126,60 @@ def test_a_fraction_in_any_row_makes_all_labels_numbers(opened, write):
     assert read_source(opened(write("a.csv", content), validation="0.2"))[0].kind == "regression"
 
 
-def test_nothing_left_to_validation_is_refused(opened, write):
-    content = "text,label\n" + "".join(f"{row},class {row // 2}\n" for row in range(COUNT))
+def refusal(source):
     with pytest.raises(ConfigError) as caught:
-        survey_source(opened(write("a.csv", content), validation="0.2"))
-    assert (caught.value.message, caught.value.next_step) == (
-        "--validation 0.2 finds only rows of a.csv whose classes have one or two rows.",
-        "Pass a larger fraction, or a file.",
+        survey_source(source)
+    return caught.value.message, caught.value.next_step
+
+
+def test_nothing_left_to_validation_is_refused(opened, write):
+    """A larger fraction is named only if it would find a row."""
+    content = "text,label\n" + "".join(f"{row},class {row // 2}\n" for row in range(COUNT))
+    lists = [{"text": f"{row}", "label": [f"class {row // 2}"]} for row in range(COUNT)]
+    other = [
+        {"text": f"{row}", "label": ["a"] if row not in DRAWN else [f"class {DRAWN.index(row) // 2}"]}
+        for row in range(COUNT)
+    ]
+    message, a_file = "--validation 0.2 finds only rows of {} whose classes have one or two rows.", "Pass a file"
+    assert refusal(opened(write("a.csv", content), validation="0.2")) == (
+        message.format("a.csv"),
+        f"{a_file} of validation rows.",
     )
+    for rows, next_step in ((lists, f"{a_file} of validation rows."), (other, "Pass a larger fraction, or a file.")):
+        path = write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+        assert refusal(opened(path, validation="0.2")) == (message.format("a.jsonl"), next_step)
 
 
-def test_flags_are_drawn_at_random(opened, write):
-    """Their classes are columns or places, which train has whatever holds in its rows."""
-    flags = "text,x,y\n" + "".join(f"{row},{int(row == RARE)},{row % 2}\n" for row in range(COUNT))
-    hot = "".join(json.dumps({"text": "a", "label": [int(row == RARE), 1, 0]}) + "\n" for row in range(COUNT))
+@pytest.mark.parametrize("held", [DRAWN[2:3], DRAWN[2:6]])
+def test_classes_that_are_columns_or_places_are_protected(opened, write, held):
+    """Their rows are those with a 1; a column of zeros alone is no reason to keep a row."""
+    flags = "text,x,y,z\n" + "".join(f"{row},{int(row in held)},{row % 2},0\n" for row in range(COUNT))
+    hot = [json.dumps({"text": "a", "label": [int(row in held), row % 2, 0]}) + "\n" for row in range(COUNT)]
+    x = {"a.csv": "x", "a.jsonl": "0"}
     for source in (
-        opened(write("a.csv", flags), label="x,y", validation="0.2"),
-        opened(write("a.jsonl", hot), validation="0.2"),
+        opened(write("a.csv", flags), label="x,y,z", validation="0.2"),
+        opened(write("a.jsonl", "".join(hot)), validation="0.2"),
     ):
         survey = survey_source(source)
         (block,) = read_blocks(source, survey, "validation")
-        assert (survey.notes, block.rows_N.tolist()) == ((), DRAWN)
+        name = x[source.splits[0].where]
+        kept = "classes of one or two rows stay in train" if len(held) == 1 else ""
+        kept = kept or "the first row stays in train of classes drawn whole"
+        assert survey.notes == (f"--validation 0.2: {kept}: {name}.",)
+        assert block.rows_N.tolist() == [row for row in DRAWN if row != held[0]]
+
+
+def test_columns_of_numbers_are_drawn_at_random(opened, write):
+    content = "text,x,y\n" + "".join(f"{row},{row / 7},{int(row == RARE)}\n" for row in range(COUNT))
+    source = opened(write("a.csv", content), label="x,y", validation="0.2")
+    (block,) = read_blocks(source, survey := survey_source(source), "validation")
+    assert (survey.notes, block.rows_N.tolist()) == ((), DRAWN)
+
+
+def test_a_column_of_lists_beside_another_is_refused_as_without_a_fraction(opened, tmp_path):
+    pq.write_table(pa.table({"text": list("abcd"), "x": [["u"], ["v"]] * 2, "y": [0, 1] * 2}), tmp_path / "a.parquet")
+    for validation in (None, "0.5"):
+        assert refusal(opened(tmp_path / "a.parquet", label="x,y", validation=validation)) == (
+            "'x' contains lists of classes.",
+            "Name it alone, without --label-type.",
+        )

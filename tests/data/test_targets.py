@@ -139,8 +139,11 @@ SEVERAL_REFUSALS = [
     ("text,x,y\na,1,2\n", {"label": "x,y", "label_type": "class"},
      "Row 1 of a.csv has '2' in 'y', which is neither 0 nor 1.", "Fix the row, or pass --label-type regression."),
     ("text,x,y\na,1,good\n", {"label": "x,y"},
-     "Row 1 of a.csv has the label 'good', which is not a finite number.",
-     "Fix the row, or pass --label-type class."),
+     "Row 1 of a.csv has 'good' in 'y', which is not a finite number.",
+     "Write numbers in these columns: 1 and 0 for yes and no."),
+    ("text,x,y\na,yes,no\n", {"label": "x,y", "label_type": "class"},
+     "Row 1 of a.csv has 'yes' in 'x', which is neither 0 nor 1.",
+     "Write numbers in these columns: 1 and 0 for yes and no."),
     ("text,x,y\na,1,\n", {"label": "x,y"}, "Row 1 of a.csv has no 'y'.", "Fill the row or delete it."),
 ]  # fmt: skip
 
@@ -369,7 +372,7 @@ def test_an_id_without_a_name_is_refused(opened, tmp_path, feature):
     """However the list is spelled: three versions of the datasets library write it in three ways."""
     assert refusal(opened, with_features(tmp_path / "a.parquet", feature)) == (
         "Row 2 of a.parquet has the class 7 in 'ner_tags', which has no name.",
-        "Write the file again from the task's own data.",
+        "Fix the row, or write the file with a name for each class.",
     )
 
 

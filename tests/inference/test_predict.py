@@ -275,8 +275,7 @@ def test_words_that_are_written_as_lists_are_refused(checkpoint_of, tmp_path):
     source = write_csv(tmp_path / "in.csv", ["tokens"], [["['a', 'film']"], ["['so']"]])
     assert refused(checkpoint_of("token_classification"), source, out=tmp_path / "out.jsonl") == (
         "'tokens' of in.csv contains lists of words, written as texts.",
-        'CSV and TSV cells cannot hold lists. Write JSONL or Parquet, with lines such as {"tokens": ["a", "film"]}; '
-        "or write texts, with spaces between words.",
+        'Write JSONL lines such as {"tokens": ["a", "film"]}, or texts with spaces between words.',
     )
     assert not (tmp_path / "out.jsonl").exists()
     mixed = write_csv(tmp_path / "mixed.csv", ["tokens"], [["['a', 'film']"], ["so"]])

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from tdbs.data.answers import NO_PLACE
-from tdbs.data.columns import SourceColumn, one_array, row_name
+from tdbs.data.columns import SourceColumn, fitted, one_array, row_name
 from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, is_text, plain_type
 from tdbs.data.stores import Store, store_tables
 from tdbs.data.tasks import Columns
@@ -56,7 +56,12 @@ def are_answer_columns(store: Store, columns: Columns, *, where: str) -> bool:
         return False
     row, text, at = misplaced
     raise SourceError(
-        f"{row_name(row - 1, where)} has the answer '{text[:_SHOWN]}', which is not at character {at} of its context.",
+        fitted(
+            "{row} has the answer '{text}', which is not at character {at} of its context.",
+            row=row_name(row - 1, where),
+            text=text,
+            at=at,
+        ),
         next_step="Count characters from 0. If the columns are classes, write 0 and 1 in them.",
     )
 
@@ -81,7 +86,13 @@ def joined_answers(texts: SourceColumn, starts: SourceColumn) -> SourceColumn:
     if wrong:
         index, reason = next(iter(wrong.items()))
         raise RowError(
-            f"'{starts.name}' in row {starts.number(index)} of {starts.where} {reason}.",
+            fitted(
+                "'{name}' in row {number} of {where} {reason}.",
+                name=starts.name,
+                number=starts.number(index),
+                where=starts.where,
+                reason=reason,
+            ),
             next_step="Write the answer's first character, counted from 0.",
             reasons={int(starts.rows_N[place]): f"'{starts.name}' {why}" for place, why in wrong.items()},
         )

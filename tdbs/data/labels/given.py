@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, FloatArray, IntArray, offsets_of
-from tdbs.data.columns import SourceColumn, bad_rows, first_true, one_array, plain_name
+from tdbs.data.columns import SourceColumn, bad_rows, first_true, fitted, one_array, plain_name
 from tdbs.data.content import is_list
 from tdbs.data.labels.spelling import folded, plain_class
 from tdbs.data.tasks import Task
@@ -23,6 +23,7 @@ from tdbs.shown import is_utf8
 
 NO_LABEL = -1
 _NEXT_STEP = "Write the file again from the task's own data."
+_UNNAMED = "Fix the row, or write the file with a name for each class."
 _OTHER_NAME = "Write the file with another name for the class."
 _MOST = 2.0**53  # of class ids: a float holds each whole number up to here
 
@@ -109,7 +110,16 @@ def _plain(column: SourceColumn, task: Task) -> IntArray | FloatArray:
     of_task = pa.types.is_integer if task.kind == "classification" else pa.types.is_floating
     if not of_task(kind):
         expected = "class ids" if task.kind == "classification" else "floating-point scores"
-        raise SourceError(f"'{column.name}' of {column.where} contains {kind}, not {expected}.", next_step=_NEXT_STEP)
+        raise SourceError(
+            fitted(
+                "'{name}' of {where} contains {kind}, not {expected}.",
+                name=column.name,
+                where=column.where,
+                kind=kind,
+                expected=expected,
+            ),
+            next_step=_NEXT_STEP,
+        )
     plain = pa.int64() if task.kind == "classification" else pa.float64()
     labels: IntArray | FloatArray = pc.fill_null(column.values.cast(plain), NO_LABEL).to_numpy()
     return labels
@@ -126,11 +136,20 @@ def check_names(names: tuple[str, ...], column: str) -> None:
     known: dict[str, str] = {}  # by what is the same for one label
     for name in names:
         if not is_utf8(name):
-            raise SourceError(f"A class of {column} has half of a surrogate pair in its name.", next_step=_OTHER_NAME)
+            raise SourceError(
+                fitted("A class of {column} has half of a surrogate pair in its name.", column=column),
+                next_step=_OTHER_NAME,
+            )
         label = folded(plain_class(name))
         if label in known:
             raise SourceError(
-                f"The classes '{known[label]}' and '{name}' of {column} are one label.", next_step=_OTHER_NAME
+                fitted(
+                    "The classes '{first}' and '{second}' of {column} are one label.",
+                    first=known[label],
+                    second=name,
+                    column=column,
+                ),
+                next_step=_OTHER_NAME,
             )
         known[label] = name
 
@@ -148,5 +167,11 @@ def _refuse_no_ids(column: SourceColumn) -> None:
 
 def _nameless(column: SourceColumn, row: int, found: float | None) -> SourceError:
     return SourceError(
-        f"{column.row(row)} has the class {found} in '{column.name}', which has no name.", next_step=_NEXT_STEP
+        fitted(
+            "{row} has the class {found} in '{name}', which has no name.",
+            row=column.row(row),
+            found=found,
+            name=column.name,
+        ),
+        next_step=_UNNAMED,
     )

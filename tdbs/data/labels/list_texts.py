@@ -15,20 +15,27 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tdbs.data.columns import SourceColumn
-from tdbs.errors import SourceError
+from tdbs.data.columns import MESSAGE, SourceColumn, bad_values, fitted
+from tdbs.errors import RowError, SourceError
+from tdbs.shown import shown
 
 # Lists, arrays and sets, as Python and its libraries print them.
 _BRACKETED = r"^\s*(\[.*\]|\(.*\)|\{.*\}|[\w.]+\(\s*[\[{].*\))\s*$"
 _NUMBER = r"(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|\.\.\.)"  # ... stands for what NumPy leaves out
-_SEVERAL = "|".join(rf"{entry}(?:\s+{entry})+" for entry in (_NUMBER, "(?:True|False)", r"'[^']*'", r'"[^"]*"'))
+_QUOTED = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
+_SEVERAL = "|".join(rf"{entry}(?:\s+{entry})+" for entry in (_NUMBER, "(?:True|False)", rf"b?{_QUOTED}"))
 _ARRAY = re.compile(rf"\[\s*(?:{_SEVERAL})\s*\]")  # as NumPy prints it
+_ENTRY = re.compile(rf"b?{_QUOTED}|[^\s\[\]]+", re.DOTALL)
+_ADJACENT = re.compile(r"\0\s*[bBuUrR]{0,2}\0")  # of quoted strings, each as a null character: Python joins them
 _OBJECT = re.compile(r"\{\s*(?:'[^']*'|\"[^\"]*\")\s*:.*\}", re.DOTALL)
 _KIND = r"(?:np\.|tf\.)?(?:array|Array|[tT]ensor)"
 _WRAPPED = re.compile(rf"{_KIND}\(\s*(\[.*\])\s*(?:,[^\[\]]*)?\)|frozenset\((\{{.*\}})\)", re.DOTALL)
 _INNER = re.compile(rf"{_KIND}\(\s*(\[[^()]*\])\s*(?:,[^()\[\]]*)?\)")  # an array in a list
 _BARE = re.compile(r"\[[^\[\]]*\]", re.DOTALL)  # [joy, love]
-_SHOWN = 60
+FIX_TEXT = "Fix the row, or pass --label-type class if each text is a class."
+
+_NOT_A_LIST = "has '{value}' in '{name}', which is not a list as others are"
+_BROKEN = "has {value} in '{name}', a list that cannot be read"  # ['joy', nan], or strings side by side and commas
 
 # Single values, printed in the same ways.
 _SCALAR_NUMBER = r"[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
@@ -40,7 +47,10 @@ _SCALAR = rf"^\s*(?:{CALL}|np\.(True|False)_|({_BYTES}))\s*$"
 
 
 def refuse_list_texts(column: SourceColumn) -> None:
-    """Raise for the first label that is certainly a list or an object written as a text."""
+    """Raise for the first label that is certainly a list or an object written as a text.
+
+    If most labels are lists, the first of the others is named: it is the one to fix.
+    """
     texts = column.values.combine_chunks() if isinstance(column.values, pa.ChunkedArray) else column.values
     bracketed = pc.fill_null(pc.match_substring_regex(texts, f"(?s){_BRACKETED}"), False).to_pylist()
     if not any(bracketed):
@@ -54,11 +64,15 @@ def refuse_list_texts(column: SourceColumn) -> None:
         if entries is None and (are_numbers or (are_bare and "," in text)):
             entries = [_entry(part.strip()) for part in text[1:-1].split(",")]
         if entries is not None:
+            _refuse_odd_text(column, texts)
             raise SourceError(
-                f"{column.row(index)} has the text {_short(text)} in '{column.name}', "
-                "which is a list or an object, not a label.",
-                next_step="CSV and TSV cells cannot hold them. Write JSONL or Parquet, with lines such as "
-                f"{_line(column.name, entries)}; or pass --label-type class if each text is a class.",
+                fitted(
+                    "{row} has {text} in '{name}', a list or an object, not a label.",
+                    row=column.row(index),
+                    text=text,
+                    name=column.name,
+                ),
+                next_step=_list_step(column.name, entries),
             )
 
 
@@ -67,11 +81,11 @@ def refuse_words_as_texts(texts: pa.Array, *, column: str, where: str) -> None:
     entries = [entries_of(text) for text in texts.to_pylist()]
     words = [found for found in entries if found and all(isinstance(word, str) for word in found)]
     if words and len(words) == len(entries):
-        line = json.dumps({column: words[0][:3]}, ensure_ascii=False)
+        lines = (json.dumps({column: words[0][:count]}, ensure_ascii=False) for count in (3, 2, 1))
+        steps = (f"Write JSONL lines such as {shown(line)}, or texts with spaces between words." for line in lines)
         raise SourceError(
-            f"'{column}' of {where} contains lists of words, written as texts.",
-            next_step=f"CSV and TSV cells cannot hold lists. Write JSONL or Parquet, with lines such as {line}; "
-            "or write texts, with spaces between words.",
+            fitted("'{name}' of {where} contains lists of words, written as texts.", name=column, where=where),
+            next_step=_first_that_fits([*steps, "Write lists of words in JSONL, or texts with spaces between words."]),
         )
 
 
@@ -96,6 +110,8 @@ def list_entries(text: str) -> list[str] | None:
             entries = parsed
         elif _BARE.fullmatch(plain):
             entries = [part.strip() for part in plain[1:-1].split(",")]
+            if any(part[:1] in ("'", '"') for part in entries):  # quoted, and yet no literal
+                return None
     if entries is None or not all(isinstance(entry, (str, bytes, bool, int, float)) for entry in entries):
         return None
     return [entry.decode("utf-8", "replace") if isinstance(entry, bytes) else str(entry) for entry in entries]
@@ -108,7 +124,7 @@ def entries_of(text: str) -> list[Any] | None:
     if wrapped is not None:
         text = wrapped[1] or wrapped[2]
     if _ARRAY.fullmatch(text):
-        return [_entry(part) for part in re.findall(r"'[^']*'|\"[^\"]*\"|[^\s\[\]]+", text)]
+        return [_entry(part) for part in _ENTRY.findall(text)]
     if _OBJECT.fullmatch(text):
         return re.findall(r"[{,]\s*['\"]([^'\"]*)['\"]\s*:", text)
     found = _parsed(text)
@@ -118,6 +134,15 @@ def entries_of(text: str) -> list[Any] | None:
     is_certain = len(entries) > 1 or any(isinstance(entry, (str, bytes, list, tuple)) for entry in entries)
     is_object = isinstance(found, dict) and bool(found)
     return entries if is_certain or is_object or wrapped is not None else None
+
+
+def not_lists(column: SourceColumn, odd: dict[int, str], *, next_step: str) -> RowError:
+    """Return the error for texts among lists, by their index: those that are like the first, in brackets or not."""
+    broken = {index: text for index, text in odd.items() if _BARE.fullmatch(text.strip())}
+    if min(odd) in broken:
+        return bad_values(column, broken, _BROKEN, next_step=next_step)
+    plain = {index: text for index, text in odd.items() if index not in broken}
+    return bad_values(column, plain, _NOT_A_LIST, next_step=next_step)
 
 
 def plain_scalars(texts: pa.Array) -> pa.Array:
@@ -135,9 +160,24 @@ def _is_certain(text: str) -> bool:
     return is_several or entries_of(text) is not None or isinstance(_parsed(text.strip()), list)
 
 
+def _refuse_odd_text(column: SourceColumn, texts: pa.Array) -> None:
+    """Raise for texts among lists that are none of plain values, if they are fewer or all of them in brackets."""
+    are_lists = {
+        index: list_entries(text) is not None and _is_certain(text)
+        for index, text in enumerate(texts.to_pylist())
+        if text is not None
+    }
+    odd = {index: texts[index].as_py().strip() for index, is_so in are_lists.items() if not is_so}
+    are_broken = all(_BARE.fullmatch(text) for text in odd.values())
+    count = len(are_lists) - len(odd)
+    if odd and count and (are_broken or count > len(odd)):
+        error = not_lists(column, odd, next_step=FIX_TEXT)
+        raise SourceError(error.message, next_step=error.next_step)  # skipping rows would not help: train decides
+
+
 def _parsed(text: str) -> object:
     """Return the value of a text in JSON or Python, also if values are as NumPy and PyTorch print them."""
-    for parse in (json.loads, ast.literal_eval, _printed):
+    for parse in (json.loads, _literal, _printed):
         try:
             return parse(text)
         except (ValueError, SyntaxError, TypeError, RecursionError, MemoryError):
@@ -147,7 +187,19 @@ def _parsed(text: str) -> object:
 
 def _printed(text: str) -> object:
     plain = re.sub(r"\bnan\b", "None", re.sub(CALL, r"\1", _INNER.sub(r"\1", text)))
-    return ast.literal_eval(plain)
+    return _literal(plain)
+
+
+def _literal(text: str) -> object:
+    """Return the value of a literal; 1,5 and strings side by side, which Python reads as well, are none."""
+    found = ast.literal_eval(text)
+    if isinstance(found, tuple):
+        if not text.strip().startswith("("):
+            raise ValueError("no brackets")
+        ast.literal_eval(f"[{text.strip()[1:-1]}]")  # fails for (1), (2)
+    if _ADJACENT.search(re.sub(_QUOTED, "\0", text)):
+        raise ValueError("strings side by side")
+    return found
 
 
 def _entry(text: str) -> Any:
@@ -155,25 +207,29 @@ def _entry(text: str) -> Any:
     return text if parsed is None else parsed
 
 
-def _line(label: str, entries: list[Any]) -> str:
-    """Return a line of JSON with the label as it is meant; tags are as many as the words of their row."""
+def _list_step(label: str, entries: list[Any]) -> str:
+    """Return a next step with a line of JSON with the label as it is meant, if it fits; tags are as many as words."""
     if {"text", "answer_start"} <= set(map(str, entries)):
-        answers = {"text": ["Ann"], "answer_start": [6]}
-        return json.dumps({"question": "who?", "context": "it is Ann", label: answers})
-    shown = [_shown_entry(entry) for entry in entries if entry not in (None, ...)][:3]
+        line = json.dumps({label: {"text": ["Ann"], "answer_start": [6]}}, ensure_ascii=False)
+        return _first_that_fits([f"Write JSONL, with answers such as {shown(line)}.", "Write answers in JSONL."])
+    values = [_shown_entry(entry) for entry in entries if entry not in (None, ...)]
     is_tags = "tag" in label.lower()
-    text: object = ["Anna", "lives", "here"][: len(shown)] if is_tags else "a text"
-    return json.dumps({"tokens" if is_tags else "text": text, label: shown}, ensure_ascii=False)
+    steps = []
+    for count in (3, 2, 1):
+        text: object = ["Anna", "lives", "here"][: len(values[:count])] if is_tags else "a text"
+        line = json.dumps({"tokens" if is_tags else "text": text, label: values[:count]}, ensure_ascii=False)
+        steps.append(f"Write JSONL lines such as {shown(line)}, or pass --label-type class.")
+    return _first_that_fits([*steps, "Write lists in JSONL, or pass --label-type class if each text is a class."])
+
+
+def _first_that_fits(steps: list[str]) -> str:
+    return next((step for step in steps if len(step) <= MESSAGE), steps[-1])
 
 
 def _shown_entry(entry: Any) -> str | float:
     if isinstance(entry, bytes):
         return entry.decode("utf-8", "replace")
     return entry if isinstance(entry, (str, bool, int, float)) else str(entry)
-
-
-def _short(text: str) -> str:
-    return f'"{text}"' if len(text) <= _SHOWN else f'"{text[:_SHOWN]}…"'
 
 
 def _value(text: str) -> str:

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, FloatArray, offsets_of
-from tdbs.data.columns import SourceColumn, bad_rows, one_array
+from tdbs.data.columns import SourceColumn, bad_values, fitted, one_array
 from tdbs.data.content import is_list
 from tdbs.data.labels.list_texts import refuse_list_texts
 from tdbs.data.labels.single import (
@@ -27,6 +27,7 @@ from tdbs.data.labels.single import (
     list_class_ids,
     list_classes,
     named_label_lists,
+    number_shaped,
 )
 from tdbs.errors import ConfigError, SourceError
 
@@ -34,10 +35,8 @@ from tdbs.errors import ConfigError, SourceError
 
 _SHOWN_CLASSES = 5
 _ONE, _ZERO = ("1", "1.0", "true"), ("0", "0.0", "false")
-_NEXT_STEP = (
-    "Give each row one 0 or 1 for each class, or list the names of its classes, "
-    "or write one column of 0 and 1 a class: --label joy,anger."
-)
+_NEXT_STEP = "Give each row one 0 or 1 a class, or the names of its classes; or pass columns: --label joy,anger."
+_NUMBERS = "Write numbers in these columns: 1 and 0 for yes and no."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,7 +52,8 @@ def learn_several(train: Sequence[SourceColumn], label_type: LabelType) -> Sever
     if is_list(train[0].values.type):
         if label_type == "regression" or len(train) > 1:
             raise ConfigError(
-                f"'{train[0].name}' contains lists of classes.", next_step="Name it alone, without --label-type."
+                fitted("'{name}' contains lists of classes.", name=train[0].name),
+                next_step="Name it alone, without --label-type.",
             )
         hot = hot_classes(train[0])
         if hot is not None:
@@ -61,7 +61,7 @@ def learn_several(train: Sequence[SourceColumn], label_type: LabelType) -> Sever
         classes = tuple(list_classes(train[0]))
         if len(classes) < 2:
             raise SourceError(
-                f"The lists of {train[0].where} contain {len(classes)} classes.",
+                fitted("The lists of {where} contain {count} classes.", where=train[0].where, count=len(classes)),
                 next_step="Give train rows of at least two classes.",
             )
         return SeveralRule(kind="lists", classes=classes)
@@ -84,7 +84,9 @@ def encode_several(columns: Sequence[SourceColumn], rule: SeveralRule) -> pa.Arr
     if rule.kind == "hot_lists":
         return encode_hot(columns[0], rule.classes)
     if rule.kind == "numbers":
-        numbers_NC: FloatArray = np.stack([label_numbers(label_texts(column)) for column in columns], axis=1)
+        numbers_NC: FloatArray = np.stack(
+            [label_numbers(label_texts(column), next_step=_NUMBERS) for column in columns], axis=1
+        )
         offsets = np.arange(len(numbers_NC) + 1, dtype=np.int32) * len(columns)
         return pa.ListArray.from_arrays(offsets, pa.array(numbers_NC.ravel()))
     flags_NC = np.stack([_flags(column) for column in columns], axis=1)
@@ -110,12 +112,22 @@ def hot_classes(train: SourceColumn) -> tuple[str, ...] | None:
     if repeating.size:  # no list of ids names a class twice
         row = int(repeating[0])
         other = int(np.flatnonzero(lengths_N != lengths_N[row])[0])
+        entries = f"row {train.number(row)} has {lengths_N[row]} entries, "
+        entries += f"row {train.number(other)} has {lengths_N[other]}"
         raise SourceError(
-            f"'{train.name}' of {train.where} contains lists of 0 and 1 of different lengths: "
-            f"row {train.number(row)} has {lengths_N[row]} entries, row {train.number(other)} has {lengths_N[other]}.",
+            fitted(
+                "'{name}' of {where} contains lists of 0 and 1 of different lengths: " + entries + ".",
+                name=train.name,
+                where=train.where,
+            ),
             next_step=_NEXT_STEP,
         )
     return None
+
+
+def is_hot(text: str) -> bool:
+    """Return whether an entry of a multi-hot list says that a class holds."""
+    return text.lower() in _ONE
 
 
 def encode_hot(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
@@ -128,16 +140,20 @@ def encode_hot(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
     bad_N = lengths_N != len(classes)
     bad_N[parents[~is_flag]] = True
     if bad_N.any():
-        others = f"in '{column.name}', where other rows have {len(classes)} entries of 0 and 1"
-        rows = np.flatnonzero(bad_N).tolist()
-        reasons = {row: f"has {str(lists[row].as_py())[:60]} {others}" for row in rows}
-        raise bad_rows(column, reasons, next_step=_NEXT_STEP)
+        problem = f"has {{value}} in '{{name}}', where other rows have {len(classes)} entries of 0 and 1"
+        found = {row: str(lists[row].as_py()) for row in np.flatnonzero(bad_N).tolist()}
+        raise bad_values(column, found, problem, next_step=_NEXT_STEP)
     flags_NC = _is_one(entries).reshape(len(lists), len(classes))
     if len(column.names) == len(classes):
         unknown = next((name for name in column.names if name not in classes), None)
         if unknown is not None:
             raise SourceError(
-                f"'{column.name}' of {column.where} has a position for the class '{unknown}', which train lacks.",
+                fitted(
+                    "'{name}' of {where} has a position for the class '{unknown}', which train lacks.",
+                    name=column.name,
+                    where=column.where,
+                    unknown=unknown,
+                ),
                 next_step="Write the file with the classes of train.",
             )
         flags_NC = flags_NC[:, [column.names.index(name) for name in classes]]
@@ -159,8 +175,12 @@ def _refuse_classes(column: SourceColumn) -> None:
     """Raise for class ids among columns that would be numbers to predict."""
     if column.names:
         raise ConfigError(
-            f"'{column.name}' of {column.where} contains classes ({', '.join(column.names[:_SHOWN_CLASSES])}); "
-            "several label columns must contain 0 and 1, or numbers to predict.",
+            fitted(
+                "'{name}' of {where} contains classes ({classes}); several label columns contain 0 and 1, or numbers.",
+                name=column.name,
+                where=column.where,
+                classes=", ".join(column.names[:_SHOWN_CLASSES]),
+            ),
             next_step="Name one label column, or pass --label-type regression.",
         )
 
@@ -173,23 +193,26 @@ def _flag_texts(column: SourceColumn) -> SourceColumn:
     return replace(texts, values=numbers)
 
 
+def flags_that_hold(column: SourceColumn) -> BoolArray:
+    """Return which rows of a column of flags have a 1; where the column holds something else, none."""
+    held: BoolArray = pc.is_in(_flag_texts(column).values, pa.array(["1", "1.0"])).to_numpy()
+    return held
+
+
 def _is_flag(texts: SourceColumn) -> BoolArray:
     flags: BoolArray = pc.is_in(texts.values, pa.array(["0", "1", "0.0", "1.0"])).to_numpy()
     return flags
 
 
 def _flags(column: SourceColumn) -> BoolArray:
-    texts = _flag_texts(column)
-    bad = np.flatnonzero(~_is_flag(texts))
+    bad = np.flatnonzero(~_is_flag(_flag_texts(column)))
     if bad.size:
         found = column.values.take(pa.array(bad)).to_pylist()
-        reasons = {
-            index: f"has '{value}' in '{column.name}', which is neither 0 nor 1"
-            for index, value in zip(bad.tolist(), found, strict=True)
-        }
-        raise bad_rows(column, reasons, next_step="Fix the row, or pass --label-type regression.")
-    flags: BoolArray = pc.is_in(texts.values, pa.array(["1", "1.0"])).to_numpy()
-    return flags
+        wrong = dict(zip(bad.tolist(), map(str, found), strict=True))
+        are_numbers = pc.all(number_shaped(label_texts(column))).as_py()
+        step = "Fix the row, or pass --label-type regression." if are_numbers else _NUMBERS
+        raise bad_values(column, wrong, "has '{value}' in '{name}', which is neither 0 nor 1", next_step=step)
+    return flags_that_hold(column)
 
 
 def _names(names: tuple[str, ...], width: int) -> tuple[str, ...]:

@@ -14,10 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import offsets_of
-from tdbs.data.columns import UNSEEN, SourceColumn, bad_rows, one_array
+from tdbs.data.columns import UNSEEN, SourceColumn, bad_values, fitted, one_array
 from tdbs.data.content import Content, is_list, is_text
 from tdbs.data.labels.given import check_names
-from tdbs.data.labels.list_texts import are_list_texts, list_entries
+from tdbs.data.labels.list_texts import FIX_TEXT, are_list_texts, list_entries, not_lists
 from tdbs.data.labels.single import LabelType, label_texts
 from tdbs.data.labels.spelling import plain_class
 from tdbs.data.stores import Store, store_schema, store_tables
@@ -80,7 +80,8 @@ def label_shape(train: Store, chosen: _Chosen, options: _Options) -> LabelShape:
     if options.label_separator is not None:
         if not options.label_separator.strip(" "):
             raise ConfigError(
-                f"--label-separator '{options.label_separator}' is blank.", next_step="Pass a mark such as , or ;."
+                fitted("--label-separator '{value}' is blank.", value=options.label_separator),
+                next_step="Pass a mark such as , or ;.",
             )
         if not is_plain or not is_text(label_type):
             raise ConfigError("--label-separator only applies to one column of texts.", next_step=_LEAVE_OUT)
@@ -101,15 +102,22 @@ def label_shape(train: Store, chosen: _Chosen, options: _Options) -> LabelShape:
 
 def read_names(file: str) -> tuple[str, ...]:
     """Return the names of classes in a file, one per line, in the order of their ids. Raises ConfigError."""
-    lines = read_text(to_path(file).expanduser(), _NAMES, named=f"The class names {file}").split("\n")
+    path = to_path(file).expanduser()
+    lines = read_text(path, _NAMES, named=f"The class names {file}").split("\n")
     names = [plain_class(line.strip(UNSEEN)) for line in lines]
     while names and not names[-1]:
         names.pop()
     if len(names) < 2:
-        raise ConfigError(f"{file} names {len(names)} classes.", next_step="Write at least two, one per line.")
+        raise ConfigError(
+            fitted("{file} names {count} classes.", file=path.name, count=len(names)),
+            next_step="Write at least two, one per line.",
+        )
     if "" in names:
-        raise ConfigError(f"Line {names.index('') + 1} of {file} is blank.", next_step="Write a class, or delete it.")
-    check_names(tuple(names), file)
+        raise ConfigError(
+            fitted("Line {line} of {file} is blank.", line=names.index("") + 1, file=path.name),
+            next_step="Write a class, or delete it.",
+        )
+    check_names(tuple(names), path.name)
     return tuple(names)
 
 
@@ -130,12 +138,9 @@ def parsed_lists(column: SourceColumn, *, of_words: bool = False) -> SourceColum
     wrong = {place for place, entries in enumerate(found) if entries is None}
     if wrong:  # none of them is a missing one, whose place is -1 here
         places = texts.indices.fill_null(-1).to_numpy()
-        reasons = {
-            index: f"has '{column.values[index].as_py()[:40]}' in '{column.name}', which is not a list as others are"
-            for index in np.flatnonzero(np.isin(places, list(wrong))).tolist()
-        }
-        other = "Fix the row." if of_words else "Fix the row, or pass --label-type class if each text is a class."
-        raise bad_rows(column, reasons, next_step=other)
+        rows = np.flatnonzero(np.isin(places, list(wrong)))
+        odd = dict(zip(rows.tolist(), column.values.take(pa.array(rows)).to_pylist(), strict=True))
+        raise not_lists(column, odd, next_step="Fix the row." if of_words else FIX_TEXT)
     return _taken(column, [*found, None], texts)
 
 
@@ -153,12 +158,11 @@ def with_given_names(column: SourceColumn, names: tuple[str, ...]) -> SourceColu
     wrong = np.flatnonzero(np.isin(places, [place for place, found in enumerate(ids) if found is None]))
     if wrong.size:
         rows = wrong.tolist() if lists is None else pc.list_parent_indices(lists).take(pa.array(wrong)).to_pylist()
-        reasons: dict[int, str] = {}
+        found: dict[int, str] = {}
         for row, text in zip(rows, flat.take(pa.array(wrong)).to_pylist(), strict=True):
-            reasons.setdefault(
-                row, f"has '{text[:40]}' in '{column.name}', which is not an id from 0 to {len(names) - 1}"
-            )
-        raise bad_rows(column, reasons, next_step="Fix the row, or name each class in --label-names.")
+            found.setdefault(row, text)
+        problem = f"has '{{value}}' in '{{name}}', which is not an id from 0 to {len(names) - 1}"
+        raise bad_values(column, found, problem, next_step="Fix the row, or name each class in --label-names.")
     known = [None if found == _NO_LABEL else found for found in ids]
     values = pa.array([*known, None], pa.string()).cast(pa.int64()).take(_with_last(encoded))
     if lists is not None:

@@ -17,16 +17,32 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, FloatArray, IntArray, offsets_of
-from tdbs.data.columns import SourceColumn, bad_rows, first_true, one_array, word_lists
+from tdbs.data.columns import (
+    MESSAGE,
+    SourceColumn,
+    bad_rows,
+    bad_values,
+    clipped,
+    first_true,
+    fitted,
+    one_array,
+    with_classes,
+    word_lists,
+)
 from tdbs.data.content import is_list
 from tdbs.data.labels.given import named_lists, named_texts
 from tdbs.data.labels.list_texts import refuse_list_texts
 from tdbs.data.labels.spelling import one_spelling, spelled_as
 from tdbs.errors import SourceError
+from tdbs.shown import shown
 
 LabelType = Literal["auto", "class", "regression"]
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"  # nan and inf are texts
-_SHOWN_CLASSES = 20
+_COMMA = r"^[+-]?[0-9]+(\.[0-9]{3})*,[0-9]+$"  # 1,5 and 1.000,5
+_THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+$"  # 1,000, which may also be a number with a decimal comma
+_SHOWN = 24  # characters of a label that train lacks: its classes are behind it
+_FIX = "Fix the row, or pass --label-type class."
+_LACKS = "has the label '{value}', which train lacks"
 _DIGITS = 300  # of a whole number that is written out; a float holds no more
 
 
@@ -44,7 +60,12 @@ def label_texts(column: SourceColumn) -> SourceColumn:
     kind = values.type
     if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
         raise SourceError(
-            f"'{column.name}' of {column.where} contains {kind}, which cannot be a label.",
+            fitted(
+                "'{name}' of {where} contains {kind}, which cannot be a label.",
+                name=column.name,
+                where=column.where,
+                kind=kind,
+            ),
             next_step="Name a column of texts or numbers with --label.",
         )
     texts = pc.if_else(values, "True", "False") if pa.types.is_boolean(kind) else values.cast(pa.string())
@@ -77,10 +98,10 @@ def list_class_ids(column: SourceColumn, lists: pa.ListArray, classes: tuple[str
     if ids.null_count:
         unknown = pc.is_null(ids)
         rows = pc.list_parent_indices(lists).filter(unknown).to_pylist()
-        reasons: dict[int, str] = {}
+        lacking: dict[int, str] = {}
         for row, text in zip(rows, lists.flatten().filter(unknown).to_pylist(), strict=True):
-            reasons.setdefault(row, f"has the label '{text}', which train lacks")
-        raise bad_rows(column, reasons, next_step=f"Fix the row, or add {of_class} of this class to train.")
+            lacking.setdefault(row, text)
+        raise bad_values(column, lacking, _LACKS, next_step=f"Fix the row, or add {of_class} of this class to train.")
     return ids
 
 
@@ -100,15 +121,19 @@ def list_classes(column: SourceColumn) -> list[str]:
     lists = named_label_lists(column)
     texts = replace(column, values=pa.chunked_array([lists.flatten()]), names=())
     distinct = pc.unique(texts.values).to_pylist()
-    is_number = pc.all(_is_number(texts)).as_py() and distinct
+    is_number = pc.all(number_shaped(texts)).as_py() and distinct
     if not column.names and is_number:
         values = np.array([float(text) for text in distinct])
         parts = np.flatnonzero(values != np.floor(values))
         if parts.size:
             row = int(pc.list_parent_indices(lists)[pc.index(texts.values, distinct[parts[0]]).as_py()].as_py())
             raise SourceError(
-                f"{column.row(row)} has the number {distinct[parts[0]]} in a list of '{column.name}', "
-                "which cannot be a class.",
+                fitted(
+                    "{row} has the number {number} in a list of '{name}', which cannot be a class.",
+                    row=column.row(row),
+                    number=distinct[parts[0]],
+                    name=column.name,
+                ),
                 next_step="Write numbers to predict in separate columns, and name them: --label x,y.",
             )
         return sorted({_number_class(text) for text in distinct})
@@ -123,16 +148,19 @@ def learn_labels(train: SourceColumn, label_type: LabelType) -> LabelRule:
         return LabelRule(kind="texts", classes=_at_least_two(train, _used_names(train)))
     if label_type == "auto":
         refuse_list_texts(train)
-    is_number = _is_number(train)
+    is_number = number_shaped(train)
     numbers = int(pc.sum(is_number).as_py())
     kind: Literal["whole_numbers", "texts"] = "texts"
     if label_type == "auto" and numbers:
         if numbers < len(train.values):
+            _refuse_commas(train, is_number)
             raise _mixed(train, is_number)
         values = label_numbers(train)
         if (values != np.floor(values)).any():
             return LabelRule(kind="numbers")
         kind = "whole_numbers"
+    elif label_type == "auto":
+        _refuse_commas(train, is_number)
     distinct = pc.unique(train.values).to_pylist()
     if kind == "whole_numbers":
         classes = sorted({_number_class(t) for t in distinct}, key=Decimal)
@@ -147,7 +175,7 @@ def informative_values(texts: pa.Array, label_type: LabelType) -> BoolArray:
     All classes are informative; of numbers to predict, the first one and the first one with a fraction suffice.
     """
     column = SourceColumn(name="", where="", values=pa.chunked_array([texts]), rows_N=np.arange(len(texts)))
-    is_number = pc.fill_null(_is_number(column), False)
+    is_number = pc.fill_null(number_shaped(column), False)
     values = pc.if_else(is_number, pc.utf8_trim_whitespace(texts), "inf").combine_chunks().cast(pa.float64()).to_numpy()
     is_finite = np.isfinite(values)  # 1e999 has the form of a number and is none
     numbers = np.flatnonzero(is_finite)
@@ -176,29 +204,30 @@ def encode_labels(column: SourceColumn, rule: LabelRule) -> IntArray | FloatArra
     labels: IntArray = id_of_distinct[encoded.indices.to_numpy(zero_copy_only=False)]
     unknown = np.flatnonzero(labels < 0)
     if unknown.size:
-        more = ", …" if len(rule.classes) > _SHOWN_CLASSES else ""
-        known = f"which train lacks; its classes are: {', '.join(rule.classes[:_SHOWN_CLASSES])}{more}"
         found = column.values.take(pa.array(unknown)).to_pylist()
+        room = MESSAGE - len(column.row(int(unknown[0]))) - len(" .")
         reasons = {
-            index: f"has the label '{text}', {known}" for index, text in zip(unknown.tolist(), found, strict=True)
+            index: with_classes(
+                fitted(_LACKS, width=room, value=clipped(shown(text), _SHOWN)), rule.classes, width=room
+            )
+            for index, text in zip(unknown.tolist(), found, strict=True)
         }
         raise bad_rows(column, reasons, next_step="Fix the row, or add rows of this class to train.")
     return labels
 
 
-def label_numbers(column: SourceColumn) -> FloatArray:
+def label_numbers(column: SourceColumn, *, next_step: str = _FIX) -> FloatArray:
     """Return all labels as numbers; the first that is none, or not finite, is an error."""
-    is_number = _is_number(column)
+    is_number = number_shaped(column)
     trimmed = pc.utf8_trim_whitespace(column.values)
     values: FloatArray = pc.if_else(is_number, trimmed, "inf").cast(pa.float64()).to_numpy()
     bad = np.flatnonzero(~np.isfinite(values))  # 1e999 has the form of a number and is none either
     if bad.size:
         found = column.values.take(pa.array(bad)).to_pylist()
-        reasons = {
-            index: f"has the label '{text}', which is not a finite number"
-            for index, text in zip(bad.tolist(), found, strict=True)
-        }
-        raise bad_rows(column, reasons, next_step="Fix the row, or pass --label-type class.")
+        if re.match(_COMMA, (found[0] or "").strip()):
+            next_step = "Write decimals with a point: 1.5."
+        wrong = dict(zip(bad.tolist(), found, strict=True))
+        raise bad_values(column, wrong, "has '{value}' in '{name}', which is not a finite number", next_step=next_step)
     return values
 
 
@@ -218,7 +247,8 @@ def _used_names(train: SourceColumn) -> list[str]:
 def _at_least_two(train: SourceColumn, classes: list[str]) -> tuple[str, ...]:
     if len(classes) < 2:
         raise SourceError(
-            f"Every label of {train.where} is '{classes[0]}'.", next_step="Give train rows of at least two classes."
+            fitted("Every label of {where} is '{name}'.", where=train.where, name=classes[0]),
+            next_step="Give train rows of at least two classes.",
         )
     return tuple(classes)
 
@@ -238,7 +268,8 @@ def _is_number_text(text: str) -> bool:
     return re.match(_NUMBER, text) is not None
 
 
-def _is_number(column: SourceColumn) -> pa.ChunkedArray:
+def number_shaped(column: SourceColumn) -> pa.ChunkedArray:
+    """Return which labels have the form of a number."""
     return pc.match_substring_regex(pc.utf8_trim_whitespace(column.values), _NUMBER)
 
 
@@ -252,8 +283,43 @@ def _number_class(text: str) -> str:
 def _mixed(column: SourceColumn, is_number: pa.ChunkedArray) -> SourceError:
     number, text = first_true(is_number) or 0, first_true(pc.invert(is_number)) or 0
     numeric, other = column.values[number].as_py(), column.values[text].as_py()
+    message = fitted(
+        "Some labels of {where} are numbers (row {first} has '{numeric}') and some are not "
+        "(row {second} has '{other}').",
+        where=column.where,
+        first=column.number(number),
+        numeric=numeric,
+        second=column.number(text),
+        other=other,
+    )
+    values = pc.if_else(is_number, pc.utf8_trim_whitespace(column.values), "0").cast(pa.float64()).to_numpy()
+    if (values == np.floor(values)).all():
+        return SourceError(message, next_step="Fix them, or pass --label-type class.")
     return SourceError(
-        f"Some labels of {column.where} are numbers (row {column.number(number)} has '{numeric}') "
-        f"and some are not (row {column.number(text)} has '{other}').",
-        next_step="Fix them, or pass --label-type class.",
+        message,
+        next_step="Fix them, or pass --label-type class, or --label-type regression with --skip-bad-rows.",
+    )
+
+
+def _refuse_commas(column: SourceColumn, is_number: pa.ChunkedArray) -> None:
+    """Raise if all labels are numbers, some of them with a decimal comma: as texts, each would be a class."""
+    plain = pc.utf8_trim_whitespace(column.values)
+    has_comma = pc.match_substring_regex(plain, _COMMA)
+    is_grouped = pc.match_substring_regex(plain, _THOUSANDS)
+    if not pc.all(pc.or_(is_number, pc.or_(has_comma, is_grouped))).as_py():
+        return
+    only_grouped = pc.all(pc.or_(is_number, is_grouped)).as_py()
+    first = first_true(is_grouped if only_grouped else pc.and_(has_comma, pc.invert(is_grouped)))
+    if first is None:
+        return
+    mark = "comma" if only_grouped else "decimal comma"
+    step = "Write numbers without commas" if only_grouped else "Write them with a point"
+    raise SourceError(
+        fitted(
+            "Labels of {where} have a " + mark + ", such as '{value}' in row {row}.",
+            where=column.where,
+            value=column.values[first].as_py(),
+            row=column.number(first),
+        ),
+        next_step=f'{step}, or pass --label-type class, or --label-separator "," for several labels.',
     )

@@ -28,6 +28,7 @@ def plain_labels(column: SourceColumn, *, are_names: bool) -> SourceColumn:
 
     Unless they are names, whatever they look like, texts are read as the values that they are written for.
     """
+    column = _without_decimals(column)
     kind = column.values.type
     inner = kind.value_type if is_list(kind) else kind
     if not (is_text(inner) or pa.types.is_floating(inner)):
@@ -75,6 +76,24 @@ def _plain_texts(texts: pa.Array, *, are_names: bool) -> pa.Array:
     plain = pc.utf8_normalize(seen if are_names else pc.utf8_trim(plain_scalars(seen), characters=UNSEEN), _COMPOSED)
     is_blank = pc.and_(pc.equal(plain, ""), pc.not_equal(texts, ""))
     return pc.if_else(is_blank, pa.scalar(None, plain.type), plain)
+
+
+def _without_decimals(column: SourceColumn) -> SourceColumn:
+    """Return decimals, as databases have them, also in lists, as texts of numbers: 1.00 as 1, which can be a class."""
+    kind = column.values.type
+    inner = kind.value_type if is_list(kind) else kind
+    if not pa.types.is_decimal(inner):
+        return column
+    array = one_array(column.values.cast(pa.list_(inner)) if is_list(kind) else column.values)
+    encoded = (array.flatten() if is_list(kind) else array).dictionary_encode()
+    written = (format(number, "f") for number in encoded.dictionary.to_pylist())
+    plain = [text.rstrip("0").rstrip(".") if "." in text else text for text in written]
+    texts = pa.array(plain, pa.string()).take(encoded.indices)
+    if not is_list(kind):
+        return replace(column, values=pa.chunked_array([texts]))
+    offsets = offsets_of(pc.fill_null(pc.list_value_length(array), 0).to_numpy())
+    lists = pa.ListArray.from_arrays(offsets.astype(np.int32), texts, mask=array.is_null())
+    return replace(column, values=pa.chunked_array([lists]))
 
 
 def _without_nan(numbers: pa.Array) -> pa.Array:

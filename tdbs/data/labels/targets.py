@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from tdbs.arrays import offsets_of
 from tdbs.data.answers import answers_of_arrow
-from tdbs.data.columns import FILL, SourceColumn, bad_rows, one_array, refuse_missing, text_values
+from tdbs.data.columns import FILL, SourceColumn, bad_rows, fitted, one_array, refuse_missing, text_values
 from tdbs.data.labels.given import given_labels
 from tdbs.data.labels.several import SeveralRule, encode_several, learn_several
 from tdbs.data.labels.single import (
@@ -48,6 +48,7 @@ class SplitColumns:
     labels: tuple[SourceColumn, ...]  # empty: the split has none
 
 
+_REASON = 90  # characters of what is wrong with an answer; the row and its file are before it
 Encoder = Callable[[SplitColumns], pa.Array]  # the targets of some rows that all have labels
 
 
@@ -77,7 +78,7 @@ def learn_word_labels(train: SourceColumn) -> tuple[str, ...]:
     distinct = sorted(set(one_spelling(found).values()))
     if len(distinct) < 2:
         raise SourceError(
-            f"The words of {train.where} have {len(distinct)} classes.",
+            fitted("The words of {where} have {count} classes.", where=train.where, count=len(distinct)),
             next_step="Give train words of at least two classes.",
         )
     is_number = all(label.isascii() and label.isdigit() for label in distinct)
@@ -104,7 +105,12 @@ def checked_answers(column: SourceColumn, *, contexts: SourceColumn) -> pa.Array
         answers = answers_of_arrow(column.values)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, TypeError) as error:  # what casts of other types raise
         raise SourceError(
-            f"'{column.name}' of {column.where} contains {column.values.type}, not answers.",
+            fitted(
+                "'{name}' of {where} contains {kind}, not answers.",
+                name=column.name,
+                where=column.where,
+                kind=column.values.type,
+            ),
             next_step='Write answers such as {"text": ["Paris"], "answer_start": [17]}.',
         ) from error
     rows = zip(answers.field("text").to_pylist(), answers.field("answer_start").to_pylist(), strict=True)
@@ -137,7 +143,9 @@ def _learn_words(labels: Sequence[SourceColumn], task: Task, _label_type: LabelT
 def _learn_answers(_labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
     def encode(rows: SplitColumns) -> pa.Array:
         if rows.pair is None:
-            raise SourceError(f"{rows.text.where} has no contexts.", next_step="Name their column with --pair.")
+            raise SourceError(
+                fitted("{where} has no contexts.", where=rows.text.where), next_step="Name their column with --pair."
+            )
         return checked_answers(rows.labels[0], contexts=rows.pair)
 
     return task, encode
@@ -161,7 +169,12 @@ def _problem(texts: list[str] | None, starts: list[int] | None, context: str) ->
         if not text:
             return "has an empty answer"
         if start is None or start < 0 or not context.startswith(text, start):
-            return f"has the answer '{text[:60]}', which is not at character {start} of its context"
+            return fitted(
+                "has the answer '{text}', which is not at character {start} of its context",
+                width=_REASON,
+                text=text,
+                start=start,
+            )
     return None
 
 
