@@ -14,6 +14,7 @@ from pathlib import Path
 from tdbs.data.columns import clipped
 from tdbs.data.formats import SUFFIXES, ReadOptions, changed_options, data_file
 from tdbs.data.formats.data_file import COMPRESSIONS, DataFile, checked_encoding, inner_suffix
+from tdbs.data.split_names import SPLIT_NAMES
 from tdbs.data.stores import ClassFolders, Shards, Store, refuse_other_columns
 from tdbs.errors import ConfigError, SourceError
 from tdbs.fields import FileName
@@ -21,11 +22,6 @@ from tdbs.files import is_remote
 from tdbs.records import Form, read_record
 from tdbs.shown import is_utf8
 
-SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {  # as people and the hub call them; the first one is ours
-    "train": ("train",),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test",),
-}
 _STATE, _DICT = "state.json", "dataset_dict.json"
 _SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5,})-of-(?P<all>\d{5,})(?:-[0-9a-f]+)?(?P<ending>\..+)")
 _FORM = Form(

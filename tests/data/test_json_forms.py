@@ -3,6 +3,7 @@
 import gzip
 import json
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
@@ -89,7 +90,7 @@ def test_a_json_file_of_one_object_a_line_keeps_its_format_and_so_its_digest(ope
 
 
 REFUSALS = [
-    ('{"text": {"0": "a"},\n"label": {"0": 1}}', "a.json contains one JSON object, with 'text', 'label'.", ROWS_STEP),
+    ('{"text": {"0": "a"},\n"label": 1}', "a.json contains one JSON object, with 'text', 'label'.", ROWS_STEP),
     ("{\n}", "a.json contains one JSON object, with no keys.", ROWS_STEP),
     ('{"data": [1],\n"x": 2}', "a.json contains one JSON object, with 'data', 'x'.", ROWS_STEP),
     ('{\n"text": "a"\n}\n{\n"text": "b"\n}', "a.json is not JSON: Extra data: line 4 column 1 (char 16).", ROWS_STEP),
@@ -115,6 +116,57 @@ REFUSALS = [
 def test_anything_else_is_named(write, content, message, next_step):
     assert refusal(write("a.json", content)) == (message, next_step)
     assert max(map(len, (message, next_step))) <= 120
+
+
+RECORDS = 'Write rows: in pandas, df.to_json(path, orient="records", lines=True).'
+SPLIT_FILES = "Write each split to a file of its own, such as train.jsonl, all in one folder."
+TABLE = pd.DataFrame({"text": ["a", "b", "c"], "label": ["x", "y", "x"]})
+NAMED = TABLE.set_index(pd.Index(["r1", "r2", "r3"]))
+ROW = {"text": "a", "label": "x"}
+LAYOUTS = {
+    "columns": (TABLE.to_dict(orient="list"), 'columns, not rows (orient="list").', RECORDS),
+    "pandas": (json.loads(TABLE.to_json()), 'columns by an index, not rows (orient="columns").', RECORDS),
+    "index": (json.loads(TABLE.to_json(orient="index")), 'rows by an index, not in a list (orient="index").', RECORDS),
+    "names": (json.loads(NAMED.to_json(orient="index")), 'rows by an index, not in a list (orient="index").', RECORDS),
+    "split": (json.loads(TABLE.to_json(orient="split")), 'columns and data, not rows (orient="split").', RECORDS),
+    "viewer": (
+        {"features": [], "rows": [{"row_idx": 0, "row": ROW}], "num_rows_total": 1},
+        "the rows of the hub's viewer, each below a key 'row'.",
+        'Write one object a line: what each "row" contains.',
+    ),
+    "splits": ({"train": [ROW], "dev": [ROW]}, "several splits in one object: train, dev.", SPLIT_FILES),
+    "train": ({"train": [ROW]}, "an object with the split train.", SPLIT_FILES),
+    "data": ({"data": [ROW], "validation": [ROW]}, "several splits in one object: data, validation.", SPLIT_FILES),
+    "articles": (
+        [{"title": "T", "paragraphs": []}],
+        "articles of SQuAD in an array.",
+        'Write SQuAD\'s whole object: {"data": [the articles]}.',
+    ),
+}
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_object_that_is_not_a_list_of_rows_is_never_one_row(write, layout, indent):
+    """Whether it is one line or several: a model must not learn from whole columns."""
+    value, what, next_step = LAYOUTS[layout]
+    message, step = refusal(write("a.json", json.dumps(value, indent=indent)))
+    assert (message, step) == (f"a.json contains {what}", next_step)
+    assert max(map(len, (message, step))) <= 113
+
+
+ONE_ROW = [
+    {"tokens": ["a", "b"], "ner_tags": ["O", "O"]},
+    {"text": "a", "label": ["x"]},
+    {"question": "who?", "context": "Ann", "answers": {"text": ["Ann"], "answer_start": [0]}},
+    {"translation": {"de": "a", "en": "b"}},
+    {"tokens": ["a", "b"]},
+]
+
+
+@pytest.mark.parametrize("row", ONE_ROW)
+def test_a_row_on_the_only_line_is_still_a_row(write, row):
+    assert as_it_is(write("a.jsonl", json.dumps(row) + "\n")).format == "jsonl"
 
 
 def test_bad_rows_of_an_array_are_recorded_and_text_that_is_not_json_is_an_error(write):

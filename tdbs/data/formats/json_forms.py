@@ -6,8 +6,9 @@
 | `{`, one object a line | `jsonl` |
 | `{`, one object in the whole file | `squad` if its `data` lists articles with `paragraphs`; `json` if other rows |
 
-A file of one line with one object is JSONL of one row, unless its `data` is a list of objects. Anything else is read as
-JSONL, which names the first line that is not an object.
+A file of one line with one object is JSONL of one row, unless its `data` is a list of objects; forms that hold no list
+of rows, on one line or more, are refused by name (json_layouts.py). Anything else is read as JSONL, which names the
+first line that is not an object.
 """
 
 import json
@@ -15,7 +16,8 @@ from collections.abc import Iterator
 
 from tdbs.data.columns import clipped
 from tdbs.data.formats.data_file import DataFile
-from tdbs.data.formats.json_rows import ROWS_STEP, load_whole
+from tdbs.data.formats.json_layouts import refuse_bare_articles, refuse_other_layout
+from tdbs.data.formats.json_rows import ROWS_STEP, array_values, load_whole
 from tdbs.data.formats.jsonl import lines_of
 from tdbs.errors import SourceError
 
@@ -26,21 +28,30 @@ def form_of(file: DataFile) -> str:
     """Return the name of the format of a file of JSON. Raises SourceError for one object that is not a list of rows."""
     lines = lines_of(file, {})
     first = next((line.strip() for line in lines if line.strip()), "")
-    if first.startswith("["):
-        return "json"
-    if not first.startswith("{"):
+    if first.startswith("{"):
+        return _form_from_object(file, first, lines)
+    if not first.startswith("["):
         return "jsonl"
+    refuse_bare_articles(_first_row(file), file.name)
+    return "json"
+
+
+def _form_from_object(file: DataFile, first: str, others: Iterator[str]) -> str:
+    """Return the form of a file that begins with an object, by its first line and the others."""
     try:
         value = json.loads(first)
     except json.JSONDecodeError as error:
         if error.pos < len(first):  # an object of several lines has its fault at the end of the first
             return "jsonl"
-        value = load_whole(file)
     except (ValueError, RecursionError):
         return "jsonl"
     else:
-        form = _form_of_object(value)
-        return "jsonl" if form is None or _has_more(lines) else form
+        if any(line.strip() for line in others):
+            return "jsonl"
+        refuse_other_layout(value, file.name)
+        return _form_of_object(value) or "jsonl"
+    value = load_whole(file)
+    refuse_other_layout(value, file.name)
     form = _form_of_object(value)
     if form is None:
         keys = ", ".join(f"'{key}'" for key in value)
@@ -58,5 +69,9 @@ def _form_of_object(value: object) -> str | None:
     return "squad" if all("paragraphs" in row for row in rows) else "json"
 
 
-def _has_more(lines: Iterator[str]) -> bool:
-    return any(line.strip() for line in lines)
+def _first_row(file: DataFile) -> object:
+    """Return the first value of an array, None if it has none; whoever reads the rows names a fault in it."""
+    try:
+        return next(array_values(file), None)
+    except SourceError:
+        return None

@@ -53,11 +53,12 @@ def load_whole(file: DataFile) -> Any:
 
 
 def _rows(file: DataFile, bad: BadRows | None) -> Iterator[dict[str, Any]]:
-    for place, value in enumerate(_values(file)):
+    for place, value in enumerate(array_values(file)):
         yield plain_object(value, place, file.name, bad, next_step=ROWS_STEP)
 
 
-def _values(file: DataFile) -> Iterator[object]:
+def array_values(file: DataFile) -> Iterator[object]:
+    """Yield what the file's array contains, or that of `data`."""
     try:
         with open_text(file) as text:
             reader = _Reader(text)
