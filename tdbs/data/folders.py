@@ -75,7 +75,7 @@ def folder_splits(folder: Path, options: ReadOptions) -> tuple[dict[str, Store],
     endings = ", ".join(SUFFIXES)
     raise SourceError(
         f"{folder} has no train split: no file train or train-00000-of-…, no folder train, no {_STATE}.",
-        next_step=f"Name it train, with one of {endings}.",
+        next_step=f"Name it train with {endings}.",
     )
 
 

@@ -77,7 +77,7 @@ SOURCES = [
         {"a.xlsx": "x"},
         ("a.xlsx",),
         "a.xlsx has an extension that tdbs does not support.",
-        "Use one of .csv, .tsv, .tab, .txt, .jsonl, .json, .ndjson, .parquet, .arrow, .conll, .iob, .bio.",
+        "Use one of .csv, .tsv, .tab, .txt, .jsonl, .json, .ndjson, .parquet, .arrow, .conll, .conllu, .iob, .bio.",
     ),
     (
         {"a.csv": ROWS},

@@ -332,5 +332,5 @@ def test_a_folder_with_nothing_to_read_names_what_was_looked_for(opened, write, 
     (tmp_path / "d/train").mkdir()
     assert refusal(opened, tmp_path / "d") == (
         f"{tmp_path / 'd'} has no train split: no file train or train-00000-of-…, no folder train, no state.json.",
-        f"Name it train, with one of {', '.join(SUFFIXES)}.",
+        f"Name it train with {', '.join(SUFFIXES)}.",
     )

@@ -141,8 +141,8 @@ def test_folder_refusals(opened, write, tmp_path):
     write("d/validation.csv", ROWS)
     assert refusal(opened, folder) == (
         f"{folder} has no train split: no file train or train-00000-of-…, no folder train, no state.json.",
-        "Name it train, with one of "
-        ".csv, .tsv, .tab, .txt, .jsonl, .json, .ndjson, .parquet, .arrow, .conll, .iob, .bio.",
+        "Name it train with "
+        ".csv, .tsv, .tab, .txt, .jsonl, .json, .ndjson, .parquet, .arrow, .conll, .conllu, .iob, .bio.",
     )
     write("d/train.csv", ROWS)
     assert refusal(opened, folder, ConfigError, validation="0.1") == (

@@ -93,7 +93,7 @@ FORMATS = {
         ),
         Format(
             name="conll",
-            suffixes=(".conll", ".iob", ".bio"),
+            suffixes=(".conll", ".conllu", ".iob", ".bio"),
             read_schema=conll.read_schema,
             read=lambda file, columns, bad: conll.read_columns(file, list(columns), bad),
         ),

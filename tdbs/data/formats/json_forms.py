@@ -21,7 +21,7 @@ from tdbs.data.formats.json_rows import ROWS_STEP, array_values, load_whole
 from tdbs.data.formats.jsonl import lines_of
 from tdbs.errors import SourceError
 
-_LINE = 120  # characters of an error's line
+_LINE = 113  # characters of an error's line behind "Error: "
 
 
 def form_of(file: DataFile) -> str:
