@@ -180,7 +180,87 @@ def test_what_imdb_has_beside_its_classes_is_named(opened, tmp_path):
     assert read_source(source)[0].classes == ("neg", "pos", "unsup")
     assert source.notes == (
         "Files of train/ that are not read: urls_pos.txt.",
+        "Files of train/ that are not read: neg/notes.md.",
         "Folders of train/ that test lacks: unsup. They are classes as the others are.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("lost", "note"),
+    [
+        ("tech/2020/1.txt", "Folders of train/ that are not read: tech/2020."),
+        ("tech/2.text", "Files of train/ that are not read: tech/2.text."),
+        ("tech/" + "long" * 30, f"Files of train/ that are not read: tech/{'long' * 18}lo… (1 in all)."),
+    ],
+)
+def test_what_a_class_contains_beside_its_texts_is_named(opened, write, tmp_path, lost, note):
+    for name in ("tech/1.txt", "art/1.txt", lost):
+        write(f"d/train/{name}", "a text")
+    assert opened(tmp_path / "d").notes == (note,)
+
+
+def test_an_empty_folder_is_no_class_and_is_named(opened, write, tmp_path):
+    for name in ("tech/1.txt", "art/1.txt"):
+        write(f"d/train/{name}", "a text")
+    (tmp_path / "d/train/old").mkdir()
+    assert opened(tmp_path / "d").notes == ("Folders of train/ that are not read: old.",)
+
+
+@pytest.mark.parametrize("others", [(), ("art/1.txt",)])
+@pytest.mark.parametrize(
+    ("lost", "message", "next_step"),
+    [
+        (
+            "tech/2020/1.txt",
+            "The class folder train/tech has no .txt files, but a folder 2020.",
+            "Put its texts beside each other, without folders in it.",
+        ),
+        (
+            "tech/1.text",
+            "The files in train/tech do not end in .txt, such as 1.text.",
+            "Rename those that are texts, so that they end in .txt.",
+        ),
+        (
+            "alt.atheism/51060",
+            "The files in train/alt.atheism do not end in .txt, such as 51060.",
+            "Rename those that are texts, so that they end in .txt.",
+        ),
+    ],
+)
+def test_no_class_is_lost_as_a_whole(opened, write, tmp_path, others, lost, message, next_step):
+    for name in (*others, lost):
+        write(f"d/train/{name}", "a text")
+    assert refusal(opened, tmp_path / "d") == (message, next_step)
+
+
+@pytest.mark.parametrize("inner", ["", "/train"])
+def test_folders_of_classes_belong_into_train(opened, write, tmp_path, inner):
+    """Without train/, or if train/ itself is passed."""
+    for name in ("neg/1.txt", "pos/1.txt"):
+        write(f"d{inner}/{name}", "a text")
+    assert refusal(opened, f"{tmp_path}/d{inner}") == (
+        f"{tmp_path}/d{inner} has no train split, but folders of texts, such as neg.",
+        "Put these folders into a folder train/, and pass the folder that contains it.",
+    )
+
+
+def test_files_without_an_extension_belong_into_train_as_texts(opened, write, tmp_path):
+    write("d/alt.atheism/51060", "a text")
+    assert refusal(opened, tmp_path / "d") == (
+        f"{tmp_path / 'd'} has no train split; files such as alt.atheism/51060 do not end in .txt.",
+        "If they are texts of classes, name them .txt, and put their folders into a folder train/.",
+    )
+
+
+def test_what_is_written_about_tables_is_left_out_with_a_note(opened, write, tmp_path):
+    write("d/train/a.csv", "text,label\na,x\nb,y\n")
+    write("d/train/README.txt", "About these files.")
+    write("d/train/images/1.png", "")
+    source = opened(tmp_path / "d")
+    assert texts_and_classes(source) == (["a", "b"], ["x", "y"])
+    assert source.notes == (
+        "Files of train/ that are not read: README.txt.",
+        "Folders of train/ that are not read: images.",
     )
 
 

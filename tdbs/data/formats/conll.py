@@ -1,6 +1,6 @@
 """Read words and their tags from columns: CoNLL, IOB and BIO files (.conll, .conllu, .iob, .bio). A sentence is a row.
 
-A line is a word; a blank line ends a sentence. If there is a tab in the first word's line, only tabs separate columns, so
+A line is a word; a blank line ends a sentence. If the first word's line has a tab, only tabs separate columns, so
 that a word may contain a blank; else blanks do too. Every line has as many columns as the first. The file's columns
 are lists: `tokens` is the first column, `ner_tags` the last, and each has its number from 1 as well. Tags are kept as
 they are, whether IOB1, BIO or BIOES. Lines of -DOCSTART- are left out.
