@@ -35,6 +35,7 @@ VALIDATION_HELP = "Validation file, or share of rows to hold out (0.1)."
 # 2: multi-hot lists, names of class ids, blanks and booleans, classes that are held out
 # 3: marks of no width, accents, printed scalars, names of class ids that are floats, NaN
 _LABEL_READING = 3
+_GLUE = "glue/"
 _DRAWING = 2  # version of the rules by which a fraction is held out (data/held_out.py)
 
 
@@ -127,7 +128,7 @@ def open_source(
         if not path.exists():
             raise SourceError(
                 f"Unknown task '{spec}', and no file or folder {path} exists.",
-                next_step=f"Pass a path, {SAMPLE_TASK.name}, or one of {', '.join(HUB_TASKS)}.",
+                next_step=f"Pass a path, {SAMPLE_TASK.name}, {_short_names()}.",
             )
         source = _open_files(path, files, validation)
     if prefix is None:
@@ -157,6 +158,13 @@ def file_or_fraction(validation: str | float) -> Path | float:
             f"--validation must be between 0 and 1, got {validation}.", next_step="Pass a fraction such as 0.1."
         )
     return fraction
+
+
+def _short_names() -> str:
+    """Return the names of hub tasks for a line, with the common beginning of GLUE's written once."""
+    glue = [name.removeprefix(_GLUE) for name in HUB_TASKS if name.startswith(_GLUE)]
+    others = [name for name in HUB_TASKS if not name.startswith(_GLUE)]
+    return f"{', '.join(others)}, or {_GLUE}{', '.join(glue)}"
 
 
 def _open_named(name: str, mirror: Path | None) -> Source:
