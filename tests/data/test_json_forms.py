@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 import tdbs.data.formats.json_rows as json_rows
+from tdbs.data.content import ANSWERS
 from tdbs.data.formats import ReadOptions, count_rows, data_file, read_schema, read_tables
 from tdbs.data.understood import fact_lines, source_facts
 from tdbs.errors import SourceError, TdbsError
@@ -104,6 +105,15 @@ REFUSALS = [
     ('[{"text": "a"}] [', "a.json has more text after its array.", ROWS_STEP),
     ('[{"text": 3}]', "'text' in row 1 of a.json is 3, not a text.", "Fix the row."),
     ('[{"text": "a", "text ": "b"}]', "Row 1 of a.json has two keys 'text'.", "Rename one of them."),
+    ('{"text": "a", "text": "b"}\n', "Row 1 of a.json has two keys 'text'.", "Rename one of them."),
+    (
+        '{"text": "a"}\n{"text": "b", "m": [{"x": 1, "x": 2}]}',
+        "Row 2 of a.json has two keys 'x'.",
+        "Rename one of them.",
+    ),
+    ('[{"text": "a", "text": "b"}]', "Row 1 of a.json has two keys 'text'.", "Rename one of them."),
+    ('{"data": [{"text": "a", "text": "b"}]}', "a.json has two keys 'text' in one object.", "Rename one of them."),
+    ('{"data":\n[{}],\n"data": [{}]}', "a.json has two keys 'data' in one object.", "Rename one of them."),
     (
         b'[{"text": "a"},\n{"text": "\xe9"}]',
         "Line 2 of a.json is not UTF-8: byte 11 of the line is 0xe9.",
@@ -177,6 +187,23 @@ def test_bad_rows_of_an_array_are_recorded_and_text_that_is_not_json_is_an_error
     assert bad == {1: "is not a JSON object", 2: "'text' is 4, not a text"}
     with pytest.raises(SourceError):
         read(as_it_is(write("b.json", content)), {"text": "text"}, {})
+
+
+@pytest.mark.parametrize("is_array", [True, False])
+def test_the_first_rows_say_what_the_columns_are(write, is_array):
+    """A null and an empty list say nothing, and a key may be missing in the first row."""
+    rows = [{"text": "a", "label": None}] * 5 + [{"text": "b", "label": []}, {"text": "c", "answers": None}]
+    rows += [{"answers": {"text": ["c"], "answer_start": [0]}, "label": ["x"], "text": None}]
+    file = as_it_is(write("a.json", json.dumps(rows) if is_array else lines(rows)))
+    words = pa.list_(pa.string())
+    expected = {"text": pa.string(), "label": words, "answers": ANSWERS}
+    assert dict(zip(read_schema(file).names, read_schema(file).types, strict=True)) == expected
+
+
+def test_no_more_than_the_first_rows_say_what_the_columns_are(write):
+    rows = [{"text": "a"}] * 8192 + [{"text": "a", "more": 1}]
+    assert read_schema(as_it_is(write("a.jsonl", lines(rows)))).names == ["text"]
+    assert read_schema(as_it_is(write("b.jsonl", lines(rows[1:])))).names == ["text", "more"]
 
 
 # ---------------------------------------------------------------------------------------------------- SQuAD's own files

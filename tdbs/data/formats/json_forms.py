@@ -27,10 +27,10 @@ _LINE = 113  # characters of an error's line behind "Error: "
 def form_of(file: DataFile) -> str:
     """Return the name of the format of a file of JSON. Raises SourceError for one object that is not a list of rows."""
     lines = lines_of(file, {})
-    first = next((line.strip() for line in lines if line.strip()), "")
+    first = _next(lines)
     if first.startswith("{"):
         return _form_from_object(file, first, lines)
-    if not first.startswith("["):
+    if not first.startswith("[") or (first.endswith("]") and _is_object(_next(lines))):
         return "jsonl"
     refuse_bare_articles(_first_row(file), file.name)
     return "json"
@@ -46,11 +46,16 @@ def _form_from_object(file: DataFile, first: str, others: Iterator[str]) -> str:
     except (ValueError, RecursionError):
         return "jsonl"
     else:
-        if any(line.strip() for line in others):
+        if _next(others):
             return "jsonl"
         refuse_other_layout(value, file.name)
         return _form_of_object(value) or "jsonl"
-    value = load_whole(file)
+    try:
+        value = load_whole(file)
+    except SourceError:
+        if _is_object(_next(others)):  # only the first row is cut short
+            return "jsonl"
+        raise
     refuse_other_layout(value, file.name)
     form = _form_of_object(value)
     if form is None:
@@ -60,6 +65,18 @@ def _form_from_object(file: DataFile, first: str, others: Iterator[str]) -> str:
             next_step=ROWS_STEP,
         )
     return form
+
+
+def _next(lines: Iterator[str]) -> str:
+    """Return the next line that is not blank, without the blanks around it; "" at the end."""
+    return next((line.strip() for line in lines if line.strip()), "")
+
+
+def _is_object(line: str) -> bool:
+    try:
+        return isinstance(json.loads(line), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _form_of_object(value: object) -> str | None:
