@@ -31,7 +31,14 @@ from tdbs.files import is_remote
 from tdbs.records import Form, read_record
 
 _STATE, _DICT = "state.json", "dataset_dict.json"
-_ABOUT = ("README", "LICENSE", "LICENCE", "CHANGELOG", "CITATION", "NOTICE")  # files that are no rows
+_ABOUT = (
+    "README",
+    "LICENSE",
+    "LICENCE",
+    "CHANGELOG",
+    "CITATION",
+    "NOTICE",
+)  # text files that say something of the others
 _SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5,})-of-(?P<all>\d{5,})(?:-[0-9a-f]+)?(?P<ending>\..+)")
 _FORM = Form(
     what="a saved Dataset",

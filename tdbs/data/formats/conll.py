@@ -105,7 +105,7 @@ def _shape(file: DataFile) -> _Shape:
 def _tags_of_numbered(file: DataFile, shape: _Shape) -> int | None:
     """Return the likely column of tags if the first column counts the words of each of the first sentences.
 
-    That is the first column of tags of entities, else that of parts of speech in CoNLL-U. One word alone is no count.
+    That is the first column of tags of entities, else that of parts of speech in CoNLL-U. One word alone is not enough.
     """
     looked_at = [
         [fields for fields in sentence if not _NOT_A_WORD.fullmatch(fields[0])]
