@@ -43,6 +43,7 @@ FORMS = {
     "an array over lines": ("\n " + json.dumps(ROWS, indent=2) + "\n", "json"),
     "an array, a row a line": ("[\n" + ",\n".join(map(json.dumps, ROWS)) + "\n]", "json"),
     "an export": (json.dumps({"count": 3, "data": ROWS}), "json"),
+    "an export beside lists": (json.dumps({"data": ROWS, "links": [{}] * 3, "columns": ["a", "b", "c"]}), "json"),
     "an export over lines": (json.dumps({"data": ROWS, "next": None}, indent=1), "json"),
     "lines": (lines(ROWS), "jsonl"),
     "lines with blanks": ("  " + lines(ROWS) + " \n", "jsonl"),

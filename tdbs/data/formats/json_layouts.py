@@ -41,6 +41,8 @@ def _layout(value: Mapping[str, Any]) -> tuple[str, str] | None:
         return f"several splits in one object: {', '.join(named)}" if len(named) > 1 else (
             f"an object with the split {named[0]}"
         ), _SPLIT
+    if _are_objects(value.get("data")):  # rows, or articles of SQuAD; what is beside them may be anything
+        return None
     rows: Any = value.get("rows")
     if _are_objects(rows) and all(isinstance(row.get("row"), dict) for row in rows):
         return "the rows of the hub's viewer, each below a key 'row'", _VIEWED
