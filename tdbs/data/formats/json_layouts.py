@@ -38,19 +38,14 @@ def _layout(value: Mapping[str, Any]) -> tuple[str, str] | None:
     ]
     if splits:
         named = ["data", *splits] if _are_objects(value.get("data")) else splits
-        return f"several splits in one object: {', '.join(named)}" if len(named) > 1 else (
-            f"an object with the split {named[0]}"
-        ), _SPLIT
+        several = f"several splits in one object: {', '.join(named)}"
+        return (several if len(named) > 1 else f"an object with the split {named[0]}"), _SPLIT
     if _are_objects(value.get("data")):  # rows, or articles of SQuAD; what is beside them may be anything
         return None
     rows: Any = value.get("rows")
     if _are_objects(rows) and all(isinstance(row.get("row"), dict) for row in rows):
         return "the rows of the hub's viewer, each below a key 'row'", _VIEWED
-    if (
-        isinstance(value.get("columns"), list)
-        and isinstance(value.get("data"), list)
-        and not _are_objects(value["data"])
-    ):
+    if isinstance(value.get("columns"), list) and isinstance(value.get("data"), list):
         return 'columns and data, not rows (orient="split")', _RECORDS
     if _are_columns(value):
         return 'columns, not rows (orient="list")', _RECORDS
