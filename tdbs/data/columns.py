@@ -4,6 +4,7 @@ Column names are compared without the invisible blanks and marks around them. Th
 the command skips and records bad rows.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -23,6 +24,7 @@ _LAST_BLANK = 0x3000
 UNSEEN = "".join(filter(str.isspace, map(chr, range(_LAST_BLANK + 1)))) + "\ufeff\u200b\u2060"  # and marks of no width
 BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the first reason found stands
 WORD_NAMES = ("tokens", "ner_tags")  # of the first and the last column of CoNLL files
+_TAG = re.compile(r"O|[BIESLU]-[^\s,;]+")  # of an entity, in the last column of CoNLL files
 _LINE = 120  # characters of an error's line
 MESSAGE = 113  # characters of a message, behind "Error: " on such a line
 _LEAST = 8  # characters of a value that is cut
@@ -178,13 +180,22 @@ def no_column(where: str, column: str, names: Sequence[str], *, option: str | No
     """Return the error for a column that a file lacks; its columns are named as far as a line holds them."""
     of_task = "Write it with the columns of the task on the hub."
     next_step = of_task if option is None else f"Name the column with {option}."
-    if len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
+    if len(names) == 1 and any(mark in names[0] for mark in ",;\t|") and not conll_step(names):
         next_step = f"If its fields have another delimiter, pass --delimiter; else n{next_step[1:]}"
+    elif step := conll_step(names):
+        next_step = step
     elif looks_like_data(names) and not _are_numbered(names):
         next_step = f"If its first row is data, pass --no-header, and name columns by number: {option or '--text'} 1."
     head = f"{clipped(where, 40)} has no column '{clipped(column, 20)}'; it has: "
     listed = _listed(names, _LINE - len(head) - 1)
     return SourceError(f"{head}{listed}{'' if listed.endswith('…') else '.'}", next_step=next_step)
+
+
+def conll_step(names: Sequence[str]) -> str | None:
+    """Return the next step if names of columns are the first word of a CoNLL file that was read as a table."""
+    fields = names[0].split() if len(names) == 1 else [name for name in names if name]
+    is_word = len(fields) > 1 and (fields[0] == "-DOCSTART-" or _TAG.fullmatch(fields[-1]) is not None)
+    return "If it is a CoNLL file, name it .conll." if is_word else None
 
 
 def looks_like_data(names: Sequence[str]) -> bool:

@@ -7,26 +7,38 @@ Looked for in this order, and nothing else in the folder is read:
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tdbs.data.class_folders import (
+    class_store,
+    classes_of_train_alone,
+    find_classes,
+    not_read,
+    refuse_classes_without_split,
+    refuse_lost_class,
+    visible,
+)
 from tdbs.data.columns import clipped
 from tdbs.data.formats import SUFFIXES, ReadOptions, changed_options, data_file
-from tdbs.data.formats.data_file import COMPRESSIONS, DataFile, checked_encoding, inner_suffix
-from tdbs.data.stores import ClassFolders, Shards, Store, refuse_other_columns
+from tdbs.data.formats.data_file import COMPRESSIONS, DataFile, inner_suffix
+from tdbs.data.split_names import SPLIT_NAMES
+from tdbs.data.stores import Shards, Store, refuse_other_columns
 from tdbs.errors import ConfigError, SourceError
 from tdbs.fields import FileName
 from tdbs.files import is_remote
 from tdbs.records import Form, read_record
-from tdbs.shown import is_utf8
 
-SPLIT_NAMES: Mapping[str, tuple[str, ...]] = {  # as people and the hub call them; the first one is ours
-    "train": ("train",),
-    "validation": ("validation", "valid", "val", "dev"),
-    "test": ("test",),
-}
 _STATE, _DICT = "state.json", "dataset_dict.json"
+_ABOUT = (
+    "README",
+    "LICENSE",
+    "LICENCE",
+    "CHANGELOG",
+    "CITATION",
+    "NOTICE",
+)  # text files that say something of the others
 _SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5,})-of-(?P<all>\d{5,})(?:-[0-9a-f]+)?(?P<ending>\..+)")
 _FORM = Form(
     what="a saved Dataset",
@@ -75,11 +87,12 @@ def folder_splits(folder: Path, options: ReadOptions) -> tuple[dict[str, Store],
     for place in (folder, folder / "data"):
         found, left_out = _splits_in(place, options) if place.is_dir() else ({}, [])
         if "train" in found:
-            return found, (*left_out, *_classes_of_train_alone(found))
+            return found, (*left_out, *classes_of_train_alone(found))
+    refuse_classes_without_split(folder)
     endings = ", ".join(SUFFIXES)
     raise SourceError(
         f"{folder} has no train split: no file train or train-00000-of-…, no folder train, no {_STATE}.",
-        next_step=f"Name it train, with one of {endings}.",
+        next_step=f"Name it train with {endings}.",
     )
 
 
@@ -107,7 +120,7 @@ def chosen_splits(names: Iterable[str], *, where: str) -> tuple[dict[str, str], 
 
 
 def _splits_in(folder: Path, options: ReadOptions) -> tuple[dict[str, Store], list[str]]:
-    entries = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda path: path.name)
+    entries = visible(folder)
     files = [path for path in entries if path.is_file()]
     found: dict[str, Store] = {}
     notes: list[str] = []
@@ -162,68 +175,47 @@ def _shards_named(names: tuple[str, ...], files: list[Path]) -> Iterator[list[Pa
 def _split_folder(folder: Path, options: ReadOptions, notes: list[str]) -> Store | None:
     """Return what a split's own folder holds: a saved Dataset, files, or one folder a class.
 
-    Text files beside the folders of classes, as IMDB has them, are left out with a note.
+    Text files beside the folders of classes, as IMDB has them, and a README.txt beside tables are left out with a note.
     """
     if (folder / _STATE).is_file():
         _refuse_text_options(folder, options)
         return _saved_split(folder)
-    entries = sorted((path for path in folder.iterdir() if not path.name.startswith(".")), key=lambda path: path.name)
+    entries = visible(folder)
     files = [path for path in entries if path.is_file() and _has_rows(path)]
-    classes = [path for path in entries if path.is_dir()]
-    texts = [(path.name, name) for path in classes for name in _text_names(path)]
-    if texts and files and all(inner_suffix(path) == ".txt" for path in files):
-        notes.append(f"Files of {folder.name}/ that are not read: {', '.join(path.name for path in files)}.")
-        files = []
+    classes = find_classes(folder, entries)
+    texts = classes.texts
+    is_text = [inner_suffix(path) == ".txt" for path in files]
+    if texts and all(is_text):
+        left_out, files = files, []
+    elif all(is_text):
+        left_out = []
+    else:
+        left_out = [path for path, text in zip(files, is_text, strict=True) if text and _is_about(path)]
+        files = [path for path in files if path not in left_out]
+    notes.extend(not_read("Files", folder, [path.name for path in left_out]))
     if files and texts:
         raise SourceError(
             f"{folder} contains both files of rows ({files[0].name}) and folders of texts ({texts[0][0]}).",
             next_step="Keep one of the two.",
         )
     if files:
+        notes.extend(not_read("Folders", folder, [each.name for each in classes.found]))
         numbered = [parts for path in files if (parts := _SHARD.fullmatch(path.name)) is not None]
         if len(numbered) == len(files):
             sets = list(_shards_named(tuple({parts["name"] for parts in numbered}), files))
             files = sets[0] if len(sets) == 1 else files
         return _store_of(files, options)
     if not texts:
+        refuse_lost_class(classes)
         return None
-    return _class_folders(folder, tuple(texts), options)
+    store, lost = class_store(classes, options)
+    notes.extend(lost)
+    return store
 
 
-def _classes_of_train_alone(splits: Mapping[str, Store]) -> list[str]:
-    """Return notes on classes that only train has, such as IMDB's texts without a label."""
-    classes = {
-        split: {name for name, _ in store.files} for split, store in splits.items() if isinstance(store, ClassFolders)
-    }
-    return [
-        f"Folders of train/ that {split} lacks: {', '.join(sorted(lacking))}. They are classes as the others are."
-        for split, known in classes.items()
-        if (lacking := classes.get("train", set()) - known)
-    ]
-
-
-def _class_folders(folder: Path, texts: tuple[tuple[str, str], ...], options: ReadOptions) -> ClassFolders:
-    for name in changed_options(options):
-        if name != "encoding":
-            raise ConfigError(
-                f"--{name.replace('_', '-')} does not apply to {folder}, which contains texts.",
-                next_step="Leave it out.",
-            )
-    unnamed = next((name for name, _ in texts if not is_utf8(name)), None)
-    if unnamed is not None:
-        raise SourceError(
-            f"A folder of a class in {folder} has a name that is not UTF-8.", next_step="Rename it: it is the label."
-        )
-    return ClassFolders(
-        folder=folder if is_remote(folder) else folder.absolute(),
-        files=texts,
-        encoding=checked_encoding(options.encoding),
-    )
-
-
-def _text_names(folder: Path) -> list[str]:
-    names = (path.name for path in folder.iterdir() if path.suffix.lower() == ".txt" and path.is_file())
-    return sorted(name for name in names if not name.startswith("."))
+def _is_about(path: Path) -> bool:
+    """Return whether a text file says something of the others."""
+    return path.stem.upper() in _ABOUT
 
 
 def _saved_split(folder: Path) -> Store:

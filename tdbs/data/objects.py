@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from tdbs.data.columns import plain_names
+from tdbs.data.columns import clipped, plain_names
 from tdbs.data.content import ROWS_AT_ONCE, plain_type
 from tdbs.data.folders import chosen_splits
 from tdbs.data.stores import DatasetRows, Store, store_rows
@@ -23,6 +23,8 @@ from tdbs.errors import SourceError, reason_of
 
 OBJECTS_NAME = "table"  # of the folder below data/
 _OTHER = "Pass a Dataset, a DataFrame, a pyarrow Table, a list of dicts, or a dict of splits with one of these each."
+_NAMED = 40  # characters of a name
+_FEATURES = "Give the IterableDataset features, as ds.cast(features) does, and each row values of their types."
 _ROWS = "Make each row a dict of its columns."
 
 
@@ -52,6 +54,12 @@ def object_splits(source: Objects) -> tuple[dict[str, ObjectSplit], tuple[str, .
     """
     if not isinstance(source, Mapping):
         return {"train": object_split(source, "train")}, ()
+    if source and "train" not in source and all(map(_is_column, source.values())):
+        named = clipped(", ".join(map(str, source)), _NAMED)
+        raise SourceError(
+            f"The source is a dict of columns ({named}), not of splits.",
+            next_step="Pass Dataset.from_dict(columns) of the datasets library, or a DataFrame of them.",
+        )
     chosen, notes = chosen_splits(map(str, source), where="The source")
     return {split: object_split(source[name], split) for split, name in chosen.items()}, notes
 
@@ -124,7 +132,7 @@ def _kept(stream: Any, path: Path, where: str) -> Any:
     done = 0
     with pa.OSFile(str(path), "wb") as file:
         writer = None
-        for table in stream.with_format("arrow").iter(ROWS_AT_ONCE):
+        for table in _pieces(stream, where):
             schema = schema or table.schema
             writer = writer or pa.ipc.new_stream(file, schema)
             try:
@@ -132,14 +140,26 @@ def _kept(stream: Any, path: Path, where: str) -> Any:
             except (pa.ArrowException, KeyError) as error:
                 numbers = f"{done + 1} to {done + table.num_rows}"
                 raise SourceError(
-                    f"Rows {numbers} of {where} do not fit those before: {reason_of(error)[:50]}.",
-                    next_step="Give the IterableDataset features, as ds.cast(features) does.",
+                    f"Rows {numbers} of {where} do not fit those before: {reason_of(error)[:50]}.", next_step=_FEATURES
                 ) from error
             done += table.num_rows
         if writer is None:
             raise SourceError(f"{sentence(where)} has no rows.", next_step="Add rows, or leave it out.")
         writer.close()
     return datasets.Dataset.from_file(str(path))
+
+
+def _pieces(stream: Any, where: str) -> Iterator[pa.Table]:
+    """Yield the rows, some at a time. Without features, the datasets library takes each row's types from the row."""
+    done = 0
+    try:
+        for table in stream.with_format("arrow").iter(ROWS_AT_ONCE):
+            yield table
+            done += table.num_rows
+    except pa.ArrowException as error:
+        raise SourceError(
+            f"Rows of {where}, from {done + 1} on, have other keys or types than each other.", next_step=_FEATURES
+        ) from error
 
 
 def _of_dataset(dataset: Any, where: str) -> DatasetRows:
@@ -211,8 +231,17 @@ def _names(names: Sequence[str], where: str) -> list[str]:
     plain = plain_names(pa.schema([(name, pa.null()) for name in names])).names
     twice = next((name for name in plain if name and plain.count(name) > 1), None)
     if twice is not None:
-        raise SourceError(f"{sentence(where)} has two columns named '{twice}'.", next_step="Rename one of them.")
+        raise SourceError(
+            f"{sentence(where)} has two columns named '{clipped(twice, _NAMED)}'.", next_step="Rename one of them."
+        )
     return list(plain)
+
+
+def _is_column(values: object) -> bool:
+    """Return whether a value is a list of values, rather than of rows."""
+    is_list = isinstance(values, list | tuple) or _is_a(values, "numpy", "ndarray") or _is_a(values, "pandas", "Series")
+    given: Any = values
+    return is_list and not any(isinstance(value, Mapping) for value in given[:1])
 
 
 def _is_a(value: object, module: str, kind: str) -> bool:

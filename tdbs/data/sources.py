@@ -36,6 +36,7 @@ VALIDATION_HELP = "Validation file, or share of rows to hold out (0.1)."
 # 3: marks of no width, accents, printed scalars, names of class ids that are floats, NaN
 # 4: strings side by side, decimals, decimal commas
 _LABEL_READING = 4
+_GLUE = "glue/"
 _DRAWING = 3  # version of the rules by which a fraction is held out (data/held_out.py)
 
 
@@ -128,7 +129,7 @@ def open_source(
         if not path.exists():
             raise SourceError(
                 f"Unknown task '{spec}', and no file or folder {path} exists.",
-                next_step=f"Pass a path, {SAMPLE_TASK.name}, or one of {', '.join(HUB_TASKS)}.",
+                next_step=f"Pass a path, {SAMPLE_TASK.name}, {_short_names()}.",
             )
         source = _open_files(path, files, validation)
     if prefix is None:
@@ -158,6 +159,13 @@ def file_or_fraction(validation: str | float) -> Path | float:
             f"--validation must be between 0 and 1, got {validation}.", next_step="Pass a fraction such as 0.1."
         )
     return fraction
+
+
+def _short_names() -> str:
+    """Return the names of hub tasks for a line, with the common beginning of GLUE's written once."""
+    glue = [name.removeprefix(_GLUE) for name in HUB_TASKS if name.startswith(_GLUE)]
+    others = [name for name in HUB_TASKS if not name.startswith(_GLUE)]
+    return f"{', '.join(others)}, or {_GLUE}{', '.join(glue)}"
 
 
 def _open_named(name: str, mirror: Path | None) -> Source:

@@ -143,12 +143,17 @@ def store_digest(store: Store, columns: list[str]) -> list[str]:
 
 
 def digested_type(kind: pa.DataType) -> pa.DataType:
-    """Return the type that values are digested as: pandas, polars and Arrow have several for the same values."""
+    """Return the type that values are digested as: pandas, polars and Arrow have several for the same values.
+
+    Whole numbers have one; uint64 keeps its own, since its values may be too large for it.
+    """
     kind = plain_type(kind)
     if is_list(kind):
         return pa.list_(digested_type(kind.value_type))
     if pa.types.is_struct(kind):
         return pa.struct([field.with_type(digested_type(field.type)) for field in kind])
+    if pa.types.is_integer(kind) and kind != pa.uint64():
+        return pa.int64()
     return kind
 
 

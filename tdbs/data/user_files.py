@@ -8,8 +8,9 @@ from pathlib import Path
 import pyarrow as pa
 
 from tdbs.data.answers import is_answers
-from tdbs.data.columns import no_column, plain_name
+from tdbs.data.columns import clipped, no_column, plain_name
 from tdbs.data.content import is_list
+from tdbs.data.formats import conll
 from tdbs.data.formats.data_file import plain_stem
 from tdbs.data.tasks import Columns, TaskKind
 from tdbs.errors import ConfigError, SourceError
@@ -60,6 +61,8 @@ def choose_columns(
     text, pair, label, target = (None if name is None else plain_name(name) for name in (text, pair, label, target))
     if label is not None and target is not None:
         raise ConfigError("--label and --target exclude each other.", next_step="Leave one of them out.")
+    if text is None:
+        _refuse_numbered_words(schemas["train"], where["train"])
     if text is None and pair is None and label is None and target is None:
         known = next((known for known in _KNOWN_TABLES if set(known.values()) <= set(names)), {})
         text, pair, label, target = (known.get(role) for role in ("text", "pair", "label", "target"))
@@ -85,6 +88,16 @@ def choose_columns(
     )
 
 
+def _refuse_numbered_words(schema: pa.Schema, where: str) -> None:
+    """Raise for a CoNLL file whose first column counts the words: without --text, a model would learn from numbers."""
+    tags = (schema.metadata or {}).get(conll.NUMBERED)
+    if tags is not None:
+        raise SourceError(
+            f"{clipped(where, 60)}: its words are numbered, so its first column contains no words.",
+            next_step=f"Pass --text 2 --label {tags.decode()} (or the column of the tags).",
+        )
+
+
 def _label_names(label: str, names: Sequence[str]) -> tuple[str, ...]:
     """Return the columns that --label names: one, or several separated by commas."""
     return (label,) if label in names else tuple(plain_name(part) for part in label.split(","))
@@ -98,20 +111,21 @@ def _kind_of(columns: Columns, schema: pa.Schema, *, is_seq2seq: bool) -> TaskKi
     if pa.types.is_struct(label_type) or is_answers(label_type):
         if columns.pair is None and not is_answers(label_type):
             raise SourceError(
-                f"'{columns.label}' contains objects, which cannot be labels.",
+                f"'{clipped(columns.label, 40)}' contains objects, which cannot be labels.",
                 next_step="Write the names of the classes as a list, or one column of 0 and 1 a class: "
                 "--label joy,anger.",
             )
         if columns.pair is None:
             raise ConfigError(
-                f"'{columns.label}' contains answers, but no column of contexts is named.",
+                f"'{clipped(columns.label, 40)}' contains answers, but no column of contexts is named.",
                 next_step="Pass --text QUESTION --pair CONTEXT with it.",
             )
         return "question_answering"
     if is_list(schema.field(columns.text).type):
         if columns.pair is not None:
             raise ConfigError(
-                f"'{columns.text}' contains lists of words, which have no second text.", next_step="Leave --pair out."
+                f"'{clipped(columns.text, 40)}' contains lists of words, which have no second text.",
+                next_step="Leave --pair out.",
             )
         return "token_classification"
     return "multi_label" if len(columns.labels) > 1 or is_list(label_type) else "classification"

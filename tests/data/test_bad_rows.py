@@ -47,6 +47,28 @@ def test_rows_that_cannot_be_used_are_left_out_with_their_reasons(opened, write,
     assert skipped(opened(write(name, content), skip_bad_rows=True, **options)) == (rows, reasons)
 
 
+FIRST_LINES = [
+    (b'{"text": "a", "la', "is not JSON: Invalid control character at: line 1 column 18 (char 17)"),
+    (b'{"text": "a",', "is not JSON: Expecting property name enclosed in double quotes: line 2 column 1 (char 14)"),
+    (b"text", "is not JSON: Expecting value: line 1 column 1 (char 0)"),
+    (b"3", "is not a JSON object"),
+    (b'["a"]', "is not a JSON object"),
+    (b'{"text": "\xe9", "label": "x"}', "is not UTF-8"),
+    (b"", "is a blank line"),
+    (b'{"text": "a", "text": "b"}', "has two keys 'text'"),
+]
+
+
+@pytest.mark.parametrize(("first", "reason"), FIRST_LINES)
+def test_a_first_line_with_a_fault_is_skipped_as_others_are(opened, write, first, reason):
+    """It says nothing of the columns."""
+    path = write("a.jsonl", first + b"\n" + lines({"text": "b", "label": "x"}, {"text": "c", "label": "y"}).encode())
+    assert skipped(opened(path, skip_bad_rows=True)) == ([1, 2], {0: reason})
+    with pytest.raises(TdbsError) as caught:
+        skipped(opened(path))
+    assert caught.value.message.startswith(("Row 1 of a.jsonl ", "Line 1 of a.jsonl "))
+
+
 def test_a_class_of_skipped_rows_alone_is_no_class(opened, write):
     source = opened(write("a.csv", "text,label\na,x\nb,y\n,z\n"), skip_bad_rows=True)
     assert survey_source(source).task.classes == ("x", "y")

@@ -40,7 +40,7 @@ def read(file, *columns, bad=None):
     return pa.concat_tables(read_tables(file, dict.fromkeys(columns, "words"), bad)).to_pydict()
 
 
-@pytest.mark.parametrize("suffix", [".conll", ".iob", ".bio"])
+@pytest.mark.parametrize("suffix", [".conll", ".conllu", ".iob", ".bio"])
 def test_words_and_tags_are_read_without_an_option(opened, write, suffix):
     path = write(f"train{suffix}", CONLL2003)
     file = as_it_is(path)
@@ -64,6 +64,36 @@ def test_other_columns_are_chosen_by_number(opened, write):
     task, splits = read_source(opened(write("a.conll", content), text="2", label="4"))
     assert task.classes == ("PRON", "VERB")
     assert splits["train"].texts.to_pylist() == [["They", "buy"], ["No"]]
+
+
+NUMBERED = [
+    ("1\tThey\tthey\tPRON\n2\tbuy\tbuy\tVERB\n\n1\tNo\tno\tPRON\n", 4),
+    ("1-2\tdu\t_\t_\n1\tde\t_\tADP\n2\tle\t_\tDET\n", 4),
+    ("# http://a.b [2009]\n1\tIn\tO\tO\n2\tBonn\tB-LOC\tO\n", 3),
+    ("1 In O\n2 Bonn B-LOC\n", 3),
+]
+
+
+@pytest.mark.parametrize(("content", "tags"), NUMBERED)
+@pytest.mark.parametrize("options", [{}, {"label": "3"}])
+def test_numbers_of_words_are_never_learned_as_words(opened, write, content, tags, options):
+    path = write("a.conllu", content)
+    with pytest.raises(SourceError) as caught:
+        opened(path, **options)
+    assert caught.value.message == "a.conllu: its words are numbered, so its first column contains no words."
+    assert caught.value.next_step == f"Pass --text 2 --label {tags} (or the column of the tags)."
+    assert read_source(opened(path, text="2", label=str(tags)))[0].kind == "token_classification"
+
+
+@pytest.mark.parametrize("content", ["1 CD I-NP O\n", "1 CD I-NP O\n0 CD I-NP O\n", "1 O\n2 B-X\n"])
+def test_words_that_are_numbers_are_words(opened, write, content):
+    assert opened(write("a.conll", content)).task.columns.text == "tokens"
+
+
+def test_only_tabs_separate_columns_if_the_first_word_has_one(write):
+    content = "-DOCSTART- -X- O\n\n# a comment O\nNew York\tB-LOC\nis \t O\n\nLos Angeles\tB-LOC\n"
+    found = read(as_it_is(write("a.conll", content)), "tokens", "ner_tags")
+    assert found == {"tokens": [["New York", "is"], ["Los Angeles"]], "ner_tags": [["B-LOC", "O"], ["B-LOC"]]}
 
 
 def test_lines_that_are_not_words_of_conll_u_are_left_out(write):
@@ -147,6 +177,11 @@ REFUSALS = [
     ("EU B-ORG\nUN\n", "Line 2 of a.conll has 1 columns, the first word has 2.", COLUMNS_STEP),
     ("EU B-ORG\n\nUN\tNNP\tB-ORG\n", "Line 3 of a.conll has 3 columns, the first word has 2.", COLUMNS_STEP),
     ("EU B-ORG\n# a comment\n", "Line 2 of a.conll has 3 columns, the first word has 2.", COLUMNS_STEP),
+    (
+        "EU\tB-ORG\nUN B-ORG\n",
+        "Line 2 of a.conll has 1 columns, the first word has 2.",
+        "Give each line as many, separated by tabs; end a sentence with a blank line.",
+    ),
     (
         "a NN\n\n# SYM\n",
         "Line 3 of a.conll can be a comment or the word #: it has as many columns as a word.",

@@ -1,7 +1,6 @@
-"""Folders as people and the hub have them: shards, one folder a class, and what `save_to_disk` wrote."""
+"""Folders as people and the hub have them: shards, folders of splits, and what `save_to_disk` wrote."""
 
 import json
-from pathlib import Path
 
 import datasets
 import pyarrow as pa
@@ -135,89 +134,6 @@ def test_a_shard_that_changes_while_it_is_read_is_refused(opened, tmp_path):
     assert caught.value.message == "train-00000-of-00002.parquet (of 2 files) changed while it was read."
 
 
-# ------------------------------------------------------------------------------------------------------- class folders
-
-
-def reviews(folder: Path) -> dict[str, str]:
-    """Write texts as IMDB has them, and return them by their path."""
-    found = {}
-    for place, text in {
-        "train/pos/0_9.txt": "a fine film\nwith two lines\n",
-        "train/pos/10_7.txt": "good",
-        "train/neg/1_1.txt": "a poor film",
-        "test/neg/0_2.txt": "poor",
-        "test/pos/0_10.txt": "fine",
-        "train/neg/notes.md": "",
-        "train/urls_pos.txt": "",
-    }.items():
-        (folder / place).parent.mkdir(parents=True, exist_ok=True)
-        (folder / place).write_text(text, encoding="utf-8")
-        found[place] = text
-    return found
-
-
-def test_a_folder_a_class_gives_its_texts_in_order_of_path(opened, tmp_path):
-    """The independent reading: every .txt file two levels down, sorted."""
-    reviews(tmp_path / "d")
-    (tmp_path / "d/train/urls_pos.txt").unlink()
-    source = opened(tmp_path / "d")
-    for split in ("train", "test"):
-        paths = sorted((tmp_path / "d" / split).glob("*/*.txt"))
-        expected = [path.read_text(encoding="utf-8") for path in paths], [path.parent.name for path in paths]
-        assert texts_and_classes(source, split) == expected
-    assert fact_lines(source_facts(source, read_source(source)[0])) == [
-        "train/neg/*.txt (1 texts), train/pos/*.txt (2 texts), test/neg/*.txt (1 texts), test/pos/*.txt (1 texts): txt",
-        "classification: 'text' to 'label', 2 classes: neg, pos",
-    ]
-
-
-def test_what_imdb_has_beside_its_classes_is_named(opened, tmp_path):
-    """urls_pos.txt is left out; the folder unsup is a class. Neither goes without a word."""
-    reviews(tmp_path / "d")
-    (tmp_path / "d/train/unsup").mkdir()
-    (tmp_path / "d/train/unsup/0_0.txt").write_text("not labelled")
-    source = opened(tmp_path / "d")
-    assert read_source(source)[0].classes == ("neg", "pos", "unsup")
-    assert source.notes == (
-        "Files of train/ that are not read: urls_pos.txt.",
-        "Folders of train/ that test lacks: unsup. They are classes as the others are.",
-    )
-
-
-def test_tables_beside_class_folders_are_refused(opened, write, tmp_path):
-    reviews(tmp_path / "d")
-    write("d/train/all.csv", "text,label\na,x\n")
-    assert refusal(opened, tmp_path / "d") == (
-        f"{tmp_path / 'd/train'} contains both files of rows (all.csv) and folders of texts (neg).",
-        "Keep one of the two.",
-    )
-
-
-def test_texts_of_classes_have_an_encoding(opened, write, tmp_path):
-    write("d/train/a/1.txt", "café".encode("latin-1"))
-    write("d/train/b/1.txt", "thé".encode("latin-1"))
-    assert texts_and_classes(opened(tmp_path / "d", encoding="latin-1")) == (["café", "thé"], ["a", "b"])
-    assert refusal(opened, tmp_path / "d") == (
-        "File train/a/1.txt is not UTF-8.",
-        "Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16.",
-    )
-    write("d/train/a/1.txt", "")
-    assert refusal(opened, tmp_path / "d", encoding="latin-1")[0] == "File train/a/1.txt has no 'text'."
-    assert refusal(opened, tmp_path / "d", delimiter=";")[0] == (
-        f"--delimiter does not apply to {tmp_path / 'd/train'}, which contains texts."
-    )
-
-
-def test_the_digest_of_class_folders_is_of_classes_and_texts(opened, tmp_path):
-    reviews(tmp_path / "d")
-    (tmp_path / "d/train/urls_pos.txt").unlink()
-    before = opened(tmp_path / "d").content_sha256
-    (tmp_path / "d/train/pos/10_7.txt").rename(tmp_path / "d/train/pos/2.txt")
-    assert opened(tmp_path / "d").content_sha256 == before  # the order is the same
-    (tmp_path / "d/train/pos/2.txt").rename(tmp_path / "d/train/neg/2.txt")
-    assert opened(tmp_path / "d").content_sha256 != before
-
-
 # -------------------------------------------------------------------------------------------------------- save_to_disk
 
 
@@ -332,5 +248,5 @@ def test_a_folder_with_nothing_to_read_names_what_was_looked_for(opened, write, 
     (tmp_path / "d/train").mkdir()
     assert refusal(opened, tmp_path / "d") == (
         f"{tmp_path / 'd'} has no train split: no file train or train-00000-of-…, no folder train, no state.json.",
-        f"Name it train, with one of {', '.join(SUFFIXES)}.",
+        f"Name it train with {', '.join(SUFFIXES)}.",
     )

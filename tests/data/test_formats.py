@@ -181,7 +181,7 @@ NAME_CASES = [
         "a.xlsx",
         "",
         "a.xlsx has an extension that tdbs does not support.",
-        "Use one of .csv, .tsv, .tab, .txt, .jsonl, .json, .ndjson, .parquet, .arrow, .conll, .iob, .bio.",
+        "Use one of .csv, .tsv, .tab, .txt, .jsonl, .json, .ndjson, .parquet, .arrow, .conll, .conllu, .iob, .bio.",
     ),
 ]
 

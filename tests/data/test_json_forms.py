@@ -3,10 +3,12 @@
 import gzip
 import json
 
+import pandas as pd
 import pyarrow as pa
 import pytest
 
 import tdbs.data.formats.json_rows as json_rows
+from tdbs.data.content import ANSWERS
 from tdbs.data.formats import ReadOptions, count_rows, data_file, read_schema, read_tables
 from tdbs.data.understood import fact_lines, source_facts
 from tdbs.errors import SourceError, TdbsError
@@ -41,6 +43,7 @@ FORMS = {
     "an array over lines": ("\n " + json.dumps(ROWS, indent=2) + "\n", "json"),
     "an array, a row a line": ("[\n" + ",\n".join(map(json.dumps, ROWS)) + "\n]", "json"),
     "an export": (json.dumps({"count": 3, "data": ROWS}), "json"),
+    "an export beside lists": (json.dumps({"data": ROWS, "links": [{}] * 3, "columns": ["a", "b", "c"]}), "json"),
     "an export over lines": (json.dumps({"data": ROWS, "next": None}, indent=1), "json"),
     "lines": (lines(ROWS), "jsonl"),
     "lines with blanks": ("  " + lines(ROWS) + " \n", "jsonl"),
@@ -89,7 +92,7 @@ def test_a_json_file_of_one_object_a_line_keeps_its_format_and_so_its_digest(ope
 
 
 REFUSALS = [
-    ('{"text": {"0": "a"},\n"label": {"0": 1}}', "a.json contains one JSON object, with 'text', 'label'.", ROWS_STEP),
+    ('{"text": {"0": "a"},\n"label": 1}', "a.json contains one JSON object, with 'text', 'label'.", ROWS_STEP),
     ("{\n}", "a.json contains one JSON object, with no keys.", ROWS_STEP),
     ('{"data": [1],\n"x": 2}', "a.json contains one JSON object, with 'data', 'x'.", ROWS_STEP),
     ('{\n"text": "a"\n}\n{\n"text": "b"\n}', "a.json is not JSON: Extra data: line 4 column 1 (char 16).", ROWS_STEP),
@@ -103,6 +106,15 @@ REFUSALS = [
     ('[{"text": "a"}] [', "a.json has more text after its array.", ROWS_STEP),
     ('[{"text": 3}]', "'text' in row 1 of a.json is 3, not a text.", "Fix the row."),
     ('[{"text": "a", "text ": "b"}]', "Row 1 of a.json has two keys 'text'.", "Rename one of them."),
+    ('{"text": "a", "text": "b"}\n', "Row 1 of a.json has two keys 'text'.", "Rename one of them."),
+    (
+        '{"text": "a"}\n{"text": "b", "m": [{"x": 1, "x": 2}]}',
+        "Row 2 of a.json has two keys 'x'.",
+        "Rename one of them.",
+    ),
+    ('[{"text": "a", "text": "b"}]', "Row 1 of a.json has two keys 'text'.", "Rename one of them."),
+    ('{"data": [{"text": "a", "text": "b"}]}', "a.json has two keys 'text' in one object.", "Rename one of them."),
+    ('{"data":\n[{}],\n"data": [{}]}', "a.json has two keys 'data' in one object.", "Rename one of them."),
     (
         b'[{"text": "a"},\n{"text": "\xe9"}]',
         "Line 2 of a.json is not UTF-8: byte 11 of the line is 0xe9.",
@@ -117,6 +129,57 @@ def test_anything_else_is_named(write, content, message, next_step):
     assert max(map(len, (message, next_step))) <= 120
 
 
+RECORDS = 'Write rows: in pandas, df.to_json(path, orient="records", lines=True).'
+SPLIT_FILES = "Write each split to a file of its own, such as train.jsonl, all in one folder."
+TABLE = pd.DataFrame({"text": ["a", "b", "c"], "label": ["x", "y", "x"]})
+NAMED = TABLE.set_index(pd.Index(["r1", "r2", "r3"]))
+ROW = {"text": "a", "label": "x"}
+LAYOUTS = {
+    "columns": (TABLE.to_dict(orient="list"), 'columns, not rows (orient="list").', RECORDS),
+    "pandas": (json.loads(TABLE.to_json()), 'columns by an index, not rows (orient="columns").', RECORDS),
+    "index": (json.loads(TABLE.to_json(orient="index")), 'rows by an index, not in a list (orient="index").', RECORDS),
+    "names": (json.loads(NAMED.to_json(orient="index")), 'rows by an index, not in a list (orient="index").', RECORDS),
+    "split": (json.loads(TABLE.to_json(orient="split")), 'columns and data, not rows (orient="split").', RECORDS),
+    "viewer": (
+        {"features": [], "rows": [{"row_idx": 0, "row": ROW}], "num_rows_total": 1},
+        "the rows of the hub's viewer, each below a key 'row'.",
+        'Write one object a line: what each "row" contains.',
+    ),
+    "splits": ({"train": [ROW], "dev": [ROW]}, "several splits in one object: train, dev.", SPLIT_FILES),
+    "train": ({"train": [ROW]}, "an object with the split train.", SPLIT_FILES),
+    "data": ({"data": [ROW], "validation": [ROW]}, "several splits in one object: data, validation.", SPLIT_FILES),
+    "articles": (
+        [{"title": "T", "paragraphs": []}],
+        "articles of SQuAD in an array.",
+        'Write SQuAD\'s whole object: {"data": [the articles]}.',
+    ),
+}
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_an_object_that_is_not_a_list_of_rows_is_never_one_row(write, layout, indent):
+    """Whether it is one line or several: a model must not learn from whole columns."""
+    value, what, next_step = LAYOUTS[layout]
+    message, step = refusal(write("a.json", json.dumps(value, indent=indent)))
+    assert (message, step) == (f"a.json contains {what}", next_step)
+    assert max(map(len, (message, step))) <= 113
+
+
+ONE_ROW = [
+    {"tokens": ["a", "b"], "ner_tags": ["O", "O"]},
+    {"text": "a", "label": ["x"]},
+    {"question": "who?", "context": "Ann", "answers": {"text": ["Ann"], "answer_start": [0]}},
+    {"translation": {"de": "a", "en": "b"}},
+    {"tokens": ["a", "b"]},
+]
+
+
+@pytest.mark.parametrize("row", ONE_ROW)
+def test_a_row_on_the_only_line_is_still_a_row(write, row):
+    assert as_it_is(write("a.jsonl", json.dumps(row) + "\n")).format == "jsonl"
+
+
 def test_bad_rows_of_an_array_are_recorded_and_text_that_is_not_json_is_an_error(write):
     bad = {}
     content = '[{"text": "a"}, 3, {"text": 4}, {"text": "b"}'
@@ -125,6 +188,23 @@ def test_bad_rows_of_an_array_are_recorded_and_text_that_is_not_json_is_an_error
     assert bad == {1: "is not a JSON object", 2: "'text' is 4, not a text"}
     with pytest.raises(SourceError):
         read(as_it_is(write("b.json", content)), {"text": "text"}, {})
+
+
+@pytest.mark.parametrize("is_array", [True, False])
+def test_the_first_rows_say_what_the_columns_are(write, is_array):
+    """A null and an empty list say nothing, and a key may be missing in the first row."""
+    rows = [{"text": "a", "label": None}] * 5 + [{"text": "b", "label": []}, {"text": "c", "answers": None}]
+    rows += [{"answers": {"text": ["c"], "answer_start": [0]}, "label": ["x"], "text": None}]
+    file = as_it_is(write("a.json", json.dumps(rows) if is_array else lines(rows)))
+    words = pa.list_(pa.string())
+    expected = {"text": pa.string(), "label": words, "answers": ANSWERS}
+    assert dict(zip(read_schema(file).names, read_schema(file).types, strict=True)) == expected
+
+
+def test_no_more_than_the_first_rows_say_what_the_columns_are(write):
+    rows = [{"text": "a"}] * 8192 + [{"text": "a", "more": 1}]
+    assert read_schema(as_it_is(write("a.jsonl", lines(rows)))).names == ["text"]
+    assert read_schema(as_it_is(write("b.jsonl", lines(rows[1:])))).names == ["text", "more"]
 
 
 # ---------------------------------------------------------------------------------------------------- SQuAD's own files

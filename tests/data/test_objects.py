@@ -10,7 +10,7 @@ import pytest
 from tdbs.data.objects import kept_streams
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.digests import table_sha256, tables_sha256
-from tdbs.errors import TdbsError
+from tdbs.errors import SourceError, TdbsError
 from tests.data.conftest import read_source
 
 TEXTS = [f"text {i}" for i in range(20)]
@@ -72,6 +72,22 @@ def test_the_same_rows_are_the_same_source(form):
     assert texts_and_classes(source) == (TEXTS, list(map(str, LABELS)))
     assert source.content_sha256 == opened(pa.table(COLUMNS)).content_sha256
     assert (source.name, source.default_tokenizer) == ("table", None)
+
+
+@pytest.mark.parametrize("kind", ["int8", "uint16", "int32", "uint32", "int64"])
+def test_whole_numbers_have_one_digest_whatever_their_width(kind):
+    """Libraries choose widths of their own: a category's codes are int8, a polars count is uint32."""
+    narrow = pd.DataFrame(COLUMNS).astype({"label": kind})
+    assert opened(narrow).content_sha256 == opened(pd.DataFrame(COLUMNS)).content_sha256
+    listed = pa.table({"text": TEXTS, "label": pa.array([[i] for i in LABELS], pa.list_(pa.type_for_alias(kind)))})
+    wide = pa.table({"text": TEXTS, "label": [[i] for i in LABELS]})
+    assert opened(listed).content_sha256 == opened(wide).content_sha256
+
+
+def test_other_kinds_of_values_have_other_digests():
+    """False is not 0, and 0.0 is not 0: as texts, and so as classes, they differ."""
+    kinds = ["int64", "float64", "bool", "str"]
+    assert len({opened(pd.DataFrame(COLUMNS).astype({"label": kind})).content_sha256 for kind in kinds}) == len(kinds)
 
 
 def test_other_rows_are_another_source():
@@ -153,7 +169,39 @@ def test_rows_of_a_stream_must_fit_together():
     with pytest.raises(TdbsError) as caught, kept_streams(stream, "train"):
         pass
     assert caught.value.message.startswith("Rows 8193 to 8193 of the train table do not fit those before: ")
-    assert caught.value.next_step == "Give the IterableDataset features, as ds.cast(features) does."
+    assert caught.value.next_step == FEATURES_STEP
+
+
+FEATURES_STEP = "Give the IterableDataset features, as ds.cast(features) does, and each row values of their types."
+MISFITS = [
+    [{"text": None, "label": 1}, {"text": "a", "label": 1}],
+    [{"text": "a", "label": []}, {"text": "a", "label": ["x"]}],
+    [{"text": "a", "label": 1}, {"text": "a", "label": 1, "more": 2}],
+    [{"text": "a", "label": 1}, {"text": "a"}],
+    [{"text": "a", "label": 1}, {"text": "a", "label": "x"}],
+]
+
+
+@pytest.mark.parametrize("rows", MISFITS)
+def test_rows_of_a_stream_without_features_that_differ_are_an_error_of_ours(rows):
+    stream = datasets.IterableDataset.from_generator(lambda: iter(rows))
+    with pytest.raises(SourceError) as caught, kept_streams(stream, "train"):
+        pass
+    assert caught.value.message == "Rows of the train table, from 1 on, have other keys or types than each other."
+    assert caught.value.next_step == FEATURES_STEP
+    with pytest.raises(SourceError) as caught, kept_streams({"train": stream.skip(1), "test": stream}, "train"):
+        pass
+    assert caught.value.message.startswith("Rows of the test table")
+
+
+def test_an_error_of_the_generator_is_its_own():
+    def rows():
+        yield ROWS[0]
+        raise ValueError("mine")
+
+    stream = datasets.IterableDataset.from_generator(rows)
+    with pytest.raises(ValueError, match="mine"), kept_streams(stream, "train"):
+        pass
 
 
 def test_a_dataset_on_disk_is_read_in_batches(tmp_path):
@@ -225,6 +273,13 @@ REFUSED = [
      "'label' of the train table contains binary, which is neither texts nor labels.", "Name another column."),
     (pa.table({"text": [1, 2], "label": [0, 1]}), "'text' of the train table contains int64, not texts.",
      "Name a column of texts."),
+    (pa.table([["a"], ["b"]], names=["long" * 60] * 2),
+     f"The train table has two columns named '{('long' * 60)[:39]}…'.", "Rename one of them."),
+    ({"text": ["a"], "label": [1]}, "The source is a dict of columns (text, label), not of splits.",
+     "Pass Dataset.from_dict(columns) of the datasets library, or a DataFrame of them."),
+    ({"text": np.array(["a"]), "label": pd.Series([1])},
+     "The source is a dict of columns (text, label), not of splits.",
+     "Pass Dataset.from_dict(columns) of the datasets library, or a DataFrame of them."),
     (7, "The train table is of type int, not a table.",
      "Pass a Dataset, a DataFrame, a pyarrow Table, a list of dicts, or a dict of splits with one of these each."),
     (datasets.Dataset.from_dict(COLUMNS).with_transform(lambda rows: rows),
@@ -236,6 +291,12 @@ REFUSED = [
 @pytest.mark.parametrize(("source", "message", "next_step"), REFUSED)
 def test_what_a_table_may_not_be(source, message, next_step):
     assert refusal(source) == (message, next_step)
+
+
+def test_a_long_name_is_cut():
+    name = "long" * 60
+    message, _ = refusal(pa.table({"text": ["a"], name: [{"a": 1}]}), label=name)
+    assert message == f"'{name[:39]}…' contains objects, which cannot be labels."
 
 
 @pytest.mark.parametrize("wrong", ["x", [1], {"a": 1}, 2**70])

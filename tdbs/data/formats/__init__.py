@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import pyarrow as pa
 
-from tdbs.data.columns import BadRows, plain_names
+from tdbs.data.columns import BadRows, clipped, conll_step, plain_names
 from tdbs.data.content import Content
 from tdbs.data.formats import arrow, conll, delimited, json_rows, jsonl, parquet, squad
 from tdbs.data.formats.data_file import UTF8, DataFile, checked_encoding, compression_of, inner_suffix
@@ -93,7 +93,7 @@ FORMATS = {
         ),
         Format(
             name="conll",
-            suffixes=(".conll", ".iob", ".bio"),
+            suffixes=(".conll", ".conllu", ".iob", ".bio"),
             read_schema=conll.read_schema,
             read=lambda file, columns, bad: conll.read_columns(file, list(columns), bad),
         ),
@@ -134,7 +134,10 @@ def read_schema(file: DataFile) -> pa.Schema:
     schema = plain_names(FORMATS[file.format].read_schema(file))
     twice = next((name for name in schema.names if name and schema.names.count(name) > 1), None)
     if twice is not None:
-        raise SourceError(f"{file.name} has two columns named '{twice}'.", next_step="Rename one of them.")
+        raise SourceError(
+            f"{clipped(file.name, 40)} has two columns named '{clipped(twice, 40)}'.",
+            next_step=conll_step(schema.names) or "Rename one of them.",
+        )
     return schema
 
 

@@ -1,9 +1,9 @@
-"""Read words and their tags from columns: CoNLL, IOB and BIO files (.conll, .iob, .bio). A sentence is a row.
+"""Read words and their tags from columns: CoNLL, IOB and BIO files (.conll, .conllu, .iob, .bio). A sentence is a row.
 
-A line is a word, with its columns separated by tabs or blanks, so no field contains one; a blank line ends a sentence.
-Every line has as many columns as the first. The file's columns are lists: `tokens` is the first column, `ner_tags` the
-last, and each has its number from 1 as well. Tags are kept as they are, whether IOB1, BIO or BIOES. Lines of -DOCSTART-
-are left out.
+A line is a word; a blank line ends a sentence. If the first word's line has a tab, only tabs separate columns, so
+that a word may contain a blank; else blanks do too. Every line has as many columns as the first. The file's columns
+are lists: `tokens` is the first column, `ner_tags` the last, and each has its number from 1 as well. Tags are kept as
+they are, whether IOB1, BIO or BIOES. Lines of -DOCSTART- are left out.
 
 A line that begins with # before the first word of a sentence may be a comment, or a word such as #:
 
@@ -13,12 +13,14 @@ A line that begins with # before the first word of a sentence may be a comment, 
 4. In files with other tags (NN), #word is a word, and # alone is an error: it could be either.
 
 Inside a sentence there are no comments. In files whose words are numbered, lines numbered 1-2 or 1.1 are left out: they
-are not words, but spans of words and what the sentence omits.
+are not words, but spans of words and what the sentence omits. The schema's metadata say whether `tokens` are numbers:
+whether the first column counts the words of each of the first sentences.
 """
 
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 
 import pyarrow as pa
 
@@ -27,12 +29,15 @@ from tdbs.data.content import ROWS_AT_ONCE
 from tdbs.data.formats.data_file import DataFile, not_in_encoding, open_text
 from tdbs.errors import RowError, SourceError
 
+NUMBERED = b"tdbs.numbered"  # in a schema's metadata: words have numbers, and the value is the tags' likely column
 _BLANKS = re.compile(r"[ \t]+")  # not all that Python calls white space: a word may contain a no-break space
+_TABS = re.compile(r" *\t[ \t]*")
 _ENTITY_TAG = re.compile(r"O|[BIESLU]-.+")
 _FIRST_NUMBER = re.compile(r"1|1-[0-9]+|0\.1")
 _NOT_A_WORD = re.compile(r"[0-9]+[-.][0-9]+")  # in place of a word's number
 _DOCUMENT = "-DOCSTART-"
 _WORDS = pa.list_(pa.string())
+_LOOKED_AT = 20  # sentences that say whether words are numbered
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,11 +47,15 @@ class _Shape:
     columns: int
     has_entity_tags: bool
     is_numbered: bool  # the first column contains each word's number in its sentence
+    has_tabs: bool  # alone between columns
 
 
 def read_schema(file: DataFile) -> pa.Schema:
     """Return `tokens`, `ner_tags` if there are two columns or more, and the numbers of the columns; all are lists."""
-    return pa.schema([(name, _WORDS) for name in _places(_shape(file).columns)])
+    shape = _shape(file)
+    schema = pa.schema([(name, _WORDS) for name in _places(shape.columns)])
+    tags = _tags_of_numbered(file, shape)
+    return schema if tags is None else schema.with_metadata({NUMBERED: str(tags).encode()})
 
 
 def read_columns(file: DataFile, columns: list[str], bad: BadRows | None = None) -> Iterator[pa.Table]:
@@ -75,38 +84,63 @@ def _places(columns: int) -> dict[str, int]:
 
 def _shape(file: DataFile) -> _Shape:
     """Return the shape of a file, by its first word that does not begin with #, if there is one."""
-    first: list[str] = []
-    for _, fields in _lines(file):
-        if fields and fields[0] != _DOCUMENT:
-            first = fields
-            if not fields[0].startswith("#"):
+    line = ""
+    for _, text in _lines(file):
+        if text and not _is_document(text):
+            line = text
+            if not text.startswith("#"):
                 break
-    if not first:
+    if not line:
         raise SourceError(f"{file.name} has no words.", next_step="Write a word and its tag in each line.")
+    has_tabs = "\t" in line
+    first = _fields(line, has_tabs=has_tabs)
     return _Shape(
         columns=len(first),
         has_entity_tags=_ENTITY_TAG.fullmatch(first[-1]) is not None,
         is_numbered=len(first) > 3 and _FIRST_NUMBER.fullmatch(first[0]) is not None,
+        has_tabs=has_tabs,
     )
+
+
+def _tags_of_numbered(file: DataFile, shape: _Shape) -> int | None:
+    """Return the likely column of tags if the first column counts the words of each of the first sentences.
+
+    That is the first column of tags of entities, else that of parts of speech in CoNLL-U. One word alone is not enough.
+    """
+    looked_at = [
+        [fields for fields in sentence if not _NOT_A_WORD.fullmatch(fields[0])]
+        for sentence in islice(_sentences(file, shape, {}), _LOOKED_AT)
+        if sentence is not None
+    ]
+    words = [fields for sentence in looked_at for fields in sentence]
+    counts = (fields[0] == str(number) for sentence in looked_at for number, fields in enumerate(sentence, start=1))
+    if shape.columns < 3 or len(words) < 2 or not all(counts):
+        return None
+    tagged = (
+        place + 1 for place in range(2, shape.columns) if all(_ENTITY_TAG.fullmatch(fields[place]) for fields in words)
+    )
+    return next(tagged, min(shape.columns, 4))
 
 
 def _sentences(file: DataFile, shape: _Shape, bad: BadRows | None) -> Iterator[list[list[str]] | None]:
     """Yield the fields of each word of a sentence; None for one with a fault, which `bad` records."""
     row, words, is_bad = 0, list[list[str]](), False
-    for number, fields in _lines(file):
-        if not fields or fields[0] == _DOCUMENT:
+    for number, line in _lines(file):
+        if not line or _is_document(line):
             if words:
                 yield None if is_bad else words
                 row, words, is_bad = row + 1, [], False
             continue
+        fields = _fields(line, has_tabs=shape.has_tabs)
         if not words and _is_comment(fields, shape, f"Line {number} of {file.name}"):
             continue
         if len(fields) != shape.columns:
             reason = f"has {len(fields)} columns, the first word has {shape.columns}"
             if bad is None:
+                separators = "tabs" if shape.has_tabs else "tabs or blanks"
                 raise RowError(
                     f"Line {number} of {file.name} {reason}.",
-                    next_step="Give each line as many, separated by tabs or blanks; end a sentence with a blank line.",
+                    next_step=f"Give each line as many, separated by {separators}; end a sentence with a blank line.",
                     reasons={row: f"contains line {number}, which {reason}"},
                 )
             refuse_or_note(bad, row, file.name, f"contains line {number}, which {reason}", next_step="")
@@ -133,12 +167,19 @@ def _is_comment(fields: list[str], shape: _Shape, name: str) -> bool:
     return shape.has_entity_tags
 
 
-def _lines(file: DataFile) -> Iterator[tuple[int, list[str]]]:
-    """Yield the fields of each line with its number from 1; a blank line has none."""
+def _is_document(line: str) -> bool:
+    return _BLANKS.split(line, maxsplit=1)[0] == _DOCUMENT
+
+
+def _fields(line: str, *, has_tabs: bool) -> list[str]:
+    return (_TABS if has_tabs else _BLANKS).split(line)
+
+
+def _lines(file: DataFile) -> Iterator[tuple[int, str]]:
+    """Yield each line with its number from 1, without the blanks around it."""
     try:
         with open_text(file) as text:
             for number, line in enumerate(text, start=1):
-                plain = line.strip(" \t\r\n")
-                yield number, _BLANKS.split(plain) if plain else []
+                yield number, line.strip(" \t\r\n")
     except UnicodeDecodeError as error:
         raise not_in_encoding(file) from error

@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass, replace
 from typing import Any
 
+from tdbs.data.columns import conll_step
 from tdbs.data.formats.data_file import DataFile, Dialect, not_in_encoding, open_text
 from tdbs.errors import ConfigError, SourceError
 
@@ -61,7 +62,8 @@ def dialect_of(file: DataFile, *, delimiter: str | None, quote: str | None, has_
     if found.width < 2 and file.format == "txt":
         raise SourceError(
             f"{file.name} has no delimiter: tdbs looked for comma, semicolon, tab and |.",
-            next_step="Pass its --delimiter; for one with unbalanced quotes, pass --quote none with it.",
+            next_step=conll_step(sample.splitlines()[:1] or [""])
+            or "Pass its --delimiter; for one with unbalanced quotes, pass --quote none with it.",
         )
     return replace(found.dialect, has_header=has_header)
 

@@ -1,8 +1,8 @@
 """Read rows of JSON that is not written one object a line: `[{…}, …]`, or `{"data": [{…}, …]}` as exports have it.
 
 An array is read some rows at a time, so that memory does not grow with the file. An object with `data` is loaded as a
-whole (`json.load`), each time that the file is gone through: for large files an array or JSONL is better. The keys of
-the first row are the file's columns.
+whole (`load_whole`), each time that the file is gone through: for large files an array or JSONL is better. The keys of
+the first 8,192 rows are the file's columns.
 """
 
 import json
@@ -12,21 +12,20 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from tdbs.data.columns import BadRows
+from tdbs.data.columns import BadRows, clipped
 from tdbs.data.content import Content
 from tdbs.data.formats.data_file import DataFile, not_in_encoding, open_text
-from tdbs.data.formats.jsonl import plain_object, schema_of, tables_of_objects
+from tdbs.data.formats.jsonl import DECODER, RepeatedKey, plain_object, schema_of, tables_of_objects
 from tdbs.errors import SourceError
 
 ROWS_STEP = 'Write an array of objects, such as [{"text": "a fine film", "label": 1}], or one object a line.'
 _CHUNK = 1 << 20  # characters that are read at once
 _BLANKS = re.compile(r"[ \t\r\n]*")
 _CUT = 16  # characters before the end of what was read, where an error may only mean that there is more
-_DECODER = json.JSONDecoder()
 
 
 def read_schema(file: DataFile) -> pa.Schema:
-    """Return the keys of the first row, with the types of their values."""
+    """Return the keys of the first rows, with the types of their values."""
     return schema_of(lambda bad: _rows(file, bad), file.name, if_empty=ROWS_STEP)
 
 
@@ -43,21 +42,28 @@ def load_whole(file: DataFile) -> Any:
     """Return the value that a whole file contains. Raises SourceError if it is not JSON."""
     try:
         with open_text(file) as text:
-            return json.load(text)
+            value = DECODER.decode(text.read())
     except UnicodeDecodeError as error:
         raise not_in_encoding(file) from error
     except ValueError as error:
         raise SourceError(f"{file.name} is not JSON: {error}.", next_step=ROWS_STEP) from error
     except RecursionError as error:
         raise SourceError(f"{file.name} is nested too deeply.", next_step=ROWS_STEP) from error
+    if isinstance(value, RepeatedKey):
+        raise SourceError(
+            f"{clipped(file.name, 40)} has two keys '{clipped(value.name, 40)}' in one object.",
+            next_step="Rename one of them.",
+        )
+    return value
 
 
 def _rows(file: DataFile, bad: BadRows | None) -> Iterator[dict[str, Any]]:
-    for place, value in enumerate(_values(file)):
+    for place, value in enumerate(array_values(file)):
         yield plain_object(value, place, file.name, bad, next_step=ROWS_STEP)
 
 
-def _values(file: DataFile) -> Iterator[object]:
+def array_values(file: DataFile) -> Iterator[object]:
+    """Yield what the file's array contains, or that of `data`."""
     try:
         with open_text(file) as text:
             reader = _Reader(text)
@@ -96,7 +102,7 @@ class _Reader:
         self.next_character()  # the decoder takes no blanks
         while True:
             try:
-                value, self._at = _DECODER.raw_decode(self._held, self._at)
+                value, self._at = DECODER.raw_decode(self._held, self._at)
             except json.JSONDecodeError as error:
                 is_cut = error.pos >= len(self._held) - _CUT or error.msg.startswith("Unterminated string")
                 if not (is_cut and self._reads_more()):

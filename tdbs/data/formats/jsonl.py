@@ -1,19 +1,20 @@
 """Read chosen keys of a file with one JSON object a line; a missing key or a null is missing.
 
-Row numbers are line numbers. The keys of the first line are the file's columns. Blank lines are allowed at the end
-only. Objects of other forms of JSON (json_rows.py, squad.py) become columns by the same functions.
+Row numbers are line numbers. The keys of the first 8,192 lines are the file's columns. Blank lines are allowed at the
+end only. Objects of other forms of JSON (json_rows.py, squad.py) become columns by the same functions.
 """
 
 import json
 import math
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
 import pyarrow as pa
 
 from tdbs.data.answers import answers_of_json, is_answer_object
-from tdbs.data.columns import BadRows, plain_name, refuse_or_note
+from tdbs.data.columns import BadRows, clipped, plain_name, refuse_or_note
 from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, Content
 from tdbs.data.formats.data_file import UTF8, DataFile, not_in_encoding, open_bytes, open_text, undecodable_line
 from tdbs.errors import RowError, SourceError
@@ -37,8 +38,32 @@ _TYPES: dict[Content, pa.DataType] = {
 }
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RepeatedKey:
+    """What is read in place of an object that has a key twice, in it or in an object below: one would be lost."""
+
+    name: str
+
+
+def _distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any] | RepeatedKey:
+    """Return an object of JSON from its keys and values."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        return RepeatedKey(name=next(name for name in names if names.count(name) > 1))
+    for value in found.values():
+        below = value if isinstance(value, list) and value and isinstance(value[0], dict | RepeatedKey) else (value,)
+        for entry in below:
+            if isinstance(entry, RepeatedKey):
+                return entry
+    return found
+
+
+DECODER = json.JSONDecoder(object_pairs_hook=_distinct)
+
+
 def read_schema(file: DataFile) -> pa.Schema:
-    """Return the keys of the first line, with the types of their values."""
+    """Return the keys of the first lines, with the types of their values."""
     return schema_of(lambda bad: _objects(file, bad), file.name, if_empty="Write one JSON object per line.")
 
 
@@ -51,24 +76,34 @@ def read_columns(file: DataFile, columns: Mapping[str, Content], bad: BadRows | 
 
 
 def schema_of(objects: Callable[[BadRows | None], Iterator[dict[str, Any]]], where: str, *, if_empty: str) -> pa.Schema:
-    """Return the keys of the first object, with the types of their values.
+    """Return the keys of the first rows, in order, each with the type of the first value that says what is in it.
 
-    An empty list does not say what is in it: the first one that is not empty does, among the first rows.
+    A null says nothing, an empty list little. Rows with a fault say nothing either, unless all of these have one: then
+    the first fault is raised. Otherwise whoever reads the rows meets it, and may skip it.
     """
-    first = next(objects(None), None)
-    if first is None:
+    examples: dict[str, Any] = {}
+    bad: BadRows = {}
+    for place, row in enumerate(islice(objects(bad), ROWS_AT_ONCE)):
+        if place in bad:
+            continue
+        if not examples and not all(map(is_utf8, row)):
+            raise SourceError(
+                f"Row {place + 1} of {where} contains half of a surrogate pair in a key.", next_step="Fix the row."
+            )
+        for key, value in row.items():
+            is_column = key in examples or is_utf8(key)
+            if is_column and (key not in examples or _says(value) > _says(examples[key])):
+                examples[key] = value
+    if not examples and next(objects(None), None) is None:
         raise SourceError(f"{where} is empty.", next_step=if_empty)
-    if not all(map(is_utf8, first)):
-        raise SourceError(f"Row 1 of {where} contains half of a surrogate pair in a key.", next_step="Fix the row.")
-    examples = dict(first)
-    unknown = {key for key, value in first.items() if value == []}
-    for row in islice(objects({}), ROWS_AT_ONCE if unknown else 0):
-        for key in [key for key in unknown if isinstance(row.get(key), list) and row[key]]:
-            examples[key] = row[key]
-            unknown.remove(key)
-        if not unknown:
-            break
     return pa.schema([(key, _type_of(value)) for key, value in examples.items()])
+
+
+def _says(value: object) -> int:
+    """Return how much a value says of its type."""
+    if value is None:
+        return 0
+    return 1 if value == [] else 2
 
 
 def tables_of_objects(
@@ -82,14 +117,14 @@ def tables_of_objects(
             value = row.get(column)
             if value is not None:
                 value = _READ[content](value)
-                reason = f"is {json.dumps(row[column])[:40]}, not {_NAMES[content]}"
-                if value is None and bad is None:
-                    raise RowError(
-                        f"'{column}' in row {number} of {where} {reason}.",
-                        next_step="Fix the row.",
-                        reasons={number - 1: f"'{column}' {reason}"},
-                    )
-                if value is None and bad is not None:
+                if value is None:
+                    reason = f"is {json.dumps(row[column])[:40]}, not {_NAMES[content]}"
+                    if bad is None:
+                        raise RowError(
+                            f"'{column}' in row {number} of {where} {reason}.",
+                            next_step="Fix the row.",
+                            reasons={number - 1: f"'{column}' {reason}"},
+                        )
                     bad.setdefault(number - 1, f"'{column}' {reason}")
             values[column].append(value)
         if number % ROWS_AT_ONCE == 0:
@@ -100,6 +135,9 @@ def tables_of_objects(
 
 def plain_object(row: object, place: int, where: str, bad: BadRows | None, *, next_step: str) -> dict[str, Any]:
     """Return an object of JSON with plain names; a row that is not one is refused, or recorded and empty."""
+    if isinstance(row, RepeatedKey):
+        refuse_or_note(bad, place, where, f"has two keys '{clipped(row.name, 40)}'", next_step="Rename one of them.")
+        return {}
     if not isinstance(row, dict):
         refuse_or_note(bad, place, where, "is not a JSON object", next_step=next_step)
         return {}
@@ -107,7 +145,7 @@ def plain_object(row: object, place: int, where: str, bad: BadRows | None, *, ne
     if len(plain) < len(row):
         names = [plain_name(key) for key in row]
         twice = next(name for name in names if names.count(name) > 1)
-        refuse_or_note(bad, place, where, f"has two keys '{twice}'", next_step="Rename one of them.")
+        refuse_or_note(bad, place, where, f"has two keys '{clipped(twice, 40)}'", next_step="Rename one of them.")
         return {}
     return plain
 
@@ -148,7 +186,7 @@ def _objects(file: DataFile, bad: BadRows | None) -> Iterator[dict[str, Any]]:
 def _object(text: str, place: int, where: str, bad: BadRows | None) -> dict[str, Any]:
     next_step = 'Write one JSON object a line, such as {"text": "a fine film", "label": 1}.'
     try:
-        row = json.loads(text)
+        row = DECODER.decode(text)
     except (ValueError, RecursionError) as error:
         refuse_or_note(bad, place, where, f"is not JSON: {error}", next_step=next_step)
         return {}
