@@ -102,6 +102,7 @@ def test_a_stopped_sweep_goes_on_with_the_run_it_was_in(swept, dataset, tmp_path
     assert scores == {json.dumps(trial.params): trial.scores for trial in whole.trials}
 
 
+@pytest.mark.slow
 def test_a_killed_sweep_goes_on(swept, dataset, tmp_path):
     _, whole = swept
     out = tmp_path / "s"

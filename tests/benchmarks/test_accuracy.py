@@ -139,6 +139,7 @@ def test_the_records_that_are_kept_can_be_read_and_have_one_line_a_run():
     assert all(0 < json.loads(line)["score"] < 1 for line in lines)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_a_run_is_trained_through_compare_and_found_again(prepared_real, tmp_path):
     """The tiny model, one epoch of MRPC: the record has the key of the run, and CoLA drops nothing."""

@@ -268,8 +268,20 @@ CASES = {
         epochs=3,
     ),
 }
+# Kinds that differ from another one in their labels alone
+LIKE_ANOTHER = {
+    "questions under other names",
+    "several whole numbers",
+    "several fractions",
+    "30 classes",
+    "multi-label columns",
+}
 NAMED = [
-    pytest.param(name, marks=pytest.mark.real_data) if case.kind == "seq2seq" else name for name, case in CASES.items()
+    pytest.param(
+        name,
+        marks=[pytest.mark.real_data] * (case.kind == "seq2seq") + [pytest.mark.slow] * (name in LIKE_ANOTHER),
+    )
+    for name, case in CASES.items()
 ]
 HELD_OUT = 0.2
 

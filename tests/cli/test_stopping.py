@@ -77,6 +77,7 @@ def in_first_steps(place: Path) -> Callable[[], bool]:
     return lambda: any(log.stat().st_size for log in place.rglob("steps.jsonl"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "real"), SIGNALS)
 def test_a_stopped_sweep_names_its_folder_and_goes_on_as_it_says(tdbs, small, workplace, number, real):
     words = ("sweep", small, "--lr", "1e-3", "--epochs", 12, "--base-batch-size", 16, *TINY, "--out", "s")
@@ -94,7 +95,7 @@ def test_a_stopped_sweep_names_its_folder_and_goes_on_as_it_says(tdbs, small, wo
         assert [trial["state"] for trial in found["trials"]] == ["complete"]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [pytest.param(signal.SIGINT, marks=pytest.mark.slow), signal.SIGTERM])
 def test_a_stopped_comparison_names_its_folder_and_goes_on_as_it_says(tdbs, small, workplace, number):
     words = ("compare", small, "--strategy", "random", "--epochs", 12, "--base-batch-size", 16, *TINY, "--out", "c")
     code, lines = stopped(words, workplace, number, in_first_steps(workplace))
@@ -107,6 +108,7 @@ def test_a_stopped_comparison_names_its_folder_and_goes_on_as_it_says(tdbs, smal
         assert len(tdbs(*words, "--resume", "--json").json["rows"]) == 1
 
 
+@pytest.mark.slow
 def test_a_stopped_study_names_the_folder_of_its_runs(small_files, workplace):
     (workplace / "files").symlink_to(small_files)
     shutil.copytree(TOKENIZER, workplace / "m")
@@ -160,6 +162,7 @@ def stopped_at_stdin(done: str, words: tuple[object, ...], place: Path, *, lines
         return process.returncode, process.stderr.read().splitlines()
 
 
+@pytest.mark.slow
 def test_a_prediction_that_is_stopped_before_its_first_part_begins_anew(finished_run, workplace):
     words, parts = ("predict", finished_run, "-", "--out", "out.jsonl"), ".out.jsonl.parts"
     code, lines = stopped_at_stdin(f"{parts}/predict.json", words, workplace)
@@ -185,6 +188,7 @@ print(json.dumps(found))
 """
 
 
+@pytest.mark.slow
 def test_a_stopped_evaluation_and_a_stopped_profile_begin_anew(finished_run, small, workplace):
     cases = [
         (("evaluate", finished_run), f"evaluation of {finished_run}"),

@@ -113,7 +113,7 @@ def _write_folders(folder: Path, rows: list[tuple[str, int]]) -> None:
     """Write the same rows in the folders that docs/data.md lists."""
     header, half = ["review", "stars"], len(rows) // 2
     for name in ("splits", "shards/data", "converted/train", "films"):
-        (folder / name).mkdir(parents=True)
+        (folder / name).mkdir(parents=True, exist_ok=True)
     for split in ("train", "dev", "test"):
         _csv(folder / f"splits/{split}.csv", header, rows)
     for number, part in enumerate((rows[:half], rows[half:])):

@@ -60,6 +60,7 @@ def test_ten_seeds_of_random_batches_agree_with_the_expectation():
     assert expected == pytest.approx(pad / tokens, abs=0.005)
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize(
     ("tokenizer", "l_avg", "l_87_5", "estimate"),
@@ -74,6 +75,7 @@ def test_sst2_has_the_lengths_of_the_notes(prepared_real, tokenizer, l_avg, l_87
     assert round(product.padding_fraction_estimate(counts), 3) == estimate
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 def test_random_batches_of_sst2_hold_70_percent_padding(prepared_real):
     """70.2 % were measured of one epoch; 20 shuffles of our own gave 70.10 % on average, 69.98 to 70.23."""

@@ -66,6 +66,7 @@ def same_files(source, **options):
     assert contents(there.path) == contents(here.path)
 
 
+@pytest.mark.slow
 def test_an_error_in_a_worker_is_the_users_error(two_workers, workplace):
     """No traceback of Ray: the row, and what to do."""
     Path("a.csv").write_text("text,label\na,x\n,y\n")

@@ -214,6 +214,7 @@ def test_a_lone_prefix_whose_word_was_cut_is_no_word(shared, text, max_length, e
     assert found_spans(tokenizer_of("t5-small"), [text], max_length=max_length) == [expected]
 
 
+@pytest.mark.slow
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", NAMES)
 def test_sst2_rows_have_the_oracles_spans(shared, name):

@@ -22,6 +22,7 @@ from tdbs.train.stopping import Stop, StoppedError, stop_on_signals
 from tdbs.train.trainer import train
 from tests.train.test_trainer import make_dataset
 
+EVERY_DAY = ("random", "bucket", "unpadded", "packed", "reach")  # one of each way to make batches
 SMALL = {"strategy": "reach", "model": "tiny", "epochs": 3, "precision": "fp32", "seed": 5}
 
 
@@ -72,7 +73,9 @@ def train_stopped_at(dataset, out: Path, steps: list[int], **options) -> Path:
     return out
 
 
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    "strategy", [name if name in EVERY_DAY else pytest.param(name, marks=pytest.mark.slow) for name in STRATEGIES]
+)
 def test_every_strategy_resumes_bit_by_bit(dataset, tmp_path, strategy):
     """Three epochs, stopped at random steps, in the middle of epochs and at their ends."""
     train(dataset, out=tmp_path / "whole", **(SMALL | {"strategy": strategy}))

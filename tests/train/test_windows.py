@@ -278,6 +278,7 @@ def test_values_at_places_are_those_of_the_stream(places):
     assert found.tolist() == [int(value) for value in one_by_one]
 
 
+@pytest.mark.slow
 def test_train_and_plan_agree_on_a_split_larger_than_memory(dataset, tmp_path):
     """`tdbs plan --memory` shows what `tdbs train --memory` does: windows, steps, tokens and digest."""
     options = [str(dataset.path), "--memory", "200KiB", "--epochs", "1", "--json"]
