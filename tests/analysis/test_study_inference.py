@@ -50,6 +50,7 @@ def mean_over_tasks(runs: Path, study: str, strategy: str, seed: int, place: int
     return sum(rows_of(folder, study)[place][name] for folder in folders) / 2
 
 
+@pytest.mark.slow
 def test_runs_are_trained_once_for_all_studies(studied, runs):
     """Two trainings, two seeds, two tasks: eight runs with their models, whatever studies ask them."""
     found = [path.name.rsplit("-", 1)[0] for path in (runs / "trained/sst2").iterdir()]
@@ -59,6 +60,7 @@ def test_runs_are_trained_once_for_all_studies(studied, runs):
         assert len(list((run / "evaluations").iterdir())) == 3
 
 
+@pytest.mark.slow
 def test_a_study_goes_on_where_it_was_cut_off(studied, datasets, runs):
     """What is there is not made again; an evaluation that is missing is, and says the same but for times."""
     kept = next((runs / "trained/mrpc").glob("tdbs_paper-seed2-*"))
@@ -71,6 +73,7 @@ def test_a_study_goes_on_where_it_was_cut_off(studied, datasets, runs):
     assert {path: path.stat().st_mtime_ns for path in before} == before
 
 
+@pytest.mark.slow
 def test_tables_are_means_over_tasks_with_deviations_over_seeds(studied, runs):
     rates, lost, *_ = studied["fig4"].tables
     assert rates.columns == ("", "0", "0.2", "0.4", "0.6", "0.8", "1")
@@ -92,6 +95,7 @@ def test_tables_are_means_over_tasks_with_deviations_over_seeds(studied, runs):
     assert batches.rows[0][-2:] == ("1.00x", "1x")
 
 
+@pytest.mark.slow
 def test_tables_by_task_leave_the_first_condition_out(studied):
     by_task = studied["resilience"].tables[1]
     assert by_task.columns == ("", "sst2", "mrpc")
@@ -99,6 +103,7 @@ def test_tables_by_task_leave_the_first_condition_out(studied):
     assert len(studied["fig4"].tables[-1].rows) == 2 * (len(RATES) - 1)
 
 
+@pytest.mark.slow
 def test_pages_have_their_figures_and_say_what_holds(studied, tmp_path):
     for study, figure in (("fig4", "drop-rate"), ("resilience", "points-lost"), ("table3", None)):
         page = write_study(tmp_path / study, studied[study], command="tdbs reproduce").read_text(encoding="utf-8")
@@ -111,6 +116,7 @@ def test_pages_have_their_figures_and_say_what_holds(studied, tmp_path):
         assert "2 seeds, 1 epochs, rate 0.001, sst2, mrpc. Dropout goes with the batches: " in page
 
 
+@pytest.mark.slow
 def test_another_training_stands_beside_the_others(datasets, runs, studied):
     """`random_drop`: the batches of those without TokenDrop, 0.3 of the words dropped in training."""
     terms = StudyTerms(**{**TERMS, "seeds": (1,)}, dropping=("tdbs_paper", "random_drop"))

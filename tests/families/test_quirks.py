@@ -104,7 +104,15 @@ def test_a_saved_tokenizer_says_on_which_side_it_pads(tmp_path):
         assert together == pytest.approx(pipeline_scores(out / "model", rows), abs=WITHIN)
 
 
-@pytest.mark.parametrize("name", ["roberta", "xlm-roberta", "camembert", "bert", "gpt2", "llama"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "roberta",
+        "bert",
+        "gpt2",
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("xlm-roberta", "camembert", "llama")),
+    ],
+)
 def test_special_tokens_written_in_a_text_change_nothing_else(name, tmp_path):
     """RoBERTa's positions pass over a pad token in the middle of a text; decoders read the last token that is none."""
     family = FAMILIES[name]

@@ -234,7 +234,7 @@ def test_all_sst2_rows_have_the_oracles_spans(shared, name):
 
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("task", ["mrpc", "rte"])
+@pytest.mark.parametrize("task", ["mrpc", pytest.param("rte", marks=pytest.mark.slow)])
 def test_pairs_that_are_cut_have_the_oracles_spans(shared, name, task):
     """Both segments, cut at 48 tokens so that words at both ends are lost."""
     texts, pairs = (column(shared, task, f"sentence{i}", 700) for i in (1, 2))

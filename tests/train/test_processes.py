@@ -157,6 +157,7 @@ def alone_here(dataset, name: str) -> tuple[list[dict], dict[str, torch.Tensor]]
     return [found], {key: value.detach() for key, value in weights.items()}
 
 
+@pytest.mark.slow
 def test_two_processes_of_the_command_line_make_one_run(dataset, tmp_path):
     """Stopped on two processes and resumed on one; the losses are those of one, as far as rounding lets them."""
     tdbs = Path(sys.executable).with_name("tdbs")
