@@ -5,6 +5,7 @@ of rows, the file is read twice, once to count them.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 
 from tdbs.data.columns import BadRows, no_column, plain_name
 from tdbs.data.content import is_list
-from tdbs.data.formats import AS_FOUND, ReadOptions, changed_options, count_rows, data_file, read_schema
+from tdbs.data.formats import ReadOptions, changed_options, count_rows, data_file, read_schema
 from tdbs.data.formats.data_file import undecodable_line
 from tdbs.data.labels.list_texts import refuse_words_as_texts
 from tdbs.data.reading import FirstPassResult, read_blocks
@@ -33,15 +34,21 @@ _TEXT_NAMES = ("text", "sentence", "tokens", "question", "document", "article")
 _PAIR_NAMES = ("context",)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class InputOptions(ReadOptions):
+    """What the user says of an input: how a file is written, its columns, the split of a dataset."""
+
+    text: str | None = None
+    pair: str | None = None
+    split: str | None = None
+    skip_bad_rows: bool = False
+
+
 def open_input(
     spec: str,
     checkpoint: Checkpoint,
+    options: InputOptions,
     *,
-    text: str | None = None,
-    pair: str | None = None,
-    split: str | None = None,
-    skip_bad_rows: bool = False,
-    reading: ReadOptions = AS_FOUND,
     stdin: BinaryIO | None = None,
     rows_at_most: int = BLOCK_ROWS,
 ) -> Input:
@@ -50,18 +57,18 @@ def open_input(
     """
     path = Path(spec).expanduser()
     is_dataset = "://" in spec or (path / MANIFEST_NAME).is_file()
-    if split is not None and not is_dataset:
+    if options.split is not None and not is_dataset:
         raise ConfigError("--split only applies to prepared datasets.", next_step="Leave it out.")
     if is_dataset or spec == STDIN:
-        for name in changed_options(reading):
+        for name in changed_options(options):
             raise ConfigError(f"--{name.replace('_', '-')} only applies to files.", next_step="Leave it out.")
     if is_dataset:
-        for option, value in (("--text", text), ("--pair", pair)):
+        for option, value in (("--text", options.text), ("--pair", options.pair)):
             if value is not None:
                 raise ConfigError(
                     f"{option} only applies to files; {spec} is a prepared dataset.", next_step="Leave it out."
                 )
-        return prepared_input(spec, checkpoint, split, rows_at_most=rows_at_most)
+        return prepared_input(spec, checkpoint, options.split, rows_at_most=rows_at_most)
     if spec == STDIN:
         return _lines(checkpoint, stdin, rows_at_most)
     if not path.is_file():
@@ -69,24 +76,13 @@ def open_input(
             f"File {spec} does not exist.",
             next_step="Pass a CSV, TSV, JSONL or Parquet file, a prepared dataset, or - to read lines from stdin.",
         )
-    return _file(
-        path, checkpoint, reading, text=text, pair=pair, skip_bad_rows=skip_bad_rows, rows_at_most=rows_at_most
-    )
+    return _file(path, checkpoint, options, rows_at_most=rows_at_most)
 
 
-def _file(
-    path: Path,
-    checkpoint: Checkpoint,
-    reading: ReadOptions,
-    *,
-    text: str | None,
-    pair: str | None,
-    skip_bad_rows: bool,
-    rows_at_most: int,
-) -> Input:
-    file = data_file(path.absolute(), reading)
+def _file(path: Path, checkpoint: Checkpoint, options: InputOptions, *, rows_at_most: int) -> Input:
+    file = data_file(path.absolute(), options)
     schema = read_schema(file)
-    columns = _columns(path, schema.names, checkpoint, text=text, pair=pair)
+    columns = _columns(path, schema.names, checkpoint, text=options.text, pair=options.pair)
     kind = checkpoint.task.kind
     has_words = kind == "token_classification" and is_list(schema.field(columns.text).type)
     # Words that are written as a text are read as one, and split at white space.
@@ -114,9 +110,9 @@ def _file(
             "input": file_sha256(path),
             "text": columns.text,
             "pair": columns.pair or "",
-            **changed_options(reading),
+            **changed_options(options),
         },
-        rows=count_rows(file, columns.text, {} if skip_bad_rows else None),
+        rows=count_rows(file, columns.text, {} if options.skip_bad_rows else None),
         blocks=blocks,
         is_pair=columns.pair is not None,
     )

@@ -15,7 +15,6 @@ from typing import TextIO
 import numpy as np
 
 from tdbs.data.columns import BadRows
-from tdbs.data.formats import ReadOptions
 from tdbs.data.formats.data_file import UTF8
 from tdbs.errors import ConfigError
 from tdbs.inference.batches import (
@@ -29,7 +28,7 @@ from tdbs.inference.batches import (
 from tdbs.inference.blocks import BLOCK_ROWS, Block
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
 from tdbs.inference.decode import prediction_table
-from tdbs.inference.inputs import STDIN, open_input
+from tdbs.inference.inputs import STDIN, InputOptions, open_input
 from tdbs.inference.output import (
     PartRecord,
     begin_parts,
@@ -180,11 +179,16 @@ def predict(
     opened = open_input(
         str(source),
         checkpoint,
-        text=text,
-        pair=pair,
-        split=split,
-        skip_bad_rows=skip_bad_rows,
-        reading=ReadOptions(delimiter=delimiter, quote=quote, no_header=no_header, encoding=encoding),
+        InputOptions(
+            text=text,
+            pair=pair,
+            split=split,
+            skip_bad_rows=skip_bad_rows,
+            delimiter=delimiter,
+            quote=quote,
+            no_header=no_header,
+            encoding=encoding,
+        ),
         stdin=sys.stdin.buffer if str(source) == STDIN else None,
         rows_at_most=1 if batch_size == 1 and str(source) == STDIN else BLOCK_ROWS,
     )

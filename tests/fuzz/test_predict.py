@@ -12,7 +12,7 @@ from tdbs.inference.batches import Dropping, inference_strategy, predict_block
 from tdbs.inference.blocks import Input
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
 from tdbs.inference.decode import prediction_table
-from tdbs.inference.inputs import STDIN, open_input
+from tdbs.inference.inputs import STDIN, InputOptions, open_input
 from tdbs.inference.output import json_lines
 from tdbs.inference.predictor import Prediction, Predictor
 from tests.fuzz.mutations import ODD_BYTES, ODD_VALUES, odd_values
@@ -110,7 +110,7 @@ def test_a_file_is_predicted_row_by_row_or_refused(fuzz, place, models, suffix, 
         kind, data, columns, rate, skip = example
         path.write_bytes(data)
         checkpoint = models[kind].checkpoint
-        opened = open_input(str(path), checkpoint, skip_bad_rows=skip, **columns)
+        opened = open_input(str(path), checkpoint, InputOptions(skip_bad_rows=skip, **columns))
         rows, bad = predict_all(checkpoint, opened, drop_rate=rate, skip=skip)
         check_rows(rows, kind)
         assert opened.rows in (None, len(rows) + len(bad))
@@ -125,7 +125,7 @@ def test_lines_of_stdin_are_predicted_or_refused(fuzz, models):
     def check(example: tuple) -> None:
         kind, data, rate, skip = example
         checkpoint = models[kind].checkpoint
-        opened = open_input(STDIN, checkpoint, stdin=io.BytesIO(data), skip_bad_rows=skip)
+        opened = open_input(STDIN, checkpoint, InputOptions(skip_bad_rows=skip), stdin=io.BytesIO(data))
         rows, bad = predict_all(checkpoint, opened, drop_rate=rate, skip=skip)
         lines = data.split(b"\n")
         lines = lines if lines[-1] else lines[:-1]

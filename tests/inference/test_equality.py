@@ -12,7 +12,7 @@ from tdbs.inference.batches import Dropping, inference_strategy, predict_block
 from tdbs.inference.blocks import block_of, text_rows
 from tdbs.inference.checkpoints import open_checkpoint
 from tdbs.inference.decode import prediction_table
-from tdbs.inference.inputs import open_input
+from tdbs.inference.inputs import InputOptions, open_input
 from tdbs.inference.predict import predict
 from tdbs.inference.predictor import Predictor
 from tdbs.train.scores.answers import MAX_ANSWER_TOKENS
@@ -213,5 +213,5 @@ def test_a_prepared_split_predicts_what_its_file_does(checkpoint_of, csv_file, w
         predict(folder, prepared.path, split="train", out=workplace / f"b{number}.jsonl", precision="fp32", **options)
         assert (workplace / f"a{number}.jsonl").read_bytes() == (workplace / f"b{number}.jsonl").read_bytes()
     assert json.loads((workplace / "a0.jsonl").read_text().splitlines()[0])["source_row"] == 0
-    opened_again = open_input(str(prepared.path), opened(folder), split="train")
+    opened_again = open_input(str(prepared.path), opened(folder), InputOptions(split="train"))
     assert opened_again.rows == 50

@@ -27,9 +27,6 @@ class ReadOptions:
     encoding: Annotated[str, Option("Encoding of text files, such as cp1252.")] = UTF8
 
 
-AS_FOUND = ReadOptions()
-
-
 def changed_options(options: ReadOptions) -> dict[str, Any]:
     """Return the options that do not have their default."""
     return {
