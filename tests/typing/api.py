@@ -7,7 +7,6 @@ longer needed fails the check, so a wrong call that becomes possible is noticed.
 from pathlib import Path
 
 import polars
-import pyarrow
 
 import tdbs
 from tdbs.arrays import IntArray
@@ -34,14 +33,14 @@ def preparing() -> PreparedDataset:
     return result.dataset
 
 
-def preparing_tables(frame: polars.DataFrame, lazy: polars.LazyFrame, table: pyarrow.Table) -> PreparedDataset:
+def preparing_tables(frame: polars.DataFrame, lazy: polars.LazyFrame) -> PreparedDataset:
     """Tables of a program are prepared, one alone or one for each split; validation may be one, or a number."""
     rows = [{"text": "a fine film", "label": 1}, {"text": "a poor film", "label": 0}]
     tdbs.prepare(frame, validation=0.1)
     tdbs.prepare({"train": lazy, "validation": frame})
     tdbs.prepare({"train": rows, "test": rows})
     tdbs.prepare("reviews.csv", validation=rows)
-    tdbs.prepare(table, validation=table)
+    tdbs.prepare(frame, validation=frame)
     tdbs.prepare(7)  # type: ignore[arg-type]
     tdbs.prepare(["a fine film"])  # type: ignore[list-item]
     tdbs.prepare({"train": "reviews.csv"})  # type: ignore[dict-item]
