@@ -12,85 +12,32 @@ tells. So the numbers show that it is learned, not how well it would be there.
 """
 
 import argparse
-import dataclasses
-import json
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-import tdbs
-from benchmarks.common import provenance
+from benchmarks.squad_part import print_measured, trained_on_part
 from tdbs.data.content import ANSWERS
-from tdbs.settings import TrainSettings
-from tdbs.train.evaluate import evaluate_split
-from tdbs.train.learner import make_learner
-from tdbs.train.resolved import resolve_settings
 from tdbs.train.scores.no_answers import no_answer_metrics
-from tdbs.train.scores.scoring import read_scored_split
 
 _TRIES = 100  # draws of a context
 _NO_ANSWER: dict[str, list[Any]] = {"text": [], "answer_start": []}
 
 
-def main() -> None:
-    """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("mirror", type=Path)
-    parser.add_argument("--model", required=True)
-    parser.add_argument("--every", type=int, default=20)
-    parser.add_argument("--epochs", type=int, default=2)
-    parser.add_argument("--strategy", default="reach")
-    parser.add_argument("--lr", type=float, default=1e-4)
-    parser.add_argument("--max-length", type=int, default=384)
-    parser.add_argument("--seed", type=int, default=1)
-    options = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        found = measure(options, Path(folder))
-    print(json.dumps(found, indent=1))
-
-
 def measure(options: argparse.Namespace, folder: Path) -> dict[str, object]:
     """Return the scores of an empty text, of the untrained model and of the trained one, with what the run was."""
-    part = folder / "squad_v2_part"
-    part.mkdir()
-    for split in ("train", "validation"):
-        table = pq.read_table(options.mirror / f"squad/{split}.parquet")
-        some = table.take(list(range(0, table.num_rows, options.every)))
-        pq.write_table(with_unanswerable(some, seed=options.seed), part / f"{split}.parquet")
-    dataset = tdbs.prepare(
-        str(part), tokenizer=options.model, max_length=options.max_length, out=folder / "dataset"
-    ).dataset
-    settings = resolve_settings(TrainSettings(model=options.model), dataset.manifest)
-    learner = make_learner(dataset, settings, seed=options.seed, dropout=0.0)
-    held_out = read_scored_split(dataset, "validation")
-    untrained = evaluate_split(
-        learner.accelerator, learner.prepared, held_out, pad_id=learner.pad_id, rules=learner.rules
+    run = trained_on_part(
+        options, folder, name="squad_v2_part", change=lambda rows: with_unanswerable(rows, seed=options.seed)
     )
-    trained = tdbs.train(
-        dataset,
-        strategy=options.strategy,
-        model=options.model,
-        epochs=options.epochs,
-        seed=options.seed,
-        lr=options.lr,
-        out=folder / "run",
-    )
-    references = [] if held_out.references is None else held_out.references.texts
+    references = [] if run.held_out.references is None else run.held_out.references.texts
     nothing = no_answer_metrics([""] * len(references), references, np.zeros(len(references)), threshold=0.0)
-    splits = dataset.manifest.splits.items()
     return {
-        **provenance(),
-        "max_length": options.max_length,
-        "questions": {name: info.source_rows for name, info in splits},
-        "without an answer": {name: info.unanswered for name, info in splits},
-        "windows": {name: info.rows for name, info in splits},
+        **run.facts,
+        "without an answer": {name: info.unanswered for name, info in run.dataset.manifest.splits.items()},
         "always empty": {name: value for name, value in nothing.items() if not name.startswith("best")},
-        "untrained": untrained,
-        "trained": {**dataclasses.asdict(trained), "run": None},
+        **run.scores,
     }
 
 
@@ -119,4 +66,4 @@ def _holds(context: str, answers: list[str]) -> bool:
 
 
 if __name__ == "__main__":
-    main()
+    print_measured(__doc__, measure, every=20)

@@ -94,12 +94,12 @@ def options_of(settings: TrainSettings) -> dict[str, Any]:
     return {field.name: getattr(settings, field.name) for field in dataclasses.fields(TrainSettings)}
 
 
-def changed_options(settings: TrainSettings) -> dict[str, Any]:
-    """Return the fields of TrainSettings that do not have their default: what a record on disk must add."""
+def changed_fields(given: Any, record: type) -> dict[str, Any]:
+    """Return the fields of a record that do not have their default; `given` may be of a record that extends it."""
     return {
         field.name: value
-        for field in dataclasses.fields(TrainSettings)
-        if (value := getattr(settings, field.name)) != field.default
+        for field in dataclasses.fields(record)
+        if (value := getattr(given, field.name)) != field.default
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 from tdbs.analysis.compare.compare import compare
 from tdbs.cli.train import command
 from tdbs.errors import ConfigError
-from tdbs.settings import Option, TrainSettings, changed_options, documented_fields, options_of, takes
+from tdbs.settings import Option, TrainSettings, changed_fields, documented_fields, options_of, takes
 from tdbs.train.trainer import train
 
 
@@ -68,5 +68,5 @@ def test_settings_are_checked_once_and_handed_on_whole():
     with pytest.raises(ConfigError, match=r"^--epochs must be 1 or more, got 0\. Pass another --epochs\.$"):
         TrainSettings(epochs=0)
     settings = TrainSettings(epochs=2, lora=4)
-    assert changed_options(settings) == {"epochs": 2, "lora": 4}
+    assert changed_fields(settings, TrainSettings) == {"epochs": 2, "lora": 4}
     assert TrainSettings(**options_of(settings)) == settings

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tdbs.data.columns import clipped
-from tdbs.data.formats import ReadOptions, changed_options
+from tdbs.data.formats import ReadOptions, refuse_options
 from tdbs.data.formats.data_file import checked_encoding
 from tdbs.data.split_names import SPLIT_NAMES
 from tdbs.data.stores import ClassFolders, Store
-from tdbs.errors import ConfigError, SourceError
+from tdbs.errors import SourceError
 from tdbs.files import is_remote
 from tdbs.shown import is_utf8
 
@@ -55,12 +55,7 @@ def class_store(classes: Classes, options: ReadOptions) -> tuple[ClassFolders, l
     """Return the texts as a split, and notes on what is left out. Raises SourceError if a class has none of its own."""
     refuse_lost_class(classes)
     folder = classes.folder
-    for name in changed_options(options):
-        if name != "encoding":
-            raise ConfigError(
-                f"--{name.replace('_', '-')} does not apply to {folder}, which contains texts.",
-                next_step="Leave it out.",
-            )
+    refuse_options(options, f"does not apply to {folder}, which contains texts", but=("encoding",))
     if any(not is_utf8(each.name) for each in classes.found if each.texts):
         raise SourceError(
             f"A folder of a class in {folder} has a name that is not UTF-8.", next_step="Rename it: it is the label."

@@ -25,7 +25,7 @@ UNSEEN = "".join(filter(str.isspace, map(chr, range(_LAST_BLANK + 1)))) + "\ufef
 BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the first reason found stands
 WORD_NAMES = ("tokens", "ner_tags")  # of the first and the last column of CoNLL files
 _TAG = re.compile(r"O|[BIESLU]-[^\s,;]+")  # of an entity, in the last column of CoNLL files
-_LINE = 120  # characters of an error's line
+LINE = 120  # characters of a line
 MESSAGE = 113  # characters of a message, behind "Error: " on such a line
 _LEAST = 8  # characters of a value that is cut
 _SHOWN_WHERE = 44  # characters of the file or table of a row: the longest split of a hub's task is whole
@@ -176,6 +176,11 @@ def plain_names(schema: pa.Schema) -> pa.Schema:
     return pa.schema([field.with_name(plain_name(field.name)) for field in schema], metadata=schema.metadata)
 
 
+def repeated(names: Sequence[str]) -> str | None:
+    """Return the first name that comes twice; those without a character may."""
+    return next((name for name in names if name and names.count(name) > 1), None)
+
+
 def no_column(where: str, column: str, names: Sequence[str], *, option: str | None) -> SourceError:
     """Return the error for a column that a file lacks; its columns are named as far as a line holds them."""
     of_task = "Write it with the columns of the task on the hub."
@@ -187,7 +192,7 @@ def no_column(where: str, column: str, names: Sequence[str], *, option: str | No
     elif looks_like_data(names) and not _are_numbered(names):
         next_step = f"If its first row is data, pass --no-header, and name columns by number: {option or '--text'} 1."
     head = f"{clipped(where, 40)} has no column '{clipped(column, 20)}'; it has: "
-    listed = _listed(names, _LINE - len(head) - 1)
+    listed = _listed(names, LINE - len(head) - 1)
     return SourceError(f"{head}{listed}{'' if listed.endswith('…') else '.'}", next_step=next_step)
 
 

@@ -8,7 +8,7 @@ Looked for in this order, and nothing else in the folder is read:
 
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from tdbs.data.class_folders import (
@@ -21,13 +21,12 @@ from tdbs.data.class_folders import (
     visible,
 )
 from tdbs.data.columns import clipped
-from tdbs.data.formats import SUFFIXES, ReadOptions, changed_options, data_file
-from tdbs.data.formats.data_file import COMPRESSIONS, DataFile, inner_suffix
+from tdbs.data.formats import SUFFIXES, ReadOptions, data_file, refuse_options
+from tdbs.data.formats.data_file import COMPRESSIONS, inner_suffix
 from tdbs.data.split_names import SPLIT_NAMES
 from tdbs.data.stores import Shards, Store, refuse_other_columns
-from tdbs.errors import ConfigError, SourceError
+from tdbs.errors import SourceError
 from tdbs.fields import FileName
-from tdbs.files import is_remote
 from tdbs.records import Form, read_record
 
 _STATE, _DICT = "state.json", "dataset_dict.json"
@@ -79,10 +78,10 @@ def folder_splits(folder: Path, options: ReadOptions) -> tuple[dict[str, Store],
         names = read_record(folder / _DICT, _Saved, _FORM).splits
         chosen, notes = chosen_splits(names, where=str(folder))
         found = {split: _saved_split(folder / name) for split, name in chosen.items()}
-        _refuse_text_options(folder, options)
+        refuse_options(options, f"does not apply to {folder}, which save_to_disk wrote")
         return found, notes
     if (folder / _STATE).is_file():
-        _refuse_text_options(folder, options)
+        refuse_options(options, f"does not apply to {folder}, which save_to_disk wrote")
         return {"train": _saved_split(folder)}, ()
     for place in (folder, folder / "data"):
         found, left_out = _splits_in(place, options) if place.is_dir() else ({}, [])
@@ -178,7 +177,7 @@ def _split_folder(folder: Path, options: ReadOptions, notes: list[str]) -> Store
     Text files beside the folders of classes, as IMDB has them, and a README.txt beside tables are left out with a note.
     """
     if (folder / _STATE).is_file():
-        _refuse_text_options(folder, options)
+        refuse_options(options, f"does not apply to {folder}, which save_to_disk wrote")
         return _saved_split(folder)
     entries = visible(folder)
     files = [path for path in entries if path.is_file() and _has_rows(path)]
@@ -237,7 +236,7 @@ def _saved_split(folder: Path) -> Store:
 
 def _store_of(paths: list[Path], options: ReadOptions) -> Store:
     """Return files as one split; they must have the same columns."""
-    files = tuple(_absolute(data_file(path, options)) for path in paths)
+    files = tuple(data_file(path, options) for path in paths)
     if len(files) == 1:
         return files[0]
     other = next((file for file in files if file.format != files[0].format), None)
@@ -250,25 +249,12 @@ def _store_of(paths: list[Path], options: ReadOptions) -> Store:
     return shards
 
 
-def _absolute(file: DataFile) -> DataFile:
-    """Return a file by its full path: workers elsewhere have another current folder."""
-    return file if is_remote(file.path) else replace(file, path=file.path.absolute())
-
-
 def _has_rows(path: Path) -> bool:
     """Return whether a file has the ending of a format."""
     ending = path.name.lower()
     packed = path.suffix.lower()
     ending = ending.removesuffix(packed) if packed in COMPRESSIONS else ending
     return ending.endswith(tuple(SUFFIXES)) or packed == ".zip"
-
-
-def _refuse_text_options(folder: Path, options: ReadOptions) -> None:
-    for name in changed_options(options):
-        raise ConfigError(
-            f"--{name.replace('_', '-')} does not apply to {folder}, which save_to_disk wrote.",
-            next_step="Leave it out.",
-        )
 
 
 def _two_of(where: str, split: str, one: str, other: str) -> SourceError:

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from tdbs.data.columns import clipped, plain_names
+from tdbs.data.columns import clipped, plain_names, repeated
 from tdbs.data.content import ROWS_AT_ONCE, plain_type
 from tdbs.data.folders import chosen_splits
 from tdbs.data.stores import DatasetRows, Store, store_rows
@@ -229,7 +229,7 @@ def _misfit(name: str, values: Any, where: str, error: Exception) -> SourceError
 def _names(names: Sequence[str], where: str) -> list[str]:
     """Return the plain names of columns. Raises SourceError if two are one."""
     plain = plain_names(pa.schema([(name, pa.null()) for name in names])).names
-    twice = next((name for name in plain if name and plain.count(name) > 1), None)
+    twice = repeated(plain)
     if twice is not None:
         raise SourceError(
             f"{sentence(where)} has two columns named '{clipped(twice, _NAMED)}'.", next_step="Rename one of them."

@@ -4,16 +4,15 @@ The cost is finding and hashing the files, which is all that a cache hit pays. T
 validation rows: a file, or a held-out fraction of train.
 """
 
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pyarrow as pa
 
 from tdbs.data.columns import no_column
 from tdbs.data.folders import folder_splits
-from tdbs.data.formats import ReadOptions, changed_options, data_file, read_schema
-from tdbs.data.formats.data_file import DataFile
+from tdbs.data.formats import ReadOptions, data_file, read_schema, refuse_options
 from tdbs.data.hub import hub_tables, mirror_files
 from tdbs.data.labels.answer_columns import are_answer_columns
 from tdbs.data.labels.shape import label_shape
@@ -26,8 +25,8 @@ from tdbs.data.user_files import choose_columns, source_name
 from tdbs.data.user_splits import names_of_classes, refuse_unreadable, split_where, unusual_reading
 from tdbs.digests import file_sha256, parts_sha256, table_sha256
 from tdbs.errors import ConfigError, SourceError
-from tdbs.files import Stamp, is_remote, to_path
-from tdbs.settings import Option
+from tdbs.files import Stamp, to_path
+from tdbs.settings import Option, changed_fields
 
 HUB_TOKENIZER = "roberta-base"
 HUB_SEQ2SEQ_TOKENIZER = "t5-small"
@@ -99,13 +98,6 @@ class FileOptions(ReadOptions):
     ] = False
 
 
-def changed_file_options(options: FileOptions) -> dict[str, Any]:
-    """Return the options that do not have their default."""
-    return {
-        field.name: value for field in fields(FileOptions) if (value := getattr(options, field.name)) != field.default
-    }
-
-
 def open_source(
     spec: str | Objects,
     *,
@@ -175,7 +167,7 @@ def _open_named(name: str, mirror: Path | None) -> Source:
 
 
 def _refuse_file_options(spec: str, files: FileOptions, validation: Rows | None) -> None:
-    for name in [*changed_file_options(files), *([] if validation is None else ["validation"])]:
+    for name in [*changed_fields(files, FileOptions), *([] if validation is None else ["validation"])]:
         raise ConfigError(
             f"--{name.replace('_', '-')} only applies to your own files; {spec} has its columns and splits.",
             next_step="Leave the option out.",
@@ -238,10 +230,7 @@ def _open_files(path: Path, options: FileOptions, validation: Rows | None) -> So
 def _open_objects(
     splits: dict[str, ObjectSplit], options: FileOptions, validation: Rows | None, notes: tuple[str, ...]
 ) -> Source:
-    for name in changed_options(options):
-        raise ConfigError(
-            f"--{name.replace('_', '-')} only applies to files, not to tables.", next_step="Leave it out."
-        )
+    refuse_options(options, "only applies to files, not to tables")
     return _open_splits(splits, options, validation, name=OBJECTS_NAME, where="The source", notes=notes)
 
 
@@ -286,7 +275,7 @@ def _open_splits(
     }
     for split, each in splits.items():
         refuse_unreadable(each, columns[split], names[split])
-    shape = label_shape(splits["train"].store, chosen, options)
+    shape = label_shape(splits["train"].store, schemas["train"], chosen, options)
     kind = "regression" if (shape.kind, options.label_type) == ("classification", "regression") else shape.kind
     may_be_answers = kind == "multi_label" and options.label_type == "auto"
     if may_be_answers and are_answer_columns(splits["train"].store, chosen.columns, where=names["train"]):
@@ -330,6 +319,4 @@ def _open_splits(
 
 def _split(name: str, store: Store, *, where: str, has_labels: bool) -> Split:
     """Return a split; the stamps of its files are taken before their digest, so no later change goes unseen."""
-    if isinstance(store, DataFile) and not is_remote(store.path):
-        store = replace(store, path=store.path.absolute())  # workers elsewhere have another current folder
     return Split(name=name, where=where, content=store, has_labels=has_labels, stamps=store_stamps(store))

@@ -6,15 +6,14 @@ Nothing is guessed silently: `tdbs prepare` prints it in two lines, and `--json`
 from collections import Counter
 from typing import Any
 
-from tdbs.data.columns import clipped
+from tdbs.data.columns import LINE, clipped
 from tdbs.data.formats.data_file import UTF8, DataFile
+from tdbs.data.formats.dialect import delimiter_name
 from tdbs.data.sources import Source, Split
 from tdbs.data.stores import ClassFolders, store_files
 from tdbs.data.tasks import Task
 
-_LINE = 120  # characters of a line
 _SHOWN_CLASSES = 8
-_DELIMITERS = {"\t": "tab", " ": "space"}
 
 
 def source_facts(source: Source, task: Task) -> dict[str, Any]:
@@ -40,7 +39,7 @@ def fact_lines(facts: dict[str, Any]) -> list[str]:
     more = ", …" if len(classes) > _SHOWN_CLASSES else ""
     of_classes = f", {len(classes):,} classes: {', '.join(classes[:_SHOWN_CLASSES])}{more}" if classes else ""
     lines = (f"{names}: {_described(first)}", f"{facts['kind'].replace('_', ' ')}: {texts} to {labels}{of_classes}")
-    return [clipped(line, _LINE) for line in lines]
+    return [clipped(line, LINE) for line in lines]
 
 
 def _named(file: dict[str, Any]) -> str:
@@ -84,7 +83,7 @@ def _described(file: dict[str, Any]) -> str:
     if file["encoding"] != UTF8:
         words.append(file["encoding"])
     if file["delimiter"] is not None:
-        words.append(f"{_DELIMITERS.get(file['delimiter'], file['delimiter'])} between fields")
+        words.append(f"{delimiter_name(file['delimiter'])} between fields")
         words.append("no quotes" if file["quote"] is None else f"quoted by {file['quote']}")
         words.append("a header" if file["header"] else "no header")
     return ", ".join(words)

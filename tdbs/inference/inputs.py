@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from tdbs.data.columns import BadRows, no_column, plain_name
 from tdbs.data.content import is_list
-from tdbs.data.formats import ReadOptions, changed_options, count_rows, data_file, read_schema
+from tdbs.data.formats import ReadOptions, count_rows, data_file, read_schema, refuse_options
 from tdbs.data.formats.data_file import undecodable_line
 from tdbs.data.labels.list_texts import refuse_words_as_texts
 from tdbs.data.reading import FirstPassResult, read_blocks
@@ -27,6 +27,7 @@ from tdbs.inference.blocks import BLOCK_ROWS, Block, Input, block_of, text_rows
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.prepared import prepared_input
 from tdbs.pipeline.manifest import MANIFEST_NAME
+from tdbs.settings import changed_fields
 
 STDIN = "-"
 BLOCK_BYTES = 1 << 20  # of text: some seconds to minutes of a model's work
@@ -60,8 +61,7 @@ def open_input(
     if options.split is not None and not is_dataset:
         raise ConfigError("--split only applies to prepared datasets.", next_step="Leave it out.")
     if is_dataset or spec == STDIN:
-        for name in changed_options(options):
-            raise ConfigError(f"--{name.replace('_', '-')} only applies to files.", next_step="Leave it out.")
+        refuse_options(options, "only applies to files")
     if is_dataset:
         for option, value in (("--text", options.text), ("--pair", options.pair)):
             if value is not None:
@@ -80,7 +80,7 @@ def open_input(
 
 
 def _file(path: Path, checkpoint: Checkpoint, options: InputOptions, *, rows_at_most: int) -> Input:
-    file = data_file(path.absolute(), options)
+    file = data_file(path, options)
     schema = read_schema(file)
     columns = _columns(path, schema.names, checkpoint, text=options.text, pair=options.pair)
     kind = checkpoint.task.kind
@@ -110,7 +110,7 @@ def _file(path: Path, checkpoint: Checkpoint, options: InputOptions, *, rows_at_
             "input": file_sha256(path),
             "text": columns.text,
             "pair": columns.pair or "",
-            **changed_options(options),
+            **changed_fields(options, ReadOptions),
         },
         rows=count_rows(file, columns.text, {} if options.skip_bad_rows else None),
         blocks=blocks,

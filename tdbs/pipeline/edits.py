@@ -18,7 +18,7 @@ import pyarrow as pa
 from tdbs.data.objects import Objects
 from tdbs.data.reading import FirstPassResult, RowBlock
 from tdbs.data.sample import SAMPLE_TASK
-from tdbs.data.sources import FileOptions, Source, changed_file_options, open_source
+from tdbs.data.sources import FileOptions, Source, open_source
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError, DatasetError, TdbsError, choose, reason_of
 from tdbs.fields import PlainText
@@ -33,6 +33,7 @@ from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import combining_marks, compile_words
 from tdbs.pipeline.work import DATASET_FOLDER
 from tdbs.records import Form, read_text, record_of
+from tdbs.settings import changed_fields
 
 ARTICLES = ("a", "an", "the")
 PUNCTUATION = ",.;:!?'’‘\"“”`…"  # no hyphens and brackets: they hold words together or apart
@@ -118,7 +119,7 @@ def origin_of(
         "mirror": None if mirror is None else _absolute(str(mirror)),
         **dict.fromkeys(_ALWAYS_NOTED),
         "label_type": files.label_type,
-        **changed_file_options(dataclasses.replace(files, validation=validation, label_names=names)),
+        **changed_fields(dataclasses.replace(files, validation=validation, label_names=names), FileOptions),
         "prefix": prefix,
     }
 

@@ -27,6 +27,7 @@ from tdbs.train.models.load import (
 )
 from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
+from tdbs.train.scores.no_answers import THRESHOLD
 from tdbs.train.scores.scoring import Metrics, ScoredSplit, given_threshold, read_scored_split, score_outputs
 from tdbs.train.step import forward
 
@@ -144,7 +145,7 @@ def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedData
 
 def threshold_of(run: Run) -> float | None:
     """Return the no-answer threshold that a run chose; None: its model answers every question, as in older runs."""
-    return None if run.result is None else run.result.get("no_answer_threshold")
+    return None if run.result is None else run.result.get(THRESHOLD)
 
 
 def with_threshold_of(run: Run, held_out: ScoredSplit) -> ScoredSplit:

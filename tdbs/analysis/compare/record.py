@@ -22,7 +22,7 @@ from tdbs.files import write_json, write_text
 from tdbs.records import Form, read_fields, read_json, record_of
 from tdbs.records import read_rows as read_rows_of
 from tdbs.removal import refuse_link
-from tdbs.settings import TrainSettings, changed_options
+from tdbs.settings import TrainSettings, changed_fields
 
 SETTINGS_NAME, PREDICTION_NAME, ROWS_NAME, RESULT_NAME = (
     "settings.json",
@@ -51,7 +51,7 @@ class Terms(TrainSettings):
 
     def on_disk(self) -> dict[str, Any]:
         """Return the terms as records have them: some always, other settings if they are not at their default."""
-        return {name: getattr(self, name) for name in _ON_DISK} | changed_options(self)
+        return {name: getattr(self, name) for name in _ON_DISK} | changed_fields(self, TrainSettings)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -37,7 +37,7 @@ from tdbs.files import make_file, make_folder, sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.records import read_record
 from tdbs.removal import refuse_link, remove_folder
-from tdbs.settings import changed_options, options_of
+from tdbs.settings import TrainSettings, changed_fields, options_of
 from tdbs.train.arguments import LoadedData, load_data
 from tdbs.train.resolved import resolve_settings
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run
@@ -153,7 +153,7 @@ def _stopped(out: Path, number: int) -> StoppedError:
 def _begin(out: Path, dataset: PreparedDataset, space: Space, terms: SweepTerms, *, resume: bool) -> None:
     """Make the folder of a sweep, or refuse one that holds anything else."""
     described = {name: asdict(part) if isinstance(part, Range) else list(part) for name, part in space.items()}
-    common = {name: getattr(terms, name) for name in _COMMON} | changed_options(terms)
+    common = {name: getattr(terms, name) for name in _COMMON} | changed_fields(terms, TrainSettings)
     for name in ("", RUNS_FOLDER, *(f"{STORAGE_NAME}{ending}" for ending in _OF_STORAGE)):
         refuse_link(out / name)
     settings = json.loads(json.dumps({"dataset": dataset.manifest.key, "space": described, "terms": common}))

@@ -1,20 +1,21 @@
 """One table of the file formats: how each lists its columns, counts its rows, and is read, some rows at a time."""
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import pyarrow as pa
 
-from tdbs.data.columns import BadRows, clipped, conll_step, plain_names
+from tdbs.data.columns import BadRows, clipped, conll_step, plain_names, repeated
 from tdbs.data.content import Content
 from tdbs.data.formats import arrow, conll, delimited, json_rows, jsonl, parquet, squad
 from tdbs.data.formats.data_file import UTF8, DataFile, checked_encoding, compression_of, inner_suffix
 from tdbs.data.formats.dialect import dialect_of
 from tdbs.data.formats.json_forms import form_of
 from tdbs.errors import ConfigError, SourceError
-from tdbs.settings import Option
+from tdbs.files import is_remote
+from tdbs.settings import Option, changed_fields
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -27,11 +28,11 @@ class ReadOptions:
     encoding: Annotated[str, Option("Encoding of text files, such as cp1252.")] = UTF8
 
 
-def changed_options(options: ReadOptions) -> dict[str, Any]:
-    """Return the options that do not have their default."""
-    return {
-        field.name: value for field in fields(ReadOptions) if (value := getattr(options, field.name)) != field.default
-    }
+def refuse_options(options: ReadOptions, why: str, *, but: Sequence[str] = ()) -> None:
+    """Raise ConfigError for an option of reading that is given without use; `but`: those that are of use."""
+    for name in changed_fields(options, ReadOptions):
+        if name not in but:
+            raise ConfigError(f"--{name.replace('_', '-')} {why}.", next_step="Leave it out.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,7 +114,10 @@ def data_file(path: Path, options: ReadOptions) -> DataFile:
     compression = compression_of(path)
     if compression is not None and not found.is_text:
         raise SourceError(f"{path.name} is a compressed {found.name} file.", next_step="Unpack it.")
-    _refuse_options(path, found, options)
+    of_table = ("delimiter", "quote", "no_header") if found.is_table else ()
+    of_text = ("encoding",) if found.is_text else ()
+    refuse_options(options, f"does not apply to {path.name}", but=of_table + of_text)
+    path = path if is_remote(path) else path.absolute()  # workers elsewhere have another current folder
     file = DataFile(path=path, format=found.name, compression=compression, encoding=checked_encoding(options.encoding))
     if found.name == "jsonl":
         return replace(file, format=form_of(file))
@@ -129,7 +133,7 @@ def read_schema(file: DataFile) -> pa.Schema:
     Columns without a name may be several.
     """
     schema = plain_names(FORMATS[file.format].read_schema(file))
-    twice = next((name for name in schema.names if name and schema.names.count(name) > 1), None)
+    twice = repeated(schema.names)
     if twice is not None:
         raise SourceError(
             f"{clipped(file.name, 40)} has two columns named '{clipped(twice, 40)}'.",
@@ -150,15 +154,3 @@ def count_rows(file: DataFile, column: str, bad: BadRows | None = None) -> int:
     """
     count = FORMATS[file.format].count_rows
     return sum(table.num_rows for table in read_tables(file, {column: "any"}, bad)) if count is None else count(file)
-
-
-def _refuse_options(path: Path, found: Format, options: ReadOptions) -> None:
-    """Refuse options that the file's format has no use for."""
-    for option, is_given, applies in (
-        ("--delimiter", options.delimiter is not None, found.is_table),
-        ("--quote", options.quote is not None, found.is_table),
-        ("--no-header", options.no_header, found.is_table),
-        ("--encoding", options.encoding != UTF8, found.is_text),
-    ):
-        if is_given and not applies:
-            raise ConfigError(f"{option} does not apply to {path.name}.", next_step="Leave it out.")

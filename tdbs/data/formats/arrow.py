@@ -13,8 +13,7 @@ import pyarrow as pa
 
 from tdbs.data.columns import plain_name
 from tdbs.data.content import ROWS_AT_ONCE
-from tdbs.data.formats.data_file import DataFile
-from tdbs.errors import SourceError, reason_of
+from tdbs.data.formats.data_file import DataFile, damage_named
 
 _MAGIC = b"ARROW1"  # a file begins with it, a stream does not
 _END = b"\xff\xff\xff\xff\0\0\0\0"  # of a stream; Arrow takes one that was cut between two batches for whole
@@ -59,19 +58,11 @@ def _refuse_cut(stream: BinaryIO) -> None:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[Any]:
-    """Yield a reader of a file or stream, and turn what Arrow says of damage into our error."""
-    try:
-        with path.open("rb") as opened:
-            is_file = opened.read(len(_MAGIC)) == _MAGIC
-            if not is_file:
-                _refuse_cut(opened)
-            opened.seek(0)
-            with pa.ipc.open_file(opened) if is_file else pa.ipc.open_stream(opened) as reader:
-                yield reader
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the file system's error, not the format's
-        raise SourceError(
-            f"{path.name} is not a readable Arrow file: {reason_of(error)}.",
-            next_step="Copy or write the file again.",
-        ) from error
+    """Yield a reader of a file or stream; damage is our error."""
+    with damage_named(path, "Arrow"), path.open("rb") as opened:
+        is_file = opened.read(len(_MAGIC)) == _MAGIC
+        if not is_file:
+            _refuse_cut(opened)
+        opened.seek(0)
+        with pa.ipc.open_file(opened) if is_file else pa.ipc.open_stream(opened) as reader:
+            yield reader

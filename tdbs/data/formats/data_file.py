@@ -19,6 +19,7 @@ from tdbs.errors import ConfigError, RowError, SourceError, reason_of
 
 UTF8 = "utf-8"
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zip": "zip"}
+_UNPACKING = (EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError)  # what the standard library raises
 _UNPACK = "Unpack it, and pass the file or the folder."
 
 
@@ -62,7 +63,7 @@ def inner_suffix(path: Path) -> str:
         return path.suffix.lower()
     if compression != "zip":
         return PurePosixPath(path.stem).suffix.lower()
-    with _damage_named(path, compression), path.open("rb") as file, zipfile.ZipFile(file) as archive:
+    with damage_named(path, compression, _UNPACKING), path.open("rb") as file, zipfile.ZipFile(file) as archive:
         return PurePosixPath(_only_member(path, archive)).suffix.lower()
 
 
@@ -78,7 +79,7 @@ def open_bytes(file: DataFile) -> Iterator[BinaryIO]:
         with file.path.open("rb") as plain:
             yield cast(BinaryIO, plain)
         return
-    with _damage_named(file.path, file.compression), file.path.open("rb") as packed:
+    with damage_named(file.path, file.compression, _UNPACKING), file.path.open("rb") as packed:
         if file.compression == "zip":
             with zipfile.ZipFile(packed) as archive, archive.open(_only_member(file.path, archive)) as member:
                 yield cast(BinaryIO, member)
@@ -105,6 +106,23 @@ def _skip_mark(text: io.TextIOWrapper) -> None:
     """Leave out a mark of byte order; codecs that name the order take it for a character."""
     if text.read(1) not in ("\ufeff", ""):
         text.seek(0)
+
+
+@contextmanager
+def damage_named(path: Path, kind: str, errors: tuple[type[Exception], ...] = (UnicodeDecodeError,)) -> Iterator[None]:
+    """Turn what libraries say of damaged contents into our error.
+
+    Arrow has errors of its own and raises the system's without a number; `errors` are others, of a column's name say.
+    """
+    try:
+        yield
+    except (OSError, pa.ArrowException, *errors) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # the file system's error, not the format's
+        raise SourceError(
+            f"{path.name} is not a readable {kind} file: {reason_of(error)}.",
+            next_step="Copy or write the file again.",
+        ) from error
 
 
 def checked_encoding(name: str) -> str:
@@ -154,17 +172,3 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> str:
     if len(names) != 1:
         raise SourceError(f"{path.name} contains {len(names)} files.", next_step=_UNPACK)
     return names[0]
-
-
-@contextmanager
-def _damage_named(path: Path, compression: str) -> Iterator[None]:
-    """Turn what a library says of damaged contents into our error."""
-    try:
-        yield
-    except (OSError, EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError, pa.ArrowException) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the file system's error, not the format's
-        raise SourceError(
-            f"{path.name} is not a readable {compression} file: {reason_of(error)}.",
-            next_step="Copy or write the file again.",
-        ) from error

@@ -37,6 +37,11 @@ class _Fit:
     fits: bool  # two fields or more, and all rows have as many
     has_quotes: bool = False  # some fields stand in quotes
 
+    @property
+    def is_likely(self) -> bool:
+        """Return whether a header would confirm the dialect."""
+        return self.width > 1 and self.share >= 0.5
+
 
 def dialect_of(file: DataFile, *, delimiter: str | None, quote: str | None, has_header: bool) -> Dialect:
     """Return the dialect of a file: what the user says of it, and the rest as it is found.
@@ -47,19 +52,22 @@ def dialect_of(file: DataFile, *, delimiter: str | None, quote: str | None, has_
     usual = USUAL_DIALECTS[file.format]
     if delimiter is not None:
         delimiter = _one("--delimiter", _NAMES.get(delimiter, delimiter))
-    given = quote is not None
+    is_given = quote is not None
     quote = None if quote is None or quote == "none" else _one("--quote", quote)
+    if delimiter is not None and is_given:
+        return Dialect(delimiter=delimiter, quote=quote, has_header=has_header)
     sample, is_whole = _beginning(file)
-    fits = {
-        mark: _fit(sample, Dialect(delimiter=mark, quote=quote), is_whole=is_whole)
-        if given
-        else _best_quote(sample, mark, usual, is_whole=is_whole, has_header=has_header)
-        for mark in (DELIMITERS if delimiter is None else (delimiter,))
-    }
-    if delimiter is not None:
-        return replace(fits[delimiter].dialect, has_header=has_header)
-    found = _chosen(fits, usual.delimiter, sample, file, has_header=has_header)
-    if found.width < 2 and file.format == "txt":
+
+    def fit_of(mark: str) -> _Fit:
+        if is_given:
+            return _fit(sample, Dialect(delimiter=mark, quote=quote), is_whole=is_whole)
+        return _best_quote(sample, mark, usual, is_whole=is_whole, has_header=has_header)
+
+    found = fit_of(usual.delimiter if delimiter is None else delimiter)
+    if delimiter is None and not (has_header and found.is_likely):
+        fits = [found if mark == usual.delimiter else fit_of(mark) for mark in DELIMITERS]
+        found = _chosen(found, [fit for fit in fits if fit.fits], sample, file.name, has_header=has_header)
+    if delimiter is None and found.width < 2 and file.format == "txt":
         raise SourceError(
             f"{file.name} has no delimiter: tdbs looked for comma, semicolon, tab and |.",
             next_step=conll_step(sample.splitlines()[:1] or [""])
@@ -75,24 +83,26 @@ def reader_options(dialect: Dialect) -> dict[str, Any]:
     return {"delimiter": dialect.delimiter, "quotechar": dialect.quote, "strict": True}
 
 
-def _chosen(fits: dict[str, _Fit], usual: str, sample: str, file: DataFile, *, has_header: bool) -> _Fit:
-    """Return the fit of the delimiter to read by; the usual one if none fits."""
-    known = fits[usual]
-    is_likely = known.width > 1 and known.share >= 0.5
-    fitting = [fit for fit in fits.values() if fit.fits]
+def delimiter_name(mark: str) -> str:
+    """Return a delimiter as messages name it."""
+    return {"\t": "tab", " ": "space"}.get(mark, mark)
+
+
+def _chosen(usual: _Fit, fitting: list[_Fit], sample: str, where: str, *, has_header: bool) -> _Fit:
+    """Return the fit of the delimiter to read by, of the usual one and those that fit; the usual one if none fits."""
+    if not fitting:
+        return usual
     if has_header:
-        if is_likely or not fitting:
-            return known
         by_sniffer = _sniffed(sample)
         return next((fit for fit in fitting if fit.dialect.delimiter == by_sniffer), fitting[0])
     quoted = [fit for fit in fitting if fit.has_quotes]
-    if len(quoted) == 1 and not known.has_quotes:
+    if len(quoted) == 1 and not usual.has_quotes:
         return quoted[0]
-    likely = fitting if known.fits or not is_likely else [known, *fitting]
+    likely = fitting if usual.fits or not usual.is_likely else [usual, *fitting]
     if len(likely) > 1:
-        marks = " or ".join({"\t": "tab"}.get(fit.dialect.delimiter, fit.dialect.delimiter) for fit in likely)
-        raise SourceError(f"The fields of {file.name} may be separated by {marks}.", next_step="Pass its --delimiter.")
-    return likely[0] if likely else known
+        marks = " or ".join(delimiter_name(fit.dialect.delimiter) for fit in likely)
+        raise SourceError(f"The fields of {where} may be separated by {marks}.", next_step="Pass its --delimiter.")
+    return likely[0]
 
 
 def _best_quote(sample: str, mark: str, usual: Dialect, *, is_whole: bool, has_header: bool) -> _Fit:
@@ -100,7 +110,7 @@ def _best_quote(sample: str, mark: str, usual: Dialect, *, is_whole: bool, has_h
     plain = Dialect(delimiter=mark, quote=usual.quote if mark == usual.delimiter else '"')
     fit = _fit(sample, plain, is_whole=is_whole)
     for quote in ("'", '"') if plain.quote is None else ("'",):
-        rows = _rows_by_line(sample, mark, quote, is_whole=is_whole)
+        rows = _rows_by_line(sample, mark, quote, is_whole=is_whole) if quote in sample else None
         if rows is None or len(rows[0]) < 2:
             continue
         is_quoted = [[len(field) > 1 and field[0] == field[-1] == quote for field in row] for row in rows]

@@ -14,14 +14,12 @@ first line that is not an object.
 import json
 from collections.abc import Iterator
 
-from tdbs.data.columns import clipped
+from tdbs.data.columns import MESSAGE, clipped
 from tdbs.data.formats.data_file import DataFile
 from tdbs.data.formats.json_layouts import refuse_bare_articles, refuse_other_layout
 from tdbs.data.formats.json_rows import ROWS_STEP, array_values, load_whole
 from tdbs.data.formats.jsonl import lines_of
 from tdbs.errors import SourceError
-
-_LINE = 113  # characters of an error's line behind "Error: "
 
 
 def form_of(file: DataFile) -> str:
@@ -61,7 +59,7 @@ def _form_from_object(file: DataFile, first: str, others: Iterator[str]) -> str:
     if form is None:
         keys = ", ".join(f"'{key}'" for key in value)
         raise SourceError(
-            clipped(f"{clipped(file.name, 40)} contains one JSON object, with {keys or 'no keys'}", _LINE - 1) + ".",
+            clipped(f"{clipped(file.name, 40)} contains one JSON object, with {keys or 'no keys'}", MESSAGE - 1) + ".",
             next_step=ROWS_STEP,
         )
     return form

@@ -1,29 +1,26 @@
 """Read chosen columns of a Parquet file; null is missing."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tdbs.data.columns import plain_name
 from tdbs.data.content import ROWS_AT_ONCE
-from tdbs.data.formats.data_file import DataFile
-from tdbs.errors import SourceError, reason_of
+from tdbs.data.formats.data_file import DataFile, damage_named
 from tdbs.files import readable
 
 
 def read_schema(file: DataFile) -> pa.Schema:
     """Return the names and types of the columns, from the footer alone."""
-    with _damage_named(file.path), readable(file.path) as opened:
+    with damage_named(file.path, "Parquet"), readable(file.path) as opened:
         return pq.read_schema(opened)
 
 
 def read_columns(file: DataFile, columns: list[str]) -> Iterator[pa.Table]:
     """Yield the requested columns as they are typed in the file, some rows at a time."""
     with (
-        _damage_named(file.path),
+        damage_named(file.path, "Parquet"),
         readable(file.path) as opened,
         # ParquetFile reads this one file; read_table would take `split=x` in a folder's name for another column.
         # What it buffers ahead it keeps to the end, so that memory would grow with the rows.
@@ -41,18 +38,9 @@ def read_columns(file: DataFile, columns: list[str]) -> Iterator[pa.Table]:
 
 def count_rows(file: DataFile) -> int:
     """Return how many rows a file has, from the footer alone."""
-    with _damage_named(file.path), readable(file.path) as opened, pq.ParquetFile(opened) as parquet:
+    with (
+        damage_named(file.path, "Parquet"),
+        readable(file.path) as opened,
+        pq.ParquetFile(opened) as parquet,
+    ):
         return int(parquet.metadata.num_rows)
-
-
-@contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last one of a column's name
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the file system's error, not the format's
-        raise SourceError(
-            f"{path.name} is not a readable Parquet file: {reason_of(error)}.",
-            next_step="Copy or write the file again.",
-        ) from error

@@ -20,7 +20,7 @@ from tdbs.data.labels.given import check_names
 from tdbs.data.labels.list_texts import FIX_TEXT, are_list_texts, list_entries, not_lists
 from tdbs.data.labels.single import LabelType, label_texts
 from tdbs.data.labels.spelling import plain_class
-from tdbs.data.stores import Store, store_schema, store_tables
+from tdbs.data.stores import Store, store_tables
 from tdbs.data.tasks import Columns, TaskKind
 from tdbs.errors import ConfigError, TdbsError
 from tdbs.files import to_path
@@ -68,13 +68,13 @@ class LabelShape:
         return {name: value for name, value in parts.items() if value}
 
 
-def label_shape(train: Store, chosen: _Chosen, options: _Options) -> LabelShape:
+def label_shape(train: Store, schema: pa.Schema, chosen: _Chosen, options: _Options) -> LabelShape:
     """Return how the labels of the user's files are written.
 
     Raises ConfigError for an option that does not go with the columns, and for a file of names that has none.
     """
     columns, kind = chosen.columns, chosen.kind
-    label_type = store_schema(train).field(columns.labels[0]).type
+    label_type = schema.field(columns.labels[0]).type
     is_plain = kind == "classification" and len(columns.labels) == 1
     shape = LabelShape(kind=kind)
     if options.label_separator is not None:
@@ -91,7 +91,7 @@ def label_shape(train: Store, chosen: _Chosen, options: _Options) -> LabelShape:
             )
         shape = replace(shape, kind="multi_label", separator=options.label_separator)
     elif is_plain and is_text(label_type) and options.label_type == "auto":
-        shape = _of_first_rows(train, columns, shape)
+        shape = _of_first_rows(train, schema, columns, shape)
     if options.label_names is not None:
         one_column = len(columns.labels) == 1 and kind in ("classification", "multi_label", "token_classification")
         if not one_column or options.label_type == "regression":
@@ -171,20 +171,22 @@ def with_given_names(column: SourceColumn, names: tuple[str, ...]) -> SourceColu
     return replace(column, values=pa.chunked_array([values]), names=names)
 
 
-def _of_first_rows(train: Store, columns: Columns, shape: LabelShape) -> LabelShape:
+def _of_first_rows(train: Store, schema: pa.Schema, columns: Columns, shape: LabelShape) -> LabelShape:
     """Return the shape with lists that are written as texts, if the first rows have nothing else."""
     try:
-        if not are_list_texts(_first_texts(train, columns.labels[0], "label")):
+        if not are_list_texts(_first_texts(train, schema, columns.labels[0], "label")):
             return shape
-        is_words = columns.pair is None and are_list_texts(_first_texts(train, columns.text, "text"), of_words=True)
+        is_words = columns.pair is None and are_list_texts(
+            _first_texts(train, schema, columns.text, "text"), of_words=True
+        )
     except (TdbsError, OSError, UnicodeDecodeError):  # whoever reads the rows says it
         return shape
     return replace(shape, kind="token_classification" if is_words else "multi_label", has_list_texts=True)
 
 
-def _first_texts(store: Store, column: str, content: Content) -> list[str]:
+def _first_texts(store: Store, schema: pa.Schema, column: str, content: Content) -> list[str]:
     """Return the filled texts of a column's first rows; none if it holds something else."""
-    if not is_text(store_schema(store).field(column).type):
+    if not is_text(schema.field(column).type):
         return []
     table = next(store_tables(store, {column: content}, {}), None)
     return [] if table is None else [text for text in table[column].to_pylist() if text]
