@@ -471,8 +471,8 @@ def test_weights_that_are_not_there_or_damaged(refused, untouched, small, workpl
 
 NUMBERS = "Pass --caps 64, --caps paper, or --caps FILE with a profile."
 STRATEGIES = (
-    "Choose one of: random_max, random, length_grouped, batch_rebalance, packed, unpadded, tf_bucket, bucket, "
-    "tdbs_paper, reach, tdbs."
+    "Choose one of: random_max, random, length_grouped, batch_rebalance, sorted, packed, unpadded, tf_bucket, "
+    "bucket, tdbs_paper, reach, tdbs."
 )
 OPTIONS = [
     (("--caps", "0"), "--caps must be 1 or more, got 0.", NUMBERS),
@@ -493,7 +493,18 @@ OPTIONS = [
     (
         ("--execution", "nope"),
         "Unknown value 'nope' for --execution.",
-        "Pass --execution with one of: padded_max, padded, packed, unpadded.",
+        "Pass --execution with one of: padded_max, padded, sorted, packed, unpadded.",
+    ),
+    (("--max-tokens", "0"), "--max-tokens must be 1 or more, got 0.", "Pass --max-tokens 1 or more."),
+    (
+        ("--max-pairs", "3000000000"),
+        "--max-pairs must be a whole number up to 2,147,483,647, got 3000000000.",
+        "Pass another --max-pairs.",
+    ),
+    (
+        ("--strategy", "packed", "--max-tokens", "512"),
+        "--max-tokens and --max-pairs have no effect with --execution packed: all its rows have one width.",
+        "Leave them out, or pass --strategy unpadded.",
     ),
     (
         ("--drop-rate", "0.5"),

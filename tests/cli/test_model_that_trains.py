@@ -312,3 +312,21 @@ def test_a_notice_is_one_line_however_often_a_command_opens_the_model(tdbs, smal
         "The tokenizer of m pads on the left, but tdbs pads on the right or not at all. A text then has the same "
         "result alone and in a batch; batches padded on the left may give others."
     ]
+
+
+# ------------------------------------------------------------------------------------------------ what runs in calls
+
+
+def test_a_default_that_pads_and_samples_above_a_cap_are_said(tdbs, of_distilbert, models, workplace):
+    plan = tdbs("plan", of_distilbert, "--max-tokens", 20, "--out", "p.parquet", "--json")
+    table = pq.read_table("p.parquet").to_pylist()
+    above = [call for call in table if call["tokens"] > 20 and call["epoch"] == 0]
+    assert above
+    assert {len(call["sample_ids"]) for call in above} == {1}
+    assert plan.stderr.splitlines()[:2] == [
+        "This model takes one sample a row: an update runs as a few padded calls, sorted by length (sorted).",
+        f"{len(above)} samples are above --max-tokens or --max-pairs even alone: such a sample is a call of its own.",
+    ]
+    run = tdbs("train", of_distilbert, "--max-tokens", 20, *ONE_EPOCH, "--out", "run", "--json")
+    assert run.stderr.splitlines()[:2] == plan.stderr.splitlines()[:2]
+    assert run.json["strategy"] == "sorted"

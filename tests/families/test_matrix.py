@@ -62,7 +62,8 @@ class Place:
 
     def strategy(self, name: str) -> Strategy:
         found = resolve_strategy(name, self.dataset.manifest.task, in_rows=self.in_rows)
-        return replace(found, base_batch_size=BATCH)
+        cuts = {"call_tokens": 4} if found.execution == "sorted" else {}  # else four samples are one call
+        return replace(found, base_batch_size=BATCH, **cuts)
 
     def train(self, name: str, out: str, **options: object) -> tdbs.train:
         given = {"epochs": 1, "seed": 3, "lr": RATE, "dropout": 0.0, "precision": "fp32"}

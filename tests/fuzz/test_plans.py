@@ -29,7 +29,7 @@ PARTS = st.fixed_dictionaries(
         "batches": st.sampled_from(("random", "length_grouped", "packs", "bucket", "reach", "nope")),
         "drop": TEXTS,
         "drop_rate": SHARES,
-        "execution": st.sampled_from(("padded", "padded_max", "packed", "unpadded", "none")),
+        "execution": st.sampled_from(("padded", "padded_max", "sorted", "packed", "unpadded", "none")),
         "bucket_width": SIZES,
         "grid_lengths": SIZES,
         "rbm": st.booleans(),
@@ -38,6 +38,8 @@ PARTS = st.fixed_dictionaries(
         "scaling_factor": SIZES,
         "micro_batches": SIZES,
         "devices": SIZES,
+        "max_tokens": SIZES,
+        "max_pairs": SIZES,
         "batch_cap": st.booleans(),
         "caps": st.sampled_from(
             ("1", "3", "64", "0", "-1", "paper", "memory", "knee", "x", "9" * 30, "9" * 5000, "٣", "1.5")

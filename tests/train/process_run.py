@@ -22,7 +22,8 @@ from tdbs.train.planning.strategies import resolve_strategy
 from tdbs.train.processes import own_share
 from tests.train.opened import tiny_learner
 
-PARTS = {"tdbs_paper": {}, "reach": {}, "bucket": {"micro_batches": 3}}  # others are given a rate of words to drop
+# others are given a rate of words to drop
+PARTS = {"tdbs_paper": {}, "reach": {}, "bucket": {"micro_batches": 3}, "sorted": {"drop": "rate", "call_tokens": 8}}
 
 
 def run(dataset, name: str, size: int, steps: int) -> dict:

@@ -22,7 +22,7 @@ from tdbs.train.stopping import Stop, StoppedError, stop_on_signals
 from tdbs.train.trainer import train
 from tests.train.test_trainer import make_dataset
 
-EVERY_DAY = ("random", "bucket", "sorted", "unpadded", "packed", "reach")  # one of each way to make batches
+EVERY_DAY = ("random", "bucket", "unpadded", "packed", "reach")  # one of each way to make batches
 SMALL = {"strategy": "reach", "model": "tiny", "epochs": 3, "precision": "fp32", "seed": 5}
 
 
@@ -86,7 +86,11 @@ def test_every_strategy_resumes_bit_by_bit(dataset, tmp_path, strategy):
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
 
-@pytest.mark.parametrize("parts", [{"micro_batches": 4}, {"drop": "rate", "batches": "random"}, {"grid_lengths": 3}])
+SORTED = {"drop": "rate", "batches": "random", "execution": "sorted", "call_tokens": 16}
+CAPPED = {"drop": "rate", "batches": "random", "max_tokens": 100}
+
+
+@pytest.mark.parametrize("parts", [{"micro_batches": 4}, SORTED, CAPPED, {"grid_lengths": 3}])
 def test_parts_of_strategies_resume_too(dataset, tmp_path, parts):
     strategy = replace(STRATEGIES["reach"], base_batch_size=16, **parts)
     train(dataset, out=tmp_path / "whole", dropout=0.1, **(SMALL | {"strategy": strategy}))

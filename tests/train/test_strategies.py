@@ -10,6 +10,7 @@ from tdbs.errors import ConfigError
 from tdbs.train.planning import strategies
 from tdbs.train.planning.caps import chosen_caps, has_cuda
 from tdbs.train.planning.dropout import paper_dropout, resolve_dropout
+from tdbs.train.planning.profile_file import named_profile
 from tdbs.train.planning.strategies import (
     STRATEGIES,
     Strategy,
@@ -37,6 +38,7 @@ TABLE = {
 @pytest.fixture(autouse=True)
 def _on_a_cpu(monkeypatch):
     monkeypatch.setattr(strategies, "has_cuda", lambda: False)
+    monkeypatch.setattr("tdbs.train.planning.caps.has_cuda", lambda: False)
 
 
 def test_the_table_of_strategies():
@@ -104,6 +106,19 @@ def test_on_cuda_the_caps_are_the_papers_unless_given(monkeypatch):
     monkeypatch.setattr(strategies, "has_cuda", lambda: True)
     assert resolve_strategy("reach", SAMPLE_TASK).caps == "paper"
     assert resolve_strategy("reach", SAMPLE_TASK, {"caps": "32"}).caps == "32"
+
+
+def test_a_call_costs_what_a_profile_measured_or_on_cuda_more(monkeypatch):
+    """What a user's own part says comes first; other executions have no such part."""
+    measured = replace(named_profile("rtx-2080-ti"), call_tokens=7)
+    assert resolve_strategy("sorted", SAMPLE_TASK).call_tokens is None
+    assert resolve_strategy("sorted", SAMPLE_TASK, profile=measured).call_tokens == 7
+    assert resolve_strategy("random", SAMPLE_TASK, {"execution": "sorted"}, profile=measured).call_tokens == 7
+    assert resolve_strategy("sorted", SAMPLE_TASK, {"call_tokens": 3}, profile=measured).call_tokens == 3
+    monkeypatch.setattr("tdbs.train.planning.caps.has_cuda", lambda: True)
+    assert resolve_strategy("sorted", SAMPLE_TASK).call_tokens == 8192
+    assert resolve_strategy("sorted", SAMPLE_TASK, profile=measured).call_tokens == 7
+    assert resolve_strategy("unpadded", SAMPLE_TASK, profile=measured).call_tokens is None
 
 
 def test_a_drop_rate_without_effect_is_refused():

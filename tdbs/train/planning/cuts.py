@@ -23,7 +23,7 @@ from tdbs.train.planning.strategies import BUCKETED, Strategy
 # update, or one batch of it), G1 = G + 1, P positions of the largest one, E = P + 1 places where calls may end, F of
 # them where the call that ends at one place may begin. L1 = max_length + 1.
 
-CALL_TOKENS = 96  # what a call costs beyond its tokens, in tokens (docs/decisions.md, "Sorted")
+CALL_TOKENS = 192  # what a call costs beyond its tokens, in tokens (docs/decisions.md, "Sorted")
 _MOST_SAMPLES = 1024  # of a call of `sorted`: the time of the search grows with it in larger updates
 _NEVER = 2**61
 

@@ -239,9 +239,9 @@ def resolve_strategy(
         given.setdefault("bucket_width", 1 if given["drop"] == "none" else 5)
     if "batches" in given:
         given.setdefault("lrm", given["batches"] in BUCKETED)
+    if given.get("execution", named.execution) == "sorted":
+        given.setdefault("call_tokens", call_tokens(profile))
     strategy = replace(named, **given)
-    if strategy.execution == "sorted":
-        strategy = replace(strategy, call_tokens=call_tokens(profile))
     if task.kind == "seq2seq" and strategy.in_rows:
         raise ConfigError(
             f"--execution {strategy.execution} is for encoders; an encoder-decoder counts positions along the row.",
