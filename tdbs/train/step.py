@@ -1,6 +1,6 @@
 """One batch through a model: tensors, logits, loss."""
 
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -11,9 +11,9 @@ from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
 from tdbs.train.models.heads import HEADS, Head
 from tdbs.train.models.inputs import InputRules, last_absent, model_inputs, row_inputs, rows_by_ends
-from tdbs.train.rows.attention import rows_of_several
-from tdbs.train.rows.models import first_tokens_to_head, position_ids
-from tdbs.train.rows.sequences import Sequences, rows_of_samples, sequences_of
+from tdbs.train.rows.heads import body_on_rows, ends_on_first_tokens
+from tdbs.train.rows.models import of_rows, on_rows
+from tdbs.train.rows.sequences import rows_of_samples, sequences_of
 from tdbs.train.targets import predicted_count
 
 # Shapes: B samples of the batch, L its padded length, M its longest target, R rows of W tokens, R x W = F.
@@ -25,12 +25,7 @@ def forward(model: Any, batch: Batch, kind: TaskKind, rules: InputRules, *, devi
     if batch.starts_B is None:
         logits = _logits_of_samples(model, batch, kind, rules, device=device)
     else:
-        sequences = sequences_of(batch, device=device)
-        inputs = row_inputs(batch, rules, sequences, device=device)
-        inputs["position_ids"] = position_ids(_unwrapped(model), sequences, inputs["input_ids"])
-        with _ending(model, head, sequences), rows_of_several():
-            logits = head.logits(model(**inputs, sequences=sequences))
-        logits = rows_of_samples(logits, batch) if head.of_tokens else logits
+        logits = _logits_of_rows(model, batch, head, rules, device=device)
     if head.hides_padding:
         rank_L = torch.arange(logits.shape[1], device=device)
         padding_BL = rank_L >= to_device(batch.lengths_B, device)[:, None]
@@ -48,6 +43,21 @@ def batch_loss(kind: TaskKind, logits: torch.Tensor, batch: Batch) -> torch.Tens
     return HEADS[kind].loss(logits, to_device(np.asarray(batch.labels), logits.device))
 
 
+def _logits_of_rows(model: Any, batch: Batch, head: Head, rules: InputRules, *, device: torch.device) -> torch.Tensor:
+    """Return the logits of a batch whose rows hold several samples."""
+    own = _unwrapped(model)
+    if rules.pad_id is None:
+        own.config.pad_token_id = last_absent(batch)  # heads that look for padding find none
+    sequences = sequences_of(batch, device=device)
+    inputs: dict[str, Any] = row_inputs(batch, rules, sequences, device=device)
+    inputs |= of_rows(own, sequences, inputs["input_ids"])
+    with on_rows(own, sequences):
+        if head.of_tokens:
+            return rows_of_samples(head.logits(model(**inputs)), batch)
+        with body_on_rows(own, sequences, inputs) as tokens_read:
+            return head.logits(model(**tokens_read))
+
+
 def _logits_of_samples(
     model: Any, batch: Batch, kind: TaskKind, rules: InputRules, *, device: torch.device
 ) -> torch.Tensor:
@@ -60,7 +70,9 @@ def _logits_of_samples(
         target_BM = to_device(np.asarray(batch.labels), device)
         inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=target_BM)
     groups = rows_by_ends(batch, rules)
-    with _ending(model, head, None):
+    own = _unwrapped(model)
+    ending = nullcontext() if head.of_tokens else ends_on_first_tokens(own)
+    with ending, on_rows(own, None):
         if groups is None:
             logits = head.logits(model(**inputs))
         else:
@@ -70,11 +82,6 @@ def _logits_of_samples(
             ]
             logits = torch.cat(parts)[to_device(np.argsort(np.concatenate(groups)), device)]
     return logits
-
-
-def _ending(model: Any, head: Head, sequences: Sequences | None) -> AbstractContextManager[None]:
-    """Return the context of a model call: its last layer computes all tokens, or only those that the head reads."""
-    return nullcontext() if head.of_tokens else first_tokens_to_head(_unwrapped(model), sequences)
 
 
 def _unwrapped(model: Any) -> Any:

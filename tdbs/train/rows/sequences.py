@@ -33,10 +33,17 @@ class Sequences:
     lengths_B: torch.Tensor
     sample_F: torch.Tensor  # the sample of each token, -1 at padding
     positions_F: torch.Tensor  # position of each token in its sample
-    groups: Sequence[LengthGroup] = ()  # unpadded
-    token_of_P: torch.Tensor | None = None  # unpadded: the token at each padded place; anything at padding
-    place_of_K: torch.Tensor | None = None  # unpadded: the padded place of each token; the row's padding has none
-    masks: dict[Hashable, torch.Tensor] = field(default_factory=dict)  # made by the first layer, for all of them
+    groups: Sequence[LengthGroup]
+    token_of_P: torch.Tensor  # the token at each padded place of the groups; anything at padding
+    place_of_K: torch.Tensor  # the padded place of each token; the rows' padding has none
+    token_of_K: torch.Tensor | None = None  # packed: where each token stands among F; unpadded: first of all
+    # made by the first layer, for all of them
+    masks: dict[Hashable, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether several rows hold the samples, with padding in each."""
+        return self.token_of_K is not None
 
 
 def laid_out(batch: Batch) -> Batch:
@@ -51,15 +58,16 @@ def sequences_of(batch: Batch, *, device: torch.device) -> Sequences:
     if batch.starts_B is None:
         raise ValueError("the batch has a row for each sample")
     layout = batch.layout or _layout_of(batch.starts_B, batch)
-    grouped = layout.grouped
+    is_packed = batch.execution == "packed"
     return Sequences(
         starts_B=to_device(batch.starts_B, device),
         lengths_B=to_device(batch.lengths_B, device),
         sample_F=to_device(layout.sample_F, device),
         positions_F=to_device(layout.positions_F, device),
-        groups=() if grouped is None else tuple(_group_on_device(group, device) for group in grouped.groups),
-        token_of_P=None if grouped is None else to_device(grouped.token_of_P, device),
-        place_of_K=None if grouped is None else to_device(grouped.place_of_K, device),
+        groups=tuple(_group_on_device(group, device) for group in layout.groups),
+        token_of_P=to_device(layout.token_of_P, device),
+        place_of_K=to_device(layout.place_of_K, device),
+        token_of_K=to_device(layout.token_of_K, device) if is_packed else None,
     )
 
 
@@ -82,4 +90,4 @@ def _group_on_device(group: GroupLayout, device: torch.device) -> LengthGroup:
 
 
 def _layout_of(starts_B: IntArray, batch: Batch) -> RowLayout:
-    return row_layout(starts_B, batch.lengths_B, size=batch.input_ids_RW.size, grouped=batch.execution == "unpadded")
+    return row_layout(starts_B, batch.lengths_B, size=batch.input_ids_RW.size)
