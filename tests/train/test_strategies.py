@@ -1,6 +1,7 @@
 """A strategy is three parts by name; options override parts, and a task's policy comes before both."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -13,6 +14,7 @@ from tdbs.train.planning.dropout import paper_dropout, resolve_dropout
 from tdbs.train.planning.strategies import (
     STRATEGIES,
     Strategy,
+    given_strategy,
     resolve_strategy,
     strategies_for,
 )
@@ -125,17 +127,17 @@ def test_packs_and_packed_go_together(name, given):
     assert caught.value.next_step == "Pass --batches packs with --execution packed, or neither."
 
 
-@pytest.mark.parametrize("name", ["packed", "unpadded"])
-def test_rows_of_several_samples_are_refused_for_seq2seq(name):
+def test_targets_are_not_packed():
     task = HUB_TASKS["xsum"].task
-    with pytest.raises(ConfigError) as caught:
-        resolve_strategy(name, task)
-    assert caught.value.message == (
-        f"--execution {name} is for encoders; an encoder-decoder counts positions along the row."
-    )
-    assert caught.value.next_step == "Pass --execution sorted, or a strategy of padded batches."
-    assert name not in strategies_for(task)
-    assert set(strategies_for(task)) == set(STRATEGIES) - {"packed", "unpadded"}
+    for call in (resolve_strategy, partial(given_strategy, in_rows=True)):
+        with pytest.raises(ConfigError) as caught:
+            call("packed", task)
+        assert caught.value.message == "--execution packed packs texts alone; these samples have targets, too."
+        assert caught.value.next_step == "Pass --execution unpadded or sorted."
+    with pytest.raises(ConfigError):
+        given_strategy(STRATEGIES["packed"], task, in_rows=True)
+    assert set(strategies_for(task)) == set(STRATEGIES) - {"packed"}
+    assert set(strategies_for(task, in_rows=False)) == set(STRATEGIES) - {"packed", "unpadded"}
     assert strategies_for(SAMPLE_TASK) == tuple(STRATEGIES)
 
 

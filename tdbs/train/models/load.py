@@ -79,7 +79,7 @@ def load_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Loa
         train_part(model, settings.part, samples.task.kind, dropout=settings.dropout)
     in_rows = settings.in_rows
     if in_rows is None:
-        in_rows = samples.task.kind != "seq2seq" and knows_sequences(model.config)
+        in_rows = samples.task.kind != "seq2seq" and knows_sequences(model.config)  # who writes starts with one token
     if in_rows:
         use_sequences(model, settings.execution.attention)
     accelerator = make_accelerator(settings.execution.precision, settings.execution.device)
@@ -156,7 +156,7 @@ def model_to_train(name: str | None, manifest: Manifest) -> ModelChoice:
         return choice
     is_writer = manifest.task.kind == "seq2seq"
     config = _config_to_train(choice.name, manifest.task)
-    return replace(choice, model_type=config.model_type, in_rows=not is_writer and knows_sequences(config))
+    return replace(choice, model_type=config.model_type, in_rows=knows_sequences(config, writes=is_writer))
 
 
 def read_config(name: str, purpose: Purpose, **options: Any) -> PretrainedConfig:

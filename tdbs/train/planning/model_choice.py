@@ -64,13 +64,13 @@ def choose_model(name: str | None, manifest: Manifest) -> ModelChoice:
     Never fails: if no configuration is found, the choice says so, and training itself will report the reason.
     """
     name = name or default_model(manifest)
-    is_writer = manifest.task.kind == "seq2seq"  # an encoder-decoder counts positions along the row
+    is_writer = manifest.task.kind == "seq2seq"
     config = {"model_type": "t5" if is_writer else "bert"} if name == TINY else _find_config(name)
     model_type = config.get("model_type")
     return ModelChoice(
         name=name,
         model_type=model_type if isinstance(model_type, str) else None,
-        in_rows=not is_writer and (not isinstance(model_type, str) or takes_rows_of_several(config)),
+        in_rows=takes_rows_of_several(config, writes=is_writer) if isinstance(model_type, str) else not is_writer,
     )
 
 

@@ -88,12 +88,10 @@ def plan_epoch(
     if strategy.execution in ("padded_max", "packed"):
         widths_B = np.full_like(widths_B, max_length)
     target_widths_B = None
-    tokens_of_targets = 0
     if targets is not None and target_lengths_N is not None:
         target_widths_B = np.maximum(np.maximum.reduceat(target_lengths_N, offsets_B1[:-1]), 1)
         if strategy.execution == "padded_max":
             target_widths_B = np.full_like(target_widths_B, targets.max_length)
-        tokens_of_targets = int(np.diff(offsets_B1) @ target_widths_B)
     return EpochPlan(
         epoch=epoch,
         sample_ids_N=order_N,
@@ -105,7 +103,7 @@ def plan_epoch(
         step_offsets_S1=step_offsets_S1,
         target_lengths_N=target_lengths_N,
         target_widths_B=target_widths_B,
-        unsorted_target_tokens=batching.unsorted_target_tokens or tokens_of_targets,
+        unsorted_target_tokens=batching.unsorted_target_tokens,
         dropped_W8=early.dropped_W8,
     )
 
