@@ -42,6 +42,12 @@ class CostModel:
         """Return the seconds of each step (S)."""
         return _with_dropout(counts_SF, np.full(len(counts_SF), dropout)) @ self.costs_C
 
+    @property
+    def call_tokens(self) -> int | None:
+        """What a call costs beyond its tokens, in tokens; None: tokens cost nothing by this fit."""
+        a_call, a_token = (float(self.costs_C[COSTS.index(name)]) for name in ("calls", "tokens"))
+        return round(a_call / a_token) if a_token else None
+
     def is_beyond(self, tokens: int, longest: int, target: int = 0) -> bool:
         """Return whether a call is far outside the measured range."""
         return tokens > FAR * self.most_tokens or longest > FAR * self.longest or target > FAR * self.longest_target

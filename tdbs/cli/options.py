@@ -16,6 +16,7 @@ from tdbs.pipeline.prepare import PrepareArguments, Validation
 from tdbs.settings import Option, TrainSettings, documented_fields
 from tdbs.train.energy import WORLD
 from tdbs.train.feed import TRAIN
+from tdbs.train.planning.cuts import count_above_caps
 from tdbs.train.planning.memory_windows import count_windows, have_few_lengths
 from tdbs.train.planning.model_choice import ModelChoice, left_out_note
 from tdbs.train.planning.profile_file import Profile, read_profile
@@ -130,6 +131,15 @@ def sorted_note(chosen: Chosen, strategy: Strategy) -> str | None:
     if chosen["strategy"] != DEFAULT_STRATEGY or strategy.execution != "sorted":
         return None
     return "This model takes one sample a row: an update runs as a few padded calls, sorted by length (sorted)."
+
+
+def caps_note(strategy: Strategy, dataset: PreparedDataset) -> str | None:
+    """Return a note if samples are too large for the caps of a call (--max-tokens, --max-pairs) even alone."""
+    found = count_above_caps(split_info(dataset, TRAIN).lengths_L1, strategy, max_length=dataset.manifest.max_length)
+    if not found:
+        return None
+    verb = "sample is" if found == 1 else "samples are"
+    return f"{found:,} {verb} above --max-tokens or --max-pairs even alone: such a sample is a call of its own."
 
 
 def windows_note(dataset: PreparedDataset, memory: int | str) -> str | None:

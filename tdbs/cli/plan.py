@@ -11,6 +11,7 @@ from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, datase
 from tdbs.cli.options import (
     Chosen,
     SeedOption,
+    caps_note,
     chosen_strategy,
     policy_note,
     sorted_note,
@@ -61,6 +62,7 @@ def command(
         trained.assumption,
         sorted_note(chosen, strategy),
         policy_note(strategy, opened),
+        caps_note(strategy, opened),
         windows_note(opened, asked.memory),
     )
     for note in filter(None, notes):

@@ -21,6 +21,7 @@ from tdbs.cli.options import (
     CountryOption,
     EnergyOption,
     SeedOption,
+    caps_note,
     chosen_country,
     chosen_strategy,
     given_profile,
@@ -93,6 +94,7 @@ def command(
     notes = (
         sorted_note(chosen, strategy),
         policy_note(strategy, opened),
+        caps_note(strategy, opened),
         windows_note(opened, settings["memory"]),
     )
     say(*filter(None, notes))

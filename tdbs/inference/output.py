@@ -25,6 +25,7 @@ from tdbs.inference.checkpoints import Checkpoint
 from tdbs.records import Form, read_bytes, read_json, read_record
 from tdbs.removal import is_own_folder, is_there, refuse_link, remove_folder
 from tdbs.shown import json_line
+from tdbs.train.planning.recorded import recorded_parts
 from tdbs.train.planning.strategies import Strategy
 
 OUTPUT_SUFFIXES = (".jsonl", ".parquet")
@@ -68,12 +69,11 @@ def output_settings(
 ) -> dict[str, Any]:
     """Return what must be the same where parts of one output are made by several calls."""
     weights = sorted(Path(checkpoint.name).rglob("*.safetensors"))
-    parts = {name: value for name, value in asdict(strategy).items() if name != "name"}
     return {
         "model": checkpoint.name,
         "weights": [list(stamp_of(place)) for place in weights if "checkpoints" not in place.parts],
         **opened.identity,
-        "strategy": parts,
+        "strategy": recorded_parts(strategy),
         "execution": dict(checkpoint.execution),
         "limits": asdict(checkpoint.limits),
         "prefix": checkpoint.task.prefix,

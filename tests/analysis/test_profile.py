@@ -54,7 +54,8 @@ def profile(measured, tmp_path_factory):
 def test_a_profile_says_what_it_is_of(measured, dataset):
     """Model, device, settings and versions; no folder of this machine is in it."""
     assert list(measured) == [
-        "tdbs_profile", "date", "model", "device", "settings", "versions", "max_length", "caps", "overhead", "points"
+        "tdbs_profile", "date", "model", "device", "settings", "versions", "max_length", "caps", "overhead",
+        "call_tokens", "points"
     ]  # fmt: skip
     assert measured["model"]["name"] == "tiny"
     assert measured["model"]["type"] == "bert"

@@ -38,6 +38,7 @@ KEYS: dict[str, Any] = {
         "max_length": int,
         "caps": {"lengths": [int], "memory": [int], "knee": [int]},
         "overhead": [{"batch_size": int, "length": int, "share": float}],
+        "call_tokens": int,
         "points": [{"execution": str, "attention": str, "batch_size": int, "seconds": float, "work": dict}],
     },
     "estimate-speedup": {

@@ -106,6 +106,7 @@ def test_a_profile_is_read_or_refused(fuzz, place):
             }
         ],
         "overhead": [{"batch_size": 8, "length": 16, "share": 0.2}],
+        "call_tokens": 96,
     }
     path = place / "profile.json"
 

@@ -22,7 +22,7 @@ from tdbs.train.stopping import Stop, StoppedError, stop_on_signals
 from tdbs.train.trainer import train
 from tests.train.test_trainer import make_dataset
 
-EVERY_DAY = ("random", "bucket", "unpadded", "packed", "reach")  # one of each way to make batches
+EVERY_DAY = ("random", "bucket", "sorted", "unpadded", "packed", "reach")  # one of each way to make batches
 SMALL = {"strategy": "reach", "model": "tiny", "epochs": 3, "precision": "fp32", "seed": 5}
 
 

@@ -37,6 +37,7 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.settings import Option, TrainSettings, options_of, takes
 from tdbs.train.planning.model_choice import shown_model
 from tdbs.train.planning.profile_file import Profile
+from tdbs.train.planning.recorded import recorded_parts
 from tdbs.train.planning.strategies import (
     Strategy,
     given_strategy,
@@ -100,7 +101,7 @@ def compare(dataset: PreparedDataset, arguments: CompareArguments) -> dict[str, 
     )
     settings = {
         "dataset": dataset.manifest.key,
-        "strategies": [asdict(strategy) for strategy in chosen],
+        "strategies": [{"name": strategy.name, **recorded_parts(strategy)} for strategy in chosen],
         "baseline": baseline,
         "profile": None if profile is None else _key_of(profile),
         "terms": terms.on_disk(),

@@ -35,6 +35,7 @@ from tdbs.train.device import default_device
 from tdbs.train.feed import TRAIN, Feed, TrainingData, make_feed, open_training_data
 from tdbs.train.learner import Learner, make_learner, share_weights
 from tdbs.train.planning.dropout import resolve_dropout
+from tdbs.train.planning.recorded import recorded_parts
 from tdbs.train.planning.strategies import Strategy
 from tdbs.train.resolved import resolve_settings
 from tdbs.train.trainer import train
@@ -87,7 +88,7 @@ def run_key(run: Run, *, device: str) -> str:
     rows = split_info(run.dataset, TRAIN).rows
     decides = {
         "dataset": run.dataset.manifest.key,
-        "strategy": {name: value for name, value in asdict(run.strategy).items() if name not in ("name", "dropout")},
+        "strategy": {name: value for name, value in recorded_parts(run.strategy).items() if name != "dropout"},
         "terms": {
             name: value
             for name, value in run.terms.on_disk().items()

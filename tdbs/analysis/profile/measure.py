@@ -88,7 +88,8 @@ def measure_profile(
     shapes = grid_shapes(manifest, chosen.device, in_rows=in_rows)
     points = [point for point in points if point["attention"] != fastest]  # its grid has them, timed beside the others
     points += timed_points({False: learner, True: with_dropout}, manifest, fastest, shapes, progress=progress)
-    caps = caps_table(memory_caps, manifest, fit_costs(points, fastest), device=learner.accelerator.device)
+    costs = fit_costs(points, fastest)
+    caps = caps_table(memory_caps, manifest, costs, device=learner.accelerator.device)
     overhead = framework_overheads(learner, manifest, overhead_shapes(manifest), progress=progress)
     config = learner.model.config
     return {
@@ -112,6 +113,7 @@ def measure_profile(
         "max_length": manifest.max_length,
         "caps": caps,
         "overhead": overhead,
+        "call_tokens": costs.call_tokens,
         "points": points,
     }
 

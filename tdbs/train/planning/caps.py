@@ -20,6 +20,7 @@ from tdbs.train.planning.profile_file import CapTable, Profile, named_profile, r
 
 PAPER_PROFILE = "rtx-2080-ti"  # roberta-base on 11 GB: Table 6 of the paper and the authors' script
 MOST = 2**31 - 1  # largest count of a user: plans are 64-bit integers, and products of two counts must fit
+_CUDA_CALL_TOKENS = 8192  # a GPU computes thousands of tokens while it waits for a call (docs/decisions.md, "Sorted")
 _CHOICES = "Pass --caps 64, --caps paper, or --caps FILE with a profile."
 
 
@@ -67,6 +68,13 @@ def batch_caps(hw_caps_L1: IntArray, *, epoch: int, base_batch_size: int, scalin
     """Return min(HWCap, EpochCap) for each length; EpochCap = scaling_factor^epoch x base_batch_size, epoch from 0."""
     epoch_cap: int = scaling_factor**epoch * base_batch_size
     return np.minimum(hw_caps_L1, min(epoch_cap, int(hw_caps_L1.max())))
+
+
+def call_tokens(profile: Profile | None) -> int | None:
+    """Return what a model call costs beyond its tokens, in tokens: as measured, or on CUDA a guess; None: on a CPU."""
+    if profile is not None and profile.call_tokens is not None:
+        return profile.call_tokens
+    return _CUDA_CALL_TOKENS if has_cuda() else None
 
 
 def has_cuda() -> bool:

@@ -21,7 +21,7 @@ from tdbs.train.planning.strategies import BUCKETED, Strategy
 
 # Shapes: N samples in running order, S updates, S1 = S + 1, B calls, B1 = B + 1. G groups of samples that are cut (an
 # update, or one batch of it), G1 = G + 1, P positions of the largest one, E = P + 1 places where calls may end, F of
-# them where the call that ends at one place may begin.
+# them where the call that ends at one place may begin. L1 = max_length + 1.
 
 CALL_TOKENS = 96  # what a call costs beyond its tokens, in tokens (docs/decisions.md, "Sorted")
 _MOST_SAMPLES = 1024  # of a call of `sorted`: the time of the search grows with it in larger updates
@@ -91,6 +91,15 @@ def calls_of(
         offsets_B1=call_offsets_B1,
         step_offsets_S1=np.searchsorted(call_offsets_B1, step_firsts_S1),
     )
+
+
+def count_above_caps(lengths_L1: IntArray, strategy: Strategy, *, max_length: int) -> int:
+    """Return how many samples are above a cap of a call alone, from the number of samples of each length."""
+    widths_L1 = np.arange(len(lengths_L1))
+    if strategy.execution == "padded_max":
+        widths_L1 = np.full_like(widths_L1, max_length)
+    tokens_L1 = row_width(widths_L1) if strategy.execution == "unpadded" else widths_L1
+    return int(lengths_L1[_exceeds(tokens_L1, widths_L1**2, strategy)].sum())
 
 
 def _alike(sizes_G: IntArray) -> Iterator[IntArray]:

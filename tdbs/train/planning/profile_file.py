@@ -86,6 +86,7 @@ class Profile:
     knee_caps: CapTable | None
     points: Sequence[MeasuredStep]
     overhead: Sequence[Overhead] = ()  # the framework's share of some steps; missing in older profiles
+    call_tokens: int | None = None  # what a call costs beyond its tokens, in tokens; None in older profiles
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -106,6 +107,7 @@ class _Record:
     settings: Mapping[str, Any] = field(default_factory=dict)
     points: tuple[MeasuredStep, ...] = ()
     overhead: tuple[Overhead, ...] = ()
+    call_tokens: Count | None = None
 
 
 def read_profile(path: str | Path) -> Profile:
@@ -154,6 +156,7 @@ def _parsed(found: Any, named: str) -> Profile:
         knee_caps=knee,
         points=tuple(found.get("points", ())),  # as they are in the file: comparisons know a profile by its hash
         overhead=record.overhead,
+        call_tokens=record.call_tokens,
     )
 
 

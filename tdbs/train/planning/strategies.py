@@ -13,7 +13,7 @@ from tdbs.errors import ConfigError, at_least, choose
 from tdbs.fields import Count
 from tdbs.settings import Option
 from tdbs.shown import shown_number
-from tdbs.train.planning.caps import MOST, chosen_caps, has_cuda
+from tdbs.train.planning.caps import MOST, call_tokens, chosen_caps, has_cuda
 from tdbs.train.planning.profile_file import CapTable, Profile
 from tdbs.train.planning.samplers import has_rebalancing
 
@@ -71,7 +71,7 @@ class Strategy:
     ] = None
     max_pairs: Annotated[int | None, Option("Most pairs of tokens that attention compares in a model call.")] = None
     dropout: float | None = None  # of the model; None: the paper's rule
-    call_tokens: int | None = None  # what a call costs beyond its tokens, in tokens; None: on a CPU (cuts.py)
+    call_tokens: int | None = None  # what a call costs beyond its tokens, in tokens; None: as on a CPU (cuts.py)
     measured_caps: CapTable | None = None  # of a profile, if caps are `memory`, `knee` or a file
 
     def __post_init__(self) -> None:
@@ -240,6 +240,8 @@ def resolve_strategy(
     if "batches" in given:
         given.setdefault("lrm", given["batches"] in BUCKETED)
     strategy = replace(named, **given)
+    if strategy.execution == "sorted":
+        strategy = replace(strategy, call_tokens=call_tokens(profile))
     _check_rows(strategy, task, in_rows=in_rows)
     if "drop_rate" in given and strategy.drop not in ("rate", "any"):
         raise ConfigError(
