@@ -64,7 +64,9 @@ def test_a_model_of_the_hub_is_known_from_the_cache(manifest, tmp_path, monkeypa
     (snapshot / "config.json").write_text('{"model_type": "funnel"}')
     (tmp_path / "models--some--distilled/refs").mkdir()
     (tmp_path / "models--some--distilled/refs/main").write_text(snapshot.name)
-    assert choose_model("some/distilled", manifest) == ModelChoice(name="some/distilled", model_type="funnel", in_rows=False)
+    assert choose_model("some/distilled", manifest) == ModelChoice(
+        name="some/distilled", model_type="funnel", in_rows=False
+    )
 
 
 @pytest.mark.parametrize("config", [None, "no JSON", "[]", "{}", '{"model_type": 3}'])
