@@ -25,8 +25,9 @@ from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.records import Form, whole_lines
+from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.model_choice import shown_model
-from tdbs.train.planning.strategies import Strategy, parts_without_drop, resolve_dropout, resolve_strategy
+from tdbs.train.planning.strategies import Strategy, parts_without_drop, resolve_strategy
 
 SST2_ROWS = 8_000  # the first rows of its train split
 _FORM = Form(what="a log of runs", error=ConfigError, next_step="Name another file.")

@@ -25,8 +25,9 @@ from tdbs.settings import TrainSettings
 from tdbs.train.batches import epoch_batches
 from tdbs.train.learner import make_learner
 from tdbs.train.loop import StepPlace, run_step, shares_of
+from tdbs.train.planning.dropout import paper_dropout
 from tdbs.train.planning.epoch_plan import EpochPlan
-from tdbs.train.planning.strategies import Strategy, paper_dropout, resolve_strategy
+from tdbs.train.planning.strategies import Strategy, resolve_strategy
 from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 from tdbs.train.resolved import resolve_settings
 

@@ -47,7 +47,7 @@ from tdbs.train.models.inputs import model_inputs, row_inputs
 from tdbs.train.planning.strategies import resolve_strategy
 from tdbs.train.resolved import resolve_settings
 from tdbs.train.rows.heads import body_on_rows, ends_on_first_tokens
-from tdbs.train.rows.models import of_rows, on_rows
+from tdbs.train.rows.models import inputs_of_rows, on_rows
 from tdbs.train.rows.sequences import Sequences, sequences_of
 
 ROUNDS = 5  # of all updates; the first is left out
@@ -66,7 +66,7 @@ def ready_tensors(batch: Batch, learner: Learner) -> Ready:
         return model_inputs(batch, learner.rules, device=device), None, labels
     sequences = sequences_of(batch, device=device)
     inputs = row_inputs(batch, learner.rules, sequences, device=device)
-    return inputs | of_rows(learner.model, sequences, inputs["input_ids"]), sequences, labels
+    return inputs | inputs_of_rows(learner.model, sequences, inputs["input_ids"]), sequences, labels
 
 
 def bare_step(learner: Learner, ready: Ready, *, equal: bool) -> None:

@@ -32,7 +32,8 @@ from benchmarks.common import markdown_table, provenance
 from tdbs.analysis.compare.compare import compare
 from tdbs.cli.common import quiet_libraries
 from tdbs.pipeline.dataset import PreparedDataset, split_info
-from tdbs.train.planning.strategies import resolve_dropout, resolve_strategy
+from tdbs.train.planning.dropout import resolve_dropout
+from tdbs.train.planning.strategies import resolve_strategy
 
 BATCH, RATE, SEED, WARMUP_STEPS, TURNS = 64, 1e-4, 1, 3, 3
 PARTS = ("random_max", "random", "length_grouped", "unpadded", "reach")

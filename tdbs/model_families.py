@@ -17,7 +17,7 @@ class OwnAttention:
     module: str  # class of the modules that mix tokens; states and mask are their first inputs
     mask: Literal["added", "seen"] = "added"  # added to scores, or 1 where a token is seen
     by_length: tuple[str, ...] = ()  # what the encoder computes from the length of a row, for all its layers
-    row_masks: tuple[str, ...] = ()  # masks of the encoder, as large as a row times itself
+    mask_maker: str | None = None  # method of the encoder that makes the mask; None: the encoder is given it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,12 +37,21 @@ class SharedRows:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TargetsInRows:
+    """How an encoder-decoder may have all sources in one row, and all targets in another."""
+
+    attention_with_bias: str | None = None  # class of the modules that add a bias by relative position
+    embeds_positions: bool = False  # encoder and decoder have `embed_positions`, which take positions
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Family:
     """What tdbs knows of a family; a family that is not in the table has none of it."""
 
     counts_from_pad_id: bool = False  # its first position is the pad id + 1, so it takes fewer tokens than it has
     skips_blocks: bool = False  # `block_sparse` attention leaves blocks of long texts out
     rows: SharedRows | None = None  # None: a row holds one sample
+    targets: TargetsInRows | None = None  # the same for sequence to sequence
 
 
 def _like_bert(own_attention: OwnAttention | None = None, *, takes_positions: bool = True) -> SharedRows:
@@ -66,7 +75,7 @@ _DEBERTA = Family(
             module="DisentangledSelfAttention",
             mask="seen",
             by_length=("get_rel_pos",),
-            row_masks=("get_attention_mask",),
+            mask_maker="get_attention_mask",
         ),
         unless=lambda config: bool(config.get("conv_kernel_size")),  # a convolution over neighbours in the row
     )
@@ -76,6 +85,7 @@ _ROFORMER = OwnAttention(module="RoFormerSelfAttention", by_length=("embed_posit
 _FIRST = Family(rows=SharedRows(reads="first"))
 _LAST = Family(rows=SharedRows(reads="last"))
 _POOLING = Family(rows=SharedRows(reads="pooling"))
+_POSITIONED = Family(targets=TargetsInRows(embeds_positions=True))
 _FROM_PAD_ID = Family(counts_from_pad_id=True)
 _BIGBIRD = Family(skips_blocks=True)
 
@@ -119,6 +129,13 @@ FAMILIES: Mapping[str, Family] = {
     "olmo": _LAST,
     "olmo2": _LAST,
     "starcoder2": _LAST,
+    # encoder-decoders
+    "t5": Family(targets=TargetsInRows(attention_with_bias="T5Attention")),
+    "mt5": Family(targets=TargetsInRows(attention_with_bias="MT5Attention")),
+    "bart": _POSITIONED,
+    "mbart": _POSITIONED,
+    "pegasus": _POSITIONED,
+    "marian": _POSITIONED,
     # one sample a row
     "xmod": _FROM_PAD_ID,
     "ibert": _FROM_PAD_ID,
@@ -129,6 +146,7 @@ FAMILIES: Mapping[str, Family] = {
     "bigbird_pegasus": _BIGBIRD,
 }
 SHARING_ROWS = tuple(name for name, family in FAMILIES.items() if family.rows is not None)
+PAIRING_ROWS = tuple(name for name, family in FAMILIES.items() if family.targets is not None)
 
 # What the configurations of all families call their dropout rates.
 DROPOUT_FIELDS = (
@@ -158,7 +176,12 @@ def family_of(model_type: str) -> Family:
     return FAMILIES.get(model_type, Family())
 
 
-def takes_rows_of_several(config: Config) -> bool:
-    """Return whether a row of a model may hold several samples, from its configuration as config.json has it."""
-    rows = family_of(config.get("model_type", "")).rows
-    return rows is not None and not rows.unless(config)
+def takes_rows_of_several(config: Config, *, writes: bool = False) -> bool:
+    """Return whether a row of a model may hold several samples, from its configuration as config.json has it.
+
+    `writes`: the model is trained to write texts (sequence to sequence), so its targets are in rows, too.
+    """
+    family = family_of(config.get("model_type", ""))
+    if writes:
+        return family.targets is not None
+    return family.rows is not None and not family.rows.unless(config)

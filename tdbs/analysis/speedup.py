@@ -17,11 +17,12 @@ from tdbs.pipeline.engines import memory_bytes
 from tdbs.pipeline.split_index import SplitIndex, index_columns, read_index
 from tdbs.settings import DEFAULT_EPOCHS, DEFAULT_MEMORY, check_hyperparameters
 from tdbs.train.feed import TRAIN
+from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import EpochPlan, run_padding, run_target_padding
 from tdbs.train.planning.memory_windows import count_windows, plan_split
 from tdbs.train.planning.model_choice import choose_model
 from tdbs.train.planning.profile_file import Profile
-from tdbs.train.planning.strategies import Strategy, given_strategy, resolve_dropout, strategies_for
+from tdbs.train.planning.strategies import Strategy, given_strategy, strategies_for
 
 BASELINE = "random"
 

@@ -125,14 +125,11 @@ def profile_note(profile: Profile | None, model: ModelChoice) -> str | None:
     )
 
 
-def padded_note(chosen: Chosen, strategy: Strategy) -> str | None:
+def sorted_note(chosen: Chosen, strategy: Strategy) -> str | None:
     """Return a note if the default strategy has to pad."""
-    if chosen["strategy"] != DEFAULT_STRATEGY or (strategy.name, strategy.batches) != ("random", "random"):
+    if chosen["strategy"] != DEFAULT_STRATEGY or strategy.execution != "sorted":
         return None
-    return (
-        "This model takes one sample a row, so random batches are padded. --strategy reach adds almost no "
-        "padding, but its updates have samples of one length, which can cost score."
-    )
+    return "This model takes one sample a row: an update runs as a few padded calls, sorted by length (sorted)."
 
 
 def windows_note(dataset: PreparedDataset, memory: int | str) -> str | None:

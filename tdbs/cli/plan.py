@@ -12,8 +12,8 @@ from tdbs.cli.options import (
     Chosen,
     SeedOption,
     chosen_strategy,
-    padded_note,
     policy_note,
+    sorted_note,
     windows_note,
     with_settings,
     with_strategy_options,
@@ -59,7 +59,7 @@ def command(
     strategy = chosen_strategy(chosen, opened, trained)
     notes = (
         trained.assumption,
-        padded_note(chosen, strategy),
+        sorted_note(chosen, strategy),
         policy_note(strategy, opened),
         windows_note(opened, asked.memory),
     )

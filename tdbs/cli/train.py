@@ -24,8 +24,8 @@ from tdbs.cli.options import (
     chosen_country,
     chosen_strategy,
     given_profile,
-    padded_note,
     policy_note,
+    sorted_note,
     windows_note,
     with_settings,
     with_strategy_options,
@@ -91,7 +91,7 @@ def command(
     quiet_libraries()
     strategy = chosen_strategy(chosen, opened, model_to_train(settings["model"], opened.manifest))
     notes = (
-        padded_note(chosen, strategy),
+        sorted_note(chosen, strategy),
         policy_note(strategy, opened),
         windows_note(opened, settings["memory"]),
     )

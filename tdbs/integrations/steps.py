@@ -26,14 +26,14 @@ from tdbs.train.planning.plan import plan_digest
 from tdbs.train.planning.rates import learning_rates
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, given_strategy
 from tdbs.train.rows.models import knows_sequences, use_sequences
-from tdbs.train.step import batch_loss, forward
+from tdbs.train.step import batch_loss, forward, predicted_by
 
-ROWS_OF_SEVERAL = "tdbs_batch"  # beside the inputs of a row of several samples: what says which token is whose
+BATCHES = "tdbs_batches"  # beside the inputs of an update that is not one padded batch: the batches it is run in
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunSteps:
-    """All updates of a run, each of one batch, and the rate of each over the base rate."""
+    """All updates of a run, and the rate of each over the base rate."""
 
     dataset: PreparedDataset
     strategy: Strategy
@@ -51,13 +51,12 @@ class RunSteps:
         """Return the updates of the run."""
         return len(self.factors_S)
 
-    def batches_from(self, step: int) -> Iterator[Batch]:
-        """Yield the batch of each update from some update on; those before it are not made."""
+    def steps_from(self, step: int) -> Iterator[tuple[Batch, ...]]:
+        """Yield the batches of each update from some update on; those before it are not made."""
         for epoch in range(int(np.searchsorted(self.ends_E, step, side="right")), len(self.ends_E)):
             plan = self.feed.plans[epoch]
             first = max(step - (int(self.ends_E[epoch]) - plan.steps), 0)
-            for (batch,) in self.feed.steps(plan, first=first):
-                yield batch
+            yield from self.feed.steps(plan, first=first)
 
 
 class StepInputs(Dataset[dict[str, Any]]):
@@ -65,7 +64,7 @@ class StepInputs(Dataset[dict[str, Any]]):
 
     def __init__(self, steps: RunSteps, rules: InputRules) -> None:
         self._steps, self._rules = steps, rules
-        self._next, self._batches = 0, steps.batches_from(0)
+        self._next, self._updates = 0, steps.steps_from(0)
 
     def __len__(self) -> int:
         """Return the samples of an epoch: transformers' Trainer reports samples a second."""
@@ -74,9 +73,9 @@ class StepInputs(Dataset[dict[str, Any]]):
     def __getitem__(self, step: int) -> dict[str, Any]:
         """Return the inputs of an update."""
         if step != self._next:
-            self._batches = self._steps.batches_from(step)
+            self._updates = self._steps.steps_from(step)
         self._next = step + 1
-        return step_inputs(next(self._batches), self._rules)
+        return step_inputs(next(self._updates), self._rules)
 
 
 def run_steps_of(
@@ -91,16 +90,11 @@ def run_steps_of(
 ) -> RunSteps:
     """Return the updates of a run; `in_rows`: the model's rows may hold several samples.
 
-    Raises ConfigError for a strategy whose updates have several batches, or that the model cannot run.
+    Raises ConfigError for a strategy that the model cannot run.
     """
     dataset = prepared if isinstance(prepared, PreparedDataset) else load(prepared)
     strategy = given_strategy(strategy, dataset.manifest.task, in_rows=in_rows)
     feed = make_feed(open_training_data(dataset, memory=memory), strategy, seed=seed, epochs=epochs)
-    if any(plan.step_offsets_S1 is not None for plan in feed.plans):
-        raise ConfigError(
-            f"An update of {strategy.name} has several batches; this loop supports one.",
-            next_step="Choose another strategy, or train with tdbs train.",
-        )
     return RunSteps(
         dataset=dataset,
         strategy=strategy,
@@ -147,15 +141,17 @@ def only_one(inputs: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def step_inputs(batch: Batch, rules: InputRules) -> dict[str, Any]:
-    """Return a batch by the names that transformers has for what a model is given.
+def step_inputs(batches: Sequence[Batch], rules: InputRules) -> dict[str, Any]:
+    """Return an update by the names that transformers has for what a model is given.
 
-    A row of several samples has its batch beside it, from which step_loss says which token is whose.
+    An update of several batches, or with rows of several samples, has its batches beside all its tokens, for step_loss.
     """
-    if batch.labels is None:
+    if any(batch.labels is None for batch in batches):
         raise ConfigError("The train split has no labels.", next_step="Prepare it with --label.")
-    if batch.starts_B is not None:
-        return {"input_ids": torch.from_numpy(batch.input_ids_RW), ROWS_OF_SEVERAL: batch}
+    batch, *others = batches
+    if others or batch.starts_B is not None:
+        tokens = batch.input_ids_RW if not others else np.concatenate([each.input_ids_RW.ravel() for each in batches])
+        return {"input_ids": torch.from_numpy(np.atleast_2d(tokens)), BATCHES: tuple(batches)}
     inputs = model_inputs(batch, rules, device=torch.device("cpu"))
     mask_BL = inputs.get("attention_mask", torch.ones_like(inputs["input_ids"]))  # a model of the user's may need one
     labels = torch.from_numpy(batch.labels)
@@ -165,9 +161,15 @@ def step_inputs(batch: Batch, rules: InputRules) -> dict[str, Any]:
 def step_loss(
     model: Any, inputs: dict[str, Any], kind: TaskKind, rules: InputRules, *, device: torch.device
 ) -> torch.Tensor:
-    """Return the loss of an update's inputs: the model's own, or ours if rows contain several samples."""
-    batch: Batch | None = inputs.get(ROWS_OF_SEVERAL)
-    if batch is None:
+    """Return the loss of an update's inputs: the model's own, or ours of its batches, a mean over all they predict."""
+    batches: tuple[Batch, ...] | None = inputs.get(BATCHES)
+    if batches is None:
         loss: torch.Tensor = model(**{name: tensor.to(device) for name, tensor in inputs.items()}).loss
         return loss
-    return batch_loss(kind, forward(model, batch, kind, rules, device=device), batch)
+    predicted = sum(predicted_by(kind, batch) for batch in batches)
+    losses = [
+        batch_loss(kind, forward(model, batch, kind, rules, device=device), batch)
+        * (predicted_by(kind, batch) / max(predicted, 1))
+        for batch in batches
+    ]
+    return torch.stack(losses).sum()

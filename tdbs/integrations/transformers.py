@@ -21,7 +21,7 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainingArguments
 
 from tdbs.errors import ConfigError
-from tdbs.integrations.steps import ROWS_OF_SEVERAL, StepInputs, only_one, rules_of_model, run_steps_for, step_loss
+from tdbs.integrations.steps import BATCHES, StepInputs, only_one, rules_of_model, run_steps_for, step_loss
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
 from tdbs.pipeline.tokens.rules import Layout
 from tdbs.settings import DEFAULT_WARMUP
@@ -67,8 +67,8 @@ class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no typ
         return self.lr_scheduler
 
     def compute_loss(self, model: Any, inputs: dict[str, Any], *arguments: Any, **named: Any) -> Any:
-        """Return the Trainer's own loss, or that of a batch whose rows hold several samples."""
-        if ROWS_OF_SEVERAL not in inputs:
+        """Return the Trainer's own loss, or that of an update that is not one padded batch."""
+        if BATCHES not in inputs:
             return super().compute_loss(model, inputs, *arguments, **named)
         return step_loss(model, inputs, self.steps.kind, self._rules, device=self.args.device)
 

@@ -165,8 +165,10 @@ def _score_notes(estimates: Sequence[StrategyEstimate]) -> list[str]:
     """Return what a speedup leaves out: which strategies make the updates of random batches, and which do not."""
     names = {estimate.strategy for estimate in estimates}
     notes = []
-    if "unpadded" in names:
-        notes.append("unpadded, the default, computes the same as random, without its padding.")
+    default = "unpadded" if "unpadded" in names else "sorted"
+    if default in names:
+        padding = {"unpadded": "without its padding", "sorted": "with little padding"}[default]
+        notes.append(f"{default}, the default, computes the same as random, {padding}.")
     if not names <= set(SAME_UPDATES):
         notes.append("Strategies that sort or drop make different updates, so scores may differ (see tdbs compare).")
     return notes

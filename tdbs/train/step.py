@@ -9,11 +9,12 @@ import torch
 from tdbs.data.tasks import TaskKind
 from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
-from tdbs.train.models.heads import HEADS, Head
+from tdbs.train.models.heads import HEADS, Head, in_full
 from tdbs.train.models.inputs import InputRules, last_absent, model_inputs, row_inputs, rows_by_ends
 from tdbs.train.rows.heads import body_on_rows, ends_on_first_tokens
-from tdbs.train.rows.models import of_rows, on_rows
-from tdbs.train.rows.sequences import rows_of_samples, sequences_of
+from tdbs.train.rows.models import inputs_of_rows, on_rows
+from tdbs.train.rows.sequences import pair_of, rows_of_samples, sequences_of, target_lengths
+from tdbs.train.rows.writers import flat_targets
 from tdbs.train.targets import predicted_count
 
 # Shapes: B samples of the batch, L its padded length, M its longest target, R rows of W tokens, R x W = F.
@@ -25,7 +26,8 @@ def forward(model: Any, batch: Batch, kind: TaskKind, rules: InputRules, *, devi
     if batch.starts_B is None:
         logits = _logits_of_samples(model, batch, kind, rules, device=device)
     else:
-        logits = _logits_of_rows(model, batch, head, rules, device=device)
+        of_rows = _logits_of_pairs if kind == "seq2seq" else _logits_of_rows
+        logits = of_rows(model, batch, head, rules, device=device)
     if head.hides_padding:
         rank_L = torch.arange(logits.shape[1], device=device)
         padding_BL = rank_L >= to_device(batch.lengths_B, device)[:, None]
@@ -40,7 +42,10 @@ def predicted_by(kind: TaskKind, batch: Batch) -> int:
 
 def batch_loss(kind: TaskKind, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Return the loss of a batch: a mean over what is predicted (models/heads.py)."""
-    return HEADS[kind].loss(logits, to_device(np.asarray(batch.labels), logits.device))
+    labels = to_device(np.asarray(batch.labels), logits.device)
+    if kind == "seq2seq" and batch.starts_B is not None:
+        labels = labels[to_device(np.arange(labels.shape[1]) < target_lengths(batch)[:, None], labels.device)][None]
+    return HEADS[kind].loss(logits, labels)
 
 
 def _logits_of_rows(model: Any, batch: Batch, head: Head, rules: InputRules, *, device: torch.device) -> torch.Tensor:
@@ -50,12 +55,25 @@ def _logits_of_rows(model: Any, batch: Batch, head: Head, rules: InputRules, *, 
         own.config.pad_token_id = last_absent(batch)  # heads that look for padding find none
     sequences = sequences_of(batch, device=device)
     inputs: dict[str, Any] = row_inputs(batch, rules, sequences, device=device)
-    inputs |= of_rows(own, sequences, inputs["input_ids"])
+    inputs |= inputs_of_rows(own, sequences, inputs["input_ids"])
     with on_rows(own, sequences):
         if head.of_tokens:
             return rows_of_samples(head.logits(model(**inputs)), batch)
         with body_on_rows(own, sequences, inputs) as tokens_read:
             return head.logits(model(**tokens_read))
+
+
+def _logits_of_pairs(model: Any, batch: Batch, _head: Head, rules: InputRules, *, device: torch.device) -> torch.Tensor:
+    """Return the logits of all targets' tokens, one target after another, without padding (1 x K x V)."""
+    own = _unwrapped(model)
+    pair = pair_of(batch, device=device)
+    inputs = row_inputs(batch, rules, pair.source, device=device)
+    written_BM = own.prepare_decoder_input_ids_from_labels(labels=to_device(np.asarray(batch.labels), device))
+    with on_rows(own, pair):
+        logits_1TV = model(
+            **inputs, decoder_input_ids=flat_targets(written_BM, pair)[None], sequences=pair, use_cache=False
+        ).logits
+    return in_full(logits_1TV[:, pair.target.sample_F >= 0])
 
 
 def _logits_of_samples(
@@ -70,9 +88,7 @@ def _logits_of_samples(
         target_BM = to_device(np.asarray(batch.labels), device)
         inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=target_BM)
     groups = rows_by_ends(batch, rules)
-    own = _unwrapped(model)
-    ending = nullcontext() if head.of_tokens else ends_on_first_tokens(own)
-    with ending, on_rows(own, None):
+    with nullcontext() if head.of_tokens else ends_on_first_tokens(_unwrapped(model)):
         if groups is None:
             logits = head.logits(model(**inputs))
         else:

@@ -24,9 +24,10 @@ from tdbs.train.learner import Learner, make_learner
 from tdbs.train.loop import run_epochs
 from tdbs.train.models.saved_model import save_model
 from tdbs.train.planning.caps import hardware_caps
+from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import run_padding, run_target_padding
 from tdbs.train.planning.rates import learning_rates
-from tdbs.train.planning.strategies import Strategy, given_strategy, resolve_dropout
+from tdbs.train.planning.strategies import Strategy, given_strategy
 from tdbs.train.resolved import resolve_settings
 from tdbs.train.run_context import RunContext
 from tdbs.train.run_folder import (

@@ -241,7 +241,7 @@ def refusals(checkpoint_of, tmp_path):
         ),
         (checkpoint_of("seq2seq"), file, ("strategy", "unpadded")): (
             "--execution unpadded is for encoders; an encoder-decoder counts positions along the row.",
-            "Pass --execution padded, or a strategy of padded batches.",
+            "Pass --execution sorted, or a strategy of padded batches.",
         ),
         (checkpoint_of("question_answering"), "-"): (
             "A line of stdin is one text; this model takes two.",

@@ -27,24 +27,26 @@ def trained(steps, *, stop=None):
     return losses
 
 
-@pytest.mark.parametrize("strategy", ["unpadded", "packed", "reach", "random"])
+@pytest.mark.parametrize("strategy", ["unpadded", "packed", "reach", "random", "sorted"])
 def test_the_updates_are_those_of_the_plan(mrpc, strategy):
     model = model_of()
     steps = PreparedSteps(mrpc, model=model, strategy=strategy, **RUN)
     planned = run_steps_of(mrpc, strategy=strategy, **RUN)
-    batches = list(planned.batches_from(0))
+    updates = list(planned.steps_from(0))
     inputs = list(steps)
-    assert len(inputs) == len(steps) == len(batches)
-    for given, batch in zip(inputs, batches, strict=True):
-        assert np.array_equal(given["input_ids"], batch.input_ids_RW)
+    assert len(inputs) == len(steps) == len(updates)
+    for given, batches in zip(inputs, updates, strict=True):
+        tokens = np.concatenate([batch.input_ids_RW.ravel() for batch in batches])
+        assert np.array_equal(given["input_ids"].ravel(), tokens)
     assert np.array_equal(steps.rate_factors, planned.factors_S)
     assert list(steps) == []  # all are done
 
 
-def test_unpadded_losses_are_those_of_random_batches(mrpc):
+@pytest.mark.parametrize("strategy", ["unpadded", "sorted"])
+def test_losses_are_those_of_random_batches(mrpc, strategy):
     padded = trained(PreparedSteps(mrpc, model=model_of(), strategy="random", **RUN))
     model = model_of()
-    steps = PreparedSteps(mrpc, model=model, strategy="unpadded", **RUN)
+    steps = PreparedSteps(mrpc, model=model, strategy=strategy, **RUN)
     rows = [float(steps.loss(model, inputs).detach()) for inputs in steps]
     assert rows == pytest.approx(padded, rel=1e-4)
 

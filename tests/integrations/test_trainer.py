@@ -58,7 +58,7 @@ def weights(trainer) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
 
 
-@pytest.mark.parametrize("strategy", ["reach", "tdbs_paper", "unpadded", "length_grouped", "packed"])
+@pytest.mark.parametrize("strategy", ["reach", "tdbs_paper", "unpadded", "sorted", "batch_rebalance", "packed"])
 def test_steps_and_logged_rates_are_the_plans(mrpc, tmp_path, strategy):
     """Rates as `tdbs plan` has them in its column; every step is logged once."""
     trainer = trainer_of(mrpc, tmp_path, strategy=strategy)
@@ -95,10 +95,11 @@ def test_the_model_sees_the_batches_of_the_plan(mrpc, tmp_path, monkeypatch):
     assert seen == planned
 
 
-def test_unpadded_batches_train_as_padded_ones(mrpc, tmp_path):
-    """The same random batches, padded and in one row, without dropout."""
+@pytest.mark.parametrize("other", ["unpadded", "sorted"])
+def test_random_batches_train_as_padded_ones(mrpc, tmp_path, other):
+    """The same random batches, padded, and in one row or several calls, without dropout."""
     found = []
-    for strategy in ("random", "unpadded"):
+    for strategy in ("random", other):
         trainer = trainer_of(mrpc, tmp_path / strategy, strategy=strategy)
         trainer.train()
         found.append((weights(trainer), trainer.evaluate()["eval_loss"]))
@@ -132,10 +133,11 @@ def test_epochs_are_evaluated_and_the_users_arguments_stay(mrpc, tmp_path):
 
 def test_batches_from_any_step_are_those_of_the_run(mrpc):
     steps = run_steps_of(mrpc, strategy="tdbs_paper", seed=1, epochs=3)
-    whole = [batch.sample_ids_B.tolist() for batch in steps.batches_from(0)]
+    whole = [[batch.sample_ids_B.tolist() for batch in update] for update in steps.steps_from(0)]
     assert len(whole) == len(steps) == steps.ends_E[-1]
     for first in (1, int(steps.ends_E[0]), int(steps.ends_E[0]) + 1, len(steps) - 1, len(steps)):
-        assert [batch.sample_ids_B.tolist() for batch in steps.batches_from(first)] == whole[first:]
+        found = [[batch.sample_ids_B.tolist() for batch in update] for update in steps.steps_from(first)]
+        assert found == whole[first:]
     rates = learning_rates(steps.feed.plans, steps.strategy, base_lr=1.0, warmup=0.06)
     np.testing.assert_array_equal(steps.factors_S, rates)
 
@@ -154,13 +156,6 @@ def test_what_would_make_other_updates_is_refused(mrpc, tmp_path, named, told):
         trainer_of(mrpc, tmp_path, **named)
     assert caught.value.message == f"PreparedTrainer does not support {told}."
     assert caught.value.next_step
-
-
-def test_updates_of_several_batches_are_refused(mrpc, tmp_path):
-    with pytest.raises(ConfigError) as caught:
-        trainer_of(mrpc, tmp_path, strategy="batch_rebalance")
-    assert caught.value.message == "An update of batch_rebalance has several batches; this loop supports one."
-    assert caught.value.next_step == "Choose another strategy, or train with tdbs train."
 
 
 def test_the_split_is_what_the_tokenizer_makes(mrpc, shared):

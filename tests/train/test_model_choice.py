@@ -119,7 +119,7 @@ def test_a_strategy_that_the_model_cannot_run_is_refused_by_name_and_resolved(na
             given_strategy(given, SAMPLE_TASK, in_rows=False)
         assert str(caught.value) == (
             f"The strategy {name} puts several samples in a row, which this model cannot run. "
-            "Choose another strategy, such as random."
+            "Choose another strategy, such as sorted."
         )
         assert given_strategy(given, SAMPLE_TASK, in_rows=True) == STRATEGIES[name]
 

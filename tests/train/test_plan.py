@@ -1,6 +1,7 @@
 """A plan is a partition of the epoch into batches that no device refuses: Algorithm 2, then reach, line by line."""
 
 import hashlib
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -100,6 +101,18 @@ def kept_of(plan: EpochPlan) -> list[list[int]]:
     return [part.tolist() for part in np.split(plan.kept_N, plan.batch_offsets_B1[1:-1])]
 
 
+def whole_batches(plan: EpochPlan, *, is_cut: bool) -> list[list[int]]:
+    """Return the batch of each call: the samples of its update, if `sorted` cut that."""
+    calls = batches_of(plan)
+    if not is_cut:
+        return calls
+    return [
+        list(itertools.chain(*calls[first:last]))
+        for first, last in itertools.pairwise(plan.step_offsets_S1)
+        for _ in range(first, last)
+    ]
+
+
 def reachable(row: Row) -> set[int]:
     return reachable_lengths(row.length, row.sizes, row.non_special)
 
@@ -125,7 +138,11 @@ def check_plan(plan: EpochPlan, samples: list[Row], strategy, *, seed: int, epoc
     bucketed = targets if strategy.batches == "reach" else lengths
     edges = bucket_edges(MAX_LENGTH, 1 if strategy.batches == "reach" else strategy.bucket_width)
     tokens = 0
-    for ids, kept, width in zip(batches_of(plan), kept_of(plan), plan.padded_lengths_B.tolist(), strict=True):
+    is_cut = strategy.execution == "sorted"
+    several = strategy.batches == "batch_rebalance" or strategy.micro_batches > 1
+    for ids, kept, width, batch in zip(
+        batches_of(plan), kept_of(plan), plan.padded_lengths_B.tolist(), whole_batches(plan, is_cut=is_cut), strict=True
+    ):
         assert width == (MAX_LENGTH if strategy.execution in ("padded_max", "packed") else max(*kept, 1))
         tokens += -(-sum(kept) // 32) * 32 if strategy.execution == "unpadded" else width * len(ids)
         # No batch over the cap of its longest sample's bucket.
@@ -148,13 +165,13 @@ def check_plan(plan: EpochPlan, samples: list[Row], strategy, *, seed: int, epoc
         assert all(n in reachable(samples[i]) for i, n in zip(ids, kept, strict=True))
         if strategy.drop == "none":
             assert kept == [lengths[i] for i in ids]
-        elif strategy.drop in ("reach", "batch_min"):
+        elif strategy.drop in ("reach", "batch_min") and not (is_cut and several):
             goal = (
-                min(lengths[i] for i in ids)
+                min(lengths[i] for i in batch)
                 if strategy.drop == "batch_min"
                 else merged_target(
-                    [targets[i] for i in ids],
-                    [smallest_reachable(samples[i].length, samples[i].sizes, samples[i].non_special) for i in ids],
+                    [targets[i] for i in batch],
+                    [smallest_reachable(samples[i].length, samples[i].sizes, samples[i].non_special) for i in batch],
                 )
             )
             assert kept == [
@@ -166,20 +183,20 @@ def check_plan(plan: EpochPlan, samples: list[Row], strategy, *, seed: int, epoc
         tokens = (len(plan.row_offsets_R1) - 1) * MAX_LENGTH
     assert plan.step_batches_S.sum() == len(plan.batch_sizes_B)
     assert plan.step_sizes_S.sum() == len(samples)
-    if strategy.micro_batches > 1:
+    if strategy.micro_batches > 1 and not is_cut:
         assert (plan.step_batches_S[:-1] == strategy.micro_batches).all()
         assert 1 <= plan.step_batches_S[-1] <= strategy.micro_batches
     assert plan.tokens == tokens
     assert plan.padding_fraction == pytest.approx(1 - sum(map(sum, kept_of(plan))) / tokens)
 
 
-NAMED = ("random_max", "random", "length_grouped", "batch_rebalance", "packed", "unpadded", "tf_bucket", "bucket",
-         "tdbs_paper", "reach")  # fmt: skip
+NAMED = ("random_max", "random", "length_grouped", "batch_rebalance", "sorted", "packed", "unpadded", "tf_bucket",
+         "bucket", "tdbs_paper", "reach")  # fmt: skip
 ALL_PARTS = st.builds(
     strategy_of,
     st.sampled_from(NAMED),
     batches=st.sampled_from(["random", "length_grouped", "batch_rebalance", "bucket", "reach"]),
-    execution=st.sampled_from(["padded", "padded_max", "unpadded"]),
+    execution=st.sampled_from(["padded", "padded_max", "unpadded", "sorted"]),
     drop=st.sampled_from(["none", "batch_min", "reach"]),
     bucket_width=st.sampled_from([1, 3, 5]),
     rbm=st.booleans(),
@@ -195,7 +212,7 @@ MICRO_BATCHED = st.builds(
     base_batch_size=st.sampled_from([1, 8, 9]),
     micro_batches=st.sampled_from([2, 4]),
     rbm=st.booleans(),
-    execution=st.sampled_from(["padded", "unpadded"]),
+    execution=st.sampled_from(["padded", "unpadded", "sorted"]),
 )
 
 

@@ -9,11 +9,10 @@ from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError
 from tdbs.train.planning import strategies
 from tdbs.train.planning.caps import chosen_caps, has_cuda
+from tdbs.train.planning.dropout import paper_dropout, resolve_dropout
 from tdbs.train.planning.strategies import (
     STRATEGIES,
     Strategy,
-    paper_dropout,
-    resolve_dropout,
     resolve_strategy,
     strategies_for,
 )
@@ -25,6 +24,7 @@ TABLE = {
     "random": ("random", "none", "padded", None, None, False, None),
     "length_grouped": ("length_grouped", "none", "padded", None, None, False, None),
     "batch_rebalance": ("batch_rebalance", "none", "padded", None, None, False, None),
+    "sorted": ("random", "none", "sorted", None, None, False, None),
     "packed": ("packs", "none", "packed", None, None, False, None),
     "unpadded": ("random", "none", "unpadded", None, None, False, None),
     "tf_bucket": ("bucket", "none", "padded", 1, False, False, "paper"),
@@ -57,10 +57,10 @@ def test_the_default_is_unpadded_and_records_that_name():
     assert resolve_strategy("tdbs", COLA) == resolve_strategy("unpadded", COLA)
 
 
-def test_the_default_is_random_where_a_row_cannot_hold_several_samples():
-    assert resolve_strategy("tdbs", SAMPLE_TASK, in_rows=False) == resolve_strategy("random", SAMPLE_TASK)
+def test_the_default_is_sorted_where_a_row_cannot_hold_several_samples():
+    assert resolve_strategy("tdbs", SAMPLE_TASK, in_rows=False) == resolve_strategy("sorted", SAMPLE_TASK)
     writing = replace(SAMPLE_TASK, kind="seq2seq", classes=())
-    assert resolve_strategy("tdbs", writing) == resolve_strategy("random", writing)
+    assert resolve_strategy("tdbs", writing) == resolve_strategy("sorted", writing)
     assert resolve_strategy("reach", SAMPLE_TASK, in_rows=False).name == "reach"
 
 
@@ -133,7 +133,7 @@ def test_rows_of_several_samples_are_refused_for_seq2seq(name):
     assert caught.value.message == (
         f"--execution {name} is for encoders; an encoder-decoder counts positions along the row."
     )
-    assert caught.value.next_step == "Pass --execution padded, or a strategy of padded batches."
+    assert caught.value.next_step == "Pass --execution sorted, or a strategy of padded batches."
     assert name not in strategies_for(task)
     assert set(strategies_for(task)) == set(STRATEGIES) - {"packed", "unpadded"}
     assert strategies_for(SAMPLE_TASK) == tuple(STRATEGIES)

@@ -34,7 +34,8 @@ from tdbs.train.batches import Batch
 from tdbs.train.device import default_device
 from tdbs.train.feed import TRAIN, Feed, TrainingData, make_feed, open_training_data
 from tdbs.train.learner import Learner, make_learner, share_weights
-from tdbs.train.planning.strategies import Strategy, resolve_dropout
+from tdbs.train.planning.dropout import resolve_dropout
+from tdbs.train.planning.strategies import Strategy
 from tdbs.train.resolved import resolve_settings
 from tdbs.train.trainer import train
 

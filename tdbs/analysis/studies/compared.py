@@ -25,8 +25,9 @@ from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.settings import options_of
 from tdbs.train.feed import TRAIN
 from tdbs.train.models.load import model_to_train
+from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.profile_file import Profile
-from tdbs.train.planning.strategies import STRATEGIES, Strategy, parts_without_drop, resolve_dropout, resolve_strategy
+from tdbs.train.planning.strategies import STRATEGIES, Strategy, parts_without_drop, resolve_strategy
 
 POOL_FOLDER = "pool"  # beside the studies: finished runs that several of them share
 _NOTHING = ""

@@ -21,7 +21,8 @@ from tdbs.pipeline.manifest import Manifest
 from tdbs.settings import options_of
 from tdbs.train.feed import TRAIN
 from tdbs.train.models.load import model_to_train
-from tdbs.train.planning.strategies import DEFAULT_STRATEGY, STRATEGIES, Strategy, resolve_dropout, resolve_strategy
+from tdbs.train.planning.dropout import resolve_dropout
+from tdbs.train.planning.strategies import DEFAULT_STRATEGY, STRATEGIES, Strategy, resolve_strategy
 from tdbs.train.resolved import resolve_settings
 from tdbs.train.trainer import train
 

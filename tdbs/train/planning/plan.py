@@ -12,6 +12,7 @@ import numpy as np
 from tdbs.arrays import IntArray
 from tdbs.errors import ConfigError
 from tdbs.train.planning.batching import BATCHINGS, EpochSamples, TargetLengths
+from tdbs.train.planning.cuts import are_cut, calls_of
 from tdbs.train.planning.droppable_words import DroppableWords
 from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.strategies import Strategy
@@ -62,7 +63,7 @@ def plan_epoch(
         window=window,
     )
     batching = BATCHINGS[strategy.batches](samples)
-    order_N, offsets_B1 = batching.order_N, batching.offsets_B1
+    order_N, offsets_B1, step_offsets_S1 = batching.order_N, batching.offsets_B1, batching.step_offsets_S1
     kept_N = early.lengths_N[order_N]
     drop_in_batches(kept_N, lengths_N, words, order_N, offsets_B1, strategy)
     if strategy.in_rows and not kept_N.all():
@@ -70,13 +71,25 @@ def plan_epoch(
             f"Sample {order_N[np.argmin(kept_N)]} has no token: a row of several samples cannot contain it.",
             next_step="Pass --execution padded, or prepare with a tokenizer that adds special tokens.",
         )
+    target_lengths_N = None if targets is None else targets.lengths_N[order_N]
+    if are_cut(strategy):
+        to_max = strategy.execution == "padded_max"
+        calls = calls_of(
+            np.full_like(kept_N, max_length) if to_max else np.maximum(kept_N, 1),
+            np.full_like(kept_N, targets.max_length) if targets is not None and to_max else target_lengths_N,
+            strategy,
+            offsets_B1=offsets_B1,
+            step_offsets_S1=step_offsets_S1,
+        )
+        order_N, kept_N = order_N[calls.places_N], kept_N[calls.places_N]
+        target_lengths_N = None if target_lengths_N is None else target_lengths_N[calls.places_N]
+        offsets_B1, step_offsets_S1 = calls.offsets_B1, calls.step_offsets_S1
     widths_B = np.maximum(np.maximum.reduceat(kept_N, offsets_B1[:-1]), 1)  # a model needs one column at least
     if strategy.execution in ("padded_max", "packed"):
         widths_B = np.full_like(widths_B, max_length)
-    target_lengths_N = target_widths_B = None
+    target_widths_B = None
     tokens_of_targets = 0
-    if targets is not None:
-        target_lengths_N = targets.lengths_N[order_N]
+    if targets is not None and target_lengths_N is not None:
         target_widths_B = np.maximum(np.maximum.reduceat(target_lengths_N, offsets_B1[:-1]), 1)
         if strategy.execution == "padded_max":
             target_widths_B = np.full_like(target_widths_B, targets.max_length)
@@ -87,9 +100,9 @@ def plan_epoch(
         kept_N=kept_N,
         batch_offsets_B1=offsets_B1,
         padded_lengths_B=widths_B,
-        execution=strategy.execution,
+        execution="padded" if strategy.execution == "sorted" else strategy.execution,  # its calls are padded batches
         row_offsets_R1=batching.row_offsets_R1,
-        step_offsets_S1=batching.step_offsets_S1,
+        step_offsets_S1=step_offsets_S1,
         target_lengths_N=target_lengths_N,
         target_widths_B=target_widths_B,
         unsorted_target_tokens=batching.unsorted_target_tokens or tokens_of_targets,

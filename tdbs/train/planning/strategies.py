@@ -19,7 +19,7 @@ from tdbs.train.planning.samplers import has_rebalancing
 
 Batches = Literal["random", "length_grouped", "batch_rebalance", "packs", "bucket", "reach"]
 Drop = Literal["none", "rate", "any", "all", "batch_min", "reach"]
-Execution = Literal["padded_max", "padded", "packed", "unpadded"]
+Execution = Literal["padded_max", "padded", "sorted", "packed", "unpadded"]
 
 # Tasks with tokens that must stay; prepare removes them from the droppable words.
 _PROTECTED: dict[TaskKind, str] = {
@@ -28,10 +28,9 @@ _PROTECTED: dict[TaskKind, str] = {
     "seq2seq": "the prefix",
 }
 BUCKETED = ("bucket", "reach")  # `batches` of one bucket each
-SAME_UPDATES = ("random_max", "random", "unpadded")  # strategies that compute the same function of the same batches
+SAME_UPDATES = ("random_max", "random", "sorted", "unpadded")  # the same function of the same batches
 _DROP_PARTS = ("drop", "drop_rate", "grid_lengths")
 DEFAULT_STRATEGY = "tdbs"  # an alias: resolved_name
-SMALL_SET = 10_000  # training samples; below, the paper's rule trains without dropout
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,7 +65,13 @@ class Strategy:
             default="the base batch size; paper on CUDA",
         ),
     ] = "base"  # base: base_batch_size
+    max_tokens: Annotated[
+        int | None,
+        Option("Most tokens of a model call; a larger batch is cut into several calls of the same update."),
+    ] = None
+    max_pairs: Annotated[int | None, Option("Most pairs of tokens that attention compares in a model call.")] = None
     dropout: float | None = None  # of the model; None: the paper's rule
+    call_tokens: int | None = None  # what a call costs beyond its tokens, in tokens; None: on a CPU (cuts.py)
     measured_caps: CapTable | None = None  # of a profile, if caps are `memory`, `knee` or a file
 
     def __post_init__(self) -> None:
@@ -83,13 +88,22 @@ class Strategy:
             ("--micro-batches", self.micro_batches),
             ("--grid-lengths", self.grid_lengths),
             ("--devices", self.devices),
+            ("--max-tokens", self.max_tokens),
+            ("--max-pairs", self.max_pairs),
         ):
+            if number is None:
+                continue
             at_least(name, number, 1)
             if not isinstance(number, int) or number > MOST:
                 raise ConfigError(
                     f"{name} must be a whole number up to {MOST:,}, got {shown_number(number)}.",
                     next_step=f"Pass another {name}.",
                 )
+        if self.execution == "packed" and (self.max_tokens or self.max_pairs):
+            raise ConfigError(
+                "--max-tokens and --max-pairs have no effect with --execution packed: all its rows have one width.",
+                next_step="Leave them out, or pass --strategy unpadded.",
+            )
         if (self.batches == "packs") != (self.execution == "packed"):
             raise ConfigError(
                 f"--batches {self.batches} does not go with --execution {self.execution}.",
@@ -145,6 +159,7 @@ STRATEGIES: dict[str, Strategy] = {
         Strategy(name="random", batches="random", drop="none", lrm=False),
         Strategy(name="length_grouped", batches="length_grouped", drop="none", lrm=False),
         Strategy(name="batch_rebalance", batches="batch_rebalance", drop="none", lrm=False),
+        Strategy(name="sorted", batches="random", drop="none", execution="sorted", lrm=False),
         Strategy(name="packed", batches="packs", drop="none", execution="packed", lrm=False),
         Strategy(name="unpadded", batches="random", drop="none", execution="unpadded", lrm=False),
         Strategy(
@@ -172,12 +187,12 @@ def parts_without_drop(parts: Mapping[str, Any], task: Task) -> dict[str, Any]:
 def resolved_name(name: str, task: Task, *, in_rows: bool = True) -> str:
     """Return the strategy that a name means; `tdbs`, the default, is the fastest that is as accurate as `random`.
 
-    That is `unpadded` (docs/decisions.md, "The default"), and `random` itself if the rows of the model cannot hold
-    several samples: for sequence to sequence, and if `in_rows` says so.
+    That is `unpadded` (docs/decisions.md, "The default"), and `sorted` if the rows of the model cannot hold several
+    samples: for sequence to sequence, and if `in_rows` says so.
     """
     if name != DEFAULT_STRATEGY:
         return name
-    return "unpadded" if in_rows and task.kind != "seq2seq" else "random"
+    return "unpadded" if in_rows and task.kind != "seq2seq" else "sorted"
 
 
 def resolve_strategy(
@@ -228,7 +243,7 @@ def resolve_strategy(
     if task.kind == "seq2seq" and strategy.in_rows:
         raise ConfigError(
             f"--execution {strategy.execution} is for encoders; an encoder-decoder counts positions along the row.",
-            next_step="Pass --execution padded, or a strategy of padded batches.",
+            next_step="Pass --execution sorted, or a strategy of padded batches.",
         )
     _check_rows(strategy, in_rows=in_rows)
     if "drop_rate" in given and strategy.drop not in ("rate", "any"):
@@ -265,20 +280,6 @@ def left_out(*, in_rows: bool) -> tuple[str, ...]:
     return tuple(name for name, strategy in STRATEGIES.items() if strategy.in_rows and not in_rows)
 
 
-def paper_dropout(strategy: Strategy, train_rows: int) -> float:
-    """Return the dropout that goes with a strategy (paper, App. A): less with buckets, else 0.1."""
-    if strategy.batches not in BUCKETED:
-        return 0.1
-    return 0.0 if train_rows < SMALL_SET else 0.025
-
-
-def resolve_dropout(given: float | None, strategy: Strategy, train_rows: int) -> float:
-    """Return the given dropout, else the strategy's own, else the one of the paper's rule."""
-    if given is not None:
-        return given
-    return paper_dropout(strategy, train_rows) if strategy.dropout is None else strategy.dropout
-
-
 def _check_rows(strategy: Strategy, *, in_rows: bool) -> None:
     """Refuse a strategy of rows that hold several samples if those of the model cannot (`in_rows`)."""
     if not strategy.in_rows or in_rows:
@@ -290,5 +291,5 @@ def _check_rows(strategy: Strategy, *, in_rows: bool) -> None:
         )
     raise ConfigError(
         f"The strategy {strategy.name} puts several samples in a row, which this model cannot run.",
-        next_step="Choose another strategy, such as random.",
+        next_step="Choose another strategy, such as sorted.",
     )

@@ -18,7 +18,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from tdbs.train.rows.sequences import LengthGroup, Sequences
+from tdbs.train.rows.sequences import Grouped, LengthGroup, SequencePair, Sequences
 from tdbs.train.rows.variable_length import takes_rows, variable_length
 
 # Shapes: R rows of W tokens (R x W = F), B samples, P places of padded sequences, H heads, D their size, G samples of
@@ -86,7 +86,7 @@ def _attention(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
-    sequences: Sequences | None = None,
+    sequences: Sequences | SequencePair | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Call the kernel: on padded rows as it is, on rows of several samples sequence by sequence."""
@@ -95,21 +95,39 @@ def _attention(
         return call(query, key, value, attention_mask, **options)
     # the reach is in our masks; kernels that cut by row would cut wrongly
     reach = Reach(window=options.pop("sliding_window", None), looks_back=bool(getattr(module, "is_causal", False)))
-    if sequences.is_packed:
-        make = partial(_block_mask, sequences, query.shape[2], reach)
-        return call(query, key, value, _mask_of(sequences, (reach, query.dtype), make, kernel), **options)
-    if takes_rows(query, options):
-        return variable_length(query, key, value, sequences, reach.bounds, options), None
-    qkv_PHD = [to_places(_flat(states), sequences) for states in (query, key, value)]
+    bias = options.pop("position_bias", None)  # of each group, if there is one at all
+    own, queries, keys = _sides(module, sequences)
+    if own.is_packed:
+        make = partial(_block_mask, own, query.shape[2], reach)
+        return call(query, key, value, _mask_of(own, (reach, query.dtype), make, kernel), **options)
+    if queries is keys and bias is None and takes_rows(query, options):
+        return variable_length(query, key, value, own, reach.bounds, options), None
+    parts_PHD = to_places(_flat(query), queries), to_places(_flat(key), keys), to_places(_flat(value), keys)
     found = []
-    for number, group in enumerate(sequences.groups):
-        parts = [
-            states_PHD[group.places].view(group.samples, group.length, *states_PHD.shape[1:]).transpose(1, 2)
-            for states_PHD in qkv_PHD
-        ]
-        mask = _mask_of(sequences, (reach, query.dtype, number), partial(group_mask, group, reach), kernel)
-        found.append(call(*parts, mask, **options)[0].flatten(0, 1))
-    return from_places(torch.cat(found), sequences, query.shape[2]).unsqueeze(0), None
+    for number, (asking, seen) in enumerate(zip(queries.groups, keys.groups, strict=True)):
+        qkv_GHLD = (
+            _of_group(states_PHD, group) for states_PHD, group in zip(parts_PHD, (asking, seen, seen), strict=True)
+        )
+        mask = _mask_of(own, (reach, query.dtype, queries is keys, number), partial(group_mask, seen, reach), kernel)
+        if bias is not None and bias.values:
+            options["position_bias"] = bias.values[number]
+        found.append(call(*qkv_GHLD, mask, **options)[0].flatten(0, 1))
+    return from_places(torch.cat(found), queries, query.shape[2]).unsqueeze(0), None
+
+
+def _sides(module: torch.nn.Module, sequences: Sequences | SequencePair) -> tuple[Sequences, Grouped, Grouped]:
+    """Return whose rows a layer computes, and the groups of its queries and of its keys."""
+    if isinstance(sequences, Sequences):
+        return sequences, sequences.grouped, sequences.grouped
+    if not module.is_decoder or module.is_causal:
+        own = sequences.target if module.is_decoder else sequences.source
+        return own, own.grouped, own.grouped
+    return sequences.source, sequences.crossing, sequences.source.grouped
+
+
+def _of_group(states_PHD: torch.Tensor, group: LengthGroup) -> torch.Tensor:
+    """Return a length group's padded sequences (G x H x L x D)."""
+    return states_PHD[group.places].view(group.samples, group.length, *states_PHD.shape[1:]).transpose(1, 2)
 
 
 def _kernel(name: str, module: torch.nn.Module) -> Callable[..., tuple[torch.Tensor, torch.Tensor | None]]:
@@ -159,18 +177,18 @@ def _flat(states_1HFD: torch.Tensor) -> torch.Tensor:
     return states_1HFD.transpose(1, 2).flatten(0, 1)
 
 
-def to_places(states_F: torch.Tensor, sequences: Sequences) -> torch.Tensor:
+def to_places(states_F: torch.Tensor, grouped: Grouped) -> torch.Tensor:
     """Return the tokens of all rows as padded sequences, group by group (P x whatever a token has)."""
     placed: torch.Tensor = _ToPlaces.apply(  # type: ignore[no-untyped-call]  # as torch has it
-        states_F, sequences
+        states_F, grouped
     )
     return placed
 
 
-def from_places(states_P: torch.Tensor, sequences: Sequences, width: int) -> torch.Tensor:
+def from_places(states_P: torch.Tensor, grouped: Grouped, width: int) -> torch.Tensor:
     """Return the tokens of padded sequences in the `width` places of all rows; zeros where rows have padding."""
     row: torch.Tensor = _FromPlaces.apply(  # type: ignore[no-untyped-call]  # as torch has it
-        states_P, sequences, width
+        states_P, grouped, width
     )
     return row
 
@@ -183,34 +201,34 @@ class _ToPlaces(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(context: Any, states_F: torch.Tensor, sequences: Sequences) -> torch.Tensor:
-        context.sequences, context.width = sequences, len(states_F)
-        return states_F.index_select(0, sequences.token_of_P)
+    def forward(context: Any, states_F: torch.Tensor, grouped: Grouped) -> torch.Tensor:
+        context.grouped, context.width = grouped, len(states_F)
+        return states_F.index_select(0, grouped.token_of_P)
 
     @staticmethod
     def backward(context: Any, gradient_P: torch.Tensor) -> tuple[torch.Tensor, None]:
-        return _row_of(gradient_P, context.sequences, context.width), None
+        return _row_of(gradient_P, context.grouped, context.width), None
 
 
 class _FromPlaces(torch.autograd.Function):
     """Gather the tokens' results from their padded places; what is at padding has no gradient."""
 
     @staticmethod
-    def forward(context: Any, states_P: torch.Tensor, sequences: Sequences, width: int) -> torch.Tensor:
-        context.sequences, context.places = sequences, len(states_P)
-        return _row_of(states_P, sequences, width)
+    def forward(context: Any, states_P: torch.Tensor, grouped: Grouped, width: int) -> torch.Tensor:
+        context.grouped, context.places = grouped, len(states_P)
+        return _row_of(states_P, grouped, width)
 
     @staticmethod
     def backward(context: Any, gradient_F: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        place_of_K, token_of_K = context.sequences.place_of_K, context.sequences.token_of_K
+        place_of_K, token_of_K = context.grouped.place_of_K, context.grouped.token_of_K
         gradient_K = gradient_F[: len(place_of_K)] if token_of_K is None else gradient_F.index_select(0, token_of_K)
         gradient_P = gradient_F.new_zeros(context.places, *gradient_F.shape[1:])
         return gradient_P.index_copy_(0, place_of_K, gradient_K), None, None
 
 
-def _row_of(values_P: torch.Tensor, sequences: Sequences, width: int) -> torch.Tensor:
+def _row_of(values_P: torch.Tensor, grouped: Grouped, width: int) -> torch.Tensor:
     """Return the tokens at some places in the flattened rows, zeros at their padding (F)."""
-    place_of_K, token_of_K = sequences.place_of_K, sequences.token_of_K
+    place_of_K, token_of_K = grouped.place_of_K, grouped.token_of_K
     if token_of_K is not None:
         row_F = values_P.new_zeros(width, *values_P.shape[1:])
         return row_F.index_copy_(0, token_of_K, values_P.index_select(0, place_of_K))

@@ -13,17 +13,18 @@ import torch
 from transformers import PretrainedConfig, PreTrainedModel
 
 from tdbs.errors import ModelError
-from tdbs.model_families import family_of, takes_rows_of_several
+from tdbs.model_families import TargetsInRows, family_of, takes_rows_of_several
 from tdbs.train.rows.attention import register_attention, rows_of_several
-from tdbs.train.rows.own_attention import call_in_groups, tell_rows
-from tdbs.train.rows.sequences import Sequences
+from tdbs.train.rows.own_attention import call_in_groups, rows_for_own_attention
+from tdbs.train.rows.sequences import SequencePair, Sequences
+from tdbs.train.rows.writers import positions_of_pairs, use_pairs
 
 # Shapes: R rows of W tokens (R x W = F), B samples.
 
 
-def knows_sequences(config: PretrainedConfig) -> bool:
-    """Return whether rows of several samples can be run by a model of this configuration."""
-    return takes_rows_of_several(config.to_dict())
+def knows_sequences(config: PretrainedConfig, *, writes: bool = False) -> bool:
+    """Return whether rows of several samples can be run by a model of this configuration (`writes`: seq2seq)."""
+    return takes_rows_of_several(config.to_dict(), writes=writes)
 
 
 def use_sequences(model: PreTrainedModel, kernel: str) -> None:
@@ -31,30 +32,34 @@ def use_sequences(model: PreTrainedModel, kernel: str) -> None:
 
     Raises ModelError for a model whose positions, attention or head cannot be separated by sample.
     """
-    rows = family_of(model.config.model_type).rows
-    if rows is None or not knows_sequences(model.config):
+    family = family_of(model.config.model_type)
+    writes = family.targets is not None
+    if not knows_sequences(model.config, writes=writes):
         raise ModelError(
             f"Rows of several samples are not supported by this {model.config.model_type}.",
             next_step="Pass --execution sorted, or padded; tdbs models lists what each model supports.",
         )
-    if rows.own_attention is None:
-        model.set_attn_implementation(register_attention(kernel))
-    else:
-        call_in_groups(model, rows.own_attention)
+    if family.rows is not None and family.rows.own_attention is not None:
+        call_in_groups(model, family.rows.own_attention)
+        return
+    model.set_attn_implementation(register_attention(kernel))
+    if family.targets is not None:
+        use_pairs(model, family.targets)
 
 
 @contextmanager
-def on_rows(model: Any, sequences: Sequences | None) -> Iterator[None]:
-    """Call a model with rows of several samples; `sequences` is None for batches with a row for each."""
-    tell_rows(model, sequences)
-    if sequences is None:
-        yield
-        return
-    with rows_of_several():
-        yield
+def on_rows(model: Any, sequences: Sequences | SequencePair) -> Iterator[None]:
+    """Call a model with rows of several samples."""
+    if isinstance(sequences, Sequences):
+        with rows_of_several(), rows_for_own_attention(model, sequences):
+            yield
+    else:
+        family = family_of(model.config.model_type).targets or TargetsInRows()
+        with rows_of_several(), positions_of_pairs(model, family, sequences):
+            yield
 
 
-def of_rows(model: Any, sequences: Sequences, input_ids_RW: torch.Tensor) -> dict[str, Any]:
+def inputs_of_rows(model: Any, sequences: Sequences, input_ids_RW: torch.Tensor) -> dict[str, Any]:
     """Return the inputs that only rows of several samples have."""
     rows = family_of(model.config.model_type).rows
     if rows is None:

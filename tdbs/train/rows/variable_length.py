@@ -34,11 +34,11 @@ def variable_length(
 ) -> torch.Tensor:
     """Return attention over an unpadded row (1 x F x H x D); `bounds`: tokens seen to the left and right, -1 all."""
     ends_B = sequences.lengths_B.cumsum(0)
-    if len(sequences.place_of_K) < len(sequences.sample_F):
+    if len(sequences.grouped.place_of_K) < len(sequences.sample_F):
         # the row's padding is a sequence of its own: every result is there
         ends_B = torch.cat([ends_B, ends_B.new_tensor([len(sequences.sample_F)])])
     bounds_B1 = torch.nn.functional.pad(ends_B, (1, 0)).int()
-    longest = max(sequences.groups[-1].length, len(sequences.sample_F) - len(sequences.place_of_K))
+    longest = max(sequences.grouped.groups[-1].length, len(sequences.sample_F) - len(sequences.grouped.place_of_K))
     qkv_FHD = [states.transpose(1, 2).flatten(0, 1) for states in (query, key, value)]
     places = (bounds_B1, bounds_B1, longest, longest)
     module: Any = import_module(str(_kernel(options)))
@@ -59,8 +59,6 @@ def variable_length(
 
 def _kernel(options: dict[str, Any]) -> str | None:
     """Return the module of the kernel that can do what a layer asks for; None: neither can."""
-    if options.get("position_bias") is not None:
-        return None
     if find_spec(_FLASH) is not None:
         return _FLASH
     asks_more = options.get("dropout") or options.get("softcap")
