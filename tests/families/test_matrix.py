@@ -36,7 +36,7 @@ REFUSED = ("funnel",)
 EXACT = [name for name in FAMILIES if name not in REFUSED]
 BATCH, RATE = 4, 2e-4
 FIRST = 3  # updates
-WITHOUT_DROP = ("random", "random_max", "length_grouped", "unpadded", "packed", "tf_bucket", "bucket")
+WITHOUT_DROP = ("random", "random_max", "length_grouped", "sorted", "unpadded", "packed", "tf_bucket", "bucket")
 
 
 class Place:
