@@ -1,5 +1,8 @@
 """One batch through a model: tensors, logits, loss."""
 
+import functools
+import inspect
+from collections.abc import Callable
 from contextlib import nullcontext
 from typing import Any
 
@@ -58,9 +61,9 @@ def _logits_of_rows(model: Any, batch: Batch, head: Head, rules: InputRules, *, 
     inputs |= inputs_of_rows(own, sequences, inputs["input_ids"])
     with on_rows(own, sequences):
         if head.of_tokens:
-            return rows_of_samples(head.logits(model(**inputs)), batch)
+            return rows_of_samples(head.logits(_called(model)(**inputs)), batch)
         with body_on_rows(own, sequences, inputs) as tokens_read:
-            return head.logits(model(**tokens_read))
+            return head.logits(_called(model)(**tokens_read))
 
 
 def _logits_of_pairs(model: Any, batch: Batch, _head: Head, rules: InputRules, *, device: torch.device) -> torch.Tensor:
@@ -70,9 +73,8 @@ def _logits_of_pairs(model: Any, batch: Batch, _head: Head, rules: InputRules, *
     inputs = row_inputs(batch, rules, pair.source, device=device)
     written_BM = own.prepare_decoder_input_ids_from_labels(labels=to_device(np.asarray(batch.labels), device))
     with on_rows(own, pair):
-        logits_1TV = model(
-            **inputs, decoder_input_ids=flat_targets(written_BM, pair)[None], sequences=pair, use_cache=False
-        ).logits
+        inputs["decoder_input_ids"] = flat_targets(written_BM, pair)[None]
+        logits_1TV = _called(model)(**inputs, sequences=pair).logits
     return in_full(logits_1TV[:, pair.target.sample_F >= 0])
 
 
@@ -87,17 +89,27 @@ def _logits_of_samples(
     if kind == "seq2seq":  # the decoder sees the target shifted by one; tdbs computes the loss
         target_BM = to_device(np.asarray(batch.labels), device)
         inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=target_BM)
-    groups = rows_by_ends(batch, rules)
+    groups, call = rows_by_ends(batch, rules), _called(model)
     with nullcontext() if head.of_tokens else ends_on_first_tokens(_unwrapped(model)):
         if groups is None:
-            logits = head.logits(model(**inputs))
+            logits = head.logits(call(**inputs))
         else:
             parts = [
-                head.logits(model(**{name: values[to_device(rows, device)] for name, values in inputs.items()}))
+                head.logits(call(**{name: values[to_device(rows, device)] for name, values in inputs.items()}))
                 for rows in groups
             ]
             logits = torch.cat(parts)[to_device(np.argsort(np.concatenate(groups)), device)]
     return logits
+
+
+def _called(model: Any) -> Callable[..., Any]:
+    """Return how a model is called: a decoder keeps no keys and values for tokens to come."""
+    return functools.partial(model, use_cache=False) if _has_cache(type(_unwrapped(model)).forward) else model
+
+
+@functools.cache
+def _has_cache(forward: Callable[..., Any]) -> bool:
+    return "use_cache" in inspect.signature(forward).parameters
 
 
 def _unwrapped(model: Any) -> Any:
