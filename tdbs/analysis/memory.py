@@ -103,7 +103,7 @@ def _activations(calls: _Calls, terms: MemoryTerms) -> FloatArray:
     inner = size.inner * (stored.inner[precision] + terms.dropout * stored.inner_dropout[precision])
     padding_B = 3 * bytes_each * size.hidden * (calls.places_B - calls.tokens_B)
     pairs_B, worked_B = _of_pairs(calls, terms)
-    casts = 2 * size.a_layer if terms.bf16 else 0
+    casts = 2.0 * size.a_layer if terms.bf16 else 0.0
     layer_B = calls.tokens_B * (states + inner) + padding_B + pairs_B + casts
     ends_early = family_of(terms.choice.model_type or "").ends_on_first_tokens and terms.kind not in _OF_TOKENS
     # behind the attention of the last layer there are first tokens alone
@@ -112,7 +112,7 @@ def _activations(calls: _Calls, terms: MemoryTerms) -> FloatArray:
     layers = size.layers - (terms.frozen_layers or 0)
     if terms.checkpoints:
         inputs_B = calls.tokens_B * size.hidden * 4 * max(layers - 1, 0)
-        held_B: FloatArray = inputs_B + np.maximum(last_B, layer_B if layers > 1 else 0)
+        held_B = inputs_B + np.maximum(last_B, layer_B if layers > 1 else 0)
     else:
         held_B = max(layers - 1, 0) * layer_B + last_B
     worked_B = np.maximum(worked_B, calls.tokens_B * (2.0 * bytes_each * size.inner + 8 * size.hidden))
