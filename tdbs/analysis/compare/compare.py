@@ -188,6 +188,10 @@ def _prediction(
                 profile=profile,
                 attention=terms.attention,
                 dropout=terms.dropout,
+                precision=terms.precision,
+                checkpoint_activations=terms.checkpoint_activations,
+                lora=terms.lora,
+                freeze_layers=terms.freeze_layers,
             )
         ]
         for seed in terms.seeds
@@ -253,4 +257,5 @@ def _part_row(part: PartTime, estimate: StrategyEstimate, *, seed: int) -> Row:
         plan_seconds=None,
         peak_memory_bytes=None,
         run=None,
+        predicted_peak_memory_bytes=estimate.peak_memory_bytes,
     )
