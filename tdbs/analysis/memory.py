@@ -111,6 +111,7 @@ def _activations(calls: _Calls, terms: MemoryTerms) -> FloatArray:
     last_B = calls.tokens_B * states / 2 + padding_B + pairs_B + casts if ends_early else layer_B
     embedded_B = calls.tokens_B * size.hidden * (8 if terms.dropout else 4)
     layers = size.layers - (terms.frozen_layers or 0)
+    held_B: FloatArray
     if terms.checkpoints:
         inputs_B = calls.tokens_B * size.hidden * 4 * max(layers - 1, 0)
         held_B = inputs_B + np.maximum(last_B, layer_B if layers > 1 else 0)

@@ -63,7 +63,7 @@ def _give_rows(
 
 
 def _token_read(model: Any, rows: SharedRows, sequences: Sequences, input_ids_F: torch.Tensor) -> torch.Tensor:
-    """Return which token of each sample its head reads, among F; of a mean the first."""
+    """Return which token of each sample its head reads, among F. For a mean it is the first."""
     if rows.reads != "last":
         return sequences.starts_B
     # decoders look for the last token that is not the pad token, and take the first if there is none
