@@ -43,10 +43,11 @@ from tdbs.train.device import dense_gradients
 from tdbs.train.feed import Feed, make_feed, open_training_data
 from tdbs.train.learner import Learner, make_learner
 from tdbs.train.loop import MAX_GRADIENT_NORM, StepPlace, run_step, shares_of
-from tdbs.train.models.inputs import model_inputs
+from tdbs.train.models.inputs import model_inputs, row_inputs
 from tdbs.train.planning.strategies import resolve_strategy
 from tdbs.train.resolved import resolve_settings
-from tdbs.train.rows.models import first_tokens_to_head, position_ids
+from tdbs.train.rows.heads import body_on_rows, ends_on_first_tokens
+from tdbs.train.rows.models import inputs_of_rows, on_rows
 from tdbs.train.rows.sequences import Sequences, sequences_of
 
 ROUNDS = 5  # of all updates; the first is left out
@@ -64,18 +65,20 @@ def ready_tensors(batch: Batch, learner: Learner) -> Ready:
     if batch.starts_B is None:
         return model_inputs(batch, learner.rules, device=device), None, labels
     sequences = sequences_of(batch, device=device)
-    input_ids = torch.from_numpy(batch.input_ids_RW).to(device)
-    positions = position_ids(learner.model, sequences).view_as(input_ids)
-    return {"input_ids": input_ids, "position_ids": positions, "sequences": sequences}, sequences, labels
+    inputs = row_inputs(batch, learner.rules, sequences, device=device)
+    return inputs | inputs_of_rows(learner.model, sequences, inputs["input_ids"]), sequences, labels
 
 
 def bare_step(learner: Learner, ready: Ready, *, equal: bool) -> None:
     """Update the model once, with nothing around it."""
     inputs, sequences, labels = ready
-    ending = first_tokens_to_head(learner.model, sequences) if equal or sequences else nullcontext()
     with learner.accelerator.autocast():
-        with ending:
-            logits = learner.prepared(**inputs).logits
+        if sequences is None:
+            with ends_on_first_tokens(learner.model) if equal else nullcontext():
+                logits = learner.prepared(**inputs).logits
+        else:
+            with on_rows(learner.model, sequences), body_on_rows(learner.model, sequences, inputs) as tokens_read:
+                logits = learner.prepared(**tokens_read).logits
         loss = functional.cross_entropy(logits.float(), labels)
     loss.backward()
     with dense_gradients(learner.prepared):

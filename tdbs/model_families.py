@@ -3,9 +3,45 @@
 Planning and training both read it, and it needs no library, so that a plan is made for the model that trains.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
+
+Config = Mapping[str, Any]  # as config.json has it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OwnAttention:
+    """Attention that a family calls itself, not through transformers' interface."""
+
+    module: str  # class of the modules that mix tokens; states and mask are their first inputs
+    mask: Literal["added", "seen"] = "added"  # added to scores, or 1 where a token is seen
+    by_length: tuple[str, ...] = ()  # what the encoder computes from the length of a row, for all its layers
+    mask_maker: str | None = None  # method of the encoder that makes the mask; None: the encoder is given it
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SharedRows:
+    """How a row of a family may hold several samples: positions restart, and attention sees one sample at a time.
+
+    The head of a text reads few tokens; the others end as early as it can be done: before one module of the body, or
+    behind one (neither: behind the body).
+    """
+
+    reads: Literal["first", "last", "pooling"]  # pooling: as the configuration says
+    ends_before: str | None = None
+    ends_behind: str | None = None
+    own_attention: OwnAttention | None = None
+    takes_positions: bool = True  # else its positions are relative alone
+    unless: Callable[[Config], bool] = lambda _config: False  # configurations that mix the samples of a row
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TargetsInRows:
+    """How an encoder-decoder may have all sources in one row, and all targets in another."""
+
+    attention_with_bias: str | None = None  # class of the modules that add a bias by relative position
+    embeds_positions: bool = False  # encoder and decoder have `embed_positions`, which take positions
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -13,37 +49,104 @@ class Family:
     """What tdbs knows of a family; a family that is not in the table has none of it."""
 
     counts_from_pad_id: bool = False  # its first position is the pad id + 1, so it takes fewer tokens than it has
-    shares_rows: bool = False  # a row may hold several samples: positions can be given, and attention is ours to call
-    ends_on_first_tokens: bool = False  # behind the last layer's attention, its head needs first tokens alone
-    pools_final_norm: bool = False  # its head pools what `final_norm` returns, as its `classifier_pooling` says
     skips_blocks: bool = False  # `block_sparse` attention leaves blocks of long texts out
+    rows: SharedRows | None = None  # None: a row holds one sample
+    targets: TargetsInRows | None = None  # the same for sequence to sequence
 
 
-_BERT = Family(shares_rows=True, ends_on_first_tokens=True)
-_ROBERTA = Family(counts_from_pad_id=True, shares_rows=True, ends_on_first_tokens=True)
+def _like_bert(own_attention: OwnAttention | None = None, *, takes_positions: bool = True) -> SharedRows:
+    """Return the rows of a family with BERT's layers. One that looks back only has no first token that saw all."""
+    return SharedRows(
+        reads="first",
+        ends_before="encoder.layer.-1.attention.output",
+        own_attention=own_attention,
+        takes_positions=takes_positions,
+        unless=lambda config: bool(config.get("is_decoder")),
+    )
+
+
+_BERT = Family(rows=_like_bert())
+_ROBERTA = Family(counts_from_pad_id=True, rows=_like_bert())
+_DEBERTA = Family(
+    rows=SharedRows(
+        reads="first",
+        ends_before="encoder.layer.-1.attention.output",
+        own_attention=OwnAttention(
+            module="DisentangledSelfAttention",
+            mask="seen",
+            by_length=("get_rel_pos",),
+            mask_maker="get_attention_mask",
+        ),
+        unless=lambda config: bool(config.get("conv_kernel_size")),  # a convolution over neighbours in the row
+    )
+)
+_MPNET = OwnAttention(module="MPNetSelfAttention", by_length=("compute_position_bias",))
+_ROFORMER = OwnAttention(module="RoFormerSelfAttention", by_length=("embed_positions",))
+_FIRST = Family(rows=SharedRows(reads="first"))
+_LAST = Family(rows=SharedRows(reads="last"))
+_POOLING = Family(rows=SharedRows(reads="pooling"))
+_POSITIONED = Family(targets=TargetsInRows(embeds_positions=True))
 _FROM_PAD_ID = Family(counts_from_pad_id=True)
 _BIGBIRD = Family(skips_blocks=True)
 
 FAMILIES: Mapping[str, Family] = {
     "bert": _BERT,
     "electra": _BERT,
+    "ernie": _BERT,
+    "layoutlm": _BERT,
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
+    "xlm-roberta-xl": _ROBERTA,
     "camembert": _ROBERTA,
-    "modernbert": Family(shares_rows=True, pools_final_norm=True),
-    "xlm-roberta-xl": _FROM_PAD_ID,
-    "roberta-prelayernorm": _FROM_PAD_ID,
+    "data2vec-text": _ROBERTA,
+    "roberta-prelayernorm": _ROBERTA,
+    "megatron-bert": Family(rows=_like_bert(OwnAttention(module="MegatronBertSelfAttention"))),
+    "rembert": Family(rows=_like_bert(OwnAttention(module="RemBertSelfAttention"))),
+    "roformer": Family(rows=_like_bert(_ROFORMER, takes_positions=False)),
+    "deberta": _DEBERTA,
+    "deberta-v2": _DEBERTA,
+    "mpnet": Family(counts_from_pad_id=True, rows=SharedRows(reads="first", own_attention=_MPNET)),
+    "distilbert": _FIRST,
+    "jina_embeddings_v3": _FIRST,
+    "albert": Family(rows=SharedRows(reads="first", ends_behind="encoder")),
+    "nomic_bert": Family(rows=SharedRows(reads="first", ends_behind="layers.-1")),
+    "modernbert": _POOLING,
+    "eurobert": _POOLING,
+    # decoders; with `reorder_and_upcast_attn` GPT-2 does not go through the interface
+    "gpt2": Family(rows=SharedRows(reads="last", unless=lambda config: bool(config.get("reorder_and_upcast_attn")))),
+    "gpt_neox": _LAST,
+    "opt": _LAST,
+    "llama": _LAST,
+    "mistral": _LAST,
+    "qwen2": _LAST,
+    "qwen3": _LAST,
+    "gemma": _LAST,
+    "gemma2": _LAST,
+    "gemma3_text": _LAST,
+    "phi": _LAST,
+    "phi3": _LAST,
+    "smollm3": _LAST,
+    "olmo": _LAST,
+    "olmo2": _LAST,
+    "starcoder2": _LAST,
+    # encoder-decoders
+    "t5": Family(targets=TargetsInRows(attention_with_bias="T5Attention")),
+    "mt5": Family(targets=TargetsInRows(attention_with_bias="MT5Attention")),
+    "bart": _POSITIONED,
+    "mbart": _POSITIONED,
+    "pegasus": _POSITIONED,
+    "marian": _POSITIONED,
+    # one sample a row
     "xmod": _FROM_PAD_ID,
-    "data2vec-text": _FROM_PAD_ID,
     "ibert": _FROM_PAD_ID,
-    "mpnet": _FROM_PAD_ID,
     "longformer": _FROM_PAD_ID,
     "luke": _FROM_PAD_ID,
     "esm": _FROM_PAD_ID,
     "big_bird": _BIGBIRD,
     "bigbird_pegasus": _BIGBIRD,
 }
-SHARING_ROWS = tuple(name for name, family in FAMILIES.items() if family.shares_rows)
+SHARING_ROWS = tuple(name for name, family in FAMILIES.items() if family.rows is not None)
+PAIRING_ROWS = tuple(name for name, family in FAMILIES.items() if family.targets is not None)
 
 # What the configurations of all families call their dropout rates.
 DROPOUT_FIELDS = (
@@ -73,9 +176,12 @@ def family_of(model_type: str) -> Family:
     return FAMILIES.get(model_type, Family())
 
 
-def takes_rows_of_several(config: Mapping[str, Any]) -> bool:
+def takes_rows_of_several(config: Config, *, writes: bool = False) -> bool:
     """Return whether a row of a model may hold several samples, from its configuration as config.json has it.
 
-    A BERT that looks back only (`is_decoder`) does not: masks of rows know no direction.
+    `writes`: the model is trained to write texts (sequence to sequence), so its targets are in rows, too.
     """
-    return family_of(config.get("model_type", "")).shares_rows and not config.get("is_decoder")
+    family = family_of(config.get("model_type", ""))
+    if writes:
+        return family.targets is not None
+    return family.rows is not None and not family.rows.unless(config)

@@ -59,6 +59,9 @@ class TrainSettings:
     compiled: Annotated[
         bool, Option("Compile the model's layers: for CUDA; it makes a CPU slower.", flag="--compile")
     ] = False
+    checkpoint_activations: Annotated[
+        bool, Option("Store one state per layer and compute the rest again in the backward pass: slower, less memory.")
+    ] = False
     lora: Annotated[int | None, Option("Train adapters of this rank (peft), and the head.")] = None
     freeze_layers: Annotated[int | None, Option("Freeze the embeddings and this many lowest layers.")] = None
     track: Annotated[str | None, Option("Log each step to tensorboard, wandb or trackio.")] = None

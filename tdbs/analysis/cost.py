@@ -62,7 +62,7 @@ def plan_work(plan: EpochPlan) -> FloatArray:
         first_batches_S=np.cumsum(plan.step_batches_S) - plan.step_batches_S,
         tokens_B=plan.tokens_B,
         widths_B=plan.padded_lengths_B,
-        target_widths_B=plan.target_widths_B,
+        targets_N=_target_places(plan),
     )
 
 
@@ -92,7 +92,7 @@ def batches_work(batches: Sequence[Batch], *, target_length: int = 0) -> FloatAr
         first_batches_S=np.array([0]),
         tokens_B=shapes_B2.prod(axis=1),
         widths_B=shapes_B2[:, 1],
-        target_widths_B=np.full(len(batches), target_length),
+        targets_N=np.full(sum(map(len, lengths)), target_length),
     )
     counts_F: FloatArray = counts_1F[0]
     return counts_F
@@ -142,7 +142,7 @@ def _steps_work(
     first_batches_S: IntArray,
     tokens_B: IntArray,
     widths_B: IntArray,
-    target_widths_B: IntArray | None,
+    targets_N: IntArray | None,
 ) -> FloatArray:
     """Return the counts of steps of some batches each (S x F); lengths are those of the kept tokens."""
     samples_B = np.diff(offsets_B1)
@@ -156,12 +156,22 @@ def _steps_work(
     else:
         counts["masked"] = pairs_B * (np.minimum.reduceat(lengths_N, offsets_B1[:-1]) < widths_B)
     counts["pairs"] = pairs_B
-    if target_widths_B is not None:
-        counts["targets"] = samples_B * target_widths_B
-        counts["target_pairs"] = counts["targets"] * (target_widths_B + widths_B)
+    if targets_N is not None:
+        sources_N = lengths_N if execution == "unpadded" else np.repeat(widths_B, samples_B)
+        counts["targets"] = np.add.reduceat(targets_N, offsets_B1[:-1])
+        counts["target_pairs"] = np.add.reduceat(targets_N * (targets_N + sources_N), offsets_B1[:-1])
     counts_SF: FloatArray = np.add.reduceat(_table(counts, len(samples_B)), first_batches_S, axis=0)
     counts_SF[:, COUNTS.index("steps")] = 1
     return counts_SF
+
+
+def _target_places(plan: EpochPlan) -> IntArray | None:
+    """Return the tokens of each sample's target, padding included; None if targets are not sequences."""
+    if plan.target_lengths_N is None or plan.target_widths_B is None:
+        return None
+    if plan.execution == "unpadded":
+        return np.maximum(plan.target_lengths_N, 1)
+    return np.repeat(plan.target_widths_B, plan.batch_sizes_B)
 
 
 def _table(counts: Mapping[str, IntArray], rows: int) -> FloatArray:

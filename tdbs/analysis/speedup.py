@@ -10,18 +10,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tdbs.analysis.cost import CostModel, fit_costs, plan_work
+from tdbs.analysis.memory import memory_terms, peak_memory
 from tdbs.errors import ConfigError, at_least
 from tdbs.fields import Count
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.pipeline.engines import memory_bytes
 from tdbs.pipeline.split_index import SplitIndex, index_columns, read_index
-from tdbs.settings import DEFAULT_EPOCHS, DEFAULT_MEMORY, check_hyperparameters
+from tdbs.settings import DEFAULT_EPOCHS, DEFAULT_MEMORY, TrainSettings, check_hyperparameters
 from tdbs.train.feed import TRAIN
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import EpochPlan, run_padding, run_target_padding
 from tdbs.train.planning.memory_windows import count_windows, plan_split
 from tdbs.train.planning.model_choice import choose_model
-from tdbs.train.planning.profile_file import Profile
+from tdbs.train.planning.profile_file import Profile, profiled_attention
 from tdbs.train.planning.strategies import Strategy, given_strategy, strategies_for
 
 BASELINE = "random"
@@ -50,6 +51,7 @@ class StrategyEstimate:
     target_tokens: Count = 0  # seq2seq: of the targets, padding included
     target_padding_fraction: float | None = None
     unsorted_target_padding_fraction: float | None = None  # padding without sorting targets
+    peak_memory_bytes: Count | None = None  # the most that training takes at once; None: sizes of the model not known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,6 +62,7 @@ class _Planned:
     plans: list[EpochPlan]
     seconds: float | None
     extrapolated: bool
+    peak: int | None  # bytes
 
 
 def plan_dataset(
@@ -83,6 +86,10 @@ def estimate_speedup(
     profile: Profile | None = None,
     attention: str | None = None,
     dropout: float | None = None,
+    precision: str = "auto",
+    checkpoint_activations: bool = False,
+    lora: int | None = None,
+    freeze_layers: int | None = None,
     runs: int = 1,
 ) -> list[StrategyEstimate]:
     """Return what a run of each strategy costs, and its speedup over the baseline, from the trainer's own plans.
@@ -99,11 +106,15 @@ def estimate_speedup(
         profile: Device profile (`read_profile`). With one, costs are seconds; without, tokens.
         attention: Attention kernel of the profile. None: its fastest.
         dropout: Dropout of the model. None: the one that goes with each strategy.
+        precision: Precision of the run, for its memory: auto, fp32 or bf16.
+        checkpoint_activations: As for `train`: less memory.
+        lora: As for `train`: adapters of this rank.
+        freeze_layers: As for `train`: this many lowest layers stay.
         runs: Runs of training that one prepared dataset serves.
 
     Returns:
         An estimate for each strategy, in the order given: steps, tokens with padding, padding as a share of tokens,
-        speedup with its range, and with a profile the seconds.
+        speedup with its range, peak memory, and with a profile the seconds.
 
     Raises:
         ConfigError: An option is out of range, the profile does not fit, or the model cannot run a strategy.
@@ -115,7 +126,15 @@ def estimate_speedup(
     costs = None if profile is None else costs_for(dataset, profile, attention)
     rows = split_info(dataset, TRAIN).rows
 
-    in_rows = choose_model(model, dataset.manifest).in_rows
+    choice = choose_model(model, dataset.manifest)
+    in_rows = choice.in_rows
+    settings = TrainSettings(
+        precision=precision,
+        attention=profiled_attention(profile, attention or "auto"),
+        checkpoint_activations=checkpoint_activations,
+        lora=lora,
+        freeze_layers=freeze_layers,
+    )
     base, *chosen = (
         given_strategy(given, task, profile=profile, in_rows=in_rows)
         for given in (baseline, *(strategies_for(task, in_rows=in_rows) if strategies is None else strategies))
@@ -127,11 +146,13 @@ def estimate_speedup(
         clock = time.perf_counter()
         plans = plan_split(index, dataset.manifest, strategy, seed=seed, epochs=epochs, windows=windows)
         planning = time.perf_counter() - clock
-        if costs is None:
-            return _Planned(strategy=strategy, plans=plans, seconds=None, extrapolated=False)
         rate = resolve_dropout(dropout, strategy, rows)
-        seconds = run_seconds(costs, plans, dropout=rate > 0)
-        return _Planned(strategy=strategy, plans=plans, seconds=planning + seconds, extrapolated=_is_far(costs, plans))
+        peak = peak_memory(plans, memory_terms(choice, task.kind, settings, dropout=rate))
+        if costs is None:
+            return _Planned(strategy=strategy, plans=plans, seconds=None, extrapolated=False, peak=peak)
+        seconds = planning + run_seconds(costs, plans, dropout=rate > 0)
+        far = _is_far(costs, plans)
+        return _Planned(strategy=strategy, plans=plans, seconds=seconds, extrapolated=far, peak=peak)
 
     prepare = dataset.manifest.seconds.get("total", 0.0)
     of_baseline = planned(base)  # one strategy's plans beside these are in memory at a time
@@ -210,6 +231,7 @@ def _estimate(own: _Planned, base: _Planned, *, error: float, prepare: float, ru
         speedup_low=low,
         speedup_high=high,
         extrapolated=own.extrapolated,
+        peak_memory_bytes=own.peak,
         **in_seconds,
     )
 

@@ -8,6 +8,7 @@ import typer
 from tdbs.analysis.speedup import BASELINE, estimate_speedup
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
 from tdbs.cli.options import (
+    OF_MEMORY,
     AllowDropOption,
     Chosen,
     ProfileOption,
@@ -32,7 +33,7 @@ NAME = "estimate-speedup"
 
 
 @reported
-@with_settings("model", "epochs", "attention", "dropout", "memory")
+@with_settings("model", "epochs", "memory", *OF_MEMORY)
 @with_parts("base_batch_size", "caps")
 def command(
     dataset: DatasetArgument = None,
@@ -52,7 +53,8 @@ def command(
 ) -> None:
     """Predict how long a run takes and how much faster each strategy is, from the trainer's own plans.
 
-    With a device profile the result is in seconds, with an error range; without one it is in tokens.
+    With a device profile the result is in seconds, with an error range; without one it is in tokens. It also has the
+    peak memory of training.
 
     \b
     Example:
@@ -63,11 +65,9 @@ def command(
     task = opened.manifest.task
     asked = TrainSettings(**settings)
     known = given_profile(profile)
-    of_seconds = {"--attention": asked.attention != "auto", "--dropout": asked.dropout is not None, "--runs": runs > 1}
-    without_effect = [name for name, is_given in of_seconds.items() if is_given and known is None]
-    if without_effect:
+    if runs > 1 and known is None:
         raise ConfigError(
-            f"{without_effect[0]} only affects seconds, which need a profile.",
+            "--runs only affects seconds, which need a profile.",
             next_step="Pass --profile FILE; tdbs profile writes one.",
         )
     trained = choose_model(asked.model, opened.manifest)
@@ -91,6 +91,10 @@ def command(
         profile=known,
         attention=None if asked.attention == "auto" else asked.attention,
         dropout=asked.dropout,
+        precision=asked.precision,
+        checkpoint_activations=asked.checkpoint_activations,
+        lora=asked.lora,
+        freeze_layers=asked.freeze_layers,
         runs=runs,
     )
     prepare = opened.manifest.seconds.get("total", 0.0)

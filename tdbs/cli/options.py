@@ -45,6 +45,8 @@ AllowDropOption = Annotated[bool, typer.Option("--allow-drop", help="Drop words 
 
 Chosen = Mapping[str, Any]
 Command = Callable[..., None]
+# settings that decide a run's memory, and nothing of its plan
+OF_MEMORY = ("attention", "precision", "dropout", "checkpoint_activations", "lora", "freeze_layers")
 _NOT_AN_OPTION = ("energy",)  # --energy and --country give it
 _OF_PREPARE = ("source", "mirror", "keep", "overwrite", "progress", "waiting")  # the command has them itself
 # What the command line takes for a type of several

@@ -6,9 +6,11 @@ from typing import Annotated
 import numpy as np
 import typer
 
+from tdbs.analysis.memory import memory_terms, peak_memory
 from tdbs.analysis.speedup import plan_dataset
 from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, dataset_folder, reported
 from tdbs.cli.options import (
+    OF_MEMORY,
     Chosen,
     SeedOption,
     caps_note,
@@ -21,10 +23,12 @@ from tdbs.cli.options import (
 )
 from tdbs.cli.screen import print_json, say, show
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import load
+from tdbs.pipeline.dataset import load, split_info
 from tdbs.removal import refuse_link
 from tdbs.reports.terminal import plan_rows, plan_summary
 from tdbs.settings import TrainSettings
+from tdbs.train.feed import TRAIN
+from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.model_choice import choose_model, shown_model
 from tdbs.train.planning.plan import plan_digest
 
@@ -32,7 +36,7 @@ NAME = "plan"
 
 
 @reported
-@with_settings("model", "epochs", "lr", "warmup", "memory")
+@with_settings("model", "epochs", "lr", "warmup", "memory", *OF_MEMORY)
 @with_strategy_options
 def command(
     dataset: DatasetArgument = None,
@@ -68,7 +72,9 @@ def command(
     for note in filter(None, notes):
         say(note)
     plans = plan_dataset(opened, strategy, seed=seed, epochs=asked.epochs, memory=asked.memory)
-    rows = plan_rows(plans)
+    dropout = resolve_dropout(asked.dropout, strategy, split_info(opened, TRAIN).rows)
+    terms = memory_terms(trained, opened.manifest.task.kind, asked, dropout=dropout)
+    rows = plan_rows(plans, [peak_memory([plan], terms) for plan in plans])
     digest = plan_digest(plans)
     if out is not None:
         from tdbs.train.planning.plan_table import plan_table, write_plan
@@ -79,7 +85,8 @@ def command(
         write_plan(out, plan_table(plans, rates_S, np.array(opened.manifest.bucket_edges)))
     if as_json:
         of_model = {"model": shown_model(trained.name), "model_type": trained.model_type}
-        print_json({"strategy": strategy.name, "seed": seed, **of_model, "epochs": rows, "plan_digest": digest})
+        found = {"epochs": rows, "peak_memory_bytes": peak_memory(plans, terms), "plan_digest": digest}
+        print_json({"strategy": strategy.name, "seed": seed, **of_model, **found})
         return
     show(plan_summary(rows))
     say(f"strategy {strategy.name}, plan digest {digest[:16]}")

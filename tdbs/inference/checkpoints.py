@@ -83,7 +83,7 @@ def open_checkpoint(
     """
     opened = _of_run if holds_run(Path(name)) else _of_checkpoint
     found = opened(str(name), precision=precision, attention=attention, max_length=max_length)
-    if alone and attention == "auto" and found.in_rows:  # BERT and its kin know sdpa
+    if alone and attention == "auto" and found.in_rows and found.model._supports_sdpa:
         use_sequences(found.model, _ALONE)
         found = replace(found, execution={**found.execution, "attention": _ALONE})
     if prefix is not None:

@@ -70,6 +70,11 @@ def energy_note(country: str, powers: Iterable[str | None]) -> str:
     return f"Energy of the whole machine while training and evaluating ({found}), CO2e of {whose}."
 
 
+def gibibytes(size: int | None) -> str:
+    """Return a size in GiB for a table of the terminal; empty if it is not known."""
+    return "" if size is None else f"{size / 2**30:.2f} GiB"
+
+
 def mebibytes(size: float | None) -> str:
     """Return bytes as MiB, or as GiB if large."""
     if size is None:

@@ -110,8 +110,8 @@ def drop_lines(drops: Sequence[ShownDrop]) -> list[Text]:
     return lines
 
 
-def plan_rows(plans: Sequence[EpochPlan]) -> list[dict[str, Any]]:
-    """Return the JSON rows of `plan`, one an epoch; one batch is one step."""
+def plan_rows(plans: Sequence[EpochPlan], peaks: Sequence[int | None]) -> list[dict[str, Any]]:
+    """Return the JSON rows of `plan`, one an epoch, from the plans and their peak memory in bytes."""
     return [
         {
             "epoch": plan.epoch,
@@ -124,20 +124,23 @@ def plan_rows(plans: Sequence[EpochPlan]) -> list[dict[str, Any]]:
             "target_padding_fraction": run_target_padding([plan]),
             "largest_batch": int(plan.batch_sizes_B.max()),
             "windows": max(len(plan.windows), 1),
+            "peak_memory_bytes": peak,
         }
-        for plan in plans
+        for plan, peak in zip(plans, peaks, strict=True)
     ]
 
 
 def plan_summary(rows: Sequence[Mapping[str, Any]]) -> Table:
     """Return the table of `plan`."""
     targets = any(row["target_tokens"] for row in rows)
-    names = ("of targets",) if targets else ()
-    table = plain_table("epoch", "steps", "batches", "samples", "tokens", "padding", *names, "largest batch")
+    sized = any(row["peak_memory_bytes"] is not None for row in rows)
+    heads = ("epoch", "steps", "batches", "samples", "tokens", "padding", *(["of targets"] if targets else []))
+    table = plain_table(*heads, "largest batch", *(["memory"] if sized else []))
     for row in rows:
         counts = (f"{row[name]:,}" for name in ("epoch", "steps", "batches", "samples", "tokens"))
         of_targets = (f"{row['target_padding_fraction'] or 0:.2%}",) if targets else ()
-        table.add_row(*counts, f"{row['padding_fraction']:.2%}", *of_targets, f"{row['largest_batch']:,}")
+        memory = (number_format.gibibytes(row["peak_memory_bytes"]),) if sized else ()
+        table.add_row(*counts, f"{row['padding_fraction']:.2%}", *of_targets, f"{row['largest_batch']:,}", *memory)
     return table
 
 

@@ -64,6 +64,8 @@ def estimate_table(estimates: Sequence[StrategyEstimate], baseline: str, *, runs
         columns["a run"] = lambda found: duration(found.seconds)
     columns[f"speedup\nover {shown(baseline)}"] = lambda found: f"{found.speedup:.2f} x"
     columns["within" if timed else "in epochs"] = lambda found: f"{found.speedup_low:.2f} to {found.speedup_high:.2f}"
+    if any(estimate.peak_memory_bytes is not None for estimate in estimates):
+        columns["memory"] = lambda found: number_format.gibibytes(found.peak_memory_bytes)
     if timed and runs > 1:
         columns[f"{runs:,} runs"] = lambda found: duration(found.seconds_over_runs)
         columns["speedup\nin all"] = lambda found: f"{found.speedup_over_runs or 0.0:.2f} x"
@@ -123,9 +125,9 @@ def compare_table(result: Mapping[str, Any]) -> Table:
         columns["score, %"] = _score_of
         if any(row.get("score_difference_low") is not None for row in rows):
             columns[f"to {shown(result['baseline'])},\nper seed"] = _difference_of
-        columns["peak\nGiB"] = lambda row: (
-            "" if row["peak_memory_bytes"] is None else f"{row['peak_memory_bytes'] / 2**30:.2f}"
-        )
+        columns["peak\nmemory"] = lambda row: number_format.gibibytes(row["peak_memory_bytes"])
+        if any(row.get("predicted_peak_memory_bytes") is not None for row in rows):
+            columns["predicted\nmemory"] = lambda row: number_format.gibibytes(row["predicted_peak_memory_bytes"])
     if result.get("energy") is not None:
         columns["energy"] = lambda row: plain_spaces(number_format.energy(row["energy_kwh"]))
         columns["CO2e"] = lambda row: plain_spaces(number_format.co2e(row["co2e_kg"]))

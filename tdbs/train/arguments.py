@@ -22,7 +22,7 @@ from tdbs.train.scores.scoring import ScoredSplit, given_threshold, read_scored_
 from tdbs.train.stopping import Stop
 
 # Settings that config.toml has in its tables part, execution and energy
-_IN_TABLES = {"lora", "freeze_layers", "precision", "attention", "compiled", "energy"}
+_IN_TABLES = {"lora", "freeze_layers", "precision", "attention", "compiled", "checkpoint_activations", "energy"}
 _NO_PART_OF_A_RUN = {"track"}  # a run may resume with another one
 
 

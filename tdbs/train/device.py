@@ -35,6 +35,7 @@ class DeviceSettings:
     precision: Literal["fp32", "bf16"]
     attention: str
     compiled: bool = False
+    checkpoint_activations: bool = False
 
 
 def default_device() -> str:
@@ -42,7 +43,9 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
-def resolve_execution(*, precision: str, attention: str, compiled: bool = False) -> DeviceSettings:
+def resolve_execution(
+    *, precision: str, attention: str, compiled: bool = False, checkpoint_activations: bool = False
+) -> DeviceSettings:
     """Resolve `auto`: bf16 if the device computes in it, eager attention on a CPU, sdpa on CUDA.
 
     On two CPU cores bf16 is about twice as fast as fp32. There, eager attention is twice as fast as sdpa for short
@@ -58,7 +61,11 @@ def resolve_execution(*, precision: str, attention: str, compiled: bool = False)
     if attention == "auto":
         attention = "eager" if device == "cpu" else "sdpa"
     return DeviceSettings(
-        device=device, precision="bf16" if precision == "bf16" else "fp32", attention=attention, compiled=compiled
+        device=device,
+        precision="bf16" if precision == "bf16" else "fp32",
+        attention=attention,
+        compiled=compiled,
+        checkpoint_activations=checkpoint_activations,
     )
 
 

@@ -14,6 +14,7 @@ from tdbs.train.device import compile_layers, keep_row_gradients, make_optimizer
 from tdbs.train.micro_batches import MemoryCaps
 from tdbs.train.models.inputs import InputRules, format_of
 from tdbs.train.models.load import ModelSettings, load_model
+from tdbs.train.models.recompute import recompute_activations
 from tdbs.train.resolved import ResolvedSettings
 
 
@@ -46,6 +47,8 @@ def make_learner(
     loaded = load_model(settings.model.name, format_of(dataset), model_settings)
     if loaded.accelerator.num_processes == 1:
         keep_row_gradients(loaded.prepared)
+    if settings.execution.checkpoint_activations:
+        recompute_activations(loaded.model, settings.model.name)
     if settings.execution.compiled:
         compile_layers(loaded.model)
     return Learner(

@@ -50,7 +50,12 @@ def resolve_settings(
     return ResolvedSettings(
         given=settings,
         model=model,
-        execution=resolve_execution(precision=settings.precision, attention=attention, compiled=settings.compiled),
+        execution=resolve_execution(
+            precision=settings.precision,
+            attention=attention,
+            compiled=settings.compiled,
+            checkpoint_activations=settings.checkpoint_activations,
+        ),
         part=part,
         lr=model.rate if settings.lr is None else settings.lr,
         energy=energy,

@@ -34,6 +34,7 @@ class ExecutionFields(TypedDict):
     precision: str
     attention: str
     compiled: NotRequired[bool]
+    checkpoint_activations: NotRequired[bool]
 
 
 class ConfigFields(TypedDict):

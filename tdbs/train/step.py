@@ -1,6 +1,9 @@
 """One batch through a model: tensors, logits, loss."""
 
-from contextlib import AbstractContextManager, nullcontext
+import functools
+import inspect
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -9,11 +12,12 @@ import torch
 from tdbs.data.tasks import TaskKind
 from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
-from tdbs.train.models.heads import HEADS, Head
+from tdbs.train.models.heads import HEADS, Head, in_full
 from tdbs.train.models.inputs import InputRules, last_absent, model_inputs, row_inputs, rows_by_ends
-from tdbs.train.rows.attention import rows_of_several
-from tdbs.train.rows.models import first_tokens_to_head, position_ids
-from tdbs.train.rows.sequences import Sequences, rows_of_samples, sequences_of
+from tdbs.train.rows.heads import body_on_rows, ends_on_first_tokens
+from tdbs.train.rows.models import inputs_of_rows, on_rows
+from tdbs.train.rows.sequences import pair_of, rows_of_samples, sequences_of, target_lengths
+from tdbs.train.rows.writers import flat_targets
 from tdbs.train.targets import predicted_count
 
 # Shapes: B samples of the batch, L its padded length, M its longest target, R rows of W tokens, R x W = F.
@@ -25,12 +29,8 @@ def forward(model: Any, batch: Batch, kind: TaskKind, rules: InputRules, *, devi
     if batch.starts_B is None:
         logits = _logits_of_samples(model, batch, kind, rules, device=device)
     else:
-        sequences = sequences_of(batch, device=device)
-        inputs = row_inputs(batch, rules, sequences, device=device)
-        inputs["position_ids"] = position_ids(_unwrapped(model), sequences, inputs["input_ids"])
-        with _ending(model, head, sequences), rows_of_several():
-            logits = head.logits(model(**inputs, sequences=sequences))
-        logits = rows_of_samples(logits, batch) if head.of_tokens else logits
+        of_rows = _logits_of_pairs if kind == "seq2seq" else _logits_of_rows
+        logits = of_rows(model, batch, head, rules, device=device)
     if head.hides_padding:
         rank_L = torch.arange(logits.shape[1], device=device)
         padding_BL = rank_L >= to_device(batch.lengths_B, device)[:, None]
@@ -45,7 +45,37 @@ def predicted_by(kind: TaskKind, batch: Batch) -> int:
 
 def batch_loss(kind: TaskKind, logits: torch.Tensor, batch: Batch) -> torch.Tensor:
     """Return the loss of a batch: a mean over what is predicted (models/heads.py)."""
-    return HEADS[kind].loss(logits, to_device(np.asarray(batch.labels), logits.device))
+    labels = to_device(np.asarray(batch.labels), logits.device)
+    if kind == "seq2seq" and batch.starts_B is not None:
+        labels = labels[to_device(np.arange(labels.shape[1]) < target_lengths(batch)[:, None], labels.device)][None]
+    return HEADS[kind].loss(logits, labels)
+
+
+def _logits_of_rows(model: Any, batch: Batch, head: Head, rules: InputRules, *, device: torch.device) -> torch.Tensor:
+    """Return the logits of a batch whose rows hold several samples."""
+    own = _unwrapped(model)
+    if rules.pad_id is None:
+        own.config.pad_token_id = last_absent(batch)  # heads that look for padding find none
+    sequences = sequences_of(batch, device=device)
+    inputs: dict[str, Any] = row_inputs(batch, rules, sequences, device=device)
+    inputs |= inputs_of_rows(own, sequences, inputs["input_ids"])
+    with on_rows(own, sequences):
+        if head.of_tokens:
+            return rows_of_samples(head.logits(_called(model)(**inputs)), batch)
+        with body_on_rows(own, sequences, inputs) as tokens_read:
+            return head.logits(_called(model)(**tokens_read))
+
+
+def _logits_of_pairs(model: Any, batch: Batch, _head: Head, rules: InputRules, *, device: torch.device) -> torch.Tensor:
+    """Return the logits of all targets' tokens, one target after another, without padding (1 x K x V)."""
+    own = _unwrapped(model)
+    pair = pair_of(batch, device=device)
+    inputs = row_inputs(batch, rules, pair.source, device=device)
+    written_BM = own.prepare_decoder_input_ids_from_labels(labels=to_device(np.asarray(batch.labels), device))
+    with on_rows(own, pair):
+        inputs["decoder_input_ids"] = flat_targets(written_BM, pair)[None]
+        logits_1TV = _called(model)(**inputs, sequences=pair).logits
+    return in_full(logits_1TV[:, pair.target.sample_F >= 0])
 
 
 def _logits_of_samples(
@@ -59,22 +89,27 @@ def _logits_of_samples(
     if kind == "seq2seq":  # the decoder sees the target shifted by one; tdbs computes the loss
         target_BM = to_device(np.asarray(batch.labels), device)
         inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=target_BM)
-    groups = rows_by_ends(batch, rules)
-    with _ending(model, head, None):
+    groups, call = rows_by_ends(batch, rules), _called(model)
+    with nullcontext() if head.of_tokens else ends_on_first_tokens(_unwrapped(model)):
         if groups is None:
-            logits = head.logits(model(**inputs))
+            logits = head.logits(call(**inputs))
         else:
             parts = [
-                head.logits(model(**{name: values[to_device(rows, device)] for name, values in inputs.items()}))
+                head.logits(call(**{name: values[to_device(rows, device)] for name, values in inputs.items()}))
                 for rows in groups
             ]
             logits = torch.cat(parts)[to_device(np.argsort(np.concatenate(groups)), device)]
     return logits
 
 
-def _ending(model: Any, head: Head, sequences: Sequences | None) -> AbstractContextManager[None]:
-    """Return the context of a model call: its last layer computes all tokens, or only those that the head reads."""
-    return nullcontext() if head.of_tokens else first_tokens_to_head(_unwrapped(model), sequences)
+def _called(model: Any) -> Callable[..., Any]:
+    """Return how a model is called: a decoder keeps no keys and values for tokens to come."""
+    return functools.partial(model, use_cache=False) if _has_cache(type(_unwrapped(model)).forward) else model
+
+
+@functools.cache
+def _has_cache(forward: Callable[..., Any]) -> bool:
+    return "use_cache" in inspect.signature(forward).parameters
 
 
 def _unwrapped(model: Any) -> Any:

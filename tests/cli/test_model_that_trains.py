@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 import torch
-from transformers import BertConfig, BertForSequenceClassification, DistilBertConfig
-from transformers import DistilBertForSequenceClassification as DistilBert
+from transformers import BertConfig, BertForSequenceClassification, SqueezeBertConfig
+from transformers import SqueezeBertForSequenceClassification as SqueezeBert
 
 import tdbs as api
 from tdbs.analysis.statistics import LabelLength
@@ -23,11 +23,18 @@ from tests.cli.conftest import TOKENIZER, run_command
 ONE_EPOCH = ("--epochs", "1", "--base-batch-size", "16")
 SIZES = {
     "bert": {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8},
-    "distilbert": {"dim": 8, "n_layers": 1, "n_heads": 1, "hidden_dim": 8},
+    "squeezebert": {
+        "hidden_size": 8,
+        "embedding_size": 8,
+        "num_hidden_layers": 1,
+        "num_attention_heads": 1,
+        "intermediate_size": 8,
+        **dict.fromkeys((f"{part}_groups" for part in ("q", "k", "v", "post_attention", "intermediate", "output")), 1),
+    },
 }
-STRATEGY = {"tiny": "unpadded", "bert": "unpadded", "distilbert": "sorted"}
-RATE = {"tiny": 1e-3, "bert": 5e-5, "distilbert": 5e-5}
-LEFT_OUT = "packed and unpadded are left out: {}/distilbert (distilbert) takes one sample a row."
+STRATEGY = {"tiny": "unpadded", "bert": "unpadded", "squeezebert": "sorted"}
+RATE = {"tiny": 1e-3, "bert": 5e-5, "squeezebert": 5e-5}
+LEFT_OUT = "packed and unpadded are left out: {}/squeezebert (squeezebert) takes one sample a row."
 REFUSED = (
     "The strategy packed puts several samples in a row, which this model cannot run.",
     "Choose another strategy, such as sorted.",
@@ -36,26 +43,26 @@ REFUSED = (
 
 @pytest.fixture(scope="module")
 def models(tmp_path_factory) -> dict[str, str]:
-    """Return the names of a BERT and a DistilBERT of random weights, with the sample's tokenizer, and of `tiny`."""
+    """Return the names of a BERT and a SqueezeBERT of random weights, with the sample's tokenizer, and of `tiny`."""
     place = tmp_path_factory.mktemp("models")
     vocabulary = len(json.loads((Path(TOKENIZER) / "tokenizer.json").read_text())["model"]["vocab"])
     torch.manual_seed(0)
     for name, kind, config in (
         ("bert", BertForSequenceClassification, BertConfig),
-        ("distilbert", DistilBert, DistilBertConfig),
+        ("squeezebert", SqueezeBert, SqueezeBertConfig),
     ):
         shutil.copytree(TOKENIZER, place / name)
         kind(config(vocab_size=vocabulary, **SIZES[name])).save_pretrained(place / name)
-    return {"tiny": "tiny", **{name: str(place / name) for name in ("bert", "distilbert")}}
+    return {"tiny": "tiny", **{name: str(place / name) for name in ("bert", "squeezebert")}}
 
 
 @pytest.fixture(scope="module")
-def of_distilbert(small_files, models, tmp_path_factory) -> Path:
-    """Return a dataset that was prepared for the DistilBERT: its default model."""
-    place = tmp_path_factory.mktemp("of_distilbert")
+def of_squeezebert(small_files, models, tmp_path_factory) -> Path:
+    """Return a dataset that was prepared for the SqueezeBERT: its default model."""
+    place = tmp_path_factory.mktemp("of_squeezebert")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(place)
-        outcome = run_command("prepare", small_files, "--tokenizer", models["distilbert"], "--out", place / "d")
+        outcome = run_command("prepare", small_files, "--tokenizer", models["squeezebert"], "--out", place / "d")
     assert outcome.code == 0, outcome.stderr
     return place / "d"
 
@@ -64,7 +71,7 @@ def of_distilbert(small_files, models, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "batching"), [*((name, ()) for name in STRATEGY), ("distilbert", ("--strategy", "reach"))]
+    ("name", "batching"), [*((name, ()) for name in STRATEGY), ("squeezebert", ("--strategy", "reach"))]
 )
 def test_plan_estimate_and_compare_tell_what_train_does(tdbs, small, models, workplace, name, batching):
     of_model = ("--model", models[name], *ONE_EPOCH)
@@ -108,24 +115,24 @@ def loaded(name: str, dataset: Path):
     return opened_to_train(name, api.load(dataset))
 
 
-def test_the_default_model_is_asked_for_too(tdbs, of_distilbert, workplace):
-    """A dataset that was prepared for a DistilBERT is planned for it by every command, unless told otherwise."""
-    plan = tdbs("plan", of_distilbert, *ONE_EPOCH, "--json").json
-    run = tdbs("train", of_distilbert, *ONE_EPOCH, "--out", "run", "--json").json
+def test_the_default_model_is_asked_for_too(tdbs, of_squeezebert, workplace):
+    """A dataset that was prepared for a SqueezeBERT is planned for it by every command, unless told otherwise."""
+    plan = tdbs("plan", of_squeezebert, *ONE_EPOCH, "--json").json
+    run = tdbs("train", of_squeezebert, *ONE_EPOCH, "--out", "run", "--json").json
     assert (plan["strategy"], plan["epochs"][0]["tokens"]) == ("sorted", run["tokens"])
-    assert plan["model_type"] == "distilbert"
-    inspected = tdbs("inspect", of_distilbert, "--samples", 0, "--json").json
+    assert plan["model_type"] == "squeezebert"
+    inspected = tdbs("inspect", of_squeezebert, "--samples", 0, "--json").json
     assert inspected["label_length"]["strategy"] == "sorted"
-    assert tdbs("plan", of_distilbert, "--model", "tiny", "--json").json["strategy"] == "unpadded"
-    names = {each.strategy for each in api.estimate_speedup(api.load(of_distilbert), epochs=1)}
+    assert tdbs("plan", of_squeezebert, "--model", "tiny", "--json").json["strategy"] == "unpadded"
+    names = {each.strategy for each in api.estimate_speedup(api.load(of_squeezebert), epochs=1)}
     assert not names & {"packed", "unpadded"}
-    assert "unpadded" in {each.strategy for each in api.estimate_speedup(api.load(of_distilbert), model="tiny")}
+    assert "unpadded" in {each.strategy for each in api.estimate_speedup(api.load(of_squeezebert), model="tiny")}
 
 
 def test_the_report_of_a_run_estimates_for_its_own_model(tdbs, small, models, workplace):
     from tdbs.reports.report import report_on_run
 
-    tdbs("train", small, "--model", models["distilbert"], *ONE_EPOCH, "--out", "run")
+    tdbs("train", small, "--model", models["squeezebert"], *ONE_EPOCH, "--out", "run")
     assert "unpadded" not in {estimate.strategy for estimate in report_on_run(Path("run")).estimates}
 
 
@@ -141,11 +148,11 @@ def test_what_is_assumed_of_a_model_that_is_not_there_is_said(tdbs, small, workp
 
 
 @pytest.mark.parametrize("command", ["plan", "estimate-speedup", "inspect"])
-def test_dry_commands_load_neither_torch_nor_transformers(of_distilbert, tmp_path, command):
+def test_dry_commands_load_neither_torch_nor_transformers(of_squeezebert, tmp_path, command):
     strategies = ["--strategy", "reach"]  # the peers' own samplers load transformers
     code = (
         "import sys\nfrom tdbs.cli import main\n"
-        f"sys.argv = ['tdbs', {command!r}, {str(of_distilbert)!r}, *{strategies!r}, '--json']\n"
+        f"sys.argv = ['tdbs', {command!r}, {str(of_squeezebert)!r}, *{strategies!r}, '--json']\n"
         "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
         "assert not {'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)"
     )
@@ -156,9 +163,9 @@ def test_dry_commands_load_neither_torch_nor_transformers(of_distilbert, tmp_pat
 # ------------------------------------------------------------------------------------------- what a model cannot run
 
 
-def test_compare_leaves_out_what_the_model_cannot_run_and_says_so_first(tdbs, of_distilbert, models, workplace):
-    outcome = tdbs("compare", of_distilbert, *ONE_EPOCH, "--steps", 1, "--out", "c", "--json")
-    place = Path(models["distilbert"]).parent.name
+def test_compare_leaves_out_what_the_model_cannot_run_and_says_so_first(tdbs, of_squeezebert, models, workplace):
+    outcome = tdbs("compare", of_squeezebert, *ONE_EPOCH, "--steps", 1, "--out", "c", "--json")
+    place = Path(models["squeezebert"]).parent.name
     assert outcome.stderr.splitlines()[0] == LEFT_OUT.format(place)
     assert outcome.json["left_out"] == ["packed", "unpadded"]
     assert json.loads(Path("c/compare.json").read_text())["left_out"] == ["packed", "unpadded"]
@@ -166,12 +173,12 @@ def test_compare_leaves_out_what_the_model_cannot_run_and_says_so_first(tdbs, of
     assert len(outcome.json["rows"]) == 9
 
 
-def test_estimates_leave_out_what_the_model_cannot_run(tdbs, of_distilbert, models, workplace):
-    outcome = tdbs("estimate-speedup", of_distilbert, "--epochs", 1, "--json")
-    assert outcome.stderr.splitlines() == [LEFT_OUT.format(Path(models["distilbert"]).parent.name)]
+def test_estimates_leave_out_what_the_model_cannot_run(tdbs, of_squeezebert, models, workplace):
+    outcome = tdbs("estimate-speedup", of_squeezebert, "--epochs", 1, "--json")
+    assert outcome.stderr.splitlines() == [LEFT_OUT.format(Path(models["squeezebert"]).parent.name)]
     assert outcome.json["left_out"] == ["packed", "unpadded"]
     assert len(outcome.json["strategies"]) == 9
-    assert tdbs("estimate-speedup", of_distilbert, "--model", "tiny", "--json").json["left_out"] == []
+    assert tdbs("estimate-speedup", of_squeezebert, "--model", "tiny", "--json").json["left_out"] == []
 
 
 @pytest.mark.parametrize(
@@ -190,34 +197,34 @@ def test_estimates_leave_out_what_the_model_cannot_run(tdbs, of_distilbert, mode
     ids=" ".join,
 )
 def test_a_strategy_that_is_asked_for_by_name_is_refused_before_anything_is_written(
-    refused, untouched, of_distilbert, workplace, command
+    refused, untouched, of_squeezebert, workplace, command
 ):
     (workplace / "space.toml").write_text('[strategy]\nvalues = ["random", "packed"]\n')
     name, *options = command
     with untouched(workplace):
-        assert refused(name, of_distilbert, *options) == REFUSED
+        assert refused(name, of_squeezebert, *options) == REFUSED
 
 
-def test_the_advice_is_taken(tdbs, of_distilbert, workplace):
+def test_the_advice_is_taken(tdbs, of_squeezebert, workplace):
     for command in ("plan", "estimate-speedup", "inspect"):
-        tdbs(command, of_distilbert, "--strategy", "random")
-    tdbs("compare", of_distilbert, "--strategy", "random", *ONE_EPOCH, "--steps", 1)
+        tdbs(command, of_squeezebert, "--strategy", "random")
+    tdbs("compare", of_squeezebert, "--strategy", "random", *ONE_EPOCH, "--steps", 1)
 
 
-def test_compare_from_python_refuses_before_it_makes_a_folder(of_distilbert, workplace):
+def test_compare_from_python_refuses_before_it_makes_a_folder(of_squeezebert, workplace):
     with pytest.raises(api.TdbsError) as caught:
-        api.compare(api.load(of_distilbert), ["random", "packed"], out="c", epochs=1)
+        api.compare(api.load(of_squeezebert), ["random", "packed"], out="c", epochs=1)
     assert (caught.value.message, caught.value.next_step) == REFUSED
     assert not (workplace / "c").exists()
 
 
 def test_a_loop_of_ones_own_is_told_too(small, models):
     with pytest.raises(api.TdbsError) as caught:
-        PreparedSteps(small, model=loaded(models["distilbert"], small), strategy="packed")
+        PreparedSteps(small, model=loaded(models["squeezebert"], small), strategy="packed")
     assert (caught.value.message, caught.value.next_step) == REFUSED
 
 
-def test_a_profile_of_another_family_is_told_of(tdbs, of_distilbert, workplace):
+def test_a_profile_of_another_family_is_told_of(tdbs, of_squeezebert, workplace):
     from tests.analysis.test_cost import points_of
 
     found = {
@@ -232,10 +239,10 @@ def test_a_profile_of_another_family_is_told_of(tdbs, of_distilbert, workplace):
     }
     Path("p.json").write_text(json.dumps(found))
     note = (
-        "The profile was measured with a bert, but the model to train is a distilbert: seconds may differ. "
+        "The profile was measured with a bert, but the model to train is a squeezebert: seconds may differ. "
         "Measure the model with tdbs profile."
     )
-    told = ("estimate-speedup", of_distilbert, "--profile", "p.json", "--strategy", "random")
+    told = ("estimate-speedup", of_squeezebert, "--profile", "p.json", "--strategy", "random")
     assert note in tdbs(*told).stderr.splitlines()
     assert note not in tdbs(*told, "--model", "tiny").stderr.splitlines()
 

@@ -33,7 +33,12 @@ _ENV: dict[str, str | None] = {
 }
 
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_VARIES = ((r"(\d+ min )?\d+(\.\d+)? m?s\b", "T s"), (r"-[0-9a-f]{8}\b", "-KEY"), (r"accuracy [01]\.\d+", "accuracy A"))
+_VARIES = (
+    (r"(\d+ min )?\d+(\.\d+)? m?s\b", "T s"),
+    (r"-[0-9a-f]{8}\b", "-KEY"),
+    (r"accuracy [01]\.\d+", "accuracy A"),
+    (r"\d+\.\d+ GiB", "M GiB"),  # of a plan: a machine without bf16 takes more
+)
 _NAMED_PLACES = {"splits": "<split>", "metrics": "<metric>", "packages": "<package>", "versions": "<package>"} | {
     "key_parts": "<part>",
     "params": "<name>",

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 import transformers
 
-from tests.families.folders import ROOM, WORDS
+from tests.families.table import ROOM, WORDS
 
 Row = tuple[str, ...]  # a text, or a pair
 SHORT, LONG = (3, 5, 8, 9), (2, 3, 7, 12, 20, 31, 40, 60)  # words of a text; windows are 16 tokens

@@ -13,8 +13,9 @@ import pytest
 
 import tdbs
 from tdbs.errors import TdbsError
-from tests.families.folders import FAMILIES, save_family
+from tests.families.folders import save_family
 from tests.families.reference import SHORT, rows_of, write_rows
+from tests.families.table import FAMILIES
 from tests.in_process import run_command
 
 TDBS = [sys.executable, "-c", "from tdbs.cli import main; main()"]

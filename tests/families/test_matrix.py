@@ -17,7 +17,7 @@ from tdbs.train.feed import make_feed, open_training_data
 from tdbs.train.planning.model_choice import choose_model
 from tdbs.train.planning.strategies import STRATEGIES, Strategy, resolve_strategy
 from tdbs.train.stopping import Stop, StoppedError
-from tests.families.folders import FAMILIES, ROOM, save_family
+from tests.families.folders import save_family
 from tests.families.reference import (
     LONG,
     SHORT,
@@ -29,6 +29,7 @@ from tests.families.reference import (
     write_rows,
 )
 from tests.families.refused import refusals
+from tests.families.table import EVERY_DAY, FAMILIES, ROOM
 
 WITHIN = 1e-5
 REFUSED = ("funnel",)
@@ -118,7 +119,9 @@ def check_scores(made: Place, result: object) -> None:
         assert predicted(model, made.held, made.place) == pytest.approx(expected, abs=WITHIN)
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize(
+    "name", [each if each in EVERY_DAY else pytest.param(each, marks=pytest.mark.slow) for each in EXACT]
+)
 def test_one_update_and_what_comes_of_it(name, tmp_path):
     """The default strategy on tiny texts: pairs, since they have segment ids."""
     made = Place(name, tmp_path, pairs=True, sizes=SHORT, rows=BATCH)

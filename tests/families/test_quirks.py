@@ -14,9 +14,10 @@ import tdbs
 from tdbs.errors import ModelError, TokenizerError
 from tdbs.train.models.checks import position_limit
 from tdbs.train.scores.answers import MAX_ANSWER_TOKENS
-from tests.families.folders import FAMILIES, SIZES, save_family
+from tests.families.folders import save_family
 from tests.families.reference import SHORT, opened, pipeline_scores, probabilities, rows_of, spread_of, write_rows
 from tests.families.refused import refusals
+from tests.families.table import FAMILIES, SIZES
 
 WITHIN = 1e-5
 

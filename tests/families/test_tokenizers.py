@@ -8,8 +8,9 @@ from transformers import AutoTokenizer
 
 import tdbs
 from tdbs.errors import TokenizerError
-from tests.families.folders import FAMILIES, save_family
+from tests.families.folders import save_family
 from tests.families.reference import SHORT, probabilities, rows_of
+from tests.families.table import FAMILIES
 from tests.families.test_quirks import WITHIN, dataset_of, predicted, saved
 
 

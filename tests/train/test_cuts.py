@@ -45,7 +45,8 @@ def size_of(call, execution: str, *, has_targets: bool) -> tuple[int, int]:
     """Return the tokens of a call, and the pairs that attention compares in it."""
     widths, targets = zip(*call, strict=True)
     if execution == "unpadded":
-        return int(row_width(sum(widths))), sum(width**2 for width in widths)
+        tokens = row_width(sum(widths)) + row_width(sum(targets))
+        return int(tokens), sum(width**2 + target * (target + width) for width, target in call)
     is_max = execution == "padded_max"
     width = MAX_LENGTH if is_max else max(widths)
     target = (MAX_LENGTH if is_max else max(targets)) if has_targets else 0
@@ -110,9 +111,7 @@ def updates_of(plan: EpochPlan) -> list[list[int]]:
 def test_a_cap_makes_as_few_calls_as_any_cut(lengths, data, has_targets, execution, caps):
     """Batches above the cap are sorted and cut, others stay as they are."""
     lengths = [max(length, 1) for length in lengths]
-    targets = None
-    if has_targets and execution != "unpadded":
-        targets = [data.draw(st.integers(0, MAX_LENGTH)) for _ in lengths]
+    targets = [data.draw(st.integers(0, MAX_LENGTH)) for _ in lengths] if has_targets else None
     strategy = replace(
         STRATEGIES["random"],
         execution=execution,
@@ -125,16 +124,14 @@ def test_a_cap_makes_as_few_calls_as_any_cut(lengths, data, has_targets, executi
     first = 0
     for calls in samples_of(plan, lengths, targets):
         samples = list(itertools.chain(*calls))
-        assert all(fits(call, strategy, has_targets=targets is not None) for call in calls)
+        assert all(fits(call, strategy, has_targets=has_targets) for call in calls)
         if len(calls) == 1:
             whole = slice(first, first + len(samples))
             assert plan.sample_ids_N[whole].tolist() == plain.sample_ids_N[whole].tolist()
         elif execution != "padded_max":
             assert samples == sorted(samples)
         assert len(calls) == min(
-            len(cut)
-            for cut in all_cuts(samples)
-            if all(fits(call, strategy, has_targets=targets is not None) for call in cut)
+            len(cut) for cut in all_cuts(samples) if all(fits(call, strategy, has_targets=has_targets) for call in cut)
         )
         first += len(samples)
 

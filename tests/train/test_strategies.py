@@ -1,6 +1,7 @@
 """A strategy is three parts by name; options override parts, and a task's policy comes before both."""
 
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
@@ -14,6 +15,7 @@ from tdbs.train.planning.profile_file import named_profile
 from tdbs.train.planning.strategies import (
     STRATEGIES,
     Strategy,
+    given_strategy,
     resolve_strategy,
     strategies_for,
 )
@@ -62,7 +64,7 @@ def test_the_default_is_unpadded_and_records_that_name():
 def test_the_default_is_sorted_where_a_row_cannot_hold_several_samples():
     assert resolve_strategy("tdbs", SAMPLE_TASK, in_rows=False) == resolve_strategy("sorted", SAMPLE_TASK)
     writing = replace(SAMPLE_TASK, kind="seq2seq", classes=())
-    assert resolve_strategy("tdbs", writing) == resolve_strategy("sorted", writing)
+    assert resolve_strategy("tdbs", writing, in_rows=False) == resolve_strategy("sorted", writing)
     assert resolve_strategy("reach", SAMPLE_TASK, in_rows=False).name == "reach"
 
 
@@ -140,17 +142,17 @@ def test_packs_and_packed_go_together(name, given):
     assert caught.value.next_step == "Pass --batches packs with --execution packed, or neither."
 
 
-@pytest.mark.parametrize("name", ["packed", "unpadded"])
-def test_rows_of_several_samples_are_refused_for_seq2seq(name):
+def test_targets_are_not_packed():
     task = HUB_TASKS["xsum"].task
-    with pytest.raises(ConfigError) as caught:
-        resolve_strategy(name, task)
-    assert caught.value.message == (
-        f"--execution {name} is for encoders; an encoder-decoder counts positions along the row."
-    )
-    assert caught.value.next_step == "Pass --execution sorted, or a strategy of padded batches."
-    assert name not in strategies_for(task)
-    assert set(strategies_for(task)) == set(STRATEGIES) - {"packed", "unpadded"}
+    for call in (resolve_strategy, partial(given_strategy, in_rows=True)):
+        with pytest.raises(ConfigError) as caught:
+            call("packed", task)
+        assert caught.value.message == "--execution packed packs texts alone; these samples have targets, too."
+        assert caught.value.next_step == "Pass --execution unpadded or sorted."
+    with pytest.raises(ConfigError):
+        given_strategy(STRATEGIES["packed"], task, in_rows=True)
+    assert set(strategies_for(task)) == set(STRATEGIES) - {"packed"}
+    assert set(strategies_for(task, in_rows=False)) == set(STRATEGIES) - {"packed", "unpadded"}
     assert strategies_for(SAMPLE_TASK) == tuple(STRATEGIES)
 
 

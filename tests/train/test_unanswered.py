@@ -33,7 +33,8 @@ from tdbs.train.planning.strategies import STRATEGIES
 from tdbs.train.run_folder import read_run
 from tdbs.train.scores.answers import MAX_ANSWER_TOKENS
 from tdbs.train.trainer import TrainResult, train
-from tests.families.folders import FAMILIES, save_family
+from tests.families.folders import save_family
+from tests.families.table import FAMILIES
 from tests.reference import squad_v2
 
 NAMES, PLACES = ("ann", "bob", "clara", "david"), ("paris", "london", "rome", "berlin")

@@ -94,7 +94,7 @@ def compare(dataset: PreparedDataset, arguments: CompareArguments) -> dict[str, 
     profile, folder = arguments.profile, Path(arguments.out)
     resolved = resolve_settings(arguments, dataset.manifest, profile=profile)
     in_rows = resolved.model.in_rows
-    baseline = resolved_name(arguments.baseline, dataset.manifest.task, in_rows=in_rows)
+    baseline = resolved_name(arguments.baseline, in_rows=in_rows)
     chosen = _chosen(dataset, arguments, baseline, in_rows=in_rows)
     terms = Terms(
         **options_of(arguments) | resolved.options, seeds=tuple(arguments.seeds), part_steps=arguments.part_steps
@@ -188,6 +188,10 @@ def _prediction(
                 profile=profile,
                 attention=terms.attention,
                 dropout=terms.dropout,
+                precision=terms.precision,
+                checkpoint_activations=terms.checkpoint_activations,
+                lora=terms.lora,
+                freeze_layers=terms.freeze_layers,
             )
         ]
         for seed in terms.seeds
@@ -253,4 +257,5 @@ def _part_row(part: PartTime, estimate: StrategyEstimate, *, seed: int) -> Row:
         plan_seconds=None,
         peak_memory_bytes=None,
         run=None,
+        predicted_peak_memory_bytes=estimate.peak_memory_bytes,
     )

@@ -75,6 +75,7 @@ class Row:
     energy_kwh: float | None = None  # energy of training and evaluation, if measured
     co2e_kg: float | None = None
     power: str | None = None  # source of the power figure (train/energy.py)
+    predicted_peak_memory_bytes: int | None = None  # None: the sizes of the model are not known
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,6 +98,7 @@ class Summary:
     score_difference: float | None = None  # difference to the baseline's, mean over shared seeds; None for itself
     score_difference_low: float | None = None  # its 95 % t interval; None with one seed
     score_difference_high: float | None = None
+    predicted_peak_memory_bytes: int | None = None  # the largest
 
 
 class SettingsFields(TypedDict):
@@ -252,7 +254,6 @@ def _different(begun: Mapping[str, Any], settings: Mapping[str, Any]) -> list[st
 
 def _summary(name: str, rows: Sequence[Row], of_baseline: Sequence[Row]) -> Summary:
     scores = [row.score for row in rows if row.score is not None]
-    peaks = [row.peak_memory_bytes for row in rows if row.peak_memory_bytes is not None]
     seconds, base = (statistics.mean(row.seconds for row in some) for some in (rows, of_baseline))
     found = None if rows == of_baseline else paired_difference(_scores(rows), _scores(of_baseline))
     predicted, predicted_base = (_mean([row.predicted_seconds for row in some]) for some in (rows, of_baseline))
@@ -267,7 +268,8 @@ def _summary(name: str, rows: Sequence[Row], of_baseline: Sequence[Row]) -> Summ
         tokens=statistics.mean(row.tokens for row in rows),
         score_mean=_mean(scores),
         score_std=statistics.stdev(scores) if len(scores) > 1 else None,
-        peak_memory_bytes=max(peaks, default=None),
+        peak_memory_bytes=_largest([row.peak_memory_bytes for row in rows]),
+        predicted_peak_memory_bytes=_largest([row.predicted_peak_memory_bytes for row in rows]),
         energy_kwh=_mean([row.energy_kwh for row in rows]),
         co2e_kg=_mean([row.co2e_kg for row in rows]),
         score_difference=None if found is None else found.mean,
@@ -278,6 +280,10 @@ def _summary(name: str, rows: Sequence[Row], of_baseline: Sequence[Row]) -> Summ
 
 def _scores(rows: Sequence[Row]) -> dict[int, float]:
     return {row.seed: row.score for row in rows if row.score is not None}
+
+
+def _largest(values: Sequence[int | None]) -> int | None:
+    return max((value for value in values if value is not None), default=None)
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

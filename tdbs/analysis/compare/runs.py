@@ -80,6 +80,7 @@ def run_row(folder: Path, run: Run, estimate: StrategyEstimate, *, pool: Path | 
         run=run.name,
         predicted_seconds=estimate.seconds,
         predicted_speedup=_predicted_speedup(estimate),
+        predicted_peak_memory_bytes=estimate.peak_memory_bytes,
     )
 
 
@@ -201,6 +202,7 @@ def _trained_row(folder: Path, run: Run, estimate: StrategyEstimate, progress: P
         energy_kwh=None if used is None else used["kwh"],
         co2e_kg=None if used is None else used["co2e_kg"],
         power=None if used is None else used["power"],
+        predicted_peak_memory_bytes=estimate.peak_memory_bytes,
     )
 
 

@@ -37,15 +37,15 @@ class Head:
 
 
 def _logits(output: Any) -> torch.Tensor:
-    return _in_full(output.logits)
+    return in_full(output.logits)
 
 
 def _span_logits(output: Any) -> torch.Tensor:
     """Return the logits of first and last token (B x L x 2)."""
-    return _in_full(torch.stack([output.start_logits, output.end_logits], dim=-1))
+    return in_full(torch.stack([output.start_logits, output.end_logits], dim=-1))
 
 
-def _in_full(numbers: torch.Tensor) -> torch.Tensor:
+def in_full(numbers: torch.Tensor) -> torch.Tensor:
     """Return numbers of at least 32 bits: half precision is too coarse for losses and scores."""
     return numbers.to(torch.promote_types(numbers.dtype, torch.float32))
 

@@ -89,7 +89,9 @@ def model_inputs(batch: Batch, rules: InputRules, *, device: torch.device) -> di
 
 def last_absent(batch: Batch) -> int:
     """Return the first token id that no sample of the batch ends with."""
-    last_B = batch.input_ids_RW[np.arange(len(batch.lengths_B)), batch.lengths_B - 1]
+    width = batch.input_ids_RW.shape[1]
+    starts_B = np.arange(len(batch.lengths_B)) * width if batch.starts_B is None else batch.starts_B
+    last_B = batch.input_ids_RW.ravel()[starts_B + batch.lengths_B - 1]
     return int(np.setdiff1d(np.arange(len(last_B) + 1), last_B)[0])
 
 

@@ -32,7 +32,7 @@ from tdbs.train.models.heads import HEADS
 from tdbs.train.models.inputs import InputRules, SampleFormat
 from tdbs.train.models.padding_side import with_padding_side
 from tdbs.train.models.part import WHOLE, TrainablePart, adapted_model, config_folder, train_part
-from tdbs.train.planning.model_choice import TINY, ModelChoice, choose_model
+from tdbs.train.planning.model_choice import TINY, TINY_POSITIONS, TINY_SIZES, ModelChoice, choose_model
 from tdbs.train.rows.models import knows_sequences, use_sequences
 from tdbs.unasked import nothing_asked
 
@@ -79,7 +79,7 @@ def load_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Loa
         train_part(model, settings.part, samples.task.kind, dropout=settings.dropout)
     in_rows = settings.in_rows
     if in_rows is None:
-        in_rows = samples.task.kind != "seq2seq" and knows_sequences(model.config)
+        in_rows = samples.task.kind != "seq2seq" and knows_sequences(model.config)  # who writes starts with one token
     if in_rows:
         use_sequences(model, settings.execution.attention)
     accelerator = make_accelerator(settings.execution.precision, settings.execution.device)
@@ -156,7 +156,7 @@ def model_to_train(name: str | None, manifest: Manifest) -> ModelChoice:
         return choice
     is_writer = manifest.task.kind == "seq2seq"
     config = _config_to_train(choice.name, manifest.task)
-    return replace(choice, model_type=config.model_type, in_rows=not is_writer and knows_sequences(config))
+    return replace(choice, model_type=config.model_type, in_rows=knows_sequences(config, writes=is_writer))
 
 
 def read_config(name: str, purpose: Purpose, **options: Any) -> PretrainedConfig:
@@ -193,11 +193,8 @@ def tiny_config(task: Task, tokenizer: TokenizerInfo, max_length: int) -> Pretra
         )
     return BertConfig(
         vocab_size=tokenizer.vocabulary_size,
-        hidden_size=128,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        intermediate_size=512,
-        max_position_embeddings=max(max_length, 128),
+        **TINY_SIZES,
+        max_position_embeddings=max(max_length, TINY_POSITIONS),
         num_labels=task.outputs,
         pad_token_id=tokenizer.pad_id,
     )

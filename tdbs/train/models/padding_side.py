@@ -71,6 +71,8 @@ def with_padding_side(
     def logits(rules: InputRules, chosen: Sequence[int], *, in_rows: bool = False) -> list[torch.Tensor]:
         batch = probe.batch(chosen, kind, in_rows=in_rows)
         found = forward(model, batch, kind, rules, device=device).float().cpu()
+        if kind == "seq2seq" and in_rows:
+            found = found.view(len(chosen), _TARGET, -1)
         lengths = batch.lengths_B.tolist()
         return [each[:length] if HEADS[kind].of_tokens else each for each, length in zip(found, lengths, strict=True)]
 

@@ -153,21 +153,21 @@ def _ends(begins_EG: IntArray, sizes_G: IntArray) -> BoolArray:
 def _fewest(groups: _Groups, strategy: Strategy) -> BoolArray:
     """Return where the calls end (P x G) if each takes as many samples as its caps allow."""
     ends_PG = np.zeros(groups.widths_PG.shape, dtype=np.bool_)
-    samples_G = row_G = squares_G = longest_G = np.zeros_like(groups.sizes_G)  # of the call that is being filled
+    samples_G = row_G = target_row_G = pairs_G = longest_G = np.zeros_like(groups.sizes_G)  # of the call being filled
     for position, width_G in enumerate(groups.widths_PG):
-        target_G = None if groups.targets_PG is None else groups.targets_PG[position]
-        grown_G = None if target_G is None else np.maximum(longest_G, target_G)
+        target_G = np.zeros_like(width_G) if groups.targets_PG is None else groups.targets_PG[position]
+        own_pairs_G = width_G**2 + target_G * (target_G + width_G)
         if strategy.execution == "unpadded":
-            tokens_G, pairs_G = row_width(row_G + width_G), squares_G + width_G**2
+            size_G = row_width(row_G + width_G) + row_width(target_row_G + target_G), pairs_G + own_pairs_G
         else:
-            tokens_G, pairs_G = _padded_size(samples_G + 1, width_G, grown_G)
-        is_new_G = (samples_G > 0) & (position < groups.sizes_G) & _exceeds(tokens_G, pairs_G, strategy)
+            size_G = _padded_size(samples_G + 1, width_G, np.maximum(longest_G, target_G))
+        is_new_G = (samples_G > 0) & (position < groups.sizes_G) & _exceeds(*size_G, strategy)
         ends_PG[position - 1] |= is_new_G
-        samples_G = np.where(is_new_G, 1, samples_G + 1)
+        samples_G = np.where(is_new_G, 0, samples_G) + 1
         row_G = np.where(is_new_G, 0, row_G) + width_G
-        squares_G = np.where(is_new_G, 0, squares_G) + width_G**2
-        if target_G is not None and grown_G is not None:
-            longest_G = np.where(is_new_G, target_G, grown_G)
+        target_row_G = np.where(is_new_G, 0, target_row_G) + target_G
+        pairs_G = np.where(is_new_G, 0, pairs_G) + own_pairs_G
+        longest_G = np.maximum(np.where(is_new_G, 0, longest_G), target_G)
     ends_PG[groups.sizes_G - 1, np.arange(len(groups.sizes_G))] = True
     return ends_PG
 

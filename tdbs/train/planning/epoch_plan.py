@@ -39,7 +39,7 @@ class EpochPlan:
     step_offsets_S1: IntArray | None = None  # batches of each step; None: each batch is a step
     target_lengths_N: IntArray | None = None  # seq2seq: tokens of each target, in running order
     target_widths_B: IntArray | None = None  # seq2seq: width of the batch's targets
-    unsorted_target_tokens: int = 0  # seq2seq: `target_tokens` without sorting of targets
+    unsorted_target_tokens: int = 0  # seq2seq: `target_tokens` without sorting of targets; 0: they are not sorted
     dropped_W8: npt.NDArray[np.uint8] | None = None  # drop at a rate: dropped words; each window has its own
     windows: tuple[Window, ...] = ()  # of a split that is larger than memory; empty: the split is one
 
@@ -87,9 +87,18 @@ class EpochPlan:
         return int(self.tokens_B.sum())
 
     @property
+    def target_tokens_B(self) -> IntArray:
+        """All tokens of each batch's targets, padding included; 0 if targets are not sequences."""
+        if self.target_widths_B is None or self.target_lengths_N is None:
+            return np.zeros_like(self.padded_lengths_B)
+        if self.execution == "unpadded":
+            return row_width(np.add.reduceat(np.maximum(self.target_lengths_N, 1), self.batch_offsets_B1[:-1]))
+        return self.batch_sizes_B * self.target_widths_B
+
+    @property
     def target_tokens(self) -> int:
         """All tokens of the targets, padding included; 0 if targets are not sequences."""
-        return 0 if self.target_widths_B is None else int(self.batch_sizes_B @ self.target_widths_B)
+        return int(self.target_tokens_B.sum())
 
     @property
     def padding_fraction(self) -> float:
@@ -113,5 +122,5 @@ def run_padding(plans: Sequence[EpochPlan]) -> float:
 def run_target_padding(plans: Sequence[EpochPlan], *, is_sorted: bool = True) -> float | None:
     """Return the padding fraction of a run's targets, sorted or unsorted; None if they are not sequences."""
     real = sum(int(plan.target_lengths_N.sum()) for plan in plans if plan.target_lengths_N is not None)
-    tokens = sum(plan.target_tokens if is_sorted else plan.unsorted_target_tokens for plan in plans)
+    tokens = sum((0 if is_sorted else plan.unsorted_target_tokens) or plan.target_tokens for plan in plans)
     return 1.0 - real / tokens if tokens else None

@@ -185,7 +185,7 @@ def _joined(plans: Sequence[tuple[IntArray, EpochPlan]], windows: tuple[Window, 
         step_offsets_S1=_joined_offsets([plan.step_offsets_S1 for plan in parts]),
         target_lengths_N=np.concatenate([plan.target_lengths_N for plan in parts]) if has_targets else None,
         target_widths_B=np.concatenate([plan.target_widths_B for plan in parts]) if has_targets else None,
-        unsorted_target_tokens=sum(plan.unsorted_target_tokens for plan in parts),
+        unsorted_target_tokens=sum(plan.unsorted_target_tokens or plan.target_tokens for plan in parts),
         windows=windows,
     )
 

@@ -12,10 +12,18 @@ from typing import Any
 from tdbs.data.sample import SAMPLE_TASK
 from tdbs.model_families import takes_rows_of_several
 from tdbs.pipeline.manifest import Manifest
+from tdbs.train.planning.model_size import ModelSize, model_size
 
 TINY = "tiny"  # the model with random weights that the sample is trained with
 DEFAULT_RATE = 5e-5  # in the paper's grid of 3, 4 and 5 e-5
 TINY_RATE = 1e-3  # random weights need more
+TINY_SIZES = {  # of `tiny`, as the configuration of a BERT has them
+    "hidden_size": 128,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "intermediate_size": 512,
+}
+TINY_POSITIONS = 128  # or the dataset's longest sample
 _CONFIG_NAME = "config.json"
 
 
@@ -26,6 +34,7 @@ class ModelChoice:
     name: str  # hub name or folder, or `tiny`
     model_type: str | None  # as in config.json; None: no configuration was found
     in_rows: bool  # whether a row may hold several samples; assumed if no configuration was found
+    size: ModelSize | None = None  # None: no configuration was found, or its family's memory was not counted
 
     @property
     def rate(self) -> float:
@@ -64,13 +73,14 @@ def choose_model(name: str | None, manifest: Manifest) -> ModelChoice:
     Never fails: if no configuration is found, the choice says so, and training itself will report the reason.
     """
     name = name or default_model(manifest)
-    is_writer = manifest.task.kind == "seq2seq"  # an encoder-decoder counts positions along the row
-    config = {"model_type": "t5" if is_writer else "bert"} if name == TINY else _find_config(name)
+    is_writer = manifest.task.kind == "seq2seq"
+    config = _tiny_config(manifest, is_writer=is_writer) if name == TINY else _find_config(name)
     model_type = config.get("model_type")
     return ModelChoice(
         name=name,
         model_type=model_type if isinstance(model_type, str) else None,
-        in_rows=not is_writer and (not isinstance(model_type, str) or takes_rows_of_several(config)),
+        in_rows=takes_rows_of_several(config, writes=is_writer) if isinstance(model_type, str) else not is_writer,
+        size=model_size(config),
     )
 
 
@@ -81,6 +91,19 @@ def left_out_note(names: Sequence[str], model: ModelChoice) -> str | None:
     kind = "" if model.model_type is None else f" ({model.model_type})"
     verb = "is" if len(names) == 1 else "are"
     return f"{' and '.join(names)} {verb} left out: {shown_model(model.name)}{kind} takes one sample a row."
+
+
+def _tiny_config(manifest: Manifest, *, is_writer: bool) -> dict[str, Any]:
+    """Return what planning needs of the configuration of `tiny` (models/load.py makes the whole)."""
+    if is_writer:
+        return {"model_type": "t5"}
+    return {
+        "model_type": "bert",
+        "vocab_size": manifest.tokenizer.vocabulary_size,
+        "max_position_embeddings": max(manifest.max_length, TINY_POSITIONS),
+        "type_vocab_size": 2,
+        **TINY_SIZES,
+    }
 
 
 def _find_config(name: str) -> dict[str, Any]:

@@ -73,10 +73,13 @@ def plan_epoch(
         )
     target_lengths_N = None if targets is None else targets.lengths_N[order_N]
     if are_cut(strategy):
-        to_max = strategy.execution == "padded_max"
+        widths_N, target_widths_N = kept_N, target_lengths_N
+        if strategy.execution == "padded_max":
+            widths_N = np.full_like(kept_N, max_length)
+            target_widths_N = None if targets is None else np.full_like(kept_N, targets.max_length)
         calls = calls_of(
-            np.full_like(kept_N, max_length) if to_max else np.maximum(kept_N, 1),
-            np.full_like(kept_N, targets.max_length) if targets is not None and to_max else target_lengths_N,
+            np.maximum(widths_N, 1),
+            None if target_widths_N is None else np.maximum(target_widths_N, 1),
             strategy,
             offsets_B1=offsets_B1,
             step_offsets_S1=step_offsets_S1,
@@ -88,12 +91,10 @@ def plan_epoch(
     if strategy.execution in ("padded_max", "packed"):
         widths_B = np.full_like(widths_B, max_length)
     target_widths_B = None
-    tokens_of_targets = 0
     if targets is not None and target_lengths_N is not None:
         target_widths_B = np.maximum(np.maximum.reduceat(target_lengths_N, offsets_B1[:-1]), 1)
         if strategy.execution == "padded_max":
             target_widths_B = np.full_like(target_widths_B, targets.max_length)
-        tokens_of_targets = int(np.diff(offsets_B1) @ target_widths_B)
     return EpochPlan(
         epoch=epoch,
         sample_ids_N=order_N,
@@ -105,7 +106,7 @@ def plan_epoch(
         step_offsets_S1=step_offsets_S1,
         target_lengths_N=target_lengths_N,
         target_widths_B=target_widths_B,
-        unsorted_target_tokens=batching.unsorted_target_tokens or tokens_of_targets,
+        unsorted_target_tokens=batching.unsorted_target_tokens,
         dropped_W8=early.dropped_W8,
     )
 

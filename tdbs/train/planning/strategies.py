@@ -184,15 +184,15 @@ def parts_without_drop(parts: Mapping[str, Any], task: Task) -> dict[str, Any]:
     return {name: value for name, value in parts.items() if name not in _DROP_PARTS or not task.drop_forbidden}
 
 
-def resolved_name(name: str, task: Task, *, in_rows: bool = True) -> str:
+def resolved_name(name: str, *, in_rows: bool = True) -> str:
     """Return the strategy that a name means; `tdbs`, the default, is the fastest that is as accurate as `random`.
 
     That is `unpadded` (docs/decisions.md, "The default"), and `sorted` if the rows of the model cannot hold several
-    samples: for sequence to sequence, and if `in_rows` says so.
+    samples (`in_rows`).
     """
     if name != DEFAULT_STRATEGY:
         return name
-    return "unpadded" if in_rows and task.kind != "seq2seq" else "sorted"
+    return "unpadded" if in_rows else "sorted"
 
 
 def resolve_strategy(
@@ -212,7 +212,7 @@ def resolve_strategy(
     On a task that forbids dropping, a strategy runs without TokenDrop and with buckets of width 1; an override of
     `drop` is refused there, unless `allow_drop`.
     """
-    named = STRATEGIES.get(resolved_name(name, task, in_rows=in_rows))
+    named = STRATEGIES.get(resolved_name(name, in_rows=in_rows))
     if named is None:
         raise ConfigError(
             f"There is no strategy {name}.", next_step=f"Choose one of: {', '.join([*STRATEGIES, DEFAULT_STRATEGY])}."
@@ -242,12 +242,7 @@ def resolve_strategy(
     if given.get("execution", named.execution) == "sorted":
         given.setdefault("call_tokens", call_tokens(profile))
     strategy = replace(named, **given)
-    if task.kind == "seq2seq" and strategy.in_rows:
-        raise ConfigError(
-            f"--execution {strategy.execution} is for encoders; an encoder-decoder counts positions along the row.",
-            next_step="Pass --execution sorted, or a strategy of padded batches.",
-        )
-    _check_rows(strategy, in_rows=in_rows)
+    _check_rows(strategy, task, in_rows=in_rows)
     if "drop_rate" in given and strategy.drop not in ("rate", "any"):
         raise ConfigError(
             f"--drop-rate has no effect with --drop {strategy.drop}.",
@@ -260,7 +255,7 @@ def given_strategy(given: Strategy | str, task: Task, *, in_rows: bool, profile:
     """Return the strategy of a name (resolve_strategy), or a resolved one as it is, if the model can run it."""
     if isinstance(given, str):
         return resolve_strategy(given, task, profile=profile, in_rows=in_rows)
-    _check_rows(given, in_rows=in_rows)
+    _check_rows(given, task, in_rows=in_rows)
     return given
 
 
@@ -269,11 +264,12 @@ def strategies_for(task: Task, *, in_rows: bool = True) -> tuple[str, ...]:
 
     `batch_rebalance` is left out if the installed transformers lacks it; by name it is an error (samplers.py).
     """
-    in_rows = in_rows and task.kind != "seq2seq"
     return tuple(
         name
         for name, strategy in STRATEGIES.items()
-        if (in_rows or not strategy.in_rows) and (strategy.batches != "batch_rebalance" or has_rebalancing())
+        if (in_rows or not strategy.in_rows)
+        and (strategy.batches != "batch_rebalance" or has_rebalancing())
+        and not (strategy.execution == "packed" and task.kind == "seq2seq")
     )
 
 
@@ -282,8 +278,13 @@ def left_out(*, in_rows: bool) -> tuple[str, ...]:
     return tuple(name for name, strategy in STRATEGIES.items() if strategy.in_rows and not in_rows)
 
 
-def _check_rows(strategy: Strategy, *, in_rows: bool) -> None:
+def _check_rows(strategy: Strategy, task: Task, *, in_rows: bool) -> None:
     """Refuse a strategy of rows that hold several samples if those of the model cannot (`in_rows`)."""
+    if strategy.execution == "packed" and task.kind == "seq2seq":
+        raise ConfigError(
+            "--execution packed packs texts alone; these samples have targets, too.",
+            next_step="Pass --execution unpadded or sorted.",
+        )
     if not strategy.in_rows or in_rows:
         return
     if strategy.execution != STRATEGIES.get(strategy.name, strategy).execution:

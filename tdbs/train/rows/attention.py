@@ -1,17 +1,16 @@
 """Attention by sequence in rows of several samples, by the kernel that was asked for.
 
-Packed rows keep their form: a mask lets tokens of one sample see each other. Unpadded rows are regrouped: on CUDA
-torch's variable-length kernel takes them as they are, elsewhere attention alone is padded, within a few length groups
-(docs/decisions.md, "Unpadded").
+Packed rows keep their form: a mask lets tokens of one sample see each other. Unpadded rows are regrouped: on CUDA a
+variable-length kernel takes them as they are, elsewhere attention alone is padded, within a few length groups
+(docs/decisions.md, "Unpadded"). A layer says itself whether it looks back only, and how far it sees.
 """
 
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import torch
@@ -19,13 +18,41 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS
 from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
-from tdbs.train.rows.sequences import LengthGroup, Sequences
+from tdbs.train.rows.sequences import Grouped, LengthGroup, SequencePair, Sequences
+from tdbs.train.rows.variable_length import takes_rows, variable_length
 
 # Shapes: R rows of W tokens (R x W = F), B samples, P places of padded sequences, H heads, D their size, G samples of
 # a length group, L its longest sample.
 
 _PREFIX = "tdbs_"  # before the kernel's name
 _IN_ROWS = ContextVar("tdbs_rows_of_several", default=False)  # a mask function is not given the model's other inputs
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reach:
+    """Which tokens of its sample a token sees in a layer."""
+
+    window: int | None = None  # it sees tokens nearer than this; None: all
+    looks_back: bool = False  # a decoder's: none behind itself
+
+    def sees(self, distance: torch.Tensor) -> torch.Tensor:
+        """Return whether keys are seen that stand this far before their queries."""
+        nearest = 0 if self.looks_back else -sys.maxsize if self.window is None else 1 - self.window
+        farthest = sys.maxsize if self.window is None else self.window
+        return (distance >= nearest) & (distance < farthest)
+
+    def is_everywhere(self, length: int) -> bool:
+        """Return whether all tokens of a sample of this length see all others."""
+        return not self.looks_back and (self.window is None or length <= self.window)
+
+    @property
+    def bounds(self) -> tuple[int, int]:
+        """How many tokens are seen to the left and to the right; -1: all."""
+        left = -1 if self.window is None else self.window - 1
+        return left, 0 if self.looks_back else left
+
+
+EVERYWHERE = Reach()
 
 
 def register_attention(kernel: str) -> str:
@@ -59,32 +86,48 @@ def _attention(
     value: torch.Tensor,
     attention_mask: torch.Tensor | None,
     *,
-    sequences: Sequences | None = None,
+    sequences: Sequences | SequencePair | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Call the kernel: on padded rows as it is, on rows of several samples sequence by sequence."""
     call = partial(_kernel(kernel, module), module)
     if sequences is None:
         return call(query, key, value, attention_mask, **options)
-    window = options.pop("sliding_window", None)  # it is in our masks; kernels that cut by row would cut wrongly
-    if sequences.token_of_P is None:
-        make = partial(_block_mask, sequences, query.shape[2], window)
-        return call(query, key, value, _mask_of(sequences, (window, query.dtype), make, kernel), **options)
-    if _has_variable_length(query, options):
-        return _variable_length(query, key, value, sequences, window, options), None
-    qkv_PHD = [_to_places(states, sequences) for states in (query, key, value)]
+    # the reach is in our masks; kernels that cut by row would cut wrongly
+    reach = Reach(window=options.pop("sliding_window", None), looks_back=bool(getattr(module, "is_causal", False)))
+    bias = options.pop("position_bias", None)  # of each group, if there is one at all
+    own, queries, keys = _sides(module, sequences)
+    if own.is_packed:
+        make = partial(_block_mask, own, query.shape[2], reach)
+        return call(query, key, value, _mask_of(own, (reach, query.dtype), make, kernel), **options)
+    if queries is keys and bias is None and takes_rows(query, options):
+        return variable_length(query, key, value, own, reach.bounds, options), None
+    parts_PHD = to_places(_flat(query), queries), to_places(_flat(key), keys), to_places(_flat(value), keys)
     found = []
-    for number, group in enumerate(sequences.groups):
-        parts = [
-            states_PHD[group.places].view(group.samples, group.length, *states_PHD.shape[1:]).transpose(1, 2)
-            for states_PHD in qkv_PHD
-        ]
-        mask = _mask_of(sequences, (window, query.dtype, number), partial(_group_mask, group, window), kernel)
-        found.append(call(*parts, mask, **options)[0].flatten(0, 1))
-    out_FHD: torch.Tensor = _FromPlaces.apply(  # type: ignore[no-untyped-call]
-        torch.cat(found), sequences.place_of_K, query.shape[2]
-    )
-    return out_FHD.unsqueeze(0), None
+    for number, (asking, seen) in enumerate(zip(queries.groups, keys.groups, strict=True)):
+        qkv_GHLD = (
+            _of_group(states_PHD, group) for states_PHD, group in zip(parts_PHD, (asking, seen, seen), strict=True)
+        )
+        mask = _mask_of(own, (reach, query.dtype, queries is keys, number), partial(group_mask, seen, reach), kernel)
+        if bias is not None and bias.values:
+            options["position_bias"] = bias.values[number]
+        found.append(call(*qkv_GHLD, mask, **options)[0].flatten(0, 1))
+    return from_places(torch.cat(found), queries, query.shape[2]).unsqueeze(0), None
+
+
+def _sides(module: torch.nn.Module, sequences: Sequences | SequencePair) -> tuple[Sequences, Grouped, Grouped]:
+    """Return whose rows a layer computes, and the groups of its queries and of its keys."""
+    if isinstance(sequences, Sequences):
+        return sequences, sequences.grouped, sequences.grouped
+    if not module.is_decoder or module.is_causal:
+        own = sequences.target if module.is_decoder else sequences.source
+        return own, own.grouped, own.grouped
+    return sequences.source, sequences.crossing, sequences.source.grouped
+
+
+def _of_group(states_PHD: torch.Tensor, group: LengthGroup) -> torch.Tensor:
+    """Return a length group's padded sequences (G x H x L x D)."""
+    return states_PHD[group.places].view(group.samples, group.length, *states_PHD.shape[1:]).transpose(1, 2)
 
 
 def _kernel(name: str, module: torch.nn.Module) -> Callable[..., tuple[torch.Tensor, torch.Tensor | None]]:
@@ -95,25 +138,24 @@ def _kernel(name: str, module: torch.nn.Module) -> Callable[..., tuple[torch.Ten
     return ALL_ATTENTION_FUNCTIONS[name]
 
 
-def _block_mask(sequences: Sequences, width: int, window: int | None) -> torch.Tensor:
+def _block_mask(sequences: Sequences, width: int, reach: Reach) -> torch.Tensor:
     """Return which tokens of a row see each other: those of one sample (R x 1 x W x W)."""
     sample_RW = sequences.sample_F.view(-1, width)
+    position_RW = sequences.positions_F.view(-1, width)
     sees = sample_RW[:, :, None] == sample_RW[:, None, :]
-    if window is not None:
-        position_RW = sequences.positions_F.view(-1, width)
-        sees &= (position_RW[:, :, None] - position_RW[:, None, :]).abs() < window
-    return sees[:, None]
+    return (sees & reach.sees(position_RW[:, :, None] - position_RW[:, None, :]))[:, None]
 
 
-def _group_mask(group: LengthGroup, window: int | None) -> torch.Tensor:
-    """Return which tokens of a padded group are seen (G x 1 x 1 x L, or G x 1 x L x L where a window cuts)."""
+def group_mask(group: LengthGroup, reach: Reach = EVERYWHERE) -> torch.Tensor:
+    """Return which tokens of a padded group are seen (G x 1 x 1 x L; G x 1 x L x L if that depends on the query)."""
     rank_L = torch.arange(group.length, device=group.lengths_G.device)
     sees = (rank_L < group.lengths_G[:, None])[:, None, None]
-    if window is None or group.length <= window:
+    if reach.is_everywhere(group.length):
         return sees
     # a padded query that sees nothing would be no number: it sees itself
-    near = (rank_L[:, None] - rank_L).abs() < window
-    return (sees & near) | torch.eye(group.length, dtype=torch.bool, device=rank_L.device)
+    return (sees & reach.sees(rank_L[:, None] - rank_L)) | torch.eye(
+        group.length, dtype=torch.bool, device=rank_L.device
+    )
 
 
 def _mask_of(sequences: Sequences, key: tuple[Any, ...], make: Callable[[], torch.Tensor], kernel: str) -> torch.Tensor:
@@ -135,12 +177,20 @@ def _flat(states_1HFD: torch.Tensor) -> torch.Tensor:
     return states_1HFD.transpose(1, 2).flatten(0, 1)
 
 
-def _to_places(states_1HFD: torch.Tensor, sequences: Sequences) -> torch.Tensor:
-    """Return the tokens as padded sequences, group by group (P x H x D)."""
+def to_places(states_F: torch.Tensor, grouped: Grouped) -> torch.Tensor:
+    """Return the tokens of all rows as padded sequences, group by group (P x whatever a token has)."""
     placed: torch.Tensor = _ToPlaces.apply(  # type: ignore[no-untyped-call]  # as torch has it
-        _flat(states_1HFD), sequences.token_of_P, sequences.place_of_K
+        states_F, grouped
     )
     return placed
+
+
+def from_places(states_P: torch.Tensor, grouped: Grouped, width: int) -> torch.Tensor:
+    """Return the tokens of padded sequences in the `width` places of all rows; zeros where rows have padding."""
+    row: torch.Tensor = _FromPlaces.apply(  # type: ignore[no-untyped-call]  # as torch has it
+        states_P, grouped, width
+    )
+    return row
 
 
 class _ToPlaces(torch.autograd.Function):
@@ -151,69 +201,38 @@ class _ToPlaces(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(
-        context: Any, states_F: torch.Tensor, token_of_P: torch.Tensor, place_of_K: torch.Tensor
-    ) -> torch.Tensor:
-        context.save_for_backward(place_of_K)
-        context.width = len(states_F)
-        return states_F.index_select(0, token_of_P)
+    def forward(context: Any, states_F: torch.Tensor, grouped: Grouped) -> torch.Tensor:
+        context.grouped, context.width = grouped, len(states_F)
+        return states_F.index_select(0, grouped.token_of_P)
 
     @staticmethod
-    def backward(context: Any, gradient_P: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        (place_of_K,) = context.saved_tensors
-        return _row_of(gradient_P, place_of_K, context.width), None, None
+    def backward(context: Any, gradient_P: torch.Tensor) -> tuple[torch.Tensor, None]:
+        return _row_of(gradient_P, context.grouped, context.width), None
 
 
 class _FromPlaces(torch.autograd.Function):
     """Gather the tokens' results from their padded places; what is at padding has no gradient."""
 
     @staticmethod
-    def forward(context: Any, states_P: torch.Tensor, place_of_K: torch.Tensor, width: int) -> torch.Tensor:
-        context.save_for_backward(place_of_K)
-        context.places = len(states_P)
-        return _row_of(states_P, place_of_K, width)
+    def forward(context: Any, states_P: torch.Tensor, grouped: Grouped, width: int) -> torch.Tensor:
+        context.grouped, context.places = grouped, len(states_P)
+        return _row_of(states_P, grouped, width)
 
     @staticmethod
     def backward(context: Any, gradient_F: torch.Tensor) -> tuple[torch.Tensor, None, None]:
-        (place_of_K,) = context.saved_tensors
+        place_of_K, token_of_K = context.grouped.place_of_K, context.grouped.token_of_K
+        gradient_K = gradient_F[: len(place_of_K)] if token_of_K is None else gradient_F.index_select(0, token_of_K)
         gradient_P = gradient_F.new_zeros(context.places, *gradient_F.shape[1:])
-        return gradient_P.index_copy_(0, place_of_K, gradient_F[: len(place_of_K)]), None, None
+        return gradient_P.index_copy_(0, place_of_K, gradient_K), None, None
 
 
-def _row_of(values_P: torch.Tensor, place_of_K: torch.Tensor, width: int) -> torch.Tensor:
-    """Return the row of the tokens at some places, zeros at its padding (F)."""
+def _row_of(values_P: torch.Tensor, grouped: Grouped, width: int) -> torch.Tensor:
+    """Return the tokens at some places in the flattened rows, zeros at their padding (F)."""
+    place_of_K, token_of_K = grouped.place_of_K, grouped.token_of_K
+    if token_of_K is not None:
+        row_F = values_P.new_zeros(width, *values_P.shape[1:])
+        return row_F.index_copy_(0, token_of_K, values_P.index_select(0, place_of_K))
     row_F = values_P.new_empty(width, *values_P.shape[1:])
     torch.index_select(values_P, 0, place_of_K, out=row_F[: len(place_of_K)])
     row_F[len(place_of_K) :] = 0
     return row_F
-
-
-def _has_variable_length(query: torch.Tensor, options: dict[str, Any]) -> bool:
-    """Return whether torch's variable-length attention can be used: on CUDA, in half precision, without dropout."""
-    if not query.is_cuda or query.dtype not in (torch.bfloat16, torch.float16) or options.get("dropout"):
-        return False
-    return find_spec("torch.nn.attention.varlen") is not None  # torch 2.10 and later
-
-
-def _variable_length(
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    sequences: Sequences,
-    window: int | None,
-    options: dict[str, Any],
-) -> torch.Tensor:
-    """Return attention by torch's variable-length kernel (1 x F x H x D)."""
-    varlen: Any = import_module("torch.nn.attention.varlen")
-    ends_B = sequences.lengths_B.cumsum(0)
-    if sequences.place_of_K is not None and len(sequences.place_of_K) < len(sequences.sample_F):
-        # the row's padding is a sequence of its own: every result is there
-        ends_B = torch.cat([ends_B, ends_B.new_tensor([len(sequences.sample_F)])])
-    bounds = torch.nn.functional.pad(ends_B, (1, 0)).int()
-    longest = sequences.groups[-1].length
-    reach = {} if window is None else {"window_size": (window - 1, window - 1)}
-    qkv_FHD = (_flat(states) for states in (query, key, value))
-    found: torch.Tensor = varlen.varlen_attn(
-        *qkv_FHD, bounds, bounds, longest, longest, scale=options.get("scaling"), **reach
-    )
-    return found.unsqueeze(0)

@@ -1,7 +1,7 @@
 """Positions of a batch's samples in rows of several, as arrays that are made ahead of their step.
 
-Unpadded samples are also laid out in a few length groups, each padded for attention alone; a batch is cut by length
-where it costs least. Only attention sees the groups; the linear layers see one flat row (docs/decisions.md,
+Samples are also laid out in a few length groups, each padded for attention alone; a batch is cut by length where it
+costs least. Only attention sees the groups; the linear layers see one flat row (docs/decisions.md,
 "Unpadded"). On two cores three groups are faster than one, and than groups of equal length, whose many small products
 cost more than they save.
 """
@@ -30,31 +30,54 @@ class GroupLayout:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GroupedLayout:
-    """The length groups of an unpadded batch, and which token stands at which of their places."""
+    """The length groups of a batch, and which token stands at which of their places."""
 
     groups: Sequence[GroupLayout]
     token_of_P: IntArray  # the token at each padded place; anything at padding
-    place_of_K: IntArray  # the padded place of each token; the row's padding has none
+    place_of_K: IntArray  # the padded place of each token; the rows' padding has none
+    token_of_K: IntArray  # where each token stands among F
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowLayout:
-    """Whose each token is, and its position in its sample."""
+    """Whose each token is, its position in its sample, and the length groups."""
 
     sample_F: IntArray  # -1 at padding
     positions_F: IntArray
-    grouped: GroupedLayout | None  # unpadded
+    grouped: GroupedLayout
 
 
-def row_layout(starts_B: IntArray, lengths_B: IntArray, *, size: int, grouped: bool) -> RowLayout:
+def row_layout(starts_B: IntArray, lengths_B: IntArray, *, size: int) -> RowLayout:
     """Return the layout of samples that start at some places of the flattened rows, of `size` tokens in all."""
+    grouped = grouped_layout(starts_B, lengths_B, longest_of_groups(lengths_B), by_B=lengths_B)
     sample_F = np.full(size, -1, dtype=np.int64)
     positions_F = np.zeros_like(sample_F)
-    places_K = ragged_positions(starts_B, lengths_B)
-    sample_F[places_K] = np.repeat(np.arange(len(lengths_B)), lengths_B)
-    positions_F[places_K] = places_K - np.repeat(starts_B, lengths_B)
-    return RowLayout(
-        sample_F=sample_F, positions_F=positions_F, grouped=_in_groups(starts_B, lengths_B) if grouped else None
+    sample_F[grouped.token_of_K] = np.repeat(np.arange(len(lengths_B)), lengths_B)
+    positions_F[grouped.token_of_K] = grouped.token_of_K - np.repeat(starts_B, lengths_B)
+    return RowLayout(sample_F=sample_F, positions_F=positions_F, grouped=grouped)
+
+
+def grouped_layout(starts_B: IntArray, lengths_B: IntArray, longest: IntArray, *, by_B: IntArray) -> GroupedLayout:
+    """Return samples in groups, by the first of the `longest` lengths that their length of `by_B` does not exceed."""
+    group_B = np.searchsorted(longest, by_B)
+    firsts_B = np.cumsum(lengths_B) - lengths_B  # among K
+    tokens, place_of_K = [], np.empty(int(lengths_B.sum()), dtype=np.int64)
+    groups = []
+    first = 0
+    for group in range(len(longest)):
+        members = np.flatnonzero(group_B == group)
+        rank_L = np.arange(lengths_B[members].max())
+        real_GL = rank_L < lengths_B[members, None]
+        place_of_K[(firsts_B[members, None] + rank_L)[real_GL]] = first + np.flatnonzero(real_GL)
+        tokens.append(np.where(real_GL, starts_B[members, None] + rank_L, 0).ravel())
+        places = slice(first, first + real_GL.size)
+        groups.append(GroupLayout(places=places, length=len(rank_L), lengths_G=lengths_B[members]))
+        first = places.stop
+    return GroupedLayout(
+        groups=tuple(groups),
+        token_of_P=np.concatenate(tokens),
+        place_of_K=place_of_K,
+        token_of_K=ragged_positions(starts_B, lengths_B),
     )
 
 
@@ -76,22 +99,3 @@ def longest_of_groups(lengths_B: IntArray) -> IntArray:
     cost_UU[np.tril_indices(len(lengths_U))] = np.iinfo(np.int64).max
     i, j = divmod(int(np.argmin(cost_UU)), len(lengths_U))
     return np.unique(lengths_U[np.array([i, j, -1])])
-
-
-def _in_groups(starts_B: IntArray, lengths_B: IntArray) -> GroupedLayout:
-    longest = longest_of_groups(lengths_B)
-    group_B = np.searchsorted(longest, lengths_B)
-    tokens, place_of_K = [], np.empty(int(lengths_B.sum()), dtype=np.int64)
-    groups = []
-    first = 0
-    for group, length in enumerate(longest.tolist()):
-        members = np.flatnonzero(group_B == group)
-        rank_L = np.arange(length)
-        token_GL = starts_B[members, None] + rank_L
-        real_GL = rank_L < lengths_B[members, None]
-        place_of_K[token_GL[real_GL]] = first + np.flatnonzero(real_GL)
-        tokens.append(np.where(real_GL, token_GL, 0).ravel())
-        places = slice(first, first + token_GL.size)
-        groups.append(GroupLayout(places=places, length=length, lengths_G=lengths_B[members]))
-        first = places.stop
-    return GroupedLayout(groups=tuple(groups), token_of_P=np.concatenate(tokens), place_of_K=place_of_K)

@@ -2,14 +2,17 @@
 
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import torch
 
 from tdbs.arrays import IntArray
+from tdbs.pipeline.schema import IGNORED
 from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
-from tdbs.train.rows.layout import GroupLayout, RowLayout, row_layout
+from tdbs.train.planning.epoch_plan import row_width
+from tdbs.train.rows.layout import GroupedLayout, RowLayout, grouped_layout, longest_of_groups, row_layout
 
 # Shapes: R rows of W tokens (R x W = F), B samples, K their tokens, P places of padded sequences, C outputs, G samples
 # of a length group, L its longest sample.
@@ -26,6 +29,26 @@ class LengthGroup:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Grouped:
+    """The tokens of some rows as padded sequences, in a few groups of similar length."""
+
+    groups: Sequence[LengthGroup]
+    token_of_P: torch.Tensor  # the token at each padded place; anything at padding
+    place_of_K: torch.Tensor  # the padded place of each token; the rows' padding has none
+    token_of_K: torch.Tensor | None  # packed: where each token stands among F; None: first of all, one after another
+
+
+@dataclass(frozen=True, slots=True)
+class ByGroup:
+    """Something for each length group; parts of it are taken as of one."""
+
+    values: Sequence[Any]
+
+    def __getitem__(self, key: Any) -> "ByGroup":
+        return ByGroup([value[key] for value in self.values])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Sequences:
     """Where the samples of a batch stand in its rows, and how attention is to see them."""
 
@@ -33,10 +56,23 @@ class Sequences:
     lengths_B: torch.Tensor
     sample_F: torch.Tensor  # the sample of each token, -1 at padding
     positions_F: torch.Tensor  # position of each token in its sample
-    groups: Sequence[LengthGroup] = ()  # unpadded
-    token_of_P: torch.Tensor | None = None  # unpadded: the token at each padded place; anything at padding
-    place_of_K: torch.Tensor | None = None  # unpadded: the padded place of each token; the row's padding has none
-    masks: dict[Hashable, torch.Tensor] = field(default_factory=dict)  # made by the first layer, for all of them
+    grouped: Grouped
+    # made by the first layer, for all of them
+    masks: dict[Hashable, torch.Tensor] = field(default_factory=dict)
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether several rows hold the samples, with padding in each."""
+        return self.grouped.token_of_K is not None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SequencePair:
+    """Where sources and targets of a batch stand in their two rows (encoder-decoders)."""
+
+    source: Sequences
+    target: Sequences
+    crossing: Grouped  # the targets' tokens, in the groups of their sources
 
 
 def laid_out(batch: Batch) -> Batch:
@@ -51,16 +87,27 @@ def sequences_of(batch: Batch, *, device: torch.device) -> Sequences:
     if batch.starts_B is None:
         raise ValueError("the batch has a row for each sample")
     layout = batch.layout or _layout_of(batch.starts_B, batch)
-    grouped = layout.grouped
-    return Sequences(
-        starts_B=to_device(batch.starts_B, device),
-        lengths_B=to_device(batch.lengths_B, device),
-        sample_F=to_device(layout.sample_F, device),
-        positions_F=to_device(layout.positions_F, device),
-        groups=() if grouped is None else tuple(_group_on_device(group, device) for group in grouped.groups),
-        token_of_P=None if grouped is None else to_device(grouped.token_of_P, device),
-        place_of_K=None if grouped is None else to_device(grouped.place_of_K, device),
+    return _on_device(layout, batch.starts_B, batch.lengths_B, device, is_packed=batch.execution == "packed")
+
+
+def pair_of(batch: Batch, *, device: torch.device) -> SequencePair:
+    """Return the layout of sources and targets, each in one row."""
+    source = sequences_of(batch, device=device)
+    lengths_B = target_lengths(batch)
+    starts_B = np.cumsum(lengths_B) - lengths_B
+    target = row_layout(starts_B, lengths_B, size=int(row_width(lengths_B.sum())))
+    crossing = grouped_layout(starts_B, lengths_B, longest_of_groups(batch.lengths_B), by_B=batch.lengths_B)
+    return SequencePair(
+        source=source,
+        target=_on_device(target, starts_B, lengths_B, device, is_packed=False),
+        crossing=_grouped_on_device(crossing, device, is_packed=False),
     )
+
+
+def target_lengths(batch: Batch) -> IntArray:
+    """Return the tokens of each target, one at least."""
+    lengths_B: IntArray = np.maximum((np.asarray(batch.labels) != IGNORED).sum(axis=1), 1)
+    return lengths_B
 
 
 def rows_of_samples(values_RWC: torch.Tensor, batch: Batch) -> torch.Tensor:
@@ -72,14 +119,34 @@ def rows_of_samples(values_RWC: torch.Tensor, batch: Batch) -> torch.Tensor:
     return values_RWC.flatten(0, 1)[to_device(place_BL, values_RWC.device)]
 
 
-def _group_on_device(group: GroupLayout, device: torch.device) -> LengthGroup:
-    return LengthGroup(
-        places=group.places,
-        samples=len(group.lengths_G),
-        length=group.length,
-        lengths_G=to_device(group.lengths_G, device),
+def _on_device(
+    layout: RowLayout, starts_B: IntArray, lengths_B: IntArray, device: torch.device, *, is_packed: bool
+) -> Sequences:
+    return Sequences(
+        starts_B=to_device(starts_B, device),
+        lengths_B=to_device(lengths_B, device),
+        sample_F=to_device(layout.sample_F, device),
+        positions_F=to_device(layout.positions_F, device),
+        grouped=_grouped_on_device(layout.grouped, device, is_packed=is_packed),
+    )
+
+
+def _grouped_on_device(grouped: GroupedLayout, device: torch.device, *, is_packed: bool) -> Grouped:
+    return Grouped(
+        groups=tuple(
+            LengthGroup(
+                places=group.places,
+                samples=len(group.lengths_G),
+                length=group.length,
+                lengths_G=to_device(group.lengths_G, device),
+            )
+            for group in grouped.groups
+        ),
+        token_of_P=to_device(grouped.token_of_P, device),
+        place_of_K=to_device(grouped.place_of_K, device),
+        token_of_K=to_device(grouped.token_of_K, device) if is_packed else None,
     )
 
 
 def _layout_of(starts_B: IntArray, batch: Batch) -> RowLayout:
-    return row_layout(starts_B, batch.lengths_B, size=batch.input_ids_RW.size, grouped=batch.execution == "unpadded")
+    return row_layout(starts_B, batch.lengths_B, size=batch.input_ids_RW.size)
