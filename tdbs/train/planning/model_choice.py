@@ -65,7 +65,7 @@ def choose_model(name: str | None, manifest: Manifest) -> ModelChoice:
     """
     name = name or default_model(manifest)
     is_writer = manifest.task.kind == "seq2seq"  # an encoder-decoder counts positions along the row
-    config = {"model_type": "t5" if is_writer else "bert"} if name == TINY else _find_config(name)
+    config = {"model_type": "t5" if is_writer else "bert"} if name == TINY else find_config(name)
     model_type = config.get("model_type")
     return ModelChoice(
         name=name,
@@ -83,7 +83,7 @@ def left_out_note(names: Sequence[str], model: ModelChoice) -> str | None:
     return f"{' and '.join(names)} {verb} left out: {shown_model(model.name)}{kind} takes one sample a row."
 
 
-def _find_config(name: str) -> dict[str, Any]:
+def find_config(name: str) -> dict[str, Any]:
     """Return the configuration of a model by folder or hub name; empty if there is none that can be read."""
     folder = Path(name)
     place = folder / _CONFIG_NAME if folder.is_dir() else _hub_config(name)
