@@ -111,7 +111,7 @@ def _activations(calls: _Calls, terms: MemoryTerms) -> FloatArray:
     embedded_B = calls.tokens_B * size.hidden * (8 if terms.dropout else 4)
     layers = size.layers - (terms.frozen_layers or 0)
     if terms.checkpoints:
-        inputs_B = calls.tokens_B * size.hidden * 4 * max(layers - 1, 0)
+        inputs_B = calls.tokens_B * size.hidden * 4.0 * max(layers - 1, 0)
         held_B = inputs_B + np.maximum(last_B, layer_B if layers > 1 else 0)
     else:
         held_B = max(layers - 1, 0) * layer_B + last_B
