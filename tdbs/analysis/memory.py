@@ -113,8 +113,9 @@ def _activations(calls: _Calls, terms: MemoryTerms) -> FloatArray:
     layers = size.layers - (terms.frozen_layers or 0)
     held_B: FloatArray
     if terms.checkpoints:
-        inputs_B: FloatArray = calls.tokens_B * (4.0 * size.hidden * max(layers - 1, 0))
-        held_B = inputs_B + np.maximum(last_B, layer_B if layers > 1 else 0)
+        inputs_B = calls.tokens_B * (4.0 * size.hidden * max(layers - 1, 0))
+        held_B = np.maximum(last_B, layer_B if layers > 1 else 0)
+        held_B += inputs_B
     else:
         held_B = max(layers - 1, 0) * layer_B + last_B
     worked_B = np.maximum(worked_B, calls.tokens_B * (2.0 * bytes_each * size.inner + 8 * size.hidden))
