@@ -1,7 +1,8 @@
 """Write the generated parts of the documentation anew: `make docs`.
 
 A generated part stands between `<!-- name -->` and `<!-- /name -->`; all other text is written by hand. The columns of
-a shard come from tdbs/pipeline/schema.py, the help texts from the command line itself, 80 columns wide.
+a shard come from tdbs/pipeline/schema.py, the models from tdbs/model_families.py, the help texts from the command line
+itself, 80 columns wide.
 tests/docs/test_docs.py fails where a part is stale.
 """
 
@@ -16,11 +17,13 @@ from typer.testing import CliRunner
 from tdbs.cli import app
 from tdbs.data.tasks import Columns, Task, TaskKind
 from tdbs.pipeline.schema import Column, columns
+from tdbs.reports.support import HEAD, support_row
+from tdbs.train.planning.support import all_support
 
 FOLDER = Path(__file__).parent
-GENERATED = (FOLDER / "format.md", FOLDER / "cli.md")
+GENERATED = (FOLDER / "format.md", FOLDER / "models.md", FOLDER / "cli.md")
 _HELP_WIDTH = 78  # click leaves two of the 80 columns free
-_PART = re.compile(r"<!-- (?P<name>columns|help [\w-]+) -->\n.*?<!-- /(?P=name) -->", re.DOTALL)
+_PART = re.compile(r"<!-- (?P<name>columns|models|help [\w-]+) -->\n.*?<!-- /(?P=name) -->", re.DOTALL)
 
 
 def commands() -> list[str]:
@@ -30,7 +33,7 @@ def commands() -> list[str]:
 
 def parts() -> dict[str, str]:
     """Return every generated part by its name."""
-    found = {"columns": columns_table(), "help tdbs": help_text([])}
+    found = {"columns": columns_table(), "models": models_table(), "help tdbs": help_text([])}
     return found | {f"help {name}": help_text([name]) for name in commands()}
 
 
@@ -41,6 +44,16 @@ def columns_table() -> str:
         found |= dict.fromkeys(columns(task, labelled=labelled), where)
     rows = [f"| `{column.name}` | `{column.type}` | {where} | {column.meaning} |" for column, where in found.items()]
     return "\n".join(["| column | type | in | holds |", "|---|---|---|---|", *rows])
+
+
+def models_table() -> str:
+    """Return what runs for each model type as a Markdown table, with the reason of each exception."""
+    rows = []
+    for found in all_support():
+        name, *cells, unless = support_row(found)
+        exception = ": ".join(filter(None, (unless, found.reason)))
+        rows.append(" | ".join([f"| `{name}`" if found.model_type else f"| {name}", *cells, f"{exception} |"]))
+    return "\n".join([f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|", *rows])
 
 
 def _asked() -> list[tuple[str, Task, bool]]:

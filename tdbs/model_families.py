@@ -3,7 +3,7 @@
 Planning and training both read it, and it needs no library, so that a plan is made for the model that trains.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,6 +21,14 @@ class OwnAttention:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Unless:
+    """A field of the configuration: if it is set, the samples of a row would mix."""
+
+    field: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SharedRows:
     """How a row of a family may hold several samples: positions restart, and attention sees one sample at a time.
 
@@ -33,7 +41,7 @@ class SharedRows:
     ends_behind: str | None = None
     own_attention: OwnAttention | None = None
     takes_positions: bool = True  # else its positions are relative alone
-    unless: Callable[[Config], bool] = lambda _config: False  # configurations that mix the samples of a row
+    unless: Unless | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,18 +58,19 @@ class Family:
 
     counts_from_pad_id: bool = False  # its first position is the pad id + 1, so it takes fewer tokens than it has
     skips_blocks: bool = False  # `block_sparse` attention leaves blocks of long texts out
+    pools_padding: bool = False  # it pools over neighbouring tokens: padding beside a text changes its outputs
     rows: SharedRows | None = None  # None: a row holds one sample
     targets: TargetsInRows | None = None  # the same for sequence to sequence
 
 
 def _like_bert(own_attention: OwnAttention | None = None, *, takes_positions: bool = True) -> SharedRows:
-    """Return the rows of a family with BERT's layers. One that looks back only has no first token that saw all."""
+    """Return the rows of a family with BERT's layers."""
     return SharedRows(
         reads="first",
         ends_before="encoder.layer.-1.attention.output",
         own_attention=own_attention,
         takes_positions=takes_positions,
-        unless=lambda config: bool(config.get("is_decoder")),
+        unless=Unless(field="is_decoder", reason="tokens see only those before them, so the first one sees no other"),
     )
 
 
@@ -77,13 +86,21 @@ _DEBERTA = Family(
             by_length=("get_rel_pos",),
             mask_maker="get_attention_mask",
         ),
-        unless=lambda config: bool(config.get("conv_kernel_size")),  # a convolution over neighbours in the row
+        unless=Unless(field="conv_kernel_size", reason="a convolution mixes neighbours in the row"),
     )
 )
 _MPNET = OwnAttention(module="MPNetSelfAttention", by_length=("compute_position_bias",))
 _ROFORMER = OwnAttention(module="RoFormerSelfAttention", by_length=("embed_positions",))
 _FIRST = Family(rows=SharedRows(reads="first"))
 _LAST = Family(rows=SharedRows(reads="last"))
+_GPT2 = Family(
+    rows=SharedRows(
+        reads="last",
+        unless=Unless(
+            field="reorder_and_upcast_attn", reason="attention is not called through transformers' interface"
+        ),
+    )
+)
 _POOLING = Family(rows=SharedRows(reads="pooling"))
 _POSITIONED = Family(targets=TargetsInRows(embeds_positions=True))
 _FROM_PAD_ID = Family(counts_from_pad_id=True)
@@ -112,8 +129,8 @@ FAMILIES: Mapping[str, Family] = {
     "nomic_bert": Family(rows=SharedRows(reads="first", ends_behind="layers.-1")),
     "modernbert": _POOLING,
     "eurobert": _POOLING,
-    # decoders; with `reorder_and_upcast_attn` GPT-2 does not go through the interface
-    "gpt2": Family(rows=SharedRows(reads="last", unless=lambda config: bool(config.get("reorder_and_upcast_attn")))),
+    # decoders
+    "gpt2": _GPT2,
     "gpt_neox": _LAST,
     "opt": _LAST,
     "llama": _LAST,
@@ -144,6 +161,7 @@ FAMILIES: Mapping[str, Family] = {
     "esm": _FROM_PAD_ID,
     "big_bird": _BIGBIRD,
     "bigbird_pegasus": _BIGBIRD,
+    "funnel": Family(pools_padding=True),
 }
 SHARING_ROWS = tuple(name for name, family in FAMILIES.items() if family.rows is not None)
 PAIRING_ROWS = tuple(name for name, family in FAMILIES.items() if family.targets is not None)
@@ -184,4 +202,5 @@ def takes_rows_of_several(config: Config, *, writes: bool = False) -> bool:
     family = family_of(config.get("model_type", ""))
     if writes:
         return family.targets is not None
-    return family.rows is not None and not family.rows.unless(config)
+    rows = family.rows
+    return rows is not None and not (rows.unless and config.get(rows.unless.field))

@@ -113,7 +113,7 @@ def _activations(calls: _Calls, terms: MemoryTerms) -> FloatArray:
     layers = size.layers - (terms.frozen_layers or 0)
     held_B: FloatArray
     if terms.checkpoints:
-        inputs_B = calls.tokens_B * size.hidden * 4 * max(layers - 1, 0)
+        inputs_B = calls.tokens_B * (4.0 * size.hidden * max(layers - 1, 0))
         held_B = inputs_B + np.maximum(last_B, layer_B if layers > 1 else 0)
     else:
         held_B = max(layers - 1, 0) * layer_B + last_B

@@ -15,6 +15,7 @@ from tdbs.cli import (
     estimate_speedup,
     evaluate,
     inspect,
+    models,
     plan,
     predict,
     prepare,
@@ -91,6 +92,7 @@ for command in (
     evaluate,
     predict,
     report,
+    models,
     env,
 ):
     app.command(command.NAME)(command.command)

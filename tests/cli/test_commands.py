@@ -1,4 +1,4 @@
-"""The main job through the command line: prepare, inspect, plan, estimate-speedup, train, evaluate, report, env."""
+"""The main job through the command line: prepare, inspect, plan, estimate, train, evaluate, report, models, env."""
 
 import csv
 import json
@@ -51,8 +51,10 @@ PUBLIC_KEYS: dict[str, Any] = {
                 **dict.fromkeys(("epoch", "steps", "batches", "samples", "tokens"), int),
                 "padding_fraction": float,
                 "largest_batch": int,
+                "peak_memory_bytes": int,
             }
         ],
+        "peak_memory_bytes": int,
         "plan_digest": str,
     },
     "estimate-speedup": {"baseline": str, "strategies": [ESTIMATE_KEYS]},
@@ -70,6 +72,10 @@ PUBLIC_KEYS: dict[str, Any] = {
     },
     "evaluate": {"run": str, "split": str, "rows": int, "metrics": {"accuracy": float}, "score": float},
     "report": {"report": str, "run": str, "comparison": NoneType, "dataset": str, "files": [str]},
+    "models": {
+        "model": NoneType,
+        "models": [dict.fromkeys(("unpadded", "packed", "sorted", "unpadded_seq2seq"), bool)],
+    },
     "env": {"python": str, "packages": dict, "devices": [str]},
 }
 EVERY_SPLIT_ONCE = ("--strategy", "tdbs_paper", "--caps", "16", "--base-batch-size", "16", "--seed", "3")
@@ -82,6 +88,7 @@ COMMANDS: dict[str, tuple[str, ...]] = {
     "train": ("train", *EVERY_SPLIT_ONCE, *ONE_EPOCH, "--model", "tiny", "--out", "{n}/run"),
     "evaluate": ("evaluate",),
     "report": ("report", "--out", "{n}/report.html", "--files"),
+    "models": ("models",),
     "env": ("env",),
 }
 
@@ -319,6 +326,17 @@ def test_report_takes_a_comparison(tdbs, small, finished_run, workplace):
     assert (found["report"], found["run"], found["comparison"]) == ("page.html", None, "compared")
     assert found["files"] == []
     assert "Time by strategy" in (workplace / "page.html").read_text(encoding="utf-8")
+
+
+def test_models_shows_each_type_and_the_reason_of_each_exception(journeys):
+    _, shown = journeys["models"]
+    lines = [" ".join(line.split()) for line in shown.stderr.splitlines()]
+    assert lines[0] == "model type unpadded packed sorted attention head reads except"
+    assert "deberta-v2 yes yes yes its own first conv_kernel_size" in lines
+    assert "t5 seq2seq no yes transformers'" in lines
+    assert "any other no no yes" in lines
+    assert "conv_kernel_size: a convolution mixes neighbours in the row" in lines
+    assert "any other: refused if padding changes its outputs, tried before training" in lines
 
 
 def test_env_names_the_versions_of_this_environment(journeys):

@@ -112,6 +112,7 @@ def make_row(strategy: str, seed: int, **overrides: Any) -> dict[str, Any]:
         "energy_kwh": None,
         "co2e_kg": None,
         "power": None,
+        "predicted_peak_memory_bytes": 2**30,
     }
     return {**values, **overrides}
 
@@ -126,6 +127,7 @@ def make_summary(strategy: str, **overrides: Any) -> dict[str, Any]:
         "score_mean": 0.875,
         "score_std": 0.0125,
         "peak_memory_bytes": row["peak_memory_bytes"],
+        "predicted_peak_memory_bytes": row["predicted_peak_memory_bytes"],
         "score_difference": None if strategy == "random" else 0.005,
         "score_difference_low": None if strategy == "random" else -0.01,
         "score_difference_high": None if strategy == "random" else 0.02,

@@ -74,7 +74,7 @@ def choose_model(name: str | None, manifest: Manifest) -> ModelChoice:
     """
     name = name or default_model(manifest)
     is_writer = manifest.task.kind == "seq2seq"
-    config = _tiny_config(manifest, is_writer=is_writer) if name == TINY else _find_config(name)
+    config = _tiny_config(manifest, is_writer=is_writer) if name == TINY else find_config(name)
     model_type = config.get("model_type")
     return ModelChoice(
         name=name,
@@ -106,7 +106,7 @@ def _tiny_config(manifest: Manifest, *, is_writer: bool) -> dict[str, Any]:
     }
 
 
-def _find_config(name: str) -> dict[str, Any]:
+def find_config(name: str) -> dict[str, Any]:
     """Return the configuration of a model by folder or hub name; empty if there is none that can be read."""
     folder = Path(name)
     place = folder / _CONFIG_NAME if folder.is_dir() else _hub_config(name)
