@@ -51,10 +51,8 @@ PUBLIC_KEYS: dict[str, Any] = {
                 **dict.fromkeys(("epoch", "steps", "batches", "samples", "tokens"), int),
                 "padding_fraction": float,
                 "largest_batch": int,
-                "peak_memory_bytes": int,
             }
         ],
-        "peak_memory_bytes": int,
         "plan_digest": str,
     },
     "estimate-speedup": {"baseline": str, "strategies": [ESTIMATE_KEYS]},
