@@ -18,6 +18,7 @@ from tdbs.cli.options import (
     policy_note,
     profile_note,
     strategies_to_compare,
+    untimed_note,
     with_parts,
     with_settings,
 )
@@ -26,6 +27,7 @@ from tdbs.errors import ConfigError
 from tdbs.files import name_in_folder
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import compare_notes, compare_table
+from tdbs.settings import TrainSettings
 from tdbs.train.planning.strategies import resolve_strategy, resolved_name
 from tdbs.train.stopping import stopped_at_once
 
@@ -84,7 +86,8 @@ def command(
     named, missing = strategies_to_compare(strategy, opened, trained)
     names = dict.fromkeys(resolved_name(name, in_rows=trained.in_rows) for name in [baseline, *named])
     chosen = [resolve_strategy(name, task, parts, profile=known, in_rows=trained.in_rows) for name in names]
-    say(*filter(None, (missing, profile_note(known, trained), *(policy_note(each, opened) for each in chosen))))
+    of_profile = profile_note(known, trained), untimed_note(known, TrainSettings(**settings))
+    say(*filter(None, (missing, *of_profile, *(policy_note(each, opened) for each in chosen))))
     source = name_in_folder(opened.manifest.source)
     folder = out or COMPARISONS_FOLDER / f"{source}-{time.strftime('%Y%m%d-%H%M%S')}"
     if out is None:  # a comparison takes long: a user who stops it needs its folder

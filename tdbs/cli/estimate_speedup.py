@@ -17,6 +17,7 @@ from tdbs.cli.options import (
     policy_note,
     profile_note,
     strategies_to_compare,
+    untimed_note,
     windows_note,
     with_parts,
     with_settings,
@@ -77,7 +78,8 @@ def command(
         for name in (baseline, *names)
     )
     policies = (policy_note(each, opened) for each in chosen)
-    notes = (trained.assumption, missing, profile_note(known, trained), *policies, windows_note(opened, asked.memory))
+    of_profile = profile_note(known, trained), untimed_note(known, asked)
+    notes = (trained.assumption, missing, *of_profile, *policies, windows_note(opened, asked.memory))
     for note in filter(None, notes):
         say(note)
     estimates = estimate_speedup(

@@ -128,6 +128,20 @@ def profile_note(profile: Profile | None, model: ModelChoice) -> str | None:
     )
 
 
+def untimed_note(profile: Profile | None, settings: TrainSettings) -> str | None:
+    """Return a note if a profile's seconds were measured without something that a run does."""
+    without = {
+        "--checkpoint-activations": settings.checkpoint_activations,
+        "--lora": settings.lora is not None,
+        "--freeze-layers": settings.freeze_layers is not None,
+        "--compile": settings.compiled,
+    }
+    named = [name for name, is_asked in without.items() if is_asked]
+    if profile is None or not named:
+        return None
+    return f"Predicted seconds are those of whole steps: the profile was measured without {' and '.join(named)}."
+
+
 def sorted_note(chosen: Chosen, strategy: Strategy) -> str | None:
     """Return a note if the default strategy has to pad."""
     if chosen["strategy"] != DEFAULT_STRATEGY or strategy.execution != "sorted":
