@@ -1,6 +1,7 @@
 """Each family: training, scores, predictions and the saved run are those of transformers with its folder (1e-5)."""
 
 import json
+import re
 import signal
 from dataclasses import replace
 from functools import partial
@@ -190,6 +191,21 @@ def test_adapters_are_those_that_transformers_reads(name, tmp_path):
     pad_id = made.dataset.manifest.tokenizer.pad_id
     # adapters begin as nothing, so the first update sees the model as it was
     assert losses[0] == pytest.approx(losses_of_updates(made.folder, updates[:1], pad_id=pad_id)[0], abs=WITHIN)
+    check_scores(made, result)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["bert", "deberta-v2", "qwen2"])
+def test_frozen_layers_stay_and_the_others_learn(name, tmp_path):
+    made = Place(name, tmp_path, pairs=True, sizes=LONG, rows=19)
+    result = made.train("tdbs", "frozen", freeze_layers=1)
+    updates, losses = made.updates(made.strategy("tdbs"), Path(result.run))
+    pad_id = made.dataset.manifest.tokenizer.pad_id
+    assert losses[0] == pytest.approx(losses_of_updates(made.folder, updates[:1], pad_id=pad_id)[0], abs=WITHIN)
+    before, after = (load_file(folder / "model.safetensors") for folder in (made.folder, Path(result.run) / "model"))
+    changed = [weight for weight in after if not torch.equal(before[weight], after[weight])]
+    assert not [weight for weight in changed if re.search(r"\.embed|layers?\.0\.", weight)]
+    assert [weight for weight in changed if re.search(r"layers?\.[12]\.", weight)]
     check_scores(made, result)
 
 

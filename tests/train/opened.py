@@ -20,7 +20,9 @@ def opened_to_train(name: Any, dataset: PreparedDataset, *, seed: int = 0, dropo
     return open_model(str(name), format_of(dataset), settings)
 
 
-def tiny_learner(dataset: PreparedDataset, *, seed: int = 0, dropout: float = 0.0, in_rows: bool = False) -> Learner:
-    """Return the tiny model with its optimizer, in fp32 with eager attention."""
-    settings = resolve_settings(TrainSettings(model="tiny", precision="fp32", attention="eager"), dataset.manifest)
+def tiny_learner(
+    dataset: PreparedDataset, *, model: str = "tiny", seed: int = 0, dropout: float = 0.0, in_rows: bool = False
+) -> Learner:
+    """Return the tiny model, or another, with its optimizer, in fp32 with eager attention."""
+    settings = resolve_settings(TrainSettings(model=model, precision="fp32", attention="eager"), dataset.manifest)
     return make_learner(dataset, settings, seed=seed, dropout=dropout, in_rows=in_rows)

@@ -1,6 +1,6 @@
 """Train strategies on a dataset in each of several processes: run by torchrun from test_processes.py.
 
-torchrun --nproc_per_node N -m tests.train.process_run DATASET OUT STEPS STRATEGY:BATCH_SIZE...
+torchrun --nproc_per_node N -m tests.train.process_run DATASET OUT STEPS MODEL STRATEGY:BATCH_SIZE...
 """
 
 import itertools
@@ -26,14 +26,14 @@ from tests.train.opened import tiny_learner
 PARTS = {"tdbs_paper": {}, "reach": {}, "bucket": {"micro_batches": 3}, "sorted": {"drop": "rate", "call_tokens": 8}}
 
 
-def run(dataset, name: str, size: int, steps: int) -> dict:
+def run(dataset, name: str, size: int, steps: int, model: str = "tiny") -> dict:
     """Train some steps in float64 without dropout; return weights, losses, and the samples this process has taken."""
     torch.set_default_dtype(torch.float64)
     strategy = resolve_strategy(
         name, dataset.manifest.task, PARTS.get(name, {"drop": "rate"}) | {"base_batch_size": size}
     )
     feed = make_feed(open_training_data(dataset), strategy, seed=3, epochs=1)
-    learner = tiny_learner(dataset, seed=3, in_rows=strategy.in_rows)
+    learner = tiny_learner(dataset, model=model, seed=3, in_rows=strategy.in_rows)
     learner.model.double()
     rates_S = learning_rates(feed.plans, strategy, base_lr=1e-3, warmup=0.1)
     taken: list[int] = []
@@ -60,12 +60,12 @@ def run(dataset, name: str, size: int, steps: int) -> dict:
 
 
 def main() -> None:
-    dataset, out, steps, *names = sys.argv[1:]
+    dataset, out, steps, model, *names = sys.argv[1:]
     processes = PartialState(cpu=True)
     folder = Path(out)
     for each in names:
         name, _, size = each.partition(":")
-        found = run(load(dataset), name, int(size), int(steps))
+        found = run(load(dataset), name, int(size), int(steps), model)
         weights = found.pop("weights")
         told = gather_object([found])
         if processes.is_main_process:

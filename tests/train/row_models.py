@@ -1,7 +1,9 @@
 """A small model of each family whose rows may hold several samples; windows are shorter than most samples."""
 
+from pathlib import Path
 from typing import Any
 
+import torch
 import transformers
 
 VOCABULARY, OUTPUTS = 50, 3
@@ -128,3 +130,12 @@ def row_config(name: str, *, outputs: int = OUTPUTS) -> Any:
         if ("drop" in field or "pdrop" in field) and isinstance(value, float):
             setattr(config, field, 0.0)
     return config
+
+
+def save_row_model(name: str, folder: Path, *, vocabulary: int, positions: int = 128) -> str:
+    """Save a model of the table with two classes, for a tokenizer and a length."""
+    config = row_config(name, outputs=2)
+    config.vocab_size, config.max_position_embeddings = vocabulary, positions
+    torch.manual_seed(0)
+    transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
+    return str(folder)

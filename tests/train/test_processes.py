@@ -20,6 +20,7 @@ from tdbs.train.processes import own_share
 from tdbs.train.trainer import train
 from tests.in_process import Ended, run_command
 from tests.train import process_run
+from tests.train.row_models import save_row_model
 from tests.train.test_resume import log_of
 from tests.train.test_trainer import make_dataset
 
@@ -128,7 +129,16 @@ def test_one_two_and_three_processes_train_alike(dataset, tmp_path):
     for processes in (2, 3):
         out = tmp_path / str(processes)
         out.mkdir()
-        run(processes, "-m", "tests.train.process_run", dataset.path, out, STEPS, *(f"{name}:7" for name in names))
+        run(
+            processes,
+            "-m",
+            "tests.train.process_run",
+            dataset.path,
+            out,
+            STEPS,
+            "tiny",
+            *(f"{name}:7" for name in names),
+        )
         for name in names:
             told = json.loads((out / f"{name}:7.json").read_text())
             assert len(told) == processes
@@ -147,10 +157,28 @@ def test_one_two_and_three_processes_train_alike(dataset, tmp_path):
     assert any(len(told["taken"]) == 301 for (told, *_), _ in found.values())  # some run has a whole epoch
 
 
-def alone_here(dataset, name: str) -> tuple[list[dict], dict[str, torch.Tensor]]:
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["deberta-v2", "qwen2"])
+def test_two_processes_train_models_of_other_kinds_alike(dataset, tmp_path, name):
+    """Unpadded; parts of both compute in float32 whatever their weights are in."""
+    vocabulary = dataset.manifest.tokenizer.vocabulary_size
+    model = save_row_model(name, tmp_path / "model", vocabulary=vocabulary)
+    (alone,), expected = alone_here(dataset, "unpadded", model, steps=9)
+    run(2, "-m", "tests.train.process_run", dataset.path, tmp_path, 9, model, "unpadded:7")
+    told = json.loads((tmp_path / "unpadded:7.json").read_text())
+    assert sorted(sample for each in told for sample in each["taken"]) == sorted(alone["taken"])
+    for each in told:
+        assert each["losses"] == pytest.approx(alone["losses"], rel=1e-5)
+    for key, value in load_file(tmp_path / "unpadded:7.safetensors").items():
+        assert torch.allclose(value, expected[key], rtol=0, atol=1e-4), key
+
+
+def alone_here(
+    dataset, name: str, model: str = "tiny", steps: int = STEPS
+) -> tuple[list[dict], dict[str, torch.Tensor]]:
     """Return what process_run writes of one process, as of a list of processes, and the weights."""
     try:
-        found = process_run.run(dataset, name, 7, STEPS)
+        found = process_run.run(dataset, name, 7, steps, model)
     finally:
         torch.set_default_dtype(torch.float32)
     weights = found.pop("weights")
@@ -193,7 +221,7 @@ def test_two_processes_of_the_command_line_make_one_run(dataset, tmp_path):
 def test_no_run_of_odd_sizes_hangs(dataset, tmp_path):
     """50 runs on three processes; updates of one and two samples leave some of them without any."""
     runs = [f"{name}:{size}" for name in STRATEGIES for size in (1, 2, 4, 5, 11)]
-    run(3, "-m", "tests.train.process_run", dataset.path, tmp_path, 9, *runs)
+    run(3, "-m", "tests.train.process_run", dataset.path, tmp_path, 9, "tiny", *runs)
     for each in runs:
         told = json.loads((tmp_path / f"{each}.json").read_text())
         taken = [sample for process in told for sample in process["taken"]]
