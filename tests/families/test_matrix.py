@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file
 
 import tdbs
+from tdbs import model_families
 from tdbs.errors import ModelError
 from tdbs.train.feed import make_feed, open_training_data
 from tdbs.train.planning.model_choice import choose_model
@@ -118,6 +120,12 @@ def check_scores(made: Place, result: object) -> None:
     assert result.score == pytest.approx((expected.argmax(axis=1) == labels).mean())
     for model in (run, run / "model"):
         assert predicted(model, made.held, made.place) == pytest.approx(expected, abs=WITHIN)
+
+
+def test_the_matrix_has_each_type_of_the_table_whose_rows_hold_several_samples():
+    types = {getattr(transformers, family.config).model_type for family in FAMILIES.values()}
+    assert set(model_families.SHARING_ROWS) <= types
+    assert {name for name, family in model_families.FAMILIES.items() if family.pools_padding} == set(REFUSED)
 
 
 @pytest.mark.parametrize(
