@@ -5,13 +5,19 @@ import re
 import pytest
 import torch
 from safetensors.torch import load_file
-from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
+from transformers import (
+    AutoModelForSequenceClassification,
+    BertConfig,
+    BertForSequenceClassification,
+    T5Config,
+    T5ForConditionalGeneration,
+)
 
 from tdbs.errors import ConfigError
 from tdbs.train.evaluate import evaluate
 from tdbs.train.models.part import TrainablePart, train_part
 from tdbs.train.trainer import train
-from tests.train.row_models import save_row_model
+from tests.train.row_models import row_config, save_row_model
 from tests.train.test_resume import train_stopped_at
 from tests.train.test_trainer import make_dataset
 
@@ -47,6 +53,19 @@ def test_adapters_are_trained_and_saved_alone(dataset, pretrained, tmp_path, str
     assert any(tensor.abs().sum() > 0 for name, tensor in saved.items() if "lora_B" in name)  # they begin at zero
     evaluated = evaluate(tmp_path / "run")
     assert evaluated.metrics == result.metrics
+
+
+@pytest.mark.parametrize("name", ["deberta", "deberta-v2", "deberta-v2, shared", "mpnet"])
+def test_embeddings_of_relative_positions_are_frozen_with_the_others(name):
+    """They stand behind the layers, and frozen layers read them."""
+    model = AutoModelForSequenceClassification.from_config(row_config(name))
+    train_part(model, TrainablePart(freeze_layers=1), "classification", dropout=0.0)
+    trained = {part for part, weight in model.named_parameters() if weight.requires_grad}
+    assert not [
+        part for part in trained if "embedding" in part or "relative" in part or part.endswith("encoder.LayerNorm")
+    ]
+    assert any(".layer.1." in part for part in trained)
+    assert not any(".layer.0." in part for part in trained)
 
 
 def test_adapters_are_peft_s_own(dataset, pretrained, tmp_path):

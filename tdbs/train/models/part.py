@@ -128,5 +128,15 @@ def _freeze(model: PreTrainedModel, count: int) -> None:
         )
     first = next(layers.parameters(), None)
     below = itertools.takewhile(lambda parameter: parameter is not first, body.parameters())  # embeddings come first
-    for parameter in itertools.chain(below, layers[:count].parameters()):
+    for parameter in itertools.chain(
+        below, layers[:count].parameters(), *map(torch.nn.Module.parameters, _shared(body, layers))
+    ):
         parameter.requires_grad_(False)
+
+
+def _shared(body: torch.nn.Module, layers: torch.nn.ModuleList) -> list[torch.nn.Module]:
+    """Return the embeddings that stand behind the layers: of relative positions, which all layers share."""
+    inside = set(layers.modules())
+    found = [each for each in body.modules() if isinstance(each, torch.nn.Embedding) and each not in inside]
+    norms = (getattr(each, "LayerNorm", None) for each in body.modules() if hasattr(each, "norm_rel_ebd"))  # DeBERTa's
+    return [*found, *(norm for norm in norms if norm is not None)]
