@@ -6,6 +6,7 @@ Batches and their shapes stay as they are, so both work with every strategy.
 import itertools
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedModel
@@ -134,9 +135,11 @@ def _freeze(model: PreTrainedModel, count: int) -> None:
         parameter.requires_grad_(False)
 
 
-def _shared(body: torch.nn.Module, layers: torch.nn.ModuleList) -> list[torch.nn.Module]:
+def _shared(body: torch.nn.Module, layers: torch.nn.ModuleList) -> list[Any]:
     """Return the embeddings that stand behind the layers: of relative positions, which all layers share."""
+    stack = next((each for each in body.modules() if layers in each.children()), layers)
     inside = set(layers.modules())
-    found = [each for each in body.modules() if isinstance(each, torch.nn.Embedding) and each not in inside]
-    norms = (getattr(each, "LayerNorm", None) for each in body.modules() if hasattr(each, "norm_rel_ebd"))  # DeBERTa's
-    return [*found, *(norm for norm in norms if norm is not None)]
+    found = [each for each in stack.modules() if isinstance(each, torch.nn.Embedding) and each not in inside]
+    if hasattr(stack, "norm_rel_ebd") and hasattr(stack, "LayerNorm"):  # DeBERTa's, of the same embeddings
+        found.append(stack.LayerNorm)
+    return found
