@@ -94,18 +94,24 @@ def open_text(file: DataFile) -> Iterator[IO[str]]:
     encoding = "utf-8-sig" if file.encoding == UTF8 else file.encoding
     with open_bytes(file) as stream:
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")
-        if file.encoding.startswith("utf-16-") or file.encoding.startswith("utf-32-"):
-            _skip_mark(text)
+        if _has_kept_mark(file):
+            text.read(1)
         try:
             yield text
         finally:
             text.detach()  # the stream is closed by whoever opened it
 
 
-def _skip_mark(text: io.TextIOWrapper) -> None:
-    """Leave out a mark of byte order; codecs that name the order take it for a character."""
-    if text.read(1) not in ("\ufeff", ""):
-        text.seek(0)
+def _has_kept_mark(file: DataFile) -> bool:
+    """Return whether a file begins with a mark of byte order that its codec takes for a character, as it has an order.
+
+    The file is opened once more for it: a compressed one cannot be gone back in.
+    """
+    if not file.encoding.startswith(("utf-16-", "utf-32-")):
+        return False
+    mark = "\ufeff".encode(file.encoding)
+    with open_bytes(file) as stream:
+        return stream.read(len(mark)) == mark
 
 
 @contextmanager
