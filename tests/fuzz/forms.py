@@ -101,7 +101,7 @@ def table_forms(draw: st.DrawFn) -> tuple[Form, list[Row]]:
         out.writerows([*([names] if has_header else []), *([row[name] for name in names] for row in values)])
         return text.getvalue().encode(encoding)
 
-    is_certain = how == "said" or (has_header and not has_breaks)
+    is_certain = how == "said" or has_header
     ending = draw(st.sampled_from((".csv", ".csv", ".tsv", ".txt")))
     return Form(
         ending=ending, encode=encode, options=with_options(encoding, **options), is_certain=is_certain
@@ -199,11 +199,6 @@ def word_forms(draw: st.DrawFn) -> tuple[Form, list[Row]]:
 forms = st.one_of(table_forms(), table_forms(), json_forms(), squad_forms(), word_forms())
 
 
-def gzipped(data: bytes, cut: int) -> bytes:
-    """Return a gzip of two members, as `cat` makes it."""
-    return gzip.compress(data[:cut]) + gzip.compress(data[cut:])
-
-
 def zipped(data: bytes, name: str, method: int) -> bytes:
     """Return a zip with one file."""
     place = io.BytesIO()
@@ -212,35 +207,33 @@ def zipped(data: bytes, name: str, method: int) -> bytes:
     return place.getvalue()
 
 
+PACKINGS = (*("plain",) * 3, "gz", "gz, two", "bz2", "bz2, two", "zst", "zst, two", "zip")
+METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)
+PACK: dict[str, Callable[[bytes], bytes]] = {
+    "gz": gzip.compress,
+    "bz2": bz2.compress,
+    "zst": lambda data: pa.compress(data, "zstd", asbytes=True),
+}
+
+
 @st.composite
-def packed(draw: st.DrawFn, name: str, data: bytes) -> tuple[str, bytes]:
-    """Return a file's name and contents, perhaps compressed."""
-    match draw(st.sampled_from(("plain", "plain", "gz", "gz2", "bz2", "bz22", "zst", "zst2", "zip"))):
-        case "gz":
-            return f"{name}.gz", gzip.compress(data)
-        case "gz2":
-            return f"{name}.gz", gzipped(data, draw(st.integers(0, len(data))))
-        case "bz2":
-            return f"{name}.bz2", bz2.compress(data)
-        case "bz22":
-            cut = draw(st.integers(0, len(data)))
-            return f"{name}.bz2", bz2.compress(data[:cut]) + bz2.compress(data[cut:])
-        case "zst":
-            return f"{name}.zst", pa.compress(data, "zstd", asbytes=True)
-        case "zst2":
-            cut = draw(st.integers(0, len(data)))
-            return f"{name}.zst", b"".join(pa.compress(part, "zstd", asbytes=True) for part in (data[:cut], data[cut:]))
-        case "zip":
-            method = draw(st.sampled_from((zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA)))
-            return f"{name}.zip", zipped(data, f"x/{name}", method)
-    return name, data
+def packed(draw: st.DrawFn, name: str, data: bytes, packing: str) -> tuple[str, bytes]:
+    """Return a file's name and contents, compressed: as a whole, or in two pieces, as `cat a.gz b.gz` makes them."""
+    kind, *is_in_two = packing.split(", ")
+    if kind == "plain":
+        return name, data
+    if kind == "zip":
+        return f"{name}.zip", zipped(data, f"x/{name.rpartition('/')[2]}", draw(st.sampled_from(METHODS)))
+    cut = draw(st.integers(0, len(data))) if is_in_two else len(data)
+    parts = [data[:cut], data[cut:]] if is_in_two else [data]
+    return f"{name}.{kind}", b"".join(PACK[kind](part) for part in parts)
 
 
 @st.composite
 def one_file(draw: st.DrawFn) -> Written:
     """Return rows in one file."""
     form, rows = draw(forms)
-    name, data = draw(packed(f"data{form.ending}", form.encode(rows)))
+    name, data = draw(packed(f"data{form.ending}", form.encode(rows), draw(st.sampled_from(PACKINGS))))
     return Written(source=name, files={name: data}, rows=rows, options=form.options, is_certain=form.is_certain)
 
 
@@ -248,15 +241,14 @@ def one_file(draw: st.DrawFn) -> Written:
 def shards(draw: st.DrawFn) -> Written:
     """Return rows in the shards of a split, as folders of the hub have them."""
     form, rows = draw(forms)
-    cuts = sorted({0, *draw(st.lists(st.integers(1, len(rows) - 1), max_size=2)), len(rows)}) if len(rows) > 1 else [0, 1]
+    cuts = sorted({0, *draw(st.lists(st.integers(0, len(rows) - 1), max_size=2)), len(rows)})
     parts = [rows[first:last] for first, last in zip(cuts, cuts[1:], strict=False)]
     pattern = draw(st.sampled_from(("train-{:05}-of-{:05}", "data/train-{:05}-of-{:05}", "train/{:04}")))
-    files = dict(
-        draw(packed(pattern.format(number, len(parts)) + form.ending, form.encode(part)))
-        for number, part in enumerate(parts)
-    )
-    files = {f"folder/{name}": data for name, data in files.items()}
-    return Written(source="folder", files=files, rows=rows, options=form.options, is_certain=False)
+    packing = draw(st.sampled_from(PACKINGS))
+    named = [pattern.format(number, len(parts)) + form.ending for number in range(len(parts))]
+    files = [draw(packed(name, form.encode(part), packing)) for name, part in zip(named, parts, strict=True)]
+    files = {f"folder/{name}": data for name, data in files}
+    return Written(source="folder", files=files, rows=rows, options=form.options, is_certain=form.is_certain)
 
 
 @st.composite

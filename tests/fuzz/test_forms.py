@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tdbs.data.reading import read_blocks, survey_source
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.errors import TdbsError
-from tests.fuzz.forms import Row, Written, class_folders, harmed, one_file, shards
+from tests.fuzz.forms import ENCODINGS, Row, Written, class_folders, harmed, one_file, shards
 from tests.fuzz.mutations import damaged
 from tests.fuzz.test_readers import read_all
 
@@ -55,3 +55,36 @@ def empty(place: Path) -> None:
     """Remove what an input wrote."""
     for path in place.iterdir():
         shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+# What a user may say of files, true or not.
+SAID = st.fixed_dictionaries(
+    {},
+    optional={
+        "delimiter": st.sampled_from((",", ";", "tab", '"', "'", " ", "\0", "é", "\U0001f600", "\ud800", "", "ab")),
+        "quote": st.sampled_from(('"', "'", "none", ",", " ", "\0", "é", "\ud800", "", "ab")),
+        "no_header": st.booleans(),
+        "encoding": st.sampled_from(
+            (*ENCODINGS, "utf-8", "ascii", "utf-16-be", "utf-32-le", "iso2022_jp", "hz", "idna", "punycode", "cp037",
+             "unicode_escape", "raw_unicode_escape", "rot13", "hex", "undefined", "mbcs", "\0", "nope", "")
+        ),
+        "text": st.sampled_from(("text", "label", "1", "tokens", "question", "é")),
+        "label": st.sampled_from(("label", "2", "text,label", "ner_tags", "answers")),
+        "pair": st.sampled_from(("id", "context", "3")),
+        "label_type": st.sampled_from(("class", "regression")),
+        "validation": st.sampled_from(("0.5", "0.1")),
+        "skip_bad_rows": st.booleans(),
+    },
+)  # fmt: skip
+
+
+def test_damage_and_other_options_never_pass_for_a_fault(fuzz, place):
+    def check(example: tuple[Written, dict[str, Any]]) -> None:
+        written, said = example
+        try:
+            read_all(written.write(place), written.options | said)
+        finally:
+            empty(place)
+
+    of = st.tuples(harmed(damaged), st.just({}) | st.just({"skip_bad_rows": True}) | SAID)
+    fuzz("forms, damaged", inputs=6_000, of=of, check=check)

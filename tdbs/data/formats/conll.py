@@ -26,7 +26,7 @@ import pyarrow as pa
 
 from tdbs.data.columns import WORD_NAMES, BadRows, refuse_or_note
 from tdbs.data.content import ROWS_AT_ONCE
-from tdbs.data.formats.data_file import DataFile, not_in_encoding, open_text
+from tdbs.data.formats.data_file import DataFile, open_text
 from tdbs.errors import RowError, SourceError
 
 NUMBERED = b"tdbs.numbered"  # in a schema's metadata: words have numbers, and the value is the tags' likely column
@@ -177,9 +177,6 @@ def _fields(line: str, *, has_tabs: bool) -> list[str]:
 
 def _lines(file: DataFile) -> Iterator[tuple[int, str]]:
     """Yield each line with its number from 1, without the blanks around it."""
-    try:
-        with open_text(file) as text:
-            for number, line in enumerate(text, start=1):
-                yield number, line.strip(" \t\r\n")
-    except UnicodeDecodeError as error:
-        raise not_in_encoding(file) from error
+    with open_text(file) as text:
+        for number, line in enumerate(text, start=1):
+            yield number, line.strip(" \t\r\n")

@@ -5,8 +5,11 @@ never unpacked as a whole, nor is a copy written.
 """
 
 import codecs
+import errno
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +22,8 @@ from tdbs.errors import ConfigError, RowError, SourceError, reason_of
 
 UTF8 = "utf-8"
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zip": "zip"}
-_UNPACKING = (EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError)  # what the standard library raises
+# What the standard library raises of damage, and of forms of compression that it lacks.
+_UNPACKING = (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError)
 _UNPACK = "Unpack it, and pass the file or the folder."
 
 
@@ -63,8 +67,8 @@ def inner_suffix(path: Path) -> str:
         return path.suffix.lower()
     if compression != "zip":
         return PurePosixPath(path.stem).suffix.lower()
-    with damage_named(path, compression, _UNPACKING), path.open("rb") as file, zipfile.ZipFile(file) as archive:
-        return PurePosixPath(_only_member(path, archive)).suffix.lower()
+    with damage_named(path, compression, _UNPACKING), path.open("rb") as packed, _only_member(path, packed) as member:
+        return PurePosixPath(str(member.name)).suffix.lower()
 
 
 def plain_stem(path: Path) -> str:
@@ -81,7 +85,7 @@ def open_bytes(file: DataFile) -> Iterator[BinaryIO]:
         return
     with damage_named(file.path, file.compression, _UNPACKING), file.path.open("rb") as packed:
         if file.compression == "zip":
-            with zipfile.ZipFile(packed) as archive, archive.open(_only_member(file.path, archive)) as member:
+            with _only_member(file.path, packed) as member:
                 yield cast(BinaryIO, member)
         else:
             stream = pa.CompressedInputStream(pa.PythonFile(packed, mode="r"), file.compression)
@@ -90,14 +94,19 @@ def open_bytes(file: DataFile) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_text(file: DataFile) -> Iterator[IO[str]]:
-    """Yield the contents of a file as text, line ends as they are; a mark of byte order is left out."""
+    """Yield the contents of a file as text, line ends as they are; a mark of byte order is left out.
+
+    Raises SourceError where they are not of the encoding.
+    """
     encoding = "utf-8-sig" if file.encoding == UTF8 else file.encoding
     with open_bytes(file) as stream:
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")
-        if _has_kept_mark(file):
-            text.read(1)
         try:
+            if _has_kept_mark(file):
+                text.read(1)
             yield text
+        except UnicodeError as error:  # of no subclass if UTF-16 has no mark of byte order
+            raise _not_in_encoding(file) from error
         finally:
             text.detach()  # the stream is closed by whoever opened it
 
@@ -123,8 +132,8 @@ def damage_named(path: Path, kind: str, errors: tuple[type[Exception], ...] = (U
     try:
         yield
     except (OSError, pa.ArrowException, *errors) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the file system's error, not the format's
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # the file system's error, not the format's; EINVAL is of a place before the beginning
         raise SourceError(
             f"{path.name} is not a readable {kind} file: {reason_of(error)}.",
             next_step="Copy or write the file again.",
@@ -144,7 +153,7 @@ def checked_encoding(name: str) -> str:
     return UTF8 if found.name in ("utf-8", "utf-8-sig", "ascii") else found.name
 
 
-def not_in_encoding(file: DataFile) -> SourceError:
+def _not_in_encoding(file: DataFile) -> SourceError:
     """Return the error for a file that failed to decode; it is read again, because decoders report no line."""
     if file.encoding != UTF8:
         return SourceError(
@@ -172,9 +181,13 @@ def undecodable_line(where: str, number: int, error: UnicodeDecodeError) -> Sour
 _OTHER_ENCODING = "Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16."
 
 
-def _only_member(path: Path, archive: zipfile.ZipFile) -> str:
-    """Return the name of the file in an archive; folders and what macOS adds do not count."""
-    names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
-    if len(names) != 1:
-        raise SourceError(f"{path.name} contains {len(names)} files.", next_step=_UNPACK)
-    return names[0]
+def _only_member(path: Path, packed: IO[bytes]) -> IO[bytes]:
+    """Return the file in an archive, opened; folders and what macOS adds do not count."""
+    try:
+        archive = zipfile.ZipFile(packed)
+        names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+        if len(names) == 1:
+            return archive.open(names[0])
+    except ValueError as error:  # names that are not UTF-8, and places before the beginning on object stores
+        raise zipfile.BadZipFile(reason_of(error)) from error
+    raise SourceError(f"{path.name} contains {len(names)} files.", next_step=_UNPACK)

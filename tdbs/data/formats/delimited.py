@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from tdbs.data.columns import BadRows, plain_name, refuse_or_note
 from tdbs.data.content import ROWS_AT_ONCE
-from tdbs.data.formats.data_file import DataFile, Dialect, not_in_encoding, open_text
+from tdbs.data.formats.data_file import DataFile, Dialect, open_text
 from tdbs.data.formats.dialect import reader_options
 from tdbs.errors import SourceError
 
@@ -97,8 +97,6 @@ def _rows(file: DataFile, *, at_once: int = ROWS_AT_ONCE) -> Iterator[list[str]]
             for row in _unlimited(csv.reader(text, **reader_options(dialect)), at_once=at_once):
                 yield row
                 done += 1
-    except UnicodeDecodeError as error:
-        raise not_in_encoding(file) from error
     except csv.Error as error:
         raise SourceError(
             f"{_row(done)} of {file.name} is not well-formed: {error}.",
@@ -151,7 +149,7 @@ def _unlimited(rows: Iterator[list[str]], *, at_once: int) -> Iterator[list[str]
         with _LONG_FIELDS.allowed():
             try:
                 found.extend(islice(rows, at_once))
-            except (csv.Error, UnicodeDecodeError) as caught:
+            except (csv.Error, UnicodeError) as caught:
                 error = caught
         yield from found
         if error is None and len(found) < at_once:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from tdbs.data.columns import conll_step
-from tdbs.data.formats.data_file import DataFile, Dialect, not_in_encoding, open_text
+from tdbs.data.formats.data_file import DataFile, Dialect, open_text
 from tdbs.errors import ConfigError, SourceError
 
 DELIMITERS = (",", ";", "\t", "|")
@@ -110,7 +110,7 @@ def _best_quote(sample: str, mark: str, usual: Dialect, *, is_whole: bool, has_h
     plain = Dialect(delimiter=mark, quote=usual.quote if mark == usual.delimiter else '"')
     fit = _fit(sample, plain, is_whole=is_whole)
     for quote in ("'", '"') if plain.quote is None else ("'",):
-        rows = _rows_by_line(sample, mark, quote, is_whole=is_whole) if quote in sample else None
+        rows = _rows_in_quotes(sample, mark, quote, is_whole=is_whole) if quote in sample else None
         if rows is None or len(rows[0]) < 2:
             continue
         is_quoted = [[len(field) > 1 and field[0] == field[-1] == quote for field in row] for row in rows]
@@ -145,17 +145,38 @@ def _fit(sample: str, dialect: Dialect, *, is_whole: bool) -> _Fit:
     )
 
 
-def _rows_by_line(sample: str, mark: str, quote: str, *, is_whole: bool) -> list[list[str]] | None:
-    """Return the raw fields of each line, quotes and all; None unless all lines are sound and have as many."""
+def _rows_in_quotes(sample: str, mark: str, quote: str, *, is_whole: bool) -> list[list[str]] | None:
+    """Return the raw fields of each row, quotes and all; None unless all rows are sound and have as many."""
     lines = [line.rstrip("\r\n") for line in io.StringIO(sample, newline="")]
     rows = [_raw_fields(line, mark, quote) for line in (lines if is_whole else lines[:-1]) if line]
     sound = [row for row in rows if row is not None]
-    return sound if sound and len(sound) == len(rows) and len({len(row) for row in rows if row}) == 1 else None
+    if len(sound) < len(rows):
+        sound = _enclosed_rows(sample, mark, quote, is_whole=is_whole)
+    return sound if len({len(row) for row in sound}) == 1 else None
+
+
+def _enclosed_rows(sample: str, mark: str, quote: str, *, is_whole: bool) -> list[list[str]]:
+    """Return the raw fields of each row if all fields are in quotes, so that a break in one does not end its row."""
+    end = r"|\Z" if is_whole else ""
+    pattern = re.compile(f"({_enclosed(quote)})({re.escape(mark)}|[\r\n]+{end})")
+    rows: list[list[str]] = [[]]
+    last = 0
+    while found := pattern.match(sample, last):
+        rows[-1].append(found[1])
+        last = found.end()
+        if found[2] != mark:
+            rows.append([])
+    is_sound = not rows[-1] and last == len(sample) if is_whole else sample[last : last + 1] in ("", quote)
+    return rows[:-1] if is_sound else []
+
+
+def _enclosed(quote: str) -> str:
+    return f"{quote}(?:[^{quote}]|{quote}{quote})*+{quote}"
 
 
 def _raw_fields(line: str, mark: str, quote: str) -> list[str] | None:
     """Return the fields of a line with their quotes; None if one begins with a quote and does not end with it."""
-    enclosed = re.compile(f"{quote}(?:[^{quote}]|{quote}{quote})*{quote}")
+    enclosed = re.compile(_enclosed(quote))
     fields: list[str] = []
     first = 0
     while True:
@@ -183,11 +204,8 @@ def _sniffed(sample: str) -> str | None:
 
 def _beginning(file: DataFile) -> tuple[str, bool]:
     """Return the first characters of a file, and whether they are all."""
-    try:
-        with open_text(file) as text:
-            sample = text.read(_SAMPLE + 1)
-    except UnicodeDecodeError as error:
-        raise not_in_encoding(file) from error
+    with open_text(file) as text:
+        sample = text.read(_SAMPLE + 1)
     return sample[:_SAMPLE], len(sample) <= _SAMPLE
 
 

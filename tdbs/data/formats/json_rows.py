@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from tdbs.data.columns import BadRows, clipped
 from tdbs.data.content import Content
-from tdbs.data.formats.data_file import DataFile, not_in_encoding, open_text
+from tdbs.data.formats.data_file import DataFile, open_text
 from tdbs.data.formats.jsonl import DECODER, RepeatedKey, plain_object, schema_of, tables_of_objects
 from tdbs.errors import SourceError
 
@@ -40,11 +40,10 @@ def read_columns(file: DataFile, columns: Mapping[str, Content], bad: BadRows | 
 
 def load_whole(file: DataFile) -> Any:
     """Return the value that a whole file contains. Raises SourceError if it is not JSON."""
+    with open_text(file) as text:
+        written = text.read()
     try:
-        with open_text(file) as text:
-            value = DECODER.decode(text.read())
-    except UnicodeDecodeError as error:
-        raise not_in_encoding(file) from error
+        value = DECODER.decode(written)
     except ValueError as error:
         raise SourceError(f"{file.name} is not JSON: {error}.", next_step=ROWS_STEP) from error
     except RecursionError as error:
@@ -64,14 +63,11 @@ def _rows(file: DataFile, bad: BadRows | None) -> Iterator[dict[str, Any]]:
 
 def array_values(file: DataFile) -> Iterator[object]:
     """Yield what the file's array contains, or that of `data`."""
-    try:
-        with open_text(file) as text:
-            reader = _Reader(text)
-            if reader.next_character() == "[":
-                yield from _of_array(reader, file.name)
-                return
-    except UnicodeDecodeError as error:
-        raise not_in_encoding(file) from error
+    with open_text(file) as text:
+        reader = _Reader(text)
+        if reader.next_character() == "[":
+            yield from _of_array(reader, file.name)
+            return
     yield from load_whole(file)["data"]
 
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 from tdbs.data.answers import answers_of_json, is_answer_object
 from tdbs.data.columns import BadRows, clipped, plain_name, refuse_or_note
 from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, Content
-from tdbs.data.formats.data_file import UTF8, DataFile, not_in_encoding, open_bytes, open_text, undecodable_line
+from tdbs.data.formats.data_file import UTF8, DataFile, open_bytes, open_text, undecodable_line
 from tdbs.errors import RowError, SourceError
 from tdbs.shown import is_utf8
 
@@ -153,11 +153,8 @@ def plain_object(row: object, place: int, where: str, bad: BadRows | None, *, ne
 def lines_of(file: DataFile, bad: BadRows | None) -> Iterator[str]:
     """Yield the lines; with `bad`, one that is not UTF-8 is recorded there and is an empty object."""
     if file.encoding != UTF8:
-        try:
-            with open_text(file) as lines:
-                yield from (line for line in lines)  # if left halfway, `yield from lines` closes them before open_text
-        except UnicodeDecodeError as error:
-            raise not_in_encoding(file) from error
+        with open_text(file) as lines:
+            yield from (line for line in lines)  # if left halfway, `yield from lines` closes them before open_text
         return
     with open_bytes(file) as coded:
         for place, data in enumerate(coded):
