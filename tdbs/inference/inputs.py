@@ -71,6 +71,11 @@ def open_input(
         return prepared_input(spec, checkpoint, options.split, rows_at_most=rows_at_most)
     if spec == STDIN:
         return _lines(checkpoint, stdin, rows_at_most)
+    if path.is_dir():
+        raise SourceError(
+            f"{spec} is a folder, but not a prepared dataset.",
+            next_step="Pass one of its files; or run tdbs prepare on it, and pass the dataset.",
+        )
     if not path.is_file():
         raise SourceError(
             f"File {spec} does not exist.",

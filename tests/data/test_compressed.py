@@ -4,6 +4,7 @@ import bz2
 import gzip
 import io
 import zipfile
+from contextlib import suppress
 
 import pyarrow as pa
 import pytest
@@ -78,6 +79,20 @@ def test_a_damaged_file_is_named(write, packed):
         kind = {"gz": "gzip", "zst": "zstd"}.get(packed, packed)
         assert caught.value.message.startswith(f"{number}.csv.{packed} is not a readable {kind} file: ")
         assert caught.value.next_step == "Copy or write the file again."
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_flipped_byte_of_a_zip_is_refused_or_changes_no_row(write, method):
+    """The standard library has an error of its own for each place and kind of compression."""
+    place = io.BytesIO()
+    with zipfile.ZipFile(place, "w", method) as archive:
+        archive.writestr("a.csv", TEXTS["csv"])
+    whole = place.getvalue()
+    for number in range(len(whole)):
+        path = write("a.zip", whole[:number] + bytes([whole[number] ^ 0x88]) + whole[number + 1 :])
+        with suppress(SourceError):
+            found = pa.concat_tables(read_tables(as_it_is(path), {"text": "text"}))
+            assert found["text"].to_pylist() == ["fine", "bad, really"]
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Tables of text are read as they were written: dialects are found, and what is certain of none is not guessed."""
 
 import csv
+import gzip
 import io
 from itertools import product
 
@@ -115,9 +116,32 @@ def test_a_quote_that_is_given_leaves_the_delimiter_to_be_found(write):
     assert data_file(path, ReadOptions(quote="none")).dialect == Dialect(delimiter=";", quote=None)
 
 
-def test_a_mark_of_byte_order_is_no_part_of_the_first_name(write):
-    path = write("a.csv", "\ufefftext,label\na,x\n".encode("utf-16-le"))
+@pytest.mark.parametrize("mark", ["\ufeff", ""])
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_a_mark_of_byte_order_is_no_part_of_the_first_name(write, name, mark):
+    data = f"{mark}text,label\na,x\n".encode("utf-16-le")
+    path = write(name, gzip.compress(data) if name.endswith("gz") else data)
     assert rows_of(data_file(path, ReadOptions(encoding="utf-16-le"))) == [("a", "x")]
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "json", "conll"])
+def test_a_file_that_lacks_the_mark_of_its_encoding_is_refused(write, ending):
+    """UTF-16 without an order needs one; a file of UTF-8 has none."""
+    path = write(f"a.{ending}", '[{"text": "a", "label": "x"}]\n')
+    with pytest.raises(SourceError) as caught:
+        list(read_tables(data_file(path, ReadOptions(encoding="utf-16")), {}))
+    assert caught.value.message == f"a.{ending} is not utf-16."
+    assert caught.value.next_step == "Pass the --encoding that it is written in."
+
+
+@pytest.mark.parametrize("has_header", [True, False])
+@pytest.mark.parametrize("size", [1, 3_000], ids=["whole", "cut"])
+def test_a_break_within_quotes_ends_no_row(write, has_header, size):
+    """Each line alone has two fields here; all fields are in quotes, so no line is a row."""
+    rows = [("fine\n", "x"), ("it's\r\nbad,", "y")] * size
+    path = write("a.csv", written(rows, header=has_header, quotechar="'"))
+    file = data_file(path, ReadOptions(no_header=not has_header))
+    assert rows_of(file, *(("text", "label") if has_header else ("1", "2"))) == rows
 
 
 @pytest.mark.parametrize(
@@ -165,6 +189,8 @@ def test_the_encoding_is_the_users(write, encoding):
         ("a.csv", {"encoding": "rot13"}, ConfigError, "--encoding 'rot13' is not an encoding of text.",
          "Pass one such as utf-8, cp1252 or utf-16."),
         ("a.csv", {"encoding": "klingon"}, ConfigError, "--encoding 'klingon' is not an encoding of text.",
+         "Pass one such as utf-8, cp1252 or utf-16."),
+        ("a.csv", {"encoding": "utf-7"}, ConfigError, "--encoding 'utf-7' is not an encoding of text.",
          "Pass one such as utf-8, cp1252 or utf-16."),
         ("a.jsonl", {"delimiter": ";"}, ConfigError, "--delimiter does not apply to a.jsonl.", "Leave it out."),
         ("a.parquet", {"encoding": "latin-1"}, ConfigError, "--encoding does not apply to a.parquet.", "Leave it out."),

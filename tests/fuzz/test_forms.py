@@ -1,4 +1,4 @@
-"""The forms of data that people have: what is written is read as it was, or refused; damage never passes for a fault."""
+"""The forms of data that people have: what is written is read as it was, and damage is read or refused."""
 
 import shutil
 from pathlib import Path
@@ -9,37 +9,46 @@ from hypothesis import strategies as st
 from tdbs.data.reading import read_blocks, survey_source
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.errors import TdbsError
-from tests.fuzz.forms import ENCODINGS, Row, Written, class_folders, harmed, one_file, shards
-from tests.fuzz.mutations import damaged
+from tdbs.pipeline.prepare import prepare
+from tdbs.pipeline.verify import verify
+from tests.fuzz.forms import CHECKED, ENCODINGS, Row, Written, any_form, class_folders, harmed, one_file, shards
 from tests.fuzz.test_readers import read_all
+from tests.pipeline.test_tokenizer import write_tokenizer
 
 
 def rows_of(path: Path, options: dict[str, Any]) -> list[Row]:
     """Return the rows of a source with their labels, as prepare reads them."""
     source = open_source(str(path), mirror=None, files=FileOptions(**options))
     survey = survey_source(source)
-    classes = survey.task.classes
     found: list[Row] = []
     for block in read_blocks(source, survey, "train"):
         pairs = [None] * len(block.texts) if block.pairs is None else block.pairs.to_pylist()
-        for text, pair, target in zip(block.texts.to_pylist(), pairs, block.targets.to_pylist(), strict=True):
-            match target:
-                case int():
-                    target = classes[target]
-                case list():
-                    target = [classes[value] for value in target]
-            found.append((text, pair, target))
+        targets = [label_of(target, survey.task.classes) for target in block.targets.to_pylist()]
+        found += zip(block.texts.to_pylist(), pairs, targets, strict=True)
     return found
+
+
+def label_of(target: Any, classes: tuple[str, ...]) -> Any:
+    """Return the label that a target stands for."""
+    match target:
+        case int():
+            return classes[target]
+        case list():
+            return [classes[value] for value in target]
+    return target
 
 
 def test_what_is_written_is_read_or_refused(fuzz, place):
     def check(written: Written) -> None:
         path = written.write(place)
         try:
-            assert rows_of(path, written.options) == written.rows
+            found = rows_of(path, written.options)
         except TdbsError as error:
-            assert not written.is_certain, str(error)
+            if written.is_certain:
+                raise AssertionError(str(error)) from error
             raise
+        else:
+            assert found == written.rows
         finally:
             empty(place)
 
@@ -57,17 +66,16 @@ def empty(place: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-# What a user may say of files, true or not.
+NAMES = (*ENCODINGS, "utf-16-be", "utf-32-le", "hz", "idna", "punycode", "cp037", "utf-7", "unicode_escape", "hex",
+         "raw_unicode_escape", "undefined", "\0", "")  # fmt: skip
+MARKS = st.sampled_from((",", ";", "tab", '"', "'", "none", " ", "\0", "\r", "é", "\U0001f600", "\ud800", "", "ab"))
 SAID = st.fixed_dictionaries(
     {},
     optional={
-        "delimiter": st.sampled_from((",", ";", "tab", '"', "'", " ", "\0", "é", "\U0001f600", "\ud800", "", "ab")),
-        "quote": st.sampled_from(('"', "'", "none", ",", " ", "\0", "é", "\ud800", "", "ab")),
+        "delimiter": MARKS,
+        "quote": MARKS,
         "no_header": st.booleans(),
-        "encoding": st.sampled_from(
-            (*ENCODINGS, "utf-8", "ascii", "utf-16-be", "utf-32-le", "iso2022_jp", "hz", "idna", "punycode", "cp037",
-             "unicode_escape", "raw_unicode_escape", "rot13", "hex", "undefined", "mbcs", "\0", "nope", "")
-        ),
+        "encoding": st.sampled_from(NAMES),
         "text": st.sampled_from(("text", "label", "1", "tokens", "question", "é")),
         "label": st.sampled_from(("label", "2", "text,label", "ner_tags", "answers")),
         "pair": st.sampled_from(("id", "context", "3")),
@@ -75,7 +83,9 @@ SAID = st.fixed_dictionaries(
         "validation": st.sampled_from(("0.5", "0.1")),
         "skip_bad_rows": st.booleans(),
     },
-)  # fmt: skip
+)
+OF_TABLES = st.fixed_dictionaries({"delimiter": MARKS, "quote": MARKS}, optional={"no_header": st.booleans()})
+OF_TEXTS = st.fixed_dictionaries({"encoding": st.sampled_from(NAMES)})
 
 
 def test_damage_and_other_options_never_pass_for_a_fault(fuzz, place):
@@ -86,5 +96,33 @@ def test_damage_and_other_options_never_pass_for_a_fault(fuzz, place):
         finally:
             empty(place)
 
-    of = st.tuples(harmed(damaged), st.just({}) | st.just({"skip_bad_rows": True}) | SAID)
-    fuzz("forms, damaged", inputs=6_000, of=of, check=check)
+    options = st.just({}) | st.just({"skip_bad_rows": True}) | OF_TABLES | OF_TEXTS | SAID
+    fuzz("forms, damaged", inputs=6_000, of=st.tuples(harmed(any_form), options), check=check)
+
+
+def test_damage_of_a_compressed_file_never_changes_a_row(fuzz, place):
+    def check(written: Written) -> None:
+        try:
+            assert rows_of(written.write(place), written.options) == written.rows
+        finally:
+            empty(place)
+
+    fuzz("forms, damaged archives", inputs=3_000, of=harmed(one_file(CHECKED)), check=check)
+
+
+def test_of_damaged_files_a_whole_dataset_is_prepared_or_nothing(fuzz, place, tmp_path):
+    tokenizer, out = write_tokenizer(tmp_path / "words"), tmp_path / "out"
+
+    def check(written: Written) -> None:
+        try:
+            found = prepare(str(written.write(place)), tokenizer=str(tokenizer), out=out, **written.options)
+            assert verify(found.dataset.path).problems == ()
+        except TdbsError:
+            assert not out.exists()
+            raise
+        finally:
+            empty(place)
+            shutil.rmtree(out, ignore_errors=True)
+            assert sorted(path.name for path in tmp_path.iterdir()) == ["place", "words"]
+
+    fuzz("forms, prepare", inputs=800, of=any_form | harmed(any_form), check=check)

@@ -21,6 +21,7 @@ import pyarrow as pa
 from tdbs.errors import ConfigError, RowError, SourceError, reason_of
 
 UTF8 = "utf-8"
+_HALF_PAIRS = ("utf-7", "unicode-escape", "raw-unicode-escape")  # codecs that yield what is not UTF-8
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zip": "zip"}
 # What the standard library raises of damage, and of forms of compression that it lacks.
 _UNPACKING = (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError)
@@ -145,6 +146,8 @@ def checked_encoding(name: str) -> str:
     try:
         found = codecs.lookup(name)
         "".encode(name)  # some codecs are not of text
+        if found.name in _HALF_PAIRS:
+            raise LookupError(name)
     except (LookupError, ValueError) as error:
         raise ConfigError(
             f"--encoding '{name[:40]}' is not an encoding of text.",
