@@ -4,6 +4,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import pytest
 from hypothesis import strategies as st
 
 from tdbs.data.reading import read_blocks, survey_source
@@ -38,7 +39,13 @@ def label_of(target: Any, classes: tuple[str, ...]) -> Any:
     return target
 
 
-def test_what_is_written_is_read_or_refused(fuzz, place):
+@pytest.mark.parametrize(
+    ("target", "inputs", "of"),
+    [("file", 5_000, one_file()), ("shards", 2_000, shards()), ("class folders", 800, class_folders())],
+)
+def test_what_is_written_is_read_or_refused(fuzz, place, target, inputs, of):
+    """What a user said, or what is certain, must be read; all else may be refused, but is never read as other rows."""
+
     def check(written: Written) -> None:
         path = written.write(place)
         try:
@@ -52,12 +59,7 @@ def test_what_is_written_is_read_or_refused(fuzz, place):
         finally:
             empty(place)
 
-    for target, inputs, of in (
-        ("forms, file", 5_000, one_file()),
-        ("forms, shards", 2_000, shards()),
-        ("forms, class folders", 800, class_folders()),
-    ):
-        fuzz(target, inputs=inputs, of=of, check=check)
+    fuzz(f"forms, {target}", inputs=inputs, of=of, check=check)
 
 
 def empty(place: Path) -> None:

@@ -4,7 +4,7 @@ With a header, the extension's own delimiter counts if the header has two fields
 many; a row that differs is an error when it is read. Otherwise a delimiter must give all rows one number of fields; of
 several, the standard library's sniffer decides. Without a header nothing confirms a delimiter, so if two fit, the user
 must say which one. A quote `'` (and `"` in tables that have no quotes) counts if it encloses a whole column, or a
-delimiter that would otherwise make one field more, each time on one line.
+delimiter that would otherwise make one field more; each time on one line, unless all fields are in quotes.
 """
 
 import csv
