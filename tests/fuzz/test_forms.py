@@ -68,8 +68,8 @@ def empty(place: Path) -> None:
         shutil.rmtree(path) if path.is_dir() else path.unlink()
 
 
-NAMES = (*ENCODINGS, "utf-16-be", "utf-32-le", "iso2022_jp", "idna", "punycode", "cp037", "utf-7", "unicode_escape", "hex",
-         "raw_unicode_escape", "undefined", "\0", "")  # fmt: skip
+NAMES = (*ENCODINGS, "utf-16-be", "utf-32-le", "iso2022_jp", "idna", "punycode", "cp037", "utf-7", "unicode_escape",
+         "raw_unicode_escape", "undefined", "hex", "\0", "")  # fmt: skip
 MARKS = st.sampled_from((",", ";", "tab", '"', "'", "none", " ", "\0", "\r", "é", "\U0001f600", "\ud800", "", "ab"))
 SAID = st.fixed_dictionaries(
     {},
