@@ -4,14 +4,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tdbs.data.columns import clipped
 from tdbs.data.formats import ReadOptions, refuse_options
 from tdbs.data.formats.data_file import checked_encoding
 from tdbs.data.split_names import SPLIT_NAMES
 from tdbs.data.stores import ClassFolders, Store
 from tdbs.errors import SourceError
 from tdbs.files import is_remote
-from tdbs.shown import is_utf8
+from tdbs.shown import clipped, is_utf8
 
 _LISTED = 80  # characters of a note's list of names
 _SHOWN = 30  # of a name in an error

@@ -20,7 +20,6 @@ from tdbs.data.class_folders import (
     refuse_lost_class,
     visible,
 )
-from tdbs.data.columns import clipped
 from tdbs.data.formats import SUFFIXES, ReadOptions, data_file, refuse_options
 from tdbs.data.formats.data_file import COMPRESSIONS, inner_suffix
 from tdbs.data.split_names import SPLIT_NAMES
@@ -28,6 +27,7 @@ from tdbs.data.stores import Shards, Store, refuse_other_columns
 from tdbs.errors import SourceError
 from tdbs.fields import FileName
 from tdbs.records import Form, read_record
+from tdbs.shown import clipped
 
 _STATE, _DICT = "state.json", "dataset_dict.json"
 _ABOUT = (

@@ -16,13 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, IntArray, offsets_of
-from tdbs.data.columns import SourceColumn, fitted, one_array
+from tdbs.data.columns import SourceColumn, one_array
 from tdbs.data.content import is_list
 from tdbs.data.labels.several import flags_that_hold, hot_classes, is_hot
 from tdbs.data.labels.single import LabelType, informative_values, label_lists, label_texts, row_classes
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.rng import RandomPurpose, stream
+from tdbs.shown import fitted
 
 # Shapes: U rows that can be used, E pairs of a row and a class that it has, C classes, G contexts.
 

@@ -15,11 +15,12 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from tdbs.data.columns import clipped, plain_names, repeated
+from tdbs.data.columns import plain_names, repeated
 from tdbs.data.content import ROWS_AT_ONCE, plain_type
 from tdbs.data.folders import chosen_splits
 from tdbs.data.stores import DatasetRows, Store, store_rows
 from tdbs.errors import SourceError, reason_of
+from tdbs.shown import clipped
 
 OBJECTS_NAME = "table"  # of the folder below data/
 _OTHER = "Pass a Dataset, a DataFrame, a pyarrow Table, a list of dicts, or a dict of splits with one of these each."

@@ -6,12 +6,12 @@ Nothing is guessed silently: `tdbs prepare` prints it in two lines, and `--json`
 from collections import Counter
 from typing import Any
 
-from tdbs.data.columns import LINE, clipped
 from tdbs.data.formats.data_file import UTF8, DataFile
 from tdbs.data.formats.dialect import delimiter_name
 from tdbs.data.sources import Source, Split
 from tdbs.data.stores import ClassFolders, store_files
 from tdbs.data.tasks import Task
+from tdbs.shown import LINE, clipped
 
 _SHOWN_CLASSES = 8
 

@@ -8,12 +8,13 @@ from pathlib import Path
 import pyarrow as pa
 
 from tdbs.data.answers import is_answers
-from tdbs.data.columns import clipped, no_column, plain_name
+from tdbs.data.columns import no_column, plain_name
 from tdbs.data.content import is_list
 from tdbs.data.formats import conll
 from tdbs.data.formats.data_file import plain_stem
 from tdbs.data.tasks import Columns, TaskKind
 from tdbs.errors import ConfigError, SourceError
+from tdbs.shown import clipped
 
 BUILT_IN_SAMPLE = "sample"  # its dataset has defaults of its own
 _TEXT_NAMES = ("text", "sentence")

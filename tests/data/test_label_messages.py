@@ -3,9 +3,10 @@
 import pytest
 
 from tdbs.data.bad_rows import with_other_rows
-from tdbs.data.columns import MESSAGE, fitted, with_classes
+from tdbs.data.columns import with_classes
 from tdbs.data.reading import read_blocks, survey_source
 from tdbs.errors import RowError
+from tdbs.shown import MESSAGE, fitted
 from tests.data.conftest import read_source
 from tests.data.test_label_meaning import class_label, jsonl, named, read, refusal
 from tests.data.test_label_texts import csv_of

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import pyarrow as pa
 
-from tdbs.data.columns import BadRows, clipped, conll_step, plain_names, repeated
+from tdbs.data.columns import BadRows, conll_step, plain_names, repeated
 from tdbs.data.content import Content
 from tdbs.data.formats import arrow, conll, delimited, json_rows, jsonl, parquet, squad
 from tdbs.data.formats.data_file import UTF8, DataFile, checked_encoding, compression_of, inner_suffix
@@ -16,6 +16,7 @@ from tdbs.data.formats.json_forms import form_of
 from tdbs.errors import ConfigError, SourceError
 from tdbs.files import is_remote
 from tdbs.settings import Option, changed_fields
+from tdbs.shown import clipped
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,9 +7,10 @@ line, such a file would be a row of JSONL, so a model would learn from whole col
 from collections.abc import Mapping
 from typing import Any
 
-from tdbs.data.columns import WORD_NAMES, clipped
+from tdbs.data.columns import WORD_NAMES
 from tdbs.data.split_names import SPLIT_NAMES
 from tdbs.errors import SourceError
+from tdbs.shown import clipped
 
 _RECORDS = 'Write rows: in pandas, df.to_json(path, orient="records", lines=True).'
 _SPLIT = "Write each split to a file of its own, such as train.jsonl, all in one folder."

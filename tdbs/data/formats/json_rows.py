@@ -12,11 +12,12 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from tdbs.data.columns import BadRows, clipped
+from tdbs.data.columns import BadRows
 from tdbs.data.content import Content
 from tdbs.data.formats.data_file import DataFile, not_in_encoding, open_text
 from tdbs.data.formats.jsonl import DECODER, RepeatedKey, plain_object, schema_of, tables_of_objects
 from tdbs.errors import SourceError
+from tdbs.shown import clipped
 
 ROWS_STEP = 'Write an array of objects, such as [{"text": "a fine film", "label": 1}], or one object a line.'
 _CHUNK = 1 << 20  # characters that are read at once

@@ -14,11 +14,11 @@ from typing import Any
 import pyarrow as pa
 
 from tdbs.data.answers import answers_of_json, is_answer_object
-from tdbs.data.columns import BadRows, clipped, plain_name, refuse_or_note
+from tdbs.data.columns import BadRows, plain_name, refuse_or_note
 from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, Content
 from tdbs.data.formats.data_file import UTF8, DataFile, not_in_encoding, open_bytes, open_text, undecodable_line
 from tdbs.errors import RowError, SourceError
-from tdbs.shown import is_utf8
+from tdbs.shown import clipped, is_utf8
 
 _NAMES: dict[Content, str] = {
     "text": "a text",

@@ -17,11 +17,12 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from tdbs.data.answers import NO_PLACE
-from tdbs.data.columns import SourceColumn, fitted, one_array, row_name
+from tdbs.data.columns import SourceColumn, one_array, row_name
 from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, is_text, plain_type
 from tdbs.data.stores import Store, store_tables
 from tdbs.data.tasks import Columns
 from tdbs.errors import RowError, SourceError
+from tdbs.shown import fitted
 
 _WHOLE = re.compile(r"\s*(-?[0-9]{1,15})(?:\.0)?\s*")
 _NUMBER_OR_FLAG = re.compile(r"\s*(?:[-+]?[0-9.]+(?:e[-+]?[0-9]+)?|true|false|nan)\s*", re.IGNORECASE)

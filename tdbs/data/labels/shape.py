@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import offsets_of
-from tdbs.data.columns import UNSEEN, SourceColumn, bad_values, fitted, one_array
+from tdbs.data.columns import UNSEEN, SourceColumn, bad_values, one_array
 from tdbs.data.content import Content, is_list, is_text
 from tdbs.data.labels.given import check_names
 from tdbs.data.labels.list_texts import FIX_TEXT, are_list_texts, list_entries, not_lists
@@ -25,6 +25,7 @@ from tdbs.data.tasks import Columns, TaskKind
 from tdbs.errors import ConfigError, TdbsError
 from tdbs.files import to_path
 from tdbs.records import Form, read_text
+from tdbs.shown import fitted
 
 _LEAVE_OUT = "Leave it out."
 _NAMES = Form(

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from tdbs.arrays import offsets_of
 from tdbs.data.answers import answers_of_arrow
-from tdbs.data.columns import FILL, SourceColumn, bad_rows, fitted, one_array, refuse_missing, text_values
+from tdbs.data.columns import FILL, SourceColumn, bad_rows, one_array, refuse_missing, text_values
 from tdbs.data.labels.given import given_labels
 from tdbs.data.labels.several import SeveralRule, encode_several, learn_several
 from tdbs.data.labels.single import (
@@ -37,6 +37,7 @@ from tdbs.data.labels.single import (
 from tdbs.data.labels.spelling import one_spelling
 from tdbs.data.tasks import METRICS, Task, TaskKind
 from tdbs.errors import SourceError
+from tdbs.shown import fitted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
