@@ -20,6 +20,7 @@ import msgspec
 
 from tdbs.errors import TdbsError, reason_of
 from tdbs.fields import field_reason, printable
+from tdbs.shown import fitted
 
 T = TypeVar("T")
 
@@ -44,11 +45,14 @@ class Form:
 
     def unreadable(self, named: str, reason: str) -> TdbsError:
         """Return the error for a file that is not what it should be as a file, or as JSON or TOML."""
-        return self.error(f"{named} cannot be read: {reason}.", next_step=self.next_step)
+        return self.error(
+            fitted("{named} cannot be read: {reason}.", named=named, reason=reason), next_step=self.next_step
+        )
 
     def misfit(self, named: str, reason: str) -> TdbsError:
         """Return the error for a record with a field that does not fit."""
-        return self.error(f"{named} is not {self.what}: {reason}.", next_step=self.next_step)
+        message = fitted("{named} is not " + self.what + ": {reason}.", named=named, reason=reason)
+        return self.error(message, next_step=self.next_step)
 
 
 def read_bytes(path: Path, form: Form, *, named: str | None = None, most: int | None = MOST_BYTES) -> bytes:
@@ -188,7 +192,12 @@ def check_version(found: Any, form: Form, *, named: str) -> None:
     later = isinstance(version, int) and version > form.version
     shown = version if isinstance(version, int | str | float | None) else type(version).__name__
     raise form.error(
-        f"{named} has schema version {printable(str(shown))}; this tdbs reads version {form.version}.",
+        fitted(
+            "{named} has schema version {shown}; this tdbs reads version {known}.",
+            named=named,
+            shown=shown,
+            known=form.version,
+        ),
         next_step="Update tdbs: pip install --upgrade tdbs." if later else form.next_step,
     )
 

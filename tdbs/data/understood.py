@@ -52,7 +52,7 @@ def _split_facts(split: Split) -> list[dict[str, Any]]:
     """Return the facts of a split's files; the text files of a class are one entry."""
     store = split.content
     if not isinstance(store, ClassFolders):
-        return [_file_facts(split.name, file, file.name) for file in store_files(store)]
+        return [_file_facts(split.name, file, file.path.name) for file in store_files(store)]
     (file,) = store_files(store)
     counts = Counter(name for name, _ in store.files)
     return [

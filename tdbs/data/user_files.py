@@ -14,7 +14,7 @@ from tdbs.data.formats import conll
 from tdbs.data.formats.data_file import plain_stem
 from tdbs.data.tasks import Columns, TaskKind
 from tdbs.errors import ConfigError, SourceError
-from tdbs.shown import clipped
+from tdbs.shown import clipped, fitted
 
 BUILT_IN_SAMPLE = "sample"  # its dataset has defaults of its own
 _TEXT_NAMES = ("text", "sentence")
@@ -32,7 +32,7 @@ def source_name(path: Path) -> str:
     name = plain_stem(path) if path.is_file() else path.name
     safe = re.sub(r"[^\w .+-]", "_", name).strip(" .")  # no `=` either: readers take a=b in a path for a column
     if not safe:
-        raise SourceError(f"{path} has no name to call the dataset by.", next_step="Rename it.")
+        raise SourceError(fitted("{path} has no name to call the dataset by.", path=path), next_step="Rename it.")
     return f"{safe}_file" if safe == BUILT_IN_SAMPLE else safe
 
 
@@ -76,7 +76,10 @@ def choose_columns(
     every = [column for _, column in asked]
     for option, column in asked:
         if column is not None and every.count(column) > 1:
-            raise ConfigError(f"{option} names '{column}', as another option does.", next_step="Name another column.")
+            raise ConfigError(
+                fitted(option + " names '{column}', as another option does.", column=column),
+                next_step="Name another column.",
+            )
     for split, schema in schemas.items():
         for option, column in asked:
             may_lack = split == "test" and column in labels

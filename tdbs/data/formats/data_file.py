@@ -15,7 +15,9 @@ from typing import IO, BinaryIO, cast
 
 import pyarrow as pa
 
+from tdbs.data.columns import SHOWN_WHERE
 from tdbs.errors import ConfigError, RowError, SourceError, reason_of
+from tdbs.shown import clipped, fitted
 
 UTF8 = "utf-8"
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zip": "zip"}
@@ -44,8 +46,8 @@ class DataFile:
 
     @property
     def name(self) -> str:
-        """The file's name, as errors have it."""
-        return self.path.name
+        """The file's name, as errors have it: whatever they add, it fits."""
+        return clipped(self.path.name, SHOWN_WHERE)
 
 
 def compression_of(path: Path) -> str | None:
@@ -120,7 +122,7 @@ def damage_named(path: Path, kind: str, errors: tuple[type[Exception], ...] = (U
         if isinstance(error, OSError) and error.errno is not None:
             raise  # the file system's error, not the format's
         raise SourceError(
-            f"{path.name} is not a readable {kind} file: {reason_of(error)}.",
+            fitted("{file} is not a readable " + kind + " file: {reason}.", file=path.name, reason=reason_of(error)),
             next_step="Copy or write the file again.",
         ) from error
 
@@ -132,7 +134,7 @@ def checked_encoding(name: str) -> str:
         "".encode(name)  # some codecs are not of text
     except (LookupError, ValueError) as error:
         raise ConfigError(
-            f"--encoding '{name[:40]}' is not an encoding of text.",
+            fitted("--encoding '{value}' is not an encoding of text.", value=name),
             next_step="Pass one such as utf-8, cp1252 or utf-16.",
         ) from error
     return UTF8 if found.name in ("utf-8", "utf-8-sig", "ascii") else found.name
@@ -170,5 +172,5 @@ def _only_member(path: Path, archive: zipfile.ZipFile) -> str:
     """Return the name of the file in an archive; folders and what macOS adds do not count."""
     names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
     if len(names) != 1:
-        raise SourceError(f"{path.name} contains {len(names)} files.", next_step=_UNPACK)
+        raise SourceError(fitted("{file} contains {count} files.", file=path.name, count=len(names)), next_step=_UNPACK)
     return names[0]
