@@ -42,17 +42,18 @@ class Form:
     version: int = 1
     version_key: str = "schema_version"  # a record without it has version 1
     foreign: bool = False  # another program writes it: a key may come twice, a number may be infinite
+    width: int = 1 << 16  # characters of an error; files of the user's own may have any name and contents
 
     def unreadable(self, named: str, reason: str) -> TdbsError:
         """Return the error for a file that is not what it should be as a file, or as JSON or TOML."""
-        return self.error(
-            fitted("{named} cannot be read: {reason}.", named=named, reason=reason), next_step=self.next_step
-        )
+        return self._error("{named} cannot be read: {reason}.", named, reason)
 
     def misfit(self, named: str, reason: str) -> TdbsError:
         """Return the error for a record with a field that does not fit."""
-        message = fitted("{named} is not " + self.what + ": {reason}.", named=named, reason=reason)
-        return self.error(message, next_step=self.next_step)
+        return self._error("{named} is not " + self.what + ": {reason}.", named, reason)
+
+    def _error(self, sentence: str, named: str, reason: str) -> TdbsError:
+        return self.error(fitted(sentence, width=self.width, named=named, reason=reason), next_step=self.next_step)
 
 
 def read_bytes(path: Path, form: Form, *, named: str | None = None, most: int | None = MOST_BYTES) -> bytes:
@@ -193,9 +194,10 @@ def check_version(found: Any, form: Form, *, named: str) -> None:
     shown = version if isinstance(version, int | str | float | None) else type(version).__name__
     raise form.error(
         fitted(
-            "{named} has schema version {shown}; this tdbs reads version {known}.",
+            "{named} has schema version {found}; this tdbs reads version {known}.",
+            width=form.width,
             named=named,
-            shown=shown,
+            found=printable(str(shown)),
             known=form.version,
         ),
         next_step="Update tdbs: pip install --upgrade tdbs." if later else form.next_step,

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from tdbs.data.class_folders import (
     class_store,
@@ -28,8 +29,9 @@ from tdbs.data.stores import Shards, Store, refuse_other_columns
 from tdbs.errors import SourceError
 from tdbs.fields import FileName
 from tdbs.records import Form, read_record
-from tdbs.shown import NOTE, clipped, fitted
+from tdbs.shown import MESSAGE, NOTE, clipped, fitted
 
+_Record = TypeVar("_Record")
 _STATE, _DICT = "state.json", "dataset_dict.json"
 _ABOUT = (
     "README",
@@ -45,6 +47,7 @@ _FORM = Form(
     error=SourceError,
     next_step="Save it again with save_to_disk.",
     foreign=True,
+    width=MESSAGE,
 )
 
 
@@ -76,7 +79,7 @@ def folder_splits(folder: Path, options: ReadOptions) -> tuple[dict[str, Store],
     note of `save_to_disk`.
     """
     if (folder / _DICT).is_file():
-        names = read_record(folder / _DICT, _Saved, _FORM).splits
+        names = _record(folder / _DICT, _Saved).splits
         chosen, notes = chosen_splits(names, where=folder)
         found = {split: _saved_split(folder / name) for split, name in chosen.items()}
         refuse_options(options, _saved_options(folder))
@@ -229,9 +232,13 @@ def _is_about(path: Path) -> bool:
     return path.stem.upper() in _ABOUT
 
 
+def _record(path: Path, kind: type[_Record]) -> _Record:
+    return read_record(path, kind, _FORM, named=clipped(path, SHOWN_WHERE))
+
+
 def _saved_split(folder: Path) -> Store:
     """Return the Arrow files of a Dataset that `save_to_disk` wrote, in their order."""
-    state = read_record(folder / _STATE, _State, _FORM)
+    state = _record(folder / _STATE, _State)
     if state._indices_data_files or state._indices_files:
         raise SourceError(
             fitted(
