@@ -49,7 +49,7 @@ def shown(text: object, *, lines: bool = False) -> str:
 
 
 def clipped(text: object, width: int) -> str:
-    """Return a text as it is shown, cut to a number of characters; of a path the end is kept, which says most."""
+    """Return a text as it is shown, cut to a number of characters. A path keeps its end, which says most."""
     plain = str(text)
     if isinstance(text, PurePath):
         kept = shown(plain[-width - 1 :])

@@ -23,7 +23,8 @@ def with_other_rows(source: Source, error: RowError) -> RowError:
     if len(lines) < 2 and len(error.reasons) > 1:  # a fault of train's labels, or one that only the tokenizer finds
         first = min(error.reasons)
         wheres = (split.where for split in source.splits)
-        where = next((each for each in wheres if error.message.startswith(f"{row_name(first, each)} ")), None)
+        what = error.reasons[first]
+        where = next((each for each in wheres if error.message == row_message(row_name(first, each), what)), None)
         lines = [
             row_message(f"Row {row + 1}" if where is None else row_name(row, where), reason)
             for row, reason in sorted(error.reasons.items())[:_LISTED]

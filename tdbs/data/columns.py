@@ -26,7 +26,8 @@ BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the 
 WORD_NAMES = ("tokens", "ner_tags")  # of the first and the last column of CoNLL files
 _TAG = re.compile(r"O|[BIESLU]-[^\s,;]+")  # of an entity, in the last column of CoNLL files
 REASON = 90  # characters of what is wrong with a row
-_LEAST_ROW = 21  # characters of the row and its file before such a reason
+_LEAST_REASON = 72  # a sentence about two values, each cut
+_LEAST_ROW = 21  # characters of the row and its file before the longest reason
 SHOWN_WHERE = 44  # characters of the file or table of a row: the longest split of a hub's task is whole
 _SHOWN_NAME = 24  # of a column's name in a list of them
 _LONG_NAME = (40, 5)  # characters and words; a longer name of a column is probably a text
@@ -104,7 +105,7 @@ def bad_rows(column: SourceColumn, reasons: Mapping[int, str], *, next_step: str
 
 def bad_values(column: SourceColumn, found: Mapping[int, str], problem: str, *, next_step: str) -> RowError:
     """Return the error for some values, by their index; `problem` has the places {value} and {name}, the column's."""
-    room = MESSAGE - len(column.row(min(found))) - len(" .")
+    room = max(MESSAGE - len(column.row(min(found))) - len(" ."), _LEAST_REASON)
     reasons = {
         index: fitted(problem, width=room, value=value, name=column.name) for index, value in sorted(found.items())
     }
@@ -187,14 +188,15 @@ def repeated(names: Sequence[str]) -> str | None:
 
 def no_column(where: str, column: str, names: Sequence[str], *, option: str | None) -> SourceError:
     """Return the error for a column that a file lacks; its columns are named as far as the message holds them."""
-    of_task = "Write it with the columns of the task on the hub."
-    next_step = of_task if option is None else f"Name the column with {option}."
-    if len(names) == 1 and any(mark in names[0] for mark in ",;\t|") and not conll_step(names):
-        next_step = f"If its fields have another delimiter, pass --delimiter; else n{next_step[1:]}"
+    next_step = f"Name the column with {option}."
+    if option is None:
+        next_step = "Write it with the columns of the task on the hub."
     elif step := conll_step(names):
         next_step = step
+    elif len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
+        next_step = f"If its fields have another delimiter, pass --delimiter; else name the column with {option}."
     elif looks_like_data(names) and not _are_numbered(names):
-        next_step = f"If its first row is data, pass --no-header, and name columns by number: {option or '--text'} 1."
+        next_step = f"If its first row is data, pass --no-header, and name columns by number: {option} 1."
     head = f"{clipped(where, 40)} has no column '{clipped(column, 20)}'; it has: "
     listed = _listed(names, MESSAGE - len(head) - 1)
     return SourceError(f"{head}{listed}{'' if listed.endswith('…') else '.'}", next_step=next_step)

@@ -32,6 +32,7 @@ from tdbs.records import Form, read_record
 from tdbs.shown import MESSAGE, NOTE, clipped, fitted
 
 _Record = TypeVar("_Record")
+_SHOWN_RECORD = 30  # characters of a note's path: what is wrong with it stands behind
 _STATE, _DICT = "state.json", "dataset_dict.json"
 _ABOUT = (
     "README",
@@ -233,7 +234,7 @@ def _is_about(path: Path) -> bool:
 
 
 def _record(path: Path, kind: type[_Record]) -> _Record:
-    return read_record(path, kind, _FORM, named=clipped(path, SHOWN_WHERE))
+    return read_record(path, kind, _FORM, named=clipped(path, _SHOWN_RECORD))
 
 
 def _saved_split(folder: Path) -> Store:

@@ -246,7 +246,7 @@ def _text_of(store: ClassFolders, row: int) -> str:
     try:
         with open_text(file) as text:
             return text.read()
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise SourceError(
             f"{_row_of_class_folders(store, row)} is not {store.encoding.upper()}.",
             next_step="Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16.",

@@ -13,6 +13,7 @@ import pyarrow as pa
 from tokenizers import Encoding, Tokenizer
 
 from tdbs.arrays import BoolArray, IntArray, offsets_of
+from tdbs.data.columns import row_message
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.errors import RowError
@@ -162,7 +163,7 @@ def _refuse_long_questions(questions: list[str], block: RowBlock, tokenizer: Loa
     if long:
         row, reason = next(iter(long.items()))
         raise RowError(
-            f"{block.row_name(row)} {reason}.",
+            row_message(block.row_name(row), reason),
             next_step="Shorten the question, or pass a larger --max-length or a smaller --stride.",
             reasons={int(block.rows_N[row]): reason for row, reason in long.items()},
         )

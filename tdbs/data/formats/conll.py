@@ -182,5 +182,5 @@ def _lines(file: DataFile) -> Iterator[tuple[int, str]]:
         with open_text(file) as text:
             for number, line in enumerate(text, start=1):
                 yield number, line.strip(" \t\r\n")
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise not_in_encoding(file) from error

@@ -98,7 +98,7 @@ def _rows(file: DataFile, *, at_once: int = ROWS_AT_ONCE) -> Iterator[list[str]]
             for row in _unlimited(csv.reader(text, **reader_options(dialect)), at_once=at_once):
                 yield row
                 done += 1
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise not_in_encoding(file) from error
     except csv.Error as error:
         raise SourceError(
@@ -152,7 +152,7 @@ def _unlimited(rows: Iterator[list[str]], *, at_once: int) -> Iterator[list[str]
         with _LONG_FIELDS.allowed():
             try:
                 found.extend(islice(rows, at_once))
-            except (csv.Error, UnicodeDecodeError) as caught:
+            except (csv.Error, UnicodeError) as caught:
                 error = caught
         yield from found
         if error is None and len(found) < at_once:

@@ -187,7 +187,7 @@ def _beginning(file: DataFile) -> tuple[str, bool]:
     try:
         with open_text(file) as text:
             sample = text.read(_SAMPLE + 1)
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise not_in_encoding(file) from error
     return sample[:_SAMPLE], len(sample) <= _SAMPLE
 

@@ -44,7 +44,7 @@ def load_whole(file: DataFile) -> Any:
     try:
         with open_text(file) as text:
             value = DECODER.decode(text.read())
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise not_in_encoding(file) from error
     except ValueError as error:
         raise SourceError(_not_json(file.name, error), next_step=ROWS_STEP) from error
@@ -75,7 +75,7 @@ def array_values(file: DataFile) -> Iterator[object]:
             if reader.next_character() == "[":
                 yield from _of_array(reader, file.name)
                 return
-    except UnicodeDecodeError as error:
+    except UnicodeError as error:
         raise not_in_encoding(file) from error
     yield from load_whole(file)["data"]
 

@@ -162,7 +162,7 @@ def lines_of(file: DataFile, bad: BadRows | None) -> Iterator[str]:
         try:
             with open_text(file) as lines:
                 yield from (line for line in lines)  # if left halfway, `yield from lines` closes them before open_text
-        except UnicodeDecodeError as error:
+        except UnicodeError as error:
             raise not_in_encoding(file) from error
         return
     with open_bytes(file) as coded:

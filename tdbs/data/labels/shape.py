@@ -183,7 +183,7 @@ def _of_first_rows(train: Store, schema: pa.Schema, columns: Columns, shape: Lab
         is_words = columns.pair is None and are_list_texts(
             _first_texts(train, schema, columns.text, "text"), of_words=True
         )
-    except (TdbsError, OSError, UnicodeDecodeError):  # whoever reads the rows says it
+    except (TdbsError, OSError, UnicodeError):  # whoever reads the rows says it
         return shape
     return replace(shape, kind="token_classification" if is_words else "multi_label", has_list_texts=True)
 
