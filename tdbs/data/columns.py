@@ -186,16 +186,19 @@ def repeated(names: Sequence[str]) -> str | None:
     return next((name for name in names if name and names.count(name) > 1), None)
 
 
-def no_column(where: str, column: str, names: Sequence[str], *, option: str | None) -> SourceError:
-    """Return the error for a column that a file lacks; its columns are named as far as the message holds them."""
+def no_column(where: str, column: str, names: Sequence[str], *, option: str | None, is_table: bool) -> SourceError:
+    """Return the error for a column that a file lacks; its columns are named as far as the message holds them.
+
+    Of a table of text, the header or the delimiter may be another one.
+    """
     next_step = f"Name the column with {option}."
     if option is None:
         next_step = "Write it with the columns of the task on the hub."
-    elif step := conll_step(names):
+    elif is_table and (step := conll_step(names)):
         next_step = step
-    elif len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
+    elif is_table and len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
         next_step = f"If its fields have another delimiter, pass --delimiter; else name the column with {option}."
-    elif looks_like_data(names) and not _are_numbered(names):
+    elif is_table and looks_like_data(names) and not _are_numbered(names):
         next_step = f"If its first row is data, pass --no-header, and name columns by number: {option} 1."
     head = f"{clipped(where, 40)} has no column '{clipped(column, 20)}'; it has: "
     listed = _listed(names, MESSAGE - len(head) - 1)

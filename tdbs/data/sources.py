@@ -207,7 +207,7 @@ def _open_mirror(hub: HubTask, mirror: Path) -> Source:
         needed = [columns.text, columns.pair, *(columns.labels if name == "train" else ())]
         for column in needed:
             if column is not None and column not in names[name]:
-                raise no_column(where, column, names[name], option=None)
+                raise no_column(where, column, names[name], option=None, is_table=False)
         has_labels = set(columns.labels) <= set(names[name])
         splits.append(_split(name, file, where=where, has_labels=has_labels))
     return Source(
@@ -267,6 +267,7 @@ def _open_splits(
     chosen = choose_columns(
         schemas,
         {split: name if store_files(splits[split].store) else sentence(name) for split, name in names.items()},
+        [split for split, each in splits.items() if any(file.dialect for file in store_files(each.store))],
         text=options.text,
         pair=options.pair,
         label=options.label,

@@ -1,7 +1,7 @@
 """Name the user's source, and choose the columns to read from it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,6 +48,7 @@ class ChosenColumns:
 def choose_columns(
     schemas: Mapping[str, pa.Schema],
     where: Mapping[str, str],
+    tables: Collection[str],
     *,
     text: str | None,
     pair: str | None,
@@ -56,7 +57,7 @@ def choose_columns(
 ) -> ChosenColumns:
     """Return the columns that are named, or those of a well-known table; every split must have what is requested.
 
-    Of each split come its columns, and what errors call it.
+    Of each split come its columns, and what errors call it; `tables` are the splits that are tables of text.
     """
     names = schemas["train"].names
     text, pair, label, target = (None if name is None else plain_name(name) for name in (text, pair, label, target))
@@ -84,7 +85,7 @@ def choose_columns(
         for option, column in asked:
             may_lack = split == "test" and column in labels
             if column is not None and column not in schema.names and not may_lack:
-                raise no_column(where[split], column, schema.names, option=option)
+                raise no_column(where[split], column, schema.names, option=option, is_table=split in tables)
     return ChosenColumns(
         columns=columns,
         kind=_kind_of(columns, schemas["train"], is_seq2seq=target is not None),

@@ -124,7 +124,7 @@ def long_questions(questions: Sequence[str], tokenizer: LoadedTokenizer, limits:
     )
     return {
         row: f"has a question of {tokens} tokens; windows of {limits.max_length} tokens that share {limits.stride} "
-        f"allow questions of up to {most}"
+        f"allow at most {most}"
         for row, tokens in enumerate(chain.from_iterable(parts))
         if tokens > most
     }

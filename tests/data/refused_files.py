@@ -77,6 +77,8 @@ COLUMNS = [
     (file(".csv", csv_of((ARTICLE, "1"))), {}, "has no column",
      "pass --no-header, and name columns by number: --text 1."),
     (file(".csv", csv_of((f"{NAME} O",))), {}, "has no column", "name it .conll."),
+    (file(".jsonl", jsonl({NAME: 1})), {}, "has no column 'text'", "Name the column with --text."),
+    (table([{NAME: 1}]), {}, "The train table has no column 'text'", "Name the column with --text."),
     (file(".csv", csv_of((NAME, NAME))), {}, "has two columns named 'nnn", "Rename one of them."),
     (file(".csv", csv_of((NAME,))), {"label": NAME, "target": OPTION}, "exclude each other", "Leave one of them out."),
     (file(".csv", csv_of((NAME,))), {"text": NAME, "pair": NAME}, "as another option does.", "Name another column."),
