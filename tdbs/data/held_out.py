@@ -16,13 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, IntArray, offsets_of
-from tdbs.data.columns import SourceColumn, fitted, one_array
+from tdbs.data.columns import SourceColumn, one_array
 from tdbs.data.content import is_list
 from tdbs.data.labels.several import flags_that_hold, hot_classes, is_hot
 from tdbs.data.labels.single import LabelType, informative_values, label_lists, label_texts, row_classes
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.rng import RandomPurpose, stream
+from tdbs.shown import NOTE, fitted
 
 # Shapes: U rows that can be used, E pairs of a row and a class that it has, C classes, G contexts.
 
@@ -141,10 +142,10 @@ def draw(
             _refuse_nothing_drawn(drawn_U, fraction, where, can_give=with_rare < len(rows_U))
             rare = tuple(task.classes[index] for index in rare_C)
             if len(whole_C):
-                shown = _listed([task.classes[index] for index in whole_C])
-                notes.append(f"--validation {fraction}: the first row stays in train of classes drawn whole: {shown}.")
+                whole = [task.classes[index] for index in whole_C]
+                notes.append(_note(fraction, "the first row stays in train of classes drawn whole", whole))
     if rare:
-        notes.append(f"--validation {fraction}: classes of one or two rows stay in train: {_listed(rare)}.")
+        notes.append(_note(fraction, "classes of one or two rows stay in train", rare))
     is_held_N = np.zeros(count, dtype=np.bool_)
     is_held_N[rows_U[drawn_U]] = True
     return Drawn(is_held_N=is_held_N, notes=tuple(notes))
@@ -246,5 +247,6 @@ def _refuse_nothing_drawn(found: BoolArray | IntArray, fraction: float, where: s
         )
 
 
-def _listed(classes: Sequence[str]) -> str:
-    return ", ".join(classes[:_SHOWN]) + (", …" if len(classes) > _SHOWN else "")
+def _note(fraction: float, what: str, classes: Sequence[str]) -> str:
+    listed = ", ".join(classes[:_SHOWN]) + (", …" if len(classes) > _SHOWN else "")
+    return fitted("--validation {fraction}: " + what + ": {classes}.", width=NOTE, fraction=fraction, classes=listed)

@@ -15,11 +15,12 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from tdbs.data.columns import clipped, plain_names, repeated
+from tdbs.data.columns import plain_names, repeated
 from tdbs.data.content import ROWS_AT_ONCE, plain_type
 from tdbs.data.folders import chosen_splits
 from tdbs.data.stores import DatasetRows, Store, store_rows
 from tdbs.errors import SourceError, reason_of
+from tdbs.shown import clipped, fitted
 
 OBJECTS_NAME = "table"  # of the folder below data/
 _OTHER = "Pass a Dataset, a DataFrame, a pyarrow Table, a list of dicts, or a dict of splits with one of these each."
@@ -90,12 +91,14 @@ def _object_split(rows: Rows, where: str) -> ObjectSplit:
         return _of_columns({name: given.iloc[:, place] for place, name in enumerate(names)}, where)
     if isinstance(given, Sequence) and not isinstance(given, str | bytes):
         return _of_columns(_columns_of(given, where), where)
-    raise SourceError(f"{sentence(where)} is of type {type(given).__name__}, not a table.", next_step=_OTHER)
+    raise SourceError(
+        f"{sentence(where)} is of type {clipped(type(given).__name__, _NAMED)}, not a table.", next_step=_OTHER
+    )
 
 
 def object_name(split: str) -> str:
     """Return what errors call the table of a split."""
-    return f"the {split} table"
+    return f"the {clipped(split, _NAMED)} table"
 
 
 def sentence(where: str) -> str:
@@ -140,7 +143,13 @@ def _kept(stream: Any, path: Path, where: str) -> Any:
             except (pa.ArrowException, KeyError) as error:
                 numbers = f"{done + 1} to {done + table.num_rows}"
                 raise SourceError(
-                    f"Rows {numbers} of {where} do not fit those before: {reason_of(error)[:50]}.", next_step=_FEATURES
+                    fitted(
+                        "Rows {numbers} of {where} do not fit those before: {reason}.",
+                        numbers=numbers,
+                        where=where,
+                        reason=reason_of(error),
+                    ),
+                    next_step=_FEATURES,
                 ) from error
             done += table.num_rows
         if writer is None:
@@ -158,7 +167,10 @@ def _pieces(stream: Any, where: str) -> Iterator[pa.Table]:
             done += table.num_rows
     except pa.ArrowException as error:
         raise SourceError(
-            f"Rows of {where}, from {done + 1} on, have other keys or types than each other.", next_step=_FEATURES
+            fitted(
+                "Rows of {where}, from {row} on, have other keys or types than each other.", where=where, row=done + 1
+            ),
+            next_step=_FEATURES,
         ) from error
 
 
@@ -199,7 +211,8 @@ def _columns_of(rows: Sequence[Any], where: str) -> dict[str, list[Any]]:
     names: dict[str, None] = {}
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, Mapping):
-            raise SourceError(f"Row {number} of {where} is of type {type(row).__name__}, not a dict.", next_step=_ROWS)
+            kind = clipped(type(row).__name__, _NAMED)
+            raise SourceError(f"Row {number} of {where} is of type {kind}, not a dict.", next_step=_ROWS)
         if not all(isinstance(name, str) for name in row):
             raise SourceError(f"Row {number} of {where} has keys that are not texts.", next_step=_ROWS)
         names.update(dict.fromkeys(row))
@@ -221,8 +234,14 @@ def _misfit(name: str, values: Any, where: str, error: Exception) -> SourceError
             low = middle
     shown = repr(listed[low])[:30] if listed else ""
     return SourceError(
-        f"Row {low + 1} of {where} has {shown} in '{name}', which does not fit.",
-        next_step=f"Give the column values of one type. Arrow reports: {reason_of(error)[:60]}",
+        fitted(
+            "Row {row} of {where} has {value} in '{name}', which does not fit.",
+            row=low + 1,
+            where=where,
+            value=shown,
+            name=name,
+        ),
+        next_step=f"Give the column values of one type. Arrow reports: {clipped(reason_of(error), 60)}",
     )
 
 

@@ -44,6 +44,7 @@ from tdbs.data.tables import (
 )
 from tdbs.data.tasks import Task
 from tdbs.errors import RowError, SourceError
+from tdbs.shown import NOTE, fitted
 
 # Shapes: N rows of a block.
 
@@ -198,16 +199,20 @@ def _filled(source: Source, survey: FirstPassResult, name: str, limits: Mapping[
 def _nothing_usable(split: Split, skipped: BadRows) -> SourceError:
     first = min(skipped, default=0)
     reason = f": row {first + 1} {skipped[first]}" if skipped else ""
-    return RowError(
-        f"No row of {split.where} can be used{reason}.", next_step="Fix the rows of the file.", reasons=skipped
-    )
+    message = fitted("No row of {where} can be used{reason}.", where=split.where, reason=reason)
+    return RowError(message, next_step="Fix the rows of the file.", reasons=skipped)
 
 
 def _list_texts_note(source: Source) -> str:
-    names, where = f"'{source.task.columns.label}'", source.splits[0].where
-    if source.task.kind == "token_classification":
-        names = f"'{source.task.columns.text}' and {names}"
-    return f"{names} of {where}: lists that are written as texts are read as lists."
+    columns = source.task.columns
+    of_words = "'{text}' and " if source.task.kind == "token_classification" else ""
+    return fitted(
+        of_words + "'{label}' of {where}: lists that are written as texts are read as lists.",
+        width=NOTE,
+        text=columns.text,
+        label=columns.label,
+        where=source.splits[0].where,
+    )
 
 
 def _but_train(found: Mapping[str, Found]) -> dict[str, Found]:

@@ -25,8 +25,9 @@ from tdbs.data.user_files import choose_columns, source_name
 from tdbs.data.user_splits import names_of_classes, refuse_unreadable, split_where, unusual_reading
 from tdbs.digests import file_sha256, parts_sha256, table_sha256
 from tdbs.errors import ConfigError, SourceError
-from tdbs.files import Stamp, to_path
+from tdbs.files import Stamp, exists, to_path
 from tdbs.settings import Option, changed_fields
+from tdbs.shown import fitted
 
 HUB_TOKENIZER = "roberta-base"
 HUB_SEQ2SEQ_TOKENIZER = "t5-small"
@@ -118,9 +119,9 @@ def open_source(
         source = _open_named(spec, mirror)
     else:
         path = to_path(spec).expanduser()
-        if not path.exists():
+        if not exists(path):
             raise SourceError(
-                f"Unknown task '{spec}', and no file or folder {path} exists.",
+                fitted("Unknown task '{spec}', and no file or folder {path} exists.", spec=spec, path=path),
                 next_step=f"Pass a path, {SAMPLE_TASK.name}, {_short_names()}.",
             )
         source = _open_files(path, files, validation)
@@ -140,15 +141,16 @@ def file_or_fraction(validation: str | float) -> Path | float:
         fraction = float(validation)
     except ValueError:
         path = to_path(str(validation))
-        if path.is_file():
+        if exists(path) and path.is_file():
             return path
         raise SourceError(
-            f"--validation '{validation}' is neither a file nor a fraction.",
+            fitted("--validation '{value}' is neither a file nor a fraction.", value=validation),
             next_step="Pass the path of a file, or a fraction such as 0.1.",
         ) from None
     if not 0 < fraction < 1:
         raise ConfigError(
-            f"--validation must be between 0 and 1, got {validation}.", next_step="Pass a fraction such as 0.1."
+            fitted("--validation must be between 0 and 1, got {value}.", value=validation),
+            next_step="Pass a fraction such as 0.1.",
         )
     return fraction
 
@@ -205,7 +207,7 @@ def _open_mirror(hub: HubTask, mirror: Path) -> Source:
         needed = [columns.text, columns.pair, *(columns.labels if name == "train" else ())]
         for column in needed:
             if column is not None and column not in names[name]:
-                raise no_column(where, column, names[name], option=None)
+                raise no_column(where, column, names[name], option=None, is_table=False)
         has_labels = set(columns.labels) <= set(names[name])
         splits.append(_split(name, file, where=where, has_labels=has_labels))
     return Source(
@@ -224,7 +226,7 @@ def _open_files(path: Path, options: FileOptions, validation: Rows | None) -> So
     else:
         stores, notes = folder_splits(path, options)
     splits = {name: ObjectSplit(store=store) for name, store in stores.items()}
-    return _open_splits(splits, options, validation, name=source_name(path), where=str(path), notes=notes)
+    return _open_splits(splits, options, validation, name=source_name(path), where=path, notes=notes)
 
 
 def _open_objects(
@@ -240,14 +242,15 @@ def _open_splits(
     validation: Rows | None,
     *,
     name: str,
-    where: str,
+    where: str | Path,
     notes: tuple[str, ...],
 ) -> Source:
     held_out = None
     if options.validation is not None or validation is not None:
         if "validation" in splits:
+            known = split_where("validation", splits["validation"].store)
             raise ConfigError(
-                f"{where} already has a validation split: {split_where('validation', splits['validation'].store)}.",
+                fitted("{where} already has a validation split: {known}.", where=where, known=known),
                 next_step="Leave --validation out.",
             )
         given = object_split(validation, "validation") if validation is not None else None
@@ -264,6 +267,7 @@ def _open_splits(
     chosen = choose_columns(
         schemas,
         {split: name if store_files(splits[split].store) else sentence(name) for split, name in names.items()},
+        [split for split, each in splits.items() if any(file.dialect for file in store_files(each.store))],
         text=options.text,
         pair=options.pair,
         label=options.label,

@@ -7,18 +7,19 @@ batches, so one that is mapped from the disk, filtered or shuffled is never in m
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from tdbs.data.columns import BadRows, SplitName, plain_name
+from tdbs.data.columns import SHOWN_WHERE, BadRows, SplitName, plain_name
 from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, is_text, plain_type
 from tdbs.data.formats import FORMATS, count_rows, read_schema, read_tables
 from tdbs.data.formats.data_file import UTF8, DataFile, open_text
 from tdbs.digests import file_sha256, parts_sha256, tables_sha256
 from tdbs.errors import SourceError
 from tdbs.files import Stamp, stamp_of
+from tdbs.shown import clipped, fitted
 
 TEXT, LABEL = "text", "label"  # the columns of class folders
 _BYTES_AT_ONCE = 8 << 20  # of text files
@@ -192,7 +193,14 @@ def refuse_other_columns(shards: Shards) -> None:
         name = next((name for name in [*expected, *found] if expected.get(name) != found.get(name)), None)
         if name is not None:
             raise SourceError(
-                f"'{name}' is {_shown(expected, name)} in {first.name}, but {_shown(found, name)} in {file.name}.",
+                fitted(
+                    "'{name}' is {kind} in {first}, but {other} in {file}.",
+                    name=name,
+                    kind=_shown(expected, name),
+                    first=first.name,
+                    other=_shown(found, name),
+                    file=file.name,
+                ),
                 next_step="Write all files of a split with the same columns.",
             )
 
@@ -264,4 +272,4 @@ def _row_of_shards(shards: Shards, row: int) -> str:
 
 
 def _row_of_class_folders(store: ClassFolders, row: int) -> str:
-    return f"File {'/'.join((store.folder.name, *store.files[row]))}"
+    return f"File {clipped(PurePosixPath(store.folder.name, *store.files[row]), SHOWN_WHERE)}"

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from tdbs.arrays import BoolArray
-from tdbs.data.columns import BadRows, SourceColumn, one_array, refuse_other_bytes
+from tdbs.data.columns import SHOWN_WHERE, BadRows, SourceColumn, one_array, refuse_other_bytes
 from tdbs.data.content import Content, is_list, is_text, plain_type
 from tdbs.data.labels.answer_columns import joined_answers
 from tdbs.data.labels.given import class_names, with_names
@@ -19,6 +19,7 @@ from tdbs.data.sources import Source, Split
 from tdbs.data.stores import store_rows, store_schema, store_stamps, store_tables
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import RowError, SourceError, system_errors_as
+from tdbs.shown import clipped
 
 Result = TypeVar("Result")
 ROW = "\0row"  # a column beside those of the source, whose names are the user's
@@ -111,7 +112,9 @@ def tables_of(rows: SplitRows, asked: Mapping[str, Content], bad: BadRows | None
 def failures_named(split: Split) -> AbstractContextManager[None]:
     """Name the split in the file system's errors."""
     return system_errors_as(
-        SourceError, f"{split.where} cannot be read", next_step="Check that the file exists and that you may read it."
+        SourceError,
+        f"{clipped(split.where, SHOWN_WHERE)} cannot be read",
+        next_step="Check that the file exists and that you may read it.",
     )
 
 

@@ -6,12 +6,12 @@ Nothing is guessed silently: `tdbs prepare` prints it in two lines, and `--json`
 from collections import Counter
 from typing import Any
 
-from tdbs.data.columns import LINE, clipped
 from tdbs.data.formats.data_file import UTF8, DataFile
 from tdbs.data.formats.dialect import delimiter_name
 from tdbs.data.sources import Source, Split
 from tdbs.data.stores import ClassFolders, store_files
 from tdbs.data.tasks import Task
+from tdbs.shown import LINE, clipped
 
 _SHOWN_CLASSES = 8
 
@@ -52,7 +52,7 @@ def _split_facts(split: Split) -> list[dict[str, Any]]:
     """Return the facts of a split's files; the text files of a class are one entry."""
     store = split.content
     if not isinstance(store, ClassFolders):
-        return [_file_facts(split.name, file, file.name) for file in store_files(store)]
+        return [_file_facts(split.name, file, file.path.name) for file in store_files(store)]
     (file,) = store_files(store)
     counts = Counter(name for name, _ in store.files)
     return [

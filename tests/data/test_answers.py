@@ -95,8 +95,8 @@ NOT_ANSWERS = [
 def test_anything_else_is_named(opened, write, answers, shown):
     path = write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows_of(answers)))
     assert refusal(opened, path, **OPTIONS, label="a") == (
-        f'\'a\' in row 2 of a.jsonl is {shown[:40]}, not answers such as {{"text": ["Paris"], "answer_start": [17]}}.',
-        "Fix the row.",
+        f"'a' in row 2 of a.jsonl is {shown[:40]}, not answers.",
+        'Write answers such as {"text": ["Paris"], "answer_start": [17]}.',
     )
 
 

@@ -215,12 +215,12 @@ def test_options_that_are_refused(write, name, options, kind, message, next_step
          "a.csv has no column 'text'; it has: 'x', 'Ein Remis das niemand w…'.",
          "If its first row is data, pass --no-header, and name columns by number: --text 1."),
         (",".join(f"column{i}" for i in range(50)) + "\n",
-         "a.csv has no column 'text'; it has: " + "".join(f"'column{i}', " for i in range(7)) + "…",
+         "a.csv has no column 'text'; it has: " + "".join(f"'column{i}', " for i in range(6)) + "…",
          "Name the column with --text."),
     ],
 )  # fmt: skip
 def test_a_column_that_is_not_there(write, opened, content, message, next_step):
-    """Names stand in quotes, shortened; every line holds 120 characters."""
+    """Names stand in quotes, shortened, as many as a line holds."""
     with pytest.raises(SourceError) as caught:
         opened(write("a.csv", content))
     assert (caught.value.message, caught.value.next_step) == (message, next_step)

@@ -281,9 +281,8 @@ SQUAD_REFUSALS = [
     (squad_of({"id": "1", "answers": []}), "Row 1 of a.json has no 'question'.", "Fill the row or delete it."),
     (
         squad_of({"question": "who?", "answers": [{"text": "Ann"}]}),
-        '\'answers\' in row 1 of a.json is [{"text": "Ann"}], '
-        'not answers such as {"text": ["Paris"], "answer_start": [17]}.',
-        "Fix the row.",
+        '\'answers\' in row 1 of a.json is [{"text": "Ann"}], not answers.',
+        'Write answers such as {"text": ["Paris"], "answer_start": [17]}.',
     ),
 ]
 

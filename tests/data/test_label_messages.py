@@ -3,9 +3,10 @@
 import pytest
 
 from tdbs.data.bad_rows import with_other_rows
-from tdbs.data.columns import MESSAGE, fitted, with_classes
+from tdbs.data.columns import with_classes
 from tdbs.data.reading import read_blocks, survey_source
 from tdbs.errors import RowError
+from tdbs.shown import MESSAGE
 from tests.data.conftest import read_source
 from tests.data.test_label_meaning import class_label, jsonl, named, read, refusal
 from tests.data.test_label_texts import csv_of
@@ -188,12 +189,6 @@ def test_long_vectors_and_ids_out_of_range_are_cut(opened, write, tmp_path):
     feature = {"feature": class_label("x" * 90, "y" * 90), "_type": "Sequence"}
     check(refusal(opened, named(tmp_path / "b.parquet", [[0], [5]], feature)))
     check(refusal(opened, named(tmp_path / "c.parquet", [0, 1], class_label("x" * 90, "x" * 90))))
-
-
-def test_a_sentence_keeps_its_short_values_and_cuts_its_long_ones():
-    assert fitted("{a} and {b}.", width=20, a="short", b="x" * 50) == "short and xxxxxxxx…."
-    assert fitted("'{a}'", a="one\ntwo") == "'one\\ntwo'"
-    assert len(fitted("{a}{b}", width=10, a="x" * 50, b="y" * 50)) == 10
 
 
 CLASSES = [

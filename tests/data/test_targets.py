@@ -260,16 +260,14 @@ ANSWER_REFUSALS = [
     (asked([""], [0]), "Row 2 of a.jsonl has an empty answer.", FIX),
     (asked(["it", "is"], [0]), "Row 2 of a.jsonl has 2 answers, but 1 positions.", FIX),
     ({**asked([], []), "answers": {"text": "Ann"}},
-     "'answers' in row 2 of a.jsonl is {\"text\": \"Ann\"}, not answers such as "
-     '{"text": ["Ann"], "answer_start": [6]}.', "Fix the row."),
+     "'answers' in row 2 of a.jsonl is {\"text\": \"Ann\"}, not answers.",
+     'Write answers such as {"text": ["Paris"], "answer_start": [17]}.'),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("row", "message", "next_step"), ANSWER_REFUSALS)
 def test_answers_that_would_teach_another_text(opened, write, row, message, next_step):
-    found = refusal(opened, write("a.jsonl", lines(asked(["it"], [0]), row)))
-    shown = message.replace('["Ann"], "answer_start": [6]', '["Paris"], "answer_start": [17]')
-    assert found == (shown, next_step)
+    assert refusal(opened, write("a.jsonl", lines(asked(["it"], [0]), row))) == (message, next_step)
 
 
 def test_a_question_may_have_no_answer(opened, write, tmp_path):

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import pyarrow as pa
 
-from tdbs.data.columns import BadRows, clipped, conll_step, plain_names, repeated
+from tdbs.data.columns import SHOWN_WHERE, BadRows, conll_step, plain_names, repeated
 from tdbs.data.content import Content
 from tdbs.data.formats import arrow, conll, delimited, json_rows, jsonl, parquet, squad
 from tdbs.data.formats.data_file import UTF8, DataFile, checked_encoding, compression_of, inner_suffix
@@ -16,6 +16,7 @@ from tdbs.data.formats.json_forms import form_of
 from tdbs.errors import ConfigError, SourceError
 from tdbs.files import is_remote
 from tdbs.settings import Option, changed_fields
+from tdbs.shown import clipped, fitted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,14 +110,17 @@ def data_file(path: Path, options: ReadOptions) -> DataFile:
         found = SUFFIXES[inner_suffix(path)]
     except KeyError:
         raise SourceError(
-            f"{path.name} has an extension that tdbs does not support.", next_step=f"Use one of {', '.join(SUFFIXES)}."
+            fitted("{file} has an extension that tdbs does not support.", file=path.name),
+            next_step=f"Use one of {', '.join(SUFFIXES)}.",
         ) from None
     compression = compression_of(path)
     if compression is not None and not found.is_text:
-        raise SourceError(f"{path.name} is a compressed {found.name} file.", next_step="Unpack it.")
+        raise SourceError(
+            fitted("{file} is a compressed " + found.name + " file.", file=path.name), next_step="Unpack it."
+        )
     of_table = ("delimiter", "quote", "no_header") if found.is_table else ()
     of_text = ("encoding",) if found.is_text else ()
-    refuse_options(options, f"does not apply to {path.name}", but=of_table + of_text)
+    refuse_options(options, f"does not apply to {clipped(path.name, SHOWN_WHERE)}", but=of_table + of_text)
     path = path if is_remote(path) else path.absolute()  # workers elsewhere have another current folder
     file = DataFile(path=path, format=found.name, compression=compression, encoding=checked_encoding(options.encoding))
     if found.name == "jsonl":

@@ -28,6 +28,7 @@ from tdbs.data.columns import WORD_NAMES, BadRows, refuse_or_note
 from tdbs.data.content import ROWS_AT_ONCE
 from tdbs.data.formats.data_file import DataFile, open_text
 from tdbs.errors import RowError, SourceError
+from tdbs.shown import fitted
 
 NUMBERED = b"tdbs.numbered"  # in a schema's metadata: words have numbers, and the value is the tags' likely column
 _BLANKS = re.compile(r"[ \t]+")  # not all that Python calls white space: a word may contain a no-break space
@@ -161,7 +162,7 @@ def _is_comment(fields: list[str], shape: _Shape, name: str) -> bool:
         return False
     if fields[0] == "#" and not shape.has_entity_tags:
         raise SourceError(
-            f"{name} can be a comment or the word #: it has as many columns as a word.",
+            fitted("{name} can be a comment or the word #: it has as many columns as a word.", name=name),
             next_step="Delete the line if it is a comment; if # is a word, write the file as JSONL.",
         )
     return shape.has_entity_tags

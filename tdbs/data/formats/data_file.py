@@ -18,7 +18,9 @@ from typing import IO, BinaryIO, cast
 
 import pyarrow as pa
 
+from tdbs.data.columns import SHOWN_WHERE
 from tdbs.errors import ConfigError, RowError, SourceError, reason_of
+from tdbs.shown import clipped, fitted
 
 UTF8 = "utf-8"
 _HALF_PAIRS = ("utf-7", "unicode-escape", "raw-unicode-escape")  # codecs that yield what is not UTF-8
@@ -49,8 +51,8 @@ class DataFile:
 
     @property
     def name(self) -> str:
-        """The file's name, as errors have it."""
-        return self.path.name
+        """The file's name, as errors have it: whatever they add, it fits."""
+        return clipped(self.path.name, SHOWN_WHERE)
 
 
 def compression_of(path: Path) -> str | None:
@@ -136,7 +138,7 @@ def damage_named(path: Path, kind: str, errors: tuple[type[Exception], ...] = (U
         if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
             raise  # the file system's error, not the format's; EINVAL is of a place before the beginning
         raise SourceError(
-            f"{path.name} is not a readable {kind} file: {reason_of(error)}.",
+            fitted("{file} is not a readable " + kind + " file: {reason}.", file=path.name, reason=reason_of(error)),
             next_step="Copy or write the file again.",
         ) from error
 
@@ -150,7 +152,7 @@ def checked_encoding(name: str) -> str:
             raise LookupError(name)
     except (LookupError, ValueError) as error:
         raise ConfigError(
-            f"--encoding '{name[:40]}' is not an encoding of text.",
+            fitted("--encoding '{value}' is not an encoding of text.", value=name),
             next_step="Pass one such as utf-8, cp1252 or utf-16.",
         ) from error
     return UTF8 if found.name in ("utf-8", "utf-8-sig", "ascii") else found.name
@@ -193,4 +195,4 @@ def _only_member(path: Path, packed: IO[bytes]) -> IO[bytes]:
             return archive.open(names[0])
     except ValueError as error:  # names that are not UTF-8, and places before the beginning on object stores
         raise zipfile.BadZipFile(reason_of(error)) from error
-    raise SourceError(f"{path.name} contains {len(names)} files.", next_step=_UNPACK)
+    raise SourceError(fitted("{file} contains {count} files.", file=path.name, count=len(names)), next_step=_UNPACK)

@@ -22,6 +22,7 @@ from tdbs.data.content import ROWS_AT_ONCE
 from tdbs.data.formats.data_file import DataFile, Dialect, open_text
 from tdbs.data.formats.dialect import reader_options
 from tdbs.errors import SourceError
+from tdbs.shown import fitted
 
 _NO_LIMIT = 2**31 - 1  # the csv module refuses fields over 128 KiB; a document can be longer
 
@@ -99,7 +100,7 @@ def _rows(file: DataFile, *, at_once: int = ROWS_AT_ONCE) -> Iterator[list[str]]
                 done += 1
     except csv.Error as error:
         raise SourceError(
-            f"{_row(done)} of {file.name} is not well-formed: {error}.",
+            fitted("{row} of {file} is not well-formed: {error}.", row=_row(done), file=file.name, error=error),
             next_step="Close its quotes, and write a quote inside a quoted field twice; or pass --quote none.",
         ) from error
 

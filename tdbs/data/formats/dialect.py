@@ -16,6 +16,7 @@ from typing import Any
 from tdbs.data.columns import conll_step
 from tdbs.data.formats.data_file import DataFile, Dialect, open_text
 from tdbs.errors import ConfigError, SourceError
+from tdbs.shown import fitted
 
 DELIMITERS = (",", ";", "\t", "|")
 USUAL_DIALECTS = {
@@ -212,7 +213,7 @@ def _beginning(file: DataFile) -> tuple[str, bool]:
 def _one(option: str, value: str) -> str:
     if len(value) != 1 or value in "\r\n":
         raise ConfigError(
-            f"{option} must be one character, got '{value[:40]}'.",
+            fitted(option + " must be one character, got '{value}'.", value=value),
             next_step="Pass one, such as ; or tab, or leave it out.",
         )
     return value

@@ -7,9 +7,10 @@ line, such a file would be a row of JSONL, so a model would learn from whole col
 from collections.abc import Mapping
 from typing import Any
 
-from tdbs.data.columns import WORD_NAMES, clipped
+from tdbs.data.columns import WORD_NAMES
 from tdbs.data.split_names import SPLIT_NAMES
 from tdbs.errors import SourceError
+from tdbs.shown import fitted
 
 _RECORDS = 'Write rows: in pandas, df.to_json(path, orient="records", lines=True).'
 _SPLIT = "Write each split to a file of its own, such as train.jsonl, all in one folder."
@@ -22,13 +23,13 @@ def refuse_other_layout(value: object, where: str) -> None:
     found = _layout(value) if isinstance(value, dict) else None
     if found is not None:
         what, next_step = found
-        raise SourceError(f"{clipped(where, 40)} contains {what}.", next_step=next_step)
+        raise SourceError(fitted("{where} contains {what}.", where=where, what=what), next_step=next_step)
 
 
 def refuse_bare_articles(first_row: object, where: str) -> None:
     """Raise SourceError if an array begins with an article of SQuAD."""
     if isinstance(first_row, dict) and isinstance(first_row.get("paragraphs"), list):
-        raise SourceError(f"{clipped(where, 40)} contains articles of SQuAD in an array.", next_step=_ARTICLES)
+        raise SourceError(f"{where} contains articles of SQuAD in an array.", next_step=_ARTICLES)
 
 
 def _layout(value: Mapping[str, Any]) -> tuple[str, str] | None:

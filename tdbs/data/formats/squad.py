@@ -16,6 +16,7 @@ from tdbs.data.formats.data_file import DataFile
 from tdbs.data.formats.json_rows import load_whole
 from tdbs.data.formats.jsonl import tables_of_objects
 from tdbs.errors import SourceError
+from tdbs.shown import fitted
 
 _NEXT_STEP = 'Write it as SQuAD: "data" lists articles, their "paragraphs" have a "context" and "qas".'
 
@@ -62,5 +63,5 @@ def _questions(file: DataFile) -> Iterator[tuple[object, object, dict[str, Any]]
 def _objects(value: dict[str, Any], key: str, name: str) -> list[dict[str, Any]]:
     found = value.get(key)
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-        raise SourceError(f"{name} has no list of objects '{key}'.", next_step=_NEXT_STEP)
+        raise SourceError(fitted("{name} has no list of objects '" + key + "'.", name=name), next_step=_NEXT_STEP)
     return found

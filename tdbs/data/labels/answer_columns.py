@@ -17,15 +17,15 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from tdbs.data.answers import NO_PLACE
-from tdbs.data.columns import SourceColumn, fitted, one_array, row_name
+from tdbs.data.columns import REASON, SourceColumn, one_array, row_name
 from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, is_text, plain_type
 from tdbs.data.stores import Store, store_tables
 from tdbs.data.tasks import Columns
 from tdbs.errors import RowError, SourceError
+from tdbs.shown import fitted
 
 _WHOLE = re.compile(r"\s*(-?[0-9]{1,15})(?:\.0)?\s*")
 _NUMBER_OR_FLAG = re.compile(r"\s*(?:[-+]?[0-9.]+(?:e[-+]?[0-9]+)?|true|false|nan)\s*", re.IGNORECASE)
-_SHOWN = 40  # characters of an answer
 
 
 def are_answer_columns(store: Store, columns: Columns, *, where: str) -> bool:
@@ -75,7 +75,7 @@ def joined_answers(texts: SourceColumn, starts: SourceColumn) -> SourceColumn:
         start = (written or "").strip()
         place = _WHOLE.fullmatch(start)
         if start and place is None:
-            wrong[index] = f"is '{start[:_SHOWN]}', not a whole number"
+            wrong[index] = start
         at = None if place is None else int(place[1])
         if not text and at is None:
             answers.append(None)
@@ -84,17 +84,21 @@ def joined_answers(texts: SourceColumn, starts: SourceColumn) -> SourceColumn:
         else:
             answers.append({"text": [text], "answer_start": [at]})
     if wrong:
-        index, reason = next(iter(wrong.items()))
+        index, start = next(iter(wrong.items()))
+        problem = "is '{value}', not a whole number"
         raise RowError(
             fitted(
-                "'{name}' in row {number} of {where} {reason}.",
+                "'{name}' in row {number} of {where} " + problem + ".",
                 name=starts.name,
                 number=starts.number(index),
                 where=starts.where,
-                reason=reason,
+                value=start,
             ),
             next_step="Write the answer's first character, counted from 0.",
-            reasons={int(starts.rows_N[place]): f"'{starts.name}' {why}" for place, why in wrong.items()},
+            reasons={
+                int(starts.rows_N[place]): fitted("'{name}' " + problem, width=REASON, name=starts.name, value=value)
+                for place, value in wrong.items()
+            },
         )
     return SourceColumn(
         name=f"{texts.name},{starts.name}",

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, FloatArray, IntArray, offsets_of
-from tdbs.data.columns import SourceColumn, bad_rows, first_true, fitted, one_array, plain_name
+from tdbs.data.columns import SourceColumn, bad_rows, first_true, one_array, plain_name
 from tdbs.data.content import is_list
 from tdbs.data.labels.spelling import folded, plain_class
 from tdbs.data.tasks import Task
 from tdbs.errors import SourceError
-from tdbs.shown import is_utf8
+from tdbs.shown import fitted, is_utf8
 
 NO_LABEL = -1
 _NEXT_STEP = "Write the file again from the task's own data."

@@ -15,9 +15,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tdbs.data.columns import MESSAGE, SourceColumn, bad_values, fitted
+from tdbs.data.columns import SourceColumn, bad_values
 from tdbs.errors import RowError, SourceError
-from tdbs.shown import shown
+from tdbs.shown import MESSAGE, fitted, shown
 
 # Lists, arrays and sets, as Python and its libraries print them.
 _BRACKETED = r"^\s*(\[.*\]|\(.*\)|\{.*\}|[\w.]+\(\s*[\[{].*\))\s*$"

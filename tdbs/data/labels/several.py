@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, FloatArray, offsets_of
-from tdbs.data.columns import SourceColumn, bad_values, fitted, one_array
+from tdbs.data.columns import SourceColumn, bad_values, one_array
 from tdbs.data.content import is_list
 from tdbs.data.labels.list_texts import refuse_list_texts
 from tdbs.data.labels.single import (
@@ -30,6 +30,7 @@ from tdbs.data.labels.single import (
     number_shaped,
 )
 from tdbs.errors import ConfigError, SourceError
+from tdbs.shown import fitted
 
 # Shapes: N rows, C classes or columns.
 

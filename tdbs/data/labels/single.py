@@ -17,24 +17,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, FloatArray, IntArray, offsets_of
-from tdbs.data.columns import (
-    MESSAGE,
-    SourceColumn,
-    bad_rows,
-    bad_values,
-    clipped,
-    first_true,
-    fitted,
-    one_array,
-    with_classes,
-    word_lists,
-)
+from tdbs.data.columns import SourceColumn, bad_rows, bad_values, first_true, one_array, with_classes, word_lists
 from tdbs.data.content import is_list
 from tdbs.data.labels.given import named_lists, named_texts
 from tdbs.data.labels.list_texts import refuse_list_texts
 from tdbs.data.labels.spelling import one_spelling, spelled_as
 from tdbs.errors import SourceError
-from tdbs.shown import shown
+from tdbs.shown import MESSAGE, clipped, fitted, shown
 
 LabelType = Literal["auto", "class", "regression"]
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"  # nan and inf are texts
