@@ -10,7 +10,7 @@ import pyarrow as pa
 from tdbs.data.answers import is_answers
 from tdbs.data.columns import no_column, plain_name
 from tdbs.data.content import is_list
-from tdbs.data.formats import conll
+from tdbs.data.formats.conll_shape import words_elsewhere
 from tdbs.data.formats.data_file import plain_stem
 from tdbs.data.tasks import Columns, TaskKind
 from tdbs.errors import ConfigError, SourceError
@@ -64,7 +64,7 @@ def choose_columns(
     if label is not None and target is not None:
         raise ConfigError("--label and --target exclude each other.", next_step="Leave one of them out.")
     if text is None:
-        _refuse_numbered_words(schemas["train"], where["train"])
+        _refuse_other_words(schemas["train"], where["train"])
     if text is None and pair is None and label is None and target is None:
         known = next((known for known in _KNOWN_TABLES if set(known.values()) <= set(names)), {})
         text, pair, label, target = (known.get(role) for role in ("text", "pair", "label", "target"))
@@ -93,13 +93,14 @@ def choose_columns(
     )
 
 
-def _refuse_numbered_words(schema: pa.Schema, where: str) -> None:
-    """Raise for a CoNLL file whose first column counts the words: without --text, a model would learn from numbers."""
-    tags = (schema.metadata or {}).get(conll.NUMBERED)
-    if tags is not None:
+def _refuse_other_words(schema: pa.Schema, where: str) -> None:
+    """Raise for a CoNLL file whose first column contains no words: without --text, a model would learn from it."""
+    found = words_elsewhere(schema)
+    if found is not None:
+        why, words, tags = found
         raise SourceError(
-            f"{clipped(where, 60)}: its words are numbered, so its first column contains no words.",
-            next_step=f"Pass --text 2 --label {tags.decode()} (or the column of the tags).",
+            fitted("{where}: " + why + ".", where=where),
+            next_step=f"Pass --text {words} --label {tags} (or the column of the tags).",
         )
 
 
