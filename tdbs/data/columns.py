@@ -196,6 +196,8 @@ def no_column(where: str, column: str, names: Sequence[str], *, option: str | No
         next_step = "Write it with the columns of the task on the hub."
     elif is_table and (step := conll_step(names)):
         next_step = step
+    elif is_table and any(len(name) > 1 and name[0] == name[-1] == '"' for name in names):
+        next_step = f"""If quotes enclose its fields, pass --quote '"'; else name the column with {option}."""
     elif is_table and len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
         next_step = f"If its fields have another delimiter, pass --delimiter; else name the column with {option}."
     elif is_table and looks_like_data(names) and not _are_numbered(names):

@@ -111,6 +111,63 @@ def test_columns_in_quotes_have_quotes_in_tsv_too(write):
     assert data_file(write("b.txt", 'x\t"Go\ny\tFree"\n'), ReadOptions(no_header=True)).dialect.quote is None
 
 
+@pytest.mark.parametrize("suffix", ["tsv", "txt"])
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        ('text\tlabel\n"say ""hi"""\ta\nplain\tb\n', [('say "hi"', "a"), ("plain", "b")]),
+        ('text\tlabel\n"say ""hi"""\ta\n"a, b"\tb\n', [('say "hi"', "a"), ("a, b", "b")]),
+        ('text\tlabel\n"two\nlines"\ta\nplain\tb\n', [("two\nlines", "a"), ("plain", "b")]),
+        ('text\tlabel\n"say ""hi"""\ta\nand "ho"\tb\n', [('"say ""hi"""', "a"), ('and "ho"', "b")]),
+        ('text\tlabel\n"say ""hi"""\ta\n"ho"\tb\nc\td\n', [('"say ""hi"""', "a"), ('"ho"', "b"), ("c", "d")]),
+        ('text\tlabel\n"ho"\ta\nfine\tb\n', [('"ho"', "a"), ("fine", "b")]),
+    ],
+    ids=["twice", "and a comma", "break", "one without quotes", "one without reason", "nothing to see"],
+)
+def test_quotes_count_between_tabs_if_all_are_as_programs_write_them(write, suffix, content, rows):
+    """As Excel and pandas do: only fields that need them are in quotes, and a quote inside is there twice."""
+    assert rows_of(as_it_is(write(f"a.{suffix}", content))) == rows
+
+
+DOUBTS = [
+    ("a.csv", "text,label\n'yes, no',a\nplain,b\n\"hello\",b\n", "Some fields of a.csv are in ', others in \"."),
+    ("a.csv", "text,label\n'yes',\"a\"\n'no',b\n", "Some fields of a.csv are in ', others in \"."),
+    ("a.txt", 'text\tlabel\n"a, b"\ta\nplain\tb\n',
+     "Quotes around fields of a.txt may belong to its texts, or be Excel's."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "message"), DOUBTS)
+def test_quotes_that_may_belong_to_the_texts_are_asked_for(write, name, content, message):
+    path = write(name, content)
+    with pytest.raises(SourceError) as caught:
+        as_it_is(path)
+    assert caught.value.message == message
+    assert caught.value.next_step == """Pass the --quote around the fields: '"', "'" or none."""
+    assert data_file(path, ReadOptions(quote="'")).dialect.quote == "'"
+
+
+def test_quotes_around_commas_are_characters_of_a_tsv(write):
+    """Excel writes none."""
+    assert rows_of(as_it_is(write("a.tsv", 'text\tlabel\n"a, b"\tx\nc\ty\n')))[0] == ('"a, b"', "x")
+
+
+def test_errors_of_a_table_without_quotes_name_them(opened, write):
+    with pytest.raises(SourceError) as caught:
+        rows_of(as_it_is(write("a.tsv", 'text\tlabel\n"a\tx\n"two\nlines"\ty\n')))
+    assert caught.value.message == "Row 2 of a.tsv has a different number of fields (1) than the header (2)."
+    assert (
+        caught.value.next_step
+        == """If quotes enclose fields, pass --quote '"'; else fix the row, or pass another --delimiter."""
+    )
+    with pytest.raises(SourceError) as caught:
+        opened(write("a.tsv", '"text"\t"label"\n"a\tx\n"b"\ty\n'))
+    assert (
+        caught.value.next_step
+        == """If quotes enclose its fields, pass --quote '"'; else name the column with --text."""
+    )
+
+
 def test_a_quote_that_is_given_leaves_the_delimiter_to_be_found(write):
     path = write("a.csv", 'text;label\n"a;x\nb;y\n')
     assert data_file(path, ReadOptions(quote="none")).dialect == Dialect(delimiter=";", quote=None)

@@ -20,10 +20,12 @@ import pyarrow.compute as pc
 from tdbs.data.columns import BadRows, plain_name, refuse_or_note
 from tdbs.data.content import ROWS_AT_ONCE
 from tdbs.data.formats.data_file import DataFile, Dialect, open_text
-from tdbs.data.formats.dialect import reader_options
+from tdbs.data.formats.quotes import reader_options
 from tdbs.errors import SourceError
 from tdbs.shown import fitted
 
+_OTHER_WIDTH = "Quote fields that contain the delimiter, fix the row, or pass another --delimiter."
+_LITERAL = """If quotes enclose fields, pass --quote '"'; else fix the row, or pass another --delimiter."""
 _NO_LIMIT = 2**31 - 1  # the csv module refuses fields over 128 KiB; a document can be longer
 
 
@@ -73,7 +75,7 @@ def read_columns(file: DataFile, columns: list[str], bad: BadRows | None = None)
     places = [names.index(column) for column in columns]
     if not dialect.has_header:
         rows = itertools.chain([first] if first else [], rows)
-    for chunk in _chunks(rows, width=len(names), where=file.name, bad=bad):
+    for chunk in _chunks(rows, width=len(names), file=file, bad=bad):
         fields = list(zip(*chunk, strict=True))
         yield pa.table([_empty_is_null(fields[place]) for place in places], names=columns)
 
@@ -105,8 +107,9 @@ def _rows(file: DataFile, *, at_once: int = ROWS_AT_ONCE) -> Iterator[list[str]]
         ) from error
 
 
-def _chunks(rows: Iterator[list[str]], *, width: int, where: str, bad: BadRows | None) -> Iterator[list[list[str]]]:
+def _chunks(rows: Iterator[list[str]], *, width: int, file: DataFile, bad: BadRows | None) -> Iterator[list[list[str]]]:
     """Yield lists of rows that all have `width` fields."""
+    where = file.name
     chunk: list[list[str]] = []
     blank: list[int] = []  # lines since the last row
     for place, row in enumerate(rows):
@@ -123,7 +126,7 @@ def _chunks(rows: Iterator[list[str]], *, width: int, where: str, bad: BadRows |
                 place,
                 where,
                 f"has a different number of fields ({len(row)}) than the header ({width})",
-                next_step="Quote fields that contain the delimiter, fix the row, or pass another --delimiter.",
+                next_step=_LITERAL if _dialect(file).quote is None and '"' in "".join(row) else _OTHER_WIDTH,
             )
         chunk.append(row if len(row) == width else [""] * width)
         if len(chunk) >= ROWS_AT_ONCE:
