@@ -21,7 +21,9 @@ from tdbs.shown import MESSAGE, clipped, fitted, shown
 
 FILL = "Fill the row or delete it."
 _LAST_BLANK = 0x3000
-UNSEEN = "".join(filter(str.isspace, map(chr, range(_LAST_BLANK + 1)))) + "\ufeff\u200b\u2060"  # and marks of no width
+# Marks without a width: joiners, marks of direction and of byte order, soft hyphens.
+_NO_WIDTH = (0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF)
+UNSEEN = "".join([*filter(str.isspace, map(chr, range(_LAST_BLANK + 1))), *map(chr, _NO_WIDTH)])
 BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the first reason found stands
 WORD_NAMES = ("tokens", "ner_tags")  # of the first and the last column of CoNLL files
 _TAG = re.compile(r"O|[BIESLU]-[^\s,;]+")  # of an entity, in the last column of CoNLL files

@@ -179,6 +179,7 @@ def test_a_name_with_half_of_a_surrogate_pair_is_refused(opened, tmp_path):
 
 UNSEEN = [
     ["pos", "pos\u200b", "\ufeffpos", "pos\u00a0", "\u2060pos", "\u3000pos\u200b "],
+    ["pos", "pos\u200e", "\u200fpos", "\u202apos\u202c", "\u2066pos\u2069", "pos\u200c", "pos\u200d", "pos\u00ad"],
     ["caf\u00e9", "cafe\u0301"],
     ["1", "1\u200b", "1.0\u00a0"],
 ]  # fmt: skip

@@ -2,13 +2,13 @@
 
 Two label columns beside a `--pair` are answers by what the first 8,192 rows of train contain:
 
-1. the second column contains whole numbers only (17, or 17.0 as pandas writes them), and
-2. in each row the text of the first is in the context at that character, counted from 0; or, if any text of the first
-   is neither a number nor true or false, in at least one row.
+1. the second column contains whole numbers (17, or 17.0 as pandas writes them), and
+2. the text of the first is in the context at that character, counted from 0.
 
-Texts of which none is at its place are an error; other columns are several labels. With `--label-type` nothing is
-looked at. Every row is checked again when it is read. A row with both fields empty has no label; an empty text at -1
-means that the context has no answer.
+Both hold in each row; or, if any text of the first is neither a number nor true or false, 1 in half of the rows and
+both in one. Whole numbers of which none is the place of its text are an error; other columns are several labels. With
+`--label-type` nothing is looked at. Every row is checked again when it is read. A row with both fields empty has no
+label; an empty text at -1 means that the context has no answer.
 """
 
 import re
@@ -36,13 +36,16 @@ def are_answer_columns(store: Store, columns: Columns, *, where: str) -> bool:
     if columns.pair is None or len(columns.labels) != 2:
         return False
     misplaced: tuple[int, str, int] | None = None
-    placed, other_texts = 0, False
+    placed = whole = others = 0  # places that are those of their texts, whole numbers, and other places
+    other_texts = False
     for row, (context, text, start) in enumerate(_first_rows(store, columns.pair, columns.labels), start=1):
         if context is None or start is None or not start.strip():
             continue
         place = _WHOLE.fullmatch(start)
         if place is None:
-            return False
+            others += 1
+            continue
+        whole += 1
         if not text:
             continue
         other_texts |= _NUMBER_OR_FLAG.fullmatch(text) is None
@@ -50,8 +53,10 @@ def are_answer_columns(store: Store, columns: Columns, *, where: str) -> bool:
             placed += 1
         elif misplaced is None:
             misplaced = row, text, int(place[1])
-    if misplaced is None or (placed and other_texts):
-        return placed > 0
+    if placed and other_texts:
+        return whole >= others
+    if others or misplaced is None:
+        return placed > 0 and not others
     if not other_texts:
         return False
     row, text, at = misplaced
