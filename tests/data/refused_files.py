@@ -105,7 +105,7 @@ READERS = [
     (file(".csv", ROWS), {"encoding": HARD}, "--encoding 'a", "Pass one such as utf-8, cp1252 or utf-16."),
     (file(".csv", ROWS), {"delimiter": HARD}, "--delimiter must be one character", "or leave it out."),
     (file(".csv", ROWS), {"quote": OPTION}, "--quote must be one character", "or leave it out."),
-    *((file(suffix, ROWS), {"encoding": "utf-16"}, "is not utf-16.", "Pass the --encoding that it is written in.")
+    *((file(suffix, ROWS), {"encoding": "utf-16"}, "is not utf-16.", "utf-16-be if it has no mark of byte order.")
       for suffix in (".csv", ".jsonl", ".conll")),
     (file(".json", '[{"text": "a"}]\n'.encode("utf-16") + b"\0"), {"encoding": "utf-16"}, "is not utf-16.",
      "Pass the --enc"),
@@ -115,6 +115,7 @@ READERS = [
     (file(".csv", ROWS.encode() + b"\xff"), {}, "is not UTF-8: byte 1", "pass its --encoding"),
     (file(".jsonl", jsonl({"text": "a", "label": "x"}).encode() + b"\xff"), {}, "is not UTF-8: byte 1", "--encoding"),
     (file(".csv", ""), {}, "is empty", "Add a header and rows."),
+    (file(".csv", "\n" + ROWS), {}, "begins with a blank line.", "Delete the line."),
     (file(".csv", ROWS + f'"{ARTICLE}'), {}, "is not well-formed", "or pass --quote none."),
     (file(".csv", "text,label\n\n" + ROWS), {}, "is a blank line", "Delete the line"),
     (file(".csv", ROWS + f"{ARTICLE},x,y\n"), {}, "a different number of fields", "another --delimiter"),

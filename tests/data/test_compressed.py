@@ -54,6 +54,12 @@ def test_a_gzip_of_several_members_is_read_whole(write):
     assert count_rows(file, "text") == 2
 
 
+def test_zeros_behind_a_gzip_are_left_out(write):
+    """As gzip reads files that were written in whole blocks."""
+    file = as_it_is(write("a.csv.gz", gzip.compress(b"text,label\na,1\n") + b"\0" * 512))
+    assert count_rows(file, "text") == 1
+
+
 def test_a_zip_may_have_a_name_of_its_own_and_a_dataset_has_the_plain_name(write, opened):
     source = opened(write("reviews.zip", zipped(TEXTS["csv"].encode(), "train.csv")))
     assert source.name == "reviews"

@@ -181,6 +181,9 @@ def test_a_mark_of_byte_order_is_no_part_of_the_first_name(write, name, mark):
     assert rows_of(data_file(path, ReadOptions(encoding="utf-16-le"))) == [("a", "x")]
 
 
+ORDER = "Pass the --encoding that it is written in: utf-16-le or utf-16-be if it has no mark of byte order."
+
+
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "json", "conll"])
 def test_a_file_that_lacks_the_mark_of_its_encoding_is_refused(write, ending):
     """UTF-16 without an order needs one; a file of UTF-8 has none."""
@@ -188,7 +191,7 @@ def test_a_file_that_lacks_the_mark_of_its_encoding_is_refused(write, ending):
     with pytest.raises(SourceError) as caught:
         list(read_tables(data_file(path, ReadOptions(encoding="utf-16")), {}))
     assert caught.value.message == f"a.{ending} is not utf-16."
-    assert caught.value.next_step == "Pass the --encoding that it is written in."
+    assert caught.value.next_step == ORDER
 
 
 @pytest.mark.parametrize("has_header", [True, False])

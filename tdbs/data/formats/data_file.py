@@ -1,11 +1,12 @@
 """A file of rows, and how it is read: its format, compression, encoding and, for tables of text, its dialect.
 
-Streams of compressed files are opened by pyarrow (gzip, bzip2, Zstandard) and the standard library (zip), so a file is
+Streams of compressed files are opened by pyarrow (bzip2, Zstandard) and the standard library (gzip, zip), so a file is
 never unpacked as a whole, nor is a copy written.
 """
 
 import codecs
 import errno
+import gzip
 import io
 import lzma
 import zipfile
@@ -90,6 +91,9 @@ def open_bytes(file: DataFile) -> Iterator[BinaryIO]:
         if file.compression == "zip":
             with _only_member(file.path, packed) as member:
                 yield cast(BinaryIO, member)
+        elif file.compression == "gzip":  # pyarrow refuses the zeros behind a file that came from blocks, as tar's
+            with gzip.GzipFile(fileobj=packed) as unpacked:
+                yield cast(BinaryIO, unpacked)
         else:
             stream = pa.CompressedInputStream(pa.PythonFile(packed, mode="r"), file.compression)
             yield cast(BinaryIO, io.BufferedReader(stream, buffer_size=1 << 20))
@@ -161,8 +165,10 @@ def checked_encoding(name: str) -> str:
 def _not_in_encoding(file: DataFile) -> SourceError:
     """Return the error for a file that failed to decode; it is read again, because decoders report no line."""
     if file.encoding != UTF8:
+        marked = file.encoding if file.encoding in ("utf-16", "utf-32") else None
+        order = f": {marked}-le or {marked}-be if it has no mark of byte order" if marked else ""
         return SourceError(
-            f"{file.name} is not {file.encoding}.", next_step="Pass the --encoding that it is written in."
+            f"{file.name} is not {file.encoding}.", next_step=f"Pass the --encoding that it is written in{order}."
         )
     with open_bytes(file) as lines:
         for number, line in enumerate(lines, start=1):

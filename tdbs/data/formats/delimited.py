@@ -58,7 +58,10 @@ _LONG_FIELDS = _LongFields()
 
 def read_schema(file: DataFile) -> pa.Schema:
     """Return the names in the header, or numbers from 1; every column holds texts."""
-    names = _names(next(_rows(file, at_once=1), []), _dialect(file))
+    rows = _rows(file, at_once=1)
+    names = _names(next(rows, []), _dialect(file))
+    if not names and any(rows):
+        raise SourceError(f"{file.name} begins with a blank line.", next_step="Delete the line.")
     if not names:
         raise SourceError(f"{file.name} is empty.", next_step="Add a header and rows.")
     return pa.schema([(name, pa.string()) for name in names])
