@@ -3,6 +3,9 @@
 from typing import Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from tdbs.arrays import offsets_of
 
 ROWS_AT_ONCE = 8192  # of a file that is read: of long documents they are tens of MB
 
@@ -32,3 +35,22 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
     if is_list(kind) and plain_type(kind.value_type) != kind.value_type:
         return pa.list_(plain_type(kind.value_type))
     return kind
+
+
+def plain_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return values in the type that they are read as."""
+    kind = plain_type(values.type)
+    return values if kind == values.type else pa.chunked_array([_plain_array(each) for each in values.chunks], kind)
+
+
+def _plain_array(array: pa.Array) -> pa.Array:
+    """Return values in their plain type; Arrow itself casts no dictionary of views, as polars writes them."""
+    if plain_type(array.type) == array.type:
+        return array
+    if pa.types.is_dictionary(array.type):
+        return _plain_array(array.dictionary).take(array.indices)
+    if not is_list(array.type):
+        return array.cast(plain_type(array.type))
+    offsets = offsets_of(pc.fill_null(pc.list_value_length(array), 0).to_numpy())
+    entries = _plain_array(array.flatten())
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), entries, mask=array.is_null())

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from tdbs.data.columns import plain_names, repeated
-from tdbs.data.content import ROWS_AT_ONCE, plain_type
+from tdbs.data.content import ROWS_AT_ONCE, plain_values
 from tdbs.data.folders import chosen_splits
 from tdbs.data.stores import DatasetRows, Store, store_rows
 from tdbs.errors import SourceError, reason_of
@@ -83,9 +83,12 @@ def _object_split(rows: Rows, where: str) -> ObjectSplit:
             dict(zip(_names(given.column_names, where), given.columns, strict=True)), where, given.schema
         )
     if _is_a(given, "polars", "LazyFrame"):
-        given = given.collect()
+        given = _collected(given, where)
     if _is_a(given, "polars", "DataFrame"):
-        return _object_split(given.to_arrow(), where)
+        names = _names(given.columns, where)
+        return _of_columns(
+            {name: _of_polars(given, written) for name, written in zip(names, given.columns, strict=True)}, where
+        )
     if _is_a(given, "pandas", "DataFrame"):
         names = _names([str(name) for name in given.columns], where)
         return _of_columns({name: given.iloc[:, place] for place, name in enumerate(names)}, where)
@@ -94,6 +97,25 @@ def _object_split(rows: Rows, where: str) -> ObjectSplit:
     raise SourceError(
         f"{sentence(where)} is of type {clipped(type(given).__name__, _NAMED)}, not a table.", next_step=_OTHER
     )
+
+
+def _collected(frame: Any, where: str) -> Any:
+    """Return the rows of a LazyFrame; what it was made of may fail only now."""
+    try:
+        return frame.collect()
+    except (sys.modules["polars"].exceptions.PolarsError, OSError) as error:
+        raise SourceError(
+            fitted("{where} cannot be collected: {reason}.", where=sentence(where), reason=reason_of(error)),
+            next_step="Call its collect() yourself, and fix what fails.",
+        ) from error
+
+
+def _of_polars(frame: Any, name: str) -> Any:
+    """Return a column of a DataFrame: as Arrow has it, or its values if Arrow lacks the type, such as Int128."""
+    try:
+        return frame.select(name).to_arrow().column(0)
+    except pa.ArrowException:
+        return frame[name].to_list()
 
 
 def object_name(split: str) -> str:
@@ -191,19 +213,14 @@ def _of_columns(columns: Mapping[str, Any], where: str, schema: pa.Schema | None
     unreadable: dict[str, SourceError] = {}
     for name, values in columns.items():
         try:
-            arrays[name] = _plain(values if isinstance(values, pa.ChunkedArray) else pa.array(values, from_pandas=True))
+            array = values if isinstance(values, pa.ChunkedArray) else pa.array(values, from_pandas=True)
+            arrays[name] = plain_values(array if isinstance(array, pa.ChunkedArray) else pa.chunked_array([array]))
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             unreadable[name] = _misfit(name, values, where, error)
             arrays[name] = pa.nulls(len(values))
     table = pa.table(list(arrays.values()), names=list(arrays))
     metadata = None if schema is None else schema.metadata
     return ObjectSplit(store=table.replace_schema_metadata(metadata), unreadable=unreadable)
-
-
-def _plain(values: Any) -> Any:
-    """Return values without dictionaries and views, which pandas and polars have for texts."""
-    kind = plain_type(values.type)
-    return values if kind == values.type else values.cast(kind)
 
 
 def _columns_of(rows: Sequence[Any], where: str) -> dict[str, list[Any]]:

@@ -224,6 +224,11 @@ def _open_files(path: Path, options: FileOptions, validation: Rows | None) -> So
     notes: tuple[str, ...] = ()
     if path.is_file():
         stores: dict[str, Store] = {"train": data_file(path, options)}
+    elif not path.is_dir():
+        raise SourceError(
+            fitted("{path} is neither a file nor a folder.", path=path),
+            next_step="Write what comes out of it to a file, and pass that.",
+        )
     else:
         stores, notes = folder_splits(path, options)
     splits = {name: ObjectSplit(store=store) for name, store in stores.items()}
