@@ -9,7 +9,8 @@ from tdbs.arrays import offsets_of
 
 ROWS_AT_ONCE = 8192  # of a file that is read: of long documents they are tens of MB
 
-Content = Literal["text", "label", "words", "labels", "answers", "any"]
+# "name": whatever it is, only whether two are equal matters
+Content = Literal["text", "label", "words", "labels", "answers", "name", "any"]
 
 ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int64()))])  # as SQuAD has them
 

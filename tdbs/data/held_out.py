@@ -2,9 +2,10 @@
 
 If rows have one class label, each class gives its share: shares are rounded by largest remainder. Questions are drawn
 by their contexts, so that no context is on both sides; the number of questions comes as close to the fraction as
-contexts allow. Other rows are drawn at random. Rows of a class that has one or two stay in train, and so does the first
-row of a class that was drawn whole: a class that train lacks could not be scored. Columns of 0 and 1 and the places of
-multi-hot lists are classes too: their rows are those with a 1. Memory: an integer a label or a context.
+contexts allow. If a column names the document of each context, whole documents are drawn, unless that would miss the
+fraction by half or more. Other rows are drawn at random. Rows of a class that has one or two stay in train, and so does
+the first row of a class that was drawn whole: a class that train lacks could not be scored. Columns of 0 and 1 and the
+places of multi-hot lists are classes too: their rows are those with a 1. Memory: an integer a label or a context.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, IntArray, offsets_of
-from tdbs.data.columns import SourceColumn, one_array
+from tdbs.data.columns import SourceColumn, one_array, refuse_other_bytes
 from tdbs.data.content import is_list
 from tdbs.data.labels.several import flags_that_hold, hot_classes, is_hot
 from tdbs.data.labels.single import LabelType, informative_values, label_lists, label_texts, row_classes
@@ -27,6 +28,7 @@ from tdbs.shown import NOTE, fitted
 
 # Shapes: U rows that can be used, E pairs of a row and a class that it has, C classes, G contexts.
 
+DOCUMENT = "title"  # the column of a context's document, as SQuAD has it
 _FEW = 2  # rows of a class that stay in train
 _SHOWN = 5
 _ANOTHER = "Pass another fraction, or a file."
@@ -47,6 +49,7 @@ class RowValues:
         """Begin with no rows; `label_type` decides whether numbers are classes."""
         self._label_type = label_type
         self._codes: dict[str, int] = {}
+        self._documents: RowValues | None = None
         self._found: list[tuple[IntArray, IntArray]] = []
         self._rows: list[IntArray] = [np.zeros(0, dtype=np.int64)]
         self._last: SourceColumn | None = None
@@ -76,9 +79,28 @@ class RowValues:
             rows_N = column.rows_N[flags_that_hold(column)]
             self._found.append((np.full(len(rows_N), place, dtype=np.int64), rows_N))
 
-    def add_contexts(self, contexts: pa.Array, rows_N: IntArray) -> None:
-        """Add the contexts of some rows."""
-        self._add(contexts.fill_null(""), rows_N, key=lambda text: blake2b(text.encode(), digest_size=16).hexdigest())
+    def add_contexts(self, columns: Sequence[SourceColumn]) -> None:
+        """Add the contexts of some rows, and the documents that they are from, if a second column names them."""
+        for column in columns:
+            refuse_other_bytes(column)
+        contexts, *documents = (one_array(column.values.cast(pa.string())).fill_null("") for column in columns)
+        rows_N = columns[0].rows_N
+        self._add(contexts, rows_N, key=_digest)
+        for names in documents:
+            self._documents = self._documents or RowValues(self._label_type)
+            self._documents._add(pc.if_else(pc.equal(names, ""), contexts, names), rows_N, key=_digest)
+
+    def documents(self) -> IntArray | None:
+        """Return the document of each context, a number; contexts of two documents make them one. None: unknown."""
+        if self._documents is None:
+            return None
+        contexts_U, named_U = self.codes()[0], self._documents.codes()[0]
+        found_U = named_U
+        while True:
+            joined_U = _least_of(_least_of(found_U, contexts_U), named_U)
+            if (joined_U == found_U).all():
+                return np.unique(found_U, return_inverse=True)[1]
+            found_U = joined_U
 
     def rows(self) -> IntArray:
         """Return all rows, in order."""
@@ -132,7 +154,8 @@ def draw(
         drawn_U, rare_C = stratified_rows(ids_U, fraction, where=where)
         rare = tuple(task.classes[index] for index in rare_C)
     elif task.kind == "question_answering":
-        drawn_U = rows_by_group(values.codes()[0], fraction, where=where)
+        drawn_U, unfit = _questions(values, fraction, where)
+        notes += unfit
     else:
         drawn_U = held_out_rows(len(rows_U), fraction)
         if task.kind in ("token_classification", "multi_label"):
@@ -149,6 +172,22 @@ def draw(
     is_held_N = np.zeros(count, dtype=np.bool_)
     is_held_N[rows_U[drawn_U]] = True
     return Drawn(is_held_N=is_held_N, notes=tuple(notes))
+
+
+def _questions(values: RowValues, fraction: float, where: str) -> tuple[IntArray, list[str]]:
+    """Return places of questions that are drawn with all others of their document, else of their context; and notes."""
+    contexts_U, documents_U = values.codes()[0], values.documents()
+    by_context_U = rows_by_group(contexts_U, fraction, where=where)
+    if documents_U is None:
+        return by_context_U, []
+    if documents_U.any():
+        drawn_U = rows_by_group(documents_U, fraction, where=where)
+        wanted = len(contexts_U) * fraction
+        if abs(len(drawn_U) - wanted) < wanted / 2:
+            return drawn_U, []
+    return by_context_U, [
+        f"--validation {fraction}: contexts are held out, not whole documents: '{DOCUMENT}' has too few."
+    ]
 
 
 def _held_classes(values: RowValues, task: Task, labels: Sequence[SourceColumn]) -> tuple[IntArray, IntArray]:
@@ -220,6 +259,17 @@ def _without_rare(
     first_E = np.searchsorted(ids_E, whole_C)  # pairs are in order of class and row
     is_drawn_U[places_E[first_E]] = False
     return drawn_U[is_drawn_U[drawn_U]], np.flatnonzero(is_rare_C), whole_C
+
+
+def _least_of(values_U: IntArray, groups_U: IntArray) -> IntArray:
+    """Return for each row the least value of its group's rows."""
+    least_G = np.full(groups_U.max(initial=0) + 1, np.iinfo(np.int64).max)
+    np.minimum.at(least_G, groups_U, values_U)
+    return least_G[groups_U]
+
+
+def _digest(text: str) -> str:
+    return blake2b(text.encode(), digest_size=16).hexdigest()
 
 
 def _permutation(count: int) -> IntArray:

@@ -237,6 +237,8 @@ def _first_pass(name: str, split: Split, source: Source, values: RowValues | Non
             values.add_rows(np.arange(count))
         return _FirstPass(rows=count, has_labels=split.has_labels)
     asked = label_contents(split, source) | (text_contents(source) if skips or by_context else {})
+    if by_context and source.document is not None:
+        asked[source.document] = "name"
     read_labels = label_reader(source, split)
     distinct = [DistinctValues(source.label_type or "auto") for _ in task.columns.labels if is_learned]
 
@@ -275,8 +277,8 @@ def _note_values(
     values.add_rows(rows_N)
     task = source.task
     if task.kind == "question_answering" and task.columns.pair is not None:
-        contexts = source_column(task.columns.pair, split, table)
-        values.add_contexts(one_array(contexts.values.cast(pa.string())), rows_N)
+        names = [task.columns.pair, *([] if source.document is None else [source.document])]
+        values.add_contexts([source_column(name, split, table) for name in names])
     elif task.kind in ("classification", "token_classification", "multi_label") and len(columns) == 1:
         values.add_labels(columns[0])
     elif task.kind == "multi_label" and len(columns) > 1:

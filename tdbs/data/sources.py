@@ -11,8 +11,10 @@ from typing import Annotated
 import pyarrow as pa
 
 from tdbs.data.columns import no_column
+from tdbs.data.content import is_text
 from tdbs.data.folders import folder_splits
 from tdbs.data.formats import ReadOptions, data_file, read_schema, refuse_options
+from tdbs.data.held_out import DOCUMENT
 from tdbs.data.hub import hub_tables, mirror_files
 from tdbs.data.labels.answer_columns import are_answer_columns
 from tdbs.data.labels.shape import label_shape
@@ -20,7 +22,7 @@ from tdbs.data.labels.single import LabelType
 from tdbs.data.objects import OBJECTS_NAME, Objects, ObjectSplit, Rows, object_split, object_splits, sentence
 from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER, sample_tables
 from tdbs.data.stores import Store, store_digest, store_files, store_schema, store_stamps
-from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task
+from tdbs.data.tasks import HUB_TASKS, METRICS, Columns, HubTask, Task
 from tdbs.data.user_files import choose_columns, source_name
 from tdbs.data.user_splits import names_of_classes, refuse_unreadable, split_where, unusual_reading
 from tdbs.digests import file_sha256, parts_sha256, table_sha256
@@ -38,7 +40,7 @@ VALIDATION_HELP = "Validation file, or share of rows to hold out (0.1)."
 # 5: marks of direction and joiners around labels
 _LABEL_READING = 5
 _GLUE = "glue/"
-_DRAWING = 3  # version of the rules by which a fraction is held out (data/held_out.py)
+_DRAWING = 4  # version of the rules by which a fraction is held out (data/held_out.py)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +65,7 @@ class Source:
     splits: tuple[Split, ...]
     label_type: LabelType | None = None  # None: labels are class ids or scores already
     held_out: float | None = None  # fraction of train that becomes validation
+    document: str | None = None  # column of the document of a context, which is held out as a whole
     notes: tuple[str, ...] = ()  # messages about splits that are left out
     label_names: tuple[str, ...] = ()  # of class ids or places, in order
     label_separator: str | None = None  # between the classes of one text
@@ -290,12 +293,19 @@ def _open_splits(
     may_be_answers = kind == "multi_label" and options.label_type == "auto"
     if may_be_answers and are_answer_columns(splits["train"].store, chosen.columns, where=names["train"]):
         kind = "question_answering"
+    document = None
+    if held_out is not None and kind == "question_answering":
+        document = _document_column(splits["train"], schemas["train"], chosen.columns)
     opened = tuple(
         _split(split, each.store, where=names[split], has_labels=split in chosen.labelled)
         for split, each in splits.items()
     )
+    drawn_by = [] if document is None else [document]
     parts = {
-        "files": {split: store_digest(each.store, columns[split]) for split, each in splits.items()},
+        "files": {
+            split: store_digest(each.store, columns[split] + (drawn_by if split == "train" else []))
+            for split, each in splits.items()
+        },
         "columns": asdict(chosen.columns),
         "label_type": options.label_type,
         "held_out": held_out,
@@ -319,12 +329,19 @@ def _open_splits(
         splits=opened,
         label_type=options.label_type,
         held_out=held_out,
+        document=document,
         notes=notes,
         label_names=shape.names,
         label_separator=shape.separator,
         has_list_texts=shape.has_list_texts,
         skips_bad_rows=options.skip_bad_rows,
     )
+
+
+def _document_column(train: ObjectSplit, schema: pa.Schema, columns: Columns) -> str | None:
+    """Return the column that names the document of each context, if there is one of texts that nothing else is in."""
+    is_free = DOCUMENT in schema.names and DOCUMENT not in columns.every and DOCUMENT not in train.unreadable
+    return DOCUMENT if is_free and is_text(schema.field(DOCUMENT).type) else None
 
 
 def _split(name: str, store: Store, *, where: str, has_labels: bool) -> Split:

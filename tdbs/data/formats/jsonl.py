@@ -25,6 +25,7 @@ _NAMES: dict[Content, str] = {
     "label": "a text or a number",
     "words": "a list of texts",
     "labels": "a list of texts or numbers",
+    "name": "anything",
     "any": "anything",
     "answers": "answers",
 }
@@ -35,6 +36,7 @@ _TYPES: dict[Content, pa.DataType] = {
     "words": pa.list_(pa.string()),
     "labels": pa.list_(pa.string()),
     "answers": ANSWERS,
+    "name": pa.string(),
     "any": pa.string(),
 }
 
@@ -271,5 +273,6 @@ _READ: dict[Content, Callable[[object], Any]] = {
     "words": _words,
     "labels": _labels,
     "answers": answers_of_json,
+    "name": lambda value: json.dumps(value) if value else "",
     "any": lambda _value: "",
 }
