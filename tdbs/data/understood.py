@@ -1,6 +1,7 @@
 """What was understood of a source: its files and how they are read, its columns, the task and its classes.
 
-Nothing is guessed silently: `tdbs prepare` prints it in two lines, and `--json` has it under `source`.
+Nothing is guessed silently: `tdbs prepare` prints it, a line for files that are read alike and one for the task, and
+`--json` has it under `source`.
 """
 
 from collections import Counter
@@ -28,17 +29,22 @@ def source_facts(source: Source, task: Task) -> dict[str, Any]:
 
 
 def fact_lines(facts: dict[str, Any]) -> list[str]:
-    """Return the facts of a user's source as two lines; none for a source that has its columns and splits."""
+    """Return the facts of a user's source: a line for files that are read alike, and one for the task.
+
+    There are none for a source that has its columns and splits.
+    """
     if not facts["files"]:
         return []
-    first = facts["files"][0]
-    names = ", ".join(map(_named, facts["files"]))
+    alike: dict[str, list[str]] = {}
+    for file in facts["files"]:
+        alike.setdefault(_described(file), []).append(_named(file))
     columns, classes = facts["columns"], facts["classes"]
     texts = " with ".join(f"'{name}'" for name in (columns["text"], columns["pair"]) if name is not None)
     labels = ", ".join(f"'{name}'" for name in columns["labels"])
     more = ", …" if len(classes) > _SHOWN_CLASSES else ""
     of_classes = f", {len(classes):,} classes: {', '.join(classes[:_SHOWN_CLASSES])}{more}" if classes else ""
-    lines = (f"{names}: {_described(first)}", f"{facts['kind'].replace('_', ' ')}: {texts} to {labels}{of_classes}")
+    of_files = (f"{', '.join(names)}: {description}" for description, names in alike.items())
+    lines = (*of_files, f"{facts['kind'].replace('_', ' ')}: {texts} to {labels}{of_classes}")
     return [clipped(line, LINE) for line in lines]
 
 

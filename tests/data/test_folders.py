@@ -238,6 +238,18 @@ def test_other_names_of_validation_are_known_and_shown(opened, write, tmp_path, 
     )
 
 
+def test_files_that_are_written_otherwise_have_a_line_of_their_own(opened, write, tmp_path):
+    write("d/train.csv", "text,label\na,x\nb,y\n")
+    write("d/dev.csv", "text;label\na;x\nb;y\n")
+    write("d/test.csv", "text,label\na,x\nb,y\n")
+    source = opened(tmp_path / "d")
+    assert fact_lines(source_facts(source, read_source(source)[0])) == [
+        'train.csv, test.csv: csv, , between fields, quoted by ", a header',
+        'dev.csv (validation): csv, ; between fields, quoted by ", a header',
+        "classification: 'text' to 'label', 2 classes: x, y",
+    ]
+
+
 def test_a_split_may_not_be_there_twice(opened, write, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     write("d/train.csv", "text,label\na,x\n")
