@@ -95,6 +95,22 @@ def refuse_lost_class(classes: Classes) -> None:
             )
 
 
+def refuse_texts_without_class(folders: Iterable[Path]) -> None:
+    """Raise for a split of texts that are in no folder of a class, beside a train split of classes."""
+    for folder in folders:
+        entries = visible(folder)
+        texts = [path.name for path in entries if path.suffix.lower() == ".txt" and path.is_file()]
+        if texts and not find_classes(folder, entries).texts:
+            raise SourceError(
+                fitted(
+                    "{folder}/ contains texts in no folder of a class, such as {name}.",
+                    folder=folder.name,
+                    name=texts[0],
+                ),
+                next_step="Put them into folders as those of train/, or move the folder away.",
+            )
+
+
 def not_read(what: str, folder: Path, names: Sequence[str]) -> Iterator[str]:
     """Yield a note on files or folders that are left out, if there are any."""
     if names:

@@ -4,7 +4,6 @@ Column names are compared without the invisible blanks and marks around them. Th
 the command skips and records bad rows.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -26,13 +25,10 @@ _NO_WIDTH = (0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F)
 UNSEEN = "".join([*filter(str.isspace, map(chr, range(_LAST_BLANK + 1))), *map(chr, _NO_WIDTH)])
 BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the first reason found stands
 WORD_NAMES = ("tokens", "ner_tags")  # of the first and the last column of CoNLL files
-_TAG = re.compile(r"O|[BIESLU]-[^\s,;]+")  # of an entity, in the last column of CoNLL files
 REASON = 90  # characters of what is wrong with a row
 _LEAST_REASON = 72  # a sentence about two values, each cut
 _LEAST_ROW = 21  # characters of the row and its file before the longest reason
 SHOWN_WHERE = 44  # characters of the file or table of a row: the longest split of a hub's task is whole
-_SHOWN_NAME = 24  # of a column's name in a list of them
-_LONG_NAME = (40, 5)  # characters and words; a longer name of a column is probably a text
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,48 +184,6 @@ def repeated(names: Sequence[str]) -> str | None:
     return next((name for name in names if name and names.count(name) > 1), None)
 
 
-def no_column(where: str, column: str, names: Sequence[str], *, option: str | None, is_table: bool) -> SourceError:
-    """Return the error for a column that a file lacks; its columns are named as far as the message holds them.
-
-    Of a table of text, the header or the delimiter may be another one.
-    """
-    next_step = f"Name the column with {option}."
-    if option is None:
-        next_step = "Write it with the columns of the task on the hub."
-    elif is_table and (step := conll_step(names)):
-        next_step = step
-    elif is_table and any(len(name) > 1 and name[0] == name[-1] == '"' for name in names):
-        next_step = f"""If quotes enclose its fields, pass --quote '"'; else name the column with {option}."""
-    elif is_table and len(names) == 1 and any(mark in names[0] for mark in ",;\t|"):
-        next_step = f"If its fields have another delimiter, pass --delimiter; else name the column with {option}."
-    elif is_table and looks_like_data(names) and not _are_numbered(names):
-        next_step = f"If its first row is data, pass --no-header, and name columns by number: {option} 1."
-    head = f"{clipped(where, 40)} has no column '{clipped(column, 20)}'; it has: "
-    listed = _listed(names, MESSAGE - len(head) - 1)
-    return SourceError(f"{head}{listed}{'' if listed.endswith('…') else '.'}", next_step=next_step)
-
-
-def conll_step(names: Sequence[str]) -> str | None:
-    """Return the next step if names of columns are the first word of a CoNLL file that was read as a table."""
-    fields = names[0].split() if len(names) == 1 else [name for name in names if name]
-    is_word = len(fields) > 1 and (fields[0] == "-DOCSTART-" or _TAG.fullmatch(fields[-1]) is not None)
-    return "If it is a CoNLL file, name it .conll." if is_word else None
-
-
-def looks_like_data(names: Sequence[str]) -> bool:
-    """Return whether the first row of a table is probably not a header: it has a text, a number, or a value twice."""
-    filled = [name.strip() for name in names if name.strip()]
-    characters, words = _LONG_NAME
-    are_texts = (len(name) > characters or len(name.split()) > words or _is_number(name) for name in filled)
-    return any(are_texts) or len(set(filled)) < len(filled)
-
-
-def _are_numbered(names: Sequence[str]) -> bool:
-    """Return whether names are those that tdbs gives to columns without: 1, 2, …, in CoNLL files beside two more."""
-    numbers = [name for name in names if name not in WORD_NAMES]
-    return numbers == [str(number) for number in range(1, len(numbers) + 1)]
-
-
 def with_classes(sentence: str, classes: Sequence[str], *, width: int = MESSAGE) -> str:
     """Return a sentence with as many classes behind it as its line holds; without any if it holds none."""
     listed = f"{sentence}; its classes are: "
@@ -241,26 +195,6 @@ def with_classes(sentence: str, classes: Sequence[str], *, width: int = MESSAGE)
         text = listed if place == len(classes) - 1 else f"{listed}, …"
         found = text if len(text) <= width else found
     return found
-
-
-def _listed(names: Sequence[str], width: int) -> str:
-    """Return names in quotes, as many as fit."""
-    shown: list[str] = []
-    for place, name in enumerate(names):
-        named = f"'{clipped(name, _SHOWN_NAME)}'"
-        room = width - len(", …") * (place < len(names) - 1)
-        if len(", ".join([*shown, named])) > room:
-            return ", ".join([*shown, "…"])
-        shown.append(named)
-    return ", ".join(shown)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def refuse_or_note(bad: BadRows | None, row: int, where: str, reason: str, *, next_step: str) -> None:

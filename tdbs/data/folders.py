@@ -19,13 +19,14 @@ from tdbs.data.class_folders import (
     not_read,
     refuse_classes_without_split,
     refuse_lost_class,
+    refuse_texts_without_class,
     visible,
 )
 from tdbs.data.columns import SHOWN_WHERE
 from tdbs.data.formats import SUFFIXES, ReadOptions, data_file, refuse_options
 from tdbs.data.formats.data_file import COMPRESSIONS, inner_suffix
 from tdbs.data.split_names import SPLIT_NAMES
-from tdbs.data.stores import Shards, Store, refuse_other_columns
+from tdbs.data.stores import ClassFolders, Shards, Store, refuse_other_columns
 from tdbs.errors import SourceError
 from tdbs.fields import FileName
 from tdbs.records import Form, read_record
@@ -34,14 +35,7 @@ from tdbs.shown import MESSAGE, NOTE, clipped, fitted
 _Record = TypeVar("_Record")
 _SHOWN_RECORD = 30  # characters of a note's path: what is wrong with it stands behind
 _STATE, _DICT = "state.json", "dataset_dict.json"
-_ABOUT = (
-    "README",
-    "LICENSE",
-    "LICENCE",
-    "CHANGELOG",
-    "CITATION",
-    "NOTICE",
-)  # text files that say something of the others
+_ABOUT = {"README", "LICENSE", "LICENCE", "CHANGELOG", "CITATION", "NOTICE"}  # texts that say something of other files
 _SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5,})-of-(?P<all>\d{5,})(?:-[0-9a-f]+)?(?P<ending>\..+)")
 _FORM = Form(
     what="a saved Dataset",
@@ -135,6 +129,8 @@ def _splits_in(folder: Path, options: ReadOptions) -> tuple[dict[str, Store], li
     for split, names in SPLIT_NAMES.items():
         candidates = [*_files_named(names, files), *_shards_named(names, files)]
         folders = [path for path in entries if path.name in names and path.is_dir()]
+        if isinstance(found.get("train"), ClassFolders):
+            refuse_texts_without_class(folders)
         kept = [store for path in folders if (store := _split_folder(path, options, notes)) is not None]
         if len(candidates) + len(kept) > 1:
             named = [each[0].name for each in candidates] + [f"{path.name}/" for path in folders]

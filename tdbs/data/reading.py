@@ -25,11 +25,12 @@ from tdbs.data.columns import (
     word_lists,
 )
 from tdbs.data.content import is_list, is_text
-from tdbs.data.held_out import RowValues, draw
+from tdbs.data.held_out import draw
 from tdbs.data.labels.distinct import DistinctValues
 from tdbs.data.labels.given import has_labels
 from tdbs.data.labels.shape import parsed_lists
 from tdbs.data.labels.targets import Encoder, SplitColumns, learn_targets
+from tdbs.data.row_values import RowValues
 from tdbs.data.sources import Source, Split
 from tdbs.data.tables import (
     ROW,

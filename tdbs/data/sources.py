@@ -10,11 +10,9 @@ from typing import Annotated
 
 import pyarrow as pa
 
-from tdbs.data.columns import no_column
-from tdbs.data.content import is_text
 from tdbs.data.folders import folder_splits
 from tdbs.data.formats import ReadOptions, data_file, read_schema, refuse_options
-from tdbs.data.held_out import DOCUMENT
+from tdbs.data.header import no_column
 from tdbs.data.hub import hub_tables, mirror_files
 from tdbs.data.labels.answer_columns import are_answer_columns
 from tdbs.data.labels.shape import label_shape
@@ -22,9 +20,9 @@ from tdbs.data.labels.single import LabelType
 from tdbs.data.objects import OBJECTS_NAME, Objects, ObjectSplit, Rows, object_split, object_splits, sentence
 from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER, sample_tables
 from tdbs.data.stores import Store, store_digest, store_files, store_schema, store_stamps
-from tdbs.data.tasks import HUB_TASKS, METRICS, Columns, HubTask, Task
+from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task
 from tdbs.data.user_files import choose_columns, source_name
-from tdbs.data.user_splits import names_of_classes, refuse_unreadable, split_where, unusual_reading
+from tdbs.data.user_splits import document_column, names_of_classes, refuse_unreadable, split_where, unusual_reading
 from tdbs.digests import file_sha256, parts_sha256, table_sha256
 from tdbs.errors import ConfigError, SourceError
 from tdbs.files import Stamp, exists, to_path
@@ -295,7 +293,7 @@ def _open_splits(
         kind = "question_answering"
     document = None
     if held_out is not None and kind == "question_answering":
-        document = _document_column(splits["train"], schemas["train"], chosen.columns)
+        document = document_column(splits["train"], schemas["train"], chosen.columns)
     opened = tuple(
         _split(split, each.store, where=names[split], has_labels=split in chosen.labelled)
         for split, each in splits.items()
@@ -336,12 +334,6 @@ def _open_splits(
         has_list_texts=shape.has_list_texts,
         skips_bad_rows=options.skip_bad_rows,
     )
-
-
-def _document_column(train: ObjectSplit, schema: pa.Schema, columns: Columns) -> str | None:
-    """Return the column that names the document of each context, if there is one of texts that nothing else is in."""
-    is_free = DOCUMENT in schema.names and DOCUMENT not in columns.every and DOCUMENT not in train.unreadable
-    return DOCUMENT if is_free and is_text(schema.field(DOCUMENT).type) else None
 
 
 def _split(name: str, store: Store, *, where: str, has_labels: bool) -> Split:

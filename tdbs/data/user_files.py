@@ -8,10 +8,11 @@ from pathlib import Path
 import pyarrow as pa
 
 from tdbs.data.answers import is_answers
-from tdbs.data.columns import no_column, plain_name
+from tdbs.data.columns import plain_name
 from tdbs.data.content import is_list
 from tdbs.data.formats.conll_shape import words_elsewhere
 from tdbs.data.formats.data_file import plain_stem
+from tdbs.data.header import no_column
 from tdbs.data.tasks import Columns, TaskKind
 from tdbs.errors import ConfigError, SourceError
 from tdbs.shown import clipped, fitted

@@ -3,12 +3,17 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
+import pyarrow as pa
+
 from tdbs.data.columns import SHOWN_WHERE
+from tdbs.data.content import is_text
 from tdbs.data.formats.data_file import UTF8, DataFile
 from tdbs.data.formats.dialect import USUAL_DIALECTS
 from tdbs.data.labels.given import class_names
 from tdbs.data.objects import ObjectSplit, object_name
+from tdbs.data.row_values import DOCUMENT
 from tdbs.data.stores import ClassFolders, Shards, Store, is_digestible, store_files, store_name, store_schema
+from tdbs.data.tasks import Columns
 from tdbs.errors import SourceError
 from tdbs.shown import clipped, fitted
 
@@ -83,3 +88,9 @@ def names_of_classes(
             if names and not store_files(each.store):
                 found[f"{split} {label}"] = list(names)
     return {"class_names": found} if found else {}
+
+
+def document_column(train: ObjectSplit, schema: pa.Schema, columns: Columns) -> str | None:
+    """Return the column that names the document of each context, if there is one of texts that nothing else is in."""
+    is_free = DOCUMENT in schema.names and DOCUMENT not in columns.every and DOCUMENT not in train.unreadable
+    return DOCUMENT if is_free and is_text(schema.field(DOCUMENT).type) else None

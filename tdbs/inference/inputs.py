@@ -11,10 +11,11 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from tdbs.data.columns import BadRows, no_column, plain_name
+from tdbs.data.columns import BadRows, plain_name
 from tdbs.data.content import is_list
 from tdbs.data.formats import ReadOptions, count_rows, data_file, read_schema, refuse_options
 from tdbs.data.formats.data_file import DataFile, undecodable_line
+from tdbs.data.header import no_column
 from tdbs.data.labels.list_texts import refuse_words_as_texts
 from tdbs.data.reading import FirstPassResult, read_blocks
 from tdbs.data.sources import Source, Split

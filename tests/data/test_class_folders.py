@@ -169,3 +169,13 @@ def test_the_digest_of_class_folders_is_of_classes_and_texts(opened, tmp_path):
     assert opened(tmp_path / "d").content_sha256 == before  # the order is the same
     (tmp_path / "d/train/pos/2.txt").rename(tmp_path / "d/train/neg/2.txt")
     assert opened(tmp_path / "d").content_sha256 != before
+
+
+def test_texts_without_a_class_beside_classes_are_named(opened, write, tmp_path):
+    """They were taken for a table."""
+    for name in ("train/a/1.txt", "train/b/1.txt", "test/1.txt"):
+        write(f"d/{name}", "a fine film")
+    assert refusal(opened, tmp_path / "d") == (
+        "test/ contains texts in no folder of a class, such as 1.txt.",
+        "Put them into folders as those of train/, or move the folder away.",
+    )

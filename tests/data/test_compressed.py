@@ -9,7 +9,7 @@ from contextlib import suppress
 import pyarrow as pa
 import pytest
 
-from tdbs.data.formats import count_rows, read_schema, read_tables
+from tdbs.data.formats import SUFFIXES, count_rows, read_schema, read_tables
 from tdbs.errors import SourceError
 from tests.data.conftest import read_source
 from tests.data.files import as_it_is
@@ -108,8 +108,13 @@ def test_a_flipped_byte_of_a_zip_is_refused_or_changes_no_row(write, method):
          "Unpack it, and pass the file or the folder."),
         ("a.zip", zipped(b"", "x/"), "a.zip contains 0 files.", "Unpack it, and pass the file or the folder."),
         ("a.parquet.gz", gzip.compress(b"PAR1"), "a.parquet.gz is a compressed parquet file.", "Unpack it."),
+        ("a.zip", zipped(b"", "a.csv.gz"), "a.zip contains a file that ends in .gz.", "Unpack it, and pass the file."),
+        ("a.zip", zipped(b"", "data"), "a.zip contains a file without an extension.",
+         f"Use one of {', '.join(SUFFIXES)}."),
+        ("reviews.gz", gzip.compress(b"a"), "reviews.gz has no extension of a format before that of its compression.",
+         "Name it such as reviews.csv.gz."),
     ],
-    ids=["two files", "no file", "parquet"],
+    ids=["two files", "no file", "parquet", "compressed twice", "no extension in it", "no extension"],
 )  # fmt: skip
 def test_archives_that_are_refused(write, name, data, message, next_step):
     with pytest.raises(SourceError) as caught:

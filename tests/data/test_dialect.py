@@ -245,7 +245,7 @@ def test_the_encoding_is_the_users(write, encoding):
         ("a.csv", {"delimiter": ";;"}, ConfigError, "--delimiter must be one character, got ';;'.",
          "Pass one, such as ; or tab, or leave it out."),
         ("a.csv", {"quote": "''"}, ConfigError, "--quote must be one character, got ''''.",
-         "Pass one, such as ; or tab, or leave it out."),
+         """Pass one, such as '"' or none, or leave it out."""),
         ("a.csv", {"encoding": "rot13"}, ConfigError, "--encoding 'rot13' is not an encoding of text.",
          "Pass one such as utf-8, cp1252 or utf-16."),
         ("a.csv", {"encoding": "klingon"}, ConfigError, "--encoding 'klingon' is not an encoding of text.",
@@ -277,6 +277,17 @@ def test_options_that_are_refused(write, name, options, kind, message, next_step
         (",".join(f"column{i}" for i in range(50)) + "\n",
          "a.csv has no column 'text'; it has: " + "".join(f"'column{i}', " for i in range(6)) + "…",
          "Name the column with --text."),
+        ("sep=;\ntext;label\na;x\n", "a.csv has no column 'text'; it has: 'sep=', ''.",
+         "Delete its first line, which says the delimiter: tdbs finds it."),
+        ("sep=,\ntext,label\na,x\n", "a.csv has no column 'text'; it has: 'sep=', ''.",
+         "Delete its first line, which says the delimiter: tdbs finds it."),
+        ("My films\ntext,label\na,x\n", "a.csv has no column 'text'; it has: 'My films'.",
+         "If its first line is a title or a comment, delete it; else name the column with --text."),
+        ("# films,\ntext,label\na,x\n", "a.csv has no column 'text'; it has: '# films', ''.",
+         "If its first line is a title or a comment, delete it; else name the column with --text."),
+        ("All of the films that we saw\ntext,label\na,x\n",
+         "a.csv has no column 'text'; it has: 'All of the films that w…'.",
+         "If its first line is a title or a comment, delete it; if it is data, pass --no-header."),
     ],
 )  # fmt: skip
 def test_a_column_that_is_not_there(write, opened, content, message, next_step):
@@ -286,3 +297,11 @@ def test_a_column_that_is_not_there(write, opened, content, message, next_step):
     assert (caught.value.message, caught.value.next_step) == (message, next_step)
     assert len(caught.value.message) <= 120
     assert len(next_step) <= 120
+
+
+def test_numbers_of_columns_need_no_header(opened, write):
+    with pytest.raises(SourceError) as caught:
+        opened(write("a.tsv", "ham\tGo until\nspam\tFree\n"), text="2", label="1")
+    assert caught.value.next_step == (
+        "If its first row is data, pass --no-header, so that columns have numbers; else name the column with --text."
+    )

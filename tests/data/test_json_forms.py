@@ -97,6 +97,11 @@ REFUSALS = [
     ('{"data": [1],\n"x": 2}', "a.json contains one JSON object, with 'data', 'x'.", ROWS_STEP),
     ('{\n"text": "a"\n}\n{\n"text": "b"\n}', "a.json is not JSON: Extra data: line 4 column 1 (char 16).", ROWS_STEP),
     ("[]", "a.json is empty.", ROWS_STEP),
+    (
+        '{"train": [["x", "a"]], "val": [["z", "a"]], "oos_val": [["o", "oos"]]}',
+        "a.json contains splits in one object, with rows that are lists.",
+        "Write each split to a file of its own, such as train.jsonl, with one object per row.",
+    ),
     ('["a"]', "Row 1 of a.json is not a JSON object.", ROWS_STEP),
     ('[{"text": "a"}, {"text": }]', "Row 2 of a.json is not JSON: Expecting value.", ROWS_STEP),
     ('[{"text": "a"}, {"text": "b"', "Row 2 of a.json is not JSON: Expecting ',' delimiter.", ROWS_STEP),
@@ -293,3 +298,10 @@ def test_a_fault_in_squad_is_named(opened, write, content, message, next_step):
         read_source(opened(write("a.json", json.dumps(content))))
     assert (caught.value.message, caught.value.next_step) == (message, next_step)
     assert max(map(len, (message, next_step))) <= 120
+
+
+@pytest.mark.parametrize("content", ["[{}]", "{}\n"])
+def test_a_file_without_keys_has_no_columns(opened, write, content):
+    with pytest.raises(SourceError) as caught:
+        opened(write("a.json", content))
+    assert caught.value.message == "a.json has no column 'text'; it has none."

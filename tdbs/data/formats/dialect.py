@@ -9,9 +9,9 @@ must say which one. Which quote encloses fields is found by quotes.py.
 import csv
 from dataclasses import replace
 
-from tdbs.data.columns import conll_step
 from tdbs.data.formats.data_file import DataFile, Dialect, open_text
 from tdbs.data.formats.quotes import Fit, best_quote, fit_of_dialect
+from tdbs.data.header import conll_step
 from tdbs.errors import ConfigError, SourceError
 from tdbs.shown import fitted
 
@@ -22,6 +22,7 @@ USUAL_DIALECTS = {
     "txt": Dialect(delimiter="\t", quote=None),
 }
 _NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+_EXAMPLES = {"--delimiter": "; or tab", "--quote": """'"' or none"""}
 _SAMPLE = 1 << 16  # characters of the file that are looked at
 
 
@@ -105,6 +106,6 @@ def _one(option: str, value: str) -> str:
     if len(value) != 1 or value in "\r\n":
         raise ConfigError(
             fitted(option + " must be one character, got '{value}'.", value=value),
-            next_step="Pass one, such as ; or tab, or leave it out.",
+            next_step=f"Pass one, such as {_EXAMPLES[option]}, or leave it out.",
         )
     return value

@@ -14,12 +14,15 @@ from tdbs.shown import fitted
 
 _RECORDS = 'Write rows: in pandas, df.to_json(path, orient="records", lines=True).'
 _SPLIT = "Write each split to a file of its own, such as train.jsonl, all in one folder."
+_LISTS = "Write each split to a file of its own, such as train.jsonl, with one object per row."
 _VIEWED = 'Write one object a line: what each "row" contains.'
 _ARTICLES = 'Write SQuAD\'s whole object: {"data": [the articles]}.'
 
 
 def refuse_other_layout(value: object, where: str) -> None:
     """Raise SourceError if the whole value of a file is a known form that is not a list of rows."""
+    if isinstance(value, dict) and "train" in value and all(map(_are_lists, value.values())):  # as CLINC has them
+        raise SourceError(f"{where} contains splits in one object, with rows that are lists.", next_step=_LISTS)
     found = _layout(value) if isinstance(value, dict) else None
     if found is not None:
         what, next_step = found
@@ -74,3 +77,7 @@ def _indexed(value: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def _are_objects(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _are_lists(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, list) for row in value)
