@@ -4,8 +4,11 @@ import datetime
 import gzip
 import io
 import json
+import os
 import zipfile
 
+import pandas as pd
+import polars as pl
 import pyarrow as pa
 
 from tests.data.hostile import (
@@ -40,6 +43,12 @@ LONG_ROW = {"text": ARTICLE, NAME: HARD, OTHER: CLASS}
 BOTH = {"text": NAME, "label": OTHER}
 
 
+def piped(path):
+    path.parent.mkdir()
+    os.mkfifo(path)
+    return path
+
+
 def zipped(*names):
     data = io.BytesIO()
     with zipfile.ZipFile(data, "w") as archive:
@@ -68,7 +77,7 @@ TEXTS = [
 
 COLUMNS = [
     (file(".csv", csv_of((SHORT, *map(str.upper, "\t\n\rabcdefgh")))), {}, "has no column 'text'",
-     "Name the column with --text."),
+     "name the column with --text."),
     (file(".csv", csv_of((SHORT, "b"))), {"text": SHORT, "pair": HARD}, "has no column 'a",
      "Name the column with --pair."),
     (file(".csv", csv_of((SHORT, "b"))), {"text": SHORT, "target": OPTION}, "has no column 'ooo",
@@ -77,12 +86,19 @@ COLUMNS = [
     (file(".csv", csv_of((ARTICLE, "1"))), {}, "has no column",
      "pass --no-header, and name columns by number: --text 1."),
     (file(".csv", csv_of((f"{NAME} O",))), {}, "has no column", "name it .conll."),
+    (file(".csv", f"sep=;\n{NAME};b\n"), {}, "has no column", "Delete its first line"),
+    (file(".csv", f"{SHORT}\n{ROWS}"), {}, "has no column", "delete it; else name the column with --text."),
+    (file(".csv", f"{ARTICLE}\n{ROWS}"), {}, "has no column", "delete it; if it is data, pass --no-header."),
+    (file(".tsv", f'"{NAME}"\t"b"\n"a\tx\n'), {}, "has no column", "name the column with --text."),
+    (file(".tsv", f"{SHORT}\tb\n"), {"text": "2", "label": "1"}, "has no column '2'", "column with --text."),
     (file(".jsonl", jsonl({NAME: 1})), {}, "has no column 'text'", "Name the column with --text."),
     (table([{NAME: 1}]), {}, "The train table has no column 'text'", "Name the column with --text."),
     (file(".csv", csv_of((NAME, NAME))), {}, "has two columns named 'nnn", "Rename one of them."),
     (file(".csv", csv_of((NAME,))), {"label": NAME, "target": OPTION}, "exclude each other", "Leave one of them out."),
     (file(".csv", csv_of((NAME,))), {"text": NAME, "pair": NAME}, "as another option does.", "Name another column."),
     (file(".conll", f"1\t{NAME}\tNN\tO\n2\t{NAME}\tNN\tO\n"), {}, "its words are numbered", "--text 2 --label 4"),
+    (file(".conll", f"{NAME}\ta\tNN\n{NAME}\tb\tNN\n"), {}, "one value per sentence", "--text 2 --label 3"),
+    (file(".iob", f"{NAME}|O b|O\n"), {}, "has a sentence in each line", "and a blank line after each sentence."),
     (file(".jsonl", jsonl({"text": ARTICLE, NAME: {OTHER: 1}})), LABEL, "contains objects", "--label joy,anger."),
     (file(".jsonl", jsonl({"text": "a", NAME: {"text": ["a"], "answer_start": [0]}})), LABEL, "no column of contexts",
      "Pass --text QUESTION --pair CONTEXT with it."),
@@ -99,6 +115,10 @@ READERS = [
     (file(".csv.gz", gzip.compress(ROWS.encode() * 99)[:-20]), {}, "is not a readable gzip file", CUT),
     (file(".csv.zip", b"PK"), {}, "is not a readable zip file", CUT),
     (file(".csv.zip", zipped("a.csv", "b.csv")), {}, "contains 2 files", "Unpack it, and pass the file or the folder."),
+    (file(".csv.zip", zipped("a.csv.gz")), {}, "contains a file that ends in .gz", "Unpack it"),
+    (file(".csv.zip", zipped(f"a.{OPTION}")), {}, "contains a file that ends in .ooo", "Use one of .csv,"),
+    (file(".csv.zip", zipped(OPTION)), {}, "contains a file without an extension", "Use one of .csv,"),
+    (file(".gz", ""), {}, "has no extension of a format", ".csv.gz."),
     (file(".parquet", b"PAR1" + b"x" * 500), {}, "is not a readable Parquet file", CUT),
     (file(".arrow", b"x" * 500), {}, "is not a readable Arrow file", CUT),
     (file(".csv", ROWS), {"encoding": OPTION}, "--encoding 'ooo", "Pass one such as utf-8, cp1252 or utf-16."),
@@ -119,6 +139,9 @@ READERS = [
     (file(".csv", ROWS + f'"{ARTICLE}'), {}, "is not well-formed", "or pass --quote none."),
     (file(".csv", "text,label\n\n" + ROWS), {}, "is a blank line", "Delete the line"),
     (file(".csv", ROWS + f"{ARTICLE},x,y\n"), {}, "a different number of fields", "another --delimiter"),
+    (file(".tsv", f'text\tlabel\n"{ARTICLE}\tx\n"b\n'), {}, "a different number of fields", "pass a --delimiter; or"),
+    (file(".csv", ROWS + f"'{ARTICLE}, b',x\n\"c\",y\n"), {}, "others in", "Pass the --quote around the fields"),
+    (file(".txt", f'text\tlabel\n"a, {ARTICLE}"\tx\nb\ty\n'), {}, "may belong to its texts", "Pass the --quote around"),
     (file(".csv", ROWS + f"{ARTICLE},x,y\n" * 30), {}, "30 of the 32 rows looked at", SKIP),
     (file(".txt", f"{ARTICLE}\n"), {}, "has no delimiter", "Pass its --delimiter;"),
     (file(".txt", f"{CLASS} O\n"), {}, "has no delimiter", "name it .conll."),
@@ -169,6 +192,9 @@ JSON = [
     (file(".json", json.dumps({NAME: [1], OTHER: [2]})), {}, 'not rows (orient="list")', "Write rows: in pandas"),
     (file(".json", json.dumps([{"paragraphs": [LONG_ROW]}])), {}, "articles of SQuAD in an array",
      "Write SQuAD's whole"),
+    (file(".json", json.dumps({"train": [[ARTICLE, CLASS]], NAME: [["a", "b"]]})), {}, "with rows that are lists",
+     "Write each split to a file of its own"),
+    (file(".json", "[{}]"), {}, "it has none.", "Name the column with --text."),
     (file(".json", json.dumps({"data": [{"paragraphs": 1}]})), {}, "no list of objects 'paragraphs'",
      "Write it as SQuAD"),
     (file(".json", json.dumps({"data": [{"paragraphs": [{"qas": 1}]}]})), {}, "no list of objects 'qas'",
@@ -212,6 +238,8 @@ FOLDERS = [
     (tree({f"train/{OPTION[:200]}/{FILE}.txt": "a", "train/\udce9/1.txt": "a"}), {}, "a name that is not UTF-8",
      "Rename it"),
     (tree({f"{OPTION[:200]}/{FILE}.txt": "a"}), {}, "but folders of texts", "pass the folder that contains it."),
+    (tree({"train/a/1.txt": "a", "train/b/1.txt": "b", f"test/{FILE}.txt": "c"}), {}, "in no folder of a class",
+     "or move the folder away."),
     (tree({f"{OPTION[:200]}/{FILE}": "a"}), {}, "do not end in .txt", "put their folders into a folder train/."),
     (tree({f"train/{OPTION[:200]}/{FILE}.txt": b"\xff", "train/b/1.txt": "a"}), {}, "is not UTF-8",
      "pass its --encoding"),
@@ -255,6 +283,10 @@ TABLES = [
     (table([{"text": "a", NAME: datetime.date(2020, 1, 1)}]), LABEL, "neither texts nor labels",
      "Name another column."),
     (table([{"text": "a", NAME: "x"}]), LABEL | {"delimiter": OPTION}, "only applies to files", "Leave it out."),
+    (table(pd.DataFrame({"text": ["a", "b"], NAME: pd.cut([1, 2], 2)})), LABEL, "neither texts nor labels",
+     "Name another column."),
+    (table(pl.LazyFrame({"text": ["a"]}).select(NAME)), {}, "cannot be collected", "Call its collect() yourself"),
+    (lambda folder: piped(folder / FILE / f"{FILE}.csv"), {}, "is neither a file nor a folder", "Write what comes out"),
 ]  # fmt: skip
 
 FILES = [*TEXTS, *COLUMNS, *READERS, *JSON, *FOLDERS, *OPTIONS, *TABLES]

@@ -158,7 +158,7 @@ def test_errors_of_a_table_without_quotes_name_them(opened, write):
     assert caught.value.message == "Row 2 of a.tsv has a different number of fields (1) than the header (2)."
     assert (
         caught.value.next_step
-        == """If quotes enclose fields, pass --quote '"'; else fix the row, or pass another --delimiter."""
+        == """If quotes enclose fields, pass --quote '"'; else fix the row or pass a --delimiter."""
     )
     with pytest.raises(SourceError) as caught:
         opened(write("a.tsv", '"text"\t"label"\n"a\tx\n"b"\ty\n'))

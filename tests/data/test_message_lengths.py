@@ -11,7 +11,7 @@ from tdbs.data.reading import read_blocks, survey_source
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.errors import RowError, TdbsError
 from tdbs.shown import LINE
-from tests.data.hostile import CLASS, FILE, HARD, NAME, OTHER, csv_of, file, labels, table, tree
+from tests.data.hostile import CLASS, FILE, HARD, NAME, OTHER, csv_of, file, jsonl, labels, table, tree
 from tests.data.refused_files import FILES, ROWS
 from tests.data.refused_labels import LABELS
 
@@ -83,6 +83,8 @@ NOTES = [
      "stay in train"),
     (file(".jsonl", labels(*([name + CLASS] for name in "abc" * 3))), {"label": NAME, "validation": 0.9},
      "drawn whole"),
+    (file(".jsonl", jsonl(*({"question": "q", "context": f"it {n}", "answers": {"text": "it", "answer_start": 0},
+     "title": HARD} for n in range(9)))), {"validation": 0.123456789012345}, "not whole documents"),
 ]  # fmt: skip
 
 

@@ -25,7 +25,7 @@ from tdbs.errors import SourceError
 from tdbs.shown import fitted
 
 _OTHER_WIDTH = "Quote fields that contain the delimiter, fix the row, or pass another --delimiter."
-_LITERAL = """If quotes enclose fields, pass --quote '"'; else fix the row, or pass another --delimiter."""
+_LITERAL = """If quotes enclose fields, pass --quote '"'; else fix the row or pass a --delimiter."""
 _NO_LIMIT = 2**31 - 1  # the csv module refuses fields over 128 KiB; a document can be longer
 
 
