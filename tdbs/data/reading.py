@@ -29,6 +29,7 @@ from tdbs.data.held_out import RowValues, draw
 from tdbs.data.labels.distinct import DistinctValues
 from tdbs.data.labels.given import has_labels
 from tdbs.data.labels.shape import parsed_lists
+from tdbs.data.labels.single import label_lists
 from tdbs.data.labels.targets import Encoder, SplitColumns, learn_targets
 from tdbs.data.sources import Source, Split
 from tdbs.data.tables import (
@@ -238,7 +239,11 @@ def _first_pass(name: str, split: Split, source: Source, values: RowValues | Non
         return _FirstPass(rows=count, has_labels=split.has_labels)
     asked = label_contents(split, source) | (text_contents(source) if skips or by_context else {})
     read_labels = label_reader(source, split)
-    distinct = [DistinctValues(source.label_type or "auto") for _ in task.columns.labels if is_learned]
+    distinct = [
+        DistinctValues(source.label_type or "auto", are_sets=task.kind == "multi_label")
+        for _ in task.columns.labels
+        if is_learned
+    ]
 
     def labels_of(table: pa.Table) -> tuple[SourceColumn, ...]:
         columns = read_labels(table)
@@ -246,6 +251,8 @@ def _first_pass(name: str, split: Split, source: Source, values: RowValues | Non
             _texts(source, split, table)
             for column in columns:
                 refuse_missing(column, next_step=FILL)
+                if is_learned and is_list(column.values.type):
+                    label_lists(column)  # refuses an empty entry
         return columns
 
     bad: BadRows | None = {} if skips else None

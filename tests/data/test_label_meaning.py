@@ -59,7 +59,7 @@ def test_vectors_beyond_the_first_block_are_seen(opened, write):
     assert read(opened, write("a.jsonl", jsonl(rows)))[0].classes == ("0", "1")
     uneven = [[1, 1]] * 9000 + [[0, 1, 1]]
     assert refusal(opened, write("b.jsonl", jsonl(uneven)))[0] == (
-        "'label' of b.jsonl contains lists of 0 and 1 of different lengths: row 1 has 2 entries, row 9001 has 3."
+        "Row 9001 of b.jsonl has ['0', '1', '1'] in 'label', where other rows have 2 entries of 0 and 1."
     )
 
 
