@@ -305,6 +305,8 @@ def _text_columns(source: Source) -> list[str]:
 def _texts(source: Source, split: Split, table: pa.Table) -> tuple[SourceColumn, SourceColumn | None]:
     """Return the texts of rows, or their words, and the second texts; none is missing. Raises RowError."""
     text, *others = (source_column(column, split, table) for column in _text_columns(source))
+    if source.label_type is not None:  # the hub's tasks have empty texts
+        text, *others = (_empty_is_missing(column) for column in (text, *others))
     if source.task.kind == "token_classification":
         if is_text(text.values.type) and source.has_list_texts:
             refuse_other_bytes(text)
@@ -314,6 +316,14 @@ def _texts(source: Source, split: Split, table: pa.Table) -> tuple[SourceColumn,
         text = replace(text, values=text_values(text))
     pair = next((replace(other, values=text_values(other)) for other in others), None)
     return text, pair
+
+
+def _empty_is_missing(column: SourceColumn) -> SourceColumn:
+    """Return texts in which an empty one is missing, as an empty field of a table of text is."""
+    if not is_text(column.values.type):
+        return column
+    is_empty = pc.equal(column.values, "")
+    return replace(column, values=pc.if_else(is_empty, pa.scalar(None, column.values.type), column.values))
 
 
 def _some(rows: int, split: Split) -> int:

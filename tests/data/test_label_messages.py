@@ -20,6 +20,11 @@ COMMAS = [
     (["-1,5", "1.000,25"], "decimal comma, such as '-1,5' in row 1", "Write them with a point"),
     (["1,000", "1,5"], "decimal comma, such as '1,5' in row 2", "Write them with a point"),
     (["300", "1,000", "2,500,000"], "comma, such as '1,000' in row 2", "Write numbers without commas"),
+    (["1,5", "2,5", "k.A."], "decimal comma, such as '1,5' in row 1", "Write them with a point"),
+    (["nan", "-", "0,25"], "decimal comma, such as '0,25' in row 3", "Write them with a point"),
+    (["1 234,5", "2,5"], "decimal comma, such as '1 234,5' in row 1", "Write them with a point"),
+    (["1\u00a0234,5", "x"], "decimal comma, such as '1\u00a0234,5' in row 1", "Write them with a point"),
+    (["x", "1\u202f234,5"], "decimal comma, such as '1\u202f234,5' in row 2", "Write them with a point"),
 ]  # fmt: skip
 
 
@@ -43,8 +48,38 @@ def test_the_other_ways_out_of_a_comma_work(opened, write):
     )
 
 
+OTHERS = [
+    "EUR 1,50",
+    "1,5%",
+    "1,5 %",
+    "\u22121,5 €",
+    "\u22121.5",
+    "\u22121",
+    "1'234.5",
+    "1’234",
+    "1,234.5",
+    "$1.50",
+    "1.5%",
+]
+
+
+@pytest.mark.parametrize("number", OTHERS)
+def test_numbers_in_another_notation_are_not_classes(opened, write, number):
+    path = write("a.csv", csv_of(["x", number, "y"]))
+    assert refusal(opened, path) == (
+        f"Labels of a.csv have numbers in another notation, such as '{number}' in row 2.",
+        "Write digits and a point alone, or pass --label-type class.",
+    )
+    assert len(read(opened, path, label_type="class")[0].classes) == 3
+
+
+def test_names_with_numbers_stay_classes(opened, write):
+    for labels in (["USB 2.0", "v1.5"], ["5%", "10%"], ["1.2.3", "1.2.4"], ["10-20", "20-30"], ["12 345", "x"]):
+        assert set(read(opened, write("a.csv", csv_of(labels)))[0].classes) == set(labels)
+
+
 def test_other_texts_with_commas_stay_classes(opened, write):
-    for labels in (["1,5", "x"], ["'a','b'", "x"], ["(1), (2)", "[1], x"], ["1,5,3", "2,5,3"]):
+    for labels in (["'a','b'", "x"], ["(1), (2)", "[1], x"], ["1,5,3", "2,5,3"]):
         assert set(read(opened, write("a.csv", csv_of(labels)))[0].classes) == set(labels)
 
 
@@ -106,7 +141,8 @@ def listed(source):
 
 def test_rows_of_yes_and_no_are_named_with_file_and_column(opened, write):
     path = write("a.csv", "text,x,y\na,yes,0\nb,no,1\n")
-    for label_type, problem in (("auto", "not a finite number"), ("class", "neither 0 nor 1")):
+    problem = "neither 0 nor 1"
+    for label_type in ("auto", "class"):
         found = listed(opened(path, label="x,y", label_type=label_type))
         lines = tuple(
             f"Row {row} of a.csv has '{text}' in 'x', which is {problem}." for row, text in ((1, "yes"), (2, "no"))

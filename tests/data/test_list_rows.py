@@ -103,6 +103,23 @@ def test_rows_are_held_out_beside_an_odd_list(opened, write, odd):
     assert sum(map(len, targets.values())) == 39
 
 
+# ---------------------------------------------------------------------------------------------------- columns of flags
+
+
+def test_a_text_among_columns_of_flags_is_the_fault_of_its_row(opened, write):
+    path = write("a.csv", "text,joy,anger\nx,1,0\ny,0,1\nz,maybe,0\nw,1,1\n")
+    reason = "has 'maybe' in 'joy', which is neither 0 nor 1"
+    assert refusal(opened, path, label="joy,anger")[0] == f"Row 3 of a.csv {reason}."
+    assert tolerant(opened, path, label="joy,anger") == (("joy", "anger"), {"train": [[0], [1], [0, 1]]})
+    assert skipped(opened(path, label="joy,anger", skip_bad_rows=True))[1] == {2: reason}
+
+
+@pytest.mark.parametrize("number", ["2", "0.5", '"0,5"'])
+def test_another_number_among_flags_makes_targets(opened, write, number):
+    path = write("a.csv", f"text,joy,anger\nx,1,0\ny,0,1\nz,maybe,0\nw,{number},1\n")
+    assert tolerant(opened, path, label="joy,anger")[0] == ()
+
+
 # --------------------------------------------------------------------------------- rows of typed files that are skipped
 
 EMPTY = "has an empty entry in 'label'"
@@ -115,6 +132,8 @@ LISTS = {"feature": class_label("a", "b"), "_type": "List"}
     [
         ([["a"], ["b", None], ["b"]], None, EMPTY),
         ([[2.0], [2.0, float("nan")], [1.0]], None, EMPTY),
+        ([[2.0], [2.0, float("inf")], [1.0]], None, EMPTY),
+        ([["a"], ["a", ""], ["b"]], None, EMPTY),
         ([[0], [1, None], [1]], LISTS, EMPTY),
         ([0, 5, 1], class_label("a", "b"), NAMELESS),
         ([[0], [1, 5], [1]], LISTS, NAMELESS),

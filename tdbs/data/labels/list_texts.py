@@ -8,6 +8,7 @@ tensor(1), b'pos'. With --label-type class every text is a class.
 
 import ast
 import json
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -21,7 +22,8 @@ from tdbs.shown import MESSAGE, fitted, shown
 
 # Lists, arrays and sets, as Python and its libraries print them.
 _BRACKETED = r"^\s*(\[.*\]|\(.*\)|\{.*\}|[\w.]+\(\s*[\[{].*\))\s*$"
-_NUMBER = r"(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|\.\.\.)"  # ... stands for what NumPy leaves out
+_NUMBER = r"(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|-?inf|\.\.\.)"  # ... stands for what NumPy leaves out
+_NO_NUMBERS = ("nan", "inf", "-inf")  # as NumPy and PyTorch print them
 _QUOTED = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
 _SEVERAL = "|".join(rf"{entry}(?:\s+{entry})+" for entry in (_NUMBER, "(?:True|False)", rf"b?{_QUOTED}"))
 _ARRAY = re.compile(rf"\[\s*(?:{_SEVERAL})\s*\]")  # as NumPy prints it
@@ -112,9 +114,14 @@ def list_entries(text: str) -> list[str] | None:
             entries = [part.strip() for part in plain[1:-1].split(",")]
             if any(part[:1] in ("'", '"') for part in entries):  # quoted, and yet no literal
                 return None
-    if entries is None or not all(isinstance(entry, (str, bytes, bool, int, float)) for entry in entries):
+    if entries is None or not all(map(_is_label, entries)):
         return None
     return [entry.decode("utf-8", "replace") if isinstance(entry, bytes) else str(entry) for entry in entries]
+
+
+def _is_label(entry: object) -> bool:
+    """Return whether an entry of a list can be a label: NaN and Infinity of JSON and NumPy stand for none."""
+    return isinstance(entry, (str, bytes, bool, int)) or (isinstance(entry, float) and math.isfinite(entry))
 
 
 def entries_of(text: str) -> list[Any] | None:
@@ -203,6 +210,8 @@ def _literal(text: str) -> object:
 
 
 def _entry(text: str) -> Any:
+    if text in _NO_NUMBERS:
+        return float(text)
     parsed = _parsed(text)
     return text if parsed is None else parsed
 
@@ -212,7 +221,7 @@ def _list_step(label: str, entries: list[Any]) -> str:
     if {"text", "answer_start"} <= set(map(str, entries)):
         line = json.dumps({label: {"text": ["Ann"], "answer_start": [6]}}, ensure_ascii=False)
         return _first_that_fits([f"Write JSONL, with answers such as {shown(line)}.", "Write answers in JSONL."])
-    values = [_shown_entry(entry) for entry in entries if entry not in (None, ...)]
+    values = [_shown_entry(entry) for entry in entries if _is_label(entry) or isinstance(entry, (list, tuple, dict))]
     is_tags = "tag" in label.lower()
     steps = []
     for count in (3, 2, 1):

@@ -19,6 +19,7 @@ from tdbs.data.content import is_list
 from tdbs.data.labels.hot import encode_hot, hot_classes
 from tdbs.data.labels.list_rows import repeating, repeats
 from tdbs.data.labels.list_texts import refuse_list_texts
+from tdbs.data.labels.notation import in_other_notation
 from tdbs.data.labels.single import (
     LabelType,
     label_lists,
@@ -68,7 +69,7 @@ def learn_several(train: Sequence[SourceColumn], label_type: LabelType) -> Sever
     if label_type == "regression":
         return SeveralRule(kind="numbers")
     texts = [_flag_texts(column) for column in train]
-    if label_type == "class" or all(_is_flag(column).all() for column in texts):
+    if label_type == "class" or _are_flags(texts):
         return SeveralRule(kind="flags", classes=names)
     for column in train:
         _refuse_classes(column)
@@ -132,6 +133,19 @@ def flags_that_hold(column: SourceColumn) -> BoolArray:
     """Return which rows of a column of flags have a 1; where the column holds something else, none."""
     held: BoolArray = pc.is_in(_flag_texts(column).values, pa.array(["1", "1.0"])).to_numpy()
     return held
+
+
+def _are_flags(texts: Sequence[SourceColumn]) -> bool:
+    """Return whether columns contain flags, and no other numbers: a text among them is the fault of its row."""
+    are_flags = [_is_flag(column) for column in texts]
+    if all(found.all() for found in are_flags):
+        return True
+    others = [
+        replace(column, values=column.values.filter(pa.array(~found)))
+        for column, found in zip(texts, are_flags, strict=True)
+    ]
+    are_numbers = (pc.or_(number_shaped(each), in_other_notation(each.values)) for each in others)
+    return any(found.any() for found in are_flags) and not any(pc.any(found).as_py() for found in are_numbers)
 
 
 def _is_flag(texts: SourceColumn) -> BoolArray:
