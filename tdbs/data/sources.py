@@ -221,6 +221,8 @@ def _open_mirror(hub: HubTask, mirror: Path) -> Source:
 
 def _open_files(path: Path, options: FileOptions, validation: Rows | None) -> Source:
     notes: tuple[str, ...] = ()
+    if not path.is_file() and not path.is_dir():  # a device or a pipe, which could not be read twice
+        raise SourceError(fitted("{path} is neither a file nor a folder.", path=path), next_step="Write it to a file.")
     if path.is_file():
         stores: dict[str, Store] = {"train": data_file(path, options)}
     else:

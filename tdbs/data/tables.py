@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from tdbs.arrays import BoolArray
 from tdbs.data.columns import SHOWN_WHERE, BadRows, SourceColumn, one_array, refuse_other_bytes
-from tdbs.data.content import Content, is_list, is_text, plain_type
+from tdbs.data.content import Content, is_list, is_text, plain_values
 from tdbs.data.labels.answer_columns import joined_answers
 from tdbs.data.labels.given import class_names, with_names
 from tdbs.data.labels.shape import parsed_lists, split_texts, with_given_names
@@ -101,7 +101,7 @@ def tables_of(rows: SplitRows, asked: Mapping[str, Content], bad: BadRows | None
     with failures_named(split):
         for piece in pieces:
             last = first + piece.num_rows
-            plain = pa.table({name: piece[name].cast(plain_type(piece[name].type)) for name in piece.column_names})
+            plain = pa.table({name: plain_values(piece[name]) for name in piece.column_names})
             numbered = plain.append_column(ROW, pa.array(np.arange(first, last)))
             yield numbered if rows.wanted_N is None else numbered.filter(pa.array(rows.wanted_N[first:last]))
             first = last

@@ -172,7 +172,7 @@ STREAMS = [
     (streamed(*[{"text": "a", NAME: 1}] * 8192, {"text": "a", NAME: ARTICLE}), {},
      "Rows 8193 to 8193 of the train table",
      "Give the IterableDataset features"),
-    (streamed({"text": "a", NAME: 1}, {"text": "b", OTHER: ARTICLE}), {}, "", "Give the IterableDataset features"),
+    (streamed({"text": "a", NAME: 1}, {"text": "b", NAME: ARTICLE}), {}, "", "Give the IterableDataset features"),
     (streamed({"text": ARTICLE}, features=datasets.Features({"text": datasets.Value("int64")})), {}, "", "features"),
     (streamed(), {}, "has no rows", "Add rows, or leave it out."),
     (table({NAME: datasets.IterableDataset.from_generator(lambda: iter(()))}), {}, "has no rows", "Add rows"),

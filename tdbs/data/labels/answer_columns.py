@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from tdbs.data.answers import NO_PLACE
 from tdbs.data.columns import REASON, SourceColumn, one_array, row_name
-from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, is_text, plain_type
+from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, is_text, plain_values
 from tdbs.data.stores import Store, store_tables
 from tdbs.data.tasks import Columns
 from tdbs.errors import RowError, SourceError
@@ -123,9 +123,9 @@ def _first_rows(
 
 def _strings(values: pa.ChunkedArray) -> list[str | None]:
     """Return texts and whole numbers as texts; values of other types as Python prints them."""
-    kind = plain_type(values.type)
-    if is_text(kind) or pa.types.is_integer(kind):
-        found: list[str | None] = one_array(values.cast(kind)).cast(pa.string()).to_pylist()
+    plain = plain_values(values)
+    if is_text(plain.type) or pa.types.is_integer(plain.type):
+        found: list[str | None] = one_array(plain).cast(pa.string()).to_pylist()
         return found
     return [None if value is None else str(value) for value in values.to_pylist()]
 

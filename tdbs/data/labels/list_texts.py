@@ -94,12 +94,17 @@ def refuse_words_as_texts(texts: pa.Array, *, column: str, where: str) -> None:
 def are_list_texts(texts: Sequence[str], *, of_words: bool = False) -> bool:
     """Return whether texts are lists written as texts: all of them, and one is certainly not a name in brackets.
 
-    With `of_words`, each must be a list of quoted words.
+    More certain ones than others do as well: the others are the faults of their rows. With `of_words`, lists are of
+    quoted words.
     """
     if of_words:
         found = (entries_of(text) for text in texts)
-        return bool(texts) and all(words and all(isinstance(word, str) for word in words) for words in found)
-    return all(list_entries(text) is not None for text in texts) and any(map(_is_certain, texts))
+        lists = sum(bool(words) and all(isinstance(word, str) for word in words) for words in found)
+        return lists > len(texts) - lists
+    are_certain = [list_entries(text) is not None and _is_certain(text) for text in texts]
+    if 2 * sum(are_certain) > len(texts):
+        return True
+    return any(are_certain) and all(list_entries(text) is not None for text in texts)
 
 
 def list_entries(text: str) -> list[str] | None:
@@ -108,8 +113,10 @@ def list_entries(text: str) -> list[str] | None:
     entries = None if plain.startswith("{") and isinstance(_parsed(plain), dict) else entries_of(plain)
     if entries is None:
         parsed = _parsed(plain)
-        if isinstance(parsed, list):
-            entries = parsed
+        if isinstance(parsed, (list, tuple, set)):  # set() and (), or one number
+            entries = list(parsed)
+        elif plain == "frozenset()":
+            entries = []
         elif _BARE.fullmatch(plain):
             entries = [part.strip() for part in plain[1:-1].split(",")]
             if any(part[:1] in ("'", '"') for part in entries):  # quoted, and yet no literal

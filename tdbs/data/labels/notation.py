@@ -51,12 +51,12 @@ def refuse_other_notation(column: SourceColumn) -> None:
     plain = pc.utf8_trim_whitespace(column.values)
     is_grouped = pc.match_substring_regex(plain, _PLAIN_GROUPED)
     has_comma = pc.and_(pc.match_substring_regex(plain, _PLAIN_COMMA), pc.invert(is_grouped))
-    kinds = (
-        (has_comma, "a decimal comma", "Write them with a point"),
-        (is_grouped, "a comma", "Write numbers without commas"),
-        (found, "numbers in another notation", "Write digits and a point alone"),
-    )
-    first, what, step = next((at, *rest) for mask, *rest in kinds if (at := first_true(mask)) is not None)
+    what, step, mask = "numbers in another notation", "Write digits and a point alone", found
+    if first_true(is_grouped) is not None:
+        what, step, mask = "a comma", "Write numbers without commas", is_grouped
+    if first_true(has_comma) is not None:
+        what, step, mask = "a decimal comma", "Write them with a point", has_comma
+    first = first_true(mask) or 0
     several = ', or --label-separator "," for several labels' if "comma" in what else ""
     raise SourceError(
         fitted(
