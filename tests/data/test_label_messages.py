@@ -8,6 +8,7 @@ from tdbs.data.reading import read_blocks, survey_source
 from tdbs.errors import RowError
 from tdbs.shown import MESSAGE
 from tests.data.conftest import read_source
+from tests.data.test_bad_rows import skipped
 from tests.data.test_label_meaning import class_label, jsonl, named, read, refusal
 from tests.data.test_label_texts import csv_of
 
@@ -120,6 +121,33 @@ ODD = [
 @pytest.mark.parametrize(("labels", "message"), ODD)
 def test_the_odd_row_among_lists_is_named(opened, write, labels, message):
     assert refusal(opened, write("a.csv", csv_of(labels))) == (message, CLASS)
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_a_text_among_lists_is_skipped_wherever_it_is(opened, write, first):
+    lists = ["['joy', 'love']", "['love']", "['joy']"]
+    path = write("a.csv", csv_of(["oops", *lists] if first else [*lists, *["['joy']"] * 9000, "oops"]))
+    odd = 0 if first else 9003
+    assert (
+        refusal(opened, path)[0] == f"Row {odd + 1} of a.csv has 'oops' in 'label', which is not a list as others are."
+    )
+    rows, reasons = skipped(opened(path, skip_bad_rows=True))
+    assert (odd in rows, reasons) == (False, {odd: "has 'oops' in 'label', which is not a list as others are"})
+
+
+def test_a_text_among_lists_of_words_is_skipped(opened, write):
+    rows = [("['a', 'b']", "['O', 'X']"), ("oops", "['O']"), ("['c']", "oops"), ("['d']", "['X']")]
+    path = write("a.csv", "tokens,ner_tags\n" + "".join(f'"{words}","{tags}"\n' for words, tags in rows))
+    kept, reasons = skipped(opened(path, skip_bad_rows=True))
+    assert (kept, sorted(reasons)) == ([0, 3], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("full", "empty"), [("{'joy'}", "set()"), ("('joy',)", "()"), ("frozenset({'joy'})", "frozenset()")]
+)
+def test_an_empty_set_or_tuple_is_a_list_without_classes(opened, write, full, empty):
+    labels = [full, empty, full.replace("joy", "love")]
+    assert read(opened, write("a.csv", csv_of(labels)))[1]["train"] == [[0], [], [1]]
 
 
 def test_a_list_that_cannot_be_read_behind_the_first_rows_is_named(opened, write):

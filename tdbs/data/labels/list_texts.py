@@ -98,7 +98,7 @@ def are_list_texts(texts: Sequence[str], *, of_words: bool = False) -> bool:
     quoted words.
     """
     if of_words:
-        found = (entries_of(text) for text in texts)
+        found = (entries_of(text) or [] for text in texts)
         lists = sum(bool(words) and all(isinstance(word, str) for word in words) for words in found)
         return lists > len(texts) - lists
     are_certain = [list_entries(text) is not None and _is_certain(text) for text in texts]
