@@ -11,10 +11,11 @@ from typing import Any, Protocol
 
 import pyarrow as pa
 
-from tdbs.data.columns import plain_names, repeated
+from tdbs.data.columns import BadRows, plain_names, repeated
 from tdbs.data.content import plain_values
 from tdbs.data.folders import chosen_splits
-from tdbs.data.stores import DatasetRows, Store, store_rows
+from tdbs.data.misfits import fitting_values
+from tdbs.data.stores import DatasetRows, MixedTable, Store, store_rows
 from tdbs.errors import SourceError, reason_of
 from tdbs.shown import clipped, fitted
 
@@ -130,18 +131,25 @@ def _of_dataset(dataset: Any, where: str) -> DatasetRows:
 
 
 def _of_columns(columns: Mapping[str, Any], where: str, schema: pa.Schema | None = None) -> ObjectSplit:
-    """Return columns as a table; one that Arrow cannot hold is null, with the reason."""
+    """Return columns as a table; one that Arrow cannot hold is null, or some values of it, with the reason."""
     arrays: dict[str, Any] = {}
     unreadable: dict[str, SourceError] = {}
+    misfits: dict[str, BadRows] = {}
     for name, values in columns.items():
         try:
             arrays[name] = _plain(_in_arrow(values))
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            unreadable[name] = _misfit(name, values, where, error)
-            arrays[name] = pa.nulls(len(values))
+            fitting = None if is_a(values, "polars", "Series") else fitting_values(values, name)
+            if fitting is None:
+                unreadable[name] = _misfit(name, values, where, error)
+                arrays[name] = pa.nulls(len(values))
+            else:
+                arrays[name], misfits[name] = _plain(fitting[0]), fitting[1]
     table = pa.table(list(arrays.values()), names=list(arrays))
     metadata = None if schema is None else schema.metadata
-    return ObjectSplit(store=table.replace_schema_metadata(metadata), unreadable=unreadable)
+    table = table.replace_schema_metadata(metadata)
+    store = MixedTable(table=table, where=where, misfits=misfits) if misfits else table
+    return ObjectSplit(store=store, unreadable=unreadable)
 
 
 def _in_arrow(values: Any) -> Any:

@@ -35,7 +35,8 @@ VALIDATION_HELP = "Validation file, or share of rows to hold out (0.1)."
 # 2: multi-hot lists, names of class ids, blanks and booleans, classes that are held out
 # 3: marks of no width, accents, printed scalars, names of class ids that are floats, NaN
 # 4: strings side by side, decimals, decimal commas
-_LABEL_READING = 4
+# 5: odd rows among multi-hot lists, ids that come twice, a text among lists or flags, empty labels and texts, infinity
+_LABEL_READING = 5
 _GLUE = "glue/"
 _DRAWING = 3  # version of the rules by which a fraction is held out (data/held_out.py)
 

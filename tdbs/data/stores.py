@@ -12,12 +12,12 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from tdbs.data.columns import SHOWN_WHERE, BadRows, SplitName, plain_name
+from tdbs.data.columns import SHOWN_WHERE, BadRows, SplitName, plain_name, row_message, row_name
 from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, is_text, plain_type
 from tdbs.data.formats import FORMATS, count_rows, read_schema, read_tables
 from tdbs.data.formats.data_file import UTF8, DataFile, open_text
 from tdbs.digests import file_sha256, parts_sha256, tables_sha256
-from tdbs.errors import SourceError
+from tdbs.errors import RowError, SourceError
 from tdbs.files import Stamp, stamp_of
 from tdbs.shown import clipped, fitted
 
@@ -53,7 +53,16 @@ class DatasetRows:
     schema: pa.Schema  # with plain names
 
 
-Store: TypeAlias = DataFile | Shards | ClassFolders | DatasetRows | pa.Table
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MixedTable:
+    """A table of Python values, some of them of another kind than the others of their column: they are null in it."""
+
+    table: pa.Table
+    where: str  # name in errors
+    misfits: Mapping[str, BadRows]  # of each such column, what is wrong with its rows
+
+
+Store: TypeAlias = DataFile | Shards | ClassFolders | DatasetRows | MixedTable | pa.Table
 
 
 def store_schema(store: Store) -> pa.Schema:
@@ -65,6 +74,8 @@ def store_schema(store: Store) -> pa.Schema:
             return read_schema(store.files[0])
         case ClassFolders():
             return pa.schema([(TEXT, pa.string()), (LABEL, pa.string())])
+        case MixedTable():
+            return store.table.schema
     return store.schema
 
 
@@ -79,6 +90,8 @@ def store_rows(store: Store, column: str, bad: BadRows | None = None) -> int:
             return len(store.files)
         case DatasetRows():
             return len(store.dataset)
+        case MixedTable():
+            return int(store.table.num_rows)
     return int(store.num_rows)
 
 
@@ -93,6 +106,8 @@ def store_tables(store: Store, asked: Mapping[str, Content], bad: BadRows | None
             return _of_class_folders(store, list(asked))
         case DatasetRows():
             return _of_dataset(store, list(asked))
+        case MixedTable():
+            return _of_mixed(store, asked, bad)
     batches = store.select(list(asked)).to_batches(max_chunksize=ROWS_AT_ONCE)
     return (pa.Table.from_batches([batch]) for batch in batches)
 
@@ -139,7 +154,7 @@ def store_digest(store: Store, columns: list[str]) -> list[str]:
     schema = pa.schema(
         [field.with_type(digested_type(field.type)) for field in map(store_schema(store).field, columns)]
     )
-    pieces = store_tables(store, dict.fromkeys(columns, "any"))
+    pieces = store_tables(store, dict.fromkeys(columns, "any"), {})
     return ["table", tables_sha256(schema, (piece.cast(schema) for piece in pieces))]
 
 
@@ -258,6 +273,18 @@ def _of_dataset(store: DatasetRows, columns: list[str]) -> Iterator[pa.Table]:
     rows = store.dataset.select_columns([written[name] for name in columns])
     for table in rows.iter(ROWS_AT_ONCE):
         yield pa.table([table[written[name]] for name in columns], names=columns)
+
+
+def _of_mixed(store: MixedTable, asked: Mapping[str, Content], bad: BadRows | None) -> Iterator[pa.Table]:
+    """Yield the requested columns; rows that do not fit are recorded, or the first is an error."""
+    for reasons in (store.misfits[name] for name in asked if name in store.misfits):
+        if bad is None:
+            row = min(reasons)
+            message = row_message(row_name(row, store.where), reasons[row])
+            raise RowError(message, next_step="Give the column values of one type.", reasons=reasons)
+        for row, reason in reasons.items():
+            bad.setdefault(row, reason)
+    yield from store_tables(store.table, asked)
 
 
 def _row_of_shards(shards: Shards, row: int) -> str:

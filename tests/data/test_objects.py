@@ -12,6 +12,7 @@ from tdbs.data.streams import kept_streams
 from tdbs.digests import table_sha256, tables_sha256
 from tdbs.errors import SourceError, TdbsError
 from tests.data.conftest import read_source
+from tests.data.test_bad_rows import skipped
 
 TEXTS = [f"text {i}" for i in range(20)]
 LABELS = [i % 2 for i in range(20)]
@@ -315,11 +316,36 @@ def test_a_long_name_is_cut():
 def test_a_value_that_does_not_fit_names_its_row(frame, wrong):
     """The other columns may hold anything."""
     rows = mixed(*[0, 1] * 50, wrong, *[0, 1] * 50)
-    message, next_step = refusal(frame(rows))
-    assert message == f"Row 101 of the train table has {wrong!r} in 'label', which does not fit."
-    assert next_step.startswith("Give the column values of one type. Arrow reports: ")
+    assert refusal(frame(rows)) == (
+        f"Row 101 of the train table has {wrong!r} in 'label', which does not fit.",
+        "Give the column values of one type.",
+    )
+    kept, reasons = skipped(opened(frame(rows), skip_bad_rows=True))
+    assert (len(kept), reasons) == (200, {100: f"has {wrong!r} in 'label', which does not fit"})
     renamed = [{**row, "meta": row["label"], "label": place % 2} for place, row in enumerate(rows)]
     assert len(texts_and_classes(opened(frame(renamed)))[0]) == 201
+
+
+@pytest.mark.parametrize("odd", [5, ["x"], []])
+@pytest.mark.parametrize("row", [0, 1])
+def test_a_text_of_another_kind_is_skipped(odd, row):
+    texts = ["x", "y", "z", "w"]
+    texts[row] = odd
+    frame = pd.DataFrame({"text": pd.Series(texts, dtype=object), "label": list("abab")})
+    found = skipped(opened(frame, skip_bad_rows=True))
+    assert found == ([place for place in range(4) if place != row], {row: f"has {odd!r} in 'text', which does not fit"})
+
+
+def test_lists_with_an_empty_one_keep_it_beside_a_value_of_another_kind():
+    rows = mixed([], ["x"], 3, ["y", None], ["y"])
+    kept, reasons = skipped(opened(rows, skip_bad_rows=True))
+    assert (kept, reasons[2]) == ([0, 1, 4], "has 3 in 'label', which does not fit")
+
+
+def test_values_of_no_kind_in_most_rows_are_refused():
+    message, next_step = refusal(mixed("x", 1), skip_bad_rows=True)
+    assert message == "Row 2 of the train table has 1 in 'label', which does not fit."
+    assert next_step.startswith("Give the column values of one type. Arrow reports: ")
 
 
 def test_options_of_files_do_not_apply():
