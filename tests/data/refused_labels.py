@@ -94,7 +94,7 @@ SEVERAL = [
      "Name it alone"),
     (file(".jsonl", labels([CLASS], [CLASS])), LABEL, "contain 1 classes", "rows of at least two classes."),
     (file(".jsonl", labels([1, 1, 0], [1, 1])), LABEL, "0 and 1 of different lengths", "columns: --label joy,anger."),
-    (splits([[0, 1] * 99, [1, 0] * 99], [[0, 2] * 99]), LABEL, "entries of 0 and 1", "columns: --label joy,anger."),
+    (splits([[0, 1] * 99, [1, 0] * 99], [[0, 2] * 99]), LABEL, "entries of 0 and 1", "--skip-bad-rows."),
     (splits([[0, 1] * 99, [1, 0] * 99], [[0] * 9] * 30), LABEL, "30 of the 30 rows looked at", "--skip-bad-rows"),
     (splits([["a"], MANY], [[HARD]]), LABEL, "which train lacks", "add rows of this class to train"),
     (file(".jsonl", labels([1.5], [2])), LABEL, "which cannot be a class", "name them: --label x,y."),

@@ -8,7 +8,7 @@ import pytest
 
 from tdbs.data.reading import read_blocks, survey_source
 from tests.data.test_bad_rows import skipped
-from tests.data.test_label_meaning import FLAGS, HOT, class_label, jsonl, named, read, refusal
+from tests.data.test_label_meaning import FLAGS, HOT, ROW_STEP, class_label, jsonl, named, read, refusal
 from tests.data.test_label_texts import csv_of
 
 
@@ -34,7 +34,7 @@ ODD = [
 @pytest.mark.parametrize(("rows", "odd", "reason"), ODD)
 def test_an_odd_list_is_refused_or_skipped(opened, write, rows, odd, reason):
     for path in (write("a.jsonl", jsonl(rows)), write("a.csv", csv_of(map(json.dumps, rows)))):
-        assert refusal(opened, path) == (f"Row {odd + 1} of {path.name} {reason}.", FLAGS)
+        assert refusal(opened, path) == (f"Row {odd + 1} of {path.name} {reason}.", ROW_STEP)
         rest = jsonl([row for place, row in enumerate(rows) if place != odd])
         kept, reasons = skipped(opened(path, skip_bad_rows=True))
         assert (odd not in kept, reasons) == (True, {odd: reason})

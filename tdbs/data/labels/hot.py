@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, offsets_of
 from tdbs.data.columns import SourceColumn, bad_values, one_array
-from tdbs.data.labels.list_rows import HOT_STEP, ONE, are_flags, repeats
+from tdbs.data.labels.list_rows import ONE, ROW_STEP, are_flags, repeats
 from tdbs.data.labels.single import label_lists
 from tdbs.errors import SourceError
 from tdbs.shown import fitted
@@ -59,7 +59,7 @@ def encode_hot(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
     if bad_N.any():
         problem = f"has {{value}} in '{{name}}', where other rows have {len(classes)} entries of 0 and 1"
         found = {row: str(lists[row].as_py()) for row in np.flatnonzero(bad_N).tolist()}
-        raise bad_values(column, found, problem, next_step=HOT_STEP)
+        raise bad_values(column, found, problem, next_step=ROW_STEP)
     are_ones: BoolArray = pc.is_in(pc.utf8_lower(lists.flatten()), pa.array(ONE)).to_numpy(zero_copy_only=False)
     flags_NC = are_ones.reshape(len(lists), len(classes))
     if len(column.names) == len(classes):

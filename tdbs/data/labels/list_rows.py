@@ -22,7 +22,8 @@ from tdbs.shown import fitted
 # Shapes: N rows, E entries of their lists.
 
 ONE, ZERO = ("1", "1.0", "true"), ("0", "0.0", "false")
-HOT_STEP = "Give each row one 0 or 1 a class, or the names of its classes; or pass columns: --label joy,anger."
+ROW_STEP = "Give each row one 0 or 1 a class, or the names of its classes."
+HOT_STEP = f"{ROW_STEP[:-1]}; or pass columns: --label joy,anger."
 _ID = re.compile(r"[+-]?([0-9]{1,300})(?:\.0*)?")
 _MIXED = "'{name}' of {where} contains lists of 0 and 1 "
 _Form = tuple[int, bool, bool]  # of a list: its length, whether it is of 0 and 1 alone, whether it repeats an id
@@ -149,7 +150,7 @@ def repeats(lists: pa.ListArray) -> BoolArray:
 def repeating(column: SourceColumn, places: Iterable[int]) -> RowError:
     """Return the error for lists of ids that repeat one, by their places in a column of lists."""
     found = {place: str(column.values[place].as_py()) for place in places}
-    return bad_values(column, found, "has {value} in '{name}', which has a class twice", next_step=HOT_STEP)
+    return bad_values(column, found, "has {value} in '{name}', which has a class twice", next_step=ROW_STEP)
 
 
 def _id(text: str) -> str | None:
