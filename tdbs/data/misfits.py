@@ -2,17 +2,39 @@
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
-from tdbs.data.columns import REASON, BadRows
+from tdbs.data.columns import REASON, BadRows, row_message, row_name
+from tdbs.errors import RowError
 from tdbs.shown import fitted
 
 _SHOWN = 30  # characters of a value
 _EMPTY = "list without values"  # goes with lists of any kind
 _FAILURES = (pa.ArrowException, TypeError, ValueError, OverflowError)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MixedTable:
+    """A table of Python values, some of them of another kind than the others of their column: they are null in it."""
+
+    table: pa.Table
+    where: str  # name in errors
+    misfits: Mapping[str, BadRows]  # of each such column, what is wrong with its rows
+
+
+def note_misfits(mixed: MixedTable, asked: Iterable[str], bad: BadRows | None) -> None:
+    """Record rows whose values do not fit, of the requested columns; without `bad` the first is an error."""
+    for reasons in (mixed.misfits[name] for name in asked if name in mixed.misfits):
+        if bad is None:
+            row = min(reasons)
+            message = row_message(row_name(row, mixed.where), reasons[row])
+            raise RowError(message, next_step="Give the column values of one type.", reasons=reasons)
+        for row, reason in reasons.items():
+            bad.setdefault(row, reason)
 
 
 def fitting_values(values: Any, name: str) -> tuple[pa.Array, BadRows] | None:

@@ -14,8 +14,8 @@ import pyarrow as pa
 from tdbs.data.columns import BadRows, plain_names, repeated
 from tdbs.data.content import plain_values
 from tdbs.data.folders import chosen_splits
-from tdbs.data.misfits import fitting_values
-from tdbs.data.stores import DatasetRows, MixedTable, Store, store_rows
+from tdbs.data.misfits import MixedTable, fitting_values
+from tdbs.data.stores import DatasetRows, Store, store_rows
 from tdbs.errors import SourceError, reason_of
 from tdbs.shown import clipped, fitted
 
@@ -105,7 +105,7 @@ def _collected(frame: Any, where: str) -> Any:
 
 
 def _dense(column: Any) -> Any:
-    """Return a column of pandas; of a sparse one Arrow would see the values that it stores alone."""
+    """Return a column of pandas; Arrow sees only the stored values of a sparse one."""
     return column.sparse.to_dense() if is_a(column.dtype, "pandas", "SparseDtype") else column
 
 

@@ -12,12 +12,13 @@ from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from tdbs.data.columns import SHOWN_WHERE, BadRows, SplitName, plain_name, row_message, row_name
+from tdbs.data.columns import SHOWN_WHERE, BadRows, SplitName, plain_name
 from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, is_text, plain_type
 from tdbs.data.formats import FORMATS, count_rows, read_schema, read_tables
 from tdbs.data.formats.data_file import UTF8, DataFile, open_text
+from tdbs.data.misfits import MixedTable, note_misfits
 from tdbs.digests import file_sha256, parts_sha256, tables_sha256
-from tdbs.errors import RowError, SourceError
+from tdbs.errors import SourceError
 from tdbs.files import Stamp, stamp_of
 from tdbs.shown import clipped, fitted
 
@@ -51,15 +52,6 @@ class DatasetRows:
 
     dataset: Any
     schema: pa.Schema  # with plain names
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class MixedTable:
-    """A table of Python values, some of them of another kind than the others of their column: they are null in it."""
-
-    table: pa.Table
-    where: str  # name in errors
-    misfits: Mapping[str, BadRows]  # of each such column, what is wrong with its rows
 
 
 Store: TypeAlias = DataFile | Shards | ClassFolders | DatasetRows | MixedTable | pa.Table
@@ -107,7 +99,8 @@ def store_tables(store: Store, asked: Mapping[str, Content], bad: BadRows | None
         case DatasetRows():
             return _of_dataset(store, list(asked))
         case MixedTable():
-            return _of_mixed(store, asked, bad)
+            note_misfits(store, asked, bad)
+            store = store.table
     batches = store.select(list(asked)).to_batches(max_chunksize=ROWS_AT_ONCE)
     return (pa.Table.from_batches([batch]) for batch in batches)
 
@@ -273,18 +266,6 @@ def _of_dataset(store: DatasetRows, columns: list[str]) -> Iterator[pa.Table]:
     rows = store.dataset.select_columns([written[name] for name in columns])
     for table in rows.iter(ROWS_AT_ONCE):
         yield pa.table([table[written[name]] for name in columns], names=columns)
-
-
-def _of_mixed(store: MixedTable, asked: Mapping[str, Content], bad: BadRows | None) -> Iterator[pa.Table]:
-    """Yield the requested columns; rows that do not fit are recorded, or the first is an error."""
-    for reasons in (store.misfits[name] for name in asked if name in store.misfits):
-        if bad is None:
-            row = min(reasons)
-            message = row_message(row_name(row, store.where), reasons[row])
-            raise RowError(message, next_step="Give the column values of one type.", reasons=reasons)
-        for row, reason in reasons.items():
-            bad.setdefault(row, reason)
-    yield from store_tables(store.table, asked)
 
 
 def _row_of_shards(shards: Shards, row: int) -> str:

@@ -151,7 +151,7 @@ def _shown_id(number: float) -> str:
 
 
 def _refuse_no_ids(column: SourceColumn, count: int) -> None:
-    """Raise for numbers that are no ids of `count` classes: a fraction, too many digits, none of their names."""
+    """Raise for numbers that cannot be ids of `count` classes: a fraction, too many digits, none of their names."""
     array = one_array(column.values)
     flat = array.flatten() if is_list(array.type) else array
     numbers = flat.cast(pa.float64(), safe=False)
