@@ -2,6 +2,7 @@
 
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -40,18 +41,17 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 def plain_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """Return values in the type that they are read as."""
-    kind = plain_type(values.type)
-    return values if kind == values.type else pa.chunked_array([_plain_array(each) for each in values.chunks], kind)
+    return pa.chunked_array([_plain(chunk) for chunk in values.chunks], plain_type(values.type))
 
 
-def _plain_array(array: pa.Array) -> pa.Array:
-    """Return values in their plain type; Arrow itself casts no dictionary of views, as polars writes them."""
-    if plain_type(array.type) == array.type:
-        return array
-    if pa.types.is_dictionary(array.type):
-        return _plain_array(array.dictionary).take(array.indices)
-    if not is_list(array.type):
-        return array.cast(plain_type(array.type))
-    offsets = offsets_of(pc.fill_null(pc.list_value_length(array), 0).to_numpy())
-    entries = _plain_array(array.flatten())
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), entries, mask=array.is_null())
+def _plain(values: pa.Array) -> pa.Array:
+    """Return values in their plain type: Arrow casts no dictionary of views, which polars writes."""
+    kind = values.type
+    if plain_type(kind) == kind:
+        return values
+    if pa.types.is_dictionary(kind):
+        return _plain(values.dictionary).take(values.indices)
+    if is_list(kind):
+        offsets = offsets_of(pc.fill_null(pc.list_value_length(values), 0).to_numpy()).astype(np.int32)
+        return pa.ListArray.from_arrays(offsets, _plain(values.flatten()), mask=values.is_null())
+    return values.cast(plain_type(kind))

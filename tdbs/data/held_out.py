@@ -15,7 +15,7 @@ import numpy as np
 
 from tdbs.arrays import BoolArray, IntArray, offsets_of
 from tdbs.data.columns import SourceColumn
-from tdbs.data.labels.several import hot_classes
+from tdbs.data.labels.hot import hot_classes
 from tdbs.data.row_values import DOCUMENT, RowValues
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError

@@ -5,6 +5,7 @@ has, G groups.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from hashlib import blake2b
 
 import numpy as np
@@ -14,8 +15,10 @@ import pyarrow.compute as pc
 from tdbs.arrays import IntArray
 from tdbs.data.columns import SourceColumn, one_array, refuse_other_bytes
 from tdbs.data.content import is_list
-from tdbs.data.labels.several import flags_that_hold, is_hot
+from tdbs.data.labels.hot import is_hot
+from tdbs.data.labels.several import flags_that_hold
 from tdbs.data.labels.single import LabelType, informative_values, label_lists, label_texts, row_classes
+from tdbs.errors import RowError
 
 DOCUMENT = "title"  # the column of a context's document, as SQuAD has it
 
@@ -103,13 +106,23 @@ class RowValues:
             rows_N=np.arange(len(self._codes)),
             names=self._last.names,
         )
-        return row_classes(named, classes)[0][codes_E], rows_E
+        try:
+            ids = row_classes(named, classes)[0]
+        except RowError as error:  # of odd lists, which are refused or skipped later
+            is_known = ~np.isin(np.arange(len(self._codes)), list(error.reasons))
+            known = replace(named, values=texts.filter(pa.array(is_known)), rows_N=named.rows_N[is_known])
+            ids = np.full(len(self._codes), -1, dtype=np.int64)
+            ids[is_known] = row_classes(known, classes)[0]
+        ids_E = ids[codes_E]
+        return ids_E[ids_E >= 0], rows_E[ids_E >= 0]
 
     def hot_places(self, classes: int) -> tuple[IntArray, IntArray]:
         """Return the place of each 1 in multi-hot lists of that many classes, and its row."""
         codes_E, rows_E = self.codes()  # every list gives its entries in order
-        holds = np.array([is_hot(text) for text in self._codes], dtype=np.bool_)[codes_E]
-        return (np.arange(len(codes_E)) % classes)[holds], rows_E[holds]
+        places_E = np.arange(len(codes_E)) - np.searchsorted(rows_E, rows_E)
+        holds_E = np.array([is_hot(text) for text in self._codes], dtype=np.bool_)[codes_E]
+        holds_E &= places_E < classes  # a list of another length is refused or skipped later
+        return places_E[holds_E], rows_E[holds_E]
 
     def _add(self, texts: pa.Array, rows_N: IntArray, key: Callable[[str], str] = str) -> None:
         encoded = texts.dictionary_encode()

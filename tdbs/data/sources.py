@@ -35,7 +35,8 @@ VALIDATION_HELP = "Validation file, or share of rows to hold out (0.1)."
 # 2: multi-hot lists, names of class ids, blanks and booleans, classes that are held out
 # 3: marks of no width, accents, printed scalars, names of class ids that are floats, NaN
 # 4: strings side by side, decimals, decimal commas
-# 5: marks of direction and joiners around labels
+# 5: odd rows among multi-hot lists, ids that come twice, a text among lists or flags, empty labels and texts, infinity,
+#    marks of direction and joiners around labels
 _LABEL_READING = 5
 _GLUE = "glue/"
 _DRAWING = 4  # version of the rules by which a fraction is held out (data/held_out.py)
@@ -225,7 +226,7 @@ def _open_files(path: Path, options: FileOptions, validation: Rows | None) -> So
     notes: tuple[str, ...] = ()
     if path.is_file():
         stores: dict[str, Store] = {"train": data_file(path, options)}
-    elif not path.is_dir():
+    elif not path.is_dir():  # a device or a pipe, which could not be read twice
         raise SourceError(
             fitted("{path} is neither a file nor a folder.", path=path),
             next_step="Write what comes out of it to a file, and pass that.",

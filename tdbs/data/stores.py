@@ -16,6 +16,7 @@ from tdbs.data.columns import SHOWN_WHERE, BadRows, SplitName, plain_name
 from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, is_text, plain_type
 from tdbs.data.formats import FORMATS, count_rows, read_schema, read_tables
 from tdbs.data.formats.data_file import UTF8, DataFile, open_text
+from tdbs.data.misfits import MixedTable, note_misfits
 from tdbs.digests import file_sha256, parts_sha256, tables_sha256
 from tdbs.errors import SourceError
 from tdbs.files import Stamp, stamp_of
@@ -53,7 +54,7 @@ class DatasetRows:
     schema: pa.Schema  # with plain names
 
 
-Store: TypeAlias = DataFile | Shards | ClassFolders | DatasetRows | pa.Table
+Store: TypeAlias = DataFile | Shards | ClassFolders | DatasetRows | MixedTable | pa.Table
 
 
 def store_schema(store: Store) -> pa.Schema:
@@ -65,6 +66,8 @@ def store_schema(store: Store) -> pa.Schema:
             return read_schema(store.files[0])
         case ClassFolders():
             return pa.schema([(TEXT, pa.string()), (LABEL, pa.string())])
+        case MixedTable():
+            return store.table.schema
     return store.schema
 
 
@@ -79,6 +82,8 @@ def store_rows(store: Store, column: str, bad: BadRows | None = None) -> int:
             return len(store.files)
         case DatasetRows():
             return len(store.dataset)
+        case MixedTable():
+            return int(store.table.num_rows)
     return int(store.num_rows)
 
 
@@ -93,6 +98,9 @@ def store_tables(store: Store, asked: Mapping[str, Content], bad: BadRows | None
             return _of_class_folders(store, list(asked))
         case DatasetRows():
             return _of_dataset(store, list(asked))
+        case MixedTable():
+            note_misfits(store, asked, bad)
+            store = store.table
     batches = store.select(list(asked)).to_batches(max_chunksize=ROWS_AT_ONCE)
     return (pa.Table.from_batches([batch]) for batch in batches)
 
@@ -139,7 +147,7 @@ def store_digest(store: Store, columns: list[str]) -> list[str]:
     schema = pa.schema(
         [field.with_type(digested_type(field.type)) for field in map(store_schema(store).field, columns)]
     )
-    pieces = store_tables(store, dict.fromkeys(columns, "any"))
+    pieces = store_tables(store, dict.fromkeys(columns, "any"), {})
     return ["table", tables_sha256(schema, (piece.cast(schema) for piece in pieces))]
 
 

@@ -2,14 +2,15 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray
-from tdbs.data.columns import SHOWN_WHERE, BadRows, SourceColumn, one_array, refuse_other_bytes
+from tdbs.data.columns import SHOWN_WHERE, BadRows, SourceColumn, one_array, refuse_other_bytes, text_values, word_lists
 from tdbs.data.content import Content, is_list, is_text, plain_values
 from tdbs.data.labels.answer_columns import joined_answers
 from tdbs.data.labels.given import class_names, with_names
@@ -145,6 +146,28 @@ def label_reader(source: Source, split: Split) -> Callable[[pa.Table], tuple[Sou
     return read
 
 
+def text_columns(source: Source) -> list[str]:
+    """Return the columns of the texts of a row."""
+    columns = source.task.columns
+    return [column for column in (columns.text, columns.pair) if column is not None]
+
+
+def read_texts(source: Source, split: Split, table: pa.Table) -> tuple[SourceColumn, SourceColumn | None]:
+    """Return the texts of rows, or their words, and the second texts; none is missing. Raises RowError."""
+    text, *others = (source_column(column, split, table) for column in text_columns(source))
+    if source.label_type is not None:  # the hub's tasks have empty texts
+        text, *others = (_empty_is_missing(column) for column in (text, *others))
+    if source.task.kind == "token_classification":
+        if is_text(text.values.type) and source.has_list_texts:
+            refuse_other_bytes(text)
+            text = parsed_lists(text, of_words=True)
+        text = replace(text, values=word_lists(text))
+    else:
+        text = replace(text, values=text_values(text))
+    pair = next((replace(other, values=text_values(other)) for other in others), None)
+    return text, pair
+
+
 def _listed(column: SourceColumn, source: Source) -> SourceColumn:
     """Return a column of labels in which several labels of a text are a list."""
     if not is_text(column.values.type):
@@ -159,3 +182,11 @@ def _names(schema: pa.Schema, column: str, source: Source, split: Split) -> tupl
     if source.label_type == "regression" and pa.types.is_floating(schema.field(column).type):
         return ()
     return class_names(schema, column, where=split.where)
+
+
+def _empty_is_missing(column: SourceColumn) -> SourceColumn:
+    """Return texts in which an empty one is missing, as an empty field of a table of text is."""
+    if not is_text(column.values.type):
+        return column
+    is_empty = pc.equal(column.values, "")
+    return replace(column, values=pc.if_else(is_empty, pa.scalar(None, column.values.type), column.values))

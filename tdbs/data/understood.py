@@ -12,7 +12,7 @@ from tdbs.data.formats.dialect import delimiter_name
 from tdbs.data.sources import Source, Split
 from tdbs.data.stores import ClassFolders, store_files
 from tdbs.data.tasks import Task
-from tdbs.shown import LINE, clipped
+from tdbs.shown import LINE, NOTE, clipped, fitted
 
 _SHOWN_CLASSES = 8
 
@@ -26,6 +26,19 @@ def source_facts(source: Source, task: Task) -> dict[str, Any]:
         "kind": task.kind,
         "classes": list(task.classes),
     }
+
+
+def list_texts_note(source: Source) -> str:
+    """Return the message that lists written as texts are read as lists."""
+    columns = source.task.columns
+    of_words = "'{text}' and " if source.task.kind == "token_classification" else ""
+    return fitted(
+        of_words + "'{label}' of {where}: lists that are written as texts are read as lists.",
+        width=NOTE,
+        text=columns.text,
+        label=columns.label,
+        where=source.splits[0].where,
+    )
 
 
 def fact_lines(facts: dict[str, Any]) -> list[str]:

@@ -265,6 +265,17 @@ def test_impossible_questions_have_empty_answers(write):
     assert [answers["text"] for answers in found["answers"]] == [[], ["Ann"], []]
 
 
+@pytest.mark.parametrize("impossible", [1, 1.0, "true", "True", "1"])
+def test_impossible_is_true_however_it_is_written(write, impossible):
+    content = squad_of(
+        {"question": "why?", "is_impossible": impossible, "answers": []},
+        {"question": "who?", "is_impossible": "false", "answers": [{"text": "Ann", "answer_start": 6}]},
+        {"question": "who?", "is_impossible": None, "answers": [{"text": "Ann", "answer_start": 6}]},
+    )
+    found = read(as_it_is(write("a.json", json.dumps(content))), {"answers": "answers"})
+    assert [answers["text"] for answers in found["answers"]] == [[], ["Ann"], ["Ann"]]
+
+
 def test_a_test_set_without_answers_has_no_such_column(write):
     file = as_it_is(write("test.json", json.dumps(squad_of({"id": "1", "question": "who?"}))))
     assert read_schema(file).names == ["id", "question", "context", "title"]
@@ -281,6 +292,16 @@ SQUAD_REFUSALS = [
     (
         squad_of({"question": "a", "is_impossible": True, "answers": [{"text": "Ann", "answer_start": 6}]}),
         "Row 1 of a.json is impossible, but has answers.",
+        "Fix the row.",
+    ),
+    (
+        squad_of({"question": "a", "is_impossible": 1, "answers": [{"text": "Ann", "answer_start": 6}]}),
+        "Row 1 of a.json is impossible, but has answers.",
+        "Fix the row.",
+    ),
+    (
+        squad_of({"question": "a", "is_impossible": "maybe", "answers": []}),
+        "Row 1 of a.json has an 'is_impossible' that is neither true nor false.",
         "Fix the row.",
     ),
     (squad_of({"id": "1", "answers": []}), "Row 1 of a.json has no 'question'.", "Fill the row or delete it."),

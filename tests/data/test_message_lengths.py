@@ -6,9 +6,9 @@ import pytest
 
 from tdbs.cli.screen import print_error
 from tdbs.data.bad_rows import with_other_rows
-from tdbs.data.objects import kept_streams
 from tdbs.data.reading import read_blocks, survey_source
 from tdbs.data.sources import FileOptions, open_source
+from tdbs.data.streams import kept_streams
 from tdbs.errors import RowError, TdbsError
 from tdbs.shown import LINE
 from tests.data.hostile import CLASS, FILE, HARD, NAME, OTHER, csv_of, file, jsonl, labels, table, tree

@@ -139,7 +139,7 @@ SEVERAL_REFUSALS = [
     ("text,x,y\na,1,2\n", {"label": "x,y", "label_type": "class"},
      "Row 1 of a.csv has '2' in 'y', which is neither 0 nor 1.", "Fix the row, or pass --label-type regression."),
     ("text,x,y\na,1,good\n", {"label": "x,y"},
-     "Row 1 of a.csv has 'good' in 'y', which is not a finite number.",
+     "Row 1 of a.csv has 'good' in 'y', which is neither 0 nor 1.",
      "Write numbers in these columns: 1 and 0 for yes and no."),
     ("text,x,y\na,yes,no\n", {"label": "x,y", "label_type": "class"},
      "Row 1 of a.csv has 'yes' in 'x', which is neither 0 nor 1.",

@@ -213,8 +213,8 @@ def _text(value: object) -> str | None:
 
 
 def _label(value: object) -> str | None:
-    """Return a label's number or bool as it is written in Python; NaN is neither."""
-    is_label = isinstance(value, (str, bool, int)) or (isinstance(value, float) and not math.isnan(value))
+    """Return a label's number or bool as it is written in Python; NaN and Infinity are neither."""
+    is_label = isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value))
     return str(value) if is_label else None
 
 

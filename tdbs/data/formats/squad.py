@@ -18,6 +18,7 @@ from tdbs.data.formats.jsonl import tables_of_objects
 from tdbs.errors import SourceError
 from tdbs.shown import fitted
 
+_FLAGS = {"true": True, "1": True, "false": False, "0": False, "": False}
 _NEXT_STEP = 'Write it as SQuAD: "data" lists articles, their "paragraphs" have a "context" and "qas".'
 
 
@@ -37,7 +38,11 @@ def read_columns(file: DataFile, columns: Mapping[str, Content], bad: BadRows | 
 def _rows(file: DataFile, bad: BadRows | None) -> Iterator[dict[str, Any]]:
     for place, (title, context, question) in enumerate(_questions(file)):
         answers = question.get("answers")
-        if question.get("is_impossible") is True:
+        is_impossible = _flag(question.get("is_impossible"))
+        if is_impossible is None:
+            reason = "has an 'is_impossible' that is neither true nor false"
+            refuse_or_note(bad, place, file.name, reason, next_step="Fix the row.")
+        elif is_impossible:
             if answers:
                 refuse_or_note(bad, place, file.name, "is impossible, but has answers", next_step="Fix the row.")
             answers = []
@@ -48,6 +53,13 @@ def _rows(file: DataFile, bad: BadRows | None) -> Iterator[dict[str, Any]]:
             "answers": answers,
             "title": title,
         }
+
+
+def _flag(value: object) -> bool | None:
+    """Return true or false, which other programs write as numbers and texts; None for any other value."""
+    if isinstance(value, str):
+        return _FLAGS.get(value.strip().lower())
+    return bool(value) if value in (None, 0, 1) else None
 
 
 def _questions(file: DataFile) -> Iterator[tuple[object, object, dict[str, Any]]]:
