@@ -384,25 +384,6 @@ def test_whole_numbers_of_128_bits_are_refused_if_they_are_used():
     )
 
 
-FAILING = {
-    "a file": (lambda folder: pl.scan_csv(folder / "missing.csv"), "No such file or directory"),
-    "a column": (lambda _: pl.LazyFrame(COLUMNS).select("none"), "unable to find column"),
-    "a cast": (lambda _: pl.LazyFrame(COLUMNS).select(pl.col("text").cast(pl.Int64)), "conversion from `str`"),
-}
-
-
-@pytest.mark.parametrize("name", FAILING)
-def test_what_a_lazy_frame_reports_is_an_error_of_ours(tmp_path, name):
-    make, reason = FAILING[name]
-    message, next_step = refusal(make(tmp_path))
-    assert message.startswith(f"The train table cannot be collected: {reason}")
-    assert next_step == "Call collect() of the LazyFrame, and fix what it reports."
-
-
-def test_a_device_is_neither_a_file_nor_a_folder():
-    assert refusal("/dev/null") == ("/dev/null is neither a file nor a folder.", "Write it to a file.")
-
-
 def test_sparse_columns_of_pandas_are_flags():
     frame = pd.get_dummies(pd.DataFrame({"k": ["a", "b", "a"]}), sparse=True).assign(text=["x", "y", "z"])
     task, splits = read_source(opened(frame, label="k_a,k_b"))

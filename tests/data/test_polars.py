@@ -46,19 +46,6 @@ def test_missing_categories_stay_missing(tmp_path):
     assert caught.value.message == "Row 3 of a.arrow has no 'text'."
 
 
-@pytest.mark.parametrize("kind", [pl.Int128, pl.UInt128])
-def test_whole_numbers_of_128_bits_are_numbers(kind):
-    frame = pl.DataFrame({"text": ["a", "b"], "label": [3, 4]})
-    assert contents(frame.cast({"label": kind})) == contents(frame)
-    assert contents(frame.with_columns(other=pl.lit(1 << 90, kind))) == contents(frame)
-
-
-def test_a_number_beyond_64_bits_is_named():
-    with pytest.raises(SourceError) as caught:
-        contents(pl.DataFrame({"text": ["a", "b"], "label": [1, 1 << 90]}, schema_overrides={"label": pl.Int128}))
-    assert caught.value.message.startswith("Row 2 of the train table has 1237940039285380274899124224 in 'label'")
-
-
 @pytest.mark.parametrize(
     ("frame", "reason"),
     [
