@@ -10,7 +10,9 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from tdbs.shown import shown, shown_number
+from tdbs.shown import clipped, fitted, shown, shown_number
+
+_SHOWN_REASON = 50  # characters of what the system says
 
 
 class TdbsError(Exception):
@@ -93,7 +95,8 @@ def choose(option: str, value: object, choices: Collection[str]) -> None:
     """Raise ConfigError if an option's value is not one of its choices."""
     if value not in choices:
         raise ConfigError(
-            f"Unknown value '{value}' for {option}.", next_step=f"Pass {option} with one of: {', '.join(choices)}."
+            fitted("Unknown value '{value}' for " + option + ".", value=value),
+            next_step=f"Pass {option} with one of: {', '.join(choices)}.",
         )
 
 
@@ -120,7 +123,7 @@ def system_errors_as(kind: type[TdbsError], failure: str, *, next_step: str) -> 
         yield
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else reason_of(error)  # without the paths of the system's text
-        raise kind(f"{failure}: {reason}.", next_step=next_step) from error
+        raise kind(f"{failure}: {clipped(reason, _SHOWN_REASON)}.", next_step=next_step) from error
 
 
 def _rows_again(message: str, next_step: str, reasons: dict[int, str], details: tuple[str, ...]) -> RowError:

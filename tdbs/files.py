@@ -4,6 +4,7 @@ The hidden name belongs to one process, so no link can wait there. The rename re
 leaves its target alone. Files get the rights of the user's umask, whatever the writing library sets.
 """
 
+import errno
 import hashlib
 import json
 import os
@@ -21,6 +22,7 @@ from tdbs.errors import ConfigError, TdbsError, reason_of
 from tdbs.fields import PlainText
 from tdbs.records import Form, read_record
 from tdbs.removal import is_mine, owner_id, refuse_link, remove_file, remove_folder
+from tdbs.shown import fitted
 
 LATEST_NAME = "latest.json"
 _LATEST = Form(what="a note of tdbs", error=ConfigError, next_step="Remove it, or name the folder that you mean.")
@@ -55,10 +57,20 @@ def to_path(place: str | Path) -> Path:
         path.fs  # noqa: B018  (asks for the package that knows the scheme)
     except (ImportError, ValueError) as error:
         raise ConfigError(
-            f"{scheme}:// needs a package that is not here: {reason_of(error)}.",
+            fitted("{scheme}:// needs a package that is not here: {reason}.", scheme=scheme, reason=reason_of(error)),
             next_step="Run: pip install 'tdbs[remote]', or the fsspec package of this kind of storage.",
         ) from error
     return cast(Path, path)
+
+
+def exists(path: Path) -> bool:
+    """Return whether a path exists; none has a name that is too long for the system, which is an error of its own."""
+    try:
+        return path.exists()
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        return False
 
 
 def is_url(place: str) -> bool:

@@ -20,6 +20,7 @@ import msgspec
 
 from tdbs.errors import TdbsError, reason_of
 from tdbs.fields import field_reason, printable
+from tdbs.shown import fitted
 
 T = TypeVar("T")
 
@@ -41,14 +42,18 @@ class Form:
     version: int = 1
     version_key: str = "schema_version"  # a record without it has version 1
     foreign: bool = False  # another program writes it: a key may come twice, a number may be infinite
+    width: int = 1 << 16  # characters of an error; files of the user's own may have any name and contents
 
     def unreadable(self, named: str, reason: str) -> TdbsError:
         """Return the error for a file that is not what it should be as a file, or as JSON or TOML."""
-        return self.error(f"{named} cannot be read: {reason}.", next_step=self.next_step)
+        return self._error("{named} cannot be read: {reason}.", named, reason)
 
     def misfit(self, named: str, reason: str) -> TdbsError:
         """Return the error for a record with a field that does not fit."""
-        return self.error(f"{named} is not {self.what}: {reason}.", next_step=self.next_step)
+        return self._error("{named} is not " + self.what + ": {reason}.", named, reason)
+
+    def _error(self, sentence: str, named: str, reason: str) -> TdbsError:
+        return self.error(fitted(sentence, width=self.width, named=named, reason=reason), next_step=self.next_step)
 
 
 def read_bytes(path: Path, form: Form, *, named: str | None = None, most: int | None = MOST_BYTES) -> bytes:
@@ -188,7 +193,13 @@ def check_version(found: Any, form: Form, *, named: str) -> None:
     later = isinstance(version, int) and version > form.version
     shown = version if isinstance(version, int | str | float | None) else type(version).__name__
     raise form.error(
-        f"{named} has schema version {printable(str(shown))}; this tdbs reads version {form.version}.",
+        fitted(
+            "{named} has schema version {found}; this tdbs reads version {known}.",
+            width=form.width,
+            named=named,
+            found=printable(str(shown)),
+            known=form.version,
+        ),
         next_step="Update tdbs: pip install --upgrade tdbs." if later else form.next_step,
     )
 

@@ -3,12 +3,19 @@
 Texts, labels, columns, file names, options and messages of libraries may contain control characters (a terminal obeys
 them), marks that reorder a line, and characters without a glyph. They are printed as Python escapes, `\\x1b` or
 `\\u202e`; all other Unicode stays as it is. Shown text has nothing left to escape, so showing it twice changes nothing.
+Errors are lines of 120 characters: what they quote is cut, what helps is not.
 """
 
 import json
 import logging
 import math
 import re
+from pathlib import PurePath
+
+LINE = 120  # characters of a line
+MESSAGE = 113  # characters of an error's cause or next step, behind "Error: " or "Next:  " on such a line
+NOTE = 111  # characters of a note, behind "Warning: "
+_LEAST = 8  # characters of a value that is cut
 
 # Control characters; soft hyphen; fillers and selectors without a glyph; zero-width characters; marks of direction and
 # line ends of Unicode; lone surrogates; invisible operators; interlinear and musical format; tags.
@@ -39,6 +46,27 @@ def shown(text: object, *, lines: bool = False) -> str:
     if plain.isascii() and plain.isprintable():
         return plain
     return (_LINES if lines else _ONE_LINE).sub(lambda found: found[0].encode("unicode_escape").decode(), plain)
+
+
+def clipped(text: object, width: int) -> str:
+    """Return a text as it is shown, cut to a number of characters. A path keeps its end, which says most."""
+    plain = str(text)
+    if isinstance(text, PurePath):
+        kept = shown(plain[-width - 1 :])
+        return kept if len(kept) <= width else "…" + kept[1 - width :]
+    kept = shown(plain[: width + 1])
+    return kept if len(kept) <= width else kept[: width - 1].rstrip() + "…"
+
+
+def fitted(template: str, *, width: int = MESSAGE, **values: object) -> str:
+    """Return a sentence of one line; values from outside are escaped, and the longest are cut as far as they must."""
+    given = {name: value if isinstance(value, PurePath) else str(value) for name, value in values.items()}
+    text = ""
+    for longest in range(width, min(_LEAST, width) - 1, -1):
+        text = template.format(**{name: clipped(value, longest) for name, value in given.items()})
+        if len(text) <= width:
+            return text
+    return clipped(text, width)
 
 
 def is_utf8(text: str) -> bool:

@@ -16,6 +16,7 @@ def test_an_unknown_choice_is_named_with_the_choices():
         "Unknown value 'spark' for --engine.",
         "Pass --engine with one of: local, ray.",
     )
+    assert text_of(choose, "--engine", "s" * 300, ("local",))[0] == f"Unknown value '{'s' * 82}…' for --engine."
     choose("--engine", "ray", ("local", "ray"))
 
 

@@ -3,14 +3,14 @@
 import ast
 import json
 import unicodedata
-from pathlib import Path
+from pathlib import Path, PurePath
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.errors import reason_of
-from tdbs.shown import json_line, shown
+from tdbs.shown import clipped, fitted, json_line, shown
 
 PACKAGE = Path(__file__).parents[1] / "tdbs"
 # Format characters with a glyph: signs above or around numbers, and joiners of hieroglyphs.
@@ -91,6 +91,18 @@ def test_one_module_prints():
         "cli/screen.py": {"print", "Progress", "stdout"},
         "inference/predict.py": {"stdout"},
     }  # fmt: skip
+
+
+def test_a_sentence_keeps_its_short_values_and_cuts_its_long_ones():
+    assert fitted("{a} and {b}.", width=20, a="short", b="x" * 50) == "short and xxxxxxxx…."
+    assert fitted("'{a}'", a="one\ntwo") == "'one\\ntwo'"
+    assert len(fitted("{a}{b}", width=10, a="x" * 50, b="y" * 50)) == 10
+
+
+def test_a_text_is_cut_as_it_is_shown_and_a_path_keeps_its_end():
+    assert clipped("\x1b" * 9, 9) == "\\x1b\\x1b…"
+    assert clipped(PurePath("a/long/folder/a.csv"), 10) == "…der/a.csv"
+    assert fitted("{path}, {name}", width=20, path=PurePath("folder/folder/a.csv"), name="b") == "…der/folder/a.csv, b"
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ import typer
 from tdbs.cli.screen import SPEAKS, notices_said, print_error, say
 from tdbs.errors import ConfigError, TdbsError, reason_of
 from tdbs.files import is_url, last_place, remember, to_path
+from tdbs.shown import fitted
 from tdbs.train.planning.model_choice import shown_model
 
 DatasetArgument = Annotated[
@@ -50,7 +51,8 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
         except OSError as error:
             if debug:
                 raise
-            print_error(f"{error.filename or 'A file'}: {error.strerror or error}.", "Check the path and its rights.")
+            file, reason = error.filename or "A file", error.strerror or error
+            print_error(fitted("{file}: {reason}.", file=file, reason=reason), "Check the path and its rights.")
             raise typer.Exit(1) from error
         except UnicodeEncodeError as error:
             if debug:

@@ -3,10 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import replace
 
-from tdbs.data.columns import MESSAGE, clipped, row_name
+from tdbs.data.columns import row_message, row_name
 from tdbs.data.reading import read_blocks, survey_source
 from tdbs.data.sources import Source
 from tdbs.errors import RowError, TdbsError
+from tdbs.shown import MESSAGE, clipped
 
 _LISTED = 10
 _SKIP = "--skip-bad-rows"
@@ -22,9 +23,10 @@ def with_other_rows(source: Source, error: RowError) -> RowError:
     if len(lines) < 2 and len(error.reasons) > 1:  # a fault of train's labels, or one that only the tokenizer finds
         first = min(error.reasons)
         wheres = (split.where for split in source.splits)
-        where = next((each for each in wheres if error.message.startswith(f"{row_name(first, each)} ")), None)
+        what = error.reasons[first]
+        where = next((each for each in wheres if error.message == row_message(row_name(first, each), what)), None)
         lines = [
-            _line(f"Row {row + 1}" if where is None else row_name(row, where), reason)
+            row_message(f"Row {row + 1}" if where is None else row_name(row, where), reason)
             for row, reason in sorted(error.reasons.items())[:_LISTED]
         ]
         bad, seen = len(error.reasons), max(error.reasons) + 1
@@ -59,8 +61,4 @@ def _found(source: Source) -> tuple[list[str], int, int]:
 
 
 def _lines(reasons: Mapping[int, str], where: str) -> list[str]:
-    return [_line(row_name(row, where), reason) for row, reason in sorted(reasons.items())[:_LISTED]]
-
-
-def _line(named: str, reason: str) -> str:
-    return clipped(f"{named} {reason}.", MESSAGE)
+    return [row_message(row_name(row, where), reason) for row, reason in sorted(reasons.items())[:_LISTED]]

@@ -4,17 +4,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from tdbs.data.columns import clipped
+from tdbs.data.columns import SHOWN_WHERE
 from tdbs.data.formats import ReadOptions, refuse_options
 from tdbs.data.formats.data_file import checked_encoding
 from tdbs.data.split_names import SPLIT_NAMES
 from tdbs.data.stores import ClassFolders, Store
 from tdbs.errors import SourceError
 from tdbs.files import is_remote
-from tdbs.shown import is_utf8
+from tdbs.shown import NOTE, clipped, fitted, is_utf8
 
-_LISTED = 80  # characters of a note's list of names
-_SHOWN = 30  # of a name in an error
+_LISTED = 60  # characters of a note's list of names
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,10 +54,13 @@ def class_store(classes: Classes, options: ReadOptions) -> tuple[ClassFolders, l
     """Return the texts as a split, and notes on what is left out. Raises SourceError if a class has none of its own."""
     refuse_lost_class(classes)
     folder = classes.folder
-    refuse_options(options, f"does not apply to {folder}, which contains texts", but=("encoding",))
+    refuse_options(
+        options, f"does not apply to {clipped(folder, SHOWN_WHERE)}, which contains texts", but=("encoding",)
+    )
     if any(not is_utf8(each.name) for each in classes.found if each.texts):
         raise SourceError(
-            f"A folder of a class in {folder} has a name that is not UTF-8.", next_step="Rename it: it is the label."
+            fitted("A folder of a class in {folder} has a name that is not UTF-8.", folder=folder),
+            next_step="Rename it: it is the label.",
         )
     store = ClassFolders(
         folder=folder if is_remote(folder) else folder.absolute(),
@@ -74,18 +76,38 @@ def class_store(classes: Classes, options: ReadOptions) -> tuple[ClassFolders, l
 def refuse_lost_class(classes: Classes) -> None:
     """Raise for a folder of a class without texts of its own, unless it is empty."""
     for each in classes.found:
-        named = f"{classes.folder.name}/{clipped(each.name, _SHOWN)}"
+        named = PurePosixPath(classes.folder.name, each.name)
         if each.texts:
             continue
         if each.folders:
             raise SourceError(
-                f"The class folder {named} has no .txt files, but a folder {clipped(each.folders[0], _SHOWN)}.",
+                fitted(
+                    "The class folder {named} has no .txt files, but a folder {other}.",
+                    named=named,
+                    other=each.folders[0],
+                ),
                 next_step="Put its texts beside each other, without folders in it.",
             )
         if each.files:
             raise SourceError(
-                f"The files in {named} do not end in .txt, such as {clipped(each.files[0], _SHOWN)}.",
+                fitted("The files in {named} do not end in .txt, such as {name}.", named=named, name=each.files[0]),
                 next_step="Rename those that are texts, so that they end in .txt.",
+            )
+
+
+def refuse_texts_without_class(folders: Iterable[Path]) -> None:
+    """Raise for a split of texts that are in no folder of a class, beside a train split of classes."""
+    for folder in folders:
+        entries = visible(folder)
+        texts = [path.name for path in entries if path.suffix.lower() == ".txt" and path.is_file()]
+        if texts and not find_classes(folder, entries).texts:
+            raise SourceError(
+                fitted(
+                    "{folder}/ contains texts in no folder of a class, such as {name}.",
+                    folder=folder.name,
+                    name=texts[0],
+                ),
+                next_step="Put them into folders as those of train/, or move the folder away.",
             )
 
 
@@ -94,7 +116,12 @@ def not_read(what: str, folder: Path, names: Sequence[str]) -> Iterator[str]:
     if names:
         listed = ", ".join(names)
         more = f" ({len(names):,} in all)" if len(listed) > _LISTED else ""
-        yield f"{what} of {folder.name}/ that are not read: {clipped(listed, _LISTED)}{more}."
+        yield fitted(
+            what + " of {folder}/ that are not read: {listed}" + more + ".",
+            width=NOTE,
+            folder=folder.name,
+            listed=clipped(listed, _LISTED),
+        )
 
 
 def classes_of_train_alone(splits: Mapping[str, Store]) -> list[str]:
@@ -103,7 +130,12 @@ def classes_of_train_alone(splits: Mapping[str, Store]) -> list[str]:
         split: {name for name, _ in store.files} for split, store in splits.items() if isinstance(store, ClassFolders)
     }
     return [
-        f"Folders of train/ that {split} lacks: {', '.join(sorted(lacking))}. They are classes as the others are."
+        fitted(
+            "Folders of train/ that {split} lacks: {names}. They are classes as the others are.",
+            width=NOTE,
+            split=split,
+            names=", ".join(sorted(lacking)),
+        )
         for split, known in classes.items()
         if (lacking := classes.get("train", set()) - known)
     ]
@@ -116,14 +148,20 @@ def refuse_classes_without_split(folder: Path) -> None:
     texts = next((each for each in found if each.texts), None)
     if texts is not None:
         raise SourceError(
-            f"{folder} has no train split, but folders of texts, such as {clipped(texts.name, _SHOWN)}.",
+            fitted(
+                "{folder} has no train split, but folders of texts, such as {name}.", folder=folder, name=texts.name
+            ),
             next_step="Put these folders into a folder train/, and pass the folder that contains it.",
         )
     plain = [(each, name) for each in found for name in each.files if not PurePosixPath(name).suffix]
     if plain:  # as 20 Newsgroups has them
         each, name = plain[0]
         raise SourceError(
-            f"{folder} has no train split; files such as {clipped(f'{each.name}/{name}', _SHOWN)} do not end in .txt.",
+            fitted(
+                "{folder} has no train split; files such as {name} do not end in .txt.",
+                folder=folder,
+                name=PurePosixPath(each.name, name),
+            ),
             next_step="If they are texts of classes, name them .txt, and put their folders into a folder train/.",
         )
 

@@ -4,7 +4,6 @@ Column names are compared without the invisible blanks and marks around them. Th
 the command skips and records bad rows.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -17,20 +16,19 @@ import pyarrow.compute as pc
 from tdbs.arrays import IntArray
 from tdbs.data.content import is_list, is_text
 from tdbs.errors import RowError, SourceError
-from tdbs.shown import shown
+from tdbs.shown import MESSAGE, clipped, fitted, shown
 
 FILL = "Fill the row or delete it."
 _LAST_BLANK = 0x3000
-UNSEEN = "".join(filter(str.isspace, map(chr, range(_LAST_BLANK + 1)))) + "\ufeff\u200b\u2060"  # and marks of no width
+# Marks without a width: joiners, marks of direction and of byte order, soft hyphens.
+_NO_WIDTH = (0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF)
+UNSEEN = "".join([*filter(str.isspace, map(chr, range(_LAST_BLANK + 1))), *map(chr, _NO_WIDTH)])
 BadRows = dict[int, str]  # what is wrong with a row, by its number from 0; the first reason found stands
 WORD_NAMES = ("tokens", "ner_tags")  # of the first and the last column of CoNLL files
-_TAG = re.compile(r"O|[BIESLU]-[^\s,;]+")  # of an entity, in the last column of CoNLL files
-LINE = 120  # characters of a line
-MESSAGE = 113  # characters of a message, behind "Error: " on such a line
-_LEAST = 8  # characters of a value that is cut
-_SHOWN_WHERE = 44  # characters of the file or table of a row: the longest split of a hub's task is whole
-_SHOWN_NAME = 24  # of a column's name in a list of them
-_LONG_NAME = (40, 5)  # characters and words; a longer name of a column is probably a text
+REASON = 90  # characters of what is wrong with a row
+_LEAST_REASON = 72  # a sentence about two values, each cut
+_LEAST_ROW = 21  # characters of the row and its file before the longest reason
+SHOWN_WHERE = 44  # characters of the file or table of a row: the longest split of a hub's task is whole
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,7 +72,13 @@ class SplitName(str):
 
 def row_name(row: int, where: str) -> str:
     """Return how an error names a row, by its number from 0, as the beginning of a sentence."""
-    return where.place(row) if isinstance(where, SplitName) else f"Row {row + 1} of {clipped(where, _SHOWN_WHERE)}"
+    return where.place(row) if isinstance(where, SplitName) else f"Row {row + 1} of {clipped(where, SHOWN_WHERE)}"
+
+
+def row_message(row: str, reason: str) -> str:
+    """Return the sentence about a row, by how errors name it; that name is cut before what is wrong."""
+    room = max(MESSAGE - len(reason) - len(" ."), _LEAST_ROW)
+    return clipped(f"{clipped(row, room)} {reason}.", MESSAGE)
 
 
 def first_true(mask: pa.ChunkedArray) -> int | None:
@@ -94,13 +98,12 @@ def bad_rows(column: SourceColumn, reasons: Mapping[int, str], *, next_step: str
     """Return the error for some values of a column, by their index; it names the first."""
     first = min(reasons)
     rows = {int(column.rows_N[index]): reason for index, reason in reasons.items()}
-    message = clipped(f"{column.row(first)} {reasons[first]}.", MESSAGE)
-    return RowError(message, next_step=next_step, reasons=rows)
+    return RowError(row_message(column.row(first), reasons[first]), next_step=next_step, reasons=rows)
 
 
 def bad_values(column: SourceColumn, found: Mapping[int, str], problem: str, *, next_step: str) -> RowError:
     """Return the error for some values, by their index; `problem` has the places {value} and {name}, the column's."""
-    room = MESSAGE - len(column.row(min(found))) - len(" .")
+    room = max(MESSAGE - len(column.row(min(found))) - len(" ."), _LEAST_REASON)
     reasons = {
         index: fitted(problem, width=room, value=value, name=column.name) for index, value in sorted(found.items())
     }
@@ -181,58 +184,6 @@ def repeated(names: Sequence[str]) -> str | None:
     return next((name for name in names if name and names.count(name) > 1), None)
 
 
-def no_column(where: str, column: str, names: Sequence[str], *, option: str | None) -> SourceError:
-    """Return the error for a column that a file lacks; its columns are named as far as a line holds them."""
-    of_task = "Write it with the columns of the task on the hub."
-    next_step = of_task if option is None else f"Name the column with {option}."
-    if len(names) == 1 and any(mark in names[0] for mark in ",;\t|") and not conll_step(names):
-        next_step = f"If its fields have another delimiter, pass --delimiter; else n{next_step[1:]}"
-    elif step := conll_step(names):
-        next_step = step
-    elif looks_like_data(names) and not _are_numbered(names):
-        next_step = f"If its first row is data, pass --no-header, and name columns by number: {option or '--text'} 1."
-    head = f"{clipped(where, 40)} has no column '{clipped(column, 20)}'; it has: "
-    listed = _listed(names, LINE - len(head) - 1)
-    return SourceError(f"{head}{listed}{'' if listed.endswith('…') else '.'}", next_step=next_step)
-
-
-def conll_step(names: Sequence[str]) -> str | None:
-    """Return the next step if names of columns are the first word of a CoNLL file that was read as a table."""
-    fields = names[0].split() if len(names) == 1 else [name for name in names if name]
-    is_word = len(fields) > 1 and (fields[0] == "-DOCSTART-" or _TAG.fullmatch(fields[-1]) is not None)
-    return "If it is a CoNLL file, name it .conll." if is_word else None
-
-
-def looks_like_data(names: Sequence[str]) -> bool:
-    """Return whether the first row of a table is probably not a header: it has a text, a number, or a value twice."""
-    filled = [name.strip() for name in names if name.strip()]
-    characters, words = _LONG_NAME
-    are_texts = (len(name) > characters or len(name.split()) > words or _is_number(name) for name in filled)
-    return any(are_texts) or len(set(filled)) < len(filled)
-
-
-def _are_numbered(names: Sequence[str]) -> bool:
-    """Return whether names are those that tdbs gives to columns without: 1, 2, …, in CoNLL files beside two more."""
-    numbers = [name for name in names if name not in WORD_NAMES]
-    return numbers == [str(number) for number in range(1, len(numbers) + 1)]
-
-
-def clipped(text: str, width: int) -> str:
-    """Return a text cut to a number of characters."""
-    return text if len(text) <= width else text[: width - 1].rstrip() + "…"
-
-
-def fitted(template: str, *, width: int = MESSAGE, **values: object) -> str:
-    """Return a sentence of one line; values from outside are escaped, and the longest are cut as far as they must."""
-    escaped = {name: shown(value) for name, value in values.items()}
-    text = template.format(**escaped)
-    longest = min(max(map(len, escaped.values()), default=0), width)
-    while len(text) > width and longest >= _LEAST:
-        text = template.format(**{name: clipped(value, longest) for name, value in escaped.items()})
-        longest -= 1
-    return clipped(text, width)
-
-
 def with_classes(sentence: str, classes: Sequence[str], *, width: int = MESSAGE) -> str:
     """Return a sentence with as many classes behind it as its line holds; without any if it holds none."""
     listed = f"{sentence}; its classes are: "
@@ -246,30 +197,10 @@ def with_classes(sentence: str, classes: Sequence[str], *, width: int = MESSAGE)
     return found
 
 
-def _listed(names: Sequence[str], width: int) -> str:
-    """Return names in quotes, as many as fit."""
-    shown: list[str] = []
-    for place, name in enumerate(names):
-        named = f"'{clipped(name, _SHOWN_NAME)}'"
-        room = width - len(", …") * (place < len(names) - 1)
-        if len(", ".join([*shown, named])) > room:
-            return ", ".join([*shown, "…"])
-        shown.append(named)
-    return ", ".join(shown)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
-
-
 def refuse_or_note(bad: BadRows | None, row: int, where: str, reason: str, *, next_step: str) -> None:
     """Raise for a row, or record it if bad rows are skipped; errors count rows from 1."""
     if bad is None:
-        raise RowError(f"Row {row + 1} of {where} {reason}.", next_step=next_step, reasons={row: reason})
+        raise RowError(row_message(row_name(row, where), reason), next_step=next_step, reasons={row: reason})
     bad.setdefault(row, reason)
 
 

@@ -2,11 +2,16 @@
 
 from typing import Literal
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+
+from tdbs.arrays import offsets_of
 
 ROWS_AT_ONCE = 8192  # of a file that is read: of long documents they are tens of MB
 
-Content = Literal["text", "label", "words", "labels", "answers", "any"]
+# "name": whatever it is, only whether two are equal matters
+Content = Literal["text", "label", "words", "labels", "answers", "name", "any"]
 
 ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int64()))])  # as SQuAD has them
 
@@ -32,3 +37,21 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
     if is_list(kind) and plain_type(kind.value_type) != kind.value_type:
         return pa.list_(plain_type(kind.value_type))
     return kind
+
+
+def plain_values(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Return values in the type that they are read as."""
+    return pa.chunked_array([_plain(chunk) for chunk in values.chunks], plain_type(values.type))
+
+
+def _plain(values: pa.Array) -> pa.Array:
+    """Return values in their plain type: Arrow casts no dictionary of views, which polars writes."""
+    kind = values.type
+    if plain_type(kind) == kind:
+        return values
+    if pa.types.is_dictionary(kind):
+        return _plain(values.dictionary).take(values.indices)
+    if is_list(kind):
+        offsets = offsets_of(pc.fill_null(pc.list_value_length(values), 0).to_numpy()).astype(np.int32)
+        return pa.ListArray.from_arrays(offsets, _plain(values.flatten()), mask=values.is_null())
+    return values.cast(plain_type(kind))

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from tdbs.data.class_folders import (
     class_store,
@@ -18,32 +19,30 @@ from tdbs.data.class_folders import (
     not_read,
     refuse_classes_without_split,
     refuse_lost_class,
+    refuse_texts_without_class,
     visible,
 )
-from tdbs.data.columns import clipped
+from tdbs.data.columns import SHOWN_WHERE
 from tdbs.data.formats import SUFFIXES, ReadOptions, data_file, refuse_options
 from tdbs.data.formats.data_file import COMPRESSIONS, inner_suffix
 from tdbs.data.split_names import SPLIT_NAMES
-from tdbs.data.stores import Shards, Store, refuse_other_columns
+from tdbs.data.stores import ClassFolders, Shards, Store, refuse_other_columns
 from tdbs.errors import SourceError
 from tdbs.fields import FileName
 from tdbs.records import Form, read_record
+from tdbs.shown import MESSAGE, NOTE, clipped, fitted
 
+_Record = TypeVar("_Record")
+_SHOWN_RECORD = 30  # characters of a note's path: what is wrong with it stands behind
 _STATE, _DICT = "state.json", "dataset_dict.json"
-_ABOUT = (
-    "README",
-    "LICENSE",
-    "LICENCE",
-    "CHANGELOG",
-    "CITATION",
-    "NOTICE",
-)  # text files that say something of the others
+_ABOUT = {"README", "LICENSE", "LICENCE", "CHANGELOG", "CITATION", "NOTICE"}  # texts that say something of other files
 _SHARD = re.compile(r"(?P<name>.+)-(?P<number>\d{5,})-of-(?P<all>\d{5,})(?:-[0-9a-f]+)?(?P<ending>\..+)")
 _FORM = Form(
     what="a saved Dataset",
     error=SourceError,
     next_step="Save it again with save_to_disk.",
     foreign=True,
+    width=MESSAGE,
 )
 
 
@@ -75,13 +74,13 @@ def folder_splits(folder: Path, options: ReadOptions) -> tuple[dict[str, Store],
     note of `save_to_disk`.
     """
     if (folder / _DICT).is_file():
-        names = read_record(folder / _DICT, _Saved, _FORM).splits
-        chosen, notes = chosen_splits(names, where=str(folder))
+        names = _record(folder / _DICT, _Saved).splits
+        chosen, notes = chosen_splits(names, where=folder)
         found = {split: _saved_split(folder / name) for split, name in chosen.items()}
-        refuse_options(options, f"does not apply to {folder}, which save_to_disk wrote")
+        refuse_options(options, _saved_options(folder))
         return found, notes
     if (folder / _STATE).is_file():
-        refuse_options(options, f"does not apply to {folder}, which save_to_disk wrote")
+        refuse_options(options, _saved_options(folder))
         return {"train": _saved_split(folder)}, ()
     for place in (folder, folder / "data"):
         found, left_out = _splits_in(place, options) if place.is_dir() else ({}, [])
@@ -90,12 +89,15 @@ def folder_splits(folder: Path, options: ReadOptions) -> tuple[dict[str, Store],
     refuse_classes_without_split(folder)
     endings = ", ".join(SUFFIXES)
     raise SourceError(
-        f"{folder} has no train split: no file train or train-00000-of-…, no folder train, no {_STATE}.",
+        fitted(
+            "{folder} has no train split: no file train or train-00000-of-…, no folder train, no " + _STATE + ".",
+            folder=folder,
+        ),
         next_step=f"Name it train with {endings}.",
     )
 
 
-def chosen_splits(names: Iterable[str], *, where: str) -> tuple[dict[str, str], tuple[str, ...]]:
+def chosen_splits(names: Iterable[str], *, where: str | Path) -> tuple[dict[str, str], tuple[str, ...]]:
     """Return which of some names is each split, in order, and a note on those that are none.
 
     Raises SourceError if there is no train, or if two are one split.
@@ -109,12 +111,13 @@ def chosen_splits(names: Iterable[str], *, where: str) -> tuple[dict[str, str], 
         if found:
             chosen[split] = found[0]
     if "train" not in chosen:
-        listed = clipped(", ".join(given) or "none", 40)
         raise SourceError(
-            f"{clipped(where, 40)} has no train split; its splits: {listed}.", next_step="Name one of them train."
+            fitted("{where} has no train split; its splits: {names}.", where=where, names=", ".join(given) or "none"),
+            next_step="Name one of them train.",
         )
     left_out = [name for name in given if name not in chosen.values()]
-    note = f"Splits that are not read: {', '.join(left_out)}. tdbs reads train, validation and test."
+    sentence = "Splits that are not read: {names}. tdbs reads train, validation and test."
+    note = fitted(sentence, width=NOTE, names=", ".join(left_out))
     return chosen, (note,) if left_out else ()
 
 
@@ -126,10 +129,12 @@ def _splits_in(folder: Path, options: ReadOptions) -> tuple[dict[str, Store], li
     for split, names in SPLIT_NAMES.items():
         candidates = [*_files_named(names, files), *_shards_named(names, files)]
         folders = [path for path in entries if path.name in names and path.is_dir()]
+        if isinstance(found.get("train"), ClassFolders):
+            refuse_texts_without_class(folders)
         kept = [store for path in folders if (store := _split_folder(path, options, notes)) is not None]
         if len(candidates) + len(kept) > 1:
             named = [each[0].name for each in candidates] + [f"{path.name}/" for path in folders]
-            raise _two_of(str(folder), split, *named[:2])
+            raise _two_of(folder, split, *named[:2])
         if candidates:
             found[split] = _store_of(candidates[0], options)
         elif kept:
@@ -154,19 +159,21 @@ def _shards_named(names: tuple[str, ...], files: list[Path]) -> Iterator[list[Pa
         shards = sets.setdefault((parts["name"], parts["all"], parts["ending"]), {})
         if int(parts["number"]) in shards:
             raise SourceError(
-                f"{shards[int(parts['number'])].name} and {path.name} are one shard.", next_step="Keep one of them."
+                fitted("{one} and {other} are one shard.", one=shards[int(parts["number"])].name, other=path.name),
+                next_step="Keep one of them.",
             )
         shards[int(parts["number"])] = path
     for (name, count, ending), shards in sets.items():
         missing = next((number for number in range(int(count)) if number not in shards), None)
         if missing is not None:
             raise SourceError(
-                f"The shard {name}-{missing:05}-of-{count}{ending} is missing.",
+                fitted("The shard {name} is missing.", name=f"{name}-{missing:05}-of-{count}{ending}"),
                 next_step="Put it there; a split is read whole or not at all.",
             )
         if len(shards) > int(count):
             raise SourceError(
-                f"{shards[max(shards)].name} is not one of {count} shards.", next_step="Remove it, or name it again."
+                fitted("{name} is not one of {count} shards.", name=shards[max(shards)].name, count=count),
+                next_step="Remove it, or name it again.",
             )
         yield [shards[number] for number in sorted(shards)]
 
@@ -177,7 +184,7 @@ def _split_folder(folder: Path, options: ReadOptions, notes: list[str]) -> Store
     Text files beside the folders of classes, as IMDB has them, and a README.txt beside tables are left out with a note.
     """
     if (folder / _STATE).is_file():
-        refuse_options(options, f"does not apply to {folder}, which save_to_disk wrote")
+        refuse_options(options, _saved_options(folder))
         return _saved_split(folder)
     entries = visible(folder)
     files = [path for path in entries if path.is_file() and _has_rows(path)]
@@ -194,7 +201,12 @@ def _split_folder(folder: Path, options: ReadOptions, notes: list[str]) -> Store
     notes.extend(not_read("Files", folder, [path.name for path in left_out]))
     if files and texts:
         raise SourceError(
-            f"{folder} contains both files of rows ({files[0].name}) and folders of texts ({texts[0][0]}).",
+            fitted(
+                "{folder} contains both files of rows ({file}) and folders of texts ({name}).",
+                folder=folder,
+                file=files[0].name,
+                name=texts[0][0],
+            ),
             next_step="Keep one of the two.",
         )
     if files:
@@ -217,20 +229,28 @@ def _is_about(path: Path) -> bool:
     return path.stem.upper() in _ABOUT
 
 
+def _record(path: Path, kind: type[_Record]) -> _Record:
+    return read_record(path, kind, _FORM, named=clipped(path, _SHOWN_RECORD))
+
+
 def _saved_split(folder: Path) -> Store:
     """Return the Arrow files of a Dataset that `save_to_disk` wrote, in their order."""
-    state = read_record(folder / _STATE, _State, _FORM)
+    state = _record(folder / _STATE, _State)
     if state._indices_data_files or state._indices_files:
         raise SourceError(
-            f"{folder} was saved with a list of its chosen rows (indices), which tdbs does not read.",
+            fitted(
+                "{folder} was saved with a list of its chosen rows (indices), which tdbs does not read.", folder=folder
+            ),
             next_step="Save it again: load_from_disk(…).flatten_indices().save_to_disk(…).",
         )
     paths = [folder / file.filename for file in state._data_files]
     if not paths:
-        raise SourceError(f"{folder / _STATE} names no files of rows.", next_step=_FORM.next_step)
+        raise SourceError(fitted("{file} names no files of rows.", file=folder / _STATE), next_step=_FORM.next_step)
     missing = next((path for path in paths if not path.is_file()), None)
     if missing is not None:
-        raise SourceError(f"The file {missing} is missing.", next_step=f"Put it there. {_FORM.next_step}")
+        raise SourceError(
+            fitted("The file {file} is missing.", file=missing), next_step=f"Put it there. {_FORM.next_step}"
+        )
     return _store_of(paths, ReadOptions())
 
 
@@ -242,11 +262,16 @@ def _store_of(paths: list[Path], options: ReadOptions) -> Store:
     other = next((file for file in files if file.format != files[0].format), None)
     if other is not None:
         raise SourceError(
-            f"{files[0].name} and {other.name} of one split have different formats.", next_step="Use one format."
+            fitted("{one} and {other} of one split have different formats.", one=files[0].name, other=other.name),
+            next_step="Use one format.",
         )
     shards = Shards(files=files)
     refuse_other_columns(shards)
     return shards
+
+
+def _saved_options(folder: Path) -> str:
+    return f"does not apply to {clipped(folder, SHOWN_WHERE)}, which save_to_disk wrote"
 
 
 def _has_rows(path: Path) -> bool:
@@ -257,5 +282,14 @@ def _has_rows(path: Path) -> bool:
     return ending.endswith(tuple(SUFFIXES)) or packed == ".zip"
 
 
-def _two_of(where: str, split: str, one: str, other: str) -> SourceError:
-    return SourceError(f"{where} has two files of the {split} split: {one} and {other}.", next_step="Keep one of them.")
+def _two_of(where: str | Path, split: str, one: str, other: str) -> SourceError:
+    return SourceError(
+        fitted(
+            "{where} has two files of the {split} split: {one} and {other}.",
+            where=where,
+            split=split,
+            one=one,
+            other=other,
+        ),
+        next_step="Keep one of them.",
+    )

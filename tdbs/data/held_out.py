@@ -2,27 +2,25 @@
 
 If rows have one class label, each class gives its share: shares are rounded by largest remainder. Questions are drawn
 by their contexts, so that no context is on both sides; the number of questions comes as close to the fraction as
-contexts allow. Other rows are drawn at random. Rows of a class that has one or two stay in train, and so does the first
-row of a class that was drawn whole: a class that train lacks could not be scored. Columns of 0 and 1 and the places of
-multi-hot lists are classes too: their rows are those with a 1. Memory: an integer a label or a context.
+contexts allow. If a column names the document of each context, whole documents are drawn, unless that would miss the
+fraction by half or more. Other rows are drawn at random. Rows of a class that has one or two stay in train, and so does
+the first row of a class that was drawn whole: a class that train lacks could not be scored. Columns of 0 and 1 and the
+places of multi-hot lists are classes too: their rows are those with a 1. Memory: an integer a label or a context.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, IntArray, offsets_of
-from tdbs.data.columns import SourceColumn, fitted, one_array
-from tdbs.data.content import is_list
-from tdbs.data.labels.several import flags_that_hold, hot_classes, is_hot
-from tdbs.data.labels.single import LabelType, informative_values, label_lists, label_texts, row_classes
+from tdbs.data.columns import SourceColumn
+from tdbs.data.labels.hot import hot_classes
+from tdbs.data.row_values import DOCUMENT, RowValues
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.rng import RandomPurpose, stream
+from tdbs.shown import NOTE, fitted
 
 # Shapes: U rows that can be used, E pairs of a row and a class that it has, C classes, G contexts.
 
@@ -37,83 +35,6 @@ class Drawn:
 
     is_held_N: BoolArray  # of all rows of the file
     notes: tuple[str, ...]
-
-
-class RowValues:
-    """Which rows have which values, labels or contexts: for each row integers are kept, not the values."""
-
-    def __init__(self, label_type: LabelType) -> None:
-        """Begin with no rows; `label_type` decides whether numbers are classes."""
-        self._label_type = label_type
-        self._codes: dict[str, int] = {}
-        self._found: list[tuple[IntArray, IntArray]] = []
-        self._rows: list[IntArray] = [np.zeros(0, dtype=np.int64)]
-        self._last: SourceColumn | None = None
-        self._are_numbers = False
-
-    def add_rows(self, rows_N: IntArray) -> None:
-        """Add rows that can be used."""
-        self._rows.append(rows_N)
-
-    def add_labels(self, column: SourceColumn) -> None:
-        """Add the labels of some rows, one or a list of them."""
-        self._last = column
-        if is_list(column.values.type):
-            lists = one_array(label_lists(column).values)
-            self._add(lists.flatten(), column.rows_N[pc.list_parent_indices(lists).to_numpy()])
-            return
-        texts = one_array(label_texts(column).values)
-        self._are_numbers |= not informative_values(pc.unique(texts.drop_null()), self._label_type).all()
-        if not self._are_numbers:  # numbers to predict may be as many as rows
-            self._add(texts.fill_null(""), column.rows_N)
-
-    def add_flags(self, columns: Sequence[SourceColumn]) -> None:
-        """Add the rows in which each column of flags has a 1; a class is the place of its column."""
-        for place, column in enumerate(columns):
-            if is_list(column.values.type):
-                return  # refused later
-            rows_N = column.rows_N[flags_that_hold(column)]
-            self._found.append((np.full(len(rows_N), place, dtype=np.int64), rows_N))
-
-    def add_contexts(self, contexts: pa.Array, rows_N: IntArray) -> None:
-        """Add the contexts of some rows."""
-        self._add(contexts.fill_null(""), rows_N, key=lambda text: blake2b(text.encode(), digest_size=16).hexdigest())
-
-    def rows(self) -> IntArray:
-        """Return all rows, in order."""
-        return np.concatenate(self._rows)
-
-    def codes(self) -> tuple[IntArray, IntArray]:
-        """Return the number of each value, in order of their first rows, and its row."""
-        codes, rows = zip(*self._found, strict=True) if self._found else ([], [])
-        empty = np.zeros(0, dtype=np.int64)
-        return np.concatenate([empty, *codes]), np.concatenate([empty, *rows])
-
-    def classes(self, classes: Sequence[str]) -> tuple[IntArray, IntArray]:
-        """Return the class id of each label, and its row."""
-        codes_E, rows_E = self.codes()
-        if self._last is None or not self._codes:
-            return codes_E, rows_E
-        texts = pa.chunked_array([pa.array(list(self._codes), pa.string())])
-        named = SourceColumn(
-            name=self._last.name,
-            where=self._last.where,
-            values=texts,
-            rows_N=np.arange(len(self._codes)),
-            names=self._last.names,
-        )
-        return row_classes(named, classes)[0][codes_E], rows_E
-
-    def hot_places(self, classes: int) -> tuple[IntArray, IntArray]:
-        """Return the place of each 1 in multi-hot lists of that many classes, and its row."""
-        codes_E, rows_E = self.codes()  # every list gives its entries in order
-        holds = np.array([is_hot(text) for text in self._codes], dtype=np.bool_)[codes_E]
-        return (np.arange(len(codes_E)) % classes)[holds], rows_E[holds]
-
-    def _add(self, texts: pa.Array, rows_N: IntArray, key: Callable[[str], str] = str) -> None:
-        encoded = texts.dictionary_encode()
-        known = [self._codes.setdefault(key(text), len(self._codes)) for text in encoded.dictionary.to_pylist()]
-        self._found.append((np.array(known, dtype=np.int64)[encoded.indices.to_numpy()], rows_N))
 
 
 def draw(
@@ -131,7 +52,8 @@ def draw(
         drawn_U, rare_C = stratified_rows(ids_U, fraction, where=where)
         rare = tuple(task.classes[index] for index in rare_C)
     elif task.kind == "question_answering":
-        drawn_U = rows_by_group(values.codes()[0], fraction, where=where)
+        drawn_U, unfit = _questions(values, fraction, where)
+        notes += unfit
     else:
         drawn_U = held_out_rows(len(rows_U), fraction)
         if task.kind in ("token_classification", "multi_label"):
@@ -141,13 +63,29 @@ def draw(
             _refuse_nothing_drawn(drawn_U, fraction, where, can_give=with_rare < len(rows_U))
             rare = tuple(task.classes[index] for index in rare_C)
             if len(whole_C):
-                shown = _listed([task.classes[index] for index in whole_C])
-                notes.append(f"--validation {fraction}: the first row stays in train of classes drawn whole: {shown}.")
+                whole = [task.classes[index] for index in whole_C]
+                notes.append(_note(fraction, "the first row stays in train of classes drawn whole", whole))
     if rare:
-        notes.append(f"--validation {fraction}: classes of one or two rows stay in train: {_listed(rare)}.")
+        notes.append(_note(fraction, "classes of one or two rows stay in train", rare))
     is_held_N = np.zeros(count, dtype=np.bool_)
     is_held_N[rows_U[drawn_U]] = True
     return Drawn(is_held_N=is_held_N, notes=tuple(notes))
+
+
+def _questions(values: RowValues, fraction: float, where: str) -> tuple[IntArray, list[str]]:
+    """Return places of questions that are drawn with all others of their document, else of their context; and notes."""
+    contexts_U, documents_U = values.codes()[0], values.documents()
+    by_context_U = rows_by_group(contexts_U, fraction, where=where)
+    if documents_U is None:
+        return by_context_U, []
+    if documents_U.any():
+        drawn_U = rows_by_group(documents_U, fraction, where=where)
+        wanted = len(contexts_U) * fraction
+        if abs(len(drawn_U) - wanted) < wanted / 2:
+            return drawn_U, []
+    return by_context_U, [
+        f"--validation {fraction}: contexts are held out, not whole documents: '{DOCUMENT}' has too few."
+    ]
 
 
 def _held_classes(values: RowValues, task: Task, labels: Sequence[SourceColumn]) -> tuple[IntArray, IntArray]:
@@ -246,5 +184,6 @@ def _refuse_nothing_drawn(found: BoolArray | IntArray, fraction: float, where: s
         )
 
 
-def _listed(classes: Sequence[str]) -> str:
-    return ", ".join(classes[:_SHOWN]) + (", …" if len(classes) > _SHOWN else "")
+def _note(fraction: float, what: str, classes: Sequence[str]) -> str:
+    listed = ", ".join(classes[:_SHOWN]) + (", …" if len(classes) > _SHOWN else "")
+    return fitted("--validation {fraction}: " + what + ": {classes}.", width=NOTE, fraction=fraction, classes=listed)

@@ -6,15 +6,17 @@ import pyarrow as pa
 
 from tdbs.data.tasks import HubTask
 from tdbs.errors import SourceError, reason_of
+from tdbs.files import exists
+from tdbs.shown import fitted
 
 
 def mirror_files(hub: HubTask, mirror: Path) -> dict[str, Path]:
     """Return DIR/<short name>/<split>.parquet of every split that is there; train must be."""
     folder = mirror / hub.task.name
     files = {split: folder / f"{split}.parquet" for split in hub.splits}
-    if not files["train"].is_file():
+    if not exists(folder) or not files["train"].is_file():
         raise SourceError(
-            f"The mirror has no file {files['train']}.",
+            fitted("The mirror has no file {file}.", file=files["train"]),
             next_step="Put it there, or pass --mirror (or set TDBS_MIRROR) with the folder that contains "
             f"{hub.task.name}.",
         )
@@ -29,7 +31,7 @@ def hub_tables(hub: HubTask) -> dict[str, pa.Table]:
         loaded = datasets.load_dataset(hub.hub_id, hub.configuration)
     except Exception as error:  # no network, HF_HUB_OFFLINE, a proxy, nothing in the cache: a dozen kinds
         raise SourceError(
-            f"Cannot load {hub.task.name} from the hub: {reason_of(error)}.",
+            fitted("Cannot load " + hub.task.name + " from the hub: {reason}.", reason=reason_of(error)),
             next_step="Without a network, pass --mirror DIR (or set TDBS_MIRROR) "
             f"with the files DIR/{hub.task.name}/<split>.parquet.",
         ) from error

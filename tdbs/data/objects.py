@@ -1,30 +1,27 @@
 """Tables that a Python program has already: Datasets, DataFrames, pyarrow Tables, lists of dicts.
 
-DataFrames and lists become Arrow tables in memory. A Dataset stays as it is and is read in batches, by its chosen rows.
-An IterableDataset can be read once only, so its rows go to a temporary Arrow file first, some at a time; it is removed
-when prepare ends. Libraries are never imported here: an object of theirs shows that they are.
+DataFrames and lists become Arrow tables in memory. A Dataset stays as it is and is read in batches, by its chosen rows;
+streams.py makes one of an IterableDataset. Libraries are never imported here: an object of theirs shows that they are.
 """
 
 import sys
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Protocol
 
 import pyarrow as pa
 
-from tdbs.data.columns import clipped, plain_names, repeated
-from tdbs.data.content import ROWS_AT_ONCE, plain_type
+from tdbs.data.columns import BadRows, plain_names, repeated
+from tdbs.data.content import plain_values
 from tdbs.data.folders import chosen_splits
+from tdbs.data.misfits import MixedTable, fitting_values
 from tdbs.data.stores import DatasetRows, Store, store_rows
 from tdbs.errors import SourceError, reason_of
+from tdbs.shown import clipped, fitted
 
 OBJECTS_NAME = "table"  # of the folder below data/
 _OTHER = "Pass a Dataset, a DataFrame, a pyarrow Table, a list of dicts, or a dict of splits with one of these each."
 _NAMED = 40  # characters of a name
-_FEATURES = "Give the IterableDataset features, as ds.cast(features) does, and each row values of their types."
 _ROWS = "Make each row a dict of its columns."
 
 
@@ -75,91 +72,50 @@ def object_split(rows: Rows, split: str) -> ObjectSplit:
 
 def _object_split(rows: Rows, where: str) -> ObjectSplit:
     given: Any = rows
-    if _is_a(given, "datasets", "Dataset"):
+    if is_a(given, "datasets", "Dataset"):
         return ObjectSplit(store=_of_dataset(given, where))
     if isinstance(given, pa.Table):
         return _of_columns(
             dict(zip(_names(given.column_names, where), given.columns, strict=True)), where, given.schema
         )
-    if _is_a(given, "polars", "LazyFrame"):
-        given = given.collect()
-    if _is_a(given, "polars", "DataFrame"):
-        return _object_split(given.to_arrow(), where)
-    if _is_a(given, "pandas", "DataFrame"):
+    if is_a(given, "polars", "LazyFrame"):
+        given = _collected(given, where)
+    if is_a(given, "polars", "DataFrame"):
+        return _of_columns(dict(zip(_names(given.columns, where), given.get_columns(), strict=True)), where)
+    if is_a(given, "pandas", "DataFrame"):
         names = _names([str(name) for name in given.columns], where)
-        return _of_columns({name: given.iloc[:, place] for place, name in enumerate(names)}, where)
+        return _of_columns({name: _dense(given.iloc[:, place]) for place, name in enumerate(names)}, where)
     if isinstance(given, Sequence) and not isinstance(given, str | bytes):
         return _of_columns(_columns_of(given, where), where)
-    raise SourceError(f"{sentence(where)} is of type {type(given).__name__}, not a table.", next_step=_OTHER)
+    raise SourceError(
+        f"{sentence(where)} is of type {clipped(type(given).__name__, _NAMED)}, not a table.", next_step=_OTHER
+    )
+
+
+def _collected(frame: Any, where: str) -> Any:
+    """Return the rows of a LazyFrame; what it was made of may fail only now."""
+    try:
+        return frame.collect()
+    except (sys.modules["polars"].exceptions.PolarsError, OSError) as error:
+        raise SourceError(
+            fitted("{where} cannot be collected: {reason}.", where=sentence(where), reason=reason_of(error)),
+            next_step="Call its collect() yourself, and fix what fails.",
+        ) from error
+
+
+def _dense(column: Any) -> Any:
+    """Return a column of pandas; Arrow sees only the stored values of a sparse one."""
+    return column.sparse.to_dense() if is_a(column.dtype, "pandas", "SparseDtype") else column
 
 
 def object_name(split: str) -> str:
     """Return what errors call the table of a split."""
-    return f"the {split} table"
+    return f"the {clipped(split, _NAMED)} table"
 
 
 def sentence(where: str) -> str:
     """Return a table's name as the beginning of a sentence."""
     return where[:1].upper() + where[1:]
-
-
-@contextmanager
-def kept_streams(source: Any, split: str) -> Iterator[Any]:
-    """Yield a source, or the rows of a split, with IterableDatasets as Datasets of temporary files.
-
-    Everything else is yielded as it is. The files are removed at the end. Raises SourceError if the
-    rows of one do not fit together.
-    """
-    streams = source if isinstance(source, Mapping) else {split: source}
-    if not any(_is_a(stream, "datasets", "IterableDataset") for stream in streams.values()):
-        yield source
-        return
-    with tempfile.TemporaryDirectory(prefix="tdbs-") as folder:
-        kept = {
-            name: _kept(stream, Path(folder) / f"{number}.arrow", object_name(str(name)))
-            if _is_a(stream, "datasets", "IterableDataset")
-            else stream
-            for number, (name, stream) in enumerate(streams.items())
-        }
-        yield kept if isinstance(source, Mapping) else kept[split]
-
-
-def _kept(stream: Any, path: Path, where: str) -> Any:
-    """Write the rows of an IterableDataset to a file, some at a time, and return them as a Dataset."""
-    import datasets
-
-    schema = None if stream.features is None else stream.features.arrow_schema
-    done = 0
-    with pa.OSFile(str(path), "wb") as file:
-        writer = None
-        for table in _pieces(stream, where):
-            schema = schema or table.schema
-            writer = writer or pa.ipc.new_stream(file, schema)
-            try:
-                writer.write_table(table.select(schema.names).cast(schema))
-            except (pa.ArrowException, KeyError) as error:
-                numbers = f"{done + 1} to {done + table.num_rows}"
-                raise SourceError(
-                    f"Rows {numbers} of {where} do not fit those before: {reason_of(error)[:50]}.", next_step=_FEATURES
-                ) from error
-            done += table.num_rows
-        if writer is None:
-            raise SourceError(f"{sentence(where)} has no rows.", next_step="Add rows, or leave it out.")
-        writer.close()
-    return datasets.Dataset.from_file(str(path))
-
-
-def _pieces(stream: Any, where: str) -> Iterator[pa.Table]:
-    """Yield the rows, some at a time. Without features, the datasets library takes each row's types from the row."""
-    done = 0
-    try:
-        for table in stream.with_format("arrow").iter(ROWS_AT_ONCE):
-            yield table
-            done += table.num_rows
-    except pa.ArrowException as error:
-        raise SourceError(
-            f"Rows of {where}, from {done + 1} on, have other keys or types than each other.", next_step=_FEATURES
-        ) from error
 
 
 def _of_dataset(dataset: Any, where: str) -> DatasetRows:
@@ -174,24 +130,36 @@ def _of_dataset(dataset: Any, where: str) -> DatasetRows:
 
 
 def _of_columns(columns: Mapping[str, Any], where: str, schema: pa.Schema | None = None) -> ObjectSplit:
-    """Return columns as a table; one that Arrow cannot hold is null, with the reason."""
+    """Return columns as a table; one that Arrow cannot hold is null, or some values of it, with the reason."""
     arrays: dict[str, Any] = {}
     unreadable: dict[str, SourceError] = {}
+    misfits: dict[str, BadRows] = {}
     for name, values in columns.items():
         try:
-            arrays[name] = _plain(values if isinstance(values, pa.ChunkedArray) else pa.array(values, from_pandas=True))
+            arrays[name] = _plain(_in_arrow(values))
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-            unreadable[name] = _misfit(name, values, where, error)
-            arrays[name] = pa.nulls(len(values))
+            fitting = None if is_a(values, "polars", "Series") else fitting_values(values, name)
+            if fitting is None:
+                unreadable[name] = _misfit(name, values, where, error)
+                arrays[name] = pa.nulls(len(values))
+            else:
+                arrays[name], misfits[name] = _plain(fitting[0]), fitting[1]
     table = pa.table(list(arrays.values()), names=list(arrays))
     metadata = None if schema is None else schema.metadata
-    return ObjectSplit(store=table.replace_schema_metadata(metadata), unreadable=unreadable)
+    table = table.replace_schema_metadata(metadata)
+    store = MixedTable(table=table, where=where, misfits=misfits) if misfits else table
+    return ObjectSplit(store=store, unreadable=unreadable)
+
+
+def _in_arrow(values: Any) -> Any:
+    if isinstance(values, pa.ChunkedArray):
+        return values
+    return values.to_arrow() if is_a(values, "polars", "Series") else pa.array(values, from_pandas=True)
 
 
 def _plain(values: Any) -> Any:
     """Return values without dictionaries and views, which pandas and polars have for texts."""
-    kind = plain_type(values.type)
-    return values if kind == values.type else values.cast(kind)
+    return plain_values(values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values]))
 
 
 def _columns_of(rows: Sequence[Any], where: str) -> dict[str, list[Any]]:
@@ -199,7 +167,8 @@ def _columns_of(rows: Sequence[Any], where: str) -> dict[str, list[Any]]:
     names: dict[str, None] = {}
     for number, row in enumerate(rows, start=1):
         if not isinstance(row, Mapping):
-            raise SourceError(f"Row {number} of {where} is of type {type(row).__name__}, not a dict.", next_step=_ROWS)
+            kind = clipped(type(row).__name__, _NAMED)
+            raise SourceError(f"Row {number} of {where} is of type {kind}, not a dict.", next_step=_ROWS)
         if not all(isinstance(name, str) for name in row):
             raise SourceError(f"Row {number} of {where} has keys that are not texts.", next_step=_ROWS)
         names.update(dict.fromkeys(row))
@@ -209,6 +178,16 @@ def _columns_of(rows: Sequence[Any], where: str) -> dict[str, list[Any]]:
 
 def _misfit(name: str, values: Any, where: str, error: Exception) -> SourceError:
     """Return the error for a column, with the first row whose value does not fit those before."""
+    if is_a(values, "polars", "Series"):
+        return SourceError(
+            fitted(
+                "'{name}' of {where} contains {kind}, which Arrow does not have.",
+                name=name,
+                where=where,
+                kind=values.dtype,
+            ),
+            next_step="Cast it to another type, such as Int64.",
+        )
     low, high = 0, len(values)  # the first `low` values fit, the first `high` do not
     listed = list(values)
     while high - low > 1:
@@ -221,8 +200,14 @@ def _misfit(name: str, values: Any, where: str, error: Exception) -> SourceError
             low = middle
     shown = repr(listed[low])[:30] if listed else ""
     return SourceError(
-        f"Row {low + 1} of {where} has {shown} in '{name}', which does not fit.",
-        next_step=f"Give the column values of one type. Arrow reports: {reason_of(error)[:60]}",
+        fitted(
+            "Row {row} of {where} has {value} in '{name}', which does not fit.",
+            row=low + 1,
+            where=where,
+            value=shown,
+            name=name,
+        ),
+        next_step=f"Give the column values of one type. Arrow reports: {clipped(reason_of(error), 60)}",
     )
 
 
@@ -239,11 +224,11 @@ def _names(names: Sequence[str], where: str) -> list[str]:
 
 def _is_column(values: object) -> bool:
     """Return whether a value is a list of values, rather than of rows."""
-    is_list = isinstance(values, list | tuple) or _is_a(values, "numpy", "ndarray") or _is_a(values, "pandas", "Series")
+    is_list = isinstance(values, list | tuple) or is_a(values, "numpy", "ndarray") or is_a(values, "pandas", "Series")
     given: Any = values
     return is_list and not any(isinstance(value, Mapping) for value in given[:1])
 
 
-def _is_a(value: object, module: str, kind: str) -> bool:
+def is_a(value: object, module: str, kind: str) -> bool:
     """Return whether a value is of a library's type; a library that is not loaded has made none."""
     return isinstance(value, getattr(sys.modules.get(module), kind, ()))

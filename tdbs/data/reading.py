@@ -10,26 +10,24 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from tdbs.arrays import IntArray, offsets_of
+from tdbs.arrays import IntArray
 from tdbs.data.columns import (
     FILL,
     BadRows,
     SourceColumn,
     one_array,
     refuse_missing,
-    refuse_other_bytes,
     row_name,
-    text_values,
-    word_lists,
 )
-from tdbs.data.content import is_list, is_text
-from tdbs.data.held_out import RowValues, draw
+from tdbs.data.content import is_list
+from tdbs.data.cutting import cut_blocks
+from tdbs.data.held_out import draw
 from tdbs.data.labels.distinct import DistinctValues
 from tdbs.data.labels.given import has_labels
-from tdbs.data.labels.shape import parsed_lists
+from tdbs.data.labels.single import label_lists
 from tdbs.data.labels.targets import Encoder, SplitColumns, learn_targets
+from tdbs.data.row_values import RowValues
 from tdbs.data.sources import Source, Split
 from tdbs.data.tables import (
     ROW,
@@ -37,13 +35,17 @@ from tdbs.data.tables import (
     count_split,
     label_contents,
     label_reader,
+    read_texts,
     source_column,
     tables_of,
+    text_columns,
     text_contents,
     usable,
 )
 from tdbs.data.tasks import Task
+from tdbs.data.understood import list_texts_note
 from tdbs.errors import RowError, SourceError
+from tdbs.shown import fitted
 
 # Shapes: N rows of a block.
 
@@ -115,7 +117,7 @@ def survey_source(source: Source) -> FirstPassResult:
     task, encode = learn_targets(passed["train"].labels, source.task, source.label_type)
     rows = {name: found.rows for name, found in passed.items()}
     labelled = {name for name, found in passed.items() if found.has_labels}
-    notes: tuple[str, ...] = (_list_texts_note(source),) if source.has_list_texts else ()
+    notes: tuple[str, ...] = (list_texts_note(source),) if source.has_list_texts else ()
     if source.held_out is not None and values is not None:
         drawn = draw(
             values, task, passed["train"].labels, count=rows["train"], fraction=source.held_out, where=train.where
@@ -155,7 +157,7 @@ def read_blocks(
     read_labels = label_reader(source, split) if is_labelled else None
 
     def block_of(table: pa.Table) -> RowBlock:
-        text, pair = _texts(source, split, table)
+        text, pair = read_texts(source, split, table)
         rows = SplitColumns(text=text, pair=pair, labels=() if read_labels is None else read_labels(table))
         return RowBlock(
             where=split.where,
@@ -167,7 +169,7 @@ def read_blocks(
 
     tables = tables_of(survey.splits[name], asked, bad)
     most, bytes_ = rows_at_most or BLOCK_ROWS, bytes_at_most or BLOCK_BYTES
-    for table in _blocks(tables, _text_columns(source), rows_at_most=most, bytes_at_most=bytes_):
+    for table in cut_blocks(tables, text_columns(source), rows_at_most=most, bytes_at_most=bytes_):
         kept, block = usable(table, block_of, bad)
         if bad and kept.num_rows < table.num_rows:
             gone = np.setdiff1d(table[ROW].to_numpy(), kept[ROW].to_numpy()).tolist()
@@ -198,16 +200,8 @@ def _filled(source: Source, survey: FirstPassResult, name: str, limits: Mapping[
 def _nothing_usable(split: Split, skipped: BadRows) -> SourceError:
     first = min(skipped, default=0)
     reason = f": row {first + 1} {skipped[first]}" if skipped else ""
-    return RowError(
-        f"No row of {split.where} can be used{reason}.", next_step="Fix the rows of the file.", reasons=skipped
-    )
-
-
-def _list_texts_note(source: Source) -> str:
-    names, where = f"'{source.task.columns.label}'", source.splits[0].where
-    if source.task.kind == "token_classification":
-        names = f"'{source.task.columns.text}' and {names}"
-    return f"{names} of {where}: lists that are written as texts are read as lists."
+    message = fitted("No row of {where} can be used{reason}.", where=split.where, reason=reason)
+    return RowError(message, next_step="Fix the rows of the file.", reasons=skipped)
 
 
 def _but_train(found: Mapping[str, Found]) -> dict[str, Found]:
@@ -232,15 +226,23 @@ def _first_pass(name: str, split: Split, source: Source, values: RowValues | Non
             values.add_rows(np.arange(count))
         return _FirstPass(rows=count, has_labels=split.has_labels)
     asked = label_contents(split, source) | (text_contents(source) if skips or by_context else {})
+    if by_context and source.document is not None:
+        asked[source.document] = "name"
     read_labels = label_reader(source, split)
-    distinct = [DistinctValues(source.label_type or "auto") for _ in task.columns.labels if is_learned]
+    distinct = [
+        DistinctValues(source.label_type or "auto", are_sets=task.kind == "multi_label")
+        for _ in task.columns.labels
+        if is_learned
+    ]
 
     def labels_of(table: pa.Table) -> tuple[SourceColumn, ...]:
         columns = read_labels(table)
         if skips and name == "train":
-            _texts(source, split, table)
+            read_texts(source, split, table)
             for column in columns:
                 refuse_missing(column, next_step=FILL)
+                if is_learned and is_list(column.values.type):
+                    label_lists(column)  # refuses an empty entry
         return columns
 
     bad: BadRows | None = {} if skips else None
@@ -270,8 +272,8 @@ def _note_values(
     values.add_rows(rows_N)
     task = source.task
     if task.kind == "question_answering" and task.columns.pair is not None:
-        contexts = source_column(task.columns.pair, split, table)
-        values.add_contexts(one_array(contexts.values.cast(pa.string())), rows_N)
+        names = [task.columns.pair, *([] if source.document is None else [source.document])]
+        values.add_contexts([source_column(name, split, table) for name in names])
     elif task.kind in ("classification", "token_classification", "multi_label") and len(columns) == 1:
         values.add_labels(columns[0])
     elif task.kind == "multi_label" and len(columns) > 1:
@@ -285,65 +287,8 @@ def _is_filled(column: SourceColumn, source: Source) -> bool:
     return column.values.null_count < len(column.values)
 
 
-def _text_columns(source: Source) -> list[str]:
-    columns = source.task.columns
-    return [column for column in (columns.text, columns.pair) if column is not None]
-
-
-def _texts(source: Source, split: Split, table: pa.Table) -> tuple[SourceColumn, SourceColumn | None]:
-    """Return the texts of rows, or their words, and the second texts; none is missing. Raises RowError."""
-    text, *others = (source_column(column, split, table) for column in _text_columns(source))
-    if source.task.kind == "token_classification":
-        if is_text(text.values.type) and source.has_list_texts:
-            refuse_other_bytes(text)
-            text = parsed_lists(text, of_words=True)
-        text = replace(text, values=word_lists(text))
-    else:
-        text = replace(text, values=text_values(text))
-    pair = next((replace(other, values=text_values(other)) for other in others), None)
-    return text, pair
-
-
 def _some(rows: int, split: Split) -> int:
     """Return the number of rows, if there are any."""
     if rows == 0:
         raise SourceError(f"{split.where} has no rows.", next_step="Add rows, or leave it out.")
     return rows
-
-
-def _blocks(
-    tables: Iterator[pa.Table], texts: list[str], *, rows_at_most: int, bytes_at_most: int
-) -> Iterator[pa.Table]:
-    """Yield the rows cut into blocks: a block ends where the next row would be too much for it."""
-    waiting: list[pa.Table] = []
-    rows = size = 0
-    for table in tables:
-        bytes_through_N = np.cumsum(sum(_bytes_of_rows(table[column]) for column in texts))
-        first = 0
-        while first < table.num_rows:
-            before = int(bytes_through_N[first - 1]) if first else 0
-            fitting = int(np.searchsorted(bytes_through_N, before + bytes_at_most - size, side="right")) - first
-            taken = min(fitting, rows_at_most - rows, table.num_rows - first)
-            if taken <= 0 and rows:
-                yield pa.concat_tables(waiting)
-                waiting, rows, size = [], 0, 0
-                continue
-            taken = max(taken, 1)  # a text of more than a block is one of its own
-            waiting.append(table.slice(first, taken))
-            first += taken
-            rows += taken
-            size += int(bytes_through_N[first - 1]) - before
-    if waiting:
-        yield pa.concat_tables(waiting)
-
-
-def _bytes_of_rows(column: pa.ChunkedArray) -> IntArray:
-    """Return how many bytes of text each row has; none where the column holds no texts, which is refused later."""
-    values = one_array(column)
-    if is_list(values.type) and is_text(values.type.value_type):
-        through = offsets_of(pc.fill_null(pc.binary_length(values.flatten()), 0).to_numpy())
-        ends = np.cumsum(pc.fill_null(pc.list_value_length(values), 0).to_numpy())
-        return np.diff(through[ends], prepend=0)
-    if not is_text(values.type):
-        return np.zeros(len(values), dtype=np.int64)
-    return pc.fill_null(pc.binary_length(values), 0).to_numpy().astype(np.int64)

@@ -10,9 +10,9 @@ from typing import Annotated
 
 import pyarrow as pa
 
-from tdbs.data.columns import no_column
 from tdbs.data.folders import folder_splits
 from tdbs.data.formats import ReadOptions, data_file, read_schema, refuse_options
+from tdbs.data.header import no_column
 from tdbs.data.hub import hub_tables, mirror_files
 from tdbs.data.labels.answer_columns import are_answer_columns
 from tdbs.data.labels.shape import label_shape
@@ -22,11 +22,12 @@ from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER, sample_tables
 from tdbs.data.stores import Store, store_digest, store_files, store_schema, store_stamps
 from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task
 from tdbs.data.user_files import choose_columns, source_name
-from tdbs.data.user_splits import names_of_classes, refuse_unreadable, split_where, unusual_reading
+from tdbs.data.user_splits import document_column, names_of_classes, refuse_unreadable, split_where, unusual_reading
 from tdbs.digests import file_sha256, parts_sha256, table_sha256
 from tdbs.errors import ConfigError, SourceError
-from tdbs.files import Stamp, to_path
+from tdbs.files import Stamp, exists, to_path
 from tdbs.settings import Option, changed_fields
+from tdbs.shown import fitted
 
 HUB_TOKENIZER = "roberta-base"
 HUB_SEQ2SEQ_TOKENIZER = "t5-small"
@@ -34,9 +35,11 @@ VALIDATION_HELP = "Validation file, or share of rows to hold out (0.1)."
 # 2: multi-hot lists, names of class ids, blanks and booleans, classes that are held out
 # 3: marks of no width, accents, printed scalars, names of class ids that are floats, NaN
 # 4: strings side by side, decimals, decimal commas
-_LABEL_READING = 4
+# 5: odd rows among multi-hot lists, ids that come twice, a text among lists or flags, empty labels and texts, infinity,
+#    marks of direction and joiners around labels
+_LABEL_READING = 5
 _GLUE = "glue/"
-_DRAWING = 3  # version of the rules by which a fraction is held out (data/held_out.py)
+_DRAWING = 4  # version of the rules by which a fraction is held out (data/held_out.py)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +64,7 @@ class Source:
     splits: tuple[Split, ...]
     label_type: LabelType | None = None  # None: labels are class ids or scores already
     held_out: float | None = None  # fraction of train that becomes validation
+    document: str | None = None  # column of the document of a context, which is held out as a whole
     notes: tuple[str, ...] = ()  # messages about splits that are left out
     label_names: tuple[str, ...] = ()  # of class ids or places, in order
     label_separator: str | None = None  # between the classes of one text
@@ -118,9 +122,9 @@ def open_source(
         source = _open_named(spec, mirror)
     else:
         path = to_path(spec).expanduser()
-        if not path.exists():
+        if not exists(path):
             raise SourceError(
-                f"Unknown task '{spec}', and no file or folder {path} exists.",
+                fitted("Unknown task '{spec}', and no file or folder {path} exists.", spec=spec, path=path),
                 next_step=f"Pass a path, {SAMPLE_TASK.name}, {_short_names()}.",
             )
         source = _open_files(path, files, validation)
@@ -140,15 +144,16 @@ def file_or_fraction(validation: str | float) -> Path | float:
         fraction = float(validation)
     except ValueError:
         path = to_path(str(validation))
-        if path.is_file():
+        if exists(path) and path.is_file():
             return path
         raise SourceError(
-            f"--validation '{validation}' is neither a file nor a fraction.",
+            fitted("--validation '{value}' is neither a file nor a fraction.", value=validation),
             next_step="Pass the path of a file, or a fraction such as 0.1.",
         ) from None
     if not 0 < fraction < 1:
         raise ConfigError(
-            f"--validation must be between 0 and 1, got {validation}.", next_step="Pass a fraction such as 0.1."
+            fitted("--validation must be between 0 and 1, got {value}.", value=validation),
+            next_step="Pass a fraction such as 0.1.",
         )
     return fraction
 
@@ -205,7 +210,7 @@ def _open_mirror(hub: HubTask, mirror: Path) -> Source:
         needed = [columns.text, columns.pair, *(columns.labels if name == "train" else ())]
         for column in needed:
             if column is not None and column not in names[name]:
-                raise no_column(where, column, names[name], option=None)
+                raise no_column(where, column, names[name], option=None, is_table=False)
         has_labels = set(columns.labels) <= set(names[name])
         splits.append(_split(name, file, where=where, has_labels=has_labels))
     return Source(
@@ -221,10 +226,15 @@ def _open_files(path: Path, options: FileOptions, validation: Rows | None) -> So
     notes: tuple[str, ...] = ()
     if path.is_file():
         stores: dict[str, Store] = {"train": data_file(path, options)}
+    elif not path.is_dir():  # a device or a pipe, which could not be read twice
+        raise SourceError(
+            fitted("{path} is neither a file nor a folder.", path=path),
+            next_step="Write what comes out of it to a file, and pass that.",
+        )
     else:
         stores, notes = folder_splits(path, options)
     splits = {name: ObjectSplit(store=store) for name, store in stores.items()}
-    return _open_splits(splits, options, validation, name=source_name(path), where=str(path), notes=notes)
+    return _open_splits(splits, options, validation, name=source_name(path), where=path, notes=notes)
 
 
 def _open_objects(
@@ -240,14 +250,15 @@ def _open_splits(
     validation: Rows | None,
     *,
     name: str,
-    where: str,
+    where: str | Path,
     notes: tuple[str, ...],
 ) -> Source:
     held_out = None
     if options.validation is not None or validation is not None:
         if "validation" in splits:
+            known = split_where("validation", splits["validation"].store)
             raise ConfigError(
-                f"{where} already has a validation split: {split_where('validation', splits['validation'].store)}.",
+                fitted("{where} already has a validation split: {known}.", where=where, known=known),
                 next_step="Leave --validation out.",
             )
         given = object_split(validation, "validation") if validation is not None else None
@@ -264,6 +275,7 @@ def _open_splits(
     chosen = choose_columns(
         schemas,
         {split: name if store_files(splits[split].store) else sentence(name) for split, name in names.items()},
+        [split for split, each in splits.items() if any(file.dialect for file in store_files(each.store))],
         text=options.text,
         pair=options.pair,
         label=options.label,
@@ -280,12 +292,19 @@ def _open_splits(
     may_be_answers = kind == "multi_label" and options.label_type == "auto"
     if may_be_answers and are_answer_columns(splits["train"].store, chosen.columns, where=names["train"]):
         kind = "question_answering"
+    document = None
+    if held_out is not None and kind == "question_answering":
+        document = document_column(splits["train"], schemas["train"], chosen.columns)
     opened = tuple(
         _split(split, each.store, where=names[split], has_labels=split in chosen.labelled)
         for split, each in splits.items()
     )
+    drawn_by = [] if document is None else [document]
     parts = {
-        "files": {split: store_digest(each.store, columns[split]) for split, each in splits.items()},
+        "files": {
+            split: store_digest(each.store, columns[split] + (drawn_by if split == "train" else []))
+            for split, each in splits.items()
+        },
         "columns": asdict(chosen.columns),
         "label_type": options.label_type,
         "held_out": held_out,
@@ -309,6 +328,7 @@ def _open_splits(
         splits=opened,
         label_type=options.label_type,
         held_out=held_out,
+        document=document,
         notes=notes,
         label_names=shape.names,
         label_separator=shape.separator,

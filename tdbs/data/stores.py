@@ -7,18 +7,20 @@ batches, so one that is mapped from the disk, filtered or shuffled is never in m
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 
-from tdbs.data.columns import BadRows, SplitName, plain_name
+from tdbs.data.columns import SHOWN_WHERE, BadRows, SplitName, plain_name
 from tdbs.data.content import ROWS_AT_ONCE, Content, is_list, is_text, plain_type
 from tdbs.data.formats import FORMATS, count_rows, read_schema, read_tables
 from tdbs.data.formats.data_file import UTF8, DataFile, open_text
+from tdbs.data.misfits import MixedTable, note_misfits
 from tdbs.digests import file_sha256, parts_sha256, tables_sha256
 from tdbs.errors import SourceError
 from tdbs.files import Stamp, stamp_of
+from tdbs.shown import clipped, fitted
 
 TEXT, LABEL = "text", "label"  # the columns of class folders
 _BYTES_AT_ONCE = 8 << 20  # of text files
@@ -52,7 +54,7 @@ class DatasetRows:
     schema: pa.Schema  # with plain names
 
 
-Store: TypeAlias = DataFile | Shards | ClassFolders | DatasetRows | pa.Table
+Store: TypeAlias = DataFile | Shards | ClassFolders | DatasetRows | MixedTable | pa.Table
 
 
 def store_schema(store: Store) -> pa.Schema:
@@ -64,6 +66,8 @@ def store_schema(store: Store) -> pa.Schema:
             return read_schema(store.files[0])
         case ClassFolders():
             return pa.schema([(TEXT, pa.string()), (LABEL, pa.string())])
+        case MixedTable():
+            return store.table.schema
     return store.schema
 
 
@@ -78,6 +82,8 @@ def store_rows(store: Store, column: str, bad: BadRows | None = None) -> int:
             return len(store.files)
         case DatasetRows():
             return len(store.dataset)
+        case MixedTable():
+            return int(store.table.num_rows)
     return int(store.num_rows)
 
 
@@ -92,6 +98,9 @@ def store_tables(store: Store, asked: Mapping[str, Content], bad: BadRows | None
             return _of_class_folders(store, list(asked))
         case DatasetRows():
             return _of_dataset(store, list(asked))
+        case MixedTable():
+            note_misfits(store, asked, bad)
+            store = store.table
     batches = store.select(list(asked)).to_batches(max_chunksize=ROWS_AT_ONCE)
     return (pa.Table.from_batches([batch]) for batch in batches)
 
@@ -138,7 +147,7 @@ def store_digest(store: Store, columns: list[str]) -> list[str]:
     schema = pa.schema(
         [field.with_type(digested_type(field.type)) for field in map(store_schema(store).field, columns)]
     )
-    pieces = store_tables(store, dict.fromkeys(columns, "any"))
+    pieces = store_tables(store, dict.fromkeys(columns, "any"), {})
     return ["table", tables_sha256(schema, (piece.cast(schema) for piece in pieces))]
 
 
@@ -192,7 +201,14 @@ def refuse_other_columns(shards: Shards) -> None:
         name = next((name for name in [*expected, *found] if expected.get(name) != found.get(name)), None)
         if name is not None:
             raise SourceError(
-                f"'{name}' is {_shown(expected, name)} in {first.name}, but {_shown(found, name)} in {file.name}.",
+                fitted(
+                    "'{name}' is {kind} in {first}, but {other} in {file}.",
+                    name=name,
+                    kind=_shown(expected, name),
+                    first=first.name,
+                    other=_shown(found, name),
+                    file=file.name,
+                ),
                 next_step="Write all files of a split with the same columns.",
             )
 
@@ -238,7 +254,7 @@ def _text_of(store: ClassFolders, row: int) -> str:
     try:
         with open_text(file) as text:
             return text.read()
-    except UnicodeDecodeError as error:
+    except SourceError as error:  # its encoding: what is not compressed has no other
         raise SourceError(
             f"{_row_of_class_folders(store, row)} is not {store.encoding.upper()}.",
             next_step="Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16.",
@@ -264,4 +280,4 @@ def _row_of_shards(shards: Shards, row: int) -> str:
 
 
 def _row_of_class_folders(store: ClassFolders, row: int) -> str:
-    return f"File {'/'.join((store.folder.name, *store.files[row]))}"
+    return f"File {clipped(PurePosixPath(store.folder.name, *store.files[row]), SHOWN_WHERE)}"

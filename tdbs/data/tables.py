@@ -2,15 +2,16 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray
-from tdbs.data.columns import BadRows, SourceColumn, one_array, refuse_other_bytes
-from tdbs.data.content import Content, is_list, is_text, plain_type
+from tdbs.data.columns import SHOWN_WHERE, BadRows, SourceColumn, one_array, refuse_other_bytes, text_values, word_lists
+from tdbs.data.content import Content, is_list, is_text, plain_values
 from tdbs.data.labels.answer_columns import joined_answers
 from tdbs.data.labels.given import class_names, with_names
 from tdbs.data.labels.shape import parsed_lists, split_texts, with_given_names
@@ -19,6 +20,7 @@ from tdbs.data.sources import Source, Split
 from tdbs.data.stores import store_rows, store_schema, store_stamps, store_tables
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import RowError, SourceError, system_errors_as
+from tdbs.shown import clipped
 
 Result = TypeVar("Result")
 ROW = "\0row"  # a column beside those of the source, whose names are the user's
@@ -100,7 +102,7 @@ def tables_of(rows: SplitRows, asked: Mapping[str, Content], bad: BadRows | None
     with failures_named(split):
         for piece in pieces:
             last = first + piece.num_rows
-            plain = pa.table({name: piece[name].cast(plain_type(piece[name].type)) for name in piece.column_names})
+            plain = pa.table({name: plain_values(piece[name]) for name in piece.column_names})
             numbered = plain.append_column(ROW, pa.array(np.arange(first, last)))
             yield numbered if rows.wanted_N is None else numbered.filter(pa.array(rows.wanted_N[first:last]))
             first = last
@@ -111,7 +113,9 @@ def tables_of(rows: SplitRows, asked: Mapping[str, Content], bad: BadRows | None
 def failures_named(split: Split) -> AbstractContextManager[None]:
     """Name the split in the file system's errors."""
     return system_errors_as(
-        SourceError, f"{split.where} cannot be read", next_step="Check that the file exists and that you may read it."
+        SourceError,
+        f"{clipped(split.where, SHOWN_WHERE)} cannot be read",
+        next_step="Check that the file exists and that you may read it.",
     )
 
 
@@ -142,6 +146,28 @@ def label_reader(source: Source, split: Split) -> Callable[[pa.Table], tuple[Sou
     return read
 
 
+def text_columns(source: Source) -> list[str]:
+    """Return the columns of the texts of a row."""
+    columns = source.task.columns
+    return [column for column in (columns.text, columns.pair) if column is not None]
+
+
+def read_texts(source: Source, split: Split, table: pa.Table) -> tuple[SourceColumn, SourceColumn | None]:
+    """Return the texts of rows, or their words, and the second texts; none is missing. Raises RowError."""
+    text, *others = (source_column(column, split, table) for column in text_columns(source))
+    if source.label_type is not None:  # the hub's tasks have empty texts
+        text, *others = (_empty_is_missing(column) for column in (text, *others))
+    if source.task.kind == "token_classification":
+        if is_text(text.values.type) and source.has_list_texts:
+            refuse_other_bytes(text)
+            text = parsed_lists(text, of_words=True)
+        text = replace(text, values=word_lists(text))
+    else:
+        text = replace(text, values=text_values(text))
+    pair = next((replace(other, values=text_values(other)) for other in others), None)
+    return text, pair
+
+
 def _listed(column: SourceColumn, source: Source) -> SourceColumn:
     """Return a column of labels in which several labels of a text are a list."""
     if not is_text(column.values.type):
@@ -156,3 +182,11 @@ def _names(schema: pa.Schema, column: str, source: Source, split: Split) -> tupl
     if source.label_type == "regression" and pa.types.is_floating(schema.field(column).type):
         return ()
     return class_names(schema, column, where=split.where)
+
+
+def _empty_is_missing(column: SourceColumn) -> SourceColumn:
+    """Return texts in which an empty one is missing, as an empty field of a table of text is."""
+    if not is_text(column.values.type):
+        return column
+    is_empty = pc.equal(column.values, "")
+    return replace(column, values=pc.if_else(is_empty, pa.scalar(None, column.values.type), column.values))

@@ -1,17 +1,18 @@
 """What was understood of a source: its files and how they are read, its columns, the task and its classes.
 
-Nothing is guessed silently: `tdbs prepare` prints it in two lines, and `--json` has it under `source`.
+Nothing is guessed silently: `tdbs prepare` prints it, a line for files that are read alike and one for the task, and
+`--json` has it under `source`.
 """
 
 from collections import Counter
 from typing import Any
 
-from tdbs.data.columns import LINE, clipped
 from tdbs.data.formats.data_file import UTF8, DataFile
 from tdbs.data.formats.dialect import delimiter_name
 from tdbs.data.sources import Source, Split
 from tdbs.data.stores import ClassFolders, store_files
 from tdbs.data.tasks import Task
+from tdbs.shown import LINE, NOTE, clipped, fitted
 
 _SHOWN_CLASSES = 8
 
@@ -27,18 +28,36 @@ def source_facts(source: Source, task: Task) -> dict[str, Any]:
     }
 
 
+def list_texts_note(source: Source) -> str:
+    """Return the message that lists written as texts are read as lists."""
+    columns = source.task.columns
+    of_words = "'{text}' and " if source.task.kind == "token_classification" else ""
+    return fitted(
+        of_words + "'{label}' of {where}: lists that are written as texts are read as lists.",
+        width=NOTE,
+        text=columns.text,
+        label=columns.label,
+        where=source.splits[0].where,
+    )
+
+
 def fact_lines(facts: dict[str, Any]) -> list[str]:
-    """Return the facts of a user's source as two lines; none for a source that has its columns and splits."""
+    """Return the facts of a user's source: a line for files that are read alike, and one for the task.
+
+    There are none for a source that has its columns and splits.
+    """
     if not facts["files"]:
         return []
-    first = facts["files"][0]
-    names = ", ".join(map(_named, facts["files"]))
+    alike: dict[str, list[str]] = {}
+    for file in facts["files"]:
+        alike.setdefault(_described(file), []).append(_named(file))
     columns, classes = facts["columns"], facts["classes"]
     texts = " with ".join(f"'{name}'" for name in (columns["text"], columns["pair"]) if name is not None)
     labels = ", ".join(f"'{name}'" for name in columns["labels"])
     more = ", …" if len(classes) > _SHOWN_CLASSES else ""
     of_classes = f", {len(classes):,} classes: {', '.join(classes[:_SHOWN_CLASSES])}{more}" if classes else ""
-    lines = (f"{names}: {_described(first)}", f"{facts['kind'].replace('_', ' ')}: {texts} to {labels}{of_classes}")
+    of_files = (f"{', '.join(names)}: {description}" for description, names in alike.items())
+    lines = (*of_files, f"{facts['kind'].replace('_', ' ')}: {texts} to {labels}{of_classes}")
     return [clipped(line, LINE) for line in lines]
 
 
@@ -52,7 +71,7 @@ def _split_facts(split: Split) -> list[dict[str, Any]]:
     """Return the facts of a split's files; the text files of a class are one entry."""
     store = split.content
     if not isinstance(store, ClassFolders):
-        return [_file_facts(split.name, file, file.name) for file in store_files(store)]
+        return [_file_facts(split.name, file, file.path.name) for file in store_files(store)]
     (file,) = store_files(store)
     counts = Counter(name for name, _ in store.files)
     return [

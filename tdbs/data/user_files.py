@@ -1,19 +1,21 @@
 """Name the user's source, and choose the columns to read from it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
 from tdbs.data.answers import is_answers
-from tdbs.data.columns import clipped, no_column, plain_name
+from tdbs.data.columns import plain_name
 from tdbs.data.content import is_list
-from tdbs.data.formats import conll
+from tdbs.data.formats.conll_shape import words_elsewhere
 from tdbs.data.formats.data_file import plain_stem
+from tdbs.data.header import no_column
 from tdbs.data.tasks import Columns, TaskKind
 from tdbs.errors import ConfigError, SourceError
+from tdbs.shown import clipped, fitted
 
 BUILT_IN_SAMPLE = "sample"  # its dataset has defaults of its own
 _TEXT_NAMES = ("text", "sentence")
@@ -31,7 +33,7 @@ def source_name(path: Path) -> str:
     name = plain_stem(path) if path.is_file() else path.name
     safe = re.sub(r"[^\w .+-]", "_", name).strip(" .")  # no `=` either: readers take a=b in a path for a column
     if not safe:
-        raise SourceError(f"{path} has no name to call the dataset by.", next_step="Rename it.")
+        raise SourceError(fitted("{path} has no name to call the dataset by.", path=path), next_step="Rename it.")
     return f"{safe}_file" if safe == BUILT_IN_SAMPLE else safe
 
 
@@ -47,6 +49,7 @@ class ChosenColumns:
 def choose_columns(
     schemas: Mapping[str, pa.Schema],
     where: Mapping[str, str],
+    tables: Collection[str],
     *,
     text: str | None,
     pair: str | None,
@@ -55,14 +58,14 @@ def choose_columns(
 ) -> ChosenColumns:
     """Return the columns that are named, or those of a well-known table; every split must have what is requested.
 
-    Of each split come its columns, and what errors call it.
+    Of each split come its columns, and what errors call it; `tables` are the splits that are tables of text.
     """
     names = schemas["train"].names
     text, pair, label, target = (None if name is None else plain_name(name) for name in (text, pair, label, target))
     if label is not None and target is not None:
         raise ConfigError("--label and --target exclude each other.", next_step="Leave one of them out.")
     if text is None:
-        _refuse_numbered_words(schemas["train"], where["train"])
+        _refuse_other_words(schemas["train"], where["train"])
     if text is None and pair is None and label is None and target is None:
         known = next((known for known in _KNOWN_TABLES if set(known.values()) <= set(names)), {})
         text, pair, label, target = (known.get(role) for role in ("text", "pair", "label", "target"))
@@ -75,12 +78,15 @@ def choose_columns(
     every = [column for _, column in asked]
     for option, column in asked:
         if column is not None and every.count(column) > 1:
-            raise ConfigError(f"{option} names '{column}', as another option does.", next_step="Name another column.")
+            raise ConfigError(
+                fitted(option + " names '{column}', as another option does.", column=column),
+                next_step="Name another column.",
+            )
     for split, schema in schemas.items():
         for option, column in asked:
             may_lack = split == "test" and column in labels
             if column is not None and column not in schema.names and not may_lack:
-                raise no_column(where[split], column, schema.names, option=option)
+                raise no_column(where[split], column, schema.names, option=option, is_table=split in tables)
     return ChosenColumns(
         columns=columns,
         kind=_kind_of(columns, schemas["train"], is_seq2seq=target is not None),
@@ -88,13 +94,14 @@ def choose_columns(
     )
 
 
-def _refuse_numbered_words(schema: pa.Schema, where: str) -> None:
-    """Raise for a CoNLL file whose first column counts the words: without --text, a model would learn from numbers."""
-    tags = (schema.metadata or {}).get(conll.NUMBERED)
-    if tags is not None:
+def _refuse_other_words(schema: pa.Schema, where: str) -> None:
+    """Raise for a CoNLL file whose first column contains no words: without --text, a model would learn from it."""
+    found = words_elsewhere(schema)
+    if found is not None:
+        why, words, tags = found
         raise SourceError(
-            f"{clipped(where, 60)}: its words are numbered, so its first column contains no words.",
-            next_step=f"Pass --text 2 --label {tags.decode()} (or the column of the tags).",
+            fitted("{where}: " + why + ".", where=where),
+            next_step=f"Pass --text {words} --label {tags} (or the column of the tags).",
         )
 
 

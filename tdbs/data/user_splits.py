@@ -3,12 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 
+import pyarrow as pa
+
+from tdbs.data.columns import SHOWN_WHERE
+from tdbs.data.content import is_text
 from tdbs.data.formats.data_file import UTF8, DataFile
 from tdbs.data.formats.dialect import USUAL_DIALECTS
 from tdbs.data.labels.given import class_names
 from tdbs.data.objects import ObjectSplit, object_name
+from tdbs.data.row_values import DOCUMENT
 from tdbs.data.stores import ClassFolders, Shards, Store, is_digestible, store_files, store_name, store_schema
+from tdbs.data.tasks import Columns
 from tdbs.errors import SourceError
+from tdbs.shown import clipped, fitted
 
 
 def split_where(split: str, store: Store) -> str:
@@ -19,7 +26,7 @@ def split_where(split: str, store: Store) -> str:
         case Shards():
             return store_name(store, f"{store.files[0].name} (of {len(store.files)} files)")
         case ClassFolders():
-            return store_name(store, f"{store.folder.name}/")
+            return store_name(store, f"{clipped(store.folder.name, SHOWN_WHERE)}/")
     return object_name(split)
 
 
@@ -34,7 +41,12 @@ def refuse_unreadable(split: ObjectSplit, columns: list[str], where: str) -> Non
         kind = store_schema(split.store).field(column).type
         if not store_files(split.store) and not is_digestible(kind):
             raise SourceError(
-                f"'{column}' of {where} contains {kind}, which is neither texts nor labels.",
+                fitted(
+                    "'{name}' of {where} contains {kind}, which is neither texts nor labels.",
+                    name=column,
+                    where=where,
+                    kind=kind,
+                ),
                 next_step="Name another column.",
             )
 
@@ -65,9 +77,20 @@ def names_of_classes(
             for file in files[1:]:
                 if class_names(store_schema(file), label, where=file.name) != names:
                     raise SourceError(
-                        f"{files[0].name} and {file.name} have different names of the classes of '{label}'.",
+                        fitted(
+                            "{first} and {file} have different names of the classes of '{label}'.",
+                            first=files[0].name,
+                            file=file.name,
+                            label=label,
+                        ),
                         next_step="Write both with the same class names.",
                     )
             if names and not store_files(each.store):
                 found[f"{split} {label}"] = list(names)
     return {"class_names": found} if found else {}
+
+
+def document_column(train: ObjectSplit, schema: pa.Schema, columns: Columns) -> str | None:
+    """Return the column that names the document of each context, if there is one of texts that nothing else is in."""
+    is_free = DOCUMENT in schema.names and DOCUMENT not in columns.every and DOCUMENT not in train.unreadable
+    return DOCUMENT if is_free and is_text(schema.field(DOCUMENT).type) else None

@@ -11,10 +11,11 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from tdbs.data.columns import BadRows, no_column, plain_name
+from tdbs.data.columns import BadRows, plain_name
 from tdbs.data.content import is_list
 from tdbs.data.formats import ReadOptions, count_rows, data_file, read_schema, refuse_options
-from tdbs.data.formats.data_file import undecodable_line
+from tdbs.data.formats.data_file import DataFile, undecodable_line
+from tdbs.data.header import no_column
 from tdbs.data.labels.list_texts import refuse_words_as_texts
 from tdbs.data.reading import FirstPassResult, read_blocks
 from tdbs.data.sources import Source, Split
@@ -28,6 +29,7 @@ from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.prepared import prepared_input
 from tdbs.pipeline.manifest import MANIFEST_NAME
 from tdbs.settings import changed_fields
+from tdbs.shown import fitted
 
 STDIN = "-"
 BLOCK_BYTES = 1 << 20  # of text: some seconds to minutes of a model's work
@@ -71,6 +73,11 @@ def open_input(
         return prepared_input(spec, checkpoint, options.split, rows_at_most=rows_at_most)
     if spec == STDIN:
         return _lines(checkpoint, stdin, rows_at_most)
+    if path.is_dir():
+        raise SourceError(
+            f"{spec} is a folder, but not a prepared dataset.",
+            next_step="Pass one of its files; or run tdbs prepare on it, and pass the dataset.",
+        )
     if not path.is_file():
         raise SourceError(
             f"File {spec} does not exist.",
@@ -82,12 +89,12 @@ def open_input(
 def _file(path: Path, checkpoint: Checkpoint, options: InputOptions, *, rows_at_most: int) -> Input:
     file = data_file(path, options)
     schema = read_schema(file)
-    columns = _columns(path, schema.names, checkpoint, text=options.text, pair=options.pair)
+    columns = _columns(file, schema.names, checkpoint, text=options.text, pair=options.pair)
     kind = checkpoint.task.kind
     has_words = kind == "token_classification" and is_list(schema.field(columns.text).type)
     # Words that are written as a text are read as one, and split at white space.
     task = Task(name=path.name, kind="token_classification" if has_words else "classification", columns=columns)
-    content = Split(name="predict", where=path.name, content=file, has_labels=False, stamps=(stamp_of(path),))
+    content = Split(name="predict", where=file.name, content=file, has_labels=False, stamps=(stamp_of(path),))
     source = Source(name=path.name, task=task, content_sha256="", default_tokenizer=None, splits=(content,))
     survey = FirstPassResult(
         task=task,
@@ -101,7 +108,7 @@ def _file(path: Path, checkpoint: Checkpoint, options: InputOptions, *, rows_at_
         found = read_blocks(source, survey, content.name, rows_at_most=rows_at_most, bytes_at_most=BLOCK_BYTES, bad=bad)
         for rows in found:
             if kind == "token_classification" and not has_words:
-                refuse_words_as_texts(rows.texts, column=columns.text, where=path.name)
+                refuse_words_as_texts(rows.texts, column=columns.text, where=file.name)
             yield block_of(rows, bad)
 
     return Input(
@@ -118,7 +125,9 @@ def _file(path: Path, checkpoint: Checkpoint, options: InputOptions, *, rows_at_
     )
 
 
-def _columns(path: Path, names: list[str], checkpoint: Checkpoint, *, text: str | None, pair: str | None) -> Columns:
+def _columns(
+    file: DataFile, names: list[str], checkpoint: Checkpoint, *, text: str | None, pair: str | None
+) -> Columns:
     """Return the columns that are named, or those of the run's dataset, or well-known ones."""
     task = checkpoint.task
     text, pair = (None if name is None else plain_name(name) for name in (text, pair))
@@ -128,11 +137,11 @@ def _columns(path: Path, names: list[str], checkpoint: Checkpoint, *, text: str 
         pair = next((name for name in (task.columns.pair, *_PAIR_NAMES) if name in names), task.columns.pair)
     for option, column in (("--text", text), ("--pair", pair)):
         if column is not None and column not in names:
-            raise no_column(path.name, column, names, option=option)
+            raise no_column(file.name, column, names, option=option, is_table=file.dialect is not None)
     if pair is not None and not _takes_pairs(checkpoint):
         raise ConfigError("--pair does not apply: this model takes one text.", next_step="Leave it out.")
     if text == pair:
-        raise ConfigError(f"--pair names '{pair}', as --text does.", next_step="Name another column.")
+        raise ConfigError(fitted("--pair names '{pair}', as --text does.", pair=pair), next_step="Name another column.")
     return Columns(text=text, pair=pair)
 
 

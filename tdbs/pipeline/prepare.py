@@ -14,8 +14,9 @@ from typing import Annotated, Any, get_args
 
 from tdbs.data.bad_rows import with_other_rows
 from tdbs.data.labels.single import LabelType
-from tdbs.data.objects import Objects, Rows, kept_streams
+from tdbs.data.objects import Objects, Rows
 from tdbs.data.sources import VALIDATION_HELP, FileOptions, Source, open_source
+from tdbs.data.streams import kept_streams
 from tdbs.data.tasks import Task
 from tdbs.data.understood import source_facts
 from tdbs.errors import ConfigError, DatasetError, RowError, choose, system_errors_as

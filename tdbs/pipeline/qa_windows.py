@@ -13,6 +13,7 @@ import pyarrow as pa
 from tokenizers import Encoding, Tokenizer
 
 from tdbs.arrays import BoolArray, IntArray, offsets_of
+from tdbs.data.columns import row_message
 from tdbs.data.reading import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.errors import RowError
@@ -123,7 +124,7 @@ def long_questions(questions: Sequence[str], tokenizer: LoadedTokenizer, limits:
     )
     return {
         row: f"has a question of {tokens} tokens; windows of {limits.max_length} tokens that share {limits.stride} "
-        f"allow questions of up to {most}"
+        f"allow at most {most}"
         for row, tokens in enumerate(chain.from_iterable(parts))
         if tokens > most
     }
@@ -162,7 +163,7 @@ def _refuse_long_questions(questions: list[str], block: RowBlock, tokenizer: Loa
     if long:
         row, reason = next(iter(long.items()))
         raise RowError(
-            f"{block.row_name(row)} {reason}.",
+            row_message(block.row_name(row), reason),
             next_step="Shorten the question, or pass a larger --max-length or a smaller --stride.",
             reasons={int(block.rows_N[row]): reason for row, reason in long.items()},
         )

@@ -11,6 +11,7 @@ import pytest
 
 from tdbs.data.columns import SourceColumn
 from tdbs.data.labels import answer_columns
+from tdbs.data.reading import read_blocks, survey_source
 from tdbs.errors import TdbsError
 from tests.data.conftest import read_source
 
@@ -95,8 +96,8 @@ NOT_ANSWERS = [
 def test_anything_else_is_named(opened, write, answers, shown):
     path = write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows_of(answers)))
     assert refusal(opened, path, **OPTIONS, label="a") == (
-        f'\'a\' in row 2 of a.jsonl is {shown[:40]}, not answers such as {{"text": ["Paris"], "answer_start": [17]}}.',
-        "Fix the row.",
+        f"'a' in row 2 of a.jsonl is {shown[:40]}, not answers.",
+        'Write answers such as {"text": ["Paris"], "answer_start": [17]}.',
     )
 
 
@@ -182,6 +183,19 @@ COLUMN_REFUSALS = [
 def test_a_row_whose_answer_is_not_there_is_named(opened, write, rows, message, next_step):
     found = refusal(opened, write("a.csv", table(rows)), **TWO)
     assert (found[0].rstrip("."), found[1]) == (message.rstrip("."), next_step)
+
+
+def test_one_place_that_is_not_a_number_makes_no_labels_of_answers(opened, write):
+    """The row is refused or skipped; if such places are the most, the columns are several labels."""
+    rows = [["who?", CONTEXT, "Ann", 18], ["who?", CONTEXT, "Bo", "n/a"], ["and?", CONTEXT, "Bo", 29]]
+    path = write("a.csv", table(rows))
+    assert refusal(opened, path, **TWO)[0] == "'start' in row 2 of a.csv is 'n/a', not a whole number."
+    source = opened(path, **TWO, skip_bad_rows=True)
+    (block,) = read_blocks(source, survey_source(source), "train")
+    assert block.rows_N.tolist() == [0, 2]
+    assert block.skipped == {1: "'start' is 'n/a', not a whole number"}
+    rows[2][3] = "?"
+    assert opened(write("b.csv", table(rows)), **TWO).task.kind == "multi_label"
 
 
 def test_a_place_that_is_not_a_number_is_named_where_it_was_not_looked_at(opened, write, monkeypatch):

@@ -61,7 +61,7 @@ def test_what_imdb_has_beside_its_classes_is_named(opened, tmp_path):
     [
         ("tech/2020/1.txt", "Folders of train/ that are not read: tech/2020."),
         ("tech/2.text", "Files of train/ that are not read: tech/2.text."),
-        ("tech/" + "long" * 30, f"Files of train/ that are not read: tech/{'long' * 18}lo… (1 in all)."),
+        ("tech/" + "long" * 30, f"Files of train/ that are not read: tech/{'long' * 13}lo… (1 in all)."),
     ],
 )
 def test_what_a_class_contains_beside_its_texts_is_named(opened, write, tmp_path, lost, note):
@@ -105,20 +105,22 @@ def test_no_class_is_lost_as_a_whole(opened, write, tmp_path, others, lost, mess
 
 
 @pytest.mark.parametrize("inner", ["", "/train"])
-def test_folders_of_classes_belong_into_train(opened, write, tmp_path, inner):
+def test_folders_of_classes_belong_into_train(opened, write, tmp_path, inner, monkeypatch):
     """Without train/, or if train/ itself is passed."""
+    monkeypatch.chdir(tmp_path)
     for name in ("neg/1.txt", "pos/1.txt"):
         write(f"d{inner}/{name}", "a text")
-    assert refusal(opened, f"{tmp_path}/d{inner}") == (
-        f"{tmp_path}/d{inner} has no train split, but folders of texts, such as neg.",
+    assert refusal(opened, f"d{inner}") == (
+        f"d{inner} has no train split, but folders of texts, such as neg.",
         "Put these folders into a folder train/, and pass the folder that contains it.",
     )
 
 
-def test_files_without_an_extension_belong_into_train_as_texts(opened, write, tmp_path):
+def test_files_without_an_extension_belong_into_train_as_texts(opened, write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write("d/alt.atheism/51060", "a text")
-    assert refusal(opened, tmp_path / "d") == (
-        f"{tmp_path / 'd'} has no train split; files such as alt.atheism/51060 do not end in .txt.",
+    assert refusal(opened, "d") == (
+        "d has no train split; files such as alt.atheism/51060 do not end in .txt.",
         "If they are texts of classes, name them .txt, and put their folders into a folder train/.",
     )
 
@@ -135,28 +137,28 @@ def test_what_is_written_about_tables_is_left_out_with_a_note(opened, write, tmp
     )
 
 
-def test_tables_beside_class_folders_are_refused(opened, write, tmp_path):
+def test_tables_beside_class_folders_are_refused(opened, write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     reviews(tmp_path / "d")
     write("d/train/all.csv", "text,label\na,x\n")
-    assert refusal(opened, tmp_path / "d") == (
-        f"{tmp_path / 'd/train'} contains both files of rows (all.csv) and folders of texts (neg).",
+    assert refusal(opened, "d") == (
+        "d/train contains both files of rows (all.csv) and folders of texts (neg).",
         "Keep one of the two.",
     )
 
 
-def test_texts_of_classes_have_an_encoding(opened, write, tmp_path):
+def test_texts_of_classes_have_an_encoding(opened, write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write("d/train/a/1.txt", "café".encode("latin-1"))
     write("d/train/b/1.txt", "thé".encode("latin-1"))
     assert texts_and_classes(opened(tmp_path / "d", encoding="latin-1")) == (["café", "thé"], ["a", "b"])
-    assert refusal(opened, tmp_path / "d") == (
+    assert refusal(opened, "d") == (
         "File train/a/1.txt is not UTF-8.",
         "Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16.",
     )
     write("d/train/a/1.txt", "")
-    assert refusal(opened, tmp_path / "d", encoding="latin-1")[0] == "File train/a/1.txt has no 'text'."
-    assert refusal(opened, tmp_path / "d", delimiter=";")[0] == (
-        f"--delimiter does not apply to {tmp_path / 'd/train'}, which contains texts."
-    )
+    assert refusal(opened, "d", encoding="latin-1")[0] == "File train/a/1.txt has no 'text'."
+    assert refusal(opened, "d", delimiter=";")[0] == ("--delimiter does not apply to d/train, which contains texts.")
 
 
 def test_the_digest_of_class_folders_is_of_classes_and_texts(opened, tmp_path):
@@ -167,3 +169,13 @@ def test_the_digest_of_class_folders_is_of_classes_and_texts(opened, tmp_path):
     assert opened(tmp_path / "d").content_sha256 == before  # the order is the same
     (tmp_path / "d/train/pos/2.txt").rename(tmp_path / "d/train/neg/2.txt")
     assert opened(tmp_path / "d").content_sha256 != before
+
+
+def test_texts_without_a_class_beside_classes_are_named(opened, write, tmp_path):
+    """They were taken for a table."""
+    for name in ("train/a/1.txt", "train/b/1.txt", "test/1.txt"):
+        write(f"d/{name}", "a fine film")
+    assert refusal(opened, tmp_path / "d") == (
+        "test/ contains texts in no folder of a class, such as 1.txt.",
+        "Put them into folders as those of train/, or move the folder away.",
+    )

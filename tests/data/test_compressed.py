@@ -4,11 +4,12 @@ import bz2
 import gzip
 import io
 import zipfile
+from contextlib import suppress
 
 import pyarrow as pa
 import pytest
 
-from tdbs.data.formats import count_rows, read_schema, read_tables
+from tdbs.data.formats import SUFFIXES, count_rows, read_schema, read_tables
 from tdbs.errors import SourceError
 from tests.data.conftest import read_source
 from tests.data.files import as_it_is
@@ -53,6 +54,12 @@ def test_a_gzip_of_several_members_is_read_whole(write):
     assert count_rows(file, "text") == 2
 
 
+def test_zeros_behind_a_gzip_are_left_out(write):
+    """As gzip reads files that were written in whole blocks."""
+    file = as_it_is(write("a.csv.gz", gzip.compress(b"text,label\na,1\n") + b"\0" * 512))
+    assert count_rows(file, "text") == 1
+
+
 def test_a_zip_may_have_a_name_of_its_own_and_a_dataset_has_the_plain_name(write, opened):
     source = opened(write("reviews.zip", zipped(TEXTS["csv"].encode(), "train.csv")))
     assert source.name == "reviews"
@@ -80,6 +87,20 @@ def test_a_damaged_file_is_named(write, packed):
         assert caught.value.next_step == "Copy or write the file again."
 
 
+@pytest.mark.parametrize("method", [zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_a_flipped_byte_of_a_zip_is_refused_or_changes_no_row(write, method):
+    """The standard library has an error of its own for each place and kind of compression."""
+    place = io.BytesIO()
+    with zipfile.ZipFile(place, "w", method) as archive:
+        archive.writestr("a.csv", TEXTS["csv"])
+    whole = place.getvalue()
+    for number in range(len(whole)):
+        path = write("a.zip", whole[:number] + bytes([whole[number] ^ 0x88]) + whole[number + 1 :])
+        with suppress(SourceError):
+            found = pa.concat_tables(read_tables(as_it_is(path), {"text": "text"}))
+            assert found["text"].to_pylist() == ["fine", "bad, really"]
+
+
 @pytest.mark.parametrize(
     ("name", "data", "message", "next_step"),
     [
@@ -87,8 +108,13 @@ def test_a_damaged_file_is_named(write, packed):
          "Unpack it, and pass the file or the folder."),
         ("a.zip", zipped(b"", "x/"), "a.zip contains 0 files.", "Unpack it, and pass the file or the folder."),
         ("a.parquet.gz", gzip.compress(b"PAR1"), "a.parquet.gz is a compressed parquet file.", "Unpack it."),
+        ("a.zip", zipped(b"", "a.csv.gz"), "a.zip contains a file that ends in .gz.", "Unpack it, and pass the file."),
+        ("a.zip", zipped(b"", "data"), "a.zip contains a file without an extension.",
+         f"Use one of {', '.join(SUFFIXES)}."),
+        ("reviews.gz", gzip.compress(b"a"), "reviews.gz has no extension of a format before that of its compression.",
+         "Name it such as reviews.csv.gz."),
     ],
-    ids=["two files", "no file", "parquet"],
+    ids=["two files", "no file", "parquet", "compressed twice", "no extension in it", "no extension"],
 )  # fmt: skip
 def test_archives_that_are_refused(write, name, data, message, next_step):
     with pytest.raises(SourceError) as caught:

@@ -90,6 +90,76 @@ def test_words_that_are_numbers_are_words(opened, write, content):
     assert opened(write("a.conll", content)).task.columns.text == "tokens"
 
 
+OTHER_WORDS = [
+    ("bc/a 0 0 He PRP * O\nbc/a 0 1 ran VBD * O\n\nbc/a 0 0 Ann NNP * B-X\n", 4, 7),
+    ("#begin document (a); part 0\na 0 0 He PRP * -\na 0 1 ran VBD * -\n\na 0 0 Ann NNP * (0)\n", 4, 5),
+    ("s1\tEU\tNNP\tB-ORG\ns1\tis\tVBZ\tO\n\ns2\tNo\tDT\tO\n", 2, 4),
+]
+
+
+@pytest.mark.parametrize(("content", "words", "tags"), OTHER_WORDS)
+def test_names_of_documents_and_sentences_are_never_learned_as_words(opened, write, content, words, tags):
+    """As in CoNLL-2012: the first column is the same in all lines of a sentence."""
+    path = write("a.conll", content)
+    with pytest.raises(SourceError) as caught:
+        opened(path)
+    assert caught.value.message == "a.conll: its first column has one value per sentence, so it contains no words."
+    assert caught.value.next_step == f"Pass --text {words} --label {tags} (or the column of the tags)."
+    texts = read_source(opened(path, text=str(words), label=str(tags)))[1]["train"].texts.to_pylist()
+    assert texts in ([["He", "ran"], ["Ann"]], [["EU", "is"], ["No"]])
+
+
+IN_PLACE_OF_A_NUMBER = [
+    "1 CD B-NP O\nGermany NNP B-NP B-LOC\n2-1 CD B-NP O\n3.5 CD B-NP O\n\n2-0 CD B-NP O\n\nx NN B-NP O\n",
+    "1-0 CD B-NP O\n\n1 CD B-NP O\n2 CD B-NP O\n\n4-1 CD B-NP O\n",
+    "0.1 CD B-NP O\nx NN B-NP O\n",
+]
+
+
+@pytest.mark.parametrize("content", IN_PLACE_OF_A_NUMBER)
+def test_words_that_look_like_numbers_of_words_are_not_left_out(write, content):
+    """CoNLL-U is what counts its words; a first word such as 1 or 1-0 does not say so."""
+    expected = [words for words, *_ in by_hand(content)]
+    assert read(as_it_is(write("a.conll", content)), "tokens") == {"tokens": expected}
+
+
+def test_one_wrong_number_makes_no_spans_words(write):
+    """A CoNLL-U file stays one."""
+    content = "1-2 du _ _\n1 de _ ADP\n2 le _ DET\n\n1 x _ X\n3 y _ X\n\n1 z _ X\n"
+    assert read(as_it_is(write("a.conllu", content)), "2") == {"2": [["de", "le"], ["x", "y"], ["z"]]}
+
+
+@pytest.mark.parametrize(
+    "content", ["I|O like|O London|I-GPE\nand|O the|O city|B-GPE\n", "Go|VB|O\nto|TO|O it|PRP|O\n"]
+)
+def test_a_sentence_in_each_line_is_refused_by_name(write, content):
+    with pytest.raises(SourceError) as caught:
+        read_schema(as_it_is(write("a.iob", content)))
+    assert caught.value.message == "a.iob has a sentence in each line (word|tag word|tag)."
+    assert caught.value.next_step == "Write a word and its tag in each line, and a blank line after each sentence."
+
+
+EMPTY_FIELDS = [
+    ("a\tNN\tO\nb\t\tB-X\n", [["O", "B-X"]], [["NN", None]]),
+    ("b\t\tB-X\na\tNN\tO\n", [["B-X", "O"]], [[None, "NN"]]),
+    # tabs that align columns
+    ("EU\t\tB-X\nGermany\tO\n", [["B-X", "O"]], [["B-X", "O"]]),
+    ("Germany\tO\nEU\t\tB-X\n", [["O", "B-X"]], [["O", "B-X"]]),
+    ("EU\t\tB-X\nUN\t\tO\n", [["B-X", "O"]], [["B-X", "O"]]),
+]
+
+
+@pytest.mark.parametrize(("content", "tags", "second"), EMPTY_FIELDS)
+def test_two_tabs_are_an_empty_field_if_the_lines_have_as_many_columns_then(write, content, tags, second):
+    assert read(as_it_is(write("a.conll", content)), "ner_tags", "2") == {"ner_tags": tags, "2": second}
+
+
+def test_an_empty_field_in_a_column_that_is_read_is_refused(opened, write):
+    with pytest.raises(SourceError) as caught:
+        read_source(opened(write("a.conll", "a\tNN\tO\nb\t\tB-X\n"), text="2", label="3"))
+    assert caught.value.message == "Row 1 of a.conll has an empty entry in '2'."
+
+
 def test_only_tabs_separate_columns_if_the_first_word_has_one(write):
     content = "-DOCSTART- -X- O\n\n# a comment O\nNew York\tB-LOC\nis \t O\n\nLos Angeles\tB-LOC\n"
     found = read(as_it_is(write("a.conll", content)), "tokens", "ner_tags")

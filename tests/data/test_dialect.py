@@ -1,6 +1,7 @@
 """Tables of text are read as they were written: dialects are found, and what is certain of none is not guessed."""
 
 import csv
+import gzip
 import io
 from itertools import product
 
@@ -110,14 +111,97 @@ def test_columns_in_quotes_have_quotes_in_tsv_too(write):
     assert data_file(write("b.txt", 'x\t"Go\ny\tFree"\n'), ReadOptions(no_header=True)).dialect.quote is None
 
 
+@pytest.mark.parametrize("suffix", ["tsv", "txt"])
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        ('text\tlabel\n"say ""hi"""\ta\nplain\tb\n', [('say "hi"', "a"), ("plain", "b")]),
+        ('text\tlabel\n"say ""hi"""\ta\n"a, b"\tb\n', [('say "hi"', "a"), ("a, b", "b")]),
+        ('text\tlabel\n"two\nlines"\ta\nplain\tb\n', [("two\nlines", "a"), ("plain", "b")]),
+        ('text\tlabel\n"say ""hi"""\ta\nand "ho"\tb\n', [('"say ""hi"""', "a"), ('and "ho"', "b")]),
+        ('text\tlabel\n"say ""hi"""\ta\n"ho"\tb\nc\td\n', [('"say ""hi"""', "a"), ('"ho"', "b"), ("c", "d")]),
+        ('text\tlabel\n"ho"\ta\nfine\tb\n', [('"ho"', "a"), ("fine", "b")]),
+    ],
+    ids=["twice", "and a comma", "break", "one without quotes", "one without reason", "nothing to see"],
+)
+def test_quotes_count_between_tabs_if_all_are_as_programs_write_them(write, suffix, content, rows):
+    """As Excel and pandas do: only fields that need them are in quotes, and a quote inside is there twice."""
+    assert rows_of(as_it_is(write(f"a.{suffix}", content))) == rows
+
+
+DOUBTS = [
+    ("a.csv", "text,label\n'yes, no',a\nplain,b\n\"hello\",b\n", "Some fields of a.csv are in ', others in \"."),
+    ("a.csv", "text,label\n'yes',\"a\"\n'no',b\n", "Some fields of a.csv are in ', others in \"."),
+    ("a.txt", 'text\tlabel\n"a, b"\ta\nplain\tb\n',
+     "Quotes around fields of a.txt may belong to its texts, or be Excel's."),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "content", "message"), DOUBTS)
+def test_quotes_that_may_belong_to_the_texts_are_asked_for(write, name, content, message):
+    path = write(name, content)
+    with pytest.raises(SourceError) as caught:
+        as_it_is(path)
+    assert caught.value.message == message
+    assert caught.value.next_step == """Pass the --quote around the fields: '"', "'" or none."""
+    assert data_file(path, ReadOptions(quote="'")).dialect.quote == "'"
+
+
+def test_quotes_around_commas_are_characters_of_a_tsv(write):
+    """Excel writes none."""
+    assert rows_of(as_it_is(write("a.tsv", 'text\tlabel\n"a, b"\tx\nc\ty\n')))[0] == ('"a, b"', "x")
+
+
+def test_errors_of_a_table_without_quotes_name_them(opened, write):
+    with pytest.raises(SourceError) as caught:
+        rows_of(as_it_is(write("a.tsv", 'text\tlabel\n"a\tx\n"two\nlines"\ty\n')))
+    assert caught.value.message == "Row 2 of a.tsv has a different number of fields (1) than the header (2)."
+    assert (
+        caught.value.next_step
+        == """If quotes enclose fields, pass --quote '"'; else fix the row or pass a --delimiter."""
+    )
+    with pytest.raises(SourceError) as caught:
+        opened(write("a.tsv", '"text"\t"label"\n"a\tx\n"b"\ty\n'))
+    assert (
+        caught.value.next_step
+        == """If quotes enclose its fields, pass --quote '"'; else name the column with --text."""
+    )
+
+
 def test_a_quote_that_is_given_leaves_the_delimiter_to_be_found(write):
     path = write("a.csv", 'text;label\n"a;x\nb;y\n')
     assert data_file(path, ReadOptions(quote="none")).dialect == Dialect(delimiter=";", quote=None)
 
 
-def test_a_mark_of_byte_order_is_no_part_of_the_first_name(write):
-    path = write("a.csv", "\ufefftext,label\na,x\n".encode("utf-16-le"))
+@pytest.mark.parametrize("mark", ["\ufeff", ""])
+@pytest.mark.parametrize("name", ["a.csv", "a.csv.gz"])
+def test_a_mark_of_byte_order_is_no_part_of_the_first_name(write, name, mark):
+    data = f"{mark}text,label\na,x\n".encode("utf-16-le")
+    path = write(name, gzip.compress(data) if name.endswith("gz") else data)
     assert rows_of(data_file(path, ReadOptions(encoding="utf-16-le"))) == [("a", "x")]
+
+
+ORDER = "Pass the --encoding that it is written in: utf-16-le or utf-16-be if it has no mark of byte order."
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "json", "conll"])
+def test_a_file_that_lacks_the_mark_of_its_encoding_is_refused(write, ending):
+    """UTF-16 without an order needs one; a file of UTF-8 has none."""
+    path = write(f"a.{ending}", '[{"text": "a", "label": "x"}]\n')
+    with pytest.raises(SourceError) as caught:
+        list(read_tables(data_file(path, ReadOptions(encoding="utf-16")), {}))
+    assert caught.value.message == f"a.{ending} is not utf-16."
+    assert caught.value.next_step == ORDER
+
+
+@pytest.mark.parametrize("has_header", [True, False])
+@pytest.mark.parametrize("size", [1, 3_000], ids=["whole", "cut"])
+def test_a_break_within_quotes_ends_no_row(write, has_header, size):
+    """Each line alone has two fields here; all fields are in quotes, so no line is a row."""
+    rows = [("fine\n", "x"), ("it's\r\nbad,", "y")] * size
+    path = write("a.csv", written(rows, header=has_header, quotechar="'"))
+    file = data_file(path, ReadOptions(no_header=not has_header))
+    assert rows_of(file, *(("text", "label") if has_header else ("1", "2"))) == rows
 
 
 @pytest.mark.parametrize(
@@ -161,10 +245,12 @@ def test_the_encoding_is_the_users(write, encoding):
         ("a.csv", {"delimiter": ";;"}, ConfigError, "--delimiter must be one character, got ';;'.",
          "Pass one, such as ; or tab, or leave it out."),
         ("a.csv", {"quote": "''"}, ConfigError, "--quote must be one character, got ''''.",
-         "Pass one, such as ; or tab, or leave it out."),
+         """Pass one, such as '"' or none, or leave it out."""),
         ("a.csv", {"encoding": "rot13"}, ConfigError, "--encoding 'rot13' is not an encoding of text.",
          "Pass one such as utf-8, cp1252 or utf-16."),
         ("a.csv", {"encoding": "klingon"}, ConfigError, "--encoding 'klingon' is not an encoding of text.",
+         "Pass one such as utf-8, cp1252 or utf-16."),
+        ("a.csv", {"encoding": "utf-7"}, ConfigError, "--encoding 'utf-7' is not an encoding of text.",
          "Pass one such as utf-8, cp1252 or utf-16."),
         ("a.jsonl", {"delimiter": ";"}, ConfigError, "--delimiter does not apply to a.jsonl.", "Leave it out."),
         ("a.parquet", {"encoding": "latin-1"}, ConfigError, "--encoding does not apply to a.parquet.", "Leave it out."),
@@ -189,14 +275,33 @@ def test_options_that_are_refused(write, name, options, kind, message, next_step
          "a.csv has no column 'text'; it has: 'x', 'Ein Remis das niemand w…'.",
          "If its first row is data, pass --no-header, and name columns by number: --text 1."),
         (",".join(f"column{i}" for i in range(50)) + "\n",
-         "a.csv has no column 'text'; it has: " + "".join(f"'column{i}', " for i in range(7)) + "…",
+         "a.csv has no column 'text'; it has: " + "".join(f"'column{i}', " for i in range(6)) + "…",
          "Name the column with --text."),
+        ("sep=;\ntext;label\na;x\n", "a.csv has no column 'text'; it has: 'sep=', ''.",
+         "Delete its first line, which says the delimiter: tdbs finds it."),
+        ("sep=,\ntext,label\na,x\n", "a.csv has no column 'text'; it has: 'sep=', ''.",
+         "Delete its first line, which says the delimiter: tdbs finds it."),
+        ("My films\ntext,label\na,x\n", "a.csv has no column 'text'; it has: 'My films'.",
+         "If its first line is a title or a comment, delete it; else name the column with --text."),
+        ("# films,\ntext,label\na,x\n", "a.csv has no column 'text'; it has: '# films', ''.",
+         "If its first line is a title or a comment, delete it; else name the column with --text."),
+        ("All of the films that we saw\ntext,label\na,x\n",
+         "a.csv has no column 'text'; it has: 'All of the films that w…'.",
+         "If its first line is a title or a comment, delete it; if it is data, pass --no-header."),
     ],
 )  # fmt: skip
 def test_a_column_that_is_not_there(write, opened, content, message, next_step):
-    """Names stand in quotes, shortened; every line holds 120 characters."""
+    """Names stand in quotes, shortened, as many as a line holds."""
     with pytest.raises(SourceError) as caught:
         opened(write("a.csv", content))
     assert (caught.value.message, caught.value.next_step) == (message, next_step)
     assert len(caught.value.message) <= 120
     assert len(next_step) <= 120
+
+
+def test_numbers_of_columns_need_no_header(opened, write):
+    with pytest.raises(SourceError) as caught:
+        opened(write("a.tsv", "ham\tGo until\nspam\tFree\n"), text="2", label="1")
+    assert caught.value.next_step == (
+        "If its first row is data, pass --no-header, so that columns have numbers; else name the column with --text."
+    )

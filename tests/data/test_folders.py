@@ -158,45 +158,48 @@ def test_a_saved_dict_has_its_splits_and_those_left_out_are_named(opened, tmp_pa
     assert source.notes == ("Splits that are not read: unsupervised. tdbs reads train, validation and test.",)
 
 
-def test_a_chosen_part_is_saved_as_its_rows(opened, tmp_path):
+def test_a_chosen_part_is_saved_as_its_rows(opened, tmp_path, monkeypatch):
     """Today's datasets library writes the rows; an older one wrote all rows and a list of the chosen ones."""
+    monkeypatch.chdir(tmp_path)
     saved().filter(lambda row: row["label"] == 1 or row["text"] == "text 4").save_to_disk(tmp_path / "d")
     assert texts_and_classes(opened(tmp_path / "d"))[0] == datasets.load_from_disk(tmp_path / "d")["text"][:]
     state = json.loads((tmp_path / "d/state.json").read_text())
     state["_indices_data_files"] = [{"filename": "indices.arrow"}]
     (tmp_path / "d/state.json").write_text(json.dumps(state))
-    assert refusal(opened, tmp_path / "d") == (
-        f"{tmp_path / 'd'} was saved with a list of its chosen rows (indices), which tdbs does not read.",
+    assert refusal(opened, "d") == (
+        "d was saved with a list of its chosen rows (indices), which tdbs does not read.",
         "Save it again: load_from_disk(…).flatten_indices().save_to_disk(…).",
     )
 
 
 @pytest.mark.parametrize("name", ["../data.arrow", "/etc/passwd", "a/b.arrow", "..", "", "C:x", "a\\b"])
-def test_names_in_a_saved_state_are_never_paths(opened, tmp_path, name):
+def test_names_in_a_saved_state_are_never_paths(opened, tmp_path, name, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     saved().save_to_disk(tmp_path / "d")
     state = json.loads((tmp_path / "d/state.json").read_text()) | {"_data_files": [{"filename": name}]}
     (tmp_path / "d/state.json").write_text(json.dumps(state))
-    message, next_step = refusal(opened, tmp_path / "d")
-    assert message.startswith(f"{tmp_path / 'd/state.json'} is not a saved Dataset: _data_files[")
+    message, next_step = refusal(opened, "d")
+    assert message.startswith("d/state.json is not a saved Dataset: _data_files[")
     assert "expected a file name" in message
     assert next_step == "Save it again with save_to_disk."
     datasets.DatasetDict({"train": saved()}).save_to_disk(tmp_path / "e")
     (tmp_path / "e/dataset_dict.json").write_text(json.dumps({"splits": ["train", name]}))
-    assert refusal(opened, tmp_path / "e")[0].startswith(f"{tmp_path / 'e/dataset_dict.json'} is not a saved Dataset: ")
+    assert refusal(opened, "e")[0].startswith("e/dataset_dict.json is not a saved Dataset: ")
 
 
-def test_damaged_arrow_files_are_refused(opened, tmp_path):
+def test_damaged_arrow_files_are_refused(opened, tmp_path, monkeypatch):
     """Arrow itself takes a stream that ends between two batches for whole."""
+    monkeypatch.chdir(tmp_path)
     saved(3000).save_to_disk(tmp_path / "d")
     path = tmp_path / "d/data-00000-of-00001.arrow"
     whole = path.read_bytes()
     for data in (b"", whole[:100], whole[: len(whole) // 2], whole[:-8], b"x" * 1000):
         path.write_bytes(data)
-        message, next_step = refusal(opened, tmp_path / "d")
+        message, next_step = refusal(opened, "d")
         assert message.startswith("data-00000-of-00001.arrow is not a readable Arrow file: ")
         assert next_step == "Copy or write the file again."
     path.unlink()
-    assert refusal(opened, tmp_path / "d")[0] == f"The file {path} is missing."
+    assert refusal(opened, "d")[0] == "The file d/data-00000-of-00001.arrow is missing."
 
 
 def test_arrow_files_of_both_kinds_are_read(tmp_path):
@@ -218,7 +221,8 @@ def test_arrow_files_of_both_kinds_are_read(tmp_path):
 # ------------------------------------------------------------------------------------------------------------- refusals
 
 
-def test_other_names_of_validation_are_known_and_shown(opened, write, tmp_path):
+def test_other_names_of_validation_are_known_and_shown(opened, write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     rows = "text,label\na,x\nb,y\n"
     for name in ("valid", "val", "dev"):
         write(f"{name}/train.csv", rows)
@@ -228,25 +232,39 @@ def test_other_names_of_validation_are_known_and_shown(opened, write, tmp_path):
         line = fact_lines(source_facts(source, read_source(source)[0]))[0]
         assert line.startswith(f"train.csv, {name}.csv (validation): csv")
     write("dev/val.csv", rows)
-    assert refusal(opened, tmp_path / "dev") == (
-        f"{tmp_path / 'dev'} has two files of the validation split: dev.csv and val.csv.",
+    assert refusal(opened, "dev") == (
+        "dev has two files of the validation split: dev.csv and val.csv.",
         "Keep one of them.",
     )
 
 
-def test_a_split_may_not_be_there_twice(opened, write, tmp_path):
+def test_files_that_are_written_otherwise_have_a_line_of_their_own(opened, write, tmp_path):
+    write("d/train.csv", "text,label\na,x\nb,y\n")
+    write("d/dev.csv", "text;label\na;x\nb;y\n")
+    write("d/test.csv", "text,label\na,x\nb,y\n")
+    source = opened(tmp_path / "d")
+    assert fact_lines(source_facts(source, read_source(source)[0])) == [
+        'train.csv, test.csv: csv, , between fields, quoted by ", a header',
+        'dev.csv (validation): csv, ; between fields, quoted by ", a header',
+        "classification: 'text' to 'label', 2 classes: x, y",
+    ]
+
+
+def test_a_split_may_not_be_there_twice(opened, write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write("d/train.csv", "text,label\na,x\n")
     write("d/train/a/1.txt", "a")
-    assert refusal(opened, tmp_path / "d") == (
-        f"{tmp_path / 'd'} has two files of the train split: train.csv and train/.",
+    assert refusal(opened, "d") == (
+        "d has two files of the train split: train.csv and train/.",
         "Keep one of them.",
     )
 
 
-def test_a_folder_with_nothing_to_read_names_what_was_looked_for(opened, write, tmp_path):
+def test_a_folder_with_nothing_to_read_names_what_was_looked_for(opened, write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     write("d/reviews.csv", "text,label\na,x\n")
     (tmp_path / "d/train").mkdir()
-    assert refusal(opened, tmp_path / "d") == (
-        f"{tmp_path / 'd'} has no train split: no file train or train-00000-of-…, no folder train, no state.json.",
+    assert refusal(opened, "d") == (
+        "d has no train split: no file train or train-00000-of-…, no folder train, no state.json.",
         f"Name it train with {', '.join(SUFFIXES)}.",
     )

@@ -11,7 +11,7 @@ from tdbs.errors import SourceError
 from tests.data.conftest import read_source
 from tests.data.files import as_it_is
 
-BLANKS = ("{} ", " {}", "\t{}", "\ufeff{}", "\u00a0{}\u200b")
+BLANKS = ("{} ", " {}", "\t{}", "\ufeff{}", "\u00a0{}\u200b", "\u200e{}\u200d")
 ROWS = [("fine", "work", "good"), ("bad", "luck", "bad")]
 FORMATS = ["csv", "jsonl", "parquet", "tsv"]
 

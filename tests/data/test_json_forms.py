@@ -97,6 +97,11 @@ REFUSALS = [
     ('{"data": [1],\n"x": 2}', "a.json contains one JSON object, with 'data', 'x'.", ROWS_STEP),
     ('{\n"text": "a"\n}\n{\n"text": "b"\n}', "a.json is not JSON: Extra data: line 4 column 1 (char 16).", ROWS_STEP),
     ("[]", "a.json is empty.", ROWS_STEP),
+    (
+        '{"train": [["x", "a"]], "val": [["z", "a"]], "oos_val": [["o", "oos"]]}',
+        "a.json contains splits in one object, with rows that are lists.",
+        "Write each split to a file of its own, such as train.jsonl, with one object per row.",
+    ),
     ('["a"]', "Row 1 of a.json is not a JSON object.", ROWS_STEP),
     ('[{"text": "a"}, {"text": }]', "Row 2 of a.json is not JSON: Expecting value.", ROWS_STEP),
     ('[{"text": "a"}, {"text": "b"', "Row 2 of a.json is not JSON: Expecting ',' delimiter.", ROWS_STEP),
@@ -260,6 +265,17 @@ def test_impossible_questions_have_empty_answers(write):
     assert [answers["text"] for answers in found["answers"]] == [[], ["Ann"], []]
 
 
+@pytest.mark.parametrize("impossible", [1, 1.0, "true", "True", "1"])
+def test_impossible_is_true_however_it_is_written(write, impossible):
+    content = squad_of(
+        {"question": "why?", "is_impossible": impossible, "answers": []},
+        {"question": "who?", "is_impossible": "false", "answers": [{"text": "Ann", "answer_start": 6}]},
+        {"question": "who?", "is_impossible": None, "answers": [{"text": "Ann", "answer_start": 6}]},
+    )
+    found = read(as_it_is(write("a.json", json.dumps(content))), {"answers": "answers"})
+    assert [answers["text"] for answers in found["answers"]] == [[], ["Ann"], ["Ann"]]
+
+
 def test_a_test_set_without_answers_has_no_such_column(write):
     file = as_it_is(write("test.json", json.dumps(squad_of({"id": "1", "question": "who?"}))))
     assert read_schema(file).names == ["id", "question", "context", "title"]
@@ -278,12 +294,21 @@ SQUAD_REFUSALS = [
         "Row 1 of a.json is impossible, but has answers.",
         "Fix the row.",
     ),
+    (
+        squad_of({"question": "a", "is_impossible": 1, "answers": [{"text": "Ann", "answer_start": 6}]}),
+        "Row 1 of a.json is impossible, but has answers.",
+        "Fix the row.",
+    ),
+    (
+        squad_of({"question": "a", "is_impossible": "maybe", "answers": []}),
+        "Row 1 of a.json has an 'is_impossible' that is neither true nor false.",
+        "Fix the row.",
+    ),
     (squad_of({"id": "1", "answers": []}), "Row 1 of a.json has no 'question'.", "Fill the row or delete it."),
     (
         squad_of({"question": "who?", "answers": [{"text": "Ann"}]}),
-        '\'answers\' in row 1 of a.json is [{"text": "Ann"}], '
-        'not answers such as {"text": ["Paris"], "answer_start": [17]}.',
-        "Fix the row.",
+        '\'answers\' in row 1 of a.json is [{"text": "Ann"}], not answers.',
+        'Write answers such as {"text": ["Paris"], "answer_start": [17]}.',
     ),
 ]
 
@@ -294,3 +319,10 @@ def test_a_fault_in_squad_is_named(opened, write, content, message, next_step):
         read_source(opened(write("a.json", json.dumps(content))))
     assert (caught.value.message, caught.value.next_step) == (message, next_step)
     assert max(map(len, (message, next_step))) <= 120
+
+
+@pytest.mark.parametrize("content", ["[{}]", "{}\n"])
+def test_a_file_without_keys_has_no_columns(opened, write, content):
+    with pytest.raises(SourceError) as caught:
+        opened(write("a.json", content))
+    assert caught.value.message == "a.json has no column 'text'; it has none."

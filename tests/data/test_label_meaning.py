@@ -59,7 +59,7 @@ def test_vectors_beyond_the_first_block_are_seen(opened, write):
     assert read(opened, write("a.jsonl", jsonl(rows)))[0].classes == ("0", "1")
     uneven = [[1, 1]] * 9000 + [[0, 1, 1]]
     assert refusal(opened, write("b.jsonl", jsonl(uneven)))[0] == (
-        "'label' of b.jsonl contains lists of 0 and 1 of different lengths: row 1 has 2 entries, row 9001 has 3."
+        "Row 9001 of b.jsonl has ['0', '1', '1'] in 'label', where other rows have 2 entries of 0 and 1."
     )
 
 
@@ -78,6 +78,7 @@ def test_lists_of_class_ids_stay_sets_of_classes(opened, write, rows, classes, t
     assert (task.kind, task.classes, found["train"]) == ("multi_label", classes, targets)
 
 
+ROW_STEP = "Give each row one 0 or 1 a class, or the names of its classes."
 FLAGS = "Give each row one 0 or 1 a class, or the names of its classes; or pass columns: --label joy,anger."
 HOT_REFUSALS = [
     ([[1, 0, 1], [0, 1]],
@@ -100,7 +101,7 @@ def test_a_vector_that_does_not_fit_train_is_named_by_its_row(opened, write, tmp
     write("d/validation.jsonl", jsonl([[1, 0, 0], row]))
     assert refusal(opened, tmp_path / "d") == (
         f"Row 2 of validation.jsonl has {shown} in 'label', where other rows have 3 entries of 0 and 1.",
-        FLAGS,
+        ROW_STEP,
     )
 
 

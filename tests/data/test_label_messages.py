@@ -3,10 +3,12 @@
 import pytest
 
 from tdbs.data.bad_rows import with_other_rows
-from tdbs.data.columns import MESSAGE, fitted, with_classes
+from tdbs.data.columns import with_classes
 from tdbs.data.reading import read_blocks, survey_source
 from tdbs.errors import RowError
+from tdbs.shown import MESSAGE
 from tests.data.conftest import read_source
+from tests.data.test_bad_rows import skipped
 from tests.data.test_label_meaning import class_label, jsonl, named, read, refusal
 from tests.data.test_label_texts import csv_of
 
@@ -19,6 +21,11 @@ COMMAS = [
     (["-1,5", "1.000,25"], "decimal comma, such as '-1,5' in row 1", "Write them with a point"),
     (["1,000", "1,5"], "decimal comma, such as '1,5' in row 2", "Write them with a point"),
     (["300", "1,000", "2,500,000"], "comma, such as '1,000' in row 2", "Write numbers without commas"),
+    (["1,5", "2,5", "k.A."], "decimal comma, such as '1,5' in row 1", "Write them with a point"),
+    (["nan", "-", "0,25"], "decimal comma, such as '0,25' in row 3", "Write them with a point"),
+    (["1 234,5", "2,5"], "decimal comma, such as '1 234,5' in row 1", "Write them with a point"),
+    (["1\u00a0234,5", "x"], "decimal comma, such as '1\u00a0234,5' in row 1", "Write them with a point"),
+    (["x", "1\u202f234,5"], "decimal comma, such as '1\u202f234,5' in row 2", "Write them with a point"),
 ]  # fmt: skip
 
 
@@ -42,8 +49,38 @@ def test_the_other_ways_out_of_a_comma_work(opened, write):
     )
 
 
+OTHERS = [
+    "EUR 1,50",
+    "1,5%",
+    "1,5 %",
+    "\u22121,5 €",
+    "\u22121.5",
+    "\u22121",
+    "1'234.5",
+    "1’234",
+    "1,234.5",
+    "$1.50",
+    "1.5%",
+]
+
+
+@pytest.mark.parametrize("number", OTHERS)
+def test_numbers_in_another_notation_are_not_classes(opened, write, number):
+    path = write("a.csv", csv_of(["x", number, "y"]))
+    assert refusal(opened, path) == (
+        f"Labels of a.csv have numbers in another notation, such as '{number}' in row 2.",
+        "Write digits and a point alone, or pass --label-type class.",
+    )
+    assert len(read(opened, path, label_type="class")[0].classes) == 3
+
+
+def test_names_with_numbers_stay_classes(opened, write):
+    for labels in (["USB 2.0", "v1.5"], ["5%", "10%"], ["1.2.3", "1.2.4"], ["10-20", "20-30"], ["12 345", "x"]):
+        assert set(read(opened, write("a.csv", csv_of(labels)))[0].classes) == set(labels)
+
+
 def test_other_texts_with_commas_stay_classes(opened, write):
-    for labels in (["1,5", "x"], ["'a','b'", "x"], ["(1), (2)", "[1], x"], ["1,5,3", "2,5,3"]):
+    for labels in (["'a','b'", "x"], ["(1), (2)", "[1], x"], ["1,5,3", "2,5,3"]):
         assert set(read(opened, write("a.csv", csv_of(labels)))[0].classes) == set(labels)
 
 
@@ -86,6 +123,33 @@ def test_the_odd_row_among_lists_is_named(opened, write, labels, message):
     assert refusal(opened, write("a.csv", csv_of(labels))) == (message, CLASS)
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_text_among_lists_is_skipped_wherever_it_is(opened, write, first):
+    lists = ["['joy', 'love']", "['love']", "['joy']"]
+    path = write("a.csv", csv_of(["oops", *lists] if first else [*lists, *["['joy']"] * 9000, "oops"]))
+    odd = 0 if first else 9003
+    assert (
+        refusal(opened, path)[0] == f"Row {odd + 1} of a.csv has 'oops' in 'label', which is not a list as others are."
+    )
+    rows, reasons = skipped(opened(path, skip_bad_rows=True))
+    assert (odd in rows, reasons) == (False, {odd: "has 'oops' in 'label', which is not a list as others are"})
+
+
+def test_a_text_among_lists_of_words_is_skipped(opened, write):
+    rows = [("['a', 'b']", "['O', 'X']"), ("oops", "['O']"), ("['c']", "oops"), ("['d']", "['X']")]
+    path = write("a.csv", "tokens,ner_tags\n" + "".join(f'"{words}","{tags}"\n' for words, tags in rows))
+    kept, reasons = skipped(opened(path, skip_bad_rows=True))
+    assert (kept, sorted(reasons)) == ([0, 3], [1, 2])
+
+
+@pytest.mark.parametrize(
+    ("full", "empty"), [("{'joy'}", "set()"), ("('joy',)", "()"), ("frozenset({'joy'})", "frozenset()")]
+)
+def test_an_empty_set_or_tuple_is_a_list_without_classes(opened, write, full, empty):
+    labels = [full, empty, full.replace("joy", "love")]
+    assert read(opened, write("a.csv", csv_of(labels)))[1]["train"] == [[0], [], [1]]
+
+
 def test_a_list_that_cannot_be_read_behind_the_first_rows_is_named(opened, write):
     path = write("a.csv", csv_of(["['joy']"] * 8192 + ["['joy' None]", "['love']"]))
     assert refusal(opened, path) == (
@@ -105,7 +169,8 @@ def listed(source):
 
 def test_rows_of_yes_and_no_are_named_with_file_and_column(opened, write):
     path = write("a.csv", "text,x,y\na,yes,0\nb,no,1\n")
-    for label_type, problem in (("auto", "not a finite number"), ("class", "neither 0 nor 1")):
+    problem = "neither 0 nor 1"
+    for label_type in ("auto", "class"):
         found = listed(opened(path, label="x,y", label_type=label_type))
         lines = tuple(
             f"Row {row} of a.csv has '{text}' in 'x', which is {problem}." for row, text in ((1, "yes"), (2, "no"))
@@ -188,12 +253,6 @@ def test_long_vectors_and_ids_out_of_range_are_cut(opened, write, tmp_path):
     feature = {"feature": class_label("x" * 90, "y" * 90), "_type": "Sequence"}
     check(refusal(opened, named(tmp_path / "b.parquet", [[0], [5]], feature)))
     check(refusal(opened, named(tmp_path / "c.parquet", [0, 1], class_label("x" * 90, "x" * 90))))
-
-
-def test_a_sentence_keeps_its_short_values_and_cuts_its_long_ones():
-    assert fitted("{a} and {b}.", width=20, a="short", b="x" * 50) == "short and xxxxxxxx…."
-    assert fitted("'{a}'", a="one\ntwo") == "'one\\ntwo'"
-    assert len(fitted("{a}{b}", width=10, a="x" * 50, b="y" * 50)) == 10
 
 
 CLASSES = [

@@ -9,6 +9,7 @@ import pytest
 
 from tdbs.shown import shown
 from tests.data.test_label_meaning import HOT, NEXT, class_label, jsonl, named, read, refusal
+from tests.data.test_objects import refusal as table_refusal
 
 
 def csv_of(labels):
@@ -179,6 +180,7 @@ def test_a_name_with_half_of_a_surrogate_pair_is_refused(opened, tmp_path):
 
 UNSEEN = [
     ["pos", "pos\u200b", "\ufeffpos", "pos\u00a0", "\u2060pos", "\u3000pos\u200b "],
+    ["pos", "pos\u200e", "\u200fpos", "\u202apos\u202c", "\u2066pos\u2069", "pos\u200c", "pos\u200d", "pos\u00ad"],
     ["caf\u00e9", "cafe\u0301"],
     ["1", "1\u200b", "1.0\u00a0"],
 ]  # fmt: skip
@@ -222,3 +224,38 @@ def test_nan_is_not_a_class(opened, write, tmp_path):
     ):
         pq.write_table(pa.table({"text": ["t"] * len(labels), "label": labels}), tmp_path / f"{name}.parquet")
         assert refusal(opened, tmp_path / f"{name}.parquet") == (message, "Fill the row or delete it.")
+
+
+@pytest.mark.parametrize("text", ['["a", NaN]', "[1, Infinity]", "[1. nan]", "[1. inf 0.]", "[0, 1e999]", "['a', nan]"])
+def test_nan_and_infinity_in_a_list_that_is_a_text_are_no_classes(opened, write, text):
+    """They are lists that cannot be read, whichever program wrote them."""
+    assert refusal(opened, write("a.csv", csv_of(["['a', 'b']", text, "['b']"]))) == (
+        f"Row 2 of a.csv has {text} in 'label', a list that cannot be read.",
+        "Fix the row, or pass --label-type class if each text is a class.",
+    )
+
+
+def test_infinity_of_json_is_not_a_class(opened, write):
+    for labels in (["a", float("inf"), "b"], [[1], [2, float("inf")], [2]]):
+        assert refusal(opened, write("a.jsonl", jsonl(labels)))[0].startswith("'label' in row 2 of a.jsonl is ")
+
+
+# ------------------------------------------------------------------------------------------------------ empty texts
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "table"])
+@pytest.mark.parametrize(("column", "empty"), [("label", ""), ("label", " "), ("text", "")])
+def test_an_empty_text_is_missing_in_every_form(opened, write, tmp_path, form, column, empty):
+    """As an empty field of a table of text is."""
+    columns = {"text": ["t", "u", "v"], "label": ["a", "b", "a"]}
+    columns[column][1] = empty
+    if form == "jsonl":
+        rows = [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+        path = write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    elif form == "parquet":
+        path = tmp_path / "a.parquet"
+        pq.write_table(pa.table(columns), path)
+    else:
+        assert table_refusal(pa.table(columns))[0] == f"Row 2 of the train table has no '{column}'."
+        return
+    assert refusal(opened, path)[0] == f"Row 2 of {path.name} has no '{column}'."

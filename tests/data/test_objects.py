@@ -7,11 +7,12 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from tdbs.data.objects import kept_streams
 from tdbs.data.sources import FileOptions, open_source
+from tdbs.data.streams import kept_streams
 from tdbs.digests import table_sha256, tables_sha256
 from tdbs.errors import SourceError, TdbsError
 from tests.data.conftest import read_source
+from tests.data.test_bad_rows import skipped
 
 TEXTS = [f"text {i}" for i in range(20)]
 LABELS = [i % 2 for i in range(20)]
@@ -173,23 +174,34 @@ def test_rows_of_a_stream_must_fit_together():
 
 
 FEATURES_STEP = "Give the IterableDataset features, as ds.cast(features) does, and each row values of their types."
-MISFITS = [
-    [{"text": None, "label": 1}, {"text": "a", "label": 1}],
-    [{"text": "a", "label": []}, {"text": "a", "label": ["x"]}],
-    [{"text": "a", "label": 1}, {"text": "a", "label": 1, "more": 2}],
-    [{"text": "a", "label": 1}, {"text": "a"}],
-    [{"text": "a", "label": 1}, {"text": "a", "label": "x"}],
+FITTING = [
+    ([{"text": None}, {"text": "a", "label": 1}], [None, 1]),
+    ([{"label": []}, {"label": ["x"]}, {"label": [None]}], [[], ["x"], [None]]),
+    ([{"label": 1}, {"label": 2.5}], [1.0, 2.5]),
+    ([{"label": 1}, {"label": 1, "more": 2}], [1, 1]),
+    ([{"label": 1}, {}], [1, None]),
+    ([{"label": {"a": None}}, {"label": {"a": "x", "b": 1}}], [{"a": None, "b": None}, {"a": "x", "b": 1}]),
 ]
 
 
-@pytest.mark.parametrize("rows", MISFITS)
-def test_rows_of_a_stream_without_features_that_differ_are_an_error_of_ours(rows):
-    stream = datasets.IterableDataset.from_generator(lambda: iter(rows))
+@pytest.mark.parametrize("between", [0, 8192])
+@pytest.mark.parametrize(("rows", "labels"), FITTING)
+def test_rows_of_a_stream_without_features_have_the_types_of_all(rows, labels, between):
+    """Later rows may say more than the first, in one piece or in several."""
+    filled = [rows[0]] * between + rows
+    stream = datasets.IterableDataset.from_generator(lambda: iter([{"text": "a", **row} for row in filled]))
+    with kept_streams(stream, "train") as kept:
+        assert kept["label"][between:] == labels
+        assert len(kept) == len(filled)
+
+
+def test_rows_of_a_stream_of_different_types_are_an_error_of_ours():
+    stream = datasets.IterableDataset.from_generator(lambda: iter(mixed("y", 1, "x")))
     with pytest.raises(SourceError) as caught, kept_streams(stream, "train"):
         pass
-    assert caught.value.message == "Rows of the train table, from 1 on, have other keys or types than each other."
+    assert caught.value.message == "Rows of the train table, from 1 on, have other types than each other."
     assert caught.value.next_step == FEATURES_STEP
-    with pytest.raises(SourceError) as caught, kept_streams({"train": stream.skip(1), "test": stream}, "train"):
+    with pytest.raises(SourceError) as caught, kept_streams({"train": stream.take(1), "test": stream}, "train"):
         pass
     assert caught.value.message.startswith("Rows of the test table")
 
@@ -304,11 +316,36 @@ def test_a_long_name_is_cut():
 def test_a_value_that_does_not_fit_names_its_row(frame, wrong):
     """The other columns may hold anything."""
     rows = mixed(*[0, 1] * 50, wrong, *[0, 1] * 50)
-    message, next_step = refusal(frame(rows))
-    assert message == f"Row 101 of the train table has {wrong!r} in 'label', which does not fit."
-    assert next_step.startswith("Give the column values of one type. Arrow reports: ")
+    assert refusal(frame(rows)) == (
+        f"Row 101 of the train table has {wrong!r} in 'label', which does not fit.",
+        "Give the column values of one type.",
+    )
+    kept, reasons = skipped(opened(frame(rows), skip_bad_rows=True))
+    assert (len(kept), reasons) == (200, {100: f"has {wrong!r} in 'label', which does not fit"})
     renamed = [{**row, "meta": row["label"], "label": place % 2} for place, row in enumerate(rows)]
     assert len(texts_and_classes(opened(frame(renamed)))[0]) == 201
+
+
+@pytest.mark.parametrize("odd", [5, ["x"], []])
+@pytest.mark.parametrize("row", [0, 1])
+def test_a_text_of_another_kind_is_skipped(odd, row):
+    texts = ["x", "y", "z", "w"]
+    texts[row] = odd
+    frame = pd.DataFrame({"text": pd.Series(texts, dtype=object), "label": list("abab")})
+    found = skipped(opened(frame, skip_bad_rows=True))
+    assert found == ([place for place in range(4) if place != row], {row: f"has {odd!r} in 'text', which does not fit"})
+
+
+def test_lists_with_an_empty_one_keep_it_beside_a_value_of_another_kind():
+    rows = mixed([], ["x"], 3, ["y", None], ["y"])
+    kept, reasons = skipped(opened(rows, skip_bad_rows=True))
+    assert (kept, reasons[2]) == ([0, 1, 4], "has 3 in 'label', which does not fit")
+
+
+def test_values_of_no_kind_in_most_rows_are_refused():
+    message, next_step = refusal(mixed("x", 1), skip_bad_rows=True)
+    assert message == "Row 2 of the train table has 1 in 'label', which does not fit."
+    assert next_step.startswith("Give the column values of one type. Arrow reports: ")
 
 
 def test_options_of_files_do_not_apply():
@@ -320,3 +357,34 @@ def test_options_of_files_do_not_apply():
         "--validation only applies to your own files; sample has its columns and splits.",
         "Leave the option out.",
     )
+
+
+# ----------------------------------------------------------------------------------------------- types of libraries
+
+
+@pytest.mark.parametrize("kind", [pl.Categorical, pl.Enum(["O", "X", "a b"])])
+def test_categories_of_polars_are_texts_in_a_file_and_in_a_frame(tmp_path, kind):
+    plain = pl.DataFrame({"text": ["a b", "X"], "label": ["O", "X"], "tokens": [["O"], ["X"]], "tags": [["O"], ["X"]]})
+    lists = pl.List(kind)
+    frame = plain.with_columns(pl.col("text", "label").cast(kind), pl.col("tokens", "tags").cast(lists))
+    frame.write_ipc(tmp_path / "a.arrow")
+    for source in (str(tmp_path / "a.arrow"), frame):
+        assert texts_and_classes(opened(source)) == (["a b", "X"], ["O", "X"])
+        _, splits = read_source(opened(source, text="tokens", label="tags"))
+        assert splits["train"].targets.to_pylist() == [[0], [1]]
+    assert opened(frame).content_sha256 == opened(plain).content_sha256
+
+
+def test_whole_numbers_of_128_bits_are_refused_if_they_are_used():
+    frame = pl.DataFrame(COLUMNS).with_columns(wide=pl.col("label").cast(pl.Int128))
+    assert texts_and_classes(opened(frame))[0] == TEXTS
+    assert refusal(frame, label="wide") == (
+        "'wide' of the train table contains Int128, which Arrow does not have.",
+        "Cast it to another type, such as Int64.",
+    )
+
+
+def test_sparse_columns_of_pandas_are_flags():
+    frame = pd.get_dummies(pd.DataFrame({"k": ["a", "b", "a"]}), sparse=True).assign(text=["x", "y", "z"])
+    task, splits = read_source(opened(frame, label="k_a,k_b"))
+    assert (task.kind, splits["train"].targets.to_pylist()) == ("multi_label", [[0], [1], [0]])

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tdbs.data.held_out import held_out_rows, rows_by_group, stratified_rows
 from tdbs.data.reading import read_blocks, survey_source
+from tdbs.data.sources import FileOptions, open_source
 from tdbs.errors import ConfigError
 from tests.data.conftest import read_source
 
@@ -87,6 +88,73 @@ def test_no_context_is_on_both_sides(opened, write):
     held, kept = (set(splits[name].pairs.to_pylist()) for name in ("validation", "train"))
     assert (len(held), len(kept), held & kept) == (3, 6, set())
     assert len(splits["validation"].texts) == 6
+
+
+def squad_rows(titles):
+    answer = {"text": ["it"], "answer_start": [0]}
+    return [
+        {"question": f"q{row}", "context": f"it is {row // 2}", "answers": answer, "title": title}
+        for row, title in enumerate(titles)
+    ]
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "squad", "table"])
+def test_whole_documents_are_held_out_if_the_source_names_them(opened, write, tmp_path, form):
+    """As SQuAD does: two contexts of two questions are a document here, and half of 16 questions are two documents."""
+    rows = squad_rows("aaaabbbbccccdddd")
+    path = write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows))
+    if form == "parquet":
+        pq.write_table(pa.Table.from_pylist(rows), path := tmp_path / "a.parquet")
+    if form == "squad":
+        answers = [{"text": "it", "answer_start": 0}]
+        paragraphs = [
+            [
+                {"context": row["context"], "qas": [{"question": row["question"], "answers": answers}]}
+                for row in rows[first : first + 4]
+            ]
+            for first in range(0, 16, 4)
+        ]
+        data = [{"title": title, "paragraphs": each} for title, each in zip("abcd", paragraphs, strict=True)]
+        path = write("a.json", json.dumps({"data": data}))
+    source = opened(path, validation="0.5")
+    if form == "table":
+        source = open_source(rows, mirror=None, files=FileOptions(validation=0.5))
+    _, splits = read_source(source)
+    held, kept = (set(splits[name].source_rows // 4) for name in ("validation", "train"))
+    assert (len(held), len(kept), held & kept) == (2, 2, set())
+    assert survey_source(source).notes == ()
+
+
+def test_a_context_of_two_documents_is_on_one_side(opened, write):
+    rows = squad_rows("abbccddeffgghhii")
+    source = opened(write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows)), validation="0.5")
+    _, splits = read_source(source)
+    held, kept = (set(splits[name].pairs.to_pylist()) for name in ("validation", "train"))
+    assert held
+    assert not held & kept
+
+
+@pytest.mark.parametrize("titles", ["a" * 16, "a" * 12 + "b" * 4])
+def test_contexts_are_held_out_if_documents_are_too_few(opened, write, titles):
+    source = opened(write("a.jsonl", "".join(json.dumps(row) + "\n" for row in squad_rows(titles))), validation="0.12")
+    assert len(read_source(source)[1]["validation"].texts) == 2
+    assert survey_source(source).notes == (
+        "--validation 0.12: contexts are held out, not whole documents: 'title' has too few.",
+    )
+
+
+def test_rows_without_a_title_are_documents_of_their_own(opened, write):
+    rows = squad_rows([None] * 16)
+    source = opened(write("a.jsonl", "".join(json.dumps(row) + "\n" for row in rows)), validation="0.5")
+    assert len(read_source(source)[1]["validation"].texts) == 8
+
+
+def test_the_documents_of_a_table_are_part_of_its_contents():
+    def digest(titles, **options):
+        return open_source(squad_rows(titles), mirror=None, files=FileOptions(**options)).content_sha256
+
+    assert digest("abcd", validation=0.5) != digest("aacd", validation=0.5)
+    assert digest("abcd") == digest("aacd")
 
 
 def test_one_context_cannot_be_on_both_sides():

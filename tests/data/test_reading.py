@@ -24,7 +24,11 @@ def blocks_of(source, split="train"):
 
 
 @given(
-    st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), max_size=30), min_size=2, max_size=40),
+    st.lists(
+        st.text(st.characters(codec="utf-8", exclude_characters="\r\n\0"), min_size=1, max_size=30),
+        min_size=2,
+        max_size=40,
+    ),
     st.integers(1, 9),
     st.integers(1, 60),
     st.integers(1, 50),

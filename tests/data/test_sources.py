@@ -136,8 +136,9 @@ def test_held_out_rows_keep_the_row_numbers_of_the_file(opened, write):
     )
 
 
-def test_folder_refusals(opened, write, tmp_path):
-    folder = tmp_path / "d"
+def test_folder_refusals(opened, write, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder = "d"
     write("d/validation.csv", ROWS)
     assert refusal(opened, folder) == (
         f"{folder} has no train split: no file train or train-00000-of-…, no folder train, no state.json.",

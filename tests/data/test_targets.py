@@ -139,7 +139,7 @@ SEVERAL_REFUSALS = [
     ("text,x,y\na,1,2\n", {"label": "x,y", "label_type": "class"},
      "Row 1 of a.csv has '2' in 'y', which is neither 0 nor 1.", "Fix the row, or pass --label-type regression."),
     ("text,x,y\na,1,good\n", {"label": "x,y"},
-     "Row 1 of a.csv has 'good' in 'y', which is not a finite number.",
+     "Row 1 of a.csv has 'good' in 'y', which is neither 0 nor 1.",
      "Write numbers in these columns: 1 and 0 for yes and no."),
     ("text,x,y\na,yes,no\n", {"label": "x,y", "label_type": "class"},
      "Row 1 of a.csv has 'yes' in 'x', which is neither 0 nor 1.",
@@ -260,16 +260,14 @@ ANSWER_REFUSALS = [
     (asked([""], [0]), "Row 2 of a.jsonl has an empty answer.", FIX),
     (asked(["it", "is"], [0]), "Row 2 of a.jsonl has 2 answers, but 1 positions.", FIX),
     ({**asked([], []), "answers": {"text": "Ann"}},
-     "'answers' in row 2 of a.jsonl is {\"text\": \"Ann\"}, not answers such as "
-     '{"text": ["Ann"], "answer_start": [6]}.', "Fix the row."),
+     "'answers' in row 2 of a.jsonl is {\"text\": \"Ann\"}, not answers.",
+     'Write answers such as {"text": ["Paris"], "answer_start": [17]}.'),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize(("row", "message", "next_step"), ANSWER_REFUSALS)
 def test_answers_that_would_teach_another_text(opened, write, row, message, next_step):
-    found = refusal(opened, write("a.jsonl", lines(asked(["it"], [0]), row)))
-    shown = message.replace('["Ann"], "answer_start": [6]', '["Paris"], "answer_start": [17]')
-    assert found == (shown, next_step)
+    assert refusal(opened, write("a.jsonl", lines(asked(["it"], [0]), row))) == (message, next_step)
 
 
 def test_a_question_may_have_no_answer(opened, write, tmp_path):

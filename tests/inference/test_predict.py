@@ -1,5 +1,6 @@
 """Inputs of every format, outputs of both, kinds of tasks, bad rows, and what is refused."""
 
+import gzip
 import io
 import json
 import sys
@@ -59,6 +60,17 @@ def test_a_file_is_read_as_the_user_says(checkpoint_of, tmp_path):
     found = np.array([list(row["scores"].values()) for row in read_jsonl(out)])
     assert found == pytest.approx(one_by_one(folder, texts), abs=1e-4)
     assert refused(folder, "-", quote="'") == ("--quote only applies to files.", "Leave it out.")
+
+
+def test_a_compressed_file_is_predicted_as_the_plain_one(checkpoint_of, tmp_path):
+    plain = write_rows(tmp_path / "in.csv")
+    packed = tmp_path / "in.csv.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    for path in (plain, packed):
+        predict(checkpoint_of("classification"), path, out=tmp_path / f"{path.name}.jsonl", precision="fp32")
+    rows = read_jsonl(tmp_path / "in.csv.gz.jsonl")
+    assert len(rows) == len(ROWS)
+    assert rows == read_jsonl(tmp_path / "in.csv.jsonl")
 
 
 def test_rows_go_to_stdout_where_no_file_is_named(checkpoint_of, tmp_path, capsys):
@@ -216,6 +228,10 @@ def refusals(checkpoint_of, tmp_path):
         (folder, tmp_path / "none.csv"): (
             f"File {tmp_path / 'none.csv'} does not exist.",
             "Pass a CSV, TSV, JSONL or Parquet file, a prepared dataset, or - to read lines from stdin.",
+        ),
+        (folder, tmp_path): (
+            f"{tmp_path} is a folder, but not a prepared dataset.",
+            "Pass one of its files; or run tdbs prepare on it, and pass the dataset.",
         ),
         (folder, tmp_path / "other.csv"): (
             "other.csv has no column 'text'; it has: 'a', 'b'.",

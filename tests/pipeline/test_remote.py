@@ -1,5 +1,6 @@
 """Sources and datasets on object stores: a real S3 server on loopback, and fsspec's own store in memory."""
 
+import csv
 import json
 import os
 import socket
@@ -17,6 +18,7 @@ from tdbs.files import to_path
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.verify import verify
+from tests.data.test_compressed import PACK
 from tests.pipeline.contents import contents
 
 BUCKET = "s3://datasets"
@@ -119,6 +121,31 @@ def test_overwrite_on_s3_replaces_what_tdbs_wrote(s3, tables):
     assert load(str(place)).manifest.max_length == 16
     assert verify(str(place)).problems == ()
     assert (place / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("packed", ["csv.gz", "jsonl.zst", "csv.zip"])
+def test_a_compressed_file_on_s3_is_prepared_as_the_plain_one_here(s3, workplace, packed):
+    ending, kind = packed.split(".")
+    rows = [{"text": f"the film number {i} of it, really", "label": f"{i % 2}"} for i in range(300)]
+    plain = workplace / f"reviews.{ending}"
+    if ending == "csv":
+        with plain.open("w", newline="") as file:
+            writer = csv.DictWriter(file, ["text", "label"])
+            writer.writeheader()
+            writer.writerows(rows)
+    else:
+        plain.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    there = to_path(f"{BUCKET}/packed/reviews.{packed}")
+    there.write_bytes(PACK[kind](plain.read_bytes()))
+    options = {"tokenizer": str(TOKENIZER_FOLDER), "validation": "0.1"}
+    remote = prepare(str(there), out=workplace / "remote", **options).dataset
+    local = prepare(str(plain), out=workplace / "local", **options).dataset
+    assert remote.manifest.splits == local.manifest.splits
+    assert {**contents(remote.path), "manifest.json": ""} == {**contents(local.path), "manifest.json": ""}
+    there.write_bytes(there.read_bytes()[:-30])
+    with pytest.raises(SourceError, match=f"^reviews.{packed} is not a readable"):
+        prepare(str(there), out=workplace / "cut", **options)
+    assert not (workplace / "cut").exists()
 
 
 def test_other_stores_of_fsspec_serve_too(workplace):

@@ -33,7 +33,7 @@ ROWS = [
     ("the king of it sees a tower", "a king sees it"),
     ("of the old river", "the river"),
     ("it", "the king of the old tower and the river of it and a king who sees the whole of it"),
-    ("", "nothing"),
+    (" ", "nothing"),
     ("the the the", ""),
 ]
 

@@ -469,10 +469,7 @@ def test_a_question_that_leaves_no_room_is_refused_by_its_row():
     """12 tokens, 3 special ones, 4 shared: a window must bring one new token, so 4 are left for the question."""
     limits = Limits(max_length=12, stride=4)
     assert len(windows_of(SMALL, [question_of(4)], limits)) == 1
-    message = (
-        "Row 2 of questions.jsonl has a question of 5 tokens; windows of 12 tokens that share 4 allow questions of up "
-        "to 4."
-    )
+    message = "Row 2 of questions.jsonl has a question of 5 tokens; windows of 12 tokens that share 4 allow at most 4."
     next_step = "Shorten the question, or pass a larger --max-length or a smaller --stride."
     assert refused([question_of(1), question_of(5)], limits) == (message, next_step)
 

@@ -7,15 +7,17 @@ from typing import Annotated
 
 import pyarrow as pa
 
-from tdbs.data.columns import BadRows, clipped, conll_step, plain_names, repeated
+from tdbs.data.columns import SHOWN_WHERE, BadRows, plain_names, repeated
 from tdbs.data.content import Content
 from tdbs.data.formats import arrow, conll, delimited, json_rows, jsonl, parquet, squad
-from tdbs.data.formats.data_file import UTF8, DataFile, checked_encoding, compression_of, inner_suffix
+from tdbs.data.formats.data_file import COMPRESSIONS, UTF8, DataFile, checked_encoding, compression_of, inner_suffix
 from tdbs.data.formats.dialect import dialect_of
 from tdbs.data.formats.json_forms import form_of
+from tdbs.data.header import conll_step
 from tdbs.errors import ConfigError, SourceError
 from tdbs.files import is_remote
 from tdbs.settings import Option, changed_fields
+from tdbs.shown import clipped, fitted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,18 +107,17 @@ def data_file(path: Path, options: ReadOptions) -> DataFile:
 
     Raises SourceError if the extension is none of tdbs's, and ConfigError for an option that does not apply.
     """
-    try:
-        found = SUFFIXES[inner_suffix(path)]
-    except KeyError:
-        raise SourceError(
-            f"{path.name} has an extension that tdbs does not support.", next_step=f"Use one of {', '.join(SUFFIXES)}."
-        ) from None
-    compression = compression_of(path)
+    suffix, compression = inner_suffix(path), compression_of(path)
+    found = SUFFIXES.get(suffix)
+    if found is None:
+        raise _other_extension(path, suffix, compression)
     if compression is not None and not found.is_text:
-        raise SourceError(f"{path.name} is a compressed {found.name} file.", next_step="Unpack it.")
+        raise SourceError(
+            fitted("{file} is a compressed " + found.name + " file.", file=path.name), next_step="Unpack it."
+        )
     of_table = ("delimiter", "quote", "no_header") if found.is_table else ()
     of_text = ("encoding",) if found.is_text else ()
-    refuse_options(options, f"does not apply to {path.name}", but=of_table + of_text)
+    refuse_options(options, f"does not apply to {clipped(path.name, SHOWN_WHERE)}", but=of_table + of_text)
     path = path if is_remote(path) else path.absolute()  # workers elsewhere have another current folder
     file = DataFile(path=path, format=found.name, compression=compression, encoding=checked_encoding(options.encoding))
     if found.name == "jsonl":
@@ -125,6 +126,21 @@ def data_file(path: Path, options: ReadOptions) -> DataFile:
         return file
     dialect = dialect_of(file, delimiter=options.delimiter, quote=options.quote, has_header=not options.no_header)
     return replace(file, dialect=dialect)
+
+
+def _other_extension(path: Path, suffix: str, compression: str | None) -> SourceError:
+    """Return the error for a file of no format that tdbs reads, by its extension or that of the file in it."""
+    known = f"Use one of {', '.join(SUFFIXES)}."
+    if compression == "zip":
+        what = f"a file that ends in {clipped(suffix, 20)}" if suffix else "a file without an extension"
+        step = "Unpack it, and pass the file." if suffix in COMPRESSIONS else known
+        return SourceError(fitted("{file} contains " + what + ".", file=path.name), next_step=step)
+    if compression is not None and not suffix:
+        return SourceError(
+            fitted("{file} has no extension of a format before that of its compression.", file=path.name),
+            next_step=f"Name it such as {clipped(path.stem, 40)}.csv{path.suffix}.",
+        )
+    return SourceError(fitted("{file} has an extension that tdbs does not support.", file=path.name), next_step=known)
 
 
 def read_schema(file: DataFile) -> pa.Schema:

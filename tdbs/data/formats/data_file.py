@@ -1,12 +1,16 @@
 """A file of rows, and how it is read: its format, compression, encoding and, for tables of text, its dialect.
 
-Streams of compressed files are opened by pyarrow (gzip, bzip2, Zstandard) and the standard library (zip), so a file is
+Streams of compressed files are opened by pyarrow (bzip2, Zstandard) and the standard library (gzip, zip), so a file is
 never unpacked as a whole, nor is a copy written.
 """
 
 import codecs
+import errno
+import gzip
 import io
+import lzma
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,11 +19,15 @@ from typing import IO, BinaryIO, cast
 
 import pyarrow as pa
 
+from tdbs.data.columns import SHOWN_WHERE
 from tdbs.errors import ConfigError, RowError, SourceError, reason_of
+from tdbs.shown import clipped, fitted
 
 UTF8 = "utf-8"
+_HALF_PAIRS = ("utf-7", "unicode-escape", "raw-unicode-escape")  # codecs that yield what is not UTF-8
 COMPRESSIONS = {".gz": "gzip", ".bz2": "bz2", ".zst": "zstd", ".zip": "zip"}
-_UNPACKING = (EOFError, zipfile.BadZipFile, NotImplementedError, RuntimeError)  # what the standard library raises
+# What the standard library raises of damage, and of forms of compression that it lacks.
+_UNPACKING = (EOFError, zipfile.BadZipFile, zlib.error, lzma.LZMAError, NotImplementedError, RuntimeError)
 _UNPACK = "Unpack it, and pass the file or the folder."
 
 
@@ -44,8 +52,8 @@ class DataFile:
 
     @property
     def name(self) -> str:
-        """The file's name, as errors have it."""
-        return self.path.name
+        """The file's name, as errors have it: whatever they add, it fits."""
+        return clipped(self.path.name, SHOWN_WHERE)
 
 
 def compression_of(path: Path) -> str | None:
@@ -63,8 +71,8 @@ def inner_suffix(path: Path) -> str:
         return path.suffix.lower()
     if compression != "zip":
         return PurePosixPath(path.stem).suffix.lower()
-    with damage_named(path, compression, _UNPACKING), path.open("rb") as file, zipfile.ZipFile(file) as archive:
-        return PurePosixPath(_only_member(path, archive)).suffix.lower()
+    with damage_named(path, compression, _UNPACKING), path.open("rb") as packed, _only_member(path, packed) as member:
+        return PurePosixPath(str(member.name)).suffix.lower()
 
 
 def plain_stem(path: Path) -> str:
@@ -81,8 +89,11 @@ def open_bytes(file: DataFile) -> Iterator[BinaryIO]:
         return
     with damage_named(file.path, file.compression, _UNPACKING), file.path.open("rb") as packed:
         if file.compression == "zip":
-            with zipfile.ZipFile(packed) as archive, archive.open(_only_member(file.path, archive)) as member:
+            with _only_member(file.path, packed) as member:
                 yield cast(BinaryIO, member)
+        elif file.compression == "gzip":  # pyarrow refuses the zeros behind a file that came from blocks, as tar's
+            with gzip.GzipFile(fileobj=packed) as unpacked:
+                yield cast(BinaryIO, unpacked)
         else:
             stream = pa.CompressedInputStream(pa.PythonFile(packed, mode="r"), file.compression)
             yield cast(BinaryIO, io.BufferedReader(stream, buffer_size=1 << 20))
@@ -90,22 +101,33 @@ def open_bytes(file: DataFile) -> Iterator[BinaryIO]:
 
 @contextmanager
 def open_text(file: DataFile) -> Iterator[IO[str]]:
-    """Yield the contents of a file as text, line ends as they are; a mark of byte order is left out."""
+    """Yield the contents of a file as text, line ends as they are; a mark of byte order is left out.
+
+    Raises SourceError where they are not of the encoding.
+    """
     encoding = "utf-8-sig" if file.encoding == UTF8 else file.encoding
     with open_bytes(file) as stream:
         text = io.TextIOWrapper(stream, encoding=encoding, newline="")
-        if file.encoding.startswith("utf-16-") or file.encoding.startswith("utf-32-"):
-            _skip_mark(text)
         try:
+            if _has_kept_mark(file):
+                text.read(1)
             yield text
+        except UnicodeError as error:  # of no subclass if UTF-16 has no mark of byte order
+            raise _not_in_encoding(file) from error
         finally:
             text.detach()  # the stream is closed by whoever opened it
 
 
-def _skip_mark(text: io.TextIOWrapper) -> None:
-    """Leave out a mark of byte order; codecs that name the order take it for a character."""
-    if text.read(1) not in ("\ufeff", ""):
-        text.seek(0)
+def _has_kept_mark(file: DataFile) -> bool:
+    """Return whether a file begins with a mark of byte order that its codec takes for a character, as it has an order.
+
+    The file is opened once more for it: a compressed one cannot be gone back in.
+    """
+    if not file.encoding.startswith(("utf-16-", "utf-32-")):
+        return False
+    mark = "\ufeff".encode(file.encoding)
+    with open_bytes(file) as stream:
+        return stream.read(len(mark)) == mark
 
 
 @contextmanager
@@ -117,10 +139,10 @@ def damage_named(path: Path, kind: str, errors: tuple[type[Exception], ...] = (U
     try:
         yield
     except (OSError, pa.ArrowException, *errors) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise  # the file system's error, not the format's
+        if isinstance(error, OSError) and error.errno not in (None, errno.EINVAL):
+            raise  # the file system's error, not the format's; EINVAL is of a place before the beginning
         raise SourceError(
-            f"{path.name} is not a readable {kind} file: {reason_of(error)}.",
+            fitted("{file} is not a readable " + kind + " file: {reason}.", file=path.name, reason=reason_of(error)),
             next_step="Copy or write the file again.",
         ) from error
 
@@ -130,19 +152,23 @@ def checked_encoding(name: str) -> str:
     try:
         found = codecs.lookup(name)
         "".encode(name)  # some codecs are not of text
+        if found.name in _HALF_PAIRS:
+            raise LookupError(name)
     except (LookupError, ValueError) as error:
         raise ConfigError(
-            f"--encoding '{name[:40]}' is not an encoding of text.",
+            fitted("--encoding '{value}' is not an encoding of text.", value=name),
             next_step="Pass one such as utf-8, cp1252 or utf-16.",
         ) from error
     return UTF8 if found.name in ("utf-8", "utf-8-sig", "ascii") else found.name
 
 
-def not_in_encoding(file: DataFile) -> SourceError:
+def _not_in_encoding(file: DataFile) -> SourceError:
     """Return the error for a file that failed to decode; it is read again, because decoders report no line."""
     if file.encoding != UTF8:
+        marked = file.encoding if file.encoding in ("utf-16", "utf-32") else None
+        order = f": {marked}-le or {marked}-be if it has no mark of byte order" if marked else ""
         return SourceError(
-            f"{file.name} is not {file.encoding}.", next_step="Pass the --encoding that it is written in."
+            f"{file.name} is not {file.encoding}.", next_step=f"Pass the --encoding that it is written in{order}."
         )
     with open_bytes(file) as lines:
         for number, line in enumerate(lines, start=1):
@@ -166,9 +192,13 @@ def undecodable_line(where: str, number: int, error: UnicodeDecodeError) -> Sour
 _OTHER_ENCODING = "Save the file as UTF-8, or pass its --encoding, such as cp1252 or utf-16."
 
 
-def _only_member(path: Path, archive: zipfile.ZipFile) -> str:
-    """Return the name of the file in an archive; folders and what macOS adds do not count."""
-    names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
-    if len(names) != 1:
-        raise SourceError(f"{path.name} contains {len(names)} files.", next_step=_UNPACK)
-    return names[0]
+def _only_member(path: Path, packed: IO[bytes]) -> IO[bytes]:
+    """Return the file in an archive, opened; folders and what macOS adds do not count."""
+    try:
+        archive = zipfile.ZipFile(packed)
+        names = [name for name in archive.namelist() if not name.endswith("/") and not name.startswith("__MACOSX/")]
+        if len(names) == 1:
+            return archive.open(names[0])
+    except ValueError as error:  # names that are not UTF-8, and places before the beginning on object stores
+        raise zipfile.BadZipFile(reason_of(error)) from error
+    raise SourceError(fitted("{file} contains {count} files.", file=path.name, count=len(names)), next_step=_UNPACK)

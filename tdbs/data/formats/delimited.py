@@ -19,10 +19,13 @@ import pyarrow.compute as pc
 
 from tdbs.data.columns import BadRows, plain_name, refuse_or_note
 from tdbs.data.content import ROWS_AT_ONCE
-from tdbs.data.formats.data_file import DataFile, Dialect, not_in_encoding, open_text
-from tdbs.data.formats.dialect import reader_options
+from tdbs.data.formats.data_file import DataFile, Dialect, open_text
+from tdbs.data.formats.quotes import reader_options
 from tdbs.errors import SourceError
+from tdbs.shown import fitted
 
+_OTHER_WIDTH = "Quote fields that contain the delimiter, fix the row, or pass another --delimiter."
+_LITERAL = """If quotes enclose fields, pass --quote '"'; else fix the row or pass a --delimiter."""
 _NO_LIMIT = 2**31 - 1  # the csv module refuses fields over 128 KiB; a document can be longer
 
 
@@ -55,7 +58,10 @@ _LONG_FIELDS = _LongFields()
 
 def read_schema(file: DataFile) -> pa.Schema:
     """Return the names in the header, or numbers from 1; every column holds texts."""
-    names = _names(next(_rows(file, at_once=1), []), _dialect(file))
+    rows = _rows(file, at_once=1)
+    names = _names(next(rows, []), _dialect(file))
+    if not names and any(rows):
+        raise SourceError(f"{file.name} begins with a blank line.", next_step="Delete the line.")
     if not names:
         raise SourceError(f"{file.name} is empty.", next_step="Add a header and rows.")
     return pa.schema([(name, pa.string()) for name in names])
@@ -72,7 +78,7 @@ def read_columns(file: DataFile, columns: list[str], bad: BadRows | None = None)
     places = [names.index(column) for column in columns]
     if not dialect.has_header:
         rows = itertools.chain([first] if first else [], rows)
-    for chunk in _chunks(rows, width=len(names), where=file.name, bad=bad):
+    for chunk in _chunks(rows, width=len(names), file=file, bad=bad):
         fields = list(zip(*chunk, strict=True))
         yield pa.table([_empty_is_null(fields[place]) for place in places], names=columns)
 
@@ -97,17 +103,16 @@ def _rows(file: DataFile, *, at_once: int = ROWS_AT_ONCE) -> Iterator[list[str]]
             for row in _unlimited(csv.reader(text, **reader_options(dialect)), at_once=at_once):
                 yield row
                 done += 1
-    except UnicodeDecodeError as error:
-        raise not_in_encoding(file) from error
     except csv.Error as error:
         raise SourceError(
-            f"{_row(done)} of {file.name} is not well-formed: {error}.",
+            fitted("{row} of {file} is not well-formed: {error}.", row=_row(done), file=file.name, error=error),
             next_step="Close its quotes, and write a quote inside a quoted field twice; or pass --quote none.",
         ) from error
 
 
-def _chunks(rows: Iterator[list[str]], *, width: int, where: str, bad: BadRows | None) -> Iterator[list[list[str]]]:
+def _chunks(rows: Iterator[list[str]], *, width: int, file: DataFile, bad: BadRows | None) -> Iterator[list[list[str]]]:
     """Yield lists of rows that all have `width` fields."""
+    where = file.name
     chunk: list[list[str]] = []
     blank: list[int] = []  # lines since the last row
     for place, row in enumerate(rows):
@@ -124,7 +129,7 @@ def _chunks(rows: Iterator[list[str]], *, width: int, where: str, bad: BadRows |
                 place,
                 where,
                 f"has a different number of fields ({len(row)}) than the header ({width})",
-                next_step="Quote fields that contain the delimiter, fix the row, or pass another --delimiter.",
+                next_step=_LITERAL if _dialect(file).quote is None and '"' in "".join(row) else _OTHER_WIDTH,
             )
         chunk.append(row if len(row) == width else [""] * width)
         if len(chunk) >= ROWS_AT_ONCE:
@@ -151,7 +156,7 @@ def _unlimited(rows: Iterator[list[str]], *, at_once: int) -> Iterator[list[str]
         with _LONG_FIELDS.allowed():
             try:
                 found.extend(islice(rows, at_once))
-            except (csv.Error, UnicodeDecodeError) as caught:
+            except (csv.Error, UnicodeError) as caught:
                 error = caught
         yield from found
         if error is None and len(found) < at_once:

@@ -3,19 +3,17 @@
 With a header, the extension's own delimiter counts if the header has two fields or more and half of the rows have as
 many; a row that differs is an error when it is read. Otherwise a delimiter must give all rows one number of fields; of
 several, the standard library's sniffer decides. Without a header nothing confirms a delimiter, so if two fit, the user
-must say which one. A quote `'` (and `"` in tables that have no quotes) counts if it encloses a whole column, or a
-delimiter that would otherwise make one field more, each time on one line.
+must say which one. Which quote encloses fields is found by quotes.py.
 """
 
 import csv
-import io
-import re
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
-from tdbs.data.columns import conll_step
-from tdbs.data.formats.data_file import DataFile, Dialect, not_in_encoding, open_text
+from tdbs.data.formats.data_file import DataFile, Dialect, open_text
+from tdbs.data.formats.quotes import Fit, best_quote, fit_of_dialect
+from tdbs.data.header import conll_step
 from tdbs.errors import ConfigError, SourceError
+from tdbs.shown import fitted
 
 DELIMITERS = (",", ";", "\t", "|")
 USUAL_DIALECTS = {
@@ -24,30 +22,15 @@ USUAL_DIALECTS = {
     "txt": Dialect(delimiter="\t", quote=None),
 }
 _NAMES = {"tab": "\t", "\\t": "\t", "comma": ",", "semicolon": ";", "pipe": "|"}
+_EXAMPLES = {"--delimiter": "; or tab", "--quote": """'"' or none"""}
 _SAMPLE = 1 << 16  # characters of the file that are looked at
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Fit:
-    """How the first rows look in a dialect."""
-
-    dialect: Dialect
-    width: int  # fields of the first row
-    share: float  # share of the rows that have as many
-    fits: bool  # two fields or more, and all rows have as many
-    has_quotes: bool = False  # some fields stand in quotes
-
-    @property
-    def is_likely(self) -> bool:
-        """Return whether a header would confirm the dialect."""
-        return self.width > 1 and self.share >= 0.5
 
 
 def dialect_of(file: DataFile, *, delimiter: str | None, quote: str | None, has_header: bool) -> Dialect:
     """Return the dialect of a file: what the user says of it, and the rest as it is found.
 
     Raises ConfigError for a delimiter or quote of more than one character, and SourceError if a `.txt` file has one
-    column in every dialect, or if two delimiters fit a file without a header.
+    column in every dialect, if two delimiters fit a file without a header, or if it is unclear what quotes enclose.
     """
     usual = USUAL_DIALECTS[file.format]
     if delimiter is not None:
@@ -58,10 +41,11 @@ def dialect_of(file: DataFile, *, delimiter: str | None, quote: str | None, has_
         return Dialect(delimiter=delimiter, quote=quote, has_header=has_header)
     sample, is_whole = _beginning(file)
 
-    def fit_of(mark: str) -> _Fit:
+    def fit_of(mark: str) -> Fit:
         if is_given:
-            return _fit(sample, Dialect(delimiter=mark, quote=quote), is_whole=is_whole)
-        return _best_quote(sample, mark, usual, is_whole=is_whole, has_header=has_header)
+            return fit_of_dialect(sample, Dialect(delimiter=mark, quote=quote), is_whole=is_whole)
+        is_excel = file.format == "txt"
+        return best_quote(sample, mark, usual, is_whole=is_whole, has_header=has_header, is_excel=is_excel)
 
     found = fit_of(usual.delimiter if delimiter is None else delimiter)
     if delimiter is None and not (has_header and found.is_likely):
@@ -73,14 +57,12 @@ def dialect_of(file: DataFile, *, delimiter: str | None, quote: str | None, has_
             next_step=conll_step(sample.splitlines()[:1] or [""])
             or "Pass its --delimiter; for one with unbalanced quotes, pass --quote none with it.",
         )
+    if found.doubt is not None:
+        raise SourceError(
+            found.doubt.format(name=file.name),
+            next_step="""Pass the --quote around the fields: '"', "'" or none.""",
+        )
     return replace(found.dialect, has_header=has_header)
-
-
-def reader_options(dialect: Dialect) -> dict[str, Any]:
-    """Return a dialect as options of `csv.reader`."""
-    if dialect.quote is None:
-        return {"delimiter": dialect.delimiter, "quoting": csv.QUOTE_NONE, "strict": True}
-    return {"delimiter": dialect.delimiter, "quotechar": dialect.quote, "strict": True}
 
 
 def delimiter_name(mark: str) -> str:
@@ -88,7 +70,7 @@ def delimiter_name(mark: str) -> str:
     return {"\t": "tab", " ": "space"}.get(mark, mark)
 
 
-def _chosen(usual: _Fit, fitting: list[_Fit], sample: str, where: str, *, has_header: bool) -> _Fit:
+def _chosen(usual: Fit, fitting: list[Fit], sample: str, where: str, *, has_header: bool) -> Fit:
     """Return the fit of the delimiter to read by, of the usual one and those that fit; the usual one if none fits."""
     if not fitting:
         return usual
@@ -105,74 +87,6 @@ def _chosen(usual: _Fit, fitting: list[_Fit], sample: str, where: str, *, has_he
     return likely[0]
 
 
-def _best_quote(sample: str, mark: str, usual: Dialect, *, is_whole: bool, has_header: bool) -> _Fit:
-    """Return how the first rows look with a delimiter, in the usual quotes or in those that they clearly have."""
-    plain = Dialect(delimiter=mark, quote=usual.quote if mark == usual.delimiter else '"')
-    fit = _fit(sample, plain, is_whole=is_whole)
-    for quote in ("'", '"') if plain.quote is None else ("'",):
-        rows = _rows_by_line(sample, mark, quote, is_whole=is_whole) if quote in sample else None
-        if rows is None or len(rows[0]) < 2:
-            continue
-        is_quoted = [[len(field) > 1 and field[0] == field[-1] == quote for field in row] for row in rows]
-        columns = list(zip(*(is_quoted[1:] if has_header else is_quoted), strict=True))
-        encloses = any(mark in field for row in rows for field in row if field[:1] == quote)
-        if any(column and all(column) for column in columns) or (encloses and not fit.fits):
-            found = Dialect(delimiter=mark, quote=quote)
-            return _Fit(dialect=found, width=len(rows[0]), share=1.0, fits=True, has_quotes=True)
-    return fit
-
-
-def _fit(sample: str, dialect: Dialect, *, is_whole: bool) -> _Fit:
-    """Return how the first rows look in a dialect. The last row of a sample that is cut is left out."""
-    rows: list[list[str]] = []
-    is_sound = True
-    try:
-        rows.extend(csv.reader(io.StringIO(sample, newline=""), **reader_options(dialect)))
-    except csv.Error as error:
-        is_sound = not is_whole and "unexpected end" in str(error)  # a quote that the cut left open
-    if not is_whole:
-        rows = rows[:-1] or rows
-    while rows and not rows[-1]:
-        rows.pop()
-    if not rows:
-        return _Fit(dialect=dialect, width=0, share=0.0, fits=False)
-    width = len(rows[0])
-    share = sum(len(row) == width for row in rows) / len(rows)
-    quote = dialect.quote or "\0"
-    has_quotes = re.search(rf"(?:^|{re.escape(dialect.delimiter)}){re.escape(quote)}", sample, re.MULTILINE) is not None
-    return _Fit(
-        dialect=dialect, width=width, share=share, fits=is_sound and width > 1 and share == 1.0, has_quotes=has_quotes
-    )
-
-
-def _rows_by_line(sample: str, mark: str, quote: str, *, is_whole: bool) -> list[list[str]] | None:
-    """Return the raw fields of each line, quotes and all; None unless all lines are sound and have as many."""
-    lines = [line.rstrip("\r\n") for line in io.StringIO(sample, newline="")]
-    rows = [_raw_fields(line, mark, quote) for line in (lines if is_whole else lines[:-1]) if line]
-    sound = [row for row in rows if row is not None]
-    return sound if sound and len(sound) == len(rows) and len({len(row) for row in rows if row}) == 1 else None
-
-
-def _raw_fields(line: str, mark: str, quote: str) -> list[str] | None:
-    """Return the fields of a line with their quotes; None if one begins with a quote and does not end with it."""
-    enclosed = re.compile(f"{quote}(?:[^{quote}]|{quote}{quote})*{quote}")
-    fields: list[str] = []
-    first = 0
-    while True:
-        if line.startswith(quote, first):
-            found = enclosed.match(line, first)
-            if found is None or line[found.end() : found.end() + 1] not in ("", mark):
-                return None
-            last = found.end()
-        else:
-            last = line.find(mark, first)
-            last = len(line) if last < 0 else last
-        fields.append(line[first:last])
-        if last == len(line):
-            return fields
-        first = last + 1
-
-
 def _sniffed(sample: str) -> str | None:
     """Return the delimiter that the standard library finds, if any."""
     try:
@@ -183,18 +97,15 @@ def _sniffed(sample: str) -> str | None:
 
 def _beginning(file: DataFile) -> tuple[str, bool]:
     """Return the first characters of a file, and whether they are all."""
-    try:
-        with open_text(file) as text:
-            sample = text.read(_SAMPLE + 1)
-    except UnicodeDecodeError as error:
-        raise not_in_encoding(file) from error
+    with open_text(file) as text:
+        sample = text.read(_SAMPLE + 1)
     return sample[:_SAMPLE], len(sample) <= _SAMPLE
 
 
 def _one(option: str, value: str) -> str:
     if len(value) != 1 or value in "\r\n":
         raise ConfigError(
-            f"{option} must be one character, got '{value[:40]}'.",
-            next_step="Pass one, such as ; or tab, or leave it out.",
+            fitted(option + " must be one character, got '{value}'.", value=value),
+            next_step=f"Pass one, such as {_EXAMPLES[option]}, or leave it out.",
         )
     return value

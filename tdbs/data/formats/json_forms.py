@@ -14,12 +14,12 @@ first line that is not an object.
 import json
 from collections.abc import Iterator
 
-from tdbs.data.columns import MESSAGE, clipped
 from tdbs.data.formats.data_file import DataFile
 from tdbs.data.formats.json_layouts import refuse_bare_articles, refuse_other_layout
 from tdbs.data.formats.json_rows import ROWS_STEP, array_values, load_whole
 from tdbs.data.formats.jsonl import lines_of
 from tdbs.errors import SourceError
+from tdbs.shown import MESSAGE, clipped
 
 
 def form_of(file: DataFile) -> str:

@@ -7,28 +7,32 @@ line, such a file would be a row of JSONL, so a model would learn from whole col
 from collections.abc import Mapping
 from typing import Any
 
-from tdbs.data.columns import WORD_NAMES, clipped
+from tdbs.data.columns import WORD_NAMES
 from tdbs.data.split_names import SPLIT_NAMES
 from tdbs.errors import SourceError
+from tdbs.shown import fitted
 
 _RECORDS = 'Write rows: in pandas, df.to_json(path, orient="records", lines=True).'
 _SPLIT = "Write each split to a file of its own, such as train.jsonl, all in one folder."
+_LISTS = "Write each split to a file of its own, such as train.jsonl, with one object per row."
 _VIEWED = 'Write one object a line: what each "row" contains.'
 _ARTICLES = 'Write SQuAD\'s whole object: {"data": [the articles]}.'
 
 
 def refuse_other_layout(value: object, where: str) -> None:
     """Raise SourceError if the whole value of a file is a known form that is not a list of rows."""
+    if isinstance(value, dict) and "train" in value and all(map(_are_lists, value.values())):  # as CLINC has them
+        raise SourceError(f"{where} contains splits in one object, with rows that are lists.", next_step=_LISTS)
     found = _layout(value) if isinstance(value, dict) else None
     if found is not None:
         what, next_step = found
-        raise SourceError(f"{clipped(where, 40)} contains {what}.", next_step=next_step)
+        raise SourceError(fitted("{where} contains {what}.", where=where, what=what), next_step=next_step)
 
 
 def refuse_bare_articles(first_row: object, where: str) -> None:
     """Raise SourceError if an array begins with an article of SQuAD."""
     if isinstance(first_row, dict) and isinstance(first_row.get("paragraphs"), list):
-        raise SourceError(f"{clipped(where, 40)} contains articles of SQuAD in an array.", next_step=_ARTICLES)
+        raise SourceError(f"{where} contains articles of SQuAD in an array.", next_step=_ARTICLES)
 
 
 def _layout(value: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -73,3 +77,7 @@ def _indexed(value: Mapping[str, Any]) -> tuple[str, str] | None:
 
 def _are_objects(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(row, dict) for row in value)
+
+
+def _are_lists(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(row, list) for row in value)

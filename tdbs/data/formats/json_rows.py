@@ -12,11 +12,12 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from tdbs.data.columns import BadRows, clipped
+from tdbs.data.columns import BadRows
 from tdbs.data.content import Content
-from tdbs.data.formats.data_file import DataFile, not_in_encoding, open_text
+from tdbs.data.formats.data_file import DataFile, open_text
 from tdbs.data.formats.jsonl import DECODER, RepeatedKey, plain_object, schema_of, tables_of_objects
 from tdbs.errors import SourceError
+from tdbs.shown import fitted
 
 ROWS_STEP = 'Write an array of objects, such as [{"text": "a fine film", "label": 1}], or one object a line.'
 _CHUNK = 1 << 20  # characters that are read at once
@@ -40,18 +41,17 @@ def read_columns(file: DataFile, columns: Mapping[str, Content], bad: BadRows | 
 
 def load_whole(file: DataFile) -> Any:
     """Return the value that a whole file contains. Raises SourceError if it is not JSON."""
+    with open_text(file) as text:
+        written = text.read()
     try:
-        with open_text(file) as text:
-            value = DECODER.decode(text.read())
-    except UnicodeDecodeError as error:
-        raise not_in_encoding(file) from error
+        value = DECODER.decode(written)
     except ValueError as error:
-        raise SourceError(f"{file.name} is not JSON: {error}.", next_step=ROWS_STEP) from error
+        raise SourceError(_not_json(file.name, error), next_step=ROWS_STEP) from error
     except RecursionError as error:
         raise SourceError(f"{file.name} is nested too deeply.", next_step=ROWS_STEP) from error
     if isinstance(value, RepeatedKey):
         raise SourceError(
-            f"{clipped(file.name, 40)} has two keys '{clipped(value.name, 40)}' in one object.",
+            fitted("{file} has two keys '{name}' in one object.", file=file.name, name=value.name),
             next_step="Rename one of them.",
         )
     return value
@@ -62,16 +62,17 @@ def _rows(file: DataFile, bad: BadRows | None) -> Iterator[dict[str, Any]]:
         yield plain_object(value, place, file.name, bad, next_step=ROWS_STEP)
 
 
+def _not_json(where: str, reason: object) -> str:
+    return fitted("{where} is not JSON: {reason}.", where=where, reason=reason)
+
+
 def array_values(file: DataFile) -> Iterator[object]:
     """Yield what the file's array contains, or that of `data`."""
-    try:
-        with open_text(file) as text:
-            reader = _Reader(text)
-            if reader.next_character() == "[":
-                yield from _of_array(reader, file.name)
-                return
-    except UnicodeDecodeError as error:
-        raise not_in_encoding(file) from error
+    with open_text(file) as text:
+        reader = _Reader(text)
+        if reader.next_character() == "[":
+            yield from _of_array(reader, file.name)
+            return
     yield from load_whole(file)["data"]
 
 
@@ -127,9 +128,9 @@ def _of_array(reader: _Reader, where: str) -> Iterator[object]:
         try:
             value = reader.value()
         except json.JSONDecodeError as error:
-            raise SourceError(f"Row {number} of {where} is not JSON: {error.msg}.", next_step=ROWS_STEP) from error
+            raise SourceError(_not_json(f"Row {number} of {where}", error.msg), next_step=ROWS_STEP) from error
         except (ValueError, RecursionError) as error:  # a number of thousands of digits, or lists in lists
-            raise SourceError(f"Row {number} of {where} is not JSON: {error}.", next_step=ROWS_STEP) from error
+            raise SourceError(_not_json(f"Row {number} of {where}", error), next_step=ROWS_STEP) from error
         yield value
         found = reader.next_character()
         if found not in ("", ",", "]"):

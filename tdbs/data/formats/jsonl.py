@@ -14,26 +14,29 @@ from typing import Any
 import pyarrow as pa
 
 from tdbs.data.answers import answers_of_json, is_answer_object
-from tdbs.data.columns import BadRows, clipped, plain_name, refuse_or_note
+from tdbs.data.columns import REASON, BadRows, plain_name, refuse_or_note
 from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, Content
-from tdbs.data.formats.data_file import UTF8, DataFile, not_in_encoding, open_bytes, open_text, undecodable_line
+from tdbs.data.formats.data_file import UTF8, DataFile, open_bytes, open_text, undecodable_line
 from tdbs.errors import RowError, SourceError
-from tdbs.shown import is_utf8
+from tdbs.shown import clipped, fitted, is_utf8
 
 _NAMES: dict[Content, str] = {
     "text": "a text",
     "label": "a text or a number",
     "words": "a list of texts",
     "labels": "a list of texts or numbers",
+    "name": "anything",
     "any": "anything",
-    "answers": 'answers such as {"text": ["Paris"], "answer_start": [17]}',
+    "answers": "answers",
 }
+_ANSWERS = 'Write answers such as {"text": ["Paris"], "answer_start": [17]}.'
 _TYPES: dict[Content, pa.DataType] = {
     "text": pa.string(),
     "label": pa.string(),
     "words": pa.list_(pa.string()),
     "labels": pa.list_(pa.string()),
     "answers": ANSWERS,
+    "name": pa.string(),
     "any": pa.string(),
 }
 
@@ -118,19 +121,24 @@ def tables_of_objects(
             if value is not None:
                 value = _READ[content](value)
                 if value is None:
-                    reason = f"is {json.dumps(row[column])[:40]}, not {_NAMES[content]}"
+                    error = _misfit(column, number, where, json.dumps(row[column])[:40], content)
                     if bad is None:
-                        raise RowError(
-                            f"'{column}' in row {number} of {where} {reason}.",
-                            next_step="Fix the row.",
-                            reasons={number - 1: f"'{column}' {reason}"},
-                        )
-                    bad.setdefault(number - 1, f"'{column}' {reason}")
+                        raise error
+                    bad.setdefault(number - 1, error.reasons[number - 1])
             values[column].append(value)
         if number % ROWS_AT_ONCE == 0:
             yield _table(values, columns, number - ROWS_AT_ONCE, where, bad)
             values = {column: [] for column in columns}
     yield _table(values, columns, number - number % ROWS_AT_ONCE, where, bad)
+
+
+def _misfit(column: str, number: int, where: str, value: str, content: Content) -> RowError:
+    problem = f"is {{value}}, not {_NAMES[content]}"
+    return RowError(
+        fitted("'{name}' in row {row} of {where} " + problem + ".", name=column, row=number, where=where, value=value),
+        next_step=_ANSWERS if content == "answers" else "Fix the row.",
+        reasons={number - 1: fitted("'{name}' " + problem, width=REASON, name=column, value=value)},
+    )
 
 
 def plain_object(row: object, place: int, where: str, bad: BadRows | None, *, next_step: str) -> dict[str, Any]:
@@ -153,11 +161,8 @@ def plain_object(row: object, place: int, where: str, bad: BadRows | None, *, ne
 def lines_of(file: DataFile, bad: BadRows | None) -> Iterator[str]:
     """Yield the lines; with `bad`, one that is not UTF-8 is recorded there and is an empty object."""
     if file.encoding != UTF8:
-        try:
-            with open_text(file) as lines:
-                yield from (line for line in lines)  # if left halfway, `yield from lines` closes them before open_text
-        except UnicodeDecodeError as error:
-            raise not_in_encoding(file) from error
+        with open_text(file) as lines:
+            yield from (line for line in lines)  # if left halfway, `yield from lines` closes them before open_text
         return
     with open_bytes(file) as coded:
         for place, data in enumerate(coded):
@@ -188,7 +193,7 @@ def _object(text: str, place: int, where: str, bad: BadRows | None) -> dict[str,
     try:
         row = DECODER.decode(text)
     except (ValueError, RecursionError) as error:
-        refuse_or_note(bad, place, where, f"is not JSON: {error}", next_step=next_step)
+        refuse_or_note(bad, place, where, clipped(f"is not JSON: {error}", REASON), next_step=next_step)
         return {}
     return plain_object(row, place, where, bad, next_step=next_step)
 
@@ -208,8 +213,8 @@ def _text(value: object) -> str | None:
 
 
 def _label(value: object) -> str | None:
-    """Return a label's number or bool as it is written in Python; NaN is neither."""
-    is_label = isinstance(value, (str, bool, int)) or (isinstance(value, float) and not math.isnan(value))
+    """Return a label's number or bool as it is written in Python; NaN and Infinity are neither."""
+    is_label = isinstance(value, (str, bool, int)) or (isinstance(value, float) and math.isfinite(value))
     return str(value) if is_label else None
 
 
@@ -252,7 +257,9 @@ def _lone_surrogate(values: dict[str, list[Any]], rows_before: int, where: str) 
     )
     reason = "contains half of a surrogate pair"
     return RowError(
-        f"'{column}' in row {number} of {where} {reason}.", next_step="Fix the row.", reasons={number - 1: reason}
+        fitted("'{name}' in row {row} of {where} " + reason + ".", name=column, row=number, where=where),
+        next_step="Fix the row.",
+        reasons={number - 1: reason},
     )
 
 
@@ -266,5 +273,6 @@ _READ: dict[Content, Callable[[object], Any]] = {
     "words": _words,
     "labels": _labels,
     "answers": answers_of_json,
+    "name": lambda value: json.dumps(value) if value else "",
     "any": lambda _value: "",
 }

@@ -16,7 +16,9 @@ from tdbs.data.formats.data_file import DataFile
 from tdbs.data.formats.json_rows import load_whole
 from tdbs.data.formats.jsonl import tables_of_objects
 from tdbs.errors import SourceError
+from tdbs.shown import fitted
 
+_FLAGS = {"true": True, "1": True, "false": False, "0": False, "": False}
 _NEXT_STEP = 'Write it as SQuAD: "data" lists articles, their "paragraphs" have a "context" and "qas".'
 
 
@@ -36,7 +38,11 @@ def read_columns(file: DataFile, columns: Mapping[str, Content], bad: BadRows | 
 def _rows(file: DataFile, bad: BadRows | None) -> Iterator[dict[str, Any]]:
     for place, (title, context, question) in enumerate(_questions(file)):
         answers = question.get("answers")
-        if question.get("is_impossible") is True:
+        is_impossible = _flag(question.get("is_impossible"))
+        if is_impossible is None:
+            reason = "has an 'is_impossible' that is neither true nor false"
+            refuse_or_note(bad, place, file.name, reason, next_step="Fix the row.")
+        elif is_impossible:
             if answers:
                 refuse_or_note(bad, place, file.name, "is impossible, but has answers", next_step="Fix the row.")
             answers = []
@@ -47,6 +53,13 @@ def _rows(file: DataFile, bad: BadRows | None) -> Iterator[dict[str, Any]]:
             "answers": answers,
             "title": title,
         }
+
+
+def _flag(value: object) -> bool | None:
+    """Return true or false, which other programs write as numbers and texts; None for any other value."""
+    if isinstance(value, str):
+        return _FLAGS.get(value.strip().lower())
+    return bool(value) if value in (None, 0, 1) else None
 
 
 def _questions(file: DataFile) -> Iterator[tuple[object, object, dict[str, Any]]]:
@@ -62,5 +75,5 @@ def _questions(file: DataFile) -> Iterator[tuple[object, object, dict[str, Any]]
 def _objects(value: dict[str, Any], key: str, name: str) -> list[dict[str, Any]]:
     found = value.get(key)
     if not isinstance(found, list) or not all(isinstance(entry, dict) for entry in found):
-        raise SourceError(f"{name} has no list of objects '{key}'.", next_step=_NEXT_STEP)
+        raise SourceError(fitted("{name} has no list of objects '" + key + "'.", name=name), next_step=_NEXT_STEP)
     return found

@@ -2,13 +2,13 @@
 
 Two label columns beside a `--pair` are answers by what the first 8,192 rows of train contain:
 
-1. the second column contains whole numbers only (17, or 17.0 as pandas writes them), and
-2. in each row the text of the first is in the context at that character, counted from 0; or, if any text of the first
-   is neither a number nor true or false, in at least one row.
+1. the second column contains whole numbers (17, or 17.0 as pandas writes them), and
+2. the text of the first is in the context at that character, counted from 0.
 
-Texts of which none is at its place are an error; other columns are several labels. With `--label-type` nothing is
-looked at. Every row is checked again when it is read. A row with both fields empty has no label; an empty text at -1
-means that the context has no answer.
+Both hold in each row; or, if any text of the first is neither a number nor true or false, 1 in half of the rows and
+both in one. Whole numbers of which none is the place of its text are an error; other columns are several labels. With
+`--label-type` nothing is looked at. Every row is checked again when it is read. A row with both fields empty has no
+label; an empty text at -1 means that the context has no answer.
 """
 
 import re
@@ -17,15 +17,15 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from tdbs.data.answers import NO_PLACE
-from tdbs.data.columns import SourceColumn, fitted, one_array, row_name
-from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, is_text, plain_type
+from tdbs.data.columns import REASON, SourceColumn, one_array, row_name
+from tdbs.data.content import ANSWERS, ROWS_AT_ONCE, is_text, plain_values
 from tdbs.data.stores import Store, store_tables
 from tdbs.data.tasks import Columns
 from tdbs.errors import RowError, SourceError
+from tdbs.shown import fitted
 
 _WHOLE = re.compile(r"\s*(-?[0-9]{1,15})(?:\.0)?\s*")
 _NUMBER_OR_FLAG = re.compile(r"\s*(?:[-+]?[0-9.]+(?:e[-+]?[0-9]+)?|true|false|nan)\s*", re.IGNORECASE)
-_SHOWN = 40  # characters of an answer
 
 
 def are_answer_columns(store: Store, columns: Columns, *, where: str) -> bool:
@@ -36,13 +36,16 @@ def are_answer_columns(store: Store, columns: Columns, *, where: str) -> bool:
     if columns.pair is None or len(columns.labels) != 2:
         return False
     misplaced: tuple[int, str, int] | None = None
-    placed, other_texts = 0, False
+    placed = whole = others = 0  # places that are those of their texts, whole numbers, and other places
+    other_texts = False
     for row, (context, text, start) in enumerate(_first_rows(store, columns.pair, columns.labels), start=1):
         if context is None or start is None or not start.strip():
             continue
         place = _WHOLE.fullmatch(start)
         if place is None:
-            return False
+            others += 1
+            continue
+        whole += 1
         if not text:
             continue
         other_texts |= _NUMBER_OR_FLAG.fullmatch(text) is None
@@ -50,8 +53,10 @@ def are_answer_columns(store: Store, columns: Columns, *, where: str) -> bool:
             placed += 1
         elif misplaced is None:
             misplaced = row, text, int(place[1])
-    if misplaced is None or (placed and other_texts):
-        return placed > 0
+    if placed and other_texts:
+        return whole >= others
+    if others or misplaced is None:
+        return placed > 0 and not others
     if not other_texts:
         return False
     row, text, at = misplaced
@@ -75,7 +80,7 @@ def joined_answers(texts: SourceColumn, starts: SourceColumn) -> SourceColumn:
         start = (written or "").strip()
         place = _WHOLE.fullmatch(start)
         if start and place is None:
-            wrong[index] = f"is '{start[:_SHOWN]}', not a whole number"
+            wrong[index] = start
         at = None if place is None else int(place[1])
         if not text and at is None:
             answers.append(None)
@@ -84,17 +89,21 @@ def joined_answers(texts: SourceColumn, starts: SourceColumn) -> SourceColumn:
         else:
             answers.append({"text": [text], "answer_start": [at]})
     if wrong:
-        index, reason = next(iter(wrong.items()))
+        index, start = next(iter(wrong.items()))
+        problem = "is '{value}', not a whole number"
         raise RowError(
             fitted(
-                "'{name}' in row {number} of {where} {reason}.",
+                "'{name}' in row {number} of {where} " + problem + ".",
                 name=starts.name,
                 number=starts.number(index),
                 where=starts.where,
-                reason=reason,
+                value=start,
             ),
             next_step="Write the answer's first character, counted from 0.",
-            reasons={int(starts.rows_N[place]): f"'{starts.name}' {why}" for place, why in wrong.items()},
+            reasons={
+                int(starts.rows_N[place]): fitted("'{name}' " + problem, width=REASON, name=starts.name, value=value)
+                for place, value in wrong.items()
+            },
         )
     return SourceColumn(
         name=f"{texts.name},{starts.name}",
@@ -119,9 +128,9 @@ def _first_rows(
 
 def _strings(values: pa.ChunkedArray) -> list[str | None]:
     """Return texts and whole numbers as texts; values of other types as Python prints them."""
-    kind = plain_type(values.type)
-    if is_text(kind) or pa.types.is_integer(kind):
-        found: list[str | None] = one_array(values.cast(kind)).cast(pa.string()).to_pylist()
+    plain = plain_values(values)
+    if is_text(plain.type) or pa.types.is_integer(plain.type):
+        found: list[str | None] = one_array(plain).cast(pa.string()).to_pylist()
         return found
     return [None if value is None else str(value) for value in values.to_pylist()]
 

@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, FloatArray, IntArray, offsets_of
-from tdbs.data.columns import SourceColumn, bad_rows, first_true, fitted, one_array, plain_name
+from tdbs.data.columns import SourceColumn, bad_rows, bad_values, one_array, plain_name
 from tdbs.data.content import is_list
 from tdbs.data.labels.spelling import folded, plain_class
 from tdbs.data.tasks import Task
 from tdbs.errors import SourceError
-from tdbs.shown import is_utf8
+from tdbs.shown import fitted, is_utf8
 
 NO_LABEL = -1
 _NEXT_STEP = "Write the file again from the task's own data."
@@ -68,14 +68,11 @@ def with_names(column: SourceColumn, names: tuple[str, ...]) -> SourceColumn:
     inner = kind.value_type if is_list(kind) else kind
     if not names or not (pa.types.is_integer(inner) or pa.types.is_floating(inner)):
         return column
-    _refuse_no_ids(column)
+    _refuse_no_ids(column, len(names))
     if is_list(kind):
         return replace(column, values=column.values.cast(pa.list_(pa.int64())), names=names)
     ids = column.values.cast(pa.int64())
     ids = pc.if_else(pc.equal(ids, NO_LABEL), pa.scalar(None, pa.int64()), ids)
-    unknown = first_true(pc.fill_null(pc.or_(pc.less(ids, 0), pc.greater_equal(ids, len(names))), False))
-    if unknown is not None:
-        raise _nameless(column, unknown, ids[unknown].as_py())
     return replace(column, values=ids, names=names)
 
 
@@ -85,12 +82,7 @@ def named_lists(column: SourceColumn) -> SourceColumn:
         return column
     lists = one_array(column.values.cast(pa.list_(pa.string())))  # of texts where distinct ids were collected
     ids = lists.flatten().cast(pa.int64())
-    unknown = np.flatnonzero(~np.isin(ids.fill_null(-1).to_numpy(), np.arange(len(column.names))))
-    lengths = lists.value_lengths().fill_null(0).to_numpy()
-    if unknown.size:
-        row = int(np.searchsorted(np.cumsum(lengths), unknown[0], side="right"))
-        raise _nameless(column, row, ids[int(unknown[0])].as_py())
-    offsets = offsets_of(lengths).astype(np.int32)
+    offsets = offsets_of(lists.value_lengths().fill_null(0).to_numpy()).astype(np.int32)
     values = pa.ListArray.from_arrays(offsets, pa.array(column.names).take(ids), mask=lists.is_null())
     return replace(column, values=pa.chunked_array([values]), names=())
 
@@ -154,24 +146,23 @@ def check_names(names: tuple[str, ...], column: str) -> None:
         known[label] = name
 
 
-def _refuse_no_ids(column: SourceColumn) -> None:
-    """Raise for the first number that has a fraction or too many digits."""
+def _shown_id(number: float) -> str:
+    return str(int(number)) if abs(number) <= _MOST and number == int(number) else str(number)
+
+
+def _refuse_no_ids(column: SourceColumn, count: int) -> None:
+    """Raise for numbers that cannot be ids of `count` classes: a fraction, too many digits, none of their names."""
     array = one_array(column.values)
     flat = array.flatten() if is_list(array.type) else array
-    numbers = flat.cast(pa.float64(), safe=False).fill_null(0).to_numpy()
-    found = np.flatnonzero((numbers != np.floor(numbers)) | (np.abs(numbers) > _MOST))
+    numbers = flat.cast(pa.float64(), safe=False)
+    known = numbers.fill_null(0).to_numpy()
+    is_bad = (known != np.floor(known)) | (known < 0) | (known >= count)
+    if not is_list(array.type):
+        is_bad &= known != NO_LABEL
+    found = np.flatnonzero(is_bad)
     if found.size:
-        row = int(pc.list_parent_indices(array)[int(found[0])].as_py()) if is_list(array.type) else int(found[0])
-        raise _nameless(column, row, float(numbers[found[0]]))
-
-
-def _nameless(column: SourceColumn, row: int, found: float | None) -> SourceError:
-    return SourceError(
-        fitted(
-            "{row} has the class {found} in '{name}', which has no name.",
-            row=column.row(row),
-            found=found,
-            name=column.name,
-        ),
-        next_step=_UNNAMED,
-    )
+        rows = pc.list_parent_indices(array).to_numpy()[found] if is_list(array.type) else found
+        named: dict[int, str] = {}
+        for row, place in zip(rows.tolist(), found.tolist(), strict=True):
+            named.setdefault(row, _shown_id(float(known[place])))
+        raise bad_values(column, named, "has the class {value} in '{name}', which has no name", next_step=_UNNAMED)

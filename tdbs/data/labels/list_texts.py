@@ -8,6 +8,7 @@ tensor(1), b'pos'. With --label-type class every text is a class.
 
 import ast
 import json
+import math
 import re
 from collections.abc import Sequence
 from typing import Any
@@ -15,13 +16,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from tdbs.data.columns import MESSAGE, SourceColumn, bad_values, fitted
+from tdbs.data.columns import SourceColumn, bad_values
 from tdbs.errors import RowError, SourceError
-from tdbs.shown import shown
+from tdbs.shown import MESSAGE, fitted, shown
 
 # Lists, arrays and sets, as Python and its libraries print them.
 _BRACKETED = r"^\s*(\[.*\]|\(.*\)|\{.*\}|[\w.]+\(\s*[\[{].*\))\s*$"
-_NUMBER = r"(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|\.\.\.)"  # ... stands for what NumPy leaves out
+_NUMBER = r"(?:[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|nan|-?inf|\.\.\.)"  # ... stands for what NumPy leaves out
+_NO_NUMBERS = ("nan", "inf", "-inf")  # as NumPy and PyTorch print them
 _QUOTED = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"
 _SEVERAL = "|".join(rf"{entry}(?:\s+{entry})+" for entry in (_NUMBER, "(?:True|False)", rf"b?{_QUOTED}"))
 _ARRAY = re.compile(rf"\[\s*(?:{_SEVERAL})\s*\]")  # as NumPy prints it
@@ -92,12 +94,17 @@ def refuse_words_as_texts(texts: pa.Array, *, column: str, where: str) -> None:
 def are_list_texts(texts: Sequence[str], *, of_words: bool = False) -> bool:
     """Return whether texts are lists written as texts: all of them, and one is certainly not a name in brackets.
 
-    With `of_words`, each must be a list of quoted words.
+    More certain ones than others do as well: the others are the faults of their rows. With `of_words`, lists are of
+    quoted words.
     """
     if of_words:
-        found = (entries_of(text) for text in texts)
-        return bool(texts) and all(words and all(isinstance(word, str) for word in words) for words in found)
-    return all(list_entries(text) is not None for text in texts) and any(map(_is_certain, texts))
+        found = (entries_of(text) or [] for text in texts)
+        lists = sum(bool(words) and all(isinstance(word, str) for word in words) for words in found)
+        return lists > len(texts) - lists
+    are_certain = [list_entries(text) is not None and _is_certain(text) for text in texts]
+    if 2 * sum(are_certain) > len(texts):
+        return True
+    return any(are_certain) and all(list_entries(text) is not None for text in texts)
 
 
 def list_entries(text: str) -> list[str] | None:
@@ -106,15 +113,22 @@ def list_entries(text: str) -> list[str] | None:
     entries = None if plain.startswith("{") and isinstance(_parsed(plain), dict) else entries_of(plain)
     if entries is None:
         parsed = _parsed(plain)
-        if isinstance(parsed, list):
-            entries = parsed
+        if isinstance(parsed, (list, tuple, set)):  # set() and (), or one number
+            entries = list(parsed)
+        elif plain == "frozenset()":
+            entries = []
         elif _BARE.fullmatch(plain):
             entries = [part.strip() for part in plain[1:-1].split(",")]
             if any(part[:1] in ("'", '"') for part in entries):  # quoted, and yet no literal
                 return None
-    if entries is None or not all(isinstance(entry, (str, bytes, bool, int, float)) for entry in entries):
+    if entries is None or not all(map(_is_label, entries)):
         return None
     return [entry.decode("utf-8", "replace") if isinstance(entry, bytes) else str(entry) for entry in entries]
+
+
+def _is_label(entry: object) -> bool:
+    """Return whether an entry of a list can be a label: NaN and Infinity of JSON and NumPy stand for none."""
+    return isinstance(entry, (str, bytes, bool, int)) or (isinstance(entry, float) and math.isfinite(entry))
 
 
 def entries_of(text: str) -> list[Any] | None:
@@ -203,6 +217,8 @@ def _literal(text: str) -> object:
 
 
 def _entry(text: str) -> Any:
+    if text in _NO_NUMBERS:
+        return float(text)
     parsed = _parsed(text)
     return text if parsed is None else parsed
 
@@ -212,7 +228,7 @@ def _list_step(label: str, entries: list[Any]) -> str:
     if {"text", "answer_start"} <= set(map(str, entries)):
         line = json.dumps({label: {"text": ["Ann"], "answer_start": [6]}}, ensure_ascii=False)
         return _first_that_fits([f"Write JSONL, with answers such as {shown(line)}.", "Write answers in JSONL."])
-    values = [_shown_entry(entry) for entry in entries if entry not in (None, ...)]
+    values = [_shown_entry(entry) for entry in entries if _is_label(entry) or isinstance(entry, (list, tuple, dict))]
     is_tags = "tag" in label.lower()
     steps = []
     for count in (3, 2, 1):

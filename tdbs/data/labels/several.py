@@ -1,10 +1,8 @@
 """Several labels per row: lists of classes, lists or columns of 0 and 1 (multi-label), or columns of numbers.
 
 Columns of 0 and 1 (or true and false) are a multi-label task whose classes are the columns. With `regression`, or if
-other numbers occur, each column is a number to predict. Lists of 0 and 1 are multi-hot vectors, as transformers takes
-labels, if all lists of train have one length of two or more and contain only 0 and 1 (or 0.0, true …). As lists of
-class ids they would name a class several times, or both classes in every row. Lists of one entry are ids. Class names
-come from the file if it has one for each position; else they are positions, from 0. Cost: array code over the rows.
+other numbers occur, each column is a number to predict. Lists of 0 and 1 may be multi-hot (hot.py). Cost: array code
+over the rows.
 """
 
 from collections.abc import Sequence
@@ -16,9 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, FloatArray, offsets_of
-from tdbs.data.columns import SourceColumn, bad_values, fitted, one_array
+from tdbs.data.columns import SourceColumn, bad_values, one_array
 from tdbs.data.content import is_list
+from tdbs.data.labels.hot import encode_hot, hot_classes
+from tdbs.data.labels.list_rows import repeating, repeats
 from tdbs.data.labels.list_texts import refuse_list_texts
+from tdbs.data.labels.notation import in_other_notation
 from tdbs.data.labels.single import (
     LabelType,
     label_lists,
@@ -30,12 +31,11 @@ from tdbs.data.labels.single import (
     number_shaped,
 )
 from tdbs.errors import ConfigError, SourceError
+from tdbs.shown import fitted
 
 # Shapes: N rows, C classes or columns.
 
 _SHOWN_CLASSES = 5
-_ONE, _ZERO = ("1", "1.0", "true"), ("0", "0.0", "false")
-_NEXT_STEP = "Give each row one 0 or 1 a class, or the names of its classes; or pass columns: --label joy,anger."
 _NUMBERS = "Write numbers in these columns: 1 and 0 for yes and no."
 
 
@@ -69,7 +69,7 @@ def learn_several(train: Sequence[SourceColumn], label_type: LabelType) -> Sever
     if label_type == "regression":
         return SeveralRule(kind="numbers")
     texts = [_flag_texts(column) for column in train]
-    if label_type == "class" or all(_is_flag(column).all() for column in texts):
+    if label_type == "class" or _are_flags(texts):
         return SeveralRule(kind="flags", classes=names)
     for column in train:
         _refuse_classes(column)
@@ -94,74 +94,10 @@ def encode_several(columns: Sequence[SourceColumn], rule: SeveralRule) -> pa.Arr
     return pa.ListArray.from_arrays(offsets, pa.array(np.nonzero(flags_NC)[1]))
 
 
-def hot_classes(train: SourceColumn) -> tuple[str, ...] | None:
-    """Return the classes of multi-hot lists; None if train's lists are not certainly multi-hot."""
-    lists = one_array(label_lists(train).values)
-    entries = pc.utf8_lower(lists.flatten())
-    lengths_N = pc.list_value_length(lists).to_numpy()
-    if not len(entries) or not pc.all(pc.is_in(entries, pa.array([*_ZERO, *_ONE]))).as_py():
-        return None
-    width, names = int(lengths_N[0]), train.names
-    is_even = bool((lengths_N == width).all())
-    if names:
-        return _names(names, width) if is_even and (width == len(names) or len(names) == 2) and width > 1 else None
-    if is_even:
-        return _names((), width) if width > 1 else None
-    ones_N = np.bincount(pc.list_parent_indices(lists).to_numpy(), _is_one(entries), minlength=len(lists))
-    repeating = np.flatnonzero((ones_N > 1) | (lengths_N - ones_N > 1))
-    if repeating.size:  # no list of ids names a class twice
-        row = int(repeating[0])
-        other = int(np.flatnonzero(lengths_N != lengths_N[row])[0])
-        entries = f"row {train.number(row)} has {lengths_N[row]} entries, "
-        entries += f"row {train.number(other)} has {lengths_N[other]}"
-        raise SourceError(
-            fitted(
-                "'{name}' of {where} contains lists of 0 and 1 of different lengths: " + entries + ".",
-                name=train.name,
-                where=train.where,
-            ),
-            next_step=_NEXT_STEP,
-        )
-    return None
-
-
-def is_hot(text: str) -> bool:
-    """Return whether an entry of a multi-hot list says that a class holds."""
-    return text.lower() in _ONE
-
-
-def encode_hot(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
-    """Return a split's multi-hot lists as lists of the classes that hold; its own names say which place is which."""
-    lists = one_array(label_lists(column).values)
-    entries = pc.utf8_lower(lists.flatten())
-    lengths_N = pc.list_value_length(lists).to_numpy()
-    is_flag = pc.is_in(entries, pa.array([*_ZERO, *_ONE])).to_numpy(zero_copy_only=False)
-    parents = pc.list_parent_indices(lists).to_numpy()
-    bad_N = lengths_N != len(classes)
-    bad_N[parents[~is_flag]] = True
-    if bad_N.any():
-        problem = f"has {{value}} in '{{name}}', where other rows have {len(classes)} entries of 0 and 1"
-        found = {row: str(lists[row].as_py()) for row in np.flatnonzero(bad_N).tolist()}
-        raise bad_values(column, found, problem, next_step=_NEXT_STEP)
-    flags_NC = _is_one(entries).reshape(len(lists), len(classes))
-    if len(column.names) == len(classes):
-        unknown = next((name for name in column.names if name not in classes), None)
-        if unknown is not None:
-            raise SourceError(
-                fitted(
-                    "'{name}' of {where} has a position for the class '{unknown}', which train lacks.",
-                    name=column.name,
-                    where=column.where,
-                    unknown=unknown,
-                ),
-                next_step="Write the file with the classes of train.",
-            )
-        flags_NC = flags_NC[:, [column.names.index(name) for name in classes]]
-    offsets = offsets_of(flags_NC.sum(axis=1)).astype(np.int32)
-    return pa.ListArray.from_arrays(offsets, pa.array(np.nonzero(flags_NC)[1].astype(np.int64)))
-
-
 def _encode_lists(column: SourceColumn, classes: tuple[str, ...]) -> pa.Array:
+    repeats_N = repeats(one_array(label_lists(column).values))
+    if repeats_N.any():
+        raise repeating(column, np.flatnonzero(repeats_N).tolist())
     lists = named_label_lists(column)
     ids = list_class_ids(column, lists, classes, of_class="rows")
     rows = pc.list_parent_indices(lists).to_numpy()
@@ -199,6 +135,19 @@ def flags_that_hold(column: SourceColumn) -> BoolArray:
     return held
 
 
+def _are_flags(texts: Sequence[SourceColumn]) -> bool:
+    """Return whether columns contain flags, and no other numbers: a text among them is the fault of its row."""
+    are_flags = [_is_flag(column) for column in texts]
+    if all(found.all() for found in are_flags):
+        return True
+    others = [
+        replace(column, values=column.values.filter(pa.array(~found)))
+        for column, found in zip(texts, are_flags, strict=True)
+    ]
+    are_numbers = (pc.or_(number_shaped(each), in_other_notation(each.values)) for each in others)
+    return any(found.any() for found in are_flags) and not any(pc.any(found).as_py() for found in are_numbers)
+
+
 def _is_flag(texts: SourceColumn) -> BoolArray:
     flags: BoolArray = pc.is_in(texts.values, pa.array(["0", "1", "0.0", "1.0"])).to_numpy()
     return flags
@@ -213,12 +162,3 @@ def _flags(column: SourceColumn) -> BoolArray:
         step = "Fix the row, or pass --label-type regression." if are_numbers else _NUMBERS
         raise bad_values(column, wrong, "has '{value}' in '{name}', which is neither 0 nor 1", next_step=step)
     return flags_that_hold(column)
-
-
-def _names(names: tuple[str, ...], width: int) -> tuple[str, ...]:
-    return names if len(names) == width else tuple(map(str, range(width)))
-
-
-def _is_one(entries: pa.Array) -> BoolArray:
-    flags: BoolArray = pc.is_in(entries, pa.array(_ONE)).to_numpy(zero_copy_only=False)
-    return flags

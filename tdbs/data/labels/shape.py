@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import offsets_of
-from tdbs.data.columns import UNSEEN, SourceColumn, bad_values, fitted, one_array
+from tdbs.data.columns import SHOWN_WHERE, UNSEEN, SourceColumn, bad_values, one_array
 from tdbs.data.content import Content, is_list, is_text
 from tdbs.data.labels.given import check_names
 from tdbs.data.labels.list_texts import FIX_TEXT, are_list_texts, list_entries, not_lists
@@ -25,10 +25,14 @@ from tdbs.data.tasks import Columns, TaskKind
 from tdbs.errors import ConfigError, TdbsError
 from tdbs.files import to_path
 from tdbs.records import Form, read_text
+from tdbs.shown import MESSAGE, clipped, fitted
 
 _LEAVE_OUT = "Leave it out."
 _NAMES = Form(
-    what="a file of class names", error=ConfigError, next_step="Pass a text file in UTF-8, with one class per line."
+    what="a file of class names",
+    error=ConfigError,
+    next_step="Pass --label-names a text file in UTF-8, with one class per line.",
+    width=MESSAGE,
 )
 _NO_LABEL = "-1"  # of class ids
 
@@ -103,7 +107,7 @@ def label_shape(train: Store, schema: pa.Schema, chosen: _Chosen, options: _Opti
 def read_names(file: str) -> tuple[str, ...]:
     """Return the names of classes in a file, one per line, in the order of their ids. Raises ConfigError."""
     path = to_path(file).expanduser()
-    lines = read_text(path, _NAMES, named=f"The class names {file}").split("\n")
+    lines = read_text(path, _NAMES, named=f"The class names {clipped(path, SHOWN_WHERE)}").split("\n")
     names = [plain_class(line.strip(UNSEEN)) for line in lines]
     while names and not names[-1]:
         names.pop()
@@ -179,7 +183,7 @@ def _of_first_rows(train: Store, schema: pa.Schema, columns: Columns, shape: Lab
         is_words = columns.pair is None and are_list_texts(
             _first_texts(train, schema, columns.text, "text"), of_words=True
         )
-    except (TdbsError, OSError, UnicodeDecodeError):  # whoever reads the rows says it
+    except (TdbsError, OSError, UnicodeError):  # whoever reads the rows says it
         return shape
     return replace(shape, kind="token_classification" if is_words else "multi_label", has_list_texts=True)
 

@@ -17,29 +17,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, FloatArray, IntArray, offsets_of
-from tdbs.data.columns import (
-    MESSAGE,
-    SourceColumn,
-    bad_rows,
-    bad_values,
-    clipped,
-    first_true,
-    fitted,
-    one_array,
-    with_classes,
-    word_lists,
-)
+from tdbs.data.columns import SourceColumn, bad_rows, bad_values, first_true, one_array, with_classes, word_lists
 from tdbs.data.content import is_list
 from tdbs.data.labels.given import named_lists, named_texts
 from tdbs.data.labels.list_texts import refuse_list_texts
+from tdbs.data.labels.notation import has_decimal_comma, refuse_other_notation
 from tdbs.data.labels.spelling import one_spelling, spelled_as
 from tdbs.errors import SourceError
-from tdbs.shown import shown
+from tdbs.shown import MESSAGE, clipped, fitted, shown
 
 LabelType = Literal["auto", "class", "regression"]
 _NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"  # nan and inf are texts
-_COMMA = r"^[+-]?[0-9]+(\.[0-9]{3})*,[0-9]+$"  # 1,5 and 1.000,5
-_THOUSANDS = r"^[+-]?[1-9][0-9]{0,2}(,[0-9]{3})+$"  # 1,000, which may also be a number with a decimal comma
 _SHOWN = 24  # characters of a label that train lacks: its classes are behind it
 _FIX = "Fix the row, or pass --label-type class."
 _LACKS = "has the label '{value}', which train lacks"
@@ -148,19 +136,17 @@ def learn_labels(train: SourceColumn, label_type: LabelType) -> LabelRule:
         return LabelRule(kind="texts", classes=_at_least_two(train, _used_names(train)))
     if label_type == "auto":
         refuse_list_texts(train)
+        refuse_other_notation(train)
     is_number = number_shaped(train)
     numbers = int(pc.sum(is_number).as_py())
     kind: Literal["whole_numbers", "texts"] = "texts"
     if label_type == "auto" and numbers:
         if numbers < len(train.values):
-            _refuse_commas(train, is_number)
             raise _mixed(train, is_number)
         values = label_numbers(train)
         if (values != np.floor(values)).any():
             return LabelRule(kind="numbers")
         kind = "whole_numbers"
-    elif label_type == "auto":
-        _refuse_commas(train, is_number)
     distinct = pc.unique(train.values).to_pylist()
     if kind == "whole_numbers":
         classes = sorted({_number_class(t) for t in distinct}, key=Decimal)
@@ -224,7 +210,7 @@ def label_numbers(column: SourceColumn, *, next_step: str = _FIX) -> FloatArray:
     bad = np.flatnonzero(~np.isfinite(values))  # 1e999 has the form of a number and is none either
     if bad.size:
         found = column.values.take(pa.array(bad)).to_pylist()
-        if re.match(_COMMA, (found[0] or "").strip()):
+        if has_decimal_comma(found[0] or ""):
             next_step = "Write decimals with a point: 1.5."
         wrong = dict(zip(bad.tolist(), found, strict=True))
         raise bad_values(column, wrong, "has '{value}' in '{name}', which is not a finite number", next_step=next_step)
@@ -298,28 +284,4 @@ def _mixed(column: SourceColumn, is_number: pa.ChunkedArray) -> SourceError:
     return SourceError(
         message,
         next_step="Fix them, or pass --label-type class, or --label-type regression with --skip-bad-rows.",
-    )
-
-
-def _refuse_commas(column: SourceColumn, is_number: pa.ChunkedArray) -> None:
-    """Raise if all labels are numbers, some of them with a decimal comma: as texts, each would be a class."""
-    plain = pc.utf8_trim_whitespace(column.values)
-    has_comma = pc.match_substring_regex(plain, _COMMA)
-    is_grouped = pc.match_substring_regex(plain, _THOUSANDS)
-    if not pc.all(pc.or_(is_number, pc.or_(has_comma, is_grouped))).as_py():
-        return
-    only_grouped = pc.all(pc.or_(is_number, is_grouped)).as_py()
-    first = first_true(is_grouped if only_grouped else pc.and_(has_comma, pc.invert(is_grouped)))
-    if first is None:
-        return
-    mark = "comma" if only_grouped else "decimal comma"
-    step = "Write numbers without commas" if only_grouped else "Write them with a point"
-    raise SourceError(
-        fitted(
-            "Labels of {where} have a " + mark + ", such as '{value}' in row {row}.",
-            where=column.where,
-            value=column.values[first].as_py(),
-            row=column.number(first),
-        ),
-        next_step=f'{step}, or pass --label-type class, or --label-separator "," for several labels.',
     )

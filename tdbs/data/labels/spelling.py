@@ -36,7 +36,7 @@ def plain_labels(column: SourceColumn, *, are_names: bool) -> SourceColumn:
     array = one_array(column.values.cast(pa.list_(inner)) if is_list(kind) else column.values)
     flat = array.flatten() if is_list(kind) else array
     try:
-        plain = _plain_texts(flat, are_names=are_names) if is_text(inner) else _without_nan(flat)
+        plain = _plain_texts(flat, are_names=are_names) if is_text(inner) else _finite(flat, in_list=is_list(kind))
     except UnicodeDecodeError as error:
         raise other_bytes(column) from error
     if not is_list(kind):
@@ -74,8 +74,7 @@ def folded(text: str) -> str:
 def _plain_texts(texts: pa.Array, *, are_names: bool) -> pa.Array:
     seen = pc.utf8_trim(texts, characters=UNSEEN)
     plain = pc.utf8_normalize(seen if are_names else pc.utf8_trim(plain_scalars(seen), characters=UNSEEN), _COMPOSED)
-    is_blank = pc.and_(pc.equal(plain, ""), pc.not_equal(texts, ""))
-    return pc.if_else(is_blank, pa.scalar(None, plain.type), plain)
+    return pc.if_else(pc.equal(plain, ""), pa.scalar(None, plain.type), plain)
 
 
 def _without_decimals(column: SourceColumn) -> SourceColumn:
@@ -96,5 +95,7 @@ def _without_decimals(column: SourceColumn) -> SourceColumn:
     return replace(column, values=pa.chunked_array([lists]))
 
 
-def _without_nan(numbers: pa.Array) -> pa.Array:
-    return pc.if_else(pc.is_nan(numbers), pa.scalar(None, numbers.type), numbers)
+def _finite(numbers: pa.Array, *, in_list: bool) -> pa.Array:
+    """Return numbers without NaN, and in lists, whose numbers are classes, without infinite ones."""
+    is_none = pc.invert(pc.is_finite(numbers)) if in_list else pc.is_nan(numbers)
+    return pc.if_else(is_none, pa.scalar(None, numbers.type), numbers)

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 
 from tdbs.arrays import offsets_of
 from tdbs.data.answers import answers_of_arrow
-from tdbs.data.columns import FILL, SourceColumn, bad_rows, fitted, one_array, refuse_missing, text_values
+from tdbs.data.columns import FILL, REASON, SourceColumn, bad_rows, one_array, refuse_missing, text_values
 from tdbs.data.labels.given import given_labels
 from tdbs.data.labels.several import SeveralRule, encode_several, learn_several
 from tdbs.data.labels.single import (
@@ -37,6 +37,7 @@ from tdbs.data.labels.single import (
 from tdbs.data.labels.spelling import one_spelling
 from tdbs.data.tasks import METRICS, Task, TaskKind
 from tdbs.errors import SourceError
+from tdbs.shown import fitted
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -48,7 +49,6 @@ class SplitColumns:
     labels: tuple[SourceColumn, ...]  # empty: the split has none
 
 
-_REASON = 90  # characters of what is wrong with an answer; the row and its file are before it
 Encoder = Callable[[SplitColumns], pa.Array]  # the targets of some rows that all have labels
 
 
@@ -171,7 +171,7 @@ def _problem(texts: list[str] | None, starts: list[int] | None, context: str) ->
         if start is None or start < 0 or not context.startswith(text, start):
             return fitted(
                 "has the answer '{text}', which is not at character {start} of its context",
-                width=_REASON,
+                width=REASON,
                 text=text,
                 start=start,
             )
