@@ -139,7 +139,7 @@ def _shared(body: torch.nn.Module, layers: torch.nn.ModuleList) -> list[Any]:
     """Return the embeddings that stand behind the layers: of relative positions, which all layers share."""
     stack = next((each for each in body.modules() if layers in each.children()), layers)
     inside = set(layers.modules())
-    found = [each for each in stack.modules() if isinstance(each, torch.nn.Embedding) and each not in inside]
+    found: list[Any] = [each for each in stack.modules() if isinstance(each, torch.nn.Embedding) and each not in inside]
     if hasattr(stack, "norm_rel_ebd") and hasattr(stack, "LayerNorm"):  # DeBERTa's, of the same embeddings
         found.append(stack.LayerNorm)
     return found
