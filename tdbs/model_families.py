@@ -101,6 +101,14 @@ _GPT2 = Family(
         ),
     )
 )
+_GEMMA = Family(
+    rows=SharedRows(
+        reads="last",
+        unless=Unless(
+            field="use_bidirectional_attention", reason="its masks look back only, but its layers say that they do not"
+        ),
+    )
+)
 _POOLING = Family(rows=SharedRows(reads="pooling"))
 _POSITIONED = Family(targets=TargetsInRows(embeds_positions=True))
 _FROM_PAD_ID = Family(counts_from_pad_id=True)
@@ -137,8 +145,8 @@ FAMILIES: Mapping[str, Family] = {
     "mistral": _LAST,
     "qwen2": _LAST,
     "qwen3": _LAST,
-    "gemma": _LAST,
-    "gemma2": _LAST,
+    "gemma": _GEMMA,
+    "gemma2": _GEMMA,
     "gemma3_text": _LAST,
     "phi": _LAST,
     "phi3": _LAST,

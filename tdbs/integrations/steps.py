@@ -26,7 +26,7 @@ from tdbs.train.planning.plan import plan_digest
 from tdbs.train.planning.rates import learning_rates
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, given_strategy
 from tdbs.train.rows.models import knows_sequences, use_sequences
-from tdbs.train.step import batch_loss, forward, predicted_by
+from tdbs.train.step import batch_loss, forward, predicted_by, unwrapped
 
 BATCHES = "tdbs_batches"  # beside the inputs of an update that is not one padded batch: the batches it is run in
 
@@ -115,16 +115,17 @@ def run_steps_for(
     warmup: float,
 ) -> tuple[RunSteps, InputRules]:
     """Return the updates of a run for a model, and how it is given samples; its attention is made to know of rows."""
+    dataset = prepared if isinstance(prepared, PreparedDataset) else load(prepared)
     steps = run_steps_of(
-        prepared,
+        dataset,
         strategy=strategy,
         seed=seed,
         epochs=epochs,
         warmup=warmup,
-        in_rows=knows_sequences(model.config),
+        in_rows=knows_sequences(model.config, writes=dataset.manifest.task.kind == "seq2seq"),
     )
     if steps.strategy.in_rows:
-        use_sequences(model, model.config._attn_implementation)
+        use_sequences(unwrapped(model), model.config._attn_implementation)
     return steps, rules_of_model(model, steps.dataset, in_rows=steps.strategy.in_rows)
 
 
@@ -132,7 +133,7 @@ def rules_of_model(model: Any, dataset: PreparedDataset, *, in_rows: bool = Fals
     """Return how a model of the user's is given a dataset's samples."""
     device = next(model.parameters()).device
     name = model.config._name_or_path or dataset.manifest.tokenizer.source
-    return rules_of(model, name, format_of(dataset), trained=True, in_rows=in_rows, device=device)
+    return rules_of(unwrapped(model), name, format_of(dataset), trained=True, in_rows=in_rows, device=device)
 
 
 def only_one(inputs: Sequence[dict[str, Any]]) -> dict[str, Any]:

@@ -172,7 +172,9 @@ def _score_notes(estimates: Sequence[StrategyEstimate]) -> list[str]:
     elif "sorted" in names:
         notes.append("sorted computes the same as random, with little padding.")
     if not names <= set(SAME_UPDATES):
-        notes.append("Strategies that sort or drop make different updates, so scores may differ (see tdbs compare).")
+        notes.append(
+            "Strategies that group by length or drop make different updates, so scores may differ (see tdbs compare)."
+        )
     return notes
 
 

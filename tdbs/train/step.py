@@ -53,7 +53,7 @@ def batch_loss(kind: TaskKind, logits: torch.Tensor, batch: Batch) -> torch.Tens
 
 def _logits_of_rows(model: Any, batch: Batch, head: Head, rules: InputRules, *, device: torch.device) -> torch.Tensor:
     """Return the logits of a batch whose rows hold several samples."""
-    own = _unwrapped(model)
+    own = unwrapped(model)
     if rules.pad_id is None:
         own.config.pad_token_id = last_absent(batch)  # heads that look for padding find none
     sequences = sequences_of(batch, device=device)
@@ -68,7 +68,7 @@ def _logits_of_rows(model: Any, batch: Batch, head: Head, rules: InputRules, *, 
 
 def _logits_of_pairs(model: Any, batch: Batch, _head: Head, rules: InputRules, *, device: torch.device) -> torch.Tensor:
     """Return the logits of all targets' tokens, one target after another, without padding (1 x K x V)."""
-    own = _unwrapped(model)
+    own = unwrapped(model)
     pair = pair_of(batch, device=device)
     inputs = row_inputs(batch, rules, pair.source, device=device)
     written_BM = own.prepare_decoder_input_ids_from_labels(labels=to_device(np.asarray(batch.labels), device))
@@ -84,13 +84,13 @@ def _logits_of_samples(
     """Return the logits of a batch with a row for each sample."""
     head = HEADS[kind]
     if rules.pad_id is None:
-        _unwrapped(model).config.pad_token_id = last_absent(batch)  # the filler of model_inputs
+        unwrapped(model).config.pad_token_id = last_absent(batch)  # the filler of model_inputs
     inputs = model_inputs(batch, rules, device=device)
     if kind == "seq2seq":  # the decoder sees the target shifted by one; tdbs computes the loss
         target_BM = to_device(np.asarray(batch.labels), device)
-        inputs["decoder_input_ids"] = model.prepare_decoder_input_ids_from_labels(labels=target_BM)
+        inputs["decoder_input_ids"] = unwrapped(model).prepare_decoder_input_ids_from_labels(labels=target_BM)
     groups, call = rows_by_ends(batch, rules), _called(model)
-    with nullcontext() if head.of_tokens else ends_on_first_tokens(_unwrapped(model)):
+    with nullcontext() if head.of_tokens else ends_on_first_tokens(unwrapped(model)):
         if groups is None:
             logits = head.logits(call(**inputs))
         else:
@@ -104,7 +104,7 @@ def _logits_of_samples(
 
 def _called(model: Any) -> Callable[..., Any]:
     """Return how a model is called: a decoder keeps no keys and values for tokens to come."""
-    return functools.partial(model, use_cache=False) if _has_cache(type(_unwrapped(model)).forward) else model
+    return functools.partial(model, use_cache=False) if _has_cache(type(unwrapped(model)).forward) else model
 
 
 @functools.cache
@@ -112,5 +112,7 @@ def _has_cache(forward: Callable[..., Any]) -> bool:
     return "use_cache" in inspect.signature(forward).parameters
 
 
-def _unwrapped(model: Any) -> Any:
-    return getattr(model, "module", model)  # accelerate may have wrapped it
+def unwrapped(model: Any) -> Any:
+    """Return a model of transformers, without what accelerate or peft put around it."""
+    model = getattr(model, "module", model)
+    return model.get_base_model() if hasattr(model, "get_base_model") else model

@@ -200,7 +200,24 @@ def test_a_bert_that_looks_back_only_shares_no_rows(tmp_path):
     assert not tdbs.Predictor(folder).checkpoint.in_rows
     assert predicted(folder, rows) == pytest.approx(probabilities(folder, rows), abs=WITHIN)
     result = tdbs.train(dataset_of(folder, rows, tmp_path), model=str(folder), epochs=1, out=tmp_path / "run")
-    assert result.strategy == "random"
+    assert result.strategy == "sorted"
+
+
+def test_positions_that_depend_on_the_longest_text_of_a_batch_are_refused(tmp_path):
+    """`longrope` of Phi-3: a text's outputs would depend on its neighbours."""
+    factors = {"short_factor": [1.0] * 8, "long_factor": [4.0] * 8, "rope_theta": 10000.0}
+    rope = {"rope_type": "longrope", **factors}
+    folder = save_family(
+        FAMILIES["phi3"], tmp_path / "model", rope_parameters=rope, original_max_position_embeddings=32
+    )
+    rows = rows_of(12, pairs=False)
+    calls = (partial(tdbs.Predictor, folder),)
+    text = (
+        f"The model {folder} counts positions in another way in a batch with a text of over 32 tokens, so the outputs "
+        "of a text depend on those beside it; texts may have 192. Pass --max-length 32 or less."
+    )
+    assert refusals(ModelError, *calls) == {text}
+    assert tdbs.Predictor(folder, max_length=32)(rows[0][0]).scores
 
 
 @pytest.mark.parametrize("kind", ["token_classification", "question_answering"])

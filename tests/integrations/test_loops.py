@@ -1,15 +1,19 @@
 """Loops of one's own: the updates of the plan, from any place on, as an iterable and through torch's DataLoader."""
 
+import itertools
 import re
 
 import numpy as np
 import pytest
 import torch
+from transformers import AutoModelForSequenceClassification
 
 from tdbs.errors import ConfigError
 from tdbs.integrations.loops import PreparedSteps
 from tdbs.integrations.steps import only_one, run_steps_of
+from tdbs.pipeline.dataset import load
 from tests.integrations.test_trainer import ROOT, hub_tokenizer, model_of
+from tests.train.row_models import row_config
 
 pytestmark = pytest.mark.real_data
 RUN = {"seed": 4, "epochs": 2}
@@ -49,6 +53,27 @@ def test_losses_are_those_of_random_batches(mrpc, strategy):
     steps = PreparedSteps(mrpc, model=model, strategy=strategy, **RUN)
     rows = [float(steps.loss(model, inputs).detach()) for inputs in steps]
     assert rows == pytest.approx(padded, rel=1e-4)
+
+
+@pytest.mark.parametrize("strategy", ["random", "sorted", "unpadded"])
+@pytest.mark.parametrize("name", ["bert", "deberta-v2", "llama"])
+def test_a_model_of_peft_s_is_trained_as_it_is(mrpc, name, strategy):
+    from peft import LoraConfig, get_peft_model
+
+    config = row_config(name, outputs=2)
+    config.vocab_size, config.max_position_embeddings = load(mrpc).manifest.tokenizer.vocabulary_size, 130
+    torch.manual_seed(0)
+    plain = AutoModelForSequenceClassification.from_config(config)
+    adapters = LoraConfig(task_type="SEQ_CLS", r=2, target_modules="all-linear", modules_to_save=[])
+    expected = [float(loss.detach()) for loss in losses_of(plain, mrpc, "random")]  # adapters begin as nothing
+    found = list(losses_of(get_peft_model(plain, adapters), mrpc, strategy))
+    assert [float(loss.detach()) for loss in found] == pytest.approx(expected, rel=1e-4)
+    found[0].backward()
+
+
+def losses_of(model, dataset, strategy):
+    steps = PreparedSteps(dataset, model=model, strategy=strategy, **RUN)
+    return (steps.loss(model, inputs) for inputs in itertools.islice(steps, 2))
 
 
 @pytest.mark.parametrize("stop", [1, 5, 9])

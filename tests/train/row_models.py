@@ -101,6 +101,15 @@ _SIZES: dict[str, tuple[str, dict[str, Any]]] = {
         },
     ),
     "llama": ("LlamaConfig", DECODER),
+    "llama, open": ("LlamaConfig", {**DECODER, "is_causal": False}),
+    "qwen2, open": (
+        "Qwen2Config",
+        {**DECODER, "is_causal": False, "use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1},
+    ),
+    "gemma3_text, open": (
+        "Gemma3TextConfig",
+        {**DECODER, "head_dim": 8, **WINDOW, "use_bidirectional_attention": True},
+    ),
     "mistral": ("MistralConfig", {**DECODER, "sliding_window": 4}),
     "qwen2": ("Qwen2Config", {**DECODER, "use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1}),
     "qwen3": ("Qwen3Config", {**DECODER, "head_dim": 8}),

@@ -13,6 +13,7 @@ from transformers import (
     DataCollatorWithFlattening,
     DebertaV2Config,
     FunnelConfig,
+    Gemma2Config,
     GPT2Config,
 )
 
@@ -169,6 +170,16 @@ def test_each_family_of_the_table_is_tried():
     assert len(SHARING_ROWS) >= 25
 
 
+@pytest.mark.parametrize("name", ["bert", "llama"])
+def test_a_model_may_be_told_of_rows_twice(name):
+    """As by the second dataset of a loop of one's own."""
+    model = model_of(name, "classification", "eager", in_rows=True)
+    batch = batch_of(ROW_WITH_PADDING, row_config(name).pad_token_id)
+    once = outcome(model, batch, "classification")[0]
+    use_sequences(model, model.config._attn_implementation)
+    assert torch.equal(outcome(model, batch, "classification")[0], once)
+
+
 @pytest.mark.parametrize("kernel", ["eager", "sdpa"])
 @pytest.mark.parametrize("name", ["bert", "roberta", "modernbert", "mpnet", "llama"])
 def test_padded_batches_go_on_as_before(name, kernel):
@@ -219,8 +230,9 @@ def test_a_pad_token_at_the_end_of_a_text_is_read_as_transformers_reads_it():
         BertConfig(is_decoder=True),
         DebertaV2Config(conv_kernel_size=3),
         GPT2Config(reorder_and_upcast_attn=True),
+        Gemma2Config(use_bidirectional_attention=True),
     ],
-    ids=["not in the table", "looks back", "convolution", "another attention"],
+    ids=["not in the table", "looks back", "convolution", "another attention", "another mask"],
 )
 def test_a_model_that_mixes_the_samples_of_a_row_is_refused(config):
     kind = config.model_type

@@ -82,6 +82,20 @@ def check_block_sparse(name: str, config: PretrainedConfig, max_length: int) -> 
         )
 
 
+def check_rotation(name: str, config: PretrainedConfig, max_length: int) -> None:
+    """Refuse lengths at which `longrope` turns all texts of a call by its longest one."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") != "longrope":
+        return
+    limit = rope.get("original_max_position_embeddings") or config.original_max_position_embeddings
+    if max_length > limit:
+        raise ModelError(
+            f"The model {name} counts positions in another way in a batch with a text of over {limit} tokens, so the "
+            f"outputs of a text depend on those beside it; texts may have {max_length}.",
+            next_step=f"Pass --max-length {limit} or less.",
+        )
+
+
 def position_limit(config: PretrainedConfig) -> int | None:
     """Return how many tokens a model takes, None if its positions are relative."""
     positions = getattr(config, "max_position_embeddings", None)

@@ -24,6 +24,7 @@ from tdbs.train.models.checks import (
     check_block_sparse,
     check_embeddings,
     check_length,
+    check_rotation,
     check_vocabulary,
     check_weights,
     input_rules,
@@ -129,6 +130,7 @@ def rules_of(
     the model's outputs.
     """
     check_block_sparse(name, model.config, samples.max_length)
+    check_rotation(name, model.config, samples.max_length)
     reading = None if trained and name == TINY else read_by_transformers(name, samples.backend)
     if reading is None and name not in (TINY, samples.info.source):  # weights without a tokenizer
         reading = read_by_transformers(samples.info.source, samples.backend)

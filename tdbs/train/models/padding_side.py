@@ -25,7 +25,9 @@ from tdbs.train.targets import padded
 
 # Shapes: B samples, K their tokens, V ordinary tokens of the vocabulary.
 
-_WORDS = (13, 7, 10)  # tokens of each sample's texts: odd and even, so that pooling over pairs reaches padding
+# tokens of each sample's texts: odd and even, so that pooling over pairs reaches padding, and more lengths than there
+# are length groups of a row, so that a group has padding
+_WORDS = (13, 7, 10, 12, 8)
 _TARGET = 3  # tokens of a target (seq2seq)
 _TOLERANCE = 1e-3  # of the spread of logits over samples: a wrong side costs about all of it
 _ROUNDING, _ROUNDING_IN_HALF = 1e-5, 3e-2  # of the largest logit

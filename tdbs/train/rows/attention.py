@@ -57,6 +57,7 @@ EVERYWHERE = Reach()
 
 def register_attention(kernel: str) -> str:
     """Make transformers know a kernel that sees sequences, and return its name."""
+    kernel = kernel.removeprefix(_PREFIX)  # a model may know of sequences already
     name = _PREFIX + kernel
     AttentionInterface.register(name, partial(_attention, kernel))
     AttentionMaskInterface.register(name, partial(_mask, kernel))
@@ -94,7 +95,7 @@ def _attention(
     if sequences is None:
         return call(query, key, value, attention_mask, **options)
     # the reach is in our masks; kernels that cut by row would cut wrongly
-    reach = Reach(window=options.pop("sliding_window", None), looks_back=bool(getattr(module, "is_causal", False)))
+    reach = _reach(module, options.pop("sliding_window", None))
     bias = options.pop("position_bias", None)  # of each group, if there is one at all
     own, queries, keys = _sides(module, sequences)
     if own.is_packed:
@@ -113,6 +114,15 @@ def _attention(
             options["position_bias"] = bias.values[number]
         found.append(call(*qkv_GHLD, mask, **options)[0].flatten(0, 1))
     return from_places(torch.cat(found), queries, query.shape[2]).unsqueeze(0), None
+
+
+def _reach(module: torch.nn.Module, window: int | None) -> Reach:
+    """Return which tokens a layer's tokens see. A configuration may open a decoder's layers to all (`is_causal`)."""
+    if not getattr(module, "is_causal", False):
+        return Reach(window=window)
+    if getattr(getattr(module, "config", None), "is_causal", None) is not False:
+        return Reach(window=window, looks_back=True)
+    return Reach(window=None if window is None else window + 1)  # transformers counts the window's end then
 
 
 def _sides(module: torch.nn.Module, sequences: Sequences | SequencePair) -> tuple[Sequences, Grouped, Grouped]:
