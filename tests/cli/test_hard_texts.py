@@ -12,7 +12,6 @@ import pytest
 from tests.cli.conftest import TOKENIZER, Command
 
 HARD = {
-    "empty": "",
     "one letter": "a",
     "one mark": ".",
     "spaces": " \t ",

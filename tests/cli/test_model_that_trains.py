@@ -327,8 +327,8 @@ def test_a_notice_is_one_line_however_often_a_command_opens_the_model(tdbs, smal
 # ------------------------------------------------------------------------------------------------ what runs in calls
 
 
-def test_a_default_that_pads_and_samples_above_a_cap_are_said(tdbs, of_distilbert, models, workplace):
-    plan = tdbs("plan", of_distilbert, "--max-tokens", 20, "--out", "p.parquet", "--json")
+def test_a_default_that_pads_and_samples_above_a_cap_are_said(tdbs, of_squeezebert, models, workplace):
+    plan = tdbs("plan", of_squeezebert, "--max-tokens", 20, "--out", "p.parquet", "--json")
     table = pq.read_table("p.parquet").to_pylist()
     above = [call for call in table if call["tokens"] > 20 and call["epoch"] == 0]
     assert above
@@ -337,6 +337,6 @@ def test_a_default_that_pads_and_samples_above_a_cap_are_said(tdbs, of_distilber
         "This model takes one sample a row: an update runs as a few padded calls, sorted by length (sorted).",
         f"{len(above)} samples are above --max-tokens or --max-pairs even alone: such a sample is a call of its own.",
     ]
-    run = tdbs("train", of_distilbert, "--max-tokens", 20, *ONE_EPOCH, "--out", "run", "--json")
+    run = tdbs("train", of_squeezebert, "--max-tokens", 20, *ONE_EPOCH, "--out", "run", "--json")
     assert run.stderr.splitlines()[:2] == plan.stderr.splitlines()[:2]
     assert run.json["strategy"] == "sorted"

@@ -256,8 +256,8 @@ def refusals(checkpoint_of, tmp_path):
             "Leave --drop and --drop-rate out.",
         ),
         (checkpoint_of("seq2seq"), file, ("strategy", "unpadded")): (
-            "--execution unpadded is for encoders; an encoder-decoder counts positions along the row.",
-            "Pass --execution sorted, or a strategy of padded batches.",
+            "The strategy unpadded puts several samples in a row, which this model cannot run.",
+            "Choose another strategy, such as sorted.",
         ),
         (checkpoint_of("question_answering"), "-"): (
             "A line of stdin is one text; this model takes two.",

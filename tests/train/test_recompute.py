@@ -15,8 +15,9 @@ from transformers import (
 from tdbs.errors import ModelError
 from tdbs.train.models.part import TrainablePart, train_part
 from tdbs.train.models.recompute import recompute_activations
+from tests.train.row_models import DECODER, row_config
 from tests.train.test_part import a_bert
-from tests.train.test_sequence_models import MODELS, SIZES, batch_of, model_of, outcome
+from tests.train.test_sequence_models import batch_of, model_of, outcome
 
 DROPOUT = 0.1
 
@@ -35,14 +36,14 @@ def gradients_of(name: str, kind: str, kernel: str, execution: str, *, dropout: 
     if again:
         recompute_activations(model, name)
     torch.manual_seed(7)  # as the loop does before each step
-    return outcome(model, batch_of(execution, MODELS[name].pad_token_id), kind)
+    return outcome(model, batch_of(execution, row_config(name).pad_token_id), kind)
 
 
 @pytest.mark.parametrize("dropout", [0.0, DROPOUT])
 @pytest.mark.parametrize("execution", ["padded", "packed", "unpadded"])
 @pytest.mark.parametrize("kernel", ["eager", "sdpa"])
 @pytest.mark.parametrize("kind", ["classification", "token_classification"])
-@pytest.mark.parametrize("name", ["bert", "roberta", "modernbert"])
+@pytest.mark.parametrize("name", ["bert", "roberta", "modernbert", "deberta-v2", "qwen2"])
 def test_gradients_are_those_of_stored_activations(name, kind, kernel, execution, dropout):
     """With dropout too: its masks are drawn again as they were."""
     logits, gradients = gradients_of(name, kind, kernel, execution, dropout=dropout, again=False)
@@ -64,7 +65,7 @@ def test_dropout_matters_here():
 
 @pytest.mark.parametrize("dropout", [0.0, DROPOUT])
 def test_a_decoder_on_padded_rows(dropout):
-    config = LlamaConfig(**SIZES, intermediate_size=32, pad_token_id=0, attention_dropout=dropout)
+    config = LlamaConfig(**DECODER, attention_dropout=dropout)
     batch = batch_of("padded", 0)
     mask = torch.arange(batch.input_ids_RW.shape[1]) < torch.from_numpy(batch.lengths_B)[:, None]
     inputs = {"input_ids": torch.from_numpy(batch.input_ids_RW), "attention_mask": mask.long()}
