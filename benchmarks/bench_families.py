@@ -9,7 +9,6 @@ learner, with one attention kernel, at dropout 0 and at 0.1. SST-2's texts, or d
 
 import argparse
 import itertools
-import shutil
 import statistics
 import tempfile
 from pathlib import Path
@@ -23,6 +22,7 @@ from benchmarks.bench_sorted import Updates, times_in_turns
 from benchmarks.common import print_rows
 from tdbs.cli.common import quiet_libraries
 from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.pipeline.manifest import TokenizerInfo
 from tdbs.settings import TrainSettings
 from tdbs.train.feed import make_feed, open_training_data
 from tdbs.train.learner import make_learner
@@ -56,15 +56,27 @@ _CONFIGS: dict[str, tuple[str, dict[str, Any]]] = {
 _HEADS = {"t5": "AutoModelForSeq2SeqLM"}
 
 
-def saved_model(family: str, tokenizer: Path, folder: Path) -> Path:
-    """Save a model with random weights beside a copy of the tokenizer."""
+def saved_model(family: str, tokenizer: TokenizerInfo, folder: Path) -> Path:
+    """Save a model with random weights for a tokenizer."""
     kind, sizes = _CONFIGS[family]
-    shutil.copytree(tokenizer, folder)
-    own = transformers.AutoTokenizer.from_pretrained(folder)
-    config = getattr(transformers, kind)(vocab_size=len(own), pad_token_id=own.pad_token_id, **sizes)
+    config = getattr(transformers, kind)(vocab_size=tokenizer.vocabulary_size, pad_token_id=tokenizer.pad_id, **sizes)
     head = getattr(transformers, _HEADS.get(family, "AutoModelForSequenceClassification"))
     head.from_config(config).save_pretrained(folder)
     return folder
+
+
+def prepared(options: argparse.Namespace, place: Path) -> PreparedDataset:
+    """Return SST-2's first rows, or documents with summaries."""
+    if options.texts is None:
+        return prepared_task("sst2-8000", model=str(options.tokenizer), mirror=options.mirror, out=place / "data")
+    return tdbs.prepare(
+        str(options.texts),
+        tokenizer=str(options.tokenizer),
+        text="document",
+        target="summary",
+        max_length=options.max_length,
+        out=place / "texts",
+    ).dataset
 
 
 def real_updates(dataset: PreparedDataset, count: int) -> Updates:
@@ -119,19 +131,9 @@ def main() -> None:
     quiet_libraries()
     rows = []
     with tempfile.TemporaryDirectory() as place:
+        dataset = prepared(options, Path(place))
         for family in options.families.split(","):
-            model = saved_model(family, options.tokenizer, Path(place) / family)
-            if options.texts is None:
-                dataset = prepared_task("sst2-8000", model=str(model), mirror=options.mirror, out=Path(place) / "data")
-            else:
-                dataset = tdbs.prepare(
-                    str(options.texts),
-                    tokenizer=str(model),
-                    text="document",
-                    target="summary",
-                    max_length=options.max_length,
-                    out=Path(place) / "texts",
-                ).dataset
+            model = saved_model(family, dataset.manifest.tokenizer, Path(place) / family)
             rows += family_rows(family, model, dataset, options)
     print_rows(rows, as_json=options.json, precision=options.precision, attention="eager", rounds=options.rounds - 1)
 

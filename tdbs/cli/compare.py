@@ -84,7 +84,7 @@ def command(
     quiet_libraries()
     trained = model_to_train(settings["model"], opened.manifest)
     named, missing = strategies_to_compare(strategy, opened, trained)
-    names = dict.fromkeys(resolved_name(name, in_rows=trained.in_rows) for name in [baseline, *named])
+    names = dict.fromkeys(resolved_name(name, task, in_rows=trained.in_rows) for name in [baseline, *named])
     chosen = [resolve_strategy(name, task, parts, profile=known, in_rows=trained.in_rows) for name in names]
     of_profile = profile_note(known, trained), untimed_note(known, TrainSettings(**settings))
     say(*filter(None, (missing, *of_profile, *(policy_note(each, opened) for each in chosen))))

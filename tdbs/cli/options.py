@@ -146,7 +146,7 @@ def sorted_note(chosen: Chosen, strategy: Strategy) -> str | None:
     """Return a note if the default strategy has to pad."""
     if chosen["strategy"] != DEFAULT_STRATEGY or strategy.execution != "sorted":
         return None
-    return "This model takes one sample a row: an update runs as a few padded calls, sorted by length (sorted)."
+    return "The default here is sorted: an update runs as a few padded calls, sorted by length."
 
 
 def caps_note(strategy: Strategy, dataset: PreparedDataset) -> str | None:

@@ -334,7 +334,7 @@ def test_a_default_that_pads_and_samples_above_a_cap_are_said(tdbs, of_squeezebe
     assert above
     assert {len(call["sample_ids"]) for call in above} == {1}
     assert plan.stderr.splitlines()[:2] == [
-        "This model takes one sample a row: an update runs as a few padded calls, sorted by length (sorted).",
+        "The default here is sorted: an update runs as a few padded calls, sorted by length.",
         f"{len(above)} samples are above --max-tokens or --max-pairs even alone: such a sample is a call of its own.",
     ]
     run = tdbs("train", of_squeezebert, "--max-tokens", 20, *ONE_EPOCH, "--out", "run", "--json")

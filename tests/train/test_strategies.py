@@ -64,7 +64,7 @@ def test_the_default_is_unpadded_and_records_that_name():
 def test_the_default_is_sorted_where_a_row_cannot_hold_several_samples():
     assert resolve_strategy("tdbs", SAMPLE_TASK, in_rows=False) == resolve_strategy("sorted", SAMPLE_TASK)
     writing = replace(SAMPLE_TASK, kind="seq2seq", classes=())
-    assert resolve_strategy("tdbs", writing, in_rows=False) == resolve_strategy("sorted", writing)
+    assert resolve_strategy("tdbs", writing) == resolve_strategy("sorted", writing)
     assert resolve_strategy("reach", SAMPLE_TASK, in_rows=False).name == "reach"
 
 

@@ -94,7 +94,7 @@ def compare(dataset: PreparedDataset, arguments: CompareArguments) -> dict[str, 
     profile, folder = arguments.profile, Path(arguments.out)
     resolved = resolve_settings(arguments, dataset.manifest, profile=profile)
     in_rows = resolved.model.in_rows
-    baseline = resolved_name(arguments.baseline, in_rows=in_rows)
+    baseline = resolved_name(arguments.baseline, dataset.manifest.task, in_rows=in_rows)
     chosen = _chosen(dataset, arguments, baseline, in_rows=in_rows)
     terms = Terms(
         **options_of(arguments) | resolved.options, seeds=tuple(arguments.seeds), part_steps=arguments.part_steps

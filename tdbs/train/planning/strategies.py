@@ -184,15 +184,15 @@ def parts_without_drop(parts: Mapping[str, Any], task: Task) -> dict[str, Any]:
     return {name: value for name, value in parts.items() if name not in _DROP_PARTS or not task.drop_forbidden}
 
 
-def resolved_name(name: str, *, in_rows: bool = True) -> str:
+def resolved_name(name: str, task: Task, *, in_rows: bool = True) -> str:
     """Return the strategy that a name means; `tdbs`, the default, is the fastest that is as accurate as `random`.
 
     That is `unpadded` (docs/decisions.md, "The default"), and `sorted` if the rows of the model cannot hold several
-    samples (`in_rows`).
+    samples (`in_rows`), and for sequence to sequence, where it is faster.
     """
     if name != DEFAULT_STRATEGY:
         return name
-    return "unpadded" if in_rows else "sorted"
+    return "unpadded" if in_rows and task.kind != "seq2seq" else "sorted"
 
 
 def resolve_strategy(
@@ -212,7 +212,7 @@ def resolve_strategy(
     On a task that forbids dropping, a strategy runs without TokenDrop and with buckets of width 1; an override of
     `drop` is refused there, unless `allow_drop`.
     """
-    named = STRATEGIES.get(resolved_name(name, in_rows=in_rows))
+    named = STRATEGIES.get(resolved_name(name, task, in_rows=in_rows))
     if named is None:
         raise ConfigError(
             f"There is no strategy {name}.", next_step=f"Choose one of: {', '.join([*STRATEGIES, DEFAULT_STRATEGY])}."
