@@ -188,7 +188,7 @@ def resolved_name(name: str, task: Task, *, in_rows: bool = True) -> str:
     """Return the strategy that a name means; `tdbs`, the default, is the fastest that is as accurate as `random`.
 
     That is `unpadded` (docs/decisions.md, "The default"), and `sorted` if the rows of the model cannot hold several
-    samples (`in_rows`), and for sequence to sequence, where it is faster.
+    samples (`in_rows`), and for sequence to sequence: one call with all logits of targets is slower.
     """
     if name != DEFAULT_STRATEGY:
         return name
