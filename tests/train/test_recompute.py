@@ -39,10 +39,10 @@ def gradients_of(name: str, kind: str, kernel: str, execution: str, *, dropout: 
     return outcome(model, batch_of(execution, row_config(name).pad_token_id), kind)
 
 
-@pytest.mark.parametrize("dropout", [0.0, DROPOUT])
+@pytest.mark.parametrize("dropout", [pytest.param(0.0, marks=pytest.mark.slow), DROPOUT])
 @pytest.mark.parametrize("execution", ["padded", "packed", "unpadded"])
-@pytest.mark.parametrize("kernel", ["eager", "sdpa"])
-@pytest.mark.parametrize("kind", ["classification", "token_classification"])
+@pytest.mark.parametrize("kernel", ["eager", pytest.param("sdpa", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("kind", ["classification", pytest.param("token_classification", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", ["bert", "roberta", "modernbert", "deberta-v2", "qwen2"])
 def test_gradients_are_those_of_stored_activations(name, kind, kernel, execution, dropout):
     """With dropout too: its masks are drawn again as they were."""

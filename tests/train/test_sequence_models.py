@@ -147,7 +147,10 @@ def test_unpadded_rows_compute_what_transformers_computes(name):
     check_execution(name, "classification", "eager", ROW_WITH_PADDING)
 
 
-@pytest.mark.parametrize("execution", ["padded", "packed", "unpadded", ROW_WITH_PADDING])
+@pytest.mark.parametrize(
+    "execution",
+    [*(pytest.param(each, marks=pytest.mark.slow) for each in ("padded", "unpadded")), "packed", ROW_WITH_PADDING],
+)
 @pytest.mark.parametrize("kernel", ["eager", "sdpa"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["roberta", "modernbert", "deberta-v2", "qwen2"])
