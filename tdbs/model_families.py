@@ -3,7 +3,7 @@
 Planning and training both read it, and it needs no library, so that a plan is made for the model that trains.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -43,6 +43,10 @@ class SharedRows:
     takes_positions: bool = True  # else its positions are relative alone
     unless: Unless | None = None
 
+    def mixes(self, setting: Callable[[str], Any]) -> bool:
+        """Return whether a configuration mixes the samples of a row; `setting` returns a field of it, or None."""
+        return self.unless is not None and bool(setting(self.unless.field))
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TargetsInRows:
@@ -63,11 +67,14 @@ class Family:
     targets: TargetsInRows | None = None  # the same for sequence to sequence
 
 
+_LAST_ATTENTION = "encoder.layer.-1.attention.output"  # behind it nothing mixes tokens
+
+
 def _like_bert(own_attention: OwnAttention | None = None, *, takes_positions: bool = True) -> SharedRows:
     """Return the rows of a family with BERT's layers."""
     return SharedRows(
         reads="first",
-        ends_before="encoder.layer.-1.attention.output",
+        ends_before=_LAST_ATTENTION,
         own_attention=own_attention,
         takes_positions=takes_positions,
         unless=Unless(field="is_decoder", reason="tokens see only those before them, so the first one sees no other"),
@@ -79,7 +86,7 @@ _ROBERTA = Family(counts_from_pad_id=True, rows=_like_bert())
 _DEBERTA = Family(
     rows=SharedRows(
         reads="first",
-        ends_before="encoder.layer.-1.attention.output",
+        ends_before=_LAST_ATTENTION,
         own_attention=OwnAttention(
             module="DisentangledSelfAttention",
             mask="seen",
@@ -210,5 +217,4 @@ def takes_rows_of_several(config: Config, *, writes: bool = False) -> bool:
     family = family_of(config.get("model_type", ""))
     if writes:
         return family.targets is not None
-    rows = family.rows
-    return rows is not None and not (rows.unless and config.get(rows.unless.field))
+    return family.rows is not None and not family.rows.mixes(config.get)

@@ -20,6 +20,7 @@ from tdbs.settings import TrainSettings
 from tdbs.train.planning.caps import has_cuda
 from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.model_choice import ModelChoice
+from tdbs.train.planning.model_size import ModelSize
 
 # Shapes: B batches (calls of the model).
 
@@ -82,10 +83,10 @@ def peak_memory(plans: Sequence[EpochPlan], terms: MemoryTerms) -> int | None:
     size = terms.choice.size
     if size is None:
         return None
-    trained = _trained_weights(terms)
+    trained = _trained_weights(size, terms)
     kept = 4 * size.weights + 8 * trained + (0 if terms.on_cuda else PROCESS)
     gradients = 4 * trained
-    activations = max(float(_activations(_calls(plan), terms).max()) for plan in plans)
+    activations = max(float(_activations(_calls(plan), size, terms).max()) for plan in plans)
     if any(plan.step_offsets_S1 is not None and int(plan.step_batches_S.max()) > 1 for plan in plans):
         return int(kept + gradients + activations)
     has_table = not terms.on_cuda and size.vocabulary >= _LEAST_ROWS and trained == size.weights
@@ -93,16 +94,14 @@ def peak_memory(plans: Sequence[EpochPlan], terms: MemoryTerms) -> int | None:
     return int(kept + max(gradients, table + activations))
 
 
-def _activations(calls: _Calls, terms: MemoryTerms) -> FloatArray:
+def _activations(calls: _Calls, size: ModelSize, terms: MemoryTerms) -> FloatArray:
     """Return the bytes that each call stores for its backward pass, and those that it works on meanwhile (B)."""
-    size = terms.choice.size
-    assert size is not None  # noqa: S101  # for mypy: peak_memory has asked
     precision, bytes_each = (_BF16, 2) if terms.bf16 else (_FP32, 4)
     stored = size.stored
     states = size.hidden * (stored.hidden[precision] + terms.dropout * stored.hidden_dropout[precision])
     inner = size.inner * (stored.inner[precision] + terms.dropout * stored.inner_dropout[precision])
     padding_B = 3 * bytes_each * size.hidden * (calls.places_B - calls.tokens_B)
-    pairs_B, worked_B = _of_pairs(calls, terms)
+    pairs_B, worked_B = _of_pairs(calls, size, terms)
     casts = 2.0 * size.a_layer if terms.bf16 else 0.0
     layer_B = calls.tokens_B * (states + inner) + padding_B + pairs_B + casts
     rows = family_of(terms.choice.model_type or "").rows
@@ -124,11 +123,10 @@ def _activations(calls: _Calls, terms: MemoryTerms) -> FloatArray:
     return found_B
 
 
-def _of_pairs(calls: _Calls, terms: MemoryTerms) -> tuple[FloatArray, FloatArray]:
+def _of_pairs(calls: _Calls, size: ModelSize, terms: MemoryTerms) -> tuple[FloatArray, FloatArray]:
     """Return the bytes that attention stores for pairs of tokens in a layer, and those that its backward works on."""
-    size = terms.choice.size
     nothing_B: FloatArray = np.zeros(len(calls.pairs_B))
-    if terms.is_fused or size is None:
+    if terms.is_fused:
         return nothing_B, nothing_B
     pairs_B = size.heads * calls.pairs_B.astype(np.float64)
     if not terms.bf16:
@@ -153,9 +151,7 @@ def _calls(plan: EpochPlan) -> _Calls:
     return _Calls(tokens_B=tokens_B, places_B=places_B, pairs_B=pairs_B, masked_B=masked_B)
 
 
-def _trained_weights(terms: MemoryTerms) -> int:
-    size = terms.choice.size
-    assert size is not None  # noqa: S101  # for mypy: peak_memory has asked
+def _trained_weights(size: ModelSize, terms: MemoryTerms) -> int:
     if terms.lora is not None:
         return size.layers * terms.lora * (_LORA_SIDES * size.hidden + 2 * size.inner)
     if terms.frozen_layers is not None:

@@ -123,7 +123,7 @@ def compile_layers(model: PreTrainedModel) -> None:
     """Compile every layer of each stack of layers but its last, in place: weights are named and saved as ever.
 
     Layers repeat, so one of them is compiled for all, and the rest of the model stays as it is. The last layer is left
-    out, since its end differs from step to step (rows/models.py). Sizes stay symbols, since a plan has many. Inductor
+    out, since its end differs from step to step (rows/heads.py). Sizes stay symbols, since a plan has many. Inductor
     draws the dropout masks, so a compiled run is another draw of the same run.
     """
     for stack in model.modules():

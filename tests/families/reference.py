@@ -1,7 +1,8 @@
 """What transformers itself computes with a folder: nothing of tdbs is asked."""
 
 import csv
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -83,12 +84,21 @@ def losses_of_updates(
     if tokenizer.pad_token_id is None:
         tokenizer.pad_token_id = pad_id
         model.config.pad_token_id = pad_id
+
+    def loss_of(rows: Sequence[Row], labels: Sequence[int]) -> torch.Tensor:
+        return model(**encoded(tokenizer, rows, padding=True), labels=torch.tensor(labels)).loss
+
+    return updated(model, ((partial(loss_of, rows, labels), rate) for rows, labels, rate in updates))
+
+
+def updated(model: Any, updates: Iterable[tuple[Callable[[], torch.Tensor], float]]) -> list[float]:
+    """Update a model by each loss, which a function computes, at its rate; return the losses."""
     optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.0)
     found = []
-    for rows, labels, rate in updates:
+    for loss_of, rate in updates:
         for group in optimizer.param_groups:
             group["lr"] = rate
-        loss = model(**encoded(tokenizer, rows, padding=True), labels=torch.tensor(labels)).loss
+        loss = loss_of()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()

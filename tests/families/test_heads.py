@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import tdbs
 from tdbs.train.feed import make_feed, open_training_data
 from tdbs.train.planning.strategies import resolve_strategy
 from tests.families.folders import HEADS, save_family
-from tests.families.reference import SHORT, rows_of
+from tests.families.reference import SHORT, rows_of, updated
 from tests.families.table import FAMILIES, ROOM
 
 NAMES = ("deberta-v2", "qwen2", "gpt2", "distilbert", "albert", "mpnet")
@@ -90,11 +91,8 @@ def losses_of_samples(folder: Path, kind: str, updates: Sequence[tuple[Sequence[
     model = HEADS[kind].from_pretrained(folder).float()
     pad_id = model.config.pad_token_id
     pad_id = model.config.pad_token_id = 0 if pad_id is None else pad_id
-    optimizer = torch.optim.AdamW(model.parameters(), weight_decay=0.0)
-    found = []
-    for samples, rate in updates:
-        for group in optimizer.param_groups:
-            group["lr"] = rate
+
+    def loss_of(samples: Sequence[Sample]) -> torch.Tensor:
         lengths_B = torch.tensor([sample["length"] for sample in samples])
         rank_L = torch.arange(int(lengths_B.max()))
         mask_BL = rank_L < lengths_B[:, None]
@@ -104,13 +102,9 @@ def losses_of_samples(folder: Path, kind: str, updates: Sequence[tuple[Sequence[
         if getattr(model.config, "type_vocab_size", 0) > 1 and "segment_start" in samples[0]:
             starts_B = torch.tensor([sample["segment_start"] for sample in samples])
             given["token_type_ids"] = (mask_BL & (rank_L >= starts_B[:, None])).long()
-        loss = KINDS[kind].loss(model(**given), mask_BL, samples)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimizer.step()
-        optimizer.zero_grad()
-        found.append(loss.item())
-    return found
+        return KINDS[kind].loss(model(**given), mask_BL, samples)
+
+    return updated(model, ((partial(loss_of, samples), rate) for samples, rate in updates))
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ def recompute_activations(model: PreTrainedModel, name: str) -> None:
     """Let every layer of a model but the last compute its activations again in the backward pass.
 
     The backward pass begins with the last layer, which would compute at once what it has just dropped. A hook of
-    rows/models.py cuts its end in the forward pass alone. Raises ModelError for a model that cannot do so.
+    rows/heads.py cuts its end in the forward pass alone. Raises ModelError for a model that cannot do so.
     """
     layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
     if not model.supports_gradient_checkpointing or not layers:

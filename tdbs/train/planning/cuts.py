@@ -65,9 +65,8 @@ def calls_of(
     """
     step_firsts_S1 = offsets_B1 if step_offsets_S1 is None else offsets_B1[step_offsets_S1]
     cut = _cheapest if strategy.execution == "sorted" else _fewest
-    are_together = (
-        strategy.execution == "sorted" and strategy.batches not in BUCKETED
-    )  # a bucket's batch has its own cap
+    # a bucket's batch has its own cap
+    are_together = strategy.execution == "sorted" and strategy.batches not in BUCKETED
     bounds_G1 = step_firsts_S1 if are_together else offsets_B1
     sizes_G = np.diff(bounds_G1)
     group_N = np.repeat(np.arange(len(sizes_G)), sizes_G)

@@ -66,7 +66,7 @@ def register_attention(kernel: str) -> str:
 
 @contextmanager
 def rows_of_several() -> Iterator[None]:
-    """Call a model with rows of several samples: masks are ours then, one for all layers (`_mask_of`)."""
+    """Call a model with rows of several samples: masks are ours then, one for all layers (`mask_of`)."""
     token = _IN_ROWS.set(True)
     try:
         yield
@@ -98,9 +98,10 @@ def _attention(
     reach = _reach(module, options.pop("sliding_window", None))
     bias = options.pop("position_bias", None)  # of each group, if there is one at all
     own, queries, keys = _sides(module, sequences)
+    is_added = kernel == "eager"
     if own.is_packed:
         make = partial(_block_mask, own, query.shape[2], reach)
-        return call(query, key, value, _mask_of(own, (reach, query.dtype), make, kernel), **options)
+        return call(query, key, value, mask_of(own, (reach, query.dtype), make, is_added=is_added), **options)
     if queries is keys and bias is None and takes_rows(query, options):
         return variable_length(query, key, value, own, reach.bounds, options), None
     parts_PHD = to_places(_flat(query), queries), to_places(_flat(key), keys), to_places(_flat(value), keys)
@@ -109,7 +110,8 @@ def _attention(
         qkv_GHLD = (
             _of_group(states_PHD, group) for states_PHD, group in zip(parts_PHD, (asking, seen, seen), strict=True)
         )
-        mask = _mask_of(own, (reach, query.dtype, queries is keys, number), partial(group_mask, seen, reach), kernel)
+        key_of_mask = (reach, query.dtype, queries is keys, number)
+        mask = mask_of(own, key_of_mask, partial(group_mask, seen, reach), is_added=is_added)
         if bias is not None and bias.values:
             options["position_bias"] = bias.values[number]
         found.append(call(*qkv_GHLD, mask, **options)[0].flatten(0, 1))
@@ -168,14 +170,16 @@ def group_mask(group: LengthGroup, reach: Reach = EVERYWHERE) -> torch.Tensor:
     )
 
 
-def _mask_of(sequences: Sequences, key: tuple[Any, ...], make: Callable[[], torch.Tensor], kernel: str) -> torch.Tensor:
+def mask_of(
+    sequences: Sequences, key: tuple[Any, ...], make: Callable[[], torch.Tensor], *, is_added: bool
+) -> torch.Tensor:
     """Return a mask as eager attention adds it, or as scaled_dot_product_attention reads it; one for all layers.
 
-    `key` identifies a mask, and begins with the window and the type of numbers.
+    `key` identifies a mask, and begins with the reach and the type of numbers.
     """
     if key not in sequences.masks:
         sees = make()
-        if kernel == "eager":
+        if is_added:
             dtype = key[1]
             added = torch.zeros(sees.shape, dtype=dtype, device=sees.device)
             sees = added.masked_fill_(~sees, torch.finfo(dtype).min)

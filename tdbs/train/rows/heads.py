@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from tdbs.model_families import SharedRows, family_of, takes_rows_of_several
+from tdbs.model_families import SharedRows, family_of
 from tdbs.train.rows.sequences import Sequences
 
 # Shapes: R rows of W tokens (R x W = F), B samples, E entries of a hidden state.
@@ -39,7 +39,7 @@ def body_on_rows(model: Any, sequences: Sequences, inputs: dict[str, Any]) -> It
 def ends_on_first_tokens(model: Any) -> Iterator[None]:
     """Leave all tokens but the first ones out of the end of the last layer, for padded batches, if a family can."""
     rows = family_of(model.config.model_type).rows
-    if rows is None or rows.ends_before is None or not takes_rows_of_several(model.config.to_dict()):
+    if rows is None or rows.ends_before is None or rows.mixes(lambda field: getattr(model.config, field, None)):
         yield
         return
     handle = _end_early(model, rows, lambda hidden_BLE: hidden_BLE[:, :1])

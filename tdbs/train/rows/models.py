@@ -1,8 +1,8 @@
 """Models on rows of several samples: attention by sample, and positions that restart with each.
 
 No model code is copied. Attention is called through transformers' interface (attention.py), or by length group where a
-model has its own (own_attention.py). The output equals that of `padded` (tests/families/test_rows.py). Which families
-can do it, and how, is in tdbs/model_families.py.
+model has its own (own_attention.py). The output equals that of `padded` (tests/train/test_sequence_models.py). Which
+families can do it, and how, is in tdbs/model_families.py.
 """
 
 from collections.abc import Iterator

@@ -17,7 +17,7 @@ import torch
 from transformers import PreTrainedModel
 
 from tdbs.model_families import OwnAttention
-from tdbs.train.rows.attention import from_places, group_mask, to_places
+from tdbs.train.rows.attention import EVERYWHERE, from_places, group_mask, mask_of, to_places
 from tdbs.train.rows.sequences import ByGroup, Sequences
 
 # Shapes: R rows of W tokens (R x W = F), P places of padded sequences, E entries of a hidden state, G samples of a
@@ -115,7 +115,7 @@ def _in_groups(
     """Call an attention module length group by length group, if it is given rows of several samples."""
     if not isinstance(attention_mask, _RowsAsMask):
         return forward(states_RWE, attention_mask, *more, **named)
-    sequences = attention_mask.sequences
+    sequences, is_added = attention_mask.sequences, own.mask == "added"
     rows, width = states_RWE.shape[:2]
     states_PE = to_places(states_RWE.flatten(0, 1), sequences.grouped)
     found = []
@@ -123,7 +123,8 @@ def _in_groups(
         states_GLE = states_PE[group.places].view(group.samples, group.length, -1)
         out_GLE = forward(
             states_GLE,
-            _mask(own, sequences, number, states_RWE.dtype),
+            # read by all queries alike: what is at padding is never looked at
+            mask_of(sequences, (EVERYWHERE, states_RWE.dtype, number), partial(group_mask, group), is_added=is_added),
             *(_of_group(value, number) for value in more),
             **{name: _of_group(value, number) for name, value in named.items()},
         )[0]
@@ -133,17 +134,3 @@ def _in_groups(
 
 def _of_group(value: Any, number: int) -> Any:
     return value.values[number] if isinstance(value, ByGroup) else value
-
-
-def _mask(own: OwnAttention, sequences: Sequences, number: int, dtype: torch.dtype) -> torch.Tensor:
-    """Return the mask of a length group in the form that a family reads; one for all layers."""
-    key = (own.mask, dtype, number)
-    if key not in sequences.masks:
-        seen_G11L = group_mask(sequences.grouped.groups[number])
-        if own.mask == "seen":  # by all queries: what is at padding is never read
-            mask = seen_G11L
-        else:
-            mask = torch.zeros(seen_G11L.shape, dtype=dtype, device=seen_G11L.device)
-            mask = mask.masked_fill_(~seen_G11L, torch.finfo(dtype).min)
-        sequences.masks[key] = mask
-    return sequences.masks[key]

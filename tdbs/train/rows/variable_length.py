@@ -3,6 +3,7 @@
 torch's has no dropout; flash-attn, an extra, has it, and soft caps too.
 """
 
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -59,7 +60,13 @@ def variable_length(
 
 def _kernel(options: dict[str, Any]) -> str | None:
     """Return the module of the kernel that can do what a layer asks for; None: neither can."""
-    if find_spec(_FLASH) is not None:
+    if _is_installed(_FLASH):
         return _FLASH
     asks_more = options.get("dropout") or options.get("softcap")
-    return None if asks_more or find_spec(_TORCH) is None else _TORCH
+    return None if asks_more or not _is_installed(_TORCH) else _TORCH
+
+
+@cache
+def _is_installed(module: str) -> bool:
+    """Return whether a module can be imported; each layer asks, and looking for one that is missing takes time."""
+    return find_spec(module) is not None
