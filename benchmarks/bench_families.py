@@ -3,8 +3,9 @@
     python -m benchmarks.bench_families --tokenizer FOLDER --mirror DIR [--families distilbert,qwen2] [--updates 6]
     python -m benchmarks.bench_families --tokenizer T5_FOLDER --texts FILE --families t5
 
-Whole updates of 64 samples (forward, backward, weights), padded random batches, `sorted` and `unpadded` in turns on one
-learner, with one attention kernel, at dropout 0 and at 0.1. SST-2's texts, or documents with summaries.
+Whole updates of 64 samples (forward, backward, weights), padded random batches, `sorted` and `unpadded` in turns, each
+on a learner as training makes it, with one attention kernel, at dropout 0 and at 0.1. SST-2's texts, or documents with
+summaries.
 """
 
 import argparse
@@ -96,11 +97,14 @@ def family_rows(
     updates = real_updates(dataset, options.updates)
     for dropout in (0.0, 0.1):
         asked = TrainSettings(model=str(model), precision=options.precision, attention="eager")
-        learner = make_learner(
-            dataset, resolve_settings(asked, dataset.manifest), seed=1, dropout=dropout, in_rows=True
-        )
-        learner.prepared.train()
-        times = times_in_turns(learner, updates, rounds=options.rounds)
+        resolved = resolve_settings(asked, dataset.manifest)
+        learners = {
+            name: make_learner(dataset, resolved, seed=1, dropout=dropout, in_rows=name == "unpadded")
+            for name in updates
+        }
+        for learner in learners.values():
+            learner.prepared.train()
+        times = times_in_turns(learners, updates, rounds=options.rounds)
         for name, own in times.items():
             rows.append(
                 {

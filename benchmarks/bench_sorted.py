@@ -65,14 +65,17 @@ def in_calls(dataset: PreparedDataset) -> Updates:
     }
 
 
-def times_in_turns(learner: Learner, updates: Updates, *, rounds: int) -> dict[str, list[float]]:
-    """Return the seconds of each update, the median over its rounds: every one in turn, so load slows all alike."""
+def times_in_turns(learners: Mapping[str, Learner], updates: Updates, *, rounds: int) -> dict[str, list[float]]:
+    """Return the seconds of each update, the median over its rounds: every one in turn, so load slows all alike.
+
+    Learners and updates are named by execution.
+    """
     seconds = {name: [[] for _ in own] for name, own in updates.items()}
     most = max(map(len, updates.values()))
     for turn in range(rounds):
         for place in range(most):
             for name, own in updates.items():
-                taken = timed_step(learner, own[place])
+                taken = timed_step(learners[name], own[place])
                 if turn:
                     seconds[name][place].append(taken)
     return {name: [statistics.median(own) for own in found] for name, found in seconds.items()}
@@ -135,7 +138,7 @@ def main() -> None:
     learner = make_learner(dataset, resolve_settings(asked, dataset.manifest), seed=1, dropout=0.0, in_rows=True)
     learner.prepared.train()
     updates = in_calls(dataset) if arguments.calls else real_updates(dataset, arguments.updates)
-    times = times_in_turns(learner, updates, rounds=arguments.rounds)
+    times = times_in_turns(dict.fromkeys(updates, learner), updates, rounds=arguments.rounds)
     rows = call_rows(times) if arguments.calls else strategy_rows(updates, times)
     print_rows(
         rows,

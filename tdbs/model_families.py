@@ -18,6 +18,7 @@ class OwnAttention:
     mask: Literal["added", "seen"] = "added"  # added to scores, or 1 where a token is seen
     by_length: tuple[str, ...] = ()  # what the encoder computes from the length of a row, for all its layers
     mask_maker: str | None = None  # method of the encoder that makes the mask; None: the encoder is given it
+    relative_scores: str | None = None  # method of the modules that scores all relative positions (`pos_ebd_size`)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,21 +82,26 @@ def _like_bert(own_attention: OwnAttention | None = None, *, takes_positions: bo
     )
 
 
+def _like_deberta(*, relative_scores: str | None = None) -> Family:
+    """Return a family with DeBERTa's layers."""
+    return Family(
+        rows=SharedRows(
+            reads="first",
+            ends_before=_LAST_ATTENTION,
+            own_attention=OwnAttention(
+                module="DisentangledSelfAttention",
+                mask="seen",
+                by_length=("get_rel_pos",),
+                mask_maker="get_attention_mask",
+                relative_scores=relative_scores,
+            ),
+            unless=Unless(field="conv_kernel_size", reason="a convolution mixes neighbours in the row"),
+        )
+    )
+
+
 _BERT = Family(rows=_like_bert())
 _ROBERTA = Family(counts_from_pad_id=True, rows=_like_bert())
-_DEBERTA = Family(
-    rows=SharedRows(
-        reads="first",
-        ends_before=_LAST_ATTENTION,
-        own_attention=OwnAttention(
-            module="DisentangledSelfAttention",
-            mask="seen",
-            by_length=("get_rel_pos",),
-            mask_maker="get_attention_mask",
-        ),
-        unless=Unless(field="conv_kernel_size", reason="a convolution mixes neighbours in the row"),
-    )
-)
 _MPNET = OwnAttention(module="MPNetSelfAttention", by_length=("compute_position_bias",))
 _ROFORMER = OwnAttention(module="RoFormerSelfAttention", by_length=("embed_positions",))
 _FIRST = Family(rows=SharedRows(reads="first"))
@@ -135,8 +141,8 @@ FAMILIES: Mapping[str, Family] = {
     "megatron-bert": Family(rows=_like_bert(OwnAttention(module="MegatronBertSelfAttention"))),
     "rembert": Family(rows=_like_bert(OwnAttention(module="RemBertSelfAttention"))),
     "roformer": Family(rows=_like_bert(_ROFORMER, takes_positions=False)),
-    "deberta": _DEBERTA,
-    "deberta-v2": _DEBERTA,
+    "deberta": _like_deberta(),
+    "deberta-v2": _like_deberta(relative_scores="disentangled_attention_bias"),
     "mpnet": Family(counts_from_pad_id=True, rows=SharedRows(reads="first", own_attention=_MPNET)),
     "distilbert": _FIRST,
     "jina_embeddings_v3": _FIRST,

@@ -44,7 +44,7 @@ _SIZES: dict[str, tuple[str, dict[str, Any]]] = {
         {
             "pad_token_id": 0,
             **DISENTANGLED,
-            "position_buckets": 8,
+            "position_buckets": 32,
             "share_att_key": True,
             "norm_rel_ebd": "layer_norm",
             "position_biased_input": True,

@@ -50,6 +50,8 @@ def call_in_groups(model: PreTrainedModel, own: OwnAttention) -> None:
     for module in body.modules():
         if type(module).__name__ == own.module:
             module.forward = partial(_in_groups, module.forward, own)
+            if own.relative_scores is not None and module.relative_attention:
+                _replace(module, own.relative_scores, partial(_of_near_positions, module))
     encoder = body.encoder
     for name in own.by_length:
         _replace(encoder, name, partial(_for_each_length, current))
@@ -73,13 +75,13 @@ def rows_for_own_attention(model: Any, sequences: Sequences) -> Iterator[None]:
         current.sequences = None
 
 
-def _replace(encoder: torch.nn.Module, name: str, replacement: Callable[..., Any]) -> None:
+def _replace(owner: torch.nn.Module, name: str, replacement: Callable[..., Any]) -> None:
     """Replace a method of a module, or the forward of a module in it, by a function of the original and its inputs."""
-    found = getattr(encoder, name)
+    found = getattr(owner, name)
     if isinstance(found, torch.nn.Module):
         found.forward = partial(replacement, found.forward)
     else:
-        setattr(encoder, name, partial(replacement, found))
+        setattr(owner, name, partial(replacement, found))
 
 
 def _for_each_length(current: _CurrentRows, original: Callable[..., Any], states: Any, *more: Any) -> Any:
@@ -130,6 +132,30 @@ def _in_groups(
         )[0]
         found.append(out_GLE.flatten(0, 1))
     return from_places(torch.cat(found), sequences.grouped, rows * width).view(rows, width, -1), None
+
+
+def _of_near_positions(
+    module: Any,
+    original: Callable[..., torch.Tensor],
+    query: torch.Tensor,
+    key: torch.Tensor,
+    relative_pos: torch.Tensor | None,
+    embeddings_PE: torch.Tensor,
+    *more: Any,
+) -> torch.Tensor:
+    """Score the relative positions that a sample's tokens can have (P: those before and behind), instead of all.
+
+    DeBERTa-v2 multiplies each token with all 512 of its positions, and then reads some: of 16 tokens, 31.
+    """
+    length, positions = query.shape[1], module.pos_ebd_size
+    exact = positions if module.position_buckets <= 0 else module.position_buckets // 2  # farther ones share buckets
+    if length > exact:
+        return original(query, key, relative_pos, embeddings_PE, *more)
+    module.pos_ebd_size = length
+    try:
+        return original(query, key, relative_pos, embeddings_PE[positions - length : positions + length], *more)
+    finally:
+        module.pos_ebd_size = positions
 
 
 def _of_group(value: Any, number: int) -> Any:
