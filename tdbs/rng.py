@@ -64,6 +64,12 @@ def torch_seed(draw: RandomPurpose, *, seed: int, epoch: int = 0, step: int = 0,
     return int(sequence.generate_state(1, np.uint64)[0] >> np.uint64(1))  # torch takes signed 64-bit seeds
 
 
+def bits_of(key: int, count: int) -> npt.NDArray[np.uint64]:
+    """Return numbers of 64 random bits by a number that was drawn itself; the fastest of NumPy's generators."""
+    values: npt.NDArray[np.uint64] = np.random.SFC64(key).random_raw(count)
+    return values
+
+
 def counter_values_at(
     draw: RandomPurpose, *, seed: int, epoch: int, part: int, places: npt.NDArray[np.int64]
 ) -> npt.NDArray[np.uint64]:

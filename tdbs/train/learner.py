@@ -29,6 +29,7 @@ class Learner:
     kind: TaskKind
     pad_id: int
     rules: InputRules  # how the model is given samples
+    compiled: bool  # whether its layers are
     memory_caps: MemoryCaps  # found in training, if the device runs out of memory
 
 
@@ -59,6 +60,7 @@ def make_learner(
         kind=dataset.manifest.task.kind,
         pad_id=dataset.manifest.tokenizer.pad_id,
         rules=loaded.rules,
+        compiled=settings.execution.compiled,
         memory_caps=MemoryCaps(edges_E=np.array(dataset.manifest.bucket_edges), kind=dataset.manifest.task.kind),
     )
 

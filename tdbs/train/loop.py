@@ -17,6 +17,7 @@ from tdbs import rng
 from tdbs.train.batches import Batch
 from tdbs.train.checkpoint import RunState
 from tdbs.train.device import dense_gradients
+from tdbs.train.dropout_masks import dropout_masks
 from tdbs.train.evaluate import evaluate_split
 from tdbs.train.learner import Learner
 from tdbs.train.micro_batches import within_memory
@@ -162,7 +163,7 @@ def update(
         predicted = sum(predicted_by(learner.kind, batch) for batch in batches)
     total = 0.0
     for batch in batches:
-        with accelerator.autocast():
+        with accelerator.autocast(), dropout_masks(accelerator.device, compiled=learner.compiled):
             logits = forward(model, batch, learner.kind, learner.rules, device=accelerator.device)
         loss = batch_loss(learner.kind, logits, batch)
         if len(batches) > 1 or accelerator.num_processes > 1:

@@ -157,6 +157,7 @@ def learner(model):
         kind="classification",
         pad_id=0,
         rules=UNTYPED,
+        compiled=False,
         memory_caps=MemoryCaps(edges_E=np.array([1, 129]), kind="classification"),
     )
 

@@ -8,6 +8,7 @@ from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tdbs.errors import ModelError
+from tdbs.train.dropout_masks import masks_in_both_passes
 
 
 def recompute_activations(model: PreTrainedModel, name: str) -> None:
@@ -25,7 +26,13 @@ def recompute_activations(model: PreTrainedModel, name: str) -> None:
         )
     # the older name of transformers before it was renamed; where both are, the older one warns
     enable = getattr(model, "activation_checkpointing_enable", None) or model.gradient_checkpointing_enable
-    enable({"use_reentrant": False, "preserve_rng_state": True})
+    enable(
+        {
+            "use_reentrant": False,
+            "preserve_rng_state": True,
+            "context_fn": masks_in_both_passes,
+        }
+    )
     # it also makes the embeddings' output ask for gradients, which adapters need with reentrant checkpoints alone; with
     # frozen layers those would store and compute what nobody reads
     model.disable_input_require_grads()
