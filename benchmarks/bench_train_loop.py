@@ -39,10 +39,10 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.manifest import Manifest
 from tdbs.settings import TrainSettings
 from tdbs.train.batches import Batch
-from tdbs.train.device import dense_gradients
 from tdbs.train.feed import Feed, make_feed, open_training_data
+from tdbs.train.gradients import MAX_GRADIENT_NORM, dense_gradients
 from tdbs.train.learner import Learner, make_learner
-from tdbs.train.loop import MAX_GRADIENT_NORM, StepPlace, run_step, shares_of
+from tdbs.train.loop import StepPlace, run_step, shares_of
 from tdbs.train.models.inputs import model_inputs, row_inputs
 from tdbs.train.planning.strategies import resolve_strategy
 from tdbs.train.resolved import resolve_settings

@@ -1,11 +1,10 @@
-"""Where and how a model runs: device, precision, attention kernel, optimizer, compiled layers, gradients of embeddings.
+"""Where and how a model runs: device, precision, attention kernel, optimizer, compiled layers.
 
 Each default is a measured one (docs/decisions.md).
 """
 
 import shutil
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -17,14 +16,10 @@ from transformers import PreTrainedModel
 
 from tdbs.errors import ConfigError, choose
 
-# Shapes: V rows of the table, K tokens of the step's batches, E entries of a row.
-
 Precision = Literal["auto", "fp32", "bf16"]
 Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
 
 _COMPILERS = ("g++", "clang++", "c++")
-_LEAST_ROWS = 4_096  # of a table of embeddings; a step touches much of a smaller one
-_GRADIENT = "row_gradient"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -130,47 +125,6 @@ def compile_layers(model: PreTrainedModel) -> None:
         if isinstance(stack, torch.nn.ModuleList) and len({type(layer) for layer in stack}) == 1:
             for layer in stack[:-1]:
                 layer.compile(dynamic=True)
-
-
-def keep_row_gradients(model: torch.nn.Module) -> None:
-    """Let the large embedding tables of a model on the CPU say which rows have a gradient.
-
-    A batch of 800 tokens touches 2 % of a vocabulary of 30,000, yet autograd makes the gradient of the whole table: 47
-    MB of fresh zeros, a tenth of a short step on two CPU cores (docs/decisions.md, "Gradients of embeddings"). Here one
-    table of gradients stays with the module: the rows of a step are added to it before the update and cleared after it.
-    Norm and optimizer see the dense gradient that they would see anyway.
-    """
-    for module in model.modules():
-        if isinstance(module, torch.nn.Embedding) and module.num_embeddings >= _LEAST_ROWS:
-            table_VE = module.weight
-            if table_VE.requires_grad and table_VE.device.type == "cpu":
-                module.sparse = True
-                module.register_buffer(_GRADIENT, torch.zeros_like(table_VE), persistent=False)  # never saved
-
-
-@contextmanager
-def dense_gradients(model: torch.nn.Module) -> Iterator[None]:
-    """Give tables their dense gradients for norm and update; entered after all backward passes of a step.
-
-    A table that is also the output layer (T5) has a dense gradient already, and stays as it is.
-    """
-    touched: list[tuple[torch.Tensor, torch.Tensor]] = []
-    for module in model.modules():
-        if not isinstance(module, torch.nn.Embedding):
-            continue
-        gradient_VE = getattr(module, _GRADIENT, None)
-        if not isinstance(gradient_VE, torch.Tensor):
-            continue
-        found = module.weight.grad
-        if found is not None and found.is_sparse:
-            rows_K = found._indices()[0]
-            module.weight.grad = gradient_VE.index_add_(0, rows_K, found._values())
-            touched.append((gradient_VE, rows_K))
-    try:
-        yield
-    finally:
-        for gradient_VE, rows_K in touched:
-            gradient_VE.index_fill_(0, rows_K, 0.0)
 
 
 def _has_bf16(device: str) -> bool:

@@ -10,7 +10,8 @@ from transformers import PreTrainedModel
 
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.train.device import compile_layers, keep_row_gradients, make_optimizer
+from tdbs.train.device import compile_layers, make_optimizer
+from tdbs.train.gradients import keep_row_gradients
 from tdbs.train.micro_batches import MemoryCaps
 from tdbs.train.models.inputs import InputRules, format_of
 from tdbs.train.models.load import ModelSettings, load_model

@@ -16,9 +16,9 @@ import torch
 from tdbs import rng
 from tdbs.train.batches import Batch
 from tdbs.train.checkpoint import RunState
-from tdbs.train.device import dense_gradients
 from tdbs.train.dropout_masks import dropout_masks
 from tdbs.train.evaluate import evaluate_split
+from tdbs.train.gradients import clipped_update, dense_gradients
 from tdbs.train.learner import Learner
 from tdbs.train.micro_batches import within_memory
 from tdbs.train.prefetch import prefetch
@@ -38,7 +38,6 @@ from tdbs.train.scores.no_answers import THRESHOLD
 from tdbs.train.scores.scoring import Metrics, ScoredSplit
 from tdbs.train.step import batch_loss, forward, predicted_by
 
-MAX_GRADIENT_NORM = 1.0  # as in transformers' Trainer
 _TRACKED = ("loss", "lr", "batch_size", "padded_length", "tokens", "seconds")  # of a step
 
 
@@ -170,12 +169,9 @@ def update(
             loss = loss * (predicted_by(learner.kind, batch) / max(predicted, 1))
         accelerator.backward(loss)
         total += float(loss.detach())
-    with dense_gradients(model):
+    with dense_gradients(model) as gradients:
         total, stops = sum_up(accelerator, model, (total, float(stopping)))
-        norm = accelerator.clip_grad_norm_(model.parameters(), MAX_GRADIENT_NORM)
-        finite = bool(torch.isfinite(norm)) and math.isfinite(total)
-        if finite:
-            optimizer.step()
+        finite = math.isfinite(total) and clipped_update(optimizer, gradients)
     optimizer.zero_grad()
     return StepEnd(loss=total, finite=finite, stopping=stops > 0)
 

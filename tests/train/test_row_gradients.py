@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
 
-from tdbs.train import device as row_gradients
-from tdbs.train.device import dense_gradients, keep_row_gradients
+from tdbs.train import gradients as row_gradients
+from tdbs.train.gradients import clipped_update, dense_gradients, keep_row_gradients
 
 VOCABULARY = 5_000
 
@@ -114,3 +114,35 @@ def test_an_encoder_decoder_whose_table_serves_twice(tied):
             optimizer.zero_grad()
     for (name, one), other in zip(dense.named_parameters(), by_rows.parameters(), strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize("size", [1e-3, 1.0, 50.0])
+def test_the_clipped_update_is_that_of_torch(size):
+    """Gradients of small and of large norm; the norm by rows is that of the whole table."""
+    models = [bert().double(), bert().double()]
+    keep_row_gradients(models[1])
+    optimizers = [torch.optim.AdamW(model.parameters(), lr=1e-2, weight_decay=0.0, fused=True) for model in models]
+    for (ids_BL,) in steps_of(4):
+        for model in models:
+            loss = model(input_ids=ids_BL, labels=torch.zeros(len(ids_BL), dtype=torch.long)).loss
+            (size * loss).backward()
+        norm = torch.nn.utils.clip_grad_norm_(models[0].parameters(), 1.0)
+        optimizers[0].step()
+        with dense_gradients(models[1]) as gradients:
+            torch.testing.assert_close(torch.nn.utils.get_total_norm(gradients), norm, rtol=1e-12, atol=0)
+            assert clipped_update(optimizers[1], gradients)
+        for optimizer in optimizers:
+            optimizer.zero_grad()
+    for (name, one), other in zip(models[0].named_parameters(), models[1].parameters(), strict=True):
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-8, msg=name)
+
+
+def test_a_norm_that_is_no_number_moves_nothing():
+    model = bert()
+    before = copy.deepcopy(model.state_dict())
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, fused=True)
+    model(input_ids=torch.ones(2, 3, dtype=torch.long), labels=torch.zeros(2, dtype=torch.long)).loss.backward()
+    model.classifier.weight.grad[0, 0] = float("nan")
+    with dense_gradients(model) as gradients:
+        assert not clipped_update(optimizer, gradients)
+    assert all(torch.equal(before[name], values) for name, values in model.state_dict().items())

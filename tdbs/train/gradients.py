@@ -1,0 +1,71 @@
+"""From gradients to weights: those of large tables of embeddings by row, the norm, and the update.
+
+A batch of 800 tokens touches 2 % of a vocabulary of 30,000. So tables on a CPU give their gradients by the rows of a
+step, and the norm reads these alone. Gradients are made shorter in the optimizer, which reads them anyway.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import torch
+
+# Shapes: V rows of the table, K tokens of the step's batches, E entries of a row.
+
+MAX_GRADIENT_NORM = 1.0  # as in transformers' Trainer
+_LEAST_ROWS = 4_096  # of a table of embeddings; a step touches much of a smaller one
+_GRADIENT = "row_gradient"
+
+
+def keep_row_gradients(model: torch.nn.Module) -> None:
+    """Let the large embedding tables of a model on the CPU say which rows have a gradient.
+
+    Autograd makes the gradient of the whole table: 47 MB of fresh zeros for 30,000 words of MiniLM, a tenth of a short
+    step on two CPU cores (docs/decisions.md, "Gradients of embeddings"). Here one table of gradients stays with the
+    module: the rows of a step are added to it before the update and cleared after it. Norm and optimizer see the dense
+    gradient that they would see anyway.
+    """
+    for module in model.modules():
+        if isinstance(module, torch.nn.Embedding) and module.num_embeddings >= _LEAST_ROWS:
+            table_VE = module.weight
+            if table_VE.requires_grad and table_VE.device.type == "cpu":
+                module.sparse = True
+                module.register_buffer(_GRADIENT, torch.zeros_like(table_VE), persistent=False)  # never saved
+
+
+@contextmanager
+def dense_gradients(model: torch.nn.Module) -> Iterator[Sequence[torch.Tensor]]:
+    """Give tables their dense gradients for norm and update; entered after all backward passes of a step.
+
+    Yields the gradients of the model without rows that are zero. A table that is also the output layer (T5) has a dense
+    gradient already, and stays as it is.
+    """
+    rows: dict[torch.Tensor, torch.Tensor] = {}  # of a table's dense gradient that the step has used
+    for module in model.modules():
+        gradient_VE = getattr(module, _GRADIENT, None)
+        found = module.weight.grad if isinstance(module, torch.nn.Embedding) else None
+        if isinstance(gradient_VE, torch.Tensor) and found is not None and found.is_sparse:
+            rows_K = found._indices()[0]
+            module.weight.grad = gradient_VE.index_add_(0, rows_K, found._values())
+            rows[gradient_VE] = torch.unique(rows_K)
+    whole = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    gradients = [found.index_select(0, rows[found]) if found in rows else found for found in whole]
+    try:
+        yield gradients
+    finally:
+        for gradient_VE, rows_U in rows.items():
+            gradient_VE.index_fill_(0, rows_U, 0.0)
+
+
+def clipped_update(optimizer: torch.optim.Optimizer, gradients: Sequence[torch.Tensor]) -> bool:
+    """Move the weights by gradients of a norm of MAX_GRADIENT_NORM at most; return whether the norm is finite.
+
+    If it is not, the weights stay as they were. `optimizer` is a fused one.
+    """
+    norm = torch.nn.utils.get_total_norm(gradients)
+    if not math.isfinite(norm):
+        return False
+    # fused optimizers divide by a float32; the last term is that of torch.nn.utils.clip_grad_norm_
+    optimizer.grad_scale = (norm / MAX_GRADIENT_NORM + 1e-6).clamp(min=1.0).float()  # type: ignore[attr-defined]
+    optimizer.step()
+    return True
