@@ -129,7 +129,7 @@ def test_the_clipped_update_is_that_of_torch(size):
         norm = torch.nn.utils.clip_grad_norm_(models[0].parameters(), 1.0)
         optimizers[0].step()
         with dense_gradients(models[1]) as gradients:
-            torch.testing.assert_close(torch.nn.utils.get_total_norm(gradients), norm, rtol=1e-12, atol=0)
+            torch.testing.assert_close(torch.nn.utils.get_total_norm(gradients), norm, rtol=1e-8, atol=0)
             assert clipped_update(optimizers[1], gradients)
         for optimizer in optimizers:
             optimizer.zero_grad()
