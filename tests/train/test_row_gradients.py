@@ -134,7 +134,7 @@ def test_the_clipped_update_is_that_of_torch(size):
         for optimizer in optimizers:
             optimizer.zero_grad()
     for (name, one), other in zip(models[0].named_parameters(), models[1].parameters(), strict=True):
-        torch.testing.assert_close(one, other, rtol=0, atol=1e-8, msg=name)
+        torch.testing.assert_close(one, other, rtol=0, atol=1e-6, msg=name)  # moves of 1e-2; the scale is a float32
 
 
 def test_a_norm_that_is_no_number_moves_nothing():
