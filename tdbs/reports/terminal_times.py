@@ -10,6 +10,7 @@ from tdbs.reports import number_format
 from tdbs.reports.number_format import overhead_notes
 from tdbs.reports.terminal import duration, plain_spaces, plain_table
 from tdbs.shown import shown
+from tdbs.train.planning.memory_bound import cut_note
 from tdbs.train.planning.profile_file import Profile
 from tdbs.train.planning.strategies import SAME_UPDATES
 
@@ -96,6 +97,17 @@ def estimate_notes(
             "Run tdbs profile on this dataset to cover them."
         )
     return [*notes, *_score_notes(estimates)]
+
+
+def memory_notes(estimates: Sequence[StrategyEstimate], memory: int | str | None) -> list[str]:
+    """Return what `--memory` does to the strategies: those that it cuts, and those that it does not hold."""
+    notes = [
+        cut_note(str(memory), found.strategy, found.max_tokens) for found in estimates if found.max_tokens is not None
+    ]
+    refused = [found.strategy for found in estimates if found.is_refused]
+    if refused:
+        notes.append(f"--memory {memory} does not hold {', '.join(refused)}: tdbs train refuses it.")
+    return notes
 
 
 def target_notes(estimates: Sequence[StrategyEstimate]) -> list[str]:

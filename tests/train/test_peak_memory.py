@@ -11,11 +11,11 @@ import pytest
 import torch
 from transformers import AutoModel, BertConfig, DistilBertConfig, GPT2Config, LlamaConfig, ModernBertConfig
 
-from tdbs.analysis.memory import PROCESS, memory_terms, peak_memory
 from tdbs.settings import TrainSettings
 from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.model_choice import ModelChoice
 from tdbs.train.planning.model_size import model_size
+from tdbs.train.planning.peak_memory import PROCESS, memory_terms, peak_memory
 
 SIZES = {"vocab_size": 99, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 96}
 ROWS, LENGTH = 4, 48
