@@ -250,6 +250,15 @@ def test_without_a_bound_nothing_is_cut_or_refused():
     assert (found.error, found.is_cut, found.peak > 10**13) == (None, False, True)
 
 
+def test_layers_that_there_are_not_cannot_be_frozen(dataset):
+    """`plan` and `estimate-speedup` say so as `train` does."""
+    for command in ("plan", "estimate-speedup"):
+        found = run(command, dataset.path, "--model", "tiny", "--freeze-layers", 3)
+        assert found.exit_code == 1
+        assert "--freeze-layers is 3, but the model has 2 layers." in found.stderr
+        assert "Pass 2 or less." in found.stderr
+
+
 def test_a_cut_run_resumes_in_its_calls(dataset, tmp_path):
     """Bit for bit; and also if what is predicted has changed since: the record's caps hold."""
     options = {**ON_SAMPLE, "epochs": 2, "strategy": "unpadded", "dropout": 0.1}
