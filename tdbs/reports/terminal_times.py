@@ -158,6 +158,8 @@ def compare_notes(result: Mapping[str, Any]) -> list[str]:
         notes.append(
             f"Predicted times are off by {result['median_error']:.1%} (median), {result['worst_error']:.1%} (worst)."
         )
+    cut = [row for row in result["prediction"]["strategies"] if row.get("max_tokens") is not None]
+    notes += [cut_note(str(result["memory"]), row["strategy"], row["max_tokens"]) for row in cut]
     if result.get("energy") is not None:
         notes.append(number_format.energy_note(result["energy"], (row["power"] for row in result["rows"])))
     pace = result["prediction"]["pace"]
