@@ -1,4 +1,4 @@
-"""`tdbs train --memory` and its kin on the real command line: the cut run learns what the uncut one does, and resumes."""
+"""`--memory` on the real command line: a cut run learns what the uncut one does, resumes, or is refused."""
 
 import json
 
