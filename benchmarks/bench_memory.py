@@ -1,6 +1,10 @@
 """Peak memory and seconds of an update on documents of 8,192 tokens: predicted and measured, by strategy.
 
     python -m benchmarks.bench_memory [--length 8192] [--documents 8] [--batch 4] [--layers 4] [--hidden 128]
+        [--memory 2GiB]
+
+With --memory the question is whether a bound that padded batches exceed holds training without padding: `bound` in the
+result. `random` runs as it is, and those of --bounded as `tdbs train --memory` cuts them.
 
 The documents are made: words of a small vocabulary, lengths from an eighth of the longest up. Each strategy trains a
 BERT with random weights, with and without --checkpoint-activations, in a process of its own, whose peak the system
@@ -23,10 +27,11 @@ import numpy as np
 import tdbs
 from benchmarks.common import provenance
 from tdbs.data.sample import TOKENIZER_FOLDER
+from tdbs.pipeline.engines import memory_bytes
 from tdbs.pipeline.prepare import prepare
 from tdbs.train.planning.strategies import resolve_strategy
 
-STRATEGIES = ("random", "unpadded", "reach")
+STRATEGIES = ("random", "sorted", "unpadded", "reach")
 _WORDS = ("film", "story", "actor", "good", "bad", "the", "is", "with", "music", "plot")
 
 
@@ -76,7 +81,7 @@ def trained_peak(asked: dict) -> dict:
     dataset = tdbs.load(asked["dataset"])
     strategy = resolve_strategy(asked["strategy"], dataset.manifest.task, {"base_batch_size": asked["batch"]})
     terms = {name: asked[name] for name in ("model", "epochs", "precision", "attention", "checkpoint_activations")}
-    terms["dropout"] = asked["dropout"]
+    terms |= {"dropout": asked["dropout"], "memory": asked.get("memory")}
     (estimate,) = tdbs.estimate_speedup(dataset, [strategy], baseline=strategy, **terms)
     with tempfile.TemporaryDirectory() as place:
         out = Path(place) / "run"
@@ -87,6 +92,8 @@ def trained_peak(asked: dict) -> dict:
     return {
         "strategy": asked["strategy"],
         "checkpoint_activations": asked["checkpoint_activations"],
+        "memory": asked.get("memory"),
+        "max_tokens": estimate.max_tokens,
         "predicted_bytes": estimate.peak_memory_bytes,
         "measured_bytes": peak,
         "off_by": estimate.peak_memory_bytes / peak - 1,
@@ -103,6 +110,19 @@ def in_own_process(asked: dict) -> dict:
     return json.loads(done.stdout.splitlines()[-1])
 
 
+def held(rows: list[dict], memory: str) -> dict:
+    """Return whether padded batches exceed a bound by what was measured, and which bounded runs are within it."""
+    most = memory_bytes(memory)
+    free = [row for row in rows if row["memory"] is None and row["strategy"] == "random"]
+    bounded = [row for row in rows if row["memory"] is not None]
+    return {
+        "memory": memory,
+        "bytes": most,
+        "random_exceeds": all(row["measured_bytes"] > most for row in free),
+        "within": {row["strategy"]: row["measured_bytes"] <= most for row in bounded},
+    }
+
+
 def main() -> None:
     """Measure all strategies and print one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -115,6 +135,8 @@ def main() -> None:
     parser.add_argument("--attention", default="auto")
     parser.add_argument("--dropout", type=float, default=0.1)
     parser.add_argument("--strategies", default=",".join(STRATEGIES))
+    parser.add_argument("--memory", help="Bound of the runs of --bounded, as of tdbs train.")
+    parser.add_argument("--bounded", default="sorted,unpadded", help="Strategies that train within --memory, too.")
     parser.add_argument("--model", help="Folder of a model; default: a BERT with random weights.")
     parser.add_argument("--one", help="One run, as JSON: what this script starts.")
     given = parser.parse_args()
@@ -135,7 +157,12 @@ def main() -> None:
             for again in (False, True):
                 rows.append(in_own_process({**common, "strategy": strategy, "checkpoint_activations": again}))
                 print(rows[-1], file=sys.stderr)
+        for strategy in given.bounded.split(",") if given.memory else ():
+            asked = {**common, "strategy": strategy, "checkpoint_activations": False, "memory": given.memory}
+            rows.append(in_own_process(asked))
+            print(rows[-1], file=sys.stderr)
     facts = {"documents": given.documents, "batch": given.batch, **sizes, "attention": given.attention}
+    facts |= {} if given.memory is None else {"bound": held(rows, given.memory)}
     print(json.dumps({**provenance(), **facts, "dropout": given.dropout, "rows": rows}))
 
 

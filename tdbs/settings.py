@@ -69,9 +69,14 @@ class TrainSettings:
         str | None,
         Option("Measure kWh and CO2e with this country's electricity: its three letters (ISO 3166), or world."),
     ] = None
-    memory: Annotated[int | str, Option("Memory for the train split; a larger one is read in windows.")] = (
-        DEFAULT_MEMORY
-    )
+    memory: Annotated[
+        int | str | None,
+        Option(
+            "Most memory of training: updates are cut into calls of the model that fit, by the predicted peak. At most "
+            "half is for the train split; a larger one is read in windows.",
+            default="2GiB for the split, no bound for the rest",
+        ),
+    ] = None
 
     def __post_init__(self) -> None:
         check_hyperparameters(epochs=self.epochs, lr=self.lr, warmup=self.warmup, dropout=self.dropout)

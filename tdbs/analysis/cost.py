@@ -17,9 +17,9 @@ from tdbs.arrays import FloatArray, IntArray, offsets_of
 from tdbs.errors import ConfigError
 from tdbs.train.batches import Batch
 from tdbs.train.planning.epoch_plan import EpochPlan
+from tdbs.train.planning.length_groups import groups_work
 from tdbs.train.planning.profile_file import MeasuredWork
 from tdbs.train.planning.strategies import Execution
-from tdbs.train.rows.layout import longest_of_groups
 
 # Shapes: B batches (calls of the model), S steps, F counts, P measured points, C costs: counts, then dropout's two.
 
@@ -98,13 +98,6 @@ def batches_work(batches: Sequence[Batch], *, target_length: int = 0) -> FloatAr
     return counts_F
 
 
-def group_work(lengths_B: IntArray) -> tuple[int, int]:
-    """Return the padded tokens of a batch's length groups, and the pairs that attention compares in them."""
-    longest_G = longest_of_groups(lengths_B)
-    longest_B = longest_G[np.searchsorted(longest_G, lengths_B)]
-    return int(longest_B.sum()), int((longest_B**2).sum())
-
-
 def fit_costs(points: Sequence[Mapping[str, Any]], attention: str) -> CostModel:
     """Fit the points that were measured with an attention kernel.
 
@@ -149,7 +142,7 @@ def _steps_work(
     pairs_B = tokens_B * widths_B
     counts: dict[str, IntArray] = {"calls": np.ones_like(tokens_B), "samples": samples_B, "tokens": tokens_B}
     if execution == "unpadded":
-        places_B, pairs_B = np.array([group_work(lengths_b) for lengths_b in np.split(lengths_N, offsets_B1[1:-1])]).T
+        places_B, pairs_B = groups_work(lengths_N, offsets_B1)
         counts["places"] = places_B
     elif execution == "packed":
         counts["blocks"] = pairs_B

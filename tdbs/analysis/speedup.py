@@ -10,18 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tdbs.analysis.cost import CostModel, fit_costs, plan_work
-from tdbs.analysis.memory import memory_terms, peak_memory
 from tdbs.errors import ConfigError, at_least
 from tdbs.fields import Count
 from tdbs.pipeline.dataset import PreparedDataset, split_info
-from tdbs.pipeline.engines import memory_bytes
 from tdbs.pipeline.split_index import SplitIndex, index_columns, read_index
-from tdbs.settings import DEFAULT_EPOCHS, DEFAULT_MEMORY, TrainSettings, check_hyperparameters
+from tdbs.settings import DEFAULT_EPOCHS, TrainSettings, check_hyperparameters
 from tdbs.train.feed import TRAIN
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import EpochPlan, run_padding, run_target_padding
+from tdbs.train.planning.memory_bound import Fitted, data_memory, fitted_plans, training_bound
 from tdbs.train.planning.memory_windows import count_windows, plan_split
-from tdbs.train.planning.model_choice import choose_model
+from tdbs.train.planning.model_choice import ModelChoice, check_frozen_layers, choose_model
+from tdbs.train.planning.peak_memory import memory_terms
 from tdbs.train.planning.profile_file import Profile, profiled_attention
 from tdbs.train.planning.strategies import Strategy, given_strategy, strategies_for
 
@@ -52,6 +52,8 @@ class StrategyEstimate:
     target_padding_fraction: float | None = None
     unsorted_target_padding_fraction: float | None = None  # padding without sorting targets
     peak_memory_bytes: Count | None = None  # the most that training takes at once; None: sizes of the model not known
+    max_tokens: Count | None = None  # of a call, as `--memory` asks; None: calls are as the strategy makes them
+    is_refused: bool = False  # not even one sample a call fits in `--memory`
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,19 +61,32 @@ class _Planned:
     """A strategy's plans, and the seconds that its run takes."""
 
     strategy: Strategy
-    plans: list[EpochPlan]
+    fitted: Fitted
     seconds: float | None
     extrapolated: bool
-    peak: int | None  # bytes
+
+    @property
+    def plans(self) -> list[EpochPlan]:
+        """The plans of all epochs."""
+        return self.fitted.plans
 
 
-def plan_dataset(
-    dataset: PreparedDataset, strategy: Strategy, *, seed: int, epochs: int, memory: int | str = DEFAULT_MEMORY
-) -> list[EpochPlan]:
+def plan_dataset(dataset: PreparedDataset, strategy: Strategy, *, seed: int, epochs: int) -> list[EpochPlan]:
     """Return the plans that `train` would follow, from the few columns of the shards that have lengths."""
     check_hyperparameters(epochs=epochs)
-    index, windows = _read_for_plans(dataset, [strategy], memory=memory)
+    index, windows = _read_for_plans(dataset, [strategy], memory=None)
     return plan_split(index, dataset.manifest, strategy, seed=seed, epochs=epochs, windows=windows)
+
+
+def plan_within(
+    dataset: PreparedDataset, strategy: Strategy, settings: TrainSettings, choice: ModelChoice, *, seed: int
+) -> Fitted:
+    """Return the plans that `train` would follow within `--memory`, and their peaks.
+
+    A run that does not fit has its error there.
+    """
+    index, windows = _read_for_plans(dataset, [strategy], memory=settings.memory)
+    return _fitted(dataset, index, windows, strategy, seed=seed, settings=settings, choice=choice)
 
 
 def estimate_speedup(
@@ -82,7 +97,7 @@ def estimate_speedup(
     model: str | None = None,
     seed: int = 0,
     epochs: int = DEFAULT_EPOCHS,
-    memory: int | str = DEFAULT_MEMORY,
+    memory: int | str | None = None,
     profile: Profile | None = None,
     attention: str | None = None,
     dropout: float | None = None,
@@ -102,7 +117,8 @@ def estimate_speedup(
         model: Hub name or folder, or `tiny`. None: the one that `train` takes by default.
         seed: Seed of the run.
         epochs: Epochs of the run.
-        memory: Memory that the training data may take, as for `train`: bytes, or a text such as `2GiB`.
+        memory: Most memory of training, as for `train`: bytes, or a text such as `2GiB`. A strategy that does not fit
+            is estimated as it is, and its estimate says so. None: no bound.
         profile: Device profile (`read_profile`). With one, costs are seconds; without, tokens.
         attention: Attention kernel of the profile. None: its fastest.
         dropout: Dropout of the model. None: the one that goes with each strategy.
@@ -117,7 +133,8 @@ def estimate_speedup(
         speedup with its range, peak memory, and with a profile the seconds.
 
     Raises:
-        ConfigError: An option is out of range, the profile does not fit, or the model cannot run a strategy.
+        ConfigError: An option is out of range, the profile does not fit, or the model cannot run a strategy, or has
+            fewer layers than are frozen.
         DatasetError: The dataset has no train split, or a shard is damaged.
     """
     check_hyperparameters(epochs=epochs, dropout=dropout)
@@ -134,6 +151,9 @@ def estimate_speedup(
         checkpoint_activations=checkpoint_activations,
         lora=lora,
         freeze_layers=freeze_layers,
+        epochs=epochs,
+        dropout=dropout,
+        memory=memory,
     )
     base, *chosen = (
         given_strategy(given, task, profile=profile, in_rows=in_rows)
@@ -144,15 +164,12 @@ def estimate_speedup(
 
     def planned(strategy: Strategy) -> _Planned:
         clock = time.perf_counter()
-        plans = plan_split(index, dataset.manifest, strategy, seed=seed, epochs=epochs, windows=windows)
+        fitted = _fitted(dataset, index, windows, strategy, seed=seed, settings=settings, choice=choice)
         planning = time.perf_counter() - clock
-        rate = resolve_dropout(dropout, strategy, rows)
-        peak = peak_memory(plans, memory_terms(choice, task.kind, settings, dropout=rate))
         if costs is None:
-            return _Planned(strategy=strategy, plans=plans, seconds=None, extrapolated=False, peak=peak)
-        seconds = planning + run_seconds(costs, plans, dropout=rate > 0)
-        far = _is_far(costs, plans)
-        return _Planned(strategy=strategy, plans=plans, seconds=seconds, extrapolated=far, peak=peak)
+            return _Planned(strategy=strategy, fitted=fitted, seconds=None, extrapolated=False)
+        seconds = planning + run_seconds(costs, fitted.plans, dropout=resolve_dropout(dropout, strategy, rows) > 0)
+        return _Planned(strategy=strategy, fitted=fitted, seconds=seconds, extrapolated=_is_far(costs, fitted.plans))
 
     prepare = dataset.manifest.seconds.get("total", 0.0)
     of_baseline = planned(base)  # one strategy's plans beside these are in memory at a time
@@ -185,11 +202,33 @@ def run_seconds(costs: CostModel, plans: Sequence[EpochPlan], *, dropout: bool) 
     return sum(float(costs.step_seconds(plan_work(plan), dropout=dropout).sum()) for plan in plans)
 
 
+def _fitted(
+    dataset: PreparedDataset,
+    index: SplitIndex,
+    windows: int,
+    strategy: Strategy,
+    *,
+    seed: int,
+    settings: TrainSettings,
+    choice: ModelChoice,
+) -> Fitted:
+    """Return the plans of a run within its `--memory`, as `train` makes them."""
+    manifest, info = dataset.manifest, split_info(dataset, TRAIN)
+    check_frozen_layers(choice, settings.freeze_layers)
+
+    def planned(strategy: Strategy) -> list[EpochPlan]:
+        return plan_split(index, manifest, strategy, seed=seed, epochs=settings.epochs, windows=windows)
+
+    dropout = resolve_dropout(settings.dropout, strategy, info.rows)
+    terms = memory_terms(choice, manifest.task.kind, settings, dropout=dropout)
+    return fitted_plans(planned, strategy, terms, training_bound(settings.memory, info, manifest))
+
+
 def _read_for_plans(
-    dataset: PreparedDataset, strategies: Sequence[Strategy], *, memory: int | str
+    dataset: PreparedDataset, strategies: Sequence[Strategy], *, memory: int | str | None
 ) -> tuple[SplitIndex, int]:
     """Return what planning needs of the train split, and in how many windows training would go through it."""
-    windows = count_windows(split_info(dataset, TRAIN), dataset.manifest, memory=memory_bytes(memory))
+    windows = count_windows(split_info(dataset, TRAIN), dataset.manifest, memory=data_memory(memory))
     drops = any(strategy.drop != "none" for strategy in strategies)
     return read_index(dataset, TRAIN, columns=index_columns(dataset, TRAIN, drops=drops)), windows
 
@@ -231,7 +270,9 @@ def _estimate(own: _Planned, base: _Planned, *, error: float, prepare: float, ru
         speedup_low=low,
         speedup_high=high,
         extrapolated=own.extrapolated,
-        peak_memory_bytes=own.peak,
+        peak_memory_bytes=own.fitted.peak,
+        max_tokens=own.fitted.strategy.max_tokens if own.fitted.is_cut else None,
+        is_refused=own.fitted.error is not None,
         **in_seconds,
     )
 

@@ -19,6 +19,7 @@ from tdbs.cli.options import (
     profile_note,
     strategies_to_compare,
     untimed_note,
+    windows_note,
     with_parts,
     with_settings,
 )
@@ -28,6 +29,7 @@ from tdbs.files import name_in_folder
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import compare_notes, compare_table
 from tdbs.settings import TrainSettings
+from tdbs.train.planning.memory_bound import unbounded_note
 from tdbs.train.planning.strategies import resolve_strategy, resolved_name
 from tdbs.train.stopping import stopped_at_once
 
@@ -87,7 +89,8 @@ def command(
     names = dict.fromkeys(resolved_name(name, task, in_rows=trained.in_rows) for name in [baseline, *named])
     chosen = [resolve_strategy(name, task, parts, profile=known, in_rows=trained.in_rows) for name in names]
     of_profile = profile_note(known, trained), untimed_note(known, TrainSettings(**settings))
-    say(*filter(None, (missing, *of_profile, *(policy_note(each, opened) for each in chosen))))
+    of_memory = unbounded_note(settings["memory"], trained), windows_note(opened, settings["memory"])
+    say(*filter(None, (missing, *of_profile, *(policy_note(each, opened) for each in chosen), *of_memory)))
     source = name_in_folder(opened.manifest.source)
     folder = out or COMPARISONS_FOLDER / f"{source}-{time.strftime('%Y%m%d-%H%M%S')}"
     if out is None:  # a comparison takes long: a user who stops it needs its folder

@@ -25,8 +25,9 @@ from tdbs.cli.options import (
 from tdbs.cli.screen import print_json, print_table, say
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
-from tdbs.reports.terminal_times import estimate_notes, estimate_table, target_notes
+from tdbs.reports.terminal_times import estimate_notes, estimate_table, memory_notes, target_notes
 from tdbs.settings import TrainSettings
+from tdbs.train.planning.memory_bound import unbounded_note
 from tdbs.train.planning.model_choice import choose_model, shown_model
 from tdbs.train.planning.strategies import left_out, resolve_strategy
 
@@ -79,7 +80,8 @@ def command(
     )
     policies = (policy_note(each, opened) for each in chosen)
     of_profile = profile_note(known, trained), untimed_note(known, asked)
-    notes = (trained.assumption, missing, *of_profile, *policies, windows_note(opened, asked.memory))
+    of_memory = unbounded_note(asked.memory, trained), windows_note(opened, asked.memory)
+    notes = (trained.assumption, missing, *of_profile, *policies, *of_memory)
     for note in filter(None, notes):
         say(note)
     estimates = estimate_speedup(
@@ -109,4 +111,5 @@ def command(
         print_json({**common, "strategies": rows})
         return
     print_table(estimate_table(estimates, base.name, runs=runs))
-    say(*target_notes(estimates), *estimate_notes(estimates, known, kernel, prepare=prepare, runs=runs))
+    say(*memory_notes(estimates, asked.memory), *target_notes(estimates))
+    say(*estimate_notes(estimates, known, kernel, prepare=prepare, runs=runs))

@@ -11,12 +11,12 @@ import typer
 from tdbs.data.formats import ReadOptions
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset, split_info
-from tdbs.pipeline.engines import memory_bytes
 from tdbs.pipeline.prepare import PrepareArguments, Validation
-from tdbs.settings import Option, TrainSettings, documented_fields
+from tdbs.settings import DEFAULT_MEMORY, Option, TrainSettings, documented_fields
 from tdbs.train.energy import WORLD
 from tdbs.train.feed import TRAIN
 from tdbs.train.planning.cuts import count_above_caps
+from tdbs.train.planning.memory_bound import data_memory
 from tdbs.train.planning.memory_windows import count_windows, have_few_lengths
 from tdbs.train.planning.model_choice import ModelChoice, left_out_note
 from tdbs.train.planning.profile_file import Profile, read_profile
@@ -50,7 +50,12 @@ OF_MEMORY = ("attention", "precision", "dropout", "checkpoint_activations", "lor
 _NOT_AN_OPTION = ("energy",)  # --energy and --country give it
 _OF_PREPARE = ("source", "mirror", "keep", "overwrite", "progress", "waiting")  # the command has them itself
 # What the command line takes for a type of several
-_TAKEN_AS: dict[Any, Any] = {int | str: str, str | Path | None: str | None, Validation: str | None}
+_TAKEN_AS: dict[Any, Any] = {
+    int | str: str,
+    int | str | None: str | None,
+    str | Path | None: str | None,
+    Validation: str | None,
+}
 
 
 def with_settings(*names: str) -> Callable[[Command], Command]:
@@ -158,13 +163,14 @@ def caps_note(strategy: Strategy, dataset: PreparedDataset) -> str | None:
     return f"{found:,} {verb} above --max-tokens or --max-pairs even alone: such a sample is a call of its own."
 
 
-def windows_note(dataset: PreparedDataset, memory: int | str) -> str | None:
-    """Return a note if the train split is larger than the memory."""
+def windows_note(dataset: PreparedDataset, memory: int | str | None) -> str | None:
+    """Return a note if the train split is larger than its part of the memory."""
     info = split_info(dataset, TRAIN)
-    windows = count_windows(info, dataset.manifest, memory=memory_bytes(memory))
+    windows = count_windows(info, dataset.manifest, memory=data_memory(memory))
     if windows == 1:
         return None
-    note = f"The train split takes more than --memory {memory}: {windows} windows an epoch."
+    part = f"{DEFAULT_MEMORY}, the default" if memory is None else f"its part of --memory {memory}"
+    note = f"The train split takes more than {part}: {windows} windows an epoch."
     if have_few_lengths(info, windows):
         note += " Each contains few of the lengths, so random batches look better than they are; raise --memory."
     return note

@@ -1,13 +1,13 @@
 """`tdbs plan`: the dry run, every batch, step and rate of a run."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import numpy as np
 import typer
 
-from tdbs.analysis.memory import memory_terms, peak_memory
-from tdbs.analysis.speedup import plan_dataset
+from tdbs.analysis.speedup import plan_within
 from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, dataset_folder, reported
 from tdbs.cli.options import (
     OF_MEMORY,
@@ -15,6 +15,7 @@ from tdbs.cli.options import (
     SeedOption,
     caps_note,
     chosen_strategy,
+    given_profile,
     policy_note,
     sorted_note,
     windows_note,
@@ -23,14 +24,14 @@ from tdbs.cli.options import (
 )
 from tdbs.cli.screen import print_json, say, show
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import load, split_info
+from tdbs.pipeline.dataset import load
 from tdbs.removal import refuse_link
 from tdbs.reports.terminal import plan_rows, plan_summary
 from tdbs.settings import TrainSettings
-from tdbs.train.feed import TRAIN
-from tdbs.train.planning.dropout import resolve_dropout
+from tdbs.train.planning.memory_bound import bound_note
 from tdbs.train.planning.model_choice import choose_model, shown_model
 from tdbs.train.planning.plan import plan_digest
+from tdbs.train.planning.profile_file import profiled_attention
 
 NAME = "plan"
 
@@ -59,6 +60,7 @@ def command(
     if out is not None and out.exists() and not overwrite:
         raise ConfigError(f"{out} already exists.", next_step="Pass another --out, or --overwrite.")
     asked = TrainSettings(**settings)
+    asked = replace(asked, attention=profiled_attention(given_profile(chosen["profile"]), asked.attention))
     opened = load(dataset_folder(dataset))
     trained = choose_model(asked.model, opened.manifest)
     strategy = chosen_strategy(chosen, opened, trained)
@@ -71,10 +73,12 @@ def command(
     )
     for note in filter(None, notes):
         say(note)
-    plans = plan_dataset(opened, strategy, seed=seed, epochs=asked.epochs, memory=asked.memory)
-    dropout = resolve_dropout(asked.dropout, strategy, split_info(opened, TRAIN).rows)
-    terms = memory_terms(trained, opened.manifest.task.kind, asked, dropout=dropout)
-    rows = plan_rows(plans, [peak_memory([plan], terms) for plan in plans])
+    fitted = plan_within(opened, strategy, asked, trained, seed=seed)
+    if fitted.error is not None:
+        raise fitted.error
+    say(*filter(None, [bound_note(fitted, asked.memory, trained)]))
+    plans = fitted.plans
+    rows = plan_rows(plans, fitted.peaks)
     digest = plan_digest(plans)
     if out is not None:
         from tdbs.train.planning.plan_table import plan_table, write_plan
@@ -85,7 +89,7 @@ def command(
         write_plan(out, plan_table(plans, rates_S, np.array(opened.manifest.bucket_edges)))
     if as_json:
         of_model = {"model": shown_model(trained.name), "model_type": trained.model_type}
-        found = {"epochs": rows, "peak_memory_bytes": peak_memory(plans, terms), "plan_digest": digest}
+        found = {"epochs": rows, "peak_memory_bytes": fitted.peak, "plan_digest": digest}
         print_json({"strategy": strategy.name, "seed": seed, **of_model, **found})
         return
     show(plan_summary(rows))

@@ -130,6 +130,7 @@ def command(
             checkpoints=rule,
             stop=stop,
             progress=advance,
+            noted=say,
         )
     note_latest(RUNS_FOLDER, Path(result.run))
     if as_json:

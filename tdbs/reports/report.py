@@ -18,6 +18,7 @@ from tdbs.reports.figures.lengths import CapLines, cap_lines
 from tdbs.reports.samples import DropExamples, drop_examples
 from tdbs.settings import DEFAULT_MEMORY
 from tdbs.train.feed import open_training_data
+from tdbs.train.planning.memory_bound import data_memory
 from tdbs.train.planning.strategies import Strategy
 from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
 
@@ -59,7 +60,8 @@ def report_on_run(folder: Path) -> Report:
     run = read_run(folder)
     dataset = load(run.config["dataset"]["path"])
     seed, epochs = run.config["seed"], run.config["epochs"]
-    memory = run.config.get("memory", DEFAULT_MEMORY)  # older runs have none
+    recorded = run.config.get("memory", DEFAULT_MEMORY)  # older runs have none
+    memory = None if recorded == DEFAULT_MEMORY else recorded
     strategy = _strategy_of(run.config.get("strategy", {}))
     return Report(
         dataset=dataset,
@@ -83,7 +85,7 @@ def report_on_comparison(folder: Path) -> Report:
         comparison=comparison,
         estimates=by_tokens(comparison.estimates, comparison.baseline),
         caps=next((lines for lines in caps if lines), None),
-        drops=_examples(dataset, strategies, seed=comparison.rows[0].seed, memory=DEFAULT_MEMORY),
+        drops=_examples(dataset, strategies, seed=comparison.rows[0].seed, memory=None),
     )
 
 
@@ -126,11 +128,11 @@ def _strategy_of(parts: Mapping[str, Any]) -> Strategy | None:
 
 
 def _examples(
-    dataset: PreparedDataset, strategies: Sequence[Strategy], *, seed: int, memory: int | str
+    dataset: PreparedDataset, strategies: Sequence[Strategy], *, seed: int, memory: int | str | None
 ) -> DropExamples | None:
     """Return samples that lose words with the first strategy that drops some; None if the split is too large."""
     dropping = next((strategy for strategy in strategies if strategy.drop != "none"), None)
-    split = open_training_data(dataset, memory=memory).split if dropping else None
+    split = open_training_data(dataset, memory=data_memory(memory)).split if dropping else None
     if dropping is None or split is None:
         return None
     return drop_examples(dataset, split, dropping, _EXAMPLES, seed=seed)

@@ -10,6 +10,7 @@ from tdbs.reports import number_format
 from tdbs.reports.number_format import overhead_notes
 from tdbs.reports.terminal import duration, plain_spaces, plain_table
 from tdbs.shown import shown
+from tdbs.train.planning.memory_bound import cut_note
 from tdbs.train.planning.profile_file import Profile
 from tdbs.train.planning.strategies import SAME_UPDATES
 
@@ -98,6 +99,17 @@ def estimate_notes(
     return [*notes, *_score_notes(estimates)]
 
 
+def memory_notes(estimates: Sequence[StrategyEstimate], memory: int | str | None) -> list[str]:
+    """Return what `--memory` does to the strategies: those that it cuts, and those that it does not hold."""
+    notes = [
+        cut_note(str(memory), found.strategy, found.max_tokens) for found in estimates if found.max_tokens is not None
+    ]
+    refused = [found.strategy for found in estimates if found.is_refused]
+    if refused:
+        notes.append(f"--memory {memory} does not hold {', '.join(refused)}: tdbs train refuses it.")
+    return notes
+
+
 def target_notes(estimates: Sequence[StrategyEstimate]) -> list[str]:
     """Return what sorting by target length saves, a line for each strategy that sorts."""
     return [
@@ -146,6 +158,8 @@ def compare_notes(result: Mapping[str, Any]) -> list[str]:
         notes.append(
             f"Predicted times are off by {result['median_error']:.1%} (median), {result['worst_error']:.1%} (worst)."
         )
+    cut = [row for row in result["prediction"]["strategies"] if row.get("max_tokens") is not None]
+    notes += [cut_note(str(result["memory"]), row["strategy"], row["max_tokens"]) for row in cut]
     if result.get("energy") is not None:
         notes.append(number_format.energy_note(result["energy"], (row["power"] for row in result["rows"])))
     pace = result["prediction"]["pace"]

@@ -1,5 +1,6 @@
 """The arguments of `train`, the data that it reads, and the settings that identify a run (`config.toml`)."""
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
@@ -12,6 +13,7 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.settings import DEFAULT_MEMORY, Option, TrainSettings, options_of
 from tdbs.train.checkpoint import DEFAULT_CHECKPOINTS, CheckpointRule
 from tdbs.train.feed import Feed, TrainingData, open_training_data
+from tdbs.train.planning.memory_bound import data_memory
 from tdbs.train.planning.plan import plan_digest
 from tdbs.train.planning.profile_file import Profile
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy
@@ -34,9 +36,10 @@ class LoadedData:
     validation: list[ScoredSplit]
 
 
-def load_data(dataset: PreparedDataset, *, memory: int | str = DEFAULT_MEMORY) -> LoadedData:
+def load_data(dataset: PreparedDataset, *, memory: int | str | None = None) -> LoadedData:
     """Read the splits that runs train on and are scored on, once for any number of runs."""
-    return LoadedData(training=open_training_data(dataset, memory=memory), validation=_labelled_validation(dataset))
+    training = open_training_data(dataset, memory=data_memory(memory))
+    return LoadedData(training=training, validation=_labelled_validation(dataset))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,7 +67,15 @@ class TrainArguments(TrainSettings):
     scored: Annotated[Scored, Option("Called after each epoch with its score; its exceptions end the run.")] = (
         lambda _epoch, _score: None
     )
+    noted: Annotated[Callable[[str], None], Option("Called with each note on what was chosen for the run.")] = (
+        lambda _note: None
+    )
     loaded: Annotated[LoadedData | None, Option("Result of load_data, to share it among runs.")] = None
+
+
+def recorded_memory(memory: int | str | None) -> str:
+    """Return `--memory` as `config.toml` has it: without it, the memory for the train split."""
+    return DEFAULT_MEMORY if memory is None else str(memory)
 
 
 def folder_of(dataset: PreparedDataset, strategy: Strategy, arguments: TrainArguments) -> Path:
@@ -86,7 +97,8 @@ def config_of(
 ) -> dict[str, Any]:
     """Return the settings that identify a run, as in `config.toml`; a run resumes only with the same values."""
     manifest = dataset.manifest
-    settings = options_of(arguments) | resolved.options | {"dropout": dropout, "memory": str(arguments.memory)}
+    memory = recorded_memory(arguments.memory)
+    settings = options_of(arguments) | resolved.options | {"dropout": dropout, "memory": memory}
     return {
         "dataset": {
             "path": str(dataset.path if is_remote(dataset.path) else dataset.path.resolve()),

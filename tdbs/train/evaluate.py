@@ -25,7 +25,10 @@ from tdbs.train.models.load import (
     ModelSettings,
     load_model,
 )
+from tdbs.train.planning.caps import MOST
+from tdbs.train.planning.cuts import calls_of
 from tdbs.train.planning.epoch_plan import EpochPlan
+from tdbs.train.planning.strategies import Strategy
 from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
 from tdbs.train.scores.no_answers import THRESHOLD
 from tdbs.train.scores.scoring import Metrics, ScoredSplit, given_threshold, read_scored_split, score_outputs
@@ -34,10 +37,20 @@ from tdbs.train.step import forward
 BATCH_SIZE = 64
 
 
-def length_order_plan(lengths_N: IntArray, batch_size: int = BATCH_SIZE) -> EpochPlan:
-    """Return a plan that goes through a split from short to long."""
+def length_order_plan(
+    lengths_N: IntArray, batch_size: int = BATCH_SIZE, *, largest_call: tuple[int, int] | None = None
+) -> EpochPlan:
+    """Return a plan that goes through a split from short to long.
+
+    A batch has no more tokens, padding included, and pairs of tokens than the largest call, unless one sample has.
+    """
     order_N = np.argsort(lengths_N, kind="stable")
     offsets_B1 = np.append(np.arange(0, len(order_N), batch_size), len(order_N))
+    if largest_call is not None:
+        tokens, pairs = (min(most, MOST) for most in largest_call)
+        strategy = Strategy(name="scored", batches="random", drop="none", max_tokens=tokens, max_pairs=pairs)
+        widths_N = np.maximum(lengths_N[order_N], 1)
+        offsets_B1 = calls_of(widths_N, None, strategy, offsets_B1=offsets_B1, step_offsets_S1=None).offsets_B1
     longest_B = np.maximum(lengths_N[order_N][offsets_B1[1:] - 1], 1)
     return EpochPlan(
         epoch=0,

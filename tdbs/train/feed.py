@@ -54,7 +54,7 @@ class Feed:
 
 
 def open_training_data(dataset: PreparedDataset, *, memory: int | str = DEFAULT_MEMORY) -> TrainingData:
-    """Read the train split into memory if training on it fits the budget, else its index."""
+    """Read the train split into memory if it takes no more than `memory` there, else its index."""
     info = split_info(dataset, TRAIN)
     windows = count_windows(info, dataset.manifest, memory=memory_bytes(memory))
     if windows > 1:
@@ -64,10 +64,19 @@ def open_training_data(dataset: PreparedDataset, *, memory: int | str = DEFAULT_
     return TrainingData(dataset=dataset, index=index, windows=1, split=split)
 
 
+def plan_data(data: TrainingData, strategy: Strategy, *, seed: int, epochs: int) -> list[EpochPlan]:
+    """Return the plans of all epochs of a run."""
+    return plan_split(data.index, data.dataset.manifest, strategy, seed=seed, epochs=epochs, windows=data.windows)
+
+
 def make_feed(data: TrainingData, strategy: Strategy, *, seed: int, epochs: int) -> Feed:
     """Return the plans of a run and its batches."""
+    return feed_of(data, strategy, plan_data(data, strategy, seed=seed, epochs=epochs), seed=seed)
+
+
+def feed_of(data: TrainingData, strategy: Strategy, plans: list[EpochPlan], *, seed: int) -> Feed:
+    """Return the batches of a run that is planned."""
     index, manifest, split = data.index, data.dataset.manifest, data.split
-    plans = plan_split(index, manifest, strategy, seed=seed, epochs=epochs, windows=data.windows)
     if split is None:
         return Feed(
             plans=plans,

@@ -17,7 +17,7 @@ from tdbs import rng
 from tdbs.train.batches import Batch
 from tdbs.train.checkpoint import RunState
 from tdbs.train.dropout_masks import dropout_masks
-from tdbs.train.evaluate import evaluate_split
+from tdbs.train.evaluate import evaluate_split, length_order_plan
 from tdbs.train.gradients import clipped_update, dense_gradients
 from tdbs.train.learner import Learner
 from tdbs.train.micro_batches import within_memory
@@ -181,10 +181,13 @@ def padded_length(batch: Batch) -> int:
     return int(batch.lengths_B.max()) if batch.execution == "unpadded" else batch.input_ids_RW.shape[1]
 
 
-def score_splits(learner: Learner, splits: Iterable[ScoredSplit], scored_split: str) -> Metrics:
+def score_splits(
+    learner: Learner, splits: Iterable[ScoredSplit], scored_split: str, largest_call: tuple[int, int] | None = None
+) -> Metrics:
     """Return the metrics on all splits; a metric of another split than the scored one begins with that split's name.
 
-    The scored split comes first. If it chooses the no-answer threshold, the others are scored with that.
+    The scored split comes first. If it chooses the no-answer threshold, the others are scored with that. Calls have no
+    more tokens and pairs than the largest one that is given.
     """
     metrics: Metrics = {}
     for scored in splits:
@@ -195,6 +198,7 @@ def score_splits(learner: Learner, splits: Iterable[ScoredSplit], scored_split: 
             scored if chosen is None else replace(scored, no_answer_threshold=chosen),
             pad_id=learner.pad_id,
             rules=learner.rules,
+            plan=length_order_plan(scored.split.lengths_N, largest_call=largest_call),
         )
         prefix = "" if scored.split.name == scored_split else f"{scored.split.name}/"
         metrics |= {prefix + metric: value for metric, value in found.items()}
@@ -205,7 +209,7 @@ def _score_epoch(run: RunContext, state: RunState, *, epoch: int) -> None:
     """Score the model on the validation splits, and close the epoch."""
     clock = time.perf_counter()
     task = run.dataset.manifest.task
-    state.metrics = score_splits(run.learner, run.validation, task.scored_split)
+    state.metrics = score_splits(run.learner, run.validation, task.scored_split, run.largest_call)
     state.seconds["evaluate"] += time.perf_counter() - clock
     loss = state.loss_sum / max(state.predicted, 1)
     state.history.append({"epoch": epoch, "loss": loss, "score": state.metrics.get(task.metrics[0])})

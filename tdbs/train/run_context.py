@@ -64,6 +64,7 @@ class RunContext:
     scored: Scored
     tracker: Tracker
     energy: EnergyMeter
+    largest_call: tuple[int, int] | None  # when scoring: most tokens and pairs of a call; None: no caps
 
 
 def open_log(run: RunContext) -> IO[str]:

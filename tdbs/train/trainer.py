@@ -6,7 +6,8 @@ Steps, rates and padding are known before the first step.
 import time
 from collections.abc import Mapping
 from contextlib import closing
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,24 +16,27 @@ from accelerate import PartialState
 from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import PreparedDataset, load, split_info
 from tdbs.records import record_of
-from tdbs.settings import takes
-from tdbs.train.arguments import TrainArguments, config_of, folder_of, load_data
+from tdbs.settings import TrainSettings, options_of, takes
+from tdbs.train.arguments import TrainArguments, config_of, folder_of, load_data, recorded_memory
 from tdbs.train.checkpoint import RunState, load_checkpoint, newest_checkpoint
 from tdbs.train.energy import EnergyUse, metered
-from tdbs.train.feed import TRAIN, make_feed
+from tdbs.train.feed import TRAIN, TrainingData, feed_of, plan_data
 from tdbs.train.learner import Learner, make_learner
 from tdbs.train.loop import run_epochs
 from tdbs.train.models.saved_model import save_model
 from tdbs.train.planning.caps import hardware_caps
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import run_padding, run_target_padding
+from tdbs.train.planning.memory_bound import Fitted, bound_note, fitted_plans, training_bound
+from tdbs.train.planning.peak_memory import largest_call, memory_terms
 from tdbs.train.planning.rates import learning_rates
 from tdbs.train.planning.strategies import Strategy, given_strategy
-from tdbs.train.resolved import resolve_settings
+from tdbs.train.resolved import ResolvedSettings, resolve_settings
 from tdbs.train.run_context import RunContext
 from tdbs.train.run_folder import (
     MODEL_FOLDER,
     RESULT_NAME,
+    Run,
     begun_run,
     check_run_folder,
     check_same_run,
@@ -104,10 +108,11 @@ def train(dataset: PreparedDataset | str | Path, arguments: TrainArguments) -> T
         raise DatasetError(f"{dataset.path} has no labels to train on.", next_step="Prepare it with --label.")
     loaded = arguments.loaded or load_data(dataset, memory=arguments.memory)
     clock = time.perf_counter()
-    feed = make_feed(loaded.training, strategy, seed=arguments.seed, epochs=arguments.epochs)
+    dropout = resolve_dropout(arguments.dropout, strategy, info.rows)
+    fitted = _planned(loaded.training, strategy, arguments, resolved, begun, dropout=dropout)
+    strategy, feed = fitted.strategy, feed_of(loaded.training, fitted.strategy, fitted.plans, seed=arguments.seed)
     planning = time.perf_counter() - clock
     rates_S = learning_rates(feed.plans, strategy, base_lr=resolved.lr, warmup=arguments.warmup)
-    dropout = resolve_dropout(arguments.dropout, strategy, info.rows)
     config = config_of(dataset, arguments, resolved, strategy, feed, dropout=dropout, windows=loaded.training.windows)
     if begun is not None:
         check_same_run(begun, config)
@@ -136,6 +141,8 @@ def train(dataset: PreparedDataset | str | Path, arguments: TrainArguments) -> T
                 scored=arguments.scored,
                 tracker=tracker,
                 energy=meter,
+                # scoring stores nothing, so calls as large as those of training fit, too
+                largest_call=None if arguments.memory is None else largest_call(fitted.plans),
             )
             state.seconds["plan"] += planning
             run_epochs(run, state)
@@ -148,6 +155,33 @@ def train(dataset: PreparedDataset | str | Path, arguments: TrainArguments) -> T
         finish_run(folder, asdict(result))
     processes.wait_for_everyone()  # so the run is complete when any of them returns
     return result
+
+
+def _planned(
+    data: TrainingData,
+    strategy: Strategy,
+    arguments: TrainArguments,
+    resolved: ResolvedSettings,
+    begun: Run | None,
+    *,
+    dropout: float,
+) -> Fitted:
+    """Return the plans of a run within `--memory`; a run that resumes keeps the calls it began with."""
+    manifest = data.dataset.manifest
+    bound = training_bound(arguments.memory, manifest.splits[TRAIN], manifest)
+    if bound is not None and begun is not None and begun.config.get("memory") == recorded_memory(arguments.memory):
+        cap = begun.config.get("strategy", {}).get("max_tokens") if strategy.max_tokens is None else strategy.max_tokens
+        strategy, bound = replace(strategy, max_tokens=cap), None  # another version might predict another peak
+    settings = TrainSettings(**options_of(arguments) | resolved.options)
+    terms = memory_terms(resolved.model, manifest.task.kind, settings, dropout=dropout)
+    plan = partial(plan_data, data, seed=arguments.seed, epochs=arguments.epochs)
+    fitted = fitted_plans(plan, strategy, terms, bound)
+    if fitted.error is not None:
+        raise fitted.error
+    note = bound_note(fitted, arguments.memory, resolved.model)
+    if note is not None:
+        arguments.noted(note)
+    return fitted
 
 
 def _result(run: RunContext, state: RunState, strategy: Strategy) -> TrainResult:

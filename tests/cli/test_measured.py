@@ -52,6 +52,8 @@ KEYS: dict[str, Any] = {
                 **dict.fromkeys(("seconds_over_runs", "speedup_over_runs"), float),
                 "extrapolated": bool,
                 "peak_memory_bytes": type(None),  # its model has no configuration
+                "max_tokens": type(None),
+                "is_refused": bool,
             }
         ],
     },

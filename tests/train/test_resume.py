@@ -15,7 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from tdbs.errors import TdbsError, TrainingError
 from tdbs.train import loop, run_context
+from tdbs.train.arguments import load_data
 from tdbs.train.checkpoint import CheckpointRule, RunState, newest_checkpoint
+from tdbs.train.feed import open_training_data
 from tdbs.train.planning.strategies import STRATEGIES
 from tdbs.train.run_folder import read_run
 from tdbs.train.stopping import Stop, StoppedError, stop_on_signals
@@ -99,7 +101,8 @@ def test_parts_of_strategies_resume_too(dataset, tmp_path, parts):
 
 
 def test_a_split_in_windows_resumes(dataset, tmp_path):
-    options = {"strategy": replace(STRATEGIES["reach"], base_batch_size=8), "memory": 40_000}
+    loaded = replace(load_data(dataset), training=open_training_data(dataset, memory=40_000))
+    options = {"strategy": replace(STRATEGIES["reach"], base_batch_size=8), "loaded": loaded}
     train(dataset, out=tmp_path / "whole", **(SMALL | options))
     assert "windows = 1\n" not in (tmp_path / "whole/config.toml").read_text()
     train_stopped_at(dataset, tmp_path / "stopped", [3, 31, 60], **options)

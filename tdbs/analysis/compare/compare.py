@@ -8,7 +8,7 @@ first step and stays valid if the comparison resumes; finished runs are not repe
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -114,6 +114,7 @@ def compare(dataset: PreparedDataset, arguments: CompareArguments) -> dict[str, 
     prediction = read_prediction(folder)
     if prediction is None:
         prediction = _prediction(dataset, chosen, terms, baseline=baseline, profile=profile)
+        _refuse_unheld(prediction, terms)
         begin_comparison(folder, settings, prediction)
     predicted = estimates_of(prediction, folder, seeds=terms.seeds, strategies=[strategy.name for strategy in chosen])
     rows = _measured(folder, dataset, chosen, terms, predicted, arguments)
@@ -225,10 +226,11 @@ def _measured(
             continue
         if terms.part_steps is not None:
             costs = None if profile is None else costs_for(dataset, profile, terms.attention)
+            cut = [_cut(strategy, predicted[seed][strategy.name]) for strategy in waiting]
             progress(f"{terms.part_steps} steps of each strategy, seed {seed}")
             rows += [
                 _part_row(part, predicted[seed][part.strategy.name], seed=seed)
-                for part in timed_parts(dataset, waiting, terms, seed=seed, costs=costs)
+                for part in timed_parts(dataset, cut, terms, seed=seed, costs=costs)
             ]
             write_rows(folder, rows)
             continue
@@ -238,6 +240,22 @@ def _measured(
             rows.append(run_row(folder, run, estimate, pool=arguments.pool, progress=progress))
             write_rows(folder, rows)
     return rows
+
+
+def _refuse_unheld(prediction: Mapping[str, Any], terms: Terms) -> None:
+    """Refuse strategies that `--memory` does not hold, before anything is trained or written."""
+    estimates = [estimate for of_seed in prediction["seeds"].values() for estimate in of_seed]
+    names = list(dict.fromkeys(estimate["strategy"] for estimate in estimates if estimate["is_refused"]))
+    if names:
+        raise ConfigError(
+            f"--memory {terms.memory} does not hold {', '.join(names)}.",
+            next_step="Leave them out by naming each --strategy, or pass a larger --memory.",
+        )
+
+
+def _cut(strategy: Strategy, estimate: StrategyEstimate) -> Strategy:
+    """Return a strategy in the calls that `--memory` lets it run in."""
+    return strategy if estimate.max_tokens is None else replace(strategy, max_tokens=estimate.max_tokens)
 
 
 def _part_row(part: PartTime, estimate: StrategyEstimate, *, seed: int) -> Row:

@@ -35,6 +35,7 @@ from tdbs.train.device import default_device
 from tdbs.train.feed import TRAIN, Feed, TrainingData, make_feed, open_training_data
 from tdbs.train.learner import Learner, make_learner, share_weights
 from tdbs.train.planning.dropout import resolve_dropout
+from tdbs.train.planning.memory_bound import data_memory
 from tdbs.train.planning.recorded import recorded_parts
 from tdbs.train.planning.strategies import Strategy
 from tdbs.train.resolved import resolve_settings
@@ -143,7 +144,7 @@ def timed_parts(
     dataset: PreparedDataset, strategies: Sequence[Strategy], terms: Terms, *, seed: int, costs: CostModel | None
 ) -> Iterator[PartTime]:
     """Yield the projected time of each strategy's run: the median over its turns, so one that was disturbed is lost."""
-    data = open_training_data(dataset, memory=terms.memory)
+    data = open_training_data(dataset, memory=data_memory(terms.memory))
     parts = [_part(data, strategy, terms, seed=seed, costs=costs) for strategy in strategies]
     in_rows = any(part.strategy.in_rows for part in parts)
     resolved = resolve_settings(terms, dataset.manifest)

@@ -18,7 +18,7 @@ from tdbs.fields import PlainText
 from tdbs.records import Form, read_record
 from tdbs.settings import TrainSettings
 from tdbs.train.models.heads import HEADS
-from tdbs.train.planning.model_choice import TINY
+from tdbs.train.planning.model_choice import TINY, refuse_frozen
 
 ADAPTED_CONFIG = "adapted"  # folder in the model's folder: the configuration that adapters were trained with
 _FORM = Form(what="a configuration of adapters", error=ModelError, next_step="Train again.", foreign=True)
@@ -122,11 +122,7 @@ def _freeze(model: PreTrainedModel, count: int) -> None:
     body = model.base_model
     lists = (module for module in body.modules() if isinstance(module, torch.nn.ModuleList))
     layers = next(lists, torch.nn.ModuleList())
-    if count > len(layers):
-        raise ConfigError(
-            f"--freeze-layers is {count}, but the model has {len(layers)} layers.",
-            next_step=f"Pass {len(layers)} or less.",
-        )
+    refuse_frozen(count, layers=len(layers))
     first = next(layers.parameters(), None)
     below = itertools.takewhile(lambda parameter: parameter is not first, body.parameters())  # embeddings come first
     for parameter in itertools.chain(

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tdbs.data.sample import SAMPLE_TASK
+from tdbs.errors import ConfigError, at_least
 from tdbs.model_families import takes_rows_of_several
 from tdbs.pipeline.manifest import Manifest
 from tdbs.train.planning.model_size import ModelSize, model_size
@@ -82,6 +83,21 @@ def choose_model(name: str | None, manifest: Manifest) -> ModelChoice:
         in_rows=takes_rows_of_several(config, writes=is_writer) if isinstance(model_type, str) else not is_writer,
         size=model_size(config),
     )
+
+
+def check_frozen_layers(choice: ModelChoice, count: int | None) -> None:
+    """Refuse to freeze more layers than a model has, if its sizes are known."""
+    if count is not None and choice.size is not None:
+        at_least("--freeze-layers", count, 0)
+        refuse_frozen(count, layers=choice.size.layers)
+
+
+def refuse_frozen(count: int, *, layers: int) -> None:
+    """Refuse to freeze more layers than there are."""
+    if count > layers:
+        raise ConfigError(
+            f"--freeze-layers is {count}, but the model has {layers} layers.", next_step=f"Pass {layers} or less."
+        )
 
 
 def left_out_note(names: Sequence[str], model: ModelChoice) -> str | None:

@@ -11,11 +11,11 @@ import pytest
 import torch
 from transformers import AutoModel, BertConfig, DistilBertConfig, GPT2Config, LlamaConfig, ModernBertConfig
 
-from tdbs.analysis.memory import PROCESS, memory_terms, peak_memory
 from tdbs.settings import TrainSettings
 from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.model_choice import ModelChoice
 from tdbs.train.planning.model_size import model_size
+from tdbs.train.planning.peak_memory import PROCESS, epoch_peak, memory_terms
 
 SIZES = {"vocab_size": 99, "hidden_size": 32, "num_attention_heads": 2, "intermediate_size": 96}
 ROWS, LENGTH = 4, 48
@@ -78,7 +78,7 @@ def predicted(kind: str, layers: int, *, dropout: float = 0.0, plan: EpochPlan |
     config = config_of(kind, layers, dropout)
     choice = ModelChoice(name="made", model_type=kind, in_rows=True, size=model_size(config.to_dict()))
     terms = memory_terms(choice, "token_classification", TrainSettings(attention="eager", **settings), dropout=dropout)
-    found = peak_memory([plan or padded_plan()], terms)
+    found = epoch_peak(plan or padded_plan(), terms)
     assert found is not None
     return found
 
@@ -115,9 +115,29 @@ def test_an_update_of_several_calls_holds_gradients_beside_activations():
     assert together - apart == gradients
 
 
+def test_calls_are_counted_as_they_are():
+    """`sorted` makes calls of different widths: the largest one decides, and it alone."""
+    lengths_N = np.array([4, 5, 6, LENGTH])
+    parts = {"kept_N": lengths_N, "batch_offsets_B1": np.array([0, 3, 4]), "step_offsets_S1": np.array([0, 2])}
+    in_two = predicted("bert", 3, precision="fp32", plan=padded_plan(**parts, padded_lengths_B=np.array([6, LENGTH])))
+    alone = padded_plan(kept_N=lengths_N[3:], sample_ids_N=np.arange(1), batch_offsets_B1=np.array([0, 1]))
+    gradients = 4 * model_size(config_of("bert", 3, 0.0).to_dict()).weights
+    assert in_two == predicted("bert", 3, precision="fp32", plan=alone) + gradients
+
+
+def test_an_update_of_one_call_does_not_hold_what_others_do():
+    """Gradients of earlier calls are beside those calls alone that follow in the same update."""
+    lengths_N = np.array([LENGTH, 2, 2])
+    parts = {"kept_N": lengths_N, "batch_offsets_B1": np.arange(4), "padded_lengths_B": lengths_N}
+    apart = predicted("bert", 3, precision="fp32", plan=padded_plan(**parts))
+    assert (
+        predicted("bert", 3, precision="fp32", plan=padded_plan(**parts, step_offsets_S1=np.array([0, 1, 3]))) == apart
+    )
+
+
 def test_a_model_whose_family_was_not_counted_has_no_prediction():
     choice = ModelChoice(name="made", model_type="reformer", in_rows=False)
-    assert peak_memory([padded_plan()], memory_terms(choice, "classification", TrainSettings(), dropout=0.0)) is None
+    assert epoch_peak(padded_plan(), memory_terms(choice, "classification", TrainSettings(), dropout=0.0)) is None
 
 
 @pytest.mark.slow

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tdbs.analysis.cost import group_work
 from tdbs.arrays import FloatArray, IntArray
 from tdbs.data.tasks import TaskKind
 from tdbs.model_families import family_of
 from tdbs.settings import TrainSettings
 from tdbs.train.planning.caps import has_cuda
 from tdbs.train.planning.epoch_plan import EpochPlan
+from tdbs.train.planning.length_groups import groups_work
 from tdbs.train.planning.model_choice import ModelChoice
 from tdbs.train.planning.model_size import ModelSize
 
@@ -75,8 +75,14 @@ def memory_terms(choice: ModelChoice, kind: TaskKind, settings: TrainSettings, *
     )
 
 
-def peak_memory(plans: Sequence[EpochPlan], terms: MemoryTerms) -> int | None:
-    """Return the most bytes that a run on these plans takes at once; None if the model's sizes are not known.
+def highest(peaks: Sequence[int | None]) -> int | None:
+    """Return the peak of a run by those of its epochs; None if they are not known."""
+    known = [peak for peak in peaks if peak is not None]
+    return max(known) if known else None
+
+
+def epoch_peak(plan: EpochPlan, terms: MemoryTerms) -> int | None:
+    """Return the most bytes that an epoch takes at once; None if the model's sizes are not known.
 
     On CUDA it is what torch allocates; on a CPU it is what the process has, its libraries included.
     """
@@ -86,12 +92,18 @@ def peak_memory(plans: Sequence[EpochPlan], terms: MemoryTerms) -> int | None:
     trained = _trained_weights(size, terms)
     kept = 4 * size.weights + 8 * trained + (0 if terms.on_cuda else PROCESS)
     gradients = 4 * trained
-    activations = max(float(_activations(_calls(plan), size, terms).max()) for plan in plans)
-    if any(plan.step_offsets_S1 is not None and int(plan.step_batches_S.max()) > 1 for plan in plans):
-        return int(kept + gradients + activations)
     has_table = not terms.on_cuda and size.vocabulary >= _LEAST_ROWS and trained == size.weights
     table = 4 * size.embedded if has_table else 0  # it stays, so that a step need not make it again
-    return int(kept + max(gradients, table + activations))
+    activations_B = _activations(_calls(plan), size, terms)
+    is_part_B = np.repeat(plan.step_batches_S > 1, plan.step_batches_S)  # one of several calls of its update
+    beside_B = np.where(is_part_B, gradients + activations_B, np.maximum(gradients, table + activations_B))
+    return kept + int(beside_B.max())
+
+
+def largest_call(plans: Sequence[EpochPlan]) -> tuple[int, int]:
+    """Return the most tokens of a call of some plans, and the most pairs that attention compares in one."""
+    calls = [_calls(plan) for plan in plans]
+    return max(int(each.tokens_B.max()) for each in calls), max(int(each.pairs_B.max()) for each in calls)
 
 
 def _activations(calls: _Calls, size: ModelSize, terms: MemoryTerms) -> FloatArray:
@@ -141,8 +153,7 @@ def _of_pairs(calls: _Calls, size: ModelSize, terms: MemoryTerms) -> tuple[Float
 def _calls(plan: EpochPlan) -> _Calls:
     tokens_B, widths_B = plan.tokens_B, plan.padded_lengths_B
     if plan.execution == "unpadded":
-        parts = [group_work(lengths_b) for lengths_b in np.split(plan.kept_N, plan.batch_offsets_B1[1:-1])]
-        places_B, pairs_B = np.array(parts).T
+        places_B, pairs_B = groups_work(plan.kept_N, plan.batch_offsets_B1)
         masked_B = np.zeros_like(tokens_B, dtype=bool)
     else:
         places_B, pairs_B = tokens_B, tokens_B * widths_B
