@@ -19,6 +19,7 @@ class OwnAttention:
     by_length: tuple[str, ...] = ()  # what the encoder computes from the length of a row, for all its layers
     mask_maker: str | None = None  # method of the encoder that makes the mask; None: the encoder is given it
     relative_scores: str | None = None  # method of the modules that scores all relative positions (`pos_ebd_size`)
+    masks_states: bool = False  # the body, its own encoder, multiplies hidden states with the mask of its tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,6 +70,7 @@ class Family:
 
 
 _LAST_ATTENTION = "encoder.layer.-1.attention.output"  # behind it nothing mixes tokens
+_FIRST_IS_BLIND = "tokens see only those before them, so the first one sees no other"
 
 
 def _like_bert(own_attention: OwnAttention | None = None, *, takes_positions: bool = True) -> SharedRows:
@@ -78,7 +80,7 @@ def _like_bert(own_attention: OwnAttention | None = None, *, takes_positions: bo
         ends_before=_LAST_ATTENTION,
         own_attention=own_attention,
         takes_positions=takes_positions,
-        unless=Unless(field="is_decoder", reason="tokens see only those before them, so the first one sees no other"),
+        unless=Unless(field="is_decoder", reason=_FIRST_IS_BLIND),
     )
 
 
@@ -104,6 +106,13 @@ _BERT = Family(rows=_like_bert())
 _ROBERTA = Family(counts_from_pad_id=True, rows=_like_bert())
 _MPNET = OwnAttention(module="MPNetSelfAttention", by_length=("compute_position_bias",))
 _ROFORMER = OwnAttention(module="RoFormerSelfAttention", by_length=("embed_positions",))
+_XLM = Family(
+    rows=SharedRows(
+        reads="first",
+        own_attention=OwnAttention(module="MultiHeadAttention", mask="seen", masks_states=True),
+        unless=Unless(field="causal", reason=_FIRST_IS_BLIND),
+    )
+)
 _FIRST = Family(rows=SharedRows(reads="first"))
 _LAST = Family(rows=SharedRows(reads="last"))
 _GPT2 = Family(
@@ -148,6 +157,8 @@ FAMILIES: Mapping[str, Family] = {
     "jina_embeddings_v3": _FIRST,
     "albert": Family(rows=SharedRows(reads="first", ends_behind="encoder")),
     "nomic_bert": Family(rows=SharedRows(reads="first", ends_behind="layers.-1")),
+    "xlm": _XLM,
+    "flaubert": _XLM,
     "modernbert": _POOLING,
     "eurobert": _POOLING,
     # decoders
@@ -203,6 +214,7 @@ DROPOUT_FIELDS = (
     "dropout",
     "dropout_rate",
     "seq_classif_dropout",
+    "summary_first_dropout",
     "summary_last_dropout",
     "resid_pdrop",
     "embd_pdrop",

@@ -65,7 +65,11 @@ def inputs_of_rows(model: Any, sequences: Sequences, input_ids_RW: torch.Tensor)
     if rows is None:
         raise ValueError(f"the table of families does not say how a {model.config.model_type} shares rows")
     positions = {"position_ids": _position_ids(model, sequences, input_ids_RW)} if rows.takes_positions else {}
-    return positions if rows.own_attention is not None else {**positions, "sequences": sequences}
+    if rows.own_attention is None:
+        return {**positions, "sequences": sequences}
+    if rows.own_attention.masks_states:
+        return {**positions, "attention_mask": (sequences.sample_F >= 0).view_as(input_ids_RW)}
+    return positions
 
 
 def _position_ids(model: Any, sequences: Sequences, input_ids_RW: torch.Tensor) -> torch.Tensor:
