@@ -67,6 +67,12 @@ class Family:
     pools_padding: bool = False  # it pools over neighbouring tokens: padding beside a text changes its outputs
     rows: SharedRows | None = None  # None: a row holds one sample
     targets: TargetsInRows | None = None  # the same for sequence to sequence
+    writes_padded: bool = False  # it is an encoder-decoder whose rows hold one sample
+
+    @property
+    def writes(self) -> bool:
+        """Whether its models can be trained to write texts."""
+        return self.targets is not None or self.writes_padded
 
 
 _LAST_ATTENTION = "encoder.layer.-1.attention.output"  # behind it nothing mixes tokens
@@ -134,7 +140,6 @@ _GEMMA = Family(
 _POOLING = Family(rows=SharedRows(reads="pooling"))
 _POSITIONED = Family(targets=TargetsInRows(embeds_positions=True))
 _FROM_PAD_ID = Family(counts_from_pad_id=True)
-_BIGBIRD = Family(skips_blocks=True)
 
 FAMILIES: Mapping[str, Family] = {
     "bert": _BERT,
@@ -191,8 +196,8 @@ FAMILIES: Mapping[str, Family] = {
     "longformer": _FROM_PAD_ID,
     "luke": _FROM_PAD_ID,
     "esm": _FROM_PAD_ID,
-    "big_bird": _BIGBIRD,
-    "bigbird_pegasus": _BIGBIRD,
+    "big_bird": Family(skips_blocks=True),
+    "bigbird_pegasus": Family(skips_blocks=True, writes_padded=True),
     "funnel": Family(pools_padding=True),
 }
 SHARING_ROWS = tuple(name for name, family in FAMILIES.items() if family.rows is not None)

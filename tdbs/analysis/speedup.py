@@ -22,6 +22,7 @@ from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import EpochPlan, run_padding, run_target_padding
 from tdbs.train.planning.memory_windows import count_windows, plan_split
 from tdbs.train.planning.model_choice import choose_model
+from tdbs.train.planning.model_fit import check_fit
 from tdbs.train.planning.profile_file import Profile, profiled_attention
 from tdbs.train.planning.strategies import Strategy, given_strategy, strategies_for
 
@@ -119,6 +120,7 @@ def estimate_speedup(
     Raises:
         ConfigError: An option is out of range, the profile does not fit, or the model cannot run a strategy.
         DatasetError: The dataset has no train split, or a shard is damaged.
+        ModelError: The model cannot train on the dataset.
     """
     check_hyperparameters(epochs=epochs, dropout=dropout)
     at_least("--runs", runs, 1)
@@ -127,6 +129,7 @@ def estimate_speedup(
     rows = split_info(dataset, TRAIN).rows
 
     choice = choose_model(model, dataset.manifest)
+    check_fit(choice, dataset.manifest)
     in_rows = choice.in_rows
     settings = TrainSettings(
         precision=precision,

@@ -30,6 +30,7 @@ from tdbs.settings import TrainSettings
 from tdbs.train.feed import TRAIN
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.model_choice import choose_model, shown_model
+from tdbs.train.planning.model_fit import check_fit
 from tdbs.train.planning.plan import plan_digest
 
 NAME = "plan"
@@ -62,6 +63,7 @@ def command(
     opened = load(dataset_folder(dataset))
     trained = choose_model(asked.model, opened.manifest)
     strategy = chosen_strategy(chosen, opened, trained)
+    check_fit(trained, opened.manifest)
     notes = (
         trained.assumption,
         sorted_note(chosen, strategy),
