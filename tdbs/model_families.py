@@ -43,6 +43,7 @@ class SharedRows:
     ends_behind: str | None = None
     own_attention: OwnAttention | None = None
     takes_positions: bool = True  # else its positions are relative alone
+    mask_alone: str | None = None  # class of layers that pass on to their attention its mask, and nothing else of ours
     unless: Unless | None = None
 
     def mixes(self, setting: Callable[[str], Any]) -> bool:
@@ -137,6 +138,7 @@ _GEMMA = Family(
         ),
     )
 )
+_STABLELM = Family(rows=SharedRows(reads="last", mask_alone="StableLmDecoderLayer"))
 _POOLING = Family(rows=SharedRows(reads="pooling"))
 _POSITIONED = Family(targets=TargetsInRows(embeds_positions=True))
 _FROM_PAD_ID = Family(counts_from_pad_id=True)
@@ -183,6 +185,7 @@ FAMILIES: Mapping[str, Family] = {
     "olmo": _LAST,
     "olmo2": _LAST,
     "starcoder2": _LAST,
+    "stablelm": _STABLELM,
     # encoder-decoders
     "t5": Family(targets=TargetsInRows(attention_with_bias="T5Attention")),
     "mt5": Family(targets=TargetsInRows(attention_with_bias="MT5Attention")),

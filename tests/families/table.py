@@ -234,6 +234,7 @@ FURTHER = _named(
     _kind(
         "starcoder2", "Starcoder2Config", {**GROUPED, "sliding_window": 16}, tokenizer_class="GPT2Tokenizer", **DECODERS
     ),
+    _kind("stablelm", "StableLmConfig", GROUPED, tokenizer_class="GPTNeoXTokenizer", **DECODERS),
     _kind("gpt_neox", "GPTNeoXConfig", BERTS, tokenizer_class="GPTNeoXTokenizer", **DECODERS),
     _kind(
         "opt",

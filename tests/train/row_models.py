@@ -125,6 +125,7 @@ _SIZES: dict[str, tuple[str, dict[str, Any]]] = {
     "olmo": ("OlmoConfig", DECODER),
     "olmo2": ("Olmo2Config", DECODER),
     "starcoder2": ("Starcoder2Config", {**DECODER, "sliding_window": 4}),
+    "stablelm": ("StableLmConfig", DECODER),
 }
 NAMES = tuple(_SIZES)
 
