@@ -12,7 +12,7 @@ from tdbs.train.planning.model_choice import TINY, ModelChoice, find_config
 
 
 def check_fit(model: ModelChoice, manifest: Manifest) -> None:
-    """Refuse a model that cannot train on a dataset, as far as its files tell; one that is not found passes.
+    """Refuse a model that cannot train on a dataset, as far as its files show it; one that is not found passes.
 
     Raises ModelError with the text that training has.
     """
