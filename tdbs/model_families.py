@@ -19,6 +19,7 @@ class OwnAttention:
     by_length: tuple[str, ...] = ()  # what the encoder computes from the length of a row, for all its layers
     mask_maker: str | None = None  # method of the encoder that makes the mask; None: the encoder is given it
     relative_scores: str | None = None  # method of the modules that scores all relative positions (`pos_ebd_size`)
+    masks_states: bool = False  # the body, its own encoder, multiplies hidden states with the mask of its tokens
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +43,7 @@ class SharedRows:
     ends_behind: str | None = None
     own_attention: OwnAttention | None = None
     takes_positions: bool = True  # else its positions are relative alone
+    mask_alone: str | None = None  # class of layers that pass on to their attention its mask, and nothing else of ours
     unless: Unless | None = None
 
     def mixes(self, setting: Callable[[str], Any]) -> bool:
@@ -66,9 +68,16 @@ class Family:
     pools_padding: bool = False  # it pools over neighbouring tokens: padding beside a text changes its outputs
     rows: SharedRows | None = None  # None: a row holds one sample
     targets: TargetsInRows | None = None  # the same for sequence to sequence
+    writes_padded: bool = False  # it is an encoder-decoder whose rows hold one sample
+
+    @property
+    def writes(self) -> bool:
+        """Whether its models can be trained to write texts."""
+        return self.targets is not None or self.writes_padded
 
 
 _LAST_ATTENTION = "encoder.layer.-1.attention.output"  # behind it nothing mixes tokens
+_FIRST_IS_BLIND = "tokens see only those before them, so the first one sees no other"
 
 
 def _like_bert(own_attention: OwnAttention | None = None, *, takes_positions: bool = True) -> SharedRows:
@@ -78,7 +87,7 @@ def _like_bert(own_attention: OwnAttention | None = None, *, takes_positions: bo
         ends_before=_LAST_ATTENTION,
         own_attention=own_attention,
         takes_positions=takes_positions,
-        unless=Unless(field="is_decoder", reason="tokens see only those before them, so the first one sees no other"),
+        unless=Unless(field="is_decoder", reason=_FIRST_IS_BLIND),
     )
 
 
@@ -104,6 +113,13 @@ _BERT = Family(rows=_like_bert())
 _ROBERTA = Family(counts_from_pad_id=True, rows=_like_bert())
 _MPNET = OwnAttention(module="MPNetSelfAttention", by_length=("compute_position_bias",))
 _ROFORMER = OwnAttention(module="RoFormerSelfAttention", by_length=("embed_positions",))
+_XLM = Family(
+    rows=SharedRows(
+        reads="first",
+        own_attention=OwnAttention(module="MultiHeadAttention", mask="seen", masks_states=True),
+        unless=Unless(field="causal", reason=_FIRST_IS_BLIND),
+    )
+)
 _FIRST = Family(rows=SharedRows(reads="first"))
 _LAST = Family(rows=SharedRows(reads="last"))
 _GPT2 = Family(
@@ -122,10 +138,10 @@ _GEMMA = Family(
         ),
     )
 )
+_STABLELM = Family(rows=SharedRows(reads="last", mask_alone="StableLmDecoderLayer"))
 _POOLING = Family(rows=SharedRows(reads="pooling"))
 _POSITIONED = Family(targets=TargetsInRows(embeds_positions=True))
 _FROM_PAD_ID = Family(counts_from_pad_id=True)
-_BIGBIRD = Family(skips_blocks=True)
 
 FAMILIES: Mapping[str, Family] = {
     "bert": _BERT,
@@ -148,6 +164,8 @@ FAMILIES: Mapping[str, Family] = {
     "jina_embeddings_v3": _FIRST,
     "albert": Family(rows=SharedRows(reads="first", ends_behind="encoder")),
     "nomic_bert": Family(rows=SharedRows(reads="first", ends_behind="layers.-1")),
+    "xlm": _XLM,
+    "flaubert": _XLM,
     "modernbert": _POOLING,
     "eurobert": _POOLING,
     # decoders
@@ -167,6 +185,7 @@ FAMILIES: Mapping[str, Family] = {
     "olmo": _LAST,
     "olmo2": _LAST,
     "starcoder2": _LAST,
+    "stablelm": _STABLELM,
     # encoder-decoders
     "t5": Family(targets=TargetsInRows(attention_with_bias="T5Attention")),
     "mt5": Family(targets=TargetsInRows(attention_with_bias="MT5Attention")),
@@ -180,8 +199,8 @@ FAMILIES: Mapping[str, Family] = {
     "longformer": _FROM_PAD_ID,
     "luke": _FROM_PAD_ID,
     "esm": _FROM_PAD_ID,
-    "big_bird": _BIGBIRD,
-    "bigbird_pegasus": _BIGBIRD,
+    "big_bird": Family(skips_blocks=True),
+    "bigbird_pegasus": Family(skips_blocks=True, writes_padded=True),
     "funnel": Family(pools_padding=True),
 }
 SHARING_ROWS = tuple(name for name, family in FAMILIES.items() if family.rows is not None)
@@ -203,6 +222,7 @@ DROPOUT_FIELDS = (
     "dropout",
     "dropout_rate",
     "seq_classif_dropout",
+    "summary_first_dropout",
     "summary_last_dropout",
     "resid_pdrop",
     "embd_pdrop",

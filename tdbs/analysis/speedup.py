@@ -21,6 +21,7 @@ from tdbs.train.planning.epoch_plan import EpochPlan, run_padding, run_target_pa
 from tdbs.train.planning.memory_bound import Fitted, data_memory, fitted_plans, training_bound
 from tdbs.train.planning.memory_windows import count_windows, plan_split
 from tdbs.train.planning.model_choice import ModelChoice, check_frozen_layers, choose_model
+from tdbs.train.planning.model_fit import check_fit
 from tdbs.train.planning.peak_memory import memory_terms
 from tdbs.train.planning.profile_file import Profile, profiled_attention
 from tdbs.train.planning.strategies import Strategy, given_strategy, strategies_for
@@ -136,6 +137,7 @@ def estimate_speedup(
         ConfigError: An option is out of range, the profile does not fit, or the model cannot run a strategy, or has
             fewer layers than are frozen.
         DatasetError: The dataset has no train split, or a shard is damaged.
+        ModelError: The model cannot train on the dataset.
     """
     check_hyperparameters(epochs=epochs, dropout=dropout)
     at_least("--runs", runs, 1)
@@ -144,6 +146,7 @@ def estimate_speedup(
     rows = split_info(dataset, TRAIN).rows
 
     choice = choose_model(model, dataset.manifest)
+    check_fit(choice, dataset.manifest)
     in_rows = choice.in_rows
     settings = TrainSettings(
         precision=precision,

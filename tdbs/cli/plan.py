@@ -30,6 +30,7 @@ from tdbs.reports.terminal import plan_rows, plan_summary
 from tdbs.settings import TrainSettings
 from tdbs.train.planning.memory_bound import bound_note
 from tdbs.train.planning.model_choice import choose_model, shown_model
+from tdbs.train.planning.model_fit import check_fit
 from tdbs.train.planning.plan import plan_digest
 from tdbs.train.planning.profile_file import profiled_attention
 
@@ -64,6 +65,7 @@ def command(
     opened = load(dataset_folder(dataset))
     trained = choose_model(asked.model, opened.manifest)
     strategy = chosen_strategy(chosen, opened, trained)
+    check_fit(trained, opened.manifest)
     notes = (
         trained.assumption,
         sorted_note(chosen, strategy),

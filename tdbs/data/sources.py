@@ -1,7 +1,7 @@
 """Open a source of text: the sample, a hub task, the user's files or tables; reading.py reads its rows later.
 
-The cost is finding and hashing the files, which is all that a cache hit pays. This file also finds the user's
-validation rows: a file, or a held-out fraction of train.
+The cost is finding and hashing the files, which is all that a cache hit pays. The user's validation rows are found in
+validation.py.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -17,12 +17,13 @@ from tdbs.data.hub import hub_tables, mirror_files
 from tdbs.data.labels.answer_columns import are_answer_columns
 from tdbs.data.labels.shape import label_shape
 from tdbs.data.labels.single import LabelType
-from tdbs.data.objects import OBJECTS_NAME, Objects, ObjectSplit, Rows, object_split, object_splits, sentence
+from tdbs.data.objects import OBJECTS_NAME, Objects, ObjectSplit, Rows, object_splits, sentence
 from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER, sample_tables
 from tdbs.data.stores import Store, store_digest, store_files, store_schema, store_stamps
-from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task
+from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task, short_names
 from tdbs.data.user_files import choose_columns, source_name
 from tdbs.data.user_splits import document_column, names_of_classes, refuse_unreadable, split_where, unusual_reading
+from tdbs.data.validation import with_validation
 from tdbs.digests import file_sha256, parts_sha256, table_sha256
 from tdbs.errors import ConfigError, SourceError
 from tdbs.files import Stamp, exists, to_path
@@ -38,7 +39,6 @@ VALIDATION_HELP = "Validation file, or share of rows to hold out (0.1)."
 # 5: odd rows among multi-hot lists, ids that come twice, a text among lists or flags, empty labels and texts, infinity,
 #    marks of direction and joiners around labels
 _LABEL_READING = 5
-_GLUE = "glue/"
 _DRAWING = 4  # version of the rules by which a fraction is held out (data/held_out.py)
 
 
@@ -125,7 +125,7 @@ def open_source(
         if not exists(path):
             raise SourceError(
                 fitted("Unknown task '{spec}', and no file or folder {path} exists.", spec=spec, path=path),
-                next_step=f"Pass a path, {SAMPLE_TASK.name}, {_short_names()}.",
+                next_step=f"Pass a path, {SAMPLE_TASK.name}, {short_names()}.",
             )
         source = _open_files(path, files, validation)
     if prefix is None:
@@ -136,33 +136,6 @@ def open_source(
             next_step="Leave it out, or name the targets with --target.",
         )
     return replace(source, task=replace(source.task, prefix=prefix))
-
-
-def file_or_fraction(validation: str | float) -> Path | float:
-    """Return what `--validation` means."""
-    try:
-        fraction = float(validation)
-    except ValueError:
-        path = to_path(str(validation))
-        if exists(path) and path.is_file():
-            return path
-        raise SourceError(
-            fitted("--validation '{value}' is neither a file nor a fraction.", value=validation),
-            next_step="Pass the path of a file, or a fraction such as 0.1.",
-        ) from None
-    if not 0 < fraction < 1:
-        raise ConfigError(
-            fitted("--validation must be between 0 and 1, got {value}.", value=validation),
-            next_step="Pass a fraction such as 0.1.",
-        )
-    return fraction
-
-
-def _short_names() -> str:
-    """Return the names of hub tasks for a line, with the common beginning of GLUE's written once."""
-    glue = [name.removeprefix(_GLUE) for name in HUB_TASKS if name.startswith(_GLUE)]
-    others = [name for name in HUB_TASKS if not name.startswith(_GLUE)]
-    return f"{', '.join(others)}, or {_GLUE}{', '.join(glue)}"
 
 
 def _open_named(name: str, mirror: Path | None) -> Source:
@@ -253,23 +226,8 @@ def _open_splits(
     where: str | Path,
     notes: tuple[str, ...],
 ) -> Source:
-    held_out = None
-    if options.validation is not None or validation is not None:
-        if "validation" in splits:
-            known = split_where("validation", splits["validation"].store)
-            raise ConfigError(
-                fitted("{where} already has a validation split: {known}.", where=where, known=known),
-                next_step="Leave --validation out.",
-            )
-        given = object_split(validation, "validation") if validation is not None else None
-        if given is None and options.validation is not None:
-            match file_or_fraction(options.validation):
-                case float() as fraction:
-                    held_out = fraction
-                case place:
-                    given = ObjectSplit(store=data_file(place, options))
-        if given is not None:
-            splits = {"train": splits["train"], "validation": given} | splits
+    given = options.validation if validation is None else validation
+    splits, held_out = with_validation(splits, given, options, where=where)
     names = {split: split_where(split, each.store) for split, each in splits.items()}
     schemas = {split: store_schema(each.store) for split, each in splits.items()}
     chosen = choose_columns(

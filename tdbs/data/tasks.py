@@ -118,6 +118,7 @@ def _summarization(name: str, hub_id: str, configuration: str | None, text: str,
     return HubTask(hub_id=hub_id, configuration=configuration, splits=("train", "validation", "test"), task=task)
 
 
+_GLUE = "glue/"
 HUB_TASKS: dict[str, HubTask] = {
     row.task.name: row
     for row in (
@@ -156,3 +157,10 @@ KNOWN_METRICS: dict[TaskKind, frozenset[str]] = {
     kind: frozenset(names).union(*(each.task.metrics for each in HUB_TASKS.values() if each.task.kind == kind))
     for kind, names in METRICS.items()
 }
+
+
+def short_names() -> str:
+    """Return the names of hub tasks for a line, with the common beginning of GLUE's written once."""
+    glue = [name.removeprefix(_GLUE) for name in HUB_TASKS if name.startswith(_GLUE)]
+    others = [name for name in HUB_TASKS if not name.startswith(_GLUE)]
+    return f"{', '.join(others)}, or {_GLUE}{', '.join(glue)}"

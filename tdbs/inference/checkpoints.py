@@ -23,7 +23,7 @@ from tdbs.pipeline.words.matches import WordPattern, compile_words
 from tdbs.pipeline.words.stopwords import choose_words, words_sha256
 from tdbs.train.device import DeviceSettings, resolve_execution
 from tdbs.train.evaluate import load_trained, threshold_of
-from tdbs.train.models.checks import position_limit
+from tdbs.train.models.checks import position_limit_of
 from tdbs.train.models.inputs import InputRules, SampleFormat
 from tdbs.train.models.load import LoadedModel, ModelSettings, load_model, read_config
 from tdbs.train.rows.models import use_sequences
@@ -146,7 +146,7 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
     config = read_config(name, "predict")
     task = _task_of(name, config)
     tokenizer = load_tokenizer(name)
-    known = [limit for limit in (tokenizer.model_max_length, position_limit(config)) if limit is not None]
+    known = [limit for limit in (tokenizer.model_max_length, position_limit_of(config)) if limit is not None]
     if max_length is None:  # windows and sources have a usual length; of other texts nothing is cut that need not be
         usual = MAX_LENGTHS.get(task.kind)
         max_length = min([*known, *([] if usual is None else [usual])], default=_NO_LIMIT)
@@ -240,7 +240,7 @@ def _note_on(name: str, task: Task, config: PretrainedConfig) -> str | None:
 
 
 def _check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
-    limit = position_limit(config)
+    limit = position_limit_of(config)
     if limit is not None and max_length > limit:
         raise ConfigError(
             f"--max-length {max_length} is beyond {name}, which takes at most {limit} tokens.",

@@ -6,9 +6,9 @@ and dropped, and the model runs. p50, p95 and p99 are percentiles of the time pe
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
@@ -21,12 +21,10 @@ from tdbs.inference.batches import (
     Dropping,
     Predicted,
     inference_strategy,
-    joined,
     output_schema,
-    predict_block,
 )
 from tdbs.inference.blocks import BLOCK_ROWS, Block
-from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
+from tdbs.inference.checkpoints import droppable_pattern, open_checkpoint
 from tdbs.inference.decode import prediction_table
 from tdbs.inference.inputs import STDIN, InputOptions, open_input
 from tdbs.inference.output import (
@@ -39,9 +37,8 @@ from tdbs.inference.output import (
     output_settings,
     write_part,
 )
-from tdbs.pipeline.words.matches import WordPattern
+from tdbs.inference.timed import Spent, timed_block, timed_blocks, timed_rows
 from tdbs.train.planning.profile_file import Profile
-from tdbs.train.planning.strategies import Strategy
 
 _PERCENTILES = (50, 95, 99)
 
@@ -67,14 +64,6 @@ class PredictResult:
     rows_per_second: float  # rate of this call, from the first row read to the last one written
     seconds: dict[str, float]  # this call: load, texts (reading, tokenizing, finding words), model, write, total
     milliseconds: dict[str, float | None]  # times of a row: p50, p95, p99 with batches of one, else null
-
-
-@dataclass(kw_only=True, slots=True)
-class _Spent:
-    """Seconds of this call, and those of each row in real time."""
-
-    seconds: dict[str, float] = field(default_factory=lambda: dict.fromkeys(("texts", "model", "write"), 0.0))
-    rows: list[float] = field(default_factory=list)
 
 
 def predict(
@@ -198,15 +187,15 @@ def predict(
         settings = output_settings(checkpoint, opened, chosen, stopwords=stopwords, seed=seed)
         parts = begin_parts(place, settings, resume=resume, overwrite=overwrite)
     stream = sys.stdout if out is None or isinstance(out, str | Path) else out
-    spent = _Spent()
+    spent = Spent()
     loaded = time.perf_counter()
     records: list[PartRecord] = []
     written = 0
     bad: BadRows | None = {} if skip_bad_rows else None
     reported: set[int] = set()
-    run = _predict_rows if batch_size == 1 else _predict
+    run = timed_rows if batch_size == 1 else timed_block
     with nullcontext() if parts is None else kept_if_begun(parts):
-        for number, block in enumerate(_timed(opened.blocks(bad), spent)):
+        for number, block in enumerate(timed_blocks(opened.blocks(bad), spent)):
             if parts is not None and number < len(parts.records):
                 records.append(parts.records[number])
                 reported.update(map(int, records[-1].skipped))  # else the first new part would have them too
@@ -248,54 +237,6 @@ def predict(
             for percent, value in zip(_PERCENTILES, of_rows, strict=True)
         },
     )
-
-
-def _timed(blocks: Iterator[Block], spent: _Spent) -> Iterator[Block]:
-    """Yield blocks, and count the seconds of reading them."""
-    while True:
-        clock = time.perf_counter()
-        block = next(blocks, None)
-        spent.seconds["texts"] += time.perf_counter() - clock
-        if block is None:
-            return
-        yield block
-
-
-def _predict(
-    block: Block,
-    checkpoint: Checkpoint,
-    strategy: Strategy,
-    pattern: WordPattern | None,
-    spent: _Spent,
-    *,
-    seed: int,
-) -> Predicted:
-    """Return the predictions of a block."""
-    clock = time.perf_counter()
-    encoded = block.encode(checkpoint, pattern)
-    encoded_at = time.perf_counter()
-    predicted = predict_block(checkpoint, encoded, strategy, seed=seed)
-    spent.seconds["texts"] += encoded_at - clock
-    spent.seconds["model"] += time.perf_counter() - encoded_at
-    return predicted
-
-
-def _predict_rows(
-    block: Block,
-    checkpoint: Checkpoint,
-    strategy: Strategy,
-    pattern: WordPattern | None,
-    spent: _Spent,
-    *,
-    seed: int,
-) -> Predicted:
-    """Return the predictions of a block's rows, each one alone."""
-    found = []
-    for row in block.one_by_one():
-        clock = time.perf_counter()
-        found.append(_predict(row, checkpoint, strategy, pattern, spent, seed=seed))
-        spent.rows.append(time.perf_counter() - clock)
-    return joined(found, checkpoint)
 
 
 def _record(predicted: Predicted, block: Block, bad: BadRows, reported: set[int]) -> PartRecord:

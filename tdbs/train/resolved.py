@@ -10,6 +10,7 @@ from tdbs.train.energy import check_energy
 from tdbs.train.models.load import model_to_train
 from tdbs.train.models.part import TrainablePart, check_part, part_of
 from tdbs.train.planning.model_choice import ModelChoice
+from tdbs.train.planning.model_fit import check_fit
 from tdbs.train.planning.profile_file import Profile, profiled_attention
 from tdbs.train.tracking import check_tracker
 
@@ -44,6 +45,7 @@ def resolve_settings(
     check_tracker(settings.track)
     energy = check_energy(settings.energy)
     model = model_to_train(settings.model, manifest)
+    check_fit(model, manifest)
     part = part_of(settings)
     check_part(part, model.name)
     attention = profiled_attention(profile, settings.attention)

@@ -340,3 +340,69 @@ def test_a_default_that_pads_and_samples_above_a_cap_are_said(tdbs, of_squeezebe
     run = tdbs("train", of_squeezebert, "--max-tokens", 20, *ONE_EPOCH, "--out", "run", "--json")
     assert run.stderr.splitlines()[:2] == plan.stderr.splitlines()[:2]
     assert run.json["strategy"] == "sorted"
+
+
+# ------------------------------------------------------------------------------------------- what training would refuse
+
+
+UNFIT = {
+    "funnel": (
+        {"model_type": "funnel"},
+        "Padding changes the outputs of {} (funnel), so no batch would be exact.",
+        "Choose a model whose attention ignores padding, such as BERT or RoBERTa.",
+    ),
+    "short": (
+        {"model_type": "bert", "max_position_embeddings": 100},
+        "The model {} takes at most 100 tokens; the dataset was prepared with --max-length 128.",
+        "Prepare the dataset with --max-length 100 or less.",
+    ),
+    "few tokens": (
+        {"model_type": "bert", "vocab_size": 50},
+        "The model {} knows 50 tokens, but the dataset was prepared with sample_tokenizer, which has {words}.",
+        "Prepare the dataset with --tokenizer {}, or pass the model it was prepared for.",
+    ),
+    "another tokenizer": (
+        {"model_type": "bert"},
+        "The model {} has another tokenizer than the dataset, which was prepared with sample_tokenizer.",
+        "Prepare the dataset with --tokenizer {}, or pass the model it was prepared for.",
+    ),
+}
+DRY_AND_REAL = (("plan",), ("estimate-speedup",), ("train", "--out", "run"))
+
+
+@pytest.mark.parametrize("name", UNFIT)
+def test_plan_and_estimate_refuse_a_model_with_the_error_of_train(refused, small, workplace, name):
+    config, cause, next_step = UNFIT[name]
+    place = workplace / "m"
+    place.mkdir()
+    (place / "config.json").write_text(json.dumps(config))
+    tokenizer = json.loads((Path(TOKENIZER) / "tokenizer.json").read_text())
+    words = len(tokenizer["model"]["vocab"])
+    if name == "another tokenizer":
+        tokenizer["model"]["vocab"]["unheard"] = words
+        (place / "tokenizer.json").write_text(json.dumps(tokenizer))
+    text = cause.format(place, words=words), next_step.format(place)
+    for command in DRY_AND_REAL:
+        assert refused(*command, small, "--model", place) == text, command
+    assert not Path("run").exists()
+
+
+def test_a_model_that_reads_alone_is_refused_where_texts_are_written(tdbs, refused, models, workplace):
+    rows = [f"the film was good {number},the film" for number in range(40)]
+    Path("rows.csv").write_text("\n".join(["text,summary", *rows]) + "\n")
+    tdbs("prepare", "rows.csv", "--target", "summary", "--tokenizer", TOKENIZER, "--out", "d")
+    text = (
+        f"The model {models['bert']} cannot write texts: it is a bert.",
+        "Pass --model with an encoder-decoder, such as t5-small.",
+    )
+    for command in DRY_AND_REAL:
+        assert refused(*command, "d", "--model", models["bert"]) == text, command
+
+
+def test_the_table_says_which_types_write_as_transformers_does():
+    from transformers.models.auto.modeling_auto import MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES
+
+    from tdbs.model_families import FAMILIES
+
+    writers = {name for name, family in FAMILIES.items() if family.writes}
+    assert writers == FAMILIES.keys() & MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES.keys()

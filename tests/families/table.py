@@ -71,6 +71,14 @@ DISENTANGLED = {
 GROUPED = {**BERTS, "num_key_value_heads": 1}
 WINDOW = {"layer_types": ["sliding_attention", "full_attention", "sliding_attention"], "sliding_window": 16}
 
+XLM = {"emb_dim": 32, "n_layers": 3, "n_heads": 2, "max_position_embeddings": ROOM}
+XLMS: dict[str, Any] = {
+    "specials": ("<s>", "</s>", "<pad>", "<unk>"),
+    "single": "<s> $A </s>",
+    "pair": "<s> $A </s> $B </s>",
+    "named": {"bos_token": "<s>", "eos_token": "</s>"},
+}
+
 
 def _named(*families: Family) -> dict[str, Family]:
     return {family.name: family for family in families}
@@ -96,6 +104,7 @@ EVERY_DAY = _named(  # one update of each; all else of the matrix is slow
     ),
     _kind("albert", "AlbertConfig", {**BERTS, "embedding_size": 16}, input_names=TYPED),
     _kind("mpnet", "MPNetConfig", BERTS, **ROBERTAS),
+    _kind("xlm", "XLMConfig", XLM, **XLMS),
     _kind(
         "deberta-v2",
         "DebertaV2Config",
@@ -200,6 +209,7 @@ FURTHER = _named(
     _kind("roformer", "RoFormerConfig", BERTS, input_names=TYPED),
     _kind("nomic_bert", "NomicBertConfig", {**BERTS, "head_dim": 16}, input_names=TYPED),
     _kind("deberta", "DebertaConfig", DISENTANGLED, input_names=TYPED),
+    _kind("flaubert", "FlaubertConfig", XLM, **XLMS),
     _kind("xlm-roberta-xl", "XLMRobertaXLConfig", {**BERTS, "type_vocab_size": 1}, **ROBERTAS),
     _kind("data2vec-text", "Data2VecTextConfig", {**BERTS, "type_vocab_size": 1}, **ROBERTAS),
     _kind("roberta-prelayernorm", "RobertaPreLayerNormConfig", {**BERTS, "type_vocab_size": 1}, **ROBERTAS),
@@ -224,6 +234,7 @@ FURTHER = _named(
     _kind(
         "starcoder2", "Starcoder2Config", {**GROUPED, "sliding_window": 16}, tokenizer_class="GPT2Tokenizer", **DECODERS
     ),
+    _kind("stablelm", "StableLmConfig", GROUPED, tokenizer_class="GPTNeoXTokenizer", **DECODERS),
     _kind("gpt_neox", "GPTNeoXConfig", BERTS, tokenizer_class="GPTNeoXTokenizer", **DECODERS),
     _kind(
         "opt",

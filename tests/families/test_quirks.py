@@ -12,7 +12,7 @@ from transformers import AutoTokenizer
 
 import tdbs
 from tdbs.errors import ModelError, TokenizerError
-from tdbs.train.models.checks import position_limit
+from tdbs.train.models.checks import position_limit_of
 from tdbs.train.scores.answers import MAX_ANSWER_TOKENS
 from tests.families.folders import save_family
 from tests.families.reference import SHORT, opened, pipeline_scores, probabilities, rows_of, spread_of, write_rows
@@ -336,4 +336,4 @@ def test_a_damaged_configuration_is_an_error_that_names_the_model(field, tmp_pat
 @pytest.mark.parametrize("config", ["Data2VecTextConfig", "RobertaPreLayerNormConfig", "IBertConfig"])
 def test_families_that_count_from_the_pad_id_take_fewer_tokens_than_they_have_positions(config):
     sizes = {**SIZES, "max_position_embeddings": 200, "pad_token_id": 1}
-    assert position_limit(getattr(transformers, config)(**sizes)) == 198
+    assert position_limit_of(getattr(transformers, config)(**sizes)) == 198

@@ -1,15 +1,17 @@
 """What the settings of a model's tokenizer say beside tokenizer.json: refused, noticed, or saved with the run."""
 
 import json
+from functools import partial
 
 import pytest
 import transformers
 from transformers import AutoTokenizer
 
 import tdbs
-from tdbs.errors import TokenizerError
+from tdbs.errors import ModelError, TokenizerError
 from tests.families.folders import save_family
 from tests.families.reference import SHORT, probabilities, rows_of
+from tests.families.refused import refusals
 from tests.families.table import FAMILIES
 from tests.families.test_quirks import WITHIN, dataset_of, predicted, saved
 
@@ -101,3 +103,24 @@ def test_a_padding_side_that_is_not_the_tokenizers_is_said(name, theirs, ours, t
         f"the same result alone and in a batch; batches padded on the {theirs} may give others."
     )
     assert notices(caplog) == ([] if theirs == ours else [text, text])
+
+
+@pytest.mark.parametrize("name", ["qwen2", "llama"])
+def test_weights_that_transformers_gives_no_foreign_tokenizer_are_refused_before_training(name, tmp_path):
+    """Beside a Qwen2 it opens any tokenizer as Qwen2's, so the saved model could be neither scored nor used."""
+    rows = rows_of(12, pairs=False, sizes=SHORT)
+    foreign = saved("bert", tmp_path / "foreign", rows)
+    bare = tmp_path / "bare"
+    sizes = {**FAMILIES[name].sizes, "vocab_size": len(AutoTokenizer.from_pretrained(foreign).get_vocab())}
+    config = getattr(transformers, FAMILIES[name].config)(**sizes)
+    transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(bare)
+    to_train = partial(tdbs.train, dataset_of(foreign, rows, tmp_path), model=str(bare), epochs=1, out=tmp_path / "run")
+    if name == "llama":  # which has the tokenizer that is saved with it
+        assert to_train().score == tdbs.evaluate(tmp_path / "run").score
+        return
+    assert refusals(ModelError, to_train) == {
+        "transformers opens any tokenizer beside a qwen2 as that family's own, which makes other tokens than "
+        "foreign: the trained model could not be used. "
+        "Prepare the dataset with --tokenizer and the tokenizer that the model was made with."
+    }
+    assert not (tmp_path / "run").exists()

@@ -20,6 +20,7 @@ DISENTANGLED = {
     "position_biased_input": False,
     "type_vocab_size": 0,
 }
+XLM = {"vocab_size": VOCABULARY, "emb_dim": 16, "n_layers": 3, "n_heads": 2, "max_position_embeddings": 64}
 _SIZES: dict[str, tuple[str, dict[str, Any]]] = {
     "bert": ("BertConfig", {"pad_token_id": 0, **BERT_LIKE}),
     "electra": ("ElectraConfig", {"pad_token_id": 0, "embedding_size": 8, **BERT_LIKE}),
@@ -59,6 +60,8 @@ _SIZES: dict[str, tuple[str, dict[str, Any]]] = {
     "jina_embeddings_v3": ("JinaEmbeddingsV3Config", {**BERT_LIKE, "pad_token_id": 1}),
     "albert": ("AlbertConfig", {"pad_token_id": 0, "embedding_size": 8, **BERT_LIKE}),
     "nomic_bert": ("NomicBertConfig", {**BERT_LIKE, "head_dim": 8, "pad_token_id": 0}),
+    "xlm": ("XLMConfig", {**XLM, "pad_token_id": 2}),
+    "flaubert": ("FlaubertConfig", {**XLM, "pad_token_id": 2}),
     "modernbert": (
         "ModernBertConfig",
         {**BERT_LIKE, **TOKENS, "local_attention": 8, "global_attn_every_n_layers": 3, "classifier_pooling": "cls"},
@@ -122,6 +125,7 @@ _SIZES: dict[str, tuple[str, dict[str, Any]]] = {
     "olmo": ("OlmoConfig", DECODER),
     "olmo2": ("Olmo2Config", DECODER),
     "starcoder2": ("Starcoder2Config", {**DECODER, "sliding_window": 4}),
+    "stablelm": ("StableLmConfig", DECODER),
 }
 NAMES = tuple(_SIZES)
 

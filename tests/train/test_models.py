@@ -24,10 +24,10 @@ from tdbs.inference.checkpoints import open_checkpoint
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.prepare import prepare
 from tdbs.train.device import DeviceSettings
-from tdbs.train.models.checks import check_vocabulary
 from tdbs.train.models.inputs import format_of
 from tdbs.train.models.load import ModelSettings, open_model, read_config
 from tdbs.train.planning.model_choice import default_model
+from tdbs.train.planning.model_fit import check_vocabulary
 from tests.train.opened import opened_to_train
 from tests.train.test_trainer import SMALL_BERT, make_dataset
 
@@ -126,12 +126,12 @@ def test_bert_counts_positions_from_0(dataset, tmp_path):
 def test_vocabularies_are_compared_by_their_tokens(dataset, tmp_path):
     config = BertConfig(vocab_size=dataset.manifest.tokenizer.vocabulary_size)
     shutil.copy(dataset.path / "tokenizer.json", tmp_path)
-    check_vocabulary(str(tmp_path), config, dataset.manifest.tokenizer)
+    check_vocabulary(str(tmp_path), config.vocab_size, dataset.manifest.tokenizer)
     own = Tokenizer.from_file(str(TOKENIZER_FOLDER / "tokenizer.json")).get_vocab()
     swapped = own | {"the": own["a"], "a": own["the"]}
     Tokenizer(models.WordPiece(swapped, unk_token=UNKNOWN)).save(str(tmp_path / "tokenizer.json"))
     with pytest.raises(ModelError) as caught:
-        check_vocabulary(str(tmp_path), config, dataset.manifest.tokenizer)
+        check_vocabulary(str(tmp_path), config.vocab_size, dataset.manifest.tokenizer)
     assert caught.value.message == (
         f"The model {tmp_path} has another tokenizer than the dataset, which was prepared with sample_tokenizer."
     )
@@ -141,7 +141,7 @@ def test_a_model_with_spare_rows_of_its_embedding_fits(dataset, tmp_path):
     """Embeddings are often filled up to a multiple of 64."""
     shutil.copy(dataset.path / "tokenizer.json", tmp_path)
     size = dataset.manifest.tokenizer.vocabulary_size
-    check_vocabulary(str(tmp_path), BertConfig(vocab_size=size + 64), dataset.manifest.tokenizer)
+    check_vocabulary(str(tmp_path), size + 64, dataset.manifest.tokenizer)
 
 
 def test_weights_without_tokenizer_files_have_nothing_to_compare(dataset, tmp_path):
@@ -149,7 +149,7 @@ def test_weights_without_tokenizer_files_have_nothing_to_compare(dataset, tmp_pa
     BertForSequenceClassification(
         BertConfig(vocab_size=config.vocab_size, **SMALL_BERT)
     ).save_pretrained(tmp_path)  # fmt: skip
-    check_vocabulary(str(tmp_path), config, dataset.manifest.tokenizer)
+    check_vocabulary(str(tmp_path), config.vocab_size, dataset.manifest.tokenizer)
 
 
 def test_the_default_model_is_what_the_dataset_was_tokenized_for(dataset):

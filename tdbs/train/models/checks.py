@@ -7,11 +7,10 @@ from typing import Any
 from transformers import PretrainedConfig
 
 from tdbs.data.tasks import SAMPLE_KINDS
-from tdbs.errors import ModelError, TokenizerError
+from tdbs.errors import ModelError
 from tdbs.model_families import family_of
-from tdbs.pipeline.manifest import TokenizerInfo
-from tdbs.pipeline.tokens.tokenizer import load_tokenizer
 from tdbs.train.models.inputs import InputRules, SampleFormat
+from tdbs.train.planning.model_fit import position_limit
 
 
 def check_weights(name: str) -> None:
@@ -26,46 +25,6 @@ def check_weights(name: str) -> None:
             f"f = pathlib.Path({name!r}); safetensors.torch.save_file({{k: v.contiguous().clone() for p in "
             "f.glob('pytorch_model*.bin') for k, v in torch.load(p, map_location='cpu', weights_only=True).items()}, "
             "f / 'model.safetensors', {'format': 'pt'})",
-        )
-
-
-def check_vocabulary(name: str, config: PretrainedConfig, tokenizer: TokenizerInfo) -> None:
-    """Refuse a model whose tokenizer is not the prepared one: its token ids would mean other words."""
-    try:
-        own = load_tokenizer(name)
-    except TokenizerError:  # weights without a tokenizer: nothing to compare with
-        own = None
-    if own is not None and own.vocabulary_sha256 != tokenizer.vocabulary_sha256:
-        raise ModelError(
-            f"The model {name} has another tokenizer than the dataset, which was prepared with {tokenizer.name}.",
-            next_step=f"Prepare the dataset with --tokenizer {name}, or pass the model it was prepared for.",
-        )
-    if own is not None:
-        check_embeddings(name, config, own.vocabulary_size)
-    if config.vocab_size < tokenizer.vocabulary_size:
-        raise ModelError(
-            f"The model {name} knows {config.vocab_size} tokens, but the dataset was prepared with "
-            f"{tokenizer.name}, which has {tokenizer.vocabulary_size}.",
-            next_step=f"Prepare the dataset with --tokenizer {name}, or pass the model it was prepared for.",
-        )
-
-
-def check_embeddings(name: str, config: PretrainedConfig, tokens: int) -> None:
-    """Refuse a model whose own tokenizer has more tokens than it has embeddings: some were added without resizing."""
-    if config.vocab_size < tokens:
-        raise ModelError(
-            f"The model {name} has {config.vocab_size} embeddings, but its own tokenizer has {tokens} tokens.",
-            next_step="Call model.resize_token_embeddings(len(tokenizer)) in transformers, and save the model again.",
-        )
-
-
-def check_length(name: str, config: PretrainedConfig, max_length: int) -> None:
-    """Refuse a model that takes fewer tokens than the dataset's samples may have."""
-    limit = position_limit(config)
-    if limit is not None and max_length > limit:
-        raise ModelError(
-            f"The model {name} takes at most {limit} tokens; the dataset was prepared with --max-length {max_length}.",
-            next_step=f"Prepare the dataset with --max-length {limit} or less.",
         )
 
 
@@ -96,13 +55,9 @@ def check_rotation(name: str, config: PretrainedConfig, max_length: int) -> None
         )
 
 
-def position_limit(config: PretrainedConfig) -> int | None:
+def position_limit_of(config: PretrainedConfig) -> int | None:
     """Return how many tokens a model takes, None if its positions are relative."""
-    positions = getattr(config, "max_position_embeddings", None)
-    if positions is None or positions < 0:
-        return None
-    first = (config.pad_token_id or 0) + 1 if family_of(config.model_type).counts_from_pad_id else 0
-    return int(positions) - first
+    return position_limit(config.model_type, getattr(config, "max_position_embeddings", None), config.pad_token_id)
 
 
 def input_rules(

@@ -22,18 +22,18 @@ from tdbs.shown import notice
 from tdbs.train.device import DeviceSettings, keep_head_in_fp32, make_accelerator
 from tdbs.train.models.checks import (
     check_block_sparse,
-    check_embeddings,
-    check_length,
     check_rotation,
-    check_vocabulary,
     check_weights,
     input_rules,
+    position_limit_of,
 )
 from tdbs.train.models.heads import HEADS
 from tdbs.train.models.inputs import InputRules, SampleFormat
 from tdbs.train.models.padding_side import with_padding_side
 from tdbs.train.models.part import WHOLE, TrainablePart, adapted_model, config_folder, train_part
+from tdbs.train.models.saved_model import check_saved_tokenizer
 from tdbs.train.planning.model_choice import TINY, TINY_POSITIONS, TINY_SIZES, ModelChoice, choose_model
+from tdbs.train.planning.model_fit import cannot_write, check_embeddings, check_length, check_vocabulary
 from tdbs.train.rows.models import knows_sequences, use_sequences
 from tdbs.unasked import nothing_asked
 
@@ -87,7 +87,15 @@ def load_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Loa
     keep_head_in_fp32(model)
     model.to(accelerator.device)
     is_ours = settings.purpose != "predict"
-    rules = rules_of(model, name, samples, trained=is_ours, in_rows=in_rows, device=accelerator.device)
+    rules = rules_of(
+        model,
+        name,
+        samples,
+        trained=is_ours,
+        saved=settings.purpose == "train",
+        in_rows=in_rows,
+        device=accelerator.device,
+    )
     # tdbs sums the gradients of several processes (train/processes.py), so accelerate must not wrap the model for it
     prepared = accelerator.prepare_model(model, evaluation_mode=True)
     return LoadedModel(model=model, prepared=prepared, accelerator=accelerator, rules=rules, in_rows=in_rows)
@@ -101,10 +109,10 @@ def open_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Pre
     is_new = settings.purpose == "train"
     config = _config_of(name, samples, settings)
     if settings.purpose == "predict":
-        check_embeddings(name, config, samples.info.vocabulary_size)
+        check_embeddings(name, config.vocab_size, samples.info.vocabulary_size)
     elif not (is_new and name == TINY):
-        check_vocabulary(name, config, samples.info)
-    check_length(name, config, samples.max_length)
+        check_vocabulary(name, config.vocab_size, samples.info)
+    check_length(name, position_limit_of(config), samples.max_length)
     if is_new:
         torch.manual_seed(rng.torch_seed(rng.RandomPurpose.MODEL_INIT, seed=settings.seed))  # the new head's weights
     try:
@@ -121,31 +129,41 @@ def open_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Pre
 
 
 def rules_of(
-    model: PreTrainedModel, name: str, samples: SampleFormat, *, trained: bool, in_rows: bool, device: torch.device
+    model: PreTrainedModel,
+    name: str,
+    samples: SampleFormat,
+    *,
+    trained: bool,
+    saved: bool = False,
+    in_rows: bool,
+    device: torch.device,
 ) -> InputRules:
     """Return how a model receives samples: as transformers would make them with the tokenizer of its folder.
 
-    `trained`: tdbs trains the model, or did. Prints a notice if the model gets padding on another side than its
-    tokenizer has it. Raises ModelError or TokenizerError if model and samples do not fit, or if padding would change
-    the model's outputs.
+    `trained`: tdbs trains the model, or did; `saved`: it will save the model with the samples' tokenizer. Prints a
+    notice if the model gets padding on another side than its tokenizer has it. Raises ModelError or TokenizerError if
+    model and samples do not fit, or if padding would change the model's outputs.
     """
     check_block_sparse(name, model.config, samples.max_length)
     check_rotation(name, model.config, samples.max_length)
     reading = None if trained and name == TINY else read_by_transformers(name, samples.backend)
-    if reading is None and name not in (TINY, samples.info.source):  # weights without a tokenizer
+    has_no_tokenizer = reading is None and name not in (TINY, samples.info.source)
+    if has_no_tokenizer:
         reading = read_by_transformers(samples.info.source, samples.backend)
     known = None if reading is None else reading.gives_segment_ids
     rules = input_rules(model, name, samples, gives_segment_ids=known, trained=trained)
     rules = with_padding_side(model, name, samples, rules, in_rows=in_rows, device=device)
-    if reading is None:
-        return rules
-    if reading.pads_left != rules.pads_left:
+    if reading is not None:
+        rules = replace(rules, token_names=reading.token_names)
+    if has_no_tokenizer and saved:
+        check_saved_tokenizer(model.config, rules, samples)
+    if reading is not None and reading.pads_left != rules.pads_left:
         theirs, ours = ("left", "right") if reading.pads_left else ("right", "left")
         notice(
             f"The tokenizer of {reading.source} pads on the {theirs}, but tdbs pads on the {ours} or not at all. A "
             f"text then has the same result alone and in a batch; batches padded on the {theirs} may give others."
         )
-    return replace(rules, token_names=reading.token_names)
+    return rules
 
 
 def model_to_train(name: str | None, manifest: Manifest) -> ModelChoice:
@@ -241,10 +259,7 @@ def _refusal(
             next_step="Pass --attention sdpa or --attention eager, or install its package.",
         )
     if settings.purpose == "train" and kind == "seq2seq" and type(config) not in HEADS[kind].model_class._model_mapping:
-        return ModelError(
-            f"The model {name} cannot write texts: it is a {config.model_type}.",
-            next_step="Pass --model with an encoder-decoder, such as t5-small.",
-        )
+        return cannot_write(name, config.model_type)
     reason = reason_of(error)
     if "above report" in reason:  # which transformers writes to its log
         reason = "its weights have other shapes than its config.json says"

@@ -20,6 +20,7 @@ from tdbs.pipeline.tokens.rules import Template
 from tdbs.train.batches import Batch
 from tdbs.train.models.heads import HEADS
 from tdbs.train.models.inputs import InputRules, SampleFormat
+from tdbs.train.planning.model_fit import padding_changes
 from tdbs.train.step import forward
 from tdbs.train.targets import padded
 
@@ -92,10 +93,7 @@ def with_padding_side(
     model.train(was_training)
     family = model.config.model_type
     if found is None:
-        raise ModelError(
-            f"Padding changes the outputs of {name} ({family}), so no batch would be exact.",
-            next_step="Choose a model whose attention ignores padding, such as BERT or RoBERTa.",
-        )
+        raise padding_changes(name, family)
     if not shares_rows:
         raise ModelError(
             f"{name} ({family}) gives other outputs for texts that share a row.",

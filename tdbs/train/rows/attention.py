@@ -85,13 +85,15 @@ def _attention(
     query: torch.Tensor,
     key: torch.Tensor,
     value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
+    attention_mask: torch.Tensor | Sequences | None,
     *,
     sequences: Sequences | SequencePair | None = None,
     **options: Any,
 ) -> tuple[torch.Tensor, torch.Tensor | None]:
     """Call the kernel: on padded rows as it is, on rows of several samples sequence by sequence."""
     call = partial(_kernel(kernel, module), module)
+    if isinstance(attention_mask, Sequences):
+        sequences = attention_mask
     if sequences is None:
         return call(query, key, value, attention_mask, **options)
     # the reach is in our masks; kernels that cut by row would cut wrongly

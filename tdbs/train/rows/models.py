@@ -5,8 +5,9 @@ model has its own (own_attention.py). The output equals that of `padded` (tests/
 families can do it, and how, is in tdbs/model_families.py.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -45,6 +46,10 @@ def use_sequences(model: PreTrainedModel, kernel: str) -> None:
     model.set_attn_implementation(register_attention(kernel))
     if family.targets is not None:
         use_pairs(model, family.targets)
+    if family.rows is not None and family.rows.mask_alone is not None:
+        for layer in model.modules():
+            if type(layer).__name__ == family.rows.mask_alone and not isinstance(layer.forward, partial):
+                layer.forward = partial(_with_rows_as_mask, layer.forward)
 
 
 @contextmanager
@@ -65,7 +70,18 @@ def inputs_of_rows(model: Any, sequences: Sequences, input_ids_RW: torch.Tensor)
     if rows is None:
         raise ValueError(f"the table of families does not say how a {model.config.model_type} shares rows")
     positions = {"position_ids": _position_ids(model, sequences, input_ids_RW)} if rows.takes_positions else {}
-    return positions if rows.own_attention is not None else {**positions, "sequences": sequences}
+    if rows.own_attention is None:
+        return {**positions, "sequences": sequences}
+    if rows.own_attention.masks_states:
+        return {**positions, "attention_mask": (sequences.sample_F >= 0).view_as(input_ids_RW)}
+    return positions
+
+
+def _with_rows_as_mask(forward: Callable[..., Any], *args: Any, sequences: Any = None, **named: Any) -> Any:
+    """Call a layer; its attention finds the rows, if it is given any, in the place of the mask."""
+    if sequences is not None:
+        named["attention_mask"] = sequences
+    return forward(*args, **named)
 
 
 def _position_ids(model: Any, sequences: Sequences, input_ids_RW: torch.Tensor) -> torch.Tensor:

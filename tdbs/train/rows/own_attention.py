@@ -5,6 +5,7 @@ the encoder computes from the length of a row (relative positions and the like) 
 All other layers see the flat row (docs/decisions.md, "Families").
 
 The rows travel as the encoder's attention mask, so layers that are computed again in the backward pass have them too.
+XLM needs its mask for more; none of its layers is computed again, and they look for the rows where the call keeps them.
 """
 
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ from functools import partial
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel
+from transformers import Cache, PreTrainedModel
 
 from tdbs.model_families import OwnAttention
 from tdbs.train.rows.attention import EVERYWHERE, from_places, group_mask, mask_of, to_places
@@ -49,9 +50,11 @@ def call_in_groups(model: PreTrainedModel, own: OwnAttention) -> None:
     setattr(body, _HOLDER, current)
     for module in body.modules():
         if type(module).__name__ == own.module:
-            module.forward = partial(_in_groups, module.forward, own)
+            module.forward = partial(_in_groups, current, module.forward, own)
             if own.relative_scores is not None and module.relative_attention:
                 _replace(module, own.relative_scores, partial(_of_near_positions, module))
+    if own.masks_states:
+        return
     encoder = body.encoder
     for name in own.by_length:
         _replace(encoder, name, partial(_for_each_length, current))
@@ -107,6 +110,7 @@ def _with_rows(current: _CurrentRows, forward: Callable[..., Any], *args: Any, *
 
 
 def _in_groups(
+    current: _CurrentRows,
     forward: Callable[..., Any],
     own: OwnAttention,
     states_RWE: torch.Tensor,
@@ -115,9 +119,12 @@ def _in_groups(
     **named: Any,
 ) -> Any:
     """Call an attention module length group by length group, if it is given rows of several samples."""
-    if not isinstance(attention_mask, _RowsAsMask):
+    sequences = attention_mask.sequences if isinstance(attention_mask, _RowsAsMask) else None
+    if own.masks_states:
+        sequences = current.sequences
+    if sequences is None:
         return forward(states_RWE, attention_mask, *more, **named)
-    sequences, is_added = attention_mask.sequences, own.mask == "added"
+    is_added = own.mask == "added"
     rows, width = states_RWE.shape[:2]
     states_PE = to_places(states_RWE.flatten(0, 1), sequences.grouped)
     found = []
@@ -159,4 +166,7 @@ def _of_near_positions(
 
 
 def _of_group(value: Any, number: int) -> Any:
+    """Return an input for one group; no cache, which would add the keys of one group to those of the next."""
+    if isinstance(value, Cache):
+        return None
     return value.values[number] if isinstance(value, ByGroup) else value
