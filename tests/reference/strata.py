@@ -10,7 +10,7 @@ def left_over_and_strata(
     """Return the samples of the last, smaller update, and the strata of all others, short ones first.
 
     `ties` are the samples in the order in which those of one length stand. The sorted samples lie side by side on a
-    line, each one wide. Left over are those under marks at even distances, of which the first is at start / (samples left).
+    line, each one wide. Left over are those under marks at even distances; the first is at start / samples left.
     """
     place = {sample: i for i, sample in enumerate(ties)}
     line = sorted(ties, key=lambda sample: (lengths[sample], place[sample]))
