@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from tdbs.pipeline.dataset import load, read_split
-from tests.cli.conftest import TRAIN_ROWS, Command
+from tests.cli.conftest import TRAIN_ROWS
 
 # 200 rows in batches of 12: 16 full updates and one of 8.
 SMALL = ("--base-batch-size", "12", "--epochs", "2", "--seed", "4")
