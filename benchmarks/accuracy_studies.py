@@ -90,6 +90,16 @@ STUDIES = {
         seeds=(1, 2, 3),
         tasks=("stsb", "mrpc"),
     ),
+    "stratified": Study(
+        title="Stratified updates beside random ones",
+        variants=(
+            RANDOM,
+            RANDOM_0,
+            Variant(name="stratified, dropout 0.1", strategy="stratified", dropout=0.1),
+            Variant(name="stratified", strategy="stratified"),
+        ),
+        seeds=(1, 2, 3, 4, 5),
+    ),
     "beside": Study(
         title="Beside: tasks where this encoder learns little, or a whole train split",
         variants=(RANDOM, Variant(name="reach, dropout by the rule", strategy="reach", dropout=None)),

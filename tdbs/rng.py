@@ -36,6 +36,7 @@ class RandomPurpose(IntEnum):
     GRID_LENGTH = 13
     LABEL_SHUFFLE = 14
     SWEEP_TRIAL = 15
+    STRATA = 16
 
 
 def stream(draw: RandomPurpose, *, seed: int, epoch: int = 0, part: int = 0, index: int = 0) -> np.random.Generator:

@@ -187,7 +187,7 @@ def _score_notes(estimates: Sequence[StrategyEstimate]) -> list[str]:
         notes.append("sorted computes the same as random, with little padding.")
     if not names <= set(SAME_UPDATES):
         notes.append(
-            "Strategies that group by length or drop make different updates, so scores may differ (see tdbs compare)."
+            "Strategies that batch by length or drop make different updates, so scores may differ (see tdbs compare)."
         )
     return notes
 

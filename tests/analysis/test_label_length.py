@@ -260,14 +260,14 @@ def test_sts_b_goes_with_length_and_cola_does_not(shared, tmp_path):
             out=tmp_path / task,
         ).dataset
         split = read_split(dataset, "train")
-        for name, parts in (("random", {}), ("reach", {}), ("reach", {"micro_batches": 4})):
+        for name, parts in (("random", {}), ("stratified", {}), ("reach", {}), ("reach", {"micro_batches": 4})):
             strategy = resolve_strategy(name, dataset.manifest.task, parts)
             found[task, name, strategy.micro_batches] = label_length(dataset, split, strategy)
     assert found["stsb", "reach", 1].correlation == pytest.approx(0.21, abs=0.01)
     assert found["cola", "reach", 1].correlation < 0.05
     assert found["stsb", "reach", 1].stray > 1.8
     assert found["stsb", "reach", 4].stray < 1.5
-    for other in (("stsb", "random", 1), ("cola", "random", 1), ("cola", "reach", 1)):
+    for other in (("stsb", "random", 1), ("stsb", "stratified", 1), ("cola", "random", 1), ("cola", "reach", 1)):
         assert found[other].stray == pytest.approx(1, abs=0.15)
     assert found["stsb", "reach", 1].is_risky
     assert not found["cola", "reach", 1].is_risky

@@ -27,7 +27,7 @@ from tests.train.test_plan import NAMED
 
 SAMPLES = random_rows(150, 3)
 TARGETS = np.random.default_rng(8).integers(1, 12, len(SAMPLES))
-IN_ROWS = ("packed", "unpadded")
+IN_ROWS = ("packed", "unpadded", "stratified")
 
 
 def plan_of(name: str, *, targets: bool = False) -> EpochPlan:

@@ -471,8 +471,8 @@ def test_weights_that_are_not_there_or_damaged(refused, untouched, small, workpl
 
 NUMBERS = "Pass --caps 64, --caps paper, or --caps FILE with a profile."
 STRATEGIES = (
-    "Choose one of: random_max, random, length_grouped, batch_rebalance, sorted, packed, unpadded, tf_bucket, "
-    "bucket, tdbs_paper, reach, tdbs."
+    "Choose one of: random_max, random, length_grouped, batch_rebalance, sorted, packed, unpadded, stratified, "
+    "tf_bucket, bucket, tdbs_paper, reach, tdbs."
 )
 OPTIONS = [
     (("--caps", "0"), "--caps must be 1 or more, got 0.", NUMBERS),
@@ -483,7 +483,7 @@ OPTIONS = [
     (
         ("--batches", "nope"),
         "Unknown value 'nope' for --batches.",
-        "Pass --batches with one of: random, length_grouped, batch_rebalance, packs, bucket, reach.",
+        "Pass --batches with one of: random, stratified, length_grouped, batch_rebalance, packs, bucket, reach.",
     ),
     (
         ("--drop", "nope"),

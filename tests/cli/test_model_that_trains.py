@@ -34,7 +34,7 @@ SIZES = {
 }
 STRATEGY = {"tiny": "unpadded", "bert": "unpadded", "squeezebert": "sorted"}
 RATE = {"tiny": 1e-3, "bert": 5e-5, "squeezebert": 5e-5}
-LEFT_OUT = "packed and unpadded are left out: {}/squeezebert (squeezebert) takes one sample a row."
+LEFT_OUT = "packed, unpadded and stratified are left out: {}/squeezebert (squeezebert) takes one sample a row."
 REFUSED = (
     "The strategy packed puts several samples in a row, which this model cannot run.",
     "Choose another strategy, such as sorted.",
@@ -125,7 +125,7 @@ def test_the_default_model_is_asked_for_too(tdbs, of_squeezebert, workplace):
     assert inspected["label_length"]["strategy"] == "sorted"
     assert tdbs("plan", of_squeezebert, "--model", "tiny", "--json").json["strategy"] == "unpadded"
     names = {each.strategy for each in api.estimate_speedup(api.load(of_squeezebert), epochs=1)}
-    assert not names & {"packed", "unpadded"}
+    assert not names & {"packed", "unpadded", "stratified"}
     assert "unpadded" in {each.strategy for each in api.estimate_speedup(api.load(of_squeezebert), model="tiny")}
 
 
@@ -167,16 +167,16 @@ def test_compare_leaves_out_what_the_model_cannot_run_and_says_so_first(tdbs, of
     outcome = tdbs("compare", of_squeezebert, *ONE_EPOCH, "--steps", 1, "--out", "c", "--json")
     place = Path(models["squeezebert"]).parent.name
     assert outcome.stderr.splitlines()[0] == LEFT_OUT.format(place)
-    assert outcome.json["left_out"] == ["packed", "unpadded"]
-    assert json.loads(Path("c/compare.json").read_text())["left_out"] == ["packed", "unpadded"]
-    assert not {"packed", "unpadded"} & {row["strategy"] for row in outcome.json["rows"]}
+    assert outcome.json["left_out"] == ["packed", "unpadded", "stratified"]
+    assert json.loads(Path("c/compare.json").read_text())["left_out"] == ["packed", "unpadded", "stratified"]
+    assert not {"packed", "unpadded", "stratified"} & {row["strategy"] for row in outcome.json["rows"]}
     assert len(outcome.json["rows"]) == 9
 
 
 def test_estimates_leave_out_what_the_model_cannot_run(tdbs, of_squeezebert, models, workplace):
     outcome = tdbs("estimate-speedup", of_squeezebert, "--epochs", 1, "--json")
     assert outcome.stderr.splitlines() == [LEFT_OUT.format(Path(models["squeezebert"]).parent.name)]
-    assert outcome.json["left_out"] == ["packed", "unpadded"]
+    assert outcome.json["left_out"] == ["packed", "unpadded", "stratified"]
     assert len(outcome.json["strategies"]) == 9
     assert tdbs("estimate-speedup", of_squeezebert, "--model", "tiny", "--json").json["left_out"] == []
 

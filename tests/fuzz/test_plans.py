@@ -26,7 +26,7 @@ SHARES = st.floats(-0.5, 1.5) | st.sampled_from((0.0, 1.0, 0.3, float("nan"), fl
 PARTS = st.fixed_dictionaries(
     {},
     optional={
-        "batches": st.sampled_from(("random", "length_grouped", "packs", "bucket", "reach", "nope")),
+        "batches": st.sampled_from(("random", "stratified", "length_grouped", "packs", "bucket", "reach", "nope")),
         "drop": TEXTS,
         "drop_rate": SHARES,
         "execution": st.sampled_from(("padded", "padded_max", "sorted", "packed", "unpadded", "none")),

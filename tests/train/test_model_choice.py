@@ -102,17 +102,17 @@ def test_a_model_is_chosen_without_torch_transformers_or_the_hub(tmp_path):
 
 def test_what_a_model_cannot_run_is_left_out_and_named():
     missing = left_out(in_rows=False)
-    assert missing == ("packed", "unpadded")
+    assert missing == ("packed", "unpadded", "stratified")
     assert set(strategies_for(SAMPLE_TASK, in_rows=False)) == set(STRATEGIES) - set(missing)
     model = ModelChoice(name="here/m", model_type="funnel", in_rows=False)
     assert left_out_note(missing, model) == (
-        "packed and unpadded are left out: here/m (funnel) takes one sample a row."
+        "packed, unpadded and stratified are left out: here/m (funnel) takes one sample a row."
     )
     assert left_out(in_rows=True) == ()
     assert left_out_note((), model) is None
 
 
-@pytest.mark.parametrize("name", ["packed", "unpadded"])
+@pytest.mark.parametrize("name", ["packed", "unpadded", "stratified"])
 def test_a_strategy_that_the_model_cannot_run_is_refused_by_name_and_resolved(name):
     for given in (name, STRATEGIES[name]):
         with pytest.raises(ConfigError) as caught:

@@ -146,7 +146,7 @@ def check_plan(plan: EpochPlan, samples: list[Row], strategy, *, seed: int, epoc
         assert width == (MAX_LENGTH if strategy.execution in ("padded_max", "packed") else max(*kept, 1))
         tokens += -(-sum(kept) // 32) * 32 if strategy.execution == "unpadded" else width * len(ids)
         # No batch over the cap of its longest sample's bucket.
-        if strategy.batches in ("random", "length_grouped", "batch_rebalance"):
+        if strategy.batches in ("random", "stratified", "length_grouped", "batch_rebalance"):
             assert len(ids) <= strategy.base_batch_size
         elif strategy.batches != "packs":
             caps = hardware_caps(strategy.hw_caps, max_length=MAX_LENGTH)
@@ -190,12 +190,12 @@ def check_plan(plan: EpochPlan, samples: list[Row], strategy, *, seed: int, epoc
     assert plan.padding_fraction == pytest.approx(1 - sum(map(sum, kept_of(plan))) / tokens)
 
 
-NAMED = ("random_max", "random", "length_grouped", "batch_rebalance", "sorted", "packed", "unpadded", "tf_bucket",
-         "bucket", "tdbs_paper", "reach")  # fmt: skip
+NAMED = ("random_max", "random", "length_grouped", "batch_rebalance", "sorted", "packed", "unpadded",
+         "stratified", "tf_bucket", "bucket", "tdbs_paper", "reach")  # fmt: skip
 ALL_PARTS = st.builds(
     strategy_of,
     st.sampled_from(NAMED),
-    batches=st.sampled_from(["random", "length_grouped", "batch_rebalance", "bucket", "reach"]),
+    batches=st.sampled_from(["random", "stratified", "length_grouped", "batch_rebalance", "bucket", "reach"]),
     execution=st.sampled_from(["padded", "padded_max", "unpadded", "sorted"]),
     drop=st.sampled_from(["none", "batch_min", "reach"]),
     bucket_width=st.sampled_from([1, 3, 5]),

@@ -30,6 +30,7 @@ TABLE = {
     "sorted": ("random", "none", "sorted", None, None, False, None),
     "packed": ("packs", "none", "packed", None, None, False, None),
     "unpadded": ("random", "none", "unpadded", None, None, False, None),
+    "stratified": ("stratified", "none", "unpadded", None, None, False, None),
     "tf_bucket": ("bucket", "none", "padded", 1, False, False, "paper"),
     "bucket": ("bucket", "none", "padded", 1, True, True, "base"),
     "tdbs_paper": ("bucket", "batch_min", "padded", 5, True, True, "paper"),
@@ -152,7 +153,7 @@ def test_targets_are_not_packed():
     with pytest.raises(ConfigError):
         given_strategy(STRATEGIES["packed"], task, in_rows=True)
     assert set(strategies_for(task)) == set(STRATEGIES) - {"packed"}
-    assert set(strategies_for(task, in_rows=False)) == set(STRATEGIES) - {"packed", "unpadded"}
+    assert set(strategies_for(task, in_rows=False)) == set(STRATEGIES) - {"packed", "unpadded", "stratified"}
     assert strategies_for(SAMPLE_TASK) == tuple(STRATEGIES)
 
 
@@ -161,6 +162,7 @@ def test_targets_are_not_packed():
     [
         ("random", 100, 0.1),
         ("random", 50_000, 0.1),
+        ("stratified", 100, 0.1),
         ("length_grouped", 100, 0.1),
         ("batch_rebalance", 100, 0.1),
         ("bucket", 9_999, 0.0),  # the small sets of GLUE

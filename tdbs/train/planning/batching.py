@@ -15,6 +15,7 @@ from tdbs.arrays import IntArray, offsets_of
 from tdbs.pipeline.lengths import bucket_edges, bucket_of, longest_lengths
 from tdbs.train.planning.caps import batch_caps, hardware_caps
 from tdbs.train.planning.samplers import REBALANCED_PARTS, length_grouped_order, pack_rows, rebalanced_batches
+from tdbs.train.planning.strata import stratified_order
 from tdbs.train.planning.strategies import Batches, Strategy
 
 # Shapes: N samples, B batches, B1 = B + 1, R rows of the model, S steps, L1 = max_length + 1.
@@ -189,6 +190,12 @@ def _random(samples: EpochSamples) -> Batching:
     return _in_pieces(samples.shuffled(), samples.strategy.base_batch_size)
 
 
+def _stratified(samples: EpochSamples) -> Batching:
+    size = samples.strategy.base_batch_size
+    strata = samples.generator(rng.RandomPurpose.STRATA)
+    return _in_pieces(stratified_order(samples.planned_N, samples.shuffled(), size, generator=strata), size)
+
+
 def _length_grouped(samples: EpochSamples) -> Batching:
     size = samples.strategy.base_batch_size
     return _in_pieces(length_grouped_order(samples.planned_N, size, seed=samples.torch_seed()), size)
@@ -229,6 +236,7 @@ def _in_pieces(order_N: IntArray, size: int) -> Batching:
 
 BATCHINGS: dict[Batches, Callable[[EpochSamples], Batching]] = {
     "random": _random,
+    "stratified": _stratified,
     "length_grouped": _length_grouped,
     "batch_rebalance": _batch_rebalance,
     "packs": _packs,

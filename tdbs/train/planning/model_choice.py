@@ -106,7 +106,8 @@ def left_out_note(names: Sequence[str], model: ModelChoice) -> str | None:
         return None
     kind = "" if model.model_type is None else f" ({model.model_type})"
     verb = "is" if len(names) == 1 else "are"
-    return f"{' and '.join(names)} {verb} left out: {shown_model(model.name)}{kind} takes one sample a row."
+    listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
+    return f"{listed} {verb} left out: {shown_model(model.name)}{kind} takes one sample a row."
 
 
 def _tiny_config(manifest: Manifest, *, is_writer: bool) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from tdbs.train.planning.caps import MOST, call_tokens, chosen_caps, has_cuda
 from tdbs.train.planning.profile_file import CapTable, Profile
 from tdbs.train.planning.samplers import has_rebalancing
 
-Batches = Literal["random", "length_grouped", "batch_rebalance", "packs", "bucket", "reach"]
+Batches = Literal["random", "stratified", "length_grouped", "batch_rebalance", "packs", "bucket", "reach"]
 Drop = Literal["none", "rate", "any", "all", "batch_min", "reach"]
 Execution = Literal["padded_max", "padded", "sorted", "packed", "unpadded"]
 
@@ -162,6 +162,7 @@ STRATEGIES: dict[str, Strategy] = {
         Strategy(name="sorted", batches="random", drop="none", execution="sorted", lrm=False),
         Strategy(name="packed", batches="packs", drop="none", execution="packed", lrm=False),
         Strategy(name="unpadded", batches="random", drop="none", execution="unpadded", lrm=False),
+        Strategy(name="stratified", batches="stratified", drop="none", execution="unpadded", lrm=False),
         Strategy(
             name="tf_bucket",
             batches="bucket",
