@@ -17,9 +17,9 @@ from tdbs.arrays import FloatArray, IntArray, offsets_of
 from tdbs.errors import ConfigError
 from tdbs.train.batches import Batch
 from tdbs.train.planning.epoch_plan import EpochPlan
-from tdbs.train.planning.length_groups import groups_work
 from tdbs.train.planning.profile_file import MeasuredWork
 from tdbs.train.planning.strategies import Execution
+from tdbs.train.rows.tiles import tiles_work
 
 # Shapes: B batches (calls of the model), S steps, F counts, P measured points, C costs: counts, then dropout's two.
 
@@ -142,7 +142,7 @@ def _steps_work(
     pairs_B = tokens_B * widths_B
     counts: dict[str, IntArray] = {"calls": np.ones_like(tokens_B), "samples": samples_B, "tokens": tokens_B}
     if execution == "unpadded":
-        places_B, pairs_B = groups_work(lengths_N, offsets_B1)
+        places_B, pairs_B = tiles_work(lengths_N, offsets_B1)
         counts["places"] = places_B
     elif execution == "packed":
         counts["blocks"] = pairs_B

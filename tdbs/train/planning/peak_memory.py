@@ -18,9 +18,9 @@ from tdbs.model_families import family_of
 from tdbs.settings import TrainSettings
 from tdbs.train.planning.caps import has_cuda
 from tdbs.train.planning.epoch_plan import EpochPlan
-from tdbs.train.planning.length_groups import groups_work
 from tdbs.train.planning.model_choice import ModelChoice
 from tdbs.train.planning.model_size import ModelSize
+from tdbs.train.rows.tiles import tiles_work
 
 # Shapes: B batches (calls of the model).
 
@@ -153,7 +153,7 @@ def _of_pairs(calls: _Calls, size: ModelSize, terms: MemoryTerms) -> tuple[Float
 def _calls(plan: EpochPlan) -> _Calls:
     tokens_B, widths_B = plan.tokens_B, plan.padded_lengths_B
     if plan.execution == "unpadded":
-        places_B, pairs_B = groups_work(plan.kept_N, plan.batch_offsets_B1)
+        places_B, pairs_B = tiles_work(plan.kept_N, plan.batch_offsets_B1)
         masked_B = np.zeros_like(tokens_B, dtype=bool)
     else:
         places_B, pairs_B = tokens_B, tokens_B * widths_B

@@ -1,8 +1,9 @@
 """Attention by sequence in rows of several samples, by the kernel that was asked for.
 
 Packed rows keep their form: a mask lets tokens of one sample see each other. Unpadded rows are regrouped: on CUDA a
-variable-length kernel takes them as they are, elsewhere attention alone is padded, within a few length groups
-(docs/decisions.md, "Unpadded"). A layer says itself whether it looks back only, and how far it sees.
+variable-length kernel takes them as they are. Elsewhere attention alone is padded: samples share tiles (tiles.py), or
+have a row each in a few length groups (length_groups.py). A layer says itself whether it looks back only, and how far
+it sees.
 """
 
 import sys
@@ -21,8 +22,8 @@ from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 from tdbs.train.rows.sequences import Grouped, LengthGroup, SequencePair, Sequences
 from tdbs.train.rows.variable_length import takes_rows, variable_length
 
-# Shapes: R rows of W tokens (R x W = F), B samples, P places of padded sequences, H heads, D their size, G samples of
-# a length group, L its longest sample.
+# Shapes: R rows of W tokens (R x W = F), B samples, K their tokens, P places of padded rows, H heads, D their size, G
+# padded rows of one width L.
 
 _PREFIX = "tdbs_"  # before the kernel's name
 _IN_ROWS = ContextVar("tdbs_rows_of_several", default=False)  # a mask function is not given the model's other inputs
@@ -99,21 +100,24 @@ def _attention(
     # the reach is in our masks; kernels that cut by row would cut wrongly
     reach = _reach(module, options.pop("sliding_window", None))
     bias = options.pop("position_bias", None)  # of each group, if there is one at all
-    own, queries, keys = _sides(module, sequences)
+    own, crossing = _whose(module, sequences)
     is_added = kernel == "eager"
-    if own.is_packed:
+    if own.tiled is None:  # packed
         make = partial(_block_mask, own, query.shape[2], reach)
         return call(query, key, value, mask_of(own, (reach, query.dtype), make, is_added=is_added), **options)
-    if queries is keys and bias is None and takes_rows(query, options):
+    in_tiles = crossing is None and bias is None  # else each sample has a padded row
+    if in_tiles and takes_rows(query, options):
         return variable_length(query, key, value, own, reach.bounds, options), None
+    keys = own.tiled if in_tiles else own.grouped
+    queries = crossing or keys
     parts_PHD = to_places(_flat(query), queries), to_places(_flat(key), keys), to_places(_flat(value), keys)
     found = []
     for number, (asking, seen) in enumerate(zip(queries.groups, keys.groups, strict=True)):
         qkv_GHLD = (
             _of_group(states_PHD, group) for states_PHD, group in zip(parts_PHD, (asking, seen, seen), strict=True)
         )
-        key_of_mask = (reach, query.dtype, queries is keys, number)
-        mask = mask_of(own, key_of_mask, partial(group_mask, seen, reach), is_added=is_added)
+        make = partial(_tile_mask, own, keys, seen, reach) if in_tiles else partial(group_mask, seen, reach)
+        mask = mask_of(own, (reach, query.dtype, in_tiles, queries is keys, number), make, is_added=is_added)
         if bias is not None and bias.values:
             options["position_bias"] = bias.values[number]
         found.append(call(*qkv_GHLD, mask, **options)[0].flatten(0, 1))
@@ -129,19 +133,18 @@ def _reach(module: torch.nn.Module, window: int | None) -> Reach:
     return Reach(window=None if window is None else window + 1)  # transformers counts the window's end then
 
 
-def _sides(module: torch.nn.Module, sequences: Sequences | SequencePair) -> tuple[Sequences, Grouped, Grouped]:
-    """Return whose rows a layer computes, and the groups of its queries and of its keys."""
+def _whose(module: torch.nn.Module, sequences: Sequences | SequencePair) -> tuple[Sequences, Grouped | None]:
+    """Return the rows whose keys a layer reads, and its queries if they are tokens of other rows."""
     if isinstance(sequences, Sequences):
-        return sequences, sequences.grouped, sequences.grouped
-    if not module.is_decoder or module.is_causal:
-        own = sequences.target if module.is_decoder else sequences.source
-        return own, own.grouped, own.grouped
-    return sequences.source, sequences.crossing, sequences.source.grouped
+        return sequences, None
+    if module.is_decoder and not module.is_causal:
+        return sequences.source, sequences.crossing
+    return sequences.target if module.is_decoder else sequences.source, None
 
 
 def _of_group(states_PHD: torch.Tensor, group: LengthGroup) -> torch.Tensor:
-    """Return a length group's padded sequences (G x H x L x D)."""
-    return states_PHD[group.places].view(group.samples, group.length, *states_PHD.shape[1:]).transpose(1, 2)
+    """Return padded rows of one width (G x H x L x D)."""
+    return states_PHD[group.places].view(group.rows, group.length, *states_PHD.shape[1:]).transpose(1, 2)
 
 
 def _kernel(name: str, module: torch.nn.Module) -> Callable[..., tuple[torch.Tensor, torch.Tensor | None]]:
@@ -158,6 +161,21 @@ def _block_mask(sequences: Sequences, width: int, reach: Reach) -> torch.Tensor:
     position_RW = sequences.positions_F.view(-1, width)
     sees = sample_RW[:, :, None] == sample_RW[:, None, :]
     return (sees & reach.sees(position_RW[:, :, None] - position_RW[:, None, :]))[:, None]
+
+
+def _tile_mask(sequences: Sequences, tiled: Grouped, group: LengthGroup, reach: Reach) -> torch.Tensor:
+    """Return which tokens of a width's tiles see each other: those of one sample (G x 1 x L x L)."""
+    sample_P, position_P = (_at_places(values_F, tiled) for values_F in (sequences.sample_F, sequences.positions_F))
+    sample_GL = sample_P[group.places].view(group.rows, group.length)
+    position_GL = position_P[group.places].view(group.rows, group.length)
+    sees = sample_GL[:, :, None] == sample_GL[:, None, :]  # a padded query sees padding, or it would be no number
+    return (sees & reach.sees(position_GL[:, :, None] - position_GL[:, None, :]))[:, None]
+
+
+def _at_places(values_F: torch.Tensor, tiled: Grouped) -> torch.Tensor:
+    """Return a number of each token at its place in the tiles, -1 at padding (P)."""
+    values_P = values_F.new_full((len(tiled.token_of_P),), -1)
+    return values_P.index_copy_(0, tiled.place_of_K, values_F[: len(tiled.place_of_K)])
 
 
 def group_mask(group: LengthGroup, reach: Reach = EVERYWHERE) -> torch.Tensor:
@@ -179,14 +197,14 @@ def mask_of(
 
     `key` identifies a mask, and begins with the reach and the type of numbers.
     """
-    if key not in sequences.masks:
+    if key not in sequences.made:
         sees = make()
         if is_added:
             dtype = key[1]
             added = torch.zeros(sees.shape, dtype=dtype, device=sees.device)
             sees = added.masked_fill_(~sees, torch.finfo(dtype).min)
-        sequences.masks[key] = sees
-    return sequences.masks[key]
+        sequences.made[key] = sees
+    return sequences.made[key]
 
 
 def _flat(states_1HFD: torch.Tensor) -> torch.Tensor:

@@ -129,7 +129,7 @@ def _in_groups(
     states_PE = to_places(states_RWE.flatten(0, 1), sequences.grouped)
     found = []
     for number, group in enumerate(sequences.grouped.groups):
-        states_GLE = states_PE[group.places].view(group.samples, group.length, -1)
+        states_GLE = states_PE[group.places].view(group.rows, group.length, -1)
         out_GLE = forward(
             states_GLE,
             # read by all queries alike: what is at padding is never looked at

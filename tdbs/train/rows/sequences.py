@@ -12,25 +12,28 @@ from tdbs.pipeline.schema import IGNORED
 from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
 from tdbs.train.planning.epoch_plan import row_width
-from tdbs.train.rows.layout import GroupedLayout, RowLayout, grouped_layout, longest_of_groups, row_layout
+from tdbs.train.rows.layout import RowLayout, row_layout
+from tdbs.train.rows.length_groups import GroupedLayout, grouped_layout, longest_of_groups
 
-# Shapes: R rows of W tokens (R x W = F), B samples, K their tokens, P places of padded sequences, C outputs, G samples
-# of a length group, L its longest sample.
+# Shapes: R rows of W tokens (R x W = F), B samples, K their tokens, P places of padded rows, C outputs, G padded rows
+# of one width L.
+
+_GROUPED = "length groups"  # in what the first layer makes
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class LengthGroup:
-    """Samples of similar length, padded for attention alone; `places` are of the group's padded tokens among P."""
+    """Padded rows of one width for attention alone, with a sample each, or tiles of several; `places` are among P."""
 
     places: slice
-    samples: int
+    rows: int
     length: int
     lengths_G: torch.Tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grouped:
-    """The tokens of some rows as padded sequences, in a few groups of similar length."""
+    """The tokens of some rows as padded rows of a few widths."""
 
     groups: Sequence[LengthGroup]
     token_of_P: torch.Tensor  # the token at each padded place; anything at padding
@@ -56,14 +59,24 @@ class Sequences:
     lengths_B: torch.Tensor
     sample_F: torch.Tensor  # the sample of each token, -1 at padding
     positions_F: torch.Tensor  # position of each token in its sample
-    grouped: Grouped
-    # made by the first layer, for all of them
-    masks: dict[Hashable, torch.Tensor] = field(default_factory=dict)
+    tiled: Grouped | None  # the tiles of attention; packed rows are their own
+    spans: tuple[IntArray, IntArray]  # starts and lengths as arrays of the host
+    made: dict[Hashable, Any] = field(default_factory=dict)  # by the first layer, for all of them: masks, length groups
 
     @property
     def is_packed(self) -> bool:
         """Whether several rows hold the samples, with padding in each."""
-        return self.grouped.token_of_K is not None
+        return self.tiled is None
+
+    @property
+    def grouped(self) -> Grouped:
+        """The samples in length groups, for attention that sees a padded sample in each row."""
+        if _GROUPED not in self.made:
+            starts_B, lengths_B = self.spans
+            layout = grouped_layout(starts_B, lengths_B, longest_of_groups(lengths_B), by_B=lengths_B)
+            self.made[_GROUPED] = _grouped_on_device(layout, self.sample_F.device, is_packed=self.is_packed)
+        found: Grouped = self.made[_GROUPED]
+        return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,7 +100,7 @@ def sequences_of(batch: Batch, *, device: torch.device) -> Sequences:
     if batch.starts_B is None:
         raise ValueError("the batch has a row for each sample")
     layout = batch.layout or _layout_of(batch.starts_B, batch)
-    return _on_device(layout, batch.starts_B, batch.lengths_B, device, is_packed=batch.execution == "packed")
+    return _on_device(layout, batch.starts_B, batch.lengths_B, device)
 
 
 def pair_of(batch: Batch, *, device: torch.device) -> SequencePair:
@@ -95,11 +108,11 @@ def pair_of(batch: Batch, *, device: torch.device) -> SequencePair:
     source = sequences_of(batch, device=device)
     lengths_B = target_lengths(batch)
     starts_B = np.cumsum(lengths_B) - lengths_B
-    target = row_layout(starts_B, lengths_B, size=int(row_width(lengths_B.sum())))
+    target = row_layout(starts_B, lengths_B, size=int(row_width(lengths_B.sum())), is_packed=False)
     crossing = grouped_layout(starts_B, lengths_B, longest_of_groups(batch.lengths_B), by_B=batch.lengths_B)
     return SequencePair(
         source=source,
-        target=_on_device(target, starts_B, lengths_B, device, is_packed=False),
+        target=_on_device(target, starts_B, lengths_B, device),
         crossing=_grouped_on_device(crossing, device, is_packed=False),
     )
 
@@ -119,15 +132,14 @@ def rows_of_samples(values_RWC: torch.Tensor, batch: Batch) -> torch.Tensor:
     return values_RWC.flatten(0, 1)[to_device(place_BL, values_RWC.device)]
 
 
-def _on_device(
-    layout: RowLayout, starts_B: IntArray, lengths_B: IntArray, device: torch.device, *, is_packed: bool
-) -> Sequences:
+def _on_device(layout: RowLayout, starts_B: IntArray, lengths_B: IntArray, device: torch.device) -> Sequences:
     return Sequences(
         starts_B=to_device(starts_B, device),
         lengths_B=to_device(lengths_B, device),
         sample_F=to_device(layout.sample_F, device),
         positions_F=to_device(layout.positions_F, device),
-        grouped=_grouped_on_device(layout.grouped, device, is_packed=is_packed),
+        tiled=None if layout.tiled is None else _grouped_on_device(layout.tiled, device, is_packed=False),
+        spans=(starts_B, lengths_B),
     )
 
 
@@ -136,7 +148,7 @@ def _grouped_on_device(grouped: GroupedLayout, device: torch.device, *, is_packe
         groups=tuple(
             LengthGroup(
                 places=group.places,
-                samples=len(group.lengths_G),
+                rows=len(group.lengths_G),
                 length=group.length,
                 lengths_G=to_device(group.lengths_G, device),
             )
@@ -149,4 +161,4 @@ def _grouped_on_device(grouped: GroupedLayout, device: torch.device, *, is_packe
 
 
 def _layout_of(starts_B: IntArray, batch: Batch) -> RowLayout:
-    return row_layout(starts_B, batch.lengths_B, size=batch.input_ids_RW.size)
+    return row_layout(starts_B, batch.lengths_B, size=batch.input_ids_RW.size, is_packed=batch.execution == "packed")

@@ -34,12 +34,14 @@ def variable_length(
     options: dict[str, Any],
 ) -> torch.Tensor:
     """Return attention over an unpadded row (1 x F x H x D); `bounds`: tokens seen to the left and right, -1 all."""
+    _, lengths_B = sequences.spans
+    padding = len(sequences.sample_F) - int(lengths_B.sum())
     ends_B = sequences.lengths_B.cumsum(0)
-    if len(sequences.grouped.place_of_K) < len(sequences.sample_F):
+    if padding:
         # the row's padding is a sequence of its own: every result is there
         ends_B = torch.cat([ends_B, ends_B.new_tensor([len(sequences.sample_F)])])
     bounds_B1 = torch.nn.functional.pad(ends_B, (1, 0)).int()
-    longest = max(sequences.grouped.groups[-1].length, len(sequences.sample_F) - len(sequences.grouped.place_of_K))
+    longest = max(int(lengths_B.max()), padding)
     qkv_FHD = [states.transpose(1, 2).flatten(0, 1) for states in (query, key, value)]
     places = (bounds_B1, bounds_B1, longest, longest)
     module: Any = import_module(str(_kernel(options)))

@@ -1,0 +1,159 @@
+"""Tiles of attention: an unpadded row's samples, packed into padded rows of at most three widths for attention alone.
+
+A CPU multiplies matrices of 64 tokens at nearly the price of one of 10, so several short samples share a tile and a
+mask hides them from each other. Widths recur from update to update, and so do the products that a CPU's library has
+prepared (docs/decisions.md, "Tiles of attention").
+
+The widths of a batch are those that cost least. A tile costs the pairs that attention compares in it, and TILE_PAIRS;
+each further width costs CUT_PAIRS. A width has as many tiles as its tokens fill, and enough for the samples longer than
+a half of it, which are alone, than a third, of which two share one, and so on; packing by best fit comes close to that.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from tdbs.arrays import IntArray
+from tdbs.train.planning.samplers import pack_rows
+from tdbs.train.rows.length_groups import GroupedLayout, GroupLayout
+
+# Shapes: N samples, B batches or samples of one batch, B1 = B + 1, E widths to choose from, K tokens, P places of all
+# tiles.
+
+TILE_PAIRS = 6_000
+CUT_PAIRS = 12_000
+WIDTHS = 3  # of a batch, at most
+_STEP = 16
+_NARROWEST, _WIDE = 48, 128  # from a width of 128 on, steps are an eighth
+_SHARES = (1, 2, 3, 4)  # samples in a tile: those longer than half of it are alone
+_NEVER = 2**61
+_AT_ONCE = 1 << 20  # compared cuts
+
+
+def tile_layout(starts_B: IntArray, lengths_B: IntArray) -> GroupedLayout:
+    """Return the tiles of one batch, width by width, ascending; its samples start at some places of the row."""
+    (widths,) = _widths_of_batches(lengths_B, np.array([0, len(lengths_B)])).tolist()
+    firsts_B = np.cumsum(lengths_B) - lengths_B  # among K
+    place_of_B = np.empty_like(lengths_B)
+    groups, shorter, first = [], 0, 0
+    for longest in widths:
+        members = np.flatnonzero((lengths_B > shorter) & (lengths_B <= longest))
+        shorter = longest
+        if len(members):
+            width = int(_narrowed(longest, lengths_B[members].max()))
+            tiles, place_of_B[members] = _packed(lengths_B[members], width=width)
+            place_of_B[members] += first
+            places = slice(first, first + len(tiles) * width)
+            groups.append(GroupLayout(places=places, length=width, lengths_G=tiles))
+            first = places.stop
+    rank_K = np.arange(int(lengths_B.sum())) - np.repeat(firsts_B, lengths_B)
+    place_of_K = np.repeat(place_of_B, lengths_B) + rank_K
+    token_of_K = np.repeat(starts_B, lengths_B) + rank_K
+    token_of_P = np.zeros(first, dtype=np.int64)
+    token_of_P[place_of_K] = token_of_K
+    return GroupedLayout(groups=tuple(groups), token_of_P=token_of_P, place_of_K=place_of_K, token_of_K=token_of_K)
+
+
+def tiles_work(lengths_N: IntArray, offsets_B1: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the padded tokens of each batch's tiles, and the pairs that attention compares in them (B, B)."""
+    widths_B3 = _widths_of_batches(lengths_N, offsets_B1)
+    batch_N = np.repeat(np.arange(len(offsets_B1) - 1), np.diff(offsets_B1))
+    places_B, pairs_B = np.zeros((2, len(widths_B3)), dtype=np.int64)
+    shorter_B = np.zeros_like(places_B)
+    for upto_B in widths_B3.T:
+        own_N = np.where((lengths_N > shorter_B[batch_N]) & (lengths_N <= upto_B[batch_N]), lengths_N, 0)
+        shorter_B = upto_B
+        width_B = _narrowed(upto_B, np.maximum.reduceat(own_N, offsets_B1[:-1]))
+        tiles_B = -(-np.add.reduceat(own_N, offsets_B1[:-1]) // width_B)
+        for share in _SHARES:
+            is_longer_N = own_N > width_B[batch_N] // (share + 1)
+            longer_B = np.add.reduceat(is_longer_N, offsets_B1[:-1], dtype=np.int64)
+            tiles_B = np.maximum(tiles_B, -(-longer_B // share))
+        places_B += tiles_B * width_B
+        pairs_B += tiles_B * width_B**2
+    return places_B, pairs_B
+
+
+def _packed(lengths_B: IntArray, *, width: int) -> tuple[IntArray, IntArray]:
+    """Return the tokens in each tile of a width, and the place of each sample's first token among their places."""
+    tile_B = pack_rows(lengths_B, width=width)
+    order_B = np.argsort(tile_B, kind="stable")
+    before_B = np.cumsum(lengths_B[order_B]) - lengths_B[order_B]
+    is_first_B = np.append(True, np.diff(tile_B[order_B]) > 0)
+    in_tile_B = before_B - before_B[is_first_B][tile_B[order_B]]
+    place_B = np.empty_like(lengths_B)
+    place_B[order_B] = tile_B[order_B] * width + in_tile_B
+    return np.bincount(tile_B, weights=lengths_B).astype(np.int64), place_B
+
+
+def _narrowed(width_B: IntArray | int, longest_B: IntArray) -> IntArray:
+    """Return wide tiles no wider than their longest sample; their widths seldom recur."""
+    narrow_B: IntArray = np.where(width_B > _WIDE, np.maximum(-(-longest_B // _STEP) * _STEP, _WIDE), width_B)
+    return narrow_B
+
+
+def _widths_of_batches(lengths_N: IntArray, offsets_B1: IntArray) -> IntArray:
+    """Return the widths of each batch, ascending (B x 3); one of several may have no samples, or be the next one."""
+    longest_B = np.maximum.reduceat(lengths_N, offsets_B1[:-1])
+    widths_E = _choice(int(longest_B.max()))
+    found_B3 = np.empty((len(longest_B), WIDTHS), dtype=np.int64)
+    at_once = max(_AT_ONCE // len(widths_E) ** 2, 1)
+    for first in range(0, len(longest_B), at_once):
+        part = offsets_B1[first : first + at_once + 1]
+        found_B3[first : first + at_once] = _cheapest(lengths_N[part[0] : part[-1]], part - part[0], widths_E)
+    return found_B3
+
+
+def _choice(longest: int) -> IntArray:
+    """Return the widths to choose from: from the narrowest to one at least that takes the longest sample."""
+    return np.array(list(_growing(max(longest, 2 * _NARROWEST))))
+
+
+def _growing(longest: int) -> Iterator[int]:
+    width = _NARROWEST
+    yield width
+    while width < longest:
+        width += _STEP if width < _WIDE else width // (8 * _STEP) * _STEP
+        yield width
+
+
+def _cheapest(lengths_N: IntArray, offsets_B1: IntArray, widths_E: IntArray) -> IntArray:
+    """Return the widths that cost least (B x 3): a group of samples ends at each, and begins above the last one."""
+    count, choices = len(offsets_B1) - 1, len(widths_E)
+    batch_N = np.repeat(np.arange(count), np.diff(offsets_B1))
+
+    def upto(bounds_E: IntArray, weights_N: IntArray | None = None) -> IntArray:
+        """Add up what each batch has in samples that are no longer than some bounds (B x E)."""
+        cell_N = batch_N * (choices + 1) + np.searchsorted(bounds_E, lengths_N)
+        found = np.bincount(cell_N, weights=weights_N, minlength=count * (choices + 1))
+        return found.reshape(count, -1)[:, :-1].cumsum(axis=1).astype(np.int64)
+
+    samples_BE = upto(widths_E)
+    # all samples up to a width (B x 1 x E), then those above the width of the second axis
+    tokens_B1E = upto(widths_E, lengths_N)[:, None, :]
+    shorter_BE1, tokens_BE1 = samples_BE[:, :, None], tokens_B1E.transpose(0, 2, 1)
+    tiles_B1E, tiles_BEE = -(-tokens_B1E // widths_E), -(-(tokens_B1E - tokens_BE1) // widths_E)
+    for share in _SHARES:
+        upto_share_B1E = upto(widths_E // (share + 1))[:, None, :]
+        longer_B1E = samples_BE[:, None, :] - upto_share_B1E
+        longer_BEE = samples_BE[:, None, :] - np.maximum(upto_share_B1E, shorter_BE1)
+        tiles_B1E = np.maximum(tiles_B1E, -(-longer_B1E // share))
+        tiles_BEE = np.maximum(tiles_BEE, -(-longer_BEE // share))
+    a_tile_E = TILE_PAIRS + widths_E**2
+    cost_BEE = tiles_BEE * a_tile_E + CUT_PAIRS * (tiles_BEE > 0)
+    cost_BEE[:, widths_E[:, None] >= widths_E] = _NEVER
+    best_BE = (tiles_B1E * a_tile_E + CUT_PAIRS * (tiles_B1E > 0))[:, 0]
+    cuts = []
+    for _ in range(WIDTHS - 1):
+        through_BEE = best_BE[:, :, None] + cost_BEE
+        cuts.append(through_BEE.argmin(axis=1))
+        shorter_BE = np.take_along_axis(through_BEE, cuts[-1][:, None], axis=1)[:, 0]
+        cuts[-1] = np.where(shorter_BE < best_BE, cuts[-1], np.arange(choices))  # else this width has all
+        best_BE = np.minimum(best_BE, shorter_BE)
+    takes_all_BE = samples_BE == np.diff(offsets_B1)[:, None]
+    at_B = np.where(takes_all_BE, best_BE, _NEVER).argmin(axis=1)
+    found = [at_B]
+    for cut_BE in reversed(cuts):
+        at_B = cut_BE[np.arange(count), at_B]
+        found.append(at_B)
+    return widths_E[np.stack(found[::-1], axis=1)]
