@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tdbs.analysis.profile import timing
 from tdbs.analysis.profile.caps import peak_bytes, reset_peak
 from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
 from tdbs.pipeline.dataset import PreparedDataset
@@ -26,6 +27,12 @@ def tiny_dataset(folder: Path, *, max_length: int = 16, train_rows: int = 120, t
         options = {"tokenizer": str(tokenizer), "max_length": max_length, "out": folder / "prepared"}
         found: PreparedDataset = prepare(str(folder / "files"), **options).dataset
     return found
+
+
+def time_steps_once(patch: pytest.MonkeyPatch) -> None:
+    """Let a profile time each step once, not five to twelve times: for tests that do not read how exact it is."""
+    patch.setattr(timing, "_MORE", 0)
+    patch.setitem(timing.timed_points.__kwdefaults__, "rounds", 1)
 
 
 def memory_budget(extra_mib: int) -> int:

@@ -12,7 +12,7 @@ import pytest
 
 from docs.generate import GENERATED, commands, parts, with_parts
 from docs.glue_table import row
-from tdbs.analysis.profile import timing
+from tests.analysis.tiny import time_steps_once
 from tests.docs.files import write_files
 from tests.docs.pages import (
     PAGES,
@@ -44,9 +44,8 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a profile time each step once, not five to twelve times: nothing here reads how exact it is."""
-    monkeypatch.setattr(timing, "_MORE", 0)
-    monkeypatch.setitem(timing.timed_points.__kwdefaults__, "rounds", 1)
+    """Let a profile time each step once: nothing here reads how exact it is."""
+    time_steps_once(monkeypatch)
 
 
 @pytest.fixture
