@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.inference.batches import Dropping, inference_strategy, predict_block
@@ -16,6 +16,7 @@ from tdbs.inference.inputs import InputOptions, open_input
 from tdbs.inference.predict import predict
 from tdbs.inference.predictor import Predictor
 from tdbs.train.scores.answers import MAX_ANSWER_TOKENS
+from tests.examples import examples
 from tests.inference.conftest import read_jsonl, write_jsonl
 from tests.inference.models import CLASSES, answers_one_by_one, one_by_one, save_checkpoint
 
@@ -48,7 +49,7 @@ def test_every_strategy_predicts_what_one_by_one_does(strategy, batch_size, chec
     check_against(read_jsonl(tmp_path / "out.jsonl"), one_by_one(folder, texts[-41:]), list(range(41)))
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(data=st.data())
 def test_random_texts_in_any_batches_and_blocks(data, checkpoint_of):
     """Any texts, any number of them, any batch size."""

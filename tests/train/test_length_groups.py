@@ -3,10 +3,11 @@
 from itertools import combinations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.train.rows.layout import GROUPS, longest_of_groups
+from tests.examples import examples
 
 
 def pairs_of(lengths: list[int], longest: list[int]) -> int:
@@ -25,7 +26,7 @@ def cheapest(lengths: list[int]) -> int:
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=14))
-@settings(max_examples=300)
+@examples(300)
 def test_groups_are_the_cheapest_of_all_cuts(lengths):
     """At most three, ascending, each the length of a sample, the last one the longest; no other cut has fewer pairs."""
     longest = longest_of_groups(np.array(lengths)).tolist()
