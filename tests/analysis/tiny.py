@@ -8,9 +8,10 @@ import torch
 
 from tdbs.analysis.profile import timing
 from tdbs.analysis.profile.caps import peak_bytes, reset_peak
-from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
+from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.prepare import prepare
+from tests.built_in import sample_tables
 
 
 def tiny_dataset(folder: Path, *, max_length: int = 16, train_rows: int = 120, tokenizer: Path = TOKENIZER_FOLDER):
