@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from tdbs.analysis.conditions import times
 from tdbs.analysis.profile import timing
 from tdbs.analysis.profile.caps import peak_bytes, reset_peak
 from tdbs.data.sample import TOKENIZER_FOLDER
@@ -34,6 +35,13 @@ def time_steps_once(patch: pytest.MonkeyPatch) -> None:
     """Let a profile time each step once, not five to twelve times: for tests that do not read how exact it is."""
     patch.setattr(timing, "_MORE", 0)
     patch.setitem(timing.timed_points.__kwdefaults__, "rounds", 1)
+
+
+def time_calls_once(patch: pytest.MonkeyPatch) -> None:
+    """Let an evaluation time eight samples once, not 64 five times, and batches once."""
+    patch.setattr(times, "SINGLE_SAMPLES", 8)
+    patch.setattr(times, "_SINGLE_ROUNDS", 1)
+    patch.setattr(times, "_BATCHED_ROUNDS", 1)
 
 
 def memory_budget(extra_mib: int) -> int:

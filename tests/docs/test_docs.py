@@ -12,7 +12,7 @@ import pytest
 
 from docs.generate import GENERATED, commands, parts, with_parts
 from docs.glue_table import row
-from tests.analysis.tiny import time_steps_once
+from tests.analysis.tiny import time_calls_once, time_steps_once
 from tests.docs.files import write_files
 from tests.docs.pages import (
     PAGES,
@@ -44,8 +44,9 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a profile time each step once: nothing here reads how exact it is."""
+    """Let a profile and an evaluation time all once: nothing here reads how exact they are."""
     time_steps_once(monkeypatch)
+    time_calls_once(monkeypatch)
 
 
 @pytest.fixture
