@@ -23,7 +23,7 @@ from tests.data.test_compressed import PACK
 from tests.pipeline.contents import contents
 
 BUCKET = "s3://datasets"
-ROWS = 3_000
+ROWS = 800
 
 
 @pytest.fixture(scope="module")
