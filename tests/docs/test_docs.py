@@ -12,6 +12,7 @@ import pytest
 
 from docs.generate import GENERATED, commands, parts, with_parts
 from docs.glue_table import row
+from tdbs.analysis.profile.shapes import Shape, grid_shapes
 from tests.analysis.tiny import time_calls_once, time_steps_once
 from tests.docs.files import write_files
 from tests.docs.pages import (
@@ -31,6 +32,7 @@ from tests.docs.pages import (
 RUN_HERE = ("console", "python")
 WITH_STEPS = [page for page in PAGES if any(steps_of(text_of(page), RUN_HERE))]
 WITH_SHELL = [page for page in PAGES if any(steps_of(text_of(page), ["sh"]))]
+LIKE_ANOTHER = {f"docs/tasks/{name}.md" for name in ("multi-label", "regression", "summarization")}  # same commands
 FORMAT = "docs/format.md"
 NEEDS_WEIGHTS = ("train", "evaluate", "report", "reproduce")  # of models that are on the hub alone
 
@@ -51,7 +53,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def small(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the built-in sample a hundredth: to train on all of it takes half a minute each time."""
+    """Make the built-in sample a hundredth, and time steps of few tokens alone: all of it takes a minute each time."""
+
+    def few_tokens(*arguments: object, **options: object) -> list[Shape]:
+        return [shape for shape in grid_shapes(*arguments, **options) if shape.samples * shape.length <= 1024]
+
+    monkeypatch.setattr("tdbs.analysis.profile.measure.grid_shapes", few_tokens)
     monkeypatch.setattr("tdbs.data.sample._ROWS", {"train": 200, "validation": 50})
 
 
@@ -133,7 +140,9 @@ def test_snippets_of_the_format_page_run_and_manifests_have_the_documented_keys(
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("page", WITH_SHELL)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.slow) if page in LIKE_ANOTHER else page for page in WITH_SHELL]
+)
 def test_commands_that_need_the_hub_run_on_local_files(page, folder, shared):
     """The same commands with a mirror folder and local tokenizers; those that need a model's weights are left out."""
     for step in steps_of(text_of(page), ["sh"]):
