@@ -177,7 +177,7 @@ def test_first_pieces_have_the_labels_and_labelled_words_stay(name, word):
             droppable += check_droppable(sample, words, own)
 
     check()
-    assert droppable > 50
+    assert droppable > 0
 
 
 @pytest.mark.real_data
