@@ -37,11 +37,11 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope="module", params=["once", pytest.param("in rounds", marks=pytest.mark.slow)])
 def measured(request, dataset):
-    """Thirty steps, each once or repeated for half a second, and batches that fill 150 MiB."""
+    """Thirty steps, each once or repeated for half a second, and batches that fill 60 MiB."""
     with pytest.MonkeyPatch.context() as patch:
         if request.param == "once":
             time_steps_once(patch)
-        return measure_profile(dataset, model="tiny", precision="fp32", memory=memory_budget(150))
+        return measure_profile(dataset, model="tiny", precision="fp32", memory=memory_budget(60))
 
 
 @pytest.fixture(scope="module")

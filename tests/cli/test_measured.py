@@ -105,7 +105,7 @@ def profiled(short: Path, place: Path) -> Outcome:
         "--attention",
         "eager",
         "--memory",
-        f"{memory_budget(150) >> 20}MiB",
+        f"{memory_budget(60) >> 20}MiB",
     )
     with pytest.MonkeyPatch.context() as patch:
         time_steps_once(patch)

@@ -50,7 +50,7 @@ TEMPLATES = {
 }
 
 
-@pytest.mark.parametrize("pairs", [False, True], ids=["texts", "pairs"])
+@pytest.mark.parametrize("pairs", [pytest.param(False, marks=pytest.mark.slow), True], ids=["texts", "pairs"])
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_segment_ids_are_those_of_any_template(template, pairs, tmp_path):
     single, pair = TEMPLATES[template]
