@@ -29,8 +29,9 @@ demo: $(VENV)/.installed
 	HF_HUB_OFFLINE=1 $(BIN)/tdbs train
 	HF_HUB_OFFLINE=1 $(BIN)/tdbs report
 
+# Compiled modules are kept, whatever the environment says: each process that a test starts would compile them again.
+PYTEST = PYTHONDONTWRITEBYTECODE= HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 # Tests that share what is dear to make run on one worker: loadgroup.
-PYTEST = HF_HUB_OFFLINE=1 $(BIN)/python -m pytest
 EVERY_DAY = -n auto --dist loadgroup -m "not slow and not fault and not fuzz"
 
 test: $(VENV)/.installed-test
@@ -40,12 +41,15 @@ test: $(VENV)/.installed-test
 test-fast: $(VENV)/.installed-test
 	$(PYTEST) -n auto --dist loadgroup -m "fast and not slow and not fault and not fuzz"
 
-# The same as test, and the lines that it runs: fewer than pyproject.toml says fail.
+# Every random example of a property; every day a fifth of them (tests/examples.py).
+IN_FULL = --hypothesis-profile full
+
+# The same as test in full, and the lines that it runs: fewer than pyproject.toml says fail.
 coverage: $(VENV)/.installed-test
-	$(PYTEST) $(EVERY_DAY) --cov --cov-report=term:skip-covered
+	$(PYTEST) $(EVERY_DAY) $(IN_FULL) --cov --cov-report=term:skip-covered
 
 test-slow: $(VENV)/.installed-test
-	$(PYTEST) -m slow
+	$(PYTEST) -m slow $(IN_FULL)
 
 test-faults: $(VENV)/.installed-test
 	$(PYTEST) -m fault

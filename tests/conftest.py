@@ -7,10 +7,10 @@ from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
 
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.prepare import prepare
+from tests.examples import register_profiles
 from tests.fast import is_fast
 
 # Before torch is loaded: two xdist workers with two threads each spin against each other on two cores (4 x slower).
@@ -20,8 +20,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 _HUB = tempfile.TemporaryDirectory(prefix="tdbs-hub-")
 os.environ |= {"HF_HUB_OFFLINE": "1", "HF_HOME": _HUB.name}
 
-settings.register_profile("tdbs", deadline=None)  # the machine may be busy; no test is timed
-settings.load_profile("tdbs")
+register_profiles()
 
 SHARED = Path(os.environ.get("TDBS_SHARED", Path(__file__).parents[2] / "shared"))
 

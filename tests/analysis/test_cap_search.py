@@ -4,17 +4,18 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.analysis.profile.caps import caps_between, knee, largest_batch, rounded, table_lengths
 from tdbs.analysis.profile.shapes import searched_lengths
+from tests.examples import examples
 
 # ---------------------------------------------------------------------------------------------------------- memory
 
 
 @given(limit=st.integers(0, 300_000), guess=st.integers(1, 50_000))
-@settings(max_examples=300)
+@examples(300)
 def test_the_largest_batch_fits_and_five_percent_more_does_not(limit, guess):
     """Whatever the guess. No more is tried than twice what fits, or the guess; each try is a training step."""
     tried = []
@@ -86,7 +87,7 @@ def searched(draw) -> tuple[int, dict[int, int]]:
 
 
 @given(searched(), st.sampled_from([1, 8]))
-@settings(max_examples=200)
+@examples(200)
 def test_caps_between_ask_for_no_more_tokens_than_were_tried(case, multiple):
     """No more than the next longer length's batch had; never below 1; never rising with the length."""
     max_length, measured = case

@@ -292,18 +292,21 @@ def test_two_strategies_of_one_name_are_refused(dataset, workplace):
 # --------------------------------------------------------------------------------------------------------------- parts
 
 
-@pytest.fixture(scope="module")
-def parts(dataset, tmp_path_factory):
-    """Two steps of every strategy, two seeds, with a profile."""
-    folder = tmp_path_factory.mktemp("parts") / "c"
-    return folder, compare(dataset, out=folder, seeds=(1, 2), profile=PROFILE, part_steps=2, **SMALL)
+PARTS = {"four strategies": ("random", "packed", "sorted", "reach"), "every strategy": tuple(STRATEGIES)}
+
+
+@pytest.fixture(scope="module", params=["four strategies", pytest.param("every strategy", marks=pytest.mark.slow)])
+def parts(request, dataset, tmp_path_factory):
+    """Two steps of strategies, two seeds, with a profile: the folder, the strategies and what was returned."""
+    folder, names = tmp_path_factory.mktemp("parts") / "c", PARTS[request.param]
+    return folder, names, compare(dataset, names, out=folder, seeds=(1, 2), profile=PROFILE, part_steps=2, **SMALL)
 
 
 def test_parts_time_every_strategy_and_train_none(parts, dataset):
     """Scores are null, and the folder holds no run; steps, tokens and padding are those of whole runs."""
-    folder, result = parts
+    folder, names, result = parts
     assert [(row["strategy"], row["seed"]) for row in result["rows"]] == [
-        (name, seed) for seed in (1, 2) for name in STRATEGIES
+        (name, seed) for seed in (1, 2) for name in names
     ]
     assert {path.name for path in folder.iterdir()} == {
         "settings.json",
@@ -321,7 +324,7 @@ def test_parts_time_every_strategy_and_train_none(parts, dataset):
 
 
 def test_speedups_of_parts_are_over_the_same_seed(parts):
-    rows = rows_of(parts[1])
+    rows = rows_of(parts[2])
     for (_, seed), row in rows.items():
         assert row["speedup"] == pytest.approx(rows["random", seed]["seconds"] / row["seconds"])
 
@@ -329,15 +332,15 @@ def test_speedups_of_parts_are_over_the_same_seed(parts):
 def test_parts_go_on_with_the_seeds_that_are_missing(parts, dataset, tmp_path):
     """The first seed is finished: its rows are kept, and nothing of it is timed."""
     folder = tmp_path / "c"
-    shutil.copytree(parts[0], folder)
+    before, names, first = parts
+    shutil.copytree(before, folder)
     (folder / "compare.json").unlink()
     lines = (folder / "rows.jsonl").read_text().splitlines(keepends=True)
-    (folder / "rows.jsonl").write_text("".join(lines[: len(STRATEGIES)]))
-    result = compare(dataset, out=folder, seeds=(1, 2), profile=PROFILE, part_steps=2, resume=True, **SMALL)
-    assert [row["seconds"] for row in result["rows"]][: len(STRATEGIES)] == [
-        row["seconds"] for row in parts[1]["rows"]
-    ][: len(STRATEGIES)]
-    assert len(result["rows"]) == 2 * len(STRATEGIES)
+    (folder / "rows.jsonl").write_text("".join(lines[: len(names)]))
+    result = compare(dataset, names, out=folder, seeds=(1, 2), profile=PROFILE, part_steps=2, resume=True, **SMALL)
+    kept, again = ([row["seconds"] for row in found["rows"]][: len(names)] for found in (first, result))
+    assert again == kept
+    assert len(result["rows"]) == 2 * len(names)
 
 
 # --------------------------------------------------------------------------------------------------------- pure parts

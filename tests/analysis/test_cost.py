@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.analysis.cost import COSTS, COUNTS, batches_work, fit_costs, padded_work
 from tdbs.analysis.profile.shapes import grid_shapes, synthetic_batch
 from tdbs.errors import ConfigError
+from tests.examples import examples
 from tests.reports.conftest import make_dataset
 
 MANIFEST = make_dataset(max_length=128).manifest
@@ -84,7 +85,7 @@ def test_the_error_is_about_the_noise_of_the_times(noise):
 
 
 @given(st.lists(st.floats(1e-4, 10), min_size=len(POINTS), max_size=len(POINTS)))
-@settings(max_examples=25)
+@examples(25)
 def test_no_cost_is_negative_whatever_the_times(seconds):
     model = fit_costs([point | {"seconds": s} for point, s in zip(POINTS, seconds, strict=True)], "eager")
     assert (model.costs_C >= 0).all()

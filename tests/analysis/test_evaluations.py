@@ -3,6 +3,7 @@
 import json
 import statistics
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from tdbs.train.evaluate import evaluate
 from tdbs.train.planning.strategies import STRATEGIES
 from tdbs.train.planning.tokendrop import drop_order, words_of_split
 from tdbs.train.trainer import train
-from tests.analysis.tiny import tiny_dataset
+from tests.analysis.tiny import time_calls_once, tiny_dataset
 from tests.cli.conftest import run_command
 from tests.reference.algorithm1 import token_drop
 
@@ -45,6 +46,13 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     return folders
 
 
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test here reads how exact a time is."""
+    time_calls_once(monkeypatch)
+
+
+@cache
 def score_by_loops(run: Path, rate: float, *, seed: int = 0, draw: int = 0) -> tuple[float, int]:
     """Return accuracy and tokens with words dropped by Algorithm 1 as printed, a sample a call.
 

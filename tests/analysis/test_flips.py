@@ -2,6 +2,7 @@
 
 import csv
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,7 @@ from tests.cli.conftest import run_command
 from tests.reference.algorithm1 import token_drop
 
 LISTED = ("the", "not", "a", "this", "very")  # "not" decides labels here, so that dropping it must flip some
-RATES = (0.3, 0.6, 1.0)
+RATES = (0.3, pytest.param(0.6, marks=pytest.mark.slow), 1.0)
 ROWS = {"train": 240, "validation": 90, "test": 40}
 
 
@@ -73,6 +74,7 @@ def dataset_of(run: Path) -> PreparedDataset:
     return load(run.parent / "d")
 
 
+@cache
 def flips_by_loops(run: Path, split_name: str, rate: float, *, seed: int = 0) -> tuple[list[bool], list[set[str]]]:
     """Return for each sample whether it flips, and the words it lost: one sample at a time, Algorithm 1 as printed.
 

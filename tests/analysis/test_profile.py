@@ -23,7 +23,7 @@ from tdbs.train.planning.caps import chosen_caps
 from tdbs.train.planning.profile_file import read_profile
 from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
 from tests.analysis.test_synthetic import dataset_of
-from tests.analysis.tiny import memory_budget, tiny_dataset
+from tests.analysis.tiny import memory_budget, time_steps_once, tiny_dataset
 from tests.reports.conftest import make_dataset
 from tests.train.opened import tiny_learner
 
@@ -35,10 +35,13 @@ def dataset(tmp_path_factory):
     return tiny_dataset(tmp_path_factory.mktemp("profile"))
 
 
-@pytest.fixture(scope="module")
-def measured(dataset):
-    """About fifteen seconds: thirty steps, each repeated for half a second, and batches that fill 150 MiB."""
-    return measure_profile(dataset, model="tiny", precision="fp32", memory=memory_budget(150))
+@pytest.fixture(scope="module", params=["once", pytest.param("in rounds", marks=pytest.mark.slow)])
+def measured(request, dataset):
+    """Thirty steps, each once or repeated for half a second, and batches that fill 60 MiB."""
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "once":
+            time_steps_once(patch)
+        return measure_profile(dataset, model="tiny", precision="fp32", memory=memory_budget(60))
 
 
 @pytest.fixture(scope="module")
@@ -133,8 +136,9 @@ def test_without_a_budget_a_cpu_has_a_knee_and_no_caps_of_memory(dataset, measur
     assert caught.value.message == "The profile has no memory caps."
 
 
-def test_memory_that_does_not_hold_one_sample_is_refused(dataset):
+def test_memory_that_does_not_hold_one_sample_is_refused(dataset, monkeypatch):
     """After the few steps that compare kernels: nobody waits minutes for it."""
+    time_steps_once(monkeypatch)
     shown = []
     with pytest.raises(ConfigError) as caught:
         measure_profile(

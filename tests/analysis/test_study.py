@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from torchmetrics.functional import spearman_corrcoef
 
@@ -24,6 +24,7 @@ from tdbs.reports.study import markdown_table, study_markdown, write_study
 from tdbs.train.planning.strategies import resolve_strategy
 from tests.analysis.test_compare import PROFILE
 from tests.analysis.tiny import tiny_dataset
+from tests.examples import examples
 
 TERMS = {"model": "tiny", "epochs": 1, "lr": 1e-3, "precision": "fp32"}
 COMPARED = [name for name, study in STUDIES.items() if study.rows]
@@ -247,7 +248,7 @@ def test_numbers_are_shown_in_percent_and_times():
 
 
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=2, max_size=20))
-@settings(max_examples=100)
+@examples(100)
 def test_rank_correlation_is_spearmans(pairs):
     """Torchmetrics', with many ties."""
     a, b = np.array(pairs, dtype=np.float64).T

@@ -10,11 +10,12 @@ from tdbs.analysis.sweep import search as module
 from tdbs.analysis.sweep.result import ASKED, SweepTerms
 from tdbs.analysis.sweep.search import run_name, sweep
 from tdbs.analysis.sweep.space import Range
-from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
+from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.errors import DatasetError
 from tdbs.pipeline.prepare import prepare
 from tdbs.train.stopping import Stop, StoppedError
 from tdbs.train.trainer import train
+from tests.built_in import sample_tables
 from tests.train.test_trainer import make_dataset
 
 TERMS = SweepTerms(seeds=(0,), model="tiny", epochs=1, precision="fp32", trials=3, prune=False)

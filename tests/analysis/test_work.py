@@ -11,7 +11,7 @@ from tdbs.train.planning.batching import TargetLengths
 from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.plan import plan_epoch
 from tdbs.train.planning.tokendrop import dropped_tokens
-from tdbs.train.rows.layout import longest_of_groups
+from tdbs.train.rows.tiles import tiles_work
 from tests.train.ragged import (
     MAX_LENGTH,
     PAD,
@@ -58,11 +58,10 @@ def counted(plan: EpochPlan) -> list[dict[str, int]]:
             step["calls"] += 1
             step["samples"] += len(kept)
             if plan.execution == "unpadded":
-                ends = longest_of_groups(np.array(kept)).tolist()  # tests/train/test_length_groups.py
-                places = [min(end for end in ends if end >= length) for length in kept]
+                places, pairs = tiles_work(np.array(kept), np.array([0, len(kept)]))  # tests/train/test_tiles.py
                 step["tokens"] += -(-sum(kept) // 32) * 32  # a row is as wide as the next multiple of 32
-                step["places"] += sum(places)
-                step["pairs"] += sum(place**2 for place in places)
+                step["places"] += int(places[0])
+                step["pairs"] += int(pairs[0])
             else:
                 step["tokens"] += rows * width
                 step["pairs"] += rows * width * width

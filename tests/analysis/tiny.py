@@ -6,10 +6,13 @@ from pathlib import Path
 import pytest
 import torch
 
+from tdbs.analysis.conditions import times
+from tdbs.analysis.profile import timing
 from tdbs.analysis.profile.caps import peak_bytes, reset_peak
-from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
+from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.prepare import prepare
+from tests.built_in import sample_tables
 
 
 def tiny_dataset(folder: Path, *, max_length: int = 16, train_rows: int = 120, tokenizer: Path = TOKENIZER_FOLDER):
@@ -26,6 +29,19 @@ def tiny_dataset(folder: Path, *, max_length: int = 16, train_rows: int = 120, t
         options = {"tokenizer": str(tokenizer), "max_length": max_length, "out": folder / "prepared"}
         found: PreparedDataset = prepare(str(folder / "files"), **options).dataset
     return found
+
+
+def time_steps_once(patch: pytest.MonkeyPatch) -> None:
+    """Let a profile time each step once, not five to twelve times: for tests that do not read how exact it is."""
+    patch.setattr(timing, "_MORE", 0)
+    patch.setitem(timing.timed_points.__kwdefaults__, "rounds", 1)
+
+
+def time_calls_once(patch: pytest.MonkeyPatch) -> None:
+    """Let an evaluation time eight samples once, not 64 five times, and batches once."""
+    patch.setattr(times, "SINGLE_SAMPLES", 8)
+    patch.setattr(times, "_SINGLE_ROUNDS", 1)
+    patch.setattr(times, "_BATCHED_ROUNDS", 1)
 
 
 def memory_budget(extra_mib: int) -> int:

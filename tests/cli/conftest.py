@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
+from tdbs.data.sample import TOKENIZER_FOLDER
+from tests.built_in import sample_tables
 
 TRAIN_ROWS, VALIDATION_ROWS = 200, 60
 TOKENIZER = str(TOKENIZER_FOLDER)

@@ -256,7 +256,9 @@ def test_the_tokenizer_of_a_run_makes_the_prepared_tokens(journeys, place, small
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("name", ["roberta-base", "gpt2", "t5-small"])
+@pytest.mark.parametrize(
+    "name", ["t5-small", *(pytest.param(name, marks=pytest.mark.slow) for name in ("roberta-base", "gpt2"))]
+)
 def test_a_tiny_model_keeps_whatever_tokenizer_its_dataset_has(tdbs, small_files, shared, workplace, name):
     """The tiny model is a BERT; its tokenizer need not be a WordPiece one."""
     from transformers import AutoTokenizer

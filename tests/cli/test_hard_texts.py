@@ -50,6 +50,13 @@ def rows_of(kind: str, texts: list[str]) -> list[dict[str, Any]]:
     return [{"document": text, "summary": other} for text, other in zip(texts, texts[::-1], strict=True)]
 
 
+TOKENIZERS = {  # a kind's everyday one
+    "single": "roberta-base",
+    "pair": "t5-small",
+    "words": "bert-base-uncased",
+    "answers": "roberta-base",
+    "summaries": "t5-small",
+}
 KINDS = {"single": (), "pair": ("--pair", "pair"), "words": (), "answers": (), "summaries": ()}
 
 
@@ -76,8 +83,14 @@ def prepare_and_train(tdbs: Command, path: Path, *options: object, tokenizer: ob
     return prepared
 
 
-@pytest.mark.parametrize("ending", ["jsonl", "parquet"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "ending"),
+    [
+        pytest.param(kind, ending, marks=() if ending == "jsonl" or kind == "words" else pytest.mark.slow)
+        for kind in KINDS
+        for ending in ("jsonl", "parquet")
+    ],
+)
 def test_hard_texts_of_every_kind_of_task(tdbs, workplace, kind, ending):
     path = write(workplace / f"hard.{ending}", rows_of(kind, list(HARD.values())))
     prepared = prepare_and_train(tdbs, path, *KINDS[kind])
@@ -87,8 +100,14 @@ def test_hard_texts_of_every_kind_of_task(tdbs, workplace, kind, ending):
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("tokenizer", ["roberta-base", "bert-base-uncased", "t5-small"])
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("kind", "tokenizer"),
+    [
+        pytest.param(kind, tokenizer, marks=() if tokenizer == every_day else pytest.mark.slow)
+        for kind, every_day in TOKENIZERS.items()
+        for tokenizer in ("roberta-base", "bert-base-uncased", "t5-small")
+    ],
+)
 def test_hard_texts_with_real_tokenizers(tdbs, shared, workplace, kind, tokenizer):
     path = write(workplace / "hard.jsonl", rows_of(kind, list(HARD.values())))
     options = ("--tokenizer", shared / "tokenizers" / tokenizer, "--out", "d", "--json")

@@ -415,6 +415,7 @@ def check_what_people_read(tdbs: Callable[..., Outcome], case: Case, trained: di
     assert ("target" in shown) == (case.kind == "seq2seq")
 
 
+@pytest.mark.slow
 def test_an_untrained_model_answers_worse(tdbs, workplace):
     """The score of question answering is learned: with a rate of nearly nothing it stays far below."""
     case = CASES["question answering"]

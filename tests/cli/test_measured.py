@@ -16,7 +16,7 @@ from tdbs.analysis.studies.paper import STUDIES
 from tdbs.reports.terminal_times import profile_tables
 from tdbs.train.planning.strategies import STRATEGIES
 from tests import in_process
-from tests.analysis.tiny import memory_budget
+from tests.analysis.tiny import memory_budget, time_steps_once
 from tests.cli.conftest import TOKENIZER, Outcome, run_command, tree
 from tests.cli.test_commands import check_kinds
 
@@ -107,9 +107,11 @@ def profiled(short: Path, place: Path) -> Outcome:
         "--attention",
         "eager",
         "--memory",
-        f"{memory_budget(150) >> 20}MiB",
+        f"{memory_budget(60) >> 20}MiB",
     )
-    outcome = run_command("profile", short, *options, "--out", place / "p.json", "--json")
+    with pytest.MonkeyPatch.context() as patch:
+        time_steps_once(patch)
+        outcome = run_command("profile", short, *options, "--out", place / "p.json", "--json")
     assert outcome.code == 0, outcome.stderr
     return outcome
 

@@ -147,14 +147,15 @@ def test_what_is_assumed_of_a_model_that_is_not_there_is_said(tdbs, small, workp
     assert tdbs(command, small, "--model", "tiny", "--json").stderr == ""
 
 
-@pytest.mark.parametrize("command", ["plan", "estimate-speedup", "inspect"])
-def test_dry_commands_load_neither_torch_nor_transformers(of_squeezebert, tmp_path, command):
+def test_dry_commands_load_neither_torch_nor_transformers(of_squeezebert, tmp_path):
+    """One process for all three."""
     strategies = ["--strategy", "reach"]  # the peers' own samplers load transformers
     code = (
         "import sys\nfrom tdbs.cli import main\n"
-        f"sys.argv = ['tdbs', {command!r}, {str(of_squeezebert)!r}, *{strategies!r}, '--json']\n"
-        "try:\n    main()\nexcept SystemExit as end:\n    assert not end.code\n"
-        "assert not {'torch', 'transformers', 'huggingface_hub'} & set(sys.modules)"
+        "for command in ('plan', 'estimate-speedup', 'inspect'):\n"
+        f"    sys.argv = ['tdbs', command, {str(of_squeezebert)!r}, *{strategies!r}, '--json']\n"
+        "    try:\n        main()\n    except SystemExit as end:\n        assert not end.code\n"
+        "    assert not {'torch', 'transformers', 'huggingface_hub'} & set(sys.modules), command"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr

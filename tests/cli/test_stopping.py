@@ -127,7 +127,7 @@ def test_a_stopped_study_names_the_folder_of_its_runs(small_files, workplace):
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_stopped_prediction_goes_on_as_it_says(tdbs, finished_run, workplace, monkeypatch, number):
     monkeypatch.setattr("tdbs.inference.predict.BLOCK_ROWS", 100)
-    (workplace / "in.csv").write_text("text\n" + "a fine film\n" * 6_000)
+    (workplace / "in.csv").write_text("text\n" + "a fine film\n" * 3_000)
     words, parts = ("predict", finished_run, "in.csv", "--out", "out.jsonl"), workplace / ".out.jsonl.parts"
     code, lines = stopped(words, workplace, number, (parts / "part-00000.json").exists)
     assert code == 128 + number
@@ -145,7 +145,7 @@ def test_a_stopped_prediction_goes_on_as_it_says(tdbs, finished_run, workplace, 
     _, lines = stopped(again, workplace, number, (parts / "part-00001.json").exists)
     assert lines[-1] == "Next:  Run the same command with --resume instead of --overwrite to continue."
     tdbs(*words, "--resume")
-    assert (workplace / "out.jsonl").read_bytes().count(b"\n") == 6_000
+    assert (workplace / "out.jsonl").read_bytes().count(b"\n") == 3_000
 
 
 def stopped_at_stdin(done: str, words: tuple[object, ...], place: Path, *, lines: int = 0) -> tuple[int, list[str]]:

@@ -31,6 +31,7 @@ TASKS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "rte": (("entailment", "not_entailment"), ("validation",), ("accuracy",)),
     "wnli": (("not_entailment", "entailment"), ("validation",), ("accuracy",)),
 }
+LIKE_ANOTHER = {"qqp", "qnli", "rte"}  # in kind, columns, splits and metrics
 PAIRS = set(TASKS) - {"cola", "sst2"}
 COLA_RULE = "task 'glue/cola' judges grammar; TokenDrop would break its labels (paper, section 3)"
 # The personal pronouns of the paper's list: WNLI asks what one of them stands for.
@@ -78,7 +79,9 @@ def test_every_task_of_the_table_is_tested():
     assert {f"glue/{name}" for name in TASKS} == {name for name in HUB_TASKS if name.startswith("glue/")}
 
 
-@pytest.mark.parametrize("name", TASKS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in LIKE_ANOTHER else name for name in TASKS]
+)
 def test_a_task_is_prepared_planned_and_trained_on(prepared, tdbs, mirror, workplace, name):
     classes, validation, metrics = TASKS[name]
     folder = prepared(name)

@@ -14,6 +14,7 @@ from tdbs.data.formats import ReadOptions, data_file, read_schema, read_tables
 from tdbs.data.formats.data_file import Dialect
 from tdbs.errors import ConfigError, SourceError
 from tests.data.files import as_it_is
+from tests.examples import examples
 
 WORDS = st.text("ab ;,|'\"é\tß.", max_size=12)
 ROWS = st.lists(st.tuples(WORDS, st.sampled_from(["x", "y"])), min_size=2, max_size=8)
@@ -36,7 +37,7 @@ def written(rows, *, header=True, **dialect):
 @given(
     rows=ROWS, delimiter=st.sampled_from(",;\t|"), quote=st.sampled_from("'\""), suffix=st.sampled_from(["csv", "txt"])
 )
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_what_was_written_in_a_dialect_is_read_in_it(write, rows, delimiter, quote, suffix):
     path = write(f"a.{suffix}", written(rows, delimiter=delimiter, quotechar=quote))
     file = as_it_is(path)

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 import tdbs.data.reading
@@ -17,6 +17,7 @@ from tdbs.data.labels.single import learn_labels
 from tdbs.data.reading import read_blocks, survey_source
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.errors import SourceError
+from tests.examples import examples
 
 
 def blocks_of(source, split="train"):
@@ -33,7 +34,7 @@ def blocks_of(source, split="train"):
     st.integers(1, 60),
     st.integers(1, 50),
 )
-@settings(max_examples=60)
+@examples(60)
 def test_blocks_do_not_depend_on_the_pieces_of_a_file(tmp_path_factory, texts, rows, size, group):
     """Every row once, in order; a block ends where the next row would be too much, whatever the row groups are."""
     path = tmp_path_factory.mktemp("blocks") / "a.parquet"

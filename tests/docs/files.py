@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tdbs.data.sample import sample_tables
+from tests.built_in import sample_tables
 
 ROWS = 300
 

@@ -12,7 +12,9 @@ import pytest
 
 from docs.generate import GENERATED, commands, parts, with_parts
 from docs.glue_table import row
-from tdbs.analysis.profile import timing
+from tdbs.analysis.profile.shapes import Shape, grid_shapes
+from tdbs.data.sample import TOKENIZER_FOLDER
+from tests.analysis.tiny import time_calls_once, time_steps_once
 from tests.docs.files import write_files
 from tests.docs.pages import (
     PAGES,
@@ -31,6 +33,7 @@ from tests.docs.pages import (
 RUN_HERE = ("console", "python")
 WITH_STEPS = [page for page in PAGES if any(steps_of(text_of(page), RUN_HERE))]
 WITH_SHELL = [page for page in PAGES if any(steps_of(text_of(page), ["sh"]))]
+LIKE_ANOTHER = {f"docs/tasks/{name}.md" for name in ("multi-label", "regression", "summarization")}  # same commands
 FORMAT = "docs/format.md"
 NEEDS_WEIGHTS = ("train", "evaluate", "report", "reproduce")  # of models that are on the hub alone
 
@@ -44,15 +47,20 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a profile time each step once, not five to twelve times: nothing here reads how exact it is."""
-    monkeypatch.setattr(timing, "_MORE", 0)
-    monkeypatch.setitem(timing.timed_points.__kwdefaults__, "rounds", 1)
+    """Let a profile and an evaluation time all once: nothing here reads how exact they are."""
+    time_steps_once(monkeypatch)
+    time_calls_once(monkeypatch)
 
 
 @pytest.fixture
 def small(quick: None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Make the built-in sample a fiftieth: to train on all of it takes half a minute each time."""
-    monkeypatch.setattr("tdbs.data.sample._ROWS", {"train": 400, "validation": 100})
+    """Make the built-in sample a hundredth, and time steps of few tokens alone: all of it takes a minute each time."""
+
+    def few_tokens(*arguments: object, **options: object) -> list[Shape]:
+        return [shape for shape in grid_shapes(*arguments, **options) if shape.samples * shape.length <= 1024]
+
+    monkeypatch.setattr("tdbs.analysis.profile.measure.grid_shapes", few_tokens)
+    monkeypatch.setattr("tdbs.data.sample._ROWS", {"train": 200, "validation": 50})
 
 
 def ran(page: str, folder: Path, *, shown: bool = True) -> list[Outcome]:
@@ -83,9 +91,14 @@ def test_commands_and_snippets_of_the_readme_run_on_the_whole_sample(folder, qui
 
 
 def test_commands_and_snippets_of_the_readme_run(folder, small):
-    """On a part of the sample, whose figures are others; the first command in a process of its own."""
-    for number, step in enumerate(steps_of(text_of("README.md"), RUN_HERE)):
-        run_step(Step(argv=step.argv, shown=()), folder, real=number == 0)
+    """On a part of the sample, whose figures are others."""
+    for step in steps_of(text_of("README.md"), RUN_HERE):
+        run_step(Step(argv=step.argv, shown=()), folder)
+
+
+def test_the_first_command_of_the_readme_runs_in_a_process_of_its_own(folder):
+    """On the whole sample, which no patch of this process makes smaller: it prints what the page shows."""
+    run_step(next(steps_of(text_of("README.md"), RUN_HERE)), folder, real=True)
 
 
 @pytest.mark.parametrize("page", [page for page in WITH_STEPS if page not in ("README.md", "docs/cli.md", FORMAT)])
@@ -128,7 +141,9 @@ def test_snippets_of_the_format_page_run_and_manifests_have_the_documented_keys(
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("page", WITH_SHELL)
+@pytest.mark.parametrize(
+    "page", [pytest.param(page, marks=pytest.mark.slow) if page in LIKE_ANOTHER else page for page in WITH_SHELL]
+)
 def test_commands_that_need_the_hub_run_on_local_files(page, folder, shared):
     """The same commands with a mirror folder and local tokenizers; those that need a model's weights are left out."""
     for step in steps_of(text_of(page), ["sh"]):
@@ -142,7 +157,8 @@ def test_every_form_of_data_has_a_command_that_runs(folder, shared):
     commands = re.findall(r"`(tdbs prepare [^`]+)`", text_of("docs/data.md"))
     assert len(commands) > 9
     for number, command in enumerate(commands):
-        argv = (*localized(tuple(shlex.split(command)), shared), "--out", f"data/{number}")
+        small = ("--tokenizer", str(TOKENIZER_FOLDER))  # RoBERTa's takes half a second each time
+        argv = (*localized((*shlex.split(command), *small), shared), "--out", f"data/{number}")
         outcome = run_step(Step(argv=argv, shown=()), folder)
         assert "classes" in outcome.stderr or "text" in outcome.stderr, command
 

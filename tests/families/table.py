@@ -84,13 +84,9 @@ def _named(*families: Family) -> dict[str, Family]:
     return {family.name: family for family in families}
 
 
-EVERY_DAY = _named(  # one update of each; all else of the matrix is slow
+EVERY_DAY = _named(  # one update of each kind of attention, positions and tokenizer; all else is slow
     _kind("bert", "BertConfig", BERTS, input_names=TYPED),
-    _kind("bert, foreign tokenizer", "BertConfig", {**BERTS, "type_vocab_size": 2}, **ROBERTAS),
     _kind("roberta", "RobertaConfig", {**BERTS, "type_vocab_size": 1}, **ROBERTAS),
-    _kind("xlm-roberta", "XLMRobertaConfig", {**BERTS, "type_vocab_size": 1}, **ROBERTAS),
-    _kind("camembert", "CamembertConfig", {**BERTS, "type_vocab_size": 1}, **ROBERTAS),
-    _kind("electra", "ElectraConfig", {**BERTS, "embedding_size": 16}, input_names=TYPED),
     _kind(
         "modernbert",
         "ModernBertConfig",
@@ -102,8 +98,6 @@ EVERY_DAY = _named(  # one update of each; all else of the matrix is slow
         "DistilBertConfig",
         {"dim": 32, "n_layers": 3, "n_heads": 2, "hidden_dim": 64, "max_position_embeddings": ROOM},
     ),
-    _kind("albert", "AlbertConfig", {**BERTS, "embedding_size": 16}, input_names=TYPED),
-    _kind("mpnet", "MPNetConfig", BERTS, **ROBERTAS),
     _kind("xlm", "XLMConfig", XLM, **XLMS),
     _kind(
         "deberta-v2",
@@ -181,6 +175,15 @@ EVERY_DAY = _named(  # one update of each; all else of the matrix is slow
         pad=False,
         named={"bos_token": "<s>", "eos_token": "</s>"},
     ),
+    _kind("gemma2", "Gemma2Config", {**GROUPED, "head_dim": 16, **WINDOW, "attn_logit_softcapping": 5.0}, **GEMMAS),
+)
+FURTHER = _named(
+    _kind("bert, foreign tokenizer", "BertConfig", {**BERTS, "type_vocab_size": 2}, **ROBERTAS),
+    _kind("xlm-roberta", "XLMRobertaConfig", {**BERTS, "type_vocab_size": 1}, **ROBERTAS),
+    _kind("camembert", "CamembertConfig", {**BERTS, "type_vocab_size": 1}, **ROBERTAS),
+    _kind("electra", "ElectraConfig", {**BERTS, "embedding_size": 16}, input_names=TYPED),
+    _kind("albert", "AlbertConfig", {**BERTS, "embedding_size": 16}, input_names=TYPED),
+    _kind("mpnet", "MPNetConfig", BERTS, **ROBERTAS),
     _kind(
         "qwen2",
         "Qwen2Config",
@@ -194,9 +197,6 @@ EVERY_DAY = _named(  # one update of each; all else of the matrix is slow
         tokenizer_class="Qwen2Tokenizer",
         **DECODERS,
     ),
-    _kind("gemma2", "Gemma2Config", {**GROUPED, "head_dim": 16, **WINDOW, "attn_logit_softcapping": 5.0}, **GEMMAS),
-)
-FURTHER = _named(
     _kind("ernie", "ErnieConfig", BERTS, input_names=TYPED),
     _kind("layoutlm", "LayoutLMConfig", BERTS, input_names=TYPED),
     _kind("megatron-bert", "MegatronBertConfig", BERTS, input_names=TYPED),

@@ -50,7 +50,7 @@ TEMPLATES = {
 }
 
 
-@pytest.mark.parametrize("pairs", [False, True], ids=["texts", "pairs"])
+@pytest.mark.parametrize("pairs", [pytest.param(False, marks=pytest.mark.slow), True], ids=["texts", "pairs"])
 @pytest.mark.parametrize("template", TEMPLATES)
 def test_segment_ids_are_those_of_any_template(template, pairs, tmp_path):
     single, pair = TEMPLATES[template]
@@ -220,8 +220,24 @@ def test_positions_that_depend_on_the_longest_text_of_a_batch_are_refused(tmp_pa
     assert tdbs.Predictor(folder, max_length=32)(rows[0][0]).scores
 
 
-@pytest.mark.parametrize("kind", ["token_classification", "question_answering"])
-@pytest.mark.parametrize("name", ["bert", "roberta", "modernbert", "xlnet", "deberta-v2", "distilbert"])
+HEADS_EVERY_DAY = {
+    "bert": "token_classification",
+    "roberta": "question_answering",
+    "modernbert": "token_classification",
+    "xlnet": "question_answering",
+    "deberta-v2": "question_answering",
+    "distilbert": "token_classification",
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        pytest.param(name, kind, marks=() if kind == every_day else pytest.mark.slow)
+        for name, every_day in HEADS_EVERY_DAY.items()
+        for kind in ("token_classification", "question_answering")
+    ],
+)
 def test_heads_that_speak_of_tokens_say_what_transformers_says(name, kind, tmp_path):
     """Words of several lengths, questions with contexts, in one batch and alone."""
     folder = save_family(FAMILIES[name], tmp_path, kind=kind)

@@ -30,8 +30,14 @@ ADDED = {
 }
 
 
-@pytest.mark.parametrize("setting", ADDED)
-@pytest.mark.parametrize("name", ["bert", "roberta", "qwen2"])
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        pytest.param(name, setting, marks=() if name == "bert" or setting == "extra" else pytest.mark.slow)
+        for name in ("bert", "roberta", "qwen2")
+        for setting in ADDED
+    ],
+)
 def test_a_token_that_the_settings_alone_add_is_refused_by_name(name, setting, tmp_path):
     rows = rows_of(6, pairs=False, sizes=SHORT)
     folder = save_family(FAMILIES[name], tmp_path / "model")

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tdbs.data.sample import sample_tables
+from tests.built_in import sample_tables
 from tests.inference.models import save_checkpoint
 
 

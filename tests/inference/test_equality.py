@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.inference.batches import Dropping, inference_strategy, predict_block
@@ -16,11 +16,15 @@ from tdbs.inference.inputs import InputOptions, open_input
 from tdbs.inference.predict import predict
 from tdbs.inference.predictor import Predictor
 from tdbs.train.scores.answers import MAX_ANSWER_TOKENS
+from tests.examples import examples
 from tests.inference.conftest import read_jsonl, write_jsonl
 from tests.inference.models import CLASSES, answers_one_by_one, one_by_one, save_checkpoint
 
 STRATEGIES = ("bucket", "unpadded", "random", "random_max", "reach", "packed", "length_grouped", "tdbs_paper", "tdbs")
 ODD_SIZES = (1, 7, 64)
+OF_REAL = ("bucket", "unpadded", "random", "reach")
+REAL = {"sst2": ("sentence", None, 203), "mrpc": ("sentence1", "sentence2", 117)}  # columns and rows
+REAL_EVERY_DAY = {("sst2", "bucket"), ("mrpc", "unpadded")}
 
 
 def scores_of(rows, classes=CLASSES):
@@ -39,8 +43,14 @@ def check_against(found, expected, rows):
         assert row["scores"][row["prediction"]] == max(row["scores"].values())
 
 
-@pytest.mark.parametrize("batch_size", ODD_SIZES)
-@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize(
+    ("strategy", "batch_size"),
+    [
+        pytest.param(strategy, size, marks=() if size == 7 or strategy == "bucket" else pytest.mark.slow)
+        for strategy in STRATEGIES
+        for size in ODD_SIZES
+    ],
+)
 def test_every_strategy_predicts_what_one_by_one_does(strategy, batch_size, checkpoint_of, texts, tmp_path):
     folder = checkpoint_of("classification")
     source = write_jsonl(tmp_path / "in.jsonl", [{"text": text} for text in texts[-41:]])
@@ -48,7 +58,7 @@ def test_every_strategy_predicts_what_one_by_one_does(strategy, batch_size, chec
     check_against(read_jsonl(tmp_path / "out.jsonl"), one_by_one(folder, texts[-41:]), list(range(41)))
 
 
-@settings(max_examples=25)
+@examples(25)
 @given(data=st.data())
 def test_random_texts_in_any_batches_and_blocks(data, checkpoint_of):
     """Any texts, any number of them, any batch size."""
@@ -80,16 +90,20 @@ def bert_folder(shared, tmp_path_factory):
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("strategy", ["bucket", "unpadded", "random", "reach"])
 @pytest.mark.parametrize(
-    ("task", "columns", "rows"), [("sst2", ("sentence", None), 203), ("mrpc", ("sentence1", "sentence2"), 117)]
+    ("task", "strategy"),
+    [
+        pytest.param(task, strategy, marks=() if (task, strategy) in REAL_EVERY_DAY else pytest.mark.slow)
+        for task in REAL
+        for strategy in OF_REAL
+    ],
 )
-def test_real_sentences_and_pairs(task, columns, rows, strategy, shared, bert_folder, tmp_path, tmp_path_factory):
+def test_real_sentences_and_pairs(task, strategy, shared, bert_folder, tmp_path, tmp_path_factory):
     folder = real_checkpoint(tmp_path_factory, "classification", bert_folder)
+    text, pair, rows = REAL[task]
     source = shared / f"datasets/glue/{task}/validation.parquet"
     table = pq.read_table(source).slice(0, rows)
     pq.write_table(table, tmp_path / "in.parquet")
-    text, pair = columns
     predict(
         folder,
         tmp_path / "in.parquet",
@@ -120,7 +134,7 @@ def real_scores(folder, task, texts, pairs):
 
 
 @pytest.mark.real_data
-@pytest.mark.parametrize("strategy", ["bucket", "unpadded", "random", "reach"])
+@pytest.mark.parametrize("strategy", ["bucket", *(pytest.param(name, marks=pytest.mark.slow) for name in OF_REAL[1:])])
 def test_real_questions(strategy, shared, bert_folder, tmp_path, tmp_path_factory):
     """Windows of 128 tokens that share 42: each answer is the best span over all windows of its context."""
     folder = real_checkpoint(tmp_path_factory, "question_answering", bert_folder)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from transformers import pipeline
 
-from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
+from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.errors import ConfigError, DatasetError
 from tdbs.inference.checkpoints import droppable_pattern
 from tdbs.inference.predict import predict
@@ -16,6 +16,7 @@ from tdbs.pipeline.manifest import WordsInfo
 from tdbs.pipeline.prepare import prepare
 from tdbs.train.evaluate import evaluate
 from tdbs.train.trainer import train
+from tests.built_in import sample_tables
 from tests.inference.conftest import read_jsonl, write_csv
 from tests.inference.models import CLASSES, one_by_one
 

@@ -36,8 +36,19 @@ def interrupt(_done, _total):
     raise KeyboardInterrupt
 
 
-@pytest.mark.parametrize("options", [{}, {"drop_rate": 0.5}, {"strategy": "unpadded"}, {"batch_size": 1}])
-@pytest.mark.parametrize("suffix", [".jsonl", ".parquet"])
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [
+        (".parquet", {}),
+        (".jsonl", {"drop_rate": 0.5}),
+        (".jsonl", {"strategy": "unpadded"}),
+        pytest.param(".jsonl", {}, marks=pytest.mark.slow),
+        pytest.param(".jsonl", {"batch_size": 1}, marks=pytest.mark.slow),
+        pytest.param(".parquet", {"drop_rate": 0.5}, marks=pytest.mark.slow),
+        pytest.param(".parquet", {"strategy": "unpadded"}, marks=pytest.mark.slow),
+        pytest.param(".parquet", {"batch_size": 1}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_stopped_run_that_goes_on_writes_the_same_bytes(suffix, options, checkpoint_of, csv_file, tmp_path):
     folder, whole, out = checkpoint_of("classification"), tmp_path / f"whole{suffix}", tmp_path / f"out{suffix}"
     predict(folder, csv_file, out=whole, **OPTIONS, **options)

@@ -55,8 +55,14 @@ def test_losses_are_those_of_random_batches(mrpc, strategy):
     assert rows == pytest.approx(padded, rel=1e-4)
 
 
-@pytest.mark.parametrize("strategy", ["random", "sorted", "unpadded"])
-@pytest.mark.parametrize("name", ["bert", "deberta-v2", "llama"])
+@pytest.mark.parametrize(
+    ("name", "strategy"),
+    [
+        pytest.param(name, strategy, marks=() if strategy == every_day else pytest.mark.slow)
+        for name, every_day in (("bert", "random"), ("deberta-v2", "unpadded"), ("llama", "sorted"))
+        for strategy in ("random", "sorted", "unpadded")
+    ],
+)
 def test_a_model_of_peft_s_is_trained_as_it_is(mrpc, name, strategy):
     from peft import LoraConfig, get_peft_model
 
@@ -76,7 +82,7 @@ def losses_of(model, dataset, strategy):
     return (steps.loss(model, inputs) for inputs in itertools.islice(steps, 2))
 
 
-@pytest.mark.parametrize("stop", [1, 5, 9])
+@pytest.mark.parametrize("stop", [5, *(pytest.param(stop, marks=pytest.mark.slow) for stop in (1, 9))])
 def test_a_loop_goes_on_where_it_was(mrpc, stop):
     whole = trained(PreparedSteps(mrpc, model=model_of(), strategy="reach", **RUN))
     first = PreparedSteps(mrpc, model=model_of(), strategy="reach", **RUN)

@@ -58,7 +58,13 @@ def weights(trainer) -> dict[str, torch.Tensor]:
     return {name: value.detach().clone() for name, value in trainer.model.named_parameters()}
 
 
-@pytest.mark.parametrize("strategy", ["reach", "tdbs_paper", "unpadded", "sorted", "batch_rebalance", "packed"])
+@pytest.mark.parametrize(
+    "strategy",
+    [
+        *("reach", "sorted", "packed"),
+        *(pytest.param(name, marks=pytest.mark.slow) for name in ("tdbs_paper", "unpadded", "batch_rebalance")),
+    ],
+)
 def test_steps_and_logged_rates_are_the_plans(mrpc, tmp_path, strategy):
     """Rates as `tdbs plan` has them in its column; every step is logged once."""
     trainer = trainer_of(mrpc, tmp_path, strategy=strategy)

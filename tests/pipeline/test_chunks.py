@@ -8,13 +8,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tokenizers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
 from tdbs.pipeline.tokens.rules import layout_of
 from tdbs.pipeline.tokens.tokenize import cut_texts, tokenize_block
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
+from tests.examples import examples
 from tests.pipeline.real_tokenizers import NAMES, tokenizer_of
 from tests.pipeline.trap_texts import any_texts, trap_texts
 
@@ -60,7 +61,7 @@ def test_cuts_by_hand(text, expected):
 
 
 @given(st.lists(st.one_of(trap_texts, any_texts), max_size=6))
-@settings(max_examples=300)
+@examples(300)
 def test_chunks_tile_their_texts_and_are_cut_where_a_plain_loop_cuts(texts):
     """No text sees its neighbour, empty ones and spaces at the edges included; places are characters."""
     assert chunks_of(texts) == [naive_chunks(text) for text in texts]
@@ -82,7 +83,7 @@ def test_the_common_tokenizers_are_cut_at_spaces(shared, name):
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", NAMES)
 @given(texts=st.lists(st.one_of(trap_texts, any_texts), min_size=1, max_size=4), max_length=st.integers(4, 40))
-@settings(max_examples=200)
+@examples(200)
 def test_samples_from_chunks_are_the_librarys(shared, name, texts, max_length):
     """Ids of single texts, cut anywhere; pairs and places of tokens are compared in test_tokenizer.py."""
     loaded = tokenizer_of(name)

@@ -9,13 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
+from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.errors import ConfigError, DatasetError
 from tdbs.pipeline.dataset import PreparedDataset, load, read_split
 from tdbs.pipeline.edits import edited, edited_split, removal
 from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.references import read_references
+from tests.built_in import sample_tables
 
 BOTH = removal(["articles", "punctuation"])
 TOKENIZER = {"tokenizer": str(TOKENIZER_FOLDER)}

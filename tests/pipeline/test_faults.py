@@ -18,8 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
+from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.pipeline.verify import verify
+from tests.built_in import sample_tables
 from tests.pipeline.contents import contents
 
 pytestmark = pytest.mark.fault

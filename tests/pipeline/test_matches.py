@@ -5,11 +5,12 @@ import sys
 import unicodedata
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.pipeline.words.matches import compile_words, find_droppable
 from tdbs.pipeline.words.stopwords import PAPER_STOPWORDS
+from tests.examples import examples
 from tests.pipeline.trap_texts import any_texts, trap_texts
 from tests.reference import spans as reference
 
@@ -71,7 +72,7 @@ def test_matches_by_hand(text, expected):
 
 
 @given(trap_texts)
-@settings(max_examples=1500)
+@examples(1500)
 def test_matches_equal_the_oracle_on_texts_full_of_traps(text):
     """Stopwords glued to apostrophes, hyphens, marks, ligatures, digits: the same matches as plain loops find."""
     assert found(text) == reference.droppable_matches(text, PAPER_STOPWORDS)
@@ -84,7 +85,7 @@ def test_matches_equal_the_oracle_on_any_text(text):
 
 
 @given(st.sampled_from(sorted(PAPER_STOPWORDS)), st.characters(exclude_categories=["Cs"]), st.booleans())
-@settings(max_examples=1000)
+@examples(1000)
 def test_one_neighbour_decides_as_the_oracle_says(word, neighbour, before):
     """Every listed word beside any one character of Unicode."""
     text = neighbour + word if before else word + neighbour
@@ -160,7 +161,7 @@ def test_english_knows_one_letter_i():
 
 
 @given(st.text(alphabet="aeiİıIßẞéÉ\u0301\u0307\u0323ﬀ ' .-", max_size=30), st.booleans())
-@settings(max_examples=1000)
+@examples(1000)
 def test_folding_of_other_languages_equals_the_oracle(text, is_turkish):
     words = {"é", "ai", "ss", "iß", "a\u0323\u0301", "ff", *(["ı", "ai\u0307"] if is_turkish else [])}
     assert found(text, words) == reference.droppable_matches(text, words)

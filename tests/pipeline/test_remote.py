@@ -12,17 +12,18 @@ import pytest
 from typer.testing import CliRunner
 
 from tdbs.cli import app
-from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
+from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.errors import ConfigError, DatasetError, SourceError
 from tdbs.files import to_path
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.verify import verify
+from tests.built_in import sample_tables
 from tests.data.test_compressed import PACK
 from tests.pipeline.contents import contents
 
 BUCKET = "s3://datasets"
-ROWS = 3_000
+ROWS = 800
 
 
 @pytest.fixture(scope="module")

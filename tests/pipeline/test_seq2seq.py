@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.data.tasks import Columns, Task
@@ -16,6 +16,7 @@ from tdbs.pipeline.prepare import PrepareResult, prepare
 from tdbs.pipeline.references import read_references
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tests.conftest import SHARED
+from tests.examples import examples
 from tests.pipeline.test_tokenizer import write_tokenizer
 from tests.reference.spans import PAPER_STOPWORDS, droppable_matches
 
@@ -115,7 +116,7 @@ def test_targets_keep_their_end_token_however_they_are_cut(prepared):
 
 @pytest.mark.real_data
 @given(target=st.text(st.characters(exclude_categories=["Cs"]), max_size=60), most=st.integers(2, 12))
-@settings(max_examples=30)
+@examples(30)
 def test_any_target_ends_with_the_end_token(shared, tmp_path_factory, target, most):
     """Also a text that spells the end token itself, and one of nothing but white space."""
     folder = tmp_path_factory.mktemp("any")

@@ -13,12 +13,13 @@ from typer.testing import CliRunner
 import tdbs
 from tdbs.cli import app
 from tdbs.data.columns import row_name
-from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
+from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.data.sources import FileOptions, open_source
 from tdbs.errors import DatasetError
 from tdbs.files import to_path
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.edits import edited_split, removal
+from tests.built_in import sample_tables
 from tests.data.conftest import read_source
 
 TOKENIZER = str(TOKENIZER_FOLDER)

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.dataset
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.errors import DatasetError
@@ -17,6 +17,7 @@ from tdbs.pipeline.parquet import read_checked
 from tdbs.pipeline.schema import DROPPABLE_TYPE
 from tdbs.pipeline.shards import plan_parts, write_part
 from tdbs.pipeline.split_arrays import lists_of, read_arrays
+from tests.examples import examples
 
 
 def make_table(lengths) -> pa.Table:
@@ -66,7 +67,7 @@ def write_shards(table, folder, split, edges, *, bounds=()):
     st.sampled_from([1, 2, 5, 7, 50]),
     st.sets(st.integers(0, 60), max_size=4),
 )
-@settings(max_examples=60)
+@examples(60)
 def test_shards_partition_the_rows(tmp_path_factory, lengths, width, bounds):
     """Every sample once, in the bucket of its length, rows by length; the records are true; reading gives all back."""
     folder = tmp_path_factory.mktemp("shards")

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tokenizers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import models, pre_tokenizers, processors
 
@@ -18,6 +18,7 @@ from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 from tdbs.pipeline.words.matches import compile_words
 from tdbs.pipeline.words.spans import find_spans
 from tdbs.pipeline.words.stopwords import PAPER_STOPWORDS
+from tests.examples import examples
 from tests.pipeline.real_tokenizers import NAMES, tokenizer_of
 from tests.pipeline.trap_texts import any_texts, trap_texts
 from tests.reference.spans import PAPER_STOPWORDS as REFERENCE_STOPWORDS
@@ -196,7 +197,7 @@ def test_a_token_that_shares_a_character_with_a_match_reaches_over_its_edge(text
 
 
 @given(byte_tokens())
-@settings(max_examples=1500)
+@examples(1500)
 def test_tokens_that_overlap_have_the_oracles_spans(case):
     """A token that shares a character with a match's neighbour reaches over its edge."""
     text, offsets = case
@@ -247,7 +248,7 @@ def test_pairs_that_are_cut_have_the_oracles_spans(shared, name, task):
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", NAMES)
 @given(text=st.one_of(trap_texts, any_texts), max_length=st.integers(4, 40))
-@settings(max_examples=300)
+@examples(300)
 def test_texts_full_of_traps_have_the_oracles_spans(shared, name, text, max_length):
     """Odd white space, ligatures, apostrophes, emoji, through the real tokenizers, cut anywhere."""
     assert_equal_spans(name, [text], max_length=max_length)
@@ -256,7 +257,7 @@ def test_texts_full_of_traps_have_the_oracles_spans(shared, name, text, max_leng
 @pytest.mark.real_data
 @pytest.mark.parametrize("name", NAMES)
 @given(rows=st.lists(st.tuples(trap_texts, trap_texts), min_size=1, max_size=4), max_length=st.integers(5, 30))
-@settings(max_examples=120)
+@examples(120)
 def test_blocks_of_pairs_full_of_traps_have_the_oracles_spans(shared, name, rows, max_length):
     """Several rows at once: no text sees its neighbour in the block."""
     texts, pairs = (list(part) for part in zip(*rows, strict=True))

@@ -7,7 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import tokenizers
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import models, pre_tokenizers, processors
 
@@ -16,6 +16,7 @@ from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.tokens.tokenize import tokenize_block
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, check_max_length, load_tokenizer
 from tests.conftest import SHARED
+from tests.examples import examples
 from tests.pipeline.trap_texts import trap_texts
 
 VOCABULARY = {piece: i for i, piece in enumerate(("[PAD]", "[UNK]", "[CLS]", "[SEP]", "a", "b", "c", "of"))}
@@ -201,7 +202,7 @@ def test_segment_starts_by_hand(tmp_path):
     [("bert-base-uncased", True), ("roberta-base", False), ("t5-small", False), ("gpt2", False)],
 )
 @given(rows=st.lists(st.tuples(trap_texts, trap_texts), min_size=1, max_size=5), max_length=st.integers(5, 30))
-@settings(max_examples=60)
+@examples(60)
 def test_pairs_equal_the_library_row_by_row(shared, name, by_type_ids, rows, max_length):
     """Ids, characters, segments and the place where the second text starts; empty texts and cuts included."""
     loaded = load_tokenizer_once(name)

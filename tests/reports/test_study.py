@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.analysis.studies.study import AtRate, LossBar, StudyResult, StudyTable
@@ -14,6 +14,7 @@ from tdbs.reports.figures.bars import StrategyError, StrategyTime, errors_svg, t
 from tdbs.reports.figures.curves import loss_curves_svg, losses_svg, smoothed, spread_svg
 from tdbs.reports.figures.inference import lost_svg, over_rates_svg
 from tdbs.reports.study import check_study_folder, markdown_table, study_figures, study_markdown
+from tests.examples import examples
 
 SVG = "{http://www.w3.org/2000/svg}"
 CURVE = [((i + 1) / 40, 1.0 - i / 50) for i in range(40)]
@@ -99,7 +100,7 @@ def test_points_make_the_figure_of_lengths_and_speedup():
 
 
 @given(st.lists(st.floats(0, 5), min_size=1, max_size=60), st.integers(0, 5))
-@settings(max_examples=50)
+@examples(50)
 def test_a_smoothed_curve_is_means_over_a_twentieth_of_the_run(losses, seed):
     """At each share of the run the steps of the last twentieth of it; the last step done where it holds none."""
     sizes = np.random.default_rng(seed).integers(1, 9, len(losses))

@@ -4,13 +4,14 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.arrays import ragged_positions
 from tdbs.train.batches import epoch_batches
 from tdbs.train.planning.plan import plan_epoch
 from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
+from tests.examples import examples
 from tests.train.ragged import (
     CLS,
     MAX_LENGTH,
@@ -115,7 +116,7 @@ def test_batches_equal_a_loop_over_lists(name, pairs):
     st.booleans(),
     st.integers(0, 3),
 )
-@settings(max_examples=200)
+@examples(200)
 def test_batches_of_any_data_equal_a_loop_over_lists(samples, strategy, pairs, epoch):
     """Empty samples and samples of droppable words alone among them."""
     check_batches(split_of(samples, pairs=pairs), strategy, seed=1, epoch=epoch)

@@ -2,10 +2,11 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.train.scores.entities import entity_f1
+from tests.examples import examples
 from tests.reference.entities import precision_recall_f1
 
 PREFIXED = [f"{prefix}-{kind}" for prefix in "BIESLU" for kind in ("PER", "LOC")]
@@ -106,7 +107,7 @@ def test_the_order_of_the_classes_does_not_matter():
     assert score(predicted, true, classes) == score(predicted, true, classes[::-1]) == counted(1, 2, 2)
 
 
-@settings(max_examples=400)
+@examples(400)
 @given(data=st.data())
 def test_agrees_with_the_rules_typed_line_by_line(data):
     """Random tags of all schemes at once, most of them ill-formed; few classes a time, so that entities do agree."""

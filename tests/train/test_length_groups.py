@@ -3,12 +3,11 @@
 from itertools import combinations
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
-from tdbs.arrays import offsets_of
-from tdbs.train.planning.length_groups import groups_work
-from tdbs.train.rows.layout import GROUPS, longest_of_groups
+from tdbs.train.rows.length_groups import GROUPS, longest_of_groups
+from tests.examples import examples
 
 
 def pairs_of(lengths: list[int], longest: list[int]) -> int:
@@ -27,7 +26,7 @@ def cheapest(lengths: list[int]) -> int:
 
 
 @given(st.lists(st.integers(1, 60), min_size=1, max_size=14))
-@settings(max_examples=300)
+@examples(300)
 def test_groups_are_the_cheapest_of_all_cuts(lengths):
     """At most three, ascending, each the length of a sample, the last one the longest; no other cut has fewer pairs."""
     longest = longest_of_groups(np.array(lengths)).tolist()
@@ -52,24 +51,3 @@ def test_many_samples_of_long_rows_do_not_overflow():
     assert (ends >= lengths).all()
     thirds = np.quantile(lengths, [1 / 3, 2 / 3, 1], method="higher").astype(np.int64)
     assert int((ends**2).sum()) <= int((thirds[np.searchsorted(thirds, lengths)] ** 2).sum())
-
-
-@given(st.lists(st.lists(st.integers(1, 60), min_size=1, max_size=14), min_size=1, max_size=6))
-def test_all_batches_at_once_have_the_groups_of_each(batches):
-    """Padded tokens and pairs of many batches are those of one batch after another."""
-    found = groups_work(np.concatenate(batches), offsets_of([len(batch) for batch in batches]))
-    for batch, places, pairs in zip(batches, *map(np.ndarray.tolist, found), strict=True):
-        longest = longest_of_groups(np.array(batch)).tolist()
-        assert (places, pairs) == (
-            sum(min(end for end in longest if end >= length) for length in batch),
-            cheapest(batch),
-        )
-
-
-def test_batches_of_many_lengths_are_cut_in_parts():
-    """More cuts than are compared at once: each batch has the fewest pairs still."""
-    lengths = np.random.default_rng(0).integers(1, 500, 4_000)
-    _, pairs_B = groups_work(lengths, np.arange(0, 4_001, 500))
-    for batch, pairs in zip(np.split(lengths, 8), pairs_B.tolist(), strict=True):
-        longest = longest_of_groups(batch)
-        assert pairs == int((longest[np.searchsorted(longest, batch)] ** 2).sum())

@@ -1,10 +1,11 @@
 """Residual batch merging by slices is the paper's loop over single samples."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.train.planning.batching import merge_residuals
+from tests.examples import examples
 from tests.reference.algorithm2 import residual_batch_merging
 
 
@@ -27,7 +28,7 @@ def residual_batches(draw):
 
 
 @given(residual_batches())
-@settings(max_examples=500)
+@examples(500)
 def test_merging_equals_lines_5_to_18(residuals):
     """Same batches, same order in them, whether the caps fall or not."""
     assert merged(residuals) == residual_batch_merging([], residuals)

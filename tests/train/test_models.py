@@ -1,8 +1,6 @@
 """A model must fit the prepared dataset: its vocabulary, its length; new parts are the run's own."""
 
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +26,7 @@ from tdbs.train.models.inputs import format_of
 from tdbs.train.models.load import ModelSettings, open_model, read_config
 from tdbs.train.planning.model_choice import default_model
 from tdbs.train.planning.model_fit import check_vocabulary
+from tests.in_process import run_snippet
 from tests.train.opened import opened_to_train
 from tests.train.test_trainer import SMALL_BERT, make_dataset
 
@@ -191,7 +190,7 @@ def test_pickled_weights_are_refused_with_the_line_that_converts_them(shards, da
     with pytest.raises(ModelError) as caught:
         open_checkpoint(folder)
     assert (caught.value.message, caught.value.next_step) == (message, next_step)
-    subprocess.run([sys.executable, "-c", line], check=True)
+    assert run_snippet(line, folder=tmp_path).code == 0
     state = opened_to_train(folder, dataset).state_dict()
     assert all(torch.equal(state[name], weight) for name, weight in weights)
 

@@ -1,11 +1,12 @@
 """Packing is best fit, and packs of a plan are rows that hold every sample once."""
 
 import numpy as np
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.train.planning.plan import plan_epoch
 from tdbs.train.planning.samplers import pack_rows
+from tests.examples import examples
 from tests.reference.packing import best_fit
 from tests.train.ragged import MAX_LENGTH, lengths_of, random_rows, strategy_of, words_of
 
@@ -13,7 +14,7 @@ from tests.train.ragged import MAX_LENGTH, lengths_of, random_rows, strategy_of,
 @given(
     st.integers(1, 40).flatmap(lambda w: st.tuples(st.just(w), st.lists(st.integers(0, w), min_size=1, max_size=60)))
 )
-@settings(max_examples=300)
+@examples(300)
 def test_rows_are_those_of_best_fit(case):
     """The same rooms are left, whatever the order of rows; no row holds more than its width."""
     width, lengths = case

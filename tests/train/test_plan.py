@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs import rng
@@ -16,6 +16,7 @@ from tdbs.train.planning.caps import batch_caps, chosen_caps, hardware_caps
 from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.plan import plan_digest, plan_epoch, plan_run
 from tdbs.train.planning.reach import grid_shift
+from tests.examples import examples
 from tests.reference.algorithm2 import bucket_sampler
 from tests.reference.algorithm3 import reachable_lengths
 from tests.reference.reach import further_target, merged_target, smallest_reachable
@@ -229,7 +230,7 @@ WIDER_REACH = st.builds(
     st.lists(rows(), min_size=1, max_size=40),
     st.one_of(st.sampled_from(NAMED).map(strategy_of), ALL_PARTS, MICRO_BATCHED, WIDER_REACH),
 )
-@settings(max_examples=200)
+@examples(200)
 def test_every_strategy_keeps_every_promise_on_any_data(samples, strategy):
     """Each named strategy and each combination of parts, epochs 0 and 2."""
     for epoch in (0, 2):

@@ -4,10 +4,11 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.train.planning.reach import further_lengths, grid_shift, target_lengths
+from tests.examples import examples
 from tests.reference.reach import further_target, target_length
 from tests.train.ragged import Row, lengths_of, random_rows, rows, words_of
 
@@ -21,7 +22,7 @@ def expected_targets(samples, *, width, shift) -> list[int]:
 
 
 @given(st.lists(rows(), min_size=1, max_size=15), st.integers(1, 9))
-@settings(max_examples=150)
+@examples(150)
 def test_targets_equal_the_oracle_for_every_shift(samples, width):
     """Words of several tokens, samples of droppable words alone, every width and shift."""
     for shift in range(width):
@@ -35,7 +36,7 @@ def test_targets_equal_the_oracle_on_many_samples(shift):
 
 
 @given(st.lists(rows(), min_size=1, max_size=15), st.integers(1, 5), st.data())
-@settings(max_examples=150)
+@examples(150)
 def test_further_targets_equal_the_oracle(samples, width, data):
     """Each sample may go a number of grid lengths further, as far as whole words make it."""
     shift = data.draw(st.integers(0, width - 1))

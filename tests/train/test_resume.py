@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 import signal
 import threading
 from dataclasses import asdict, replace
@@ -26,11 +27,52 @@ from tests.train.test_trainer import make_dataset
 
 EVERY_DAY = ("random", "bucket", "unpadded", "packed", "reach")  # one of each way to make batches
 SMALL = {"strategy": "reach", "model": "tiny", "epochs": 3, "precision": "fp32", "seed": 5}
+STEPS_OF_16 = SMALL | {"strategy": replace(STRATEGIES["reach"], base_batch_size=16)}
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return make_dataset(tmp_path_factory.mktemp("resume"), train_rows=300)
+
+
+@pytest.fixture(scope="module")
+def few(tmp_path_factory):
+    """Return a dataset of seven steps of 16 samples an epoch."""
+    return make_dataset(tmp_path_factory.mktemp("few"), train_rows=100)
+
+
+@pytest.fixture(scope="module")
+def finished(dataset, tmp_path_factory):
+    """Return the undisturbed run of SMALL. Tests do not change it."""
+    return train(dataset, out=tmp_path_factory.mktemp("finished") / "run", **SMALL)
+
+
+@pytest.fixture(scope="module")
+def whole(finished):
+    """Return its folder."""
+    return Path(finished.run)
+
+
+@pytest.fixture(scope="module")
+def whole_of_16(dataset, tmp_path_factory):
+    """Return the folder of the undisturbed run of STEPS_OF_16. Tests do not change it."""
+    return Path(train(dataset, out=tmp_path_factory.mktemp("of_16") / "run", **STEPS_OF_16).run)
+
+
+@pytest.fixture(scope="module")
+def stopped_of_16(dataset, tmp_path_factory):
+    """Return the same run's, stopped after 25 steps. Tests go on with copies of it."""
+    place = tmp_path_factory.mktemp("stopped") / "run"
+    stopped_at(dataset, place, 25, **STEPS_OF_16)
+    return place
+
+
+@pytest.fixture(scope="module")
+def stopped(dataset, tmp_path_factory):
+    """Return the folder of the run of SMALL, stopped after its first step. Tests go on with copies of it."""
+    place = tmp_path_factory.mktemp("stopped") / "run"
+    stopped_at(dataset, place, 1, **SMALL)
+    return place
 
 
 def log_of(run: Path) -> list[dict]:
@@ -78,13 +120,13 @@ def train_stopped_at(dataset, out: Path, steps: list[int], **options) -> Path:
 @pytest.mark.parametrize(
     "strategy", [name if name in EVERY_DAY else pytest.param(name, marks=pytest.mark.slow) for name in STRATEGIES]
 )
-def test_every_strategy_resumes_bit_by_bit(dataset, tmp_path, strategy):
+def test_every_strategy_resumes_bit_by_bit(few, tmp_path, strategy):
     """Three epochs, stopped at random steps, in the middle of epochs and at their ends."""
-    train(dataset, out=tmp_path / "whole", **(SMALL | {"strategy": strategy}))
+    train(few, out=tmp_path / "whole", **(SMALL | {"strategy": strategy}))
     steps = len(log_of(tmp_path / "whole"))
     draw = np.random.default_rng(len(strategy))
     stops = sorted(draw.choice(np.arange(1, steps), min(3, steps - 1), replace=False).tolist())
-    train_stopped_at(dataset, tmp_path / "stopped", stops, strategy=strategy)
+    train_stopped_at(few, tmp_path / "stopped", stops, strategy=strategy)
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
 
@@ -93,26 +135,25 @@ CAPPED = {"drop": "rate", "batches": "random", "max_tokens": 100}
 
 
 @pytest.mark.parametrize("parts", [{"micro_batches": 4}, SORTED, CAPPED, {"grid_lengths": 3}])
-def test_parts_of_strategies_resume_too(dataset, tmp_path, parts):
+def test_parts_of_strategies_resume_too(few, tmp_path, parts):
     strategy = replace(STRATEGIES["reach"], base_batch_size=16, **parts)
-    train(dataset, out=tmp_path / "whole", dropout=0.1, **(SMALL | {"strategy": strategy}))
-    train_stopped_at(dataset, tmp_path / "stopped", [7, 8, 30], strategy=strategy, dropout=0.1)
+    options = {"strategy": strategy, "epochs": 2, "dropout": 0.1}
+    train(few, out=tmp_path / "whole", **(SMALL | options))
+    train_stopped_at(few, tmp_path / "stopped", [4, 5, 10], **options)
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
 
-def test_a_split_in_windows_resumes(dataset, tmp_path):
-    loaded = replace(load_data(dataset), training=open_training_data(dataset, memory=40_000))
-    options = {"strategy": replace(STRATEGIES["reach"], base_batch_size=8), "loaded": loaded}
-    train(dataset, out=tmp_path / "whole", **(SMALL | options))
+def test_a_split_in_windows_resumes(few, tmp_path):
+    loaded = replace(load_data(few), training=open_training_data(few, memory=14_000))
+    options = {"strategy": replace(STRATEGIES["reach"], base_batch_size=8), "loaded": loaded, "epochs": 2}
+    train(few, out=tmp_path / "whole", **(SMALL | options))
     assert "windows = 1\n" not in (tmp_path / "whole/config.toml").read_text()
-    train_stopped_at(dataset, tmp_path / "stopped", [3, 31, 60], **options)
+    train_stopped_at(few, tmp_path / "stopped", [3, 11, 20], **options)
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
 
-def test_a_killed_run_goes_on_from_its_newest_checkpoint_and_cuts_its_log(dataset, tmp_path):
+def test_a_killed_run_goes_on_from_its_newest_checkpoint_and_cuts_its_log(dataset, whole_of_16, tmp_path):
     """Killed without warning some steps after a checkpoint: an error of our own stands in for the kill."""
-    options = SMALL | {"strategy": replace(STRATEGIES["reach"], base_batch_size=16)}
-    train(dataset, out=tmp_path / "whole", **options)
 
     def die(record, _steps):
         if record.step == 25:
@@ -120,28 +161,28 @@ def test_a_killed_run_goes_on_from_its_newest_checkpoint_and_cuts_its_log(datase
 
     rule = CheckpointRule(steps=10, minutes=None, keep=2)
     with pytest.raises(MemoryError):
-        train(dataset, out=tmp_path / "killed", checkpoints=rule, progress=die, **options)
+        train(dataset, out=tmp_path / "killed", checkpoints=rule, progress=die, **STEPS_OF_16)
     run = tmp_path / "killed"
     names = sorted(path.name for path in (run / "checkpoints").iterdir())
     assert names == ["step-00000019", "step-00000020"]  # the end of epoch 0, and ten steps later than ten
     half = run / "checkpoints/.step-00000025.123"
     half.mkdir()
-    train(dataset, out=run, resume=True, checkpoints=rule, **options)
-    assert_same_run(tmp_path / "whole", run)
+    train(dataset, out=run, resume=True, checkpoints=rule, **STEPS_OF_16)
+    assert_same_run(whole_of_16, run)
     assert not (run / "checkpoints").exists()  # a finished run has its model
 
 
 @pytest.mark.parametrize("half", ['{"step": 2', '{"step": 26, "loss": 0.3}', "\x00\x00"])
-def test_half_a_last_line_of_the_log_does_not_keep_a_run_from_going_on(dataset, tmp_path, half):
+def test_half_a_last_line_of_the_log_does_not_keep_a_run_from_going_on(
+    dataset, whole_of_16, stopped_of_16, tmp_path, half
+):
     """A kill, or a power cut, in the middle of a write: the line is without its end, whatever it holds."""
-    options = SMALL | {"strategy": replace(STRATEGIES["reach"], base_batch_size=16)}
-    train(dataset, out=tmp_path / "whole", **options)
-    stopped_at(dataset, tmp_path / "killed", 25, **options)
-    with (tmp_path / "killed/steps.jsonl").open("a") as log:
+    run = shutil.copytree(stopped_of_16, tmp_path / "run")
+    with (run / "steps.jsonl").open("a") as log:
         log.write(half)
-    assert [step["step"] for step in read_run(tmp_path / "killed").steps] == list(range(25))
-    train(dataset, out=tmp_path / "killed", resume=True, **options)
-    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    assert [step["step"] for step in read_run(run).steps] == list(range(25))
+    train(dataset, out=run, resume=True, **STEPS_OF_16)
+    assert_same_run(whole_of_16, run)
 
 
 def test_the_command_to_go_on_can_be_pasted_into_a_shell(dataset, tmp_path):
@@ -152,33 +193,30 @@ def test_the_command_to_go_on_can_be_pasted_into_a_shell(dataset, tmp_path):
     assert caught.value.next_step == f"Run the same command with --resume --out '{out}' to continue."
 
 
-def test_without_a_checkpoint_a_run_begins_anew(dataset, tmp_path):
+def test_without_a_checkpoint_a_run_begins_anew(dataset, whole, tmp_path):
     def die(record, _steps):
         raise MemoryError
 
-    train(dataset, out=tmp_path / "whole", **SMALL)
     with pytest.raises(MemoryError):
         train(dataset, out=tmp_path / "killed", progress=die, **SMALL)
     assert newest_checkpoint(tmp_path / "killed") is None
     train(dataset, out=tmp_path / "killed", resume=True, **SMALL)
-    assert_same_run(tmp_path / "whole", tmp_path / "killed")
+    assert_same_run(whole, tmp_path / "killed")
     train(dataset, out=tmp_path / "new", resume=True, **SMALL)  # nor does a folder have to be there
-    assert_same_run(tmp_path / "whole", tmp_path / "new")
+    assert_same_run(whole, tmp_path / "new")
 
 
-def test_a_finished_run_is_not_trained_again(dataset, tmp_path):
-    first = train(dataset, out=tmp_path / "run", **SMALL)
-    before = (tmp_path / "run/result.json").stat().st_mtime_ns
-    again = train(dataset, out=tmp_path / "run", resume=True, progress=lambda *_: pytest.fail("a step"), **SMALL)
-    assert asdict(again) == asdict(first)
-    assert (tmp_path / "run/result.json").stat().st_mtime_ns == before
+def test_a_finished_run_is_not_trained_again(dataset, finished, whole):
+    before = (whole / "result.json").stat().st_mtime_ns
+    again = train(dataset, out=whole, resume=True, progress=lambda *_: pytest.fail("a step"), **SMALL)
+    assert asdict(again) == asdict(finished)
+    assert (whole / "result.json").stat().st_mtime_ns == before
 
 
-def test_without_resume_a_run_is_not_touched(dataset, tmp_path):
-    train(dataset, out=tmp_path / "run", **SMALL)
+def test_without_resume_a_run_is_not_touched(dataset, whole):
     with pytest.raises(TrainingError) as caught:
-        train(dataset, out=tmp_path / "run", **SMALL)
-    assert caught.value.message == f"{tmp_path / 'run'} contains a run."
+        train(dataset, out=whole, **SMALL)
+    assert caught.value.message == f"{whole} contains a run."
     assert caught.value.next_step == (
         "Pass --resume to continue it, another --out, or --overwrite to replace what tdbs wrote there."
     )
@@ -193,38 +231,32 @@ def test_without_resume_a_run_is_not_touched(dataset, tmp_path):
         ({"dropout": 0.5}, "dropout was 0.0, is now 0.5"),
     ],
 )
-def test_another_run_is_refused_by_what_differs(dataset, tmp_path, change, told):
-    train(dataset, out=tmp_path / "run", **SMALL)
+def test_another_run_is_refused_by_what_differs(dataset, whole, change, told):
     with pytest.raises(TrainingError) as caught:
-        train(dataset, out=tmp_path / "run", resume=True, **(SMALL | change))
+        train(dataset, out=whole, resume=True, **(SMALL | change))
     assert told in caught.value.message
-    assert caught.value.message.startswith(f"The run in {tmp_path / 'run'} was started with other settings: ")
+    assert caught.value.message.startswith(f"The run in {whole} was started with other settings: ")
     assert "plan_digest" not in caught.value.message
     assert caught.value.next_step == "Repeat the command that started it with --resume, or pass another --out."
 
 
-def test_another_dataset_is_refused(dataset, tmp_path):
-    train(dataset, out=tmp_path / "run", **SMALL)
-    other = make_dataset(tmp_path / "other", train_rows=200)
+def test_another_dataset_is_refused(few, whole):
     with pytest.raises(TrainingError, match=r"was started with other settings: dataset/key was "):
-        train(other, out=tmp_path / "run", resume=True, **SMALL)
+        train(few, out=whole, resume=True, **SMALL)
 
 
-def test_another_plan_of_the_same_settings_is_refused(dataset, tmp_path):
+def test_another_plan_of_the_same_settings_is_refused(dataset, whole, tmp_path):
     """As of a version of tdbs that plans otherwise."""
-    train(dataset, out=tmp_path / "run", **SMALL)
-    config = tmp_path / "run/config.toml"
+    run = shutil.copytree(whole, tmp_path / "run")
+    config = run / "config.toml"
     config.write_text(config.read_text().replace('plan_digest = "', 'plan_digest = "0'))
     with pytest.raises(TrainingError, match=r"was started with other settings: plan_digest was "):
-        train(dataset, out=tmp_path / "run", resume=True, **SMALL)
+        train(dataset, out=run, resume=True, **SMALL)
 
 
 @pytest.mark.parametrize("damage", ["cut", "another model", "no state", "no JSON"])
-def test_a_damaged_checkpoint_is_named(dataset, tmp_path, damage):
-    run = tmp_path / "run"
-    stop = Stop(number=signal.SIGTERM)
-    with pytest.raises(StoppedError):
-        train(dataset, out=run, stop=stop, **SMALL)
+def test_a_damaged_checkpoint_is_named(dataset, whole, stopped, tmp_path, damage):
+    run = shutil.copytree(stopped, tmp_path / "run")
     place = newest_checkpoint(run)
     weights = place / "model.safetensors"
     if damage == "cut":
@@ -245,8 +277,7 @@ def test_a_damaged_checkpoint_is_named(dataset, tmp_path, damage):
         file.unlink()
     place.rmdir()
     train(dataset, out=run, resume=True, **SMALL)
-    train(dataset, out=tmp_path / "whole", **SMALL)
-    assert_same_run(tmp_path / "whole", run)
+    assert_same_run(whole, run)
 
 
 def test_a_stopped_run_says_where_and_how_to_go_on(dataset, tmp_path):

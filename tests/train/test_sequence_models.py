@@ -33,6 +33,7 @@ CPU = torch.device("cpu")
 LENGTHS = (9, 2, 17, 5, 5, 31, 12, 3, 20, 1)
 WIDTH = 40  # of a packed row
 ROW_WITH_PADDING = "unpadded, as a plan has it"  # as wide as a multiple of 32
+EVERY_DAY = {("eager", "packed"), ("sdpa", ROW_WITH_PADDING)}
 KINDS = {
     "classification": AutoModelForSequenceClassification,
     "token_classification": AutoModelForTokenClassification,
@@ -148,10 +149,13 @@ def test_unpadded_rows_compute_what_transformers_computes(name):
 
 
 @pytest.mark.parametrize(
-    "execution",
-    [*(pytest.param(each, marks=pytest.mark.slow) for each in ("padded", "unpadded")), "packed", ROW_WITH_PADDING],
+    ("kernel", "execution"),
+    [
+        pytest.param(kernel, execution, marks=() if (kernel, execution) in EVERY_DAY else pytest.mark.slow)
+        for kernel in ("eager", "sdpa")
+        for execution in ("padded", "unpadded", "packed", ROW_WITH_PADDING)
+    ],
 )
-@pytest.mark.parametrize("kernel", ["eager", "sdpa"])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("name", ["roberta", "modernbert", "deberta-v2", "qwen2"])
 def test_every_execution_of_four_kinds_of_models(name, kind, kernel, execution):

@@ -70,12 +70,18 @@ CUT = {
 }
 
 
+@pytest.fixture(scope="module")
+def padded(dataset):
+    """Return the updates of padded batches."""
+    return updates_of(dataset, STRATEGIES["random"])
+
+
 @pytest.mark.parametrize("name", CUT)
-def test_loss_and_gradients_are_those_of_a_padded_batch(dataset, name):
+def test_loss_and_gradients_are_those_of_a_padded_batch(dataset, padded, name):
     strategy = CUT[name]
     if strategy.in_rows and dataset.manifest.task.kind == "seq2seq":
         strategy = replace(strategy, execution="padded_max")
-    padded, cut = updates_of(dataset, STRATEGIES["random"]), updates_of(dataset, strategy)
+    cut = updates_of(dataset, strategy)
     assert len(padded) == len(cut) == STEPS
     assert all(calls > 1 for calls, *_ in cut)
     for (_, predicted, loss, expected), (_, own_predicted, own_loss, found) in zip(padded, cut, strict=True):

@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.train.targets import BatchSlice, label_maker, moved_positions, padded
+from tests.examples import examples
 from tests.train.ragged import Row, rows, split_of, targets_of
 
 IGNORED = -100  # what transformers' losses pass over
@@ -161,7 +162,7 @@ def test_targets_are_padded_to_the_longest_of_the_batch(case, data, more_columns
 
 
 @given(cases(), st.integers(0, 99))
-@settings(max_examples=50)
+@examples(50)
 def test_a_position_moves_by_what_is_dropped_before_it(case, seed):
     """The second text of a pair begins where it began, less what is dropped before it; at a sample's end too."""
     split, dropped, _ = case

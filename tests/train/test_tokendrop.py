@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.rng import RandomPurpose, counter_values
 from tdbs.train.planning.droppable_words import can_drop, largest_total
 from tdbs.train.planning.tokendrop import drop_first_words, drop_order, drop_totals, words_at_rate
+from tests.examples import examples
 from tests.reference.algorithm1 import token_drop, words_to_drop
 from tests.reference.algorithm3 import reachable_lengths
 from tests.train.ragged import Row, random_rows, rows, words_of
@@ -38,7 +39,7 @@ def long_row(*sizes: int, stay: int = 1) -> Row:
 
 
 @given(st.lists(rows(), min_size=1, max_size=12), st.integers(-1, 40))
-@settings(max_examples=150)
+@examples(150)
 def test_possible_totals_are_those_of_brute_force(samples, asked):
     """The most tokens that whole words make without exceeding what is asked; one token that is not special stays."""
     words = words_of(samples)
@@ -52,7 +53,7 @@ def test_possible_totals_are_those_of_brute_force(samples, asked):
 
 
 @given(st.lists(rows(), min_size=1, max_size=12), st.data())
-@settings(max_examples=150)
+@examples(150)
 def test_each_sample_loses_exactly_what_is_asked(samples, data):
     """Any possible total for each sample; words go whole, and a token that is not special stays."""
     words = words_of(samples)
@@ -79,7 +80,7 @@ def greedy(row: Row, order: list[int], tokens: int) -> list[int]:
 
 
 @given(st.lists(rows(), min_size=1, max_size=8), st.data())
-@settings(max_examples=100)
+@examples(100)
 def test_words_go_in_their_order(samples, data):
     """The first ones of the order go; one is skipped only where the total could not be met with it."""
     words = words_of(samples)
@@ -214,7 +215,7 @@ def test_words_at_a_rate_are_the_floor_of_the_exact_product(rate):
 
 
 @given(st.lists(rows(), min_size=1, max_size=12), st.sampled_from(RATES), st.integers(0, 3))
-@settings(max_examples=150)
+@examples(150)
 def test_a_global_rate_is_algorithm_1(samples, rate, seed):
     """The same words go as in the paper's loop, given the same order; the last token that is not special stays."""
     words = words_of(samples)
@@ -228,7 +229,7 @@ def test_a_global_rate_is_algorithm_1(samples, rate, seed):
 
 
 @given(st.lists(rows(), min_size=1, max_size=12), st.sampled_from(RATES), st.integers(0, 3))
-@settings(max_examples=100)
+@examples(100)
 def test_a_global_rate_is_algorithm_1_where_a_token_stays_anyway(samples, rate, seed):
     """The same, on samples that hold more than droppable words."""
     samples = [Row(sizes=row.sizes, gaps=(1, *row.gaps[1:])) for row in samples]

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from transformers import BertConfig, BertForSequenceClassification
 
 import tdbs
-from tdbs.data.sample import TOKENIZER_FOLDER, sample_tables
+from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import TrainingError
 from tdbs.pipeline.dataset import PreparedDataset, read_split
@@ -32,6 +32,7 @@ from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
 from tdbs.train.planning.tokendrop import dropped_tokens, words_of_split
 from tdbs.train.step import batch_loss
 from tdbs.train.trainer import train
+from tests.built_in import sample_tables
 from tests.train.rules import UNTYPED
 
 SMALL_BERT = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
