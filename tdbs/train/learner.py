@@ -10,6 +10,7 @@ from transformers import PreTrainedModel
 
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.train.allocator import keep_freed_memory
 from tdbs.train.device import compile_layers, make_optimizer
 from tdbs.train.gradients import keep_row_gradients
 from tdbs.train.micro_batches import MemoryCaps
@@ -38,6 +39,8 @@ def make_learner(
     dataset: PreparedDataset, settings: ResolvedSettings, *, seed: int, dropout: float, in_rows: bool = False
 ) -> Learner:
     """Load a model for the dataset and put it on its device; `in_rows`: its rows may hold several samples."""
+    if settings.execution.device == "cpu":
+        keep_freed_memory()
     model_settings = ModelSettings(
         purpose="train",
         execution=settings.execution,

@@ -20,11 +20,12 @@ from tdbs.train.rows.length_groups import GroupedLayout, GroupLayout
 # Shapes: N samples, B batches or samples of one batch, B1 = B + 1, E widths to choose from, K tokens, P places of all
 # tiles.
 
-TILE_PAIRS = 6_000
-CUT_PAIRS = 12_000
+TILE_PAIRS = 2_000
+CUT_PAIRS = 10_000
 WIDTHS = 3  # of a batch, at most
 _STEP = 16
-_NARROWEST, _WIDE = 48, 128  # from a width of 128 on, steps are an eighth
+_NARROWEST, _WIDE_ENOUGH = 48, 96  # short samples choose between these
+_WIDE = 128  # from here on, steps are an eighth
 _SHARES = (1, 2, 3, 4)  # samples in a tile: those longer than half of it are alone
 _NEVER = 2**61
 _AT_ONCE = 1 << 20  # compared cuts
@@ -63,7 +64,7 @@ def tiles_work(lengths_N: IntArray, offsets_B1: IntArray) -> tuple[IntArray, Int
     for upto_B in widths_B3.T:
         own_N = np.where((lengths_N > shorter_B[batch_N]) & (lengths_N <= upto_B[batch_N]), lengths_N, 0)
         shorter_B = upto_B
-        width_B = _narrowed(upto_B, np.maximum.reduceat(own_N, offsets_B1[:-1]))
+        width_B = np.maximum(_narrowed(upto_B, np.maximum.reduceat(own_N, offsets_B1[:-1])), 1)  # 0: none
         tiles_B = -(-np.add.reduceat(own_N, offsets_B1[:-1]) // width_B)
         for share in _SHARES:
             is_longer_N = own_N > width_B[batch_N] // (share + 1)
@@ -105,8 +106,8 @@ def _widths_of_batches(lengths_N: IntArray, offsets_B1: IntArray) -> IntArray:
 
 
 def _choice(longest: int) -> IntArray:
-    """Return the widths to choose from: from the narrowest to one at least that takes the longest sample."""
-    return np.array(list(_growing(max(longest, 2 * _NARROWEST))))
+    """Return the widths to choose from, after 0 for none: the last one takes the longest sample."""
+    return np.array([0, *_growing(max(longest, _WIDE_ENOUGH))])
 
 
 def _growing(longest: int) -> Iterator[int]:
@@ -118,7 +119,27 @@ def _growing(longest: int) -> Iterator[int]:
 
 
 def _cheapest(lengths_N: IntArray, offsets_B1: IntArray, widths_E: IntArray) -> IntArray:
-    """Return the widths that cost least (B x 3): a group of samples ends at each, and begins above the last one."""
+    """Return the widths that cost least (B x 3): each takes the samples above the one before it."""
+    cost_BEE = _costs(lengths_N, offsets_B1, widths_E)
+    best_BE = np.where(widths_E == 0, 0, np.full(cost_BEE.shape[:2], _NEVER))  # of samples up to a width
+    cuts = []
+    for _ in range(WIDTHS):
+        through_BEE = best_BE[:, :, None] + cost_BEE
+        cuts.append(through_BEE.argmin(axis=1))
+        best_BE = through_BEE.min(axis=1)
+    longest_B = np.maximum.reduceat(lengths_N, offsets_B1[:-1])
+    first_B = np.searchsorted(widths_E, longest_B)
+    last_B = np.maximum(first_B, np.searchsorted(widths_E, _WIDE_ENOUGH))
+    place_E = np.arange(len(widths_E))
+    takes_all_BE = (place_E >= first_B[:, None]) & (place_E <= last_B[:, None])
+    found = [np.where(takes_all_BE, best_BE, _NEVER).argmin(axis=1)]
+    for cut_BE in cuts[:0:-1]:
+        found.append(cut_BE[np.arange(len(cut_BE)), found[-1]])
+    return widths_E[np.stack(found[::-1], axis=1)]
+
+
+def _costs(lengths_N: IntArray, offsets_B1: IntArray, widths_E: IntArray) -> IntArray:
+    """Return what samples above one width cost in tiles of another (B x E x E), in pairs."""
     count, choices = len(offsets_B1) - 1, len(widths_E)
     batch_N = np.repeat(np.arange(count), np.diff(offsets_B1))
 
@@ -128,32 +149,12 @@ def _cheapest(lengths_N: IntArray, offsets_B1: IntArray, widths_E: IntArray) -> 
         found = np.bincount(cell_N, weights=weights_N, minlength=count * (choices + 1))
         return found.reshape(count, -1)[:, :-1].cumsum(axis=1).astype(np.int64)
 
-    samples_BE = upto(widths_E)
-    # all samples up to a width (B x 1 x E), then those above the width of the second axis
-    tokens_B1E = upto(widths_E, lengths_N)[:, None, :]
-    shorter_BE1, tokens_BE1 = samples_BE[:, :, None], tokens_B1E.transpose(0, 2, 1)
-    tiles_B1E, tiles_BEE = -(-tokens_B1E // widths_E), -(-(tokens_B1E - tokens_BE1) // widths_E)
+    samples_BE, tokens_BE = upto(widths_E), upto(widths_E, lengths_N)
+    tiles_BEE = -(-(tokens_BE[:, None, :] - tokens_BE[:, :, None]) // np.maximum(widths_E, 1))
     for share in _SHARES:
-        upto_share_B1E = upto(widths_E // (share + 1))[:, None, :]
-        longer_B1E = samples_BE[:, None, :] - upto_share_B1E
-        longer_BEE = samples_BE[:, None, :] - np.maximum(upto_share_B1E, shorter_BE1)
-        tiles_B1E = np.maximum(tiles_B1E, -(-longer_B1E // share))
+        sharing_BE = upto(widths_E // (share + 1))  # they may share a tile with more others
+        longer_BEE = samples_BE[:, None, :] - np.maximum(sharing_BE[:, None, :], samples_BE[:, :, None])
         tiles_BEE = np.maximum(tiles_BEE, -(-longer_BEE // share))
-    a_tile_E = TILE_PAIRS + widths_E**2
-    cost_BEE = tiles_BEE * a_tile_E + CUT_PAIRS * (tiles_BEE > 0)
-    cost_BEE[:, widths_E[:, None] >= widths_E] = _NEVER
-    best_BE = (tiles_B1E * a_tile_E + CUT_PAIRS * (tiles_B1E > 0))[:, 0]
-    cuts = []
-    for _ in range(WIDTHS - 1):
-        through_BEE = best_BE[:, :, None] + cost_BEE
-        cuts.append(through_BEE.argmin(axis=1))
-        shorter_BE = np.take_along_axis(through_BEE, cuts[-1][:, None], axis=1)[:, 0]
-        cuts[-1] = np.where(shorter_BE < best_BE, cuts[-1], np.arange(choices))  # else this width has all
-        best_BE = np.minimum(best_BE, shorter_BE)
-    takes_all_BE = samples_BE == np.diff(offsets_B1)[:, None]
-    at_B = np.where(takes_all_BE, best_BE, _NEVER).argmin(axis=1)
-    found = [at_B]
-    for cut_BE in reversed(cuts):
-        at_B = cut_BE[np.arange(count), at_B]
-        found.append(at_B)
-    return widths_E[np.stack(found[::-1], axis=1)]
+    cost_BEE = tiles_BEE * (TILE_PAIRS + widths_E**2) + CUT_PAIRS * (tiles_BEE > 0)
+    cost_BEE[:, widths_E[:, None] > widths_E] = _NEVER
+    return cost_BEE

@@ -1,0 +1,36 @@
+"""Freed memory of a step is there for the next one: the system hands out no pages again."""
+
+import subprocess
+import sys
+
+import pytest
+
+STEPS = """
+import resource, sys, torch
+from tdbs.train.allocator import keep_freed_memory
+
+def faults():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+
+def step():
+    for _ in range(4):
+        held = [torch.ones(3_000_000 + 10_000 * number) for number in range(8)]
+    return held
+
+if sys.argv[1] == "keep":
+    keep_freed_memory()
+step()
+before = faults()
+for _ in range(3):
+    step()
+print(faults() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mallopt is of Linux")
+def test_pages_are_handed_out_once():
+    taken = {
+        kind: int(subprocess.run([sys.executable, "-c", STEPS, kind], capture_output=True, text=True, check=True).stdout)
+        for kind in ("keep", "plain")
+    }
+    assert taken["keep"] < max(taken["plain"] // 10, 1_000)
