@@ -403,15 +403,15 @@ def test_a_device_that_has_changed_its_pace_is_told_of():
         "part_steps": None,
         "median_error": 0.2,
         "worst_error": 0.25,
-        "prediction": {"pace": 1.254},
+        "prediction": {"pace": 1.254, "strategies": []},
     }
     assert compare_notes(result) == [
         "Predicted times are off by 20.0% (median), 25.0% (worst).",
         "Just before the runs, a step took 1.25 times as long as in the profile; predictions assume the speed of the "
         "profile.",
     ]
-    assert len(compare_notes({**result, "prediction": {"pace": 1.05}})) == 1
-    assert len(compare_notes({**result, "prediction": {"pace": None}})) == 1
+    assert len(compare_notes({**result, "prediction": {"pace": 1.05, "strategies": []}})) == 1
+    assert len(compare_notes({**result, "prediction": {"pace": None, "strategies": []}})) == 1
 
 
 # ------------------------------------------------------------------------------------------------------------ energy

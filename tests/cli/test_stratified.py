@@ -47,17 +47,14 @@ def test_the_plan_has_the_sizes_of_random_and_nearly_equal_tokens(tdbs, small, w
         ("--execution", "padded_max", "--drop", "rate"),
         ("--execution", "padded", "--drop", "batch_min"),
         ("--devices", "2", "--caps", "4"),
-        ("--memory", "40KiB"),
     ],
 )
 def test_plan_and_train_agree_whatever_goes_with_the_batches(tdbs, small, workplace, parts):
-    memory = parts if parts[0] == "--memory" else ()
     plan = tdbs("plan", small, *BY_PARTS, *parts, "--json").json
     trained = tdbs("train", small, *BY_PARTS, *parts, "--model", "tiny", "--out", "run", "--json").json
     for key in ("steps", "samples", "tokens"):
         assert trained[key] == sum(epoch[key] for epoch in plan["epochs"])
     assert plan["epochs"][0]["samples"] == TRAIN_ROWS
-    assert (plan["epochs"][0]["windows"] > 1) == bool(memory)
 
 
 def test_inspect_estimate_and_compare_know_the_strategy(tdbs, small, workplace):

@@ -103,8 +103,8 @@ def test_a_sample_that_does_not_fit_alone_is_refused_with_what_helps():
         "0.65GiB or more, or a dataset prepared with a smaller --max-length."
     )
     assert refusal(STRATEGIES["unpadded"], 630 << 20, given="630MiB") == (
-        "Training takes 0.64 GiB with one sample in each call of the model, and --memory 630MiB is less. Pass "
-        "--checkpoint-activations (0.60 GiB), --memory 0.65GiB or more, or a dataset prepared with a smaller "
+        "Training takes 0.65 GiB with one sample in each call of the model, and --memory 630MiB is less. Pass "
+        "--checkpoint-activations (0.61 GiB), --memory 0.65GiB or more, or a dataset prepared with a smaller "
         "--max-length."
     )
 
