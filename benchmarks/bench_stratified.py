@@ -24,6 +24,7 @@ from tdbs.pipeline.dataset import Split, read_split
 from tdbs.train.planning.epoch_plan import EpochPlan, row_width
 from tdbs.train.planning.plan import plan_epoch
 from tdbs.train.planning.strategies import resolve_strategy
+from tdbs.train.processes import dealt_out
 
 TASKS = ("sst2", "stsb", "cola", "mrpc")
 BATCHES = ("random", "stratified", "length_grouped")
@@ -40,8 +41,8 @@ def full_tokens(plan: EpochPlan) -> np.ndarray:
 
 def busiest_excess(plan: EpochPlan) -> float:
     """Return what the busiest process of each update has above an equal share of tokens, over the epoch."""
-    updates = (np.sort(update) for update in np.split(plan.kept_N, plan.batch_offsets_B1[1:-1]))
-    busiest = sum(max(update[process::PROCESSES].sum() for process in range(PROCESSES)) for update in updates)
+    updates = np.split(plan.kept_N, plan.batch_offsets_B1[1:-1])
+    busiest = sum(np.bincount(dealt_out(update, PROCESSES), weights=update).max() for update in updates)
     return float(busiest * PROCESSES / plan.kept_N.sum() - 1)
 
 

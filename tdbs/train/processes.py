@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 
+from tdbs.arrays import IntArray
 from tdbs.data.tasks import TaskKind
 from tdbs.train.batches import Batch
 from tdbs.train.micro_batches import part_of_batch
@@ -23,13 +24,21 @@ from tdbs.train.micro_batches import part_of_batch
 def own_share(batches: Sequence[Batch], kind: TaskKind, *, process: int, processes: int) -> list[Batch]:
     """Return one process's share of each of an update's batches, in similar shape; it may have none of the smallest.
 
-    Samples are dealt out by length, so all shares of a batch mix short and long samples alike. Packed rows are
-    dealt out whole. Over all processes, each sample is there once.
+    Samples are dealt out by length, so all shares of a batch mix short and long samples alike. Packed rows are dealt
+    out whole. Over all processes, each sample is there once.
     """
     if processes == 1:
         return list(batches)
     shares = (_share(batch, kind, process=process, processes=processes) for batch in batches)
     return [share for share in shares if share is not None]
+
+
+def dealt_out(lengths_B: IntArray, processes: int) -> IntArray:
+    """Return the process of each sample of a batch (B): from long to short, to the first, the last, and back again."""
+    rank_B = np.arange(len(lengths_B)) % (2 * processes)
+    process_B = np.empty_like(rank_B)
+    process_B[np.argsort(-lengths_B, kind="stable")] = np.minimum(rank_B, 2 * processes - 1 - rank_B)
+    return process_B
 
 
 def sum_up(accelerator: Accelerator, model: torch.nn.Module, numbers: Sequence[float]) -> list[float]:
@@ -57,7 +66,7 @@ def _share(batch: Batch, kind: TaskKind, *, process: int, processes: int) -> Bat
         rows = np.arange(len(batch.input_ids_RW))[process::processes]
         samples = np.flatnonzero(np.isin(batch.starts_B // batch.input_ids_RW.shape[1], rows))
     else:
-        samples = rows = np.sort(np.argsort(batch.lengths_B, kind="stable")[process::processes])
+        samples = rows = np.flatnonzero(dealt_out(batch.lengths_B, processes) == process)
     if not len(samples):
         return None
     if len(samples) == len(batch.sample_ids_B):
