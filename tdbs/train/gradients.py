@@ -5,7 +5,7 @@ step, and the norm reads these alone. Gradients are made shorter in the optimize
 """
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -34,11 +34,11 @@ def keep_row_gradients(model: torch.nn.Module) -> None:
 
 
 @contextmanager
-def dense_gradients(model: torch.nn.Module) -> Iterator[Sequence[torch.Tensor]]:
+def dense_gradients(model: torch.nn.Module) -> Iterator[Mapping[torch.Tensor, torch.Tensor]]:
     """Give tables their dense gradients for norm and update; entered after all backward passes of a step.
 
-    Yields the gradients of the model without rows that are zero. A table that is also the output layer (T5) has a dense
-    gradient already, and stays as it is.
+    Yields the rows that are not zero, by gradient. A table that is also the output layer (T5) has a dense gradient
+    already, and stays as it is.
     """
     rows: dict[torch.Tensor, torch.Tensor] = {}  # of a table's dense gradient that the step has used
     for module in model.modules():
@@ -48,21 +48,26 @@ def dense_gradients(model: torch.nn.Module) -> Iterator[Sequence[torch.Tensor]]:
             rows_K = found._indices()[0]
             module.weight.grad = gradient_VE.index_add_(0, rows_K, found._values())
             rows[gradient_VE] = torch.unique(rows_K)
-    whole = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
-    gradients = [found.index_select(0, rows[found]) if found in rows else found for found in whole]
     try:
-        yield gradients
+        yield rows
     finally:
         for gradient_VE, rows_U in rows.items():
             gradient_VE.index_fill_(0, rows_U, 0.0)
 
 
-def clipped_update(optimizer: torch.optim.Optimizer, gradients: Sequence[torch.Tensor]) -> bool:
-    """Move the weights by gradients of a norm of MAX_GRADIENT_NORM at most; return whether the norm is finite.
+def gradient_norm(model: torch.nn.Module, rows: Mapping[torch.Tensor, torch.Tensor]) -> torch.Tensor:
+    """Return the norm of all gradients of a model; of those that have rows, the others are zero."""
+    gradients = [parameter.grad for parameter in model.parameters() if parameter.grad is not None]
+    return torch.nn.utils.get_total_norm(
+        [found.index_select(0, rows[found]) if found in rows else found for found in gradients]
+    )
+
+
+def clipped_update(optimizer: torch.optim.Optimizer, norm: torch.Tensor) -> bool:
+    """Move the weights by gradients of a norm of MAX_GRADIENT_NORM at most; return whether their norm is finite.
 
     If it is not, the weights stay as they were. `optimizer` is a fused one.
     """
-    norm = torch.nn.utils.get_total_norm(gradients)
     if not math.isfinite(norm):
         return False
     # fused optimizers divide by a float32; the last term is that of torch.nn.utils.clip_grad_norm_

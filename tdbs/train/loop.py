@@ -18,7 +18,7 @@ from tdbs.train.batches import Batch
 from tdbs.train.checkpoint import RunState
 from tdbs.train.dropout_masks import dropout_masks
 from tdbs.train.evaluate import evaluate_split, length_order_plan
-from tdbs.train.gradients import clipped_update, dense_gradients
+from tdbs.train.gradients import clipped_update, dense_gradients, gradient_norm
 from tdbs.train.learner import Learner
 from tdbs.train.micro_batches import within_memory
 from tdbs.train.prefetch import prefetch
@@ -169,9 +169,9 @@ def update(
             loss = loss * (predicted_by(learner.kind, batch) / max(predicted, 1))
         accelerator.backward(loss)
         total += float(loss.detach())
-    with dense_gradients(model) as gradients:
+    with dense_gradients(model) as rows:
         total, stops = sum_up(accelerator, model, (total, float(stopping)))
-        finite = math.isfinite(total) and clipped_update(optimizer, gradients)
+        finite = math.isfinite(total) and clipped_update(optimizer, gradient_norm(model, rows))
     optimizer.zero_grad()
     return StepEnd(loss=total, finite=finite, stopping=stops > 0)
 

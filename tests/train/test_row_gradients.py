@@ -7,7 +7,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
 
 from tdbs.train import gradients as row_gradients
-from tdbs.train.gradients import clipped_update, dense_gradients, keep_row_gradients
+from tdbs.train.gradients import clipped_update, dense_gradients, gradient_norm, keep_row_gradients
 
 VOCABULARY = 5_000
 
@@ -128,9 +128,10 @@ def test_the_clipped_update_is_that_of_torch(size):
             (size * loss).backward()
         norm = torch.nn.utils.clip_grad_norm_(models[0].parameters(), 1.0)
         optimizers[0].step()
-        with dense_gradients(models[1]) as gradients:
-            torch.testing.assert_close(torch.nn.utils.get_total_norm(gradients), norm, rtol=1e-8, atol=0)
-            assert clipped_update(optimizers[1], gradients)
+        with dense_gradients(models[1]) as rows:
+            found = gradient_norm(models[1], rows)
+            torch.testing.assert_close(found, norm, rtol=1e-8, atol=0)
+            assert clipped_update(optimizers[1], found)
         for optimizer in optimizers:
             optimizer.zero_grad()
     for (name, one), other in zip(models[0].named_parameters(), models[1].parameters(), strict=True):
@@ -143,6 +144,6 @@ def test_a_norm_that_is_no_number_moves_nothing():
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-2, fused=True)
     model(input_ids=torch.ones(2, 3, dtype=torch.long), labels=torch.zeros(2, dtype=torch.long)).loss.backward()
     model.classifier.weight.grad[0, 0] = float("nan")
-    with dense_gradients(model) as gradients:
-        assert not clipped_update(optimizer, gradients)
+    with dense_gradients(model) as rows:
+        assert not clipped_update(optimizer, gradient_norm(model, rows))
     assert all(torch.equal(before[name], values) for name, values in model.state_dict().items())

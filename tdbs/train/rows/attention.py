@@ -7,7 +7,7 @@ it sees.
 """
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -110,18 +110,38 @@ def _attention(
         return variable_length(query, key, value, own, reach.bounds, options), None
     keys = own.tiled if in_tiles else own.grouped
     queries = crossing or keys
+
+    def mask_of_group(number: int) -> torch.Tensor:
+        seen = keys.groups[number]
+        make = partial(_tile_mask, own, keys, seen, reach) if in_tiles else partial(group_mask, seen, reach)
+        return mask_of(own, (reach, query.dtype, in_tiles, queries is keys, number), make, is_added=is_added)
+
+    bias_of_group = bias.values if bias is not None else ()
+    return _in_padded_rows(call, (query, key, value), (queries, keys), mask_of_group, bias_of_group, options), None
+
+
+@torch.compiler.disable  # type: ignore[untyped-decorator]  # new shapes in each update: each kind would be compiled
+def _in_padded_rows(
+    call: Callable[..., tuple[torch.Tensor, torch.Tensor | None]],
+    qkv_1HFD: tuple[torch.Tensor, torch.Tensor, torch.Tensor],
+    sides: tuple[Grouped, Grouped],
+    mask_of_group: Callable[[int], torch.Tensor],
+    bias_of_group: Sequence[torch.Tensor],
+    options: dict[str, Any],
+) -> torch.Tensor:
+    """Return what the kernel makes of padded rows, width by width, in the places of the row (1 x F x H x D)."""
+    query, key, value = qkv_1HFD
+    queries, keys = sides
     parts_PHD = to_places(_flat(query), queries), to_places(_flat(key), keys), to_places(_flat(value), keys)
     found = []
     for number, (asking, seen) in enumerate(zip(queries.groups, keys.groups, strict=True)):
         qkv_GHLD = (
             _of_group(states_PHD, group) for states_PHD, group in zip(parts_PHD, (asking, seen, seen), strict=True)
         )
-        make = partial(_tile_mask, own, keys, seen, reach) if in_tiles else partial(group_mask, seen, reach)
-        mask = mask_of(own, (reach, query.dtype, in_tiles, queries is keys, number), make, is_added=is_added)
-        if bias is not None and bias.values:
-            options["position_bias"] = bias.values[number]
-        found.append(call(*qkv_GHLD, mask, **options)[0].flatten(0, 1))
-    return from_places(torch.cat(found), queries, query.shape[2]).unsqueeze(0), None
+        if bias_of_group:
+            options["position_bias"] = bias_of_group[number]
+        found.append(call(*qkv_GHLD, mask_of_group(number), **options)[0].flatten(0, 1))
+    return from_places(torch.cat(found), queries, query.shape[2]).unsqueeze(0)
 
 
 def _reach(module: torch.nn.Module, window: int | None) -> Reach:
