@@ -45,9 +45,12 @@ class SharedRows:
     takes_positions: bool = True  # else its positions are relative alone
     mask_alone: str | None = None  # class of layers that pass on to their attention its mask, and nothing else of ours
     unless: Unless | None = None
+    summary_type: str | None = None  # the one that `reads` means, of heads that know several
 
     def mixes(self, setting: Callable[[str], Any]) -> bool:
         """Return whether a configuration mixes the samples of a row; `setting` returns a field of it, or None."""
+        if self.summary_type is not None and setting("summary_type") not in (None, self.summary_type):
+            return True
         return self.unless is not None and bool(setting(self.unless.field))
 
 
@@ -118,6 +121,7 @@ _XLM = Family(
         reads="first",
         own_attention=OwnAttention(module="MultiHeadAttention", mask="seen", masks_states=True),
         unless=Unless(field="causal", reason=_FIRST_IS_BLIND),
+        summary_type="first",
     )
 )
 _FIRST = Family(rows=SharedRows(reads="first"))

@@ -14,7 +14,7 @@ import torch
 
 MAX_GRADIENT_NORM = 1.0  # as in transformers' Trainer
 _LEAST_ROWS = 4_096  # of a table of embeddings; a step touches much of a smaller one
-_GRADIENT = "row_gradient"
+_GRADIENT, _ROWS = "row_gradient", "gradient_rows"  # of a module: the kept table, and its rows that are not zero
 
 
 def keep_row_gradients(model: torch.nn.Module) -> None:
@@ -31,6 +31,18 @@ def keep_row_gradients(model: torch.nn.Module) -> None:
             if table_VE.requires_grad and table_VE.device.type == "cpu":
                 module.sparse = True
                 module.register_buffer(_GRADIENT, torch.zeros_like(table_VE), persistent=False)  # never saved
+                setattr(module, _ROWS, [])
+
+
+def add_rows(model: torch.nn.Module) -> None:
+    """Add the rows of backward passes to the kept tables; autograd would put those of all passes one behind another."""
+    for module in model.modules():
+        found = module.weight.grad if isinstance(module, torch.nn.Embedding) else None
+        if found is not None and found.is_sparse and hasattr(module, _GRADIENT):
+            rows_K = found._indices()[0]
+            getattr(module, _GRADIENT).index_add_(0, rows_K, found._values())
+            getattr(module, _ROWS).append(torch.unique(rows_K))
+            module.weight.grad = None
 
 
 @contextmanager
@@ -40,14 +52,13 @@ def dense_gradients(model: torch.nn.Module) -> Iterator[Mapping[torch.Tensor, to
     Yields the rows that are not zero, by gradient. A table that is also the output layer (T5) has a dense gradient
     already, and stays as it is.
     """
+    add_rows(model)
     rows: dict[torch.Tensor, torch.Tensor] = {}  # of a table's dense gradient that the step has used
     for module in model.modules():
-        gradient_VE = getattr(module, _GRADIENT, None)
-        found = module.weight.grad if isinstance(module, torch.nn.Embedding) else None
-        if isinstance(gradient_VE, torch.Tensor) and found is not None and found.is_sparse:
-            rows_K = found._indices()[0]
-            module.weight.grad = gradient_VE.index_add_(0, rows_K, found._values())
-            rows[gradient_VE] = torch.unique(rows_K)
+        if of_passes := getattr(module, _ROWS, None):
+            module.weight.grad = gradient_VE = getattr(module, _GRADIENT)
+            rows[gradient_VE] = torch.unique(torch.cat(of_passes))
+            of_passes.clear()
     try:
         yield rows
     finally:

@@ -32,14 +32,24 @@ class Learner:
     pad_id: int
     rules: InputRules  # how the model is given samples
     compiled: bool  # whether its layers are
+    gives_back: bool  # memory that a call of the model has freed goes back to the system
     memory_caps: MemoryCaps  # found in training, if the device runs out of memory
 
 
 def make_learner(
-    dataset: PreparedDataset, settings: ResolvedSettings, *, seed: int, dropout: float, in_rows: bool = False
+    dataset: PreparedDataset,
+    settings: ResolvedSettings,
+    *,
+    seed: int,
+    dropout: float,
+    in_rows: bool = False,
+    bounded: bool = False,
 ) -> Learner:
-    """Load a model for the dataset and put it on its device; `in_rows`: its rows may hold several samples."""
-    if settings.execution.device == "cpu":
+    """Load a model for the dataset and put it on its device.
+
+    `in_rows`: its rows may hold several samples; `bounded`: the process is to stay within a bound of memory.
+    """
+    if settings.execution.device == "cpu" and not bounded:
         keep_freed_memory()
     model_settings = ModelSettings(
         purpose="train",
@@ -65,6 +75,7 @@ def make_learner(
         pad_id=dataset.manifest.tokenizer.pad_id,
         rules=loaded.rules,
         compiled=settings.execution.compiled,
+        gives_back=bounded and settings.execution.device == "cpu",
         memory_caps=MemoryCaps(edges_E=np.array(dataset.manifest.bucket_edges), kind=dataset.manifest.task.kind),
     )
 

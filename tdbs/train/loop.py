@@ -14,11 +14,12 @@ from functools import partial
 import torch
 
 from tdbs import rng
+from tdbs.train.allocator import give_back_freed_memory
 from tdbs.train.batches import Batch
 from tdbs.train.checkpoint import RunState
 from tdbs.train.dropout_masks import dropout_masks
 from tdbs.train.evaluate import evaluate_split, length_order_plan
-from tdbs.train.gradients import clipped_update, dense_gradients, gradient_norm
+from tdbs.train.gradients import add_rows, clipped_update, dense_gradients, gradient_norm
 from tdbs.train.learner import Learner
 from tdbs.train.micro_batches import within_memory
 from tdbs.train.prefetch import prefetch
@@ -169,6 +170,10 @@ def update(
             loss = loss * (predicted_by(learner.kind, batch) / max(predicted, 1))
         accelerator.backward(loss)
         total += float(loss.detach())
+        add_rows(model)
+        if learner.gives_back:
+            del logits, loss
+            give_back_freed_memory()
     with dense_gradients(model) as rows:
         total, stops = sum_up(accelerator, model, (total, float(stopping)))
         finite = math.isfinite(total) and clipped_update(optimizer, gradient_norm(model, rows))

@@ -118,7 +118,14 @@ def train(dataset: PreparedDataset | str | Path, arguments: TrainArguments) -> T
         check_same_run(begun, config)
         if begun.result is not None:
             return record_of(begun.result, TrainResult, RUN_FORM, named=str(folder / RESULT_NAME))
-    learner = make_learner(dataset, resolved, seed=arguments.seed, dropout=dropout, in_rows=strategy.in_rows)
+    learner = make_learner(
+        dataset,
+        resolved,
+        seed=arguments.seed,
+        dropout=dropout,
+        in_rows=strategy.in_rows,
+        bounded=arguments.memory is not None,
+    )
     if strategy.accumulates:
         caps = hardware_caps(strategy.hw_caps, max_length=dataset.manifest.max_length)
         learner.memory_caps.hardware_L1 = caps

@@ -352,6 +352,11 @@ UNFIT = {
         "Padding changes the outputs of {} (funnel), so no batch would be exact.",
         "Choose a model whose attention ignores padding, such as BERT or RoBERTa.",
     ),
+    "pre_norm": (
+        {"model_type": "flaubert", "pre_norm": True},
+        "transformers cannot run {}: it is a flaubert with pre_norm.",
+        "Choose another model.",
+    ),
     "short": (
         {"model_type": "bert", "max_position_embeddings": 100},
         "The model {} takes at most 100 tokens; the dataset was prepared with --max-length 128.",

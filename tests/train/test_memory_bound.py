@@ -28,7 +28,7 @@ UNDROPPED = [name for name, strategy in STRATEGIES.items() if strategy.drop == "
 
 
 def bound_of(size: int) -> Bound:
-    return Bound(given=f"{size}B", training=size, data=0, in_windows=False)
+    return Bound(given=f"{size}B", training=size, data=0)
 
 
 def updates_of(plan) -> list[list[int]]:
@@ -117,7 +117,7 @@ def test_a_model_that_does_not_fit_at_all_is_refused():
 
 def test_data_in_windows_grows_with_the_memory():
     """With 2 GiB in windows a half is left for training: what it takes has to be doubled."""
-    found = refusal(STRATEGIES["random"], 1 << 29, given="1GiB", data=1 << 29, in_windows=True)
+    found = refusal(STRATEGIES["random"], 1 << 29, given="1GiB", data=1 << 30)
     assert "and --memory 1GiB leaves 0.50 GiB beside the data. Pass --memory 1.2" in found
 
 

@@ -7,7 +7,7 @@ import torch
 from transformers import BertConfig, BertForSequenceClassification, T5Config, T5ForConditionalGeneration
 
 from tdbs.train import gradients as row_gradients
-from tdbs.train.gradients import clipped_update, dense_gradients, gradient_norm, keep_row_gradients
+from tdbs.train.gradients import add_rows, clipped_update, dense_gradients, gradient_norm, keep_row_gradients
 
 VOCABULARY = 5_000
 
@@ -67,6 +67,19 @@ def test_between_steps_the_kept_table_is_empty_and_nothing_of_it_is_saved():
     assert not table.row_gradient.any()
     assert table.weight.grad is None
     assert list(model.state_dict()) == names
+
+
+def test_rows_of_many_passes_are_added_up_and_not_kept_one_behind_another():
+    model = bert()
+    keep_row_gradients(model)
+    table = model.bert.embeddings.word_embeddings
+    for (ids_BL,) in steps_of(5):
+        model(input_ids=ids_BL, labels=torch.zeros(len(ids_BL), dtype=torch.long)).loss.backward()
+        add_rows(model)
+        assert table.weight.grad is None
+    with dense_gradients(model) as rows:
+        assert set(rows[table.row_gradient].tolist()) == {int(i) for (ids,) in steps_of(5) for i in ids.flatten()}
+    assert not table.row_gradient.any()
 
 
 def test_an_update_that_fails_leaves_the_table_empty():

@@ -159,6 +159,7 @@ def learner(model):
         pad_id=0,
         rules=UNTYPED,
         compiled=False,
+        gives_back=False,
         memory_caps=MemoryCaps(edges_E=np.array([1, 129]), kind="classification"),
     )
 

@@ -33,8 +33,7 @@ class Bound:
 
     given: str
     training: int  # bytes
-    data: int  # bytes that the data takes of it
-    in_windows: bool  # the data is larger than its half
+    data: int  # bytes that all data would take beside it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,8 +65,8 @@ def training_bound(memory: int | str | None, info: SplitInfo, manifest: Manifest
         return None
     sizes = shard_bytes(info, manifest)
     most = max(data_memory(memory), *sizes)  # a window has a shard at least
-    data = 0 if has_cuda() else min(sum(sizes), most)
-    return Bound(given=str(memory), training=memory_bytes(memory) - data, data=data, in_windows=sum(sizes) > most)
+    data = 0 if has_cuda() else sum(sizes)
+    return Bound(given=str(memory), training=memory_bytes(memory) - min(data, most), data=data)
 
 
 def fitted_plans(planned: Planned, strategy: Strategy, terms: MemoryTerms, bound: Bound | None) -> Fitted:
@@ -146,7 +145,7 @@ def _error(least: Fitted, terms: MemoryTerms, bound: Bound) -> ConfigError:
     steps = []
     if again <= bound.training:
         steps.append(f"--checkpoint-activations ({_gibibytes(again)})")
-    enough = max(needed + bound.data, 2 * needed if bound.in_windows else 0)  # windows grow with it, up to half
+    enough = needed + min(bound.data, needed)  # windows have half of it at most
     steps.append(f"--memory {_rounded_up(enough)} or more")
     if shortest <= bound.training:
         steps.append("a dataset prepared with a smaller --max-length")

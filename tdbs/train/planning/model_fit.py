@@ -23,6 +23,10 @@ def check_fit(model: ModelChoice, manifest: Manifest) -> None:
     if family_of(model.model_type).pools_padding:
         raise padding_changes(model.name, model.model_type)
     config = find_config(model.name)
+    if model.model_type == "flaubert" and config is not None and config.get("pre_norm"):
+        raise ModelError(
+            f"transformers cannot run {model.name}: it is a flaubert with pre_norm.", next_step="Choose another model."
+        )
     check_vocabulary(model.name, _number(config, "vocab_size"), manifest.tokenizer)
     check_length(model.name, _position_limit(config), manifest.max_length)
 
