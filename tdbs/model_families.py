@@ -4,7 +4,7 @@ Planning and training both read it, and it needs no library, so that a plan is m
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Config = Mapping[str, Any]  # as config.json has it
@@ -71,6 +71,7 @@ class Family:
     pools_padding: bool = False  # it pools over neighbouring tokens: padding beside a text changes its outputs
     rows: SharedRows | None = None  # None: a row holds one sample
     targets: TargetsInRows | None = None  # the same for sequence to sequence
+    fails_with: str | None = None  # a field of the configuration: transformers cannot run a model that has it set
     writes_padded: bool = False  # it is an encoder-decoder whose rows hold one sample
 
     @property
@@ -169,7 +170,7 @@ FAMILIES: Mapping[str, Family] = {
     "albert": Family(rows=SharedRows(reads="first", ends_behind="encoder")),
     "nomic_bert": Family(rows=SharedRows(reads="first", ends_behind="layers.-1")),
     "xlm": _XLM,
-    "flaubert": _XLM,
+    "flaubert": replace(_XLM, fails_with="pre_norm"),
     "modernbert": _POOLING,
     "eurobert": _POOLING,
     # decoders

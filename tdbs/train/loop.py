@@ -170,7 +170,8 @@ def update(
             loss = loss * (predicted_by(learner.kind, batch) / max(predicted, 1))
         accelerator.backward(loss)
         total += float(loss.detach())
-        add_rows(model)
+        if len(batches) > 1:
+            add_rows(model)
         if learner.gives_back:
             del logits, loss
             give_back_freed_memory()

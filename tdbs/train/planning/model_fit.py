@@ -20,12 +20,13 @@ def check_fit(model: ModelChoice, manifest: Manifest) -> None:
         return
     if manifest.task.kind == "seq2seq" and model.model_type in FAMILIES and not family_of(model.model_type).writes:
         raise cannot_write(model.name, model.model_type)
-    if family_of(model.model_type).pools_padding:
+    family, config = family_of(model.model_type), find_config(model.name)
+    if family.pools_padding:
         raise padding_changes(model.name, model.model_type)
-    config = find_config(model.name)
-    if model.model_type == "flaubert" and config is not None and config.get("pre_norm"):
+    if family.fails_with is not None and config.get(family.fails_with):
         raise ModelError(
-            f"transformers cannot run {model.name}: it is a flaubert with pre_norm.", next_step="Choose another model."
+            f"transformers cannot run {model.name}: it is a {model.model_type} with {family.fails_with}.",
+            next_step="Choose another model.",
         )
     check_vocabulary(model.name, _number(config, "vocab_size"), manifest.tokenizer)
     check_length(model.name, _position_limit(config), manifest.max_length)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from tdbs.arrays import IntArray
+from tdbs.arrays import IntArray, ragged_positions
 from tdbs.train.planning.samplers import pack_rows
 from tdbs.train.rows.length_groups import GroupedLayout, GroupLayout
 
@@ -34,7 +34,6 @@ _AT_ONCE = 1 << 20  # compared cuts
 def tile_layout(starts_B: IntArray, lengths_B: IntArray) -> GroupedLayout:
     """Return the tiles of one batch, width by width, ascending; its samples start at some places of the row."""
     (widths,) = _widths_of_batches(lengths_B, np.array([0, len(lengths_B)])).tolist()
-    firsts_B = np.cumsum(lengths_B) - lengths_B  # among K
     place_of_B = np.empty_like(lengths_B)
     groups, shorter, first = [], 0, 0
     for longest in widths:
@@ -47,9 +46,8 @@ def tile_layout(starts_B: IntArray, lengths_B: IntArray) -> GroupedLayout:
             places = slice(first, first + len(tiles) * width)
             groups.append(GroupLayout(places=places, length=width, lengths_G=tiles))
             first = places.stop
-    rank_K = np.arange(int(lengths_B.sum())) - np.repeat(firsts_B, lengths_B)
-    place_of_K = np.repeat(place_of_B, lengths_B) + rank_K
-    token_of_K = np.repeat(starts_B, lengths_B) + rank_K
+    place_of_K = ragged_positions(place_of_B, lengths_B)
+    token_of_K = ragged_positions(starts_B, lengths_B)
     token_of_P = np.zeros(first, dtype=np.int64)
     token_of_P[place_of_K] = token_of_K
     return GroupedLayout(groups=tuple(groups), token_of_P=token_of_P, place_of_K=place_of_K, token_of_K=token_of_K)
