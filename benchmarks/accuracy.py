@@ -2,11 +2,11 @@
 
     python -m benchmarks.accuracy STUDY --model MODEL --mirror DIR
 
-STUDY is rates, screening, causes, beside, whole or stratified (accuracy_studies.py; the confirmation is added once it
-is known of what). Runs without a record in reports/accuracy/runs.jsonl are trained, seed by seed; then the study's page
-reports/accuracy/<study>.md is written from the records of all runs there are. Several processes may train side by side,
-with --tasks, --seeds or --variants of their own (OMP_NUM_THREADS=1 each: two cores then do a third more than one
-process does on both).
+STUDY is rates, screening, causes, customary, beside, whole or stratified (accuracy_studies.py; the confirmation is
+added once it is known of what). Runs without a record in reports/accuracy/runs.jsonl are trained, seed by seed; then
+the study's page reports/accuracy/<study>.md is written from the records of all runs there are. Several processes may
+train side by side, with --tasks, --seeds or --variants of their own (OMP_NUM_THREADS=1 each: two cores then do a third
+more than one process does on both).
 
 How the default is chosen, written when five runs of seed 1 and the rates of STS-B were known:
 
