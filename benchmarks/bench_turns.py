@@ -1,38 +1,33 @@
 """Seconds of an epoch of SST-2 by strategy, beside transformers' Trainer with its defaults and with `group_by_length`.
 
-    python -m benchmarks.bench_turns --model MODEL --mirror DIR [--precision bf16] [--rounds 10] [--steps 11]
+    python -m benchmarks.bench_turns --model MODEL --mirror DIR [--precision bf16] [--rounds 10] [--steps 30]
 
 Each arm is a process of its own, and they take turns: some steps of one, then some of the next, so that a machine that
 changes its pace changes it for all. A step is all that its loop does: the batch, forward, backward, update, log. The
-Trainer has its own attention kernel, collator, sampler and optimizer. The first step of a turn is left out, since
-another process had the caches. Seconds of an epoch are the median over rounds of the mean step, times the steps of the
-epoch; ratios are the median of those of each round.
+Trainer has its own attention kernel, collator, sampler and optimizer. The first steps of a turn are left out, since
+another process had the caches; an epoch has no turns. Seconds of an epoch are the median over rounds of the mean step,
+times the steps of the epoch; ratios are the median of those of each round.
+
+--before DIR adds `random` of another checkout of tdbs, with bench_turns.py and trainer_script.py of this one in it.
 """
 
 import argparse
 import multiprocessing
 import statistics
+import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
-from datasets import Dataset
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-)
+from transformers import TrainerCallback
 
 import tdbs
 from benchmarks.bench_train_loop import our_loop
 from benchmarks.common import print_rows
+from benchmarks.trainer_script import arms_of, sst2, trainer_of
 from tdbs.cli.common import quiet_libraries
 from tdbs.pipeline.dataset import load, split_info
 from tdbs.settings import TrainSettings
@@ -45,10 +40,7 @@ from tdbs.train.resolved import resolve_settings
 BATCH, RATE, SEED = 64, 1e-4, 1
 DEFAULT = "unpadded"
 STRATEGIES = f"{DEFAULT},length_grouped,stratified,random,reach"
-TRAINERS: Mapping[str, dict[str, Any]] = {
-    "Trainer, its defaults": {},
-    "Trainer, group_by_length": {"train_sampling_strategy": "group_by_length"},
-}
+LEFT_OUT = 5  # steps of a turn
 
 
 class _Steps(TrainerCallback):  # type: ignore[misc]  # transformers gives it no type
@@ -70,41 +62,20 @@ def turns_of(channel: Connection) -> Iterator[None]:
     """Yield where a step may begin; tell the seconds of each turn, whose number of steps is asked for."""
     while True:
         steps = channel.recv()
-        yield
+        for _ in range(LEFT_OUT):
+            yield
         clock = time.perf_counter()
         for _ in range(steps):
             yield
         channel.send(time.perf_counter() - clock)
 
 
-def run_trainer(channel: Connection, options: argparse.Namespace, own: Mapping[str, Any], folder: Path) -> None:
+def run_trainer(channel: Connection, options: argparse.Namespace, name: str, folder: Path) -> None:
     """Run a Trainer, in turns."""
-    tokenizer = AutoTokenizer.from_pretrained(options.model)
-    table = pq.read_table(options.mirror / "glue" / "sst2" / "train.parquet", columns=["sentence", "label"])
-    rows = Dataset(table).map(
-        lambda batch: tokenizer(batch["sentence"], truncation=True, max_length=128),
-        batched=True,
-        remove_columns=["sentence"],
-        keep_in_memory=True,
-    )
-    trainer = Trainer(
-        model=AutoModelForSequenceClassification.from_pretrained(options.model, num_labels=2),
-        args=TrainingArguments(
-            output_dir=str(folder),
-            per_device_train_batch_size=BATCH,
-            learning_rate=RATE,
-            bf16=options.precision == "bf16",
-            use_cpu=True,
-            seed=SEED,
-            num_train_epochs=1,
-            save_strategy="no",
-            report_to=[],
-            disable_tqdm=True,
-            **own,
-        ),
-        train_dataset=rows,
-        data_collator=DataCollatorWithPadding(tokenizer),
-        callbacks=[_Steps(turns_of(channel))],
+    rows = sst2(options.mirror, "train", model=options.model)
+    steps = _Steps(turns_of(channel))
+    trainer = trainer_of(
+        name, rows, model=options.model, folder=folder, batch=BATCH, rate=RATE, seed=SEED, callbacks=[steps]
     )
     channel.send(-(-len(rows) // BATCH))
     trainer.train()
@@ -137,9 +108,9 @@ class Arm:
         self.seconds: list[float] = []  # of a step, by turn
 
     def take_turn(self, steps: int) -> None:
-        """Run some steps, and note the mean of all but the first."""
-        self.channel.send(steps - 1)
-        self.seconds.append(self.channel.recv() / (steps - 1))
+        """Run some steps, and note the mean of all but the first ones."""
+        self.channel.send(steps - LEFT_OUT)
+        self.seconds.append(self.channel.recv() / (steps - LEFT_OUT))
 
 
 def main() -> None:
@@ -150,7 +121,8 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--strategies", default=STRATEGIES)
     parser.add_argument("--rounds", type=int, default=10)
-    parser.add_argument("--steps", type=int, default=11, help="of each arm in a round")
+    parser.add_argument("--steps", type=int, default=30, help="of each arm in a round")
+    parser.add_argument("--before", type=Path, help="another checkout, whose `random` is an arm")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
     quiet_libraries()
@@ -163,7 +135,11 @@ def main() -> None:
         )
         options.precision = settings.execution.precision
         arms = {name: Arm(run_strategy, options, name, folder) for name in options.strategies.split(",")}
-        arms |= {name: Arm(run_trainer, options, own, folder / name) for name, own in TRAINERS.items()}
+        arms |= {name: Arm(run_trainer, options, name, folder / name) for name in arms_of(options.precision)}
+        if options.before is not None:
+            sys.path.insert(0, str(options.before.resolve()))  # a process that is begun takes it over
+            arms["random, before"] = Arm(run_strategy, options, "random", folder)
+            del sys.path[0]
         for number in range(options.rounds + 1):  # the first round is left out
             first = number % len(arms)
             for name in (*list(arms)[first:], *list(arms)[:first]):

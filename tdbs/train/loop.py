@@ -162,19 +162,21 @@ def update(
     if predicted is None:
         predicted = sum(predicted_by(learner.kind, batch) for batch in batches)
     total = 0.0
-    for batch in batches:
-        with accelerator.autocast(), dropout_masks(accelerator.device, compiled=learner.compiled):
-            logits = forward(model, batch, learner.kind, learner.rules, device=accelerator.device)
-        loss = batch_loss(learner.kind, logits, batch)
-        if len(batches) > 1 or accelerator.num_processes > 1:
-            loss = loss * (predicted_by(learner.kind, batch) / max(predicted, 1))
-        accelerator.backward(loss)
-        total += float(loss.detach())
-        if len(batches) > 1:
-            add_rows(model)
-        if learner.gives_back:
-            del logits, loss
-            give_back_freed_memory()
+    with accelerator.autocast():  # one for all batches: weights are cast once
+        for batch in batches:
+            with dropout_masks(accelerator.device, compiled=learner.compiled):
+                logits = forward(model, batch, learner.kind, learner.rules, device=accelerator.device)
+            with torch.autocast(accelerator.device.type, enabled=False):
+                loss = batch_loss(learner.kind, logits, batch)
+                if len(batches) > 1 or accelerator.num_processes > 1:
+                    loss = loss * (predicted_by(learner.kind, batch) / max(predicted, 1))
+                accelerator.backward(loss)
+            total += float(loss.detach())
+            if len(batches) > 1:
+                add_rows(model)
+            if learner.gives_back:
+                del logits, loss
+                give_back_freed_memory()
     with dense_gradients(model) as rows:
         total, stops = sum_up(accelerator, model, (total, float(stopping)))
         finite = math.isfinite(total) and clipped_update(optimizer, gradient_norm(model, rows))
