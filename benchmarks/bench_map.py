@@ -1,36 +1,40 @@
-"""Where the gain ends: the default beside padded random batches, over spread, model, batch size, dropout and precision.
+"""Where the gain ends: the default beside padded random batches, by spread, model, batch size, dropout and precision.
 
-    python -m benchmarks.bench_map [--few] [--out map.json]
+    python -m benchmarks.bench_map [--models 6x384] [--out map.json]
 
-Each point times whole updates (forward, backward, weights) in one process, the strategies in turns. Texts are synthetic:
-their lengths are log-normal around one mean, cut at 128 tokens; a spread is the sigma of the logarithm, and 0 is texts
-of one length. Plans and batches are those of training. Models have random weights. Updates of a point are all different,
-as in training: in each round every strategy runs some, evenly spaced over an epoch; those before the first are left out.
-A row's figures are medians over rounds: seconds of an update, and the ratio to `random`.
+Each point times whole updates (forward, backward, weights) in one process, the strategies in turns. Texts are
+synthetic: their lengths are log-normal around one mean, cut at 128 tokens. A spread is the sigma of the logarithm; 0 is
+texts of one length. Plans and batches are those of training, models have random weights. Updates of a point are all
+different, as in training: each round runs some of every strategy, evenly spaced over an epoch; one before the first
+round is left out. A row's figures are medians over rounds: seconds of an update, and the ratio to `random`.
 
-`share` is how much of the saved tokens becomes saved seconds. The last table is the fixed cost of an update in tokens
-(FIXED_TOKENS in tdbs/analysis/worth.py), by least squares over the points of a model and a precision:
-seconds(random) - seconds(unpadded) = (tokens(random) - tokens(unpadded)) x seconds(random) / (tokens(random) + fixed).
+`share` is how much of the saved tokens becomes saved seconds. The last table has what an update costs beyond its
+tokens, in tokens (MAP in tdbs/analysis/worth.py): that of random, `fixed`, and what the strategy's costs `more`. Least
+squares over the points of a model and a precision find both:
+share of seconds saved x (tokens of random + fixed) = tokens saved - more.
 Points with a padded update of more than --most TFLOP are left out.
 """
 
 import argparse
 import itertools
 import json
+import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
+from scipy.optimize import nnls
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 import tdbs
 from benchmarks.common import markdown_table, provenance
-from tdbs.analysis.profile.timing import timed_step
 from tdbs.cli.common import quiet_libraries
 from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.pipeline.dataset import PreparedDataset
@@ -38,8 +42,10 @@ from tdbs.settings import TrainSettings
 from tdbs.train.batches import Batch
 from tdbs.train.feed import make_feed, open_training_data
 from tdbs.train.learner import Learner, make_learner, share_weights
+from tdbs.train.loop import update
 from tdbs.train.planning.strategies import resolve_strategy
 from tdbs.train.resolved import resolve_settings
+from tdbs.train.rows.sequences import laid_out
 
 BASE, DEFAULT = "random", "unpadded"
 STRATEGIES = (BASE, DEFAULT, "sorted", "length_grouped")
@@ -99,27 +105,32 @@ def updates_of(dataset: PreparedDataset, *, batch_size: int, count: int) -> dict
             data, resolve_strategy(name, dataset.manifest.task, {"base_batch_size": batch_size}), seed=1, epochs=1
         )
         places = np.linspace(0, feed.plans[0].steps - 1, count, dtype=int)
-        found[name] = [next(feed.steps(feed.plans[0], first=int(place))) for place in places]
+        steps = (next(feed.steps(feed.plans[0], first=int(place))) for place in places)
+        found[name] = [list(map(laid_out, batches)) for batches in steps]
     return found
 
 
 def seconds_in_turns(
-    learners: Mapping[str, Learner], updates: Mapping[str, Sequence[Sequence[Batch]]]
+    learners: Mapping[str, Learner], updates: Mapping[str, Sequence[Sequence[Batch]]], *, clock: Callable[[], float]
 ) -> dict[str, list[float]]:
     """Return the seconds of each update; strategies take turns."""
     seconds: dict[str, list[float]] = {name: [] for name in updates}
     for place in range(min(map(len, updates.values()))):
         for name, own in updates.items():
-            seconds[name].append(timed_step(learners[name], own[place]))
+            started = clock()
+            update(learners[name], own[place], rate=0.0)
+            seconds[name].append(clock() - started)
     return seconds
 
 
 def measured_point(
-    learners: Mapping[str, Learner], dataset: PreparedDataset, *, batch_size: int, rounds: int, updates: int
-) -> Iterator[dict[str, float]]:
+    learners: Mapping[str, Learner], dataset: PreparedDataset, options: argparse.Namespace, *, batch_size: int
+) -> Iterator[dict[str, Any]]:
     """Yield tokens, seconds and ratios of each strategy."""
+    rounds, updates = options.rounds, options.updates
     found = updates_of(dataset, batch_size=batch_size, count=1 + rounds * updates)
-    taken = seconds_in_turns(learners, found)
+    clock = time.process_time if options.cpu_time else time.perf_counter
+    taken = seconds_in_turns(learners, found, clock=clock)
     sums = {  # of a round; a round's updates lie far apart
         name: [[sum(values[1 + turn :: rounds]) for turn in range(rounds)] for values in (taken[name], tokens_of(own))]
         for name, own in found.items()
@@ -164,11 +175,9 @@ def measured_map(options: argparse.Namespace, place: Path) -> Iterator[Row]:
             for batch_size, (spread, dataset) in itertools.product(options.batch_sizes, datasets.items()):
                 if tera_operations(name, dataset, batch_size=batch_size) > options.most:
                     continue
-                point = measured_point(
-                    learners, dataset, batch_size=batch_size, rounds=options.rounds, updates=options.updates
-                )
-                for strategy, found in zip(STRATEGIES, point, strict=True):
-                    yield Row(
+                point = measured_point(learners, dataset, options, batch_size=batch_size)
+                rows = [
+                    Row(
                         model=name,
                         precision=precision,
                         dropout=dropout,
@@ -177,6 +186,10 @@ def measured_map(options: argparse.Namespace, place: Path) -> Iterator[Row]:
                         strategy=strategy,
                         **found,
                     )
+                    for strategy, found in zip(STRATEGIES, point, strict=True)
+                ]
+                print("  ".join(map_table(rows)[0].values()), file=sys.stderr, flush=True)
+                yield from rows
 
 
 def share_of(row: Row) -> float | None:
@@ -185,24 +198,23 @@ def share_of(row: Row) -> float | None:
     return None if saved < 0.1 else (1 - 1 / row.speedup) / saved
 
 
-def fixed_tokens(rows: Sequence[Row], points: Sequence[Row]) -> float:
-    """Return the fixed cost of an update in tokens, from rows of a strategy and those of random beside them.
+def fixed_tokens(rows: Sequence[Row], points: Sequence[Row]) -> tuple[float, float]:
+    """Return what an update of random costs beyond its tokens, and what a strategy's costs more, both in tokens.
 
-    Least squares of saved tokens / saved seconds, in shares, over 1 + fixed / tokens.
+    Rows of a strategy, and those of random at the same points.
     """
     saved_P = np.array([1 - 1 / row.fewer_tokens for row in rows])
     gained_P = np.array([1 - 1 / row.speedup for row in rows])
     tokens_P = np.array([row.tokens for row in points])
-    # gained x (1 + fixed / tokens) = saved
-    over_P = gained_P / tokens_P
-    return float(np.sum(over_P * (saved_P - gained_P)) / np.sum(over_P**2))
+    found_2, _ = nnls(np.column_stack([gained_P / tokens_P, 1 / tokens_P]), saved_P - gained_P)
+    return float(found_2[0]), float(found_2[1])
 
 
 def map_table(rows: Sequence[Row]) -> list[dict[str, str]]:
     """Return a line for each point."""
     lines = []
-    for point in itertools.batched(rows, len(STRATEGIES)):
-        base, *others = point
+    for first in range(0, len(rows), len(STRATEGIES)):
+        base, *others = rows[first : first + len(STRATEGIES)]
         line = {
             "model": base.model,
             "precision": base.precision,
@@ -220,14 +232,15 @@ def map_table(rows: Sequence[Row]) -> list[dict[str, str]]:
 
 
 def fixed_table(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """Return the fixed cost of an update by model and precision, from the default and from `sorted`."""
+    """Return what an update costs beyond its tokens by model and precision: `fixed` and `more` of two strategies."""
     lines = []
     for model, precision in dict.fromkeys((row.model, row.precision) for row in rows):
         line = {"model": model, "precision": precision}
         own = [row for row in rows if (row.model, row.precision) == (model, precision)]
         points = [row for row in own if row.strategy == BASE]
         for name in STRATEGIES[1:3]:
-            line[f"fixed tokens, {name}"] = f"{fixed_tokens([row for row in own if row.strategy == name], points):,.0f}"
+            fixed, more = fixed_tokens([row for row in own if row.strategy == name], points)
+            line[name] = f"{fixed:,.0f} and {more:,.0f}"
         lines.append(line)
     return lines
 
@@ -244,9 +257,12 @@ def main() -> None:
     parser.add_argument("--most", type=float, default=0.6, help="TFLOP of a padded update; larger points are left out")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--updates", type=int, default=1, help="of a strategy in a round")
+    parser.add_argument("--cpu-time", action="store_true", help="one thread, seconds of the CPU: for a busy machine")
     parser.add_argument("--out", type=Path, help="file for the rows as JSON")
     options = parser.parse_args()
     quiet_libraries()
+    if options.cpu_time:
+        torch.set_num_threads(1)
     clock = time.perf_counter()
     with tempfile.TemporaryDirectory() as place:
         rows = list(measured_map(options, Path(place)))
