@@ -5,13 +5,14 @@
 Each point times whole updates (forward, backward, weights) in one process, the strategies in turns. Texts are
 synthetic: their lengths are log-normal around one mean, cut at 128 tokens. A spread is the sigma of the logarithm; 0 is
 texts of one length. Plans and batches are those of training, models have random weights. Updates of a point are all
-different, as in training: each round runs some of every strategy, evenly spaced over an epoch; one before the first
-round is left out. A row's figures are medians over rounds: seconds of an update, and the ratio to `random`.
+different, as in training: each round runs some of every strategy, spread over an epoch; one before the first round is
+left out. A row's figures are medians over rounds: tokens and seconds of an update, and both over those of `random`.
 
-`share` is how much of the saved tokens becomes saved seconds. The last table has what an update costs beyond its
-tokens, in tokens (MAP in tdbs/analysis/worth.py): that of random, `fixed`, and what the strategy's costs `more`. Least
-squares over the points of a model and a precision find both:
-share of seconds saved x (tokens of random + fixed) = tokens saved - more.
+`share` is how much of the saved tokens becomes saved seconds. The last table is MAP of tdbs/analysis/worth.py: what an
+update of random costs beyond its tokens (`fixed`), what one of the strategy costs more (`more`), both in tokens, and
+what a token of the strategy costs more (`rate`). Least squares over the points of a model and a precision find them:
+share of seconds saved x (tokens of random + fixed) = tokens of random - (1 + rate) x tokens of the strategy - more.
+Texts of one length are left out there: batches without padding have no mask, so random is faster with them.
 Points with a padded update of more than --most TFLOP are left out.
 """
 
@@ -50,7 +51,8 @@ from tdbs.train.rows.sequences import laid_out
 BASE, DEFAULT = "random", "unpadded"
 STRATEGIES = (BASE, DEFAULT, "sorted", "length_grouped")
 MEAN, LONGEST, SPECIAL = 32, 128, 2  # tokens of a text
-ROWS = 6_400  # of a dataset: two megabatches of `length_grouped` with 64 samples an update
+ROWS = 6_400  # of a dataset
+GOLDEN = 0.618034  # its multiples, modulo 1, are spread evenly
 VOCABULARY = 30_522
 MODELS: Mapping[str, dict[str, int]] = {  # layers, width, heads
     "4x128": {"num_hidden_layers": 4, "hidden_size": 128, "num_attention_heads": 2},
@@ -98,13 +100,11 @@ def texts_of_spread(spread: float, place: Path) -> PreparedDataset:
 
 
 def updates_of(dataset: PreparedDataset, *, batch_size: int, count: int) -> dict[str, list[Sequence[Batch]]]:
-    """Return updates by strategy, evenly spaced over an epoch."""
-    data, found = open_training_data(dataset), {}
+    """Return updates by strategy, spread over an epoch; `length_grouped` goes from long to short again and again."""
+    data, task, found = open_training_data(dataset), dataset.manifest.task, {}
     for name in STRATEGIES:
-        feed = make_feed(
-            data, resolve_strategy(name, dataset.manifest.task, {"base_batch_size": batch_size}), seed=1, epochs=1
-        )
-        places = np.linspace(0, feed.plans[0].steps - 1, count, dtype=int)
+        feed = make_feed(data, resolve_strategy(name, task, {"base_batch_size": batch_size}), seed=1, epochs=1)
+        places = np.modf(GOLDEN * np.arange(count))[0] * feed.plans[0].steps
         steps = (next(feed.steps(feed.plans[0], first=int(place))) for place in places)
         found[name] = [list(map(laid_out, batches)) for batches in steps]
     return found
@@ -131,16 +131,16 @@ def measured_point(
     found = updates_of(dataset, batch_size=batch_size, count=1 + rounds * updates)
     clock = time.process_time if options.cpu_time else time.perf_counter
     taken = seconds_in_turns(learners, found, clock=clock)
-    sums = {  # of a round; a round's updates lie far apart
+    sums = {  # of a round
         name: [[sum(values[1 + turn :: rounds]) for turn in range(rounds)] for values in (taken[name], tokens_of(own))]
         for name, own in found.items()
     }
     for seconds, tokens in sums.values():
         of_base, base_tokens = sums[BASE]
         yield {
-            "tokens": round(float(np.mean(tokens)) / updates),
+            "tokens": round(float(np.median(tokens)) / updates),
             "seconds": float(np.median(seconds)) / updates,
-            "fewer_tokens": float(np.sum(base_tokens) / np.sum(tokens)),
+            "fewer_tokens": float(np.median(np.divide(base_tokens, tokens))),
             "speedup": float(np.median(np.divide(of_base, seconds))),
         }
 
@@ -198,16 +198,13 @@ def share_of(row: Row) -> float | None:
     return None if saved < 0.1 else (1 - 1 / row.speedup) / saved
 
 
-def fixed_tokens(rows: Sequence[Row], points: Sequence[Row]) -> tuple[float, float]:
-    """Return what an update of random costs beyond its tokens, and what a strategy's costs more, both in tokens.
-
-    Rows of a strategy, and those of random at the same points.
-    """
-    saved_P = np.array([1 - 1 / row.fewer_tokens for row in rows])
+def update_cost(rows: Sequence[Row], points: Sequence[Row]) -> tuple[float, float, float]:
+    """Return `fixed`, `more` and `rate` from rows of a strategy and those of random at the same points."""
+    left_P = np.array([1 / row.fewer_tokens for row in rows])
     gained_P = np.array([1 - 1 / row.speedup for row in rows])
     tokens_P = np.array([row.tokens for row in points])
-    found_2, _ = nnls(np.column_stack([gained_P / tokens_P, 1 / tokens_P]), saved_P - gained_P)
-    return float(found_2[0]), float(found_2[1])
+    (fixed, more, rate), _ = nnls(np.column_stack([gained_P / tokens_P, 1 / tokens_P, left_P]), 1 - left_P - gained_P)
+    return float(fixed), float(more), float(rate)
 
 
 def map_table(rows: Sequence[Row]) -> list[dict[str, str]]:
@@ -231,16 +228,16 @@ def map_table(rows: Sequence[Row]) -> list[dict[str, str]]:
     return lines
 
 
-def fixed_table(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """Return what an update costs beyond its tokens by model and precision: `fixed` and `more` of two strategies."""
+def cost_table(rows: Sequence[Row]) -> list[dict[str, str]]:
+    """Return what updates cost beyond their tokens, by model and precision, for the default and for `sorted`."""
     lines = []
     for model, precision in dict.fromkeys((row.model, row.precision) for row in rows):
         line = {"model": model, "precision": precision}
-        own = [row for row in rows if (row.model, row.precision) == (model, precision)]
+        own = [row for row in rows if (row.model, row.precision) == (model, precision) and row.spread]
         points = [row for row in own if row.strategy == BASE]
         for name in STRATEGIES[1:3]:
-            fixed, more = fixed_tokens([row for row in own if row.strategy == name], points)
-            line[name] = f"{fixed:,.0f} and {more:,.0f}"
+            fixed, more, rate = update_cost([row for row in own if row.strategy == name], points)
+            line[f"{name}: fixed, more, rate"] = f"{fixed:,.0f}, {more:,.0f}, {rate:.2f}"
         lines.append(line)
     return lines
 
@@ -250,8 +247,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     numbers, names = (lambda text: [float(each) for each in text.split(",")]), (lambda text: text.split(","))
     parser.add_argument("--models", type=names, default=list(MODELS))
-    parser.add_argument("--spreads", type=numbers, default=[0.0, 0.1, 0.3, 0.6, 0.9])
-    parser.add_argument("--batch-sizes", type=lambda text: list(map(int, numbers(text))), default=[8, 32, 64])
+    parser.add_argument("--spreads", type=numbers, default=[0.0, 0.1, 0.3, 0.8])
+    parser.add_argument("--batch-sizes", type=lambda text: list(map(int, numbers(text))), default=[8, 64])
     parser.add_argument("--dropouts", type=numbers, default=[0.0, 0.1])
     parser.add_argument("--precisions", type=names, default=["fp32", "bf16"])
     parser.add_argument("--most", type=float, default=0.6, help="TFLOP of a padded update; larger points are left out")
@@ -270,7 +267,7 @@ def main() -> None:
     if options.out is not None:
         options.out.write_text(json.dumps({**facts, "rows": list(map(asdict, rows))}, indent=1), encoding="utf-8")
     print("\n".join(f"{name}: {value}" for name, value in facts.items()))
-    print(markdown_table(map_table(rows)), markdown_table(fixed_table(rows)), sep="\n\n")
+    print(markdown_table(map_table(rows)), markdown_table(cost_table(rows)), sep="\n\n")
 
 
 if __name__ == "__main__":

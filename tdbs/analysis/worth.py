@@ -1,9 +1,8 @@
-"""What the default strategy saves over plain random batches, and whether it is worth it, in one sentence.
+"""What the default strategy saves over random batches, and whether that is worth it, in one sentence.
 
-With a profile the seconds of both are known. Without one they follow from tokens by a measured map
-(`benchmarks/bench_map.py`): an update of random costs as much as its tokens and some more, and one of the default a
-little beyond that. The map is of encoders on a CPU. For other models and devices only tokens are told
-(docs/decisions.md, "Where the gain ends").
+With a profile the seconds of both are known. Without one a measured map (`benchmarks/bench_map.py`) predicts them from
+tokens: an update costs more than its tokens, and one of the default more than one of random. The map covers encoders on
+a CPU; for other models and devices the sentence has tokens alone (docs/decisions.md, "Where the gain ends").
 """
 
 import math
@@ -17,28 +16,29 @@ LEAST_SHOWN = 0.005  # of a time: the rest rounds to 0 %
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FixedCost:
-    """What an update costs beyond its tokens, in tokens of its model."""
+class UpdateCost:
+    """What updates of a model cost beyond their tokens; the unit is what a token of random costs."""
 
-    fixed: int  # of random
-    more: int  # of the default, beyond that
+    fixed: int  # tokens: of an update of random
+    more: int  # tokens: of an update of the default, beyond that
+    rate: float  # what a token of the default costs more, as a share
 
-    def saved_seconds(self, tokens: float, saved: float) -> float:
-        """Return the share of random's seconds that is saved, from its tokens an update and those saved."""
-        return max(saved - self.more, 0.0) / (tokens + self.fixed)
+    def saved_seconds(self, plain: float, default: float) -> float:
+        """Return the share of random's seconds that is saved, from the tokens of both an update; never below 0."""
+        return max(plain - (1 + self.rate) * default - self.more, 0.0) / (plain + self.fixed)
 
 
 # By strategy and width of the model: in fp32, in bf16 (benchmarks/results/map_cpu_2026-11-30.md).
-MAP: Mapping[str, Mapping[int, tuple[FixedCost, FixedCost]]] = {
+MAP: Mapping[str, Mapping[int, tuple[UpdateCost, UpdateCost]]] = {
     "unpadded": {
-        128: (FixedCost(fixed=500, more=300), FixedCost(fixed=800, more=400)),
-        384: (FixedCost(fixed=100, more=60), FixedCost(fixed=400, more=200)),
-        768: (FixedCost(fixed=100, more=30), FixedCost(fixed=400, more=100)),
+        128: (UpdateCost(fixed=500, more=100, rate=0.1), UpdateCost(fixed=800, more=200, rate=0.1)),
+        384: (UpdateCost(fixed=100, more=60, rate=0.02), UpdateCost(fixed=400, more=200, rate=0.02)),
+        768: (UpdateCost(fixed=100, more=30, rate=0.0), UpdateCost(fixed=400, more=100, rate=0.0)),
     },
     "sorted": {
-        128: (FixedCost(fixed=500, more=0), FixedCost(fixed=800, more=0)),
-        384: (FixedCost(fixed=100, more=0), FixedCost(fixed=400, more=0)),
-        768: (FixedCost(fixed=100, more=0), FixedCost(fixed=400, more=0)),
+        128: (UpdateCost(fixed=500, more=0, rate=0.0), UpdateCost(fixed=800, more=0, rate=0.0)),
+        384: (UpdateCost(fixed=100, more=0, rate=0.0), UpdateCost(fixed=400, more=0, rate=0.0)),
+        768: (UpdateCost(fixed=100, more=0, rate=0.0), UpdateCost(fixed=400, more=0, rate=0.0)),
     },
 }
 USUAL_WIDTH = 768  # of a model whose configuration is not known
@@ -68,13 +68,14 @@ def saving_of(default: StrategyEstimate, plain: StrategyEstimate, *, width: int 
         is_mapped: Whether the map has the model's kind and the device: an encoder on a CPU.
     """
     all_tokens = _tokens(plain)
-    update_tokens, tokens = all_tokens / plain.steps, 1 - _tokens(default) / all_tokens
+    update_tokens, default_tokens = all_tokens / plain.steps, _tokens(default) / default.steps
+    tokens = 1 - default_tokens / update_tokens
     seconds = low = high = None
     if default.seconds is not None and plain.seconds is not None:
         seconds = 1 - default.seconds / plain.seconds
     elif is_mapped:
         costs = _costs(default.strategy, width)
-        low, *_, high = sorted(cost.saved_seconds(update_tokens, tokens * update_tokens) for cost in costs)
+        low, *_, high = sorted(cost.saved_seconds(update_tokens, default_tokens) for cost in costs)
     expected = next(share for share in (seconds, high, tokens) if share is not None)
     return Saving(
         strategy=default.strategy,
@@ -116,7 +117,7 @@ def _why_little(found: Saving, padding: str, default: str) -> str:
     return f"{padding}: {default} would save little here"
 
 
-def _costs(strategy: str, width: int | None) -> tuple[FixedCost, FixedCost]:
+def _costs(strategy: str, width: int | None) -> tuple[UpdateCost, UpdateCost]:
     """Return the costs of the mapped model whose width is nearest by ratio."""
     own = MAP[strategy]
     return own[min(own, key=lambda mapped: abs(math.log(mapped / (width or USUAL_WIDTH))))]
