@@ -5,8 +5,8 @@
 Each point times whole updates (forward, backward, weights) in one process, the strategies in turns. Texts are
 synthetic: their lengths are log-normal around one mean, cut at 128 tokens. A spread is the sigma of the logarithm; 0 is
 texts of one length. Plans and batches are those of training, models have random weights. Updates of a point are all
-different, as in training: each round runs some of every strategy, spread over an epoch; one before the first round is
-left out. A row's figures are medians over rounds: tokens and seconds of an update, and both over those of `random`.
+different, as in training: each round runs some of every strategy, spread over an epoch; all have run once before. A
+row's figures are medians over rounds: tokens and seconds of an update, and both over those of `random`.
 
 `share` is how much of the saved tokens becomes saved seconds. The last table is MAP of tdbs/analysis/worth.py: what an
 update of random costs beyond its tokens (`fixed`), what one of the strategy costs more (`more`), both in tokens, and
@@ -113,14 +113,17 @@ def updates_of(dataset: PreparedDataset, *, batch_size: int, count: int) -> dict
 def seconds_in_turns(
     learners: Mapping[str, Learner], updates: Mapping[str, Sequence[Sequence[Batch]]], *, clock: Callable[[], float]
 ) -> dict[str, list[float]]:
-    """Return the seconds of each update; strategies take turns."""
+    """Return the seconds of each update; strategies take turns.
+
+    All updates have run before: in a long run shapes recur, and preparing new ones is a matter of its first steps.
+    """
+    count = min(map(len, updates.values()))
     seconds: dict[str, list[float]] = {name: [] for name in updates}
-    for place in range(min(map(len, updates.values()))):
-        for name, own in updates.items():
-            started = clock()
-            update(learners[name], own[place], rate=0.0)
-            seconds[name].append(clock() - started)
-    return seconds
+    for turn, (name, own) in itertools.product(range(2 * count), updates.items()):
+        started = clock()
+        update(learners[name], own[turn % count], rate=0.0)
+        seconds[name].append(clock() - started)
+    return {name: taken[count:] for name, taken in seconds.items()}
 
 
 def measured_point(
@@ -128,11 +131,11 @@ def measured_point(
 ) -> Iterator[dict[str, Any]]:
     """Yield tokens, seconds and ratios of each strategy."""
     rounds, updates = options.rounds, options.updates
-    found = updates_of(dataset, batch_size=batch_size, count=1 + rounds * updates)
+    found = updates_of(dataset, batch_size=batch_size, count=rounds * updates)
     clock = time.process_time if options.cpu_time else time.perf_counter
     taken = seconds_in_turns(learners, found, clock=clock)
     sums = {  # of a round
-        name: [[sum(values[1 + turn :: rounds]) for turn in range(rounds)] for values in (taken[name], tokens_of(own))]
+        name: [[sum(values[turn::rounds]) for turn in range(rounds)] for values in (taken[name], tokens_of(own))]
         for name, own in found.items()
     }
     for seconds, tokens in sums.values():
@@ -247,7 +250,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     numbers, names = (lambda text: [float(each) for each in text.split(",")]), (lambda text: text.split(","))
     parser.add_argument("--models", type=names, default=list(MODELS))
-    parser.add_argument("--spreads", type=numbers, default=[0.0, 0.1, 0.3, 0.8])
+    parser.add_argument("--spreads", type=numbers, default=[0.0, 0.2, 0.8])
     parser.add_argument("--batch-sizes", type=lambda text: list(map(int, numbers(text))), default=[8, 64])
     parser.add_argument("--dropouts", type=numbers, default=[0.0, 0.1])
     parser.add_argument("--precisions", type=names, default=["fp32", "bf16"])
