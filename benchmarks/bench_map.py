@@ -101,7 +101,8 @@ def texts_of_spread(spread: float, place: Path) -> PreparedDataset:
 
 def updates_of(dataset: PreparedDataset, *, batch_size: int, count: int) -> dict[str, list[Sequence[Batch]]]:
     """Return updates by strategy, spread over an epoch; `length_grouped` goes from long to short again and again."""
-    data, task, found = open_training_data(dataset), dataset.manifest.task, {}
+    data, task = open_training_data(dataset), dataset.manifest.task
+    found: dict[str, list[Sequence[Batch]]] = {}
     for name in STRATEGIES:
         feed = make_feed(data, resolve_strategy(name, task, {"base_batch_size": batch_size}), seed=1, epochs=1)
         places = np.modf(GOLDEN * np.arange(count))[0] * feed.plans[0].steps
@@ -245,13 +246,27 @@ def cost_table(rows: Sequence[Row]) -> list[dict[str, str]]:
     return lines
 
 
+def names(text: str) -> list[str]:
+    """Read a list of an option."""
+    return text.split(",")
+
+
+def numbers(text: str) -> list[float]:
+    """Read a list of numbers."""
+    return list(map(float, names(text)))
+
+
+def whole_numbers(text: str) -> list[int]:
+    """Read a list of whole numbers."""
+    return list(map(int, names(text)))
+
+
 def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    numbers, names = (lambda text: [float(each) for each in text.split(",")]), (lambda text: text.split(","))
     parser.add_argument("--models", type=names, default=list(MODELS))
     parser.add_argument("--spreads", type=numbers, default=[0.0, 0.2, 0.8])
-    parser.add_argument("--batch-sizes", type=lambda text: list(map(int, numbers(text))), default=[8, 64])
+    parser.add_argument("--batch-sizes", type=whole_numbers, default=[8, 64])
     parser.add_argument("--dropouts", type=numbers, default=[0.0, 0.1])
     parser.add_argument("--precisions", type=names, default=["fp32", "bf16"])
     parser.add_argument("--most", type=float, default=0.6, help="TFLOP of a padded update; larger points are left out")
