@@ -33,12 +33,12 @@ MAP: Mapping[str, Mapping[int, tuple[UpdateCost, UpdateCost]]] = {
     "unpadded": {
         128: (UpdateCost(fixed=510, more=110, rate=0.21), UpdateCost(fixed=840, more=190, rate=0.03)),
         384: (UpdateCost(fixed=120, more=70, rate=0.1), UpdateCost(fixed=390, more=25, rate=0.2)),
-        768: (UpdateCost(fixed=120, more=70, rate=0.1), UpdateCost(fixed=930, more=0, rate=0.0)),
+        768: (UpdateCost(fixed=25, more=0, rate=0.22), UpdateCost(fixed=930, more=0, rate=0.0)),
     },
     "sorted": {
         128: (UpdateCost(fixed=0, more=0, rate=0.16), UpdateCost(fixed=0, more=0, rate=0.36)),
         384: (UpdateCost(fixed=250, more=0, rate=0.07), UpdateCost(fixed=1320, more=0, rate=0.48)),
-        768: (UpdateCost(fixed=250, more=0, rate=0.07), UpdateCost(fixed=0, more=0, rate=0.28)),
+        768: (UpdateCost(fixed=235, more=0, rate=0.0), UpdateCost(fixed=0, more=0, rate=0.28)),
     },
 }
 USUAL_WIDTH = 768  # of a model whose configuration is not known
