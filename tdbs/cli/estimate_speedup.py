@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from tdbs.analysis.speedup import BASELINE, estimate_speedup
+from tdbs.analysis.worth import saving_of, saving_sentence
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
 from tdbs.cli.options import (
     OF_MEMORY,
@@ -27,9 +28,10 @@ from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import estimate_notes, estimate_table, memory_notes, target_notes
 from tdbs.settings import TrainSettings
+from tdbs.train.planning.caps import has_cuda
 from tdbs.train.planning.memory_bound import unbounded_note
 from tdbs.train.planning.model_choice import choose_model, shown_model
-from tdbs.train.planning.strategies import left_out, resolve_strategy
+from tdbs.train.planning.strategies import DEFAULT_STRATEGY, left_out, resolve_strategy
 
 NAME = "estimate-speedup"
 
@@ -74,9 +76,9 @@ def command(
         )
     trained = choose_model(asked.model, opened.manifest)
     names, missing = strategies_to_compare(strategy, opened, trained)
-    base, *chosen = (
+    base, plain, default, *chosen = (
         resolve_strategy(name, task, parts, allow_drop=allow_drop, profile=known, in_rows=trained.in_rows)
-        for name in (baseline, *names)
+        for name in (baseline, BASELINE, DEFAULT_STRATEGY, *names)
     )
     policies = (policy_note(each, opened) for each in chosen)
     of_profile = profile_note(known, trained), untimed_note(known, asked)
@@ -84,9 +86,10 @@ def command(
     notes = (trained.assumption, missing, *of_profile, *policies, *of_memory)
     for note in filter(None, notes):
         say(note)
-    estimates = estimate_speedup(
+    planned = (*chosen, *(each for each in (plain, default) if each not in chosen))
+    found = estimate_speedup(
         opened,
-        chosen,
+        planned,
         baseline=base,
         model=asked.model,
         seed=seed,
@@ -101,6 +104,13 @@ def command(
         freeze_layers=asked.freeze_layers,
         runs=runs,
     )
+    estimates, by_name = found[: len(chosen)], {estimate.strategy: estimate for estimate in found}
+    saving = saving_of(
+        by_name[default.name],
+        by_name[plain.name],
+        width=None if trained.size is None else trained.size.hidden,
+        is_mapped=task.kind != "seq2seq" and not has_cuda(),
+    )
     prepare = opened.manifest.seconds.get("total", 0.0)
     kernel = str(known.settings.get("attention")) if known and asked.attention == "auto" else asked.attention
     if as_json:
@@ -108,8 +118,10 @@ def command(
         of_model = {"model": shown_model(trained.name), "model_type": trained.model_type}
         without = {"left_out": list(left_out(in_rows=trained.in_rows))}
         common = {"baseline": base.name, **of_model, **without, "prepare_seconds": prepare, "runs": runs}
-        print_json({**common, "strategies": rows})
+        of_default = {"saving": {**dataclasses.asdict(saving), "sentence": saving_sentence(saving)}}
+        print_json({**common, "strategies": rows, **of_default})
         return
     print_table(estimate_table(estimates, base.name, runs=runs))
+    say(saving_sentence(saving))
     say(*memory_notes(estimates, asked.memory), *target_notes(estimates))
     say(*estimate_notes(estimates, known, kernel, prepare=prepare, runs=runs))
