@@ -51,10 +51,14 @@ def check_repo(repo: str) -> None:
         )
 
 
+def hub_name(name: str) -> str | None:
+    """Return the name of a model or tokenizer if it can be one on the hub; None for a folder of this machine."""
+    return name if _HUB_NAME.fullmatch(name) and not name.startswith(".") and not exists(Path(name)) else None
+
+
 def public_name(name: str) -> str:
-    """Return the name of a model or tokenizer for others: its name on the hub, or of a local folder the last part."""
-    is_on_hub = _HUB_NAME.fullmatch(name) is not None and ".." not in name and not exists(Path(name))
-    return name if is_on_hub else Path(name.replace("\\", "/")).name
+    """Return the name of a model or tokenizer for others: its name on the hub, or the last part of a folder."""
+    return hub_name(name) or name.replace("\\", "/").rstrip("/").rpartition("/")[2]
 
 
 def hub_file(dataset: HubDataset, name: str) -> Path:

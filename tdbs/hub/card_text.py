@@ -10,21 +10,19 @@ from tdbs.shown import fitted, shown
 
 TDBS_LINK = "[tdbs](https://github.com/tdbs/tdbs)"
 _LICENSE = re.compile(r"[a-z0-9]+([.-][a-z0-9]+)*")
-_LICENSES = "mit, apache-2.0, cc-by-4.0, cc-by-sa-4.0, cc0-1.0, other, unknown"
-_LIST = "https://huggingface.co/docs/hub/repositories-licenses"
+_SUCH_AS = "Pass --license with it: cc-by-4.0, mit, other, unknown (huggingface.co/docs/hub/repositories-licenses)."
 
 
 def check_license(license_id: str | None, *, of_texts: bool) -> None:
     """Raise ConfigError if a license is not written as the hub writes it, or if texts have none."""
     if license_id is None and of_texts:
         raise ConfigError(
-            "A dataset on the hub needs the license of its texts.",
-            next_step=f"Pass --license with the one of your source: {_LICENSES} or another of {_LIST}.",
+            "A dataset on the hub needs the license of its texts, as the hub writes it.", next_step=_SUCH_AS
         )
     if license_id is not None and not _LICENSE.fullmatch(license_id):
         raise ConfigError(
-            fitted("'{license}' is not an identifier of a license on the hub.", license=license_id),
-            next_step=f"Pass --license with one such as {_LICENSES}; {_LIST} has all.",
+            fitted("'{license}' is not a license as the hub writes it.", license=license_id),
+            next_step=_SUCH_AS,
         )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from huggingface_hub import EvalResult, ModelCardData
 
-from tdbs.data.hub_repos import public_name
+from tdbs.data.hub_repos import hub_name, public_name
 from tdbs.data.tasks import HubTask
 from tdbs.hub.card_text import TDBS_LINK, card, facts, fenced
 from tdbs.hub.task_names import category, known_task
@@ -21,7 +21,7 @@ def model_card(run: Run, result: Mapping[str, Any], repo: str, license_id: str |
     config, name = run.config, repo.partition("/")[2]
     kind, source = config["task"]["kind"], config["dataset"].get("source")
     known = None if source is None else known_task(source, kind)
-    base = None if config["model"] == TINY else public_name(config["model"])
+    base = None if config["model"] == TINY else config["model"]
     tag = category(kind, known)
     scores = {metric: value for metric, value in result["metrics"].items() if value is not None}
     adapters = "lora" in config.get("part", {})
@@ -29,7 +29,7 @@ def model_card(run: Run, result: Mapping[str, Any], repo: str, license_id: str |
         license=license_id,
         library_name="peft" if adapters else "transformers",
         pipeline_tag=tag,
-        base_model=base if base is not None and "/" in base else None,
+        base_model=None if base is None else hub_name(base),
         datasets=None if known is None else [known.hub_id],
         metrics=list(scores) or None,
         tags=["tdbs"],
@@ -42,8 +42,8 @@ def model_card(run: Run, result: Mapping[str, Any], repo: str, license_id: str |
     return card(
         data,
         name,
-        f"A model for {kind.replace('_', ' ')}, fine-tuned with {TDBS_LINK} without padding.",
-        fenced(facts({"base model": base or "random weights", "data": source, **_data(config), **scores})),
+        f"A model for {kind.replace('_', ' ')}, fine-tuned with {TDBS_LINK}.",
+        fenced(facts(_summary(config, base, scores))),
         "Scores are those of the validation split, without dropped words.",
         "## Training",
         training,
@@ -74,9 +74,15 @@ def _results(
     ]
 
 
-def _data(config: Mapping[str, Any]) -> dict[str, object]:
+def _summary(config: Mapping[str, Any], base: str | None, scores: Mapping[str, float]) -> dict[str, object]:
     classes = config["task"]["classes"]
-    return {"classes": ", ".join(classes) if classes else None, "dataset key": config["dataset"].get("key")}
+    return {
+        "base model": "random weights" if base is None else public_name(base),
+        "data": config["dataset"].get("source"),
+        "classes": ", ".join(classes) if classes else None,
+        "dataset key": config["dataset"].get("key"),
+        **{metric: f"{value:.4f}" for metric, value in scores.items()},
+    }
 
 
 def _training(config: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, object]:

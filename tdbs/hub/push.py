@@ -18,10 +18,8 @@ from tdbs.pipeline.manifest import MANIFEST_NAME, read_manifest
 from tdbs.pipeline.shared import data_files, is_data_file, public_manifest
 from tdbs.pipeline.verify import verify
 from tdbs.removal import refuse_link
-from tdbs.shown import clipped
+from tdbs.shown import fitted
 from tdbs.train.run_folder import CONFIG_NAME, read_run
-
-_SHOWN_REASON = 60
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +78,7 @@ def push(
     except UnreachableError as error:
         write_folder(found, folder, overwrite=overwrite)
         raise HubError(
-            f"Nothing was uploaded, since the hub does not answer: {clipped(str(error), _SHOWN_REASON)}.",
+            fitted("Nothing was uploaded: the hub does not answer ({reason}).", reason=error),
             next_step=f"The files are in {folder}; upload them later: {command}",
         ) from error
     return PushResult(repo=repo, kind=kind, url=url, folder=None, files=names, command=None)

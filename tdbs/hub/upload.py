@@ -26,7 +26,7 @@ def upload(found: RepoFiles, *, private: bool, overwrite: bool) -> str:
         HubError: The hub refuses, or the repository contains files of these names.
         UnreachableError: The hub does not answer.
     """
-    from huggingface_hub.errors import HfHubHTTPError
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
     try:
         return _upload(found, private=private, overwrite=overwrite)
@@ -42,13 +42,14 @@ def upload(found: RepoFiles, *, private: bool, overwrite: bool) -> str:
             fitted("The hub refuses {repo} ({code}): {reason}.", repo=found.repo, code=code, reason=reason.rstrip(".")),
             next_step=_LOGIN if code in (401, 403) else changed,
         ) from error
-    except ValueError as error:  # what the hub says of the card's metadata: an unknown license, most likely
+    except ValueError as error:  # what the hub says of the card's metadata, of an unknown license most likely
         raise HubError(
             fitted("The hub refuses the card of {repo}: {reason}.", repo=found.repo, reason=reason_of(error)),
-            next_step="Check --license.",
+            next_step="Check --license against the hub's list.",
         ) from error
     except Exception as error:  # no network, HF_HUB_OFFLINE, a proxy: a dozen kinds
-        raise UnreachableError(reason_of(error)) from error
+        is_offline = isinstance(error, OfflineModeIsEnabled)
+        raise UnreachableError("HF_HUB_OFFLINE is set" if is_offline else reason_of(error)) from error
 
 
 def _upload(found: RepoFiles, *, private: bool, overwrite: bool) -> str:
