@@ -165,28 +165,45 @@ def test_what_the_hub_refuses_is_said(hub, dataset, monkeypatch):
 def test_what_cannot_be_pushed_is_refused_before_the_hub_is_asked(hub, dataset, run, tmp_path):
     licenses = "Pass --license with it: cc-by-4.0, mit, other, unknown (huggingface.co/docs/hub/repositories-licenses)."
     names = "Pass USER/NAME: letters, digits, -, _ and ., at most 96 characters each."
-    shard = dataset / "train/bucket=005-010/part-00000.parquet"
-    damaged = Path(shutil.copytree(dataset, tmp_path / "damaged"))
-    (damaged / "tokenizer.json").write_text("{}")
-    unfinished = Path(shutil.copytree(run, tmp_path / "unfinished"))
-    (unfinished / "result.json").unlink()
-    linked = Path(shutil.copytree(dataset, tmp_path / "linked"))
-    (linked / "tokenizer.json").unlink()
-    (linked / "tokenizer.json").symlink_to(dataset / "tokenizer.json")
-    link = "is a link, and tdbs neither writes nor removes through links."
-    again = "Prepare the dataset again with --overwrite."
-    cases = [
-        (dataset, "you/texts", {}, (ConfigError, "A dataset on the hub needs the license of its texts, as the hub writes it.", licenses)),
-        (dataset, "you/texts", {"license_id": "MIT License"}, (ConfigError, "'MIT License' is not a license as the hub writes it.", licenses)),
-        (dataset, "texts", {}, (ConfigError, "'texts' is not the name of a repository on the hub.", names)),
-        (dataset, "you/a/b", {}, (ConfigError, "'you/a/b' is not the name of a repository on the hub.", names)),
-        (shard.parent, "you/texts", {}, (ConfigError, f"{shard.parent} is neither a prepared dataset nor a run.", "Pass the folder that tdbs prepare or tdbs train printed.")),
-        (damaged, "you/texts", {"license_id": "mit"}, (DatasetError, f"tokenizer.json of {damaged} is not what was written.", again)),
-        (linked, "you/texts", {"license_id": "mit"}, (DatasetError, f"{linked}/tokenizer.json {link}", again)),
-        (unfinished, "you/model", {}, (TrainingError, f"The run in {unfinished} did not finish.", "Resume it with --resume, then push it.")),
-    ]  # fmt: skip
-    for path, repo, options, expected in cases:
-        assert refused(path, repo, **options) == expected
+    no_license = "A dataset on the hub needs the license of its texts, as the hub writes it."
+    assert refused(dataset, "you/texts") == (ConfigError, no_license, licenses)
+    unknown = "'MIT License' is not a license as the hub writes it."
+    assert refused(dataset, "you/texts", license_id="MIT License") == (ConfigError, unknown, licenses)
+    for name in ("texts", "you/a/b", "you/a--b", "", "you/", "../texts"):
+        message = f"'{name}' is not the name of a repository on the hub."
+        assert refused(dataset, name, license_id="mit") == (ConfigError, message, names)
+    assert refused(tmp_path, "you/texts") == (
+        ConfigError,
+        f"{tmp_path} is neither a prepared dataset nor a run.",
+        "Pass the folder that tdbs prepare or tdbs train printed.",
+    )
+    (run / "result.json").unlink()
+    assert refused(run, "you/model") == (
+        TrainingError,
+        f"The run in {run} did not finish.",
+        "Resume it with --resume, then push it.",
+    )
+    assert hub.asked == []
+
+
+def test_a_damaged_or_linked_file_is_not_pushed(hub, dataset, run, tmp_path):
+    """A link in someone else's folder could lead to any file of the user's."""
+    for folder, file, options in (
+        (dataset, dataset / "tokenizer.json", {"license_id": "mit"}),
+        (run, run / "model/tokenizer.json", {}),
+    ):
+        kept = Path(shutil.copy(file, tmp_path / "kept"))
+        file.unlink()
+        file.symlink_to(kept)
+        _, message, _ = refused(folder, "you/texts", **options)
+        assert message == f"{file} is a link, and tdbs neither writes nor removes through links."
+    (dataset / "tokenizer.json").unlink()
+    (dataset / "tokenizer.json").write_text("{}")
+    assert refused(dataset, "you/texts", license_id="mit") == (
+        DatasetError,
+        f"tokenizer.json of {dataset} is not what was written.",
+        "Prepare the dataset again with --overwrite.",
+    )
     assert hub.asked == []
 
 
