@@ -62,7 +62,7 @@ def command(
 
     \b
     Example:
-      tdbs push data/reviews/roberta-base-128-1a2b3c4d you/reviews --license cc-by-4.0
+      tdbs push data/reviews you/reviews --license cc-by-4.0
       tdbs push runs/first you/reviews-model --private
       tdbs push runs/first you/reviews-model --no-upload
     """

@@ -6,6 +6,7 @@ from tdbs.analysis.statistics import split_statistics
 from tdbs.hub.card_text import TDBS_LINK, card, facts, fenced, table
 from tdbs.hub.task_names import category, known_task
 from tdbs.pipeline.manifest import Manifest
+from tdbs.shown import shown
 
 _SHOWN_CLASSES = 50
 _SIZES = ("n<1K", "1K<n<10K", "10K<n<100K", "100K<n<1M", "1M<n<10M", "10M<n<100M", "100M<n<1B", "1B<n<10B")
@@ -22,7 +23,7 @@ def dataset_card(manifest: Manifest, repo: str, license_id: str) -> str:
         task_categories=None if kind is None else [kind],
         size_categories=[_size(sum(info.rows for info in manifest.splits.values()))],
         source_datasets=None if known is None else [known.hub_id],
-        pretty_name=f"{manifest.source}, prepared",
+        pretty_name=f"{shown(manifest.source)}, prepared",
         tags=["tdbs", "tokenized"],
         configs=[
             {

@@ -9,6 +9,7 @@ from tdbs.data.hub_repos import hub_name, public_name
 from tdbs.data.tasks import HubTask
 from tdbs.hub.card_text import TDBS_LINK, card, facts, fenced
 from tdbs.hub.task_names import category, known_task
+from tdbs.shown import shown
 from tdbs.train.planning.model_choice import TINY
 from tdbs.train.run_folder import Run
 
@@ -34,7 +35,7 @@ def model_card(run: Run, result: Mapping[str, Any], repo: str, license_id: str |
         metrics=list(scores) or None,
         tags=["tdbs"],
         model_name=name if scores else None,
-        eval_results=_results(scores, source or "unknown", kind, tag, known) if scores else None,
+        eval_results=_results(scores, shown(source or "unknown"), kind, tag, known) if scores else None,
         **_emissions(result.get("energy")),
     )
     training = fenced(facts(_training(config, result)))
