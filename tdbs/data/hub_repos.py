@@ -53,7 +53,8 @@ def check_repo(repo: str) -> None:
 
 def hub_name(name: str) -> str | None:
     """Return the name of a model or tokenizer if it can be one on the hub; None for a folder of this machine."""
-    return name if _HUB_NAME.fullmatch(name) and not name.startswith(".") and not exists(Path(name)) else None
+    can_be = _HUB_NAME.fullmatch(name) and not name.startswith(".") and ".." not in name
+    return name if can_be and not exists(Path(name)) else None
 
 
 def public_name(name: str) -> str:

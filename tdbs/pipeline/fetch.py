@@ -1,7 +1,8 @@
 """Fetch a prepared dataset that tdbs pushed to the hub: checked file by file, then published as `prepare` does it.
 
 Only files that the manifest names are fetched, into the hub's own cache. They are copied from there, so the dataset
-does not change or vanish with that cache.
+does not change or vanish with that cache. Each repository has a folder of its own: a foreign manifest may claim any
+key, and must not stand where `prepare` looks for what it made itself.
 """
 
 import dataclasses
@@ -22,6 +23,7 @@ from tdbs.pipeline.shared import data_files
 from tdbs.pipeline.verify import verify
 from tdbs.pipeline.work import DATASET_FOLDER, claimed, work_folder
 
+_HUB_FOLDER = "hub"
 # options of prepare that decide nothing of what is fetched; the mirror may be set for every call
 _TAKEN = ("source", "mirror", "out", "overwrite", "progress", "waiting")
 
@@ -43,8 +45,8 @@ def fetch(
 
     Args:
         found: Its repository, and the state to fetch.
-        data: Folder of datasets without a place of their own, by source.
-        out: Its folder; None puts it where `prepare` would have put it.
+        data: Folder of datasets without a place of their own.
+        out: Its folder; None puts it below hub/USER/NAME in `data`.
         overwrite: Replace another dataset in that folder.
         waiting: Called once with the folder if another process is preparing it.
 
@@ -56,7 +58,8 @@ def fetch(
     state = dataclasses.replace(found, revision=first.name)  # later files are of the same commit
     manifest = read_manifest(first)
     names = data_files(manifest)
-    place = _place(manifest, data) if out is None else to_path(out)
+    name = dataset_name(manifest.tokenizer.name, manifest.max_length, manifest.key)
+    place = data / _HUB_FOLDER / folders_named(found.repo) / name if out is None else to_path(out)
     if _is_there(place, manifest, overwrite=overwrite):
         return PreparedDataset(path=place, manifest=read_manifest(place)), True
     folder = hub_folder(state, names)
@@ -80,15 +83,10 @@ def fetched_facts(manifest: Manifest) -> Mapping[str, Any]:
     }
 
 
-def _place(manifest: Manifest, data: Path) -> Path:
-    name = dataset_name(manifest.tokenizer.name, manifest.max_length, manifest.key)
-    return data / folders_named(manifest.source) / name
-
-
 def _is_there(place: Path, manifest: Manifest, *, overwrite: bool) -> bool:
-    """Return whether the dataset is in its place already; refuse any other one."""
+    """Return whether the dataset is in its place already, with the same files; refuse any other one."""
     standing = publish.check_place(place, overwrite=overwrite)
-    if standing is not None and standing.key != manifest.key:
+    if standing is not None and (standing.key, standing.splits) != (manifest.key, manifest.splits):
         raise DatasetError(f"{place} contains another dataset.", next_step="Pass another --out, or --overwrite.")
     return standing is not None
 

@@ -1,6 +1,7 @@
 """Fetch prepared datasets from a hub on loopback: what comes back is what was pushed, and nothing else is taken."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -8,6 +9,7 @@ from tdbs.errors import ConfigError, DatasetError, SourceError, TdbsError
 from tdbs.hub.push import push
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.prepare import prepare
+from tdbs.pipeline.shared import public_manifest
 
 
 def refused(source, **options):
@@ -23,9 +25,9 @@ def pushed(hub, dataset, workplace):
     return hub.repos["dataset", "you/texts"]
 
 
-def test_a_fetched_dataset_is_the_pushed_one_in_the_place_where_prepare_puts_it(pushed, dataset):
+def test_a_fetched_dataset_is_the_pushed_one_in_a_folder_of_its_repository(pushed, dataset):
     result = prepare("hub:you/texts")
-    assert (str(result.dataset.path), result.cached) == ("data/texts/words-16-209b8599", False)
+    assert (str(result.dataset.path), result.cached) == ("data/hub/you/texts/words-16-209b8599", False)
     ours, theirs = load(dataset), load(result.dataset.path)
     assert (theirs.manifest.key, theirs.manifest.splits) == (ours.manifest.key, ours.manifest.splits)
     for name in ours.manifest.splits:
@@ -56,6 +58,28 @@ def test_a_revision_is_an_older_state(pushed, hub):
         "you/texts has no revision no-such.",
         "Pass a branch, a tag or a commit behind the @, or leave it out.",
     )
+
+
+def test_a_repository_that_changed_replaces_only_when_told(pushed):
+    """The same key with other files: another state, or a manifest that claims it."""
+    place = prepare("hub:you/texts").dataset.path
+    manifest = json.loads(pushed.files["manifest.json"])
+    manifest["splits"]["validation"]["labelled"] = False
+    pushed.commit(pushed.files | {"manifest.json": json.dumps(manifest).encode()})
+    assert refused("hub:you/texts") == (
+        DatasetError,
+        f"{place} contains another dataset.",
+        "Pass another --out, or --overwrite.",
+    )
+
+
+def test_the_origin_of_a_named_source_stays_and_a_path_goes(dataset):
+    """Also if a user's folder has the name of a task."""
+    manifest = load(dataset).manifest
+    places = {"mirror": "/home/me/data", "label_names": "/home/me/names.txt", "prefix": None}
+    named = replace(manifest, origin={"source": "glue/sst2", **places})
+    assert public_manifest(named).origin == {"source": "glue/sst2", "mirror": None, "prefix": None}
+    assert public_manifest(replace(named, source="squad", origin={"source": "/home/me/squad", **places})).origin is None
 
 
 def test_a_damaged_dataset_is_refused_and_leaves_nothing(pushed, workplace):
