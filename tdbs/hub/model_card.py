@@ -89,6 +89,8 @@ def _summary(config: Mapping[str, Any], base: str | None, scores: Mapping[str, f
 def _training(config: Mapping[str, Any], result: Mapping[str, Any]) -> dict[str, object]:
     """Return how the model was trained; names are chosen one by one, since a run's settings also name local places."""
     strategy = {name: config["strategy"].get(name) for name in _STRATEGY}
+    if strategy["drop"] not in ("rate", "any"):
+        del strategy["drop_rate"]  # the default of a part that is not used
     part = {name: config.get("part", {}).get(name) for name in _PART}
     execution = {name: config["execution"].get(name) for name in ("device", "precision", "attention")}
     return {

@@ -5,10 +5,11 @@ import re
 from pathlib import Path
 from typing import Any
 
-from tdbs.data.hub_repos import public_name
+from tdbs.data.hub_repos import hub_name, public_name
 from tdbs.errors import TrainingError
 from tdbs.records import Form, read_json
 from tdbs.removal import refuse_link
+from tdbs.shown import notice
 from tdbs.train.run_folder import MODEL_FOLDER
 
 NAMES = re.compile(
@@ -49,5 +50,7 @@ def _public_settings(path: Path) -> bytes:
         raise _FORM.misfit(str(path), "it is not an object")
     for name in _OF_PLACES:
         if isinstance(found.get(name), str):
+            if path.name == "adapter_config.json" and hub_name(found[name]) is None:
+                notice("The base model of these adapters is a folder of this machine: others need it to use them.")
             found[name] = public_name(found[name])
     return (json.dumps(found, indent=2, ensure_ascii=False) + "\n").encode("utf-8", "backslashreplace")

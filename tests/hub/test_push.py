@@ -91,13 +91,16 @@ def with_places(dataset: Path, run: Path) -> Path:
     return home
 
 
-def test_nothing_of_this_machine_is_pushed(hub, dataset, run, tmp_path, monkeypatch):
+def test_nothing_of_this_machine_is_pushed(hub, dataset, run, tmp_path, monkeypatch, caplog):
     """No place, user, host or secret is in a file or in a request; only files of known names travel."""
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET)
     home = with_places(dataset, run)
     push(dataset, "you/texts", license_id="mit")
     result = push(run, "you/model")
     assert set(result.files) == MODEL_FILES | {"adapter_config.json"}
+    assert (
+        "The base model of these adapters is a folder of this machine: others need it to use them." in caplog.messages
+    )
     assert set(hub.repos["dataset", "you/texts"].files) == {*DATASET_FILES, ".gitattributes"}
     hidden = [
         str(home),
