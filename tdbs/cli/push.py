@@ -1,6 +1,6 @@
 """`tdbs push`: a prepared dataset or a run's model to the hub; and the same after `prepare` and `train`."""
 
-import sys
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +14,7 @@ from tdbs.errors import ConfigError
 from tdbs.files import to_path
 
 NAME = "push"
+_NOTES = 2  # number of the stream of notes and progress
 
 LicenseOption = Annotated[
     str | None,
@@ -122,7 +123,7 @@ def push_after(asked: Asked | None, folder: Path, *, overwrite: bool) -> None:
 
 def quiet_hub() -> None:
     """Keep the progress bars of the hub's library out of output that no terminal shows."""
-    if not sys.stderr.isatty():
+    if not os.isatty(_NOTES):
         from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # its __init__ lists none
 
         disable_progress_bars()
