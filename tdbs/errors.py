@@ -85,6 +85,10 @@ class TrainingError(TdbsError):
     """A run cannot start, or had to stop."""
 
 
+class HubError(TdbsError):
+    """The hub cannot be reached, or does not take what is pushed."""
+
+
 def reason_of(error: Exception) -> str:
     """Return a library's error as one line, as it is shown, without its full stop; some have several lines."""
     text = " ".join(str(error).split()) or type(error).__name__

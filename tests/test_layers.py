@@ -32,7 +32,7 @@ LAYERS = (
     ("train",),
     ("inference",),
     ("analysis",),
-    ("reports",),
+    ("reports", "hub"),
     ("cli", "integrations", "__main__"),
 )
 RANK = {name: rank for rank, names in enumerate(LAYERS) for name in names}

@@ -20,6 +20,7 @@ from tdbs.cli import (
     predict,
     prepare,
     profile,
+    push,
     report,
     reproduce,
     sweep,
@@ -92,6 +93,7 @@ for command in (
     evaluate,
     predict,
     report,
+    push,
     models,
     env,
 ):

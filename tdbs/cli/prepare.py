@@ -9,7 +9,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TimeElapsedColu
 from tdbs.analysis.statistics import split_statistics
 from tdbs.cli.common import JsonOption, OverwriteOption, note_latest, reported
 from tdbs.cli.options import Chosen, with_preparation
+from tdbs.cli.push import HubPushOption, LicenseOption, PrivateOption, asked_push, push_after, quiet_hub
 from tdbs.cli.screen import print_json, progress_bars, say, show
+from tdbs.data.hub_repos import PREFIX
 from tdbs.data.understood import fact_lines
 from tdbs.pipeline.make_shards import Stage
 from tdbs.pipeline.prepare import DATA_FOLDER, PrepareArguments, PrepareResult, prepare
@@ -33,6 +35,9 @@ def command(
         str | None, typer.Option(help="Words never to drop, separated by commas; or the groups pronouns and negation.")
     ] = None,
     overwrite: OverwriteOption = False,
+    hub_push: HubPushOption = None,
+    license_id: LicenseOption = None,
+    private: PrivateOption = False,
     as_json: JsonOption = False,
     *,
     settings: Chosen,
@@ -46,7 +51,11 @@ def command(
       tdbs prepare glue/sst2 --mirror ~/data --tokenizer roberta-base
       tdbs prepare reviews.csv --text review --label stars --validation 0.1
       tdbs prepare news.jsonl --text article --target summary --tokenizer t5-small
+      tdbs prepare hub:you/reviews
     """
+    pushed = asked_push(hub_push, license_id=license_id, private=private, of_texts=True)
+    if source.startswith(PREFIX):
+        quiet_hub()
     with progress_bars("{task.description:>9}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as bars:
         tasks: dict[Stage, TaskID] = {}
 
@@ -67,6 +76,7 @@ def command(
         )
     note_latest(DATA_FOLDER, result.dataset.path)
     _print(result, as_json)
+    push_after(pushed, result.dataset.path, overwrite=overwrite)
 
 
 def _say_waiting(place: Path) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -31,11 +31,15 @@ from tdbs.cli.options import (
     with_settings,
     with_strategy_options,
 )
+from tdbs.cli.push import HubPushOption, LicenseOption, PrivateOption, asked_push, push_after
 from tdbs.cli.screen import print_json, progress_bars, say
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal import duration, energy_line, metrics_line
 from tdbs.train.stopping import stop_on_signals
+
+if TYPE_CHECKING:
+    from tdbs.train.trainer import TrainResult
 
 NAME = "train"
 
@@ -66,6 +70,9 @@ def command(
         typer.Option(help="Steps between checkpoints, in addition to the minutes.", show_default=False, min=1),
     ] = None,
     keep_checkpoints: Annotated[int, typer.Option(help="Number of newest checkpoints to keep.", min=1)] = 2,
+    hub_push: HubPushOption = None,
+    license_id: LicenseOption = None,
+    private: PrivateOption = False,
     as_json: JsonOption = False,
     *,
     settings: Chosen,
@@ -81,6 +88,7 @@ def command(
     """
     if resume and out is None:
         raise ConfigError("--resume needs the folder of the run.", next_step="Pass --out with it.")
+    pushed = asked_push(hub_push, license_id=license_id, private=private, of_texts=False)
     counted = chosen_country(energy, country)
     opened = load(dataset_folder(dataset))
     from tdbs.train.checkpoint import CheckpointRule
@@ -135,7 +143,12 @@ def command(
     note_latest(RUNS_FOLDER, Path(result.run))
     if as_json:
         print_json(dataclasses.asdict(result))
-        return
+    else:
+        _report(result)
+    push_after(pushed, Path(result.run), overwrite=overwrite)
+
+
+def _report(result: "TrainResult") -> None:
     metrics = metrics_line(result.metrics) or "no validation split"
     of_targets = f"{result.target_padding_fraction:.1%} of targets, " if result.target_padding_fraction else ""
     for halved in result.halved_caps:

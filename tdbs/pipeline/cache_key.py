@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tdbs.data.tasks import Task
 from tdbs.errors import DatasetError
-from tdbs.files import sha256_of
+from tdbs.files import name_in_folder, sha256_of
 from tdbs.pipeline.manifest import MANIFEST_NAME, read_manifest
 from tdbs.pipeline.schema import SCHEMA_VERSION
 
@@ -45,6 +45,11 @@ def key_parts(
 def key_of(parts: Mapping[str, str]) -> str:
     """Return the key: one hash over all parts."""
     return sha256_of(json.dumps(dict(parts), sort_keys=True).encode())
+
+
+def dataset_name(tokenizer: str, max_length: int, key: str) -> str:
+    """Return the name of a dataset's folder."""
+    return f"{name_in_folder(tokenizer)}-{max_length}-{key[:8]}"
 
 
 def changed_parts(parts: Mapping[str, str], others: Iterable[Mapping[str, str]]) -> tuple[str, ...]:

@@ -228,8 +228,8 @@ def _source_again(dataset: PreparedDataset, mirror: Path | None) -> Source:
     origin = dataset.manifest.origin
     if origin is None:
         raise DatasetError(
-            f"{dataset.path} does not record the source of its texts: an older tdbs prepared it.",
-            next_step="Prepare it again with --overwrite.",
+            f"{dataset.path} does not record the source of its texts: it is from the hub, or of an older tdbs.",
+            next_step="Prepare its texts again, on this machine.",
         )
     named = f"origin of {dataset.path / MANIFEST_NAME}"
     options = record_of(origin, FileOptions, _ORIGIN_FORM, named=named)

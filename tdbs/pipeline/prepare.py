@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated, Any, get_args
 
 from tdbs.data.bad_rows import with_other_rows
+from tdbs.data.hub_repos import HubDataset, hub_dataset
 from tdbs.data.labels.single import LabelType
 from tdbs.data.objects import Objects, Rows
 from tdbs.data.sources import VALIDATION_HELP, FileOptions, Source, open_source
@@ -20,11 +21,12 @@ from tdbs.data.streams import kept_streams
 from tdbs.data.tasks import Task
 from tdbs.data.understood import source_facts
 from tdbs.errors import ConfigError, DatasetError, RowError, choose, system_errors_as
-from tdbs.files import folders_named, is_remote, name_in_folder, to_path, write_text
+from tdbs.files import folders_named, is_remote, to_path, write_text
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
 from tdbs.pipeline.edits import origin_of
 from tdbs.pipeline.engines import Engine, local_engine, workers_within
+from tdbs.pipeline.fetch import fetch, fetched_facts, refuse_options
 from tdbs.pipeline.lengths import bucket_edges, choose_limits
 from tdbs.pipeline.make_shards import Progress, make_splits
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo, WordsInfo
@@ -34,13 +36,11 @@ from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import compile_words
 from tdbs.pipeline.words.stopwords import WordList, choose_words, negations_in, words_sha256
 from tdbs.pipeline.work import DATASET_FOLDER, claimed, discard_leftovers, work_folder
-from tdbs.settings import DEFAULT_MEMORY, Option, takes_only
+from tdbs.settings import DEFAULT_MEMORY, Option, changed_fields, takes_only
 
 DEFAULT_TOKENIZER = "roberta-base"
 DATA_FOLDER = Path("data")
 _SHOWN_WORDS = 5
-
-
 Validation = str | float | Rows | None
 
 
@@ -61,7 +61,10 @@ class PrepareArguments(FileOptions):
 
     source: Annotated[
         str | Objects,
-        Option("sample, glue/<task>, squad, xsum, cnn_dailymail, a file or URL of rows, or a folder of splits."),
+        Option(
+            "sample, glue/<task>, squad, xsum, cnn_dailymail, a file or URL of rows, a folder of splits, or "
+            "hub:USER/NAME, which tdbs push made."
+        ),
     ] = field(default="sample", kw_only=False)
     # A table too, which no record on disk has.
     validation: Annotated[Validation, Option(VALIDATION_HELP)] = None  # type: ignore[assignment]
@@ -116,11 +119,23 @@ def prepare(arguments: PrepareArguments) -> PrepareResult:
         TokenizerError: The tokenizer is missing or has no fast implementation.
         DatasetError: The folder holds something else, or cannot be written.
     """
+    on_hub = hub_dataset(arguments.source)
+    if on_hub is not None:
+        return _fetch(on_hub, arguments)
     with (
         kept_streams(arguments.source, "train") as source,
         kept_streams(arguments.validation, "validation") as validation,
     ):
         return _prepare(replace(arguments, source=source, validation=validation))
+
+
+def _fetch(on_hub: HubDataset, arguments: PrepareArguments) -> PrepareResult:
+    refuse_options(on_hub, changed_fields(replace(arguments, keep=tuple(arguments.keep)), PrepareArguments))
+    dataset, cached = fetch(
+        on_hub, data=DATA_FOLDER, out=arguments.out, overwrite=arguments.overwrite, waiting=arguments.waiting
+    )
+    facts = fetched_facts(dataset.manifest)
+    return PrepareResult(dataset=dataset, cached=cached, changed=(), warnings=(), source=facts)
 
 
 def _prepare(arguments: PrepareArguments) -> PrepareResult:
@@ -151,7 +166,7 @@ def _prepare(arguments: PrepareArguments) -> PrepareResult:
         max_target_length=limits.max_target_length,
     )
     key = cache_key.key_of(parts)
-    name = f"{name_in_folder(loaded.name)}-{limits.max_length}-{key[:8]}"
+    name = cache_key.dataset_name(loaded.name, limits.max_length, key)
     default_place = DATA_FOLDER / folders_named(found.name) / name
     place = default_place if arguments.out is None else to_path(arguments.out)
     standing = _standing(place, parts, overwrite=arguments.overwrite)

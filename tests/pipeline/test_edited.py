@@ -130,8 +130,8 @@ def test_a_dataset_of_before_does_not_say_where_its_texts_are(pairs, workplace):
     old = load("d")
     assert isinstance(old.manifest, Manifest)
     assert refused(old, workplace / "work") == (
-        "d does not record the source of its texts: an older tdbs prepared it.",
-        "Prepare it again with --overwrite.",
+        "d does not record the source of its texts: it is from the hub, or of an older tdbs.",
+        "Prepare its texts again, on this machine.",
     )
 
 
