@@ -12,8 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
+from tdbs.pipeline.tokens.chunks import cut_texts
 from tdbs.pipeline.tokens.rules import layout_of
-from tdbs.pipeline.tokens.tokenize import cut_texts, tokenize_block
+from tdbs.pipeline.tokens.tokenize import tokenize_block
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 from tests.examples import examples
 from tests.pipeline.real_tokenizers import NAMES, tokenizer_of
@@ -23,7 +24,8 @@ from tests.pipeline.trap_texts import any_texts, trap_texts
 def chunks_of(texts: list[str], *, at_spaces: bool = True) -> list[list[str]]:
     """Return the chunks of each text."""
     cut = cut_texts(pa.array(texts, pa.string()), at_spaces=at_spaces)
-    chunks = [cut.distinct[which] for which in cut.which_C.tolist()]
+    distinct = cut.distinct.to_pylist()
+    chunks = [distinct[which] for which in cut.which_C.tolist()]
     bounds = cut.offsets_P1.tolist()
     return [chunks[first:last] for first, last in pairwise(bounds)]
 
@@ -69,7 +71,7 @@ def test_chunks_tile_their_texts_and_are_cut_where_a_plain_loop_cuts(texts):
     cut = cut_texts(pa.array(texts, pa.string()), at_spaces=True)
     starts = [start for text in texts for start in np.cumsum([0, *map(len, naive_chunks(text))])[:-1].tolist()]
     assert cut.starts_C.tolist() == starts
-    assert len(set(cut.distinct)) == len(cut.distinct)
+    assert len(set(cut.distinct.to_pylist())) == len(cut.distinct)
 
 
 @pytest.mark.real_data
