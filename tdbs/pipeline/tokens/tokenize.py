@@ -105,8 +105,7 @@ def join_chunks(chunks: Chunks, distinct: TokenBlock, template: Template, max_le
     special_ids = np.array([i for ids in template.special_ids for i in ids], dtype=np.int32)
     nothing = np.zeros(template.special_tokens, dtype=np.int64)  # a special token stands for no character
     source_T = ragged_positions(first_R, size_R)
-    run_T = np.repeat(np.arange(runs), size_R)
-    segments_T = np.where(special_R, NO_SEGMENT, kind_R)[run_T]
+    character_T = np.repeat(character_R, size_R)
     sample_lengths_N = length_P.reshape(-1, texts_a_sample).sum(axis=1) + template.special_tokens
     token_offsets_N1 = offsets_of(sample_lengths_N)
     segment_starts_N = None
@@ -120,9 +119,9 @@ def join_chunks(chunks: Chunks, distinct: TokenBlock, template: Template, max_le
     return TokenBlock(
         input_ids_T=np.concatenate([special_ids, distinct.input_ids_T])[source_T],
         token_offsets_N1=token_offsets_N1,
-        segments_T=segments_T,
-        starts_T=np.concatenate([nothing, distinct.starts_T])[source_T] + character_R[run_T],
-        ends_T=np.concatenate([nothing, distinct.ends_T])[source_T] + character_R[run_T],
+        segments_T=np.repeat(np.where(special_R, NO_SEGMENT, kind_R), size_R),
+        starts_T=np.concatenate([nothing, distinct.starts_T])[source_T] + character_T,
+        ends_T=np.concatenate([nothing, distinct.ends_T])[source_T] + character_T,
         segment_starts_N=segment_starts_N,
         chunks=ChunkedTokens(
             texts=chunks.distinct.to_pylist(),
