@@ -9,7 +9,6 @@ distinct chunk once (SST-2: 23,000 of 700,000).
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
@@ -23,8 +22,8 @@ from tdbs.pipeline.tokens.chunks import Chunks, chunks_of_rows, cut_texts, rows_
 from tdbs.pipeline.tokens.rules import Template
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 
-# Shapes: N samples, N1 = N + 1, P texts (two a pair), P1 = P + 1, C their chunks, D distinct chunks, R runs, T tokens of
-# samples.
+# Shapes: N samples, N1 = N + 1, P texts (two a pair), P1 = P + 1, C their chunks, D distinct chunks, R runs,
+# T tokens of samples.
 
 Text = str | tuple[str, str]  # or a pair
 Made = TypeVar("Made")
