@@ -95,7 +95,7 @@ def read_index(dataset: PreparedDataset, name: str, *, columns: Sequence[str] | 
     shards_N.fill(_NONE)
     sizes = [np.empty(0, dtype=np.uint16)]
     words_before = 0
-    droppable = [np.empty(0, dtype=np.int64)]  # tokens of the words of each sample
+    droppable = [np.empty(0, dtype=np.int32)]  # tokens of the words of each sample
     has_words = columns is None or schema.DROPPABLE in columns
     has_targets = info.labelled and manifest.task.kind == "seq2seq"
     for number, shard in enumerate(info.shards):
@@ -115,7 +115,7 @@ def read_index(dataset: PreparedDataset, name: str, *, columns: Sequence[str] | 
             firsts_N[ids_S] = words_before + np.cumsum(words.sizes_S) - words.sizes_S
             sizes.append(words.values_V)
             words_before += len(words.values_V)
-            droppable.append(sums_of(words).astype(np.uint16))
+            droppable.append(sums_of(words).astype(np.int32))
         if has_targets:
             targets_N[ids_S] = lists_of(table, schema.TARGET_IDS, np.int32).sizes_S
     if (shards_N == _NONE).any():  # as many samples as there are places: one came twice
