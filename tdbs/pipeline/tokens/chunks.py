@@ -2,8 +2,8 @@
 
 A chunk, mostly a word, starts with the space before it: " film". Chunks tile their texts; a text without a safe cut is
 one chunk. Only the two characters around a space decide a cut: tokens before it and behind it do not depend on each
-other (rules.py). So chunks of any texts may follow each other in a row, wherever a text with both would be cut. A row
-of a hundred chunks takes the library half the time of a hundred texts.
+other (rules.py). So plain chunks of any texts may follow each other in a row, as if they were a text. A row of many
+chunks takes the library half the time of as many texts.
 """
 
 import unicodedata
@@ -67,17 +67,20 @@ def cut_texts(texts: pa.Array, *, at_spaces: bool) -> Chunks:
 
 
 def rows_of_chunks(distinct: pa.StringArray, *, at_spaces: bool) -> ChunkRows:
-    """Return chunks in rows of about a thousand bytes, each cut where its chunks meet; else a row for each chunk."""
+    """Return plain chunks in rows of about a thousand bytes, and a row for each other one.
+
+    Plain: a space and printable ASCII, which no normalizer removes or makes longer. Behind other characters a library's
+    own places can be off, and with them the chunk of a token.
+    """
     bounds_D1, bytes_B = _bytes_of(distinct)
-    order_D = np.arange(len(distinct))
-    if at_spaces:  # those that may follow another one come first
-        order_D = np.argsort(bytes_B[bounds_D1[:-1]] != _SPACE, kind="stable")
-        distinct = distinct.take(pa.array(order_D))
-        bounds_D1, bytes_B = _bytes_of(distinct)
-    follows_B = np.zeros(len(bytes_B) + 1, dtype=np.bool_)
-    if at_spaces:
-        follows_B[_lone_spaces(bytes_B)] = True
-    is_first_D = ~follows_B[bounds_D1[:-1]]
+    other_B1 = offsets_of(~_is_plain_ascii(bytes_B))
+    is_plain_D = (np.diff(bounds_D1) > 1) & (bytes_B[bounds_D1[:-1]] == _SPACE) & at_spaces
+    is_plain_D &= np.diff(other_B1[bounds_D1]) == 1  # the space
+    order_D = np.argsort(~is_plain_D, kind="stable")
+    distinct = distinct.take(pa.array(order_D))
+    bounds_D1, bytes_B = _bytes_of(distinct)
+    is_first_D = ~is_plain_D[order_D]
+    is_first_D[:1] = True
     is_first_D[1:] |= np.diff(bounds_D1[:-1] // _ROW_BYTES) > 0
     chunks_R1 = np.append(np.flatnonzero(is_first_D), len(distinct))
     return ChunkRows(
