@@ -71,12 +71,13 @@ def _sample_table(samples: Samples, spans: DroppableSpans, task: Task, source_ro
         schema.INPUT_IDS: pa.ListArray.from_arrays(offsets, tokens.input_ids_T),
         schema.LENGTH: np.diff(tokens.token_offsets_N1),
         schema.SEGMENT_START: tokens.segment_starts_N,
-        schema.CHAR_STARTS: pa.ListArray.from_arrays(offsets, tokens.starts_T.astype(np.int32)),
-        schema.CHAR_ENDS: pa.ListArray.from_arrays(offsets, tokens.ends_T.astype(np.int32)),
         schema.DROPPABLE: pa.ListArray.from_arrays(
             spans.span_offsets_N1.astype(np.int32), words, type=schema.DROPPABLE_TYPE
         ),
         **samples.columns,
     }
+    if task.kind == "question_answering":
+        found[schema.CHAR_STARTS] = pa.ListArray.from_arrays(offsets, tokens.starts_T.astype(np.int32))
+        found[schema.CHAR_ENDS] = pa.ListArray.from_arrays(offsets, tokens.ends_T.astype(np.int32))
     arrays = [pa.array(found[field.name]).cast(field.type) for field in arrow_schema]
     return pa.table(arrays, schema=arrow_schema)

@@ -75,7 +75,7 @@ def make_splits(
 
     clock = time.perf_counter()
     edges = bucket_edges(limits.max_length)
-    parts = [part for name, infos in blocks.items() for part in plan_parts(name, infos, edges)]
+    parts = [part for name, infos in blocks.items() for part in plan_parts(name, infos, edges, tokenizer.special_ids)]
     shards: dict[str, list[ShardInfo]] = {name: [] for name in blocks}
     samples, done = sum(part.rows for part in parts), 0
     target = folder / DATASET_FOLDER

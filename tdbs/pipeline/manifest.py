@@ -42,6 +42,7 @@ class ShardInfo:
     rows: Count
     tokens: Count
     sha256: Sha256
+    special_tokens: Count | None = None  # of each sample; None: samples differ, or an older dataset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

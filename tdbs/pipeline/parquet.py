@@ -38,8 +38,8 @@ def write_parquet_blocks(tables: Iterable[pa.Table], path: Path) -> str:
         return file_sha256(hidden)
 
 
-def read_checked(path: Path, sha256: str, columns: Sequence[str] | None = None) -> pa.Table:
-    """Read some columns, or all, of a Parquet file that has the given hash. Raises DatasetError, which names it."""
+def read_checked(path: Path, sha256: str) -> pa.Table:
+    """Read a Parquet file that has the given hash. Raises DatasetError, which names it."""
     data = read_bytes(path, _FORM, named=f"The shard {path}", most=None)
     if sha256_of(data) != sha256:
         raise DatasetError(
@@ -47,7 +47,16 @@ def read_checked(path: Path, sha256: str, columns: Sequence[str] | None = None) 
         )
     # As fast as read_table for a shard, whose threads can abort the process when it ends (apache/arrow#39862).
     with _damage_named(path), pq.ParquetFile(pa.BufferReader(data)) as parquet:
-        return parquet.read(columns, use_threads=False)
+        return parquet.read(use_threads=False)
+
+
+def read_columns(path: Path, columns: Sequence[str]) -> pa.Table:
+    """Read some columns of a Parquet file, and no byte of the others: its hash is not checked.
+
+    They are in the order of the file, without those that it lacks. Raises DatasetError, which names the file.
+    """
+    with opened(path, _FORM, named=f"The shard {path}") as file, _damage_named(path), pq.ParquetFile(file) as parquet:
+        return parquet.read([name for name in parquet.schema_arrow.names if name in columns], use_threads=False)
 
 
 def rows_of(path: Path) -> int:

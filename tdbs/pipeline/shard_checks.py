@@ -1,5 +1,7 @@
 """Check a shard when it is read: hash, columns, rows, lengths, ids, and what its samples can be.
 
+A plan reads some columns of a shard: then all of these are checked but the hash, which needs every byte.
+
 Array code relies on positions and ids without checking again, so this file refuses what does not fit, by the shard's
 name. Every list is as long as its sample, every position inside, every id known. These checks hold for everything that
 `prepare` writes, so they reveal faults of tdbs itself or of the shard's writer.
@@ -18,23 +20,32 @@ from tdbs.errors import DatasetError
 from tdbs.files import is_remote
 from tdbs.pipeline import schema
 from tdbs.pipeline.manifest import Manifest, ShardInfo
-from tdbs.pipeline.parquet import AGAIN, read_checked, rows_of
+from tdbs.pipeline.parquet import AGAIN, read_checked, read_columns, rows_of
 
 
 def read_shard(
     folder: Path, shard: ShardInfo, manifest: Manifest, *, labelled: bool, columns: Sequence[str] | None = None
 ) -> pa.Table:
     """Return the table of a shard, or some of its columns, checked. Raises DatasetError, which names it."""
-    table = read_checked(folder / shard.path, shard.sha256, columns)
+    path = folder / shard.path
+    table = read_checked(path, shard.sha256) if columns is None else read_columns(path, columns)
     problem = table_problem(table, manifest, labelled=labelled, columns=columns)
     if problem is None and table.num_rows != shard.rows:
         problem = f"has {table.num_rows} samples, not the {shard.rows} of its manifest"
-    without_ids = problem is None and schema.INPUT_IDS not in table.schema.names
-    if without_ids and int(table[schema.LENGTH].to_numpy().sum()) != shard.tokens:
-        problem = f"has other lengths than the {shard.tokens} tokens of its manifest"
+    if problem is None and schema.INPUT_IDS not in table.schema.names:
+        problem = _length_problem(table[schema.LENGTH].to_numpy(), shard)
     if problem is not None:
-        raise DatasetError(f"The shard {folder / shard.path} {problem}.", next_step=AGAIN)
+        raise DatasetError(f"The shard {path} {problem}.", next_step=AGAIN)
     return table
+
+
+def _length_problem(lengths_N: IntArray, shard: ShardInfo) -> str | None:
+    """Return in what lengths, read without their tokens, are not those that the manifest promises."""
+    if int(lengths_N.sum()) != shard.tokens:
+        return f"has other lengths than the {shard.tokens} tokens of its manifest"
+    if len(lengths_N) and lengths_N.min() < (shard.special_tokens or 0):
+        return f"has samples of fewer tokens than the {shard.special_tokens} special tokens of its manifest"
+    return None
 
 
 def table_problem(
@@ -116,7 +127,6 @@ def sample_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) ->
 
 
 def _word_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) -> Iterator[str]:
-    ids_T = one_array(table[schema.INPUT_IDS]).flatten().to_numpy()
     words = one_array(table[schema.DROPPABLE])
     sample_W = np.repeat(np.arange(len(lengths_N)), _sizes(words))
     starts_W, sizes_W = (words.flatten().field(name).to_numpy().astype(np.int64) for name in ("start", "length"))
@@ -126,7 +136,8 @@ def _word_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) -> 
         yield "has droppable words outside of their samples"
     elif (follows_W & (starts_W[1:] < ends_W[:-1])).any():
         yield "has droppable words that overlap or are not in order"
-    else:
+    elif schema.INPUT_IDS in table.schema.names:
+        ids_T = one_array(table[schema.INPUT_IDS]).flatten().to_numpy()
         first_T = np.cumsum(lengths_N) - lengths_N
         if np.isin(
             ids_T[ragged_positions(first_T[sample_W] + starts_W, sizes_W)], manifest.tokenizer.special_ids

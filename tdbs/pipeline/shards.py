@@ -18,7 +18,8 @@ from tdbs.pipeline.blocks import BlockInfo, block_path
 from tdbs.pipeline.lengths import bucket_name, bucket_of
 from tdbs.pipeline.manifest import ShardInfo
 from tdbs.pipeline.parquet import write_parquet
-from tdbs.pipeline.schema import LENGTH, SAMPLE_ID
+from tdbs.pipeline.schema import INPUT_IDS, LENGTH, SAMPLE_ID
+from tdbs.pipeline.split_arrays import Lists, lists_of, sums_of
 
 PART_TOKENS = 1 << 21  # a part ends with the samples that reach this; it is written and read in one piece
 
@@ -39,6 +40,7 @@ class ShardPlan:
     split: str
     path: str
     slices: tuple[Slice, ...]
+    special_ids: tuple[int, ...]
     samples_before: tuple[int, ...]  # samples of the split before each block
 
     @property
@@ -47,7 +49,9 @@ class ShardPlan:
         return sum(piece.rows for piece in self.slices)
 
 
-def plan_parts(split: str, blocks: Sequence[BlockInfo], edges: IntArray) -> list[ShardPlan]:
+def plan_parts(
+    split: str, blocks: Sequence[BlockInfo], edges: IntArray, special_ids: tuple[int, ...]
+) -> list[ShardPlan]:
     """Return the shards of a split, short buckets first, from the length histograms of its blocks."""
     samples_before = tuple(offsets_of([block.samples for block in blocks]).tolist())
     slices: dict[tuple[int, int], list[Slice]] = {}
@@ -65,6 +69,7 @@ def plan_parts(split: str, blocks: Sequence[BlockInfo], edges: IntArray) -> list
             split=split,
             path=f"{split}/bucket={bucket_name(edges, bucket)}/part-{part:05d}.parquet",
             slices=tuple(pieces),
+            special_ids=special_ids,
             samples_before=samples_before,
         )
         for (bucket, part), pieces in slices.items()
@@ -83,7 +88,19 @@ def write_part(part: ShardPlan, *, blocks: Path, target: Path) -> ShardInfo:
         rows=table.num_rows,
         tokens=int(table[LENGTH].to_numpy().sum()),
         sha256=write_parquet(table, target / part.path),
+        special_tokens=_in_each_sample(special_tokens(table, part.special_ids)),
     )
+
+
+def special_tokens(table: pa.Table, special_ids: tuple[int, ...]) -> IntArray:
+    """Return how many special tokens each sample of a shard has, those that its text contains included."""
+    tokens = lists_of(table, INPUT_IDS, np.int32)
+    return sums_of(Lists(values_V=np.isin(tokens.values_V, special_ids), sizes_S=tokens.sizes_S))
+
+
+def _in_each_sample(counts_S: IntArray) -> int | None:
+    """Return the count that all samples have; None if they differ."""
+    return int(counts_S[0]) if len(counts_S) and (counts_S == counts_S[0]).all() else None
 
 
 def _read_slices(part: ShardPlan, blocks: Path) -> pa.Table:

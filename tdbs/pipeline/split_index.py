@@ -1,11 +1,11 @@
 """What planning needs to know of a split: lengths, sizes of droppable words, lengths of targets; no token ids.
 
 `index_of` takes it from a split in memory. `read_index` reads it from the shards, one at a time, some bytes a sample:
-for a plan alone from the few columns that it needs (`index_columns`), for training from all, so that a shard that
-cannot be what `prepare` wrote is refused before the first step.
+for a plan alone from the few columns that it needs (`index_columns`), and no other byte of the files; for training from
+all, so that a shard that cannot be what `prepare` wrote is refused before the first step.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,10 +14,13 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from tdbs.arrays import IntArray
+from tdbs.errors import DatasetError
 from tdbs.pipeline import schema
 from tdbs.pipeline.dataset import PreparedDataset, Split, split_info
+from tdbs.pipeline.lengths import length_histogram
 from tdbs.pipeline.shard_checks import check_rows, read_shard
-from tdbs.pipeline.split_arrays import Lists, check_sample_ids, lists_of, samples_do_not_fit, sums_of
+from tdbs.pipeline.shards import special_tokens
+from tdbs.pipeline.split_arrays import AnyArray, check_sample_ids, lists_of, samples_do_not_fit, sums_of
 
 # Shapes: N samples of the split in sample_id order, V their droppable words in any order, T tokens, S samples of one
 # shard.
@@ -66,14 +69,10 @@ def index_of(split: Split, special_ids: Sequence[int]) -> SplitIndex:
 
 
 def index_columns(dataset: PreparedDataset, name: str, *, drops: bool) -> tuple[str, ...]:
-    """Return the columns that a plan needs; `drops`: some strategy drops words.
-
-    Token ids are among them only then: how many tokens of a sample are special, so that one other stays, is in no
-    other column. They are counted and let go.
-    """
+    """Return the columns that a plan needs of every shard; `drops`: some strategy drops words."""
     needed = {schema.SAMPLE_ID, schema.LENGTH, schema.TARGET_IDS}
     if drops:
-        needed |= {schema.INPUT_IDS, schema.DROPPABLE}
+        needed |= {schema.DROPPABLE}
     labelled = split_info(dataset, name).labelled
     return tuple(
         column.name for column in schema.columns(dataset.manifest.task, labelled=labelled) if column.name in needed
@@ -83,7 +82,10 @@ def index_columns(dataset: PreparedDataset, name: str, *, drops: bool) -> tuple[
 def read_index(dataset: PreparedDataset, name: str, *, columns: Sequence[str] | None = None) -> SplitIndex:
     """Read the index of a split from some columns of its shards; None: from all.
 
-    Every shard is checked against its hash, what is read of it as in training, and gone before the next one is read.
+    Every shard is checked, with all columns also against its hash, and gone before the next one is read. What was read
+    must have the histograms of the manifest: without a hash, they reveal damage. Where words may be dropped, one token
+    that is not special stays. So special tokens are counted in a shard whose samples do not all have the same number of
+    them, or whose manifest is older: from its token ids, which are let go.
     """
     info, manifest = split_info(dataset, name), dataset.manifest
     named = f"The split {name} of {dataset.path}"
@@ -93,25 +95,37 @@ def read_index(dataset: PreparedDataset, name: str, *, columns: Sequence[str] | 
     shards_N.fill(_NONE)
     sizes = [np.empty(0, dtype=np.uint16)]
     words_before = 0
+    droppable = [np.empty(0, dtype=np.int32)]  # tokens of the words of each sample
     has_words = columns is None or schema.DROPPABLE in columns
     has_targets = info.labelled and manifest.task.kind == "seq2seq"
     for number, shard in enumerate(info.shards):
-        table = read_shard(dataset.path, shard, manifest, labelled=info.labelled, columns=columns)
+        told = None if columns is None else shard.special_tokens  # special tokens of each sample
+        chosen = columns
+        if columns is not None and has_words and told is None:
+            chosen = (*columns, schema.INPUT_IDS)
+        table = read_shard(dataset.path, shard, manifest, labelled=info.labelled, columns=chosen)
         ids_S = table[schema.SAMPLE_ID].to_numpy()
         check_sample_ids(np.sort(ids_S), named=named, rows=info.rows)
         lengths_N[ids_S] = table[schema.LENGTH].to_numpy()
         shards_N[ids_S] = number
         if has_words:
-            special_N[ids_S] = _special_tokens(table, manifest.tokenizer.special_ids)
+            special_N[ids_S] = special_tokens(table, manifest.tokenizer.special_ids) if told is None else told
             words = lists_of(table, schema.DROPPABLE, np.uint16, field="length")
             counts_N[ids_S] = words.sizes_S
             firsts_N[ids_S] = words_before + np.cumsum(words.sizes_S) - words.sizes_S
             sizes.append(words.values_V)
             words_before += len(words.values_V)
+            droppable.append(sums_of(words).astype(np.int32))
         if has_targets:
             targets_N[ids_S] = lists_of(table, schema.TARGET_IDS, np.int32).sizes_S
     if (shards_N == _NONE).any():  # as many samples as there are places: one came twice
         raise samples_do_not_fit(named, info.rows)
+    counted = {"lengths": (lengths_N, info.length_histogram)}
+    if has_words:
+        counted["droppable words"] = np.concatenate(droppable), info.droppable_histogram
+    if has_targets and info.target_histogram:  # missing in older datasets
+        counted["targets"] = targets_N, info.target_histogram
+    _check_histograms(counted, named=named)
     del table
     pa.default_memory_pool().release_unused()  # Arrow keeps what the tables took, for tables to come
     words_of_all = IndexWords(counts_N=counts_N, firsts_N=firsts_N, sizes_V=np.concatenate(sizes), special_N=special_N)
@@ -124,6 +138,12 @@ def read_index(dataset: PreparedDataset, name: str, *, columns: Sequence[str] | 
     )
 
 
-def _special_tokens(table: pa.Table, special_ids: tuple[int, ...]) -> IntArray:
-    tokens = lists_of(table, schema.INPUT_IDS, np.int32)
-    return sums_of(Lists(values_V=np.isin(tokens.values_V, special_ids), sizes_S=tokens.sizes_S))
+def _check_histograms(counted: Mapping[str, tuple[AnyArray, Sequence[int]]], *, named: str) -> None:
+    """Refuse values that are, in number, not those of the manifest's histograms."""
+    for what, (values_N, histogram) in counted.items():
+        found = length_histogram(values_N, len(histogram) - 1)
+        if found.tolist() != list(histogram):
+            raise DatasetError(
+                f"{named} has {what} that are not those of its manifest.",
+                next_step="Run tdbs verify to see where, or prepare the dataset again with --overwrite.",
+            )

@@ -25,6 +25,7 @@ from tdbs.pipeline.manifest import MANIFEST_NAME, FileInfo, Manifest, ShardInfo,
 from tdbs.pipeline.parquet import read_checked, rows_of
 from tdbs.pipeline.references import TEXTS, unanswered_rows
 from tdbs.pipeline.shard_checks import missing_values, sample_problems, schema_problem
+from tdbs.pipeline.shards import special_tokens
 from tdbs.pipeline.split_arrays import lists_of, sums_of
 
 # Shapes: N samples, of a shard or of the split.
@@ -129,6 +130,9 @@ def _shard_problem(folder: Path, shard: ShardInfo, tally: _Tally, manifest: Mani
         *_place_problems(table[schema.SAMPLE_ID].to_numpy(), lengths_N, shard, tally, manifest),
         *sample_problems(table, manifest, lengths_N),
     ]
+    counts_N = special_tokens(table, manifest.tokenizer.special_ids)
+    if shard.special_tokens is not None and (counts_N != shard.special_tokens).any():
+        problems.append(f"has samples without {shard.special_tokens} special tokens, the number in its manifest")
     _count(table, lengths_N, tally)
     return problems[0] if problems else None
 

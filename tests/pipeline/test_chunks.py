@@ -12,8 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import models, normalizers, pre_tokenizers, processors
 
+from tdbs.pipeline.tokens.block import flat_block
+from tdbs.pipeline.tokens.chunks import chunks_of_rows, cut_texts, rows_of_chunks
 from tdbs.pipeline.tokens.rules import layout_of
-from tdbs.pipeline.tokens.tokenize import cut_texts, tokenize_block
+from tdbs.pipeline.tokens.tokenize import tokenize_block
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 from tests.examples import examples
 from tests.pipeline.real_tokenizers import NAMES, tokenizer_of
@@ -23,7 +25,8 @@ from tests.pipeline.trap_texts import any_texts, trap_texts
 def chunks_of(texts: list[str], *, at_spaces: bool = True) -> list[list[str]]:
     """Return the chunks of each text."""
     cut = cut_texts(pa.array(texts, pa.string()), at_spaces=at_spaces)
-    chunks = [cut.distinct[which] for which in cut.which_C.tolist()]
+    distinct = cut.distinct.to_pylist()
+    chunks = [distinct[which] for which in cut.which_C.tolist()]
     bounds = cut.offsets_P1.tolist()
     return [chunks[first:last] for first, last in pairwise(bounds)]
 
@@ -69,7 +72,54 @@ def test_chunks_tile_their_texts_and_are_cut_where_a_plain_loop_cuts(texts):
     cut = cut_texts(pa.array(texts, pa.string()), at_spaces=True)
     starts = [start for text in texts for start in np.cumsum([0, *map(len, naive_chunks(text))])[:-1].tolist()]
     assert cut.starts_C.tolist() == starts
-    assert len(set(cut.distinct)) == len(cut.distinct)
+    assert len(set(cut.distinct.to_pylist())) == len(cut.distinct)
+
+
+@given(st.lists(st.one_of(trap_texts, any_texts), max_size=6))
+@examples(300)
+def test_rows_are_cut_where_their_chunks_meet(texts):
+    """A plain loop cuts the rows into the distinct chunks, each of them once; without safe cuts each is a row."""
+    distinct = cut_texts(pa.array(texts, pa.string()), at_spaces=True).distinct
+    rows = rows_of_chunks(distinct, at_spaces=True)
+    in_rows = [chunk for row in rows.texts.to_pylist() for chunk in naive_chunks(row)]
+    assert in_rows == [distinct[i].as_py() for i in rows.order_D.tolist()]
+    assert sorted(rows.order_D.tolist()) == list(range(len(distinct)))
+    assert np.diff(rows.bounds_D1).tolist() == list(map(len, in_rows))
+    assert rows_of_chunks(distinct, at_spaces=False).texts.to_pylist() == distinct.to_pylist()
+
+
+def test_rows_have_about_a_thousand_bytes():
+    distinct = cut_texts(pa.array([" ".join(f"e{number}" for number in range(1000))]), at_spaces=True).distinct
+    texts = rows_of_chunks(distinct, at_spaces=True).texts.to_pylist()
+    assert {len(text) // 100 for text in texts[:-2]} == {10}
+    assert texts[-1] == "e0"  # no space before it
+
+
+def test_only_plain_chunks_share_a_row():
+    """A library's places behind characters that it removes or replaces may be off."""
+    chunks = pa.array([" a", " é", " b", "c", " d\u0001", " ", " f  g", " h"])
+    assert rows_of_chunks(chunks, at_spaces=True).texts.to_pylist() == [
+        " a b h",
+        *chunks.to_pylist()[1:2],
+        *chunks.to_pylist()[3:7],
+    ]
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("name", NAMES)
+@given(texts=st.lists(st.one_of(trap_texts, any_texts), min_size=1, max_size=4))
+@examples(200)
+def test_chunks_in_rows_have_the_tokens_of_chunks_alone(shared, name, texts):
+    """Token ids, and the characters that they stand for."""
+    distinct = cut_texts(pa.array(texts, pa.string()), at_spaces=True).distinct
+    rows = rows_of_chunks(distinct, at_spaces=True)
+    backend = tokenizer_of(name).backend
+    backend.no_truncation()
+    in_rows = flat_block(backend.encode_batch(rows.texts.to_pylist(), add_special_tokens=False), is_pair=False)
+    alone = flat_block(backend.encode_batch(distinct.to_pylist(), add_special_tokens=False), is_pair=False)
+    found = chunks_of_rows(rows, in_rows)
+    for field in ("input_ids_T", "token_offsets_N1", "segments_T", "starts_T", "ends_T"):
+        assert getattr(found, field).tolist() == getattr(alone, field).tolist()
 
 
 @pytest.mark.real_data

@@ -71,6 +71,14 @@ def test_matches_by_hand(text, expected):
     assert pieces(text) == expected
 
 
+def test_marks_of_a_list_may_be_any_characters():
+    """Those with a meaning in a class of characters too."""
+    marks = ["^", "]", "[", "\\", "-", "&", "~", "|", "…", "é", "->"]
+    text = " ^ ] [ \\ - & ~ | … é -> ^^ x"
+    assert found(text, marks) == reference.droppable_matches(text, marks)
+    assert len(found(text, marks)) == 13
+
+
 @given(trap_texts)
 @examples(1500)
 def test_matches_equal_the_oracle_on_texts_full_of_traps(text):

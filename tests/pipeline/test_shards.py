@@ -58,7 +58,7 @@ def write_shards(table, folder, split, edges, *, bounds=()):
         block = table.slice(first, last - first)
         block = block.set_column(0, "sample_id", pa.array(np.arange(block.num_rows)))
         blocks.append(keep_block(block, folder / "work", split, number, rows=block.num_rows, seconds={}))
-    parts = plan_parts(split, blocks, edges)
+    parts = plan_parts(split, blocks, edges, special_ids=())
     return tuple(write_part(part, blocks=folder / "work", target=folder) for part in parts)
 
 

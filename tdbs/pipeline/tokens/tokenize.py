@@ -1,52 +1,35 @@
 """Turn blocks of texts into tokens, on all cores, with the result of the tokenizer on whole texts.
 
-If the tokenizer allows it, each distinct chunk of the texts is tokenized and annotated once, and samples are joined
-from chunks, which is faster (benchmarks/). Other tokenizers get whole texts. Texts are cut at lone spaces: a chunk,
-mostly a word, starts with the space before it: " film". Chunks tile their texts; a text without a safe cut is one
-chunk. Only the two characters around a space decide a cut. Joining adds special tokens, truncation and segments as the
-tokenizer does, by array code over runs: a sample is a row of runs, of special tokens and of its chunks in turn. Cost:
-array code over the bytes; Python sees each distinct chunk once (SST-2: 23,000 of 700,000).
+If the tokenizer allows it, texts are cut at lone spaces into chunks, mostly words (chunks.py). Each distinct chunk is
+tokenized and annotated once, and samples are joined from chunks, which is faster (benchmarks/). Other tokenizers get
+whole texts. Joining adds special tokens, truncation and segments as the tokenizer does, by array code over runs: a
+sample is a row of runs, of special tokens and of its chunks in turn. Cost: array code over the bytes; Python sees each
+distinct chunk once (SST-2: 23,000 of 700,000).
 """
 
 import threading
-import unicodedata
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 from tokenizers import Encoding, Tokenizer
 
-from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
+from tdbs.arrays import IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.tokens.block import NO_SEGMENT, ChunkedTokens, TokenBlock, flat_block, joined_blocks
+from tdbs.pipeline.tokens.chunks import Chunks, chunks_of_rows, cut_texts, rows_of_chunks
 from tdbs.pipeline.tokens.rules import Template
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 
-# Shapes: N samples, N1 = N + 1, P texts (two a pair), P1 = P + 1, C their chunks, D distinct chunks,
-# B bytes of all texts, S spaces, R runs, T tokens of samples.
+# Shapes: N samples, N1 = N + 1, P texts (two a pair), P1 = P + 1, C their chunks, D distinct chunks, R runs,
+# T tokens of samples.
 
 Text = str | tuple[str, str]  # or a pair
 Made = TypeVar("Made")
-ByteArray = npt.NDArray[np.uint8]
 
 _CHARACTERS_AT_ONCE = 1 << 20  # what the library makes of a text takes a hundred times its memory
 _TRUNCATION = threading.Lock()  # truncation is a state of the library's tokenizer, which threads share
-_SPACE = 0x20
-_LONGEST_CHARACTER = 4  # bytes
-_BEFORE, _AFTER = "LNPSM", "LNPS"  # a mark would join the space before it; control characters may vanish
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Chunks:
-    """Texts as rows of chunks: text p has the chunks [p] to [p + 1]."""
-
-    offsets_P1: IntArray
-    which_C: IntArray  # the distinct chunk that each one is
-    starts_C: IntArray  # first character in its text
-    distinct: list[str]
 
 
 def tokenize_block(
@@ -65,7 +48,9 @@ def tokenize_block(
         )
         return joined_blocks(blocks)
     chunks = cut_texts(texts if pairs is None else _alternating(texts, pairs), at_spaces=layout.cuts_at_spaces)
-    return join_chunks(chunks, _tokens_of_texts(tokenizer, chunks.distinct), template, max_length)
+    rows = rows_of_chunks(chunks.distinct, at_spaces=layout.cuts_at_spaces)
+    distinct = chunks_of_rows(rows, _tokens_of_texts(tokenizer, rows.texts.to_pylist()))
+    return join_chunks(chunks, distinct, template, max_length)
 
 
 def encode_in_parts(
@@ -83,31 +68,6 @@ def encode_in_parts(
             truncate(backend)
             found.append(make(backend.encode_batch(part, add_special_tokens=special_tokens)))
     return found
-
-
-def cut_texts(texts: pa.Array, *, at_spaces: bool) -> Chunks:
-    """Return texts cut before each lone space whose neighbours are letters, digits, marks or symbols, or not at all."""
-    bounds_P1 = np.frombuffer(texts.buffers()[1], dtype=np.int32)[texts.offset : texts.offset + len(texts) + 1]
-    data = texts.buffers()[2]
-    bytes_B = np.frombuffer(data if data is not None else b"", dtype=np.uint8)[bounds_P1[0] : bounds_P1[-1]]
-    bounds_P1 = bounds_P1 - bounds_P1[0]
-    is_cut_B = np.zeros(len(bytes_B) + 1, dtype=np.bool_)
-    if at_spaces:
-        is_cut_B[_lone_spaces(bytes_B)] = True
-    starts_text_B = np.bincount(bounds_P1, minlength=len(is_cut_B)) > 0
-    is_cut_B[:-1] &= ~starts_text_B[1:]  # the character behind a space that ends a text is another text's
-    is_cut_B |= starts_text_B
-    cuts = np.flatnonzero(is_cut_B)
-    chunks = pa.StringArray.from_buffers(
-        max(len(cuts) - 1, 0), pa.py_buffer(cuts.astype(np.int32)), pa.py_buffer(bytes_B)
-    ).dictionary_encode()
-    distinct = chunks.dictionary.to_pylist()
-    which_C = chunks.indices.to_numpy().astype(np.int64)
-    offsets_P1 = np.searchsorted(cuts, bounds_P1)  # an empty text has no chunk
-    lengths_D = np.fromiter(map(len, distinct), dtype=np.int64, count=len(distinct))
-    before_C1 = offsets_of(lengths_D[which_C])
-    first_C = np.repeat(before_C1[offsets_P1[:-1]], np.diff(offsets_P1))
-    return Chunks(offsets_P1=offsets_P1, which_C=which_C, starts_C=before_C1[:-1] - first_C, distinct=distinct)
 
 
 def join_chunks(chunks: Chunks, distinct: TokenBlock, template: Template, max_length: int) -> TokenBlock:
@@ -144,8 +104,7 @@ def join_chunks(chunks: Chunks, distinct: TokenBlock, template: Template, max_le
     special_ids = np.array([i for ids in template.special_ids for i in ids], dtype=np.int32)
     nothing = np.zeros(template.special_tokens, dtype=np.int64)  # a special token stands for no character
     source_T = ragged_positions(first_R, size_R)
-    run_T = np.repeat(np.arange(runs), size_R)
-    segments_T = np.where(special_R, NO_SEGMENT, kind_R)[run_T]
+    character_T = np.repeat(character_R, size_R)
     sample_lengths_N = length_P.reshape(-1, texts_a_sample).sum(axis=1) + template.special_tokens
     token_offsets_N1 = offsets_of(sample_lengths_N)
     segment_starts_N = None
@@ -159,12 +118,12 @@ def join_chunks(chunks: Chunks, distinct: TokenBlock, template: Template, max_le
     return TokenBlock(
         input_ids_T=np.concatenate([special_ids, distinct.input_ids_T])[source_T],
         token_offsets_N1=token_offsets_N1,
-        segments_T=segments_T,
-        starts_T=np.concatenate([nothing, distinct.starts_T])[source_T] + character_R[run_T],
-        ends_T=np.concatenate([nothing, distinct.ends_T])[source_T] + character_R[run_T],
+        segments_T=np.repeat(np.where(special_R, NO_SEGMENT, kind_R), size_R),
+        starts_T=np.concatenate([nothing, distinct.starts_T])[source_T] + character_T,
+        ends_T=np.concatenate([nothing, distinct.ends_T])[source_T] + character_T,
         segment_starts_N=segment_starts_N,
         chunks=ChunkedTokens(
-            texts=chunks.distinct,
+            texts=chunks.distinct.to_pylist(),
             tokens=distinct,
             which_C=chunks.which_C,
             sample_C=sample_C,
@@ -200,40 +159,6 @@ def _parts(texts: Sequence[Text]) -> Iterator[Sequence[Text]]:
     ends = np.cumsum(np.fromiter(sizes, dtype=np.int64, count=len(texts)))
     bounds = [0, *np.flatnonzero(np.diff(ends // _CHARACTERS_AT_ONCE)) + 1, len(texts)]
     return (texts[first:last] for first, last in pairwise(bounds) if first < last)
-
-
-def _lone_spaces(bytes_B: ByteArray) -> IntArray:
-    """Return the places of spaces between two characters that stand for themselves."""
-    spaces_S = np.flatnonzero(bytes_B[1:-1] == _SPACE) + 1
-    before_S, after_S = bytes_B[spaces_S - 1], bytes_B[spaces_S + 1]
-    safe_S = _is_plain_ascii(before_S) & _is_plain_ascii(after_S)
-    unknown = np.flatnonzero((before_S >= 0x80) | (after_S >= 0x80))
-    if len(unknown):
-        padded_B = np.append(bytes_B, np.zeros(_LONGEST_CHARACTER, dtype=np.uint8))
-        before, after = spaces_S[unknown] - 1, spaces_S[unknown] + 1
-        for _ in range(_LONGEST_CHARACTER - 1):  # back to the first byte of the character
-            before = np.where((padded_B[before] & 0xC0) == 0x80, before - 1, before)
-        safe_S[unknown] = _are_of(_BEFORE, padded_B, before) & _are_of(_AFTER, padded_B, after)
-    return spaces_S[safe_S]
-
-
-def _is_plain_ascii(bytes_S: ByteArray) -> BoolArray:
-    return (bytes_S > _SPACE) & (bytes_S < 0x7F)
-
-
-def _are_of(categories: str, bytes_B: ByteArray, places: IntArray) -> BoolArray:
-    """Return whether the characters that begin at these places are of the Unicode categories."""
-    lead, second, third, fourth = (bytes_B[places + i].astype(np.int64) for i in range(_LONGEST_CHARACTER))
-    second, third, fourth = second & 0x3F, third & 0x3F, fourth & 0x3F
-    codes = np.select(
-        [lead < 0x80, lead < 0xE0, lead < 0xF0],
-        [lead, (lead & 0x1F) << 6 | second, (lead & 0x0F) << 12 | second << 6 | third],
-        (lead & 0x07) << 18 | second << 12 | third << 6 | fourth,
-    )
-    distinct, which = np.unique(codes, return_inverse=True)
-    found = np.array([unicodedata.category(chr(code))[0] in categories for code in distinct.tolist()], dtype=np.bool_)
-    is_one: BoolArray = found[which]
-    return is_one
 
 
 def _truncated(lengths_NP: IntArray, room: int) -> IntArray:

@@ -7,6 +7,7 @@ which converts the older formats. Padding that a tokenizer.json carries is switc
 
 import json
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,8 @@ def load_tokenizer(source: str) -> LoadedTokenizer:
     # The unknown token stands for a word of the text, though its tokenizer calls it special.
     unknown = getattr(backend.model, "unk_token", None)
     special_ids = tuple(sorted(i for i, token in added if token.special and token.content != unknown))
-    vocabulary = json.dumps(sorted(backend.get_vocab(with_added_tokens=False).items())).encode()
+    vocabulary = backend.get_vocab(with_added_tokens=False)
+    by_token = sorted(vocabulary.items(), key=itemgetter(0))
     limit = settings.get("model_max_length")
     return LoadedTokenizer(
         name=Path(source).name,
@@ -88,8 +90,8 @@ def load_tokenizer(source: str) -> LoadedTokenizer:
         backend=backend,
         backend_json=backend_json,
         sha256=sha256_of(backend_json.encode()),
-        vocabulary_sha256=sha256_of(vocabulary),
-        vocabulary_size=max(backend.get_vocab().values(), default=-1) + 1,  # ids may have gaps
+        vocabulary_sha256=sha256_of(json.dumps(by_token).encode()),
+        vocabulary_size=max([*vocabulary.values(), *(i for i, _ in added)], default=-1) + 1,  # ids may have gaps
         pad_id=_pad_id(backend, settings),
         end_id=_token_id(backend, settings, "eos_token"),
         special_ids=special_ids,
