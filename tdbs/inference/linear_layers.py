@@ -4,6 +4,7 @@ Autocast would round all of them in each call, and oneDNN would lay them out ane
 than the product. The result is the same (docs/decisions.md, "Weights in bf16").
 """
 
+from collections.abc import Callable
 from functools import partial
 
 import torch
@@ -20,7 +21,8 @@ def store_in_bf16(model: torch.nn.Module, device: str) -> None:
             module.to(torch.bfloat16)
             if packs:
                 packed = torch.ops.mkldnn._reorder_linear_weight(module.weight.detach())
-                module.forward = partial(_product, packed, module.bias)  # type: ignore[method-assign]  # as keep_head_in_fp32 has it
+                product = torch.ops.mkldnn._linear_pointwise.default
+                module.forward = partial(_product, product, packed, module.bias)  # type: ignore[method-assign]  # as keep_head_in_fp32 has it
 
 
 def _has_packed_products() -> bool:
@@ -29,6 +31,7 @@ def _has_packed_products() -> bool:
     return all(hasattr(torch.ops.mkldnn, name) for name in names) and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
-def _product(packed: torch.Tensor, bias: torch.Tensor | None, inputs: torch.Tensor) -> torch.Tensor:
-    found: torch.Tensor = torch.ops.mkldnn._linear_pointwise(inputs.to(torch.bfloat16), packed, bias, "none", [], "")
-    return found
+def _product(
+    operator: Callable[..., torch.Tensor], packed: torch.Tensor, bias: torch.Tensor | None, inputs: torch.Tensor
+) -> torch.Tensor:
+    return operator(inputs.to(torch.bfloat16), packed, bias, "none", [], "")
