@@ -1,7 +1,7 @@
 """Linear layers in bf16 of a model that only predicts: weights rounded once, and laid out once as oneDNN reads them.
 
-Autocast would round all of them in each call, and oneDNN would lay them out anew: for one short text both take longer
-than the product. The result is the same (docs/decisions.md, "Weights in bf16").
+Autocast would round all of them in each call, and oneDNN would lay them out again. The result is the same
+(docs/decisions.md, "Weights in bf16").
 """
 
 from collections.abc import Callable
