@@ -4,10 +4,11 @@
 
 MODEL is a run, a fine-tuned checkpoint, or an encoder without a head, which is given a random one: time is measured,
 not scores. Server mode goes from texts to JSON lines, all in one process, blocks as `tdbs predict` makes them; the
-pipeline (`text-classification`, batches of 64) goes from texts to its lists. Equal precision: bf16 is autocast here and
-a model in bf16 there. Both choose their attention kernel: each is timed with eager and sdpa. Real time is one text
-after the other, the same texts at each drop rate, beside the pipeline with each kernel. Arms go in turns; the best of
-the repeats counts. --alone is real time only.
+pipeline (`text-classification`, with each of --pipeline-batches) goes from texts to its lists. Equal precision: bf16 is
+autocast here and a model in bf16 there. Both choose their attention kernel: each is timed with eager and sdpa. Real
+time is one text after the other, the same texts at each drop rate, beside the pipeline with each kernel. Arms go in
+turns. "Over the pipeline" is over its fastest arm of the same turn, the median of turns; of texts/s the best counts.
+--alone is real time only. --cpu counts processor time of one thread: for a machine that others use too.
 """
 
 import argparse
@@ -38,7 +39,7 @@ STRATEGIES = ("bucket", "unpadded", "random", "random_max")
 DROPPING = ("reach", "all")  # with words dropped: fewer tokens, another function
 KERNELS = ("eager", "sdpa")
 RATES = (0.0, 0.3, 0.5, 1.0)
-BATCH_SIZE = 64
+PIPELINE_BATCHES = (16, 64)
 WARM_UP = 20  # texts
 
 
@@ -52,10 +53,15 @@ def main() -> None:
     parser.add_argument("--rows-alone", type=int, default=400)
     parser.add_argument("--alone", action="store_true", help="real time only")
     parser.add_argument("--repeats", type=int, default=3)
-    parser.add_argument("--strategies", nargs="+", default=STRATEGIES, help="of batches with no word dropped")
+    parser.add_argument("--strategies", nargs="+", default=(*STRATEGIES, *DROPPING))
+    parser.add_argument("--pipeline-batches", nargs="+", type=int, default=PIPELINE_BATCHES)
+    parser.add_argument("--cpu", action="store_true", help="processor time of one thread")
     parser.add_argument("--precision", nargs="+", default=["bf16", "fp32"])
     parser.add_argument("--json", action="store_true")
     arguments = parser.parse_args()
+    clock = time.process_time if arguments.cpu else time.perf_counter
+    if arguments.cpu:
+        torch.set_num_threads(1)
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
     texts = pa.concat_tables([pq.read_table(file, columns=[arguments.text]) for file in arguments.files])
@@ -69,10 +75,12 @@ def main() -> None:
                 precision,
                 repeats=arguments.repeats,
                 strategies=arguments.strategies,
+                pipeline_batches=arguments.pipeline_batches,
+                clock=clock,
             )
             print_rows(rows, as_json=arguments.json, mode="server", precision=precision, texts=arguments.rows)
         for precision in arguments.precision:
-            rows = real_time_rows(model, found[: arguments.rows_alone], precision)
+            rows = real_time_rows(model, found[: arguments.rows_alone], precision, clock=clock)
             print_rows(rows, as_json=arguments.json, mode="real time", precision=precision, texts=arguments.rows_alone)
 
 
@@ -89,14 +97,21 @@ def with_head(model: str, folder: Path) -> str:
 
 
 def server_rows(
-    model: str, texts: list[str], precision: str, *, repeats: int, strategies: Sequence[str]
+    model: str,
+    texts: list[str],
+    precision: str,
+    *,
+    repeats: int,
+    strategies: Sequence[str],
+    pipeline_batches: Sequence[int],
+    clock: Callable[[], float],
 ) -> list[dict[str, Any]]:
-    """Return texts per second and padding of each arm, and how many times faster it is than the better pipeline."""
+    """Return texts per second and padding of each arm, and how many times faster it is than the best pipeline."""
     arms: dict[tuple[str, str], Callable[[], object]] = {}
     padding: dict[tuple[str, str], float] = {}
     for kernel in KERNELS:
         checkpoint = open_checkpoint(model, precision=precision, attention=kernel)
-        for name in (*strategies, *DROPPING):
+        for name in strategies:
             strategy = (
                 inference_strategy("bucket", checkpoint.task, dropping=Dropping(drop="all"))
                 if name == "all"
@@ -108,20 +123,22 @@ def server_rows(
             arms[shown, kernel] = serve(checkpoint, texts, strategy)
             padding[shown, kernel] = padding_of(checkpoint, texts, strategy)
         pipe = pipeline_of(model, precision, kernel)
-        arms["pipeline", kernel] = lambda pipe=pipe: pipe(texts, batch_size=BATCH_SIZE, truncation=True)
+        for size in pipeline_batches:
+            arms[f"pipeline, {size}", kernel] = lambda pipe=pipe, size=size: pipe(
+                texts, batch_size=size, truncation=True
+            )
     seconds: dict[tuple[str, str], list[float]] = {arm: [] for arm in arms}
     for _ in range(repeats):
         for arm, run in arms.items():
-            seconds[arm].append(timed(run))
-    best = {arm: min(found) for arm, found in seconds.items()}
-    peer = min(best["pipeline", kernel] for kernel in KERNELS)
+            seconds[arm].append(timed(run, clock))
+    peer_of_turns = np.min([found for (name, _), found in seconds.items() if name.startswith("pipeline")], axis=0)
     return [
         {
             "batches": name,
             "kernel": kernel,
-            "texts/s": len(texts) / best[name, kernel],
+            "texts/s": len(texts) / min(seconds[name, kernel]),
             "padding": f"{padding[name, kernel]:.1%}" if (name, kernel) in padding else "",
-            "over the pipeline": peer / best[name, kernel],
+            "over the pipeline": float(np.median(peer_of_turns / seconds[name, kernel])),
         }
         for name, kernel in arms
     ]
@@ -159,7 +176,7 @@ def pipeline_of(model: str, precision: str, kernel: str) -> Any:
     return pipeline("text-classification", model=loaded, tokenizer=tokenizer, device=device)
 
 
-def real_time_rows(model: str, texts: list[str], precision: str) -> list[dict[str, Any]]:
+def real_time_rows(model: str, texts: list[str], precision: str, *, clock: Callable[[], float]) -> list[dict[str, Any]]:
     """Return how long one text takes at each drop rate, and in the pipeline; all arms take a text in turn.
 
     Each text begins with another arm: the first one to meet a length pays for what oneDNN prepares for it.
@@ -178,14 +195,14 @@ def real_time_rows(model: str, texts: list[str], precision: str) -> list[dict[st
         first = number % len(arms)
         for arm in (*arms[first:], *arms[:first]):
             if arm in pipes:
-                seconds[arm].append(timed(lambda text=text, arm=arm: pipes[arm](text, truncation=True)))
+                seconds[arm].append(timed(lambda text=text, arm=arm: pipes[arm](text, truncation=True), clock))
                 continue
-            clock = time.perf_counter()
+            begun = clock()
             encoded = block_of(text_rows([text], rows=[number])).encode(checkpoint, pattern if arm else None)
-            encoded_at = time.perf_counter()
+            encoded_at = clock()
             predict_block(checkpoint, encoded, strategies[arm], seed=0)
-            seconds[arm].append(time.perf_counter() - clock)
-            strings[arm].append(encoded_at - clock)
+            seconds[arm].append(clock() - begun)
+            strings[arm].append(encoded_at - begun)
     median = {arm: statistics.median(found[WARM_UP:]) for arm, found in seconds.items()}
     peer = min(median[arm] for arm in pipes)
     rows = []

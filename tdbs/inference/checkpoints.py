@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
 from accelerate import Accelerator
-from transformers import PretrainedConfig, PreTrainedModel
+from transformers import PretrainedConfig
 
 from tdbs.data.tasks import Columns, Task, TaskKind
 from tdbs.errors import ConfigError, DatasetError, ModelError
+from tdbs.inference.linear_layers import store_in_bf16
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.lengths import MAX_LENGTHS, Limits, choose_limits
 from tdbs.pipeline.manifest import TokenizerInfo, WordsInfo
@@ -21,6 +21,7 @@ from tdbs.pipeline.prepare import tokenizer_info
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import WordPattern, compile_words
 from tdbs.pipeline.words.stopwords import choose_words, words_sha256
+from tdbs.train.allocator import keep_freed_memory
 from tdbs.train.device import DeviceSettings, resolve_execution
 from tdbs.train.evaluate import load_trained, threshold_of
 from tdbs.train.models.checks import position_limit_of
@@ -181,9 +182,11 @@ def _checkpoint(
     words: WordsInfo | None,
 ) -> Checkpoint:
     """Return a loaded model with what its texts go through, ready to predict."""
+    if execution["device"] == "cpu":
+        keep_freed_memory()
     loaded.prepared.eval()
     if loaded.in_rows and execution["precision"] == "bf16":
-        _store_in_bf16(loaded.prepared)
+        store_in_bf16(loaded.prepared, execution["device"])
     return Checkpoint(
         name=name,
         model=loaded.prepared,
@@ -197,16 +200,6 @@ def _checkpoint(
         rules=loaded.rules,
         in_rows=loaded.in_rows,
     )
-
-
-def _store_in_bf16(model: PreTrainedModel) -> None:
-    """Round the weights of linear layers once: autocast would do so in each call, which costs more than one short text.
-
-    What it computes stays the same. The head, which is computed in fp32, is left alone.
-    """
-    for module in model.modules():
-        if isinstance(module, torch.nn.Linear) and "forward" not in vars(module):  # see keep_head_in_fp32
-            module.to(torch.bfloat16)
 
 
 def _task_of(name: str, config: PretrainedConfig) -> Task:

@@ -203,12 +203,12 @@ def test_half_of_the_words_go_at_rate_one_half(checkpoint_of):
 
 
 def test_bf16_weights_that_are_rounded_once_change_nothing(checkpoint_of, texts, monkeypatch):
-    """Storing linear layers in bf16 is what autocast does in every call."""
+    """Storing linear layers in bf16, and laying them out, is what autocast and oneDNN do in every call."""
     from tdbs.inference import checkpoints
 
     folder = checkpoint_of("classification")
     rounded_once = Predictor(folder, precision="bf16")(texts[:20])
-    monkeypatch.setattr(checkpoints, "_store_in_bf16", lambda _model: None)
+    monkeypatch.setattr(checkpoints, "store_in_bf16", lambda _model, _device: None)
     rounded_each_time = Predictor(folder, precision="bf16")(texts[:20])
     assert rounded_once == rounded_each_time
 
