@@ -1,0 +1,179 @@
+"""A model of the user's that takes padded batches, and runs them without their padding.
+
+Its forward gathers the tokens of all samples into one row, and puts what it says of tokens back into their places. So
+whoever calls the model, such as transformers' Trainer, keeps its batches, its loss and its outputs.
+"""
+
+import functools
+import inspect
+from types import MethodType
+from typing import Any
+
+import numpy as np
+import torch
+from transformers import PreTrainedModel
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from tdbs.arrays import IntArray
+from tdbs.data.tasks import TaskKind
+from tdbs.errors import ConfigError, ModelError
+from tdbs.pipeline.schema import IGNORED
+from tdbs.train.device import to_device
+from tdbs.train.models.heads import HEADS
+from tdbs.train.planning.epoch_plan import row_width
+from tdbs.train.rows.heads import body_on_rows
+from tdbs.train.rows.models import inputs_of_rows, on_rows, use_sequences
+from tdbs.train.rows.sequences import sequences_at
+from tdbs.train.step import unwrapped
+
+# Shapes: B samples of a batch, L its padded length, K their tokens, F tokens of the row, C outputs.
+
+_MARK = "tdbs_padded_forward"  # attribute of a model: its forward as it was
+_KINDS: tuple[TaskKind, ...] = ("classification", "token_classification")
+_TOKENS = ("input_ids", "attention_mask", "token_type_ids")
+_OF_ROWS = ("output_hidden_states", "output_attentions")
+
+
+def run_in_rows(model: Any) -> PreTrainedModel:
+    """Make a model run padded batches in one row of all their tokens; return it, without what peft put around it.
+
+    Outputs are those of the padded batch up to rounding; logits of tokens are zeros at padding. Raises ModelError for
+    models and heads that cannot do so.
+    """
+    own = unwrapped(model)
+    if not isinstance(own, PreTrainedModel) or not isinstance(own.forward, MethodType):
+        raise ModelError(
+            f"{type(own).__name__} is not a model of transformers.",
+            next_step="Pass one of AutoModelForSequenceClassification or AutoModelForTokenClassification.",
+        )
+    if hasattr(own, _MARK):
+        return own
+    kind = _kind_of(own)
+    use_sequences(own, own.config._attn_implementation)
+    padded = own.forward.__func__
+    names = tuple(inspect.signature(own.forward).parameters)
+
+    @functools.wraps(padded)
+    def forward(self: Any, *args: Any, **named: Any) -> Any:
+        named = {**dict(zip(names, args, strict=False)), **named}
+        reason = _why_padded(named)
+        if reason is not None:
+            if self.training:
+                raise reason
+            return padded(self, **named)
+        return _forward(self, padded, kind, named)
+
+    setattr(own, _MARK, padded)
+    own.forward = MethodType(forward, own)  # a method: a copy of the model calls the copy
+    return own
+
+
+def padded_forward(model: PreTrainedModel, inputs: dict[str, Any]) -> Any:
+    """Call a model as it was before run_in_rows."""
+    return getattr(model, _MARK)(model, **inputs)
+
+
+def _kind_of(model: PreTrainedModel) -> TaskKind:
+    """Return what kind of head a model has. Raises ModelError for others than those of texts and of tokens."""
+    for kind in _KINDS:
+        classes = HEADS[kind].model_class._model_mapping
+        if type(model.config) in classes and isinstance(model, classes[type(model.config)]):
+            return kind
+    raise ModelError(
+        f"A {type(model).__name__} cannot be run without padding: its head reads neither a text nor its tokens.",
+        next_step="Use the Trainer as it is, or prepare the dataset with tdbs and pass it to PreparedTrainer.",
+    )
+
+
+def _why_padded(named: dict[str, Any]) -> ConfigError | None:
+    """Return why a call cannot be run without padding, as the error of a training step; None: it can."""
+    if named.get("input_ids") is None or named.get("attention_mask") is None:
+        return ConfigError(
+            "The batches have no attention_mask with input_ids, so padding cannot be told from text.",
+            next_step="Keep the attention_mask that the tokenizer returns.",
+        )
+    size_BL = named["input_ids"].shape
+    asked = [name for name in _OF_ROWS if named.get(name)]
+    of_tokens = [
+        name
+        for name, value in named.items()
+        if name not in (*_TOKENS, "labels") and isinstance(value, torch.Tensor) and value.shape[-2:] == size_BL
+    ]
+    others = [*asked, *of_tokens, *(name for name in ("position_ids", "past_key_values") if named.get(name) is not None)]
+    if others:
+        return ConfigError(
+            f"The model is called with {others[0]}, which rows of several samples do not have.",
+            next_step=f"Leave {others[0]} out.",
+        )
+    return None
+
+
+def _forward(model: Any, padded: Any, kind: TaskKind, named: dict[str, Any]) -> Any:
+    """Call a model on the tokens of a padded batch, in one row."""
+    mask_BL = named["attention_mask"].cpu().numpy() != 0
+    lengths_B = mask_BL.sum(axis=1)
+    if lengths_B.min() == mask_BL.shape[1]:
+        return padded(model, **named)
+    if lengths_B.min() == 0 or not np.array_equal(mask_BL, np.arange(mask_BL.shape[1]) < lengths_B[:, None]):
+        if not model.training:
+            return padded(model, **named)
+        raise ConfigError(
+            "The batches have padding before or between tokens, or a sample without tokens.",
+            next_step='Pad on the right: tokenizer.padding_side = "right".',
+        )
+    rows = _Rows(np.flatnonzero(mask_BL), lengths_B, named["input_ids"].device)
+    filler = model.config.pad_token_id or 0
+    row_1F = rows.gathered(named["input_ids"], filler)
+    sequences = sequences_at(np.cumsum(lengths_B) - lengths_B, lengths_B, size=rows.size, device=row_1F.device)
+    inputs = {"input_ids": row_1F, **inputs_of_rows(model, sequences, row_1F)}
+    if named.get("token_type_ids") is not None:
+        inputs["token_type_ids"] = rows.gathered(named["token_type_ids"], 0)
+    rest = {name: value for name, value in named.items() if name not in _TOKENS}
+    if "use_cache" in inspect.signature(type(model).forward).parameters:
+        rest["use_cache"] = False
+    with on_rows(model, sequences):
+        if not HEADS[kind].of_tokens:
+            _keep_end_of(model)
+            with body_on_rows(model, sequences, inputs) as tokens_read:
+                return padded(model, **rest, **tokens_read)
+        if rest.get("labels") is not None:
+            _check_labels(rest["labels"], named["attention_mask"])
+            rest["labels"] = rows.gathered(rest["labels"], IGNORED)
+        output = padded(model, **rest, **inputs)
+    output.logits = rows.scattered(output.logits, mask_BL.shape)
+    return output
+
+
+class _Rows:
+    """The places of tokens in a padded batch, and one row of them."""
+
+    def __init__(self, place_K: IntArray, lengths_B: IntArray, device: torch.device) -> None:
+        self.size = int(row_width(lengths_B.sum()))
+        self._place_K = to_device(place_K, device)
+
+    def gathered(self, values_BL: torch.Tensor, filler: int) -> torch.Tensor:
+        """Return the values of the tokens in a row (1 x F)."""
+        row_F = values_BL.new_full((self.size,), filler)
+        row_F[: len(self._place_K)] = values_BL.flatten().index_select(0, self._place_K)
+        return row_F[None]
+
+    def scattered(self, values_1FC: torch.Tensor, size_BL: tuple[int, ...]) -> torch.Tensor:
+        """Return what is said of tokens in their places (B x L x C), zeros at padding."""
+        values_KC = values_1FC[0, : len(self._place_K)]
+        flat = values_KC.new_zeros(size_BL[0] * size_BL[1], values_KC.shape[1])
+        return flat.index_copy(0, self._place_K, values_KC).view(*size_BL, -1)
+
+
+def _keep_end_of(model: PreTrainedModel) -> None:
+    """Let no gradient checkpointing compute the last layer again: a hook cuts its end in the forward pass alone."""
+    layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    for last in layers[-1:]:
+        last.gradient_checkpointing = False
+
+
+def _check_labels(labels_BL: torch.Tensor, mask_BL: torch.Tensor) -> None:
+    if bool(((labels_BL != IGNORED) & (mask_BL == 0)).any()):
+        raise ConfigError(
+            f"Tokens of padding have labels other than {IGNORED}, so the loss counts padding.",
+            next_step="Use DataCollatorForTokenClassification.",
+        )
