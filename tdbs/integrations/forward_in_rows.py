@@ -14,7 +14,7 @@ import torch
 from transformers import PreTrainedModel
 from transformers.modeling_layers import GradientCheckpointingLayer
 
-from tdbs.arrays import IntArray
+from tdbs.arrays import BoolArray
 from tdbs.data.tasks import TaskKind
 from tdbs.errors import ConfigError, ModelError
 from tdbs.pipeline.schema import IGNORED
@@ -23,7 +23,7 @@ from tdbs.train.models.heads import HEADS
 from tdbs.train.planning.epoch_plan import row_width
 from tdbs.train.rows.heads import body_on_rows
 from tdbs.train.rows.models import inputs_of_rows, on_rows, use_sequences
-from tdbs.train.rows.sequences import sequences_at
+from tdbs.train.rows.sequences import Sequences, sequences_at
 from tdbs.train.step import unwrapped
 
 # Shapes: B samples of a batch, L its padded length, K their tokens, F tokens of the row, C outputs.
@@ -31,7 +31,9 @@ from tdbs.train.step import unwrapped
 _MARK = "tdbs_padded_forward"  # attribute of a model: its forward as it was
 _KINDS: tuple[TaskKind, ...] = ("classification", "token_classification")
 _TOKENS = ("input_ids", "attention_mask", "token_type_ids")
-_OF_ROWS = ("output_hidden_states", "output_attentions")
+_GATHERED = (*_TOKENS, "labels")
+_ASKED = ("output_hidden_states", "output_attentions")
+_OF_ROWS = (*_ASKED, "position_ids", "inputs_embeds", "past_key_values")
 
 
 def run_in_rows(model: Any) -> PreTrainedModel:
@@ -56,12 +58,13 @@ def run_in_rows(model: Any) -> PreTrainedModel:
     @functools.wraps(padded)
     def forward(self: Any, *args: Any, **named: Any) -> Any:
         named = {**dict(zip(names, args, strict=False)), **named}
-        reason = _why_padded(named)
-        if reason is not None:
+        try:
+            rows = rows_of(self, named)
+        except ConfigError:
             if self.training:
-                raise reason
+                raise
             return padded(self, **named)
-        return _forward(self, padded, kind, named)
+        return padded(self, **named) if rows is None else _forward(self, padded, kind, named, rows)
 
     setattr(own, _MARK, padded)
     own.forward = MethodType(forward, own)  # a method: a copy of the model calls the copy
@@ -85,51 +88,73 @@ def _kind_of(model: PreTrainedModel) -> TaskKind:
     )
 
 
-def _why_padded(named: dict[str, Any]) -> ConfigError | None:
-    """Return why a call cannot be run without padding, as the error of a training step; None: it can."""
-    if named.get("input_ids") is None or named.get("attention_mask") is None:
-        return ConfigError(
-            "The batches have no attention_mask with input_ids, so padding cannot be told from text.",
-            next_step="Keep the attention_mask that the tokenizer returns.",
-        )
-    size_BL = named["input_ids"].shape
-    asked = [name for name in _OF_ROWS if named.get(name)]
-    of_tokens = [
-        name
-        for name, value in named.items()
-        if name not in (*_TOKENS, "labels") and isinstance(value, torch.Tensor) and value.shape[-2:] == size_BL
-    ]
-    others = [*asked, *of_tokens, *(name for name in ("position_ids", "past_key_values") if named.get(name) is not None)]
-    if others:
-        return ConfigError(
-            f"The model is called with {others[0]}, which rows of several samples do not have.",
-            next_step=f"Leave {others[0]} out.",
-        )
-    return None
+class _Rows:
+    """The places of a padded batch's tokens, and one row of them."""
+
+    def __init__(self, mask_BL: BoolArray, device: torch.device) -> None:
+        self._size_BL = mask_BL.shape
+        self._place_K = to_device(np.flatnonzero(mask_BL), device)
+        self._lengths_B = mask_BL.sum(axis=1)
+        self._size = int(row_width(self._lengths_B.sum()))
+
+    def sequences(self) -> Sequences:
+        """Return the layout of the row."""
+        lengths_B = self._lengths_B
+        starts_B = np.cumsum(lengths_B) - lengths_B
+        return sequences_at(starts_B, lengths_B, size=self._size, device=self._place_K.device)
+
+    def gathered(self, values_BL: torch.Tensor, filler: int) -> torch.Tensor:
+        """Return the values of the tokens in the row (1 x F)."""
+        row_F = values_BL.new_full((self._size,), filler)
+        row_F[: len(self._place_K)] = values_BL.flatten().index_select(0, self._place_K)
+        return row_F[None]
+
+    def scattered(self, values_1FC: torch.Tensor) -> torch.Tensor:
+        """Return what is said of tokens in their places (B x L x C), zeros at padding."""
+        values_KC = values_1FC[0, : len(self._place_K)]
+        flat = values_KC.new_zeros(self._size_BL[0] * self._size_BL[1], values_KC.shape[1])
+        return flat.index_copy(0, self._place_K, values_KC).view(*self._size_BL, -1)
 
 
-def _forward(model: Any, padded: Any, kind: TaskKind, named: dict[str, Any]) -> Any:
-    """Call a model on the tokens of a padded batch, in one row."""
-    mask_BL = named["attention_mask"].cpu().numpy() != 0
+def rows_of(model: PreTrainedModel, inputs: dict[str, Any]) -> _Rows | None:
+    """Return the rows of a padded batch; None: it has no padding. Raises ConfigError for what rows cannot have."""
+    asked = {name: value for name in _ASKED if (value := getattr(model.config, name, None))} | inputs
+    if inputs.get("input_ids") is None or inputs.get("attention_mask") is None:
+        raise ConfigError(
+            "The batches have no input_ids with an attention_mask, so padding cannot be told from text.",
+            next_step="Tokenize the texts, and keep the attention_mask that the tokenizer returns.",
+        )
+    size_BL = inputs["input_ids"].shape
+    for name, value in asked.items():
+        is_of_tokens = isinstance(value, torch.Tensor) and value.shape[-2:] == size_BL
+        is_given = value is not None and value is not False
+        if name not in _GATHERED and is_given and (name in _OF_ROWS or is_of_tokens):
+            raise ConfigError(
+                f"The model is called with {name}, which rows of several samples do not have.",
+                next_step=f"Leave {name} out.",
+            )
+    mask_BL = inputs["attention_mask"].cpu().numpy() != 0
     lengths_B = mask_BL.sum(axis=1)
     if lengths_B.min() == mask_BL.shape[1]:
-        return padded(model, **named)
+        return None
     if lengths_B.min() == 0 or not np.array_equal(mask_BL, np.arange(mask_BL.shape[1]) < lengths_B[:, None]):
-        if not model.training:
-            return padded(model, **named)
         raise ConfigError(
             "The batches have padding before or between tokens, or a sample without tokens.",
             next_step='Pad on the right: tokenizer.padding_side = "right".',
         )
-    rows = _Rows(np.flatnonzero(mask_BL), lengths_B, named["input_ids"].device)
-    filler = model.config.pad_token_id or 0
-    row_1F = rows.gathered(named["input_ids"], filler)
-    sequences = sequences_at(np.cumsum(lengths_B) - lengths_B, lengths_B, size=rows.size, device=row_1F.device)
+    return _Rows(mask_BL, inputs["input_ids"].device)
+
+
+def _forward(model: Any, padded: Any, kind: TaskKind, named: dict[str, Any], rows: _Rows) -> Any:
+    """Call a model on the tokens of a padded batch, in one row."""
+    # behind the last token the row has the model's own filler: some models count positions by it
+    row_1F = rows.gathered(named["input_ids"], model.config.pad_token_id or 0)
+    sequences = rows.sequences()
     inputs = {"input_ids": row_1F, **inputs_of_rows(model, sequences, row_1F)}
     if named.get("token_type_ids") is not None:
         inputs["token_type_ids"] = rows.gathered(named["token_type_ids"], 0)
     rest = {name: value for name, value in named.items() if name not in _TOKENS}
-    if "use_cache" in inspect.signature(type(model).forward).parameters:
+    if "use_cache" in inspect.signature(padded).parameters:
         rest["use_cache"] = False
     with on_rows(model, sequences):
         if not HEADS[kind].of_tokens:
@@ -140,28 +165,8 @@ def _forward(model: Any, padded: Any, kind: TaskKind, named: dict[str, Any]) -> 
             _check_labels(rest["labels"], named["attention_mask"])
             rest["labels"] = rows.gathered(rest["labels"], IGNORED)
         output = padded(model, **rest, **inputs)
-    output.logits = rows.scattered(output.logits, mask_BL.shape)
+    output.logits = rows.scattered(output.logits)
     return output
-
-
-class _Rows:
-    """The places of tokens in a padded batch, and one row of them."""
-
-    def __init__(self, place_K: IntArray, lengths_B: IntArray, device: torch.device) -> None:
-        self.size = int(row_width(lengths_B.sum()))
-        self._place_K = to_device(place_K, device)
-
-    def gathered(self, values_BL: torch.Tensor, filler: int) -> torch.Tensor:
-        """Return the values of the tokens in a row (1 x F)."""
-        row_F = values_BL.new_full((self.size,), filler)
-        row_F[: len(self._place_K)] = values_BL.flatten().index_select(0, self._place_K)
-        return row_F[None]
-
-    def scattered(self, values_1FC: torch.Tensor, size_BL: tuple[int, ...]) -> torch.Tensor:
-        """Return what is said of tokens in their places (B x L x C), zeros at padding."""
-        values_KC = values_1FC[0, : len(self._place_K)]
-        flat = values_KC.new_zeros(size_BL[0] * size_BL[1], values_KC.shape[1])
-        return flat.index_copy(0, self._place_K, values_KC).view(*size_BL, -1)
 
 
 def _keep_end_of(model: PreTrainedModel) -> None:

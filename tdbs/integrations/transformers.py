@@ -1,4 +1,10 @@
-"""transformers' Trainer on a prepared dataset: its batches, its rates and its exact number of steps.
+"""transformers' Trainer without padding: as its user made it, or on a prepared dataset.
+
+    from tdbs.integrations.transformers import prepare_trainer
+
+    prepare_trainer(trainer).train()  # any Trainer, with its own data and batches: prepared_trainer.py
+
+On a prepared dataset it has the dataset's batches, rates and exact number of steps:
 
     from tdbs.integrations.transformers import PreparedTrainer, prepared_split
 
@@ -21,12 +27,15 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainingArguments
 
 from tdbs.errors import ConfigError
+from tdbs.integrations.prepared_trainer import prepare_trainer
 from tdbs.integrations.steps import BATCHES, StepInputs, only_one, rules_of_model, run_steps_for, step_loss
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
 from tdbs.pipeline.tokens.rules import Layout
 from tdbs.settings import DEFAULT_WARMUP
 from tdbs.train.models.inputs import segment_ids
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy
+
+__all__ = ["PreparedTrainer", "prepare_trainer", "prepared_split"]
 
 
 class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no types here
