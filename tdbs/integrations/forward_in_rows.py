@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import torch
 from transformers import PreTrainedModel
-from transformers.modeling_layers import GradientCheckpointingLayer
 
 from tdbs.arrays import BoolArray
 from tdbs.data.tasks import TaskKind
@@ -20,6 +19,7 @@ from tdbs.errors import ConfigError, ModelError
 from tdbs.pipeline.schema import IGNORED
 from tdbs.train.device import to_device
 from tdbs.train.models.heads import HEADS
+from tdbs.train.models.recompute import store_last_layer
 from tdbs.train.planning.epoch_plan import row_width
 from tdbs.train.rows.heads import body_on_rows
 from tdbs.train.rows.models import inputs_of_rows, on_rows, use_sequences
@@ -158,7 +158,7 @@ def _forward(model: Any, padded: Any, kind: TaskKind, named: dict[str, Any], row
         rest["use_cache"] = False
     with on_rows(model, sequences):
         if not HEADS[kind].of_tokens:
-            _keep_end_of(model)
+            store_last_layer(model)  # a hook cuts its end in the forward pass alone
             with body_on_rows(model, sequences, inputs) as tokens_read:
                 return padded(model, **rest, **tokens_read)
         if rest.get("labels") is not None:
@@ -167,13 +167,6 @@ def _forward(model: Any, padded: Any, kind: TaskKind, named: dict[str, Any], row
         output = padded(model, **rest, **inputs)
     output.logits = rows.scattered(output.logits)
     return output
-
-
-def _keep_end_of(model: PreTrainedModel) -> None:
-    """Let no gradient checkpointing compute the last layer again: a hook cuts its end in the forward pass alone."""
-    layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
-    for last in layers[-1:]:
-        last.gradient_checkpointing = False
 
 
 def _check_labels(labels_BL: torch.Tensor, mask_BL: torch.Tensor) -> None:

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 from datasets import Dataset
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 from transformers import (
     AutoModelForQuestionAnswering,
@@ -28,6 +29,7 @@ from tdbs.integrations.forward_in_rows import run_in_rows
 from tdbs.integrations.transformers import prepare_trainer
 from tests.integrations.hub import hub_tokenizer
 from tests.train.row_models import row_config
+from tests.train.test_processes import run
 
 pytestmark = [
     pytest.mark.real_data,
@@ -265,8 +267,8 @@ def test_it_resumes_from_a_checkpoint_which_is_the_trainers_own(pairs, tmp_path)
 
 
 def test_each_model_of_model_init_is_prepared(pairs, tmp_path):
-    trainer = trainer_of(pairs, tmp_path, parts={"model_init": model_of})
-    expected = outcome(trainer_of(pairs, tmp_path, parts={"model_init": model_of}))
+    trainer, untouched = (trainer_of(pairs, tmp_path, parts={"model_init": lambda: model_of()}) for _ in range(2))
+    expected = outcome(untouched)
     check_same(outcome(prepare_trainer(trainer)), expected)
     made = trainer.call_model_init()
     forward = made.forward
@@ -374,3 +376,16 @@ def test_labels_of_padding_are_refused(pairs, tmp_path):
         prepare_trainer(trainer_of(with_labels_of_tokens(pairs), tmp_path, **options))
     assert caught.value.message == "Tokens of padding have labels other than -100, so the loss counts padding."
     assert caught.value.next_step == "Use DataCollatorForTokenClassification."
+
+
+@pytest.mark.slow
+def test_two_processes_are_kept(pairs, tmp_path):
+    (tmp_path / "pairs.json").write_text(json.dumps(pairs))
+    for name in ("untouched", "prepared"):
+        run(2, "-m", "tests.integrations.trainer_run", tmp_path / "pairs.json", tmp_path / name, name)
+    found, expected = (load_file(tmp_path / f"{name}.safetensors") for name in ("prepared", "untouched"))
+    for key, value in expected.items():
+        if not key.endswith("key.bias"):
+            torch.testing.assert_close(found[key], value, rtol=0, atol=1e-5, msg=key)
+    losses = [json.loads((tmp_path / f"{name}.json").read_text()) for name in ("prepared", "untouched")]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-4)
