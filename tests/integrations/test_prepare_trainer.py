@@ -267,7 +267,7 @@ def test_it_resumes_from_a_checkpoint_which_is_the_trainers_own(pairs, tmp_path)
 
 
 def test_each_model_of_model_init_is_prepared(pairs, tmp_path):
-    trainer, untouched = (trainer_of(pairs, tmp_path, parts={"model_init": lambda: model_of()}) for _ in range(2))
+    trainer, untouched = (trainer_of(pairs, tmp_path, parts={"model_init": lambda: model_of("bert")}) for _ in range(2))
     expected = outcome(untouched)
     check_same(outcome(prepare_trainer(trainer)), expected)
     made = trainer.call_model_init()

@@ -1,0 +1,76 @@
+"""The DataModule of Lightning: the losses of a loop of one's own, and a run that goes on from a checkpoint."""
+
+import pytest
+import torch
+
+from tdbs.integrations.loops import PreparedSteps
+from tests.integrations.test_trainer import model_of
+
+lightning = pytest.importorskip("lightning")
+
+from tdbs.integrations.lightning import PreparedDataModule  # noqa: E402  (it needs lightning)
+
+pytestmark = [pytest.mark.real_data, pytest.mark.filterwarnings("ignore")]  # its own
+RUN = {"seed": 4, "epochs": 2}
+
+
+class Module(lightning.LightningModule):
+    """A model trained by the updates' losses."""
+
+    def __init__(self, model, steps):
+        super().__init__()
+        self.model, self.steps, self.losses = model, steps, []
+
+    def training_step(self, inputs, _number):
+        loss = self.steps.loss(self.model, inputs)
+        self.losses.append(float(loss.detach()))
+        return loss
+
+    def configure_optimizers(self):
+        optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-3)
+        factors = self.steps.rate_factors
+        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: factors[min(step, len(factors) - 1)])
+        return [optimizer], [{"scheduler": schedule, "interval": "step"}]
+
+
+def fitted(mrpc, folder, strategy, *, stop=-1, **fit):
+    model = model_of()
+    steps = PreparedSteps(mrpc, model=model, strategy=strategy, **RUN)
+    module = Module(model, steps)
+    trainer = lightning.Trainer(
+        max_epochs=1,
+        max_steps=stop,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        default_root_dir=folder,
+    )
+    trainer.fit(module, datamodule=PreparedDataModule(steps), **fit)
+    trainer.save_checkpoint(folder / "last.ckpt")
+    return module.losses
+
+
+@pytest.mark.parametrize("strategy", ["unpadded", "reach"])
+def test_losses_are_those_of_a_loop(mrpc, tmp_path, strategy):
+    model = model_of()
+    steps = PreparedSteps(mrpc, model=model, strategy=strategy, **RUN)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
+    expected = []
+    for inputs, factor in zip(steps, steps.rate_factors, strict=True):
+        optimizer.param_groups[0]["lr"] = 1e-3 * factor
+        loss = steps.loss(model, inputs)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        expected.append(float(loss.detach()))
+    assert fitted(mrpc, tmp_path, strategy) == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_run_goes_on_from_a_checkpoint(mrpc, tmp_path):
+    for name in ("whole", "part"):
+        (tmp_path / name).mkdir()
+    whole = fitted(mrpc, tmp_path / "whole", "unpadded")
+    begun = fitted(mrpc, tmp_path / "part", "unpadded", stop=5)
+    rest = fitted(mrpc, tmp_path / "part", "unpadded", ckpt_path=tmp_path / "part/last.ckpt", weights_only=False)
+    assert [*begun, *rest] == pytest.approx(whole, rel=1e-6)
