@@ -110,7 +110,7 @@ class _Rows:
         return row_F[None]
 
     def scattered(self, values_1FC: torch.Tensor) -> torch.Tensor:
-        """Return what is said of tokens in their places (B x L x C), zeros at padding."""
+        """Return values of the row's tokens in their places (B x L x C), zeros at padding."""
         values_KC = values_1FC[0, : len(self._place_K)]
         flat = values_KC.new_zeros(self._size_BL[0] * self._size_BL[1], values_KC.shape[1])
         return flat.index_copy(0, self._place_K, values_KC).view(*self._size_BL, -1)
@@ -121,7 +121,7 @@ def rows_of(model: PreTrainedModel, inputs: dict[str, Any]) -> _Rows | None:
     asked = {name: value for name in _ASKED if (value := getattr(model.config, name, None))} | inputs
     if inputs.get("input_ids") is None or inputs.get("attention_mask") is None:
         raise ConfigError(
-            "The batches have no input_ids with an attention_mask, so padding cannot be told from text.",
+            "The batches have no input_ids with an attention_mask, so it is not known what is padding.",
             next_step="Tokenize the texts, and keep the attention_mask that the tokenizer returns.",
         )
     size_BL = inputs["input_ids"].shape

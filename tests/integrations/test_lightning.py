@@ -1,10 +1,12 @@
 """The DataModule of Lightning: the losses of a loop of one's own, and a run that goes on from a checkpoint."""
 
+import re
+
 import pytest
 import torch
 
 from tdbs.integrations.loops import PreparedSteps
-from tests.integrations.test_trainer import model_of
+from tests.integrations.test_trainer import ROOT, hub_tokenizer, model_of
 
 lightning = pytest.importorskip("lightning")
 
@@ -74,3 +76,15 @@ def test_a_run_goes_on_from_a_checkpoint(mrpc, tmp_path):
     begun = fitted(mrpc, tmp_path / "part", "unpadded", stop=5)
     rest = fitted(mrpc, tmp_path / "part", "unpadded", ckpt_path=tmp_path / "part/last.ckpt", weights_only=False)
     assert [*begun, *rest] == pytest.approx(whole, rel=1e-6)
+
+
+def test_the_script_of_the_page_runs(mrpc, tmp_path, monkeypatch):
+    model_of().save_pretrained(tmp_path / "bert")
+    hub_tokenizer(mrpc).save_pretrained(tmp_path / "bert")
+    monkeypatch.chdir(tmp_path)
+    text = (ROOT / "docs/loops.md").read_text(encoding="utf-8")
+    *_, script = re.findall(r"```py\n(.*?)```", text, re.DOTALL)
+    local = script.replace("bert-base-uncased", str(tmp_path / "bert")).replace("data/mrpc", str(mrpc))
+    names = {}
+    exec(compile(local, "loop.py", "exec"), names)  # noqa: S102  (the page's own script)
+    assert names["trainer"].global_step == len(names["steps"])

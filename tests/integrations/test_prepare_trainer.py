@@ -320,7 +320,7 @@ REFUSED = {
     ),
     "no mask": (
         lambda: {"collator": without_masks},
-        "The batches have no input_ids with an attention_mask, so padding cannot be told from text.",
+        "The batches have no input_ids with an attention_mask, so it is not known what is padding.",
         "Tokenize the texts, and keep the attention_mask that the tokenizer returns.",
     ),
     "hidden states": (

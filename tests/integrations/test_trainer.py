@@ -241,7 +241,7 @@ def test_the_split_is_what_the_tokenizer_makes(mrpc, shared):
 def test_a_script_changes_by_six_lines_and_runs(mrpc, shared, tmp_path, monkeypatch, capsys):
     """The scripts of docs/trainer.md, on local files; lines that go, come or change, a change counted once."""
     text = (ROOT / "docs/trainer.md").read_text(encoding="utf-8")
-    before, after = re.findall(r"```py\n(.*?)```", text, re.DOTALL)
+    _, before, after = re.findall(r"```py\n(.*?)```", text, re.DOTALL)
     changes = [line for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line[:2] in ("- ", "+ ")]
     assert max(sum(line.startswith(sign) for line in changes) for sign in "-+") <= 6
     folder = tmp_path / "bert"
@@ -250,4 +250,16 @@ def test_a_script_changes_by_six_lines_and_runs(mrpc, shared, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     script = after.replace("bert-base-uncased", str(folder)).replace("data/mrpc", str(mrpc))
     exec(compile(script, "after.py", "exec"), {})  # noqa: S102  (the page's own script)
+    assert "eval_loss" in capsys.readouterr().out
+
+
+def test_one_line_prepares_the_trainer_of_the_page(mrpc, tmp_path, monkeypatch, capsys):
+    text = (ROOT / "docs/trainer.md").read_text(encoding="utf-8")
+    script, *_ = re.findall(r"```py\n(.*?)```", text, re.DOTALL)
+    model_of().save_pretrained(tmp_path / "bert")
+    hub_tokenizer(mrpc).save_pretrained(tmp_path / "bert")
+    rows = [f"{'a good film ' * (number % 7 + 1)},{number % 2}" for number in range(90)]
+    (tmp_path / "reviews.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(script.replace("bert-base-uncased", str(tmp_path / "bert")), "one.py", "exec"), {})  # noqa: S102  (the page's own script)
     assert "eval_loss" in capsys.readouterr().out
