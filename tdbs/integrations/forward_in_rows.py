@@ -22,7 +22,7 @@ from tdbs.train.models.heads import HEADS
 from tdbs.train.models.recompute import store_last_layer
 from tdbs.train.planning.epoch_plan import row_width
 from tdbs.train.rows.heads import body_on_rows
-from tdbs.train.rows.models import inputs_of_rows, on_rows, use_sequences
+from tdbs.train.rows.models import inputs_of_rows, knows_sequences, on_rows, use_sequences
 from tdbs.train.rows.sequences import Sequences, sequences_at
 from tdbs.train.step import unwrapped
 
@@ -51,6 +51,11 @@ def run_in_rows(model: Any) -> PreTrainedModel:
     if hasattr(own, _MARK):
         return own
     kind = _kind_of(own)
+    if not knows_sequences(own.config):
+        raise ModelError(
+            f"Rows of several samples are not supported by this {own.config.model_type}.",
+            next_step='Use the Trainer as it is, or PreparedTrainer with a prepared dataset and strategy="sorted".',
+        )
     use_sequences(own, own.config._attn_implementation)
     padded = own.forward.__func__
     names = tuple(inspect.signature(own.forward).parameters)

@@ -331,7 +331,7 @@ REFUSED = {
     "a convolution": (
         lambda: {"model": model_of("deberta-v2", conv_kernel_size=3)},
         "Rows of several samples are not supported by this deberta-v2.",
-        "Pass --execution sorted, or padded; tdbs models lists what each model supports.",
+        'Use the Trainer as it is, or PreparedTrainer with a prepared dataset and strategy="sorted".',
     ),
     "answers": (
         lambda: {"model": AutoModelForQuestionAnswering.from_config(row_config("bert"))},
