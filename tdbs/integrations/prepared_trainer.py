@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset, Subset
-from transformers import PreTrainedModel, Trainer, TrainingArguments
+from transformers import DataCollatorWithPadding, PreTrainedModel, Trainer, TrainingArguments
 
 from tdbs.errors import ConfigError, ModelError
 from tdbs.integrations.forward_in_rows import padded_forward, rows_of, run_in_rows
@@ -91,6 +91,11 @@ def _first_batch(trainer: Trainer) -> dict[str, Any]:
     """Return the first samples as the Trainer's collator makes a batch of them."""
     data: Any = trainer.train_dataset
     chosen = range(min(_TRIED, len(data)))
+    if isinstance(trainer.data_collator, DataCollatorWithPadding) and "input_ids" not in data[0]:
+        raise ConfigError(
+            "The training dataset has no input_ids.",
+            next_step='Tokenize it: dataset.map(lambda rows: tokenizer(rows["text"], truncation=True), batched=True).',
+        )
     few = data.select(chosen) if hasattr(data, "select") else Subset(data, chosen)
     with _same_randomness():
         loader = trainer.get_test_dataloader(few)

@@ -354,6 +354,15 @@ def test_what_cannot_be_kept_is_refused(pairs, tmp_path, case, message, next_ste
     assert (caught.value.message, caught.value.next_step) == (message, next_step)
 
 
+def test_texts_are_refused(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        prepare_trainer(trainer_of([{"text": "a film", "label": 0}] * 70, tmp_path))
+    assert caught.value.message == "The training dataset has no input_ids."
+    assert caught.value.next_step == (
+        'Tokenize it: dataset.map(lambda rows: tokenizer(rows["text"], truncation=True), batched=True).'
+    )
+
+
 def test_a_head_that_reads_padding_is_refused(pairs, tmp_path):
     class Mean(BertForSequenceClassification):
         """Its logits are of a mean over all tokens, those of padding too."""
