@@ -48,7 +48,7 @@ def run_in_rows(model: Any) -> PreTrainedModel:
             f"{type(own).__name__} is not a model of transformers.",
             next_step="Pass one of AutoModelForSequenceClassification or AutoModelForTokenClassification.",
         )
-    if hasattr(own, _MARK):
+    if runs_in_rows(own):
         return own
     kind = _kind_of(own)
     if not knows_sequences(own.config):
@@ -74,6 +74,11 @@ def run_in_rows(model: Any) -> PreTrainedModel:
     setattr(own, _MARK, padded)
     own.forward = MethodType(forward, own)  # a method: a copy of the model calls the copy
     return own
+
+
+def runs_in_rows(model: Any) -> bool:
+    """Return whether a model's forward is that of run_in_rows."""
+    return hasattr(model, _MARK)
 
 
 def padded_forward(model: PreTrainedModel, inputs: dict[str, Any]) -> Any:

@@ -16,6 +16,7 @@ from torch.utils.data import Dataset
 from tdbs.arrays import FloatArray, IntArray
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
+from tdbs.integrations.forward_in_rows import runs_in_rows
 from tdbs.pipeline.dataset import PreparedDataset, load
 from tdbs.settings import DEFAULT_MEMORY, DEFAULT_WARMUP
 from tdbs.train.batches import Batch
@@ -145,7 +146,12 @@ def run_steps_for(
 
 
 def rules_of_model(model: Any, dataset: PreparedDataset, *, in_rows: bool = False) -> InputRules:
-    """Return how a model of the user's is given a dataset's samples."""
+    """Return how a model of the user's is given a dataset's samples. Raises ConfigError if it makes rows itself."""
+    if runs_in_rows(unwrapped(model)):
+        raise ConfigError(
+            "The model was given to run_in_rows or prepare_trainer, and makes rows itself.",
+            next_step="Pass it to prepared_split before; PreparedSteps and PreparedTrainer need no such call.",
+        )
     device = next(model.parameters()).device
     name = model.config._name_or_path or dataset.manifest.tokenizer.source
     return rules_of(unwrapped(model), name, format_of(dataset), trained=True, in_rows=in_rows, device=device)

@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from tdbs.errors import ConfigError
-from tdbs.integrations.loops import PreparedSteps
+from tdbs.integrations.loops import PreparedSteps, run_in_rows
 from tdbs.integrations.steps import only_one, run_steps_of
 from tdbs.pipeline.dataset import load
 from tests.integrations.test_trainer import ROOT, hub_tokenizer, model_of
@@ -98,6 +98,15 @@ def test_a_state_of_another_run_is_refused(mrpc):
         PreparedSteps(mrpc, model=model_of(), strategy="reach", seed=2).load_state_dict(state)
     assert caught.value.message == "The state belongs to a run with other batches."
     assert caught.value.next_step == "Use the dataset, strategy, seed and epochs of that run."
+
+
+def test_a_model_that_makes_rows_itself_is_refused(mrpc):
+    with pytest.raises(ConfigError) as caught:
+        PreparedSteps(mrpc, model=run_in_rows(model_of()))
+    assert caught.value.message == "The model was given to run_in_rows or prepare_trainer, and makes rows itself."
+    assert caught.value.next_step == (
+        "Pass it to prepared_split before; PreparedSteps and PreparedTrainer need no such call."
+    )
 
 
 def test_a_loader_of_torch_gives_the_same_and_knows_its_place(mrpc):
