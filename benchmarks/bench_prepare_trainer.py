@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 from transformers import (
     AutoModelForSequenceClassification,
     AutoTokenizer,
@@ -82,6 +82,7 @@ def main() -> None:
     parser.add_argument("--bf16", action="store_true")
     options = parser.parse_args()
     quiet_libraries()
+    disable_progress_bars()
     tokenizer = AutoTokenizer.from_pretrained(options.model)
     table = pq.read_table(options.mirror / "glue/sst2/train.parquet", columns=["sentence", "label"])
     rows = Dataset(table).map(
