@@ -2,84 +2,28 @@
 
 import copy
 import json
-from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 import torch
 from datasets import Dataset
 from safetensors.torch import load_file
-from tokenizers import Tokenizer
 from transformers import (
-    AutoModelForQuestionAnswering,
     AutoModelForSequenceClassification,
-    AutoModelForTokenClassification,
-    BertForSequenceClassification,
     DataCollatorForTokenClassification,
-    DataCollatorWithPadding,
     Trainer,
-    TrainingArguments,
     default_data_collator,
 )
-from transformers.modeling_outputs import SequenceClassifierOutput
 
-from tdbs.errors import ConfigError, ModelError, TdbsError
 from tdbs.integrations.forward_in_rows import run_in_rows
 from tdbs.integrations.transformers import prepare_trainer
-from tests.integrations.hub import hub_tokenizer
-from tests.train.row_models import row_config
+from tests.integrations.trainers import LONGEST, STEPS, model_of, token_case, trainer_of, with_labels_of_tokens
 from tests.train.test_processes import run
 
 pytestmark = [
     pytest.mark.real_data,
     pytest.mark.filterwarnings("ignore:.*pin_memory.*:UserWarning"),
 ]
-LONGEST = 60
-STEPS = 6
-
-
-@pytest.fixture(scope="module")
-def pairs(shared):
-    """MRPC's first pairs, tokenized in memory; one label a pair, and one a token."""
-    tokenizer = Tokenizer.from_file(str(shared / "tokenizers/bert-base-uncased/tokenizer.json"))
-    tokenizer.enable_truncation(LONGEST)
-    table = pq.read_table(shared / "datasets/glue/mrpc/train.parquet").slice(0, 80).to_pylist()
-    encoded = tokenizer.encode_batch([(row["sentence1"], row["sentence2"]) for row in table])
-    return [
-        {
-            "input_ids": [token % 50 for token in each.ids],  # of the small models' vocabulary
-            "token_type_ids": each.type_ids,
-            "attention_mask": each.attention_mask,
-            "label": row["label"],
-            "index": number,
-        }
-        for number, (each, row) in enumerate(zip(encoded, table, strict=True))
-    ]
-
-
-def model_of(family="bert", *, of_tokens=False, dropout=0.0, **fields: Any):
-    config = row_config(family, outputs=fields.pop("outputs", 2))
-    for name, value in ({"hidden_dropout_prob": dropout, "attention_probs_dropout_prob": dropout} | fields).items():
-        if family == "bert" or name in fields:
-            setattr(config, name, value)
-    torch.manual_seed(0)
-    kind = AutoModelForTokenClassification if of_tokens else AutoModelForSequenceClassification
-    return kind.from_config(config)
-
-
-def trainer_of(data, out, *, model=None, kind=Trainer, collator=None, parts=None, **named: Any):
-    """Return a Trainer of the first 64 samples, evaluated on the others."""
-    options = {"max_steps": STEPS, "learning_rate": 1e-3, "logging_steps": 1, "seed": 4, "save_strategy": "no"}
-    options |= {"report_to": [], "disable_tqdm": True, "use_cpu": True} | named
-    return kind(
-        model=model if model is not None or "model_init" in (parts or {}) else model_of(),
-        args=TrainingArguments(str(out), **options),
-        train_dataset=Dataset.from_list(data[:64]),
-        eval_dataset=Dataset.from_list(data[64:]),
-        data_collator=collator or DataCollatorWithPadding(hub_tokenizer()),
-        **(parts or {}),
-    )
 
 
 def outcome(trainer):
@@ -101,14 +45,6 @@ def check_same(prepared, untouched):
             torch.testing.assert_close(prepared[2][name], value, rtol=0, atol=1e-5, msg=name)
 
 
-def with_labels_of_tokens(data):
-    return [
-        {name: value for name, value in row.items() if name not in ("label", "index")}
-        | {"labels": [token % 3 if token % 5 else -100 for token in row["input_ids"]]}
-        for row in data
-    ]
-
-
 class Weighted(Trainer):
     """A Trainer with a loss of its own."""
 
@@ -117,11 +53,6 @@ class Weighted(Trainer):
         outputs = model(**inputs)
         loss = torch.nn.functional.cross_entropy(outputs.logits, labels, weight=torch.tensor([1.0, 3.0]))
         return (loss, outputs) if return_outputs else loss
-
-
-def token_case():
-    collator = DataCollatorForTokenClassification(hub_tokenizer())
-    return {"model": model_of(of_tokens=True, outputs=3), "collator": collator}
 
 
 ARGUMENTS = {
@@ -294,97 +225,6 @@ def test_adapters_are_trained(pairs, tmp_path):
         adapters = LoraConfig(task_type="SEQ_CLS", r=2, target_modules="all-linear")
         found.append(outcome(prepare(trainer_of(pairs, tmp_path, model=get_peft_model(model_of(), adapters)))))
     check_same(found[1], found[0])
-
-
-def without_masks(features):
-    batch = DataCollatorWithPadding(hub_tokenizer())(features)
-    del batch["attention_mask"]
-    return batch
-
-
-REFUSED = {
-    "torch_compile": (
-        lambda: {"torch_compile": True},
-        "prepare_trainer does not support torch_compile.",
-        "Leave it out: rows have other lengths in every update.",
-    ),
-    "noise": (
-        lambda: {"neftune_noise_alpha": 5.0},
-        "prepare_trainer does not support neftune_noise_alpha.",
-        "Leave it out: its noise depends on the padded length.",
-    ),
-    "padding on the left": (
-        lambda: {"collator": DataCollatorWithPadding(hub_tokenizer(padding_side="left"))},
-        "The batches have padding before or between tokens, or a sample without tokens.",
-        'Pad on the right: tokenizer.padding_side = "right".',
-    ),
-    "no mask": (
-        lambda: {"collator": without_masks},
-        "The batches have no input_ids with an attention_mask, so it is not known what is padding.",
-        "Tokenize the texts, and keep the attention_mask that the tokenizer returns.",
-    ),
-    "hidden states": (
-        lambda: {"model": model_of(output_hidden_states=True)},
-        "The model is called with output_hidden_states, which rows of several samples do not have.",
-        "Leave output_hidden_states out.",
-    ),
-    "a convolution": (
-        lambda: {"model": model_of("deberta-v2", conv_kernel_size=3)},
-        "Rows of several samples are not supported by this deberta-v2.",
-        'Use the Trainer as it is, or PreparedTrainer with a prepared dataset and strategy="sorted".',
-    ),
-    "answers": (
-        lambda: {"model": AutoModelForQuestionAnswering.from_config(row_config("bert"))},
-        "A BertForQuestionAnswering cannot be run without padding: its head reads neither a text nor its tokens.",
-        "Use the Trainer as it is, or prepare the dataset with tdbs and pass it to PreparedTrainer.",
-    ),
-    "no model of transformers": (
-        lambda: {"model": torch.nn.Linear(2, 2)},
-        "Linear is not a model of transformers.",
-        "Pass one of AutoModelForSequenceClassification or AutoModelForTokenClassification.",
-    ),
-}
-
-
-@pytest.mark.parametrize(("case", "message", "next_step"), REFUSED.values(), ids=REFUSED.keys())
-def test_what_cannot_be_kept_is_refused(pairs, tmp_path, case, message, next_step):
-    trainer = trainer_of(pairs, tmp_path, **case())
-    with pytest.raises(TdbsError) as caught:
-        prepare_trainer(trainer)
-    assert (caught.value.message, caught.value.next_step) == (message, next_step)
-
-
-def test_texts_are_refused(tmp_path):
-    with pytest.raises(ConfigError) as caught:
-        prepare_trainer(trainer_of([{"text": "a film", "label": 0}] * 70, tmp_path))
-    assert caught.value.message == "The training dataset has no input_ids."
-    assert caught.value.next_step == (
-        'Tokenize it: dataset.map(lambda rows: tokenizer(rows["text"], truncation=True), batched=True).'
-    )
-
-
-def test_a_head_that_reads_padding_is_refused(pairs, tmp_path):
-    class Mean(BertForSequenceClassification):
-        """Its logits are of a mean over all tokens, those of padding too."""
-
-        def forward(self, input_ids, attention_mask=None, token_type_ids=None, labels=None, **named):
-            states = self.bert(input_ids, attention_mask, token_type_ids, **named).last_hidden_state
-            return SequenceClassifierOutput(logits=self.classifier(states.mean(dim=1)))
-
-    torch.manual_seed(0)
-    with pytest.raises(ModelError) as caught:
-        prepare_trainer(trainer_of(pairs, tmp_path, model=Mean(row_config("bert", outputs=2))))
-    assert caught.value.message == "This Mean has another loss, or other logits, without padding."
-    assert caught.value.next_step == "Use the Trainer as it is."
-
-
-def test_labels_of_padding_are_refused(pairs, tmp_path):
-    options = token_case()
-    options["collator"] = DataCollatorForTokenClassification(hub_tokenizer(), label_pad_token_id=0)
-    with pytest.raises(ConfigError) as caught:
-        prepare_trainer(trainer_of(with_labels_of_tokens(pairs), tmp_path, **options))
-    assert caught.value.message == "Tokens of padding have labels other than -100, so the loss counts padding."
-    assert caught.value.next_step == "Use DataCollatorForTokenClassification."
 
 
 @pytest.mark.slow

@@ -10,7 +10,7 @@ from pathlib import Path
 from safetensors.torch import save_file
 
 from tdbs.integrations.transformers import prepare_trainer
-from tests.integrations.test_prepare_trainer import trainer_of
+from tests.integrations.trainers import trainer_of
 
 if __name__ == "__main__":
     data, out, which = sys.argv[1:]
