@@ -13,12 +13,13 @@ from torch.utils.data import Dataset
 
 from tdbs.arrays import FloatArray
 from tdbs.errors import ConfigError
+from tdbs.integrations.forward_in_rows import run_in_rows
 from tdbs.integrations.steps import StepInputs, only_one, run_steps_for, step_loss
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.settings import DEFAULT_WARMUP
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy
 
-__all__ = ["PreparedSteps", "StepSampler", "only_one"]
+__all__ = ["PreparedSteps", "StepSampler", "only_one", "run_in_rows"]
 
 
 class StepSampler:

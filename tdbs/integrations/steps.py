@@ -14,8 +14,9 @@ import torch
 from torch.utils.data import Dataset
 
 from tdbs.arrays import FloatArray, IntArray
-from tdbs.data.tasks import TaskKind
+from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
+from tdbs.integrations.forward_in_rows import runs_in_rows
 from tdbs.pipeline.dataset import PreparedDataset, load
 from tdbs.settings import DEFAULT_MEMORY, DEFAULT_WARMUP
 from tdbs.train.batches import Batch
@@ -24,7 +25,7 @@ from tdbs.train.models.inputs import InputRules, format_of, model_inputs
 from tdbs.train.models.load import rules_of
 from tdbs.train.planning.plan import plan_digest
 from tdbs.train.planning.rates import learning_rates
-from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, given_strategy
+from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, given_strategy, resolve_strategy
 from tdbs.train.rows.models import knows_sequences, use_sequences
 from tdbs.train.step import batch_loss, forward, predicted_by, unwrapped
 
@@ -87,13 +88,15 @@ def run_steps_of(
     warmup: float = DEFAULT_WARMUP,
     memory: int | str = DEFAULT_MEMORY,
     in_rows: bool = True,
+    batch_size: int | None = None,
 ) -> RunSteps:
     """Return the updates of a run; `in_rows`: the model's rows may hold several samples.
 
-    Raises ConfigError for a strategy that the model cannot run.
+    `batch_size`: the base batch size; None: the strategy's. Raises ConfigError for a strategy that the model cannot
+    run, or that has another base batch size itself.
     """
     dataset = prepared if isinstance(prepared, PreparedDataset) else load(prepared)
-    strategy = given_strategy(strategy, dataset.manifest.task, in_rows=in_rows)
+    strategy = _strategy_of(strategy, dataset.manifest.task, in_rows=in_rows, batch_size=batch_size)
     feed = make_feed(open_training_data(dataset, memory=memory), strategy, seed=seed, epochs=epochs)
     return RunSteps(
         dataset=dataset,
@@ -105,6 +108,17 @@ def run_steps_of(
     )
 
 
+def _strategy_of(given: str | Strategy, task: Task, *, in_rows: bool, batch_size: int | None) -> Strategy:
+    if isinstance(given, str):
+        return resolve_strategy(given, task, {"base_batch_size": batch_size}, in_rows=in_rows)
+    if batch_size not in (None, given.base_batch_size):
+        raise ConfigError(
+            f"The strategy's base batch size is {given.base_batch_size}, but the batch size is {batch_size}.",
+            next_step=f"Pass per_device_train_batch_size={given.base_batch_size}.",
+        )
+    return given_strategy(given, task, in_rows=in_rows)
+
+
 def run_steps_for(
     model: Any,
     prepared: PreparedDataset | str | Path,
@@ -113,6 +127,7 @@ def run_steps_for(
     seed: int,
     epochs: int,
     warmup: float,
+    batch_size: int | None = None,
 ) -> tuple[RunSteps, InputRules]:
     """Return the updates of a run for a model, and how it is given samples; its attention is made to know of rows."""
     dataset = prepared if isinstance(prepared, PreparedDataset) else load(prepared)
@@ -122,6 +137,7 @@ def run_steps_for(
         seed=seed,
         epochs=epochs,
         warmup=warmup,
+        batch_size=batch_size,
         in_rows=knows_sequences(model.config, writes=dataset.manifest.task.kind == "seq2seq"),
     )
     if steps.strategy.in_rows:
@@ -130,7 +146,12 @@ def run_steps_for(
 
 
 def rules_of_model(model: Any, dataset: PreparedDataset, *, in_rows: bool = False) -> InputRules:
-    """Return how a model of the user's is given a dataset's samples."""
+    """Return how a model of the user's is given a dataset's samples. Raises ConfigError if it makes rows itself."""
+    if runs_in_rows(unwrapped(model)):
+        raise ConfigError(
+            "The model was given to run_in_rows or prepare_trainer, and makes rows itself.",
+            next_step="Pass it to prepared_split before; PreparedSteps and PreparedTrainer need no such call.",
+        )
     device = next(model.parameters()).device
     name = model.config._name_or_path or dataset.manifest.tokenizer.source
     return rules_of(unwrapped(model), name, format_of(dataset), trained=True, in_rows=in_rows, device=device)

@@ -1,4 +1,10 @@
-"""transformers' Trainer on a prepared dataset: its batches, its rates and its exact number of steps.
+"""transformers' Trainer without padding: as its user made it, or on a prepared dataset.
+
+    from tdbs.integrations.transformers import prepare_trainer
+
+    prepare_trainer(trainer).train()  # any Trainer, with its own data and batches: prepared_trainer.py
+
+On a prepared dataset it has the dataset's batches, rates and exact number of steps:
 
     from tdbs.integrations.transformers import PreparedTrainer, prepared_split
 
@@ -21,12 +27,17 @@ from torch.utils.data import DataLoader, Dataset
 from transformers import Trainer, TrainingArguments
 
 from tdbs.errors import ConfigError
+from tdbs.integrations.arguments import check_arguments, warmup_of
+from tdbs.integrations.prepared_trainer import prepare_trainer
 from tdbs.integrations.steps import BATCHES, StepInputs, only_one, rules_of_model, run_steps_for, step_loss
 from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
 from tdbs.pipeline.tokens.rules import Layout
-from tdbs.settings import DEFAULT_WARMUP
 from tdbs.train.models.inputs import segment_ids
+from tdbs.train.models.recompute import store_last_layer
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy
+from tdbs.train.step import unwrapped
+
+__all__ = ["PreparedTrainer", "prepare_trainer", "prepared_split"]
 
 
 class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no types here
@@ -37,15 +48,21 @@ class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no typ
         *arguments: Any,
         prepared: PreparedDataset | str | Path,
         strategy: str | Strategy = DEFAULT_STRATEGY,
-        warmup: float = DEFAULT_WARMUP,
+        warmup: float | None = None,
         **named: Any,
     ) -> None:
         super().__init__(*arguments, **named)
         given: TrainingArguments = self.args
-        _check(given)
+        check_arguments(self)
         epochs = int(given.num_train_epochs)
         self.steps, self._rules = run_steps_for(
-            self.model, prepared, strategy=strategy, seed=given.seed, epochs=epochs, warmup=warmup
+            self.model,
+            prepared,
+            strategy=strategy,
+            seed=given.seed,
+            epochs=epochs,
+            warmup=warmup_of(given, warmup),
+            batch_size=given.per_device_train_batch_size,
         )
         self.args: TrainingArguments = copy.copy(given)  # the user's may serve another Trainer
         self.args.max_steps = len(self.steps)
@@ -70,6 +87,7 @@ class PreparedTrainer(Trainer):  # type: ignore[misc]  # transformers has no typ
         """Return the Trainer's own loss, or that of an update that is not one padded batch."""
         if BATCHES not in inputs:
             return super().compute_loss(model, inputs, *arguments, **named)
+        store_last_layer(unwrapped(model))  # with gradient checkpointing: a hook cuts its end
         return step_loss(model, inputs, self.steps.kind, self._rules, device=self.args.device)
 
 
@@ -103,20 +121,6 @@ class _EpochSteps:
         first = self._trainer.state.global_step // self._epoch_steps * self._epoch_steps
         last = min(first + self._epoch_steps, self._trainer.args.max_steps)
         return ([step] for step in range(first, last))
-
-
-def _check(args: TrainingArguments) -> None:
-    """Refuse arguments that would make other updates than the plan's."""
-    one_batch = "Leave it at 1: the plan decides which samples share an update."
-    for wrong, described, next_step in (
-        (args.gradient_accumulation_steps != 1, "gradient_accumulation_steps", one_batch),
-        (args.max_steps > 0, "max_steps", "Leave it out: it follows from the plan and num_train_epochs."),
-        (args.num_train_epochs != int(args.num_train_epochs), "a part of an epoch", "Pass a whole num_train_epochs."),
-        (args.dataloader_num_workers != 0, "dataloader_num_workers", "Leave it at 0: array code builds the batches."),
-        (args.world_size != 1, "several processes", "Train with one process."),
-    ):
-        if wrong:
-            raise ConfigError(f"PreparedTrainer does not support {described}.", next_step=next_step)
 
 
 class _Rows(Dataset[dict[str, Any]]):

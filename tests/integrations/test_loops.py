@@ -9,7 +9,7 @@ import torch
 from transformers import AutoModelForSequenceClassification
 
 from tdbs.errors import ConfigError
-from tdbs.integrations.loops import PreparedSteps
+from tdbs.integrations.loops import PreparedSteps, run_in_rows
 from tdbs.integrations.steps import only_one, run_steps_of
 from tdbs.pipeline.dataset import load
 from tests.integrations.test_trainer import ROOT, hub_tokenizer, model_of
@@ -100,6 +100,15 @@ def test_a_state_of_another_run_is_refused(mrpc):
     assert caught.value.next_step == "Use the dataset, strategy, seed and epochs of that run."
 
 
+def test_a_model_that_makes_rows_itself_is_refused(mrpc):
+    with pytest.raises(ConfigError) as caught:
+        PreparedSteps(mrpc, model=run_in_rows(model_of()))
+    assert caught.value.message == "The model was given to run_in_rows or prepare_trainer, and makes rows itself."
+    assert caught.value.next_step == (
+        "Pass it to prepared_split before; PreparedSteps and PreparedTrainer need no such call."
+    )
+
+
 def test_a_loader_of_torch_gives_the_same_and_knows_its_place(mrpc):
     plain = list(PreparedSteps(mrpc, model=model_of(), strategy="reach", **RUN))
     steps = PreparedSteps(mrpc, model=model_of(), strategy="reach", **RUN)
@@ -117,11 +126,12 @@ def test_the_scripts_of_the_page_run(mrpc, tmp_path, monkeypatch, capsys):
     hub_tokenizer(mrpc).save_pretrained(folder)
     monkeypatch.chdir(tmp_path)
     scripts = re.findall(r"```py\n(.*?)```", text, re.DOTALL)
-    assert len(scripts) == 2
-    for script in scripts:
+    assert len(scripts) == 4
+    for script in scripts[:3]:  # the last one is for Lightning: test_lightning.py
         local = script.replace("bert-base-uncased", str(folder)).replace("data/mrpc", str(mrpc))
         exec(compile(local, "loop.py", "exec"), {})  # noqa: S102  (the page's own script)
     shown = capsys.readouterr().out
     assert "21 updates, loss" in shown
     assert "updates done" in shown
+    assert shown.splitlines()[-1].startswith("loss ")
     assert torch.load(tmp_path / "place.pt", weights_only=True)["step"] == 21

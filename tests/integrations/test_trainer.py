@@ -15,6 +15,7 @@ from tdbs.analysis.speedup import plan_dataset
 from tdbs.errors import ConfigError
 from tdbs.integrations.steps import run_steps_of
 from tdbs.integrations.transformers import PreparedTrainer, prepared_split
+from tdbs.pipeline.dataset import load
 from tdbs.train.planning.rates import learning_rates
 from tdbs.train.planning.strategies import resolve_strategy
 from tests.cli.conftest import run_command
@@ -37,6 +38,7 @@ def model_of(dropout: float = 0.0) -> BertForSequenceClassification:
 
 def trainer_of(mrpc, out, *, strategy="reach", dropout=0.0, model=None, **named) -> PreparedTrainer:
     options = {"num_train_epochs": 2, "learning_rate": 1e-3, "logging_steps": 1, "seed": 4, "save_strategy": "no"}
+    options |= {"per_device_train_batch_size": 64}
     options |= {"report_to": [], "disable_tqdm": True, "use_cpu": True} | named
     return PreparedTrainer(
         model=model or model_of(dropout),
@@ -155,6 +157,16 @@ def test_batches_from_any_step_are_those_of_the_run(mrpc):
         ({"max_steps": 5}, "max_steps"),
         ({"num_train_epochs": 1.5}, "a part of an epoch"),
         ({"dataloader_num_workers": 1}, "dataloader_num_workers"),
+        ({"lr_scheduler_type": "cosine"}, "the schedule cosine"),
+        ({"label_smoothing_factor": 0.1}, "label_smoothing_factor"),
+        ({"neftune_noise_alpha": 5.0}, "neftune_noise_alpha"),
+        ({"train_sampling_strategy": "group_by_length"}, "train_sampling_strategy"),
+        ({"dataloader_drop_last": True}, "dataloader_drop_last"),
+        ({"data_seed": 5}, "data_seed"),
+        ({"auto_find_batch_size": True}, "auto_find_batch_size"),
+        ({"ignore_data_skip": True}, "ignore_data_skip"),
+        ({"torch_compile": True}, "torch_compile"),
+        ({"warmup_steps": 10}, "warmup_steps as a number of steps (10)"),
     ],
 )
 def test_what_would_make_other_updates_is_refused(mrpc, tmp_path, named, told):
@@ -162,6 +174,57 @@ def test_what_would_make_other_updates_is_refused(mrpc, tmp_path, named, told):
         trainer_of(mrpc, tmp_path, **named)
     assert caught.value.message == f"PreparedTrainer does not support {told}."
     assert caught.value.next_step
+
+
+def test_data_losses_and_schedules_beside_the_plan_are_refused(mrpc, tmp_path):
+    args = TrainingArguments(str(tmp_path), report_to=[], use_cpu=True)
+    optimizer = torch.optim.AdamW(model_of().parameters())
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda _step: 1.0)
+    for named, told in (
+        ({"train_dataset": [1]}, "train_dataset"),
+        ({"compute_loss_func": lambda *_: 0}, "compute_loss_func"),
+        ({"optimizers": (optimizer, schedule)}, "a schedule in optimizers"),
+    ):
+        with pytest.raises(ConfigError) as caught:
+            PreparedTrainer(model=model_of(), args=args, prepared=mrpc, **named)
+        assert caught.value.message == f"PreparedTrainer does not support {told}."
+        assert caught.value.next_step
+
+
+@pytest.mark.parametrize("strategy", ["unpadded", "reach", "sorted"])
+def test_batch_size_and_warm_up_are_those_of_the_arguments(mrpc, tmp_path, strategy):
+    trainer = trainer_of(mrpc, tmp_path, strategy=strategy, per_device_train_batch_size=16, warmup_steps=0.25)
+    planned = resolve_strategy(strategy, trainer.steps.dataset.manifest.task, {"base_batch_size": 16})
+    plans = plan_dataset(trainer.steps.dataset, planned, seed=4, epochs=2)
+    np.testing.assert_array_equal(trainer.steps.factors_S, learning_rates(plans, planned, base_lr=1.0, warmup=0.25))
+
+
+def test_a_strategy_with_another_batch_size_is_refused(mrpc):
+    strategy = resolve_strategy("unpadded", load(mrpc).manifest.task)
+    with pytest.raises(ConfigError) as caught:
+        PreparedTrainer(model=model_of(), args=TrainingArguments(report_to=[]), prepared=mrpc, strategy=strategy)
+    assert caught.value.message == "The strategy's base batch size is 64, but the batch size is 8."
+    assert caught.value.next_step == "Pass per_device_train_batch_size=64."
+
+
+def test_two_warm_ups_are_refused(mrpc):
+    args = TrainingArguments(report_to=[], warmup_steps=0.1)
+    with pytest.raises(ConfigError) as caught:
+        PreparedTrainer(model=model_of(), args=args, prepared=mrpc, warmup=0.2)
+    assert caught.value.message == "The warm-up is 0.2 in PreparedTrainer, and 0.1 in TrainingArguments."
+    assert caught.value.next_step == "Pass one of them."
+
+
+@pytest.mark.parametrize("strategy", ["unpadded", "sorted"])
+def test_activations_may_be_computed_again(mrpc, tmp_path, strategy):
+    found = []
+    for again in (False, True):
+        trainer = trainer_of(mrpc, tmp_path / str(again), strategy=strategy, gradient_checkpointing=again)
+        trainer.train()
+        found.append(weights(trainer))
+    for name, value in found[0].items():
+        if not name.endswith("key.bias"):
+            torch.testing.assert_close(found[1][name], value, rtol=0, atol=1e-5, msg=name)
 
 
 def test_the_split_is_what_the_tokenizer_makes(mrpc, shared):
@@ -178,7 +241,7 @@ def test_the_split_is_what_the_tokenizer_makes(mrpc, shared):
 def test_a_script_changes_by_six_lines_and_runs(mrpc, shared, tmp_path, monkeypatch, capsys):
     """The scripts of docs/trainer.md, on local files; lines that go, come or change, a change counted once."""
     text = (ROOT / "docs/trainer.md").read_text(encoding="utf-8")
-    before, after = re.findall(r"```py\n(.*?)```", text, re.DOTALL)
+    _, before, after = re.findall(r"```py\n(.*?)```", text, re.DOTALL)
     changes = [line for line in difflib.ndiff(before.splitlines(), after.splitlines()) if line[:2] in ("- ", "+ ")]
     assert max(sum(line.startswith(sign) for line in changes) for sign in "-+") <= 6
     folder = tmp_path / "bert"
@@ -187,4 +250,16 @@ def test_a_script_changes_by_six_lines_and_runs(mrpc, shared, tmp_path, monkeypa
     monkeypatch.chdir(tmp_path)
     script = after.replace("bert-base-uncased", str(folder)).replace("data/mrpc", str(mrpc))
     exec(compile(script, "after.py", "exec"), {})  # noqa: S102  (the page's own script)
+    assert "eval_loss" in capsys.readouterr().out
+
+
+def test_one_line_prepares_the_trainer_of_the_page(mrpc, tmp_path, monkeypatch, capsys):
+    text = (ROOT / "docs/trainer.md").read_text(encoding="utf-8")
+    script, *_ = re.findall(r"```py\n(.*?)```", text, re.DOTALL)
+    model_of().save_pretrained(tmp_path / "bert")
+    hub_tokenizer(mrpc).save_pretrained(tmp_path / "bert")
+    rows = [f"{'a good film ' * (number % 7 + 1)},{number % 2}" for number in range(90)]
+    (tmp_path / "reviews.csv").write_text("\n".join(["text,label", *rows]), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(script.replace("bert-base-uncased", str(tmp_path / "bert")), "one.py", "exec"), {})  # noqa: S102  (the page's own script)
     assert "eval_loss" in capsys.readouterr().out

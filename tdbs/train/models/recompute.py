@@ -17,7 +17,7 @@ def recompute_activations(model: PreTrainedModel, name: str) -> None:
     The backward pass begins with the last layer, which would compute at once what it has just dropped. A hook of
     rows/heads.py cuts its end in the forward pass alone. Raises ModelError for a model that cannot do so.
     """
-    layers = [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]
+    layers = _layers_of(model)
     if not model.supports_gradient_checkpointing or not layers:
         raise ModelError(
             f"--checkpoint-activations cannot be used with {name}: transformers does not recompute layers of type "
@@ -36,4 +36,14 @@ def recompute_activations(model: PreTrainedModel, name: str) -> None:
     # it also makes the embeddings' output ask for gradients, which adapters need with reentrant checkpoints alone; with
     # frozen layers those would store and compute what nobody reads
     model.disable_input_require_grads()
-    layers[-1].gradient_checkpointing = False
+    store_last_layer(model)
+
+
+def store_last_layer(model: PreTrainedModel) -> None:
+    """Let the last layer keep its activations, if others compute theirs again."""
+    for last in _layers_of(model)[-1:]:
+        last.gradient_checkpointing = False
+
+
+def _layers_of(model: PreTrainedModel) -> list[GradientCheckpointingLayer]:
+    return [module for module in model.modules() if isinstance(module, GradientCheckpointingLayer)]

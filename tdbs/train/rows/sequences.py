@@ -103,16 +103,21 @@ def sequences_of(batch: Batch, *, device: torch.device) -> Sequences:
     return _on_device(layout, batch.starts_B, batch.lengths_B, device)
 
 
+def sequences_at(starts_B: IntArray, lengths_B: IntArray, *, size: int, device: torch.device) -> Sequences:
+    """Return the layout of samples in one unpadded row of `size` tokens, on the device."""
+    return _on_device(row_layout(starts_B, lengths_B, size=size, is_packed=False), starts_B, lengths_B, device)
+
+
 def pair_of(batch: Batch, *, device: torch.device) -> SequencePair:
     """Return the layout of sources and targets, each in one row."""
     source = sequences_of(batch, device=device)
     lengths_B = target_lengths(batch)
     starts_B = np.cumsum(lengths_B) - lengths_B
-    target = row_layout(starts_B, lengths_B, size=int(row_width(lengths_B.sum())), is_packed=False)
+    target = sequences_at(starts_B, lengths_B, size=int(row_width(lengths_B.sum())), device=device)
     crossing = grouped_layout(starts_B, lengths_B, longest_of_groups(batch.lengths_B), by_B=batch.lengths_B)
     return SequencePair(
         source=source,
-        target=_on_device(target, starts_B, lengths_B, device),
+        target=target,
         crossing=_grouped_on_device(crossing, device, is_packed=False),
     )
 
