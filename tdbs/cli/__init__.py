@@ -26,13 +26,13 @@ from tdbs.cli import (
     train,
     verify,
 )
-from tdbs.cli.screen import print_line
+from tdbs.cli.screen import escape_unencodable, print_lines
 from tdbs.shown import shown
 
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print_line(__version__)
+        print_lines(__version__)
         raise typer.Exit
 
 
@@ -100,4 +100,5 @@ for command in (
 
 def main() -> None:
     """Run the command line: exit code 0 done, 1 the user's problem, 2 what the parser cannot parse."""
+    escape_unencodable()
     sys.exit(app())

@@ -23,7 +23,8 @@ from tdbs.cli.options import (
     with_parts,
     with_settings,
 )
-from tdbs.cli.screen import print_json, print_table, say, spinner
+from tdbs.cli.progress import spinner
+from tdbs.cli.screen import print_json, print_lines, print_table, say
 from tdbs.errors import ConfigError
 from tdbs.files import name_in_folder
 from tdbs.pipeline.dataset import load
@@ -114,4 +115,4 @@ def command(
         print_json({"comparison": str(folder), **result})
         return
     print_table(compare_table(result))
-    say(*compare_notes(result), str(folder))
+    print_lines(*compare_notes(result), str(folder))

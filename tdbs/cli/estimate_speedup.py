@@ -22,7 +22,7 @@ from tdbs.cli.options import (
     with_parts,
     with_settings,
 )
-from tdbs.cli.screen import print_json, print_table, say
+from tdbs.cli.screen import print_json, print_lines, print_table, say
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import estimate_notes, estimate_table, memory_notes, target_notes
@@ -111,5 +111,5 @@ def command(
         print_json({**common, "strategies": rows})
         return
     print_table(estimate_table(estimates, base.name, runs=runs))
-    say(*memory_notes(estimates, asked.memory), *target_notes(estimates))
-    say(*estimate_notes(estimates, known, kernel, prepare=prepare, runs=runs))
+    print_lines(*memory_notes(estimates, asked.memory), *target_notes(estimates))
+    print_lines(*estimate_notes(estimates, known, kernel, prepare=prepare, runs=runs))

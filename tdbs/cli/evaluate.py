@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import JsonOption, quiet_libraries, reported, run_folder
-from tdbs.cli.screen import print_json, print_table, say, show, spinner
+from tdbs.cli.progress import spinner
+from tdbs.cli.screen import print_json, print_lines, print_table, show
 from tdbs.errors import ConfigError, TrainingError
 from tdbs.reports.terminal import conditions_table, duration, flips_table, metrics_line
 from tdbs.train.stopping import stopped_at_once
@@ -172,10 +173,10 @@ def _one_run(
         print_json(found if counted is None else {**found, "flips": dataclasses.asdict(counted)})
     else:
         scores = metrics_line(result.metrics)
-        say(f"{result.split}, {result.rows:,} rows: {scores} ({duration(result.seconds)})")
+        print_lines(f"{result.split}, {result.rows:,} rows: {scores} ({duration(result.seconds)})")
         if counted is not None:
             show(flips_table(counted.by_word))
-            say(
+            print_lines(
                 f"{counted.flips:,} of {counted.rows:,} predictions flip ({counted.share:.2%}) at drop rate "
                 f"{counted.drop_rate:g}; {counted.changed:,} samples lost a word."
             )

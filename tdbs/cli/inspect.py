@@ -10,7 +10,7 @@ import typer
 from tdbs.analysis.statistics import label_length, split_statistics
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
 from tdbs.cli.options import AllowDropOption, Chosen, policy_note, with_settings
-from tdbs.cli.screen import print_json, say, show
+from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.errors import at_least
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.lengths import PAPER_PERCENT, bucket_edges
@@ -96,15 +96,17 @@ def command(
             }
         )
         return
-    say(f"{opened.path}: {split}, lengths in tokens of {manifest.tokenizer.name}", "")
+    print_lines(f"{opened.path}: {split}, lengths in tokens of {manifest.tokenizer.name}", "")
     show(length_histogram(info.lengths_L1, edges))
-    say("")
+    print_lines("")
     statistics = {name: split_statistics(each) for name, each in manifest.splits.items()}
     show(split_table(statistics))
-    say(*target_lines(statistics))
+    print_lines(*target_lines(statistics))
     if percent != PAPER_PERCENT:
-        say(f"L_{percent:g} = {found.percentile_length}, estimated padding {found.padding_fraction_estimate:.1%}")
+        print_lines(
+            f"L_{percent:g} = {found.percentile_length}, estimated padding {found.padding_fraction_estimate:.1%}"
+        )
     if labels is not None:
-        say(*label_lines(labels, resolved))
+        print_lines(*label_lines(labels, resolved))
     for line in drop_lines(drops) if drop else sample_lines(shown):
         show(line)

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import JsonOption, reported
-from tdbs.cli.screen import print_json, print_table, say
+from tdbs.cli.screen import print_json, print_lines, print_table
 from tdbs.reports.support import support_notes, support_table
 from tdbs.train.planning.model_choice import shown_model
 from tdbs.train.planning.support import all_support, find_support
@@ -36,4 +36,4 @@ def command(
         print_json({"model": model and shown_model(model), "models": [asdict(each) for each in found]})
         return
     print_table(support_table(found))
-    say(*support_notes(found))
+    print_lines(*support_notes(found))

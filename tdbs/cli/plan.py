@@ -22,7 +22,7 @@ from tdbs.cli.options import (
     with_settings,
     with_strategy_options,
 )
-from tdbs.cli.screen import print_json, say, show
+from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.removal import refuse_link
@@ -95,6 +95,6 @@ def command(
         print_json({"strategy": strategy.name, "seed": seed, **of_model, **found})
         return
     show(plan_summary(rows))
-    say(f"strategy {strategy.name}, plan digest {digest[:16]}")
+    print_lines(f"strategy {strategy.name}, plan digest {digest[:16]}")
     if out is not None:
-        say(f"one row per batch: {out}")
+        print_lines(f"one row per batch: {out}")

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tdbs.cli.common import JsonOption, OverwriteOption, quiet_libraries, reported, say_url
 from tdbs.cli.options import (
@@ -17,7 +16,8 @@ from tdbs.cli.options import (
     with_reading,
     with_settings,
 )
-from tdbs.cli.screen import print_json, progress_bars, say
+from tdbs.cli.progress import counting
+from tdbs.cli.screen import print_json, print_lines, say
 from tdbs.errors import ConfigError
 from tdbs.reports.terminal import duration
 from tdbs.train.stopping import BEGINS_ANEW, stopped_at_once
@@ -128,16 +128,12 @@ def command(
     what = f"The prediction of {'stdin' if source == STDIN else source}"
     with (
         stopped_at_once(what, next_step=lambda: _goes_on(source, out, overwrite=overwrite)),
-        progress_bars(
-            "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-        ) as bars,
+        counting(remaining=True) as counted,
     ):
-        bar = bars.add_task("predict", total=None)
 
         def advance(done: int, total: int | None) -> None:
             if out is not None:  # predictions on stdout are progress enough
-                bars.start()
-            bars.update(bar, completed=done, total=total)
+                counted("rows", done, total)
 
         result = predict(
             model,
@@ -180,7 +176,7 @@ def command(
         f"{''.join(f', {time}' for time in times)}"
     )
     if out is not None:
-        say(str(out))
+        print_lines(str(out))
 
 
 def _goes_on(source: str, out: Path | None, *, overwrite: bool) -> str:

@@ -4,14 +4,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TimeElapsedColumn
 
 from tdbs.analysis.statistics import split_statistics
 from tdbs.cli.common import JsonOption, OverwriteOption, note_latest, reported
 from tdbs.cli.options import Chosen, with_preparation
-from tdbs.cli.screen import print_json, progress_bars, say, show
+from tdbs.cli.progress import counting
+from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.data.understood import fact_lines
-from tdbs.pipeline.make_shards import Stage
 from tdbs.pipeline.prepare import DATA_FOLDER, PrepareArguments, PrepareResult, prepare
 from tdbs.reports.terminal import duration, split_table, target_lines
 from tdbs.settings import option_of
@@ -47,15 +46,7 @@ def command(
       tdbs prepare reviews.csv --text review --label stars --validation 0.1
       tdbs prepare news.jsonl --text article --target summary --tokenizer t5-small
     """
-    with progress_bars("{task.description:>9}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as bars:
-        tasks: dict[Stage, TaskID] = {}
-
-        def advance(stage: Stage, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                bars.start()
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
+    with counting() as advance:
         result = prepare(
             source,
             **settings,
@@ -107,9 +98,9 @@ def _print(result: PrepareResult, as_json: bool) -> None:
         say(f"Prepared again: {', '.join(result.changed)} changed.")
     say(*fact_lines(dict(result.source)))
     show(split_table(statistics))
-    say(*target_lines(statistics))
+    print_lines(*target_lines(statistics))
     if manifest.skipped is not None:
         count = sum(found.skipped for found in statistics.values())
         say(f"Skipped {count:,} rows, listed in {result.dataset.path / manifest.skipped.path}.")
     spent = "" if result.cached else f"in {duration(manifest.seconds['total'])}: "
-    say(f"{spent}{result.dataset.path}")
+    print_lines(f"{spent}{result.dataset.path}")

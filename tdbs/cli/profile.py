@@ -7,7 +7,8 @@ import typer
 
 from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, dataset_folder, quiet_libraries, reported
 from tdbs.cli.options import Chosen, with_settings
-from tdbs.cli.screen import print_json, say, show, spinner
+from tdbs.cli.progress import spinner
+from tdbs.cli.screen import print_json, print_lines, show
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal_times import profile_tables
 from tdbs.train.stopping import stopped_at_once
@@ -62,4 +63,4 @@ def command(
         return
     for part in profile_tables(profile):
         show(part)
-    say(str(path))
+    print_lines(str(path))

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import JsonOption, OverwriteOption, reported, run_folder, say_url
-from tdbs.cli.screen import print_json, say
+from tdbs.cli.screen import print_json, print_lines
 
 NAME = "report"
 REPORTS_FOLDER = Path("reports/local")
@@ -63,4 +63,4 @@ def command(
             }
         )
         return
-    say(*map(str, (written, *beside)))
+    print_lines(*map(str, (written, *beside)))

@@ -8,7 +8,8 @@ import typer
 from tdbs.analysis.studies.paper import STUDIES, Study
 from tdbs.cli.common import JsonOption, OverwriteOption, quiet_libraries, reported, shown_command
 from tdbs.cli.options import Chosen, ProfileOption, given_profile, with_settings
-from tdbs.cli.screen import print_json, say, show, spinner
+from tdbs.cli.progress import spinner
+from tdbs.cli.screen import print_json, print_lines, show
 from tdbs.errors import ConfigError
 
 NAME = "reproduce"
@@ -114,4 +115,4 @@ def command(
         print_json({"study": str(folder), "page": str(page), "findings": list(result.findings)})
         return
     show(study_markdown(result, command=called, figures=[]))
-    say(str(page))
+    print_lines(str(page))

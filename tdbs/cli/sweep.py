@@ -9,7 +9,8 @@ import typer
 
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, quiet_libraries, reported, shown_command
 from tdbs.cli.options import Chosen, StrategyOption, with_settings
-from tdbs.cli.screen import print_json, print_table, say, spinner
+from tdbs.cli.progress import spinner
+from tdbs.cli.screen import print_json, print_lines, print_table
 from tdbs.errors import ConfigError, require
 from tdbs.files import name_in_folder
 from tdbs.pipeline.dataset import load
@@ -100,4 +101,4 @@ def command(
         print_json({"sweep": str(folder), "report": str(page), **dataclasses.asdict(result)})
         return
     print_table(terminal_table(result))
-    say(*sweep_notes(result), str(page))
+    print_lines(*sweep_notes(result), str(page))

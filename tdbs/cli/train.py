@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tdbs.cli.common import (
     DatasetArgument,
@@ -31,7 +30,8 @@ from tdbs.cli.options import (
     with_settings,
     with_strategy_options,
 )
-from tdbs.cli.screen import print_json, progress_bars, say
+from tdbs.cli.progress import TrainingProgress, counting
+from tdbs.cli.screen import print_json, print_lines, say
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import load
 from tdbs.reports.terminal import duration, energy_line, metrics_line
@@ -85,7 +85,6 @@ def command(
     opened = load(dataset_folder(dataset))
     from tdbs.train.checkpoint import CheckpointRule
     from tdbs.train.models.load import model_to_train
-    from tdbs.train.run_context import StepRecord
     from tdbs.train.run_folder import RUNS_FOLDER
     from tdbs.train.trainer import train
 
@@ -101,22 +100,9 @@ def command(
     rule = CheckpointRule(steps=checkpoint_steps, minutes=checkpoint_minutes, keep=keep_checkpoints)
     with (
         stop_on_signals() as stop,
-        progress_bars(
-            "{task.description}",
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            "{task.fields[state]}",
-        ) as bars,
+        counting(remaining=True, at_once=True) as steps_shown,
     ):
-        bar = bars.add_task("train", total=None, state="")
-
-        def advance(record: StepRecord, steps: int) -> None:
-            bars.start()
-            state = f"epoch {record.epoch} loss {record.loss:.4f} lr {record.lr:.2e}"
-            bars.update(bar, completed=record.step + 1, total=steps, state=state)
-
+        shown = TrainingProgress(advance=steps_shown, epochs=settings["epochs"])
         result = train(
             opened,
             **settings,
@@ -129,7 +115,8 @@ def command(
             resume=resume,
             checkpoints=rule,
             stop=stop,
-            progress=advance,
+            progress=shown.step,
+            scored=shown.scored,
             noted=say,
         )
     note_latest(RUNS_FOLDER, Path(result.run))
@@ -143,7 +130,7 @@ def command(
             f"Memory ran out at step {halved['step']}: from then on, batches of bucket {halved['bucket']} and longer "
             f"were split into parts of {halved['cap']} samples; the updates are the same."
         )
-    say(
+    print_lines(
         f"{result.strategy}, seed {result.seed}: {metrics}",
         f"{result.steps:,} steps, {result.tokens:,} tokens, {result.padding_fraction:.1%} padding, {of_targets}"
         f"{duration(result.seconds['train'])} of training",
