@@ -9,7 +9,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, get_args, get_type_hints
 
 from tdbs.errors import ConfigError
 from tdbs.shown import shown_number
@@ -17,6 +17,9 @@ from tdbs.shown import shown_number
 DEFAULT_EPOCHS = 3
 DEFAULT_WARMUP = 0.06  # share of the run's samples; RoBERTa's fine-tuning recipe
 DEFAULT_MEMORY = "2GiB"
+Precision = Literal["auto", "fp32", "bf16"]
+Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
+TRACKERS = ("tensorboard", "wandb", "trackio")
 _RETURNS = "\n\n    Returns:"  # the Args of a docstring end before it
 
 Fields = ParamSpec("Fields")
@@ -32,6 +35,7 @@ class Option:
     help: str
     default: str | None = None  # in words, if the value is found later
     flag: str | None = None  # on the command line, if that is not the field's name
+    choices: tuple[str, ...] = ()  # all values, if the field's type does not have them
 
     @property
     def text(self) -> str:
@@ -51,10 +55,15 @@ class TrainSettings:
     lr: Annotated[float | None, Option("Base learning rate.", default="5e-5; tiny 1e-3")] = None
     warmup: Annotated[float, Option("Share of the samples over which the rate grows.")] = DEFAULT_WARMUP
     dropout: Annotated[float | None, Option("Dropout of the model.", default="the paper's rule")] = None
-    precision: Annotated[str, Option("auto, fp32 or bf16.")] = "auto"
+    precision: Annotated[
+        str, Option("Numbers of the model; auto is bf16 if the device computes in it.", choices=get_args(Precision))
+    ] = "auto"
     attention: Annotated[
         str,
-        Option("auto (the profile's fastest; else eager on a CPU, sdpa on CUDA), eager, sdpa or flash_attention_2."),
+        Option(
+            "Attention kernel; auto is the profile's fastest, else eager on a CPU and sdpa on CUDA.",
+            choices=get_args(Attention),
+        ),
     ] = "auto"
     compiled: Annotated[
         bool, Option("Compile the model's layers: for CUDA; it makes a CPU slower.", flag="--compile")
@@ -64,7 +73,7 @@ class TrainSettings:
     ] = False
     lora: Annotated[int | None, Option("Train adapters of this rank (peft), and the head.")] = None
     freeze_layers: Annotated[int | None, Option("Freeze the embeddings and this many lowest layers.")] = None
-    track: Annotated[str | None, Option("Log each step to tensorboard, wandb or trackio.")] = None
+    track: Annotated[str | None, Option("Log each step to a tracker.", choices=TRACKERS)] = None
     energy: Annotated[
         str | None,
         Option("Measure kWh and CO2e with this country's electricity: its three letters (ISO 3166), or world."),
@@ -179,5 +188,8 @@ def _document(
 ) -> None:
     """Give a function its signature, and the record's fields as the last Args of its docstring."""
     call.__signature__ = signature  # type: ignore[attr-defined]  # functools has no type for it
-    lines = (f"        {parameter.name}: {option.text}" for parameter, option in documented_fields(record).values())
+    lines = []
+    for parameter, option in documented_fields(record).values():
+        choices = f" One of {', '.join(option.choices)}." if option.choices else ""
+        lines.append(f"        {parameter.name}: {option.text}{choices}")
     call.__doc__ = (call.__doc__ or "").replace(_RETURNS, head + "\n" + "\n".join(lines) + _RETURNS)

@@ -12,16 +12,19 @@ from typing import Annotated, Any
 
 import typer
 
-from tdbs.cli.screen import SPEAKS, notices_said, print_error, say
+from tdbs.cli.completion import complete_dataset
+from tdbs.cli.screen import SPEAKS, escape_unencodable, notices_said, print_error, say
 from tdbs.errors import ConfigError, TdbsError, reason_of
 from tdbs.files import is_url, last_place, remember, to_path
 from tdbs.shown import fitted
-from tdbs.train.planning.model_choice import shown_model
 
 DatasetArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="DATASET", help="Folder or URL of a prepared dataset. [default: the last one]", show_default=False
+        metavar="DATASET",
+        help="Folder or URL of a prepared dataset. [default: the last one]",
+        show_default=False,
+        autocompletion=complete_dataset,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
@@ -37,6 +40,7 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(function)
     def command(*, debug: bool, **arguments: Any) -> None:
+        escape_unencodable()
         try:
             with notices_said():
                 function(**arguments)
@@ -81,6 +85,8 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
 
 def shown_command() -> str:
     """Return the command that was called, as a shell takes it; of absolute paths their last two parts."""
+    from tdbs.train.planning.model_choice import shown_model
+
     return shlex.join(["tdbs", *(shown_model(word) if Path(word).is_absolute() else word for word in sys.argv[1:])])
 
 

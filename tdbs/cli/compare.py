@@ -6,7 +6,6 @@ from typing import Annotated
 
 import typer
 
-from tdbs.analysis.speedup import BASELINE
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, quiet_libraries, reported
 from tdbs.cli.options import (
     Chosen,
@@ -15,11 +14,7 @@ from tdbs.cli.options import (
     ProfileOption,
     chosen_country,
     given_profile,
-    policy_note,
-    profile_note,
     strategies_to_compare,
-    untimed_note,
-    windows_note,
     with_parts,
     with_settings,
 )
@@ -27,14 +22,10 @@ from tdbs.cli.progress import spinner
 from tdbs.cli.screen import print_json, print_lines, print_table, say
 from tdbs.errors import ConfigError
 from tdbs.files import name_in_folder
-from tdbs.pipeline.dataset import load
-from tdbs.reports.terminal_times import compare_notes, compare_table
 from tdbs.settings import TrainSettings
-from tdbs.train.planning.memory_bound import unbounded_note
-from tdbs.train.planning.strategies import resolve_strategy, resolved_name
+from tdbs.train.planning.strategies import BASELINE, resolve_strategy, resolved_name
 from tdbs.train.stopping import stopped_at_once
 
-NAME = "compare"
 COMPARISONS_FOLDER = Path("runs/compare")
 
 
@@ -68,13 +59,18 @@ def command(
     settings: Chosen,
     parts: Chosen,
 ) -> None:
-    """Train strategies with some seeds on equal terms, or time a part of each, and compare prediction with measurement.
+    """Each strategy is trained with each seed; with --steps a part of it is timed. A profile adds the prediction.
 
     \b
     Example:
-      tdbs compare --strategy random --strategy reach --seed 1 --seed 2 --profile a100.json --out runs/compare/a
+      tdbs compare --strategy random --strategy reach --seed 1 --seed 2
       tdbs compare --steps 30 --profile a100.json
     """
+    from tdbs.cli.notes import policy_note, profile_note, untimed_note, windows_note
+    from tdbs.pipeline.dataset import load
+    from tdbs.reports.terminal_times import compare_notes, compare_table
+    from tdbs.train.planning.memory_bound import unbounded_note
+
     if resume and out is None:
         raise ConfigError("--resume needs the folder of the comparison.", next_step="Pass --out with it.")
     counted = chosen_country(energy, country)

@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from tdbs.analysis.speedup import BASELINE, estimate_speedup
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
 from tdbs.cli.options import (
     OF_MEMORY,
@@ -14,24 +13,14 @@ from tdbs.cli.options import (
     ProfileOption,
     SeedOption,
     given_profile,
-    policy_note,
-    profile_note,
     strategies_to_compare,
-    untimed_note,
-    windows_note,
     with_parts,
     with_settings,
 )
 from tdbs.cli.screen import print_json, print_lines, print_table, say
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import load
-from tdbs.reports.terminal_times import estimate_notes, estimate_table, memory_notes, target_notes
 from tdbs.settings import TrainSettings
-from tdbs.train.planning.memory_bound import unbounded_note
-from tdbs.train.planning.model_choice import choose_model, shown_model
-from tdbs.train.planning.strategies import left_out, resolve_strategy
-
-NAME = "estimate-speedup"
+from tdbs.train.planning.strategies import BASELINE, left_out, resolve_strategy
 
 
 @reported
@@ -53,16 +42,22 @@ def command(
     settings: Chosen,
     parts: Chosen,
 ) -> None:
-    """Predict how long a run takes and how much faster each strategy is, from the trainer's own plans.
-
-    With a device profile the result is in seconds, with an error range; without one it is in tokens. It also has the
-    peak memory of training.
+    """The trainer's own plans are counted. With a device profile the result is in seconds, with an error range;
+    without one it is in tokens.
 
     \b
     Example:
-      tdbs estimate-speedup data/glue/sst2/roberta-base-128-1a2b3c4d --strategy random --strategy reach
+      tdbs estimate-speedup data/glue/sst2/roberta-base-128-1a2b3c4d
+      tdbs estimate-speedup --strategy random --strategy reach
       tdbs estimate-speedup --profile a100.json --runs 15
     """
+    from tdbs.analysis.speedup import estimate_speedup
+    from tdbs.cli.notes import policy_note, profile_note, untimed_note, windows_note
+    from tdbs.pipeline.dataset import load
+    from tdbs.reports.terminal_times import estimate_notes, estimate_table, memory_notes, target_notes
+    from tdbs.train.planning.memory_bound import unbounded_note
+    from tdbs.train.planning.model_choice import choose_model, shown_model
+
     opened = load(dataset_folder(dataset))
     task = opened.manifest.task
     asked = TrainSettings(**settings)

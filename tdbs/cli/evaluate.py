@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import JsonOption, quiet_libraries, reported, run_folder
+from tdbs.cli.completion import complete_run
 from tdbs.cli.progress import spinner
 from tdbs.cli.screen import print_json, print_lines, print_table, show
 from tdbs.errors import ConfigError, TrainingError
 from tdbs.reports.terminal import conditions_table, duration, flips_table, metrics_line
 from tdbs.train.stopping import stopped_at_once
 
-NAME = "evaluate"
 _FLIPS_RATE = 0.3  # the paper's Table 8
 _WHAT = "The evaluation of {}"
 
@@ -22,7 +22,12 @@ _WHAT = "The evaluation of {}"
 def command(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[RUN]...", help="Folders of runs. [default: the last one]", show_default=False),
+        typer.Argument(
+            metavar="RUN",
+            help="Folders of runs. [default: the last one]",
+            show_default=False,
+            autocompletion=complete_run,
+        ),
     ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Another prepared dataset. [default: the run's own]", show_default=False)
@@ -78,7 +83,7 @@ def command(
     max_flips: Annotated[float | None, typer.Option(help="With --flips, fail above this share of flips.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score runs' models on a split, side by side: whole, with words dropped, with articles or punctuation removed.
+    """Runs are scored side by side: on whole texts, with words dropped, with articles or punctuation removed.
 
     \b
     Example:

@@ -7,11 +7,6 @@ import typer
 
 from tdbs.cli.common import JsonOption, reported
 from tdbs.cli.screen import print_json, print_lines, print_table
-from tdbs.reports.support import support_notes, support_table
-from tdbs.train.planning.model_choice import shown_model
-from tdbs.train.planning.support import all_support, find_support
-
-NAME = "models"
 
 
 @reported
@@ -24,13 +19,17 @@ def command(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how each model type runs without padding, or how one model does, from its config.json.
+    """One model is judged by its config.json.
 
     \b
     Example:
       tdbs models
       tdbs models microsoft/deberta-v3-small --json
     """
+    from tdbs.reports.support import support_notes, support_table
+    from tdbs.train.planning.model_choice import shown_model
+    from tdbs.train.planning.support import all_support, find_support
+
     found = all_support() if model is None else (find_support(model),)
     if as_json:
         print_json({"model": model and shown_model(model), "models": [asdict(each) for each in found]})

@@ -7,34 +7,19 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from tdbs.analysis.speedup import plan_within
 from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, dataset_folder, reported
 from tdbs.cli.options import (
     OF_MEMORY,
     Chosen,
     SeedOption,
-    caps_note,
     chosen_strategy,
     given_profile,
-    policy_note,
-    sorted_note,
-    windows_note,
     with_settings,
     with_strategy_options,
 )
 from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import load
-from tdbs.removal import refuse_link
-from tdbs.reports.terminal import plan_rows, plan_summary
 from tdbs.settings import TrainSettings
-from tdbs.train.planning.memory_bound import bound_note
-from tdbs.train.planning.model_choice import choose_model, shown_model
-from tdbs.train.planning.model_fit import check_fit
-from tdbs.train.planning.plan import plan_digest
-from tdbs.train.planning.profile_file import profiled_attention
-
-NAME = "plan"
 
 
 @reported
@@ -50,12 +35,23 @@ def command(
     settings: Chosen,
     chosen: Chosen,
 ) -> None:
-    """Plan a run without training: every batch, step and rate, exactly as `tdbs train` would make them.
+    """Nothing is trained: the plan is exactly what `tdbs train` would do.
 
     \b
     Example:
       tdbs plan --strategy reach --caps paper --out plan.parquet
     """
+    from tdbs.analysis.speedup import plan_within
+    from tdbs.cli.notes import caps_note, policy_note, sorted_note, windows_note
+    from tdbs.pipeline.dataset import load
+    from tdbs.removal import refuse_link
+    from tdbs.reports.terminal import plan_rows, plan_summary
+    from tdbs.train.planning.memory_bound import bound_note
+    from tdbs.train.planning.model_choice import choose_model, shown_model
+    from tdbs.train.planning.model_fit import check_fit
+    from tdbs.train.planning.plan import plan_digest
+    from tdbs.train.planning.profile_file import profiled_attention
+
     if out is not None:
         refuse_link(out)
     if out is not None and out.exists() and not overwrite:

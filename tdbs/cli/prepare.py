@@ -7,6 +7,7 @@ import typer
 
 from tdbs.analysis.statistics import split_statistics
 from tdbs.cli.common import JsonOption, OverwriteOption, note_latest, reported
+from tdbs.cli.completion import complete_source
 from tdbs.cli.options import Chosen, with_preparation
 from tdbs.cli.progress import counting
 from tdbs.cli.screen import print_json, print_lines, say, show
@@ -15,14 +16,15 @@ from tdbs.pipeline.prepare import DATA_FOLDER, PrepareArguments, PrepareResult, 
 from tdbs.reports.terminal import duration, split_table, target_lines
 from tdbs.settings import option_of
 
-NAME = "prepare"
-
 
 @reported
 @with_preparation
 def command(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help=option_of(PrepareArguments, "source").text)
+        str,
+        typer.Argument(
+            metavar="SOURCE", help=option_of(PrepareArguments, "source").text, autocompletion=complete_source
+        ),
     ] = "sample",
     mirror: Annotated[
         str | None,
@@ -36,7 +38,7 @@ def command(
     *,
     settings: Chosen,
 ) -> None:
-    """Prepare a dataset once: tokenize, mark droppable words, measure lengths, write bucket shards.
+    """Texts are tokenized, droppable words marked, lengths measured, and bucket shards written.
 
     The same contents prepared again are found and left as they are.
 
@@ -44,7 +46,7 @@ def command(
     Example:
       tdbs prepare glue/sst2 --mirror ~/data --tokenizer roberta-base
       tdbs prepare reviews.csv --text review --label stars --validation 0.1
-      tdbs prepare news.jsonl --text article --target summary --tokenizer t5-small
+      tdbs prepare news.jsonl --text article --target summary
     """
     with counting() as advance:
         result = prepare(

@@ -21,7 +21,6 @@ from rich.progress import (
 from rich.text import Text
 
 from tdbs.cli.screen import NOTES, say
-from tdbs.reports.terminal import duration
 from tdbs.shown import shown
 
 if TYPE_CHECKING:  # its module loads torch
@@ -49,6 +48,8 @@ class Lines:
 
     def counted(self, name: str, done: int, total: int | None, state: str = "") -> str | None:
         """Return the line that says how many are done and how long the rest takes, if it is due."""
+        from tdbs.reports.terminal import duration
+
         now = self.clock()
         begun, first = self._begun.setdefault(name, (now, done))
         parts = [f"{name} {done:,}" + ("" if total is None else f" of {total:,}")]

@@ -7,12 +7,12 @@ import typer
 
 from tdbs.analysis.studies.paper import STUDIES, Study
 from tdbs.cli.common import JsonOption, OverwriteOption, quiet_libraries, reported, shown_command
+from tdbs.cli.completion import completes
 from tdbs.cli.options import Chosen, ProfileOption, given_profile, with_settings
 from tdbs.cli.progress import spinner
 from tdbs.cli.screen import print_json, print_lines, show
 from tdbs.errors import ConfigError
 
-NAME = "reproduce"
 REPORTS_FOLDER, RUNS_FOLDER = Path("reports/local"), Path("runs/reproduce")
 _SHORT_NAMES = ("sample", "squad", "xsum", "cnn_dailymail")
 
@@ -20,7 +20,12 @@ _SHORT_NAMES = ("sample", "squad", "xsum", "cnn_dailymail")
 @reported
 @with_settings("epochs", "lr", "precision", "attention")
 def command(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help=f"One of {', '.join(get_args(Study))}.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY", help=f"One of {', '.join(get_args(Study))}.", autocompletion=completes(get_args(Study))
+        ),
+    ],
     tasks: Annotated[
         str | None,
         typer.Option(help="Tasks, separated by commas: mrpc,stsb. [default: the paper's]", show_default=False),
@@ -64,16 +69,15 @@ def command(
     *,
     settings: Chosen,
 ) -> None:
-    """Run a table or figure of the paper on some tasks and write it beside the paper's own numbers.
+    """It is written beside the paper's own numbers: a Markdown page, its numbers and its figures.
 
-    Runs are in runs/reproduce/<name of --out> and are not trained again. The study is a Markdown page, its numbers and
-    its figures.
+    Runs are in runs/reproduce/<name of --out> and are not trained again.
 
     \b
     Example:
       tdbs reproduce table5 --tasks mrpc,stsb --seeds 1,2,3 --model roberta-base
       tdbs reproduce fig8 --profile a100.json
-      tdbs reproduce resilience --tasks mrpc,stsb --strategy tdbs_paper --strategy random_drop
+      tdbs reproduce resilience --tasks mrpc,stsb --strategy random_drop
     """
     chosen = next((name for name in get_args(Study) if name == study), None)
     if chosen is None:

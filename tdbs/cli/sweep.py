@@ -13,11 +13,9 @@ from tdbs.cli.progress import spinner
 from tdbs.cli.screen import print_json, print_lines, print_table
 from tdbs.errors import ConfigError, require
 from tdbs.files import name_in_folder
-from tdbs.pipeline.dataset import load
 from tdbs.settings import TrainSettings, documented_fields
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY
 
-NAME = "sweep"
 SWEEPS_FOLDER = Path("runs/sweep")
 _SEARCHED = ("lr", "dropout")  # options with lists of values
 _COMMON = tuple(name for name in documented_fields(TrainSettings) if name not in _SEARCHED)
@@ -51,15 +49,17 @@ def command(
     *,
     settings: Chosen,
 ) -> None:
-    """Search hyperparameters: each combination is a trial, trained with every seed on the same prepared dataset.
+    """Each combination is a trial, trained with every seed.
 
     Lists are searched whole; ranges of a TOML file by TPE. The models of the best trial are kept.
 
     \b
     Example:
-      tdbs sweep data/glue/rte/roberta-base-128-1a2b3c4d --lr 3e-5,4e-5,5e-5 --seeds 5 --out runs/sweep/rte
-      tdbs sweep --space space.toml --trials 30 --storage postgresql://host/optuna
+      tdbs sweep --lr 3e-5,4e-5,5e-5 --seeds 5 --out runs/sweep/rte
+      tdbs sweep --space space.toml --trials 30
     """
+    from tdbs.pipeline.dataset import load
+
     if resume and out is None:
         raise ConfigError("--resume needs the folder of the sweep.", next_step="Pass --out with it.")
     require("optuna", "sweep", "tdbs[sweep]")
@@ -78,7 +78,7 @@ def command(
     with (
         stopped_at_once(f"The sweep in {folder}", next_step=how_to_resume),  # at a second signal
         stop_on_signals() as stop,
-        spinner(NAME) as advance,
+        spinner("sweep") as advance,
     ):
         result = sweep(
             opened,

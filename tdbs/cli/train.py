@@ -20,24 +20,16 @@ from tdbs.cli.options import (
     CountryOption,
     EnergyOption,
     SeedOption,
-    caps_note,
     chosen_country,
     chosen_strategy,
     given_profile,
-    policy_note,
-    sorted_note,
-    windows_note,
     with_settings,
     with_strategy_options,
 )
 from tdbs.cli.progress import TrainingProgress, counting
 from tdbs.cli.screen import print_json, print_lines, say
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import load
-from tdbs.reports.terminal import duration, energy_line, metrics_line
 from tdbs.train.stopping import stop_on_signals
-
-NAME = "train"
 
 
 @reported
@@ -71,14 +63,18 @@ def command(
     settings: Chosen,
     chosen: Chosen,
 ) -> None:
-    """Fine-tune a model on a prepared dataset without padding, and score it on the validation split.
+    """The model is trained without padding, and scored on the validation split after each epoch.
 
     \b
     Example:
-      tdbs train data/glue/sst2/roberta-base-128-1a2b3c4d --model roberta-base --seed 1
+      tdbs train data/glue/sst2/roberta-base-128-1a2b3c4d --seed 1
       tdbs train --strategy random --drop rate --drop-rate 0.3
       tdbs train --out runs/first --resume
     """
+    from tdbs.cli.notes import caps_note, policy_note, sorted_note, windows_note
+    from tdbs.pipeline.dataset import load
+    from tdbs.reports.terminal import duration, energy_line, metrics_line
+
     if resume and out is None:
         raise ConfigError("--resume needs the folder of the run.", next_step="Pass --out with it.")
     counted = chosen_country(energy, country)

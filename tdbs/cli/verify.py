@@ -7,21 +7,18 @@ from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reporte
 from tdbs.cli.progress import counting
 from tdbs.cli.screen import print_json, print_lines
 from tdbs.errors import DatasetError
-from tdbs.pipeline.verify import verify
-
-NAME = "verify"
 
 
 @reported
 def command(dataset: DatasetArgument = None, as_json: JsonOption = False) -> None:
-    """Check hashes, counts and samples of every file, and say which file is bad.
-
-    Exit code 1 if one is.
+    """Hashes, counts and samples are compared with what prepare wrote. Exit code 1 if a file is bad.
 
     \b
     Example:
       tdbs verify data/sample/sample_tokenizer-128-1a2b3c4d
     """
+    from tdbs.pipeline.verify import verify
+
     with counting() as advance:
         found = verify(dataset_folder(dataset), progress=partial(advance, "files"))
     if as_json:

@@ -89,7 +89,7 @@ class FileOptions(ReadOptions):
     label: Annotated[
         str | None, Option("Column of the label or of answers; several separated by commas.", default="label")
     ] = None
-    label_type: Annotated[LabelType, Option("auto, class or regression.")] = "auto"
+    label_type: Annotated[LabelType, Option("What labels are; auto finds it in their values.")] = "auto"
     label_names: Annotated[str | None, Option("File with the names of class ids 0, 1, …, one per line.")] = None
     label_separator: Annotated[
         str | None, Option("What separates the classes of a row in one text, such as a comma.")

@@ -15,9 +15,7 @@ from accelerate.state import AcceleratorState
 from transformers import PreTrainedModel
 
 from tdbs.errors import ConfigError, choose
-
-Precision = Literal["auto", "fp32", "bf16"]
-Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
+from tdbs.settings import Attention, Precision
 
 _COMPILERS = ("g++", "clang++", "c++")
 

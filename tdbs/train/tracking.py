@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from tdbs.errors import choose, require
+from tdbs.settings import TRACKERS
 from tdbs.train.run_folder import flat_settings
 from tdbs.unasked import nothing_asked
 
-TRACKERS = ("tensorboard", "wandb", "trackio")
 _PROJECT = "tdbs"
 
 
