@@ -14,7 +14,7 @@ COMMANDS = {
     "verify": "Check every file of a prepared dataset.",
     "inspect": "Show lengths, labels and samples of a dataset.",
     "profile": "Measure how fast this device runs a model.",
-    "plan": "Show every batch, step and rate of a run beforehand.",
+    "plan": "Show every batch, step and rate of a run, untrained.",
     "estimate-speedup": "Predict time, padding and memory of each strategy.",
     "train": "Fine-tune a model on a prepared dataset.",
     "compare": "Train strategies on equal terms, and compare them.",

@@ -12,8 +12,12 @@ from tdbs.cli.options import (
     CountryOption,
     EnergyOption,
     ProfileOption,
+    SeedsOption,
+    StrategiesOption,
     chosen_country,
     given_profile,
+    listed,
+    listed_seeds,
     strategies_to_compare,
     with_parts,
     with_settings,
@@ -34,13 +38,8 @@ COMPARISONS_FOLDER = Path("runs/compare")
 @with_parts("base_batch_size", "caps")
 def command(
     dataset: DatasetArgument = None,
-    strategy: Annotated[
-        list[str] | None,
-        typer.Option(help="Strategy; repeat for several. [default: all]", show_default=False),
-    ] = None,
-    seed: Annotated[
-        list[int] | None, typer.Option(help="Seed; repeat for several. [default: 0]", show_default=False)
-    ] = None,
+    strategy: StrategiesOption = None,
+    seeds: SeedsOption = None,
     baseline: Annotated[str, typer.Option(help="Baseline of the speedups.")] = BASELINE,
     steps: Annotated[
         int | None,
@@ -63,7 +62,7 @@ def command(
 
     \b
     Example:
-      tdbs compare --strategy random --strategy reach --seed 1 --seed 2
+      tdbs compare --strategy random,reach --seeds 1,2,3
       tdbs compare --steps 30 --profile a100.json
     """
     from tdbs.cli.notes import policy_note, profile_note, untimed_note, windows_note
@@ -82,7 +81,7 @@ def command(
 
     quiet_libraries()
     trained = model_to_train(settings["model"], opened.manifest)
-    named, missing = strategies_to_compare(strategy, opened, trained)
+    named, missing = strategies_to_compare(listed(strategy), opened, trained)
     names = dict.fromkeys(resolved_name(name, task, in_rows=trained.in_rows) for name in [baseline, *named])
     chosen = [resolve_strategy(name, task, parts, profile=known, in_rows=trained.in_rows) for name in names]
     of_profile = profile_note(known, trained), untimed_note(known, TrainSettings(**settings))
@@ -98,7 +97,7 @@ def command(
             opened,
             chosen,
             out=folder,
-            seeds=seed or [0],
+            seeds=listed_seeds(seeds),
             baseline=chosen[0].name,
             **settings,
             profile=known,

@@ -12,7 +12,9 @@ from tdbs.cli.options import (
     Chosen,
     ProfileOption,
     SeedOption,
+    StrategiesOption,
     given_profile,
+    listed,
     strategies_to_compare,
     with_parts,
     with_settings,
@@ -28,10 +30,7 @@ from tdbs.train.planning.strategies import BASELINE, left_out, resolve_strategy
 @with_parts("base_batch_size", "caps")
 def command(
     dataset: DatasetArgument = None,
-    strategy: Annotated[
-        list[str] | None,
-        typer.Option(help="Strategy; repeat for several. [default: all]", show_default=False),
-    ] = None,
+    strategy: StrategiesOption = None,
     baseline: Annotated[str, typer.Option(help="Baseline of the speedups.")] = BASELINE,
     seed: SeedOption = 0,
     profile: ProfileOption = None,
@@ -48,7 +47,7 @@ def command(
     \b
     Example:
       tdbs estimate-speedup data/glue/sst2/roberta-base-128-1a2b3c4d
-      tdbs estimate-speedup --strategy random --strategy reach
+      tdbs estimate-speedup --strategy random,reach
       tdbs estimate-speedup --profile a100.json --runs 15
     """
     from tdbs.analysis.speedup import estimate_speedup
@@ -68,7 +67,7 @@ def command(
             next_step="Pass --profile FILE; tdbs profile writes one.",
         )
     trained = choose_model(asked.model, opened.manifest)
-    names, missing = strategies_to_compare(strategy, opened, trained)
+    names, missing = strategies_to_compare(listed(strategy), opened, trained)
     base, *chosen = (
         resolve_strategy(name, task, parts, allow_drop=allow_drop, profile=known, in_rows=trained.in_rows)
         for name in (baseline, *names)

@@ -7,7 +7,8 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import JsonOption, quiet_libraries, reported, run_folder
-from tdbs.cli.completion import complete_run
+from tdbs.cli.completion import complete_run, completes, strategy_names
+from tdbs.cli.options import LIST, listed
 from tdbs.cli.progress import spinner
 from tdbs.cli.screen import print_json, print_lines, print_table, show
 from tdbs.errors import ConfigError, TrainingError
@@ -36,25 +37,27 @@ def command(
         str | None, typer.Option(help="Split to score. [default: the task's validation split]", show_default=False)
     ] = None,
     drop_rate: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="Shares of droppable words to drop: 0.3, or several separated by commas. [with --flips: 0.3]",
+            metavar=LIST,
+            help="Shares of droppable words to drop. [with --flips: 0.3]",
             show_default=False,
         ),
     ] = None,
     remove: Annotated[
         list[str] | None,
         typer.Option(
-            help="Take these out of the raw texts: articles, punctuation, or both separated by a comma; repeat "
-            "for several.",
+            metavar=LIST,
+            help="Take these out of the raw texts: articles, punctuation.",
             show_default=False,
+            autocompletion=completes(("articles", "punctuation"), listed=True),
         ),
     ] = None,
     edits: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
-            help="Edit the raw texts: a file of lines with a regular expression, a tab and its replacement; "
-            "repeat for several.",
+            metavar=LIST,
+            help="Edit the raw texts: files of lines with a regular expression, a tab and its replacement.",
             show_default=False,
         ),
     ] = None,
@@ -64,11 +67,12 @@ def command(
         bool, typer.Option("--time", help="Time one model call for each of 64 samples, with --drop-rate.")
     ] = False,
     batches: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="Score and time the split in the batches of these strategies, separated by commas, as large as HWCap "
-            "allows: random,bucket,tdbs_paper.",
+            metavar=LIST,
+            help="Score and time the split in the batches of these strategies, as large as HWCap allows.",
             show_default=False,
+            autocompletion=completes(strategy_names, listed=True),
         ),
     ] = None,
     mirror: Annotated[
@@ -126,9 +130,9 @@ def command(
     from tdbs.pipeline.dataset import load
 
     if batches:
-        conditions = choose_batches([name.strip() for name in batches.split(",")])
+        conditions = choose_batches(listed(batches))
     else:
-        conditions = choose_conditions(rates, remove or (), edits or ())
+        conditions = choose_conditions(rates, listed(remove), [Path(file) for file in listed(edits)])
     asked = Question(conditions=conditions, draws=draws, seed=seed, timed=time or bool(batches))
     folders = runs or [run_folder(None)]
     opened = None if dataset is None else load(dataset)
@@ -141,13 +145,14 @@ def command(
     print_table(conditions_table(found))
 
 
-def _shares(given: str | None) -> list[float]:
+def _shares(given: list[str] | None) -> list[float]:
     """Return the rates of `--drop-rate`."""
     try:
-        return [] if given is None else [float(rate) for rate in given.split(",")]
+        return [float(rate) for rate in listed(given)]
     except ValueError:
         raise ConfigError(
-            f"--drop-rate takes shares separated by commas, got {given}.", next_step="Pass --drop-rate 0,0.5,1."
+            f"--drop-rate takes shares separated by commas, got {','.join(given or ())}.",
+            next_step="Pass --drop-rate 0,0.5,1.",
         ) from None
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 def one_of(choices: Sequence[str]) -> str:
-    """Return how help shows an option's choices; a value is checked where it is used, which says what to do."""
+    """Return how help shows an option's choices; the code that uses a value checks it, and says what to pass."""
     return f"[{'|'.join(choices)}]"
 
 
@@ -38,6 +38,20 @@ StrategyOption = Annotated[
         help=f"How batches are made: {', '.join([*STRATEGIES, DEFAULT_STRATEGY])}.",
         autocompletion=completes(strategy_names),
     ),
+]
+LIST = "A,B,…"  # how help shows a list; its option may be repeated, too
+StrategiesOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar=LIST,
+        help="Strategies to compare. [default: all]",
+        show_default=False,
+        autocompletion=completes(strategy_names, listed=True),
+    ),
+]
+SeedsOption = Annotated[
+    list[str] | None,
+    typer.Option("--seeds", "--seed", metavar=LIST, help="Seeds. [default: 0]", show_default=False),
 ]
 SeedOption = Annotated[int, typer.Option(help="Seed of batches, TokenDrop and new weights.")]
 ProfileOption = Annotated[Path | None, typer.Option(help="Device profile that tdbs profile wrote.", show_default=False)]
@@ -58,6 +72,21 @@ Command = Callable[..., None]
 OF_MEMORY = ("attention", "precision", "dropout", "checkpoint_activations", "lora", "freeze_layers")
 _NOT_AN_OPTION = ("energy",)  # --energy and --country give it
 _OF_PREPARE = ("source", "mirror", "keep", "overwrite", "progress", "waiting")  # the command has them itself
+
+
+def listed(given: Sequence[str] | None) -> list[str]:
+    """Return the values of an option that takes lists: separated by commas, repeated, or both."""
+    return [part.strip() for text in given or () for part in text.split(",") if part.strip()]
+
+
+def listed_seeds(given: Sequence[str] | None, default: Sequence[int] = (0,)) -> tuple[int, ...]:
+    """Return the seeds of --seeds, each once."""
+    seeds = [part.strip() for text in given or () for part in text.split(",")]
+    if not all(seed.isdecimal() for seed in seeds):
+        raise ConfigError(
+            f"--seeds takes numbers separated by commas, got {','.join(given or ())}.", next_step="Pass --seeds 1,2,3."
+        )
+    return tuple(dict.fromkeys(map(int, seeds))) or tuple(default)
 
 
 def with_settings(*names: str) -> Callable[[Command], Command]:
@@ -149,10 +178,14 @@ def _option(field: inspect.Parameter, option: Option, *, unset: bool) -> inspect
     choices = get_args(field.annotation) if get_origin(field.annotation) is Literal else option.choices
     kind = _taken_as(field.annotation)
     default = None if unset else field.default
-    flag = option.flag or f"--{field.name.replace('_', '-')}"
+    flag = option.flag or _flag(field.name)
     flags = [f"{flag}/--no-{flag[2:]}" if unset else flag] if kind is bool else [flag]
+    if option.alias is not None:
+        flags.insert(0, _flag(option.alias))
+    if option.listed:
+        kind = list[str] | None
     shows_default = default is not None and default is not False and option.default is None
-    metavar = "PATH" if Path in get_args(field.annotation) else None
+    metavar = LIST if option.listed else "PATH" if Path in get_args(field.annotation) else None
     asked = typer.Option(
         *flags,
         help=option.text,
@@ -162,6 +195,10 @@ def _option(field: inspect.Parameter, option: Option, *, unset: bool) -> inspect
     )
     annotation = Annotated[(kind | None) if unset else kind, asked]  # type: ignore[valid-type]  # made at runtime
     return _keyword(field.name, default, annotation)
+
+
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
 
 
 def _taken_as(annotation: Any) -> Any:

@@ -18,7 +18,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         *("caps", "max_tokens", "max_pairs"),
     ),
     "Model": ("dropout", "lora", "freeze_layers"),
-    "Training": ("warmup",),
+    "Training": ("warmup", "lr_scheduler", "weight_decay"),
     "Conditions": ("remove", "edits", "draws", "time", "flips", "max_flips"),
     "Search": ("space", "trials", "prune", "storage"),
     "Measurement": ("steps", "runs"),
@@ -27,5 +27,5 @@ PANELS: dict[str, tuple[str, ...]] = {
     "Logging and energy": ("track", "energy", "country"),
     "Checkpoints": ("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints"),
     "Output": ("files", "overwrite", "as_json"),
-    "Other options": ("debug", "help"),
+    "Other options": ("config", "debug", "help"),
 }

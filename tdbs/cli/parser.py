@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from tdbs.cli.panels import PANELS
+from tdbs.errors import TdbsError
 from tdbs.shown import shown
 
 _WIDEST = 160  # columns of help in a wider terminal: longer lines are hard to read
@@ -36,6 +37,16 @@ class Commands(TyperGroup):
 
 class Command(TyperCommand):
     """A command whose help has its options in panels."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        """Parse the options; what --config refuses ends the command, as what the command refuses does."""
+        try:
+            return super().make_context(*arguments, **options)
+        except TdbsError as error:
+            from tdbs.cli.screen import print_error
+
+            print_error(error.message, error.next_step)
+            raise typer.Exit(error.exit_code) from error
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write the arguments, then the options of each panel."""

@@ -23,7 +23,7 @@ from tdbs.settings import TrainSettings
 
 
 @reported
-@with_settings("model", "epochs", "lr", "warmup", "memory", *OF_MEMORY)
+@with_settings("model", "epochs", "lr", "warmup", "lr_scheduler", "memory", *OF_MEMORY)
 @with_strategy_options
 def command(
     dataset: DatasetArgument = None,
@@ -83,7 +83,7 @@ def command(
         from tdbs.train.planning.rates import learning_rates
 
         base_lr = trained.rate if asked.lr is None else asked.lr
-        rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=asked.warmup)
+        rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=asked.warmup, scheduler=asked.lr_scheduler)
         write_plan(out, plan_table(plans, rates_S, np.array(opened.manifest.bucket_edges)))
     if as_json:
         of_model = {"model": shown_model(trained.name), "model_type": trained.model_type}

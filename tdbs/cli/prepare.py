@@ -8,7 +8,7 @@ import typer
 from tdbs.analysis.statistics import split_statistics
 from tdbs.cli.common import JsonOption, OverwriteOption, note_latest, reported
 from tdbs.cli.completion import complete_source
-from tdbs.cli.options import Chosen, with_preparation
+from tdbs.cli.options import LIST, Chosen, listed, with_preparation
 from tdbs.cli.progress import counting
 from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.data.understood import fact_lines
@@ -31,7 +31,10 @@ def command(
         typer.Option(envvar="TDBS_MIRROR", metavar="PATH", help=option_of(PrepareArguments, "mirror").text),
     ] = None,
     keep: Annotated[
-        str | None, typer.Option(help="Words never to drop, separated by commas; or the groups pronouns and negation.")
+        list[str] | None,
+        typer.Option(
+            metavar=LIST, help="Words never to drop; also the groups pronouns and negation.", show_default=False
+        ),
     ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -51,9 +54,9 @@ def command(
     with counting() as advance:
         result = prepare(
             source,
-            **settings,
+            **{**settings, "label": ",".join(settings["label"]) if settings["label"] else None},
             mirror=mirror,
-            keep=[word.strip() for word in (keep or "").split(",") if word.strip()],
+            keep=listed(keep),
             overwrite=overwrite,
             progress=advance,
             waiting=_say_waiting,

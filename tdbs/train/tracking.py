@@ -45,5 +45,5 @@ def check_tracker(name: str | None) -> None:
     """Refuse an unknown tracker, or one whose package is missing."""
     if name is None:
         return
-    choose("--track", name, TRACKERS)
-    require(name, f"--track {name}", name)
+    choose("--report-to", name, TRACKERS)
+    require(name, f"--report-to {name}", name)

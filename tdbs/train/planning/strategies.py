@@ -47,7 +47,7 @@ class Strategy:
     grid_lengths: Annotated[Count, Option("Grid lengths that a sample may go to with --drop reach.", default="1")] = 1
     rbm: Annotated[bool, Option("Merge residual batches.")] = True
     lrm: Annotated[bool, Option("Scale the rate by the batch size.")] = True  # learning-rate modulation
-    base_batch_size: Annotated[Count, Option("Batch size in epoch 0.", default="64")] = 64
+    base_batch_size: Annotated[Count, Option("Batch size in epoch 0.", default="64", alias="batch_size")] = 64
     # EpochCap = scaling_factor^epoch x base_batch_size
     scaling_factor: Annotated[Count, Option("Growth of the largest batch per epoch.", default="2")] = 2
     # without it, HWCap alone holds in every epoch
