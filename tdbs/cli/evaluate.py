@@ -129,10 +129,7 @@ def command(
     from tdbs.analysis.conditions.evaluate import evaluate_runs
     from tdbs.pipeline.dataset import load
 
-    if batches:
-        conditions = choose_batches(listed(batches))
-    else:
-        conditions = choose_conditions(rates, listed(remove), [Path(file) for file in listed(edits)])
+    conditions = choose_batches(listed(batches)) if batches else choose_conditions(rates, listed(remove), _files(edits))
     asked = Question(conditions=conditions, draws=draws, seed=seed, timed=time or bool(batches))
     folders = runs or [run_folder(None)]
     opened = None if dataset is None else load(dataset)
@@ -143,6 +140,12 @@ def command(
         print_json(dataclasses.asdict(found))
         return
     print_table(conditions_table(found))
+
+
+def _files(given: list[str] | None) -> list[Path]:
+    """Return the files of `--edits`; a file whose name has a comma is one file."""
+    texts = given or []
+    return [Path(file) for text in texts for file in ([text] if Path(text).is_file() else listed([text]))]
 
 
 def _shares(given: list[str] | None) -> list[float]:

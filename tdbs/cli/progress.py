@@ -27,13 +27,14 @@ if TYPE_CHECKING:  # its module loads torch
     from tdbs.train.run_context import StepRecord
 
 SECONDS = 30.0  # between two lines
+_BAR = 12  # columns: a terminal of 80 has room for the rest
 
 
 class Counted(Protocol):
     """Shows how many of something are done."""
 
-    def __call__(self, name: str, done: int, total: int | None, state: str = "") -> None:
-        """Show `done` of `total` (None: not known yet), and words about the state."""
+    def __call__(self, name: str, done: int, total: int | None, state: str = "", brief: str = "") -> None:
+        """Show `done` of `total` (None: not known yet), and words: `state` on a line, `brief` on a bar."""
 
 
 @dataclass(kw_only=True, slots=True)
@@ -80,21 +81,21 @@ def counting(*, remaining: bool = False, at_once: bool = False) -> Iterator[Coun
     if not NOTES.is_terminal:
         lines = Lines(at_once=at_once)
 
-        def say_count(name: str, done: int, total: int | None, state: str = "") -> None:
+        def say_count(name: str, done: int, total: int | None, state: str = "", brief: str = "") -> None:  # noqa: ARG001
             _say_due(lines.counted(name, done, total, state))
 
         yield say_count
         return
     left = [TimeRemainingColumn()] if remaining else []
-    columns = [BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), *left, _Words("{task.fields[state]}")]
+    columns = [BarColumn(_BAR), MofNCompleteColumn(), TimeElapsedColumn(), *left, _Words("{task.fields[brief]}")]
     with _bars(_Words("{task.description}"), *columns) as bars:
         tasks: dict[str, TaskID] = {}
 
-        def advance(name: str, done: int, total: int | None, state: str = "") -> None:
+        def advance(name: str, done: int, total: int | None, state: str = "", brief: str = "") -> None:  # noqa: ARG001
             bars.start()
             if name not in tasks:
-                tasks[name] = bars.add_task(name, total=total, state=state)
-            bars.update(tasks[name], completed=done, total=total, state=state)
+                tasks[name] = bars.add_task(name, total=total, brief=brief)
+            bars.update(tasks[name], completed=done, total=total, brief=brief)
 
         yield advance
 
@@ -133,11 +134,10 @@ class TrainingProgress:
         self._seconds += record.seconds
         self._loss_sum += record.loss * record.predicted
         self._predicted += record.predicted
-        state = (
-            f"epoch {record.epoch + 1} of {self.epochs}, loss {record.loss:.4f}, rate {record.lr:.2e}, "
-            f"{self._tokens / max(self._seconds, 1e-9):,.0f} tokens/s"
-        )
-        self.advance("step", record.step + 1, steps, state)
+        epoch, speed = f"{record.epoch + 1} of {self.epochs}", self._tokens / max(self._seconds, 1e-9)
+        state = f"epoch {epoch}, loss {record.loss:.4f}, rate {record.lr:.2e}, {speed:,.0f} tokens/s"
+        brief = f"loss {record.loss:.4f} {speed:,.0f} tokens/s"
+        self.advance("step", record.step + 1, steps, state, brief)
 
     def scored(self, epoch: int, score: float | None) -> None:
         """Print the line of an epoch; the loss is a mean over its steps since this command began."""

@@ -235,7 +235,7 @@ def test_progress_shows_names_escaped(capsys, monkeypatch):
     with spinner("compare") as advance:
         advance(f"{MARKUP}{TITLE}")
     with counting() as advance:
-        advance(f"{MARKUP}{TITLE}", 1, 2, TITLE)
+        advance(f"{MARKUP}{TITLE}", 1, 2, brief=TITLE)
     printed = capsys.readouterr().err
     assert "\x1b]0;" not in printed
     assert "\x07" not in printed
