@@ -57,7 +57,11 @@ def _options_of(given: Mapping[str, Any], file: Path, names: Mapping[str, str], 
     command = str(ctx.info_name)
     if "plan_digest" in given:
         return _options_of_run(given, file, names, command)
-    tables = {name: value for name, value in given.items() if name.replace("_", "-") in COMMANDS}
+    tables = {
+        name: value
+        for name, value in given.items()
+        if isinstance(value, Mapping) and name.replace("_", "-") in COMMANDS
+    }
     own = tables.get(command, tables.get(command.replace("-", "_"), {}))
     options = {**{name: value for name, value in given.items() if name not in tables}, **own}
     unknown = next((name for name in options if _plain(name) not in names), None)
@@ -66,12 +70,15 @@ def _options_of(given: Mapping[str, Any], file: Path, names: Mapping[str, str], 
             fitted("{file} has {name}, which is not an option of tdbs " + command + ".", file=file, name=unknown),
             next_step=f"Look at tdbs {command} --help; options of another command go into its table, as [prepare].",
         )
-    return {names[_plain(name)]: value for name, value in options.items()}
+    return {names[_plain(name)]: value for name, value in options.items() if value is not None}
 
 
 def _options_of_run(config: Mapping[str, Any], file: Path, names: Mapping[str, str], command: str) -> dict[str, Any]:
     """Return a run's settings as the options that make the same run; a command takes those that it has."""
+    from tdbs.records import record_of
     from tdbs.settings import DEFAULT_MEMORY
+    from tdbs.train.run_folder import flat_settings
+    from tdbs.train.run_records import FORM, ConfigFields
 
     if "epochs" not in names:
         raise ConfigError(
@@ -80,25 +87,25 @@ def _options_of_run(config: Mapping[str, Any], file: Path, names: Mapping[str, s
             ),
             next_step="Pass it to tdbs train, plan, estimate-speedup, compare or sweep.",
         )
+    record_of(config, ConfigFields, FORM, named=str(file))
     strategy = dict(config["strategy"])
-    strategy["strategy"] = strategy.pop("name")
-    if strategy["drop"] not in ("rate", "any"):
-        del strategy["drop_rate"]  # it would have no effect
-    strategy["allow_drop"] = strategy["drop"] != "none"  # as the run's task did
-    energy = config.get("energy")
+    dropping = strategy.get("drop", "none")
+    if dropping not in ("rate", "any"):
+        strategy.pop("drop_rate", None)  # it would have no effect
+    tables = (config.get("part", {}), config["execution"], strategy)
     found = {
+        **{name: value for table in tables if isinstance(table, Mapping) for name, value in table.items()},
         **{name: value for name, value in config.items() if not isinstance(value, Mapping)},
-        **config.get("part", {}),
-        **config["execution"],
-        **strategy,
-        "dropout": config["dropout"],
+        "strategy": strategy.get("name"),
+        "allow_drop": dropping != "none",  # as the run's task did
         "dataset": config["dataset"]["path"],
         "seeds": [config["seed"]],
-        **({} if energy is None else {"energy": True, "country": energy["country"]}),
+        "energy": "energy" in config,
+        "country": flat_settings(config).get("energy/country"),
     }
     if found.get("memory") == DEFAULT_MEMORY:  # what a run without --memory has, too
         del found["memory"]
-    return {names[name]: value for name, value in found.items() if name in names}
+    return {names[name]: value for name, value in found.items() if name in names and value is not None}
 
 
 def _names_of(parameters: Iterable[Any]) -> dict[str, str]:

@@ -100,6 +100,19 @@ def test_files_name_options_as_the_command_line_or_python_does(small, tdbs, work
             ),
         ),
         (
+            "a.toml",
+            "plan = 3",
+            (
+                "a.toml has plan, which is not an option of tdbs plan.",
+                "Look at tdbs plan --help; options of another command go into its table, as [prepare].",
+            ),
+        ),
+        (
+            "a.toml",
+            "plan_digest = 'x'",
+            ("a.toml is not a record of a run: dataset is missing.", "Train again."),
+        ),
+        (
             "a.yaml",
             "- 3",
             ("a.yaml cannot be read: it has no options by name.", "Write options as epochs = 3 (TOML) or epochs: 3."),

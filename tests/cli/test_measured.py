@@ -308,8 +308,8 @@ def test_compare_refuses_before_it_writes(refused, untouched, short, workplace):
             "Run tdbs profile --out FILE.",
         )
         assert refused("compare", short, *PAIR, *SMALL, "--seed", -1, "--out", "c") == (
-            "--seed must be from 0 to 4294967295, got -1.",
-            "Pass another --seed.",
+            "--seeds takes numbers separated by commas, got -1.",
+            "Pass --seeds 1,2,3.",
         )
 
 
