@@ -47,8 +47,8 @@ def command(
     remove: Annotated[
         list[str] | None,
         typer.Option(
-            metavar=LIST,
-            help="Take these out of the raw texts: articles, punctuation.",
+            metavar="[articles|punctuation]",
+            help="Take these out of the raw texts; with a comma between them both at once. Repeat for several conditions.",
             show_default=False,
             autocompletion=completes(("articles", "punctuation"), listed=True),
         ),
@@ -129,7 +129,7 @@ def command(
     from tdbs.analysis.conditions.evaluate import evaluate_runs
     from tdbs.pipeline.dataset import load
 
-    conditions = choose_batches(listed(batches)) if batches else choose_conditions(rates, listed(remove), _files(edits))
+    conditions = choose_batches(listed(batches)) if batches else choose_conditions(rates, remove or (), _files(edits))
     asked = Question(conditions=conditions, draws=draws, seed=seed, timed=time or bool(batches))
     folders = runs or [run_folder(None)]
     opened = None if dataset is None else load(dataset)

@@ -226,6 +226,8 @@ def test_a_run_folder_holds_the_resolved_config_and_a_model_that_transformers_lo
         "epochs": 1,
         "lr": 0.001,
         "warmup": 0.06,
+        "lr_scheduler": "linear",
+        "weight_decay": 0.0,
         "dropout": 0.0,  # buckets and fewer than 10,000 rows
         "plan_digest": None,
         "memory": "2GiB",
