@@ -48,7 +48,7 @@ def command(
         list[str] | None,
         typer.Option(
             metavar="[articles|punctuation]",
-            help="Take these out of the raw texts; with a comma between them both at once. Repeat for several conditions.",
+            help="Take these out of the raw texts: one, or both with a comma. Repeat it for several conditions.",
             show_default=False,
             autocompletion=completes(("articles", "punctuation"), listed=True),
         ),
