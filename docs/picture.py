@@ -1,6 +1,6 @@
 """The README's picture: tokens of an epoch of SST-2 by strategy, kept and pad, as a report draws them.
 
-    python -m docs.picture --mirror DIR --tokenizer bert-base-uncased
+python -m docs.picture --mirror DIR --tokenizer bert-base-uncased
 """
 
 import argparse

@@ -7,16 +7,20 @@ run resumes only on the same value.
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Concatenate, ParamSpec, TypeVar, get_args, get_type_hints
+from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, get_args, get_type_hints
 
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, choose
 from tdbs.shown import shown_number
 
 DEFAULT_EPOCHS = 3
 DEFAULT_WARMUP = 0.06  # share of the run's samples; RoBERTa's fine-tuning recipe
 DEFAULT_MEMORY = "2GiB"
+Precision = Literal["auto", "fp32", "bf16"]
+Attention = Literal["auto", "eager", "sdpa", "flash_attention_2"]
+SCHEDULERS = ("linear", "cosine", "constant")
+TRACKERS = ("tensorboard", "wandb", "trackio")
 _RETURNS = "\n\n    Returns:"  # the Args of a docstring end before it
 
 Fields = ParamSpec("Fields")
@@ -32,6 +36,9 @@ class Option:
     help: str
     default: str | None = None  # in words, if the value is found later
     flag: str | None = None  # on the command line, if that is not the field's name
+    choices: tuple[str, ...] = ()  # all values, if the field's type does not have them
+    alias: str | None = None  # the field's longer name, for Python and the command line
+    listed: bool = False  # whether its values are separated by commas, and the option may be repeated
 
     @property
     def text(self) -> str:
@@ -48,13 +55,22 @@ class TrainSettings:
         Option("Hub name or folder of the model, or tiny.", default="the one the dataset was tokenized for"),
     ] = None
     epochs: Annotated[int, Option("Epochs of the run.")] = DEFAULT_EPOCHS
-    lr: Annotated[float | None, Option("Base learning rate.", default="5e-5; tiny 1e-3")] = None
-    warmup: Annotated[float, Option("Share of the samples over which the rate grows.")] = DEFAULT_WARMUP
+    lr: Annotated[float | None, Option("Base learning rate.", default="5e-5; tiny 1e-3", alias="learning_rate")] = None
+    warmup: Annotated[float, Option("Share of the samples over which the rate grows.", alias="warmup_ratio")] = (
+        DEFAULT_WARMUP
+    )
+    lr_scheduler: Annotated[str, Option("How the rate falls after the warm-up.", choices=SCHEDULERS)] = "linear"
+    weight_decay: Annotated[float, Option("Weight decay of AdamW, but for biases and norms.")] = 0.0
     dropout: Annotated[float | None, Option("Dropout of the model.", default="the paper's rule")] = None
-    precision: Annotated[str, Option("auto, fp32 or bf16.")] = "auto"
+    precision: Annotated[
+        str, Option("Numbers of the model; auto is bf16 if the device computes in it.", choices=get_args(Precision))
+    ] = "auto"
     attention: Annotated[
         str,
-        Option("auto (the profile's fastest; else eager on a CPU, sdpa on CUDA), eager, sdpa or flash_attention_2."),
+        Option(
+            "Attention kernel; auto is the profile's fastest, else eager on a CPU and sdpa on CUDA.",
+            choices=get_args(Attention),
+        ),
     ] = "auto"
     compiled: Annotated[
         bool, Option("Compile the model's layers: for CUDA; it makes a CPU slower.", flag="--compile")
@@ -64,7 +80,7 @@ class TrainSettings:
     ] = False
     lora: Annotated[int | None, Option("Train adapters of this rank (peft), and the head.")] = None
     freeze_layers: Annotated[int | None, Option("Freeze the embeddings and this many lowest layers.")] = None
-    track: Annotated[str | None, Option("Log each step to tensorboard, wandb or trackio.")] = None
+    track: Annotated[str | None, Option("Log each step to a tracker.", choices=TRACKERS, alias="report_to")] = None
     energy: Annotated[
         str | None,
         Option("Measure kWh and CO2e with this country's electricity: its three letters (ISO 3166), or world."),
@@ -80,6 +96,12 @@ class TrainSettings:
 
     def __post_init__(self) -> None:
         check_hyperparameters(epochs=self.epochs, lr=self.lr, warmup=self.warmup, dropout=self.dropout)
+        choose("--lr-scheduler", self.lr_scheduler, SCHEDULERS)
+        if not (isinstance(self.weight_decay, int | float) and 0 <= self.weight_decay <= 1):
+            raise ConfigError(
+                f"--weight-decay must be from 0 to 1, got {shown_number(self.weight_decay)}.",
+                next_step="Pass a share such as --weight-decay 0.01.",
+            )
 
 
 def check_hyperparameters(
@@ -88,8 +110,8 @@ def check_hyperparameters(
     """Refuse values out of range. With a rate above 1 AdamW could leave weights that are not numbers."""
     for right, name, value, rule in (
         (epochs >= 1, "--epochs", epochs, "1 or more"),
-        (lr is None or 0 < lr <= 1, "--lr", lr, "above 0 and at most 1"),
-        (0 <= warmup < 1, "--warmup", warmup, "from 0 to less than 1"),
+        (lr is None or 0 < lr <= 1, "--learning-rate", lr, "above 0 and at most 1"),
+        (0 <= warmup < 1, "--warmup-ratio", warmup, "from 0 to less than 1"),
         (dropout is None or 0 <= dropout < 1, "--dropout", dropout, "from 0 to less than 1"),
     ):
         if not right:
@@ -128,6 +150,23 @@ def option_of(record: Callable[..., Any], name: str) -> Option:
     return documented_fields(record)[name][1]
 
 
+def canonical(given: Mapping[str, Any], *records: Callable[..., Any]) -> dict[str, Any]:
+    """Return values by the names of the records' fields: `learning_rate` is `lr`. Raises ConfigError for both."""
+    names = {
+        option.alias: name
+        for record in records
+        for name, (_, option) in documented_fields(record).items()
+        if option.alias is not None
+    }
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        field = names.get(name, name)
+        if field in found:
+            raise ConfigError(f"{field} is given twice, once as {name}.", next_step="Give it once.")
+        found[field] = value
+    return found
+
+
 def takes(
     record: Callable[Fields, Record],
 ) -> Callable[[Callable[[Subject, Record], Result]], Callable[Concatenate[Subject, Fields], Result]]:
@@ -142,7 +181,7 @@ def takes(
 
         @functools.wraps(function)
         def call(*arguments: Any, **options: Any) -> Result:
-            given = signature.bind(*arguments, **options).arguments
+            given = signature.bind(*arguments, **canonical(options, record)).arguments
             return function(given.pop(first.name), record(**given))  # type: ignore[call-arg]  # bound above
 
         _document(call, signature, record)
@@ -159,7 +198,7 @@ def takes_only(record: Callable[Fields, Record]) -> Callable[[Callable[[Record],
 
         @functools.wraps(function)
         def call(*arguments: Any, **options: Any) -> Result:
-            return function(record(**signature.bind(*arguments, **options).arguments))  # type: ignore[call-arg]
+            return function(record(**signature.bind(*arguments, **canonical(options, record)).arguments))  # type: ignore[call-arg]
 
         _document(call, signature, record, head="\n\n    Args:")
         return call
@@ -179,5 +218,9 @@ def _document(
 ) -> None:
     """Give a function its signature, and the record's fields as the last Args of its docstring."""
     call.__signature__ = signature  # type: ignore[attr-defined]  # functools has no type for it
-    lines = (f"        {parameter.name}: {option.text}" for parameter, option in documented_fields(record).values())
+    lines = []
+    for parameter, option in documented_fields(record).values():
+        choices = f" One of {', '.join(option.choices)}." if option.choices else ""
+        alias = f" Also as {option.alias}." if option.alias else ""
+        lines.append(f"        {parameter.name}: {option.text}{choices}{alias}")
     call.__doc__ = (call.__doc__ or "").replace(_RETURNS, head + "\n" + "\n".join(lines) + _RETURNS)

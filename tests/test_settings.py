@@ -9,7 +9,7 @@ import pytest
 from tdbs.analysis.compare.compare import compare
 from tdbs.cli.train import command
 from tdbs.errors import ConfigError
-from tdbs.settings import Option, TrainSettings, changed_fields, documented_fields, options_of, takes
+from tdbs.settings import Option, TrainSettings, canonical, changed_fields, documented_fields, options_of, takes
 from tdbs.train.trainer import train
 
 
@@ -62,6 +62,29 @@ def test_every_setting_is_an_option_of_train():
     missing = [name for name in documented_fields(TrainSettings) if name not in options]
     assert missing == []
     assert options["energy"].annotation.__args__[0] is bool
+
+
+def test_a_longer_name_is_the_same_field_and_both_are_refused():
+    assert canonical({"learning_rate": 1e-3, "epochs": 2}, TrainSettings) == {"lr": 1e-3, "epochs": 2}
+    with pytest.raises(ConfigError, match=r"^lr is given twice, once as learning_rate\. Give it once\.$"):
+        canonical({"lr": 1e-3, "learning_rate": 1e-3}, TrainSettings)
+    with pytest.raises(ConfigError, match=r"^--learning-rate must be above 0 and at most 1, got 2\."):
+        train("nowhere", learning_rate=2)
+    assert "Also as learning_rate." in train.__doc__
+
+
+@pytest.mark.parametrize(
+    ("setting", "error"),
+    [
+        ({"lr_scheduler": "step"}, "Unknown value 'step' for --lr-scheduler."),
+        ({"weight_decay": -0.1}, "--weight-decay must be from 0 to 1, got -0.1."),
+        ({"weight_decay": float("nan")}, "--weight-decay must be from 0 to 1, got nan."),
+    ],
+)
+def test_schedulers_and_decays_are_checked(setting, error):
+    with pytest.raises(ConfigError) as caught:
+        TrainSettings(**setting)
+    assert caught.value.message == error
 
 
 def test_settings_are_checked_once_and_handed_on_whole():

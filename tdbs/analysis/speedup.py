@@ -24,9 +24,7 @@ from tdbs.train.planning.model_choice import ModelChoice, check_frozen_layers, c
 from tdbs.train.planning.model_fit import check_fit
 from tdbs.train.planning.peak_memory import memory_terms
 from tdbs.train.planning.profile_file import Profile, profiled_attention
-from tdbs.train.planning.strategies import Strategy, given_strategy, strategies_for
-
-BASELINE = "random"
+from tdbs.train.planning.strategies import BASELINE, Strategy, given_strategy, strategies_for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -9,7 +9,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from tdbs.analysis.speedup import BASELINE, StrategyEstimate
+from tdbs.analysis.speedup import StrategyEstimate
+from tdbs.train.planning.strategies import BASELINE
 
 LEAST_SAVING = 0.1  # of random's time: below it plain batches do as well
 LEAST_SHOWN = 0.005  # of a time: the rest rounds to 0 %

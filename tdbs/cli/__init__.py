@@ -1,73 +1,42 @@
 """The command line: one file a command; each parses, calls one function and prints."""
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
 from tdbs import __version__
-from tdbs.cli import (
-    compare,
-    env,
-    estimate_speedup,
-    evaluate,
-    inspect,
-    models,
-    plan,
-    predict,
-    prepare,
-    profile,
-    push,
-    report,
-    reproduce,
-    sweep,
-    train,
-    verify,
-)
-from tdbs.cli.screen import print_line
-from tdbs.shown import shown
+from tdbs.cli.parser import make_app
+
+# Names and summaries: `tdbs --help` imports no command.
+COMMANDS = {
+    "prepare": "Prepare a dataset once, for every later run.",
+    "verify": "Check every file of a prepared dataset.",
+    "inspect": "Show lengths, labels and samples of a dataset.",
+    "profile": "Measure how fast this device runs a model.",
+    "plan": "Show every batch, step and rate of a run, untrained.",
+    "estimate-speedup": "Predict time, padding and memory of each strategy.",
+    "train": "Fine-tune a model on a prepared dataset.",
+    "compare": "Train strategies on equal terms, and compare them.",
+    "sweep": "Search hyperparameters on one prepared dataset.",
+    "reproduce": "Run a table or figure of the paper.",
+    "evaluate": "Score trained models, on changed texts too.",
+    "predict": "Predict the rows of a file, of a split or of stdin.",
+    "report": "Write a page about a run or a comparison.",
+    "push": "Push a prepared dataset or a run's model to the hub.",
+    "models": "Show what runs without padding for each model type.",
+    "env": "Print versions and devices, for a bug report.",
+}
+
+app = make_app(COMMANDS, name="tdbs")
 
 
 def _print_version(asked: bool) -> None:
     if asked:
-        print_line(__version__)
+        from tdbs.cli.screen import print_lines
+
+        print_lines(__version__)
         raise typer.Exit
-
-
-@contextmanager
-def _usage_shown() -> Iterator[None]:
-    """Let the parser's errors, which it prints itself, quote options and values as they are shown."""
-    try:
-        yield
-    except Exception as error:
-        if hasattr(error, "format_message") and hasattr(error, "message"):  # the class differs from typer to typer
-            error.message = shown(error.message)
-        raise
-
-
-class _Commands(TyperGroup):
-    """The commands, whose parser is typer's."""
-
-    def make_context(self, *arguments: Any, **options: Any) -> Any:
-        with _usage_shown():
-            return super().make_context(*arguments, **options)
-
-    def invoke(self, ctx: Any) -> Any:
-        with _usage_shown():
-            return super().invoke(ctx)
-
-
-app = typer.Typer(
-    name="tdbs",
-    cls=_Commands,
-    add_completion=False,
-    no_args_is_help=True,
-    rich_markup_mode=None,  # plain help, the same in docs and in a terminal of any width
-    pretty_exceptions_enable=False,
-)
 
 
 @app.callback()
@@ -77,27 +46,6 @@ def tdbs_options(
     ] = False,
 ) -> None:
     """Prepare text datasets for fine-tuning once, report what padding costs, and train without it."""
-
-
-for command in (
-    prepare,
-    verify,
-    inspect,
-    profile,
-    plan,
-    estimate_speedup,
-    train,
-    compare,
-    sweep,
-    reproduce,
-    evaluate,
-    predict,
-    report,
-    push,
-    models,
-    env,
-):
-    app.command(command.NAME)(command.command)
 
 
 def main() -> None:

@@ -12,20 +12,35 @@ from typing import Annotated, Any
 
 import typer
 
-from tdbs.cli.screen import SPEAKS, notices_said, print_error, say
+from tdbs.cli.completion import complete_dataset
+from tdbs.cli.config_file import take_config
+from tdbs.cli.screen import SPEAKS, escape_unencodable, notices_said, print_error, say
 from tdbs.errors import ConfigError, TdbsError, reason_of
 from tdbs.files import is_url, last_place, remember, to_path
 from tdbs.shown import fitted
-from tdbs.train.planning.model_choice import shown_model
 
 DatasetArgument = Annotated[
     str | None,
     typer.Argument(
-        metavar="DATASET", help="Folder or URL of a prepared dataset. [default: the last one]", show_default=False
+        metavar="DATASET",
+        help="Folder or URL of a prepared dataset. [default: the last one]",
+        show_default=False,
+        autocompletion=complete_dataset,
     ),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON object on stdout.")]
 OverwriteOption = Annotated[bool, typer.Option("--overwrite", help="Replace files that tdbs wrote there before.")]
+_ConfigOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--config",
+        metavar="FILE",
+        help="TOML or YAML file of options, or a run's config.toml; options given here go first.",
+        show_default=False,
+        is_eager=True,
+        callback=take_config,
+    ),
+]
 _DebugOption = Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")]
 
 # Packages below fsspec whose errors are not OSErrors: no credentials, no answer.
@@ -33,10 +48,11 @@ _STORES = ("botocore", "aiobotocore", "aiohttp", "gcsfs", "google", "adlfs", "az
 
 
 def reported(function: Callable[..., None]) -> Callable[..., None]:
-    """Add --debug to a command, and turn its errors into two lines and exit code 1."""
+    """Add --config and --debug to a command, and turn its errors into two lines and exit code 1."""
 
     @functools.wraps(function)
-    def command(*, debug: bool, **arguments: Any) -> None:
+    def command(*, debug: bool, config: Path | None, **arguments: Any) -> None:  # noqa: ARG001  (take_config read it)
+        escape_unencodable()
         try:
             with notices_said():
                 function(**arguments)
@@ -73,14 +89,18 @@ def reported(function: Callable[..., None]) -> Callable[..., None]:
             raise typer.Exit(1) from error
 
     signature = inspect.signature(function)
-    debug = inspect.Parameter("debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=_DebugOption)
-    command.__signature__ = signature.replace(parameters=[*signature.parameters.values(), debug])  # type: ignore[attr-defined]  # functools has no type for it
-    command.__annotations__ = {**function.__annotations__, "debug": _DebugOption}
+    keyword = inspect.Parameter.KEYWORD_ONLY
+    config = inspect.Parameter("config", keyword, default=None, annotation=_ConfigOption)
+    debug = inspect.Parameter("debug", keyword, default=False, annotation=_DebugOption)
+    command.__signature__ = signature.replace(parameters=[*signature.parameters.values(), config, debug])  # type: ignore[attr-defined]  # functools has no type for it
+    command.__annotations__ = {**function.__annotations__, "config": _ConfigOption, "debug": _DebugOption}
     return command
 
 
 def shown_command() -> str:
     """Return the command that was called, as a shell takes it; of absolute paths their last two parts."""
+    from tdbs.train.planning.model_choice import shown_model
+
     return shlex.join(["tdbs", *(shown_model(word) if Path(word).is_absolute() else word for word in sys.argv[1:])])
 
 

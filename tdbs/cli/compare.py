@@ -6,34 +6,30 @@ from typing import Annotated
 
 import typer
 
-from tdbs.analysis.speedup import BASELINE
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, quiet_libraries, reported
 from tdbs.cli.options import (
     Chosen,
     CountryOption,
     EnergyOption,
     ProfileOption,
+    SeedsOption,
+    StrategiesOption,
     chosen_country,
     given_profile,
-    policy_note,
-    profile_note,
+    listed,
+    listed_seeds,
     strategies_to_compare,
-    untimed_note,
-    windows_note,
     with_parts,
     with_settings,
 )
-from tdbs.cli.screen import print_json, print_table, say, spinner
+from tdbs.cli.progress import spinner
+from tdbs.cli.screen import print_json, print_lines, print_table, say
 from tdbs.errors import ConfigError
 from tdbs.files import name_in_folder
-from tdbs.pipeline.dataset import load
-from tdbs.reports.terminal_times import compare_notes, compare_table
 from tdbs.settings import TrainSettings
-from tdbs.train.planning.memory_bound import unbounded_note
-from tdbs.train.planning.strategies import resolve_strategy, resolved_name
+from tdbs.train.planning.strategies import BASELINE, resolve_strategy, resolved_name
 from tdbs.train.stopping import stopped_at_once
 
-NAME = "compare"
 COMPARISONS_FOLDER = Path("runs/compare")
 
 
@@ -42,13 +38,8 @@ COMPARISONS_FOLDER = Path("runs/compare")
 @with_parts("base_batch_size", "caps")
 def command(
     dataset: DatasetArgument = None,
-    strategy: Annotated[
-        list[str] | None,
-        typer.Option(help="Strategy; repeat for several. [default: all]", show_default=False),
-    ] = None,
-    seed: Annotated[
-        list[int] | None, typer.Option(help="Seed; repeat for several. [default: 0]", show_default=False)
-    ] = None,
+    strategy: StrategiesOption = None,
+    seeds: SeedsOption = None,
     baseline: Annotated[str, typer.Option(help="Baseline of the speedups.")] = BASELINE,
     steps: Annotated[
         int | None,
@@ -67,13 +58,18 @@ def command(
     settings: Chosen,
     parts: Chosen,
 ) -> None:
-    """Train strategies with some seeds on equal terms, or time a part of each, and compare prediction with measurement.
+    """Each strategy is trained with each seed; with --steps a part of it is timed. A profile adds the prediction.
 
     \b
     Example:
-      tdbs compare --strategy random --strategy reach --seed 1 --seed 2 --profile a100.json --out runs/compare/a
+      tdbs compare --strategy random,reach --seeds 1,2,3
       tdbs compare --steps 30 --profile a100.json
     """
+    from tdbs.cli.notes import policy_note, profile_note, untimed_note, windows_note
+    from tdbs.pipeline.dataset import load
+    from tdbs.reports.terminal_times import compare_notes, compare_table
+    from tdbs.train.planning.memory_bound import unbounded_note
+
     if resume and out is None:
         raise ConfigError("--resume needs the folder of the comparison.", next_step="Pass --out with it.")
     counted = chosen_country(energy, country)
@@ -85,7 +81,7 @@ def command(
 
     quiet_libraries()
     trained = model_to_train(settings["model"], opened.manifest)
-    named, missing = strategies_to_compare(strategy, opened, trained)
+    named, missing = strategies_to_compare(listed(strategy), opened, trained)
     names = dict.fromkeys(resolved_name(name, task, in_rows=trained.in_rows) for name in [baseline, *named])
     chosen = [resolve_strategy(name, task, parts, profile=known, in_rows=trained.in_rows) for name in names]
     of_profile = profile_note(known, trained), untimed_note(known, TrainSettings(**settings))
@@ -101,7 +97,7 @@ def command(
             opened,
             chosen,
             out=folder,
-            seeds=seed or [0],
+            seeds=listed_seeds(seeds),
             baseline=chosen[0].name,
             **settings,
             profile=known,
@@ -114,4 +110,4 @@ def command(
         print_json({"comparison": str(folder), **result})
         return
     print_table(compare_table(result))
-    say(*compare_notes(result), str(folder))
+    print_lines(*compare_notes(result), str(folder))

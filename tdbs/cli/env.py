@@ -1,21 +1,20 @@
 """`tdbs env`: versions and devices, for a bug report."""
 
-from tdbs.analysis.environment import environment
 from tdbs.cli.common import JsonOption, reported
 from tdbs.cli.screen import print_json, show
-from tdbs.reports.terminal import key_value_table
-
-NAME = "env"
 
 
 @reported
 def command(as_json: JsonOption = False) -> None:
-    """Print versions and devices; paste it into a bug report.
+    """Versions are of tdbs, Python and the packages that it uses.
 
     \b
     Example:
       tdbs env --json
     """
+    from tdbs.analysis.environment import environment
+    from tdbs.reports.terminal import key_value_table
+
     found = environment()
     if as_json:
         print_json(found)

@@ -5,8 +5,6 @@ from typing import Annotated
 
 import typer
 
-from tdbs.analysis.speedup import BASELINE, estimate_speedup
-from tdbs.analysis.worth import saving_of, saving_sentence
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
 from tdbs.cli.options import (
     OF_MEMORY,
@@ -14,26 +12,18 @@ from tdbs.cli.options import (
     Chosen,
     ProfileOption,
     SeedOption,
+    StrategiesOption,
     given_profile,
-    policy_note,
-    profile_note,
+    listed,
     strategies_to_compare,
-    untimed_note,
-    windows_note,
     with_parts,
     with_settings,
 )
-from tdbs.cli.screen import print_json, print_table, say
+from tdbs.cli.screen import print_json, print_lines, print_table, say
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import load
-from tdbs.reports.terminal_times import estimate_notes, estimate_table, memory_notes, target_notes
 from tdbs.settings import TrainSettings
 from tdbs.train.planning.caps import has_cuda
-from tdbs.train.planning.memory_bound import unbounded_note
-from tdbs.train.planning.model_choice import choose_model, shown_model
-from tdbs.train.planning.strategies import DEFAULT_STRATEGY, left_out, resolve_strategy
-
-NAME = "estimate-speedup"
+from tdbs.train.planning.strategies import BASELINE, DEFAULT_STRATEGY, left_out, resolve_strategy
 
 
 @reported
@@ -41,10 +31,7 @@ NAME = "estimate-speedup"
 @with_parts("base_batch_size", "caps")
 def command(
     dataset: DatasetArgument = None,
-    strategy: Annotated[
-        list[str] | None,
-        typer.Option(help="Strategy; repeat for several. [default: all]", show_default=False),
-    ] = None,
+    strategy: StrategiesOption = None,
     baseline: Annotated[str, typer.Option(help="Baseline of the speedups.")] = BASELINE,
     seed: SeedOption = 0,
     profile: ProfileOption = None,
@@ -55,16 +42,23 @@ def command(
     settings: Chosen,
     parts: Chosen,
 ) -> None:
-    """Predict how long a run takes and how much faster each strategy is, from the trainer's own plans.
-
-    With a device profile the result is in seconds, with an error range; without one it is in tokens. It also has the
-    peak memory of training.
+    """The trainer's own plans are counted. With a device profile the result is in seconds, with an error range;
+    without one it is in tokens.
 
     \b
     Example:
-      tdbs estimate-speedup data/glue/sst2/roberta-base-128-1a2b3c4d --strategy random --strategy reach
+      tdbs estimate-speedup data/glue/sst2/roberta-base-128-1a2b3c4d
+      tdbs estimate-speedup --strategy random,reach
       tdbs estimate-speedup --profile a100.json --runs 15
     """
+    from tdbs.analysis.speedup import estimate_speedup
+    from tdbs.analysis.worth import saving_of, saving_sentence
+    from tdbs.cli.notes import policy_note, profile_note, untimed_note, windows_note
+    from tdbs.pipeline.dataset import load
+    from tdbs.reports.terminal_times import estimate_notes, estimate_table, memory_notes, target_notes
+    from tdbs.train.planning.memory_bound import unbounded_note
+    from tdbs.train.planning.model_choice import choose_model, shown_model
+
     opened = load(dataset_folder(dataset))
     task = opened.manifest.task
     asked = TrainSettings(**settings)
@@ -75,7 +69,7 @@ def command(
             next_step="Pass --profile FILE; tdbs profile writes one.",
         )
     trained = choose_model(asked.model, opened.manifest)
-    names, missing = strategies_to_compare(strategy, opened, trained)
+    names, missing = strategies_to_compare(listed(strategy), opened, trained)
     base, plain, default, *chosen = (
         resolve_strategy(name, task, parts, allow_drop=allow_drop, profile=known, in_rows=trained.in_rows)
         for name in (baseline, BASELINE, DEFAULT_STRATEGY, *names)
@@ -122,6 +116,6 @@ def command(
         print_json({**common, "strategies": rows, **of_default})
         return
     print_table(estimate_table(estimates, base.name, runs=runs))
-    say(saving_sentence(saving))
-    say(*memory_notes(estimates, asked.memory), *target_notes(estimates))
-    say(*estimate_notes(estimates, known, kernel, prepare=prepare, runs=runs))
+    print_lines(saving_sentence(saving))
+    print_lines(*memory_notes(estimates, asked.memory), *target_notes(estimates))
+    print_lines(*estimate_notes(estimates, known, kernel, prepare=prepare, runs=runs))

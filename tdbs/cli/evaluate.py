@@ -7,12 +7,14 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import JsonOption, quiet_libraries, reported, run_folder
-from tdbs.cli.screen import print_json, print_table, say, show, spinner
+from tdbs.cli.completion import complete_run, completes, strategy_names
+from tdbs.cli.options import LIST, listed
+from tdbs.cli.progress import spinner
+from tdbs.cli.screen import print_json, print_lines, print_table, show
 from tdbs.errors import ConfigError, TrainingError
 from tdbs.reports.terminal import conditions_table, duration, flips_table, metrics_line
 from tdbs.train.stopping import stopped_at_once
 
-NAME = "evaluate"
 _FLIPS_RATE = 0.3  # the paper's Table 8
 _WHAT = "The evaluation of {}"
 
@@ -21,7 +23,12 @@ _WHAT = "The evaluation of {}"
 def command(
     runs: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[RUN]...", help="Folders of runs. [default: the last one]", show_default=False),
+        typer.Argument(
+            metavar="RUN",
+            help="Folders of runs. [default: the last one]",
+            show_default=False,
+            autocompletion=complete_run,
+        ),
     ] = None,
     dataset: Annotated[
         str | None, typer.Option(help="Another prepared dataset. [default: the run's own]", show_default=False)
@@ -30,25 +37,27 @@ def command(
         str | None, typer.Option(help="Split to score. [default: the task's validation split]", show_default=False)
     ] = None,
     drop_rate: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="Shares of droppable words to drop: 0.3, or several separated by commas. [with --flips: 0.3]",
+            metavar=LIST,
+            help="Shares of droppable words to drop. [with --flips: 0.3]",
             show_default=False,
         ),
     ] = None,
     remove: Annotated[
         list[str] | None,
         typer.Option(
-            help="Take these out of the raw texts: articles, punctuation, or both separated by a comma; repeat "
-            "for several.",
+            metavar="[articles|punctuation]",
+            help="Take these out of the raw texts: one, or both with a comma. Repeat it for several conditions.",
             show_default=False,
+            autocompletion=completes(("articles", "punctuation"), listed=True),
         ),
     ] = None,
     edits: Annotated[
-        list[Path] | None,
+        list[str] | None,
         typer.Option(
-            help="Edit the raw texts: a file of lines with a regular expression, a tab and its replacement; "
-            "repeat for several.",
+            metavar=LIST,
+            help="Edit the raw texts: files of lines with a regular expression, a tab and its replacement.",
             show_default=False,
         ),
     ] = None,
@@ -58,11 +67,12 @@ def command(
         bool, typer.Option("--time", help="Time one model call for each of 64 samples, with --drop-rate.")
     ] = False,
     batches: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
-            help="Score and time the split in the batches of these strategies, separated by commas, as large as HWCap "
-            "allows: random,bucket,tdbs_paper.",
+            metavar=LIST,
+            help="Score and time the split in the batches of these strategies, as large as HWCap allows.",
             show_default=False,
+            autocompletion=completes(strategy_names, listed=True),
         ),
     ] = None,
     mirror: Annotated[
@@ -77,7 +87,7 @@ def command(
     max_flips: Annotated[float | None, typer.Option(help="With --flips, fail above this share of flips.")] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Score runs' models on a split, side by side: whole, with words dropped, with articles or punctuation removed.
+    """Runs are scored side by side: on whole texts, with words dropped, with articles or punctuation removed.
 
     \b
     Example:
@@ -119,10 +129,7 @@ def command(
     from tdbs.analysis.conditions.evaluate import evaluate_runs
     from tdbs.pipeline.dataset import load
 
-    if batches:
-        conditions = choose_batches([name.strip() for name in batches.split(",")])
-    else:
-        conditions = choose_conditions(rates, remove or (), edits or ())
+    conditions = choose_batches(listed(batches)) if batches else choose_conditions(rates, remove or (), _files(edits))
     asked = Question(conditions=conditions, draws=draws, seed=seed, timed=time or bool(batches))
     folders = runs or [run_folder(None)]
     opened = None if dataset is None else load(dataset)
@@ -135,13 +142,20 @@ def command(
     print_table(conditions_table(found))
 
 
-def _shares(given: str | None) -> list[float]:
+def _files(given: list[str] | None) -> list[Path]:
+    """Return the files of `--edits`; a file whose name has a comma is one file."""
+    texts = given or []
+    return [Path(file) for text in texts for file in ([text] if Path(text).is_file() else listed([text]))]
+
+
+def _shares(given: list[str] | None) -> list[float]:
     """Return the rates of `--drop-rate`."""
     try:
-        return [] if given is None else [float(rate) for rate in given.split(",")]
+        return [float(rate) for rate in listed(given)]
     except ValueError:
         raise ConfigError(
-            f"--drop-rate takes shares separated by commas, got {given}.", next_step="Pass --drop-rate 0,0.5,1."
+            f"--drop-rate takes shares separated by commas, got {','.join(given or ())}.",
+            next_step="Pass --drop-rate 0,0.5,1.",
         ) from None
 
 
@@ -172,10 +186,10 @@ def _one_run(
         print_json(found if counted is None else {**found, "flips": dataclasses.asdict(counted)})
     else:
         scores = metrics_line(result.metrics)
-        say(f"{result.split}, {result.rows:,} rows: {scores} ({duration(result.seconds)})")
+        print_lines(f"{result.split}, {result.rows:,} rows: {scores} ({duration(result.seconds)})")
         if counted is not None:
             show(flips_table(counted.by_word))
-            say(
+            print_lines(
                 f"{counted.flips:,} of {counted.rows:,} predictions flip ({counted.share:.2%}) at drop rate "
                 f"{counted.drop_rate:g}; {counted.changed:,} samples lost a word."
             )

@@ -7,20 +7,14 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from tdbs.analysis.statistics import label_length, split_statistics
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
-from tdbs.cli.options import AllowDropOption, Chosen, policy_note, with_settings
-from tdbs.cli.screen import print_json, say, show
+from tdbs.cli.completion import completes, strategy_names
+from tdbs.cli.options import AllowDropOption, Chosen, with_settings
+from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.errors import at_least
-from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.lengths import PAPER_PERCENT, bucket_edges
-from tdbs.reports.samples import show_drops, show_samples
-from tdbs.reports.terminal import drop_lines, label_lines, length_histogram, sample_lines, split_table, target_lines
-from tdbs.train.feed import TRAIN
-from tdbs.train.planning.model_choice import choose_model
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, resolve_strategy
 
-NAME = "inspect"
 _SHOWN_DROP = "reach"  # the default strategy drops nothing
 
 
@@ -38,8 +32,10 @@ def command(
     strategy: Annotated[
         str | None,
         typer.Option(
+            metavar="NAME",
             help="Strategy whose updates and TokenDrop to show. [default: the one that would train; reach for --drop]",
             show_default=False,
+            autocompletion=completes(strategy_names),
         ),
     ] = None,
     epoch: Annotated[int, typer.Option(help="Epoch to show, from 0.")] = 0,
@@ -49,7 +45,7 @@ def command(
     *,
     settings: Chosen,
 ) -> None:
-    """Show lengths by bucket, whether labels go with them, and some samples with their [droppable] words marked.
+    """Lengths are shown by bucket, with whether labels depend on them; samples with their [droppable] words marked.
 
     With --drop: the same samples before and after TokenDrop, as an epoch of training sees them.
 
@@ -58,6 +54,14 @@ def command(
       tdbs inspect data/sample/sample_tokenizer-128-1a2b3c4d --samples 3
       tdbs inspect --drop --strategy reach --epoch 1 --seed 3
     """
+    from tdbs.analysis.statistics import label_length, split_statistics
+    from tdbs.cli.notes import policy_note
+    from tdbs.pipeline.dataset import load, read_split
+    from tdbs.reports.samples import show_drops, show_samples
+    from tdbs.reports.terminal import drop_lines, label_lines, length_histogram, sample_lines, split_table, target_lines
+    from tdbs.train.feed import TRAIN
+    from tdbs.train.planning.model_choice import choose_model
+
     at_least("--epoch", epoch, 0)
     at_least("--samples", samples, 0)
     opened = load(dataset_folder(dataset))
@@ -96,15 +100,17 @@ def command(
             }
         )
         return
-    say(f"{opened.path}: {split}, lengths in tokens of {manifest.tokenizer.name}", "")
+    print_lines(f"{opened.path}: {split}, lengths in tokens of {manifest.tokenizer.name}", "")
     show(length_histogram(info.lengths_L1, edges))
-    say("")
+    print_lines("")
     statistics = {name: split_statistics(each) for name, each in manifest.splits.items()}
     show(split_table(statistics))
-    say(*target_lines(statistics))
+    print_lines(*target_lines(statistics))
     if percent != PAPER_PERCENT:
-        say(f"L_{percent:g} = {found.percentile_length}, estimated padding {found.padding_fraction_estimate:.1%}")
+        print_lines(
+            f"L_{percent:g} = {found.percentile_length}, estimated padding {found.padding_fraction_estimate:.1%}"
+        )
     if labels is not None:
-        say(*label_lines(labels, resolved))
+        print_lines(*label_lines(labels, resolved))
     for line in drop_lines(drops) if drop else sample_lines(shown):
         show(line)

@@ -6,12 +6,7 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import JsonOption, reported
-from tdbs.cli.screen import print_json, print_table, say
-from tdbs.reports.support import support_notes, support_table
-from tdbs.train.planning.model_choice import shown_model
-from tdbs.train.planning.support import all_support, find_support
-
-NAME = "models"
+from tdbs.cli.screen import print_json, print_lines, print_table
 
 
 @reported
@@ -24,16 +19,20 @@ def command(
     ] = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Show how each model type runs without padding, or how one model does, from its config.json.
+    """One model is judged by its config.json.
 
     \b
     Example:
       tdbs models
       tdbs models microsoft/deberta-v3-small --json
     """
+    from tdbs.reports.support import support_notes, support_table
+    from tdbs.train.planning.model_choice import shown_model
+    from tdbs.train.planning.support import all_support, find_support
+
     found = all_support() if model is None else (find_support(model),)
     if as_json:
         print_json({"model": model and shown_model(model), "models": [asdict(each) for each in found]})
         return
     print_table(support_table(found))
-    say(*support_notes(found))
+    print_lines(*support_notes(found))

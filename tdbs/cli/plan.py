@@ -7,38 +7,23 @@ from typing import Annotated
 import numpy as np
 import typer
 
-from tdbs.analysis.speedup import plan_within
 from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, dataset_folder, reported
 from tdbs.cli.options import (
     OF_MEMORY,
     Chosen,
     SeedOption,
-    caps_note,
     chosen_strategy,
     given_profile,
-    policy_note,
-    sorted_note,
-    windows_note,
     with_settings,
     with_strategy_options,
 )
-from tdbs.cli.screen import print_json, say, show
+from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import load
-from tdbs.removal import refuse_link
-from tdbs.reports.terminal import plan_rows, plan_summary
 from tdbs.settings import TrainSettings
-from tdbs.train.planning.memory_bound import bound_note
-from tdbs.train.planning.model_choice import choose_model, shown_model
-from tdbs.train.planning.model_fit import check_fit
-from tdbs.train.planning.plan import plan_digest
-from tdbs.train.planning.profile_file import profiled_attention
-
-NAME = "plan"
 
 
 @reported
-@with_settings("model", "epochs", "lr", "warmup", "memory", *OF_MEMORY)
+@with_settings("model", "epochs", "lr", "warmup", "lr_scheduler", "memory", *OF_MEMORY)
 @with_strategy_options
 def command(
     dataset: DatasetArgument = None,
@@ -50,12 +35,23 @@ def command(
     settings: Chosen,
     chosen: Chosen,
 ) -> None:
-    """Plan a run without training: every batch, step and rate, exactly as `tdbs train` would make them.
+    """Nothing is trained: the plan is exactly what `tdbs train` would do.
 
     \b
     Example:
       tdbs plan --strategy reach --caps paper --out plan.parquet
     """
+    from tdbs.analysis.speedup import plan_within
+    from tdbs.cli.notes import caps_note, policy_note, sorted_note, windows_note
+    from tdbs.pipeline.dataset import load
+    from tdbs.removal import refuse_link
+    from tdbs.reports.terminal import plan_rows, plan_summary
+    from tdbs.train.planning.memory_bound import bound_note
+    from tdbs.train.planning.model_choice import choose_model, shown_model
+    from tdbs.train.planning.model_fit import check_fit
+    from tdbs.train.planning.plan import plan_digest
+    from tdbs.train.planning.profile_file import profiled_attention
+
     if out is not None:
         refuse_link(out)
     if out is not None and out.exists() and not overwrite:
@@ -87,7 +83,7 @@ def command(
         from tdbs.train.planning.rates import learning_rates
 
         base_lr = trained.rate if asked.lr is None else asked.lr
-        rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=asked.warmup)
+        rates_S = learning_rates(plans, strategy, base_lr=base_lr, warmup=asked.warmup, scheduler=asked.lr_scheduler)
         write_plan(out, plan_table(plans, rates_S, np.array(opened.manifest.bucket_edges)))
     if as_json:
         of_model = {"model": shown_model(trained.name), "model_type": trained.model_type}
@@ -95,6 +91,6 @@ def command(
         print_json({"strategy": strategy.name, "seed": seed, **of_model, **found})
         return
     show(plan_summary(rows))
-    say(f"strategy {strategy.name}, plan digest {digest[:16]}")
+    print_lines(f"strategy {strategy.name}, plan digest {digest[:16]}")
     if out is not None:
-        say(f"one row per batch: {out}")
+        print_lines(f"one row per batch: {out}")

@@ -2,27 +2,29 @@
 
 import dataclasses
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tdbs.cli.common import JsonOption, OverwriteOption, quiet_libraries, reported, say_url
+from tdbs.cli.completion import complete_run, completes, strategy_names
 from tdbs.cli.options import (
     AllowDropOption,
     Chosen,
     ProfileOption,
     given_profile,
+    one_of,
     with_parts,
     with_reading,
     with_settings,
 )
-from tdbs.cli.screen import print_json, progress_bars, say
+from tdbs.cli.progress import counting
+from tdbs.cli.screen import print_json, print_lines, say
 from tdbs.errors import ConfigError
-from tdbs.reports.terminal import duration
+from tdbs.settings import Attention
+from tdbs.train.planning.strategies import Drop
 from tdbs.train.stopping import BEGINS_ANEW, stopped_at_once
 
-NAME = "predict"
 _SHOWN_ROWS = 5
 
 
@@ -32,7 +34,12 @@ _SHOWN_ROWS = 5
 @with_reading
 def command(
     model: Annotated[
-        str, typer.Argument(metavar="MODEL", help="Folder of a run, or folder or hub name of a fine-tuned model.")
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="Folder of a run, or folder or hub name of a fine-tuned model.",
+            autocompletion=complete_run,
+        ),
     ],
     source: Annotated[
         str,
@@ -59,8 +66,10 @@ def command(
     strategy: Annotated[
         str | None,
         typer.Option(
+            metavar="NAME",
             help="How batches are made, as in tdbs train: bucket, unpadded, random, reach, … [default: bucket]",
             show_default=False,
+            autocompletion=completes(strategy_names),
         ),
     ] = None,
     batch_size: Annotated[
@@ -70,7 +79,12 @@ def command(
     profile: ProfileOption = None,
     drop: Annotated[
         str | None,
-        typer.Option(help="TokenDrop: none, rate, any, all, batch_min, reach. [default: none]", show_default=False),
+        typer.Option(
+            metavar=one_of(get_args(Drop)),
+            help="TokenDrop: which words go. [default: none]",
+            show_default=False,
+            autocompletion=completes(get_args(Drop)),
+        ),
     ] = None,
     drop_rate: Annotated[
         float | None, typer.Option(help="Share of a row's droppable words to drop; 1 drops all.", show_default=False)
@@ -92,7 +106,12 @@ def command(
         typer.Option(help="Text before every input (models that generate). [default: the run's]", show_default=False),
     ] = None,
     attention: Annotated[
-        str, typer.Option(help="auto (the run's; sdpa for one text), eager, sdpa or flash_attention_2.")
+        str,
+        typer.Option(
+            metavar=one_of(get_args(Attention)),
+            help="Attention kernel; auto is the run's, and sdpa for one text.",
+            autocompletion=completes(get_args(Attention)),
+        ),
     ] = "auto",
     seed: Annotated[int, typer.Option(help="Seed of the dropped words.")] = 0,
     skip_bad_rows: Annotated[
@@ -106,16 +125,18 @@ def command(
     parts: Chosen,
     reading: Chosen,
 ) -> None:
-    """Predict every row of an input, in its order: batched by length without padding, or each row as it arrives.
+    """Rows keep their order. They are batched by length without padding, or predicted as they arrive.
 
     Nothing is dropped unless --drop or --drop-rate says so.
 
     \b
     Example:
-      tdbs predict runs/sample/first reviews.csv --text review --out predictions.jsonl
-      tdbs predict my/fine-tuned-bert reviews.parquet --out predictions.parquet --resume
-      echo "a fine film" | tdbs predict runs/sample/first - --batch-size 1 --drop-rate 1
+      tdbs predict runs/first reviews.csv --text review --out predictions.jsonl
+      tdbs predict my/bert reviews.parquet --out found.parquet --resume
+      echo "a fine film" | tdbs predict runs/first - --batch-size 1
     """
+    from tdbs.reports.terminal import duration
+
     if as_json and out is None:
         raise ConfigError("--json and the predictions cannot share stdout.", next_step="Pass --out with it.")
     quiet_libraries()
@@ -128,16 +149,12 @@ def command(
     what = f"The prediction of {'stdin' if source == STDIN else source}"
     with (
         stopped_at_once(what, next_step=lambda: _goes_on(source, out, overwrite=overwrite)),
-        progress_bars(
-            "{task.description}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-        ) as bars,
+        counting(remaining=True) as counted,
     ):
-        bar = bars.add_task("predict", total=None)
 
         def advance(done: int, total: int | None) -> None:
             if out is not None:  # predictions on stdout are progress enough
-                bars.start()
-            bars.update(bar, completed=done, total=total)
+                counted("rows", done, total)
 
         result = predict(
             model,
@@ -180,7 +197,7 @@ def command(
         f"{''.join(f', {time}' for time in times)}"
     )
     if out is not None:
-        say(str(out))
+        print_lines(str(out))
 
 
 def _goes_on(source: str, out: Path | None, *, overwrite: bool) -> str:

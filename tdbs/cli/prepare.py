@@ -4,35 +4,39 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TimeElapsedColumn
 
 from tdbs.analysis.statistics import split_statistics
 from tdbs.cli.common import JsonOption, OverwriteOption, note_latest, reported
-from tdbs.cli.options import Chosen, with_preparation
+from tdbs.cli.completion import complete_source
+from tdbs.cli.options import LIST, Chosen, listed, with_preparation
+from tdbs.cli.progress import counting
 from tdbs.cli.push import HubPushOption, LicenseOption, PrivateOption, asked_push, push_after, quiet_hub
-from tdbs.cli.screen import print_json, progress_bars, say, show
+from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.data.hub_repos import PREFIX
 from tdbs.data.understood import fact_lines
-from tdbs.pipeline.make_shards import Stage
 from tdbs.pipeline.prepare import DATA_FOLDER, PrepareArguments, PrepareResult, prepare
 from tdbs.reports.terminal import duration, split_table, target_lines
 from tdbs.settings import option_of
-
-NAME = "prepare"
 
 
 @reported
 @with_preparation
 def command(
     source: Annotated[
-        str, typer.Argument(metavar="SOURCE", help=option_of(PrepareArguments, "source").text)
+        str,
+        typer.Argument(
+            metavar="SOURCE", help=option_of(PrepareArguments, "source").text, autocompletion=complete_source
+        ),
     ] = "sample",
     mirror: Annotated[
         str | None,
         typer.Option(envvar="TDBS_MIRROR", metavar="PATH", help=option_of(PrepareArguments, "mirror").text),
     ] = None,
     keep: Annotated[
-        str | None, typer.Option(help="Words never to drop, separated by commas; or the groups pronouns and negation.")
+        list[str] | None,
+        typer.Option(
+            metavar=LIST, help="Words never to drop; also the groups pronouns and negation.", show_default=False
+        ),
     ] = None,
     overwrite: OverwriteOption = False,
     hub_push: HubPushOption = None,
@@ -42,7 +46,7 @@ def command(
     *,
     settings: Chosen,
 ) -> None:
-    """Prepare a dataset once: tokenize, mark droppable words, measure lengths, write bucket shards.
+    """Texts are tokenized, droppable words marked, lengths measured, and bucket shards written.
 
     The same contents prepared again are found and left as they are.
 
@@ -50,26 +54,18 @@ def command(
     Example:
       tdbs prepare glue/sst2 --mirror ~/data --tokenizer roberta-base
       tdbs prepare reviews.csv --text review --label stars --validation 0.1
-      tdbs prepare news.jsonl --text article --target summary --tokenizer t5-small
+      tdbs prepare news.jsonl --text article --target summary
       tdbs prepare hub:you/reviews
     """
     pushed = asked_push(hub_push, license_id=license_id, private=private, of_texts=True)
     if source.startswith(PREFIX):
         quiet_hub()
-    with progress_bars("{task.description:>9}", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as bars:
-        tasks: dict[Stage, TaskID] = {}
-
-        def advance(stage: Stage, done: int, total: int | None) -> None:
-            if stage not in tasks:
-                bars.start()
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
+    with counting() as advance:
         result = prepare(
             source,
-            **settings,
+            **{**settings, "label": ",".join(settings["label"]) if settings["label"] else None},
             mirror=mirror,
-            keep=[word.strip() for word in (keep or "").split(",") if word.strip()],
+            keep=listed(keep),
             overwrite=overwrite,
             progress=advance,
             waiting=_say_waiting,
@@ -117,9 +113,9 @@ def _print(result: PrepareResult, as_json: bool) -> None:
         say(f"Prepared again: {', '.join(result.changed)} changed.")
     say(*fact_lines(dict(result.source)))
     show(split_table(statistics))
-    say(*target_lines(statistics))
+    print_lines(*target_lines(statistics))
     if manifest.skipped is not None:
         count = sum(found.skipped for found in statistics.values())
         say(f"Skipped {count:,} rows, listed in {result.dataset.path / manifest.skipped.path}.")
     spent = "" if result.cached else f"in {duration(manifest.seconds['total'])}: "
-    say(f"{spent}{result.dataset.path}")
+    print_lines(f"{spent}{result.dataset.path}")

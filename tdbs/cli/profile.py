@@ -1,18 +1,17 @@
 """`tdbs profile`: measure this device for a model."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, get_args
 
 import typer
 
 from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, dataset_folder, quiet_libraries, reported
-from tdbs.cli.options import Chosen, with_settings
-from tdbs.cli.screen import print_json, say, show, spinner
-from tdbs.pipeline.dataset import load
-from tdbs.reports.terminal_times import profile_tables
+from tdbs.cli.completion import completes
+from tdbs.cli.options import Chosen, one_of, with_settings
+from tdbs.cli.progress import spinner
+from tdbs.cli.screen import print_json, print_lines, show
+from tdbs.settings import Attention
 from tdbs.train.stopping import stopped_at_once
-
-NAME = "profile"
 
 
 @reported
@@ -20,7 +19,12 @@ NAME = "profile"
 def command(
     dataset: DatasetArgument = None,
     attention: Annotated[
-        str, typer.Option(help="auto (time all kernels of the model), eager, sdpa or flash_attention_2.")
+        str,
+        typer.Option(
+            metavar=one_of(get_args(Attention)),
+            help="Attention kernel; auto times all kernels of the model.",
+            autocompletion=completes(get_args(Attention)),
+        ),
     ] = "auto",
     memory: Annotated[
         str | None,
@@ -39,15 +43,18 @@ def command(
     *,
     settings: Chosen,
 ) -> None:
-    """Time a model on this device, over batch sizes, lengths and attention kernels, and search the largest batches.
+    """Steps are timed over batch sizes, lengths and attention kernels, and the largest batches are searched.
 
     Random tokens in the shape of the dataset's task; takes minutes. estimate-speedup, plan, train and compare read
     the file with --profile. It also reports the framework's share of a step.
 
     \b
     Example:
-      tdbs profile data/glue/sst2/roberta-base-128-1a2b3c4d --model roberta-base --out a100.json
+      tdbs profile data/glue/sst2/roberta-base-128-1a2b3c4d --out a100.json
     """
+    from tdbs.pipeline.dataset import load
+    from tdbs.reports.terminal_times import profile_tables
+
     opened = load(dataset_folder(dataset))
     from tdbs.analysis.profile.measure import check_place, default_place, measure_profile, write_profile
 
@@ -62,4 +69,4 @@ def command(
         return
     for part in profile_tables(profile):
         show(part)
-    say(str(path))
+    print_lines(str(path))

@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import JsonOption, OverwriteOption, reported
-from tdbs.cli.screen import SPEAKS, print_json, say
+from tdbs.cli.screen import SPEAKS, print_json, print_lines
 from tdbs.data.hub_repos import check_repo
 from tdbs.errors import ConfigError
 from tdbs.files import to_path
 
-NAME = "push"
 _NOTES = 2  # number of the stream of notes and progress
 
 LicenseOption = Annotated[
@@ -57,9 +56,7 @@ def command(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Push a prepared dataset, or the model of a run, to the Hugging Face hub, with a card.
-
-    Without a network, the files are written to a folder, and the exit code is 1.
+    """A card is written for it. Without a network, the files are written to a folder, and the exit code is 1.
 
     \b
     Example:
@@ -91,9 +88,9 @@ def command(
             }
         )
         return
-    say(f"{len(result.files)} files of a {result.kind}: {result.url or result.folder}")
+    print_lines(f"{len(result.files)} files of a {result.kind}: {result.url or result.folder}")
     if result.command is not None:
-        say(f"Not uploaded. To upload them: {result.command}")
+        print_lines(f"Not uploaded. To upload them: {result.command}")
 
 
 def asked_push(repo: str | None, *, license_id: str | None, private: bool, of_texts: bool) -> Asked | None:
@@ -118,7 +115,7 @@ def push_after(asked: Asked | None, folder: Path, *, overwrite: bool) -> None:
 
     quiet_hub()
     result = push(folder, asked.repo, license_id=asked.license_id, private=asked.private, overwrite=overwrite)
-    say(f"{len(result.files)} files of a {result.kind}: {result.url}")
+    print_lines(f"{len(result.files)} files of a {result.kind}: {result.url}")
 
 
 def quiet_hub() -> None:

@@ -6,9 +6,9 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import JsonOption, OverwriteOption, reported, run_folder, say_url
-from tdbs.cli.screen import print_json, say
+from tdbs.cli.completion import complete_run
+from tdbs.cli.screen import print_json, print_lines
 
-NAME = "report"
 REPORTS_FOLDER = Path("reports/local")
 
 
@@ -17,7 +17,10 @@ def command(
     path: Annotated[
         Path | None,
         typer.Argument(
-            metavar="PATH", help="Folder of a run or of a comparison. [default: the last run]", show_default=False
+            metavar="PATH",
+            help="Folder of a run or of a comparison. [default: the last run]",
+            show_default=False,
+            autocompletion=complete_run,
         ),
     ] = None,
     out: Annotated[
@@ -29,11 +32,11 @@ def command(
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Write one self-contained HTML page about a run or a comparison: padding, time, lengths, loss, dropped words.
+    """The page is one HTML file: padding, time, lengths, loss, dropped words.
 
     \b
     Example:
-      tdbs report runs/sample/reach-seed0-20260101-120000 --out report.html
+      tdbs report runs/sample/reach-seed0-20260101-120000
       tdbs report runs/compare/sst2 --out sst2.html --files
     """
     from tdbs.reports.comparison import is_comparison, read_comparison
@@ -63,4 +66,4 @@ def command(
             }
         )
         return
-    say(*map(str, (written, *beside)))
+    print_lines(*map(str, (written, *beside)))

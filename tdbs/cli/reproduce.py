@@ -7,11 +7,12 @@ import typer
 
 from tdbs.analysis.studies.paper import STUDIES, Study
 from tdbs.cli.common import JsonOption, OverwriteOption, quiet_libraries, reported, shown_command
-from tdbs.cli.options import Chosen, ProfileOption, given_profile, with_settings
-from tdbs.cli.screen import print_json, say, show, spinner
+from tdbs.cli.completion import completes, task_names
+from tdbs.cli.options import LIST, Chosen, ProfileOption, given_profile, listed, listed_seeds, with_settings
+from tdbs.cli.progress import spinner
+from tdbs.cli.screen import print_json, print_lines, show
 from tdbs.errors import ConfigError
 
-NAME = "reproduce"
 REPORTS_FOLDER, RUNS_FOLDER = Path("reports/local"), Path("runs/reproduce")
 _SHORT_NAMES = ("sample", "squad", "xsum", "cnn_dailymail")
 
@@ -19,12 +20,25 @@ _SHORT_NAMES = ("sample", "squad", "xsum", "cnn_dailymail")
 @reported
 @with_settings("epochs", "lr", "precision", "attention")
 def command(
-    study: Annotated[str, typer.Argument(metavar="STUDY", help=f"One of {', '.join(get_args(Study))}.")],
+    study: Annotated[
+        str,
+        typer.Argument(
+            metavar="STUDY", help=f"One of {', '.join(get_args(Study))}.", autocompletion=completes(get_args(Study))
+        ),
+    ],
     tasks: Annotated[
-        str | None,
-        typer.Option(help="Tasks, separated by commas: mrpc,stsb. [default: the paper's]", show_default=False),
+        list[str] | None,
+        typer.Option(
+            metavar=LIST,
+            help="Tasks, such as mrpc,stsb. [default: the paper's]",
+            show_default=False,
+            autocompletion=completes(task_names, listed=True),
+        ),
     ] = None,
-    seeds: Annotated[str, typer.Option(help="Seeds, separated by commas.")] = "1,2,3",
+    seeds: Annotated[
+        list[str] | None,
+        typer.Option("--seeds", "--seed", metavar=LIST, help="Seeds. [default: 1,2,3]", show_default=False),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -36,7 +50,8 @@ def command(
         list[str] | None,
         typer.Option(
             help="How models are trained with TokenDrop, for table3, fig4 and resilience: tdbs_paper, reach, or "
-            "random_drop (random batches, 0.3 of the words); repeat for several. [default: tdbs_paper]",
+            "random_drop (random batches, 0.3 of the words). [default: tdbs_paper]",
+            metavar=LIST,
             show_default=False,
         ),
     ] = None,
@@ -63,22 +78,20 @@ def command(
     *,
     settings: Chosen,
 ) -> None:
-    """Run a table or figure of the paper on some tasks and write it beside the paper's own numbers.
+    """It is written beside the paper's own numbers: a Markdown page, its numbers and its figures.
 
-    Runs are in runs/reproduce/<name of --out> and are not trained again. The study is a Markdown page, its numbers and
-    its figures.
+    Runs are in runs/reproduce/<name of --out> and are not trained again.
 
     \b
     Example:
       tdbs reproduce table5 --tasks mrpc,stsb --seeds 1,2,3 --model roberta-base
       tdbs reproduce fig8 --profile a100.json
-      tdbs reproduce resilience --tasks mrpc,stsb --strategy tdbs_paper --strategy random_drop
+      tdbs reproduce resilience --tasks mrpc,stsb --strategy random_drop
     """
     chosen = next((name for name in get_args(Study) if name == study), None)
     if chosen is None:
         raise ConfigError(f"There is no study {study}.", next_step=f"Choose one of: {', '.join(get_args(Study))}.")
-    if not all(seed.strip().isdecimal() for seed in seeds.split(",")):
-        raise ConfigError(f"--seeds takes numbers separated by commas, got {seeds}.", next_step="Pass --seeds 1,2,3.")
+    chosen_seeds = listed_seeds(seeds, default=(1, 2, 3))
     from tdbs.analysis.studies.reproduce import check_study, run_study
     from tdbs.analysis.studies.study import DEFAULT_DROPPING, StudyTerms
     from tdbs.pipeline.prepare import prepare
@@ -89,16 +102,16 @@ def command(
     check_study_folder(folder, overwrite=overwrite or out is None)
     known = given_profile(profile)
     terms = StudyTerms(
-        seeds=tuple(int(seed) for seed in seeds.split(",")),
+        seeds=chosen_seeds,
         model=model,
         **settings,
         part_steps=steps,
-        dropping=tuple(dict.fromkeys(strategy)) if strategy else DEFAULT_DROPPING,
+        dropping=tuple(dict.fromkeys(listed(strategy))) or DEFAULT_DROPPING,
         mirror=mirror,
     )
     check_study(chosen, known, terms)
     quiet_libraries()
-    names = tuple(name.strip() for name in tasks.split(",")) if tasks else STUDIES[chosen].tasks
+    names = tuple(listed(tasks)) or STUDIES[chosen].tasks
     datasets = {}
     runs = RUNS_FOLDER / folder.name
     with stopped_at_once(f"The study in {runs}", next_step="Run the same command again to continue."):
@@ -114,4 +127,4 @@ def command(
         print_json({"study": str(folder), "page": str(page), "findings": list(result.findings)})
         return
     show(study_markdown(result, command=called, figures=[]))
-    say(str(page))
+    print_lines(str(page))

@@ -1,19 +1,19 @@
-"""The one place that prints: tables, notes, errors and progress on stderr, one JSON object on stdout.
+"""The one place that prints: results (tables, paths, JSON) on stdout; notes, errors and progress on stderr.
 
-Texts, labels, columns and file names reach a terminal only through here, and always as `shown` has them, whether
-stderr is a terminal or a file: what is printed there is for people. Programs take `--json`, whose strings have every
+Texts, labels, columns and file names reach a terminal only through here, and always as `shown` has them, whether the
+stream is a terminal or a file: what is printed is for people. Programs take `--json`, whose strings have every
 character. Nothing is ever read as rich's markup.
 """
 
+import io
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console, ConsoleOptions, RenderableType
-from rich.progress import Progress, ProgressColumn, SpinnerColumn, Task, TimeElapsedColumn
 from rich.segment import Segment
 from rich.table import Table
 from rich.text import Text
@@ -26,10 +26,10 @@ _WIDEST = 200  # columns of a table
 
 
 class _Screen(Console):
-    """A console on stderr that escapes all that it renders; rich is extended by these two methods."""
+    """A console that escapes all that it renders; rich is extended by these two methods."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(stderr=True, markup=False, emoji=False, highlight=False, **options)
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
 
     def render_str(self, text: str, **options: Any) -> Text:
         """Return a string as it is shown: cells, heads and titles of tables come through here, measured too."""
@@ -40,13 +40,21 @@ class _Screen(Console):
         return super().render(_shown_text(renderable) if isinstance(renderable, Text) else renderable, options)
 
 
-_console = _Screen(soft_wrap=True, quiet=not SPEAKS)
+NOTES = _Screen(stderr=True, soft_wrap=True, quiet=not SPEAKS)
+_RESULTS = _Screen(soft_wrap=True, quiet=not SPEAKS)
 
 
 def say(*lines: str, style: str = "") -> None:
     """Print notes on stderr, each on one line."""
     for line in lines:
-        _console.print(shown(line), style=style)
+        NOTES.print(shown(line), style=style)
+
+
+def print_lines(*lines: str) -> None:
+    """Print results on stdout, each on one line."""
+    with _to_reader():
+        for line in lines:
+            _RESULTS.print(shown(line))
 
 
 @contextmanager
@@ -61,14 +69,16 @@ def notices_said() -> Iterator[None]:
 
 
 def show(part: Table | Text | str) -> None:
-    """Print a table, a marked text or a page of several lines on stderr."""
-    _console.print(part)
+    """Print a table, a marked text or a page of several lines on stdout."""
+    with _to_reader():
+        _RESULTS.print(part)
 
 
 def print_table(table: Table) -> None:
-    """Print a table at its own width: numbers that are cut off would say nothing."""
-    width = _console.measure(table, options=_console.options.update(width=_WIDEST)).maximum
-    _Screen(width=max(width, _console.width), quiet=not SPEAKS).print(table)
+    """Print a table on stdout at its own width: numbers that are cut off would say nothing."""
+    width = _RESULTS.measure(table, options=_RESULTS.options.update(width=_WIDEST)).maximum
+    with _to_reader():
+        _Screen(width=max(width, _RESULTS.width), quiet=not SPEAKS).print(table)
 
 
 def print_error(message: str, next_step: str, details: Sequence[str] = ()) -> None:
@@ -78,45 +88,31 @@ def print_error(message: str, next_step: str, details: Sequence[str] = ()) -> No
         *(f"       {shown(detail)}" for detail in details),
         f"Next:  {shown(next_step)}",
     ]
-    _Screen(soft_wrap=True).print("\n".join(lines))
-
-
-def print_line(line: str) -> None:
-    """Print a result of one line on stdout."""
-    sys.stdout.write(shown(line) + "\n")
+    _Screen(stderr=True, soft_wrap=True).print("\n".join(lines))
 
 
 def print_json(value: object) -> None:
     """Print the one JSON object of a command on stdout."""
     if SPEAKS:
-        sys.stdout.write(json_line(value) + "\n")
+        with _to_reader():
+            sys.stdout.write(json_line(value) + "\n")
+
+
+def escape_unencodable() -> None:
+    """Let stdout escape what its encoding lacks, as Python has stderr do."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 @contextmanager
-def progress_bars(*columns: str | ProgressColumn) -> Iterator[Progress]:
-    """Yield bars that the caller starts with the first progress: what is refused before it shows no bar.
-
-    A column that is a string is a format of the task.
-    """
-    bars = Progress(*(_Words(each) if isinstance(each, str) else each for each in columns), console=_console)
+def _to_reader() -> Iterator[None]:
+    """Print results now, and end quietly if nobody reads them any more: `head` closes a pipe when it has its lines."""
     try:
-        yield bars
-    finally:
-        if bars.live.is_started:
-            bars.stop()
-
-
-@contextmanager
-def spinner(name: str) -> Iterator[Callable[[str], None]]:
-    """Yield what shows a message beside a spinner and the time that has passed, from the first message on."""
-    with progress_bars(SpinnerColumn(), "{task.description}", TimeElapsedColumn()) as bars:
-        bar = bars.add_task(name, total=None)
-
-        def advance(message: str) -> None:
-            bars.start()
-            bars.update(bar, description=message)
-
-        yield advance
+        yield
+        sys.stdout.flush()
+    except BrokenPipeError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # Python flushes once more at its end
+        raise SystemExit(1) from error
 
 
 def _shown_text(text: Text) -> Text:
@@ -125,7 +121,7 @@ def _shown_text(text: Text) -> Text:
     escaped = text.blank_copy()
     for place in range(len(text)):
         piece = text[place]
-        escaped.append(shown(piece.plain, lines=True), text.get_style_at_offset(_console, place))
+        escaped.append(shown(piece.plain, lines=True), text.get_style_at_offset(NOTES, place))
     return escaped
 
 
@@ -142,14 +138,3 @@ class _Notices(logging.Handler):
         if text not in self._said:
             self._said.add(text)
             say(text)
-
-
-class _Words(ProgressColumn):
-    """A column of words about a task, as they are shown."""
-
-    def __init__(self, template: str) -> None:
-        super().__init__()
-        self.template = template
-
-    def render(self, task: Task) -> Text:
-        return Text(shown(self.template.format(task=task)))

@@ -8,32 +8,42 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, quiet_libraries, reported, shown_command
-from tdbs.cli.options import Chosen, StrategyOption, with_settings
-from tdbs.cli.screen import print_json, print_table, say, spinner
+from tdbs.cli.options import LIST, Chosen, SeedsOption, StrategyOption, listed_seeds, with_settings
+from tdbs.cli.progress import spinner
+from tdbs.cli.screen import print_json, print_lines, print_table, say
 from tdbs.errors import ConfigError, require
 from tdbs.files import name_in_folder
-from tdbs.pipeline.dataset import load
 from tdbs.settings import TrainSettings, documented_fields
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY
 
-NAME = "sweep"
 SWEEPS_FOLDER = Path("runs/sweep")
 _SEARCHED = ("lr", "dropout")  # options with lists of values
 _COMMON = tuple(name for name in documented_fields(TrainSettings) if name not in _SEARCHED)
-_LISTED = "Values to search, separated by commas."
 
 
 @reported
 @with_settings(*_COMMON)
 def command(
     dataset: DatasetArgument = None,
-    lr: Annotated[str | None, typer.Option(help=_LISTED, show_default=False)] = None,
-    dropout: Annotated[str | None, typer.Option(help=_LISTED, show_default=False)] = None,
-    base_batch_size: Annotated[str | None, typer.Option(help=_LISTED, show_default=False)] = None,
+    lr: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--learning-rate", "--lr", metavar=LIST, help="Base learning rates to search.", show_default=False
+        ),
+    ] = None,
+    dropout: Annotated[
+        list[str] | None, typer.Option(metavar=LIST, help="Dropouts to search.", show_default=False)
+    ] = None,
+    base_batch_size: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--batch-size", "--base-batch-size", metavar=LIST, help="Batch sizes to search.", show_default=False
+        ),
+    ] = None,
     space: Annotated[
         Path | None, typer.Option(help="TOML file with values or ranges of more settings.", show_default=False)
     ] = None,
-    seeds: Annotated[int, typer.Option(help="Number of seeds of each trial, from 0.", min=1)] = 1,
+    seeds: SeedsOption = None,
     trials: Annotated[int, typer.Option(help="Number of trials for ranges; a grid is searched whole.", min=1)] = 20,
     prune: Annotated[bool, typer.Option("--prune/--no-prune", help="Stop trials with hopeless scores.")] = True,
     strategy: StrategyOption = DEFAULT_STRATEGY,
@@ -50,15 +60,17 @@ def command(
     *,
     settings: Chosen,
 ) -> None:
-    """Search hyperparameters: each combination is a trial, trained with every seed on the same prepared dataset.
+    """Each combination is a trial, trained with every seed.
 
     Lists are searched whole; ranges of a TOML file by TPE. The models of the best trial are kept.
 
     \b
     Example:
-      tdbs sweep data/glue/rte/roberta-base-128-1a2b3c4d --lr 3e-5,4e-5,5e-5 --seeds 5 --out runs/sweep/rte
-      tdbs sweep --space space.toml --trials 30 --storage postgresql://host/optuna
+      tdbs sweep --lr 3e-5,4e-5,5e-5 --seeds 0,1,2 --out runs/sweep/rte
+      tdbs sweep --space space.toml --trials 30
     """
+    from tdbs.pipeline.dataset import load
+
     if resume and out is None:
         raise ConfigError("--resume needs the folder of the sweep.", next_step="Pass --out with it.")
     require("optuna", "sweep", "tdbs[sweep]")
@@ -69,21 +81,24 @@ def command(
     from tdbs.reports.sweep import sweep_notes, terminal_table, write_sweep
     from tdbs.train.stopping import stop_on_signals, stopped_at_once
 
+    chosen_seeds = listed_seeds(seeds)
+    if len(chosen_seeds) == 1 and chosen_seeds[0] > 1:  # until 0.1.0 this was their number
+        say(f"Each trial is trained once, with seed {chosen_seeds[0]}. For several, pass --seeds 0,1,2.")
     lists = {"lr": lr, "dropout": dropout, "base_batch_size": base_batch_size}
-    asked = {name: listed_values(name, text) for name, text in lists.items() if text is not None}
+    asked = {name: listed_values(name, ",".join(given)) for name, given in lists.items() if given}
     folder = out or SWEEPS_FOLDER / f"{name_in_folder(opened.manifest.source)}-{time.strftime('%Y%m%d-%H%M%S')}"
     quiet_libraries()
     how_to_resume = f"Run the same command with --resume --out {folder} to continue."
     with (
         stopped_at_once(f"The sweep in {folder}", next_step=how_to_resume),  # at a second signal
         stop_on_signals() as stop,
-        spinner(NAME) as advance,
+        spinner("sweep") as advance,
     ):
         result = sweep(
             opened,
             {**({} if space is None else read_space(space)), **asked},
             SweepTerms(
-                seeds=tuple(range(seeds)),
+                seeds=chosen_seeds,
                 strategy=strategy,
                 trials=trials,
                 prune=prune,
@@ -100,4 +115,4 @@ def command(
         print_json({"sweep": str(folder), "report": str(page), **dataclasses.asdict(result)})
         return
     print_table(terminal_table(result))
-    say(*sweep_notes(result), str(page))
+    print_lines(*sweep_notes(result), str(page))

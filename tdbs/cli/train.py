@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from tdbs.cli.common import (
     DatasetArgument,
@@ -21,27 +20,20 @@ from tdbs.cli.options import (
     CountryOption,
     EnergyOption,
     SeedOption,
-    caps_note,
     chosen_country,
     chosen_strategy,
     given_profile,
-    policy_note,
-    sorted_note,
-    windows_note,
     with_settings,
     with_strategy_options,
 )
+from tdbs.cli.progress import TrainingProgress, counting
 from tdbs.cli.push import HubPushOption, LicenseOption, PrivateOption, asked_push, push_after
-from tdbs.cli.screen import print_json, progress_bars, say
+from tdbs.cli.screen import print_json, print_lines, say
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import load
-from tdbs.reports.terminal import duration, energy_line, metrics_line
 from tdbs.train.stopping import stop_on_signals
 
 if TYPE_CHECKING:
     from tdbs.train.trainer import TrainResult
-
-NAME = "train"
 
 
 @reported
@@ -78,14 +70,17 @@ def command(
     settings: Chosen,
     chosen: Chosen,
 ) -> None:
-    """Fine-tune a model on a prepared dataset without padding, and score it on the validation split.
+    """The model is trained without padding, and scored on the validation split after each epoch.
 
     \b
     Example:
-      tdbs train data/glue/sst2/roberta-base-128-1a2b3c4d --model roberta-base --seed 1
+      tdbs train data/glue/sst2/roberta-base-128-1a2b3c4d --seed 1
       tdbs train --strategy random --drop rate --drop-rate 0.3
       tdbs train --out runs/first --resume
     """
+    from tdbs.cli.notes import caps_note, policy_note, sorted_note, windows_note
+    from tdbs.pipeline.dataset import load
+
     if resume and out is None:
         raise ConfigError("--resume needs the folder of the run.", next_step="Pass --out with it.")
     pushed = asked_push(hub_push, license_id=license_id, private=private, of_texts=False)
@@ -93,7 +88,6 @@ def command(
     opened = load(dataset_folder(dataset))
     from tdbs.train.checkpoint import CheckpointRule
     from tdbs.train.models.load import model_to_train
-    from tdbs.train.run_context import StepRecord
     from tdbs.train.run_folder import RUNS_FOLDER
     from tdbs.train.trainer import train
 
@@ -109,22 +103,9 @@ def command(
     rule = CheckpointRule(steps=checkpoint_steps, minutes=checkpoint_minutes, keep=keep_checkpoints)
     with (
         stop_on_signals() as stop,
-        progress_bars(
-            "{task.description}",
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(),
-            "{task.fields[state]}",
-        ) as bars,
+        counting(remaining=True, at_once=True) as steps_shown,
     ):
-        bar = bars.add_task("train", total=None, state="")
-
-        def advance(record: StepRecord, steps: int) -> None:
-            bars.start()
-            state = f"epoch {record.epoch} loss {record.loss:.4f} lr {record.lr:.2e}"
-            bars.update(bar, completed=record.step + 1, total=steps, state=state)
-
+        shown = TrainingProgress(advance=steps_shown, epochs=settings["epochs"])
         result = train(
             opened,
             **settings,
@@ -137,7 +118,8 @@ def command(
             resume=resume,
             checkpoints=rule,
             stop=stop,
-            progress=advance,
+            progress=shown.step,
+            scored=shown.scored,
             noted=say,
         )
     note_latest(RUNS_FOLDER, Path(result.run))
@@ -149,6 +131,8 @@ def command(
 
 
 def _report(result: "TrainResult") -> None:
+    from tdbs.reports.terminal import duration, energy_line, metrics_line
+
     metrics = metrics_line(result.metrics) or "no validation split"
     of_targets = f"{result.target_padding_fraction:.1%} of targets, " if result.target_padding_fraction else ""
     for halved in result.halved_caps:
@@ -156,7 +140,7 @@ def _report(result: "TrainResult") -> None:
             f"Memory ran out at step {halved['step']}: from then on, batches of bucket {halved['bucket']} and longer "
             f"were split into parts of {halved['cap']} samples; the updates are the same."
         )
-    say(
+    print_lines(
         f"{result.strategy}, seed {result.seed}: {metrics}",
         f"{result.steps:,} steps, {result.tokens:,} tokens, {result.padding_fraction:.1%} padding, {of_targets}"
         f"{duration(result.seconds['train'])} of training",

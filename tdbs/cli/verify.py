@@ -1,35 +1,26 @@
 """`tdbs verify`: check every file of a prepared dataset."""
 
 import dataclasses
-
-from rich.progress import BarColumn, MofNCompleteColumn, TimeElapsedColumn
+from functools import partial
 
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
-from tdbs.cli.screen import print_json, progress_bars, say
+from tdbs.cli.progress import counting
+from tdbs.cli.screen import print_json, print_lines
 from tdbs.errors import DatasetError
-from tdbs.pipeline.verify import verify
-
-NAME = "verify"
 
 
 @reported
 def command(dataset: DatasetArgument = None, as_json: JsonOption = False) -> None:
-    """Check hashes, counts and samples of every file, and say which file is bad.
-
-    Exit code 1 if one is.
+    """Hashes, counts and samples are compared with what prepare wrote. Exit code 1 if a file is bad.
 
     \b
     Example:
       tdbs verify data/sample/sample_tokenizer-128-1a2b3c4d
     """
-    with progress_bars("verify", BarColumn(), MofNCompleteColumn(), TimeElapsedColumn()) as bars:
-        task = bars.add_task("verify", total=None)
+    from tdbs.pipeline.verify import verify
 
-        def advance(done: int, total: int) -> None:
-            bars.start()
-            bars.update(task, completed=done, total=total)
-
-        found = verify(dataset_folder(dataset), progress=advance)
+    with counting() as advance:
+        found = verify(dataset_folder(dataset), progress=partial(advance, "files"))
     if as_json:
         print_json(
             {
@@ -39,7 +30,8 @@ def command(dataset: DatasetArgument = None, as_json: JsonOption = False) -> Non
                 "problems": [dataclasses.asdict(problem) for problem in found.problems],
             }
         )
-    say(*(f"{problem.file} {problem.problem}" for problem in found.problems))
+    if not as_json:
+        print_lines(*(f"{problem.file} {problem.problem}" for problem in found.problems))
     if found.problems:
         files = len({problem.file for problem in found.problems})
         raise DatasetError(
@@ -47,4 +39,4 @@ def command(dataset: DatasetArgument = None, as_json: JsonOption = False) -> Non
             next_step="Prepare the dataset again with --overwrite.",
         )
     if not as_json:
-        say(f"{found.samples:,} samples in {found.files} files are intact: {found.path}")
+        print_lines(f"{found.samples:,} samples in {found.files} files are intact: {found.path}")

@@ -87,9 +87,9 @@ class FileOptions(ReadOptions):
     ] = None
     pair: Annotated[str | None, Option("Column of the second text, or of the context.")] = None
     label: Annotated[
-        str | None, Option("Column of the label or of answers; several separated by commas.", default="label")
+        str | None, Option("Column of the label or of answers, or several columns.", default="label", listed=True)
     ] = None
-    label_type: Annotated[LabelType, Option("auto, class or regression.")] = "auto"
+    label_type: Annotated[LabelType, Option("What labels are; auto finds it in their values.")] = "auto"
     label_names: Annotated[str | None, Option("File with the names of class ids 0, 1, …, one per line.")] = None
     label_separator: Annotated[
         str | None, Option("What separates the classes of a row in one text, such as a comma.")

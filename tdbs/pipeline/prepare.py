@@ -89,7 +89,7 @@ class PrepareArguments(FileOptions):
     ] = None
     overwrite: Annotated[bool, Option("Replace another dataset in that folder.")] = False
     memory: Annotated[int | str, Option("Memory limit of prepare: 2GiB, 768MiB.")] = DEFAULT_MEMORY
-    engine: Annotated[str, Option("Where the work runs: local, or ray (many machines).")] = "local"
+    engine: Annotated[str, Option("Where the work runs; ray: on many machines.", choices=("local", "ray"))] = "local"
     ray_address: Annotated[str | None, Option("Ray cluster.", default="started on this machine")] = None
     work: Annotated[
         str | Path | None,

@@ -70,7 +70,7 @@ def make_learner(
         accelerator=loaded.accelerator,
         model=loaded.model,
         prepared=loaded.prepared,
-        optimizer=make_optimizer(loaded.prepared),
+        optimizer=make_optimizer(loaded.prepared, weight_decay=settings.given.weight_decay),
         kind=dataset.manifest.task.kind,
         pad_id=dataset.manifest.tokenizer.pad_id,
         rules=loaded.rules,

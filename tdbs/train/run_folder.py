@@ -29,6 +29,8 @@ _OURS = (
     *(TRACKED_FOLDER, EVALUATIONS_FOLDER),
 )
 _CHECKPOINT_NAMES = re.compile(r"\.?step-\d{8}(\.\w+)?")  # with a dot: an unfinished one of a killed run
+# settings that older runs lack, with the value that they were trained with
+_OF_OLDER = {"lr_scheduler": "linear", "weight_decay": 0.0}
 _MAY_DIFFER = ("dataset/path", "dataset/source", "memory", "versions")  # between a run and its resumption
 
 
@@ -126,7 +128,7 @@ def start_run(folder: Path, config: Mapping[str, Any]) -> None:
 
 def check_same_run(begun: Run, config: Mapping[str, Any]) -> None:
     """Refuse to resume a run with other settings; name those that differ, the plan only if nothing else does."""
-    before, now = flat_settings(begun.config), flat_settings(tomllib.loads(tomli_w.dumps(dict(config))))
+    before, now = _OF_OLDER | flat_settings(begun.config), flat_settings(tomllib.loads(tomli_w.dumps(dict(config))))
     names = [
         name
         for name in dict.fromkeys([*before, *now])

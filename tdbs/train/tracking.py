@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from tdbs.errors import choose, require
+from tdbs.settings import TRACKERS
 from tdbs.train.run_folder import flat_settings
 from tdbs.unasked import nothing_asked
 
-TRACKERS = ("tensorboard", "wandb", "trackio")
 _PROJECT = "tdbs"
 
 
@@ -45,5 +45,5 @@ def check_tracker(name: str | None) -> None:
     """Refuse an unknown tracker, or one whose package is missing."""
     if name is None:
         return
-    choose("--track", name, TRACKERS)
-    require(name, f"--track {name}", name)
+    choose("--report-to", name, TRACKERS)
+    require(name, f"--report-to {name}", name)

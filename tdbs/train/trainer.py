@@ -112,7 +112,9 @@ def train(dataset: PreparedDataset | str | Path, arguments: TrainArguments) -> T
     fitted = _planned(loaded.training, strategy, arguments, resolved, begun, dropout=dropout)
     strategy, feed = fitted.strategy, feed_of(loaded.training, fitted.strategy, fitted.plans, seed=arguments.seed)
     planning = time.perf_counter() - clock
-    rates_S = learning_rates(feed.plans, strategy, base_lr=resolved.lr, warmup=arguments.warmup)
+    rates_S = learning_rates(
+        feed.plans, strategy, base_lr=resolved.lr, warmup=arguments.warmup, scheduler=arguments.lr_scheduler
+    )
     config = config_of(dataset, arguments, resolved, strategy, feed, dropout=dropout, windows=loaded.training.windows)
     if begun is not None:
         check_same_run(begun, config)

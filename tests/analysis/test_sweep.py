@@ -113,7 +113,7 @@ def test_a_killed_sweep_goes_on(swept, dataset, tmp_path):
     _, whole = swept
     out = tmp_path / "s"
     program = "from tdbs.cli import main; main()"
-    options = ["--lr", "0.001,0.003", "--dropout", "0,0.1", "--seeds", "2", "--epochs", "1", "--model", "tiny"]
+    options = ["--lr", "0.001,0.003", "--dropout", "0,0.1", "--seeds", "0,1", "--epochs", "1", "--model", "tiny"]
     command = [sys.executable, "-c", program, "sweep", dataset.path, *options, "--precision", "fp32", "--out", out]
     process = subprocess.Popen([*map(str, command)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     until = time.monotonic() + 120
@@ -224,7 +224,9 @@ def test_nothing_to_search_and_values_out_of_range_are_refused_before_anything_i
     with pytest.raises(ConfigError) as caught:
         sweep(dataset, {"strategy": ("reach", "fast")}, TERMS, out=tmp_path / "s")
     assert caught.value.message == "There is no strategy fast."
-    names = "lr, dropout, warmup, epochs, strategy, base_batch_size, bucket_width, grid_lengths"
+    names = (
+        "lr, dropout, warmup, lr_scheduler, weight_decay, epochs, strategy, base_batch_size, bucket_width, grid_lengths"
+    )
     for space, message, next_step in (
         ({"drop_rate": (0.1, 0.5)}, "drop_rate cannot be searched.", f"Choose from: {names}."),
         ({"drop_rate": Range(low=0.1, high=0.5)}, "drop_rate cannot be searched.", f"Choose from: {names}."),
@@ -233,7 +235,11 @@ def test_nothing_to_search_and_values_out_of_range_are_refused_before_anything_i
             "--dropout must be from 0 to less than 1, got 1.5.",
             "Pass another --dropout.",
         ),
-        ({"lr": Range(low=-1.0, high=0.5)}, "--lr must be above 0 and at most 1, got -1.0.", "Pass another --lr."),
+        (
+            {"lr": Range(low=-1.0, high=0.5)},
+            "--learning-rate must be above 0 and at most 1, got -1.0.",
+            "Pass another --learning-rate.",
+        ),
         ({"epochs": (1, 0)}, "--epochs must be 1 or more, got 0.", "Pass another --epochs."),
     ):
         with pytest.raises(ConfigError) as caught:

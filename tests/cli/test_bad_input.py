@@ -523,13 +523,13 @@ OPTIONS = [
 ]
 TRAIN_OPTIONS = [
     (("--epochs", "0"), "--epochs must be 1 or more, got 0.", "Pass another --epochs."),
-    (("--lr", "0"), "--lr must be above 0 and at most 1, got 0.0.", "Pass another --lr."),
-    (("--lr", "-1e-5"), "--lr must be above 0 and at most 1, got -1e-05.", "Pass another --lr."),
-    (("--lr", "nan"), "--lr must be above 0 and at most 1, got nan.", "Pass another --lr."),
-    (("--lr", "inf"), "--lr must be above 0 and at most 1, got inf.", "Pass another --lr."),
+    (("--lr", "0"), "--learning-rate must be above 0 and at most 1, got 0.0.", "Pass another --learning-rate."),
+    (("--lr", "-1e-5"), "--learning-rate must be above 0 and at most 1, got -1e-05.", "Pass another --learning-rate."),
+    (("--lr", "nan"), "--learning-rate must be above 0 and at most 1, got nan.", "Pass another --learning-rate."),
+    (("--lr", "inf"), "--learning-rate must be above 0 and at most 1, got inf.", "Pass another --learning-rate."),
     (("--dropout", "1"), "--dropout must be from 0 to less than 1, got 1.0.", "Pass another --dropout."),
     (("--dropout", "-0.1"), "--dropout must be from 0 to less than 1, got -0.1.", "Pass another --dropout."),
-    (("--warmup", "1"), "--warmup must be from 0 to less than 1, got 1.0.", "Pass another --warmup."),
+    (("--warmup", "1"), "--warmup-ratio must be from 0 to less than 1, got 1.0.", "Pass another --warmup-ratio."),
     (
         ("--precision", "nope"),
         "Unknown value 'nope' for --precision.",

@@ -408,10 +408,10 @@ def check_page(case: Case, trained: dict[str, Any], page: str) -> None:
 
 
 def check_what_people_read(tdbs: Callable[..., Outcome], case: Case, trained: dict[str, Any]) -> None:
-    """Without --json the same numbers stand on stderr."""
+    """Without --json the same numbers are on stdout."""
     line = ", ".join(f"{metric} {value:.4f}" for metric, value in trained["metrics"].items())
-    assert f"rows: {line} (" in tdbs("evaluate", "run").stderr
-    shown = tdbs("inspect", "d", "--samples", 2).stderr
+    assert f"rows: {line} (" in tdbs("evaluate", "run").stdout
+    shown = tdbs("inspect", "d", "--samples", 2).stdout
     assert ("target" in shown) == (case.kind == "seq2seq")
 
 

@@ -170,8 +170,8 @@ def test_estimates_with_a_profile_are_in_seconds(tdbs, short, profile):
 
 def test_what_is_shown_names_the_model_the_device_and_the_kernel(tdbs, short, profile):
     measured = json.loads(profile.read_text())
-    once = tdbs("estimate-speedup", short, "--profile", profile).stderr
-    many = tdbs("estimate-speedup", short, "--profile", profile, "--runs", 15).stderr
+    once = tdbs("estimate-speedup", short, "--profile", profile).stdout
+    many = tdbs("estimate-speedup", short, "--profile", profile, "--runs", 15).stdout
     for shown in (once, many):
         assert f"Seconds of tiny on {measured['device']['name']}, eager attention." in shown.splitlines()
     assert "Preparing took " in once
@@ -238,7 +238,7 @@ def test_compare_trains_and_shows_prediction_beside_measurement(tdbs, refused, s
         "Pass --resume to continue, or another --out.",
     )
     assert tdbs("compare", short, *options, "--resume", "--json").json == found
-    shown = tdbs("compare", short, *options, "--resume").stderr.splitlines()
+    shown = tdbs("compare", short, *options, "--resume").stdout.splitlines()
     assert tree(workplace) == before
     told = shown.index(
         f"Predicted times are off by {found['median_error']:.1%} (median), {found['worst_error']:.1%} (worst)."
@@ -256,8 +256,8 @@ def test_compare_trains_and_shows_prediction_beside_measurement(tdbs, refused, s
 def test_compare_times_parts_without_training(tdbs, short, workplace):
     """Without --out the folder is named before anything runs."""
     outcome = tdbs("compare", short, *PAIR, *SMALL, "--steps", 2)
-    shown = outcome.stderr.splitlines()
-    folder = shown[0].removeprefix("comparison ")
+    shown = outcome.stdout.splitlines()
+    folder = outcome.stderr.splitlines()[0].removeprefix("comparison ")
     assert folder.startswith("runs/compare/small-")
     assert shown[-2:] == ["2 steps of each strategy were timed; a run's time is projected from them.", folder]
     result = json.loads((workplace / folder / "compare.json").read_text())
@@ -271,10 +271,10 @@ def test_compare_and_train_tell_energy(tdbs, refused, untouched, short, workplac
     found = tdbs("compare", short, *PAIR, *SMALL, "--energy", "--country", "swe", "--out", "c", "--json").json
     assert found["energy"] == "SWE"
     assert all(row["co2e_kg"] > 0 for row in found["rows"] + found["summary"])
-    shown = tdbs("compare", short, *PAIR, *SMALL, "--energy", "--country", "SWE", "--out", "c", "--resume").stderr
+    shown = tdbs("compare", short, *PAIR, *SMALL, "--energy", "--country", "SWE", "--out", "c", "--resume").stdout
     assert shown.splitlines()[-2].startswith("Energy of the whole machine while training and evaluating (")
     assert shown.splitlines()[-2].endswith("), CO2e of the electricity of SWE.")
-    told = tdbs("train", short, *SMALL, "--energy", "--out", "run").stderr.splitlines()[-2]
+    told = tdbs("train", short, *SMALL, "--energy", "--out", "run").stdout.splitlines()[-2]
     assert told.endswith("CO2e of the world's average electricity.")
     with untouched(workplace):
         told = ("--country has no effect without --energy.", "Pass --energy with it.")
@@ -308,8 +308,8 @@ def test_compare_refuses_before_it_writes(refused, untouched, short, workplace):
             "Run tdbs profile --out FILE.",
         )
         assert refused("compare", short, *PAIR, *SMALL, "--seed", -1, "--out", "c") == (
-            "--seed must be from 0 to 4294967295, got -1.",
-            "Pass another --seed.",
+            "--seeds takes numbers separated by commas, got -1.",
+            "Pass --seeds 1,2,3.",
         )
 
 
@@ -363,8 +363,8 @@ def test_reproduce_trains_writes_a_page_and_does_not_train_again(tdbs, small_fil
 
 
 def test_reproduce_figure_8_prints_its_page(tdbs, small_files, workplace):
-    """Without a profile; the page is what people read on stderr."""
-    shown = tdbs("reproduce", "fig8", "--tasks", str(small_files), "--model", TOKENIZER, "--out", "s").stderr
+    """Without a profile; the page is what people read on stdout."""
+    shown = tdbs("reproduce", "fig8", "--tasks", str(small_files), "--model", TOKENIZER, "--out", "s").stdout
     page = (workplace / "s/README.md").read_text()
     assert page.replace("![speedup](speedup.svg)\n\n", "").rstrip() in shown
     assert shown.splitlines()[-1] == "s/README.md"

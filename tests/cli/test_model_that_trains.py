@@ -268,8 +268,8 @@ def test_inspect_speaks_of_the_strategy_that_would_train(tdbs, workplace):
     assert (
         "unpadded draws its batches at random: updates see a random label mix, even if labels depend on "
         "length. To examine batches of similar length, pass --strategy bucket."
-    ) in default.stderr.splitlines()
-    assert "Labels depend on lengths" not in default.stderr
+    ) in default.stdout.splitlines()
+    assert "Labels depend on lengths" not in default.stdout
     found = tdbs("inspect", "d", "--model", "tiny", "--samples", 0, "--json").json["label_length"]
     assert (found["strategy"], found["at_random"], found["p_value"], found["is_risky"]) == (
         "unpadded",
@@ -281,7 +281,7 @@ def test_inspect_speaks_of_the_strategy_that_would_train(tdbs, workplace):
     assert (
         "Labels depend on lengths here (tested at an error rate of 1%): bucket's updates see a skewed label mix. "
         "Compare its scores with the default strategy's, or mix lengths with --micro-batches 4."
-    ) in of_lengths.stderr.splitlines()
+    ) in of_lengths.stdout.splitlines()
     found = tdbs("inspect", "d", "--strategy", "tf_bucket", "--samples", 0, "--json").json["label_length"]
     assert (found["strategy"], found["p_value"], found["is_risky"]) == ("tf_bucket", 0.001, True)
 
@@ -306,7 +306,7 @@ def test_inspect_shows_drops_of_reach_where_no_strategy_is_named(tdbs, small):
 
 
 def test_labels_that_do_not_go_with_lengths_are_said_to_be_as_by_chance(tdbs, small):
-    lines = tdbs("inspect", small, "--strategy", "bucket", "--samples", 0).stderr.splitlines()
+    lines = tdbs("inspect", small, "--strategy", "bucket", "--samples", 0).stdout.splitlines()
     assert "bucket's updates see a label mix as by chance (tested at an error rate of 1%)." in lines
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 from rich.text import Text
 
-from tdbs.cli import screen
-from tdbs.cli.screen import print_table, say, show
+from tdbs.cli.progress import counting, spinner
+from tdbs.cli.screen import NOTES, print_lines, print_table, say, show
 from tdbs.reports.samples import ShownDrop, ShownSample
 from tdbs.reports.terminal import drop_lines, plain_table, sample_lines
 from tdbs.shown import shown
@@ -66,7 +66,7 @@ def trained(hostile: Path, prepared: tuple[Path, Outcome]) -> tuple[Path, Outcom
 def test_prepare_and_train_print_hostile_names_escaped(prepared, trained):
     for _, outcome in (prepared, trained):
         shown_whole(outcome)
-        assert "pwned" in outcome.stderr
+        assert "pwned" in outcome.stdout
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_commands_on_a_dataset_print_hostile_texts_escaped(prepared, command):
     outcome = run_command(command[0], prepared[0], *command[1:])
     shown_whole(outcome)
     if command == ("inspect", "--samples", 5):
-        assert f"{MARKUP}\\x1b]0;pwned\\x07" in outcome.stderr
+        assert f"{MARKUP}\\x1b]0;pwned\\x07" in outcome.stdout
 
 
 def test_texts_of_samples_are_shown_escaped_and_words_keep_their_marks(capsys):
@@ -93,7 +93,7 @@ def test_texts_of_samples_are_shown_escaped_and_words_keep_their_marks(capsys):
     sample = ShownSample(sample_id=3, length=4, label=f"{MARKUP}{TITLE}", pieces=pieces)
     for line in (*sample_lines([sample]), *drop_lines([ShownDrop(before=sample, after=sample)])):
         show(line)
-    printed = capsys.readouterr().err
+    printed = capsys.readouterr().out
     text = "[\\x1b[2J\\x07the] film\\x9b[\\x08 \\u202eof]"
     label = f"{MARKUP}\\x1b]0;pwned\\x07"
     assert printed.splitlines() == [
@@ -112,7 +112,7 @@ def test_inspect_shows_texts_of_a_tokenizer_that_keeps_every_byte(hostile, share
     assert run_command("prepare", file, "--tokenizer", tokenizer, *columns, "--out", workplace / "d").code == 0
     outcome = run_command("inspect", workplace / "d", "--samples", 5)
     shown_whole(outcome)
-    assert f"{MARKUP} \\x1b]0;pwned\\x07 \\x9b31m \\u202e$" in outcome.stderr
+    assert f"{MARKUP} \\x1b]0;pwned\\x07 \\x9b31m \\u202e$" in outcome.stdout
 
 
 @pytest.mark.parametrize(
@@ -217,8 +217,11 @@ def test_what_reaches_the_screen_as_rich_text_or_in_a_cell_is_escaped_and_measur
     table.add_row(Text("\x1b[31m"), "2")
     print_table(table)
     show(Text(f"a {TITLE}", style="bold"))
+    print_lines(HOSTILE, "two\nlines")
     say(HOSTILE, "two\nlines")
-    printed = capsys.readouterr().err
+    streams = capsys.readouterr()
+    assert streams.err == f"{shown(HOSTILE)}\ntwo\\nlines\n"
+    printed = streams.out
     assert shown(printed, lines=True) == printed
     assert MARKUP in printed
     assert "two\\nlines" in printed
@@ -228,12 +231,11 @@ def test_what_reaches_the_screen_as_rich_text_or_in_a_cell_is_escaped_and_measur
 
 def test_progress_shows_names_escaped(capsys, monkeypatch):
     """On a terminal the bars themselves are control sequences: the name in them is not."""
-    monkeypatch.setattr(screen._console, "_force_terminal", True)
-    with screen.spinner("compare") as advance:
+    monkeypatch.setattr(NOTES, "_force_terminal", True)
+    with spinner("compare") as advance:
         advance(f"{MARKUP}{TITLE}")
-    with screen.progress_bars("{task.description}", "{task.fields[state]}") as bars:
-        bars.start()
-        bars.add_task(f"{MARKUP}{TITLE}", state=TITLE)
+    with counting() as advance:
+        advance(f"{MARKUP}{TITLE}", 1, 2, brief=TITLE)
     printed = capsys.readouterr().err
     assert "\x1b]0;" not in printed
     assert "\x07" not in printed

@@ -275,7 +275,7 @@ def test_the_command_line_says_what_is_whole_and_what_is_not(whole, copy):
     runner = CliRunner()
     good = runner.invoke(app, ["verify", str(whole / "sample")])
     assert good.exit_code == 0
-    assert "22,000 samples in" in good.stderr
+    assert "22,000 samples in" in good.stdout
     shard = load(copy).manifest.splits["train"].shards[0].path
     flip_one_bit(copy / shard)
     bad = runner.invoke(app, ["verify", str(copy), "--json"])

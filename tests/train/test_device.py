@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
 
 from tdbs.errors import ConfigError
 from tdbs.train import device
@@ -60,6 +61,21 @@ def test_what_is_not_a_choice_is_refused(options, message, next_step):
     with pytest.raises(ConfigError) as caught:
         resolve_execution(**({"precision": "auto", "attention": "auto"} | options))
     assert (caught.value.message, caught.value.next_step) == (message, next_step)
+
+
+def test_weights_decay_as_with_transformers_trainer(tmp_path):
+    """By the Trainer's own choice of parameters, on a model with norms, biases and embeddings."""
+    model = BertForSequenceClassification(
+        BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    )
+    decaying, rest = make_optimizer(model, weight_decay=0.1).param_groups
+    arguments = TrainingArguments(output_dir=str(tmp_path), weight_decay=0.1, use_cpu=True, report_to=[])
+    trainer = Trainer(model=model, args=arguments)
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    expected = set(trainer.get_decay_parameter_names(model))
+    assert {names[id(parameter)] for parameter in decaying["params"]} == expected
+    assert {names[id(parameter)] for parameter in rest["params"]} == set(names.values()) - expected
+    assert (decaying["weight_decay"], rest["weight_decay"], rest["fused"]) == (0.1, 0.0, True)
 
 
 def test_the_optimizer_is_fused_adamw_over_what_is_trained():

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from transformers import get_linear_schedule_with_warmup
+from transformers import get_scheduler
 
 from tdbs.train.planning.plan import plan_run
 from tdbs.train.planning.rates import learning_rates, rates_of_sizes
@@ -18,8 +18,9 @@ LRM_CASES = [
 ]
 
 
-def rates(sizes, *, warmup=0.0, lrm=False, base_lr=1.0):
-    return rates_of_sizes(np.array(sizes), base_lr=base_lr, warmup=warmup, lrm=lrm, base_batch_size=64)
+def rates(sizes, *, warmup=0.0, lrm=False, base_lr=1.0, scheduler="linear"):
+    terms = {"base_lr": base_lr, "warmup": warmup, "lrm": lrm, "scheduler": scheduler}
+    return rates_of_sizes(np.array(sizes), **terms, base_batch_size=64)
 
 
 @pytest.mark.parametrize(("size", "factor"), LRM_CASES)
@@ -30,16 +31,20 @@ def test_lrm_is_the_root_of_the_batch_sizes_ratio(size, factor):
 
 
 @pytest.mark.parametrize(("steps", "warm"), [(10, 0), (10, 1), (100, 6), (50, 25), (20, 19)])
-def test_equal_batches_follow_transformers_linear_schedule(steps, warm):
-    """Step by step the library's own numbers: up from 0 over `warm` steps, then down to 0 behind the last."""
+@pytest.mark.parametrize(
+    ("scheduler", "theirs"), [("linear", "linear"), ("cosine", "cosine"), ("constant", "constant_with_warmup")]
+)
+def test_equal_batches_follow_transformers_schedule(steps, warm, scheduler, theirs):
+    """Step by step the library's own numbers: up from 0 over `warm` steps, then down to 0 behind the last, or not."""
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=5e-5)
-    schedule = get_linear_schedule_with_warmup(optimizer, warm, steps)
+    schedule = get_scheduler(theirs, optimizer, num_warmup_steps=warm, num_training_steps=steps)
     expected = []
     for _ in range(steps):
         expected.append(schedule.get_last_lr()[0])
         optimizer.step()
         schedule.step()
-    assert rates([64] * steps, warmup=warm / steps, base_lr=5e-5) == pytest.approx(expected, abs=1e-18)
+    found = rates([64] * steps, warmup=warm / steps, base_lr=5e-5, scheduler=scheduler)
+    assert found == pytest.approx(expected, abs=1e-18)
 
 
 @given(st.lists(st.integers(1, 300), min_size=1, max_size=40), st.sampled_from([0.0, 0.06, 0.5, 0.99]), st.booleans())

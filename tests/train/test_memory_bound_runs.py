@@ -77,7 +77,7 @@ def test_estimates_are_of_the_cut_plans(dataset):
     planned = planned_of(dataset, "--strategy", "random", "--memory", memory)
     assert random["peak_memory_bytes"] == planned["peak_memory_bytes"] <= memory_bytes(memory)
     assert (random["is_refused"], packed["is_refused"], packed["max_tokens"]) == (False, True, None)
-    shown = run("estimate-speedup", dataset.path, *options).stderr
+    shown = run("estimate-speedup", dataset.path, *options).stdout
     assert f"--memory {memory}: random runs updates in calls of at most {random['max_tokens']:,} tokens." in shown
     assert f"--memory {memory} does not hold packed: tdbs train refuses it." in shown
 
@@ -104,8 +104,8 @@ def test_a_comparison_is_of_the_cut_runs(dataset, tmp_path):
     assert found.exit_code == 0, found.output
     cap = read_run(tmp_path / "whole/unpadded-seed0").config["strategy"]["max_tokens"]
     note = f"--memory {memory}: unpadded runs updates in calls of at most {cap:,} tokens."
-    assert note in found.stderr
-    assert note in run(*terms, "--baseline", "unpadded", "--steps", 1, "--out", tmp_path / "timed").stderr
+    assert note in found.stdout
+    assert note in run(*terms, "--baseline", "unpadded", "--steps", 1, "--out", tmp_path / "timed").stdout
 
 
 def test_layers_that_there_are_not_cannot_be_frozen(dataset):

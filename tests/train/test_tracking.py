@@ -39,11 +39,11 @@ def test_without_one_nothing_is_written(dataset, tmp_path):
 def test_a_tracker_that_is_not_there_is_refused(dataset, tmp_path, monkeypatch):
     with pytest.raises(ConfigError) as caught:
         train(dataset, track="paper", out=tmp_path / "run", **SMALL)
-    assert caught.value.message == "Unknown value 'paper' for --track."
-    assert caught.value.next_step == "Pass --track with one of: tensorboard, wandb, trackio."
+    assert caught.value.message == "Unknown value 'paper' for --report-to."
+    assert caught.value.next_step == "Pass --report-to with one of: tensorboard, wandb, trackio."
     assert not (tmp_path / "run").exists()
     monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
     with pytest.raises(ConfigError) as caught:
         check_tracker("wandb")
-    assert caught.value.message == "--track wandb needs wandb, which is not installed."
+    assert caught.value.message == "--report-to wandb needs wandb, which is not installed."
     assert caught.value.next_step == "Run pip install wandb."

@@ -30,7 +30,7 @@ from tdbs.analysis.compare.record import (
 from tdbs.analysis.compare.runs import PartTime, Progress, Run, run_row, timed_parts
 from tdbs.analysis.environment import device_name
 from tdbs.analysis.profile.timing import device_drift
-from tdbs.analysis.speedup import BASELINE, StrategyEstimate, costs_for, estimate_speedup
+from tdbs.analysis.speedup import StrategyEstimate, costs_for, estimate_speedup
 from tdbs.errors import ConfigError
 from tdbs.files import is_remote, sha256_of, write_json
 from tdbs.pipeline.dataset import PreparedDataset
@@ -39,6 +39,7 @@ from tdbs.train.planning.model_choice import shown_model
 from tdbs.train.planning.profile_file import Profile
 from tdbs.train.planning.recorded import recorded_parts
 from tdbs.train.planning.strategies import (
+    BASELINE,
     Strategy,
     given_strategy,
     left_out,

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tdbs.analysis.speedup import BASELINE, estimate_speedup
+from tdbs.analysis.speedup import estimate_speedup
 from tdbs.analysis.sweep.space import STRATEGY_PARTS
 from tdbs.errors import ConfigError
 from tdbs.fields import InnerPath
@@ -15,7 +15,7 @@ from tdbs.records import Form, record_of
 from tdbs.settings import TrainSettings
 from tdbs.train.models.load import model_to_train
 from tdbs.train.planning.model_choice import default_model, shown_model
-from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, resolve_strategy
+from tdbs.train.planning.strategies import BASELINE, DEFAULT_STRATEGY, Strategy, resolve_strategy
 
 if TYPE_CHECKING:
     import optuna

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     import optuna
 
 SETTINGS_NAME, RESULT_NAME, RUNS_FOLDER = "settings.json", "sweep.json", "runs"
+_OF_TRAINING = ("lr", "dropout", "warmup", "lr_scheduler", "weight_decay")  # searched as they are
 _COMMON = ("seeds", "model", "epochs", "strategy", "precision", "attention")  # in settings.json always
 _OF_STORAGE = ("", "-journal", "-wal", "-shm")  # SQLite keeps changes in files beside its own
 Progress = Callable[[str], None]
@@ -227,7 +228,7 @@ def _run_trial(
 
 def _settings_of(params: Mapping[str, Any], terms: SweepTerms) -> SweepTerms:
     """Return how a combination is trained. Raises ConfigError for a value out of range."""
-    own = {name: params[name] for name in ("lr", "dropout", "warmup") if name in params}
+    own = {name: params[name] for name in _OF_TRAINING if name in params}
     return replace(terms, epochs=int(params.get("epochs", terms.epochs)), **own)
 
 

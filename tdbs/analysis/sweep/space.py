@@ -8,6 +8,8 @@ from typing import Any
 
 from tdbs.errors import ConfigError
 from tdbs.records import Form, read_toml
+from tdbs.settings import TrainSettings, canonical
+from tdbs.train.planning.strategies import Strategy
 
 Value = float | int | str
 
@@ -17,6 +19,8 @@ KINDS: dict[str, type] = {
     "lr": float,
     "dropout": float,
     "warmup": float,
+    "lr_scheduler": str,
+    "weight_decay": float,
     "epochs": int,
     "strategy": str,
     "base_batch_size": int,
@@ -53,7 +57,7 @@ def read_space(path: Path) -> dict[str, Sequence[Value] | Range]:
     Raises ConfigError for a file that is none, a name that cannot be searched and a table that is neither.
     """
     tables = read_toml(path, _FORM, named=f"The space {path}")
-    return {name: _part(name, table) for name, table in tables.items()}
+    return {name: _part(name, table) for name, table in canonical(tables, TrainSettings, Strategy).items()}
 
 
 def check_names(space: Space) -> None:

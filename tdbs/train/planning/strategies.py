@@ -31,6 +31,7 @@ BUCKETED = ("bucket", "reach")  # `batches` of one bucket each
 SAME_UPDATES = ("random_max", "random", "sorted", "unpadded")  # the same function of the same batches
 _DROP_PARTS = ("drop", "drop_rate", "grid_lengths")
 DEFAULT_STRATEGY = "tdbs"  # an alias: resolved_name
+BASELINE = "random"  # what speedups are over
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,17 +39,15 @@ class Strategy:
     """One way to make batches of an epoch, every part resolved."""
 
     name: str
-    batches: Annotated[Batches, Option(f"Samples that share an update: {', '.join(get_args(Batches))}.")]
-    drop: Annotated[Drop, Option(f"TokenDrop: {', '.join(get_args(Drop))}.")]
-    execution: Annotated[Execution, Option(f"How a batch is given to the model: {', '.join(get_args(Execution))}.")] = (
-        "padded"
-    )
+    batches: Annotated[Batches, Option("Samples that share an update.")]
+    drop: Annotated[Drop, Option("TokenDrop: which words go.")]
+    execution: Annotated[Execution, Option("How a batch is given to the model.")] = "padded"
     drop_rate: Annotated[float, Option("Share of words for --drop rate and any.", default="0.3")] = 0.3  # Table 8
     bucket_width: Annotated[Count, Option("Lengths of a bucket, or steps of the reach grid.")] = 5
     grid_lengths: Annotated[Count, Option("Grid lengths that a sample may go to with --drop reach.", default="1")] = 1
     rbm: Annotated[bool, Option("Merge residual batches.")] = True
     lrm: Annotated[bool, Option("Scale the rate by the batch size.")] = True  # learning-rate modulation
-    base_batch_size: Annotated[Count, Option("Batch size in epoch 0.", default="64")] = 64
+    base_batch_size: Annotated[Count, Option("Batch size in epoch 0.", default="64", alias="batch_size")] = 64
     # EpochCap = scaling_factor^epoch x base_batch_size
     scaling_factor: Annotated[Count, Option("Growth of the largest batch per epoch.", default="2")] = 2
     # without it, HWCap alone holds in every epoch

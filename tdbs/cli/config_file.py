@@ -1,0 +1,130 @@
+"""`--config FILE`: options from a TOML or YAML file, or from a run's `config.toml`; the command line goes first.
+
+A file has options by their names. A table named after a command is for that command alone: a file can serve several.
+"""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from tdbs.errors import ConfigError
+from tdbs.shown import fitted
+
+_YAML = (".yaml", ".yml")
+
+
+def take_config(ctx: typer.Context, file: Path | None) -> Path | None:
+    """Take a file's values as the defaults of a command's options."""
+    if file is not None and not ctx.resilient_parsing:
+        names = _names_of(ctx.command.params)
+        many = {
+            str(param.name) for param in ctx.command.params if getattr(param, "multiple", False) or param.nargs == -1
+        }
+        options = _options_of(_read(file), file, names, ctx)
+        ctx.default_map = {name: _as_given(value, is_list=name in many) for name, value in options.items()}
+    return file
+
+
+def _read(file: Path) -> dict[str, Any]:
+    from tdbs.records import Form, read_text, read_toml
+
+    form = Form(
+        what="a file of options", error=ConfigError, next_step="Write options as epochs = 3 (TOML) or epochs: 3."
+    )
+    if file.suffix.lower() not in (".toml", *_YAML):
+        raise ConfigError(
+            fitted("--config takes a TOML or YAML file, got {file}.", file=file), next_step="Name it .toml or .yaml."
+        )
+    if file.suffix.lower() == ".toml":
+        return read_toml(file, form)
+    import yaml
+
+    try:
+        found = yaml.safe_load(read_text(file, form))
+    except yaml.YAMLError as error:
+        raise form.unreadable(str(file), " ".join(str(error).split())) from error
+    if not isinstance(found or {}, dict):
+        raise form.unreadable(str(file), "it has no options by name")
+    return {str(name): value for name, value in (found or {}).items()}
+
+
+def _options_of(given: Mapping[str, Any], file: Path, names: Mapping[str, str], ctx: typer.Context) -> dict[str, Any]:
+    """Return a file's values by the names of this command's parameters. Raises ConfigError for an unknown name."""
+    from tdbs.cli import COMMANDS
+
+    command = str(ctx.info_name)
+    if "plan_digest" in given:
+        return _options_of_run(given, file, names, command)
+    tables = {
+        name: value
+        for name, value in given.items()
+        if isinstance(value, Mapping) and name.replace("_", "-") in COMMANDS
+    }
+    own = tables.get(command, tables.get(command.replace("-", "_"), {}))
+    options = {**{name: value for name, value in given.items() if name not in tables}, **own}
+    unknown = next((name for name in options if _plain(name) not in names), None)
+    if unknown is not None:
+        raise ConfigError(
+            fitted("{file} has {name}, which is not an option of tdbs " + command + ".", file=file, name=unknown),
+            next_step=f"Look at tdbs {command} --help; options of another command go into its table, as [prepare].",
+        )
+    return {names[_plain(name)]: value for name, value in options.items() if value is not None}
+
+
+def _options_of_run(config: Mapping[str, Any], file: Path, names: Mapping[str, str], command: str) -> dict[str, Any]:
+    """Return a run's settings as the options that make the same run; a command takes those that it has."""
+    from tdbs.records import record_of
+    from tdbs.settings import DEFAULT_MEMORY
+    from tdbs.train.run_folder import flat_settings
+    from tdbs.train.run_records import FORM, ConfigFields
+
+    if "epochs" not in names:
+        raise ConfigError(
+            fitted(
+                "{file} is the configuration of a run, which tdbs {command} does not take.", file=file, command=command
+            ),
+            next_step="Pass it to tdbs train, plan, estimate-speedup, compare or sweep.",
+        )
+    record_of(config, ConfigFields, FORM, named=str(file))
+    strategy = dict(config["strategy"])
+    dropping = strategy.get("drop", "none")
+    if dropping not in ("rate", "any"):
+        strategy.pop("drop_rate", None)  # it would have no effect
+    tables = (config.get("part", {}), config["execution"], strategy)
+    found = {
+        **{name: value for table in tables if isinstance(table, Mapping) for name, value in table.items()},
+        **{name: value for name, value in config.items() if not isinstance(value, Mapping)},
+        "strategy": strategy.get("name"),
+        "allow_drop": dropping != "none",  # as the run's task did
+        "dataset": config["dataset"]["path"],
+        "seeds": [config["seed"]],
+        "energy": "energy" in config,
+        "country": flat_settings(config).get("energy/country"),
+    }
+    if found.get("memory") == DEFAULT_MEMORY:  # what a run without --memory has, too
+        del found["memory"]
+    return {names[name]: value for name, value in found.items() if name in names and value is not None}
+
+
+def _names_of(parameters: Iterable[Any]) -> dict[str, str]:
+    """Return the names of parameters by each way to write them: as a flag, its short forms, and as in Python."""
+    return {
+        _plain(name): str(param.name)
+        for param in parameters
+        for name in (str(param.name), *(flag for flag in param.opts if flag.startswith("--")))
+    }
+
+
+def _plain(name: str) -> str:
+    return name.removeprefix("--").replace("-", "_")
+
+
+def _as_given(value: Any, *, is_list: bool) -> Any:
+    """Return a value as the command line would have it: a list for an option of several values, else one text."""
+    if is_list:
+        return [str(part) for part in value] if isinstance(value, list) else [str(value)]
+    if isinstance(value, list):
+        return ",".join(map(str, value))
+    return value if isinstance(value, bool) else str(value)
