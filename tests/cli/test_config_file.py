@@ -1,6 +1,7 @@
 """`--config`: options from TOML and YAML files, and a run's own config.toml; lists and names that mean the same."""
 
 import json
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -130,8 +131,9 @@ def test_files_that_are_none_are_refused(refused, workplace, name, text, error):
 
 
 def test_a_run_is_not_the_configuration_of_a_command_that_trains_nothing(made, refused, workplace):
-    assert refused("env", "--config", made / "config.toml") == (
-        f"{made / 'config.toml'} is the configuration of a run, which tdbs env does not take.",
+    shutil.copy(made / "config.toml", "run.toml")
+    assert refused("env", "--config", "run.toml") == (
+        "run.toml is the configuration of a run, which tdbs env does not take.",
         "Pass it to tdbs train, plan, estimate-speedup, compare or sweep.",
     )
 

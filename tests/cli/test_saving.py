@@ -49,7 +49,7 @@ def said(tdbs: Command) -> Callable[..., str]:
 
     def sentence(*arguments: object) -> str:
         found = tdbs("estimate-speedup", *arguments, "--json").json["saving"]["sentence"]
-        assert found in tdbs("estimate-speedup", *arguments).stderr.splitlines()
+        assert found in tdbs("estimate-speedup", *arguments).stdout.splitlines()
         return found
 
     return sentence
