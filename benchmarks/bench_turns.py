@@ -5,8 +5,9 @@
 Each arm is a process of its own, and they take turns: some steps of one, then some of the next, so that a machine that
 changes its pace changes it for all. A step is all that its loop does: the batch, forward, backward, update, log. The
 Trainer has its own attention kernel, collator, sampler and optimizer. The first steps of a turn are left out, since
-another process had the caches; an epoch has no turns. Seconds of an epoch are the median over rounds of the mean step,
-times the steps of the epoch; ratios are the median of those of each round.
+another process had the caches; an epoch has no turns. Samplers by length go from long samples to short ones every 50
+steps, so 5 rounds of 30 steps, or a multiple, have all lengths alike in what is counted. Seconds of an epoch are the
+mean step times the steps of the epoch. Each round's means go to stderr as it ends.
 
 --before DIR adds `random` of another checkout of tdbs, with bench_turns.py and trainer_script.py of this one in it.
 """
@@ -144,14 +145,16 @@ def main() -> None:
             first = number % len(arms)
             for name in (*list(arms)[first:], *list(arms)[:first]):
                 arms[name].take_turn(options.steps)
+            done = {name: round(1e3 * arm.seconds[-1]) for name, arm in arms.items()}
+            print(number, done, file=sys.stderr, flush=True)
         for arm in arms.values():
             arm.process.terminate()
     print_rows(
         [
             {
                 "": name,
-                "ms a step": 1e3 * statistics.median(arm.seconds[1:]),
-                "s an epoch": arm.steps * statistics.median(arm.seconds[1:]),
+                "ms a step": 1e3 * statistics.mean(arm.seconds[1:]),
+                "s an epoch": arm.steps * statistics.mean(arm.seconds[1:]),
                 f"{DEFAULT} takes": f"{_ratio(arms[DEFAULT], arm):.2f} of it",
             }
             for name, arm in arms.items()
@@ -164,8 +167,7 @@ def main() -> None:
 
 
 def _ratio(ours: Arm, theirs: Arm) -> float:
-    of_turns = (one / other for one, other in zip(ours.seconds[1:], theirs.seconds[1:], strict=True))
-    return statistics.median(of_turns) * ours.steps / theirs.steps
+    return ours.steps * sum(ours.seconds[1:]) / (theirs.steps * sum(theirs.seconds[1:]))
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.strategies import resolve_strategy
 from tdbs.train.resolved import resolve_settings
 
-LEFT_OUT, STEPS, PROFILED = 40, 40, 15
+LEFT_OUT, STEPS, PROFILED = 40, 40, 10
 CASTS = "fixed: casts of weights and gradients"
 FIXED = {"_fused_adamw_": "fixed: AdamW", "linalg_vector_norm": "fixed: norm of gradients"}
 GROWING = {
