@@ -12,6 +12,7 @@ import pytest
 
 from docs.generate import GENERATED, commands, parts, with_parts
 from docs.glue_table import row
+from docs.picture import PLACE, picture
 from tdbs.analysis.profile.shapes import Shape, grid_shapes
 from tdbs.data.sample import TOKENIZER_FOLDER
 from tests.analysis.tiny import time_calls_once, time_steps_once
@@ -204,6 +205,13 @@ def test_rows_of_the_table_of_glue_are_what_its_command_prints(shared, tmp_path,
     monkeypatch.chdir(tmp_path)
     printed = row(task, shared / "datasets", str(shared / "tokenizers/bert-base-uncased"))
     assert printed in text_of("docs/tasks/glue.md").splitlines()
+
+
+@pytest.mark.real_data
+def test_the_picture_of_the_readme_is_current(shared):
+    """What `python -m docs.picture` draws, with the strategies and the padding of today."""
+    drawn = picture(shared / "datasets", str(shared / "tokenizers/bert-base-uncased"))
+    assert drawn == PLACE.read_text(encoding="utf-8")
 
 
 def test_the_paper_map_is_complete():
