@@ -1,9 +1,9 @@
-"""Install what a release would upload, and use it: `python -m tests.release dist TORCH...`, part of `make release-check`.
+"""Install what a release would upload, and use it: part of `make release-check`.
 
 The sdist and the wheel each go into an environment that holds nothing else, once with the newest versions of all
-dependencies and once with the lowest. There, away from the checkout, the README's commands up to the first training
-run, and the page on that training is drawn. torch is installed first, by the words after the folder, since its wheel
-for Linux in the registry is the CUDA build.
+dependencies and once with the lowest. There the README's commands up to the first training run, away from the checkout;
+then the page on that training is drawn. The words after the folder of the two files say how torch is installed, which
+comes first: its wheel for Linux in the registry is the CUDA build.
 """
 
 import os
@@ -32,7 +32,9 @@ def files_to_upload(folder: Path) -> list[Path]:
         size = path.stat().st_size
         print(f"{path.name}: {size:,} bytes")
         if size >= MOST_BYTES:
-            raise SystemExit(f"{path.name} has {size:,} bytes, at most {MOST_BYTES:,}: see what pyproject.toml includes")
+            raise SystemExit(
+                f"{path.name} has {size:,} bytes, at most {MOST_BYTES - 1:,}: include less in pyproject.toml"
+            )
     return found
 
 

@@ -32,7 +32,7 @@ def test_a_file_of_a_megabyte_is_refused(tmp_path):
     (tmp_path / "tdbs-1.tar.gz").write_bytes(b"0" * MOST_BYTES)
     with pytest.raises(SystemExit) as caught:
         files_to_upload(tmp_path)
-    said = "tdbs-1.tar.gz has 1,000,000 bytes, at most 1,000,000: see what pyproject.toml includes"
+    said = "tdbs-1.tar.gz has 1,000,000 bytes, at most 999,999: include less in pyproject.toml"
     assert str(caught.value) == said
 
 
