@@ -1,6 +1,6 @@
 """Three results of textbooks in a few lines each: non-negative least squares, the quantile of t, rank correlation.
 
-scipy would be another 140 MB for these alone (docs/decisions.md, "Dependencies"). Tests compare with it.
+scipy would be another 110 MB for these alone (docs/decisions.md, "Dependencies"). Tests compare with it.
 """
 
 import math
