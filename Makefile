@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-fast coverage test-slow test-faults test-fuzz fuzz-result lower-bounds lint types wheel docs clean
+.PHONY: demo test test-fast coverage test-slow test-faults test-fuzz fuzz-result lower-bounds lint types wheel release-check docs clean
 
 # torch comes first, at the pinned version: a wheel of it that pip finds on this machine (a CPU build, say) is taken.
 $(BIN)/python:
@@ -97,8 +97,16 @@ wheel: $(VENV)/.installed-dev
 	cd .venv-wheel && $(CURDIR)/$(BIN)/mypy --strict --config-file= --python-executable bin/python api.py
 	rm -rf .venv-wheel
 
+# What a release uploads: metadata as the index reads it, less than 1 MB each, and both files in environments of their own
+# with the newest and the lowest versions, where the README's first commands run. dist/ is then what was checked.
+release-check: $(VENV)/.installed-dev
+	rm -rf dist
+	$(BIN)/python -m build --quiet
+	$(BIN)/python -m twine check --strict dist/*
+	$(BIN)/python -m tests.release dist $(TORCH)
+
 docs: $(VENV)/.installed-test
 	$(BIN)/python -m docs.generate
 
 clean:
-	rm -rf $(VENV) .venv-wheel .venv-lower dist
+	rm -rf $(VENV) .venv-wheel .venv-lower .venv-release dist

@@ -31,11 +31,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from scipy.optimize import nnls
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 import tdbs
 from benchmarks.common import markdown_table, provenance
+from tdbs.analysis.numerics import non_negative_least_squares
 from tdbs.cli.common import quiet_libraries
 from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.pipeline.dataset import PreparedDataset
@@ -207,7 +207,8 @@ def update_cost(rows: Sequence[Row], points: Sequence[Row]) -> tuple[float, floa
     left_P = np.array([1 / row.fewer_tokens for row in rows])
     gained_P = np.array([1 - 1 / row.speedup for row in rows])
     tokens_P = np.array([row.tokens for row in points])
-    (fixed, more, rate), _ = nnls(np.column_stack([gained_P / tokens_P, 1 / tokens_P, left_P]), 1 - left_P - gained_P)
+    counts_P3 = np.column_stack([gained_P / tokens_P, 1 / tokens_P, left_P])
+    fixed, more, rate = non_negative_least_squares(counts_P3, 1 - left_P - gained_P)
     return float(fixed), float(more), float(rate)
 
 

@@ -2,16 +2,17 @@
 
 import re
 import tomllib
+from collections.abc import Sequence
 from pathlib import Path
 
 _BOUND = re.compile(r"([\w.-]+(?:\[[\w,]+\])?)>=([\w.]+)")
-_EXTRAS = ("remote", "ray", "languages", "sweep", "lora", "energy")  # what users install; test and dev are ours
+EXTRAS = ("remote", "ray", "languages", "sweep", "lora", "energy")  # what users install; test and dev are ours
 
 
-def lowest_versions(text: str) -> list[str]:
+def lowest_versions(text: str, extras: Sequence[str] = EXTRAS) -> list[str]:
     """Return lines for pip, as numpy==2.0. Raises ValueError for a dependency without a lower bound."""
     project = tomllib.loads(text)["project"]
-    wanted = [*project["dependencies"], *(line for name in _EXTRAS for line in project["optional-dependencies"][name])]
+    wanted = [*project["dependencies"], *(line for name in extras for line in project["optional-dependencies"][name])]
     found = []
     for line in wanted:
         match = _BOUND.fullmatch(line)

@@ -52,7 +52,7 @@ def test_the_workflow_runs_make_targets():
     run = {target for name in ("check", "nightly") for target in jobs()[name]["strategy"]["matrix"]["target"]}
     assert run == {"lint", "types", "wheel", "lower-bounds", "coverage", "test-slow", "test-faults", "test-fuzz"}
     assert run <= targets()
-    assert jobs()["release"]["needs"] == ["check", "test"]
+    assert jobs()["release"]["needs"] == ["check", "test", "release-check"]
 
 
 def test_every_supported_python_is_tested():

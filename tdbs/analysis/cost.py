@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tdbs.analysis.numerics import non_negative_least_squares
 from tdbs.arrays import FloatArray, IntArray, offsets_of
 from tdbs.errors import ConfigError
 from tdbs.train.batches import Batch
@@ -183,11 +184,8 @@ def _with_dropout(counts_SF: FloatArray, dropout_S: FloatArray) -> FloatArray:
 
 def _least_squares(relative_PC: FloatArray) -> FloatArray:
     """Return costs that make each row sum to 1 as nearly as can be, none of them negative."""
-    from scipy.optimize import nnls
-
     scale_C = np.where(relative_PC.any(axis=0), relative_PC.max(axis=0), 1.0)  # counts differ by powers of ten
-    found_C, _ = nnls(relative_PC / scale_C, np.ones(len(relative_PC)))
-    return found_C / scale_C
+    return non_negative_least_squares(relative_PC / scale_C, np.ones(len(relative_PC))) / scale_C
 
 
 def _most(points: Sequence[Mapping[str, Any]]) -> str:

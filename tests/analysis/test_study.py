@@ -5,16 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-import torch
-from hypothesis import assume, given
-from hypothesis import strategies as st
-from torchmetrics.functional import spearman_corrcoef
 
 from tdbs.analysis.speedup import estimate_speedup
 from tdbs.analysis.statistics import split_statistics
 from tdbs.analysis.studies.compared import findings
 from tdbs.analysis.studies.paper import GLUE, STUDIES
-from tdbs.analysis.studies.predicted import rank_correlation
 from tdbs.analysis.studies.reproduce import run_study
 from tdbs.analysis.studies.study import StudyTerms, describe_dropouts, mean_of, shown_percent, shown_score, shown_times
 from tdbs.data.tasks import HUB_TASKS
@@ -24,7 +19,6 @@ from tdbs.reports.study import markdown_table, study_markdown, write_study
 from tdbs.train.planning.strategies import resolve_strategy
 from tests.analysis.test_compare import PROFILE
 from tests.analysis.tiny import tiny_dataset
-from tests.examples import examples
 
 TERMS = {"model": "tiny", "epochs": 1, "lr": 1e-3, "precision": "fp32"}
 COMPARED = [name for name, study in STUDIES.items() if study.rows]
@@ -242,32 +236,6 @@ def test_numbers_are_shown_in_percent_and_times():
     assert shown_score({"score_mean": 0.6981, "score_std": 0.0123}) == "69.8 ± 1.2"
     assert (shown_score({"score_mean": None}), shown_percent(None), shown_times(None)) == ("", "", "")
     assert (shown_percent(0.0), shown_times(3.627)) == ("0.0", "3.63x")
-
-
-# ----------------------------------------------------------------------------------------------------- rank correlation
-
-
-@given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 6)), min_size=2, max_size=20))
-@examples(100)
-def test_rank_correlation_is_spearmans(pairs):
-    """Torchmetrics', with many ties."""
-    a, b = np.array(pairs, dtype=np.float64).T
-    assume(len(set(a)) > 1 and len(set(b)) > 1)
-    expected = float(spearman_corrcoef(torch.from_numpy(a), torch.from_numpy(b)))
-    assert rank_correlation(a, b) == pytest.approx(expected, abs=1e-5)
-
-
-def test_pairs_with_a_number_missing_are_left_out():
-    """Tasks that the paper lacks."""
-    a = np.array([1.0, 2.0, np.nan, 3.0, 9.0])
-    b = np.array([5.0, 6.0, 1.0, 9.0, np.nan])
-    assert rank_correlation(a, b) == pytest.approx(1.0)
-
-
-@pytest.mark.parametrize(("a", "b"), [([], []), ([1.0], [2.0]), ([1.0, 1.0], [1.0, 2.0]), ([np.nan, 1.0], [1.0, 2.0])])
-def test_a_correlation_of_too_little_is_not_defined(a, b):
-    """And no warning of numpy's reaches the user."""
-    assert rank_correlation(np.array(a), np.array(b)) is None
 
 
 # ----------------------------------------------------------------------------------------------------- from plans alone

@@ -147,15 +147,20 @@ def test_what_is_assumed_of_a_model_that_is_not_there_is_said(tdbs, small, workp
     assert tdbs(command, small, "--model", "tiny", "--json").stderr == ""
 
 
-def test_dry_commands_load_neither_torch_nor_transformers(of_squeezebert, tmp_path):
-    """One process for all three."""
+def test_commands_that_train_nothing_load_nothing_heavy(of_squeezebert, tmp_path):
+    """One process for all four."""
     strategies = ["--strategy", "reach"]  # the peers' own samplers load transformers
+    calls = [
+        ["prepare", "--out", "data/built-in"],
+        *([name, str(of_squeezebert), *strategies, "--json"] for name in ("plan", "estimate-speedup", "inspect")),
+    ]
+    heavy = {"torch", "transformers", "huggingface_hub", "datasets", "polars", "scipy", "matplotlib"}
     code = (
         "import sys\nfrom tdbs.cli import main\n"
-        "for command in ('plan', 'estimate-speedup', 'inspect'):\n"
-        f"    sys.argv = ['tdbs', command, {str(of_squeezebert)!r}, *{strategies!r}, '--json']\n"
+        f"for words in {calls!r}:\n"
+        "    sys.argv = ['tdbs', *words]\n"
         "    try:\n        main()\n    except SystemExit as end:\n        assert not end.code\n"
-        "    assert not {'torch', 'transformers', 'huggingface_hub'} & set(sys.modules), command"
+        f"    assert not {heavy!r} & set(sys.modules), words"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path, check=False)
     assert done.returncode == 0, done.stderr

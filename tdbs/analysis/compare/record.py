@@ -15,6 +15,7 @@ from typing import Annotated, Any, TypedDict
 
 from msgspec import Meta
 
+from tdbs.analysis.numerics import t_quantile
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.errors import ConfigError
 from tdbs.fields import Count, Digits, InnerPath
@@ -236,10 +237,7 @@ def mean_difference(differences: Sequence[float]) -> PairedDifference | None:
     mean = statistics.mean(differences)
     if len(differences) == 1:
         return PairedDifference(seeds=1, mean=mean, low=None, high=None)
-    from scipy.stats import t  # half a second to import, so where an interval is asked for
-
-    quantile = float(t.ppf((1 + CONFIDENCE) / 2, len(differences) - 1))
-    half = quantile * statistics.stdev(differences) / math.sqrt(len(differences))
+    half = t_quantile(CONFIDENCE, len(differences) - 1) * statistics.stdev(differences) / math.sqrt(len(differences))
     return PairedDifference(seeds=len(differences), mean=mean, low=mean - half, high=mean + half)
 
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from tdbs.analysis.numerics import rank_correlation
 from tdbs.analysis.speedup import StrategyEstimate, estimate_speedup
 from tdbs.analysis.statistics import split_statistics
 from tdbs.analysis.studies.paper import SPEEDUP, SPEEDUP_OVER_10_SEEDS, SPEEDUPS, PaperStudy
@@ -149,20 +150,6 @@ def ten_runs(of_paper: PaperStudy, datasets: Datasets, terms: StudyTerms, profil
             f"{statistics.mean(once):.2f}x paid once; the paper, over ten: {SPEEDUP}x and {SPEEDUP_OVER_10_SEEDS}x.",
         ),
     )
-
-
-def rank_correlation(a: FloatArray, b: FloatArray) -> float | None:
-    """Return Spearman's rank correlation, ties sharing their mean rank, over pairs of which both are numbers.
-
-    None if it is not defined: fewer than two pairs, or one side that is the same everywhere.
-    """
-    both = ~(np.isnan(a) | np.isnan(b))
-    a, b = a[both], b[both]
-    if len(np.unique(a)) < 2 or len(np.unique(b)) < 2:
-        return None
-    from scipy.stats import spearmanr
-
-    return float(spearmanr(a, b).statistic)
 
 
 def _estimates(
