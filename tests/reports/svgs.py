@@ -40,8 +40,8 @@ def text_boxes(svg: str) -> list[tuple[str, Box]]:
     found = []
     for text in parse(svg).iter(f"{SVG}text"):
         words, style = "".join(text.itertext()), text.get("style", "")
-        weight, size = re.search(r"font: (?:(\d+) )?([\d.]+)px", style).groups()
-        font = FontProperties(family="DejaVu Sans", size=float(size), weight=int(weight or 400))
+        weight, size = (re.search(rf"font-{name}: ([\d.]+)", style) for name in ("weight", "size"))
+        font = FontProperties(family="DejaVu Sans", size=float(size[1]), weight=int(weight[1]) if weight else 400)
         width, height, descent = TextToPath().get_text_width_height_descent(words, font, ismath=False)
         x, y = float(text.get("x")), float(text.get("y"))
         anchor = re.search(r"text-anchor: (\w+)", style)
