@@ -1,4 +1,4 @@
-"""What a page says first about its run or comparison: its numbers, its origin, commands to repeat it and to continue."""
+"""What a page says first about its run or comparison: its numbers, its origin, commands to repeat it and continue."""
 
 import math
 from typing import Any
