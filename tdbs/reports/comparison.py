@@ -1,7 +1,7 @@
 """Read the files of `tdbs compare`: terms, prediction, a row for each run, a summary for each strategy."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +49,8 @@ class Comparison:
     strategies: tuple[Mapping[str, Any], ...]  # every part of each, as it was run
     runs: Mapping[str, Run]  # runs of the first seed whose folders exist, by strategy
     energy: str | None = None  # country of the electricity; None: energy was not measured
+    terms: Mapping[str, Any] = field(default_factory=dict)  # settings that all strategies share; none in older ones
+    is_profiled: bool = False  # whether a profile predicted the seconds
 
     @property
     def best(self) -> Summary:
@@ -113,6 +115,7 @@ class _Settings:
     """What is read of settings.json."""
 
     strategies: tuple[Mapping[str, Any], ...]
+    terms: Mapping[str, Any] = field(default_factory=dict)
 
 
 def is_comparison(folder: Path) -> bool:
@@ -145,6 +148,8 @@ def read_comparison(folder: Path) -> Comparison:
         rows=found.rows,
         summaries=found.summary,
         strategies=settings.strategies,
+        terms=settings.terms,
+        is_profiled=found.prediction.profile is not None,
         runs=_first_runs(folder, found.rows),
     )
 

@@ -134,7 +134,7 @@ def _templates(*, autoescape: bool) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update({word.__name__: word for word in _WORDS}, markdown=markdown_text)
+    environment.filters.update({word.__name__: word for word in _WORDS}, markdown=markdown_text, code=markdown_code)
     return environment
 
 

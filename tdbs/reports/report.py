@@ -6,6 +6,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from tdbs.analysis.compare.record import RESULT_NAME as COMPARED_NAME
 from tdbs.analysis.conditions.asked import ConditionRow
 from tdbs.analysis.conditions.evaluate import newest_over_rates
 from tdbs.analysis.speedup import StrategyEstimate, estimate_speedup
@@ -15,12 +16,14 @@ from tdbs.records import Form, record_of
 from tdbs.reports.comparison import Comparison, read_comparison
 from tdbs.reports.figures.bars import Overheads, prepare_stages
 from tdbs.reports.figures.lengths import CapLines, cap_lines
+from tdbs.reports.origin import date_of
 from tdbs.reports.samples import DropExamples, drop_examples
 from tdbs.settings import DEFAULT_MEMORY
 from tdbs.train.feed import open_training_data
 from tdbs.train.planning.memory_bound import data_memory
-from tdbs.train.planning.strategies import Strategy
-from tdbs.train.run_folder import MODEL_FOLDER, Run, read_run
+from tdbs.train.planning.model_choice import choose_model
+from tdbs.train.planning.strategies import BASELINE, STRATEGIES, Strategy, resolve_strategy, strategies_for
+from tdbs.train.run_folder import CONFIG_NAME, MODEL_FOLDER, RESULT_NAME, Run, read_run
 
 _EXAMPLES = 5
 _STRATEGY = Form(what="a strategy", error=ConfigError, next_step="Train again.")
@@ -37,6 +40,8 @@ class Report:
     caps: CapLines | None = None
     drops: DropExamples | None = None
     over_rates: Sequence[ConditionRow] = ()  # the run's model with words dropped, if it was evaluated so
+    date: str | None = None  # when the run or the comparison finished, or an unfinished run started
+    has_model: bool = False  # whether the run saved its model
 
     @property
     def overheads(self) -> Overheads | None:
@@ -63,13 +68,25 @@ def report_on_run(folder: Path) -> Report:
     recorded = run.config.get("memory", DEFAULT_MEMORY)  # older runs have none
     memory = None if recorded == DEFAULT_MEMORY else recorded
     strategy = _strategy_of(run.config.get("strategy", {}))
+    model = _model_of(run)
+    planned = _planned_beside(strategy, dataset, model) if strategy else None
     return Report(
         dataset=dataset,
         run=run,
-        estimates=estimate_speedup(dataset, model=_model_of(run), seed=seed, epochs=epochs, memory=memory),
+        estimates=estimate_speedup(
+            dataset,
+            planned,
+            baseline=next((each for each in planned or () if each.name == BASELINE), BASELINE),
+            model=model,
+            seed=seed,
+            epochs=epochs,
+            memory=memory,
+        ),
         caps=cap_lines(strategy, max_length=dataset.manifest.max_length, epochs=epochs) if strategy else None,
         drops=_examples(dataset, [strategy] if strategy else [], seed=seed, memory=memory),
         over_rates=newest_over_rates(run.path) if run.result else (),
+        date=date_of(run.path / (RESULT_NAME if run.result else CONFIG_NAME)),
+        has_model=(run.path / MODEL_FOLDER).is_dir(),
     )
 
 
@@ -86,6 +103,7 @@ def report_on_comparison(folder: Path) -> Report:
         estimates=by_tokens(comparison.estimates, comparison.baseline),
         caps=next((lines for lines in caps if lines), None),
         drops=_examples(dataset, strategies, seed=comparison.rows[0].seed, memory=None),
+        date=date_of(comparison.path / COMPARED_NAME),
     )
 
 
@@ -104,6 +122,19 @@ def _model_of(run: Run) -> str | None:
     """Return the model of a run: what it saved, which is there wherever the run is, else the one that it began with."""
     saved = run.path / MODEL_FOLDER
     return str(saved) if saved.is_dir() else run.config.get("model")
+
+
+def _planned_beside(strategy: Strategy, dataset: PreparedDataset, model: str | None) -> list[Strategy]:
+    """Return all strategies that a run's model can run, with the sizes of its batches: else tokens say nothing."""
+    manifest = dataset.manifest
+    in_rows = choose_model(model, manifest).in_rows
+    is_table = strategy.caps == "paper" or strategy.caps.isdecimal()  # those of a profile need its file
+    own = is_table and strategy.name in STRATEGIES and strategy.caps != STRATEGIES[strategy.name].caps
+    sizes = {"base_batch_size": strategy.base_batch_size, "caps": strategy.caps if own else None}
+    return [
+        resolve_strategy(name, manifest.task, sizes, in_rows=in_rows)
+        for name in strategies_for(manifest.task, in_rows=in_rows)
+    ]
 
 
 def _by_tokens(estimate: StrategyEstimate, speedup: float) -> StrategyEstimate:

@@ -1,6 +1,7 @@
 """Values of a report, ready for the templates: opening numbers, tables, figures, and facts of a run."""
 
 import math
+import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,6 +27,7 @@ from tdbs.reports.figures.curves import losses_svg, run_svgs
 from tdbs.reports.figures.inference import drop_rates_svg
 from tdbs.reports.figures.lengths import length_histogram_svg
 from tdbs.reports.number_format import NOTHING, overhead_notes
+from tdbs.reports.opening import is_foreign, is_not_finite, opening_of
 from tdbs.reports.report import Report
 from tdbs.train.run_folder import Run
 
@@ -54,6 +56,7 @@ def facts_of(report: Report) -> Facts:
         "estimates": estimates,
         "row_targets": any(estimate.target_tokens for estimate in estimates),
         "comparison": comparison,
+        **opening_of(report),
         "overhead": overhead_notes(comparison.overhead, comparison.profiled_on) if comparison else [],
         "energy_note": _energy_note(comparison),
         "caps": report.caps,
@@ -127,9 +130,14 @@ def _times(comparison: Comparison) -> list[StrategyTime]:
                 low=low,
                 high=high,
                 speedup=summary.speedup,
+                deviation=_deviation([row.seconds for row in comparison.rows if row.strategy == summary.strategy]),
             )
         )
     return rows
+
+
+def _deviation(seconds: Sequence[float]) -> float | None:
+    return statistics.stdev(seconds) if len(seconds) > 1 else None
 
 
 def _errors(comparison: Comparison) -> list[StrategyError]:
@@ -179,10 +187,10 @@ def _run_parts(run: Run, manifest: Manifest) -> dict[str, Any]:
             *((name, config.get(name, NOTHING)) for name in ("model", "seed", "epochs")),
             *(_result_facts(result, metric) if result else [("steps logged", number_format.count(len(run.steps)))]),
         ],
-        "foreign": config.get("dataset", {}).get("key") not in (None, manifest.key),
+        "foreign": is_foreign(run, manifest),
         "result": result,
         "stopped_at": last,
-        "not_finite": last is not None and not math.isfinite(_loss(last)),
+        "not_finite": is_not_finite(run),
         "history": tables.epochs_table(result["epochs"] if result else _logged_epochs(run.steps), metric),
         "config": list(_flat(config)),
     }

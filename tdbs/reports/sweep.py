@@ -1,5 +1,7 @@
 """Files of a sweep: a Markdown page with its trials, and figures of its progress and of the importances."""
 
+import shlex
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,12 +14,15 @@ from rich.table import Table
 import tdbs
 from tdbs.analysis.studies.study import StudyTable
 from tdbs.analysis.sweep.result import SweepResult, Trial
+from tdbs.analysis.sweep.search import RUNS_FOLDER
 from tdbs.files import write_text
 from tdbs.reports.figures.curves import COLORS, STYLE, figure_svg
+from tdbs.reports.origin import date_of, run_origin
 from tdbs.reports.page import markdown_code, markdown_text
 from tdbs.reports.study import markdown_table
 from tdbs.reports.terminal import duration, plain_table
 from tdbs.shown import shown
+from tdbs.train.run_folder import RESULT_NAME, Run, read_run
 
 PAGE_NAME = "README.md"
 _NOTHING = ""
@@ -25,6 +30,7 @@ _NOTHING = ""
 
 def write_sweep(folder: Path, result: SweepResult, *, command: str) -> Path:
     """Write the page of a sweep with its figures beside it; `command` is what made it."""
+    runs = _best_runs(folder, result)
     figures = sweep_figures(result)
     for name, svg in figures.items():
         write_text(folder / f"{name}.svg", svg)
@@ -33,13 +39,41 @@ def write_sweep(folder: Path, result: SweepResult, *, command: str) -> Path:
         f"{markdown_text(result.model)}, {result.epochs} epochs, seeds {', '.join(map(str, result.seeds))}; "
         f"{result.metric} x 100. "
         f"Made by {markdown_code(command)} (tdbs {tdbs.__version__}).",
-        markdown_table(trials_table(result)),
         "\n".join(f"- {markdown_text(note)}" for note in sweep_notes(result)),
+        *_origin_parts(runs),
+        markdown_table(trials_table(result)),
         *(f"![{name}]({name}.svg)" for name in figures),
+        *_next_parts(runs),
     ]
     page = folder / PAGE_NAME
     write_text(page, "\n\n".join(part for part in parts if part) + "\n")
     return page
+
+
+def _best_runs(folder: Path, result: SweepResult) -> list[Run]:
+    """Return the finished runs of the best trial that are in the folder; another worker may have them."""
+    best = () if result.best is None else result.best.runs
+    places = (folder / RUNS_FOLDER / name for name in best)
+    return [read_run(place) for place in places if (place / RESULT_NAME).is_file()]
+
+
+def _origin_parts(runs: Sequence[Run]) -> list[str]:
+    """Return when and with what the best trial was trained."""
+    if not runs:
+        return []
+    made = ", ".join([date_of(runs[0].path / RESULT_NAME), *run_origin(runs[0])])
+    return [f"The first run of the best trial: {markdown_text(made)}."]
+
+
+def _next_parts(runs: Sequence[Run]) -> list[str]:
+    """Return what to do after a sweep: look at the best run, and use its model."""
+    if not runs:
+        return []
+    place = str(runs[0].path)
+    report = shlex.join(["tdbs", "report", place])
+    predict = shlex.join(["tdbs", "predict", place, "FILE.csv", "--out", "predictions.jsonl"])
+    steps = [f"- Look at its run: {markdown_code(report)}", f"- Predict texts of your own: {markdown_code(predict)}"]
+    return ["## What to do next", "\n".join(steps)]
 
 
 def searched(result: SweepResult) -> list[str]:
@@ -106,16 +140,18 @@ def sweep_figures(result: SweepResult) -> dict[str, str]:
 def _history(trials: Sequence[Trial], metric: str) -> str:
     scores = [100 * (trial.score or 0.0) for trial in trials]
     best = [max(scores[: upto + 1]) for upto in range(len(scores))]
+    spreads = [_deviation(trial) for trial in trials]
     numbers = [trial.number for trial in trials]
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(7, 3.2), layout="constrained")
         axes = figure.add_subplot()
-        axes.scatter(numbers, scores, color=COLORS[1], s=24, label="mean over seeds")
+        label = "mean and deviation over seeds" if any(spreads) else "mean over seeds"
+        axes.errorbar(numbers, scores, yerr=spreads, color=COLORS[1], fmt="o", markersize=5, capsize=3, label=label)
         axes.step(numbers, best, where="post", color=COLORS[0], linewidth=1.5, label="best so far")
         axes.set(xlabel="trial", ylabel=f"{shown(metric)} x 100")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="lower left", bbox_to_anchor=(0, 1), ncols=2)
         return figure_svg(figure)
 
 
@@ -128,6 +164,11 @@ def _importance(importance: Mapping[str, float]) -> str:
         axes.set(xlabel="share of the scores' spread, %")
         axes.spines[["top", "right"]].set_visible(False)
         return figure_svg(figure)
+
+
+def _deviation(trial: Trial) -> float:
+    scores = [score for score in trial.scores.values() if score is not None]
+    return 100 * statistics.stdev(scores) if len(scores) > 1 else 0.0
 
 
 def _value(value: Any) -> str:

@@ -47,7 +47,7 @@ _OVERFLOWS = """(() => {
     if (wide > 1000 && table.scrollWidth > table.clientWidth) found.push(`table: ${table.textContent.slice(0, 40)}`);
   return found;
 })()"""
-# Pairs of words in one figure that lie over each other.
+# Words in one figure that lie over other words, over bars, or over marks.
 _OVERLAPS = """(() => {
   const found = [];
   for (const svg of document.querySelectorAll("svg")) {
@@ -57,6 +57,13 @@ _OVERLAPS = """(() => {
         if (Math.min(p.right, q.right) - Math.max(p.left, q.left) > 1 &&
             Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 4) found.push(`${a} / ${b}`);
     });
+    const bars = ["kept", "pad", "seconds", "whole", "stages"].map(name => `g[id*="-${name}-"]`);
+    for (const shape of svg.querySelectorAll([...bars, "use"].join(","))) {
+      const q = shape.getBoundingClientRect();
+      for (const [a, p] of q.width ? words : [])
+        if (Math.min(p.right, q.right) - Math.max(p.left, q.left) > 1 &&
+            Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 4) found.push(`${a} / ${shape.id || "a mark"}`);
+    }
   }
   return found;
 })()"""

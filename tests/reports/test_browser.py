@@ -42,7 +42,7 @@ def page(request, run_of, compared, tmp_path) -> Path:
     if request.param == "run":
         parts["run"] = run_of()
     else:
-        strategies = ["random", *(name for name in STRATEGIES if name != "random"), "bucket_rbm_batchcap"]
+        strategies = ["random", *(name for name in STRATEGIES if name != "random"), LONG]
         rows = [make_row(name, seed, seconds=3000.0 / (n + 1)) for n, name in enumerate(strategies) for seed in (0, 1)]
         summaries = [make_summary(name, seconds=3000.0 / (n + 1)) for n, name in enumerate(strategies)]
         comparison = compared(rows=rows, summary=summaries)
@@ -57,7 +57,7 @@ def page(request, run_of, compared, tmp_path) -> Path:
             splits={"train": make_split(lengths, max_length=128), "validation": make_split([4])},
             seconds=seconds,
         ),
-        estimates=[*ESTIMATES, make_estimate("length_grouped", 2_000_000_000, 0.043, 2.1)],
+        estimates=[*ESTIMATES, make_estimate(LONG, 2_000_000_000, 0.043, 2.1)],
         caps=cap_lines(STRATEGIES["tdbs_paper"], max_length=128, epochs=3),
         drops=DropExamples(
             strategy="reach", seed=1, epoch=0, samples=7, changed=3, tokens=90, dropped=4, drops=(shown_drop(),)
@@ -80,14 +80,15 @@ def test_a_page_fits_and_is_quiet(browser, page, width, dark):
 BROKEN = """<!doctype html><title>x</title><link rel="icon" href="data:,"><main>
 <img src="http://127.0.0.1:9/x.png"><div style="width: 2000px">wide</div>
 <svg width="100" height="20"><text x="0" y="15">one word</text><text x="5" y="15">another</text></svg>
+<svg width="100" height="20"><g id="x-9-kept-0"><path d="M0 0H50V20H0Z"/></g><text x="0" y="15">on a bar</text></svg>
 <script>missing()</script></main>"""
 
 
 def test_meta_the_check_above_can_fail(browser, tmp_path):
-    """A script that fails, a request, a page that is too wide, words over words: all of them are seen."""
+    """A script that fails, a request, a page that is too wide, words over words and a bar: all of them are seen."""
     (tmp_path / "broken.html").write_text(BROKEN)
     seen = browser.look(tmp_path / "broken.html", width=360, dark=False)
     assert any("missing is undefined" in complaint for complaint in seen.complaints)
     assert seen.requests == ["http://127.0.0.1:9/x.png"]
     assert any(found.startswith("DIV wide: ") for found in seen.overflows)
-    assert seen.overlaps == ["one word / another"]
+    assert seen.overlaps == ["one word / another", "on a bar / x-9-kept-0"]

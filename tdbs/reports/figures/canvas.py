@@ -9,6 +9,7 @@ import html
 import io
 import math
 import re
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -16,7 +17,7 @@ from matplotlib import style
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from tdbs.shown import shown
+from tdbs.shown import clipped, shown
 
 # Sizes are CSS pixels: one point is one pixel here.
 
@@ -62,6 +63,8 @@ _STYLE = TEXT_STYLE | {"font.size": 12, "lines.linewidth": 1.5}
 _NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _SPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
 _MARGIN = 16  # of a figure that is a file
+LETTER, BOLD = 7.2, 8.4  # of words, widest in browsers' fonts: what stands beside them has to leave that room
+_SWATCH, _GAP, _LEGEND_ROW = 17, 12, 22  # of a legend: before its words, after them, and a line
 _FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
@@ -116,7 +119,24 @@ def swatch(axes: Any, x: float, y: float, words: str, color: str, *, width: int,
     """Write one entry of a legend at x and y in pixels: a mark in the colour, and its meaning."""
     look = {"marker": marker, "markersize": 10 if marker == "s" else 8, "markeredgewidth": 0, "color": LIGHT[color]}
     axes.plot([(x + 5) / width], [y - 4], transform=axes.get_yaxis_transform(), **look)
-    text(axes, (x + 17) / width, y, words, color=LIGHT["muted"])
+    text(axes, (x + _SWATCH) / width, y, words, color=LIGHT["muted"])
+
+
+def fitting(words: str, room: float, *, letter: float = LETTER) -> str:
+    """Return words that fit a room, cut if they must."""
+    return clipped(words, max(1, math.floor(room / letter + 1e-6)))
+
+
+def legend_height(words: Sequence[str], *, width: int) -> int:
+    """Return the height of the lines that the entries of a legend fill."""
+    return _LEGEND_ROW * (1 + _flow(words, width)[-1][1])
+
+
+def legend(axes: Any, entries: Sequence[tuple[str, ...]], *, top: float, width: int) -> None:
+    """Write a legend below `top`, as many entries on a line as fit; each has words, a colour and perhaps a marker."""
+    places = _flow([words for words, *_ in entries], width)
+    for (words, color, *marker), (x, row) in zip(entries, places, strict=True):
+        swatch(axes, x, top + 13 + _LEGEND_ROW * row, words, color, width=width, marker=marker[0] if marker else "s")
 
 
 def short_count(value: float) -> str:
@@ -159,6 +179,18 @@ def standalone(svg: str) -> str:
     ground = f'<rect x="{left:g}" y="{top:g}" {size} style="fill: {LIGHT["paper"]}"/>'
     rest = re.sub(r"<[^>]+>", lambda tag: _plain_tag(tag[0]), rest)
     return f'<?xml version="1.0" encoding="UTF-8"?>\n{head} {size}>{ground}{rest}'
+
+
+def _flow(words: Sequence[str], width: int) -> list[tuple[float, int]]:
+    """Return for each entry of a legend its place on its line, and the line."""
+    places, x, row = [], 0.0, 0
+    for entry in words:
+        room = _SWATCH + LETTER * len(shown(entry))
+        if x > 0 and x + room > width:
+            x, row = 0.0, row + 1
+        places.append((x, row))
+        x += room + _GAP
+    return places
 
 
 def _page_tag(tag: str, name: str) -> str:

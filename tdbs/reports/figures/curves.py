@@ -15,7 +15,18 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
 from tdbs.arrays import FloatArray, IntArray, offsets_of
-from tdbs.reports.figures.canvas import LIGHT, SERIES, TEXT_STYLE, WIDE, canvas, drawing, short_number, title, to_svg
+from tdbs.reports.figures.canvas import (
+    LIGHT,
+    SERIES,
+    TEXT_STYLE,
+    WIDE,
+    canvas,
+    drawing,
+    fitting,
+    short_number,
+    title,
+    to_svg,
+)
 from tdbs.shown import shown
 
 # Shapes: S steps of a run, P points of a curve, K labels. Sizes are CSS pixels.
@@ -58,7 +69,7 @@ def losses_svg(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, width: int = 
     lines = {shown(name): _smoothed_loss(steps) for name, steps in runs.items()}
     epochs = max(int(steps[-1]["epoch"]) + 1 for steps in runs.values())
     height, top, bottom = max(280, 90 + _LABEL_GAP * len(lines)), 30, 44
-    right = max(122, 24 + math.ceil(_LETTER * max(map(len, lines))))
+    right = min(max(122, 24 + math.ceil(_LETTER * max(map(len, lines)))), width // 2)
     # the first mean is of the first step alone: noise that would set the scale
     highest = max(
         float(np.nanmax(losses[1:] if len(losses) > 1 else losses, initial=0.0)) for _, losses in lines.values()
@@ -80,7 +91,8 @@ def losses_svg(runs: Mapping[str, Sequence[Mapping[str, Any]]], *, width: int = 
                 clip_on=False,
                 **{**_look(index), "linewidth": 1},
             )
-            axes.annotate(name, (1, height_of_label), xycoords=axes.get_yaxis_transform(), fontsize=11, **label)
+            words = fitting(name, right - 24, letter=_LETTER)
+            axes.annotate(words, (1, height_of_label), xycoords=axes.get_yaxis_transform(), fontsize=11, **label)
         axes.set(xlim=(0, epochs), ylim=(0, highest), xlabel="epochs")
         axes.xaxis.set_major_locator(MaxNLocator(min(epochs, 6), integer=True))
         axes.yaxis.set_major_locator(MaxNLocator(4))

@@ -9,7 +9,18 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
 from tdbs.arrays import IntArray
 from tdbs.pipeline.lengths import PAPER_PERCENT, average_length, longest_lengths, percentile_length
-from tdbs.reports.figures.canvas import LIGHT, WIDE, canvas, drawing, panel, short_count, title, to_svg
+from tdbs.reports.figures.canvas import (
+    LETTER,
+    LIGHT,
+    WIDE,
+    canvas,
+    drawing,
+    fitting,
+    panel,
+    short_count,
+    title,
+    to_svg,
+)
 from tdbs.train.planning.batching import epoch_caps
 from tdbs.train.planning.caps import hardware_caps
 from tdbs.train.planning.strategies import BUCKETED, Strategy
@@ -103,7 +114,9 @@ def _draw_caps(axes: Any, caps: CapLines, longest: int) -> None:
     axes.set(ylim=(least / 2.4, max(greatest, 2 * least) * 1.4))  # words stand below their lines
     axes.yaxis.set_minor_locator(NullLocator())
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: short_count(value)))
-    title(axes, f"largest batch of {caps.strategy}, samples", above=4)
+    around = LETTER * len("largest batch of , samples")
+    room = 72 * axes.figure.get_figwidth() - around
+    title(axes, f"largest batch of {fitting(caps.strategy, room)}, samples", above=4)
 
 
 def _same_epochs(by_epoch: Sequence[IntArray]) -> list[tuple[IntArray, str]]:
