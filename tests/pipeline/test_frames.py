@@ -276,7 +276,15 @@ def test_len_counts_the_samples_of_all_splits(dataset):
 
 
 def test_repr_is_one_line(small):
-    assert repr(small) == f"<PreparedDataset source, classification: 30 train, 10 validation; {small.path}>"
+    """With the padding of random batches of 64, from the chance that all of them are at most so long."""
+    lengths = [row["length"] for split in small.manifest.splits for row in rows_by_arrow(small, split)]
+    train = [row["length"] for row in rows_by_arrow(small, "train")]
+    longest = sum(1 - (sum(each <= length for each in train) / len(train)) ** 64 for length in range(max(train)))
+    padding = 1 - np.mean(train) / longest
+    assert repr(small) == (
+        f"<PreparedDataset source, classification: 30 train, 10 validation; {sum(lengths)} tokens, "
+        f"{padding:.0%} padding in random batches; {small.path}>"
+    )
     assert str(small) == repr(small)
 
 
@@ -295,6 +303,23 @@ class Cells(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.texts.append(data)
+
+
+def test_parts_of_a_manifest_have_short_reprs(small):
+    assert repr(small.manifest) == "<Manifest source, classification: 30 train, 10 validation>"
+    info = small.manifest.splits["validation"]
+    assert repr(info) == f"<SplitInfo 10 samples, {info.tokens} tokens, {len(info.shards)} shards>"
+
+
+def test_a_notebook_shows_the_lengths_of_train(small):
+    """The figure of reports, with a shape for each bucket that has samples; a dataset without train has none."""
+    shown = small._repr_html_()
+    edges = small.manifest.bucket_edges
+    lengths = [row["length"] for row in rows_by_arrow(small, "train")]
+    filled = {bucket for bucket in range(len(edges) - 1) if any(edges[bucket] <= n < edges[bucket + 1] for n in lengths)}
+    assert {int(number) for number in re.findall(r"bucket-(\d+)\"", shown)} == filled
+    alone = dataclasses.replace(small.manifest, splits={"test": small.manifest.splits["validation"]})
+    assert "<svg" not in PreparedDataset(path=small.path, manifest=alone)._repr_html_()
 
 
 def test_the_table_of_a_notebook_has_a_row_per_split(small):
@@ -343,7 +368,7 @@ def test_a_split_without_samples_has_a_row_and_a_frame(small, tmp_path):
     )  # fmt: skip
     dataset = PreparedDataset(path=small.path, manifest=dataclasses.replace(small.manifest, splits={"train": empty}))
     assert len(dataset) == 0
-    assert "<td>train</td><td>0</td><td>0</td><td>–</td><td>–</td>" in dataset._repr_html_()
+    assert "<td>train</td><td>0</td><td>0</td><td>–</td><td>–</td><td>–</td>" in dataset._repr_html_()
     assert len(dataset.to_pandas("train")) == 0
     assert dataset.to_datasets()["train"].num_rows == 0
     pytest.importorskip("polars", reason="polars is not installed")
