@@ -51,7 +51,7 @@ def checked(function: Callable[Parameters, Result]) -> Callable[Parameters, Resu
     def call(*arguments: Parameters.args, **named: Parameters.kwargs) -> Result:
         bound = signature.bind(*arguments, **named)
         given = bound.arguments.items()
-        bound.arguments |= {name: fitting(name, hints().get(name, Any), value) for name, value in given}
+        bound.arguments.update({name: fitting(name, hints().get(name, Any), value) for name, value in given})
         return function(*bound.args, **bound.kwargs)
 
     return call
