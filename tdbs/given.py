@@ -10,8 +10,20 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from numbers import Integral, Real
 from pathlib import Path
-from types import NoneType, UnionType
-from typing import Annotated, Any, Literal, ParamSpec, TextIO, TypeVar, Union, cast, get_args, get_origin, get_type_hints
+from types import UnionType
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    ParamSpec,
+    TextIO,
+    TypeVar,
+    Union,
+    cast,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 from tdbs.errors import ConfigError
 
@@ -99,8 +111,6 @@ def _kinds(hint: Any) -> list[Any]:
 
 def _fits(value: object, kind: Any) -> bool:
     plain = get_origin(kind) or kind
-    if plain is Any:
-        return True
     if plain in _NUMBERS:
         return isinstance(value, _NUMBERS[plain])
     if plain in (Path, os.PathLike):
@@ -111,7 +121,7 @@ def _fits(value: object, kind: Any) -> bool:
         return isinstance(value, str)
     if plain is TextIO:
         return hasattr(value, "write")
-    is_class = isinstance(plain, type) and not getattr(plain, "_is_protocol", False)
+    is_class = isinstance(plain, type) and plain is not Any and not getattr(plain, "_is_protocol", False)
     return not is_class or isinstance(value, plain)
 
 

@@ -30,7 +30,7 @@ def run(dataset, tmp_path_factory) -> Any:
     return tdbs.train(str(dataset.path), model="tiny", epochs=1, batch_size=16, learning_rate=1e-3, out=out)
 
 
-@pytest.mark.parametrize("given", [str, Path, lambda path: tdbs.load(path)], ids=["text", "path", "dataset"])
+@pytest.mark.parametrize("given", [str, Path, tdbs.load], ids=["text", "path", "dataset"])
 def test_a_dataset_is_given_as_it_is_or_by_its_folder(dataset, given, tmp_path):
     """By every function that takes one."""
     place = given(str(dataset.path))
@@ -66,7 +66,7 @@ def test_batch_size_is_the_base_batch_size(dataset, run):
         "Pass the strategy by its name, or leave batch_size out."
     )
     with pytest.raises(ConfigError, match=re.escape("base_batch_size is given twice, once as batch_size.")):
-        resolve_strategy("random", task, {"batch_size": 16, "base_batch_size": 16}, in_rows=True)
+        resolve_strategy("random", task, {"base_batch_size": 16, "batch_size": 16}, in_rows=True)
 
 
 def test_one_strategy_and_one_seed_are_compared(dataset, tmp_path):
@@ -83,11 +83,16 @@ def test_rows_frames_and_files_are_prepared(dataset, workplace):
     """The same rows in each form, with the tokenizer of another dataset; one word to keep needs no list."""
     options = {"label": "mood", "tokenizer": dataset, "keep": "the"}
     polars.DataFrame(ROWS).write_csv("rows.csv")
-    found = [tdbs.prepare(rows, **options) for rows in (ROWS, polars.DataFrame(ROWS), polars.DataFrame(ROWS).to_pandas())]
+    found = [
+        tdbs.prepare(rows, **options) for rows in (ROWS, polars.DataFrame(ROWS), polars.DataFrame(ROWS).to_pandas())
+    ]
     assert [result.cached for result in found] == [False, True, True]
     assert found[0].dataset.manifest.words.kept == ("the",)
     from_file = tdbs.prepare(Path("rows.csv"), validation=Path("rows.csv"), **options)
-    assert {name: info.rows for name, info in from_file.dataset.manifest.splits.items()} == {"train": 12, "validation": 12}
+    assert {name: info.rows for name, info in from_file.dataset.manifest.splits.items()} == {
+        "train": 12,
+        "validation": 12,
+    }
     assert tdbs.load(from_file) == from_file.dataset
 
 
@@ -123,7 +128,11 @@ WRONG = [
         "'strategies' has an item of type NoneType.",
         "Pass a Strategy, a text, a list of them or None.",
     ),
-    (lambda d: tdbs.compare(d, seeds="1", out="x"), "'seeds' is of type str.", "Pass a whole number or a list of them."),
+    (
+        lambda d: tdbs.compare(d, seeds="1", out="x"),
+        "'seeds' is of type str.",
+        "Pass a whole number or a list of them.",
+    ),
     (lambda _: tdbs.prepare("sample", max_length="9"), "'max_length' is of type str.", "Pass a whole number or None."),
     (lambda _: tdbs.prepare("sample", overwrite="no"), "'overwrite' is of type str.", "Pass True or False."),
 ]

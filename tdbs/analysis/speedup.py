@@ -20,13 +20,13 @@ from tdbs.shown import shown
 from tdbs.train.feed import TRAIN
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import EpochPlan, run_padding, run_target_padding
+from tdbs.train.planning.given_strategies import given_strategy
 from tdbs.train.planning.memory_bound import Fitted, data_memory, fitted_plans, training_bound
 from tdbs.train.planning.memory_windows import count_windows, plan_split
 from tdbs.train.planning.model_choice import ModelChoice, check_frozen_layers, choose_model
 from tdbs.train.planning.model_fit import check_fit
 from tdbs.train.planning.peak_memory import memory_terms
 from tdbs.train.planning.profile_file import Profile, profiled_attention
-from tdbs.train.planning.given_strategies import given_strategy
 from tdbs.train.planning.strategies import BASELINE, Strategy, strategies_for
 
 

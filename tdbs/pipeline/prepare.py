@@ -6,11 +6,11 @@ killed run resumes. The cost is about that of the tokenizer on all texts (benchm
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 from tdbs.data.bad_rows import with_other_rows
 from tdbs.data.hub_repos import HubDataset, hub_dataset

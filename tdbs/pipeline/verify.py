@@ -64,9 +64,7 @@ class _Tally:
 
 
 @checked
-def verify(
-    dataset: AnyDataset, *, progress: Callable[[int, int], None] = lambda _done, _total: None
-) -> Verification:
+def verify(dataset: AnyDataset, *, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Verification:
     """Check every file of a dataset: hashes, counts, and what every sample must be.
 
     Args:

@@ -28,10 +28,10 @@ from tdbs.train.models.saved_model import save_model
 from tdbs.train.planning.caps import hardware_caps
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import run_padding, run_target_padding
+from tdbs.train.planning.given_strategies import given_strategy
 from tdbs.train.planning.memory_bound import Fitted, bound_note, fitted_plans, training_bound
 from tdbs.train.planning.peak_memory import largest_call, memory_terms
 from tdbs.train.planning.rates import learning_rates
-from tdbs.train.planning.given_strategies import given_strategy
 from tdbs.train.planning.strategies import Strategy
 from tdbs.train.resolved import ResolvedSettings, resolve_settings
 from tdbs.train.run_context import RunContext

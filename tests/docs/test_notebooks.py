@@ -50,7 +50,9 @@ def shown(name: str, folder: Path) -> Iterator[str]:
             yield value._repr_html_() if hasattr(value, "_repr_html_") else repr(value)
 
 
-@pytest.mark.parametrize("name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NOTEBOOKS])
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in NOTEBOOKS]
+)
 def test_the_cells_of_a_notebook_run(name, small):
     """Whatever a cell ends with can be shown; datasets come with the figure of their lengths."""
     found = list(shown(name, small))

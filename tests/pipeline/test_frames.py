@@ -1,6 +1,5 @@
 """Samples in polars, pandas and datasets are those of the shards, as other readers find them; a scan is lazy."""
 
-import dataclasses
 import json
 import re
 import sys

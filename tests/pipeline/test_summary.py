@@ -58,7 +58,9 @@ def test_a_notebook_shows_the_lengths_of_train(small):
     shown = small._repr_html_()
     edges = small.manifest.bucket_edges
     lengths = [row["length"] for row in rows_by_arrow(small, "train")]
-    filled = {bucket for bucket in range(len(edges) - 1) if any(edges[bucket] <= n < edges[bucket + 1] for n in lengths)}
+    filled = {
+        bucket for bucket in range(len(edges) - 1) if any(edges[bucket] <= n < edges[bucket + 1] for n in lengths)
+    }
     assert {int(number) for number in re.findall(r"bucket-(\d+)\"", shown)} == filled
     alone = dataclasses.replace(small.manifest, splits={"test": small.manifest.splits["validation"]})
     assert "<svg" not in PreparedDataset(path=small.path, manifest=alone)._repr_html_()

@@ -107,7 +107,9 @@ def compare(dataset: AnyDataset, arguments: CompareArguments) -> dict[str, Any]:
     baseline = resolved_name(arguments.baseline, dataset.manifest.task, in_rows=in_rows)
     chosen = _chosen(dataset, arguments, baseline, in_rows=in_rows)
     terms = Terms(
-        **options_of(arguments) | resolved.options, seeds=tuple(several(arguments.seeds)), part_steps=arguments.part_steps
+        **options_of(arguments) | resolved.options,
+        seeds=tuple(several(arguments.seeds)),
+        part_steps=arguments.part_steps,
     )
     settings = {
         "dataset": dataset.manifest.key,
@@ -158,7 +160,9 @@ def _chosen(dataset: PreparedDataset, arguments: CompareArguments, baseline: str
     """Return the strategies to compare, the baseline among them, each under a name of its own."""
     task, profile = dataset.manifest.task, arguments.profile
     given = strategies_for(task, in_rows=in_rows) if arguments.strategies is None else arguments.strategies
-    resolved = partial(given_strategy, task=task, profile=profile, in_rows=in_rows, batch_size=arguments.base_batch_size)
+    resolved = partial(
+        given_strategy, task=task, profile=profile, in_rows=in_rows, batch_size=arguments.base_batch_size
+    )
     chosen = [resolved(each) for each in several(given)]
     names = [strategy.name for strategy in chosen]
     if baseline not in names:
