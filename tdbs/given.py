@@ -31,7 +31,6 @@ Place = str | os.PathLike[str]
 
 Parameters = ParamSpec("Parameters")
 Result = TypeVar("Result")
-Item = TypeVar("Item")
 
 _NUMBERS: dict[Any, Any] = {int: Integral, float: Real, bool: (bool, Integral)}
 _WORDS = {
@@ -85,9 +84,9 @@ def fitting(name: str, hint: Any, value: Any) -> Any:
     raise ConfigError(f"'{name}' {has} of type {type(wrong).__name__}.", next_step=f"Pass {_said(kinds)}.")
 
 
-def several(given: Item | Sequence[Item]) -> Sequence[Item]:
+def several(given: Any) -> Sequence[Any]:
     """Return what is in a list, and a list of one of any other value; a text is one value."""
-    return cast(Sequence[Item], given) if is_list(given) else [cast(Item, given)]
+    return given if is_list(given) else [given]
 
 
 def is_list(value: object) -> bool:
