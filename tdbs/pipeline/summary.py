@@ -1,6 +1,6 @@
 """A dataset in one line, and as a table with a figure for notebooks; both say what its manifest says, all text escaped.
 
-The figure is drawn by `tdbs.drawings.lengths`, if the room above has set it: figures are no matter of the pipeline.
+The figure is drawn by `tdbs.drawings.lengths`, if the room above has set it: the pipeline itself draws nothing.
 """
 
 from html import escape
