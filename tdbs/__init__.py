@@ -9,6 +9,7 @@ used, so planning never loads torch.
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from tdbs import drawings
 from tdbs.errors import TdbsError
 
 if TYPE_CHECKING:
@@ -55,6 +56,14 @@ _HOMES = {
     "read_profile": "tdbs.train.planning.profile_file",
     "verify": "tdbs.pipeline.verify",
 }
+
+
+def _draw_lengths(counts_L1: Any, edges_E: Any) -> str:
+    """Draw a histogram of lengths for a notebook; figures are imported with the first one."""
+    return import_module("tdbs.reports.figures.lengths").length_histogram_svg(counts_L1, edges_E)
+
+
+drawings.lengths = _draw_lengths
 
 
 def __dir__() -> list[str]:

@@ -40,13 +40,16 @@ class _Latest:
     path: PlainText
 
 
-def to_path(place: str | Path) -> Path:
+def to_path(place: str | os.PathLike[str]) -> Path:
     """Return a local path, or for a URL such as s3://bucket/folder an object that behaves like one.
 
     Which URLs are known is fsspec's matter. Raises ConfigError if a package for them is missing.
     """
-    if not isinstance(place, str) or "://" not in place:
-        return Path(place) if isinstance(place, str) else place
+    if not isinstance(place, str) and hasattr(place, "joinpath"):
+        return cast(Path, place)
+    place = os.fspath(place)
+    if "://" not in place:
+        return Path(place)
     scheme = place.split("://")[0]
     if scheme == "file":
         return Path(place.removeprefix("file://"))

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, get_args, get_type_hints
 
 from tdbs.errors import ConfigError, choose
+from tdbs.given import fitting, is_list
 from tdbs.shown import shown_number
 
 DEFAULT_EPOCHS = 3
@@ -182,7 +183,8 @@ def takes(
         @functools.wraps(function)
         def call(*arguments: Any, **options: Any) -> Result:
             given = signature.bind(*arguments, **canonical(options, record)).arguments
-            return function(given.pop(first.name), record(**given))  # type: ignore[call-arg]  # bound above
+            subject = given.pop(first.name)
+            return function(subject, record(**_fitting(given, record)))  # type: ignore[call-arg]  # bound above
 
         _document(call, signature, record)
         return call
@@ -198,12 +200,23 @@ def takes_only(record: Callable[Fields, Record]) -> Callable[[Callable[[Record],
 
         @functools.wraps(function)
         def call(*arguments: Any, **options: Any) -> Result:
-            return function(record(**signature.bind(*arguments, **canonical(options, record)).arguments))  # type: ignore[call-arg]
+            given = signature.bind(*arguments, **canonical(options, record)).arguments
+            return function(record(**_fitting(given, record)))  # type: ignore[call-arg]
 
         _document(call, signature, record, head="\n\n    Args:")
         return call
 
     return decorate
+
+
+def _fitting(given: Mapping[str, Any], record: Callable[..., Any]) -> dict[str, Any]:
+    """Return values, each of a type that its field has; a list of names is one text, where a text lists them."""
+    found = {}
+    for name, value in given.items():
+        parameter, option = documented_fields(record)[name]
+        listed = option.listed and is_list(value) and all(isinstance(item, str) for item in value)
+        found[name] = fitting(name, parameter.annotation, ",".join(value) if listed else value)
+    return found
 
 
 def _signature(

@@ -16,9 +16,11 @@ LAYERS = (
     (
         "arrays",
         "digests",
+        "drawings",
         "errors",
         "fields",
         "files",
+        "given",
         "model_families",
         "records",
         "removal",

@@ -12,19 +12,22 @@ from dataclasses import dataclass
 from tdbs.analysis.cost import CostModel, fit_costs, plan_work
 from tdbs.errors import ConfigError, at_least
 from tdbs.fields import Count
-from tdbs.pipeline.dataset import PreparedDataset, split_info
+from tdbs.given import checked, several
+from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, opened, split_info
 from tdbs.pipeline.split_index import SplitIndex, index_columns, read_index
 from tdbs.settings import DEFAULT_EPOCHS, TrainSettings, check_hyperparameters
+from tdbs.shown import shown
 from tdbs.train.feed import TRAIN
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import EpochPlan, run_padding, run_target_padding
+from tdbs.train.planning.given_strategies import given_strategy
 from tdbs.train.planning.memory_bound import Fitted, data_memory, fitted_plans, training_bound
 from tdbs.train.planning.memory_windows import count_windows, plan_split
 from tdbs.train.planning.model_choice import ModelChoice, check_frozen_layers, choose_model
 from tdbs.train.planning.model_fit import check_fit
 from tdbs.train.planning.peak_memory import memory_terms
 from tdbs.train.planning.profile_file import Profile, profiled_attention
-from tdbs.train.planning.strategies import BASELINE, Strategy, given_strategy, strategies_for
+from tdbs.train.planning.strategies import BASELINE, Strategy, strategies_for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,6 +56,11 @@ class StrategyEstimate:
     peak_memory_bytes: Count | None = None  # the most that training takes at once; None: sizes of the model not known
     max_tokens: Count | None = None  # of a call, as `--memory` asks; None: calls are as the strategy makes them
     is_refused: bool = False  # not even one sample a call fits in `--memory`
+
+    def __repr__(self) -> str:
+        cost = f"{self.steps:,} steps, {self.tokens:,} tokens, {self.padding_fraction:.1%} padding"
+        took = "" if self.seconds is None else f", {self.seconds:,.0f} s"
+        return shown(f"<StrategyEstimate {self.strategy}: {cost}{took}, speedup {self.speedup:.2f}>")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,9 +96,10 @@ def plan_within(
     return _fitted(dataset, index, windows, strategy, seed=seed, settings=settings, choice=choice)
 
 
+@checked
 def estimate_speedup(
-    dataset: PreparedDataset,
-    strategies: Sequence[Strategy | str] | None = None,
+    dataset: AnyDataset,
+    strategies: Sequence[Strategy | str] | Strategy | str | None = None,
     *,
     baseline: Strategy | str = BASELINE,
     model: str | None = None,
@@ -104,14 +113,15 @@ def estimate_speedup(
     checkpoint_activations: bool = False,
     lora: int | None = None,
     freeze_layers: int | None = None,
+    batch_size: int | None = None,
     runs: int = 1,
 ) -> list[StrategyEstimate]:
     """Return what a run of each strategy costs, and its speedup over the baseline, from the trainer's own plans.
 
     Args:
-        dataset: A prepared dataset.
-        strategies: Names, resolved for the dataset's task and the model, or resolved strategies. None: all that both
-            can run.
+        dataset: A prepared dataset, or its folder.
+        strategies: A name, resolved for the dataset's task and the model, a resolved strategy, or a list of them.
+            None: all that both can run.
         baseline: Strategy that speedups are over.
         model: Hub name or folder, or `tiny`. None: the one that `train` takes by default.
         seed: Seed of the run.
@@ -125,6 +135,7 @@ def estimate_speedup(
         checkpoint_activations: As for `train`: less memory.
         lora: As for `train`: adapters of this rank.
         freeze_layers: As for `train`: this many lowest layers stay.
+        batch_size: Samples of an update in epoch 0, for strategies given by name. None: 64.
         runs: Runs of training that one prepared dataset serves.
 
     Returns:
@@ -137,6 +148,7 @@ def estimate_speedup(
         DatasetError: The dataset has no train split, or a shard is damaged.
         ModelError: The model cannot train on the dataset.
     """
+    dataset = opened(dataset)
     check_hyperparameters(epochs=epochs, dropout=dropout)
     at_least("--runs", runs, 1)
     task = dataset.manifest.task
@@ -157,8 +169,8 @@ def estimate_speedup(
         memory=memory,
     )
     base, *chosen = (
-        given_strategy(given, task, profile=profile, in_rows=in_rows)
-        for given in (baseline, *(strategies_for(task, in_rows=in_rows) if strategies is None else strategies))
+        given_strategy(given, task, profile=profile, in_rows=in_rows, batch_size=batch_size)
+        for given in (baseline, *several(strategies_for(task, in_rows=in_rows) if strategies is None else strategies))
     )
 
     index, windows = _read_for_plans(dataset, (base, *chosen), memory=memory)

@@ -14,7 +14,8 @@ from tdbs.cli.push import HubPushOption, LicenseOption, PrivateOption, asked_pus
 from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.data.hub_repos import PREFIX
 from tdbs.data.understood import fact_lines
-from tdbs.pipeline.prepare import DATA_FOLDER, PrepareArguments, PrepareResult, prepare
+from tdbs.pipeline.prepare import DATA_FOLDER, PrepareArguments, prepare
+from tdbs.pipeline.prepared import PrepareResult
 from tdbs.reports.terminal import duration, split_table, target_lines
 from tdbs.settings import option_of
 

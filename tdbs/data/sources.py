@@ -103,7 +103,7 @@ class FileOptions(ReadOptions):
 
 
 def open_source(
-    spec: str | Objects,
+    spec: str | Path | Objects,
     *,
     mirror: Path | None,
     files: FileOptions,
@@ -117,7 +117,7 @@ def open_source(
     if not isinstance(spec, str | Path):
         splits, notes = object_splits(spec)
         source = _open_objects(splits, files, validation, notes)
-    elif spec == SAMPLE_TASK.name or spec in HUB_TASKS:
+    elif isinstance(spec, str) and (spec == SAMPLE_TASK.name or spec in HUB_TASKS):
         _refuse_file_options(spec, files, validation)
         source = _open_named(spec, mirror)
     else:

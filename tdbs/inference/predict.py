@@ -17,6 +17,7 @@ import numpy as np
 from tdbs.data.columns import BadRows
 from tdbs.data.formats.data_file import UTF8
 from tdbs.errors import ConfigError
+from tdbs.given import Place, checked, text_of
 from tdbs.inference.batches import (
     Dropping,
     Predicted,
@@ -66,9 +67,10 @@ class PredictResult:
     milliseconds: dict[str, float | None]  # times of a row: p50, p95, p99 with batches of one, else null
 
 
+@checked
 def predict(
-    model: str | Path,
-    source: str | Path,
+    model: Place,
+    source: Place,
     *,
     out: str | Path | TextIO | None = None,
     text: str | None = None,
@@ -100,7 +102,7 @@ def predict(
     """Predict all rows of an input, in their order; nothing is dropped unless `drop` or `drop_rate` says so.
 
     Args:
-        model: Folder of a run, or folder or hub name of a fine-tuned model.
+        model: Folder of a run, what `train` returned, or folder or hub name of a fine-tuned model.
         source: CSV, TSV, JSONL or Parquet file, prepared dataset, or `-` for lines of stdin.
         out: JSONL or Parquet file, or an open text file, which gets JSONL. None: stdout.
         text: Column of the text, the words or the question. None: the run's.
@@ -141,10 +143,11 @@ def predict(
         TrainingError: The run did not finish.
     """
     clock = time.perf_counter()
+    model, source = text_of(model), text_of(source)
     place = Path(out) if isinstance(out, str | Path) else None
     if place is not None:
         check_output(place)
-    if resume and (place is None or str(source) == STDIN):
+    if resume and (place is None or source == STDIN):
         raise ConfigError("--resume needs --out: it continues the predictions of a file.", next_step="Leave it out.")
     checkpoint = open_checkpoint(
         model,
@@ -166,7 +169,7 @@ def predict(
         in_rows=checkpoint.in_rows,
     )
     opened = open_input(
-        str(source),
+        source,
         checkpoint,
         InputOptions(
             text=text,
@@ -178,8 +181,8 @@ def predict(
             no_header=no_header,
             encoding=encoding,
         ),
-        stdin=sys.stdin.buffer if str(source) == STDIN else None,
-        rows_at_most=1 if batch_size == 1 and str(source) == STDIN else BLOCK_ROWS,
+        stdin=sys.stdin.buffer if source == STDIN else None,
+        rows_at_most=1 if batch_size == 1 and source == STDIN else BLOCK_ROWS,
     )
     pattern = None if chosen.drop == "none" else droppable_pattern(checkpoint, stopwords)
     parts = None
@@ -219,7 +222,7 @@ def predict(
     skipped = {int(row) for record in records for row in record.skipped} | set(bad or {})
     of_rows = np.percentile(spent.rows, _PERCENTILES).tolist() if spent.rows else [None] * len(_PERCENTILES)
     return PredictResult(
-        model=str(model),
+        model=model,
         input=opened.name,
         out=None if place is None else str(place),
         strategy=chosen.name,

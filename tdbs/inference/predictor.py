@@ -8,15 +8,16 @@ predict`.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from typing import Any, overload
 
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
+from tdbs.given import Place, checked, text_of
 from tdbs.inference.batches import Dropping, inference_strategy, predict_block
 from tdbs.inference.blocks import BLOCK_ROWS, block_of, text_rows
 from tdbs.inference.checkpoints import droppable_pattern, open_checkpoint
 from tdbs.pipeline.words.matches import WordPattern
+from tdbs.shown import shown
 from tdbs.train.planning.strategies import Strategy
 
 Text = str | tuple[str, str]  # or two texts
@@ -47,7 +48,7 @@ class Predictor:
     Which words are dropped depends only on `seed`, on the text and on its place in the list.
 
     Args:
-        model: Folder of a run, or folder or hub name of a fine-tuned model.
+        model: Folder of a run, what `train` returned, or folder or hub name of a fine-tuned model.
         drop_rate: Share of a text's droppable words that go, from 0 to 1: floor(rate x words). None: none goes.
         allow_drop: Whether to drop words though the task forbids it.
         stopwords: Words that may be dropped: `paper`, `nltk:<language>` or a file. None: the run's, else `paper`.
@@ -65,9 +66,10 @@ class Predictor:
         TrainingError: The run did not finish.
     """
 
+    @checked
     def __init__(
         self,
-        model: str | Path,
+        model: Place,
         *,
         drop_rate: float | None = None,
         allow_drop: bool = False,
@@ -79,7 +81,7 @@ class Predictor:
         seed: int = 0,
     ) -> None:
         self.checkpoint = open_checkpoint(
-            model, precision=precision, attention=attention, max_length=max_length, alone=True
+            text_of(model), precision=precision, attention=attention, max_length=max_length, alone=True
         )
         self.drop_rate = drop_rate
         self._allow_drop = allow_drop
@@ -87,6 +89,9 @@ class Predictor:
         self._batch_size = batch_size
         self._seed = seed
         self._strategies: dict[float | None, Strategy] = {}
+
+    def __repr__(self) -> str:
+        return shown(f"<Predictor {self.checkpoint.name}, {self.checkpoint.task.kind.replace('_', ' ')}>")
 
     @overload
     def __call__(self, texts: Text, *, drop_rate: float | None = None) -> Prediction: ...

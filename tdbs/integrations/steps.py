@@ -23,9 +23,10 @@ from tdbs.train.batches import Batch
 from tdbs.train.feed import Feed, make_feed, open_training_data
 from tdbs.train.models.inputs import InputRules, format_of, model_inputs
 from tdbs.train.models.load import rules_of
+from tdbs.train.planning.given_strategies import given_strategy
 from tdbs.train.planning.plan import plan_digest
 from tdbs.train.planning.rates import learning_rates
-from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, given_strategy, resolve_strategy
+from tdbs.train.planning.strategies import DEFAULT_STRATEGY, Strategy, resolve_strategy
 from tdbs.train.rows.models import knows_sequences, use_sequences
 from tdbs.train.step import batch_loss, forward, predicted_by, unwrapped
 

@@ -14,12 +14,13 @@ from tdbs.arrays import IntArray, TokenArray
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import DatasetError, reason_of
 from tdbs.files import to_path
+from tdbs.given import Place, checked
 from tdbs.pipeline import schema
 from tdbs.pipeline.frames import read_datasets, read_frame, scan_shards
 from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo, check_counts, read_manifest
 from tdbs.pipeline.shard_checks import read_shard
 from tdbs.pipeline.split_arrays import AnyArray, JoinedLists, Lists, lists_of, read_arrays
-from tdbs.pipeline.summary import html_table, one_line
+from tdbs.pipeline.summary import dataset_html, dataset_line
 from tdbs.pipeline.tokens.tokenizer import backend_of
 from tdbs.records import MOST_BYTES_OF_A_TOKENIZER, Form, read_text
 
@@ -36,7 +37,7 @@ _TOKENIZER = Form(what="a tokenizer", error=DatasetError, next_step="Prepare the
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PreparedDataset:
-    """A folder that `prepare` wrote, with its manifest. `len` counts the samples of all splits."""
+    """A folder that `prepare` wrote, with its manifest. `len` counts the samples of all splits; it is a path, too."""
 
     path: Path
     manifest: Manifest
@@ -44,12 +45,15 @@ class PreparedDataset:
     def __len__(self) -> int:
         return sum(info.rows for info in self.manifest.splits.values())
 
+    def __fspath__(self) -> str:
+        return str(self.path)
+
     def __repr__(self) -> str:
-        return one_line(self.path, self.manifest)
+        return dataset_line(self.path, self.manifest)
 
     def _repr_html_(self) -> str:
         """Return what notebooks show."""
-        return html_table(self.path, self.manifest)
+        return dataset_html(self.path, self.manifest)
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -117,6 +121,9 @@ class PreparedDataset:
         return names
 
 
+AnyDataset = PreparedDataset | Place
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Targets:
     """What is to be predicted, by kind of task.
@@ -160,11 +167,12 @@ class Split:
         return np.diff(self.token_offsets_N1)
 
 
-def load(path: str | Path) -> PreparedDataset:
+@checked
+def load(path: Place) -> PreparedDataset:
     """Open a prepared dataset. Only its manifest is read.
 
     Args:
-        path: Folder that `prepare` wrote, or its URL on an object store.
+        path: Folder that `prepare` wrote, its URL on an object store, or what `prepare` returned.
 
     Returns:
         The dataset: its folder and its manifest.
@@ -174,6 +182,12 @@ def load(path: str | Path) -> PreparedDataset:
     """
     folder = to_path(path)
     return PreparedDataset(path=folder, manifest=read_manifest(folder))
+
+
+@checked
+def opened(dataset: AnyDataset) -> PreparedDataset:
+    """Return a dataset that is open, or open it. Raises DatasetError as `load` does."""
+    return dataset if isinstance(dataset, PreparedDataset) else load(dataset)
 
 
 def split_info(dataset: PreparedDataset, name: str) -> SplitInfo:

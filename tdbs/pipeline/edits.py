@@ -101,7 +101,7 @@ def edited(text: str, edit: TextEdit) -> str:
 
 
 def origin_of(
-    source: str | Objects | None, mirror: str | Path | None, files: FileOptions, prefix: str | None
+    source: str | Path | Objects | None, mirror: str | Path | None, files: FileOptions, prefix: str | None
 ) -> Mapping[str, str | float | bool | None]:
     """Return the source of a dataset's texts as its manifest notes it, so that any folder can find them again.
 

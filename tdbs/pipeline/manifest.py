@@ -22,6 +22,7 @@ from tdbs.files import write_json
 from tdbs.pipeline.lengths import bucket_edges
 from tdbs.pipeline.schema import SCHEMA_VERSION
 from tdbs.records import Form, check_version, read_json, record_of
+from tdbs.shown import shown
 
 MANIFEST_NAME = "manifest.json"
 SKIPPED_NAME = "skipped.jsonl"  # beside it: rows that were left out, if any
@@ -76,6 +77,9 @@ class SplitInfo:
         """The length histogram as an array."""
         return np.array(self.length_histogram, dtype=np.int64)
 
+    def __repr__(self) -> str:
+        return f"<SplitInfo {self.rows:,} samples, {self.tokens:,} tokens, {len(self.shards):,} shards>"
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TokenizerInfo:
@@ -123,6 +127,10 @@ class Manifest:
     notes: tuple[str, ...] = ()  # messages of prepare about its rows
     skipped: FileInfo | None = None  # list of the rows that were left out
 
+    def __repr__(self) -> str:
+        splits = ", ".join(f"{info.rows:,} {name}" for name, info in self.splits.items())
+        return shown(f"<Manifest {self.source}, {self.task.kind.replace('_', ' ')}: {splits or 'no splits'}>")
+
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """Write `manifest.json` atomically."""
@@ -135,6 +143,11 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         found = read_json(path, FORM)
     except DatasetError as error:
+        if folder.is_file():
+            raise DatasetError(
+                f"{folder} is a file, not a prepared dataset.",
+                next_step="Prepare it first, and pass the folder that this gives.",
+            ) from error
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
         missing = "is not a prepared dataset: it has no manifest.json" if folder.is_dir() else "does not exist"

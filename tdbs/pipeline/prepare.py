@@ -6,11 +6,11 @@ killed run resumes. The cost is about that of the tokenizer on all texts (benchm
 """
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Annotated, Any, get_args
+from typing import Annotated, get_args
 
 from tdbs.data.bad_rows import with_other_rows
 from tdbs.data.hub_repos import HubDataset, hub_dataset
@@ -22,6 +22,7 @@ from tdbs.data.tasks import Task
 from tdbs.data.understood import source_facts
 from tdbs.errors import ConfigError, DatasetError, RowError, choose, system_errors_as
 from tdbs.files import folders_named, is_remote, to_path, write_text
+from tdbs.given import several
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
 from tdbs.pipeline.edits import origin_of
@@ -31,6 +32,7 @@ from tdbs.pipeline.lengths import bucket_edges, choose_limits
 from tdbs.pipeline.make_shards import Progress, make_splits
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo, WordsInfo
 from tdbs.pipeline.on_ray import ray_engine
+from tdbs.pipeline.prepared import PrepareResult
 from tdbs.pipeline.samples import OUTSIDE
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import compile_words
@@ -41,18 +43,7 @@ from tdbs.settings import DEFAULT_MEMORY, Option, changed_fields, takes_only
 DEFAULT_TOKENIZER = "roberta-base"
 DATA_FOLDER = Path("data")
 _SHOWN_WORDS = 5
-Validation = str | float | Rows | None
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PrepareResult:
-    """What `prepare` did: the dataset, whether it was there already, and what changed since a similar one."""
-
-    dataset: PreparedDataset
-    cached: bool
-    changed: tuple[str, ...]
-    warnings: tuple[str, ...]  # notes on rows, on risks for the labels, or on limits of TokenDrop
-    source: Mapping[str, Any]  # what was understood of the source (data/understood.py), as JSON values
+Validation = str | Path | float | Rows | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,7 +51,7 @@ class PrepareArguments(FileOptions):
     """The arguments of `prepare`."""
 
     source: Annotated[
-        str | Objects,
+        str | Path | Objects,
         Option(
             "sample, glue/<task>, squad, xsum, cnn_dailymail, a file or URL of rows, a folder of splits, or "
             "hub:USER/NAME, which tdbs push made."
@@ -83,7 +74,9 @@ class PrepareArguments(FileOptions):
     ] = None
     prefix: Annotated[str | None, Option("Text before every source (sequence to sequence): 'summarize: '.")] = None
     stopwords: Annotated[str, Option("Words that may be dropped: paper, nltk:<language>, a file, or none.")] = "paper"
-    keep: Annotated[Sequence[str], Option("Words never to drop; also the groups pronouns and negation.")] = ()
+    keep: Annotated[
+        Sequence[str] | str, Option("Words never to drop, or one; also the groups pronouns and negation.")
+    ] = ()
     out: Annotated[
         str | Path | None, Option("Folder of the dataset.", default="data/<source>/<tokenizer>-<max length>-<key>")
     ] = None
@@ -130,7 +123,7 @@ def prepare(arguments: PrepareArguments) -> PrepareResult:
 
 
 def _fetch(on_hub: HubDataset, arguments: PrepareArguments) -> PrepareResult:
-    refuse_options(on_hub, changed_fields(replace(arguments, keep=tuple(arguments.keep)), PrepareArguments))
+    refuse_options(on_hub, changed_fields(replace(arguments, keep=tuple(several(arguments.keep))), PrepareArguments))
     dataset, cached = fetch(
         on_hub, data=DATA_FOLDER, out=arguments.out, overwrite=arguments.overwrite, waiting=arguments.waiting
     )
@@ -153,7 +146,7 @@ def _prepare(arguments: PrepareArguments) -> PrepareResult:
         stride=arguments.stride,
         max_target_length=arguments.max_target_length,
     )
-    kept = (*arguments.keep, "pronouns") if found.task.keep_pronouns else arguments.keep
+    kept = (*several(arguments.keep), *(["pronouns"] if found.task.keep_pronouns else []))
     words = choose_words(arguments.stopwords, keep=kept)
     parts = cache_key.key_parts(
         source_sha256=found.content_sha256,
@@ -216,9 +209,9 @@ def _prepare(arguments: PrepareArguments) -> PrepareResult:
 def _file_options(arguments: PrepareArguments) -> tuple[FileOptions, Rows | None]:
     """Return the options of files, and the table of validation rows, if it is one."""
     given = {each.name: getattr(arguments, each.name) for each in fields(FileOptions)}
-    validation = arguments.validation
+    validation = str(arguments.validation) if isinstance(arguments.validation, Path) else arguments.validation
     if validation is None or isinstance(validation, str | float | int):
-        return FileOptions(**given), None
+        return FileOptions(**given | {"validation": validation}), None
     return FileOptions(**given | {"validation": None}), validation
 
 

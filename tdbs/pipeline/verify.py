@@ -17,9 +17,10 @@ from tdbs.arrays import BoolArray, IntArray
 from tdbs.data.columns import one_array
 from tdbs.errors import DatasetError, reason_of
 from tdbs.files import sha256_of
+from tdbs.given import checked
 from tdbs.pipeline import schema
 from tdbs.pipeline.cache_key import key_of
-from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, load, tokenizer_text
+from tdbs.pipeline.dataset import TOKENIZER_NAME, AnyDataset, PreparedDataset, opened, tokenizer_text
 from tdbs.pipeline.lengths import bucket_edges, bucket_name, bucket_of
 from tdbs.pipeline.manifest import MANIFEST_NAME, FileInfo, Manifest, ShardInfo, SplitInfo
 from tdbs.pipeline.parquet import read_checked, rows_of
@@ -62,9 +63,8 @@ class _Tally:
     words: list[int]  # droppable words of each shard
 
 
-def verify(
-    dataset: str | Path | PreparedDataset, *, progress: Callable[[int, int], None] = lambda _done, _total: None
-) -> Verification:
+@checked
+def verify(dataset: AnyDataset, *, progress: Callable[[int, int], None] = lambda _done, _total: None) -> Verification:
     """Check every file of a dataset: hashes, counts, and what every sample must be.
 
     Args:
@@ -77,20 +77,20 @@ def verify(
     Raises:
         DatasetError: There is no manifest to check against. All other faults are returned as problems.
     """
-    opened = dataset if isinstance(dataset, PreparedDataset) else load(dataset)
-    manifest = opened.manifest
+    dataset = opened(dataset)
+    manifest = dataset.manifest
     total = sum(len(info.shards) for info in manifest.splits.values())
     contradictions = [Problem(file=MANIFEST_NAME, problem=text) for text in _manifest_problems(manifest)]
     if contradictions:  # nothing can be checked against it
-        return Verification(path=opened.path, files=1, samples=0, problems=tuple(contradictions))
-    problems = [] if _tokenizer_is_whole(opened) else [Problem(file=TOKENIZER_NAME, problem="is not what was written")]
-    problems += _skipped_problem(opened.path, manifest.skipped)
+        return Verification(path=dataset.path, files=1, samples=0, problems=tuple(contradictions))
+    problems = [] if _tokenizer_is_whole(dataset) else [Problem(file=TOKENIZER_NAME, problem="is not what was written")]
+    problems += _skipped_problem(dataset.path, manifest.skipped)
     done = 0
     for name, info in manifest.splits.items():
         tally = _Tally(
             split=name,
             info=info,
-            seen_N=np.zeros(sum(_rows_there(opened.path, shard) for shard in info.shards), dtype=np.bool_),
+            seen_N=np.zeros(sum(_rows_there(dataset.path, shard) for shard in info.shards), dtype=np.bool_),
             lengths=Counter(),
             droppable=Counter(),
             targets=Counter(),
@@ -98,16 +98,16 @@ def verify(
         )
         found: list[Problem] = []
         for shard in info.shards:
-            problem = _shard_problem(opened.path, shard, tally, manifest)
+            problem = _shard_problem(dataset.path, shard, tally, manifest)
             found += [] if problem is None else [Problem(file=shard.path, problem=problem)]
             done += 1
             progress(done, total)
         if not found:  # the sums of a split with a bad shard add nothing
             found += [Problem(file=MANIFEST_NAME, problem=text) for text in _split_problems(tally)]
-        problems += [*found, *_references_problem(opened.path, info)]
-    problems += [Problem(file=file, problem="is not a file of this dataset") for file in _unknown_files(opened)]
+        problems += [*found, *_references_problem(dataset.path, info)]
+    problems += [Problem(file=file, problem="is not a file of this dataset") for file in _unknown_files(dataset)]
     return Verification(
-        path=opened.path,
+        path=dataset.path,
         files=total
         + 2
         + (manifest.skipped is not None)

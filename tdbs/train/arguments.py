@@ -49,6 +49,10 @@ class TrainArguments(TrainSettings):
     strategy: Annotated[
         str | Strategy, Option("Name, resolved for the dataset's task, or a resolved Strategy, which is used as it is.")
     ] = DEFAULT_STRATEGY
+    base_batch_size: Annotated[
+        int | None,
+        Option("Batch size in epoch 0, for a strategy given by name.", default="64", alias="batch_size"),
+    ] = None
     seed: Annotated[int, Option("Seed of batches, TokenDrop and new weights.")] = 0
     profile: Annotated[Profile | None, Option("Device profile; attention auto is its fastest kernel.")] = None
     out: Annotated[

@@ -16,7 +16,8 @@ from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError, ModelError, TrainingError
 from tdbs.files import is_url
-from tdbs.pipeline.dataset import PreparedDataset, load
+from tdbs.given import Place, checked, text_of
+from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, load, opened
 from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.device import DeviceSettings, default_device
 from tdbs.train.models.inputs import InputRules, format_of, model_inputs
@@ -113,13 +114,15 @@ class EvaluateResult:
     seconds: float
 
 
-def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedDataset | None = None) -> EvaluateResult:
+@checked
+def evaluate(run: Place, *, split: str | None = None, dataset: AnyDataset | None = None) -> EvaluateResult:
     """Score a run's model on a split of a prepared dataset; nothing is dropped.
 
     Args:
-        run: Folder of a finished run.
+        run: Folder of a finished run, or what `train` returned.
         split: Name of the split. None: the one that the task is scored on.
-        dataset: A prepared dataset with the run's task and tokenizer. None: the one that the run was trained on.
+        dataset: A prepared dataset with the run's task and tokenizer, or its folder. None: the one that the run was
+            trained on.
 
     Returns:
         The task's metrics over all rows of the split (0 to 1, correlations -1 to 1; None: not defined), the first of
@@ -133,11 +136,11 @@ def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedData
     """
     started = time.perf_counter()
     read = read_run(Path(run))
-    opened = own_dataset(read) if dataset is None else dataset
-    manifest = opened.manifest
+    scored = own_dataset(read) if dataset is None else opened(dataset)
+    manifest = scored.manifest
     name = split or manifest.task.scored_split
-    held_out = with_threshold_of(read, read_scored_split(opened, name))
-    loaded = load_trained(read, opened)
+    held_out = with_threshold_of(read, read_scored_split(scored, name))
+    loaded = load_trained(read, scored)
     metrics = evaluate_split(
         loaded.accelerator,
         loaded.prepared,
@@ -146,8 +149,8 @@ def evaluate(run: str | Path, *, split: str | None = None, dataset: PreparedData
         rules=loaded.rules,
     )
     return EvaluateResult(
-        run=str(run),
-        dataset=str(opened.path),
+        run=text_of(run),
+        dataset=str(scored.path),
         split=name,
         rows=manifest.splits[name].source_rows,
         metrics=metrics,

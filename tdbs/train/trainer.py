@@ -14,9 +14,10 @@ from typing import Any
 from accelerate import PartialState
 
 from tdbs.errors import DatasetError
-from tdbs.pipeline.dataset import PreparedDataset, load, split_info
+from tdbs.pipeline.dataset import AnyDataset, opened, split_info
 from tdbs.records import record_of
 from tdbs.settings import TrainSettings, options_of, takes
+from tdbs.shown import shown
 from tdbs.train.arguments import TrainArguments, config_of, folder_of, load_data, recorded_memory
 from tdbs.train.checkpoint import RunState, load_checkpoint, newest_checkpoint
 from tdbs.train.energy import EnergyUse, metered
@@ -27,10 +28,11 @@ from tdbs.train.models.saved_model import save_model
 from tdbs.train.planning.caps import hardware_caps
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import run_padding, run_target_padding
+from tdbs.train.planning.given_strategies import given_strategy
 from tdbs.train.planning.memory_bound import Fitted, bound_note, fitted_plans, training_bound
 from tdbs.train.planning.peak_memory import largest_call, memory_terms
 from tdbs.train.planning.rates import learning_rates
-from tdbs.train.planning.strategies import Strategy, given_strategy
+from tdbs.train.planning.strategies import Strategy
 from tdbs.train.resolved import ResolvedSettings, resolve_settings
 from tdbs.train.run_context import RunContext
 from tdbs.train.run_folder import (
@@ -53,7 +55,7 @@ from tdbs.train.tracking import Tracker
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainResult:
-    """The result of a run; the fields are the JSON keys of `tdbs train`."""
+    """The result of a run; the fields are the JSON keys of `tdbs train`. It is the path of the run's folder, too."""
 
     run: str
     strategy: str
@@ -72,9 +74,17 @@ class TrainResult:
     energy: EnergyUse | None = None  # of training and evaluation; None: not measured
     no_answer_threshold: float | None = None  # question answering: above it the answer is empty; None: never
 
+    def __fspath__(self) -> str:
+        return self.run
+
+    def __repr__(self) -> str:
+        cost = f"{self.steps:,} steps, {self.tokens:,} tokens, {self.padding_fraction:.1%} padding"
+        result = f"{self.seconds['total']:,.0f} s, " + ("no score" if self.score is None else f"score {self.score:.3f}")
+        return shown(f"<TrainResult {self.strategy}, seed {self.seed}: {cost}, {result}; {self.run}>")
+
 
 @takes(TrainArguments)
-def train(dataset: PreparedDataset | str | Path, arguments: TrainArguments) -> TrainResult:
+def train(dataset: AnyDataset, arguments: TrainArguments) -> TrainResult:
     """Fine-tune a model on a prepared dataset and score it on the validation split after each epoch.
 
     Writes a run folder with the model, and checkpoints while it runs. If torchrun or accelerate started several
@@ -93,9 +103,14 @@ def train(dataset: PreparedDataset | str | Path, arguments: TrainArguments) -> T
         StoppedError: `stop` got a signal; the run can be resumed.
     """
     started = time.perf_counter()
-    dataset = dataset if isinstance(dataset, PreparedDataset) else load(dataset)
+    dataset = opened(dataset)
     resolved = resolve_settings(arguments, dataset.manifest, profile=arguments.profile)
-    strategy = given_strategy(arguments.strategy, dataset.manifest.task, in_rows=resolved.model.in_rows)
+    strategy = given_strategy(
+        arguments.strategy,
+        dataset.manifest.task,
+        in_rows=resolved.model.in_rows,
+        batch_size=arguments.base_batch_size,
+    )
     # one of the processes that torchrun started, or the only one
     processes = PartialState(cpu=resolved.execution.device == "cpu")
     folder = folder_of(dataset, strategy, arguments)

@@ -1,10 +1,8 @@
 """Samples in polars, pandas and datasets are those of the shards, as other readers find them; a scan is lazy."""
 
-import dataclasses
 import json
 import re
 import sys
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -273,78 +271,3 @@ def test_a_damaged_shard_is_named(small, tmp_path):
 
 def test_len_counts_the_samples_of_all_splits(dataset):
     assert len(dataset) == sum(pq.read_metadata(file).num_rows for file in dataset.path.glob("[tv]*/*/*.parquet"))
-
-
-def test_repr_is_one_line(small):
-    assert repr(small) == f"<PreparedDataset source, classification: 30 train, 10 validation; {small.path}>"
-    assert str(small) == repr(small)
-
-
-class Cells(HTMLParser):
-    """The tags of a fragment, and the texts of its cells."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-        self.texts: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += attrs
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append(data)
-
-
-def test_the_table_of_a_notebook_has_a_row_per_split(small):
-    page = Cells()
-    page.feed(small._repr_html_())
-    row = page.texts.index("validation")
-    lengths = [row["length"] for row in rows_by_arrow(small, "validation")]
-    words = [word["length"] for row in rows_by_arrow(small, "validation") for word in row["droppable"]]
-    assert page.texts[row : row + 5] == [
-        "validation", "10", str(sum(lengths)), f"{np.mean(lengths):.1f}", f"{sum(words) / sum(lengths):.1%}",
-    ]  # fmt: skip
-    assert "; classes: bad, good" in " ".join(page.texts)
-
-
-HOSTILE = "<img src=x onerror=alert(1)>&\"'\x1b[31m\u202e"
-
-
-def test_hostile_names_are_text(small):
-    """In a source, a path, a tokenizer, classes and a split: no tag and no control character comes of them."""
-    manifest = dataclasses.replace(
-        small.manifest,
-        source=HOSTILE,
-        tokenizer=dataclasses.replace(small.manifest.tokenizer, name=HOSTILE),
-        task=dataclasses.replace(small.manifest.task, classes=(HOSTILE,) * 12),
-        splits={HOSTILE: small.manifest.splits["train"]},
-    )
-    hostile = PreparedDataset(path=Path(HOSTILE), manifest=manifest)
-    page = Cells()
-    page.feed(hostile._repr_html_())
-    assert "img" not in page.tags
-    assert page.attributes == []
-    shown = HOSTILE.replace("\x1b", "\\x1b").replace("\u202e", "\\u202e")
-    whole = "".join(page.texts)
-    assert whole.count(shown) == 14  # ten of the classes
-    assert "and 2 more" in whole
-    assert "\x1b" not in repr(hostile) + whole
-    assert "\u202e" not in repr(hostile) + whole
-    assert "\n" not in repr(hostile)
-
-
-def test_a_split_without_samples_has_a_row_and_a_frame(small, tmp_path):
-    empty = dataclasses.replace(
-        small.manifest.splits["train"],
-        rows=0, source_rows=0, tokens=0, droppable_words=0, droppable_tokens=0,
-        length_histogram=(), droppable_histogram=(), shards=(),
-    )  # fmt: skip
-    dataset = PreparedDataset(path=small.path, manifest=dataclasses.replace(small.manifest, splits={"train": empty}))
-    assert len(dataset) == 0
-    assert "<td>train</td><td>0</td><td>0</td><td>–</td><td>–</td>" in dataset._repr_html_()
-    assert len(dataset.to_pandas("train")) == 0
-    assert dataset.to_datasets()["train"].num_rows == 0
-    pytest.importorskip("polars", reason="polars is not installed")
-    assert dataset.to_polars().collect().shape == (0, 8)

@@ -11,11 +11,11 @@ from tdbs.errors import ConfigError
 from tdbs.train.planning import strategies
 from tdbs.train.planning.caps import chosen_caps, has_cuda
 from tdbs.train.planning.dropout import paper_dropout, resolve_dropout
+from tdbs.train.planning.given_strategies import given_strategy
 from tdbs.train.planning.profile_file import named_profile
 from tdbs.train.planning.strategies import (
     STRATEGIES,
     Strategy,
-    given_strategy,
     resolve_strategy,
     strategies_for,
 )

@@ -22,12 +22,13 @@ from tdbs.train.planning.strategies import Strategy
 def preparing() -> PreparedDataset:
     """A source becomes a dataset, which is opened and checked."""
     result = tdbs.prepare("reviews.csv", text="review", label="stars", keep=["not"], memory="2GiB")
-    tdbs.prepare(Path("reviews.csv"))  # type: ignore[arg-type]
+    tdbs.prepare(Path("reviews.csv"), keep="not")
     tdbs.prepare("reviews.csv", lable="stars")  # type: ignore[call-arg]
     tdbs.prepare("reviews.csv", None)  # type: ignore[call-arg]
     warnings: tuple[str, ...] = result.warnings
     dataset: PreparedDataset = tdbs.load(Path("data") / warnings[0])
-    tdbs.load(dataset)  # type: ignore[arg-type]
+    tdbs.load(result)
+    tdbs.load(3)  # type: ignore[arg-type]
     problems: list[str] = [problem.file for problem in tdbs.verify(dataset, progress=lambda done, total: None).problems]
     tdbs.verify(len(problems))  # type: ignore[arg-type]
     return result.dataset
@@ -72,7 +73,10 @@ def estimating(dataset: PreparedDataset, strategy: Strategy) -> float:
     profile: Profile = tdbs.read_profile("profile.json")
     tdbs.read_profile(measured)  # type: ignore[arg-type]
     estimates = tdbs.estimate_speedup(dataset, ["reach", strategy], epochs=2, profile=profile)
-    tdbs.estimate_speedup("data/sample")  # type: ignore[arg-type]
+    tdbs.estimate_speedup("data/sample", "reach", batch_size=32)
+    tdbs.estimate_speedup(Path("data/sample"), strategy)
+    tdbs.estimate_speedup(7)  # type: ignore[arg-type]
+    tdbs.estimate_speedup(dataset, 7)  # type: ignore[arg-type]
     tdbs.estimate_speedup(dataset, epochs="2")  # type: ignore[arg-type]
     return estimates[0].speedup
 
@@ -82,17 +86,20 @@ def training(dataset: PreparedDataset) -> float | None:
     run = tdbs.train(dataset, seed=1)
     tdbs.train()  # type: ignore[call-arg]
     tdbs.train(3)  # type: ignore[arg-type]
+    tdbs.train("data/sample", base_batch_size=32)
     tdbs.compare(dataset, ["random", "reach"], out="runs/compared")
     tdbs.compare(dataset, ["random", "reach"])  # type: ignore[call-arg]
+    tdbs.compare("data/sample", "reach", seeds=1, out="runs/compared")
     evaluated = tdbs.evaluate(run.run, dataset=dataset)
-    tdbs.evaluate(run)  # type: ignore[arg-type]
-    tdbs.evaluate(run.run, dataset="data/sample")  # type: ignore[arg-type]
+    tdbs.evaluate(run, dataset="data/sample")
+    tdbs.evaluate(7)  # type: ignore[arg-type]
     return evaluated.score
 
 
 def predicting() -> list[Prediction]:
     """Files and texts are predicted."""
     result: PredictResult = tdbs.predict("runs/first", "reviews.csv", out=Path("stars.jsonl"), drop_rate=1)
+    tdbs.predict("runs/first", tdbs.load("data/sample"))
     tdbs.predict("runs/first")  # type: ignore[call-arg]
     tdbs.predict("runs/first", "reviews.csv", batch_size=str(result.rows))  # type: ignore[arg-type]
     predictor = tdbs.Predictor("runs/first", seed=1)

@@ -9,6 +9,7 @@ import datetime
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -33,17 +34,17 @@ from tdbs.analysis.profile.timing import device_drift
 from tdbs.analysis.speedup import StrategyEstimate, costs_for, estimate_speedup
 from tdbs.errors import ConfigError
 from tdbs.files import is_remote, sha256_of, write_json
-from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.given import several
+from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, opened
 from tdbs.settings import Option, TrainSettings, options_of, takes
+from tdbs.train.planning.given_strategies import given_strategy
 from tdbs.train.planning.model_choice import shown_model
 from tdbs.train.planning.profile_file import Profile
 from tdbs.train.planning.recorded import recorded_parts
 from tdbs.train.planning.strategies import (
     BASELINE,
     Strategy,
-    given_strategy,
     left_out,
-    resolve_strategy,
     resolved_name,
     strategies_for,
 )
@@ -55,12 +56,18 @@ class CompareArguments(TrainSettings):
     """What `compare` takes besides the dataset."""
 
     strategies: Annotated[
-        Sequence[Strategy | str] | None,
-        Option("Names, resolved for task and model, or resolved ones.", default="all that both can run"),
+        Sequence[Strategy | str] | Strategy | str | None,
+        Option(
+            "A name, resolved for task and model, a resolved strategy, or a list of them.",
+            default="all that both can run",
+        ),
     ] = field(default=None, kw_only=False)
     out: Annotated[str | Path, Option("Folder of the comparison.")]
-    seeds: Annotated[Sequence[int], Option("Seeds that each strategy is trained with.")] = (0,)
+    seeds: Annotated[Sequence[int] | int, Option("Seed that each strategy is trained with, or a list of seeds.")] = (0,)
     baseline: Annotated[str, Option("Strategy that speedups are over; it is always compared.")] = BASELINE
+    base_batch_size: Annotated[
+        int | None, Option("Batch size in epoch 0, for strategies given by name.", default="64", alias="batch_size")
+    ] = None
     profile: Annotated[Profile | None, Option("Device profile: with it all is predicted first, in seconds.")] = None
     part_steps: Annotated[int | None, Option("Time this many steps of each strategy instead of whole runs.")] = None
     resume: Annotated[bool, Option("Resume the comparison in the folder.")] = False
@@ -73,17 +80,18 @@ class CompareArguments(TrainSettings):
             raise ConfigError(
                 "--energy measures whole runs, and --steps makes none.", next_step="Leave out --energy or --steps."
             )
-        for seed in self.seeds:
-            if list(self.seeds).count(seed) > 1:
+        seeds = list(several(self.seeds))
+        for seed in seeds:
+            if seeds.count(seed) > 1:
                 raise ConfigError(f"Seed {seed} is named twice.", next_step="Name each seed once.")
 
 
 @takes(CompareArguments)
-def compare(dataset: PreparedDataset, arguments: CompareArguments) -> dict[str, Any]:
+def compare(dataset: AnyDataset, arguments: CompareArguments) -> dict[str, Any]:
     """Train each strategy with each seed on equal terms, or time some steps of each.
 
     Args:
-        dataset: A prepared dataset.
+        dataset: A prepared dataset, or its folder.
 
     Returns:
         What `compare.json` has: terms, prediction, a row for each run, a summary for each strategy.
@@ -92,13 +100,16 @@ def compare(dataset: PreparedDataset, arguments: CompareArguments) -> dict[str, 
         ConfigError: The model cannot run a strategy, or the folder is not empty and cannot be resumed on these terms.
             What is refused leaves no folder.
     """
+    dataset = opened(dataset)
     profile, folder = arguments.profile, Path(arguments.out)
     resolved = resolve_settings(arguments, dataset.manifest, profile=profile)
     in_rows = resolved.model.in_rows
     baseline = resolved_name(arguments.baseline, dataset.manifest.task, in_rows=in_rows)
     chosen = _chosen(dataset, arguments, baseline, in_rows=in_rows)
     terms = Terms(
-        **options_of(arguments) | resolved.options, seeds=tuple(arguments.seeds), part_steps=arguments.part_steps
+        **options_of(arguments) | resolved.options,
+        seeds=tuple(several(arguments.seeds)),
+        part_steps=arguments.part_steps,
     )
     settings = {
         "dataset": dataset.manifest.key,
@@ -149,10 +160,13 @@ def _chosen(dataset: PreparedDataset, arguments: CompareArguments, baseline: str
     """Return the strategies to compare, the baseline among them, each under a name of its own."""
     task, profile = dataset.manifest.task, arguments.profile
     given = strategies_for(task, in_rows=in_rows) if arguments.strategies is None else arguments.strategies
-    chosen = [given_strategy(each, task, profile=profile, in_rows=in_rows) for each in given]
+    resolved = partial(
+        given_strategy, task=task, profile=profile, in_rows=in_rows, batch_size=arguments.base_batch_size
+    )
+    chosen = [resolved(each) for each in several(given)]
     names = [strategy.name for strategy in chosen]
     if baseline not in names:
-        chosen.insert(0, resolve_strategy(baseline, task, profile=profile, in_rows=in_rows))
+        chosen.insert(0, resolved(baseline))
     for name in names:
         if names.count(name) > 1:
             raise ConfigError(f"Two strategies are named {name}.", next_step="Give each its own name.")

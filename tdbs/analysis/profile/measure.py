@@ -19,7 +19,8 @@ from tdbs.analysis.profile.shapes import grid_shapes, kernel_shapes, overhead_sh
 from tdbs.analysis.profile.timing import Progress, framework_overheads, timed_points
 from tdbs.errors import ConfigError, ModelError
 from tdbs.files import write_json
-from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.given import checked
+from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, opened
 from tdbs.pipeline.engines import memory_bytes
 from tdbs.removal import refuse_link
 from tdbs.settings import TrainSettings
@@ -34,8 +35,9 @@ PROFILES_FOLDER = Path("profiles")
 _DROPOUT = 0.1
 
 
+@checked
 def measure_profile(
-    dataset: PreparedDataset,
+    dataset: AnyDataset,
     *,
     model: str | None = None,
     precision: str = "auto",
@@ -46,7 +48,8 @@ def measure_profile(
     """Time real training steps of a model on this device, on random tokens; takes minutes.
 
     Args:
-        dataset: A prepared dataset; its task gives the model's head, its maximum length the shapes to time.
+        dataset: A prepared dataset, or its folder. Its task gives the model's head, its maximum length the shapes to
+            time.
         model: Hub name or folder, or `tiny`. None: the default model of the dataset.
         precision: `auto`, `bf16` or `fp32`.
         attention: `auto`, `eager`, `sdpa` or `flash_attention_2`; `auto` times each kernel that the model offers, and
@@ -64,6 +67,7 @@ def measure_profile(
         DatasetError: The dataset's counts or its tokenizer are damaged.
         ModelError: The model cannot be loaded, or does not fit the dataset.
     """
+    dataset = opened(dataset)
     manifest = dataset.manifest
     budget = None if memory is None else memory_bytes(memory)
     name = model or default_model(manifest)

@@ -105,6 +105,10 @@ class EpochPlan:
         """Pad tokens / all tokens of the batches."""
         return 1.0 - int(self.kept_N.sum()) / self.tokens
 
+    def __repr__(self) -> str:
+        samples = f"{len(self.sample_ids_N):,} samples, {self.tokens:,} tokens, {self.padding_fraction:.1%} padding"
+        return f"<EpochPlan of epoch {self.epoch}: {self.steps:,} steps, {samples}>"
+
 
 def row_width(tokens_B: IntArray) -> IntArray:
     """Return the width of unpadded rows with this many tokens: the next multiple of 32, so that there are few widths.

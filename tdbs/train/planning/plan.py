@@ -11,6 +11,7 @@ import numpy as np
 
 from tdbs.arrays import IntArray
 from tdbs.errors import ConfigError
+from tdbs.given import checked
 from tdbs.train.planning.batching import BATCHINGS, EpochSamples, TargetLengths
 from tdbs.train.planning.cuts import are_cut, calls_of
 from tdbs.train.planning.droppable_words import DroppableWords
@@ -21,6 +22,7 @@ from tdbs.train.planning.tokendrop import drop_before_batching, drop_in_batches
 # Shapes: N samples, B batches (calls of the model), B1 = B + 1, S some samples.
 
 
+@checked
 def plan_epoch(
     lengths_N: IntArray,
     words: DroppableWords | None,

@@ -15,7 +15,9 @@ from msgspec import Meta
 
 from tdbs.errors import ConfigError
 from tdbs.fields import Amount, Count, TokenLength
+from tdbs.given import Place, checked
 from tdbs.records import Form, json_of, read_json, record_of
+from tdbs.shown import shown
 
 SCHEMA_VERSION = 1
 _FORM = Form(
@@ -88,6 +90,10 @@ class Profile:
     overhead: Sequence[Overhead] = ()  # the framework's share of some steps; missing in older profiles
     call_tokens: int | None = None  # what a call costs beyond its tokens, in tokens; None in older profiles
 
+    def __repr__(self) -> str:
+        model, device = (named.get("name", "unknown") for named in (self.model, self.device))
+        return shown(f"<Profile of {model} on {device}: {len(self.points):,} timed steps>")
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Caps:
@@ -110,7 +116,8 @@ class _Record:
     call_tokens: Count | None = None
 
 
-def read_profile(path: str | Path) -> Profile:
+@checked
+def read_profile(path: Place) -> Profile:
     """Read a device profile from its file.
 
     Args:

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, get_args
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError, at_least, choose
 from tdbs.fields import Count
-from tdbs.settings import Option
+from tdbs.settings import Option, canonical
 from tdbs.shown import shown_number
 from tdbs.train.planning.caps import MOST, call_tokens, chosen_caps, has_cuda
 from tdbs.train.planning.profile_file import CapTable, Profile
@@ -217,7 +217,7 @@ def resolve_strategy(
         raise ConfigError(
             f"There is no strategy {name}.", next_step=f"Choose one of: {', '.join([*STRATEGIES, DEFAULT_STRATEGY])}."
         )
-    given = {part: value for part, value in (overrides or {}).items() if value is not None}
+    given = canonical({part: value for part, value in (overrides or {}).items() if value is not None}, Strategy)
     if task.drop_forbidden and not allow_drop:
         if given.get("drop", "none") != "none":
             raise ConfigError(
@@ -242,21 +242,13 @@ def resolve_strategy(
     if given.get("execution", named.execution) == "sorted":
         given.setdefault("call_tokens", call_tokens(profile))
     strategy = replace(named, **given)
-    _check_rows(strategy, task, in_rows=in_rows)
+    check_rows(strategy, task, in_rows=in_rows)
     if "drop_rate" in given and strategy.drop not in ("rate", "any"):
         raise ConfigError(
             f"--drop-rate has no effect with --drop {strategy.drop}.",
             next_step="Pass --drop rate or --drop any with it.",
         )
     return strategy
-
-
-def given_strategy(given: Strategy | str, task: Task, *, in_rows: bool, profile: Profile | None = None) -> Strategy:
-    """Return the strategy of a name (resolve_strategy), or a resolved one as it is, if the model can run it."""
-    if isinstance(given, str):
-        return resolve_strategy(given, task, profile=profile, in_rows=in_rows)
-    _check_rows(given, task, in_rows=in_rows)
-    return given
 
 
 def strategies_for(task: Task, *, in_rows: bool = True) -> tuple[str, ...]:
@@ -278,7 +270,7 @@ def left_out(*, in_rows: bool) -> tuple[str, ...]:
     return tuple(name for name, strategy in STRATEGIES.items() if strategy.in_rows and not in_rows)
 
 
-def _check_rows(strategy: Strategy, task: Task, *, in_rows: bool) -> None:
+def check_rows(strategy: Strategy, task: Task, *, in_rows: bool) -> None:
     """Refuse a strategy of rows that hold several samples if those of the model cannot (`in_rows`)."""
     if strategy.execution == "packed" and task.kind == "seq2seq":
         raise ConfigError(
