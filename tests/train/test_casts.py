@@ -1,4 +1,4 @@
-"""In bf16 an update casts each weight once, however many calls of the model it has; gradients are those of each call."""
+"""In bf16 an update casts each weight once, whatever its calls; gradients are those of each call."""
 
 from dataclasses import replace
 
