@@ -131,7 +131,8 @@ def _run_words(run: Run, strategy: Mapping[str, Any], dataset: PreparedDataset) 
     settings = {name: value for table in tables if isinstance(table, Mapping) for name, value in table.items()}
     settings |= config
     train = manifest.splits.get("train")
-    by_rule = resolve_dropout(None, resolve_strategy(strategy["name"], manifest.task), train.rows if train else 0)
+    named = resolve_strategy(strategy["name"], manifest.task, in_rows=True)  # a name that has run
+    by_rule = resolve_dropout(None, named, train.rows if train else 0)
     if settings.get("dropout") == by_rule:
         del settings["dropout"]
     caps = strategy.get("caps")
@@ -166,7 +167,7 @@ def _is_plain(parts: Mapping[str, Any], task: Task) -> bool:
     if not isinstance(name, str) or name not in STRATEGIES:
         return False
     try:
-        named = resolve_strategy(name, task)
+        named = resolve_strategy(name, task, in_rows=True)  # a name that has run
     except ConfigError:
         return False
     return all(getattr(named, part, None) == value for part, value in parts.items() if part not in _LEFT_OPEN)
