@@ -15,23 +15,21 @@ import time
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from datasets import Dataset, disable_progress_bars
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    Trainer,
-    TrainerCallback,
-    TrainingArguments,
-)
+from transformers import TrainerCallback
 
 from benchmarks.common import markdown_table, provenance
+from benchmarks.trainer_script import sst2, trainer_of
 from tdbs.cli.common import quiet_libraries
 from tdbs.integrations.transformers import prepare_trainer
 
 BATCH, RATE, SEED, WARMUP_STEPS = 64, 1e-4, 1, 2
-ARMS = ("Trainer", "Trainer, group_by_length", "prepare_trainer")
+# the script that each arm begins with, in fp32 and in bf16
+ARMS = {
+    "Trainer": ("Trainer, its defaults", "Trainer, bf16"),
+    "Trainer, group_by_length": ("Trainer, group_by_length", "Trainer, group_by_length, bf16"),
+    "prepare_trainer": ("Trainer, its defaults", "Trainer, bf16"),
+}
 
 
 class StepClock(TrainerCallback):
@@ -45,26 +43,19 @@ class StepClock(TrainerCallback):
         self.ends.append((time.perf_counter(), time.process_time()))
 
 
-def seconds_of_steps(arm: str, options: argparse.Namespace, rows: Dataset, tokenizer: Any) -> list[tuple[float, float]]:
+def seconds_of_steps(arm: str, options: argparse.Namespace, rows: Dataset) -> list[tuple[float, float]]:
     """Return the seconds of each step of an arm, and those of CPU time."""
     clock = StepClock()
     with tempfile.TemporaryDirectory() as folder:
-        trainer = Trainer(
-            model=AutoModelForSequenceClassification.from_pretrained(options.model, num_labels=2),
-            args=TrainingArguments(
-                output_dir=folder,
-                per_device_train_batch_size=BATCH,
-                learning_rate=RATE,
-                bf16=options.bf16,
-                max_steps=WARMUP_STEPS + options.steps,
-                train_sampling_strategy="group_by_length" if "group" in arm else "random",
-                seed=SEED,
-                save_strategy="no",
-                report_to=[],
-                disable_tqdm=True,
-            ),
-            train_dataset=rows,
-            data_collator=DataCollatorWithPadding(tokenizer),
+        trainer = trainer_of(
+            ARMS[arm][options.bf16],
+            rows,
+            model=options.model,
+            folder=Path(folder),
+            batch=BATCH,
+            rate=RATE,
+            seed=SEED,
+            steps=WARMUP_STEPS + options.steps,
             callbacks=[clock],
         )
         (prepare_trainer(trainer) if arm == "prepare_trainer" else trainer).train()
@@ -83,18 +74,11 @@ def main() -> None:
     options = parser.parse_args()
     quiet_libraries()
     disable_progress_bars()
-    tokenizer = AutoTokenizer.from_pretrained(options.model)
-    table = pq.read_table(options.mirror / "glue/sst2/train.parquet", columns=["sentence", "label"])
-    rows = Dataset(table).map(
-        lambda batch: tokenizer(batch["sentence"], truncation=True, max_length=128),
-        batched=True,
-        remove_columns=["sentence"],
-        keep_in_memory=True,
-    )
+    rows = sst2(options.mirror, "train", model=options.model)
     turns: dict[str, list[list[tuple[float, float]]]] = {arm: [] for arm in ARMS}
     for _ in range(options.turns):
         for arm in ARMS:
-            turns[arm].append(seconds_of_steps(arm, options, rows, tokenizer))
+            turns[arm].append(seconds_of_steps(arm, options, rows))
     table_rows = []
     for arm, found in turns.items():
         walls, cpus = ([sum(step[part] for step in turn) for turn in found] for part in (0, 1))

@@ -30,10 +30,10 @@ from benchmarks.bench_train_loop import our_loop
 from benchmarks.common import print_rows
 from benchmarks.trainer_script import arms_of, sst2, trainer_of
 from tdbs.cli.common import quiet_libraries
-from tdbs.pipeline.dataset import load, split_info
+from tdbs.pipeline.dataset import PreparedDataset, load, split_info
 from tdbs.settings import TrainSettings
-from tdbs.train.feed import make_feed, open_training_data
-from tdbs.train.learner import make_learner
+from tdbs.train.feed import Feed, make_feed, open_training_data
+from tdbs.train.learner import Learner, make_learner
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.strategies import resolve_strategy
 from tdbs.train.resolved import resolve_settings
@@ -82,14 +82,18 @@ def run_trainer(channel: Connection, options: argparse.Namespace, name: str, fol
     trainer.train()
 
 
-def run_strategy(channel: Connection, options: argparse.Namespace, name: str, folder: Path) -> None:
-    """Run the loop of `tdbs.train` with a strategy, in turns."""
-    dataset = load(options.data)
+def learner_and_feed(dataset: PreparedDataset, name: str, *, model: str, precision: str) -> tuple[Learner, Feed]:
+    """Return a model and the updates of an epoch, as `tdbs train` has them with a strategy."""
     strategy = resolve_strategy(name, dataset.manifest.task, {"base_batch_size": BATCH})
     feed = make_feed(open_training_data(dataset), strategy, seed=SEED, epochs=1)
-    settings = resolve_settings(TrainSettings(model=options.model, precision=options.precision), dataset.manifest)
+    settings = resolve_settings(TrainSettings(model=model, precision=precision), dataset.manifest)
     dropout = resolve_dropout(None, strategy, split_info(dataset, "train").rows)
-    learner = make_learner(dataset, settings, seed=SEED, dropout=dropout, in_rows=strategy.in_rows)
+    return make_learner(dataset, settings, seed=SEED, dropout=dropout, in_rows=strategy.in_rows), feed
+
+
+def run_strategy(channel: Connection, options: argparse.Namespace, name: str, folder: Path) -> None:
+    """Run the loop of `tdbs.train` with a strategy, in turns."""
+    learner, feed = learner_and_feed(load(options.data), name, model=options.model, precision=options.precision)
     channel.send(feed.plans[0].steps)
     turns = turns_of(channel)
     next(turns)

@@ -19,15 +19,9 @@ from torch.profiler import ProfilerActivity, profile
 
 import tdbs
 from benchmarks.bench_train_loop import our_loop
+from benchmarks.bench_turns import learner_and_feed
 from benchmarks.common import print_rows
 from tdbs.cli.common import quiet_libraries
-from tdbs.pipeline.dataset import split_info
-from tdbs.settings import TrainSettings
-from tdbs.train.feed import make_feed, open_training_data
-from tdbs.train.learner import make_learner
-from tdbs.train.planning.dropout import resolve_dropout
-from tdbs.train.planning.strategies import resolve_strategy
-from tdbs.train.resolved import resolve_settings
 
 LEFT_OUT, STEPS, PROFILED = 40, 40, 10
 CASTS = "fixed: casts of weights and gradients"
@@ -67,12 +61,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         out = Path(folder) / "sst2"
         dataset = tdbs.prepare("glue/sst2", mirror=options.mirror, tokenizer=options.model, out=out).dataset
-        strategy = resolve_strategy(options.strategy, dataset.manifest.task)
-        feed = make_feed(open_training_data(dataset), strategy, seed=1, epochs=1)
-        asked = TrainSettings(model=options.model, precision=options.precision)
-        settings = resolve_settings(asked, dataset.manifest)
-        dropout = resolve_dropout(None, strategy, split_info(dataset, "train").rows)
-        learner = make_learner(dataset, settings, seed=1, dropout=dropout, in_rows=strategy.in_rows)
+        learner, feed = learner_and_feed(dataset, options.strategy, model=options.model, precision=options.precision)
         loop = our_loop(learner, feed, steps=LEFT_OUT + STEPS + PROFILED, log=Path(folder) / "steps.jsonl")
         all(True for _ in itertools.islice(loop, LEFT_OUT))
         clock = time.perf_counter()
@@ -97,7 +86,7 @@ def main() -> None:
         ],
         as_json=options.json,
         strategy=options.strategy,
-        precision=settings.execution.precision,
+        precision=learner.accelerator.mixed_precision.replace("no", "fp32"),
         threads=torch.get_num_threads(),
     )
 

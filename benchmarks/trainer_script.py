@@ -54,9 +54,13 @@ def trainer_of(
     batch: int,
     rate: float,
     seed: int,
+    steps: int = -1,
     callbacks: Sequence[TrainerCallback] = (),
 ) -> Trainer:
-    """Return a Trainer for an epoch, which pads each batch to its longest sample; kernel and optimizer are its own."""
+    """Return a Trainer that pads each batch to its longest sample; kernel and optimizer are its own.
+
+    It trains an epoch, or some steps of one.
+    """
     return Trainer(
         model=AutoModelForSequenceClassification.from_pretrained(model, num_labels=2),
         args=TrainingArguments(
@@ -67,6 +71,7 @@ def trainer_of(
             use_cpu=True,
             seed=seed,
             num_train_epochs=1,
+            max_steps=steps,
             save_strategy="no",
             report_to=[],
             disable_tqdm=True,

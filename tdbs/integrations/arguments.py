@@ -1,5 +1,6 @@
 """What TrainingArguments say of the updates: PreparedTrainer does it, or refuses it before training."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from transformers import Trainer, TrainingArguments
@@ -16,7 +17,7 @@ def check_arguments(trainer: Trainer) -> None:
     sampling = getattr(args, "train_sampling_strategy", "random")  # older versions of transformers lack it
     one_batch = "Leave it at 1: the plan decides which samples share an update."
     whole_model = "Leave it out: each process needs the whole model."
-    for wrong, described, next_step in (
+    cases = (
         (args.gradient_accumulation_steps != 1, "gradient_accumulation_steps", one_batch),
         (args.max_steps > 0, "max_steps", "Leave it out: it follows from the plan and num_train_epochs."),
         (args.num_train_epochs != int(args.num_train_epochs), "a part of an epoch", "Pass a whole num_train_epochs."),
@@ -42,9 +43,15 @@ def check_arguments(trainer: Trainer) -> None:
         (args.data_seed not in (None, args.seed), "data_seed", "Leave it out: the plan follows from seed."),
         (args.auto_find_batch_size, "auto_find_batch_size", "Leave it out, and pass a per_device_train_batch_size."),
         (args.ignore_data_skip, "ignore_data_skip", "Leave it out: earlier batches are not made on resume."),
-    ):
+    )
+    refuse_first("PreparedTrainer", cases)
+
+
+def refuse_first(whose: str, cases: Iterable[tuple[Any, str, str]]) -> None:
+    """Raise ConfigError for the first case that is so, each with what it is and the next step."""
+    for wrong, described, next_step in cases:
         if wrong:
-            raise ConfigError(f"PreparedTrainer does not support {described}.", next_step=next_step)
+            raise ConfigError(f"{whose} does not support {described}.", next_step=next_step)
 
 
 def warmup_of(args: Any, given: float | None) -> float:

@@ -17,6 +17,7 @@ from torch.utils.data import IterableDataset, Subset
 from transformers import DataCollatorWithPadding, PreTrainedModel, Trainer, TrainingArguments
 
 from tdbs.errors import ConfigError, ModelError
+from tdbs.integrations.arguments import refuse_first
 from tdbs.integrations.forward_in_rows import padded_forward, rows_of, run_in_rows
 
 AnyTrainer = TypeVar("AnyTrainer", bound=Trainer)
@@ -55,16 +56,15 @@ def prepare_trainer(trainer: AnyTrainer) -> AnyTrainer:
 
 def _check(args: TrainingArguments) -> None:
     """Refuse arguments that cannot be kept without padding."""
-    for wrong, described, next_step in (
+    cases = (
         (args.torch_compile, "torch_compile", "Leave it out: rows have other lengths in every update."),
         (args.neftune_noise_alpha, "neftune_noise_alpha", "Leave it out: its noise depends on the padded length."),
         (args.n_gpu > 1, "several GPUs in one process", "Start it with torchrun, a process for each GPU."),
         (args.fsdp, "fsdp", "Leave it out: each process needs the whole model."),
         (args.deepspeed, "deepspeed", "Leave it out: each process needs the whole model."),
         (getattr(args, "parallelism_config", None), "parallelism_config", "Leave it out."),
-    ):
-        if wrong:
-            raise ConfigError(f"prepare_trainer does not support {described}.", next_step=next_step)
+    )
+    refuse_first("prepare_trainer", cases)
 
 
 def _in_rows(make: Any) -> Any:

@@ -17,7 +17,7 @@ from tdbs.arrays import FloatArray, IntArray
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError
 from tdbs.integrations.forward_in_rows import runs_in_rows
-from tdbs.pipeline.dataset import PreparedDataset, load
+from tdbs.pipeline.dataset import PreparedDataset, opened
 from tdbs.settings import DEFAULT_MEMORY, DEFAULT_WARMUP
 from tdbs.train.batches import Batch
 from tdbs.train.feed import Feed, make_feed, open_training_data
@@ -96,7 +96,7 @@ def run_steps_of(
     `batch_size`: the base batch size; None: the strategy's. Raises ConfigError for a strategy that the model cannot
     run, or that has another base batch size itself.
     """
-    dataset = prepared if isinstance(prepared, PreparedDataset) else load(prepared)
+    dataset = opened(prepared)
     strategy = _strategy_of(strategy, dataset.manifest.task, in_rows=in_rows, batch_size=batch_size)
     feed = make_feed(open_training_data(dataset, memory=memory), strategy, seed=seed, epochs=epochs)
     return RunSteps(
@@ -131,7 +131,7 @@ def run_steps_for(
     batch_size: int | None = None,
 ) -> tuple[RunSteps, InputRules]:
     """Return the updates of a run for a model, and how it is given samples; its attention is made to know of rows."""
-    dataset = prepared if isinstance(prepared, PreparedDataset) else load(prepared)
+    dataset = opened(prepared)
     steps = run_steps_of(
         dataset,
         strategy=strategy,

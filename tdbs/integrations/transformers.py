@@ -30,7 +30,7 @@ from tdbs.errors import ConfigError
 from tdbs.integrations.arguments import check_arguments, warmup_of
 from tdbs.integrations.prepared_trainer import prepare_trainer
 from tdbs.integrations.steps import BATCHES, StepInputs, only_one, rules_of_model, run_steps_for, step_loss
-from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_split
+from tdbs.pipeline.dataset import PreparedDataset, Split, opened, read_split
 from tdbs.pipeline.tokens.rules import Layout
 from tdbs.train.models.inputs import segment_ids
 from tdbs.train.models.recompute import store_last_layer
@@ -97,7 +97,7 @@ def prepared_split(prepared: PreparedDataset | str | Path, name: str, *, model: 
     With a `model` that takes them, segment ids too. Raises ConfigError for tasks whose label is
     not one value or row of values a sample.
     """
-    dataset = prepared if isinstance(prepared, PreparedDataset) else load(prepared)
+    dataset = opened(prepared)
     kind = dataset.manifest.task.kind
     if kind not in ("classification", "regression"):
         raise ConfigError(

@@ -25,6 +25,13 @@ def dataset(workplace):
     return prepare("news.jsonl", tokenizer=str(TOKENIZER_FOLDER), max_length=64, out="d").dataset
 
 
+def write_train(dataset, info):
+    """Change what the manifest says of the train split."""
+    write_manifest(
+        dataset.path, dataclasses.replace(dataset.manifest, splits={**dataset.manifest.splits, "train": info})
+    )
+
+
 def sizes_of_words(words) -> list[list[int]]:
     return [
         words.sizes_V[first : first + count].tolist()
@@ -85,10 +92,7 @@ def test_what_cannot_be_is_refused_though_token_ids_are_not_read(dataset, proble
     path = dataset.path / shard.path
     pq.write_table(REFUSED[problem](pq.read_table(pa.BufferReader(path.read_bytes()))), path)
     forged = dataclasses.replace(shard, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
-    changed = dataclasses.replace(info, shards=(forged, *info.shards[1:]))
-    write_manifest(
-        dataset.path, dataclasses.replace(dataset.manifest, splits={**dataset.manifest.splits, "train": changed})
-    )
+    write_train(dataset, dataclasses.replace(info, shards=(forged, *info.shards[1:])))
     opened = load(dataset.path)
     with pytest.raises(DatasetError) as caught:
         read_index(opened, "train", columns=index_columns(opened, "train", drops=False))
@@ -120,10 +124,7 @@ def test_special_tokens_beyond_a_sample_are_refused(dataset):
     """The number in the manifest is at most the shortest sample's tokens."""
     info = dataset.manifest.splits["train"]
     forged = dataclasses.replace(info.shards[0], special_tokens=60)
-    changed = dataclasses.replace(info, shards=(forged, *info.shards[1:]))
-    write_manifest(
-        dataset.path, dataclasses.replace(dataset.manifest, splits={**dataset.manifest.splits, "train": changed})
-    )
+    write_train(dataset, dataclasses.replace(info, shards=(forged, *info.shards[1:])))
     opened = load(dataset.path)
     with pytest.raises(DatasetError) as caught:
         read_index(opened, "train", columns=index_columns(opened, "train", drops=True))
