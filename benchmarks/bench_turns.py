@@ -1,6 +1,6 @@
 """Seconds of an epoch of SST-2 by strategy, beside transformers' Trainer with its defaults and with `group_by_length`.
 
-    python -m benchmarks.bench_turns --model MODEL --mirror DIR [--precision bf16] [--rounds 10] [--steps 30]
+    python -m benchmarks.bench_turns --model MODEL --mirror DIR [--precision bf16] [--arms ...]
 
 Each arm is a process of its own, and they take turns: some steps of one, then some of the next, so that a machine that
 changes its pace changes it for all. A step is all that its loop does: the batch, forward, backward, update, log. The
@@ -28,7 +28,7 @@ from transformers import TrainerCallback
 import tdbs
 from benchmarks.bench_train_loop import our_loop
 from benchmarks.common import print_rows
-from benchmarks.trainer_script import arms_of, sst2, trainer_of
+from benchmarks.trainer_script import ARMS, arms_of, sst2, trainer_of
 from tdbs.cli.common import quiet_libraries
 from tdbs.pipeline.dataset import PreparedDataset, load, split_info
 from tdbs.settings import TrainSettings
@@ -40,7 +40,7 @@ from tdbs.train.resolved import resolve_settings
 
 BATCH, RATE, SEED = 64, 1e-4, 1
 DEFAULT = "unpadded"
-STRATEGIES = f"{DEFAULT},length_grouped,stratified,random,reach"
+STRATEGIES = (DEFAULT, "length_grouped")
 LEFT_OUT = 5  # steps of a turn
 
 
@@ -97,7 +97,7 @@ def run_strategy(channel: Connection, options: argparse.Namespace, name: str, fo
     channel.send(feed.plans[0].steps)
     turns = turns_of(channel)
     next(turns)
-    for _ in our_loop(learner, feed, steps=feed.plans[0].steps, log=folder / f"{name}.jsonl"):
+    for _ in our_loop(learner, feed, steps=feed.plans[0].steps, log=folder.with_suffix(".jsonl")):
         next(turns)
 
 
@@ -124,7 +124,7 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--mirror", type=Path, required=True)
     parser.add_argument("--precision", default="auto")
-    parser.add_argument("--strategies", default=STRATEGIES)
+    parser.add_argument("--arms", help="strategies and Trainer scripts, with semicolons between")
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--steps", type=int, default=30, help="of each arm in a round")
     parser.add_argument("--before", type=Path, help="another checkout, whose `random` is an arm")
@@ -139,11 +139,13 @@ def main() -> None:
             TrainSettings(model=options.model, precision=options.precision), prepared.dataset.manifest
         )
         options.precision = settings.execution.precision
-        arms = {name: Arm(run_strategy, options, name, folder) for name in options.strategies.split(",")}
-        arms |= {name: Arm(run_trainer, options, name, folder / name) for name in arms_of(options.precision)}
+        asked = options.arms.split(";") if options.arms else [*STRATEGIES, *arms_of(options.precision)]
+        arms = {
+            name: Arm(run_trainer if name in ARMS else run_strategy, options, name, folder / name) for name in asked
+        }
         if options.before is not None:
             sys.path.insert(0, str(options.before.resolve()))  # a process that is begun takes it over
-            arms["random, before"] = Arm(run_strategy, options, "random", folder)
+            arms["random, before"] = Arm(run_strategy, options, "random", folder / "before")
             del sys.path[0]
         for number in range(options.rounds + 1):  # the first round is left out
             first = number % len(arms)
@@ -160,6 +162,7 @@ def main() -> None:
                 "ms a step": 1e3 * statistics.mean(arm.seconds[1:]),
                 "s an epoch": arm.steps * statistics.mean(arm.seconds[1:]),
                 f"{DEFAULT} takes": f"{_ratio(arms[DEFAULT], arm):.2f} of it",
+                "median of pairs": f"{statistics.median(_ratios(arms[DEFAULT], arm)):.2f}",
             }
             for name, arm in arms.items()
         ],
@@ -172,6 +175,13 @@ def main() -> None:
 
 def _ratio(ours: Arm, theirs: Arm) -> float:
     return ours.steps * sum(ours.seconds[1:]) / (theirs.steps * sum(theirs.seconds[1:]))
+
+
+def _ratios(ours: Arm, theirs: Arm) -> list[float]:
+    """Return the ratio of each round: a batch's length differs more in them than in their means."""
+    return [ours.steps * own / (theirs.steps * other) for own, other in zip(ours.seconds, theirs.seconds, strict=True)][
+        1:
+    ]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,5 @@
 """`tdbs push`: a prepared dataset or a run's model to the hub; and the same after `prepare` and `train`."""
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -8,12 +7,10 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import JsonOption, OverwriteOption, reported
-from tdbs.cli.screen import SPEAKS, print_json, print_lines
+from tdbs.cli.screen import NOTES, SPEAKS, print_json, print_lines
 from tdbs.data.hub_repos import check_repo
 from tdbs.errors import ConfigError
 from tdbs.files import to_path
-
-_NOTES = 2  # number of the stream of notes and progress
 
 LicenseOption = Annotated[
     str | None,
@@ -120,7 +117,7 @@ def push_after(asked: Asked | None, folder: Path, *, overwrite: bool) -> None:
 
 def quiet_hub() -> None:
     """Keep the progress bars of the hub's library out of output that no terminal shows."""
-    if not os.isatty(_NOTES):
+    if not NOTES.is_terminal:
         from huggingface_hub.utils import disable_progress_bars  # type: ignore[attr-defined]  # its __init__ lists none
 
         disable_progress_bars()

@@ -16,7 +16,7 @@ _LEAST = 0.001  # of a run's tokens: less is not worth another strategy
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Saving:
+class Better:
     """A strategy that reads fewer tokens than a run did."""
 
     strategy: str
@@ -30,13 +30,13 @@ class NextBest:
 
     tokens: int  # read by the run, targets included
     is_random: bool  # whether its updates are those of random batches: other strategies make the same ones
-    same: Saving | None  # the fewest tokens with the same updates; None: at least 99.9 % of the run's
-    other: Saving | None  # the fewest of all, with other updates; None: not fewer than `same`
+    same: Better | None  # the fewest tokens with the same updates; None: at least 99.9 % of the run's
+    other: Better | None  # the fewest of all, with other updates; None: not fewer than `same`
 
     @property
     def strategies(self) -> list[str]:
         """The names of the better choices."""
-        return [saving.strategy for saving in (self.same, self.other) if saving is not None]
+        return [better.strategy for better in (self.same, self.other) if better is not None]
 
 
 def run_numbers(run: Run, metric: str) -> list[tuple[str, str]]:
@@ -67,7 +67,7 @@ def next_best(run: Run, estimates: Sequence[StrategyEstimate]) -> NextBest | Non
     return NextBest(tokens=tokens, is_random=is_random, same=same, other=other)
 
 
-def saving_sentence(found: NextBest) -> str:
+def next_best_sentence(found: NextBest) -> str:
     """Return in one sentence what the next best choices would have saved, or that there is none."""
     if found.same is None and found.other is None:
         least = percent(_LEAST)
@@ -83,15 +83,15 @@ def saving_sentence(found: NextBest) -> str:
     return f"{sentence[0].upper()}{sentence[1:]}."
 
 
-def _fewest(estimates: Sequence[StrategyEstimate], of_run: int) -> Saving | None:
+def _fewest(estimates: Sequence[StrategyEstimate], of_run: int) -> Better | None:
     """Return the strategy of fewest tokens, if it saves some."""
     if not estimates:
         return None
     tokens, strategy = min((each.tokens + each.target_tokens, each.strategy) for each in estimates)
     share = 1 - tokens / of_run
-    return Saving(strategy=strategy, tokens=tokens, share=share) if share >= _LEAST else None
+    return Better(strategy=strategy, tokens=tokens, share=share) if share >= _LEAST else None
 
 
-def _would(saving: Saving, of_run: int) -> str:
-    fewer = f"{percent(saving.share)} fewer tokens ({count(saving.tokens)} instead of {count(of_run)})"
-    return f"{saving.strategy} would have read {fewer}"
+def _would(better: Better, of_run: int) -> str:
+    fewer = f"{percent(better.share)} fewer tokens ({count(better.tokens)} instead of {count(of_run)})"
+    return f"{better.strategy} would have read {fewer}"

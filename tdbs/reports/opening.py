@@ -6,7 +6,7 @@ from typing import Any
 from tdbs.pipeline.manifest import Manifest
 from tdbs.reports.commands import compare_command, next_of_comparison, next_of_run, next_of_unfinished, run_command
 from tdbs.reports.comparison import Comparison
-from tdbs.reports.headline import next_best, run_numbers, saving_sentence
+from tdbs.reports.headline import next_best, run_numbers, next_best_sentence
 from tdbs.reports.origin import comparison_origin, run_origin
 from tdbs.reports.report import Report
 from tdbs.train.run_folder import Run
@@ -50,7 +50,7 @@ def _of_run(report: Report, run: Run) -> dict[str, Any]:
     better = found.strategies if found else []
     return made | {
         "headline": run_numbers(run, dataset.manifest.task.metrics[0]),
-        "saving": found and saving_sentence(found),
+        "saving": found and next_best_sentence(found),
         "next_steps": next_of_run(run, dataset, better, has_model=report.has_model),
     }
 

@@ -36,9 +36,9 @@ def keep_row_gradients(model: torch.nn.Module) -> None:
 
 def add_rows(model: torch.nn.Module) -> None:
     """Add the rows of backward passes to the kept tables; autograd would put those of all passes one behind another."""
-    for module in model.modules():
-        found = module.weight.grad if isinstance(module, torch.nn.Embedding) else None
-        if found is not None and found.is_sparse and hasattr(module, _GRADIENT):
+    for module in _kept(model):
+        found = module.weight.grad
+        if found is not None and found.is_sparse:
             rows_K = found._indices()[0]
             getattr(module, _GRADIENT).index_add_(0, rows_K, found._values())
             getattr(module, _ROWS).append(torch.unique(rows_K))
@@ -54,8 +54,8 @@ def dense_gradients(model: torch.nn.Module) -> Iterator[Mapping[torch.Tensor, to
     """
     add_rows(model)
     rows: dict[torch.Tensor, torch.Tensor] = {}  # of a table's dense gradient that the step has used
-    for module in model.modules():
-        if of_passes := getattr(module, _ROWS, None):
+    for module in _kept(model):
+        if of_passes := getattr(module, _ROWS):
             module.weight.grad = gradient_VE = getattr(module, _GRADIENT)
             rows[gradient_VE] = torch.unique(torch.cat(of_passes))
             of_passes.clear()
@@ -64,6 +64,11 @@ def dense_gradients(model: torch.nn.Module) -> Iterator[Mapping[torch.Tensor, to
     finally:
         for gradient_VE, rows_U in rows.items():
             gradient_VE.index_fill_(0, rows_U, 0.0)
+
+
+def _kept(model: torch.nn.Module) -> Iterator[torch.nn.Embedding]:
+    """Yield the tables that say which rows have a gradient."""
+    return (module for module in model.modules() if hasattr(module, _ROWS))  # type: ignore[misc]  # tables alone have it
 
 
 def gradient_norm(model: torch.nn.Module, rows: Mapping[torch.Tensor, torch.Tensor]) -> torch.Tensor:

@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from tdbs.cli import app
 from tdbs.reports.comparison import Comparison
-from tdbs.reports.headline import NextBest, Saving, next_best, saving_sentence
+from tdbs.reports.headline import NextBest, Better, next_best, next_best_sentence
 from tdbs.reports.opening import opening_of
 from tdbs.reports.page import render_markdown
 from tdbs.reports.report import Report
@@ -63,16 +63,16 @@ def test_a_page_on_a_run_opens_with_its_own_numbers_and_one_sentence(run_of: Run
 
 SENTENCES = [
     (
-        NextBest(tokens=4000, is_random=True, same=Saving(strategy="unpadded", tokens=3000, share=0.25), other=None),
+        NextBest(tokens=4000, is_random=True, same=Better(strategy="unpadded", tokens=3000, share=0.25), other=None),
         "With the same updates, unpadded would have read 25.0 % fewer tokens (3,000 instead of 4,000).",
     ),
     (
-        NextBest(tokens=4000, is_random=True, same=None, other=Saving(strategy="reach", tokens=3000, share=0.25)),
+        NextBest(tokens=4000, is_random=True, same=None, other=Better(strategy="reach", tokens=3000, share=0.25)),
         "With the same updates, no strategy saves even 0.1 % of the tokens; with other updates, and perhaps another "
         "score, reach would have read 25.0 % fewer tokens (3,000 instead of 4,000).",
     ),
     (
-        NextBest(tokens=4000, is_random=False, same=None, other=Saving(strategy="reach", tokens=3000, share=0.25)),
+        NextBest(tokens=4000, is_random=False, same=None, other=Better(strategy="reach", tokens=3000, share=0.25)),
         "With other updates, and perhaps another score, reach would have read 25.0 % fewer tokens (3,000 instead of "
         "4,000).",
     ),
@@ -85,7 +85,7 @@ SENTENCES = [
 
 @pytest.mark.parametrize(("found", "sentence"), SENTENCES)
 def test_one_sentence_says_what_the_next_best_choice_had_saved(found: NextBest, sentence: str) -> None:
-    assert saving_sentence(found).replace("\N{NO-BREAK SPACE}", " ") == sentence
+    assert next_best_sentence(found).replace("\N{NO-BREAK SPACE}", " ") == sentence
 
 
 def test_only_runs_of_random_batches_have_others_of_the_same_updates(run_of: RunFactory) -> None:
@@ -93,7 +93,7 @@ def test_only_runs_of_random_batches_have_others_of_the_same_updates(run_of: Run
     run = run_of(result={**(run_of().result or {}), "tokens": 3000})
     found = next_best(run, [*ESTIMATES, UNPADDED])
     assert found == NextBest(
-        tokens=3000, is_random=False, same=None, other=Saving(strategy="unpadded", tokens=2000, share=1 - 2000 / 3000)
+        tokens=3000, is_random=False, same=None, other=Better(strategy="unpadded", tokens=2000, share=1 - 2000 / 3000)
     )
 
 
@@ -111,7 +111,7 @@ def test_targets_count_as_tokens(run_of: RunFactory) -> None:
     run = replace(run, result={**(run.result or {}), "target_tokens": 1000})
     found = next_best(run, [replace(UNPADDED, target_tokens=500)])
     assert found is not None
-    assert found.same == Saving(strategy="unpadded", tokens=2500, share=0.5)
+    assert found.same == Better(strategy="unpadded", tokens=2500, share=0.5)
 
 
 def test_an_unfinished_or_foreign_run_has_no_saving(run_of: RunFactory) -> None:
