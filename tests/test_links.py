@@ -451,6 +451,7 @@ def test_sweep(others, dataset, tmp_path, place, kind):
     assert link.is_symlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("place", "kind"), cases(["runs", "trials.db", "sweep.json", "runs/0123456789ab-seed0"]))
 def test_sweep_goes_on(others, dataset, tmp_path, place, kind):
     """With a finished trial, so that models are removed; a run of the user's below runs/ keeps its model."""
@@ -516,7 +517,7 @@ def test_predict_goes_on(others, whole_run, texts, tmp_path, monkeypatch, place,
 
 
 @pytest.mark.parametrize(("place", "kind"), cases(["page.html", "page_files", "page_files/lengths.svg"]))
-@pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.parametrize("overwrite", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_report(others, whole_run, tmp_path, place, kind, overwrite):
     about, page = report_on_run(whole_run), tmp_path / "page.html"
 

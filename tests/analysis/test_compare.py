@@ -417,6 +417,7 @@ def test_a_device_that_has_changed_its_pace_is_told_of():
 # ------------------------------------------------------------------------------------------------------------ energy
 
 
+@pytest.mark.slow
 def test_rows_and_summary_have_the_energy_of_the_runs(dataset, tmp_path):
     """Means over the seeds; the country is a term of the comparison."""
     folder = tmp_path / "c"

@@ -46,7 +46,7 @@ def make_rows(count: int, seed: int) -> list[tuple[str, int, int, int]]:
     return rows
 
 
-@pytest.fixture(scope="module", params=["classification", "multi_label"])
+@pytest.fixture(scope="module", params=["classification", pytest.param("multi_label", marks=pytest.mark.slow)])
 def run(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the run of a tiny model in fp32 that heeds "not"; the test split has no labels."""
     place = tmp_path_factory.mktemp(request.param)

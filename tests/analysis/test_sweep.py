@@ -127,6 +127,7 @@ def test_a_killed_sweep_goes_on(swept, dataset, tmp_path):
     assert scores == {json.dumps(trial.params): trial.scores for trial in whole.trials}
 
 
+@pytest.mark.slow
 def test_ranges_are_searched_as_often_as_asked(dataset, tmp_path):
     space = {"lr": Range(low=1e-4, high=1e-2, log=True), "base_batch_size": (16, 32)}
     terms = SweepTerms(seeds=(0,), model="tiny", epochs=1, precision="fp32", trials=3)

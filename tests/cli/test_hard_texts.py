@@ -132,7 +132,9 @@ def test_an_empty_field_of_csv_is_named(refused, workplace):
     )
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    "kind", [pytest.param(kind, marks=pytest.mark.slow) if kind in ("answers", "summaries") else kind for kind in KINDS]
+)
 def test_a_line_of_a_megabyte(tdbs, workplace, kind):
     assert len(MEGABYTE.encode()) > 1_000_000
     path = write(workplace / "long.jsonl", rows_of(kind, [MEGABYTE, "short", "of it", "the film"]))

@@ -71,7 +71,13 @@ def of_squeezebert(small_files, models, tmp_path_factory) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("name", "batching"), [*((name, ()) for name in STRATEGY), ("squeezebert", ("--strategy", "reach"))]
+    ("name", "batching"),
+    [
+        ("tiny", ()),
+        ("squeezebert", ()),
+        pytest.param("bert", (), marks=pytest.mark.slow),
+        pytest.param("squeezebert", ("--strategy", "reach"), marks=pytest.mark.slow),
+    ],
 )
 def test_plan_estimate_and_compare_tell_what_train_does(tdbs, small, models, workplace, name, batching):
     of_model = ("--model", models[name], *ONE_EPOCH)

@@ -44,9 +44,14 @@ def test_the_plan_has_the_sizes_of_random_and_nearly_equal_tokens(tdbs, small, w
     [
         ("--execution", "sorted"),
         ("--execution", "unpadded", "--max-tokens", "64"),
-        ("--execution", "padded_max", "--drop", "rate"),
-        ("--execution", "padded", "--drop", "batch_min"),
-        ("--devices", "2", "--caps", "4"),
+        *(
+            pytest.param(parts, marks=pytest.mark.slow)
+            for parts in (
+                ("--execution", "padded_max", "--drop", "rate"),
+                ("--execution", "padded", "--drop", "batch_min"),
+                ("--devices", "2", "--caps", "4"),
+            )
+        ),
     ],
 )
 def test_plan_and_train_agree_whatever_goes_with_the_batches(tdbs, small, workplace, parts):

@@ -31,7 +31,7 @@ TASKS: dict[str, tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]] = {
     "rte": (("entailment", "not_entailment"), ("validation",), ("accuracy",)),
     "wnli": (("not_entailment", "entailment"), ("validation",), ("accuracy",)),
 }
-LIKE_ANOTHER = {"qqp", "qnli", "rte"}  # in kind, columns, splits and metrics
+LIKE_ANOTHER = {"qqp", "qnli", "rte", "wnli", "sst2"}  # in kind, columns, splits or metrics
 PAIRS = set(TASKS) - {"cola", "sst2"}
 COLA_RULE = "task 'glue/cola' judges grammar; TokenDrop would break its labels (paper, section 3)"
 # The personal pronouns of the paper's list: WNLI asks what one of them stands for.

@@ -36,6 +36,7 @@ WITH_STEPS = [page for page in PAGES if any(steps_of(text_of(page), RUN_HERE))]
 WITH_SHELL = [page for page in PAGES if any(steps_of(text_of(page), ["sh"]))]
 LIKE_ANOTHER = {f"docs/tasks/{name}.md" for name in ("multi-label", "regression", "summarization")}  # same commands
 FORMAT = "docs/format.md"
+TAKE_LONG = ("docs/predict.md", "docs/resilience.md")  # they train models
 NEEDS_WEIGHTS = ("train", "evaluate", "report", "reproduce")  # of models that are on the hub alone
 
 
@@ -102,7 +103,14 @@ def test_the_first_command_of_the_readme_runs_in_a_process_of_its_own(folder):
     run_step(next(steps_of(text_of("README.md"), RUN_HERE)), folder, real=True)
 
 
-@pytest.mark.parametrize("page", [page for page in WITH_STEPS if page not in ("README.md", "docs/cli.md", FORMAT)])
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.slow) if page in TAKE_LONG else page
+        for page in WITH_STEPS
+        if page not in ("README.md", "docs/cli.md", FORMAT)
+    ],
+)
 def test_commands_and_snippets_of_a_page_run(page, folder, small):
     """Every command in a console block and every Python snippet, in order, in one folder."""
     ran(page, folder)

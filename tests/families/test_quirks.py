@@ -109,9 +109,7 @@ def test_a_saved_tokenizer_says_on_which_side_it_pads(tmp_path):
     "name",
     [
         "roberta",
-        "bert",
-        "gpt2",
-        *(pytest.param(n, marks=pytest.mark.slow) for n in ("xlm-roberta", "camembert", "llama")),
+        *(pytest.param(n, marks=pytest.mark.slow) for n in ("bert", "gpt2", "xlm-roberta", "camembert", "llama")),
     ],
 )
 def test_special_tokens_written_in_a_text_change_nothing_else(name, tmp_path):

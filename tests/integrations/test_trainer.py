@@ -103,7 +103,7 @@ def test_the_model_sees_the_batches_of_the_plan(mrpc, tmp_path, monkeypatch):
     assert seen == planned
 
 
-@pytest.mark.parametrize("other", ["unpadded", "sorted"])
+@pytest.mark.parametrize("other", ["unpadded", pytest.param("sorted", marks=pytest.mark.slow)])
 def test_random_batches_train_as_padded_ones(mrpc, tmp_path, other):
     """The same random batches, padded, and in one row or several calls, without dropout."""
     found = []
@@ -117,7 +117,7 @@ def test_random_batches_train_as_padded_ones(mrpc, tmp_path, other):
             torch.testing.assert_close(found[1][0][name], padded, rtol=1e-3, atol=2e-4, msg=name)
 
 
-@pytest.mark.parametrize("strategy", ["reach", "unpadded"])
+@pytest.mark.parametrize("strategy", ["reach", pytest.param("unpadded", marks=pytest.mark.slow)])
 def test_it_resumes_from_a_checkpoint(mrpc, tmp_path, strategy):
     """In the middle of the second epoch, with dropout: the same weights bit by bit."""
     whole = trainer_of(mrpc, tmp_path / "run", strategy=strategy, dropout=0.1, save_strategy="steps", save_steps=10)
@@ -215,7 +215,7 @@ def test_two_warm_ups_are_refused(mrpc):
     assert caught.value.next_step == "Pass one of them."
 
 
-@pytest.mark.parametrize("strategy", ["unpadded", "sorted"])
+@pytest.mark.parametrize("strategy", ["unpadded", pytest.param("sorted", marks=pytest.mark.slow)])
 def test_activations_may_be_computed_again(mrpc, tmp_path, strategy):
     found = []
     for again in (False, True):

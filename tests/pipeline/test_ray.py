@@ -47,6 +47,7 @@ def test_a_task_on_ray_is_the_task_here(shared, two_workers, workplace, task):
     assert sorted(path.name for path in workplace.iterdir()) == ["here", "there"]
 
 
+@pytest.mark.slow
 def test_files_of_the_user_go_through_ray(two_workers, workplace):
     """Relative paths, a held-out fraction."""
     rows = "text,label\n" + "".join(f"the film number {i} of it,{i % 2}\n" for i in range(500))

@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from tdbs.cli import app
 from tdbs.reports.comparison import Comparison
-from tdbs.reports.headline import NextBest, Better, next_best, next_best_sentence
+from tdbs.reports.headline import Better, NextBest, next_best, next_best_sentence
 from tdbs.reports.opening import opening_of
 from tdbs.reports.page import render_markdown
 from tdbs.reports.report import Report

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 STEPS = """
-import resource, sys, torch
+import resource, torch
 from tdbs.train.allocator import keep_freed_memory
 
 def faults():
@@ -17,20 +17,26 @@ def step():
         held = [torch.ones(3_000_000 + 10_000 * number) for number in range(8)]
     return held
 
-if sys.argv[1] == "keep":
-    keep_freed_memory()
-step()
-before = faults()
-for _ in range(3):
+def faults_of_three():
     step()
-print(faults() - before)
+    before = faults()
+    for _ in range(3):
+        step()
+    return faults() - before
+
+plain = faults_of_three()
+keep_freed_memory()
+print(plain, faults_of_three())
 """
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="mallopt is of Linux")
 def test_pages_are_handed_out_once():
-    taken = {"keep": [], "plain": []}
-    for kind in ("keep", "plain") * 3:  # the system may take pages back at any time: the least counts
-        done = subprocess.run([sys.executable, "-c", STEPS, kind], capture_output=True, text=True, check=True)
-        taken[kind].append(int(done.stdout))
-    assert min(taken["keep"]) < max(min(taken["plain"]) // 2, 1_000)
+    found = []
+    for _ in range(3):  # the system may take pages back at any time: one good process is enough
+        done = subprocess.run([sys.executable, "-c", STEPS], capture_output=True, text=True, check=True)
+        plain, kept = map(int, done.stdout.split())
+        found.append((plain, kept))
+        if kept < max(plain // 2, 1_000):
+            return
+    pytest.fail(f"page faults of three steps before and after: {found}")

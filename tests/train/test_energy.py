@@ -42,6 +42,7 @@ def test_a_run_tells_its_energy_and_whose_electricity_counts(dataset, tmp_path):
     assert "processor " in used["power"]
 
 
+@pytest.mark.slow
 def test_the_world_is_the_average_of_codecarbon(dataset, tmp_path):
     """475 g of CO2e per kWh (IEA, 2019)."""
     used = train(dataset, energy="world", out=tmp_path / "run", **SMALL).energy
@@ -108,6 +109,7 @@ def test_a_resumed_run_adds_what_went_before(dataset, tmp_path):
     assert train(dataset, energy="FRA", out=run, resume=True, **SMALL).energy == used  # a finished run
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("begun", "resumed", "change"),
     [

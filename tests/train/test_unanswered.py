@@ -302,6 +302,7 @@ def test_predictions_are_those_of_the_rule(place, result, tmp_path):
     assert called[0].no_answer == pytest.approx(expected[0][2], abs=1e-3)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["xlnet", "gpt2"])
 def test_models_without_a_special_token_in_front(name, place, tmp_path, monkeypatch):
     """XLNet pads on the left and has its <cls> at the end, GPT-2 has none: the question's first token stands for it."""

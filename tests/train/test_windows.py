@@ -36,6 +36,7 @@ from tests.docs.files import write_files
 RATE = Strategy(name="rate", batches="bucket", drop="rate", drop_rate=0.5)
 ANY = Strategy(name="any", batches="random", drop="any", drop_rate=0.3)
 ALL = {**STRATEGIES, "rate": RATE, "any": ANY}
+EVERY_DAY = ("random", "unpadded", "reach", "any")
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,9 @@ def kept_tokens(feed, plan) -> dict[int, list[int]]:
     return found
 
 
-@pytest.mark.parametrize("name", list(ALL))
+@pytest.mark.parametrize(
+    "name", [name if name in EVERY_DAY else pytest.param(name, marks=pytest.mark.slow) for name in ALL]
+)
 def test_every_sample_comes_once_and_in_batches_of_its_window(dataset, memory, name):
     """An epoch in windows is a partition of the split, and no batch needs two windows."""
     data = open_training_data(dataset, memory=memory)
@@ -84,7 +87,9 @@ def test_every_sample_comes_once_and_in_batches_of_its_window(dataset, memory, n
         assert last == len(plan.padded_lengths_B)
 
 
-@pytest.mark.parametrize("drop", ["none", "rate", "any", "all"])
+@pytest.mark.parametrize(
+    "drop", ["rate", "all", *(pytest.param(drop, marks=pytest.mark.slow) for drop in ("none", "any"))]
+)
 def test_what_is_dropped_does_not_depend_on_windows(dataset, memory, drop):
     """Token for token, where the amount does not depend on the batch."""
     strategy = Strategy(name="s", batches="random", drop=drop)
