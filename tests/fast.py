@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-HEAVY = frozenset({"torch", "transformers", "accelerate", "ray", "subprocess", "torchmetrics", "datasets"})
+HEAVY = frozenset({"torch", "transformers", "accelerate", "ray", "subprocess", "torchmetrics", "datasets", "lightning"})
 # Whole commands, processes of Ray and of an object store; what they start is imported late.
 NEVER = (
     "tests/cli",

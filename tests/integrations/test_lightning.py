@@ -2,17 +2,14 @@
 
 import re
 
+import lightning
 import pytest
 import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
 
+from tdbs.integrations.lightning import PreparedDataModule
 from tdbs.integrations.loops import PreparedSteps
 from tests.integrations.test_trainer import ROOT, hub_tokenizer, model_of
-
-lightning = pytest.importorskip("lightning")
-
-from lightning.pytorch.callbacks import ModelCheckpoint  # noqa: E402  (as below)
-
-from tdbs.integrations.lightning import PreparedDataModule  # noqa: E402  (it needs lightning)
 
 pytestmark = [pytest.mark.real_data, pytest.mark.filterwarnings("ignore")]  # its own
 RUN = {"seed": 4, "epochs": 2}
@@ -53,7 +50,7 @@ def fitted(mrpc, folder, strategy, **fit):
     return module.losses
 
 
-@pytest.mark.parametrize("strategy", ["unpadded", "reach"])
+@pytest.mark.parametrize("strategy", ["unpadded", pytest.param("reach", marks=pytest.mark.slow)])
 def test_losses_are_those_of_a_loop(mrpc, tmp_path, strategy):
     model = model_of()
     steps = PreparedSteps(mrpc, model=model, strategy=strategy, **RUN)
@@ -72,7 +69,9 @@ def test_losses_are_those_of_a_loop(mrpc, tmp_path, strategy):
 def test_a_run_goes_on_from_a_checkpoint(mrpc, tmp_path):
     whole = fitted(mrpc, tmp_path / "whole", "unpadded")
     checkpoint = tmp_path / "whole/step=5.ckpt"
-    rest = fitted(mrpc, tmp_path / "rest", "unpadded", ckpt_path=checkpoint, weights_only=False)
+    rest = fitted(
+        mrpc, tmp_path / "rest", "unpadded", ckpt_path=checkpoint, weights_only=False
+    )  # its own pickle, ours to trust
     assert rest == pytest.approx(whole[5:], rel=1e-6)
 
 
