@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tdbs.train.planning.profile_file import read_profile
     from tdbs.train.trainer import train
 
-__version__ = "0.1.0"  # the one place; pyproject.toml reads it
+__version__ = "0.2.0"  # the one place; pyproject.toml reads it
 __all__ = [
     "Predictor",
     "TdbsError",

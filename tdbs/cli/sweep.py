@@ -82,7 +82,7 @@ def command(
     from tdbs.train.stopping import stop_on_signals, stopped_at_once
 
     chosen_seeds = listed_seeds(seeds)
-    if len(chosen_seeds) == 1 and chosen_seeds[0] > 1:  # until 0.1.0 this was their number
+    if len(chosen_seeds) == 1 and chosen_seeds[0] > 1:  # in earlier checkouts this was their number
         say(f"Each trial is trained once, with seed {chosen_seeds[0]}. For several, pass --seeds 0,1,2.")
     lists = {"lr": lr, "dropout": dropout, "base_batch_size": base_batch_size}
     asked = {name: listed_values(name, ",".join(given)) for name, given in lists.items() if given}
