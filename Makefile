@@ -26,7 +26,7 @@ $(VENV)/.installed-dev: $(VENV)/.installed-test
 demo: $(VENV)/.installed
 	HF_HUB_OFFLINE=1 $(BIN)/tdbs prepare
 	HF_HUB_OFFLINE=1 $(BIN)/tdbs estimate-speedup
-	HF_HUB_OFFLINE=1 $(BIN)/tdbs train
+	HF_HUB_OFFLINE=1 $(BIN)/tdbs train --epochs 1
 	HF_HUB_OFFLINE=1 $(BIN)/tdbs report
 
 # Compiled modules are kept, whatever the environment says: each process that a test starts would compile them again.
