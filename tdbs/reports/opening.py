@@ -6,7 +6,7 @@ from typing import Any
 from tdbs.pipeline.manifest import Manifest
 from tdbs.reports.commands import compare_command, next_of_comparison, next_of_run, next_of_unfinished, run_command
 from tdbs.reports.comparison import Comparison
-from tdbs.reports.headline import next_best, run_numbers, next_best_sentence
+from tdbs.reports.headline import next_best, next_best_sentence, run_numbers
 from tdbs.reports.origin import comparison_origin, run_origin
 from tdbs.reports.report import Report
 from tdbs.train.run_folder import Run
