@@ -110,7 +110,7 @@ docs: $(VENV)/.installed-test
 
 # The documentation as a site, in site/. A link that leads nowhere, a page outside of the menu and a broken docstring fail.
 site: $(VENV)/.installed-dev
-	$(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
 
 clean:
 	rm -rf $(VENV) .venv-wheel .venv-lower .venv-release dist site

@@ -37,7 +37,7 @@ def commands() -> list[str]:
 def parts() -> dict[str, str]:
     """Return every generated part by its name."""
     found = {"columns": columns_table(), "models": models_table(), "help tdbs": help_text([])}
-    found |= {f"arguments {name}": arguments_table(record) for name, record in records().items()}
+    found |= {f"arguments {name}": arguments_list(record) for name, record in records().items()}
     return found | {f"help {name}": help_text([name]) for name in commands()}
 
 
@@ -69,20 +69,17 @@ def records() -> dict[str, Callable[..., Any]]:
     return {"prepare": PrepareArguments, "train": TrainArguments, "compare": CompareArguments}
 
 
-def arguments_table(record: Callable[..., Any]) -> str:
-    """Return the fields of a record as a Markdown table: what a function that takes it may be called with."""
-    rows = []
+def arguments_list(record: Callable[..., Any]) -> str:
+    """Return the fields of a record as a Markdown list: what a function that takes it may be called with."""
+    lines = []
     for name, (parameter, option) in documented_fields(record).items():
-        names = " or ".join(f"`{each}`" for each in (name, option.alias) if each)
+        names = ", also ".join(f"`{each}`" for each in (name, option.alias) if each)
         choices = f" One of {', '.join(option.choices)}." if option.choices else ""
-        default = option.default or _shown_default(parameter.default)
-        rows.append(f"| {names} | {html.escape(default, quote=False)} | {html.escape(option.help, quote=False)}{choices} |")
-    return "\n".join(["| argument | default | what it is |", "|---|---|---|", *rows])
-
-
-def _shown_default(value: object) -> str:
-    """Return a default as it is written; nothing for what an argument must be given, and for functions and records."""
-    return f"`{value!r}`" if value is None or isinstance(value, str | int | float | tuple) else ""
+        is_plain = parameter.default is None or isinstance(parameter.default, str | int | float | tuple)
+        default = option.default or (f"`{parameter.default!r}`" if is_plain else "")
+        said = html.escape(option.help, quote=False) + choices
+        lines.append(f"- {names}: {said}" + (f" Default: {html.escape(default, quote=False)}." if default else ""))
+    return "\n".join(lines)
 
 
 def _asked() -> list[tuple[str, Task, bool]]:

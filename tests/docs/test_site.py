@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from threading import Thread
 
 import pytest
@@ -17,6 +16,7 @@ from docs.repository_links import with_repository_links
 from tests.docs.pages import ROOT, text_of
 from tests.reports.browser import Browser, find_browser, open_browser
 
+WHITE = "rgb(255, 255, 255)"
 # Tables and code scroll in boxes of their own; the menus are beside a narrow window until they are opened.
 BOXES = ".md-typeset__scrollwrap, pre, .md-sidebar, .md-clipboard"
 SEARCH = """(() => {
@@ -25,6 +25,7 @@ SEARCH = """(() => {
   input.value = "TokenDrop";
   input.dispatchEvent(new Event("input", {bubbles: true}));
   input.dispatchEvent(new KeyboardEvent("keyup", {bubbles: true}));
+  return true;
 })()"""
 
 
@@ -88,8 +89,7 @@ def in_browser(test: Callable[..., None]) -> Callable[..., None]:
 
 
 @in_browser
-@pytest.mark.parametrize("dark", [False, True])
-@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
 def test_every_page_fits_is_quiet_and_asks_nobody_else(browser, site, width, dark):
     address, paths = site
     written = {path.relative_to(ROOT / "docs").with_suffix("").as_posix() for path in (ROOT / "docs").rglob("*.md")}
@@ -99,6 +99,7 @@ def test_every_page_fits_is_quiet_and_asks_nobody_else(browser, site, width, dar
         seen = browser.look(address + path, width=width, dark=dark, boxes=BOXES, settling=0.2)
         elsewhere = [url for url in seen.requests if not url.startswith(address)]
         wrong[path] = [*seen.complaints, *elsewhere, *seen.overflows]
+        assert (seen.paper == WHITE) is not dark, path
     assert {path: found for path, found in wrong.items() if found} == {}
 
 
@@ -106,7 +107,7 @@ def test_every_page_fits_is_quiet_and_asks_nobody_else(browser, site, width, dar
 def test_search_finds_a_word(browser, site):
     address, _ = site
     browser.look(address, width=1280, dark=False)
-    browser.value(SEARCH)
+    assert browser.value(SEARCH)
     until = time.monotonic() + 20
     while not (found := browser.value("document.querySelectorAll('.md-search-result__item').length")):
         assert time.monotonic() < until
