@@ -109,8 +109,9 @@ docs: $(VENV)/.installed-test
 	$(BIN)/python -m docs.generate
 
 # The documentation as a site, in site/. A link that leads nowhere, a page outside of the menu and a broken docstring fail.
+# Not with --quiet: --strict counts the warnings that are printed.
 site: $(VENV)/.installed-dev
-	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 clean:
 	rm -rf $(VENV) .venv-wheel .venv-lower .venv-release dist site
