@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test test-fast coverage test-slow test-faults test-fuzz fuzz-result lower-bounds lint types wheel release-check docs clean
+.PHONY: demo test test-fast coverage test-slow test-faults test-fuzz fuzz-result lower-bounds lint types wheel site release-check docs clean
 
 # torch comes first, at the pinned version: a wheel of it that pip finds on this machine (a CPU build, say) is taken.
 $(BIN)/python:
@@ -20,7 +20,7 @@ $(VENV)/.installed-test: $(VENV)/.installed
 	@touch $@
 
 $(VENV)/.installed-dev: $(VENV)/.installed-test
-	$(INSTALL) --editable ".[test,dev]"
+	$(INSTALL) --editable ".[test,dev,docs]"
 	@touch $@
 
 demo: $(VENV)/.installed
@@ -48,7 +48,7 @@ IN_FULL = --hypothesis-profile full
 coverage: $(VENV)/.installed-test
 	$(PYTEST) $(EVERY_DAY) $(IN_FULL) --cov --cov-report=term:skip-covered
 
-test-slow: $(VENV)/.installed-test
+test-slow: $(VENV)/.installed-dev
 	$(PYTEST) -m slow $(IN_FULL)
 
 test-faults: $(VENV)/.installed-test
@@ -108,5 +108,10 @@ release-check: $(VENV)/.installed-dev
 docs: $(VENV)/.installed-test
 	$(BIN)/python -m docs.generate
 
+# The documentation as a site, in site/. A link that leads nowhere, a page outside of the menu and a broken docstring fail.
+# Not with --quiet: --strict counts the warnings that are printed.
+site: $(VENV)/.installed-dev
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
+
 clean:
-	rm -rf $(VENV) .venv-wheel .venv-lower .venv-release dist
+	rm -rf $(VENV) .venv-wheel .venv-lower .venv-release dist site

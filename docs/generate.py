@@ -2,14 +2,16 @@
 
 A generated part stands between `<!-- name -->` and `<!-- /name -->`; all other text is written by hand. The columns of
 a shard come from tdbs/pipeline/schema.py, the models from tdbs/model_families.py, the help texts from the command line
-itself, 80 columns wide.
+itself, 80 columns wide, and the arguments of functions from the records that they take.
 tests/docs/test_docs.py fails where a part is stale.
 """
 
+import html
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import typer.main
 from typer.testing import CliRunner
@@ -18,12 +20,13 @@ from tdbs.cli import app
 from tdbs.data.tasks import Columns, Task, TaskKind
 from tdbs.pipeline.schema import Column, columns
 from tdbs.reports.support import HEAD, support_row
+from tdbs.settings import documented_fields
 from tdbs.train.planning.support import all_support
 
 FOLDER = Path(__file__).parent
-GENERATED = (FOLDER / "format.md", FOLDER / "models.md", FOLDER / "cli.md")
+GENERATED = (FOLDER / "format.md", FOLDER / "models.md", FOLDER / "cli.md", FOLDER / "api.md")
 _HELP_WIDTH = 78  # click leaves two of the 80 columns free
-_PART = re.compile(r"<!-- (?P<name>columns|models|help [\w-]+) -->\n.*?<!-- /(?P=name) -->", re.DOTALL)
+_PART = re.compile(r"<!-- (?P<name>columns|models|(?:help|arguments) [\w-]+) -->\n.*?<!-- /(?P=name) -->", re.DOTALL)
 
 
 def commands() -> list[str]:
@@ -34,6 +37,7 @@ def commands() -> list[str]:
 def parts() -> dict[str, str]:
     """Return every generated part by its name."""
     found = {"columns": columns_table(), "models": models_table(), "help tdbs": help_text([])}
+    found |= {f"arguments {name}": arguments_list(record) for name, record in records().items()}
     return found | {f"help {name}": help_text([name]) for name in commands()}
 
 
@@ -54,6 +58,28 @@ def models_table() -> str:
         exception = ": ".join(filter(None, (unless, found.reason)))
         rows.append(" | ".join([f"| `{name}`" if found.model_type else f"| {name}", *cells, f"{exception} |"]))
     return "\n".join([f"| {' | '.join(HEAD)} |", "|---" * len(HEAD) + "|", *rows])
+
+
+def records() -> dict[str, Callable[..., Any]]:
+    """Return the record of each function whose arguments are the fields of one."""
+    from tdbs.analysis.compare.compare import CompareArguments  # they import torch
+    from tdbs.pipeline.prepare import PrepareArguments
+    from tdbs.train.arguments import TrainArguments
+
+    return {"prepare": PrepareArguments, "train": TrainArguments, "compare": CompareArguments}
+
+
+def arguments_list(record: Callable[..., Any]) -> str:
+    """Return the fields of a record as a Markdown list: what a function that takes it may be called with."""
+    lines = []
+    for name, (parameter, option) in documented_fields(record).items():
+        names = ", also ".join(f"`{each}`" for each in (name, option.alias) if each)
+        choices = f" One of {', '.join(option.choices)}." if option.choices else ""
+        is_plain = parameter.default is None or isinstance(parameter.default, str | int | float | tuple)
+        default = option.default or (f"`{parameter.default!r}`" if is_plain else "")
+        said = html.escape(option.help, quote=False) + choices
+        lines.append(f"- {names}: {said}" + (f" Default: {html.escape(default, quote=False)}." if default else ""))
+    return "\n".join(lines)
 
 
 def _asked() -> list[tuple[str, Task, bool]]:

@@ -33,20 +33,20 @@ _SWITCHES = (
 )
 _PATIENCE = 60  # seconds for one answer, on a busy machine
 _COMPLAINTS = ("Runtime.exceptionThrown", "Log.entryAdded", "Runtime.consoleAPICalled")
-# Text that is cut or lies outside of its place: of the page itself, and of the figures' words.
-_OVERFLOWS = """(() => {
+# Text that is cut or lies outside of its place: of the page itself, but for boxes that scroll or are put away.
+_OVERFLOWS = """(boxes => {
   const wide = document.documentElement.clientWidth, found = [];
   if (document.documentElement.scrollWidth > wide) found.push(`page: ${document.documentElement.scrollWidth}`);
   for (const element of document.querySelectorAll("main *, footer")) {
     const box = element.getBoundingClientRect();
-    if (!box.width || element.closest(".scroll")) continue;
+    if (!box.width || element.closest(boxes)) continue;
     if (box.left < -0.5 || box.right > wide + 0.5)
       found.push(`${element.tagName} ${element.textContent.trim().slice(0, 40)}: ${box.left} to ${box.right}`);
   }
   for (const table of document.querySelectorAll("section > .scroll"))
     if (wide > 1000 && table.scrollWidth > table.clientWidth) found.push(`table: ${table.textContent.slice(0, 40)}`);
   return found;
-})()"""
+})(BOXES)"""
 # Words in one figure that lie over other words, over bars, or over marks.
 _OVERLAPS = """(() => {
   const found = [];
@@ -99,19 +99,32 @@ class Browser:
         for domain in ("Page", "Runtime", "Log", "Network"):
             self.call(f"{domain}.enable")
 
-    def look(self, page: Path, *, width: int, dark: bool, shot: Path | None = None) -> Seen:
-        """Open a page in a window of this width and say what is wrong with it."""
+    def look(
+        self,
+        page: Path | str,
+        *,
+        width: int,
+        dark: bool,
+        shot: Path | None = None,
+        boxes: str = ".scroll",
+        settling: float = 0.0,
+    ) -> Seen:
+        """Open a file or an address in a window of this width and say what is wrong with it.
+
+        What lies in `boxes` (a CSS selector) may be wider than the page. `settling` are seconds to wait for scripts.
+        """
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.events.clear()
-        address = page.resolve().as_uri()
+        address = page if isinstance(page, str) else page.resolve().as_uri()
         assert "errorText" not in self.call("Page.navigate", url=address), page
         self.wait_for("Page.loadEventFired")
+        time.sleep(settling)
         seen = Seen(
-            overflows=self.value(_OVERFLOWS),
+            overflows=self.value(_OVERFLOWS.replace("BOXES", json.dumps(boxes))),
             overlaps=self.value(_OVERLAPS),
             paper=self.value("getComputedStyle(document.body).backgroundColor"),
         )
