@@ -22,7 +22,7 @@ def check_arguments(trainer: Trainer) -> None:
         (args.max_steps > 0, "max_steps", "Leave it out: it follows from the plan and num_train_epochs."),
         (args.num_train_epochs != int(args.num_train_epochs), "a part of an epoch", "Pass a whole num_train_epochs."),
         (args.dataloader_num_workers != 0, "dataloader_num_workers", "Leave it at 0: array code builds the batches."),
-        (args.world_size != 1, "several processes", "Train with one process, or with torchrun -m tdbs train."),
+        (args.world_size != 1, "several processes", "Train with one process, or with torchrun --no-python tdbs train."),
         (args.n_gpu > 1, "several GPUs in one process", "Set CUDA_VISIBLE_DEVICES to one of them."),
         (args.fsdp, "fsdp", whole_model),
         (args.deepspeed, "deepspeed", whole_model),
