@@ -167,6 +167,15 @@ def test_files_that_are_none_are_refused(refused, workplace, name, text, error):
     assert refused("plan", "--config", name) == error
 
 
+def test_a_value_of_another_type_names_its_file(workplace):
+    Path("a.toml").write_text('epochs = "three"\n')
+    for options, ending in ((("--config", "a.toml"), " (in a.toml)"), (("--epochs", "three"), "")):
+        outcome = run_command("plan", *options)
+        assert outcome.code == 2
+        message = "Error: Invalid value for '--epochs': Input should be a valid integer, unable to parse string as an"
+        assert outcome.stderr.splitlines()[-1] == f"{message} integer{ending}"
+
+
 @pytest.mark.parametrize("name", ["a.toml", "a.yaml"])
 def test_a_mark_of_utf_8_is_not_part_of_a_file(small, tdbs, workplace, name):
     sign = "=" if name == "a.toml" else ":"
