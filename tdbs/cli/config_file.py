@@ -18,12 +18,12 @@ _YAML = (".yaml", ".yml")
 def take_config(ctx: typer.Context, file: Path | None) -> Path | None:
     """Take a file's values as the defaults of a command's options."""
     if file is not None and not ctx.resilient_parsing:
-        names = _names_of(ctx.command.params)
-        many = {
-            str(param.name) for param in ctx.command.params if getattr(param, "multiple", False) or param.nargs == -1
-        }
-        options = _options_of(_read(file), file, names, ctx)
-        ctx.default_map = {name: _as_given(value, is_list=name in many) for name, value in options.items()}
+        command = str(ctx.info_name)
+        params = {str(param.name): param for param in ctx.command.params if param.name != "config"}
+        options = _options_of(_read(file), file, _names_of(params.values()), command)
+        for name, value in options.items():
+            _check_value(value, file, params[name], command)
+        ctx.default_map = {name: _as_given(value, params[name]) for name, value in options.items()}
     return file
 
 
@@ -43,18 +43,17 @@ def _read(file: Path) -> dict[str, Any]:
 
     try:
         found = yaml.safe_load(read_text(file, form))
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: of a date that no calendar has
         raise form.unreadable(str(file), " ".join(str(error).split())) from error
     if not isinstance(found or {}, dict):
         raise form.unreadable(str(file), "it has no options by name")
     return {str(name): value for name, value in (found or {}).items()}
 
 
-def _options_of(given: Mapping[str, Any], file: Path, names: Mapping[str, str], ctx: typer.Context) -> dict[str, Any]:
-    """Return a file's values by the names of this command's parameters. Raises ConfigError for an unknown name."""
+def _options_of(given: Mapping[str, Any], file: Path, names: Mapping[str, str], command: str) -> dict[str, Any]:
+    """Return a file's values by the names of this command's parameters; those of its own table go first."""
     from tdbs.cli import COMMANDS
 
-    command = str(ctx.info_name)
     if "plan_digest" in given:
         return _options_of_run(given, file, names, command)
     tables = {
@@ -63,14 +62,28 @@ def _options_of(given: Mapping[str, Any], file: Path, names: Mapping[str, str], 
         if isinstance(value, Mapping) and name.replace("_", "-") in COMMANDS
     }
     own = tables.get(command, tables.get(command.replace("-", "_"), {}))
-    options = {**{name: value for name, value in given.items() if name not in tables}, **own}
-    unknown = next((name for name in options if _plain(name) not in names), None)
-    if unknown is not None:
-        raise ConfigError(
-            fitted("{file} has {name}, which is not an option of tdbs " + command + ".", file=file, name=unknown),
-            next_step=f"Look at tdbs {command} --help; options of another command go into its table, as [prepare].",
-        )
-    return {names[_plain(name)]: value for name, value in options.items() if value is not None}
+    common = {name: value for name, value in given.items() if name not in tables}
+    found = {**_by_parameter(common, file, names, command), **_by_parameter(own, file, names, command)}
+    return {name: value for name, value in found.items() if value is not None}
+
+
+def _by_parameter(given: Mapping[str, Any], file: Path, names: Mapping[str, str], command: str) -> dict[str, Any]:
+    """Return values by the names of parameters. Raises ConfigError for an unknown name, and for one option twice."""
+    found: dict[str, str] = {}
+    for written in given:
+        name = names.get(_plain(written))
+        if name is None:
+            raise ConfigError(
+                fitted("{file} has {name}, which is not an option of tdbs " + command + ".", file=file, name=written),
+                next_step=f"Look at tdbs {command} --help; options of another command go into its table, as [prepare].",
+            )
+        if name in found:
+            raise ConfigError(
+                fitted("{file} has one option twice: {one} and {other}.", file=file, one=found[name], other=written),
+                next_step="Write it once.",
+            )
+        found[name] = written
+    return {name: given[written] for name, written in found.items()}
 
 
 def _options_of_run(config: Mapping[str, Any], file: Path, names: Mapping[str, str], command: str) -> dict[str, Any]:
@@ -121,9 +134,20 @@ def _plain(name: str) -> str:
     return name.removeprefix("--").replace("-", "_")
 
 
-def _as_given(value: Any, *, is_list: bool) -> Any:
+def _check_value(value: Any, file: Path, param: Any, command: str) -> None:
+    """Refuse a table, and true or false where a value belongs: as a number, true would be 1."""
+    is_flag = getattr(param, "is_flag", False)
+    if isinstance(value, Mapping) or (isinstance(value, bool) and not is_flag):
+        wrong = "a table" if isinstance(value, Mapping) else str(value).lower()
+        raise ConfigError(
+            fitted("{file} has {wrong} for {name}, which takes a value.", file=file, wrong=wrong, name=param.opts[0]),
+            next_step=f"Write the value as tdbs {command} --help shows it; in YAML, quote yes, no, on and off.",
+        )
+
+
+def _as_given(value: Any, param: Any) -> Any:
     """Return a value as the command line would have it: a list for an option of several values, else one text."""
-    if is_list:
+    if getattr(param, "multiple", False) or param.nargs == -1:
         return [str(part) for part in value] if isinstance(value, list) else [str(value)]
     if isinstance(value, list):
         return ",".join(map(str, value))

@@ -96,5 +96,14 @@ def _usage_shown() -> Iterator[None]:
     except Exception as error:
         # the class differs from typer to typer; the help that a call without a command prints has lines of its own
         if hasattr(error, "format_message") and hasattr(error, "message") and "Help" not in type(error).__name__:
-            error.message = shown(error.message)
+            error.message = shown(error.message + _file_of(error))
         raise
+
+
+def _file_of(error: Any) -> str:
+    """Return which file of --config has the option that an error is about; nothing if the command line has it."""
+    ctx, param = getattr(error, "ctx", None), getattr(error, "param", None)
+    if ctx is None or param is None:
+        return ""
+    source = ctx.get_parameter_source(param.name)
+    return f" (in {ctx.params['config']})" if source is not None and source.name == "DEFAULT_MAP" else ""

@@ -70,6 +70,9 @@ def notices_said() -> Iterator[None]:
 
 def show(part: Table | Text | str) -> None:
     """Print a table, a marked text or a page of several lines on stdout."""
+    if isinstance(part, Table):
+        print_table(part)
+        return
     with _to_reader():
         _RESULTS.print(part)
 

@@ -6,6 +6,7 @@ whoever calls the model, such as transformers' Trainer, keeps its batches, its l
 
 import functools
 import inspect
+from collections.abc import Callable
 from types import MethodType
 from typing import Any
 
@@ -28,7 +29,9 @@ from tdbs.train.step import unwrapped
 
 # Shapes: B samples of a batch, L its padded length, K their tokens, F tokens of the row, C outputs.
 
-_MARK = "tdbs_padded_forward"  # attribute of a model: its forward as it was
+Forward = Callable[..., Any]
+
+_MARK = "tdbs_forwards"  # attribute of a model: its forward as it was, and that in rows
 _KINDS: tuple[TaskKind, ...] = ("classification", "token_classification")
 _TOKENS = ("input_ids", "attention_mask", "token_type_ids")
 _GATHERED = (*_TOKENS, "labels")
@@ -43,11 +46,7 @@ def run_in_rows(model: Any) -> PreTrainedModel:
     models and heads that cannot do so.
     """
     own = unwrapped(model)
-    if not isinstance(own, PreTrainedModel) or not isinstance(own.forward, MethodType):
-        raise ModelError(
-            f"{type(own).__name__} is not a model of transformers.",
-            next_step="Pass one of AutoModelForSequenceClassification or AutoModelForTokenClassification.",
-        )
+    _check_model(model, own)
     if runs_in_rows(own):
         return own
     kind = _kind_of(own)
@@ -61,7 +60,7 @@ def run_in_rows(model: Any) -> PreTrainedModel:
     names = tuple(inspect.signature(own.forward).parameters)
 
     @functools.wraps(padded)
-    def forward(self: Any, *args: Any, **named: Any) -> Any:
+    def in_rows(self: Any, *args: Any, **named: Any) -> Any:
         named = {**dict(zip(names, args, strict=False)), **named}
         try:
             rows = rows_of(self, named)
@@ -71,9 +70,15 @@ def run_in_rows(model: Any) -> PreTrainedModel:
             return padded(self, **named)
         return padded(self, **named) if rows is None else _forward(self, padded, kind, named, rows)
 
-    setattr(own, _MARK, padded)
-    own.forward = MethodType(forward, own)  # a method: a copy of the model calls the copy
+    setattr(own, _MARK, (padded, in_rows))
+    own.forward = MethodType(in_rows, own)  # a method: a copy of the model calls the copy
     return own
+
+
+def run_padded(model: PreTrainedModel) -> None:
+    """Make a model run padded batches as they are again."""
+    model.forward = both_forwards(model)[0]
+    delattr(model, _MARK)
 
 
 def runs_in_rows(model: Any) -> bool:
@@ -81,9 +86,36 @@ def runs_in_rows(model: Any) -> bool:
     return hasattr(model, _MARK)
 
 
-def padded_forward(model: PreTrainedModel, inputs: dict[str, Any]) -> Any:
-    """Call a model as it was before run_in_rows."""
-    return getattr(model, _MARK)(model, **inputs)
+def both_forwards(model: PreTrainedModel) -> tuple[Forward, Forward]:
+    """Return a model's forward as it was before run_in_rows, and that in rows, without what was put around it later."""
+    padded, in_rows = getattr(model, _MARK)
+    return MethodType(padded, model), MethodType(in_rows, model)
+
+
+def logits_of(output: Any, *, with_loss: bool) -> torch.Tensor:
+    """Return the logits of an output: by name, or in a tuple, behind the loss if there is one."""
+    found: torch.Tensor = output[int(with_loss)] if isinstance(output, tuple) else output["logits"]
+    return found
+
+
+def _check_model(model: Any, own: Any) -> None:
+    """Refuse what is not a model of transformers with a forward of its own class."""
+    if not isinstance(own, PreTrainedModel):
+        raise ModelError(
+            f"{type(own).__name__} is not a model of transformers.",
+            next_step="Pass one of AutoModelForSequenceClassification or AutoModelForTokenClassification.",
+        )
+    if not isinstance(own.forward, MethodType):
+        raise ModelError(
+            f"Another library has replaced the forward of this {type(own).__name__}.",
+            next_step="Load the model onto one device, without hooks of another library.",
+        )
+    adapters = getattr(getattr(model, "module", model), "active_peft_config", None)
+    if getattr(adapters, "is_prompt_learning", False):
+        raise ModelError(
+            "Prompts of peft stand before each text, and rows of several samples do not have them.",
+            next_step="Use the Trainer as it is, or adapters such as LoRA.",
+        )
 
 
 def _kind_of(model: PreTrainedModel) -> TaskKind:
@@ -127,32 +159,40 @@ class _Rows:
 
 
 def rows_of(model: PreTrainedModel, inputs: dict[str, Any]) -> _Rows | None:
-    """Return the rows of a padded batch; None: it has no padding. Raises ConfigError for what rows cannot have."""
+    """Return the rows of a padded batch. Raises ConfigError for what rows cannot have.
+
+    None: it has no padding, or a sample without tokens. The padded call gives what it always gave.
+    """
     asked = {name: value for name in _ASKED if (value := getattr(model.config, name, None))} | inputs
+    for name in _OF_ROWS:
+        _check_not_asked(name, asked.get(name))
     if inputs.get("input_ids") is None or inputs.get("attention_mask") is None:
         raise ConfigError(
             "The batches have no input_ids with an attention_mask, so it is not known what is padding.",
             next_step="Tokenize the texts, and keep the attention_mask that the tokenizer returns.",
         )
     size_BL = inputs["input_ids"].shape
-    for name, value in asked.items():
-        is_of_tokens = isinstance(value, torch.Tensor) and value.shape[-2:] == size_BL
-        is_given = value is not None and value is not False
-        if name not in _GATHERED and is_given and (name in _OF_ROWS or is_of_tokens):
-            raise ConfigError(
-                f"The model is called with {name}, which rows of several samples do not have.",
-                next_step=f"Leave {name} out.",
-            )
+    for name, value in inputs.items():
+        if name not in _GATHERED and isinstance(value, torch.Tensor) and value.shape[-2:] == size_BL:
+            _check_not_asked(name, value)
     mask_BL = inputs["attention_mask"].cpu().numpy() != 0
     lengths_B = mask_BL.sum(axis=1)
-    if lengths_B.min() == mask_BL.shape[1]:
-        return None
-    if lengths_B.min() == 0 or not np.array_equal(mask_BL, np.arange(mask_BL.shape[1]) < lengths_B[:, None]):
+    if not np.array_equal(mask_BL, np.arange(mask_BL.shape[1]) < lengths_B[:, None]):
         raise ConfigError(
-            "The batches have padding before or between tokens, or a sample without tokens.",
+            "The batches have padding before or between tokens.",
             next_step='Pad on the right: tokenizer.padding_side = "right".',
         )
+    if lengths_B.min() in (0, mask_BL.shape[1]):  # a row has no place for a sample without tokens
+        return None
     return _Rows(mask_BL, inputs["input_ids"].device)
+
+
+def _check_not_asked(name: str, value: Any) -> None:
+    if value is not None and value is not False:
+        raise ConfigError(
+            f"The model is called with {name}, which rows of several samples do not have.",
+            next_step=f"Leave {name} out.",
+        )
 
 
 def _forward(model: Any, padded: Any, kind: TaskKind, named: dict[str, Any], rows: _Rows) -> Any:
@@ -171,11 +211,16 @@ def _forward(model: Any, padded: Any, kind: TaskKind, named: dict[str, Any], row
             store_last_layer(model)  # a hook cuts its end in the forward pass alone
             with body_on_rows(model, sequences, inputs) as tokens_read:
                 return padded(model, **rest, **tokens_read)
-        if rest.get("labels") is not None:
+        with_loss = rest.get("labels") is not None
+        if with_loss:
             _check_labels(rest["labels"], named["attention_mask"])
             rest["labels"] = rows.gathered(rest["labels"], IGNORED)
         output = padded(model, **rest, **inputs)
-    output.logits = rows.scattered(output.logits)
+    logits_BLC = rows.scattered(logits_of(output, with_loss=with_loss))
+    if isinstance(output, tuple):
+        place = int(with_loss)
+        return (*output[:place], logits_BLC, *output[place + 1 :])
+    output["logits"] = logits_BLC
     return output
 
 

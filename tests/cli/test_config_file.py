@@ -119,6 +119,43 @@ def test_files_name_options_as_the_command_line_or_python_does(small, tdbs, work
             ("a.yaml cannot be read: it has no options by name.", "Write options as epochs = 3 (TOML) or epochs: 3."),
         ),
         (
+            "a.toml",
+            "lr = 1e-4\nlearning-rate = 2e-4",
+            ("a.toml has one option twice: lr and learning-rate.", "Write it once."),
+        ),
+        (
+            "a.yaml",
+            "lora: yes",
+            (
+                "a.yaml has true for --lora, which takes a value.",
+                "Write the value as tdbs plan --help shows it; in YAML, quote yes, no, on and off.",
+            ),
+        ),
+        (
+            "a.toml",
+            "[strategy]\nname = 'reach'",
+            (
+                "a.toml has a table for --strategy, which takes a value.",
+                "Write the value as tdbs plan --help shows it; in YAML, quote yes, no, on and off.",
+            ),
+        ),
+        (
+            "a.toml",
+            "config = 'b.toml'",
+            (
+                "a.toml has config, which is not an option of tdbs plan.",
+                "Look at tdbs plan --help; options of another command go into its table, as [prepare].",
+            ),
+        ),
+        (
+            "a.yaml",
+            "out: 2026-13-40",
+            (
+                "a.yaml cannot be read: month must be in 1..12.",
+                "Write options as epochs = 3 (TOML) or epochs: 3.",
+            ),
+        ),
+        (
             "a.txt",
             "epochs = 3",
             ("--config takes a TOML or YAML file, got a.txt.", "Name it .toml or .yaml."),
@@ -128,6 +165,28 @@ def test_files_name_options_as_the_command_line_or_python_does(small, tdbs, work
 def test_files_that_are_none_are_refused(refused, workplace, name, text, error):
     Path(name).write_text(text)
     assert refused("plan", "--config", name) == error
+
+
+def test_a_value_of_another_type_names_its_file(workplace):
+    Path("a.toml").write_text('epochs = "three"\n')
+    for options, ending in ((("--config", "a.toml"), " (in a.toml)"), (("--epochs", "three"), "")):
+        outcome = run_command("plan", *options)
+        assert outcome.code == 2
+        message = "Error: Invalid value for '--epochs': Input should be a valid integer, unable to parse string as an"
+        assert outcome.stderr.splitlines()[-1] == f"{message} integer{ending}"
+
+
+@pytest.mark.parametrize("name", ["a.toml", "a.yaml"])
+def test_a_mark_of_utf_8_is_not_part_of_a_file(small, tdbs, workplace, name):
+    sign = "=" if name == "a.toml" else ":"
+    Path(name).write_text(f"seed {sign} 3\nmodel {sign} 'tiny'\n", encoding="utf-8-sig")
+    assert tdbs("plan", small, "--config", name, "--json").json["seed"] == 3
+
+
+def test_a_table_of_the_command_goes_before_the_rest_by_any_name(small, tdbs, workplace):
+    Path("a.toml").write_text('model = "tiny"\nbatch-size = 8\n[plan]\nbase_batch_size = 16\n')
+    given = tdbs("plan", small, "--model", "tiny", "--batch-size", 16, "--json").json
+    assert tdbs("plan", small, "--config", "a.toml", "--json").json == given
 
 
 def test_a_run_is_not_the_configuration_of_a_command_that_trains_nothing(made, refused, workplace):

@@ -63,6 +63,14 @@ def trained(hostile: Path, prepared: tuple[Path, Outcome]) -> tuple[Path, Outcom
     return run, outcome
 
 
+def test_no_cell_of_a_table_is_cut_off_in_a_narrow_terminal(prepared, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    for command in ("inspect", "plan", "estimate-speedup", "env"):
+        outcome = run_command(command, *([] if command == "env" else [prepared[0]]))
+        assert outcome.code == 0, outcome.stderr
+        assert "…" not in outcome.stdout, command
+
+
 def test_prepare_and_train_print_hostile_names_escaped(prepared, trained):
     for _, outcome in (prepared, trained):
         shown_whole(outcome)

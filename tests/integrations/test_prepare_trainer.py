@@ -2,6 +2,7 @@
 
 import copy
 import json
+import random
 
 import numpy as np
 import pytest
@@ -93,6 +94,13 @@ CASES = {
     "tokens": token_case,
     "tokens, accumulated": lambda: {**token_case(), "gradient_accumulation_steps": 2},
     "tokens, smoothed": lambda: {**token_case(), "label_smoothing_factor": 0.1},
+    "a tuple": lambda: {"model": model_of(return_dict=False)},
+    "a tuple, tokens": lambda: {**token_case(), "model": model_of(of_tokens=True, outputs=3, return_dict=False)},
+    "a tuple, tokens, smoothed": lambda: {
+        **token_case(),
+        "model": model_of(of_tokens=True, outputs=3, return_dict=False),
+        "label_smoothing_factor": 0.1,
+    },
     **{
         name: (lambda name=name: {"model": model_of(name)}) for name in ("roberta", "deberta-v2", "modernbert", "llama")
     },
@@ -114,7 +122,23 @@ def data_of(pairs, *, model=None, collator=None, **_):
     return data
 
 
-@pytest.mark.parametrize("kind", ["a list", "an iterable", "rows of one length"])
+class Shortened(torch.utils.data.Dataset):
+    """Samples that lose some words at random each time they are read."""
+
+    def __init__(self, rows):
+        self.rows = rows
+
+    def __len__(self):
+        return len(self.rows)
+
+    def __getitem__(self, number):
+        lost = 1 + random.randrange(3) + int(np.random.randint(3)) + int(torch.randint(3, ()))  # noqa: S311  (no secret)
+        return {name: value if isinstance(value, int) else value[:-lost] for name, value in self.rows[number].items()}
+
+
+@pytest.mark.parametrize(
+    "kind", ["a list", "an iterable", "rows of one length", "shortened at random", "one without tokens"]
+)
 def test_datasets_are_kept(pairs, tmp_path, kind):
     found = []
     for prepare in (lambda trainer: trainer, prepare_trainer):
@@ -123,6 +147,11 @@ def test_datasets_are_kept(pairs, tmp_path, kind):
             trainer.train_dataset = pairs
         elif kind == "an iterable":
             trainer.train_dataset = Dataset.from_list(pairs).to_iterable_dataset()
+        elif kind == "shortened at random":
+            trainer.train_dataset = Shortened(pairs)
+        elif kind == "one without tokens":
+            nothing = {"input_ids": [], "token_type_ids": [], "attention_mask": []}
+            trainer.train_dataset = [row | nothing if number % 20 == 9 else row for number, row in enumerate(pairs)]
         else:  # padded by the tokenizer, as many scripts have it
             trainer.data_collator = default_data_collator
             trainer.train_dataset = [
@@ -204,6 +233,24 @@ def test_each_model_of_model_init_is_prepared(pairs, tmp_path):
     made = trainer.call_model_init()
     forward = made.forward
     assert run_in_rows(made).forward == forward
+
+
+def test_models_of_16_bits_are_prepared(pairs, tmp_path):
+    """A cell of a notebook that is run again: accelerate has put its autocast around the model by then."""
+    model = model_of("llama", hidden_size=64, num_hidden_layers=12)
+    for _ in range(2):
+        trainer = prepare_trainer(trainer_of(pairs, tmp_path, model=model, bf16=True))
+        trainer.train()
+        trainer.evaluate()
+        prepare_trainer(trainer)
+    prepare_trainer(trainer_of(pairs, tmp_path, model=model_of("llama", num_hidden_layers=12).to(torch.bfloat16)))
+
+
+def test_without_samples_the_trainer_says_so(pairs, tmp_path):
+    trainer = trainer_of(pairs, tmp_path)
+    trainer.train_dataset = trainer.train_dataset.select([])
+    with pytest.raises(ValueError, match="num_samples"):
+        prepare_trainer(trainer).train()
 
 
 def test_a_copy_of_the_model_calls_the_copy(pairs, tmp_path):

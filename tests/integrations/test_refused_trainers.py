@@ -1,5 +1,8 @@
 """What prepare_trainer cannot keep is refused before training, in words."""
 
+import copy
+import functools
+
 import pytest
 import torch
 from transformers import (
@@ -11,6 +14,7 @@ from transformers import (
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 from tdbs.errors import ConfigError, ModelError, TdbsError
+from tdbs.integrations.forward_in_rows import run_in_rows
 from tdbs.integrations.transformers import prepare_trainer
 from tests.integrations.hub import hub_tokenizer
 from tests.integrations.trainers import model_of, token_case, trainer_of, with_labels_of_tokens
@@ -23,6 +27,18 @@ def without_masks(features):
     batch = DataCollatorWithPadding(hub_tokenizer())(features)
     del batch["attention_mask"]
     return batch
+
+
+def prompted():
+    from peft import PromptTuningConfig, get_peft_model
+
+    return get_peft_model(model_of(), PromptTuningConfig(task_type="SEQ_CLS", num_virtual_tokens=3))
+
+
+def with_hooks():
+    model = model_of()
+    model.forward = functools.partial(model.forward)  # as accelerate's hooks for several devices have it
+    return model
 
 
 REFUSED = {
@@ -38,7 +54,7 @@ REFUSED = {
     ),
     "padding on the left": (
         lambda: {"collator": DataCollatorWithPadding(hub_tokenizer(padding_side="left"))},
-        "The batches have padding before or between tokens, or a sample without tokens.",
+        "The batches have padding before or between tokens.",
         'Pad on the right: tokenizer.padding_side = "right".',
     ),
     "no mask": (
@@ -60,6 +76,16 @@ REFUSED = {
         lambda: {"model": AutoModelForQuestionAnswering.from_config(row_config("bert"))},
         "A BertForQuestionAnswering cannot be run without padding: its head reads neither a text nor its tokens.",
         "Use the Trainer as it is, or prepare the dataset with tdbs and pass it to PreparedTrainer.",
+    ),
+    "prompts": (
+        lambda: {"model": prompted()},
+        "Prompts of peft stand before each text, and rows of several samples do not have them.",
+        "Use the Trainer as it is, or adapters such as LoRA.",
+    ),
+    "hooks": (
+        lambda: {"model": with_hooks()},
+        "Another library has replaced the forward of this BertForSequenceClassification.",
+        "Load the model onto one device, without hooks of another library.",
     ),
     "no model of transformers": (
         lambda: {"model": torch.nn.Linear(2, 2)},
@@ -86,19 +112,60 @@ def test_texts_are_refused(tmp_path):
     )
 
 
-def test_a_head_that_reads_padding_is_refused(pairs, tmp_path):
-    class Mean(BertForSequenceClassification):
-        """Its logits are of a mean over all tokens, those of padding too."""
+class Mean(BertForSequenceClassification):
+    """Its logits are of a mean over all tokens, those of padding too."""
 
-        def forward(self, input_ids, attention_mask=None, token_type_ids=None, labels=None, **named):
-            states = self.bert(input_ids, attention_mask, token_type_ids, **named).last_hidden_state
-            return SequenceClassifierOutput(logits=self.classifier(states.mean(dim=1)))
+    def forward(self, input_ids, attention_mask=None, token_type_ids=None, labels=None, **named):
+        states = self.bert(input_ids, attention_mask, token_type_ids, **named).last_hidden_state
+        logits = self.classifier(states.mean(dim=1))
+        return SequenceClassifierOutput(logits=logits, loss=torch.nn.functional.cross_entropy(logits, labels))
 
+
+class MaskedMean(BertForSequenceClassification):
+    """Its logits are of a mean over the tokens that the mask names."""
+
+    def forward(self, input_ids, attention_mask=None, token_type_ids=None, labels=None, **named):
+        states = self.bert(input_ids, attention_mask, token_type_ids, **named).last_hidden_state
+        real_BL1 = attention_mask.unsqueeze(-1)
+        logits = self.classifier((states * real_BL1).sum(dim=1) / real_BL1.sum(dim=1))
+        return SequenceClassifierOutput(logits=logits, loss=torch.nn.functional.cross_entropy(logits, labels))
+
+
+@pytest.mark.parametrize(
+    ("head", "message"),
+    [
+        (Mean, "This Mean has another loss, or other logits, without padding."),
+        (
+            MaskedMean,
+            "This MaskedMean cannot be run without padding: 'NoneType' object has no attribute 'unsqueeze'.",
+        ),
+    ],
+)
+@pytest.mark.parametrize("lengths", ["as they are", "equal in the first samples"])
+def test_a_head_that_reads_padding_is_refused_and_trains_as_it_was(pairs, tmp_path, head, message, lengths):
+    first = 0 if lengths == "as they are" else 8
+    tokens = ("input_ids", "token_type_ids", "attention_mask")
+    data = [{**row, **{name: row[name][:12] for name in tokens}} for row in pairs[:first]] + pairs[first:]
     torch.manual_seed(0)
+    trainer = trainer_of(data, tmp_path, model=head(row_config("bert", outputs=2)))
+    untouched = copy.deepcopy(trainer.model)
     with pytest.raises(ModelError) as caught:
-        prepare_trainer(trainer_of(pairs, tmp_path, model=Mean(row_config("bert", outputs=2))))
-    assert caught.value.message == "This Mean has another loss, or other logits, without padding."
+        prepare_trainer(trainer)
+    assert caught.value.message == message
     assert caught.value.next_step == "Use the Trainer as it is."
+    batch = next(iter(trainer.get_eval_dataloader()))
+    assert torch.equal(trainer.model(**batch).logits, untouched(**batch).logits)
+
+
+def test_a_call_with_states_of_the_embeddings_is_refused(pairs):
+    model = run_in_rows(model_of())
+    batch = DataCollatorWithPadding(hub_tokenizer())(
+        [{name: row[name] for name in ("input_ids", "attention_mask")} for row in pairs[:4]]
+    )
+    with pytest.raises(ConfigError) as caught:
+        model(inputs_embeds=model.get_input_embeddings()(batch.pop("input_ids")), **batch)
+    assert caught.value.message == "The model is called with inputs_embeds, which rows of several samples do not have."
+    assert caught.value.next_step == "Leave inputs_embeds out."
 
 
 def test_labels_of_padding_are_refused(pairs, tmp_path):
