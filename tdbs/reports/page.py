@@ -21,7 +21,8 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.removal import refuse_link, remove_file
 from tdbs.reports import number_format
 from tdbs.reports.comparison import Comparison
-from tdbs.reports.figures.canvas import DARK, LIGHT, standalone
+from tdbs.reports.figures.canvas import DARK, LIGHT
+from tdbs.reports.figures.files import standalone
 from tdbs.reports.figures.lengths import CapLines
 from tdbs.reports.report import Report
 from tdbs.reports.report_values import FIGURES, Facts, facts_of

@@ -16,7 +16,8 @@ from tdbs.analysis.studies.study import StudyTable
 from tdbs.analysis.sweep.result import SweepResult, Trial
 from tdbs.analysis.sweep.search import RUNS_FOLDER
 from tdbs.files import write_text
-from tdbs.reports.figures.curves import COLORS, STYLE, figure_svg
+from tdbs.reports.figures.canvas import LIGHT
+from tdbs.reports.figures.files import STYLE, figure_svg
 from tdbs.reports.origin import date_of, run_origin
 from tdbs.reports.page import markdown_code, markdown_text
 from tdbs.reports.study import markdown_table
@@ -146,8 +147,8 @@ def _history(trials: Sequence[Trial], metric: str) -> str:
         figure = Figure(figsize=(7, 3.2), layout="constrained")
         axes = figure.add_subplot()
         label = "mean and deviation over seeds" if any(spreads) else "mean over seeds"
-        axes.errorbar(numbers, scores, yerr=spreads, color=COLORS[1], fmt="o", markersize=5, capsize=3, label=label)
-        axes.step(numbers, best, where="post", color=COLORS[0], linewidth=1.5, label="best so far")
+        axes.errorbar(numbers, scores, yerr=spreads, color=LIGHT["kept"], fmt="o", markersize=5, capsize=3, label=label)
+        axes.step(numbers, best, where="post", color=LIGHT["mark"], linewidth=1.5, label="best so far")
         axes.set(xlabel="trial", ylabel=f"{shown(metric)} x 100")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
@@ -160,7 +161,7 @@ def _importance(importance: Mapping[str, float]) -> str:
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(7, 0.8 + 0.4 * len(names)), layout="constrained")
         axes = figure.add_subplot()
-        axes.barh(names, [100 * importance[name] for name in names], color=COLORS[1], height=0.6)
+        axes.barh(names, [100 * importance[name] for name in names], color=LIGHT["kept"], height=0.6)
         axes.set(xlabel="share of the scores' spread, %")
         axes.spines[["top", "right"]].set_visible(False)
         return figure_svg(figure)

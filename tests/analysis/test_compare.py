@@ -111,7 +111,8 @@ def test_the_summary_is_means_over_seeds(compared):
 
 def test_what_is_returned_is_what_is_stored(compared):
     folder, result = compared
-    assert json.loads((folder / "compare.json").read_text()) == json.loads(json.dumps(result))
+    stored = json.loads((folder / "compare.json").read_text())
+    assert {"comparison": str(folder), **stored} == json.loads(json.dumps(result))
     stored = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
     assert [row | {"speedup": None} for row in result["rows"]] == stored
 
