@@ -56,7 +56,7 @@ def shown_progress(progress: Progress | bool, of_bars: Callable[[Count], Progres
 
 
 def in_notebook() -> bool:
-    """Return whether this process is the kernel of a notebook: only there are bars widgets, and seen while a cell runs."""
+    """Return whether this process is the kernel of a notebook."""
     ipython = sys.modules.get("IPython")
     shell = None if ipython is None else ipython.get_ipython()
     return shell is not None and "IPKernelApp" in shell.config
@@ -92,6 +92,8 @@ def _bars() -> Iterator[Count]:
 
     def count(name: str, done: int, total: int | None, state: str = "") -> None:
         if name not in bars:
+            for earlier in bars.values():
+                earlier.close()
             look = _NOT_COUNTED if total is None else _COUNTED
             bars[name] = tqdm(desc=name, total=total, initial=done, bar_format=look)
         bar = bars[name]

@@ -121,6 +121,11 @@ def markdown_code(text: str) -> str:
     return f"{fence}{space}{line}{space}{fence}"
 
 
+def options_of_command(command: str) -> list[str]:
+    """Return a command in parts: its words before the first option, then each option with its value."""
+    return re.split(r" (?=--)", command)
+
+
 def _shown_value(value: Any) -> Any:
     """Return what the page puts in for a value; figures and parts of the page are markup, and stay."""
     return value if hasattr(value, "__html__") else shown(value, lines=True)
@@ -136,6 +141,7 @@ def _templates(*, autoescape: bool) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update({word.__name__: word for word in _WORDS}, markdown=markdown_text, code=markdown_code)
+    environment.filters["options"] = options_of_command
     return environment
 
 

@@ -66,9 +66,7 @@ class Run:
         return f"{name_in_folder(self.strategy.name)}-seed{self.seed}"
 
 
-def run_row(
-    folder: Path, run: Run, estimate: StrategyEstimate, *, pool: Path | None, progress: Progress | bool
-) -> Row:
+def run_row(folder: Path, run: Run, estimate: StrategyEstimate, *, pool: Path | None, progress: Progress | bool) -> Row:
     """Return the row of one run beside its prediction, and leave the run in the comparison's folder."""
     if pool is None:
         return _trained_row(folder, run, estimate, progress)

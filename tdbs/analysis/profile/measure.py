@@ -76,7 +76,13 @@ def measure_profile(
 
 
 def _measured(
-    dataset: PreparedDataset, model: str | None, precision: str, attention: str, *, budget: int | None, progress: Progress
+    dataset: PreparedDataset,
+    model: str | None,
+    precision: str,
+    attention: str,
+    *,
+    budget: int | None,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Return the profile, as `measure_profile`."""
     manifest = dataset.manifest

@@ -46,11 +46,10 @@ def run_svgs(steps: Sequence[Mapping[str, Any]], *, width: int = WIDE) -> dict[s
     starts = np.flatnonzero(np.diff(epochs_S)) + 1
     columns = {key: np.array([step[key] for step in steps], dtype=np.float64) for key in ("loss", "batch_size", "lr")}
     window = max(1, len(steps) // 50)
+    loss = "loss" if window == 1 else f"loss, and its mean over {window} steps"
     with drawing():
         return {
-            "loss": _curve_svg(
-                "loss", f"loss, and its mean over {window} steps", columns["loss"], starts, window=window, width=width
-            ),
+            "loss": _curve_svg("loss", loss, columns["loss"], starts, window=window, width=width),
             "batch_size": _curve_svg("batch_size", "batch size, samples", columns["batch_size"], starts, width=width),
             "lr": _curve_svg("lr", "learning rate", columns["lr"], starts, width=width),
         }
@@ -147,7 +146,9 @@ def spread_svg(points: Sequence[tuple[str, float, float]]) -> str:
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(6, 3.8), layout="constrained")
         axes = figure.add_subplot()
-        axes.scatter([spread for _, spread, _ in points], [speedup for *_, speedup in points], color=LIGHT["kept"], s=22)
+        axes.scatter(
+            [spread for _, spread, _ in points], [speedup for *_, speedup in points], color=LIGHT["kept"], s=22
+        )
         for task, spread, speedup in points:
             axes.annotate(shown(task), (spread, speedup), xytext=(5, 3), textcoords="offset points")
         axes.set(xlabel="padding_fraction_est", ylabel="predicted speedup of reach over random")
