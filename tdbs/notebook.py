@@ -7,7 +7,7 @@ turns these off, too.
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 HELP = "True: a bar in a notebook, elsewhere nothing. False: nothing."
 _COUNTED = "{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}{postfix}]"
@@ -52,7 +52,7 @@ def shown_progress(progress: Progress | bool, of_bars: Callable[[Count], Progres
         with _bars() as count:
             yield of_bars(count)
     else:
-        yield _nothing
+        yield cast(Progress, _nothing)
 
 
 def in_notebook() -> bool:

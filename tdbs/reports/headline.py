@@ -1,7 +1,7 @@
 """What a page on a run opens with: its own padding, seconds and score, and what the next best choice would have saved.
 
 Two choices are named: the strategy of fewest tokens that makes the same updates, and the one of fewest tokens of all.
-A run without padding is also held against padded random batches. All tokens are planned for the run's own batch size,
+A run without padding is also compared with padded random batches. All tokens are planned for the run's own batch size,
 epochs and seed; no seconds are promised.
 """
 

@@ -90,7 +90,7 @@ def test_sentences_say_what_was_saved_and_what_the_next_best_choice_had_saved(fo
     assert saving_text(found).replace("\N{NO-BREAK SPACE}", " ") == text
 
 
-def test_a_run_without_padding_is_held_against_padded_random_batches(run_of: RunFactory) -> None:
+def test_a_run_without_padding_is_compared_with_padded_random_batches(run_of: RunFactory) -> None:
     """Its bar is between theirs and that of a better choice; targets count as tokens."""
     run = random_run(run_of)
     parts = {**run.config["strategy"], "name": "unpadded", "execution": "unpadded"}
