@@ -32,12 +32,13 @@ _NOTHING = ""
 def write_sweep(folder: Path, result: SweepResult, *, command: str) -> Path:
     """Write the page of a sweep with its figures beside it; `command` is what made it."""
     runs = _best_runs(folder, result)
+    epochs = "1 epoch" if result.epochs == 1 else f"{result.epochs} epochs"
     figures = sweep_figures(result)
     for name, svg in figures.items():
         write_text(folder / f"{name}.svg", svg)
     parts = [
         f"# Sweep of {markdown_text(result.source)}: {', '.join(searched(result))}",
-        f"{markdown_text(result.model)}, {result.epochs} epochs, seeds {', '.join(map(str, result.seeds))}; "
+        f"{markdown_text(result.model)}, {epochs}, seeds {', '.join(map(str, result.seeds))}; "
         f"{result.metric} x 100. "
         f"Made by {markdown_code(command)} (tdbs {tdbs.__version__}).",
         "\n".join(f"- {markdown_text(note)}" for note in sweep_notes(result)),
@@ -114,7 +115,9 @@ def sweep_notes(result: SweepResult) -> list[str]:
     notes = []
     if result.best is not None:
         params = ", ".join(f"{name} {_value(value)}" for name, value in result.best.params.items())
-        notes.append(f"Best: trial {result.best.number}, {params}; its models are in runs/.")
+        deviation = _deviation(result.best)
+        score = _score(result.best) + (f" ± {deviation:.2f} over seeds" if deviation else "")
+        notes.append(f"Best: trial {result.best.number}, {params}: {result.metric} {score}; its models are in runs/.")
     if result.importance:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in result.importance.items())
         notes.append(f"What explains the spread of the scores: {shares}.")
