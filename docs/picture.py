@@ -9,7 +9,7 @@ from pathlib import Path
 
 import tdbs
 from tdbs.reports.figures.bars import padding_by_strategy_svg
-from tdbs.reports.figures.canvas import standalone
+from tdbs.reports.figures.files import standalone
 
 PLACE = Path(__file__).parent / "pictures" / "sst2.svg"
 STRATEGIES = ("random_max", "random", "length_grouped", "unpadded", "reach")

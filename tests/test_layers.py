@@ -22,6 +22,7 @@ LAYERS = (
         "files",
         "given",
         "model_families",
+        "notebook",
         "records",
         "removal",
         "rng",

@@ -15,6 +15,8 @@ from tdbs.errors import ConfigError, DatasetError
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.planning.profile_file import named_profile
 from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
+from tdbs.train.run_folder import read_run
+from tests.analysis.test_cost import points_of
 from tests.analysis.tiny import tiny_dataset
 
 
@@ -76,6 +78,46 @@ def test_one_strategy_and_one_seed_are_compared(dataset, tmp_path):
     assert json.loads((out / "compare.json").read_text(encoding="utf-8"))["seeds"] == [1]
 
 
+PROFILED = {
+    "tdbs_profile": 1,
+    "model": {"name": "made up"},
+    "device": {"name": "made up"},
+    "settings": {"kind": "classification", "attention": "sdpa"},
+    "max_length": 128,
+    "caps": {"lengths": [128], "memory": [8], "knee": [8]},
+    "points": points_of(attention="sdpa"),
+}
+
+
+def test_a_profile_is_given_as_it_is_or_by_its_file(dataset, run, workplace):
+    """Its seconds, its attention kernel, its caps; a file that is not there is named."""
+    Path("made-up.json").write_text(json.dumps(PROFILED), encoding="utf-8")
+    short = {"model": "tiny", "epochs": 1}
+    for given in ("made-up.json", Path("made-up.json"), tdbs.read_profile("made-up.json")):
+        [estimate] = tdbs.estimate_speedup(dataset, "unpadded", profile=given, **short)
+        assert estimate.seconds is not None
+    trained = tdbs.train(dataset, profile="made-up.json", out="run", **short)
+    assert read_run(Path(trained.run)).config["execution"]["attention"] == "sdpa"
+    compared = tdbs.compare(dataset, "unpadded", profile="made-up.json", part_steps=1, **short)
+    assert compared["prediction"]["profile"] == {"name": "made up"}
+    tdbs.predict(run, dataset, profile="made-up.json", caps="memory", out="predicted.jsonl")
+    with pytest.raises(ConfigError, match=re.escape("The profile none.json cannot be read: No such file")):
+        tdbs.estimate_speedup(dataset, profile="none.json")
+
+
+def test_a_comparison_without_a_folder_gets_one_and_names_it(dataset, workplace):
+    """Two in one second have folders of their own; what is finished is returned with its folder, too."""
+    named = {"model": "tiny", "epochs": 1, "part_steps": 1}
+    first, second = (tdbs.compare(dataset, "random", **named) for _ in range(2))
+    assert first["comparison"].startswith(f"runs/compare/{dataset.manifest.source}-")
+    assert first["comparison"] != second["comparison"]
+    again = tdbs.compare(dataset, "random", out=first["comparison"], resume=True, **named)
+    assert again == json.loads(json.dumps(first))
+    with pytest.raises(ConfigError) as caught:
+        tdbs.compare(dataset, "random", resume=True, **named)
+    assert str(caught.value) == "--resume needs the folder of the comparison. Pass --out with it."
+
+
 ROWS = [{"text": f"{'the film is good ' * (1 + i % 3)}", "mood": ["bad", "good"][i % 2]} for i in range(12)]
 
 
@@ -119,9 +161,9 @@ WRONG = [
     (lambda d: tdbs.train(d, learning_rate="1e-3"), "'lr' is of type str.", "Pass a number or None."),
     (lambda d: tdbs.train(d, strategy=["reach"]), "'strategy' is of type list.", "Pass a text or a Strategy."),
     (
-        lambda d: tdbs.train(d, profile="a100.json"),
-        "'profile' is of type str.",
-        "Pass what tdbs.read_profile returns or None.",
+        lambda d: tdbs.train(d, profile=3),
+        "'profile' is of type int.",
+        "Pass what tdbs.read_profile returns, a path or None.",
     ),
     (
         lambda d: tdbs.estimate_speedup(d, ["reach", None]),
@@ -135,6 +177,7 @@ WRONG = [
     ),
     (lambda _: tdbs.prepare("sample", max_length="9"), "'max_length' is of type str.", "Pass a whole number or None."),
     (lambda _: tdbs.prepare("sample", overwrite="no"), "'overwrite' is of type str.", "Pass True or False."),
+    (lambda d: tdbs.train(d, progress="bar"), "'progress' is of type str.", "Pass a function or True or False."),
 ]
 
 

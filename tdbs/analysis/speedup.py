@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tdbs.analysis.cost import CostModel, fit_costs, plan_work
 from tdbs.errors import ConfigError, at_least
 from tdbs.fields import Count
-from tdbs.given import checked, several
+from tdbs.given import Place, checked, several
 from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, opened, split_info
 from tdbs.pipeline.split_index import SplitIndex, index_columns, read_index
 from tdbs.settings import DEFAULT_EPOCHS, TrainSettings, check_hyperparameters
@@ -26,7 +26,7 @@ from tdbs.train.planning.memory_windows import count_windows, plan_split
 from tdbs.train.planning.model_choice import ModelChoice, check_frozen_layers, choose_model
 from tdbs.train.planning.model_fit import check_fit
 from tdbs.train.planning.peak_memory import memory_terms
-from tdbs.train.planning.profile_file import Profile, profiled_attention
+from tdbs.train.planning.profile_file import Profile, opened_profile, profiled_attention
 from tdbs.train.planning.strategies import BASELINE, Strategy, strategies_for
 
 
@@ -106,7 +106,7 @@ def estimate_speedup(
     seed: int = 0,
     epochs: int = DEFAULT_EPOCHS,
     memory: int | str | None = None,
-    profile: Profile | None = None,
+    profile: Profile | Place | None = None,
     attention: str | None = None,
     dropout: float | None = None,
     precision: str = "auto",
@@ -128,7 +128,7 @@ def estimate_speedup(
         epochs: Epochs of the run.
         memory: Most memory of training, as for `train`: bytes, or a text such as `2GiB`. A strategy that does not fit
             is estimated as it is, and its estimate says so. None: no bound.
-        profile: Device profile (`read_profile`). With one, costs are seconds; without, tokens.
+        profile: Device profile (`read_profile`), or its file. With one, costs are seconds; without, tokens.
         attention: Attention kernel of the profile. None: its fastest.
         dropout: Dropout of the model. None: the one that goes with each strategy.
         precision: Precision of the run, for its memory: auto, fp32 or bf16.
@@ -148,7 +148,7 @@ def estimate_speedup(
         DatasetError: The dataset has no train split, or a shard is damaged.
         ModelError: The model cannot train on the dataset.
     """
-    dataset = opened(dataset)
+    dataset, profile = opened(dataset), opened_profile(profile)
     check_hyperparameters(epochs=epochs, dropout=dropout)
     at_least("--runs", runs, 1)
     task = dataset.manifest.task

@@ -1,6 +1,5 @@
 """`tdbs compare`: strategies and seeds on one prepared dataset, on equal terms."""
 
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -24,13 +23,9 @@ from tdbs.cli.options import (
 )
 from tdbs.cli.progress import spinner
 from tdbs.cli.screen import print_json, print_lines, print_table, say
-from tdbs.errors import ConfigError
-from tdbs.files import name_in_folder
 from tdbs.settings import TrainSettings
 from tdbs.train.planning.strategies import BASELINE, resolve_strategy, resolved_name
 from tdbs.train.stopping import stopped_at_once
-
-COMPARISONS_FOLDER = Path("runs/compare")
 
 
 @reported
@@ -70,15 +65,15 @@ def command(
     from tdbs.reports.terminal_times import compare_notes, compare_table
     from tdbs.train.planning.memory_bound import unbounded_note
 
-    if resume and out is None:
-        raise ConfigError("--resume needs the folder of the comparison.", next_step="Pass --out with it.")
     counted = chosen_country(energy, country)
     opened = load(dataset_folder(dataset))
     task = opened.manifest.task
     known = given_profile(profile)
+    from tdbs.analysis.compare.arguments import check_resumed, default_folder
     from tdbs.analysis.compare.compare import compare
     from tdbs.train.models.load import model_to_train
 
+    check_resumed(out, resume=resume)
     quiet_libraries()
     trained = model_to_train(settings["model"], opened.manifest)
     named, missing = strategies_to_compare(listed(strategy), opened, trained)
@@ -87,8 +82,7 @@ def command(
     of_profile = profile_note(known, trained), untimed_note(known, TrainSettings(**settings))
     of_memory = unbounded_note(settings["memory"], trained), windows_note(opened, settings["memory"])
     say(*filter(None, (missing, *of_profile, *(policy_note(each, opened) for each in chosen), *of_memory)))
-    source = name_in_folder(opened.manifest.source)
-    folder = out or COMPARISONS_FOLDER / f"{source}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = out or default_folder(opened.manifest.source)
     if out is None:  # a comparison takes long: a user who stops it needs its folder
         say(f"comparison {folder}", style="dim")
     how_to_resume = f"Run the same command with --resume --out {folder} to continue."
@@ -107,7 +101,7 @@ def command(
             progress=advance,
         )
     if as_json:
-        print_json({"comparison": str(folder), **result})
+        print_json(result)
         return
     print_table(compare_table(result))
     print_lines(*compare_notes(result), str(folder))

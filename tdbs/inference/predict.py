@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TextIO
 
@@ -39,7 +40,8 @@ from tdbs.inference.output import (
     write_part,
 )
 from tdbs.inference.timed import Spent, timed_block, timed_blocks, timed_rows
-from tdbs.train.planning.profile_file import Profile
+from tdbs.notebook import shown_progress
+from tdbs.train.planning.profile_file import Profile, opened_profile
 
 _PERCENTILES = (50, 95, 99)
 
@@ -83,7 +85,7 @@ def predict(
     allow_drop: bool = False,
     stopwords: str | None = None,
     caps: str | None = None,
-    profile: Profile | None = None,
+    profile: Profile | Place | None = None,
     max_length: int | None = None,
     prefix: str | None = None,
     precision: str = "auto",
@@ -96,7 +98,7 @@ def predict(
     encoding: str = UTF8,
     resume: bool = False,
     overwrite: bool = False,
-    progress: Progress = lambda _done, _total: None,
+    progress: Progress | bool = True,
     note: Note = lambda _message: None,
 ) -> PredictResult:
     """Predict all rows of an input, in their order; nothing is dropped unless `drop` or `drop_rate` says so.
@@ -115,7 +117,7 @@ def predict(
         allow_drop: Whether to drop words though the task forbids it.
         stopwords: Words that may be dropped: `paper`, `nltk:<language>` or a file. None: the run's, else `paper`.
         caps: Largest batches by length: a number, `paper`, `memory`, `knee` or a file.
-        profile: Device profile (`read_profile`), for `caps` `memory` and `knee`.
+        profile: Device profile (`read_profile`) or its file, for `caps` `memory` and `knee`.
         max_length: Most tokens of a sample. None: the run's, else what the model takes.
         prefix: Text put before every text (models that write). None: the run's.
         precision: `auto`, `bf16` or `fp32`.
@@ -128,7 +130,8 @@ def predict(
         encoding: Encoding of text files.
         resume: Whether to resume from the parts of `out` that are done.
         overwrite: Whether to replace `out`.
-        progress: Called with the rows done and how many there are (None: not known).
+        progress: Called with the rows done and how many there are (None: not known). True: a bar in a notebook,
+            elsewhere nothing. False: nothing.
         note: Called with how the model's configuration was read, if it leaves the kind of model open.
 
     Returns:
@@ -165,7 +168,7 @@ def predict(
         dropping=Dropping(drop=drop, drop_rate=drop_rate, allow_drop=allow_drop),
         batch_size=batch_size,
         caps=caps,
-        profile=profile,
+        profile=opened_profile(profile),
         in_rows=checkpoint.in_rows,
     )
     opened = open_input(
@@ -197,7 +200,10 @@ def predict(
     bad: BadRows | None = {} if skip_bad_rows else None
     reported: set[int] = set()
     run = timed_rows if batch_size == 1 else timed_block
-    with nullcontext() if parts is None else kept_if_begun(parts):
+    with (
+        nullcontext() if parts is None else kept_if_begun(parts),
+        shown_progress(progress, lambda count: partial(count, "predict")) as shown,
+    ):
         for number, block in enumerate(timed_blocks(opened.blocks(bad), spent)):
             if parts is not None and number < len(parts.records):
                 records.append(parts.records[number])
@@ -214,7 +220,7 @@ def predict(
                     stream.flush()
                 spent.seconds["write"] += time.perf_counter() - begun
                 written += len(predicted.rows_R)
-            progress(sum(each.rows + len(each.skipped) for each in records), opened.rows)
+            shown(sum(each.rows + len(each.skipped) for each in records), opened.rows)
         if parts is not None:
             join_parts(parts, len(records), output_schema(checkpoint))
     ended = time.perf_counter()

@@ -23,6 +23,7 @@ from tdbs.data.understood import source_facts
 from tdbs.errors import ConfigError, DatasetError, RowError, choose, system_errors_as
 from tdbs.files import folders_named, is_remote, to_path, write_text
 from tdbs.given import several
+from tdbs.notebook import HELP, shown_progress
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
 from tdbs.pipeline.edits import origin_of
@@ -89,8 +90,9 @@ class PrepareArguments(FileOptions):
         Option("Folder for unfinished work that all machines can reach.", default="beside the dataset"),
     ] = None
     progress: Annotated[
-        Progress, Option("Called with the stage, the rows or samples done, and how many there are (None: unknown yet).")
-    ] = lambda _stage, _done, _total: None
+        Progress | bool,
+        Option(f"Called with the stage, the rows or samples done, and how many there are (None: unknown yet). {HELP}"),
+    ] = True
     waiting: Annotated[
         Callable[[Path], None], Option("Called once with the folder if another process is preparing it.")
     ] = lambda _place: None
@@ -176,10 +178,8 @@ def _prepare(arguments: PrepareArguments) -> PrepareResult:
             with _disk_errors(place if is_beside else folder, "--out" if arguments.work is None else "--work"):
                 write_text(folder / DATASET_FOLDER / TOKENIZER_NAME, loaded.backend_json)
                 pattern = compile_words(words.words)
-                with _bad_rows_listed(found):
-                    made = make_splits(
-                        found, loaded, pattern, limits, folder, engine=engine, progress=arguments.progress
-                    )
+                with _bad_rows_listed(found), shown_progress(arguments.progress, lambda count: count) as shown:
+                    made = make_splits(found, loaded, pattern, limits, folder, engine=engine, progress=shown)
             manifest = Manifest(
                 schema_version=schema.SCHEMA_VERSION,
                 key=key,

@@ -21,7 +21,8 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.removal import refuse_link, remove_file
 from tdbs.reports import number_format
 from tdbs.reports.comparison import Comparison
-from tdbs.reports.figures.canvas import DARK, LIGHT, standalone
+from tdbs.reports.figures.canvas import DARK, LIGHT
+from tdbs.reports.figures.files import standalone
 from tdbs.reports.figures.lengths import CapLines
 from tdbs.reports.report import Report
 from tdbs.reports.report_values import FIGURES, Facts, facts_of
@@ -120,6 +121,11 @@ def markdown_code(text: str) -> str:
     return f"{fence}{space}{line}{space}{fence}"
 
 
+def options_of_command(command: str) -> list[str]:
+    """Return a command in parts: its words before the first option, then each option with its value."""
+    return re.split(r" (?=--)", command)
+
+
 def _shown_value(value: Any) -> Any:
     """Return what the page puts in for a value; figures and parts of the page are markup, and stay."""
     return value if hasattr(value, "__html__") else shown(value, lines=True)
@@ -135,6 +141,7 @@ def _templates(*, autoescape: bool) -> jinja2.Environment:
         lstrip_blocks=True,
     )
     environment.filters.update({word.__name__: word for word in _WORDS}, markdown=markdown_text, code=markdown_code)
+    environment.filters["options"] = options_of_command
     return environment
 
 

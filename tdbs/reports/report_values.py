@@ -21,19 +21,33 @@ from tdbs.reports.figures.bars import (
     overheads_svg,
     padding_by_strategy_svg,
     time_by_strategy_svg,
+    tokens_svg,
 )
 from tdbs.reports.figures.canvas import NARROW, WIDE
 from tdbs.reports.figures.curves import losses_svg, run_svgs
 from tdbs.reports.figures.inference import drop_rates_svg
 from tdbs.reports.figures.lengths import length_histogram_svg
+from tdbs.reports.headline import token_bars
 from tdbs.reports.number_format import NOTHING, overhead_notes
-from tdbs.reports.opening import is_foreign, is_not_finite, opening_of
+from tdbs.reports.opening import best_choices, is_foreign, is_not_finite, opening_of
 from tdbs.reports.report import Report
 from tdbs.train.run_folder import Run
 
 _BASE_BATCH_SIZE = 64  # of the exact padding if no estimate has the planned one
 
-FIGURES = ("lengths", "padding", "time", "prediction", "losses", "overheads", "loss", "batch_size", "lr", "drop_rates")
+FIGURES = (
+    "choices",
+    "lengths",
+    "padding",
+    "time",
+    "prediction",
+    "losses",
+    "overheads",
+    "loss",
+    "batch_size",
+    "lr",
+    "drop_rates",
+)
 
 Facts = dict[str, Any]
 
@@ -66,7 +80,7 @@ def facts_of(report: Report) -> Facts:
         "prepared": list(_flat({"key": manifest.key, "key of": manifest.key_parts, "seconds": manifest.seconds})),
         "tables": {
             "splits": tables.splits_table(splits),
-            "estimates": tables.estimates_table(estimates, summary["best"]),
+            "estimates": tables.estimates_table(estimates, summary["best"], own=_own(report)),
             "measured": comparison and tables.measured_table(comparison),
             "prediction": comparison and tables.prediction_table(comparison),
             "rows": comparison and tables.rows_table(comparison),
@@ -85,11 +99,16 @@ def figures_of(report: Report) -> dict[str, tuple[str, str]]:
     if train and train.rows:
         edges, caps = np.array(manifest.bucket_edges), report.caps
         drawn["lengths"] = lambda width: length_histogram_svg(train.lengths_L1, edges, caps=caps, width=width)
+    found = best_choices(report)
+    bars = token_bars(found, report.run, estimates) if found and report.run else []
+    if len(bars) > 1:
+        drawn["choices"] = lambda width: tokens_svg(bars, name="choices", width=width)
     if estimates:
         drawn["padding"] = lambda width: padding_by_strategy_svg(estimates, width=width)
     if comparison:
         times, errors = _times(comparison), _errors(comparison)
-        drawn["time"] = lambda width: time_by_strategy_svg(times, width=width)
+        is_projected = comparison.part_steps is not None
+        drawn["time"] = lambda width: time_by_strategy_svg(times, is_projected=is_projected, width=width)
         if errors:
             drawn["prediction"] = lambda width: errors_svg(errors, width=width)
         logs = {name: run.steps for name, run in comparison.runs.items() if run.steps}
@@ -108,6 +127,12 @@ def figures_of(report: Report) -> dict[str, tuple[str, str]]:
         shown = ("batch_size", "lr") if comparison else tuple(wide)  # there its loss is among the others'
         figures |= {name: (wide[name], narrow[name]) for name in shown}
     return figures
+
+
+def _own(report: Report) -> str | None:
+    """Return the name of the run's strategy."""
+    strategy = report.run.config.get("strategy") if report.run else None
+    return strategy.get("name") if isinstance(strategy, Mapping) else None
 
 
 def _rate_panels(rows: Sequence[ConditionRow]) -> list[tuple[str, list[float]]]:

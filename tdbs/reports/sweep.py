@@ -16,7 +16,8 @@ from tdbs.analysis.studies.study import StudyTable
 from tdbs.analysis.sweep.result import SweepResult, Trial
 from tdbs.analysis.sweep.search import RUNS_FOLDER
 from tdbs.files import write_text
-from tdbs.reports.figures.curves import COLORS, STYLE, figure_svg
+from tdbs.reports.figures.canvas import LIGHT
+from tdbs.reports.figures.files import STYLE, figure_svg
 from tdbs.reports.origin import date_of, run_origin
 from tdbs.reports.page import markdown_code, markdown_text
 from tdbs.reports.study import markdown_table
@@ -31,12 +32,13 @@ _NOTHING = ""
 def write_sweep(folder: Path, result: SweepResult, *, command: str) -> Path:
     """Write the page of a sweep with its figures beside it; `command` is what made it."""
     runs = _best_runs(folder, result)
+    epochs = "1 epoch" if result.epochs == 1 else f"{result.epochs} epochs"
     figures = sweep_figures(result)
     for name, svg in figures.items():
         write_text(folder / f"{name}.svg", svg)
     parts = [
         f"# Sweep of {markdown_text(result.source)}: {', '.join(searched(result))}",
-        f"{markdown_text(result.model)}, {result.epochs} epochs, seeds {', '.join(map(str, result.seeds))}; "
+        f"{markdown_text(result.model)}, {epochs}, seeds {', '.join(map(str, result.seeds))}; "
         f"{result.metric} x 100. "
         f"Made by {markdown_code(command)} (tdbs {tdbs.__version__}).",
         "\n".join(f"- {markdown_text(note)}" for note in sweep_notes(result)),
@@ -113,7 +115,9 @@ def sweep_notes(result: SweepResult) -> list[str]:
     notes = []
     if result.best is not None:
         params = ", ".join(f"{name} {_value(value)}" for name, value in result.best.params.items())
-        notes.append(f"Best: trial {result.best.number}, {params}; its models are in runs/.")
+        deviation = _deviation(result.best)
+        score = _score(result.best) + (f" ± {deviation:.2f} over seeds" if deviation else "")
+        notes.append(f"Best: trial {result.best.number}, {params}: {result.metric} {score}; its models are in runs/.")
     if result.importance:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in result.importance.items())
         notes.append(f"What explains the spread of the scores: {shares}.")
@@ -146,8 +150,8 @@ def _history(trials: Sequence[Trial], metric: str) -> str:
         figure = Figure(figsize=(7, 3.2), layout="constrained")
         axes = figure.add_subplot()
         label = "mean and deviation over seeds" if any(spreads) else "mean over seeds"
-        axes.errorbar(numbers, scores, yerr=spreads, color=COLORS[1], fmt="o", markersize=5, capsize=3, label=label)
-        axes.step(numbers, best, where="post", color=COLORS[0], linewidth=1.5, label="best so far")
+        axes.errorbar(numbers, scores, yerr=spreads, color=LIGHT["kept"], fmt="o", markersize=5, capsize=3, label=label)
+        axes.step(numbers, best, where="post", color=LIGHT["mark"], linewidth=1.5, label="best so far")
         axes.set(xlabel="trial", ylabel=f"{shown(metric)} x 100")
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))
         axes.spines[["top", "right"]].set_visible(False)
@@ -160,7 +164,7 @@ def _importance(importance: Mapping[str, float]) -> str:
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(7, 0.8 + 0.4 * len(names)), layout="constrained")
         axes = figure.add_subplot()
-        axes.barh(names, [100 * importance[name] for name in names], color=COLORS[1], height=0.6)
+        axes.barh(names, [100 * importance[name] for name in names], color=LIGHT["kept"], height=0.6)
         axes.set(xlabel="share of the scores' spread, %")
         axes.spines[["top", "right"]].set_visible(False)
         return figure_svg(figure)

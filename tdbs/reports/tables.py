@@ -29,6 +29,7 @@ class Table:
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     best: str | None = None  # the name of the row to point out
+    own: str | None = None  # and of the run's own
 
 
 def splits_table(splits: Sequence[tuple[str, SplitStatistics]]) -> Table:
@@ -42,7 +43,9 @@ def splits_table(splits: Sequence[tuple[str, SplitStatistics]]) -> Table:
     )
 
 
-def estimates_table(estimates: Sequence[StrategyEstimate], best: StrategyEstimate | None) -> Table:
+def estimates_table(
+    estimates: Sequence[StrategyEstimate], best: StrategyEstimate | None, *, own: str | None = None
+) -> Table:
     """Return steps, tokens, padding and speedup in tokens of each strategy; of targets too if there are some."""
     targets = any(estimate.target_tokens for estimate in estimates)
     rows: list[tuple[Cell, ...]] = []
@@ -53,7 +56,7 @@ def estimates_table(estimates: Sequence[StrategyEstimate], best: StrategyEstimat
         spread = f"{estimate.speedup_low:.2f}–{estimate.speedup_high:.2f}" if is_range else ""
         rows.append((estimate.strategy, *numbers, Ranged(times(estimate.speedup), spread)))
     head = ("strategy", "steps", "tokens", "padding", *(("padding of targets",) if targets else ()))
-    return Table(head=(*head, "speedup in tokens"), rows=tuple(rows), best=best.strategy if best else None)
+    return Table(head=(*head, "speedup in tokens"), rows=tuple(rows), best=best.strategy if best else None, own=own)
 
 
 def drop_rates_table(rows: Sequence[ConditionRow]) -> Table:

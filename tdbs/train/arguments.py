@@ -9,6 +9,8 @@ from typing import Annotated, Any
 from accelerate.utils import broadcast_object_list
 
 from tdbs.files import is_remote
+from tdbs.given import Place
+from tdbs.notebook import HELP
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.settings import DEFAULT_MEMORY, Option, TrainSettings, options_of
 from tdbs.train.checkpoint import DEFAULT_CHECKPOINTS, CheckpointRule
@@ -54,7 +56,9 @@ class TrainArguments(TrainSettings):
         Option("Batch size in epoch 0, for a strategy given by name.", default="64", alias="batch_size"),
     ] = None
     seed: Annotated[int, Option("Seed of batches, TokenDrop and new weights.")] = 0
-    profile: Annotated[Profile | None, Option("Device profile; attention auto is its fastest kernel.")] = None
+    profile: Annotated[
+        Profile | Place | None, Option("Device profile, or its file; attention auto is its fastest kernel.")
+    ] = None
     out: Annotated[
         str | Path | None, Option("Folder of the run.", default="runs/<source>/<strategy>-seed<seed>-<time>")
     ] = None
@@ -65,9 +69,9 @@ class TrainArguments(TrainSettings):
     )
     save: Annotated[bool, Option("Save the model.")] = True
     stop: Annotated[Stop | None, Option("Ends training after the step in which it gets a signal.")] = None
-    progress: Annotated[Progress, Option("Called after each step with its record and the number of steps.")] = (
-        lambda _record, _steps: None
-    )
+    progress: Annotated[
+        Progress | bool, Option(f"Called after each step with its record and the number of steps. {HELP}")
+    ] = True
     scored: Annotated[Scored, Option("Called after each epoch with its score; its exceptions end the run.")] = (
         lambda _epoch, _score: None
     )

@@ -14,6 +14,7 @@ from typing import Any
 from accelerate import PartialState
 
 from tdbs.errors import DatasetError
+from tdbs.notebook import of_steps, shown_progress
 from tdbs.pipeline.dataset import AnyDataset, opened, split_info
 from tdbs.records import record_of
 from tdbs.settings import TrainSettings, options_of, takes
@@ -31,6 +32,7 @@ from tdbs.train.planning.epoch_plan import run_padding, run_target_padding
 from tdbs.train.planning.given_strategies import given_strategy
 from tdbs.train.planning.memory_bound import Fitted, bound_note, fitted_plans, training_bound
 from tdbs.train.planning.peak_memory import largest_call, memory_terms
+from tdbs.train.planning.profile_file import opened_profile
 from tdbs.train.planning.rates import learning_rates
 from tdbs.train.planning.strategies import Strategy
 from tdbs.train.resolved import ResolvedSettings, resolve_settings
@@ -104,7 +106,7 @@ def train(dataset: AnyDataset, arguments: TrainArguments) -> TrainResult:
     """
     started = time.perf_counter()
     dataset = opened(dataset)
-    resolved = resolve_settings(arguments, dataset.manifest, profile=arguments.profile)
+    resolved = resolve_settings(arguments, dataset.manifest, profile=opened_profile(arguments.profile))
     strategy = given_strategy(
         arguments.strategy,
         dataset.manifest.task,
@@ -149,7 +151,11 @@ def train(dataset: AnyDataset, arguments: TrainArguments) -> TrainResult:
     state = _restore(learner, None if begun is None else newest_checkpoint(folder))
     with metered(resolved.energy if processes.is_main_process else None, state.energy) as meter:
         _open_folder(folder, config, None if begun is None else state)
-        with closing(Tracker(arguments.track, folder, config)) as tracker:
+        name = f"{strategy.name}, seed {arguments.seed}"
+        with (
+            closing(Tracker(arguments.track, folder, config)) as tracker,
+            shown_progress(arguments.progress, of_steps(name)) as progress,
+        ):
             run = RunContext(
                 folder=folder,
                 dataset=dataset,
@@ -161,7 +167,7 @@ def train(dataset: AnyDataset, arguments: TrainArguments) -> TrainResult:
                 seed=arguments.seed,
                 rule=arguments.checkpoints,
                 stop=arguments.stop or Stop(),
-                progress=arguments.progress,
+                progress=progress,
                 scored=arguments.scored,
                 tracker=tracker,
                 energy=meter,

@@ -53,6 +53,11 @@ def copied(compared, tmp_path):
     return folder
 
 
+def returned(compared, folder):
+    """Return what a comparison returned, as of its copy in another folder."""
+    return {**json.loads(json.dumps(compared[1])), "comparison": str(folder)}
+
+
 def rows_of(result):
     return {(row["strategy"], row["seed"]): row for row in result["rows"]}
 
@@ -111,7 +116,8 @@ def test_the_summary_is_means_over_seeds(compared):
 
 def test_what_is_returned_is_what_is_stored(compared):
     folder, result = compared
-    assert json.loads((folder / "compare.json").read_text()) == json.loads(json.dumps(result))
+    stored = json.loads((folder / "compare.json").read_text())
+    assert {"comparison": str(folder), **stored} == json.loads(json.dumps(result))
     stored = [json.loads(line) for line in (folder / "rows.jsonl").read_text().splitlines()]
     assert [row | {"speedup": None} for row in result["rows"]] == stored
 
@@ -173,13 +179,13 @@ def resumed(dataset, folder, **changes):
 def test_what_a_profile_says_of_overhead_is_no_term(dataset, compared, copied):
     """It predicts nothing: a comparison begun before tdbs measured it goes on with a profile that has it."""
     with_it = replace(PROFILE, overhead=({"batch_size": 64, "length": 16, "share": 0.25},))
-    assert resumed(dataset, copied, profile=with_it) == json.loads(json.dumps(compared[1]))
+    assert resumed(dataset, copied, profile=with_it) == returned(compared, copied)
 
 
 def test_a_finished_comparison_is_read_again(dataset, compared, copied):
     """Nothing is trained: not even the files' times change."""
     before = {path: path.stat().st_mtime_ns for path in copied.rglob("*") if path.is_file()}
-    assert resumed(dataset, copied) == json.loads(json.dumps(compared[1]))
+    assert resumed(dataset, copied) == returned(compared, copied)
     assert {path: path.stat().st_mtime_ns for path in copied.rglob("*") if path.is_file()} == before
 
 
@@ -442,7 +448,7 @@ def test_a_comparison_from_before_energy_is_resumed(dataset, compared, copied):
     settings = json.loads(place.read_text())
     del settings["terms"]["energy"]
     place.write_text(json.dumps(settings))
-    assert resumed(dataset, copied) == json.loads(json.dumps(compared[1]))
+    assert resumed(dataset, copied) == returned(compared, copied)
 
 
 def test_a_pool_serves_runs_that_were_measured_alike(dataset, tmp_path):

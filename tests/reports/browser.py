@@ -47,7 +47,7 @@ _OVERFLOWS = """(boxes => {
     if (wide > 1000 && table.scrollWidth > table.clientWidth) found.push(`table: ${table.textContent.slice(0, 40)}`);
   return found;
 })(BOXES)"""
-# Words in one figure that lie over other words, over bars, or over marks.
+# Words in one figure that lie over other words, over bars, or over marks, or outside of the figure.
 _OVERLAPS = """(() => {
   const found = [];
   for (const svg of document.querySelectorAll("svg")) {
@@ -57,6 +57,10 @@ _OVERLAPS = """(() => {
         if (Math.min(p.right, q.right) - Math.max(p.left, q.left) > 1 &&
             Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top) > 4) found.push(`${a} / ${b}`);
     });
+    const place = svg.getBoundingClientRect();
+    for (const [a, p] of words)
+      if (p.width && (p.left < place.left - 1 || p.right > place.right + 1 ||
+                      p.top < place.top - 2 || p.bottom > place.bottom + 2)) found.push(`${a} is outside`);
     const bars = ["kept", "pad", "seconds", "whole", "stages"].map(name => `g[id*="-${name}-"]`);
     for (const shape of svg.querySelectorAll([...bars, "use"].join(","))) {
       const q = shape.getBoundingClientRect();
@@ -113,19 +117,11 @@ class Browser:
 
         What lies in `boxes` (a CSS selector) may be wider than the page. `settling` are seconds to wait for scripts.
         """
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500
-        )
-        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-        self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.events.clear()
-        address = page if isinstance(page, str) else page.resolve().as_uri()
-        assert "errorText" not in self.call("Page.navigate", url=address), page
-        self.wait_for("Page.loadEventFired")
+        address = self.open(page, width=width, dark=dark)
         time.sleep(settling)
         seen = Seen(
             overflows=self.value(_OVERFLOWS.replace("BOXES", json.dumps(boxes))),
-            overlaps=self.value(_OVERLAPS),
+            overlaps=self.overlaps(),
             paper=self.value("getComputedStyle(document.body).backgroundColor"),
         )
         for event in self.events:
@@ -138,6 +134,23 @@ class Browser:
             picture = self.call("Page.captureScreenshot", captureBeyondViewport=True)["data"]
             shot.write_bytes(base64.b64decode(picture))
         return seen
+
+    def open(self, page: Path | str, *, width: int, dark: bool) -> str:
+        """Open a page, a figure that is a file, or an address, and return its address."""
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.events.clear()
+        address = page if isinstance(page, str) else page.resolve().as_uri()
+        assert "errorText" not in self.call("Page.navigate", url=address), page
+        self.wait_for("Page.loadEventFired")
+        return address
+
+    def overlaps(self) -> list[str]:
+        """Return the words of the open figures that lie on something or outside."""
+        return self.value(_OVERLAPS)
 
     def value(self, expression: str) -> Any:
         """Return what a JavaScript expression is on the page."""

@@ -18,8 +18,9 @@ from tdbs.reports.figures.bars import (
     prepare_stages,
     time_by_strategy_svg,
 )
-from tdbs.reports.figures.canvas import LIGHT, standalone
+from tdbs.reports.figures.canvas import LIGHT
 from tdbs.reports.figures.curves import losses_svg, spread
+from tdbs.reports.figures.files import standalone
 from tdbs.reports.figures.lengths import cap_lines, length_histogram_svg
 from tdbs.train.planning.strategies import STRATEGIES, Strategy
 from tests.reports.conftest import make_steps

@@ -11,7 +11,7 @@ from typer.main import get_command
 
 from tdbs.cli import app
 from tdbs.reports.comparison import Comparison
-from tdbs.reports.headline import Better, NextBest, next_best, next_best_sentence
+from tdbs.reports.headline import Better, NextBest, next_best, next_best_text, token_bars
 from tdbs.reports.opening import opening_of
 from tdbs.reports.page import render_markdown
 from tdbs.reports.report import Report
@@ -37,7 +37,7 @@ def random_run(run_of: RunFactory, **config: Any) -> Run:
     return replace(
         run,
         config={**run.config, "strategy": parts, "execution": EXECUTION, "versions": VERSIONS, **config},
-        result={**(run.result or {}), "tokens": 4000, "padding_fraction": 0.5},
+        result={**(run.result or {}), "strategy": "random", "tokens": 4000, "padding_fraction": 0.5},
     )
 
 
@@ -45,47 +45,65 @@ def commands(report: Report) -> list[str]:
     return [step.command for step in opening_of(report)["next_steps"]]
 
 
-def test_a_page_on_a_run_opens_with_its_own_numbers_and_one_sentence(run_of: RunFactory) -> None:
+def test_a_page_on_a_run_opens_with_its_own_numbers_and_what_else_would_have_saved(run_of: RunFactory) -> None:
     html = page_of(
         dataset=make_dataset(), run=random_run(run_of), estimates=[*ESTIMATES, UNPADDED], date=MADE, has_model=True
     )
     text = Page(html).text
     assert f"Finished {MADE} · cpu, bf16, eager attention · torch 2.13.0, transformers 5.23.0" in text
+    assert "sample A run of random with tiny, 2 epochs, seed 7 Tokenizer" in text
     assert (
         "What padding cost this run padding of this run 50.0 % of training 31.4 s score (accuracy) 0.8750 "
-        "With the same updates, unpadded would have read 50.0 % fewer tokens (2,000 instead of 4,000); with other "
-        "updates, and perhaps another score, reach would have read 60.0 % fewer tokens (1,600 instead of 4,000). "
-        "Random batches of this dataset hold 50.0 % padding. "
+        "fewer tokens with unpadded 50.0 % With unpadded, the same updates read 50.0 % fewer tokens (2,000 instead of "
+        "4,000). With reach, a run reads 60.0 % fewer tokens (1,600 instead of 4,000); its updates are others, so its "
+        "score may differ. "
     ) in text
+    for words in ("random, this run", "4,000 tokens · 50.0 % padding", "2,000 tokens · 0.0 % padding"):
+        assert words in text
     assert "How many seconds fewer of them save depends on the device and was not measured for this page." in text
     assert text.index("What padding cost this run") < text.index("What to do next") < text.index("Lengths")
 
 
-SENTENCES = [
+UNPADDED_SAVES = Better(strategy="unpadded", tokens=3000, share=0.25)
+REACH_SAVES = Better(strategy="reach", tokens=3000, share=0.25)
+WITH_REACH = (
+    "With reach, a run reads 25.0 % fewer tokens (3,000 instead of 4,000); its updates are others, so its score may "
+    "differ."
+)
+SAVINGS = [
     (
-        NextBest(tokens=4000, is_random=True, same=Better(strategy="unpadded", tokens=3000, share=0.25), other=None),
-        "With the same updates, unpadded would have read 25.0 % fewer tokens (3,000 instead of 4,000).",
+        NextBest(tokens=4000, same=UNPADDED_SAVES, other=None),
+        "With unpadded, the same updates read 25.0 % fewer tokens (3,000 instead of 4,000).",
     ),
+    (NextBest(tokens=4000, same=None, other=REACH_SAVES), WITH_REACH),
     (
-        NextBest(tokens=4000, is_random=True, same=None, other=Better(strategy="reach", tokens=3000, share=0.25)),
-        "With the same updates, no strategy saves even 0.1 % of the tokens; with other updates, and perhaps another "
-        "score, reach would have read 25.0 % fewer tokens (3,000 instead of 4,000).",
+        NextBest(tokens=4000, same=None, other=REACH_SAVES, padded=16_000),
+        "Padded random batches would have read 16,000 tokens for the same updates; this run read 75.0 % fewer, 4,000. "
+        + WITH_REACH,
     ),
-    (
-        NextBest(tokens=4000, is_random=False, same=None, other=Better(strategy="reach", tokens=3000, share=0.25)),
-        "With other updates, and perhaps another score, reach would have read 25.0 % fewer tokens (3,000 instead of "
-        "4,000).",
-    ),
-    (
-        NextBest(tokens=4000, is_random=True, same=None, other=None),
-        "In tokens, this run already is the best choice: no strategy below saves even 0.1 % of its tokens.",
-    ),
+    (NextBest(tokens=4000, same=None, other=None), "No strategy below saves even 0.1 % of this run's tokens."),
 ]
 
 
-@pytest.mark.parametrize(("found", "sentence"), SENTENCES)
-def test_one_sentence_says_what_the_next_best_choice_had_saved(found: NextBest, sentence: str) -> None:
-    assert next_best_sentence(found).replace("\N{NO-BREAK SPACE}", " ") == sentence
+@pytest.mark.parametrize(("found", "text"), SAVINGS)
+def test_sentences_say_what_was_saved_and_what_the_next_best_choice_had_saved(found: NextBest, text: str) -> None:
+    assert next_best_text(found).replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+def test_a_run_without_padding_is_compared_with_padded_random_batches(run_of: RunFactory) -> None:
+    """Its bar is between theirs and that of a better choice; targets count as tokens."""
+    run = random_run(run_of)
+    parts = {**run.config["strategy"], "name": "unpadded", "execution": "unpadded"}
+    result = {**(run.result or {}), "strategy": "unpadded", "tokens": 2000, "padding_fraction": 0.0}
+    run = replace(run, config={**run.config, "strategy": parts}, result=result)
+    found = next_best(run, [*ESTIMATES, UNPADDED])
+    assert found is not None
+    assert (found.padded, found.same, found.strategies) == (4000, None, ["reach"])
+    bars = token_bars(found, run, [*ESTIMATES, UNPADDED])
+    assert [(bar.name, bar.tokens) for bar in bars] == [("random", 4000), ("unpadded, this run", 2000), ("reach", 1600)]
+    targets = {"tokens": 1500, "target_tokens": 500, "target_padding_fraction": 0.5}
+    [own] = token_bars(NextBest(tokens=2000, same=None, other=None), replace(run, result={**result, **targets}), [])
+    assert (own.tokens, own.padding_fraction) == (2000, 0.125)
 
 
 def test_only_runs_of_random_batches_have_others_of_the_same_updates(run_of: RunFactory) -> None:
@@ -93,7 +111,7 @@ def test_only_runs_of_random_batches_have_others_of_the_same_updates(run_of: Run
     run = run_of(result={**(run_of().result or {}), "tokens": 3000})
     found = next_best(run, [*ESTIMATES, UNPADDED])
     assert found == NextBest(
-        tokens=3000, is_random=False, same=None, other=Better(strategy="unpadded", tokens=2000, share=1 - 2000 / 3000)
+        tokens=3000, same=None, other=Better(strategy="unpadded", tokens=2000, share=1 - 2000 / 3000)
     )
 
 
@@ -171,6 +189,7 @@ def test_a_comparison_names_the_command_that_makes_it_again_and_what_is_next(com
     )
     assert commands(report) == [f"tdbs train {DATA} --strategy reach --seed 0 {settings}"]
     text = Page(page_of(dataset=make_dataset(), comparison=comparison, estimates=[], date=MADE)).text
+    assert "2 strategies compared with tiny, 2 epochs, seeds 0, 1 Tokenizer" in text
     assert f"Finished {MADE} · two cores, bf16, eager attention What padding costs" in text
     assert "Train a model to keep: a comparison keeps none." in text
 
@@ -200,7 +219,8 @@ def test_markdown_has_the_same_opening(run_of: RunFactory) -> None:
     report = Report(dataset=make_dataset(), run=random_run(run_of), estimates=[UNPADDED], date=MADE, has_model=True)
     text = render_markdown(facts_of(report)).replace("\N{NO-BREAK SPACE}", " ")
     assert "\n- padding of this run: 50.0 %\n- of training: 31.4 s\n- score (accuracy): 0.8750\n" in text
-    assert "\nWith the same updates, unpadded would have read 50.0 % fewer tokens (2,000 instead of 4,000).\n" in text
+    assert "\n- fewer tokens with unpadded: 50.0 %\n" in text
+    assert "\nWith unpadded, the same updates read 50.0 % fewer tokens (2,000 instead of 4,000).\n" in text
     assert f"\nFinished {MADE} · cpu, bf16, eager attention · torch 2.13.0, transformers 5.23.0\n" in text
     assert "- Predict texts of your own. `tdbs predict runs/one FILE.csv --out predictions.jsonl`\n" in text
     assert f"To make this again: `tdbs train {DATA} --config runs/one/config.toml`\n" in text

@@ -24,7 +24,10 @@ def test_a_page_opens_with_the_best_trial_and_ends_with_commands_for_its_run(tmp
     """The run's own record gives machine and versions; a path with a space is one word of a shell."""
     shutil.copytree(RUN, tmp_path / "runs/a b")
     text = write_sweep(tmp_path, make_result(), command="tdbs sweep").read_text(encoding="utf-8")
-    best, table = text.index("Best: trial 0, lr 0.001"), text.index("| trial | lr |")
+    best, table = (
+        text.index("Best: trial 0, lr 0.001: accuracy 75.00 ± 35.36 over seeds; "),
+        text.index("| trial | lr |"),
+    )
     assert best < text.index("The first run of the best trial: 20") < table < text.index("## What to do next")
     assert "UTC, cpu, fp32, eager attention, torch 2.13.0+cpu, transformers 5.23.0, accelerate 1.15.0." in text
     place = f"'{tmp_path}/runs/a b'"

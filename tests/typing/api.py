@@ -73,7 +73,7 @@ def estimating(dataset: PreparedDataset, strategy: Strategy) -> float:
     profile: Profile = tdbs.read_profile("profile.json")
     tdbs.read_profile(measured)  # type: ignore[arg-type]
     estimates = tdbs.estimate_speedup(dataset, ["reach", strategy], epochs=2, profile=profile)
-    tdbs.estimate_speedup("data/sample", "reach", batch_size=32)
+    tdbs.estimate_speedup("data/sample", "reach", batch_size=32, profile="profile.json")
     tdbs.estimate_speedup(Path("data/sample"), strategy)
     tdbs.estimate_speedup(7)  # type: ignore[arg-type]
     tdbs.estimate_speedup(dataset, 7)  # type: ignore[arg-type]
@@ -88,7 +88,8 @@ def training(dataset: PreparedDataset) -> float | None:
     tdbs.train(3)  # type: ignore[arg-type]
     tdbs.train("data/sample", base_batch_size=32)
     tdbs.compare(dataset, ["random", "reach"], out="runs/compared")
-    tdbs.compare(dataset, ["random", "reach"])  # type: ignore[call-arg]
+    tdbs.compare(dataset, ["random", "reach"], progress=False, profile=Path("profile.json"))
+    tdbs.compare(dataset, progress="bar")  # type: ignore[arg-type]
     tdbs.compare("data/sample", "reach", seeds=1, out="runs/compared")
     evaluated = tdbs.evaluate(run.run, dataset=dataset)
     tdbs.evaluate(run, dataset="data/sample")

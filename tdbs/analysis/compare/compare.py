@@ -8,11 +8,11 @@ first step and stays valid if the comparison resumes; finished runs are not repe
 import datetime
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from functools import partial
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
+from tdbs.analysis.compare.arguments import CompareArguments, chosen_strategies, default_folder
 from tdbs.analysis.compare.record import (
     RESULT_NAME,
     Row,
@@ -28,62 +28,21 @@ from tdbs.analysis.compare.record import (
     with_speedups,
     write_rows,
 )
-from tdbs.analysis.compare.runs import PartTime, Progress, Run, run_row, timed_parts
+from tdbs.analysis.compare.runs import PartTime, Run, run_row, timed_parts
 from tdbs.analysis.environment import device_name
 from tdbs.analysis.profile.timing import device_drift
 from tdbs.analysis.speedup import StrategyEstimate, costs_for, estimate_speedup
 from tdbs.errors import ConfigError
 from tdbs.files import is_remote, sha256_of, write_json
 from tdbs.given import several
+from tdbs.notebook import of_messages, shown_progress
 from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, opened
-from tdbs.settings import Option, TrainSettings, options_of, takes
-from tdbs.train.planning.given_strategies import given_strategy
+from tdbs.settings import options_of, takes
 from tdbs.train.planning.model_choice import shown_model
-from tdbs.train.planning.profile_file import Profile
+from tdbs.train.planning.profile_file import Profile, opened_profile
 from tdbs.train.planning.recorded import recorded_parts
-from tdbs.train.planning.strategies import (
-    BASELINE,
-    Strategy,
-    left_out,
-    resolved_name,
-    strategies_for,
-)
+from tdbs.train.planning.strategies import Strategy, left_out, resolved_name
 from tdbs.train.resolved import resolve_settings
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class CompareArguments(TrainSettings):
-    """What `compare` takes besides the dataset."""
-
-    strategies: Annotated[
-        Sequence[Strategy | str] | Strategy | str | None,
-        Option(
-            "A name, resolved for task and model, a resolved strategy, or a list of them.",
-            default="all that both can run",
-        ),
-    ] = field(default=None, kw_only=False)
-    out: Annotated[str | Path, Option("Folder of the comparison.")]
-    seeds: Annotated[Sequence[int] | int, Option("Seed that each strategy is trained with, or a list of seeds.")] = (0,)
-    baseline: Annotated[str, Option("Strategy that speedups are over; it is always compared.")] = BASELINE
-    base_batch_size: Annotated[
-        int | None, Option("Batch size in epoch 0, for strategies given by name.", default="64", alias="batch_size")
-    ] = None
-    profile: Annotated[Profile | None, Option("Device profile: with it all is predicted first, in seconds.")] = None
-    part_steps: Annotated[int | None, Option("Time this many steps of each strategy instead of whole runs.")] = None
-    resume: Annotated[bool, Option("Resume the comparison in the folder.")] = False
-    pool: Annotated[Path | None, Option("Folder of finished runs, to take runs from and to keep new ones in.")] = None
-    progress: Annotated[Progress, Option("Called with a line for each stage.")] = lambda _message: None
-
-    def __post_init__(self) -> None:
-        super(CompareArguments, self).__post_init__()
-        if self.energy is not None and self.part_steps is not None:
-            raise ConfigError(
-                "--energy measures whole runs, and --steps makes none.", next_step="Leave out --energy or --steps."
-            )
-        seeds = list(several(self.seeds))
-        for seed in seeds:
-            if seeds.count(seed) > 1:
-                raise ConfigError(f"Seed {seed} is named twice.", next_step="Name each seed once.")
 
 
 @takes(CompareArguments)
@@ -94,18 +53,20 @@ def compare(dataset: AnyDataset, arguments: CompareArguments) -> dict[str, Any]:
         dataset: A prepared dataset, or its folder.
 
     Returns:
-        What `compare.json` has: terms, prediction, a row for each run, a summary for each strategy.
+        The folder as `comparison`, and what `compare.json` has: terms, prediction, a row for each run, a summary for
+        each strategy.
 
     Raises:
         ConfigError: The model cannot run a strategy, or the folder is not empty and cannot be resumed on these terms.
             What is refused leaves no folder.
     """
     dataset = opened(dataset)
-    profile, folder = arguments.profile, Path(arguments.out)
+    profile = opened_profile(arguments.profile)
+    folder = default_folder(dataset.manifest.source) if arguments.out is None else Path(arguments.out)
     resolved = resolve_settings(arguments, dataset.manifest, profile=profile)
     in_rows = resolved.model.in_rows
     baseline = resolved_name(arguments.baseline, dataset.manifest.task, in_rows=in_rows)
-    chosen = _chosen(dataset, arguments, baseline, in_rows=in_rows)
+    chosen = chosen_strategies(dataset, arguments, baseline, profile=profile, in_rows=in_rows)
     terms = Terms(
         **options_of(arguments) | resolved.options,
         seeds=tuple(several(arguments.seeds)),
@@ -122,14 +83,14 @@ def compare(dataset: AnyDataset, arguments: CompareArguments) -> dict[str, Any]:
     check_comparison(folder, settings, resume=arguments.resume)
     finished = read_result(folder)
     if finished is not None:
-        return finished
+        return {"comparison": str(folder), **finished}
     prediction = read_prediction(folder)
     if prediction is None:
         prediction = _prediction(dataset, chosen, terms, baseline=baseline, profile=profile)
         _refuse_unheld(prediction, terms)
         begin_comparison(folder, settings, prediction)
     predicted = estimates_of(prediction, folder, seeds=terms.seeds, strategies=[strategy.name for strategy in chosen])
-    rows = _measured(folder, dataset, chosen, terms, predicted, arguments)
+    rows = _measured(folder, dataset, chosen, terms, predicted, arguments, profile=profile)
     rows = with_speedups(rows, baseline)
     summarized = summaries(rows, baseline)
     result = {
@@ -153,24 +114,7 @@ def compare(dataset: AnyDataset, arguments: CompareArguments) -> dict[str, Any]:
         **prediction_errors(summarized),
     }
     write_json(folder / RESULT_NAME, result)
-    return result
-
-
-def _chosen(dataset: PreparedDataset, arguments: CompareArguments, baseline: str, *, in_rows: bool) -> list[Strategy]:
-    """Return the strategies to compare, the baseline among them, each under a name of its own."""
-    task, profile = dataset.manifest.task, arguments.profile
-    given = strategies_for(task, in_rows=in_rows) if arguments.strategies is None else arguments.strategies
-    resolved = partial(
-        given_strategy, task=task, profile=profile, in_rows=in_rows, batch_size=arguments.base_batch_size
-    )
-    chosen = [resolved(each) for each in several(given)]
-    names = [strategy.name for strategy in chosen]
-    if baseline not in names:
-        chosen.insert(0, resolved(baseline))
-    for name in names:
-        if names.count(name) > 1:
-            raise ConfigError(f"Two strategies are named {name}.", next_step="Give each its own name.")
-    return chosen
+    return {"comparison": str(folder), **result}
 
 
 def _key_of(profile: Profile) -> str:
@@ -230,9 +174,10 @@ def _measured(
     terms: Terms,
     predicted: Mapping[int, Mapping[str, StrategyEstimate]],
     arguments: CompareArguments,
+    *,
+    profile: Profile | None,
 ) -> list[Row]:
     """Return a row for each seed and strategy; those of a comparison that was interrupted are read."""
-    profile, progress = arguments.profile, arguments.progress
     rows = read_rows(folder)
     for seed in terms.seeds:
         done = {row.strategy for row in rows if row.seed == seed}
@@ -242,17 +187,18 @@ def _measured(
         if terms.part_steps is not None:
             costs = None if profile is None else costs_for(dataset, profile, terms.attention)
             cut = [_cut(strategy, predicted[seed][strategy.name]) for strategy in waiting]
-            progress(f"{terms.part_steps} steps of each strategy, seed {seed}")
-            rows += [
-                _part_row(part, predicted[seed][part.strategy.name], seed=seed)
-                for part in timed_parts(dataset, cut, terms, seed=seed, costs=costs)
-            ]
+            with shown_progress(arguments.progress, of_messages("compare")) as progress:
+                progress(f"{terms.part_steps} steps of each strategy, seed {seed}")
+                rows += [
+                    _part_row(part, predicted[seed][part.strategy.name], seed=seed)
+                    for part in timed_parts(dataset, cut, terms, seed=seed, costs=costs)
+                ]
             write_rows(folder, rows)
             continue
         for strategy in waiting:
             estimate = predicted[seed][strategy.name]
             run = Run(dataset=dataset, strategy=strategy, terms=terms, seed=seed)
-            rows.append(run_row(folder, run, estimate, pool=arguments.pool, progress=progress))
+            rows.append(run_row(folder, run, estimate, pool=arguments.pool, progress=arguments.progress))
             write_rows(folder, rows)
     return rows
 

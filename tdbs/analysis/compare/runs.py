@@ -39,6 +39,7 @@ from tdbs.train.planning.memory_bound import data_memory
 from tdbs.train.planning.recorded import recorded_parts
 from tdbs.train.planning.strategies import Strategy
 from tdbs.train.resolved import resolve_settings
+from tdbs.train.run_context import Progress as OfSteps
 from tdbs.train.trainer import train
 
 Progress = Callable[[str], None]
@@ -65,7 +66,7 @@ class Run:
         return f"{name_in_folder(self.strategy.name)}-seed{self.seed}"
 
 
-def run_row(folder: Path, run: Run, estimate: StrategyEstimate, *, pool: Path | None, progress: Progress) -> Row:
+def run_row(folder: Path, run: Run, estimate: StrategyEstimate, *, pool: Path | None, progress: Progress | bool) -> Row:
     """Return the row of one run beside its prediction, and leave the run in the comparison's folder."""
     if pool is None:
         return _trained_row(folder, run, estimate, progress)
@@ -167,10 +168,8 @@ def timed_parts(
         yield PartTime(strategy=part.strategy, seconds=part.planning + statistics.median(found))
 
 
-def _trained_row(folder: Path, run: Run, estimate: StrategyEstimate, progress: Progress) -> Row:
+def _trained_row(folder: Path, run: Run, estimate: StrategyEstimate, progress: Progress | bool) -> Row:
     """Train one run and return its row."""
-    title = f"{run.strategy.name}, seed {run.seed}"
-    progress(title)
     device = torch.device(default_device())
     reset_peak(device)
     result = train(
@@ -182,7 +181,7 @@ def _trained_row(folder: Path, run: Run, estimate: StrategyEstimate, progress: P
         overwrite=True,  # a run without a row was cut off: it is made again
         checkpoints=None,
         save=False,
-        progress=lambda record, steps: progress(f"{title}: step {record.step + 1:,} of {steps:,}"),
+        progress=_of_steps(progress, f"{run.strategy.name}, seed {run.seed}"),
     )
     used = result.energy
     return Row(
@@ -238,3 +237,11 @@ def _chosen_steps(feed: Feed, chosen: set[int]) -> Iterator[tuple[Batch, ...]]:
             if number in chosen:
                 yield batches
             number += 1
+
+
+def _of_steps(progress: Progress | bool, title: str) -> OfSteps | bool:
+    """Return what `train` calls after each step: a line with the step. A bar in a notebook is `train`'s own."""
+    if not callable(progress):
+        return progress
+    progress(title)
+    return lambda record, steps: progress(f"{title}: step {record.step + 1:,} of {steps:,}")

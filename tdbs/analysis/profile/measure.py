@@ -20,6 +20,7 @@ from tdbs.analysis.profile.timing import Progress, framework_overheads, timed_po
 from tdbs.errors import ConfigError, ModelError
 from tdbs.files import write_json
 from tdbs.given import checked
+from tdbs.notebook import of_messages, shown_progress
 from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, opened
 from tdbs.pipeline.engines import memory_bytes
 from tdbs.removal import refuse_link
@@ -43,7 +44,7 @@ def measure_profile(
     precision: str = "auto",
     attention: str = "auto",
     memory: int | str | None = None,
-    progress: Progress = lambda _message: None,
+    progress: Progress | bool = True,
 ) -> dict[str, Any]:
     """Time real training steps of a model on this device, on random tokens; takes minutes.
 
@@ -56,7 +57,8 @@ def measure_profile(
             measures the fastest in full.
         memory: On a CPU: memory of the process, as bytes or a text such as `8GiB`, within which the largest batches
             are searched. None: they are not searched. On CUDA the device's own memory counts.
-        progress: Called with a line for each thing that is timed next.
+        progress: Called with a line for each thing that is timed next. True: a bar in a notebook, elsewhere nothing.
+            False: nothing.
 
     Returns:
         The profile as JSON values: step times in seconds, batch caps by length in tokens, and overheads. Write it to
@@ -68,8 +70,22 @@ def measure_profile(
         ModelError: The model cannot be loaded, or does not fit the dataset.
     """
     dataset = opened(dataset)
-    manifest = dataset.manifest
     budget = None if memory is None else memory_bytes(memory)
+    with shown_progress(progress, of_messages("profile")) as shown:
+        return _measured(dataset, model, precision, attention, budget=budget, progress=shown)
+
+
+def _measured(
+    dataset: PreparedDataset,
+    model: str | None,
+    precision: str,
+    attention: str,
+    *,
+    budget: int | None,
+    progress: Progress,
+) -> dict[str, Any]:
+    """Return the profile, as `measure_profile`."""
+    manifest = dataset.manifest
     name = model or default_model(manifest)
     chosen = resolve_execution(precision=precision, attention=attention)
     kernels: list[str] = []

@@ -42,6 +42,16 @@ _STAGE_BAR = 18
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class TokenBar:
+    """Tokens of a run, and what stands beside its name."""
+
+    name: str
+    tokens: int
+    padding_fraction: float
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class StrategyTime:
     """Seconds of a run with a strategy; unknown values are None."""
 
@@ -75,30 +85,43 @@ class Overheads:
 
 def padding_by_strategy_svg(estimates: Sequence[StrategyEstimate], *, width: int = WIDE) -> str:
     """Draw the tokens of a run for each strategy, kept and pad, with padding and speedup in tokens in words."""
-    most = max(estimate.tokens for estimate in estimates)
-    numbers = [f"{percent(each.padding_fraction)} padding · {times(each.speedup)}" for each in estimates]
-    rows = [(each.strategy, words) for each, words in zip(estimates, numbers, strict=True)]
+    bars = [
+        TokenBar(
+            name=each.strategy,
+            tokens=each.tokens,
+            padding_fraction=each.padding_fraction,
+            words=f"{percent(each.padding_fraction)} padding · {times(each.speedup)}",
+        )
+        for each in estimates
+    ]
+    return tokens_svg(bars, name="padding", width=width)
+
+
+def tokens_svg(bars: Sequence[TokenBar], *, name: str, width: int = WIDE) -> str:
+    """Draw kept and pad tokens as bars of one scale; `name` is the figure's on its page."""
+    most = max(bar.tokens for bar in bars)
     entries = [("kept tokens", "kept"), ("pad tokens", "pad")]
     with drawing():
-        figure, axes, bars = _rows_with_legend(rows, entries, width)
-        for index, (estimate, y) in enumerate(zip(estimates, bars, strict=True)):
-            tokens = estimate.tokens / most
-            pad = tokens * estimate.padding_fraction
+        figure, axes, places = _rows_with_legend([(bar.name, bar.words) for bar in bars], entries, width)
+        for index, (bar, y) in enumerate(zip(bars, places, strict=True)):
+            tokens = bar.tokens / most
+            pad = tokens * bar.padding_fraction
             axes.barh(y, tokens - pad, height=_BAR, color=LIGHT["kept"], gid=f"kept-{index}")
             axes.barh(y, pad, left=tokens - pad, height=_BAR, color=LIGHT["pad"], gid=f"pad-{index}")
-        names = ", ".join(estimate.strategy for estimate in estimates)
-        return to_svg(figure, name=f"padding-{width}", label=f"Kept and pad tokens of a run with: {names}")
+        names = ", ".join(bar.name for bar in bars)
+        return to_svg(figure, name=f"{name}-{width}", label=f"Kept and pad tokens of a run with: {names}")
 
 
-def time_by_strategy_svg(rows: Sequence[StrategyTime], *, width: int = WIDE) -> str:
+def time_by_strategy_svg(rows: Sequence[StrategyTime], *, is_projected: bool = False, width: int = WIDE) -> str:
     """Draw the seconds of a run for each strategy: a bar of the measured time, below it the predicted one.
 
     Over several seeds, the bar has its deviation. If nothing was measured, the bar shows the prediction.
+    `is_projected`: the measured times are those of some steps, projected to a run.
     """
     most = max(second for row in rows for second in _ends(row) if second is not None)
     measured = any(row.measured is not None for row in rows)
     over_seeds = measured and any(row.deviation is not None for row in rows)
-    bar = "measured" if measured else "predicted"
+    bar = ("projected from timed steps" if is_projected else "measured") if measured else "predicted"
     entries: list[tuple[str, ...]] = [(f"{bar}, with its deviation over seeds" if over_seeds else bar, "kept")]
     if measured and any(row.predicted is not None for row in rows):
         entries.append(("predicted before, with its range", "mark", "o"))

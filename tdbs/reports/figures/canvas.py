@@ -60,12 +60,10 @@ DARK = {
 SERIES = ("first", "second", "third", "fourth", "fifth", "sixth")
 TEXT_STYLE = {"svg.fonttype": "none", "svg.hashsalt": "tdbs", "text.parse_math": False}  # names may have a $
 _STYLE = TEXT_STYLE | {"font.size": 12, "lines.linewidth": 1.5}
-_NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+NO_METADATA = dict.fromkeys(("Date", "Creator", "Format", "Type"))
 _SPACES = 'xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink"'
-_MARGIN = 16  # of a figure that is a file
 LETTER, BOLD = 7.2, 8.4  # of words, widest in browsers' fonts: what stands beside them has to leave that room
 _SWATCH, _GAP, _LEGEND_ROW = 17, 12, 22  # of a legend: before its words, after them, and a line
-_FONT = "system-ui, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 
 
 def drawing() -> AbstractContextManager[None]:
@@ -158,7 +156,7 @@ def short_number(value: float) -> str:
 def to_svg(figure: Figure, *, name: str, label: str) -> str:
     """Return the figure as one <svg> element that fills its place on a page."""
     buffer = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(buffer, metadata=_NO_METADATA)
+    FigureCanvasSVG(figure).print_svg(buffer, metadata=NO_METADATA)
     svg = buffer.getvalue()
     svg = re.sub(
         r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg[svg.index("<svg") :], flags=re.DOTALL
@@ -167,18 +165,6 @@ def to_svg(figure: Figure, *, name: str, label: str) -> str:
     view_box = re.search(r'viewBox="[^"]*"', svg)
     head = f'<svg {_SPACES} {view_box[0] if view_box else ""} role="img" aria-label="{html.escape(shown(label))}">'
     return head + svg[svg.index(">") + 1 :]
-
-
-def standalone(svg: str) -> str:
-    """Return a figure of a page as a file of its own: a size, a margin, a light ground, fonts that machines have."""
-    head, rest = svg.split(">", 1)
-    left, top, width, height = (float(part) for part in re.findall(r'viewBox="([^"]*)"', head)[0].split())
-    left, top, width, height = left - _MARGIN, top - _MARGIN, width + 2 * _MARGIN, height + 2 * _MARGIN
-    head = re.sub(r'viewBox="[^"]*"', f'viewBox="{left:g} {top:g} {width:g} {height:g}"', head)
-    size = f'width="{width:g}" height="{height:g}"'
-    ground = f'<rect x="{left:g}" y="{top:g}" {size} style="fill: {LIGHT["paper"]}"/>'
-    rest = re.sub(r"<[^>]+>", lambda tag: _plain_tag(tag[0]), rest)
-    return f'<?xml version="1.0" encoding="UTF-8"?>\n{head} {size}>{ground}{rest}'
 
 
 def _flow(words: Sequence[str], width: int) -> list[tuple[float, int]]:
@@ -198,9 +184,3 @@ def _page_tag(tag: str, name: str) -> str:
     for variable, color in LIGHT.items():
         tag = tag.replace(f": {color}", f": var(--{variable}, {color})")
     return re.sub(r'( id="|url\(#|href="#)', rf"\1{name}-", tag)
-
-
-def _plain_tag(tag: str) -> str:
-    """Return a tag without CSS properties and without fonts of matplotlib's own: not every viewer knows those."""
-    tag = re.sub(r"var\(--\w+, (#\w+)\)", r"\1", tag)
-    return re.sub(r"'DejaVu Sans'[^;\"]*", _FONT, tag)

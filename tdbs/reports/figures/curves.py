@@ -3,14 +3,12 @@
 Also the figures of studies: losses of several strategies, and the spread of lengths against the speedup.
 """
 
-import io
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import style
-from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, MaxNLocator
 
@@ -18,7 +16,6 @@ from tdbs.arrays import FloatArray, IntArray, offsets_of
 from tdbs.reports.figures.canvas import (
     LIGHT,
     SERIES,
-    TEXT_STYLE,
     WIDE,
     canvas,
     drawing,
@@ -27,6 +24,7 @@ from tdbs.reports.figures.canvas import (
     title,
     to_svg,
 )
+from tdbs.reports.figures.files import COLORS, STYLE, figure_svg
 from tdbs.shown import shown
 
 # Shapes: S steps of a run, P points of a curve, K labels. Sizes are CSS pixels.
@@ -37,9 +35,6 @@ _SMOOTHING = 20  # a smoothed loss is the mean over this part of a run: 1 / 20
 _LABEL_GAP = 15
 _LETTER = 6.6  # of a label, widest in browsers' fonts
 _POINTS = 100  # of a curve, after smoothing
-# Colours that stay apart for colour-blind readers (Okabe and Ito), darkest first.
-COLORS = ("#000000", "#0072b2", "#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#e69f00")
-STYLE = TEXT_STYLE | {"font.size": 11}
 
 
 def run_svgs(steps: Sequence[Mapping[str, Any]], *, width: int = WIDE) -> dict[str, str]:
@@ -51,11 +46,10 @@ def run_svgs(steps: Sequence[Mapping[str, Any]], *, width: int = WIDE) -> dict[s
     starts = np.flatnonzero(np.diff(epochs_S)) + 1
     columns = {key: np.array([step[key] for step in steps], dtype=np.float64) for key in ("loss", "batch_size", "lr")}
     window = max(1, len(steps) // 50)
+    loss = "loss" if window == 1 else f"loss, and its mean over {window} steps"
     with drawing():
         return {
-            "loss": _curve_svg(
-                "loss", f"loss, and its mean over {window} steps", columns["loss"], starts, window=window, width=width
-            ),
+            "loss": _curve_svg("loss", loss, columns["loss"], starts, window=window, width=width),
             "batch_size": _curve_svg("batch_size", "batch size, samples", columns["batch_size"], starts, width=width),
             "lr": _curve_svg("lr", "learning rate", columns["lr"], starts, width=width),
         }
@@ -152,20 +146,15 @@ def spread_svg(points: Sequence[tuple[str, float, float]]) -> str:
     with style.context(["default", STYLE]):
         figure = Figure(figsize=(6, 3.8), layout="constrained")
         axes = figure.add_subplot()
-        axes.scatter([spread for _, spread, _ in points], [speedup for *_, speedup in points], color=COLORS[1], s=22)
+        axes.scatter(
+            [spread for _, spread, _ in points], [speedup for *_, speedup in points], color=LIGHT["kept"], s=22
+        )
         for task, spread, speedup in points:
             axes.annotate(shown(task), (spread, speedup), xytext=(5, 3), textcoords="offset points")
         axes.set(xlabel="padding_fraction_est", ylabel="predicted speedup of reach over random")
         axes.margins(x=0.12, y=0.1)
         axes.spines[["top", "right"]].set_visible(False)
         return figure_svg(figure)
-
-
-def figure_svg(figure: Figure) -> str:
-    """Return a figure as a file of its own, on white: it is read outside of a page."""
-    buffer = io.StringIO()
-    FigureCanvasSVG(figure).print_svg(buffer, metadata=dict.fromkeys(("Date", "Creator", "Format", "Type")))
-    return buffer.getvalue()
 
 
 def _curve_svg(

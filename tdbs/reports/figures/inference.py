@@ -10,10 +10,10 @@ from matplotlib.figure import Figure
 from tdbs.analysis.studies.paper import FREE_RATE, FULL_SPEEDUP
 from tdbs.analysis.studies.study import AtRate, LossBar
 from tdbs.reports.figures.canvas import LIGHT, canvas, drawing, panel, short_number, title, to_svg
-from tdbs.reports.figures.curves import COLORS, STYLE, figure_svg
+from tdbs.reports.figures.files import COLORS, STYLE, figure_svg
 from tdbs.shown import shown
 
-_PAPER = {"color": "#777777", "marker": "D", "linestyle": "none", "markersize": 7}
+_PAPER = {"color": LIGHT["muted"], "marker": "D", "linestyle": "none", "markersize": 7}
 _BAR = 0.38
 
 
@@ -59,15 +59,16 @@ def lost_svg(bars: Sequence[LossBar]) -> str:
             _BAR,
             xerr=spread,
             align="edge",
-            color=COLORS[1],
+            color=LIGHT["kept"],
+            ecolor=LIGHT["ink"],
             label="here",
             capsize=3,
         )
         axes.barh(
-            [place - _BAR for place, _ in known], [paper for _, paper in known], _BAR, align="edge", color="#bbbbbb",
+            [place - _BAR for place, _ in known], [paper for _, paper in known], _BAR, align="edge", color=LIGHT["pad"],
             label="paper",
         )  # fmt: skip
-        axes.axvline(0, color="black", linewidth=0.8)
+        axes.axvline(0, color=LIGHT["ink"], linewidth=0.8)
         axes.set_yticks(places, [shown(bar.title) for bar in bars])
         axes.invert_yaxis()
         axes.set(xlabel="points lost without articles and punctuation")

@@ -134,6 +134,11 @@ def read_profile(path: Place) -> Profile:
     return _parsed(read_json(place, _FORM, named=named), named)
 
 
+def opened_profile(given: Profile | Place | None) -> Profile | None:
+    """Return a profile that is given as it is, or by its file."""
+    return given if given is None or isinstance(given, Profile) else read_profile(given)
+
+
 def profiled_attention(profile: Profile | None, attention: str) -> str:
     """Return the attention kernel to use: with `auto`, the fastest of a profile."""
     return attention if profile is None or attention != "auto" else str(profile.settings.get("attention", attention))
