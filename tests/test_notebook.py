@@ -1,6 +1,5 @@
 """Progress in a notebook: a bar in a kernel and only there; a caller's own progress, or none, in its place."""
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -130,7 +129,6 @@ run = tdbs.train(dataset, model="tiny", epochs=1, batch_size=4, out="again", pro
 """
 
 
-@pytest.mark.skipif(importlib.util.find_spec("ipykernel") is None, reason="no ipykernel on this machine")
 def test_a_real_kernel_shows_bars(dataset, workplace: Path) -> None:
     """Widgets, or lines where there are none; with progress=False, neither."""
     from jupyter_client.manager import run_kernel
