@@ -179,9 +179,8 @@ def _ratio(ours: Arm, theirs: Arm) -> float:
 
 def _ratios(ours: Arm, theirs: Arm) -> list[float]:
     """Return the ratio of each round: a batch's length differs more in them than in their means."""
-    return [ours.steps * own / (theirs.steps * other) for own, other in zip(ours.seconds, theirs.seconds, strict=True)][
-        1:
-    ]
+    pairs = zip(ours.seconds[1:], theirs.seconds[1:], strict=True)
+    return [ours.steps * own / (theirs.steps * other) for own, other in pairs]
 
 
 if __name__ == "__main__":

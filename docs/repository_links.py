@@ -12,6 +12,7 @@ from posixpath import normpath
 from typing import Any
 
 ROOT = Path(__file__).parents[1]
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
 _TARGET = re.compile(r"(?<=\]\()(?![\w+.-]+:|#)(?P<path>[^)#\s]+)")
 
 
@@ -23,13 +24,12 @@ def with_repository_links(markdown: str, page: str, in_site: Collection[str]) ->
         page: Path of the page from the root of the repository.
         in_site: Paths from the root of all files that the site has.
     """
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
     def target(match: re.Match[str]) -> str:
         path = normpath(PurePosixPath(page).parent / match["path"])
         if path in in_site or not (ROOT / path).exists():
             return match[0]
-        return f"{project['urls']['Repository']}/{'tree' if (ROOT / path).is_dir() else 'blob'}/main/{path}"
+        return f"{REPOSITORY}/{'tree' if (ROOT / path).is_dir() else 'blob'}/main/{path}"
 
     return _TARGET.sub(target, markdown)
 

@@ -6,12 +6,14 @@ leaves its target alone. Files get the rights of the user's umask, whatever the 
 
 import errno
 import hashlib
+import itertools
 import json
 import os
 import re
 import secrets
 import stat
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass
@@ -21,7 +23,7 @@ from typing import IO, BinaryIO, cast
 from tdbs.errors import ConfigError, TdbsError, reason_of
 from tdbs.fields import PlainText
 from tdbs.records import Form, read_record
-from tdbs.removal import is_mine, owner_id, refuse_link, remove_file, remove_folder
+from tdbs.removal import is_mine, is_there, owner_id, refuse_link, remove_file, remove_folder
 from tdbs.shown import fitted
 
 LATEST_NAME = "latest.json"
@@ -202,6 +204,13 @@ def folders_named(name: str) -> Path:
 def name_in_folder(name: str) -> str:
     """Return a name from a file as the name of one file or folder."""
     return "-".join(folders_named(name).parts)
+
+
+def dated_folder(below: Path, name: str) -> Path:
+    """Return a folder of a name and the time that is not there yet: two of one second have folders of their own."""
+    folder = below / f"{name}-{time.strftime('%Y%m%d-%H%M%S')}"
+    later = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
+    return next(place for place in itertools.chain([folder], later) if not is_there(place))
 
 
 def write_text(path: Path, text: str) -> None:

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,9 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.prepare import prepare
 from tests.examples import register_profiles
 from tests.fast import is_fast
+
+if TYPE_CHECKING:
+    from tests.reports.browser import Browser
 
 # Before torch is loaded: two xdist workers with two threads each spin against each other on two cores (4 x slower).
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -84,6 +88,18 @@ def shared() -> Path:
     if not (SHARED / "datasets").is_dir() or not (SHARED / "tokenizers").is_dir():
         pytest.skip(f"no real data: {SHARED} lacks datasets/ or tokenizers/ (TDBS_SHARED names the folder)")
     return SHARED
+
+
+@pytest.fixture(scope="module")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Browser]":
+    """Return a tab of a real Chromium; the test is skipped where there is none."""
+    from tests.reports.browser import find_browser, open_browser
+
+    path = find_browser()
+    if path is None:
+        pytest.skip("no Chromium on this machine")
+    with open_browser(path, tmp_path_factory.mktemp("profile")) as opened:
+        yield opened
 
 
 @pytest.fixture

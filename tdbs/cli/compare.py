@@ -22,7 +22,7 @@ from tdbs.cli.options import (
     with_settings,
 )
 from tdbs.cli.progress import spinner
-from tdbs.cli.screen import print_json, print_lines, print_table, say
+from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.settings import TrainSettings
 from tdbs.train.planning.strategies import BASELINE, resolve_strategy, resolved_name
 from tdbs.train.stopping import stopped_at_once
@@ -103,5 +103,5 @@ def command(
     if as_json:
         print_json(result)
         return
-    print_table(compare_table(result))
+    show(compare_table(result))
     print_lines(*compare_notes(result), str(folder))

@@ -19,7 +19,7 @@ from tdbs.cli.options import (
     with_parts,
     with_settings,
 )
-from tdbs.cli.screen import print_json, print_lines, print_table, say
+from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.errors import ConfigError
 from tdbs.settings import TrainSettings
 from tdbs.train.planning.caps import has_cuda
@@ -115,7 +115,7 @@ def command(
         of_default = {"saving": {**dataclasses.asdict(saving), "sentence": saving_sentence(saving)}}
         print_json({**common, "strategies": rows, **of_default})
         return
-    print_table(estimate_table(estimates, base.name, runs=runs))
+    show(estimate_table(estimates, base.name, runs=runs))
     print_lines(saving_sentence(saving))
     print_lines(*memory_notes(estimates, asked.memory), *target_notes(estimates))
     print_lines(*estimate_notes(estimates, known, kernel, prepare=prepare, runs=runs))

@@ -10,7 +10,7 @@ from tdbs.cli.common import JsonOption, quiet_libraries, reported, run_folder
 from tdbs.cli.completion import complete_run, completes, strategy_names
 from tdbs.cli.options import LIST, listed
 from tdbs.cli.progress import spinner
-from tdbs.cli.screen import print_json, print_lines, print_table, show
+from tdbs.cli.screen import print_json, print_lines, show
 from tdbs.errors import ConfigError, TrainingError
 from tdbs.reports.terminal import conditions_table, duration, flips_table, metrics_line
 from tdbs.train.stopping import stopped_at_once
@@ -139,7 +139,7 @@ def command(
     if as_json:
         print_json(dataclasses.asdict(found))
         return
-    print_table(conditions_table(found))
+    show(conditions_table(found))
 
 
 def _files(given: list[str] | None) -> list[Path]:

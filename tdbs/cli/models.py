@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import JsonOption, reported
-from tdbs.cli.screen import print_json, print_lines, print_table
+from tdbs.cli.screen import print_json, print_lines, show
 
 
 @reported
@@ -34,5 +34,5 @@ def command(
     if as_json:
         print_json({"model": model and shown_model(model), "models": [asdict(each) for each in found]})
         return
-    print_table(support_table(found))
+    show(support_table(found))
     print_lines(*support_notes(found))

@@ -69,15 +69,15 @@ def notices_said() -> Iterator[None]:
 
 
 def show(part: Table | Text | str) -> None:
-    """Print a table, a marked text or a page of several lines on stdout."""
+    """Print a table, a marked text or a page of several lines on stdout; a table at its own width."""
     if isinstance(part, Table):
-        print_table(part)
+        _print_table(part)
         return
     with _to_reader():
         _RESULTS.print(part)
 
 
-def print_table(table: Table) -> None:
+def _print_table(table: Table) -> None:
     """Print a table on stdout at its own width: numbers that are cut off would say nothing."""
     width = _RESULTS.measure(table, options=_RESULTS.options.update(width=_WIDEST)).maximum
     with _to_reader():

@@ -10,7 +10,7 @@ import typer
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, quiet_libraries, reported, shown_command
 from tdbs.cli.options import LIST, Chosen, SeedsOption, StrategyOption, listed_seeds, with_settings
 from tdbs.cli.progress import spinner
-from tdbs.cli.screen import print_json, print_lines, print_table, say
+from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.errors import ConfigError, require
 from tdbs.files import name_in_folder
 from tdbs.settings import TrainSettings, documented_fields
@@ -114,5 +114,5 @@ def command(
     if as_json:
         print_json({"sweep": str(folder), "report": str(page), **dataclasses.asdict(result)})
         return
-    print_table(terminal_table(result))
+    show(terminal_table(result))
     print_lines(*sweep_notes(result), str(page))

@@ -34,6 +34,11 @@ def figure(value: float | None) -> str:
     return NOTHING if value is None else f"{value:.4f}"
 
 
+def epochs_in_words(epochs: int) -> str:
+    """Return 3 as 3 epochs."""
+    return "1 epoch" if epochs == 1 else f"{epochs} epochs"
+
+
 def count(value: float) -> str:
     """Return 25862016 as 25,862,016; a mean of counts is rounded."""
     return f"{value:,.0f}"

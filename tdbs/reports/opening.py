@@ -8,7 +8,7 @@ from tdbs.pipeline.manifest import Manifest
 from tdbs.reports.commands import compare_command, next_of_comparison, next_of_run, next_of_unfinished, run_command
 from tdbs.reports.comparison import Comparison
 from tdbs.reports.headline import NextBest, next_best, next_best_text, run_numbers
-from tdbs.reports.number_format import NOTHING
+from tdbs.reports.number_format import NOTHING, epochs_in_words
 from tdbs.reports.origin import comparison_origin, run_origin
 from tdbs.reports.report import Report
 from tdbs.train.planning.model_choice import shown_model
@@ -44,6 +44,13 @@ def is_foreign(run: Run, manifest: Manifest) -> bool:
     return run.config.get("dataset", {}).get("key") not in (None, manifest.key)
 
 
+def strategy_name(run: Run) -> str:
+    """Return the name of a run's strategy, a dash if it is not recorded."""
+    strategy = run.config.get("strategy", {})
+    name: str = strategy.get("name", NOTHING) if isinstance(strategy, Mapping) else strategy
+    return name
+
+
 def is_not_finite(run: Run) -> bool:
     """Return whether the last logged loss is not a finite number."""
     loss = run.steps[-1]["loss"] if run.steps else 0.0
@@ -54,7 +61,7 @@ def _of_comparison(report: Report, comparison: Comparison) -> dict[str, Any]:
     seeds = tuple(dict.fromkeys(row.seed for row in comparison.rows))
     named = f"{len(comparison.summaries)} strategies compared with {comparison.model}"
     return {
-        "about": f"{named}, {_epochs(comparison.epochs)}, {_seeds(seeds)}",
+        "about": f"{named}, {epochs_in_words(comparison.epochs)}, {_seeds(seeds)}",
         "origin": [*_dated("Finished", report.date), *comparison_origin(comparison)],
         "again": compare_command(comparison, report.dataset),
         "next_steps": next_of_comparison(comparison, report.dataset),
@@ -78,16 +85,12 @@ def _of_run(report: Report, run: Run) -> dict[str, Any]:
 
 def _about_run(run: Run) -> str:
     """Return which run a page is about: its strategy, model, epochs and seed, as far as they are recorded."""
-    config, strategy = run.config, run.config.get("strategy", {})
-    parts = [f"A run of {strategy.get('name', NOTHING) if isinstance(strategy, Mapping) else strategy}"]
+    config = run.config
+    parts = [f"A run of {strategy_name(run)}"]
     parts[0] += f" with {shown_model(config['model'])}" if "model" in config else ""
-    parts += [_epochs(config["epochs"])] if "epochs" in config else []
+    parts += [epochs_in_words(config["epochs"])] if "epochs" in config else []
     parts += [_seeds([config["seed"]])] if "seed" in config else []
     return ", ".join(parts)
-
-
-def _epochs(epochs: int) -> str:
-    return "1 epoch" if epochs == 1 else f"{epochs} epochs"
 
 
 def _seeds(seeds: Sequence[int]) -> str:

@@ -29,7 +29,7 @@ from tdbs.reports.figures.inference import drop_rates_svg
 from tdbs.reports.figures.lengths import length_histogram_svg
 from tdbs.reports.headline import token_bars
 from tdbs.reports.number_format import NOTHING, overhead_notes
-from tdbs.reports.opening import best_choices, is_foreign, is_not_finite, opening_of
+from tdbs.reports.opening import best_choices, is_foreign, is_not_finite, opening_of, strategy_name
 from tdbs.reports.report import Report
 from tdbs.train.run_folder import Run
 
@@ -61,6 +61,7 @@ def facts_of(report: Report) -> Facts:
         if info.rows
     ]
     summary = _summary(manifest, estimates)
+    own = strategy_name(report.run) if report.run else None
     return {
         "version": tdbs.__version__,
         "path": str(report.dataset.path),
@@ -80,7 +81,7 @@ def facts_of(report: Report) -> Facts:
         "prepared": list(_flat({"key": manifest.key, "key of": manifest.key_parts, "seconds": manifest.seconds})),
         "tables": {
             "splits": tables.splits_table(splits),
-            "estimates": tables.estimates_table(estimates, summary["best"], own=_own(report)),
+            "estimates": tables.estimates_table(estimates, summary["best"], own=own),
             "measured": comparison and tables.measured_table(comparison),
             "prediction": comparison and tables.prediction_table(comparison),
             "rows": comparison and tables.rows_table(comparison),
@@ -127,12 +128,6 @@ def figures_of(report: Report) -> dict[str, tuple[str, str]]:
         shown = ("batch_size", "lr") if comparison else tuple(wide)  # there its loss is among the others'
         figures |= {name: (wide[name], narrow[name]) for name in shown}
     return figures
-
-
-def _own(report: Report) -> str | None:
-    """Return the name of the run's strategy."""
-    strategy = report.run.config.get("strategy") if report.run else None
-    return strategy.get("name") if isinstance(strategy, Mapping) else None
 
 
 def _rate_panels(rows: Sequence[ConditionRow]) -> list[tuple[str, list[float]]]:
@@ -204,11 +199,11 @@ def _summary(manifest: Manifest, estimates: Sequence[StrategyEstimate]) -> dict[
 def _run_parts(run: Run, manifest: Manifest) -> dict[str, Any]:
     """Return the facts of a run; for an unfinished one, from its logged steps."""
     config, result, last = run.config, run.result, run.steps[-1] if run.steps else None
-    strategy, metric = config.get("strategy", {}), manifest.task.metrics[0]
+    metric = manifest.task.metrics[0]
     return {
         "path": str(run.path),
         "facts": [
-            ("strategy", strategy.get("name", NOTHING) if isinstance(strategy, Mapping) else strategy),
+            ("strategy", strategy_name(run)),
             *((name, config.get(name, NOTHING)) for name in ("model", "seed", "epochs")),
             *(_result_facts(result, metric) if result else [("steps logged", number_format.count(len(run.steps)))]),
         ],

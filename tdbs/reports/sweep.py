@@ -18,6 +18,7 @@ from tdbs.analysis.sweep.search import RUNS_FOLDER
 from tdbs.files import write_text
 from tdbs.reports.figures.canvas import LIGHT
 from tdbs.reports.figures.files import STYLE, figure_svg
+from tdbs.reports.number_format import epochs_in_words
 from tdbs.reports.origin import date_of, run_origin
 from tdbs.reports.page import markdown_code, markdown_text
 from tdbs.reports.study import markdown_table
@@ -32,13 +33,12 @@ _NOTHING = ""
 def write_sweep(folder: Path, result: SweepResult, *, command: str) -> Path:
     """Write the page of a sweep with its figures beside it; `command` is what made it."""
     runs = _best_runs(folder, result)
-    epochs = "1 epoch" if result.epochs == 1 else f"{result.epochs} epochs"
     figures = sweep_figures(result)
     for name, svg in figures.items():
         write_text(folder / f"{name}.svg", svg)
     parts = [
         f"# Sweep of {markdown_text(result.source)}: {', '.join(searched(result))}",
-        f"{markdown_text(result.model)}, {epochs}, seeds {', '.join(map(str, result.seeds))}; "
+        f"{markdown_text(result.model)}, {epochs_in_words(result.epochs)}, seeds {', '.join(map(str, result.seeds))}; "
         f"{result.metric} x 100. "
         f"Made by {markdown_code(command)} (tdbs {tdbs.__version__}).",
         "\n".join(f"- {markdown_text(note)}" for note in sweep_notes(result)),

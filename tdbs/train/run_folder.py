@@ -1,8 +1,6 @@
 """The folder of a run: resolved `config.toml`, `steps.jsonl`, `result.json`, and the model in safetensors."""
 
-import itertools
 import re
-import time
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +10,7 @@ from typing import Any
 import tomli_w
 
 from tdbs.errors import TrainingError
-from tdbs.files import folders_named, name_in_folder, write_json, write_text
+from tdbs.files import dated_folder, folders_named, name_in_folder, write_json, write_text
 from tdbs.records import read_field_rows, read_fields, read_toml, record_of, whole_lines
 from tdbs.removal import is_mine, is_there, links_below, refuse_link, remove_file, remove_folder, remove_if_empty
 from tdbs.shown import is_utf8
@@ -46,10 +44,8 @@ class Run:
 
 def default_run_folder(source: str, strategy: str, seed: int) -> Path:
     """Return a new folder below runs/ for a run without --out."""
-    name = f"{name_in_folder(strategy)}-seed{seed}-{time.strftime('%Y%m%d-%H%M%S')}"
-    folder = RUNS_FOLDER / folders_named(source) / name  # the source comes from a manifest
-    later = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
-    return next(place for place in itertools.chain([folder], later) if not is_there(place))
+    below = RUNS_FOLDER / folders_named(source)  # the source comes from a manifest
+    return dated_folder(below, f"{name_in_folder(strategy)}-seed{seed}")
 
 
 def check_run_folder(folder: Path, *, overwrite: bool) -> None:

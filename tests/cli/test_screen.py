@@ -9,7 +9,7 @@ import pytest
 from rich.text import Text
 
 from tdbs.cli.progress import counting, spinner
-from tdbs.cli.screen import NOTES, print_lines, print_table, say, show
+from tdbs.cli.screen import NOTES, print_lines, say, show
 from tdbs.reports.samples import ShownDrop, ShownSample
 from tdbs.reports.terminal import drop_lines, plain_table, sample_lines
 from tdbs.shown import shown
@@ -223,7 +223,7 @@ def test_what_reaches_the_screen_as_rich_text_or_in_a_cell_is_escaped_and_measur
     table = plain_table(TITLE, "n")
     table.add_row(HOSTILE, "1")
     table.add_row(Text("\x1b[31m"), "2")
-    print_table(table)
+    show(table)
     show(Text(f"a {TITLE}", style="bold"))
     print_lines(HOSTILE, "two\nlines")
     say(HOSTILE, "two\nlines")

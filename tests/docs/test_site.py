@@ -4,7 +4,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
@@ -14,7 +14,6 @@ import pytest
 import tdbs
 from docs.repository_links import with_repository_links
 from tests.docs.pages import ROOT, text_of
-from tests.reports.browser import Browser, find_browser, open_browser
 
 WHITE = "rgb(255, 255, 255)"
 # Tables and code scroll in boxes of their own; the menus are beside a narrow window until they are opened.
@@ -74,21 +73,8 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[s
     server.server_close()
 
 
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    path = find_browser()
-    assert path
-    with open_browser(path, tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
-
-
-def in_browser(test: Callable[..., None]) -> Callable[..., None]:
-    """Mark a test that takes a minute and a real browser."""
-    has_none = pytest.mark.skipif(find_browser() is None, reason="no Chromium on this machine")
-    return pytest.mark.slow(pytest.mark.browser(has_none(test)))
-
-
-@in_browser
+@pytest.mark.slow
+@pytest.mark.browser
 @pytest.mark.parametrize(("width", "dark"), [(390, True), (1280, False)])
 def test_every_page_fits_is_quiet_and_asks_nobody_else(browser, site, width, dark):
     address, paths = site
@@ -103,7 +89,8 @@ def test_every_page_fits_is_quiet_and_asks_nobody_else(browser, site, width, dar
     assert {path: found for path, found in wrong.items() if found} == {}
 
 
-@in_browser
+@pytest.mark.slow
+@pytest.mark.browser
 def test_search_finds_a_word(browser, site):
     address, _ = site
     browser.look(address, width=1280, dark=False)

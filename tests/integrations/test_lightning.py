@@ -69,9 +69,8 @@ def test_losses_are_those_of_a_loop(mrpc, tmp_path, strategy):
 def test_a_run_goes_on_from_a_checkpoint(mrpc, tmp_path):
     whole = fitted(mrpc, tmp_path / "whole", "unpadded")
     checkpoint = tmp_path / "whole/step=5.ckpt"
-    rest = fitted(
-        mrpc, tmp_path / "rest", "unpadded", ckpt_path=checkpoint, weights_only=False
-    )  # its own pickle, ours to trust
+    trusted = {"ckpt_path": checkpoint, "weights_only": False}  # Lightning's own pickle, which this test wrote
+    rest = fitted(mrpc, tmp_path / "rest", "unpadded", **trusted)
     assert rest == pytest.approx(whole[5:], rel=1e-6)
 
 

@@ -1,7 +1,6 @@
 """Pages in a real browser: it complains of nothing, asks for nothing, and everything fits, in light and in dark."""
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,24 +18,12 @@ from tdbs.reports.report import Report
 from tdbs.reports.samples import DropExamples, ShownDrop, ShownSample
 from tdbs.reports.sweep import sweep_figures
 from tdbs.train.planning.strategies import STRATEGIES
-from tests.reports.browser import Browser, find_browser, open_browser
 from tests.reports.conftest import ESTIMATES, make_dataset, make_estimate, make_row, make_split, make_summary
 from tests.reports.test_sweep_page import BEST, make_result
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(find_browser() is None, reason="no Chromium on this machine"),
-]
+pytestmark = pytest.mark.browser
 LONG = "a_strategy_with_quite_a_name"
 GROUNDS = {False: "rgb(254, 254, 254)", True: "rgb(20, 23, 26)"}
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    path = find_browser()
-    assert path
-    with open_browser(path, tmp_path_factory.mktemp("profile")) as opened:
-        yield opened
 
 
 def shown_drop() -> ShownDrop:

@@ -1,7 +1,5 @@
 """The arguments of `compare`: its folder, and the strategies that they name."""
 
-import itertools
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -10,7 +8,7 @@ from typing import Annotated
 
 from tdbs.analysis.compare.runs import Progress
 from tdbs.errors import ConfigError
-from tdbs.files import name_in_folder
+from tdbs.files import dated_folder, name_in_folder
 from tdbs.given import Place, several
 from tdbs.notebook import HELP
 from tdbs.pipeline.dataset import PreparedDataset
@@ -70,9 +68,7 @@ def check_resumed(out: str | Path | None, *, resume: bool) -> None:
 
 def default_folder(source: str) -> Path:
     """Return a new folder for a comparison without --out."""
-    folder = COMPARISONS_FOLDER / f"{name_in_folder(source)}-{time.strftime('%Y%m%d-%H%M%S')}"
-    later = (folder.with_name(f"{folder.name}-{number}") for number in itertools.count(2))
-    return next(place for place in itertools.chain([folder], later) if not place.exists())
+    return dated_folder(COMPARISONS_FOLDER, name_in_folder(source))
 
 
 def chosen_strategies(
