@@ -1,6 +1,6 @@
 """Where the gain ends: the default beside padded random batches, by spread, model, batch size, dropout and precision.
 
-    python -m benchmarks.bench_map [--models 6x384] [--out map.json]
+    python -m benchmarks.bench_map [--models 6x384] [--out map.json] [--page reports/map/README.md]
 
 Each point times whole updates (forward, backward, weights) in one process, the strategies in turns. Texts are
 synthetic: their lengths are log-normal around one mean, cut at 128 tokens. A spread is the sigma of the logarithm; 0 is
@@ -8,11 +8,6 @@ texts of one length. Plans and batches are those of training, models have random
 different, as in training: each round runs some of every strategy, spread over an epoch; all have run once before. A
 row's figures are medians over rounds: tokens and seconds of an update, and both over those of `random`.
 
-`share` is how much of the saved tokens becomes saved seconds. The last table is MAP of tdbs/analysis/worth.py: what an
-update of random costs beyond its tokens (`fixed`), what one of the strategy costs more (`more`), both in tokens, and
-what a token of the strategy costs more (`rate`). Least squares over the points of a model and a precision find them:
-share of seconds saved x (tokens of random + fixed) = tokens of random - (1 + rate) x tokens of the strategy - more.
-Texts of one length are left out there: batches without padding have no mask, so random is faster with them.
 Points with a padded update of more than --most TFLOP are left out.
 """
 
@@ -23,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,8 +29,8 @@ import torch
 from transformers import AutoModelForSequenceClassification, BertConfig
 
 import tdbs
-from benchmarks.common import markdown_table, provenance
-from tdbs.analysis.numerics import non_negative_least_squares
+from benchmarks.common import provenance
+from benchmarks.map_page import BASE, DEFAULT, STRATEGIES, Row, map_table, page_of
 from tdbs.cli.common import quiet_libraries
 from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.pipeline.dataset import PreparedDataset
@@ -48,8 +43,6 @@ from tdbs.train.planning.strategies import resolve_strategy
 from tdbs.train.resolved import resolve_settings
 from tdbs.train.rows.sequences import laid_out
 
-BASE, DEFAULT = "random", "unpadded"
-STRATEGIES = (BASE, DEFAULT, "sorted", "length_grouped")
 MEAN, LONGEST, SPECIAL = 32, 128, 2  # tokens of a text
 ROWS = 6_400  # of a dataset
 GOLDEN = 0.618034  # its multiples, modulo 1, are spread evenly
@@ -59,22 +52,6 @@ MODELS: Mapping[str, dict[str, int]] = {  # layers, width, heads
     "6x384": {"num_hidden_layers": 6, "hidden_size": 384, "num_attention_heads": 12},
     "12x768": {"num_hidden_layers": 12, "hidden_size": 768, "num_attention_heads": 12},
 }
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Row:
-    """One strategy at one point of the map."""
-
-    model: str
-    precision: str
-    dropout: float
-    batch_size: int
-    spread: float
-    strategy: str
-    tokens: int  # of an update, padding included
-    seconds: float  # of an update
-    fewer_tokens: float  # tokens of random / of this strategy
-    speedup: float  # seconds of random / of this strategy
 
 
 def saved_model(name: str, folder: Path) -> Path:
@@ -196,57 +173,6 @@ def measured_map(options: argparse.Namespace, place: Path) -> Iterator[Row]:
                 yield from rows
 
 
-def share_of(row: Row) -> float | None:
-    """Return how much of the saved tokens became saved seconds; None if hardly any token was saved."""
-    saved = 1 - 1 / row.fewer_tokens
-    return None if saved < 0.1 else (1 - 1 / row.speedup) / saved
-
-
-def update_cost(rows: Sequence[Row], points: Sequence[Row]) -> tuple[float, float, float]:
-    """Return `fixed`, `more` and `rate` from rows of a strategy and those of random at the same points."""
-    left_P = np.array([1 / row.fewer_tokens for row in rows])
-    gained_P = np.array([1 - 1 / row.speedup for row in rows])
-    tokens_P = np.array([row.tokens for row in points])
-    counts_P3 = np.column_stack([gained_P / tokens_P, 1 / tokens_P, left_P])
-    fixed, more, rate = non_negative_least_squares(counts_P3, 1 - left_P - gained_P)
-    return float(fixed), float(more), float(rate)
-
-
-def map_table(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """Return a line for each point."""
-    lines = []
-    for first in range(0, len(rows), len(STRATEGIES)):
-        base, *others = rows[first : first + len(STRATEGIES)]
-        line = {
-            "model": base.model,
-            "precision": base.precision,
-            "dropout": f"{base.dropout:g}",
-            "batch": str(base.batch_size),
-            "spread": f"{base.spread:g}",
-            "tokens": f"{base.tokens:,}",
-            "random, ms": f"{1e3 * base.seconds:,.0f}",
-        }
-        for row in others:
-            line[row.strategy] = f"{row.speedup:.2f} x of {row.fewer_tokens:.2f} x"
-        share = share_of(others[0])
-        lines.append({**line, "share": "" if share is None else f"{share:.2f}"})
-    return lines
-
-
-def cost_table(rows: Sequence[Row]) -> list[dict[str, str]]:
-    """Return what updates cost beyond their tokens, by model and precision, for the default and for `sorted`."""
-    lines = []
-    for model, precision in dict.fromkeys((row.model, row.precision) for row in rows):
-        line = {"model": model, "precision": precision}
-        own = [row for row in rows if (row.model, row.precision) == (model, precision) and row.spread]
-        points = [row for row in own if row.strategy == BASE]
-        for name in STRATEGIES[1:3]:
-            fixed, more, rate = update_cost([row for row in own if row.strategy == name], points)
-            line[f"{name}: fixed, more, rate"] = f"{fixed:,.0f}, {more:,.0f}, {rate:.2f}"
-        lines.append(line)
-    return lines
-
-
 def names(text: str) -> list[str]:
     """Read a list of an option."""
     return text.split(",")
@@ -275,6 +201,7 @@ def main() -> None:
     parser.add_argument("--updates", type=int, default=1, help="of a strategy in a round")
     parser.add_argument("--cpu-time", action="store_true", help="one thread, seconds of the CPU: for a busy machine")
     parser.add_argument("--out", type=Path, help="file for the rows as JSON")
+    parser.add_argument("--page", type=Path, help="file for the tables with what they show, as Markdown")
     options = parser.parse_args()
     quiet_libraries()
     if options.cpu_time:
@@ -285,8 +212,10 @@ def main() -> None:
     facts = {**provenance(), "minutes": f"{(time.perf_counter() - clock) / 60:.1f}", "rounds": options.rounds}
     if options.out is not None:
         options.out.write_text(json.dumps({**facts, "rows": list(map(asdict, rows))}, indent=1), encoding="utf-8")
-    print("\n".join(f"{name}: {value}" for name, value in facts.items()))
-    print(markdown_table(map_table(rows)), markdown_table(cost_table(rows)), sep="\n\n")
+    page = page_of(rows, facts)
+    if options.page is not None:
+        options.page.write_text(page, encoding="utf-8")
+    print(page)
 
 
 if __name__ == "__main__":

@@ -29,17 +29,17 @@ class UpdateCost:
         return max(plain - (1 + self.rate) * default - self.more, 0.0) / (plain + self.fixed)
 
 
-# By strategy and width of the model: in fp32, in bf16 (benchmarks/results/map_cpu_2026-11-30.md).
+# By strategy and width of the model: in fp32, in bf16 (reports/map/README.md).
 MAP: Mapping[str, Mapping[int, tuple[UpdateCost, UpdateCost]]] = {
     "unpadded": {
-        128: (UpdateCost(fixed=510, more=110, rate=0.21), UpdateCost(fixed=840, more=190, rate=0.03)),
-        384: (UpdateCost(fixed=120, more=70, rate=0.1), UpdateCost(fixed=390, more=25, rate=0.2)),
-        768: (UpdateCost(fixed=25, more=0, rate=0.22), UpdateCost(fixed=930, more=0, rate=0.0)),
+        128: (UpdateCost(fixed=580, more=98, rate=0.0), UpdateCost(fixed=988, more=149, rate=0.13)),
+        384: (UpdateCost(fixed=153, more=24, rate=0.0), UpdateCost(fixed=507, more=62, rate=0.0)),
+        768: (UpdateCost(fixed=191, more=0, rate=0.02), UpdateCost(fixed=241, more=0, rate=0.11)),
     },
     "sorted": {
-        128: (UpdateCost(fixed=0, more=0, rate=0.16), UpdateCost(fixed=0, more=0, rate=0.36)),
-        384: (UpdateCost(fixed=250, more=0, rate=0.07), UpdateCost(fixed=1320, more=0, rate=0.48)),
-        768: (UpdateCost(fixed=235, more=0, rate=0.0), UpdateCost(fixed=0, more=0, rate=0.28)),
+        128: (UpdateCost(fixed=2290, more=31, rate=0.0), UpdateCost(fixed=0, more=0, rate=0.43)),
+        384: (UpdateCost(fixed=393, more=18, rate=0.0), UpdateCost(fixed=897, more=0, rate=0.16)),
+        768: (UpdateCost(fixed=375, more=0, rate=0.01), UpdateCost(fixed=3351, more=0, rate=0.27)),
     },
 }
 USUAL_WIDTH = 768  # of a model whose configuration is not known

@@ -37,6 +37,8 @@ def _read(file: Path) -> dict[str, Any]:
         raise ConfigError(
             fitted("--config takes a TOML or YAML file, got {file}.", file=file), next_step="Name it .toml or .yaml."
         )
+    if not file.exists():
+        raise ConfigError(fitted("File {file} does not exist.", file=file), next_step="Check the path after --config.")
     if file.suffix.lower() == ".toml":
         return read_toml(file, form)
     import yaml

@@ -1,7 +1,6 @@
 """`tdbs sweep`: search hyperparameters on one prepared dataset."""
 
 import dataclasses
-import time
 from pathlib import Path
 from typing import Annotated
 
@@ -12,7 +11,7 @@ from tdbs.cli.options import LIST, Chosen, SeedsOption, StrategyOption, listed_s
 from tdbs.cli.progress import spinner
 from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.errors import ConfigError, require
-from tdbs.files import name_in_folder
+from tdbs.files import dated_folder, name_in_folder
 from tdbs.settings import TrainSettings, documented_fields
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY
 
@@ -86,7 +85,7 @@ def command(
         say(f"Each trial is trained once, with seed {chosen_seeds[0]}. For several, pass --seeds 0,1,2.")
     lists = {"lr": lr, "dropout": dropout, "base_batch_size": base_batch_size}
     asked = {name: listed_values(name, ",".join(given)) for name, given in lists.items() if given}
-    folder = out or SWEEPS_FOLDER / f"{name_in_folder(opened.manifest.source)}-{time.strftime('%Y%m%d-%H%M%S')}"
+    folder = out or dated_folder(SWEEPS_FOLDER, name_in_folder(opened.manifest.source))
     quiet_libraries()
     how_to_resume = f"Run the same command with --resume --out {folder} to continue."
     with (

@@ -1,6 +1,7 @@
 """What an error says of bad rows: how many there are, and a line about each of the first ten."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 
 from tdbs.data.columns import row_message, row_name
@@ -18,7 +19,7 @@ def with_other_rows(source: Source, error: RowError) -> RowError:
 
     The source is read again, until ten are found. The error of a single row keeps its message.
     """
-    named = error.next_step.removesuffix(".") + f"; or pass {_SKIP}."
+    named = _naming_skip(error.next_step)
     lines, bad, seen = _found(source)
     if len(lines) < 2 and len(error.reasons) > 1:  # a fault of train's labels, or one that only the tokenizer finds
         first = min(error.reasons)
@@ -39,6 +40,21 @@ def with_other_rows(source: Source, error: RowError) -> RowError:
         reasons=error.reasons,
         details=tuple(lines),
     )
+
+
+@contextmanager
+def skip_named() -> Iterator[None]:
+    """Name --skip-bad-rows in the next step of errors about rows."""
+    try:
+        yield
+    except RowError as error:
+        raise RowError(
+            error.message, next_step=_naming_skip(error.next_step), reasons=error.reasons, details=error.details
+        ) from error
+
+
+def _naming_skip(next_step: str) -> str:
+    return next_step.removesuffix(".") + f"; or pass {_SKIP}."
 
 
 def _found(source: Source) -> tuple[list[str], int, int]:

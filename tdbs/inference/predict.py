@@ -15,6 +15,7 @@ from typing import TextIO
 
 import numpy as np
 
+from tdbs.data.bad_rows import skip_named
 from tdbs.data.columns import BadRows
 from tdbs.data.formats.data_file import UTF8
 from tdbs.errors import ConfigError
@@ -70,6 +71,7 @@ class PredictResult:
 
 
 @checked
+@skip_named()
 def predict(
     model: Place,
     source: Place,

@@ -167,6 +167,13 @@ def test_files_that_are_none_are_refused(refused, workplace, name, text, error):
     assert refused("plan", "--config", name) == error
 
 
+def test_a_file_that_does_not_exist_is_refused_before_it_is_read(refused, workplace):
+    assert refused("plan", "--config", "nowhere.yaml") == (
+        "File nowhere.yaml does not exist.",
+        "Check the path after --config.",
+    )
+
+
 def test_a_value_of_another_type_names_its_file(workplace):
     Path("a.toml").write_text('epochs = "three"\n')
     for options, ending in ((("--config", "a.toml"), " (in a.toml)"), (("--epochs", "three"), "")):

@@ -36,6 +36,13 @@ def test_bad_rows_are_named(tdbs, finished_run, tmp_path):
     assert outcome.stdout.count("\n") == 2
 
 
+def test_an_error_about_a_row_names_the_option_that_skips_it(refused, finished_run, tmp_path):
+    source = write_csv(tmp_path / "in.csv", ["text"], [["fine"], ["a", "b"], ["good"]])
+    message, next_step = refused("predict", finished_run, source)
+    assert message.startswith("Row 2 of ")
+    assert next_step.endswith("; or pass --skip-bad-rows.")
+
+
 @pytest.mark.parametrize("kind", ["regression", None])
 def test_one_output_of_a_kind_that_nothing_names_is_read_as_regression_and_told(tdbs, small_files, tmp_path, kind):
     """transformers' own pipeline would show its sigmoid."""
