@@ -75,7 +75,7 @@ def jaccard(shingles: Shingles, first_C: IntArray, second_C: IntArray, threshold
     looked_at_C = np.flatnonzero((larger_C > 0) & (smaller_C >= threshold * larger_C))
     ends_C = np.cumsum(smaller_C[looked_at_C] + larger_C[looked_at_C])
     cuts = np.flatnonzero(np.diff(ends_C // _SHINGLES_AT_ONCE)) + 1
-    for some_C in np.split(looked_at_C, cuts):
+    for some_C in filter(len, np.split(looked_at_C, cuts)):
         shared_C = _shared(shingles, first_C[some_C], second_C[some_C])
         found_C[some_C] = shared_C / (smaller_C[some_C] + larger_C[some_C] - shared_C)
     return found_C
