@@ -8,6 +8,7 @@ from tdbs.reports.terminal import plain_table
 from tdbs.shown import shown
 
 _UNKNOWN = "?"
+_SHOWN_CLASSES = 8
 
 
 def findings_table(found: Audit) -> Table:
@@ -41,8 +42,8 @@ def audit_lines(found: Audit) -> list[str]:
             f"Correlation of length and label in train: {skew.length_correlation:.2f} "
             f"({skew.low:.2f} to {skew.high:.2f} at 99.9 %)."
         )
-    if skew is not None and skew.droppable_share_by_class:
-        shares = ", ".join(f"{name} {share:.1%}" for name, share in list(skew.droppable_share_by_class.items())[:8])
+    if skew is not None and skew.droppable:
+        shares = ", ".join(f"{each.name} {each.share:.1%}" for each in skew.droppable[:_SHOWN_CLASSES])
         lines.append(f"Droppable tokens by class: {shares}.")
     return [*lines, ""]
 
@@ -58,8 +59,8 @@ def cuts_table(found: Audit) -> Table:
             if told.estimated_cut and cut.tokens_lost is not None:
                 lost = f"{lost} or more"
             samples = _UNKNOWN if cut.samples is None else f"{cut.samples:,}"
-            is_first = number == 0
-            table.add_row(shown(name) if is_first else "", str(cut.max_length), samples, lost, keeps if is_first else "")
+            of_split = (shown(name), keeps) if number == 0 else ("", "")
+            table.add_row(of_split[0], str(cut.max_length), samples, lost, of_split[1])
     after = next(iter(found.splits.values())).truncation.measured_after_cut_at
     table.caption = f"Lengths are after the cut at {after}."
     return table

@@ -68,7 +68,7 @@ def normal_of(texts: list[str], name: str, pairs: list[str] | None = None) -> tu
 @given(seed=st.integers(0, 10_000))
 def test_words_and_normal_forms_are_those_of_the_text(name: str, seed: int):
     """Token ids give the words that characters give, and equal normal forms are found, with every tokenizer."""
-    stream = random.Random(seed)
+    stream = random.Random(seed)  # noqa: S311
     parts = ["The", "the", "fox", "don't", "U.S.", "e-mail", "3.5", "35", "naïve", "A", "...", "-", "unbelievably", "!"]
     texts = [" ".join(stream.choices(parts, k=stream.randint(1, 4))) for _ in range(60)]
     if name == "bert-base-uncased":  # it takes accents off
@@ -128,7 +128,7 @@ def hashes_of(words: list[int]) -> np.ndarray:
 @given(seed=st.integers(0, 10_000))
 def test_near_pairs_have_the_index_of_sets(texts_a_row: int, seed: int):
     """Each pair is one of the brute force's with its index; the bands miss at most a few of a hundred."""
-    rows = rows_of_words(random.Random(seed), texts_a_row=texts_a_row)
+    rows = rows_of_words(random.Random(seed), texts_a_row=texts_a_row)  # noqa: S311
     texts = [text for row in rows for text in row]
     sets = shingles_of(hashes_of([w for text in texts for w in text]), offsets_of([len(text) for text in texts]))
     found = near_pairs(sets, np.arange(len(rows)), texts_a_row=texts_a_row)

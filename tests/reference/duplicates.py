@@ -37,9 +37,7 @@ def jaccard(one: frozenset[object], other: frozenset[object]) -> float:
     return len(one & other) / len(one | other) if one | other else 1.0
 
 
-def near_pairs(
-    rows: Sequence[Sequence[frozenset[object]]], threshold: float
-) -> dict[tuple[int, int], float]:
+def near_pairs(rows: Sequence[Sequence[frozenset[object]]], threshold: float) -> dict[tuple[int, int], float]:
     """Return each two rows whose texts all have this Jaccard index at least; rows of empty sets alone are left out."""
     some = [place for place, sets in enumerate(rows) if any(sets)]
     found = {}

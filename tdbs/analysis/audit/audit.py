@@ -13,6 +13,7 @@ from tdbs.analysis.audit.label_skew import LabelSkew, label_skew, skew_findings
 from tdbs.analysis.audit.sizes import size_findings
 from tdbs.analysis.audit.truncation import Truncation, truncation_findings, truncation_of
 from tdbs.analysis.audit.vocabulary import Fit, fit_of, vocabulary_findings
+from tdbs.given import checked
 from tdbs.pipeline.dataset import AnyDataset, opened
 from tdbs.pipeline.duplicates.near import BANDS, ROWS_A_BAND, THRESHOLD
 
@@ -27,11 +28,19 @@ _CHECKS: tuple[Callable[[Contents], list[Finding]], ...] = (
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ClassCount:
+    """The samples of one class; the fields are JSON keys of `tdbs audit`."""
+
+    name: str
+    samples: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SplitFigures:
     """Counts of one split; the fields are JSON keys of `tdbs audit`."""
 
     rows: int
-    classes: dict[str, int]  # samples of each; empty if samples have no class
+    classes: tuple[ClassCount, ...]  # empty if samples have no class
     truncation: Truncation
 
 
@@ -61,6 +70,7 @@ class Audit:
         return sum(found.severity == "warning" for found in self.findings)
 
 
+@checked
 def audit(dataset: AnyDataset) -> Audit:
     """Return what is wrong with a prepared dataset.
 
@@ -100,6 +110,9 @@ def audit(dataset: AnyDataset) -> Audit:
     )
 
 
-def _classes(contents: Contents, split: int) -> dict[str, int]:
+def _classes(contents: Contents, split: int) -> tuple[ClassCount, ...]:
     counts_C = class_counts(contents, split)
-    return {} if counts_C is None else dict(zip(contents.manifest.task.classes, counts_C.tolist(), strict=True))
+    if counts_C is None:
+        return ()
+    names = contents.manifest.task.classes
+    return tuple(ClassCount(name=name, samples=samples) for name, samples in zip(names, counts_C.tolist(), strict=True))

@@ -1,7 +1,7 @@
 """Hidden characters, words of mixed scripts, and samples in another script than most: likely other languages.
 
-What a tokenizer takes out before it makes tokens is in no shard, so it cannot be found here. A probe shows whether that
-is so for control characters. Scripts are those of the letters of tokens; a token that is a part of a character has none.
+What a tokenizer takes out before it makes tokens is in no shard, so it is not found here. A probe shows whether that is
+so for control characters. Scripts are those of the letters of tokens; a token that is a part of a character has none.
 """
 
 import unicodedata
@@ -43,8 +43,8 @@ def character_findings(contents: Contents) -> list[Finding]:
         ):
             if len(rows_R):
                 grade = severity_of(len(rows_R), contents.rows_of(split), _MANY)
-                what = f"{len(rows_R):,} samples of {name} {what}."
-                found.append(finding(contents, kind, split, rows_R, what=what, mend=mend, severity=grade))
+                told = f"{len(rows_R):,} samples of {name} {what}."
+                found.append(finding(contents, kind, split, rows_R, what=told, mend=mend, severity=grade))
     return found
 
 
@@ -107,14 +107,14 @@ class _Scripts:
         bridges_V = has_letters_V & ~pieces.ends_V
         places_R = self._tokens(split, other_V)
         mixed = [self._tokens(split, self.mixed_V)]
-        for first_R, second_R in ((places_R - 1, places_R), (places_R, places_R + 1)):
-            inside_R = (first_R >= 0) & (second_R < len(contents.ids_T))
-            first_R, second_R = first_R[inside_R], second_R[inside_R]
-            first, second = contents.ids_T[first_R], contents.ids_T[second_R]
-            is_one_R = bridges_V[first] & joins_V[second] & ~np.isin(second_R, contents.text_offsets_P1)
-            is_one_R &= np.isin(self.script_V[first], self._confused) & np.isin(self.script_V[second], self._confused)
-            is_one_R &= self.script_V[first] != self.script_V[second]
-            mixed.append(second_R[is_one_R])
+        for after in (0, 1):  # the token before each of them, and the one behind it
+            second_R = places_R + after
+            second_R = second_R[(second_R > 0) & (second_R < len(contents.ids_T))]
+            one_R, other_R = contents.ids_T[second_R - 1], contents.ids_T[second_R]
+            is_word_R = bridges_V[one_R] & joins_V[other_R] & ~np.isin(second_R, contents.text_offsets_P1)
+            of_one_R, of_other_R = self.script_V[one_R], self.script_V[other_R]
+            is_word_R &= np.isin(of_one_R, self._confused) & np.isin(of_other_R, self._confused)
+            mixed.append(second_R[is_word_R & (of_one_R != of_other_R)])
         return np.unique(self._rows_of_tokens(np.concatenate(mixed)))
 
     def other_rows(self, split: int) -> IntArray:

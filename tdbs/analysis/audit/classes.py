@@ -71,7 +71,7 @@ def _balance(contents: Contents, split: int, counts_C: IntArray) -> list[Finding
                 "class_imbalance",
                 split,
                 _rows_with(contents, split, np.array([least])),
-                what=f"{name} has {counts_C[most]:,} samples of {names[most]} and {counts_C[least]:,} of {names[least]}.",
+                what=f"{name} has {counts_C[most]:,} samples of {names[most]}, {counts_C[least]:,} of {names[least]}.",
                 mend="Judge a run by f1_macro beside accuracy: tdbs evaluate RUN. Or add samples of the small class.",
             )
         )
@@ -84,7 +84,8 @@ def _balance(contents: Contents, split: int, counts_C: IntArray) -> list[Finding
                 "rare_classes",
                 split,
                 rows_R,
-                what=f"{len(few):,} classes of {name} have fewer than {_FEW} samples: {_listed([names[c] for c in few])}.",
+                what=f"{len(few):,} classes of {name} have fewer than {_FEW} samples: "
+                f"{_listed([names[c] for c in few])}.",
                 mend=f"Add samples or join classes in the source, then run tdbs prepare {contents.source} again.",
             )
         )
@@ -94,8 +95,9 @@ def _balance(contents: Contents, split: int, counts_C: IntArray) -> list[Finding
 def _shift(contents: Contents, split: int, train_C: IntArray, own_C: IntArray) -> list[Finding]:
     """Return whether the share of a class differs from its share in train, by more than chance and by 5 points."""
     share_C, of_train_C = own_C / own_C.sum(), train_C / train_C.sum()
-    least_C = np.abs(share_C - of_train_C) - _CERTAIN * np.sqrt(_variance(share_C, own_C) + _variance(of_train_C, train_C))
-    worst = int(np.argmax(least_C))
+    error_C = np.sqrt(_variance(share_C, own_C) + _variance(of_train_C, train_C))
+    least_C = np.abs(share_C - of_train_C) - _CERTAIN * error_C
+    worst = int(np.argmax(np.where(own_C > 0, least_C, -np.inf)))  # classes without a row are another finding
     if least_C[worst] < _APART:
         return []
     name = contents.names[split]

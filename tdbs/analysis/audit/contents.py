@@ -4,6 +4,7 @@ Ten million samples of 25 tokens take about 8 GB here: two bytes a token, and th
 """
 
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -90,7 +91,7 @@ class Contents:
     def text_of(self, row: int) -> str:
         """Return the text of a sample's tokens; of a pair both texts, with a bar between them."""
         places = self.text_offsets_P1[row * self.texts_a_row : (row + 1) * self.texts_a_row + 1].tolist()
-        texts = (self.ids_T[first:end].tolist() for first, end in zip(places[:-1], places[1:], strict=True))
+        texts = (self.ids_T[first:end].tolist() for first, end in pairwise(places))
         return " | ".join(self.tokenizer.decode(ids).strip() for ids in texts)
 
     def label_of(self, row: int) -> str | None:

@@ -110,7 +110,7 @@ def _in_split(contents: Contents, repeats: Repeats, split: int) -> list[Finding]
                     split,
                     rows_R,
                     others_R=others_R,
-                    what=f"{len(rows_R):,} samples of {name} {what}.",
+                    what=f"{len(rows_R):,} samples of {name} {what}{_relabelled(contents, rows_R, others_R)}.",
                     mend=f"tdbs prepare {contents.source} --drop-duplicates {option}",
                     severity=severity_of(len(rows_R), len(rows), _MANY),
                 )
@@ -143,6 +143,7 @@ def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
     ):
         count = int(is_one_R.sum())
         if count:
+            relabelled = _relabelled(contents, rows[is_one_R], others_R[is_one_R])
             found.append(
                 finding(
                     contents,
@@ -150,11 +151,19 @@ def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
                     split,
                     rows[is_one_R],
                     others_R=others_R[is_one_R],
-                    what=f"{count:,} samples of {name} {what}.",
+                    what=f"{count:,} samples of {name} {what}{relabelled}.",
                     mend=f"tdbs prepare {contents.source} --keep-out {name}",
                 )
             )
     return found
+
+
+def _relabelled(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str:
+    """Return how many samples have another label than the one they repeat, as the end of a sentence."""
+    if not all(contents.is_labelled[contents.split_of(int(rows[0]))] for rows in (rows_R, others_R)):
+        return ""
+    count = int((contents.label_digests_N[rows_R] != contents.label_digests_N[others_R]).sum())
+    return f", {count:,} of them with another label" if count else ""
 
 
 def _second_of_pairs(contents: Contents, near: NearPairs, first: int, second: int) -> tuple[IntArray, IntArray]:
@@ -203,9 +212,7 @@ def _by_row(rows_R: IntArray, others_R: IntArray) -> tuple[IntArray, IntArray]:
     return rows_R[order], others_R[order]
 
 
-def _conflict(
-    contents: Contents, kind: str, split: int, rows_R: IntArray, others_R: IntArray, where: str
-) -> Finding:
+def _conflict(contents: Contents, kind: str, split: int, rows_R: IntArray, others_R: IntArray, where: str) -> Finding:
     is_of_samples = contents.manifest.task.kind in (*SAMPLE_KINDS, "token_classification")
     return finding(
         contents,

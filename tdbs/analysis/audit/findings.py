@@ -107,4 +107,3 @@ def _described(contents: Contents, row: int) -> dict[str, Any]:
 def severity_of(count: int, total: int, least_share: float) -> Severity:
     """Return a warning if the share of samples is at least this one, else a note."""
     return "warning" if count >= least_share * total else "note"
-

@@ -19,13 +19,21 @@ _FEWEST = 30  # rows of a class whose share is compared
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class ClassShare:
+    """Droppable tokens of a class in all its tokens; the fields are JSON keys of `tdbs audit`."""
+
+    name: str
+    share: float
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class LabelSkew:
     """What goes with the label in train; the fields are JSON keys of `tdbs audit`."""
 
     length_correlation: float | None  # 0 to 1; None: no labels of samples, or all the same
     low: float | None  # of its interval
     high: float | None
-    droppable_share_by_class: dict[str, float]  # droppable tokens in all tokens
+    droppable: tuple[ClassShare, ...]  # of the classes with 30 rows or more
 
 
 def label_skew(contents: Contents, split: int = 0) -> LabelSkew:
@@ -42,7 +50,7 @@ def label_skew(contents: Contents, split: int = 0) -> LabelSkew:
         length_correlation=correlation,
         low=low,
         high=high,
-        droppable_share_by_class={} if shares is None else dict(zip(shares.classes, shares.share_C.tolist(), strict=True)),
+        droppable=() if shares is None else _class_shares(shares),
     )
 
 
@@ -89,6 +97,11 @@ def droppable_shares(contents: Contents, split: int) -> DroppableShares | None:
         share_C=share_C[kept],
         error_C=np.sqrt(squares_C[kept]) / total_C[kept],  # of a ratio of sums
     )
+
+
+def _class_shares(shares: DroppableShares) -> tuple[ClassShare, ...]:
+    pairs = zip(shares.classes, shares.share_C.tolist(), strict=True)
+    return tuple(ClassShare(name=name, share=share) for name, share in pairs)
 
 
 def skew_findings(contents: Contents) -> list[Finding]:

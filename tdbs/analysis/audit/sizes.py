@@ -25,14 +25,14 @@ def size_findings(contents: Contents) -> list[Finding]:
         text_N = _least_tokens(contents, part)
         own_N = contents.lengths_N[part] - contents.special_tokens
         again = f"Leave them out of the source, then run tdbs prepare {contents.source} again."
-        of_pair = "a text without a token" if contents.texts_a_row > 1 else "no token"
+        of_pair = " in one of their texts" if contents.texts_a_row > 1 else ""
         empty_R = np.flatnonzero(text_N <= 0) + part.start
         if len(empty_R):
-            what = f"{len(empty_R):,} samples of {name} have {of_pair}."
+            what = f"{len(empty_R):,} samples of {name} have no token{of_pair}."
             found.append(finding(contents, "empty", split, empty_R, what=what, mend=again))
         one_R = np.flatnonzero(text_N == 1) + part.start
         if len(one_R):
-            what = f"{len(one_R):,} samples of {name} have {of_pair.replace('no', 'one').replace('without a', 'of one')}."
+            what = f"{len(one_R):,} samples of {name} have a single token{of_pair}."
             grade = severity_of(len(one_R), len(text_N), _MANY_SHORT)
             found.append(finding(contents, "one_token", split, one_R, what=what, mend=again, severity=grade))
         limit = longest_usual(own_N)

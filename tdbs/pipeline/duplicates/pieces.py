@@ -1,8 +1,8 @@
 """What each token id stands for in the normal form of a text: letters and digits, in lower case, cut into words.
 
 A text is not in the shards, but its tokens are, so each distinct id is decoded once. Behind an anchor, an id decodes to
-what it adds to a text, with the space before a new word, whatever the tokenizer's family. An id that is only a part of a
-character, or unknown, is a word of its own that equals itself alone. Cost: Python sees each distinct id once.
+what it adds to a text, with the space before a new word, whatever the tokenizer's family. An id that is only a part of
+a character, or unknown, is a word of its own that equals itself alone. Cost: Python sees each distinct id once.
 """
 
 import unicodedata
@@ -116,8 +116,8 @@ def _added_texts(tokenizer: Tokenizer, ids: list[int]) -> dict[int, str]:
     """Return what each id adds to a text; a part of a character adds U+FFFD."""
     if isinstance(tokenizer.decoder, decoders.WordPiece):  # its decoder would move punctuation to the word before
         prefix = tokenizer.decoder.prefix
-        tokens = {number: tokenizer.id_to_token(number) or "" for number in ids}
-        return {i: token.removeprefix(prefix) if token.startswith(prefix) else f" {token}" for i, token in tokens.items()}
+        tokens = ((number, tokenizer.id_to_token(number) or "") for number in ids)
+        return {i: token[len(prefix) :] if token.startswith(prefix) else f" {token}" for i, token in tokens}
     anchor = tokenizer.encode(_ANCHOR, add_special_tokens=False).ids
     before = tokenizer.decode(anchor, skip_special_tokens=False)
     behind = tokenizer.decode_batch([[*anchor, number] for number in ids], skip_special_tokens=False)

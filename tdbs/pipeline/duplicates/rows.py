@@ -33,9 +33,7 @@ def row_digests(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> HashArray:
     return mixed(range_sums(mixed(place_V), offsets_N1) + sizes_N.astype(np.uint64))
 
 
-def same_rows(
-    values_V: npt.NDArray[Any], offsets_N1: IntArray, *, digests_N: HashArray | None = None
-) -> IntArray:
+def same_rows(values_V: npt.NDArray[Any], offsets_N1: IntArray, *, digests_N: HashArray | None = None) -> IntArray:
     """Return for each row the first row with the same values: itself, if no earlier one has them.
 
     Args:
@@ -68,9 +66,7 @@ def first_with_same(digests_N: HashArray) -> IntArray:
     return first_N
 
 
-def _are_equal(
-    values_V: npt.NDArray[Any], offsets_N1: IntArray, rows_R: IntArray, others_R: IntArray
-) -> BoolArray:
+def _are_equal(values_V: npt.NDArray[Any], offsets_N1: IntArray, rows_R: IntArray, others_R: IntArray) -> BoolArray:
     """Return whether each row has the values of the other one (R)."""
     sizes_N = np.diff(offsets_N1)
     equal_R: BoolArray = sizes_N[rows_R] == sizes_N[others_R]
