@@ -38,7 +38,7 @@ def info_of(histogram: list[int]) -> SplitInfo:
 
 
 def test_cuts_are_counted_up_to_the_prepared_length_and_unknown_beyond():
-    """Of lengths 60, 70 and 128: at 64 two groups are cut, at 128 only what the peak there shows, beyond nobody knows."""
+    """Of lengths 60, 70, 128: at 64 two are cut, at 128 what the peak there shows, and beyond nobody knows."""
     histogram = [0] * 129
     histogram[60], histogram[70], histogram[128] = 50, 30, 20
     found = truncation_of(info_of(histogram), 128, "classification")
@@ -78,7 +78,7 @@ def test_cut_samples_are_those_above_what_is_expected(counts: list[int], expecte
 
 
 def test_an_outlier_is_far_beyond_the_spread_of_the_others():
-    """Half of the lengths 10 and half 20: the deviation of the logarithm is 0.51; all the same: 2.7 times the length."""
+    """Half of the lengths 10, half 20: the logarithm deviates by 0.51. All the same: 2.7 times the length."""
     middle, deviation = np.log(10 * 20) / 2, 1.4826 * np.log(20 / 10) / 2
     assert longest_usual(np.array([10, 20] * 50)) == pytest.approx(np.exp(middle + 5 * deviation))
     assert longest_usual(np.full(9, 10)) == pytest.approx(10 * np.e)
@@ -163,7 +163,7 @@ def test_every_kind_of_task_is_audited(file: str, options: dict[str, Any], tmp_p
         name: split.rows for name, split in made.manifest.splits.items()
     }
     for each in found.findings:
-        assert 0 < each.count
+        assert each.count > 0
         assert each.mend
         assert len(each.examples) <= 3
 
