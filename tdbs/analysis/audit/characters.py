@@ -12,7 +12,7 @@ import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding, severity_of
-from tdbs.arrays import BoolArray, IntArray
+from tdbs.arrays import BoolArray, IntArray, ragged_positions
 from tdbs.shown import shown
 
 # Shapes: V ids of the vocabulary, T tokens, N samples, R some of them.
@@ -126,8 +126,10 @@ class _Scripts:
         rows = part.stop - part.start
         others = np.bincount(self._rows_of_tokens(self._tokens(split, other_V)) - part.start, minlength=rows)
         some_R = np.flatnonzero(others)
-        mains = self._rows_of_tokens(self._tokens(split, self.script_V == self.main_number)) - part.start
-        mains_R = np.bincount(mains, minlength=rows)[some_R]
+        lengths_R = self._contents.lengths_N[some_R + part.start]
+        places = ragged_positions(self._contents.token_offsets_N1[some_R + part.start], lengths_R)
+        is_main = self.script_V[self._contents.ids_T[places]] == self.main_number
+        mains_R = np.bincount(np.repeat(np.arange(len(some_R)), lengths_R)[is_main], minlength=len(some_R))
         return some_R[others[some_R] > _OF_ANOTHER * (others[some_R] + mains_R)] + part.start
 
     def _tokens(self, split: int, which_V: BoolArray) -> IntArray:

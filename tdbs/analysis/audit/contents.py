@@ -24,6 +24,7 @@ from tdbs.pipeline.manifest import Manifest
 # Shapes: S splits, S1 = S + 1, N samples of all splits, T their tokens, P their texts (two a sample for pairs).
 
 TRAIN = "train"
+_TOKENS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -129,7 +130,7 @@ def read_contents(dataset: PreparedDataset) -> Contents:
     rows = [len(split.lengths_N) for split in splits]
     del splits
     tokenizer = read_tokenizer(dataset)
-    id_counts_V = np.bincount(ids_T, minlength=manifest.tokenizer.vocabulary_size)
+    id_counts_V = _counts(ids_T, manifest.tokenizer.vocabulary_size)
     pieces = pieces_of(tokenizer, np.flatnonzero(id_counts_V), special_ids=manifest.tokenizer.special_ids)
     return Contents(
         manifest=manifest,
@@ -149,6 +150,14 @@ def read_contents(dataset: PreparedDataset) -> Contents:
         pieces=pieces,
         normal=normal_texts(ids_T, offsets_P1, pieces),
     )
+
+
+def _counts(ids_T: npt.NDArray[Any], vocabulary_size: int) -> IntArray:
+    """Return how often each id comes, some tokens at a time: they are cast to eight bytes each."""
+    found_V = np.zeros(vocabulary_size, dtype=np.int64)
+    for first in range(0, len(ids_T), _TOKENS_AT_ONCE):
+        found_V += np.bincount(ids_T[first : first + _TOKENS_AT_ONCE], minlength=vocabulary_size)
+    return found_V
 
 
 def _segment_starts(split: Split) -> IntArray:

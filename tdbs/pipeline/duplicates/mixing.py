@@ -1,4 +1,7 @@
-"""Hashes of 64 bits by array code: mixed numbers, and sums over ranges that wrap around."""
+"""Hashes of 64 bits by array code: mixed numbers, sums over ranges that wrap around, and blocks of rows."""
+
+from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -27,3 +30,14 @@ def range_sums(values_V: HashArray, offsets_N1: IntArray) -> HashArray:
     np.cumsum(values_V, out=through_V1[1:])
     found: HashArray = np.diff(through_V1[offsets_N1])
     return found
+
+
+def blocks_of(offsets_N1: IntArray, most: int) -> Iterator[tuple[int, int]]:
+    """Yield ranges of rows, in order, with about this many values each: arrays of a block stay in the cache.
+
+    Args:
+        offsets_N1: Row i has values [i] to [i + 1].
+        most: Values of a block; its last row may exceed them.
+    """
+    cuts = np.flatnonzero(np.diff(offsets_N1[1:] // most)) + 1
+    yield from pairwise([0, *cuts.tolist(), len(offsets_N1) - 1])

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tdbs.arrays import FloatArray, IntArray, offsets_of, ragged_positions
-from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, mixed
+from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, blocks_of, mixed
 from tdbs.pipeline.duplicates.shingles import Shingles
 
 # Shapes: N rows, P texts (K a row), S shingles, C candidates, M members of a bucket.
@@ -21,7 +21,7 @@ THRESHOLD = 0.7  # least Jaccard index of near duplicates
 BANDS = 16
 ROWS_A_BAND = 4
 NEIGHBOURS = 32  # members of a bucket that each of its rows is compared with
-_SHINGLES_AT_ONCE = 1 << 21
+_SHINGLES_AT_ONCE = 1 << 18
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,9 +73,9 @@ def jaccard(shingles: Shingles, first_C: IntArray, second_C: IntArray, threshold
     larger_C = np.maximum(size_P[first_C], size_P[second_C])
     found_C = np.where(larger_C == 0, 1.0, 0.0)
     looked_at_C = np.flatnonzero((larger_C > 0) & (smaller_C >= threshold * larger_C))
-    ends_C = np.cumsum(smaller_C[looked_at_C] + larger_C[looked_at_C])
-    cuts = np.flatnonzero(np.diff(ends_C // _SHINGLES_AT_ONCE)) + 1
-    for some_C in filter(len, np.split(looked_at_C, cuts)):
+    both_C1 = offsets_of(smaller_C[looked_at_C] + larger_C[looked_at_C])
+    for first, end in blocks_of(both_C1, _SHINGLES_AT_ONCE):
+        some_C = looked_at_C[first:end]
         shared_C = _shared(shingles, first_C[some_C], second_C[some_C])
         found_C[some_C] = shared_C / (smaller_C[some_C] + larger_C[some_C] - shared_C)
     return found_C
@@ -88,7 +88,7 @@ def _shared(shingles: Shingles, first_C: IntArray, second_C: IntArray) -> IntArr
     numbers = np.tile(np.arange(len(first_C)), 2)
     # The number of the pair above the low bits of the hash, in one number: two shingles of a pair share these bits
     # with a chance of 2 ** -40 or less.
-    bits = np.uint64(64 - len(first_C).bit_length())
+    bits = np.uint64(63 - len(first_C).bit_length())
     hashes = shingles.hashes_S[ragged_positions(shingles.offsets_P1[texts], sizes)]
     packed = np.repeat(numbers.astype(np.uint64) << bits, sizes) | (hashes & ((np.uint64(1) << bits) - np.uint64(1)))
     packed.sort()

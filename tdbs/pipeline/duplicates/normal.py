@@ -10,12 +10,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tdbs.arrays import IntArray, offsets_of, ragged_positions
-from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, mixed, range_sums
+from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, blocks_of, mixed, range_sums
 from tdbs.pipeline.duplicates.pieces import Pieces, concatenated, powers
 from tdbs.pipeline.duplicates.rows import first_with_same, same_rows
 
 # Shapes: N rows, N1 = N + 1, T their tokens, P texts (two a row for pairs), P1 = P + 1, W words, W1 = W + 1,
 # G segments of the texts.
+
+_TOKENS_AT_ONCE = 1 << 18  # a block takes 100 bytes a token
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,6 +49,60 @@ def normal_texts(ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces) 
     Returns:
         The words of the texts (W), their offsets (P1), digests and sizes (P).
     """
+    blocks = [
+        _block(ids_T[offsets_P1[first] : offsets_P1[end]], offsets_P1[first : end + 1] - offsets_P1[first], pieces)
+        for first, end in blocks_of(offsets_P1, _TOKENS_AT_ONCE)
+    ]
+    return NormalTexts(
+        word_hashes_W=np.concatenate([block.word_hashes_W for block in blocks]),
+        word_offsets_P1=offsets_of(np.concatenate([np.diff(block.word_offsets_P1) for block in blocks])),
+        digests_P=np.concatenate([block.digests_P for block in blocks]),
+        sizes_P=np.concatenate([block.sizes_P for block in blocks]),
+    )
+
+
+def same_texts(
+    ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces, texts: NormalTexts, *, texts_a_row: int
+) -> IntArray:
+    """Return for each row the first row whose texts have the same normal forms, in order: itself, if there is none.
+
+    Rows without a letter or digit equal no other. Args are those of `normal_texts`, and what it returned.
+    """
+    digests_NK = texts.digests_P.reshape(-1, texts_a_row)
+    digests_N = digests_NK[:, 0]
+    for more in range(1, texts_a_row):
+        digests_N = mixed(digests_N * GOLDEN + digests_NK[:, more])
+    rows = np.arange(len(digests_N))
+    has_text_N = texts.sizes_P.reshape(-1, texts_a_row).sum(axis=1) > 0
+    like_N = first_with_same(digests_N)
+    shared_N = np.bincount(like_N, minlength=len(rows))[like_N] > 1
+    compared = rows[has_text_N & shared_N]
+    bytes_V, offsets_R1 = _bytes_of_rows(ids_T, offsets_P1, pieces, compared, texts_a_row)
+    first_N = rows.copy()
+    first_N[compared] = compared[same_rows(bytes_V, offsets_R1, digests_N=digests_N[compared])]
+    return first_N
+
+
+def _bytes_of_rows(
+    ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces, rows_R: IntArray, texts_a_row: int
+) -> tuple[npt.NDArray[np.uint8], IntArray]:
+    """Return the normal forms of some rows; a NUL stands behind each text, so that pairs cannot run together."""
+    texts_Q = (rows_R[:, None] * texts_a_row + np.arange(texts_a_row)).ravel()
+    tokens_Q = offsets_P1[texts_Q + 1] - offsets_P1[texts_Q]
+    ids = ids_T[ragged_positions(offsets_P1[texts_Q], tokens_Q)]
+    counts = np.diff(pieces.offsets_V1)[ids]
+    segments = ragged_positions(pieces.offsets_V1[ids], counts)
+    sizes = pieces.sizes_G[segments]
+    found = pieces.bytes_B[ragged_positions(pieces.byte_offsets_G1[segments], sizes)]
+    through = offsets_of(sizes)
+    ends_Q = through[offsets_of(counts)[np.cumsum(tokens_Q)]]
+    with_ends = np.insert(found, ends_Q, 0)
+    offsets_Q1 = np.append(0, ends_Q + np.arange(1, len(ends_Q) + 1))
+    return with_ends, offsets_Q1[::texts_a_row]
+
+
+def _block(ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces) -> NormalTexts:
+    """Return the words and the digest of each text of a block."""
     count_T = np.diff(pieces.offsets_V1)[ids_T]
     segment_G = ragged_positions(pieces.offsets_V1[ids_T], count_T)
     offsets_of_tokens_T1 = offsets_of(count_T)
@@ -79,42 +135,3 @@ def normal_texts(ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces) 
         ),
         sizes_P=sizes_P,
     )
-
-
-def same_texts(
-    ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces, texts: NormalTexts, *, texts_a_row: int
-) -> IntArray:
-    """Return for each row the first row whose texts have the same normal forms, in order: itself, if there is none.
-
-    Rows without a letter or digit equal no other. Args are those of `normal_texts`, and what it returned.
-    """
-    digests_NK = texts.digests_P.reshape(-1, texts_a_row)
-    digests_N = digests_NK[:, 0]
-    for more in range(1, texts_a_row):
-        digests_N = mixed(digests_N * GOLDEN + digests_NK[:, more])
-    rows = np.arange(len(digests_N))
-    has_text_N = texts.sizes_P.reshape(-1, texts_a_row).sum(axis=1) > 0
-    shared_N = np.bincount(first_with_same(digests_N), minlength=len(rows))[first_with_same(digests_N)] > 1
-    compared = rows[has_text_N & shared_N]
-    bytes_V, offsets_R1 = _bytes_of_rows(ids_T, offsets_P1, pieces, compared, texts_a_row)
-    first_N = rows.copy()
-    first_N[compared] = compared[same_rows(bytes_V, offsets_R1, digests_N=digests_N[compared])]
-    return first_N
-
-
-def _bytes_of_rows(
-    ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces, rows_R: IntArray, texts_a_row: int
-) -> tuple[npt.NDArray[np.uint8], IntArray]:
-    """Return the normal forms of some rows; a NUL stands behind each text, so that pairs cannot run together."""
-    texts_Q = (rows_R[:, None] * texts_a_row + np.arange(texts_a_row)).ravel()
-    tokens_Q = offsets_P1[texts_Q + 1] - offsets_P1[texts_Q]
-    ids = ids_T[ragged_positions(offsets_P1[texts_Q], tokens_Q)]
-    counts = np.diff(pieces.offsets_V1)[ids]
-    segments = ragged_positions(pieces.offsets_V1[ids], counts)
-    sizes = pieces.sizes_G[segments]
-    found = pieces.bytes_B[ragged_positions(pieces.byte_offsets_G1[segments], sizes)]
-    through = offsets_of(sizes)
-    ends_Q = through[offsets_of(counts)[np.cumsum(tokens_Q)]]
-    with_ends = np.insert(found, ends_Q, 0)
-    offsets_Q1 = np.append(0, ends_Q + np.arange(1, len(ends_Q) + 1))
-    return with_ends, offsets_Q1[::texts_a_row]

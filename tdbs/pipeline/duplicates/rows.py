@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from tdbs.arrays import BoolArray, IntArray, ragged_positions
-from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, mixed, range_sums
+from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
+from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, blocks_of, mixed, range_sums
 
 # Shapes: N rows, N1 = N + 1, V their values, R rows that are compared.
 
-_VALUES_AT_ONCE = 1 << 20  # a comparison takes 20 bytes a value
+_VALUES_AT_ONCE = 1 << 18  # a block takes 40 bytes a value
 
 
 def row_digests(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> HashArray:
@@ -26,11 +26,15 @@ def row_digests(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> HashArray:
     Returns:
         64 bits a row (N). Two rows that differ share one with a chance of about 2 ** -64.
     """
-    sizes_N = np.diff(offsets_N1)
-    place_V = ragged_positions(np.zeros(len(sizes_N), dtype=np.int64), sizes_N).astype(np.uint64)
-    place_V *= GOLDEN
-    place_V += values_V.astype(np.uint64)
-    return mixed(range_sums(mixed(place_V), offsets_N1) + sizes_N.astype(np.uint64))
+    found_N = np.empty(len(offsets_N1) - 1, dtype=np.uint64)
+    for first, end in blocks_of(offsets_N1, _VALUES_AT_ONCE):
+        offsets_R1 = offsets_N1[first : end + 1] - offsets_N1[first]
+        sizes_R = np.diff(offsets_R1)
+        place_V = ragged_positions(np.zeros(len(sizes_R), dtype=np.int64), sizes_R).astype(np.uint64)
+        place_V *= GOLDEN
+        place_V += values_V[offsets_N1[first] : offsets_N1[end]].astype(np.uint64)
+        found_N[first:end] = mixed(range_sums(mixed(place_V), offsets_R1) + sizes_R.astype(np.uint64))
+    return found_N
 
 
 def same_rows(values_V: npt.NDArray[Any], offsets_N1: IntArray, *, digests_N: HashArray | None = None) -> IntArray:
@@ -71,11 +75,9 @@ def _are_equal(values_V: npt.NDArray[Any], offsets_N1: IntArray, rows_R: IntArra
     sizes_N = np.diff(offsets_N1)
     equal_R: BoolArray = sizes_N[rows_R] == sizes_N[others_R]
     compared_R = np.flatnonzero(equal_R)
-    sizes_R = sizes_N[rows_R[compared_R]]
-    ends_R = np.cumsum(sizes_R)
-    cuts = np.flatnonzero(np.diff(ends_R // _VALUES_AT_ONCE)) + 1
-    for part in np.split(np.arange(len(compared_R)), cuts):
-        some_R, size_R = compared_R[part], sizes_R[part]
+    for first, end in blocks_of(offsets_of(sizes_N[rows_R[compared_R]]), _VALUES_AT_ONCE):
+        some_R = compared_R[first:end]
+        size_R = sizes_N[rows_R[some_R]]
         of_row = values_V[ragged_positions(offsets_N1[rows_R[some_R]], size_R)]
         of_other = values_V[ragged_positions(offsets_N1[others_R[some_R]], size_R)]
         which = np.repeat(some_R, size_R)

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from tdbs.arrays import IntArray, offsets_of, ragged_positions
-from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, mixed
+from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, blocks_of, mixed
 
 # Shapes: P texts, P1 = P + 1, W words, S shingles.
 
 WORDS = 3
 _PLACE_BITS = 63  # of the number of a text and the hash of a shingle together, which are sorted as one number
+_WORDS_AT_ONCE = 1 << 18  # a block takes 80 bytes a word
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,6 +40,21 @@ def shingles_of(word_hashes_W: HashArray, offsets_P1: IntArray) -> Shingles:
     Returns:
         The sets. Hashes are cut to the bits that the number of texts leaves of 63: 40 of ten million texts.
     """
+    bits = _PLACE_BITS - len(offsets_P1).bit_length()
+    blocks = [
+        _block(
+            word_hashes_W[offsets_P1[first] : offsets_P1[end]], offsets_P1[first : end + 1] - offsets_P1[first], bits
+        )
+        for first, end in blocks_of(offsets_P1, _WORDS_AT_ONCE)
+    ]
+    return Shingles(
+        hashes_S=np.concatenate([block.hashes_S for block in blocks]),
+        offsets_P1=offsets_of(np.concatenate([block.sizes_P for block in blocks])),
+    )
+
+
+def _block(word_hashes_W: HashArray, offsets_P1: IntArray, bits: int) -> Shingles:
+    """Return the sets of the texts of a block, with hashes of so many bits."""
     words_P = np.diff(offsets_P1)
     count_P = np.where(words_P >= WORDS, words_P - (WORDS - 1), np.minimum(words_P, 1))
     first_S = ragged_positions(offsets_P1[:-1], count_P)
@@ -49,7 +65,6 @@ def shingles_of(word_hashes_W: HashArray, offsets_P1: IntArray) -> Shingles:
         has_S = size_S > more
         next_S = word_hashes_W[np.where(has_S, first_S + more, first_S)]
         hash_S = np.where(has_S, mixed(hash_S * GOLDEN + next_S), hash_S)
-    bits = _PLACE_BITS - len(words_P).bit_length()
     packed_S = (text_S.astype(np.uint64) << np.uint64(bits)) | (hash_S >> np.uint64(64 - bits))
     packed_S.sort()
     is_new_S = np.append(True, packed_S[1:] != packed_S[:-1])[: len(packed_S)]
