@@ -1,13 +1,24 @@
 """`tdbs audit`: find what is wrong with a prepared dataset."""
 
 import dataclasses
+from pathlib import Path
+from typing import Annotated
 
-from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
+import typer
+
+from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, dataset_folder, reported
 from tdbs.cli.screen import print_json, print_lines, show
 
 
 @reported
-def command(dataset: DatasetArgument = None, as_json: JsonOption = False) -> None:
+def command(
+    dataset: DatasetArgument = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write an HTML page.", show_default=False)
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
     """Duplicates, leaks, label conflicts, cut texts, skewed classes and strange characters are counted.
 
     Each finding has three examples and the command that mends it. The exit code is 0, whatever is found.
@@ -15,12 +26,22 @@ def command(dataset: DatasetArgument = None, as_json: JsonOption = False) -> Non
     \b
     Example:
       tdbs audit data/sample/sample_tokenizer-128-1a2b3c4d
+      tdbs audit --html audit.html
       tdbs audit --json | jq '.findings[].kind'
     """
     from tdbs.analysis.audit.audit import audit
-    from tdbs.reports.terminal_audit import audit_lines, cuts_table, findings_table
+    from tdbs.pipeline.dataset import load
 
-    found = audit(dataset_folder(dataset))
+    if html is not None:
+        from tdbs.reports.audit_page import check_page
+
+        check_page(html, overwrite=overwrite)
+    opened = load(dataset_folder(dataset))
+    found = audit(opened)
+    if html is not None:
+        from tdbs.reports.audit_page import write_audit_page
+
+        write_audit_page(html, found, opened.manifest)
     if as_json:
         print_json(
             {
@@ -32,10 +53,15 @@ def command(dataset: DatasetArgument = None, as_json: JsonOption = False) -> Non
                 "label_skew": None if found.label_skew is None else dataclasses.asdict(found.label_skew),
                 "near": dataclasses.asdict(found.near),
                 "control_characters_removed": found.control_characters_removed,
+                "html": None if html is None else str(html),
             }
         )
         return
+    from tdbs.reports.terminal_audit import cuts_table, finding_lines, findings_table, measured_lines
+
     if found.findings:
         show(findings_table(found))
-    print_lines(*audit_lines(found))
+    print_lines(*finding_lines(found), "", *measured_lines(found), "")
     show(cuts_table(found))
+    if html is not None:
+        print_lines("", str(html))

@@ -43,7 +43,7 @@ def character_findings(contents: Contents) -> list[Finding]:
         ):
             if len(rows_R):
                 grade = severity_of(len(rows_R), contents.rows_of(split), _MANY)
-                told = f"{len(rows_R):,} samples of {name} {what}."
+                told = f"Samples of {name} that {what}: {len(rows_R):,}."
                 found.append(finding(contents, kind, split, rows_R, what=told, mend=mend, severity=grade))
     return found
 

@@ -84,8 +84,7 @@ def _balance(contents: Contents, split: int, counts_C: IntArray) -> list[Finding
                 "rare_classes",
                 split,
                 rows_R,
-                what=f"{len(few):,} classes of {name} have fewer than {_FEW} samples: "
-                f"{_listed([names[c] for c in few])}.",
+                what=f"Classes of {name} with fewer than {_FEW} samples: {_listed([names[c] for c in few])}.",
                 mend=f"Add samples or join classes in the source, then run tdbs prepare {contents.source} again.",
             )
         )

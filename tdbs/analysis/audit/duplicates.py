@@ -110,7 +110,7 @@ def _in_split(contents: Contents, repeats: Repeats, split: int) -> list[Finding]
                     split,
                     rows_R,
                     others_R=others_R,
-                    what=f"{len(rows_R):,} samples of {name} {what}{_relabelled(contents, rows_R, others_R)}.",
+                    what=f"Samples of {name} that {what}: {len(rows_R):,}{_relabelled(contents, rows_R, others_R)}.",
                     mend=f"tdbs prepare {contents.source} --drop-duplicates {option}",
                     severity=severity_of(len(rows_R), len(rows), _MANY),
                 )
@@ -151,7 +151,7 @@ def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
                     split,
                     rows[is_one_R],
                     others_R=others_R[is_one_R],
-                    what=f"{count:,} samples of {name} {what}{relabelled}.",
+                    what=f"Samples of {name} that {what}: {count:,}{relabelled}.",
                     mend=f"tdbs prepare {contents.source} --keep-out {name}",
                 )
             )
@@ -220,7 +220,7 @@ def _conflict(contents: Contents, kind: str, split: int, rows_R: IntArray, other
         split,
         rows_R,
         others_R=others_R,
-        what=f"The text of {len(rows_R):,} samples of {contents.names[split]} stands {where} with another label.",
+        what=f"Samples of {contents.names[split]} whose text stands {where} with another label: {len(rows_R):,}.",
         mend=f"Choose one label for each text in the source, then run tdbs prepare {contents.source} again.",
         severity="warning" if is_of_samples else "note",  # a question may have several answers
     )

@@ -28,18 +28,18 @@ def size_findings(contents: Contents) -> list[Finding]:
         of_pair = " in one of their texts" if contents.texts_a_row > 1 else ""
         empty_R = np.flatnonzero(text_N <= 0) + part.start
         if len(empty_R):
-            what = f"{len(empty_R):,} samples of {name} have no token{of_pair}."
+            what = f"Samples of {name} without a token{of_pair}: {len(empty_R):,}."
             found.append(finding(contents, "empty", split, empty_R, what=what, mend=again))
         one_R = np.flatnonzero(text_N == 1) + part.start
         if len(one_R):
-            what = f"{len(one_R):,} samples of {name} have a single token{of_pair}."
+            what = f"Samples of {name} with a single token{of_pair}: {len(one_R):,}."
             grade = severity_of(len(one_R), len(text_N), _MANY_SHORT)
             found.append(finding(contents, "one_token", split, one_R, what=what, mend=again, severity=grade))
         limit = longest_usual(own_N)
         long_R = np.flatnonzero(own_N > limit)
         if len(long_R):
             long_R = long_R[np.argsort(-own_N[long_R], kind="stable")] + part.start
-            what = f"{len(long_R):,} samples of {name} are far longer than the others: over {limit:,.0f} tokens."
+            what = f"Samples of {name} far longer than the others, over {limit:,.0f} tokens: {len(long_R):,}."
             mend = f"tdbs prepare {contents.source} --max-length {int(limit) + contents.special_tokens}"
             grade = severity_of(len(long_R), len(own_N), _MANY_LONG)
             found.append(finding(contents, "length_outliers", split, long_R, what=what, mend=mend, severity=grade))

@@ -79,7 +79,7 @@ def truncation_findings(contents: Contents) -> list[Finding]:
                     "truncation",
                     split,
                     rows_R,
-                    what=f"About {told.estimated_cut:,} samples of {name} are cut at {longest} tokens.",
+                    what=f"Samples of {name} cut at {longest} tokens, estimated: {told.estimated_cut:,}.",
                     mend=f"tdbs prepare {contents.source} --max-length {2 * longest}",
                     count=told.estimated_cut,
                 )
@@ -106,7 +106,7 @@ def _target_finding(contents: Contents, split: int) -> list[Finding]:
             "target_truncation",
             split,
             rows_R + contents.slice_of(split).start,
-            what=f"The targets of about {cut:,} samples of {contents.names[split]} are cut at {longest} tokens.",
+            what=f"Samples of {contents.names[split]} with a target cut at {longest} tokens, estimated: {cut:,}.",
             mend=f"tdbs prepare {contents.source} --max-target-length {2 * longest}",
             count=cut,
         )
