@@ -17,7 +17,7 @@ from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import PreparedDataset, Split, Targets, read_split, read_tokenizer
 from tdbs.pipeline.duplicates.mixing import HashArray, mixed
 from tdbs.pipeline.duplicates.normal import NormalTexts, normal_texts, text_offsets
-from tdbs.pipeline.duplicates.pieces import Pieces, pieces_of
+from tdbs.pipeline.duplicates.pieces import Pieces, pieces_of, unknown_id
 from tdbs.pipeline.duplicates.rows import row_digests
 from tdbs.pipeline.manifest import Manifest
 
@@ -44,6 +44,7 @@ class Contents:
     label_digests_N: HashArray  # equal if the labels are; 0 in a split without labels
     is_labelled: tuple[bool, ...]
     tokenizer: Tokenizer
+    unknown_id: int | None  # None: the tokenizer knows all, byte by byte
     id_counts_V: IntArray
     pieces: Pieces
     normal: NormalTexts
@@ -63,10 +64,9 @@ class Contents:
         return self.manifest.tokenizer.special_tokens
 
     @property
-    def unknown_id(self) -> int | None:
-        """The id that stands for what the tokenizer does not know; None if it knows all, byte by byte."""
-        unknown = getattr(self.tokenizer.model, "unk_token", None)
-        return None if unknown is None else self.tokenizer.token_to_id(unknown)
+    def special_ids(self) -> list[int]:
+        """Ids that stand for no part of a text, within the vocabulary."""
+        return [i for i in self.manifest.tokenizer.special_ids if i < len(self.id_counts_V) and i != self.unknown_id]
 
     @property
     def source(self) -> str:
@@ -146,6 +146,7 @@ def read_contents(dataset: PreparedDataset) -> Contents:
         label_digests_N=label_digests_N,
         is_labelled=tuple(each is not None for each in targets),
         tokenizer=tokenizer,
+        unknown_id=unknown_id(tokenizer),
         id_counts_V=id_counts_V,
         pieces=pieces,
         normal=normal_texts(ids_T, offsets_P1, pieces),

@@ -66,7 +66,7 @@ def _least_tokens(contents: Contents, part: slice) -> IntArray:
     if contents.texts_a_row == 1:
         return contents.lengths_N[part] - contents.special_tokens
     special_V = np.zeros(len(contents.id_counts_V), dtype=np.int64)
-    special_V[[i for i in contents.manifest.tokenizer.special_ids if i < len(special_V)]] = 1
+    special_V[contents.special_ids] = 1
     offsets_P1 = contents.text_offsets_P1[part.start * 2 : part.stop * 2 + 1]
     own = 1 - special_V[contents.ids_T[offsets_P1[0] : offsets_P1[-1]]]
     through = np.append(0, np.cumsum(own))[offsets_P1 - offsets_P1[0]]

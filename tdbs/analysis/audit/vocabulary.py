@@ -31,8 +31,7 @@ def fit_of(contents: Contents) -> Fit:
     has_letters_V = np.diff(contents.pieces.offsets_V1) > 0
     pieces = int(counts_V[: len(has_letters_V)][has_letters_V].sum())
     words = len(contents.normal.word_hashes_W)
-    special = [number for number in contents.manifest.tokenizer.special_ids if number < len(counts_V)]
-    own = int(counts_V.sum() - counts_V[special].sum())
+    own = int(counts_V.sum() - counts_V[contents.special_ids].sum())
     unknown = contents.unknown_id
     unknown_tokens = 0 if unknown is None else int(counts_V[unknown])
     return Fit(

@@ -21,6 +21,7 @@ from tdbs.pipeline.duplicates.mixing import HashArray, mixed, range_sums
 
 REPLACEMENT = "\ufffd"  # what part of a character decodes to
 _ANCHOR = "a"
+_RARE = ("\U00010c00", "\U00010c01")  # two letters of Old Turkic: who spells both alike knows neither
 _BASE = 0xD1342543DE82EF95  # of the polynomial; odd, so that no power of it is 0
 _BYTE_VALUES = mixed(np.arange(1, 257, dtype=np.uint64))
 # Scripts without spaces: each letter is a word.
@@ -57,12 +58,13 @@ def pieces_of(tokenizer: Tokenizer, ids: npt.ArrayLike, *, special_ids: Iterable
     Returns:
         The segments of ids 0 to the greatest one.
     """
+    unknown = unknown_id(tokenizer)
+    special = set(special_ids) - {unknown}  # some tokenizers call it special, but it stands for a word of the text
     wanted = np.unique(np.asarray(ids, dtype=np.int64))
-    wanted = wanted[~np.isin(wanted, list(special_ids))]
+    wanted = wanted[~np.isin(wanted, list(special))]
     texts = _added_texts(tokenizer, wanted.tolist())
-    count = int(max([-1, *wanted.tolist(), *special_ids])) + 1
+    count = int(max([-1, *wanted.tolist(), *special])) + 1
     sizes_V, ends_V = np.zeros(count, dtype=np.int64), np.ones(count, dtype=np.bool_)
-    unknown = _unknown_id(tokenizer)
     segments: list[bytes] = []
     begins: list[bool] = []
     for number, text in texts.items():
@@ -84,6 +86,16 @@ def pieces_of(tokenizer: Tokenizer, ids: npt.ArrayLike, *, special_ids: Iterable
         ends_V=ends_V,
         texts=texts,
     )
+
+
+def unknown_id(tokenizer: Tokenizer) -> int | None:
+    """Return the id that stands for what a tokenizer does not know; None if it spells everything in bytes."""
+    named = getattr(tokenizer.model, "unk_token", None)
+    if named is not None:
+        found: int | None = tokenizer.token_to_id(named)
+        return found
+    one, other = (tokenizer.encode(letter, add_special_tokens=False).ids for letter in _RARE)
+    return int(one[-1]) if one and one == other else None
 
 
 def concatenated(hashes_G: HashArray, before_G: IntArray, offsets_N1: IntArray) -> HashArray:
@@ -150,8 +162,3 @@ def _kind_of(character: str) -> str:
     if any(first <= ord(character) <= last for first, last in _UNSPACED) or ord(character) >= _UNSPACED_BEYOND:
         return "letters" if unicodedata.category(character)[0] in "LMN" else "gap"
     return "word" if character.isalnum() or unicodedata.category(character)[0] == "M" else "gap"
-
-
-def _unknown_id(tokenizer: Tokenizer) -> int | None:
-    unknown = getattr(tokenizer.model, "unk_token", None)
-    return None if unknown is None else tokenizer.token_to_id(unknown)
