@@ -21,7 +21,7 @@ def command(
 ) -> None:
     """Duplicates, leaks, label conflicts, cut texts, skewed classes and strange characters are counted.
 
-    Each finding has three examples and the command that mends it. The exit code is 0, whatever is found.
+    Each finding has three examples and the command that fixes it. The exit code is 0, whatever is found.
 
     \b
     Example:

@@ -1,4 +1,4 @@
-"""What `tdbs audit` prints: a table of findings, examples with the way to mend each, and a table of cuts."""
+"""What `tdbs audit` prints: a table of findings, examples with the way to fix each, and a table of cuts."""
 
 from collections.abc import Iterator, Sequence
 
@@ -45,13 +45,13 @@ def cut_rows(found: Audit) -> Iterator[tuple[str, ...]]:
 
 
 def finding_lines(found: Audit) -> list[str]:
-    """Return each finding with its examples and what mends it; a line that says so if nothing is worth mending."""
+    """Return each finding with its examples and what fixes it; a line that says so if nothing is worth fixing."""
     lines = [line for each in found.findings for line in _finding_lines(each)]
     return lines if found.warnings else [*lines, "", f"No warnings: {found.path}"]
 
 
 def measured_lines(found: Audit) -> list[str]:
-    """Return how it was measured, and the figures that are no finding."""
+    """Return how it was measured, and the figures beside the findings."""
     rows = sum(split.rows for split in found.splits.values())
     fit, near, skew = found.tokenizer, found.near, found.label_skew
     lines = [
@@ -81,7 +81,7 @@ def _table(columns: Sequence[str], rows: Iterator[tuple[str, ...]]) -> Table:
 
 
 def _finding_lines(found: Finding) -> list[str]:
-    return ["", found.what, *map(_example_line, found.examples), f"  mend: {found.mend}"]
+    return ["", found.what, *map(_example_line, found.examples), f"  fix: {found.fix}"]
 
 
 def _example_line(example: Example) -> str:

@@ -30,7 +30,7 @@ def test_a_page_has_each_finding_and_loads_nothing(dataset: PreparedDataset):
     page = Page(audit_page(found, dataset.manifest))
     for each in found.findings:
         assert each.what in page.text
-        assert each.mend in page.text
+        assert each.fix in page.text
     assert {"b", "i", "script"} & page.tags == set()
     assert set(page.addresses) <= {"data:,"} | {each for each in page.addresses if each.startswith("#")}
 
@@ -47,12 +47,12 @@ def test_a_clean_dataset_says_so(tmp_path: Path):
 
 
 def test_lines_name_both_rows_of_an_example(dataset: PreparedDataset):
-    """A leak names its row of train, with the labels of both, and what mends it."""
+    """A leak names its row of train, with the labels of both, and what fixes it."""
     lines = finding_lines(audit(dataset))
     place = lines.index("Samples of validation that stand in train, token by token: 1, 1 of them with another label.")
     assert lines[place + 1 : place + 3] == [
         "  validation 0 [no]: good < b > film < / b > (and train 0 [<i>])",
-        "  mend: tdbs prepare SOURCE --keep-out validation",
+        "  fix: tdbs prepare SOURCE --keep-out validation",
     ]
 
 

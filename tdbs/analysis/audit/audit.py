@@ -66,7 +66,7 @@ class Audit:
 
     @property
     def warnings(self) -> int:
-        """Findings that are worth mending before training."""
+        """Findings that are worth fixing before training."""
         return sum(found.severity == "warning" for found in self.findings)
 
 

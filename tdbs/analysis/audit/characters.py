@@ -31,7 +31,7 @@ def character_findings(contents: Contents) -> list[Finding]:
     found = []
     for split, name in enumerate(contents.names):
         again = f"Clean the texts of the source, then run tdbs prepare {contents.source} again."
-        for kind, rows_R, what, mend in (
+        for kind, rows_R, what, fix in (
             ("control_characters", scripts.rows(split, scripts.hidden_V), "have hidden or control characters", again),
             ("mixed_scripts", scripts.mixed_rows(split), "have a word whose letters are of two scripts", again),
             (
@@ -44,7 +44,7 @@ def character_findings(contents: Contents) -> list[Finding]:
             if len(rows_R):
                 grade = severity_of(len(rows_R), contents.rows_of(split), _MANY)
                 told = f"Samples of {name} that {what}: {len(rows_R):,}."
-                found.append(finding(contents, kind, split, rows_R, what=told, mend=mend, severity=grade))
+                found.append(finding(contents, kind, split, rows_R, what=told, fix=fix, severity=grade))
     return found
 
 

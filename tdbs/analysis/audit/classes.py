@@ -39,7 +39,7 @@ def class_findings(contents: Contents) -> list[Finding]:
                     np.empty(0, dtype=np.int64),
                     count=len(missing),
                     what=f"{name} has no sample of {_listed([names[c] for c in missing])}.",
-                    mend=f"tdbs prepare {contents.source} --validation 0.1"
+                    fix=f"tdbs prepare {contents.source} --validation 0.1"
                     if split
                     else f"Add samples of it to the source, then run tdbs prepare {contents.source} again.",
                 )
@@ -50,7 +50,7 @@ def class_findings(contents: Contents) -> list[Finding]:
 
 
 def class_counts(contents: Contents, split: int) -> IntArray | None:
-    """Return the samples of each class (C); of several classes a sample each counts. None if it has none of its own."""
+    """Return the samples of each class (C); if a sample has several, each counts. None if it has none of its own."""
     targets = contents.targets[split]
     if targets is None or targets.kind not in ("classification", "multi_label"):
         return None
@@ -72,7 +72,7 @@ def _balance(contents: Contents, split: int, counts_C: IntArray) -> list[Finding
                 split,
                 _rows_with(contents, split, np.array([least])),
                 what=f"{name} has {counts_C[most]:,} samples of {names[most]}, {counts_C[least]:,} of {names[least]}.",
-                mend="Judge a run by f1_macro beside accuracy: tdbs evaluate RUN. Or add samples of the small class.",
+                fix="Judge a run by f1_macro beside accuracy: tdbs evaluate RUN. Or add samples of the small class.",
             )
         )
     few = present[counts_C[present] < _FEW]
@@ -85,7 +85,7 @@ def _balance(contents: Contents, split: int, counts_C: IntArray) -> list[Finding
                 split,
                 rows_R,
                 what=f"Classes of {name} with fewer than {_FEW} samples: {_listed([names[c] for c in few])}.",
-                mend=f"Add samples or join classes in the source, then run tdbs prepare {contents.source} again.",
+                fix=f"Add samples or join classes in the source, then run tdbs prepare {contents.source} again.",
             )
         )
     return found
@@ -108,7 +108,7 @@ def _shift(contents: Contents, split: int, train_C: IntArray, own_C: IntArray) -
             _rows_with(contents, split, np.array([worst])),
             what=f"{share_C[worst]:.1%} of {name} are {contents.manifest.task.classes[worst]}, "
             f"{of_train_C[worst]:.1%} of train.",
-            mend=f"tdbs prepare {contents.source} --validation 0.1",
+            fix=f"tdbs prepare {contents.source} --validation 0.1",
         )
     ]
 

@@ -90,7 +90,7 @@ class Contents:
         return np.repeat(np.arange(len(self.names)), np.diff(self.split_offsets_S1))
 
     def text_of(self, row: int) -> str:
-        """Return the text of a sample's tokens; of a pair both texts, with a bar between them."""
+        """Return the text of a sample's tokens: both texts if it is a pair, with a bar between them."""
         places = self.text_offsets_P1[row * self.texts_a_row : (row + 1) * self.texts_a_row + 1].tolist()
         texts = (self.ids_T[first:end].tolist() for first, end in pairwise(places))
         return " | ".join(self.tokenizer.decode(ids).strip() for ids in texts)

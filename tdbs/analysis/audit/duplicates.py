@@ -111,7 +111,7 @@ def _in_split(contents: Contents, repeats: Repeats, split: int) -> list[Finding]
                     rows_R,
                     others_R=others_R,
                     what=f"Samples of {name} that {what}: {len(rows_R):,}{_relabelled(contents, rows_R, others_R)}.",
-                    mend=f"tdbs prepare {contents.source} --drop-duplicates {option}",
+                    fix=f"tdbs prepare {contents.source} --drop-duplicates {option}",
                     severity=severity_of(len(rows_R), len(rows), _MANY),
                 )
             )
@@ -152,7 +152,7 @@ def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
                     rows[is_one_R],
                     others_R=others_R[is_one_R],
                     what=f"Samples of {name} that {what}: {count:,}{relabelled}.",
-                    mend=f"tdbs prepare {contents.source} --keep-out {name}",
+                    fix=f"tdbs prepare {contents.source} --keep-out {name}",
                 )
             )
     return found
@@ -169,7 +169,7 @@ def _relabelled(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str
 def _second_of_pairs(contents: Contents, near: NearPairs, first: int, second: int) -> tuple[IntArray, IntArray]:
     """Return the samples of one split that are near to one of another (R), ascending, and the first of these (R).
 
-    Windows of one row overlap, so they are no find.
+    Windows of one row overlap, so they do not count.
     """
     starts = contents.split_offsets_S1
     is_one_C: BoolArray = (
@@ -221,6 +221,6 @@ def _conflict(contents: Contents, kind: str, split: int, rows_R: IntArray, other
         rows_R,
         others_R=others_R,
         what=f"Samples of {contents.names[split]} whose text stands {where} with another label: {len(rows_R):,}.",
-        mend=f"Choose one label for each text in the source, then run tdbs prepare {contents.source} again.",
+        fix=f"Choose one label for each text in the source, then run tdbs prepare {contents.source} again.",
         severity="warning" if is_of_samples else "note",  # a question may have several answers
     )

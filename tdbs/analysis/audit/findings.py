@@ -1,4 +1,4 @@
-"""What an audit finds: how many samples, three of them, and the command that mends it."""
+"""What an audit finds: how many samples, three of them, and the command that fixes it."""
 
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -33,12 +33,12 @@ class Finding:
     """One fault of a split; the fields are JSON keys of `tdbs audit`."""
 
     kind: str
-    severity: Severity  # a note is worth knowing, a warning is worth mending before training
+    severity: Severity  # a note is worth knowing, a warning is worth fixing before training
     split: str
     what: str
     count: int  # samples, or classes where `what` says so
     total: int  # samples of the split
-    mend: str
+    fix: str
     examples: tuple[Example, ...] = ()
 
     @property
@@ -54,7 +54,7 @@ def finding(
     rows_R: IntArray,
     *,
     what: str,
-    mend: str,
+    fix: str,
     severity: Severity = "warning",
     others_R: IntArray | None = None,
     count: int | None = None,
@@ -66,9 +66,9 @@ def finding(
         kind: Its key.
         split: Number of the split.
         rows_R: The samples, among those of all splits.
-        what: The sentence that tells it.
-        mend: The command, or what to do where no command can.
-        severity: Whether it is worth mending.
+        what: The finding in a sentence.
+        fix: The command, or what to do where no command can.
+        severity: Whether it is worth fixing.
         others_R: The sample that each was compared with.
         count: How many there are, if not one for each sample.
     """
@@ -80,7 +80,7 @@ def finding(
         what=what,
         count=len(rows_R) if count is None else count,
         total=contents.rows_of(split),
-        mend=mend,
+        fix=fix,
         examples=tuple(
             _example(contents, int(rows_R[i]), None if others_R is None else int(others_R[i])) for i in shown
         ),

@@ -120,7 +120,7 @@ def skew_findings(contents: Contents) -> list[Finding]:
                 longest_R,
                 what=f"Labels of train go with lengths: a correlation of {skew.length_correlation:.2f}, "
                 f"{skew.low:.2f} to {skew.high:.2f}.",
-                mend="Keep the default strategy, whose batches mix lengths; see tdbs inspect --strategy bucket.",
+                fix="Keep the default strategy, whose batches mix lengths; see tdbs inspect --strategy bucket.",
             )
         )
     shares = None if contents.manifest.task.drop_forbidden else droppable_shares(contents, 0)
@@ -140,8 +140,8 @@ def skew_findings(contents: Contents) -> list[Finding]:
                     0,
                     of_class,
                     what=f"{shares.share_C[most]:.1%} of the tokens of {shares.classes[most]} are droppable, "
-                    f"{shares.share_C[least]:.1%} of {shares.classes[least]}: TokenDrop would tell them apart.",
-                    mend=f"tdbs prepare {contents.source} --forbid-drop REASON",
+                    f"{shares.share_C[least]:.1%} of {shares.classes[least]}: TokenDrop would touch one more.",
+                    fix=f"tdbs prepare {contents.source} --forbid-drop REASON",
                 )
             )
     return found

@@ -29,20 +29,20 @@ def size_findings(contents: Contents) -> list[Finding]:
         empty_R = np.flatnonzero(text_N <= 0) + part.start
         if len(empty_R):
             what = f"Samples of {name} without a token{of_pair}: {len(empty_R):,}."
-            found.append(finding(contents, "empty", split, empty_R, what=what, mend=again))
+            found.append(finding(contents, "empty", split, empty_R, what=what, fix=again))
         one_R = np.flatnonzero(text_N == 1) + part.start
         if len(one_R):
             what = f"Samples of {name} with a single token{of_pair}: {len(one_R):,}."
             grade = severity_of(len(one_R), len(text_N), _MANY_SHORT)
-            found.append(finding(contents, "one_token", split, one_R, what=what, mend=again, severity=grade))
+            found.append(finding(contents, "one_token", split, one_R, what=what, fix=again, severity=grade))
         limit = longest_usual(own_N)
         long_R = np.flatnonzero(own_N > limit)
         if len(long_R):
             long_R = long_R[np.argsort(-own_N[long_R], kind="stable")] + part.start
             what = f"Samples of {name} far longer than the others, over {limit:,.0f} tokens: {len(long_R):,}."
-            mend = f"tdbs prepare {contents.source} --max-length {int(limit) + contents.special_tokens}"
+            fix = f"tdbs prepare {contents.source} --max-length {int(limit) + contents.special_tokens}"
             grade = severity_of(len(long_R), len(own_N), _MANY_LONG)
-            found.append(finding(contents, "length_outliers", split, long_R, what=what, mend=mend, severity=grade))
+            found.append(finding(contents, "length_outliers", split, long_R, what=what, fix=fix, severity=grade))
         if contents.has_train and split > 0:
             found += _shift(contents, split)
     return found
@@ -93,6 +93,6 @@ def _shift(contents: Contents, split: int) -> list[Finding]:
             count=len(own_N),
             what=f"{name} has {own_N.mean():.1f} tokens a sample, train {train_N.mean():.1f}: "
             f"{apart / max(spread, 1e-9):.1f} standard deviations apart.",
-            mend=f"tdbs prepare {contents.source} --validation 0.1",
+            fix=f"tdbs prepare {contents.source} --validation 0.1",
         )
     ]

@@ -53,7 +53,7 @@ def pieces_of(tokenizer: Tokenizer, ids: npt.ArrayLike, *, special_ids: Iterable
     Args:
         tokenizer: The tokenizer that made the ids.
         ids: The distinct ids; all others get no segments.
-        special_ids: Ids that are no part of a text: they have none, and end words.
+        special_ids: Ids outside of texts: they have no segment, and end words.
 
     Returns:
         The segments of ids 0 to the greatest one.

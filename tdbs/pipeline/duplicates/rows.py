@@ -43,8 +43,8 @@ def same_rows(values_V: npt.NDArray[Any], offsets_N1: IntArray, *, digests_N: Ha
     Args:
         values_V: Integers of all rows, one row after the other.
         offsets_N1: Row i has values [i] to [i + 1].
-        digests_N: Digests of the rows, if they are known. Equal rows must have equal ones; others are told apart
-            value by value.
+        digests_N: Digests of the rows, if they are known. Equal rows must have equal ones; all others are
+            compared value by value.
 
     Returns:
         The first equal row of each (N).

@@ -54,7 +54,7 @@ def shingles_of(word_hashes_W: HashArray, offsets_P1: IntArray) -> Shingles:
 
 
 def _block(word_hashes_W: HashArray, offsets_P1: IntArray, bits: int) -> Shingles:
-    """Return the sets of the texts of a block, with hashes of so many bits."""
+    """Return the sets of the texts of a block, with hashes of this many bits."""
     words_P = np.diff(offsets_P1)
     count_P = np.where(words_P >= WORDS, words_P - (WORDS - 1), np.minimum(words_P, 1))
     first_S = ragged_positions(offsets_P1[:-1], count_P)

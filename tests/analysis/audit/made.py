@@ -2,7 +2,7 @@
 
 A text is words of a made vocabulary, frequent ones first, with some of the paper's droppable words among them. Clean
 texts never repeat; labels are drawn without looking at them. Each fault changes what a seed has drawn, by a strength
-that it draws too, from just worth mending to gross.
+that it draws too, from just worth fixing to gross.
 """
 
 import random

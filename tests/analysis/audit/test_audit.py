@@ -164,7 +164,7 @@ def test_every_kind_of_task_is_audited(file: str, options: dict[str, Any], tmp_p
     }
     for each in found.findings:
         assert each.count > 0
-        assert each.mend
+        assert each.fix
         assert len(each.examples) <= 3
 
 
@@ -175,7 +175,7 @@ def test_targets_that_are_cut_are_a_finding(tmp_path: Path):
     found = audit(tdbs.prepare(tmp_path / "news.jsonl", out=tmp_path / "data", **SAMPLE, **options).dataset)
     cut = next(each for each in found.findings if each.kind == "target_truncation")
     assert cut.count == cut.total
-    assert cut.mend.endswith("--max-target-length 8")
+    assert cut.fix.endswith("--max-target-length 8")
 
 
 def test_a_tokenizer_that_removes_control_characters_says_so(tmp_path: Path):
