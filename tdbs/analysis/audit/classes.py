@@ -3,7 +3,7 @@
 import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
-from tdbs.analysis.audit.findings import Finding, finding
+from tdbs.analysis.audit.findings import HOLD_OUT, Finding, finding
 from tdbs.arrays import FloatArray, IntArray
 
 # Shapes: C classes, N samples of a split.
@@ -38,8 +38,9 @@ def class_findings(contents: Contents) -> list[Finding]:
                     split,
                     np.empty(0, dtype=np.int64),
                     count=len(missing),
+                    total=len(names),
                     what=f"{name} has no sample of {_listed([names[c] for c in missing])}.",
-                    fix=f"tdbs prepare {contents.source} --validation 0.1"
+                    fix=HOLD_OUT
                     if split
                     else f"Add samples of it to the source, then run tdbs prepare {contents.source} again.",
                 )
@@ -108,7 +109,7 @@ def _shift(contents: Contents, split: int, train_C: IntArray, own_C: IntArray) -
             _rows_with(contents, split, np.array([worst])),
             what=f"{share_C[worst]:.1%} of {name} are {contents.manifest.task.classes[worst]}, "
             f"{of_train_C[worst]:.1%} of train.",
-            fix=f"tdbs prepare {contents.source} --validation 0.1",
+            fix=HOLD_OUT,
         )
     ]
 

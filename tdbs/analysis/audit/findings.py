@@ -11,6 +11,7 @@ from tdbs.shown import clipped
 
 Severity = Literal["warning", "note"]
 EXAMPLES = 3
+HOLD_OUT = "Hold out a part of train in its place: tdbs prepare TRAIN_FILE --validation 0.1"
 _SHOWN_TEXT = 80  # characters
 
 
@@ -37,13 +38,13 @@ class Finding:
     split: str
     what: str
     count: int  # samples, or classes where `what` says so
-    total: int  # samples of the split
+    total: int  # samples of the split, or classes
     fix: str
     examples: tuple[Example, ...] = ()
 
     @property
     def share(self) -> float:
-        """Share of the split's samples."""
+        """Share of the split's samples, or of the classes."""
         return self.count / self.total if self.total else 0.0
 
 
@@ -58,6 +59,7 @@ def finding(
     severity: Severity = "warning",
     others_R: IntArray | None = None,
     count: int | None = None,
+    total: int | None = None,
 ) -> Finding:
     """Return a finding about some samples of a split, with the first ones as examples.
 
@@ -71,6 +73,7 @@ def finding(
         severity: Whether it is worth fixing.
         others_R: The sample that each was compared with.
         count: How many there are, if not one for each sample.
+        total: What they are a share of, if not the samples of the split.
     """
     shown = range(min(EXAMPLES, len(rows_R)))
     return Finding(
@@ -79,7 +82,7 @@ def finding(
         split=contents.names[split],
         what=what,
         count=len(rows_R) if count is None else count,
-        total=contents.rows_of(split),
+        total=contents.rows_of(split) if total is None else total,
         fix=fix,
         examples=tuple(
             _example(contents, int(rows_R[i]), None if others_R is None else int(others_R[i])) for i in shown

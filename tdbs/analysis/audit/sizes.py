@@ -3,7 +3,7 @@
 import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
-from tdbs.analysis.audit.findings import Finding, finding, severity_of
+from tdbs.analysis.audit.findings import HOLD_OUT, Finding, finding, severity_of
 from tdbs.arrays import IntArray
 
 # Shapes: N samples of a split, R some of them, K texts a sample.
@@ -93,6 +93,6 @@ def _shift(contents: Contents, split: int) -> list[Finding]:
             count=len(own_N),
             what=f"{name} has {own_N.mean():.1f} tokens a sample, train {train_N.mean():.1f}: "
             f"{apart / max(spread, 1e-9):.1f} standard deviations apart.",
-            fix=f"tdbs prepare {contents.source} --validation 0.1",
+            fix=HOLD_OUT,
         )
     ]
