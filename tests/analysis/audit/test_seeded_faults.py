@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from tdbs.analysis.audit.audit import Audit, audit
-from tests.analysis.audit.made import FAULTS, clean, faulty, prepared, write_tokenizer
+from tests.analysis.audit.faults import FAULTS, faulty
+from tests.analysis.audit.made import clean, prepared, write_tokenizer
 
 MADE = 1000  # datasets with a fault, and as many clean ones
 LEAST_FOUND = 0.99
