@@ -141,8 +141,9 @@ def _added_texts(tokenizer: Tokenizer, ids: list[int]) -> dict[int, str]:
 
 def _segments(text: str) -> tuple[list[tuple[bytes, bool]], bool]:
     """Return the segments of what an id adds to a text, with whether a word begins at each, and whether it ends one."""
-    if text.isascii() and text.isalnum():
-        return [(text.lower().encode(), False)], False
+    word = text.removeprefix(" ")
+    if word.isascii() and word.isalnum():  # nearly all ids
+        return [(word.lower().encode(), word != text)], False
     found: list[tuple[bytes, bool]] = []
     begins = False
     for kind, characters in groupby(text, _kind_of):
@@ -159,6 +160,7 @@ def _segments(text: str) -> tuple[list[tuple[bytes, bool]], bool]:
 
 def _kind_of(character: str) -> str:
     """Return what a character is to words: part of one, a word of its own, or the end of one."""
-    if any(first <= ord(character) <= last for first, last in _UNSPACED) or ord(character) >= _UNSPACED_BEYOND:
+    code = ord(character)
+    if code >= _UNSPACED_BEYOND or any(first <= code <= last for first, last in _UNSPACED):
         return "letters" if unicodedata.category(character)[0] in "LMN" else "gap"
     return "word" if character.isalnum() or unicodedata.category(character)[0] == "M" else "gap"
