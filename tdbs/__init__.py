@@ -1,6 +1,6 @@
 """Prepare text datasets for fine-tuning once, report what padding costs, and train without it.
 
-Public functions: `tdbs.prepare`, `tdbs.load`, `tdbs.verify`, `tdbs.plan_epoch`, `tdbs.measure_profile`,
+Public functions: `tdbs.prepare`, `tdbs.load`, `tdbs.verify`, `tdbs.audit`, `tdbs.plan_epoch`, `tdbs.measure_profile`,
 `tdbs.read_profile`, `tdbs.estimate_speedup`, `tdbs.train`, `tdbs.compare`, `tdbs.evaluate` and `tdbs.predict`;
 `tdbs.Predictor` is a model in memory, and `tdbs.TdbsError` the base of all errors. Each is imported when it is first
 used, so planning never loads torch.
@@ -13,6 +13,7 @@ from tdbs import drawings
 from tdbs.errors import TdbsError
 
 if TYPE_CHECKING:
+    from tdbs.analysis.audit.audit import audit
     from tdbs.analysis.compare.compare import compare
     from tdbs.analysis.profile.measure import measure_profile
     from tdbs.analysis.speedup import estimate_speedup
@@ -30,6 +31,7 @@ __version__ = "0.2.0"  # the one place; pyproject.toml reads it
 __all__ = [
     "Predictor",
     "TdbsError",
+    "audit",
     "compare",
     "estimate_speedup",
     "evaluate",
@@ -45,6 +47,7 @@ __all__ = [
 
 _HOMES = {
     "Predictor": "tdbs.inference.predictor",
+    "audit": "tdbs.analysis.audit.audit",
     "compare": "tdbs.analysis.compare.compare",
     "estimate_speedup": "tdbs.analysis.speedup",
     "evaluate": "tdbs.train.evaluate",

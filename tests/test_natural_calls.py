@@ -152,6 +152,7 @@ WRONG = [
     (lambda _: tdbs.estimate_speedup(ROWS), "'dataset' is of type list.", A_DATASET),
     (lambda _: tdbs.measure_profile(3), "'dataset' is of type int.", A_DATASET),
     (lambda _: tdbs.verify({}), "'dataset' is of type dict.", A_DATASET),
+    (lambda _: tdbs.audit(3), "'dataset' is of type int.", A_DATASET),
     (lambda _: tdbs.load(None), "'path' is of type NoneType.", "Pass a path."),
     (lambda _: tdbs.evaluate(3), "'run' is of type int.", "Pass a path."),
     (lambda _: tdbs.predict("run", 3), "'source' is of type int.", "Pass a path."),

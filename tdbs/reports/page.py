@@ -42,12 +42,12 @@ _WORDS = (
 
 def render_page(facts: Facts) -> str:
     """Return the page as HTML. Same facts, same page."""
-    return _templates(autoescape=True).get_template("page.html.j2").render(facts, light=LIGHT, dark=DARK)
+    return templates(autoescape=True).get_template("page.html.j2").render(facts, light=LIGHT, dark=DARK)
 
 
 def render_markdown(facts: Facts) -> str:
     """Return the page's numbers and tables as Markdown, its figures as links to files beside it."""
-    text = _templates(autoescape=False).get_template("numbers.md.j2").render(facts)
+    text = templates(autoescape=False).get_template("numbers.md.j2").render(facts)
     return re.sub(r"\n{3,}", "\n\n", text).strip() + "\n"
 
 
@@ -131,7 +131,8 @@ def _shown_value(value: Any) -> Any:
     return value if hasattr(value, "__html__") else shown(value, lines=True)
 
 
-def _templates(*, autoescape: bool) -> jinja2.Environment:
+def templates(*, autoescape: bool) -> jinja2.Environment:
+    """Return the templates of all pages; what they are given is shown on one line, and escaped if asked for."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("tdbs.reports"),
         autoescape=autoescape,  # noqa: S701  # Markdown is escaped by its own filter

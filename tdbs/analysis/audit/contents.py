@@ -1,0 +1,185 @@
+"""All samples of a dataset as flat arrays, split after split, the train split first; what every check looks at.
+
+A million samples of 13 tokens take about 0.3 GiB: two or four bytes a token, and eight for the hash of each word.
+"""
+
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+from tdbs.arrays import IntArray, offsets_of
+from tdbs.data.tasks import SAMPLE_KINDS
+from tdbs.errors import DatasetError
+from tdbs.pipeline.dataset import PreparedDataset, Split, Targets, read_split, read_tokenizer
+from tdbs.pipeline.duplicates.mixing import HashArray, mixed
+from tdbs.pipeline.duplicates.normal import NormalTexts, normal_texts, text_offsets
+from tdbs.pipeline.duplicates.pieces import Pieces, pieces_of, unknown_id
+from tdbs.pipeline.duplicates.rows import row_digests
+from tdbs.pipeline.manifest import Manifest
+
+# Shapes: S splits, S1 = S + 1, N samples of all splits, T their tokens, P their texts (two a sample for pairs).
+
+TRAIN = "train"
+_TOKENS_AT_ONCE = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contents:
+    """The samples of all splits; those of split s are [s] to [s + 1]."""
+
+    manifest: Manifest
+    names: tuple[str, ...]
+    split_offsets_S1: IntArray
+    ids_T: npt.NDArray[Any]
+    token_offsets_N1: IntArray
+    text_offsets_P1: IntArray
+    texts_a_row: int
+    source_rows_N: IntArray
+    droppable_N: IntArray  # droppable tokens
+    targets: tuple[Targets | None, ...]
+    label_digests_N: HashArray  # equal if the labels are; 0 in a split without labels
+    is_labelled: tuple[bool, ...]
+    tokenizer: Tokenizer
+    unknown_id: int | None  # None: the tokenizer knows all, byte by byte
+    id_counts_V: IntArray
+    pieces: Pieces
+    normal: NormalTexts
+    lengths_N: IntArray = field(init=False)  # tokens, special ones included
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "lengths_N", np.diff(self.token_offsets_N1))
+
+    @property
+    def has_train(self) -> bool:
+        """Whether the first split is the train split."""
+        return self.names[0] == TRAIN
+
+    @property
+    def special_tokens(self) -> int:
+        """Tokens that the tokenizer adds to each sample."""
+        return self.manifest.tokenizer.special_tokens
+
+    @property
+    def special_ids(self) -> list[int]:
+        """Ids that stand for no part of a text, within the vocabulary."""
+        return [i for i in self.manifest.tokenizer.special_ids if i < len(self.id_counts_V) and i != self.unknown_id]
+
+    @property
+    def source(self) -> str:
+        """The source as a command names it; SOURCE for tables in memory."""
+        return str((self.manifest.origin or {}).get("source") or "SOURCE")
+
+    def rows_of(self, split: int) -> int:
+        """Return how many samples a split has."""
+        return int(self.split_offsets_S1[split + 1] - self.split_offsets_S1[split])
+
+    def slice_of(self, split: int) -> slice:
+        """Return the samples of a split among all."""
+        return slice(int(self.split_offsets_S1[split]), int(self.split_offsets_S1[split + 1]))
+
+    def split_of(self, row: int) -> int:
+        """Return the number of a sample's split."""
+        return int(np.searchsorted(self.split_offsets_S1, row, side="right")) - 1
+
+    def splits_N(self) -> IntArray:
+        """Return the number of each sample's split."""
+        return np.repeat(np.arange(len(self.names)), np.diff(self.split_offsets_S1))
+
+    def text_of(self, row: int) -> str:
+        """Return the text of a sample's tokens: both texts if it is a pair, with a bar between them."""
+        places = self.text_offsets_P1[row * self.texts_a_row : (row + 1) * self.texts_a_row + 1].tolist()
+        texts = (self.ids_T[first:end].tolist() for first, end in pairwise(places))
+        return " | ".join(self.tokenizer.decode(ids).strip() for ids in texts)
+
+    def label_of(self, row: int) -> str | None:
+        """Return the label of a sample if it has one of its own."""
+        split = self.split_of(row)
+        targets = self.targets[split]
+        if targets is None or targets.kind not in SAMPLE_KINDS:
+            return None
+        place = row - int(self.split_offsets_S1[split])
+        classes = self.manifest.task.classes
+        if targets.kind == "classification":
+            return classes[int(targets.values[place])]
+        if targets.offsets_N1 is None:
+            return ", ".join(f"{number:g}" for number in np.atleast_1d(targets.values[place]))
+        held = targets.values[targets.offsets_N1[place] : targets.offsets_N1[place + 1]].tolist()
+        return ", ".join(classes[number] for number in held)
+
+
+def read_contents(dataset: PreparedDataset) -> Contents:
+    """Read all splits with samples into memory. Raises DatasetError for a damaged shard, or if there are no samples."""
+    manifest = dataset.manifest
+    names = sorted((name for name, info in manifest.splits.items() if info.rows), key=lambda name: name != TRAIN)
+    if not names:
+        raise DatasetError(f"{dataset.path} has no samples.", next_step="Prepare a source that has some.")
+    splits = [read_split(dataset, name) for name in names]
+    targets = tuple(split.targets for split in splits)
+    token_offsets_N1 = offsets_of(np.concatenate([split.lengths_N for split in splits]))
+    is_pair = splits[0].segment_starts_N is not None
+    starts_N = np.concatenate([_segment_starts(split) for split in splits]) if is_pair else None
+    offsets_P1 = text_offsets(token_offsets_N1, starts_N)
+    ids_T = np.concatenate([split.input_ids_T for split in splits])
+    droppable_N = np.concatenate([_droppable_tokens(split) for split in splits])
+    label_digests_N = np.concatenate([_label_digests(split) for split in splits])
+    source_rows_N = np.concatenate([split.source_rows_N for split in splits])
+    rows = [len(split.lengths_N) for split in splits]
+    del splits
+    tokenizer = read_tokenizer(dataset)
+    id_counts_V = _counts(ids_T, manifest.tokenizer.vocabulary_size)
+    pieces = pieces_of(tokenizer, np.flatnonzero(id_counts_V), special_ids=manifest.tokenizer.special_ids)
+    return Contents(
+        manifest=manifest,
+        names=tuple(names),
+        split_offsets_S1=offsets_of(rows),
+        ids_T=ids_T,
+        token_offsets_N1=token_offsets_N1,
+        text_offsets_P1=offsets_P1,
+        texts_a_row=2 if is_pair else 1,
+        source_rows_N=source_rows_N,
+        droppable_N=droppable_N,
+        targets=targets,
+        label_digests_N=label_digests_N,
+        is_labelled=tuple(each is not None for each in targets),
+        tokenizer=tokenizer,
+        unknown_id=unknown_id(tokenizer),
+        id_counts_V=id_counts_V,
+        pieces=pieces,
+        normal=normal_texts(ids_T, offsets_P1, pieces),
+    )
+
+
+def _counts(ids_T: npt.NDArray[Any], vocabulary_size: int) -> IntArray:
+    """Return how often each id comes, some tokens at a time: they are cast to eight bytes each."""
+    found_V = np.zeros(vocabulary_size, dtype=np.int64)
+    for first in range(0, len(ids_T), _TOKENS_AT_ONCE):
+        found_V += np.bincount(ids_T[first : first + _TOKENS_AT_ONCE], minlength=vocabulary_size)
+    return found_V
+
+
+def _segment_starts(split: Split) -> IntArray:
+    return np.zeros(0, dtype=np.int64) if split.segment_starts_N is None else split.segment_starts_N
+
+
+def _droppable_tokens(split: Split) -> IntArray:
+    through_W1 = offsets_of(split.word_sizes_W)
+    return np.diff(through_W1[split.word_offsets_N1])
+
+
+def _label_digests(split: Split) -> HashArray:
+    """Return a digest of each sample's label, whatever its kind."""
+    targets = split.targets
+    rows = len(split.lengths_N)
+    if targets is None:
+        return np.zeros(rows, dtype=np.uint64)
+    if targets.offsets_N1 is not None:
+        return row_digests(targets.values, targets.offsets_N1)
+    values_NK = targets.values.reshape(rows, -1)
+    if targets.kind == "regression":
+        values_NK = np.ascontiguousarray(values_NK).view(np.uint64)
+    width = values_NK.shape[1]
+    return mixed(row_digests(values_NK.ravel(), np.arange(rows + 1) * width))

@@ -1,0 +1,112 @@
+"""What an audit finds: how many samples, three of them, and the command that fixes it."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from tdbs.analysis.audit.contents import Contents
+from tdbs.arrays import IntArray
+from tdbs.shown import clipped
+
+# Shapes: R samples of a finding, among all samples of the dataset.
+
+Severity = Literal["warning", "note"]
+EXAMPLES = 3
+HOLD_OUT = "Hold out a part of train in its place: tdbs prepare TRAIN_FILE --validation 0.1"
+_SHOWN_TEXT = 80  # characters
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """One sample of a finding, and the sample that it was compared with."""
+
+    split: str
+    row: int  # of the source, from 0
+    text: str  # of its tokens, cut to 80 characters
+    label: str | None
+    other_split: str | None = None
+    other_row: int | None = None
+    other_text: str | None = None
+    other_label: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Finding:
+    """One fault of a split; the fields are JSON keys of `tdbs audit`."""
+
+    kind: str
+    severity: Severity  # a note is worth knowing, a warning is worth fixing before training
+    split: str
+    what: str
+    count: int  # samples, or classes where `what` says so
+    total: int  # samples of the split, or classes
+    fix: str
+    examples: tuple[Example, ...] = ()
+
+    @property
+    def share(self) -> float:
+        """Share of the split's samples, or of the classes."""
+        return self.count / self.total if self.total else 0.0
+
+
+def finding(
+    contents: Contents,
+    kind: str,
+    split: int,
+    rows_R: IntArray,
+    *,
+    what: str,
+    fix: str,
+    severity: Severity = "warning",
+    others_R: IntArray | None = None,
+    count: int | None = None,
+    total: int | None = None,
+) -> Finding:
+    """Return a finding about some samples of a split, with the first ones as examples.
+
+    Args:
+        contents: The samples of the dataset.
+        kind: Its key.
+        split: Number of the split.
+        rows_R: The samples, among those of all splits.
+        what: The finding in a sentence.
+        fix: The command, or what to do where no command can.
+        severity: Whether it is worth fixing.
+        others_R: The sample that each was compared with.
+        count: How many there are, if not one for each sample.
+        total: What they are a share of, if not the samples of the split.
+    """
+    shown = range(min(EXAMPLES, len(rows_R)))
+    return Finding(
+        kind=kind,
+        severity=severity,
+        split=contents.names[split],
+        what=what,
+        count=len(rows_R) if count is None else count,
+        total=contents.rows_of(split) if total is None else total,
+        fix=fix,
+        examples=tuple(
+            _example(contents, int(rows_R[i]), None if others_R is None else int(others_R[i])) for i in shown
+        ),
+    )
+
+
+def _example(contents: Contents, row: int, other: int | None) -> Example:
+    partner: dict[str, Any] = {}
+    if other is not None:
+        partner = {f"other_{name}": value for name, value in _described(contents, other).items()}
+    return Example(**_described(contents, row), **partner)
+
+
+def _described(contents: Contents, row: int) -> dict[str, Any]:
+    split = contents.split_of(row)
+    return {
+        "split": contents.names[split],
+        "row": int(contents.source_rows_N[row]),
+        "text": clipped(contents.text_of(row), _SHOWN_TEXT),
+        "label": contents.label_of(row),
+    }
+
+
+def severity_of(count: int, total: int, least_share: float) -> Severity:
+    """Return a warning if the share of samples is at least this one, else a note."""
+    return "warning" if count >= least_share * total else "note"

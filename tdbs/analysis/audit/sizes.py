@@ -1,0 +1,98 @@
+"""Samples without words, with one token, or far too long; and splits whose lengths are not those of train."""
+
+import numpy as np
+
+from tdbs.analysis.audit.contents import Contents
+from tdbs.analysis.audit.findings import HOLD_OUT, Finding, finding, severity_of
+from tdbs.arrays import IntArray
+
+# Shapes: N samples of a split, R some of them, K texts a sample.
+
+_MANY_SHORT = 0.01  # share of samples with one token from which they are worth a warning
+_MANY_LONG = 0.002
+_DEVIATIONS = 5.0  # of the logarithm of the length, from its median: an outlier
+_LEAST_DEVIATION = 0.2  # of the logarithm: where lengths hardly vary, an outlier has 2.7 times the median
+_NORMAL = 1.4826  # standard deviations of a normal distribution in its median absolute deviation
+_FAR = 0.5  # standard deviations between the mean lengths of two splits
+_CERTAIN = 4.5  # standard errors: by chance in one of 150,000 tests
+
+
+def size_findings(contents: Contents) -> list[Finding]:
+    """Return what is wrong with the lengths of each split."""
+    found = []
+    for split, name in enumerate(contents.names):
+        part = contents.slice_of(split)
+        text_N = _least_tokens(contents, part)
+        own_N = contents.lengths_N[part] - contents.special_tokens
+        again = f"Leave them out of the source, then run tdbs prepare {contents.source} again."
+        of_pair = " in one of their texts" if contents.texts_a_row > 1 else ""
+        empty_R = np.flatnonzero(text_N <= 0) + part.start
+        if len(empty_R):
+            what = f"Samples of {name} without a token{of_pair}: {len(empty_R):,}."
+            found.append(finding(contents, "empty", split, empty_R, what=what, fix=again))
+        one_R = np.flatnonzero(text_N == 1) + part.start
+        if len(one_R):
+            what = f"Samples of {name} with a single token{of_pair}: {len(one_R):,}."
+            grade = severity_of(len(one_R), len(text_N), _MANY_SHORT)
+            found.append(finding(contents, "one_token", split, one_R, what=what, fix=again, severity=grade))
+        limit = longest_usual(own_N)
+        long_R = np.flatnonzero(own_N > limit)
+        if len(long_R):
+            long_R = long_R[np.argsort(-own_N[long_R], kind="stable")] + part.start
+            what = f"Samples of {name} far longer than the others, over {limit:,.0f} tokens: {len(long_R):,}."
+            fix = f"tdbs prepare {contents.source} --max-length {int(limit) + contents.special_tokens}"
+            grade = severity_of(len(long_R), len(own_N), _MANY_LONG)
+            found.append(finding(contents, "length_outliers", split, long_R, what=what, fix=fix, severity=grade))
+        if contents.has_train and split > 0:
+            found += _shift(contents, split)
+    return found
+
+
+def longest_usual(own_N: IntArray) -> float:
+    """Return the length beyond which a sample is an outlier: 5 deviations of the logarithm above its median.
+
+    Deviations are the median absolute one, scaled to a normal distribution's, so outliers themselves count little.
+    """
+    logarithm_N = np.log(own_N[own_N > 0])
+    if not len(logarithm_N):
+        return np.inf
+    middle = float(np.median(logarithm_N))
+    deviation = _NORMAL * float(np.median(np.abs(logarithm_N - middle)))
+    return float(np.exp(middle + _DEVIATIONS * max(deviation, _LEAST_DEVIATION)))
+
+
+def _least_tokens(contents: Contents, part: slice) -> IntArray:
+    """Return the tokens of each sample's shorter text, without special ones (N)."""
+    if contents.texts_a_row == 1:
+        return contents.lengths_N[part] - contents.special_tokens
+    special_V = np.zeros(len(contents.id_counts_V), dtype=np.int64)
+    special_V[contents.special_ids] = 1
+    offsets_P1 = contents.text_offsets_P1[part.start * 2 : part.stop * 2 + 1]
+    own = 1 - special_V[contents.ids_T[offsets_P1[0] : offsets_P1[-1]]]
+    through = np.append(0, np.cumsum(own))[offsets_P1 - offsets_P1[0]]
+    shorter_N: IntArray = np.diff(through).reshape(-1, 2).min(axis=1)
+    return shorter_N
+
+
+def _shift(contents: Contents, split: int) -> list[Finding]:
+    """Return whether the mean length of a split is far from that of train."""
+    train_N, own_N = (contents.lengths_N[contents.slice_of(each)].astype(np.float64) for each in (0, split))
+    spread = float(np.sqrt((train_N.var() + own_N.var()) / 2))
+    error = float(np.sqrt(train_N.var() / len(train_N) + own_N.var() / len(own_N)))
+    apart = abs(own_N.mean() - train_N.mean())
+    if apart < max(_FAR * spread, _CERTAIN * error) or apart == 0:
+        return []
+    typical_R = np.argsort(-np.abs(own_N - train_N.mean()), kind="stable") + contents.slice_of(split).start
+    name = contents.names[split]
+    return [
+        finding(
+            contents,
+            "length_shift",
+            split,
+            typical_R,
+            count=len(own_N),
+            what=f"{name} has {own_N.mean():.1f} tokens a sample, train {train_N.mean():.1f}: "
+            f"{apart / max(spread, 1e-9):.1f} standard deviations apart.",
+            fix=HOLD_OUT,
+        )
+    ]

@@ -1,0 +1,67 @@
+"""`tdbs audit`: find what is wrong with a prepared dataset."""
+
+import dataclasses
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, dataset_folder, reported
+from tdbs.cli.screen import print_json, print_lines, show
+
+
+@reported
+def command(
+    dataset: DatasetArgument = None,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Also write an HTML page.", show_default=False)
+    ] = None,
+    overwrite: OverwriteOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Duplicates, leaks, label conflicts, cut texts, skewed classes and strange characters are counted.
+
+    Each finding has three examples and the command that fixes it. The exit code is 0, whatever is found.
+
+    \b
+    Example:
+      tdbs audit data/sample/sample_tokenizer-128-1a2b3c4d
+      tdbs audit --html audit.html
+      tdbs audit --json | jq '.findings[].kind'
+    """
+    from tdbs.analysis.audit.audit import audit
+    from tdbs.pipeline.dataset import load
+
+    if html is not None:
+        from tdbs.reports.audit_page import check_page
+
+        check_page(html, overwrite=overwrite)
+    opened = load(dataset_folder(dataset))
+    found = audit(opened)
+    if html is not None:
+        from tdbs.reports.audit_page import write_audit_page
+
+        write_audit_page(html, found, opened.manifest)
+    if as_json:
+        print_json(
+            {
+                "path": str(found.path),
+                "warnings": found.warnings,
+                "findings": [{**dataclasses.asdict(each), "share": each.share} for each in found.findings],
+                "splits": {name: dataclasses.asdict(split) for name, split in found.splits.items()},
+                "tokenizer": dataclasses.asdict(found.tokenizer),
+                "label_skew": None if found.label_skew is None else dataclasses.asdict(found.label_skew),
+                "near": dataclasses.asdict(found.near),
+                "control_characters_removed": found.control_characters_removed,
+                "html": None if html is None else str(html),
+            }
+        )
+        return
+    from tdbs.reports.terminal_audit import cuts_table, finding_lines, findings_table, measured_lines
+
+    if found.findings:
+        show(findings_table(found))
+    print_lines(*finding_lines(found), "", *measured_lines(found), "")
+    show(cuts_table(found))
+    if html is not None:
+        print_lines("", str(html))

@@ -1,0 +1,1 @@
+"""Which samples are the same, and which are nearly: array code over token ids and words."""

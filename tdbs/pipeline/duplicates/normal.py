@@ -1,0 +1,137 @@
+"""The normal form of texts, by array code over their token ids: words, and which rows are the same in it.
+
+The normal form has the letters and digits of a text in lower case, without what stands between them.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tdbs.arrays import IntArray, offsets_of, ragged_positions
+from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, blocks_of, mixed, range_sums
+from tdbs.pipeline.duplicates.pieces import Pieces, concatenated, powers
+from tdbs.pipeline.duplicates.rows import first_with_same, same_rows
+
+# Shapes: N rows, N1 = N + 1, T their tokens, P texts (two a row for pairs), P1 = P + 1, W words, W1 = W + 1,
+# G segments of the texts.
+
+_TOKENS_AT_ONCE = 1 << 18  # a block takes 100 bytes a token
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NormalTexts:
+    """Texts in the normal form, as hashes; text p has words [p] to [p + 1]."""
+
+    word_hashes_W: HashArray
+    word_offsets_P1: IntArray
+    digests_P: HashArray
+    sizes_P: IntArray  # bytes; 0: no letter and no digit
+
+
+def text_offsets(token_offsets_N1: IntArray, segment_starts_N: IntArray | None) -> IntArray:
+    """Return where each text of each row begins among all tokens (P1); a row of a pair has two texts."""
+    if segment_starts_N is None:
+        return token_offsets_N1
+    starts_N2 = np.stack([token_offsets_N1[:-1], token_offsets_N1[:-1] + segment_starts_N], axis=1)
+    return np.append(starts_N2.ravel(), token_offsets_N1[-1])
+
+
+def normal_texts(ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces) -> NormalTexts:
+    """Return the words and the digest of each text.
+
+    Args:
+        ids_T: Token ids of all texts, one text after the other; special ones may be among them.
+        offsets_P1: Text p has tokens [p] to [p + 1], see `text_offsets`.
+        pieces: What the ids stand for.
+
+    Returns:
+        The words of the texts (W), their offsets (P1), digests and sizes (P).
+    """
+    blocks = [
+        _block(ids_T[offsets_P1[first] : offsets_P1[end]], offsets_P1[first : end + 1] - offsets_P1[first], pieces)
+        for first, end in blocks_of(offsets_P1, _TOKENS_AT_ONCE)
+    ]
+    return NormalTexts(
+        word_hashes_W=np.concatenate([block.word_hashes_W for block in blocks]),
+        word_offsets_P1=offsets_of(np.concatenate([np.diff(block.word_offsets_P1) for block in blocks])),
+        digests_P=np.concatenate([block.digests_P for block in blocks]),
+        sizes_P=np.concatenate([block.sizes_P for block in blocks]),
+    )
+
+
+def same_texts(
+    ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces, texts: NormalTexts, *, texts_a_row: int
+) -> IntArray:
+    """Return for each row the first row whose texts have the same normal forms, in order: itself, if there is none.
+
+    Rows without a letter or digit equal no other. Args are those of `normal_texts`, and what it returned.
+    """
+    digests_NK = texts.digests_P.reshape(-1, texts_a_row)
+    digests_N = digests_NK[:, 0]
+    for more in range(1, texts_a_row):
+        digests_N = mixed(digests_N * GOLDEN + digests_NK[:, more])
+    rows = np.arange(len(digests_N))
+    has_text_N = texts.sizes_P.reshape(-1, texts_a_row).sum(axis=1) > 0
+    like_N = first_with_same(digests_N)
+    shared_N = np.bincount(like_N, minlength=len(rows))[like_N] > 1
+    compared = rows[has_text_N & shared_N]
+    bytes_V, offsets_R1 = _bytes_of_rows(ids_T, offsets_P1, pieces, compared, texts_a_row)
+    first_N = rows.copy()
+    first_N[compared] = compared[same_rows(bytes_V, offsets_R1, digests_N=digests_N[compared])]
+    return first_N
+
+
+def _bytes_of_rows(
+    ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces, rows_R: IntArray, texts_a_row: int
+) -> tuple[npt.NDArray[np.uint8], IntArray]:
+    """Return the normal forms of some rows; a NUL stands behind each text, so that pairs cannot run together."""
+    texts_Q = (rows_R[:, None] * texts_a_row + np.arange(texts_a_row)).ravel()
+    tokens_Q = offsets_P1[texts_Q + 1] - offsets_P1[texts_Q]
+    ids = ids_T[ragged_positions(offsets_P1[texts_Q], tokens_Q)]
+    counts = np.diff(pieces.offsets_V1)[ids]
+    segments = ragged_positions(pieces.offsets_V1[ids], counts)
+    sizes = pieces.sizes_G[segments]
+    found = pieces.bytes_B[ragged_positions(pieces.byte_offsets_G1[segments], sizes)]
+    through = offsets_of(sizes)
+    ends_Q = through[offsets_of(counts)[np.cumsum(tokens_Q)]]
+    with_ends = np.insert(found, ends_Q, 0)
+    offsets_Q1 = np.append(0, ends_Q + np.arange(1, len(ends_Q) + 1))
+    return with_ends, offsets_Q1[::texts_a_row]
+
+
+def _block(ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces) -> NormalTexts:
+    """Return the words and the digest of each text of a block."""
+    count_T = np.diff(pieces.offsets_V1)[ids_T]
+    segment_G = ragged_positions(pieces.offsets_V1[ids_T], count_T)
+    offsets_of_tokens_T1 = offsets_of(count_T)
+    segment_offsets_P1 = offsets_of_tokens_T1[offsets_P1]
+    size_G = pieces.sizes_G[segment_G]
+    through_G1 = offsets_of(size_G)
+
+    # A segment begins a word where its id says so, behind an id that ends words, and first in its text.
+    ended_T = np.cumsum(pieces.ends_V[ids_T]) - pieces.ends_V[ids_T]
+    ended_G = np.repeat(ended_T, count_T)
+    begins_G = pieces.begins_G[segment_G] | (np.diff(ended_G, prepend=-1) != 0)
+    begins_G[segment_offsets_P1[:-1][np.diff(segment_offsets_P1) > 0]] = True
+
+    words_before_G1 = offsets_of(begins_G)
+    word_firsts_W = np.flatnonzero(begins_G)
+    word_segments_W1 = np.append(word_firsts_W, len(segment_G))
+    in_word_G = through_G1[:-1] - np.repeat(through_G1[word_firsts_W], np.diff(word_segments_W1))
+    polynomial_W = concatenated(pieces.hashes_G[segment_G], in_word_G, word_segments_W1)
+    word_offsets_P1 = words_before_G1[segment_offsets_P1]
+    sizes_P = np.diff(through_G1[segment_offsets_P1])
+    text_starts_P = through_G1[segment_offsets_P1[:-1]]
+    in_text_W = through_G1[word_firsts_W] - np.repeat(text_starts_P, np.diff(word_offsets_P1))
+    size_W = np.diff(through_G1[word_segments_W1])
+    return NormalTexts(
+        word_hashes_W=mixed(polynomial_W + size_W.astype(np.uint64)),
+        word_offsets_P1=word_offsets_P1,
+        digests_P=mixed(
+            range_sums(polynomial_W * powers(int(in_text_W.max(initial=0)) + 1)[in_text_W], word_offsets_P1)
+            + sizes_P.astype(np.uint64)
+        ),
+        sizes_P=sizes_P,
+    )

@@ -1,0 +1,93 @@
+"""Which rows of a ragged array are the same: by a digest of 64 bits, and each match compared value by value.
+
+Cost: one sort of the digests, and one look at the values of the rows that repeat an earlier one.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
+from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, blocks_of, mixed, range_sums
+
+# Shapes: N rows, N1 = N + 1, V their values, R rows that are compared.
+
+_VALUES_AT_ONCE = 1 << 18  # a block takes 40 bytes a value
+
+
+def row_digests(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> HashArray:
+    """Return a digest of each row, of its values and their places.
+
+    Args:
+        values_V: Integers of all rows, one row after the other.
+        offsets_N1: Row i has values [i] to [i + 1].
+
+    Returns:
+        64 bits a row (N). Two rows that differ share one with a chance of about 2 ** -64.
+    """
+    found_N = np.empty(len(offsets_N1) - 1, dtype=np.uint64)
+    for first, end in blocks_of(offsets_N1, _VALUES_AT_ONCE):
+        offsets_R1 = offsets_N1[first : end + 1] - offsets_N1[first]
+        sizes_R = np.diff(offsets_R1)
+        place_V = ragged_positions(np.zeros(len(sizes_R), dtype=np.int64), sizes_R).astype(np.uint64)
+        place_V *= GOLDEN
+        place_V += values_V[offsets_N1[first] : offsets_N1[end]].astype(np.uint64)
+        found_N[first:end] = mixed(range_sums(mixed(place_V), offsets_R1) + sizes_R.astype(np.uint64))
+    return found_N
+
+
+def same_rows(values_V: npt.NDArray[Any], offsets_N1: IntArray, *, digests_N: HashArray | None = None) -> IntArray:
+    """Return for each row the first row with the same values: itself, if no earlier one has them.
+
+    Args:
+        values_V: Integers of all rows, one row after the other.
+        offsets_N1: Row i has values [i] to [i + 1].
+        digests_N: Digests of the rows, if they are known. Equal rows must have equal ones; all others are
+            compared value by value.
+
+    Returns:
+        The first equal row of each (N).
+    """
+    digests_N = row_digests(values_V, offsets_N1) if digests_N is None else digests_N
+    first_N = first_with_same(digests_N)
+    repeating_R = np.flatnonzero(first_N != np.arange(len(first_N)))
+    differ_R = ~_are_equal(values_V, offsets_N1, repeating_R, first_N[repeating_R])
+    if differ_R.any():  # a collision
+        _tell_apart(first_N, np.unique(first_N[repeating_R[differ_R]]), values_V, offsets_N1)
+    return first_N
+
+
+def first_with_same(digests_N: HashArray) -> IntArray:
+    """Return for each number the place of the first equal one (N)."""
+    if not len(digests_N):
+        return np.empty(0, dtype=np.int64)
+    order_N = np.argsort(digests_N, kind="stable")
+    ascending_N = digests_N[order_N]
+    is_head_N = np.append(True, ascending_N[1:] != ascending_N[:-1])
+    first_N = np.empty(len(order_N), dtype=np.int64)
+    first_N[order_N] = order_N[is_head_N][np.cumsum(is_head_N) - 1]
+    return first_N
+
+
+def _are_equal(values_V: npt.NDArray[Any], offsets_N1: IntArray, rows_R: IntArray, others_R: IntArray) -> BoolArray:
+    """Return whether each row has the values of the other one (R)."""
+    sizes_N = np.diff(offsets_N1)
+    equal_R: BoolArray = sizes_N[rows_R] == sizes_N[others_R]
+    compared_R = np.flatnonzero(equal_R)
+    for first, end in blocks_of(offsets_of(sizes_N[rows_R[compared_R]]), _VALUES_AT_ONCE):
+        some_R = compared_R[first:end]
+        size_R = sizes_N[rows_R[some_R]]
+        of_row = values_V[ragged_positions(offsets_N1[rows_R[some_R]], size_R)]
+        of_other = values_V[ragged_positions(offsets_N1[others_R[some_R]], size_R)]
+        which = np.repeat(some_R, size_R)
+        equal_R[which[of_row != of_other]] = False
+    return equal_R
+
+
+def _tell_apart(first_N: IntArray, heads: IntArray, values_V: npt.NDArray[Any], offsets_N1: IntArray) -> None:
+    """Set the first rows of groups whose digests are the same though their values differ."""
+    found: dict[bytes, int] = {}
+    for row in np.flatnonzero(np.isin(first_N, heads)).tolist():
+        values = values_V[offsets_N1[row] : offsets_N1[row + 1]].tobytes()
+        first_N[row] = found.setdefault(values, row)

@@ -1,0 +1,186 @@
+"""What an audit measures, against numbers typed by hand; every kind of task can be audited."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tdbs
+from tdbs.analysis.audit.audit import Audit, audit
+from tdbs.analysis.audit.characters import script_of
+from tdbs.analysis.audit.label_skew import correlation_interval
+from tdbs.analysis.audit.sizes import longest_usual
+from tdbs.analysis.audit.truncation import estimated_cut, truncation_of
+from tdbs.data.sample import TOKENIZER_FOLDER
+from tdbs.pipeline.manifest import SplitInfo
+from tests.analysis.audit.made import clean, prepared, write_tokenizer
+from tests.docs.files import write_files
+
+SAMPLE = {"tokenizer": str(TOKENIZER_FOLDER)}
+
+
+def info_of(histogram: list[int]) -> SplitInfo:
+    """Return a split with these lengths; nothing else of it is read."""
+    rows = sum(histogram)
+    tokens = sum(length * count for length, count in enumerate(histogram))
+    return SplitInfo(
+        rows=rows,
+        source_rows=rows,
+        tokens=tokens,
+        droppable_words=0,
+        droppable_tokens=0,
+        labelled=True,
+        length_histogram=tuple(histogram),
+        droppable_histogram=(rows,),
+        shards=(),
+    )
+
+
+def test_cuts_are_counted_up_to_the_prepared_length_and_unknown_beyond():
+    """Of lengths 60, 70, 128: at 64 two are cut, at 128 what the peak there shows, and beyond nobody knows."""
+    histogram = [0] * 129
+    histogram[60], histogram[70], histogram[128] = 50, 30, 20
+    found = truncation_of(info_of(histogram), 128, "classification")
+    assert found.estimated_cut == 20
+    assert found.keeps_99_percent is None
+    cuts = [(cut.max_length, cut.samples, cut.tokens_lost) for cut in found.cuts]
+    lost_at_64 = 30 * (70 - 64) + 20 * (128 - 64)
+    assert cuts == [(64, 50, lost_at_64), (128, 20, None), (256, None, None), (512, None, None)]
+
+
+def test_what_was_not_cut_is_known_for_every_length():
+    """No sample reaches the greatest length: longer ones cut nothing, and 99 % are whole at the 99th percentile."""
+    histogram = [0] * 129
+    histogram[10], histogram[20], histogram[100] = 90, 9, 1
+    found = truncation_of(info_of(histogram), 128, "classification")
+    assert found.keeps_99_percent == 20
+    assert [(cut.samples, cut.tokens_lost) for cut in found.cuts] == [(1, 36), (0, 0), (0, 0), (0, 0)]
+
+
+def test_windows_of_questions_are_not_cut():
+    """A long context comes in windows, many of them of the greatest length."""
+    histogram = [0] * 128 + [100]
+    assert truncation_of(info_of(histogram), 128, "question_answering").estimated_cut == 0
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        ([0, 4, 4, 4, 4, 4], 0),  # no more than the lengths before
+        ([0, 4, 4, 4, 4, 30], 26),  # 30 less the 4 that the lengths before let expect
+        ([0, 0, 0, 0, 0, 5], 5),
+        ([7], 0),  # no length before
+    ],
+)
+def test_cut_samples_are_those_above_what_is_expected(counts: list[int], expected: int):
+    assert estimated_cut(np.array(counts)) == expected
+
+
+def test_an_outlier_is_far_beyond_the_spread_of_the_others():
+    """Half of the lengths 10, half 20: the logarithm deviates by 0.51. All the same: 2.7 times the length."""
+    middle, deviation = np.log(10 * 20) / 2, 1.4826 * np.log(20 / 10) / 2
+    assert longest_usual(np.array([10, 20] * 50)) == pytest.approx(np.exp(middle + 5 * deviation))
+    assert longest_usual(np.full(9, 10)) == pytest.approx(10 * np.e)
+    assert longest_usual(np.zeros(3, dtype=np.int64)) == np.inf
+
+
+def test_the_interval_covers_the_correlation_of_the_population():
+    """Of 500 samples of 200 pairs with a correlation of 0.5, nearly none has an interval without it."""
+    stream = np.random.default_rng(3)
+    missed = 0
+    for _ in range(500):
+        first, noise = stream.standard_normal((2, 200))
+        second = 0.5 * first + np.sqrt(0.75) * noise
+        low, high = correlation_interval(abs(float(np.corrcoef(first, second)[0, 1])), 200)
+        missed += not low <= 0.5 <= high
+    assert missed <= 5
+
+
+def test_many_classes_of_chance_do_not_correlate():
+    """A correlation ratio of 50 classes and 300 rows is 0.4 by chance; its interval begins at 0."""
+    assert correlation_interval(0.4, 300, 50)[0] == 0.0
+    assert correlation_interval(0.4, 300, 2)[0] > 0.2
+    assert correlation_interval(1.0, 2) == (0.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("character", "script"),
+    [("a", "LATIN"), ("я", "CYRILLIC"), ("か", "CJK"), ("中", "CJK"), ("7", ""), ("α", "GREEK")],
+)
+def test_scripts_are_those_of_unicode_names(character: str, script: str):
+    assert script_of(character) == script
+
+
+def test_rows_without_words_are_not_the_same(tmp_path: Path):
+    """ "?!" and "..." have the same letters, none: they are neither duplicates nor a conflict."""
+    rows = [{"text": text, "label": i % 2} for i, text in enumerate(("? !", ". . .", "( )", "a film", "no film"))]
+    found = tdbs.audit(tdbs.prepare(rows, out=tmp_path / "data", **SAMPLE).dataset)
+    assert not {each.kind for each in found.findings} & {"normalized_duplicates", "conflicts", "near_duplicates"}
+
+
+def test_a_conflict_names_both_rows_and_labels(tmp_path: Path):
+    """Three rows of one text, one with another label: all three are in conflict, each with a row that differs."""
+    texts = ["good film", "bad film", "good film", "good film!"]
+    rows = [{"text": text, "label": label} for text, label in zip(texts, "pnpn", strict=True)]
+    found = tdbs.audit(tdbs.prepare(rows, label_type="class", out=tmp_path / "data", **SAMPLE).dataset)
+    conflict = next(each for each in found.findings if each.kind == "conflicts")
+    assert (conflict.count, conflict.total, conflict.share) == (3, 4, 0.75)
+    pairs = [(each.row, each.label, each.other_row, each.other_label) for each in conflict.examples]
+    assert pairs == [(0, "p", 3, "n"), (2, "p", 3, "n"), (3, "n", 0, "p")]
+    assert conflict.examples[0].text == "good film"
+
+
+def test_a_text_that_repeats_in_train_leaks_once_a_row(tmp_path: Path):
+    """Two rows of validation with one text of train are two leaks; that they are alike is a duplicate of their own."""
+    train = [{"text": f"film {name}", "label": 0} for name in ("one", "two", "three")] + [{"text": "x", "label": 1}]
+    held = [{"text": "film two", "label": 0}, {"text": "film two", "label": 0}, {"text": "film four", "label": 1}]
+    splits = {"train": train, "validation": held}
+    found = tdbs.audit(tdbs.prepare(splits, out=tmp_path / "data", **SAMPLE).dataset)
+    counted = {(each.kind, each.split): each.count for each in found.findings}
+    assert counted["leaks", "validation"] == 2
+    assert counted["exact_duplicates", "validation"] == 1
+    assert ("exact_duplicates", "train") not in counted
+
+
+@pytest.mark.parametrize(
+    ("file", "options"),
+    [
+        ("ratings.csv", {"label": "clarity"}),
+        ("ratings.csv", {"label": "clarity,depth"}),
+        ("emotions.csv", {"label": "joy,anger"}),
+        ("names.jsonl", {"text": "tokens", "label": "ner_tags"}),
+        ("questions.jsonl", {}),
+        ("news.jsonl", {"text": "document", "target": "summary"}),
+    ],
+)
+def test_every_kind_of_task_is_audited(file: str, options: dict[str, Any], tmp_path: Path):
+    """Figures add up for labels of samples, of words, of answers and of texts."""
+    write_files(tmp_path)
+    made = tdbs.prepare(tmp_path / file, out=tmp_path / "data", validation=0.2, **SAMPLE, **options).dataset
+    found = audit(made)
+    assert {name: split.rows for name, split in found.splits.items()} == {
+        name: split.rows for name, split in made.manifest.splits.items()
+    }
+    for each in found.findings:
+        assert each.count > 0
+        assert each.fix
+        assert len(each.examples) <= 3
+
+
+def test_targets_that_are_cut_are_a_finding(tmp_path: Path):
+    """Every summary has more than 4 tokens."""
+    write_files(tmp_path)
+    options = {"text": "document", "target": "summary", "max_target_length": 4}
+    found = audit(tdbs.prepare(tmp_path / "news.jsonl", out=tmp_path / "data", **SAMPLE, **options).dataset)
+    cut = next(each for each in found.findings if each.kind == "target_truncation")
+    assert cut.count == cut.total
+    assert cut.fix.endswith("--max-target-length 8")
+
+
+def test_a_tokenizer_that_removes_control_characters_says_so(tmp_path: Path):
+    """BERT's rules take them out before there are tokens; the made tokenizer keeps them."""
+    rows = [{"text": "a\x07 film", "label": 0}, {"text": "no film", "label": 1}]
+    assert audit(tdbs.prepare(rows, out=tmp_path / "sample", **SAMPLE).dataset).control_characters_removed
+    made: Audit = audit(prepared(clean(0), tmp_path / "made", write_tokenizer(tmp_path / "tokenizer")))
+    assert not made.control_characters_removed

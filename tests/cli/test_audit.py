@@ -1,0 +1,60 @@
+"""`tdbs audit`: what it prints, its JSON, and its page, on a small dataset with known faults."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import TOKENIZER, Command, run_command
+
+HEAD = "text,label\n"
+Refused = Callable[..., tuple[str, str]]
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a dataset whose validation has a sample of train with another label."""
+    folder = tmp_path_factory.mktemp("faulty")
+    (folder / "rows").mkdir()
+    (folder / "rows/train.csv").write_text(HEAD + "a good film,yes\na bad film,no\n")
+    (folder / "rows/validation.csv").write_text(HEAD + "A good film!,no\nan actor,yes\n")
+    made = run_command("prepare", folder / "rows", "--tokenizer", TOKENIZER, "--out", folder / "data")
+    assert made.code == 0, made.stderr
+    return folder / "data"
+
+
+def test_findings_are_results_and_the_exit_code_is_0(faulty: Path, tdbs: Command):
+    """The table, an example with both rows, and the command that fixes it are on stdout."""
+    found = tdbs("audit", faulty)
+    assert "normalized leaks" in found.stdout
+    assert "  validation 0 [no]: a good film! (and train 0 [yes])\n" in found.stdout
+    assert f"  fix: tdbs prepare {faulty.parent / 'rows'} --keep-out validation\n" in found.stdout
+    assert "Lengths are after the cut at 128 tokens." in found.stdout
+
+
+def test_json_has_one_object_with_the_findings(faulty: Path, tdbs: Command):
+    """Kinds, counts and examples; no page was asked for."""
+    found = tdbs("audit", faulty, "--json").json
+    kinds = {(each["kind"], each["split"]): each["count"] for each in found["findings"]}
+    assert kinds["normalized_leaks", "validation"] == 1
+    assert kinds["conflicts_with_train", "validation"] == 1
+    assert found["warnings"] == sum(each["severity"] == "warning" for each in found["findings"])
+    assert found["html"] is None
+
+
+def test_a_page_is_written_where_nothing_is(faulty: Path, tdbs: Command, refused: Refused, tmp_path: Path):
+    page = tmp_path / "audit.html"
+    assert tdbs("audit", faulty, "--html", page).stdout.splitlines()[-1] == str(page)
+    assert "tdbs audit" in page.read_text(encoding="utf-8")
+    assert refused("audit", faulty, "--html", page) == (
+        f"{page} already exists.",
+        "Pass another --html, or --overwrite.",
+    )
+    assert tdbs("audit", faulty, "--html", page, "--overwrite", "--json").json["html"] == str(page)
+
+
+def test_a_folder_that_is_not_a_dataset_is_refused(refused: Refused, tmp_path: Path):
+    assert refused("audit", tmp_path) == (
+        f"{tmp_path} is not a prepared dataset: it has no manifest.json.",
+        "Run tdbs prepare, or pass the folder that it printed.",
+    )

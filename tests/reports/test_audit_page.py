@@ -1,0 +1,87 @@
+"""The page and the lines of an audit: findings with their examples, and what is said where nothing is wrong."""
+
+from pathlib import Path
+
+import pytest
+
+import tdbs
+from tdbs.analysis.audit.audit import audit
+from tdbs.data.sample import TOKENIZER_FOLDER
+from tdbs.errors import ConfigError
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.reports.audit_page import audit_page, check_page, write_audit_page
+from tdbs.reports.terminal_audit import cut_rows, finding_lines, measured_lines
+from tests.analysis.audit.made import clean, prepared, write_tokenizer
+from tests.reports.pages import Page
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory: pytest.TempPathFactory) -> PreparedDataset:
+    """Return a dataset with a conflict, a leak, and markup in its texts and classes."""
+    train = [{"text": "good <b>film</b>", "label": "<i>"}, {"text": "good <b>film</b>", "label": "no"}]
+    held = [{"text": "good <b>film</b>", "label": "no"}, {"text": "a plot", "label": "<i>"}]
+    options = {"tokenizer": str(TOKENIZER_FOLDER), "out": tmp_path_factory.mktemp("audited") / "data"}
+    return tdbs.prepare({"train": train, "validation": held}, label_type="class", **options).dataset
+
+
+def test_a_page_has_each_finding_and_loads_nothing(dataset: PreparedDataset):
+    """Texts are escaped, tags match, and no address leads elsewhere."""
+    found = audit(dataset)
+    page = Page(audit_page(found, dataset.manifest))
+    for each in found.findings:
+        assert each.what in page.text
+        assert each.fix in page.text
+    assert {"b", "i", "script"} & page.tags == set()
+    assert set(page.addresses) <= {"data:,"} | {each for each in page.addresses if each.startswith("#")}
+
+
+def test_a_clean_dataset_says_so(tmp_path: Path):
+    """No table of findings, a sentence instead, on the page and in the terminal."""
+    made = prepared(clean(1), tmp_path / "data", write_tokenizer(tmp_path / "tokenizer"))
+    found = audit(made)
+    assert found.findings == ()
+    assert finding_lines(found) == ["", f"No warnings: {made.path}"]
+    assert (
+        "Nothing is wrong with this dataset, as far as its shards tell." in Page(audit_page(found, made.manifest)).text
+    )
+
+
+def test_lines_name_both_rows_of_an_example(dataset: PreparedDataset):
+    """A leak names its row of train, with the labels of both, and what fixes it."""
+    lines = finding_lines(audit(dataset))
+    place = lines.index("Samples of validation that stand in train, token by token: 1, 1 of them with another label.")
+    assert lines[place + 1 : place + 3] == [
+        "  validation 0 [no]: good < b > film < / b > (and train 0 [<i>])",
+        "  fix: tdbs prepare SOURCE --keep-out validation",
+    ]
+
+
+def test_a_threshold_and_its_error_are_told(dataset: PreparedDataset):
+    first, *_, last = measured_lines(audit(dataset))
+    assert first == (
+        "4 samples. Near duplicates have a Jaccard index of three-word shingles of 0.7 or more: 1.2% of the pairs at "
+        "the threshold are missed, and none below it is shown."
+    )
+    assert last == "Lengths are after the cut at 128 tokens."
+
+
+def test_what_the_shards_cannot_tell_is_a_question_mark(tmp_path: Path):
+    """All samples are cut at 8: nothing is known of longer cuts."""
+    rows = [{"text": f"{name} word " * 9, "label": i % 2} for i, name in enumerate("abcd")]
+    made = tdbs.prepare(rows, tokenizer=str(TOKENIZER_FOLDER), max_length=8, out=tmp_path / "data").dataset
+    assert list(cut_rows(audit(made))) == [
+        ("train", "8", "4", "?", "over 8"),
+        *(("", str(length), "?", "?", "") for length in (64, 128, 256, 512)),
+    ]
+
+
+def test_nothing_is_overwritten_unless_asked(dataset: PreparedDataset, tmp_path: Path):
+    page = tmp_path / "audit.html"
+    write_audit_page(page, audit(dataset), dataset.manifest)
+    with pytest.raises(ConfigError) as caught:
+        check_page(page, overwrite=False)
+    assert str(caught.value) == f"{page} already exists. Pass another --html, or --overwrite."
+    check_page(page, overwrite=True)
+    with pytest.raises(ConfigError) as caught:
+        check_page(tmp_path, overwrite=True)
+    assert str(caught.value) == f"{tmp_path} is a folder. Pass --html with the path of a file."
