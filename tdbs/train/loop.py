@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import torch
 
 from tdbs import rng
+from tdbs.arrays import IntArray
 from tdbs.train.allocator import give_back_freed_memory
 from tdbs.train.batches import Batch
 from tdbs.train.checkpoint import RunState
@@ -35,6 +37,8 @@ from tdbs.train.run_context import (
     stopped_error_of,
     write_checkpoint,
 )
+from tdbs.train.sample_records import SCORE_NAMES
+from tdbs.train.sample_scores import SampleScores, batch_scores, scores_of_update
 from tdbs.train.scores.no_answers import THRESHOLD
 from tdbs.train.scores.scoring import Metrics, ScoredSplit
 from tdbs.train.step import batch_loss, forward, predicted_by
@@ -66,6 +70,7 @@ class StepEnd:
     loss: float
     finite: bool  # whether loss and gradients are; if not, there was no update
     stopping: bool  # whether some process was asked to stop
+    scores: SampleScores | None = None  # of the update's samples; None: not asked, or the task has none
 
 
 def run_epochs(run: RunContext, state: RunState) -> None:
@@ -95,6 +100,8 @@ def run_epochs(run: RunContext, state: RunState) -> None:
                 if not end.finite:
                     raise not_finite_error(run, record, batch=place.step_of_epoch)
                 state.count(record.loss, record.predicted)
+                if end.scores is not None:
+                    run.samples.take(end.scores.sample_ids_B, end.scores.values_BK)
                 now = time.perf_counter()
                 state.seconds["train"] += now - clock
                 clock = now
@@ -107,6 +114,7 @@ def run_epochs(run: RunContext, state: RunState) -> None:
                 if stopping:
                     raise stopped_error_of(run, state)
         first_step += plan.steps
+        run.samples.close(run.folder, plan, writes=run.learner.accelerator.is_main_process)
         _score_epoch(run, state, epoch=plan.epoch)
         if plan is not run.feed.plans[-1]:  # after the last one the run is finished
             write_checkpoint(run, state)
@@ -131,7 +139,14 @@ def run_step(
     clock = time.perf_counter()
     _seed_torch(learner, place)
     predicted = sum(predicted_by(learner.kind, batch) for batch in batches)
-    train = partial(update, learner, predicted=predicted, rate=place.rate, stopping=place.stopping)
+    train = partial(
+        update,
+        learner,
+        predicted=predicted,
+        rate=place.rate,
+        stopping=place.stopping,
+        scored_B=np.concatenate([batch.sample_ids_B for batch in batches]) if learner.kind in SCORE_NAMES else None,
+    )
     end = within_memory(train, share, learner.memory_caps, step=place.step, clear=partial(_clear, learner))
     record = StepRecord(
         step=place.step,
@@ -148,13 +163,20 @@ def run_step(
 
 
 def update(
-    learner: Learner, batches: Sequence[Batch], *, rate: float, predicted: int | None = None, stopping: bool = False
+    learner: Learner,
+    batches: Sequence[Batch],
+    *,
+    rate: float,
+    predicted: int | None = None,
+    stopping: bool = False,
+    scored_B: IntArray | None = None,
 ) -> StepEnd:
     """Update the model once: forward and backward for each batch, then gradients are clipped and weights move.
 
     The loss is a mean over all that the step predicts, however it is split over batches and processes; a share of a
     step needs that number (`predicted`).
     If the loss or a gradient is not finite, the weights stay as they were. `stopping`: this process was asked to stop.
+    `scored_B` are the samples of the update in all processes, to return their scores; None: without scores.
     """
     accelerator, model, optimizer = learner.accelerator, learner.prepared, learner.optimizer
     for group in optimizer.param_groups:
@@ -162,12 +184,15 @@ def update(
     if predicted is None:
         predicted = sum(predicted_by(learner.kind, batch) for batch in batches)
     total = 0.0
+    scores = []
     with accelerator.autocast():  # one for all batches: weights are cast once
         for batch in batches:
             with dropout_masks(accelerator.device, compiled=learner.compiled):
                 logits = forward(model, batch, learner.kind, learner.rules, device=accelerator.device)
             with torch.autocast(accelerator.device.type, enabled=False):
                 loss = batch_loss(learner.kind, logits, batch)
+                if scored_B is not None:
+                    scores.append(batch_scores(learner.kind, logits, batch))
                 if len(batches) > 1 or accelerator.num_processes > 1:
                     loss = loss * (predicted_by(learner.kind, batch) / max(predicted, 1))
                 accelerator.backward(loss)
@@ -178,10 +203,12 @@ def update(
                 del logits, loss
                 give_back_freed_memory()
     with dense_gradients(model) as rows:
-        total, stops = sum_up(accelerator, model, (total, float(stopping)))
+        own_BK = None if scored_B is None else scores_of_update(scored_B, batches, scores, learner.kind)
+        (total, stops), all_BK = sum_up(accelerator, model, (total, float(stopping)), own_BK)
         finite = math.isfinite(total) and clipped_update(optimizer, gradient_norm(model, rows))
     optimizer.zero_grad()
-    return StepEnd(loss=total, finite=finite, stopping=stops > 0)
+    found = None if scored_B is None or all_BK is None else SampleScores(sample_ids_B=scored_B, values_BK=all_BK)
+    return StepEnd(loss=total, finite=finite, stopping=stops > 0, scores=found)
 
 
 def padded_length(batch: Batch) -> int:

@@ -21,6 +21,7 @@ from tdbs.train.feed import Feed
 from tdbs.train.learner import Learner
 from tdbs.train.models.saved_model import save_model
 from tdbs.train.run_folder import LAST_GOOD_FOLDER, STEPS_NAME
+from tdbs.train.sample_records import EpochScores
 from tdbs.train.scores.scoring import ScoredSplit
 from tdbs.train.stopping import Stop, StoppedError
 from tdbs.train.tracking import Tracker
@@ -62,6 +63,7 @@ class RunContext:
     stop: Stop
     progress: Progress
     scored: Scored
+    samples: EpochScores  # of the current epoch
     tracker: Tracker
     energy: EnergyMeter
     largest_call: tuple[int, int] | None  # when scoring: most tokens and pairs of a call; None: no caps
@@ -100,7 +102,9 @@ def write_checkpoint(run: RunContext, state: RunState, log: IO[str] | None = Non
     state.caps = {str(bucket): cap for bucket, cap in caps.by_bucket.items()}
     state.halved = list(caps.halved)
     state.energy = run.energy()
-    save_checkpoint(run.folder, learner.model, learner.optimizer, state, keep=run.rule.keep)
+    save_checkpoint(
+        run.folder, learner.model, learner.optimizer, state, keep=run.rule.keep, scores_NK=run.samples.values_NK
+    )
 
 
 def not_finite_error(run: RunContext, record: StepRecord, *, batch: int) -> TrainingError:

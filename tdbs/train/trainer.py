@@ -20,7 +20,7 @@ from tdbs.records import record_of
 from tdbs.settings import TrainSettings, options_of, takes
 from tdbs.shown import shown
 from tdbs.train.arguments import TrainArguments, config_of, folder_of, load_data, recorded_memory
-from tdbs.train.checkpoint import RunState, load_checkpoint, newest_checkpoint
+from tdbs.train.checkpoint import RunState, load_checkpoint, load_scores, newest_checkpoint
 from tdbs.train.energy import EnergyUse, metered
 from tdbs.train.feed import TRAIN, TrainingData, feed_of, plan_data
 from tdbs.train.learner import Learner, make_learner
@@ -49,6 +49,7 @@ from tdbs.train.run_folder import (
     start_run,
 )
 from tdbs.train.run_records import FORM as RUN_FORM
+from tdbs.train.sample_records import SCORE_NAMES, EpochScores
 from tdbs.train.scores.no_answers import THRESHOLD
 from tdbs.train.scores.scoring import untuned_threshold
 from tdbs.train.stopping import Stop
@@ -148,7 +149,8 @@ def train(dataset: AnyDataset, arguments: TrainArguments) -> TrainResult:
     if strategy.accumulates:
         caps = hardware_caps(strategy.hw_caps, max_length=dataset.manifest.max_length)
         learner.memory_caps.hardware_L1 = caps
-    state = _restore(learner, None if begun is None else newest_checkpoint(folder))
+    samples = EpochScores(names=SCORE_NAMES.get(learner.kind, ()), rows=info.rows)
+    state = _restore(learner, samples, None if begun is None else newest_checkpoint(folder))
     with metered(resolved.energy if processes.is_main_process else None, state.energy) as meter:
         _open_folder(folder, config, None if begun is None else state)
         name = f"{strategy.name}, seed {arguments.seed}"
@@ -169,6 +171,7 @@ def train(dataset: AnyDataset, arguments: TrainArguments) -> TrainResult:
                 stop=arguments.stop or Stop(),
                 progress=progress,
                 scored=arguments.scored,
+                samples=samples,
                 tracker=tracker,
                 energy=meter,
                 # scoring stores nothing, so calls as large as those of training fit, too
@@ -236,12 +239,13 @@ def _result(run: RunContext, state: RunState, strategy: Strategy) -> TrainResult
     )
 
 
-def _restore(learner: Learner, newest: Path | None) -> RunState:
-    """Return the progress of a run, and restore the learner from the newest checkpoint."""
+def _restore(learner: Learner, samples: EpochScores, newest: Path | None) -> RunState:
+    """Return the progress of a run, and restore learner and scores of samples from the newest checkpoint."""
     if newest is None:
         return RunState()
     state = load_checkpoint(newest, learner.model, learner.optimizer)
     learner.memory_caps.take(state.caps, state.halved)
+    samples.values_NK = load_scores(newest, rows=samples.rows, scores=len(samples.names))
     return state
 
 
