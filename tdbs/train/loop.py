@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from tdbs import rng
-from tdbs.arrays import IntArray
+from tdbs.arrays import FloatArray, IntArray
 from tdbs.train.allocator import give_back_freed_memory
 from tdbs.train.batches import Batch
 from tdbs.train.checkpoint import RunState
@@ -24,6 +24,7 @@ from tdbs.train.evaluate import evaluate_split, length_order_plan
 from tdbs.train.gradients import add_rows, clipped_update, dense_gradients, gradient_norm
 from tdbs.train.learner import Learner
 from tdbs.train.micro_batches import within_memory
+from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.prefetch import prefetch
 from tdbs.train.processes import own_share, sum_up
 from tdbs.train.rows.sequences import laid_out
@@ -37,7 +38,7 @@ from tdbs.train.run_context import (
     stopped_error_of,
     write_checkpoint,
 )
-from tdbs.train.sample_records import SCORE_NAMES
+from tdbs.train.sample_records import SCORE_NAMES, read_epoch
 from tdbs.train.sample_scores import SampleScores, batch_scores, scores_of_update
 from tdbs.train.scores.no_answers import THRESHOLD
 from tdbs.train.scores.scoring import Metrics, ScoredSplit
@@ -80,18 +81,22 @@ def run_epochs(run: RunContext, state: RunState) -> None:
     which a signal came.
     """
     first_step = 0  # of the epoch, counted over the run
-    for plan in run.feed.plans:
-        if plan.epoch < len(state.history):  # done before the run was resumed
+    for epoch in range(len(run.feed.plans)):
+        plan, rates_S = plan_and_rates(run, epoch)
+        if epoch < len(state.history):  # done before the run was resumed
             first_step += plan.steps
+            if run.diet is not None:
+                names, rows = run.samples.names, run.samples.rows
+                run.diet.take(read_epoch(run.folder, epoch, names=names, rows=rows))
             continue
         clock = saved = time.perf_counter()
         with open_log(run) as log:
             for batches, share in shares_of(run.learner, run.feed.steps(plan, first=state.step - first_step)):
                 place = StepPlace(
                     step=state.step,
-                    rate=float(run.rates_S[state.step]),
+                    rate=float(rates_S[state.step]),
                     seed=run.seed,
-                    epoch=plan.epoch,
+                    epoch=epoch,
                     first_step=first_step,
                     stopping=run.stop.number is not None,
                 )
@@ -105,7 +110,7 @@ def run_epochs(run: RunContext, state: RunState) -> None:
                 now = time.perf_counter()
                 state.seconds["train"] += now - clock
                 clock = now
-                run.progress(record, len(run.rates_S))
+                run.progress(record, len(rates_S))
                 run.tracker.log({name: getattr(record, name) for name in _TRACKED}, step=record.step)
                 stopping = _is_stopping(run, end)
                 if stopping or is_checkpoint_due(run.rule, state.step, now - saved):
@@ -114,11 +119,24 @@ def run_epochs(run: RunContext, state: RunState) -> None:
                 if stopping:
                     raise stopped_error_of(run, state)
         first_step += plan.steps
-        run.samples.close(run.folder, plan, writes=run.learner.accelerator.is_main_process)
-        _score_epoch(run, state, epoch=plan.epoch)
-        if plan is not run.feed.plans[-1]:  # after the last one the run is finished
+        scores = run.samples.close(run.folder, plan, writes=run.learner.accelerator.is_main_process)
+        if run.diet is not None and scores is not None:
+            run.diet.take(scores)
+        _score_epoch(run, state, epoch=epoch)
+        if epoch + 1 < len(run.feed.plans):  # after the last one the run is finished
             write_checkpoint(run, state)
-        run.scored(plan.epoch, state.history[-1]["score"])
+        run.scored(epoch, state.history[-1]["score"])
+
+
+def plan_and_rates(run: RunContext, epoch: int) -> tuple[EpochPlan, FloatArray]:
+    """Return the plan of an epoch that begins, and the rates of all steps of the run, up to this epoch's last for sure.
+
+    With a data diet, epochs after the first are planned here: on the samples that are hardest after the one before.
+    Rates follow the samples seen, and their number is known, so those of earlier steps do not change.
+    """
+    if run.diet is not None and epoch > 0:
+        run.feed.plans[epoch] = run.diet.plan(epoch)
+    return run.feed.plans[epoch], run.rates(run.feed.plans)
 
 
 def shares_of(learner: Learner, steps: Iterable[Sequence[Batch]]) -> Iterator[tuple[Sequence[Batch], Sequence[Batch]]]:

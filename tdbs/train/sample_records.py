@@ -51,17 +51,21 @@ class EpochScores:
             self.values_NK = np.full((self.rows, len(self.names)), np.nan, dtype=np.float32)
         self.values_NK[sample_ids_B] = values_BK
 
-    def close(self, run: Path, plan: EpochPlan, *, writes: bool) -> None:
-        """Write the file of an epoch that ends, if this process `writes`, and begin the next one.
+    def close(self, run: Path, plan: EpochPlan, *, writes: bool) -> "EpochRecord | None":
+        """Return the scores of an epoch that ends, begin the next one, and `writes`: write the epoch's file.
 
-        An epoch of which some samples have no scores has no file: an older version began it.
+        An epoch of which some samples have no scores has none, and no file: an older version began it.
         """
         values_NK, self.values_NK = self.values_NK, None
-        if not writes or values_NK is None:
-            return
+        if values_NK is None:
+            return None
         ids_S = np.sort(plan.sample_ids_N)
-        if not np.isnan(values_NK[ids_S, 0]).any():
-            write_epoch(run, plan.epoch, EpochRecord(sample_ids_S=ids_S, values_SK=values_NK[ids_S], names=self.names))
+        if np.isnan(values_NK[ids_S, 0]).any():
+            return None
+        record = EpochRecord(sample_ids_S=ids_S, values_SK=values_NK[ids_S], names=self.names)
+        if writes:
+            write_epoch(run, plan.epoch, record)
+        return record
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
