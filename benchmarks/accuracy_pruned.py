@@ -192,9 +192,7 @@ def main() -> None:
             folder = arguments.data / "pruned" / f"{task}-{arguments.epochs}-seed{seed}"
             for choice, share in variants(arguments.shares):
                 key = (task, choice, share, seed, arguments.epochs)
-                done = [
-                    (run.task, run.choice, run.share, run.seed, run.epochs) for run in read_runs(arguments.records)
-                ]
+                done = [(run.task, run.choice, run.share, run.seed, run.epochs) for run in read_runs(arguments.records)]
                 if key in done and (choice != ALL or (folder / ALL / "scores.parquet").exists()):
                     continue
                 terms = {"seed": seed, "epochs": arguments.epochs, "model": arguments.model, "folder": folder}
@@ -203,7 +201,9 @@ def main() -> None:
                     arguments.records.parent.mkdir(parents=True, exist_ok=True)
                     with arguments.records.open("a", encoding="utf-8") as file:
                         file.write(json.dumps(asdict(found)) + "\n")
-                print(f"{task}, seed {seed}, {found.name}: {100 * found.score:.1f} in {found.seconds:.0f} s", flush=True)
+                print(
+                    f"{task}, seed {seed}, {found.name}: {100 * found.score:.1f} in {found.seconds:.0f} s", flush=True
+                )
     records = [run for run in read_runs(arguments.records) if run.epochs == arguments.epochs]
     arguments.records.with_suffix(".md").write_text(page(records), encoding="utf-8")
 

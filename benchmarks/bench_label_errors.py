@@ -89,10 +89,7 @@ def precisions(folder: Path, arguments: argparse.Namespace, *, seed: int, epochs
     print(f"seed {seed}, {epochs} epochs: trained in {trained:.0f} s", flush=True)
     return {
         **{name: precision(recorded, name, flipped) for name in SIGNS},
-        **{
-            f"{name} at the end, evaluated": precision(evaluated, name, flipped)
-            for name in ("margin", "el2n")
-        },
+        **{f"{name} at the end, evaluated": precision(evaluated, name, flipped) for name in ("margin", "el2n")},
     }
 
 

@@ -78,9 +78,7 @@ def plan_data(
     return plan_split(data.index, manifest, strategy, seed=seed, epochs=epochs, windows=data.windows, subset=subset)
 
 
-def make_feed(
-    data: TrainingData, strategy: Strategy, *, seed: int, epochs: int, subset: Subset = EVERY_SAMPLE
-) -> Feed:
+def make_feed(data: TrainingData, strategy: Strategy, *, seed: int, epochs: int, subset: Subset = EVERY_SAMPLE) -> Feed:
     """Return the plans of a run and its batches."""
     return feed_of(data, strategy, plan_data(data, strategy, seed=seed, epochs=epochs, subset=subset), seed=seed)
 

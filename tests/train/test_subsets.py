@@ -187,9 +187,7 @@ def test_settings_without_a_part_are_recorded_as_before(dataset, scored):
     config = tomllib.loads((scored / "config.toml").read_text())
     assert not {"keep_samples", "data_diet"} & config.keys()
     asked = TrainSettings()
-    fitted = plan_within(
-        dataset, STRATEGIES["unpadded"], asked, choose_model("tiny", dataset.manifest), seed=5
-    )
+    fitted = plan_within(dataset, STRATEGIES["unpadded"], asked, choose_model("tiny", dataset.manifest), seed=5)
     index = index_of(read_split(dataset, "train"), dataset.manifest.tokenizer.special_ids)
     plain = plan_split(index, dataset.manifest, STRATEGIES["unpadded"], seed=5, epochs=asked.epochs)
     assert plan_digest(fitted.plans) == plan_digest(plain)
@@ -216,7 +214,11 @@ REFUSED = [
         "--keep lists row 5000 of the source, which the train split does not have.",
         "Count rows from 0, in the source that the dataset was prepared from.",
     ),
-    ("run:0", "The fraction of --keep must be above 0 and at most 1, got 0.", "Pass a fraction such as --keep run:0.5."),
+    (
+        "run:0",
+        "The fraction of --keep must be above 0 and at most 1, got 0.",
+        "Pass a fraction such as --keep run:0.5.",
+    ),
     ("run:0.5", "The run run is not scored.", "Run: tdbs score run"),
 ]
 
@@ -315,7 +317,8 @@ def test_a_diet_of_what_is_kept(dataset, scored, tmp_path):
 
 def test_plans_and_estimates_have_its_number_of_samples(dataset, tmp_path):
     """And say that the choice is not known."""
-    done = run_command("plan", dataset.path, "--data-diet", 0.25, "--epochs", 3, "--model", "tiny", "--json", folder=tmp_path)
+    options = ("--data-diet", 0.25, "--epochs", 3, "--model", "tiny", "--json")
+    done = run_command("plan", dataset.path, *options, folder=tmp_path)
     assert [epoch["samples"] for epoch in json.loads(done.stdout)["epochs"]] == [ROWS, ROWS // 4, ROWS // 4]
     assert "--data-diet: training chooses the samples of later epochs." in done.stderr
     [found] = tdbs.estimate_speedup(dataset, "unpadded", data_diet=0.25, epochs=3)

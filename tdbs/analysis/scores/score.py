@@ -142,9 +142,7 @@ def _epochs(run: Run, epochs: int, rows: int) -> Iterator[EpochRecord]:
 def _by_model(run: Run, dataset: PreparedDataset) -> EpochRecord:
     loaded = load_trained(run, dataset)
     manifest = dataset.manifest
-    return scores_by_model(
-        loaded, read_split(dataset, TRAIN), manifest.task.kind, pad_id=manifest.tokenizer.pad_id
-    )
+    return scores_by_model(loaded, read_split(dataset, TRAIN), manifest.task.kind, pad_id=manifest.tokenizer.pad_id)
 
 
 def _table(dataset: PreparedDataset, found: Summary, *, recorded: bool) -> pa.Table:
