@@ -82,6 +82,6 @@ def diet_note(settings: TrainSettings) -> str | None:
     if settings.data_diet is None:
         return None
     return (
-        "--data-diet: training chooses the samples of later epochs. Their number is exact here; lengths and padding are "
-        "those of random samples."
+        "--data-diet: training chooses the samples of later epochs. Their number is exact here; lengths and padding "
+        "are those of random samples."
     )

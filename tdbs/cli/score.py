@@ -53,8 +53,8 @@ def command(
         result = score(folder, label_errors=label_errors, dataset=dataset)
     if result.source == "model":
         say(
-            "The run has no scores of its epochs: these are of its trained model, without AUM and forgetting events. To "
-            "have them, train again."
+            "The run has no scores of its epochs: these are of its trained model, without AUM and forgetting events. "
+            "To have them, train again."
         )
     if as_json:
         print_json(dataclasses.asdict(result))

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -49,9 +50,7 @@ def test_a_summary_is_that_of_a_loop_over_samples(epochs):
         assert found.epochs_M[place] == len(margins)
         assert found.aum_M[place] == pytest.approx(sum(margins) / len(margins))
         assert found.correct_M[place] == sum(right)
-        assert found.forgetting_M[place] == sum(
-            before and not now for before, now in zip(right, right[1:], strict=False)
-        )
+        assert found.forgetting_M[place] == sum(was and not now for was, now in pairwise(right))
 
 
 def test_likely_label_errors_are_those_with_the_lowest_margin():
@@ -180,6 +179,7 @@ def test_the_command_prints_label_errors_and_the_file(run, tmp_path):
 def test_the_command_says_what_a_run_without_records_lacks(run, tmp_path):
     shutil.rmtree(run / "samples")
     done = run_command("score", run, folder=tmp_path)
-    assert (
-        "these are of its trained model, without AUM and forgetting events. To have them, train again." in done.stderr
+    assert done.stderr.splitlines()[0] == (
+        "The run has no scores of its epochs: these are of its trained model, without AUM and forgetting events. "
+        "To have them, train again."
     )

@@ -1,4 +1,4 @@
-"""Which samples an epoch trains on, if not all: those of `--keep`, and after the first epoch a share with `--data-diet`.
+"""Which samples an epoch trains on, if not all: those of `--keep`, and with `--data-diet` a share of them later.
 
 A data diet ranks samples by scores that training itself makes, so the samples of later epochs are not known before.
 A plan that is made in advance has a random share of the same size there: its samples and their number per epoch are
