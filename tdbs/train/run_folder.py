@@ -22,6 +22,7 @@ MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER = "model", "last_good", "chec
 TRACKED_FOLDER = "tensorboard"
 EVALUATIONS_FOLDER = "evaluations"  # results of `tdbs evaluate`
 SAMPLES_FOLDER, SCORES_NAME = "samples", "scores.parquet"  # of each epoch; result of `tdbs score`
+SOURCE_OF_SCORES = b"tdbs_source"  # key of that file's metadata: hash of the contents that the dataset is made of
 _NO_RUN = "Run tdbs train, or name the folder that it printed."
 _OURS = (
     *(CONFIG_NAME, STEPS_NAME, RESULT_NAME, MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER),

@@ -240,6 +240,7 @@ def test_a_run_on_another_source_is_refused(scored, tmp_path):
     other = make_dataset(tmp_path / "other", train_rows=50)
     with pytest.raises(ConfigError) as caught:
         kept_samples(f"{scored}:0.5", other, "train")
+    assert caught.value.message == f"The run {scored} was trained on another source than that of {other.path}."
     assert caught.value.next_step == "Keep samples by a run on the same source."
 
 
@@ -340,5 +341,5 @@ def test_a_diet_without_classes_is_refused(workplace):
 def test_a_diet_out_of_range_is_refused(share):
     with pytest.raises(ConfigError) as caught:
         replace(TrainSettings(), data_diet=share)
-    assert caught.value.message == f"--data-diet must be above 0 and at most 1, got {share:g}."
+    assert caught.value.message == f"--data-diet must be above 0 and at most 1, got {share}."
     assert caught.value.next_step == "Pass a share such as --data-diet 0.5."

@@ -25,7 +25,7 @@ from tdbs.removal import refuse_link
 from tdbs.shown import shown
 from tdbs.train.evaluate import load_trained, own_dataset
 from tdbs.train.feed import TRAIN
-from tdbs.train.run_folder import SCORES_NAME, Run, read_run
+from tdbs.train.run_folder import SCORES_NAME, SOURCE_OF_SCORES, Run, read_run
 from tdbs.train.sample_records import MARGIN, PREDICTED, SCORE_NAMES, EpochRecord, has_epoch, read_epoch
 
 # Shapes: N samples of the train split, M samples with scores.
@@ -156,7 +156,8 @@ def _table(dataset: PreparedDataset, found: Summary, *, recorded: bool) -> pa.Ta
     if recorded:
         of_epochs = {AUM: found.aum_M, FORGETTING: found.forgetting_M, CORRECT: found.correct_M, EPOCHS: found.epochs_M}
         columns |= {name: values_M for name, values_M in of_epochs.items() if values_M is not None}
-    return pa.table(columns)
+    contents = dataset.manifest.key_parts.get("source", "")
+    return pa.table(columns).replace_schema_metadata({SOURCE_OF_SCORES: contents})
 
 
 def _suspected(table: pa.Table) -> tuple[IntArray, str | None]:
