@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 import tdbs
 from benchmarks.common import print_rows
-from tdbs.analysis.scores.score import ScoreResult
+from tdbs.analysis.samples.score import ScoreResult
 
 # How each column ranks samples: the sign makes the suspected ones small.
 SIGNS = {"aum": 1, "margin": 1, "loss": -1, "el2n": -1, "forgetting": -1, "correct": 1}

@@ -16,7 +16,7 @@ from tdbs.errors import TdbsError
 if TYPE_CHECKING:
     from tdbs.analysis.compare.compare import compare
     from tdbs.analysis.profile.measure import measure_profile
-    from tdbs.analysis.scores.score import score
+    from tdbs.analysis.samples.score import score
     from tdbs.analysis.speedup import estimate_speedup
     from tdbs.inference.predict import predict
     from tdbs.inference.predictor import Predictor
@@ -57,7 +57,7 @@ _HOMES = {
     "predict": "tdbs.inference.predict",
     "prepare": "tdbs.pipeline.prepare",
     "read_profile": "tdbs.train.planning.profile_file",
-    "score": "tdbs.analysis.scores.score",
+    "score": "tdbs.analysis.samples.score",
     "verify": "tdbs.pipeline.verify",
 }
 

@@ -43,7 +43,7 @@ def command(
       tdbs score runs/first --label-errors 100 --json
     """
     quiet_libraries()
-    from tdbs.analysis.scores.score import score
+    from tdbs.analysis.samples.score import score
     from tdbs.reports.terminal import duration, label_error_table
 
     folder = run_folder(run)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # their modules load torch
     from tdbs.analysis.conditions.asked import ConditionRow
     from tdbs.analysis.conditions.evaluate import Evaluation
     from tdbs.analysis.conditions.flips import WordFlips
-    from tdbs.analysis.scores.score import LabelError
+    from tdbs.analysis.samples.score import LabelError
 
 _BAR_WIDTH = 44
 _NAME_WIDTH, _TEXT_WIDTH = 20, 80  # characters

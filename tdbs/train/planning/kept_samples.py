@@ -1,6 +1,6 @@
 """`--keep`: the train samples that a file lists by their source rows, or the hardest share of a scored run.
 
-The hardest are those of the highest EL2N that `tdbs score` wrote; of a task without classes, of the highest loss.
+The hardest have the highest EL2N that `tdbs score` wrote; if the task has no classes, the highest loss.
 """
 
 from pathlib import Path

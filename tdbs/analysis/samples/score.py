@@ -11,9 +11,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from tdbs.analysis.scores.by_model import scores_by_model
-from tdbs.analysis.scores.label_errors import likeliest_label_errors
-from tdbs.analysis.scores.summary import AUM, CORRECT, EPOCHS, FORGETTING, Summary, summarize
+from tdbs.analysis.samples.by_model import scores_by_model
+from tdbs.analysis.samples.label_errors import likeliest_label_errors
+from tdbs.analysis.samples.summary import AUM, CORRECT, EPOCHS, FORGETTING, Summary, summarize
 from tdbs.arrays import IntArray
 from tdbs.errors import ConfigError, DatasetError, TrainingError, at_least
 from tdbs.files import new_file

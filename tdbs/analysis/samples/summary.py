@@ -1,4 +1,4 @@
-"""What a run's epochs tell of each sample: last scores, area under the margin, forgetting events."""
+"""What a run's epochs say of each sample: last scores, area under the margin, forgetting events."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tdbs
-from tdbs.analysis.scores.label_errors import likeliest_label_errors
-from tdbs.analysis.scores.score import score
-from tdbs.analysis.scores.summary import summarize
+from tdbs.analysis.samples.label_errors import likeliest_label_errors
+from tdbs.analysis.samples.score import score
+from tdbs.analysis.samples.summary import summarize
 from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.errors import ConfigError, DatasetError, TrainingError
 from tdbs.pipeline.dataset import read_split

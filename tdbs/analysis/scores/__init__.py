@@ -1,1 +1,0 @@
-"""Scores of single samples after a run: from its epochs, or from its trained model; and what they tell."""
