@@ -98,8 +98,8 @@ class TrainSettings:
     keep_samples: Annotated[
         str | None,
         Option(
-            "Train on these samples alone: a file of source rows (Parquet, or a number a line), or RUN:FRACTION. That is "
-            "the hardest share of a scored run, by EL2N.",
+            "Train on these samples alone: a file of source rows (Parquet, or a number a line), or RUN:FRACTION. "
+            "That is the hardest share of a scored run, by EL2N.",
             default="all",
             flag="--keep",
         ),
