@@ -245,7 +245,7 @@ def test_two_processes_keep_the_scores_that_one_keeps(dataset, tmp_path):
     """Of each sample in each epoch, on a data diet too: all processes choose the same samples."""
     options = (*TRAIN, dataset.path, "--epochs", 2, "--dropout", 0, "--data-diet", 0.5)
     here(*options, "--out", tmp_path / "one")
-    run(2, "-m", "tdbs", *options, "--out", tmp_path / "two")
+    run(2, "--no-python", Path(sys.executable).parent / "tdbs", *options, "--out", tmp_path / "two")
     for epoch in range(2):
         one, two = (pq.read_table(tmp_path / name / f"samples/epoch-{epoch}.parquet") for name in ("one", "two"))
         assert two["sample_id"].to_pylist() == one["sample_id"].to_pylist()
