@@ -1,7 +1,8 @@
 """Prepare text datasets for fine-tuning once, report what padding costs, and train without it.
 
 Public functions: `tdbs.prepare`, `tdbs.load`, `tdbs.verify`, `tdbs.audit`, `tdbs.plan_epoch`, `tdbs.measure_profile`,
-`tdbs.read_profile`, `tdbs.estimate_speedup`, `tdbs.train`, `tdbs.compare`, `tdbs.evaluate` and `tdbs.predict`;
+`tdbs.read_profile`, `tdbs.estimate_speedup`, `tdbs.train`, `tdbs.compare`, `tdbs.evaluate`, `tdbs.score` and
+`tdbs.predict`;
 `tdbs.Predictor` is a model in memory, and `tdbs.TdbsError` the base of all errors. Each is imported when it is first
 used, so planning never loads torch.
 """
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from tdbs.analysis.audit.audit import audit
     from tdbs.analysis.compare.compare import compare
     from tdbs.analysis.profile.measure import measure_profile
+    from tdbs.analysis.samples.score import score
     from tdbs.analysis.speedup import estimate_speedup
     from tdbs.inference.predict import predict
     from tdbs.inference.predictor import Predictor
@@ -41,6 +43,7 @@ __all__ = [
     "predict",
     "prepare",
     "read_profile",
+    "score",
     "train",
     "verify",
 ]
@@ -57,6 +60,7 @@ _HOMES = {
     "predict": "tdbs.inference.predict",
     "prepare": "tdbs.pipeline.prepare",
     "read_profile": "tdbs.train.planning.profile_file",
+    "score": "tdbs.analysis.samples.score",
     "verify": "tdbs.pipeline.verify",
 }
 

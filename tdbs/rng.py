@@ -37,6 +37,7 @@ class RandomPurpose(IntEnum):
     LABEL_SHUFFLE = 14
     SWEEP_TRIAL = 15
     STRATA = 16
+    DATA_DIET = 17
 
 
 def stream(draw: RandomPurpose, *, seed: int, epoch: int = 0, part: int = 0, index: int = 0) -> np.random.Generator:

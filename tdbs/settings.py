@@ -95,6 +95,20 @@ class TrainSettings:
         ),
     ] = None
 
+    keep_samples: Annotated[
+        str | None,
+        Option(
+            "Train on these samples alone: a file of source rows (Parquet, or a number a line), or RUN:FRACTION. "
+            "That is the hardest share of a scored run, by EL2N.",
+            default="all",
+            flag="--keep",
+        ),
+    ] = None
+    data_diet: Annotated[
+        float | None,
+        Option("After a first full epoch, train on this share of the samples, those of the highest EL2N.", default="1"),
+    ] = None
+
     def __post_init__(self) -> None:
         check_hyperparameters(epochs=self.epochs, lr=self.lr, warmup=self.warmup, dropout=self.dropout)
         choose("--lr-scheduler", self.lr_scheduler, SCHEDULERS)
@@ -102,6 +116,11 @@ class TrainSettings:
             raise ConfigError(
                 f"--weight-decay must be from 0 to 1, got {shown_number(self.weight_decay)}.",
                 next_step="Pass a share such as --weight-decay 0.01.",
+            )
+        if not (self.data_diet is None or 0 < self.data_diet <= 1):
+            raise ConfigError(
+                f"--data-diet must be above 0 and at most 1, got {shown_number(self.data_diet)}.",
+                next_step="Pass a share such as --data-diet 0.5.",
             )
 
 

@@ -21,6 +21,7 @@ from tdbs.train.feed import TRAIN
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import EpochPlan, run_padding, run_target_padding
 from tdbs.train.planning.given_strategies import given_strategy
+from tdbs.train.planning.kept_samples import subset_of
 from tdbs.train.planning.memory_bound import Fitted, data_memory, fitted_plans, training_bound
 from tdbs.train.planning.memory_windows import count_windows, plan_split
 from tdbs.train.planning.model_choice import ModelChoice, check_frozen_layers, choose_model
@@ -28,6 +29,7 @@ from tdbs.train.planning.model_fit import check_fit
 from tdbs.train.planning.peak_memory import memory_terms
 from tdbs.train.planning.profile_file import Profile, opened_profile, profiled_attention
 from tdbs.train.planning.strategies import BASELINE, Strategy, strategies_for
+from tdbs.train.planning.subsets import Subset
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -93,7 +95,8 @@ def plan_within(
     A run that does not fit has its error there.
     """
     index, windows = _read_for_plans(dataset, [strategy], memory=settings.memory)
-    return _fitted(dataset, index, windows, strategy, seed=seed, settings=settings, choice=choice)
+    subset = subset_of(settings, dataset, TRAIN)
+    return _fitted(dataset, index, windows, strategy, subset, seed=seed, settings=settings, choice=choice)
 
 
 @checked
@@ -114,6 +117,8 @@ def estimate_speedup(
     lora: int | None = None,
     freeze_layers: int | None = None,
     batch_size: int | None = None,
+    keep_samples: str | None = None,
+    data_diet: float | None = None,
     runs: int = 1,
 ) -> list[StrategyEstimate]:
     """Return what a run of each strategy costs, and its speedup over the baseline, from the trainer's own plans.
@@ -136,6 +141,8 @@ def estimate_speedup(
         lora: As for `train`: adapters of this rank.
         freeze_layers: As for `train`: this many lowest layers stay.
         batch_size: Samples of an update in epoch 0, for strategies given by name. None: 64.
+        keep_samples: As for `train`: the samples to train on.
+        data_diet: As for `train`: the share of later epochs. It is predicted on random samples.
         runs: Runs of training that one prepared dataset serves.
 
     Returns:
@@ -167,7 +174,10 @@ def estimate_speedup(
         epochs=epochs,
         dropout=dropout,
         memory=memory,
+        keep_samples=keep_samples,
+        data_diet=data_diet,
     )
+    subset = subset_of(settings, dataset, TRAIN)
     base, *chosen = (
         given_strategy(given, task, profile=profile, in_rows=in_rows, batch_size=batch_size)
         for given in (baseline, *several(strategies_for(task, in_rows=in_rows) if strategies is None else strategies))
@@ -177,7 +187,7 @@ def estimate_speedup(
 
     def planned(strategy: Strategy) -> _Planned:
         clock = time.perf_counter()
-        fitted = _fitted(dataset, index, windows, strategy, seed=seed, settings=settings, choice=choice)
+        fitted = _fitted(dataset, index, windows, strategy, subset, seed=seed, settings=settings, choice=choice)
         planning = time.perf_counter() - clock
         if costs is None:
             return _Planned(strategy=strategy, fitted=fitted, seconds=None, extrapolated=False)
@@ -220,6 +230,7 @@ def _fitted(
     index: SplitIndex,
     windows: int,
     strategy: Strategy,
+    subset: Subset,
     *,
     seed: int,
     settings: TrainSettings,
@@ -230,7 +241,8 @@ def _fitted(
     check_frozen_layers(choice, settings.freeze_layers)
 
     def planned(strategy: Strategy) -> list[EpochPlan]:
-        return plan_split(index, manifest, strategy, seed=seed, epochs=settings.epochs, windows=windows)
+        epochs = settings.epochs
+        return plan_split(index, manifest, strategy, seed=seed, epochs=epochs, windows=windows, subset=subset)
 
     dropout = resolve_dropout(settings.dropout, strategy, info.rows)
     terms = memory_terms(choice, manifest.task.kind, settings, dropout=dropout)

@@ -22,6 +22,7 @@ COMMANDS = {
     "sweep": "Search hyperparameters on one prepared dataset.",
     "reproduce": "Run a table or figure of the paper.",
     "evaluate": "Score trained models, on changed texts too.",
+    "score": "Score train samples: loss, EL2N, likely label errors.",
     "predict": "Predict the rows of a file, of a split or of stdin.",
     "report": "Write a page about a run or a comparison.",
     "push": "Push a prepared dataset or a run's model to the hub.",

@@ -8,6 +8,7 @@ import typer
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
 from tdbs.cli.options import (
     OF_MEMORY,
+    OF_SAMPLES,
     AllowDropOption,
     Chosen,
     ProfileOption,
@@ -27,7 +28,7 @@ from tdbs.train.planning.strategies import BASELINE, DEFAULT_STRATEGY, left_out,
 
 
 @reported
-@with_settings("model", "epochs", "memory", *OF_MEMORY)
+@with_settings("model", "epochs", "memory", *OF_MEMORY, *OF_SAMPLES)
 @with_parts("base_batch_size", "caps")
 def command(
     dataset: DatasetArgument = None,
@@ -53,7 +54,7 @@ def command(
     """
     from tdbs.analysis.speedup import estimate_speedup
     from tdbs.analysis.worth import saving_of, saving_sentence
-    from tdbs.cli.notes import policy_note, profile_note, untimed_note, windows_note
+    from tdbs.cli.notes import diet_note, policy_note, profile_note, untimed_note, windows_note
     from tdbs.pipeline.dataset import load
     from tdbs.reports.terminal_times import estimate_notes, estimate_table, memory_notes, target_notes
     from tdbs.train.planning.memory_bound import unbounded_note
@@ -77,7 +78,7 @@ def command(
     policies = (policy_note(each, opened) for each in chosen)
     of_profile = profile_note(known, trained), untimed_note(known, asked)
     of_memory = unbounded_note(asked.memory, trained), windows_note(opened, asked.memory)
-    notes = (trained.assumption, missing, *of_profile, *policies, *of_memory)
+    notes = (trained.assumption, missing, *of_profile, *policies, *of_memory, diet_note(asked))
     for note in filter(None, notes):
         say(note)
     planned = (*chosen, *(each for each in (plain, default) if each not in chosen))
@@ -96,6 +97,8 @@ def command(
         checkpoint_activations=asked.checkpoint_activations,
         lora=asked.lora,
         freeze_layers=asked.freeze_layers,
+        keep_samples=asked.keep_samples,
+        data_diet=asked.data_diet,
         runs=runs,
     )
     estimates, by_name = found[: len(chosen)], {estimate.strategy: estimate for estimate in found}

@@ -75,3 +75,13 @@ def policy_note(strategy: Strategy, dataset: PreparedDataset) -> str | None:
     if task.drop_forbidden and named.drop != "none" and strategy.drop == "none":
         return f"{strategy.name} runs without TokenDrop: task '{task.name}' {task.drop_forbidden}."
     return None
+
+
+def diet_note(settings: TrainSettings) -> str | None:
+    """Return a note on what is not known of a data diet before training."""
+    if settings.data_diet is None:
+        return None
+    return (
+        "--data-diet: training chooses the samples of later epochs. Their number is exact here; lengths and padding "
+        "are those of random samples."
+    )

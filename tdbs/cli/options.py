@@ -70,6 +70,7 @@ Chosen = Mapping[str, Any]
 Command = Callable[..., None]
 # settings that decide a run's memory, and nothing of its plan
 OF_MEMORY = ("attention", "precision", "dropout", "checkpoint_activations", "lora", "freeze_layers")
+OF_SAMPLES = ("keep_samples", "data_diet")  # settings that decide which samples a run trains on
 _NOT_AN_OPTION = ("energy",)  # --energy and --country give it
 _OF_PREPARE = ("source", "mirror", "keep", "overwrite", "progress", "waiting")  # the command has them itself
 

@@ -10,6 +10,7 @@ import typer
 from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, dataset_folder, reported
 from tdbs.cli.options import (
     OF_MEMORY,
+    OF_SAMPLES,
     Chosen,
     SeedOption,
     chosen_strategy,
@@ -23,7 +24,7 @@ from tdbs.settings import TrainSettings
 
 
 @reported
-@with_settings("model", "epochs", "lr", "warmup", "lr_scheduler", "memory", *OF_MEMORY)
+@with_settings("model", "epochs", "lr", "warmup", "lr_scheduler", "memory", *OF_MEMORY, *OF_SAMPLES)
 @with_strategy_options
 def command(
     dataset: DatasetArgument = None,
@@ -42,7 +43,7 @@ def command(
       tdbs plan --strategy reach --caps paper --out plan.parquet
     """
     from tdbs.analysis.speedup import plan_within
-    from tdbs.cli.notes import caps_note, policy_note, sorted_note, windows_note
+    from tdbs.cli.notes import caps_note, diet_note, policy_note, sorted_note, windows_note
     from tdbs.pipeline.dataset import load
     from tdbs.removal import refuse_link
     from tdbs.reports.terminal import plan_rows, plan_summary
@@ -68,6 +69,7 @@ def command(
         policy_note(strategy, opened),
         caps_note(strategy, opened),
         windows_note(opened, asked.memory),
+        diet_note(asked),
     )
     for note in filter(None, notes):
         say(note)

@@ -12,7 +12,7 @@ from tdbs.arrays import IntArray
 from tdbs.pipeline.lengths import bucket_name, bucket_of
 from tdbs.reports import number_format
 from tdbs.reports.samples import ShownDrop, ShownSample
-from tdbs.shown import shown
+from tdbs.shown import clipped, shown
 from tdbs.train.planning.epoch_plan import EpochPlan, run_target_padding
 from tdbs.train.planning.strategies import BUCKETED, Strategy
 
@@ -20,8 +20,10 @@ if TYPE_CHECKING:  # their modules load torch
     from tdbs.analysis.conditions.asked import ConditionRow
     from tdbs.analysis.conditions.evaluate import Evaluation
     from tdbs.analysis.conditions.flips import WordFlips
+    from tdbs.analysis.samples.score import LabelError
 
 _BAR_WIDTH = 44
+_NAME_WIDTH, _TEXT_WIDTH = 20, 80  # characters
 
 
 def split_table(statistics: Mapping[str, SplitStatistics]) -> Table:
@@ -186,6 +188,18 @@ def plain_table(*names: str) -> Table:
     table = Table(box=None, header_style="bold", pad_edge=False)
     for name in names:
         table.add_column(name, justify="left" if name == names[0] else "right", no_wrap=True)
+    return table
+
+
+def label_error_table(found: Sequence["LabelError"]) -> Table:
+    """Return the likeliest label errors, a row for each: source row, score, classes and text."""
+    table = plain_table("row", "score", "label", "predicted", "text")
+    for column in table.columns[2:]:
+        column.justify = "left"
+    for error in found:
+        text = error.text if error.pair is None else f"{error.text} | {error.pair}"
+        names = (clipped(error.label, _NAME_WIDTH), clipped(error.predicted, _NAME_WIDTH))
+        table.add_row(str(error.source_row), f"{error.score:.2f}", *names, clipped(text, _TEXT_WIDTH))
     return table
 
 

@@ -27,6 +27,7 @@ from tdbs.train.stopping import Stop
 
 # Settings that config.toml has in its tables part, execution and energy
 _IN_TABLES = {"lora", "freeze_layers", "precision", "attention", "compiled", "checkpoint_activations", "energy"}
+_OF_A_SUBSET = ("keep_samples", "data_diet")  # only if given
 _NO_PART_OF_A_RUN = {"track"}  # a run may resume with another one
 
 
@@ -115,7 +116,11 @@ def config_of(
         },
         "task": {"kind": manifest.task.kind, "classes": list(manifest.task.classes)},
         "seed": arguments.seed,
-        **{name: value for name, value in settings.items() if name not in _IN_TABLES | _NO_PART_OF_A_RUN},
+        **{
+            name: value
+            for name, value in settings.items()
+            if name not in _IN_TABLES | _NO_PART_OF_A_RUN and not (name in _OF_A_SUBSET and value is None)
+        },
         "plan_digest": plan_digest(feed.plans),
         "windows": windows,
         "strategy": {name: value for name, value in asdict(strategy).items() if value is not None},

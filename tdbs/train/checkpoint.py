@@ -22,6 +22,7 @@ from tdbs.removal import remove_folder
 from tdbs.train.energy import EnergyUse
 from tdbs.train.micro_batches import HalvedCap
 from tdbs.train.run_folder import CHECKPOINTS_FOLDER, checkpoint_folders
+from tdbs.train.sample_records import Scores
 
 _FORM = Form(
     what="the state of a checkpoint",
@@ -31,6 +32,7 @@ _FORM = Form(
 _STEP = "step"
 _MOMENTS = {_STEP, "exp_avg", "exp_avg_sq"}  # of AdamW
 _WEIGHTS, _OPTIMIZER, _STATE = "model.safetensors", "optimizer.safetensors", "state.json"
+_SAMPLES, _SCORES = "samples.safetensors", "scores"  # the file, and its tensor
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,15 +75,23 @@ DEFAULT_CHECKPOINTS = CheckpointRule()
 
 
 def save_checkpoint(
-    run: Path, model: torch.nn.Module, optimizer: torch.optim.Optimizer, state: RunState, *, keep: int
+    run: Path,
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: RunState,
+    *,
+    keep: int,
+    scores_NK: Scores | None = None,
 ) -> None:
-    """Write the checkpoint of a state, and remove all but the newest `keep`."""
+    """Write the checkpoint of a state and of the epoch's scores so far, and remove all but the newest `keep`."""
     place = run / CHECKPOINTS_FOLDER / f"step-{state.step:08}"
     if place not in checkpoint_folders(run, half=False):
         make_folder(place.parent, TrainingError)
         with new_folder(place) as hidden:
             save_file(_weights(model), hidden / _WEIGHTS)
             save_file(_moments(model, optimizer), hidden / _OPTIMIZER)
+            if scores_NK is not None:
+                save_file({_SCORES: torch.from_numpy(scores_NK)}, hidden / _SAMPLES)
             write_json(hidden / _STATE, asdict(state))
     for old in checkpoint_folders(run, half=False)[:-keep]:
         remove_folder(old, faults=True)
@@ -111,6 +121,22 @@ def load_checkpoint(place: Path, model: torch.nn.Module, optimizer: torch.optim.
     except (OSError, ValueError, TypeError, KeyError, RuntimeError, SafetensorError) as error:
         raise _FORM.unreadable(f"The checkpoint {place}", reason_of(error)) from error
     return state
+
+
+def load_scores(place: Path, *, rows: int, scores: int) -> Scores | None:
+    """Return the scores of a checkpoint's epoch so far; None if it has none. Raises TrainingError if they are damaged.
+
+    `rows` is the number of the train split's samples, `scores` that of each sample's scores.
+    """
+    if not (place / _SAMPLES).exists():
+        return None
+    try:
+        found = load_file(place / _SAMPLES)
+        _check_fits(_SCORES, found[_SCORES], torch.Size([rows, scores]), torch.float32)
+    except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+        raise _FORM.unreadable(f"The checkpoint {place}", reason_of(error)) from error
+    values_NK: Scores = found[_SCORES].numpy()
+    return values_NK
 
 
 def _weights(model: torch.nn.Module) -> dict[str, torch.Tensor]:

@@ -169,18 +169,18 @@ def with_threshold_of(run: Run, held_out: ScoredSplit) -> ScoredSplit:
     return replace(held_out, no_answer_threshold=given_threshold(threshold_of(run)))
 
 
-def own_dataset(run: Run) -> PreparedDataset:
-    """Open the dataset that a run was trained on.
+def own_dataset(run: Run, *, command: str = "evaluate") -> PreparedDataset:
+    """Open the dataset that a run was trained on, for a command that takes --dataset.
 
     Raises ConfigError if its record names a URL: the run may be somebody else's, and tdbs contacts no host that only a
     file names.
     """
     place = run.config["dataset"]["path"]
     if is_url(place):
-        command = shlex.join(["tdbs", "evaluate", str(run.path), "--dataset", place])
+        line = shlex.join(["tdbs", command, str(run.path), "--dataset", place])
         raise ConfigError(
             f"The run {run.path} names its dataset by a URL, {place}, which is opened only if you name it yourself.",
-            next_step=f"Run: {command}",
+            next_step=f"Run: {line}",
         )
     return load(place)
 

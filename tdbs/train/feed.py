@@ -20,6 +20,7 @@ from tdbs.train.planning.memory_windows import (
     words_to_drop,
 )
 from tdbs.train.planning.strategies import Strategy
+from tdbs.train.planning.subsets import EVERY_SAMPLE, Subset
 from tdbs.train.planning.tokendrop import dropped_tokens
 
 TRAIN = "train"
@@ -41,6 +42,11 @@ class Feed:
 
     plans: list[EpochPlan]
     batches_from: Callable[[EpochPlan, int], Iterator[Batch]]  # of an epoch, from a batch on
+
+    @property
+    def step_count(self) -> int:
+        """Updates of the run, those of a data diet's coming epochs as planned."""
+        return sum(plan.steps for plan in self.plans)
 
     def batches(self, plan: EpochPlan) -> Iterator[Batch]:
         """Yield the batches of an epoch."""
@@ -64,14 +70,17 @@ def open_training_data(dataset: PreparedDataset, *, memory: int | str = DEFAULT_
     return TrainingData(dataset=dataset, index=index, windows=1, split=split)
 
 
-def plan_data(data: TrainingData, strategy: Strategy, *, seed: int, epochs: int) -> list[EpochPlan]:
+def plan_data(
+    data: TrainingData, strategy: Strategy, *, seed: int, epochs: int, subset: Subset = EVERY_SAMPLE
+) -> list[EpochPlan]:
     """Return the plans of all epochs of a run."""
-    return plan_split(data.index, data.dataset.manifest, strategy, seed=seed, epochs=epochs, windows=data.windows)
+    manifest = data.dataset.manifest
+    return plan_split(data.index, manifest, strategy, seed=seed, epochs=epochs, windows=data.windows, subset=subset)
 
 
-def make_feed(data: TrainingData, strategy: Strategy, *, seed: int, epochs: int) -> Feed:
+def make_feed(data: TrainingData, strategy: Strategy, *, seed: int, epochs: int, subset: Subset = EVERY_SAMPLE) -> Feed:
     """Return the plans of a run and its batches."""
-    return feed_of(data, strategy, plan_data(data, strategy, seed=seed, epochs=epochs), seed=seed)
+    return feed_of(data, strategy, plan_data(data, strategy, seed=seed, epochs=epochs, subset=subset), seed=seed)
 
 
 def feed_of(data: TrainingData, strategy: Strategy, plans: list[EpochPlan], *, seed: int) -> Feed:

@@ -11,9 +11,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
+import numpy as np
 import torch
 
 from tdbs import rng
+from tdbs.arrays import FloatArray, IntArray
 from tdbs.train.allocator import give_back_freed_memory
 from tdbs.train.batches import Batch
 from tdbs.train.checkpoint import RunState
@@ -22,6 +24,7 @@ from tdbs.train.evaluate import evaluate_split, length_order_plan
 from tdbs.train.gradients import add_rows, clipped_update, dense_gradients, gradient_norm
 from tdbs.train.learner import Learner
 from tdbs.train.micro_batches import within_memory
+from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.prefetch import prefetch
 from tdbs.train.processes import own_share, sum_up
 from tdbs.train.rows.sequences import laid_out
@@ -35,6 +38,8 @@ from tdbs.train.run_context import (
     stopped_error_of,
     write_checkpoint,
 )
+from tdbs.train.sample_records import SCORE_NAMES, read_epoch
+from tdbs.train.sample_scores import SampleScores, batch_scores, scores_of_update
 from tdbs.train.scores.no_answers import THRESHOLD
 from tdbs.train.scores.scoring import Metrics, ScoredSplit
 from tdbs.train.step import batch_loss, forward, predicted_by
@@ -66,6 +71,7 @@ class StepEnd:
     loss: float
     finite: bool  # whether loss and gradients are; if not, there was no update
     stopping: bool  # whether some process was asked to stop
+    scores: SampleScores | None = None  # of the update's samples; None: not asked, or the task has none
 
 
 def run_epochs(run: RunContext, state: RunState) -> None:
@@ -75,18 +81,22 @@ def run_epochs(run: RunContext, state: RunState) -> None:
     which a signal came.
     """
     first_step = 0  # of the epoch, counted over the run
-    for plan in run.feed.plans:
-        if plan.epoch < len(state.history):  # done before the run was resumed
+    for epoch in range(len(run.feed.plans)):
+        plan, rates_S = plan_and_rates(run, epoch)
+        if epoch < len(state.history):  # done before the run was resumed
             first_step += plan.steps
+            if run.diet is not None:
+                names, rows = run.samples.names, run.samples.rows
+                run.diet.take(read_epoch(run.folder, epoch, names=names, rows=rows))
             continue
         clock = saved = time.perf_counter()
         with open_log(run) as log:
             for batches, share in shares_of(run.learner, run.feed.steps(plan, first=state.step - first_step)):
                 place = StepPlace(
                     step=state.step,
-                    rate=float(run.rates_S[state.step]),
+                    rate=float(rates_S[state.step]),
                     seed=run.seed,
-                    epoch=plan.epoch,
+                    epoch=epoch,
                     first_step=first_step,
                     stopping=run.stop.number is not None,
                 )
@@ -95,10 +105,12 @@ def run_epochs(run: RunContext, state: RunState) -> None:
                 if not end.finite:
                     raise not_finite_error(run, record, batch=place.step_of_epoch)
                 state.count(record.loss, record.predicted)
+                if end.scores is not None:
+                    run.samples.take(end.scores.sample_ids_B, end.scores.values_BK)
                 now = time.perf_counter()
                 state.seconds["train"] += now - clock
                 clock = now
-                run.progress(record, len(run.rates_S))
+                run.progress(record, len(rates_S))
                 run.tracker.log({name: getattr(record, name) for name in _TRACKED}, step=record.step)
                 stopping = _is_stopping(run, end)
                 if stopping or is_checkpoint_due(run.rule, state.step, now - saved):
@@ -107,10 +119,24 @@ def run_epochs(run: RunContext, state: RunState) -> None:
                 if stopping:
                     raise stopped_error_of(run, state)
         first_step += plan.steps
-        _score_epoch(run, state, epoch=plan.epoch)
-        if plan is not run.feed.plans[-1]:  # after the last one the run is finished
+        scores = run.samples.close(run.folder, plan, writes=run.learner.accelerator.is_main_process)
+        if run.diet is not None and scores is not None:
+            run.diet.take(scores)
+        _score_epoch(run, state, epoch=epoch)
+        if epoch + 1 < len(run.feed.plans):  # after the last one the run is finished
             write_checkpoint(run, state)
-        run.scored(plan.epoch, state.history[-1]["score"])
+        run.scored(epoch, state.history[-1]["score"])
+
+
+def plan_and_rates(run: RunContext, epoch: int) -> tuple[EpochPlan, FloatArray]:
+    """Return the plan of an epoch that begins, and the rates of all steps of the run, up to this epoch's last for sure.
+
+    With a data diet, epochs after the first are planned here: on the samples that are hardest after the one before.
+    Rates follow the samples seen, and their number is known, so those of earlier steps do not change.
+    """
+    if run.diet is not None and epoch > 0:
+        run.feed.plans[epoch] = run.diet.plan(epoch)
+    return run.feed.plans[epoch], run.rates(run.feed.plans)
 
 
 def shares_of(learner: Learner, steps: Iterable[Sequence[Batch]]) -> Iterator[tuple[Sequence[Batch], Sequence[Batch]]]:
@@ -131,7 +157,14 @@ def run_step(
     clock = time.perf_counter()
     _seed_torch(learner, place)
     predicted = sum(predicted_by(learner.kind, batch) for batch in batches)
-    train = partial(update, learner, predicted=predicted, rate=place.rate, stopping=place.stopping)
+    train = partial(
+        update,
+        learner,
+        predicted=predicted,
+        rate=place.rate,
+        stopping=place.stopping,
+        scored_B=np.concatenate([batch.sample_ids_B for batch in batches]) if learner.kind in SCORE_NAMES else None,
+    )
     end = within_memory(train, share, learner.memory_caps, step=place.step, clear=partial(_clear, learner))
     record = StepRecord(
         step=place.step,
@@ -148,13 +181,20 @@ def run_step(
 
 
 def update(
-    learner: Learner, batches: Sequence[Batch], *, rate: float, predicted: int | None = None, stopping: bool = False
+    learner: Learner,
+    batches: Sequence[Batch],
+    *,
+    rate: float,
+    predicted: int | None = None,
+    stopping: bool = False,
+    scored_B: IntArray | None = None,
 ) -> StepEnd:
     """Update the model once: forward and backward for each batch, then gradients are clipped and weights move.
 
     The loss is a mean over all that the step predicts, however it is split over batches and processes; a share of a
     step needs that number (`predicted`).
     If the loss or a gradient is not finite, the weights stay as they were. `stopping`: this process was asked to stop.
+    `scored_B` are the samples of the update in all processes, to return their scores; None: without scores.
     """
     accelerator, model, optimizer = learner.accelerator, learner.prepared, learner.optimizer
     for group in optimizer.param_groups:
@@ -162,12 +202,15 @@ def update(
     if predicted is None:
         predicted = sum(predicted_by(learner.kind, batch) for batch in batches)
     total = 0.0
+    scores = []
     with accelerator.autocast():  # one for all batches: weights are cast once
         for batch in batches:
             with dropout_masks(accelerator.device, compiled=learner.compiled):
                 logits = forward(model, batch, learner.kind, learner.rules, device=accelerator.device)
             with torch.autocast(accelerator.device.type, enabled=False):
                 loss = batch_loss(learner.kind, logits, batch)
+                if scored_B is not None:
+                    scores.append(batch_scores(learner.kind, logits, batch))
                 if len(batches) > 1 or accelerator.num_processes > 1:
                     loss = loss * (predicted_by(learner.kind, batch) / max(predicted, 1))
                 accelerator.backward(loss)
@@ -178,10 +221,12 @@ def update(
                 del logits, loss
                 give_back_freed_memory()
     with dense_gradients(model) as rows:
-        total, stops = sum_up(accelerator, model, (total, float(stopping)))
+        own_BK = None if scored_B is None else scores_of_update(scored_B, batches, scores, learner.kind)
+        (total, stops), all_BK = sum_up(accelerator, model, (total, float(stopping)), own_BK)
         finite = math.isfinite(total) and clipped_update(optimizer, gradient_norm(model, rows))
     optimizer.zero_grad()
-    return StepEnd(loss=total, finite=finite, stopping=stops > 0)
+    found = None if scored_B is None or all_BK is None else SampleScores(sample_ids_B=scored_B, values_BK=all_BK)
+    return StepEnd(loss=total, finite=finite, stopping=stops > 0, scores=found)
 
 
 def padded_length(batch: Batch) -> int:

@@ -17,6 +17,7 @@ from tdbs.arrays import IntArray
 from tdbs.data.tasks import TaskKind
 from tdbs.train.batches import Batch
 from tdbs.train.micro_batches import part_of_batch
+from tdbs.train.sample_records import Scores
 
 # Shapes: B samples of the batch, R rows of W tokens.
 
@@ -41,24 +42,29 @@ def dealt_out(lengths_B: IntArray, processes: int) -> IntArray:
     return process_B
 
 
-def sum_up(accelerator: Accelerator, model: torch.nn.Module, numbers: Sequence[float]) -> list[float]:
-    """Add up the gradients of all processes, in place, and return the sums of some numbers, in one message.
+def sum_up(
+    accelerator: Accelerator, model: torch.nn.Module, numbers: Sequence[float], table: Scores | None
+) -> tuple[Sequence[float], Scores | None]:
+    """Add up the gradients of all processes, in place; return the sums of some numbers and of a table, in one message.
 
     A parameter that has no gradient here may have one elsewhere, so every one takes part.
     """
     if accelerator.num_processes == 1:
-        return list(numbers)
+        return numbers, table
     trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     for parameter in trained:
         if parameter.grad is None:
             parameter.grad = torch.zeros_like(parameter)
     gradients = [parameter.grad for parameter in trained if parameter.grad is not None]
-    flat = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor(numbers)])
+    others = [*numbers, *(() if table is None else table.ravel().tolist())]
+    flat = torch.cat([*(gradient.flatten() for gradient in gradients), gradients[0].new_tensor(others)])
     summed = accelerator.reduce(flat, reduction="sum")
-    *parts, sums = summed.split([*(gradient.numel() for gradient in gradients), len(numbers)])
+    *parts, sums = summed.split([*(gradient.numel() for gradient in gradients), len(others)])
     for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view_as(gradient))
-    return [float(number) for number in sums.tolist()]
+    found = np.array(sums.tolist())
+    summed_table = None if table is None else found[len(numbers) :].astype(table.dtype).reshape(table.shape)
+    return found[: len(numbers)].tolist(), summed_table
 
 
 def _share(batch: Batch, kind: TaskKind, *, process: int, processes: int) -> Batch | None:

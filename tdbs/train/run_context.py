@@ -6,7 +6,7 @@ import os
 import shlex
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -16,11 +16,14 @@ from tdbs.errors import TrainingError
 from tdbs.files import append_to
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.train.checkpoint import CheckpointRule, RunState, save_checkpoint
+from tdbs.train.data_diet import DataDiet
 from tdbs.train.energy import EnergyMeter
 from tdbs.train.feed import Feed
 from tdbs.train.learner import Learner
 from tdbs.train.models.saved_model import save_model
+from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.run_folder import LAST_GOOD_FOLDER, STEPS_NAME
+from tdbs.train.sample_records import EpochScores
 from tdbs.train.scores.scoring import ScoredSplit
 from tdbs.train.stopping import Stop, StoppedError
 from tdbs.train.tracking import Tracker
@@ -54,7 +57,7 @@ class RunContext:
     dataset: PreparedDataset
     learner: Learner
     feed: Feed
-    rates_S: FloatArray  # of each step of the run
+    rates: Callable[[Sequence[EpochPlan]], FloatArray]  # of each step of the run, from its plans
     started: float  # start on the clock, in seconds; earlier by what the run took before it was resumed
     validation: list[ScoredSplit]
     seed: int
@@ -62,6 +65,8 @@ class RunContext:
     stop: Stop
     progress: Progress
     scored: Scored
+    samples: EpochScores  # of the current epoch
+    diet: DataDiet | None  # None: later epochs are as planned before training
     tracker: Tracker
     energy: EnergyMeter
     largest_call: tuple[int, int] | None  # when scoring: most tokens and pairs of a call; None: no caps
@@ -100,7 +105,9 @@ def write_checkpoint(run: RunContext, state: RunState, log: IO[str] | None = Non
     state.caps = {str(bucket): cap for bucket, cap in caps.by_bucket.items()}
     state.halved = list(caps.halved)
     state.energy = run.energy()
-    save_checkpoint(run.folder, learner.model, learner.optimizer, state, keep=run.rule.keep)
+    save_checkpoint(
+        run.folder, learner.model, learner.optimizer, state, keep=run.rule.keep, scores_NK=run.samples.values_NK
+    )
 
 
 def not_finite_error(run: RunContext, record: StepRecord, *, batch: int) -> TrainingError:
@@ -120,7 +127,7 @@ def stopped_error_of(run: RunContext, state: RunState) -> StoppedError:
     number = run.stop.number or signal.SIGTERM  # another process got it
     lost = "" if run.rule is not None else " No checkpoint was written."
     return StoppedError(
-        f"Stopped by {signal.Signals(number).name} after step {state.step:,} of {len(run.rates_S):,}.{lost}",
+        f"Stopped by {signal.Signals(number).name} after step {state.step:,} of {run.feed.step_count:,}.{lost}",
         next_step=f"Run the same command with --resume --out {shlex.quote(str(run.folder))} to continue.",
         number=number,
     )

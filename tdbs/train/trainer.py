@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from accelerate import PartialState
 
 from tdbs.errors import DatasetError
@@ -20,7 +21,8 @@ from tdbs.records import record_of
 from tdbs.settings import TrainSettings, options_of, takes
 from tdbs.shown import shown
 from tdbs.train.arguments import TrainArguments, config_of, folder_of, load_data, recorded_memory
-from tdbs.train.checkpoint import RunState, load_checkpoint, newest_checkpoint
+from tdbs.train.checkpoint import RunState, load_checkpoint, load_scores, newest_checkpoint
+from tdbs.train.data_diet import DataDiet
 from tdbs.train.energy import EnergyUse, metered
 from tdbs.train.feed import TRAIN, TrainingData, feed_of, plan_data
 from tdbs.train.learner import Learner, make_learner
@@ -30,11 +32,14 @@ from tdbs.train.planning.caps import hardware_caps
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import run_padding, run_target_padding
 from tdbs.train.planning.given_strategies import given_strategy
+from tdbs.train.planning.kept_samples import subset_of
 from tdbs.train.planning.memory_bound import Fitted, bound_note, fitted_plans, training_bound
+from tdbs.train.planning.memory_windows import replan_epoch
 from tdbs.train.planning.peak_memory import largest_call, memory_terms
 from tdbs.train.planning.profile_file import opened_profile
 from tdbs.train.planning.rates import learning_rates
 from tdbs.train.planning.strategies import Strategy
+from tdbs.train.planning.subsets import Subset, samples_of
 from tdbs.train.resolved import ResolvedSettings, resolve_settings
 from tdbs.train.run_context import RunContext
 from tdbs.train.run_folder import (
@@ -49,6 +54,7 @@ from tdbs.train.run_folder import (
     start_run,
 )
 from tdbs.train.run_records import FORM as RUN_FORM
+from tdbs.train.sample_records import SCORE_NAMES, EpochScores
 from tdbs.train.scores.no_answers import THRESHOLD
 from tdbs.train.scores.scoring import untuned_threshold
 from tdbs.train.stopping import Stop
@@ -126,11 +132,16 @@ def train(dataset: AnyDataset, arguments: TrainArguments) -> TrainResult:
     loaded = arguments.loaded or load_data(dataset, memory=arguments.memory)
     clock = time.perf_counter()
     dropout = resolve_dropout(arguments.dropout, strategy, info.rows)
-    fitted = _planned(loaded.training, strategy, arguments, resolved, begun, dropout=dropout)
+    subset = subset_of(arguments, dataset, TRAIN)
+    fitted = _planned(loaded.training, strategy, arguments, resolved, begun, subset, dropout=dropout)
     strategy, feed = fitted.strategy, feed_of(loaded.training, fitted.strategy, fitted.plans, seed=arguments.seed)
     planning = time.perf_counter() - clock
-    rates_S = learning_rates(
-        feed.plans, strategy, base_lr=resolved.lr, warmup=arguments.warmup, scheduler=arguments.lr_scheduler
+    rates = partial(
+        learning_rates,
+        strategy=strategy,
+        base_lr=resolved.lr,
+        warmup=arguments.warmup,
+        scheduler=arguments.lr_scheduler,
     )
     config = config_of(dataset, arguments, resolved, strategy, feed, dropout=dropout, windows=loaded.training.windows)
     if begun is not None:
@@ -148,7 +159,8 @@ def train(dataset: AnyDataset, arguments: TrainArguments) -> TrainResult:
     if strategy.accumulates:
         caps = hardware_caps(strategy.hw_caps, max_length=dataset.manifest.max_length)
         learner.memory_caps.hardware_L1 = caps
-    state = _restore(learner, None if begun is None else newest_checkpoint(folder))
+    samples = EpochScores(names=SCORE_NAMES.get(learner.kind, ()), rows=info.rows)
+    state = _restore(learner, samples, None if begun is None else newest_checkpoint(folder))
     with metered(resolved.energy if processes.is_main_process else None, state.energy) as meter:
         _open_folder(folder, config, None if begun is None else state)
         name = f"{strategy.name}, seed {arguments.seed}"
@@ -161,7 +173,7 @@ def train(dataset: AnyDataset, arguments: TrainArguments) -> TrainResult:
                 dataset=dataset,
                 learner=learner,
                 feed=feed,
-                rates_S=rates_S,
+                rates=rates,
                 started=started - state.seconds["total"],
                 validation=loaded.validation,
                 seed=arguments.seed,
@@ -169,6 +181,8 @@ def train(dataset: AnyDataset, arguments: TrainArguments) -> TrainResult:
                 stop=arguments.stop or Stop(),
                 progress=progress,
                 scored=arguments.scored,
+                samples=samples,
+                diet=_diet(loaded.training, strategy, subset, seed=arguments.seed),
                 tracker=tracker,
                 energy=meter,
                 # scoring stores nothing, so calls as large as those of training fit, too
@@ -193,6 +207,7 @@ def _planned(
     arguments: TrainArguments,
     resolved: ResolvedSettings,
     begun: Run | None,
+    subset: Subset,
     *,
     dropout: float,
 ) -> Fitted:
@@ -204,7 +219,7 @@ def _planned(
         strategy, bound = replace(strategy, max_tokens=cap), None  # another version might predict another peak
     settings = TrainSettings(**options_of(arguments) | resolved.options)
     terms = memory_terms(resolved.model, manifest.task.kind, settings, dropout=dropout)
-    plan = partial(plan_data, data, seed=arguments.seed, epochs=arguments.epochs)
+    plan = partial(plan_data, data, seed=arguments.seed, epochs=arguments.epochs, subset=subset)
     fitted = fitted_plans(plan, strategy, terms, bound)
     if fitted.error is not None:
         raise fitted.error
@@ -214,13 +229,24 @@ def _planned(
     return fitted
 
 
+def _diet(data: TrainingData, strategy: Strategy, subset: Subset, *, seed: int) -> DataDiet | None:
+    """Return the data diet of a run; None if epochs are as planned before training."""
+    if subset.diet is None:
+        return None
+    rows = len(data.index.lengths_N)
+    replan = partial(replan_epoch, data.index, data.dataset.manifest, strategy, seed=seed, windows=data.windows)
+    return DataDiet(
+        share=subset.diet, samples_M=samples_of(subset, rows), replan=replan, el2n_N=np.zeros(rows, dtype=np.float32)
+    )
+
+
 def _result(run: RunContext, state: RunState, strategy: Strategy) -> TrainResult:
     plans = run.feed.plans
     return TrainResult(
         run=str(run.folder),
         strategy=strategy.name,
         seed=run.seed,
-        steps=len(run.rates_S),
+        steps=run.feed.step_count,
         samples=sum(len(plan.sample_ids_N) for plan in plans),
         tokens=sum(plan.tokens for plan in plans),
         padding_fraction=run_padding(plans),
@@ -236,12 +262,13 @@ def _result(run: RunContext, state: RunState, strategy: Strategy) -> TrainResult
     )
 
 
-def _restore(learner: Learner, newest: Path | None) -> RunState:
-    """Return the progress of a run, and restore the learner from the newest checkpoint."""
+def _restore(learner: Learner, samples: EpochScores, newest: Path | None) -> RunState:
+    """Return the progress of a run, and restore learner and scores of samples from the newest checkpoint."""
     if newest is None:
         return RunState()
     state = load_checkpoint(newest, learner.model, learner.optimizer)
     learner.memory_caps.take(state.caps, state.halved)
+    samples.values_NK = load_scores(newest, rows=samples.rows, scores=len(samples.names))
     return state
 
 

@@ -36,7 +36,7 @@ WITH_STEPS = [page for page in PAGES if any(steps_of(text_of(page), RUN_HERE))]
 WITH_SHELL = [page for page in PAGES if any(steps_of(text_of(page), ["sh"]))]
 LIKE_ANOTHER = {f"docs/tasks/{name}.md" for name in ("multi-label", "regression", "summarization")}  # same commands
 FORMAT = "docs/format.md"
-TAKE_LONG = ("docs/predict.md", "docs/resilience.md")  # they train models
+TAKE_LONG = ("docs/predict.md", "docs/resilience.md", "docs/scores.md")  # they train models
 NEEDS_WEIGHTS = ("train", "evaluate", "report", "reproduce")  # of models that are on the hub alone
 
 

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -237,3 +238,15 @@ def test_no_run_of_odd_sizes_hangs(dataset, tmp_path):
         told = json.loads((tmp_path / f"{each}.json").read_text())
         taken = [sample for process in told for sample in process["taken"]]
         assert len(taken) == len(set(taken)) == sum(told[0]["samples"])
+
+
+@pytest.mark.slow
+def test_two_processes_keep_the_scores_that_one_keeps(dataset, tmp_path):
+    """Of each sample in each epoch, on a data diet too: all processes choose the same samples."""
+    options = (*TRAIN, dataset.path, "--epochs", 2, "--dropout", 0, "--data-diet", 0.5)
+    here(*options, "--out", tmp_path / "one")
+    run(2, "--no-python", Path(sys.executable).parent / "tdbs", *options, "--out", tmp_path / "two")
+    for epoch in range(2):
+        one, two = (pq.read_table(tmp_path / name / f"samples/epoch-{epoch}.parquet") for name in ("one", "two"))
+        assert two["sample_id"].to_pylist() == one["sample_id"].to_pylist()
+        np.testing.assert_allclose(two["margin"].to_numpy(), one["margin"].to_numpy(), atol=1e-4)

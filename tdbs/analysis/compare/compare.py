@@ -152,6 +152,8 @@ def _prediction(
                 checkpoint_activations=terms.checkpoint_activations,
                 lora=terms.lora,
                 freeze_layers=terms.freeze_layers,
+                keep_samples=terms.keep_samples,
+                data_diet=terms.data_diet,
             )
         ]
         for seed in terms.seeds

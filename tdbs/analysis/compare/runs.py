@@ -35,6 +35,7 @@ from tdbs.train.device import default_device
 from tdbs.train.feed import TRAIN, Feed, TrainingData, make_feed, open_training_data
 from tdbs.train.learner import Learner, make_learner, share_weights
 from tdbs.train.planning.dropout import resolve_dropout
+from tdbs.train.planning.kept_samples import subset_of
 from tdbs.train.planning.memory_bound import data_memory
 from tdbs.train.planning.recorded import recorded_parts
 from tdbs.train.planning.strategies import Strategy
@@ -89,6 +90,7 @@ def run_row(folder: Path, run: Run, estimate: StrategyEstimate, *, pool: Path | 
 def run_key(run: Run, *, device: str) -> str:
     """Return the hash over all that decides a run; a strategy's name is none of it, nor who chose the dropout."""
     rows = split_info(run.dataset, TRAIN).rows
+    kept_M = subset_of(run.terms, run.dataset, TRAIN).kept_M
     decides = {
         "dataset": run.dataset.manifest.key,
         "strategy": {name: value for name, value in recorded_parts(run.strategy).items() if name != "dropout"},
@@ -99,6 +101,7 @@ def run_key(run: Run, *, device: str) -> str:
         },
         "dropout": resolve_dropout(run.terms.dropout, run.strategy, rows),
         "seed": run.seed,
+        **({} if kept_M is None else {"samples": sha256_of(kept_M.tobytes())}),  # the file of --keep may change
         "device": device,
         "versions": {package: version(package) for package in _PACKAGES},
     }
@@ -213,7 +216,8 @@ def _predicted_speedup(estimate: StrategyEstimate) -> float | None:
 
 def _part(data: TrainingData, strategy: Strategy, terms: Terms, *, seed: int, costs: CostModel | None) -> _Part:
     clock = time.perf_counter()
-    feed = make_feed(data, strategy, seed=seed, epochs=terms.epochs)
+    subset = subset_of(terms, data.dataset, TRAIN)
+    feed = make_feed(data, strategy, seed=seed, epochs=terms.epochs, subset=subset)
     planning = time.perf_counter() - clock
     rows = split_info(data.dataset, TRAIN).rows
     dropout = resolve_dropout(terms.dropout, strategy, rows)

@@ -5,7 +5,7 @@ are in the comments. They are array code: the paper appends sample by sample, th
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -108,6 +108,10 @@ class TargetLengths:
 
     lengths_N: IntArray
     max_length: int
+
+    def of(self, samples_M: IntArray) -> "TargetLengths":
+        """Return the targets of some samples."""
+        return replace(self, lengths_N=self.lengths_N[samples_M])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

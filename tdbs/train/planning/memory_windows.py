@@ -9,6 +9,7 @@ price: samples of different windows never share a batch in that epoch.
 
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 
@@ -22,6 +23,7 @@ from tdbs.train.planning.droppable_words import DroppableWords, words_of_index
 from tdbs.train.planning.epoch_plan import EpochPlan, Window
 from tdbs.train.planning.plan import plan_epoch, plan_run
 from tdbs.train.planning.strategies import Strategy
+from tdbs.train.planning.subsets import EVERY_SAMPLE, Subset, planned_samples
 
 # Shapes: N samples of the split, M samples of a window, W8 flags of its droppable words, eight a byte.
 
@@ -92,14 +94,25 @@ def window_samples(index: SplitIndex, shards: Sequence[int]) -> IntArray:
 
 
 def plan_split(
-    index: SplitIndex, manifest: Manifest, strategy: Strategy, *, seed: int, epochs: int, windows: int = 1
+    index: SplitIndex,
+    manifest: Manifest,
+    strategy: Strategy,
+    *,
+    seed: int,
+    epochs: int,
+    windows: int = 1,
+    subset: Subset = EVERY_SAMPLE,
 ) -> list[EpochPlan]:
-    """Return the plans of all epochs of a run on a split, from its index alone.
+    """Return the plans of all epochs of a run on a split, or on a subset of it, from its index alone.
 
     `train`, `plan` and `estimate-speedup` all call this, so all see the same plan.
     """
+    chosen = partial(planned_samples, subset, len(index.lengths_N), seed=seed)
     if windows > 1:
-        return [_plan_windows(index, manifest, strategy, windows, seed=seed, epoch=epoch) for epoch in range(epochs)]
+        return [
+            _plan_windows(index, manifest, strategy, windows, seed=seed, epoch=epoch, chosen_M=chosen(epoch=epoch))
+            for epoch in range(epochs)
+        ]
     return plan_run(
         index.lengths_N.astype(np.int64),
         words_to_drop(index, strategy),
@@ -108,6 +121,32 @@ def plan_split(
         seed=seed,
         epochs=epochs,
         targets=_targets(index, manifest),
+        chosen=lambda epoch: chosen(epoch=epoch),
+    )
+
+
+def replan_epoch(
+    index: SplitIndex,
+    manifest: Manifest,
+    strategy: Strategy,
+    epoch: int,
+    chosen_M: IntArray,
+    *,
+    seed: int,
+    windows: int,
+) -> EpochPlan:
+    """Return the plan of one epoch on some samples, which were not known when the run was planned."""
+    if windows > 1:
+        return _plan_windows(index, manifest, strategy, windows, seed=seed, epoch=epoch, chosen_M=chosen_M)
+    return plan_epoch(
+        index.lengths_N.astype(np.int64),
+        words_to_drop(index, strategy),
+        strategy,
+        max_length=manifest.max_length,
+        seed=seed,
+        epoch=epoch,
+        targets=_targets(index, manifest),
+        chosen_M=chosen_M,
     )
 
 
@@ -136,15 +175,28 @@ def plan_of_window(plan: EpochPlan, window: Window, samples_M: IntArray) -> Epoc
 
 
 def _plan_windows(
-    index: SplitIndex, manifest: Manifest, strategy: Strategy, windows: int, *, seed: int, epoch: int
+    index: SplitIndex,
+    manifest: Manifest,
+    strategy: Strategy,
+    windows: int,
+    *,
+    seed: int,
+    epoch: int,
+    chosen_M: IntArray | None,
 ) -> EpochPlan:
-    """Return the plan of an epoch in windows: the plans of all windows, one after the other."""
+    """Return the plan of an epoch in windows: the plans of all windows, one after the other.
+
+    A window that has none of the chosen samples is left out.
+    """
     info = manifest.splits[index.name]
     plans, found = [], []
     batches = 0
     dealt = window_shards(info.shards, shard_bytes(info, manifest), windows, seed=seed, epoch=epoch)
     for number, members in enumerate(dealt):
         samples_M = window_samples(index, members)
+        own_M = None if chosen_M is None else np.flatnonzero(np.isin(samples_M, chosen_M))
+        if own_M is not None and not len(own_M):
+            continue
         plan = plan_epoch(
             index.lengths_N[samples_M].astype(np.int64),
             words_to_drop(index, strategy, samples_M),
@@ -154,6 +206,7 @@ def _plan_windows(
             epoch=epoch,
             targets=_targets(index, manifest, samples_M),
             window=number,
+            chosen_M=own_M,
         )
         plans.append((samples_M, plan))
         last_batch = batches + len(plan.padded_lengths_B)

@@ -5,7 +5,7 @@ known before the first step, and the estimate and the trainer read the same plan
 """
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.strategies import Strategy
 from tdbs.train.planning.tokendrop import drop_before_batching, drop_in_batches
 
-# Shapes: N samples, B batches (calls of the model), B1 = B + 1, S some samples.
+# Shapes: N samples, M those that an epoch trains on, B batches (calls of the model), B1 = B + 1, S some samples.
 
 
 @checked
@@ -33,6 +33,7 @@ def plan_epoch(
     epoch: int,
     targets: TargetLengths | None = None,
     window: int = 0,
+    chosen_M: IntArray | None = None,
 ) -> EpochPlan:
     """Return every batch of one epoch, in running order. Same arguments, same plan, on any machine.
 
@@ -45,9 +46,11 @@ def plan_epoch(
         epoch: Number of the epoch, from 0.
         targets: Sequence to sequence: tokens of each target. None: targets are not sequences.
         window: Number of the memory window that these samples are, from 0; each has its own shuffle.
+        chosen_M: Samples that the epoch trains on, ascending. None: all. What is dropped of a sample before batches
+            are made does not depend on it.
 
     Returns:
-        The plan: sample ids (N) and the tokens that remain of each (N), in running order; where each batch begins
+        The plan: sample ids (N, or M) and the tokens that remain of each, in running order; where each batch begins
         (B + 1), and how wide its rows are (B).
 
     Raises:
@@ -55,9 +58,9 @@ def plan_epoch(
     """
     early = drop_before_batching(lengths_N, words, strategy, seed=seed, epoch=epoch, window=window)
     samples = EpochSamples(
-        lengths_N=lengths_N,
-        planned_N=early.lengths_N,
-        targets=targets,
+        lengths_N=lengths_N if chosen_M is None else lengths_N[chosen_M],
+        planned_N=early.lengths_N if chosen_M is None else early.lengths_N[chosen_M],
+        targets=targets if chosen_M is None or targets is None else targets.of(chosen_M),
         strategy=strategy,
         max_length=max_length,
         seed=seed,
@@ -65,7 +68,8 @@ def plan_epoch(
         window=window,
     )
     batching = BATCHINGS[strategy.batches](samples)
-    order_N, offsets_B1, step_offsets_S1 = batching.order_N, batching.offsets_B1, batching.step_offsets_S1
+    order_N = batching.order_N if chosen_M is None else chosen_M[batching.order_N]
+    offsets_B1, step_offsets_S1 = batching.offsets_B1, batching.step_offsets_S1
     kept_N = early.lengths_N[order_N]
     drop_in_batches(kept_N, lengths_N, words, order_N, offsets_B1, strategy)
     if strategy.in_rows and not kept_N.all():
@@ -122,10 +126,20 @@ def plan_run(
     seed: int,
     epochs: int,
     targets: TargetLengths | None = None,
+    chosen: Callable[[int], IntArray | None] = lambda _epoch: None,
 ) -> list[EpochPlan]:
-    """Return the plans of all epochs of a run."""
+    """Return the plans of all epochs of a run; `chosen` returns the samples of an epoch, None for all."""
     return [
-        plan_epoch(lengths_N, words, strategy, max_length=max_length, seed=seed, epoch=epoch, targets=targets)
+        plan_epoch(
+            lengths_N,
+            words,
+            strategy,
+            max_length=max_length,
+            seed=seed,
+            epoch=epoch,
+            targets=targets,
+            chosen_M=chosen(epoch),
+        )
         for epoch in range(epochs)
     ]
 

@@ -1,0 +1,114 @@
+"""`--keep`: the train samples that a file lists by their source rows, or the hardest share of a scored run.
+
+The hardest have the highest EL2N that `tdbs score` wrote; if the task has no classes, the highest loss.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from tdbs.arrays import IntArray
+from tdbs.errors import ConfigError, reason_of
+from tdbs.pipeline.dataset import PreparedDataset
+from tdbs.pipeline.sample_texts import read_columns
+from tdbs.pipeline.schema import SOURCE_ROW
+from tdbs.settings import TrainSettings
+from tdbs.shown import fitted
+from tdbs.train.planning.subsets import EVERY_SAMPLE, Subset, count_of, hardest
+from tdbs.train.run_folder import SCORES_NAME, SOURCE_OF_SCORES, read_run
+
+# Shapes: R rows of the source, N samples of the train split, M those that are kept.
+
+_RANKS = ("el2n", "loss")  # the first one that the scores have
+
+
+def subset_of(settings: TrainSettings, dataset: PreparedDataset, split: str) -> Subset:
+    """Return the samples of a split that settings let a run train on.
+
+    Raises ConfigError if the rows of `--keep` cannot be read or are not those of the split, or if the task has no
+    classes for `--data-diet`.
+    """
+    kind = dataset.manifest.task.kind
+    if settings.data_diet is not None and kind != "classification":
+        raise ConfigError(
+            f"--data-diet ranks samples by EL2N, which {kind.replace('_', ' ')} does not have.",
+            next_step="Leave --data-diet out, or list the samples to train on with --keep.",
+        )
+    if settings.keep_samples is None:
+        return EVERY_SAMPLE if settings.data_diet is None else Subset(diet=settings.data_diet)
+    return Subset(kept_M=kept_samples(settings.keep_samples, dataset, split), diet=settings.data_diet)
+
+
+def kept_samples(given: str, dataset: PreparedDataset, split: str) -> IntArray:
+    """Return the samples of a split that `--keep FILE` or `--keep RUN:FRACTION` names, ascending (M)."""
+    run, _, share = given.rpartition(":")
+    if run and _is_number(share) and not Path(given).exists():
+        rows_R = _hardest_rows(Path(run), float(share), dataset)
+    else:
+        rows_R = _listed_rows(Path(given))
+    source_rows_N = read_columns(dataset, split, (SOURCE_ROW,))[SOURCE_ROW]
+    unknown_R = rows_R[~np.isin(rows_R, source_rows_N)]
+    if len(unknown_R):
+        raise ConfigError(
+            f"--keep lists row {unknown_R[0]} of the source, which the {split} split does not have.",
+            next_step="Count rows from 0, in the source that the dataset was prepared from.",
+        )
+    return np.flatnonzero(np.isin(source_rows_N, rows_R))
+
+
+def _hardest_rows(run: Path, share: float, dataset: PreparedDataset) -> IntArray:
+    """Return the source rows of the share of a run's samples that has the highest score."""
+    if not 0 < share <= 1:
+        raise ConfigError(
+            f"The fraction of --keep must be above 0 and at most 1, got {share:g}.",
+            next_step=f"Pass a fraction such as --keep {run}:0.5.",
+        )
+    read_run(run)  # refuses what is not a run
+    place = run / SCORES_NAME
+    if not place.exists():
+        raise ConfigError(f"The run {run} is not scored.", next_step=f"Run: tdbs score {run}")
+    try:
+        columns = pq.read_schema(place)
+        names, contents = columns.names, (columns.metadata or {}).get(SOURCE_OF_SCORES, b"").decode()
+        table = pq.read_table(place, columns=[SOURCE_ROW, rank := next(name for name in _RANKS if name in names)])
+        rows_R, scores_R = table[SOURCE_ROW].to_numpy(), table[rank].to_numpy()
+    except (OSError, ValueError, KeyError, StopIteration, pa.ArrowException) as error:
+        raise ConfigError(f"{place} cannot be read: {reason_of(error)}.", next_step=f"Run: tdbs score {run}") from error
+    if contents != dataset.manifest.key_parts.get("source"):
+        raise ConfigError(
+            f"The run {run} was trained on another source than that of {dataset.path}.",
+            next_step="Keep samples by a run on the same source.",
+        )
+    return rows_R[hardest(scores_R, count_of(share, len(rows_R)))]
+
+
+def _listed_rows(file: Path) -> IntArray:
+    """Return the source rows that a file lists: a Parquet file's column `source_row`, or a number a line."""
+    if not file.is_file():
+        raise ConfigError(
+            fitted("--keep {file}: there is no such file.", file=file),
+            next_step="Pass a file of source rows, or RUN:FRACTION with a run that tdbs score has scored.",
+        )
+    try:
+        if file.suffix == ".parquet":
+            rows_R = pq.read_table(file, columns=[SOURCE_ROW])[SOURCE_ROW].to_numpy()
+        else:
+            rows_R = np.array([int(line) for line in file.read_text(encoding="utf-8").split()], dtype=np.int64)
+        if not (len(rows_R) and np.issubdtype(rows_R.dtype, np.integer)):
+            raise ValueError("it has no whole numbers")
+    except (OSError, ValueError, KeyError, OverflowError, pa.ArrowException) as error:
+        raise ConfigError(
+            fitted("--keep {file} does not list source rows: {reason}.", file=file, reason=reason_of(error)),
+            next_step=f"Write one number a line, from 0, or a Parquet file with a column {SOURCE_ROW}.",
+        ) from error
+    return np.unique(rows_R.astype(np.int64))
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
