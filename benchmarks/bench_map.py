@@ -35,9 +35,9 @@ from transformers import AutoModelForSequenceClassification, BertConfig
 
 import tdbs
 from benchmarks.common import markdown_table, provenance
-from tdbs.analysis.numerics import non_negative_least_squares
 from tdbs.cli.common import quiet_libraries
 from tdbs.data.sample import TOKENIZER_FOLDER
+from tdbs.numerics import non_negative_least_squares
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.settings import TrainSettings
 from tdbs.train.batches import Batch
