@@ -2,9 +2,8 @@
 
 Public functions: `tdbs.prepare`, `tdbs.load`, `tdbs.verify`, `tdbs.plan_epoch`, `tdbs.measure_profile`,
 `tdbs.read_profile`, `tdbs.estimate_speedup`, `tdbs.train`, `tdbs.compare`, `tdbs.evaluate`, `tdbs.learn_words` and
-`tdbs.predict`;
-`tdbs.Predictor` is a model in memory, and `tdbs.TdbsError` the base of all errors. Each is imported when it is first
-used, so planning never loads torch.
+`tdbs.predict`; `tdbs.Predictor` is a model in memory, and `tdbs.TdbsError` the base of all errors. Each is imported
+when it is first used, so planning never loads torch.
 """
 
 from importlib import import_module

@@ -118,8 +118,9 @@ def learn_words(
     chosen = _as_much_as(effects, paper_share)
     if not chosen:
         raise ConfigError(
-            f"No word is in {LEAST_SAMPLES} of {len(texts):,} samples of {opened.path}.",
-            next_step="Pass --stopwords paper, or a run with more samples.",
+            f"No list was learned from {len(texts):,} samples of {opened.path}: {len(effects):,} words are in "
+            f"{LEAST_SAMPLES} or more of them, and the paper's list covers {paper_share:.1%} of their tokens.",
+            next_step="Pass --stopwords paper, or a run with more samples, in English.",
         )
     path = opened.path / LEARNED_WORDS_NAME
     head = f"# {len(chosen)} words that this run's model does without, by tdbs prepare --stopwords learned:RUN"

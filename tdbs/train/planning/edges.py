@@ -37,7 +37,7 @@ from tdbs.train.planning.profile_file import Profile
 
 AUTO = "auto"  # instead of a width
 MOST_LENGTHS = 512
-SHAPE_TOKENS = 64  # what the first call of a shape costs beyond later ones, in tokens (docs/decisions.md)
+SHAPE_TOKENS = 64.0  # what the first call of a shape costs beyond later ones, in tokens (docs/decisions.md)
 _DIGITS = 18  # of a number that is read; larger ones are no widths
 _DEPTH = 12  # lengths below a bucket's longest one that a batch without longer samples may have
 
@@ -46,7 +46,7 @@ _DEPTH = 12  # lengths below a bucket's longest one that a batch without longer 
 class BatchCosts:
     """What a padded batch costs, in any unit: by default in tokens of the linear layers."""
 
-    call: float = CALL_TOKENS  # of a batch, beyond its tokens
+    call: float = float(CALL_TOKENS)  # of a batch, beyond its tokens
     token: float = 1.0
     pair: float = 0.0  # of tokens that attention compares
     masked_pair: float = 0.0  # beyond `pair`, in a batch with padding
