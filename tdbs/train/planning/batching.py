@@ -14,7 +14,7 @@ from tdbs import rng
 from tdbs.arrays import IntArray, offsets_of
 from tdbs.pipeline.lengths import bucket_edges, bucket_of, length_histogram, longest_lengths
 from tdbs.train.planning.caps import batch_caps, hardware_caps
-from tdbs.train.planning.edges import AUTO, BatchCosts, cheapest_edges
+from tdbs.train.planning.edges import AUTO, BatchCosts, worthwhile_edges
 from tdbs.train.planning.samplers import REBALANCED_PARTS, length_grouped_order, pack_rows, rebalanced_batches
 from tdbs.train.planning.strata import stratified_order
 from tdbs.train.planning.strategies import Batches, Strategy
@@ -52,7 +52,7 @@ def strategy_edges(lengths_N: IntArray, caps_L1: IntArray, strategy: Strategy, *
     if strategy.bucket_width != AUTO:
         return bucket_edges(max_length, 1 if by_target else strategy.width)
     costs = strategy.batch_costs or BatchCosts()
-    return cheapest_edges(length_histogram(lengths_N, max_length), caps_L1, costs, rbm=strategy.rbm)
+    return worthwhile_edges(length_histogram(lengths_N, max_length), caps_L1, costs, rbm=strategy.rbm)
 
 
 def merge_residuals(residuals: Iterable[tuple[IntArray, int]]) -> list[IntArray]:

@@ -2,13 +2,14 @@
 
 The objective is the sum over buckets of (batches x cost of a batch of that shape), and a cost for each shape:
 
-    sum over buckets k of  full_k x batch(b_k, w_k) + [a merged batch closes in k] x batch(b_k, m_k) + shape
+    sum over buckets k of  full_k x batch(b_k, w_k)  +  batch(b_k, m_k) if a merged batch is filled up in k
+                           +  shape if either makes a batch
 
 Here b_k is BatchCap of the bucket and full_k = samples // b_k. A batch of b rows of w tokens costs a call, b x w tokens
 and b x w^2 pairs, which cost more if the batch has padding, for its mask. w_k is the expected longest sample of the
-batch: it is shorter than the bucket's longest if few samples are that long. Without residual batch merging, what is
-left of each bucket is a batch of its own. With it, what is left waits for the next bucket, and m_k is the expected
-longest of the samples with which bucket k fills the batch up. Samples that nothing fills up are the last batch.
+batch: it is shorter than the bucket's longest if few samples are that long. With residual batch merging, what is left
+of a bucket waits for the next one, and m_k is the expected longest of the samples with which bucket k fills the batch
+up. What nothing fills up is the last batch, of a shape of its own. Without merging, so is what is left of each bucket.
 
 Dynamic programming finds the edges: the cheapest way to bucket the samples up to some length ends in some bucket, and
 those below it are bucketed in their own cheapest way. How many samples wait for the next bucket depends on the buckets
@@ -16,7 +17,8 @@ before it only if caps differ. With one cap, and without merging, the result is 
 those wait that the cheapest way leaves. The search takes time in the square of the lengths that there are; above
 `MOST_LENGTHS` of them, edges are between groups of lengths.
 
-Lengths are those before TokenDrop, and targets do not count.
+A bucket for each length has no padding but in merged batches. If the edges found save less than 0.1 % over these,
+`worthwhile_edges` returns them. Lengths are those before TokenDrop, and targets do not count.
 """
 
 from collections.abc import Mapping
@@ -27,7 +29,7 @@ import numpy as np
 
 from tdbs.arrays import FloatArray, IntArray, offsets_of
 from tdbs.errors import ConfigError
-from tdbs.pipeline.lengths import longest_lengths
+from tdbs.pipeline.lengths import bucket_edges, longest_lengths
 from tdbs.train.planning.caps import CALL_TOKENS, call_tokens
 from tdbs.train.planning.cost_model import COSTS, fit_costs
 from tdbs.train.planning.profile_file import Profile
@@ -38,8 +40,9 @@ from tdbs.train.planning.profile_file import Profile
 AUTO = "auto"  # instead of a width
 MOST_LENGTHS = 512
 SHAPE_TOKENS = 64.0  # what the first call of a shape costs beyond later ones, in tokens (docs/decisions.md)
+_WORTH = 0.001  # share of the cost that edges must save over a bucket for each length
 _DIGITS = 18  # of a number that is read; larger ones are no widths
-_DEPTH = 12  # lengths below a bucket's longest one that a batch without longer samples may have
+_DEPTH = 8  # lengths below a bucket's longest one that a batch without longer samples may have
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -50,7 +53,7 @@ class BatchCosts:
     token: float = 1.0
     pair: float = 0.0  # of tokens that attention compares
     masked_pair: float = 0.0  # beyond `pair`, in a batch with padding
-    shape: float = SHAPE_TOKENS  # of each bucket
+    shape: float = SHAPE_TOKENS  # of each shape, by its rows and its width
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -110,28 +113,18 @@ def cheapest_edges(counts_L1: IntArray, caps_L1: IntArray, costs: BatchCosts, *,
     Returns:
         Rising edges (E) from 0: bucket i is [edges[i], edges[i + 1]), and the last one includes the greatest length.
     """
-    max_length = len(counts_L1) - 1
-    known = _lengths(_grouped(counts_L1), costs)
-    count = len(known.lengths_U)
-    least_U1, waiting_U1 = np.zeros(count + 1), np.zeros(count + 1, dtype=np.int64)
-    begins_U1 = np.zeros(count + 1, dtype=np.int64)
-    for end in range(1, count + 1):
-        begins_I = np.arange(end)
-        cap = int(caps_L1[known.lengths_U[end - 1]])
-        cost_I, waiting_I = _bucket_costs(known, begins_I, end, cap, waiting_U1[:end], costs, rbm=rbm)
-        through_I = least_U1[:end] + cost_I
-        if end == count:
-            through_I += _last_batch(known, waiting_I, costs)
-        best = int(np.argmin(through_I))
-        least_U1[end], waiting_U1[end], begins_U1[end] = through_I[best], waiting_I[best], best
-    inner = []
-    end = count
-    while end > 0:
-        inner.append(int(known.lengths_U[end - 1]) + 1)
-        end = int(begins_U1[end])
-    inner = [edge for edge in reversed(inner) if edge <= max_length]
-    last = max_length + (1 if inner and inner[-1] == max_length else 0)
-    return np.array([0, *inner, last])
+    return _search(counts_L1, caps_L1, costs, rbm=rbm).edges_E
+
+
+def worthwhile_edges(counts_L1: IntArray, caps_L1: IntArray, costs: BatchCosts, *, rbm: bool) -> IntArray:
+    """Return the cheapest edges, or a bucket for each length unless that costs at least 0.1 % more.
+
+    Expected widths are off by some hundredths of a percent, and buckets of one length hardly depend on chance. Their
+    cost is compared if there are at most `MOST_LENGTHS` lengths.
+    """
+    found = _search(counts_L1, caps_L1, costs, rbm=rbm)
+    is_worth_it = found.cost <= found.single_cost * (1 - _WORTH) or np.count_nonzero(counts_L1) > MOST_LENGTHS
+    return found.edges_E if is_worth_it else bucket_edges(len(counts_L1) - 1, 1)
 
 
 def predicted_cost(counts_L1: IntArray, edges_E: IntArray, caps_L1: IntArray, costs: BatchCosts, *, rbm: bool) -> float:
@@ -159,6 +152,55 @@ def predicted_cost(counts_L1: IntArray, edges_E: IntArray, caps_L1: IntArray, co
         total += float(cost_1[0])
         begin = end
     return total + float(_last_batch(known, waiting_1, costs)[0])
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Found:
+    """The cheapest edges, their cost, and that of a bucket for each length."""
+
+    edges_E: IntArray
+    cost: float
+    single_cost: float
+
+
+def _search(counts_L1: IntArray, caps_L1: IntArray, costs: BatchCosts, *, rbm: bool) -> _Found:
+    """Return the cheapest edges, by the lengths in which the cheapest way to each length has its last bucket."""
+    known = _lengths(_grouped(counts_L1), costs)
+    count = len(known.lengths_U)
+    # the cheapest way to each length: its cost, the samples that wait behind it, and where its last bucket begins
+    least_U1, waiting_U1 = np.zeros(count + 1), np.zeros(count + 1, dtype=np.int64)
+    begins_U1 = np.zeros(count + 1, dtype=np.int64)
+    single, single_waiting, to_pay_I = 0.0, 0, np.zeros(1)
+    for end in range(1, count + 1):
+        begins_I = np.append(np.arange(end), end - 1)  # the last one follows buckets of one length each
+        cap = int(caps_L1[known.lengths_U[end - 1]])
+        before_I = np.append(waiting_U1[:end], single_waiting)
+        cost_I, waiting_I = _bucket_costs(known, begins_I, end, cap, before_I, costs, rbm=rbm)
+        through_I = np.append(least_U1[:end], single) + cost_I
+        # ways that leave others waiting are compared as if these were in full batches of this length
+        to_pay_I = waiting_I * (costs.call / cap + known.costs_U[end - 1])
+        if end == count:
+            to_pay_I = _last_batch(known, waiting_I, costs)
+        best = int(np.argmin((through_I + to_pay_I)[:-1]))
+        least_U1[end], waiting_U1[end], begins_U1[end] = through_I[best], waiting_I[best], best
+        single, single_waiting = float(through_I[-1]), int(waiting_I[-1])
+    return _Found(
+        edges_E=_edges_at(known, begins_U1, len(counts_L1) - 1),
+        cost=float(least_U1[-1] + _last_batch(known, waiting_U1[-1:], costs)[0]),
+        single_cost=single + float(to_pay_I[-1]),
+    )
+
+
+def _edges_at(known: _Lengths, begins_U1: IntArray, max_length: int) -> IntArray:
+    """Return the edges (E) of the buckets that begin where the cheapest way has them; each ends behind its longest."""
+    inner = []
+    end = len(known.lengths_U)
+    while end > 0:
+        inner.append(int(known.lengths_U[end - 1]) + 1)
+        end = int(begins_U1[end])
+    inner = [edge for edge in reversed(inner) if edge <= max_length]
+    last = max_length + (1 if inner and inner[-1] == max_length else 0)
+    return np.array([0, *inner, last])
 
 
 def _grouped(counts_L1: IntArray) -> IntArray:
@@ -194,18 +236,20 @@ def _bucket_costs(
     full_I, rest_I = np.divmod(samples_I, cap)
     row_I = _expected_row(known, begins_I, end, samples_I, np.minimum(cap, samples_I))
     row_I = row_I - np.where(begins_I == end - 1, known.unmasked_U[end - 1], 0.0)
-    cost_I = costs.shape + full_I * (costs.call + cap * row_I)
+    cost_I = full_I * (costs.call + cap * row_I)
     if not rbm:
         rest_row_I = _expected_row(known, begins_I, end, samples_I, rest_I)
         rest_row_I -= np.where(begins_I == end - 1, known.unmasked_U[end - 1], 0.0)
-        return cost_I + np.where(rest_I > 0, costs.call + rest_I * rest_row_I, 0.0), np.zeros_like(rest_I)
+        cost_I += np.where(rest_I > 0, costs.call + rest_I * rest_row_I, 0.0)
+        return cost_I + costs.shape * (1.0 * (full_I > 0) + (rest_I > 0)), np.zeros_like(rest_I)
     is_early_I = waiting_I >= cap  # a batch that is full for this bucket goes before it
     early_row_I = known.costs_U[np.maximum(begins_I - 1, 0)]
-    cost_I += np.where(is_early_I, costs.call + waiting_I * early_row_I, 0.0)
+    cost_I += np.where(is_early_I, costs.shape + costs.call + waiting_I * early_row_I, 0.0)
     waiting_I = np.where(is_early_I, 0, waiting_I)
     closes_I = waiting_I + rest_I >= cap
     merged_row_I = _expected_row(known, begins_I, end, samples_I, np.minimum(cap - waiting_I, samples_I))
     cost_I += np.where(closes_I, costs.call + cap * merged_row_I, 0.0)
+    cost_I += np.where((full_I > 0) | closes_I, costs.shape, 0.0)
     return cost_I, waiting_I + rest_I - np.where(closes_I, cap, 0)
 
 
@@ -213,13 +257,13 @@ def _last_batch(known: _Lengths, waiting_I: IntArray, costs: BatchCosts) -> Floa
     """Return what the samples cost that no bucket filled up: a row is as wide as the longest of all."""
     if not len(known.costs_U):
         return np.zeros(len(waiting_I))
-    return np.where(waiting_I > 0, costs.call + waiting_I * known.costs_U[-1], 0.0)
+    return np.where(waiting_I > 0, costs.shape + costs.call + waiting_I * known.costs_U[-1], 0.0)
 
 
 def _expected_row(known: _Lengths, begins_I: IntArray, end: int, samples_I: IntArray, drawn_I: IntArray) -> FloatArray:
     """Return the expected cost of a row as wide as the longest of `drawn_I` random samples of a bucket, each of I.
 
-    None of the k longest samples is drawn with a probability of about (1 - drawn / samples)^k.
+    None of the k longest samples is drawn with a probability of about (1 - drawn / (samples - (k - 1) / 2))^k.
     """
     depth_D = np.arange(1, min(_DEPTH, end - int(begins_I.min()) - 1) + 1)
     row_I = np.full(len(begins_I), known.costs_U[end - 1])
@@ -227,9 +271,10 @@ def _expected_row(known: _Lengths, begins_I: IntArray, end: int, samples_I: IntA
         return row_I
     longer_D = known.below_U1[end] - known.below_U1[end - depth_D]
     saved_D = known.costs_U[end - depth_D] - known.costs_U[end - depth_D - 1]
-    with np.errstate(divide="ignore"):  # all are drawn: the probability is 0
-        log_not_drawn_I = np.log1p(-drawn_I / samples_I)
-    none_DI = np.exp(longer_D[:, None] * log_not_drawn_I)
-    none_DI[depth_D[:, None] > end - 1 - begins_I] = 0.0  # below the bucket
+    left_DI = np.maximum(samples_I - (longer_D[:, None] - 1) / 2, 1.0)  # to draw from, on average over k draws
+    is_inside_DI = depth_D[:, None] < end - begins_I  # the bucket has a length below
+    with np.errstate(divide="ignore"):  # the logarithm of 0: a longer one is surely drawn
+        log_DI = np.log(np.where(is_inside_DI, np.maximum(1 - drawn_I / left_DI, 0.0), 0.0))
+    none_DI = np.exp(longer_D[:, None] * log_DI)
     row_I -= saved_D @ none_DI
     return row_I
