@@ -249,7 +249,7 @@ def _dropped(split: Split, row_V: IntArray, pair_W: IntArray, some: IntArray) ->
     lost_W = np.flatnonzero(place_V[pair_W] >= 0)
     firsts_W = offsets_V1[place_V[pair_W[lost_W]]] + split.word_starts_W[lost_W]
     dropped_T = np.zeros(int(offsets_V1[-1]), dtype=np.bool_)
-    dropped_T[ragged_positions(firsts_W, split.word_sizes_W[lost_W])] = True
+    dropped_T[ragged_positions(firsts_W, split.word_sizes_W[lost_W].astype(np.int64))] = True
     return dropped_T
 
 
