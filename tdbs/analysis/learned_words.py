@@ -1,7 +1,7 @@
 """Learn the words that a trained model does without (`--stopwords learned:RUN`).
 
 Some samples of the run's train split are predicted whole, then without one word: all its occurrences in a sample go.
-What counts is how far this moves the probability of what the model predicts. Of several classes that hold together, the
+What counts is how far this moves the probability of what the model predicts. If a text may have several classes, the
 one that moves furthest counts. Words are ranked by the mean over the samples that contain them, the least first. The
 first ones are taken, until they make up the same share of the samples' tokens as the paper's list does.
 

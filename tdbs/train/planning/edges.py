@@ -41,7 +41,7 @@ AUTO = "auto"  # instead of a width
 MOST_LENGTHS = 512
 SHAPE_TOKENS = 64.0  # what the first call of a shape costs beyond later ones, in tokens (docs/decisions.md)
 _WORTH = 0.001  # share of the cost that edges must save over a bucket for each length
-_DIGITS = 18  # of a number that is read; larger ones are no widths
+_DIGITS = 18  # of a number that is read; no width is larger
 _DEPTH = 8  # lengths below a bucket's longest one that a batch without longer samples may have
 
 
