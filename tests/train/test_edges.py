@@ -32,7 +32,7 @@ def row(width: int, costs: BatchCosts, *, masked: bool) -> float:
 
 
 def expected_row(lengths: list[int], drawn: int, costs: BatchCosts, *, masked: bool) -> float:
-    """The mean over which length is the longest drawn; the k longest samples stay with (1 - drawn / (n - (k - 1) / 2))^k.
+    """The mean over which is the longest drawn; the k longest all stay with (1 - drawn / (n - (k - 1) / 2))^k.
 
     Exactly it is the product of (n - drawn - i) / (n - i) for i below k.
     """
