@@ -39,7 +39,7 @@ from tdbs.train.run_folder import LEARNED_WORDS_NAME, read_run
 # Shapes: S samples, S1 = S + 1, W words found in them (each occurrence), V pairs of a sample and a word, V1 = V + 1,
 # D different words, C classes, T tokens.
 
-DEFAULT_SAMPLES = 1_000
+PREDICTIONS = 20_000  # about as many, of the samples that are looked at by default
 LEAST_SAMPLES = 5  # that contain a word whose effect is believed
 _KINDS = ("classification", "multi_label")
 _PAIRS_AT_ONCE = 8_192
@@ -77,13 +77,14 @@ class LearnedWords:
 
 @checked
 def learn_words(
-    run: Place, *, samples: int = DEFAULT_SAMPLES, progress: Progress = lambda _done, _all: None
+    run: Place, *, samples: int | None = None, progress: Progress = lambda _done, _all: None
 ) -> LearnedWords:
     """Rank the words of a run's train samples by what its model loses with them, and write a list of the least.
 
     Args:
         run: Folder of a run whose model predicts classes of whole samples.
-        samples: Train samples to look at, spread evenly from short to long.
+        samples: Train samples to look at, spread evenly from short to long. None: so many that about 20,000 predictions
+            are made, one per sample and word.
         progress: Called with the predictions done, and how many there are.
 
     Returns:
@@ -95,7 +96,8 @@ def learn_words(
         ModelError: The model cannot be loaded.
         TrainingError: The run is missing or did not finish.
     """
-    at_least("samples", samples, 1)
+    if samples is not None:
+        at_least("samples", samples, 1)
     opened = read_run(Path(text_of(run)))
     dataset = own_dataset(opened)
     kind = dataset.manifest.task.kind
@@ -136,9 +138,10 @@ def learn_words(
     )
 
 
-def _texts(dataset: PreparedDataset, count: int) -> tuple[list[str], list[str] | None]:
+def _texts(dataset: PreparedDataset, samples: int | None) -> tuple[list[str], list[str] | None]:
     """Return the texts of some train samples, and the second ones of pairs, from their tokens."""
     split = read_split(dataset, TRAIN)
+    count = samples or max(int(PREDICTIONS / split.lengths_N.mean()), 1)
     chosen_S = np.sort(spread_samples(split.lengths_N, count))
     firsts, ends = split.token_offsets_N1[:-1][chosen_S], split.token_offsets_N1[1:][chosen_S]
     tokenizer = read_tokenizer(dataset)
