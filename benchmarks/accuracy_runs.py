@@ -112,11 +112,11 @@ def prepared_task(task: str, *, model: str, mirror: Path, out: Path) -> Prepared
     """Return a task, prepared with the model's tokenizer; `sst2-8000` is the first rows of SST-2."""
     name = task.removesuffix(f"-{SST2_ROWS}")
     if name != task:
-        mirror = _first_rows(mirror / "glue" / name, out / "mirror")
+        mirror = first_rows(mirror / "glue" / name, out / "mirror")
     return tdbs.prepare(f"glue/{name}", mirror=mirror, tokenizer=model, out=out / "data" / task).dataset
 
 
-def _first_rows(source: Path, mirror: Path) -> Path:
+def first_rows(source: Path, mirror: Path) -> Path:
     """Return a mirror with the first rows of a task's train split and its whole validation split."""
     target = mirror / "glue" / source.name
     if not (target / "validation.parquet").exists():

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from benchmarks.common import markdown_table
-from tdbs.analysis.numerics import non_negative_least_squares
 from tdbs.analysis.worth import LEAST_SAVING
+from tdbs.numerics import non_negative_least_squares
 
 BASE, DEFAULT = "random", "unpadded"
 STRATEGIES = (BASE, DEFAULT, "sorted", "length_grouped")

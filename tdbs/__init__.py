@@ -1,10 +1,9 @@
 """Prepare text datasets for fine-tuning once, report what padding costs, and train without it.
 
 Public functions: `tdbs.prepare`, `tdbs.load`, `tdbs.verify`, `tdbs.audit`, `tdbs.plan_epoch`, `tdbs.measure_profile`,
-`tdbs.read_profile`, `tdbs.estimate_speedup`, `tdbs.train`, `tdbs.compare`, `tdbs.evaluate`, `tdbs.score` and
-`tdbs.predict`;
-`tdbs.Predictor` is a model in memory, and `tdbs.TdbsError` the base of all errors. Each is imported when it is first
-used, so planning never loads torch.
+`tdbs.read_profile`, `tdbs.estimate_speedup`, `tdbs.train`, `tdbs.compare`, `tdbs.evaluate`, `tdbs.score`,
+`tdbs.learn_words` and `tdbs.predict`; `tdbs.Predictor` is a model in memory, and `tdbs.TdbsError` the base of all
+errors. Each is imported when it is first used, so planning never loads torch.
 """
 
 from importlib import import_module
@@ -16,6 +15,7 @@ from tdbs.errors import TdbsError
 if TYPE_CHECKING:
     from tdbs.analysis.audit.audit import audit
     from tdbs.analysis.compare.compare import compare
+    from tdbs.analysis.learned_words import learn_words
     from tdbs.analysis.profile.measure import measure_profile
     from tdbs.analysis.samples.score import score
     from tdbs.analysis.speedup import estimate_speedup
@@ -37,6 +37,7 @@ __all__ = [
     "compare",
     "estimate_speedup",
     "evaluate",
+    "learn_words",
     "load",
     "measure_profile",
     "plan_epoch",
@@ -54,6 +55,7 @@ _HOMES = {
     "compare": "tdbs.analysis.compare.compare",
     "estimate_speedup": "tdbs.analysis.speedup",
     "evaluate": "tdbs.train.evaluate",
+    "learn_words": "tdbs.analysis.learned_words",
     "load": "tdbs.pipeline.dataset",
     "measure_profile": "tdbs.analysis.profile.measure",
     "plan_epoch": "tdbs.train.planning.plan",

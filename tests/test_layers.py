@@ -23,6 +23,7 @@ LAYERS = (
         "given",
         "model_families",
         "notebook",
+        "numerics",
         "records",
         "removal",
         "rng",

@@ -9,7 +9,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tdbs.analysis.cost import CostModel, fit_costs, plan_work
+from tdbs.analysis.cost import plan_work
 from tdbs.errors import ConfigError, at_least
 from tdbs.fields import Count
 from tdbs.given import Place, checked, several
@@ -18,6 +18,7 @@ from tdbs.pipeline.split_index import SplitIndex, index_columns, read_index
 from tdbs.settings import DEFAULT_EPOCHS, TrainSettings, check_hyperparameters
 from tdbs.shown import shown
 from tdbs.train.feed import TRAIN
+from tdbs.train.planning.cost_model import CostModel, fit_costs
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import EpochPlan, run_padding, run_target_padding
 from tdbs.train.planning.given_strategies import given_strategy
@@ -28,7 +29,8 @@ from tdbs.train.planning.model_choice import ModelChoice, check_frozen_layers, c
 from tdbs.train.planning.model_fit import check_fit
 from tdbs.train.planning.peak_memory import memory_terms
 from tdbs.train.planning.profile_file import Profile, opened_profile, profiled_attention
-from tdbs.train.planning.strategies import BASELINE, Strategy, strategies_for
+from tdbs.train.planning.runnable import strategies_for
+from tdbs.train.planning.strategies import BASELINE, Strategy
 from tdbs.train.planning.subsets import Subset
 
 

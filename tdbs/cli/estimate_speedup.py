@@ -24,7 +24,8 @@ from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.errors import ConfigError
 from tdbs.settings import TrainSettings
 from tdbs.train.planning.caps import has_cuda
-from tdbs.train.planning.strategies import BASELINE, DEFAULT_STRATEGY, left_out, resolve_strategy
+from tdbs.train.planning.runnable import left_out
+from tdbs.train.planning.strategies import BASELINE, DEFAULT_STRATEGY, resolve_strategy
 
 
 @reported

@@ -4,7 +4,6 @@ import dataclasses
 from functools import partial
 from typing import Annotated
 
-import numpy as np
 import typer
 
 from tdbs.cli.common import DatasetArgument, JsonOption, dataset_folder, reported
@@ -12,9 +11,10 @@ from tdbs.cli.completion import completes, strategy_names
 from tdbs.cli.options import AllowDropOption, Chosen, with_settings
 from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.errors import at_least
-from tdbs.pipeline.lengths import PAPER_PERCENT, bucket_edges
+from tdbs.pipeline.lengths import PAPER_PERCENT
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, resolve_strategy
 
+_BUCKETS = "bucket"  # without a strategy, whose edges to choose
 _SHOWN_DROP = "reach"  # the default strategy drops nothing
 
 
@@ -25,7 +25,10 @@ def command(
     split: Annotated[str, typer.Option(help="Split to inspect.")] = "train",
     samples: Annotated[int, typer.Option(help="Number of samples to show.")] = 5,
     bucket_width: Annotated[
-        int | None, typer.Option(help="Lengths per bucket. [default: as prepared]", show_default=False)
+        str | None,
+        typer.Option(
+            help="Lengths per bucket, or auto: as training has it. [default: as prepared]", show_default=False
+        ),
     ] = None,
     percent: Annotated[float, typer.Option(help="K of L_K.")] = PAPER_PERCENT,
     drop: Annotated[bool, typer.Option("--drop", help="Show samples before and after TokenDrop.")] = False,
@@ -52,13 +55,23 @@ def command(
     \b
     Example:
       tdbs inspect data/sample/sample_tokenizer-128-1a2b3c4d --samples 3
+      tdbs inspect --bucket-width auto --samples 0
       tdbs inspect --drop --strategy reach --epoch 1 --seed 3
     """
+    from tdbs.analysis.bucket_edges import edges_to_show
     from tdbs.analysis.statistics import label_length, split_statistics
     from tdbs.cli.notes import policy_note
     from tdbs.pipeline.dataset import load, read_split
     from tdbs.reports.samples import show_drops, show_samples
-    from tdbs.reports.terminal import drop_lines, label_lines, length_histogram, sample_lines, split_table, target_lines
+    from tdbs.reports.terminal import (
+        drop_lines,
+        edges_line,
+        label_lines,
+        length_histogram,
+        sample_lines,
+        split_table,
+        target_lines,
+    )
     from tdbs.train.feed import TRAIN
     from tdbs.train.planning.model_choice import choose_model
 
@@ -68,12 +81,12 @@ def command(
     manifest = opened.manifest
     read = read_split(opened, split)
     info = manifest.splits[split]
-    edges = np.array(manifest.bucket_edges) if bucket_width is None else bucket_edges(manifest.max_length, bucket_width)
     found = split_statistics(info, percent=percent)
     shown = show_samples(opened, read, samples, seed=seed)
     trained = choose_model(settings["model"], manifest)
     of_task = partial(resolve_strategy, task=manifest.task, allow_drop=allow_drop, in_rows=trained.in_rows)
     resolved, dropping = of_task(strategy or DEFAULT_STRATEGY), of_task(strategy or _SHOWN_DROP)
+    edges, predicted = edges_to_show(manifest, split, bucket_width, partial(of_task, strategy or _BUCKETS), epoch=epoch)
     labels = label_length(opened, read, resolved, seed=seed, epoch=epoch) if split == TRAIN else None
     if labels is not None and trained.assumption:
         say(trained.assumption)
@@ -90,6 +103,7 @@ def command(
                 "split": split,
                 "statistics": {**dataclasses.asdict(found), "percent": percent},
                 "bucket_edges": edges.tolist(),
+                "predicted_edges": None if predicted is None else dataclasses.asdict(predicted),
                 "length_histogram": list(info.length_histogram),
                 "droppable_histogram": list(info.droppable_histogram),
                 "label_length": None
@@ -102,6 +116,8 @@ def command(
         return
     print_lines(f"{opened.path}: {split}, lengths in tokens of {manifest.tokenizer.name}", "")
     show(length_histogram(info.lengths_L1, edges))
+    if predicted is not None:
+        print_lines("", edges_line(predicted, epoch=epoch))
     print_lines("")
     statistics = {name: split_statistics(each) for name, each in manifest.splits.items()}
     show(split_table(statistics))

@@ -16,6 +16,7 @@ from tdbs.data.hub_repos import PREFIX
 from tdbs.data.understood import fact_lines
 from tdbs.pipeline.prepare import DATA_FOLDER, PrepareArguments, prepare
 from tdbs.pipeline.prepared import PrepareResult
+from tdbs.pipeline.words.stopwords import LEARNED
 from tdbs.reports.terminal import duration, split_table, target_lines
 from tdbs.settings import option_of
 
@@ -56,15 +57,19 @@ def command(
       tdbs prepare glue/sst2 --mirror ~/data --tokenizer roberta-base
       tdbs prepare reviews.csv --text review --label stars --validation 0.1
       tdbs prepare news.jsonl --text article --target summary
+      tdbs prepare glue/sst2 --stopwords learned:runs/sst2/first
       tdbs prepare hub:you/reviews
     """
     pushed = asked_push(hub_push, license_id=license_id, private=private, of_texts=True)
     if source.startswith(PREFIX):
         quiet_hub()
+    stopwords = settings["stopwords"]
+    if stopwords.startswith(LEARNED):
+        stopwords = _learned(stopwords.removeprefix(LEARNED))
     with counting() as advance:
         result = prepare(
             source,
-            **{**settings, "label": ",".join(settings["label"]) if settings["label"] else None},
+            **{**settings, "label": ",".join(settings["label"]) if settings["label"] else None, "stopwords": stopwords},
             mirror=mirror,
             keep=listed(keep),
             overwrite=overwrite,
@@ -74,6 +79,19 @@ def command(
     note_latest(DATA_FOLDER, result.dataset.path)
     _print(result, as_json)
     push_after(pushed, result.dataset.path, overwrite=overwrite)
+
+
+def _learned(run: str) -> str:
+    """Learn the words that a run's model does without, and return the file of the list."""
+    from tdbs.analysis.learned_words import learn_words
+
+    with counting() as advance:
+        found = learn_words(run, progress=lambda done, total: advance("learn words", done, total))
+    say(
+        f"Learned {len(found.words):,} of {found.ranked:,} words from {found.samples:,} samples: they are "
+        f"{found.share:.1%} of the tokens, the paper's list {found.paper_share:.1%}. The list is {found.path}."
+    )
+    return str(found.path)
 
 
 def _say_waiting(place: Path) -> None:

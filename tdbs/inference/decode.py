@@ -70,20 +70,20 @@ def prediction_table(rows_R: IntArray, decoded: Decoded, task: Task) -> pa.Table
 
 
 def _class(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
-    scores_NC = torch.softmax(_of_samples(encoded, outputs), dim=1).numpy()
+    scores_NC = torch.softmax(logits_of_samples(encoded, outputs), dim=1).numpy()
     classes = checkpoint.task.classes
     return [classes[best] for best in scores_NC.argmax(axis=1).tolist()], _by_class(classes, scores_NC)
 
 
 def _classes(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
-    scores_NC = torch.sigmoid(_of_samples(encoded, outputs)).numpy()
+    scores_NC = torch.sigmoid(logits_of_samples(encoded, outputs)).numpy()
     classes = checkpoint.task.classes
     holding = [[classes[c] for c in np.flatnonzero(holds_C).tolist()] for holds_C in scores_NC > 0.5]
     return holding, _by_class(classes, scores_NC)
 
 
 def _numbers(encoded: Encoded, outputs: Outputs, _checkpoint: Checkpoint) -> Decoded:
-    numbers_NC = _of_samples(encoded, outputs).numpy()
+    numbers_NC = logits_of_samples(encoded, outputs).numpy()
     return ((numbers_NC[:, 0] if numbers_NC.shape[1] == 1 else numbers_NC).tolist(),)
 
 
@@ -137,7 +137,7 @@ def _texts(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decode
     return (written,)
 
 
-def _of_samples(encoded: Encoded, outputs: Outputs) -> torch.Tensor:
+def logits_of_samples(encoded: Encoded, outputs: Outputs) -> torch.Tensor:
     """Return the logits of all samples in order (N x C)."""
     found = [(batch.sample_ids_B, logits_BC.cpu()) for batch, logits_BC in outputs]
     order_N = torch.from_numpy(np.concatenate([samples_B for samples_B, _ in found]))

@@ -74,7 +74,12 @@ class PrepareArguments(FileOptions):
         int | None, Option("Tokens shared by two windows of a context.", default="a third of the maximum")
     ] = None
     prefix: Annotated[str | None, Option("Text before every source (sequence to sequence): 'summarize: '.")] = None
-    stopwords: Annotated[str, Option("Words that may be dropped: paper, nltk:<language>, a file, or none.")] = "paper"
+    stopwords: Annotated[
+        str,
+        Option(
+            "Words that may be dropped: paper, nltk:<language>, a file, or none; on the command line also learned:RUN."
+        ),
+    ] = "paper"
     keep: Annotated[
         Sequence[str] | str, Option("Words never to drop, or one; also the groups pronouns and negation.")
     ] = ()

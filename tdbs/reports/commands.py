@@ -21,7 +21,7 @@ from tdbs.train.planning.strategies import BASELINE, STRATEGIES, resolve_strateg
 from tdbs.train.run_folder import CONFIG_NAME, Run
 
 _SEEDS = (0, 1, 2)  # enough for a deviation
-_LEFT_OPEN = ("name", "base_batch_size", "caps", "measured_caps", "call_tokens", "devices", "dropout")
+_LEFT_OPEN = ("name", "base_batch_size", "caps", "measured_caps", "call_tokens", "batch_costs", "devices", "dropout")
 
 
 class NextStep(NamedTuple):

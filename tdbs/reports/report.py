@@ -22,7 +22,8 @@ from tdbs.settings import DEFAULT_MEMORY
 from tdbs.train.feed import open_training_data
 from tdbs.train.planning.memory_bound import data_memory
 from tdbs.train.planning.model_choice import choose_model
-from tdbs.train.planning.strategies import BASELINE, STRATEGIES, Strategy, resolve_strategy, strategies_for
+from tdbs.train.planning.runnable import strategies_for
+from tdbs.train.planning.strategies import BASELINE, STRATEGIES, Strategy, resolve_strategy
 from tdbs.train.run_folder import CONFIG_NAME, MODEL_FOLDER, RESULT_NAME, Run, read_run
 
 _EXAMPLES = 5

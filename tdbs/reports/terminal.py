@@ -7,6 +7,7 @@ import numpy as np
 from rich.table import Table
 from rich.text import Text
 
+from tdbs.analysis.bucket_edges import PredictedEdges
 from tdbs.analysis.statistics import ERROR_RATE, LabelLength, SplitStatistics
 from tdbs.arrays import IntArray
 from tdbs.pipeline.lengths import bucket_name, bucket_of
@@ -96,6 +97,14 @@ def length_histogram(counts_L1: IntArray, edges: IntArray) -> Table:
         table.add_row(bucket_name(edges, bucket), f"{in_bucket[bucket]:,}", f"{share:.1%}", Text(bar, justify="left"))
     table.columns[-1].justify = "left"
     return table
+
+
+def edges_line(predicted: PredictedEdges, *, epoch: int) -> str:
+    """Return what the edges of `--bucket-width auto` cost beside the best of one width."""
+    return (
+        f"Epoch {epoch} in {predicted.buckets} buckets: {predicted.cost:,.0f} tokens, with what calls and shapes cost. "
+        f"The best fixed width, {predicted.best_fixed_width}, takes {predicted.best_fixed_cost:,.0f}."
+    )
 
 
 def sample_lines(samples: Sequence[ShownSample]) -> list[Text]:

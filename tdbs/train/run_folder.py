@@ -23,10 +23,11 @@ TRACKED_FOLDER = "tensorboard"
 EVALUATIONS_FOLDER = "evaluations"  # results of `tdbs evaluate`
 SAMPLES_FOLDER, SCORES_NAME = "samples", "scores.parquet"  # of each epoch; result of `tdbs score`
 SOURCE_OF_SCORES = b"tdbs_source"  # key of that file's metadata: hash of the contents that the dataset is made of
+LEARNED_WORDS_NAME = "learned_words.txt"  # droppable words, by tdbs prepare --stopwords learned:RUN
 _NO_RUN = "Run tdbs train, or name the folder that it printed."
 _OURS = (
     *(CONFIG_NAME, STEPS_NAME, RESULT_NAME, MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER),
-    *(TRACKED_FOLDER, EVALUATIONS_FOLDER, SAMPLES_FOLDER, SCORES_NAME),
+    *(TRACKED_FOLDER, EVALUATIONS_FOLDER, SAMPLES_FOLDER, SCORES_NAME, LEARNED_WORDS_NAME),
 )
 _CHECKPOINT_NAMES = re.compile(r"\.?step-\d{8}(\.\w+)?")  # with a dot: an unfinished one of a killed run
 # settings that older runs lack, with the value that they were trained with
@@ -116,6 +117,7 @@ def start_run(folder: Path, config: Mapping[str, Any]) -> None:
         EVALUATIONS_FOLDER,
         SAMPLES_FOLDER,
         SCORES_NAME,
+        LEARNED_WORDS_NAME,
     ):  # the result first: it marks a finished run
         path = folder / name
         if path.is_dir() and not path.is_symlink():

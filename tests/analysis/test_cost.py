@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tdbs.analysis.cost import COSTS, COUNTS, batches_work, fit_costs, padded_work
+from tdbs.analysis.cost import batches_work, padded_work
 from tdbs.analysis.profile.shapes import grid_shapes, synthetic_batch
 from tdbs.errors import ConfigError
+from tdbs.train.planning.cost_model import COSTS, COUNTS, fit_costs
 from tests.examples import examples
 from tests.reports.conftest import make_dataset
 

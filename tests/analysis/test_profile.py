@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import torch
 
-from tdbs.analysis.cost import COSTS, COUNTS, fit_costs
 from tdbs.analysis.profile.caps import caps_table, searched_caps
 from tdbs.analysis.profile.measure import check_place, default_place, fastest_kernel, measure_profile, write_profile
 from tdbs.analysis.profile.shapes import grid_shapes, kernel_shapes, synthetic_batch
@@ -20,6 +19,7 @@ from tdbs.settings import TrainSettings
 from tdbs.train.learner import share_weights
 from tdbs.train.loop import update
 from tdbs.train.planning.caps import chosen_caps
+from tdbs.train.planning.cost_model import COSTS, COUNTS, fit_costs
 from tdbs.train.planning.profile_file import read_profile
 from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
 from tests.analysis.test_synthetic import dataset_of

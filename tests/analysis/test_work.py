@@ -5,9 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from tdbs.analysis.cost import COUNTS, batches_work, padded_work, plan_work
+from tdbs.analysis.cost import batches_work, padded_work, plan_work
 from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.planning.batching import TargetLengths
+from tdbs.train.planning.cost_model import COUNTS
 from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.plan import plan_epoch
 from tdbs.train.planning.tokendrop import dropped_tokens

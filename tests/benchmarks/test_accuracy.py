@@ -165,10 +165,10 @@ def test_runs_go_seed_by_seed(prepared_real):
     assert runs == [(RANDOM.name, 1), (REACH.name, 1), (RANDOM.name, 2), (REACH.name, 2)]
 
 
-def test_a_mirror_of_the_first_rows(tmp_path, shared):
-    from benchmarks.accuracy_runs import SST2_ROWS, _first_rows
+def test_a_mirror_of_thefirst_rows(tmp_path, shared):
+    from benchmarks.accuracy_runs import SST2_ROWS, first_rows
 
-    mirror = _first_rows(shared / "datasets/glue/sst2", tmp_path)
+    mirror = first_rows(shared / "datasets/glue/sst2", tmp_path)
     assert pq.read_metadata(mirror / "glue/sst2/train.parquet").num_rows == SST2_ROWS
     assert pq.read_metadata(mirror / "glue/sst2/validation.parquet").num_rows == 872
 

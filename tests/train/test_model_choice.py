@@ -15,7 +15,8 @@ from tdbs.model_families import SHARING_ROWS
 from tdbs.train.models.load import model_to_train, tiny_config
 from tdbs.train.planning.given_strategies import given_strategy
 from tdbs.train.planning.model_choice import ModelChoice, choose_model, left_out_note
-from tdbs.train.planning.strategies import STRATEGIES, left_out, resolve_strategy, strategies_for
+from tdbs.train.planning.runnable import left_out, strategies_for
+from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
 from tdbs.train.rows.models import knows_sequences
 from tests.analysis.tiny import tiny_dataset
 from tests.test_layers import FILES, loaded_after

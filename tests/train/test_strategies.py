@@ -13,11 +13,11 @@ from tdbs.train.planning.caps import chosen_caps, has_cuda
 from tdbs.train.planning.dropout import paper_dropout, resolve_dropout
 from tdbs.train.planning.given_strategies import given_strategy
 from tdbs.train.planning.profile_file import named_profile
+from tdbs.train.planning.runnable import strategies_for
 from tdbs.train.planning.strategies import (
     STRATEGIES,
     Strategy,
     resolve_strategy,
-    strategies_for,
 )
 
 COLA = HUB_TASKS["glue/cola"].task

@@ -15,7 +15,8 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.settings import Option, TrainSettings
 from tdbs.train.planning.given_strategies import given_strategy
 from tdbs.train.planning.profile_file import Profile
-from tdbs.train.planning.strategies import BASELINE, Strategy, strategies_for
+from tdbs.train.planning.runnable import strategies_for
+from tdbs.train.planning.strategies import BASELINE, Strategy
 
 COMPARISONS_FOLDER = Path("runs/compare")
 

@@ -41,7 +41,8 @@ from tdbs.settings import options_of, takes
 from tdbs.train.planning.model_choice import shown_model
 from tdbs.train.planning.profile_file import Profile, opened_profile
 from tdbs.train.planning.recorded import recorded_parts
-from tdbs.train.planning.strategies import Strategy, left_out, resolved_name
+from tdbs.train.planning.runnable import left_out
+from tdbs.train.planning.strategies import Strategy, resolved_name
 from tdbs.train.resolved import resolve_settings
 
 

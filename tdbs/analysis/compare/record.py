@@ -15,11 +15,11 @@ from typing import Annotated, Any, TypedDict
 
 from msgspec import Meta
 
-from tdbs.analysis.numerics import t_quantile
 from tdbs.analysis.speedup import StrategyEstimate
 from tdbs.errors import ConfigError
 from tdbs.fields import Count, Digits, InnerPath
 from tdbs.files import write_json, write_text
+from tdbs.numerics import t_quantile
 from tdbs.records import Form, read_fields, read_json, record_of
 from tdbs.records import read_rows as read_rows_of
 from tdbs.removal import refuse_link

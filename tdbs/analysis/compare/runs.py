@@ -21,7 +21,7 @@ import numpy as np
 import torch
 
 from tdbs.analysis.compare.record import FORM, Row, Terms
-from tdbs.analysis.cost import COUNTS, CostModel, plan_work
+from tdbs.analysis.cost import plan_work
 from tdbs.analysis.environment import device_name
 from tdbs.analysis.profile.caps import peak_bytes, reset_peak
 from tdbs.analysis.profile.timing import timed_step
@@ -34,6 +34,7 @@ from tdbs.train.batches import Batch
 from tdbs.train.device import default_device
 from tdbs.train.feed import TRAIN, Feed, TrainingData, make_feed, open_training_data
 from tdbs.train.learner import Learner, make_learner, share_weights
+from tdbs.train.planning.cost_model import COUNTS, CostModel
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.kept_samples import subset_of
 from tdbs.train.planning.memory_bound import data_memory

@@ -13,13 +13,14 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from tdbs.analysis.cost import CostModel, padded_work
+from tdbs.analysis.cost import padded_work
 from tdbs.analysis.profile.shapes import searched_lengths, synthetic_batch, target_length
 from tdbs.analysis.profile.timing import Progress, timed_step
 from tdbs.arrays import FloatArray
 from tdbs.errors import ConfigError
 from tdbs.pipeline.manifest import Manifest
 from tdbs.train.learner import Learner
+from tdbs.train.planning.cost_model import CostModel
 
 GAP = 1.05  # between a batch that fits and the smallest one known not to
 USABLE = 0.9  # of the memory; the rest is for what the next version of a library takes

@@ -12,7 +12,6 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from tdbs.analysis.cost import fit_costs
 from tdbs.analysis.environment import device_name, environment
 from tdbs.analysis.profile.caps import caps_table, device_memory, searched_caps
 from tdbs.analysis.profile.shapes import grid_shapes, kernel_shapes, overhead_shapes
@@ -27,6 +26,7 @@ from tdbs.removal import refuse_link
 from tdbs.settings import TrainSettings
 from tdbs.train.device import resolve_execution
 from tdbs.train.learner import Learner, make_learner, share_weights
+from tdbs.train.planning.cost_model import fit_costs
 from tdbs.train.planning.model_choice import default_model, shown_model
 from tdbs.train.planning.profile_file import SCHEMA_VERSION
 from tdbs.train.resolved import resolve_settings

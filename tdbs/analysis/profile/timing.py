@@ -22,7 +22,7 @@ import torch
 from torch import OutOfMemoryError
 from torch.profiler import ProfilerActivity, profile
 
-from tdbs.analysis.cost import COUNTS, batches_work
+from tdbs.analysis.cost import batches_work
 from tdbs.analysis.profile.shapes import Shape, kernel_shapes, synthetic_batch
 from tdbs.arrays import FloatArray
 from tdbs.pipeline.dataset import PreparedDataset
@@ -31,6 +31,7 @@ from tdbs.settings import TrainSettings
 from tdbs.train.batches import Batch
 from tdbs.train.learner import Learner, make_learner
 from tdbs.train.loop import update
+from tdbs.train.planning.cost_model import COUNTS
 from tdbs.train.planning.profile_file import Profile
 from tdbs.train.resolved import resolve_settings
 

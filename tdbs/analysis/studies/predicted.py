@@ -11,12 +11,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from tdbs.analysis.numerics import rank_correlation
 from tdbs.analysis.speedup import StrategyEstimate, estimate_speedup
 from tdbs.analysis.statistics import split_statistics
 from tdbs.analysis.studies.paper import SPEEDUP, SPEEDUP_OVER_10_SEEDS, SPEEDUPS, PaperStudy
 from tdbs.analysis.studies.study import Cell, Datasets, StudyResult, StudyTable, StudyTerms, shown_times
 from tdbs.arrays import FloatArray
+from tdbs.numerics import rank_correlation
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.train.feed import TRAIN, make_feed, open_training_data
 from tdbs.train.planning.profile_file import Profile

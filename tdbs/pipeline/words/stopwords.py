@@ -61,6 +61,7 @@ PAPER_STOPWORDS = frozenset(
 )
 GROUPS: dict[str, frozenset[str]] = {"pronouns": PRONOUNS, "negation": ALL_NEGATIONS}  # names that --keep knows
 _NLTK = "nltk:"
+LEARNED = "learned:"  # the command line learns such a list, and passes its file
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +82,11 @@ def choose_words(stopwords: str = "paper", *, keep: Sequence[str] = ()) -> WordL
         words = frozenset()
     elif stopwords.startswith(_NLTK):
         words = _nltk_words(stopwords.removeprefix(_NLTK))
+    elif stopwords.startswith(LEARNED):
+        raise ConfigError(
+            f"--stopwords {stopwords} is for the command tdbs prepare.",
+            next_step="Pass the path of the list: tdbs.learn_words(RUN).path.",
+        )
     else:
         path = Path(stopwords).expanduser()
         words, source = _words_of_file(path), path.name

@@ -12,8 +12,9 @@ import numpy as np
 
 from tdbs import rng
 from tdbs.arrays import IntArray, offsets_of
-from tdbs.pipeline.lengths import bucket_edges, bucket_of, longest_lengths
+from tdbs.pipeline.lengths import bucket_edges, bucket_of, length_histogram, longest_lengths
 from tdbs.train.planning.caps import batch_caps, hardware_caps
+from tdbs.train.planning.edges import AUTO, BatchCosts, worthwhile_edges
 from tdbs.train.planning.samplers import REBALANCED_PARTS, length_grouped_order, pack_rows, rebalanced_batches
 from tdbs.train.planning.strata import stratified_order
 from tdbs.train.planning.strategies import Batches, Strategy
@@ -40,6 +41,18 @@ def epoch_caps(strategy: Strategy, *, max_length: int, epoch: int) -> IntArray:
             scaling_factor=strategy.scaling_factor,
         )
     return np.maximum(caps_L1 // strategy.micro_batches, 1)
+
+
+def strategy_edges(lengths_N: IntArray, caps_L1: IntArray, strategy: Strategy, *, by_target: bool = False) -> IntArray:
+    """Return the edges of an epoch's buckets: of the strategy's width, or from the lengths (`--bucket-width auto`).
+
+    `by_target`: samples go to lengths of the grid (`reach`), each a bucket.
+    """
+    max_length = len(caps_L1) - 1
+    if strategy.bucket_width != AUTO:
+        return bucket_edges(max_length, 1 if by_target else strategy.width)
+    costs = strategy.batch_costs or BatchCosts()
+    return worthwhile_edges(length_histogram(lengths_N, max_length), caps_L1, costs, rbm=strategy.rbm)
 
 
 def merge_residuals(residuals: Iterable[tuple[IntArray, int]]) -> list[IntArray]:
@@ -158,7 +171,7 @@ def _buckets(samples: EpochSamples, *, by_target: bool) -> Batching:
     """
     strategy, targets = samples.strategy, samples.targets
     caps_L1 = epoch_caps(strategy, max_length=samples.max_length, epoch=samples.epoch)
-    edges = bucket_edges(samples.max_length, 1 if by_target else strategy.bucket_width)
+    edges = strategy_edges(samples.lengths_N, caps_L1, strategy, by_target=by_target)
     in_buckets = partial(
         bucket_batches,
         samples.planned_N if by_target else samples.lengths_N,

@@ -20,6 +20,7 @@ from tdbs.train.planning.profile_file import CapTable, Profile, named_profile, r
 
 PAPER_PROFILE = "rtx-2080-ti"  # roberta-base on 11 GB: Table 6 of the paper and the authors' script
 MOST = 2**31 - 1  # largest count of a user: plans are 64-bit integers, and products of two counts must fit
+CALL_TOKENS = 192  # what a call costs beyond its tokens, in tokens, on a CPU (docs/decisions.md, "Sorted")
 _CUDA_CALL_TOKENS = 8192  # a GPU computes thousands of tokens while it waits for a call (docs/decisions.md, "Sorted")
 _CHOICES = "Pass --caps 64, --caps paper, or --caps FILE with a profile."
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from tdbs.arrays import BoolArray, IntArray
+from tdbs.train.planning.caps import CALL_TOKENS
 from tdbs.train.planning.epoch_plan import row_width
 from tdbs.train.planning.strategies import BUCKETED, Strategy
 
@@ -23,7 +24,6 @@ from tdbs.train.planning.strategies import BUCKETED, Strategy
 # update, or one batch of it), G1 = G + 1, P positions of the largest one, E = P + 1 places where calls may end, F of
 # them where the call that ends at one place may begin. L1 = max_length + 1.
 
-CALL_TOKENS = 192  # what a call costs beyond its tokens, in tokens (docs/decisions.md, "Sorted")
 _MOST_SAMPLES = 1024  # of a call of `sorted`: the time of the search grows with it in larger updates
 _NEVER = 2**61
 

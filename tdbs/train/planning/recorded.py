@@ -5,7 +5,8 @@ from typing import Any
 
 from tdbs.train.planning.strategies import Strategy
 
-_LATER_PARTS = ("max_tokens", "max_pairs", "call_tokens")  # None of them is what a record without them means
+# None of them is what a record without them means
+_LATER_PARTS = ("max_tokens", "max_pairs", "call_tokens", "batch_costs")
 
 
 def recorded_parts(strategy: Strategy) -> dict[str, Any]:

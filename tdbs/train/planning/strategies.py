@@ -14,8 +14,8 @@ from tdbs.fields import Count
 from tdbs.settings import Option, canonical
 from tdbs.shown import shown_number
 from tdbs.train.planning.caps import MOST, call_tokens, chosen_caps, has_cuda
+from tdbs.train.planning.edges import AUTO, BatchCosts, width_of, width_parts
 from tdbs.train.planning.profile_file import CapTable, Profile
-from tdbs.train.planning.samplers import has_rebalancing
 
 Batches = Literal["random", "stratified", "length_grouped", "batch_rebalance", "packs", "bucket", "reach"]
 Drop = Literal["none", "rate", "any", "all", "batch_min", "reach"]
@@ -43,7 +43,9 @@ class Strategy:
     drop: Annotated[Drop, Option("TokenDrop: which words go.")]
     execution: Annotated[Execution, Option("How a batch is given to the model.")] = "padded"
     drop_rate: Annotated[float, Option("Share of words for --drop rate and any.", default="0.3")] = 0.3  # Table 8
-    bucket_width: Annotated[Count, Option("Lengths of a bucket, or steps of the reach grid.")] = 5
+    bucket_width: Annotated[
+        Count | str, Option("Lengths of a bucket, or steps of the reach grid; auto: edges that make updates cheapest.")
+    ] = 5
     grid_lengths: Annotated[Count, Option("Grid lengths that a sample may go to with --drop reach.", default="1")] = 1
     rbm: Annotated[bool, Option("Merge residual batches.")] = True
     lrm: Annotated[bool, Option("Scale the rate by the batch size.")] = True  # learning-rate modulation
@@ -72,6 +74,7 @@ class Strategy:
     dropout: float | None = None  # of the model; None: the paper's rule
     call_tokens: int | None = None  # what a call costs beyond its tokens, in tokens; None: as on a CPU (cuts.py)
     measured_caps: CapTable | None = None  # of a profile, if caps are `memory`, `knee` or a file
+    batch_costs: BatchCosts | None = None  # by which `--bucket-width auto` chooses; None: in tokens, as on a CPU
 
     def __post_init__(self) -> None:
         for name, value, choices in (
@@ -81,7 +84,7 @@ class Strategy:
         ):
             choose(name, value, choices)
         for name, number in (
-            ("--bucket-width", self.bucket_width),
+            ("--bucket-width", None if width_of(self.bucket_width) == AUTO else self.width),
             ("--base-batch-size", self.base_batch_size),
             ("--scaling-factor", self.scaling_factor),
             ("--micro-batches", self.micro_batches),
@@ -118,6 +121,12 @@ class Strategy:
                 f"--grid-lengths has no effect with --drop {self.drop}.",
                 next_step="Leave it out, or pass --drop reach.",
             )
+        if self.bucket_width == AUTO and (self.batches, self.drop, self.execution) != ("bucket", "none", "padded"):
+            raise ConfigError(
+                "--bucket-width auto is for --batches bucket, --drop none and --execution padded: there the edges "
+                f"decide the padding. Got {self.batches}, {self.drop} and {self.execution}.",
+                next_step="Pass --strategy bucket, or a number.",
+            )
         if not 0 <= self.drop_rate <= 1:
             raise ConfigError(
                 f"--drop-rate must be from 0 to 1, got {shown_number(self.drop_rate)}.",
@@ -129,6 +138,14 @@ class Strategy:
     def hw_caps(self) -> CapTable:
         """HWCap by length."""
         return self.measured_caps or chosen_caps(str(self.base_batch_size) if self.caps == "base" else self.caps)
+
+    @property
+    def width(self) -> int:
+        """Lengths of a bucket. With `auto` the edges depend on the samples, and there is no width."""
+        width = width_of(self.bucket_width)
+        if isinstance(width, str):
+            raise ValueError("--bucket-width auto has no width")
+        return width
 
     @property
     def in_rows(self) -> bool:
@@ -237,6 +254,7 @@ def resolve_strategy(
         given["measured_caps"] = chosen_caps(given["caps"], profile)
     if "drop" in given:  # App. A: buckets of width 1 without TokenDrop, of width 5 with it
         given.setdefault("bucket_width", 1 if given["drop"] == "none" else 5)
+    given |= width_parts(given, profile)
     if "batches" in given:
         given.setdefault("lrm", given["batches"] in BUCKETED)
     if given.get("execution", named.execution) == "sorted":
@@ -249,25 +267,6 @@ def resolve_strategy(
             next_step="Pass --drop rate or --drop any with it.",
         )
     return strategy
-
-
-def strategies_for(task: Task, *, in_rows: bool = True) -> tuple[str, ...]:
-    """Return the names of the strategies that a task and a model can be trained with (`in_rows`: resolve_strategy).
-
-    `batch_rebalance` is left out if the installed transformers lacks it; by name it is an error (samplers.py).
-    """
-    return tuple(
-        name
-        for name, strategy in STRATEGIES.items()
-        if (in_rows or not strategy.in_rows)
-        and (strategy.batches != "batch_rebalance" or has_rebalancing())
-        and not (strategy.execution == "packed" and task.kind == "seq2seq")
-    )
-
-
-def left_out(*, in_rows: bool) -> tuple[str, ...]:
-    """Return the names of the strategies that a model cannot run."""
-    return tuple(name for name, strategy in STRATEGIES.items() if strategy.in_rows and not in_rows)
 
 
 def check_rows(strategy: Strategy, task: Task, *, in_rows: bool) -> None:

@@ -86,7 +86,7 @@ def drop_before_batching(
     if words is None:
         raise ValueError(f"--drop {strategy.drop} needs the droppable words")
     if strategy.drop == "reach":
-        width = strategy.bucket_width
+        width = strategy.width
         shift = grid_shift(width=width, seed=seed, epoch=epoch)
         targets_N = target_lengths(lengths_N, words, width=width, shift=shift)
         if strategy.grid_lengths > 1:

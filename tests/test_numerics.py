@@ -6,7 +6,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from scipy import optimize, stats
 
-from tdbs.analysis.numerics import non_negative_least_squares, rank_correlation, t_quantile
+from tdbs.numerics import non_negative_least_squares, rank_correlation, t_quantile
 from tests.examples import examples
 
 

@@ -1,0 +1,155 @@
+"""Words are learned from what a model's predictions lose with them: against removing each by hand, one at a time."""
+
+import csv
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from tokenizers import Tokenizer
+from transformers import AutoModelForSequenceClassification
+
+import tdbs
+from tdbs.analysis.learned_words import LEAST_SAMPLES, LearnedWords, learn_words
+from tdbs.data.sample import TOKENIZER_FOLDER
+from tdbs.errors import ConfigError
+from tdbs.pipeline.dataset import load, read_split
+from tdbs.pipeline.prepare import prepare
+from tdbs.pipeline.words.stopwords import PAPER_STOPWORDS
+from tdbs.train.planning.strategies import STRATEGIES
+from tdbs.train.trainer import train
+from tests.cli.conftest import run_command
+
+ROWS = 240
+SHORT, TELLING = ("film", "movie", "story", "drama"), ("good", "funny", "bad", "dull")
+
+
+def make_rows(count: int) -> list[tuple[str, str, int]]:
+    """Return (text, pair, label): the adjective of the pair decides, all other words are noise."""
+    chance = np.random.default_rng(5)
+    rows = []
+    for _ in range(count):
+        word = chance.choice(TELLING)
+        first = chance.choice(("the ", "this ", "a very ", ""))
+        rows.append((f"{first}{chance.choice(SHORT)} here", f"it is {word}", int(word in TELLING[:2])))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the run of a tiny model in fp32 that heeds the adjectives."""
+    place = tmp_path_factory.mktemp("learned")
+    with (place / "rows.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows([("text", "pair", "label"), *make_rows(ROWS)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(place)
+        options = {"text": "text", "pair": "pair", "label": "label", "tokenizer": str(TOKENIZER_FOLDER)}
+        dataset = prepare("rows.csv", **options, validation=0.2, out=place / "d").dataset
+        strategy = replace(STRATEGIES["random"], base_batch_size=16)
+        result = train(dataset, model="tiny", strategy=strategy, epochs=10, precision="fp32", out=place / "run")
+    assert result.score > 0.9
+    return place / "run"
+
+
+@pytest.fixture(scope="module")
+def learned(run: Path) -> LearnedWords:
+    return learn_words(run)
+
+
+def test_an_effect_is_that_of_the_word_removed_by_hand(run, learned):
+    """Each word of the list: remove its token from every sample that has it, predict, and compare, one by one."""
+    dataset = load(run.parent / "d")
+    split = read_split(dataset, "train")
+    tokenizer = Tokenizer.from_file(str(dataset.path / "tokenizer.json"))
+    model = AutoModelForSequenceClassification.from_pretrained(run / "model").eval()
+
+    def probabilities(ids: list[int]) -> np.ndarray:
+        # the model has token types or not; the run gives none to this tokenizer's pairs if it has none
+        with torch.no_grad():
+            types = torch.zeros(1, len(ids), dtype=torch.long)
+            types[0, ids.index(separator) + 1 :] = 1
+            given = {"token_type_ids": types} if model.config.type_vocab_size > 1 else {}
+            return torch.softmax(model(torch.tensor([ids]), **given).logits, dim=1)[0].numpy()
+
+    separator = tokenizer.token_to_id("[SEP]")
+    for effect in (learned.words[0], learned.words[-1]):
+        changes = []
+        for sample in range(len(split.lengths_N)):
+            ids = split.input_ids_T[split.token_offsets_N1[sample] : split.token_offsets_N1[sample + 1]].tolist()
+            kept = [each for each in ids if tokenizer.decode([each]).strip().lower() != effect.word]
+            if len(kept) < len(ids):
+                whole = probabilities(ids)
+                changes.append(abs(probabilities(kept)[whole.argmax()] - whole.max()))
+        assert effect.samples == len(changes)
+        assert effect.change == pytest.approx(np.mean(changes), abs=1e-5)
+
+
+def test_the_least_effects_come_first_and_the_words_that_decide_are_not_taken(learned):
+    changes = [effect.change for effect in learned.words]
+    assert changes == sorted(changes)
+    assert not {effect.word for effect in learned.words} & set(TELLING)
+    assert all(effect.samples >= LEAST_SAMPLES for effect in learned.words)
+    assert all(effect.in_paper == (effect.word in PAPER_STOPWORDS) for effect in learned.words)
+
+
+def test_the_list_covers_as_much_as_the_paper_s(learned):
+    """With its last word it reaches the paper's share, without it it does not; or all words were taken."""
+    assert learned.share >= learned.paper_share or len(learned.words) == learned.ranked
+    assert learned.share - learned.words[-1].share < learned.paper_share
+
+
+def test_learning_again_finds_the_same_list(run, learned):
+    before = learned.path.read_bytes()
+    assert learn_words(run).words == learned.words
+    assert learned.path.read_bytes() == before
+
+
+def test_fewer_samples_are_spread_over_the_split(run):
+    assert learn_words(run, samples=60).samples == 60
+
+
+def test_prepare_learns_on_the_command_line_and_the_key_changes(run, monkeypatch):
+    """The dataset has the words of the list, as with the path of its file, and another key than with the paper's."""
+    monkeypatch.chdir(run.parent)
+    options = ("--text", "text", "--pair", "pair", "--label", "label", "--tokenizer", TOKENIZER_FOLDER)
+    outcome = run_command("prepare", "rows.csv", *options, "--validation", 0.2, "--stopwords", "learned:run", "--json")
+    assert "Learned " in outcome.stderr
+    made = load(outcome.json["path"])
+    again = tdbs.prepare(
+        "rows.csv",
+        text="text",
+        pair="pair",
+        label="label",
+        tokenizer=str(TOKENIZER_FOLDER),
+        validation=0.2,
+        stopwords=str(tdbs.learn_words(run).path),
+    )
+    assert again.cached
+    assert made.manifest.words.source == "learned_words.txt"
+    assert made.manifest.key != load("d").manifest.key
+    assert made.manifest.words.count == len(learn_words(run).words)
+
+
+def test_a_task_without_classes_is_refused(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with Path("rows.csv").open("w", newline="", encoding="utf-8") as file:
+        csv.writer(file).writerows(
+            [("text", "label"), *((text, place / 7) for place, (text, _, _) in enumerate(make_rows(40)))]
+        )
+    dataset = prepare("rows.csv", text="text", label="label", tokenizer=str(TOKENIZER_FOLDER), out="d").dataset
+    train(dataset, model="tiny", epochs=1, out="run")
+    with pytest.raises(ConfigError) as caught:
+        learn_words("run")
+    assert (
+        caught.value.message
+        == "Words are learned from a task that predicts classes of whole samples; run is of regression."
+    )
+    assert caught.value.next_step == "Pass --stopwords paper, or another run."
+
+
+def test_from_python_learned_is_refused_with_what_to_pass(tmp_path):
+    with pytest.raises(ConfigError) as caught:
+        prepare("sample", stopwords="learned:run", out=tmp_path / "d")
+    assert caught.value.message == "--stopwords learned:run is for the command tdbs prepare."
+    assert caught.value.next_step == "Pass the path of the list: tdbs.learn_words(RUN).path."
