@@ -83,8 +83,8 @@ def learn_words(
 
     Args:
         run: Folder of a run whose model predicts classes of whole samples.
-        samples: Train samples to look at, spread evenly from short to long. None: so many that about 20,000 predictions
-            are made, one per sample and word.
+        samples: Train samples to look at, spread evenly from short to long. None: enough for about 20,000 predictions,
+            one per sample and word.
         progress: Called with the predictions done, and how many there are.
 
     Returns:

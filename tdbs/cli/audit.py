@@ -7,12 +7,23 @@ from typing import Annotated
 import typer
 
 from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, dataset_folder, reported
+from tdbs.cli.completion import complete_run
 from tdbs.cli.screen import print_json, print_lines, show
 
 
 @reported
 def command(
     dataset: DatasetArgument = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(
+            "--scores",
+            metavar="RUN",
+            help="A run that tdbs score has scored: list its likeliest label errors.",
+            show_default=False,
+            autocompletion=complete_run,
+        ),
+    ] = None,
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Also write an HTML page.", show_default=False)
     ] = None,
@@ -27,6 +38,7 @@ def command(
     Example:
       tdbs audit data/sample/sample_tokenizer-128-1a2b3c4d
       tdbs audit --html audit.html
+      tdbs audit --scores runs/first
       tdbs audit --json | jq '.findings[].kind'
     """
     from tdbs.analysis.audit.audit import audit
@@ -37,7 +49,7 @@ def command(
 
         check_page(html, overwrite=overwrite)
     opened = load(dataset_folder(dataset))
-    found = audit(opened)
+    found = audit(opened, scores=scores)
     if html is not None:
         from tdbs.reports.audit_page import write_audit_page
 

@@ -58,3 +58,33 @@ def test_a_folder_that_is_not_a_dataset_is_refused(refused: Refused, tmp_path: P
         f"{tmp_path} is not a prepared dataset: it has no manifest.json.",
         "Run tdbs prepare, or pass the folder that it printed.",
     )
+
+
+def test_a_scored_run_adds_the_labels_that_are_likely_wrong(
+    small: Path, tdbs: Command, refused: Refused, workplace: Path
+):
+    """Count and order are those of `tdbs score`; a run that is not scored is refused with the command to run."""
+    tdbs("train", small, "--model", "tiny", "--epochs", 1, "--out", "run")
+    assert refused("audit", small, "--scores", "run") == ("The run run is not scored.", "Run: tdbs score run")
+    scored = tdbs("score", "run", "--label-errors", 3, "--json").json
+    assert scored["suspected"] >= 3
+    [found] = [
+        each
+        for each in tdbs("audit", small, "--scores", "run", "--json").json["findings"]
+        if each["kind"] == "likely_label_errors"
+    ]
+    assert (found["split"], found["count"]) == ("train", scored["suspected"])
+    assert [(each["row"], each["label"]) for each in found["examples"]] == [
+        (each["source_row"], each["label"]) for each in scored["label_errors"]
+    ]
+
+
+def test_scores_of_another_source_are_refused(
+    faulty: Path, small: Path, tdbs: Command, refused: Refused, workplace: Path
+):
+    tdbs("train", small, "--model", "tiny", "--epochs", 1, "--out", "run")
+    tdbs("score", "run")
+    assert refused("audit", faulty, "--scores", "run") == (
+        f"The run run was trained on another source than that of {faulty}.",
+        "Name a run on the same source.",
+    )

@@ -241,7 +241,7 @@ def test_a_run_on_another_source_is_refused(scored, tmp_path):
     with pytest.raises(ConfigError) as caught:
         kept_samples(f"{scored}:0.5", other, "train")
     assert caught.value.message == f"The run {scored} was trained on another source than that of {other.path}."
-    assert caught.value.next_step == "Keep samples by a run on the same source."
+    assert caught.value.next_step == "Name a run on the same source."
 
 
 # --data-diet

@@ -9,11 +9,12 @@ from tdbs.analysis.audit.classes import class_counts, class_findings
 from tdbs.analysis.audit.contents import Contents, read_contents
 from tdbs.analysis.audit.duplicates import Repeats, conflict_findings, duplicate_findings, find_repeats
 from tdbs.analysis.audit.findings import Finding
+from tdbs.analysis.audit.label_errors import label_error_findings
 from tdbs.analysis.audit.label_skew import LabelSkew, label_skew, skew_findings
 from tdbs.analysis.audit.sizes import size_findings
 from tdbs.analysis.audit.truncation import Truncation, truncation_findings, truncation_of
 from tdbs.analysis.audit.vocabulary import Fit, fit_of, vocabulary_findings
-from tdbs.given import checked
+from tdbs.given import Place, checked
 from tdbs.pipeline.dataset import AnyDataset, opened
 from tdbs.pipeline.duplicates.near import BANDS, ROWS_A_BAND, THRESHOLD
 
@@ -71,24 +72,29 @@ class Audit:
 
 
 @checked
-def audit(dataset: AnyDataset) -> Audit:
+def audit(dataset: AnyDataset, *, scores: Place | None = None) -> Audit:
     """Return what is wrong with a prepared dataset.
 
     All samples are in memory: a million of 13 tokens take 1 GiB (benchmarks/results/audit_cpu_2026-11-30.md).
 
     Args:
         dataset: Folder that `prepare` wrote, its URL on an object store, or what `prepare` returned.
+        scores: A run that `score` has scored: labels that are likely wrong are a finding, too.
 
     Returns:
         The findings, warnings first, and figures of splits, tokenizer and labels.
 
     Raises:
+        ConfigError: The run has no scores of classes, or is of another source.
         DatasetError: The folder is not a prepared dataset, a shard is damaged, or there are no samples.
+        TrainingError: The folder of the scores is not a run.
     """
     prepared = opened(dataset)
     contents = read_contents(prepared)
     repeats: Repeats = find_repeats(contents)
     found = [*duplicate_findings(contents, repeats), *conflict_findings(contents, repeats)]
+    if scores is not None:
+        found += label_error_findings(contents, prepared, Path(scores))
     for check in _CHECKS:
         found += check(contents)
     manifest = prepared.manifest

@@ -17,7 +17,7 @@ from tdbs.pipeline.schema import SOURCE_ROW
 from tdbs.settings import TrainSettings
 from tdbs.shown import fitted
 from tdbs.train.planning.subsets import EVERY_SAMPLE, Subset, count_of, hardest
-from tdbs.train.run_folder import SCORES_NAME, SOURCE_OF_SCORES, read_run
+from tdbs.train.run_scores import read_scores, unreadable_scores
 
 # Shapes: R rows of the source, N samples of the train split, M those that are kept.
 
@@ -65,22 +65,11 @@ def _hardest_rows(run: Path, share: float, dataset: PreparedDataset) -> IntArray
             f"The fraction of --keep must be above 0 and at most 1, got {share:g}.",
             next_step=f"Pass a fraction such as --keep {run}:0.5.",
         )
-    read_run(run)  # refuses what is not a run
-    place = run / SCORES_NAME
-    if not place.exists():
-        raise ConfigError(f"The run {run} is not scored.", next_step=f"Run: tdbs score {run}")
-    try:
-        columns = pq.read_schema(place)
-        names, contents = columns.names, (columns.metadata or {}).get(SOURCE_OF_SCORES, b"").decode()
-        table = pq.read_table(place, columns=[SOURCE_ROW, rank := next(name for name in _RANKS if name in names)])
-        rows_R, scores_R = table[SOURCE_ROW].to_numpy(), table[rank].to_numpy()
-    except (OSError, ValueError, KeyError, StopIteration, pa.ArrowException) as error:
-        raise ConfigError(f"{place} cannot be read: {reason_of(error)}.", next_step=f"Run: tdbs score {run}") from error
-    if contents != dataset.manifest.key_parts.get("source"):
-        raise ConfigError(
-            f"The run {run} was trained on another source than that of {dataset.path}.",
-            next_step="Keep samples by a run on the same source.",
-        )
+    table = read_scores(run, dataset)
+    rank = next((name for name in _RANKS if name in table.column_names), None)
+    if rank is None:
+        raise unreadable_scores(run, f"it has none of {', '.join(_RANKS)}")
+    rows_R, scores_R = table[SOURCE_ROW].to_numpy(), table[rank].to_numpy()
     return rows_R[hardest(scores_R, count_of(share, len(rows_R)))]
 
 
