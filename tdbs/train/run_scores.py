@@ -1,4 +1,4 @@
-"""Read the scores of a run's train samples (`scores.parquet`, which `tdbs score` writes), for a dataset of its source."""
+"""Read the scores of a run's train samples (`scores.parquet` of `tdbs score`), for a dataset of its source."""
 
 from pathlib import Path
 
