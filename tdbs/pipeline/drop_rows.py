@@ -1,0 +1,199 @@
+"""Leave out rows of train that repeat others, between the blocks and the shards of `prepare`.
+
+Blocks are read one after the other, and blocks of train are stored again without the rows that go, under another name:
+finished blocks stay whole, so a killed run resumes. So all engines leave out the same rows, and shards are made as if
+the rows had never been there. Memory: for exact repeats 24 bytes a row of train and of the splits that are kept out,
+and 40 more while they are compared. Near repeats need the tokens and words of all these rows at once.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from tdbs.arrays import IntArray, offsets_of
+from tdbs.data.tasks import Task
+from tdbs.errors import ConfigError
+from tdbs.files import sha256_of, write_text
+from tdbs.pipeline import schema
+from tdbs.pipeline.blocks import BlockInfo, block_path, keep_block, keep_references, read_block, references_path
+from tdbs.pipeline.duplicates.block_rows import (
+    RowDigests,
+    RowTokens,
+    digests_of,
+    joined_digests,
+    joined_tokens,
+    tokens_of,
+)
+from tdbs.pipeline.duplicates.normal import normal_texts, same_texts
+from tdbs.pipeline.duplicates.options import TRAIN, DropRules
+from tdbs.pipeline.duplicates.pieces import pieces_of
+from tdbs.pipeline.duplicates.repeats import KINDS, Repeats, exact_repeats, near_repeats
+from tdbs.pipeline.duplicates.rows import same_rows
+from tdbs.pipeline.duplicates.shingles import shingles_of
+from tdbs.pipeline.manifest import DUPLICATES_NAME, DuplicatesInfo, FileInfo
+from tdbs.pipeline.references import unanswered_rows
+from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
+from tdbs.shown import json_line
+
+# Shapes: N rows of the splits that are kept out and then of train, D rows that go.
+
+KEPT = "train.kept"  # name of the blocks of train without the rows that go
+_COUNTED_AT_ONCE = 1 << 20
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class KeptRows:
+    """The blocks of train without the rows that went, and what the manifest says of them."""
+
+    blocks: list[BlockInfo]
+    info: DuplicatesInfo
+    notes: tuple[str, ...]
+
+
+def drop_rows(
+    rules: DropRules,
+    blocks: Mapping[str, Sequence[BlockInfo]],
+    task: Task,
+    tokenizer: LoadedTokenizer,
+    *,
+    folder: Path,
+    target: Path,
+) -> KeptRows:
+    """Store blocks of train again without the rows that the rules leave out, and list these rows.
+
+    Args:
+        rules: Which rows go.
+        blocks: The blocks of all splits, in order.
+        task: What the samples are of.
+        tokenizer: Who made their tokens.
+        folder: Where the blocks are.
+        target: Folder of the dataset, which gets the list.
+
+    Returns:
+        The blocks of train that stay.
+
+    Raises:
+        ConfigError: No row of train stays.
+    """
+    names = (*rules.keep_out, TRAIN)
+    infos = [info for name in names for info in blocks[name]]
+    digests = joined_digests([digests_of(_samples(folder, info), task) for info in infos])
+    starts = offsets_of([sum(info.rows for info in blocks[name]) for name in names])
+    train_from = int(starts[-2])
+    if rules.is_near:
+        tokens = joined_tokens([tokens_of(_samples(folder, info), task) for info in infos])
+        found = _near(tokens, digests, tokenizer, train_from)
+    else:
+        within_train = rules.duplicates is not None
+        found = exact_repeats(digests.texts_N2, digests.labels_N, train_from=train_from, within_train=within_train)
+    rows = len(digests.source_rows_N) - train_from
+    if len(found.rows_D) == rows:
+        raise ConfigError(
+            f"All {rows:,} rows of train stand in {' and '.join(rules.keep_out)}, so none is left.",
+            next_step="Leave --keep-out out, or pass other rows of train.",
+        )
+    kept = list(blocks[TRAIN])
+    if len(found.rows_D):
+        gone = digests.source_rows_N[found.rows_D]
+        kept = [_without(info, gone, folder) for info in kept]
+    splits_D = np.searchsorted(starts, found.originals_D, side="right") - 1
+    info = DuplicatesInfo(
+        left_out=_counts(rules, names, splits_D, found.kinds_D),
+        conflicts=found.conflicts,
+        listing=_write_list(found, digests.source_rows_N, [names[split] for split in splits_D.tolist()], target),
+    )
+    return KeptRows(blocks=kept, info=info, notes=_notes(found))
+
+
+def _samples(folder: Path, info: BlockInfo) -> pa.Table:
+    return read_block(block_path(folder, info.split, info.number))
+
+
+def _near(tokens: RowTokens, digests: RowDigests, tokenizer: LoadedTokenizer, train_from: int) -> Repeats:
+    """Return the rows that go if texts are compared by their words; the rules of `tdbs audit` decide what is near."""
+    offsets_P1, texts_a_row = tokens.text_offsets_P1, tokens.texts_a_row
+    pieces = pieces_of(tokenizer.backend, _distinct(tokens.ids_T), special_ids=tokenizer.special_ids)
+    texts = normal_texts(tokens.ids_T, offsets_P1, pieces)
+    exact_N = same_rows(tokens.ids_T, tokens.row_offsets_N1)
+    normal_N = same_texts(tokens.ids_T, offsets_P1, pieces, texts, texts_a_row=texts_a_row)
+    return near_repeats(
+        exact_N,
+        np.minimum(normal_N, exact_N),  # exact ones without a letter
+        shingles_of(texts.word_hashes_W, texts.word_offsets_P1),
+        digests.labels_N,
+        train_from=train_from,
+        texts_a_row=texts_a_row,
+    )
+
+
+def _distinct(ids_T: IntArray) -> IntArray:
+    """Return the distinct ids, some tokens at a time: they are cast to eight bytes each."""
+    counts_V = np.zeros(int(ids_T.max(initial=0)) + 1, dtype=np.int64)
+    for first in range(0, len(ids_T), _COUNTED_AT_ONCE):
+        counts_V += np.bincount(ids_T[first : first + _COUNTED_AT_ONCE], minlength=len(counts_V))
+    return np.flatnonzero(counts_V)
+
+
+def _without(info: BlockInfo, gone: IntArray, folder: Path) -> BlockInfo:
+    """Store a block of train again without some rows of the source; samples are numbered anew."""
+    table = _samples(folder, info)
+    table = table.take(pa.array(np.argsort(table[schema.SAMPLE_ID].to_numpy())))
+    rows_S = table[schema.SOURCE_ROW].to_numpy()
+    stays_S = ~np.isin(rows_S, gone)
+    left = table.filter(pa.array(stays_S))
+    left = left.set_column(0, schema.SAMPLE_ID, pa.array(np.arange(left.num_rows))).replace_schema_metadata(None)
+    unanswered = 0
+    if info.has_references:
+        references = read_block(references_path(folder, info.split, info.number))
+        references = references.filter(pa.array(~np.isin(references[schema.SOURCE_ROW].to_numpy(), gone)))
+        keep_references(references, folder, KEPT, info.number)
+        unanswered = unanswered_rows(references)
+    return keep_block(
+        left,
+        folder,
+        KEPT,
+        info.number,
+        rows=info.rows - len(np.unique(rows_S[~stays_S])),
+        seconds=info.seconds,
+        skipped=info.skipped,
+        unanswered=unanswered,
+    )
+
+
+def _counts(
+    rules: DropRules, names: Sequence[str], splits_D: IntArray, kinds_D: IntArray
+) -> dict[str, dict[str, int]]:
+    """Return by the split that they repeat how many rows went, by kind; 0 for what was looked for and not found."""
+    kinds = KINDS if rules.is_near else KINDS[:1]
+    looked_at = [*(() if rules.duplicates is None else (TRAIN,)), *rules.keep_out]
+    return {
+        name: {
+            kind: int(((splits_D == names.index(name)) & (kinds_D == number)).sum()) for number, kind in enumerate(kinds)
+        }
+        for name in looked_at
+    }
+
+
+def _write_list(found: Repeats, source_rows_N: IntArray, splits: Sequence[str], target: Path) -> FileInfo | None:
+    """Write the rows that went, one JSON object a line; rows count from 1, as errors count them."""
+    if not len(found.rows_D):
+        return None
+    rows, originals = (source_rows_N[places] + 1 for places in (found.rows_D, found.originals_D))
+    lines = (
+        {"split": TRAIN, "row": row, "kind": KINDS[kind], "of_split": split, "of_row": original}
+        for row, kind, split, original in zip(
+            rows.tolist(), found.kinds_D.tolist(), splits, originals.tolist(), strict=True
+        )
+    )
+    text = "".join(f"{json_line(line)}\n" for line in lines)
+    write_text(target / DUPLICATES_NAME, text)
+    return FileInfo(path=DUPLICATES_NAME, sha256=sha256_of(text.encode()))
+
+
+def _notes(found: Repeats) -> tuple[str, ...]:
+    if not found.conflicts:
+        return ()
+    return (f"Rows of train whose text stands there with another label stay: {found.conflicts:,}.",)
