@@ -16,8 +16,11 @@ from tdbs.data.hub_repos import PREFIX
 from tdbs.data.understood import fact_lines
 from tdbs.pipeline.prepare import DATA_FOLDER, PrepareArguments, prepare
 from tdbs.pipeline.prepared import PrepareResult
+from tdbs.reports.left_out import duplicates_json, left_out_lines
 from tdbs.reports.terminal import duration, split_table, target_lines
 from tdbs.settings import option_of
+
+_LISTED = ("label", "keep_out")  # lists of names, which `prepare` takes as one text
 
 
 @reported
@@ -56,6 +59,7 @@ def command(
       tdbs prepare glue/sst2 --mirror ~/data --tokenizer roberta-base
       tdbs prepare reviews.csv --text review --label stars --validation 0.1
       tdbs prepare news.jsonl --text article --target summary
+      tdbs prepare glue/sst2 --drop-duplicates near --keep-out validation,test
       tdbs prepare hub:you/reviews
     """
     pushed = asked_push(hub_push, license_id=license_id, private=private, of_texts=True)
@@ -64,7 +68,7 @@ def command(
     with counting() as advance:
         result = prepare(
             source,
-            **{**settings, "label": ",".join(settings["label"]) if settings["label"] else None},
+            **{**settings, **{name: ",".join(settings[name]) if settings[name] else None for name in _LISTED}},
             mirror=mirror,
             keep=listed(keep),
             overwrite=overwrite,
@@ -104,6 +108,7 @@ def _print(result: PrepareResult, as_json: bool) -> None:
                     }
                     for name, found in statistics.items()
                 },
+                "duplicates": duplicates_json(manifest.duplicates),
                 "seconds": dict(manifest.seconds),
             }
         )
@@ -118,5 +123,6 @@ def _print(result: PrepareResult, as_json: bool) -> None:
     if manifest.skipped is not None:
         count = sum(found.skipped for found in statistics.values())
         say(f"Skipped {count:,} rows, listed in {result.dataset.path / manifest.skipped.path}.")
+    say(*left_out_lines(result.dataset.path, manifest.duplicates))
     spent = "" if result.cached else f"in {duration(manifest.seconds['total'])}: "
     print_lines(f"{spent}{result.dataset.path}")

@@ -7,15 +7,16 @@ and 40 more while they are compared. Near repeats need the tokens and words of a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 
-from tdbs.arrays import IntArray, offsets_of
+from tdbs.arrays import IntArray, TokenArray, offsets_of
 from tdbs.data.tasks import Task
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, DatasetError
+from tdbs.fields import Count
 from tdbs.files import sha256_of, write_text
 from tdbs.pipeline import schema
 from tdbs.pipeline.blocks import BlockInfo, block_path, keep_block, keep_references, read_block, references_path
@@ -36,12 +37,25 @@ from tdbs.pipeline.duplicates.shingles import shingles_of
 from tdbs.pipeline.manifest import DUPLICATES_NAME, DuplicatesInfo, FileInfo
 from tdbs.pipeline.references import unanswered_rows
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
+from tdbs.records import Form, json_of, read_text, record_of
 from tdbs.shown import json_line
 
 # Shapes: N rows of the splits that are kept out and then of train, D rows that go.
 
 KEPT = "train.kept"  # name of the blocks of train without the rows that go
 _COUNTED_AT_ONCE = 1 << 20
+_FORM = Form(what="a list of rows of tdbs", error=DatasetError, next_step="Prepare the dataset again with --overwrite.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Line:
+    """A row that was left out and the row that it repeats, as the list has them: from 1."""
+
+    split: str
+    row: Count
+    kind: str
+    of_split: str
+    of_row: Count
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -108,6 +122,17 @@ def drop_rows(
     return KeptRows(blocks=kept, info=info, notes=_notes(found))
 
 
+def listed_rows(folder: Path, info: DuplicatesInfo | None) -> tuple[int, ...]:
+    """Return the rows of train that a dataset lists as left out, from 0. Raises DatasetError for a damaged list."""
+    if info is None or info.listing is None:
+        return ()
+    path = folder / info.listing.path
+    lines = read_text(path, _FORM, named=str(path)).splitlines()
+    return tuple(
+        record_of(json_of(line, _FORM, named=str(path)), _Line, _FORM, named=str(path)).row - 1 for line in lines
+    )
+
+
 def _samples(folder: Path, info: BlockInfo) -> pa.Table:
     return read_block(block_path(folder, info.split, info.number))
 
@@ -129,7 +154,7 @@ def _near(tokens: RowTokens, digests: RowDigests, tokenizer: LoadedTokenizer, tr
     )
 
 
-def _distinct(ids_T: IntArray) -> IntArray:
+def _distinct(ids_T: TokenArray) -> IntArray:
     """Return the distinct ids, some tokens at a time: they are cast to eight bytes each."""
     counts_V = np.zeros(int(ids_T.max(initial=0)) + 1, dtype=np.int64)
     for first in range(0, len(ids_T), _COUNTED_AT_ONCE):
@@ -163,18 +188,13 @@ def _without(info: BlockInfo, gone: IntArray, folder: Path) -> BlockInfo:
     )
 
 
-def _counts(
-    rules: DropRules, names: Sequence[str], splits_D: IntArray, kinds_D: IntArray
-) -> dict[str, dict[str, int]]:
+def _counts(rules: DropRules, names: Sequence[str], splits_D: IntArray, kinds_D: IntArray) -> dict[str, dict[str, int]]:
     """Return by the split that they repeat how many rows went, by kind; 0 for what was looked for and not found."""
     kinds = KINDS if rules.is_near else KINDS[:1]
-    looked_at = [*(() if rules.duplicates is None else (TRAIN,)), *rules.keep_out]
-    return {
-        name: {
-            kind: int(((splits_D == names.index(name)) & (kinds_D == number)).sum()) for number, kind in enumerate(kinds)
-        }
-        for name in looked_at
-    }
+    counts_SK = np.zeros((len(names), len(KINDS)), dtype=np.int64)
+    np.add.at(counts_SK, (splits_D, kinds_D), 1)
+    counts = {name: dict(zip(kinds, row, strict=False)) for name, row in zip(names, counts_SK.tolist(), strict=True)}
+    return {name: counts[name] for name in ([] if rules.duplicates is None else [TRAIN]) + list(rules.keep_out)}
 
 
 def _write_list(found: Repeats, source_rows_N: IntArray, splits: Sequence[str], target: Path) -> FileInfo | None:
@@ -183,12 +203,12 @@ def _write_list(found: Repeats, source_rows_N: IntArray, splits: Sequence[str], 
         return None
     rows, originals = (source_rows_N[places] + 1 for places in (found.rows_D, found.originals_D))
     lines = (
-        {"split": TRAIN, "row": row, "kind": KINDS[kind], "of_split": split, "of_row": original}
+        _Line(split=TRAIN, row=row, kind=KINDS[kind], of_split=split, of_row=original)
         for row, kind, split, original in zip(
             rows.tolist(), found.kinds_D.tolist(), splits, originals.tolist(), strict=True
         )
     )
-    text = "".join(f"{json_line(line)}\n" for line in lines)
+    text = "".join(f"{json_line(asdict(line))}\n" for line in lines)
     write_text(target / DUPLICATES_NAME, text)
     return FileInfo(path=DUPLICATES_NAME, sha256=sha256_of(text.encode()))
 

@@ -108,10 +108,7 @@ def verify(dataset: AnyDataset, *, progress: Callable[[int, int], None] = lambda
     problems += [Problem(file=file, problem="is not a file of this dataset") for file in _unknown_files(dataset)]
     return Verification(
         path=dataset.path,
-        files=total
-        + 2
-        + len(manifest.lists)
-        + sum(info.references is not None for info in manifest.splits.values()),
+        files=total + 2 + len(manifest.lists) + sum(info.references is not None for info in manifest.splits.values()),
         samples=sum(info.rows for info in manifest.splits.values()),
         problems=tuple(problems),
     )

@@ -118,7 +118,7 @@ def _is_first(rows_S: IntArray) -> BoolArray:
 
 
 def _labels(table: pa.Table, tokens: Lists) -> HashArray:
-    """Return a digest of each sample's label, in the table's order; 0 without labels, and of a window without answer."""
+    """Return a digest of each sample's label, in the table's order; 0 without labels or answer."""
     names = table.schema.names
     if schema.ANSWER_START in names:
         return _answers(table, offsets_of(tokens.sizes_S))

@@ -33,9 +33,7 @@ class Repeats:
     conflicts: int  # rows of train that stay, whose text stands in train with another label
 
 
-def exact_repeats(
-    texts_N2: HashArray, labels_N: HashArray, *, train_from: int, within_train: bool = True
-) -> Repeats:
+def exact_repeats(texts_N2: HashArray, labels_N: HashArray, *, train_from: int, within_train: bool = True) -> Repeats:
     """Return the rows of train with the token ids of another row.
 
     Args:
