@@ -7,7 +7,7 @@ and 40 more while they are compared. Near repeats need the tokens and words of a
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -165,10 +165,10 @@ def _distinct(ids_T: TokenArray) -> IntArray:
 def _without(info: BlockInfo, gone: IntArray, folder: Path) -> BlockInfo:
     """Store a block of train again without some rows of the source; samples are numbered anew."""
     table = _samples(folder, info)
-    table = table.take(pa.array(np.argsort(table[schema.SAMPLE_ID].to_numpy())))
     rows_S = table[schema.SOURCE_ROW].to_numpy()
     stays_S = ~np.isin(rows_S, gone)
-    left = table.filter(pa.array(stays_S))
+    order_S = np.argsort(table[schema.SAMPLE_ID].to_numpy())
+    left = table.take(pa.array(order_S[stays_S[order_S]]))
     left = left.set_column(0, schema.SAMPLE_ID, pa.array(np.arange(left.num_rows))).replace_schema_metadata(None)
     unanswered = 0
     if info.has_references:
@@ -203,12 +203,12 @@ def _write_list(found: Repeats, source_rows_N: IntArray, splits: Sequence[str], 
         return None
     rows, originals = (source_rows_N[places] + 1 for places in (found.rows_D, found.originals_D))
     lines = (
-        _Line(split=TRAIN, row=row, kind=KINDS[kind], of_split=split, of_row=original)
+        {"split": TRAIN, "row": row, "kind": KINDS[kind], "of_split": split, "of_row": original}
         for row, kind, split, original in zip(
             rows.tolist(), found.kinds_D.tolist(), splits, originals.tolist(), strict=True
         )
     )
-    text = "".join(f"{json_line(asdict(line))}\n" for line in lines)
+    text = "".join(f"{json_line(line)}\n" for line in lines)
     write_text(target / DUPLICATES_NAME, text)
     return FileInfo(path=DUPLICATES_NAME, sha256=sha256_of(text.encode()))
 
