@@ -163,7 +163,7 @@ def _distinct(ids_T: TokenArray) -> IntArray:
 
 
 def _without(info: BlockInfo, gone: IntArray, folder: Path) -> BlockInfo:
-    """Store a block of train again without some rows of the source; samples are numbered anew."""
+    """Store a block of train again without some rows of the source; samples get new numbers."""
     table = _samples(folder, info)
     rows_S = table[schema.SOURCE_ROW].to_numpy()
     stays_S = ~np.isin(rows_S, gone)

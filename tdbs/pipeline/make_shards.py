@@ -86,7 +86,7 @@ def make_splits(
     if rules is not None:
         kept = drop_rows(rules, blocks, survey.task, tokenizer, folder=folder, target=target)
         blocks[TRAIN] = kept.blocks
-        seconds["left out"] = time.perf_counter() - clock
+        seconds["left_out"] = time.perf_counter() - clock
         clock = time.perf_counter()
     edges = bucket_edges(limits.max_length)
     parts = [part for name, infos in blocks.items() for part in plan_parts(name, infos, edges, tokenizer.special_ids)]

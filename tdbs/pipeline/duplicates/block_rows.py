@@ -1,7 +1,7 @@
-"""Rows of a block of samples, as what tells which are the same: digests of token ids and labels, or the tokens.
+"""Rows of a block of samples as digests of token ids and labels, or as tokens, to find which are the same.
 
-A row of question answering is all its windows: its label is the place of the answer's characters in the context, which
-no other question moves, and its texts are its question once and the contexts of its windows.
+A row of question answering is all its windows. Its label is the place of the answer's characters in the context, which
+no other question moves. Its texts are its question once, and the contexts of its windows.
 """
 
 from collections.abc import Sequence

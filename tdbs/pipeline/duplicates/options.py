@@ -1,4 +1,4 @@
-"""What `prepare` is told of repeated rows: which rows of train are left out, and what that adds to the cache key."""
+"""Options of `prepare` for repeated rows: which rows of train are left out, and what that adds to the cache key."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

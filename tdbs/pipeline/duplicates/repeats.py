@@ -93,7 +93,7 @@ def near_repeats(
 
 
 def first_that_stay(first_C: IntArray, second_C: IntArray) -> IntArray:
-    """Return which pairs tell a row to go: its first one stays, in order of the rows.
+    """Return which pairs make a row go: their first one stays, in order of the rows.
 
     A row stays unless an earlier row that stays makes a pair with it. Cost: a pass over the pairs for each row of the
     longest chain of pairs; copies of one text are all decided in the first pass.
