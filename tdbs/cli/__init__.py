@@ -12,7 +12,7 @@ from tdbs.cli.parser import make_app
 COMMANDS = {
     "prepare": "Prepare a dataset once, for every later run.",
     "verify": "Check every file of a prepared dataset.",
-    "audit": "Find duplicates, leaks, conflicts, cuts and skew in a dataset.",
+    "audit": "Find duplicates, leaks, conflicts and cut texts.",
     "inspect": "Show lengths, labels and samples of a dataset.",
     "profile": "Measure how fast this device runs a model.",
     "plan": "Show every batch, step and rate of a run, untrained.",

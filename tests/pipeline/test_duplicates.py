@@ -137,7 +137,7 @@ def rows_of_words(stream: random.Random, *, texts_a_row: int) -> list[list[list[
 
 
 def hashes_of(words: list[int]) -> np.ndarray:
-    return np.array([hash((word, "word")) & (2**64 - 1) for word in words], dtype=np.uint64)
+    return np.array([hash((word, 1)) & (2**64 - 1) for word in words], dtype=np.uint64)
 
 
 @pytest.mark.parametrize("texts_a_row", [1, 2])

@@ -74,7 +74,7 @@ class Audit:
 def audit(dataset: AnyDataset) -> Audit:
     """Return what is wrong with a prepared dataset.
 
-    All samples are in memory, as hashes of words: ten million of 25 tokens take about 16 GB.
+    All samples are in memory: a million of 13 tokens take 1 GiB (benchmarks/results/audit_cpu_2026-11-30.md).
 
     Args:
         dataset: Folder that `prepare` wrote, its URL on an object store, or what `prepare` returned.
