@@ -158,7 +158,8 @@ def keep_block(
         skipped=skipped,
         unanswered=unanswered,
     )
-    by_length = table.take(pa.array(np.argsort(lengths_S, kind="stable")))
+    is_in_order = (lengths_S[1:] >= lengths_S[:-1]).all()
+    by_length = table if is_in_order else table.take(pa.array(np.argsort(lengths_S, kind="stable")))
     by_length = by_length.replace_schema_metadata({_INFO: json.dumps(dataclasses.asdict(info))})
     counts = np.array(info.length_histogram)
     bounds = offsets_of(counts[counts > 0]).tolist()
@@ -174,7 +175,7 @@ def keep_references(references: pa.Table, folder: Path, split: str, number: int)
 
 def read_block(path: Path) -> pa.Table:
     """Return the samples or the references of a block."""
-    with pa.OSFile(str(path)) as file:
+    with pa.memory_map(str(path)) as file:
         return pa.ipc.open_file(file).read_all()
 
 

@@ -1,6 +1,6 @@
 """Leave out rows of train that repeat others, between the blocks and the shards of `prepare`.
 
-Blocks are read one after the other, and blocks of train are stored again without the rows that go, under another name:
+Blocks are read one after the other. Those of train with rows that go are stored again without them, under another name:
 finished blocks stay whole, so a killed run resumes. So all engines leave out the same rows, and shards are made as if
 the rows had never been there. Memory: for exact repeats 24 bytes a row of train and of the splits that are kept out,
 and 40 more while they are compared. Near repeats need the tokens and words of all these rows at once.
@@ -163,13 +163,18 @@ def _distinct(ids_T: TokenArray) -> IntArray:
 
 
 def _without(info: BlockInfo, gone: IntArray, folder: Path) -> BlockInfo:
-    """Store a block of train again without some rows of the source; samples get new numbers."""
+    """Store a block of train again without some rows of the source, if it has any; samples get new numbers."""
     table = _samples(folder, info)
     rows_S = table[schema.SOURCE_ROW].to_numpy()
     stays_S = ~np.isin(rows_S, gone)
-    order_S = np.argsort(table[schema.SAMPLE_ID].to_numpy())
-    left = table.take(pa.array(order_S[stays_S[order_S]]))
-    left = left.set_column(0, schema.SAMPLE_ID, pa.array(np.arange(left.num_rows))).replace_schema_metadata(None)
+    if stays_S.all():
+        return info
+    ids_S = table[schema.SAMPLE_ID].to_numpy()
+    by_id_S = np.empty_like(stays_S)
+    by_id_S[ids_S] = stays_S
+    new_ids = (np.cumsum(by_id_S) - 1)[ids_S[stays_S]]
+    left = table.filter(pa.array(stays_S)).replace_schema_metadata(None)  # by length still, as a block is stored
+    left = left.set_column(0, schema.SAMPLE_ID, pa.array(new_ids))
     unanswered = 0
     if info.has_references:
         references = read_block(references_path(folder, info.split, info.number))
