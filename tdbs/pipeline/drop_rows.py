@@ -94,8 +94,9 @@ def drop_rows(
     """
     names = (*rules.keep_out, TRAIN)
     infos = [info for name in names for info in blocks[name]]
-    digests = joined_digests([digests_of(_samples(folder, info), task) for info in infos])
-    starts = offsets_of([sum(info.rows for info in blocks[name]) for name in names])
+    parts = [joined_digests([digests_of(_samples(folder, info), task) for info in blocks[name]]) for name in names]
+    starts = offsets_of([len(part.source_rows_N) for part in parts])
+    digests = joined_digests(parts)
     train_from = int(starts[-2])
     if rules.is_near:
         tokens = joined_tokens([tokens_of(_samples(folder, info), task) for info in infos])

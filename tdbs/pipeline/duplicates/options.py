@@ -49,8 +49,8 @@ def drop_rules(options: DuplicateOptions, source: Source) -> DropRules | None:
     """Return the rules that the options ask for; None without any. Raises ConfigError for a split that cannot be."""
     if options.drop_duplicates is not None:
         choose("--drop-duplicates", options.drop_duplicates, (EXACT, NEAR))
-    names = {split.name for split in source.splits} | ({"validation"} if source.held_out is not None else set())
-    others = sorted(names - {TRAIN}, reverse=True)  # validation first
+    held_out = [] if source.held_out is None else ["validation"]
+    others = [name for name in (*held_out, *(split.name for split in source.splits)) if name != TRAIN]
     asked = [part.strip() for part in (options.keep_out or "").split(",") if part.strip()]
     for name in asked:
         _check_split(name, others, source)
