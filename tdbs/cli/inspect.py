@@ -62,6 +62,7 @@ def command(
     from tdbs.analysis.statistics import label_length, split_statistics
     from tdbs.cli.notes import policy_note
     from tdbs.pipeline.dataset import load, read_split
+    from tdbs.reports.left_out import duplicates_json, left_out_lines
     from tdbs.reports.samples import show_drops, show_samples
     from tdbs.reports.terminal import (
         drop_lines,
@@ -109,6 +110,7 @@ def command(
                 "label_length": None
                 if labels is None
                 else {"strategy": resolved.name, **dataclasses.asdict(labels), "is_risky": labels.is_risky},
+                "duplicates": duplicates_json(manifest.duplicates),
                 "samples": [dataclasses.asdict(sample) for sample in shown],
                 "drops": [dataclasses.asdict(found) for found in drops],
             }
@@ -121,7 +123,7 @@ def command(
     print_lines("")
     statistics = {name: split_statistics(each) for name, each in manifest.splits.items()}
     show(split_table(statistics))
-    print_lines(*target_lines(statistics))
+    print_lines(*target_lines(statistics), *left_out_lines(opened.path, manifest.duplicates))
     if percent != PAPER_PERCENT:
         print_lines(
             f"L_{percent:g} = {found.percentile_length}, estimated padding {found.padding_fraction_estimate:.1%}"

@@ -8,7 +8,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
     "Data": (
         *("dataset", "label_type", "label_names", "label_separator", "prefix", "stride", "max_target_length"),
-        *("mirror", "skip_bad_rows", "delimiter", "quote", "no_header", "encoding"),
+        *("mirror", "drop_duplicates", "keep_out", "skip_bad_rows", "delimiter", "quote", "no_header", "encoding"),
     ),
     "Words that may be dropped": ("stopwords", "keep", "forbid_drop"),
     "Shown": ("samples", "percent", "epoch", "label_errors"),

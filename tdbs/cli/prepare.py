@@ -17,8 +17,11 @@ from tdbs.data.understood import fact_lines
 from tdbs.pipeline.prepare import DATA_FOLDER, PrepareArguments, prepare
 from tdbs.pipeline.prepared import PrepareResult
 from tdbs.pipeline.words.stopwords import LEARNED
+from tdbs.reports.left_out import duplicates_json, left_out_lines
 from tdbs.reports.terminal import duration, split_table, target_lines
 from tdbs.settings import option_of
+
+_LISTED = ("label", "keep_out")  # lists of names, which `prepare` takes as one text
 
 
 @reported
@@ -58,6 +61,7 @@ def command(
       tdbs prepare reviews.csv --text review --label stars --validation 0.1
       tdbs prepare news.jsonl --text article --target summary
       tdbs prepare glue/sst2 --stopwords learned:runs/sst2/first
+      tdbs prepare glue/sst2 --drop-duplicates near --keep-out validation,test
       tdbs prepare hub:you/reviews
     """
     pushed = asked_push(hub_push, license_id=license_id, private=private, of_texts=True)
@@ -69,7 +73,11 @@ def command(
     with counting() as advance:
         result = prepare(
             source,
-            **{**settings, "label": ",".join(settings["label"]) if settings["label"] else None, "stopwords": stopwords},
+            **{
+                **settings,
+                **{name: ",".join(settings[name]) if settings[name] else None for name in _LISTED},
+                "stopwords": stopwords,
+            },
             mirror=mirror,
             keep=listed(keep),
             overwrite=overwrite,
@@ -122,6 +130,7 @@ def _print(result: PrepareResult, as_json: bool) -> None:
                     }
                     for name, found in statistics.items()
                 },
+                "duplicates": duplicates_json(manifest.duplicates),
                 "seconds": dict(manifest.seconds),
             }
         )
@@ -136,5 +145,6 @@ def _print(result: PrepareResult, as_json: bool) -> None:
     if manifest.skipped is not None:
         count = sum(found.skipped for found in statistics.values())
         say(f"Skipped {count:,} rows, listed in {result.dataset.path / manifest.skipped.path}.")
+    say(*left_out_lines(result.dataset.path, manifest.duplicates))
     spent = "" if result.cached else f"in {duration(manifest.seconds['total'])}: "
     print_lines(f"{spent}{result.dataset.path}")

@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 import pyarrow as pa
 
-from tdbs.arrays import IntArray
+from tdbs.arrays import BoolArray, IntArray
 from tdbs.data.columns import (
     FILL,
     BadRows,
@@ -71,14 +71,17 @@ class RowBlock:
 
     def without(self, reasons: Mapping[int, str]) -> "RowBlock":
         """Return the block without some rows of the source, which are noted as skipped."""
-        kept = pa.array(~np.isin(self.rows_N, list(reasons)))
+        return replace(self.only(~np.isin(self.rows_N, list(reasons))), skipped={**reasons, **self.skipped})
+
+    def only(self, stays_N: BoolArray) -> "RowBlock":
+        """Return the block with some of its rows alone."""
+        kept = pa.array(stays_N)
         return replace(
             self,
-            rows_N=self.rows_N[kept.to_numpy(zero_copy_only=False)],
+            rows_N=self.rows_N[stays_N],
             texts=self.texts.filter(kept),
             pairs=None if self.pairs is None else self.pairs.filter(kept),
             targets=None if self.targets is None else self.targets.filter(kept),
-            skipped={**reasons, **self.skipped},
         )
 
 

@@ -17,7 +17,7 @@ from tdbs.inference.linear_layers import store_in_bf16
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.lengths import MAX_LENGTHS, Limits, choose_limits
 from tdbs.pipeline.manifest import TokenizerInfo, WordsInfo
-from tdbs.pipeline.prepare import tokenizer_info
+from tdbs.pipeline.recorded import tokenizer_info
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import WordPattern, compile_words
 from tdbs.pipeline.words.stopwords import choose_words, words_sha256

@@ -111,7 +111,7 @@ def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
     clock = time.perf_counter()
     references = reference_table(rows, job.task)
     if references is not None:  # first: an existing block has its references
-        _write(references_path(job.folder, block.split, block.number), references.schema, [references])
+        keep_references(references, job.folder, block.split, block.number)
     skipped = tuple(sorted(rows.skipped.items()))
     info = keep_block(
         table,
@@ -158,13 +158,25 @@ def keep_block(
         skipped=skipped,
         unanswered=unanswered,
     )
-    by_length = table.take(pa.array(np.argsort(lengths_S, kind="stable")))
+    is_in_order = (lengths_S[1:] >= lengths_S[:-1]).all()
+    by_length = table if is_in_order else table.take(pa.array(np.argsort(lengths_S, kind="stable")))
     by_length = by_length.replace_schema_metadata({_INFO: json.dumps(dataclasses.asdict(info))})
     counts = np.array(info.length_histogram)
     bounds = offsets_of(counts[counts > 0]).tolist()
     pieces = [by_length.slice(first, last - first) for first, last in pairwise(bounds)]
     _write(block_path(folder, split, number), by_length.schema, pieces)
     return info
+
+
+def keep_references(references: pa.Table, folder: Path, split: str, number: int) -> None:
+    """Write the references of a block."""
+    _write(references_path(folder, split, number), references.schema, [references])
+
+
+def read_block(path: Path) -> pa.Table:
+    """Return the samples or the references of a block."""
+    with pa.memory_map(str(path)) as file:
+        return pa.ipc.open_file(file).read_all()
 
 
 def read_info(path: Path) -> BlockInfo:

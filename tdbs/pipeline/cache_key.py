@@ -12,6 +12,7 @@ from pathlib import Path
 from tdbs.data.tasks import Task
 from tdbs.errors import DatasetError
 from tdbs.files import name_in_folder, sha256_of
+from tdbs.pipeline.duplicates.options import DropRules
 from tdbs.pipeline.manifest import MANIFEST_NAME, read_manifest
 from tdbs.pipeline.schema import SCHEMA_VERSION
 
@@ -26,8 +27,12 @@ def key_parts(
     max_length: int,
     stride: int | None,
     max_target_length: int | None,
+    rules: DropRules | None = None,
 ) -> dict[str, str]:
-    """Return the named parts of the key; `label_reading` is the version of the rules for labels of users' files."""
+    """Return the named parts of the key; `label_reading` is the version of the rules for labels of users' files.
+
+    Rules by which rows are left out are a part if there are any: datasets without them keep their keys.
+    """
     own_labels = {} if label_reading is None else {"label reading": str(label_reading)}
     return {
         **own_labels,
@@ -39,6 +44,7 @@ def key_parts(
         "stride": str(stride),
         "max target length": str(max_target_length),
         "schema version": str(SCHEMA_VERSION),
+        **({} if rules is None else rules.key_parts()),
     }
 
 

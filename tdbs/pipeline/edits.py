@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from tdbs.data.objects import Objects
@@ -25,6 +26,8 @@ from tdbs.fields import PlainText
 from tdbs.files import is_remote, to_path, write_text
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, make_block
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, split_info, tokenizer_text
+from tdbs.pipeline.drop_rows import listed_rows
+from tdbs.pipeline.duplicates.options import TRAIN
 from tdbs.pipeline.engines import Engine, local_engine, split_blocks
 from tdbs.pipeline.lengths import Limits
 from tdbs.pipeline.make_shards import make_splits
@@ -150,7 +153,7 @@ def edited_split(
         compile_words(()),
         limits,
         folder,
-        engine=_editing_engine(split, edit),
+        engine=_editing_engine(split, edit, listed_rows(dataset.path, manifest.duplicates) if split == TRAIN else ()),
         progress=lambda _stage, _done, _total: None,
     )
     if made.task != manifest.task:
@@ -197,12 +200,16 @@ def _rule(where: str, line: str) -> Rule:
     return pattern, replacement
 
 
-def _editing_engine(split: str, edit: TextEdit) -> Engine:
-    """Return an engine that makes the blocks of one split, their texts edited."""
+def _editing_engine(split: str, edit: TextEdit, left_out: Sequence[int]) -> Engine:
+    """Return an engine that makes the blocks of one split, their texts edited, without the rows that are left out."""
 
     def make_blocks(job: BlockJob, source: Source, survey: FirstPassResult) -> Iterator[BlockInfo]:
+        number = 0
         for block in split_blocks(source, survey, split):
-            yield make_block(job, dataclasses.replace(block, rows=_edited_rows(block.rows, edit)))
+            rows = block.rows.only(~np.isin(block.rows.rows_N, left_out))
+            if len(rows.rows_N):
+                yield make_block(job, dataclasses.replace(block, number=number, rows=_edited_rows(rows, edit)))
+                number += 1
 
     return Engine(make_blocks=make_blocks, write_parts=local_engine(1).write_parts)
 

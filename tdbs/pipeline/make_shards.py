@@ -17,10 +17,12 @@ from tdbs.data.reading import survey_source
 from tdbs.data.sources import Source
 from tdbs.data.tasks import Task
 from tdbs.files import sha256_of, write_text
-from tdbs.pipeline.blocks import BlockInfo, BlockJob, references_path
+from tdbs.pipeline.blocks import BlockInfo, BlockJob, read_block, references_path
+from tdbs.pipeline.drop_rows import drop_rows
+from tdbs.pipeline.duplicates.options import TRAIN, DropRules
 from tdbs.pipeline.engines import Engine
 from tdbs.pipeline.lengths import Limits, bucket_edges
-from tdbs.pipeline.manifest import SKIPPED_NAME, FileInfo, ShardInfo, SplitInfo
+from tdbs.pipeline.manifest import SKIPPED_NAME, DuplicatesInfo, FileInfo, ShardInfo, SplitInfo
 from tdbs.pipeline.references import write_references
 from tdbs.pipeline.shards import plan_parts
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
@@ -41,6 +43,7 @@ class MadeSplits:
     seconds: dict[str, float]
     notes: tuple[str, ...]  # messages about rows
     skipped: FileInfo | None = None  # list of the rows that were left out
+    duplicates: DuplicatesInfo | None = None
 
 
 def make_splits(
@@ -52,8 +55,12 @@ def make_splits(
     *,
     engine: Engine,
     progress: Progress,
+    rules: DropRules | None = None,
 ) -> MadeSplits:
-    """Write the shards of all splits below `folder`; blocks that are there already are not made again."""
+    """Write the shards of all splits below `folder`; blocks that are there already are not made again.
+
+    With rules, rows of train that repeat others are left out. Raises ConfigError if none is left.
+    """
     clock = time.perf_counter()
     progress("read", 0, None)
     survey = survey_source(source)
@@ -74,11 +81,17 @@ def make_splits(
         infos.sort(key=lambda info: info.number)
 
     clock = time.perf_counter()
+    target = folder / DATASET_FOLDER
+    kept = None
+    if rules is not None:
+        kept = drop_rows(rules, blocks, survey.task, tokenizer, folder=folder, target=target)
+        blocks[TRAIN] = kept.blocks
+        seconds["left_out"] = time.perf_counter() - clock
+        clock = time.perf_counter()
     edges = bucket_edges(limits.max_length)
     parts = [part for name, infos in blocks.items() for part in plan_parts(name, infos, edges, tokenizer.special_ids)]
     shards: dict[str, list[ShardInfo]] = {name: [] for name in blocks}
     samples, done = sum(part.rows for part in parts), 0
-    target = folder / DATASET_FOLDER
     for part, shard in zip(parts, engine.write_parts(parts, folder, target), strict=True):
         shards[part.split].append(shard)
         done += part.rows
@@ -92,8 +105,9 @@ def make_splits(
         task=survey.task,
         splits=splits,
         seconds=seconds,
-        notes=survey.notes + _unanswered_notes(splits),
+        notes=survey.notes + _unanswered_notes(splits) + (() if kept is None else kept.notes),
         skipped=_write_skipped(blocks, target),
+        duplicates=None if kept is None else kept.info,
     )
 
 
@@ -113,9 +127,8 @@ def _references(folder: Path, target: Path, split: str, blocks: Sequence[BlockIn
         return None
 
     def tables() -> Iterator[pa.Table]:
-        for number in range(len(blocks)):
-            with pa.OSFile(str(references_path(folder, split, number))) as file:
-                yield pa.ipc.open_file(file).read_all()
+        for block in blocks:
+            yield read_block(references_path(folder, block.split, block.number))
 
     return write_references(tables(), target, split)
 

@@ -26,6 +26,8 @@ from tdbs.shown import shown
 
 MANIFEST_NAME = "manifest.json"
 SKIPPED_NAME = "skipped.jsonl"  # beside it: rows that were left out, if any
+DUPLICATES_NAME = "duplicates.jsonl"  # beside it: rows of train that were left out since others have their text
+LIST_NAMES = (SKIPPED_NAME, DUPLICATES_NAME)
 FORM = Form(
     what="a manifest of tdbs",
     error=DatasetError,
@@ -107,6 +109,20 @@ class WordsInfo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class DuplicatesInfo:
+    """The rows of train that were left out since another row has their text."""
+
+    left_out: Mapping[str, Mapping[str, Count]]  # by the split of the other row, and by kind
+    conflicts: Count  # rows of train that stay, whose text stands in train with another label
+    listing: FileInfo | None = None  # each with the row that it repeats; None: no row, or a dataset of the hub
+
+    @property
+    def rows(self) -> int:
+        """How many rows were left out."""
+        return sum(count for kinds in self.left_out.values() for count in kinds.values())
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Manifest:
     """All that a prepared dataset says of itself."""
 
@@ -126,6 +142,13 @@ class Manifest:
     origin: Mapping[str, Any] | None = None  # source and options of the texts (edits.py); missing in older datasets
     notes: tuple[str, ...] = ()  # messages of prepare about its rows
     skipped: FileInfo | None = None  # list of the rows that were left out
+    duplicates: DuplicatesInfo | None = None  # None: not looked for
+
+    @property
+    def lists(self) -> tuple[FileInfo, ...]:
+        """The lists of rows that were left out."""
+        found = (self.skipped, None if self.duplicates is None else self.duplicates.listing)
+        return tuple(each for each in found if each is not None)
 
     def __repr__(self) -> str:
         splits = ", ".join(f"{info.rows:,} {name}" for name, info in self.splits.items())

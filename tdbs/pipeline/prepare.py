@@ -26,16 +26,18 @@ from tdbs.given import several
 from tdbs.notebook import HELP, shown_progress
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
+from tdbs.pipeline.duplicates.options import DuplicateOptions, drop_rules
 from tdbs.pipeline.edits import origin_of
 from tdbs.pipeline.engines import Engine, local_engine, workers_within
 from tdbs.pipeline.fetch import fetch, fetched_facts, refuse_options
 from tdbs.pipeline.lengths import bucket_edges, choose_limits
 from tdbs.pipeline.make_shards import Progress, make_splits
-from tdbs.pipeline.manifest import Manifest, TokenizerInfo, WordsInfo
+from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.on_ray import ray_engine
 from tdbs.pipeline.prepared import PrepareResult
+from tdbs.pipeline.recorded import tokenizer_info, words_info
 from tdbs.pipeline.samples import OUTSIDE
-from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
+from tdbs.pipeline.tokens.tokenizer import load_tokenizer
 from tdbs.pipeline.words.matches import compile_words
 from tdbs.pipeline.words.stopwords import WordList, choose_words, negations_in, words_sha256
 from tdbs.pipeline.work import DATASET_FOLDER, claimed, discard_leftovers, work_folder
@@ -48,7 +50,7 @@ Validation = str | Path | float | Rows | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class PrepareArguments(FileOptions):
+class PrepareArguments(DuplicateOptions):
     """The arguments of `prepare`."""
 
     source: Annotated[
@@ -145,6 +147,7 @@ def _prepare(arguments: PrepareArguments) -> PrepareResult:
     engines = _engine_of(arguments.engine, arguments.ray_address, workers=workers_within(arguments.memory))
     files, table = _file_options(arguments)
     found = open_source(arguments.source, mirror=mirror, files=files, prefix=arguments.prefix, validation=table)
+    rules = drop_rules(arguments, found)
     loaded = load_tokenizer(arguments.tokenizer or found.default_tokenizer or DEFAULT_TOKENIZER)
     limits = choose_limits(
         found.task,
@@ -164,6 +167,7 @@ def _prepare(arguments: PrepareArguments) -> PrepareResult:
         max_length=limits.max_length,
         stride=limits.stride,
         max_target_length=limits.max_target_length,
+        rules=rules,
     )
     key = cache_key.key_of(parts)
     name = cache_key.dataset_name(loaded.name, limits.max_length, key)
@@ -184,7 +188,9 @@ def _prepare(arguments: PrepareArguments) -> PrepareResult:
                 write_text(folder / DATASET_FOLDER / TOKENIZER_NAME, loaded.backend_json)
                 pattern = compile_words(words.words)
                 with _bad_rows_listed(found), shown_progress(arguments.progress, lambda count: count) as shown:
-                    made = make_splits(found, loaded, pattern, limits, folder, engine=engine, progress=shown)
+                    made = make_splits(
+                        found, loaded, pattern, limits, folder, engine=engine, progress=shown, rules=rules
+                    )
             manifest = Manifest(
                 schema_version=schema.SCHEMA_VERSION,
                 key=key,
@@ -192,7 +198,7 @@ def _prepare(arguments: PrepareArguments) -> PrepareResult:
                 source=found.name,
                 task=made.task,
                 tokenizer=tokenizer_info(loaded, pair=made.task.is_pair),
-                words=_words_info(words),
+                words=words_info(words),
                 max_length=limits.max_length,
                 stride=limits.stride,
                 max_target_length=limits.max_target_length,
@@ -201,6 +207,7 @@ def _prepare(arguments: PrepareArguments) -> PrepareResult:
                 origin=origin_of(arguments.source if table is None else None, mirror, files, arguments.prefix),
                 notes=made.notes,
                 skipped=made.skipped,
+                duplicates=made.duplicates,
                 seconds={**made.seconds, "total": time.perf_counter() - started},
             )
             with _disk_errors(place, "--out"):
@@ -218,21 +225,6 @@ def _file_options(arguments: PrepareArguments) -> tuple[FileOptions, Rows | None
     if validation is None or isinstance(validation, str | float | int):
         return FileOptions(**given | {"validation": validation}), None
     return FileOptions(**given | {"validation": None}), validation
-
-
-def tokenizer_info(tokenizer: LoadedTokenizer, *, pair: bool) -> TokenizerInfo:
-    """Return what a manifest records of a tokenizer, for samples of one text or two."""
-    return TokenizerInfo(
-        name=tokenizer.name,
-        source=tokenizer.source,
-        sha256=tokenizer.sha256,
-        vocabulary_sha256=tokenizer.vocabulary_sha256,
-        vocabulary_size=tokenizer.vocabulary_size,
-        pad_id=tokenizer.pad_id,
-        end_id=tokenizer.end_id,
-        special_ids=tokenizer.special_ids,
-        special_tokens=tokenizer.backend.num_special_tokens_to_add(pair),
-    )
 
 
 def _engine_of(name: str, ray_address: str | None, *, workers: int) -> AbstractContextManager[Engine]:
@@ -292,7 +284,3 @@ def _warnings(task: Task, words: WordList) -> tuple[str, ...]:
     if task.kind == "token_classification" and task.classes and OUTSIDE not in task.classes:
         found.append(f"No class is named {OUTSIDE}, so every word has its own label and none is droppable.")
     return tuple(found)
-
-
-def _words_info(words: WordList) -> WordsInfo:
-    return WordsInfo(source=words.source, kept=words.kept, count=len(words.words), sha256=words_sha256(words.words))

@@ -12,7 +12,16 @@ from pathlib import Path
 from tdbs.errors import DatasetError
 from tdbs.files import is_remote, write_bytes
 from tdbs.pipeline.dataset import TOKENIZER_NAME
-from tdbs.pipeline.manifest import FORM, MANIFEST_NAME, SKIPPED_NAME, Manifest, read_manifest, write_manifest
+from tdbs.pipeline.manifest import (
+    DUPLICATES_NAME,
+    FORM,
+    LIST_NAMES,
+    MANIFEST_NAME,
+    SKIPPED_NAME,
+    Manifest,
+    read_manifest,
+    write_manifest,
+)
 from tdbs.records import read_json
 from tdbs.removal import (
     is_mine,
@@ -29,7 +38,7 @@ _MARK = ".tdbs-publishing"
 _COPY = ".tdbs-copying"
 _SHARD_NAME = re.compile(r"bucket=\d{3,}-\d{3,}/part-\d{5}\.parquet")
 _OWN_NAMES = re.compile(
-    r"train|validation\w*|test\w*|references|(manifest|tokenizer)\.json|skipped\.jsonl|\.tdbs-(publishing|copying)"
+    r"train|validation\w*|test\w*|references|(manifest|tokenizer)\.json|(skipped|duplicates)\.jsonl|\.tdbs-(publishing|copying)"
 )
 _REFERENCES_NAME = re.compile(r"references/(train|validation\w*|test\w*)\.parquet")
 
@@ -59,7 +68,7 @@ def check_place(place: Path, *, overwrite: bool) -> Manifest | None:
             f"{place} contains something other than a prepared dataset.",
             next_step="Pass another --out, or --overwrite to prepare into it; files that tdbs did not write stay.",
         )
-    for name in (MANIFEST_NAME, TOKENIZER_NAME, SKIPPED_NAME):
+    for name in (MANIFEST_NAME, TOKENIZER_NAME, *LIST_NAMES):
         if (place / name).exists():
             raise _foreign(place, name)
     return None
@@ -97,12 +106,13 @@ def _move(staging: Path, place: Path) -> None:
         staging.rename(place)
         return
     _refuse_links(place)  # that were not there when the work began
-    replaced, lists_skipped = _is_ours(place), _lists_skipped(place)
-    if not lists_skipped and (staging / SKIPPED_NAME).exists() and (place / SKIPPED_NAME).exists():
-        raise _foreign(place, SKIPPED_NAME)
+    replaced, lists = _is_ours(place), _own_lists(place)
+    for name in LIST_NAMES:
+        if name not in lists and (staging / name).exists() and (place / name).exists():
+            raise _foreign(place, name)
     write_bytes(place / _MARK, b"")
-    if lists_skipped:
-        remove_file(place / SKIPPED_NAME)
+    for name in lists:
+        remove_file(place / name)
     if replaced:
         remove_file(place / MANIFEST_NAME)
         remove_file(place / TOKENIZER_NAME)
@@ -166,15 +176,20 @@ def _foreign(place: Path, name: str) -> DatasetError:
     return DatasetError(f"{place} contains a {name} that tdbs did not write.", next_step="Pass another --out.")
 
 
-def _lists_skipped(place: Path) -> bool:
-    """Return whether a list of skipped rows in the folder is tdbs's own."""
+def _own_lists(place: Path) -> tuple[str, ...]:
+    """Return the lists of rows in the folder that are tdbs's own."""
     if (place / _MARK).exists():
-        return True
+        return LIST_NAMES
     try:
         fields = read_json(place / MANIFEST_NAME, FORM)
     except DatasetError:
-        return False
-    return isinstance(fields, dict) and fields.get("skipped") is not None
+        return ()
+    if not isinstance(fields, dict):
+        return ()
+    duplicates = fields.get("duplicates")
+    listing = duplicates.get("listing") if isinstance(duplicates, dict) else None
+    named = {SKIPPED_NAME: fields.get("skipped"), DUPLICATES_NAME: listing}
+    return tuple(name for name, file in named.items() if file is not None)
 
 
 def _shards(place: Path) -> list[Path]:

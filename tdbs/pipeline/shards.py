@@ -38,6 +38,7 @@ class ShardPlan:
     """One shard to write: its slices, in order."""
 
     split: str
+    stored: tuple[str, ...]  # name of the split with each block: rows of some may have been left out
     path: str
     slices: tuple[Slice, ...]
     special_ids: tuple[int, ...]
@@ -54,6 +55,7 @@ def plan_parts(
 ) -> list[ShardPlan]:
     """Return the shards of a split, short buckets first, from the length histograms of its blocks."""
     samples_before = tuple(offsets_of([block.samples for block in blocks]).tolist())
+    stored = tuple(block.split for block in blocks)
     slices: dict[tuple[int, int], list[Slice]] = {}
     bucket, part, tokens = -1, 0, 0
     for length, piece in _slices_by_length(blocks):
@@ -67,6 +69,7 @@ def plan_parts(
     return [
         ShardPlan(
             split=split,
+            stored=stored,
             path=f"{split}/bucket={bucket_name(edges, bucket)}/part-{part:05d}.parquet",
             slices=tuple(pieces),
             special_ids=special_ids,
@@ -107,7 +110,7 @@ def _read_slices(part: ShardPlan, blocks: Path) -> pa.Table:
     """Return the samples of a part, in order, reading no more of each block's file."""
     batches: dict[Slice, pa.RecordBatch] = {}
     for block, pieces in groupby(sorted(part.slices, key=_place), key=lambda piece: piece.block):
-        with pa.OSFile(str(block_path(blocks, part.split, block))) as file:
+        with pa.OSFile(str(block_path(blocks, part.stored[block], block))) as file:
             reader = pa.ipc.open_file(file)
             batches |= {piece: reader.get_batch(piece.batch) for piece in pieces}
     return pa.Table.from_batches([batches[piece] for piece in part.slices])

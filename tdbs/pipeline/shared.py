@@ -22,7 +22,7 @@ def is_data_file(name: str) -> bool:
 def data_files(manifest: Manifest) -> tuple[str, ...]:
     """Return the paths of the shards, the references and the tokenizer: all of a dataset but its manifest.
 
-    The list of skipped rows is not among them: it describes a file that others do not have.
+    Lists of rows that were left out are not among them: they describe a file that others do not have.
     Raises DatasetError for a path that `prepare` gives to no file.
     """
     infos = manifest.splits.values()
@@ -46,10 +46,12 @@ def public_manifest(manifest: Manifest) -> Manifest:
     if origin is not None:
         is_named = origin.get("source") in {SAMPLE_TASK.name, *HUB_TASKS}
         origin = {"source": origin["source"], "mirror": None, "prefix": origin.get("prefix")} if is_named else None
+    duplicates = manifest.duplicates
     return dataclasses.replace(
         manifest,
         tokenizer=dataclasses.replace(manifest.tokenizer, source=public_name(manifest.tokenizer.source)),
         origin=origin,
         notes=(),  # they quote the user's files
         skipped=None,
+        duplicates=None if duplicates is None else dataclasses.replace(duplicates, listing=None),
     )

@@ -84,7 +84,7 @@ def verify(dataset: AnyDataset, *, progress: Callable[[int, int], None] = lambda
     if contradictions:  # nothing can be checked against it
         return Verification(path=dataset.path, files=1, samples=0, problems=tuple(contradictions))
     problems = [] if _tokenizer_is_whole(dataset) else [Problem(file=TOKENIZER_NAME, problem="is not what was written")]
-    problems += _skipped_problem(dataset.path, manifest.skipped)
+    problems += [problem for each in manifest.lists for problem in _list_problem(dataset.path, each)]
     done = 0
     for name, info in manifest.splits.items():
         tally = _Tally(
@@ -108,10 +108,7 @@ def verify(dataset: AnyDataset, *, progress: Callable[[int, int], None] = lambda
     problems += [Problem(file=file, problem="is not a file of this dataset") for file in _unknown_files(dataset)]
     return Verification(
         path=dataset.path,
-        files=total
-        + 2
-        + (manifest.skipped is not None)
-        + sum(info.references is not None for info in manifest.splits.values()),
+        files=total + 2 + len(manifest.lists) + sum(info.references is not None for info in manifest.splits.values()),
         samples=sum(info.rows for info in manifest.splits.values()),
         problems=tuple(problems),
     )
@@ -225,15 +222,13 @@ def _references_problem(folder: Path, info: SplitInfo) -> list[Problem]:
     return [] if problem is None else [Problem(file=info.references.path, problem=problem)]
 
 
-def _skipped_problem(folder: Path, skipped: FileInfo | None) -> list[Problem]:
-    """Return the problem of the list of skipped rows, if the dataset has one."""
-    if skipped is None:
-        return []
+def _list_problem(folder: Path, listing: FileInfo) -> list[Problem]:
+    """Return the problem of a list of rows that were left out."""
     try:
-        found = sha256_of((folder / skipped.path).read_bytes())
+        found = sha256_of((folder / listing.path).read_bytes())
     except OSError as error:
-        return [Problem(file=skipped.path, problem=f"cannot be read: {reason_of(error)}")]
-    return [] if found == skipped.sha256 else [Problem(file=skipped.path, problem="is not what was written")]
+        return [Problem(file=listing.path, problem=f"cannot be read: {reason_of(error)}")]
+    return [] if found == listing.sha256 else [Problem(file=listing.path, problem="is not what was written")]
 
 
 def _read(folder: Path, file: ShardInfo | FileInfo) -> pa.Table | str:

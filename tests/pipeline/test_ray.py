@@ -56,6 +56,16 @@ def test_files_of_the_user_go_through_ray(two_workers, workplace):
 
 
 @pytest.mark.slow
+def test_the_same_rows_are_left_out_on_ray(two_workers, workplace):
+    """Blocks of actors are compared here: the list, the manifest and the shards are the same."""
+    rows = "text,label\n" + "".join(f"the film number {i % 90} of it,{i % 2}\n" for i in range(300))
+    Path("reviews.csv").write_text(rows)
+    asked = {"drop_duplicates": "near", "keep_out": "validation", "validation": "0.2"}
+    same_files("reviews.csv", tokenizer=str(TOKENIZER_FOLDER), **asked)
+    assert Path("there/duplicates.jsonl").stat().st_size
+
+
+@pytest.mark.slow
 def test_the_sample_goes_through_ray(two_workers, workplace):
     """A table in memory."""
     same_files("sample")

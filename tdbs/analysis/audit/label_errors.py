@@ -46,7 +46,7 @@ def label_error_findings(contents: Contents, dataset: PreparedDataset, run: Path
             "likely_label_errors",
             0,
             rows_R,
-            what=f"Samples of train whose label is likely wrong by the {ranked_by} of {run}, the likeliest first",
+            what=f"Samples of train whose label is likely wrong by the {ranked_by} of {run}: {len(rows_R):,}.",
             fix=f"Read them: tdbs score {run} --label-errors {min(len(rows_R), 100)}",
         )
     ]

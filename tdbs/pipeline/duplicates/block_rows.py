@@ -1,0 +1,149 @@
+"""Rows of a block of samples as digests of token ids and labels, or as tokens, to find which are the same.
+
+A row of question answering is all its windows. Its label is the place of the answer's characters in the context, which
+no other question moves. Its texts are its question once, and the contexts of its windows.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from tdbs.arrays import BoolArray, IntArray, TokenArray, offsets_of, ragged_positions
+from tdbs.data.tasks import Task
+from tdbs.pipeline import schema
+from tdbs.pipeline.duplicates.mixing import HashArray, mixed
+from tdbs.pipeline.duplicates.rows import row_digests
+from tdbs.pipeline.split_arrays import Lists, lists_of
+
+# Shapes: S samples of a block, R rows of it, R1 = R + 1, T tokens, N rows of all blocks, N1 = N + 1, P texts.
+
+_OTHER_HALF = np.uint64(1 << 40)  # above all ids: the second 64 bits of a digest are of the ids with this added
+_QA = "question_answering"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowDigests:
+    """What is kept of a row to find the exact repeats: 24 bytes, and its number in the source."""
+
+    source_rows_N: IntArray
+    texts_N2: HashArray
+    labels_N: HashArray
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowTokens:
+    """The tokens of rows, one row after the other; row i has texts K * i to K * i + K - 1, K = 2 for pairs."""
+
+    ids_T: TokenArray
+    text_offsets_P1: IntArray
+    texts_a_row: int
+
+    @property
+    def row_offsets_N1(self) -> IntArray:
+        """Where the tokens of each row begin."""
+        return self.text_offsets_P1[:: self.texts_a_row]
+
+
+def digests_of(table: pa.Table, task: Task) -> RowDigests:
+    """Return the digests of the rows of a block, in order, from its samples in any order."""
+    order_S = np.argsort(table[schema.SAMPLE_ID].to_numpy())
+    rows_S = table[schema.SOURCE_ROW].to_numpy()[order_S]
+    lists = lists_of(table, schema.INPUT_IDS, np.uint64)
+    offsets_S1 = offsets_of(lists.sizes_S)
+    halves = (lists.values_V, lists.values_V + _OTHER_HALF)
+    texts_S2 = np.stack([row_digests(half, offsets_S1)[order_S] for half in halves], axis=1)
+    labels_S = _labels(table, lists)[order_S]
+    if task.kind != _QA:
+        return RowDigests(source_rows_N=rows_S, texts_N2=texts_S2, labels_N=labels_S)
+    first_R = np.flatnonzero(_is_first(rows_S))
+    offsets_R1 = np.append(first_R, len(rows_S))
+    return RowDigests(
+        source_rows_N=rows_S[first_R],
+        texts_N2=np.stack([row_digests(np.ascontiguousarray(texts_S), offsets_R1) for texts_S in texts_S2.T], axis=1),
+        labels_N=np.maximum.reduceat(labels_S, first_R) if len(first_R) else labels_S,
+    )
+
+
+def tokens_of(table: pa.Table, task: Task) -> RowTokens:
+    """Return the tokens of the rows of a block, in order, from its samples in any order."""
+    order_S = np.argsort(table[schema.SAMPLE_ID].to_numpy())
+    lists = lists_of(table, schema.INPUT_IDS, np.int32)
+    sizes_S = lists.sizes_S.astype(np.int64)
+    firsts_S, sizes_S = (offsets_of(sizes_S)[:-1])[order_S], sizes_S[order_S]
+    if schema.SEGMENT_START not in table.schema.names:
+        ids_T = lists.values_V[ragged_positions(firsts_S, sizes_S)]
+        return RowTokens(ids_T=ids_T, text_offsets_P1=offsets_of(sizes_S), texts_a_row=1)
+    starts_S = table[schema.SEGMENT_START].to_numpy().astype(np.int64)[order_S]
+    is_first_S = _is_first(table[schema.SOURCE_ROW].to_numpy()[order_S]) | (task.kind != _QA)
+    # Two texts a sample; of later windows of a row the question is empty.
+    sizes_S2 = np.stack([np.where(is_first_S, starts_S, 0), sizes_S - starts_S], axis=1)
+    firsts_S2 = np.stack([firsts_S, firsts_S + starts_S], axis=1)
+    row_S = np.cumsum(is_first_S) - 1
+    rows = int(is_first_S.sum())
+    second_R = np.bincount(row_S, weights=sizes_S2[:, 1], minlength=rows).astype(np.int64)
+    sizes_R2 = np.stack([sizes_S2[is_first_S, 0], second_R], axis=1)
+    return RowTokens(
+        ids_T=lists.values_V[ragged_positions(firsts_S2.ravel(), sizes_S2.ravel())],
+        text_offsets_P1=offsets_of(sizes_R2.ravel()),
+        texts_a_row=2,
+    )
+
+
+def joined_digests(parts: Sequence[RowDigests]) -> RowDigests:
+    """Return the digests of several blocks as one."""
+    return RowDigests(
+        source_rows_N=np.concatenate([part.source_rows_N for part in parts]),
+        texts_N2=np.concatenate([part.texts_N2 for part in parts]),
+        labels_N=np.concatenate([part.labels_N for part in parts]),
+    )
+
+
+def joined_tokens(parts: Sequence[RowTokens]) -> RowTokens:
+    """Return the tokens of several blocks as one."""
+    sizes_P = np.concatenate([np.diff(part.text_offsets_P1) for part in parts])
+    return RowTokens(
+        ids_T=np.concatenate([part.ids_T for part in parts]),
+        text_offsets_P1=offsets_of(sizes_P),
+        texts_a_row=parts[0].texts_a_row,
+    )
+
+
+def _is_first(rows_S: IntArray) -> BoolArray:
+    """Return whether each sample is the first of its row."""
+    return np.append(True, rows_S[1:] != rows_S[:-1])[: len(rows_S)]
+
+
+def _labels(table: pa.Table, tokens: Lists) -> HashArray:
+    """Return a digest of each sample's label, in the table's order; 0 without labels or answer."""
+    names = table.schema.names
+    if schema.ANSWER_START in names:
+        return _answers(table, offsets_of(tokens.sizes_S))
+    column = next((name for name in (schema.LABEL, schema.TARGET_IDS) if name in names), None)
+    if column is None:
+        return np.zeros(table.num_rows, dtype=np.uint64)
+    kind = table.schema.field(column).type
+    is_list = pa.types.is_list(kind)
+    number = np.float64 if pa.types.is_floating(kind.value_type if is_list else kind) else np.int64
+    if not is_list:
+        return mixed(_bits(table[column].to_numpy().astype(number)))
+    lists = lists_of(table, column, number)
+    return row_digests(_bits(lists.values_V), offsets_of(lists.sizes_S))
+
+
+def _answers(table: pa.Table, offsets_S1: IntArray) -> HashArray:
+    """Return the places of the first and the last character of each window's answer, in one number."""
+    found = np.zeros(table.num_rows, dtype=np.uint64)
+    for place, characters in ((schema.ANSWER_START, schema.CHAR_STARTS), (schema.ANSWER_END, schema.CHAR_ENDS)):
+        token_S = table[place].to_numpy().astype(np.int64)
+        character_S = lists_of(table, characters, np.int64).values_V[offsets_S1[:-1] + token_S]
+        found = (found << np.uint64(32)) | character_S.astype(np.uint64)
+    return found
+
+
+def _bits(values_V: npt.NDArray[Any]) -> HashArray:
+    """Return numbers as their 64 bits; a negative zero is the zero that it equals."""
+    return np.ascontiguousarray(values_V + 0).view(np.uint64)

@@ -1,0 +1,73 @@
+"""Options of `prepare` for repeated rows: which rows of train are left out, and what that adds to the cache key."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated
+
+from tdbs.data.sources import FileOptions, Source
+from tdbs.errors import ConfigError, choose
+from tdbs.settings import Option
+from tdbs.shown import fitted
+
+TRAIN = "train"
+EXACT, NEAR = "exact", "near"
+_RULES = 1  # version of the rules by which rows are the same (docs/decisions.md, "Repeated rows that are left out")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DuplicateOptions(FileOptions):
+    """The options of `prepare` for rows of train that repeat others."""
+
+    drop_duplicates: Annotated[
+        str | None,
+        Option("Leave out rows of train that repeat an earlier one with its label.", choices=(EXACT, NEAR)),
+    ] = None
+    keep_out: Annotated[
+        str | None, Option("Leave out rows of train that stand in this split, or in several.", listed=True)
+    ] = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DropRules:
+    """Which rows of train are left out: repeats in train, and rows that stand in other splits."""
+
+    duplicates: str | None
+    keep_out: tuple[str, ...]
+
+    @property
+    def is_near(self) -> bool:
+        """Whether rows are compared by their words too, not by token ids alone."""
+        return self.duplicates == NEAR
+
+    def key_parts(self) -> dict[str, str]:
+        """Return the parts of the cache key; the order of the splits changes nothing but the list."""
+        found = {} if self.duplicates is None else {"drop duplicates": f"{self.duplicates}, rules {_RULES}"}
+        return found | ({"keep out": f"{', '.join(self.keep_out)}, rules {_RULES}"} if self.keep_out else {})
+
+
+def drop_rules(options: DuplicateOptions, source: Source) -> DropRules | None:
+    """Return the rules that the options ask for; None without any. Raises ConfigError for a split that cannot be."""
+    if options.drop_duplicates is not None:
+        choose("--drop-duplicates", options.drop_duplicates, (EXACT, NEAR))
+    held_out = [] if source.held_out is None else ["validation"]
+    others = [name for name in (*held_out, *(split.name for split in source.splits)) if name != TRAIN]
+    asked = [part.strip() for part in (options.keep_out or "").split(",") if part.strip()]
+    for name in asked:
+        _check_split(name, others, source)
+    if options.drop_duplicates is None and not asked:
+        return None
+    return DropRules(duplicates=options.drop_duplicates, keep_out=tuple(each for each in others if each in asked))
+
+
+def _check_split(name: str, others: Sequence[str], source: Source) -> None:
+    if name in others:
+        return
+    next_step = f"Pass one of {', '.join(others)}." if others else "Leave it out, or add a split with --validation."
+    if name == TRAIN:
+        raise ConfigError(
+            "--keep-out train would leave out all rows.",
+            next_step="Pass another split; for repeats in train pass --drop-duplicates.",
+        )
+    raise ConfigError(
+        fitted("--keep-out '{name}' is not a split of {source}.", name=name, source=source.name), next_step=next_step
+    )
