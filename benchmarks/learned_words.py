@@ -4,7 +4,8 @@
 
 For each task and seed a run without TokenDrop teaches a list, from its train samples alone. Flips are the predictions
 on validation rows that change when words of a list are dropped from them; the accuracy of the same model is beside.
-Then models are trained with TokenDrop at 0.3, with either list, and scored on whole texts. The rate is 1e-4.
+With --trained, models are also trained with TokenDrop at 0.3, with either list, and scored on whole texts. The learning
+rate is 1e-4.
 
 Runs and datasets are kept in the work folder: called again, the study continues.
 """
@@ -42,10 +43,10 @@ class Beside:
     flips: dict[float, tuple[float, ...]]  # by rate: share of predictions that change
     scores: dict[float, tuple[float, ...]]  # by rate: the same model on shorter texts
     whole: float  # its score on whole texts
-    trained: tuple[float, ...]  # scores of models trained with TokenDrop
+    trained: tuple[float, ...]  # scores of models trained with TokenDrop; empty: not asked for
 
 
-def beside(task: str, *, seed: int, model: str, mirror: Path, work: Path) -> Beside:
+def beside(task: str, *, seed: int, model: str, mirror: Path, work: Path, is_trained: bool) -> Beside:
     """Return what the two lists do on a task."""
     if task == "sst2":
         mirror = first_rows(mirror / "glue" / task, work / "mirror")
@@ -68,12 +69,9 @@ def beside(task: str, *, seed: int, model: str, mirror: Path, work: Path) -> Bes
         scores={rate: tuple(rows[place].score or 0.0 for rows in found) for place, rate in enumerate(RATES, 1)},
         whole=found[0][0].score or 0.0,
         trained=tuple(
-            tdbs.evaluate(
-                _trained(each, work / f"{task}-seed{seed}-with-{name}", model=model, seed=seed, drops=True),
-                dataset=paper,
-            ).score
-            or 0.0
+            _score(_trained(each, work / f"{task}-seed{seed}-with-{name}", model=model, seed=seed, drops=True), paper)
             for name, each in zip(LISTS, datasets, strict=True)
+            if is_trained
         ),
     )
 
@@ -87,6 +85,10 @@ def _trained(dataset: PreparedDataset, out: Path, *, model: str, seed: int, drop
             dataset, model=model, strategy=strategy, lr=LR, epochs=EPOCHS, seed=seed, out=out, resume=out.exists()
         )
     return out
+
+
+def _score(run: Path, dataset: PreparedDataset) -> float:
+    return tdbs.evaluate(run, dataset=dataset).score or 0.0
 
 
 def _droppable(dataset: PreparedDataset) -> float:
@@ -108,7 +110,8 @@ def report(found: Sequence[Beside]) -> str:
             row["whole texts"] = _mean([each.whole for each in seeds])
             for rate in RATES:
                 row[f"score at {rate:g}"] = _mean([each.scores[rate][place] for each in seeds])
-            row["trained at 0.3"] = _mean([each.trained[place] for each in seeds])
+            if all(each.trained for each in seeds):
+                row["trained at 0.3"] = _mean([each.trained[place] for each in seeds])
             rows.append(row)
     words = [
         {
@@ -143,10 +146,11 @@ def main() -> None:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--seeds", default="1")
+    parser.add_argument("--trained", action="store_true")
     arguments = parser.parse_args()
     named = {"model": arguments.model, "mirror": arguments.mirror, "work": arguments.work}
     found = [
-        beside(task, seed=int(seed), **named)
+        beside(task, seed=int(seed), **named, is_trained=arguments.trained)
         for task in arguments.tasks.split(",")
         for seed in arguments.seeds.split(",")
     ]
