@@ -144,7 +144,7 @@ def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
         count = int(is_one_R.sum())
         if count:
             relabelled = _relabelled(contents, rows[is_one_R], others_R[is_one_R])
-            is_exact = kind == "leaks"  # --keep-out alone compares token ids
+            how = "" if kind == "leaks" else "--drop-duplicates near "  # --keep-out alone compares token ids
             found.append(
                 finding(
                     contents,
@@ -153,7 +153,7 @@ def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
                     rows[is_one_R],
                     others_R=others_R[is_one_R],
                     what=f"Samples of {name} that {what}: {count:,}{relabelled}.",
-                    fix=f"tdbs prepare {contents.source}{'' if is_exact else ' --drop-duplicates near'} --keep-out {name}",
+                    fix=f"tdbs prepare {contents.source} {how}--keep-out {name}",
                 )
             )
     return found
