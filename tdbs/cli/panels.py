@@ -11,7 +11,7 @@ PANELS: dict[str, tuple[str, ...]] = {
         *("mirror", "drop_duplicates", "keep_out", "skip_bad_rows", "delimiter", "quote", "no_header", "encoding"),
     ),
     "Words that may be dropped": ("stopwords", "keep", "forbid_drop"),
-    "Shown": ("samples", "percent", "epoch", "label_errors"),
+    "Shown": ("samples", "percent", "epoch", "label_errors", "scores"),
     "Strategy": (
         *("baseline", "batches", "drop", "drop_rate", "allow_drop", "execution", "bucket_width", "grid_lengths"),
         *("rbm", "lrm", "scaling_factor", "batch_cap", "sort_targets", "micro_batches", "devices"),

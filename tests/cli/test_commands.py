@@ -214,7 +214,7 @@ def test_a_run_folder_holds_the_resolved_config_and_a_model_that_transformers_lo
     from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
     run = place / "with_json/run"
-    assert {path.name for path in run.iterdir()} == {"config.toml", "steps.jsonl", "result.json", "model"}
+    assert {path.name for path in run.iterdir()} == {"config.toml", "steps.jsonl", "result.json", "model", "samples"}
     config = tomllib.loads((run / "config.toml").read_text())
     assert config["strategy"]["name"] == "tdbs_paper"
     assert config["strategy"]["caps"] == "16"

@@ -201,7 +201,10 @@ def test_a_question_that_is_too_long_is_a_bad_row(checkpoint_of, tmp_path):
     folder = checkpoint_of("question_answering")
     cause, next_step = refused(folder, source, out=out)
     assert cause.startswith("Row 2 of in.jsonl has a question of ")
-    assert next_step == "Shorten the question, or pass a larger --max-length or a smaller --stride."
+    assert (
+        next_step
+        == "Shorten the question, or pass a larger --max-length or a smaller --stride; or pass --skip-bad-rows."
+    )
     assert predict(folder, source, out=out, skip_bad_rows=True).skipped == [2]
     assert [row["source_row"] for row in read_jsonl(out)] == [0, 2]
 

@@ -52,6 +52,7 @@ def normal_of(texts: list[str], name: str, pairs: list[str] | None = None) -> tu
     """Return texts in the normal form, and the first same row of each, from the token ids of a real tokenizer."""
     tokenizer = tokenizer_of(name)
     inputs = texts if pairs is None else list(zip(texts, pairs, strict=True))
+    tokenizer.backend.no_truncation()  # other tests share it, and cut texts
     encodings = tokenizer.backend.encode_batch(inputs)
     ids_T, offsets_N1 = flat([encoding.ids for encoding in encodings])
     starts_N = None if pairs is None else np.array([encoding.sequence_ids.index(1) for encoding in encodings])

@@ -176,7 +176,10 @@ def test_dear_shapes_make_few_buckets():
 @given(counts=histograms, cap=st.integers(1, 9), seed=st.integers(0, 99), width=st.integers(1, 9), rbm=st.booleans())
 @examples(100)
 def test_the_prediction_is_near_real_plans(counts, cap, seed, width, rbm):
-    """Tokens of plans, mean of 40 shuffles: 3 % off at most, and exact if no bucket has two lengths."""
+    """Tokens of plans, mean of 40 shuffles: 3 % off at most, and exact if no bucket has two lengths.
+
+    What no bucket filled up makes a last batch, which the prediction takes for one of the longest samples.
+    """
     lengths = np.repeat(np.arange(len(counts)), counts)
     parts = {"bucket_width": width, "caps": str(cap), "rbm": rbm, "base_batch_size": cap}
     strategy = resolve_strategy("bucket", SAMPLE_TASK, parts)
@@ -185,7 +188,9 @@ def test_the_prediction_is_near_real_plans(counts, cap, seed, width, rbm):
     costs = BatchCosts(call=0.0, shape=0.0)
     predicted = predicted_cost(np.array(counts), edges, caps, costs, rbm=rbm)
     off = 1e-9 if width == 1 else 0.03
-    assert predicted == pytest.approx(np.mean([plan.tokens for plan in plans]), rel=off)
+    last = cap * int(lengths.max(initial=0)) if rbm and width > 1 else 0
+    measured = np.mean([plan.tokens for plan in plans])
+    assert measured * (1 - off) <= predicted <= measured * (1 + off) + last
 
 
 @given(counts=histograms, costs=prices, rbm=st.booleans(), data=st.data())

@@ -83,6 +83,7 @@ def test_no_file_no_thread_and_no_connection_is_left(dataset, tmp_path, monkeypa
         "config.toml",
         "model",
         "result.json",
+        "samples",
         "steps.jsonl",
     ]
     assert "codecarbon" not in capfd.readouterr().err

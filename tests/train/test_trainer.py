@@ -133,7 +133,7 @@ def test_a_later_run_in_the_same_folder_leaves_no_trace_of_the_stopped_one(datas
     with pytest.raises(TrainingError):
         trained(model=str(workplace / "m"))
     run = trained(overwrite=True)
-    assert {path.name for path in run.iterdir()} == {"config.toml", "steps.jsonl", "result.json", "model"}
+    assert {path.name for path in run.iterdir()} == {"config.toml", "steps.jsonl", "result.json", "model", "samples"}
     assert [step["step"] for step in steps_of(run)] == list(range(len(steps_of(run))))
 
 
