@@ -1,6 +1,6 @@
 """Words that a model does without, beside the paper's list: flips and accuracy on three tasks.
 
-    python -m benchmarks.learned_words --model MODEL --mirror MIRROR --work FOLDER --out reports/learned_words/README.md
+    python -m benchmarks.learned_words --model MODEL --mirror MIRROR --work FOLDER
 
 For each task and seed a run without TokenDrop teaches a list, from its train samples alone. Flips are the predictions
 on validation rows that change when words of a list are dropped from them; the accuracy of the same model is beside.
@@ -138,12 +138,11 @@ def _mean(values: Sequence[float]) -> str:
 
 
 def main() -> None:
-    """Measure, print, and write the page's tables."""
+    """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True)
     parser.add_argument("--mirror", type=Path, required=True)
     parser.add_argument("--work", type=Path, required=True)
-    parser.add_argument("--out", type=Path)
     parser.add_argument("--tasks", default=",".join(TASKS))
     parser.add_argument("--seeds", default="1")
     parser.add_argument("--trained", action="store_true")
@@ -155,11 +154,7 @@ def main() -> None:
         for seed in arguments.seeds.split(",")
     ]
     facts = "\n".join(f"{name}: {value}" for name, value in provenance().items())
-    text = f"{facts}\nseeds: {arguments.seeds}\n\n{report(found)}\n"
-    print(text)
-    if arguments.out is not None:
-        arguments.out.parent.mkdir(parents=True, exist_ok=True)
-        arguments.out.write_text(text, encoding="utf-8")
+    print(f"{facts}\nseeds: {arguments.seeds}\n\n{report(found)}")
 
 
 if __name__ == "__main__":

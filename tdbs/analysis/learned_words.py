@@ -39,7 +39,7 @@ from tdbs.train.run_folder import LEARNED_WORDS_NAME, read_run
 # Shapes: S samples, S1 = S + 1, W words found in them (each occurrence), V pairs of a sample and a word, V1 = V + 1,
 # D different words, C classes, T tokens.
 
-PREDICTIONS = 20_000  # about as many, of the samples that are looked at by default
+PREDICTIONS = 20_000  # the most, of the samples that are looked at by default
 LEAST_SAMPLES = 5  # that contain a word whose effect is believed
 _KINDS = ("classification", "multi_label")
 _PAIRS_AT_ONCE = 8_192
@@ -83,8 +83,8 @@ def learn_words(
 
     Args:
         run: Folder of a run whose model predicts classes of whole samples.
-        samples: Train samples to look at, spread evenly from short to long. None: enough for about 20,000 predictions,
-            one per sample and word.
+        samples: Train samples to look at, spread evenly from short to long. None: as many as have 20,000
+            tokens, so at most that number of predictions is made, one per sample and frequent word.
         progress: Called with the predictions done, and how many there are.
 
     Returns:

@@ -22,6 +22,7 @@ from tdbs.removal import remove_folder
 from tdbs.train.energy import EnergyUse
 from tdbs.train.micro_batches import HalvedCap
 from tdbs.train.run_folder import CHECKPOINTS_FOLDER, checkpoint_folders
+from tdbs.train.run_records import EpochFields
 from tdbs.train.sample_records import Scores
 
 _FORM = Form(
@@ -51,7 +52,7 @@ class RunState:
     step: Count = 0  # done steps
     loss_sum: float = 0.0  # of the current epoch
     predicted: Count = 0  # predictions in that sum
-    history: list[dict[str, float | None]] = field(default_factory=list)  # done and scored epochs
+    history: list[EpochFields] = field(default_factory=list)  # done and scored epochs
     metrics: dict[str, float | None] = field(default_factory=dict)
     seconds: dict[str, float] = field(
         default_factory=lambda: dict.fromkeys(("plan", "train", "evaluate", "total"), 0.0)

@@ -255,7 +255,7 @@ def _result(run: RunContext, state: RunState, strategy: Strategy) -> TrainResult
         seconds=state.seconds,
         metrics=state.metrics,
         score=state.metrics.get(run.dataset.manifest.task.metrics[0]),
-        epochs=state.history,
+        epochs=[{**epoch} for epoch in state.history],
         halved_caps=[asdict(halved) for halved in run.learner.memory_caps.halved],
         energy=state.energy,
         no_answer_threshold=state.metrics.get(THRESHOLD, untuned_threshold(run.dataset.manifest)),

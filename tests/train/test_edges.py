@@ -32,15 +32,17 @@ def row(width: int, costs: BatchCosts, *, masked: bool) -> float:
 
 
 def expected_row(lengths: list[int], drawn: int, costs: BatchCosts, *, masked: bool) -> float:
-    """The mean over which is the longest drawn; the k longest all stay with (1 - drawn / (n - (k - 1) / 2))^k.
+    """The mean over which is the longest drawn.
 
-    Exactly it is the product of (n - drawn - i) / (n - i) for i below k.
+    None of the k longest is drawn: exactly the product of (n - drawn - i) / (n - i) for i below k, the same with k and
+    `drawn` exchanged; here with the mean of n - i, for the smaller of both.
     """
     kinds = sorted(set(lengths), reverse=True)
     total, none_longer = 0.0, 1.0
     for kind in kinds[:-1]:
         longer = sum(length >= kind for length in lengths)
-        none = max(1 - drawn / (len(lengths) - (longer - 1) / 2), 0) ** longer
+        fewer, more = sorted((drawn, longer))
+        none = max(1 - more / (len(lengths) - (fewer - 1) / 2), 0) ** fewer
         total += (none_longer - none) * row(kind, costs, masked=masked)
         none_longer = none
     return total + none_longer * row(kinds[-1], costs, masked=masked)
@@ -176,9 +178,9 @@ def test_dear_shapes_make_few_buckets():
 @given(counts=histograms, cap=st.integers(1, 9), seed=st.integers(0, 99), width=st.integers(1, 9), rbm=st.booleans())
 @examples(100)
 def test_the_prediction_is_near_real_plans(counts, cap, seed, width, rbm):
-    """Tokens of plans, mean of 40 shuffles: 3 % off at most, and exact if no bucket has two lengths.
+    """Tokens of plans, mean of 40 shuffles: 3 % off at most beside chance, and exact if no batch has two lengths.
 
-    What no bucket filled up makes a last batch, which the prediction takes for one of the longest samples.
+    The last merged batch counts as wide as the longest sample of all, which it need not hold.
     """
     lengths = np.repeat(np.arange(len(counts)), counts)
     parts = {"bucket_width": width, "caps": str(cap), "rbm": rbm, "base_batch_size": cap}
@@ -187,10 +189,11 @@ def test_the_prediction_is_near_real_plans(counts, cap, seed, width, rbm):
     edges, caps = bucket_edges(len(counts) - 1, width), np.full(len(counts), cap)
     costs = BatchCosts(call=0.0, shape=0.0)
     predicted = predicted_cost(np.array(counts), edges, caps, costs, rbm=rbm)
-    off = 1e-9 if width == 1 else 0.03
-    last = cap * int(lengths.max(initial=0)) if rbm and width > 1 else 0
-    measured = np.mean([plan.tokens for plan in plans])
-    assert measured * (1 - off) <= predicted <= measured * (1 + off) + last
+    tokens = [plan.tokens for plan in plans]
+    mean, chance = np.mean(tokens), 5 * np.std(tokens) / np.sqrt(len(tokens))
+    off = 1e-9 if width == 1 and not rbm else 0.03
+    last = (cap - 1) * (len(counts) - 1) if rbm else 0
+    assert mean * (1 - off) - chance <= predicted <= mean * (1 + off) + chance + last
 
 
 @given(counts=histograms, costs=prices, rbm=st.booleans(), data=st.data())

@@ -130,6 +130,14 @@ def test_every_strategy_resumes_bit_by_bit(few, tmp_path, strategy):
     assert_same_run(tmp_path / "whole", tmp_path / "stopped")
 
 
+def test_a_run_resumed_after_an_epoch_is_read_as_any_other(few, tmp_path):
+    """The epochs before the stop have whole numbers again: 0.0 was refused by whatever reads a run."""
+    train(few, out=tmp_path / "whole", **SMALL)
+    steps = len(log_of(tmp_path / "whole"))
+    resumed = read_run(train_stopped_at(few, tmp_path / "stopped", [steps - 1]))
+    assert [repr(epoch["epoch"]) for epoch in resumed.result["epochs"]] == ["0", "1", "2"]
+
+
 SORTED = {"drop": "rate", "batches": "random", "execution": "sorted", "call_tokens": 16}
 CAPPED = {"drop": "rate", "batches": "random", "max_tokens": 100}
 

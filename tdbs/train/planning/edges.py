@@ -263,7 +263,8 @@ def _last_batch(known: _Lengths, waiting_I: IntArray, costs: BatchCosts) -> Floa
 def _expected_row(known: _Lengths, begins_I: IntArray, end: int, samples_I: IntArray, drawn_I: IntArray) -> FloatArray:
     """Return the expected cost of a row as wide as the longest of `drawn_I` random samples of a bucket, each of I.
 
-    None of the k longest samples is drawn with a probability of about (1 - drawn / (samples - (k - 1) / 2))^k.
+    Whether none of the k longest is drawn is a matter of the smaller of k and `drawn`, each time with one less to draw
+    from: here with the mean of what is left, so (1 - larger / (samples - (smaller - 1) / 2))^smaller.
     """
     depth_D = np.arange(1, min(_DEPTH, end - int(begins_I.min()) - 1) + 1)
     row_I = np.full(len(begins_I), known.costs_U[end - 1])
@@ -271,10 +272,10 @@ def _expected_row(known: _Lengths, begins_I: IntArray, end: int, samples_I: IntA
         return row_I
     longer_D = known.below_U1[end] - known.below_U1[end - depth_D]
     saved_D = known.costs_U[end - depth_D] - known.costs_U[end - depth_D - 1]
-    left_DI = np.maximum(samples_I - (longer_D[:, None] - 1) / 2, 1.0)  # to draw from, on average over k draws
+    fewer_DI, more_DI = np.minimum(longer_D[:, None], drawn_I), np.maximum(longer_D[:, None], drawn_I)
+    left_DI = np.maximum(samples_I - (fewer_DI - 1) / 2, 1.0)  # to draw from, on average over so few draws
     is_inside_DI = depth_D[:, None] < end - begins_I  # the bucket has a length below
-    with np.errstate(divide="ignore"):  # the logarithm of 0: a longer one is surely drawn
-        log_DI = np.log(np.where(is_inside_DI, np.maximum(1 - drawn_I / left_DI, 0.0), 0.0))
-    none_DI = np.exp(longer_D[:, None] * log_DI)
+    with np.errstate(divide="ignore", invalid="ignore"):  # the logarithm of 0, and 0 times it: nothing is drawn
+        none_DI = np.exp(fewer_DI * np.log(np.where(is_inside_DI, np.maximum(1 - more_DI / left_DI, 0.0), 0.0)))
     row_I -= saved_D @ none_DI
     return row_I
