@@ -62,8 +62,6 @@ def command(
     if result.label_errors:
         print_lines(f"Likeliest label errors, by {result.ranked_by} (row of the source, from 0):")
         show(label_error_table(result.label_errors))
-    say(
-        f"{result.rows:,} samples, {result.suspected:,} of them with a label that may be wrong, "
-        f"{duration(result.seconds)}"
-    )
+    suspected = "" if result.ranked_by is None else f", {result.suspected:,} of them with a label that may be wrong"
+    say(f"{result.rows:,} samples{suspected}, {duration(result.seconds)}")
     print_lines(result.scores)

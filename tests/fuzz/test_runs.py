@@ -89,7 +89,9 @@ def test_a_checkpoint_is_loaded_whole_or_refused(fuzz, place):
     optimizer = torch.optim.AdamW(model.parameters())
     model(input_ids=torch.tensor([[1, 2]]), labels=torch.tensor([1])).loss.backward()
     optimizer.step()
-    state = RunState(step=3, loss_sum=1.5, predicted=10, history=[{"epoch": 0, "loss": 0.7, "score": 0.5}], caps={"5": 8})
+    state = RunState(
+        step=3, loss_sum=1.5, predicted=10, history=[{"epoch": 0, "loss": 0.7, "score": 0.5}], caps={"5": 8}
+    )
     save_checkpoint(place, model, optimizer, state, keep=2)
     checkpoint = newest_checkpoint(place)
     whole = {path.name: path.read_bytes() for path in sorted(checkpoint.iterdir())}

@@ -16,7 +16,8 @@ import tdbs
 from tdbs.analysis.speedup import plan_within
 from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import read_split
+from tdbs.pipeline.dataset import load, read_split
+from tdbs.pipeline.sample_texts import read_columns
 from tdbs.pipeline.split_index import index_of, read_index
 from tdbs.settings import TrainSettings
 from tdbs.train.planning.kept_samples import kept_samples, subset_of
@@ -212,7 +213,7 @@ REFUSED = [
     (
         "beyond.txt",
         "--keep lists row 5000 of the source, which the train split does not have.",
-        "Count rows from 0, in the source that the dataset was prepared from.",
+        "Count rows from 0 in the source; rows that were held out, skipped or dropped are not there.",
     ),
     (
         "run:0",
@@ -242,6 +243,24 @@ def test_a_run_on_another_source_is_refused(scored, tmp_path):
         kept_samples(f"{scored}:0.5", other, "train")
     assert caught.value.message == f"The run {scored} was trained on another source than that of {other.path}."
     assert caught.value.next_step == "Name a run on the same source."
+
+
+def test_a_run_on_more_rows_of_the_source_ranks_those_that_are_left(workplace):
+    """A dataset without its duplicates keeps a share of its own samples, by the scores of a run on all rows."""
+    rows = "".join(f"{'good' if row % 2 else 'bad'} film {row % 30},{row % 2}\n" for row in range(60))
+    Path("in.csv").write_text("text,label\n" + rows)
+    options = ("--validation", 0.1, "--tokenizer", TOKENIZER_FOLDER)
+    for name, more in (("all", ()), ("few", ("--drop-duplicates", "exact"))):
+        assert run_command("prepare", "in.csv", *options, *more, "--out", name, folder=workplace).code == 0
+    assert run_command("train", "all", "--model", "tiny", "--epochs", 1, "--out", "run", folder=workplace).code == 0
+    assert run_command("score", "run", folder=workplace).code == 0
+    few = load("few")
+    kept = kept_samples("run:0.5", few, "train")
+    table = pq.read_table("run/scores.parquet")
+    scores = dict(zip(table["source_row"].to_pylist(), table["el2n"].to_pylist(), strict=True))
+    own = [scores[row] for row in read_columns(few, "train", ("source_row",))["source_row"].tolist()]
+    assert len(kept) == count_of(0.5, len(own)) < len(scores) / 2
+    assert min(own[sample] for sample in kept) >= max(own[s] for s in range(len(own)) if s not in set(kept.tolist()))
 
 
 # --data-diet

@@ -111,7 +111,9 @@ def _in_split(contents: Contents, repeats: Repeats, split: int) -> list[Finding]
                     rows_R,
                     others_R=others_R,
                     what=f"Samples of {name} that {what}: {len(rows_R):,}{_relabelled(contents, rows_R, others_R)}.",
-                    fix=f"tdbs prepare {contents.source} --drop-duplicates {option}",
+                    fix=f"tdbs prepare {contents.source} --drop-duplicates {option}"
+                    if contents.has_train and split == 0  # other splits stay whole
+                    else f"Leave them out of the source, then run tdbs prepare {contents.source} again.",
                     severity=severity_of(len(rows_R), len(rows), _MANY),
                 )
             )

@@ -44,22 +44,22 @@ def subset_of(settings: TrainSettings, dataset: PreparedDataset, split: str) -> 
 def kept_samples(given: str, dataset: PreparedDataset, split: str) -> IntArray:
     """Return the samples of a split that `--keep FILE` or `--keep RUN:FRACTION` names, ascending (M)."""
     run, _, share = given.rpartition(":")
+    source_rows_N = read_columns(dataset, split, (SOURCE_ROW,))[SOURCE_ROW]
     if run and _is_number(share) and not Path(given).exists():
-        rows_R = _hardest_rows(Path(run), float(share), dataset)
+        rows_R = _hardest_rows(Path(run), float(share), dataset, source_rows_N)
     else:
         rows_R = _listed_rows(Path(given))
-    source_rows_N = read_columns(dataset, split, (SOURCE_ROW,))[SOURCE_ROW]
     unknown_R = rows_R[~np.isin(rows_R, source_rows_N)]
     if len(unknown_R):
         raise ConfigError(
             f"--keep lists row {unknown_R[0]} of the source, which the {split} split does not have.",
-            next_step="Count rows from 0, in the source that the dataset was prepared from.",
+            next_step="Count rows from 0 in the source; rows that were held out, skipped or dropped are not there.",
         )
     return np.flatnonzero(np.isin(source_rows_N, rows_R))
 
 
-def _hardest_rows(run: Path, share: float, dataset: PreparedDataset) -> IntArray:
-    """Return the source rows of the share of a run's samples that has the highest score."""
+def _hardest_rows(run: Path, share: float, dataset: PreparedDataset, source_rows_N: IntArray) -> IntArray:
+    """Return the source rows of the share of samples that has a run's highest scores, among those that it scored."""
     if not 0 < share <= 1:
         raise ConfigError(
             f"The fraction of --keep must be above 0 and at most 1, got {share:g}.",
@@ -70,6 +70,12 @@ def _hardest_rows(run: Path, share: float, dataset: PreparedDataset) -> IntArray
     if rank is None:
         raise unreadable_scores(run, f"it has none of {', '.join(_RANKS)}")
     rows_R, scores_R = table[SOURCE_ROW].to_numpy(), table[rank].to_numpy()
+    is_here_R = np.isin(rows_R, source_rows_N)  # the dataset may leave out rows that the run had
+    rows_R, scores_R = rows_R[is_here_R], scores_R[is_here_R]
+    if not len(rows_R):
+        raise ConfigError(
+            f"The run {run} scored no sample of {dataset.path}.", next_step="Name a run on the same rows of the source."
+        )
     return rows_R[hardest(scores_R, count_of(share, len(rows_R)))]
 
 
