@@ -17,7 +17,7 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
-from benchmarks.bench_prepare_rows import write_rows
+from benchmarks.bench_prepare_rows import made_source, parser_of_sources
 from benchmarks.common import print_rows
 from tdbs.analysis.audit.audit import audit
 from tdbs.pipeline.prepare import prepare
@@ -25,23 +25,10 @@ from tdbs.pipeline.prepare import prepare
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sources", nargs="*")
-    parser.add_argument("--mirror", type=Path)
-    parser.add_argument("--tokenizer", required=True)
-    parser.add_argument("--rows", type=int, nargs="*", default=[])
-    parser.add_argument("--words", type=Path)
-    parser.add_argument("--column", default="sentence")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser_of_sources(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        sources = list(arguments.sources)
-        for rows in arguments.rows:
-            path = Path(folder) / f"rows{rows}.parquet"
-            write_rows(path, arguments.words, arguments.column, rows)
-            sources.append(str(path))
-        found = [measured(source, arguments) for source in sources]
+        made = (str(made_source(rows, arguments, Path(folder))) for rows in arguments.rows)
+        found = [measured(source, arguments) for source in (*arguments.sources, *made)]
     print_rows(found, as_json=arguments.json)
 
 

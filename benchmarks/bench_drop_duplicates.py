@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.bench_audit import peak_gib
-from benchmarks.bench_prepare_rows import write_rows
+from benchmarks.bench_prepare_rows import made_source, parser_of_sources
 from benchmarks.common import print_rows
 from tdbs.pipeline.prepare import prepare
 
@@ -32,21 +32,11 @@ OPTIONS: dict[str, dict[str, str]] = {
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("sources", nargs="*")
-    parser.add_argument("--mirror", type=Path)
-    parser.add_argument("--tokenizer", required=True)
-    parser.add_argument("--rows", type=int, nargs="*", default=[])
-    parser.add_argument("--words", type=Path)
-    parser.add_argument("--column", default="sentence")
-    parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--json", action="store_true")
-    arguments = parser.parse_args()
+    arguments = parser_of_sources(__doc__).parse_args()
     with tempfile.TemporaryDirectory() as folder:
         found = [row for source in arguments.sources for row in measured(source, [*OPTIONS], arguments)]
         for rows in arguments.rows:
-            path = Path(folder) / f"rows{rows}.parquet"
-            write_rows(path, arguments.words, arguments.column, rows)
+            path = made_source(rows, arguments, Path(folder))
             found += measured(str(path), [name for name in OPTIONS if "keep_out" not in OPTIONS[name]], arguments)
     print_rows(found, as_json=arguments.json)
 

@@ -46,8 +46,7 @@ def main() -> None:
     found = []
     with tempfile.TemporaryDirectory() as folder:
         for rows in arguments.rows:
-            source = Path(folder) / f"rows{rows}.parquet"
-            write_rows(source, arguments.words, arguments.column, rows)
+            source = made_source(rows, arguments, Path(folder))
             runs = [measure(source, arguments.tokenizer, arguments.memory) for _ in range(arguments.repeats)]
             seconds = statistics.median(run.seconds for run in runs)
             peak = max(run.peak_bytes for run in runs)
@@ -55,6 +54,27 @@ def main() -> None:
                 {"rows": rows, "seconds": seconds, "rows/s": rows / seconds, "peak memory (GiB)": peak / 2**30}
             )
     print_rows(found, as_json=arguments.json, memory=arguments.memory)
+
+
+def parser_of_sources(description: str | None) -> argparse.ArgumentParser:
+    """Return a parser of sources to prepare, and of numbers of synthetic rows that are sources, too."""
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("sources", nargs="*")
+    parser.add_argument("--mirror", type=Path)
+    parser.add_argument("--tokenizer", required=True)
+    parser.add_argument("--rows", type=int, nargs="*", default=[])
+    parser.add_argument("--words", type=Path)
+    parser.add_argument("--column", default="sentence")
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--json", action="store_true")
+    return parser
+
+
+def made_source(rows: int, arguments: argparse.Namespace, folder: Path) -> Path:
+    """Write synthetic rows as a source, and return it."""
+    path = folder / f"rows{rows}.parquet"
+    write_rows(path, arguments.words, arguments.column, rows)
+    return path
 
 
 def write_rows(path: Path, words_from: Path, column: str, rows: int) -> None:

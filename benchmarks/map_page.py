@@ -42,6 +42,15 @@ def share_of(row: Row) -> float | None:
     return None if saved < 0.1 else (1 - 1 / row.speedup) / saved
 
 
+def padded_rows(rows: Sequence[Row]) -> list[dict[str, list[Row]]]:
+    """Return for each model and precision the rows of each strategy, without the texts of one length."""
+    found: dict[tuple[str, str], dict[str, list[Row]]] = {}
+    for row in rows:
+        if row.spread:
+            found.setdefault((row.model, row.precision), {}).setdefault(row.strategy, []).append(row)
+    return list(found.values())
+
+
 def update_cost(rows: Sequence[Row], points: Sequence[Row]) -> tuple[float, float, float]:
     """Return `fixed`, `more` and `rate` from rows of a strategy and those of random at the same points."""
     left_P = np.array([1 / row.fewer_tokens for row in rows])
@@ -76,12 +85,10 @@ def map_table(rows: Sequence[Row]) -> list[dict[str, str]]:
 def cost_table(rows: Sequence[Row]) -> list[dict[str, str]]:
     """Return what updates cost beyond their tokens, by model and precision, for the default and for `sorted`."""
     lines = []
-    for model, precision in dict.fromkeys((row.model, row.precision) for row in rows):
-        line = {"model": model, "precision": precision}
-        own = [row for row in rows if (row.model, row.precision) == (model, precision) and row.spread]
-        points = [row for row in own if row.strategy == BASE]
+    for own in padded_rows(rows):
+        line = {"model": own[BASE][0].model, "precision": own[BASE][0].precision}
         for name in STRATEGIES[1:3]:
-            fixed, more, rate = update_cost([row for row in own if row.strategy == name], points)
+            fixed, more, rate = update_cost(own[name], own[BASE])
             line[f"{name}: fixed, more, rate"] = f"{fixed:,.0f}, {more:,.0f}, {rate:.2f}"
         lines.append(line)
     return lines
@@ -109,12 +116,9 @@ def gain_table(rows: Sequence[Row]) -> list[dict[str, str]]:
 def largest_error(rows: Sequence[Row], name: str) -> float:
     """Return how far the formula is from a measured share of seconds saved, at its worst; a loss counts as 0."""
     errors = []
-    for model, precision in dict.fromkeys((row.model, row.precision) for row in rows):
-        own = [row for row in rows if (row.model, row.precision) == (model, precision) and row.spread]
-        points = [row for row in own if row.strategy == BASE]
-        of_strategy = [row for row in own if row.strategy == name]
-        fixed, more, rate = update_cost(of_strategy, points)
-        for row, base in zip(of_strategy, points, strict=True):
+    for own in padded_rows(rows):
+        fixed, more, rate = update_cost(own[name], own[BASE])
+        for row, base in zip(own[name], own[BASE], strict=True):
             saved = base.tokens * (1 - (1 + rate) / row.fewer_tokens) - more
             errors.append(abs(max(saved / (base.tokens + fixed), 0) - max(1 - 1 / row.speedup, 0)))
     return max(errors)

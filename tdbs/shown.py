@@ -78,6 +78,15 @@ def is_utf8(text: str) -> bool:
     return True
 
 
+def is_number(text: str) -> bool:
+    """Return whether Python reads a text as a number."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
 def notice(text: str) -> None:
     """Log what a user should know though nothing fails: one line on stderr, unless the program logs elsewhere."""
     logging.getLogger("tdbs").warning("%s", shown(text))

@@ -9,8 +9,8 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tdbs.analysis.cost import plan_work
-from tdbs.errors import ConfigError, at_least
+from tdbs.analysis.run_seconds import costs_for, is_far, run_seconds
+from tdbs.errors import at_least
 from tdbs.fields import Count
 from tdbs.given import Place, checked, several
 from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, opened, split_info
@@ -18,7 +18,6 @@ from tdbs.pipeline.split_index import SplitIndex, index_columns, read_index
 from tdbs.settings import DEFAULT_EPOCHS, TrainSettings, check_hyperparameters
 from tdbs.shown import shown
 from tdbs.train.feed import TRAIN
-from tdbs.train.planning.cost_model import CostModel, fit_costs
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import EpochPlan, run_padding, run_target_padding
 from tdbs.train.planning.given_strategies import given_strategy
@@ -194,7 +193,7 @@ def estimate_speedup(
         if costs is None:
             return _Planned(strategy=strategy, fitted=fitted, seconds=None, extrapolated=False)
         seconds = planning + run_seconds(costs, fitted.plans, dropout=resolve_dropout(dropout, strategy, rows) > 0)
-        return _Planned(strategy=strategy, fitted=fitted, seconds=seconds, extrapolated=_is_far(costs, fitted.plans))
+        return _Planned(strategy=strategy, fitted=fitted, seconds=seconds, extrapolated=is_far(costs, fitted.plans))
 
     prepare = dataset.manifest.seconds.get("total", 0.0)
     of_baseline = planned(base)  # one strategy's plans beside these are in memory at a time
@@ -208,23 +207,6 @@ def estimate_speedup(
         )
         for strategy in chosen
     ]
-
-
-def costs_for(dataset: PreparedDataset, profile: Profile, attention: str | None = None) -> CostModel:
-    """Return the costs of a profile. Raises ConfigError if it is of another kind of model than the dataset asks."""
-    is_writer, asks = profile.settings.get("kind") == "seq2seq", dataset.manifest.task.kind == "seq2seq"
-    if profile.points and is_writer != asks:
-        kinds = ("an encoder-decoder", "an encoder")
-        raise ConfigError(
-            f"The profile is for {kinds[not is_writer]}; this dataset trains {kinds[not asks]}.",
-            next_step="Run tdbs profile on this dataset.",
-        )
-    return fit_costs(profile.points, attention or str(profile.settings.get("attention")))
-
-
-def run_seconds(costs: CostModel, plans: Sequence[EpochPlan], *, dropout: bool) -> float:
-    """Return the seconds of all steps of a run."""
-    return sum(float(costs.step_seconds(plan_work(plan), dropout=dropout).sum()) for plan in plans)
 
 
 def _fitted(
@@ -258,13 +240,6 @@ def _read_for_plans(
     windows = count_windows(split_info(dataset, TRAIN), dataset.manifest, memory=data_memory(memory))
     drops = any(strategy.drop != "none" for strategy in strategies)
     return read_index(dataset, TRAIN, columns=index_columns(dataset, TRAIN, drops=drops)), windows
-
-
-def _is_far(costs: CostModel, plans: Sequence[EpochPlan]) -> bool:
-    tokens = max(int(plan.tokens_B.max()) for plan in plans)
-    longest = max(int(plan.padded_lengths_B.max()) for plan in plans)
-    targets = [int(plan.target_widths_B.max()) for plan in plans if plan.target_widths_B is not None]
-    return costs.is_beyond(tokens, longest, max(targets, default=0))
 
 
 def _estimate(own: _Planned, base: _Planned, *, error: float, prepare: float, runs: int) -> StrategyEstimate:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from tdbs.data.columns import WORD_NAMES
 from tdbs.errors import SourceError
-from tdbs.shown import MESSAGE, clipped
+from tdbs.shown import MESSAGE, clipped, is_number
 
 _TAG = re.compile(r"O|[BIESLU]-[^\s,;]+")  # of an entity, in the last column of CoNLL files
 _SHOWN_NAME = 24  # of a column's name in a list of them
@@ -69,7 +69,7 @@ def looks_like_data(names: Sequence[str]) -> bool:
     """Return whether the first row of a table is probably not a header: it has a text, a number, or a value twice."""
     filled = [name.strip() for name in names if name.strip()]
     characters, words = _LONG_NAME
-    are_texts = (len(name) > characters or len(name.split()) > words or _is_number(name) for name in filled)
+    are_texts = (len(name) > characters or len(name.split()) > words or is_number(name) for name in filled)
     return any(are_texts) or len(set(filled)) < len(filled)
 
 
@@ -89,11 +89,3 @@ def _listed(names: Sequence[str], width: int) -> str:
             return ", ".join([*shown, "…"])
         shown.append(named)
     return ", ".join(shown)
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True

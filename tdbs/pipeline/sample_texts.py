@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
-from tokenizers import decoders
+from tokenizers import Tokenizer, decoders
 
 from tdbs.arrays import IntArray
 from tdbs.pipeline import schema
@@ -22,6 +22,14 @@ class SampleText:
 
     text: str
     pair: str | None  # second text
+
+
+def read_decoder(dataset: PreparedDataset) -> Tokenizer:
+    """Return a dataset's tokenizer to decode with: each token keeps its place in the text."""
+    tokenizer = read_tokenizer(dataset)
+    if isinstance(tokenizer.decoder, decoders.WordPiece):
+        tokenizer.decoder = decoders.WordPiece(cleanup=False)  # else it moves punctuation to the word before
+    return tokenizer
 
 
 def read_columns(dataset: PreparedDataset, name: str, columns: Sequence[str]) -> dict[str, AnyArray]:
@@ -42,9 +50,7 @@ def read_columns(dataset: PreparedDataset, name: str, columns: Sequence[str]) ->
 
 def read_texts(dataset: PreparedDataset, name: str, sample_ids_C: IntArray) -> dict[int, SampleText]:
     """Return the texts of some samples by their sample_id. Raises DatasetError if a shard is damaged."""
-    tokenizer = read_tokenizer(dataset)
-    if isinstance(tokenizer.decoder, decoders.WordPiece):
-        tokenizer.decoder = decoders.WordPiece(cleanup=False)  # else it moves punctuation to the word before
+    tokenizer = read_decoder(dataset)
     is_pair = dataset.manifest.task.is_pair
     columns = [schema.INPUT_IDS, *([schema.SEGMENT_START] if is_pair else [])]
     found: dict[int, SampleText] = {}

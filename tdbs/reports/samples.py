@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
-from tokenizers import Tokenizer, decoders
+from tokenizers import Tokenizer
 
 from tdbs import rng
 from tdbs.arrays import BoolArray, IntArray, offsets_of
 from tdbs.data.tasks import TaskKind
-from tdbs.pipeline.dataset import PreparedDataset, Split, Targets, read_tokenizer
+from tdbs.pipeline.dataset import PreparedDataset, Split, Targets
+from tdbs.pipeline.sample_texts import read_decoder
 from tdbs.pipeline.samples import OUTSIDE
 from tdbs.pipeline.split_index import index_of
 from tdbs.train.planning.memory_windows import plan_split
@@ -140,13 +141,10 @@ def _chosen(split: Split, count: int, seed: int) -> list[int]:
 
 
 def _view(dataset: PreparedDataset, split: Split, dropped_T: BoolArray | None, *, special_tokens: bool = True) -> _View:
-    tokenizer = read_tokenizer(dataset)
-    if isinstance(tokenizer.decoder, decoders.WordPiece):
-        tokenizer.decoder = decoders.WordPiece(cleanup=False)  # else it moves punctuation to the word before
     return _View(
         split=split,
         dropped_T=dropped_T,
-        tokenizer=tokenizer,
+        tokenizer=read_decoder(dataset),
         classes=dataset.manifest.task.classes,
         special_tokens=special_tokens,
     )

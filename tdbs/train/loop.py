@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from tdbs import rng
-from tdbs.arrays import FloatArray, IntArray
+from tdbs.arrays import IntArray
 from tdbs.train.allocator import give_back_freed_memory
 from tdbs.train.batches import Batch
 from tdbs.train.checkpoint import RunState
@@ -24,7 +24,6 @@ from tdbs.train.evaluate import evaluate_split, length_order_plan
 from tdbs.train.gradients import add_rows, clipped_update, dense_gradients, gradient_norm
 from tdbs.train.learner import Learner
 from tdbs.train.micro_batches import within_memory
-from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.prefetch import prefetch
 from tdbs.train.processes import own_share, sum_up
 from tdbs.train.rows.sequences import laid_out
@@ -81,8 +80,12 @@ def run_epochs(run: RunContext, state: RunState) -> None:
     which a signal came.
     """
     first_step = 0  # of the epoch, counted over the run
+    rates_S = run.rates(run.feed.plans)
     for epoch in range(len(run.feed.plans)):
-        plan, rates_S = plan_and_rates(run, epoch)
+        if run.diet is not None and epoch > 0:  # on the samples that are hardest after the epoch before
+            run.feed.plans[epoch] = run.diet.plan(epoch)
+            rates_S = run.rates(run.feed.plans)  # those of earlier steps stay: they follow the samples seen
+        plan = run.feed.plans[epoch]
         if epoch < len(state.history):  # done before the run was resumed
             first_step += plan.steps
             if run.diet is not None:
@@ -126,17 +129,6 @@ def run_epochs(run: RunContext, state: RunState) -> None:
         if epoch + 1 < len(run.feed.plans):  # after the last one the run is finished
             write_checkpoint(run, state)
         run.scored(epoch, state.history[-1]["score"])
-
-
-def plan_and_rates(run: RunContext, epoch: int) -> tuple[EpochPlan, FloatArray]:
-    """Return the plan of an epoch that begins, and the rates of all steps of the run, up to this epoch's last for sure.
-
-    With a data diet, epochs after the first are planned here: on the samples that are hardest after the one before.
-    Rates follow the samples seen, and their number is known, so those of earlier steps do not change.
-    """
-    if run.diet is not None and epoch > 0:
-        run.feed.plans[epoch] = run.diet.plan(epoch)
-    return run.feed.plans[epoch], run.rates(run.feed.plans)
 
 
 def shares_of(learner: Learner, steps: Iterable[Sequence[Batch]]) -> Iterator[tuple[Sequence[Batch], Sequence[Batch]]]:

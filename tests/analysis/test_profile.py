@@ -13,7 +13,8 @@ from tdbs.analysis.profile.caps import caps_table, searched_caps
 from tdbs.analysis.profile.measure import check_place, default_place, fastest_kernel, measure_profile, write_profile
 from tdbs.analysis.profile.shapes import grid_shapes, kernel_shapes, synthetic_batch
 from tdbs.analysis.profile.timing import Timing, device_drift, time_in_rounds, timed_step
-from tdbs.analysis.speedup import costs_for, estimate_speedup, plan_dataset, run_seconds
+from tdbs.analysis.run_seconds import costs_for, run_seconds
+from tdbs.analysis.speedup import estimate_speedup, plan_dataset
 from tdbs.errors import ConfigError
 from tdbs.settings import TrainSettings
 from tdbs.train.learner import share_weights

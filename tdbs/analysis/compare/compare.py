@@ -31,7 +31,8 @@ from tdbs.analysis.compare.record import (
 from tdbs.analysis.compare.runs import PartTime, Run, run_row, timed_parts
 from tdbs.analysis.environment import device_name
 from tdbs.analysis.profile.timing import device_drift
-from tdbs.analysis.speedup import StrategyEstimate, costs_for, estimate_speedup
+from tdbs.analysis.run_seconds import costs_for
+from tdbs.analysis.speedup import StrategyEstimate, estimate_speedup
 from tdbs.errors import ConfigError
 from tdbs.files import is_remote, sha256_of, write_json
 from tdbs.given import several

@@ -15,7 +15,7 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.sample_texts import read_columns
 from tdbs.pipeline.schema import SOURCE_ROW
 from tdbs.settings import TrainSettings
-from tdbs.shown import fitted
+from tdbs.shown import fitted, is_number
 from tdbs.train.planning.subsets import EVERY_SAMPLE, Subset, count_of, hardest
 from tdbs.train.run_scores import read_scores, unreadable_scores
 
@@ -45,7 +45,7 @@ def kept_samples(given: str, dataset: PreparedDataset, split: str) -> IntArray:
     """Return the samples of a split that `--keep FILE` or `--keep RUN:FRACTION` names, ascending (M)."""
     run, _, share = given.rpartition(":")
     source_rows_N = read_columns(dataset, split, (SOURCE_ROW,))[SOURCE_ROW]
-    if run and _is_number(share) and not Path(given).exists():
+    if run and is_number(share) and not Path(given).exists():
         rows_R = _hardest_rows(Path(run), float(share), dataset, source_rows_N)
     else:
         rows_R = _listed_rows(Path(given))
@@ -99,11 +99,3 @@ def _listed_rows(file: Path) -> IntArray:
             next_step=f"Write one number a line, from 0, or a Parquet file with a column {SOURCE_ROW}.",
         ) from error
     return np.unique(rows_R.astype(np.int64))
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
