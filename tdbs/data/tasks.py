@@ -9,8 +9,10 @@ from typing import Literal
 from tdbs.fields import Several
 
 TaskKind = Literal[
-    "classification", "regression", "multi_label", "token_classification", "question_answering", "seq2seq"
+    "classification", "regression", "multi_label", "token_classification", "question_answering", "seq2seq",
+    "embedding", "ranking",
 ]
+GROUPED_KINDS: tuple[TaskKind, ...] = ("embedding", "ranking")
 SAMPLE_KINDS: tuple[TaskKind, ...] = ("classification", "regression", "multi_label")  # the label is of a whole sample
 
 METRICS: dict[TaskKind, tuple[str, ...]] = {  # of users' tasks; the first one is the score
@@ -20,6 +22,8 @@ METRICS: dict[TaskKind, tuple[str, ...]] = {  # of users' tasks; the first one i
     "token_classification": ("f1", "precision", "recall"),
     "question_answering": ("f1", "exact_match"),
     "seq2seq": ("rouge1", "rouge2", "rougeL"),
+    "embedding": ("mrr@10", "ndcg@10", "map"),
+    "ranking": ("mrr@10", "ndcg@10", "map"),
 }
 _ENTAILMENT = ("entailment", "not_entailment")
 
@@ -30,6 +34,7 @@ class Columns:
 
     text: str  # a list of words for token classification, the question of question answering
     pair: str | None = None  # the context of question answering
+    negatives: Several = ()
     labels: Several = ("label",)  # several for multi-label tasks and several targets; the summary of seq2seq
 
     @property

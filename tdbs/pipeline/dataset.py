@@ -125,6 +125,13 @@ AnyDataset = PreparedDataset | Place
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class SampleSequences:
+    lengths_Q: IntArray
+    offsets_N1: IntArray
+    segment_starts_Q: IntArray | None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Targets:
     """What is to be predicted, by kind of task.
 
@@ -159,6 +166,7 @@ class Split:
     word_offsets_N1: IntArray
     segment_starts_N: IntArray | None
     source_rows_N: IntArray
+    sequences: "SampleSequences | None" = None
     targets: Targets | None
 
     @property
