@@ -14,7 +14,8 @@ import tdbs
 from tdbs.cli import app
 from tdbs.data.columns import row_name
 from tdbs.data.sample import TOKENIZER_FOLDER
-from tdbs.data.sources import FileOptions, open_source
+from tdbs.data.file_options import FileOptions
+from tdbs.data.sources import open_source
 from tdbs.errors import DatasetError
 from tdbs.files import to_path
 from tdbs.pipeline.dataset import load, read_split
