@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import Annotated, get_args
 
 from tdbs.data.bad_rows import with_other_rows
+from tdbs.data.file_options import VALIDATION_HELP, FileOptions
 from tdbs.data.hub_repos import HubDataset, hub_dataset
 from tdbs.data.labels.single import LabelType
 from tdbs.data.objects import Objects, Rows
-from tdbs.data.file_options import VALIDATION_HELP, FileOptions
 from tdbs.data.sources import Source, open_source
 from tdbs.data.streams import kept_streams
 from tdbs.data.tasks import Task

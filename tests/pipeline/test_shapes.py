@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 import tdbs
 from tdbs.cli import app
 from tdbs.data.columns import row_name
-from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.data.file_options import FileOptions
+from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.data.sources import open_source
 from tdbs.errors import DatasetError
 from tdbs.files import to_path

@@ -15,8 +15,8 @@ import numpy as np
 
 from tdbs import rng
 from tdbs.arrays import IntArray, offsets_of
-from tdbs.pipeline.shard_columns import token_type
 from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo
+from tdbs.pipeline.shard_columns import token_type
 from tdbs.pipeline.split_index import SplitIndex
 from tdbs.train.planning.batching import TargetLengths
 from tdbs.train.planning.droppable_words import DroppableWords, words_of_index
