@@ -2,7 +2,7 @@
 
 PANELS: dict[str, tuple[str, ...]] = {
     "Common options": (
-        *("text", "pair", "label", "target", "validation", "tokenizer", "max_length"),
+        *("text", "pair", "label", "target", "columns", "task", "validation", "tokenizer", "max_length"),
         *("model", "strategy", "epochs", "lr", "base_batch_size", "batch_size", "tasks", "seed", "seeds"),
         *("profile", "split", "out", "resume"),
     ),

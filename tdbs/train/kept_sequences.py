@@ -6,7 +6,8 @@ import numpy as np
 
 from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
 from tdbs.errors import ConfigError
-from tdbs.pipeline.dataset import SampleSequences, Split
+from tdbs.pipeline.dataset import Split
+from tdbs.pipeline.sequences import SampleSequences
 
 # Shapes: N1 = samples of the split + 1, Q its sequences, T its tokens, B samples of a batch.
 

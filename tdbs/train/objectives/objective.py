@@ -8,7 +8,7 @@ from typing import get_args
 
 import numpy as np
 
-from tdbs.data.tasks import GROUPED_KINDS, Task
+from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.objective_settings import EmbeddingLoss, ObjectiveSettings, RankingLoss
 from tdbs.pipeline import schema
@@ -47,7 +47,7 @@ def objective_of(settings: ObjectiveSettings, dataset: PreparedDataset) -> Objec
     """
     task = dataset.manifest.task
     check_objective(settings, task)
-    if task.kind not in GROUPED_KINDS:
+    if not task.is_grouped:
         return None
     loss = settings.loss or default_loss(task)
     return Objective(
@@ -70,7 +70,7 @@ def default_loss(task: Task) -> str:
 def check_objective(settings: ObjectiveSettings, task: Task) -> None:
     """Refuse settings of an objective that the task, or its loss, does not have."""
     given = changed_fields(settings, ObjectiveSettings)
-    if task.kind not in GROUPED_KINDS:
+    if not task.is_grouped:
         for name in given:
             raise ConfigError(
                 f"{_flag(name)} is for embeddings and rerankers; this task is {task.kind.replace('_', ' ')}.",

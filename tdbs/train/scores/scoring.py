@@ -13,7 +13,7 @@ import torch
 from tokenizers import Tokenizer
 
 from tdbs.arrays import BoolArray, FloatArray, IntArray, offsets_of, ragged_positions
-from tdbs.data.tasks import GROUPED_KINDS, Task, TaskKind
+from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import PreparedDataset, Split, Targets, read_char_places, read_split, read_tokenizer
 from tdbs.pipeline.manifest import Manifest
@@ -67,7 +67,7 @@ def read_scored_split(dataset: PreparedDataset, name: str) -> ScoredSplit:
         raise DatasetError(f"The split {name} has no labels.", next_step="Evaluate on a labelled split.")
     info = manifest.splits[name].references
     kind, groups = manifest.task.kind, None
-    if kind in GROUPED_KINDS:
+    if manifest.task.is_grouped:
         split, groups = sequences_to_score(split, distinct=kind == "embedding")
     return ScoredSplit(
         split=split,
