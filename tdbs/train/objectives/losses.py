@@ -145,9 +145,7 @@ def _logsumexp(values_Q: torch.Tensor, sample_Q: torch.Tensor, samples: int) -> 
     return sums_G.log() + most_G
 
 
-_EMBEDDING_LOSSES: dict[
-    str, Callable[[Objective, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-] = {
+_EMBEDDING_LOSSES: dict[str, Callable[[Objective, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "negatives": _negatives,
     "symmetric": _symmetric,
     "cosine": _cosine,
