@@ -229,8 +229,8 @@ def _first_pass(name: str, split: Split, source: Source, values: RowValues | Non
     if bad and not count:
         raise _nothing_usable(split, bad)
     labels = tuple(found.column() for found in distinct)
-    has_labels = is_filled or is_learned or not task.columns.labels
-    return _FirstPass(rows=rows, has_labels=has_labels, labels=labels)
+    is_labelled = is_filled or is_learned or not task.columns.labels
+    return _FirstPass(rows=rows, has_labels=is_labelled, labels=labels)
 
 
 def _are_drawn_by_texts(task: Task) -> bool:
