@@ -136,7 +136,13 @@ def read_blocks(
 
     tables = tables_of(survey.splits[name], asked, bad)
     most, bytes_ = rows_at_most or BLOCK_ROWS, bytes_at_most or BLOCK_BYTES
-    for table in cut_blocks(tables, text_columns(source), rows_at_most=most, bytes_at_most=bytes_):
+    for table in cut_blocks(
+        tables,
+        text_columns(source),
+        rows_at_most=most,
+        bytes_at_most=bytes_,
+        is_first_repeated=source.task.kind == "ranking",
+    ):
         kept, block = usable(table, block_of, bad)
         if bad and kept.num_rows < table.num_rows:
             gone = np.setdiff1d(table[ROW].to_numpy(), kept[ROW].to_numpy()).tolist()
