@@ -1,4 +1,4 @@
-"""Plans of samples of several sequences: rows are sequences, widths are those of the longest, calls are the cheapest."""
+"""Plans of samples of several sequences: rows are sequences, as wide as the longest, and calls are the cheapest."""
 
 import itertools
 from dataclasses import replace
