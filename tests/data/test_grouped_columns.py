@@ -72,6 +72,12 @@ def test_lists_of_negatives_may_differ_in_number_and_be_empty(workplace):
         assert read(source) == ROWS
 
 
+def test_lists_may_all_be_empty():
+    rows = [{**row, "n": []} for row in ROWS]
+    for source in (rows, pl.DataFrame(rows), pa.Table.from_pylist(rows)):
+        assert read(source) == rows
+
+
 def test_without_a_third_column_there_are_no_negatives():
     assert read(ROWS, columns="q,p") == [{**row, "n": None} for row in ROWS]
 
