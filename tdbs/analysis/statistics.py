@@ -7,7 +7,8 @@ updates stray from the epoch's compared with random updates of the same sizes, a
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import numpy as np
 
@@ -47,6 +48,13 @@ class SplitStatistics:
     expected_target_padding: float | None = None  # exact, of the targets of random batches; None: no sequences
     skipped: int = 0  # rows of the source that were left out
     sequences: int | None = None  # of all samples, if a sample has several: then lengths and padding are theirs
+
+    def record(self) -> dict[str, Any]:
+        """Return the fields as JSON values; sequences only if a sample has several."""
+        found = asdict(self)
+        if self.sequences is None:
+            del found["sequences"]
+        return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -102,7 +102,7 @@ def command(
             {
                 "path": str(opened.path),
                 "split": split,
-                "statistics": {**dataclasses.asdict(found), "percent": percent},
+                "statistics": {**found.record(), "percent": percent},
                 "bucket_edges": edges.tolist(),
                 "predicted_edges": None if predicted is None else dataclasses.asdict(predicted),
                 "length_histogram": list(info.length_histogram),

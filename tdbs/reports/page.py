@@ -168,7 +168,7 @@ def _dataset_numbers(dataset: PreparedDataset) -> dict[str, Any]:
         "max_length": manifest.max_length,
         "bucket_edges": list(manifest.bucket_edges),
         "splits": {
-            name: {**asdict(split_statistics(info)), "length_histogram": list(info.length_histogram)}
+            name: {**split_statistics(info).record(), "length_histogram": list(info.length_histogram)}
             for name, info in manifest.splits.items()
             if info.rows
         },

@@ -143,11 +143,10 @@ def section(text: str, title: str) -> str:
     return re.split(rf"^#{{1,{len(level)}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
 
-def documented_keys(part: str) -> set[str]:
-    """Return the keys in the first column of the first table of a section that has the head "key"."""
-    table = re.search(r"^\| key \|.*?\n\|---.*?\n((?:\|.*\n?)+)", part, re.MULTILINE)
-    assert table is not None
-    return {key for row in table[1].splitlines() for key in re.findall(r"`([^`]+)`", row.split("|")[1])}
+def documented_keys(part: str, *, table: int = 0) -> set[str]:
+    """Return the keys in the first column of a table of a section that has the head "key": of the first one."""
+    rows = re.findall(r"^\| key \|.*?\n\|---.*?\n((?:\|.*\n?)+)", part, re.MULTILINE)[table]
+    return {key for row in rows.splitlines() for key in re.findall(r"`([^`]+)`", row.split("|")[1])}
 
 
 def flat_keys(value: Mapping[str, Any], before: str = "", names: Mapping[str, str] = _NAMED_PLACES) -> set[str]:

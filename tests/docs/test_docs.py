@@ -149,6 +149,28 @@ def test_snippets_of_the_format_page_run_and_manifests_have_the_documented_keys(
     assert flat_keys(manifest) == documented_keys(section(text_of(FORMAT), "manifest.json"))
 
 
+def test_samples_of_several_sequences_have_the_keys_of_the_second_tables(folder):
+    """Their manifest and what prepare prints of them: the keys of any dataset, and these."""
+    options = (
+        "--columns",
+        "query,positive,negatives",
+        "--task",
+        "ranking",
+        "--tokenizer",
+        str(TOKENIZER_FOLDER),
+        "--json",
+    )
+    step = Step(argv=("tdbs", "prepare", "hard.jsonl", *options), shown=())
+    printed = json.loads(run_step(step, folder).stdout)
+    manifest = json.loads((folder / printed["path"] / "manifest.json").read_text(encoding="utf-8"))
+    for found, part in (
+        (printed, section(text_of("docs/cli.md"), "tdbs prepare")),
+        (manifest, section(text_of(FORMAT), "manifest.json")),
+    ):
+        own = {key for key in flat_keys(found) if not key.startswith("source.files")}
+        assert own - documented_keys(part) == documented_keys(part, table=1)
+
+
 @pytest.mark.real_data
 @pytest.mark.parametrize(
     "page", [pytest.param(page, marks=pytest.mark.slow) if page in LIKE_ANOTHER else page for page in WITH_SHELL]
@@ -169,7 +191,8 @@ def test_every_form_of_data_has_a_command_that_runs(folder, shared):
         small = ("--tokenizer", str(TOKENIZER_FOLDER))  # RoBERTa's takes half a second each time
         argv = (*localized((*shlex.split(command), *small), shared), "--out", f"data/{number}")
         outcome = run_step(Step(argv=argv, shown=()), folder)
-        assert "classes" in outcome.stderr or "text" in outcome.stderr, command
+        understood = ("classes", "text", "embedding: ", "ranking: ")
+        assert any(word in outcome.stderr for word in understood), command
 
 
 def localized(argv: tuple[str, ...], shared: Path) -> tuple[str, ...]:

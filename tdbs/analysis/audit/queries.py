@@ -41,7 +41,7 @@ class _Texts:
 
 
 def query_findings(contents: Contents) -> list[Finding]:
-    """Return the rows of each split that others contradict; of scored pairs none can."""
+    """Return the rows of each split that others contradict. Scored pairs cannot contradict each other."""
     if contents.sequences is None or contents.manifest.task.columns.labels:
         return []
     every, found = _texts(contents, contents.sequences), []
