@@ -6,17 +6,18 @@ its own words: not on the block, nor, for a rate, on the strategy's batches.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.inference.checkpoints import Checkpoint
-from tdbs.inference.decode import Decoded, decode, prediction_schema
+from tdbs.inference.decode import decode
 from tdbs.inference.encode import Encoded, without_tokens
+from tdbs.inference.sample_outputs import Column, Decoded
 from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.models.inputs import model_inputs
 from tdbs.train.planning.droppable_words import DroppableWords
@@ -91,8 +92,9 @@ def inference_strategy(
 
 def predict_block(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> Predicted:
     """Return the predictions of a block."""
-    if not len(encoded.rows_R):
-        return joined([], checkpoint)
+    if not len(encoded.split.lengths_N):  # no rows, or rows whose lists of candidates are all empty
+        decoded = decode(encoded, (), checkpoint) if len(encoded.rows_R) else {}
+        return Predicted(rows_R=encoded.rows_R, decoded=decoded, samples=0, tokens=0, kept_tokens=0)
     plan, encoded = planned(checkpoint, encoded, strategy, seed=seed)
     with torch.inference_mode(), checkpoint.accelerator.autocast():
         decoded = decode(encoded, model_outputs(checkpoint, encoded, plan), checkpoint)
@@ -105,17 +107,11 @@ def predict_block(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, 
     )
 
 
-def output_schema(checkpoint: Checkpoint) -> pa.Schema:
-    """Return the columns of a model's predictions."""
-    return prediction_schema(checkpoint.task, no_answers=checkpoint.no_answer_threshold is not None)
-
-
-def joined(parts: Sequence[Predicted], checkpoint: Checkpoint) -> Predicted:
+def joined(parts: Sequence[Predicted]) -> Predicted:
     """Return the predictions of some blocks, one after the other, as those of one; of no block no rows."""
-    decoded: Decoded = tuple([] for _ in output_schema(checkpoint).names[1:])
-    for part in parts:
-        for column, values in zip(decoded, part.decoded, strict=True):
-            column.extend(values)
+    decoded: Decoded = {}
+    for name in dict.fromkeys(chain.from_iterable(part.decoded for part in parts)):
+        decoded[name] = _joined_columns([part.decoded.get(name, []) for part in parts])
     return Predicted(
         rows_R=np.concatenate([np.empty(0, dtype=np.int64), *(part.rows_R for part in parts)]),
         decoded=decoded,
@@ -123,6 +119,11 @@ def joined(parts: Sequence[Predicted], checkpoint: Checkpoint) -> Predicted:
         tokens=sum(part.tokens for part in parts),
         kept_tokens=sum(part.kept_tokens for part in parts),
     )
+
+
+def _joined_columns(columns: Sequence[Column]) -> Column:
+    arrays = [column for column in columns if isinstance(column, np.ndarray)]
+    return np.concatenate(arrays) if arrays else list(chain.from_iterable(columns))
 
 
 def planned(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> tuple[EpochPlan, Encoded]:

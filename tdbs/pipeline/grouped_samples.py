@@ -39,13 +39,13 @@ class Grouped:
 
 
 def embedding_samples(block: RowBlock, _task: Task, tokenizer: LoadedTokenizer, limits: Limits) -> Samples:
-    """Return a sequence for each text of a row: query, positive, negatives."""
-    return _sequences(block, tokenizer, limits, joined_lists([_one_each(block.texts), _candidates(block)]), None)
+    """Return a sequence for each text of a row: query, positive, negatives; rows to predict may have fewer columns."""
+    return _sequences(block, tokenizer, limits, joined_lists([_one_each(block.texts), *_candidates(block)]), None)
 
 
 def ranking_samples(block: RowBlock, _task: Task, tokenizer: LoadedTokenizer, limits: Limits) -> Samples:
     """Return a sequence for each candidate of a row: the query with the positive, then with each negative."""
-    candidates = _candidates(block)
+    candidates = joined_lists(_candidates(block))
     queries = block.texts.take(pa.array(np.repeat(np.arange(len(block.texts)), candidates.value_lengths().to_numpy())))
     return _sequences(block, tokenizer, limits, candidates, queries)
 
@@ -95,11 +95,11 @@ def _sequences(
     )
 
 
-def _candidates(block: RowBlock) -> pa.ListArray:
-    """Return the texts of each row that may answer its query: the positive, then the negatives."""
+def _candidates(block: RowBlock) -> list[pa.ListArray]:
+    """Return lists of the texts of each row that may answer its query: the positive, then the negatives."""
     positives = [] if block.pairs is None else [_one_each(block.pairs)]
     negatives = [] if block.negatives is None else [block.negatives]
-    return joined_lists([*positives, *negatives])
+    return [*positives, *negatives]
 
 
 def _one_each(texts: pa.Array) -> pa.ListArray:
@@ -112,7 +112,7 @@ def _refuse_sizes(block: RowBlock, tokens: TokenBlock, counts_R: IntArray) -> No
     row_Q = np.repeat(np.arange(len(counts_R)), counts_R)
     lengths_R = np.diff(tokens.token_offsets_N1[offsets_of(counts_R)])
     reasons = {row: f"has {lengths_R[row]:,} tokens" for row in np.flatnonzero(lengths_R > LONGEST).tolist()}
-    next_step = f"Give it fewer negatives: a row has {LONGEST:,} tokens at most."
+    next_step = f"Give it fewer texts: a row has {LONGEST:,} tokens at most."
     if not reasons:
         reasons = dict.fromkeys(np.unique(row_Q[lengths_Q == 0]).tolist(), "has a text that makes no token")
         next_step = "Fix the row or delete it."
