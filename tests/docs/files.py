@@ -35,6 +35,9 @@ def write_files(folder: Path) -> None:
     _jsonl(folder / "questions.jsonl", [_asked(context) for context in contexts])
     _jsonl(folder / "unsure.jsonl", [_asked(context, answered=i % 3 > 0) for i, context in enumerate(contexts)])
     _jsonl(folder / "news.jsonl", [{"document": c, "summary": c[:60].strip()} for c in contexts])
+    searched = [{"query": t[:20], "positive": t, "negative": other} for t, other in zip(texts, texts[1:], strict=False)]
+    _jsonl(folder / "pairs.jsonl", searched)
+    _jsonl(folder / "ranked.jsonl", [{**row, "negatives": [row["negative"]] * (i % 3 + 1)} for i, row in enumerate(searched)])
     _write_labels(folder, texts)
     _write_answers(folder, contexts)
     _write_conll(folder / "names.conll", [(row["tokens"], row["ner_tags"]) for row in tagged])
