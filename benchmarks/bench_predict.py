@@ -153,7 +153,9 @@ def serve(checkpoint: Checkpoint, texts: list[str], strategy: Strategy) -> Calla
         for first in range(0, len(texts), BLOCK_ROWS):
             encoded = block_of(text_rows(texts[first : first + BLOCK_ROWS])).encode(checkpoint, pattern)
             predicted = predict_block(checkpoint, encoded, strategy, seed=0)
-            lines.append(json_lines(prediction_table(predicted.rows_R, predicted.decoded, prediction_schema(checkpoint))))
+            lines.append(
+                json_lines(prediction_table(predicted.rows_R, predicted.decoded, prediction_schema(checkpoint)))
+            )
         return lines
 
     return run

@@ -14,18 +14,15 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
+import pyarrow as pa
 
 from tdbs.data.bad_rows import skip_named
 from tdbs.data.columns import BadRows
 from tdbs.data.formats.data_file import UTF8
 from tdbs.errors import ConfigError
 from tdbs.given import Place, checked, text_of
-from tdbs.inference.batches import (
-    Dropping,
-    Predicted,
-    inference_strategy,
-)
-from tdbs.inference.blocks import BLOCK_ROWS, Block
+from tdbs.inference.batches import Dropping, Predicted, inference_strategy
+from tdbs.inference.blocks import BLOCK_ROWS, Block, Input
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
 from tdbs.inference.decode import prediction_schema, prediction_table
 from tdbs.inference.inputs import STDIN, InputOptions, open_input
@@ -198,9 +195,7 @@ def predict(
         stdin=sys.stdin.buffer if source == STDIN else None,
         rows_at_most=1 if batch_size == 1 and source == STDIN else BLOCK_ROWS,
     )
-    if float16:
-        _check_half(place, checkpoint, ranks=opened.has_candidates)
-    schema = prediction_schema(checkpoint, ranks=opened.has_candidates, half=float16)
+    schema = _schema_of(checkpoint, opened, place, half=float16)
     pattern = None if chosen.drop == "none" else droppable_pattern(checkpoint, stopwords)
     parts = None
     if place is not None:
@@ -262,12 +257,16 @@ def predict(
     )
 
 
-def _check_half(out: Path | None, checkpoint: Checkpoint, *, ranks: bool) -> None:
-    """Refuse --float16 for an output without embeddings, or that is JSON."""
-    if checkpoint.task.kind != "embedding" or ranks:
+def _schema_of(checkpoint: Checkpoint, opened: Input, out: Path | None, *, half: bool) -> pa.Schema:
+    """Return the columns of the output. Raises ConfigError for 16 bits without embeddings, or in JSON."""
+    ranks = opened.has_candidates
+    if half and (checkpoint.task.kind != "embedding" or ranks):
         raise ConfigError("--float16 only applies to embeddings.", next_step="Leave it out.")
-    if out is None or out.suffix != ".parquet":
-        raise ConfigError("--float16 needs a Parquet file: JSON has no such numbers.", next_step="Pass --out NAME.parquet.")
+    if half and (out is None or out.suffix != ".parquet"):
+        raise ConfigError(
+            "--float16 needs a Parquet file: JSON has no such numbers.", next_step="Pass --out NAME.parquet."
+        )
+    return prediction_schema(checkpoint, ranks=ranks, half=half)
 
 
 def _record(predicted: Predicted, block: Block, bad: BadRows, reported: set[int]) -> PartRecord:

@@ -1,8 +1,8 @@
 """A model in memory that predicts texts as they arrive (real time, paper 3.2): `tdbs.Predictor`.
 
-A call takes texts, pairs of texts, or queries with texts to rank; anything else raises a ConfigError that says what the model accepts. It tokenizes,
-finds and drops words with the code of `prepare`, and runs the model: one text alone, several batched as in `tdbs
-predict`.
+A call takes texts, pairs of texts, or queries with texts to rank; anything else raises a ConfigError that says what the
+model accepts. It tokenizes, finds and drops words with the code of `prepare`, and runs the model: one text alone,
+several batched as in `tdbs predict`.
 """
 
 from dataclasses import dataclass

@@ -16,7 +16,6 @@ from tdbs.pipeline.references import read_references
 from tdbs.pipeline.schema import IGNORED
 from tdbs.pipeline.sequences import SampleSequences
 
-
 # Shapes: R rows, N samples of the split, Q their sequences, T tokens, W words; N1 = N + 1, and so on.
 
 

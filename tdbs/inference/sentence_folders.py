@@ -13,7 +13,15 @@ from tdbs.errors import ModelError
 from tdbs.records import Form, read_json
 from tdbs.shown import fitted
 
-_FAMILIES = ("bert", "roberta", "distilbert", "camembert", "albert", "xlm-roberta", "xlnet")  # in the names of old files
+_FAMILIES = (
+    "bert",
+    "roberta",
+    "distilbert",
+    "camembert",
+    "albert",
+    "xlm-roberta",
+    "xlnet",
+)  # in the names of old files
 _SETTINGS_NAME = "config_sentence_transformers.json"
 _FORM = Form(
     what="a file of sentence-transformers",
@@ -38,7 +46,10 @@ def text_settings(folder: Path) -> TextSettings:
     found = {} if place is None else _read(place)
     if found.get("do_lower_case"):
         raise ModelError(
-            fitted("The model {folder} wants its texts in lower case (do_lower_case), which tdbs does not do.", folder=folder),
+            fitted(
+                "The model {folder} wants its texts in lower case (do_lower_case), which tdbs does not do.",
+                folder=folder,
+            ),
             next_step="Pass a model whose tokenizer.json changes the case.",
         )
     limit = found.get("max_seq_length")
@@ -62,7 +73,9 @@ def _note_on(folder: Path) -> str | None:
     settings = _settings(folder)
     name, entries = settings.get("default_prompt_name"), settings.get("truncate_dim")
     if isinstance(name, str):
-        return fitted("{folder} has a default prompt, '{name}': texts are embedded without it.", folder=folder, name=name)
+        return fitted(
+            "{folder} has a default prompt, '{name}': texts are embedded without it.", folder=folder, name=name
+        )
     if entries is not None:
         return fitted(
             "{folder} has truncate_dim {entries}: embeddings are whole without --dimensions.",

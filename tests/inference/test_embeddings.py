@@ -135,7 +135,7 @@ def test_lines_of_stdin_and_texts_in_memory(grouped_run, monkeypatch, tmp_path):
 
 @pytest.mark.real_data
 def test_a_folder_of_sentence_transformers_embeds_as_it_says(minilm, shared, tmp_path):
-    """Not a run: pooling, length and limit of tokens are those of its own files. Sentences of STS-B, and a long text."""
+    """Not a run: pooling, length 1 and the limit of tokens are as its files say. Sentences of STS-B, and a long one."""
     peers = pytest.importorskip("sentence_transformers")
     sentences = pq.read_table(shared / "datasets/glue/stsb/validation.parquet")["sentence1"].to_pylist()[:60]
     sentences.append("the cat sat on the mat and " * 80)  # 560 tokens; the folder says 256

@@ -252,7 +252,8 @@ def test_scored_pairs_of_regression_open_as_a_cross_encoder(shared, tmp_path, mo
     pairs = list(zip(table["sentence1"].to_pylist(), table["sentence2"].to_pylist(), strict=True))
     assert found == pytest.approx(theirs.predict(pairs), abs=1e-5)
     notes = []
-    predict(tmp_path / "run/model", "pairs.parquet", text="sentence1", pair="sentence2", out="m.jsonl", note=notes.append)
+    texts = {"text": "sentence1", "pair": "sentence2"}
+    predict(tmp_path / "run/model", "pairs.parquet", out="of_model.jsonl", note=notes.append, **texts)
     assert notes == []
 
 
