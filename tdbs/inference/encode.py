@@ -16,6 +16,7 @@ from tdbs.errors import RowError
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.pipeline.annotate import SAMPLERS
 from tdbs.pipeline.dataset import Split
+from tdbs.pipeline.grouped_samples import leave_a_token
 from tdbs.pipeline.qa_windows import long_questions
 from tdbs.pipeline.samples import first_pieces, words_of_tokens
 from tdbs.pipeline.tokens.block import TokenBlock
@@ -81,6 +82,8 @@ def _encoded(rows: RowBlock, checkpoint: Checkpoint, pattern: WordPattern | None
             rows_N=samples.rows_S if samples.sequences_S is None else None,
             protected_T=samples.protected_T,
         )
+        if samples.sequences_S is not None:
+            spans = leave_a_token(spans, tokens)  # as in training
     rows_S = samples.rows_S if samples.sequences_S is None else np.repeat(samples.rows_S, samples.sequences_S)
     split = split_of(tokens, spans, rows.rows_N[rows_S])
     if kind == "question_answering":

@@ -131,7 +131,7 @@ def test_candidates_in_several_columns_and_bad_rows(grouped_run, tmp_path):
     run = grouped_run("ranking") / "run"
     rows = [["a fine film", "it is", "no"], ["what", "", "no"], ["so", "it is", "goes"]]
     source = write_csv(tmp_path / "in.csv", ["q", "first", "second"], rows)
-    assert refused(run, source, columns="q,first,second")[0] == "Row 2 of in.csv has a blank 'first'."
+    assert refused(run, source, columns="q,first,second")[0] == "Row 2 of in.csv has no 'first'."
     found = predict(run, source, columns="q,first,second", out=tmp_path / "out.jsonl", skip_bad_rows=True)
     assert found.skipped == [2]
     assert [len(row["ranks"]) for row in read_jsonl(tmp_path / "out.jsonl")] == [2, 2]
