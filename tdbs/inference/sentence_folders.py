@@ -11,7 +11,7 @@ from transformers import PretrainedConfig
 
 from tdbs.errors import ModelError
 from tdbs.records import Form, read_json
-from tdbs.shown import fitted
+from tdbs.shown import shown
 
 _FAMILIES = (
     "bert",
@@ -46,10 +46,7 @@ def text_settings(folder: Path) -> TextSettings:
     found = {} if place is None else _read(place)
     if found.get("do_lower_case"):
         raise ModelError(
-            fitted(
-                "The model {folder} wants its texts in lower case (do_lower_case), which tdbs does not do.",
-                folder=folder,
-            ),
+            f"The model {folder} wants its texts in lower case (do_lower_case), which tdbs does not do.",
             next_step="Pass a model whose tokenizer.json changes the case.",
         )
     limit = found.get("max_seq_length")
@@ -73,15 +70,9 @@ def _note_on(folder: Path) -> str | None:
     settings = _settings(folder)
     name, entries = settings.get("default_prompt_name"), settings.get("truncate_dim")
     if isinstance(name, str):
-        return fitted(
-            "{folder} has a default prompt, '{name}': texts are embedded without it.", folder=folder, name=name
-        )
+        return f"{folder} has a default prompt, '{shown(name)}': texts are embedded without it."
     if entries is not None:
-        return fitted(
-            "{folder} has truncate_dim {entries}: embeddings are whole without --dimensions.",
-            folder=folder,
-            entries=entries,
-        )
+        return f"{folder} has truncate_dim {shown(entries)}: embeddings are whole without --dimensions."
     return None
 
 

@@ -71,7 +71,7 @@ def test_batches_do_not_change_embeddings(options, grouped_run, source, some_tex
     result = predict(place / "run", source, out=tmp_path / "out.parquet", precision="fp32", **options)
     expected = one_by_one(place / "run/model", some_texts, "mean", normalize=False)
     assert embeddings_of(tmp_path / "out.parquet") == pytest.approx(expected, abs=1e-5)
-    assert (result.padding_fraction == 0) == (options != {"strategy": "random"})
+    assert (result.padding_fraction < 0.02) == (options != {"strategy": "random"})
 
 
 def test_blocks_and_resuming_do_not_change_a_byte(grouped_run, source, tmp_path, monkeypatch):
@@ -215,7 +215,7 @@ def test_what_is_refused(grouped_run, checkpoint_of, source, tmp_path):
             "--dimensions only applies to models that embed texts.",
             "Leave it out.",
         ),
-        (run, ("dimensions", 0)): ("--dimensions must be at least 1, got 0.", "Pass --dimensions 1 or more."),
+        (run, ("dimensions", 0)): ("--dimensions must be 1 or more, got 0.", "Pass --dimensions 1 or more."),
         (run, ("dimensions", 4096)): (
             f"--dimensions 4096 is beyond {run}, whose embeddings have 128 entries.",
             "Pass --dimensions 128 or less.",
