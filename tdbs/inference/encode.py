@@ -99,8 +99,8 @@ def _encoded(rows: RowBlock, checkpoint: Checkpoint, pattern: WordPattern | None
         word_of_T[pieces] = last_T[pieces]
         offsets_R1 = offsets_of([len(row) for row in words])
         return Encoded(split=split, rows_R=rows.rows_N, word_of_T=word_of_T, word_offsets_R1=offsets_R1)
-    offsets_R1 = None if rows.negatives is None or samples.sequences_S is None else offsets_of(samples.sequences_S)
-    return Encoded(split=split, rows_R=rows.rows_N, candidate_offsets_R1=offsets_R1)
+    bounds_R1 = None if rows.negatives is None or samples.sequences_S is None else offsets_of(samples.sequences_S)
+    return Encoded(split=split, rows_R=rows.rows_N, candidate_offsets_R1=bounds_R1)
 
 
 def split_of(tokens: TokenBlock, spans: DroppableSpans | None, source_rows_N: IntArray) -> Split:

@@ -8,10 +8,11 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.nn import functional
 
-from tdbs.arrays import FloatArray, IntArray
+from tdbs.arrays import IntArray
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.encode import Encoded
 from tdbs.inference.sample_outputs import Decoded, Outputs, logits_of_samples
@@ -47,7 +48,7 @@ def decode_scores(encoded: Encoded, outputs: Outputs, _checkpoint: Checkpoint) -
     return _ranked(scores_N, encoded.candidate_offsets_R1)
 
 
-def ranks_of(scores_K: FloatArray, offsets_R1: IntArray) -> IntArray:
+def ranks_of(scores_K: npt.NDArray[np.float32], offsets_R1: IntArray) -> IntArray:
     """Return the rank of each score among those of its row, from 1 for the highest (K); row i has [i] to [i + 1]."""
     counts_R = np.diff(offsets_R1)
     row_K = np.repeat(np.arange(len(counts_R)), counts_R)
@@ -57,7 +58,7 @@ def ranks_of(scores_K: FloatArray, offsets_R1: IntArray) -> IntArray:
     return ranks_K
 
 
-def _ranked(scores_K: FloatArray, offsets_R1: IntArray) -> Decoded:
+def _ranked(scores_K: npt.NDArray[np.float32], offsets_R1: IntArray) -> Decoded:
     ranks_K = ranks_of(scores_K, offsets_R1)
     bounds = list(pairwise(offsets_R1.tolist()))
 
