@@ -31,6 +31,7 @@ from tdbs.train.step import forward
 # Shapes: N samples of the block, R its rows, B samples of a batch, M tokens written.
 
 DEFAULT_STRATEGY = "bucket"  # the fastest that drops nothing (docs/decisions.md, "Predicting")
+DEFAULT_OF_GROUPED = "unpadded"  # of embeddings and rerankers, if the model supports it: passages are long
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,8 +86,10 @@ def inference_strategy(
         "base_batch_size": batch_size,
         "caps": caps if caps is not None or batch_size is None else str(batch_size),
     }
+    is_unpadded = task.is_grouped and in_rows and drop in ("none", "rate")
+    default = DEFAULT_OF_GROUPED if is_unpadded else DEFAULT_STRATEGY
     return resolve_strategy(
-        name or DEFAULT_STRATEGY, task, parts, allow_drop=dropping.allow_drop, profile=profile, in_rows=in_rows
+        name or default, task, parts, allow_drop=dropping.allow_drop, profile=profile, in_rows=in_rows
     )
 
 
@@ -132,7 +135,7 @@ def planned(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, see
         encoded = _at_rate(checkpoint, encoded, strategy, seed=seed)
         strategy = replace(strategy, drop="none")
     split, max_length = encoded.split, checkpoint.limits.max_length
-    if len(split.lengths_N) == 1 and strategy.execution == "padded" and strategy.drop == "none":
+    if len(split.lengths_N) == 1 and strategy.execution != "padded_max" and strategy.drop == "none":
         return plan_one_by_one(np.zeros(1, dtype=np.int64), split.lengths_N), encoded  # real time pays for no planning
     words = _droppable_words(encoded, strategy, checkpoint)
     plan = plan_epoch(split.lengths_N, words, strategy, max_length=max_length, seed=seed, epoch=0)

@@ -113,7 +113,8 @@ def predict(
         columns: Columns of a query and of the texts to rank for it, or of lists of them: `query,candidates`
             (embeddings and rerankers).
         split: Split of a prepared dataset. None: its validation split.
-        strategy: How batches are made: `bucket`, `unpadded`, `random`, `reach` and so on. None: `bucket`.
+        strategy: How batches are made: `bucket`, `unpadded`, `random`, `reach` and so on. None: `bucket`; of embeddings
+            and rerankers `unpadded`, if the model supports it.
         batch_size: Samples of a batch; 1 predicts each row as it arrives. None: 64.
         drop: TokenDrop: `none`, `rate`, `any`, `all`, `batch_min` or `reach`.
         drop_rate: Share of a row's droppable words that go, from 0 to 1.
