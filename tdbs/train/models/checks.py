@@ -32,7 +32,7 @@ def check_weights(name: str) -> None:
 
 
 def missing_weights(names: Iterable[str], kind: TaskKind) -> list[str]:
-    """Return which missing weights are used: embeddings need no pooler, so many folders have none."""
+    """Return which missing weights are used: embeddings need no pooler, and most folders have none."""
     return sorted(name for name in names if kind != "embedding" or _POOLER not in name.split("."))
 
 
