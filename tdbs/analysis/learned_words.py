@@ -26,8 +26,8 @@ from tdbs.given import Place, checked, text_of
 from tdbs.inference.batches import inference_strategy, model_outputs, planned
 from tdbs.inference.blocks import text_rows
 from tdbs.inference.checkpoints import Checkpoint, open_checkpoint
-from tdbs.inference.decode import logits_of_samples
 from tdbs.inference.encode import Encoded, encode_rows, without_tokens
+from tdbs.inference.sample_outputs import logits_of_samples
 from tdbs.pipeline.dataset import PreparedDataset, Split, read_split, read_tokenizer
 from tdbs.pipeline.words.matches import combining_marks, compile_words, fold
 from tdbs.pipeline.words.stopwords import PAPER_STOPWORDS

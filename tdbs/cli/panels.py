@@ -19,7 +19,7 @@ PANELS: dict[str, tuple[str, ...]] = {
     ),
     "Model": ("dropout", "lora", "freeze_layers"),
     "Embeddings and rerankers": (
-        *("loss", "temperature", "margin", "pooling", "normalize", "dimensions", "keep_repeats"),
+        *("loss", "temperature", "margin", "pooling", "normalize", "dimensions", "keep_repeats", "float16"),
     ),
     "Training": ("warmup", "lr_scheduler", "weight_decay", "keep_samples", "data_diet"),
     "Conditions": ("remove", "edits", "draws", "time", "flips", "max_flips"),

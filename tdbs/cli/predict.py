@@ -59,6 +59,14 @@ def command(
         str | None,
         typer.Option(help="Column of the second text, or of the context. [default: the run's]", show_default=False),
     ] = None,
+    columns: Annotated[
+        str | None,
+        typer.Option(
+            metavar="A,B,…",
+            help="Columns of a query and of texts to rank for it, or lists of them (embeddings, rerankers).",
+            show_default=False,
+        ),
+    ] = None,
     split: Annotated[
         str | None,
         typer.Option(help="Split of a prepared dataset. [default: its validation split]", show_default=False),
@@ -67,7 +75,7 @@ def command(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="How batches are made, as in tdbs train: bucket, unpadded, random, reach, … [default: bucket]",
+            help="How batches are made, as in tdbs train: bucket, unpadded, random, reach, … [default: bucket; embeddings, rerankers: unpadded]",
             show_default=False,
             autocompletion=completes(strategy_names),
         ),
@@ -105,6 +113,13 @@ def command(
         str | None,
         typer.Option(help="Text before every input (models that generate). [default: the run's]", show_default=False),
     ] = None,
+    dimensions: Annotated[
+        int | None,
+        typer.Option(help="First entries of each embedding to keep (Matryoshka). [default: all]", show_default=False),
+    ] = None,
+    float16: Annotated[
+        bool, typer.Option("--float16", help="Write embeddings with 16 bits a number (Parquet).")
+    ] = False,
     attention: Annotated[
         str,
         typer.Option(
@@ -134,6 +149,8 @@ def command(
       tdbs predict runs/first reviews.csv --text review --out predictions.jsonl
       tdbs predict my/bert reviews.parquet --out found.parquet --resume
       echo "a fine film" | tdbs predict runs/first - --batch-size 1
+      tdbs predict runs/search pages.jsonl --text body --out embeddings.parquet
+      tdbs predict runs/reranker found.jsonl --columns query,candidates --out ranks.jsonl
     """
     from tdbs.reports.terminal import duration
 
@@ -162,6 +179,7 @@ def command(
             out=out,
             text=text,
             pair=pair,
+            columns=columns,
             split=split,
             strategy=strategy,
             batch_size=batch_size,
@@ -173,6 +191,8 @@ def command(
             profile=given_profile(profile),
             max_length=max_length,
             prefix=prefix,
+            dimensions=dimensions,
+            float16=float16,
             **settings,
             **reading,
             attention=attention,

@@ -29,7 +29,7 @@ def choose_grouped_columns(
     if options.columns is None or kind is None:
         return None
     names = schemas["train"].names
-    query, positive, *negatives = _column_names(options.columns, names)
+    query, positive, *negatives = listed_columns(options.columns, names)
     labels = () if options.label is None else (plain_name(options.label),)
     if labels and (kind != "embedding" or negatives):
         raise ConfigError(
@@ -43,7 +43,7 @@ def choose_grouped_columns(
         )
     columns = Columns(text=query, pair=positive, negatives=tuple(negatives), labels=labels)
     asked = [*((_OPTION, name) for name in (query, positive, *negatives)), *(("--label", name) for name in labels)]
-    _refuse_repeated([name for _, name in asked])
+    refuse_repeated([name for _, name in asked])
     for split, schema in schemas.items():
         for option, column in asked:
             may_lack = split == "test" and column in labels
@@ -85,8 +85,11 @@ def _kind(options: FileOptions) -> TaskKind | None:
     return next(kind for kind in GROUPED_KINDS if kind == asked)
 
 
-def _column_names(given: str, names: Sequence[str]) -> list[str]:
-    """Return the names in a list separated by commas; one that has a comma itself is found among the columns."""
+def listed_columns(given: str, names: Sequence[str]) -> list[str]:
+    """Return the names in a list separated by commas; one that has a comma itself is found among the columns.
+
+    Raises ConfigError if it is one name.
+    """
     parts = given.split(",")
     found: list[str] = []
     while parts:
@@ -101,7 +104,8 @@ def _column_names(given: str, names: Sequence[str]) -> list[str]:
     return found
 
 
-def _refuse_repeated(names: Sequence[str]) -> None:
+def refuse_repeated(names: Sequence[str]) -> None:
+    """Raise ConfigError if a column is named twice."""
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice is not None:
         raise ConfigError(fitted("'{name}' is named twice.", name=twice), next_step="Name each column once.")

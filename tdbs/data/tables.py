@@ -184,7 +184,7 @@ def read_texts(source: Source, split: Split, table: pa.Table) -> RowTexts:
     if source.task.is_grouped:
         for column in (text, *([] if pair is None else [pair])):
             refuse_blank(column)
-    negatives = negative_lists(others[1:]) if columns.negatives else None
+    negatives = negative_lists(others[0 if columns.pair is None else 1 :]) if columns.negatives else None
     return RowTexts(text=text, pair=pair, negatives=negatives)
 
 

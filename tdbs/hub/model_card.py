@@ -13,6 +13,8 @@ from tdbs.shown import shown
 from tdbs.train.planning.model_choice import TINY
 from tdbs.train.run_folder import Run
 
+_LIBRARIES = {"embedding": "sentence-transformers", "ranking": "sentence-transformers"}
+_NOUNS = {"embedding": "text embeddings", "ranking": "ranking texts"}  # of other kinds their name
 _STRATEGY = ("name", "batches", "drop", "drop_rate", "execution", "base_batch_size", "scaling_factor", "micro_batches")
 _PART = ("lora", "freeze_layers")
 
@@ -28,7 +30,7 @@ def model_card(run: Run, result: Mapping[str, Any], repo: str, license_id: str |
     adapters = "lora" in config.get("part", {})
     data = ModelCardData(
         license=license_id,
-        library_name="peft" if adapters else "transformers",
+        library_name="peft" if adapters else _LIBRARIES.get(kind, "transformers"),
         pipeline_tag=tag,
         base_model=None if base is None else hub_name(base),
         datasets=None if known is None else [known.hub_id],
@@ -43,14 +45,14 @@ def model_card(run: Run, result: Mapping[str, Any], repo: str, license_id: str |
     return card(
         data,
         name,
-        f"A model for {kind.replace('_', ' ')}, fine-tuned with {TDBS_LINK}.",
+        f"A model for {_NOUNS.get(kind, kind.replace('_', ' '))}, fine-tuned with {TDBS_LINK}.",
         fenced(facts(_summary(config, base, scores))),
         "Scores are those of the validation split, without dropped words.",
         "## Training",
         training,
         *(() if energy is None else ("## Energy", fenced(facts(_energy(energy))), _ENERGY_NOTE)),
         "## How to use it",
-        fenced(_snippet(repo, tag, adapters=adapters), "python"),
+        fenced(_snippet(repo, kind, tag, adapters=adapters), "python"),
     )
 
 
@@ -129,12 +131,20 @@ def _emissions(energy: Mapping[str, Any] | None) -> dict[str, Any]:
     return {"co2_eq_emissions": found}
 
 
-def _snippet(repo: str, tag: str | None, *, adapters: bool) -> str:
+def _snippet(repo: str, kind: str, tag: str | None, *, adapters: bool) -> str:
     if tag is None or adapters:
         return f"""from transformers import AutoModel, AutoTokenizer
 
 model = AutoModel.from_pretrained("{repo}")  # pass the class of the task; adapters need peft and their base model
 tokenizer = AutoTokenizer.from_pretrained("{repo}")"""
+    if kind == "embedding":
+        return f"""from sentence_transformers import SentenceTransformer
+
+embeddings = SentenceTransformer("{repo}").encode(["a text", "another"])"""
+    if kind == "ranking":
+        return f"""from sentence_transformers import CrossEncoder
+
+scores = CrossEncoder("{repo}").predict([("a query", "a text"), ("a query", "another")])"""
     return f"""from transformers import pipeline
 
 predict = pipeline("{tag}", model="{repo}")"""

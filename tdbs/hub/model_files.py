@@ -15,7 +15,8 @@ from tdbs.train.run_folder import MODEL_FOLDER
 NAMES = re.compile(
     r"(adapted/)?config\.json|generation_config\.json|model(-\d{5}-of-\d{5})?\.safetensors|"
     r"model\.safetensors\.index\.json|adapter_config\.json|adapter_model\.safetensors|"
-    r"tokenizer(_config)?\.json|special_tokens_map\.json"
+    r"tokenizer(_config)?\.json|special_tokens_map\.json|"
+    r"modules\.json|1_Pooling/config\.json|sentence_bert_config\.json|config_sentence_transformers\.json"
 )
 _WEIGHTS = re.compile(r"(adapter_)?model(-\d{5}-of-\d{5})?\.safetensors")
 _FORM = Form(what="a file of a saved model", error=TrainingError, next_step="Train again.", foreign=True)
@@ -37,7 +38,7 @@ def model_files(run: Path) -> dict[str, Path | bytes]:
     refuse_link(folder, TrainingError, next_step="Push the run that the link leads to.")
     paths = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*"))}
     named = {name: path for name, path in paths.items() if is_model_file(name)}
-    for path in (*named.values(), folder / "adapted"):
+    for path in (*named.values(), folder / "adapted", folder / "1_Pooling"):
         refuse_link(path, TrainingError, next_step="Put the file itself in its place.")
     if not any(map(_WEIGHTS.fullmatch, named)):
         raise TrainingError(f"{folder} has no weights in safetensors.", next_step="Train again.")

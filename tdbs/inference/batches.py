@@ -6,17 +6,18 @@ its own words: not on the block, nor, for a rate, on the strategy's batches.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 
 import numpy as np
-import pyarrow as pa
 import torch
 
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.inference.checkpoints import Checkpoint
-from tdbs.inference.decode import Decoded, decode, prediction_schema
+from tdbs.inference.decode import decode
 from tdbs.inference.encode import Encoded, without_tokens
+from tdbs.inference.sample_outputs import Column, Decoded
 from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.models.inputs import model_inputs
 from tdbs.train.planning.droppable_words import DroppableWords
@@ -30,6 +31,7 @@ from tdbs.train.step import forward
 # Shapes: N samples of the block, R its rows, B samples of a batch, M tokens written.
 
 DEFAULT_STRATEGY = "bucket"  # the fastest that drops nothing (docs/decisions.md, "Predicting")
+DEFAULT_OF_GROUPED = "unpadded"  # of embeddings and rerankers, if the model supports it: passages are long
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -84,15 +86,18 @@ def inference_strategy(
         "base_batch_size": batch_size,
         "caps": caps if caps is not None or batch_size is None else str(batch_size),
     }
+    is_unpadded = task.is_grouped and in_rows and drop in ("none", "rate")
+    default = DEFAULT_OF_GROUPED if is_unpadded else DEFAULT_STRATEGY
     return resolve_strategy(
-        name or DEFAULT_STRATEGY, task, parts, allow_drop=dropping.allow_drop, profile=profile, in_rows=in_rows
+        name or default, task, parts, allow_drop=dropping.allow_drop, profile=profile, in_rows=in_rows
     )
 
 
 def predict_block(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> Predicted:
     """Return the predictions of a block."""
-    if not len(encoded.rows_R):
-        return joined([], checkpoint)
+    if not len(encoded.split.lengths_N):  # no rows, or rows whose lists of candidates are all empty
+        decoded = decode(encoded, (), checkpoint) if len(encoded.rows_R) else {}
+        return Predicted(rows_R=encoded.rows_R, decoded=decoded, samples=0, tokens=0, kept_tokens=0)
     plan, encoded = planned(checkpoint, encoded, strategy, seed=seed)
     with torch.inference_mode(), checkpoint.accelerator.autocast():
         decoded = decode(encoded, model_outputs(checkpoint, encoded, plan), checkpoint)
@@ -105,17 +110,11 @@ def predict_block(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, 
     )
 
 
-def output_schema(checkpoint: Checkpoint) -> pa.Schema:
-    """Return the columns of a model's predictions."""
-    return prediction_schema(checkpoint.task, no_answers=checkpoint.no_answer_threshold is not None)
-
-
-def joined(parts: Sequence[Predicted], checkpoint: Checkpoint) -> Predicted:
+def joined(parts: Sequence[Predicted]) -> Predicted:
     """Return the predictions of some blocks, one after the other, as those of one; of no block no rows."""
-    decoded: Decoded = tuple([] for _ in output_schema(checkpoint).names[1:])
-    for part in parts:
-        for column, values in zip(decoded, part.decoded, strict=True):
-            column.extend(values)
+    decoded: Decoded = {}
+    for name in dict.fromkeys(chain.from_iterable(part.decoded for part in parts)):
+        decoded[name] = _joined_columns([part.decoded.get(name, []) for part in parts])
     return Predicted(
         rows_R=np.concatenate([np.empty(0, dtype=np.int64), *(part.rows_R for part in parts)]),
         decoded=decoded,
@@ -125,13 +124,18 @@ def joined(parts: Sequence[Predicted], checkpoint: Checkpoint) -> Predicted:
     )
 
 
+def _joined_columns(columns: Sequence[Column]) -> Column:
+    arrays = [column for column in columns if isinstance(column, np.ndarray)]
+    return np.concatenate(arrays) if arrays else list(chain.from_iterable(columns))
+
+
 def planned(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> tuple[EpochPlan, Encoded]:
     """Return the batches of a block, and its samples as TokenDrop leaves them."""
     if strategy.drops_at_rate:  # whatever the batch, so words go first, and batches are made of what is left
         encoded = _at_rate(checkpoint, encoded, strategy, seed=seed)
         strategy = replace(strategy, drop="none")
     split, max_length = encoded.split, checkpoint.limits.max_length
-    if len(split.lengths_N) == 1 and strategy.execution == "padded" and strategy.drop == "none":
+    if len(split.lengths_N) == 1 and strategy.execution != "padded_max" and strategy.drop == "none":
         return plan_one_by_one(np.zeros(1, dtype=np.int64), split.lengths_N), encoded  # real time pays for no planning
     words = _droppable_words(encoded, strategy, checkpoint)
     plan = plan_epoch(split.lengths_N, words, strategy, max_length=max_length, seed=seed, epoch=0)

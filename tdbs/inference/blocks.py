@@ -37,10 +37,16 @@ class Input:
     rows: int | None  # None: unknown before the end
     blocks: Callable[[BadRows | None], Iterator[Block]]  # bad rows are recorded there and skipped; None: an error
     is_pair: bool
+    has_candidates: bool = False  # a row has a query and texts that are ranked for it
 
 
 def text_rows(
-    texts: list[str], pairs: list[str] | None = None, *, rows: list[int] | None = None, where: str = "the texts"
+    texts: list[str],
+    pairs: list[str] | None = None,
+    *,
+    candidates: list[list[str]] | None = None,
+    rows: list[int] | None = None,
+    where: str = "the texts",
 ) -> RowBlock:
     """Return texts that are in memory as rows, numbered from 0 unless `rows` says otherwise."""
     return RowBlock(
@@ -48,6 +54,7 @@ def text_rows(
         rows_N=np.arange(len(texts)) if rows is None else np.array(rows, dtype=np.int64),
         texts=pa.array(texts, pa.string()),
         pairs=None if pairs is None else pa.array(pairs, pa.string()),
+        negatives=None if candidates is None else pa.array(candidates, pa.list_(pa.string())),
         targets=None,
     )
 
@@ -75,4 +82,5 @@ def _row(rows: RowBlock, place: int) -> RowBlock:
         rows_N=rows.rows_N[place : place + 1],
         texts=rows.texts.slice(place, 1),
         pairs=None if rows.pairs is None else rows.pairs.slice(place, 1),
+        negatives=None if rows.negatives is None else rows.negatives.slice(place, 1),
     )

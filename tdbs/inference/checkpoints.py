@@ -1,7 +1,8 @@
 """Open a model that predicts: a run of tdbs, or any transformers checkpoint with a head, and its text processing.
 
 A run takes task, lengths and droppable words from its dataset's manifest. For a checkpoint, the configuration gives the
-kind of task (`architectures`, `problem_type`), the classes (`id2label`) and the length; it has its own tokenizer.
+kind of task (`architectures`, `problem_type`), the classes (`id2label`) and the length; it has its own tokenizer. A
+folder of sentence-transformers says what else it is: a model that embeds, or a reranker.
 """
 
 from dataclasses import dataclass, replace
@@ -12,8 +13,9 @@ from accelerate import Accelerator
 from transformers import PretrainedConfig
 
 from tdbs.data.tasks import Columns, Task, TaskKind
-from tdbs.errors import ConfigError, DatasetError, ModelError
+from tdbs.errors import ConfigError, DatasetError, ModelError, at_least
 from tdbs.inference.linear_layers import store_in_bf16
+from tdbs.inference.sentence_folders import activation_of, text_settings
 from tdbs.pipeline.dataset import load
 from tdbs.pipeline.lengths import MAX_LENGTHS, Limits, choose_limits
 from tdbs.pipeline.manifest import TokenizerInfo, WordsInfo
@@ -27,6 +29,7 @@ from tdbs.train.evaluate import load_trained, threshold_of
 from tdbs.train.models.checks import position_limit_of
 from tdbs.train.models.inputs import InputRules, SampleFormat
 from tdbs.train.models.load import LoadedModel, ModelSettings, load_model, read_config
+from tdbs.train.models.pooling import saved_pooling
 from tdbs.train.rows.models import use_sequences
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run, read_run
 
@@ -65,6 +68,7 @@ class Checkpoint:
     note: str | None = None  # open points of its configuration, and how they were read
     # of a run that learned questions without an answer: above it the answer is empty; None: every question has one
     no_answer_threshold: float | None = None
+    dimensions: int | None = None  # first entries of an embedding that are written; None: all of them
 
 
 def open_checkpoint(
@@ -74,13 +78,14 @@ def open_checkpoint(
     attention: str = "auto",
     max_length: int | None = None,
     prefix: str | None = None,
+    dimensions: int | None = None,
     alone: bool = False,
 ) -> Checkpoint:
     """Load a run's model, or a checkpoint by hub name or folder. Raises a TdbsError if it cannot predict.
 
     `auto` is the run's own kernel; for a checkpoint, the fastest one of this device; for texts that are
     predicted `alone`, one in a batch, sdpa. `max_length` and `prefix` (sequence to sequence) are those of a run's
-    dataset if they are not given.
+    dataset if they are not given. `dimensions` cuts embeddings to their first entries.
     """
     opened = _of_run if holds_run(Path(name)) else _of_checkpoint
     found = opened(str(name), precision=precision, attention=attention, max_length=max_length)
@@ -91,6 +96,9 @@ def open_checkpoint(
         if found.task.kind != "seq2seq":
             raise ConfigError("--prefix only applies to models that generate texts.", next_step="Leave it out.")
         found = replace(found, task=replace(found.task, prefix=prefix))
+    if dimensions is not None:
+        _check_dimensions(found, dimensions)
+        found = replace(found, dimensions=dimensions)
     return found
 
 
@@ -127,7 +135,7 @@ def _of_run(name: str, *, precision: str, attention: str, max_length: int | None
     loaded = load_trained(run, dataset, execution=resolved, in_rows=None)
     tokenizer = load_tokenizer(str(Path(name) / MODEL_FOLDER))
     limits = Limits(
-        max_length=max_length or manifest.max_length,
+        max_length=max_length or manifest.max_sequence_length or manifest.max_length,
         stride=manifest.stride,
         max_target_length=manifest.max_target_length,
     )
@@ -147,7 +155,9 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
     config = read_config(name, "predict")
     task = _task_of(name, config)
     tokenizer = load_tokenizer(name)
-    known = [limit for limit in (tokenizer.model_max_length, position_limit_of(config)) if limit is not None]
+    sentences = text_settings(Path(name)) if task.kind == "embedding" else None
+    own = None if sentences is None else sentences.max_length
+    known = [limit for limit in (own or tokenizer.model_max_length, position_limit_of(config)) if limit is not None]
     if max_length is None:  # windows and sources have a usual length; of other texts nothing is cut that need not be
         usual = MAX_LENGTHS.get(task.kind)
         max_length = min([*known, *([] if usual is None else [usual])], default=_NO_LIMIT)
@@ -163,7 +173,7 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
     )
     loaded = load_model(name, samples, ModelSettings(purpose="predict", execution=resolved, in_rows=None))
     found = _checkpoint(name, loaded, _shown(resolved), task, tokenizer=tokenizer, limits=limits, words=None)
-    return replace(found, note=_note_on(name, task, config))
+    return replace(found, note=_note_on(name, task, config) if sentences is None else sentences.note)
 
 
 def _shown(execution: DeviceSettings) -> dict[str, str]:
@@ -203,7 +213,9 @@ def _checkpoint(
 
 
 def _task_of(name: str, config: PretrainedConfig) -> Task:
-    """Return the task that a configuration describes."""
+    """Return the task that a configuration describes, or the files of sentence-transformers beside it."""
+    if saved_pooling(Path(name)) is not None:
+        return Task(name=Path(name).name, kind="embedding", columns=Columns(text="text", labels=()))
     classes = [str(each) for each in config.architectures] if isinstance(config.architectures, list) else []
     kind = next((kind for end, kind in _KINDS.items() if any(each.endswith(end) for each in classes)), None)
     if kind is None:
@@ -214,6 +226,8 @@ def _task_of(name: str, config: PretrainedConfig) -> Task:
     if kind == "classification":
         implied: TaskKind = "regression" if config.num_labels == 1 else "classification"
         kind = _PROBLEMS.get(config.problem_type or "", implied)
+        if config.num_labels == 1 and activation_of(Path(name), config) == "Sigmoid":
+            return Task(name=Path(name).name, kind="ranking", columns=Columns(text="query", pair="text", labels=()))
     labels = tuple(str(config.id2label[i]) for i in range(config.num_labels))
     columns = Columns(text="question", pair="context") if kind == "question_answering" else Columns(text="text")
     if kind == "regression":
@@ -224,12 +238,24 @@ def _task_of(name: str, config: PretrainedConfig) -> Task:
 
 def _note_on(name: str, task: Task, config: PretrainedConfig) -> str | None:
     """Return a note on a single output of unspecified kind, because other programs may show its sigmoid."""
-    if task.kind != "regression" or config.problem_type in _PROBLEMS:
+    if task.kind != "regression" or config.problem_type in _PROBLEMS or activation_of(Path(name), config) is not None:
         return None
     return (
         f"{name} has one output and no problem_type in its config.json: it is read as regression, and its numbers are "
         "printed unchanged, without a sigmoid."
     )
+
+
+def _check_dimensions(checkpoint: Checkpoint, dimensions: int) -> None:
+    if checkpoint.task.kind != "embedding":
+        raise ConfigError("--dimensions only applies to models that embed texts.", next_step="Leave it out.")
+    at_least("--dimensions", dimensions, 1)
+    width = checkpoint.model.config.hidden_size
+    if dimensions > width:
+        raise ConfigError(
+            f"--dimensions {dimensions} is beyond {checkpoint.name}, whose embeddings have {width} entries.",
+            next_step=f"Pass --dimensions {width} or less.",
+        )
 
 
 def _check_length(name: str, config: PretrainedConfig, max_length: int) -> None:

@@ -9,52 +9,61 @@
 | question_answering | the answer's text, or "" | start and end logit together |
 | seq2seq | the text that is written | |
 
+Embeddings have a column `embedding`, pairs of a reranker a `score`, and queries with candidates `scores` and `ranks`
+(rankings.py).
+
 If a run learned questions without an answer, `no_answer` is the null score minus that score; above the run's threshold
 the answer is "".
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import torch
 
-from tdbs.arrays import BoolArray, FloatArray, IntArray, ragged_positions
-from tdbs.data.tasks import Task, TaskKind
+from tdbs.arrays import BoolArray, FloatArray, IntArray, offsets_of, ragged_positions
+from tdbs.data.tasks import TaskKind
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.encode import Encoded
+from tdbs.inference.rankings import EMBEDDING, RANKS, SCORE, SCORES, decode_embeddings, decode_scores
+from tdbs.inference.sample_outputs import Column, Decoded, Outputs, logits_of_samples
 from tdbs.pipeline.references import References
 from tdbs.pipeline.schema import SOURCE_ROW
-from tdbs.train.batches import Batch
 from tdbs.train.scores.no_answers import answers_at
 from tdbs.train.scores.scoring import ScoredSplit, predicted_answers
 
 # Shapes: R rows of the block, N samples, B samples of a batch, L its padded length, K its tokens, C outputs, W words,
 # M tokens written.
 
-PREDICTION, SCORES, NO_ANSWER = "prediction", "scores", "no_answer"
-Outputs = Iterable[tuple[Batch, torch.Tensor]]
-Decoded = tuple[list[Any], ...]  # of each row the prediction and, for most kinds, its scores; then `no_answer`
+PREDICTION, NO_ANSWER = "prediction", "no_answer"
 Decode = Callable[[Encoded, Outputs, Checkpoint], Decoded]
 
 
-def prediction_schema(task: Task, *, no_answers: bool = False) -> pa.Schema:
-    """Return the columns of an output; with `no_answers`, of a model that may leave a question without an answer."""
+def prediction_schema(checkpoint: Checkpoint, *, ranks: bool = False, half: bool = False) -> pa.Schema:
+    """Return the columns of a model's output; with `ranks`, of queries with candidates; `half`: 16 bits a number."""
+    task = checkpoint.task
     by_class = pa.struct([(label, pa.float32()) for label in task.classes])
     several = task.kind == "regression" and task.outputs > 1
-    types: dict[TaskKind, tuple[pa.DataType, ...]] = {
-        "classification": (pa.string(), by_class),
-        "multi_label": (pa.list_(pa.string()), by_class),
-        "regression": (pa.list_(pa.float32()) if several else pa.float32(),),
-        "token_classification": (pa.list_(pa.string()), pa.list_(pa.float32())),
-        "question_answering": (pa.string(), pa.float32(), *([pa.float32()] if no_answers else [])),
-        "seq2seq": (pa.string(),),
+    ranked = {SCORES: pa.list_(pa.float32()), RANKS: pa.list_(pa.int32())}
+    has_no_answers = checkpoint.no_answer_threshold is not None
+    columns: dict[TaskKind, dict[str, pa.DataType]] = {
+        "classification": {PREDICTION: pa.string(), SCORES: by_class},
+        "multi_label": {PREDICTION: pa.list_(pa.string()), SCORES: by_class},
+        "regression": {PREDICTION: pa.list_(pa.float32()) if several else pa.float32()},
+        "token_classification": {PREDICTION: pa.list_(pa.string()), SCORES: pa.list_(pa.float32())},
+        "question_answering": {
+            PREDICTION: pa.string(),
+            SCORES: pa.float32(),
+            **({NO_ANSWER: pa.float32()} if has_no_answers else {}),
+        },
+        "seq2seq": {PREDICTION: pa.string()},
+        "embedding": ranked if ranks else {EMBEDDING: pa.list_(pa.float16() if half else pa.float32())},
+        "ranking": ranked if ranks else {SCORE: pa.float32()},
     }
-    names = (PREDICTION, SCORES, NO_ANSWER)
-    return pa.schema([(SOURCE_ROW, pa.int64()), *zip(names, types[task.kind], strict=False)])
+    return pa.schema([(SOURCE_ROW, pa.int64()), *columns[task.kind].items()])
 
 
 def decode(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
@@ -62,29 +71,38 @@ def decode(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decode
     return _DECODE[checkpoint.task.kind](encoded, outputs, checkpoint)
 
 
-def prediction_table(rows_R: IntArray, decoded: Decoded, task: Task) -> pa.Table:
+def prediction_table(rows_R: IntArray, decoded: Decoded, schema: pa.Schema) -> pa.Table:
     """Return predictions as rows of the output; `rows_R` are their numbers in the source."""
-    schema = prediction_schema(task, no_answers=len(decoded) > len((PREDICTION, SCORES)))
-    columns = [pa.array(values, field.type) for values, field in zip((rows_R, *decoded), schema, strict=True)]
+    rows, *others = schema
+    columns = [pa.array(rows_R, rows.type), *(_array(decoded.get(field.name, []), field.type) for field in others)]
     return pa.table(columns, schema=schema)
+
+
+def _array(values: Column, kind: pa.DataType) -> pa.Array:
+    """Return a column; an array of embeddings becomes a list of numbers a row."""
+    if isinstance(values, list):
+        return pa.array(values, kind)
+    offsets_R1 = offsets_of(np.full(len(values), values.shape[1])).astype(np.int32)
+    return pa.ListArray.from_arrays(offsets_R1, pa.array(values.ravel()).cast(kind.value_type))
 
 
 def _class(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
     scores_NC = torch.softmax(logits_of_samples(encoded, outputs), dim=1).numpy()
     classes = checkpoint.task.classes
-    return [classes[best] for best in scores_NC.argmax(axis=1).tolist()], _by_class(classes, scores_NC)
+    best = [classes[best] for best in scores_NC.argmax(axis=1).tolist()]
+    return {PREDICTION: best, SCORES: _by_class(classes, scores_NC)}
 
 
 def _classes(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
     scores_NC = torch.sigmoid(logits_of_samples(encoded, outputs)).numpy()
     classes = checkpoint.task.classes
     holding = [[classes[c] for c in np.flatnonzero(holds_C).tolist()] for holds_C in scores_NC > 0.5]
-    return holding, _by_class(classes, scores_NC)
+    return {PREDICTION: holding, SCORES: _by_class(classes, scores_NC)}
 
 
 def _numbers(encoded: Encoded, outputs: Outputs, _checkpoint: Checkpoint) -> Decoded:
     numbers_NC = logits_of_samples(encoded, outputs).numpy()
-    return ((numbers_NC[:, 0] if numbers_NC.shape[1] == 1 else numbers_NC).tolist(),)
+    return {PREDICTION: (numbers_NC[:, 0] if numbers_NC.shape[1] == 1 else numbers_NC).tolist()}
 
 
 def _word_classes(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
@@ -105,7 +123,10 @@ def _word_classes(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) ->
     named = [names[best] for best in class_W.tolist()]
     scores = [None if name is None else score for name, score in zip(named, score_W.tolist(), strict=True)]
     bounds = list(pairwise(encoded.word_offsets_R1.tolist()))
-    return [named[first:last] for first, last in bounds], [scores[first:last] for first, last in bounds]
+    return {
+        PREDICTION: [named[first:last] for first, last in bounds],
+        SCORES: [scores[first:last] for first, last in bounds],
+    }
 
 
 def _answers(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decoded:
@@ -120,8 +141,12 @@ def _answers(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Deco
     has_span_R = np.isfinite(found.scores_R)
     scores = _where(has_span_R, found.scores_R)
     if threshold is None:
-        return found.texts, scores
-    return answers_at(found.texts, found.no_answer_R, threshold), scores, _where(has_span_R, found.no_answer_R)
+        return {PREDICTION: found.texts, SCORES: scores}
+    return {
+        PREDICTION: answers_at(found.texts, found.no_answer_R, threshold),
+        SCORES: scores,
+        NO_ANSWER: _where(has_span_R, found.no_answer_R),
+    }
 
 
 def _where(known_R: BoolArray, values_R: FloatArray) -> list[float | None]:
@@ -134,17 +159,7 @@ def _texts(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint) -> Decode
         texts = checkpoint.tokenizer.backend.decode_batch(ids_BM.cpu().tolist(), skip_special_tokens=True)
         for sample, text in zip(batch.sample_ids_B.tolist(), texts, strict=True):
             written[sample] = text
-    return (written,)
-
-
-def logits_of_samples(encoded: Encoded, outputs: Outputs) -> torch.Tensor:
-    """Return the logits of all samples in order (N x C)."""
-    found = [(batch.sample_ids_B, logits_BC.cpu()) for batch, logits_BC in outputs]
-    order_N = torch.from_numpy(np.concatenate([samples_B for samples_B, _ in found]))
-    logits_NC = torch.cat([logits_BC for _, logits_BC in found])
-    in_order_NC = torch.empty((len(encoded.rows_R), logits_NC.shape[1]), dtype=logits_NC.dtype)
-    in_order_NC[order_N] = logits_NC
-    return in_order_NC
+    return {PREDICTION: written}
 
 
 def _by_class(classes: Sequence[str], scores_NC: npt.NDArray[np.float32]) -> list[dict[str, float]]:
@@ -158,4 +173,6 @@ _DECODE: dict[TaskKind, Decode] = {
     "token_classification": _word_classes,
     "question_answering": _answers,
     "seq2seq": _texts,
+    "embedding": decode_embeddings,
+    "ranking": decode_scores,
 }

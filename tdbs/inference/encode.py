@@ -12,9 +12,11 @@ import pyarrow as pa
 from tdbs.arrays import BoolArray, IntArray, offsets_of
 from tdbs.data.columns import BadRows
 from tdbs.data.row_block import RowBlock
+from tdbs.errors import RowError
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.pipeline.annotate import SAMPLERS
 from tdbs.pipeline.dataset import Split
+from tdbs.pipeline.grouped_samples import leave_a_token
 from tdbs.pipeline.qa_windows import long_questions
 from tdbs.pipeline.samples import first_pieces, words_of_tokens
 from tdbs.pipeline.tokens.block import TokenBlock
@@ -38,6 +40,8 @@ class Encoded:
     char_places_T: tuple[IntArray, IntArray] | None = None  # question answering: characters of each token
     word_of_T: IntArray | None = None  # token classification: the word that begins here, through all rows; else -1
     word_offsets_R1: IntArray | None = None  # token classification: row i has words [i] to [i + 1]
+    # queries with candidates: row i has samples [i] to [i + 1], a pair each; of embeddings the query, then the others
+    candidate_offsets_R1: IntArray | None = None
 
 
 def encode_rows(
@@ -45,13 +49,25 @@ def encode_rows(
 ) -> Encoded:
     """Tokenize rows, and find the words that may be dropped; `pattern` None: none is looked for.
 
-    With `bad`, a question that is too long for its windows is recorded there and skipped.
+    With `bad`, rows that make no samples are recorded there and skipped: questions that are too long for their windows,
+    texts without a token.
     """
+    if bad is None or not checkpoint.task.is_grouped:
+        return _encoded(rows, checkpoint, pattern, bad)
+    while True:  # an error names all rows with one fault
+        try:
+            return _encoded(rows, checkpoint, pattern, bad)
+        except RowError as error:
+            bad.update(error.reasons)
+            rows = rows.without(error.reasons)
+
+
+def _encoded(rows: RowBlock, checkpoint: Checkpoint, pattern: WordPattern | None, bad: BadRows | None) -> Encoded:
     kind = checkpoint.task.kind
     if kind == "question_answering" and bad is not None:
         rows = _without_long_questions(rows, checkpoint, bad)
     tokenizer = checkpoint.tokenizer
-    if len(rows.rows_N) <= _FEW:
+    if len(rows.rows_N) <= _FEW and rows.negatives is None:
         tokenizer = replace(tokenizer, layout=None)  # whole texts: the same tokens, in half the time for one of them
     samples = SAMPLERS[kind](rows, checkpoint.task, tokenizer, checkpoint.limits)
     tokens = samples.tokens
@@ -63,10 +79,13 @@ def encode_rows(
             samples.pairs,
             pattern,
             lone_space_id=checkpoint.tokenizer.backend.token_to_id("▁"),
-            rows_N=samples.rows_S,
+            rows_N=samples.rows_S if samples.sequences_S is None else None,
             protected_T=samples.protected_T,
         )
-    split = split_of(tokens, spans, rows.rows_N[samples.rows_S])
+        if samples.sequences_S is not None:
+            spans = leave_a_token(spans, tokens)  # as in training
+    rows_S = samples.rows_S if samples.sequences_S is None else np.repeat(samples.rows_S, samples.sequences_S)
+    split = split_of(tokens, spans, rows.rows_N[rows_S])
     if kind == "question_answering":
         contexts = None if rows.pairs is None else rows.pairs.to_pylist()
         return Encoded(
@@ -80,7 +99,8 @@ def encode_rows(
         word_of_T[pieces] = last_T[pieces]
         offsets_R1 = offsets_of([len(row) for row in words])
         return Encoded(split=split, rows_R=rows.rows_N, word_of_T=word_of_T, word_offsets_R1=offsets_R1)
-    return Encoded(split=split, rows_R=rows.rows_N)
+    bounds_R1 = None if rows.negatives is None or samples.sequences_S is None else offsets_of(samples.sequences_S)
+    return Encoded(split=split, rows_R=rows.rows_N, candidate_offsets_R1=bounds_R1)
 
 
 def split_of(tokens: TokenBlock, spans: DroppableSpans | None, source_rows_N: IntArray) -> Split:
@@ -139,6 +159,9 @@ def part_of(encoded: Encoded, first: int, last: int) -> Encoded:
         char_places_T=None if places_T is None else (places_T[0][tokens], places_T[1][tokens]),
         word_of_T=word_of_T,
         word_offsets_R1=offsets_R1,
+        candidate_offsets_R1=None
+        if encoded.candidate_offsets_R1 is None
+        else encoded.candidate_offsets_R1[first : last + 1] - encoded.candidate_offsets_R1[first],
     )
 
 

@@ -15,12 +15,13 @@ from tdbs.data.columns import BadRows, plain_name
 from tdbs.data.content import is_list
 from tdbs.data.formats import ReadOptions, count_rows, data_file, read_schema, refuse_options
 from tdbs.data.formats.data_file import DataFile, undecodable_line
+from tdbs.data.grouped_columns import listed_columns, refuse_repeated
 from tdbs.data.header import no_column
 from tdbs.data.labels.list_texts import refuse_words_as_texts
 from tdbs.data.reading import FirstPassResult, read_blocks
 from tdbs.data.sources import Source, Split
 from tdbs.data.tables import SplitRows
-from tdbs.data.tasks import Columns, Task
+from tdbs.data.tasks import Columns, Task, TaskKind
 from tdbs.digests import file_sha256
 from tdbs.errors import ConfigError, SourceError
 from tdbs.files import stamp_of
@@ -43,6 +44,7 @@ class InputOptions(ReadOptions):
 
     text: str | None = None
     pair: str | None = None
+    columns: str | None = None  # a query and its candidates
     split: str | None = None
     skip_bad_rows: bool = False
 
@@ -64,6 +66,8 @@ def open_input(
         raise ConfigError("--split only applies to prepared datasets.", next_step="Leave it out.")
     if is_dataset or spec == STDIN:
         refuse_options(options, "only applies to files")
+        if options.columns is not None:
+            raise ConfigError("--columns only applies to files.", next_step="Leave it out.")
     if is_dataset:
         for option, value in (("--text", options.text), ("--pair", options.pair)):
             if value is not None:
@@ -89,11 +93,15 @@ def open_input(
 def _file(path: Path, checkpoint: Checkpoint, options: InputOptions, *, rows_at_most: int) -> Input:
     file = data_file(path, options)
     schema = read_schema(file)
-    columns = _columns(file, schema.names, checkpoint, text=options.text, pair=options.pair)
+    if options.columns is None:
+        columns = _columns(file, schema.names, checkpoint, text=options.text, pair=options.pair)
+    else:
+        columns = _candidate_columns(file, schema.names, checkpoint, options, given=options.columns)
     kind = checkpoint.task.kind
     has_words = kind == "token_classification" and is_list(schema.field(columns.text).type)
     # Words that are written as a text are read as one, and split at white space.
-    task = Task(name=path.name, kind="token_classification" if has_words else "classification", columns=columns)
+    read_as: TaskKind = "token_classification" if has_words else "embedding" if columns.negatives else "classification"
+    task = Task(name=path.name, kind=read_as, columns=columns)
     content = Split(name="predict", where=file.name, content=file, has_labels=False, stamps=(stamp_of(path),))
     source = Source(name=path.name, task=task, content_sha256="", default_tokenizer=None, splits=(content,))
     survey = FirstPassResult(
@@ -117,11 +125,13 @@ def _file(path: Path, checkpoint: Checkpoint, options: InputOptions, *, rows_at_
             "input": file_sha256(path),
             "text": columns.text,
             "pair": columns.pair or "",
+            **({"candidates": list(columns.negatives)} if columns.negatives else {}),
             **changed_fields(options, ReadOptions),
         },
         rows=count_rows(file, columns.text, {} if options.skip_bad_rows else None),
         blocks=blocks,
         is_pair=columns.pair is not None,
+        has_candidates=bool(columns.negatives),
     )
 
 
@@ -145,11 +155,31 @@ def _columns(
     return Columns(text=text, pair=pair)
 
 
+def _candidate_columns(
+    file: DataFile, names: list[str], checkpoint: Checkpoint, options: InputOptions, *, given: str
+) -> Columns:
+    """Return the columns that --columns names: a query, then texts or lists of texts that are ranked for it."""
+    if not checkpoint.task.is_grouped:
+        raise ConfigError(
+            f"--columns is for embeddings and rerankers; this model is for {checkpoint.task.kind.replace('_', ' ')}.",
+            next_step="Leave it out.",
+        )
+    for option, value in (("--text", options.text), ("--pair", options.pair)):
+        if value is not None:
+            raise ConfigError(f"--columns and {option} exclude each other.", next_step="Leave one of them out.")
+    query, *candidates = listed_columns(given, names)
+    refuse_repeated([query, *candidates])
+    for column in (query, *candidates):
+        if column not in names:
+            raise no_column(file.name, column, names, option="--columns", is_table=file.dialect is not None)
+    return Columns(text=query, negatives=tuple(candidates), labels=())
+
+
 def _takes_pairs(checkpoint: Checkpoint) -> bool:
     """Return whether a model may get two texts; a run knows what it was trained on, another checkpoint does not."""
     if checkpoint.words is not None:
         return checkpoint.task.is_pair
-    return checkpoint.task.kind not in ("token_classification", "seq2seq")
+    return checkpoint.task.kind not in ("token_classification", "seq2seq", "embedding")
 
 
 def _lines(checkpoint: Checkpoint, stdin: BinaryIO | None, rows_at_most: int) -> Input:

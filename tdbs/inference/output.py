@@ -65,7 +65,13 @@ def check_output(out: Path) -> None:
 
 
 def output_settings(
-    checkpoint: Checkpoint, opened: Input, strategy: Strategy, *, stopwords: str | None, seed: int
+    checkpoint: Checkpoint,
+    opened: Input,
+    strategy: Strategy,
+    *,
+    stopwords: str | None,
+    seed: int,
+    float16: bool = False,
 ) -> dict[str, Any]:
     """Return what must be the same where parts of one output are made by several calls."""
     weights = sorted(Path(checkpoint.name).rglob("*.safetensors"))
@@ -81,6 +87,8 @@ def output_settings(
         "seed": seed,
         # only then, so that older parts of other models still resume
         **({} if checkpoint.no_answer_threshold is None else {"no_answer_threshold": checkpoint.no_answer_threshold}),
+        **({} if checkpoint.dimensions is None else {"dimensions": checkpoint.dimensions}),
+        **({"float16": True} if float16 else {}),
     }
 
 

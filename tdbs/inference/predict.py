@@ -14,21 +14,17 @@ from pathlib import Path
 from typing import TextIO
 
 import numpy as np
+import pyarrow as pa
 
 from tdbs.data.bad_rows import skip_named
 from tdbs.data.columns import BadRows
 from tdbs.data.formats.data_file import UTF8
 from tdbs.errors import ConfigError
 from tdbs.given import Place, checked, text_of
-from tdbs.inference.batches import (
-    Dropping,
-    Predicted,
-    inference_strategy,
-    output_schema,
-)
-from tdbs.inference.blocks import BLOCK_ROWS, Block
-from tdbs.inference.checkpoints import droppable_pattern, open_checkpoint
-from tdbs.inference.decode import prediction_table
+from tdbs.inference.batches import Dropping, Predicted, inference_strategy
+from tdbs.inference.blocks import BLOCK_ROWS, Block, Input
+from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
+from tdbs.inference.decode import prediction_schema, prediction_table
 from tdbs.inference.inputs import STDIN, InputOptions, open_input
 from tdbs.inference.output import (
     PartRecord,
@@ -79,6 +75,7 @@ def predict(
     out: str | Path | TextIO | None = None,
     text: str | None = None,
     pair: str | None = None,
+    columns: str | None = None,
     split: str | None = None,
     strategy: str | None = None,
     batch_size: int | None = None,
@@ -90,6 +87,8 @@ def predict(
     profile: Profile | Place | None = None,
     max_length: int | None = None,
     prefix: str | None = None,
+    dimensions: int | None = None,
+    float16: bool = False,
     precision: str = "auto",
     attention: str = "auto",
     seed: int = 0,
@@ -111,8 +110,11 @@ def predict(
         out: JSONL or Parquet file, or an open text file, which gets JSONL. None: stdout.
         text: Column of the text, the words or the question. None: the run's.
         pair: Column of the second text, or of the context. None: the run's.
+        columns: Columns of a query and of the texts to rank for it, or of lists of them: `query,candidates`
+            (embeddings and rerankers).
         split: Split of a prepared dataset. None: its validation split.
-        strategy: How batches are made: `bucket`, `unpadded`, `random`, `reach` and so on. None: `bucket`.
+        strategy: How batches are made: `bucket`, `unpadded`, `random`, `reach` and so on. None: `bucket`; of embeddings
+            and rerankers `unpadded`, if the model supports it.
         batch_size: Samples of a batch; 1 predicts each row as it arrives. None: 64.
         drop: TokenDrop: `none`, `rate`, `any`, `all`, `batch_min` or `reach`.
         drop_rate: Share of a row's droppable words that go, from 0 to 1.
@@ -122,6 +124,9 @@ def predict(
         profile: Device profile (`read_profile`) or its file, for `caps` `memory` and `knee`.
         max_length: Most tokens of a sample. None: the run's, else what the model takes.
         prefix: Text put before every text (models that write). None: the run's.
+        dimensions: First entries of each embedding to keep; if the model gives embeddings the length 1, so do these.
+            None: all.
+        float16: Whether to write embeddings with 16 bits a number (Parquet).
         precision: `auto`, `bf16` or `fp32`.
         attention: `auto`, `eager`, `sdpa` or `flash_attention_2`.
         seed: Seed of the dropped words.
@@ -160,6 +165,7 @@ def predict(
         attention=attention,
         max_length=max_length,
         prefix=prefix,
+        dimensions=dimensions,
         alone=batch_size == 1,
     )
     if checkpoint.note is not None:
@@ -179,6 +185,7 @@ def predict(
         InputOptions(
             text=text,
             pair=pair,
+            columns=columns,
             split=split,
             skip_bad_rows=skip_bad_rows,
             delimiter=delimiter,
@@ -189,10 +196,11 @@ def predict(
         stdin=sys.stdin.buffer if source == STDIN else None,
         rows_at_most=1 if batch_size == 1 and source == STDIN else BLOCK_ROWS,
     )
+    schema = _schema_of(checkpoint, opened, place, half=float16)
     pattern = None if chosen.drop == "none" else droppable_pattern(checkpoint, stopwords)
     parts = None
     if place is not None:
-        settings = output_settings(checkpoint, opened, chosen, stopwords=stopwords, seed=seed)
+        settings = output_settings(checkpoint, opened, chosen, stopwords=stopwords, seed=seed, float16=float16)
         parts = begin_parts(place, settings, resume=resume, overwrite=overwrite)
     stream = sys.stdout if out is None or isinstance(out, str | Path) else out
     spent = Spent()
@@ -214,7 +222,7 @@ def predict(
                 predicted = run(block, checkpoint, chosen, pattern, spent, seed=seed)
                 records.append(_record(predicted, block, bad or {}, reported))
                 begun = time.perf_counter()
-                table = prediction_table(predicted.rows_R, predicted.decoded, checkpoint.task)
+                table = prediction_table(predicted.rows_R, predicted.decoded, schema)
                 if parts is not None:
                     write_part(parts, number, table, records[-1])
                 else:
@@ -224,7 +232,7 @@ def predict(
                 written += len(predicted.rows_R)
             shown(sum(each.rows + len(each.skipped) for each in records), opened.rows)
         if parts is not None:
-            join_parts(parts, len(records), output_schema(checkpoint))
+            join_parts(parts, len(records), schema)
     ended = time.perf_counter()
     tokens = sum(record.tokens for record in records)
     skipped = {int(row) for record in records for row in record.skipped} | set(bad or {})
@@ -248,6 +256,18 @@ def predict(
             for percent, value in zip(_PERCENTILES, of_rows, strict=True)
         },
     )
+
+
+def _schema_of(checkpoint: Checkpoint, opened: Input, out: Path | None, *, half: bool) -> pa.Schema:
+    """Return the columns of the output. Raises ConfigError for 16 bits without embeddings, or in JSON."""
+    ranks = opened.has_candidates
+    if half and (checkpoint.task.kind != "embedding" or ranks):
+        raise ConfigError("--float16 only applies to embeddings.", next_step="Leave it out.")
+    if half and (out is None or out.suffix != ".parquet"):
+        raise ConfigError(
+            "--float16 needs a Parquet file: JSON has no such numbers.", next_step="Pass --out NAME.parquet."
+        )
+    return prediction_schema(checkpoint, ranks=ranks, half=half)
 
 
 def _record(predicted: Predicted, block: Block, bad: BadRows, reported: set[int]) -> PartRecord:

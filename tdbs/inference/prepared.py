@@ -11,9 +11,12 @@ from tdbs.errors import DatasetError
 from tdbs.inference.blocks import Block, Input
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.encode import NAME, Encoded, part_of
-from tdbs.pipeline.dataset import PreparedDataset, load, read_char_places, read_split, split_info
+from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_char_places, read_split, split_info
 from tdbs.pipeline.references import read_references
 from tdbs.pipeline.schema import IGNORED
+from tdbs.pipeline.sequences import SampleSequences
+
+# Shapes: R rows, N samples of the split, Q their sequences, T tokens, W words; N1 = N + 1, and so on.
 
 
 def prepared_input(spec: str, checkpoint: Checkpoint, split: str | None, *, rows_at_most: int) -> Input:
@@ -32,9 +35,10 @@ def prepared_input(spec: str, checkpoint: Checkpoint, split: str | None, *, rows
             f"{spec} was prepared with {manifest.tokenizer.name}, whose token ids mean different words to this model.",
             next_step="Pass the texts themselves.",
         )
-    if manifest.max_length > checkpoint.limits.max_length:
+    max_length = manifest.max_sequence_length or manifest.max_length
+    if max_length > checkpoint.limits.max_length:
         raise DatasetError(
-            f"{spec} was prepared with --max-length {manifest.max_length}; the model takes "
+            f"{spec} was prepared with --max-length {max_length}; the model takes "
             f"{checkpoint.limits.max_length} tokens.",
             next_step="Pass the texts themselves.",
         )
@@ -56,6 +60,7 @@ def prepared_input(spec: str, checkpoint: Checkpoint, split: str | None, *, rows
         rows=info.source_rows,
         blocks=blocks,
         is_pair=manifest.task.is_pair,
+        has_candidates=manifest.task.is_grouped,
     )
 
 
@@ -70,6 +75,10 @@ def _encoded_block(encoded: Encoded) -> Block:
 def _encoded_split(dataset: PreparedDataset, name: str) -> Encoded:
     """Return a prepared split as samples without targets; it stays in memory, as flat arrays."""
     split = read_split(dataset, name)
+    candidate_offsets_R1 = None
+    if split.sequences is not None:  # a row is a query with its candidates, the positive first
+        candidate_offsets_R1 = split.sequences.offsets_N1
+        split = _one_by_one(split, split.sequences)
     rows_R = np.unique(split.source_rows_N)
     contexts = places = word_of_T = offsets_R1 = None
     info = dataset.manifest.splits[name].references
@@ -91,6 +100,24 @@ def _encoded_split(dataset: PreparedDataset, name: str) -> Encoded:
         char_places_T=places,
         word_of_T=word_of_T,
         word_offsets_R1=offsets_R1,
+        candidate_offsets_R1=candidate_offsets_R1,
+    )
+
+
+def _one_by_one(split: Split, sequences: SampleSequences) -> Split:
+    """Return a split with a sample for each sequence of its samples; droppable words go with them."""
+    ends_Q1 = offsets_of(sequences.lengths_Q)
+    words_N, sequences_N = np.diff(split.word_offsets_N1), np.diff(sequences.offsets_N1)
+    place_W = np.repeat(split.token_offsets_N1[:-1], words_N) + split.word_starts_W
+    sequence_W = np.searchsorted(ends_Q1, place_W, side="right") - 1
+    return replace(
+        split,
+        token_offsets_N1=ends_Q1,
+        word_starts_W=(place_W - ends_Q1[sequence_W]).astype(split.word_starts_W.dtype),
+        word_offsets_N1=offsets_of(np.bincount(sequence_W, minlength=len(sequences.lengths_Q))),
+        segment_starts_N=sequences.segment_starts_Q,
+        source_rows_N=np.repeat(split.source_rows_N, sequences_N),
+        sequences=None,
     )
 
 

@@ -64,4 +64,4 @@ def timed_rows(
         clock = time.perf_counter()
         found.append(timed_block(row, checkpoint, strategy, pattern, spent, seed=seed))
         spent.rows.append(time.perf_counter() - clock)
-    return joined(found, checkpoint)
+    return joined(found)

@@ -39,13 +39,13 @@ class Grouped:
 
 
 def embedding_samples(block: RowBlock, _task: Task, tokenizer: LoadedTokenizer, limits: Limits) -> Samples:
-    """Return a sequence for each text of a row: query, positive, negatives."""
-    return _sequences(block, tokenizer, limits, joined_lists([_one_each(block.texts), _candidates(block)]), None)
+    """Return a sequence for each text of a row: query, positive, negatives; rows to predict may have fewer columns."""
+    return _sequences(block, tokenizer, limits, joined_lists([_one_each(block.texts), *_candidates(block)]), None)
 
 
 def ranking_samples(block: RowBlock, _task: Task, tokenizer: LoadedTokenizer, limits: Limits) -> Samples:
     """Return a sequence for each candidate of a row: the query with the positive, then with each negative."""
-    candidates = _candidates(block)
+    candidates = joined_lists(_candidates(block))
     queries = block.texts.take(pa.array(np.repeat(np.arange(len(block.texts)), candidates.value_lengths().to_numpy())))
     return _sequences(block, tokenizer, limits, candidates, queries)
 
@@ -58,7 +58,7 @@ def group_sequences(sequences: TokenBlock, counts_R: IntArray, spans: DroppableS
     columns = {SEQUENCE_LENGTHS: pa.ListArray.from_arrays(offsets, lengths_Q.astype(np.int32))}
     if sequences.segment_starts_N is not None:
         columns[SEGMENT_STARTS] = pa.ListArray.from_arrays(offsets, sequences.segment_starts_N.astype(np.int32))
-    kept = _leave_a_token(spans, sequences)
+    kept = leave_a_token(spans, sequences)
     before_Q = sequences.token_offsets_N1[:-1] - np.repeat(sequences.token_offsets_N1[bounds_R1[:-1]], counts_R)
     return Grouped(
         tokens=TokenBlock(
@@ -74,6 +74,21 @@ def group_sequences(sequences: TokenBlock, counts_R: IntArray, spans: DroppableS
             sizes_W=kept.sizes_W,
         ),
         columns=columns,
+    )
+
+
+def leave_a_token(spans: DroppableSpans, sequences: TokenBlock) -> DroppableSpans:
+    """Return the droppable words without the last one of each sequence whose ordinary tokens are all droppable."""
+    counts_Q = np.diff(spans.span_offsets_N1)
+    through_W1 = offsets_of(spans.sizes_W)
+    droppable_Q = np.diff(through_W1[spans.span_offsets_N1])
+    ordinary_T1 = offsets_of(sequences.segments_T != NO_SEGMENT)
+    ordinary_Q = np.diff(ordinary_T1[sequences.token_offsets_N1])
+    whole_Q = (counts_Q > 0) & (droppable_Q >= ordinary_Q)
+    stays_W = np.ones(len(spans.sizes_W), dtype=np.bool_)
+    stays_W[spans.span_offsets_N1[1:][whole_Q] - 1] = False
+    return DroppableSpans(
+        span_offsets_N1=offsets_of(counts_Q - whole_Q), starts_W=spans.starts_W[stays_W], sizes_W=spans.sizes_W[stays_W]
     )
 
 
@@ -95,11 +110,11 @@ def _sequences(
     )
 
 
-def _candidates(block: RowBlock) -> pa.ListArray:
-    """Return the texts of each row that may answer its query: the positive, then the negatives."""
+def _candidates(block: RowBlock) -> list[pa.ListArray]:
+    """Return lists of the texts of each row that may answer its query: the positive, then the negatives."""
     positives = [] if block.pairs is None else [_one_each(block.pairs)]
     negatives = [] if block.negatives is None else [block.negatives]
-    return joined_lists([*positives, *negatives])
+    return [*positives, *negatives]
 
 
 def _one_each(texts: pa.Array) -> pa.ListArray:
@@ -112,7 +127,7 @@ def _refuse_sizes(block: RowBlock, tokens: TokenBlock, counts_R: IntArray) -> No
     row_Q = np.repeat(np.arange(len(counts_R)), counts_R)
     lengths_R = np.diff(tokens.token_offsets_N1[offsets_of(counts_R)])
     reasons = {row: f"has {lengths_R[row]:,} tokens" for row in np.flatnonzero(lengths_R > LONGEST).tolist()}
-    next_step = f"Give it fewer negatives: a row has {LONGEST:,} tokens at most."
+    next_step = f"Give it fewer texts: a row has {LONGEST:,} tokens at most."
     if not reasons:
         reasons = dict.fromkeys(np.unique(row_Q[lengths_Q == 0]).tolist(), "has a text that makes no token")
         next_step = "Fix the row or delete it."
@@ -123,18 +138,3 @@ def _refuse_sizes(block: RowBlock, tokens: TokenBlock, counts_R: IntArray) -> No
             next_step=next_step,
             reasons={int(block.rows_N[row]): reason for row, reason in reasons.items()},
         )
-
-
-def _leave_a_token(spans: DroppableSpans, sequences: TokenBlock) -> DroppableSpans:
-    """Return the droppable words without the last one of each sequence whose ordinary tokens are all droppable."""
-    counts_Q = np.diff(spans.span_offsets_N1)
-    through_W1 = offsets_of(spans.sizes_W)
-    droppable_Q = np.diff(through_W1[spans.span_offsets_N1])
-    ordinary_T1 = offsets_of(sequences.segments_T != NO_SEGMENT)
-    ordinary_Q = np.diff(ordinary_T1[sequences.token_offsets_N1])
-    whole_Q = (counts_Q > 0) & (droppable_Q >= ordinary_Q)
-    stays_W = np.ones(len(spans.sizes_W), dtype=np.bool_)
-    stays_W[spans.span_offsets_N1[1:][whole_Q] - 1] = False
-    return DroppableSpans(
-        span_offsets_N1=offsets_of(counts_Q - whole_Q), starts_W=spans.starts_W[stays_W], sizes_W=spans.sizes_W[stays_W]
-    )

@@ -2,6 +2,9 @@
 
 import json
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tests.inference.conftest import read_jsonl, write_csv
@@ -72,3 +75,49 @@ def test_what_is_refused_leaves_nothing(refused, finished_run, small_files, tmp_
             "validation.csv has no column 'review'; it has: 'text', 'label'.",
             "Name the column with --text.",
         )
+
+
+@pytest.fixture
+def squad_file(shared, tmp_path):
+    """Return questions of SQuAD, each with nine paragraphs, of which the one named `own` has the answer."""
+    table = pq.read_table(shared / "datasets/squad/validation.parquet").slice(0, 2_000)
+    contexts = list(dict.fromkeys(table["context"].to_pylist()))[::10][:9]
+    rows = [
+        {"question": row["question"], "paragraphs": contexts, "own": contexts.index(row["context"])}
+        for row in table.to_pylist()
+        if row["context"] in contexts
+    ][::4]
+    place = tmp_path / "questions.jsonl"
+    place.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return place
+
+
+@pytest.mark.real_data
+def test_a_real_model_finds_the_paragraphs_of_squad(tdbs, minilm, squad_file, tmp_path):
+    """Most questions' own paragraph has rank 1 among nine; embeddings of the questions are cut, with 16 bits a number."""
+    out = tmp_path / "ranks.jsonl"
+    found = tdbs(
+        *("predict", minilm, squad_file, "--columns", "question,paragraphs"),
+        *("--max-length", 96, "--out", out, "--json"),
+    ).json
+    own = [row["own"] for row in read_jsonl(squad_file)]
+    ranks = np.array([row["ranks"] for row in read_jsonl(out)])
+    assert found["rows"] == len(own) == len(ranks)
+    assert found["strategy"] == "unpadded"
+    assert np.mean(ranks[np.arange(len(own)), own] == 1) >= 0.8
+    vectors = tmp_path / "vectors.parquet"
+    options = ("--text", "question", "--dimensions", 64, "--float16", "--out", vectors)
+    tdbs("predict", minilm, squad_file, *options)
+    column = pq.read_table(vectors)["embedding"]
+    assert column.type == pa.list_(pa.float16())
+    assert np.linalg.norm(np.array(column.to_pylist(), dtype=np.float32), axis=1) == pytest.approx(1, abs=2e-3)
+
+
+def test_options_of_embeddings_are_refused_for_other_models(refused, finished_run, small_files):
+    for option, cause in {
+        ("--dimensions", 8): "--dimensions only applies to models that embed texts.",
+        ("--float16",): "--float16 only applies to embeddings.",
+        ("--columns", "text,label"): "--columns is for embeddings and rerankers; this model is for classification.",
+    }.items():
+        found = refused("predict", finished_run, small_files / "validation.csv", *option)
+        assert found == (cause, "Leave it out.")

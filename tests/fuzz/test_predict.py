@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tdbs.inference.batches import Dropping, inference_strategy, predict_block
 from tdbs.inference.blocks import Input
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
-from tdbs.inference.decode import prediction_table
+from tdbs.inference.decode import prediction_schema, prediction_table
 from tdbs.inference.inputs import STDIN, InputOptions, open_input
 from tdbs.inference.output import json_lines
 from tdbs.inference.predictor import Prediction, Predictor
@@ -57,7 +57,7 @@ def predict_all(checkpoint: Checkpoint, opened: Input, *, drop_rate: float | Non
     rows = []
     for block in opened.blocks(bad):
         predicted = predict_block(checkpoint, block.encode(checkpoint, pattern), strategy, seed=0)
-        lines = json_lines(prediction_table(predicted.rows_R, predicted.decoded, checkpoint.task))
+        lines = json_lines(prediction_table(predicted.rows_R, predicted.decoded, prediction_schema(checkpoint)))
         rows += [json.loads(line) for line in lines.splitlines()]
     return rows, bad or {}
 

@@ -103,6 +103,24 @@ def test_a_known_task_is_named_as_on_the_hub(run):
     assert (result.dataset_type, result.dataset_config, result.dataset_split) == ("nyu-mll/glue", "sst2", "validation")
 
 
+@pytest.mark.parametrize(
+    ("kind", "tag", "used"),
+    [
+        ("embedding", "sentence-similarity", 'SentenceTransformer("you/model").encode('),
+        ("ranking", "text-ranking", 'CrossEncoder("you/model").predict('),
+    ],
+)
+def test_models_of_queries_are_those_of_sentence_transformers(run, kind, tag, used):
+    """The hub's task, the library that opens the model, and how."""
+    config = dict(run.config) | {"task": {"kind": kind, "classes": []}}
+    result = dict(run.result) | {"metrics": {"mrr@10": 0.5}}
+    text = model_card(dataclasses.replace(run, config=config), result, "you/model", None)
+    data = ModelCard(text).data
+    assert (data.pipeline_tag, data.library_name) == (tag, "sentence-transformers")
+    assert [(found.task_type, found.metric_type) for found in data.eval_results] == [(tag, "mrr@10")]
+    assert used in text
+
+
 def test_snippets_of_a_card_read_what_it_names(manifest, tmp_path, monkeypatch):
     """The patterns of the card find the shards: those of the metadata by datasets, those of the text by polars."""
     import datasets

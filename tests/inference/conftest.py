@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from tdbs.train.trainer import train
 from tests.built_in import sample_tables
 from tests.inference.models import save_checkpoint
+from tests.train.grouped import grouped_dataset
 
 
 @pytest.fixture(scope="session")
@@ -22,6 +24,25 @@ def checkpoint_of(tmp_path_factory) -> Callable[..., Path]:
         return made[kind]
 
     return checkpoint
+
+
+@pytest.fixture(scope="session")
+def grouped_run(tmp_path_factory) -> Callable[..., Path]:
+    """Return a function that trains on queries with texts, once a session for each task and settings.
+
+    The folder has `run`, its dataset in `data/prepared`, and the dataset's files beside it.
+    """
+    made: dict[str, Path] = {}
+
+    def run(task: str, **settings: object) -> Path:
+        key = f"{task} {settings}"
+        if key not in made:
+            made[key] = place = tmp_path_factory.mktemp(task)
+            dataset = grouped_dataset(place / "data", task=task, rows=24)
+            train(dataset, out=place / "run", model="tiny", epochs=1, lr=3e-3, precision="fp32", **settings)
+        return made[key]
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tdbs.inference.batches import Dropping, inference_strategy, predict_block
 from tdbs.inference.blocks import block_of, text_rows
 from tdbs.inference.checkpoints import open_checkpoint
-from tdbs.inference.decode import prediction_table
+from tdbs.inference.decode import prediction_schema, prediction_table
 from tdbs.inference.inputs import InputOptions, open_input
 from tdbs.inference.predict import predict
 from tdbs.inference.predictor import Predictor
@@ -32,7 +32,7 @@ def scores_of(rows, classes=CLASSES):
 
 
 def table_of(predicted, checkpoint):
-    return prediction_table(predicted.rows_R, predicted.decoded, checkpoint.task).to_pylist()
+    return prediction_table(predicted.rows_R, predicted.decoded, prediction_schema(checkpoint)).to_pylist()
 
 
 def check_against(found, expected, rows):

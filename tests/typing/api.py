@@ -107,10 +107,12 @@ def predicting() -> list[Prediction]:
     tdbs.Predictor("runs/first", 0.5)  # type: ignore[call-arg]
     one: Prediction = predictor("a fine film")
     pair: Prediction = predictor(("a question", "its context"), drop_rate=0.5)
+    ranked: Prediction = predictor(("a query", ["a text", "another"]))
     predictor(7)  # type: ignore[call-overload]
     texts, pairs = ["one", "another"], [("a question", "its context")]
     predictor([*texts, *pairs])  # type: ignore[arg-type]
-    return [one, pair, *predictor(texts), *predictor(pairs)]
+    found = predictor([("a query", ["a text", "another"])])
+    return [one, pair, ranked, *found, *predictor(texts), *predictor(pairs)]
 
 
 def failing() -> str:

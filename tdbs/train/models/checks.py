@@ -1,16 +1,19 @@
 """Check that a model fits a tokenizer and a length, and choose how it receives samples, before anything is trained."""
 
 import inspect
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from transformers import PretrainedConfig
 
-from tdbs.data.tasks import SAMPLE_KINDS
+from tdbs.data.tasks import SAMPLE_KINDS, TaskKind
 from tdbs.errors import ModelError
 from tdbs.model_families import family_of
 from tdbs.train.models.inputs import InputRules, SampleFormat
 from tdbs.train.planning.model_fit import position_limit
+
+_POOLER = "pooler"  # the layer behind the first token of BERT and its kin
 
 
 def check_weights(name: str) -> None:
@@ -26,6 +29,11 @@ def check_weights(name: str) -> None:
             "f.glob('pytorch_model*.bin') for k, v in torch.load(p, map_location='cpu', weights_only=True).items()}, "
             "f / 'model.safetensors', {'format': 'pt'})",
         )
+
+
+def missing_weights(names: Iterable[str], kind: TaskKind) -> list[str]:
+    """Return which missing weights are used: embeddings need no pooler, and most folders have none."""
+    return sorted(name for name in names if kind != "embedding" or _POOLER not in name.split("."))
 
 
 def check_block_sparse(name: str, config: PretrainedConfig, max_length: int) -> None:

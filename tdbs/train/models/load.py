@@ -26,6 +26,7 @@ from tdbs.train.models.checks import (
     check_rotation,
     check_weights,
     input_rules,
+    missing_weights,
     position_limit_of,
 )
 from tdbs.train.models.heads import HEADS
@@ -250,9 +251,9 @@ def _weights_of(name: str, kind: TaskKind, config: PretrainedConfig, settings: M
         )
     if adapted:
         model.load_adapter(name)
-    elif settings.purpose == "predict" and loading["missing_keys"]:
+    elif settings.purpose == "predict" and (missing := missing_weights(loading["missing_keys"], kind)):
         raise ModelError(
-            f"The model {name} has no trained weights for {sorted(loading['missing_keys'])[0]}.",
+            f"The model {name} has no trained weights for {missing[0]}.",
             next_step="Fine-tune it with tdbs train --model, or pass a checkpoint that was fine-tuned.",
         )
     opened: PreTrainedModel = model
