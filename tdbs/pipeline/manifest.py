@@ -85,6 +85,11 @@ class SplitInfo:
         """The histogram of what the model reads at once: of sequences, which are the samples in most kinds of tasks."""
         return np.array(self.sequence_histogram or self.length_histogram, dtype=np.int64)
 
+    @property
+    def sequences_a_sample(self) -> float:
+        """Mean number of sequences that the model reads for a sample."""
+        return sum(self.sequence_histogram) / self.rows if self.sequence_histogram and self.rows else 1
+
     def __repr__(self) -> str:
         return f"<SplitInfo {self.rows:,} samples, {self.tokens:,} tokens, {len(self.shards):,} shards>"
 
