@@ -66,10 +66,16 @@ def test_lists_of_negatives_may_differ_in_number_and_be_empty(workplace):
     (workplace / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
     pq.write_table(pa.Table.from_pylist(ROWS), "a.parquet")
     large = pa.Table.from_pylist(
-        ROWS, schema=pa.schema({"q": "large_string", "p": "string", "n": pa.large_list("string")})
+        ROWS, schema=pa.schema({"q": "large_string", "p": "string", "n": pa.large_list(pa.string())})
     )
     for source in ("a.jsonl", "a.parquet", ROWS, pl.DataFrame(ROWS), large):
         assert read(source) == ROWS
+
+
+def test_lists_may_all_be_empty():
+    rows = [{**row, "n": []} for row in ROWS]
+    for source in (rows, pl.DataFrame(rows), pa.Table.from_pylist(rows)):
+        assert read(source) == rows
 
 
 def test_without_a_third_column_there_are_no_negatives():

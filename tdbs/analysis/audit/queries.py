@@ -81,7 +81,7 @@ def query_findings(contents: Contents) -> list[Finding]:
 
 
 def _texts(contents: Contents, sequences: SampleSequences) -> _Texts:
-    """Return the texts of all samples; of a pair, the query ends where the second text begins."""
+    """Return the texts of all samples. The query of a pair ends where the second text begins."""
     offsets_Q1 = offsets_of(sequences.lengths_Q)
     group = same_rows(contents.ids_T, text_offsets(offsets_Q1, sequences.segment_starts_Q))
     first_N = sequences.offsets_N1[:-1]

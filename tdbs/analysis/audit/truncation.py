@@ -43,7 +43,7 @@ class Truncation:
 
 
 def truncation_of(info: SplitInfo, max_length: int, kind: TaskKind) -> Truncation:
-    """Return the cuts of a split, from its histogram alone; of a sample of several sequences each is cut on its own."""
+    """Return the cuts of a split, from its histogram alone. Each sequence of a sample is cut on its own."""
     counts_L1 = np.zeros(max_length + 1, dtype=np.int64)
     counts_L1[: len(info.sequences_L1)] = info.sequences_L1
     rows = int(counts_L1.sum())
