@@ -128,13 +128,15 @@ def synthetic_batch(
         starts_B = np.cumsum(lengths_B) - lengths_B
         rows, width = (1, int(row_width(lengths_B.sum()))) if execution == "unpadded" else (samples, length)
     ids_RW = chance.integers(0, manifest.tokenizer.vocabulary_size, (rows, width))
-    a_sample = _SEQUENCES.get(manifest.task.kind, 1)
+    a_sample, labels_of = _SEQUENCES.get(manifest.task.kind, 1), _labels
+    if manifest.task.is_grouped:
+        labels_of = _sequence_labels
     return Batch(
         sample_ids_B=np.arange(len(lengths_B) // a_sample),
         input_ids_RW=ids_RW,
         lengths_B=lengths_B,
         segment_starts_B=lengths_B // 2 if manifest.task.is_pair else None,
-        labels=_labels(manifest, lengths_B, target_length, chance),
+        labels=labels_of(manifest, lengths_B, target_length, chance),
         execution=execution,
         starts_B=starts_B if execution in ("packed", "unpadded") else None,
         sequences_B=np.full(len(lengths_B) // a_sample, a_sample) if manifest.task.is_grouped else None,
@@ -169,8 +171,13 @@ def _labels(manifest: Manifest, lengths_B: IntArray, target_length: int, chance:
         return chance.integers(0, task.outputs, (count, int(lengths_B.max())))
     if task.kind == "question_answering":
         return np.zeros((count, 2), dtype=np.int64)
+    return chance.integers(0, manifest.tokenizer.vocabulary_size, (count, target_length))
+
+
+def _sequence_labels(
+    manifest: Manifest, lengths_B: IntArray, _target_length: int, chance: np.random.Generator
+) -> Labels:
+    task, count = manifest.task, len(lengths_B)
     if task.kind == "ranking":
         return chance.integers(0, 2, count).astype(np.float64)
-    if task.kind == "embedding":
-        return chance.random(count) if task.columns.labels else np.arange(count)  # scores, or texts that all differ
-    return chance.integers(0, manifest.tokenizer.vocabulary_size, (count, target_length))
+    return chance.random(count) if task.columns.labels else np.arange(count)  # scores of pairs, or texts that differ

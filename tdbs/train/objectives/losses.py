@@ -121,7 +121,7 @@ def _cosine(
 def _triplet(
     objective: Objective, embeddings_QE: torch.Tensor, sizes_G: torch.Tensor, _texts_Q: torch.Tensor
 ) -> torch.Tensor:
-    """Return by how much each negative is too near, in Euclidean distance: a mean over negatives, 0 if there are none."""
+    """Return by how much each negative is too near, in Euclidean distance: a mean over negatives (0 without)."""
     queries_G, positives_G, negatives_P = _places(sizes_G)
     sample_P = torch.repeat_interleave(sizes_G - 2)
     query_PE, positive_PE = embeddings_QE[queries_G][sample_P], embeddings_QE[positives_G][sample_P]

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tdbs.arrays import FloatArray, IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.dataset import Split
@@ -53,10 +54,10 @@ def sequences_to_score(split: Split, *, distinct: bool) -> tuple[Split, Sequence
     return one_by_one, groups
 
 
-def _words_of_sequences(split: Split, ends_Q1: IntArray) -> tuple[IntArray, IntArray]:
+def _words_of_sequences(split: Split, ends_Q1: IntArray) -> tuple[IntArray, npt.NDArray[np.int32]]:
     """Return which droppable words each sequence has, from [q] to [q + 1], and where they start in it (W)."""
     firsts_W = np.repeat(split.token_offsets_N1[:-1], np.diff(split.word_offsets_N1)) + split.word_starts_W
     sequence_W = np.searchsorted(ends_Q1, firsts_W, side="right") - 1
-    starts_W = (firsts_W - ends_Q1[sequence_W]).astype(split.word_starts_W.dtype)
+    starts_W = (firsts_W - ends_Q1[sequence_W]).astype(np.int32)
     counts_Q = np.bincount(sequence_W, minlength=len(ends_Q1) - 1)
     return offsets_of(counts_Q), starts_W
