@@ -7,7 +7,7 @@ import numpy as np
 
 from tdbs import rng
 from tdbs.arrays import IntArray
-from tdbs.data.tasks import TaskKind
+from tdbs.data.tasks import Task, TaskKind
 from tdbs.pipeline.manifest import Manifest
 from tdbs.train.batches import Batch
 from tdbs.train.planning.epoch_plan import row_width
@@ -128,18 +128,19 @@ def synthetic_batch(
         starts_B = np.cumsum(lengths_B) - lengths_B
         rows, width = (1, int(row_width(lengths_B.sum()))) if execution == "unpadded" else (samples, length)
     ids_RW = chance.integers(0, manifest.tokenizer.vocabulary_size, (rows, width))
-    a_sample, labels_of = _SEQUENCES.get(manifest.task.kind, 1), _labels
-    if manifest.task.is_grouped:
-        labels_of = _sequence_labels
+    a_sample = _SEQUENCES.get(manifest.task.kind, 1)
+    is_grouped = manifest.task.is_grouped
     return Batch(
         sample_ids_B=np.arange(len(lengths_B) // a_sample),
         input_ids_RW=ids_RW,
         lengths_B=lengths_B,
         segment_starts_B=lengths_B // 2 if manifest.task.is_pair else None,
-        labels=labels_of(manifest, lengths_B, target_length, chance),
+        labels=_sequence_labels(manifest.task, len(lengths_B), chance)
+        if is_grouped
+        else _labels(manifest, lengths_B, target_length, chance),
         execution=execution,
         starts_B=starts_B if execution in ("packed", "unpadded") else None,
-        sequences_B=np.full(len(lengths_B) // a_sample, a_sample) if manifest.task.is_grouped else None,
+        sequences_B=np.full(len(lengths_B) // a_sample, a_sample) if is_grouped else None,
     )
 
 
@@ -174,10 +175,7 @@ def _labels(manifest: Manifest, lengths_B: IntArray, target_length: int, chance:
     return chance.integers(0, manifest.tokenizer.vocabulary_size, (count, target_length))
 
 
-def _sequence_labels(
-    manifest: Manifest, lengths_B: IntArray, _target_length: int, chance: np.random.Generator
-) -> Labels:
-    task, count = manifest.task, len(lengths_B)
+def _sequence_labels(task: Task, count: int, chance: np.random.Generator) -> Labels:
     if task.kind == "ranking":
         return chance.integers(0, 2, count).astype(np.float64)
     return chance.random(count) if task.columns.labels else np.arange(count)  # scores of pairs, or texts that differ
