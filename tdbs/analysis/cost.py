@@ -23,9 +23,12 @@ _FORWARD_TWICE = 4 / 3
 
 def plan_work(plan: EpochPlan, *, is_joint: bool = False) -> FloatArray:
     """Return the counts of each step of an epoch (S x F); `is_joint`: the loss joins the samples of an update."""
+    lengths_N, offsets_B1 = plan.attended() if plan.sequences_B is None else (plan.kept_N, plan.batch_offsets_B1)
     return _steps_work(
         plan.execution,
-        *plan.attended(),
+        lengths_N,
+        offsets_B1,
+        samples_B=np.diff(offsets_B1) if plan.sequences_B is None else plan.sequences_B,
         first_batches_S=np.cumsum(plan.step_batches_S) - plan.step_batches_S,
         tokens_B=plan.tokens_B,
         widths_B=plan.padded_lengths_B,
@@ -57,6 +60,7 @@ def batches_work(batches: Sequence[Batch], *, target_length: int = 0, is_joint: 
         batches[0].execution,
         np.concatenate(lengths),
         offsets_of([len(row) for row in lengths]),
+        samples_B=np.array([len(row) for row in lengths]),
         first_batches_S=np.array([0]),
         tokens_B=shapes_B2.prod(axis=1),
         widths_B=shapes_B2[:, 1],
@@ -72,6 +76,7 @@ def _steps_work(
     lengths_N: IntArray,
     offsets_B1: IntArray,
     *,
+    samples_B: IntArray,
     first_batches_S: IntArray,
     tokens_B: IntArray,
     widths_B: IntArray,
@@ -80,9 +85,9 @@ def _steps_work(
 ) -> FloatArray:
     """Return the counts of steps of some batches each (S x F); lengths are those of the kept tokens.
 
+    A sequence of a sample counts as a sample. What attention compares of several in one row is estimated.
     A joint loss runs the calls of a step of several forward, and again with backward (train/joint_step.py).
     """
-    samples_B = np.diff(offsets_B1)
     pairs_B = tokens_B * widths_B
     counts: dict[str, IntArray] = {"calls": np.ones_like(tokens_B), "samples": samples_B, "tokens": tokens_B}
     if execution == "unpadded":
