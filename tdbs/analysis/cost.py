@@ -17,16 +17,23 @@ from tdbs.train.rows.tiles import tiles_work
 
 # Shapes: B batches (calls of the model), S steps, F counts.
 
+# Work of a call that runs forward twice, over one that does once: backward passes take as long as two forward ones.
+_FORWARD_TWICE = 4 / 3
 
-def plan_work(plan: EpochPlan) -> FloatArray:
-    """Return the counts of each step of an epoch (S x F)."""
+
+def plan_work(plan: EpochPlan, *, is_joint: bool = False) -> FloatArray:
+    """Return the counts of each step of an epoch (S x F); `is_joint`: the loss joins the samples of an update."""
+    lengths_N, offsets_B1 = plan.attended() if plan.sequences_B is None else (plan.kept_N, plan.batch_offsets_B1)
     return _steps_work(
         plan.execution,
-        *plan.attended(),
+        lengths_N,
+        offsets_B1,
+        samples_B=np.diff(offsets_B1) if plan.sequences_B is None else plan.sequences_B,
         first_batches_S=np.cumsum(plan.step_batches_S) - plan.step_batches_S,
         tokens_B=plan.tokens_B,
         widths_B=plan.padded_lengths_B,
         targets_N=_target_places(plan),
+        is_joint=is_joint,
     )
 
 
@@ -45,7 +52,7 @@ def padded_work(samples_S: IntArray, length: int, target_length: int = 0) -> Flo
     return _table(of_steps, len(samples_S))
 
 
-def batches_work(batches: Sequence[Batch], *, target_length: int = 0) -> FloatArray:
+def batches_work(batches: Sequence[Batch], *, target_length: int = 0, is_joint: bool = False) -> FloatArray:
     """Return the counts of one step of some batches (F); seq2seq: with targets of one length."""
     lengths = [batch.lengths_B for batch in batches]
     shapes_B2 = np.array([batch.input_ids_RW.shape for batch in batches])
@@ -53,10 +60,12 @@ def batches_work(batches: Sequence[Batch], *, target_length: int = 0) -> FloatAr
         batches[0].execution,
         np.concatenate(lengths),
         offsets_of([len(row) for row in lengths]),
+        samples_B=np.array([len(row) for row in lengths]),
         first_batches_S=np.array([0]),
         tokens_B=shapes_B2.prod(axis=1),
         widths_B=shapes_B2[:, 1],
         targets_N=np.full(sum(map(len, lengths)), target_length),
+        is_joint=is_joint,
     )
     counts_F: FloatArray = counts_1F[0]
     return counts_F
@@ -67,13 +76,18 @@ def _steps_work(
     lengths_N: IntArray,
     offsets_B1: IntArray,
     *,
+    samples_B: IntArray,
     first_batches_S: IntArray,
     tokens_B: IntArray,
     widths_B: IntArray,
     targets_N: IntArray | None,
+    is_joint: bool,
 ) -> FloatArray:
-    """Return the counts of steps of some batches each (S x F); lengths are those of the kept tokens."""
-    samples_B = np.diff(offsets_B1)
+    """Return the counts of steps of some batches each (S x F); lengths are those of the kept tokens.
+
+    A sequence of a sample counts as a sample. What attention compares of several in one row is estimated.
+    A joint loss runs the calls of a step of several forward, and again with backward (train/joint_step.py).
+    """
     pairs_B = tokens_B * widths_B
     counts: dict[str, IntArray] = {"calls": np.ones_like(tokens_B), "samples": samples_B, "tokens": tokens_B}
     if execution == "unpadded":
@@ -88,7 +102,11 @@ def _steps_work(
         sources_N = lengths_N if execution == "unpadded" else np.repeat(widths_B, samples_B)
         counts["targets"] = np.add.reduceat(targets_N, offsets_B1[:-1])
         counts["target_pairs"] = np.add.reduceat(targets_N * (targets_N + sources_N), offsets_B1[:-1])
-    counts_SF: FloatArray = np.add.reduceat(_table(counts, len(samples_B)), first_batches_S, axis=0)
+    counts_BF = _table(counts, len(samples_B))
+    if is_joint:
+        calls_S = np.diff(np.append(first_batches_S, len(samples_B)))
+        counts_BF[np.repeat(calls_S > 1, calls_S)] *= _FORWARD_TWICE
+    counts_SF: FloatArray = np.add.reduceat(counts_BF, first_batches_S, axis=0)
     counts_SF[:, COUNTS.index("steps")] = 1
     return counts_SF
 

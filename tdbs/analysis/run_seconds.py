@@ -22,9 +22,10 @@ def costs_for(dataset: PreparedDataset, profile: Profile, attention: str | None 
     return fit_costs(profile.points, attention or str(profile.settings.get("attention")))
 
 
-def run_seconds(costs: CostModel, plans: Sequence[EpochPlan], *, dropout: bool) -> float:
-    """Return the seconds of all steps of a run."""
-    return sum(float(costs.step_seconds(plan_work(plan), dropout=dropout).sum()) for plan in plans)
+def run_seconds(costs: CostModel, plans: Sequence[EpochPlan], *, dropout: bool, is_joint: bool = False) -> float:
+    """Return the seconds of all steps of a run; `is_joint`: its loss joins the samples of an update."""
+    works = (plan_work(plan, is_joint=is_joint) for plan in plans)
+    return sum(float(costs.step_seconds(work_SF, dropout=dropout).sum()) for work_SF in works)
 
 
 def is_far(costs: CostModel, plans: Sequence[EpochPlan]) -> bool:

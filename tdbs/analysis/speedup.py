@@ -18,6 +18,7 @@ from tdbs.pipeline.split_index import SplitIndex, index_columns, read_index
 from tdbs.settings import DEFAULT_EPOCHS, TrainSettings, check_hyperparameters
 from tdbs.shown import shown
 from tdbs.train.feed import TRAIN
+from tdbs.train.objectives.objective import check_objective, is_joint
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import EpochPlan, run_padding, run_target_padding
 from tdbs.train.planning.given_strategies import given_strategy
@@ -120,6 +121,7 @@ def estimate_speedup(
     batch_size: int | None = None,
     keep_samples: str | None = None,
     data_diet: float | None = None,
+    loss: str | None = None,
     runs: int = 1,
 ) -> list[StrategyEstimate]:
     """Return what a run of each strategy costs, and its speedup over the baseline, from the trainer's own plans.
@@ -144,6 +146,7 @@ def estimate_speedup(
         batch_size: Samples of an update in epoch 0, for strategies given by name. None: 64.
         keep_samples: As for `train`: the samples to train on.
         data_diet: As for `train`: the share of later epochs. It is predicted on random samples.
+        loss: As for `train`: a loss over all samples of an update runs several calls forward twice.
         runs: Runs of training that one prepared dataset serves.
 
     Returns:
@@ -177,7 +180,9 @@ def estimate_speedup(
         memory=memory,
         keep_samples=keep_samples,
         data_diet=data_diet,
+        loss=loss,
     )
+    check_objective(settings, task)
     subset = subset_of(settings, dataset, TRAIN)
     base, *chosen = (
         given_strategy(given, task, profile=profile, in_rows=in_rows, batch_size=batch_size)
@@ -192,7 +197,8 @@ def estimate_speedup(
         planning = time.perf_counter() - clock
         if costs is None:
             return _Planned(strategy=strategy, fitted=fitted, seconds=None, extrapolated=False)
-        seconds = planning + run_seconds(costs, fitted.plans, dropout=resolve_dropout(dropout, strategy, rows) > 0)
+        drops_out = resolve_dropout(dropout, strategy, rows) > 0
+        seconds = planning + run_seconds(costs, fitted.plans, dropout=drops_out, is_joint=is_joint(loss, task))
         return _Planned(strategy=strategy, fitted=fitted, seconds=seconds, extrapolated=is_far(costs, fitted.plans))
 
     prepare = dataset.manifest.seconds.get("total", 0.0)

@@ -29,7 +29,7 @@ from tdbs.train.planning.strategies import BASELINE, DEFAULT_STRATEGY, resolve_s
 
 
 @reported
-@with_settings("model", "epochs", "memory", *OF_MEMORY, *OF_SAMPLES)
+@with_settings("model", "epochs", "memory", *OF_MEMORY, *OF_SAMPLES, "loss")
 @with_parts("base_batch_size", "caps")
 def command(
     dataset: DatasetArgument = None,
@@ -100,6 +100,7 @@ def command(
         freeze_layers=asked.freeze_layers,
         keep_samples=asked.keep_samples,
         data_diet=asked.data_diet,
+        loss=asked.loss,
         runs=runs,
     )
     estimates, by_name = found[: len(chosen)], {estimate.strategy: estimate for estimate in found}

@@ -1,11 +1,12 @@
 """Notes about what a command chose, or what its result leaves out."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tdbs.pipeline.dataset import PreparedDataset, split_info
 from tdbs.settings import DEFAULT_MEMORY, TrainSettings
 from tdbs.train.feed import TRAIN
+from tdbs.train.objectives.objective import is_joint
 from tdbs.train.planning.cuts import count_above_caps
 from tdbs.train.planning.memory_bound import data_memory
 from tdbs.train.planning.memory_windows import count_windows, have_few_lengths
@@ -68,6 +69,18 @@ def windows_note(dataset: PreparedDataset, memory: int | str | None) -> str | No
     if have_few_lengths(info, windows):
         note += " Each contains few of the lengths, so random batches look better than they are; raise --memory."
     return note
+
+
+def negatives_note(strategies: Sequence[Strategy], loss: str | None, dataset: PreparedDataset) -> str | None:
+    """Return a note if the lengths of samples decide which texts are the negatives of a query."""
+    names = [strategy.name for strategy in strategies if strategy.batches not in ("random", "stratified")]
+    if not names or not is_joint(loss, dataset.manifest.task):
+        return None
+    verb = "chooses" if len(names) == 1 else "choose"
+    return (
+        f"{', '.join(names)} {verb} by length which samples share an update, and so which texts are the negatives of "
+        "a query. Random and stratified batches do not."
+    )
 
 
 def policy_note(strategy: Strategy, dataset: PreparedDataset) -> str | None:

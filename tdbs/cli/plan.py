@@ -24,7 +24,7 @@ from tdbs.settings import TrainSettings
 
 
 @reported
-@with_settings("model", "epochs", "lr", "warmup", "lr_scheduler", "memory", *OF_MEMORY, *OF_SAMPLES)
+@with_settings("model", "epochs", "lr", "warmup", "lr_scheduler", "memory", *OF_MEMORY, *OF_SAMPLES, "loss")
 @with_strategy_options
 def command(
     dataset: DatasetArgument = None,
@@ -43,10 +43,11 @@ def command(
       tdbs plan --strategy reach --caps paper --out plan.parquet
     """
     from tdbs.analysis.speedup import plan_within
-    from tdbs.cli.notes import caps_note, diet_note, policy_note, sorted_note, windows_note
+    from tdbs.cli.notes import caps_note, diet_note, negatives_note, policy_note, sorted_note, windows_note
     from tdbs.pipeline.dataset import load
     from tdbs.removal import refuse_link
     from tdbs.reports.terminal import plan_rows, plan_summary
+    from tdbs.train.objectives.objective import check_objective
     from tdbs.train.planning.memory_bound import bound_note
     from tdbs.train.planning.model_choice import choose_model, shown_model
     from tdbs.train.planning.model_fit import check_fit
@@ -63,12 +64,14 @@ def command(
     trained = choose_model(asked.model, opened.manifest)
     strategy = chosen_strategy(chosen, opened, trained)
     check_fit(trained, opened.manifest)
+    check_objective(asked, opened.manifest.task)
     notes = (
         trained.assumption,
         sorted_note(chosen, strategy),
         policy_note(strategy, opened),
         caps_note(strategy, opened),
         windows_note(opened, asked.memory),
+        negatives_note([strategy], asked.loss, opened),
         diet_note(asked),
     )
     for note in filter(None, notes):

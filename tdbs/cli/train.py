@@ -78,7 +78,7 @@ def command(
       tdbs train --strategy random --drop rate --drop-rate 0.3
       tdbs train --out runs/first --resume
     """
-    from tdbs.cli.notes import caps_note, policy_note, sorted_note, windows_note
+    from tdbs.cli.notes import caps_note, negatives_note, policy_note, sorted_note, windows_note
     from tdbs.pipeline.dataset import load
 
     if resume and out is None:
@@ -98,6 +98,7 @@ def command(
         policy_note(strategy, opened),
         caps_note(strategy, opened),
         windows_note(opened, settings["memory"]),
+        negatives_note([strategy], settings["loss"], opened),
     )
     say(*filter(None, notes))
     rule = CheckpointRule(steps=checkpoint_steps, minutes=checkpoint_minutes, keep=keep_checkpoints)

@@ -132,6 +132,12 @@ def run_steps_for(
 ) -> tuple[RunSteps, InputRules]:
     """Return the updates of a run for a model, and how it is given samples; its attention is made to know of rows."""
     dataset = opened(prepared)
+    task = dataset.manifest.task
+    if task.is_grouped:
+        raise ConfigError(
+            f"Samples of {task.kind} are several texts, whose loss no model of transformers has.",
+            next_step="Train with tdbs.train, or with sentence-transformers on the source.",
+        )
     steps = run_steps_of(
         dataset,
         strategy=strategy,
@@ -139,7 +145,7 @@ def run_steps_for(
         epochs=epochs,
         warmup=warmup,
         batch_size=batch_size,
-        in_rows=knows_sequences(model.config, writes=dataset.manifest.task.kind == "seq2seq"),
+        in_rows=knows_sequences(model.config, writes=task.kind == "seq2seq"),
     )
     if steps.strategy.in_rows:
         use_sequences(unwrapped(model), model.config._attn_implementation)

@@ -5,10 +5,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from tdbs.data.tasks import TaskKind
 from tdbs.errors import ConfigError, reason_of
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.pipeline.schema import SOURCE_ROW
 from tdbs.train.run_folder import SCORES_NAME, SOURCE_OF_SCORES, read_run
+from tdbs.train.sample_records import SCORE_NAMES
 
 
 def read_scores(run: Path, dataset: PreparedDataset) -> pa.Table:
@@ -19,10 +21,10 @@ def read_scores(run: Path, dataset: PreparedDataset) -> pa.Table:
         dataset: A dataset of the same source; tokenizer and lengths may differ.
 
     Raises:
-        ConfigError: The run has no scores, they cannot be read, or they are of another source.
+        ConfigError: The run has no scores, or its task has none, they cannot be read, or they are of another source.
         TrainingError: The folder is not a run.
     """
-    read_run(run)  # refuses what is not a run
+    check_scored_kind(read_run(run).config["task"]["kind"])
     place = run / SCORES_NAME
     if not place.exists():
         raise ConfigError(f"The run {run} is not scored.", next_step=f"Run: tdbs score {run}")
@@ -39,6 +41,15 @@ def read_scores(run: Path, dataset: PreparedDataset) -> pa.Table:
             next_step="Name a run on the same source.",
         )
     return table
+
+
+def check_scored_kind(kind: TaskKind) -> None:
+    """Refuse a kind of task whose samples have no scores."""
+    if kind not in SCORE_NAMES:
+        raise ConfigError(
+            f"Samples of {kind.replace('_', ' ')} have no scores.",
+            next_step="Score a run of classification, regression or several labels.",
+        )
 
 
 def unreadable_scores(run: Path, reason: str) -> ConfigError:

@@ -34,6 +34,7 @@ from tdbs.train.batches import Batch
 from tdbs.train.device import default_device
 from tdbs.train.feed import TRAIN, Feed, TrainingData, make_feed, open_training_data
 from tdbs.train.learner import Learner, make_learner, share_weights
+from tdbs.train.objectives.objective import is_joint
 from tdbs.train.planning.cost_model import COUNTS, CostModel
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.kept_samples import subset_of
@@ -224,7 +225,8 @@ def _part(data: TrainingData, strategy: Strategy, terms: Terms, *, seed: int, co
     dropout = resolve_dropout(terms.dropout, strategy, rows)
     steps = sum(plan.steps for plan in feed.plans)
     chosen = np.unique(np.linspace(0, steps - 1, min(terms.part_steps or steps, steps)).round().astype(np.int64))
-    counts_SF = np.concatenate([plan_work(plan) for plan in feed.plans])
+    joint = is_joint(terms.loss, data.dataset.manifest.task)
+    counts_SF = np.concatenate([plan_work(plan, is_joint=joint) for plan in feed.plans])
     if costs is None:
         tokens_S = counts_SF @ np.isin(COUNTS, ("tokens", "targets"))
         shares_S = tokens_S / tokens_S.sum()

@@ -112,7 +112,7 @@ def _in_batches(held_out: ScoredSplit, dataset: PreparedDataset, strategy: Strat
     """Return a split in the batches of a strategy, without what it drops."""
     manifest, split = dataset.manifest, held_out.split
     words = words_of_split(split, strategy, manifest.tokenizer)
-    plan = plan_epoch(split.lengths_N, words, strategy, max_length=manifest.max_length, seed=seed, epoch=draw)
+    plan = plan_epoch(split.lengths_N, words, strategy, max_length=manifest.longest_input, seed=seed, epoch=draw)
     dropped_T = dropped_tokens(split, words, strategy, plan, manifest.tokenizer, seed=seed)
     return Given(held_out=drop_tokens(held_out, dropped_T), plan=plan)
 

@@ -94,8 +94,8 @@ def searched_caps(
         return None
     usable = int(USABLE * available)
     found: dict[int, int] = {}
-    tokens = 64 * manifest.max_length
-    for length in searched_lengths(manifest.max_length):
+    tokens = 64 * manifest.longest_input
+    for length in searched_lengths(manifest.longest_input):
         fits = partial(_fits, learner, manifest, length=length, usable=usable, progress=progress)
         found[length] = largest_batch(fits, guess=tokens // length)
         if not found[length]:
@@ -112,7 +112,7 @@ def caps_table(
     memory: Mapping[int, int] | None, manifest: Manifest, costs: CostModel, *, device: torch.device
 ) -> dict[str, list[int] | None]:
     """Return the table of caps: what memory holds, if it was searched, and the knee of the fitted speed."""
-    lengths, multiple = table_lengths(manifest.max_length), _MULTIPLE[device.type]
+    lengths, multiple = table_lengths(manifest.longest_input), _MULTIPLE[device.type]
     caps = None if memory is None else caps_between(memory, lengths, multiple=multiple)
     knees = []
     for length, most in zip(lengths, caps or [_MOST_WITHOUT_MEMORY] * len(lengths), strict=True):

@@ -130,7 +130,7 @@ def _measured(
             "memory_bytes": device_memory(learner.accelerator.device) or budget,
         },
         "versions": {package: version(package) for package in ("tdbs", "torch", "transformers")},
-        "max_length": manifest.max_length,
+        "max_length": manifest.longest_input,
         "caps": caps,
         "overhead": overhead,
         "call_tokens": costs.call_tokens,

@@ -128,7 +128,10 @@ def timed_points(
     ):
         if found is None:
             continue
-        work_F = np.mean([batches_work(step, target_length=shape.target_length) for step in variants], axis=0)
+        objective = learners[shape.dropout].objective
+        is_joint = objective is not None and objective.is_joint
+        works = [batches_work(step, target_length=shape.target_length, is_joint=is_joint) for step in variants]
+        work_F = np.mean(works, axis=0)
         points.append(
             {
                 "execution": shape.execution,

@@ -15,7 +15,7 @@ from tdbs.analysis.samples.by_model import scores_by_model
 from tdbs.analysis.samples.label_errors import likeliest_label_errors
 from tdbs.analysis.samples.summary import AUM, CORRECT, EPOCHS, FORGETTING, Summary, summarize
 from tdbs.arrays import IntArray
-from tdbs.errors import ConfigError, DatasetError, TrainingError, at_least
+from tdbs.errors import DatasetError, TrainingError, at_least
 from tdbs.files import new_file
 from tdbs.given import Place, checked, text_of
 from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, opened, read_split, split_info
@@ -26,6 +26,7 @@ from tdbs.shown import shown
 from tdbs.train.evaluate import load_trained, own_dataset
 from tdbs.train.feed import TRAIN
 from tdbs.train.run_folder import SCORES_NAME, SOURCE_OF_SCORES, Run, read_run
+from tdbs.train.run_scores import check_scored_kind
 from tdbs.train.sample_records import MARGIN, PREDICTED, SCORE_NAMES, EpochRecord, has_epoch, read_epoch
 
 # Shapes: N samples of the train split, M samples with scores.
@@ -90,12 +91,7 @@ def score(run: Place, *, label_errors: int = SHOWN_ERRORS, dataset: AnyDataset |
     started = time.perf_counter()
     at_least("--label-errors", label_errors, 0)
     read = read_run(Path(run))
-    kind = read.config["task"]["kind"]
-    if kind not in SCORE_NAMES:
-        raise ConfigError(
-            f"Samples of {kind.replace('_', ' ')} have no scores.",
-            next_step="Score a run of classification, regression or several labels.",
-        )
+    check_scored_kind(read.config["task"]["kind"])
     if read.result is None:
         raise TrainingError(f"The run {read.path} did not finish.", next_step="Continue it with tdbs train --resume.")
     source = own_dataset(read, command="score") if dataset is None else opened(dataset)

@@ -86,7 +86,7 @@ def input_rules(
         others = (each for each in (info.pad_id, *info.special_ids, *range(config.vocab_size)) if each not in closing)
         own = config.pad_token_id = next(others, info.pad_id) if trained or config.is_encoder_decoder else None
     end_id = None
-    if config.is_encoder_decoder and samples.task.kind in SAMPLE_KINDS:
+    if config.is_encoder_decoder and samples.task.kind in (*SAMPLE_KINDS, "ranking"):
         end_id = config.eos_token_id
         if template is not None and not any(end_id in ids for ids in template.special_ids):
             raise ModelError(

@@ -36,7 +36,7 @@ from tdbs.train.models.part import WHOLE, TrainablePart, adapted_model, config_f
 from tdbs.train.models.pooling import Pooling, choose_pooling
 from tdbs.train.models.saved_model import check_saved_tokenizer
 from tdbs.train.planning.model_choice import TINY, TINY_POSITIONS, TINY_SIZES, ModelChoice, choose_model
-from tdbs.train.planning.model_fit import cannot_write, check_embeddings, check_length, check_vocabulary
+from tdbs.train.planning.model_fit import cannot_embed, cannot_write, check_embeddings, check_length, check_vocabulary
 from tdbs.train.rows.models import knows_sequences, use_sequences
 from tdbs.unasked import nothing_asked
 
@@ -89,7 +89,8 @@ def load_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Loa
     if in_rows:
         use_sequences(model, settings.execution.attention)
     accelerator = make_accelerator(settings.execution.precision, settings.execution.device)
-    keep_head_in_fp32(model)
+    if not HEADS[samples.task.kind].pools:
+        keep_head_in_fp32(model)
     model.to(accelerator.device)
     is_ours = settings.purpose != "predict"
     pooling = None
@@ -122,6 +123,8 @@ def open_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Pre
         check_embeddings(name, config.vocab_size, samples.info.vocabulary_size)
     elif not (is_new and name == TINY):
         check_vocabulary(name, config.vocab_size, samples.info)
+    if HEADS[samples.task.kind].pools and config.is_encoder_decoder:
+        raise cannot_embed(name, config.model_type)
     check_length(name, position_limit_of(config), samples.max_length)
     if is_new:
         torch.manual_seed(rng.torch_seed(rng.RandomPurpose.MODEL_INIT, seed=settings.seed))  # the new head's weights

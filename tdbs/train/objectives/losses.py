@@ -121,13 +121,13 @@ def _cosine(
 def _triplet(
     objective: Objective, embeddings_QE: torch.Tensor, sizes_G: torch.Tensor, _texts_Q: torch.Tensor
 ) -> torch.Tensor:
-    """Return by how much each negative is too near, in Euclidean distance: a mean over negatives."""
+    """Return by how much each negative is too near, in Euclidean distance: a mean over negatives (0 without)."""
     queries_G, positives_G, negatives_P = _places(sizes_G)
     sample_P = torch.repeat_interleave(sizes_G - 2)
     query_PE, positive_PE = embeddings_QE[queries_G][sample_P], embeddings_QE[positives_G][sample_P]
     near_P = torch.linalg.vector_norm(query_PE - positive_PE, dim=-1)
     far_P = torch.linalg.vector_norm(query_PE - embeddings_QE[negatives_P], dim=-1)
-    return functional.relu(near_P - far_P + objective.margin).mean()
+    return functional.relu(near_P - far_P + objective.margin).sum() / max(len(negatives_P), 1)
 
 
 def _places(sizes_G: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:

@@ -67,6 +67,11 @@ def default_loss(task: Task) -> str:
     return "cosine" if task.columns.labels else "negatives"
 
 
+def is_joint(loss: str | None, task: Task) -> bool:
+    """Return whether a loss of a task, or its default, joins the samples of an update; None: no loss is named."""
+    return task.is_grouped and (loss or default_loss(task)) in JOINT
+
+
 def check_objective(settings: ObjectiveSettings, task: Task) -> None:
     """Refuse settings of an objective that the task, or its loss, does not have."""
     given = changed_fields(settings, ObjectiveSettings)

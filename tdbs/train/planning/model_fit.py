@@ -21,6 +21,8 @@ def check_fit(model: ModelChoice, manifest: Manifest) -> None:
     if manifest.task.kind == "seq2seq" and model.model_type in FAMILIES and not family_of(model.model_type).writes:
         raise cannot_write(model.name, model.model_type)
     family, config = family_of(model.model_type), find_config(model.name)
+    if manifest.task.kind == "embedding" and (family.writes or config.get("is_encoder_decoder")):
+        raise cannot_embed(model.name, model.model_type)
     if family.pools_padding:
         raise padding_changes(model.name, model.model_type)
     if family.fails_with is not None and config.get(family.fails_with):
@@ -37,6 +39,14 @@ def cannot_write(name: str, model_type: str) -> ModelError:
     return ModelError(
         f"The model {name} cannot write texts: it is a {model_type}.",
         next_step="Pass --model with an encoder-decoder, such as t5-small.",
+    )
+
+
+def cannot_embed(name: str, model_type: str) -> ModelError:
+    """Return the error for a model with a decoder, whose states are not those of the text alone."""
+    return ModelError(
+        f"The model {name} cannot embed texts: it is a {model_type}, an encoder-decoder.",
+        next_step="Pass --model with an encoder such as BERT, or with a decoder alone.",
     )
 
 

@@ -254,6 +254,11 @@ def resolve_strategy(
     if "caps" not in given and named.caps == "base" and has_cuda():
         given["caps"] = "paper"  # on a CPU larger batches save almost no time (docs/decisions.md)
     if given.get("caps") in ("memory", "knee") or str(given.get("caps")).endswith(".json"):
+        if task.is_grouped:
+            raise ConfigError(
+                f"--caps {given['caps']} counts rows of the model; samples of this task are several rows each.",
+                next_step="Pass --caps N, the most samples of an update, or --max-tokens N.",
+            )
         given["measured_caps"] = chosen_caps(given["caps"], profile)
     if "drop" in given:  # App. A: buckets of width 1 without TokenDrop, of width 5 with it
         given.setdefault("bucket_width", 1 if given["drop"] == "none" else 5)

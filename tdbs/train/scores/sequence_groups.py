@@ -3,12 +3,14 @@
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from tdbs.arrays import FloatArray, IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.dataset import Split
 from tdbs.pipeline.duplicates.rows import same_rows
 
-# Shapes: N samples of the split, N1 = N + 1, Q their sequences, U distinct ones, W words (none).
+# Shapes: N samples of the split, N1 = N + 1, Q their sequences, Q1 = Q + 1, U distinct ones, W
+# droppable words.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -34,17 +36,28 @@ def sequences_to_score(split: Split, *, distinct: bool) -> tuple[Split, Sequence
     lengths_U = sequences.lengths_Q[chosen_U]
     samples_Q = np.repeat(np.arange(len(sequences.offsets_N1) - 1), np.diff(sequences.offsets_N1))
     starts_Q = sequences.segment_starts_Q
-    nothing_W = np.zeros(0, dtype=split.word_starts_W.dtype)
+    words_Q1, starts_W = _words_of_sequences(split, ends_Q1)
+    words_U = np.diff(words_Q1)[chosen_U]
+    which_W = ragged_positions(words_Q1[:-1][chosen_U], words_U)
     one_by_one = Split(
         name=split.name,
         input_ids_T=split.input_ids_T[ragged_positions(ends_Q1[:-1][chosen_U], lengths_U)],
         token_offsets_N1=offsets_of(lengths_U),
-        word_starts_W=nothing_W,
-        word_sizes_W=nothing_W,
-        word_offsets_N1=np.zeros(len(chosen_U) + 1, dtype=np.int64),
+        word_starts_W=starts_W[which_W],
+        word_sizes_W=split.word_sizes_W[which_W],
+        word_offsets_N1=offsets_of(words_U),
         segment_starts_N=None if starts_Q is None else starts_Q[chosen_U],
         source_rows_N=split.source_rows_N[samples_Q[chosen_U]],
         targets=None,
     )
     groups = SequenceGroups(offsets_N1=sequences.offsets_N1, which_Q=which_Q, scores_N=targets.values)
     return one_by_one, groups
+
+
+def _words_of_sequences(split: Split, ends_Q1: IntArray) -> tuple[IntArray, npt.NDArray[np.int32]]:
+    """Return which droppable words each sequence has, from [q] to [q + 1], and where they start in it (W)."""
+    firsts_W = np.repeat(split.token_offsets_N1[:-1], np.diff(split.word_offsets_N1)) + split.word_starts_W
+    sequence_W = np.searchsorted(ends_Q1, firsts_W, side="right") - 1
+    starts_W = (firsts_W - ends_Q1[sequence_W]).astype(np.int32)
+    counts_Q = np.bincount(sequence_W, minlength=len(ends_Q1) - 1)
+    return offsets_of(counts_Q), starts_W
