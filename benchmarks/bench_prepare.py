@@ -20,8 +20,9 @@ import datasets
 from transformers import AutoTokenizer
 
 from benchmarks.common import print_rows, timed
+from tdbs.data.file_options import FileOptions
 from tdbs.data.reading import read_blocks, survey_source
-from tdbs.data.sources import FileOptions, open_source
+from tdbs.data.sources import open_source
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.tokens.tokenizer import load_tokenizer
 

@@ -13,6 +13,8 @@ from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, get
 
 from tdbs.errors import ConfigError, choose
 from tdbs.given import fitting, is_list
+from tdbs.objective_settings import ObjectiveSettings
+from tdbs.option import Option as Option
 from tdbs.shown import shown_number
 
 DEFAULT_EPOCHS = 3
@@ -30,25 +32,8 @@ Record = TypeVar("Record")
 Result = TypeVar("Result")
 
 
-@dataclass(frozen=True, slots=True)
-class Option:
-    """What help texts and docstrings say of a field; it stands in the field's annotation."""
-
-    help: str
-    default: str | None = None  # in words, if the value is found later
-    flag: str | None = None  # on the command line, if that is not the field's name
-    choices: tuple[str, ...] = ()  # all values, if the field's type does not have them
-    alias: str | None = None  # the field's longer name, for Python and the command line
-    listed: bool = False  # whether its values are separated by commas, and the option may be repeated
-
-    @property
-    def text(self) -> str:
-        """The help with the default, if that has words of its own."""
-        return self.help if self.default is None else f"{self.help} [default: {self.default}]"
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TrainSettings:
+class TrainSettings(ObjectiveSettings):
     """How models are trained. Raises ConfigError for a value out of range."""
 
     model: Annotated[
@@ -110,6 +95,7 @@ class TrainSettings:
     ] = None
 
     def __post_init__(self) -> None:
+        ObjectiveSettings.__post_init__(self)
         check_hyperparameters(epochs=self.epochs, lr=self.lr, warmup=self.warmup, dropout=self.dropout)
         choose("--lr-scheduler", self.lr_scheduler, SCHEDULERS)
         if not (isinstance(self.weight_decay, int | float) and 0 <= self.weight_decay <= 1):

@@ -48,6 +48,8 @@ def sorted_note(chosen: Mapping[str, Any], strategy: Strategy) -> str | None:
 
 def caps_note(strategy: Strategy, dataset: PreparedDataset) -> str | None:
     """Return a note if samples are too large for the caps of a call (--max-tokens, --max-pairs) even alone."""
+    if dataset.manifest.task.is_grouped and (strategy.execution != "unpadded" or strategy.max_pairs):
+        return None  # the length of a sample does not say how long its sequences are
     found = count_above_caps(split_info(dataset, TRAIN).lengths_L1, strategy, max_length=dataset.manifest.max_length)
     if not found:
         return None

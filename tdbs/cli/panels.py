@@ -2,7 +2,7 @@
 
 PANELS: dict[str, tuple[str, ...]] = {
     "Common options": (
-        *("text", "pair", "label", "target", "validation", "tokenizer", "max_length"),
+        *("text", "pair", "label", "target", "columns", "task", "validation", "tokenizer", "max_length"),
         *("model", "strategy", "epochs", "lr", "base_batch_size", "batch_size", "tasks", "seed", "seeds"),
         *("profile", "split", "out", "resume"),
     ),
@@ -18,6 +18,9 @@ PANELS: dict[str, tuple[str, ...]] = {
         *("caps", "max_tokens", "max_pairs"),
     ),
     "Model": ("dropout", "lora", "freeze_layers"),
+    "Embeddings and rerankers": (
+        *("loss", "temperature", "margin", "pooling", "normalize", "dimensions", "keep_repeats"),
+    ),
     "Training": ("warmup", "lr_scheduler", "weight_decay", "keep_samples", "data_diet"),
     "Conditions": ("remove", "edits", "draws", "time", "flips", "max_flips"),
     "Search": ("space", "trials", "prune", "storage"),

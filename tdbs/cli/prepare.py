@@ -21,7 +21,7 @@ from tdbs.reports.left_out import duplicates_json, left_out_lines
 from tdbs.reports.terminal import duration, split_table, target_lines
 from tdbs.settings import option_of
 
-_LISTED = ("label", "keep_out")  # lists of names, which `prepare` takes as one text
+_LISTED = ("label", "columns", "keep_out")  # lists of names, which `prepare` takes as one text
 
 
 @reported

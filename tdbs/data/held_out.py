@@ -3,7 +3,8 @@
 If rows have one class label, each class gives its share: shares are rounded by largest remainder. Questions are drawn
 by their contexts, so that no context is on both sides; the number of questions comes as close to the fraction as
 contexts allow. If a column names the document of each context, whole documents are drawn, unless that would miss the
-fraction by half or more. Other rows are drawn at random. Rows of a class that has one or two stay in train, and so does
+fraction by half or more. Rows of one query are drawn together in the same way, and with them rows that share a positive
+with any of these. Other rows are drawn at random. Rows of a class that has one or two stay in train, and so does
 the first row of a class that was drawn whole: a class that train lacks could not be scored. Columns of 0 and 1 and the
 places of multi-hot lists are classes too: their rows are those with a 1. Memory: an integer a label or a context.
 """
@@ -52,8 +53,13 @@ def draw(
         drawn_U, rare_C = stratified_rows(ids_U, fraction, where=where)
         rare = tuple(task.classes[index] for index in rare_C)
     elif task.kind == "question_answering":
-        drawn_U, unfit = _questions(values, fraction, where)
-        notes += unfit
+        unfit = f"--validation {fraction}: contexts are held out, not whole documents: '{DOCUMENT}' has too few."
+        drawn_U, is_fit = _whole_groups(values, fraction, where)
+        notes += [] if is_fit else [unfit]
+    elif task.is_grouped and not task.columns.labels:
+        unfit = f"--validation {fraction}: a positive may be on both sides: too many queries share one."
+        drawn_U, is_fit = _whole_groups(values, fraction, where, one="All rows of {where} have one query")
+        notes += [] if is_fit else [unfit]
     else:
         drawn_U = held_out_rows(len(rows_U), fraction)
         if task.kind in ("token_classification", "multi_label"):
@@ -72,20 +78,21 @@ def draw(
     return Drawn(is_held_N=is_held_N, notes=tuple(notes))
 
 
-def _questions(values: RowValues, fraction: float, where: str) -> tuple[IntArray, list[str]]:
-    """Return places of questions that are drawn with all others of their document, else of their context; and notes."""
+def _whole_groups(values: RowValues, fraction: float, where: str, **named: str) -> tuple[IntArray, bool]:
+    """Return places of rows that are drawn with all others of their document, else of their context.
+
+    Also whether documents, if they are known, fit the fraction. `named` is what an error says of a single context.
+    """
     contexts_U, documents_U = values.codes()[0], values.documents()
-    by_context_U = rows_by_group(contexts_U, fraction, where=where)
+    by_context_U = rows_by_group(contexts_U, fraction, where=where, **named)
     if documents_U is None:
-        return by_context_U, []
+        return by_context_U, True
     if documents_U.any():
-        drawn_U = rows_by_group(documents_U, fraction, where=where)
+        drawn_U = rows_by_group(documents_U, fraction, where=where, **named)
         wanted = len(contexts_U) * fraction
         if abs(len(drawn_U) - wanted) < wanted / 2:
-            return drawn_U, []
-    return by_context_U, [
-        f"--validation {fraction}: contexts are held out, not whole documents: '{DOCUMENT}' has too few."
-    ]
+            return drawn_U, True
+    return by_context_U, False
 
 
 def _held_classes(values: RowValues, task: Task, labels: Sequence[SourceColumn]) -> tuple[IntArray, IntArray]:
@@ -121,13 +128,15 @@ def stratified_rows(ids_U: IntArray, fraction: float, *, where: str) -> tuple[In
     return by_class_U[rank_U < taken_C[ids_U[by_class_U]]], np.flatnonzero((counts_C > 0) & ~can_give_C)
 
 
-def rows_by_group(groups_U: IntArray, fraction: float, *, where: str) -> IntArray:
+def rows_by_group(
+    groups_U: IntArray, fraction: float, *, where: str, one: str = "All questions of {where} have one context"
+) -> IntArray:
     """Return places of rows of whole groups, about as many as the fraction says. Raises ConfigError."""
     sizes_G = np.bincount(groups_U)
     if len(sizes_G) < 2:
         raise ConfigError(
             fitted(
-                "All questions of {where} have one context, which cannot be on both sides of --validation {fraction}.",
+                one + ", which cannot be on both sides of --validation {fraction}.",
                 where=where,
                 fraction=fraction,
             ),

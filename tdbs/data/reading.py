@@ -5,21 +5,13 @@ however the file is split into pieces.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
 
-from tdbs.arrays import BoolArray, IntArray
-from tdbs.data.columns import (
-    FILL,
-    BadRows,
-    SourceColumn,
-    one_array,
-    refuse_missing,
-    row_name,
-)
+from tdbs.data.columns import FILL, BadRows, SourceColumn, one_array, refuse_missing
 from tdbs.data.content import is_list
 from tdbs.data.cutting import cut_blocks
 from tdbs.data.held_out import draw
@@ -27,6 +19,7 @@ from tdbs.data.labels.distinct import DistinctValues
 from tdbs.data.labels.given import has_labels
 from tdbs.data.labels.single import label_lists
 from tdbs.data.labels.targets import Encoder, SplitColumns, learn_targets
+from tdbs.data.row_block import RowBlock
 from tdbs.data.row_values import RowValues
 from tdbs.data.sources import Source, Split
 from tdbs.data.tables import (
@@ -52,37 +45,6 @@ from tdbs.shown import fitted
 Found = TypeVar("Found")
 BLOCK_ROWS = 65_536
 BLOCK_BYTES = 8 << 20  # of text
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class RowBlock:
-    """Some rows of one split, in order, checked."""
-
-    where: str  # name of the split in errors
-    rows_N: IntArray  # rows of the source, from 0
-    texts: pa.Array  # strings, none missing; lists of words for token classification
-    pairs: pa.Array | None
-    targets: pa.Array | None  # values by kind (data/labels/targets.py); None: the split has no labels
-    skipped: Mapping[int, str] = field(default_factory=dict)  # rows before these that were left out, and why
-
-    def row_name(self, row: int) -> str:
-        """Return how an error names a row of the block: rows count from 1, the header does not count."""
-        return row_name(int(self.rows_N[row]), self.where)
-
-    def without(self, reasons: Mapping[int, str]) -> "RowBlock":
-        """Return the block without some rows of the source, which are noted as skipped."""
-        return replace(self.only(~np.isin(self.rows_N, list(reasons))), skipped={**reasons, **self.skipped})
-
-    def only(self, stays_N: BoolArray) -> "RowBlock":
-        """Return the block with some of its rows alone."""
-        kept = pa.array(stays_N)
-        return replace(
-            self,
-            rows_N=self.rows_N[stays_N],
-            texts=self.texts.filter(kept),
-            pairs=None if self.pairs is None else self.pairs.filter(kept),
-            targets=None if self.targets is None else self.targets.filter(kept),
-        )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,17 +118,19 @@ def read_blocks(
         return
     split = survey.splits[name].split
     is_labelled = name in survey.labelled
-    asked = text_contents(source) | (label_contents(split, source) if is_labelled else {})
+    asked = text_contents(split, source) | (label_contents(split, source) if is_labelled else {})
     read_labels = label_reader(source, split) if is_labelled else None
 
     def block_of(table: pa.Table) -> RowBlock:
-        text, pair = read_texts(source, split, table)
-        rows = SplitColumns(text=text, pair=pair, labels=() if read_labels is None else read_labels(table))
+        texts = read_texts(source, split, table)
+        labels = () if read_labels is None else read_labels(table)
+        rows = SplitColumns(text=texts.text, pair=texts.pair, labels=labels)
         return RowBlock(
             where=split.where,
-            rows_N=text.rows_N,
-            texts=one_array(text.values),
-            pairs=None if pair is None else one_array(pair.values),
+            rows_N=texts.text.rows_N,
+            texts=one_array(texts.text.values),
+            pairs=None if texts.pair is None else one_array(texts.pair.values),
+            negatives=texts.negatives,
             targets=survey.encode(rows) if rows.labels and table.num_rows else None,
         )
 
@@ -219,16 +183,17 @@ def _first_pass(name: str, split: Split, source: Source, values: RowValues | Non
     """Return the result of a first look at a split; `values` gets what the drawing of validation rows has to know."""
     task, skips = source.task, source.skips_bad_rows
     is_given = source.label_type is None and task.kind in ("classification", "regression")
-    has_classes = not is_given and task.kind not in ("question_answering", "seq2seq")
+    has_classes = bool(task.columns.labels) and not is_given and task.kind not in ("question_answering", "seq2seq")
     is_learned = has_classes and name == "train"
-    by_context = values is not None and task.kind == "question_answering"
-    is_read = is_given or is_learned or by_context or name == "test" or (values is not None and skips)
+    by_context = values is not None and _are_drawn_by_texts(task)
+    may_lack = name == "test" and bool(task.columns.labels)
+    is_read = is_given or is_learned or by_context or may_lack or (values is not None and skips)
     if not split.has_labels or not is_read:
         count = _some(count_split(split, source), split)
         if values is not None:
             values.add_rows(np.arange(count))
         return _FirstPass(rows=count, has_labels=split.has_labels)
-    asked = label_contents(split, source) | (text_contents(source) if skips or by_context else {})
+    asked = label_contents(split, source) | (text_contents(split, source) if skips or by_context else {})
     if by_context and source.document is not None:
         asked[source.document] = "name"
     read_labels = label_reader(source, split)
@@ -264,7 +229,13 @@ def _first_pass(name: str, split: Split, source: Source, values: RowValues | Non
     if bad and not count:
         raise _nothing_usable(split, bad)
     labels = tuple(found.column() for found in distinct)
-    return _FirstPass(rows=rows, has_labels=is_filled or is_learned, labels=labels)
+    has_labels = is_filled or is_learned or not task.columns.labels
+    return _FirstPass(rows=rows, has_labels=has_labels, labels=labels)
+
+
+def _are_drawn_by_texts(task: Task) -> bool:
+    """Return whether rows of one context, or of one query or positive, are held out together."""
+    return task.kind == "question_answering" or (task.is_grouped and not task.columns.labels)
 
 
 def _note_values(
@@ -274,8 +245,10 @@ def _note_values(
     rows_N = table[ROW].to_numpy()
     values.add_rows(rows_N)
     task = source.task
-    if task.kind == "question_answering" and task.columns.pair is not None:
+    if _are_drawn_by_texts(task) and task.columns.pair is not None:
         names = [task.columns.pair, *([] if source.document is None else [source.document])]
+        if task.is_grouped:
+            names = [task.columns.text, task.columns.pair]  # rows of one positive are as those of one document
         values.add_contexts([source_column(name, split, table) for name in names])
     elif task.kind in ("classification", "token_classification", "multi_label") and len(columns) == 1:
         values.add_labels(columns[0])

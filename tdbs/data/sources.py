@@ -4,14 +4,15 @@ The cost is finding and hashing the files, which is all that a cache hit pays. T
 validation.py.
 """
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated
 
 import pyarrow as pa
 
+from tdbs.data.file_options import FileOptions
 from tdbs.data.folders import folder_splits
 from tdbs.data.formats import ReadOptions, data_file, read_schema, refuse_options
+from tdbs.data.grouped_columns import choose_grouped_columns
 from tdbs.data.header import no_column
 from tdbs.data.hub import hub_tables, mirror_files
 from tdbs.data.labels.answer_columns import are_answer_columns
@@ -20,19 +21,18 @@ from tdbs.data.labels.single import LabelType
 from tdbs.data.objects import OBJECTS_NAME, Objects, ObjectSplit, Rows, object_splits, sentence
 from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER, sample_tables
 from tdbs.data.stores import Store, store_digest, store_files, store_schema, store_stamps
-from tdbs.data.tasks import HUB_TASKS, METRICS, HubTask, Task, short_names
+from tdbs.data.tasks import GROUPED_KINDS, HUB_TASKS, HubTask, Task, columns_record, metrics_of, short_names
 from tdbs.data.user_files import choose_columns, source_name
 from tdbs.data.user_splits import document_column, names_of_classes, refuse_unreadable, split_where, unusual_reading
 from tdbs.data.validation import with_validation
 from tdbs.digests import file_sha256, parts_sha256, table_sha256
 from tdbs.errors import ConfigError, SourceError
 from tdbs.files import Stamp, exists, to_path
-from tdbs.settings import Option, changed_fields
+from tdbs.settings import changed_fields
 from tdbs.shown import fitted
 
 HUB_TOKENIZER = "roberta-base"
 HUB_SEQ2SEQ_TOKENIZER = "t5-small"
-VALIDATION_HELP = "Validation file, or share of rows to hold out (0.1)."
 # 2: multi-hot lists, names of class ids, blanks and booleans, classes that are held out
 # 3: marks of no width, accents, printed scalars, names of class ids that are floats, NaN
 # 4: strings side by side, decimals, decimal commas
@@ -74,32 +74,9 @@ class Source:
     @property
     def label_reading(self) -> int | None:
         """The version of the rules by which labels are read, part of the cache key; None: they are used as they are."""
-        is_used_as_is = self.label_type is None or self.task.kind in ("question_answering", "seq2seq")
+        has_rules = self.task.columns.labels and self.task.kind not in ("question_answering", "seq2seq")
+        is_used_as_is = self.label_type is None or not has_rules
         return None if is_used_as_is else _LABEL_READING
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class FileOptions(ReadOptions):
-    """What a user says of files: how they are written, columns, how labels are read, validation."""
-
-    text: Annotated[
-        str | None, Option("Column of the text, the words or the question.", default="text, else sentence")
-    ] = None
-    pair: Annotated[str | None, Option("Column of the second text, or of the context.")] = None
-    label: Annotated[
-        str | None, Option("Column of the label or of answers, or several columns.", default="label", listed=True)
-    ] = None
-    label_type: Annotated[LabelType, Option("What labels are; auto finds it in their values.")] = "auto"
-    label_names: Annotated[str | None, Option("File with the names of class ids 0, 1, …, one per line.")] = None
-    label_separator: Annotated[
-        str | None, Option("What separates the classes of a row in one text, such as a comma.")
-    ] = None
-    target: Annotated[str | None, Option("Column of the text to write (sequence to sequence).")] = None
-    forbid_drop: Annotated[str | None, Option("Forbid TokenDrop on this dataset, and give the reason.")] = None
-    validation: Annotated[str | float | None, Option(VALIDATION_HELP)] = None
-    skip_bad_rows: Annotated[
-        bool, Option("Skip rows that cannot be used, and list them in skipped.jsonl beside the manifest.")
-    ] = False
 
 
 def open_source(
@@ -207,14 +184,14 @@ def _open_files(path: Path, options: FileOptions, validation: Rows | None) -> So
     else:
         stores, notes = folder_splits(path, options)
     splits = {name: ObjectSplit(store=store) for name, store in stores.items()}
-    return _open_splits(splits, options, validation, name=source_name(path), where=path, notes=notes)
+    return _open_splits(splits, options, validation, name=source_name(path), source=path, notes=notes)
 
 
 def _open_objects(
     splits: dict[str, ObjectSplit], options: FileOptions, validation: Rows | None, notes: tuple[str, ...]
 ) -> Source:
     refuse_options(options, "only applies to files, not to tables")
-    return _open_splits(splits, options, validation, name=OBJECTS_NAME, where="The source", notes=notes)
+    return _open_splits(splits, options, validation, name=OBJECTS_NAME, source="The source", notes=notes)
 
 
 def _open_splits(
@@ -223,22 +200,25 @@ def _open_splits(
     validation: Rows | None,
     *,
     name: str,
-    where: str | Path,
+    source: str | Path,
     notes: tuple[str, ...],
 ) -> Source:
     given = options.validation if validation is None else validation
-    splits, held_out = with_validation(splits, given, options, where=where)
+    splits, held_out = with_validation(splits, given, options, where=source)
     names = {split: split_where(split, each.store) for split, each in splits.items()}
     schemas = {split: store_schema(each.store) for split, each in splits.items()}
-    chosen = choose_columns(
+    where = {split: name if store_files(splits[split].store) else sentence(name) for split, name in names.items()}
+    tables = [split for split, each in splits.items() if any(file.dialect for file in store_files(each.store))]
+    chosen = choose_grouped_columns(schemas, where, tables, options) or choose_columns(
         schemas,
-        {split: name if store_files(splits[split].store) else sentence(name) for split, name in names.items()},
-        [split for split, each in splits.items() if any(file.dialect for file in store_files(each.store))],
+        where,
+        tables,
         text=options.text,
         pair=options.pair,
         label=options.label,
         target=options.target,
     )
+    label_type: LabelType = "regression" if chosen.kind in GROUPED_KINDS else options.label_type
     columns = {
         split: [column for column in chosen.columns.every if column in schema.names]
         for split, schema in schemas.items()
@@ -246,7 +226,7 @@ def _open_splits(
     for split, each in splits.items():
         refuse_unreadable(each, columns[split], names[split])
     shape = label_shape(splits["train"].store, schemas["train"], chosen, options)
-    kind = "regression" if (shape.kind, options.label_type) == ("classification", "regression") else shape.kind
+    kind = "regression" if (shape.kind, label_type) == ("classification", "regression") else shape.kind
     may_be_answers = kind == "multi_label" and options.label_type == "auto"
     if may_be_answers and are_answer_columns(splits["train"].store, chosen.columns, where=names["train"]):
         kind = "question_answering"
@@ -263,8 +243,8 @@ def _open_splits(
             split: store_digest(each.store, columns[split] + (drawn_by if split == "train" else []))
             for split, each in splits.items()
         },
-        "columns": asdict(chosen.columns),
-        "label_type": options.label_type,
+        "columns": columns_record(chosen.columns),
+        "label_type": label_type,
         "held_out": held_out,
         **unusual_reading({split: each.store for split, each in splits.items()}),
         **names_of_classes(splits, chosen.columns.labels, names),
@@ -278,13 +258,13 @@ def _open_splits(
             name=name,
             kind=kind,
             columns=chosen.columns,
-            metrics=METRICS[kind],
+            metrics=metrics_of(kind, chosen.columns),
             drop_forbidden=options.forbid_drop,
         ),
         content_sha256=parts_sha256(parts),
         default_tokenizer=None,
         splits=opened,
-        label_type=options.label_type,
+        label_type=label_type,
         held_out=held_out,
         document=document,
         notes=notes,

@@ -16,6 +16,7 @@ from tdbs.data.labels.answer_columns import joined_answers
 from tdbs.data.labels.given import class_names, with_names
 from tdbs.data.labels.shape import parsed_lists, split_texts, with_given_names
 from tdbs.data.labels.spelling import plain_labels
+from tdbs.data.negatives import negative_lists, refuse_blank
 from tdbs.data.sources import Source, Split
 from tdbs.data.stores import store_rows, store_schema, store_stamps, store_tables
 from tdbs.data.tasks import TaskKind
@@ -60,12 +61,17 @@ def usable(table: pa.Table, make: Callable[[pa.Table], Result], bad: BadRows | N
             table = table.filter(pa.array(~is_bad_N))
 
 
-def text_contents(source: Source) -> dict[str, Content]:
-    """Return what the text columns hold."""
+def text_contents(split: Split, source: Source) -> dict[str, Content]:
+    """Return what the text columns of a split hold."""
     task = source.task
     of_text: Content = "words" if task.kind == "token_classification" and not source.has_list_texts else "text"
     pair: dict[str, Content] = {} if task.columns.pair is None else {task.columns.pair: "text"}
-    return {task.columns.text: of_text, **pair}
+    schema = schema_of(split) if task.columns.negatives else None
+    negatives: dict[str, Content] = {
+        name: "words" if schema is not None and is_list(schema.field(name).type) else "text"
+        for name in task.columns.negatives
+    }
+    return {task.columns.text: of_text, **pair, **negatives}
 
 
 def label_contents(split: Split, source: Source) -> dict[str, Content]:
@@ -149,11 +155,21 @@ def label_reader(source: Source, split: Split) -> Callable[[pa.Table], tuple[Sou
 def text_columns(source: Source) -> list[str]:
     """Return the columns of the texts of a row."""
     columns = source.task.columns
-    return [column for column in (columns.text, columns.pair) if column is not None]
+    return [column for column in (columns.text, columns.pair, *columns.negatives) if column is not None]
 
 
-def read_texts(source: Source, split: Split, table: pa.Table) -> tuple[SourceColumn, SourceColumn | None]:
-    """Return the texts of rows, or their words, and the second texts; none is missing. Raises RowError."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RowTexts:
+    """The texts of some rows; none is missing."""
+
+    text: SourceColumn  # or words
+    pair: SourceColumn | None
+    negatives: pa.ListArray | None  # of strings; None: no column has them
+
+
+def read_texts(source: Source, split: Split, table: pa.Table) -> RowTexts:
+    """Return the texts of rows, or their words. Raises RowError."""
+    columns = source.task.columns
     text, *others = (source_column(column, split, table) for column in text_columns(source))
     if source.label_type is not None:  # the hub's tasks have empty texts
         text, *others = (_empty_is_missing(column) for column in (text, *others))
@@ -164,8 +180,12 @@ def read_texts(source: Source, split: Split, table: pa.Table) -> tuple[SourceCol
         text = replace(text, values=word_lists(text))
     else:
         text = replace(text, values=text_values(text))
-    pair = next((replace(other, values=text_values(other)) for other in others), None)
-    return text, pair
+    pair = None if columns.pair is None else replace(others[0], values=text_values(others[0]))
+    if source.task.is_grouped:
+        for column in (text, *([] if pair is None else [pair])):
+            refuse_blank(column)
+    negatives = negative_lists(others[1:]) if columns.negatives else None
+    return RowTexts(text=text, pair=pair, negatives=negatives)
 
 
 def _listed(column: SourceColumn, source: Source) -> SourceColumn:

@@ -3,16 +3,26 @@
 One table. The first metric of a task is its score, the one of the paper's Table 1.
 """
 
-from dataclasses import dataclass
-from typing import Literal
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
 
 from tdbs.fields import Several
 
 TaskKind = Literal[
-    "classification", "regression", "multi_label", "token_classification", "question_answering", "seq2seq"
+    "classification",
+    "regression",
+    "multi_label",
+    "token_classification",
+    "question_answering",
+    "seq2seq",
+    "embedding",
+    "ranking",
 ]
 SAMPLE_KINDS: tuple[TaskKind, ...] = ("classification", "regression", "multi_label")  # the label is of a whole sample
+GROUPED_KINDS: tuple[TaskKind, ...] = ("embedding", "ranking")  # a sample is several sequences, each read on its own
 
+_RETRIEVAL = ("mrr@10", "ndcg@10", "map")
+SCORED_PAIRS = ("spearman", "pearson")  # metrics of embeddings that learn the scores of pairs
 METRICS: dict[TaskKind, tuple[str, ...]] = {  # of users' tasks; the first one is the score
     "classification": ("accuracy", "f1_macro"),
     "regression": ("pearson", "spearman"),
@@ -20,6 +30,8 @@ METRICS: dict[TaskKind, tuple[str, ...]] = {  # of users' tasks; the first one i
     "token_classification": ("f1", "precision", "recall"),
     "question_answering": ("f1", "exact_match"),
     "seq2seq": ("rouge1", "rouge2", "rougeL"),
+    "embedding": _RETRIEVAL,
+    "ranking": _RETRIEVAL,
 }
 _ENTAILMENT = ("entailment", "not_entailment")
 
@@ -28,15 +40,17 @@ _ENTAILMENT = ("entailment", "not_entailment")
 class Columns:
     """Names of the columns of a source: the text, the second text of a pair (or None), what is to be predicted."""
 
-    text: str  # a list of words for token classification, the question of question answering
-    pair: str | None = None  # the context of question answering
-    labels: Several = ("label",)  # several for multi-label tasks and several targets; the summary of seq2seq
+    text: str  # a list of words for token classification, the question of question answering, the query of a search
+    pair: str | None = None  # the context of question answering; the positive of a query
+    # several for multi-label tasks and several targets; the summary of seq2seq; none if rows teach by their texts
+    labels: tuple[str, ...] = ("label",)
+    negatives: tuple[str, ...] = ()  # texts that do not answer the query: a text or a list of them a row
 
     @property
     def every(self) -> tuple[str, ...]:
         """All of them."""
         pair = () if self.pair is None else (self.pair,)
-        return (self.text, *pair, *self.labels)
+        return (self.text, *pair, *self.negatives, *self.labels)
 
     @property
     def label(self) -> str:
@@ -63,12 +77,19 @@ class Task:
         """Numbers that the model's head predicts for a sample (for a token, if tokens have labels)."""
         if self.kind == "question_answering":
             return 2  # start and end
+        if self.is_grouped:
+            return 1  # the score of a pair
         return len(self.classes) or len(self.columns.labels)
 
     @property
+    def is_grouped(self) -> bool:
+        """Whether a sample is several sequences, each of which the model reads on its own."""
+        return self.kind in GROUPED_KINDS
+
+    @property
     def is_pair(self) -> bool:
-        """Return whether a sample is made of two texts."""
-        return self.columns.pair is not None
+        """Whether what the model reads at once is made of two texts; an embedding is of one."""
+        return self.columns.pair is not None and self.kind != "embedding"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -156,7 +177,25 @@ HUB_TASKS: dict[str, HubTask] = {
 KNOWN_METRICS: dict[TaskKind, frozenset[str]] = {
     kind: frozenset(names).union(*(each.task.metrics for each in HUB_TASKS.values() if each.task.kind == kind))
     for kind, names in METRICS.items()
-}
+} | {"embedding": frozenset((*_RETRIEVAL, *SCORED_PAIRS))}
+
+
+def metrics_of(kind: TaskKind, columns: Columns) -> tuple[str, ...]:
+    """Return the metrics of a user's task; the first one is its score."""
+    return SCORED_PAIRS if kind == "embedding" and columns.labels else METRICS[kind]
+
+
+def columns_record(columns: Columns) -> dict[str, Any]:
+    """Return columns as records and digests have them: without negatives if there are none, as before there were."""
+    found = asdict(columns)
+    if not columns.negatives:
+        del found["negatives"]
+    return found
+
+
+def task_record(task: Task) -> dict[str, Any]:
+    """Return a task as records and digests have it."""
+    return {**asdict(task), "columns": columns_record(task.columns)}
 
 
 def short_names() -> str:

@@ -11,7 +11,7 @@ from tdbs.data.formats.data_file import UTF8, DataFile
 from tdbs.data.formats.dialect import delimiter_name
 from tdbs.data.sources import Source, Split
 from tdbs.data.stores import ClassFolders, store_files
-from tdbs.data.tasks import Task
+from tdbs.data.tasks import Columns, Task
 from tdbs.shown import LINE, NOTE, clipped, fitted
 
 _SHOWN_CLASSES = 8
@@ -22,10 +22,16 @@ def source_facts(source: Source, task: Task) -> dict[str, Any]:
     return {
         "name": source.name,
         "files": [facts for split in source.splits for facts in _split_facts(split)],
-        "columns": {"text": task.columns.text, "pair": task.columns.pair, "labels": list(task.columns.labels)},
+        "columns": column_facts(task.columns),
         "kind": task.kind,
         "classes": list(task.classes),
     }
+
+
+def column_facts(columns: Columns) -> dict[str, Any]:
+    """Return the names of columns as JSON values; negatives only if there are any."""
+    negatives = {"negatives": list(columns.negatives)} if columns.negatives else {}
+    return {"text": columns.text, "pair": columns.pair, "labels": list(columns.labels), **negatives}
 
 
 def list_texts_note(source: Source) -> str:
@@ -53,11 +59,14 @@ def fact_lines(facts: dict[str, Any]) -> list[str]:
         alike.setdefault(_described(file), []).append(_named(file))
     columns, classes = facts["columns"], facts["classes"]
     texts = " with ".join(f"'{name}'" for name in (columns["text"], columns["pair"]) if name is not None)
+    negatives = ", ".join(f"'{name}'" for name in columns.get("negatives", ()))
+    texts += f", not {negatives}" if negatives else ""
     labels = ", ".join(f"'{name}'" for name in columns["labels"])
+    texts += f" to {labels}" if labels else ""
     more = ", …" if len(classes) > _SHOWN_CLASSES else ""
     of_classes = f", {len(classes):,} classes: {', '.join(classes[:_SHOWN_CLASSES])}{more}" if classes else ""
     of_files = (f"{', '.join(names)}: {description}" for description, names in alike.items())
-    lines = (*of_files, f"{facts['kind'].replace('_', ' ')}: {texts} to {labels}{of_classes}")
+    lines = (*of_files, f"{facts['kind'].replace('_', ' ')}: {texts}{of_classes}")
     return [clipped(line, LINE) for line in lines]
 
 

@@ -9,7 +9,7 @@ import pyarrow as pa
 from tdbs.arrays import IntArray
 from tdbs.data.columns import BadRows
 from tdbs.data.content import is_list
-from tdbs.data.reading import RowBlock
+from tdbs.data.row_block import RowBlock
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.encode import Encoded, encode_rows
 from tdbs.pipeline.words.matches import WordPattern

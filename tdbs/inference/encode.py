@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from tdbs.arrays import BoolArray, IntArray, offsets_of
 from tdbs.data.columns import BadRows
-from tdbs.data.reading import RowBlock
+from tdbs.data.row_block import RowBlock
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.pipeline.annotate import SAMPLERS
 from tdbs.pipeline.dataset import Split

@@ -7,9 +7,10 @@ import numpy as np
 import pyarrow as pa
 
 from tdbs.arrays import IntArray
-from tdbs.data.reading import RowBlock
+from tdbs.data.row_block import RowBlock
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.pipeline import schema
+from tdbs.pipeline.grouped_samples import embedding_samples, group_sequences, ranking_samples
 from tdbs.pipeline.lengths import Limits
 from tdbs.pipeline.qa_windows import qa_window_samples
 from tdbs.pipeline.samples import Samples, plain_samples, seq2seq_samples, word_samples
@@ -26,6 +27,8 @@ SAMPLERS: dict[TaskKind, Callable[[RowBlock, Task, LoadedTokenizer, Limits], Sam
     "token_classification": word_samples,
     "question_answering": qa_window_samples,
     "seq2seq": seq2seq_samples,
+    "embedding": embedding_samples,
+    "ranking": ranking_samples,
 }
 
 
@@ -49,7 +52,7 @@ def annotated_table(
         samples.pairs,
         pattern,
         lone_space_id=tokenizer.backend.token_to_id("▁"),
-        rows_N=samples.rows_S,
+        rows_N=samples.rows_S if samples.sequences_S is None else None,
         protected_T=samples.protected_T,
     )
     table = _sample_table(samples, spans, task, rows.rows_N[samples.rows_S])
@@ -59,7 +62,10 @@ def annotated_table(
 
 def _sample_table(samples: Samples, spans: DroppableSpans, task: Task, source_rows_S: IntArray) -> pa.Table:
     """Return the columns of a shard; sample ids count from 0 in the block."""
-    tokens = samples.tokens
+    tokens, of_sequences = samples.tokens, {}
+    if samples.sequences_S is not None:
+        grouped = group_sequences(tokens, samples.sequences_S, spans)
+        tokens, spans, of_sequences = grouped.tokens, grouped.spans, grouped.columns
     arrow_schema = schema.arrow_schema(task, labelled=bool(samples.columns))
     offsets = tokens.token_offsets_N1.astype(np.int32)
     words = pa.StructArray.from_arrays(
@@ -74,6 +80,7 @@ def _sample_table(samples: Samples, spans: DroppableSpans, task: Task, source_ro
         schema.DROPPABLE: pa.ListArray.from_arrays(
             spans.span_offsets_N1.astype(np.int32), words, type=schema.DROPPABLE_TYPE
         ),
+        **of_sequences,
         **samples.columns,
     }
     if task.kind == "question_answering":

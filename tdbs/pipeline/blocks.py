@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray, offsets_of
-from tdbs.data.reading import RowBlock
+from tdbs.data.row_block import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.errors import DatasetError, RowError, reason_of
 from tdbs.fields import Count
@@ -82,6 +82,7 @@ class BlockInfo:
     seconds: dict[str, float]
     skipped: tuple[tuple[Count, str], ...] = ()  # rows of the source that were left out, from 0, and why
     unanswered: Count = 0  # rows: questions without an answer
+    sequence_histogram: tuple[Count, ...] = ()  # samples of several sequences
 
     @property
     def samples(self) -> int:
@@ -142,6 +143,9 @@ def keep_block(
     words = lists_of(table, schema.DROPPABLE, np.int64, field="length")
     columns = set(table.schema.names)
     targets_S = pc.list_value_length(table[schema.TARGET_IDS]).to_numpy() if schema.TARGET_IDS in columns else None
+    sequences = None
+    if schema.SEQUENCE_LENGTHS in columns:
+        sequences = lists_of(table, schema.SEQUENCE_LENGTHS, np.int64).values_V
     info = BlockInfo(
         split=split,
         number=number,
@@ -157,6 +161,7 @@ def keep_block(
         seconds=seconds,
         skipped=skipped,
         unanswered=unanswered,
+        sequence_histogram=() if sequences is None else _histogram(sequences),
     )
     is_in_order = (lengths_S[1:] >= lengths_S[:-1]).all()
     by_length = table if is_in_order else table.take(pa.array(np.argsort(lengths_S, kind="stable")))

@@ -4,12 +4,11 @@ The same source bytes, tokenizer, words, length, task and schema give the same k
 miss, it says which part changed.
 """
 
-import dataclasses
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from tdbs.data.tasks import Task
+from tdbs.data.tasks import Task, task_record
 from tdbs.errors import DatasetError
 from tdbs.files import name_in_folder, sha256_of
 from tdbs.pipeline.duplicates.options import DropRules
@@ -37,7 +36,7 @@ def key_parts(
     return {
         **own_labels,
         "source": source_sha256,
-        "task": sha256_of(json.dumps(dataclasses.asdict(task), sort_keys=True).encode()),
+        "task": sha256_of(json.dumps(task_record(task), sort_keys=True).encode()),
         "tokenizer": tokenizer_sha256,
         "droppable words": words_sha256,
         "max length": str(max_length),

@@ -1,6 +1,6 @@
 """A prepared dataset, opened: its manifest, and its splits as flat arrays."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,9 @@ from tdbs.given import Place, checked
 from tdbs.pipeline import schema
 from tdbs.pipeline.frames import read_datasets, read_frame, scan_shards
 from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo, check_counts, read_manifest
+from tdbs.pipeline.sequences import SampleSequences, sample_sequences
 from tdbs.pipeline.shard_checks import read_shard
+from tdbs.pipeline.shard_columns import TARGETS, WORD_SIZES, WORD_STARTS, shard_columns
 from tdbs.pipeline.split_arrays import AnyArray, JoinedLists, Lists, lists_of, read_arrays
 from tdbs.pipeline.summary import dataset_html, dataset_line
 from tdbs.pipeline.tokens.tokenizer import backend_of
@@ -130,7 +132,7 @@ class Targets:
 
     classification: classes (N) · regression: numbers (N, or N x outputs) · question_answering: first and last token
     (N x 2) · ragged, sample i has values [i] to [i + 1]: multi_label: classes; token_classification: a class for each
-    token; seq2seq: token ids.
+    token; seq2seq: token ids. embedding and ranking: scores (N), NaN without them.
     """
 
     kind: TaskKind
@@ -160,6 +162,7 @@ class Split:
     segment_starts_N: IntArray | None
     source_rows_N: IntArray
     targets: Targets | None
+    sequences: SampleSequences | None = None  # embedding, ranking; None: a sample is one sequence
 
     @property
     def lengths_N(self) -> IntArray:
@@ -210,33 +213,21 @@ def read_split(dataset: PreparedDataset, name: str) -> Split:
 def read_part(dataset: PreparedDataset, name: str, shards: Sequence[ShardInfo]) -> Split:
     """Read some shards of a split into memory, in sample_id order."""
     info, manifest = dataset.manifest.splits[name], dataset.manifest
-    ids = token_type(manifest.tokenizer.vocabulary_size)
-
-    def columns(table: pa.Table) -> dict[str, AnyArray | Lists]:
-        found: dict[str, AnyArray | Lists] = {
-            schema.INPUT_IDS: lists_of(table, schema.INPUT_IDS, ids),
-            schema.SOURCE_ROW: table[schema.SOURCE_ROW].to_numpy(),
-            "word starts": lists_of(table, schema.DROPPABLE, np.int32, field="start"),
-            "word sizes": lists_of(table, schema.DROPPABLE, np.int32, field="length"),
-        }
-        if schema.SEGMENT_START in table.schema.names:
-            found[schema.SEGMENT_START] = table[schema.SEGMENT_START].to_numpy().astype(np.int64)
-        if info.labelled:
-            found["targets"] = _targets(table, manifest.task)
-        return found
-
-    read = _arrays(dataset, name, shards, columns)
-    tokens, words = read[schema.INPUT_IDS], read["word sizes"]
+    read = _arrays(dataset, name, shards, lambda table: shard_columns(table, manifest, labelled=info.labelled))
+    tokens, words = read[schema.INPUT_IDS], read[WORD_SIZES]
     return Split(
         name=name,
         input_ids_T=tokens.values_V,
         token_offsets_N1=tokens.offsets_N1,
-        word_starts_W=read["word starts"].values_V,
+        word_starts_W=read[WORD_STARTS].values_V,
         word_sizes_W=words.values_V,
         word_offsets_N1=words.offsets_N1,
         segment_starts_N=read.get(schema.SEGMENT_START),
         source_rows_N=read[schema.SOURCE_ROW],
-        targets=_split_targets(read["targets"], manifest.task) if info.labelled else None,
+        targets=_split_targets(read, manifest.task) if info.labelled else None,
+        sequences=sample_sequences(read[schema.SEQUENCE_LENGTHS], read.get(schema.SEGMENT_STARTS))
+        if manifest.task.is_grouped
+        else None,
     )
 
 
@@ -252,11 +243,6 @@ def read_tokenizer(dataset: PreparedDataset) -> Tokenizer:
 def tokenizer_text(dataset: PreparedDataset) -> str:
     """Return the file of the tokenizer that the dataset carries. Raises DatasetError if it cannot be read."""
     return read_text(dataset.path / TOKENIZER_NAME, _TOKENIZER, most=MOST_BYTES_OF_A_TOKENIZER)
-
-
-def token_type(vocabulary_size: int) -> type[np.uint16] | type[np.int32]:
-    """Return the smallest integers that hold all token ids."""
-    return np.uint16 if vocabulary_size <= np.iinfo(np.uint16).max + 1 else np.int32
 
 
 def read_char_places(dataset: PreparedDataset, name: str) -> tuple[IntArray, IntArray]:
@@ -281,19 +267,9 @@ def _arrays(
     return read_arrays(tables, columns, named=f"The split {name} of {dataset.path}", rows=info.rows)
 
 
-def _targets(table: pa.Table, task: Task) -> AnyArray | Lists:
-    """Return the targets of a shard."""
-    if task.kind == "question_answering":
-        return np.stack([table[name].to_numpy() for name in (schema.ANSWER_START, schema.ANSWER_END)], axis=1)
-    name = schema.TARGET_IDS if task.kind == "seq2seq" else schema.LABEL
-    is_list = pa.types.is_list(table.schema.field(name).type)
-    if task.kind == "regression":
-        if not is_list:
-            return table[name].to_numpy().astype(np.float64)
-        return lists_of(table, name, np.float64).values_V.reshape(-1, task.outputs)
-    return lists_of(table, name, np.int32) if is_list else table[name].to_numpy().astype(np.int64)
-
-
-def _split_targets(read: AnyArray | JoinedLists, task: Task) -> Targets:
-    values, offsets_N1 = (read.values_V, read.offsets_N1) if isinstance(read, JoinedLists) else (read, None)
+def _split_targets(read: Mapping[str, Any], task: Task) -> Targets:
+    found = read.get(TARGETS)
+    if found is None:  # rows teach by their texts
+        found = np.full(len(read[schema.SOURCE_ROW]), np.nan)
+    values, offsets_N1 = (found.values_V, found.offsets_N1) if isinstance(found, JoinedLists) else (found, None)
     return Targets(kind=task.kind, outputs=task.outputs, values=values, offsets_N1=offsets_N1)

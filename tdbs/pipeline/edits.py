@@ -16,10 +16,12 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from tdbs.data.file_options import FileOptions
 from tdbs.data.objects import Objects
-from tdbs.data.reading import FirstPassResult, RowBlock
+from tdbs.data.reading import FirstPassResult
+from tdbs.data.row_block import RowBlock
 from tdbs.data.sample import SAMPLE_TASK
-from tdbs.data.sources import FileOptions, Source, open_source
+from tdbs.data.sources import Source, open_source
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError, DatasetError, TdbsError, choose, reason_of
 from tdbs.fields import PlainText

@@ -58,7 +58,7 @@ def fetch(
     state = dataclasses.replace(found, revision=first.name)  # later files are of the same commit
     manifest = read_manifest(first)
     names = data_files(manifest)
-    name = dataset_name(manifest.tokenizer.name, manifest.max_length, manifest.key)
+    name = dataset_name(manifest.tokenizer.name, manifest.longest_input, manifest.key)
     place = data / _HUB_FOLDER / folders_named(found.repo) / name if out is None else to_path(out)
     if _is_there(place, manifest, overwrite=overwrite):
         return PreparedDataset(path=place, manifest=read_manifest(place)), True
@@ -77,7 +77,7 @@ def fetched_facts(manifest: Manifest) -> Mapping[str, Any]:
     return {
         "name": manifest.source,
         "files": [],
-        "columns": {"text": task.columns.text, "pair": task.columns.pair, "labels": list(task.columns.labels)},
+        "columns": column_facts(task.columns),
         "kind": task.kind,
         "classes": list(task.classes),
     }

@@ -39,6 +39,7 @@ class MadeSplits:
     """What was made: the task with its classes, the splits, and the seconds of each stage (stages overlap)."""
 
     task: Task
+    max_length: int  # most tokens of a sample
     splits: dict[str, SplitInfo]
     seconds: dict[str, float]
     notes: tuple[str, ...]  # messages about rows
@@ -88,7 +89,8 @@ def make_splits(
         blocks[TRAIN] = kept.blocks
         seconds["left_out"] = time.perf_counter() - clock
         clock = time.perf_counter()
-    edges = bucket_edges(limits.max_length)
+    max_length = _longest(blocks) if survey.task.is_grouped else limits.max_length
+    edges = bucket_edges(max_length)
     parts = [part for name, infos in blocks.items() for part in plan_parts(name, infos, edges, tokenizer.special_ids)]
     shards: dict[str, list[ShardInfo]] = {name: [] for name in blocks}
     samples, done = sum(part.rows for part in parts), 0
@@ -99,10 +101,12 @@ def make_splits(
     references = {name: _references(folder, target, name, infos) for name, infos in blocks.items()}
     seconds["write"] += time.perf_counter() - clock
     splits = {
-        name: _split_info(infos, shards[name], references[name], limits.max_length) for name, infos in blocks.items()
+        name: _split_info(infos, shards[name], references[name], survey.task, max_length)
+        for name, infos in blocks.items()
     }
     return MadeSplits(
         task=survey.task,
+        max_length=max_length,
         splits=splits,
         seconds=seconds,
         notes=survey.notes + _unanswered_notes(splits) + (() if kept is None else kept.notes),
@@ -148,7 +152,7 @@ def _write_skipped(blocks: Mapping[str, Sequence[BlockInfo]], target: Path) -> F
 
 
 def _split_info(
-    blocks: Sequence[BlockInfo], shards: Sequence[ShardInfo], references: FileInfo | None, max_length: int
+    blocks: Sequence[BlockInfo], shards: Sequence[ShardInfo], references: FileInfo | None, task: Task, max_length: int
 ) -> SplitInfo:
     lengths = _sum_of([block.length_histogram for block in blocks])
     return SplitInfo(
@@ -157,7 +161,7 @@ def _split_info(
         tokens=sum(block.tokens for block in blocks),
         droppable_words=sum(block.droppable_words for block in blocks),
         droppable_tokens=sum(block.droppable_tokens for block in blocks),
-        labelled=any(block.labelled for block in blocks),
+        labelled=any(block.labelled for block in blocks) or not task.columns.labels,
         length_histogram=tuple(np.pad(lengths, (0, max_length + 1 - len(lengths))).tolist()),
         droppable_histogram=tuple(_sum_of([block.droppable_histogram for block in blocks]).tolist()),
         target_histogram=tuple(_sum_of([block.target_histogram for block in blocks]).tolist()),
@@ -165,7 +169,13 @@ def _split_info(
         references=references,
         skipped=sum(len(block.skipped) for block in blocks),
         unanswered=sum(block.unanswered for block in blocks),
+        sequence_histogram=tuple(_sum_of([block.sequence_histogram for block in blocks]).tolist()),
     )
+
+
+def _longest(blocks: Mapping[str, Sequence[BlockInfo]]) -> int:
+    """Return the tokens of the longest sample of all splits."""
+    return max(len(info.length_histogram) - 1 for infos in blocks.values() for info in infos)
 
 
 def _sum_of(histograms: Sequence[Sequence[int]]) -> IntArray:

@@ -6,7 +6,7 @@ It is written last: a folder without a manifest is not a dataset.
 import dataclasses
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tdbs.arrays import IntArray
-from tdbs.data.tasks import KNOWN_METRICS, Task
+from tdbs.data.tasks import KNOWN_METRICS, Task, task_record
 from tdbs.errors import DatasetError
 from tdbs.fields import Count, InnerPath, Sha256, TokenLength, VocabularySize
 from tdbs.files import write_json
@@ -73,11 +73,17 @@ class SplitInfo:
     references: FileInfo | None = None  # texts that predictions are scored against, if targets are texts
     skipped: Count = 0  # rows of the source that were left out
     unanswered: Count = 0  # question answering: rows of the source without an answer
+    sequence_histogram: tuple[Count, ...] = ()  # embedding, ranking: entry l: sequences of l tokens
 
     @property
     def lengths_L1(self) -> IntArray:
         """The length histogram as an array."""
         return np.array(self.length_histogram, dtype=np.int64)
+
+    @property
+    def sequences_L1(self) -> IntArray:
+        """The histogram of what the model reads at once: of sequences, which are the samples in most kinds of tasks."""
+        return np.array(self.sequence_histogram or self.length_histogram, dtype=np.int64)
 
     def __repr__(self) -> str:
         return f"<SplitInfo {self.rows:,} samples, {self.tokens:,} tokens, {len(self.shards):,} shards>"
@@ -143,6 +149,12 @@ class Manifest:
     notes: tuple[str, ...] = ()  # messages of prepare about its rows
     skipped: FileInfo | None = None  # list of the rows that were left out
     duplicates: DuplicatesInfo | None = None  # None: not looked for
+    max_sequence_length: TokenLength | None = None  # most tokens of one sequence of a sample; None: samples are one
+
+    @property
+    def longest_input(self) -> int:
+        """Most tokens that the model reads at once: of a sequence, or of a sample that is one."""
+        return self.max_sequence_length or self.max_length
 
     @property
     def lists(self) -> tuple[FileInfo, ...]:
@@ -156,8 +168,14 @@ class Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `manifest.json` atomically."""
-    write_json(folder / MANIFEST_NAME, dataclasses.asdict(manifest))
+    """Write `manifest.json` atomically; what only samples of several sequences have is left out of others."""
+    found = {**dataclasses.asdict(manifest), "task": task_record(manifest.task)}
+    if manifest.max_sequence_length is None:
+        del found["max_sequence_length"]
+    for info in found["splits"].values():
+        if not info["sequence_histogram"]:
+            del info["sequence_histogram"]
+    write_json(folder / MANIFEST_NAME, found)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -193,8 +211,7 @@ def read_manifest(folder: Path) -> Manifest:
 def check_counts(folder: Path, manifest: Manifest, name: str) -> None:
     """Refuse a split whose counts contradict each other. Raises DatasetError, which names the field."""
     info = manifest.splits[name]
-    lengths = range(len(info.length_histogram))
-    tokens = sum(length * count for length, count in zip(lengths, info.length_histogram, strict=True))
+    tokens = _tokens_of(info.length_histogram)
     problem = None
     if manifest.bucket_edges != tuple(bucket_edges(manifest.max_length).tolist()):
         problem = "bucket_edges: not those of max_length"
@@ -210,8 +227,14 @@ def check_counts(folder: Path, manifest: Manifest, name: str) -> None:
         problem = f"splits.{name}.unanswered: {info.unanswered}, of {info.source_rows} rows of the source"
     elif sum(info.target_histogram) not in (0, info.rows):
         problem = f"splits.{name}.target_histogram: not of {info.rows} rows"
+    elif info.sequence_histogram and _tokens_of(info.sequence_histogram) != info.tokens:
+        problem = f"splits.{name}.sequence_histogram: not of {info.tokens} tokens"
     if problem is not None:
         raise FORM.misfit(str(folder / MANIFEST_NAME), problem)
+
+
+def _tokens_of(histogram: Sequence[int]) -> int:
+    return sum(length * count for length, count in enumerate(histogram))
 
 
 def _impossible(manifest: Manifest) -> Iterator[str]:
@@ -225,6 +248,12 @@ def _impossible(manifest: Manifest) -> Iterator[str]:
     unknown = sorted(set(task.metrics) - KNOWN_METRICS[task.kind])
     if unknown:
         yield f"task.metrics: {unknown[0]!r} is not a metric of {task.kind}"
+    if not (task.columns.labels or task.is_grouped):
+        yield "task.columns.labels: expected one at least"
+    if task.is_grouped != (manifest.max_sequence_length is not None):
+        yield f"max_sequence_length: {manifest.max_sequence_length}, for {task.kind}"
+    if task.is_grouped and task.columns.pair is None:
+        yield f"task.columns.pair: missing for {task.kind}"
     for name, info in manifest.splits.items():
         if not _SPLIT_NAME.fullmatch(name):
             yield f"splits: {name!r} is not a name of a split"
@@ -232,6 +261,7 @@ def _impossible(manifest: Manifest) -> Iterator[str]:
             ("length_histogram", manifest.max_length),
             ("droppable_histogram", manifest.max_length),
             ("target_histogram", longest_target),
+            ("sequence_histogram", manifest.max_sequence_length or 0),
         ):
             if len(getattr(info, field)) > longest + 1:
                 yield f"splits.{name}.{field}: has entries beyond the greatest length, {longest}"

@@ -13,10 +13,11 @@ from pathlib import Path
 from typing import Annotated, get_args
 
 from tdbs.data.bad_rows import with_other_rows
+from tdbs.data.file_options import VALIDATION_HELP, FileOptions
 from tdbs.data.hub_repos import HubDataset, hub_dataset
 from tdbs.data.labels.single import LabelType
 from tdbs.data.objects import Objects, Rows
-from tdbs.data.sources import VALIDATION_HELP, FileOptions, Source, open_source
+from tdbs.data.sources import Source, open_source
 from tdbs.data.streams import kept_streams
 from tdbs.data.tasks import Task
 from tdbs.data.understood import source_facts
@@ -199,10 +200,11 @@ def _prepare(arguments: PrepareArguments) -> PrepareResult:
                 task=made.task,
                 tokenizer=tokenizer_info(loaded, pair=made.task.is_pair),
                 words=words_info(words),
-                max_length=limits.max_length,
+                max_length=made.max_length,
+                max_sequence_length=limits.max_length if made.task.is_grouped else None,
                 stride=limits.stride,
                 max_target_length=limits.max_target_length,
-                bucket_edges=tuple(int(edge) for edge in bucket_edges(limits.max_length)),
+                bucket_edges=tuple(int(edge) for edge in bucket_edges(made.max_length)),
                 splits=made.splits,
                 origin=origin_of(arguments.source if table is None else None, mirror, files, arguments.prefix),
                 notes=made.notes,

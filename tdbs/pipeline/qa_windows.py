@@ -14,7 +14,7 @@ from tokenizers import Encoding, Tokenizer
 
 from tdbs.arrays import BoolArray, IntArray, offsets_of
 from tdbs.data.columns import row_message
-from tdbs.data.reading import RowBlock
+from tdbs.data.row_block import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.errors import RowError
 from tdbs.pipeline.lengths import Limits

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import IntArray
-from tdbs.data.reading import RowBlock
+from tdbs.data.row_block import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.pipeline.manifest import FileInfo
 from tdbs.pipeline.parquet import read_checked, write_parquet_blocks

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from tdbs.arrays import BoolArray, IntArray, offsets_of
-from tdbs.data.reading import RowBlock
+from tdbs.data.row_block import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.pipeline.lengths import Limits
 from tdbs.pipeline.schema import IGNORED, LABEL, TARGET_IDS
@@ -35,11 +35,12 @@ class Samples:
     """Samples of a block: tokens, their texts, and their targets."""
 
     tokens: TokenBlock
-    texts: pa.Array  # strings, of each row
+    texts: pa.Array  # strings, of each row; or of each sequence
     pairs: pa.Array | None
     rows_S: IntArray  # row of the block that each sample is from
     columns: dict[str, pa.Array]  # columns of targets, by name; none for a split without labels
     protected_T: BoolArray | None = None  # tokens that TokenDrop must leave
+    sequences_S: IntArray | None = None  # how many sequences make each sample, if `tokens` are of sequences
 
 
 def plain_samples(block: RowBlock, _task: Task, tokenizer: LoadedTokenizer, limits: Limits) -> Samples:

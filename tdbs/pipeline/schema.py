@@ -18,6 +18,7 @@ LABEL = "label"
 ANSWER_START, ANSWER_END = "answer_start", "answer_end"
 CHAR_STARTS, CHAR_ENDS = "char_starts", "char_ends"
 TARGET_IDS = "target_ids"
+SEQUENCE_LENGTHS, SEGMENT_STARTS = "sequence_lengths", "segment_starts"
 
 IGNORED = -100  # label of a token that has none: what losses of transformers' models pass over
 
@@ -37,6 +38,16 @@ _PLACES = (
     Column(name=CHAR_STARTS, type=pa.list_(pa.int32()), meaning="first character of each token in its text; 0 special"),
     Column(name=CHAR_ENDS, type=pa.list_(pa.int32()), meaning="character behind each token in its text; 0 special"),
 )
+_SEQUENCES = Column(
+    name=SEQUENCE_LENGTHS,
+    type=pa.list_(pa.int32()),
+    meaning="tokens of each sequence of the sample: query, positive, negatives; or the query with each of them",
+)
+_SEGMENTS = Column(
+    name=SEGMENT_STARTS,
+    type=pa.list_(pa.int32()),
+    meaning="ranking: in each sequence, the first position of the second text",
+)
 _TARGETS: dict[TaskKind, tuple[Column, ...]] = {
     "classification": (
         Column(name=LABEL, type=pa.int64(), meaning="class, an index into the manifest's `task.classes`"),
@@ -55,6 +66,8 @@ _TARGETS: dict[TaskKind, tuple[Column, ...]] = {
         Column(name=ANSWER_END, type=pa.int32(), meaning="position of the answer's last token; 0: none here"),
     ),
     "seq2seq": (Column(name=TARGET_IDS, type=pa.list_(pa.int32()), meaning="token ids of the target, truncated"),),
+    "embedding": (Column(name=LABEL, type=pa.float64(), meaning="the score of the pair"),),
+    "ranking": (),
 }
 
 
@@ -66,7 +79,9 @@ def columns(task: Task, *, labelled: bool) -> tuple[Column, ...]:
         Column(name=INPUT_IDS, type=pa.list_(pa.int32()), meaning="token ids, special tokens included, truncated"),
         Column(name=LENGTH, type=pa.int32(), meaning="tokens of `input_ids`"),
     ]
-    if task.is_pair:
+    if task.is_grouped:
+        found += [_SEQUENCES, _SEGMENTS] if task.is_pair else [_SEQUENCES]
+    elif task.is_pair:
         found.append(Column(name=SEGMENT_START, type=pa.int32(), meaning="pairs: first position of the second text"))
     found.append(
         Column(
@@ -77,7 +92,7 @@ def columns(task: Task, *, labelled: bool) -> tuple[Column, ...]:
     )
     if task.kind == "question_answering":
         found.extend(_PLACES)
-    if labelled:
+    if labelled and task.columns.labels:
         found.extend(_several_targets() if _has_several_targets(task) else _TARGETS[task.kind])
     return tuple(found)
 

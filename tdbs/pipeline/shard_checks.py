@@ -21,6 +21,7 @@ from tdbs.files import is_remote
 from tdbs.pipeline import schema
 from tdbs.pipeline.manifest import Manifest, ShardInfo
 from tdbs.pipeline.parquet import AGAIN, read_checked, read_columns, rows_of
+from tdbs.pipeline.split_arrays import lists_of, sums_of
 
 
 def read_shard(
@@ -119,11 +120,31 @@ def sample_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) ->
         return
     if schema.SOURCE_ROW in names and (table[schema.SOURCE_ROW].to_numpy() < 0).any():
         yield "has rows before the first one of the source"
+    if schema.SEQUENCE_LENGTHS in names:
+        yield from _sequence_problems(table, manifest, lengths_N)
     if schema.DROPPABLE in names:
         yield from _word_problems(table, manifest, lengths_N)
     if schema.SEGMENT_START in names and _outside(table, schema.SEGMENT_START, lengths_N + 1):
         yield f"has a {schema.SEGMENT_START} outside of its sample"
     yield from _label_problems(table, manifest, lengths_N)
+
+
+def _sequence_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) -> Iterator[str]:
+    """Yield what is wrong with the sequences of samples: they are their tokens, cut into two or more."""
+    names, sequences = table.schema.names, lists_of(table, schema.SEQUENCE_LENGTHS, np.int64)
+    most = manifest.max_sequence_length or 0
+    if (sequences.sizes_S < (1 if manifest.task.is_pair else 2)).any():
+        yield "has samples of too few sequences"
+    elif (sums_of(sequences) != lengths_N).any():
+        yield "has sequences that are not those of its tokens"
+    elif not _within(sequences.values_V, 1, most + 1):
+        yield f"has sequences that are not of 1 to {most} tokens"
+    elif schema.SEGMENT_STARTS in names:
+        starts = lists_of(table, schema.SEGMENT_STARTS, np.int64)
+        if (starts.sizes_S != sequences.sizes_S).any():
+            yield f"has a number of {schema.SEGMENT_STARTS} that differs from its sequences"
+        elif ((starts.values_V < 0) | (starts.values_V > sequences.values_V)).any():
+            yield f"has {schema.SEGMENT_STARTS} outside of their sequences"
 
 
 def _word_problems(table: pa.Table, manifest: Manifest, lengths_N: IntArray) -> Iterator[str]:

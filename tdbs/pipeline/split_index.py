@@ -18,9 +18,10 @@ from tdbs.errors import DatasetError
 from tdbs.pipeline import schema
 from tdbs.pipeline.dataset import PreparedDataset, Split, split_info
 from tdbs.pipeline.lengths import length_histogram
+from tdbs.pipeline.sequences import longest_of
 from tdbs.pipeline.shard_checks import check_rows, read_shard
 from tdbs.pipeline.shards import special_tokens
-from tdbs.pipeline.split_arrays import AnyArray, check_sample_ids, lists_of, samples_do_not_fit, sums_of
+from tdbs.pipeline.split_arrays import AnyArray, Lists, check_sample_ids, lists_of, samples_do_not_fit, sums_of
 
 # Shapes: N samples of the split in sample_id order, V their droppable words in any order, T tokens, S samples of one
 # shard.
@@ -49,11 +50,15 @@ class SplitIndex:
     words: IndexWords | None  # None: not read, since nothing is dropped
     shards_N: Integers | None  # number of the shard, as the manifest lists them; None: the split is in memory
     target_lengths_N: Integers | None  # seq2seq
+    sequences_N: Integers | None = None  # embedding, ranking: how many sequences each sample has
+    longest_N: Integers | None = None  # tokens of its longest one
 
 
 def index_of(split: Split, special_ids: Sequence[int]) -> SplitIndex:
     """Return the index of a split in memory."""
     special = np.flatnonzero(np.isin(split.input_ids_T, special_ids))
+    sequences = split.sequences
+    counts_N = None if sequences is None else np.diff(sequences.offsets_N1)
     return SplitIndex(
         name=split.name,
         lengths_N=split.lengths_N,
@@ -65,12 +70,16 @@ def index_of(split: Split, special_ids: Sequence[int]) -> SplitIndex:
         ),
         shards_N=None,
         target_lengths_N=None if split.targets is None else split.targets.lengths_N,
+        sequences_N=counts_N,
+        longest_N=None
+        if sequences is None or counts_N is None
+        else longest_of(Lists(values_V=sequences.lengths_Q, sizes_S=counts_N)),
     )
 
 
 def index_columns(dataset: PreparedDataset, name: str, *, drops: bool) -> tuple[str, ...]:
     """Return the columns that a plan needs of every shard; `drops`: some strategy drops words."""
-    needed = {schema.SAMPLE_ID, schema.LENGTH, schema.TARGET_IDS}
+    needed = {schema.SAMPLE_ID, schema.LENGTH, schema.TARGET_IDS, schema.SEQUENCE_LENGTHS}
     if drops:
         needed |= {schema.DROPPABLE}
     labelled = split_info(dataset, name).labelled
@@ -90,7 +99,9 @@ def read_index(dataset: PreparedDataset, name: str, *, columns: Sequence[str] | 
     info, manifest = split_info(dataset, name), dataset.manifest
     named = f"The split {name} of {dataset.path}"
     check_rows(dataset.path, info.shards)
-    lengths_N, special_N, counts_N, shards_N, targets_N = (np.zeros(info.rows, dtype=np.int32) for _ in range(5))
+    lengths_N, special_N, counts_N, shards_N, targets_N, sequences_N, longest_N = (
+        np.zeros(info.rows, dtype=np.int32) for _ in range(7)
+    )
     firsts_N = np.zeros(info.rows, dtype=np.int64)
     shards_N.fill(_NONE)
     sizes = [np.empty(0, dtype=np.uint16)]
@@ -98,6 +109,8 @@ def read_index(dataset: PreparedDataset, name: str, *, columns: Sequence[str] | 
     droppable = [np.empty(0, dtype=np.int32)]  # tokens of the words of each sample
     has_words = columns is None or schema.DROPPABLE in columns
     has_targets = info.labelled and manifest.task.kind == "seq2seq"
+    is_grouped = manifest.task.is_grouped
+    sequences = [np.empty(0, dtype=np.int32)]  # tokens of the sequences of each sample
     for number, shard in enumerate(info.shards):
         told = None if columns is None else shard.special_tokens  # special tokens of each sample
         chosen = columns
@@ -118,6 +131,10 @@ def read_index(dataset: PreparedDataset, name: str, *, columns: Sequence[str] | 
             droppable.append(sums_of(words).astype(np.int32))
         if has_targets:
             targets_N[ids_S] = lists_of(table, schema.TARGET_IDS, np.int32).sizes_S
+        if is_grouped:
+            found = lists_of(table, schema.SEQUENCE_LENGTHS, np.int32)
+            sequences_N[ids_S], longest_N[ids_S] = found.sizes_S, longest_of(found)
+            sequences.append(found.values_V)
     if (shards_N == _NONE).any():  # as many samples as there are places: one came twice
         raise samples_do_not_fit(named, info.rows)
     counted = {"lengths": (lengths_N, info.length_histogram)}
@@ -125,6 +142,8 @@ def read_index(dataset: PreparedDataset, name: str, *, columns: Sequence[str] | 
         counted["droppable words"] = np.concatenate(droppable), info.droppable_histogram
     if has_targets and info.target_histogram:  # missing in older datasets
         counted["targets"] = targets_N, info.target_histogram
+    if is_grouped:
+        counted["sequences"] = np.concatenate(sequences), info.sequence_histogram
     _check_histograms(counted, named=named)
     del table
     pa.default_memory_pool().release_unused()  # Arrow keeps what the tables took, for tables to come
@@ -135,6 +154,8 @@ def read_index(dataset: PreparedDataset, name: str, *, columns: Sequence[str] | 
         words=words_of_all if has_words else None,
         shards_N=shards_N,
         target_lengths_N=targets_N if has_targets else None,
+        sequences_N=sequences_N if is_grouped else None,
+        longest_N=longest_N if is_grouped else None,
     )
 
 

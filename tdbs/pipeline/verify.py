@@ -60,6 +60,7 @@ class _Tally:
     lengths: Counter[int]
     droppable: Counter[int]
     targets: Counter[int]
+    sequences: Counter[int]
     words: list[int]  # droppable words of each shard
 
 
@@ -94,6 +95,7 @@ def verify(dataset: AnyDataset, *, progress: Callable[[int, int], None] = lambda
             lengths=Counter(),
             droppable=Counter(),
             targets=Counter(),
+            sequences=Counter(),
             words=[],
         )
         found: list[Problem] = []
@@ -150,6 +152,8 @@ def _count(table: pa.Table, lengths_N: IntArray, tally: _Tally) -> None:
     tally.droppable.update(sums_of(words).tolist())
     if schema.TARGET_IDS in table.schema.names:
         tally.targets.update(pc.list_value_length(one_array(table[schema.TARGET_IDS])).to_pylist())
+    if schema.SEQUENCE_LENGTHS in table.schema.names:
+        tally.sequences.update(lists_of(table, schema.SEQUENCE_LENGTHS, np.int64).values_V.tolist())
 
 
 def _place_problems(
@@ -200,6 +204,7 @@ def _split_problems(tally: _Tally) -> Iterator[str]:
         or tally.lengths != _counter(info.length_histogram)
         or tally.droppable != _counter(info.droppable_histogram)
         or tally.targets != _counter(info.target_histogram)
+        or tally.sequences != _counter(info.sequence_histogram)
     ):
         yield f"has counts of {tally.split} that are not those of its samples"
 

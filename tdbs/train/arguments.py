@@ -1,7 +1,7 @@
 """The arguments of `train`, the data that it reads, and the settings that identify a run (`config.toml`)."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +11,9 @@ from accelerate.utils import broadcast_object_list
 from tdbs.files import is_remote
 from tdbs.given import Place
 from tdbs.notebook import HELP
+from tdbs.objective_settings import ObjectiveSettings
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.settings import DEFAULT_MEMORY, Option, TrainSettings, options_of
+from tdbs.settings import DEFAULT_MEMORY, Option, TrainSettings, changed_fields, options_of
 from tdbs.train.checkpoint import DEFAULT_CHECKPOINTS, CheckpointRule
 from tdbs.train.feed import Feed, TrainingData, open_training_data
 from tdbs.train.planning.memory_bound import data_memory
@@ -27,7 +28,8 @@ from tdbs.train.stopping import Stop
 
 # Settings that config.toml has in its tables part, execution and energy
 _IN_TABLES = {"lora", "freeze_layers", "precision", "attention", "compiled", "checkpoint_activations", "energy"}
-_OF_A_SUBSET = ("keep_samples", "data_diet")  # only if given
+# settings of some runs alone: config.toml has them if they are given
+_IF_GIVEN = {"keep_samples", "data_diet", *(each.name for each in fields(ObjectiveSettings))}
 _NO_PART_OF_A_RUN = {"track"}  # a run may resume with another one
 
 
@@ -108,6 +110,7 @@ def config_of(
     manifest = dataset.manifest
     memory = recorded_memory(arguments.memory)
     settings = options_of(arguments) | resolved.options | {"dropout": dropout, "memory": memory}
+    left_out = _IN_TABLES | _NO_PART_OF_A_RUN | (_IF_GIVEN - changed_fields(arguments, TrainSettings).keys())
     return {
         "dataset": {
             "path": str(dataset.path if is_remote(dataset.path) else dataset.path.resolve()),
@@ -116,11 +119,7 @@ def config_of(
         },
         "task": {"kind": manifest.task.kind, "classes": list(manifest.task.classes)},
         "seed": arguments.seed,
-        **{
-            name: value
-            for name, value in settings.items()
-            if name not in _IN_TABLES | _NO_PART_OF_A_RUN and not (name in _OF_A_SUBSET and value is None)
-        },
+        **{name: value for name, value in settings.items() if name not in left_out},
         "plan_digest": plan_digest(feed.plans),
         "windows": windows,
         "strategy": {name: value for name, value in asdict(strategy).items() if value is not None},

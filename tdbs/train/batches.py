@@ -12,20 +12,25 @@ import numpy.typing as npt
 
 from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.dataset import Split
+from tdbs.train.kept_sequences import kept_sequences
 from tdbs.train.planning.epoch_plan import EpochPlan
 from tdbs.train.planning.strategies import Execution
 from tdbs.train.rows.layout import RowLayout
 from tdbs.train.targets import BatchSlice, Labels, label_maker, moved_positions, padded
 
-# Shapes: N samples, T tokens of the split, B samples of a batch, L its padded length,
-# R rows of W tokens, S samples of a block of batches, K the tokens that it keeps.
+# Shapes: N samples, T tokens of the split, B samples of a batch (or their sequences, if they have several), L its padded
+# length, R rows of W tokens, S samples of a block of batches, K the tokens that it keeps, Q sequences, N1 = N + 1.
 
 _BLOCK_TOKENS = 1 << 20  # tokens gathered at once: a few MB, and hundreds of batches
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """The samples of one call of the model: rows of one sample each, or of several (execution packed, unpadded)."""
+    """The samples of one call of the model: rows of one sample each, or of several (execution packed, unpadded).
+
+    Samples of several sequences (embeddings, rerankers) are called sequence by sequence: lengths, starts, second texts
+    and padded rows are of sequences then, and `sequences_B` says how many each sample has.
+    """
 
     sample_ids_B: IntArray
     input_ids_RW: IntArray
@@ -35,6 +40,14 @@ class Batch:
     execution: Execution = "padded"
     starts_B: IntArray | None = None  # places of first tokens in the flattened rows; None: each sample is a row
     layout: RowLayout | None = None  # of rows of several samples, if made in advance
+    sequences_B: IntArray | None = None  # sequences of each sample; None: a sample is one
+
+    @property
+    def sample_lengths_B(self) -> IntArray:
+        """Tokens of each sample."""
+        if self.sequences_B is None:
+            return self.lengths_B
+        return np.add.reduceat(self.lengths_B, np.cumsum(self.sequences_B) - self.sequences_B)
 
 
 def epoch_batches(
@@ -44,6 +57,7 @@ def epoch_batches(
     segment_starts_N = split.segment_starts_N
     if segment_starts_N is not None:
         segment_starts_N = moved_positions(split, segment_starts_N, dropped_T)
+    sequences = kept_sequences(split, dropped_T)
     make_labels = label_maker(split, dropped_T)
     kept_ends_B = offsets_of(plan.kept_N)[plan.batch_offsets_B1]
     block_of_B = kept_ends_B[:-1] // _BLOCK_TOKENS
@@ -56,11 +70,17 @@ def epoch_batches(
             positions_K = positions_K[~dropped_T[positions_K]]
         for b in range(first, last):
             members = slice(plan.batch_offsets_B1[b], plan.batch_offsets_B1[b + 1])
-            lengths_B = plan.kept_N[members]
-            starts_B = _starts(plan, b)
+            samples_B, lengths_B = plan.sample_ids_N[members], plan.kept_N[members]
+            sizes_B = None
+            own_starts_B = None if segment_starts_N is None else segment_starts_N[samples_B]
+            if sequences is not None:
+                sizes_B, which_Q = sequences.of(samples_B)
+                lengths_B = sequences.lengths_Q[which_Q]
+                own_starts_B = None if sequences.segment_starts_Q is None else sequences.segment_starts_Q[which_Q]
+            starts_B = _starts(plan, b, lengths_B)
             width = int(plan.padded_lengths_B[b])
             place = BatchSlice(
-                samples_B=plan.sample_ids_N[members],
+                samples_B=samples_B,
                 positions_K=positions_K[kept_ends_B[b] - kept_ends_B[first] : kept_ends_B[b + 1] - kept_ends_B[first]],
                 lengths_B=lengths_B,
                 width=width if starts_B is None else int(lengths_B.max()),  # labels have a row for each sample
@@ -68,23 +88,23 @@ def epoch_batches(
             )
             tokens_K = split.input_ids_T[place.positions_K]
             yield Batch(
-                sample_ids_B=place.samples_B,
+                sample_ids_B=samples_B,
                 input_ids_RW=padded(tokens_K, lengths_B, width, pad_id)
                 if starts_B is None
                 else _in_rows(tokens_K, starts_B, lengths_B, rows=int(rows_B[b]), size=int(tokens_B[b]), pad_id=pad_id),
                 lengths_B=lengths_B,
-                segment_starts_B=None if segment_starts_N is None else segment_starts_N[place.samples_B],
+                segment_starts_B=own_starts_B,
                 labels=None if make_labels is None else make_labels(place),
                 execution=plan.execution,
                 starts_B=starts_B,
+                sequences_B=sizes_B,
             )
         first = last
 
 
-def _starts(plan: EpochPlan, b: int) -> IntArray | None:
-    """Return where the samples of batch b begin in its flattened rows, or None if each sample is a row."""
+def _starts(plan: EpochPlan, b: int, lengths_B: IntArray) -> IntArray | None:
+    """Return where the samples of batch b begin in its flattened rows, or None if each has a row."""
     first, last = plan.batch_offsets_B1[b], plan.batch_offsets_B1[b + 1]
-    lengths_B = plan.kept_N[first:last]
     starts_B = np.cumsum(lengths_B) - lengths_B
     if plan.execution == "unpadded":
         return starts_B

@@ -17,6 +17,7 @@ from tdbs.train.micro_batches import MemoryCaps
 from tdbs.train.models.inputs import InputRules, format_of
 from tdbs.train.models.load import ModelSettings, load_model
 from tdbs.train.models.recompute import recompute_activations
+from tdbs.train.objectives.objective import Objective, objective_of
 from tdbs.train.resolved import ResolvedSettings
 
 
@@ -34,6 +35,7 @@ class Learner:
     compiled: bool  # whether its layers are
     gives_back: bool  # memory that a call of the model has freed goes back to the system
     memory_caps: MemoryCaps  # found in training, if the device runs out of memory
+    objective: Objective | None = None  # of embeddings and rerankers; other kinds of tasks have one loss
 
 
 def make_learner(
@@ -58,6 +60,8 @@ def make_learner(
         seed=seed,
         dropout=dropout,
         part=settings.part,
+        pooling=settings.pooling,
+        normalize=settings.given.normalize,
     )
     loaded = load_model(settings.model.name, format_of(dataset), model_settings)
     if loaded.accelerator.num_processes == 1:
@@ -77,6 +81,7 @@ def make_learner(
         compiled=settings.execution.compiled,
         gives_back=bounded and settings.execution.device == "cpu",
         memory_caps=MemoryCaps(edges_E=np.array(dataset.manifest.bucket_edges), kind=dataset.manifest.task.kind),
+        objective=objective_of(settings.given, dataset),
     )
 
 

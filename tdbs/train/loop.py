@@ -22,6 +22,7 @@ from tdbs.train.checkpoint import RunState
 from tdbs.train.dropout_masks import dropout_masks
 from tdbs.train.evaluate import evaluate_split, length_order_plan
 from tdbs.train.gradients import add_rows, clipped_update, dense_gradients, gradient_norm
+from tdbs.train.joint_step import joint_backward
 from tdbs.train.learner import Learner
 from tdbs.train.micro_batches import within_memory
 from tdbs.train.prefetch import prefetch
@@ -148,7 +149,7 @@ def run_step(
     """
     clock = time.perf_counter()
     _seed_torch(learner, place)
-    predicted = sum(predicted_by(learner.kind, batch) for batch in batches)
+    predicted = sum(predicted_by(learner.kind, batch, learner.objective) for batch in batches)
     train = partial(
         update,
         learner,
@@ -192,19 +193,22 @@ def update(
     for group in optimizer.param_groups:
         group["lr"] = rate
     if predicted is None:
-        predicted = sum(predicted_by(learner.kind, batch) for batch in batches)
+        predicted = sum(predicted_by(learner.kind, batch, learner.objective) for batch in batches)
     total = 0.0
     scores = []
+    if learner.objective is not None and learner.objective.is_joint:
+        total = joint_backward(learner, batches, learner.objective) / accelerator.num_processes  # sum_up adds them up
+        batches = ()
     with accelerator.autocast():  # one for all batches: weights are cast once
         for batch in batches:
             with dropout_masks(accelerator.device, compiled=learner.compiled):
                 logits = forward(model, batch, learner.kind, learner.rules, device=accelerator.device)
             with torch.autocast(accelerator.device.type, enabled=False):
-                loss = batch_loss(learner.kind, logits, batch)
+                loss = batch_loss(learner.kind, logits, batch, learner.objective)
                 if scored_B is not None:
                     scores.append(batch_scores(learner.kind, logits, batch))
                 if len(batches) > 1 or accelerator.num_processes > 1:
-                    loss = loss * (predicted_by(learner.kind, batch) / max(predicted, 1))
+                    loss = loss * (predicted_by(learner.kind, batch, learner.objective) / max(predicted, 1))
                 accelerator.backward(loss)
             total += float(loss.detach())
             if len(batches) > 1:

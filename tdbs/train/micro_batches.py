@@ -66,10 +66,10 @@ class MemoryCaps:
         self.halved.append(HalvedCap(bucket=name, cap=cap, step=step))
 
     def _bucket(self, batch: Batch) -> int:
-        return int(bucket_of(np.array([batch.lengths_B.max()]), self.edges_E)[0])
+        return int(bucket_of(np.array([batch.sample_lengths_B.max()]), self.edges_E)[0])
 
     def _cap(self, batch: Batch) -> int | None:
-        caps = [] if self.hardware_L1 is None else [int(self.hardware_L1[batch.lengths_B.max()])]
+        caps = [] if self.hardware_L1 is None else [int(self.hardware_L1[batch.sample_lengths_B.max()])]
         if self.by_bucket:  # rare: other steps skip this work
             own = self._bucket(batch)
             caps += [cap for bucket, cap in self.by_bucket.items() if bucket <= own]
@@ -108,6 +108,12 @@ def split_batch(batch: Batch, cap: int | None, kind: TaskKind) -> list[Batch]:
 
 def part_of_batch(batch: Batch, samples: IntArray, rows: IntArray, kind: TaskKind) -> Batch:
     """Return some samples of a batch as a batch; `rows` are their rows, if the batch has more than one."""
+    sequences_B = None
+    ids_B = batch.sample_ids_B[samples]
+    if batch.sequences_B is not None:  # a sample is cut with its sequences
+        sequences_B = batch.sequences_B[samples]
+        firsts_B = np.cumsum(batch.sequences_B) - batch.sequences_B
+        samples = rows = ragged_positions(firsts_B[samples], sequences_B)
     lengths_B = batch.lengths_B[samples]
     input_ids_RW, starts_B = batch.input_ids_RW[rows] if len(batch.input_ids_RW) > 1 else batch.input_ids_RW, None
     labels = None if batch.labels is None else batch.labels[samples]
@@ -121,11 +127,12 @@ def part_of_batch(batch: Batch, samples: IntArray, rows: IntArray, kind: TaskKin
             labels = labels[:, : int(lengths_B.max())]
     return replace(
         batch,
-        sample_ids_B=batch.sample_ids_B[samples],
+        sample_ids_B=ids_B,
         input_ids_RW=input_ids_RW,
         lengths_B=lengths_B,
         segment_starts_B=None if batch.segment_starts_B is None else batch.segment_starts_B[samples],
         labels=labels,
         starts_B=starts_B,
         layout=None,
+        sequences_B=sequences_B,
     )

@@ -72,7 +72,7 @@ def _share(batch: Batch, kind: TaskKind, *, process: int, processes: int) -> Bat
         rows = np.arange(len(batch.input_ids_RW))[process::processes]
         samples = np.flatnonzero(np.isin(batch.starts_B // batch.input_ids_RW.shape[1], rows))
     else:
-        samples = rows = np.flatnonzero(dealt_out(batch.lengths_B, processes) == process)
+        samples = rows = np.flatnonzero(dealt_out(batch.sample_lengths_B, processes) == process)
     if not len(samples):
         return None
     if len(samples) == len(batch.sample_ids_B):

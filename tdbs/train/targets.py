@@ -9,13 +9,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tdbs.arrays import BoolArray, IntArray, ragged_positions
+from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
 from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.dataset import Split, Targets
+from tdbs.pipeline.duplicates.rows import row_digests
 from tdbs.pipeline.schema import IGNORED
 
 # Shapes: N samples of the split, N1 = N + 1, T its tokens, B samples of a batch, K its kept tokens, L its padded
-# length, M its longest target, C outputs of the model.
+# length, M its longest target, C outputs of the model, Q sequences of the samples.
 
 Labels = npt.NDArray[np.int64] | npt.NDArray[np.float64] | npt.NDArray[np.float32]
 
@@ -40,7 +41,10 @@ def label_maker(split: Split, dropped_T: BoolArray | None) -> LabelMaker | None:
 
 
 def predicted_count(kind: TaskKind, labels: Labels) -> int:
-    """Return the number of predictions in a batch's loss: samples, labelled words, or tokens of the targets."""
+    """Return the number of predictions in a batch's loss: samples, labelled words, or tokens of the targets.
+
+    Losses over sequences count otherwise (objectives/losses.py).
+    """
     of_tokens = kind in ("token_classification", "seq2seq")
     return int((labels != IGNORED).sum()) if of_tokens else len(labels)
 
@@ -101,6 +105,31 @@ def _of_sequences(_split: Split, targets: Targets, _dropped_T: BoolArray | None)
     return make
 
 
+def _of_sequences_of_samples(split: Split, targets: Targets, _dropped_T: BoolArray | None) -> LabelMaker:
+    """Return a number of each sequence: the score of its pair, else one for its text; a reranker's: its relevance.
+
+    Equal texts of the split have equal numbers. Relevance is 1 for the positive, which comes first, and 0 for others.
+    """
+    sequences = split.sequences
+    if sequences is None:
+        raise ValueError("samples of this kind have sequences")
+    scored = not np.isnan(targets.values).all()
+    texts_Q = None
+    if not scored and targets.kind == "embedding":
+        texts_Q = row_digests(split.input_ids_T, offsets_of(sequences.lengths_Q)).view(np.int64)
+
+    def make(batch: BatchSlice) -> Labels:
+        firsts_B = sequences.offsets_N1[batch.samples_B]
+        sizes_B = sequences.offsets_N1[batch.samples_B + 1] - firsts_B
+        if texts_Q is not None:
+            return texts_Q[ragged_positions(firsts_B, sizes_B)]
+        if targets.kind == "ranking":
+            return (ragged_positions(np.zeros_like(sizes_B), sizes_B) == 0).astype(np.float64)
+        return np.repeat(targets.values[batch.samples_B], sizes_B)
+
+    return make
+
+
 def _ragged(targets: Targets, samples_B: IntArray) -> tuple[IntArray, IntArray]:
     """Return the values of some samples in a row, and how many each has."""
     offsets_N1 = targets.offsets_N1 if targets.offsets_N1 is not None else np.zeros(1, dtype=np.int64)
@@ -116,4 +145,6 @@ _MAKERS: dict[TaskKind, Callable[[Split, Targets, BoolArray | None], LabelMaker]
     "token_classification": _of_tokens,
     "question_answering": _of_answers,
     "seq2seq": _of_sequences,
+    "embedding": _of_sequences_of_samples,
+    "ranking": _of_sequences_of_samples,
 }

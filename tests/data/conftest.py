@@ -9,8 +9,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from tdbs.data.file_options import FileOptions
 from tdbs.data.reading import read_blocks, survey_source
-from tdbs.data.sources import FileOptions, Source, open_source
+from tdbs.data.sources import Source, open_source
 from tdbs.data.tasks import Task
 
 

@@ -4,8 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tdbs.data.file_options import FileOptions
 from tdbs.data.hub import hub_tables
-from tdbs.data.sources import FileOptions, open_source
+from tdbs.data.sources import open_source
 from tdbs.data.tasks import HUB_TASKS, HubTask
 from tdbs.digests import table_sha256
 from tdbs.errors import SourceError

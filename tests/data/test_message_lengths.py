@@ -6,8 +6,9 @@ import pytest
 
 from tdbs.cli.screen import print_error
 from tdbs.data.bad_rows import with_other_rows
+from tdbs.data.file_options import FileOptions
 from tdbs.data.reading import read_blocks, survey_source
-from tdbs.data.sources import FileOptions, open_source
+from tdbs.data.sources import open_source
 from tdbs.data.streams import kept_streams
 from tdbs.errors import RowError, TdbsError
 from tdbs.shown import LINE

@@ -7,7 +7,8 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from tdbs.data.sources import FileOptions, open_source
+from tdbs.data.file_options import FileOptions
+from tdbs.data.sources import open_source
 from tdbs.data.streams import kept_streams
 from tdbs.digests import table_sha256, tables_sha256
 from tdbs.errors import SourceError, TdbsError

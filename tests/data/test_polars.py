@@ -5,7 +5,8 @@ import os
 import polars as pl
 import pytest
 
-from tdbs.data.sources import FileOptions, open_source
+from tdbs.data.file_options import FileOptions
+from tdbs.data.sources import open_source
 from tdbs.errors import SourceError
 from tests.data.conftest import read_source
 

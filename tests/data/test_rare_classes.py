@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tdbs.data.file_options import FileOptions
 from tdbs.data.held_out import held_out_rows, rows_by_group, stratified_rows
 from tdbs.data.reading import read_blocks, survey_source
-from tdbs.data.sources import FileOptions, open_source
+from tdbs.data.sources import open_source
 from tdbs.errors import ConfigError
 from tests.data.conftest import read_source
 

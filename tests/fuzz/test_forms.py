@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from hypothesis import strategies as st
 
+from tdbs.data.file_options import FileOptions
 from tdbs.data.reading import read_blocks, survey_source
-from tdbs.data.sources import FileOptions, open_source
+from tdbs.data.sources import open_source
 from tdbs.errors import TdbsError
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.verify import verify

@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import strategies as st
 
+from tdbs.data.file_options import FileOptions
 from tdbs.data.reading import read_blocks, survey_source
-from tdbs.data.sources import FileOptions, open_source
+from tdbs.data.sources import open_source
 from tests.fuzz.mutations import damaged, mutated
 
 WORDS = st.text(max_size=6) | st.sampled_from(

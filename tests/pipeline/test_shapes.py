@@ -13,8 +13,9 @@ from typer.testing import CliRunner
 import tdbs
 from tdbs.cli import app
 from tdbs.data.columns import row_name
+from tdbs.data.file_options import FileOptions
 from tdbs.data.sample import TOKENIZER_FOLDER
-from tdbs.data.sources import FileOptions, open_source
+from tdbs.data.sources import open_source
 from tdbs.errors import DatasetError
 from tdbs.files import to_path
 from tdbs.pipeline.dataset import load, read_split

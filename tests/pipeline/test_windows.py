@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tokenizers import normalizers, processors
 
-from tdbs.data.reading import RowBlock
+from tdbs.data.row_block import RowBlock
 from tdbs.data.tasks import Columns, Task
 from tdbs.errors import SourceError
 from tdbs.pipeline.annotate import annotated_table

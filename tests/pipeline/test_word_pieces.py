@@ -13,7 +13,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from tdbs.data.reading import RowBlock
+from tdbs.data.row_block import RowBlock
 from tdbs.data.tasks import Columns, Task
 from tdbs.pipeline.annotate import annotated_table
 from tdbs.pipeline.lengths import Limits

@@ -21,7 +21,7 @@ from tdbs.data.labels.list_texts import FIX_TEXT, are_list_texts, list_entries, 
 from tdbs.data.labels.single import LabelType, label_texts
 from tdbs.data.labels.spelling import plain_class
 from tdbs.data.stores import Store, store_tables
-from tdbs.data.tasks import Columns, TaskKind
+from tdbs.data.tasks import GROUPED_KINDS, Columns, TaskKind
 from tdbs.errors import ConfigError, TdbsError
 from tdbs.files import to_path
 from tdbs.records import Form, read_text
@@ -78,6 +78,8 @@ def label_shape(train: Store, schema: pa.Schema, chosen: _Chosen, options: _Opti
     Raises ConfigError for an option that does not go with the columns, and for a file of names that has none.
     """
     columns, kind = chosen.columns, chosen.kind
+    if kind in GROUPED_KINDS:
+        return LabelShape(kind=kind)
     label_type = schema.field(columns.labels[0]).type
     is_plain = kind == "classification" and len(columns.labels) == 1
     shape = LabelShape(kind=kind)

@@ -8,6 +8,8 @@
 | token_classification | list<int64>, the class of each word |
 | question_answering | {text, answer_start}, lists of one entry an answer; empty lists: the context has none |
 | seq2seq | string |
+| embedding | float64, the score of a pair; none without a column of scores |
+| ranking | none |
 
 A list of word labels must be as long as its list of words. An answer must be in its context at `answer_start`: at the
 wrong place it would teach the model another text.
@@ -60,6 +62,8 @@ def learn_targets(labels: Sequence[SourceColumn], task: Task, label_type: LabelT
     """
     if label_type is None and task.kind in ("classification", "regression"):
         return task, lambda rows: given_labels(rows.labels[0], task)
+    if not task.columns.labels:
+        return task, lambda rows: pa.nulls(len(rows.text.values), pa.float64())
     for column in labels:
         refuse_missing(column, next_step=FILL)
     task, encode = _LEARN[task.kind](labels, task, label_type or "auto")
@@ -155,6 +159,11 @@ def _learn_summaries(_labels: Sequence[SourceColumn], task: Task, _label_type: L
     return task, lambda rows: one_array(text_values(rows.labels[0]))
 
 
+def _learn_scores(labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
+    rule = learn_labels(label_texts(labels[0]), "regression")
+    return task, lambda rows: pa.array(encode_labels(label_texts(rows.labels[0]), rule))
+
+
 def _learned(task: Task, kind: TaskKind, classes: tuple[str, ...]) -> Task:
     return replace(task, kind=kind, classes=classes, metrics=METRICS[kind])
 
@@ -185,4 +194,6 @@ _LEARN: dict[TaskKind, Callable[[Sequence[SourceColumn], Task, LabelType], tuple
     "token_classification": _learn_words,
     "question_answering": _learn_answers,
     "seq2seq": _learn_summaries,
+    "embedding": _learn_scores,
+    "ranking": _learn_scores,
 }

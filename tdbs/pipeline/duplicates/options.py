@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
-from tdbs.data.sources import FileOptions, Source
+from tdbs.data.file_options import FileOptions
+from tdbs.data.sources import Source
 from tdbs.errors import ConfigError, choose
 from tdbs.settings import Option
 from tdbs.shown import fitted

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 from transformers import (
+    AutoModel,
     AutoModelForQuestionAnswering,
     AutoModelForSeq2SeqLM,
     AutoModelForSequenceClassification,
@@ -28,12 +29,14 @@ class Head:
     """One kind of head; logits come in float32."""
 
     model_class: Any  # one of transformers' AutoModelFor...
-    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]  # of logits and labels
     logits: Callable[[Any], torch.Tensor]  # those of a model's output
+    # of logits and labels; None: the run's objective has it (objectives/losses.py)
+    loss: Callable[[torch.Tensor, torch.Tensor], torch.Tensor] | None
     of_tokens: bool = False  # whether logits are of each token, not of each sample
     hides_padding: bool = False  # whether logits at padding are -inf: no answer can be there
     problem_type: str | None = None  # as a model's configuration names it
     adapter_task: str = "SEQ_CLS"  # as peft names it
+    pools: bool = False  # whether its outputs are embeddings, made of hidden states (objectives/pooling.py)
 
 
 def _logits(output: Any) -> torch.Tensor:
@@ -109,4 +112,12 @@ HEADS: dict[TaskKind, Head] = {
         adapter_task="QUESTION_ANS",
     ),
     "seq2seq": Head(model_class=AutoModelForSeq2SeqLM, logits=_logits, loss=_token_loss, adapter_task="SEQ_2_SEQ_LM"),
+    "embedding": Head(
+        model_class=AutoModel,
+        logits=lambda output: output.last_hidden_state,  # pooled in the precision of the model
+        loss=None,
+        pools=True,
+        adapter_task="FEATURE_EXTRACTION",
+    ),
+    "ranking": Head(model_class=AutoModelForSequenceClassification, logits=_logits, loss=None),
 }

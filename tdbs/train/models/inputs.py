@@ -20,6 +20,7 @@ from tdbs.pipeline.manifest import TokenizerInfo
 from tdbs.pipeline.tokens.rules import Layout, Template, layout_of
 from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
+from tdbs.train.models.pooling import Pooling
 from tdbs.train.rows.sequences import Sequences
 
 # Shapes: B samples of the batch, L its padded length, R rows of W tokens (R x W = F), C outputs.
@@ -49,13 +50,13 @@ def format_of(dataset: PreparedDataset) -> SampleFormat:
         info=manifest.tokenizer,
         backend=backend,
         layout=layout_of(backend),
-        max_length=manifest.max_length,
+        max_length=manifest.max_sequence_length or manifest.max_length,
     )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InputRules:
-    """How a model receives samples; made once, when it is loaded (load.py)."""
+    """How a model receives samples, and gives embeddings; made once, when it is loaded (load.py)."""
 
     # id of padding: the model's own, which decoders look for, or another one if its head looks for that; None: the
     # configuration has none, and each batch gets an id that ends none of its samples
@@ -63,6 +64,7 @@ class InputRules:
     layout: Layout | None = None  # of the tokenizer whose segment ids the model receives; None: it receives none
     pads_left: bool = False  # whether padding is on the left
     token_names: tuple[tuple[str, str], ...] = ()  # special tokens by name, as eos_token: saved with its tokenizer
+    pooling: Pooling | None = None  # how embeddings are made of its hidden states; None: it has a head
     end_id: int | None = None  # end token: the head reads a row's last one, and rows of one call have equally many
 
 

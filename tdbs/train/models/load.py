@@ -16,6 +16,7 @@ from tdbs import rng
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ModelError, reason_of
 from tdbs.model_families import DROPOUT_FIELDS
+from tdbs.objective_settings import PoolingMode
 from tdbs.pipeline.manifest import Manifest, TokenizerInfo
 from tdbs.pipeline.tokens.tokenizer import read_by_transformers
 from tdbs.shown import notice
@@ -31,6 +32,7 @@ from tdbs.train.models.heads import HEADS
 from tdbs.train.models.inputs import InputRules, SampleFormat
 from tdbs.train.models.padding_side import with_padding_side
 from tdbs.train.models.part import WHOLE, TrainablePart, adapted_model, config_folder, train_part
+from tdbs.train.models.pooling import Pooling, choose_pooling
 from tdbs.train.models.saved_model import check_saved_tokenizer
 from tdbs.train.planning.model_choice import TINY, TINY_POSITIONS, TINY_SIZES, ModelChoice, choose_model
 from tdbs.train.planning.model_fit import cannot_write, check_embeddings, check_length, check_vocabulary
@@ -56,6 +58,8 @@ class ModelSettings:
     seed: int = 0  # of a new head's weights
     dropout: float = 0.0  # of a model to train
     part: TrainablePart = WHOLE
+    pooling: PoolingMode | None = None  # of embeddings; None: as the model's folder says
+    normalize: bool = False  # give embeddings the length 1, also if the folder does not say so
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,6 +91,10 @@ def load_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Loa
     keep_head_in_fp32(model)
     model.to(accelerator.device)
     is_ours = settings.purpose != "predict"
+    pooling = None
+    if HEADS[samples.task.kind].pools:
+        family = model.config.model_type
+        pooling = choose_pooling(name, family, mode=settings.pooling, normalize=settings.normalize)
     rules = rules_of(
         model,
         name,
@@ -94,6 +102,7 @@ def load_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Loa
         trained=is_ours,
         saved=settings.purpose == "train",
         in_rows=in_rows,
+        pooling=pooling,
         device=accelerator.device,
     )
     # tdbs sums the gradients of several processes (train/processes.py), so accelerate must not wrap the model for it
@@ -136,6 +145,7 @@ def rules_of(
     trained: bool,
     saved: bool = False,
     in_rows: bool,
+    pooling: Pooling | None = None,
     device: torch.device,
 ) -> InputRules:
     """Return how a model receives samples: as transformers would make them with the tokenizer of its folder.
@@ -151,7 +161,7 @@ def rules_of(
     if has_no_tokenizer:
         reading = read_by_transformers(samples.info.source, samples.backend)
     known = None if reading is None else reading.gives_segment_ids
-    rules = input_rules(model, name, samples, gives_segment_ids=known, trained=trained)
+    rules = replace(input_rules(model, name, samples, gives_segment_ids=known, trained=trained), pooling=pooling)
     rules = with_padding_side(model, name, samples, rules, in_rows=in_rows, device=device)
     if reading is not None:
         rules = replace(rules, token_names=reading.token_names)

@@ -13,16 +13,22 @@ from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer
 from tdbs.pipeline.tokens.tokenizer import TOKEN_NAMES, read_by_transformers
 from tdbs.train.models.inputs import InputRules, SampleFormat
 from tdbs.train.models.part import ADAPTED_CONFIG
+from tdbs.train.models.sentence_files import name_activation, write_embedding_files
 
 
 def save_model(folder: Path, model: PreTrainedModel, rules: InputRules, dataset: PreparedDataset) -> None:
     """Save weights (safetensors), configuration and tokenizer, so that transformers loads the folder as it is."""
+    manifest = dataset.manifest
+    max_length = manifest.max_sequence_length or manifest.max_length
+    name_activation(model.config, manifest.task)
     with new_folder(folder) as hidden:
         model.save_pretrained(hidden, safe_serialization=True)
         if (hidden / "adapter_config.json").exists():
             model.config.architectures = [type(model).__name__]
             model.config.save_pretrained(hidden / ADAPTED_CONFIG)
-        _to_save(read_tokenizer(dataset), rules, max_length=dataset.manifest.max_length).save_pretrained(hidden)
+        _to_save(read_tokenizer(dataset), rules, max_length=max_length).save_pretrained(hidden)
+        if rules.pooling is not None:
+            write_embedding_files(hidden, rules.pooling, width=model.config.hidden_size, max_length=max_length)
 
 
 def check_saved_tokenizer(config: PretrainedConfig, rules: InputRules, samples: SampleFormat) -> None:

@@ -12,12 +12,14 @@ there are as few calls as can be. One sample above the cap is a call of its own.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.train.planning.caps import CALL_TOKENS
 from tdbs.train.planning.epoch_plan import row_width
+from tdbs.train.planning.sequences import SequenceSizes
 from tdbs.train.planning.strategies import BUCKETED, Strategy
 
 # Shapes: N samples in running order, S updates, S1 = S + 1, B calls, B1 = B + 1. G groups of samples that are cut (an
@@ -43,6 +45,8 @@ class _Groups:
 
     widths_PG: IntArray  # tokens in a row
     targets_PG: IntArray | None  # seq2seq: tokens of targets
+    rows_PG: IntArray | None  # rows of the model, if a sample may be several
+    compared_PG: IntArray | None  # pairs of tokens that attention compares at most, if not all with all
     sizes_G: IntArray
 
 
@@ -58,11 +62,18 @@ def calls_of(
     *,
     offsets_B1: IntArray,
     step_offsets_S1: IntArray | None,
+    sequences: SequenceSizes | None = None,
 ) -> Calls:
     """Return the calls of an epoch, from the batches of each update and the tokens of each sample's row.
 
-    `targets_N` are the tokens of targets (seq2seq).
+    `targets_N` are the tokens of targets (seq2seq). Of samples of several `sequences`, each of these is a padded row,
+    and attention compares no more tokens than if all were as long as the longest.
     """
+    rows_N = compared_N = None
+    if sequences is not None and strategy.execution == "unpadded":
+        compared_N = widths_N * np.minimum(sequences.longest_N, widths_N)
+    elif sequences is not None:
+        rows_N, widths_N = sequences.counts_N, sequences.widths(strategy)
     step_firsts_S1 = offsets_B1 if step_offsets_S1 is None else offsets_B1[step_offsets_S1]
     cut = _cheapest if strategy.execution == "sorted" else _fewest
     # a bucket's batch has its own cap
@@ -74,9 +85,12 @@ def calls_of(
     ends_N = np.zeros(len(widths_N), dtype=np.bool_)  # whether a call ends there
     for members_G in _alike(sizes_G):
         firsts_G = bounds_G1[:-1][members_G]
+        by_position = partial(_by_position, places_N=places_N, firsts_G=firsts_G, sizes_G=sizes_G[members_G])
         groups = _Groups(
-            widths_PG=_by_position(widths_N[places_N], firsts_G, sizes_G[members_G]),
-            targets_PG=None if targets_N is None else _by_position(targets_N[places_N], firsts_G, sizes_G[members_G]),
+            widths_PG=by_position(widths_N),
+            targets_PG=None if targets_N is None else by_position(targets_N),
+            rows_PG=None if rows_N is None else by_position(rows_N),
+            compared_PG=None if compared_N is None else by_position(compared_N),
             sizes_G=sizes_G[members_G],
         )
         position, group = np.nonzero(cut(groups, strategy))
@@ -108,9 +122,9 @@ def _alike(sizes_G: IntArray) -> Iterator[IntArray]:
         yield np.flatnonzero(digits_G == digits)
 
 
-def _by_position(values_N: IntArray, firsts_G: IntArray, sizes_G: IntArray) -> IntArray:
+def _by_position(values_N: IntArray, *, places_N: IntArray, firsts_G: IntArray, sizes_G: IntArray) -> IntArray:
     """Return the values of some groups by position (P x G)."""
-    return values_N[firsts_G + np.minimum(np.arange(int(sizes_G.max()))[:, None], sizes_G - 1)]
+    return values_N[places_N[firsts_G + np.minimum(np.arange(int(sizes_G.max()))[:, None], sizes_G - 1)]]
 
 
 def _cheapest(groups: _Groups, strategy: Strategy) -> BoolArray:
@@ -120,6 +134,9 @@ def _cheapest(groups: _Groups, strategy: Strategy) -> BoolArray:
     cost_EG = np.zeros((positions + 1, count), dtype=np.int64)  # of the samples before a place
     begins_EG = np.zeros((positions + 1, count), dtype=np.int64)  # the call that ends at a place
     longest_PG = None if groups.targets_PG is None else groups.targets_PG.copy()  # from a position to the place
+    rows_EG = np.arange(positions + 1)[:, None]  # rows of the samples before a place
+    if groups.rows_PG is not None:
+        rows_EG = np.concatenate([np.zeros((1, count), dtype=np.int64), np.cumsum(groups.rows_PG, axis=0)])
     first = 0
     for end in range(1, positions + 1):
         if longest_PG is None:  # a call that ends later begins no earlier: its longest sample is longer
@@ -129,7 +146,7 @@ def _cheapest(groups: _Groups, strategy: Strategy) -> BoolArray:
         longest_FG = None
         if longest_PG is not None:
             longest_FG = np.maximum(longest_PG[first:end], longest_PG[end - 1], out=longest_PG[first:end])
-        tokens_FG, pairs_FG = _padded_size(samples_F1, groups.widths_PG[end - 1], longest_FG)
+        tokens_FG, pairs_FG = _padded_size(rows_EG[end] - rows_EG[first:end], groups.widths_PG[end - 1], longest_FG)
         through_FG = cost_EG[first:end] + tokens_FG
         through_FG[(samples_F1 > 1) & _exceeds(tokens_FG, pairs_FG, strategy)] = _NEVER
         best_G = np.argmin(through_FG, axis=0)
@@ -152,17 +169,22 @@ def _ends(begins_EG: IntArray, sizes_G: IntArray) -> BoolArray:
 def _fewest(groups: _Groups, strategy: Strategy) -> BoolArray:
     """Return where the calls end (P x G) if each takes as many samples as its caps allow."""
     ends_PG = np.zeros(groups.widths_PG.shape, dtype=np.bool_)
-    samples_G = row_G = target_row_G = pairs_G = longest_G = np.zeros_like(groups.sizes_G)  # of the call being filled
+    # of the call being filled
+    samples_G = rows_G = row_G = target_row_G = pairs_G = longest_G = np.zeros_like(groups.sizes_G)
     for position, width_G in enumerate(groups.widths_PG):
         target_G = np.zeros_like(width_G) if groups.targets_PG is None else groups.targets_PG[position]
+        own_rows_G = np.ones_like(width_G) if groups.rows_PG is None else groups.rows_PG[position]
         own_pairs_G = width_G**2 + target_G * (target_G + width_G)
+        if groups.compared_PG is not None:
+            own_pairs_G = groups.compared_PG[position]
         if strategy.execution == "unpadded":
             size_G = row_width(row_G + width_G) + row_width(target_row_G + target_G), pairs_G + own_pairs_G
         else:
-            size_G = _padded_size(samples_G + 1, width_G, np.maximum(longest_G, target_G))
+            size_G = _padded_size(rows_G + own_rows_G, width_G, np.maximum(longest_G, target_G))
         is_new_G = (samples_G > 0) & (position < groups.sizes_G) & _exceeds(*size_G, strategy)
         ends_PG[position - 1] |= is_new_G
         samples_G = np.where(is_new_G, 0, samples_G) + 1
+        rows_G = np.where(is_new_G, 0, rows_G) + own_rows_G
         row_G = np.where(is_new_G, 0, row_G) + width_G
         target_row_G = np.where(is_new_G, 0, target_row_G) + target_G
         pairs_G = np.where(is_new_G, 0, pairs_G) + own_pairs_G
@@ -171,11 +193,11 @@ def _fewest(groups: _Groups, strategy: Strategy) -> BoolArray:
     return ends_PG
 
 
-def _padded_size(samples: IntArray, width: IntArray, target: IntArray | None) -> tuple[IntArray, IntArray]:
+def _padded_size(rows: IntArray, width: IntArray, target: IntArray | None) -> tuple[IntArray, IntArray]:
     """Return the tokens of padded calls, and the pairs that attention compares in them."""
     if target is None:
-        return samples * width, samples * width**2
-    return samples * (width + target), samples * (width**2 + target * (target + width))
+        return rows * width, rows * width**2
+    return rows * (width + target), rows * (width**2 + target * (target + width))
 
 
 def _exceeds(tokens: IntArray, pairs: IntArray, strategy: Strategy) -> BoolArray:

@@ -41,6 +41,7 @@ class EpochPlan:
     target_widths_B: IntArray | None = None  # seq2seq: width of the batch's targets
     unsorted_target_tokens: int = 0  # seq2seq: `target_tokens` without sorting of targets; 0: they are not sorted
     dropped_W8: npt.NDArray[np.uint8] | None = None  # drop at a rate: dropped words; each window has its own
+    sequences_B: IntArray | None = None  # padded, several sequences a sample: those of each batch, its rows
     windows: tuple[Window, ...] = ()  # of a split that is larger than memory; empty: the split is one
 
     @property
@@ -74,9 +75,11 @@ class EpochPlan:
 
     @property
     def rows_B(self) -> IntArray:
-        """Rows of the model in each batch: its samples, its packs, or the one row of an unpadded batch."""
+        """Rows of the model in each batch: its samples or their sequences, its packs, or one if it is unpadded."""
         if self.execution == "unpadded":
             return np.ones_like(self.padded_lengths_B)
+        if self.sequences_B is not None:
+            return self.sequences_B
         if self.row_offsets_R1 is None:
             return self.batch_sizes_B
         return np.diff(np.searchsorted(self.row_offsets_R1, self.batch_offsets_B1))

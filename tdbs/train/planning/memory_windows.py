@@ -15,13 +15,14 @@ import numpy as np
 
 from tdbs import rng
 from tdbs.arrays import IntArray, offsets_of
-from tdbs.pipeline.dataset import token_type
 from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo
+from tdbs.pipeline.shard_columns import token_type
 from tdbs.pipeline.split_index import SplitIndex
 from tdbs.train.planning.batching import TargetLengths
 from tdbs.train.planning.droppable_words import DroppableWords, words_of_index
 from tdbs.train.planning.epoch_plan import EpochPlan, Window
 from tdbs.train.planning.plan import plan_epoch, plan_run
+from tdbs.train.planning.sequences import SequenceSizes
 from tdbs.train.planning.strategies import Strategy
 from tdbs.train.planning.subsets import EVERY_SAMPLE, Subset, planned_samples
 
@@ -30,6 +31,7 @@ from tdbs.train.planning.subsets import EVERY_SAMPLE, Subset, planned_samples
 # Most memory that training takes, in bytes: the arrays, and what an epoch makes of them (docs/decisions.md).
 _BYTES_A_SAMPLE = 160
 _BYTES_A_WORD = 60  # with the order in which words are dropped
+_BYTES_A_SEQUENCE = 16  # its length and the place of its second text
 _BYTES_A_TARGET = 8  # per token of a target, or of other values of each token
 
 
@@ -40,7 +42,9 @@ def shard_bytes(info: SplitInfo, manifest: Manifest) -> list[int]:
         ids += _BYTES_A_TARGET
     words = info.droppable_words / max(info.tokens, 1)
     targets = sum(length * count for length, count in enumerate(info.target_histogram)) / max(info.rows, 1)
-    a_token, a_sample = 2 * ids + words * _BYTES_A_WORD, _BYTES_A_SAMPLE + targets * _BYTES_A_TARGET
+    sequences = sum(info.sequence_histogram) / max(info.rows, 1)
+    a_token = 2 * ids + words * _BYTES_A_WORD
+    a_sample = _BYTES_A_SAMPLE + targets * _BYTES_A_TARGET + sequences * _BYTES_A_SEQUENCE
     return [int(shard.tokens * a_token + shard.rows * a_sample) for shard in info.shards]
 
 
@@ -121,6 +125,7 @@ def plan_split(
         seed=seed,
         epochs=epochs,
         targets=_targets(index, manifest),
+        sequences=_sequences(index, manifest),
         chosen=lambda epoch: chosen(epoch=epoch),
     )
 
@@ -146,6 +151,7 @@ def replan_epoch(
         seed=seed,
         epoch=epoch,
         targets=_targets(index, manifest),
+        sequences=_sequences(index, manifest),
         chosen_M=chosen_M,
     )
 
@@ -170,6 +176,7 @@ def plan_of_window(plan: EpochPlan, window: Window, samples_M: IntArray) -> Epoc
         step_offsets_S1=_part_of(plan.step_offsets_S1, window.first_batch, window.last_batch),
         target_lengths_N=None if plan.target_lengths_N is None else plan.target_lengths_N[members],
         target_widths_B=None if plan.target_widths_B is None else plan.target_widths_B[batches],
+        sequences_B=None if plan.sequences_B is None else plan.sequences_B[batches],
         dropped_W8=window.dropped_W8,
     )
 
@@ -205,6 +212,7 @@ def _plan_windows(
             seed=seed,
             epoch=epoch,
             targets=_targets(index, manifest, samples_M),
+            sequences=_sequences(index, manifest, samples_M),
             window=number,
             chosen_M=own_M,
         )
@@ -222,11 +230,23 @@ def _targets(index: SplitIndex, manifest: Manifest, samples_M: IntArray | None =
     return TargetLengths(lengths_N=lengths_M.astype(np.int64), max_length=manifest.max_target_length or 0)
 
 
+def _sequences(index: SplitIndex, manifest: Manifest, samples_M: IntArray | None = None) -> SequenceSizes | None:
+    if index.sequences_N is None or index.longest_N is None:
+        return None
+    chosen = slice(None) if samples_M is None else samples_M
+    return SequenceSizes(
+        counts_N=index.sequences_N[chosen].astype(np.int64),
+        longest_N=index.longest_N[chosen].astype(np.int64),
+        max_length=manifest.longest_input,
+    )
+
+
 def _joined(plans: Sequence[tuple[IntArray, EpochPlan]], windows: tuple[Window, ...]) -> EpochPlan:
     """Return the plans of all windows as one, with the numbers that samples have in the split."""
     parts = [plan for _, plan in plans]
     sizes = np.concatenate([plan.batch_sizes_B for plan in parts])
     has_targets = parts[0].target_lengths_N is not None
+    sequences = [plan.sequences_B for plan in parts if plan.sequences_B is not None]
     return EpochPlan(
         epoch=parts[0].epoch,
         sample_ids_N=np.concatenate([samples_M[plan.sample_ids_N] for samples_M, plan in plans]),
@@ -239,6 +259,7 @@ def _joined(plans: Sequence[tuple[IntArray, EpochPlan]], windows: tuple[Window, 
         target_lengths_N=np.concatenate([plan.target_lengths_N for plan in parts]) if has_targets else None,
         target_widths_B=np.concatenate([plan.target_widths_B for plan in parts]) if has_targets else None,
         unsorted_target_tokens=sum(plan.unsorted_target_tokens or plan.target_tokens for plan in parts),
+        sequences_B=np.concatenate(sequences) if sequences else None,
         windows=windows,
     )
 

@@ -16,6 +16,7 @@ from tdbs.train.planning.batching import BATCHINGS, EpochSamples, TargetLengths
 from tdbs.train.planning.cuts import are_cut, calls_of
 from tdbs.train.planning.droppable_words import DroppableWords
 from tdbs.train.planning.epoch_plan import EpochPlan
+from tdbs.train.planning.sequences import SequenceSizes, pad_sequences
 from tdbs.train.planning.strategies import Strategy
 from tdbs.train.planning.tokendrop import drop_before_batching, drop_in_batches
 
@@ -32,6 +33,7 @@ def plan_epoch(
     seed: int,
     epoch: int,
     targets: TargetLengths | None = None,
+    sequences: SequenceSizes | None = None,
     window: int = 0,
     chosen_M: IntArray | None = None,
 ) -> EpochPlan:
@@ -45,6 +47,7 @@ def plan_epoch(
         seed: Seed of the run, 0 or more.
         epoch: Number of the epoch, from 0.
         targets: Sequence to sequence: tokens of each target. None: targets are not sequences.
+        sequences: Embedding, ranking: sequences of each sample. None: a sample is one.
         window: Number of the memory window that these samples are, from 0; each has its own shuffle.
         chosen_M: Samples that the epoch trains on, ascending. None: all. What is dropped of a sample before batches
             are made does not depend on it.
@@ -78,6 +81,7 @@ def plan_epoch(
             next_step="Pass --execution padded, or prepare with a tokenizer that adds special tokens.",
         )
     target_lengths_N = None if targets is None else targets.lengths_N[order_N]
+    of_order = None if sequences is None else sequences.of(order_N)
     if are_cut(strategy):
         widths_N, target_widths_N = kept_N, target_lengths_N
         if strategy.execution == "padded_max":
@@ -87,15 +91,20 @@ def plan_epoch(
             np.maximum(widths_N, 1),
             None if target_widths_N is None else np.maximum(target_widths_N, 1),
             strategy,
+            sequences=of_order,
             offsets_B1=offsets_B1,
             step_offsets_S1=step_offsets_S1,
         )
+        of_order = None if of_order is None else of_order.of(calls.places_N)
         order_N, kept_N = order_N[calls.places_N], kept_N[calls.places_N]
         target_lengths_N = None if target_lengths_N is None else target_lengths_N[calls.places_N]
         offsets_B1, step_offsets_S1 = calls.offsets_B1, calls.step_offsets_S1
     widths_B = np.maximum(np.maximum.reduceat(kept_N, offsets_B1[:-1]), 1)  # a model needs one column at least
     if strategy.execution in ("padded_max", "packed"):
         widths_B = np.full_like(widths_B, max_length)
+    sequences_B = None
+    if of_order is not None and strategy.execution != "unpadded":
+        sequences_B, widths_B = pad_sequences(of_order, strategy, offsets_B1)
     target_widths_B = None
     if targets is not None and target_lengths_N is not None:
         target_widths_B = np.maximum(np.maximum.reduceat(target_lengths_N, offsets_B1[:-1]), 1)
@@ -113,6 +122,7 @@ def plan_epoch(
         target_lengths_N=target_lengths_N,
         target_widths_B=target_widths_B,
         unsorted_target_tokens=batching.unsorted_target_tokens,
+        sequences_B=sequences_B,
         dropped_W8=early.dropped_W8,
     )
 
@@ -126,6 +136,7 @@ def plan_run(
     seed: int,
     epochs: int,
     targets: TargetLengths | None = None,
+    sequences: SequenceSizes | None = None,
     chosen: Callable[[int], IntArray | None] = lambda _epoch: None,
 ) -> list[EpochPlan]:
     """Return the plans of all epochs of a run; `chosen` returns the samples of an epoch, None for all."""
@@ -138,6 +149,7 @@ def plan_run(
             seed=seed,
             epoch=epoch,
             targets=targets,
+            sequences=sequences,
             chosen_M=chosen(epoch),
         )
         for epoch in range(epochs)
@@ -160,7 +172,7 @@ def plan_digest(plans: Sequence[EpochPlan]) -> str:
     digest = hashlib.sha256()
     for plan in plans:
         arrays = (plan.sample_ids_N, plan.kept_N, plan.batch_offsets_B1, plan.padded_lengths_B)
-        for array in (*arrays, plan.row_offsets_R1, plan.step_offsets_S1):
+        for array in (*arrays, plan.row_offsets_R1, plan.step_offsets_S1, plan.sequences_B):
             if array is not None:
                 digest.update(np.ascontiguousarray(array, dtype="<i8").tobytes())
         for window in plan.windows:

@@ -15,7 +15,7 @@ def strategies_for(task: Task, *, in_rows: bool = True) -> tuple[str, ...]:
         for name, strategy in STRATEGIES.items()
         if (in_rows or not strategy.in_rows)
         and (strategy.batches != "batch_rebalance" or has_rebalancing())
-        and not (strategy.execution == "packed" and task.kind == "seq2seq")
+        and not (strategy.execution == "packed" and (task.kind == "seq2seq" or task.is_grouped))
     )
 
 

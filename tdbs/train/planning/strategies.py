@@ -26,6 +26,8 @@ _PROTECTED: dict[TaskKind, str] = {
     "token_classification": "words that have a label",
     "question_answering": "tokens of an answer",
     "seq2seq": "the prefix",
+    "embedding": "all tokens of a text",
+    "ranking": "all tokens of a text",
 }
 BUCKETED = ("bucket", "reach")  # `batches` of one bucket each
 SAME_UPDATES = ("random_max", "random", "sorted", "unpadded")  # the same function of the same batches
@@ -271,6 +273,11 @@ def resolve_strategy(
 
 def check_rows(strategy: Strategy, task: Task, *, in_rows: bool) -> None:
     """Refuse a strategy of rows that hold several samples if those of the model cannot (`in_rows`)."""
+    if strategy.execution == "packed" and task.is_grouped:
+        raise ConfigError(
+            "--execution packed packs samples of one sequence; these have several.",
+            next_step="Pass --execution unpadded, which puts all of them in one row.",
+        )
     if strategy.execution == "packed" and task.kind == "seq2seq":
         raise ConfigError(
             "--execution packed packs texts alone; these samples have targets, too.",

@@ -25,7 +25,7 @@ def score_predictions(task: Task, logits_NC: torch.Tensor, labels: torch.Tensor)
     With several targets a correlation is the mean over them. One with something constant is not defined, and None;
     Matthews' is 0 there, as GLUE defines it.
     """
-    if task.kind == "regression":
+    if task.kind in ("regression", "embedding"):
         return _correlations(task, logits_NC.double(), labels.double().reshape(logits_NC.shape))
     if task.kind == "multi_label":
         return _multi_label(logits_NC, labels)

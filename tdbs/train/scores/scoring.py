@@ -24,6 +24,8 @@ from tdbs.train.scores.answers import answer_texts, best_spans, exact_match_and_
 from tdbs.train.scores.entities import entity_f1
 from tdbs.train.scores.metrics import rouge, score_predictions
 from tdbs.train.scores.no_answers import NO_ANSWER_METRICS, answers_at, no_answer_metrics
+from tdbs.train.scores.retrieval import embedding_metrics, ranking_metrics
+from tdbs.train.scores.sequence_groups import SequenceGroups, sequences_to_score
 from tdbs.train.targets import moved_positions, padded
 
 # Shapes: N samples of the split, N1 = N + 1, T its tokens, B samples of a batch, L its padded length, K its tokens,
@@ -43,6 +45,7 @@ class ScoredSplit:
     char_places_T: tuple[IntArray, IntArray] | None = None  # question answering: characters of each token
     tokenizer: Tokenizer | None = None  # seq2seq: makes texts of token ids
     max_target_length: int | None = None
+    groups: SequenceGroups | None = None  # embeddings and rerankers: the split has a sequence a sample then
     # question answering: above it a question gets an empty answer; infinity: never; None: the best one of this split
     no_answer_threshold: float | None = None
 
@@ -63,7 +66,9 @@ def read_scored_split(dataset: PreparedDataset, name: str) -> ScoredSplit:
     if split.targets is None:
         raise DatasetError(f"The split {name} has no labels.", next_step="Evaluate on a labelled split.")
     info = manifest.splits[name].references
-    kind = manifest.task.kind
+    kind, groups = manifest.task.kind, None
+    if manifest.task.is_grouped:
+        split, groups = sequences_to_score(split, distinct=kind == "embedding")
     return ScoredSplit(
         split=split,
         task=manifest.task,
@@ -71,6 +76,7 @@ def read_scored_split(dataset: PreparedDataset, name: str) -> ScoredSplit:
         char_places_T=read_char_places(dataset, name) if kind == "question_answering" else None,
         tokenizer=read_tokenizer(dataset) if kind == "seq2seq" else None,
         max_target_length=manifest.max_target_length,
+        groups=groups,
     )
 
 
@@ -204,6 +210,17 @@ def _score_texts(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
     return {**rouge(written, wanted)}
 
 
+def _score_sequences(held_out: ScoredSplit, outputs: Outputs) -> Metrics:
+    groups = held_out.groups
+    if groups is None:
+        raise ValueError("the split has no groups of sequences")
+    samples, found = zip(*((batch.sample_ids_B, each.float().cpu()) for batch, each in outputs), strict=True)
+    outputs_U = torch.cat(found)[np.argsort(np.concatenate(samples))]
+    if held_out.task.kind == "ranking":
+        return ranking_metrics(outputs_U[:, 0], groups)
+    return embedding_metrics(held_out.task, outputs_U, groups)
+
+
 def _moved(split: Split, targets: Targets, dropped_T: BoolArray) -> Targets:
     """Return targets that name tokens as they are once others are gone."""
     if targets.kind == "question_answering":
@@ -222,4 +239,6 @@ _SCORES: dict[TaskKind, Callable[[ScoredSplit, Outputs], Metrics]] = {
     "token_classification": _score_words,
     "question_answering": _score_answers,
     "seq2seq": _score_texts,
+    "embedding": _score_sequences,
+    "ranking": _score_sequences,
 }

@@ -1,0 +1,135 @@
+"""Pooling: the embedding of a sequence from the last hidden states of its tokens, in rows of several or padded.
+
+Where a model's folder says how (sentence-transformers' modules.json), that holds unless the user says otherwise.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from tdbs.errors import ModelError
+from tdbs.model_families import family_of
+from tdbs.objective_settings import PoolingMode
+from tdbs.train.batches import Batch
+from tdbs.train.device import to_device
+from tdbs.train.rows.sequences import Sequences
+
+# Shapes: R rows of W tokens (R x W = F), B sequences, L their padded length, E entries of a hidden state.
+
+MODULES_NAME = "modules.json"
+_CONFIG_NAME = "config.json"
+_MODES: dict[str, PoolingMode] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Pooling:
+    """How an embedding is made of a sequence's hidden states."""
+
+    mode: PoolingMode
+    normalize: bool = False  # embeddings have the length 1
+
+
+def choose_pooling(folder: str, model_type: str, *, mode: PoolingMode | None, normalize: bool) -> Pooling:
+    """Return the pooling of a model: as asked, else as its folder says, else a mean; decoders read the last token."""
+    saved = saved_pooling(Path(folder))
+    if saved is not None:
+        return Pooling(mode=mode or saved.mode, normalize=normalize or saved.normalize)
+    rows = family_of(model_type).rows
+    reads_last = rows is not None and rows.reads == "last"
+    return Pooling(mode=mode or ("last" if reads_last else "mean"), normalize=normalize)
+
+
+def pool_rows(hidden_RWE: torch.Tensor, sequences: Sequences, pooling: Pooling) -> torch.Tensor:
+    """Return the embeddings of sequences that share rows (B x E)."""
+    hidden_FE = hidden_RWE.flatten(0, 1)
+    if pooling.mode == "cls":
+        pooled_BE = hidden_FE.index_select(0, sequences.starts_B)
+    elif pooling.mode == "last":
+        pooled_BE = hidden_FE.index_select(0, sequences.starts_B + sequences.lengths_B - 1)
+    else:
+        real_F = sequences.sample_F >= 0
+        sums_BE = hidden_FE.new_zeros(len(sequences.lengths_B), hidden_FE.shape[1])
+        sums_BE = sums_BE.index_add(0, sequences.sample_F[real_F], hidden_FE[real_F])
+        pooled_BE = sums_BE / sequences.lengths_B[:, None]
+    return _finished(pooled_BE, pooling)
+
+
+def pool_padded(hidden_BLE: torch.Tensor, batch: Batch, pooling: Pooling, *, pads_left: bool) -> torch.Tensor:
+    """Return the embeddings of sequences with a row each (B x E)."""
+    lengths_B = to_device(batch.lengths_B, hidden_BLE.device)
+    width = hidden_BLE.shape[1]
+    first_B = width - lengths_B if pads_left else torch.zeros_like(lengths_B)
+    row_B = torch.arange(len(lengths_B), device=hidden_BLE.device)
+    if pooling.mode == "cls":
+        return _finished(hidden_BLE[row_B, first_B], pooling)
+    if pooling.mode == "last":
+        return _finished(hidden_BLE[row_B, first_B + lengths_B - 1], pooling)
+    rank_BL = torch.arange(width, device=hidden_BLE.device) - first_B[:, None]
+    real_BL = (rank_BL >= 0) & (rank_BL < lengths_B[:, None])
+    sums_BE = (hidden_BLE * real_BL[..., None]).sum(dim=1)
+    return _finished(sums_BE / lengths_B[:, None], pooling)
+
+
+def saved_pooling(folder: Path) -> Pooling | None:
+    """Return how a folder of sentence-transformers pools; None if it is not one.
+
+    Raises ModelError if it has modules that tdbs does not know, or pools otherwise.
+    """
+    place = folder / MODULES_NAME
+    if not place.is_file():
+        return None
+    mode: PoolingMode | None = None
+    normalize = False
+    for module in _read(place):
+        name = str(module["type"]).rpartition(".")[2]
+        if name == "Pooling":
+            mode = _mode_of(folder / module["path"])
+        elif name == "Normalize":
+            normalize = True
+        elif name != "Transformer":
+            raise ModelError(
+                f"The model {folder} has a module {name} behind its transformer, which tdbs does not know.",
+                next_step="Pass a model with a transformer, pooling and normalization alone.",
+            )
+    return None if mode is None else Pooling(mode=mode, normalize=normalize)
+
+
+def _mode_of(folder: Path) -> PoolingMode:
+    """Return the mode of a Pooling module: by its name, or by the one flag that older versions set."""
+    config = _read(folder / _CONFIG_NAME)
+    flags = {
+        "cls": config.get("pooling_mode_cls_token"),
+        "mean": config.get("pooling_mode_mean_tokens"),
+        "lasttoken": config.get("pooling_mode_lasttoken"),
+        "another": any(
+            config.get(f"pooling_mode_{each}") for each in ("max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens")
+        ),
+    }
+    named = config.get("pooling_mode")
+    found = [named] if isinstance(named, str) else [name for name, flag in flags.items() if flag]
+    if len(found) != 1 or found[0] not in _MODES:
+        raise ModelError(
+            f"The model in {folder.parent} pools by {' and '.join(found) or 'nothing'}, which tdbs does not know.",
+            next_step="Pass --pooling mean, cls or last with a model folder without modules.json.",
+        )
+    return _MODES[found[0]]
+
+
+def _read(place: Path) -> Any:
+    try:
+        return json.loads(place.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(
+            f"{place} cannot be read: {error}.", next_step="Copy the model's folder again, or pass another model."
+        ) from error
+
+
+def _finished(pooled_BE: torch.Tensor, pooling: Pooling) -> torch.Tensor:
+    """Return embeddings of at least 32 bits, with the length 1 if that is asked."""
+    full_BE = pooled_BE.to(torch.promote_types(pooled_BE.dtype, torch.float32))
+    return functional.normalize(full_BE, dim=-1) if pooling.normalize else full_BE
+

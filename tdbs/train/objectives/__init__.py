@@ -1,0 +1,1 @@
+"""What embedding and ranking tasks learn from the sequences of their samples."""
