@@ -27,7 +27,7 @@ def rows_of(file: Path) -> list[Row]:
 def write_scored_pairs(mirror: Path, folder: Path, *, rows: int | None) -> None:
     """Write the pairs of STS-B with scores of 0 to 1; of the train split the first rows, or all."""
     for split, count in (("train", rows), ("validation", None)):
-        table = pl.read_parquet(mirror / "glue" / "stsb" / f"{split}.parquet").head(count or None)
+        table = pl.read_parquet(mirror / "glue" / "stsb" / f"{split}.parquet")[:count]
         score = (pl.col("label").cast(pl.Float64) / GREATEST_SCORE).round(5).alias("score")
         named = [pl.col("sentence1").alias("query"), pl.col("sentence2").alias("positive"), score]
         _write(table.select(named), folder / f"{split}.jsonl")

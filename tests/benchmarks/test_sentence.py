@@ -125,11 +125,11 @@ def test_arms_are_the_defaults_and_the_precision_of_ours():
 def test_batches_by_length_are_a_partition_and_longest_rows_come_first():
     """The batches of an epoch are those of its group_by_length: every row once, rows of like lengths together."""
     script = pytest.importorskip("benchmarks.sentence_script", reason="sentence-transformers is not installed")
-    rows = [{"query": "q", "positive": "x" * (number % 37), "score": 0.5} for number in range(100)]
+    rows = [{"query": "q", "positive": "x" * (number % 37), "score": 0.5} for number in range(1_000)]
     batches = script.LengthBatches(rows, batch_size=8, drop_last=False, seed=1)
     found = list(batches)
-    assert sorted(number for batch in found for number in batch) == list(range(100))
-    assert len(found) == len(batches) == 13
+    assert sorted(number for batch in found for number in batch) == list(range(1_000))
+    assert len(found) == len(batches) == 125
     lengths = [[number % 37 for number in batch] for batch in found]
     assert max(lengths[0]) == 36
     assert np.mean([max(batch) - min(batch) for batch in lengths]) < 4

