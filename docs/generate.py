@@ -17,7 +17,7 @@ import typer.main
 from typer.testing import CliRunner
 
 from tdbs.cli import app
-from tdbs.data.tasks import Columns, Task, TaskKind
+from tdbs.data.tasks import GROUPED_KINDS, Columns, Task, TaskKind
 from tdbs.pipeline.schema import Column, columns
 from tdbs.reports.support import HEAD, support_row
 from tdbs.settings import documented_fields
@@ -87,10 +87,12 @@ def _asked() -> list[tuple[str, Task, bool]]:
     several = Task(name="", kind="regression", columns=Columns(text="text", labels=("a", "b")))
     asked = [("labelled, regression with several targets", several, True)]
     for kind in get_args(TaskKind):
-        pair = "context" if kind == "question_answering" else None
+        pair = "context" if kind in ("question_answering", *GROUPED_KINDS) else None
         task = Task(name="", kind=kind, columns=Columns(text="text", pair=pair))
         named = kind.replace("_", " ")
         asked += [(f"labelled, {named}", task, True), (named, task, False)]
+    both = Task(name="", kind="embedding", columns=Columns(text="query", pair="positive", labels=()))
+    asked.append((", ".join(GROUPED_KINDS), both, False))
     plain = Task(name="", kind="classification", columns=Columns(text="text"))
     return [*asked, ("pairs", replace(plain, columns=Columns(text="text", pair="pair")), False), ("all", plain, False)]
 

@@ -42,9 +42,7 @@ class ObjectiveSettings:
             choices=get_args(PoolingMode),
         ),
     ] = None
-    normalize: Annotated[
-        bool | None, Option("Give embeddings the length 1.", default="as the model's folder says, else no")
-    ] = None
+    normalize: Annotated[bool, Option("Give embeddings the length 1; a model's folder may say so by itself.")] = False
     dimensions: Annotated[
         str | None,
         Option("Also learn with the first entries of embeddings alone (Matryoshka): 256,128,64.", listed=True),

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Concatenate, Literal, ParamSpec, TypeVar, get
 from tdbs.errors import ConfigError, choose
 from tdbs.given import fitting, is_list
 from tdbs.objective_settings import ObjectiveSettings
-from tdbs.option import Option as Option
+from tdbs.option import Option
 from tdbs.shown import shown_number
 
 DEFAULT_EPOCHS = 3

@@ -9,7 +9,8 @@ import pytest
 from tdbs.analysis.compare.compare import compare
 from tdbs.cli.train import command
 from tdbs.errors import ConfigError
-from tdbs.settings import Option, TrainSettings, canonical, changed_fields, documented_fields, options_of, takes
+from tdbs.option import Option
+from tdbs.settings import TrainSettings, canonical, changed_fields, documented_fields, options_of, takes
 from tdbs.train.trainer import train
 
 

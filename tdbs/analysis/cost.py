@@ -22,8 +22,7 @@ def plan_work(plan: EpochPlan) -> FloatArray:
     """Return the counts of each step of an epoch (S x F)."""
     return _steps_work(
         plan.execution,
-        plan.kept_N,
-        plan.batch_offsets_B1,
+        *plan.attended(),
         first_batches_S=np.cumsum(plan.step_batches_S) - plan.step_batches_S,
         tokens_B=plan.tokens_B,
         widths_B=plan.padded_lengths_B,
@@ -83,7 +82,7 @@ def _steps_work(
     elif execution == "packed":
         counts["blocks"] = pairs_B
     else:
-        counts["masked"] = pairs_B * (np.minimum.reduceat(lengths_N, offsets_B1[:-1]) < widths_B)
+        counts["masked"] = pairs_B * (np.add.reduceat(lengths_N, offsets_B1[:-1]) < tokens_B)
     counts["pairs"] = pairs_B
     if targets_N is not None:
         sources_N = lengths_N if execution == "unpadded" else np.repeat(widths_B, samples_B)

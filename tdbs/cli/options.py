@@ -10,7 +10,8 @@ import typer
 
 from tdbs.cli.completion import completes, strategy_names
 from tdbs.errors import ConfigError
-from tdbs.settings import Option, TrainSettings, documented_fields
+from tdbs.option import Option
+from tdbs.settings import TrainSettings, documented_fields
 from tdbs.train.planning.runnable import left_out, strategies_for
 from tdbs.train.planning.strategies import DEFAULT_STRATEGY, STRATEGIES, Strategy, resolve_strategy
 

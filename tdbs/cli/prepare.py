@@ -127,6 +127,7 @@ def _print(result: PrepareResult, as_json: bool) -> None:
                         "source_rows": found.source_rows,
                         "target_tokens": found.target_tokens,
                         "skipped": found.skipped,
+                        **({} if found.sequences is None else {"sequences": found.sequences}),
                     }
                     for name, found in statistics.items()
                 },

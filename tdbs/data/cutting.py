@@ -12,13 +12,25 @@ from tdbs.data.content import is_list, is_text
 
 
 def cut_blocks(
-    tables: Iterator[pa.Table], texts: list[str], *, rows_at_most: int, bytes_at_most: int
+    tables: Iterator[pa.Table],
+    texts: list[str],
+    *,
+    rows_at_most: int,
+    bytes_at_most: int,
+    is_first_repeated: bool = False,
 ) -> Iterator[pa.Table]:
-    """Yield the rows cut into blocks: a block ends where the next row would be too much for it."""
+    """Yield the rows cut into blocks: a block ends where the next row would be too much for it.
+
+    `is_first_repeated`: the first of the texts is read once with each of the others.
+    """
     waiting: list[pa.Table] = []
     rows = size = 0
     for table in tables:
-        bytes_through_N = np.cumsum(sum(_bytes_of_rows(table[column]) for column in texts))
+        bytes_N = sum(_bytes_of_rows(table[column]) for column in texts)
+        if is_first_repeated:
+            others_N = sum(_entries_of_rows(table[column]) for column in texts[1:])
+            bytes_N += _bytes_of_rows(table[texts[0]]) * np.maximum(others_N - 1, 0)
+        bytes_through_N = np.cumsum(bytes_N)
         first = 0
         while first < table.num_rows:
             before = int(bytes_through_N[first - 1]) if first else 0
@@ -35,6 +47,14 @@ def cut_blocks(
             size += int(bytes_through_N[first - 1]) - before
     if waiting:
         yield pa.concat_tables(waiting)
+
+
+def _entries_of_rows(column: pa.ChunkedArray) -> IntArray:
+    """Return how many texts each row has."""
+    values = one_array(column)
+    if not is_list(values.type):
+        return np.ones(len(values), dtype=np.int64)
+    return pc.fill_null(pc.list_value_length(values), 0).to_numpy().astype(np.int64)
 
 
 def _bytes_of_rows(column: pa.ChunkedArray) -> IntArray:

@@ -6,7 +6,7 @@ from typing import Annotated
 from tdbs.data.formats import ReadOptions
 from tdbs.data.labels.single import LabelType
 from tdbs.data.tasks import GROUPED_KINDS
-from tdbs.settings import Option
+from tdbs.option import Option
 
 VALIDATION_HELP = "Validation file, or share of rows to hold out (0.1)."
 

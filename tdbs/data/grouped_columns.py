@@ -52,7 +52,7 @@ def choose_grouped_columns(
         for column in (query, positive):
             if is_list(schema.field(column).type):
                 raise SourceError(
-                    fitted("'{name}' of {where} contains lists of texts.", name=column, where=where[split]),
+                    fitted("{where} has lists of texts in '{name}'.", name=column, where=where[split]),
                     next_step=f"Name it third or later in {_OPTION}: these columns may contain lists.",
                 )
     return ChosenColumns(

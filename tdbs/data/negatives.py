@@ -1,6 +1,7 @@
 """Texts that do not answer a query: columns of texts, or of lists of them, of which a row has any number."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +49,8 @@ def _list_column(column: SourceColumn) -> pa.ListArray:
         texts = one_array(text_values(column))
         refuse_blank(column)
         return pa.ListArray.from_arrays(np.arange(len(texts) + 1, dtype=np.int32), texts)
+    if pa.types.is_null(column.values.type.value_type):  # of lists that are all empty
+        column = replace(column, values=column.values.cast(pa.list_(pa.string())))
     lists = one_array(word_lists(column))
     blank = np.flatnonzero(_is_blank(lists.flatten()))
     if blank.size:

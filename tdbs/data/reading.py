@@ -136,7 +136,13 @@ def read_blocks(
 
     tables = tables_of(survey.splits[name], asked, bad)
     most, bytes_ = rows_at_most or BLOCK_ROWS, bytes_at_most or BLOCK_BYTES
-    for table in cut_blocks(tables, text_columns(source), rows_at_most=most, bytes_at_most=bytes_):
+    for table in cut_blocks(
+        tables,
+        text_columns(source),
+        rows_at_most=most,
+        bytes_at_most=bytes_,
+        is_first_repeated=source.task.kind == "ranking",
+    ):
         kept, block = usable(table, block_of, bad)
         if bad and kept.num_rows < table.num_rows:
             gone = np.setdiff1d(table[ROW].to_numpy(), kept[ROW].to_numpy()).tolist()
@@ -229,8 +235,8 @@ def _first_pass(name: str, split: Split, source: Source, values: RowValues | Non
     if bad and not count:
         raise _nothing_usable(split, bad)
     labels = tuple(found.column() for found in distinct)
-    has_labels = is_filled or is_learned or not task.columns.labels
-    return _FirstPass(rows=rows, has_labels=has_labels, labels=labels)
+    is_labelled = is_filled or is_learned or not task.columns.labels
+    return _FirstPass(rows=rows, has_labels=is_labelled, labels=labels)
 
 
 def _are_drawn_by_texts(task: Task) -> bool:

@@ -1,7 +1,7 @@
 """Push a prepared dataset or a run's model to the hub, with a card; offline, write the folder to upload."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from tdbs.data.hub_repos import check_repo
@@ -14,7 +14,7 @@ from tdbs.hub.model_card import model_card
 from tdbs.hub.model_files import is_model_file, model_files
 from tdbs.hub.repo_files import CARD_NAME, Kind, RepoFiles
 from tdbs.hub.upload import UnreachableError, upload
-from tdbs.pipeline.manifest import MANIFEST_NAME, read_manifest
+from tdbs.pipeline.manifest import MANIFEST_NAME, manifest_record, read_manifest
 from tdbs.pipeline.shared import data_files, is_data_file, public_manifest
 from tdbs.pipeline.verify import verify
 from tdbs.removal import refuse_link
@@ -112,7 +112,7 @@ def _dataset(path: Path, repo: str, license_id: str) -> RepoFiles:
         )
     files: Mapping[str, Path | bytes] = {
         CARD_NAME: dataset_card(manifest, repo, license_id).encode(),
-        MANIFEST_NAME: json_bytes(asdict(manifest)),
+        MANIFEST_NAME: json_bytes(manifest_record(manifest)),
         **{name: path / name for name in names},
     }
     return RepoFiles(repo=repo, kind="dataset", files=files, is_own=is_data_file)

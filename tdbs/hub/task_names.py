@@ -8,6 +8,8 @@ _CATEGORIES: dict[TaskKind, str] = {
     "multi_label": "text-classification",
     "token_classification": "token-classification",
     "question_answering": "question-answering",
+    "embedding": "sentence-similarity",
+    "ranking": "text-ranking",
 }
 
 

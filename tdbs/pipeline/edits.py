@@ -134,14 +134,19 @@ def edited_split(
 ) -> PreparedDataset:
     """Prepare one split with edited texts below `folder`: the same tokenizer, task and lengths, no droppable words.
 
-    `mirror` replaces the mirror of the dataset. Raises a TdbsError if the source is gone or has other contents, and
-    where labels belong to words.
+    `mirror` replaces the mirror of the dataset. Raises a TdbsError if the source is gone or has other contents, if
+    labels belong to words, and if samples are several texts.
     """
     manifest = dataset.manifest
     split_info(dataset, split)
     if manifest.task.kind == "token_classification":
         raise ConfigError(
             "Each word of this task has a label; an edit of the text would separate them.",
+            next_step="Leave --remove and --edits out.",
+        )
+    if manifest.task.is_grouped:
+        raise ConfigError(
+            "Samples of this task are several texts; --remove and --edits change one text or a pair.",
             next_step="Leave --remove and --edits out.",
         )
     source = _source_again(dataset, mirror)

@@ -13,6 +13,7 @@ from typing import Any
 
 from tdbs.data.hub_repos import HubDataset, hub_file, hub_folder
 from tdbs.data.tasks import Task
+from tdbs.data.understood import column_facts
 from tdbs.errors import ConfigError, DatasetError
 from tdbs.files import folders_named, to_path
 from tdbs.pipeline import publish

@@ -31,7 +31,7 @@ from tdbs.pipeline.words.spans import DroppableSpans
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grouped:
-    """The samples of a block, one a row, put together from their sequences."""
+    """The samples of a block, one for each row, put together from their sequences."""
 
     tokens: TokenBlock
     spans: DroppableSpans

@@ -96,7 +96,7 @@ def padding_fraction_estimate(counts_L1: IntArray, percent: float = PAPER_PERCEN
     return (longest - average_length(counts_L1)) / longest if longest else 0.0
 
 
-def expected_longest(counts_L1: IntArray, batch_size: int) -> float:
+def expected_longest(counts_L1: IntArray, batch_size: float) -> float:
     """Return the expected longest sequence of a random batch: the sum over l of 1 - F(l)^B, l from 0.
 
     Exact for batches drawn with replacement; on data sets larger than some batches the difference is negligible.
@@ -105,7 +105,7 @@ def expected_longest(counts_L1: IntArray, batch_size: int) -> float:
     return float(np.sum(1.0 - share_up_to_L1[:-1] ** batch_size))
 
 
-def expected_random_padding(counts_L1: IntArray, batch_size: int) -> float:
+def expected_random_padding(counts_L1: IntArray, batch_size: float) -> float:
     """Return the expected share of pad tokens in random batches that are padded to their longest sequence."""
     longest = expected_longest(counts_L1, batch_size)
     return 1.0 - average_length(counts_L1) / longest if longest else 0.0

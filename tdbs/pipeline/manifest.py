@@ -85,6 +85,11 @@ class SplitInfo:
         """The histogram of what the model reads at once: of sequences, which are the samples in most kinds of tasks."""
         return np.array(self.sequence_histogram or self.length_histogram, dtype=np.int64)
 
+    @property
+    def sequences_a_sample(self) -> float:
+        """Mean number of sequences that the model reads for a sample."""
+        return sum(self.sequence_histogram) / self.rows if self.sequence_histogram and self.rows else 1
+
     def __repr__(self) -> str:
         return f"<SplitInfo {self.rows:,} samples, {self.tokens:,} tokens, {len(self.shards):,} shards>"
 
@@ -168,14 +173,19 @@ class Manifest:
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
-    """Write `manifest.json` atomically; what only samples of several sequences have is left out of others."""
+    """Write `manifest.json` atomically."""
+    write_json(folder / MANIFEST_NAME, manifest_record(manifest))
+
+
+def manifest_record(manifest: Manifest) -> dict[str, Any]:
+    """Return a manifest as its file has it: what only samples of several sequences have is left out of others."""
     found = {**dataclasses.asdict(manifest), "task": task_record(manifest.task)}
     if manifest.max_sequence_length is None:
         del found["max_sequence_length"]
     for info in found["splits"].values():
         if not info["sequence_histogram"]:
             del info["sequence_histogram"]
-    write_json(folder / MANIFEST_NAME, found)
+    return found
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -25,6 +25,7 @@ from tdbs.errors import ConfigError, DatasetError, RowError, choose, system_erro
 from tdbs.files import folders_named, is_remote, to_path, write_text
 from tdbs.given import several
 from tdbs.notebook import HELP, shown_progress
+from tdbs.option import Option
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
 from tdbs.pipeline.duplicates.options import DuplicateOptions, drop_rules
@@ -42,7 +43,7 @@ from tdbs.pipeline.tokens.tokenizer import load_tokenizer
 from tdbs.pipeline.words.matches import compile_words
 from tdbs.pipeline.words.stopwords import WordList, choose_words, negations_in, words_sha256
 from tdbs.pipeline.work import DATASET_FOLDER, claimed, discard_leftovers, work_folder
-from tdbs.settings import DEFAULT_MEMORY, Option, changed_fields, takes_only
+from tdbs.settings import DEFAULT_MEMORY, changed_fields, takes_only
 
 DEFAULT_TOKENIZER = "roberta-base"
 DATA_FOLDER = Path("data")

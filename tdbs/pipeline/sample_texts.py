@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 import pyarrow as pa
 from tokenizers import Tokenizer, decoders
 
-from tdbs.arrays import IntArray
+from tdbs.arrays import IntArray, offsets_of
 from tdbs.pipeline import schema
 from tdbs.pipeline.dataset import PreparedDataset, read_tokenizer, split_info
 from tdbs.pipeline.shard_checks import read_shard
@@ -52,6 +53,8 @@ def read_texts(dataset: PreparedDataset, name: str, sample_ids_C: IntArray) -> d
     """Return the texts of some samples by their sample_id. Raises DatasetError if a shard is damaged."""
     tokenizer = read_decoder(dataset)
     is_pair = dataset.manifest.task.is_pair
+    if dataset.manifest.task.is_grouped:
+        return _grouped_texts(dataset, name, sample_ids_C, tokenizer)
     columns = [schema.INPUT_IDS, *([schema.SEGMENT_START] if is_pair else [])]
     found: dict[int, SampleText] = {}
     for table in _tables(dataset, name, columns):
@@ -60,6 +63,21 @@ def read_texts(dataset: PreparedDataset, name: str, sample_ids_C: IntArray) -> d
             ids, first = row[schema.INPUT_IDS], row[schema.SEGMENT_START] if is_pair else None
             text, pair = ids[:first], None if first is None else tokenizer.decode(ids[first:]).strip()
             found[row[schema.SAMPLE_ID]] = SampleText(text=tokenizer.decode(text).strip(), pair=pair)
+    return found
+
+
+def _grouped_texts(
+    dataset: PreparedDataset, name: str, sample_ids_C: IntArray, tokenizer: Tokenizer
+) -> dict[int, SampleText]:
+    """Return the first sequence of each sample, and the others joined by bars."""
+    found: dict[int, SampleText] = {}
+    for table in _tables(dataset, name, [schema.INPUT_IDS, schema.SEQUENCE_LENGTHS]):
+        places = np.flatnonzero(np.isin(table[schema.SAMPLE_ID].to_numpy(), sample_ids_C))
+        for row in table.take(places).to_pylist():  # the few chosen ones
+            bounds = offsets_of(row[schema.SEQUENCE_LENGTHS]).tolist()
+            ids = row[schema.INPUT_IDS]
+            first, *others = (tokenizer.decode(ids[begin:end]).strip() for begin, end in pairwise(bounds))
+            found[row[schema.SAMPLE_ID]] = SampleText(text=first, pair=" | ".join(others))
     return found
 
 

@@ -26,7 +26,8 @@ def dataset_line(folder: Path, manifest: Manifest) -> str:
 
 def dataset_html(folder: Path, manifest: Manifest) -> str:
     """Return a dataset as HTML: what it is, a row of numbers for each split, and the lengths of the train split."""
-    facts = [_kind(manifest), f"up to {manifest.max_length} tokens of {manifest.tokenizer.name}"]
+    of_sequences = "" if manifest.max_sequence_length is None else f" in sequences of up to {manifest.longest_input}"
+    facts = [_kind(manifest), f"up to {manifest.max_length} tokens of {manifest.tokenizer.name}{of_sequences}"]
     if manifest.task.classes:
         facts.append(f"classes: {_classes(manifest.task.classes)}")
     head = "".join(f"<th>{name}</th>" for name in _HEAD)
@@ -56,7 +57,9 @@ def _figure(manifest: Manifest) -> str:
 
 def _padding(info: SplitInfo) -> float | None:
     """Return the share of padding in random batches; None for a split without samples."""
-    return expected_random_padding(info.lengths_L1, _BATCH) if info.lengths_L1.any() else None
+    if not info.sequences_L1.any():
+        return None
+    return expected_random_padding(info.sequences_L1, _BATCH * info.sequences_a_sample)
 
 
 def _kind(manifest: Manifest) -> str:

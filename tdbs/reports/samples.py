@@ -91,7 +91,7 @@ def drop_examples(
 ) -> DropExamples:
     """Return the effect of TokenDrop in an epoch, with some random samples that lose words.
 
-    Special tokens are hidden, except those between the two texts of a pair.
+    Special tokens are hidden, except those between texts.
     """
     dropped_T = _dropped(dataset, split, strategy, seed=seed, epoch=epoch)
     lost_N = np.diff(offsets_of(dropped_T)[split.token_offsets_N1])
@@ -99,7 +99,7 @@ def drop_examples(
     chosen = rng.stream(rng.RandomPurpose.SHOWN_SAMPLES, seed=seed).choice(
         changed, min(count, len(changed)), replace=False
     )
-    is_pair = split.segment_starts_N is not None
+    is_pair = split.segment_starts_N is not None or split.sequences is not None
     return DropExamples(
         strategy=strategy.name,
         seed=seed,
@@ -174,6 +174,11 @@ def _numbers(_view: _View, targets: Targets, sample: int, _places_K: IntArray) -
     return ", ".join(f"{number:g}" for number in np.atleast_1d(targets.values[sample]))
 
 
+def _score(_view: _View, targets: Targets, sample: int, _places_K: IntArray) -> str | None:
+    score = float(targets.values[sample])
+    return None if np.isnan(score) else f"{score:g}"
+
+
 def _held_classes(view: _View, targets: Targets, sample: int, _places_K: IntArray) -> str:
     return ", ".join(view.classes[value] for value in _own_values(targets, sample)) or "no class"
 
@@ -217,11 +222,13 @@ def _pieces(view: _View, ids: list[int], marked_K: BoolArray, starts_K: BoolArra
     return pieces
 
 
-_LABELS: dict[TaskKind, Callable[[_View, Targets, int, IntArray], str]] = {
+_LABELS: dict[TaskKind, Callable[[_View, Targets, int, IntArray], str | None]] = {
     "classification": _class,
     "regression": _numbers,
     "multi_label": _held_classes,
     "token_classification": _entities,
     "question_answering": _answer,
     "seq2seq": _target,
+    "embedding": _score,
+    "ranking": _score,
 }

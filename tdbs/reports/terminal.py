@@ -31,7 +31,8 @@ def split_table(statistics: Mapping[str, SplitStatistics]) -> Table:
     """Return the table of `prepare` and `inspect`: rows, lengths, expected padding of each split."""
     heads = ("split", "rows", "tokens", "L_avg", "L_87.5", "est. pad", "random pad", "droppable")
     has_skipped = any(found.skipped for found in statistics.values())
-    table = plain_table(*heads, *(["skipped"] if has_skipped else []))
+    has_several = any(found.sequences is not None for found in statistics.values())
+    table = plain_table(*heads, *(["sequences"] if has_several else []), *(["skipped"] if has_skipped else []))
     for name, found in statistics.items():
         table.add_row(
             shown(name),
@@ -42,6 +43,7 @@ def split_table(statistics: Mapping[str, SplitStatistics]) -> Table:
             f"{found.padding_fraction_estimate:.1%}",
             f"{found.expected_random_padding:.1%}",
             f"{found.droppable_fraction:.1%}",
+            *([f"{found.sequences or 0:,}"] if has_several else []),
             *([f"{found.skipped:,}"] if has_skipped else []),
         )
     return table

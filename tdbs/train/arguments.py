@@ -12,8 +12,9 @@ from tdbs.files import is_remote
 from tdbs.given import Place
 from tdbs.notebook import HELP
 from tdbs.objective_settings import ObjectiveSettings
+from tdbs.option import Option
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.settings import DEFAULT_MEMORY, Option, TrainSettings, changed_fields, options_of
+from tdbs.settings import DEFAULT_MEMORY, TrainSettings, changed_fields, options_of
 from tdbs.train.checkpoint import DEFAULT_CHECKPOINTS, CheckpointRule
 from tdbs.train.feed import Feed, TrainingData, open_training_data
 from tdbs.train.planning.memory_bound import data_memory

@@ -18,8 +18,8 @@ from tdbs.train.planning.strategies import Execution
 from tdbs.train.rows.layout import RowLayout
 from tdbs.train.targets import BatchSlice, Labels, label_maker, moved_positions, padded
 
-# Shapes: N samples, T tokens of the split, B samples of a batch (or their sequences, if they have several), L its padded
-# length, R rows of W tokens, S samples of a block of batches, K the tokens that it keeps, Q sequences, N1 = N + 1.
+# Shapes: N samples, N1 = N + 1, T tokens of the split, B samples of a batch (or their sequences, if they have several),
+# L its padded length, R rows of W tokens, S samples of a block of batches, K the tokens that it keeps, Q sequences.
 
 _BLOCK_TOKENS = 1 << 20  # tokens gathered at once: a few MB, and hundreds of batches
 

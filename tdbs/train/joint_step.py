@@ -62,9 +62,9 @@ def joint_backward(learner: Learner, batches: Sequence[Batch], objective: Object
     del parts, own, every
     # a cast of weights that was made without a graph would be taken again, so the autocast is a new one
     with learner.accelerator.autocast():
-        for batch, state, part_QE in zip(batches, states, gradient_QE.split(sizes), strict=True):
+        for batch, state, part_QE in zip(batches, states, torch.split(gradient_QE, sizes), strict=True):
             _set_random_state(learner, state)
-            _embeddings(learner, batch).backward(part_QE)
+            torch.autograd.backward(_embeddings(learner, batch), part_QE)
             add_rows(learner.prepared)
             if learner.gives_back:
                 give_back_freed_memory()

@@ -14,16 +14,17 @@ from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
 from tdbs.train.models.heads import HEADS, Head, in_full
 from tdbs.train.models.inputs import InputRules, last_absent, model_inputs, row_inputs, rows_by_ends
+from tdbs.train.models.pooling import pool_padded, pool_rows
 from tdbs.train.objectives.losses import embedding_loss, ranking_loss, terms_of
 from tdbs.train.objectives.objective import Objective
-from tdbs.train.models.pooling import pool_padded, pool_rows
 from tdbs.train.rows.heads import body_on_rows, ends_on_first_tokens
 from tdbs.train.rows.models import inputs_of_rows, on_rows
 from tdbs.train.rows.sequences import pair_of, rows_of_samples, sequences_of, target_lengths
 from tdbs.train.rows.writers import flat_targets
 from tdbs.train.targets import predicted_count
 
-# Shapes: B samples of the batch, Q their sequences, L its padded length, M its longest target, R rows of W tokens, R x W = F.
+# Shapes: B samples of the batch, Q their sequences, L its padded length, M its longest target, R rows of W tokens,
+# R x W = F.
 
 
 def forward(model: Any, batch: Batch, kind: TaskKind, rules: InputRules, *, device: torch.device) -> torch.Tensor:

@@ -5,6 +5,7 @@ import gzip
 import json
 import zipfile
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,15 @@ def write_files(folder: Path) -> None:
     _jsonl(folder / "questions.jsonl", [_asked(context) for context in contexts])
     _jsonl(folder / "unsure.jsonl", [_asked(context, answered=i % 3 > 0) for i, context in enumerate(contexts)])
     _jsonl(folder / "news.jsonl", [{"document": c, "summary": c[:60].strip()} for c in contexts])
+    searched = [{"query": t[:20], "positive": t, "negative": other} for t, other in pairwise(texts)]
+    _jsonl(folder / "pairs.jsonl", searched)
+    _jsonl(
+        folder / "ranked.jsonl",
+        [{**row, "negatives": [row["negative"]] * (i % 3 + 1)} for i, row in enumerate(searched)],
+    )
     _write_labels(folder, texts)
     _write_answers(folder, contexts)
+    _write_queries(folder, texts, contexts)
     _write_conll(folder / "names.conll", [(row["tokens"], row["ner_tags"]) for row in tagged])
     rated = list(zip(texts, (4 * label + 1 for label in labels), strict=True))
     _write_forms(folder, rated)
@@ -100,6 +108,21 @@ def _write_answers(folder: Path, contexts: Sequence[str]) -> None:
     pq.write_table(pa.Table.from_pylist(listed), folder / "asked.parquet")
     fields = [[row["q"], row["context"], row["a"]["text"], row["a"]["answer_start"]] for row in rows]
     _csv(folder / "asked.csv", ["q", "context", "answer", "start"], fields)
+
+
+def _write_queries(folder: Path, texts: Sequence[str], contexts: Sequence[str]) -> None:
+    """Write queries with texts that answer them and texts that do not, and scored pairs."""
+    rows = [
+        [text, context, contexts[number - 9]]
+        for number, (text, context) in enumerate(zip(texts[: len(contexts)], contexts, strict=True))
+    ]
+    _csv(folder / "pairs.csv", ["query", "positive"], [row[:2] for row in rows])
+    _csv(folder / "triples.csv", ["query", "positive", "negative"], rows)
+    lists = [[contexts[number - k] for k in range(2, 2 + number % 4)] for number in range(len(rows))]
+    found = zip(rows, lists, strict=True)
+    _jsonl(folder / "hard.jsonl", [{"query": q, "positive": p, "negatives": n} for (q, p, _), n in found])
+    scored = [[one, other, len(one) % 6] for one, other in zip(texts[::2], texts[1::2], strict=True)]
+    _csv(folder / "scored.csv", ["first", "second", "score"], scored)
 
 
 def _write_conll(path: Path, sentences: Sequence[tuple[Sequence[str], Sequence[str]]]) -> None:

@@ -41,9 +41,7 @@ def test_each_query_searches_all_documents_of_the_split(samples, texts, seed):
     count = 4 * texts
     which = chance.integers(0, count, int(sizes.sum()))  # few texts: queries and positives repeat
     embeddings = torch.from_numpy(chance.normal(size=(count, 5)))
-    groups = SequenceGroups(
-        offsets_N1=np.append(0, np.cumsum(sizes)), which_Q=which, scores_N=np.full(samples, np.nan)
-    )
+    groups = SequenceGroups(offsets_N1=np.append(0, np.cumsum(sizes)), which_Q=which, scores_N=np.full(samples, np.nan))
     rows = np.split(which, np.cumsum(sizes)[:-1])
     documents = sorted({int(text) for row in rows for text in row[1:]})
     normal = embeddings / embeddings.norm(dim=1, keepdim=True)

@@ -11,6 +11,7 @@ from tdbs.analysis.audit.duplicates import Repeats, conflict_findings, duplicate
 from tdbs.analysis.audit.findings import Finding
 from tdbs.analysis.audit.label_errors import label_error_findings
 from tdbs.analysis.audit.label_skew import LabelSkew, label_skew, skew_findings
+from tdbs.analysis.audit.queries import query_findings
 from tdbs.analysis.audit.sizes import size_findings
 from tdbs.analysis.audit.truncation import Truncation, truncation_findings, truncation_of
 from tdbs.analysis.audit.vocabulary import Fit, fit_of, vocabulary_findings
@@ -19,6 +20,7 @@ from tdbs.pipeline.dataset import AnyDataset, opened
 from tdbs.pipeline.duplicates.near import BANDS, ROWS_A_BAND, THRESHOLD
 
 _CHECKS: tuple[Callable[[Contents], list[Finding]], ...] = (
+    query_findings,
     size_findings,
     truncation_findings,
     class_findings,
@@ -105,7 +107,7 @@ def audit(dataset: AnyDataset, *, scores: Place | None = None) -> Audit:
             name: SplitFigures(
                 rows=contents.rows_of(split),
                 classes=_classes(contents, split),
-                truncation=truncation_of(manifest.splits[name], manifest.max_length, manifest.task.kind),
+                truncation=truncation_of(manifest.splits[name], manifest.longest_input, manifest.task.kind),
             )
             for split, name in enumerate(contents.names)
         },

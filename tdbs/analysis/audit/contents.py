@@ -20,6 +20,7 @@ from tdbs.pipeline.duplicates.normal import NormalTexts, normal_texts, text_offs
 from tdbs.pipeline.duplicates.pieces import Pieces, pieces_of, unknown_id
 from tdbs.pipeline.duplicates.rows import row_digests
 from tdbs.pipeline.manifest import Manifest
+from tdbs.pipeline.sequences import SampleSequences, joined_sequences
 
 # Shapes: S splits, S1 = S + 1, N samples of all splits, T their tokens, P their texts (two a sample for pairs).
 
@@ -39,6 +40,7 @@ class Contents:
     text_offsets_P1: IntArray
     texts_a_row: int
     source_rows_N: IntArray
+    sequences: SampleSequences | None  # embedding, ranking; None: a sample is one sequence
     droppable_N: IntArray  # droppable tokens
     targets: tuple[Targets | None, ...]
     label_digests_N: HashArray  # equal if the labels are; 0 in a split without labels
@@ -60,8 +62,15 @@ class Contents:
 
     @property
     def special_tokens(self) -> int:
-        """Tokens that the tokenizer adds to each sample."""
+        """Tokens that the tokenizer adds to each sample, or to each of its sequences."""
         return self.manifest.tokenizer.special_tokens
+
+    def sequences_of(self, part: slice) -> tuple[IntArray, IntArray]:
+        """Return the tokens of the sequences of some samples, and where those of each begin among them."""
+        if self.sequences is None:
+            return self.lengths_N[part], np.arange(part.stop - part.start)
+        offsets_N1 = self.sequences.offsets_N1[part.start : part.stop + 1]
+        return self.sequences.lengths_Q[offsets_N1[0] : offsets_N1[-1]], offsets_N1[:-1] - offsets_N1[0]
 
     @property
     def special_ids(self) -> list[int]:
@@ -90,8 +99,11 @@ class Contents:
         return np.repeat(np.arange(len(self.names)), np.diff(self.split_offsets_S1))
 
     def text_of(self, row: int) -> str:
-        """Return the text of a sample's tokens: both texts if it is a pair, with a bar between them."""
+        """Return the text of a sample's tokens: all texts or sequences if it has several, with bars between them."""
         places = self.text_offsets_P1[row * self.texts_a_row : (row + 1) * self.texts_a_row + 1].tolist()
+        if self.sequences is not None:
+            own = slice(*self.sequences.offsets_N1[row : row + 2].tolist())
+            places = (self.token_offsets_N1[row] + offsets_of(self.sequences.lengths_Q[own])).tolist()
         texts = (self.ids_T[first:end].tolist() for first, end in pairwise(places))
         return " | ".join(self.tokenizer.decode(ids).strip() for ids in texts)
 
@@ -99,13 +111,15 @@ class Contents:
         """Return the label of a sample if it has one of its own."""
         split = self.split_of(row)
         targets = self.targets[split]
-        if targets is None or targets.kind not in SAMPLE_KINDS:
+        if targets is None or targets.kind not in (*SAMPLE_KINDS, "embedding"):
             return None
         place = row - int(self.split_offsets_S1[split])
         classes = self.manifest.task.classes
         if targets.kind == "classification":
             return classes[int(targets.values[place])]
         if targets.offsets_N1 is None:
+            if np.isnan(targets.values[place]).any():
+                return None  # texts teach, not a score
             return ", ".join(f"{number:g}" for number in np.atleast_1d(targets.values[place]))
         held = targets.values[targets.offsets_N1[place] : targets.offsets_N1[place + 1]].tolist()
         return ", ".join(classes[number] for number in held)
@@ -128,6 +142,7 @@ def read_contents(dataset: PreparedDataset) -> Contents:
     label_digests_N = np.concatenate([_label_digests(split) for split in splits])
     source_rows_N = np.concatenate([split.source_rows_N for split in splits])
     rows = [len(split.lengths_N) for split in splits]
+    sequences = joined_sequences([split.sequences for split in splits if split.sequences is not None])
     del splits
     tokenizer = read_tokenizer(dataset)
     id_counts_V = _counts(ids_T, manifest.tokenizer.vocabulary_size)
@@ -141,6 +156,7 @@ def read_contents(dataset: PreparedDataset) -> Contents:
         text_offsets_P1=offsets_P1,
         texts_a_row=2 if is_pair else 1,
         source_rows_N=source_rows_N,
+        sequences=sequences,
         droppable_N=droppable_N,
         targets=targets,
         label_digests_N=label_digests_N,
@@ -179,7 +195,7 @@ def _label_digests(split: Split) -> HashArray:
     if targets.offsets_N1 is not None:
         return row_digests(targets.values, targets.offsets_N1)
     values_NK = targets.values.reshape(rows, -1)
-    if targets.kind == "regression":
+    if targets.values.dtype == np.float64:
         values_NK = np.ascontiguousarray(values_NK).view(np.uint64)
     width = values_NK.shape[1]
     return mixed(row_digests(values_NK.ravel(), np.arange(rows + 1) * width))

@@ -23,9 +23,9 @@ def size_findings(contents: Contents) -> list[Finding]:
     for split, name in enumerate(contents.names):
         part = contents.slice_of(split)
         text_N = _least_tokens(contents, part)
-        own_N = contents.lengths_N[part] - contents.special_tokens
+        own_N = np.maximum.reduceat(*contents.sequences_of(part)) - contents.special_tokens
         again = f"Leave them out of the source, then run tdbs prepare {contents.source} again."
-        of_pair = " in one of their texts" if contents.texts_a_row > 1 else ""
+        of_pair = " in one of their texts" if contents.texts_a_row > 1 or contents.sequences is not None else ""
         empty_R = np.flatnonzero(text_N <= 0) + part.start
         if len(empty_R):
             what = f"Samples of {name} without a token{of_pair}: {len(empty_R):,}."
@@ -62,9 +62,10 @@ def longest_usual(own_N: IntArray) -> float:
 
 
 def _least_tokens(contents: Contents, part: slice) -> IntArray:
-    """Return the tokens of each sample's shorter text, without special ones (N)."""
+    """Return the tokens of each sample's shortest text, or sequence, without special ones (N)."""
     if contents.texts_a_row == 1:
-        return contents.lengths_N[part] - contents.special_tokens
+        shortest_N: IntArray = np.minimum.reduceat(*contents.sequences_of(part)) - contents.special_tokens
+        return shortest_N
     special_V = np.zeros(len(contents.id_counts_V), dtype=np.int64)
     special_V[contents.special_ids] = 1
     offsets_P1 = contents.text_offsets_P1[part.start * 2 : part.stop * 2 + 1]

@@ -43,13 +43,14 @@ class Truncation:
 
 
 def truncation_of(info: SplitInfo, max_length: int, kind: TaskKind) -> Truncation:
-    """Return the cuts of a split, from its histogram alone."""
+    """Return the cuts of a split, from its histogram alone. Each sequence of a sample is cut on its own."""
     counts_L1 = np.zeros(max_length + 1, dtype=np.int64)
-    counts_L1[: len(info.lengths_L1)] = info.lengths_L1
+    counts_L1[: len(info.sequences_L1)] = info.sequences_L1
+    rows = int(counts_L1.sum())
     estimated = 0 if kind in _UNCUT else estimated_cut(counts_L1)
-    shares_L1 = np.cumsum(counts_L1) / max(info.rows, 1)
+    shares_L1 = np.cumsum(counts_L1) / max(rows, 1)
     kept = int(np.searchsorted(shares_L1, WHOLE - 1e-12))
-    is_known = kept < max_length or estimated <= (1 - WHOLE) * info.rows
+    is_known = kept < max_length or estimated <= (1 - WHOLE) * rows
     return Truncation(
         measured_after_cut_at=max_length,
         estimated_cut=estimated,
@@ -68,20 +69,23 @@ def truncation_findings(contents: Contents) -> list[Finding]:
     """Return the splits of which prepare cut more than 1 % of the samples."""
     manifest, found = contents.manifest, []
     for split, name in enumerate(contents.names):
-        longest = manifest.max_length
+        longest = manifest.longest_input
         told = truncation_of(manifest.splits[name], longest, manifest.task.kind)
         part = contents.slice_of(split)
-        if told.estimated_cut > (1 - WHOLE) * contents.rows_of(split):
-            rows_R = np.flatnonzero(contents.lengths_N[part] == longest) + part.start
+        lengths, firsts_N = contents.sequences_of(part)
+        if told.estimated_cut > (1 - WHOLE) * len(lengths):
+            rows_R = np.flatnonzero(np.maximum.reduceat(lengths, firsts_N) == longest) + part.start
+            noun = "Samples" if contents.sequences is None else "Sequences"
             found.append(
                 finding(
                     contents,
                     "truncation",
                     split,
                     rows_R,
-                    what=f"Samples of {name} cut at {longest} tokens, estimated: {told.estimated_cut:,}.",
+                    what=f"{noun} of {name} cut at {longest} tokens, estimated: {told.estimated_cut:,}.",
                     fix=f"tdbs prepare {contents.source} --max-length {2 * longest}",
                     count=told.estimated_cut,
+                    total=len(lengths),
                 )
             )
         found += _target_finding(contents, split)

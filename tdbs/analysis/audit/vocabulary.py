@@ -52,7 +52,7 @@ def vocabulary_findings(contents: Contents) -> list[Finding]:
         first, end = contents.token_offsets_N1[[part.start, part.stop]]
         if unknown is not None:
             places_T = np.flatnonzero(contents.ids_T[first:end] == unknown) + first
-            own = end - first - (part.stop - part.start) * contents.special_tokens
+            own = end - first - len(contents.sequences_of(part)[0]) * contents.special_tokens
             if len(places_T) and len(places_T) >= _MANY_UNKNOWN * own:
                 rows_R = np.unique(np.searchsorted(contents.token_offsets_N1, places_T, side="right") - 1)
                 found.append(

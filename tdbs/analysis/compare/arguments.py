@@ -11,8 +11,9 @@ from tdbs.errors import ConfigError
 from tdbs.files import dated_folder, name_in_folder
 from tdbs.given import Place, several
 from tdbs.notebook import HELP
+from tdbs.option import Option
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.settings import Option, TrainSettings
+from tdbs.settings import TrainSettings
 from tdbs.train.planning.given_strategies import given_strategy
 from tdbs.train.planning.profile_file import Profile
 from tdbs.train.planning.runnable import strategies_for

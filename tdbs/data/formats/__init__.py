@@ -16,7 +16,8 @@ from tdbs.data.formats.json_forms import form_of
 from tdbs.data.header import conll_step
 from tdbs.errors import ConfigError, SourceError
 from tdbs.files import is_remote
-from tdbs.settings import Option, changed_fields
+from tdbs.option import Option
+from tdbs.settings import changed_fields
 from tdbs.shown import clipped, fitted
 
 

@@ -1,7 +1,8 @@
 """Rows of a block of samples as digests of token ids and labels, or as tokens, to find which are the same.
 
 A row of question answering is all its windows. Its label is the place of the answer's characters in the context, which
-no other question moves. Its texts are its question once, and the contexts of its windows.
+no other question moves. Its texts are its question once, and the contexts of its windows. A row of several sequences
+is one text, that of all; two such rows are the same if their sequences are.
 """
 
 from collections.abc import Sequence
@@ -15,7 +16,7 @@ import pyarrow as pa
 from tdbs.arrays import BoolArray, IntArray, TokenArray, offsets_of, ragged_positions
 from tdbs.data.tasks import Task
 from tdbs.pipeline import schema
-from tdbs.pipeline.duplicates.mixing import HashArray, mixed
+from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, mixed
 from tdbs.pipeline.duplicates.rows import row_digests
 from tdbs.pipeline.split_arrays import Lists, lists_of
 
@@ -56,6 +57,11 @@ def digests_of(table: pa.Table, task: Task) -> RowDigests:
     offsets_S1 = offsets_of(lists.sizes_S)
     halves = (lists.values_V, lists.values_V + _OTHER_HALF)
     texts_S2 = np.stack([row_digests(half, offsets_S1)[order_S] for half in halves], axis=1)
+    if schema.SEQUENCE_LENGTHS in table.schema.names:
+        sequences = lists_of(table, schema.SEQUENCE_LENGTHS, np.uint64)
+        texts_S2 = mixed(
+            texts_S2 * GOLDEN + row_digests(sequences.values_V, offsets_of(sequences.sizes_S))[order_S, None]
+        )
     labels_S = _labels(table, lists)[order_S]
     if task.kind != _QA:
         return RowDigests(source_rows_N=rows_S, texts_N2=texts_S2, labels_N=labels_S)

@@ -7,7 +7,7 @@ from typing import Annotated
 from tdbs.data.file_options import FileOptions
 from tdbs.data.sources import Source
 from tdbs.errors import ConfigError, choose
-from tdbs.settings import Option
+from tdbs.option import Option
 from tdbs.shown import fitted
 
 TRAIN = "train"

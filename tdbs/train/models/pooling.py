@@ -132,4 +132,3 @@ def _finished(pooled_BE: torch.Tensor, pooling: Pooling) -> torch.Tensor:
     """Return embeddings of at least 32 bits, with the length 1 if that is asked."""
     full_BE = pooled_BE.to(torch.promote_types(pooled_BE.dtype, torch.float32))
     return functional.normalize(full_BE, dim=-1) if pooling.normalize else full_BE
-

@@ -1,7 +1,7 @@
 """Losses of embeddings and of rerankers, over the sequences of a batch or of a whole update.
 
-Sequences stand sample by sample: the query, its positive, its negatives; of a reranker the positive's pair, then those
-of the negatives. The formulas are those of sentence-transformers (tests/train/test_peers_losses.py).
+Sequences stand sample by sample: the query, its positive, its negatives. A reranker has the pair of the positive first,
+then those of the negatives. The formulas are those of sentence-transformers (tests/train/test_peers_losses.py).
 """
 
 from collections.abc import Callable
@@ -102,7 +102,7 @@ def _similarities(
 
 
 def _repeats(queries_G: torch.Tensor, positives_G: torch.Tensor, candidates_C: torch.Tensor) -> torch.Tensor:
-    """Return which candidates are no negatives of a query, its own positive aside (G x C)."""
+    """Return which candidates are not negatives of a query, its own positive aside (G x C)."""
     same_query_GG = (queries_G[:, None] == queries_G).float()
     same_text_GC = (positives_G[:, None] == candidates_C).float()
     repeats_GC = (same_query_GG @ same_text_GC > 0) | (queries_G[:, None] == candidates_C)
@@ -145,9 +145,7 @@ def _logsumexp(values_Q: torch.Tensor, sample_Q: torch.Tensor, samples: int) -> 
     return sums_G.log() + most_G
 
 
-_EMBEDDING_LOSSES: dict[
-    str, Callable[[Objective, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-] = {
+_EMBEDDING_LOSSES: dict[str, Callable[[Objective, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]] = {
     "negatives": _negatives,
     "symmetric": _symmetric,
     "cosine": _cosine,

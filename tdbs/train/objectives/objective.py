@@ -113,7 +113,11 @@ def _largest_score(dataset: PreparedDataset) -> float:
     largest = 1.0
     for shard in info.shards:
         table = read_shard(
-            dataset.path, shard, dataset.manifest, labelled=info.labelled, columns=(schema.SAMPLE_ID, schema.LENGTH, schema.LABEL)
+            dataset.path,
+            shard,
+            dataset.manifest,
+            labelled=info.labelled,
+            columns=(schema.SAMPLE_ID, schema.LENGTH, schema.LABEL),
         )
         largest = max(largest, float(np.abs(table[schema.LABEL].to_numpy()).max()))
     return largest

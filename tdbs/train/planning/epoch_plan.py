@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from tdbs.arrays import IntArray
+from tdbs.arrays import IntArray, offsets_of
 from tdbs.train.planning.strategies import Execution
 
 ROW_STEP = 32  # tokens; see `row_width`
@@ -41,6 +41,7 @@ class EpochPlan:
     target_widths_B: IntArray | None = None  # seq2seq: width of the batch's targets
     unsorted_target_tokens: int = 0  # seq2seq: `target_tokens` without sorting of targets; 0: they are not sorted
     dropped_W8: npt.NDArray[np.uint8] | None = None  # drop at a rate: dropped words; each window has its own
+    longest_N: IntArray | None = None  # tokens of the longest of each sample's sequences, if these are several
     sequences_B: IntArray | None = None  # padded, several sequences a sample: those of each batch, its rows
     windows: tuple[Window, ...] = ()  # of a split that is larger than memory; empty: the split is one
 
@@ -83,6 +84,20 @@ class EpochPlan:
         if self.row_offsets_R1 is None:
             return self.batch_sizes_B
         return np.diff(np.searchsorted(self.row_offsets_R1, self.batch_offsets_B1))
+
+    def attended(self) -> tuple[IntArray, IntArray]:
+        """Return the tokens of each sequence that attention sees, and where those of each batch begin (B1).
+
+        A sample of several is counted as if its tokens were in as few as its longest one allows: no more is compared.
+        """
+        if self.longest_N is None:
+            return self.kept_N, self.batch_offsets_B1
+        longest_N = np.clip(self.longest_N, 1, np.maximum(self.kept_N, 1))
+        counts_N = np.maximum(-(-self.kept_N // longest_N), 1)
+        ends_N = np.cumsum(counts_N)
+        lengths = np.repeat(longest_N, counts_N)
+        lengths[ends_N - 1] = self.kept_N - (counts_N - 1) * longest_N
+        return lengths, offsets_of(counts_N)[self.batch_offsets_B1]
 
     @property
     def tokens(self) -> int:

@@ -176,6 +176,7 @@ def plan_of_window(plan: EpochPlan, window: Window, samples_M: IntArray) -> Epoc
         step_offsets_S1=_part_of(plan.step_offsets_S1, window.first_batch, window.last_batch),
         target_lengths_N=None if plan.target_lengths_N is None else plan.target_lengths_N[members],
         target_widths_B=None if plan.target_widths_B is None else plan.target_widths_B[batches],
+        longest_N=None if plan.longest_N is None else plan.longest_N[members],
         sequences_B=None if plan.sequences_B is None else plan.sequences_B[batches],
         dropped_W8=window.dropped_W8,
     )
@@ -246,6 +247,7 @@ def _joined(plans: Sequence[tuple[IntArray, EpochPlan]], windows: tuple[Window, 
     parts = [plan for _, plan in plans]
     sizes = np.concatenate([plan.batch_sizes_B for plan in parts])
     has_targets = parts[0].target_lengths_N is not None
+    longest = [plan.longest_N for plan in parts if plan.longest_N is not None]
     sequences = [plan.sequences_B for plan in parts if plan.sequences_B is not None]
     return EpochPlan(
         epoch=parts[0].epoch,
@@ -259,6 +261,7 @@ def _joined(plans: Sequence[tuple[IntArray, EpochPlan]], windows: tuple[Window, 
         target_lengths_N=np.concatenate([plan.target_lengths_N for plan in parts]) if has_targets else None,
         target_widths_B=np.concatenate([plan.target_widths_B for plan in parts]) if has_targets else None,
         unsorted_target_tokens=sum(plan.unsorted_target_tokens or plan.target_tokens for plan in parts),
+        longest_N=np.concatenate(longest) if longest else None,
         sequences_B=np.concatenate(sequences) if sequences else None,
         windows=windows,
     )

@@ -117,7 +117,7 @@ def _tiny_config(manifest: Manifest, *, is_writer: bool) -> dict[str, Any]:
     return {
         "model_type": "bert",
         "vocab_size": manifest.tokenizer.vocabulary_size,
-        "max_position_embeddings": max(manifest.max_length, TINY_POSITIONS),
+        "max_position_embeddings": max(manifest.longest_input, TINY_POSITIONS),
         "type_vocab_size": 2,
         **TINY_SIZES,
     }

@@ -29,7 +29,7 @@ def check_fit(model: ModelChoice, manifest: Manifest) -> None:
             next_step="Choose another model.",
         )
     check_vocabulary(model.name, _number(config, "vocab_size"), manifest.tokenizer)
-    check_length(model.name, _position_limit(config), manifest.max_length)
+    check_length(model.name, _position_limit(config), manifest.longest_input)
 
 
 def cannot_write(name: str, model_type: str) -> ModelError:

@@ -153,12 +153,12 @@ def _of_pairs(calls: _Calls, size: ModelSize, terms: MemoryTerms) -> tuple[Float
 def _calls(plan: EpochPlan) -> _Calls:
     tokens_B, widths_B = plan.tokens_B, plan.padded_lengths_B
     if plan.execution == "unpadded":
-        places_B, pairs_B = tiles_work(plan.kept_N, plan.batch_offsets_B1)
+        places_B, pairs_B = tiles_work(*plan.attended())
         masked_B = np.zeros_like(tokens_B, dtype=bool)
     else:
         places_B, pairs_B = tokens_B, tokens_B * widths_B
-        shortest_B = np.minimum.reduceat(plan.kept_N, plan.batch_offsets_B1[:-1])
-        masked_B = (shortest_B < widths_B) & (plan.execution != "packed")
+        is_padded_B = np.add.reduceat(plan.kept_N, plan.batch_offsets_B1[:-1]) < tokens_B
+        masked_B = is_padded_B & (plan.execution != "packed")
     return _Calls(tokens_B=tokens_B, places_B=places_B, pairs_B=pairs_B, masked_B=masked_B)
 
 

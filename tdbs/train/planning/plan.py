@@ -122,6 +122,7 @@ def plan_epoch(
         target_lengths_N=target_lengths_N,
         target_widths_B=target_widths_B,
         unsorted_target_tokens=batching.unsorted_target_tokens,
+        longest_N=None if of_order is None else of_order.longest_N,
         sequences_B=sequences_B,
         dropped_W8=early.dropped_W8,
     )

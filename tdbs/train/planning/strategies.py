@@ -11,7 +11,8 @@ from typing import Annotated, Any, Literal, get_args
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.errors import ConfigError, at_least, choose
 from tdbs.fields import Count
-from tdbs.settings import Option, canonical
+from tdbs.option import Option
+from tdbs.settings import canonical
 from tdbs.shown import shown_number
 from tdbs.train.planning.caps import MOST, call_tokens, chosen_caps, has_cuda
 from tdbs.train.planning.edges import AUTO, BatchCosts, width_of, width_parts

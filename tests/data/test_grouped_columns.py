@@ -1,0 +1,227 @@
+"""--columns: queries, positives and negatives from every format; rows that cannot be used are named."""
+
+import json
+from itertools import chain
+
+import pandas as pd
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tdbs.data.cutting import cut_blocks
+from tdbs.data.file_options import FileOptions
+from tdbs.data.negatives import joined_lists
+from tdbs.data.reading import read_blocks, survey_source
+from tdbs.data.sources import open_source
+from tdbs.errors import ConfigError, RowError, SourceError
+from tests.examples import examples
+
+ROWS = [
+    {"q": "who", "p": "me", "n": ["you", "they"]},
+    {"q": "where", "p": "here", "n": []},
+    {"q": "when", "p": "now", "n": ["later"]},
+]
+TRIPLES = [{"q": row["q"], "p": row["p"], "n": f"not {row['p']}"} for row in ROWS]
+
+
+def read(source, columns="q,p,n", **options):
+    """Return what the blocks of train hold: texts, pairs, negatives."""
+    opened = open_source(source, mirror=None, files=FileOptions(columns=columns, **options))
+    blocks = list(read_blocks(opened, survey_source(opened), "train"))
+    negatives = [row for block in blocks if block.negatives is not None for row in block.negatives.to_pylist()]
+    texts = [text for block in blocks for text in block.texts.to_pylist()]
+    pairs = [text for block in blocks for text in block.pairs.to_pylist()]
+    return [{"q": q, "p": p, "n": n} for q, p, n in zip(texts, pairs, negatives or [None] * len(texts), strict=True)]
+
+
+def as_lists(rows):
+    return [{**row, "n": [row["n"]]} for row in rows]
+
+
+def test_every_format_gives_the_same_triples(workplace):
+    pd.DataFrame(TRIPLES).to_csv("a.csv", index=False)
+    pd.DataFrame(TRIPLES).to_csv("a.tsv", index=False, sep="\t")
+    (workplace / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in TRIPLES))
+    (workplace / "b.json").write_text(json.dumps(TRIPLES))
+    pq.write_table(pa.Table.from_pylist(TRIPLES), "a.parquet")
+    sources = [
+        "a.csv",
+        "a.tsv",
+        "a.jsonl",
+        "b.json",
+        "a.parquet",
+        TRIPLES,
+        pd.DataFrame(TRIPLES),
+        pl.DataFrame(TRIPLES),
+    ]
+    for source in sources:
+        assert read(source) == as_lists(TRIPLES)
+        assert read(source, task="ranking") == as_lists(TRIPLES)
+
+
+def test_lists_of_negatives_may_differ_in_number_and_be_empty(workplace):
+    (workplace / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+    pq.write_table(pa.Table.from_pylist(ROWS), "a.parquet")
+    large = pa.Table.from_pylist(
+        ROWS, schema=pa.schema({"q": "large_string", "p": "string", "n": pa.large_list(pa.string())})
+    )
+    for source in ("a.jsonl", "a.parquet", ROWS, pl.DataFrame(ROWS), large):
+        assert read(source) == ROWS
+
+
+def test_lists_may_all_be_empty():
+    rows = [{**row, "n": []} for row in ROWS]
+    for source in (rows, pl.DataFrame(rows), pa.Table.from_pylist(rows)):
+        assert read(source) == rows
+
+
+def test_without_a_third_column_there_are_no_negatives():
+    assert read(ROWS, columns="q,p") == [{**row, "n": None} for row in ROWS]
+
+
+def test_a_name_with_a_comma_is_found():
+    rows = [{"q, 1": "who", "p": "me"}, {"q, 1": "where", "p": "here"}]
+    assert [row["q"] for row in read(rows, columns="q, 1,p")] == ["who", "where"]
+
+
+@given(
+    rows=st.lists(st.tuples(*[st.lists(st.text(max_size=3), max_size=3) for _ in range(3)]), min_size=1, max_size=8),
+    columns=st.integers(1, 3),
+)
+@examples(100)
+def test_joined_lists_are_the_entries_one_column_after_the_other(rows, columns):
+    lists = [pa.array([row[column] for row in rows], pa.list_(pa.string())) for column in range(columns)]
+    assert joined_lists(lists).to_pylist() == [list(chain.from_iterable(row[:columns])) for row in rows]
+
+
+def test_a_query_counts_with_each_of_its_candidates():
+    """Ranking reads it again for each: blocks of many pairs have fewer rows."""
+    table = pa.table({"q": ["x" * 10] * 4, "p": ["y"] * 4, "n": [["z"] * 9] * 4})
+    sizes = {}
+    for repeated in (False, True):
+        blocks = cut_blocks(
+            iter([table]), ["q", "p", "n"], rows_at_most=99, bytes_at_most=110, is_first_repeated=repeated
+        )
+        sizes[repeated] = [block.num_rows for block in blocks]
+    assert sizes == {False: [4], True: [1, 1, 1, 1]}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"q": "", "p": "b", "n": []}, "has no 'q'"),
+        ({"q": "a", "p": None, "n": []}, "has no 'p'"),
+        ({"q": "a", "p": " \t\u200b", "n": []}, "has a blank 'p'"),
+        ({"q": "a", "p": "b", "n": None}, "has no 'n'"),
+        ({"q": "a", "p": "b", "n": ["c", ""]}, "has an empty entry in 'n'"),
+        ({"q": "a", "p": "b", "n": [None, "c"]}, "has an empty entry in 'n'"),
+        ({"q": "a", "p": "b", "n": ["c", " "]}, "has an empty entry in 'n'"),
+    ],
+)
+def test_a_row_without_a_text_is_named(row, reason, workplace):
+    rows = [ROWS[0], row, ROWS[1]]
+    pq.write_table(pa.Table.from_pylist(rows, schema=pa.Table.from_pylist(ROWS).schema), "a.parquet")
+    with pytest.raises(RowError) as caught:
+        read("a.parquet")
+    assert caught.value.message == f"Row 2 of a.parquet {reason}."
+    assert caught.value.next_step == "Fill the row or delete it."
+    assert read("a.parquet", skip_bad_rows=True) == [ROWS[0], ROWS[1]]
+
+
+def test_a_row_that_has_a_text_where_others_have_a_list_is_named(workplace):
+    (workplace / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in [*ROWS, TRIPLES[0]]))
+    with pytest.raises(RowError) as caught:
+        read("a.jsonl")
+    assert caught.value.message == "'n' in row 4 of a.jsonl is \"not me\", not a list of texts."
+
+
+@pytest.mark.parametrize(
+    ("options", "message", "next_step"),
+    [
+        (
+            {"columns": "q"},
+            "--columns names one column, 'q'.",
+            "Pass two or more: --columns QUERY,POSITIVE.",
+        ),
+        ({"columns": "q,p,q"}, "'q' is named twice.", "Name each column once."),
+        (
+            {"columns": "q,p", "text": "q"},
+            "--columns and --text exclude each other.",
+            "Leave one of them out.",
+        ),
+        (
+            {"columns": None, "task": "ranking"},
+            "--task only applies with --columns.",
+            "Pass --columns QUERY,POSITIVE,NEGATIVE with it.",
+        ),
+        (
+            {"columns": "q,p", "task": "ranking"},
+            "--task ranking needs a column of texts that do not answer the query.",
+            "Pass --columns QUERY,POSITIVE,NEGATIVE, or --text and --pair with --label for scored pairs.",
+        ),
+        (
+            {"label": "s"},
+            "--label gives pairs of texts a score: it takes --task embedding and two columns.",
+            "Leave --label out, or pass --columns QUERY,POSITIVE with it.",
+        ),
+        (
+            {"columns": "q,p", "label_type": "class"},
+            "--label-type class does not go with --columns: the label of a pair is a number.",
+            "Leave it out.",
+        ),
+        (
+            {"task": "rank"},
+            "Unknown value 'rank' for --task.",
+            "Pass --task with one of: embedding, ranking.",
+        ),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(options, message, next_step):
+    with pytest.raises(ConfigError) as caught:
+        read(ROWS, **options)
+    assert (caught.value.message, caught.value.next_step) == (message, next_step)
+
+
+def test_a_column_that_is_not_there_is_named(workplace):
+    pd.DataFrame(TRIPLES).to_csv("a.csv", index=False)
+    with pytest.raises(SourceError) as caught:
+        read("a.csv", columns="q,passage")
+    assert caught.value.message == "a.csv has no column 'passage'; it has: 'q', 'p', 'n'."
+
+
+def test_lists_of_positives_are_refused():
+    with pytest.raises(SourceError) as caught:
+        read(ROWS, columns="q,n")
+    assert caught.value.message == "The train table has lists of texts in 'n'."
+    assert caught.value.next_step == "Name it third or later in --columns: these columns may contain lists."
+
+
+@given(
+    pairs=st.lists(st.tuples(st.integers(0, 9), st.integers(0, 9)), min_size=8, max_size=40),
+    seed=st.integers(0, 3),
+)
+@examples(60)
+def test_a_held_out_query_or_positive_is_not_in_train(pairs, seed):
+    """Rows of one query are on one side; those of one positive, too, unless too many share one: then it is said."""
+    rows = [{"q": f"q{a}-{seed}", "p": f"p{b}"} for a, b in pairs]
+    source = open_source(rows, mirror=None, files=FileOptions(columns="q,p", validation=0.3))
+    try:
+        survey = survey_source(source)
+    except ConfigError:
+        assert len({a for a, _ in pairs}) == 1
+        return
+    sides = {
+        name: [(q, p) for block in read_blocks(source, survey, name) for q, p in both(block)]
+        for name in ("train", "validation")
+    }
+    assert sorted(sides["train"] + sides["validation"]) == sorted((row["q"], row["p"]) for row in rows)
+    assert not {q for q, _ in sides["train"]} & {q for q, _ in sides["validation"]}
+    if not survey.notes:
+        assert not {p for _, p in sides["train"]} & {p for _, p in sides["validation"]}
+
+
+def both(block):
+    return zip(block.texts.to_pylist(), block.pairs.to_pylist(), strict=True)
