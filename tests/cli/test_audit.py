@@ -53,6 +53,10 @@ def test_a_page_is_written_where_nothing_is(faulty: Path, tdbs: Command, refused
         "Pass another --html, or --overwrite.",
     )
     assert tdbs("audit", faulty, "--html", page, "--overwrite", "--json").json["html"] == str(page)
+    assert refused("audit", faulty, "--html", tmp_path) == (
+        f"{tmp_path} is a folder.",
+        "Pass --html with the path of a file.",
+    )
 
 
 def test_a_folder_that_is_not_a_dataset_is_refused(refused: Refused, tmp_path: Path):

@@ -22,7 +22,7 @@ from tdbs.given import checked
 from tdbs.notebook import of_messages, shown_progress
 from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, opened
 from tdbs.pipeline.engines import memory_bytes
-from tdbs.removal import refuse_link
+from tdbs.removal import refuse_taken
 from tdbs.settings import TrainSettings
 from tdbs.train.device import resolve_execution
 from tdbs.train.learner import Learner, make_learner, share_weights
@@ -172,9 +172,7 @@ def write_profile(path: Path, profile: Mapping[str, Any], *, overwrite: bool) ->
 
 def check_place(path: Path, *, overwrite: bool) -> None:
     """Refuse a place that is taken, before anything is measured."""
-    refuse_link(path)
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} already exists.", next_step="Pass another --out, or --overwrite.")
+    refuse_taken(path, is_profile, overwrite=overwrite)
 
 
 def _learner(dataset: PreparedDataset, name: str, precision: str, kernel: str, *, dropout: float) -> Learner:
