@@ -66,6 +66,7 @@ def command(
                 "label_skew": None if found.label_skew is None else dataclasses.asdict(found.label_skew),
                 "near": dataclasses.asdict(found.near),
                 "control_characters_removed": found.control_characters_removed,
+                "to_add": found.to_add,
                 "html": None if html is None else str(html),
             }
         )

@@ -59,8 +59,8 @@ def measured_lines(found: Audit) -> list[str]:
         f"{near.missed_at_threshold:.1%} of the pairs at the threshold are missed, and none below it is shown.",
         f"{fit.tokenizer}: {fit.fertility:.2f} tokens a word, {fit.unknown_share:.2%} unknown tokens.",
     ]
-    if found.findings:
-        lines.append("To each command, add the options that this dataset was prepared with.")
+    if found.findings and found.to_add is not None:
+        lines.append(f"To each command, add {found.to_add}.")
     if found.control_characters_removed:
         lines.append("The tokenizer removes control characters: none can be found here.")
     if skew is not None and skew.length_correlation is not None:

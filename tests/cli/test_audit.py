@@ -28,9 +28,9 @@ def test_findings_are_results_and_the_exit_code_is_0(faulty: Path, tdbs: Command
     found = tdbs("audit", faulty)
     assert "normalized leaks" in found.stdout
     assert "  validation 0 [no]: a good film! (and train 0 [yes])\n" in found.stdout
-    assert (
-        f"  fix: tdbs prepare {faulty.parent / 'rows'} --drop-duplicates near --keep-out validation\n" in found.stdout
-    )
+    again = f"tdbs prepare {faulty.parent / 'rows'} --tokenizer {TOKENIZER}"
+    assert f"  fix: {again} --drop-duplicates near --keep-out validation\n" in found.stdout
+    assert f"  fix: Choose one label for validation rows 0 and train 0, then run: {again}\n" in found.stdout
     assert "Lengths are after the cut at 128 tokens." in found.stdout
 
 

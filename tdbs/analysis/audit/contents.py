@@ -20,6 +20,7 @@ from tdbs.pipeline.duplicates.normal import NormalTexts, normal_texts, text_offs
 from tdbs.pipeline.duplicates.pieces import Pieces, pieces_of, unknown_id
 from tdbs.pipeline.duplicates.rows import row_digests
 from tdbs.pipeline.manifest import Manifest
+from tdbs.pipeline.origin import prepare_command
 
 # Shapes: S splits, S1 = S + 1, N samples of all splits, T their tokens, P their texts (two a sample for pairs).
 
@@ -68,10 +69,9 @@ class Contents:
         """Ids that stand for no part of a text, within the vocabulary."""
         return [i for i in self.manifest.tokenizer.special_ids if i < len(self.id_counts_V) and i != self.unknown_id]
 
-    @property
-    def source(self) -> str:
-        """The source as a command names it; SOURCE for tables in memory."""
-        return str((self.manifest.origin or {}).get("source") or "SOURCE")
+    def prepare_command(self, **changes: object) -> str:
+        """Return the command that prepares the source again, with other values of some options."""
+        return prepare_command(self.manifest, **changes)
 
     def rows_of(self, split: int) -> int:
         """Return how many samples a split has."""

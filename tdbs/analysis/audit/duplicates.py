@@ -13,14 +13,17 @@ from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding, severity_of
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.data.tasks import SAMPLE_KINDS
-from tdbs.pipeline.duplicates.mixing import HashArray
+from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, mixed
 from tdbs.pipeline.duplicates.near import THRESHOLD, NearPairs, near_pairs
 from tdbs.pipeline.duplicates.normal import same_texts
+from tdbs.pipeline.duplicates.options import EXACT, NEAR
 from tdbs.pipeline.duplicates.rows import first_with_same, same_rows
 from tdbs.pipeline.duplicates.shingles import shingles_of
+from tdbs.pipeline.origin import dropped_duplicates, kept_out
 
 # Shapes: N samples of all splits, R some of them, C near pairs.
 
+_SHOWN_PAIRS = 10  # of rows, in a fix
 _MANY = 0.005  # share of a split's samples from which duplicates in it are worth a warning
 
 
@@ -91,16 +94,16 @@ def _in_split(contents: Contents, repeats: Repeats, split: int) -> list[Finding]
     is_normal_R = (normal_R != rows) & ~is_exact_R
     near = _second_of_pairs(contents, repeats.near, split, split)
     name, found = contents.names[split], []
-    for kind, rows_R, others_R, what, option in (
-        ("exact_duplicates", rows[is_exact_R], exact_R[is_exact_R], "repeat an earlier one token by token", "exact"),
+    for kind, rows_R, others_R, what, rule in (
+        ("exact_duplicates", rows[is_exact_R], exact_R[is_exact_R], "repeat an earlier one token by token", EXACT),
         (
             "normalized_duplicates",
             rows[is_normal_R],
             normal_R[is_normal_R],
             "repeat an earlier one but for case, spaces and punctuation",
-            "near",
+            NEAR,
         ),
-        ("near_duplicates", *near, f"are nearly an earlier one (Jaccard index {THRESHOLD} or more)", "near"),
+        ("near_duplicates", *near, f"are nearly an earlier one (Jaccard index {THRESHOLD} or more)", NEAR),
     ):
         if len(rows_R):
             found.append(
@@ -111,13 +114,46 @@ def _in_split(contents: Contents, repeats: Repeats, split: int) -> list[Finding]
                     rows_R,
                     others_R=others_R,
                     what=f"Samples of {name} that {what}: {len(rows_R):,}{_relabelled(contents, rows_R, others_R)}.",
-                    fix=f"tdbs prepare {contents.source} --drop-duplicates {option}"
-                    if contents.has_train and split == 0  # other splits stay whole
-                    else f"Leave them out of the source, then run tdbs prepare {contents.source} again.",
+                    fix=_drop_fix(contents, split, rows_R, others_R, rule),
                     severity=severity_of(len(rows_R), len(rows), _MANY),
                 )
             )
     return found
+
+
+def _drop_fix(contents: Contents, split: int, rows_R: IntArray, others_R: IntArray, rule: str) -> str:
+    """Return what removes duplicates: a rule of --drop-duplicates where that changes something.
+
+    The option leaves splits other than train whole, and keeps a row that has another label.
+    """
+    if contents.is_labelled[split] and not _are_twins(contents.label_digests_N, rows_R, others_R):
+        return _read_fix(contents, rows_R, others_R)
+    if contents.has_train and split == 0 and dropped_duplicates(contents.manifest) not in (rule, NEAR):
+        return contents.prepare_command(drop_duplicates=rule)
+    return f"Leave them out of the source, then run: {contents.prepare_command()}"
+
+
+def _are_twins(labels_N: HashArray, rows_R: IntArray, others_R: IntArray) -> bool:
+    """Return whether any two samples that repeat one have the same label, that one included."""
+    firsts = np.unique(others_R)
+    group = np.append(firsts, others_R).astype(np.uint64)
+    keys = mixed(group * GOLDEN + labels_N[np.append(firsts, rows_R)])
+    return len(np.unique(keys)) < len(keys)
+
+
+def _read_fix(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str:
+    """Return which rows to read, since no command knows which of two labels is right."""
+    splits = contents.names
+    pairs = []
+    for row, other in zip(rows_R[:_SHOWN_PAIRS].tolist(), others_R[:_SHOWN_PAIRS].tolist(), strict=True):
+        own, of_other = contents.split_of(row), contents.split_of(other)
+        named = "" if own == of_other else f"{splits[of_other]} "
+        pairs.append(f"{contents.source_rows_N[row]} and {named}{contents.source_rows_N[other]}")
+    more = f", and {len(rows_R) - _SHOWN_PAIRS:,} more pairs" if len(rows_R) > _SHOWN_PAIRS else ""
+    return (
+        f"Choose one label for {splits[contents.split_of(int(rows_R[0]))]} rows {', '.join(pairs)}{more}, "
+        f"then run: {contents.prepare_command()}"
+    )
 
 
 def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
@@ -146,7 +182,6 @@ def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
         count = int(is_one_R.sum())
         if count:
             relabelled = _relabelled(contents, rows[is_one_R], others_R[is_one_R])
-            how = "" if kind == "leaks" else "--drop-duplicates near "  # --keep-out alone compares token ids
             found.append(
                 finding(
                     contents,
@@ -155,10 +190,19 @@ def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
                     rows[is_one_R],
                     others_R=others_R[is_one_R],
                     what=f"Samples of {name} that {what}: {count:,}{relabelled}.",
-                    fix=f"tdbs prepare {contents.source} {how}--keep-out {name}",
+                    fix=_keep_out_fix(contents, name, is_exact=kind == "leaks"),
                 )
             )
     return found
+
+
+def _keep_out_fix(contents: Contents, name: str, *, is_exact: bool) -> str:
+    """Return what removes the samples of train that leak into a split; --keep-out alone compares token ids."""
+    out, rule = kept_out(contents.manifest), dropped_duplicates(contents.manifest)
+    if name in out and (is_exact or rule == NEAR):
+        return f"Leave them out of train in the source, then run: {contents.prepare_command()}"
+    rules = {} if is_exact else {"drop_duplicates": NEAR}
+    return contents.prepare_command(**rules, keep_out=",".join(dict.fromkeys((*out, name))))
 
 
 def _relabelled(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str:
@@ -224,6 +268,6 @@ def _conflict(contents: Contents, kind: str, split: int, rows_R: IntArray, other
         rows_R,
         others_R=others_R,
         what=f"Samples of {contents.names[split]} whose text stands {where} with another label: {len(rows_R):,}.",
-        fix=f"Choose one label for each text in the source, then run tdbs prepare {contents.source} again.",
+        fix=_read_fix(contents, rows_R, others_R),
         severity="warning" if is_of_samples else "note",  # a question may have several answers
     )

@@ -16,7 +16,7 @@ from tdbs.analysis.environment import device_name, environment
 from tdbs.analysis.profile.caps import caps_table, device_memory, searched_caps
 from tdbs.analysis.profile.shapes import grid_shapes, kernel_shapes, overhead_shapes
 from tdbs.analysis.profile.timing import Progress, framework_overheads, timed_points
-from tdbs.errors import ConfigError, ModelError
+from tdbs.errors import ModelError
 from tdbs.files import write_json
 from tdbs.given import checked
 from tdbs.notebook import of_messages, shown_progress
@@ -28,7 +28,7 @@ from tdbs.train.device import resolve_execution
 from tdbs.train.learner import Learner, make_learner, share_weights
 from tdbs.train.planning.cost_model import fit_costs
 from tdbs.train.planning.model_choice import default_model, shown_model
-from tdbs.train.planning.profile_file import SCHEMA_VERSION
+from tdbs.train.planning.profile_file import SCHEMA_VERSION, is_profile
 from tdbs.train.resolved import resolve_settings
 from tdbs.train.rows.models import knows_sequences, use_sequences
 
