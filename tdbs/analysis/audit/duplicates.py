@@ -92,18 +92,32 @@ def _in_split(contents: Contents, repeats: Repeats, split: int) -> list[Finding]
     normal_R = rows[first_with_same(repeats.normal_N[rows].astype(np.uint64))]
     is_exact_R = exact_R != rows
     is_normal_R = (normal_R != rows) & ~is_exact_R
-    near = _second_of_pairs(contents, repeats.near, split, split)
-    name, found = contents.names[split], []
-    for kind, rows_R, others_R, what, rule in (
-        ("exact_duplicates", rows[is_exact_R], exact_R[is_exact_R], "repeat an earlier one token by token", EXACT),
+    first_C, second_C = _pairs_of(contents, repeats.near, split, split)
+    labels_N, name, found = contents.label_digests_N, contents.names[split], []
+    for kind, rows_R, others_R, what, rule, have_twins in (
+        (
+            "exact_duplicates",
+            rows[is_exact_R],
+            exact_R[is_exact_R],
+            "repeat an earlier one token by token",
+            EXACT,
+            _have_twins(repeats.exact_N, labels_N, rows, is_exact_R),
+        ),
         (
             "normalized_duplicates",
             rows[is_normal_R],
             normal_R[is_normal_R],
             "repeat an earlier one but for case, spaces and punctuation",
             NEAR,
+            _have_twins(repeats.normal_N, labels_N, rows, is_normal_R),
         ),
-        ("near_duplicates", *near, f"are nearly an earlier one (Jaccard index {THRESHOLD} or more)", NEAR),
+        (
+            "near_duplicates",
+            *_second_of(first_C, second_C),
+            f"are nearly an earlier one (Jaccard index {THRESHOLD} or more)",
+            NEAR,
+            bool((labels_N[first_C] == labels_N[second_C]).any()),
+        ),
     ):
         if len(rows_R):
             found.append(
@@ -114,31 +128,29 @@ def _in_split(contents: Contents, repeats: Repeats, split: int) -> list[Finding]
                     rows_R,
                     others_R=others_R,
                     what=f"Samples of {name} that {what}: {len(rows_R):,}{_relabelled(contents, rows_R, others_R)}.",
-                    fix=_drop_fix(contents, split, rows_R, others_R, rule),
+                    fix=_drop_fix(contents, split, rule) if have_twins else _read_fix(contents, rows_R, others_R),
                     severity=severity_of(len(rows_R), len(rows), _MANY),
                 )
             )
     return found
 
 
-def _drop_fix(contents: Contents, split: int, rows_R: IntArray, others_R: IntArray, rule: str) -> str:
-    """Return what removes duplicates: a rule of --drop-duplicates where that changes something.
+def _have_twins(group_N: IntArray, labels_N: HashArray, rows: IntArray, is_one_R: BoolArray) -> bool:
+    """Return whether one of some samples of a split has the group and the label of an earlier one of the split.
 
-    The option leaves splits other than train whole, and keeps a row that has another label.
+    A split without labels has one label. If there is no such sample, --drop-duplicates keeps all of them.
     """
-    if contents.is_labelled[split] and not _are_twins(contents.label_digests_N, rows_R, others_R):
-        return _read_fix(contents, rows_R, others_R)
+    if not is_one_R.any():
+        return False
+    keys_R = mixed(group_N[rows].astype(np.uint64) * GOLDEN + labels_N[rows])
+    return bool((first_with_same(keys_R) != np.arange(len(rows)))[is_one_R].any())
+
+
+def _drop_fix(contents: Contents, split: int, rule: str) -> str:
+    """Return the command that removes duplicates, if the dataset is without it; it leaves other splits than train."""
     if contents.has_train and split == 0 and dropped_duplicates(contents.manifest) not in (rule, NEAR):
         return contents.prepare_command(drop_duplicates=rule)
     return f"Leave them out of the source, then run: {contents.prepare_command()}"
-
-
-def _are_twins(labels_N: HashArray, rows_R: IntArray, others_R: IntArray) -> bool:
-    """Return whether any two samples that repeat one have the same label, that one included."""
-    firsts = np.unique(others_R)
-    group = np.append(firsts, others_R).astype(np.uint64)
-    keys = mixed(group * GOLDEN + labels_N[np.append(firsts, rows_R)])
-    return len(np.unique(keys)) < len(keys)
 
 
 def _read_fix(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str:
@@ -163,7 +175,7 @@ def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
     exact_R, normal_R = repeats.exact_N[rows], repeats.normal_N[rows]
     is_exact_R = exact_R < end
     is_normal_R = (normal_R < end) & ~is_exact_R
-    near_R, train_R = _second_of_pairs(contents, repeats.near, 0, split)
+    near_R, train_R = _second_of(*_pairs_of(contents, repeats.near, 0, split))
     # A sample whose text comes again in its split leaks each time.
     place_R = np.searchsorted(near_R, normal_R)
     place_R[place_R == len(near_R)] = 0
@@ -213,11 +225,8 @@ def _relabelled(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str
     return f", {count:,} of them with another label" if count else ""
 
 
-def _second_of_pairs(contents: Contents, near: NearPairs, first: int, second: int) -> tuple[IntArray, IntArray]:
-    """Return the samples of one split that are near to one of another (R), ascending, and the first of these (R).
-
-    Windows of one row overlap, so they do not count.
-    """
+def _pairs_of(contents: Contents, near: NearPairs, first: int, second: int) -> tuple[IntArray, IntArray]:
+    """Return the near pairs of a sample of one split with one of another (C); windows of one row overlap, so not these."""
     starts = contents.split_offsets_S1
     is_one_C: BoolArray = (
         (near.first_C >= starts[first])
@@ -227,8 +236,13 @@ def _second_of_pairs(contents: Contents, near: NearPairs, first: int, second: in
     )
     if first == second:
         is_one_C &= contents.source_rows_N[near.first_C] != contents.source_rows_N[near.second_C]
-    rows_R, places_R = np.unique(near.second_C[is_one_C], return_index=True)
-    return rows_R, near.first_C[is_one_C][places_R]
+    return near.first_C[is_one_C], near.second_C[is_one_C]
+
+
+def _second_of(first_C: IntArray, second_C: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the second samples of pairs (R), ascending, and the first one that each is paired with (R)."""
+    rows_R, places_R = np.unique(second_C, return_index=True)
+    return rows_R, first_C[places_R]
 
 
 def _conflicts(
