@@ -226,7 +226,10 @@ def _relabelled(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str
 
 
 def _pairs_of(contents: Contents, near: NearPairs, first: int, second: int) -> tuple[IntArray, IntArray]:
-    """Return the near pairs of a sample of one split with one of another (C); windows of one row overlap, so not these."""
+    """Return the near pairs of a sample of one split with one of another (C).
+
+    Windows of one row overlap, so they do not count.
+    """
     starts = contents.split_offsets_S1
     is_one_C: BoolArray = (
         (near.first_C >= starts[first])
