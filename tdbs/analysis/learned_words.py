@@ -28,7 +28,8 @@ from tdbs.inference.blocks import text_rows
 from tdbs.inference.checkpoints import Checkpoint, open_checkpoint
 from tdbs.inference.decode import logits_of_samples
 from tdbs.inference.encode import Encoded, encode_rows, without_tokens
-from tdbs.pipeline.dataset import PreparedDataset, Split, read_split, read_tokenizer
+from tdbs.pipeline.dataset import PreparedDataset, Split, read_split
+from tdbs.pipeline.sample_texts import read_decoder
 from tdbs.pipeline.words.matches import combining_marks, compile_words, fold
 from tdbs.pipeline.words.stopwords import PAPER_STOPWORDS
 from tdbs.shown import shown
@@ -144,7 +145,7 @@ def _texts(dataset: PreparedDataset, samples: int | None) -> tuple[list[str], li
     count = samples or max(int(PREDICTIONS / split.lengths_N.mean()), 1)
     chosen_S = np.sort(spread_samples(split.lengths_N, count))
     firsts, ends = split.token_offsets_N1[:-1][chosen_S], split.token_offsets_N1[1:][chosen_S]
-    tokenizer = read_tokenizer(dataset)
+    tokenizer = read_decoder(dataset)
 
     def decoded(firsts: IntArray, ends: IntArray) -> list[str]:
         ids = (split.input_ids_T[first:end].tolist() for first, end in zip(firsts, ends, strict=True))
@@ -175,7 +176,7 @@ def _word_of_each(dataset: PreparedDataset, split: Split, frequent: frozenset[st
         split.input_ids_T[first : first + size].tolist()
         for first, size in zip(firsts_W, split.word_sizes_W, strict=True)
     ]
-    decoded = (fold(text.strip()) for text in read_tokenizer(dataset).decode_batch(ids))
+    decoded = (fold(text.strip()) for text in read_decoder(dataset).decode_batch(ids))
     return [word if word in frequent else "" for word in decoded]
 
 

@@ -1,6 +1,6 @@
 """Tables and histograms for the terminal (rich), that of `tdbs evaluate` included; `analysis` provides all numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -99,12 +99,13 @@ def length_histogram(counts_L1: IntArray, edges: IntArray) -> Table:
     return table
 
 
-def edges_line(predicted: PredictedEdges, *, epoch: int) -> str:
-    """Return what the edges of `--bucket-width auto` cost beside the best of one width."""
-    return (
+def edges_lines(edges_E: IntArray, predicted: PredictedEdges, *, epoch: int) -> list[str]:
+    """Return the edges of `--bucket-width auto`, and what they cost beside the best of one width."""
+    return [
+        f"Edges: {', '.join(_runs(edges_E.tolist()))}",
         f"Epoch {epoch} in {predicted.buckets} buckets: {predicted.cost:,.0f} tokens, with what calls and shapes cost. "
-        f"The best fixed width, {predicted.best_fixed_width}, takes {predicted.best_fixed_cost:,.0f}."
-    )
+        f"The best fixed width, {predicted.best_fixed_width}, takes {predicted.best_fixed_cost:,.0f}.",
+    ]
 
 
 def sample_lines(samples: Sequence[ShownSample]) -> list[Text]:
@@ -236,6 +237,21 @@ def conditions_table(found: "Evaluation") -> Table:
         )
         last = row.run
     return table
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[str]:
+    """Yield rising numbers as texts; three or more that are equally far apart as one: 5 to 8 by 1."""
+    first = 0
+    while first < len(numbers):
+        last = first
+        while last + 1 < len(numbers) and numbers[last + 1] - numbers[last] == numbers[first + 1] - numbers[first]:
+            last += 1
+        if last - first < 2:
+            yield str(numbers[first])
+            first += 1
+        else:
+            yield f"{numbers[first]} to {numbers[last]} by {numbers[first + 1] - numbers[first]}"
+            first = last + 1
 
 
 def _described(sample: ShownSample) -> str:

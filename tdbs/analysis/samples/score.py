@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tdbs.analysis.samples.by_model import scores_by_model
-from tdbs.analysis.samples.label_errors import likeliest_label_errors
+from tdbs.analysis.samples.label_errors import TrainFit, likeliest_label_errors, train_fit
 from tdbs.analysis.samples.summary import AUM, CORRECT, EPOCHS, FORGETTING, Summary, summarize
 from tdbs.arrays import IntArray
 from tdbs.errors import ConfigError, DatasetError, TrainingError, at_least
@@ -56,6 +56,8 @@ class ScoreResult:
     columns: list[str]
     source: str  # epochs: as the run recorded them; model: the trained model, in evaluation mode
     epochs: int  # recorded epochs that the scores are of
+    missing_epochs: list[int]  # epochs whose scores the run lacks though it has others: the trained model is scored
+    train_fit: TrainFit | None  # how well the run knows its labels; None: the task has no classes
     suspected: int  # samples whose label may be wrong
     label_errors: list[LabelError]  # the likeliest of them
     ranked_by: str | None  # the column that ranks them; None: the task has no classes
@@ -102,7 +104,8 @@ def score(run: Place, *, label_errors: int = SHOWN_ERRORS, dataset: AnyDataset |
     _check_same_data(read, source)
     rows = split_info(source, TRAIN).rows
     epochs = int(read.config["epochs"])
-    recorded = all(has_epoch(read.path, epoch) for epoch in range(epochs))
+    missing = [epoch for epoch in range(epochs) if not has_epoch(read.path, epoch)]
+    recorded = not missing
     found = summarize(_epochs(read, epochs, rows) if recorded else [_by_model(read, source)], rows=rows)
     table = _table(source, found, recorded=recorded)
     place = read.path / SCORES_NAME
@@ -118,6 +121,8 @@ def score(run: Place, *, label_errors: int = SHOWN_ERRORS, dataset: AnyDataset |
         columns=table.column_names,
         source="epochs" if recorded else "model",
         epochs=epochs if recorded else 0,
+        missing_epochs=missing if len(missing) < epochs else [],
+        train_fit=None if ranked_by is None else train_fit(table[LABEL].to_numpy(), table[PREDICTED].to_numpy()),
         suspected=len(suspected),
         label_errors=_described(source, table, suspected[:label_errors], ranked_by),
         ranked_by=ranked_by,
