@@ -76,7 +76,7 @@ def command(
     check_resumed(out, resume=resume)
     quiet_libraries()
     trained = model_to_train(settings["model"], opened.manifest)
-    named, missing = strategies_to_compare(listed(strategy), opened, trained)
+    named, missing = strategies_to_compare(listed(strategy, "--strategy"), opened, trained)
     names = dict.fromkeys(resolved_name(name, task, in_rows=trained.in_rows) for name in [baseline, *named])
     chosen = [resolve_strategy(name, task, parts, profile=known, in_rows=trained.in_rows) for name in names]
     asked = TrainSettings(**settings)

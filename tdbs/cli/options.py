@@ -69,9 +69,15 @@ _NOT_AN_OPTION = ("energy",)  # --energy and --country give it
 _OF_PREPARE = ("source", "mirror", "keep", "overwrite", "progress", "waiting")  # the command has them itself
 
 
-def listed(given: Sequence[str] | None) -> list[str]:
-    """Return the values of an option that takes lists: separated by commas, repeated, or both."""
-    return [part.strip() for text in given or () for part in text.split(",") if part.strip()]
+def listed(given: Sequence[str] | None, option: str) -> list[str]:
+    """Return the values of an option that takes lists: separated by commas, repeated, or both.
+
+    Raises ConfigError if the option is given without a value: nothing would mean all, or be ignored.
+    """
+    found = [part.strip() for text in given or () for part in text.split(",") if part.strip()]
+    if given and not found:
+        raise ConfigError(f"{option} is empty.", next_step=f"Leave {option} out, or give it a value.")
+    return found
 
 
 def listed_seeds(given: Sequence[str] | None, default: Sequence[int] = (0,)) -> tuple[int, ...]:

@@ -15,7 +15,7 @@ from tdbs.analysis.samples.by_model import scores_by_model
 from tdbs.analysis.samples.label_errors import TrainFit, likeliest_label_errors, train_fit
 from tdbs.analysis.samples.summary import AUM, CORRECT, EPOCHS, FORGETTING, Summary, summarize
 from tdbs.arrays import IntArray
-from tdbs.errors import ConfigError, DatasetError, TrainingError, at_least
+from tdbs.errors import ConfigError, TrainingError, at_least
 from tdbs.files import new_file
 from tdbs.given import Place, checked, text_of
 from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, opened, read_split, split_info
@@ -23,7 +23,7 @@ from tdbs.pipeline.sample_texts import SampleText, read_columns, read_texts
 from tdbs.pipeline.schema import LABEL, SAMPLE_ID, SOURCE_ROW
 from tdbs.removal import refuse_link
 from tdbs.shown import shown
-from tdbs.train.evaluate import load_trained, own_dataset
+from tdbs.train.evaluate import check_same_data, load_trained, own_dataset
 from tdbs.train.feed import TRAIN
 from tdbs.train.run_folder import SCORES_NAME, SOURCE_OF_SCORES, Run, read_run
 from tdbs.train.sample_records import MARGIN, PREDICTED, SCORE_NAMES, EpochRecord, has_epoch, read_epoch
@@ -101,7 +101,7 @@ def score(run: Place, *, label_errors: int = SHOWN_ERRORS, dataset: AnyDataset |
     if read.result is None:
         raise TrainingError(f"The run {read.path} did not finish.", next_step="Continue it with tdbs train --resume.")
     source = own_dataset(read, command="score") if dataset is None else opened(dataset)
-    _check_same_data(read, source)
+    check_same_data(read, source)
     rows = split_info(source, TRAIN).rows
     epochs = int(read.config["epochs"])
     missing = [epoch for epoch in range(epochs) if not has_epoch(read.path, epoch)]
@@ -128,15 +128,6 @@ def score(run: Place, *, label_errors: int = SHOWN_ERRORS, dataset: AnyDataset |
         ranked_by=ranked_by,
         seconds=time.perf_counter() - started,
     )
-
-
-def _check_same_data(run: Run, dataset: PreparedDataset) -> None:
-    """Refuse a dataset whose samples are not those of the run."""
-    if run.config["dataset"].get("key") != dataset.manifest.key:
-        raise DatasetError(
-            f"{dataset.path} is not the dataset that the run {run.path} was trained on.",
-            next_step="Name that one with --dataset, or prepare it again as it was.",
-        )
 
 
 def _epochs(run: Run, epochs: int, rows: int) -> Iterator[EpochRecord]:
