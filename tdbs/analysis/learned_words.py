@@ -147,7 +147,7 @@ def learn_words(
 
 
 def _own_dataset(run: Run) -> PreparedDataset:
-    """Open the dataset of a run; one that is named by a URL has to be given, which the command line has no option for."""
+    """Open the dataset of a run; one behind a URL has to be given, and `tdbs prepare` has no option for that."""
     named = f"{str(run.path)!r}, dataset={run.config['dataset']['path']!r}"
     return own_dataset(run, next_step=f"Call tdbs.learn_words({named}) in Python, and pass --stopwords its path.")
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import typer
 
 from tdbs.cli.completion import completes, strategy_names
+from tdbs.cli.config_file import with_recorded_costs
 from tdbs.errors import ConfigError
 from tdbs.settings import Option, TrainSettings, documented_fields
 from tdbs.train.planning.runnable import left_out, strategies_for
@@ -121,20 +122,23 @@ def with_strategy_options(function: Command) -> Command:
     """Give a command the options that choose a strategy, as a mapping: its parameter `chosen`."""
     strategy = _keyword("strategy", DEFAULT_STRATEGY, StrategyOption)
     others = [_keyword("profile", None, ProfileOption), _keyword("allow_drop", False, AllowDropOption)]
+    others.append(_keyword("ctx", inspect.Parameter.empty, typer.Context))  # what --config notes of a run
     return _receiving("chosen", [strategy, *_options(Strategy, unset=True), *others])(function)
 
 
 def chosen_strategy(chosen: Chosen, dataset: "PreparedDataset", model: "ModelChoice") -> Strategy:
     """Return the strategy that the options choose for the dataset's task and the model."""
     parts = {name: chosen[name] for name in documented_fields(Strategy)}
-    return resolve_strategy(
+    profile = given_profile(chosen["profile"])
+    strategy = resolve_strategy(
         chosen["strategy"],
         dataset.manifest.task,
         parts,
         allow_drop=chosen["allow_drop"],
-        profile=given_profile(chosen["profile"]),
+        profile=profile,
         in_rows=model.in_rows,
     )
+    return with_recorded_costs(chosen["ctx"], strategy, profile)
 
 
 def strategies_to_compare(

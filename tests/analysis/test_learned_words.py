@@ -187,7 +187,7 @@ def test_another_dataset_than_the_run_s_is_refused(run, tmp_path):
 def test_words_of_a_tokenizer_that_splits_at_spaces_alone_stay_whole(tmp_path):
     """Its decoder would move a full stop to the word before, which it then does not know."""
     names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"a film here . good bad".split()]
-    tokenizer = Tokenizer(WordPiece({name: number for number, name in enumerate(names)}, unk_token="[UNK]"))
+    tokenizer = Tokenizer(WordPiece({name: number for number, name in enumerate(names)}, unk_token=names[1]))
     tokenizer.pre_tokenizer = WhitespaceSplit()
     tokenizer.decoder = WordPieceDecoder()
     tokenizer.add_special_tokens(names[:4])
