@@ -115,7 +115,7 @@ def learn_words(
             f"{kind.replace('_', ' ')}.",
             next_step="Pass --stopwords paper, or another run.",
         )
-    checkpoint = open_checkpoint(str(read.path))
+    checkpoint = open_checkpoint(read.path, dataset=source)
     texts, pairs = _texts(source, samples)
     rows = text_rows(texts, pairs)
     frequent = _frequent_words(texts, pairs)

@@ -27,7 +27,7 @@ from tdbs.reports.figures.files import standalone
 from tdbs.reports.figures.lengths import CapLines
 from tdbs.reports.report import Report
 from tdbs.reports.report_values import FIGURES, Facts, facts_of
-from tdbs.shown import shown
+from tdbs.shown import seen, shown
 
 DEFAULT_NAME = "report.html"
 NUMBERS_JSON, NUMBERS_MARKDOWN = "numbers.json", "numbers.md"
@@ -150,7 +150,9 @@ def templates(*, autoescape: bool) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update({word.__name__: word for word in _WORDS}, markdown=markdown_text, code=markdown_code)
+    environment.filters.update(
+        {word.__name__: word for word in _WORDS}, markdown=markdown_text, code=markdown_code, seen=seen
+    )
     environment.filters["options"] = options_of_command
     return environment
 

@@ -13,7 +13,7 @@ from tdbs.arrays import IntArray
 from tdbs.pipeline.lengths import bucket_name, bucket_of
 from tdbs.reports import number_format
 from tdbs.reports.samples import ShownDrop, ShownSample
-from tdbs.shown import clipped, shown
+from tdbs.shown import clipped, seen, shown
 from tdbs.train.planning.epoch_plan import EpochPlan, run_target_padding
 from tdbs.train.planning.strategies import BUCKETED, Strategy
 
@@ -209,7 +209,7 @@ def label_error_table(found: Sequence["LabelError"]) -> Table:
     for error in found:
         text = error.text if error.pair is None else f"{error.text} | {error.pair}"
         names = (clipped(error.label, _NAME_WIDTH), clipped(error.predicted, _NAME_WIDTH))
-        table.add_row(str(error.source_row), f"{error.score:.2f}", *names, clipped(text, _TEXT_WIDTH))
+        table.add_row(str(error.source_row), f"{error.score:.2f}", *names, seen(clipped(text, _TEXT_WIDTH)))
     return table
 
 

@@ -90,10 +90,14 @@ class Contents:
         return np.repeat(np.arange(len(self.names)), np.diff(self.split_offsets_S1))
 
     def text_of(self, row: int) -> str:
-        """Return the text of a sample's tokens: both texts if it is a pair, with a bar between them."""
+        """Return the text of a sample's tokens: both texts if it is a pair, with a bar between them.
+
+        Special tokens are left out, but not the unknown one: it stands for something in the text.
+        """
         places = self.text_offsets_P1[row * self.texts_a_row : (row + 1) * self.texts_a_row + 1].tolist()
-        texts = (self.ids_T[first:end].tolist() for first, end in pairwise(places))
-        return " | ".join(self.tokenizer.decode(ids).strip() for ids in texts)
+        parts = (self.ids_T[first:end] for first, end in pairwise(places))
+        own = (part[~np.isin(part, self.special_ids)].tolist() for part in parts)
+        return " | ".join(self.tokenizer.decode(ids, skip_special_tokens=False).strip() for ids in own)
 
     def label_of(self, row: int) -> str | None:
         """Return the label of a sample if it has one of its own."""

@@ -67,7 +67,7 @@ def _check_split(name: str, others: Sequence[str], source: Source) -> None:
     if name == TRAIN:
         raise ConfigError(
             "--keep-out train would leave out all rows.",
-            next_step=f"{_pass_one_of(others)} For repeats in train pass --drop-duplicates.",
+            next_step=f"{_pass_one_of(others) + ' ' if others else ''}For repeats in train pass --drop-duplicates.",
         )
     raise ConfigError(
         fitted("--keep-out '{name}' is not a split of {source}.", name=name, source=source.name),
