@@ -34,6 +34,15 @@ def test_findings_are_results_and_the_exit_code_is_0(faulty: Path, tdbs: Command
     assert "Lengths are after the cut at 128 tokens." in found.stdout
 
 
+def test_texts_that_show_nothing_are_seen(tdbs: Command, workplace: Path):
+    """A tokenizer takes zero-width characters out, and knows no old letters: both would print as nothing."""
+    (workplace / "r.csv").write_text(HEAD + "\u200b\u2060,yes\n\U00010c00,no\na film,yes\n", encoding="utf-8")
+    tdbs("prepare", "r.csv", "--tokenizer", TOKENIZER, "--out", "d")
+    lines = tdbs("audit", "d").stdout.splitlines()
+    assert '  train 0 [yes]: ""' in lines
+    assert "  train 1 [no]: [UNK]" in lines
+
+
 def test_json_has_one_object_with_the_findings(faulty: Path, tdbs: Command):
     """Kinds, counts and examples; no page was asked for."""
     found = tdbs("audit", faulty, "--json").json

@@ -61,11 +61,13 @@ def test_the_command_line_goes_before_the_file(made, tdbs, workplace):
 
 
 @pytest.mark.parametrize(
-    "options", [("--strategy", "sorted"), ("--strategy", "bucket", "--bucket-width", "auto")], ids=["sorted", "auto"]
+    ("call_tokens", "options"),
+    [(3, ("--strategy", "sorted")), (5000, ("--strategy", "bucket", "--bucket-width", "auto"))],
+    ids=["sorted", "auto"],
 )
-def test_a_run_made_with_a_profile_has_its_plan_again_without_it(small, tdbs, workplace, options):
+def test_a_run_made_with_a_profile_has_its_plan_again_without_it(small, tdbs, workplace, call_tokens, options):
     """Costs of the profile decide how updates are cut, or where buckets end: the run's record has them."""
-    profile = json.loads(PROFILE.read_text(encoding="utf-8")) | {"call_tokens": 3}
+    profile = json.loads(PROFILE.read_text(encoding="utf-8")) | {"call_tokens": call_tokens, "points": []}
     Path("p.json").write_text(json.dumps(profile), encoding="utf-8")
     common = ("--model", "tiny", "--epochs", 1, "--precision", "fp32", *options)
     tdbs("train", small, *common, "--profile", "p.json", "--out", "run")

@@ -156,12 +156,14 @@ def _drop_fix(contents: Contents, split: int, rule: str) -> str:
 def _read_fix(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str:
     """Return which rows to read, since no command knows which of two labels is right."""
     splits = contents.names
+    both_R2 = np.stack([rows_R, others_R], axis=1)
+    _, places = np.unique(np.sort(both_R2, axis=1), axis=0, return_index=True)  # two rows are often each other's
     pairs = []
-    for row, other in zip(rows_R[:_SHOWN_PAIRS].tolist(), others_R[:_SHOWN_PAIRS].tolist(), strict=True):
+    for row, other in both_R2[np.sort(places)[:_SHOWN_PAIRS]].tolist():
         own, of_other = contents.split_of(row), contents.split_of(other)
         named = "" if own == of_other else f"{splits[of_other]} "
         pairs.append(f"{contents.source_rows_N[row]} and {named}{contents.source_rows_N[other]}")
-    more = f", and {len(rows_R) - _SHOWN_PAIRS:,} more pairs" if len(rows_R) > _SHOWN_PAIRS else ""
+    more = f", and {len(places) - _SHOWN_PAIRS:,} more pairs" if len(places) > _SHOWN_PAIRS else ""
     return (
         f"Choose one label for {splits[contents.split_of(int(rows_R[0]))]} rows {', '.join(pairs)}{more}, "
         f"then run: {contents.prepare_command()}"
