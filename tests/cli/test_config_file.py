@@ -62,7 +62,7 @@ def test_the_command_line_goes_before_the_file(made, tdbs, workplace):
 
 @pytest.mark.parametrize(
     ("call_tokens", "options"),
-    [(3, ("--strategy", "sorted")), (5000, ("--strategy", "bucket", "--bucket-width", "auto"))],
+    [(3, ("--strategy", "sorted")), (5000, ("--strategy", "bucket", "--bucket-width", "auto", "--no-rbm"))],
     ids=["sorted", "auto"],
 )
 def test_a_run_made_with_a_profile_has_its_plan_again_without_it(small, tdbs, workplace, call_tokens, options):
