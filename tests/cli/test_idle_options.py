@@ -16,16 +16,16 @@ ONE_EPOCH = "--data-diet has no effect with --epochs 1: the first epoch trains o
         (("prepare", "sample"), "--keep-out"),
         (("prepare", "sample"), "--keep"),
         (("prepare", "rows.csv"), "--label"),
-        (("compare",), "--strategy"),
-        (("estimate-speedup",), "--strategy"),
+        (("compare", "{small}", "--model", "tiny"), "--strategy"),
+        (("estimate-speedup", "{small}"), "--strategy"),
         (("evaluate",), "--drop-rate"),
     ],
 )
 @pytest.mark.parametrize("value", ["", " , "])
 def test_a_list_of_nothing_is_refused(small: Path, workplace: Path, command: tuple[str, ...], option: str, value: str):
     """It would mean all, or be ignored."""
-    first = (*command, small) if len(command) == 1 and command[0] != "evaluate" else command
-    outcome = run_command(*first, option, value)
+    words = [word.format(small=small) for word in command]
+    outcome = run_command(*words, option, value)
     assert (outcome.code, outcome.stdout) == (1, "")
     assert outcome.error == (f"{option} is empty.", f"Leave {option} out, or give it a value.")
 
