@@ -98,8 +98,8 @@ def drop_rows(
     tokens: list[RowTokens] = []
     starts = [0]
     for name in names:
-        for info in blocks[name]:
-            samples = _samples(folder, info)
+        for block in blocks[name]:
+            samples = _samples(folder, block)
             parts.append(digests_of(samples, task))
             if rules.is_near:
                 tokens.append(tokens_of(samples, task))

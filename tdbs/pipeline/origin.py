@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from tdbs.data.objects import Objects
@@ -68,13 +69,15 @@ def read_origin(origin: Mapping[str, Any], *, named: str) -> tuple[Origin, FileO
     return record_of(origin, Origin, _FORM, named=named), record_of(origin, FileOptions, _FORM, named=named)
 
 
-def prepare_command(manifest: Manifest, *, source: str | None = None, **changes: object) -> str:
+def prepare_command(
+    manifest: Manifest, changes: Mapping[str, object] = MappingProxyType({}), *, source: str | None = None
+) -> str:
     """Return the command that prepares a dataset's source again, as a shell takes it.
 
     Args:
         manifest: The dataset's. What it does not note is not in the command (`unnoted`).
-        source: Another source. None: the dataset's own.
         changes: Other values of options, by the names of the arguments of `prepare`. None: without the option.
+        source: Another source. None: the dataset's own.
 
     Returns:
         `tdbs prepare` with the options that do not have their default, the changed ones last.

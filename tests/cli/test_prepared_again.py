@@ -72,7 +72,7 @@ def test_what_a_manifest_lacks_is_said(tdbs: Command, file: Path, workplace: Pat
     made = prepared(tdbs, file, *options, "--stopwords", "mine.txt", "--out", workplace / "d")
     assert unnoted(made) == "--stopwords with the path of mine.txt"
     asked = f"tdbs prepare {shlex.quote(str(file))} --text review --label stars --tokenizer {TOKENIZER} --max-length 32"
-    assert prepare_command(made, max_length=32) == asked
+    assert prepare_command(made, {"max_length": 32}) == asked
     found = tdbs("audit", workplace / "d")
     assert "To each command, add --stopwords with the path of mine.txt.\n" in found.stdout
 

@@ -71,7 +71,7 @@ class Contents:
 
     def prepare_command(self, **changes: object) -> str:
         """Return the command that prepares the source again, with other values of some options."""
-        return prepare_command(self.manifest, **changes)
+        return prepare_command(self.manifest, changes)
 
     def rows_of(self, split: int) -> int:
         """Return how many samples a split has."""

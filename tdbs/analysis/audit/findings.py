@@ -92,7 +92,8 @@ def finding(
 
 def hold_out(contents: Contents) -> str:
     """Return the fix for a split that is not like train: hold out a part of train in its place."""
-    command = prepare_command(contents.manifest, source="TRAIN_FILE", mirror=None, keep_out=None, validation=0.1)
+    changes = {"mirror": None, "keep_out": None, "validation": 0.1}
+    command = prepare_command(contents.manifest, changes, source="TRAIN_FILE")
     return f"Hold out a part of train in its place: {command}"
 
 
