@@ -65,7 +65,7 @@ def compared(
     def run(width: int | str, cost: Cost) -> tuple[float, float]:
         strategy = strategy_of(width)
         plans = [
-            plan_run(lengths_N, None, strategy, max_length=max_length, seed=seed, epochs=EPOCHS)
+            plan_run(lengths_N, None, strategy, max_length=max_length, seed=seed, epochs=range(EPOCHS))
             for seed in range(seeds)
         ]
         costs = [sum(map(cost, of_seed)) for of_seed in plans]

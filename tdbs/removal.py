@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,6 +49,33 @@ def refuse_link(
     """Raise an error if a link has the name of something that tdbs is to write or to remove."""
     if path.is_symlink():
         raise kind(f"{path} is a link, and tdbs neither writes nor removes through links.", next_step=next_step)
+
+
+def refuse_taken(
+    path: Path, is_own: Callable[[Path], bool], *, overwrite: bool, resume: bool = False, option: str = "--out"
+) -> None:
+    """Raise ConfigError if a command may not write a file to a place: a link, a folder, or a file that must stay.
+
+    Args:
+        path: Place of the file.
+        is_own: Whether the file in that place is one that tdbs wrote. Not asked of an empty one, which holds nothing.
+        overwrite: Whether a file of tdbs may be replaced. A file of the user's never is.
+        resume: Whether the command would continue what it wrote there.
+        option: Option that names the place.
+    """
+    refuse_link(path, next_step=f"Remove the link, or pass another {option}.")
+    if path.is_dir():
+        raise ConfigError(f"{path} is a folder.", next_step=f"Pass {option} with the path of a file.")
+    if not is_there(path):
+        return
+    if not (path.is_file() and (path.stat().st_size == 0 or is_own(path))):
+        raise ConfigError(f"{path} already exists, and tdbs did not write it.", next_step=f"Pass another {option}.")
+    if overwrite:
+        return
+    next_step = f"Pass another {option}, or --overwrite."
+    if resume:
+        raise ConfigError(f"{path} is finished: there is nothing to resume.", next_step=next_step)
+    raise ConfigError(f"{path} already exists.", next_step=next_step)
 
 
 def remove_file(path: Path) -> None:

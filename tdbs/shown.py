@@ -16,6 +16,7 @@ LINE = 120  # characters of a line
 MESSAGE = 113  # characters of an error's cause or next step, behind "Error: " or "Next:  " on such a line
 NOTE = 111  # characters of a note, behind "Warning: "
 _LEAST = 8  # characters of a value that is cut
+_EMPTY = '""'
 
 # Control characters; soft hyphen; fillers and selectors without a glyph; zero-width characters; marks of direction and
 # line ends of Unicode; lone surrogates; invisible operators; interlinear and musical format; tags.
@@ -27,7 +28,9 @@ _HIDING = (
 # Persian, Indic scripts and emoji need the joiners, between two characters of their own; elsewhere they hide.
 _JOINED = rf"[^\x00-\u02ff\s\u200c\u200d{_HIDING}]"
 _JOINER = rf"[\u200c\u200d](?!{_JOINED})|(?<!{_JOINED})[\u200c\u200d]"
-_ONE_LINE = re.compile(f"[{_HIDING}]|{_JOINER}")
+# Selectors of a form stand behind an emoji, or a character of a keycap; elsewhere nobody sees them.
+_SELECTOR = rf"(?<!{_JOINED})(?<![0-9#*])[\ufe00-\ufe0f]"
+_ONE_LINE = re.compile(f"[{_HIDING}]|{_JOINER}|{_SELECTOR}")
 _LONG_BITS = 128
 _LINES = re.compile(f"(?![\t\n])(?:{_ONE_LINE.pattern})")
 
@@ -46,6 +49,11 @@ def shown(text: object, *, lines: bool = False) -> str:
     if plain.isascii() and plain.isprintable():
         return plain
     return (_LINES if lines else _ONE_LINE).sub(lambda found: found[0].encode("unicode_escape").decode(), plain)
+
+
+def seen(text: object) -> str:
+    """Return a text as it is shown, and an empty one as two quotes: nothing would look like a mistake of the page."""
+    return shown(text) or _EMPTY
 
 
 def clipped(text: object, width: int) -> str:

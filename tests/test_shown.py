@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.errors import reason_of
-from tdbs.shown import clipped, fitted, json_line, shown
+from tdbs.shown import clipped, fitted, json_line, seen, shown
 
 PACKAGE = Path(__file__).parents[1] / "tdbs"
 # Format characters with a glyph: signs above or around numbers, and joiners of hieroglyphs.
@@ -32,6 +32,8 @@ VISIBLE = (*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x1
         ("naïve 中文 שלום مرحبا \xa0 ½", "naïve 中文 שלום مرحبا \xa0 ½"),
         ("\U0001f468\u200d\U0001f469", "\U0001f468\u200d\U0001f469"),
         ("\u2764\ufe0f\u200d\U0001f525", "\u2764\ufe0f\u200d\U0001f525"),
+        ("1\ufe0f\u20e3 #\ufe0f\u20e3", "1\ufe0f\u20e3 #\ufe0f\u20e3"),
+        ("\ufe0f a\ufe00b", "\\ufe0f a\\ufe00b"),  # selectors of the form of nothing
         ("می\u200cخواهم क्\u200dष", "می\u200cخواهم क्\u200dष"),
     ],
 )  # fmt: skip
@@ -43,6 +45,11 @@ def test_every_control_format_and_separator_of_unicode_is_escaped():
     hiding = ("Cc", "Cf", "Cs", "Zl", "Zp")
     codes = (code for code in range(0x110000) if unicodedata.category(chr(code)) in hiding and code not in VISIBLE)
     assert [hex(code) for code in codes if shown(chr(code)) == chr(code)] == []
+
+
+def test_nothing_is_seen_as_two_quotes():
+    """Where a person looks for a text, an empty one would look like a mistake."""
+    assert [seen(text) for text in ("", "a", "\u200b")] == ['""', "a", "\\u200b"]
 
 
 def test_lines_of_our_own_keep_their_feeds_and_nothing_else():

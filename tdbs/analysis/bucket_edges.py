@@ -23,7 +23,7 @@ class PredictedEdges:
 
     buckets: int
     cost: float  # with the chosen edges
-    best_fixed_width: int  # from 1 to 64 lengths
+    best_fixed_width: int  # from 1 to 64 lengths; of several, the widest: it has the fewest shapes
     best_fixed_cost: float
 
 
@@ -76,7 +76,7 @@ def predict_edges(
         width: predicted_cost(counts_L1, bucket_edges(max_length, width), caps_L1, costs, rbm=rbm)
         for width in range(1, min(_WIDEST, max_length) + 1)
     }
-    best = min(fixed, key=fixed.__getitem__)
+    best = max(fixed, key=lambda width: (-fixed[width], width))
     return edges_E, PredictedEdges(
         buckets=len(edges_E) - 1,
         cost=predicted_cost(counts_L1, edges_E, caps_L1, costs, rbm=rbm),

@@ -28,13 +28,14 @@ from tdbs.inference.blocks import text_rows
 from tdbs.inference.checkpoints import Checkpoint, open_checkpoint
 from tdbs.inference.encode import Encoded, encode_rows, without_tokens
 from tdbs.inference.sample_outputs import logits_of_samples
-from tdbs.pipeline.dataset import PreparedDataset, Split, read_split, read_tokenizer
+from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, Split, opened, read_split
+from tdbs.pipeline.sample_texts import read_decoder
 from tdbs.pipeline.words.matches import combining_marks, compile_words, fold
 from tdbs.pipeline.words.stopwords import PAPER_STOPWORDS
 from tdbs.shown import shown
-from tdbs.train.evaluate import own_dataset
+from tdbs.train.evaluate import check_same_data, own_dataset
 from tdbs.train.feed import TRAIN
-from tdbs.train.run_folder import LEARNED_WORDS_NAME, read_run
+from tdbs.train.run_folder import LEARNED_WORDS_NAME, Run, read_run
 
 # Shapes: S samples, S1 = S + 1, W words found in them (each occurrence), V pairs of a sample and a word, V1 = V + 1,
 # D different words, C classes, T tokens.
@@ -77,7 +78,11 @@ class LearnedWords:
 
 @checked
 def learn_words(
-    run: Place, *, samples: int | None = None, progress: Progress = lambda _done, _all: None
+    run: Place,
+    *,
+    samples: int | None = None,
+    dataset: AnyDataset | None = None,
+    progress: Progress = lambda _done, _all: None,
 ) -> LearnedWords:
     """Rank the words of a run's train samples by what its model loses with them, and write a list of the least.
 
@@ -85,34 +90,37 @@ def learn_words(
         run: Folder of a run whose model predicts classes of whole samples.
         samples: Train samples to look at, spread evenly from short to long. None: as many as have 20,000
             tokens, so at most that number of predictions is made, one per sample and frequent word.
+        dataset: The dataset that the run was trained on, if it is elsewhere now. None: the place that the run names.
         progress: Called with the predictions done, and how many there are.
 
     Returns:
         The list, in the run's folder as `learned_words.txt`; `prepare` takes its path as `stopwords`.
 
     Raises:
-        ConfigError: The task predicts no classes of whole samples, or no word is frequent enough.
-        DatasetError: The dataset that the run was trained on is missing or damaged.
+        ConfigError: The task predicts no classes of whole samples, no word is frequent enough, or the run names its
+            dataset by a URL and none is given.
+        DatasetError: The dataset is missing, damaged, or is not the run's.
         ModelError: The model cannot be loaded.
         TrainingError: The run is missing or did not finish.
     """
     if samples is not None:
         at_least("samples", samples, 1)
-    opened = read_run(Path(text_of(run)))
-    dataset = own_dataset(opened)
-    kind = dataset.manifest.task.kind
+    read = read_run(Path(text_of(run)))
+    source = _own_dataset(read) if dataset is None else opened(dataset)
+    check_same_data(read, source)
+    kind = source.manifest.task.kind
     if kind not in _KINDS:
         raise ConfigError(
-            f"Words are learned from a task that predicts classes of whole samples; {opened.path} is of "
+            f"Words are learned from a task that predicts classes of whole samples; {read.path} is of "
             f"{kind.replace('_', ' ')}.",
             next_step="Pass --stopwords paper, or another run.",
         )
-    checkpoint = open_checkpoint(str(opened.path))
-    texts, pairs = _texts(dataset, samples)
+    checkpoint = open_checkpoint(read.path, dataset=source)
+    texts, pairs = _texts(source, samples)
     rows = text_rows(texts, pairs)
     frequent = _frequent_words(texts, pairs)
     encoded = encode_rows(rows, checkpoint, compile_words(frequent))
-    words = _word_of_each(dataset, encoded.split, frequent)
+    words = _word_of_each(source, encoded.split, frequent)
     listed = encode_rows(rows, checkpoint, compile_words(PAPER_STOPWORDS)).split
     tokens = len(encoded.split.input_ids_T)
     paper_share = float(listed.word_sizes_W.sum()) / tokens
@@ -120,11 +128,11 @@ def learn_words(
     chosen = _as_much_as(effects, paper_share)
     if not chosen:
         raise ConfigError(
-            f"No list was learned from {len(texts):,} samples of {opened.path}: {len(effects):,} words are in "
+            f"No list was learned from {len(texts):,} samples of {read.path}: {len(effects):,} words are in "
             f"{LEAST_SAMPLES} or more of them, and the paper's list covers {paper_share:.1%} of their tokens.",
             next_step="Pass --stopwords paper, or a run with more samples, in English.",
         )
-    path = opened.path / LEARNED_WORDS_NAME
+    path = read.path / LEARNED_WORDS_NAME
     head = f"# {len(chosen)} words that this run's model does without, by tdbs prepare --stopwords learned:RUN"
     write_text(path, "\n".join([head, *(effect.word for effect in chosen), ""]))
     return LearnedWords(
@@ -138,13 +146,19 @@ def learn_words(
     )
 
 
+def _own_dataset(run: Run) -> PreparedDataset:
+    """Open the dataset of a run; one behind a URL has to be given, and `tdbs prepare` has no option for that."""
+    named = f"{str(run.path)!r}, dataset={run.config['dataset']['path']!r}"
+    return own_dataset(run, next_step=f"Call tdbs.learn_words({named}) in Python, and pass --stopwords its path.")
+
+
 def _texts(dataset: PreparedDataset, samples: int | None) -> tuple[list[str], list[str] | None]:
     """Return the texts of some train samples, and the second ones of pairs, from their tokens."""
     split = read_split(dataset, TRAIN)
     count = samples or max(int(PREDICTIONS / split.lengths_N.mean()), 1)
     chosen_S = np.sort(spread_samples(split.lengths_N, count))
     firsts, ends = split.token_offsets_N1[:-1][chosen_S], split.token_offsets_N1[1:][chosen_S]
-    tokenizer = read_tokenizer(dataset)
+    tokenizer = read_decoder(dataset)
 
     def decoded(firsts: IntArray, ends: IntArray) -> list[str]:
         ids = (split.input_ids_T[first:end].tolist() for first, end in zip(firsts, ends, strict=True))
@@ -175,7 +189,7 @@ def _word_of_each(dataset: PreparedDataset, split: Split, frequent: frozenset[st
         split.input_ids_T[first : first + size].tolist()
         for first, size in zip(firsts_W, split.word_sizes_W, strict=True)
     ]
-    decoded = (fold(text.strip()) for text in read_tokenizer(dataset).decode_batch(ids))
+    decoded = (fold(text.strip()) for text in read_decoder(dataset).decode_batch(ids))
     return [word if word in frequent else "" for word in decoded]
 
 

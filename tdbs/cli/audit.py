@@ -45,9 +45,10 @@ def command(
     from tdbs.pipeline.dataset import load
 
     if html is not None:
-        from tdbs.reports.audit_page import check_page
+        from tdbs.removal import refuse_taken
+        from tdbs.reports.page import is_own_page
 
-        check_page(html, overwrite=overwrite)
+        refuse_taken(html, is_own_page, overwrite=overwrite, option="--html")
     opened = load(dataset_folder(dataset))
     found = audit(opened, scores=scores)
     if html is not None:
@@ -65,6 +66,7 @@ def command(
                 "label_skew": None if found.label_skew is None else dataclasses.asdict(found.label_skew),
                 "near": dataclasses.asdict(found.near),
                 "control_characters_removed": found.control_characters_removed,
+                "to_add": found.to_add,
                 "html": None if html is None else str(html),
             }
         )

@@ -60,7 +60,7 @@ def command(
       tdbs compare --strategy random,reach --seeds 1,2,3
       tdbs compare --steps 30 --profile a100.json
     """
-    from tdbs.cli.notes import negatives_note, policy_note, profile_note, untimed_note, windows_note
+    from tdbs.cli.notes import idle_diet_note, negatives_note, policy_note, profile_note, untimed_note, windows_note
     from tdbs.pipeline.dataset import load
     from tdbs.reports.terminal_times import compare_notes, compare_table
     from tdbs.train.planning.memory_bound import unbounded_note
@@ -76,14 +76,15 @@ def command(
     check_resumed(out, resume=resume)
     quiet_libraries()
     trained = model_to_train(settings["model"], opened.manifest)
-    named, missing = strategies_to_compare(listed(strategy), opened, trained)
+    named, missing = strategies_to_compare(listed(strategy, "--strategy"), opened, trained)
     names = dict.fromkeys(resolved_name(name, task, in_rows=trained.in_rows) for name in [baseline, *named])
     chosen = [resolve_strategy(name, task, parts, profile=known, in_rows=trained.in_rows) for name in names]
-    of_profile = profile_note(known, trained), untimed_note(known, TrainSettings(**settings))
-    of_memory = unbounded_note(settings["memory"], trained), windows_note(opened, settings["memory"])
-    policies = (policy_note(each, opened) for each in chosen)
-    of_negatives = negatives_note(chosen, settings["loss"], opened)
-    say(*filter(None, (missing, *of_profile, *policies, *of_memory, of_negatives)))
+    asked = TrainSettings(**settings)
+    of_profile = profile_note(known, trained), untimed_note(known, asked)
+    of_memory = unbounded_note(asked.memory, trained), windows_note(opened, asked.memory)
+    of_strategies = (policy_note(each, opened) for each in chosen)
+    of_samples = negatives_note(chosen, asked.loss, opened), idle_diet_note(asked)
+    say(*filter(None, (missing, *of_profile, *of_strategies, *of_memory, *of_samples)))
     folder = out or default_folder(opened.manifest.source)
     if out is None:  # a comparison takes long: a user who stops it needs its folder
         say(f"comparison {folder}", style="dim")

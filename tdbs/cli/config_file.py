@@ -5,13 +5,18 @@ A file has options by their names. A table named after a command is for that com
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from tdbs.errors import ConfigError
 from tdbs.shown import fitted
 
+if TYPE_CHECKING:
+    from tdbs.train.planning.profile_file import Profile
+    from tdbs.train.planning.strategies import Strategy
+
+_RECORDED = "tdbs.recorded_strategy"  # key of a command's context: the strategy of a run's config.toml
 _YAML = (".yaml", ".yml")
 
 
@@ -20,11 +25,24 @@ def take_config(ctx: typer.Context, file: Path | None) -> Path | None:
     if file is not None and not ctx.resilient_parsing:
         command = str(ctx.info_name)
         params = {str(param.name): param for param in ctx.command.params if param.name != "config"}
-        options = _options_of(_read(file), file, _names_of(params.values()), command)
+        given = _read(file)
+        options = _options_of(given, file, _names_of(params.values()), command)
         for name, value in options.items():
             _check_value(value, file, params[name], command)
+        if "plan_digest" in given:
+            ctx.meta[_RECORDED] = given["strategy"]  # no option has the costs in it
         ctx.default_map = {name: _as_given(value, params[name]) for name, value in options.items()}
     return file
+
+
+def with_recorded_costs(ctx: typer.Context, strategy: "Strategy", profile: "Profile | None") -> "Strategy":
+    """Return a strategy with the costs that the run of --config had from its profile, unless another one is given."""
+    recorded = ctx.meta.get(_RECORDED)
+    if recorded is None or profile is not None:
+        return strategy
+    from tdbs.train.planning.recorded import with_costs_of
+
+    return with_costs_of(strategy, recorded)
 
 
 def _read(file: Path) -> dict[str, Any]:

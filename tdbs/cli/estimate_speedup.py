@@ -71,7 +71,7 @@ def command(
             next_step="Pass --profile FILE; tdbs profile writes one.",
         )
     trained = choose_model(asked.model, opened.manifest)
-    names, missing = strategies_to_compare(listed(strategy), opened, trained)
+    names, missing = strategies_to_compare(listed(strategy, "--strategy"), opened, trained)
     base, plain, default, *chosen = (
         resolve_strategy(name, task, parts, allow_drop=allow_drop, profile=known, in_rows=trained.in_rows)
         for name in (baseline, BASELINE, DEFAULT_STRATEGY, *names)

@@ -129,7 +129,11 @@ def command(
     from tdbs.analysis.conditions.evaluate import evaluate_runs
     from tdbs.pipeline.dataset import load
 
-    conditions = choose_batches(listed(batches)) if batches else choose_conditions(rates, remove or (), _files(edits))
+    conditions = (
+        choose_batches(listed(batches, "--batches"))
+        if batches
+        else choose_conditions(rates, remove or (), _files(edits))
+    )
     asked = Question(conditions=conditions, draws=draws, seed=seed, timed=time or bool(batches))
     folders = runs or [run_folder(None)]
     opened = None if dataset is None else load(dataset)
@@ -145,13 +149,13 @@ def command(
 def _files(given: list[str] | None) -> list[Path]:
     """Return the files of `--edits`; a file whose name has a comma is one file."""
     texts = given or []
-    return [Path(file) for text in texts for file in ([text] if Path(text).is_file() else listed([text]))]
+    return [Path(file) for text in texts for file in ([text] if Path(text).is_file() else listed([text], "--edits"))]
 
 
 def _shares(given: list[str] | None) -> list[float]:
     """Return the rates of `--drop-rate`."""
     try:
-        return [float(rate) for rate in listed(given)]
+        return [float(rate) for rate in listed(given, "--drop-rate")]
     except ValueError:
         raise ConfigError(
             f"--drop-rate takes shares separated by commas, got {','.join(given or ())}.",

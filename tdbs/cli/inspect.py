@@ -66,7 +66,7 @@ def command(
     from tdbs.reports.samples import show_drops, show_samples
     from tdbs.reports.terminal import (
         drop_lines,
-        edges_line,
+        edges_lines,
         label_lines,
         length_histogram,
         sample_lines,
@@ -119,7 +119,7 @@ def command(
     print_lines(f"{opened.path}: {split}, lengths in tokens of {manifest.tokenizer.name}", "")
     show(length_histogram(info.lengths_L1, edges))
     if predicted is not None:
-        print_lines("", edges_line(predicted, epoch=epoch))
+        print_lines("", *edges_lines(edges, predicted, epoch=epoch))
     print_lines("")
     statistics = {name: split_statistics(each) for name, each in manifest.splits.items()}
     show(split_table(statistics))

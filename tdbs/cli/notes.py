@@ -94,9 +94,18 @@ def policy_note(strategy: Strategy, dataset: PreparedDataset) -> str | None:
 
 def diet_note(settings: TrainSettings) -> str | None:
     """Return a note on what is not known of a data diet before training."""
-    if settings.data_diet is None:
-        return None
+    if settings.data_diet is None or idle_diet_note(settings):
+        return idle_diet_note(settings)
     return (
         "--data-diet: training chooses the samples of later epochs. Their number is exact here; lengths and padding "
         "are those of random samples."
     )
+
+
+def idle_diet_note(settings: TrainSettings) -> str | None:
+    """Return a note on a data diet that leaves no sample out."""
+    if settings.data_diet == 1:
+        return "--data-diet 1 has no effect: each epoch trains on all samples."
+    if settings.data_diet is not None and settings.epochs == 1:
+        return "--data-diet has no effect with --epochs 1: the first epoch trains on all samples."
+    return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import typer
 
 from tdbs.cli.completion import completes, strategy_names
+from tdbs.cli.config_file import with_recorded_costs
 from tdbs.errors import ConfigError
 from tdbs.option import Option
 from tdbs.settings import TrainSettings, documented_fields
@@ -70,9 +71,15 @@ _NOT_AN_OPTION = ("energy",)  # --energy and --country give it
 _OF_PREPARE = ("source", "mirror", "keep", "overwrite", "progress", "waiting")  # the command has them itself
 
 
-def listed(given: Sequence[str] | None) -> list[str]:
-    """Return the values of an option that takes lists: separated by commas, repeated, or both."""
-    return [part.strip() for text in given or () for part in text.split(",") if part.strip()]
+def listed(given: Sequence[str] | None, option: str) -> list[str]:
+    """Return the values of an option that takes lists: separated by commas, repeated, or both.
+
+    Raises ConfigError if the option is given without a value: nothing would mean all, or be ignored.
+    """
+    found = [part.strip() for text in given or () for part in text.split(",") if part.strip()]
+    if given and not found:
+        raise ConfigError(f"{option} is empty.", next_step=f"Leave {option} out, or give it a value.")
+    return found
 
 
 def listed_seeds(given: Sequence[str] | None, default: Sequence[int] = (0,)) -> tuple[int, ...]:
@@ -116,20 +123,23 @@ def with_strategy_options(function: Command) -> Command:
     """Give a command the options that choose a strategy, as a mapping: its parameter `chosen`."""
     strategy = _keyword("strategy", DEFAULT_STRATEGY, StrategyOption)
     others = [_keyword("profile", None, ProfileOption), _keyword("allow_drop", False, AllowDropOption)]
+    others.append(_keyword("ctx", inspect.Parameter.empty, typer.Context))  # what --config notes of a run
     return _receiving("chosen", [strategy, *_options(Strategy, unset=True), *others])(function)
 
 
 def chosen_strategy(chosen: Chosen, dataset: "PreparedDataset", model: "ModelChoice") -> Strategy:
     """Return the strategy that the options choose for the dataset's task and the model."""
     parts = {name: chosen[name] for name in documented_fields(Strategy)}
-    return resolve_strategy(
+    profile = given_profile(chosen["profile"])
+    strategy = resolve_strategy(
         chosen["strategy"],
         dataset.manifest.task,
         parts,
         allow_drop=chosen["allow_drop"],
-        profile=given_profile(chosen["profile"]),
+        profile=profile,
         in_rows=model.in_rows,
     )
+    return with_recorded_costs(chosen["ctx"], strategy, profile)
 
 
 def strategies_to_compare(

@@ -19,7 +19,6 @@ from tdbs.cli.options import (
     with_strategy_options,
 )
 from tdbs.cli.screen import print_json, print_lines, say, show
-from tdbs.errors import ConfigError
 from tdbs.settings import TrainSettings
 
 
@@ -45,7 +44,7 @@ def command(
     from tdbs.analysis.speedup import plan_within
     from tdbs.cli.notes import caps_note, diet_note, negatives_note, policy_note, sorted_note, windows_note
     from tdbs.pipeline.dataset import load
-    from tdbs.removal import refuse_link
+    from tdbs.removal import refuse_taken
     from tdbs.reports.terminal import plan_rows, plan_summary
     from tdbs.train.objectives.objective import check_objective
     from tdbs.train.planning.memory_bound import bound_note
@@ -55,9 +54,9 @@ def command(
     from tdbs.train.planning.profile_file import profiled_attention
 
     if out is not None:
-        refuse_link(out)
-    if out is not None and out.exists() and not overwrite:
-        raise ConfigError(f"{out} already exists.", next_step="Pass another --out, or --overwrite.")
+        from tdbs.train.planning.plan_table import is_plan
+
+        refuse_taken(out, is_plan, overwrite=overwrite)
     asked = TrainSettings(**settings)
     asked = replace(asked, attention=profiled_attention(given_profile(chosen["profile"]), asked.attention))
     opened = load(dataset_folder(dataset))

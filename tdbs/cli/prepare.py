@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from tdbs.analysis.statistics import split_statistics
-from tdbs.cli.common import JsonOption, OverwriteOption, note_latest, reported
+from tdbs.cli.common import JsonOption, OverwriteOption, note_latest, quiet_libraries, reported
 from tdbs.cli.completion import complete_source
 from tdbs.cli.options import LIST, Chosen, listed, with_preparation
 from tdbs.cli.progress import counting
@@ -14,6 +14,7 @@ from tdbs.cli.push import HubPushOption, LicenseOption, PrivateOption, asked_pus
 from tdbs.cli.screen import print_json, print_lines, say, show
 from tdbs.data.hub_repos import PREFIX
 from tdbs.data.understood import fact_lines
+from tdbs.errors import ConfigError
 from tdbs.pipeline.prepare import DATA_FOLDER, PrepareArguments, prepare
 from tdbs.pipeline.prepared import PrepareResult
 from tdbs.pipeline.words.stopwords import LEARNED
@@ -75,11 +76,11 @@ def command(
             source,
             **{
                 **settings,
-                **{name: ",".join(settings[name]) if settings[name] else None for name in _LISTED},
+                **{name: ",".join(listed(settings[name], _flag(name))) or None for name in _LISTED},
                 "stopwords": stopwords,
             },
             mirror=mirror,
-            keep=listed(keep),
+            keep=listed(keep, "--keep"),
             overwrite=overwrite,
             progress=advance,
             waiting=_say_waiting,
@@ -89,8 +90,18 @@ def command(
     push_after(pushed, result.dataset.path, overwrite=overwrite)
 
 
+def _flag(name: str) -> str:
+    return f"--{name.replace('_', '-')}"
+
+
 def _learned(run: str) -> str:
     """Learn the words that a run's model does without, and return the file of the list."""
+    if not run:
+        raise ConfigError(
+            f"--stopwords {LEARNED} does not name a run.",
+            next_step=f"Pass --stopwords {LEARNED}RUN with the folder of a finished run.",
+        )
+    quiet_libraries()
     from tdbs.analysis.learned_words import learn_words
 
     with counting() as advance:

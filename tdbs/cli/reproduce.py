@@ -106,12 +106,12 @@ def command(
         model=model,
         **settings,
         part_steps=steps,
-        dropping=tuple(dict.fromkeys(listed(strategy))) or DEFAULT_DROPPING,
+        dropping=tuple(dict.fromkeys(listed(strategy, "--strategy"))) or DEFAULT_DROPPING,
         mirror=mirror,
     )
     check_study(chosen, known, terms)
     quiet_libraries()
-    names = tuple(listed(tasks)) or STUDIES[chosen].tasks
+    names = tuple(listed(tasks, "--tasks")) or STUDIES[chosen].tasks
     datasets = {}
     runs = RUNS_FOLDER / folder.name
     with stopped_at_once(f"The study in {runs}", next_step="Run the same command again to continue."):

@@ -43,6 +43,7 @@ def command(
       tdbs score runs/first --label-errors 100 --json
     """
     quiet_libraries()
+    from tdbs.analysis.samples.label_errors import chance_sentence
     from tdbs.analysis.samples.score import score
     from tdbs.reports.terminal import duration, label_error_table
 
@@ -52,10 +53,14 @@ def command(
     with stopped_at_once(f"The scoring of {folder}"):
         result = score(folder, label_errors=label_errors, dataset=dataset)
     if result.source == "model":
+        epochs = ", ".join(map(str, result.missing_epochs))
+        lacks = f"lacks the scores of epoch {epochs}" if epochs else "has no scores of its epochs"
         say(
-            "The run has no scores of its epochs: these are of its trained model, without AUM and forgetting events. "
+            f"The run {lacks}: these are of its trained model, without AUM and forgetting events. "
             "To have them, train again."
         )
+    if result.train_fit is not None and result.train_fit.near_chance:
+        say(f"Warning: {chance_sentence(result.train_fit)} Train longer, or with another learning rate.")
     if as_json:
         print_json(dataclasses.asdict(result))
         return

@@ -77,6 +77,7 @@ def command(
     from tdbs.analysis.sweep.result import SweepTerms
     from tdbs.analysis.sweep.search import sweep
     from tdbs.analysis.sweep.space import listed_values, read_space
+    from tdbs.cli.notes import idle_diet_note
     from tdbs.reports.sweep import sweep_notes, terminal_table, write_sweep
     from tdbs.train.stopping import stop_on_signals, stopped_at_once
 
@@ -87,6 +88,7 @@ def command(
     asked = {name: listed_values(name, ",".join(given)) for name, given in lists.items() if given}
     folder = out or dated_folder(SWEEPS_FOLDER, name_in_folder(opened.manifest.source))
     quiet_libraries()
+    say(*filter(None, [idle_diet_note(TrainSettings(**settings))]))
     how_to_resume = f"Run the same command with --resume --out {folder} to continue."
     with (
         stopped_at_once(f"The sweep in {folder}", next_step=how_to_resume),  # at a second signal

@@ -30,6 +30,7 @@ from tdbs.cli.progress import TrainingProgress, counting
 from tdbs.cli.push import HubPushOption, LicenseOption, PrivateOption, asked_push, push_after
 from tdbs.cli.screen import print_json, print_lines, say
 from tdbs.errors import ConfigError
+from tdbs.settings import TrainSettings
 from tdbs.train.stopping import stop_on_signals
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def command(
       tdbs train --strategy random --drop rate --drop-rate 0.3
       tdbs train --out runs/first --resume
     """
-    from tdbs.cli.notes import caps_note, negatives_note, policy_note, sorted_note, windows_note
+    from tdbs.cli.notes import caps_note, idle_diet_note, negatives_note, policy_note, sorted_note, windows_note
     from tdbs.pipeline.dataset import load
 
     if resume and out is None:
@@ -99,6 +100,7 @@ def command(
         caps_note(strategy, opened),
         windows_note(opened, settings["memory"]),
         negatives_note([strategy], settings["loss"], opened),
+        idle_diet_note(TrainSettings(**settings)),
     )
     say(*filter(None, notes))
     rule = CheckpointRule(steps=checkpoint_steps, minutes=checkpoint_minutes, keep=keep_checkpoints)

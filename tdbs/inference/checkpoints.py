@@ -16,7 +16,7 @@ from tdbs.data.tasks import Columns, Task, TaskKind
 from tdbs.errors import ConfigError, DatasetError, ModelError, at_least
 from tdbs.inference.linear_layers import store_in_bf16
 from tdbs.inference.sentence_folders import activation_of, text_settings
-from tdbs.pipeline.dataset import load
+from tdbs.pipeline.dataset import PreparedDataset, load
 from tdbs.pipeline.lengths import MAX_LENGTHS, Limits, choose_limits
 from tdbs.pipeline.manifest import TokenizerInfo, WordsInfo
 from tdbs.pipeline.recorded import tokenizer_info
@@ -80,15 +80,19 @@ def open_checkpoint(
     prefix: str | None = None,
     dimensions: int | None = None,
     alone: bool = False,
+    dataset: PreparedDataset | None = None,
 ) -> Checkpoint:
     """Load a run's model, or a checkpoint by hub name or folder. Raises a TdbsError if it cannot predict.
 
     `auto` is the run's own kernel; for a checkpoint, the fastest one of this device; for texts that are
     predicted `alone`, one in a batch, sdpa. `max_length` and `prefix` (sequence to sequence) are those of a run's
-    dataset if they are not given. `dimensions` cuts embeddings to their first entries.
+    dataset if they are not given. `dimensions` cuts embeddings to their first entries. `dataset` is a run's, if it is
+    open already.
     """
-    opened = _of_run if holds_run(Path(name)) else _of_checkpoint
-    found = opened(str(name), precision=precision, attention=attention, max_length=max_length)
+    if holds_run(Path(name)):
+        found = _of_run(str(name), dataset, precision=precision, attention=attention, max_length=max_length)
+    else:
+        found = _of_checkpoint(str(name), precision=precision, attention=attention, max_length=max_length)
     if alone and attention == "auto" and found.in_rows and found.model._supports_sdpa:
         use_sequences(found.model, _ALONE)
         found = replace(found, execution={**found.execution, "attention": _ALONE})
@@ -117,7 +121,9 @@ def droppable_pattern(checkpoint: Checkpoint, stopwords: str | None) -> WordPatt
     return compile_words(words)
 
 
-def _of_run(name: str, *, precision: str, attention: str, max_length: int | None) -> Checkpoint:
+def _of_run(
+    name: str, dataset: PreparedDataset | None, *, precision: str, attention: str, max_length: int | None
+) -> Checkpoint:
     run = read_run(Path(name))
     trained = run.config["execution"]
     resolved = resolve_execution(
@@ -125,7 +131,7 @@ def _of_run(name: str, *, precision: str, attention: str, max_length: int | None
         attention=trained["attention"] if attention == "auto" else attention,
     )
     try:
-        dataset = load(run.config["dataset"]["path"])
+        dataset = dataset or load(run.config["dataset"]["path"])
     except DatasetError as error:
         raise DatasetError(
             f"The run {name} was trained on a dataset that is missing: {error.message}",

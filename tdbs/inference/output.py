@@ -22,8 +22,10 @@ from tdbs.fields import Count, Digits
 from tdbs.files import new_file, stamp_of, write_bytes, write_json
 from tdbs.inference.blocks import Input
 from tdbs.inference.checkpoints import Checkpoint
-from tdbs.records import Form, read_bytes, read_json, read_record
-from tdbs.removal import is_own_folder, is_there, refuse_link, remove_folder
+from tdbs.inference.decode import PREDICTION
+from tdbs.pipeline.schema import SOURCE_ROW
+from tdbs.records import MOST_BYTES_OF_A_LINE, Form, json_of, opened, read_bytes, read_json, read_record
+from tdbs.removal import is_own_folder, is_there, refuse_link, refuse_taken, remove_folder
 from tdbs.shown import json_line
 from tdbs.train.planning.recorded import recorded_parts
 from tdbs.train.planning.strategies import Strategy
@@ -62,6 +64,19 @@ def check_output(out: Path) -> None:
     refuse_link(out)
     if out.suffix not in OUTPUT_SUFFIXES:
         raise ConfigError(f"--out {out.name} is neither JSONL nor Parquet.", next_step="Name it .jsonl or .parquet.")
+
+
+def is_output(out: Path) -> bool:
+    """Return whether a file has predictions as tdbs writes them, or none: its first columns are theirs."""
+    try:
+        if out.suffix == ".parquet":
+            names = pq.read_schema(out).names
+        else:
+            with opened(out, _FORM) as file:
+                names = list(json_of(file.readline(MOST_BYTES_OF_A_LINE), _FORM, named=str(out)))
+    except (pa.ArrowException, ConfigError, TypeError):  # TypeError: a number is not a row
+        return False
+    return names[:2] == [SOURCE_ROW, PREDICTION]
 
 
 def output_settings(
@@ -103,11 +118,7 @@ def begin_parts(out: Path, settings: Mapping[str, Any], *, resume: bool, overwri
     is_parts = is_own_folder(folder, _PART_NAMES) and (begun is not None or not any(folder.iterdir()))
     if is_there(folder) and not is_parts:
         raise ConfigError(f"{folder} contains other files.", next_step="Pass another --out.")
-    if is_there(out) and not (overwrite or (resume and begun is not None)):
-        step = "Pass another --out, or --overwrite."
-        if resume:
-            raise ConfigError(f"{out} is finished: there is nothing to resume.", next_step=step)
-        raise ConfigError(f"{out} already exists.", next_step=step)
+    refuse_taken(out, is_output, overwrite=overwrite or (resume and begun is not None), resume=resume)
     if begun is not None and resume and not overwrite:
         _check_same(out, begun, settings)
         return Parts(out=out, folder=folder, records=_records(folder))

@@ -120,10 +120,17 @@ def _check_model(model: Any, own: Any) -> None:
 
 def _kind_of(model: PreTrainedModel) -> TaskKind:
     """Return what kind of head a model has. Raises ModelError for others than those of texts and of tokens."""
-    for kind in _KINDS:
-        classes = HEADS[kind].model_class._model_mapping
-        if type(model.config) in classes and isinstance(model, classes[type(model.config)]):
+    mappings = {kind: HEADS[kind].model_class._model_mapping for kind in _KINDS}
+    known = {kind: classes[type(model.config)] for kind, classes in mappings.items() if type(model.config) in classes}
+    for kind, known_class in known.items():
+        if isinstance(model, known_class):
             return kind
+    if not type(model).__module__.startswith("transformers."):
+        names = " or ".join(known_class.__name__ for known_class in known.values())
+        raise ModelError(
+            f"{type(model).__name__} is a class of your own, so it is not known what its head reads.",
+            next_step=f"Derive it from {names}, or use the Trainer as it is." if names else "Use the Trainer as it is.",
+        )
     raise ModelError(
         f"A {type(model).__name__} cannot be run without padding: its head reads neither a text nor its tokens.",
         next_step="Use the Trainer as it is, or prepare the dataset with tdbs and pass it to PreparedTrainer.",

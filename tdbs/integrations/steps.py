@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch.utils.data import Dataset
+from transformers import PretrainedConfig
 
 from tdbs.arrays import FloatArray, IntArray
 from tdbs.data.tasks import Task, TaskKind
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, ModelError
 from tdbs.integrations.forward_in_rows import runs_in_rows
 from tdbs.pipeline.dataset import PreparedDataset, opened
 from tdbs.settings import DEFAULT_MEMORY, DEFAULT_WARMUP
@@ -138,6 +139,7 @@ def run_steps_for(
             f"Samples of {task.kind} are several texts, whose loss no model of transformers has.",
             next_step="Train with tdbs.train, or with sentence-transformers on the source.",
         )
+    check_configured(model)
     steps = run_steps_of(
         dataset,
         strategy=strategy,
@@ -152,8 +154,19 @@ def run_steps_for(
     return steps, rules_of_model(model, steps.dataset, in_rows=steps.strategy.in_rows)
 
 
+def check_configured(model: Any) -> None:
+    """Refuse a model without a configuration of transformers. Raises ModelError."""
+    if not isinstance(getattr(model, "config", None), PretrainedConfig):
+        raise ModelError(
+            f"{type(unwrapped(model)).__name__} has no configuration of transformers (model.config), so it is not "
+            "known what it is given.",
+            next_step="Pass a model of transformers, or a class of your own that is derived from PreTrainedModel.",
+        )
+
+
 def rules_of_model(model: Any, dataset: PreparedDataset, *, in_rows: bool = False) -> InputRules:
     """Return how a model of the user's is given a dataset's samples. Raises ConfigError if it makes rows itself."""
+    check_configured(model)
     if runs_in_rows(unwrapped(model)):
         raise ConfigError(
             "The model was given to run_in_rows or prepare_trainer, and makes rows itself.",

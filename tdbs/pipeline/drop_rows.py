@@ -1,9 +1,10 @@
 """Leave out rows of train that repeat others, between the blocks and the shards of `prepare`.
 
-Blocks are read one after the other. Those of train with rows that go are stored again without them, under another name:
-finished blocks stay whole, so a killed run resumes. So all engines leave out the same rows, and shards are made as if
-the rows had never been there. Memory: for exact repeats 32 bytes a row of train and of the splits that are kept out,
-and 50 more while they are compared. Near repeats need the tokens and words of all these rows at once.
+Blocks are read one after the other, each once to decide. Those of train with rows that go are stored again without
+them, under another name: finished blocks stay whole, so a killed run resumes. So all engines leave out the same rows,
+and shards are made as if the rows had never been there. Memory: for exact repeats 32 bytes a row of train and of the
+splits that are kept out, and 50 more while they are compared. Near repeats need the tokens and words of all these rows
+at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tdbs.arrays import IntArray, TokenArray, offsets_of
+from tdbs.arrays import IntArray, TokenArray
 from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError, DatasetError
 from tdbs.fields import Count
@@ -93,14 +94,20 @@ def drop_rows(
         ConfigError: No row of train stays.
     """
     names = (*rules.keep_out, TRAIN)
-    infos = [info for name in names for info in blocks[name]]
-    parts = [joined_digests([digests_of(_samples(folder, info), task) for info in blocks[name]]) for name in names]
-    starts = offsets_of([len(part.source_rows_N) for part in parts])
+    parts: list[RowDigests] = []
+    tokens: list[RowTokens] = []
+    starts = [0]
+    for name in names:
+        for block in blocks[name]:
+            samples = _samples(folder, block)
+            parts.append(digests_of(samples, task))
+            if rules.is_near:
+                tokens.append(tokens_of(samples, task))
+        starts.append(sum(len(part.source_rows_N) for part in parts))
     digests = joined_digests(parts)
-    train_from = int(starts[-2])
+    train_from = starts[-2]
     if rules.is_near:
-        tokens = joined_tokens([tokens_of(_samples(folder, info), task) for info in infos])
-        found = _near(tokens, digests, tokenizer, train_from)
+        found = _near(joined_tokens(tokens), digests, tokenizer, train_from)
     else:
         within_train = rules.duplicates is not None
         found = exact_repeats(digests.texts_N2, digests.labels_N, train_from=train_from, within_train=within_train)

@@ -8,7 +8,7 @@ prepared.
 
 import dataclasses
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -16,16 +16,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from tdbs.data.file_options import FileOptions
-from tdbs.data.objects import Objects
 from tdbs.data.reading import FirstPassResult
 from tdbs.data.row_block import RowBlock
-from tdbs.data.sample import SAMPLE_TASK
 from tdbs.data.sources import Source, open_source
-from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import ConfigError, DatasetError, TdbsError, choose, reason_of
-from tdbs.fields import PlainText
-from tdbs.files import is_remote, to_path, write_text
+from tdbs.files import to_path, write_text
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, make_block
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset, split_info, tokenizer_text
 from tdbs.pipeline.drop_rows import listed_rows
@@ -34,11 +29,11 @@ from tdbs.pipeline.engines import Engine, local_engine, split_blocks
 from tdbs.pipeline.lengths import Limits
 from tdbs.pipeline.make_shards import make_splits
 from tdbs.pipeline.manifest import MANIFEST_NAME
+from tdbs.pipeline.origin import AGAIN, read_origin
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import combining_marks, compile_words
 from tdbs.pipeline.work import DATASET_FOLDER
-from tdbs.records import Form, read_text, record_of
-from tdbs.settings import changed_fields
+from tdbs.records import Form, read_text
 
 ARTICLES = ("a", "an", "the")
 PUNCTUATION = ",.;:!?'’‘\"“”`…"  # no hyphens and brackets: they hold words together or apart
@@ -47,10 +42,6 @@ Rule = tuple[re.Pattern[str], str | Callable[[re.Match[str]], str]]
 
 _FORM = Form(what="a file of edits", error=ConfigError, next_step="Pass a text file in UTF-8.")
 _NEXT_STEP = "Write lines of a regular expression, a tab, and its replacement."
-# Keys of an origin that older versions of tdbs wrote for every source.
-_ALWAYS_NOTED = ("text", "pair", "label", "target", "validation", "forbid_drop")
-_AGAIN = "Prepare the dataset again from the current source."
-_ORIGIN_FORM = Form(what="the origin of a dataset", error=DatasetError, next_step=_AGAIN)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -59,15 +50,6 @@ class TextEdit:
 
     name: str
     rules: tuple[Rule, ...]
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Origin:
-    """What a manifest notes of a source, beside the options of its files."""
-
-    source: PlainText | None  # None: tables in memory
-    mirror: PlainText | None = None
-    prefix: str | None = None
 
 
 def removal(kinds: Sequence[str]) -> TextEdit:
@@ -105,30 +87,6 @@ def edited(text: str, edit: TextEdit) -> str:
     return after if after.strip() else text
 
 
-def origin_of(
-    source: str | Path | Objects | None, mirror: str | Path | None, files: FileOptions, prefix: str | None
-) -> Mapping[str, str | float | bool | None]:
-    """Return the source of a dataset's texts as its manifest notes it, so that any folder can find them again.
-
-    Tables in memory cannot be found again: the source is None.
-    """
-    place = str(source) if isinstance(source, str | Path) else None
-    if place is not None and place != SAMPLE_TASK.name and place not in HUB_TASKS:
-        place = _absolute(place)
-    validation = files.validation
-    if isinstance(validation, str) and to_path(validation).is_file():
-        validation = _absolute(validation)
-    names = None if files.label_names is None else _absolute(files.label_names)
-    return {
-        "source": place,
-        "mirror": None if mirror is None else _absolute(str(mirror)),
-        **dict.fromkeys(_ALWAYS_NOTED),
-        "label_type": files.label_type,
-        **changed_fields(dataclasses.replace(files, validation=validation, label_names=names), FileOptions),
-        "prefix": prefix,
-    }
-
-
 def edited_split(
     dataset: PreparedDataset, split: str, edit: TextEdit, *, folder: Path, mirror: Path | None = None
 ) -> PreparedDataset:
@@ -164,7 +122,7 @@ def edited_split(
         progress=lambda _stage, _done, _total: None,
     )
     if made.task != manifest.task:
-        raise DatasetError(f"An older tdbs read the labels of {dataset.path} by different rules.", next_step=_AGAIN)
+        raise DatasetError(f"An older tdbs read the labels of {dataset.path} by different rules.", next_step=AGAIN)
     target = folder / DATASET_FOLDER
     write_text(target / TOKENIZER_NAME, (folder / TOKENIZER_NAME).read_text(encoding="utf-8"))
     return PreparedDataset(path=target, manifest=dataclasses.replace(manifest, splits={split: made.splits[split]}))
@@ -246,8 +204,7 @@ def _source_again(dataset: PreparedDataset, mirror: Path | None) -> Source:
             next_step="Prepare its texts again, on this machine.",
         )
     named = f"origin of {dataset.path / MANIFEST_NAME}"
-    options = record_of(origin, FileOptions, _ORIGIN_FORM, named=named)
-    known = record_of(origin, _Origin, _ORIGIN_FORM, named=named)
+    known, options = read_origin(origin, named=named)
     if known.source is None:
         raise DatasetError(
             f"{dataset.path} was prepared from tables in memory, whose texts cannot be read again.",
@@ -262,10 +219,5 @@ def _source_again(dataset: PreparedDataset, mirror: Path | None) -> Source:
             next_step="Restore the source at its old path; if you moved a mirror folder, pass --mirror.",
         ) from error
     if source.content_sha256 != dataset.manifest.key_parts.get("source"):
-        raise DatasetError(f"The source of {dataset.path} has changed since it was prepared.", next_step=_AGAIN)
+        raise DatasetError(f"The source of {dataset.path} has changed since it was prepared.", next_step=AGAIN)
     return source
-
-
-def _absolute(place: str) -> str:
-    path = to_path(place)
-    return place if is_remote(path) else str(path.expanduser().absolute())

@@ -29,13 +29,13 @@ from tdbs.option import Option
 from tdbs.pipeline import cache_key, publish, schema
 from tdbs.pipeline.dataset import TOKENIZER_NAME, PreparedDataset
 from tdbs.pipeline.duplicates.options import DuplicateOptions, drop_rules
-from tdbs.pipeline.edits import origin_of
 from tdbs.pipeline.engines import Engine, local_engine, workers_within
 from tdbs.pipeline.fetch import fetch, fetched_facts, refuse_options
 from tdbs.pipeline.lengths import bucket_edges, choose_limits
 from tdbs.pipeline.make_shards import Progress, make_splits
 from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.on_ray import ray_engine
+from tdbs.pipeline.origin import origin_of
 from tdbs.pipeline.prepared import PrepareResult
 from tdbs.pipeline.recorded import tokenizer_info, words_info
 from tdbs.pipeline.samples import OUTSIDE

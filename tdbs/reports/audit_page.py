@@ -9,21 +9,11 @@ from tdbs.analysis.audit.audit import Audit
 from tdbs.errors import ConfigError
 from tdbs.files import write_text
 from tdbs.pipeline.manifest import Manifest
-from tdbs.removal import refuse_link
 from tdbs.reports.figures.canvas import DARK, LIGHT, NARROW, WIDE
 from tdbs.reports.figures.lengths import length_histogram_svg
 from tdbs.reports.page import templates
 from tdbs.reports.tables import Table
 from tdbs.reports.terminal_audit import CUT_COLUMNS, FINDING_COLUMNS, cut_rows, finding_rows, measured_lines
-
-
-def check_page(page: Path, *, overwrite: bool) -> None:
-    """Refuse a place that holds something, unless `overwrite`."""
-    refuse_link(page)
-    if page.is_dir():
-        raise ConfigError(f"{page} is a folder.", next_step="Pass --html with the path of a file.")
-    if page.exists() and not overwrite:
-        raise ConfigError(f"{page} already exists.", next_step="Pass another --html, or --overwrite.")
 
 
 def write_audit_page(page: Path, found: Audit, manifest: Manifest) -> None:

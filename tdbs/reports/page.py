@@ -18,7 +18,8 @@ from tdbs.analysis.statistics import split_statistics
 from tdbs.errors import ConfigError
 from tdbs.files import write_json, write_text
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.removal import refuse_link, remove_file
+from tdbs.records import Form, read_json
+from tdbs.removal import refuse_link, refuse_taken, remove_file
 from tdbs.reports import number_format
 from tdbs.reports.comparison import Comparison
 from tdbs.reports.figures.canvas import DARK, LIGHT
@@ -26,10 +27,14 @@ from tdbs.reports.figures.files import standalone
 from tdbs.reports.figures.lengths import CapLines
 from tdbs.reports.report import Report
 from tdbs.reports.report_values import FIGURES, Facts, facts_of
-from tdbs.shown import shown
+from tdbs.shown import seen, shown
 
 DEFAULT_NAME = "report.html"
 NUMBERS_JSON, NUMBERS_MARKDOWN = "numbers.json", "numbers.md"
+_OWN_TITLE = re.compile("<title>[^<]* – tdbs (?:audit|report)</title>".encode())
+_HEAD = 1 << 16  # bytes of a page that contain its title
+_NUMBERS_FORM = Form(what="numbers of a report", error=ConfigError, next_step="Pass another --out.")
+_OWN_NUMBERS = {"dataset", "strategies", "run", "figures"}
 _WORDS = (
     number_format.count,
     number_format.duration,
@@ -61,18 +66,22 @@ def files_folder(page: Path) -> Path:
     return page.with_name(f"{page.stem}_files")
 
 
+def is_own_page(page: Path) -> bool:
+    """Return whether tdbs wrote a page, a report or an audit: its title says so."""
+    with page.open("rb") as file:
+        return _OWN_TITLE.search(file.read(_HEAD)) is not None
+
+
 def check_place(out: Path, *, files: bool, overwrite: bool) -> None:
-    """Refuse a place that holds something, unless `overwrite`, and in any case a folder that tdbs did not write."""
+    """Refuse a place that holds something, unless `overwrite`, and in any case what tdbs did not write."""
     refuse_link(out)
-    if out.exists() and not overwrite:
-        raise ConfigError(f"{out} already exists.", next_step="Pass another --out, or --overwrite.")
+    refuse_taken(page_path(out), is_own_page, overwrite=overwrite)
     folder = files_folder(page_path(out))
-    refuse_link(page_path(out))
     if files:
         refuse_link(folder)
     if not files or not folder.exists():
         return
-    if not folder.is_dir() or (any(folder.iterdir()) and not (folder / NUMBERS_JSON).is_file()):
+    if not folder.is_dir() or (any(folder.iterdir()) and not _is_own_numbers(folder / NUMBERS_JSON)):
         raise ConfigError(f"{folder} contains other files.", next_step="Pass another --out.")
     if any(folder.iterdir()) and not overwrite:
         raise ConfigError(f"{folder} already exists.", next_step="Pass another --out, or --overwrite.")
@@ -141,9 +150,20 @@ def templates(*, autoescape: bool) -> jinja2.Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update({word.__name__: word for word in _WORDS}, markdown=markdown_text, code=markdown_code)
+    environment.filters.update(
+        {word.__name__: word for word in _WORDS}, markdown=markdown_text, code=markdown_code, seen=seen
+    )
     environment.filters["options"] = options_of_command
     return environment
+
+
+def _is_own_numbers(file: Path) -> bool:
+    """Return whether a file has the numbers of a report."""
+    try:
+        found = read_json(file, _NUMBERS_FORM)
+    except ConfigError:
+        return False
+    return isinstance(found, dict) and found.keys() >= _OWN_NUMBERS
 
 
 def _write_files(folder: Path, report: Report, facts: Facts) -> list[Path]:

@@ -11,7 +11,7 @@ from tdbs.analysis.studies.paper import STUDIES
 from tdbs.analysis.studies.study import Cell, StudyResult, StudyTable
 from tdbs.errors import ConfigError
 from tdbs.files import name_in_folder, write_json, write_text
-from tdbs.records import read_field_rows
+from tdbs.records import Form, read_field_rows, read_json
 from tdbs.removal import refuse_link
 from tdbs.reports.figures.curves import loss_curves_svg, spread_svg
 from tdbs.reports.figures.inference import lost_svg, over_rates_svg
@@ -21,13 +21,14 @@ from tdbs.train.run_records import FORM as RUN_FORM
 from tdbs.train.run_records import StepFields
 
 PAGE_NAME, NUMBERS_NAME = "README.md", "study.json"
+_FORM = Form(what="a study of tdbs", error=ConfigError, next_step="Pass another --out.")
 
 
 def check_study_folder(folder: Path, *, overwrite: bool) -> None:
     """Refuse a folder with contents, unless it is a study to replace."""
     refuse_link(folder)
     if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        is_study = (folder / NUMBERS_NAME).exists()
+        is_study = _is_study(folder / NUMBERS_NAME)
         if not (is_study and overwrite):
             raise ConfigError(
                 f"{folder} contains {'a study' if is_study else 'other files'}.",
@@ -80,6 +81,15 @@ def study_figures(result: StudyResult) -> dict[str, str]:
         for task, folder in result.comparisons.items()
         if _losses(folder)
     }
+
+
+def _is_study(file: Path) -> bool:
+    """Return whether a file has the numbers of a study, of any version."""
+    try:
+        found = read_json(file, _FORM)
+    except ConfigError:
+        return False
+    return isinstance(found, dict) and found.keys() >= {"study", "tables"}
 
 
 def _losses(folder: Path) -> dict[str, list[list[tuple[float, float]]]]:

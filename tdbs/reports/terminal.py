@@ -1,6 +1,6 @@
 """Tables and histograms for the terminal (rich), that of `tdbs evaluate` included; `analysis` provides all numbers."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from tdbs.arrays import IntArray
 from tdbs.pipeline.lengths import bucket_name, bucket_of
 from tdbs.reports import number_format
 from tdbs.reports.samples import ShownDrop, ShownSample
-from tdbs.shown import clipped, shown
+from tdbs.shown import clipped, seen, shown
 from tdbs.train.planning.epoch_plan import EpochPlan, run_target_padding
 from tdbs.train.planning.strategies import BUCKETED, Strategy
 
@@ -101,12 +101,13 @@ def length_histogram(counts_L1: IntArray, edges: IntArray) -> Table:
     return table
 
 
-def edges_line(predicted: PredictedEdges, *, epoch: int) -> str:
-    """Return what the edges of `--bucket-width auto` cost beside the best of one width."""
-    return (
+def edges_lines(edges_E: IntArray, predicted: PredictedEdges, *, epoch: int) -> list[str]:
+    """Return the edges of `--bucket-width auto`, and what they cost beside the best of one width."""
+    return [
+        f"Edges: {', '.join(_runs(edges_E.tolist()))}",
         f"Epoch {epoch} in {predicted.buckets} buckets: {predicted.cost:,.0f} tokens, with what calls and shapes cost. "
-        f"The best fixed width, {predicted.best_fixed_width}, takes {predicted.best_fixed_cost:,.0f}."
-    )
+        f"The best fixed width, {predicted.best_fixed_width}, takes {predicted.best_fixed_cost:,.0f}.",
+    ]
 
 
 def sample_lines(samples: Sequence[ShownSample]) -> list[Text]:
@@ -210,7 +211,7 @@ def label_error_table(found: Sequence["LabelError"]) -> Table:
     for error in found:
         text = error.text if error.pair is None else f"{error.text} | {error.pair}"
         names = (clipped(error.label, _NAME_WIDTH), clipped(error.predicted, _NAME_WIDTH))
-        table.add_row(str(error.source_row), f"{error.score:.2f}", *names, clipped(text, _TEXT_WIDTH))
+        table.add_row(str(error.source_row), f"{error.score:.2f}", *names, seen(clipped(text, _TEXT_WIDTH)))
     return table
 
 
@@ -238,6 +239,21 @@ def conditions_table(found: "Evaluation") -> Table:
         )
         last = row.run
     return table
+
+
+def _runs(numbers: Sequence[int]) -> Iterator[str]:
+    """Yield rising numbers as texts; three or more that are equally far apart as one: 5 to 8 by 1."""
+    first = 0
+    while first < len(numbers):
+        last = first
+        while last + 1 < len(numbers) and numbers[last + 1] - numbers[last] == numbers[first + 1] - numbers[first]:
+            last += 1
+        if last - first < 2:
+            yield str(numbers[first])
+            first += 1
+        else:
+            yield f"{numbers[first]} to {numbers[last]} by {numbers[first + 1] - numbers[first]}"
+            first = last + 1
 
 
 def _described(sample: ShownSample) -> str:

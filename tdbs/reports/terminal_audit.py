@@ -7,7 +7,7 @@ from rich.table import Table
 from tdbs.analysis.audit.audit import Audit
 from tdbs.analysis.audit.findings import Example, Finding
 from tdbs.reports.terminal import plain_table
-from tdbs.shown import shown
+from tdbs.shown import seen, shown
 
 FINDING_COLUMNS = ("finding", "split", "severity", "count", "share")
 CUT_COLUMNS = ("split", "max length", "samples cut", "tokens lost", "99 % whole at")
@@ -59,8 +59,8 @@ def measured_lines(found: Audit) -> list[str]:
         f"{near.missed_at_threshold:.1%} of the pairs at the threshold are missed, and none below it is shown.",
         f"{fit.tokenizer}: {fit.fertility:.2f} tokens a word, {fit.unknown_share:.2%} unknown tokens.",
     ]
-    if found.findings:
-        lines.append("To each command, add the options that this dataset was prepared with.")
+    if found.findings and found.to_add is not None:
+        lines.append(f"To each command, add {found.to_add}.")
     if found.control_characters_removed:
         lines.append("The tokenizer removes control characters: none can be found here.")
     if skew is not None and skew.length_correlation is not None:
@@ -87,7 +87,7 @@ def _finding_lines(found: Finding) -> list[str]:
 
 
 def _example_line(example: Example) -> str:
-    own = f"  {_place(example.split, example.row, example.label)}: {example.text}"
+    own = f"  {_place(example.split, example.row, example.label)}: {seen(example.text)}"
     if example.other_split is None or example.other_row is None:
         return own
     return f"{own} (and {_place(example.other_split, example.other_row, example.other_label)})"

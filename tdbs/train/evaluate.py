@@ -14,7 +14,7 @@ from accelerate.utils import gather_object
 
 from tdbs.arrays import IntArray
 from tdbs.data.tasks import Task
-from tdbs.errors import ConfigError, ModelError, TrainingError
+from tdbs.errors import ConfigError, DatasetError, ModelError, TrainingError
 from tdbs.files import is_url
 from tdbs.given import Place, checked, text_of
 from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, load, opened
@@ -169,8 +169,8 @@ def with_threshold_of(run: Run, held_out: ScoredSplit) -> ScoredSplit:
     return replace(held_out, no_answer_threshold=given_threshold(threshold_of(run)))
 
 
-def own_dataset(run: Run, *, command: str = "evaluate") -> PreparedDataset:
-    """Open the dataset that a run was trained on, for a command that takes --dataset.
+def own_dataset(run: Run, *, command: str = "evaluate", next_step: str | None = None) -> PreparedDataset:
+    """Open the dataset that a run was trained on, for a command that takes --dataset, or says in `next_step` what does.
 
     Raises ConfigError if its record names a URL: the run may be somebody else's, and tdbs contacts no host that only a
     file names.
@@ -180,9 +180,18 @@ def own_dataset(run: Run, *, command: str = "evaluate") -> PreparedDataset:
         line = shlex.join(["tdbs", command, str(run.path), "--dataset", place])
         raise ConfigError(
             f"The run {run.path} names its dataset by a URL, {place}, which is opened only if you name it yourself.",
-            next_step=f"Run: {line}",
+            next_step=next_step or f"Run: {line}",
         )
     return load(place)
+
+
+def check_same_data(run: Run, dataset: PreparedDataset) -> None:
+    """Refuse a dataset whose samples are not those of the run."""
+    if run.config["dataset"].get("key") != dataset.manifest.key:
+        raise DatasetError(
+            f"{dataset.path} is not the dataset that the run {run.path} was trained on.",
+            next_step="Name that one with --dataset, or prepare it again as it was.",
+        )
 
 
 def load_trained(

@@ -1,6 +1,8 @@
 """Words are learned from what a model's predictions lose with them: against removing each by hand, one at a time."""
 
 import csv
+import re
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,12 +10,15 @@ import numpy as np
 import pytest
 import torch
 from tokenizers import Tokenizer
+from tokenizers.decoders import WordPiece as WordPieceDecoder
+from tokenizers.models import WordPiece
+from tokenizers.pre_tokenizers import WhitespaceSplit
 from transformers import AutoModelForSequenceClassification
 
 import tdbs
 from tdbs.analysis.learned_words import LEAST_SAMPLES, LearnedWords, learn_words
 from tdbs.data.sample import TOKENIZER_FOLDER
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, DatasetError
 from tdbs.pipeline.dataset import load, read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.words.stopwords import PAPER_STOPWORDS
@@ -153,3 +158,52 @@ def test_from_python_learned_is_refused_with_what_to_pass(tmp_path):
         prepare("sample", stopwords="learned:run", out=tmp_path / "d")
     assert caught.value.message == "--stopwords learned:run is for the command tdbs prepare."
     assert caught.value.next_step == "Pass the path of the list: tdbs.learn_words(RUN).path."
+
+
+def test_a_dataset_that_only_a_url_names_is_refused_with_a_way_that_exists(run, tmp_path):
+    """No host is contacted that only a file names, and tdbs prepare has no option for another dataset."""
+    other = shutil.copytree(run, tmp_path / "run")
+    config = (other / "config.toml").read_text()
+    (other / "config.toml").write_text(re.sub(r'path = ".*"', 'path = "s3://bucket/d"', config, count=1))
+    with pytest.raises(ConfigError) as caught:
+        learn_words(other)
+    assert caught.value.message == (
+        f"The run {other} names its dataset by a URL, s3://bucket/d, which is opened only if you name it yourself."
+    )
+    assert caught.value.next_step == (
+        f"Call tdbs.learn_words({str(other)!r}, dataset='s3://bucket/d') in Python, and pass --stopwords its path."
+    )
+    found = learn_words(other, samples=60, dataset=run.parent / "d")
+    assert found.words == learn_words(run, samples=60).words
+
+
+def test_another_dataset_than_the_run_s_is_refused(run, tmp_path):
+    other = prepare("sample", out=tmp_path / "s").dataset
+    with pytest.raises(DatasetError) as caught:
+        learn_words(run, dataset=other)
+    assert caught.value.message == f"{other.path} is not the dataset that the run {run} was trained on."
+
+
+def test_words_of_a_tokenizer_that_splits_at_spaces_alone_stay_whole(tmp_path):
+    """Its decoder would move a full stop to the word before, which it then does not know."""
+    names = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *"a film here . good bad".split()]
+    tokenizer = Tokenizer(WordPiece({name: number for number, name in enumerate(names)}, unk_token=names[1]))
+    tokenizer.pre_tokenizer = WhitespaceSplit()
+    tokenizer.decoder = WordPieceDecoder()
+    tokenizer.add_special_tokens(names[:4])
+    (tmp_path / "t").mkdir()
+    tokenizer.save(str(tmp_path / "t/tokenizer.json"))
+    rows = [{"text": f"a {word} film . here .", "label": int(word == "good")} for word in ("good", "bad") * 40]
+    dataset = prepare(rows, tokenizer=str(tmp_path / "t"), out=tmp_path / "d").dataset
+    trained = train(dataset, model="tiny", epochs=1, precision="fp32", out=tmp_path / "run")
+    found = learn_words(trained.run, samples=40)
+    assert found.ranked == len({"a", "film", "here", ".", "good", "bad"})
+
+
+def test_a_list_that_names_no_run_is_refused(workplace):
+    outcome = run_command("prepare", "sample", "--stopwords", "learned:", "--out", "d")
+    assert (outcome.code, outcome.stdout) == (1, "")
+    assert outcome.error == (
+        "--stopwords learned: does not name a run.",
+        "Pass --stopwords learned:RUN with the folder of a finished run.",
+    )

@@ -166,12 +166,12 @@ def test_what_is_read_is_what_was_measured(measured, profile):
 
 def test_a_place_that_is_taken_is_refused_unless_overwritten(measured, workplace):
     place = workplace / "p.json"
-    place.write_text("mine")
+    write_profile(place, {**measured, "max_length": 15}, overwrite=False)
     for refuse in (check_place, lambda path, **options: write_profile(path, measured, **options)):
         with pytest.raises(ConfigError) as caught:
             refuse(place, overwrite=False)
         assert str(caught.value) == f"{place} already exists. Pass another --out, or --overwrite."
-    assert place.read_text() == "mine"
+    assert read_profile(place).max_length == 15
     write_profile(place, measured, overwrite=True)
     assert read_profile(place).max_length == 16
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tdbs
-from tdbs.analysis.samples.label_errors import likeliest_label_errors
+from tdbs.analysis.samples.label_errors import likeliest_label_errors, train_fit
 from tdbs.analysis.samples.score import score
 from tdbs.analysis.samples.summary import summarize
 from tdbs.data.sample import TOKENIZER_FOLDER
@@ -91,6 +91,38 @@ def test_scores_are_written_beside_the_run_with_their_source_rows(dataset, run):
     assert table["label"].to_numpy().tolist() == split.targets.values.tolist()
     last = pq.read_table(run / "samples/epoch-2.parquet")
     assert all(table[name].equals(last[name]) for name in NAMES)
+
+
+def test_how_well_a_run_knows_its_labels():
+    """Near chance: it avoids less than a fifth of the errors of always answering the largest class, here 60 %."""
+    labels = np.array([0] * 60 + [1] * 40)
+    for right, near_chance in ((50, True), (67, True), (68, False), (100, False)):
+        predicted = np.where(np.arange(100) < right, labels, 1 - labels)
+        found = train_fit(labels, predicted)
+        assert (found.accuracy, found.largest_class, found.near_chance) == (right / 100, 0.6, near_chance)
+
+
+def test_a_run_near_chance_says_that_its_suspicions_mean_little(dataset, tmp_path):
+    """It does not move, so it suspects about half of the labels; an audit says so, too."""
+    tdbs.train(dataset, model="tiny", epochs=1, precision="fp32", lr=1e-30, out=tmp_path / "run")
+    done = run_command("score", tmp_path / "run", "--label-errors", 0, "--json", folder=tmp_path)
+    fit = json.loads(done.stdout)["train_fit"]
+    assert fit["near_chance"]
+    sentence = (
+        f"The run predicts {fit['accuracy']:.1%} of its train labels, and the largest class has "
+        f"{fit['largest_class']:.1%}: near chance, its suspicions mean little."
+    )
+    assert f"Warning: {sentence} Train longer, or with another learning rate.\n" in done.stderr
+    audited = run_command("audit", dataset.path, "--scores", tmp_path / "run", "--json", folder=tmp_path)
+    [found] = [each for each in json.loads(audited.stdout)["findings"] if each["kind"] == "likely_label_errors"]
+    assert (found["severity"], found["what"].endswith(f". {sentence}")) == ("note", True)
+
+
+def test_the_fit_is_that_of_the_last_epoch(run):
+    found = score(run)
+    rows = pq.read_table(found.scores).to_pylist()
+    assert found.train_fit.accuracy == pytest.approx(sum(row["label"] == row["predicted"] for row in rows) / 200)
+    assert found.train_fit.largest_class == max(sum(row["label"] == label for row in rows) for label in (0, 1)) / 200
 
 
 def test_label_errors_have_text_and_classes(dataset, run):
@@ -181,5 +213,17 @@ def test_the_command_says_what_a_run_without_records_lacks(run, tmp_path):
     done = run_command("score", run, folder=tmp_path)
     assert done.stderr.splitlines()[0] == (
         "The run has no scores of its epochs: these are of its trained model, without AUM and forgetting events. "
+        "To have them, train again."
+    )
+
+
+def test_the_command_names_the_epochs_that_are_missing(run, tmp_path):
+    """The run has scores of other epochs, so it is not one without records."""
+    (run / "samples/epoch-1.parquet").unlink()
+    done = run_command("score", run, "--json", folder=tmp_path)
+    told = json.loads(done.stdout)
+    assert (told["source"], told["epochs"], told["missing_epochs"]) == ("model", 0, [1])
+    assert done.stderr.splitlines()[0] == (
+        "The run lacks the scores of epoch 1: these are of its trained model, without AUM and forgetting events. "
         "To have them, train again."
     )

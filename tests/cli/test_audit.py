@@ -28,10 +28,19 @@ def test_findings_are_results_and_the_exit_code_is_0(faulty: Path, tdbs: Command
     found = tdbs("audit", faulty)
     assert "normalized leaks" in found.stdout
     assert "  validation 0 [no]: a good film! (and train 0 [yes])\n" in found.stdout
-    assert (
-        f"  fix: tdbs prepare {faulty.parent / 'rows'} --drop-duplicates near --keep-out validation\n" in found.stdout
-    )
+    again = f"tdbs prepare {faulty.parent / 'rows'} --tokenizer {TOKENIZER}"
+    assert f"  fix: {again} --drop-duplicates near --keep-out validation\n" in found.stdout
+    assert f"  fix: Choose one label for validation rows 0 and train 0, then run: {again}\n" in found.stdout
     assert "Lengths are after the cut at 128 tokens." in found.stdout
+
+
+def test_texts_that_show_nothing_are_seen(tdbs: Command, workplace: Path):
+    """A tokenizer takes zero-width characters out, and knows no old letters: both would print as nothing."""
+    (workplace / "r.csv").write_text(HEAD + "\u200b\u2060,yes\n\U00010c00,no\na film,yes\n", encoding="utf-8")
+    tdbs("prepare", "r.csv", "--tokenizer", TOKENIZER, "--out", "d")
+    lines = tdbs("audit", "d").stdout.splitlines()
+    assert '  train 0 [yes]: ""' in lines
+    assert "  train 1 [no]: [UNK]" in lines
 
 
 def test_json_has_one_object_with_the_findings(faulty: Path, tdbs: Command):
@@ -53,6 +62,10 @@ def test_a_page_is_written_where_nothing_is(faulty: Path, tdbs: Command, refused
         "Pass another --html, or --overwrite.",
     )
     assert tdbs("audit", faulty, "--html", page, "--overwrite", "--json").json["html"] == str(page)
+    assert refused("audit", faulty, "--html", tmp_path) == (
+        f"{tmp_path} is a folder.",
+        "Pass --html with the path of a file.",
+    )
 
 
 def test_a_folder_that_is_not_a_dataset_is_refused(refused: Refused, tmp_path: Path):

@@ -9,6 +9,7 @@ import pytest
 
 from tests.cli.conftest import run_command
 
+PROFILE = Path(__file__).parents[2] / "benchmarks/results/profile_minilm_cpu_2026-11-21.json"
 RUN = (
     *("--model", "tiny", "--epochs", 1, "--seed", 3, "--strategy", "bucket", "--drop", "rate", "--drop-rate", 0.2),
     *("--batch-size", 16, "--learning-rate", 1e-3, "--warmup-ratio", 0.1, "--lr-scheduler", "cosine"),
@@ -57,6 +58,25 @@ def test_the_command_line_goes_before_the_file(made, tdbs, workplace):
     tdbs("train", "--config", made / "config.toml", "--weight-decay", 0.5, "--out", "other")
     assert config_of(workplace / "other") == config_of(made) | {"weight_decay": 0.5}
     assert weights_of(workplace / "other") != weights_of(made)
+
+
+@pytest.mark.parametrize(
+    ("call_tokens", "options"),
+    [(3, ("--strategy", "sorted")), (5000, ("--strategy", "bucket", "--bucket-width", "auto", "--no-rbm"))],
+    ids=["sorted", "auto"],
+)
+def test_a_run_made_with_a_profile_has_its_plan_again_without_it(small, tdbs, workplace, call_tokens, options):
+    """Costs of the profile decide how updates are cut, or where buckets end: the run's record has them."""
+    profile = json.loads(PROFILE.read_text(encoding="utf-8")) | {"call_tokens": call_tokens, "points": []}
+    Path("p.json").write_text(json.dumps(profile), encoding="utf-8")
+    common = ("--model", "tiny", "--epochs", 1, "--precision", "fp32", *options)
+    tdbs("train", small, *common, "--profile", "p.json", "--out", "run")
+    digest = config_of(Path("run"))["plan_digest"]
+    assert tdbs("plan", small, *common, "--json").json["plan_digest"] != digest
+    Path("p.json").unlink()
+    assert tdbs("plan", small, "--config", "run/config.toml", "--json").json["plan_digest"] == digest
+    tdbs("train", "--config", "run/config.toml", "--out", "again")
+    assert config_of(Path("again")) == config_of(Path("run"))
 
 
 def test_a_run_resumes_with_the_same_decay_alone_and_older_runs_had_none(made, refused, workplace):

@@ -211,13 +211,14 @@ def test_a_question_that_is_too_long_is_a_bad_row(checkpoint_of, tmp_path):
 
 def test_what_is_there_stays(checkpoint_of, csv_file, tmp_path):
     folder, out = checkpoint_of("classification"), tmp_path / "out.jsonl"
-    out.write_text("mine\n")
+    predict(folder, csv_file, out=out)
+    before = out.read_bytes()
     assert refused(folder, csv_file, out=out) == (f"{out} already exists.", "Pass another --out, or --overwrite.")
     assert refused(folder, csv_file, out=out, resume=True) == (
         f"{out} is finished: there is nothing to resume.",
         "Pass another --out, or --overwrite.",
     )
-    assert out.read_text() == "mine\n"
+    assert out.read_bytes() == before
     predict(folder, csv_file, out=out, overwrite=True)
     assert len(read_jsonl(out)) == 156
 

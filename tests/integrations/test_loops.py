@@ -8,7 +8,7 @@ import pytest
 import torch
 from transformers import AutoModelForSequenceClassification
 
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, ModelError
 from tdbs.integrations.loops import PreparedSteps, run_in_rows
 from tdbs.integrations.steps import only_one, run_steps_of
 from tdbs.pipeline.dataset import load
@@ -106,6 +106,18 @@ def test_a_model_that_makes_rows_itself_is_refused(mrpc):
     assert caught.value.message == "The model was given to run_in_rows or prepare_trainer, and makes rows itself."
     assert caught.value.next_step == (
         "Pass it to prepared_split before; PreparedSteps and PreparedTrainer need no such call."
+    )
+
+
+def test_a_model_without_a_configuration_is_refused(mrpc):
+    """A module of torch says neither how it is called nor what its rows may hold."""
+    with pytest.raises(ModelError) as caught:
+        PreparedSteps(mrpc, model=torch.nn.Linear(2, 2))
+    assert caught.value.message == (
+        "Linear has no configuration of transformers (model.config), so it is not known what it is given."
+    )
+    assert caught.value.next_step == (
+        "Pass a model of transformers, or a class of your own that is derived from PreTrainedModel."
     )
 
 

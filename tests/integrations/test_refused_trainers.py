@@ -7,7 +7,10 @@ import pytest
 import torch
 from transformers import (
     AutoModelForQuestionAnswering,
+    BertConfig,
     BertForSequenceClassification,
+    BertModel,
+    BertPreTrainedModel,
     DataCollatorForTokenClassification,
     DataCollatorWithPadding,
 )
@@ -39,6 +42,24 @@ def with_hooks():
     model = model_of()
     model.forward = functools.partial(model.forward)  # as accelerate's hooks for several devices have it
     return model
+
+
+class OwnHead(BertPreTrainedModel):
+    """A class as users write it: a body of transformers, and a head that reads the text."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.bert, self.head = BertModel(config), torch.nn.Linear(config.hidden_size, config.num_labels)
+
+    def forward(self, input_ids, attention_mask=None, token_type_ids=None, labels=None):
+        logits = self.head(self.bert(input_ids, attention_mask, token_type_ids).pooler_output)
+        return SequenceClassifierOutput(logits=logits, loss=torch.nn.functional.cross_entropy(logits, labels))
+
+
+class OwnConfig(BertConfig):
+    """A configuration that no class of transformers has a head for."""
+
+    model_type = "own"
 
 
 REFUSED = {
@@ -76,6 +97,16 @@ REFUSED = {
         lambda: {"model": AutoModelForQuestionAnswering.from_config(row_config("bert"))},
         "A BertForQuestionAnswering cannot be run without padding: its head reads neither a text nor its tokens.",
         "Use the Trainer as it is, or prepare the dataset with tdbs and pass it to PreparedTrainer.",
+    ),
+    "a head of the user's": (
+        lambda: {"model": OwnHead(row_config("bert", outputs=2))},
+        "OwnHead is a class of your own, so it is not known what its head reads.",
+        "Derive it from BertForSequenceClassification or BertForTokenClassification, or use the Trainer as it is.",
+    ),
+    "a head and a configuration of the user's": (
+        lambda: {"model": OwnHead(OwnConfig(**row_config("bert", outputs=2).to_dict()))},
+        "OwnHead is a class of your own, so it is not known what its head reads.",
+        "Use the Trainer as it is.",
     ),
     "prompts": (
         lambda: {"model": prompted()},

@@ -213,9 +213,16 @@ REFUSED = [
     (
         {"keep_out": "train"},
         "--keep-out train would leave out all rows.",
-        "Pass another split; for repeats in train pass --drop-duplicates.",
+        "Pass validation. For repeats in train pass --drop-duplicates.",
     ),
-    ({"keep_out": "dev"}, "--keep-out 'dev' is not a split of rows.", "Pass one of validation."),
+    ({"keep_out": "dev"}, "--keep-out 'dev' is not a split of rows.", "Pass validation."),
+    ({"keep_out": ""}, "--keep-out does not name a split.", "Pass validation."),
+    ({"keep_out": " , "}, "--keep-out does not name a split.", "Pass validation."),
+    (
+        {"source": "rows/train.csv", "keep_out": "train"},
+        "--keep-out train would leave out all rows.",
+        "For repeats in train pass --drop-duplicates.",
+    ),
     (
         {"drop_duplicates": "all"},
         "Unknown value 'all' for --drop-duplicates.",
@@ -224,7 +231,7 @@ REFUSED = [
     (
         {"source": "rows/train.csv", "keep_out": "validation"},
         "--keep-out 'validation' is not a split of train.",
-        "Leave it out, or add a split with --validation.",
+        "Leave it out, or add a split with --validation: the source has train alone.",
     ),
     ({"source": "hub:you/reviews", "drop_duplicates": "near"}, "--drop-duplicates ", ""),
 ]

@@ -1,5 +1,6 @@
 """The page and the lines of an audit: findings with their examples, and what is said where nothing is wrong."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,9 @@ import pytest
 import tdbs
 from tdbs.analysis.audit.audit import audit
 from tdbs.data.sample import TOKENIZER_FOLDER
-from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.reports.audit_page import audit_page, check_page, write_audit_page
+from tdbs.reports.audit_page import audit_page, write_audit_page
+from tdbs.reports.page import is_own_page
 from tdbs.reports.terminal_audit import cut_rows, finding_lines, measured_lines
 from tests.analysis.audit.made import clean, prepared, write_tokenizer
 from tests.reports.pages import Page
@@ -52,7 +53,7 @@ def test_lines_name_both_rows_of_an_example(dataset: PreparedDataset):
     place = lines.index("Samples of validation that stand in train, token by token: 1, 1 of them with another label.")
     assert lines[place + 1 : place + 3] == [
         "  validation 0 [no]: good < b > film < / b > (and train 0 [<i>])",
-        "  fix: tdbs prepare SOURCE --keep-out validation",
+        f"  fix: tdbs prepare SOURCE --label-type class --tokenizer {TOKENIZER_FOLDER} --keep-out validation",
     ]
 
 
@@ -75,13 +76,11 @@ def test_what_the_shards_cannot_tell_is_a_question_mark(tmp_path: Path):
     ]
 
 
-def test_nothing_is_overwritten_unless_asked(dataset: PreparedDataset, tmp_path: Path):
-    page = tmp_path / "audit.html"
-    write_audit_page(page, audit(dataset), dataset.manifest)
-    with pytest.raises(ConfigError) as caught:
-        check_page(page, overwrite=False)
-    assert str(caught.value) == f"{page} already exists. Pass another --html, or --overwrite."
-    check_page(page, overwrite=True)
-    with pytest.raises(ConfigError) as caught:
-        check_page(tmp_path, overwrite=True)
-    assert str(caught.value) == f"{tmp_path} is a folder. Pass --html with the path of a file."
+def test_pages_of_tdbs_are_known_by_their_title(dataset: PreparedDataset, tmp_path: Path):
+    """The source's name in the title is escaped, and a page that quotes a title is not ours."""
+    ours, mine = tmp_path / "audit.html", tmp_path / "mine.html"
+    renamed = replace(dataset.manifest, source="a < b – é" * 40)
+    write_audit_page(ours, audit(dataset), renamed)
+    mine.write_text("<title>My notes</title><p>audit &lt;title&gt;x – tdbs audit&lt;/title&gt;", encoding="utf-8")
+    assert is_own_page(ours)
+    assert not is_own_page(mine)

@@ -116,15 +116,16 @@ def test_a_smoothed_curve_is_means_over_a_twentieth_of_the_run(losses, seed):
 @pytest.mark.parametrize(
     ("files", "overwrite", "kind"),
     [
-        (("study.json", "README.md"), False, "a study"),
-        (("README.md",), False, "other files"),
-        (("README.md",), True, "other files"),
+        ({"study.json": '{"study": "fig8", "tables": []}', "README.md": "x"}, False, "a study"),
+        ({"README.md": "x"}, False, "other files"),
+        ({"README.md": "x"}, True, "other files"),
+        ({"README.md": "x", "study.json": '{"mine": 1}'}, True, "other files"),
     ],
 )
 def test_a_folder_that_is_taken_is_refused(tmp_path: Path, files, overwrite, kind):
     """A README of the user's own is never replaced."""
-    for name in files:
-        (tmp_path / name).write_text("x")
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
     with pytest.raises(ConfigError) as caught:
         check_study_folder(tmp_path, overwrite=overwrite)
     assert str(caught.value) == f"{tmp_path} contains {kind}. Pass another --out, or --overwrite to replace a study."
@@ -133,7 +134,7 @@ def test_a_folder_that_is_taken_is_refused(tmp_path: Path, files, overwrite, kin
 def test_a_study_is_replaced_where_that_was_asked_for(tmp_path: Path):
     check_study_folder(tmp_path / "new", overwrite=False)
     check_study_folder(tmp_path, overwrite=False)  # an empty folder
-    (tmp_path / "study.json").write_text("{}")
+    (tmp_path / "study.json").write_text('{"study": "fig8", "tables": []}')
     check_study_folder(tmp_path, overwrite=True)
 
 

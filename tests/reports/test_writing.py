@@ -103,12 +103,13 @@ def test_figures_of_an_earlier_report_go_and_files_of_the_user_stay(report, tmp_
     assert names(folder) == {"mine.svg", "lengths.svg", "overheads.svg", "numbers.json", "numbers.md"}
 
 
-def test_a_place_that_is_taken_is_refused_unless_it_may_be_overwritten(tmp_path):
+def test_a_place_that_is_taken_is_refused_unless_it_may_be_overwritten(report, tmp_path):
     page, folder = tmp_path / "page.html", tmp_path / "page_files"
     check_place(page, files=True, overwrite=False)
     folder.mkdir()
     check_place(page, files=True, overwrite=False)  # an empty folder holds nothing
-    (folder / "numbers.json").write_text("{}")
+    write_report(page, report, files=True)
+    page.unlink()
     with pytest.raises(ConfigError, match=r"page_files already exists. Pass another --out, or --overwrite."):
         check_place(page, files=True, overwrite=False)
     check_place(page, files=True, overwrite=True)
@@ -118,9 +119,10 @@ def test_a_place_that_is_taken_is_refused_unless_it_may_be_overwritten(tmp_path)
         check_place(page, files=False, overwrite=False)
 
 
+@pytest.mark.parametrize("name", ["lengths.svg", "numbers.json"])
 @pytest.mark.parametrize("overwrite", [True, False])
-def test_a_folder_of_the_users_own_is_never_written_to(tmp_path, overwrite):
+def test_a_folder_of_the_users_own_is_never_written_to(tmp_path, overwrite, name):
     (tmp_path / "page_files").mkdir()
-    (tmp_path / "page_files/lengths.svg").write_text("mine")
+    (tmp_path / "page_files" / name).write_text('{"run": "mine"}')
     with pytest.raises(ConfigError, match=r"page_files contains other files. Pass another --out."):
         check_place(tmp_path / "page.html", files=True, overwrite=overwrite)

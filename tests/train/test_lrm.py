@@ -71,7 +71,9 @@ def test_a_run_has_one_rate_for_each_batch_of_its_plans():
     samples = random_rows(300, 0)
     for name in ("random", "reach"):
         strategy = strategy_of(name, caps="64")
-        plans = plan_run(lengths_of(samples), words_of(samples), strategy, max_length=MAX_LENGTH, seed=0, epochs=3)
+        plans = plan_run(
+            lengths_of(samples), words_of(samples), strategy, max_length=MAX_LENGTH, seed=0, epochs=range(3)
+        )
         sizes = [size for plan in plans for size in plan.batch_sizes_B.tolist()]
         expected = rates_of_sizes(np.array(sizes), base_lr=1e-4, warmup=0.1, lrm=name == "reach", base_batch_size=8)
         assert learning_rates(plans, strategy, base_lr=1e-4, warmup=0.1).tolist() == expected.tolist()

@@ -51,7 +51,7 @@ def test_what_is_not_refused_is_within_the_bound(lengths, name, share, pairs):
         strategy = replace(strategy, max_pairs=pairs)
 
     def planned(strategy):
-        return plan_run(np.array(lengths), None, strategy, max_length=200, seed=1, epochs=2)
+        return plan_run(np.array(lengths), None, strategy, max_length=200, seed=1, epochs=range(2))
 
     uncut = planned(strategy)
     peak = max(epoch_peak(plan, TERMS) for plan in uncut)
@@ -75,7 +75,7 @@ def test_the_largest_calls_that_fit_are_taken():
     """Samples of one length: a call takes as many as the bound holds, and one more would be too much."""
 
     def planned(strategy):
-        return plan_run(np.full(64, 32), None, strategy, max_length=32, seed=1, epochs=1)
+        return plan_run(np.full(64, 32), None, strategy, max_length=32, seed=1, epochs=range(1))
 
     peaks = {}
     for samples in (5, 6):
@@ -90,7 +90,7 @@ def test_the_largest_calls_that_fit_are_taken():
 
 def refusal(strategy, size: int, *, lengths=(500, 900, 900), terms=TERMS, **bound) -> str:
     def planned(strategy):
-        return plan_run(np.array(lengths), None, strategy, max_length=1000, seed=1, epochs=1)
+        return plan_run(np.array(lengths), None, strategy, max_length=1000, seed=1, epochs=range(1))
 
     found = fitted_plans(planned, strategy, terms, replace(bound_of(size), **bound))
     assert isinstance(found.error, ConfigError)
@@ -153,7 +153,7 @@ def test_without_a_bound_nothing_is_cut_or_refused():
         TrainSettings(),
         dropout=0.0,
     )
-    plans = plan_run(np.full(8, 8), None, STRATEGIES["random"], max_length=8, seed=1, epochs=1)
+    plans = plan_run(np.full(8, 8), None, STRATEGIES["random"], max_length=8, seed=1, epochs=range(1))
     found = fitted_plans(lambda _strategy: plans, STRATEGIES["random"], huge, training_bound(None, None, None))
     assert (found.error, found.is_cut, found.peak > 10**13) == (None, False, True)
 

@@ -292,10 +292,10 @@ def test_a_run_is_its_epochs():
     """Each epoch alone is the one of the run; asking for more epochs does not change the first ones."""
     samples = random_rows(200, 0)
     args = (lengths_of(samples), words_of(samples), strategy_of("reach"))
-    run = plan_run(*args, max_length=MAX_LENGTH, seed=2, epochs=3)
+    run = plan_run(*args, max_length=MAX_LENGTH, seed=2, epochs=range(3))
     alone = [plan_epoch(*args, max_length=MAX_LENGTH, seed=2, epoch=epoch) for epoch in range(3)]
     assert plan_digest(run) == plan_digest(alone)
-    assert plan_digest(run[:2]) == plan_digest(plan_run(*args, max_length=MAX_LENGTH, seed=2, epochs=2))
+    assert plan_digest(run[:2]) == plan_digest(plan_run(*args, max_length=MAX_LENGTH, seed=2, epochs=range(2)))
     assert plan_digest(run) != plan_digest(run[:2])
 
 
@@ -386,7 +386,9 @@ def golden_lines() -> list[str]:
     lines = []
     for name in (name for name in NAMED if name not in ("length_grouped", "batch_rebalance")):  # theirs may change
         strategy = strategy_of(name, **({"call_tokens": 16} if name == "sorted" else {}))  # so that 8 samples are cut
-        plans = plan_run(lengths_of(samples), words_of(samples), strategy, max_length=MAX_LENGTH, seed=7, epochs=3)
+        plans = plan_run(
+            lengths_of(samples), words_of(samples), strategy, max_length=MAX_LENGTH, seed=7, epochs=range(3)
+        )
         steps = sum(plan.steps for plan in plans)
         lines.append(f"{name} {steps} steps {sum(plan.tokens for plan in plans)} tokens {plan_digest(plans)}")
     return lines

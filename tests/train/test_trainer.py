@@ -269,7 +269,7 @@ def test_dropping_takes_no_special_token_and_not_the_last_word(dataset, drop):
     strategy = resolve_strategy("reach", dataset.manifest.task, {"drop": drop, "batches": batches, "bucket_width": 5})
     tokenizer, split = dataset.manifest.tokenizer, read_split(dataset, "train")
     words = words_of_split(split, strategy, tokenizer)
-    plans = plan_run(split.lengths_N, words, strategy, max_length=128, seed=5, epochs=2)
+    plans = plan_run(split.lengths_N, words, strategy, max_length=128, seed=5, epochs=range(2))
     dropped = 0
     for plan in plans:
         gone_T = dropped_tokens(split, words, strategy, plan, tokenizer, seed=5)

@@ -18,6 +18,7 @@ from tdbs.analysis.audit.vocabulary import Fit, fit_of, vocabulary_findings
 from tdbs.given import Place, checked
 from tdbs.pipeline.dataset import AnyDataset, opened
 from tdbs.pipeline.duplicates.near import BANDS, ROWS_A_BAND, THRESHOLD
+from tdbs.pipeline.origin import unnoted
 
 _CHECKS: tuple[Callable[[Contents], list[Finding]], ...] = (
     query_findings,
@@ -66,6 +67,7 @@ class Audit:
     label_skew: LabelSkew | None  # of train
     near: NearRule
     control_characters_removed: bool  # by the tokenizer, so none can be found
+    to_add: str | None  # options that the commands lack, since the dataset does not note them; None: nothing
 
     @property
     def warnings(self) -> int:
@@ -115,6 +117,7 @@ def audit(dataset: AnyDataset, *, scores: Place | None = None) -> Audit:
         label_skew=label_skew(contents) if contents.has_train else None,
         near=NearRule(),
         control_characters_removed=removes_control_characters(contents),
+        to_add=unnoted(manifest),
     )
 
 

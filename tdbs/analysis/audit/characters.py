@@ -30,15 +30,15 @@ def character_findings(contents: Contents) -> list[Finding]:
     scripts = _Scripts(contents)
     found = []
     for split, name in enumerate(contents.names):
-        again = f"Clean the texts of the source, then run tdbs prepare {contents.source} again."
+        again = f"Clean the texts of the source, then run: {contents.prepare_command()}"
         for kind, rows_R, what, fix in (
             ("control_characters", scripts.rows(split, scripts.hidden_V), "have hidden or control characters", again),
             ("mixed_scripts", scripts.mixed_rows(split), "have a word whose letters are of two scripts", again),
             (
                 "other_scripts",
                 scripts.other_rows(split),
-                f"are mostly not in {scripts.main.title()} letters, as the others are",
-                f"Leave them out of the source, or run tdbs prepare {contents.source} --tokenizer MULTILINGUAL",
+                f"are mostly not in {scripts.main.title()} letters, the script of {scripts.main_share:.0%} of tokens",
+                f"Leave them out of the source, or run: {contents.prepare_command(tokenizer='MULTILINGUAL')}",
             ),
         ):
             if len(rows_R):
@@ -88,6 +88,7 @@ class _Scripts:
         counts[_NONE] = 0
         self.main_number = int(np.argmax(counts))
         self.main = names[self.main_number]
+        self.main_share = float(counts.max() / max(counts.sum(), 1))  # of the tokens with letters
         self._confused = [names.index(name) for name in _CONFUSED if name in names]
         self._contents = contents
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
-from tdbs.analysis.audit.findings import HOLD_OUT, Finding, finding
+from tdbs.analysis.audit.findings import Finding, finding, hold_out
 from tdbs.arrays import FloatArray, IntArray
 
 # Shapes: C classes, N samples of a split.
@@ -40,9 +40,9 @@ def class_findings(contents: Contents) -> list[Finding]:
                     count=len(missing),
                     total=len(names),
                     what=f"{name} has no sample of {_listed([names[c] for c in missing])}.",
-                    fix=HOLD_OUT
+                    fix=hold_out(contents)
                     if split
-                    else f"Add samples of it to the source, then run tdbs prepare {contents.source} again.",
+                    else f"Add samples of it to the source, then run: {contents.prepare_command()}",
                 )
             )
         if train_C is not None:
@@ -86,7 +86,7 @@ def _balance(contents: Contents, split: int, counts_C: IntArray) -> list[Finding
                 split,
                 rows_R,
                 what=f"Classes of {name} with fewer than {_FEW} samples: {_listed([names[c] for c in few])}.",
-                fix=f"Add samples or join classes in the source, then run tdbs prepare {contents.source} again.",
+                fix=f"Add samples or join classes in the source, then run: {contents.prepare_command()}",
             )
         )
     return found
@@ -109,7 +109,7 @@ def _shift(contents: Contents, split: int, train_C: IntArray, own_C: IntArray) -
             _rows_with(contents, split, np.array([worst])),
             what=f"{share_C[worst]:.1%} of {name} are {contents.manifest.task.classes[worst]}, "
             f"{of_train_C[worst]:.1%} of train.",
-            fix=HOLD_OUT,
+            fix=hold_out(contents),
         )
     ]
 

@@ -21,6 +21,7 @@ from tdbs.pipeline.duplicates.pieces import Pieces, pieces_of, unknown_id
 from tdbs.pipeline.duplicates.rows import row_digests
 from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.sequences import SampleSequences, joined_sequences
+from tdbs.pipeline.origin import prepare_command
 
 # Shapes: S splits, S1 = S + 1, N samples of all splits, T their tokens, P their texts (two a sample for pairs).
 
@@ -77,10 +78,9 @@ class Contents:
         """Ids that stand for no part of a text, within the vocabulary."""
         return [i for i in self.manifest.tokenizer.special_ids if i < len(self.id_counts_V) and i != self.unknown_id]
 
-    @property
-    def source(self) -> str:
-        """The source as a command names it; SOURCE for tables in memory."""
-        return str((self.manifest.origin or {}).get("source") or "SOURCE")
+    def prepare_command(self, **changes: object) -> str:
+        """Return the command that prepares the source again, with other values of some options."""
+        return prepare_command(self.manifest, changes)
 
     def rows_of(self, split: int) -> int:
         """Return how many samples a split has."""
@@ -99,13 +99,17 @@ class Contents:
         return np.repeat(np.arange(len(self.names)), np.diff(self.split_offsets_S1))
 
     def text_of(self, row: int) -> str:
-        """Return the text of a sample's tokens: all texts or sequences if it has several, with bars between them."""
+        """Return the text of a sample's tokens: all texts or sequences if it has several, with bars between them.
+
+        Special tokens are left out, but not the unknown one: it stands for something in the text.
+        """
         places = self.text_offsets_P1[row * self.texts_a_row : (row + 1) * self.texts_a_row + 1].tolist()
         if self.sequences is not None:
             own = slice(*self.sequences.offsets_N1[row : row + 2].tolist())
             places = (self.token_offsets_N1[row] + offsets_of(self.sequences.lengths_Q[own])).tolist()
-        texts = (self.ids_T[first:end].tolist() for first, end in pairwise(places))
-        return " | ".join(self.tokenizer.decode(ids).strip() for ids in texts)
+        parts = (self.ids_T[first:end] for first, end in pairwise(places))
+        ids = (part[~np.isin(part, self.special_ids)].tolist() for part in parts)
+        return " | ".join(self.tokenizer.decode(each, skip_special_tokens=False).strip() for each in ids)
 
     def label_of(self, row: int) -> str | None:
         """Return the label of a sample if it has one of its own."""

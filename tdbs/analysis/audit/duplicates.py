@@ -13,14 +13,17 @@ from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding, severity_of
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.data.tasks import SAMPLE_KINDS
-from tdbs.pipeline.duplicates.mixing import HashArray
+from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, mixed
 from tdbs.pipeline.duplicates.near import THRESHOLD, NearPairs, near_pairs
 from tdbs.pipeline.duplicates.normal import same_texts
+from tdbs.pipeline.duplicates.options import EXACT, NEAR
 from tdbs.pipeline.duplicates.rows import first_with_same, same_rows
 from tdbs.pipeline.duplicates.shingles import shingles_of
+from tdbs.pipeline.origin import dropped_duplicates, kept_out
 
 # Shapes: N samples of all splits, R some of them, C near pairs.
 
+_SHOWN_PAIRS = 10  # of rows, in a fix
 _MANY = 0.005  # share of a split's samples from which duplicates in it are worth a warning
 
 
@@ -89,18 +92,32 @@ def _in_split(contents: Contents, repeats: Repeats, split: int) -> list[Finding]
     normal_R = rows[first_with_same(repeats.normal_N[rows].astype(np.uint64))]
     is_exact_R = exact_R != rows
     is_normal_R = (normal_R != rows) & ~is_exact_R
-    near = _second_of_pairs(contents, repeats.near, split, split)
-    name, found = contents.names[split], []
-    for kind, rows_R, others_R, what, option in (
-        ("exact_duplicates", rows[is_exact_R], exact_R[is_exact_R], "repeat an earlier one token by token", "exact"),
+    first_C, second_C = _pairs_of(contents, repeats.near, split, split)
+    labels_N, name, found = contents.label_digests_N, contents.names[split], []
+    for kind, rows_R, others_R, what, rule, have_twins in (
+        (
+            "exact_duplicates",
+            rows[is_exact_R],
+            exact_R[is_exact_R],
+            "repeat an earlier one token by token",
+            EXACT,
+            _have_twins(repeats.exact_N, labels_N, rows, is_exact_R),
+        ),
         (
             "normalized_duplicates",
             rows[is_normal_R],
             normal_R[is_normal_R],
             "repeat an earlier one but for case, spaces and punctuation",
-            "near",
+            NEAR,
+            _have_twins(repeats.normal_N, labels_N, rows, is_normal_R),
         ),
-        ("near_duplicates", *near, f"are nearly an earlier one (Jaccard index {THRESHOLD} or more)", "near"),
+        (
+            "near_duplicates",
+            *_second_of(first_C, second_C),
+            f"are nearly an earlier one (Jaccard index {THRESHOLD} or more)",
+            NEAR,
+            bool((labels_N[first_C] == labels_N[second_C]).any()),
+        ),
     ):
         if len(rows_R):
             found.append(
@@ -111,13 +128,46 @@ def _in_split(contents: Contents, repeats: Repeats, split: int) -> list[Finding]
                     rows_R,
                     others_R=others_R,
                     what=f"Samples of {name} that {what}: {len(rows_R):,}{_relabelled(contents, rows_R, others_R)}.",
-                    fix=f"tdbs prepare {contents.source} --drop-duplicates {option}"
-                    if contents.has_train and split == 0  # other splits stay whole
-                    else f"Leave them out of the source, then run tdbs prepare {contents.source} again.",
+                    fix=_drop_fix(contents, split, rule) if have_twins else _read_fix(contents, rows_R, others_R),
                     severity=severity_of(len(rows_R), len(rows), _MANY),
                 )
             )
     return found
+
+
+def _have_twins(group_N: IntArray, labels_N: HashArray, rows: IntArray, is_one_R: BoolArray) -> bool:
+    """Return whether one of some samples of a split has the group and the label of an earlier one of the split.
+
+    A split without labels has one label. If there is no such sample, --drop-duplicates keeps all of them.
+    """
+    if not is_one_R.any():
+        return False
+    keys_R = mixed(group_N[rows].astype(np.uint64) * GOLDEN + labels_N[rows])
+    return bool((first_with_same(keys_R) != np.arange(len(rows)))[is_one_R].any())
+
+
+def _drop_fix(contents: Contents, split: int, rule: str) -> str:
+    """Return the command that removes duplicates, if the dataset is without it; it leaves other splits than train."""
+    if contents.has_train and split == 0 and dropped_duplicates(contents.manifest) not in (rule, NEAR):
+        return contents.prepare_command(drop_duplicates=rule)
+    return f"Leave them out of the source, then run: {contents.prepare_command()}"
+
+
+def _read_fix(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str:
+    """Return which rows to read, since no command knows which of two labels is right."""
+    splits = contents.names
+    both_R2 = np.stack([rows_R, others_R], axis=1)
+    _, places = np.unique(np.sort(both_R2, axis=1), axis=0, return_index=True)  # two rows are often each other's
+    pairs = []
+    for row, other in both_R2[np.sort(places)[:_SHOWN_PAIRS]].tolist():
+        own, of_other = contents.split_of(row), contents.split_of(other)
+        named = "" if own == of_other else f"{splits[of_other]} "
+        pairs.append(f"{contents.source_rows_N[row]} and {named}{contents.source_rows_N[other]}")
+    more = f", and {len(places) - _SHOWN_PAIRS:,} more pairs" if len(places) > _SHOWN_PAIRS else ""
+    return (
+        f"Choose one label for {splits[contents.split_of(int(rows_R[0]))]} rows {', '.join(pairs)}{more}, "
+        f"then run: {contents.prepare_command()}"
+    )
 
 
 def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
@@ -127,7 +177,7 @@ def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
     exact_R, normal_R = repeats.exact_N[rows], repeats.normal_N[rows]
     is_exact_R = exact_R < end
     is_normal_R = (normal_R < end) & ~is_exact_R
-    near_R, train_R = _second_of_pairs(contents, repeats.near, 0, split)
+    near_R, train_R = _second_of(*_pairs_of(contents, repeats.near, 0, split))
     # A sample whose text comes again in its split leaks each time.
     place_R = np.searchsorted(near_R, normal_R)
     place_R[place_R == len(near_R)] = 0
@@ -146,7 +196,6 @@ def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
         count = int(is_one_R.sum())
         if count:
             relabelled = _relabelled(contents, rows[is_one_R], others_R[is_one_R])
-            how = "" if kind == "leaks" else "--drop-duplicates near "  # --keep-out alone compares token ids
             found.append(
                 finding(
                     contents,
@@ -155,10 +204,19 @@ def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
                     rows[is_one_R],
                     others_R=others_R[is_one_R],
                     what=f"Samples of {name} that {what}: {count:,}{relabelled}.",
-                    fix=f"tdbs prepare {contents.source} {how}--keep-out {name}",
+                    fix=_keep_out_fix(contents, name, is_exact=kind == "leaks"),
                 )
             )
     return found
+
+
+def _keep_out_fix(contents: Contents, name: str, *, is_exact: bool) -> str:
+    """Return what removes the samples of train that leak into a split; --keep-out alone compares token ids."""
+    out, rule = kept_out(contents.manifest), dropped_duplicates(contents.manifest)
+    if name in out and (is_exact or rule == NEAR):
+        return f"Leave them out of train in the source, then run: {contents.prepare_command()}"
+    rules = {} if is_exact else {"drop_duplicates": NEAR}
+    return contents.prepare_command(**rules, keep_out=",".join(dict.fromkeys((*out, name))))
 
 
 def _relabelled(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str:
@@ -169,8 +227,8 @@ def _relabelled(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str
     return f", {count:,} of them with another label" if count else ""
 
 
-def _second_of_pairs(contents: Contents, near: NearPairs, first: int, second: int) -> tuple[IntArray, IntArray]:
-    """Return the samples of one split that are near to one of another (R), ascending, and the first of these (R).
+def _pairs_of(contents: Contents, near: NearPairs, first: int, second: int) -> tuple[IntArray, IntArray]:
+    """Return the near pairs of a sample of one split with one of another (C).
 
     Windows of one row overlap, so they do not count.
     """
@@ -183,8 +241,13 @@ def _second_of_pairs(contents: Contents, near: NearPairs, first: int, second: in
     )
     if first == second:
         is_one_C &= contents.source_rows_N[near.first_C] != contents.source_rows_N[near.second_C]
-    rows_R, places_R = np.unique(near.second_C[is_one_C], return_index=True)
-    return rows_R, near.first_C[is_one_C][places_R]
+    return near.first_C[is_one_C], near.second_C[is_one_C]
+
+
+def _second_of(first_C: IntArray, second_C: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the second samples of pairs (R), ascending, and the first one that each is paired with (R)."""
+    rows_R, places_R = np.unique(second_C, return_index=True)
+    return rows_R, first_C[places_R]
 
 
 def _conflicts(
@@ -224,6 +287,6 @@ def _conflict(contents: Contents, kind: str, split: int, rows_R: IntArray, other
         rows_R,
         others_R=others_R,
         what=f"Samples of {contents.names[split]} whose text stands {where} with another label: {len(rows_R):,}.",
-        fix=f"Choose one label for each text in the source, then run tdbs prepare {contents.source} again.",
+        fix=_read_fix(contents, rows_R, others_R),
         severity="warning" if is_of_samples else "note",  # a question may have several answers
     )

@@ -5,13 +5,13 @@ from typing import Any, Literal
 
 from tdbs.analysis.audit.contents import Contents
 from tdbs.arrays import IntArray
+from tdbs.pipeline.origin import prepare_command
 from tdbs.shown import clipped
 
 # Shapes: R samples of a finding, among all samples of the dataset.
 
 Severity = Literal["warning", "note"]
 EXAMPLES = 3
-HOLD_OUT = "Hold out a part of train in its place: tdbs prepare TRAIN_FILE --validation 0.1"
 _SHOWN_TEXT = 80  # characters
 
 
@@ -88,6 +88,13 @@ def finding(
             _example(contents, int(rows_R[i]), None if others_R is None else int(others_R[i])) for i in shown
         ),
     )
+
+
+def hold_out(contents: Contents) -> str:
+    """Return the fix for a split that is not like train: hold out a part of train in its place."""
+    changes = {"mirror": None, "keep_out": None, "validation": 0.1}
+    command = prepare_command(contents.manifest, changes, source="TRAIN_FILE")
+    return f"Hold out a part of train in its place: {command}"
 
 
 def _example(contents: Contents, row: int, other: int | None) -> Example:

@@ -6,7 +6,7 @@ import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding
-from tdbs.analysis.samples.label_errors import likeliest_label_errors
+from tdbs.analysis.samples.label_errors import chance_sentence, likeliest_label_errors, train_fit
 from tdbs.analysis.samples.summary import AUM
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import PreparedDataset
@@ -40,13 +40,18 @@ def label_error_findings(contents: Contents, dataset: PreparedDataset, run: Path
     rows_R = places_S[train_N[places_S] == wanted_S]  # a dataset may lack rows that the run had
     if not contents.has_train or not len(rows_R):
         return []
+    fit = train_fit(labels_M, predicted_M)
+    what = f"Samples of train whose label is likely wrong by the {ranked_by} of {run}: {len(rows_R):,}."
     return [
         finding(
             contents,
             "likely_label_errors",
             0,
             rows_R,
-            what=f"Samples of train whose label is likely wrong by the {ranked_by} of {run}: {len(rows_R):,}.",
-            fix=f"Read them: tdbs score {run} --label-errors {min(len(rows_R), 100)}",
+            what=f"{what} {chance_sentence(fit)}" if fit.near_chance else what,
+            fix="Train a run that learns the labels, then: tdbs score RUN"
+            if fit.near_chance
+            else f"Read them: tdbs score {run} --label-errors {min(len(rows_R), 100)}",
+            severity="note" if fit.near_chance else "warning",
         )
     ]

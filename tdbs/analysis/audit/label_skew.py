@@ -141,7 +141,7 @@ def skew_findings(contents: Contents) -> list[Finding]:
                     of_class,
                     what=f"{shares.share_C[most]:.1%} of the tokens of {shares.classes[most]} are droppable, "
                     f"{shares.share_C[least]:.1%} of {shares.classes[least]}: TokenDrop would touch one more.",
-                    fix=f"tdbs prepare {contents.source} --forbid-drop REASON",
+                    fix=contents.prepare_command(forbid_drop="REASON"),
                 )
             )
     return found

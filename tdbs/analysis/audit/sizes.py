@@ -3,7 +3,7 @@
 import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
-from tdbs.analysis.audit.findings import HOLD_OUT, Finding, finding, severity_of
+from tdbs.analysis.audit.findings import Finding, finding, hold_out, severity_of
 from tdbs.arrays import IntArray
 
 # Shapes: N samples of a split, R some of them, K texts a sample.
@@ -24,7 +24,7 @@ def size_findings(contents: Contents) -> list[Finding]:
         part = contents.slice_of(split)
         text_N = _least_tokens(contents, part)
         own_N = np.maximum.reduceat(*contents.sequences_of(part)) - contents.special_tokens
-        again = f"Leave them out of the source, then run tdbs prepare {contents.source} again."
+        again = f"Leave them out of the source, then run: {contents.prepare_command()}"
         of_pair = " in one of their texts" if contents.texts_a_row > 1 or contents.sequences is not None else ""
         empty_R = np.flatnonzero(text_N <= 0) + part.start
         if len(empty_R):
@@ -40,7 +40,7 @@ def size_findings(contents: Contents) -> list[Finding]:
         if len(long_R):
             long_R = long_R[np.argsort(-own_N[long_R], kind="stable")] + part.start
             what = f"Samples of {name} far longer than the others, over {limit:,.0f} tokens: {len(long_R):,}."
-            fix = f"tdbs prepare {contents.source} --max-length {int(limit) + contents.special_tokens}"
+            fix = contents.prepare_command(max_length=int(limit) + contents.special_tokens)
             grade = severity_of(len(long_R), len(own_N), _MANY_LONG)
             found.append(finding(contents, "length_outliers", split, long_R, what=what, fix=fix, severity=grade))
         if contents.has_train and split > 0:
@@ -94,6 +94,6 @@ def _shift(contents: Contents, split: int) -> list[Finding]:
             count=len(own_N),
             what=f"{name} has {own_N.mean():.1f} tokens a sample, train {train_N.mean():.1f}: "
             f"{apart / max(spread, 1e-9):.1f} standard deviations apart.",
-            fix=HOLD_OUT,
+            fix=hold_out(contents),
         )
     ]

@@ -83,7 +83,7 @@ def truncation_findings(contents: Contents) -> list[Finding]:
                     split,
                     rows_R,
                     what=f"{noun} of {name} cut at {longest} tokens, estimated: {told.estimated_cut:,}.",
-                    fix=f"tdbs prepare {contents.source} --max-length {2 * longest}",
+                    fix=contents.prepare_command(max_length=2 * longest),
                     count=told.estimated_cut,
                     total=len(lengths),
                 )
@@ -111,7 +111,7 @@ def _target_finding(contents: Contents, split: int) -> list[Finding]:
             split,
             rows_R + contents.slice_of(split).start,
             what=f"Samples of {contents.names[split]} with a target cut at {longest} tokens, estimated: {cut:,}.",
-            fix=f"tdbs prepare {contents.source} --max-target-length {2 * longest}",
+            fix=contents.prepare_command(max_target_length=2 * longest),
             count=cut,
         )
     ]

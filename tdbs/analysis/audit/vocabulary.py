@@ -63,7 +63,7 @@ def vocabulary_findings(contents: Contents) -> list[Finding]:
                         rows_R,
                         what=f"{len(places_T) / own:.1%} of the tokens of {name} are unknown to the tokenizer, "
                         f"in {len(rows_R):,} samples.",
-                        fix=f"tdbs prepare {contents.source} --tokenizer ANOTHER",
+                        fix=contents.prepare_command(tokenizer="ANOTHER"),
                     )
                 )
     fit = fit_of(contents)
@@ -75,7 +75,7 @@ def vocabulary_findings(contents: Contents) -> list[Finding]:
                 0,
                 np.arange(contents.rows_of(0)),
                 what=f"A word has {fit.fertility:.2f} tokens of {fit.tokenizer}: it was made for other texts.",
-                fix=f"tdbs prepare {contents.source} --tokenizer ANOTHER",
+                fix=contents.prepare_command(tokenizer="ANOTHER"),
             )
         )
     return found

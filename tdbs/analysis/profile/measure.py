@@ -16,19 +16,19 @@ from tdbs.analysis.environment import device_name, environment
 from tdbs.analysis.profile.caps import caps_table, device_memory, searched_caps
 from tdbs.analysis.profile.shapes import grid_shapes, kernel_shapes, overhead_shapes
 from tdbs.analysis.profile.timing import Progress, framework_overheads, timed_points
-from tdbs.errors import ConfigError, ModelError
+from tdbs.errors import ModelError
 from tdbs.files import write_json
 from tdbs.given import checked
 from tdbs.notebook import of_messages, shown_progress
 from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, opened
 from tdbs.pipeline.engines import memory_bytes
-from tdbs.removal import refuse_link
+from tdbs.removal import refuse_taken
 from tdbs.settings import TrainSettings
 from tdbs.train.device import resolve_execution
 from tdbs.train.learner import Learner, make_learner, share_weights
 from tdbs.train.planning.cost_model import fit_costs
 from tdbs.train.planning.model_choice import default_model, shown_model
-from tdbs.train.planning.profile_file import SCHEMA_VERSION
+from tdbs.train.planning.profile_file import SCHEMA_VERSION, is_profile
 from tdbs.train.resolved import resolve_settings
 from tdbs.train.rows.models import knows_sequences, use_sequences
 
@@ -172,9 +172,7 @@ def write_profile(path: Path, profile: Mapping[str, Any], *, overwrite: bool) ->
 
 def check_place(path: Path, *, overwrite: bool) -> None:
     """Refuse a place that is taken, before anything is measured."""
-    refuse_link(path)
-    if path.exists() and not overwrite:
-        raise ConfigError(f"{path} already exists.", next_step="Pass another --out, or --overwrite.")
+    refuse_taken(path, is_profile, overwrite=overwrite)
 
 
 def _learner(dataset: PreparedDataset, name: str, precision: str, kernel: str, *, dropout: float) -> Learner:

@@ -5,12 +5,16 @@ one is below 0. The area under the margin (AUM; Pleiss et al. 2020) is the mean 
 precision on labels that were flipped on purpose.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from tdbs.arrays import IntArray
 
 # Shapes: M samples with scores, S the suspected ones.
+
+_LEARNED = 0.2  # share of the errors of always answering the largest class that a run must avoid
 
 
 def likeliest_label_errors(margins_M: npt.NDArray[np.floating], labels_M: IntArray, predicted_M: IntArray) -> IntArray:
@@ -26,3 +30,31 @@ def likeliest_label_errors(margins_M: npt.NDArray[np.floating], labels_M: IntArr
     """
     suspected_S = np.flatnonzero((margins_M < 0) | (labels_M != predicted_M))
     return suspected_S[np.argsort(margins_M[suspected_S], kind="stable")]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainFit:
+    """How well a run knows the labels it was trained on; the fields are JSON keys of `tdbs score`."""
+
+    accuracy: float  # share of the samples whose class it predicts at the end
+    largest_class: float  # share of the samples of the largest class
+    near_chance: bool  # it avoids less than a fifth of the errors of always answering that class
+
+
+def train_fit(labels_M: IntArray, predicted_M: IntArray) -> TrainFit:
+    """Return how well a run knows its labels. Near chance it suspects all that it has not learned: nearly any label."""
+    accuracy = float((labels_M == predicted_M).mean())
+    largest_class = float(np.bincount(labels_M).max() / len(labels_M))
+    return TrainFit(
+        accuracy=accuracy,
+        largest_class=largest_class,
+        near_chance=accuracy < largest_class + _LEARNED * (1 - largest_class),
+    )
+
+
+def chance_sentence(fit: TrainFit) -> str:
+    """Return what a run near chance says of labels."""
+    return (
+        f"The run predicts {fit.accuracy:.1%} of its train labels, and the largest class has {fit.largest_class:.1%}: "
+        "near chance, its suspicions mean little."
+    )

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from tdbs.analysis.samples.by_model import scores_by_model
-from tdbs.analysis.samples.label_errors import likeliest_label_errors
+from tdbs.analysis.samples.label_errors import TrainFit, likeliest_label_errors, train_fit
 from tdbs.analysis.samples.summary import AUM, CORRECT, EPOCHS, FORGETTING, Summary, summarize
 from tdbs.arrays import IntArray
-from tdbs.errors import DatasetError, TrainingError, at_least
+from tdbs.errors import ConfigError, DatasetError, TrainingError, at_least
 from tdbs.files import new_file
 from tdbs.given import Place, checked, text_of
 from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, opened, read_split, split_info
@@ -23,7 +23,7 @@ from tdbs.pipeline.sample_texts import SampleText, read_columns, read_texts
 from tdbs.pipeline.schema import LABEL, SAMPLE_ID, SOURCE_ROW
 from tdbs.removal import refuse_link
 from tdbs.shown import shown
-from tdbs.train.evaluate import load_trained, own_dataset
+from tdbs.train.evaluate import check_same_data, load_trained, own_dataset
 from tdbs.train.feed import TRAIN
 from tdbs.train.run_folder import SCORES_NAME, SOURCE_OF_SCORES, Run, read_run
 from tdbs.train.run_scores import check_scored_kind
@@ -57,6 +57,8 @@ class ScoreResult:
     columns: list[str]
     source: str  # epochs: as the run recorded them; model: the trained model, in evaluation mode
     epochs: int  # recorded epochs that the scores are of
+    missing_epochs: list[int]  # epochs whose scores the run lacks though it has others: the trained model is scored
+    train_fit: TrainFit | None  # how well the run knows its labels; None: the task has no classes
     suspected: int  # samples whose label may be wrong
     label_errors: list[LabelError]  # the likeliest of them
     ranked_by: str | None  # the column that ranks them; None: the task has no classes
@@ -95,10 +97,11 @@ def score(run: Place, *, label_errors: int = SHOWN_ERRORS, dataset: AnyDataset |
     if read.result is None:
         raise TrainingError(f"The run {read.path} did not finish.", next_step="Continue it with tdbs train --resume.")
     source = own_dataset(read, command="score") if dataset is None else opened(dataset)
-    _check_same_data(read, source)
+    check_same_data(read, source)
     rows = split_info(source, TRAIN).rows
     epochs = int(read.config["epochs"])
-    recorded = all(has_epoch(read.path, epoch) for epoch in range(epochs))
+    missing = [epoch for epoch in range(epochs) if not has_epoch(read.path, epoch)]
+    recorded = not missing
     found = summarize(_epochs(read, epochs, rows) if recorded else [_by_model(read, source)], rows=rows)
     table = _table(source, found, recorded=recorded)
     place = read.path / SCORES_NAME
@@ -114,20 +117,13 @@ def score(run: Place, *, label_errors: int = SHOWN_ERRORS, dataset: AnyDataset |
         columns=table.column_names,
         source="epochs" if recorded else "model",
         epochs=epochs if recorded else 0,
+        missing_epochs=missing if len(missing) < epochs else [],
+        train_fit=None if ranked_by is None else train_fit(table[LABEL].to_numpy(), table[PREDICTED].to_numpy()),
         suspected=len(suspected),
         label_errors=_described(source, table, suspected[:label_errors], ranked_by),
         ranked_by=ranked_by,
         seconds=time.perf_counter() - started,
     )
-
-
-def _check_same_data(run: Run, dataset: PreparedDataset) -> None:
-    """Refuse a dataset whose samples are not those of the run."""
-    if run.config["dataset"].get("key") != dataset.manifest.key:
-        raise DatasetError(
-            f"{dataset.path} is not the dataset that the run {run.path} was trained on.",
-            next_step="Name that one with --dataset, or prepare it again as it was.",
-        )
 
 
 def _epochs(run: Run, epochs: int, rows: int) -> Iterator[EpochRecord]:

@@ -53,6 +53,8 @@ def drop_rules(options: DuplicateOptions, source: Source) -> DropRules | None:
     held_out = [] if source.held_out is None else ["validation"]
     others = [name for name in (*held_out, *(split.name for split in source.splits)) if name != TRAIN]
     asked = [part.strip() for part in (options.keep_out or "").split(",") if part.strip()]
+    if options.keep_out is not None and not asked:
+        raise ConfigError("--keep-out does not name a split.", next_step=_pass_one_of(others))
     for name in asked:
         _check_split(name, others, source)
     if options.drop_duplicates is None and not asked:
@@ -63,12 +65,18 @@ def drop_rules(options: DuplicateOptions, source: Source) -> DropRules | None:
 def _check_split(name: str, others: Sequence[str], source: Source) -> None:
     if name in others:
         return
-    next_step = f"Pass one of {', '.join(others)}." if others else "Leave it out, or add a split with --validation."
     if name == TRAIN:
         raise ConfigError(
             "--keep-out train would leave out all rows.",
-            next_step="Pass another split; for repeats in train pass --drop-duplicates.",
+            next_step=f"{_pass_one_of(others) + ' ' if others else ''}For repeats in train pass --drop-duplicates.",
         )
     raise ConfigError(
-        fitted("--keep-out '{name}' is not a split of {source}.", name=name, source=source.name), next_step=next_step
+        fitted("--keep-out '{name}' is not a split of {source}.", name=name, source=source.name),
+        next_step=_pass_one_of(others),
     )
+
+
+def _pass_one_of(others: Sequence[str]) -> str:
+    if not others:
+        return "Leave it out, or add a split with --validation: the source has train alone."
+    return f"Pass {'one of ' if len(others) > 1 else ''}{', '.join(others)}."

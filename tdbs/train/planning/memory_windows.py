@@ -8,8 +8,7 @@ price: samples of different windows never share a batch in that epoch.
 """
 
 from collections import Counter
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -111,22 +110,15 @@ def plan_split(
 
     `train`, `plan` and `estimate-speedup` all call this, so all see the same plan.
     """
-    chosen = partial(planned_samples, subset, len(index.lengths_N), seed=seed)
-    if windows > 1:
-        return [
-            _plan_windows(index, manifest, strategy, windows, seed=seed, epoch=epoch, chosen_M=chosen(epoch=epoch))
-            for epoch in range(epochs)
-        ]
-    return plan_run(
-        index.lengths_N.astype(np.int64),
-        words_to_drop(index, strategy),
+    rows = len(index.lengths_N)
+    return _plans_of(
+        index,
+        manifest,
         strategy,
-        max_length=manifest.max_length,
+        range(epochs),
+        lambda epoch: planned_samples(subset, rows, seed=seed, epoch=epoch),
         seed=seed,
-        epochs=epochs,
-        targets=_targets(index, manifest),
-        sequences=_sequences(index, manifest),
-        chosen=lambda epoch: chosen(epoch=epoch),
+        windows=windows,
     )
 
 
@@ -141,19 +133,8 @@ def replan_epoch(
     windows: int,
 ) -> EpochPlan:
     """Return the plan of one epoch on some samples, which were not known when the run was planned."""
-    if windows > 1:
-        return _plan_windows(index, manifest, strategy, windows, seed=seed, epoch=epoch, chosen_M=chosen_M)
-    return plan_epoch(
-        index.lengths_N.astype(np.int64),
-        words_to_drop(index, strategy),
-        strategy,
-        max_length=manifest.max_length,
-        seed=seed,
-        epoch=epoch,
-        targets=_targets(index, manifest),
-        sequences=_sequences(index, manifest),
-        chosen_M=chosen_M,
-    )
+    [plan] = _plans_of(index, manifest, strategy, [epoch], lambda _epoch: chosen_M, seed=seed, windows=windows)
+    return plan
 
 
 def words_to_drop(index: SplitIndex, strategy: Strategy, samples_M: IntArray | None = None) -> DroppableWords | None:
@@ -179,6 +160,35 @@ def plan_of_window(plan: EpochPlan, window: Window, samples_M: IntArray) -> Epoc
         longest_N=None if plan.longest_N is None else plan.longest_N[members],
         sequences_B=None if plan.sequences_B is None else plan.sequences_B[batches],
         dropped_W8=window.dropped_W8,
+    )
+
+
+def _plans_of(
+    index: SplitIndex,
+    manifest: Manifest,
+    strategy: Strategy,
+    epochs: Sequence[int],
+    chosen: Callable[[int], IntArray | None],
+    *,
+    seed: int,
+    windows: int,
+) -> list[EpochPlan]:
+    """Return the plans of some epochs, each on its chosen samples; None: on all."""
+    if windows > 1:
+        return [
+            _plan_windows(index, manifest, strategy, windows, seed=seed, epoch=epoch, chosen_M=chosen(epoch))
+            for epoch in epochs
+        ]
+    return plan_run(
+        index.lengths_N.astype(np.int64),
+        words_to_drop(index, strategy),
+        strategy,
+        max_length=manifest.max_length,
+        seed=seed,
+        epochs=epochs,
+        targets=_targets(index, manifest),
+        sequences=_sequences(index, manifest),
+        chosen=chosen,
     )
 
 

@@ -135,12 +135,12 @@ def plan_run(
     *,
     max_length: int,
     seed: int,
-    epochs: int,
+    epochs: Sequence[int],
     targets: TargetLengths | None = None,
     sequences: SequenceSizes | None = None,
     chosen: Callable[[int], IntArray | None] = lambda _epoch: None,
 ) -> list[EpochPlan]:
-    """Return the plans of all epochs of a run; `chosen` returns the samples of an epoch, None for all."""
+    """Return the plans of some epochs of a run, by their numbers; `chosen` returns an epoch's samples, None for all."""
     return [
         plan_epoch(
             lengths_N,
@@ -153,7 +153,7 @@ def plan_run(
             sequences=sequences,
             chosen_M=chosen(epoch),
         )
-        for epoch in range(epochs)
+        for epoch in epochs
     ]
 
 

@@ -12,6 +12,8 @@ from tdbs.files import write_bytes
 from tdbs.pipeline.lengths import bucket_name, bucket_of
 from tdbs.train.planning.epoch_plan import EpochPlan
 
+COLUMNS = ("epoch", "step", "batch", "bucket", "sample_ids", "padded_length", "tokens", "lr")
+
 
 def plan_table(plans: Sequence[EpochPlan], rates_S: FloatArray, edges: IntArray) -> pa.Table:
     """Return columns epoch, step, batch, bucket, sample_ids, padded_length, tokens, lr.
@@ -42,6 +44,14 @@ def plan_table(plans: Sequence[EpochPlan], rates_S: FloatArray, edges: IntArray)
         )
         first_step += plan.steps
     return pa.concat_tables(tables)
+
+
+def is_plan(path: Path) -> bool:
+    """Return whether a file is a plan as `write_plan` writes it: Parquet with these columns."""
+    try:
+        return tuple(pq.read_schema(path).names) == COLUMNS
+    except pa.ArrowException:
+        return False
 
 
 def write_plan(path: Path, table: pa.Table) -> None:

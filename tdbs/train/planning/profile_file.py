@@ -134,6 +134,14 @@ def read_profile(path: Place) -> Profile:
     return _parsed(read_json(place, _FORM, named=named), named)
 
 
+def is_profile(path: Path) -> bool:
+    """Return whether a file is a profile of tdbs, of any version."""
+    try:
+        return _has_version(read_json(path, _FORM))
+    except ConfigError:
+        return False
+
+
 def opened_profile(given: Profile | Place | None) -> Profile | None:
     """Return a profile that is given as it is, or by its file."""
     return given if given is None or isinstance(given, Profile) else read_profile(given)
@@ -152,7 +160,7 @@ def named_profile(name: str) -> Profile:
 
 
 def _parsed(found: Any, named: str) -> Profile:
-    if not isinstance(found, dict) or _FORM.version_key not in found:
+    if not _has_version(found):
         raise _FORM.misfit(named, f"{_FORM.version_key} is missing")
     record = record_of(found, _Record, _FORM, named=named)
     try:
@@ -170,6 +178,10 @@ def _parsed(found: Any, named: str) -> Profile:
         overhead=record.overhead,
         call_tokens=record.call_tokens,
     )
+
+
+def _has_version(found: Any) -> bool:
+    return isinstance(found, dict) and _FORM.version_key in found
 
 
 def _table(lengths: tuple[int, ...], caps: tuple[int, ...] | None) -> CapTable | None:

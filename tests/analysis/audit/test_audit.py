@@ -184,3 +184,13 @@ def test_a_tokenizer_that_removes_control_characters_says_so(tmp_path: Path):
     assert audit(tdbs.prepare(rows, out=tmp_path / "sample", **SAMPLE).dataset).control_characters_removed
     made: Audit = audit(prepared(clean(0), tmp_path / "made", write_tokenizer(tmp_path / "tokenizer")))
     assert not made.control_characters_removed
+
+
+def test_texts_of_other_scripts_are_told_with_the_share_of_the_main_one(tmp_path: Path):
+    """12 of 20 letters are Latin: no script is that of nearly all texts, and the finding does not claim it."""
+    texts = ["b d f g"] * 3 + ["а б в г"] * 2
+    rows = [{"text": text, "label": number % 2} for number, text in enumerate(texts)]
+    tokenizer = str(write_tokenizer(tmp_path / "t"))
+    found = audit(tdbs.prepare(rows, tokenizer=tokenizer, out=tmp_path / "d").dataset)
+    [other] = [each for each in found.findings if each.kind == "other_scripts"]
+    assert other.what == "Samples of train that are mostly not in Latin letters, the script of 60% of tokens: 2."
