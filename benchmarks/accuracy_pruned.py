@@ -137,8 +137,8 @@ def page(found: Sequence[PrunedRun]) -> str:
             f"{len(found)} runs: all-MiniLM-L6-v2 (22 M parameters), {found[0].epochs} epochs, base batch 64, the "
             f"default strategy, seeds {', '.join(map(str, seeds))}; {'; '.join(facts)}. Scores: Matthews (cola), else "
             "accuracy, x 100; mean and deviation over seeds. Time is the processor's; that of the run on all samples "
-            "with the same seed is 1.00: mean over seeds and tasks. Differences are of means over tasks, seed by seed, with 95 % t "
-            "intervals.",
+            "with the same seed is 1.00: mean over seeds and tasks. Differences are of means over tasks, seed by seed, "
+            "with 95 % t intervals.",
             markdown_table([_row(found, name, tasks) for name in names]),
             "`hardest` needs the run on all samples first, whose time is not counted. `diet` has a whole first epoch.",
             "Made by `python -m benchmarks.accuracy_pruned --model MODEL --mirror DIR`.\n",

@@ -70,22 +70,21 @@ def main() -> None:
 
 def page(rows: list[dict[str, float | int | str]], *, rows_of: str, arguments: argparse.Namespace) -> str:
     """Return the page of the rankings, with the command that makes it."""
-    origin = provenance()
+    origin, seeds = provenance(), " ".join(map(str, arguments.seeds))
     counted = round(arguments.flipped * arguments.rows)
     return "\n\n".join(
         [
             "# Wrong labels found again",
-            f"How well the scores of a run find labels that are wrong: in {rows_of} by each seed. Precision is the share "
-            f"of flipped labels among the first {counted} samples of a ranking; {arguments.flipped:g} is chance. Mean, "
-            f"least and greatest of seeds {', '.join(map(str, arguments.seeds))}; all-MiniLM-L6-v2, "
-            f"rate {arguments.lr:g}; {origin['hardware']}, {origin['versions']}, {origin['date']}, commit "
-            f"{origin['commit']}.",
+            f"How well the scores of a run find wrong labels: in {rows_of} by each seed. Precision is the share of "
+            f"flipped labels among the first {counted} samples of a ranking, {arguments.flipped:g} is chance. Mean, "
+            f"least and greatest of seeds {seeds}; all-MiniLM-L6-v2, rate {arguments.lr:g}; {origin['hardware']}, "
+            f"{origin['versions']}, {origin['date']}, commit {origin['commit']}.",
             markdown_table([{name: shown_number(value) for name, value in row.items()} for row in rows]),
-            "Scores of the epochs are of training mode, as the run saw its samples. The last two rows are of the trained "
-            "model in evaluation mode. Labels that were wrong before count as false alarms.",
-            "Made by `python -m benchmarks.bench_label_errors MODEL ../shared/datasets/glue/sst2/train.parquet --epochs "
-            f"{' '.join(map(str, arguments.epochs))} --seeds {' '.join(map(str, arguments.seeds))} --page "
-            "reports/label_errors/README.md`.\n",
+            "Scores of the epochs are of training mode, as the run saw its samples. The last two rows are of the "
+            "trained model in evaluation mode. Labels that were wrong before count as false alarms.",
+            "Made by `python -m benchmarks.bench_label_errors MODEL ../shared/datasets/glue/sst2/train.parquet "
+            f"--epochs {' '.join(map(str, arguments.epochs))} --seeds {seeds} "
+            "--page reports/label_errors/README.md`.\n",
         ]
     )
 
