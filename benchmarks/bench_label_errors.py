@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import tdbs
-from benchmarks.common import print_rows
+from benchmarks.common import markdown_table, print_rows, provenance, shown_number
 from tdbs.analysis.samples.score import ScoreResult
 
 # How each column ranks samples: the sign makes the suspected ones small.
@@ -40,6 +40,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[1])
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--json", action="store_true")
+    parser.add_argument("--page", type=Path, help="write the table there, too: reports/label_errors/README.md")
     arguments = parser.parse_args()
     rows: list[dict[str, float | int | str]] = []
     with tempfile.TemporaryDirectory() as place:
@@ -59,12 +60,32 @@ def main() -> None:
                         "greatest": max(values),
                     }
                 )
-    print_rows(
-        rows,
-        as_json=arguments.json,
-        model=Path(arguments.model).parts[-2:],
-        rows_of=f"{arguments.file.parent.name}, {arguments.rows:,} rows, {arguments.flipped:.0%} flipped",
-        seeds=arguments.seeds,
+    rows_of = f"{arguments.file.parent.name}, {arguments.rows:,} rows, {arguments.flipped:.0%} flipped"
+    model = "/".join(Path(arguments.model).parts[-2:])
+    print_rows(rows, as_json=arguments.json, model=model, rows_of=rows_of, seeds=arguments.seeds)
+    if arguments.page is not None:
+        arguments.page.parent.mkdir(parents=True, exist_ok=True)
+        arguments.page.write_text(page(rows, rows_of=rows_of, arguments=arguments), encoding="utf-8")
+
+
+def page(rows: list[dict[str, float | int | str]], *, rows_of: str, arguments: argparse.Namespace) -> str:
+    """Return the page of the rankings, with the command that makes it."""
+    origin, seeds = provenance(), " ".join(map(str, arguments.seeds))
+    counted = round(arguments.flipped * arguments.rows)
+    return "\n\n".join(
+        [
+            "# Wrong labels found again",
+            f"How well the scores of a run find wrong labels: in {rows_of} by each seed. Precision is the share of "
+            f"flipped labels among the first {counted} samples of a ranking, {arguments.flipped:g} is chance. Mean, "
+            f"least and greatest of seeds {seeds}; all-MiniLM-L6-v2, rate {arguments.lr:g}; {origin['hardware']}, "
+            f"{origin['versions']}, {origin['date']}, commit {origin['commit']}.",
+            markdown_table([{name: shown_number(value) for name, value in row.items()} for row in rows]),
+            "Scores of the epochs are of training mode, as the run saw its samples. The last two rows are of the "
+            "trained model in evaluation mode. Labels that were wrong before count as false alarms.",
+            "Made by `python -m benchmarks.bench_label_errors MODEL ../shared/datasets/glue/sst2/train.parquet "
+            f"--epochs {' '.join(map(str, arguments.epochs))} --seeds {seeds} "
+            "--page reports/label_errors/README.md`.\n",
+        ]
     )
 
 

@@ -42,10 +42,11 @@ def print_rows(rows: list[dict[str, float | int | str]], *, as_json: bool, **fac
         print(json.dumps({**provenance(), **facts, "rows": rows}))
         return
     print("\n".join(f"{name}: {value}" for name, value in {**provenance(), **facts}.items()))
-    print(markdown_table([{name: _shown(value) for name, value in row.items()} for row in rows]))
+    print(markdown_table([{name: shown_number(value) for name, value in row.items()} for row in rows]))
 
 
-def _shown(value: float | int | str) -> str:
+def shown_number(value: float | int | str) -> str:
+    """Return a value of a table: three digits, or whole from 1,000 on."""
     if isinstance(value, str):
         return value
     return f"{value:,.0f}" if isinstance(value, int) or value >= 1_000 else f"{value:.3g}"
