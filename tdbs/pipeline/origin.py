@@ -8,9 +8,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
+from tdbs.data.file_options import FileOptions
 from tdbs.data.objects import Objects
 from tdbs.data.sample import SAMPLE_TASK, TOKENIZER_FOLDER
-from tdbs.data.file_options import FileOptions
 from tdbs.data.sources import HUB_TOKENIZER
 from tdbs.data.tasks import HUB_TASKS
 from tdbs.errors import DatasetError
@@ -124,7 +124,8 @@ def _noted(manifest: Manifest) -> tuple[Origin, FileOptions]:
 
 def _others(manifest: Manifest) -> dict[str, object]:
     """Return what the other options of `prepare` were; None for one that has its default."""
-    kind, length, words = manifest.task.kind, manifest.max_length, manifest.words.source
+    kind, words = manifest.task.kind, manifest.words.source
+    length = manifest.max_sequence_length or manifest.max_length
     kept = [word for word in manifest.words.kept if not (manifest.task.keep_pronouns and word == _KEEP_PRONOUNS)]
     return {
         "max_length": _unless(length, MAX_LENGTHS.get(kind, DEFAULT_MAX_LENGTH)),

@@ -20,8 +20,8 @@ from tdbs.pipeline.duplicates.normal import NormalTexts, normal_texts, text_offs
 from tdbs.pipeline.duplicates.pieces import Pieces, pieces_of, unknown_id
 from tdbs.pipeline.duplicates.rows import row_digests
 from tdbs.pipeline.manifest import Manifest
-from tdbs.pipeline.sequences import SampleSequences, joined_sequences
 from tdbs.pipeline.origin import prepare_command
+from tdbs.pipeline.sequences import SampleSequences, joined_sequences
 
 # Shapes: S splits, S1 = S + 1, N samples of all splits, T their tokens, P their texts (two a sample for pairs).
 

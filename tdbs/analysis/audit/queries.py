@@ -48,7 +48,7 @@ def query_findings(contents: Contents) -> list[Finding]:
     for split, name in enumerate(contents.names):
         part = contents.slice_of(split)
         texts = every.part(part.start, part.stop)
-        again = f"Leave them out of the source, then run tdbs prepare {contents.source} again."
+        again = f"Leave them out of the source, then run: {contents.prepare_command()}"
         for kind, (rows_R, others_R), what, fix in (
             ("false_negatives", _false_negatives(texts), "with a negative that is a positive of their query", again),
             (

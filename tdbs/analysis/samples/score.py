@@ -15,7 +15,7 @@ from tdbs.analysis.samples.by_model import scores_by_model
 from tdbs.analysis.samples.label_errors import TrainFit, likeliest_label_errors, train_fit
 from tdbs.analysis.samples.summary import AUM, CORRECT, EPOCHS, FORGETTING, Summary, summarize
 from tdbs.arrays import IntArray
-from tdbs.errors import ConfigError, DatasetError, TrainingError, at_least
+from tdbs.errors import TrainingError, at_least
 from tdbs.files import new_file
 from tdbs.given import Place, checked, text_of
 from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, opened, read_split, split_info
