@@ -176,6 +176,17 @@ def test_frames_have_the_sequences(task, shared, workplace):
 
 
 @pytest.mark.real_data
+def test_summaries_say_what_sequences_are(shared, workplace):
+    """Padding is that of random batches of sequences: the one batch of five rows has all of them."""
+    dataset = prepare_rows(workplace, max_length=LENGTH).dataset
+    lengths = read_split(dataset, "train").sequences.lengths_Q
+    assert "rows, embedding: 5 train; " in repr(dataset)
+    assert "in sequences of up to 24" in dataset._repr_html_()
+    padding = 1 - lengths.sum() / (lengths.max() * len(lengths))
+    assert f"{padding:.0%} padding in random batches" in repr(dataset)
+
+
+@pytest.mark.real_data
 def test_repeated_rows_are_those_with_the_same_texts_in_the_same_places(shared, workplace):
     """Another negative, or the same words cut otherwise, makes another row."""
     rows = [
