@@ -150,8 +150,8 @@ def command(
       tdbs predict runs/first reviews.csv --text review --out predictions.jsonl
       tdbs predict my/bert reviews.parquet --out found.parquet --resume
       echo "a fine film" | tdbs predict runs/first - --batch-size 1
-      tdbs predict runs/search pages.jsonl --text body --out embeddings.parquet
-      tdbs predict runs/reranker found.jsonl --columns query,candidates --out ranks.jsonl
+      tdbs predict runs/pairs pages.jsonl --text body --out pages.parquet
+      tdbs predict runs/ranked found.jsonl --columns query,candidates
     """
     from tdbs.reports.terminal import duration
 

@@ -30,7 +30,7 @@ class FileOptions(ReadOptions):
     columns: Annotated[
         str | None,
         Option(
-            "Columns of a query, of a text that answers it, and of others that do not: these may be lists of texts.",
+            "Columns of a query, of a text that answers it, and of texts (or lists of texts) that do not.",
             listed=True,
         ),
     ] = None

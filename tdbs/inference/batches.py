@@ -16,7 +16,7 @@ from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.decode import decode
-from tdbs.inference.encode import Encoded, without_tokens
+from tdbs.inference.encode import Encoded, without_repeats, without_tokens
 from tdbs.inference.sample_outputs import Column, Decoded
 from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.models.inputs import model_inputs
@@ -98,6 +98,8 @@ def predict_block(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, 
     if not len(encoded.split.lengths_N):  # no rows, or rows whose lists of candidates are all empty
         decoded = decode(encoded, (), checkpoint) if len(encoded.rows_R) else {}
         return Predicted(rows_R=encoded.rows_R, decoded=decoded, samples=0, tokens=0, kept_tokens=0)
+    if checkpoint.task.kind == "embedding" and encoded.candidate_offsets_R1 is not None and strategy.drop == "none":
+        encoded = without_repeats(encoded)  # many queries may have a text among their candidates
     plan, encoded = planned(checkpoint, encoded, strategy, seed=seed)
     with torch.inference_mode(), checkpoint.accelerator.autocast():
         decoded = decode(encoded, model_outputs(checkpoint, encoded, plan), checkpoint)

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pyarrow as pa
 
-from tdbs.arrays import BoolArray, IntArray, offsets_of
+from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
 from tdbs.data.columns import BadRows
 from tdbs.data.row_block import RowBlock
 from tdbs.errors import RowError
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.pipeline.annotate import SAMPLERS
 from tdbs.pipeline.dataset import Split
+from tdbs.pipeline.duplicates.rows import same_rows
 from tdbs.pipeline.grouped_samples import leave_a_token
 from tdbs.pipeline.qa_windows import long_questions
 from tdbs.pipeline.samples import first_pieces, words_of_tokens
@@ -24,7 +25,8 @@ from tdbs.pipeline.words.matches import WordPattern
 from tdbs.pipeline.words.spans import DroppableSpans, find_spans
 from tdbs.train.scores.scoring import shortened_split
 
-# Shapes: R rows of the block, R1 = R + 1, N samples (windows of a row are several), T their tokens, W words.
+# Shapes: R rows of the block, R1 = R + 1, N samples (windows of a row are several), T their tokens, W words, Q texts of
+# queries with candidates.
 
 NAME = "predict"  # of the block as a split: one of the keys of what TokenDrop takes out
 _FEW = 4  # rows
@@ -42,6 +44,7 @@ class Encoded:
     word_offsets_R1: IntArray | None = None  # token classification: row i has words [i] to [i + 1]
     # queries with candidates: row i has samples [i] to [i + 1], a pair each; of embeddings the query, then the others
     candidate_offsets_R1: IntArray | None = None
+    sample_of_Q: IntArray | None = None  # those offsets count texts: the sample of each; None: each has its own
 
 
 def encode_rows(
@@ -128,6 +131,24 @@ def without_tokens(encoded: Encoded, dropped_T: BoolArray) -> Encoded:
         char_places_T=None if places_T is None else (places_T[0][~dropped_T], places_T[1][~dropped_T]),
         word_of_T=None if encoded.word_of_T is None else encoded.word_of_T[~dropped_T],
     )
+
+
+def without_repeats(encoded: Encoded) -> Encoded:
+    """Return texts to embed with one sample for all that have the same tokens; nothing is droppable any more."""
+    split = encoded.split
+    first_Q = same_rows(split.input_ids_T, split.token_offsets_N1)
+    chosen_N, sample_of_Q = np.unique(first_Q, return_inverse=True)
+    lengths_N = split.lengths_N[chosen_N]
+    distinct = replace(
+        split,
+        input_ids_T=split.input_ids_T[ragged_positions(split.token_offsets_N1[chosen_N], lengths_N)],
+        token_offsets_N1=offsets_of(lengths_N),
+        word_starts_W=split.word_starts_W[:0],
+        word_sizes_W=split.word_sizes_W[:0],
+        word_offsets_N1=np.zeros(len(chosen_N) + 1, dtype=np.int64),
+        source_rows_N=split.source_rows_N[chosen_N],
+    )
+    return replace(encoded, split=distinct, sample_of_Q=sample_of_Q)
 
 
 def part_of(encoded: Encoded, first: int, last: int) -> Encoded:

@@ -17,7 +17,7 @@ from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.encode import Encoded
 from tdbs.inference.sample_outputs import Decoded, Outputs, logits_of_samples
 
-# Shapes: R rows of the block, R1 = R + 1, N samples, K candidates of all rows, B samples of a batch, E entries.
+# Shapes: R rows of the block, R1 = R + 1, N samples, Q texts of all rows, K candidates, B samples of a batch, E entries
 
 EMBEDDING, SCORE, SCORES, RANKS = "embedding", "score", "scores", "ranks"
 
@@ -29,12 +29,13 @@ def decode_embeddings(encoded: Encoded, outputs: Outputs, checkpoint: Checkpoint
     offsets_R1 = encoded.candidate_offsets_R1
     if offsets_R1 is None:
         return {EMBEDDING: embeddings_NE.numpy()}
-    counts_R = np.diff(offsets_R1) - 1  # candidates; the query stands before them
-    is_query_N = np.zeros(len(embeddings_NE), dtype=np.bool_)
-    is_query_N[offsets_R1[:-1]] = True
     normal_NE = functional.normalize(embeddings_NE, dim=-1)
-    queries_KE = normal_NE[torch.from_numpy(np.repeat(offsets_R1[:-1], counts_R))]
-    cosines_K = (queries_KE * normal_NE[torch.from_numpy(~is_query_N)]).sum(dim=-1)
+    sample_of_Q = np.arange(offsets_R1[-1]) if encoded.sample_of_Q is None else encoded.sample_of_Q
+    is_candidate_Q = np.ones(len(sample_of_Q), dtype=np.bool_)
+    is_candidate_Q[offsets_R1[:-1]] = False  # the query stands before its candidates
+    queries_K = np.repeat(sample_of_Q[offsets_R1[:-1]], np.diff(offsets_R1) - 1)
+    queries_KE = normal_NE[torch.from_numpy(queries_K)]
+    cosines_K = (queries_KE * normal_NE[torch.from_numpy(sample_of_Q[is_candidate_Q])]).sum(dim=-1)
     return _ranked(cosines_K.numpy(), offsets_R1 - np.arange(len(offsets_R1)))
 
 

@@ -94,7 +94,7 @@ def squad_file(shared, tmp_path):
 
 @pytest.mark.real_data
 def test_a_real_model_finds_the_paragraphs_of_squad(tdbs, minilm, squad_file, tmp_path):
-    """Most questions' own paragraph has rank 1 among nine. Embeddings of the questions are cut, and of 16 bits."""
+    """Most questions' own paragraph has rank 1 among nine; embeddings are cut, and have 16 bits a number."""
     out = tmp_path / "ranks.jsonl"
     found = tdbs(
         *("predict", minilm, squad_file, "--columns", "question,paragraphs"),

@@ -101,6 +101,24 @@ def test_embeddings_rank_by_cosine(grouped_run, source, tmp_path):
             assert sorted(row["ranks"]) == list(range(1, len(texts) + 1))
 
 
+def test_a_text_of_many_queries_is_embedded_once(grouped_run, tmp_path):
+    """Their scores are those of each row alone; the model gets each distinct text of a block once."""
+    run = grouped_run("embedding", pooling="mean", normalize=False) / "run"
+    texts = ["it is a fine film", "so it goes, and goes, and goes on", "no"]
+    rows = [{"query": query, "candidates": texts} for query in ("a fine film", "no", "what is it?")]
+    source = write_jsonl(tmp_path / "in.jsonl", rows)
+    together = predict(run, source, columns="query,candidates", out=tmp_path / "a.jsonl", precision="fp32")
+    alone = predict(run, source, columns="query,candidates", out=tmp_path / "b.jsonl", precision="fp32", batch_size=1)
+    for one, other in zip(read_jsonl(tmp_path / "a.jsonl"), read_jsonl(tmp_path / "b.jsonl"), strict=True):
+        assert one["scores"] == pytest.approx(other["scores"], abs=1e-5)
+        assert one["ranks"] == other["ranks"]
+    distinct = write_jsonl(
+        tmp_path / "texts.jsonl", [{"query": text} for text in [*texts, "a fine film", "what is it?"]]
+    )
+    once = predict(run, distinct, out=tmp_path / "c.parquet", precision="fp32")
+    assert together.tokens == once.tokens < alone.tokens
+
+
 @pytest.mark.parametrize("task", ["embedding", "ranking"])
 def test_a_prepared_split_is_ranked_as_its_file(task, grouped_run, tmp_path):
     """The positive, then the negatives; also with words dropped by each row's own draws."""
