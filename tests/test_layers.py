@@ -24,6 +24,8 @@ LAYERS = (
         "model_families",
         "notebook",
         "numerics",
+        "objective_settings",
+        "option",
         "records",
         "removal",
         "rng",

@@ -189,13 +189,13 @@ def test_a_column_that_is_not_there_is_named(workplace):
     pd.DataFrame(TRIPLES).to_csv("a.csv", index=False)
     with pytest.raises(SourceError) as caught:
         read("a.csv", columns="q,passage")
-    assert caught.value.message == "a.csv has no column 'passage'; it has: q, p, n."
+    assert caught.value.message == "a.csv has no column 'passage'; it has: 'q', 'p', 'n'."
 
 
 def test_lists_of_positives_are_refused():
     with pytest.raises(SourceError) as caught:
         read(ROWS, columns="q,n")
-    assert caught.value.message == "The train split has lists of texts in 'n'."
+    assert caught.value.message == "The train table has lists of texts in 'n'."
     assert caught.value.next_step == "Name it third or later in --columns: these columns may contain lists."
 
 
