@@ -88,9 +88,14 @@ def test_what_has_no_meaning_for_samples_of_several_texts_is_refused(places, ref
         "Pass --execution unpadded, which puts all of them in one row.",
     )
     assert refused("plan", dataset, "--strategy", "bucket", "--caps", "knee") == (
-        "--caps knee counts rows of the model; samples of this task are several rows each.",
-        "Pass --caps N, the most samples of an update, or --max-tokens N.",
+        "--caps knee takes a sample for a row of the model; samples of this task are several.",
+        "Pass --caps N, or --max-tokens N.",
     )
+    for command in ("plan", "inspect"):
+        assert refused(command, dataset, "--strategy", "bucket", "--bucket-width", "auto") == (
+            "--bucket-width auto takes a sample for a row of the model; samples of this task are several.",
+            "Pass --bucket-width N.",
+        )
     assert not (tmp_path / "run").exists()
 
 
