@@ -31,6 +31,13 @@ def run_seconds(costs: CostModel, plans: Sequence[EpochPlan], *, dropout: bool, 
 def is_far(costs: CostModel, plans: Sequence[EpochPlan]) -> bool:
     """Return whether some call of a run is far outside of what the profile measured."""
     tokens = max(int(plan.tokens_B.max()) for plan in plans)
-    longest = max(int(plan.padded_lengths_B.max()) for plan in plans)
+    longest = max(map(_longest, plans))
     targets = [int(plan.target_widths_B.max()) for plan in plans if plan.target_widths_B is not None]
     return costs.is_beyond(tokens, longest, max(targets, default=0))
+
+
+def _longest(plan: EpochPlan) -> int:
+    """Return the tokens of the longest row, or of the longest sequence in a row of several."""
+    if plan.execution == "unpadded" and plan.longest_N is not None:
+        return int(plan.longest_N.max())
+    return int(plan.padded_lengths_B.max())

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from tdbs.analysis.cost import batches_work, plan_work
+from tdbs.analysis.run_seconds import is_far
 from tdbs.analysis.speedup import estimate_speedup
 from tdbs.pipeline.dataset import read_split
 from tdbs.train.feed import make_feed, open_training_data
-from tdbs.train.planning.cost_model import COUNTS
+from tdbs.train.planning.cost_model import COUNTS, CostModel
 from tdbs.train.planning.runnable import strategies_for
 from tdbs.train.planning.strategies import STRATEGIES, resolve_strategy
 from tests.train.grouped import grouped_dataset
@@ -103,3 +104,14 @@ def test_calls_of_a_joint_loss_run_forward_twice_if_an_update_has_several(datase
     expected = np.where(several[:, None] & (np.array(COUNTS) != "steps"), once * 4 / 3, once)
     np.testing.assert_allclose(twice, expected)
     assert_same_work(twice, np.array([batches_work(step, is_joint=True) for step in feed.steps(plan)]), plan.execution)
+
+
+@pytest.mark.parametrize("name", ["random", "unpadded"])
+def test_a_call_is_as_long_as_its_longest_sequence(dataset, name):
+    """A profile of sequences knows samples of many: what it has not timed is a longer sequence."""
+    plans = make_feed(open_training_data(dataset), strategy_of(dataset, name), seed=2, epochs=1).plans
+    longest = int(read_split(dataset, "train").sequences.lengths_Q.max())
+    for timed, far in ((longest // 2 + 1, False), (longest // 2 - 1, True)):
+        costs = CostModel(costs_C=np.ones(12), error=0.0, most_tokens=10**6, longest=timed, longest_target=0)
+        assert is_far(costs, plans) == far
+    assert read_split(dataset, "train").lengths_N.max() > 2 * longest

@@ -1,7 +1,9 @@
 """Each family embeds and ranks sequences that share a row as transformers does one by one (fp32, 1e-4)."""
 
+import json
 from dataclasses import replace
 
+import huggingface_hub
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torch.nn import functional
 from transformers import AutoModel, AutoModelForSequenceClassification
 
 from tdbs.train.batches import Batch
-from tdbs.train.models.pooling import Pooling, pool_padded
+from tdbs.train.models.pooling import Pooling, choose_pooling, pool_padded
 from tdbs.train.rows.models import use_sequences
 from tdbs.train.step import forward
 from tests.train.row_models import NAMES, VOCABULARY, row_config
@@ -155,3 +157,21 @@ def test_padding_on_either_side_is_left_out(mode):
         for row, length in zip(rows, LENGTHS, strict=True):
             (row[: max(LENGTHS) - length] if pads_left else row[length:]).fill_(1e6)
         torch.testing.assert_close(pool_padded(rows, batch, Pooling(mode=mode), pads_left=pads_left), expected)
+
+
+def test_a_model_of_the_hub_pools_as_its_own_files_say(tmp_path, monkeypatch):
+    """From the cache of its files; the user's word goes first, and a model without such files has a mean."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    snapshot = tmp_path / "models--some--embedder/snapshots/0123456789abcdef0123456789abcdef01234567"
+    (snapshot / "1_Pooling").mkdir(parents=True)
+    (tmp_path / "models--some--embedder/refs").mkdir()
+    (tmp_path / "models--some--embedder/refs/main").write_text(snapshot.name)
+    kinds = (("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize"))
+    modules = [{"path": path, "type": f"sentence_transformers.models.{kind}"} for path, kind in kinds]
+    (snapshot / "modules.json").write_text(json.dumps(modules))
+    (snapshot / "1_Pooling/config.json").write_text('{"pooling_mode_cls_token": true}')
+    found = choose_pooling("some/embedder", "bert", mode=None, normalize=False)
+    assert found == Pooling(mode="cls", normalize=True)
+    assert choose_pooling("some/embedder", "bert", mode="mean", normalize=False).mode == "mean"
+    assert choose_pooling("some/other", "bert", mode=None, normalize=False) == Pooling(mode="mean")

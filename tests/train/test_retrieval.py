@@ -83,3 +83,11 @@ def test_pairs_with_scores_are_scored_by_the_correlation_of_their_cosine():
     assert embedding_metrics(task, embeddings, groups) == pytest.approx(
         {"spearman": 1.0, "pearson": float(np.corrcoef(cosines, scores)[0, 1])}, abs=1e-5
     )
+
+
+def test_a_reranker_that_says_the_same_of_every_pair_ranks_the_positive_last():
+    """Two and four candidates: ranks 2 and 4."""
+    groups = SequenceGroups(offsets_N1=np.array([0, 2, 6]), which_Q=np.arange(6), scores_N=np.full(2, np.nan))
+    found = ranking_metrics(torch.zeros(6), groups)
+    assert found["mrr@10"] == pytest.approx((1 / 2 + 1 / 4) / 2)
+    assert found["map"] == pytest.approx((1 / 2 + 1 / 4) / 2)

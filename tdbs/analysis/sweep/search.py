@@ -39,6 +39,7 @@ from tdbs.records import read_record
 from tdbs.removal import refuse_link, remove_folder
 from tdbs.settings import TrainSettings, changed_fields, options_of
 from tdbs.train.arguments import LoadedData, load_data
+from tdbs.train.objectives.objective import check_objective
 from tdbs.train.resolved import resolve_settings
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run
 from tdbs.train.stopping import Stop, StoppedError, stopped_error
@@ -48,7 +49,10 @@ if TYPE_CHECKING:
     import optuna
 
 SETTINGS_NAME, RESULT_NAME, RUNS_FOLDER = "settings.json", "sweep.json", "runs"
-_OF_TRAINING = ("lr", "dropout", "warmup", "lr_scheduler", "weight_decay")  # searched as they are
+_OF_TRAINING = (  # searched as they are
+    *("lr", "dropout", "warmup", "lr_scheduler", "weight_decay"),
+    *("loss", "temperature", "margin", "pooling"),  # of embeddings and rerankers
+)
 _COMMON = ("seeds", "model", "epochs", "strategy", "precision", "attention")  # in settings.json always
 _OF_STORAGE = ("", "-journal", "-wal", "-shm")  # SQLite keeps changes in files beside its own
 Progress = Callable[[str], None]
@@ -90,7 +94,7 @@ def sweep(
     check_names(space)
     for each in combinations(ends_of(space)):  # refused before anything is written
         trial_strategy(dataset, terms, each)
-        _settings_of(each, terms)
+        check_objective(_settings_of(each, terms), dataset.manifest.task)
     resolve_settings(terms, dataset.manifest)
     _begin(out, dataset, space, terms, resume=resume)
     if storage is None:

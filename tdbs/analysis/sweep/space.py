@@ -26,6 +26,10 @@ KINDS: dict[str, type] = {
     "base_batch_size": int,
     "bucket_width": int,
     "grid_lengths": int,
+    "loss": str,
+    "temperature": float,
+    "margin": float,
+    "pooling": str,
 }
 STRATEGY_PARTS = ("base_batch_size", "bucket_width", "grid_lengths")
 _NAMED = {float: "numbers", int: "whole numbers", str: "names"}

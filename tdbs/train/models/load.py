@@ -89,19 +89,18 @@ def load_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Loa
     if in_rows:
         use_sequences(model, settings.execution.attention)
     accelerator = make_accelerator(settings.execution.precision, settings.execution.device)
-    if not HEADS[samples.task.kind].pools:
-        keep_head_in_fp32(model)
-    model.to(accelerator.device)
-    is_ours = settings.purpose != "predict"
     pooling = None
     if HEADS[samples.task.kind].pools:
         family = model.config.model_type
         pooling = choose_pooling(name, family, mode=settings.pooling, normalize=settings.normalize)
+    else:
+        keep_head_in_fp32(model)
+    model.to(accelerator.device)
     rules = rules_of(
         model,
         name,
         samples,
-        trained=is_ours,
+        trained=settings.purpose != "predict",
         saved=settings.purpose == "train",
         in_rows=in_rows,
         pooling=pooling,

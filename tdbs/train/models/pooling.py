@@ -16,6 +16,7 @@ from tdbs.model_families import family_of
 from tdbs.objective_settings import PoolingMode
 from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
+from tdbs.train.planning.model_choice import TINY
 from tdbs.train.rows.sequences import Sequences
 
 # Shapes: R rows of W tokens (R x W = F), B sequences, L their padded length, E entries of a hidden state.
@@ -33,9 +34,12 @@ class Pooling:
     normalize: bool = False  # embeddings have the length 1
 
 
-def choose_pooling(folder: str, model_type: str, *, mode: PoolingMode | None, normalize: bool) -> Pooling:
-    """Return the pooling of a model: as asked, else as its folder says, else a mean; decoders read the last token."""
-    saved = saved_pooling(Path(folder))
+def choose_pooling(name: str, model_type: str, *, mode: PoolingMode | None, normalize: bool) -> Pooling:
+    """Return the pooling of a model: as asked, else as its folder says, else a mean; decoders read the last token.
+
+    The model is named as a folder, or as on the hub.
+    """
+    saved = saved_pooling(_folder_of(name))
     if saved is not None:
         return Pooling(mode=mode or saved.mode, normalize=normalize or saved.normalize)
     rows = family_of(model_type).rows
@@ -96,6 +100,18 @@ def saved_pooling(folder: Path) -> Pooling | None:
                 next_step="Pass a model with a transformer, pooling and normalization alone.",
             )
     return None if mode is None else Pooling(mode=mode, normalize=normalize)
+
+
+def _folder_of(name: str) -> Path:
+    """Return the folder of a model, for one of the hub that of its cache, with the files that say how it pools."""
+    if name == TINY or Path(name).is_dir():
+        return Path(name)
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[MODULES_NAME, f"*_Pooling/{_CONFIG_NAME}"]))
+    except Exception:  # no network, and not in the cache: its configuration was, or the model was not opened
+        return Path(name)
 
 
 def _mode_of(folder: Path) -> PoolingMode:

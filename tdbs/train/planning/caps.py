@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from tdbs.arrays import IntArray
+from tdbs.data.tasks import Task
 from tdbs.errors import ConfigError
 from tdbs.train.planning.profile_file import CapTable, Profile, named_profile, read_profile
 
@@ -57,6 +58,15 @@ def chosen_caps(caps: str, profile: Profile | None = None) -> CapTable:
     if caps.startswith("-") or number < 1:
         raise ConfigError(f"--caps must be 1 or more, got {caps[:20]}.", next_step=_CHOICES)
     return CapTable(lengths=(0,), caps=(min(number, MOST),))
+
+
+def refuse_several_rows(option: str, value: str, task: Task, *, next_step: str) -> None:
+    """Refuse a choice by what rows of the model cost, if a sample of the task is several."""
+    if task.is_grouped:
+        raise ConfigError(
+            f"{option} {value} takes a sample for a row of the model; samples of this task are several.",
+            next_step=next_step,
+        )
 
 
 def hardware_caps(table: CapTable, *, max_length: int) -> IntArray:

@@ -14,7 +14,7 @@ from tdbs.fields import Count
 from tdbs.option import Option
 from tdbs.settings import canonical
 from tdbs.shown import shown_number
-from tdbs.train.planning.caps import MOST, call_tokens, chosen_caps, has_cuda
+from tdbs.train.planning.caps import MOST, call_tokens, chosen_caps, has_cuda, refuse_several_rows
 from tdbs.train.planning.edges import AUTO, BatchCosts, width_of, width_parts
 from tdbs.train.planning.profile_file import CapTable, Profile
 
@@ -254,14 +254,12 @@ def resolve_strategy(
     if "caps" not in given and named.caps == "base" and has_cuda():
         given["caps"] = "paper"  # on a CPU larger batches save almost no time (docs/decisions.md)
     if given.get("caps") in ("memory", "knee") or str(given.get("caps")).endswith(".json"):
-        if task.is_grouped:
-            raise ConfigError(
-                f"--caps {given['caps']} counts rows of the model; samples of this task are several rows each.",
-                next_step="Pass --caps N, the most samples of an update, or --max-tokens N.",
-            )
+        refuse_several_rows("--caps", given["caps"], task, next_step="Pass --caps N, or --max-tokens N.")
         given["measured_caps"] = chosen_caps(given["caps"], profile)
     if "drop" in given:  # App. A: buckets of width 1 without TokenDrop, of width 5 with it
         given.setdefault("bucket_width", 1 if given["drop"] == "none" else 5)
+    if given.get("bucket_width") == AUTO:
+        refuse_several_rows("--bucket-width", AUTO, task, next_step="Pass --bucket-width N.")
     given |= width_parts(given, profile)
     if "batches" in given:
         given.setdefault("lrm", given["batches"] in BUCKETED)

@@ -35,9 +35,13 @@ def embedding_metrics(task: Task, embeddings_UE: torch.Tensor, groups: SequenceG
 
 
 def ranking_metrics(logits_Q: torch.Tensor, groups: SequenceGroups) -> dict[str, float | None]:
-    """Return the metrics of a reranker's logits over each query's candidates, of which the first is the positive."""
+    """Return the metrics of a reranker's logits over each query's candidates, of which the first is the positive.
+
+    Among equal scores the positive's is the last: a model that says the same of every pair ranks nothing.
+    """
     sizes_N = np.diff(groups.offsets_N1).tolist()
-    return _means((scores, torch.arange(len(scores)) == 0) for scores in torch.split(logits_Q, sizes_N))
+    rankings = ((scores, torch.arange(len(scores)) == 0) for scores in torch.split(logits_Q, sizes_N))
+    return _means((scores.flip(0), relevant.flip(0)) for scores, relevant in rankings)
 
 
 def _searches(normal_UE: torch.Tensor, groups: SequenceGroups) -> Iterator[Ranking]:

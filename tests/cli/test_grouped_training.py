@@ -1,0 +1,159 @@
+"""Commands on runs of embeddings and rerankers: what they note, and what they refuse with which next step."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import BertConfig, BertModel
+
+from tdbs.errors import ConfigError
+from tdbs.integrations.loops import PreparedSteps
+from tests.train.grouped import grouped_dataset
+
+NOTE = (
+    "bucket chooses by length which samples share an update, and so which texts are the negatives of a query. "
+    "Random and stratified batches do not."
+)
+TINY = ("--model", "tiny", "--epochs", "1", "--batch-size", "16")
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory) -> dict[str, Path]:
+    """Return the folder of a dataset of each kind, and of a run on it."""
+    from tests.cli.conftest import run_command
+
+    found = {}
+    for task in ("embedding", "ranking"):
+        folder = tmp_path_factory.mktemp(task)
+        found[task] = grouped_dataset(folder / "files", task=task, rows=48).path
+        found[f"run of {task}"] = folder / "run"
+        outcome = run_command("train", found[task], *TINY, "--out", folder / "run")
+        assert outcome.code == 0, outcome.stderr
+    return found
+
+
+def test_plan_and_train_note_that_buckets_choose_negatives(places, tdbs, tmp_path):
+    planned = tdbs("plan", places["embedding"], "--strategy", "bucket", "--model", "tiny")
+    assert planned.stderr.splitlines() == [NOTE]
+    out = ("--out", tmp_path / "run")
+    assert NOTE in tdbs("train", places["embedding"], "--strategy", "bucket", *TINY, *out).stderr.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("task", "options"),
+    [
+        ("embedding", ("--strategy", "unpadded")),
+        ("embedding", ("--strategy", "stratified")),
+        ("embedding", ("--strategy", "bucket", "--loss", "triplet")),
+        ("ranking", ("--strategy", "bucket")),
+    ],
+)
+def test_batches_or_losses_that_leave_negatives_alone_are_not_noted(places, tdbs, task, options):
+    assert tdbs("plan", places[task], "--model", "tiny", *options).stderr == ""
+
+
+def test_compare_names_all_strategies_that_choose_negatives(places, tdbs, tmp_path):
+    out = ("--out", tmp_path / "compared", "--steps", "1")
+    told = tdbs(
+        "compare", places["embedding"], "--strategy", "unpadded,bucket,reach", "--seeds", "0", *TINY, *out
+    ).stderr
+    assert NOTE.replace("bucket chooses", "bucket, reach choose") in told.splitlines()
+
+
+@pytest.mark.parametrize("task", ["embedding", "ranking"])
+def test_what_has_no_meaning_for_samples_of_several_texts_is_refused(places, refused, task, tmp_path):
+    dataset, run = places[task], places[f"run of {task}"]
+    no_scores = (
+        f"Samples of {task} have no scores.",
+        "Score a run of classification, regression or several labels.",
+    )
+    assert refused("score", run) == no_scores
+    assert refused("audit", dataset, "--scores", run) == no_scores
+    assert refused("train", dataset, *TINY, "--keep", f"{run}:0.5", "--out", tmp_path / "run") == no_scores
+    assert refused("train", dataset, *TINY, "--data-diet", "0.5", "--out", tmp_path / "run") == (
+        f"--data-diet ranks samples by EL2N, which {task} does not have.",
+        "Leave --data-diet out, or list the samples to train on with --keep.",
+    )
+    assert refused("evaluate", run, "--flips") == (
+        f"--flips needs a task that predicts classes of whole samples; this task is {task}.",
+        "Leave --flips out.",
+    )
+    assert refused("evaluate", run, "--remove", "articles") == (
+        "Samples of this task are several texts; --remove and --edits change one text or a pair.",
+        "Leave --remove and --edits out.",
+    )
+    assert refused("plan", dataset, "--strategy", "packed") == (
+        "--execution packed packs samples of one sequence; these have several.",
+        "Pass --execution unpadded, which puts all of them in one row.",
+    )
+    assert refused("plan", dataset, "--strategy", "bucket", "--caps", "knee") == (
+        "--caps knee takes a sample for a row of the model; samples of this task are several.",
+        "Pass --caps N, or --max-tokens N.",
+    )
+    for command in ("plan", "inspect"):
+        assert refused(command, dataset, "--strategy", "bucket", "--bucket-width", "auto") == (
+            "--bucket-width auto takes a sample for a row of the model; samples of this task are several.",
+            "Pass --bucket-width N.",
+        )
+    assert not (tmp_path / "run").exists()
+
+
+def test_rows_to_train_on_may_be_listed(places, tdbs, tmp_path):
+    (tmp_path / "rows.txt").write_text("\n".join(map(str, range(20))))
+    found = tdbs(
+        "train", places["ranking"], *TINY, "--keep", tmp_path / "rows.txt", "--out", tmp_path / "run", "--json"
+    )
+    assert found.json["samples"] == 20
+
+
+@pytest.mark.parametrize("task", ["embedding", "ranking"])
+def test_a_loop_of_ones_own_is_refused(places, task):
+    torch.manual_seed(0)
+    model = BertModel(BertConfig(vocab_size=30_522, hidden_size=8, num_attention_heads=1, num_hidden_layers=1))
+    with pytest.raises(ConfigError) as refused:
+        PreparedSteps(places[task], model=model)
+    assert str(refused.value) == (
+        f"Samples of {task} are several texts, whose loss no model of transformers has. "
+        "Train with tdbs.train, or with sentence-transformers on the source."
+    )
+
+
+@pytest.mark.parametrize(
+    ("task", "values"), [("embedding", ["negatives", "triplet"]), ("ranking", ["binary", "listwise"])]
+)
+def test_a_sweep_searches_losses(places, tdbs, tmp_path, task, values):
+    (tmp_path / "space.toml").write_text(f"[loss]\nvalues = {json.dumps(values)}\n")
+    options = ("--space", tmp_path / "space.toml", "--model", "tiny", "--epochs", "1", "--batch-size", "16")
+    found = tdbs("sweep", places[task], *options, "--seeds", "0", "--out", tmp_path / "sweep", "--json").json
+    assert sorted(trial["settings"]["loss"] for trial in found["trials"]) == values
+
+
+def test_a_sweep_refuses_losses_that_do_not_fit_before_it_writes(places, refused, tmp_path):
+    (tmp_path / "space.toml").write_text('[loss]\nvalues = ["negatives", "triplet"]\n[temperature]\nvalues = [0.1]\n')
+    options = ("--space", tmp_path / "space.toml", *TINY[:2], "--out", tmp_path / "sweep")
+    assert refused("sweep", places["embedding"], *options) == (
+        "--temperature has no effect with --loss triplet.",
+        "Leave it out.",
+    )
+    assert refused("sweep", places["ranking"], *options) == (
+        "--loss negatives is not for a task of ranking.",
+        "Pass one of: binary, listwise.",
+    )
+    assert not (tmp_path / "sweep").exists()
+
+
+@pytest.mark.parametrize("task", ["embedding", "ranking"])
+def test_a_run_is_made_again_by_its_configuration(places, tdbs, tmp_path, task):
+    first = json.loads((places[f"run of {task}"] / "result.json").read_text())
+    config = places[f"run of {task}"] / "config.toml"
+    again = tdbs("train", places[task], "--config", config, "--out", tmp_path / "again", "--json").json
+    assert again["metrics"] == first["metrics"]
+
+
+@pytest.mark.parametrize("task", ["embedding", "ranking"])
+def test_a_report_names_the_kind_the_metrics_and_the_columns(places, tdbs, tmp_path, task):
+    tdbs("report", places[f"run of {task}"], "--out", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    for said in (f"<dd>{task}</dd>", "mrr@10", "ndcg@10", "<dd>negatives</dd>", "tokens a sequence"):
+        assert said in page
