@@ -18,6 +18,7 @@ import multiprocessing
 import subprocess
 import sys
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -30,26 +31,35 @@ from tdbs.cli.common import quiet_libraries
 from tdbs.train.device import resolve_execution
 
 Found = dict[str, Any]
+SIZES: Mapping[str, tuple[str, ...]] = {  # options that say which rows a study has
+    "stsb": ("scored_pairs",),
+    "squad": ("pairs", "held_out"),
+    "rerank": ("groups", "ranked", "candidates"),
+}
 
 
 def main() -> None:
     """Make the data, run what is missing, and print all."""
     options = parsed_options()
     quiet_libraries()
-    sizes = {name: getattr(options, name) for name in ("pairs", "held_out", "candidates", "scored_pairs")}
-    asked = {"precision": options.precision, "model": options.model.name, **sizes}
+    wanted = []  # keys of the records to print
     for name in options.studies.split(","):
         study, data = STUDIES[name], options.data / name
         write_study(name, data, options)
+        sizes = {size: getattr(options, size) for size in SIZES[name]}
+        asked = {"study": name, "precision": options.precision, "model": options.model.name, **sizes}
+        wanted.append(asked)
         arms = [OURS, *(options.arms.split(";") if options.arms else arms_of(options.precision))]
         for seed in range(1, options.seeds + 1):
             first = seed % len(arms)
             for arm in (*arms[first:], *arms[:first]):
-                key = {"study": name, "arm": arm, "seed": seed, **asked}
+                key = {"arm": arm, "seed": seed, **asked}
                 if not any(key.items() <= record.items() for record in records_of(options.records)):
                     add_record(options.records, key | run_apart(study, arm, seed, data, options))
-    records = [record for record in records_of(options.records) if asked.items() <= record.items()]
-    print_page(records, facts=asked, as_json=options.json, page=options.page)
+    records = [
+        record for record in records_of(options.records) if any(asked.items() <= record.items() for asked in wanted)
+    ]
+    print_page(records, facts=wanted, as_json=options.json, page=options.page)
 
 
 def parsed_options() -> argparse.Namespace:
@@ -61,10 +71,12 @@ def parsed_options() -> argparse.Namespace:
     parser.add_argument("--arms", help=f"of sentence-transformers, with semicolons between: {'; '.join(ARMS)}")
     parser.add_argument("--precision", default="auto")
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--pairs", type=int, default=4_000, help="questions of SQuAD to train on")
-    parser.add_argument("--held-out", type=int, default=500, help="questions of SQuAD to score")
-    parser.add_argument("--candidates", type=int, default=10, help="paragraphs that a cross-encoder ranks")
-    parser.add_argument("--scored-pairs", type=int, help="pairs of STS-B to train on; all of them otherwise")
+    parser.add_argument("--scored-pairs", type=int, help="of STS-B to train on; all of them otherwise")
+    parser.add_argument("--pairs", type=int, default=4_000, help="of SQuAD to train embeddings on")
+    parser.add_argument("--held-out", type=int, default=500, help="questions to score embeddings with")
+    parser.add_argument("--groups", type=int, default=2_000, help="of SQuAD to train a cross-encoder on")
+    parser.add_argument("--ranked", type=int, default=250, help="questions to score a cross-encoder with")
+    parser.add_argument("--candidates", type=int, default=10, help="paragraphs of such a question")
     parser.add_argument("--data", type=Path, default=Path("data/sentence"))
     parser.add_argument("--records", type=Path, default=Path("data/sentence/runs.jsonl"))
     parser.add_argument("--page", type=Path, help="file for the tables, as Markdown")
@@ -84,8 +96,8 @@ def write_study(name: str, data: Path, options: argparse.Namespace) -> None:
         write_groups(
             options.mirror,
             data,
-            rows=options.pairs,
-            held_out=options.held_out,
+            rows=options.groups,
+            held_out=options.ranked,
             negatives=1,
             candidates=options.candidates,
             seed=0,

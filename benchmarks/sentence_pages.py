@@ -11,23 +11,30 @@ from benchmarks.sentence_studies import OURS, STUDIES
 Found = dict[str, Any]
 
 
-def print_page(records: list[Found], *, facts: Found, as_json: bool, page: Path | None) -> None:
+def print_page(records: list[Found], *, facts: list[Found], as_json: bool, page: Path | None) -> None:
     """Print the tables of records, or the records as JSON; write the tables to a file, if one is named."""
     text = page_of(records, facts)
     if page is not None:
         page.write_text(text, encoding="utf-8")
-    print(json.dumps({**provenance(), **facts, "runs": records}) if as_json else text)
+    print(json.dumps({**provenance(), "studies": facts, "runs": records}) if as_json else text)
 
 
-def page_of(records: list[Found], facts: Found) -> str:
-    """Return the page: where the figures come from, and a table for each study that has runs."""
-    origin = "; ".join(f"{name} {value}" for name, value in {**provenance(), **facts}.items() if value is not None)
+def page_of(records: list[Found], facts: list[Found]) -> str:
+    """Return the page: where the figures come from, and a table for each study that has runs.
+
+    Args:
+        records: what runs found.
+        facts: what each study was asked for, its name and its sizes among it.
+    """
+    origin = "; ".join(f"{name} {value}" for name, value in provenance().items())
     parts = ["# Embeddings and rerankers beside sentence-transformers", f"{origin}."]
-    for name, study in STUDIES.items():
-        own = [record for record in records if record["study"] == name]
+    for asked in facts:
+        own = [record for record in records if record["study"] == asked["study"]]
         if own:
+            study = STUDIES[asked["study"]]
+            sizes = ", ".join(f"{name} {value}" for name, value in asked.items() if value is not None)
             rule = (
-                f"{study.epochs} epochs, {study.batch} rows an update, rate {study.rate:g}, "
+                f"{sizes}; {study.epochs} epochs, {study.batch} rows an update, rate {study.rate:g}, "
                 f"{study.max_length} tokens at most. The score is {study.score} x 100."
             )
             parts += [f"## {study.title}", rule, markdown_table(rows_of_study(own))]

@@ -111,8 +111,8 @@ def test_a_table_has_medians_deviations_and_ratios_and_ours_first():
             "of it ours takes": "0.40", "runs": "2",
         },
     ]  # fmt: skip
-    page = page_of(records, {"precision": "bf16"})
-    assert "## SQuAD, questions to paragraphs, in-batch negatives" in page
+    page = page_of(records, [{"study": "stsb"}, {"study": "squad", "precision": "bf16", "pairs": 9, "sizes": None}])
+    assert "## SQuAD, questions to paragraphs, in-batch negatives\n\nstudy squad, precision bf16, pairs 9; 1 ep" in page
     assert "STS-B" not in page
 
 
