@@ -12,7 +12,7 @@ from tdbs.train.planning.strategies import Strategy
 
 # None of them is what a record without them means
 _LATER_PARTS = ("max_tokens", "max_pairs", "call_tokens", "batch_costs")
-_FORM = Form(what="a strategy that tdbs recorded", error=TrainingError, next_step="Pass the options of the run by hand.")
+_FORM = Form(what="one that tdbs recorded", error=TrainingError, next_step="Pass the options of the run by hand.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
