@@ -74,10 +74,11 @@ def test_a_file_of_tdbs_is_replaced_only_if_asked(
 
 
 def test_the_default_page_of_a_report_is_written_again_but_not_over_a_file_of_the_users(
-    finished_run: Path, tdbs: Command, refused: Refused
+    finished_run: Path, tdbs: Command, refused: Refused, workplace: Path
 ):
     """Nobody named that place, so a file of the user's there is a surprise, too."""
     page = Path(tdbs("report", finished_run).stdout.strip())
+    assert (workplace / page).is_file()
     tdbs("report", finished_run)
     page.write_text(PAGE)
     assert refused("report", finished_run) == (

@@ -12,7 +12,7 @@ from tdbs.train.planning.strategies import Strategy
 
 # None of them is what a record without them means
 _LATER_PARTS = ("max_tokens", "max_pairs", "call_tokens", "batch_costs")
-_FORM = Form(what="a strategy of a run", error=TrainingError, next_step="Pass the options of the run by hand.")
+_FORM = Form(what="one that tdbs recorded", error=TrainingError, next_step="Pass the options of the run by hand.")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +38,7 @@ def with_costs_of(strategy: Strategy, recorded: Mapping[str, Any]) -> Strategy:
     A run has these costs from a profile, and its record alone has them afterwards. Raises TrainingError for a record
     that does not fit.
     """
-    costs = record_of(recorded, _Costs, _FORM, named="The strategy of the run")
+    costs = record_of(recorded, _Costs, _FORM, named="The strategy of --config")
     if strategy.execution == recorded.get("execution") == "sorted":
         strategy = replace(strategy, call_tokens=costs.call_tokens)
     if strategy.bucket_width == recorded.get("bucket_width") == AUTO:
