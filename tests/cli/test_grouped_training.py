@@ -126,7 +126,7 @@ def test_a_sweep_searches_losses(places, tdbs, tmp_path, task, values):
     (tmp_path / "space.toml").write_text(f"[loss]\nvalues = {json.dumps(values)}\n")
     options = ("--space", tmp_path / "space.toml", "--model", "tiny", "--epochs", "1", "--batch-size", "16")
     found = tdbs("sweep", places[task], *options, "--seeds", "0", "--out", tmp_path / "sweep", "--json").json
-    assert sorted(trial["settings"]["loss"] for trial in found["trials"]) == values
+    assert sorted(trial["params"]["loss"] for trial in found["trials"]) == values
 
 
 def test_a_sweep_refuses_losses_that_do_not_fit_before_it_writes(places, refused, tmp_path):
@@ -155,5 +155,5 @@ def test_a_run_is_made_again_by_its_configuration(places, tdbs, tmp_path, task):
 def test_a_report_names_the_kind_the_metrics_and_the_columns(places, tdbs, tmp_path, task):
     tdbs("report", places[f"run of {task}"], "--out", tmp_path / "page.html")
     page = (tmp_path / "page.html").read_text()
-    for said in (f"<dd>{task}</dd>", "mrr@10", "ndcg@10", "<dd>negatives</dd>", "tokens a sequence"):
+    for said in (f"<td>{task}</td>", "mrr@10", "ndcg@10", "<td>negatives</td>", "tokens a sequence"):
         assert said in page

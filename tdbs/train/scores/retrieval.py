@@ -35,13 +35,9 @@ def embedding_metrics(task: Task, embeddings_UE: torch.Tensor, groups: SequenceG
 
 
 def ranking_metrics(logits_Q: torch.Tensor, groups: SequenceGroups) -> dict[str, float | None]:
-    """Return the metrics of a reranker's logits over each query's candidates, of which the first is the positive.
-
-    Among equal scores the positive's is the last: a model that says the same of every pair ranks nothing.
-    """
+    """Return the metrics of a reranker's logits over each query's candidates, of which the first is the positive."""
     sizes_N = np.diff(groups.offsets_N1).tolist()
-    rankings = ((scores, torch.arange(len(scores)) == 0) for scores in torch.split(logits_Q, sizes_N))
-    return _means((scores.flip(0), relevant.flip(0)) for scores, relevant in rankings)
+    return _means((scores, torch.arange(len(scores)) == 0) for scores in torch.split(logits_Q, sizes_N))
 
 
 def _searches(normal_UE: torch.Tensor, groups: SequenceGroups) -> Iterator[Ranking]:
@@ -68,11 +64,14 @@ def _relevant(query_N: IntArray, positive_N: IntArray, *, queries: int, document
     return found_GD
 
 
-def _above_zero(ranking: Ranking) -> Ranking:
-    """Return a ranking with scores above 0: torchmetrics takes the others as not found."""
+def _places(ranking: Ranking) -> Ranking:
+    """Return a ranking with numbers from 1 on in the order of scores: torchmetrics finds only those above 0.
+
+    Among equal scores relevant ones come last, so a model that says the same of all texts ranks none of them.
+    """
     scores, relevant = ranking
-    scores = scores.double()
-    return scores - scores.min() + 1, relevant
+    _, place = torch.unique(scores, return_inverse=True)
+    return (2 * place + 2 - relevant.long()).double(), relevant
 
 
 def _means(rankings: Iterator[Ranking]) -> dict[str, float | None]:
@@ -85,7 +84,7 @@ def _means(rankings: Iterator[Ranking]) -> dict[str, float | None]:
             retrieval.retrieval_normalized_dcg(scores, relevant, top_k=_TOP),
             retrieval.retrieval_average_precision(scores, relevant),
         )
-        for scores, relevant in map(_above_zero, rankings)
+        for scores, relevant in map(_places, rankings)
     ]
     means = torch.tensor(found).mean(dim=0).tolist()
     return dict(zip((f"mrr@{_TOP}", f"ndcg@{_TOP}", "map"), means, strict=True))
