@@ -23,6 +23,7 @@ from tdbs.files import new_file, stamp_of, write_bytes, write_json
 from tdbs.inference.blocks import Input
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.decode import PREDICTION
+from tdbs.inference.rankings import EMBEDDING, SCORE, SCORES
 from tdbs.pipeline.schema import SOURCE_ROW
 from tdbs.records import MOST_BYTES_OF_A_LINE, Form, json_of, opened, read_bytes, read_json, read_record
 from tdbs.removal import is_own_folder, is_there, refuse_link, refuse_taken, remove_folder
@@ -76,7 +77,7 @@ def is_output(out: Path) -> bool:
                 names = list(json_of(file.readline(MOST_BYTES_OF_A_LINE), _FORM, named=str(out)))
     except (pa.ArrowException, ConfigError, TypeError):  # TypeError: a number is not a row
         return False
-    return names[:2] == [SOURCE_ROW, PREDICTION]
+    return names[:1] == [SOURCE_ROW] and names[1:2] in ([PREDICTION], [EMBEDDING], [SCORE], [SCORES])
 
 
 def output_settings(

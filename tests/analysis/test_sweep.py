@@ -226,7 +226,8 @@ def test_nothing_to_search_and_values_out_of_range_are_refused_before_anything_i
         sweep(dataset, {"strategy": ("reach", "fast")}, TERMS, out=tmp_path / "s")
     assert caught.value.message == "There is no strategy fast."
     names = (
-        "lr, dropout, warmup, lr_scheduler, weight_decay, epochs, strategy, base_batch_size, bucket_width, grid_lengths"
+        "lr, dropout, warmup, lr_scheduler, weight_decay, epochs, strategy, base_batch_size, bucket_width, "
+        "grid_lengths, loss, temperature, margin, pooling"
     )
     for space, message, next_step in (
         ({"drop_rate": (0.1, 0.5)}, "drop_rate cannot be searched.", f"Choose from: {names}."),

@@ -140,7 +140,7 @@ def test_a_stopped_prediction_goes_on_as_it_says(tdbs, finished_run, workplace, 
     for part in parts.glob("part-*"):
         if not part.name.startswith("part-00000"):
             part.unlink()
-    (workplace / "out.jsonl").write_text("of before\n")
+    (workplace / "out.jsonl").write_text('{"source_row": 0, "prediction": "1"}\n')
     again = (*words, "--overwrite")
     _, lines = stopped(again, workplace, number, (parts / "part-00001.json").exists)
     assert lines[-1] == "Next:  Run the same command with --resume instead of --overwrite to continue."

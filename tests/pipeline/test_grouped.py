@@ -209,7 +209,7 @@ def test_a_row_of_too_many_tokens_is_refused_and_can_be_skipped(shared, workplac
     with pytest.raises(RowError) as caught:
         prepare_rows(workplace, max_length=LENGTH)
     assert caught.value.message == "Row 5 of rows.jsonl has 75 tokens."
-    assert caught.value.next_step == "Give it fewer negatives: a row has 60 tokens at most; or pass --skip-bad-rows."
+    assert caught.value.next_step == "Give it fewer texts: a row has 60 tokens at most; or pass --skip-bad-rows."
     skipped = prepare_rows(workplace, max_length=LENGTH, skip_bad_rows=True).dataset
     listed = json.loads((skipped.path / "skipped.jsonl").read_text())
     assert listed == {"split": "train", "row": 5, "reason": "has 75 tokens"}

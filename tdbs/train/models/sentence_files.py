@@ -3,13 +3,13 @@
 They have the names and keys that its versions 2 to 6 read. tdbs reads them too, when such a folder is trained further.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from transformers import PretrainedConfig
 
 from tdbs.data.tasks import Task
+from tdbs.files import write_json
 from tdbs.train.models.pooling import MODULES_NAME, Pooling
 
 _TYPES = "sentence_transformers.models."
@@ -54,4 +54,4 @@ def name_activation(config: PretrainedConfig, task: Task) -> None:
 
 def _write(place: Path, content: Any) -> None:
     place.parent.mkdir(exist_ok=True)
-    place.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    write_json(place, content)

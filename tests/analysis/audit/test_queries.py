@@ -69,5 +69,7 @@ def test_a_negative_that_answers_its_query_is_a_warning(tokenizer, workplace):
     finding = next(each for each in found.findings if each.kind == "false_negatives")
     assert (finding.severity, finding.count) == ("warning", 1)
     assert finding.what == "Samples of train with a negative that is a positive of their query: 1."
-    assert finding.fix == "Leave them out of the source, then run tdbs prepare SOURCE again."
+    assert finding.fix == (
+        f"Leave them out of the source, then run: tdbs prepare SOURCE --columns q,p,n --tokenizer {tokenizer}"
+    )
     assert finding.examples[0].text == "a | b | c | b"
