@@ -20,10 +20,12 @@ Amount = Annotated[float, msgspec.Meta(ge=0)]
 Several = Annotated[tuple[str, ...], msgspec.Meta(min_length=1)]
 _DIGITS, _SHA256, _PLAIN = r"^[0-9]{1,15}\Z", r"^[0-9a-f]{64}\Z", r"^[^\x00]+\Z"
 _INNER = r"^(?!.*(?:^|/)\.{0,2}(?:/|\Z))(?![A-Za-z]:)[^\\\x00-\x1f\x7f]+\Z"
+_INNER_OR_OWN = rf"^\Z|{_INNER}"
 _NAME = r"^(?!\.{0,2}\Z)(?![A-Za-z]:)[^/\\\x00-\x1f\x7f]+\Z"
 Digits = Annotated[str, msgspec.Meta(pattern=_DIGITS)]  # a number that is a key
 Sha256 = Annotated[str, msgspec.Meta(pattern=_SHA256)]
 PlainText = Annotated[str, msgspec.Meta(pattern=_PLAIN)]  # a path: a user's may hold anything else
+InnerFolder = Annotated[str, msgspec.Meta(pattern=_INNER_OR_OWN)]  # below the record's own folder, or that itself
 InnerPath = Annotated[str, msgspec.Meta(pattern=_INNER)]  # of a file below the record's own folder
 FileName = Annotated[str, msgspec.Meta(pattern=_NAME)]  # of a file or folder beside the record
 _MEANINGS = {  # of these patterns, in errors
@@ -31,6 +33,7 @@ _MEANINGS = {  # of these patterns, in errors
     _SHA256: "64 hexadecimal digits",
     _PLAIN: "text without NUL",
     _INNER: "a path that stays in this folder",
+    _INNER_OR_OWN: "a path that stays in this folder",
     _NAME: "a file name",
 }
 

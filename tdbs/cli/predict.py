@@ -75,8 +75,8 @@ def command(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="How batches are made, as in tdbs train: bucket, unpadded, random, reach, … "
-            "[default: bucket; embeddings, rerankers: unpadded]",
+            help="How batches are made, as in tdbs train: bucket, unpadded, random, reach, … [default: bucket; "
+            "embeddings and rerankers: unpadded]",
             show_default=False,
             autocompletion=completes(strategy_names),
         ),

@@ -91,8 +91,7 @@ def load_model(name: str, samples: SampleFormat, settings: ModelSettings) -> Loa
     accelerator = make_accelerator(settings.execution.precision, settings.execution.device)
     pooling = None
     if HEADS[samples.task.kind].pools:
-        family = model.config.model_type
-        pooling = choose_pooling(name, family, mode=settings.pooling, normalize=settings.normalize)
+        pooling = choose_pooling(name, model.config.model_type, mode=settings.pooling, normalize=settings.normalize)
     else:
         keep_head_in_fp32(model)
     model.to(accelerator.device)

@@ -3,17 +3,17 @@
 Where a model's folder says how (sentence-transformers' modules.json), that holds unless the user says otherwise.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch.nn import functional
 
 from tdbs.errors import ModelError
+from tdbs.fields import InnerFolder, PlainText
 from tdbs.model_families import family_of
 from tdbs.objective_settings import PoolingMode
+from tdbs.records import Form, read_json, read_record, record_of
 from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
 from tdbs.train.planning.model_choice import TINY
@@ -24,6 +24,35 @@ from tdbs.train.rows.sequences import Sequences
 MODULES_NAME = "modules.json"
 _CONFIG_NAME = "config.json"
 _MODES: dict[str, PoolingMode] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
+
+
+_FORM = Form(
+    what="a file of sentence-transformers",
+    error=ModelError,
+    next_step="Copy the model's folder again, or pass another model.",
+    foreign=True,
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Module:
+    """One of the modules that sentence-transformers runs, one after the other."""
+
+    type: PlainText  # name of its class
+    path: InnerFolder = ""  # below the model's
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _PoolingConfig:
+    """How a module pools: a name, or a flag for each mode."""
+
+    pooling_mode: str | None = None
+    pooling_mode_cls_token: bool = False
+    pooling_mode_mean_tokens: bool = False
+    pooling_mode_lasttoken: bool = False
+    pooling_mode_max_tokens: bool = False
+    pooling_mode_mean_sqrt_len_tokens: bool = False
+    pooling_mode_weightedmean_tokens: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,17 +110,17 @@ def pool_padded(hidden_BLE: torch.Tensor, batch: Batch, pooling: Pooling, *, pad
 def saved_pooling(folder: Path) -> Pooling | None:
     """Return how a folder of sentence-transformers pools; None if it is not one.
 
-    Raises ModelError if it has modules that tdbs does not know, or pools otherwise.
+    Raises ModelError if it has modules that tdbs does not know, pools otherwise, or has a damaged file.
     """
     place = folder / MODULES_NAME
     if not place.is_file():
         return None
     mode: PoolingMode | None = None
     normalize = False
-    for module in _read(place):
-        name = str(module["type"]).rpartition(".")[2]
+    for module in record_of(read_json(place, _FORM), list[_Module], _FORM, named=str(place)):
+        name = module.type.rpartition(".")[2]
         if name == "Pooling":
-            mode = _mode_of(folder / module["path"])
+            mode = _mode_of(folder / module.path)
         elif name == "Normalize":
             normalize = True
         elif name != "Transformer":
@@ -116,32 +145,22 @@ def _folder_of(name: str) -> Path:
 
 def _mode_of(folder: Path) -> PoolingMode:
     """Return the mode of a Pooling module: by its name, or by the one flag that older versions set."""
-    config = _read(folder / _CONFIG_NAME)
+    config = read_record(folder / _CONFIG_NAME, _PoolingConfig, _FORM)
     flags = {
-        "cls": config.get("pooling_mode_cls_token"),
-        "mean": config.get("pooling_mode_mean_tokens"),
-        "lasttoken": config.get("pooling_mode_lasttoken"),
-        "another": any(
-            config.get(f"pooling_mode_{each}") for each in ("max_tokens", "mean_sqrt_len_tokens", "weightedmean_tokens")
-        ),
+        "cls": config.pooling_mode_cls_token,
+        "mean": config.pooling_mode_mean_tokens,
+        "lasttoken": config.pooling_mode_lasttoken,
+        "max": config.pooling_mode_max_tokens,
+        "mean_sqrt_len": config.pooling_mode_mean_sqrt_len_tokens,
+        "weightedmean": config.pooling_mode_weightedmean_tokens,
     }
-    named = config.get("pooling_mode")
-    found = [named] if isinstance(named, str) else [name for name, flag in flags.items() if flag]
+    found = [name for name, flag in flags.items() if flag] if config.pooling_mode is None else [config.pooling_mode]
     if len(found) != 1 or found[0] not in _MODES:
         raise ModelError(
             f"The model in {folder.parent} pools by {' and '.join(found) or 'nothing'}, which tdbs does not know.",
             next_step="Pass --pooling mean, cls or last with a model folder without modules.json.",
         )
     return _MODES[found[0]]
-
-
-def _read(place: Path) -> Any:
-    try:
-        return json.loads(place.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{place} cannot be read: {error}.", next_step="Copy the model's folder again, or pass another model."
-        ) from error
 
 
 def _finished(pooled_BE: torch.Tensor, pooling: Pooling) -> torch.Tensor:
