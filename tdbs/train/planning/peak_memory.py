@@ -28,7 +28,7 @@ PROCESS = 512 << 20  # bytes of Python with torch, transformers and tdbs, on a C
 # what a CPU's allocator keeps of pieces that were freed: it grows with a layer's states up to here (measured)
 _LAYERS_KEPT, _MOST_KEPT = 3, 192 << 20
 _FP32, _BF16 = 0, 1
-_OF_TOKENS: tuple[TaskKind, ...] = ("token_classification", "question_answering")
+_OF_TOKENS: tuple[TaskKind, ...] = ("token_classification", "question_answering", "embedding")  # all states are read
 _LEAST_ROWS = 4_096  # of a table whose gradient stays (train/gradients.py)
 _LORA_SIDES = 12  # hidden states beside the matrices of a layer: four of attention, two of the feed-forward
 
