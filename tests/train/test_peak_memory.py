@@ -106,6 +106,18 @@ def test_frozen_layers_and_adapters_take_less():
     assert predicted("bert", 8, precision="fp32", lora=2) < whole
 
 
+def test_embeddings_keep_the_last_layer_of_all_tokens():
+    """As tokens with labels do; a text that is ranked ends on its first token."""
+    choice = ModelChoice(
+        name="made", model_type="bert", in_rows=True, size=model_size(config_of("bert", 3, 0.0).to_dict())
+    )
+    peaks = {
+        kind: epoch_peak(padded_plan(), memory_terms(choice, kind, TrainSettings(), dropout=0.0))
+        for kind in ("embedding", "token_classification", "ranking")
+    }
+    assert peaks["embedding"] == peaks["token_classification"] > peaks["ranking"]
+
+
 def test_an_update_of_several_calls_holds_gradients_beside_activations():
     """One call of half the rows stores less, but its update holds the gradients of the other half."""
     parts = {"batch_offsets_B1": np.array([0, 2, ROWS]), "padded_lengths_B": np.array([LENGTH, LENGTH])}
