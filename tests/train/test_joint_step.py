@@ -1,5 +1,6 @@
 """In-batch negatives: an update in several calls of the model, or in several processes, is the update of one call."""
 
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -138,7 +139,18 @@ def test_repeats_of_a_positive_are_no_negatives_unless_they_are_asked_for(tmp_pa
 @pytest.mark.parametrize("processes", [2, 3])
 def test_several_processes_end_in_the_weights_of_one(dataset, tmp_path, processes):
     expected, whole = weights_of(dataset, tmp_path / "one", seed=3)
-    command = ["-m", "tdbs", "train", dataset.path, "--model", "tiny", "--epochs", 1, "--precision", "fp32"]
+    command = [
+        "--no-python",
+        Path(sys.executable).parent / "tdbs",
+        "train",
+        dataset.path,
+        "--model",
+        "tiny",
+        "--epochs",
+        1,
+        "--precision",
+        "fp32",
+    ]
     command += ["--dropout", 0, "--base-batch-size", 16, "--seed", 3, "--out", tmp_path / "several"]
     run(processes, *command)
     found = load_file(tmp_path / "several/model/model.safetensors")
