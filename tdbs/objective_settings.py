@@ -45,7 +45,7 @@ class ObjectiveSettings:
     normalize: Annotated[bool, Option("Give embeddings the length 1; a model's folder may say so by itself.")] = False
     dimensions: Annotated[
         str | None,
-        Option("Also learn with the first entries of embeddings alone (Matryoshka): 256,128,64.", listed=True),
+        Option("Also learn with the first entries of embeddings alone (Matryoshka): 256,128,64."),
     ] = None
     keep_repeats: Annotated[
         bool, Option("Take a text for a negative even if it is also a positive of the same query in the batch.")

@@ -17,7 +17,7 @@ from tdbs.train.micro_batches import MemoryCaps
 from tdbs.train.models.inputs import InputRules, format_of
 from tdbs.train.models.load import ModelSettings, load_model
 from tdbs.train.models.recompute import recompute_activations
-from tdbs.train.objectives.objective import Objective, objective_of
+from tdbs.train.objectives.objective import Objective, check_sizes, objective_of
 from tdbs.train.resolved import ResolvedSettings
 
 
@@ -64,6 +64,9 @@ def make_learner(
         normalize=settings.given.normalize,
     )
     loaded = load_model(settings.model.name, format_of(dataset), model_settings)
+    objective = objective_of(settings.given, dataset)
+    if objective is not None:
+        check_sizes(objective, width=loaded.model.config.hidden_size)
     if loaded.accelerator.num_processes == 1:
         keep_row_gradients(loaded.prepared)
     if settings.execution.checkpoint_activations:
@@ -81,7 +84,7 @@ def make_learner(
         compiled=settings.execution.compiled,
         gives_back=bounded and settings.execution.device == "cpu",
         memory_caps=MemoryCaps(edges_E=np.array(dataset.manifest.bucket_edges), kind=dataset.manifest.task.kind),
-        objective=objective_of(settings.given, dataset),
+        objective=objective,
     )
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from transformers import BertConfig, BertModel
 
+from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.errors import ConfigError
 from tdbs.integrations.loops import PreparedSteps
 from tests.train.grouped import grouped_dataset
@@ -51,6 +52,31 @@ def test_plan_and_train_note_that_buckets_choose_negatives(places, tdbs, tmp_pat
 )
 def test_batches_or_losses_that_leave_negatives_alone_are_not_noted(places, tdbs, task, options):
     assert tdbs("plan", places[task], "--model", "tiny", *options).stderr == ""
+
+
+def test_first_entries_of_embeddings_are_learned_too(places, tdbs, refused, tmp_path):
+    """Another loss than that of whole embeddings; no more entries than there are."""
+    losses = []
+    for name, options in (("whole", ()), ("sizes", ("--dimensions", "64,32"))):
+        tdbs("train", places["embedding"], *TINY, *options, "--out", tmp_path / name)
+        losses.append(json.loads((tmp_path / name / "steps.jsonl").read_text().splitlines()[0])["loss"])
+    assert losses[1] > 2 * losses[0]
+    assert refused("train", places["embedding"], *TINY, "--dimensions", "64,4096", "--out", tmp_path / "large") == (
+        "--dimensions has 4096, but the model's embeddings have 128 entries.",
+        "Pass smaller numbers.",
+    )
+    assert not (tmp_path / "large").exists()
+    assert refused("plan", places["embedding"], "--model", "tiny", "--loss", "cosine")[1] == (
+        "Pass --loss negatives or symmetric or triplet."
+    )
+
+
+def test_a_score_that_is_a_text_names_its_row(refused, tmp_path):
+    (tmp_path / "pairs.csv").write_text("a,b,score\nx,y,0.5\nx,z,good\nv,w,1\n")
+    options = ("--columns", "a,b", "--label", "score", "--tokenizer", TOKENIZER_FOLDER, "--out", tmp_path / "out")
+    message, next_step = refused("prepare", tmp_path / "pairs.csv", *options)
+    assert message == "Row 2 of pairs.csv has 'good' in 'score', which is not a finite number."
+    assert next_step == "Fix the row: the score of a pair is a number; or pass --skip-bad-rows."
 
 
 def test_compare_names_all_strategies_that_choose_negatives(places, tdbs, tmp_path):

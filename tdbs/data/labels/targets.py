@@ -31,6 +31,7 @@ from tdbs.data.labels.several import SeveralRule, encode_several, learn_several
 from tdbs.data.labels.single import (
     LabelType,
     encode_labels,
+    label_numbers,
     label_texts,
     learn_labels,
     list_class_ids,
@@ -159,9 +160,11 @@ def _learn_summaries(_labels: Sequence[SourceColumn], task: Task, _label_type: L
     return task, lambda rows: one_array(text_values(rows.labels[0]))
 
 
-def _learn_scores(labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
-    rule = learn_labels(label_texts(labels[0]), "regression")
-    return task, lambda rows: pa.array(encode_labels(label_texts(rows.labels[0]), rule))
+def _learn_scores(_labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
+    def numbers(column: SourceColumn) -> pa.Array:
+        return pa.array(label_numbers(label_texts(column), next_step="Fix the row: the score of a pair is a number."))
+
+    return task, lambda rows: numbers(rows.labels[0])
 
 
 def _learned(task: Task, kind: TaskKind, classes: tuple[str, ...]) -> Task:

@@ -91,6 +91,15 @@ def check_objective(settings: ObjectiveSettings, task: Task) -> None:
             raise ConfigError(f"{_flag(name)} is for embeddings; a reranker has none.", next_step="Leave it out.")
 
 
+def check_sizes(objective: Objective, *, width: int) -> None:
+    """Refuse numbers of first entries beyond those that a model's embeddings have."""
+    if objective.sizes and objective.sizes[0] > width:
+        raise ConfigError(
+            f"--dimensions has {objective.sizes[0]}, but the model's embeddings have {width} entries.",
+            next_step="Pass smaller numbers.",
+        )
+
+
 def _check_loss(loss: str, task: Task) -> None:
     losses = get_args(RankingLoss if task.kind == "ranking" else EmbeddingLoss)
     if loss not in losses:
@@ -103,7 +112,7 @@ def _check_loss(loss: str, task: Task) -> None:
         has = "scores" if task.columns.labels else "no scores"
         fitting = ("cosine",) if task.columns.labels else tuple(each for each in losses if each != "cosine")
         raise ConfigError(
-            f"--loss {loss} does not fit pairs with {has}.", next_step=f"Pass one of: {', '.join(fitting)}."
+            f"--loss {loss} does not fit pairs with {has}.", next_step=f"Pass --loss {' or '.join(fitting)}."
         )
     if loss == "triplet" and not task.columns.negatives:
         raise ConfigError(

@@ -35,9 +35,12 @@ def embedding_metrics(task: Task, embeddings_UE: torch.Tensor, groups: SequenceG
 
 
 def ranking_metrics(logits_Q: torch.Tensor, groups: SequenceGroups) -> dict[str, float | None]:
-    """Return the metrics of a reranker's logits over each query's candidates, of which the first is the positive."""
-    sizes_N = np.diff(groups.offsets_N1).tolist()
-    return _means((scores, torch.arange(len(scores)) == 0) for scores in torch.split(logits_Q, sizes_N))
+    """Return the metrics of a reranker's logits over each query's candidates, of which the first is the positive.
+
+    A query with one candidate does not count: there is nothing to rank.
+    """
+    candidates = torch.split(logits_Q, np.diff(groups.offsets_N1).tolist())
+    return _means((scores, torch.arange(len(scores)) == 0) for scores in candidates if len(scores) > 1)
 
 
 def _searches(normal_UE: torch.Tensor, groups: SequenceGroups) -> Iterator[Ranking]:
@@ -86,5 +89,7 @@ def _means(rankings: Iterator[Ranking]) -> dict[str, float | None]:
         )
         for scores, relevant in map(_places, rankings)
     ]
-    means = torch.tensor(found).mean(dim=0).tolist()
-    return dict(zip((f"mrr@{_TOP}", f"ndcg@{_TOP}", "map"), means, strict=True))
+    names = (f"mrr@{_TOP}", f"ndcg@{_TOP}", "map")
+    if not found:
+        return dict.fromkeys(names)
+    return dict(zip(names, torch.tensor(found).mean(dim=0).tolist(), strict=True))
