@@ -141,7 +141,7 @@ def _of_run(
     loaded = load_trained(run, dataset, execution=resolved, in_rows=None)
     tokenizer = load_tokenizer(str(Path(name) / MODEL_FOLDER))
     limits = Limits(
-        max_length=max_length or manifest.max_sequence_length or manifest.max_length,
+        max_length=max_length or manifest.longest_input,
         stride=manifest.stride,
         max_target_length=manifest.max_target_length,
     )

@@ -35,7 +35,7 @@ def prepared_input(spec: str, checkpoint: Checkpoint, split: str | None, *, rows
             f"{spec} was prepared with {manifest.tokenizer.name}, whose token ids mean different words to this model.",
             next_step="Pass the texts themselves.",
         )
-    max_length = manifest.max_sequence_length or manifest.max_length
+    max_length = manifest.longest_input
     if max_length > checkpoint.limits.max_length:
         raise DatasetError(
             f"{spec} was prepared with --max-length {max_length}; the model takes "

@@ -10,8 +10,9 @@ from typing import Any
 from transformers import PretrainedConfig
 
 from tdbs.errors import ModelError
-from tdbs.records import Form, read_json
+from tdbs.records import read_json
 from tdbs.shown import shown
+from tdbs.train.models.pooling import SENTENCE_FILE
 
 _FAMILIES = (
     "bert",
@@ -23,12 +24,6 @@ _FAMILIES = (
     "xlnet",
 )  # in the names of old files
 _SETTINGS_NAME = "config_sentence_transformers.json"
-_FORM = Form(
-    what="a file of sentence-transformers",
-    error=ModelError,
-    next_step="Copy the model's folder again, or pass another model.",
-    foreign=True,
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -82,7 +77,7 @@ def _settings(folder: Path) -> dict[str, Any]:
 
 
 def _read(place: Path) -> dict[str, Any]:
-    found = read_json(place, _FORM)
+    found = read_json(place, SENTENCE_FILE)
     if not isinstance(found, dict):
-        raise _FORM.misfit(str(place), "it is not an object")
+        raise SENTENCE_FILE.misfit(str(place), "it is not an object")
     return found

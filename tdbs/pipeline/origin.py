@@ -125,7 +125,7 @@ def _noted(manifest: Manifest) -> tuple[Origin, FileOptions]:
 def _others(manifest: Manifest) -> dict[str, object]:
     """Return what the other options of `prepare` were; None for one that has its default."""
     kind, words = manifest.task.kind, manifest.words.source
-    length = manifest.max_sequence_length or manifest.max_length
+    length = manifest.longest_input
     kept = [word for word in manifest.words.kept if not (manifest.task.keep_pronouns and word == _KEEP_PRONOUNS)]
     return {
         "max_length": _unless(length, MAX_LENGTHS.get(kind, DEFAULT_MAX_LENGTH)),

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from tdbs.arrays import IntArray, offsets_of
+from tdbs.arrays import IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.split_arrays import JoinedLists, Lists
 
-# Shapes: N samples, N1 = N + 1, Q their sequences, S samples of a shard.
+# Shapes: N samples, N1 = N + 1, Q their sequences, S samples of a shard, B some samples.
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -19,6 +19,11 @@ class SampleSequences:
     lengths_Q: IntArray  # tokens of each one, special ones included
     offsets_N1: IntArray  # sample i has sequences [i] to [i + 1]
     segment_starts_Q: IntArray | None  # pairs of texts: position of the second one, from the sequence's first token
+
+    def of(self, samples_B: IntArray) -> tuple[IntArray, IntArray]:
+        """Return how many sequences some samples have (B), and the sequences of all, in their order."""
+        sizes_B = self.offsets_N1[samples_B + 1] - self.offsets_N1[samples_B]
+        return sizes_B, ragged_positions(self.offsets_N1[samples_B], sizes_B)
 
 
 def sample_sequences(lengths: JoinedLists, segment_starts: JoinedLists | None) -> SampleSequences:

@@ -7,7 +7,7 @@ result is that of one call. With several processes, each has the embeddings of a
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -48,7 +48,7 @@ def joint_backward(learner: Learner, batches: Sequence[Batch], objective: Object
             with torch.set_grad_enabled(graph):
                 parts.append(_embeddings(learner, batch))
     own = _own(learner, batches, parts)
-    leaf = own if graph or own is None else _with(own, own.embeddings_QE.detach().requires_grad_())
+    leaf = own if graph or own is None else replace(own, embeddings_QE=own.embeddings_QE.detach().requires_grad_())
     with torch.autocast(learner.accelerator.device.type, enabled=False):
         every = _of_all_processes(learner, leaf)
         loss = embedding_loss(objective, every.embeddings_QE, every.sizes_G, every.labels_Q)
@@ -86,10 +86,6 @@ def _own(learner: Learner, batches: Sequence[Batch], parts: Sequence[torch.Tenso
         sizes_G=torch.cat([sizes_of_samples(batch, device) for batch in batches]),
         labels_Q=torch.cat([labels_of_sequences(batch, device) for batch in batches]),
     )
-
-
-def _with(sequences: _Sequences, embeddings_QE: torch.Tensor) -> _Sequences:
-    return _Sequences(embeddings_QE=embeddings_QE, sizes_G=sequences.sizes_G, labels_Q=sequences.labels_Q)
 
 
 def _of_all_processes(learner: Learner, own: _Sequences | None) -> _Sequences:

@@ -1,32 +1,16 @@
 """The sequences of a split's samples with the tokens that TokenDrop leaves: their lengths and second texts."""
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
+from tdbs.arrays import BoolArray, IntArray, offsets_of
 from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import Split
 from tdbs.pipeline.sequences import SampleSequences
 
-# Shapes: N1 = samples of the split + 1, Q its sequences, T its tokens, B samples of a batch.
+# Shapes: Q sequences of the split, T its tokens.
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class KeptSequences:
-    """What an epoch keeps of the sequences; sample i has those from [i] to [i + 1]."""
-
-    offsets_N1: IntArray
-    lengths_Q: IntArray
-    segment_starts_Q: IntArray | None  # of the second text in its sequence
-
-    def of(self, samples_B: IntArray) -> tuple[IntArray, IntArray]:
-        """Return how many sequences some samples have (B), and the sequences of all, in their order."""
-        sizes_B = self.offsets_N1[samples_B + 1] - self.offsets_N1[samples_B]
-        return sizes_B, ragged_positions(self.offsets_N1[samples_B], sizes_B)
-
-
-def kept_sequences(split: Split, dropped_T: BoolArray | None) -> KeptSequences | None:
+def kept_sequences(split: Split, dropped_T: BoolArray | None) -> SampleSequences | None:
     """Return the sequences of an epoch; None if samples are one each. Raises ConfigError if one lost all its tokens."""
     sequences = split.sequences
     if sequences is None:
@@ -39,7 +23,7 @@ def kept_sequences(split: Split, dropped_T: BoolArray | None) -> KeptSequences |
                 "TokenDrop would leave a text without a token.",
                 next_step="Pass --drop none, or prepare with a tokenizer that adds special tokens.",
             )
-    return KeptSequences(offsets_N1=sequences.offsets_N1, lengths_Q=lengths_Q, segment_starts_Q=starts_Q)
+    return SampleSequences(offsets_N1=sequences.offsets_N1, lengths_Q=lengths_Q, segment_starts_Q=starts_Q)
 
 
 def _shortened(sequences: SampleSequences, dropped_T: BoolArray) -> tuple[IntArray, IntArray | None]:

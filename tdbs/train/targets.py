@@ -119,10 +119,9 @@ def _of_sequences_of_samples(split: Split, targets: Targets, _dropped_T: BoolArr
         texts_Q = row_digests(split.input_ids_T, offsets_of(sequences.lengths_Q)).view(np.int64)
 
     def make(batch: BatchSlice) -> Labels:
-        firsts_B = sequences.offsets_N1[batch.samples_B]
-        sizes_B = sequences.offsets_N1[batch.samples_B + 1] - firsts_B
+        sizes_B, which_Q = sequences.of(batch.samples_B)
         if texts_Q is not None:
-            return texts_Q[ragged_positions(firsts_B, sizes_B)]
+            return texts_Q[which_Q]
         if targets.kind == "ranking":
             return (ragged_positions(np.zeros_like(sizes_B), sizes_B) == 0).astype(np.float64)
         return np.repeat(targets.values[batch.samples_B], sizes_B)

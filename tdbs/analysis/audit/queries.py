@@ -115,21 +115,22 @@ def _false_negatives(texts: _Texts) -> tuple[IntArray, IntArray]:
 
 def _positives_as_negatives(texts: _Texts) -> tuple[IntArray, IntArray]:
     """Return the samples whose positive is a negative of another query (R), and a sample of that query (R)."""
+    empty = np.empty(0, dtype=np.int64)
+    if not len(texts.negative_M):
+        return empty, empty
     rows_R, others_R = [], []
     order_M = np.lexsort((texts.query_N[texts.row_M], texts.negative_M))
     text_M, row_M = texts.negative_M[order_M], texts.row_M[order_M]
-    for side in ("left", "right"):  # a text's first and last query differ if it has two
-        place_N = np.searchsorted(text_M, texts.positive_N, side="left" if side == "left" else "right")
-        place_N = np.clip(place_N - (side == "right"), 0, max(len(text_M) - 1, 0))
-        if not len(text_M):
-            break
+    first_N = np.searchsorted(text_M, texts.positive_N)
+    last_N = np.searchsorted(text_M, texts.positive_N, side="right") - 1
+    for found_N in (first_N, last_N):  # a text's first and last query differ if it has two
+        place_N = np.clip(found_N, 0, len(text_M) - 1)
         is_other_N = text_M[place_N] == texts.positive_N
         is_other_N &= texts.query_N[row_M[place_N]] != texts.query_N
         rows_R.append(np.flatnonzero(is_other_N))
         others_R.append(row_M[place_N[is_other_N]])
-    empty = np.empty(0, dtype=np.int64)
-    rows, firsts = np.unique(np.concatenate([empty, *rows_R]), return_index=True)
-    return rows, np.concatenate([empty, *others_R])[firsts]
+    rows, firsts = np.unique(np.concatenate(rows_R), return_index=True)
+    return rows, np.concatenate(others_R)[firsts]
 
 
 def _several_positives(texts: _Texts) -> tuple[IntArray, IntArray]:

@@ -36,7 +36,7 @@ class Head:
     hides_padding: bool = False  # whether logits at padding are -inf: no answer can be there
     problem_type: str | None = None  # as a model's configuration names it
     adapter_task: str = "SEQ_CLS"  # as peft names it
-    pools: bool = False  # whether its outputs are embeddings, made of hidden states (objectives/pooling.py)
+    pools: bool = False  # whether its outputs are embeddings, made of hidden states (pooling.py)
 
 
 def _logits(output: Any) -> torch.Tensor:

@@ -50,7 +50,7 @@ def format_of(dataset: PreparedDataset) -> SampleFormat:
         info=manifest.tokenizer,
         backend=backend,
         layout=layout_of(backend),
-        max_length=manifest.max_sequence_length or manifest.max_length,
+        max_length=manifest.longest_input,
     )
 
 

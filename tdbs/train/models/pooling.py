@@ -17,16 +17,14 @@ from tdbs.records import Form, read_json, read_record, record_of
 from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
 from tdbs.train.planning.model_choice import TINY
-from tdbs.train.rows.sequences import Sequences
+from tdbs.train.rows.sequences import Sequences, means_of_samples
 
 # Shapes: R rows of W tokens (R x W = F), B sequences, L their padded length, E entries of a hidden state.
 
 MODULES_NAME = "modules.json"
 _CONFIG_NAME = "config.json"
 _MODES: dict[str, PoolingMode] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
-
-
-_FORM = Form(
+SENTENCE_FILE = Form(
     what="a file of sentence-transformers",
     error=ModelError,
     next_step="Copy the model's folder again, or pass another model.",
@@ -84,10 +82,7 @@ def pool_rows(hidden_RWE: torch.Tensor, sequences: Sequences, pooling: Pooling) 
     elif pooling.mode == "last":
         pooled_BE = hidden_FE.index_select(0, sequences.starts_B + sequences.lengths_B - 1)
     else:
-        real_F = sequences.sample_F >= 0
-        sums_BE = hidden_FE.new_zeros(len(sequences.lengths_B), hidden_FE.shape[1])
-        sums_BE = sums_BE.index_add(0, sequences.sample_F[real_F], hidden_FE[real_F])
-        pooled_BE = sums_BE / sequences.lengths_B[:, None]
+        pooled_BE = means_of_samples(hidden_RWE, sequences)
     return _finished(pooled_BE, pooling)
 
 
@@ -117,7 +112,7 @@ def saved_pooling(folder: Path) -> Pooling | None:
         return None
     mode: PoolingMode | None = None
     normalize = False
-    for module in record_of(read_json(place, _FORM), list[_Module], _FORM, named=str(place)):
+    for module in record_of(read_json(place, SENTENCE_FILE), list[_Module], SENTENCE_FILE, named=str(place)):
         name = module.type.rpartition(".")[2]
         if name == "Pooling":
             mode = _mode_of(folder / module.path)
@@ -145,7 +140,7 @@ def _folder_of(name: str) -> Path:
 
 def _mode_of(folder: Path) -> PoolingMode:
     """Return the mode of a Pooling module: by its name, or by the one flag that older versions set."""
-    config = read_record(folder / _CONFIG_NAME, _PoolingConfig, _FORM)
+    config = read_record(folder / _CONFIG_NAME, _PoolingConfig, SENTENCE_FILE)
     flags = {
         "cls": config.pooling_mode_cls_token,
         "mean": config.pooling_mode_mean_tokens,

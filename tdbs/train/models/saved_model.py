@@ -18,9 +18,8 @@ from tdbs.train.models.sentence_files import name_activation, write_embedding_fi
 
 def save_model(folder: Path, model: PreTrainedModel, rules: InputRules, dataset: PreparedDataset) -> None:
     """Save weights (safetensors), configuration and tokenizer, so that transformers loads the folder as it is."""
-    manifest = dataset.manifest
-    max_length = manifest.max_sequence_length or manifest.max_length
-    name_activation(model.config, manifest.task)
+    max_length = dataset.manifest.longest_input
+    name_activation(model.config, dataset.manifest.task)
     with new_folder(folder) as hidden:
         model.save_pretrained(hidden, safe_serialization=True)
         if (hidden / "adapter_config.json").exists():

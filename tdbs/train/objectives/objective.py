@@ -41,12 +41,11 @@ class Objective:
 
 
 def objective_of(settings: ObjectiveSettings, dataset: PreparedDataset) -> Objective | None:
-    """Return the objective of a run; None for kinds of tasks that have one loss.
+    """Return the objective of settings that fit the task (check_objective); None for kinds of tasks that have one loss.
 
     Scores beyond 1, such as those of STS-B from 0 to 5, are divided by the largest of train: a cosine is at most 1.
     """
     task = dataset.manifest.task
-    check_objective(settings, task)
     if not task.is_grouped:
         return None
     loss = settings.loss or default_loss(task)

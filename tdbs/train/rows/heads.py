@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from tdbs.model_families import SharedRows, family_of
-from tdbs.train.rows.sequences import Sequences
+from tdbs.train.rows.sequences import Sequences, means_of_samples
 
 # Shapes: R rows of W tokens (R x W = F), B samples, E entries of a hidden state.
 
@@ -76,17 +76,8 @@ def _token_read(model: Any, rows: SharedRows, sequences: Sequences, input_ids_F:
 
 def _pick_of(model: Any, rows: SharedRows, sequences: Sequences, token_B: torch.Tensor) -> Pick:
     if rows.reads == "pooling" and model.config.classifier_pooling in ("mean", "late"):
-        return partial(_mean, sequences)
+        return lambda hidden_RWE: means_of_samples(hidden_RWE, sequences)[:, None]
     return lambda hidden_RWE: hidden_RWE.flatten(0, 1).index_select(0, token_B)[:, None]
-
-
-def _mean(sequences: Sequences, hidden_RWE: torch.Tensor) -> torch.Tensor:
-    """Return the mean of each sample's tokens (B x 1 x E)."""
-    hidden_FE = hidden_RWE.flatten(0, 1)
-    real_F = sequences.sample_F >= 0
-    sums_BE = hidden_FE.new_zeros(len(sequences.lengths_B), hidden_FE.shape[1])
-    sums_BE = sums_BE.index_add(0, sequences.sample_F[real_F], hidden_FE[real_F])
-    return (sums_BE / sequences.lengths_B[:, None])[:, None]
 
 
 def _end_early(model: Any, rows: SharedRows, pick: Pick) -> torch.utils.hooks.RemovableHandle:

@@ -16,7 +16,7 @@ from tdbs.train.rows.layout import RowLayout, row_layout
 from tdbs.train.rows.length_groups import GroupedLayout, grouped_layout, longest_of_groups
 
 # Shapes: R rows of W tokens (R x W = F), B samples, K their tokens, P places of padded rows, C outputs, G padded rows
-# of one width L.
+# of one width L, E entries of a hidden state.
 
 _GROUPED = "length groups"  # in what the first layer makes
 
@@ -135,6 +135,15 @@ def rows_of_samples(values_RWC: torch.Tensor, batch: Batch) -> torch.Tensor:
     rank_L = np.arange(int(batch.lengths_B.max()))
     place_BL = batch.starts_B[:, None] + np.minimum(rank_L, batch.lengths_B[:, None] - 1)
     return values_RWC.flatten(0, 1)[to_device(place_BL, values_RWC.device)]
+
+
+def means_of_samples(hidden_RWE: torch.Tensor, sequences: Sequences) -> torch.Tensor:
+    """Return the mean of each sample's tokens (B x E)."""
+    hidden_FE = hidden_RWE.flatten(0, 1)
+    real_F = sequences.sample_F >= 0
+    sums_BE = hidden_FE.new_zeros(len(sequences.lengths_B), hidden_FE.shape[1])
+    sums_BE = sums_BE.index_add(0, sequences.sample_F[real_F], hidden_FE[real_F])
+    return sums_BE / sequences.lengths_B[:, None]
 
 
 def _on_device(layout: RowLayout, starts_B: IntArray, lengths_B: IntArray, device: torch.device) -> Sequences:
