@@ -3,8 +3,11 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 import transformers
+
+from tdbs.train.rows.models import use_sequences
 
 VOCABULARY, OUTPUTS = 50, 3
 SIZES = {"vocab_size": VOCABULARY, "hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2}
@@ -152,3 +155,26 @@ def save_row_model(name: str, folder: Path, *, vocabulary: int, positions: int =
     torch.manual_seed(0)
     transformers.AutoModelForSequenceClassification.from_config(config).save_pretrained(folder)
     return str(folder)
+
+
+def random_model(made_by: Any, config: Any, kernel: str, *, in_rows: bool) -> Any:
+    """Return a model of one of transformers' classes, with the same random weights whatever its kernel and its rows.
+
+    Skips if transformers has no such kernel for the family.
+    """
+    torch.manual_seed(3)
+    try:
+        model = made_by.from_config(config, attn_implementation=kernel).float()
+    except ValueError as refused:
+        if "does not support" not in str(refused):
+            raise
+        pytest.skip(f"transformers has no {kernel} for {config.model_type}")
+    with torch.no_grad():
+        for parameter in model.parameters():  # initial weights are so small that all outputs look alike
+            parameter.add_(torch.randn_like(parameter) * 0.2)
+    for module in model.modules():
+        if isinstance(module, torch.nn.Dropout):  # some heads have their own rate
+            module.p = 0.0
+    if in_rows:
+        use_sequences(model, kernel)
+    return model

@@ -12,9 +12,8 @@ from transformers import AutoModel, AutoModelForSequenceClassification
 
 from tdbs.train.batches import Batch
 from tdbs.train.models.pooling import Pooling, choose_pooling, pool_padded
-from tdbs.train.rows.models import use_sequences
 from tdbs.train.step import forward
-from tests.train.row_models import NAMES, VOCABULARY, row_config
+from tests.train.row_models import NAMES, VOCABULARY, random_model, row_config
 from tests.train.rules import TYPED, UNTYPED
 
 CPU = torch.device("cpu")
@@ -29,22 +28,8 @@ POOLINGS = [Pooling(mode="mean", normalize=True), Pooling(mode="cls"), Pooling(m
 
 def model_of(name: str, kind: str, kernel: str, *, training: bool, in_rows: bool):
     """Return a model with the same random weights whatever its rows hold."""
-    torch.manual_seed(3)
     made_by = AutoModel if kind == "embedding" else AutoModelForSequenceClassification
-    try:
-        model = made_by.from_config(row_config(name, outputs=1), attn_implementation=kernel).float()
-    except ValueError as refused:
-        if "does not support" not in str(refused):
-            raise
-        pytest.skip(f"transformers has no {kernel} for {name}")
-    with torch.no_grad():
-        for parameter in model.parameters():  # initial weights are so small that all texts look alike
-            parameter.add_(torch.randn_like(parameter) * 0.2)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):
-            module.p = 0.0
-    if in_rows:
-        use_sequences(model, kernel)
+    model = random_model(made_by, row_config(name, outputs=1), kernel, in_rows=in_rows)
     return model.train(training)
 
 

@@ -26,7 +26,7 @@ from tdbs.train.rows.heads import body_on_rows
 from tdbs.train.rows.models import knows_sequences, use_sequences
 from tdbs.train.rows.sequences import sequences_of
 from tdbs.train.step import forward
-from tests.train.row_models import NAMES, VOCABULARY, family_name, row_config
+from tests.train.row_models import NAMES, VOCABULARY, family_name, random_model, row_config
 from tests.train.rules import TYPED, UNTYPED
 
 CPU = torch.device("cpu")
@@ -43,24 +43,10 @@ KINDS = {
 
 def model_of(name: str, kind: str, kernel: str, *, in_rows: bool):
     """Return a model with the same random weights whatever its kernel."""
-    torch.manual_seed(3)
     config = row_config(name, **({"outputs": 2} if kind == "question_answering" else {}))
     if type(config) not in KINDS[kind]._model_mapping:
         pytest.skip(f"transformers has no {name} for this kind")
-    try:
-        model = KINDS[kind].from_config(config, attn_implementation=kernel).float()
-    except ValueError as refused:
-        if "does not support" not in str(refused):
-            raise
-        pytest.skip(f"transformers has no {kernel} for {name}")
-    with torch.no_grad():
-        for parameter in model.parameters():  # initial weights are so small that all logits look alike
-            parameter.add_(torch.randn_like(parameter) * 0.2)
-    for module in model.modules():
-        if isinstance(module, torch.nn.Dropout):  # some heads have their own rate
-            module.p = 0.0
-    if in_rows:
-        use_sequences(model, kernel)
+    model = random_model(KINDS[kind], config, kernel, in_rows=in_rows)
     return model.train()  # dropout is 0: what trains is what is compared
 
 
