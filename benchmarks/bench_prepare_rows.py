@@ -106,7 +106,7 @@ def write_rows(path: Path, words_from: Path, column: str, rows: int) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """What one `prepare` took: seconds, and the most memory of its processes together."""
+    """What one command took: seconds, and the most memory of its processes together."""
 
     seconds: float
     peak_bytes: int
@@ -114,11 +114,15 @@ class Run:
 
 def measure(source: Path, tokenizer: str, memory: str) -> Run:
     """Prepare anew in a process of its own."""
-    command = [sys.executable, "-c", "from tdbs.cli import main; main()", "prepare", str(source)]
     place = ["--out", str(source.with_suffix(".dataset")), "--overwrite"]
-    options = ["--tokenizer", tokenizer, "--memory", memory, "--json"]
+    return run_of(["prepare", str(source), *place, "--tokenizer", tokenizer, "--memory", memory])
+
+
+def run_of(arguments: list[str]) -> Run:
+    """Run a command of tdbs in a process of its own."""
+    command = [sys.executable, "-c", "from tdbs.cli import main; main()", *arguments, "--json"]
     with tempfile.TemporaryFile() as output:
-        process = subprocess.Popen([*command, *place, *options], stdout=output, stderr=subprocess.DEVNULL)
+        process = subprocess.Popen(command, stdout=output, stderr=subprocess.DEVNULL)
         peak = 0
         tree = psutil.Process(process.pid)
         while True:
@@ -128,7 +132,7 @@ def measure(source: Path, tokenizer: str, memory: str) -> Run:
             peak = max(peak, resident(tree))
             time.sleep(0.02)
         if status:
-            raise SystemExit(f"prepare failed on {source.name}")
+            raise SystemExit(f"{' '.join(arguments)} failed")
         output.seek(0)
         seconds = json.loads(output.read())["seconds"]
     return Run(seconds=seconds["total"], peak_bytes=max(peak, usage.ru_maxrss * 1024))

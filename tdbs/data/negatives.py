@@ -10,14 +10,18 @@ import pyarrow.compute as pc
 from tdbs.arrays import BoolArray, offsets_of, ragged_positions
 from tdbs.data.columns import FILL, UNSEEN, SourceColumn, bad_values, one_array, text_values, word_lists
 from tdbs.data.content import is_list
+from tdbs.errors import SourceError
+from tdbs.shown import fitted
 
 # Shapes: N rows, K columns.
+
+_WRITTEN_LIST = r"""(?s)^\s*\[\s*["'].*["']\s*\]\s*$"""  # as pandas and JSON write them into a cell
 
 
 def negative_lists(columns: Sequence[SourceColumn]) -> pa.ListArray:
     """Return the texts of all columns as one list a row, in order; a list may be empty.
 
-    Raises RowError for a list or a text that is missing or blank.
+    Raises RowError for a list or a text that is missing or blank, SourceError for lists written as texts.
     """
     return joined_lists([_list_column(column) for column in columns])
 
@@ -48,6 +52,7 @@ def _list_column(column: SourceColumn) -> pa.ListArray:
     if not is_list(column.values.type):
         texts = one_array(text_values(column))
         refuse_blank(column)
+        _refuse_written_lists(column, texts)
         return pa.ListArray.from_arrays(np.arange(len(texts) + 1, dtype=np.int32), texts)
     if pa.types.is_null(column.values.type.value_type):  # of lists that are all empty
         column = replace(column, values=column.values.cast(pa.list_(pa.string())))
@@ -58,6 +63,15 @@ def _list_column(column: SourceColumn) -> pa.ListArray:
         raise bad_values(column, dict.fromkeys(rows, ""), "has an empty entry in '{name}'", next_step=FILL)
     offsets = offsets_of(lists.value_lengths().to_numpy()).astype(np.int32)
     return pa.ListArray.from_arrays(offsets, lists.flatten())
+
+
+def _refuse_written_lists(column: SourceColumn, texts: pa.Array) -> None:
+    """Raise if every text is a list of quoted texts: each would be one text, brackets and all."""
+    if len(texts) and pc.all(pc.match_substring_regex(texts, _WRITTEN_LIST)).as_py():
+        raise SourceError(
+            fitted("'{name}' of {where} contains lists, written as texts.", name=column.name, where=column.where),
+            next_step="Write them as lists, in JSONL or Parquet, or one text in each of several columns.",
+        )
 
 
 def _is_blank(texts: pa.Array) -> BoolArray:
