@@ -54,10 +54,13 @@ def command(
       tdbs estimate-speedup --profile a100.json --runs 15
     """
     from tdbs.analysis.speedup import estimate_speedup
+    from tdbs.analysis.text_columns import padding_by_column
     from tdbs.analysis.worth import saving_of, saving_sentence
-    from tdbs.cli.notes import diet_note, policy_note, profile_note, untimed_note, windows_note
+    from tdbs.cli.notes import diet_note, negatives_note, policy_note, profile_note, untimed_note, windows_note
     from tdbs.pipeline.dataset import load
     from tdbs.reports.terminal_times import estimate_notes, estimate_table, memory_notes, target_notes
+    from tdbs.reports.text_columns import by_column_line
+    from tdbs.train.feed import TRAIN
     from tdbs.train.planning.memory_bound import unbounded_note
     from tdbs.train.planning.model_choice import choose_model, shown_model
 
@@ -79,7 +82,8 @@ def command(
     policies = (policy_note(each, opened) for each in chosen)
     of_profile = profile_note(known, trained), untimed_note(known, asked)
     of_memory = unbounded_note(asked.memory, trained), windows_note(opened, asked.memory)
-    notes = (trained.assumption, missing, *of_profile, *policies, *of_memory, diet_note(asked))
+    of_samples = negatives_note(chosen, asked.loss, opened) if strategy else None
+    notes = (trained.assumption, missing, *of_profile, *policies, *of_memory, of_samples, diet_note(asked))
     for note in filter(None, notes):
         say(note)
     planned = (*chosen, *(each for each in (plain, default) if each not in chosen))
@@ -110,17 +114,20 @@ def command(
         width=None if trained.size is None else trained.size.hidden,
         is_mapped=task.kind != "seq2seq" and not has_cuda(),
     )
+    by_column = padding_by_column(opened, TRAIN, batch_size=plain.base_batch_size)
     prepare = opened.manifest.seconds.get("total", 0.0)
     kernel = str(known.settings.get("attention")) if known and asked.attention == "auto" else asked.attention
     if as_json:
         rows = [dataclasses.asdict(estimate) for estimate in estimates]
         of_model = {"model": shown_model(trained.name), "model_type": trained.model_type}
-        without = {"left_out": list(left_out(in_rows=trained.in_rows))}
+        without = {"left_out": list(left_out(task, in_rows=trained.in_rows))}
         common = {"baseline": base.name, **of_model, **without, "prepare_seconds": prepare, "runs": runs}
         of_default = {"saving": {**dataclasses.asdict(saving), "sentence": saving_sentence(saving)}}
-        print_json({**common, "strategies": rows, **of_default})
+        print_json({**common, "strategies": rows, **of_default, "padding_by_column": by_column})
         return
     show(estimate_table(estimates, base.name, runs=runs))
     print_lines(saving_sentence(saving))
+    if by_column is not None:
+        print_lines(by_column_line(by_column))
     print_lines(*memory_notes(estimates, asked.memory), *target_notes(estimates))
     print_lines(*estimate_notes(estimates, known, kernel, prepare=prepare, runs=runs))

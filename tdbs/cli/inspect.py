@@ -60,6 +60,7 @@ def command(
     """
     from tdbs.analysis.bucket_edges import edges_to_show
     from tdbs.analysis.statistics import label_length, split_statistics
+    from tdbs.analysis.text_columns import text_columns
     from tdbs.cli.notes import policy_note
     from tdbs.pipeline.dataset import load, read_split
     from tdbs.reports.left_out import duplicates_json, left_out_lines
@@ -73,6 +74,7 @@ def command(
         split_table,
         target_lines,
     )
+    from tdbs.reports.text_columns import columns_table
     from tdbs.train.feed import TRAIN
     from tdbs.train.planning.model_choice import choose_model
 
@@ -83,6 +85,7 @@ def command(
     read = read_split(opened, split)
     info = manifest.splits[split]
     found = split_statistics(info, percent=percent)
+    columns = text_columns(read, manifest.task, most=manifest.longest_input)
     shown = show_samples(opened, read, samples, seed=seed)
     trained = choose_model(settings["model"], manifest)
     of_task = partial(resolve_strategy, task=manifest.task, allow_drop=allow_drop, in_rows=trained.in_rows)
@@ -93,9 +96,7 @@ def command(
         say(trained.assumption)
     drops = []
     if drop:
-        note = policy_note(dropping, opened)
-        if note:
-            say(note)
+        say(*filter(None, [policy_note(dropping, opened)]))
         drops = show_drops(opened, read, dropping, samples, seed=seed, epoch=epoch)
     if as_json:
         print_json(
@@ -103,6 +104,7 @@ def command(
                 "path": str(opened.path),
                 "split": split,
                 "statistics": {**found.record(), "percent": percent},
+                "columns": [dataclasses.asdict(column) for column in columns],
                 "bucket_edges": edges.tolist(),
                 "predicted_edges": None if predicted is None else dataclasses.asdict(predicted),
                 "length_histogram": list(info.length_histogram),
@@ -123,6 +125,9 @@ def command(
     print_lines("")
     statistics = {name: split_statistics(each) for name, each in manifest.splits.items()}
     show(split_table(statistics))
+    if columns:
+        print_lines("")
+        show(columns_table(columns))
     print_lines(*target_lines(statistics), *left_out_lines(opened.path, manifest.duplicates))
     if percent != PAPER_PERCENT:
         print_lines(

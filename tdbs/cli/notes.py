@@ -84,11 +84,16 @@ def negatives_note(strategies: Sequence[Strategy], loss: str | None, dataset: Pr
 
 
 def policy_note(strategy: Strategy, dataset: PreparedDataset) -> str | None:
-    """Return a note if the task keeps the strategy from dropping words."""
+    """Return a note if the task keeps the strategy from dropping words, or from saving anything by it."""
     task = dataset.manifest.task
     named = STRATEGIES[strategy.name]
     if task.drop_forbidden and named.drop != "none" and strategy.drop == "none":
         return f"{strategy.name} runs without TokenDrop: task '{task.name}' {task.drop_forbidden}."
+    if task.is_grouped and strategy.drop != "none" and strategy.execution in ("padded", "padded_max"):
+        return (
+            f"{strategy.name} drops words, but its rows stay as wide as their longest text, so that saves no time. "
+            "--strategy unpadded --drop rate does."
+        )
     return None
 
 

@@ -150,8 +150,9 @@ def strategies_to_compare(
         return named, None
     from tdbs.train.planning.model_choice import left_out_note
 
-    names = strategies_for(dataset.manifest.task, in_rows=model.in_rows)
-    return names, left_out_note(left_out(in_rows=model.in_rows), model)
+    task = dataset.manifest.task
+    names = strategies_for(task, in_rows=model.in_rows)
+    return names, left_out_note(left_out(task, in_rows=model.in_rows), model)
 
 
 def chosen_country(energy: bool, country: str | None) -> str | None:

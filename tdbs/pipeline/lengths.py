@@ -61,10 +61,13 @@ def longest_lengths(edges: IntArray, max_length: int) -> IntArray:
     return np.append(edges[1:-1] - 1, max_length)
 
 
-def bucket_name(edges: IntArray, bucket: int) -> str:
-    """Return the name that shards and plans use, "005-010": zero-padded, so that names sort as lengths do."""
+def bucket_name(edges: IntArray, bucket: int, *, buckets: int = 1) -> str:
+    """Return the name that shards and plans use, "005-010": zero-padded, so that names sort as lengths do.
+
+    Several buckets side by side are named as one.
+    """
     digits = max(3, len(str(edges[-1])))
-    return f"{edges[bucket]:0{digits}d}-{edges[bucket + 1]:0{digits}d}"
+    return f"{edges[bucket]:0{digits}d}-{edges[bucket + buckets]:0{digits}d}"
 
 
 def length_histogram(lengths_N: IntArray, max_length: int = 0) -> IntArray:
@@ -91,9 +94,9 @@ def percentile_length(counts_L1: IntArray, percent: float = PAPER_PERCENT) -> in
 
 
 def padding_fraction_estimate(counts_L1: IntArray, percent: float = PAPER_PERCENT) -> float:
-    """Return padding_fraction_est = (L_K - L_avg) / L_K of App. E.2: a conservative estimate; 0 for no tokens."""
+    """Return padding_fraction_est = (L_K - L_avg) / L_K of App. E.2: a conservative estimate, 0 at least."""
     longest = percentile_length(counts_L1, percent)
-    return (longest - average_length(counts_L1)) / longest if longest else 0.0
+    return max(longest - average_length(counts_L1), 0.0) / longest if longest else 0.0
 
 
 def expected_longest(counts_L1: IntArray, batch_size: float) -> float:

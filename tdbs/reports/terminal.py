@@ -87,16 +87,19 @@ def label_lines(labels: LabelLength, strategy: Strategy) -> list[str]:
 
 
 def length_histogram(counts_L1: IntArray, edges: IntArray) -> Table:
-    """Return the histogram of lengths, a row for each bucket that holds samples."""
+    """Return the histogram of lengths, a row for each bucket; empty ones side by side share a row."""
     table = plain_table("bucket", "samples", "share", "")
     in_bucket = np.bincount(
         bucket_of(np.arange(len(counts_L1)), edges), weights=counts_L1, minlength=len(edges) - 1
     ).astype(np.int64)
-    last = int(np.flatnonzero(in_bucket)[-1])
-    for bucket in range(last + 1):
+    before = 0
+    for bucket in np.flatnonzero(in_bucket).tolist():
+        if before < bucket:
+            table.add_row(bucket_name(edges, before, buckets=bucket - before), "0", "0.0%", "")
         bar = "█" * round(_BAR_WIDTH * in_bucket[bucket] / in_bucket.max())
         share = in_bucket[bucket] / in_bucket.sum()
         table.add_row(bucket_name(edges, bucket), f"{in_bucket[bucket]:,}", f"{share:.1%}", Text(bar, justify="left"))
+        before = bucket + 1
     table.columns[-1].justify = "left"
     return table
 

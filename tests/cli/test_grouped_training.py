@@ -54,6 +54,47 @@ def test_batches_or_losses_that_leave_negatives_alone_are_not_noted(places, tdbs
     assert tdbs("plan", places[task], "--model", "tiny", *options).stderr == ""
 
 
+@pytest.mark.parametrize("task", ["embedding", "ranking"])
+def test_words_that_padded_rows_drop_for_nothing_are_noted(places, tdbs, task):
+    """The plan has as many tokens as without TokenDrop; that of unpadded rows has fewer, and no note."""
+    note = (
+        "reach drops words, but its rows stay as wide as their longest text, so that saves no time. "
+        "--strategy unpadded --drop rate does."
+    )
+    tokens = {}
+    for options in ("bucket", "reach", "unpadded", "unpadded --drop rate"):
+        found = tdbs("plan", places[task], "--model", "tiny", "--json", "--strategy", *options.split())
+        tokens[options] = sum(row["tokens"] for row in found.json["epochs"])
+        assert (note in found.stderr.splitlines()) == (options == "reach")
+    assert tokens["reach"] == tokens["bucket"]
+    assert tokens["unpadded --drop rate"] < tokens["unpadded"]
+
+
+def test_an_estimate_tells_padding_by_column_and_what_is_left_out(places, tdbs):
+    found = tdbs("estimate-speedup", places["embedding"], "--model", "tiny")
+    assert "packed is left out: samples are of several sequences." in found.stderr.splitlines()
+    as_json = tdbs("estimate-speedup", places["embedding"], "--model", "tiny", "--json").json
+    assert as_json["left_out"] == ["packed"]
+    line = (
+        f"Padded column by column, as in sentence-transformers, it is {as_json['padding_by_column']:.1%}: random pads "
+        "all texts of an update to the longest."
+    )
+    assert line in found.stdout.splitlines()
+    assert 0 < as_json["padding_by_column"] < as_json["saving"]["padding_fraction"]
+    assert NOTE in tdbs("estimate-speedup", places["embedding"], "--strategy", "bucket").stderr.splitlines()
+    of_ranking = tdbs("estimate-speedup", places["ranking"], "--model", "tiny", "--json").json
+    assert of_ranking["padding_by_column"] is None
+
+
+def test_inspect_shows_each_column(places, tdbs):
+    found = tdbs("inspect", places["embedding"], "--samples", 0)
+    [head] = [line for line in found.stdout.splitlines() if line.startswith("column")]
+    assert head.split() == ["column", "texts", "L_avg", "longest", "at", "the", "limit", "droppable"]
+    columns = tdbs("inspect", places["embedding"], "--samples", 0, "--json").json["columns"]
+    assert [column["column"] for column in columns] == ["query", "positive", "negatives"]
+    assert tdbs("inspect", places["ranking"], "--samples", 0, "--json").json["columns"] == []
+
+
 def test_first_entries_of_embeddings_are_learned_too(places, tdbs, refused, tmp_path):
     """Another loss than that of whole embeddings; no more entries than there are."""
     losses = []

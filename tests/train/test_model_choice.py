@@ -103,15 +103,25 @@ def test_a_model_is_chosen_without_torch_transformers_or_the_hub(tmp_path):
 
 
 def test_what_a_model_cannot_run_is_left_out_and_named():
-    missing = left_out(in_rows=False)
+    missing = left_out(SAMPLE_TASK, in_rows=False)
     assert missing == ("packed", "unpadded", "stratified")
     assert set(strategies_for(SAMPLE_TASK, in_rows=False)) == set(STRATEGIES) - set(missing)
     model = ModelChoice(name="here/m", model_type="funnel", in_rows=False)
     assert left_out_note(missing, model) == (
         "packed, unpadded and stratified are left out: here/m (funnel) takes one sample a row."
     )
-    assert left_out(in_rows=True) == ()
+    assert left_out(SAMPLE_TASK, in_rows=True) == ()
     assert left_out_note((), model) is None
+
+
+@pytest.mark.parametrize("kind", ["seq2seq", "embedding", "ranking"])
+def test_what_a_task_cannot_run_is_left_out_and_named(kind):
+    task = replace(SAMPLE_TASK, kind=kind)
+    missing = left_out(task, in_rows=True)
+    assert missing == ("packed",)
+    assert set(strategies_for(task)) == set(STRATEGIES) - set(missing)
+    model = ModelChoice(name="here/m", model_type="bert", in_rows=True)
+    assert left_out_note(missing, model) == "packed is left out: samples are of several sequences."
 
 
 @pytest.mark.parametrize("name", ["packed", "unpadded", "stratified"])

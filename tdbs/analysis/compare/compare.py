@@ -100,7 +100,7 @@ def compare(dataset: AnyDataset, arguments: CompareArguments) -> dict[str, Any]:
         "dataset_key": dataset.manifest.key,
         "source": dataset.manifest.source,
         "baseline": baseline,
-        "left_out": list(left_out(in_rows=in_rows)),
+        "left_out": list(left_out(dataset.manifest.task, in_rows=in_rows)),
         **terms.on_disk(),
         "model": shown_model(terms.model),
         "device": device_name(),

@@ -101,13 +101,16 @@ def refuse_frozen(count: int, *, layers: int) -> None:
 
 
 def left_out_note(names: Sequence[str], model: ModelChoice) -> str | None:
-    """Return a note if a model cannot run some of the strategies."""
+    """Return a note on the strategies that are left out: because of the model, else of the task (runnable.py)."""
     if not names:
         return None
     kind = "" if model.model_type is None else f" ({model.model_type})"
     verb = "is" if len(names) == 1 else "are"
     listed = " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
-    return f"{listed} {verb} left out: {shown_model(model.name)}{kind} takes one sample a row."
+    reason = "samples are of several sequences"
+    if not model.in_rows:
+        reason = f"{shown_model(model.name)}{kind} takes one sample a row"
+    return f"{listed} {verb} left out: {reason}."
 
 
 def _tiny_config(manifest: Manifest, *, is_writer: bool) -> dict[str, Any]:

@@ -15,10 +15,19 @@ def strategies_for(task: Task, *, in_rows: bool = True) -> tuple[str, ...]:
         for name, strategy in STRATEGIES.items()
         if (in_rows or not strategy.in_rows)
         and (strategy.batches != "batch_rebalance" or has_rebalancing())
-        and not (strategy.execution == "packed" and (task.kind == "seq2seq" or task.is_grouped))
+        and not (strategy.execution == "packed" and not is_packable(task))
     )
 
 
-def left_out(*, in_rows: bool) -> tuple[str, ...]:
-    """Return the names of the strategies that a model cannot run."""
-    return tuple(name for name, strategy in STRATEGIES.items() if strategy.in_rows and not in_rows)
+def is_packable(task: Task) -> bool:
+    """Return whether samples of a task are one sequence each, so that several may share a row of fixed width."""
+    return task.kind != "seq2seq" and not task.is_grouped
+
+
+def left_out(task: Task, *, in_rows: bool) -> tuple[str, ...]:
+    """Return the names of the strategies that a model or a task cannot run."""
+    return tuple(
+        name
+        for name, strategy in STRATEGIES.items()
+        if (strategy.in_rows and not in_rows) or (strategy.execution == "packed" and not is_packable(task))
+    )
