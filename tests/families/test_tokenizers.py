@@ -1,6 +1,7 @@
 """What the settings of a model's tokenizer say beside tokenizer.json: refused, noticed, or saved with the run."""
 
 import json
+import shutil
 from functools import partial
 
 import pytest
@@ -55,6 +56,22 @@ def test_a_token_that_the_settings_alone_add_is_refused_by_name(name, setting, t
             f"tokens of 'word <more> word'. Save AutoTokenizer.from_pretrained('{folder}') in another folder, and "
             "prepare with that."
         )
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.real_data
+def test_a_class_that_splits_numbers_otherwise_is_refused(shared, tmp_path):
+    """Beside a Qwen2, transformers opens GPT-2's files as Qwen2's own, which makes a token of each digit."""
+    folder = tmp_path / "model"
+    shutil.copytree(shared / "tokenizers/gpt2", folder)
+    sizes = {"hidden_size": 8, "num_attention_heads": 2, "num_key_value_heads": 2, "num_hidden_layers": 1}
+    config = transformers.Qwen2Config(vocab_size=50257, intermediate_size=8, **sizes)
+    transformers.Qwen2ForSequenceClassification(config).save_pretrained(folder)
+    loaded = AutoTokenizer.from_pretrained(folder)
+    assert loaded("1887")["input_ids"] != AutoTokenizer.from_pretrained(shared / "tokenizers/gpt2")("1887")["input_ids"]
+    dataset = dataset_of(shared / "tokenizers/gpt2", rows_of(6, pairs=False, sizes=SHORT), tmp_path)
+    with pytest.raises(TokenizerError, match="it makes other tokens of 'in 1887, 3.14'"):
+        tdbs.train(dataset, model=str(folder), out=tmp_path / "run")
     assert not (tmp_path / "run").exists()
 
 

@@ -21,11 +21,9 @@ from tdbs.shown import notice
 from tdbs.unasked import nothing_asked
 
 TOKEN_NAMES = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
-# Capitals, accents, spaces, other scripts, a first word, a pair: what settings of a tokenizer's class may change.
-_PROBES: tuple[tuple[str] | tuple[str, str], ...] = (
-    *(("The Film é",), (" two  Spaces",), ("word",), ("中文 don't ÀB",)),
-    ("The film", "é A"),
-)
+# Capitals, accents, spaces, other scripts, a first word, digits, marks, a pair: what a tokenizer's class may change.
+_ALONE = ("The Film é", " two  Spaces", "word", "中文 don't ÀB", "in 1887, 3.14", "e\u0301 DON'T\n\n!!! ½ 🙂")
+_PROBES: tuple[tuple[str] | tuple[str, str], ...] = (*((text,) for text in _ALONE), ("The film", "é A"))
 _NEXT_STEP = "Pass --tokenizer with a folder or hub name that has a tokenizer.json."
 _SETTINGS = Form(
     what="the settings of a tokenizer", error=TokenizerError, next_step="Save the tokenizer again.", foreign=True
