@@ -5,14 +5,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from transformers import PretrainedConfig
 
 from tdbs.errors import ModelError
-from tdbs.records import read_json
-from tdbs.shown import shown
-from tdbs.train.models.pooling import SENTENCE_FILE
+from tdbs.train.models.sentence_settings import note_on_embedding, read_object, sentence_settings
 
 _FAMILIES = (
     "bert",
@@ -23,7 +20,6 @@ _FAMILIES = (
     "xlm-roberta",
     "xlnet",
 )  # in the names of old files
-_SETTINGS_NAME = "config_sentence_transformers.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,46 +34,25 @@ def text_settings(folder: Path) -> TextSettings:
     """Return the settings of a folder. Raises ModelError if its texts are to be changed before they are tokenized."""
     names = (f"sentence_{family}_config.json" for family in _FAMILIES)
     place = next((folder / name for name in names if (folder / name).is_file()), None)
-    found = {} if place is None else _read(place)
+    found = {} if place is None else read_object(place)
     if found.get("do_lower_case"):
         raise ModelError(
             f"The model {folder} wants its texts in lower case (do_lower_case), which tdbs does not do.",
             next_step="Pass a model whose tokenizer.json changes the case.",
         )
     limit = found.get("max_seq_length")
-    return TextSettings(max_length=limit if isinstance(limit, int) and limit > 0 else None, note=_note_on(folder))
+    return TextSettings(
+        max_length=limit if isinstance(limit, int) and limit > 0 else None, note=note_on_embedding(folder)
+    )
 
 
 def activation_of(folder: Path, config: PretrainedConfig) -> str | None:
     """Return the name of what a CrossEncoder makes of its logits, such as Sigmoid; None if its folder names nothing."""
     saved = getattr(config, "sentence_transformers", None)
     named = (
-        _settings(folder).get("activation_fn"),
+        sentence_settings(folder).get("activation_fn"),
         saved.get("activation_fn") if isinstance(saved, dict) else None,
         getattr(config, "sbert_ce_default_activation_function", None),
     )
     found = next((each for each in named if isinstance(each, str)), None)
     return None if found is None else found.rpartition(".")[2]
-
-
-def _note_on(folder: Path) -> str | None:
-    """Return a note on a prompt, or on fewer entries, that sentence-transformers would take by default."""
-    settings = _settings(folder)
-    name, entries = settings.get("default_prompt_name"), settings.get("truncate_dim")
-    if isinstance(name, str):
-        return f"{folder} has a default prompt, '{shown(name)}': texts are embedded without it."
-    if entries is not None:
-        return f"{folder} has truncate_dim {shown(entries)}: embeddings are whole without --dimensions."
-    return None
-
-
-def _settings(folder: Path) -> dict[str, Any]:
-    place = folder / _SETTINGS_NAME
-    return _read(place) if place.is_file() else {}
-
-
-def _read(place: Path) -> dict[str, Any]:
-    found = read_json(place, SENTENCE_FILE)
-    if not isinstance(found, dict):
-        raise SENTENCE_FILE.misfit(str(place), "it is not an object")
-    return found

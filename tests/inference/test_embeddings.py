@@ -183,8 +183,12 @@ def test_what_a_folder_asks_of_texts_is_told_or_refused(saved, source, tmp_path)
     predict(saved, source, text="query", out=tmp_path / "b.parquet", note=notes.append)
     assert notes == [
         f"{saved} has a default prompt, 'q': texts are embedded without it.",
-        f"{saved} has truncate_dim 8: embeddings are whole without --dimensions.",
+        f"{saved} has truncate_dim 8: embeddings are whole without --dimensions 8.",
     ]
+    both = {"prompts": {"q": "query: "}, "default_prompt_name": "q", "truncate_dim": 8}
+    write_json(saved / "config_sentence_transformers.json", both)
+    predict(saved, source, text="query", out=tmp_path / "c.parquet", note=notes.append)
+    assert notes[2] == " ".join(notes[:2])
     write_json(saved / "sentence_bert_config.json", {"do_lower_case": True})
     assert refused(saved, source) == (
         f"The model {saved} wants its texts in lower case (do_lower_case), which tdbs does not do.",

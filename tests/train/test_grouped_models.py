@@ -10,6 +10,7 @@ import torch
 from torch.nn import functional
 from transformers import AutoModel, AutoModelForSequenceClassification
 
+from tdbs.errors import ModelError
 from tdbs.train.batches import Batch
 from tdbs.train.models.pooling import Pooling, choose_pooling, pool_padded
 from tdbs.train.step import forward
@@ -160,3 +161,24 @@ def test_a_model_of_the_hub_pools_as_its_own_files_say(tmp_path, monkeypatch):
     assert found == Pooling(mode="cls", normalize=True)
     assert choose_pooling("some/embedder", "bert", mode="mean", normalize=False).mode == "mean"
     assert choose_pooling("some/other", "bert", mode=None, normalize=False) == Pooling(mode="mean")
+
+
+@pytest.mark.parametrize(
+    ("config", "named"),
+    [
+        ({"pooling_mode": "max"}, "max"),
+        ({"pooling_mode": ["mean", "cls"]}, "mean and cls"),
+        ({"pooling_mode_mean_tokens": True, "pooling_mode_cls_token": True}, "cls and mean"),
+        ({}, "nothing"),
+    ],
+)
+def test_a_pooling_that_is_not_known_is_named_and_may_be_changed(config, named, tmp_path):
+    (tmp_path / "1_Pooling").mkdir()
+    modules = [{"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}]
+    (tmp_path / "modules.json").write_text(json.dumps(modules))
+    (tmp_path / "1_Pooling/config.json").write_text(json.dumps(config))
+    with pytest.raises(ModelError) as caught:
+        choose_pooling(str(tmp_path), "bert", mode=None, normalize=False)
+    assert caught.value.message == f"The model in {tmp_path} pools by {named}, which tdbs does not know."
+    assert caught.value.next_step == "To train it with another, pass --pooling mean, cls or last."
+    assert choose_pooling(str(tmp_path), "bert", mode="last", normalize=False) == Pooling(mode="last")

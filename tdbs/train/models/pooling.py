@@ -13,9 +13,10 @@ from tdbs.errors import ModelError
 from tdbs.fields import InnerFolder, PlainText
 from tdbs.model_families import family_of
 from tdbs.objective_settings import PoolingMode
-from tdbs.records import Form, read_json, read_record, record_of
+from tdbs.records import read_json, read_record, record_of
 from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
+from tdbs.train.models.sentence_settings import SENTENCE_FILE, SETTINGS_NAME
 from tdbs.train.planning.model_choice import TINY
 from tdbs.train.rows.sequences import Sequences, means_of_samples
 
@@ -24,12 +25,6 @@ from tdbs.train.rows.sequences import Sequences, means_of_samples
 MODULES_NAME = "modules.json"
 _CONFIG_NAME = "config.json"
 _MODES: dict[str, PoolingMode] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
-SENTENCE_FILE = Form(
-    what="a file of sentence-transformers",
-    error=ModelError,
-    next_step="Copy the model's folder again, or pass another model.",
-    foreign=True,
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -44,7 +39,7 @@ class _Module:
 class _PoolingConfig:
     """How a module pools: a name, or a flag for each mode."""
 
-    pooling_mode: str | None = None
+    pooling_mode: str | tuple[str, ...] | None = None
     pooling_mode_cls_token: bool = False
     pooling_mode_mean_tokens: bool = False
     pooling_mode_lasttoken: bool = False
@@ -66,9 +61,9 @@ def choose_pooling(name: str, model_type: str, *, mode: PoolingMode | None, norm
 
     The model is named as a folder, or as on the hub.
     """
-    saved = saved_pooling(_folder_of(name))
+    saved = saved_pooling(folder_of(name), mode=mode)
     if saved is not None:
-        return Pooling(mode=mode or saved.mode, normalize=normalize or saved.normalize)
+        return Pooling(mode=saved.mode, normalize=normalize or saved.normalize)
     rows = family_of(model_type).rows
     reads_last = rows is not None and rows.reads == "last"
     return Pooling(mode=mode or ("last" if reads_last else "mean"), normalize=normalize)
@@ -102,20 +97,19 @@ def pool_padded(hidden_BLE: torch.Tensor, batch: Batch, pooling: Pooling, *, pad
     return _finished(sums_BE / lengths_B[:, None], pooling)
 
 
-def saved_pooling(folder: Path) -> Pooling | None:
-    """Return how a folder of sentence-transformers pools; None if it is not one.
+def saved_pooling(folder: Path, *, mode: PoolingMode | None = None) -> Pooling | None:
+    """Return how a folder of sentence-transformers pools, in its own mode if none is given; None if it is not one.
 
     Raises ModelError if it has modules that tdbs does not know, pools otherwise, or has a damaged file.
     """
     place = folder / MODULES_NAME
     if not place.is_file():
         return None
-    mode: PoolingMode | None = None
     normalize = False
     for module in record_of(read_json(place, SENTENCE_FILE), list[_Module], SENTENCE_FILE, named=str(place)):
         name = module.type.rpartition(".")[2]
         if name == "Pooling":
-            mode = _mode_of(folder / module.path)
+            mode = mode or _mode_of(folder / module.path)
         elif name == "Normalize":
             normalize = True
         elif name != "Transformer":
@@ -126,14 +120,14 @@ def saved_pooling(folder: Path) -> Pooling | None:
     return None if mode is None else Pooling(mode=mode, normalize=normalize)
 
 
-def _folder_of(name: str) -> Path:
+def folder_of(name: str) -> Path:
     """Return the folder of a model, for one of the hub that of its cache, with the files that say how it pools."""
     if name == TINY or Path(name).is_dir():
         return Path(name)
     from huggingface_hub import snapshot_download
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[MODULES_NAME, f"*_Pooling/{_CONFIG_NAME}"]))
+        return Path(snapshot_download(name, allow_patterns=[MODULES_NAME, SETTINGS_NAME, f"*_Pooling/{_CONFIG_NAME}"]))
     except Exception:  # no network, and not in the cache: its configuration was, or the model was not opened
         return Path(name)
 
@@ -149,11 +143,13 @@ def _mode_of(folder: Path) -> PoolingMode:
         "mean_sqrt_len": config.pooling_mode_mean_sqrt_len_tokens,
         "weightedmean": config.pooling_mode_weightedmean_tokens,
     }
-    found = [name for name, flag in flags.items() if flag] if config.pooling_mode is None else [config.pooling_mode]
+    found = [name for name, flag in flags.items() if flag]
+    if config.pooling_mode is not None:
+        found = [config.pooling_mode] if isinstance(config.pooling_mode, str) else list(config.pooling_mode)
     if len(found) != 1 or found[0] not in _MODES:
         raise ModelError(
             f"The model in {folder.parent} pools by {' and '.join(found) or 'nothing'}, which tdbs does not know.",
-            next_step="Pass --pooling mean, cls or last with a model folder without modules.json.",
+            next_step="To train it with another, pass --pooling mean, cls or last.",
         )
     return _MODES[found[0]]
 

@@ -1,0 +1,56 @@
+"""What a folder of sentence-transformers says beside its modules, and what of it tdbs does not follow."""
+
+from pathlib import Path
+from typing import Any
+
+from tdbs.errors import ModelError
+from tdbs.records import Form, read_json
+from tdbs.shown import fitted, shown
+
+SENTENCE_FILE = Form(
+    what="a file of sentence-transformers",
+    error=ModelError,
+    next_step="Copy the model's folder again, or pass another model.",
+    foreign=True,
+)
+SETTINGS_NAME = "config_sentence_transformers.json"
+
+
+def sentence_settings(folder: Path) -> dict[str, Any]:
+    """Return the settings of a folder; none if it has no such file."""
+    place = folder / SETTINGS_NAME
+    return read_object(place) if place.is_file() else {}
+
+
+def read_object(place: Path) -> dict[str, Any]:
+    """Return a file's object. Raises ModelError if it holds none."""
+    found = read_json(place, SENTENCE_FILE)
+    if not isinstance(found, dict):
+        raise SENTENCE_FILE.misfit(str(place), "it is not an object")
+    return found
+
+
+def note_on_embedding(folder: Path) -> str | None:
+    """Return a note on what sentence-transformers does with texts and embeddings by default, and tdbs does not."""
+    settings = sentence_settings(folder)
+    name, entries = settings.get("default_prompt_name"), settings.get("truncate_dim")
+    notes = []
+    if isinstance(name, str):
+        notes.append(f"{folder} has a default prompt, '{shown(name)}': texts are embedded without it.")
+    if entries is not None:
+        size = shown(entries)
+        notes.append(f"{folder} has truncate_dim {size}: embeddings are whole without --dimensions {size}.")
+    return " ".join(notes) or None
+
+
+def note_on_training(folder: Path) -> str | None:
+    """Return a note on prompts of a model that is trained further: neither its texts nor the run have them."""
+    prompts = sentence_settings(folder).get("prompts")
+    named = [name for name, text in prompts.items() if text] if isinstance(prompts, dict) else []
+    if not named:
+        return None
+    return fitted(
+        "{folder} has prompts ({names}): texts are read without them, and the run has none. Write them into the texts.",
+        folder=str(folder),
+        names=", ".join(map(str, named)),
+    )
