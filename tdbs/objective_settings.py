@@ -13,6 +13,7 @@ from tdbs.shown import shown_number
 EmbeddingLoss = Literal["negatives", "symmetric", "cosine", "triplet"]
 RankingLoss = Literal["binary", "listwise"]
 PoolingMode = Literal["mean", "cls", "last"]
+_LEAST_TEMPERATURE = 1e-4  # below it gradients are beyond what 32 bits hold
 LOSSES = (*get_args(EmbeddingLoss), *get_args(RankingLoss))
 
 
@@ -60,6 +61,11 @@ class ObjectiveSettings:
                 raise ConfigError(
                     f"{name} must be above 0, got {shown_number(number)}.", next_step=f"Pass another {name}."
                 )
+        if self.temperature is not None and self.temperature < _LEAST_TEMPERATURE:
+            raise ConfigError(
+                f"--temperature must be {_LEAST_TEMPERATURE:g} or more, got {shown_number(self.temperature)}.",
+                next_step="Pass a temperature such as 0.05.",
+            )
         _ = self.sizes
 
     @property
@@ -68,7 +74,7 @@ class ObjectiveSettings:
         parts = [] if self.dimensions is None else [part.strip() for part in self.dimensions.split(",")]
         if not all(part.isdecimal() and int(part) > 0 for part in parts):
             raise ConfigError(
-                f"--dimensions takes numbers separated by commas, got {self.dimensions}.",
+                f"--dimensions takes numbers from 1 on, separated by commas, got '{self.dimensions}'.",
                 next_step="Pass numbers such as --dimensions 256,128,64.",
             )
         return tuple(sorted({int(part) for part in parts}, reverse=True))

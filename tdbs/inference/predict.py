@@ -262,7 +262,7 @@ def _schema_of(checkpoint: Checkpoint, opened: Input, out: Path | None, *, half:
     """Return the columns of the output. Raises ConfigError for 16 bits without embeddings, or in JSON."""
     ranks = opened.has_candidates
     if half and (checkpoint.task.kind != "embedding" or ranks):
-        raise ConfigError("--float16 only applies to embeddings.", next_step="Leave it out.")
+        raise ConfigError(f"--float16 only applies to embeddings{', not to ranks' * ranks}.", next_step="Leave it out.")
     if half and (out is None or out.suffix != ".parquet"):
         raise ConfigError(
             "--float16 needs a Parquet file: JSON has no such numbers.", next_step="Pass --out NAME.parquet."

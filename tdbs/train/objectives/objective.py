@@ -109,7 +109,8 @@ def _check_loss(loss: str, task: Task) -> None:
         return
     if (loss == "cosine") != bool(task.columns.labels):
         has = "scores" if task.columns.labels else "no scores"
-        fitting = ("cosine",) if task.columns.labels else tuple(each for each in losses if each != "cosine")
+        unfit = ("cosine",) if task.columns.negatives else ("cosine", "triplet")
+        fitting = ("cosine",) if task.columns.labels else tuple(each for each in losses if each not in unfit)
         raise ConfigError(
             f"--loss {loss} does not fit pairs with {has}.", next_step=f"Pass --loss {' or '.join(fitting)}."
         )
