@@ -17,6 +17,7 @@ from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.settings import DEFAULT_MEMORY, TrainSettings, changed_fields, options_of
 from tdbs.train.checkpoint import DEFAULT_CHECKPOINTS, CheckpointRule
 from tdbs.train.feed import Feed, TrainingData, open_training_data
+from tdbs.train.objectives.objective import resolved_options
 from tdbs.train.planning.memory_bound import data_memory
 from tdbs.train.planning.plan import plan_digest
 from tdbs.train.planning.profile_file import Profile
@@ -121,6 +122,7 @@ def config_of(
         "task": {"kind": manifest.task.kind, "classes": list(manifest.task.classes)},
         "seed": arguments.seed,
         **{name: value for name, value in settings.items() if name not in left_out},
+        **resolved_options(arguments, manifest.task),
         "plan_digest": plan_digest(feed.plans),
         "windows": windows,
         "strategy": {name: value for name, value in asdict(strategy).items() if value is not None},

@@ -1,6 +1,7 @@
 """Commands on runs of embeddings and rerankers: what they note, and what they refuse with which next step."""
 
 import json
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -214,6 +215,9 @@ def test_a_sweep_refuses_losses_that_do_not_fit_before_it_writes(places, refused
 def test_a_run_is_made_again_by_its_configuration(places, tdbs, tmp_path, task):
     first = json.loads((places[f"run of {task}"] / "result.json").read_text())
     config = places[f"run of {task}"] / "config.toml"
+    recorded = tomllib.loads(config.read_text())
+    resolved = {"embedding": {"loss": "negatives", "temperature": 0.05}, "ranking": {"loss": "binary"}}
+    assert {name: recorded[name] for name in ("loss", "temperature", "margin") if name in recorded} == resolved[task]
     again = tdbs("train", places[task], "--config", config, "--out", tmp_path / "again", "--json").json
     assert again["metrics"] == first["metrics"]
 

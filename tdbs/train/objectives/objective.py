@@ -59,6 +59,18 @@ def objective_of(settings: ObjectiveSettings, dataset: PreparedDataset) -> Objec
     )
 
 
+def resolved_options(settings: ObjectiveSettings, task: Task) -> dict[str, float | str]:
+    """Return the options of a run's loss with their defaults, as `config.toml` has them; none for other tasks."""
+    if not task.is_grouped:
+        return {}
+    loss = settings.loss or default_loss(task)
+    numbers = {
+        "temperature": settings.temperature or DEFAULT_TEMPERATURE,
+        "margin": settings.margin or DEFAULT_MARGIN,
+    }
+    return {"loss": loss} | {name: value for name, value in numbers.items() if loss in _OF_LOSS[name]}
+
+
 def default_loss(task: Task) -> str:
     """Return the loss of a run that names none."""
     if task.kind == "ranking":
