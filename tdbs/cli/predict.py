@@ -207,7 +207,8 @@ def command(
     if result.skipped:
         rows = ", ".join(f"{row:,}" for row in result.skipped[:_SHOWN_ROWS])
         more = ", …" if len(result.skipped) > _SHOWN_ROWS else ""
-        say(f"Skipped {len(result.skipped):,} bad rows: {rows}{more}")
+        what = "bad row" if len(result.skipped) == 1 else "bad rows"
+        say(f"Skipped {len(result.skipped):,} {what}: {rows}{more}")
     if as_json:
         print_json(dataclasses.asdict(result))
         return

@@ -35,7 +35,7 @@ def test_real_time_tells_its_percentiles(tdbs, finished_run, small_files, tmp_pa
 def test_bad_rows_are_named(tdbs, finished_run, tmp_path):
     source = write_csv(tmp_path / "in.csv", ["text"], [["fine"], ["a", "b"], ["good"]])
     outcome = tdbs("predict", finished_run, source, "--skip-bad-rows")
-    assert "Skipped 1 bad rows: 2\n" in outcome.stderr
+    assert "Skipped 1 bad row: 2\n" in outcome.stderr
     assert outcome.stdout.count("\n") == 2
 
 
