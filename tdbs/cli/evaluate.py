@@ -144,6 +144,9 @@ def command(
         print_json(dataclasses.asdict(found))
         return
     show(conditions_table(found))
+    print_lines(f"Scores x 100 are {' and '.join(found.scored)}.")
+    if len(found.scored) > 1:
+        print_lines("The runs have different datasets, so their scores do not compare.")
 
 
 def _files(given: list[str] | None) -> list[Path]:

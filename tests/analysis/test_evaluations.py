@@ -232,13 +232,16 @@ def test_the_command_shows_runs_side_by_side(runs):
         (str(runs[0]), "random", "whole"), (str(runs[1]), "tdbs_paper", "whole")
     ]  # fmt: skip
     assert sum("articles," in line for line in lines) == 2
+    [scored] = evaluate_runs(runs, Question(conditions=choose_conditions([], (), ()))).scored
+    assert outcome.stdout.splitlines()[-1] == f"Scores x 100 are {scored}."
+    assert scored.startswith("accuracy on ")
 
 
 def test_the_command_prints_one_json_object(runs):
     outcome = run_command("evaluate", runs[0], "--batches", "random,bucket", "--draws", 2, "--seed", 4, "--json")
     assert outcome.code == 0, outcome.stderr
     found = outcome.json
-    assert list(found) == ["split", "draws", "seed", "device", "rows"]
+    assert list(found) == ["split", "draws", "seed", "device", "scored", "rows"]
     assert (found["split"], found["draws"], found["seed"]) == ("validation", 2, 4)
     assert [list(row) for row in found["rows"]] == [KEYS, KEYS]
     single = run_command("evaluate", runs[0], "--drop-rate", "0.5", "--json").json

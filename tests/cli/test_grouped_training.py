@@ -11,6 +11,7 @@ from transformers import BertConfig, BertModel
 from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.errors import ConfigError
 from tdbs.integrations.loops import PreparedSteps
+from tdbs.pipeline.dataset import load
 from tests.train.grouped import grouped_dataset
 
 NOTE = (
@@ -220,6 +221,15 @@ def test_a_run_is_made_again_by_its_configuration(places, tdbs, tmp_path, task):
     assert {name: recorded[name] for name in ("loss", "temperature", "margin") if name in recorded} == resolved[task]
     again = tdbs("train", places[task], "--config", config, "--out", tmp_path / "again", "--json").json
     assert again["metrics"] == first["metrics"]
+
+
+def test_scores_of_different_datasets_do_not_compare(places, tdbs):
+    found = tdbs("evaluate", places["run of embedding"], places["run of ranking"]).stdout.splitlines()
+    sources = [load(places[task]).manifest.source for task in ("embedding", "ranking")]
+    assert found[-2:] == [
+        f"Scores x 100 are mrr@10 on {sources[0]} and mrr@10 on {sources[1]}.",
+        "The runs have different datasets, so their scores do not compare.",
+    ]
 
 
 @pytest.mark.parametrize("task", ["embedding", "ranking"])

@@ -38,6 +38,7 @@ class Evaluation:
     draws: int
     seed: int
     device: str
+    scored: tuple[str, ...]  # metric and dataset of the scores, each once: of several, scores do not compare
     rows: tuple[ConditionRow, ...]
 
 
@@ -89,7 +90,15 @@ def evaluate_runs(
         found = _rows_of_run(trained, of_run.manifest.task.metrics[0], given[key], asked)
         keep_evaluation(run.path, of_run, name, asked, found)
         rows += found
-    return Evaluation(split=name, draws=asked.draws, seed=asked.seed, device=device_name(), rows=tuple(rows))
+    scored = {each.manifest.key: f"{each.manifest.task.metrics[0]} on {each.manifest.source}" for each in datasets}
+    return Evaluation(
+        split=name,
+        draws=asked.draws,
+        seed=asked.seed,
+        device=device_name(),
+        scored=tuple(scored.values()),
+        rows=tuple(rows),
+    )
 
 
 def evaluation_path(run: Path, dataset: PreparedDataset, split: str, asked: Question) -> Path:
