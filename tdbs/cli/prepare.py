@@ -156,9 +156,8 @@ def _print(result: PrepareResult, as_json: bool) -> None:
     print_lines(*target_lines(statistics))
     if manifest.skipped is not None:
         count = sum(found.skipped for found in statistics.values())
-        say(
-            f"Skipped {count:,} {'row' if count == 1 else 'rows'}, listed in {result.dataset.path / manifest.skipped.path}."
-        )
+        rows = "row" if count == 1 else "rows"
+        say(f"Skipped {count:,} {rows}, listed in {result.dataset.path / manifest.skipped.path}.")
     say(*left_out_lines(result.dataset.path, manifest.duplicates))
     spent = "" if result.cached else f"in {duration(manifest.seconds['total'])}: "
     print_lines(f"{spent}{result.dataset.path}")
