@@ -29,11 +29,11 @@ from tdbs.pipeline.duplicates.block_rows import (
     joined_tokens,
     tokens_of,
 )
-from tdbs.pipeline.duplicates.normal import normal_texts, same_texts
+from tdbs.pipeline.duplicates.compared import compared, row_texts
+from tdbs.pipeline.duplicates.normal import normal_texts
 from tdbs.pipeline.duplicates.options import TRAIN, DropRules
 from tdbs.pipeline.duplicates.pieces import pieces_of
 from tdbs.pipeline.duplicates.repeats import KINDS, Repeats, exact_repeats, near_repeats
-from tdbs.pipeline.duplicates.rows import same_rows
 from tdbs.pipeline.duplicates.shingles import shingles_of
 from tdbs.pipeline.manifest import DUPLICATES_NAME, DuplicatesInfo, FileInfo
 from tdbs.pipeline.references import unanswered_rows
@@ -110,7 +110,13 @@ def drop_rows(
         found = _near(joined_tokens(tokens), digests, tokenizer, train_from)
     else:
         within_train = rules.duplicates is not None
-        found = exact_repeats(digests.texts_N2, digests.labels_N, train_from=train_from, within_train=within_train)
+        found = exact_repeats(
+            digests.texts_N2,
+            digests.labels_N,
+            train_from=train_from,
+            within_train=within_train,
+            heads_N2=digests.heads_N2,
+        )
     rows = len(digests.source_rows_N) - train_from
     if len(found.rows_D) == rows:
         raise ConfigError(
@@ -147,19 +153,13 @@ def _samples(folder: Path, info: BlockInfo) -> pa.Table:
 
 def _near(tokens: RowTokens, digests: RowDigests, tokenizer: LoadedTokenizer, train_from: int) -> Repeats:
     """Return the rows that go if texts are compared by their words; the rules of `tdbs audit` decide what is near."""
-    offsets_P1, texts_a_row = tokens.text_offsets_P1, tokens.texts_a_row
+    offsets_P1, texts = tokens.text_offsets_P1, row_texts(tokens.texts_N)
     pieces = pieces_of(tokenizer.backend, _distinct(tokens.ids_T), special_ids=tokenizer.special_ids)
-    texts = normal_texts(tokens.ids_T, offsets_P1, pieces)
-    exact_N = same_rows(tokens.ids_T, tokens.row_offsets_N1)
-    normal_N = same_texts(tokens.ids_T, offsets_P1, pieces, texts, texts_a_row=texts_a_row)
-    return near_repeats(
-        exact_N,
-        np.minimum(normal_N, exact_N),  # exact ones without a letter
-        shingles_of(texts.word_hashes_W, texts.word_offsets_P1),
-        digests.labels_N,
-        train_from=train_from,
-        texts_a_row=texts_a_row,
-    )
+    normal = normal_texts(tokens.ids_T, offsets_P1, pieces)
+    whole = compared(tokens.ids_T, offsets_P1, pieces, normal, texts)
+    heads = None if digests.heads_N2 is None else compared(tokens.ids_T, offsets_P1, pieces, normal, texts.heads)
+    shingles = shingles_of(normal.word_hashes_W, normal.word_offsets_P1)
+    return near_repeats(whole, heads, shingles, digests.labels_N, train_from=train_from)
 
 
 def _distinct(ids_T: TokenArray) -> IntArray:

@@ -10,8 +10,7 @@ import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding
-from tdbs.arrays import IntArray, offsets_of
-from tdbs.pipeline.duplicates.normal import text_offsets
+from tdbs.arrays import IntArray
 from tdbs.pipeline.duplicates.rows import same_rows
 from tdbs.pipeline.sequences import SampleSequences
 
@@ -82,8 +81,7 @@ def query_findings(contents: Contents) -> list[Finding]:
 
 def _texts(contents: Contents, sequences: SampleSequences) -> _Texts:
     """Return the texts of all samples. The query of a pair ends where the second text begins."""
-    offsets_Q1 = offsets_of(sequences.lengths_Q)
-    group = same_rows(contents.ids_T, text_offsets(offsets_Q1, sequences.segment_starts_Q))
+    group = same_rows(contents.ids_T, contents.text_offsets_P1)
     first_N = sequences.offsets_N1[:-1]
     is_pair = sequences.segment_starts_Q is not None
     query_N = group[2 * first_N] if is_pair else group[first_N]

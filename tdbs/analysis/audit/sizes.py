@@ -4,7 +4,7 @@ import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding, hold_out, severity_of
-from tdbs.arrays import IntArray
+from tdbs.arrays import IntArray, offsets_of
 
 # Shapes: N samples of a split, R some of them, K texts a sample.
 
@@ -25,7 +25,7 @@ def size_findings(contents: Contents) -> list[Finding]:
         text_N = _least_tokens(contents, part)
         own_N = np.maximum.reduceat(*contents.sequences_of(part)) - contents.special_tokens
         again = f"Leave them out of the source, then run: {contents.prepare_command()}"
-        of_pair = " in one of their texts" if contents.texts_a_row > 1 or contents.sequences is not None else ""
+        of_pair = " in one of their texts" if contents.texts.most > 1 else ""
         empty_R = np.flatnonzero(text_N <= 0) + part.start
         if len(empty_R):
             what = f"Samples of {name} without a token{of_pair}: {len(empty_R):,}."
@@ -62,17 +62,16 @@ def longest_usual(own_N: IntArray) -> float:
 
 
 def _least_tokens(contents: Contents, part: slice) -> IntArray:
-    """Return the tokens of each sample's shortest text, or sequence, without special ones (N)."""
-    if contents.texts_a_row == 1:
-        shortest_N: IntArray = np.minimum.reduceat(*contents.sequences_of(part)) - contents.special_tokens
-        return shortest_N
+    """Return the tokens of each sample's shortest text, without special ones (N)."""
+    if contents.texts.most == 1:
+        return contents.lengths_N[part] - contents.special_tokens
     special_V = np.zeros(len(contents.id_counts_V), dtype=np.int64)
     special_V[contents.special_ids] = 1
-    offsets_P1 = contents.text_offsets_P1[part.start * 2 : part.stop * 2 + 1]
+    firsts_N = contents.texts.firsts_N[part]
+    offsets_P1 = contents.text_offsets_P1[firsts_N[0] : firsts_N[-1] + contents.texts.counts_N[part][-1] + 1]
     own = 1 - special_V[contents.ids_T[offsets_P1[0] : offsets_P1[-1]]]
-    through = np.append(0, np.cumsum(own))[offsets_P1 - offsets_P1[0]]
-    shorter_N: IntArray = np.diff(through).reshape(-1, 2).min(axis=1)
-    return shorter_N
+    sizes_P = np.diff(offsets_of(own)[offsets_P1 - offsets_P1[0]])
+    return np.minimum.reduceat(sizes_P, firsts_N - firsts_N[0])
 
 
 def _shift(contents: Contents, split: int) -> list[Finding]:

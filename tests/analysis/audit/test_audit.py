@@ -143,6 +143,19 @@ def test_a_text_that_repeats_in_train_leaks_once_a_row(tmp_path: Path):
     assert ("exact_duplicates", "train") not in counted
 
 
+def test_near_samples_count_in_each_split_though_their_text_stands_in_another(tmp_path: Path):
+    """Two near rows of validation stand in train or in test, too: they are near in validation, and leak in both."""
+    text = "one film about a long way home by night and day in winter"
+    rows = {
+        "train": [{"text": text, "label": 0}, {"text": "another film", "label": 1}],
+        "validation": [{"text": text, "label": 0}, {"text": f"{text} again", "label": 0}, {"text": "x", "label": 1}],
+        "test": [{"text": f"{text} again", "label": 0}, {"text": "y", "label": 1}],
+    }
+    found = tdbs.audit(tdbs.prepare(rows, out=tmp_path / "data", **SAMPLE).dataset)
+    counted = {(each.kind, each.split): each.count for each in found.findings if "near" in each.kind}
+    assert counted == {("near_duplicates", "validation"): 1, ("near_leaks", "validation"): 1, ("near_leaks", "test"): 1}
+
+
 @pytest.mark.parametrize(
     ("file", "options"),
     [
