@@ -94,5 +94,5 @@ def test_duplicates_that_cannot_be_dropped_are_to_be_read(tdbs: Command, file: P
     words = shlex.split(before["exact_duplicates"])[2:]
     left = prepared(tdbs, *words, "--out", workplace / "left")
     after = fixes(tdbs, workplace / "left")
-    assert after["exact_duplicates"] == f"Choose one label for train rows 1 and 0, then run: {prepare_command(left)}"
+    assert after["exact_duplicates"] == f"Choose one label for train rows 2 and 1, then run: {prepare_command(left)}"
     assert json.loads((workplace / "left/duplicates.jsonl").read_text())["row"] == 3  # lists count from 1

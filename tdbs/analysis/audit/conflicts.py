@@ -42,7 +42,7 @@ def read_fix(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str:
     for row, other in both_R2[np.sort(places)[:_SHOWN_PAIRS]].tolist():
         own, of_other = contents.split_of(row), contents.split_of(other)
         named = "" if own == of_other else f"{splits[of_other]} "
-        pairs.append(f"{contents.source_rows_N[row]} and {named}{contents.source_rows_N[other]}")
+        pairs.append(f"{contents.source_rows_N[row] + 1} and {named}{contents.source_rows_N[other] + 1}")
     more = f", and {len(places) - _SHOWN_PAIRS:,} more pairs" if len(places) > _SHOWN_PAIRS else ""
     return (
         f"Choose one label for {splits[contents.split_of(int(rows_R[0]))]} rows {', '.join(pairs)}{more}, "

@@ -127,7 +127,8 @@ def test_a_conflict_names_both_rows_and_labels(tmp_path: Path):
     conflict = next(each for each in found.findings if each.kind == "conflicts")
     assert (conflict.count, conflict.total, conflict.share) == (3, 4, 0.75)
     pairs = [(each.row, each.label, each.other_row, each.other_label) for each in conflict.examples]
-    assert pairs == [(0, "p", 3, "n"), (2, "p", 3, "n"), (3, "n", 0, "p")]
+    assert pairs == [(1, "p", 4, "n"), (3, "p", 4, "n"), (4, "n", 1, "p")]
+    assert conflict.rows.tolist() == [1, 3, 4]
     assert conflict.examples[0].text == "good film"
 
 
@@ -177,6 +178,7 @@ def test_every_kind_of_task_is_audited(file: str, options: dict[str, Any], tmp_p
     }
     for each in found.findings:
         assert each.count > 0
+        assert "rows" not in each.record()
         assert each.fix
         assert len(each.examples) <= 3
 
