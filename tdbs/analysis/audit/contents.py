@@ -40,7 +40,7 @@ class Contents:
     ids_T: npt.NDArray[Any]
     token_offsets_N1: IntArray
     text_offsets_P1: IntArray
-    texts: RowTexts  # two of a pair; of each sequence of a sample its text, or its two
+    texts: RowTexts  # one or two; with sequences, one or two for each
     source_rows_N: IntArray
     sequences: SampleSequences | None  # embedding, ranking; None: a sample is one sequence
     droppable_N: IntArray  # droppable tokens
