@@ -1,4 +1,7 @@
-"""Samples without words, with one token, or far too long; and splits whose lengths are not those of train."""
+"""Samples without words, with one token, or far too long; and splits whose lengths are not those of train.
+
+Lengths are those of what a model reads at once: how many texts a query has does not make a sample longer.
+"""
 
 import numpy as np
 
@@ -14,6 +17,7 @@ _DEVIATIONS = 5.0  # of the logarithm of the length, from its median: an outlier
 _LEAST_DEVIATION = 0.2  # of the logarithm: where lengths hardly vary, an outlier has 2.7 times the median
 _NORMAL = 1.4826  # standard deviations of a normal distribution in its median absolute deviation
 _FAR = 0.5  # standard deviations between the mean lengths of two splits
+_LEAST_SHARE = 0.2  # of the mean length of train: where lengths hardly vary, means are a tenth of it apart
 _CERTAIN = 4.5  # standard errors: by chance in one of 150,000 tests
 
 
@@ -76,14 +80,17 @@ def _least_tokens(contents: Contents, part: slice) -> IntArray:
 
 def _shift(contents: Contents, split: int) -> list[Finding]:
     """Return whether the mean length of a split is far from that of train."""
-    train_N, own_N = (contents.lengths_N[contents.slice_of(each)].astype(np.float64) for each in (0, split))
-    spread = float(np.sqrt((train_N.var() + own_N.var()) / 2))
+    train_N, own_N = (_lengths(contents, contents.slice_of(each)).astype(np.float64) for each in (0, split))
+    deviation = float(np.sqrt((train_N.var() + own_N.var()) / 2))
+    least = _LEAST_SHARE * float(train_N.mean())
     error = float(np.sqrt(train_N.var() / len(train_N) + own_N.var() / len(own_N)))
     apart = abs(own_N.mean() - train_N.mean())
-    if apart < max(_FAR * spread, _CERTAIN * error) or apart == 0:
+    if apart <= max(_FAR * max(deviation, least), _CERTAIN * error):
         return []
     typical_R = np.argsort(-np.abs(own_N - train_N.mean()), kind="stable") + contents.slice_of(split).start
     name = contents.names[split]
+    sample = "sample" if contents.sequences is None else "query with its positive"
+    told = f"{apart / deviation:.1f} standard deviations" if deviation >= least else f"{apart / train_N.mean():.0%}"
     return [
         finding(
             contents,
@@ -91,8 +98,17 @@ def _shift(contents: Contents, split: int) -> list[Finding]:
             split,
             typical_R,
             count=len(own_N),
-            what=f"{name} has {own_N.mean():.1f} tokens a sample, train {train_N.mean():.1f}: "
-            f"{apart / max(spread, 1e-9):.1f} standard deviations apart.",
+            what=f"{name} has {own_N.mean():.1f} tokens a {sample}, train {train_N.mean():.1f}: {told} apart.",
             fix=hold_out(contents),
         )
     ]
+
+
+def _lengths(contents: Contents, part: slice) -> IntArray:
+    """Return the tokens of each sample; of queries those of query and positive, as splits differ in their negatives."""
+    if contents.sequences is None:
+        return contents.lengths_N[part]
+    firsts_N, ends_N = contents.sequences.offsets_N1[:-1][part], contents.sequences.offsets_N1[1:][part]
+    kept_N = np.minimum(firsts_N + (1 if contents.repeats_queries else 2), ends_N)
+    through_Q1 = offsets_of(contents.sequences.lengths_Q)
+    return through_Q1[kept_N] - through_Q1[firsts_N]
