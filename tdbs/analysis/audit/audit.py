@@ -13,6 +13,7 @@ from tdbs.analysis.audit.findings import Finding
 from tdbs.analysis.audit.label_errors import label_error_findings
 from tdbs.analysis.audit.label_skew import LabelSkew, label_skew, skew_findings
 from tdbs.analysis.audit.leaks import leak_findings
+from tdbs.analysis.audit.numbers import number_findings
 from tdbs.analysis.audit.queries import query_findings
 from tdbs.analysis.audit.repeats import find_repeats
 from tdbs.analysis.audit.sizes import size_findings
@@ -28,6 +29,7 @@ _CHECKS: tuple[Callable[[Contents], list[Finding]], ...] = (
     size_findings,
     truncation_findings,
     class_findings,
+    number_findings,
     skew_findings,
     vocabulary_findings,
     character_findings,

@@ -17,7 +17,7 @@ _DEVIATIONS = 5.0  # of the logarithm of the length, from its median: an outlier
 _LEAST_DEVIATION = 0.2  # of the logarithm: where lengths hardly vary, an outlier has 2.7 times the median
 _NORMAL = 1.4826  # standard deviations of a normal distribution in its median absolute deviation
 _FAR = 0.5  # standard deviations between the mean lengths of two splits
-_LEAST_SHARE = 0.2  # of the mean length of train: where lengths hardly vary, means are a tenth of it apart
+_FAR_SHARE = 0.2  # of the mean length of train, where lengths hardly vary
 _CERTAIN = 4.5  # standard errors: by chance in one of 150,000 tests
 
 
@@ -82,10 +82,10 @@ def _shift(contents: Contents, split: int) -> list[Finding]:
     """Return whether the mean length of a split is far from that of train."""
     train_N, own_N = (_lengths(contents, contents.slice_of(each)).astype(np.float64) for each in (0, split))
     deviation = float(np.sqrt((train_N.var() + own_N.var()) / 2))
-    least = _LEAST_SHARE * float(train_N.mean())
+    least = _FAR_SHARE * float(train_N.mean())
     error = float(np.sqrt(train_N.var() / len(train_N) + own_N.var() / len(own_N)))
     apart = abs(own_N.mean() - train_N.mean())
-    if apart <= max(_FAR * max(deviation, least), _CERTAIN * error):
+    if apart < max(_FAR * deviation, least, _CERTAIN * error):
         return []
     typical_R = np.argsort(-np.abs(own_N - train_N.mean()), kind="stable") + contents.slice_of(split).start
     name = contents.names[split]
