@@ -6,12 +6,13 @@ from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding
 from tdbs.analysis.audit.repeats import Repeats
 from tdbs.arrays import IntArray
-from tdbs.data.tasks import SAMPLE_KINDS
+from tdbs.data.tasks import TaskKind
 from tdbs.pipeline.duplicates.mixing import HashArray
 
 # Shapes: N samples of all splits, R some of them.
 
 _SHOWN_PAIRS = 10  # of rows, in a fix
+_SEVERAL_ANSWERS: tuple[TaskKind, ...] = ("question_answering", "seq2seq")  # where two labels may both be right
 
 
 def conflict_findings(contents: Contents, repeats: Repeats) -> list[Finding]:
@@ -79,7 +80,6 @@ def _by_row(rows_R: IntArray, others_R: IntArray) -> tuple[IntArray, IntArray]:
 
 
 def _conflict(contents: Contents, kind: str, split: int, rows_R: IntArray, others_R: IntArray, where: str) -> Finding:
-    is_of_samples = contents.manifest.task.kind in (*SAMPLE_KINDS, "token_classification")
     return finding(
         contents,
         kind,
@@ -88,5 +88,5 @@ def _conflict(contents: Contents, kind: str, split: int, rows_R: IntArray, other
         others_R=others_R,
         what=f"Samples of {contents.names[split]} whose text stands {where} with another label: {len(rows_R):,}.",
         fix=read_fix(contents, rows_R, others_R),
-        severity="warning" if is_of_samples else "note",  # a question may have several answers
+        severity="note" if contents.manifest.task.kind in _SEVERAL_ANSWERS else "warning",
     )

@@ -132,6 +132,25 @@ def test_a_conflict_names_both_rows_and_labels(tmp_path: Path):
     assert conflict.examples[0].text == "good film"
 
 
+@pytest.mark.parametrize(
+    ("options", "labels", "severity"),
+    [
+        ({"columns": ["text", "pair"], "label": "label"}, (0.5, 4.0), "warning"),
+        ({"text": "text", "pair": "pair", "label": "label", "label_type": "regression"}, (0.5, 4.0), "warning"),
+        ({"text": "text", "pair": "pair", "label": "label", "label_type": "class"}, (0, 1), "warning"),
+        ({"text": "text", "target": "label"}, ("a b", "b a"), "note"),
+    ],
+)
+def test_a_conflict_is_a_warning_unless_both_labels_may_be_right(options, labels, severity, tmp_path: Path):
+    """Scores of pairs, numbers and classes of one text contradict each other; two summaries do not."""
+    pairs = [("a film", "one film"), ("a day", "the day"), ("a film", "one film"), ("x", "y")]
+    values = (labels[0], labels[1], labels[1], labels[0])
+    rows = [{"text": text, "pair": pair, "label": value} for (text, pair), value in zip(pairs, values, strict=True)]
+    found = tdbs.audit(tdbs.prepare(rows, out=tmp_path / "data", **SAMPLE, **options).dataset)
+    [conflict] = [each for each in found.findings if each.kind == "conflicts"]
+    assert (conflict.severity, conflict.rows.tolist()) == (severity, [1, 3])
+
+
 def test_a_text_that_repeats_in_train_leaks_once_a_row(tmp_path: Path):
     """Two rows of validation with one text of train are two leaks; that they are alike is a duplicate of their own."""
     train = [{"text": f"film {name}", "label": 0} for name in ("one", "two", "three")] + [{"text": "x", "label": 1}]
