@@ -62,15 +62,18 @@ def pairs_within(contents: Contents, same: SameSamples, split: int) -> tuple[Int
 
     Windows of one row overlap, so they do not count.
     """
-    part = contents.slice_of(split)
-    first_N = np.full(len(same.compared.normal_N), -1)
-    first_N[same.compared.normal_N[part][::-1]] = np.arange(part.start, part.stop)[::-1]
-    one_C, other_C = first_N[same.near.first_C], first_N[same.near.second_C]
-    is_here_C = (one_C >= 0) & (other_C >= 0)
-    is_here_C &= contents.source_rows_N[one_C] != contents.source_rows_N[other_C]
-    pairs_2C = np.sort(np.stack([one_C[is_here_C], other_C[is_here_C]]), axis=0)
-    first_C, second_C = pairs_2C[:, np.lexsort(pairs_2C)]
-    return first_C, second_C
+    part, near = contents.slice_of(split), same.near
+    if split == 0:  # its first samples are those of all splits
+        is_here_C = near.second_C < part.stop
+        first_C, second_C = near.first_C[is_here_C], near.second_C[is_here_C]
+    else:
+        first_N = np.full(len(same.compared.normal_N), -1)
+        first_N[same.compared.normal_N[part][::-1]] = np.arange(part.start, part.stop)[::-1]
+        pairs_2C = np.sort(first_N[np.stack([near.first_C, near.second_C])], axis=0)
+        pairs_2C = pairs_2C[:, pairs_2C[0] >= 0]
+        first_C, second_C = pairs_2C[:, np.lexsort(pairs_2C[::-1])]
+    is_pair_C = contents.source_rows_N[first_C] != contents.source_rows_N[second_C]
+    return first_C[is_pair_C], second_C[is_pair_C]
 
 
 def pairs_with_train(contents: Contents, same: SameSamples) -> tuple[IntArray, IntArray]:
