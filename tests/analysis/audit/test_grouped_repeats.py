@@ -28,11 +28,11 @@ pytestmark = pytest.mark.real_data
 
 @pytest.fixture(scope="module")
 def squad() -> list[Row]:
-    """Return 260 questions with their passages, none of which is cut, and passages of other questions."""
-    table = pq.read_table(SHARED / "datasets/squad/train.parquet", columns=["question", "context"]).slice(0, 1000)
-    rows = [row for row in table.to_pylist() if len(row["context"]) < 900][:260]
+    """Return 160 questions with their passages, none of which is cut, and passages of other questions."""
+    table = pq.read_table(SHARED / "datasets/squad/train.parquet", columns=["question", "context"]).slice(0, 2500)
+    rows = [row for row in table.to_pylist() if len(row["context"]) < 550][:160]
     return [
-        {"query": row["question"].strip(), "positive": row["context"], "negative": rows[(place + 130) % 260]["context"]}
+        {"query": row["question"].strip(), "positive": row["context"], "negative": rows[(place + 80) % 160]["context"]}
         for place, row in enumerate(rows)
     ]
 
@@ -40,8 +40,8 @@ def squad() -> list[Row]:
 def planted(squad: Sequence[Row]) -> tuple[list[Row], list[Row]]:
     """Return rows of train and validation with repeats of every kind, among them those that must not count."""
     stream = random.Random(7)  # noqa: S311
-    train = [dict(row) for row in squad[:200]]
-    held = [dict(row) for row in squad[200:]]
+    train = [dict(row) for row in squad[:120]]
+    held = [dict(row) for row in squad[120:]]
     for row in stream.sample(train, 24):
         exact, normal, near = dict(row), row | {"query": row["query"].upper() + "!"}, dict(row)
         near["query"], near["positive"] = (
@@ -51,7 +51,7 @@ def planted(squad: Sequence[Row]) -> tuple[list[Row], list[Row]]:
         train += [exact, normal, near, row | {"query": f"not at all {stream.random()}"}, dict(near)]
         train.append(row | {"negative": f"another text {stream.random()}"})
         train.append(row | {"positive": f"another answer {stream.random()}"})
-    for row in stream.sample(train[:200], 12):
+    for row in stream.sample(train[:120], 12):
         held += [
             dict(row),
             row | {"negative": f"a new text {stream.random()}"},
