@@ -3,8 +3,8 @@
 Blocks are read one after the other, each once to decide. Those of train with rows that go are stored again without
 them, under another name: finished blocks stay whole, so a killed run resumes. So all engines leave out the same rows,
 and shards are made as if the rows had never been there. Memory: for exact repeats 32 bytes a row of train and of the
-splits that are kept out, and 50 more while they are compared. Near repeats need the tokens and words of all these rows
-at once.
+splits that are kept out, 48 with negatives, and 50 more while they are compared. Near repeats need the tokens and words
+of all these rows at once.
 """
 
 from collections.abc import Mapping, Sequence
