@@ -27,6 +27,12 @@ def command(
     html: Annotated[
         Path | None, typer.Option("--html", metavar="FILE", help="Also write an HTML page.", show_default=False)
     ] = None,
+    rows: Annotated[
+        Path | None,
+        typer.Option(
+            "--rows", metavar="FILE", help="Also write the rows of all findings, as JSONL.", show_default=False
+        ),
+    ] = None,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -38,6 +44,7 @@ def command(
     Example:
       tdbs audit data/sample/sample_tokenizer-128-1a2b3c4d
       tdbs audit --html audit.html
+      tdbs audit --rows found.jsonl
       tdbs audit --scores runs/first
       tdbs audit --json | jq '.findings[].kind'
     """
@@ -49,18 +56,27 @@ def command(
         from tdbs.reports.page import is_own_page
 
         refuse_taken(html, is_own_page, overwrite=overwrite, option="--html")
+    if rows is not None:
+        from tdbs.removal import refuse_taken
+        from tdbs.reports.audit_rows import are_own_rows
+
+        refuse_taken(rows, are_own_rows, overwrite=overwrite, option="--rows")
     opened = load(dataset_folder(dataset))
     found = audit(opened, scores=scores)
     if html is not None:
         from tdbs.reports.audit_page import write_audit_page
 
         write_audit_page(html, found, opened.manifest)
+    if rows is not None:
+        from tdbs.reports.audit_rows import write_audit_rows
+
+        write_audit_rows(rows, found)
     if as_json:
         print_json(
             {
                 "path": str(found.path),
                 "warnings": found.warnings,
-                "findings": [{**dataclasses.asdict(each), "share": each.share} for each in found.findings],
+                "findings": [each.record() for each in found.findings],
                 "splits": {name: dataclasses.asdict(split) for name, split in found.splits.items()},
                 "tokenizer": dataclasses.asdict(found.tokenizer),
                 "label_skew": None if found.label_skew is None else dataclasses.asdict(found.label_skew),
@@ -68,6 +84,7 @@ def command(
                 "control_characters_removed": found.control_characters_removed,
                 "to_add": found.to_add,
                 "html": None if html is None else str(html),
+                "rows": None if rows is None else str(rows),
             }
         )
         return
@@ -77,5 +94,6 @@ def command(
         show(findings_table(found))
     print_lines(*finding_lines(found), "", *measured_lines(found), "")
     show(cuts_table(found))
-    if html is not None:
-        print_lines("", str(html))
+    for written in (html, rows):
+        if written is not None:
+            print_lines("", str(written))

@@ -3,8 +3,8 @@
 Blocks are read one after the other, each once to decide. Those of train with rows that go are stored again without
 them, under another name: finished blocks stay whole, so a killed run resumes. So all engines leave out the same rows,
 and shards are made as if the rows had never been there. Memory: for exact repeats 32 bytes a row of train and of the
-splits that are kept out, and 50 more while they are compared. Near repeats need the tokens and words of all these rows
-at once.
+splits that are kept out, 48 with negatives, and 50 more while they are compared. Near repeats need the tokens and words
+of all these rows at once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -29,11 +29,11 @@ from tdbs.pipeline.duplicates.block_rows import (
     joined_tokens,
     tokens_of,
 )
-from tdbs.pipeline.duplicates.normal import normal_texts, same_texts
+from tdbs.pipeline.duplicates.compared import compared, row_texts
+from tdbs.pipeline.duplicates.normal import normal_texts
 from tdbs.pipeline.duplicates.options import TRAIN, DropRules
 from tdbs.pipeline.duplicates.pieces import pieces_of
 from tdbs.pipeline.duplicates.repeats import KINDS, Repeats, exact_repeats, near_repeats
-from tdbs.pipeline.duplicates.rows import same_rows
 from tdbs.pipeline.duplicates.shingles import shingles_of
 from tdbs.pipeline.manifest import DUPLICATES_NAME, DuplicatesInfo, FileInfo
 from tdbs.pipeline.references import unanswered_rows
@@ -110,7 +110,13 @@ def drop_rows(
         found = _near(joined_tokens(tokens), digests, tokenizer, train_from)
     else:
         within_train = rules.duplicates is not None
-        found = exact_repeats(digests.texts_N2, digests.labels_N, train_from=train_from, within_train=within_train)
+        found = exact_repeats(
+            digests.texts_N2,
+            digests.labels_N,
+            train_from=train_from,
+            within_train=within_train,
+            heads_N2=digests.heads_N2,
+        )
     rows = len(digests.source_rows_N) - train_from
     if len(found.rows_D) == rows:
         raise ConfigError(
@@ -147,19 +153,13 @@ def _samples(folder: Path, info: BlockInfo) -> pa.Table:
 
 def _near(tokens: RowTokens, digests: RowDigests, tokenizer: LoadedTokenizer, train_from: int) -> Repeats:
     """Return the rows that go if texts are compared by their words; the rules of `tdbs audit` decide what is near."""
-    offsets_P1, texts_a_row = tokens.text_offsets_P1, tokens.texts_a_row
+    offsets_P1, texts = tokens.text_offsets_P1, row_texts(tokens.texts_N)
     pieces = pieces_of(tokenizer.backend, _distinct(tokens.ids_T), special_ids=tokenizer.special_ids)
-    texts = normal_texts(tokens.ids_T, offsets_P1, pieces)
-    exact_N = same_rows(tokens.ids_T, tokens.row_offsets_N1)
-    normal_N = same_texts(tokens.ids_T, offsets_P1, pieces, texts, texts_a_row=texts_a_row)
-    return near_repeats(
-        exact_N,
-        np.minimum(normal_N, exact_N),  # exact ones without a letter
-        shingles_of(texts.word_hashes_W, texts.word_offsets_P1),
-        digests.labels_N,
-        train_from=train_from,
-        texts_a_row=texts_a_row,
-    )
+    normal = normal_texts(tokens.ids_T, offsets_P1, pieces)
+    whole = compared(tokens.ids_T, offsets_P1, pieces, normal, texts)
+    heads = None if digests.heads_N2 is None else compared(tokens.ids_T, offsets_P1, pieces, normal, texts.heads)
+    shingles = shingles_of(normal.word_hashes_W, normal.word_offsets_P1)
+    return near_repeats(whole, heads, shingles, digests.labels_N, train_from=train_from)
 
 
 def _distinct(ids_T: TokenArray) -> IntArray:

@@ -39,10 +39,16 @@ class Origin:
     source: PlainText | None  # None: tables in memory
     mirror: PlainText | None = None
     prefix: str | None = None
+    tokenizer: PlainText | None = None  # full path of a folder that was named from another one; None: as the manifest
 
 
 def origin_of(
-    source: str | Path | Objects | None, mirror: str | Path | None, files: FileOptions, prefix: str | None
+    source: str | Path | Objects | None,
+    mirror: str | Path | None,
+    files: FileOptions,
+    prefix: str | None,
+    *,
+    tokenizer: str,
 ) -> Mapping[str, str | float | bool | None]:
     """Return the source of a dataset's texts as its manifest notes it, so that any folder can find them again.
 
@@ -55,6 +61,7 @@ def origin_of(
     if isinstance(validation, str) and to_path(validation).is_file():
         validation = _absolute(validation)
     names = None if files.label_names is None else _absolute(files.label_names)
+    is_near = Path(tokenizer).is_dir() and not Path(tokenizer).is_absolute()
     return {
         "source": place,
         "mirror": None if mirror is None else _absolute(str(mirror)),
@@ -62,6 +69,7 @@ def origin_of(
         "label_type": files.label_type,
         **changed_fields(dataclasses.replace(files, validation=validation, label_names=names), FileOptions),
         "prefix": prefix,
+        **({"tokenizer": _absolute(tokenizer)} if is_near else {}),
     }
 
 
@@ -84,7 +92,7 @@ def prepare_command(
         `tdbs prepare` with the options that do not have their default, the changed ones last.
     """
     known, files = _noted(manifest)
-    tokenizer = _unless(manifest.tokenizer.source, _default_tokenizer(known, manifest))
+    tokenizer = known.tokenizer or _unless(manifest.tokenizer.source, _default_tokenizer(known, manifest))
     of_source = {"mirror": known.mirror, **changed_fields(files, FileOptions), "prefix": known.prefix}
     own = {**of_source, "tokenizer": tokenizer, **_others(manifest)}
     words = ["tdbs", "prepare", source or known.source or UNKNOWN_SOURCE]

@@ -88,10 +88,12 @@ def _finding_lines(found: Finding) -> list[str]:
 
 def _example_line(example: Example) -> str:
     own = f"  {_place(example.split, example.row, example.label)}: {seen(example.text)}"
+    if example.at_fault is not None:
+        own += f"; at fault: {seen(example.at_fault)}"
     if example.other_split is None or example.other_row is None:
         return own
     return f"{own} (and {_place(example.other_split, example.other_row, example.other_label)})"
 
 
 def _place(split: str, row: int, label: str | None) -> str:
-    return f"{split} {row}" if label is None else f"{split} {row} [{label}]"
+    return f"{split} row {row}" if label is None else f"{split} row {row} [{label}]"

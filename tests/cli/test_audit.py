@@ -1,5 +1,6 @@
 """`tdbs audit`: what it prints, its JSON, and its page, on a small dataset with known faults."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -27,10 +28,10 @@ def test_findings_are_results_and_the_exit_code_is_0(faulty: Path, tdbs: Command
     """The table, an example with both rows, and the command that fixes it are on stdout."""
     found = tdbs("audit", faulty)
     assert "normalized leaks" in found.stdout
-    assert "  validation 0 [no]: a good film! (and train 0 [yes])\n" in found.stdout
+    assert "  validation row 1 [no]: a good film! (and train row 1 [yes])\n" in found.stdout
     again = f"tdbs prepare {faulty.parent / 'rows'} --tokenizer {TOKENIZER}"
     assert f"  fix: {again} --drop-duplicates near --keep-out validation\n" in found.stdout
-    assert f"  fix: Choose one label for validation rows 0 and train 0, then run: {again}\n" in found.stdout
+    assert f"  fix: Choose one label for validation rows 1 and train 1, then run: {again}\n" in found.stdout
     assert "Lengths are after the cut at 128 tokens." in found.stdout
 
 
@@ -39,8 +40,8 @@ def test_texts_that_show_nothing_are_seen(tdbs: Command, workplace: Path):
     (workplace / "r.csv").write_text(HEAD + "\u200b\u2060,yes\n\U00010c00,no\na film,yes\n", encoding="utf-8")
     tdbs("prepare", "r.csv", "--tokenizer", TOKENIZER, "--out", "d")
     lines = tdbs("audit", "d").stdout.splitlines()
-    assert '  train 0 [yes]: ""' in lines
-    assert "  train 1 [no]: [UNK]" in lines
+    assert '  train row 1 [yes]: ""' in lines
+    assert "  train row 2 [no]: [UNK]" in lines
 
 
 def test_json_has_one_object_with_the_findings(faulty: Path, tdbs: Command):
@@ -50,7 +51,7 @@ def test_json_has_one_object_with_the_findings(faulty: Path, tdbs: Command):
     assert kinds["normalized_leaks", "validation"] == 1
     assert kinds["conflicts_with_train", "validation"] == 1
     assert found["warnings"] == sum(each["severity"] == "warning" for each in found["findings"])
-    assert found["html"] is None
+    assert (found["html"], found["rows"]) == (None, None)
 
 
 def test_a_page_is_written_where_nothing_is(faulty: Path, tdbs: Command, refused: Refused, tmp_path: Path):
@@ -66,6 +67,43 @@ def test_a_page_is_written_where_nothing_is(faulty: Path, tdbs: Command, refused
         f"{tmp_path} is a folder.",
         "Pass --html with the path of a file.",
     )
+
+
+def test_the_rows_of_findings_are_written_one_a_line(faulty: Path, tdbs: Command, refused: Refused, tmp_path: Path):
+    """They count from 1, as those of duplicates.jsonl; a file of another kind stays."""
+    listed, mine = tmp_path / "rows.jsonl", tmp_path / "mine.jsonl"
+    assert tdbs("audit", faulty, "--rows", listed).stdout.splitlines()[-1] == str(listed)
+    lines = [json.loads(line) for line in listed.read_text(encoding="utf-8").splitlines()]
+    found = tdbs("audit", faulty, "--rows", listed, "--overwrite", "--json").json
+    assert found["rows"] == str(listed)
+    assert lines == [
+        {"finding": each["kind"], "split": each["split"], "row": example["row"]}
+        for each in found["findings"]
+        for example in each["examples"]
+    ]
+    assert {"finding": "normalized_leaks", "split": "validation", "row": 1} in lines
+    assert refused("audit", faulty, "--rows", listed) == (
+        f"{listed} already exists.",
+        "Pass another --rows, or --overwrite.",
+    )
+    for text in ('{"finding": "leaks", "split": "train", "row": 1, "mine": 1}\n', "text\n", "[1]\n", "\udcff"):
+        mine.write_bytes(text.encode(errors="surrogateescape"))
+        assert refused("audit", faulty, "--rows", mine, "--overwrite") == (
+            f"{mine} already exists, and tdbs did not write it.",
+            "Pass another --rows.",
+        )
+
+
+def test_a_false_negative_is_shown_and_named(tdbs: Command, workplace: Path):
+    """The text at fault is behind a query that fills the line, and all rows of the finding are in the list."""
+    rows = [{"q": f"{'a long query ' * 9}{n}", "p": f"answer {n}", "n": ["another", f"Answer {n}."]} for n in range(5)]
+    (workplace / "r.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    tdbs("prepare", "r.jsonl", "--columns", "q,p,n", "--tokenizer", TOKENIZER, "--out", "d")
+    found = tdbs("audit", "d", "--rows", "found.jsonl").stdout
+    assert "; at fault: answer 0. (and train row 1)\n" in found
+    lines = [json.loads(line) for line in (workplace / "found.jsonl").read_text(encoding="utf-8").splitlines()]
+    wrong = [{"finding": "false_negatives", "split": "train", "row": number} for number in (1, 2, 3, 4, 5)]
+    assert [line for line in lines if line["finding"] == "false_negatives"] == wrong
 
 
 def test_a_folder_that_is_not_a_dataset_is_refused(refused: Refused, tmp_path: Path):
@@ -90,7 +128,7 @@ def test_a_scored_run_adds_the_labels_that_are_likely_wrong(
     ]
     assert (found["split"], found["count"]) == ("train", scored["suspected"])
     assert [(each["row"], each["label"]) for each in found["examples"]] == [
-        (each["source_row"], each["label"]) for each in scored["label_errors"]
+        (each["source_row"] + 1, each["label"]) for each in scored["label_errors"]
     ]
 
 

@@ -59,6 +59,23 @@ def test_the_command_of_a_dataset_makes_the_same_dataset(
     assert (again.key, again.key_parts) == (one.key, one.key_parts)
 
 
+def test_the_command_finds_the_tokenizer_from_any_folder(
+    tdbs: Command, file: Path, workplace: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A folder that was named from another one has its full path; the default model of a run stays as named."""
+    file.write_text(HEADED)
+    (workplace / "mine").symlink_to(TOKENIZER)
+    options = ("--text", "review", "--label", "stars", "--tokenizer")
+    one = prepared(tdbs, file, *options, "mine", "--out", workplace / "one")
+    assert one.tokenizer.source == "mine"
+    assert shlex.split(prepare_command(one))[-2:] == ["--tokenizer", str(workplace / "mine")]
+    (workplace / "elsewhere").mkdir()
+    monkeypatch.chdir(workplace / "elsewhere")
+    again = prepared(tdbs, *shlex.split(prepare_command(one))[2:], "--out", workplace / "again")
+    assert again.key == one.key
+    assert "tokenizer" not in again.origin
+
+
 def test_the_sample_needs_no_option(tdbs: Command, workplace: Path):
     """Defaults are left out: the sample's own tokenizer, its lengths and words."""
     assert prepare_command(prepared(tdbs, "sample", "--out", workplace / "s")) == "tdbs prepare sample"
@@ -94,5 +111,5 @@ def test_duplicates_that_cannot_be_dropped_are_to_be_read(tdbs: Command, file: P
     words = shlex.split(before["exact_duplicates"])[2:]
     left = prepared(tdbs, *words, "--out", workplace / "left")
     after = fixes(tdbs, workplace / "left")
-    assert after["exact_duplicates"] == f"Choose one label for train rows 1 and 0, then run: {prepare_command(left)}"
+    assert after["exact_duplicates"] == f"Choose one label for train rows 2 and 1, then run: {prepare_command(left)}"
     assert json.loads((workplace / "left/duplicates.jsonl").read_text())["row"] == 3  # lists count from 1

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.arrays import offsets_of
+from tdbs.pipeline.duplicates.compared import compared, row_texts
 from tdbs.pipeline.duplicates.near import THRESHOLD, jaccard, near_pairs
 from tdbs.pipeline.duplicates.normal import NormalTexts, normal_texts, same_texts, text_offsets
 from tdbs.pipeline.duplicates.pieces import pieces_of, unknown_id
@@ -59,7 +60,8 @@ def normal_of(texts: list[str], name: str, pairs: list[str] | None = None) -> tu
     pieces = pieces_of(tokenizer.backend, ids_T, special_ids=tokenizer.special_ids)
     offsets_P1 = text_offsets(offsets_N1, starts_N)
     found = normal_texts(ids_T, offsets_P1, pieces)
-    first_N = same_texts(ids_T, offsets_P1, pieces, found, texts_a_row=1 if pairs is None else 2)
+    rows = row_texts(np.full(len(texts), 1 if pairs is None else 2))
+    first_N = same_texts(ids_T, offsets_P1, pieces, found, firsts_N=rows.firsts_N, counts_N=rows.counts_N)
     return found, first_N.tolist()
 
 
@@ -123,17 +125,20 @@ def test_each_letter_of_a_script_without_spaces_is_a_word():
     assert np.diff(found.word_offsets_P1).tolist() == [3, 2]
 
 
-def rows_of_words(stream: random.Random, *, texts_a_row: int) -> list[list[list[int]]]:
-    """Return rows of texts of words, each second one a slightly changed earlier one."""
+def rows_of_words(stream: random.Random, *, texts: Sequence[int]) -> list[list[list[int]]]:
+    """Return rows of so many texts of words, each second one a slightly changed earlier one; some have common texts."""
     rows: list[list[list[int]]] = []
+    shared = [stream.randrange(40) for _ in range(20)]
     for _ in range(120):
-        texts = [[stream.randrange(40) for _ in range(stream.randint(0, 30))] for _ in range(texts_a_row)]
+        row = [[stream.randrange(40) for _ in range(stream.randint(0, 30))] for _ in range(stream.choice(texts))]
         if rows and stream.random() < 0.6:
-            texts = [list(text) for text in stream.choice(rows)]
-            for text in texts:
+            row = [list(text) for text in stream.choice(rows)]
+            for text in row:
                 for _ in range(stream.randint(0, 2)):
                     text.insert(stream.randint(0, len(text)), stream.randrange(40))
-        rows.append(texts)
+        if len(row) > 1 and stream.random() < 0.3:
+            row[stream.randrange(len(row))] = shared
+        rows.append(row)
     return rows
 
 
@@ -141,20 +146,52 @@ def hashes_of(words: list[int]) -> np.ndarray:
     return np.array([hash((word, 1)) & (2**64 - 1) for word in words], dtype=np.uint64)
 
 
-@pytest.mark.parametrize("texts_a_row", [1, 2])
+@pytest.mark.parametrize("texts", [(1,), (2,), (2, 3, 4)])
 @examples(40)
 @given(seed=st.integers(0, 10_000))
-def test_near_pairs_have_the_index_of_sets(texts_a_row: int, seed: int):
+def test_near_pairs_have_the_index_of_sets(texts: tuple[int, ...], seed: int):
     """Each pair is one of the brute force's with its index; the bands miss at most a few of a hundred."""
-    rows = rows_of_words(random.Random(seed), texts_a_row=texts_a_row)  # noqa: S311
-    texts = [text for row in rows for text in row]
-    sets = shingles_of(hashes_of([w for text in texts for w in text]), offsets_of([len(text) for text in texts]))
-    found = near_pairs(sets, np.arange(len(rows)), texts_a_row=texts_a_row)
+    rows = rows_of_words(random.Random(seed), texts=texts)  # noqa: S311
+    flat_texts = [text for row in rows for text in row]
+    words = [word for text in flat_texts for word in text]
+    sets = shingles_of(hashes_of(words), offsets_of([len(text) for text in flat_texts]))
+    found = near_pairs(sets, np.arange(len(rows)), row_texts(np.array([len(row) for row in rows])))
     pairs = zip(found.first_C.tolist(), found.second_C.tolist(), strict=True)
     expected = reference.near_pairs([[reference.shingles(text) for text in row] for row in rows], THRESHOLD)
     measured = dict(zip(pairs, found.jaccard_C.tolist(), strict=True))
     assert measured == {pair: pytest.approx(expected[pair]) for pair in measured}
     assert len(measured) >= 0.95 * len(expected) - 2
+
+
+def test_near_questions_about_one_passage_are_found_among_many():
+    """300 questions have one passage, and two of them, far apart, are nearly the same: the question finds them."""
+    stream = random.Random(4)  # noqa: S311
+    passage = [stream.randrange(1000) for _ in range(150)]
+    questions = [[stream.randrange(1000) for _ in range(12)] for _ in range(300)]
+    questions[280] = [*questions[5], 7]
+    texts = [text for question in questions for text in (question, passage)]
+    sets = shingles_of(hashes_of([word for text in texts for word in text]), offsets_of([len(text) for text in texts]))
+    found = near_pairs(sets, np.arange(300), row_texts(np.full(300, 2)))
+    assert (found.first_C.tolist(), found.second_C.tolist()) == ([5], [280])
+
+
+@pytest.mark.real_data
+@examples(60)
+@given(rows=st.lists(st.lists(st.sampled_from(["a b", "A b", "a, b", "c", "!"]), min_size=2, max_size=4), min_size=1))
+def test_rows_of_several_texts_are_the_same_if_each_text_is(rows: list[list[str]]):
+    """By token ids and by letters and digits; all texts, or the first two of each row."""
+    tokenizer = tokenizer_of("gpt2")
+    ids_T, offsets_P1 = flat([tokenizer.backend.encode(text).ids for row in rows for text in row])
+    pieces = pieces_of(tokenizer.backend, ids_T)
+    normal = normal_texts(ids_T, offsets_P1, pieces)
+    every = row_texts(np.array([len(row) for row in rows]))
+    for texts, kept in ((every, rows), (every.heads, [row[:2] for row in rows])):
+        found = compared(ids_T, offsets_P1, pieces, normal, texts)
+        assert found.exact_N.tolist() == reference.first_equal([tuple(row) for row in kept])
+        forms = [tuple(map(reference.normal_form, row)) for row in kept]
+        assert found.normal_N.tolist() == reference.first_equal(
+            [form if any(form) else tuple(row) for form, row in zip(forms, kept, strict=True)]
+        )
 
 
 def test_recall_by_index_is_that_of_the_bands(capsys: pytest.CaptureFixture[str]):
@@ -207,7 +244,7 @@ def test_recall_and_precision_on_glue(task: str, rows: int, columns: int, capsys
     offsets_P1 = offsets_of(np.stack([np.diff(side.word_offsets_P1) for side in sides], axis=1).ravel())
     words = [hashes for row in range(rows) for side in sides for hashes in _words(side, row)]
     sets = shingles_of(np.array(words, dtype=np.uint64), offsets_P1)
-    found = near_pairs(sets, np.arange(rows), texts_a_row=columns)
+    found = near_pairs(sets, np.arange(rows), row_texts(np.full(rows, columns)))
     expected = reference.near_pairs(
         [[reference.shingles(_words(side, row)) for side in sides] for row in range(rows)], THRESHOLD
     )

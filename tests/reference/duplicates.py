@@ -40,12 +40,14 @@ def jaccard(one: frozenset[object], other: frozenset[object]) -> float:
 def near_pairs(rows: Sequence[Sequence[frozenset[object]]], threshold: float) -> dict[tuple[int, int], float]:
     """Return each two rows whose texts all have this Jaccard index at least; rows of empty sets alone are left out.
 
+    Rows with another number of texts are not near.
+
     Rows that share nothing have an index of 0, so only rows with a common shingle are looked at.
     """
     holders: dict[object, list[int]] = {}
     for place, sets in enumerate(rows):
         for member in {(side, member) for side, found in enumerate(sets) for member in found}:
             holders.setdefault(member, []).append(place)
-    pairs = {pair for places in holders.values() for pair in combinations(places, 2)}
+    pairs = {(a, b) for places in holders.values() for a, b in combinations(places, 2) if len(rows[a]) == len(rows[b])}
     indices = {(a, b): min(jaccard(*sets) for sets in zip(rows[a], rows[b], strict=True)) for a, b in pairs}
     return {pair: index for pair, index in indices.items() if index >= threshold}

@@ -52,7 +52,7 @@ def test_lines_name_both_rows_of_an_example(dataset: PreparedDataset):
     lines = finding_lines(audit(dataset))
     place = lines.index("Samples of validation that stand in train, token by token: 1, 1 of them with another label.")
     assert lines[place + 1 : place + 3] == [
-        "  validation 0 [no]: good < b > film < / b > (and train 0 [<i>])",
+        "  validation row 1 [no]: good < b > film < / b > (and train row 1 [<i>])",
         f"  fix: tdbs prepare SOURCE --label-type class --tokenizer {TOKENIZER_FOLDER} --keep-out validation",
     ]
 

@@ -6,12 +6,16 @@ from pathlib import Path
 
 from tdbs.analysis.audit.characters import character_findings, removes_control_characters
 from tdbs.analysis.audit.classes import class_counts, class_findings
+from tdbs.analysis.audit.conflicts import conflict_findings
 from tdbs.analysis.audit.contents import Contents, read_contents
-from tdbs.analysis.audit.duplicates import Repeats, conflict_findings, duplicate_findings, find_repeats
+from tdbs.analysis.audit.duplicates import duplicate_findings
 from tdbs.analysis.audit.findings import Finding
 from tdbs.analysis.audit.label_errors import label_error_findings
 from tdbs.analysis.audit.label_skew import LabelSkew, label_skew, skew_findings
+from tdbs.analysis.audit.leaks import leak_findings
+from tdbs.analysis.audit.numbers import number_findings
 from tdbs.analysis.audit.queries import query_findings
+from tdbs.analysis.audit.repeats import find_repeats
 from tdbs.analysis.audit.sizes import size_findings
 from tdbs.analysis.audit.truncation import Truncation, truncation_findings, truncation_of
 from tdbs.analysis.audit.vocabulary import Fit, fit_of, vocabulary_findings
@@ -25,6 +29,7 @@ _CHECKS: tuple[Callable[[Contents], list[Finding]], ...] = (
     size_findings,
     truncation_findings,
     class_findings,
+    number_findings,
     skew_findings,
     vocabulary_findings,
     character_findings,
@@ -95,8 +100,10 @@ def audit(dataset: AnyDataset, *, scores: Place | None = None) -> Audit:
     """
     prepared = opened(dataset)
     contents = read_contents(prepared)
-    repeats: Repeats = find_repeats(contents)
-    found = [*duplicate_findings(contents, repeats), *conflict_findings(contents, repeats)]
+    repeats = find_repeats(contents)
+    found = [
+        each for check in (duplicate_findings, leak_findings, conflict_findings) for each in check(contents, repeats)
+    ]
     if scores is not None:
         found += label_error_findings(contents, prepared, Path(scores))
     for check in _CHECKS:

@@ -3,8 +3,8 @@
 A million samples of 13 tokens take about 0.3 GiB: two or four bytes a token, and eight for the hash of each word.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from tdbs.arrays import IntArray, offsets_of
 from tdbs.data.tasks import SAMPLE_KINDS
 from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import PreparedDataset, Split, Targets, read_split, read_tokenizer
+from tdbs.pipeline.duplicates.compared import RowTexts, row_texts
 from tdbs.pipeline.duplicates.mixing import HashArray, mixed
 from tdbs.pipeline.duplicates.normal import NormalTexts, normal_texts, text_offsets
 from tdbs.pipeline.duplicates.pieces import Pieces, pieces_of, unknown_id
@@ -23,7 +24,7 @@ from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.origin import prepare_command
 from tdbs.pipeline.sequences import SampleSequences, joined_sequences
 
-# Shapes: S splits, S1 = S + 1, N samples of all splits, T their tokens, P their texts (two a sample for pairs).
+# Shapes: S splits, S1 = S + 1, N samples of all splits, T their tokens, P their texts.
 
 TRAIN = "train"
 _TOKENS_AT_ONCE = 1 << 20
@@ -39,7 +40,7 @@ class Contents:
     ids_T: npt.NDArray[Any]
     token_offsets_N1: IntArray
     text_offsets_P1: IntArray
-    texts_a_row: int
+    texts: RowTexts  # one or two; with sequences, one or two for each
     source_rows_N: IntArray
     sequences: SampleSequences | None  # embedding, ranking; None: a sample is one sequence
     droppable_N: IntArray  # droppable tokens
@@ -74,6 +75,11 @@ class Contents:
         return self.sequences.lengths_Q[offsets_N1[0] : offsets_N1[-1]], offsets_N1[:-1] - offsets_N1[0]
 
     @property
+    def repeats_queries(self) -> bool:
+        """Whether each sequence of a sample is its query with another text, so every second text is the query."""
+        return self.sequences is not None and self.sequences.segment_starts_Q is not None
+
+    @property
     def special_ids(self) -> list[int]:
         """Ids that stand for no part of a text, within the vocabulary."""
         return [i for i in self.manifest.tokenizer.special_ids if i < len(self.id_counts_V) and i != self.unknown_id]
@@ -94,22 +100,19 @@ class Contents:
         """Return the number of a sample's split."""
         return int(np.searchsorted(self.split_offsets_S1, row, side="right")) - 1
 
-    def splits_N(self) -> IntArray:
-        """Return the number of each sample's split."""
-        return np.repeat(np.arange(len(self.names)), np.diff(self.split_offsets_S1))
-
     def text_of(self, row: int) -> str:
-        """Return the text of a sample's tokens: all texts or sequences if it has several, with bars between them.
+        """Return the text of a sample's tokens: all texts if it has several, with bars between them."""
+        texts = self.texts.of(np.array([row])).tolist()
+        return " | ".join(map(self.decoded, [texts[0], *texts[1::2]] if self.repeats_queries else texts))
+
+    def decoded(self, text: int) -> str:
+        """Return a text of all texts, from its tokens.
 
         Special tokens are left out, but not the unknown one: it stands for something in the text.
         """
-        places = self.text_offsets_P1[row * self.texts_a_row : (row + 1) * self.texts_a_row + 1].tolist()
-        if self.sequences is not None:
-            own = slice(*self.sequences.offsets_N1[row : row + 2].tolist())
-            places = (self.token_offsets_N1[row] + offsets_of(self.sequences.lengths_Q[own])).tolist()
-        parts = (self.ids_T[first:end] for first, end in pairwise(places))
-        ids = (part[~np.isin(part, self.special_ids)].tolist() for part in parts)
-        return " | ".join(self.tokenizer.decode(each, skip_special_tokens=False).strip() for each in ids)
+        ids = self.ids_T[self.text_offsets_P1[text] : self.text_offsets_P1[text + 1]]
+        kept = ids[~np.isin(ids, self.special_ids)].tolist()
+        return self.tokenizer.decode(kept, skip_special_tokens=False).strip()
 
     def label_of(self, row: int) -> str | None:
         """Return the label of a sample if it has one of its own."""
@@ -138,15 +141,13 @@ def read_contents(dataset: PreparedDataset) -> Contents:
     splits = [read_split(dataset, name) for name in names]
     targets = tuple(split.targets for split in splits)
     token_offsets_N1 = offsets_of(np.concatenate([split.lengths_N for split in splits]))
-    is_pair = splits[0].segment_starts_N is not None
-    starts_N = np.concatenate([_segment_starts(split) for split in splits]) if is_pair else None
-    offsets_P1 = text_offsets(token_offsets_N1, starts_N)
+    sequences = joined_sequences([split.sequences for split in splits if split.sequences is not None])
+    offsets_P1, texts = _texts(splits, token_offsets_N1, sequences)
     ids_T = np.concatenate([split.input_ids_T for split in splits])
     droppable_N = np.concatenate([_droppable_tokens(split) for split in splits])
     label_digests_N = np.concatenate([_label_digests(split) for split in splits])
     source_rows_N = np.concatenate([split.source_rows_N for split in splits])
     rows = [len(split.lengths_N) for split in splits]
-    sequences = joined_sequences([split.sequences for split in splits if split.sequences is not None])
     del splits
     tokenizer = read_tokenizer(dataset)
     id_counts_V = _counts(ids_T, manifest.tokenizer.vocabulary_size)
@@ -158,7 +159,7 @@ def read_contents(dataset: PreparedDataset) -> Contents:
         ids_T=ids_T,
         token_offsets_N1=token_offsets_N1,
         text_offsets_P1=offsets_P1,
-        texts_a_row=2 if is_pair else 1,
+        texts=texts,
         source_rows_N=source_rows_N,
         sequences=sequences,
         droppable_N=droppable_N,
@@ -171,6 +172,21 @@ def read_contents(dataset: PreparedDataset) -> Contents:
         pieces=pieces,
         normal=normal_texts(ids_T, offsets_P1, pieces),
     )
+
+
+def _texts(
+    splits: Sequence[Split], token_offsets_N1: IntArray, sequences: SampleSequences | None
+) -> tuple[IntArray, RowTexts]:
+    """Return where each text begins among all tokens (P1), and the texts of each sample."""
+    if sequences is not None:
+        a_sequence = 1 if sequences.segment_starts_Q is None else 2
+        offsets_P1 = text_offsets(offsets_of(sequences.lengths_Q), sequences.segment_starts_Q)
+        return offsets_P1, row_texts(a_sequence * np.diff(sequences.offsets_N1))
+    rows = len(token_offsets_N1) - 1
+    if splits[0].segment_starts_N is None:
+        return token_offsets_N1, row_texts(np.ones(rows, dtype=np.int64))
+    starts_N = np.concatenate([_segment_starts(split) for split in splits])
+    return text_offsets(token_offsets_N1, starts_N), row_texts(np.full(rows, 2))
 
 
 def _counts(ids_T: npt.NDArray[Any], vocabulary_size: int) -> IntArray:

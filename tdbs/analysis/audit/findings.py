@@ -1,7 +1,10 @@
 """What an audit finds: how many samples, three of them, and the command that fixes it."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
+
+import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
 from tdbs.arrays import IntArray
@@ -20,9 +23,10 @@ class Example:
     """One sample of a finding, and the sample that it was compared with."""
 
     split: str
-    row: int  # of the source, from 0
+    row: int  # of the source, from 1, as lists and errors count
     text: str  # of its tokens, cut to 80 characters
     label: str | None
+    at_fault: str | None = None  # the one of its texts that is wrong, cut to 80 characters
     other_split: str | None = None
     other_row: int | None = None
     other_text: str | None = None
@@ -40,12 +44,19 @@ class Finding:
     count: int  # samples, or classes where `what` says so
     total: int  # samples of the split, or classes
     fix: str
+    rows: IntArray = field(repr=False, compare=False)  # of the source, from 1, of all its samples; not in JSON
     examples: tuple[Example, ...] = ()
 
     @property
     def share(self) -> float:
         """Share of the split's samples, or of the classes."""
         return self.count / self.total if self.total else 0.0
+
+    def record(self) -> dict[str, Any]:
+        """Return what JSON has of it: all but the rows, which may be many."""
+        found = asdict(self)
+        del found["rows"]
+        return found | {"share": self.share}
 
 
 def finding(
@@ -58,6 +69,7 @@ def finding(
     fix: str,
     severity: Severity = "warning",
     others_R: IntArray | None = None,
+    texts_R: IntArray | None = None,
     count: int | None = None,
     total: int | None = None,
 ) -> Finding:
@@ -72,10 +84,10 @@ def finding(
         fix: The command, or what to do where no command can.
         severity: Whether it is worth fixing.
         others_R: The sample that each was compared with.
+        texts_R: The text of each that is wrong, among all texts, if it is one of several.
         count: How many there are, if not one for each sample.
         total: What they are a share of, if not the samples of the split.
     """
-    shown = range(min(EXAMPLES, len(rows_R)))
     return Finding(
         kind=kind,
         severity=severity,
@@ -84,9 +96,8 @@ def finding(
         count=len(rows_R) if count is None else count,
         total=contents.rows_of(split) if total is None else total,
         fix=fix,
-        examples=tuple(
-            _example(contents, int(rows_R[i]), None if others_R is None else int(others_R[i])) for i in shown
-        ),
+        rows=np.unique(contents.source_rows_N[rows_R]) + 1,
+        examples=tuple(_examples(contents, rows_R[:EXAMPLES], others_R, texts_R)),
     )
 
 
@@ -97,18 +108,24 @@ def hold_out(contents: Contents) -> str:
     return f"Hold out a part of train in its place: {command}"
 
 
-def _example(contents: Contents, row: int, other: int | None) -> Example:
-    partner: dict[str, Any] = {}
-    if other is not None:
-        partner = {f"other_{name}": value for name, value in _described(contents, other).items()}
-    return Example(**_described(contents, row), **partner)
+def _examples(
+    contents: Contents, rows_R: IntArray, others_R: IntArray | None, texts_R: IntArray | None
+) -> Iterator[Example]:
+    for place, row in enumerate(rows_R.tolist()):
+        known = _described(contents, row)
+        if texts_R is not None:
+            known["at_fault"] = clipped(contents.decoded(int(texts_R[place])), _SHOWN_TEXT)
+        if others_R is not None:
+            other = _described(contents, int(others_R[place]))
+            known |= {f"other_{name}": value for name, value in other.items()}
+        yield Example(**known)
 
 
 def _described(contents: Contents, row: int) -> dict[str, Any]:
     split = contents.split_of(row)
     return {
         "split": contents.names[split],
-        "row": int(contents.source_rows_N[row]),
+        "row": int(contents.source_rows_N[row]) + 1,
         "text": clipped(contents.text_of(row), _SHOWN_TEXT),
         "label": contents.label_of(row),
     }

@@ -1,119 +1,124 @@
 """Queries, positives and negatives that contradict each other: what a model learns of one row, another row denies.
 
-Texts are the same if their token ids are. With in-batch negatives, the positive of each other row of an update is a
-negative, too; two positives of one query deny each other there.
+With in-batch negatives, the positive of each other row of an update is a negative, too. Training leaves out the other
+positives of a query unless it has --keep-repeats.
 """
-
-from dataclasses import dataclass
 
 import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding
-from tdbs.arrays import IntArray, offsets_of
-from tdbs.pipeline.duplicates.normal import text_offsets
-from tdbs.pipeline.duplicates.rows import same_rows
-from tdbs.pipeline.sequences import SampleSequences
+from tdbs.analysis.audit.query_rows import row_findings
+from tdbs.analysis.audit.query_texts import QueryTexts, query_texts
+from tdbs.arrays import IntArray
 
-# Shapes: N samples of all splits, Q their sequences, R samples of a finding, M negatives of a split.
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Texts:
-    """The texts of samples as numbers: two are equal if their token ids are."""
-
-    query_N: IntArray
-    positive_N: IntArray
-    negative_M: IntArray  # of all samples, in order
-    row_M: IntArray  # the sample of each
-    count: int  # greater than any number
-
-    def part(self, first: int, end: int) -> "_Texts":
-        """Return the texts of some samples, whose numbers begin with 0."""
-        own = slice(*np.searchsorted(self.row_M, [first, end]).tolist())
-        return _Texts(
-            query_N=self.query_N[first:end],
-            positive_N=self.positive_N[first:end],
-            negative_M=self.negative_M[own],
-            row_M=self.row_M[own] - first,
-            count=self.count,
-        )
+# Shapes: N samples of a split, R samples of a finding, M negatives of a split.
 
 
 def query_findings(contents: Contents) -> list[Finding]:
-    """Return the rows of each split that others contradict. Scored pairs cannot contradict each other."""
+    """Return what is wrong with the queries of each split and their texts. Scored pairs may have any texts."""
     if contents.sequences is None or contents.manifest.task.columns.labels:
         return []
-    every, found = _texts(contents, contents.sequences), []
-    for split, name in enumerate(contents.names):
-        part = contents.slice_of(split)
-        texts = every.part(part.start, part.stop)
-        again = f"Leave them out of the source, then run: {contents.prepare_command()}"
-        for kind, (rows_R, others_R), what, fix in (
-            ("false_negatives", _false_negatives(texts), "with a negative that is a positive of their query", again),
-            (
-                "positives_as_negatives",
-                _positives_as_negatives(texts),
-                "whose positive is a negative of another query",
-                "Look at the examples: a text may answer both queries.",
-            ),
-            (
-                "several_positives",
-                _several_positives(texts),
-                "whose query has another positive elsewhere in the split",
-                "Look at the examples: as in-batch negatives they deny each other.",
-            ),
-        ):
-            if len(rows_R):
-                found.append(
-                    finding(
-                        contents,
-                        kind,
-                        split,
-                        rows_R + part.start,
-                        others_R=others_R + part.start,
-                        what=f"Samples of {name} {what}: {len(rows_R):,}.",
-                        fix=fix,
-                        severity="warning" if kind == "false_negatives" else "note",
-                    )
-                )
+    every = query_texts(contents)
+    parts = [every.part(contents.slice_of(split)) for split in range(len(contents.names))]
+    found = []
+    for split, texts in enumerate(parts):
+        found += row_findings(contents, split, texts)
+        found += _contradictions(contents, split, texts)
+        if contents.has_train and split > 0:
+            found += _queries_in_train(contents, split, parts[0], texts)
     return found
 
 
-def _texts(contents: Contents, sequences: SampleSequences) -> _Texts:
-    """Return the texts of all samples. The query of a pair ends where the second text begins."""
-    offsets_Q1 = offsets_of(sequences.lengths_Q)
-    group = same_rows(contents.ids_T, text_offsets(offsets_Q1, sequences.segment_starts_Q))
-    first_N = sequences.offsets_N1[:-1]
-    is_pair = sequences.segment_starts_Q is not None
-    query_N = group[2 * first_N] if is_pair else group[first_N]
-    candidate_Q = group[1::2] if is_pair else group
-    positive_N = first_N if is_pair else first_N + 1
-    is_negative_Q = np.ones(len(sequences.lengths_Q), dtype=np.bool_)
-    is_negative_Q[first_N] = False
-    is_negative_Q[positive_N] = False
-    row_Q = np.repeat(np.arange(len(first_N)), np.diff(sequences.offsets_N1))
-    return _Texts(
-        query_N=query_N,
-        positive_N=candidate_Q[positive_N],
-        negative_M=candidate_Q[is_negative_Q],
-        row_M=row_Q[is_negative_Q],
-        count=len(group),
-    )
+def _contradictions(contents: Contents, split: int, texts: QueryTexts) -> list[Finding]:
+    """Return the samples of a split that others contradict."""
+    name, start = contents.names[split], contents.slice_of(split).start
+    found = []
+    wrong_R, answered_R, texts_R = _false_negatives(texts)
+    if len(wrong_R):
+        found.append(
+            finding(
+                contents,
+                "false_negatives",
+                split,
+                wrong_R + start,
+                others_R=answered_R + start,
+                texts_R=texts_R,
+                what=f"Samples of {name} with a negative that is a positive of their query: {len(wrong_R):,}.",
+                fix=f"Leave these negatives out of the source, then run: {contents.prepare_command()}",
+            )
+        )
+    denied_R, others_R = _positives_as_negatives(texts)
+    if len(denied_R):
+        found.append(
+            finding(
+                contents,
+                "positives_as_negatives",
+                split,
+                denied_R + start,
+                others_R=others_R + start,
+                what=f"Samples of {name} whose positive is a negative of another query: {len(denied_R):,}.",
+                fix="Look at the examples: a text may answer both queries.",
+                severity="note",
+            )
+        )
+    if contents.manifest.task.kind == "embedding":  # others have no in-batch negatives
+        several_R, others_R = _several_positives(texts)
+        if len(several_R):
+            found.append(
+                finding(
+                    contents,
+                    "several_positives",
+                    split,
+                    several_R + start,
+                    others_R=others_R + start,
+                    what=f"Samples of {name} whose query has another positive elsewhere in the split: "
+                    f"{len(several_R):,}.",
+                    fix="Nothing: training does not take them as negatives of each other. Leave --keep-repeats out.",
+                    severity="note",
+                )
+            )
+    return found
 
 
-def _false_negatives(texts: _Texts) -> tuple[IntArray, IntArray]:
-    """Return the samples with a negative that answers their query in some sample (R), and that sample (R)."""
-    answered_N = texts.query_N * texts.count + texts.positive_N
+def _queries_in_train(contents: Contents, split: int, train: QueryTexts, texts: QueryTexts) -> list[Finding]:
+    """Return the samples of a split whose query stands in train with other positives alone; others are leaks."""
+    queries, first_N = np.unique(train.query_N, return_index=True)
+    is_new_N = ~np.isin(texts.answer_N, train.answer_N)
+    rows_R = np.flatnonzero(is_new_N & np.isin(texts.query_N, queries))
+    if not len(rows_R):
+        return []
+    name = contents.names[split]
+    return [
+        finding(
+            contents,
+            "queries_in_train",
+            split,
+            rows_R + contents.slice_of(split).start,
+            others_R=first_N[np.searchsorted(queries, texts.query_N[rows_R])] + contents.slice_of(0).start,
+            what=f"Samples of {name} whose query stands in train with another positive: {len(rows_R):,}.",
+            fix=f"For scores of new queries, leave them out of train in the source, then run: "
+            f"{contents.prepare_command()}",
+            severity="note",
+        )
+    ]
+
+
+def _false_negatives(texts: QueryTexts) -> tuple[IntArray, IntArray, IntArray]:
+    """Return the samples with a negative that answers their query in some sample (R), that sample, and the negative.
+
+    The negative is its place among all texts (R).
+    """
+    keys, first_N = np.unique(texts.answer_N, return_index=True)
     denied_M = texts.query_N[texts.row_M] * texts.count + texts.negative_M
-    keys, first_N = np.unique(answered_N, return_index=True)
     place_M = np.minimum(np.searchsorted(keys, denied_M), len(keys) - 1)
     wrong_M = np.flatnonzero(keys[place_M] == denied_M)
     rows_R, firsts_R = np.unique(texts.row_M[wrong_M], return_index=True)
-    return rows_R, first_N[place_M[wrong_M[firsts_R]]]
+    first_M = wrong_M[firsts_R]
+    return rows_R, first_N[place_M[first_M]], texts.negative_text_M[first_M]
 
 
-def _positives_as_negatives(texts: _Texts) -> tuple[IntArray, IntArray]:
+def _positives_as_negatives(texts: QueryTexts) -> tuple[IntArray, IntArray]:
     """Return the samples whose positive is a negative of another query (R), and a sample of that query (R)."""
     empty = np.empty(0, dtype=np.int64)
     if not len(texts.negative_M):
@@ -133,7 +138,7 @@ def _positives_as_negatives(texts: _Texts) -> tuple[IntArray, IntArray]:
     return rows, np.concatenate(others_R)[firsts]
 
 
-def _several_positives(texts: _Texts) -> tuple[IntArray, IntArray]:
+def _several_positives(texts: QueryTexts) -> tuple[IntArray, IntArray]:
     """Return the samples whose query has another positive (R), and the first sample with another one (R)."""
     order_N = np.lexsort((np.arange(len(texts.query_N)), texts.query_N))
     query_N, positive_N = texts.query_N[order_N], texts.positive_N[order_N]

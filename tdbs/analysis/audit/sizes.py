@@ -1,10 +1,13 @@
-"""Samples without words, with one token, or far too long; and splits whose lengths are not those of train."""
+"""Samples without words, with one token, or far too long; and splits whose lengths are not those of train.
+
+Lengths are those of what a model reads at once: how many texts a query has does not make a sample longer.
+"""
 
 import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding, hold_out, severity_of
-from tdbs.arrays import IntArray
+from tdbs.arrays import IntArray, offsets_of
 
 # Shapes: N samples of a split, R some of them, K texts a sample.
 
@@ -14,6 +17,7 @@ _DEVIATIONS = 5.0  # of the logarithm of the length, from its median: an outlier
 _LEAST_DEVIATION = 0.2  # of the logarithm: where lengths hardly vary, an outlier has 2.7 times the median
 _NORMAL = 1.4826  # standard deviations of a normal distribution in its median absolute deviation
 _FAR = 0.5  # standard deviations between the mean lengths of two splits
+_FAR_SHARE = 0.2  # of the mean length of train, where lengths hardly vary
 _CERTAIN = 4.5  # standard errors: by chance in one of 150,000 tests
 
 
@@ -25,7 +29,7 @@ def size_findings(contents: Contents) -> list[Finding]:
         text_N = _least_tokens(contents, part)
         own_N = np.maximum.reduceat(*contents.sequences_of(part)) - contents.special_tokens
         again = f"Leave them out of the source, then run: {contents.prepare_command()}"
-        of_pair = " in one of their texts" if contents.texts_a_row > 1 or contents.sequences is not None else ""
+        of_pair = " in one of their texts" if contents.texts.most > 1 else ""
         empty_R = np.flatnonzero(text_N <= 0) + part.start
         if len(empty_R):
             what = f"Samples of {name} without a token{of_pair}: {len(empty_R):,}."
@@ -62,29 +66,31 @@ def longest_usual(own_N: IntArray) -> float:
 
 
 def _least_tokens(contents: Contents, part: slice) -> IntArray:
-    """Return the tokens of each sample's shortest text, or sequence, without special ones (N)."""
-    if contents.texts_a_row == 1:
-        shortest_N: IntArray = np.minimum.reduceat(*contents.sequences_of(part)) - contents.special_tokens
-        return shortest_N
+    """Return the tokens of each sample's shortest text, without special ones (N)."""
+    if contents.texts.most == 1:
+        return contents.lengths_N[part] - contents.special_tokens
     special_V = np.zeros(len(contents.id_counts_V), dtype=np.int64)
     special_V[contents.special_ids] = 1
-    offsets_P1 = contents.text_offsets_P1[part.start * 2 : part.stop * 2 + 1]
+    firsts_N = contents.texts.firsts_N[part]
+    offsets_P1 = contents.text_offsets_P1[firsts_N[0] : firsts_N[-1] + contents.texts.counts_N[part][-1] + 1]
     own = 1 - special_V[contents.ids_T[offsets_P1[0] : offsets_P1[-1]]]
-    through = np.append(0, np.cumsum(own))[offsets_P1 - offsets_P1[0]]
-    shorter_N: IntArray = np.diff(through).reshape(-1, 2).min(axis=1)
-    return shorter_N
+    sizes_P = np.diff(offsets_of(own)[offsets_P1 - offsets_P1[0]])
+    return np.minimum.reduceat(sizes_P, firsts_N - firsts_N[0])
 
 
 def _shift(contents: Contents, split: int) -> list[Finding]:
     """Return whether the mean length of a split is far from that of train."""
-    train_N, own_N = (contents.lengths_N[contents.slice_of(each)].astype(np.float64) for each in (0, split))
-    spread = float(np.sqrt((train_N.var() + own_N.var()) / 2))
+    train_N, own_N = (_lengths(contents, contents.slice_of(each)).astype(np.float64) for each in (0, split))
+    deviation = float(np.sqrt((train_N.var() + own_N.var()) / 2))
+    least = _FAR_SHARE * float(train_N.mean())
     error = float(np.sqrt(train_N.var() / len(train_N) + own_N.var() / len(own_N)))
     apart = abs(own_N.mean() - train_N.mean())
-    if apart < max(_FAR * spread, _CERTAIN * error) or apart == 0:
+    if apart < max(_FAR * deviation, least, _CERTAIN * error):
         return []
     typical_R = np.argsort(-np.abs(own_N - train_N.mean()), kind="stable") + contents.slice_of(split).start
     name = contents.names[split]
+    sample = "sample" if contents.sequences is None else "query with its positive"
+    told = f"{apart / deviation:.1f} standard deviations" if deviation >= least else f"{apart / train_N.mean():.0%}"
     return [
         finding(
             contents,
@@ -92,8 +98,17 @@ def _shift(contents: Contents, split: int) -> list[Finding]:
             split,
             typical_R,
             count=len(own_N),
-            what=f"{name} has {own_N.mean():.1f} tokens a sample, train {train_N.mean():.1f}: "
-            f"{apart / max(spread, 1e-9):.1f} standard deviations apart.",
+            what=f"{name} has {own_N.mean():.1f} tokens a {sample}, train {train_N.mean():.1f}: {told} apart.",
             fix=hold_out(contents),
         )
     ]
+
+
+def _lengths(contents: Contents, part: slice) -> IntArray:
+    """Return the tokens of each sample; of queries those of query and positive, as splits differ in their negatives."""
+    if contents.sequences is None:
+        return contents.lengths_N[part]
+    firsts_N, ends_N = contents.sequences.offsets_N1[:-1][part], contents.sequences.offsets_N1[1:][part]
+    kept_N = np.minimum(firsts_N + (1 if contents.repeats_queries else 2), ends_N)
+    through_Q1 = offsets_of(contents.sequences.lengths_Q)
+    return through_Q1[kept_N] - through_Q1[firsts_N]

@@ -1,8 +1,8 @@
 """Rows of a block of samples as digests of token ids and labels, or as tokens, to find which are the same.
 
 A row of question answering is all its windows. Its label is the place of the answer's characters in the context, which
-no other question moves. Its texts are its question once, and the contexts of its windows. A row of several sequences
-is one text, that of all; two such rows are the same if their sequences are.
+no other question moves. Its texts are its question once, and the contexts of its windows. The texts of a row of several
+sequences are theirs; two such rows are the same if their sequences are.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, mixed
 from tdbs.pipeline.duplicates.rows import row_digests
 from tdbs.pipeline.split_arrays import Lists, lists_of
 
-# Shapes: S samples of a block, R rows of it, R1 = R + 1, T tokens, N rows of all blocks, N1 = N + 1, P texts.
+# Shapes: S samples of a block, R rows of it, R1 = R + 1, T tokens, N rows of all blocks, P texts, Q sequences of S.
 
 _OTHER_HALF = np.uint64(1 << 40)  # above all ids: the second 64 bits of a digest are of the ids with this added
 _QA = "question_answering"
@@ -32,21 +32,17 @@ class RowDigests:
 
     source_rows_N: IntArray
     texts_N2: HashArray
+    heads_N2: HashArray | None  # of query and positive, 16 bytes more; None: a row has no other texts
     labels_N: HashArray
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowTokens:
-    """The tokens of rows, one row after the other; row i has texts K * i to K * i + K - 1, K = 2 for pairs."""
+    """The tokens of the texts of rows, one row after the other; text p has tokens [p] to [p + 1]."""
 
     ids_T: TokenArray
     text_offsets_P1: IntArray
-    texts_a_row: int
-
-    @property
-    def row_offsets_N1(self) -> IntArray:
-        """Where the tokens of each row begin."""
-        return self.text_offsets_P1[:: self.texts_a_row]
+    texts_N: IntArray  # texts of each row
 
 
 def digests_of(table: pa.Table, task: Task) -> RowDigests:
@@ -54,22 +50,26 @@ def digests_of(table: pa.Table, task: Task) -> RowDigests:
     order_S = np.argsort(table[schema.SAMPLE_ID].to_numpy())
     rows_S = table[schema.SOURCE_ROW].to_numpy()[order_S]
     lists = lists_of(table, schema.INPUT_IDS, np.uint64)
-    offsets_S1 = offsets_of(lists.sizes_S)
     halves = (lists.values_V, lists.values_V + _OTHER_HALF)
+    offsets_S1 = offsets_of(lists.sizes_S)
     texts_S2 = np.stack([row_digests(half, offsets_S1)[order_S] for half in halves], axis=1)
+    heads_S2 = None
     if schema.SEQUENCE_LENGTHS in table.schema.names:
-        sequences = lists_of(table, schema.SEQUENCE_LENGTHS, np.uint64)
+        sequences = lists_of(table, schema.SEQUENCE_LENGTHS, np.int64)
         texts_S2 = mixed(
             texts_S2 * GOLDEN + row_digests(sequences.values_V, offsets_of(sequences.sizes_S))[order_S, None]
         )
+        heads_S2 = _heads(halves, offsets_S1, sequences, task)
     labels_S = _labels(table, lists)[order_S]
     if task.kind != _QA:
-        return RowDigests(source_rows_N=rows_S, texts_N2=texts_S2, labels_N=labels_S)
+        heads_N2 = None if heads_S2 is None else heads_S2[order_S]
+        return RowDigests(source_rows_N=rows_S, texts_N2=texts_S2, heads_N2=heads_N2, labels_N=labels_S)
     first_R = np.flatnonzero(_is_first(rows_S))
     offsets_R1 = np.append(first_R, len(rows_S))
     return RowDigests(
         source_rows_N=rows_S[first_R],
         texts_N2=np.stack([row_digests(np.ascontiguousarray(texts_S), offsets_R1) for texts_S in texts_S2.T], axis=1),
+        heads_N2=None,
         labels_N=np.maximum.reduceat(labels_S, first_R) if len(first_R) else labels_S,
     )
 
@@ -82,7 +82,8 @@ def tokens_of(table: pa.Table, task: Task) -> RowTokens:
     firsts_S, sizes_S = (offsets_of(sizes_S)[:-1])[order_S], sizes_S[order_S]
     if schema.SEGMENT_START not in table.schema.names:
         ids_T = lists.values_V[ragged_positions(firsts_S, sizes_S)]
-        return RowTokens(ids_T=ids_T, text_offsets_P1=offsets_of(sizes_S), texts_a_row=1)
+        sizes_P, texts_S = _text_sizes(table, order_S, sizes_S)
+        return RowTokens(ids_T=ids_T, text_offsets_P1=offsets_of(sizes_P), texts_N=texts_S)
     starts_S = table[schema.SEGMENT_START].to_numpy().astype(np.int64)[order_S]
     is_first_S = _is_first(table[schema.SOURCE_ROW].to_numpy()[order_S]) | (task.kind != _QA)
     # Two texts a sample; of later windows of a row the question is empty.
@@ -95,15 +96,17 @@ def tokens_of(table: pa.Table, task: Task) -> RowTokens:
     return RowTokens(
         ids_T=lists.values_V[ragged_positions(firsts_S2.ravel(), sizes_S2.ravel())],
         text_offsets_P1=offsets_of(sizes_R2.ravel()),
-        texts_a_row=2,
+        texts_N=np.full(rows, 2),
     )
 
 
 def joined_digests(parts: Sequence[RowDigests]) -> RowDigests:
     """Return the digests of several blocks as one."""
+    heads = [part.heads_N2 for part in parts if part.heads_N2 is not None]
     return RowDigests(
         source_rows_N=np.concatenate([part.source_rows_N for part in parts]),
         texts_N2=np.concatenate([part.texts_N2 for part in parts]),
+        heads_N2=np.concatenate(heads) if heads else None,
         labels_N=np.concatenate([part.labels_N for part in parts]),
     )
 
@@ -114,8 +117,42 @@ def joined_tokens(parts: Sequence[RowTokens]) -> RowTokens:
     return RowTokens(
         ids_T=np.concatenate([part.ids_T for part in parts]),
         text_offsets_P1=offsets_of(sizes_P),
-        texts_a_row=parts[0].texts_a_row,
+        texts_N=np.concatenate([part.texts_N for part in parts]),
     )
+
+
+def has_negatives(task: Task) -> bool:
+    """Return whether rows have texts beside query and positive, so that these alone are known across splits."""
+    return task.is_grouped and bool(task.columns.negatives)
+
+
+def _heads(halves: tuple[HashArray, HashArray], offsets_S1: IntArray, sequences: Lists, task: Task) -> HashArray | None:
+    """Return the digests of query and positive of each sample, in the table's order; they are its first tokens."""
+    if not has_negatives(task):
+        return None
+    firsts_S = offsets_of(sequences.sizes_S)[:-1]
+    kept_S = np.minimum(sequences.sizes_S, 1 if task.is_pair else 2)
+    lengths_Q = sequences.values_V[ragged_positions(firsts_S, kept_S)]
+    kept_S1 = offsets_of(kept_S)
+    tokens_S = np.diff(offsets_of(lengths_Q)[kept_S1])
+    places = ragged_positions(offsets_S1[:-1], tokens_S)
+    lengths_S = row_digests(lengths_Q, kept_S1)
+    tokens_S1 = offsets_of(tokens_S)
+    return np.stack([mixed(row_digests(half[places], tokens_S1) * GOLDEN + lengths_S) for half in halves], axis=1)
+
+
+def _text_sizes(table: pa.Table, order_S: IntArray, sizes_S: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the tokens of each text of some samples (P), and how many texts each has (S): those of its sequences."""
+    if schema.SEQUENCE_LENGTHS not in table.schema.names:
+        return sizes_S, np.ones(len(sizes_S), dtype=np.int64)
+    lengths = lists_of(table, schema.SEQUENCE_LENGTHS, np.int64)
+    firsts_S, counts_S = offsets_of(lengths.sizes_S)[:-1][order_S], lengths.sizes_S[order_S].astype(np.int64)
+    places_Q = ragged_positions(firsts_S, counts_S)
+    sizes_Q = lengths.values_V[places_Q]
+    if schema.SEGMENT_STARTS not in table.schema.names:
+        return sizes_Q, counts_S
+    starts_Q = lists_of(table, schema.SEGMENT_STARTS, np.int64).values_V[places_Q]
+    return np.stack([starts_Q, sizes_Q - starts_Q], axis=1).ravel(), 2 * counts_S
 
 
 def _is_first(rows_S: IntArray) -> BoolArray:

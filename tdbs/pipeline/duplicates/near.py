@@ -3,8 +3,9 @@
 A row has 64 minima, one for each of 64 hash functions over its shingles (Broder, 1997). Two rows agree in one minimum
 with a chance of their Jaccard index s. 16 bands of 4 minima make two rows candidates with a chance of
 1 - (1 - s^4)^16: 0.988 at 0.7, 0.9998 at 0.8. No pair below the threshold is returned, because each candidate is
-verified; a pair above it may be missed with the chance that is left. The two texts of a pair are compared text by text:
-the smaller index counts. Cost: 64 passes over the shingles, 16 sorts of the rows, a sort of each candidate's shingles.
+verified; a pair above it may be missed with the chance that is left. Rows of several texts are compared text by text:
+the smallest index counts. One text of each row is enough to find the candidates: rows that are near in all texts are
+near in that one. Cost: 64 passes over its shingles, 16 sorts of the rows, a sort of each candidate's shingles.
 """
 
 from dataclasses import dataclass
@@ -12,16 +13,18 @@ from dataclasses import dataclass
 import numpy as np
 
 from tdbs.arrays import FloatArray, IntArray, offsets_of, ragged_positions
-from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, blocks_of, mixed
+from tdbs.pipeline.duplicates.compared import RowTexts, row_texts
+from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, blocks_of, mixed, range_sums
 from tdbs.pipeline.duplicates.shingles import Shingles
 
-# Shapes: N rows, P texts (K a row), S shingles, C candidates, M members of a bucket.
+# Shapes: N rows, R some of them, P texts, Q texts of some rows, S shingles, C candidates.
 
 THRESHOLD = 0.7  # least Jaccard index of near duplicates
 BANDS = 16
 ROWS_A_BAND = 4
 NEIGHBOURS = 32  # members of a bucket that each of its rows is compared with
 _SHINGLES_AT_ONCE = 1 << 18
+_MOST_PLACES = 4  # query, positive and first negative are among them, also where each pair repeats the query
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,35 +33,37 @@ class NearPairs:
 
     first_C: IntArray
     second_C: IntArray
-    jaccard_C: FloatArray  # of pairs of texts: the smaller one
+    jaccard_C: FloatArray  # of several texts: the smallest one
 
 
 def near_pairs(
-    shingles: Shingles, rows_R: IntArray, *, texts_a_row: int = 1, threshold: float = THRESHOLD
+    shingles: Shingles, rows_R: IntArray, texts: RowTexts | None = None, *, threshold: float = THRESHOLD
 ) -> NearPairs:
     """Return pairs of rows with a Jaccard index of at least the threshold.
 
     Args:
-        shingles: The sets of all texts; row i has texts K * i to K * i + K - 1.
+        shingles: The sets of all texts.
         rows_R: The rows to compare, ascending: one of each group of equal rows is enough. Rows without shingles are
             left out.
-        texts_a_row: K, 2 for pairs.
+        texts: The texts by which each row is compared; None: row i by text i alone.
         threshold: Least index of each of the row's texts.
 
     Returns:
         The pairs. Of more than 33 rows in one bucket, each is compared with its 32 next ones alone.
     """
-    tagged_S, offsets_R1 = _shingles_of_rows(shingles, rows_R, texts_a_row)
+    texts = row_texts(np.ones(len(shingles.sizes_P), dtype=np.int64)) if texts is None else texts
+    tagged_S, offsets_R1 = _shingles_of_rows(shingles, rows_R, texts)
     has_some_R = np.diff(offsets_R1) > 0
     rows_R = rows_R[has_some_R]
     first_C, second_C = _candidates(tagged_S, np.append(offsets_R1[:-1][has_some_R], offsets_R1[-1]))
     first_C, second_C = rows_R[first_C], rows_R[second_C]
-    jaccard_C = np.ones(len(first_C))
-    for text in range(texts_a_row):
+    jaccard_C = (texts.counts_N[first_C] == texts.counts_N[second_C]).astype(np.float64)
+    for place in range(texts.most):
         kept_C = np.flatnonzero(jaccard_C >= threshold)
         first_C, second_C, jaccard_C = first_C[kept_C], second_C[kept_C], jaccard_C[kept_C]
-        of_text_C = jaccard(shingles, first_C * texts_a_row + text, second_C * texts_a_row + text, threshold)
-        jaccard_C = np.minimum(jaccard_C, of_text_C)
+        has_C = np.flatnonzero(texts.counts_N[first_C] > place)
+        one_C, other_C = (texts.firsts_N[rows_C[has_C]] + place for rows_C in (first_C, second_C))
+        jaccard_C[has_C] = np.minimum(jaccard_C[has_C], jaccard(shingles, one_C, other_C, threshold))
     kept_C = np.flatnonzero(jaccard_C >= threshold)
     return NearPairs(first_C=first_C[kept_C], second_C=second_C[kept_C], jaccard_C=jaccard_C[kept_C])
 
@@ -96,13 +101,29 @@ def _shared(shingles: Shingles, first_C: IntArray, second_C: IntArray) -> IntArr
     return np.bincount(twice.astype(np.int64), minlength=len(first_C))
 
 
-def _shingles_of_rows(shingles: Shingles, rows_R: IntArray, texts_a_row: int) -> tuple[HashArray, IntArray]:
-    """Return the shingles of some rows, those of a second text with other hashes than those of a first one."""
-    texts_Q = (rows_R[:, None] * texts_a_row + np.arange(texts_a_row)).ravel()
+def _shingles_of_rows(shingles: Shingles, rows_R: IntArray, texts: RowTexts) -> tuple[HashArray, IntArray]:
+    """Return the shingles by which some rows are looked for: those of one text, or of all texts if that one is empty.
+
+    It is the text in which most rows differ: of many questions about one passage, the question.
+    """
+    firsts_R, counts_R = texts.firsts_N[rows_R], texts.counts_N[rows_R]
+    place = _telling_place(shingles, firsts_R, counts_R)
+    is_empty_R = shingles.sizes_P[firsts_R + place] == 0
+    counts_R = np.where(is_empty_R, counts_R, 1)
+    texts_Q = ragged_positions(np.where(is_empty_R, firsts_R, firsts_R + place), counts_R)
     sizes_Q = shingles.sizes_P[texts_Q]
     hashes = shingles.hashes_S[ragged_positions(shingles.offsets_P1[texts_Q], sizes_Q)]
-    which = np.repeat(texts_Q % texts_a_row, sizes_Q).astype(np.uint64)
-    return mixed(hashes + which * GOLDEN), offsets_of(sizes_Q)[::texts_a_row]
+    which = np.repeat(texts_Q - np.repeat(firsts_R, counts_R), sizes_Q).astype(np.uint64)
+    return mixed(hashes + which * GOLDEN), offsets_of(sizes_Q)[offsets_of(counts_R)]
+
+
+def _telling_place(shingles: Shingles, firsts_R: IntArray, counts_R: IntArray) -> int:
+    """Return the place of the text in which most rows differ, of the first ones that every row has."""
+    places = min(int(counts_R.min(initial=_MOST_PLACES)), _MOST_PLACES)
+    if places < 2:
+        return 0
+    digests_P = range_sums(mixed(shingles.hashes_S), shingles.offsets_P1)
+    return int(np.argmax([len(np.unique(digests_P[firsts_R + place])) for place in range(places)]))
 
 
 def _candidates(hashes_S: HashArray, offsets_R1: IntArray) -> tuple[IntArray, IntArray]:

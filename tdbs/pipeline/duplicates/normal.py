@@ -10,9 +10,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tdbs.arrays import IntArray, offsets_of, ragged_positions
-from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, blocks_of, mixed, range_sums
+from tdbs.pipeline.duplicates.mixing import HashArray, blocks_of, mixed, range_sums
 from tdbs.pipeline.duplicates.pieces import Pieces, concatenated, powers
-from tdbs.pipeline.duplicates.rows import first_with_same, same_rows
+from tdbs.pipeline.duplicates.rows import first_with_same, row_digests, same_rows
 
 # Shapes: N rows, N1 = N + 1, T their tokens, P texts (two a row for pairs), P1 = P + 1, W words, W1 = W + 1,
 # G segments of the texts.
@@ -62,32 +62,50 @@ def normal_texts(ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces) 
 
 
 def same_texts(
-    ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces, texts: NormalTexts, *, texts_a_row: int
+    ids_T: npt.NDArray[Any],
+    offsets_P1: IntArray,
+    pieces: Pieces,
+    texts: NormalTexts,
+    *,
+    firsts_N: IntArray,
+    counts_N: IntArray,
 ) -> IntArray:
     """Return for each row the first row whose texts have the same normal forms, in order: itself, if there is none.
 
-    Rows without a letter or digit equal no other. Args are those of `normal_texts`, and what it returned.
+    Rows without a letter or digit equal no other.
+
+    Args:
+        ids_T: Token ids of all texts, one text after the other; special ones may be among them.
+        offsets_P1: Text p has tokens [p] to [p + 1].
+        pieces: What the ids stand for.
+        texts: The normal forms of the texts.
+        firsts_N: First text of each row.
+        counts_N: Texts of each row, one or more.
     """
-    digests_NK = texts.digests_P.reshape(-1, texts_a_row)
-    digests_N = digests_NK[:, 0]
-    for more in range(1, texts_a_row):
-        digests_N = mixed(digests_N * GOLDEN + digests_NK[:, more])
-    rows = np.arange(len(digests_N))
-    has_text_N = texts.sizes_P.reshape(-1, texts_a_row).sum(axis=1) > 0
+    rows = np.arange(len(counts_N))
+    digests_N, sizes_N = texts.digests_P, texts.sizes_P
+    if counts_N.max(initial=0) > 1:
+        texts_Q, offsets_N1 = ragged_positions(firsts_N, counts_N), offsets_of(counts_N)
+        digests_N = row_digests(texts.digests_P[texts_Q], offsets_N1)
+        sizes_N = np.diff(offsets_of(texts.sizes_P[texts_Q])[offsets_N1])
     like_N = first_with_same(digests_N)
     shared_N = np.bincount(like_N, minlength=len(rows))[like_N] > 1
-    compared = rows[has_text_N & shared_N]
-    bytes_V, offsets_R1 = _bytes_of_rows(ids_T, offsets_P1, pieces, compared, texts_a_row)
+    compared = rows[(sizes_N > 0) & shared_N]
+    bytes_V, offsets_R1 = _bytes_of_rows(
+        ids_T, offsets_P1, pieces, ragged_positions(firsts_N[compared], counts_N[compared]), counts_N[compared]
+    )
     first_N = rows.copy()
     first_N[compared] = compared[same_rows(bytes_V, offsets_R1, digests_N=digests_N[compared])]
     return first_N
 
 
 def _bytes_of_rows(
-    ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces, rows_R: IntArray, texts_a_row: int
+    ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces, texts_Q: IntArray, counts_R: IntArray
 ) -> tuple[npt.NDArray[np.uint8], IntArray]:
-    """Return the normal forms of some rows; a NUL stands behind each text, so that pairs cannot run together."""
-    texts_Q = (rows_R[:, None] * texts_a_row + np.arange(texts_a_row)).ravel()
+    """Return the normal forms of rows with some texts; a NUL stands behind each text, so that they cannot run together.
+
+    A row has as many of the texts as it counts.
+    """
     tokens_Q = offsets_P1[texts_Q + 1] - offsets_P1[texts_Q]
     ids = ids_T[ragged_positions(offsets_P1[texts_Q], tokens_Q)]
     counts = np.diff(pieces.offsets_V1)[ids]
@@ -98,7 +116,7 @@ def _bytes_of_rows(
     ends_Q = through[offsets_of(counts)[np.cumsum(tokens_Q)]]
     with_ends = np.insert(found, ends_Q, 0)
     offsets_Q1 = np.append(0, ends_Q + np.arange(1, len(ends_Q) + 1))
-    return with_ends, offsets_Q1[::texts_a_row]
+    return with_ends, offsets_Q1[offsets_of(counts_R)]
 
 
 def _block(ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces) -> NormalTexts:

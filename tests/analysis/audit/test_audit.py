@@ -127,8 +127,28 @@ def test_a_conflict_names_both_rows_and_labels(tmp_path: Path):
     conflict = next(each for each in found.findings if each.kind == "conflicts")
     assert (conflict.count, conflict.total, conflict.share) == (3, 4, 0.75)
     pairs = [(each.row, each.label, each.other_row, each.other_label) for each in conflict.examples]
-    assert pairs == [(0, "p", 3, "n"), (2, "p", 3, "n"), (3, "n", 0, "p")]
+    assert pairs == [(1, "p", 4, "n"), (3, "p", 4, "n"), (4, "n", 1, "p")]
+    assert conflict.rows.tolist() == [1, 3, 4]
     assert conflict.examples[0].text == "good film"
+
+
+@pytest.mark.parametrize(
+    ("options", "labels", "severity"),
+    [
+        ({"columns": ["text", "pair"], "label": "label"}, (0.5, 4.0), "warning"),
+        ({"text": "text", "pair": "pair", "label": "label", "label_type": "regression"}, (0.5, 4.0), "warning"),
+        ({"text": "text", "pair": "pair", "label": "label", "label_type": "class"}, (0, 1), "warning"),
+        ({"text": "text", "target": "label"}, ("a b", "b a"), "note"),
+    ],
+)
+def test_a_conflict_is_a_warning_unless_both_labels_may_be_right(options, labels, severity, tmp_path: Path):
+    """Scores of pairs, numbers and classes of one text contradict each other; two summaries do not."""
+    pairs = [("a film", "one film"), ("a day", "the day"), ("a film", "one film"), ("x", "y")]
+    values = (labels[0], labels[1], labels[1], labels[0])
+    rows = [{"text": text, "pair": pair, "label": value} for (text, pair), value in zip(pairs, values, strict=True)]
+    found = tdbs.audit(tdbs.prepare(rows, out=tmp_path / "data", **SAMPLE, **options).dataset)
+    [conflict] = [each for each in found.findings if each.kind == "conflicts"]
+    assert (conflict.severity, conflict.rows.tolist()) == (severity, [1, 3])
 
 
 def test_a_text_that_repeats_in_train_leaks_once_a_row(tmp_path: Path):
@@ -141,6 +161,19 @@ def test_a_text_that_repeats_in_train_leaks_once_a_row(tmp_path: Path):
     assert counted["leaks", "validation"] == 2
     assert counted["exact_duplicates", "validation"] == 1
     assert ("exact_duplicates", "train") not in counted
+
+
+def test_near_samples_count_in_each_split_though_their_text_stands_in_another(tmp_path: Path):
+    """Two near rows of validation stand in train or in test, too: they are near in validation, and leak in both."""
+    text = "one film about a long way home by night and day in winter"
+    rows = {
+        "train": [{"text": text, "label": 0}, {"text": "another film", "label": 1}],
+        "validation": [{"text": text, "label": 0}, {"text": f"{text} again", "label": 0}, {"text": "x", "label": 1}],
+        "test": [{"text": f"{text} again", "label": 0}, {"text": "y", "label": 1}],
+    }
+    found = tdbs.audit(tdbs.prepare(rows, out=tmp_path / "data", **SAMPLE).dataset)
+    counted = {(each.kind, each.split): each.count for each in found.findings if "near" in each.kind}
+    assert counted == {("near_duplicates", "validation"): 1, ("near_leaks", "validation"): 1, ("near_leaks", "test"): 1}
 
 
 @pytest.mark.parametrize(
@@ -164,6 +197,7 @@ def test_every_kind_of_task_is_audited(file: str, options: dict[str, Any], tmp_p
     }
     for each in found.findings:
         assert each.count > 0
+        assert "rows" not in each.record()
         assert each.fix
         assert len(each.examples) <= 3
 

@@ -102,14 +102,14 @@ def test_conflicts_are_those_of_a_dict(found: Audit, task: str, rows: dict[str, 
 
 
 def test_examples_name_rows_of_the_source(found: Audit, rows: dict[str, list[dict[str, Any]]]):
-    """Row numbers lead to the source: an exact duplicate's text is that of the row it repeats."""
+    """Row numbers, from 1, lead to the source: an exact duplicate's text is that of the row it repeats."""
     kinds = ("exact_duplicates", "leaks")
     examples = [each for finding in found.findings if finding.kind in kinds for each in finding.examples]
     for each in examples:
         assert each.other_split is not None
         assert each.other_row is not None
         assert each.text == each.other_text
-        first, other = rows[each.split][each.row], rows[each.other_split][each.other_row]
+        first, other = rows[each.split][each.row - 1], rows[each.other_split][each.other_row - 1]
         assert {k: v for k, v in first.items() if k not in ("idx", "label")} == {
             k: v for k, v in other.items() if k not in ("idx", "label")
         }

@@ -1,0 +1,71 @@
+"""Samples of a split that stand in train: a score on them says less about new texts.
+
+Samples with negatives stand there if query and positive do.
+"""
+
+import numpy as np
+
+from tdbs.analysis.audit.contents import Contents
+from tdbs.analysis.audit.findings import Finding, finding
+from tdbs.analysis.audit.repeats import Repeats, pairs_with_train, relabelled, second_of
+from tdbs.pipeline.duplicates.near import THRESHOLD
+from tdbs.pipeline.duplicates.options import NEAR
+from tdbs.pipeline.origin import dropped_duplicates, kept_out
+
+# Shapes: R samples of a split.
+
+
+def leak_findings(contents: Contents, repeats: Repeats) -> list[Finding]:
+    """Return the samples of other splits that stand in train."""
+    others = range(1, len(contents.names)) if contents.has_train else range(0)
+    return [each for split in others for each in _leaks(contents, repeats, split)]
+
+
+def _leaks(contents: Contents, repeats: Repeats, split: int) -> list[Finding]:
+    """Return the samples of a split that stand in train."""
+    rows = np.arange(contents.split_offsets_S1[split], contents.split_offsets_S1[split + 1])
+    end = contents.split_offsets_S1[1]
+    known = repeats.heads
+    exact_R, normal_R = known.compared.exact_N[rows], known.compared.normal_N[rows]
+    is_exact_R = exact_R < end
+    is_normal_R = (normal_R < end) & ~is_exact_R
+    near_R, train_R = second_of(*pairs_with_train(contents, known))
+    # A sample whose text stands in a split before, or comes again in its own, leaks each time.
+    place_R = np.searchsorted(near_R, normal_R)
+    place_R[place_R == len(near_R)] = 0
+    is_near_R = (near_R[place_R] == normal_R) if len(near_R) else np.zeros(len(rows), dtype=np.bool_)
+    name, found = contents.names[split], []
+    for kind, is_one_R, others_R, what in (
+        ("leaks", is_exact_R, exact_R, "stand in train, token by token"),
+        ("normalized_leaks", is_normal_R, normal_R, "stand in train but for case, spaces and punctuation"),
+        (
+            "near_leaks",
+            is_near_R,
+            train_R[place_R] if len(near_R) else normal_R,
+            f"are nearly a sample of train (Jaccard index {THRESHOLD} or more)",
+        ),
+    ):
+        count = int(is_one_R.sum())
+        if count:
+            other = relabelled(contents, rows[is_one_R], others_R[is_one_R])
+            found.append(
+                finding(
+                    contents,
+                    kind,
+                    split,
+                    rows[is_one_R],
+                    others_R=others_R[is_one_R],
+                    what=f"Samples of {name} that {what}: {count:,}{other}.",
+                    fix=_keep_out_fix(contents, name, is_exact=kind == "leaks"),
+                )
+            )
+    return found
+
+
+def _keep_out_fix(contents: Contents, name: str, *, is_exact: bool) -> str:
+    """Return what removes the samples of train that leak into a split; --keep-out alone compares token ids."""
+    out, rule = kept_out(contents.manifest), dropped_duplicates(contents.manifest)
+    if name in out and (is_exact or rule == NEAR):
+        return f"Leave them out of train in the source, then run: {contents.prepare_command()}"
+    rules = {} if is_exact else {"drop_duplicates": NEAR}
+    return contents.prepare_command(**rules, keep_out=",".join(dict.fromkeys((*out, name))))
