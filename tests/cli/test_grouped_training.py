@@ -79,6 +79,15 @@ def test_a_score_that_is_a_text_names_its_row(refused, tmp_path):
     assert next_step == "Fix the row: the score of a pair is a number; or pass --skip-bad-rows."
 
 
+def test_train_says_by_what_it_divides_scores(tdbs, tmp_path):
+    rows = [{"a": f"text {row}", "b": f"other {row}", "s": -9999 if row == 7 else row / 20} for row in range(20)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ("--columns", "a,b", "--label", "s", "--tokenizer", TOKENIZER_FOLDER, "--out", tmp_path / "prepared")
+    tdbs("prepare", tmp_path / "pairs.jsonl", *options)
+    told = tdbs("train", tmp_path / "prepared", *TINY, "--out", tmp_path / "run").stderr
+    assert "Scores are divided by 9999, the largest absolute one of train: a cosine is at most 1." in told.splitlines()
+
+
 def test_compare_names_all_strategies_that_choose_negatives(places, tdbs, tmp_path):
     out = ("--out", tmp_path / "compared", "--steps", "1")
     told = tdbs(

@@ -1,4 +1,4 @@
-"""What losses and scores need of negatives: some learn nothing without, and a reranker's score ranks them."""
+"""What losses and scores need of samples: some learn nothing without negatives, and a reranker's score ranks them."""
 
 from collections.abc import Iterator
 
@@ -46,5 +46,8 @@ def objective_notes(objective: Objective | None, manifest: Manifest, index: Spli
     if objective.loss in _COMPARING and lacking:
         samples = f"{lacking:,} of {len(index.sequences_N):,} samples of train"
         yield f"{samples} have no negative: --loss {objective.loss} learns nothing from them."
+    if objective.largest_score > 1:
+        largest = f"{objective.largest_score:g}"
+        yield f"Scores are divided by {largest}, the largest absolute one of train: a cosine is at most 1."
     if is_unranked(manifest):
         yield f"{task.metrics[0]} will be undefined: no sample of {task.scored_split} has a negative to rank."
