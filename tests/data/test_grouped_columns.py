@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tdbs.data.columns import NUMBERS_AS_TEXTS
 from tdbs.data.cutting import cut_blocks
 from tdbs.data.file_options import FileOptions
 from tdbs.data.negatives import joined_lists
@@ -25,6 +26,11 @@ ROWS = [
     {"q": "when", "p": "now", "n": ["later"]},
 ]
 TRIPLES = [{"q": row["q"], "p": row["p"], "n": f"not {row['p']}"} for row in ROWS]
+
+
+SHORTEN = "Leave the empty entries out of the lists; a list may be empty."
+FILL_TEXT = "Fill the row or delete it; or write a list of texts in every row: [] has none."
+ONE_KIND = "Write a text in every row, or a list of texts in every row."
 
 
 def read(source, columns="q,p,n", **options):
@@ -72,10 +78,37 @@ def test_lists_of_negatives_may_differ_in_number_and_be_empty(workplace):
         assert read(source) == ROWS
 
 
-def test_lists_may_all_be_empty():
-    rows = [{**row, "n": []} for row in ROWS]
+@pytest.mark.parametrize("empty", [[], None])
+def test_lists_may_all_be_empty(empty):
+    rows = [{**row, "n": empty} for row in ROWS]
     for source in (rows, pl.DataFrame(rows), pa.Table.from_pylist(rows)):
-        assert read(source) == rows
+        assert read(source) == [{**row, "n": []} for row in ROWS]
+
+
+def test_a_missing_list_is_empty(workplace):
+    """A null, and in JSON no key."""
+    given = [ROWS[0], {**ROWS[1], "n": None}, ROWS[2], {"q": "why", "p": "so"}]
+    expected = [*ROWS, {"q": "why", "p": "so", "n": []}]
+    (workplace / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in given))
+    (workplace / "b.json").write_text(json.dumps(given))
+    table = pa.Table.from_pylist(given, schema=pa.Table.from_pylist(ROWS).schema)
+    pq.write_table(table, "a.parquet")
+    three = pa.table({"q": ["a", "b"], "p": ["c", "d"], "n": pa.array([["e"], None], pa.list_(pa.string(), 1))})
+    for source in ("a.jsonl", "b.json", "a.parquet", given, pl.DataFrame(given), pd.DataFrame(given)):
+        assert read(source) == expected
+    assert [row["n"] for row in read(three)] == [["e"], []], "lists of one size"
+
+
+def test_a_missing_text_names_lists_as_the_way_to_have_none(workplace):
+    (workplace / "a.csv").write_text("q,p,n\na,b,c\nd,e,\n")
+    for source in ("a.csv", [TRIPLES[0], {**TRIPLES[1], "n": None}]):
+        with pytest.raises(RowError) as caught:
+            read(source)
+        assert caught.value.message.endswith(" has no 'n'.")
+        assert caught.value.next_step == FILL_TEXT
+    with pytest.raises(RowError) as caught:
+        read([TRIPLES[0], {**TRIPLES[1], "n": " "}])
+    assert (caught.value.message, caught.value.next_step) == ("Row 2 of the train table has a blank 'n'.", FILL_TEXT)
 
 
 def test_without_a_third_column_there_are_no_negatives():
@@ -115,7 +148,6 @@ def test_a_query_counts_with_each_of_its_candidates():
         ({"q": "", "p": "b", "n": []}, "has no 'q'"),
         ({"q": "a", "p": None, "n": []}, "has no 'p'"),
         ({"q": "a", "p": " \t\u200b", "n": []}, "has a blank 'p'"),
-        ({"q": "a", "p": "b", "n": None}, "has no 'n'"),
         ({"q": "a", "p": "b", "n": ["c", ""]}, "has an empty entry in 'n'"),
         ({"q": "a", "p": "b", "n": [None, "c"]}, "has an empty entry in 'n'"),
         ({"q": "a", "p": "b", "n": ["c", " "]}, "has an empty entry in 'n'"),
@@ -127,7 +159,8 @@ def test_a_row_without_a_text_is_named(row, reason, workplace):
     with pytest.raises(RowError) as caught:
         read("a.parquet")
     assert caught.value.message == f"Row 2 of a.parquet {reason}."
-    assert caught.value.next_step == "Fill the row or delete it."
+    is_of_list = "entry" in reason
+    assert caught.value.next_step == (SHORTEN if is_of_list else "Fill the row or delete it.")
     assert read("a.parquet", skip_bad_rows=True) == [ROWS[0], ROWS[1]]
 
 
@@ -149,6 +182,56 @@ def test_a_row_that_has_a_text_where_others_have_a_list_is_named(workplace):
     with pytest.raises(RowError) as caught:
         read("a.jsonl")
     assert caught.value.message == "'n' in row 4 of a.jsonl is \"not me\", not a list of texts."
+    assert caught.value.next_step == ONE_KIND
+
+
+def test_a_row_that_has_a_list_where_others_have_a_text_is_named(workplace):
+    """The value is cut where there is no room for it, and shows that."""
+    rows = [*TRIPLES, {**ROWS[0], "n": ["a text that does not answer the query", "another"]}]
+    (workplace / "a.json").write_text(json.dumps(rows))
+    with pytest.raises(RowError) as caught:
+        read("a.json")
+    assert caught.value.message == ("'n' in row 4 of a.json is [\"a text that does not answer the query…, not a text.")
+    assert caught.value.next_step == ONE_KIND
+
+
+@pytest.mark.parametrize("rows", [[*TRIPLES, ROWS[0]], [*ROWS, TRIPLES[0]], [TRIPLES[0], ROWS[0]]])
+@pytest.mark.parametrize("frame", [list, pd.DataFrame])
+def test_texts_and_lists_in_a_column_of_a_table_are_refused(rows, frame):
+    """Whichever of them are more; Arrow's own words would not help."""
+    with pytest.raises(SourceError) as caught:
+        read(frame(rows))
+    assert caught.value.next_step == "Give the column values of one type: lists in every row, or in none."
+    assert caught.value.message.startswith(f"Row {len(rows)} of the train table has ")
+
+
+def test_empty_texts_do_not_say_that_a_column_holds_texts(workplace):
+    rows = [{**ROWS[0], "n": ""}, *ROWS]
+    (workplace / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with pytest.raises(RowError) as caught:
+        read("a.jsonl")
+    assert caught.value.message == "'n' in row 1 of a.jsonl is \"\", not a list of texts."
+    assert read("a.jsonl", skip_bad_rows=True) == ROWS
+
+
+def test_lists_of_anything_else_are_refused():
+    for entries, kind in (([{"text": "c"}], "list<struct<text: string>>"), ([1, 2], "list<int64>")):
+        with pytest.raises(SourceError) as caught:
+            read(pa.Table.from_pylist([{**row, "n": entries} for row in ROWS]))
+        assert caught.value.message == f"'n' of the train table contains {kind}, not lists of texts."
+        assert caught.value.next_step == 'Write lists of texts: ["a text", "another"].'
+
+
+def test_numbers_are_not_texts(workplace):
+    """In CSV everything is a text; elsewhere the error says how to write a number as one."""
+    rows = [{**row, "n": number} for number, row in enumerate(TRIPLES)]
+    pd.DataFrame(rows).to_csv("a.csv", index=False)
+    assert [row["n"] for row in read("a.csv")] == [["0"], ["1"], ["2"]]
+    (workplace / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    for source, next_step in (("a.jsonl", "Write it as a text, in quotes."), (rows, NUMBERS_AS_TEXTS)):
+        with pytest.raises(SourceError) as caught:
+            read(source)
+        assert caught.value.next_step == next_step
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ _NAMES: dict[Content, str] = {
     "any": "anything",
     "answers": "answers",
 }
+_SHOWN = 40  # characters of a value that does not fit
 _ANSWERS = 'Write answers such as {"text": ["Paris"], "answer_start": [17]}.'
 _TYPES: dict[Content, pa.DataType] = {
     "text": pa.string(),
@@ -103,10 +104,10 @@ def schema_of(objects: Callable[[BadRows | None], Iterator[dict[str, Any]]], whe
 
 
 def _says(value: object) -> int:
-    """Return how much a value says of its type."""
+    """Return how much a value says of its type: a text says most if it has a character."""
     if value is None:
         return 0
-    return 1 if value == [] else 2
+    return 1 if value in ([], "") else 2
 
 
 def tables_of_objects(
@@ -121,7 +122,7 @@ def tables_of_objects(
             if value is not None:
                 value = _READ[content](value)
                 if value is None:
-                    error = _misfit(column, number, where, json.dumps(row[column])[:40], content)
+                    error = _misfit(column, number, where, row[column], content)
                     if bad is None:
                         raise error
                     bad.setdefault(number - 1, error.reasons[number - 1])
@@ -132,13 +133,24 @@ def tables_of_objects(
     yield _table(values, columns, number - number % ROWS_AT_ONCE, where, bad)
 
 
-def _misfit(column: str, number: int, where: str, value: str, content: Content) -> RowError:
-    problem = f"is {{value}}, not {_NAMES[content]}"
+def _misfit(column: str, number: int, where: str, found: object, content: Content) -> RowError:
+    problem, value = f"is {{value}}, not {_NAMES[content]}", clipped(json.dumps(found), _SHOWN)
     return RowError(
         fitted("'{name}' in row {row} of {where} " + problem + ".", name=column, row=number, where=where, value=value),
-        next_step=_ANSWERS if content == "answers" else "Fix the row.",
+        next_step=_step_for(found, content),
         reasons={number - 1: fitted("'{name}' " + problem, width=REASON, name=column, value=value)},
     )
+
+
+def _step_for(found: object, content: Content) -> str:
+    """Return what to do about a value that is not what its column should hold."""
+    if content == "answers":
+        return _ANSWERS
+    if content == "text" and isinstance(found, int | float):
+        return "Write it as a text, in quotes."
+    if (content, isinstance(found, list)) in (("text", True), ("words", False)):
+        return "Write a text in every row, or a list of texts in every row."
+    return "Fix the row."
 
 
 def plain_object(row: object, place: int, where: str, bad: BadRows | None, *, next_step: str) -> dict[str, Any]:
