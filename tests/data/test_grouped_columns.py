@@ -117,7 +117,17 @@ def test_without_a_third_column_there_are_no_negatives():
 
 def test_a_name_with_a_comma_is_found():
     rows = [{"q, 1": "who", "p": "me"}, {"q, 1": "where", "p": "here"}]
-    assert [row["q"] for row in read(rows, columns="q, 1,p")] == ["who", "where"]
+    for columns in ("q, 1,p", '"q, 1",p', '"q, 1", "p"', "q, 1,p,"):
+        assert [row["q"] for row in read(rows, columns=columns)] == ["who", "where"]
+
+
+def test_quotes_are_part_of_a_name_if_a_column_has_them(workplace):
+    rows = [{'"q"': "who", "p": "me"}, {'"q"': "where", "p": "here"}]
+    assert [row["q"] for row in read(rows, columns='"q",p')] == ["who", "where"]
+    for columns, name in (('"my, q",p', "my, q"), ('"my q,p', '"my q')):
+        with pytest.raises(SourceError) as caught:
+            read(rows, columns=columns)
+        assert caught.value.message == f"The train table has no column '{name}'; it has: '\"q\"', 'p'."
 
 
 @given(
@@ -260,8 +270,13 @@ def test_numbers_are_not_texts(workplace):
         ),
         (
             {"label": "s"},
-            "--label gives pairs of texts a score: it takes --task embedding and two columns.",
-            "Leave --label out, or pass --columns QUERY,POSITIVE with it.",
+            "--label gives a pair of texts a score, and negatives have none.",
+            "Leave --label out, or name two columns: --columns QUERY,TEXT.",
+        ),
+        (
+            {"columns": "q,p", "label": "s", "task": "ranking"},
+            "--task ranking takes no --label: the positive is right, and the negatives are wrong.",
+            "For scored pairs pass --text QUERY --pair TEXT --label SCORE, without --columns and --task.",
         ),
         (
             {"columns": "q,p", "label_type": "class"},
@@ -288,11 +303,53 @@ def test_a_column_that_is_not_there_is_named(workplace):
     assert caught.value.message == "a.csv has no column 'passage'; it has: 'q', 'p', 'n'."
 
 
-def test_lists_of_positives_are_refused():
+@pytest.mark.parametrize(("columns", "role"), [("q,n", "positive"), ("n,p", "query")])
+def test_lists_of_positives_are_refused(columns, role):
+    """Another order of the columns would make negatives of positives."""
     with pytest.raises(SourceError) as caught:
-        read(ROWS, columns="q,n")
+        read(ROWS, columns=columns)
     assert caught.value.message == "The train table has lists of texts in 'n'."
-    assert caught.value.next_step == "Name it third or later in --columns: these columns may contain lists."
+    assert caught.value.next_step == f"Write one row for each {role}."
+
+
+@pytest.mark.parametrize("split", ["validation", "test"])
+def test_a_split_that_scores_embeddings_may_lack_negatives(split):
+    """Of several columns of negatives it has those that are there."""
+    rows = [{**row, "m": "more"} for row in TRIPLES]
+    pairs = [{"q": row["q"], "p": row["p"]} for row in TRIPLES]
+    for other, expected in ((pairs, None), (TRIPLES, [[row["n"]] for row in TRIPLES])):
+        source = {"train": rows, split: other}
+        opened = open_source(source, mirror=None, files=FileOptions(columns="q,p,n,m"))
+        survey = survey_source(opened)
+        (block,) = read_blocks(opened, survey, split)
+        assert both_of(block) == [(row["q"], row["p"]) for row in TRIPLES]
+        assert (None if block.negatives is None else block.negatives.to_pylist()) == expected
+        (block,) = read_blocks(opened, survey, "train")
+        assert block.negatives.to_pylist() == [[row["n"], "more"] for row in TRIPLES]
+
+
+@pytest.mark.parametrize(
+    ("lacking", "options", "next_step"),
+    [
+        (
+            "n",
+            {"task": "ranking"},
+            "Add it: a list, which is empty ([]) in a row without negatives; or leave this split out.",
+        ),
+        ("p", {}, "Add it, or leave this split out: each of its rows needs a query and a positive."),
+        ("s", {"columns": "q,p", "label": "s"}, "Add the scores, or leave this split out."),
+    ],
+)
+def test_a_split_that_lacks_a_column_of_train_is_named(lacking, options, next_step):
+    rows = [{**row, "s": 0.5} for row in TRIPLES]
+    other = [{name: value for name, value in row.items() if name != lacking} for row in rows]
+    with pytest.raises(SourceError) as caught:
+        read({"train": rows, "validation": other}, **options)
+    assert caught.value.message.startswith(f"The validation table has no column '{lacking}'; it has: 'q', ")
+    assert caught.value.next_step == next_step
+    with pytest.raises(SourceError) as caught:
+        read(other, **options)
+    assert caught.value.next_step.startswith("Name the column with --")
 
 
 @given(
@@ -317,6 +374,11 @@ def test_a_held_out_query_or_positive_is_not_in_train(pairs, seed):
     assert not {q for q, _ in sides["train"]} & {q for q, _ in sides["validation"]}
     if not survey.notes:
         assert not {p for _, p in sides["train"]} & {p for _, p in sides["validation"]}
+
+
+def both_of(block):
+    """Return queries and positives in a list."""
+    return list(both(block))
 
 
 def both(block):
