@@ -118,10 +118,11 @@ def test_what_has_no_meaning_for_samples_of_several_texts_is_refused(places, ref
         "Samples of this task are several texts; --remove and --edits change one text or a pair.",
         "Leave --remove and --edits out.",
     )
-    assert refused("plan", dataset, "--strategy", "packed") == (
-        "--execution packed packs samples of one sequence; these have several.",
-        "Pass --execution unpadded, which puts all of them in one row.",
-    )
+    for options in (("--strategy", "packed"), ("--batches", "packs", "--execution", "packed")):
+        assert refused("plan", dataset, *options) == (
+            "--execution packed packs samples of one sequence; these have several.",
+            "Pass --strategy unpadded, without --batches and --execution: it puts all of them in one row.",
+        )
     assert refused("plan", dataset, "--strategy", "bucket", "--caps", "knee") == (
         "--caps knee takes a sample for a row of the model; samples of this task are several.",
         "Pass --caps N, or --max-tokens N.",
