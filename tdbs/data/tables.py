@@ -68,7 +68,7 @@ def text_contents(split: Split, source: Source) -> dict[str, Content]:
     pair: dict[str, Content] = {} if task.columns.pair is None else {task.columns.pair: "text"}
     schema = schema_of(split) if task.columns.negatives else pa.schema([])
     negatives: dict[str, Content] = {
-        name: "words" if is_list(schema.field(name).type) else "text"
+        name: "texts" if is_list(schema.field(name).type) else "text"
         for name in task.columns.negatives
         if name in schema.names
     }

@@ -232,6 +232,20 @@ def test_lists_of_anything_else_are_refused():
         assert caught.value.next_step == 'Write lists of texts: ["a text", "another"].'
 
 
+def test_entries_of_lists_in_json_are_texts(workplace):
+    for entry, message, next_step in (
+        (None, "Row 4 of a.jsonl has an empty entry in 'n'.", SHORTEN),
+        ("  ", "Row 4 of a.jsonl has an empty entry in 'n'.", SHORTEN),
+        (7, "'n' in row 4 of a.jsonl is [\"x\", 7], not a list of texts.", "Write each entry of the list as a text."),
+    ):
+        rows = [*ROWS, {"q": "why", "p": "so", "n": ["x", entry]}]
+        (workplace / "a.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+        with pytest.raises(RowError) as caught:
+            read("a.jsonl")
+        assert (caught.value.message, caught.value.next_step) == (message, next_step)
+        assert read("a.jsonl", skip_bad_rows=True) == ROWS
+
+
 def test_numbers_are_not_texts(workplace):
     """In CSV everything is a text; elsewhere the error says how to write a number as one."""
     rows = [{**row, "n": number} for number, row in enumerate(TRIPLES)]

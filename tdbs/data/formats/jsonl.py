@@ -24,6 +24,7 @@ _NAMES: dict[Content, str] = {
     "text": "a text",
     "label": "a text or a number",
     "words": "a list of texts",
+    "texts": "a list of texts",
     "labels": "a list of texts or numbers",
     "name": "anything",
     "any": "anything",
@@ -35,6 +36,7 @@ _TYPES: dict[Content, pa.DataType] = {
     "text": pa.string(),
     "label": pa.string(),
     "words": pa.list_(pa.string()),
+    "texts": pa.list_(pa.string()),
     "labels": pa.list_(pa.string()),
     "answers": ANSWERS,
     "name": pa.string(),
@@ -148,9 +150,9 @@ def _step_for(found: object, content: Content) -> str:
         return _ANSWERS
     if content == "text" and isinstance(found, int | float):
         return "Write it as a text, in quotes."
-    if (content, isinstance(found, list)) in (("text", True), ("words", False)):
+    if (content, isinstance(found, list)) in (("text", True), ("words", False), ("texts", False)):
         return "Write a text in every row, or a list of texts in every row."
-    return "Fix the row."
+    return "Write each entry of the list as a text." if content == "texts" else "Fix the row."
 
 
 def plain_object(row: object, place: int, where: str, bad: BadRows | None, *, next_step: str) -> dict[str, Any]:
@@ -234,6 +236,10 @@ def _words(value: object) -> list[str] | None:
     return value if isinstance(value, list) and all(isinstance(word, str) for word in value) else None
 
 
+def _texts(value: object) -> list[str | None] | None:
+    return value if isinstance(value, list) and all(text is None or isinstance(text, str) for text in value) else None
+
+
 def _labels(value: object) -> list[str] | None:
     labels = [_label(label) for label in value] if isinstance(value, list) else [None]
     known = [label for label in labels if label is not None]
@@ -283,6 +289,7 @@ _READ: dict[Content, Callable[[object], Any]] = {
     "text": _text,
     "label": _label,
     "words": _words,
+    "texts": _texts,
     "labels": _labels,
     "answers": answers_of_json,
     "name": lambda value: json.dumps(value) if value else "",
