@@ -142,6 +142,9 @@ def test_columns_are_named_in_a_list(dataset, workplace):
     rows = [{"text": row["text"], "joy": i % 2, "anger": i % 3 == 0} for i, row in enumerate(ROWS)]
     found = tdbs.prepare(rows, label=["joy", "anger"], tokenizer=dataset).dataset
     assert found.manifest.task.kind == "multi_label"
+    pairs = [{"first, of two": row["text"], "second": row["mood"]} for row in ROWS]
+    found = tdbs.prepare(pairs, columns=["first, of two", "second"], tokenizer=dataset).dataset
+    assert (found.manifest.task.columns.text, found.manifest.task.columns.pair) == ("first, of two", "second")
 
 
 A_DATASET = "Pass what tdbs.prepare returns or a path."
@@ -177,6 +180,12 @@ WRONG = [
         "Pass a whole number or a list of them.",
     ),
     (lambda _: tdbs.prepare("sample", max_length="9"), "'max_length' is of type str.", "Pass a whole number or None."),
+    (
+        lambda _: tdbs.prepare("sample", columns=[0, 1]),
+        "'columns' has an item of type int.",
+        "Pass a text, a list of them or None.",
+    ),
+    (lambda _: tdbs.prepare("sample", label=1), "'label' is of type int.", "Pass a text, a list of them or None."),
     (lambda _: tdbs.prepare("sample", overwrite="no"), "'overwrite' is of type str.", "Pass True or False."),
     (lambda d: tdbs.train(d, progress="bar"), "'progress' is of type str.", "Pass a function or True or False."),
 ]

@@ -46,6 +46,7 @@ def command(
     from tdbs.pipeline.dataset import load
     from tdbs.removal import refuse_taken
     from tdbs.reports.terminal import plan_rows, plan_summary
+    from tdbs.train.objectives.negatives import check_negatives
     from tdbs.train.objectives.objective import check_objective
     from tdbs.train.planning.memory_bound import bound_note
     from tdbs.train.planning.model_choice import choose_model, shown_model
@@ -64,6 +65,7 @@ def command(
     strategy = chosen_strategy(chosen, opened, trained)
     check_fit(trained, opened.manifest)
     check_objective(asked, opened.manifest.task)
+    check_negatives(asked, opened.manifest)
     notes = (
         trained.assumption,
         sorted_note(chosen, strategy),

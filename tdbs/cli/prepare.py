@@ -22,7 +22,7 @@ from tdbs.reports.left_out import duplicates_json, left_out_lines
 from tdbs.reports.terminal import duration, split_table, target_lines
 from tdbs.settings import option_of
 
-_LISTED = ("label", "columns", "keep_out")  # lists of names, which `prepare` takes as one text
+_LISTED = ("label", "keep_out")  # lists of names, which `prepare` takes as one text
 
 
 @reported
@@ -77,6 +77,7 @@ def command(
             **{
                 **settings,
                 **{name: ",".join(listed(settings[name], _flag(name))) or None for name in _LISTED},
+                "columns": _columns(settings["columns"]),
                 "stopwords": stopwords,
             },
             mirror=mirror,
@@ -92,6 +93,11 @@ def command(
 
 def _flag(name: str) -> str:
     return f"--{name.replace('_', '-')}"
+
+
+def _columns(given: list[str] | None) -> str | None:
+    """Return what --columns has, as it is written: names may have commas, and blanks behind them."""
+    return ",".join(given or ()) if listed(given, "--columns") else None
 
 
 def _learned(run: str) -> str:

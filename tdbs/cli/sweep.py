@@ -74,7 +74,7 @@ def command(
         raise ConfigError("--resume needs the folder of the sweep.", next_step="Pass --out with it.")
     require("optuna", "sweep", "tdbs[sweep]")
     opened = load(dataset_folder(dataset))
-    from tdbs.analysis.sweep.result import SweepTerms
+    from tdbs.analysis.sweep.result import SweepTerms, refuse_without_scores
     from tdbs.analysis.sweep.search import sweep
     from tdbs.analysis.sweep.space import listed_values, read_space
     from tdbs.cli.notes import idle_diet_note
@@ -114,6 +114,7 @@ def command(
     page = write_sweep(folder, result, command=shown_command())
     if as_json:
         print_json({"sweep": str(folder), "report": str(page), **dataclasses.asdict(result)})
-        return
-    show(terminal_table(result))
-    print_lines(*sweep_notes(result), str(page))
+    else:
+        show(terminal_table(result))
+        print_lines(*sweep_notes(result), str(page))
+    refuse_without_scores(result)

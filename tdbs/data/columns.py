@@ -19,6 +19,7 @@ from tdbs.errors import RowError, SourceError
 from tdbs.shown import MESSAGE, clipped, fitted, shown
 
 FILL = "Fill the row or delete it."
+NUMBERS_AS_TEXTS = "Name a column of texts, or write its numbers as texts, in quotes."
 _LAST_BLANK = 0x3000
 # Marks without a width: joiners, marks of direction and of byte order, soft hyphens.
 _NO_WIDTH = (0xAD, 0x61C, 0x180E, *range(0x200B, 0x2010), *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF)
@@ -81,6 +82,11 @@ def row_message(row: str, reason: str) -> str:
     return clipped(f"{clipped(row, room)} {reason}.", MESSAGE)
 
 
+def type_name(kind: pa.DataType) -> str:
+    """Return an Arrow type as an error names it, without the names of its parts."""
+    return f"list<{type_name(kind.value_type)}>" if is_list(kind) else str(kind)
+
+
 def first_true(mask: pa.ChunkedArray) -> int | None:
     """Return the index of the first true value."""
     index = int(pc.index(mask, True).as_py())
@@ -110,7 +116,7 @@ def bad_values(column: SourceColumn, found: Mapping[int, str], problem: str, *, 
     return bad_rows(column, reasons, next_step=next_step)
 
 
-def text_values(column: SourceColumn) -> pa.ChunkedArray:
+def text_values(column: SourceColumn, *, next_step: str = FILL) -> pa.ChunkedArray:
     """Return a column of texts as strings; none is missing and all are UTF-8 (Parquet files need not be)."""
     if not is_text(column.values.type):
         raise SourceError(
@@ -118,11 +124,11 @@ def text_values(column: SourceColumn) -> pa.ChunkedArray:
                 "'{name}' of {where} contains {kind}, not texts.",
                 name=column.name,
                 where=column.where,
-                kind=_shown(column.values.type),
+                kind=type_name(column.values.type),
             ),
-            next_step="Name a column of texts.",
+            next_step="Name a column of texts." if not _is_number(column.values.type) else NUMBERS_AS_TEXTS,
         )
-    refuse_missing(column, next_step=FILL)
+    refuse_missing(column, next_step=next_step)
     return _valid(column, pa.string())
 
 
@@ -135,7 +141,7 @@ def word_lists(column: SourceColumn) -> pa.ChunkedArray:
                 "'{name}' of {where} contains {kind}, not lists of words.",
                 name=column.name,
                 where=column.where,
-                kind=_shown(kind),
+                kind=type_name(kind),
             ),
             next_step="Name a column of lists of texts.",
         )
@@ -204,6 +210,10 @@ def refuse_or_note(bad: BadRows | None, row: int, where: str, reason: str, *, ne
     bad.setdefault(row, reason)
 
 
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
 def _refuse_missing_values(column: SourceColumn, lists: pa.ChunkedArray) -> None:
     array = one_array(lists)
     rows = pc.unique(pc.list_parent_indices(array).filter(pc.is_null(array.flatten()))).to_pylist()
@@ -214,8 +224,3 @@ def _refuse_missing_values(column: SourceColumn, lists: pa.ChunkedArray) -> None
 def _valid(column: SourceColumn, kind: pa.DataType) -> pa.ChunkedArray:
     refuse_other_bytes(column)
     return column.values.cast(kind)
-
-
-def _shown(kind: pa.DataType) -> str:
-    """Return an Arrow type as an error names it, without the names of its parts."""
-    return f"list<{_shown(kind.value_type)}>" if is_list(kind) else str(kind)

@@ -11,7 +11,8 @@ from tdbs.arrays import offsets_of
 ROWS_AT_ONCE = 8192  # of a file that is read: of long documents they are tens of MB
 
 # "name": whatever it is, only whether two are equal matters
-Content = Literal["text", "label", "words", "labels", "answers", "name", "any"]
+# "texts": a list of them, as "words" is, but some of its entries may be null
+Content = Literal["text", "texts", "label", "words", "labels", "answers", "name", "any"]
 
 ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int64()))])  # as SQuAD has them
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from tdbs.data.beir import refuse_beir
 from tdbs.data.class_folders import (
     class_store,
     classes_of_train_alone,
@@ -87,6 +88,7 @@ def folder_splits(folder: Path, options: ReadOptions) -> tuple[dict[str, Store],
         if "train" in found:
             return found, (*left_out, *classes_of_train_alone(found))
     refuse_classes_without_split(folder)
+    refuse_beir(folder)
     endings = ", ".join(SUFFIXES)
     raise SourceError(
         fitted(

@@ -1,5 +1,6 @@
 """Choose the columns of samples of several sequences: a query, a text that answers it, texts that do not, a score."""
 
+import csv
 from collections.abc import Collection, Mapping, Sequence
 
 import pyarrow as pa
@@ -15,15 +16,19 @@ from tdbs.shown import fitted
 
 _OTHERS = ("text", "pair", "target", "label_names", "label_separator")
 _OPTION = "--columns"
+_LISTS = "Add it: a list, which is empty ([]) in a row without negatives; or leave this split out."
+_TEXTS = "Add it, or leave this split out: each of its rows needs a query and a positive."
+_SCORES = "Add the scores, or leave this split out."
 
 
 def choose_grouped_columns(
     schemas: Mapping[str, pa.Schema], where: Mapping[str, str], tables: Collection[str], options: FileOptions
 ) -> ChosenColumns | None:
-    """Return the columns that `--columns` names; None if it is not given. Every split must have them.
+    """Return the columns that `--columns` names; None if it is not given.
 
-    Of each split come its columns, and what errors call it; `tables` are the splits that are tables of text. A split
-    named test may lack the scores. Raises ConfigError or SourceError.
+    Of each split come its columns, and what errors call it; `tables` are the splits that are tables of text. Train has
+    all of them. A split named test may lack the scores. To score embeddings no negatives are needed, so other splits
+    may lack them. Raises ConfigError or SourceError.
     """
     kind = _kind(options)
     if options.columns is None or kind is None:
@@ -31,10 +36,15 @@ def choose_grouped_columns(
     names = schemas["train"].names
     query, positive, *negatives = listed_columns(options.columns, names)
     labels = () if options.label is None else (plain_name(options.label),)
-    if labels and (kind != "embedding" or negatives):
+    if labels and kind == "ranking":
         raise ConfigError(
-            "--label gives pairs of texts a score: it takes --task embedding and two columns.",
-            next_step="Leave --label out, or pass --columns QUERY,POSITIVE with it.",
+            "--task ranking takes no --label: the positive is right, and the negatives are wrong.",
+            next_step="For scored pairs pass --text QUERY --pair TEXT --label SCORE, without --columns and --task.",
+        )
+    if labels and negatives:
+        raise ConfigError(
+            "--label gives a pair of texts a score, and negatives have none.",
+            next_step="Leave --label out, or name two columns: --columns QUERY,TEXT.",
         )
     if kind == "ranking" and not negatives:
         raise ConfigError(
@@ -46,20 +56,37 @@ def choose_grouped_columns(
     refuse_repeated([name for _, name in asked])
     for split, schema in schemas.items():
         for option, column in asked:
-            may_lack = split == "test" and column in labels
-            if column not in schema.names and not may_lack:
-                raise no_column(where[split], column, schema.names, option=option, is_table=split in tables)
-        for column in (query, positive):
+            if column in schema.names or _may_lack(split, column, columns, kind):
+                continue
+            error = no_column(where[split], column, schema.names, option=option, is_table=split in tables)
+            if split != "train" and column in names:
+                raise SourceError(error.message, next_step=_step_of(column, columns)) from error
+            raise error
+        for column, role in ((query, "query"), (positive, "positive")):
             if is_list(schema.field(column).type):
                 raise SourceError(
                     fitted("{where} has lists of texts in '{name}'.", name=column, where=where[split]),
-                    next_step=f"Name it third or later in {_OPTION}: these columns may contain lists.",
+                    next_step=f"Write one row for each {role}.",
                 )
     return ChosenColumns(
         columns=columns,
         kind=kind,
         labelled=frozenset(split for split, schema in schemas.items() if set(labels) <= set(schema.names)),
     )
+
+
+def _may_lack(split: str, column: str, columns: Columns, kind: TaskKind) -> bool:
+    """Return whether a split may be without a column."""
+    if column in columns.labels:
+        return split == "test"
+    return kind == "embedding" and split != "train" and column in columns.negatives
+
+
+def _step_of(column: str, columns: Columns) -> str:
+    """Return what to do about a split that lacks a column of train."""
+    if column in columns.labels:
+        return _SCORES
+    return _LISTS if column in columns.negatives else _TEXTS
 
 
 def _kind(options: FileOptions) -> TaskKind | None:
@@ -86,22 +113,40 @@ def _kind(options: FileOptions) -> TaskKind | None:
 
 
 def listed_columns(given: str, names: Sequence[str]) -> list[str]:
-    """Return the names in a list separated by commas; one that has a comma itself is found among the columns.
+    """Return the names in a list separated by commas; one that has a comma is in quotes, or found among the columns.
 
     Raises ConfigError if it is one name.
     """
-    parts = given.split(",")
-    found: list[str] = []
-    while parts:
-        most = next((end for end in range(len(parts), 1, -1) if plain_name(",".join(parts[:end])) in names), 1)
-        found.append(plain_name(",".join(parts[:most])))
-        parts = parts[most:]
+    plain, quoted = _found_names(given, names), _quoted_names(given)
+    found = plain if quoted is None or set(plain) <= set(names) else quoted
     if len(found) < 2:
         raise ConfigError(
             fitted("--columns names one column, '{name}'.", name=given),
             next_step="Pass two or more: --columns QUERY,POSITIVE.",
         )
     return found
+
+
+def _found_names(given: str, names: Sequence[str]) -> list[str]:
+    """Return the names in a list, each as many of its parts as make the name of a column."""
+    parts = [part for part in given.split(",") if plain_name(part)]
+    found: list[str] = []
+    while parts:
+        most = next((end for end in range(len(parts), 1, -1) if plain_name(",".join(parts[:end])) in names), 1)
+        found.append(plain_name(",".join(parts[:most])))
+        parts = parts[most:]
+    return found
+
+
+def _quoted_names(given: str) -> list[str] | None:
+    """Return the names in a list as a CSV file has them; None without quotes, and if they do not close."""
+    if '"' not in given:
+        return None
+    try:
+        (row,) = csv.reader([given], skipinitialspace=True, strict=True)
+    except csv.Error:
+        return None
+    return [plain_name(name) for name in row if plain_name(name)]
 
 
 def refuse_repeated(names: Sequence[str]) -> None:

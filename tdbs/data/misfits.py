@@ -10,9 +10,10 @@ import pyarrow as pa
 
 from tdbs.data.columns import REASON, BadRows, row_message, row_name
 from tdbs.errors import RowError
-from tdbs.shown import fitted
+from tdbs.shown import clipped, fitted
 
 _SHOWN = 30  # characters of a value
+ONE_TYPE = "Give the column values of one type: lists in every row, or in none."
 _EMPTY = "list without values"  # goes with lists of any kind
 _FAILURES = (pa.ArrowException, TypeError, ValueError, OverflowError)
 
@@ -32,7 +33,7 @@ def note_misfits(mixed: MixedTable, asked: Iterable[str], bad: BadRows | None) -
         if bad is None:
             row = min(reasons)
             message = row_message(row_name(row, mixed.where), reasons[row])
-            raise RowError(message, next_step="Give the column values of one type.", reasons=reasons)
+            raise RowError(message, next_step=ONE_TYPE, reasons=reasons)
         for row, reason in reasons.items():
             bad.setdefault(row, reason)
 
@@ -55,7 +56,7 @@ def fitting_values(values: Any, name: str) -> tuple[pa.Array, BadRows] | None:
         return None
     problem = "has {value} in '{name}', which does not fit"
     return array, {
-        row: fitted(problem, width=REASON, value=repr(listed[row])[:_SHOWN], name=name) for row in sorted(odd)
+        row: fitted(problem, width=REASON, value=clipped(repr(listed[row]), _SHOWN), name=name) for row in sorted(odd)
     }
 
 

@@ -14,7 +14,7 @@ import pyarrow as pa
 from tdbs.data.columns import BadRows, plain_names, repeated
 from tdbs.data.content import plain_values
 from tdbs.data.folders import chosen_splits
-from tdbs.data.misfits import MixedTable, fitting_values
+from tdbs.data.misfits import ONE_TYPE, MixedTable, fitting_values
 from tdbs.data.stores import DatasetRows, Store, store_rows
 from tdbs.errors import SourceError, reason_of
 from tdbs.shown import clipped, fitted
@@ -198,7 +198,9 @@ def _misfit(name: str, values: Any, where: str, error: Exception) -> SourceError
             high = middle
         else:
             low = middle
-    shown = repr(listed[low])[:30] if listed else ""
+    shown = clipped(repr(listed[low]), 30) if listed else ""
+    has_lists = any(isinstance(value, list) for value in listed)
+    reason = clipped(reason_of(error), 60)
     return SourceError(
         fitted(
             "Row {row} of {where} has {value} in '{name}', which does not fit.",
@@ -207,7 +209,7 @@ def _misfit(name: str, values: Any, where: str, error: Exception) -> SourceError
             value=shown,
             name=name,
         ),
-        next_step=f"Give the column values of one type. Arrow reports: {clipped(reason_of(error), 60)}",
+        next_step=ONE_TYPE if has_lists else f"Give the column values of one type. Arrow reports: {reason}",
     )
 
 

@@ -138,7 +138,7 @@ def read_blocks(
     most, bytes_ = rows_at_most or BLOCK_ROWS, bytes_at_most or BLOCK_BYTES
     for table in cut_blocks(
         tables,
-        text_columns(source),
+        text_columns(source, asked),
         rows_at_most=most,
         bytes_at_most=bytes_,
         is_first_repeated=source.task.kind == "ranking",

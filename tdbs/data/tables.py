@@ -1,6 +1,6 @@
 """Tables of a source's splits: the requested columns and rows, numbered, in the pieces they are read in."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -66,10 +66,11 @@ def text_contents(split: Split, source: Source) -> dict[str, Content]:
     task = source.task
     of_text: Content = "words" if task.kind == "token_classification" and not source.has_list_texts else "text"
     pair: dict[str, Content] = {} if task.columns.pair is None else {task.columns.pair: "text"}
-    schema = schema_of(split) if task.columns.negatives else None
+    schema = schema_of(split) if task.columns.negatives else pa.schema([])
     negatives: dict[str, Content] = {
-        name: "words" if schema is not None and is_list(schema.field(name).type) else "text"
+        name: "texts" if is_list(schema.field(name).type) else "text"
         for name in task.columns.negatives
+        if name in schema.names
     }
     return {task.columns.text: of_text, **pair, **negatives}
 
@@ -152,10 +153,11 @@ def label_reader(source: Source, split: Split) -> Callable[[pa.Table], tuple[Sou
     return read
 
 
-def text_columns(source: Source) -> list[str]:
-    """Return the columns of the texts of a row."""
+def text_columns(source: Source, names: Collection[str]) -> list[str]:
+    """Return the columns of the texts of a row, of those that a split has: it may lack columns of negatives."""
     columns = source.task.columns
-    return [column for column in (columns.text, columns.pair, *columns.negatives) if column is not None]
+    negatives = [name for name in columns.negatives if name in names]
+    return [column for column in (columns.text, columns.pair, *negatives) if column is not None]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -170,7 +172,7 @@ class RowTexts:
 def read_texts(source: Source, split: Split, table: pa.Table) -> RowTexts:
     """Return the texts of rows, or their words. Raises RowError."""
     columns = source.task.columns
-    text, *others = (source_column(column, split, table) for column in text_columns(source))
+    text, *others = (source_column(name, split, table) for name in text_columns(source, table.column_names))
     if source.label_type is not None:  # the hub's tasks have empty texts
         text, *others = (_empty_is_missing(column) for column in (text, *others))
     if source.task.kind == "token_classification":
@@ -184,8 +186,8 @@ def read_texts(source: Source, split: Split, table: pa.Table) -> RowTexts:
     if source.task.is_grouped:
         for column in (text, *([] if pair is None else [pair])):
             refuse_blank(column)
-    negatives = negative_lists(others[0 if columns.pair is None else 1 :]) if columns.negatives else None
-    return RowTexts(text=text, pair=pair, negatives=negatives)
+    negatives = others[0 if columns.pair is None else 1 :]
+    return RowTexts(text=text, pair=pair, negatives=negative_lists(negatives) if negatives else None)
 
 
 def _listed(column: SourceColumn, source: Source) -> SourceColumn:

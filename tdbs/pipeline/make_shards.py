@@ -23,6 +23,7 @@ from tdbs.pipeline.duplicates.options import TRAIN, DropRules
 from tdbs.pipeline.engines import Engine
 from tdbs.pipeline.lengths import Limits, bucket_edges
 from tdbs.pipeline.manifest import SKIPPED_NAME, DuplicatesInfo, FileInfo, ShardInfo, SplitInfo
+from tdbs.pipeline.negative_counts import negatives_notes
 from tdbs.pipeline.references import write_references
 from tdbs.pipeline.shards import plan_parts
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
@@ -60,7 +61,8 @@ def make_splits(
 ) -> MadeSplits:
     """Write the shards of all splits below `folder`; blocks that are there already are not made again.
 
-    With rules, rows of train that repeat others are left out. Raises ConfigError if none is left.
+    With rules, rows of train that repeat others are left out. Raises ConfigError if none is left, and SourceError if
+    a reranker has nothing to learn.
     """
     clock = time.perf_counter()
     progress("read", 0, None)
@@ -104,12 +106,13 @@ def make_splits(
         name: _split_info(infos, shards[name], references[name], survey.task, max_length)
         for name, infos in blocks.items()
     }
+    unranked = negatives_notes(splits, survey.task, where=survey.splits[TRAIN].split.where)
     return MadeSplits(
         task=survey.task,
         max_length=max_length,
         splits=splits,
         seconds=seconds,
-        notes=survey.notes + _unanswered_notes(splits) + (() if kept is None else kept.notes),
+        notes=survey.notes + _unanswered_notes(splits) + unranked + (() if kept is None else kept.notes),
         skipped=_write_skipped(blocks, target),
         duplicates=None if kept is None else kept.info,
     )

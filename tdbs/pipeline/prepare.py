@@ -43,11 +43,12 @@ from tdbs.pipeline.tokens.tokenizer import load_tokenizer
 from tdbs.pipeline.words.matches import compile_words
 from tdbs.pipeline.words.stopwords import WordList, choose_words, negations_in, words_sha256
 from tdbs.pipeline.work import DATASET_FOLDER, claimed, discard_leftovers, work_folder
-from tdbs.settings import DEFAULT_MEMORY, changed_fields, takes_only
+from tdbs.settings import DEFAULT_MEMORY, changed_fields, option_of, takes_only
 
 DEFAULT_TOKENIZER = "roberta-base"
 DATA_FOLDER = Path("data")
 _SHOWN_WORDS = 5
+Names = str | Sequence[str] | None
 Validation = str | Path | float | Rows | None
 
 
@@ -64,6 +65,10 @@ class PrepareArguments(DuplicateOptions):
     ] = field(default="sample", kw_only=False)
     # A table too, which no record on disk has.
     validation: Annotated[Validation, Option(VALIDATION_HELP)] = None  # type: ignore[assignment]
+    # Lists, too; they become one text before the record is made.
+    label: Annotated[Names, option_of(FileOptions, "label")] = None  # type: ignore[assignment]
+    columns: Annotated[Names, option_of(FileOptions, "columns")] = None  # type: ignore[assignment]
+    keep_out: Annotated[Names, option_of(DuplicateOptions, "keep_out")] = None  # type: ignore[assignment]
     mirror: Annotated[str | Path | None, Option("Folder with <short name>/<split>.parquet, instead of the hub.")] = None
     tokenizer: Annotated[
         str | None,

@@ -118,6 +118,7 @@ def sweep_notes(result: SweepResult) -> list[str]:
         deviation = _deviation(result.best)
         score = _score(result.best) + (f" ± {deviation:.2f} over seeds" if deviation else "")
         notes.append(f"Best: trial {result.best.number}, {params}: {result.metric} {score}; its models are in runs/.")
+    notes += [f"Trial {each.number} was pruned: {each.reason}" for each in result.trials if each.reason is not None]
     if result.importance:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in result.importance.items())
         notes.append(f"What explains the spread of the scores: {shares}.")

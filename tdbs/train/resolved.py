@@ -10,6 +10,7 @@ from tdbs.train.device import DeviceSettings, resolve_execution
 from tdbs.train.energy import check_energy
 from tdbs.train.models.load import model_to_train
 from tdbs.train.models.part import TrainablePart, check_part, part_of
+from tdbs.train.objectives.negatives import check_negatives
 from tdbs.train.objectives.objective import check_objective
 from tdbs.train.planning.model_choice import ModelChoice
 from tdbs.train.planning.model_fit import check_fit
@@ -48,6 +49,7 @@ def resolve_settings(
     check_tracker(settings.track)
     energy = check_energy(settings.energy)
     check_objective(settings, manifest.task)
+    check_negatives(settings, manifest)
     model = model_to_train(settings.model, manifest)
     check_fit(model, manifest)
     part = part_of(settings)

@@ -28,6 +28,7 @@ from tdbs.train.feed import TRAIN, TrainingData, feed_of, plan_data
 from tdbs.train.learner import Learner, make_learner
 from tdbs.train.loop import run_epochs
 from tdbs.train.models.saved_model import save_model
+from tdbs.train.objectives.negatives import objective_notes
 from tdbs.train.planning.caps import hardware_caps
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import run_padding, run_target_padding
@@ -156,6 +157,8 @@ def train(dataset: AnyDataset, arguments: TrainArguments) -> TrainResult:
         in_rows=strategy.in_rows,
         bounded=arguments.memory is not None,
     )
+    for note in objective_notes(learner.objective, dataset.manifest, loaded.training.index):
+        arguments.noted(note)
     if strategy.accumulates:
         caps = hardware_caps(strategy.hw_caps, max_length=dataset.manifest.max_length)
         learner.memory_caps.hardware_L1 = caps

@@ -142,6 +142,10 @@ def test_names_of_columns_may_be_repeated_or_separated_by_commas(shared, workpla
     once = tdbs("prepare", "a.csv", "--columns", "q,p,n", *options).json
     again = tdbs("prepare", "a.csv", "--columns", "q", "--columns", "p", "--columns", "n", *options).json
     assert (once["cached"], again["cached"], once["path"]) == (False, True, again["path"])
+    (workplace / "b.csv").write_text('"my q","p, good",n\nwho,me,you\nwhere,here,there\n')
+    for given in ("my q,p, good,n", '"my q","p, good",n'):
+        named = tdbs("prepare", "b.csv", "--columns", given, *options).json["source"]["columns"]
+        assert named == {"text": "my q", "pair": "p, good", "labels": [], "negatives": ["n"]}
     columns = {"text": "q", "pair": "p", "labels": [], "negatives": ["n"]}
     assert once["source"]["columns"] == columns
     assert once["splits"]["train"]["sequences"] == 6

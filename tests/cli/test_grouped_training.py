@@ -122,6 +122,15 @@ def test_a_score_that_is_a_text_names_its_row(refused, tmp_path):
     assert next_step == "Fix the row: the score of a pair is a number; or pass --skip-bad-rows."
 
 
+def test_train_says_by_what_it_divides_scores(tdbs, tmp_path):
+    rows = [{"a": f"text {row}", "b": f"other {row}", "s": -9999 if row == 7 else row / 20} for row in range(20)]
+    (tmp_path / "pairs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    options = ("--columns", "a,b", "--label", "s", "--tokenizer", TOKENIZER_FOLDER, "--out", tmp_path / "prepared")
+    tdbs("prepare", tmp_path / "pairs.jsonl", *options)
+    told = tdbs("train", tmp_path / "prepared", *TINY, "--out", tmp_path / "run").stderr
+    assert "Scores are divided by 9999, the largest absolute one of train: a cosine is at most 1." in told.splitlines()
+
+
 def test_compare_names_all_strategies_that_choose_negatives(places, tdbs, tmp_path):
     out = ("--out", tmp_path / "compared", "--steps", "1")
     told = tdbs(
@@ -152,10 +161,11 @@ def test_what_has_no_meaning_for_samples_of_several_texts_is_refused(places, ref
         "Samples of this task are several texts; --remove and --edits change one text or a pair.",
         "Leave --remove and --edits out.",
     )
-    assert refused("plan", dataset, "--strategy", "packed") == (
-        "--execution packed packs samples of one sequence; these have several.",
-        "Pass --execution unpadded, which puts all of them in one row.",
-    )
+    for options in (("--strategy", "packed"), ("--batches", "packs", "--execution", "packed")):
+        assert refused("plan", dataset, *options) == (
+            "--execution packed packs samples of one sequence; these have several.",
+            "Pass --strategy unpadded, without --batches and --execution: it puts all of them in one row.",
+        )
     assert refused("plan", dataset, "--strategy", "bucket", "--caps", "knee") == (
         "--caps knee takes a sample for a row of the model; samples of this task are several.",
         "Pass --caps N, or --max-tokens N.",

@@ -268,3 +268,18 @@ def test_a_folder_with_nothing_to_read_names_what_was_looked_for(opened, write, 
         "d has no train split: no file train or train-00000-of-…, no folder train, no state.json.",
         f"Name it train with {', '.join(SUFFIXES)}.",
     )
+
+
+def test_a_folder_of_beir_is_refused_with_the_rows_to_make(opened, tmp_path):
+    """Only one that has all of its parts: other folders have other faults."""
+    folder = tmp_path / "nfcorpus"
+    (folder / "qrels").mkdir(parents=True)
+    (folder / "corpus.jsonl").write_text('{"_id": "0", "title": "t", "text": "a text"}\n')
+    assert "has no train split" in refusal(opened, folder)[0]
+    (folder / "queries.jsonl").write_text('{"_id": "q0", "text": "a query"}\n')
+    (folder / "qrels/train.tsv").write_text("query-id\tcorpus-id\tscore\nq0\t0\t1\n")
+    message, next_step = refusal(opened, folder)
+    assert message.endswith("nfcorpus has corpus, queries and qrels (BEIR) in files of their own.")
+    assert next_step == (
+        'Join them by id: train.jsonl with {"query": "…", "positive": "…"} for each line of qrels/train.tsv.'
+    )

@@ -150,7 +150,7 @@ CASES = [
         "Row 1 of a.jsonl is not a JSON object.",
         'Write one JSON object a line, such as {"text": "a fine film", "label": 1}.',
     ),
-    ("a.jsonl", '{"text": 3}\n', "'text' in row 1 of a.jsonl is 3, not a text.", "Fix the row."),
+    ("a.jsonl", '{"text": 3}\n', "'text' in row 1 of a.jsonl is 3, not a text.", "Write it as a text, in quotes."),
     (
         "a.jsonl",
         '{"text": "a", "label": [1]}\n',

@@ -109,7 +109,7 @@ REFUSALS = [
     ('[{"text": "a"} {"text": "b"}]', "Row 1 of a.json is followed by {, not by a comma.", ROWS_STEP),
     ('[{"text": "a"}', "The array in a.json is not closed after row 1.", "Add a ]."),
     ('[{"text": "a"}] [', "a.json has more text after its array.", ROWS_STEP),
-    ('[{"text": 3}]', "'text' in row 1 of a.json is 3, not a text.", "Fix the row."),
+    ('[{"text": 3}]', "'text' in row 1 of a.json is 3, not a text.", "Write it as a text, in quotes."),
     ('[{"text": "a", "text ": "b"}]', "Row 1 of a.json has two keys 'text'.", "Rename one of them."),
     ('{"text": "a", "text": "b"}\n', "Row 1 of a.json has two keys 'text'.", "Rename one of them."),
     (

@@ -285,7 +285,7 @@ REFUSED = [
     (pa.table({"text": ["a"], "label": pa.array([b"x"])}),
      "'label' of the train table contains binary, which is neither texts nor labels.", "Name another column."),
     (pa.table({"text": [1, 2], "label": [0, 1]}), "'text' of the train table contains int64, not texts.",
-     "Name a column of texts."),
+     "Name a column of texts, or write its numbers as texts, in quotes."),
     (pa.table([["a"], ["b"]], names=["long" * 60] * 2),
      f"The train table has two columns named '{('long' * 60)[:39]}…'.", "Rename one of them."),
     ({"text": ["a"], "label": [1]}, "The source is a dict of columns (text, label), not of splits.",
@@ -319,7 +319,7 @@ def test_a_value_that_does_not_fit_names_its_row(frame, wrong):
     rows = mixed(*[0, 1] * 50, wrong, *[0, 1] * 50)
     assert refusal(frame(rows)) == (
         f"Row 101 of the train table has {wrong!r} in 'label', which does not fit.",
-        "Give the column values of one type.",
+        "Give the column values of one type: lists in every row, or in none.",
     )
     kept, reasons = skipped(opened(frame(rows), skip_bad_rows=True))
     assert (len(kept), reasons) == (200, {100: f"has {wrong!r} in 'label', which does not fit"})

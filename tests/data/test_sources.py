@@ -4,6 +4,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from tdbs.data.columns import NUMBERS_AS_TEXTS
 from tdbs.data.tasks import HUB_TASKS, Columns
 from tdbs.errors import ConfigError, SourceError, TdbsError
 from tests.data.conftest import read_source
@@ -160,7 +161,7 @@ def test_folder_refusals(opened, write, tmp_path, monkeypatch):
 def test_parquet_texts_must_be_texts_in_utf8(opened, tmp_path):
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table({"text": [1, 2], "label": [0, 1]}), path)
-    assert refusal(opened, path) == ("'text' of a.parquet contains int64, not texts.", "Name a column of texts.")
+    assert refusal(opened, path) == ("'text' of a.parquet contains int64, not texts.", NUMBERS_AS_TEXTS)
     broken = pa.Array.from_buffers(pa.string(), 2, pa.array([b"a", b"\xff"]).buffers())
     pq.write_table(pa.table({"text": broken, "label": [0, 1]}), path)
     assert refusal(opened, path) == (

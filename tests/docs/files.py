@@ -45,12 +45,23 @@ def write_files(folder: Path) -> None:
     _write_labels(folder, texts)
     _write_answers(folder, contexts)
     _write_queries(folder, texts, contexts)
+    _write_beir(folder / "beir", searched)
     _write_conll(folder / "names.conll", [(row["tokens"], row["ner_tags"]) for row in tagged])
     rated = list(zip(texts, (4 * label + 1 for label in labels), strict=True))
     _write_forms(folder, rated)
     _write_folders(folder, rated)
     (folder / "slips.tsv").write_text("(?i)\\bfilm\\b\tflim\n(\\w)\\1\t\\1\n", encoding="utf-8")
     (folder / "words.txt").write_text("# articles, and a negation\nthe\na\nan\nnot\n", encoding="utf-8")
+
+
+def _write_beir(folder: Path, searched: Sequence[dict[str, str]]) -> None:
+    """Write queries, the texts that answer them, and which answers which, as BEIR has them."""
+    (folder / "qrels").mkdir(parents=True)
+    _jsonl(folder / "queries.jsonl", [{"_id": f"q{i}", "text": row["query"]} for i, row in enumerate(searched)])
+    corpus = [{"_id": f"d{i}", "title": "", "text": row["positive"]} for i, row in enumerate(searched)]
+    _jsonl(folder / "corpus.jsonl", corpus)
+    lines = [f"q{i}\td{i}\t1\n" for i in range(len(searched))]
+    (folder / "qrels/train.tsv").write_text("query-id\tcorpus-id\tscore\n" + "".join(lines), encoding="utf-8")
 
 
 def _write_labels(folder: Path, texts: Sequence[str]) -> None:

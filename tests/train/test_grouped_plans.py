@@ -148,7 +148,9 @@ def test_packed_rows_are_refused():
     with pytest.raises(ConfigError) as caught:
         resolve_strategy("packed", TASK)
     assert caught.value.message == "--execution packed packs samples of one sequence; these have several."
-    assert caught.value.next_step == "Pass --execution unpadded, which puts all of them in one row."
+    assert caught.value.next_step == (
+        "Pass --strategy unpadded, without --batches and --execution: it puts all of them in one row."
+    )
 
 
 def test_dropping_any_token_is_refused():

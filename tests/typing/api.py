@@ -23,6 +23,8 @@ def preparing() -> PreparedDataset:
     """A source becomes a dataset, which is opened and checked."""
     result = tdbs.prepare("reviews.csv", text="review", label="stars", keep=["not"], memory="2GiB")
     tdbs.prepare(Path("reviews.csv"), keep="not")
+    tdbs.prepare("pairs.csv", columns=["query", "positive"], label=["score"], keep_out=("validation", "test"))
+    tdbs.prepare("pairs.csv", columns=[0, 1])  # type: ignore[list-item]
     tdbs.prepare("reviews.csv", lable="stars")  # type: ignore[call-arg]
     tdbs.prepare("reviews.csv", None)  # type: ignore[call-arg]
     warnings: tuple[str, ...] = result.warnings

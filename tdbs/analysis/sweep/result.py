@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 from tdbs.analysis.speedup import estimate_speedup
 from tdbs.analysis.sweep.space import STRATEGY_PARTS
-from tdbs.errors import ConfigError
+from tdbs.errors import ConfigError, TrainingError
 from tdbs.fields import InnerPath
 from tdbs.pipeline.dataset import PreparedDataset
 from tdbs.records import Form, record_of
 from tdbs.settings import TrainSettings
+from tdbs.shown import fitted
 from tdbs.train.models.load import model_to_train
 from tdbs.train.planning.model_choice import default_model, shown_model
 from tdbs.train.planning.strategies import BASELINE, DEFAULT_STRATEGY, Strategy, resolve_strategy
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     import optuna
 
 ASKED = "asked"  # attribute of a trial that was queued: its combination
+REASON = "reason"  # attribute of a trial that was pruned: why
 AGAIN = "again"  # attribute of a trial that was stopped under an earlier number
 DEFAULT_TRIALS = 20  # of a space with ranges
 _TRIAL = Form(what="a trial of a sweep", error=ConfigError, next_step="Pass another --storage or --out.")
@@ -45,6 +47,7 @@ class Trial:
     state: str  # complete, pruned, running, waiting or fail
     params: Mapping[str, Any]
     score: float | None  # mean over seeds
+    reason: str | None = None  # why it was pruned
     scores: Mapping[str, float | None] = field(default_factory=dict)  # by seed
     run_seconds: Mapping[str, float] = field(default_factory=dict)  # by seed
     runs: Sequence[InnerPath] = ()  # folders below runs/
@@ -87,6 +90,17 @@ def best_of(trials: "Sequence[optuna.trial.FrozenTrial]") -> "optuna.trial.Froze
     """Return the trial with the highest score, of several the first one; None if none is complete."""
     complete = [trial for trial in trials if trial.state.name == "COMPLETE" and trial.value is not None]
     return max(complete, key=lambda trial: trial.value or 0.0, default=None)
+
+
+def refuse_without_scores(result: SweepResult) -> None:
+    """Raise TrainingError if every trial was pruned: the search found nothing."""
+    if not result.trials or any(trial.state != "pruned" for trial in result.trials):
+        return
+    reasons = [trial.reason for trial in result.trials if trial.reason is not None]
+    raise TrainingError(
+        fitted("No trial of the sweep has a score: {reason}", reason=reasons[0] if reasons else "all were pruned."),
+        next_step="Search other values; sweep.json has the reason of each trial.",
+    )
 
 
 def result_of(study: "optuna.Study", dataset: PreparedDataset, terms: SweepTerms) -> SweepResult:
@@ -140,6 +154,7 @@ def _trial(frozen: "optuna.trial.FrozenTrial") -> Trial:
         {
             "number": frozen.number,
             "state": frozen.state.name.lower(),
+            "reason": frozen.user_attrs.get(REASON),
             "params": frozen.params or frozen.user_attrs.get(ASKED, {}),
             "score": frozen.value,
             "scores": of["score"],

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tdbs.analysis.sweep.result import (
     ASKED,
+    REASON,
     SweepResult,
     SweepTerms,
     best_of,
@@ -39,6 +40,7 @@ from tdbs.records import read_record
 from tdbs.removal import refuse_link, remove_folder
 from tdbs.settings import TrainSettings, changed_fields, options_of
 from tdbs.train.arguments import LoadedData, load_data
+from tdbs.train.objectives.negatives import check_negatives, is_unranked
 from tdbs.train.objectives.objective import check_objective
 from tdbs.train.resolved import resolve_settings
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run
@@ -94,7 +96,9 @@ def sweep(
     check_names(space)
     for each in combinations(ends_of(space)):  # refused before anything is written
         trial_strategy(dataset, terms, each)
-        check_objective(_settings_of(each, terms), dataset.manifest.task)
+        asked = _settings_of(each, terms)
+        check_objective(asked, dataset.manifest.task)
+        check_negatives(asked, dataset.manifest)
     resolve_settings(terms, dataset.manifest)
     _begin(out, dataset, space, terms, resume=resume)
     if storage is None:
@@ -115,6 +119,7 @@ def sweep(
             raise
         except TrainingError as error:  # a rate that is too high ends a trial, not the search
             progress(f"trial {trial.number}: {error.message}")
+            trial.set_user_attr(REASON, error.message)
             raise optuna.TrialPruned from error
 
     if is_grid(space):
@@ -146,6 +151,11 @@ def _check_scored(dataset: PreparedDataset) -> None:
         raise DatasetError(
             f"{dataset.path} has no {name} split with labels, and a sweep ranks its trials by their scores.",
             next_step="Prepare it with --validation FILE, or --validation 0.1 to hold out a tenth of the rows.",
+        )
+    if is_unranked(dataset.manifest):
+        raise DatasetError(
+            f"No sample of {name} has a negative, so its score is undefined, and a sweep ranks its trials by scores.",
+            next_step="Prepare it with validation rows that have negatives.",
         )
 
 
@@ -207,6 +217,7 @@ def _run_trial(
                 return
             trial.report(statistics.mean([*scores, score]), first + epoch)
             if trial.should_prune():
+                trial.set_user_attr(REASON, "Its score was below the median of the others.")
                 raise optuna.TrialPruned
 
         result = train(
@@ -222,6 +233,7 @@ def _run_trial(
         )
         if result.score is None:
             progress(f"trial {trial.number}: its score is undefined")
+            trial.set_user_attr(REASON, f"{dataset.manifest.task.metrics[0]} is undefined.")
             raise optuna.TrialPruned
         scores.append(result.score)
         trial.set_user_attr(f"score/{seed}", result.score)

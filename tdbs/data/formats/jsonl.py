@@ -24,16 +24,19 @@ _NAMES: dict[Content, str] = {
     "text": "a text",
     "label": "a text or a number",
     "words": "a list of texts",
+    "texts": "a list of texts",
     "labels": "a list of texts or numbers",
     "name": "anything",
     "any": "anything",
     "answers": "answers",
 }
+_SHOWN = 40  # characters of a value that does not fit
 _ANSWERS = 'Write answers such as {"text": ["Paris"], "answer_start": [17]}.'
 _TYPES: dict[Content, pa.DataType] = {
     "text": pa.string(),
     "label": pa.string(),
     "words": pa.list_(pa.string()),
+    "texts": pa.list_(pa.string()),
     "labels": pa.list_(pa.string()),
     "answers": ANSWERS,
     "name": pa.string(),
@@ -103,10 +106,10 @@ def schema_of(objects: Callable[[BadRows | None], Iterator[dict[str, Any]]], whe
 
 
 def _says(value: object) -> int:
-    """Return how much a value says of its type."""
+    """Return how much a value says of its type: a text says most if it has a character."""
     if value is None:
         return 0
-    return 1 if value == [] else 2
+    return 1 if value in ([], "") else 2
 
 
 def tables_of_objects(
@@ -121,7 +124,7 @@ def tables_of_objects(
             if value is not None:
                 value = _READ[content](value)
                 if value is None:
-                    error = _misfit(column, number, where, json.dumps(row[column])[:40], content)
+                    error = _misfit(column, number, where, row[column], content)
                     if bad is None:
                         raise error
                     bad.setdefault(number - 1, error.reasons[number - 1])
@@ -132,13 +135,24 @@ def tables_of_objects(
     yield _table(values, columns, number - number % ROWS_AT_ONCE, where, bad)
 
 
-def _misfit(column: str, number: int, where: str, value: str, content: Content) -> RowError:
-    problem = f"is {{value}}, not {_NAMES[content]}"
+def _misfit(column: str, number: int, where: str, found: object, content: Content) -> RowError:
+    problem, value = f"is {{value}}, not {_NAMES[content]}", clipped(json.dumps(found), _SHOWN)
     return RowError(
         fitted("'{name}' in row {row} of {where} " + problem + ".", name=column, row=number, where=where, value=value),
-        next_step=_ANSWERS if content == "answers" else "Fix the row.",
+        next_step=_step_for(found, content),
         reasons={number - 1: fitted("'{name}' " + problem, width=REASON, name=column, value=value)},
     )
+
+
+def _step_for(found: object, content: Content) -> str:
+    """Return what to do about a value that is not what its column should hold."""
+    if content == "answers":
+        return _ANSWERS
+    if content == "text" and isinstance(found, int | float):
+        return "Write it as a text, in quotes."
+    if (content, isinstance(found, list)) in (("text", True), ("words", False), ("texts", False)):
+        return "Write a text in every row, or a list of texts in every row."
+    return "Write each entry of the list as a text." if content == "texts" else "Fix the row."
 
 
 def plain_object(row: object, place: int, where: str, bad: BadRows | None, *, next_step: str) -> dict[str, Any]:
@@ -222,6 +236,10 @@ def _words(value: object) -> list[str] | None:
     return value if isinstance(value, list) and all(isinstance(word, str) for word in value) else None
 
 
+def _texts(value: object) -> list[str | None] | None:
+    return value if isinstance(value, list) and all(text is None or isinstance(text, str) for text in value) else None
+
+
 def _labels(value: object) -> list[str] | None:
     labels = [_label(label) for label in value] if isinstance(value, list) else [None]
     known = [label for label in labels if label is not None]
@@ -271,6 +289,7 @@ _READ: dict[Content, Callable[[object], Any]] = {
     "text": _text,
     "label": _label,
     "words": _words,
+    "texts": _texts,
     "labels": _labels,
     "answers": answers_of_json,
     "name": lambda value: json.dumps(value) if value else "",

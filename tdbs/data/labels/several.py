@@ -20,15 +20,14 @@ from tdbs.data.labels.hot import encode_hot, hot_classes
 from tdbs.data.labels.list_rows import repeating, repeats
 from tdbs.data.labels.list_texts import refuse_list_texts
 from tdbs.data.labels.notation import in_other_notation
+from tdbs.data.labels.numbers import number_shaped, numbers_to_predict
 from tdbs.data.labels.single import (
     LabelType,
     label_lists,
-    label_numbers,
     label_texts,
     list_class_ids,
     list_classes,
     named_label_lists,
-    number_shaped,
 )
 from tdbs.errors import ConfigError, SourceError
 from tdbs.shown import fitted
@@ -85,7 +84,7 @@ def encode_several(columns: Sequence[SourceColumn], rule: SeveralRule) -> pa.Arr
         return encode_hot(columns[0], rule.classes)
     if rule.kind == "numbers":
         numbers_NC: FloatArray = np.stack(
-            [label_numbers(label_texts(column), next_step=_NUMBERS) for column in columns], axis=1
+            [numbers_to_predict(label_texts(column), next_step=_NUMBERS) for column in columns], axis=1
         )
         offsets = np.arange(len(numbers_NC) + 1, dtype=np.int32) * len(columns)
         return pa.ListArray.from_arrays(offsets, pa.array(numbers_NC.ravel()))

@@ -21,15 +21,14 @@ from tdbs.data.columns import SourceColumn, bad_rows, bad_values, first_true, on
 from tdbs.data.content import is_list
 from tdbs.data.labels.given import named_lists, named_texts
 from tdbs.data.labels.list_texts import refuse_list_texts
-from tdbs.data.labels.notation import has_decimal_comma, refuse_other_notation
+from tdbs.data.labels.notation import refuse_other_notation
+from tdbs.data.labels.numbers import NUMBER, label_numbers, number_shaped, numbers_to_predict
 from tdbs.data.labels.spelling import one_spelling, spelled_as
 from tdbs.errors import SourceError
 from tdbs.shown import MESSAGE, clipped, fitted, shown
 
 LabelType = Literal["auto", "class", "regression"]
-_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"  # nan and inf are texts
 _SHOWN = 24  # characters of a label that train lacks: its classes are behind it
-_FIX = "Fix the row, or pass --label-type class."
 _LACKS = "has the label '{value}', which train lacks"
 _DIGITS = 300  # of a whole number that is written out; a float holds no more
 
@@ -176,14 +175,14 @@ def informative_values(texts: pa.Array, label_type: LabelType) -> BoolArray:
 def encode_labels(column: SourceColumn, rule: LabelRule) -> IntArray | FloatArray:
     """Return a split's labels as class ids, or as numbers for regression."""
     if rule.kind == "numbers":
-        return label_numbers(column)
+        return numbers_to_predict(column)
     if rule.kind == "texts":
         column = named_texts(column)
     encoded = column.values.combine_chunks().dictionary_encode()
     ids = {name: index for index, name in enumerate(rule.classes)}
     distinct = encoded.dictionary.to_pylist()
     if rule.kind == "whole_numbers":
-        named = pc.match_substring_regex(pc.utf8_trim_whitespace(encoded.dictionary), _NUMBER).to_pylist()
+        named = pc.match_substring_regex(pc.utf8_trim_whitespace(encoded.dictionary), NUMBER).to_pylist()
         distinct = [_number_class(t) if is_number else t for t, is_number in zip(distinct, named, strict=True)]
     spelled = spelled_as(rule.classes)
     id_of_distinct = np.array([ids.get(spelled(name), -1) for name in distinct], dtype=np.int64)
@@ -200,21 +199,6 @@ def encode_labels(column: SourceColumn, rule: LabelRule) -> IntArray | FloatArra
         }
         raise bad_rows(column, reasons, next_step="Fix the row, or add rows of this class to train.")
     return labels
-
-
-def label_numbers(column: SourceColumn, *, next_step: str = _FIX) -> FloatArray:
-    """Return all labels as numbers; the first that is none, or not finite, is an error."""
-    is_number = number_shaped(column)
-    trimmed = pc.utf8_trim_whitespace(column.values)
-    values: FloatArray = pc.if_else(is_number, trimmed, "inf").cast(pa.float64()).to_numpy()
-    bad = np.flatnonzero(~np.isfinite(values))  # 1e999 has the form of a number and is none either
-    if bad.size:
-        found = column.values.take(pa.array(bad)).to_pylist()
-        if has_decimal_comma(found[0] or ""):
-            next_step = "Write decimals with a point: 1.5."
-        wrong = dict(zip(bad.tolist(), found, strict=True))
-        raise bad_values(column, wrong, "has '{value}' in '{name}', which is not a finite number", next_step=next_step)
-    return values
 
 
 def _listed_class(text: str, spelled: Callable[[str], str], known: dict[str, int]) -> int | None:
@@ -251,12 +235,7 @@ def _titled(lists: pa.ChunkedArray) -> pa.ChunkedArray:
 
 
 def _is_number_text(text: str) -> bool:
-    return re.match(_NUMBER, text) is not None
-
-
-def number_shaped(column: SourceColumn) -> pa.ChunkedArray:
-    """Return which labels have the form of a number."""
-    return pc.match_substring_regex(pc.utf8_trim_whitespace(column.values), _NUMBER)
+    return re.match(NUMBER, text) is not None
 
 
 def _number_class(text: str) -> str:

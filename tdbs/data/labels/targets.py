@@ -27,11 +27,11 @@ from tdbs.arrays import offsets_of
 from tdbs.data.answers import answers_of_arrow
 from tdbs.data.columns import FILL, REASON, SourceColumn, bad_rows, one_array, refuse_missing, text_values
 from tdbs.data.labels.given import given_labels
+from tdbs.data.labels.numbers import scores_of_pairs
 from tdbs.data.labels.several import SeveralRule, encode_several, learn_several
 from tdbs.data.labels.single import (
     LabelType,
     encode_labels,
-    label_numbers,
     label_texts,
     learn_labels,
     list_class_ids,
@@ -161,10 +161,7 @@ def _learn_summaries(_labels: Sequence[SourceColumn], task: Task, _label_type: L
 
 
 def _learn_scores(_labels: Sequence[SourceColumn], task: Task, _label_type: LabelType) -> tuple[Task, Encoder]:
-    def numbers(column: SourceColumn) -> pa.Array:
-        return pa.array(label_numbers(label_texts(column), next_step="Fix the row: the score of a pair is a number."))
-
-    return task, lambda rows: numbers(rows.labels[0])
+    return task, lambda rows: pa.array(scores_of_pairs(label_texts(rows.labels[0])))
 
 
 def _learned(task: Task, kind: TaskKind, classes: tuple[str, ...]) -> Task:

@@ -280,7 +280,7 @@ def check_rows(strategy: Strategy, task: Task, *, in_rows: bool) -> None:
     if strategy.execution == "packed" and task.is_grouped:
         raise ConfigError(
             "--execution packed packs samples of one sequence; these have several.",
-            next_step="Pass --execution unpadded, which puts all of them in one row.",
+            next_step="Pass --strategy unpadded, without --batches and --execution: it puts all of them in one row.",
         )
     if strategy.execution == "packed" and task.kind == "seq2seq":
         raise ConfigError(
