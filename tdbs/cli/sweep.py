@@ -75,7 +75,7 @@ def command(
     require("optuna", "sweep", "tdbs[sweep]")
     opened = load(dataset_folder(dataset))
     from tdbs.analysis.sweep.result import SweepTerms, refuse_without_scores
-    from tdbs.analysis.sweep.search import sweep
+    from tdbs.analysis.sweep.search import RUNS_FOLDER, sweep
     from tdbs.analysis.sweep.space import listed_values, read_space
     from tdbs.cli.notes import idle_diet_note
     from tdbs.reports.sweep import sweep_notes, terminal_table, write_sweep
@@ -116,5 +116,5 @@ def command(
         print_json({"sweep": str(folder), "report": str(page), **dataclasses.asdict(result)})
     else:
         show(terminal_table(result))
-        print_lines(*sweep_notes(result), str(page))
+        print_lines(*sweep_notes(result, runs=str(folder / RUNS_FOLDER)), str(page))
     refuse_without_scores(result)

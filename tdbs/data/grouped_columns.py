@@ -34,7 +34,7 @@ def choose_grouped_columns(
     if options.columns is None or kind is None:
         return None
     names = schemas["train"].names
-    query, positive, *negatives = listed_columns(options.columns, names)
+    query, positive, *negatives = listed_columns(options.columns, names, second="POSITIVE")
     labels = () if options.label is None else (plain_name(options.label),)
     if labels and kind == "ranking":
         raise ConfigError(
@@ -112,17 +112,17 @@ def _kind(options: FileOptions) -> TaskKind | None:
     return next(kind for kind in GROUPED_KINDS if kind == asked)
 
 
-def listed_columns(given: str, names: Sequence[str]) -> list[str]:
+def listed_columns(given: str, names: Sequence[str], *, second: str) -> list[str]:
     """Return the names in a list separated by commas; one that has a comma is in quotes, or found among the columns.
 
-    Raises ConfigError if it is one name.
+    Raises ConfigError if it is one name; `second` is what the next is a name of.
     """
     plain, quoted = _found_names(given, names), _quoted_names(given)
     found = plain if quoted is None or set(plain) <= set(names) else quoted
     if len(found) < 2:
         raise ConfigError(
             fitted("--columns names one column, '{name}'.", name=given),
-            next_step="Pass two or more: --columns QUERY,POSITIVE.",
+            next_step=f"Pass two or more: --columns QUERY,{second}.",
         )
     return found
 

@@ -167,7 +167,7 @@ def _candidate_columns(
     for option, value in (("--text", options.text), ("--pair", options.pair)):
         if value is not None:
             raise ConfigError(f"--columns and {option} exclude each other.", next_step="Leave one of them out.")
-    query, *candidates = listed_columns(given, names)
+    query, *candidates = listed_columns(given, names, second="CANDIDATES")
     refuse_repeated([query, *candidates])
     for column in (query, *candidates):
         if column not in names:

@@ -41,7 +41,7 @@ def write_sweep(folder: Path, result: SweepResult, *, command: str) -> Path:
         f"{markdown_text(result.model)}, {epochs_in_words(result.epochs)}, seeds {', '.join(map(str, result.seeds))}; "
         f"{result.metric} x 100. "
         f"Made by {markdown_code(command)} (tdbs {tdbs.__version__}).",
-        "\n".join(f"- {markdown_text(note)}" for note in sweep_notes(result)),
+        "\n".join(f"- {markdown_text(note)}" for note in sweep_notes(result, runs="runs")),
         *_origin_parts(runs),
         markdown_table(trials_table(result)),
         *(f"![{name}]({name}.svg)" for name in figures),
@@ -110,14 +110,14 @@ def terminal_table(result: SweepResult) -> Table:
     return table
 
 
-def sweep_notes(result: SweepResult) -> list[str]:
-    """Return the notes below the table."""
+def sweep_notes(result: SweepResult, *, runs: str) -> list[str]:
+    """Return the notes below the table; `runs` is the folder of the runs, as the reader sees it."""
     notes = []
     if result.best is not None:
         params = ", ".join(f"{name} {_value(value)}" for name, value in result.best.params.items())
         deviation = _deviation(result.best)
         score = _score(result.best) + (f" ± {deviation:.2f} over seeds" if deviation else "")
-        notes.append(f"Best: trial {result.best.number}, {params}: {result.metric} {score}; its models are in runs/.")
+        notes.append(f"Best: trial {result.best.number}, {params}: {result.metric} {score}; its models are in {runs}.")
     notes += [f"Trial {each.number} was pruned: {each.reason}" for each in result.trials if each.reason is not None]
     if result.importance:
         shares = ", ".join(f"{name} {share:.0%}" for name, share in result.importance.items())

@@ -173,11 +173,11 @@ def test_the_page_has_every_trial_the_best_first(swept, tmp_path):
     assert "| trial | lr | dropout | mean | seed 0 | seed 1 | time |" in text
     assert f"Best: trial {found.best.number}, lr " in text
     assert {path.name for path in tmp_path.iterdir()} == {"README.md", "history.svg"}
-    assert any("prepared once" in note and "for 8 runs" in note for note in sweep_notes(found))
+    assert any("prepared once" in note and "for 8 runs" in note for note in sweep_notes(found, runs="runs"))
     assert "best so far" in sweep_figures(found)["history"]
     told = replace(found, importance={"lr": 0.75, "dropout": 0.25})
     assert ">dropout<" in sweep_figures(told)["importance"]
-    assert "What explains the spread of the scores: lr 75%, dropout 25%." in sweep_notes(told)
+    assert "What explains the spread of the scores: lr 75%, dropout 25%." in sweep_notes(told, runs="runs")
 
 
 # ----------------------------------------------------------------------------------------------------------- the space

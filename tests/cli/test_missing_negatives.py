@@ -115,6 +115,17 @@ def test_train_notes_what_it_learns_nothing_from(places, tdbs, tmp_path, name, l
     assert [line for line in told if "negative" in line] == notes
 
 
+def test_updates_of_one_sample_are_noted(places, tdbs, tmp_path):
+    """The loss of a pair alone is 0, whatever the model."""
+    note = (
+        "20 of 20 updates have one sample: without negatives of its own it teaches nothing, since negatives are those "
+        "of the update."
+    )
+    for size in (1, 4):
+        out = ("--model", "tiny", "--epochs", "1", "--batch-size", size, "--out", tmp_path / str(size))
+        assert (note in tdbs("train", places["embedding 0"], *out).stderr.splitlines()) == (size == 1)
+
+
 def test_a_sweep_of_a_split_that_cannot_be_ranked_is_refused(places, refused, tmp_path):
     options = ("--lr", "1e-3", *TINY, "--out", tmp_path / "sweep")
     assert refused("sweep", places["ranking 16"], *options) == (
@@ -141,3 +152,9 @@ def test_a_sweep_without_any_score_ends_with_the_reason(tmp_path):
     assert "Trial 1 was pruned: spearman is undefined." in outcome.stdout
     trials = json.loads((tmp_path / "sweep/sweep.json").read_text())["trials"]
     assert [(trial["state"], trial["reason"]) for trial in trials] == [("pruned", "spearman is undefined.")] * 2
+
+
+def test_a_sweep_names_the_folder_of_its_models(places, tdbs, tmp_path):
+    found = tdbs("sweep", places["embedding 16"], "--lr", "1e-3", *TINY, "--out", tmp_path / "sweep").stdout
+    assert f"its models are in {tmp_path / 'sweep/runs'}." in found.replace("\n", "")
+    assert "its models are in runs." in (tmp_path / "sweep/README.md").read_text()

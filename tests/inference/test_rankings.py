@@ -218,7 +218,7 @@ def test_what_is_refused(grouped_run, checkpoint_of, source, tmp_path):
         ),
         (run, source, ("columns", "query")): (
             "--columns names one column, 'query'.",
-            "Pass two or more: --columns QUERY,POSITIVE.",
+            "Pass two or more: --columns QUERY,CANDIDATES.",
         ),
         (run, source, ("columns", "query,query")): ("'query' is named twice.", "Name each column once."),
         (run, source, ("columns", "query,texts")): (
@@ -236,7 +236,7 @@ def test_what_is_refused(grouped_run, checkpoint_of, source, tmp_path):
             "Pass the texts themselves, or another model.",
         ),
         (embedder / "run", source, ("columns", both), ("float16", True)): (
-            "--float16 only applies to embeddings.",
+            "--float16 only applies to embeddings, not to ranks.",
             "Leave it out.",
         ),
     }

@@ -81,6 +81,23 @@ def test_an_update_of_one_pair_has_no_negatives_and_no_loss(tmp_path):
         assert min(losses[:-1]) > 0
 
 
+def test_prompts_of_a_model_that_is_trained_further_are_noted(tmp_path):
+    """sentence-transformers would put them before the texts; the run reads the texts as they are, and saves none."""
+    dataset = grouped_dataset(tmp_path / "files")
+    folder = Path(trained(dataset, tmp_path / "first").run) / "model"
+    settings = folder / "config_sentence_transformers.json"
+    notes = []
+    for prompts in ({}, {"query": "query: ", "passage": "passage: ", "none": ""}):
+        settings.write_text(json.dumps(json.loads(settings.read_text()) | {"prompts": prompts}))
+        result = trained(dataset, tmp_path / "second", model=str(folder), overwrite=True, noted=notes.append)
+    assert notes == [
+        f"{folder} has prompts (query, passage): texts are read without them, and the run has none. "
+        "Write them into the texts."
+    ]
+    saved = json.loads((Path(result.run) / "model/config_sentence_transformers.json").read_text())
+    assert saved["prompts"] == {}
+
+
 def test_samples_without_a_negative_add_nothing_to_the_loss_triplet():
     """Lists of negatives may be empty, and so may be those of all samples of a call."""
     embeddings = torch.randn(4, 3, requires_grad=True)

@@ -5,7 +5,7 @@ from typing import Any
 
 from tdbs.errors import ModelError
 from tdbs.records import Form, read_json
-from tdbs.shown import fitted, shown
+from tdbs.shown import shown
 
 SENTENCE_FILE = Form(
     what="a file of sentence-transformers",
@@ -14,6 +14,7 @@ SENTENCE_FILE = Form(
     foreign=True,
 )
 SETTINGS_NAME = "config_sentence_transformers.json"
+_SHOWN_PROMPTS = 5
 
 
 def sentence_settings(folder: Path) -> dict[str, Any]:
@@ -49,8 +50,8 @@ def note_on_training(folder: Path) -> str | None:
     named = [name for name, text in prompts.items() if text] if isinstance(prompts, dict) else []
     if not named:
         return None
-    return fitted(
-        "{folder} has prompts ({names}): texts are read without them, and the run has none. Write them into the texts.",
-        folder=str(folder),
-        names=", ".join(map(str, named)),
+    listed = ", ".join(shown(str(name)) for name in named[:_SHOWN_PROMPTS]) + ", …" * (len(named) > _SHOWN_PROMPTS)
+    return (
+        f"{folder} has prompts ({listed}): texts are read without them, and the run has none. "
+        "Write them into the texts."
     )

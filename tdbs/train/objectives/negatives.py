@@ -10,10 +10,13 @@ from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.negative_counts import count_negatives, sequences_without_negatives
 from tdbs.pipeline.split_index import SplitIndex
 from tdbs.train.objectives.objective import Objective, default_loss
+from tdbs.train.planning.epoch_plan import EpochPlan
 
 _TRAIN = "train"
 _NEEDING = ("triplet", "binary", "listwise")  # losses that teach nothing if no sample has a negative
 _COMPARING = ("triplet", "listwise")  # losses of a sample that are 0 if it has none
+
+_FEW_ALONE = 0.05  # of the updates; fewer hardly matter
 
 
 def check_negatives(settings: ObjectiveSettings, manifest: Manifest) -> None:
@@ -37,8 +40,10 @@ def is_unranked(manifest: Manifest) -> bool:
     return task.kind == "ranking" and info is not None and not count_negatives(info, task)
 
 
-def objective_notes(objective: Objective | None, manifest: Manifest, index: SplitIndex) -> Iterator[str]:
-    """Yield notes on what a run learns, and on a score that it cannot have; `index` is that of train."""
+def objective_notes(
+    objective: Objective | None, manifest: Manifest, index: SplitIndex, plan: EpochPlan
+) -> Iterator[str]:
+    """Yield notes on what a run learns, and on a score that it cannot have; index and plan are of train's first epoch."""
     if objective is None or index.sequences_N is None:
         return
     task = manifest.task
@@ -46,6 +51,12 @@ def objective_notes(objective: Objective | None, manifest: Manifest, index: Spli
     if objective.loss in _COMPARING and lacking:
         samples = f"{lacking:,} of {len(index.sequences_N):,} samples of train"
         yield f"{samples} have no negative: --loss {objective.loss} learns nothing from them."
+    alone = int(np.count_nonzero(plan.step_sizes_S == 1))
+    if objective.is_joint and lacking and alone > _FEW_ALONE * plan.steps:
+        yield (
+            f"{alone:,} of {plan.steps:,} updates have one sample: without negatives of its own it teaches nothing, "
+            "since negatives are those of the update."
+        )
     if objective.largest_score > 1:
         largest = f"{objective.largest_score:g}"
         yield f"Scores are divided by {largest}, the largest absolute one of train: a cosine is at most 1."
