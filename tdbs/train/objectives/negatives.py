@@ -43,7 +43,7 @@ def is_unranked(manifest: Manifest) -> bool:
 def objective_notes(
     objective: Objective | None, manifest: Manifest, index: SplitIndex, plan: EpochPlan
 ) -> Iterator[str]:
-    """Yield notes on what a run learns, and on a score that it cannot have; index and plan are of train's first epoch."""
+    """Yield notes on what a run learns, and on a score that it cannot have; the plan is of the first epoch of train."""
     if objective is None or index.sequences_N is None:
         return
     task = manifest.task
