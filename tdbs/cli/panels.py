@@ -30,6 +30,6 @@ PANELS: dict[str, tuple[str, ...]] = {
     "Logging and energy": ("track", "energy", "country"),
     "Checkpoints": ("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints"),
     "Hub": ("hub_push", "license_id", "private", "no_upload"),
-    "Output": ("files", "html", "overwrite", "as_json"),
+    "Output": ("files", "html", "rows", "overwrite", "as_json"),
     "Other options": ("config", "debug", "help"),
 }

@@ -56,7 +56,7 @@ def write_files(folder: Path) -> None:
 
 def _write_beir(folder: Path, searched: Sequence[dict[str, str]]) -> None:
     """Write queries, the texts that answer them, and which answers which, as BEIR has them."""
-    (folder / "qrels").mkdir(parents=True)
+    (folder / "qrels").mkdir(parents=True, exist_ok=True)
     _jsonl(folder / "queries.jsonl", [{"_id": f"q{i}", "text": row["query"]} for i, row in enumerate(searched)])
     corpus = [{"_id": f"d{i}", "title": "", "text": row["positive"]} for i, row in enumerate(searched)]
     _jsonl(folder / "corpus.jsonl", corpus)

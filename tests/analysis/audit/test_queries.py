@@ -130,7 +130,7 @@ def test_a_negative_that_is_its_positive_but_for_a_mark_is_a_false_negative(toke
     assert found.examples[0].at_fault == "0 is one of us."
 
 
-@pytest.mark.parametrize(("alone", "severity"), [(40, "warning"), (4, "warning"), (3, "note")])
+@pytest.mark.parametrize(("alone", "severity"), [(39, "warning"), (4, "warning"), (3, "note")])
 def test_rows_of_a_reranker_without_negatives_are_counted(tokenizer, workplace, alone, severity):
     """A warning from a tenth of the rows. An embedding has in-batch negatives, so nothing is wrong there."""
     rows = [{"q": f"who is {n} ?", "p": f"{n} is one", "n": [f"an {n}"] * (n >= alone)} for n in range(40)]
