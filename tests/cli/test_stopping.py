@@ -115,7 +115,7 @@ def test_a_stopped_study_names_the_folder_of_its_runs(small_files, workplace):
     vocabulary = len(json.loads((workplace / "m/tokenizer.json").read_text())["model"]["vocab"])
     sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
     BertForSequenceClassification(BertConfig(vocab_size=vocabulary, **sizes)).save_pretrained(workplace / "m")
-    words = ("reproduce", "fig6", "--tasks", "./files", "--seeds", "1", "--epochs", 40, "--model", "m")
+    words = ("reproduce", "fig6", "--tasks", "./files", "--seeds", "1", "--epochs", 400, "--model", "m")
     code, lines = stopped(words, workplace, signal.SIGTERM, in_first_steps(workplace))
     assert code == 128 + signal.SIGTERM
     assert lines[-2:] == [
