@@ -82,9 +82,11 @@ def row_message(row: str, reason: str) -> str:
     return clipped(f"{clipped(row, room)} {reason}.", MESSAGE)
 
 
-def type_name(kind: pa.DataType) -> str:
-    """Return an Arrow type as an error names it, without the names of its parts."""
-    return f"list<{type_name(kind.value_type)}>" if is_list(kind) else str(kind)
+def other_type(column: SourceColumn, wanted: str, *, next_step: str) -> SourceError:
+    """Return the error for a column of another type than the one that is wanted."""
+    kind = _type_name(column.values.type)
+    message = f"'{{name}}' of {{where}} contains {{kind}}, not {wanted}."
+    return SourceError(fitted(message, name=column.name, where=column.where, kind=kind), next_step=next_step)
 
 
 def first_true(mask: pa.ChunkedArray) -> int | None:
@@ -119,15 +121,8 @@ def bad_values(column: SourceColumn, found: Mapping[int, str], problem: str, *, 
 def text_values(column: SourceColumn, *, next_step: str = FILL) -> pa.ChunkedArray:
     """Return a column of texts as strings; none is missing and all are UTF-8 (Parquet files need not be)."""
     if not is_text(column.values.type):
-        raise SourceError(
-            fitted(
-                "'{name}' of {where} contains {kind}, not texts.",
-                name=column.name,
-                where=column.where,
-                kind=type_name(column.values.type),
-            ),
-            next_step="Name a column of texts." if not _is_number(column.values.type) else NUMBERS_AS_TEXTS,
-        )
+        is_number = _is_number(column.values.type)
+        raise other_type(column, "texts", next_step=NUMBERS_AS_TEXTS if is_number else "Name a column of texts.")
     refuse_missing(column, next_step=next_step)
     return _valid(column, pa.string())
 
@@ -136,15 +131,7 @@ def word_lists(column: SourceColumn) -> pa.ChunkedArray:
     """Return a column of lists of words as such; no list and no word is missing, and all words are UTF-8."""
     kind = column.values.type
     if not (is_list(kind) and is_text(kind.value_type)):
-        raise SourceError(
-            fitted(
-                "'{name}' of {where} contains {kind}, not lists of words.",
-                name=column.name,
-                where=column.where,
-                kind=type_name(kind),
-            ),
-            next_step="Name a column of lists of texts.",
-        )
+        raise other_type(column, "lists of words", next_step="Name a column of lists of texts.")
     refuse_missing(column, next_step=FILL)
     lists = _valid(column, pa.list_(pa.string()))
     _refuse_missing_values(column, lists)
@@ -208,6 +195,11 @@ def refuse_or_note(bad: BadRows | None, row: int, where: str, reason: str, *, ne
     if bad is None:
         raise RowError(row_message(row_name(row, where), reason), next_step=next_step, reasons={row: reason})
     bad.setdefault(row, reason)
+
+
+def _type_name(kind: pa.DataType) -> str:
+    """Return an Arrow type as an error names it, without the names of its parts."""
+    return f"list<{_type_name(kind.value_type)}>" if is_list(kind) else str(kind)
 
 
 def _is_number(kind: pa.DataType) -> bool:

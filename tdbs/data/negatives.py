@@ -13,9 +13,9 @@ from tdbs.data.columns import (
     SourceColumn,
     bad_values,
     one_array,
+    other_type,
     refuse_other_bytes,
     text_values,
-    type_name,
 )
 from tdbs.data.content import is_list, is_text
 from tdbs.errors import SourceError
@@ -73,15 +73,7 @@ def _text_lists(column: SourceColumn) -> pa.ListArray:
     kind = column.values.type
     entries = kind.value_type if is_list(kind) else kind
     if not (is_text(entries) or pa.types.is_null(entries)):  # null: all lists are empty
-        raise SourceError(
-            fitted(
-                "'{name}' of {where} contains {kind}, not lists of texts.",
-                name=column.name,
-                where=column.where,
-                kind=type_name(kind),
-            ),
-            next_step='Write lists of texts: ["a text", "another"].',
-        )
+        raise other_type(column, "lists of texts", next_step='Write lists of texts: ["a text", "another"].')
     refuse_other_bytes(column)
     lists = one_array(column.values.cast(pa.list_(pa.string())))
     empty = np.flatnonzero(_is_blank(lists.flatten()))

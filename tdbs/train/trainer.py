@@ -27,9 +27,8 @@ from tdbs.train.energy import EnergyUse, metered
 from tdbs.train.feed import TRAIN, TrainingData, feed_of, plan_data
 from tdbs.train.learner import Learner, make_learner
 from tdbs.train.loop import run_epochs
-from tdbs.train.models.pooling import folder_of as folder_of_model
 from tdbs.train.models.saved_model import save_model
-from tdbs.train.models.sentence_settings import note_on_training
+from tdbs.train.models.sentence_settings import note_on_training, sentence_folder
 from tdbs.train.objectives.negatives import objective_notes
 from tdbs.train.planning.caps import hardware_caps
 from tdbs.train.planning.dropout import resolve_dropout
@@ -159,7 +158,8 @@ def train(dataset: AnyDataset, arguments: TrainArguments) -> TrainResult:
         in_rows=strategy.in_rows,
         bounded=arguments.memory is not None,
     )
-    of_texts = None if learner.rules.pooling is None else note_on_training(folder_of_model(resolved.model.name))
+    embeds = learner.rules.pooling is not None
+    of_texts = note_on_training(sentence_folder(resolved.model.name, cached=True)) if embeds else None
     of_objective = objective_notes(learner.objective, dataset.manifest, loaded.training.index, feed.plans[0])
     for note in filter(None, (of_texts, *of_objective)):
         arguments.noted(note)

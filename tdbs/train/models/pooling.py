@@ -16,13 +16,11 @@ from tdbs.objective_settings import PoolingMode
 from tdbs.records import read_json, read_record, record_of
 from tdbs.train.batches import Batch
 from tdbs.train.device import to_device
-from tdbs.train.models.sentence_settings import SENTENCE_FILE, SETTINGS_NAME
-from tdbs.train.planning.model_choice import TINY
+from tdbs.train.models.sentence_settings import MODULES_NAME, SENTENCE_FILE, sentence_folder
 from tdbs.train.rows.sequences import Sequences, means_of_samples
 
 # Shapes: R rows of W tokens (R x W = F), B sequences, L their padded length, E entries of a hidden state.
 
-MODULES_NAME = "modules.json"
 _CONFIG_NAME = "config.json"
 _MODES: dict[str, PoolingMode] = {"mean": "mean", "cls": "cls", "lasttoken": "last"}
 
@@ -61,7 +59,7 @@ def choose_pooling(name: str, model_type: str, *, mode: PoolingMode | None, norm
 
     The model is named as a folder, or as on the hub.
     """
-    saved = saved_pooling(folder_of(name), mode=mode)
+    saved = saved_pooling(sentence_folder(name), mode=mode)
     if saved is not None:
         return Pooling(mode=saved.mode, normalize=normalize or saved.normalize)
     rows = family_of(model_type).rows
@@ -118,18 +116,6 @@ def saved_pooling(folder: Path, *, mode: PoolingMode | None = None) -> Pooling |
                 next_step="Pass a model with a transformer, pooling and normalization alone.",
             )
     return None if mode is None else Pooling(mode=mode, normalize=normalize)
-
-
-def folder_of(name: str) -> Path:
-    """Return the folder of a model, for one of the hub that of its cache, with the files that say how it pools."""
-    if name == TINY or Path(name).is_dir():
-        return Path(name)
-    from huggingface_hub import snapshot_download
-
-    try:
-        return Path(snapshot_download(name, allow_patterns=[MODULES_NAME, SETTINGS_NAME, f"*_Pooling/{_CONFIG_NAME}"]))
-    except Exception:  # no network, and not in the cache: its configuration was, or the model was not opened
-        return Path(name)
 
 
 def _mode_of(folder: Path) -> PoolingMode:

@@ -10,7 +10,8 @@ from transformers import PretrainedConfig
 
 from tdbs.data.tasks import Task
 from tdbs.files import write_json
-from tdbs.train.models.pooling import MODULES_NAME, Pooling
+from tdbs.train.models.pooling import Pooling
+from tdbs.train.models.sentence_settings import MODULES_NAME, SETTINGS_NAME
 
 _TYPES = "sentence_transformers.models."
 
@@ -41,7 +42,7 @@ def write_embedding_files(folder: Path, pooling: Pooling, *, width: int, max_len
         (folder / "2_Normalize").mkdir(exist_ok=True)
     _write(folder / "sentence_bert_config.json", {"max_seq_length": max_length, "do_lower_case": False})
     similarity = {"model_type": "SentenceTransformer", "prompts": {}, "similarity_fn_name": "cosine"}
-    _write(folder / "config_sentence_transformers.json", {**similarity, "default_prompt_name": None})
+    _write(folder / SETTINGS_NAME, {**similarity, "default_prompt_name": None})
 
 
 def name_activation(config: PretrainedConfig, task: Task) -> None:

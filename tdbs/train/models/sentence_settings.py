@@ -6,6 +6,7 @@ from typing import Any
 from tdbs.errors import ModelError
 from tdbs.records import Form, read_json
 from tdbs.shown import shown
+from tdbs.train.planning.model_choice import TINY
 
 SENTENCE_FILE = Form(
     what="a file of sentence-transformers",
@@ -13,8 +14,25 @@ SENTENCE_FILE = Form(
     next_step="Copy the model's folder again, or pass another model.",
     foreign=True,
 )
-SETTINGS_NAME = "config_sentence_transformers.json"
+MODULES_NAME, SETTINGS_NAME = "modules.json", "config_sentence_transformers.json"
+_POOLING_FILES = "*_Pooling/config.json"
 _SHOWN_PROMPTS = 5
+
+
+def sentence_folder(name: str, *, cached: bool = False) -> Path:
+    """Return the folder of a model, for one of the hub that of its cache, with its files of sentence-transformers.
+
+    `cached`: they were asked for before, so the hub is not asked again.
+    """
+    if name == TINY or Path(name).is_dir():
+        return Path(name)
+    from huggingface_hub import snapshot_download
+
+    files = [MODULES_NAME, SETTINGS_NAME, _POOLING_FILES]
+    try:
+        return Path(snapshot_download(name, allow_patterns=files, local_files_only=cached))
+    except Exception:  # no network, and not in the cache: its configuration was, or the model was not opened
+        return Path(name)
 
 
 def sentence_settings(folder: Path) -> dict[str, Any]:

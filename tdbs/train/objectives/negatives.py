@@ -15,7 +15,6 @@ from tdbs.train.planning.epoch_plan import EpochPlan
 _TRAIN = "train"
 _NEEDING = ("triplet", "binary", "listwise")  # losses that teach nothing if no sample has a negative
 _COMPARING = ("triplet", "listwise")  # losses of a sample that are 0 if it has none
-
 _FEW_ALONE = 0.05  # of the updates; fewer hardly matter
 
 
