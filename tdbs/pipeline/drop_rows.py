@@ -34,7 +34,6 @@ from tdbs.pipeline.duplicates.normal import normal_texts
 from tdbs.pipeline.duplicates.options import TRAIN, DropRules
 from tdbs.pipeline.duplicates.pieces import pieces_of
 from tdbs.pipeline.duplicates.repeats import KINDS, Repeats, exact_repeats, near_repeats
-from tdbs.pipeline.duplicates.shingles import shingles_of
 from tdbs.pipeline.manifest import DUPLICATES_NAME, DuplicatesInfo, FileInfo
 from tdbs.pipeline.references import unanswered_rows
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
@@ -158,8 +157,7 @@ def _near(tokens: RowTokens, digests: RowDigests, tokenizer: LoadedTokenizer, tr
     normal = normal_texts(tokens.ids_T, offsets_P1, pieces)
     whole = compared(tokens.ids_T, offsets_P1, pieces, normal, texts)
     heads = None if digests.heads_N2 is None else compared(tokens.ids_T, offsets_P1, pieces, normal, texts.heads)
-    shingles = shingles_of(normal.word_hashes_W, normal.word_offsets_P1)
-    return near_repeats(whole, heads, shingles, digests.labels_N, train_from=train_from)
+    return near_repeats(whole, heads, normal.shingles, digests.labels_N, train_from=train_from)
 
 
 def _distinct(ids_T: TokenArray) -> IntArray:

@@ -15,15 +15,23 @@ from tdbs.analysis.audit.label_skew import LabelSkew, label_skew, skew_findings
 from tdbs.analysis.audit.leaks import leak_findings
 from tdbs.analysis.audit.numbers import number_findings
 from tdbs.analysis.audit.queries import query_findings
-from tdbs.analysis.audit.repeats import find_repeats
+from tdbs.analysis.audit.repeats import Repeats, find_repeats
 from tdbs.analysis.audit.sizes import size_findings
 from tdbs.analysis.audit.truncation import Truncation, truncation_findings, truncation_of
 from tdbs.analysis.audit.vocabulary import Fit, fit_of, vocabulary_findings
 from tdbs.given import Place, checked
 from tdbs.pipeline.dataset import AnyDataset, opened
-from tdbs.pipeline.duplicates.near import BANDS, ROWS_A_BAND, THRESHOLD
+from tdbs.pipeline.duplicates.candidates import BANDS, ROWS_A_BAND
+from tdbs.pipeline.duplicates.near import THRESHOLD
 from tdbs.pipeline.origin import unnoted
+from tdbs.settings import DEFAULT_MEMORY
+from tdbs.spilled import forget
 
+_REPEAT_CHECKS: tuple[Callable[[Contents, Repeats], list[Finding]], ...] = (
+    duplicate_findings,
+    leak_findings,
+    conflict_findings,
+)
 _CHECKS: tuple[Callable[[Contents], list[Finding]], ...] = (
     query_findings,
     size_findings,
@@ -81,33 +89,39 @@ class Audit:
 
 
 @checked
-def audit(dataset: AnyDataset, *, scores: Place | None = None) -> Audit:
+def audit(dataset: AnyDataset, *, scores: Place | None = None, memory: int | str = DEFAULT_MEMORY) -> Audit:
     """Return what is wrong with a prepared dataset.
 
-    All samples are in memory: a million of 13 tokens take 1 GiB (benchmarks/results/audit_cpu_2026-11-30.md).
+    A dataset that does not fit in the memory is compared through temporary files; TMPDIR chooses their place. The
+    result is the same (benchmarks/results/audit_cpu_2026-11-30.md).
 
     Args:
         dataset: Folder that `prepare` wrote, its URL on an object store, or what `prepare` returned.
         scores: A run that `score` has scored: labels that are likely wrong are a finding, too.
+        memory: Memory limit, in bytes or as a text: 2GiB, 768MiB.
 
     Returns:
         The findings, warnings first, and figures of splits, tokenizer and labels.
 
     Raises:
-        ConfigError: The run has no scores of classes, or is of another source.
+        ConfigError: The run has no scores of classes, or is of another source; or the memory is too little, or the
+            folder for temporary files too small.
         DatasetError: The folder is not a prepared dataset, a shard is damaged, or there are no samples.
         TrainingError: The folder of the scores is not a run.
     """
     prepared = opened(dataset)
-    contents = read_contents(prepared)
+    import os; spilled = bool(os.environ.get("SPILL"))
+    contents = read_contents(prepared, spilled=spilled)
     repeats = find_repeats(contents)
-    found = [
-        each for check in (duplicate_findings, leak_findings, conflict_findings) for each in check(contents, repeats)
-    ]
+    found: list[Finding] = []
+    for compare in _REPEAT_CHECKS:
+        found += compare(contents, repeats)
+        forget(contents, repeats)
     if scores is not None:
         found += label_error_findings(contents, prepared, Path(scores))
     for check in _CHECKS:
         found += check(contents)
+        forget(contents)
     manifest = prepared.manifest
     return Audit(
         path=prepared.path,

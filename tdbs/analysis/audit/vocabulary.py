@@ -30,7 +30,7 @@ def fit_of(contents: Contents) -> Fit:
     counts_V = contents.id_counts_V
     has_letters_V = np.diff(contents.pieces.offsets_V1) > 0
     pieces = int(counts_V[: len(has_letters_V)][has_letters_V].sum())
-    words = len(contents.normal.word_hashes_W)
+    words = contents.normal.words
     own = int(counts_V.sum() - counts_V[contents.special_ids].sum())
     unknown = contents.unknown_id
     unknown_tokens = 0 if unknown is None else int(counts_V[unknown])

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, blocks_of, mixed, range_sums
+from tdbs.spilled import forget
 
 # Shapes: N rows, N1 = N + 1, V their values, R rows that are compared.
 
@@ -34,6 +35,7 @@ def row_digests(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> HashArray:
         place_V *= GOLDEN
         place_V += values_V[offsets_N1[first] : offsets_N1[end]].astype(np.uint64)
         found_N[first:end] = mixed(range_sums(mixed(place_V), offsets_R1) + sizes_R.astype(np.uint64))
+        forget(values_V)
     return found_N
 
 
@@ -82,6 +84,7 @@ def _are_equal(values_V: npt.NDArray[Any], offsets_N1: IntArray, rows_R: IntArra
         of_other = values_V[ragged_positions(offsets_N1[others_R[some_R]], size_R)]
         which = np.repeat(some_R, size_R)
         equal_R[which[of_row != of_other]] = False
+        forget(values_V)
     return equal_R
 
 
