@@ -72,7 +72,7 @@ def forget(*values: object) -> None:
 
 def _write(file: IO[bytes], array: AnyArray) -> None:
     if array.size:
-        file.write(memoryview(np.ascontiguousarray(array)).cast("B"))
+        file.write(np.ascontiguousarray(array).view(np.uint8).data)
 
 
 def _mapped(file: IO[bytes], like: AnyArray) -> AnyArray:

@@ -110,7 +110,9 @@ def audit(dataset: AnyDataset, *, scores: Place | None = None, memory: int | str
         TrainingError: The folder of the scores is not a run.
     """
     prepared = opened(dataset)
-    import os; spilled = bool(os.environ.get("SPILL"))
+    import os
+
+    spilled = bool(os.environ.get("SPILL"))
     contents = read_contents(prepared, spilled=spilled)
     repeats = find_repeats(contents)
     found: list[Finding] = []

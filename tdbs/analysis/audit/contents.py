@@ -4,7 +4,7 @@ A million samples of 13 tokens take 0.2 GiB, in memory or in files: two or four 
 and about a hundred a sample.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -20,7 +20,7 @@ from tdbs.errors import DatasetError
 from tdbs.pipeline import schema
 from tdbs.pipeline.dataset import PreparedDataset, Targets, read_tokenizer
 from tdbs.pipeline.duplicates.compared import RowTexts, row_texts
-from tdbs.pipeline.duplicates.mixing import HashArray, mixed
+from tdbs.pipeline.duplicates.mixing import HashArray, blocks_of, mixed
 from tdbs.pipeline.duplicates.normal import NormalTexts, normal_texts, text_offsets
 from tdbs.pipeline.duplicates.pieces import Pieces, pieces_of, unknown_id
 from tdbs.pipeline.duplicates.rows import row_digests
@@ -102,6 +102,15 @@ class Contents:
     def split_of(self, row: int) -> int:
         """Return the number of a sample's split."""
         return int(np.searchsorted(self.split_offsets_S1, row, side="right")) - 1
+
+    def blocks(self, split: int) -> Iterator[slice]:
+        """Yield the samples of a split, some at a time: what is looked up of a token takes memory for these alone."""
+        part = self.slice_of(split)
+        for first, end in blocks_of(
+            self.token_offsets_N1[part.start : part.stop + 1] - self.token_offsets_N1[part.start], _TOKENS_AT_ONCE
+        ):
+            yield slice(part.start + first, part.start + end)
+            forget(self.ids_T)
 
     def text_of(self, row: int) -> str:
         """Return the text of a sample's tokens: all texts if it has several, with bars between them."""

@@ -1,4 +1,4 @@
-"""Pairs of rows that may be nearly the same: MinHash and bands (near.py has the numbers). Rows with one key are a bucket.
+"""Pairs of rows that may be nearly the same, by MinHash and bands (see near.py). Rows with one key are a bucket.
 
 Minima of a block of rows are found while its shingles are in the processor's cache: rows with as many shingles are
 columns of one matrix, whose rows are compared element by element. Only the 16 keys of each row are kept.
@@ -51,10 +51,7 @@ def candidates(
         _keys(shingles, texts, rows_R[first:end], place) for first, end in blocks_of(offsets_R1, _SHINGLES_AT_ONCE)
     )
     keys = joined(blocks, spilled=spilled)
-    found = [np.empty(0, dtype=np.uint64)]
-    for band in range(BANDS):
-        found.append(_pairs_of_buckets(keys.pop(band)))
-    pairs = np.unique(np.concatenate(found))
+    pairs = np.unique(np.concatenate([_pairs_of_buckets(keys.pop(band)) for band in range(BANDS)]))
     first, second = np.divmod(pairs, np.uint64(rows))
     return rows_R[first.astype(np.int64)], rows_R[second.astype(np.int64)]
 
@@ -99,9 +96,7 @@ def _keys(shingles: Shingles, texts: RowTexts, rows_R: IntArray, place: int) -> 
     return dict(enumerate(keys_BR))
 
 
-def _shingles_of_rows(
-    shingles: Shingles, texts: RowTexts, rows_R: IntArray, place: int
-) -> tuple[HashArray, IntArray]:
+def _shingles_of_rows(shingles: Shingles, texts: RowTexts, rows_R: IntArray, place: int) -> tuple[HashArray, IntArray]:
     """Return the shingles by which some rows are looked for: those of one text, or of all texts if that one is empty.
 
     It is the text in which most rows differ: of many questions about one passage, the question.

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from tdbs.arrays import IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.duplicates.mixing import HashArray, blocks_of, mixed, range_sums
 from tdbs.pipeline.duplicates.pieces import Pieces, concatenated, powers
-from tdbs.pipeline.duplicates.rows import first_with_same, row_digests, same_rows
+from tdbs.pipeline.duplicates.rows import first_with_same, row_digests, verify
 from tdbs.pipeline.duplicates.shingles import Shingles, hash_bits, shingles_of
 from tdbs.spilled import forget, joined, kept
 
@@ -63,7 +63,8 @@ def normal_texts(
     """
     bits = hash_bits(len(offsets_P1) - 1)
     blocks = (
-        _block(ids_T, offsets_P1[first : end + 1], pieces, bits) for first, end in blocks_of(offsets_P1, _TOKENS_AT_ONCE)
+        _block(ids_T, offsets_P1[first : end + 1], pieces, bits)
+        for first, end in blocks_of(offsets_P1, _TOKENS_AT_ONCE)
     )
     found = joined(blocks, spilled=spilled)
     return NormalTexts(
@@ -97,20 +98,20 @@ def same_texts(
         firsts_N: First text of each row.
         counts_N: Texts of each row, one or more.
     """
-    rows = np.arange(len(counts_N))
     digests_N, sizes_N = texts.digests_P, texts.sizes_P
     if counts_N.max(initial=0) > 1:
         texts_Q, offsets_N1 = ragged_positions(firsts_N, counts_N), offsets_of(counts_N)
         digests_N = row_digests(texts.digests_P[texts_Q], offsets_N1)
         sizes_N = np.diff(offsets_of(texts.sizes_P[texts_Q])[offsets_N1])
-    like_N = first_with_same(digests_N)
-    shared_N = np.bincount(like_N, minlength=len(rows))[like_N] > 1
-    compared = rows[(sizes_N > 0) & shared_N]
-    bytes_V, offsets_R1 = _bytes_of_rows(
-        ids_T, offsets_P1, pieces, ragged_positions(firsts_N[compared], counts_N[compared]), counts_N[compared]
-    )
-    first_N = rows.copy()
-    first_N[compared] = compared[same_rows(bytes_V, offsets_R1, digests_N=digests_N[compared])]
+    first_N = np.where(sizes_N > 0, first_with_same(digests_N), np.arange(len(counts_N)))
+
+    def bytes_of(rows_R: IntArray) -> tuple[npt.NDArray[np.uint8], IntArray]:
+        counts_R = counts_N[rows_R]
+        found = _bytes_of_rows(ids_T, offsets_P1, pieces, ragged_positions(firsts_N[rows_R], counts_R), counts_R)
+        forget(ids_T)
+        return found
+
+    verify(first_N, offsets_P1[firsts_N + counts_N] - offsets_P1[firsts_N], bytes_of)
     return first_N
 
 
@@ -119,7 +120,7 @@ def _bytes_of_rows(
 ) -> tuple[npt.NDArray[np.uint8], IntArray]:
     """Return the normal forms of rows with some texts; a NUL stands behind each text, so that they cannot run together.
 
-    A row has as many of the texts as it counts.
+    A row has as many of the texts as it counts. Returns the bytes, and how many each row has.
     """
     tokens_Q = offsets_P1[texts_Q + 1] - offsets_P1[texts_Q]
     ids = ids_T[ragged_positions(offsets_P1[texts_Q], tokens_Q)]
@@ -131,7 +132,7 @@ def _bytes_of_rows(
     ends_Q = through[offsets_of(counts)[np.cumsum(tokens_Q)]]
     with_ends = np.insert(found, ends_Q, 0)
     offsets_Q1 = np.append(0, ends_Q + np.arange(1, len(ends_Q) + 1))
-    return with_ends, offsets_Q1[offsets_of(counts_R)]
+    return with_ends, np.diff(offsets_Q1[offsets_of(counts_R)])
 
 
 def _block(ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces, bits: int) -> dict[str, npt.NDArray[Any]]:
