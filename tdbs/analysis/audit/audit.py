@@ -19,10 +19,13 @@ from tdbs.analysis.audit.repeats import Repeats, find_repeats
 from tdbs.analysis.audit.sizes import size_findings
 from tdbs.analysis.audit.truncation import Truncation, truncation_findings, truncation_of
 from tdbs.analysis.audit.vocabulary import Fit, fit_of, vocabulary_findings
+from tdbs.errors import ConfigError
 from tdbs.given import Place, checked
 from tdbs.pipeline.dataset import AnyDataset, opened
+from tdbs.pipeline.duplicates.budget import Amount, amount_of
 from tdbs.pipeline.duplicates.candidates import BANDS, ROWS_A_BAND
 from tdbs.pipeline.duplicates.near import THRESHOLD
+from tdbs.pipeline.engines import memory_bytes
 from tdbs.pipeline.origin import unnoted
 from tdbs.settings import DEFAULT_MEMORY
 from tdbs.spilled import forget
@@ -110,10 +113,7 @@ def audit(dataset: AnyDataset, *, scores: Place | None = None, memory: int | str
         TrainingError: The folder of the scores is not a run.
     """
     prepared = opened(dataset)
-    import os
-
-    spilled = bool(os.environ.get("SPILL"))
-    contents = read_contents(prepared, spilled=spilled)
+    contents = read_contents(prepared, spilled=_is_spilled(amount_of(prepared.manifest), memory))
     repeats = find_repeats(contents)
     found: list[Finding] = []
     for compare in _REPEAT_CHECKS:
@@ -142,6 +142,18 @@ def audit(dataset: AnyDataset, *, scores: Place | None = None, memory: int | str
         control_characters_removed=removes_control_characters(contents),
         to_add=unnoted(manifest),
     )
+
+
+def _is_spilled(amount: Amount, memory: int | str) -> bool:
+    """Return whether samples do not fit in the memory. Raises ConfigError if they do not even when they are spilled."""
+    most = memory_bytes(memory)
+    if amount.bytes_spilled > most:
+        raise ConfigError(
+            f"--memory {memory} is too little memory for tdbs audit: {amount.rows:,} samples take "
+            f"{amount.bytes_spilled:,} bytes.",
+            next_step=f"Pass --memory {-(-amount.bytes_spilled >> 20)}MiB or more.",
+        )
+    return amount.bytes_in_memory > most
 
 
 def _classes(contents: Contents, split: int) -> tuple[ClassCount, ...]:
