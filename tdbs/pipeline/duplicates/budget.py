@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from tdbs.pipeline.manifest import Manifest
 
-_BASE = 256 << 20  # Python, the libraries, the tokenizer, a shard, and blocks on their way
-_PER_ROW, _PER_TEXT, _PER_TOKEN = 200, 150, 24  # in memory
+_BASE = 320 << 20  # Python, the libraries, the tokenizer, a shard, and blocks on their way
+_PER_ROW, _PER_TEXT, _PER_TOKEN = 200, 150, 18  # in memory
 _SPILLED_PER_ROW, _SPILLED_PER_TEXT = 60, 60  # while all samples are sorted; tokens take none
 
 
