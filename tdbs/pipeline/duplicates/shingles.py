@@ -40,7 +40,7 @@ def shingles_of(word_hashes_W: HashArray, offsets_P1: IntArray, *, bits: int | N
     Args:
         word_hashes_W: Hashes of the words of all texts, in order.
         offsets_P1: Text p has words [p] to [p + 1].
-        bits: Hashes are cut to so many bits: those that `hash_bits` gives for all texts, if these are a part of
+        bits: Hashes are cut to these bits: the number that `hash_bits` gives for all texts, if these are a part of
             them. None: these are all.
 
     Returns:
