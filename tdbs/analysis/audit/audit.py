@@ -21,8 +21,8 @@ from tdbs.analysis.audit.truncation import Truncation, truncation_findings, trun
 from tdbs.analysis.audit.vocabulary import Fit, fit_of, vocabulary_findings
 from tdbs.errors import ConfigError
 from tdbs.given import Place, checked
-from tdbs.pipeline.dataset import AnyDataset, opened
-from tdbs.pipeline.duplicates.budget import Amount, amount_of
+from tdbs.pipeline.dataset import AnyDataset, PreparedDataset, opened, split_info
+from tdbs.pipeline.duplicates.budget import amount_of
 from tdbs.pipeline.duplicates.candidates import BANDS, ROWS_A_BAND
 from tdbs.pipeline.duplicates.near import THRESHOLD
 from tdbs.pipeline.engines import memory_bytes
@@ -96,7 +96,7 @@ def audit(dataset: AnyDataset, *, scores: Place | None = None, memory: int | str
     """Return what is wrong with a prepared dataset.
 
     A dataset that does not fit in the memory is compared through temporary files; TMPDIR chooses their place. The
-    result is the same (benchmarks/results/audit_cpu_2026-11-30.md).
+    result is the same (benchmarks/results/audit_memory_cpu_2026-11-30.md).
 
     Args:
         dataset: Folder that `prepare` wrote, its URL on an object store, or what `prepare` returned.
@@ -113,7 +113,7 @@ def audit(dataset: AnyDataset, *, scores: Place | None = None, memory: int | str
         TrainingError: The folder of the scores is not a run.
     """
     prepared = opened(dataset)
-    contents = read_contents(prepared, spilled=_is_spilled(amount_of(prepared.manifest), memory))
+    contents = read_contents(prepared, spilled=_is_spilled(prepared, memory))
     repeats = find_repeats(contents)
     found: list[Finding] = []
     for compare in _REPEAT_CHECKS:
@@ -144,9 +144,12 @@ def audit(dataset: AnyDataset, *, scores: Place | None = None, memory: int | str
     )
 
 
-def _is_spilled(amount: Amount, memory: int | str) -> bool:
+def _is_spilled(dataset: PreparedDataset, memory: int | str) -> bool:
     """Return whether samples do not fit in the memory. Raises ConfigError if they do not even when they are spilled."""
     most = memory_bytes(memory)
+    for name in dataset.manifest.splits:
+        split_info(dataset, name)  # checks the counts
+    amount = amount_of(dataset.manifest)
     if amount.bytes_spilled > most:
         raise ConfigError(
             f"--memory {memory} is too little memory for tdbs audit: {amount.rows:,} samples take "

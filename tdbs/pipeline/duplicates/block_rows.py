@@ -112,7 +112,7 @@ def joined_digests(parts: Sequence[RowDigests]) -> RowDigests:
     )
 
 
-def joined_tokens(parts: Iterable[RowTokens], *, spilled: bool = False) -> RowTokens:
+def joined_tokens(parts: Iterable[RowTokens], *, spilled: bool) -> RowTokens:
     """Return the tokens of several blocks as one, in memory or in files."""
     found = joined(
         ({"ids": part.ids_T, "sizes": np.diff(part.text_offsets_P1), "texts": part.texts_N} for part in parts),
