@@ -3,9 +3,9 @@
     python -m benchmarks.bench_audit glue/sst2 glue/qqp --mirror MIRROR --tokenizer TOKENIZER
     python -m benchmarks.bench_audit --rows 1000000 --words TEXTS.parquet --tokenizer TOKENIZER --memory 2GiB
 
-`prepare` and `audit` are a process of their own each. A process reports its seconds without imports, by the clock and
-of the CPU, and its most resident memory (ru_maxrss), imports included. Median of the repeats. Both have the memory.
-Synthetic rows are those of bench_prepare_rows.
+`prepare` and `audit` are a process of their own each, with this memory. A process reports its seconds without imports,
+by the clock and of the CPU. It also reports its most resident memory (ru_maxrss), which is no less than that of the
+process that started it. Median of the repeats. Synthetic rows are those of bench_prepare_rows.
 """
 
 import argparse

@@ -141,3 +141,11 @@ def test_scores_of_another_source_are_refused(
         f"The run run was trained on another source than that of {faulty}.",
         "Name a run on the same source.",
     )
+
+
+def test_a_bound_of_memory_changes_nothing_of_the_result(faulty: Path, tdbs: Command, refused: Refused):
+    """The least memory that is enough; less is refused with what is."""
+    message, next_step = refused("audit", faulty, "--memory", "100MiB")
+    assert message.startswith("--memory 100MiB is too little memory for tdbs audit: 4 samples take ")
+    least = next_step.removeprefix("Pass --memory ").removesuffix(" or more.")
+    assert tdbs("audit", faulty, "--memory", least, "--json").json == tdbs("audit", faulty, "--json").json
