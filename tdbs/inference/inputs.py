@@ -28,7 +28,7 @@ from tdbs.files import stamp_of
 from tdbs.inference.blocks import BLOCK_ROWS, Block, Input, block_of, text_rows
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.prepared import prepared_input
-from tdbs.pipeline.manifest import MANIFEST_NAME
+from tdbs.pipeline.manifest_file import MANIFEST_NAME
 from tdbs.settings import changed_fields
 from tdbs.shown import fitted
 

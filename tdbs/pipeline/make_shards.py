@@ -4,6 +4,7 @@ Reading, tokenizing and writing overlap: rows are read while workers process ear
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from tdbs.arrays import IntArray
 from tdbs.data.reading import survey_source
 from tdbs.data.sources import Source
 from tdbs.data.tasks import Task
+from tdbs.fields import CutLengths
 from tdbs.files import sha256_of, write_text
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, read_block, references_path
 from tdbs.pipeline.drop_rows import drop_rows
@@ -173,6 +175,8 @@ def _split_info(
         skipped=sum(len(block.skipped) for block in blocks),
         unanswered=sum(block.unanswered for block in blocks),
         sequence_histogram=tuple(_sum_of([block.sequence_histogram for block in blocks]).tolist()),
+        cut_lengths=_joined([block.cut_lengths for block in blocks]),
+        cut_target_lengths=_joined([block.cut_target_lengths for block in blocks]),
     )
 
 
@@ -187,3 +191,11 @@ def _sum_of(histograms: Sequence[Sequence[int]]) -> IntArray:
     for histogram in histograms:
         total[: len(histogram)] += np.array(histogram, dtype=np.int64)
     return total
+
+
+def _joined(counts: Sequence[CutLengths]) -> CutLengths:
+    """Return the lengths of several blocks, ascending, and how often each comes in all of them."""
+    total: Counter[int] = Counter()
+    for of_block in counts:
+        total.update(dict(of_block))
+    return tuple(sorted(total.items()))

@@ -9,7 +9,7 @@ import pytest
 
 from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import load, read_split
-from tdbs.pipeline.manifest import write_manifest
+from tdbs.pipeline.manifest_file import write_manifest
 from tdbs.pipeline.split_index import read_index
 from tdbs.pipeline.verify import Problem, verify
 from tests.pipeline.test_verify import FORGERIES, copy, forge, whole  # noqa: F401  (fixtures)
