@@ -153,7 +153,7 @@ def _impossible_counts(info: SplitInfo, manifest: Manifest) -> Iterator[str]:
 
 
 def _can_be_cut(cut: CutLengths, histogram: Sequence[int], longest: int) -> bool:
-    """Return whether so many sequences of these lengths can be among those of the greatest length, ascending."""
+    """Return whether sequences of these lengths, ascending, can be among those of the greatest length."""
     lengths = [longest, *(length for length, _ in cut)]
     is_ascending = all(one < other for one, other in pairwise(lengths))
     return is_ascending and sum(times for _, times in cut) <= sum(histogram[longest:])
