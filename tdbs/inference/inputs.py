@@ -1,6 +1,6 @@
 """Inputs to predict: a file, a prepared split, or lines of stdin, in blocks of bounded size.
 
-As in `prepare`, a text that is empty is a bad row, of files and of stdin. A text to embed or rank may not be blank either.
+As in `prepare`, an empty text is a bad row, of files and of stdin. A text to embed or rank may not be blank either.
 
 Blocks depend on the contents alone, so a resumed run makes the same ones. If a file's format does not record its number
 of rows, the file is read twice, once to count them.
