@@ -1,4 +1,4 @@
-"""Samples without negatives: prepare, train, plan, estimates and sweep refuse what needs them, or say how many lack them."""
+"""Samples without negatives: commands refuse what needs them, or say how many samples lack them."""
 
 import json
 from dataclasses import replace
