@@ -17,8 +17,8 @@ _SKIP = "--skip-bad-rows"
 def with_other_rows(source: Source, error: RowError) -> RowError:
     """Return an error about one row with the others that cannot be used; its next step names --skip-bad-rows.
 
-    The source is read again, until ten are found. The message has the first one, and the details have the others; if the
-    message had to be cut, also the first. The error of a single row keeps its message.
+    The source is read again, until ten are found. The message has the first one, and the details have the others; a
+    first one that had to be cut is there too. The error of a single row keeps its message.
     """
     named = _naming_skip(error.next_step)
     lines, bad, seen = _found(source)

@@ -1,4 +1,4 @@
-"""What marks a run's folder: its configuration, which names the dataset that it trains on. It is not a dataset itself."""
+"""What marks a run's folder, which is not a dataset: its configuration, which names the dataset that it trains on."""
 
 from pathlib import Path
 from typing import Any
