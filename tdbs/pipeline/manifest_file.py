@@ -18,6 +18,7 @@ from tdbs.fields import CutLengths
 from tdbs.files import write_json
 from tdbs.pipeline.lengths import bucket_edges
 from tdbs.pipeline.manifest import Manifest, SplitInfo
+from tdbs.pipeline.run_marks import refuse_run
 from tdbs.pipeline.schema import SCHEMA_VERSION
 from tdbs.records import Form, check_version, read_json, record_of
 
@@ -60,6 +61,7 @@ def read_manifest(folder: Path) -> Manifest:
             ) from error
         if not isinstance(error.__cause__, FileNotFoundError):
             raise
+        refuse_run(folder)
         missing = "is not a prepared dataset: it has no manifest.json" if folder.is_dir() else "does not exist"
         raise DatasetError(
             f"{folder} {missing}.", next_step="Run tdbs prepare, or pass the folder that it printed."

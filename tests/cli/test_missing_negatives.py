@@ -1,4 +1,4 @@
-"""Samples without negatives: prepare, train, plan and sweep refuse what needs them, or say how many lack them."""
+"""Samples without negatives: commands refuse what needs them, or say how many samples lack them."""
 
 import json
 from dataclasses import replace
@@ -68,6 +68,7 @@ def test_a_loss_that_needs_negatives_is_refused_without_any(places, refused, tmp
     for command, options in (
         ("train", ("--loss", "triplet", *TINY, "--out", out)),
         ("plan", ("--loss", "triplet", *TINY)),
+        ("estimate-speedup", ("--loss", "triplet", "--model", "tiny")),
         ("sweep", ("--space", space, *TINY, "--out", out)),
     ):
         assert refused(command, places["embedding 0"], *options) == (
@@ -75,6 +76,14 @@ def test_a_loss_that_needs_negatives_is_refused_without_any(places, refused, tmp
             "Prepare rows with negatives, or pass --loss negatives.",
         )
     assert not out.exists()
+
+
+@pytest.mark.parametrize("command", ["train", "plan", "estimate-speedup"])
+def test_a_loss_of_another_task_is_refused_by_every_command(command, places, refused):
+    assert refused(command, places["embedding 16"], "--loss", "listwise", "--model", "tiny") == (
+        "--loss listwise is not for a task of embedding.",
+        "Pass one of: negatives, symmetric, cosine, triplet.",
+    )
 
 
 @pytest.mark.parametrize("loss", [None, "listwise"])
