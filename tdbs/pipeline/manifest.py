@@ -57,6 +57,15 @@ class FileInfo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RepeatCounts:
+    """Rows of a split that have the token ids of another row, among the rows that stay."""
+
+    duplicates: Count  # that repeat an earlier row of the split
+    conflicts: Count  # with another label elsewhere in the split
+    leaks: Count | None  # that stand in train; None: the split is train, or there is none
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SplitInfo:
     """One split: counts, the length histogram (entry l: samples of l tokens) and the droppable histogram."""
 
@@ -74,6 +83,7 @@ class SplitInfo:
     skipped: Count = 0  # rows of the source that were left out
     unanswered: Count = 0  # question answering: rows of the source without an answer
     sequence_histogram: tuple[Count, ...] = ()  # embedding, ranking: entry l: sequences of l tokens
+    repeats: RepeatCounts | None = None  # missing in older datasets
 
     @property
     def lengths_L1(self) -> IntArray:

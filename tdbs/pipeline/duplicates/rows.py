@@ -3,6 +3,7 @@
 Cost: one sort of the digests, and one look at the values of the rows that repeat an earlier one.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,10 @@ import numpy.typing as npt
 from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, blocks_of, mixed, range_sums
 
-# Shapes: N rows, N1 = N + 1, V their values, R rows that are compared.
+# Shapes: N rows, N1 = N + 1, V their values, R rows that are compared, K numbers of each row.
 
 _VALUES_AT_ONCE = 1 << 18  # a block takes 40 bytes a value
+_WIDE = (0, 1 << 40)  # added to the values for each half of a wide digest; the second is above all values
 
 
 def row_digests(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> HashArray:
@@ -26,15 +28,36 @@ def row_digests(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> HashArray:
     Returns:
         64 bits a row (N). Two rows that differ share one with a chance of about 2 ** -64.
     """
-    found_N = np.empty(len(offsets_N1) - 1, dtype=np.uint64)
+    return _digests_NK(values_V, offsets_N1, (0,))[:, 0]
+
+
+def wide_row_digests(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> HashArray:
+    """Return a digest of each row of integers below 2 ** 40: 128 bits (N, 2), whose first half is `row_digests`."""
+    return _digests_NK(values_V, offsets_N1, _WIDE)
+
+
+def _digests_NK(values_V: npt.NDArray[Any], offsets_N1: IntArray, shifts: Sequence[int]) -> HashArray:
+    """Return 64 bits a row for each number that is added to its values."""
+    found_KN = np.empty((len(shifts), len(offsets_N1) - 1), dtype=np.uint64)
     for first, end in blocks_of(offsets_N1, _VALUES_AT_ONCE):
         offsets_R1 = offsets_N1[first : end + 1] - offsets_N1[first]
         sizes_R = np.diff(offsets_R1)
         place_V = ragged_positions(np.zeros(len(sizes_R), dtype=np.int64), sizes_R).astype(np.uint64)
         place_V *= GOLDEN
         place_V += values_V[offsets_N1[first] : offsets_N1[end]].astype(np.uint64)
-        found_N[first:end] = mixed(range_sums(mixed(place_V), offsets_R1) + sizes_R.astype(np.uint64))
-    return found_N
+        for shift, found_N in zip(shifts, found_KN, strict=True):
+            sums_R = range_sums(mixed(place_V + np.uint64(shift)), offsets_R1)
+            found_N[first:end] = mixed(sums_R + sizes_R.astype(np.uint64))
+    return found_KN.T
+
+
+def same_in_columns(columns_NK: npt.NDArray[Any]) -> IntArray:
+    """Return for each row of numbers the first equal one: itself, if no earlier one is equal (N)."""
+    rows, width = columns_NK.shape
+    digests_N = columns_NK[:, 0].astype(np.uint64)
+    for column in range(1, width):
+        digests_N = mixed(digests_N * GOLDEN + columns_NK[:, column])
+    return same_rows(np.ascontiguousarray(columns_NK).ravel(), np.arange(rows + 1) * width, digests_N=digests_N)
 
 
 def same_rows(values_V: npt.NDArray[Any], offsets_N1: IntArray, *, digests_N: HashArray | None = None) -> IntArray:
