@@ -17,7 +17,7 @@ TEXTS, HEADS = ("text_0", "text_1"), ("head_0", "head_1")  # two halves each; he
 
 def digests_path(folder: Path, split: str, number: int) -> Path:
     """Return the path of the digests of a block."""
-    return folder / "blocks" / f"{split}-{number:06d}.digests.arrow"
+    return folder / "blocks" / f"{split}-{number:06d}.digests"
 
 
 def keep_digests(digests: RowDigests, folder: Path, split: str, number: int) -> None:

@@ -64,6 +64,11 @@ class RepeatCounts:
     conflicts: Count  # with another label elsewhere in the split
     leaks: Count | None  # that stand in train; None: the split is train, or there is none
 
+    @property
+    def most(self) -> int:
+        """The largest of the counts."""
+        return max(self.duplicates, self.conflicts, self.leaks or 0)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitInfo:
@@ -245,6 +250,8 @@ def check_counts(folder: Path, manifest: Manifest, name: str) -> None:
         problem = f"splits.{name}.droppable_histogram: not of {info.rows} rows"
     elif info.unanswered > info.source_rows:
         problem = f"splits.{name}.unanswered: {info.unanswered}, of {info.source_rows} rows of the source"
+    elif info.repeats is not None and info.repeats.most > info.source_rows:
+        problem = f"splits.{name}.repeats: {info.repeats.most}, of {info.source_rows} rows of the source"
     elif sum(info.target_histogram) not in (0, info.rows):
         problem = f"splits.{name}.target_histogram: not of {info.rows} rows"
     elif info.sequence_histogram and _tokens_of(info.sequence_histogram) != info.tokens:

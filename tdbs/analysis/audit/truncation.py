@@ -65,6 +65,18 @@ def estimated_cut(counts_L1: IntArray) -> int:
     return max(int(counts_L1[-1] - round(float(before.mean()))), 0) if len(before) else 0
 
 
+def is_much(cut: int, total: int) -> bool:
+    """Return whether more samples are cut than a greatest length should cut, 1 %."""
+    return cut > (1 - WHOLE) * total
+
+
+def estimated_target_cut(info: SplitInfo, max_target_length: int | None) -> int:
+    """Return how many targets of a split prepare cut, an estimate; 0 if targets are not sequences."""
+    if max_target_length is None or len(info.target_histogram) != max_target_length + 1:
+        return 0
+    return estimated_cut(np.array(info.target_histogram, dtype=np.int64))
+
+
 def truncation_findings(contents: Contents) -> list[Finding]:
     """Return the splits of which prepare cut more than 1 % of the samples."""
     manifest, found = contents.manifest, []
@@ -73,7 +85,7 @@ def truncation_findings(contents: Contents) -> list[Finding]:
         told = truncation_of(manifest.splits[name], longest, manifest.task.kind)
         part = contents.slice_of(split)
         lengths, firsts_N = contents.sequences_of(part)
-        if told.estimated_cut > (1 - WHOLE) * len(lengths):
+        if is_much(told.estimated_cut, len(lengths)):
             rows_R = np.flatnonzero(np.maximum.reduceat(lengths, firsts_N) == longest) + part.start
             noun = "Samples" if contents.sequences is None else "Sequences"
             found.append(
@@ -95,11 +107,8 @@ def truncation_findings(contents: Contents) -> list[Finding]:
 def _target_finding(contents: Contents, split: int) -> list[Finding]:
     """Return the same of targets that are sequences."""
     longest = contents.manifest.max_target_length
-    histogram = np.array(contents.manifest.splits[contents.names[split]].target_histogram, dtype=np.int64)
-    if longest is None or len(histogram) != longest + 1:
-        return []
-    cut = estimated_cut(histogram)
-    if cut <= (1 - WHOLE) * contents.rows_of(split):
+    cut = estimated_target_cut(contents.manifest.splits[contents.names[split]], longest)
+    if not is_much(cut, contents.rows_of(split)):
         return []
     targets = contents.targets[split]
     lengths_N = None if targets is None else targets.lengths_N
