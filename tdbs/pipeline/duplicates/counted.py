@@ -22,10 +22,12 @@ from tdbs.pipeline.duplicates.options import TRAIN
 from tdbs.pipeline.duplicates.rows import same_in_columns
 from tdbs.pipeline.manifest import RepeatCounts
 
-# Shapes: N entries of a part, M of them that have the text of another one, G groups of these, S splits.
+# Shapes: N entries of a part, or rows of a block, S splits.
 
 ROWS_AT_ONCE = 1 << 20
 _TOP, _TOP_BITS = np.uint64(40), np.uint64(24)  # the part of a digest is a share of its first 24 bits
+
+_ENDS = np.uint64(1 << 20)  # of digests: a table of a byte each
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,16 +55,30 @@ def count_repeats(
     parts = -(-rows // rows_at_once)
     counts_3S = np.zeros((3, len(names)), dtype=np.int64)
     for part in range(parts):
-        entries = _entries(_pieces(blocks, folder, TEXTS, part, parts), rows_at_once)
-        counts_3S[:2] += within_splits(entries, len(names))
+        found = shared(_entries(_pieces(blocks, folder, TEXTS, part, parts), rows_at_once))
+        counts_3S[:2] += within_splits(found, len(names))
         if train is not None and len(names) > 1:
             if has_negatives(task):
-                entries = _entries(_pieces(blocks, folder, HEADS, part, parts), rows_at_once)
-            counts_3S[2] += standing_in(train, entries, len(names))
+                found = shared(_entries(_pieces(blocks, folder, HEADS, part, parts), rows_at_once))
+            counts_3S[2] += standing_in(train, found, len(names))
     return {
         name: RepeatCounts(duplicates=repeats, conflicts=conflicts, leaks=None if train in (None, split) else leaks)
         for split, (name, (repeats, conflicts, leaks)) in enumerate(zip(names, counts_3S.T.tolist(), strict=True))
     }
+
+
+def shared(entries: Entries) -> Entries:
+    """Return the entries that may repeat others: all that have another one's text or stand for several rows, in order.
+
+    A few others are among them, whose digests end as that of a repeated text does. The rest is looked at no further:
+    so most rows cost one sort of 64 bits each.
+    """
+    halves_N = np.ascontiguousarray(entries.keys_N4[:, 0])
+    ascending_N = np.sort(halves_N)
+    is_end_of_one = np.zeros(_ENDS, dtype=np.bool_)
+    is_end_of_one[ascending_N[1:][ascending_N[1:] == ascending_N[:-1]] % _ENDS] = True
+    may_repeat_N = is_end_of_one[halves_N % _ENDS] | (entries.counts_N > 1)
+    return Entries(keys_N4=entries.keys_N4[may_repeat_N], counts_N=entries.counts_N[may_repeat_N])
 
 
 def within_splits(entries: Entries, splits: int) -> IntArray:
@@ -70,25 +86,24 @@ def within_splits(entries: Entries, splits: int) -> IntArray:
 
     A row has two labels if another row of its split with its text has another one.
     """
-    keys_M4, counts_M = _shared(entries)
-    split_M = keys_M4[:, 3].astype(np.int64)
-    group_M = same_in_columns(keys_M4[:, [0, 1, 3]])
-    is_first_M = group_M == np.arange(len(group_M))
-    differs_M = keys_M4[:, 2] != keys_M4[group_M, 2]
-    is_mixed_M = np.bincount(group_M[differs_M], minlength=len(group_M))[group_M] > 0
-    repeats_S = _sums(split_M, counts_M, splits) - np.bincount(split_M[is_first_M], minlength=splits)
-    return np.stack([repeats_S, _sums(split_M[is_mixed_M], counts_M[is_mixed_M], splits)])
+    keys_N4, counts_N = entries.keys_N4, entries.counts_N
+    split_N = keys_N4[:, 3].astype(np.int64)
+    group_N = same_in_columns(keys_N4[:, [0, 1, 3]])
+    is_first_N = group_N == np.arange(len(group_N))
+    differs_N = keys_N4[:, 2] != keys_N4[group_N, 2]
+    is_mixed_N = np.bincount(group_N[differs_N], minlength=len(group_N))[group_N] > 0
+    repeats_S = _sums(split_N, counts_N, splits) - np.bincount(split_N[is_first_N], minlength=splits)
+    return np.stack([repeats_S, _sums(split_N[is_mixed_N], counts_N[is_mixed_N], splits)])
 
 
 def standing_in(train: int, entries: Entries, splits: int) -> IntArray:
     """Return the rows of each other split whose text stands in train (S)."""
-    keys_M4, counts_M = _shared(entries)
-    split_M = keys_M4[:, 3].astype(np.int64)
-    text_M = same_in_columns(keys_M4[:, :2])
-    is_known_M = np.zeros(len(text_M), dtype=np.bool_)
-    is_known_M[text_M[split_M == train]] = True
-    leaks_M = is_known_M[text_M] & (split_M != train)
-    return _sums(split_M[leaks_M], counts_M[leaks_M], splits)
+    split_N = entries.keys_N4[:, 3].astype(np.int64)
+    text_N = same_in_columns(entries.keys_N4[:, :2])
+    is_known_N = np.zeros(len(text_N), dtype=np.bool_)
+    is_known_N[text_N[split_N == train]] = True
+    leaks_N = is_known_N[text_N] & (split_N != train)
+    return _sums(split_N[leaks_N], entries.counts_N[leaks_N], splits)
 
 
 def merged(entries: Entries) -> Entries:
@@ -96,16 +111,6 @@ def merged(entries: Entries) -> Entries:
     first_N = same_in_columns(entries.keys_N4)
     counts_N = _sums(first_N, entries.counts_N, len(first_N))
     return Entries(keys_N4=entries.keys_N4[counts_N > 0], counts_N=counts_N[counts_N > 0])
-
-
-def _shared(entries: Entries) -> tuple[HashArray, IntArray]:
-    """Return the entries with the first 64 bits of another one, or of several rows, in order (M); most have neither."""
-    halves_N = np.ascontiguousarray(entries.keys_N4[:, 0])
-    order_N = np.argsort(halves_N)
-    is_same_N1 = np.diff(halves_N[order_N], prepend=0, append=0) == 0
-    is_shared_N = entries.counts_N > 1
-    is_shared_N[order_N[is_same_N1[1:] | is_same_N1[:-1]]] = True
-    return entries.keys_N4[is_shared_N], entries.counts_N[is_shared_N]
 
 
 def _pieces(
@@ -116,11 +121,11 @@ def _pieces(
         for info in infos:
             table = read_columns(folder, info.split, info.number)
             first_N = table[halves[0]].to_numpy()
-            rows_N = np.flatnonzero((first_N >> _TOP) * np.uint64(parts) >> _TOP_BITS == np.uint64(part))
+            is_here_N = (first_N >> _TOP) * np.uint64(parts) >> _TOP_BITS == np.uint64(part)
             columns = [first_N, table[halves[1]].to_numpy(), table[LABEL].to_numpy()]
-            keys_N4 = np.full((len(rows_N), 4), split, dtype=np.uint64)
+            keys_N4 = np.full((np.count_nonzero(is_here_N), 4), split, dtype=np.uint64)
             for place, column_N in enumerate(columns):
-                keys_N4[:, place] = column_N[rows_N]
+                keys_N4[:, place] = column_N[is_here_N]
             yield keys_N4
 
 
@@ -143,6 +148,6 @@ def _joined(parts: Sequence[Entries]) -> Entries:
     )
 
 
-def _sums(place_M: IntArray, counts_M: IntArray, places: int) -> IntArray:
+def _sums(place_N: IntArray, counts_N: IntArray, places: int) -> IntArray:
     """Return the sum of the counts of each place."""
-    return np.bincount(place_M, weights=counts_M, minlength=places).astype(np.int64)
+    return np.bincount(place_N, weights=counts_N, minlength=places).astype(np.int64)
