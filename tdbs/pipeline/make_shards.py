@@ -105,7 +105,9 @@ def make_splits(
     references = {name: _references(folder, target, name, infos) for name, infos in blocks.items()}
     seconds["write"] += time.perf_counter() - clock
     splits = {
-        name: replace(_split_info(infos, shards[name], references[name], survey.task, max_length), repeats=repeats[name])
+        name: replace(
+            _split_info(infos, shards[name], references[name], survey.task, max_length), repeats=repeats[name]
+        )
         for name, infos in blocks.items()
     }
     unranked = negatives_notes(splits, survey.task, where=survey.splits[TRAIN].split.where)

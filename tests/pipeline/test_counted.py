@@ -59,7 +59,7 @@ ROW = st.tuples(st.integers(0, 9), st.integers(0, 2), st.integers(0, 2))
 
 
 def digest(number: int) -> tuple[int, int]:
-    """Return two halves for a text: texts 2n and 2n + 1 share the first one, so that only the second sets them apart."""
+    """Return two halves for a text: texts 2n and 2n + 1 share the first, and only the second sets them apart."""
     first = np.random.default_rng(number // 2).integers(1 << 63, dtype=np.uint64)
     return int(first) * 2, number
 
@@ -102,7 +102,9 @@ def test_counts_are_those_of_loops(
             for split, part in rows.items()
         }
         found = count_repeats(blocks, TRIPLES if heads else PLAIN, folder, rows_at_once=at_once)
-    keys = {split: [(text, head if heads else text, label) for text, head, label in part] for split, part in rows.items()}
+    keys = {
+        split: [(text, head if heads else text, label) for text, head, label in part] for split, part in rows.items()
+    }
     assert counts_of(found) == counted(keys)
 
 
@@ -152,6 +154,9 @@ def keys_of(dataset: PreparedDataset, name: str) -> list[Key]:
 
 
 CONTEXT = "the film was made in the old town by two people " * 12
+ANSWERS = [("where", "the old town"), ("where", "the old town"), ("where", "two people"), ("who", "two people")]
+TAGS = (["O", "B"], ["O", "B"], ["B", "O"])
+TRIPLE_ROWS = [{"query": "who", "positive": text, "negative": other} for text in ("a man", "we") for other in "aabb"]
 KINDS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
     "classes": ({}, [{"text": text, "label": label} for text in ("a film", "the end", "so it is") for label in "xyx"]),
     "pairs": (
@@ -159,23 +164,26 @@ KINDS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
         [{"one": one, "two": two, "label": two[0]} for one, two in (("a b", "c"), ("a", "b c"), ("a b", "c"))],
     ),
     "numbers": ({"label": "score"}, [{"text": "the film", "score": score} for score in (0.5, 0.5, 0.25, -0.0, 0.0)]),
-    "several": ({"label": "labels"}, [{"text": "the film", "labels": names} for names in (["a", "b"], ["a", "b"], ["b"])]),
-    "tokens": ({"label": "tags"}, [{"text": ["a", "film"], "tags": tags} for tags in (["O", "B"], ["O", "B"], ["B", "O"])]),
+    "several": (
+        {"label": "labels"},
+        [{"text": "the film", "labels": names} for names in (["a", "b"], ["a", "b"], ["b"])],
+    ),
+    "tokens": ({"label": "tags"}, [{"text": ["a", "film"], "tags": tags} for tags in TAGS]),
     "targets": ({"target": "end"}, [{"text": "a film", "end": end} for end in ("so it ends", "so it ends", "it is")]),
     "questions": (
         {"text": "question", "pair": "context", "label": "answers", "max_length": 64},
         [
-            {"question": question, "context": CONTEXT, "answers": {"text": [answer], "answer_start": [CONTEXT.index(answer)]}}
-            for question, answer in (("where", "the old town"), ("where", "the old town"), ("where", "two"), ("who", "two"))
+            {"question": q, "context": CONTEXT, "answers": {"text": [a], "answer_start": [CONTEXT.index(a)]}}
+            for q, a in ANSWERS
         ],
     ),
     "embedding": (
         {"columns": ["query", "positive", "negative"]},
-        [{"query": "who", "positive": text, "negative": other} for text in ("a man", "we") for other in "ab" for _ in "12"],
+        TRIPLE_ROWS,
     ),
     "ranking": (
         {"columns": ["query", "positive", "negative"], "task": "ranking"},
-        [{"query": "who", "positive": text, "negative": other} for text in ("a man", "we") for other in "ab" for _ in "12"],
+        TRIPLE_ROWS,
     ),
     "scored": (
         {"columns": ["one", "two"], "label": "score"},
@@ -188,7 +196,8 @@ KINDS: dict[str, tuple[dict[str, Any], list[dict[str, Any]]]] = {
 def test_counts_of_every_kind_are_those_of_the_shards(kind: str, tmp_path: Path) -> None:
     """Token ids, texts and targets of all samples, compared in plain Python; windows of a question are one row."""
     options, train = KINDS[kind]
-    held = [train[0], train[-1], {**train[-1], next(iter(train[-1])): ["new", "one"] if kind == "tokens" else "new one"}]
+    new = train[-1] | {next(iter(train[-1])): ["new", "one"] if kind == "tokens" else "new one"}
+    held = [train[0], train[-1], new]
     dataset = prepared(tmp_path, {"train": train, "validation": held}, **options)
     expected = counted({name: keys_of(dataset, name) for name in ("train", "validation")})
     assert of_manifest(dataset) == expected

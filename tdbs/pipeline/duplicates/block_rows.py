@@ -54,20 +54,17 @@ class RowTokens:
 
 
 def digests_of(table: pa.Table, task: Task) -> RowDigests:
-    """Return the digests of the rows of a block, in order, from its samples in any order."""
-    order_S = np.argsort(table[schema.SAMPLE_ID].to_numpy())
-    rows_S = table[schema.SOURCE_ROW].to_numpy()[order_S]
+    """Return the digests of the rows of a block, in order, from its samples in order."""
+    rows_S = table[schema.SOURCE_ROW].to_numpy()
     lists = lists_of(table, schema.INPUT_IDS, np.int32)
     offsets_S1 = offsets_of(lists.sizes_S)
     texts_S2 = wide_row_digests(lists.values_V, offsets_S1)
     for parts_S in _where_texts_begin(table):
         texts_S2 = mixed(texts_S2 * GOLDEN + parts_S[:, None])
-    texts_S2 = texts_S2[order_S]
-    labels_S = _labels(table, lists)[order_S]
+    labels_S = _labels(table, lists)
     if task.kind != _QA:
         heads_S2 = _heads(table, lists, offsets_S1, task) if has_negatives(task) else None
-        heads_N2 = None if heads_S2 is None else heads_S2[order_S]
-        return RowDigests(source_rows_N=rows_S, texts_N2=texts_S2, heads_N2=heads_N2, labels_N=labels_S)
+        return RowDigests(source_rows_N=rows_S, texts_N2=texts_S2, heads_N2=heads_S2, labels_N=labels_S)
     first_R = np.flatnonzero(_is_first(rows_S))
     offsets_R1 = np.append(first_R, len(rows_S))
     return RowDigests(
@@ -131,7 +128,7 @@ def has_negatives(task: Task) -> bool:
 
 
 def _where_texts_begin(table: pa.Table) -> Iterator[HashArray]:
-    """Yield for each sample, in the table's order, in what its tokens are cut: sequences, and the two texts of each."""
+    """Yield for each sample in what its tokens are cut: sequences, and the two texts of each."""
     names = table.schema.names
     for column in (schema.SEQUENCE_LENGTHS, schema.SEGMENT_STARTS):
         if column in names:
@@ -142,7 +139,7 @@ def _where_texts_begin(table: pa.Table) -> Iterator[HashArray]:
 
 
 def _heads(table: pa.Table, tokens: Lists, offsets_S1: IntArray, task: Task) -> HashArray:
-    """Return the digests of query and positive of each sample, in the table's order; they are its first tokens."""
+    """Return the digests of query and positive of each sample, which are its first tokens."""
     sequences = lists_of(table, schema.SEQUENCE_LENGTHS, np.int64)
     firsts_S = offsets_of(sequences.sizes_S)[:-1]
     kept_S = np.minimum(sequences.sizes_S, 1 if task.is_pair else 2)
@@ -180,7 +177,7 @@ def _is_first(rows_S: IntArray) -> BoolArray:
 
 
 def _labels(table: pa.Table, tokens: Lists) -> HashArray:
-    """Return a digest of each sample's label, in the table's order; 0 without labels or answer."""
+    """Return a digest of each sample's label; 0 without labels or answer."""
     names = table.schema.names
     if schema.ANSWER_START in names:
         return _answers(table, offsets_of(tokens.sizes_S))

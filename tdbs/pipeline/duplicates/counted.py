@@ -27,7 +27,7 @@ from tdbs.pipeline.manifest import RepeatCounts
 ROWS_AT_ONCE = 1 << 20
 _TOP, _TOP_BITS = np.uint64(40), np.uint64(24)  # the part of a digest is a share of its first 24 bits
 
-_ENDS = np.uint64(1 << 20)  # of digests: a table of a byte each
+_ENDS = np.uint64((1 << 20) - 1)  # the last bits of a digest
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,9 +75,9 @@ def shared(entries: Entries) -> Entries:
     """
     halves_N = np.ascontiguousarray(entries.keys_N4[:, 0])
     ascending_N = np.sort(halves_N)
-    is_end_of_one = np.zeros(_ENDS, dtype=np.bool_)
-    is_end_of_one[ascending_N[1:][ascending_N[1:] == ascending_N[:-1]] % _ENDS] = True
-    may_repeat_N = is_end_of_one[halves_N % _ENDS] | (entries.counts_N > 1)
+    is_end_of_one = np.zeros(int(_ENDS) + 1, dtype=np.bool_)
+    is_end_of_one[ascending_N[1:][ascending_N[1:] == ascending_N[:-1]] & _ENDS] = True
+    may_repeat_N = is_end_of_one[halves_N & _ENDS] | (entries.counts_N > 1)
     return Entries(keys_N4=entries.keys_N4[may_repeat_N], counts_N=entries.counts_N[may_repeat_N])
 
 
