@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from tdbs.files import new_file
 from tdbs.pipeline.duplicates.block_rows import RowDigests
+from tdbs.pipeline.duplicates.mixing import HashArray
 
 SOURCE_ROW, LABEL = "source_row", "label"
 TEXTS, HEADS = ("text_0", "text_1"), ("head_0", "head_1")  # two halves each; heads only of rows with negatives
@@ -41,10 +42,13 @@ def read_columns(folder: Path, split: str, number: int) -> pa.Table:
 def read_digests(folder: Path, split: str, number: int) -> RowDigests:
     """Return the digests of a block's rows, in order."""
     table = read_columns(folder, split, number)
-    texts, heads = (
-        np.stack([table[name].to_numpy() for name in names], axis=1) if names[0] in table.schema.names else None
-        for names in (TEXTS, HEADS)
-    )
     return RowDigests(
-        source_rows_N=table[SOURCE_ROW].to_numpy(), texts_N2=texts, heads_N2=heads, labels_N=table[LABEL].to_numpy()
+        source_rows_N=table[SOURCE_ROW].to_numpy(),
+        texts_N2=_halves(table, TEXTS),
+        heads_N2=_halves(table, HEADS) if HEADS[0] in table.schema.names else None,
+        labels_N=table[LABEL].to_numpy(),
     )
+
+
+def _halves(table: pa.Table, names: tuple[str, str]) -> HashArray:
+    return np.stack([table[name].to_numpy() for name in names], axis=1)

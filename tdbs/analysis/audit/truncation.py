@@ -108,7 +108,7 @@ def _target_finding(contents: Contents, split: int) -> list[Finding]:
     """Return the same of targets that are sequences."""
     longest = contents.manifest.max_target_length
     cut = estimated_target_cut(contents.manifest.splits[contents.names[split]], longest)
-    if not is_much(cut, contents.rows_of(split)):
+    if longest is None or not is_much(cut, contents.rows_of(split)):
         return []
     targets = contents.targets[split]
     lengths_N = None if targets is None else targets.lengths_N
