@@ -25,6 +25,8 @@ from tdbs.fields import Count, CutLengths
 from tdbs.files import new_file
 from tdbs.pipeline import schema
 from tdbs.pipeline.annotate import annotated_table
+from tdbs.pipeline.block_digests import digests_path, keep_digests
+from tdbs.pipeline.duplicates.block_rows import digests_of
 from tdbs.pipeline.lengths import Limits, length_histogram
 from tdbs.pipeline.references import reference_table, unanswered_rows
 from tdbs.pipeline.split_arrays import lists_of, sums_of
@@ -105,7 +107,7 @@ def references_path(folder: Path, split: str, number: int) -> Path:
 def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
     """Make a block's file unless it exists; return its contents."""
     path = block_path(job.folder, block.split, block.number)
-    if path.exists():
+    if path.exists() and digests_path(job.folder, block.split, block.number).exists():
         info = read_info(path)
         if info.rows + len(info.skipped) == len(block.rows.texts) + len(block.rows.skipped):
             return info
@@ -115,6 +117,7 @@ def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
     references = reference_table(rows, job.task)
     if references is not None:  # first: an existing block has its references
         keep_references(references, job.folder, block.split, block.number)
+    keep_digests(digests_of(table, job.task), job.folder, block.split, block.number)
     skipped = tuple(sorted(rows.skipped.items()))
     info = keep_block(
         table,

@@ -21,6 +21,7 @@ from tdbs.fields import CutLengths
 from tdbs.files import sha256_of, write_text
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, read_block, references_path
 from tdbs.pipeline.drop_rows import drop_rows
+from tdbs.pipeline.duplicates.counted import count_repeats
 from tdbs.pipeline.duplicates.options import TRAIN, DropRules
 from tdbs.pipeline.engines import Engine
 from tdbs.pipeline.lengths import Limits, bucket_edges
@@ -93,6 +94,7 @@ def make_splits(
         blocks[TRAIN] = kept.blocks
         seconds["left_out"] = time.perf_counter() - clock
         clock = time.perf_counter()
+    repeats = count_repeats(blocks, survey.task, folder)
     max_length = _longest(blocks) if survey.task.is_grouped else limits.max_length
     edges = bucket_edges(max_length)
     parts = [part for name, infos in blocks.items() for part in plan_parts(name, infos, edges, tokenizer.special_ids)]
@@ -105,7 +107,9 @@ def make_splits(
     references = {name: _references(folder, target, name, infos) for name, infos in blocks.items()}
     seconds["write"] += time.perf_counter() - clock
     splits = {
-        name: _split_info(infos, shards[name], references[name], survey.task, max_length)
+        name: replace(
+            _split_info(infos, shards[name], references[name], survey.task, max_length), repeats=repeats[name]
+        )
         for name, infos in blocks.items()
     }
     unranked = negatives_notes(splits, survey.task, where=survey.splits[TRAIN].split.where)

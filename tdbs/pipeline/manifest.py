@@ -36,6 +36,20 @@ class FileInfo:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class RepeatCounts:
+    """Rows of a split that have the token ids of another row, among the rows that stay."""
+
+    duplicates: Count  # that repeat an earlier row of the split
+    conflicts: Count  # with another label elsewhere in the split
+    leaks: Count | None  # that stand in train; None: the split is train, or there is none
+
+    @property
+    def most(self) -> int:
+        """The largest of the counts."""
+        return max(self.duplicates, self.conflicts, self.leaks or 0)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class SplitInfo:
     """One split: counts, the length histogram (entry l: samples of l tokens) and the droppable histogram."""
 
@@ -55,6 +69,7 @@ class SplitInfo:
     sequence_histogram: tuple[Count, ...] = ()  # embedding, ranking: entry l: sequences of l tokens
     cut_lengths: CutLengths | None = None  # of samples, or of sequences; None: an older dataset, so not known
     cut_target_lengths: CutLengths | None = None  # the same of targets
+    repeats: RepeatCounts | None = None  # missing in older datasets
 
     @property
     def lengths_L1(self) -> IntArray:

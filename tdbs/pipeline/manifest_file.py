@@ -96,6 +96,8 @@ def check_counts(folder: Path, manifest: Manifest, name: str) -> None:
         problem = f"splits.{name}.droppable_histogram: not of {info.rows} rows"
     elif info.unanswered > info.source_rows:
         problem = f"splits.{name}.unanswered: {info.unanswered}, of {info.source_rows} rows of the source"
+    elif info.repeats is not None and info.repeats.most > info.source_rows:
+        problem = f"splits.{name}.repeats: {info.repeats.most}, of {info.source_rows} rows of the source"
     elif sum(info.target_histogram) not in (0, info.rows):
         problem = f"splits.{name}.target_histogram: not of {info.rows} rows"
     elif info.sequence_histogram and _tokens_of(info.sequence_histogram) != info.tokens:

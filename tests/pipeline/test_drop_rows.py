@@ -174,7 +174,7 @@ def test_the_options_are_part_of_the_key_and_absent_from_it_without_them(options
     parts = prepare(**options | {"out": "a"}).dataset.manifest.key_parts
     assert not {"drop duplicates", "keep out"} & set(parts)
     asked = prepare(**options | {"out": "b"}, drop_duplicates="near", keep_out="validation").dataset.manifest.key_parts
-    assert dict(asked) == {**parts, "drop duplicates": "near, rules 2", "keep out": "validation, rules 2"}
+    assert dict(asked) == {**parts, "drop duplicates": "near, rules 3", "keep out": "validation, rules 3"}
     message, _ = refused(DatasetError, **options | {"out": "b"}, drop_duplicates="exact", keep_out="validation")
     assert message == "b contains a dataset prepared with other settings (drop duplicates changed)."
 

@@ -109,6 +109,10 @@ def test_counts_beyond_the_files_are_refused_before_anything_is_allocated(copy, 
             lambda split: split["droppable_histogram"].__setitem__(0, 10**15),
             "splits.train.droppable_histogram: not of 20000 rows",
         ),
+        (
+            lambda split: split["repeats"].update(conflicts=20001),
+            "splits.train.repeats: 20001, of 20000 rows of the source",
+        ),
     ],
 )
 def test_counts_that_contradict_each_other_are_refused(copy, change, reason):  # noqa: F811

@@ -74,6 +74,18 @@ def truncation_of(info: SplitInfo, max_length: int) -> Truncation:
     )
 
 
+def target_cut_of(info: SplitInfo, max_target_length: int | None) -> Cut | None:
+    """Return what the prepared length cuts of targets that are sequences; None if they are not."""
+    if max_target_length is None or not info.target_histogram:
+        return None
+    return _target_lengths(info, max_target_length).cut_at(max_target_length)
+
+
+def is_much(cut: int | None, total: int) -> bool:
+    """Return whether more samples are cut than a greatest length should cut, 1 %."""
+    return cut is not None and cut > (1 - WHOLE) * total
+
+
 def truncation_findings(contents: Contents) -> list[Finding]:
     """Return the splits of which prepare cut more than 1 % of the samples."""
     manifest, found = contents.manifest, []
@@ -82,7 +94,7 @@ def truncation_findings(contents: Contents) -> list[Finding]:
         told = truncation_of(manifest.splits[name], longest)
         part = contents.slice_of(split)
         lengths, firsts_N = contents.sequences_of(part)
-        if (told.samples or 0) > (1 - WHOLE) * len(lengths):
+        if is_much(told.samples, len(lengths)):
             rows_R = np.flatnonzero(np.maximum.reduceat(lengths, firsts_N) == longest) + part.start
             noun = "Samples" if contents.sequences is None else "Sequences"
             found.append(
@@ -108,9 +120,9 @@ def _target_finding(contents: Contents, split: int) -> list[Finding]:
     targets = contents.targets[split]
     if longest is None or targets is None or targets.lengths_N is None:
         return []
-    lengths = _lengths_of(np.array(info.target_histogram, dtype=np.int64), info.cut_target_lengths, longest)
+    lengths = _target_lengths(info, longest)
     cut = lengths.cut_at(longest)
-    if (cut.samples or 0) <= (1 - WHOLE) * contents.rows_of(split):
+    if not is_much(cut.samples, contents.rows_of(split)):
         return []
     rows_R = np.flatnonzero(targets.lengths_N == longest)
     return [
@@ -125,6 +137,10 @@ def _target_finding(contents: Contents, split: int) -> list[Finding]:
             count=cut.samples,
         )
     ]
+
+
+def _target_lengths(info: SplitInfo, longest: int) -> _Lengths:
+    return _lengths_of(np.array(info.target_histogram, dtype=np.int64), info.cut_target_lengths, longest)
 
 
 def _lengths_of(counts_L1: IntArray, cut: CutLengths | None, longest: int) -> _Lengths:
