@@ -36,8 +36,8 @@ def test_repeated_rows_are_counted_below_the_table(rows: Path, tdbs: Command) ->
     """By hand: rows 2, 3 and 5 of train, of which 1, 2 and 3 conflict; one of validation repeats, one is in train."""
     options = ("prepare", "rows", "--tokenizer", TOKENIZER, "--out", "one")
     expected = [
-        "Rows that repeat an earlier one: 3 of train (30.0%), 1 of validation (25.0%). With another label elsewhere in the "
-        "split: 3 of train (30.0%).",
+        "Rows that repeat an earlier one: 3 of train (30.0%), 1 of validation (25.0%). "
+        "With another label elsewhere in the split: 3 of train (30.0%).",
         "Rows that stand in train: 1 of validation (25.0%).",
         SAYS_WHICH,
     ]
