@@ -1,9 +1,9 @@
 """How many rows have the token ids of another row, counted from the digests that blocks keep.
 
 What counts is what `tdbs audit` calls exact duplicates, conflicts and leaks; the windows of a question are one row.
-Digests are compared in parts, cut by their first bits, so equal ones are in one part, and memory is that of a part:
-about 150 bytes for each of a million rows. Rows that are the same are one entry with a count if a part grows larger,
-as it does if one text fills it. Cost: a sort of each part, and for each part one look at the first half of all digests.
+Digests are compared in parts, cut by their first bits, so equal ones are in one part, and memory is that of a part of
+about two million rows: 80 bytes a row, 200 if most repeat others. Rows that are the same become one entry with a count
+if a part grows larger, as it does if one text fills it. Cost: a sort of each part, and one look at all digests for it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,7 +24,7 @@ from tdbs.pipeline.manifest import RepeatCounts
 
 # Shapes: N entries of a part, or rows of a block, S splits.
 
-ROWS_AT_ONCE = 1 << 20
+ROWS_AT_ONCE = 1 << 21
 _TOP, _TOP_BITS = np.uint64(40), np.uint64(24)  # the part of a digest is a share of its first 24 bits
 
 _ENDS = np.uint64((1 << 20) - 1)  # the last bits of a digest
@@ -130,9 +130,9 @@ def _pieces(
 
 
 def _entries(pieces: Iterator[HashArray], rows_at_once: int) -> Entries:
-    """Return the entries of a part; the same ones are merged as soon as there are twice as many as expected."""
+    """Return the entries of a part; the same ones are merged as soon as there are a quarter more than expected."""
     held: list[Entries] = []
-    most = 2 * rows_at_once
+    most = rows_at_once + rows_at_once // 4
     for keys_N4 in pieces:
         held.append(Entries(keys_N4=keys_N4, counts_N=np.ones(len(keys_N4), dtype=np.int64)))
         if sum(len(each.counts_N) for each in held) > most:
