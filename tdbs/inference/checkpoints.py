@@ -18,7 +18,7 @@ from tdbs.inference.linear_layers import store_in_bf16
 from tdbs.inference.sentence_folders import activation_of, text_settings
 from tdbs.pipeline.dataset import PreparedDataset, load
 from tdbs.pipeline.lengths import MAX_LENGTHS, Limits, choose_limits
-from tdbs.pipeline.manifest import TokenizerInfo, WordsInfo
+from tdbs.pipeline.manifest import MANIFEST_NAME, TokenizerInfo, WordsInfo
 from tdbs.pipeline.recorded import tokenizer_info
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import WordPattern, compile_words
@@ -90,6 +90,7 @@ def open_checkpoint(
     dataset if they are not given. `dimensions` cuts embeddings to their first entries. `dataset` is a run's, if it is
     open already.
     """
+    _refuse_texts(Path(name))
     if holds_run(Path(name)):
         found = _of_run(str(name), dataset, precision=precision, attention=attention, max_length=max_length)
     else:
@@ -105,6 +106,16 @@ def open_checkpoint(
         _check_dimensions(found, dimensions)
         found = replace(found, dimensions=dimensions)
     return found
+
+
+def _refuse_texts(place: Path) -> None:
+    """Refuse what has texts in place of the model that is to predict them: both are arguments, one after the other."""
+    kind = "a file" if place.is_file() else "a prepared dataset" if (place / MANIFEST_NAME).is_file() else None
+    if kind is not None:
+        raise ModelError(
+            f"{place} is {kind}, neither a tdbs run nor a model.",
+            next_step="Name the run or the model first, then the texts: tdbs predict RUN INPUT.",
+        )
 
 
 def droppable_pattern(checkpoint: Checkpoint, stopwords: str | None) -> WordPattern:

@@ -31,6 +31,7 @@ from tdbs.inference.blocks import BLOCK_ROWS, Block, Input, block_of, text_rows
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.prepared import prepared_input
 from tdbs.pipeline.manifest_file import MANIFEST_NAME
+from tdbs.pipeline.run_marks import refuse_run
 from tdbs.settings import changed_fields
 from tdbs.shown import fitted
 
@@ -80,6 +81,7 @@ def open_input(
     if spec == STDIN:
         return _lines(checkpoint, stdin, rows_at_most)
     if path.is_dir():
+        refuse_run(path)
         raise SourceError(
             f"{spec} is a folder, but not a prepared dataset.",
             next_step="Pass one of its files; or run tdbs prepare on it, and pass the dataset.",

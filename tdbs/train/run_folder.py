@@ -11,6 +11,7 @@ import tomli_w
 
 from tdbs.errors import TrainingError
 from tdbs.files import dated_folder, folders_named, name_in_folder, write_json, write_text
+from tdbs.pipeline.manifest import MANIFEST_NAME
 from tdbs.pipeline.run_marks import RUN_CONFIG_NAME, RUN_KEY
 from tdbs.records import read_field_rows, read_fields, read_toml, record_of, whole_lines
 from tdbs.removal import is_mine, is_there, links_below, refuse_link, remove_file, remove_folder, remove_if_empty
@@ -188,6 +189,8 @@ def read_run(folder: Path) -> Run:
     if not folder.exists():
         raise TrainingError(f"{folder} does not exist.", next_step=_NO_RUN)
     if not (folder / CONFIG_NAME).exists():
+        if (folder / MANIFEST_NAME).is_file():
+            raise TrainingError(f"{folder} is a prepared dataset, not a run.", next_step=_NO_RUN)
         raise TrainingError(f"{folder} is not a run of tdbs: it has no {CONFIG_NAME}.", next_step=_NO_RUN)
     place = folder / CONFIG_NAME
     config = read_toml(place, FORM)

@@ -257,6 +257,9 @@ def refusals(checkpoint_of, tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     words = checkpoint_of("token_classification")
     headless = save_checkpoint(tmp_path / "headless", "headless")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.toml").write_text('plan_digest = "1"\n')
     return {
         (folder, tmp_path / "none.csv"): (
             f"File {tmp_path / 'none.csv'} does not exist.",
@@ -299,6 +302,10 @@ def refusals(checkpoint_of, tmp_path):
         (headless, file): (
             f"The model {headless} has no head that predicts: it is a BertModel.",
             "Fine-tune it with tdbs train --model, or pass a checkpoint that was fine-tuned.",
+        ),
+        (checkpoint_of("classification"), run): (
+            f"{run} is a run, not a prepared dataset.",
+            "Pass its dataset; or run tdbs report, evaluate, score or predict on the run.",
         ),
         (tmp_path / "nowhere", file): (
             f"{tmp_path / 'nowhere'} is neither a tdbs run nor a model: it is not a folder, and the hub cannot be "
