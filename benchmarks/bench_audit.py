@@ -1,10 +1,11 @@
-"""`tdbs audit` against `prepare` of the same rows: is knowing the data as cheap as preparing it?
+"""`tdbs audit` against `prepare` of the same rows: is knowing the data as cheap as preparing it, within a bound?
 
     python -m benchmarks.bench_audit glue/sst2 glue/qqp --mirror MIRROR --tokenizer TOKENIZER
-    python -m benchmarks.bench_audit --rows 1000000 --words TEXTS.parquet --tokenizer TOKENIZER
+    python -m benchmarks.bench_audit --rows 1000000 --words TEXTS.parquet --tokenizer TOKENIZER --memory 2GiB
 
-Each run is a process of its own: it prepares, then audits, and reports seconds without imports, by the clock and of the
-CPU, and the most resident memory after each. Median of the repeats. Synthetic rows are those of bench_prepare_rows.
+`prepare` and `audit` are a process of their own each. A process reports its seconds without imports, by the clock and
+of the CPU, and its most resident memory (ru_maxrss), imports included. Median of the repeats. Both have the memory.
+Synthetic rows are those of bench_prepare_rows.
 """
 
 import argparse
@@ -12,6 +13,7 @@ import resource
 import statistics
 import tempfile
 import time
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,46 +22,63 @@ from typing import Any
 from benchmarks.bench_prepare_rows import made_source, parser_of_sources
 from benchmarks.common import print_rows
 from tdbs.analysis.audit.audit import audit
+from tdbs.pipeline.dataset import load
 from tdbs.pipeline.prepare import prepare
 
 
 def main() -> None:
     """Measure and print."""
-    arguments = parser_of_sources(__doc__).parse_args()
+    parser = parser_of_sources(__doc__)
+    parser.add_argument("--memory", default="2GiB")
+    arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         made = (str(made_source(rows, arguments, Path(folder))) for rows in arguments.rows)
         found = [measured(source, arguments) for source in (*arguments.sources, *made)]
-    print_rows(found, as_json=arguments.json)
+    print_rows(found, as_json=arguments.json, memory=arguments.memory)
 
 
 def measured(source: str, arguments: argparse.Namespace) -> dict[str, Any]:
     """Return the medians of a source."""
-    runs = []
-    for _ in range(arguments.repeats):
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-            runs.append(pool.submit(one_run, source, arguments.mirror, arguments.tokenizer).result())
+    runs = [one_run(source, arguments) for _ in range(arguments.repeats)]
     median = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
     return {"source": Path(source).name, **median, "audit / prepare": median["audit (s)"] / median["prepare (s)"]}
 
 
-def one_run(source: str, mirror: Path | None, tokenizer: str) -> dict[str, float]:
+def one_run(source: str, arguments: argparse.Namespace) -> dict[str, float]:
     """Prepare a source and audit it, once."""
     with tempfile.TemporaryDirectory() as folder:
-        started = (time.perf_counter(), time.process_time())
-        dataset = prepare(source, mirror=mirror, tokenizer=tokenizer, out=Path(folder) / "dataset").dataset
-        prepared = (time.perf_counter(), time.process_time())
-        before = peak_gib()
-        audit(dataset)
-        audited = (time.perf_counter(), time.process_time())
+        place = Path(folder) / "dataset"
+        prepared = alone(run_prepare, source, arguments.mirror, arguments.tokenizer, arguments.memory, place)
+        audited = alone(run_audit, place, arguments.memory)
         return {
-            "rows": len(dataset),
-            "prepare (s)": prepared[0] - started[0],
-            "audit (s)": audited[0] - prepared[0],
-            "prepare (CPU s)": prepared[1] - started[1],
-            "audit (CPU s)": audited[1] - prepared[1],
-            "peak of prepare (GiB)": before,
-            "peak of both (GiB)": peak_gib(),
+            "rows": len(load(place)),
+            **{f"prepare ({unit})": value for unit, value in prepared.items()},
+            **{f"audit ({unit})": value for unit, value in audited.items()},
         }
+
+
+def alone(function: Callable[..., dict[str, float]], *arguments: object) -> dict[str, float]:
+    """Return what a function measures in a process of its own."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def run_prepare(source: str, mirror: Path | None, tokenizer: str, memory: str, place: Path) -> dict[str, float]:
+    """Measure `prepare`; it works on threads."""
+    return spent(lambda: prepare(source, mirror=mirror, tokenizer=tokenizer, out=place, memory=memory, progress=False))
+
+
+def run_audit(place: Path, memory: str) -> dict[str, float]:
+    """Measure `audit`."""
+    return spent(lambda: audit(place, memory=memory))
+
+
+def spent(run: Callable[[], object]) -> dict[str, float]:
+    """Return the seconds of a call by the clock and of the CPU, and the most memory of the process, in GiB."""
+    begun, begun_cpu = time.perf_counter(), time.process_time()
+    run()
+    seconds, of_cpu = time.perf_counter() - begun, time.process_time() - begun_cpu
+    return {"s": seconds, "CPU s": of_cpu, "GiB": peak_gib()}
 
 
 def peak_gib() -> float:

@@ -31,6 +31,7 @@ LAYERS = (
         "rng",
         "settings",
         "shown",
+        "spilled",
         "unasked",
     ),
     ("data",),

@@ -9,6 +9,7 @@ import typer
 from tdbs.cli.common import DatasetArgument, JsonOption, OverwriteOption, dataset_folder, reported
 from tdbs.cli.completion import complete_run
 from tdbs.cli.screen import print_json, print_lines, show
+from tdbs.settings import DEFAULT_MEMORY
 
 
 @reported
@@ -33,6 +34,9 @@ def command(
             "--rows", metavar="FILE", help="Also write the rows of all findings, as JSONL.", show_default=False
         ),
     ] = None,
+    memory: Annotated[
+        str, typer.Option(help="Memory limit of the audit: 2GiB, 768MiB. Larger data goes through temporary files.")
+    ] = DEFAULT_MEMORY,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -46,6 +50,7 @@ def command(
       tdbs audit --html audit.html
       tdbs audit --rows found.jsonl
       tdbs audit --scores runs/first
+      tdbs audit --memory 8GiB
       tdbs audit --json | jq '.findings[].kind'
     """
     from tdbs.analysis.audit.audit import audit
@@ -62,7 +67,7 @@ def command(
 
         refuse_taken(rows, are_own_rows, overwrite=overwrite, option="--rows")
     opened = load(dataset_folder(dataset))
-    found = audit(opened, scores=scores)
+    found = audit(opened, scores=scores, memory=memory)
     if html is not None:
         from tdbs.reports.audit_page import write_audit_page
 

@@ -18,7 +18,8 @@ from tdbs.inference.linear_layers import store_in_bf16
 from tdbs.inference.sentence_folders import activation_of, text_settings
 from tdbs.pipeline.dataset import PreparedDataset, load
 from tdbs.pipeline.lengths import MAX_LENGTHS, Limits, choose_limits
-from tdbs.pipeline.manifest import MANIFEST_NAME, TokenizerInfo, WordsInfo
+from tdbs.pipeline.manifest import TokenizerInfo, WordsInfo
+from tdbs.pipeline.manifest_file import MANIFEST_NAME
 from tdbs.pipeline.recorded import tokenizer_info
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import WordPattern, compile_words

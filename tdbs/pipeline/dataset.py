@@ -225,7 +225,7 @@ def read_part(dataset: PreparedDataset, name: str, shards: Sequence[ShardInfo]) 
         word_offsets_N1=words.offsets_N1,
         segment_starts_N=read.get(schema.SEGMENT_START),
         source_rows_N=read[schema.SOURCE_ROW],
-        targets=_split_targets(read, manifest.task) if info.labelled else None,
+        targets=split_targets(read, manifest.task) if info.labelled else None,
         sequences=sample_sequences(read[schema.SEQUENCE_LENGTHS], read.get(schema.SEGMENT_STARTS))
         if manifest.task.is_grouped
         else None,
@@ -268,7 +268,8 @@ def _arrays(
     return read_arrays(tables, columns, named=f"The split {name} of {dataset.path}", rows=info.rows)
 
 
-def _split_targets(read: Mapping[str, Any], task: Task) -> Targets:
+def split_targets(read: Mapping[str, Any], task: Task) -> Targets:
+    """Return the targets of a split from the columns of its shards: TARGETS, if there are any, and source rows."""
     found = read.get(TARGETS)
     if found is None:  # rows teach by their texts
         found = np.full(len(read[schema.SOURCE_ROW]), np.nan)

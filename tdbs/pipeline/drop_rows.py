@@ -4,7 +4,8 @@ The digests that blocks keep decide; near repeats need the blocks, too, one afte
 that go are stored again without them, under another name: finished blocks stay whole, so a killed run resumes. So all
 engines leave out the same rows, and shards are made as if the rows had never been there. Memory: for exact repeats
 32 bytes a row of train and of the splits that are kept out, 48 with negatives, and 50 more while they are compared.
-Near repeats need the tokens and words of all these rows at once.
+Near repeats need the tokens of all these rows at once, and the shingles of their words: beyond `--memory`, temporary
+files hold them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,17 +24,19 @@ from tdbs.pipeline import schema
 from tdbs.pipeline.block_digests import keep_digests, read_digests
 from tdbs.pipeline.blocks import BlockInfo, block_path, keep_block, keep_references, read_block, references_path
 from tdbs.pipeline.duplicates.block_rows import RowDigests, RowTokens, joined_digests, joined_tokens, tokens_of
+from tdbs.pipeline.duplicates.budget import Amount
 from tdbs.pipeline.duplicates.compared import compared, row_texts
 from tdbs.pipeline.duplicates.normal import normal_texts
 from tdbs.pipeline.duplicates.options import TRAIN, DropRules
 from tdbs.pipeline.duplicates.pieces import pieces_of
 from tdbs.pipeline.duplicates.repeats import KINDS, Repeats, exact_repeats, near_repeats
-from tdbs.pipeline.duplicates.shingles import shingles_of
+from tdbs.pipeline.engines import memory_bytes
 from tdbs.pipeline.manifest import DUPLICATES_NAME, DuplicatesInfo, FileInfo
 from tdbs.pipeline.references import unanswered_rows
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer
 from tdbs.records import Form, json_of, read_text, record_of
 from tdbs.shown import json_line
+from tdbs.spilled import forget
 
 # Shapes: N rows of the splits that are kept out and then of train, D rows that go.
 
@@ -85,22 +88,21 @@ def drop_rows(
         The blocks of train that stay.
 
     Raises:
-        ConfigError: No row of train stays.
+        ConfigError: No row of train stays, or the folder for temporary files is full.
     """
     names = (*rules.keep_out, TRAIN)
     parts: list[RowDigests] = []
-    tokens: list[RowTokens] = []
     starts = [0]
     for name in names:
-        for block in blocks[name]:
-            parts.append(read_digests(folder, block.split, block.number))
-            if rules.is_near:
-                tokens.append(tokens_of(_samples(folder, block), task))
+        parts += [read_digests(folder, block.split, block.number) for block in blocks[name]]
         starts.append(sum(len(part.source_rows_N) for part in parts))
     digests = joined_digests(parts)
     train_from = starts[-2]
     if rules.is_near:
-        found = _near(joined_tokens(tokens), digests, tokenizer, train_from)
+        infos = [block for name in names for block in blocks[name]]
+        spilled = _is_spilled(infos, task, rules.memory)
+        tokens = joined_tokens((tokens_of(_samples(folder, block), task) for block in infos), spilled=spilled)
+        found = _near(tokens, digests, tokenizer, train_from, spilled=spilled)
     else:
         within_train = rules.duplicates is not None
         found = exact_repeats(
@@ -144,15 +146,27 @@ def _samples(folder: Path, info: BlockInfo) -> pa.Table:
     return read_block(block_path(folder, info.split, info.number))
 
 
-def _near(tokens: RowTokens, digests: RowDigests, tokenizer: LoadedTokenizer, train_from: int) -> Repeats:
+def _is_spilled(blocks: Sequence[BlockInfo], task: Task, memory: int | str) -> bool:
+    """Return whether the rows of some blocks do not fit in the memory while their words are compared."""
+    sequences = sum(sum(block.sequence_histogram) or block.samples for block in blocks)
+    amount = Amount(
+        rows=sum(block.rows for block in blocks),
+        texts=2 * sequences if task.is_pair else sequences,
+        tokens=sum(block.tokens for block in blocks),
+    )
+    return amount.bytes_in_memory > memory_bytes(memory)
+
+
+def _near(
+    tokens: RowTokens, digests: RowDigests, tokenizer: LoadedTokenizer, train_from: int, *, spilled: bool
+) -> Repeats:
     """Return the rows that go if texts are compared by their words; the rules of `tdbs audit` decide what is near."""
     offsets_P1, texts = tokens.text_offsets_P1, row_texts(tokens.texts_N)
     pieces = pieces_of(tokenizer.backend, _distinct(tokens.ids_T), special_ids=tokenizer.special_ids)
-    normal = normal_texts(tokens.ids_T, offsets_P1, pieces)
+    normal = normal_texts(tokens.ids_T, offsets_P1, pieces, spilled=spilled)
     whole = compared(tokens.ids_T, offsets_P1, pieces, normal, texts)
     heads = None if digests.heads_N2 is None else compared(tokens.ids_T, offsets_P1, pieces, normal, texts.heads)
-    shingles = shingles_of(normal.word_hashes_W, normal.word_offsets_P1)
-    return near_repeats(whole, heads, shingles, digests.labels_N, train_from=train_from)
+    return near_repeats(whole, heads, normal.shingles, digests.labels_N, train_from=train_from, spilled=spilled)
 
 
 def _distinct(ids_T: TokenArray) -> IntArray:
@@ -160,6 +174,7 @@ def _distinct(ids_T: TokenArray) -> IntArray:
     counts_V = np.zeros(int(ids_T.max(initial=0)) + 1, dtype=np.int64)
     for first in range(0, len(ids_T), _COUNTED_AT_ONCE):
         counts_V += np.bincount(ids_T[first : first + _COUNTED_AT_ONCE], minlength=len(counts_V))
+        forget(ids_T)
     return np.flatnonzero(counts_V)
 
 

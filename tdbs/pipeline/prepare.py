@@ -154,7 +154,7 @@ def _prepare(arguments: PrepareArguments) -> PrepareResult:
     engines = _engine_of(arguments.engine, arguments.ray_address, workers=workers_within(arguments.memory))
     files, table = _file_options(arguments)
     found = open_source(arguments.source, mirror=mirror, files=files, prefix=arguments.prefix, validation=table)
-    rules = drop_rules(arguments, found)
+    rules = drop_rules(arguments, found, memory=arguments.memory)
     loaded = load_tokenizer(arguments.tokenizer or found.default_tokenizer or DEFAULT_TOKENIZER)
     limits = choose_limits(
         found.task,

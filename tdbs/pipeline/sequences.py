@@ -1,12 +1,11 @@
 """The sequences of samples that have several: what the model reads, one after the other in a sample's tokens."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from tdbs.arrays import IntArray, offsets_of, ragged_positions
+from tdbs.arrays import IntArray, ragged_positions
 from tdbs.pipeline.split_arrays import JoinedLists, Lists
 
 # Shapes: N samples, N1 = N + 1, Q their sequences, S samples of a shard, B some samples.
@@ -32,18 +31,6 @@ def sample_sequences(lengths: JoinedLists, segment_starts: JoinedLists | None) -
         lengths_Q=lengths.values_V,
         offsets_N1=lengths.offsets_N1,
         segment_starts_Q=None if segment_starts is None else segment_starts.values_V,
-    )
-
-
-def joined_sequences(parts: Sequence[SampleSequences]) -> SampleSequences | None:
-    """Return the sequences of several splits, one after the other; None without any."""
-    if not parts:
-        return None
-    starts = [part.segment_starts_Q for part in parts if part.segment_starts_Q is not None]
-    return SampleSequences(
-        lengths_Q=np.concatenate([part.lengths_Q for part in parts]),
-        offsets_N1=offsets_of(np.concatenate([np.diff(part.offsets_N1) for part in parts])),
-        segment_starts_Q=np.concatenate(starts) if starts else None,
     )
 
 

@@ -26,7 +26,7 @@ def shard_columns(table: pa.Table, manifest: Manifest, *, labelled: bool) -> dic
         if name in names:
             found[name] = lists_of(table, name, np.int64)
     if labelled and manifest.task.columns.labels:
-        found[TARGETS] = _targets(table, manifest.task)
+        found[TARGETS] = shard_targets(table, manifest.task)
     return found
 
 
@@ -35,7 +35,7 @@ def token_type(vocabulary_size: int) -> type[np.uint16] | type[np.int32]:
     return np.uint16 if vocabulary_size <= np.iinfo(np.uint16).max + 1 else np.int32
 
 
-def _targets(table: pa.Table, task: Task) -> AnyArray | Lists:
+def shard_targets(table: pa.Table, task: Task) -> AnyArray | Lists:
     """Return the targets of a shard."""
     if task.kind == "question_answering":
         return np.stack([table[name].to_numpy() for name in (schema.ANSWER_START, schema.ANSWER_END)], axis=1)

@@ -11,7 +11,7 @@ import tomli_w
 
 from tdbs.errors import TrainingError
 from tdbs.files import dated_folder, folders_named, name_in_folder, write_json, write_text
-from tdbs.pipeline.manifest import MANIFEST_NAME
+from tdbs.pipeline.manifest_file import MANIFEST_NAME
 from tdbs.pipeline.run_marks import RUN_CONFIG_NAME, RUN_KEY
 from tdbs.records import read_field_rows, read_fields, read_toml, record_of, whole_lines
 from tdbs.removal import is_mine, is_there, links_below, refuse_link, remove_file, remove_folder, remove_if_empty

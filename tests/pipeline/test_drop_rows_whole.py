@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tdbs.data.sample import TOKENIZER_FOLDER
+from tdbs.errors import ConfigError
 from tdbs.pipeline.dataset import read_split
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.references import read_references
@@ -182,3 +183,25 @@ def mirror_of(shared: Path, workplace: Path, task: str, most: int) -> Path:
     pq.write_table(pq.read_table(given / "train.parquet").slice(0, most), folder / "train.parquet")
     shutil.copy(given / "validation.parquet", folder)
     return workplace / "mirror"
+
+
+@pytest.mark.real_data
+@pytest.mark.parametrize("task", ["sst2", "mrpc"])
+def test_near_repeats_beyond_the_memory_are_the_same(shared, workplace, monkeypatch, task):
+    """With rows that never fit, temporary files hold what is compared: the same shards and the same list."""
+    folder = mirror_of(shared, workplace, task, 3_000)
+    options = {"source": f"glue/{task}", "mirror": folder, "tokenizer": str(shared / "tokenizers/bert-base-uncased")}
+    options |= {"drop_duplicates": "near", "keep_out": "validation"}
+    expected = prepare(**options, out="memory").dataset
+    monkeypatch.setattr("tdbs.pipeline.duplicates.budget._BASE", 1 << 50)
+    found = prepare(**options, out="files").dataset
+    assert shards_of(found) == shards_of(expected)
+    assert found.manifest.duplicates == expected.manifest.duplicates
+    assert found.manifest.duplicates.rows > 0
+    monkeypatch.setattr("tempfile.tempdir", str(workplace / "gone"))
+    with pytest.raises(ConfigError) as caught:
+        prepare(**options, out="full")
+    assert (
+        caught.value.message == f"{workplace / 'gone'} does not take what exceeds --memory: No such file or directory."
+    )
+    assert caught.value.next_step == "Free space there, set TMPDIR to another folder, or pass a greater --memory."

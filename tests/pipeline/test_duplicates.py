@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tdbs.arrays import offsets_of
 from tdbs.pipeline.duplicates.compared import compared, row_texts
 from tdbs.pipeline.duplicates.near import THRESHOLD, jaccard, near_pairs
-from tdbs.pipeline.duplicates.normal import NormalTexts, normal_texts, same_texts, text_offsets
+from tdbs.pipeline.duplicates.normal import TextWords, normal_texts, same_texts, text_offsets, text_words
 from tdbs.pipeline.duplicates.pieces import pieces_of, unknown_id
 from tdbs.pipeline.duplicates.rows import row_digests, same_rows
 from tdbs.pipeline.duplicates.shingles import shingles_of
@@ -49,8 +49,8 @@ def test_a_digest_knows_the_places_of_values():
     assert len(set(digests)) == 6
 
 
-def normal_of(texts: list[str], name: str, pairs: list[str] | None = None) -> tuple[NormalTexts, list[int]]:
-    """Return texts in the normal form, and the first same row of each, from the token ids of a real tokenizer."""
+def normal_of(texts: list[str], name: str, pairs: list[str] | None = None) -> tuple[TextWords, list[int]]:
+    """Return the words of texts, and the first row with the same normal form of each, from ids of a real tokenizer."""
     tokenizer = tokenizer_of(name)
     inputs = texts if pairs is None else list(zip(texts, pairs, strict=True))
     tokenizer.backend.no_truncation()  # other tests share it, and cut texts
@@ -59,10 +59,10 @@ def normal_of(texts: list[str], name: str, pairs: list[str] | None = None) -> tu
     starts_N = None if pairs is None else np.array([encoding.sequence_ids.index(1) for encoding in encodings])
     pieces = pieces_of(tokenizer.backend, ids_T, special_ids=tokenizer.special_ids)
     offsets_P1 = text_offsets(offsets_N1, starts_N)
-    found = normal_texts(ids_T, offsets_P1, pieces)
+    normal = normal_texts(ids_T, offsets_P1, pieces)
     rows = row_texts(np.full(len(texts), 1 if pairs is None else 2))
-    first_N = same_texts(ids_T, offsets_P1, pieces, found, firsts_N=rows.firsts_N, counts_N=rows.counts_N)
-    return found, first_N.tolist()
+    first_N = same_texts(ids_T, offsets_P1, pieces, normal, firsts_N=rows.firsts_N, counts_N=rows.counts_N)
+    return text_words(ids_T, offsets_P1, pieces), first_N.tolist()
 
 
 @pytest.mark.real_data
@@ -255,5 +255,5 @@ def test_recall_and_precision_on_glue(task: str, rows: int, columns: int, capsys
     assert len(measured) >= 0.98 * len(expected)
 
 
-def _words(side: NormalTexts, row: int) -> list[int]:
+def _words(side: TextWords, row: int) -> list[int]:
     return side.word_hashes_W[side.word_offsets_P1[row] : side.word_offsets_P1[row + 1]].tolist()

@@ -15,15 +15,26 @@ from tdbs.analysis.audit.label_skew import LabelSkew, label_skew, skew_findings
 from tdbs.analysis.audit.leaks import leak_findings
 from tdbs.analysis.audit.numbers import number_findings
 from tdbs.analysis.audit.queries import query_findings
-from tdbs.analysis.audit.repeats import find_repeats
+from tdbs.analysis.audit.repeats import Repeats, find_repeats
 from tdbs.analysis.audit.sizes import size_findings
 from tdbs.analysis.audit.truncation import Truncation, truncation_findings, truncation_of
 from tdbs.analysis.audit.vocabulary import Fit, fit_of, vocabulary_findings
+from tdbs.errors import ConfigError
 from tdbs.given import Place, checked
 from tdbs.pipeline.dataset import AnyDataset, opened
-from tdbs.pipeline.duplicates.near import BANDS, ROWS_A_BAND, THRESHOLD
+from tdbs.pipeline.duplicates.budget import Amount, amount_of
+from tdbs.pipeline.duplicates.candidates import BANDS, ROWS_A_BAND
+from tdbs.pipeline.duplicates.near import THRESHOLD
+from tdbs.pipeline.engines import memory_bytes
 from tdbs.pipeline.origin import unnoted
+from tdbs.settings import DEFAULT_MEMORY
+from tdbs.spilled import forget
 
+_REPEAT_CHECKS: tuple[Callable[[Contents, Repeats], list[Finding]], ...] = (
+    duplicate_findings,
+    leak_findings,
+    conflict_findings,
+)
 _CHECKS: tuple[Callable[[Contents], list[Finding]], ...] = (
     query_findings,
     size_findings,
@@ -81,33 +92,38 @@ class Audit:
 
 
 @checked
-def audit(dataset: AnyDataset, *, scores: Place | None = None) -> Audit:
+def audit(dataset: AnyDataset, *, scores: Place | None = None, memory: int | str = DEFAULT_MEMORY) -> Audit:
     """Return what is wrong with a prepared dataset.
 
-    All samples are in memory: a million of 13 tokens take 1 GiB (benchmarks/results/audit_cpu_2026-11-30.md).
+    A dataset that does not fit in the memory is compared through temporary files; TMPDIR chooses their place. The
+    result is the same (benchmarks/results/audit_cpu_2026-11-30.md).
 
     Args:
         dataset: Folder that `prepare` wrote, its URL on an object store, or what `prepare` returned.
         scores: A run that `score` has scored: labels that are likely wrong are a finding, too.
+        memory: Memory limit, in bytes or as a text: 2GiB, 768MiB.
 
     Returns:
         The findings, warnings first, and figures of splits, tokenizer and labels.
 
     Raises:
-        ConfigError: The run has no scores of classes, or is of another source.
+        ConfigError: The run has no scores of classes, or is of another source; or the memory is too little, or the
+            folder for temporary files too small.
         DatasetError: The folder is not a prepared dataset, a shard is damaged, or there are no samples.
         TrainingError: The folder of the scores is not a run.
     """
     prepared = opened(dataset)
-    contents = read_contents(prepared)
+    contents = read_contents(prepared, spilled=_is_spilled(amount_of(prepared.manifest), memory))
     repeats = find_repeats(contents)
-    found = [
-        each for check in (duplicate_findings, leak_findings, conflict_findings) for each in check(contents, repeats)
-    ]
+    found: list[Finding] = []
+    for compare in _REPEAT_CHECKS:
+        found += compare(contents, repeats)
+        forget(contents, repeats)
     if scores is not None:
         found += label_error_findings(contents, prepared, Path(scores))
     for check in _CHECKS:
         found += check(contents)
+        forget(contents)
     manifest = prepared.manifest
     return Audit(
         path=prepared.path,
@@ -126,6 +142,18 @@ def audit(dataset: AnyDataset, *, scores: Place | None = None) -> Audit:
         control_characters_removed=removes_control_characters(contents),
         to_add=unnoted(manifest),
     )
+
+
+def _is_spilled(amount: Amount, memory: int | str) -> bool:
+    """Return whether samples do not fit in the memory. Raises ConfigError if they do not even when they are spilled."""
+    most = memory_bytes(memory)
+    if amount.bytes_spilled > most:
+        raise ConfigError(
+            f"--memory {memory} is too little memory for tdbs audit: {amount.rows:,} samples take "
+            f"{amount.bytes_spilled:,} bytes.",
+            next_step=f"Pass --memory {-(-amount.bytes_spilled >> 20)}MiB or more.",
+        )
+    return amount.bytes_in_memory > most
 
 
 def _classes(contents: Contents, split: int) -> tuple[ClassCount, ...]:

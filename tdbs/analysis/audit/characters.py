@@ -6,6 +6,7 @@ so for control characters. Scripts are those of the letters of tokens; a token t
 
 import unicodedata
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 
 import numpy as np
@@ -94,52 +95,66 @@ class _Scripts:
 
     def rows(self, split: int, which_V: BoolArray) -> IntArray:
         """Return the samples of a split with one of some ids (R)."""
-        return np.unique(self._rows_of_tokens(self._tokens(split, which_V)))
+        return self._unique_rows(split, lambda block: self._tokens(block, which_V), which_V)
 
     def mixed_rows(self, split: int) -> IntArray:
         """Return the samples with a word of two scripts whose letters look alike (R)."""
-        contents, pieces = self._contents, self._contents.pieces
         other_V = np.isin(self.script_V, self._confused) & (self.script_V != self.main_number)
-        if not other_V.any() and not self.mixed_V.any():
-            return np.empty(0, dtype=np.int64)
-        has_letters_V = np.diff(pieces.offsets_V1) > 0
-        joins_V = has_letters_V.copy()
-        joins_V[has_letters_V] = ~pieces.begins_G[pieces.offsets_V1[:-1][has_letters_V]]
-        bridges_V = has_letters_V & ~pieces.ends_V
-        places_R = self._tokens(split, other_V)
-        mixed = [self._tokens(split, self.mixed_V)]
-        for after in (0, 1):  # the token before each of them, and the one behind it
-            second_R = places_R + after
-            second_R = second_R[(second_R > 0) & (second_R < len(contents.ids_T))]
-            one_R, other_R = contents.ids_T[second_R - 1], contents.ids_T[second_R]
-            is_word_R = bridges_V[one_R] & joins_V[other_R] & ~np.isin(second_R, contents.text_offsets_P1)
-            of_one_R, of_other_R = self.script_V[one_R], self.script_V[other_R]
-            is_word_R &= np.isin(of_one_R, self._confused) & np.isin(of_other_R, self._confused)
-            mixed.append(second_R[is_word_R & (of_one_R != of_other_R)])
-        return np.unique(self._rows_of_tokens(np.concatenate(mixed)))
+        return self._unique_rows(split, lambda block: self._mixed_tokens(block, other_V), other_V | self.mixed_V)
 
     def other_rows(self, split: int) -> IntArray:
         """Return the samples most of whose tokens with letters are of another script than the main one (R)."""
         other_V = (self.script_V != _NONE) & (self.script_V != self.main_number)
-        if not other_V.any():
-            return np.empty(0, dtype=np.int64)
-        part = self._contents.slice_of(split)
-        rows = part.stop - part.start
-        others = np.bincount(self._rows_of_tokens(self._tokens(split, other_V)) - part.start, minlength=rows)
-        some_R = np.flatnonzero(others)
-        lengths_R = self._contents.lengths_N[some_R + part.start]
-        places = ragged_positions(self._contents.token_offsets_N1[some_R + part.start], lengths_R)
-        is_main = self.script_V[self._contents.ids_T[places]] == self.main_number
-        mains_R = np.bincount(np.repeat(np.arange(len(some_R)), lengths_R)[is_main], minlength=len(some_R))
-        return some_R[others[some_R] > _OF_ANOTHER * (others[some_R] + mains_R)] + part.start
+        return self._unique_rows(split, lambda block: self._tokens_of_other_rows(block, other_V), other_V)
 
-    def _tokens(self, split: int, which_V: BoolArray) -> IntArray:
-        """Return the places of the tokens of a split with some ids, among all tokens (R)."""
-        if not which_V.any():
-            return np.empty(0, dtype=np.int64)
-        part = self._contents.slice_of(split)
-        first, end = self._contents.token_offsets_N1[[part.start, part.stop]]
+    def _unique_rows(self, split: int, tokens: Callable[[slice], IntArray], which_V: BoolArray) -> IntArray:
+        """Return the samples of some tokens, which are found for some samples at a time; none if no id is of a kind."""
+        found = [np.empty(0, dtype=np.int64)]
+        if which_V.any():
+            found += [np.unique(self._rows_of_tokens(tokens(block))) for block in self._contents.blocks(split)]
+        return np.concatenate(found)
+
+    def _mixed_tokens(self, block: slice, other_V: BoolArray) -> IntArray:
+        """Return the places of tokens of some samples that end in another script than a word began."""
+        contents, pieces = self._contents, self._contents.pieces
+        has_letters_V = np.diff(pieces.offsets_V1) > 0
+        joins_V = has_letters_V.copy()
+        joins_V[has_letters_V] = ~pieces.begins_G[pieces.offsets_V1[:-1][has_letters_V]]
+        bridges_V = has_letters_V & ~pieces.ends_V
+        places_R = self._tokens(block, other_V)
+        mixed = [self._tokens(block, self.mixed_V)]
+        for after in (0, 1):  # the token before each of them, and the one behind it
+            second_R = places_R + after
+            second_R = second_R[(second_R > 0) & (second_R < len(contents.ids_T))]
+            one_R, other_R = contents.ids_T[second_R - 1], contents.ids_T[second_R]
+            is_word_R = bridges_V[one_R] & joins_V[other_R] & ~_are_among(contents.text_offsets_P1, second_R)
+            of_one_R, of_other_R = self.script_V[one_R], self.script_V[other_R]
+            is_word_R &= np.isin(of_one_R, self._confused) & np.isin(of_other_R, self._confused)
+            mixed.append(second_R[is_word_R & (of_one_R != of_other_R)])
+        return np.concatenate(mixed)
+
+    def _tokens_of_other_rows(self, block: slice, other_V: BoolArray) -> IntArray:
+        """Return the first token of each of some samples most of whose letters are of another script."""
+        contents = self._contents
+        rows = block.stop - block.start
+        others = np.bincount(self._rows_of_tokens(self._tokens(block, other_V)) - block.start, minlength=rows)
+        some_R = np.flatnonzero(others)
+        firsts_R, lengths_R = (
+            values_N[some_R + block.start] for values_N in (contents.token_offsets_N1, contents.lengths_N)
+        )
+        is_main = self.script_V[contents.ids_T[ragged_positions(firsts_R, lengths_R)]] == self.main_number
+        mains_R = np.bincount(np.repeat(np.arange(len(some_R)), lengths_R)[is_main], minlength=len(some_R))
+        return firsts_R[others[some_R] > _OF_ANOTHER * (others[some_R] + mains_R)]
+
+    def _tokens(self, block: slice, which_V: BoolArray) -> IntArray:
+        """Return the places of the tokens of some samples with some ids, among all tokens."""
+        first, end = self._contents.token_offsets_N1[[block.start, block.stop]]
         return np.flatnonzero(which_V[self._contents.ids_T[first:end]]) + first
 
     def _rows_of_tokens(self, places_R: IntArray) -> IntArray:
         return np.searchsorted(self._contents.token_offsets_N1, places_R, side="right") - 1
+
+
+def _are_among(ascending: IntArray, values_R: IntArray) -> BoolArray:
+    """Return whether each value is one of some ascending ones, of which none is less than the last (R)."""
+    return ascending[np.searchsorted(ascending, values_R)] == values_R

@@ -1,28 +1,33 @@
 """All samples of a dataset as flat arrays, split after split, the train split first; what every check looks at.
 
-A million samples of 13 tokens take about 0.3 GiB: two or four bytes a token, and eight for the hash of each word.
+A million samples of 13 tokens take 0.2 GiB, in memory or in files: two or four bytes a token, eight for each shingle,
+and about a hundred a sample.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from tokenizers import Tokenizer
 
+from tdbs.analysis.audit.read_splits import DROPPABLE_TOKENS, Columns, read_splits, sizes_of
 from tdbs.arrays import IntArray, offsets_of
 from tdbs.data.tasks import SAMPLE_KINDS
 from tdbs.errors import DatasetError
-from tdbs.pipeline.dataset import PreparedDataset, Split, Targets, read_split, read_tokenizer
+from tdbs.pipeline import schema
+from tdbs.pipeline.dataset import PreparedDataset, Targets, read_tokenizer
 from tdbs.pipeline.duplicates.compared import RowTexts, row_texts
-from tdbs.pipeline.duplicates.mixing import HashArray, mixed
+from tdbs.pipeline.duplicates.mixing import HashArray, blocks_of, mixed
 from tdbs.pipeline.duplicates.normal import NormalTexts, normal_texts, text_offsets
 from tdbs.pipeline.duplicates.pieces import Pieces, pieces_of, unknown_id
 from tdbs.pipeline.duplicates.rows import row_digests
 from tdbs.pipeline.manifest import Manifest
 from tdbs.pipeline.origin import prepare_command
-from tdbs.pipeline.sequences import SampleSequences, joined_sequences
+from tdbs.pipeline.sequences import SampleSequences
+from tdbs.spilled import AnyArray, forget, kept
 
 # Shapes: S splits, S1 = S + 1, N samples of all splits, T their tokens, P their texts.
 
@@ -38,6 +43,7 @@ class Contents:
     names: tuple[str, ...]
     split_offsets_S1: IntArray
     ids_T: npt.NDArray[Any]
+    lengths_N: IntArray  # tokens, special ones included
     token_offsets_N1: IntArray
     text_offsets_P1: IntArray
     texts: RowTexts  # one or two; with sequences, one or two for each
@@ -52,10 +58,7 @@ class Contents:
     id_counts_V: IntArray
     pieces: Pieces
     normal: NormalTexts
-    lengths_N: IntArray = field(init=False)  # tokens, special ones included
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "lengths_N", np.diff(self.token_offsets_N1))
+    spilled: bool  # whether large arrays are in files
 
     @property
     def has_train(self) -> bool:
@@ -100,6 +103,15 @@ class Contents:
         """Return the number of a sample's split."""
         return int(np.searchsorted(self.split_offsets_S1, row, side="right")) - 1
 
+    def blocks(self, split: int) -> Iterator[slice]:
+        """Yield the samples of a split, some at a time: what is looked up of a token takes memory for these alone."""
+        part = self.slice_of(split)
+        for first, end in blocks_of(
+            self.token_offsets_N1[part.start : part.stop + 1] - self.token_offsets_N1[part.start], _TOKENS_AT_ONCE
+        ):
+            yield slice(part.start + first, part.start + end)
+            forget(self.ids_T)
+
     def text_of(self, row: int) -> str:
         """Return the text of a sample's tokens: all texts if it has several, with bars between them."""
         texts = self.texts.of(np.array([row])).tolist()
@@ -132,61 +144,83 @@ class Contents:
         return ", ".join(classes[number] for number in held)
 
 
-def read_contents(dataset: PreparedDataset) -> Contents:
-    """Read all splits with samples into memory. Raises DatasetError for a damaged shard, or if there are no samples."""
+def read_contents(dataset: PreparedDataset, *, spilled: bool = False) -> Contents:
+    """Read all splits with samples.
+
+    Args:
+        dataset: The dataset.
+        spilled: Whether arrays go to files instead of memory, see `spilled.py`.
+
+    Raises:
+        ConfigError: The folder for temporary files does not take them.
+        DatasetError: A shard is damaged, or there are no samples.
+    """
     manifest = dataset.manifest
     names = sorted((name for name, info in manifest.splits.items() if info.rows), key=lambda name: name != TRAIN)
     if not names:
         raise DatasetError(f"{dataset.path} has no samples.", next_step="Prepare a source that has some.")
-    splits = [read_split(dataset, name) for name in names]
-    targets = tuple(split.targets for split in splits)
-    token_offsets_N1 = offsets_of(np.concatenate([split.lengths_N for split in splits]))
-    sequences = joined_sequences([split.sequences for split in splits if split.sequences is not None])
-    offsets_P1, texts = _texts(splits, token_offsets_N1, sequences)
-    ids_T = np.concatenate([split.input_ids_T for split in splits])
-    droppable_N = np.concatenate([_droppable_tokens(split) for split in splits])
-    label_digests_N = np.concatenate([_label_digests(split) for split in splits])
-    source_rows_N = np.concatenate([split.source_rows_N for split in splits])
-    rows = [len(split.lengths_N) for split in splits]
-    del splits
+    columns, targets = read_splits(dataset, names, spilled=spilled)
+    keep = partial(kept, spilled=spilled)
+    ids_T, source_rows_N = columns[schema.INPUT_IDS], columns[schema.SOURCE_ROW]
+    lengths_N = keep(columns[sizes_of(schema.INPUT_IDS)].astype(np.int64))
+    token_offsets_N1 = keep(offsets_of(lengths_N))
+    sequences = _sequences(columns, keep)
+    offsets_P1 = _text_offsets(columns, token_offsets_N1, sequences)
+    if offsets_P1 is not token_offsets_N1:
+        offsets_P1 = keep(offsets_P1)
+    texts = row_texts(_texts_a_row(columns, len(lengths_N)))
     tokenizer = read_tokenizer(dataset)
     id_counts_V = _counts(ids_T, manifest.tokenizer.vocabulary_size)
     pieces = pieces_of(tokenizer, np.flatnonzero(id_counts_V), special_ids=manifest.tokenizer.special_ids)
+    rows = [manifest.splits[name].rows for name in names]
     return Contents(
         manifest=manifest,
         names=tuple(names),
         split_offsets_S1=offsets_of(rows),
         ids_T=ids_T,
+        lengths_N=lengths_N,
         token_offsets_N1=token_offsets_N1,
         text_offsets_P1=offsets_P1,
-        texts=texts,
+        texts=RowTexts(firsts_N=keep(texts.firsts_N), counts_N=keep(texts.counts_N)),
         source_rows_N=source_rows_N,
         sequences=sequences,
-        droppable_N=droppable_N,
+        droppable_N=columns[DROPPABLE_TOKENS],
         targets=targets,
-        label_digests_N=label_digests_N,
+        label_digests_N=keep(np.concatenate([_label_digests(*each) for each in zip(targets, rows, strict=True)])),
         is_labelled=tuple(each is not None for each in targets),
         tokenizer=tokenizer,
         unknown_id=unknown_id(tokenizer),
         id_counts_V=id_counts_V,
         pieces=pieces,
-        normal=normal_texts(ids_T, offsets_P1, pieces),
+        normal=normal_texts(ids_T, offsets_P1, pieces, spilled=spilled),
+        spilled=spilled,
     )
 
 
-def _texts(
-    splits: Sequence[Split], token_offsets_N1: IntArray, sequences: SampleSequences | None
-) -> tuple[IntArray, RowTexts]:
-    """Return where each text begins among all tokens (P1), and the texts of each sample."""
+def _sequences(columns: Columns, keep: Callable[[AnyArray], AnyArray]) -> SampleSequences | None:
+    """Return the sequences of samples; None if each is one."""
+    if schema.SEQUENCE_LENGTHS not in columns:
+        return None
+    return SampleSequences(
+        lengths_Q=columns[schema.SEQUENCE_LENGTHS],
+        offsets_N1=keep(offsets_of(columns[sizes_of(schema.SEQUENCE_LENGTHS)])),
+        segment_starts_Q=columns.get(schema.SEGMENT_STARTS),
+    )
+
+
+def _text_offsets(columns: Columns, token_offsets_N1: IntArray, sequences: SampleSequences | None) -> IntArray:
+    """Return where each text begins among all tokens (P1)."""
     if sequences is not None:
-        a_sequence = 1 if sequences.segment_starts_Q is None else 2
-        offsets_P1 = text_offsets(offsets_of(sequences.lengths_Q), sequences.segment_starts_Q)
-        return offsets_P1, row_texts(a_sequence * np.diff(sequences.offsets_N1))
-    rows = len(token_offsets_N1) - 1
-    if splits[0].segment_starts_N is None:
-        return token_offsets_N1, row_texts(np.ones(rows, dtype=np.int64))
-    starts_N = np.concatenate([_segment_starts(split) for split in splits])
-    return text_offsets(token_offsets_N1, starts_N), row_texts(np.full(rows, 2))
+        return text_offsets(offsets_of(sequences.lengths_Q), sequences.segment_starts_Q)
+    return text_offsets(token_offsets_N1, columns.get(schema.SEGMENT_START))
+
+
+def _texts_a_row(columns: Columns, rows: int) -> IntArray:
+    """Return how many texts each sample has: one, two of a pair, or one or two for each sequence."""
+    if schema.SEQUENCE_LENGTHS in columns:
+        counts_N = columns[sizes_of(schema.SEQUENCE_LENGTHS)].astype(np.int64)
+        return 2 * counts_N if schema.SEGMENT_STARTS in columns else counts_N
+    return np.full(rows, 2 if schema.SEGMENT_START in columns else 1)
 
 
 def _counts(ids_T: npt.NDArray[Any], vocabulary_size: int) -> IntArray:
@@ -194,22 +228,12 @@ def _counts(ids_T: npt.NDArray[Any], vocabulary_size: int) -> IntArray:
     found_V = np.zeros(vocabulary_size, dtype=np.int64)
     for first in range(0, len(ids_T), _TOKENS_AT_ONCE):
         found_V += np.bincount(ids_T[first : first + _TOKENS_AT_ONCE], minlength=vocabulary_size)
+        forget(ids_T)
     return found_V
 
 
-def _segment_starts(split: Split) -> IntArray:
-    return np.zeros(0, dtype=np.int64) if split.segment_starts_N is None else split.segment_starts_N
-
-
-def _droppable_tokens(split: Split) -> IntArray:
-    through_W1 = offsets_of(split.word_sizes_W)
-    return np.diff(through_W1[split.word_offsets_N1])
-
-
-def _label_digests(split: Split) -> HashArray:
-    """Return a digest of each sample's label, whatever its kind."""
-    targets = split.targets
-    rows = len(split.lengths_N)
+def _label_digests(targets: Targets | None, rows: int) -> HashArray:
+    """Return a digest of the label of each sample of a split, whatever its kind."""
     if targets is None:
         return np.zeros(rows, dtype=np.uint64)
     if targets.offsets_N1 is not None:

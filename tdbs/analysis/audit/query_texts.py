@@ -3,6 +3,7 @@
 Texts are the same if their letters and digits are, as duplicates are; a text without any is the same as its own tokens.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,12 @@ import numpy as np
 from tdbs.analysis.audit.contents import Contents
 from tdbs.arrays import IntArray, offsets_of
 from tdbs.pipeline.duplicates.compared import compared, row_texts
+from tdbs.pipeline.duplicates.mixing import blocks_of
+from tdbs.spilled import AnyArray, forget, joined
 
-# Shapes: N samples of all splits, P their texts, M their negatives.
+# Shapes: N samples of all splits, P their texts, P1 = P + 1, M their negatives.
+
+_TOKENS_AT_ONCE = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,9 +54,8 @@ def query_texts(contents: Contents) -> QueryTexts:
     """Return the texts of all samples."""
     texts, count = contents.texts, len(contents.text_offsets_P1) - 1
     each = row_texts(np.ones(count, dtype=np.int64))
-    is_own_T = ~np.isin(contents.ids_T, contents.special_ids)  # a query and a positive of a pair begin with other ones
-    offsets_P1 = offsets_of(is_own_T)[contents.text_offsets_P1]
-    same_P = compared(contents.ids_T[is_own_T], offsets_P1, contents.pieces, contents.normal, each).normal_N
+    own = joined(_own_tokens(contents), spilled=contents.spilled)
+    same_P = compared(own["ids"], offsets_of(own["sizes"]), contents.pieces, contents.normal, each).normal_N
     place_P = np.arange(count) - np.repeat(texts.firsts_N, texts.counts_N)
     is_negative_P = place_P > 1
     if contents.repeats_queries:  # query and positive, query and negative, and so on
@@ -66,3 +70,18 @@ def query_texts(contents: Contents) -> QueryTexts:
         row_M=np.repeat(np.arange(len(texts.counts_N)), texts.counts_N)[negative_text_M],
         count=count,
     )
+
+
+def _own_tokens(contents: Contents) -> Iterator[dict[str, AnyArray]]:
+    """Yield the token ids of texts, and how many each has, without special ones.
+
+    A query and a positive of a pair begin with other special tokens.
+    """
+    is_own_V = np.ones(len(contents.id_counts_V), dtype=np.bool_)
+    is_own_V[contents.special_ids] = False
+    for first, end in blocks_of(contents.text_offsets_P1, _TOKENS_AT_ONCE):
+        offsets_P1 = contents.text_offsets_P1[first : end + 1]
+        ids = contents.ids_T[offsets_P1[0] : offsets_P1[-1]]
+        is_own = is_own_V[ids]
+        yield {"ids": ids[is_own], "sizes": np.diff(offsets_of(is_own)[offsets_P1 - offsets_P1[0]])}
+        forget(contents.ids_T)

@@ -14,7 +14,7 @@ from tdbs.arrays import BoolArray, IntArray
 from tdbs.pipeline.duplicates.block_rows import has_negatives
 from tdbs.pipeline.duplicates.compared import Compared, RowTexts, compared
 from tdbs.pipeline.duplicates.near import NearPairs, near_pairs
-from tdbs.pipeline.duplicates.shingles import Shingles, shingles_of
+from tdbs.spilled import forget, kept
 
 # Shapes: N samples of all splits, R some of them, C near pairs.
 
@@ -37,16 +37,23 @@ class Repeats:
 
 def find_repeats(contents: Contents) -> Repeats:
     """Return which samples repeat which."""
-    shingles = shingles_of(contents.normal.word_hashes_W, contents.normal.word_offsets_P1)
-    whole = _same(contents, shingles, contents.texts)
+    whole = _same(contents, contents.texts)
     has_heads = len(contents.names) > 1 and has_negatives(contents.manifest.task)
-    return Repeats(whole=whole, heads=_same(contents, shingles, contents.texts.heads) if has_heads else whole)
+    return Repeats(whole=whole, heads=_same(contents, contents.texts.heads) if has_heads else whole)
 
 
-def _same(contents: Contents, shingles: Shingles, texts: RowTexts) -> SameSamples:
+def _same(contents: Contents, texts: RowTexts) -> SameSamples:
     found = compared(contents.ids_T, contents.text_offsets_P1, contents.pieces, contents.normal, texts)
+    found = Compared(
+        texts=texts,
+        exact_N=kept(found.exact_N, spilled=contents.spilled),
+        normal_N=kept(found.normal_N, spilled=contents.spilled),
+    )
+    forget(contents)
     firsts = np.flatnonzero(found.normal_N == np.arange(len(found.normal_N)))
-    return SameSamples(compared=found, near=near_pairs(shingles, firsts, texts))
+    near = near_pairs(contents.normal.shingles, firsts, texts, spilled=contents.spilled)
+    forget(contents)
+    return SameSamples(compared=found, near=near)
 
 
 def relabelled(contents: Contents, rows_R: IntArray, others_R: IntArray) -> str:

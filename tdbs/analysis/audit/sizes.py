@@ -9,7 +9,7 @@ from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding, hold_out, severity_of
 from tdbs.arrays import IntArray, offsets_of
 
-# Shapes: N samples of a split, R some of them, K texts a sample.
+# Shapes: N samples of a split, R some of them, P texts of these, P1 = P + 1.
 
 _MANY_SHORT = 0.01  # share of samples with one token from which they are worth a warning
 _MANY_LONG = 0.002
@@ -26,7 +26,7 @@ def size_findings(contents: Contents) -> list[Finding]:
     found = []
     for split, name in enumerate(contents.names):
         part = contents.slice_of(split)
-        text_N = _least_tokens(contents, part)
+        text_N = _least_tokens(contents, split)
         own_N = np.maximum.reduceat(*contents.sequences_of(part)) - contents.special_tokens
         again = f"Leave them out of the source, then run: {contents.prepare_command()}"
         of_pair = " in one of their texts" if contents.texts.most > 1 else ""
@@ -65,17 +65,20 @@ def longest_usual(own_N: IntArray) -> float:
     return float(np.exp(middle + _DEVIATIONS * max(deviation, _LEAST_DEVIATION)))
 
 
-def _least_tokens(contents: Contents, part: slice) -> IntArray:
+def _least_tokens(contents: Contents, split: int) -> IntArray:
     """Return the tokens of each sample's shortest text, without special ones (N)."""
     if contents.texts.most == 1:
-        return contents.lengths_N[part] - contents.special_tokens
-    special_V = np.zeros(len(contents.id_counts_V), dtype=np.int64)
-    special_V[contents.special_ids] = 1
-    firsts_N = contents.texts.firsts_N[part]
-    offsets_P1 = contents.text_offsets_P1[firsts_N[0] : firsts_N[-1] + contents.texts.counts_N[part][-1] + 1]
-    own = 1 - special_V[contents.ids_T[offsets_P1[0] : offsets_P1[-1]]]
-    sizes_P = np.diff(offsets_of(own)[offsets_P1 - offsets_P1[0]])
-    return np.minimum.reduceat(sizes_P, firsts_N - firsts_N[0])
+        return contents.lengths_N[contents.slice_of(split)] - contents.special_tokens
+    is_own_V = np.ones(len(contents.id_counts_V), dtype=np.bool_)
+    is_own_V[contents.special_ids] = False
+    found = []
+    for block in contents.blocks(split):
+        firsts_R = contents.texts.firsts_N[block]
+        offsets_P1 = contents.text_offsets_P1[firsts_R[0] : firsts_R[-1] + contents.texts.counts_N[block][-1] + 1]
+        is_own = is_own_V[contents.ids_T[offsets_P1[0] : offsets_P1[-1]]]
+        sizes_P = np.diff(offsets_of(is_own)[offsets_P1 - offsets_P1[0]])
+        found.append(np.minimum.reduceat(sizes_P, firsts_R - firsts_R[0]))
+    return np.concatenate(found)
 
 
 def _shift(contents: Contents, split: int) -> list[Finding]:

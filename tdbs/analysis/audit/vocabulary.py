@@ -6,8 +6,9 @@ import numpy as np
 
 from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding
+from tdbs.arrays import IntArray, offsets_of
 
-# Shapes: V ids of the vocabulary, T tokens, N samples.
+# Shapes: V ids of the vocabulary, N samples of a split, R some of them.
 
 _MANY_UNKNOWN = 0.005  # share of tokens
 _FERTILE = 2.5  # tokens a word: English words have 1.1 to 1.4, with a tokenizer for them
@@ -30,7 +31,7 @@ def fit_of(contents: Contents) -> Fit:
     counts_V = contents.id_counts_V
     has_letters_V = np.diff(contents.pieces.offsets_V1) > 0
     pieces = int(counts_V[: len(has_letters_V)][has_letters_V].sum())
-    words = len(contents.normal.word_hashes_W)
+    words = contents.normal.words
     own = int(counts_V.sum() - counts_V[contents.special_ids].sum())
     unknown = contents.unknown_id
     unknown_tokens = 0 if unknown is None else int(counts_V[unknown])
@@ -51,17 +52,18 @@ def vocabulary_findings(contents: Contents) -> list[Finding]:
         part = contents.slice_of(split)
         first, end = contents.token_offsets_N1[[part.start, part.stop]]
         if unknown is not None:
-            places_T = np.flatnonzero(contents.ids_T[first:end] == unknown) + first
+            counts_N = np.concatenate([_tokens_with(contents, block, unknown) for block in contents.blocks(split)])
+            unknowns = int(counts_N.sum())
             own = end - first - len(contents.sequences_of(part)[0]) * contents.special_tokens
-            if len(places_T) and len(places_T) >= _MANY_UNKNOWN * own:
-                rows_R = np.unique(np.searchsorted(contents.token_offsets_N1, places_T, side="right") - 1)
+            if unknowns and unknowns >= _MANY_UNKNOWN * own:
+                rows_R = np.flatnonzero(counts_N) + part.start
                 found.append(
                     finding(
                         contents,
                         "unknown_tokens",
                         split,
                         rows_R,
-                        what=f"{len(places_T) / own:.1%} of the tokens of {name} are unknown to the tokenizer, "
+                        what=f"{unknowns / own:.1%} of the tokens of {name} are unknown to the tokenizer, "
                         f"in {len(rows_R):,} samples.",
                         fix=contents.prepare_command(tokenizer="ANOTHER"),
                     )
@@ -79,3 +81,9 @@ def vocabulary_findings(contents: Contents) -> list[Finding]:
             )
         )
     return found
+
+
+def _tokens_with(contents: Contents, block: slice, number: int) -> IntArray:
+    """Return how many tokens of each of some samples have an id (R)."""
+    offsets_R1 = contents.token_offsets_N1[block.start : block.stop + 1]
+    return np.diff(offsets_of(contents.ids_T[offsets_R1[0] : offsets_R1[-1]] == number)[offsets_R1 - offsets_R1[0]])

@@ -5,7 +5,7 @@ no other question moves. Its texts are its question once, and the contexts of it
 sequences are theirs; two such rows are the same if their sequences are.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from tdbs.pipeline import schema
 from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, mixed
 from tdbs.pipeline.duplicates.rows import row_digests, wide_row_digests
 from tdbs.pipeline.split_arrays import Lists, lists_of
+from tdbs.spilled import joined, kept
 
 # Shapes: S samples of a block, R rows of it, R1 = R + 1, T tokens, N rows of all blocks, P texts, Q sequences of S.
 
@@ -112,13 +113,16 @@ def joined_digests(parts: Sequence[RowDigests]) -> RowDigests:
     )
 
 
-def joined_tokens(parts: Sequence[RowTokens]) -> RowTokens:
-    """Return the tokens of several blocks as one."""
-    sizes_P = np.concatenate([np.diff(part.text_offsets_P1) for part in parts])
+def joined_tokens(parts: Iterable[RowTokens], *, spilled: bool = False) -> RowTokens:
+    """Return the tokens of several blocks as one, in memory or in files."""
+    found = joined(
+        ({"ids": part.ids_T, "sizes": np.diff(part.text_offsets_P1), "texts": part.texts_N} for part in parts),
+        spilled=spilled,
+    )
     return RowTokens(
-        ids_T=np.concatenate([part.ids_T for part in parts]),
-        text_offsets_P1=offsets_of(sizes_P),
-        texts_N=np.concatenate([part.texts_N for part in parts]),
+        ids_T=found["ids"],
+        text_offsets_P1=kept(offsets_of(found["sizes"]), spilled=spilled),
+        texts_N=found["texts"],
     )
 
 

@@ -12,22 +12,34 @@ import numpy.typing as npt
 from tdbs.arrays import IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.duplicates.mixing import HashArray, blocks_of, mixed, range_sums
 from tdbs.pipeline.duplicates.pieces import Pieces, concatenated, powers
-from tdbs.pipeline.duplicates.rows import first_with_same, row_digests, same_rows
+from tdbs.pipeline.duplicates.rows import first_with_same, row_digests, verify
+from tdbs.pipeline.duplicates.shingles import Shingles, hash_bits, shingles_of
+from tdbs.spilled import forget, joined, kept
 
 # Shapes: N rows, N1 = N + 1, T their tokens, P texts (two a row for pairs), P1 = P + 1, W words, W1 = W + 1,
 # G segments of the texts.
 
-_TOKENS_AT_ONCE = 1 << 18  # a block takes 100 bytes a token
+_TOKENS_AT_ONCE = 1 << 18  # a block takes 200 bytes a token
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NormalTexts:
+    """What is kept of texts in the normal form to compare them: 24 bytes a text, and 8 a shingle."""
+
+    digests_P: HashArray
+    sizes_P: IntArray  # bytes; 0: no letter and no digit
+    words: int  # of all texts
+    shingles: Shingles
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TextWords:
     """Texts in the normal form, as hashes; text p has words [p] to [p + 1]."""
 
     word_hashes_W: HashArray
     word_offsets_P1: IntArray
     digests_P: HashArray
-    sizes_P: IntArray  # bytes; 0: no letter and no digit
+    sizes_P: IntArray
 
 
 def text_offsets(token_offsets_N1: IntArray, segment_starts_N: IntArray | None) -> IntArray:
@@ -38,26 +50,30 @@ def text_offsets(token_offsets_N1: IntArray, segment_starts_N: IntArray | None) 
     return np.append(starts_N2.ravel(), token_offsets_N1[-1])
 
 
-def normal_texts(ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces) -> NormalTexts:
-    """Return the words and the digest of each text.
+def normal_texts(
+    ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces, *, spilled: bool = False
+) -> NormalTexts:
+    """Return the digest and the shingles of each text. Words are in memory for some texts at a time.
 
     Args:
         ids_T: Token ids of all texts, one text after the other; special ones may be among them.
         offsets_P1: Text p has tokens [p] to [p + 1], see `text_offsets`.
         pieces: What the ids stand for.
-
-    Returns:
-        The words of the texts (W), their offsets (P1), digests and sizes (P).
+        spilled: Whether the result goes to files, see `spilled.py`.
     """
-    blocks = [
-        _block(ids_T[offsets_P1[first] : offsets_P1[end]], offsets_P1[first : end + 1] - offsets_P1[first], pieces)
+    bits = hash_bits(len(offsets_P1) - 1)
+    blocks = (
+        _block(ids_T, offsets_P1[first : end + 1], pieces, bits)
         for first, end in blocks_of(offsets_P1, _TOKENS_AT_ONCE)
-    ]
+    )
+    found = joined(blocks, spilled=spilled)
     return NormalTexts(
-        word_hashes_W=np.concatenate([block.word_hashes_W for block in blocks]),
-        word_offsets_P1=offsets_of(np.concatenate([np.diff(block.word_offsets_P1) for block in blocks])),
-        digests_P=np.concatenate([block.digests_P for block in blocks]),
-        sizes_P=np.concatenate([block.sizes_P for block in blocks]),
+        digests_P=found["digests"],
+        sizes_P=found["sizes"],
+        words=int(found["words"].sum()),
+        shingles=Shingles(
+            hashes_S=found["shingles"], offsets_P1=kept(offsets_of(found["shingles a text"]), spilled=spilled)
+        ),
     )
 
 
@@ -82,20 +98,20 @@ def same_texts(
         firsts_N: First text of each row.
         counts_N: Texts of each row, one or more.
     """
-    rows = np.arange(len(counts_N))
     digests_N, sizes_N = texts.digests_P, texts.sizes_P
     if counts_N.max(initial=0) > 1:
         texts_Q, offsets_N1 = ragged_positions(firsts_N, counts_N), offsets_of(counts_N)
         digests_N = row_digests(texts.digests_P[texts_Q], offsets_N1)
         sizes_N = np.diff(offsets_of(texts.sizes_P[texts_Q])[offsets_N1])
-    like_N = first_with_same(digests_N)
-    shared_N = np.bincount(like_N, minlength=len(rows))[like_N] > 1
-    compared = rows[(sizes_N > 0) & shared_N]
-    bytes_V, offsets_R1 = _bytes_of_rows(
-        ids_T, offsets_P1, pieces, ragged_positions(firsts_N[compared], counts_N[compared]), counts_N[compared]
-    )
-    first_N = rows.copy()
-    first_N[compared] = compared[same_rows(bytes_V, offsets_R1, digests_N=digests_N[compared])]
+    first_N = np.where(sizes_N > 0, first_with_same(digests_N), np.arange(len(counts_N)))
+
+    def bytes_of(rows_R: IntArray) -> tuple[npt.NDArray[np.uint8], IntArray]:
+        counts_R = counts_N[rows_R]
+        found = _bytes_of_rows(ids_T, offsets_P1, pieces, ragged_positions(firsts_N[rows_R], counts_R), counts_R)
+        forget(ids_T)
+        return found
+
+    verify(first_N, offsets_P1[firsts_N + counts_N] - offsets_P1[firsts_N], bytes_of)
     return first_N
 
 
@@ -104,7 +120,7 @@ def _bytes_of_rows(
 ) -> tuple[npt.NDArray[np.uint8], IntArray]:
     """Return the normal forms of rows with some texts; a NUL stands behind each text, so that they cannot run together.
 
-    A row has as many of the texts as it counts.
+    A row has as many of the texts as it counts. Returns the bytes, and how many each row has.
     """
     tokens_Q = offsets_P1[texts_Q + 1] - offsets_P1[texts_Q]
     ids = ids_T[ragged_positions(offsets_P1[texts_Q], tokens_Q)]
@@ -116,11 +132,34 @@ def _bytes_of_rows(
     ends_Q = through[offsets_of(counts)[np.cumsum(tokens_Q)]]
     with_ends = np.insert(found, ends_Q, 0)
     offsets_Q1 = np.append(0, ends_Q + np.arange(1, len(ends_Q) + 1))
-    return with_ends, offsets_Q1[offsets_of(counts_R)]
+    return with_ends, np.diff(offsets_Q1[offsets_of(counts_R)])
 
 
-def _block(ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces) -> NormalTexts:
-    """Return the words and the digest of each text of a block."""
+def _block(ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces, bits: int) -> dict[str, npt.NDArray[Any]]:
+    """Return what is kept of some texts."""
+    found = text_words(ids_T[offsets_P1[0] : offsets_P1[-1]], offsets_P1 - offsets_P1[0], pieces)
+    forget(ids_T)
+    shingles = shingles_of(found.word_hashes_W, found.word_offsets_P1, bits=bits)
+    return {
+        "digests": found.digests_P,
+        "sizes": found.sizes_P,
+        "words": np.array([len(found.word_hashes_W)]),
+        "shingles": shingles.hashes_S,
+        "shingles a text": shingles.sizes_P,
+    }
+
+
+def text_words(ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces) -> TextWords:
+    """Return the words and the digest of each text.
+
+    Args:
+        ids_T: Token ids of the texts, one text after the other.
+        offsets_P1: Text p has tokens [p] to [p + 1].
+        pieces: What the ids stand for.
+
+    Returns:
+        The words of the texts (W), their offsets (P1), digests and sizes (P).
+    """
     count_T = np.diff(pieces.offsets_V1)[ids_T]
     segment_G = ragged_positions(pieces.offsets_V1[ids_T], count_T)
     offsets_of_tokens_T1 = offsets_of(count_T)
@@ -144,7 +183,7 @@ def _block(ids_T: npt.NDArray[Any], offsets_P1: IntArray, pieces: Pieces) -> Nor
     text_starts_P = through_G1[segment_offsets_P1[:-1]]
     in_text_W = through_G1[word_firsts_W] - np.repeat(text_starts_P, np.diff(word_offsets_P1))
     size_W = np.diff(through_G1[word_segments_W1])
-    return NormalTexts(
+    return TextWords(
         word_hashes_W=mixed(polynomial_W + size_W.astype(np.uint64)),
         word_offsets_P1=word_offsets_P1,
         digests_P=mixed(

@@ -8,6 +8,7 @@ from tdbs.data.file_options import FileOptions
 from tdbs.data.sources import Source
 from tdbs.errors import ConfigError, choose
 from tdbs.option import Option
+from tdbs.settings import DEFAULT_MEMORY
 from tdbs.shown import fitted
 
 TRAIN = "train"
@@ -34,6 +35,7 @@ class DropRules:
 
     duplicates: str | None
     keep_out: tuple[str, ...]
+    memory: int | str = DEFAULT_MEMORY  # near repeats of more than this are found through temporary files
 
     @property
     def is_near(self) -> bool:
@@ -46,7 +48,7 @@ class DropRules:
         return found | ({"keep out": f"{', '.join(self.keep_out)}, rules {_RULES}"} if self.keep_out else {})
 
 
-def drop_rules(options: DuplicateOptions, source: Source) -> DropRules | None:
+def drop_rules(options: DuplicateOptions, source: Source, *, memory: int | str = DEFAULT_MEMORY) -> DropRules | None:
     """Return the rules that the options ask for; None without any. Raises ConfigError for a split that cannot be."""
     if options.drop_duplicates is not None:
         choose("--drop-duplicates", options.drop_duplicates, (EXACT, NEAR))
@@ -59,7 +61,8 @@ def drop_rules(options: DuplicateOptions, source: Source) -> DropRules | None:
         _check_split(name, others, source)
     if options.drop_duplicates is None and not asked:
         return None
-    return DropRules(duplicates=options.drop_duplicates, keep_out=tuple(each for each in others if each in asked))
+    kept_out = tuple(each for each in others if each in asked)
+    return DropRules(duplicates=options.drop_duplicates, keep_out=kept_out, memory=memory)
 
 
 def _check_split(name: str, others: Sequence[str], source: Source) -> None:

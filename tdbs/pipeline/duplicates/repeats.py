@@ -73,7 +73,13 @@ def exact_repeats(
 
 
 def near_repeats(
-    whole: Compared, heads: Compared | None, shingles: Shingles, labels_N: HashArray, *, train_from: int
+    whole: Compared,
+    heads: Compared | None,
+    shingles: Shingles,
+    labels_N: HashArray,
+    *,
+    train_from: int,
+    spilled: bool = False,
 ) -> Repeats:
     """Return the rows of train that another row repeats exactly, in the normal form, or nearly.
 
@@ -83,6 +89,7 @@ def near_repeats(
         shingles: The sets of shingles of all texts.
         labels_N: A digest of each row's label; that of rows before train does not matter.
         train_from: Rows before this one are of splits that are kept out.
+        spilled: Whether what is kept of each row goes to files, see `spilled.py`.
 
     Returns:
         The rows that go.
@@ -99,13 +106,13 @@ def near_repeats(
     first_R = _first_with_label(whole.normal_N, labels_N, stays)
     alike_R = first_R if heads is None else heads.normal_N[stays]
     others = np.flatnonzero(known.normal_N[:train_from] == np.arange(train_from))
-    pairs = near_pairs(shingles, np.append(others, np.unique(alike_R)), known.texts)
+    pairs = near_pairs(shingles, np.append(others, np.unique(alike_R)), known.texts, spilled=spilled)
     is_near_R = _near_before(pairs, len(original_N), train_from)[alike_R]
     original_N[stays] = np.where(is_near_R >= 0, is_near_R, stays)
     stays, first_R = stays[is_near_R < 0], first_R[is_near_R < 0]
     firsts = np.unique(first_R)
     if heads is not None:
-        pairs = near_pairs(shingles, firsts, whole.texts)
+        pairs = near_pairs(shingles, firsts, whole.texts, spilled=spilled)
     original_N[stays] = _original_of_near(pairs, labels_N, firsts)[stays]
     original_N[stays] = np.where(first_R != stays, first_R, original_N[stays])
     twin_R = _first_with_label(whole.exact_N, labels_N, stays)

@@ -3,7 +3,7 @@
 Cost: one sort of the digests, and one look at the values of the rows that repeat an earlier one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, blocks_of, mixed, range_sums
+from tdbs.spilled import forget
 
 # Shapes: N rows, N1 = N + 1, V their values, R rows that are compared, K numbers of each row.
 
@@ -74,6 +75,7 @@ def _mixed_blocks(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> Iterator[
         place_V -= np.repeat(offsets_R1[:-1].astype(np.uint64), np.diff(offsets_R1))
         place_V *= GOLDEN
         mixed_V = mixed(place_V + values_V[offsets_N1[first] : offsets_N1[end]].astype(np.uint64))
+        forget(values_V)
         yield _Block(rows=slice(first, end), offsets_R1=offsets_R1, place_V=place_V, mixed_V=mixed_V)
 
 
@@ -98,13 +100,35 @@ def same_rows(values_V: npt.NDArray[Any], offsets_N1: IntArray, *, digests_N: Ha
     Returns:
         The first equal row of each (N).
     """
-    digests_N = row_digests(values_V, offsets_N1) if digests_N is None else digests_N
-    first_N = first_with_same(digests_N)
-    repeating_R = np.flatnonzero(first_N != np.arange(len(first_N)))
-    differ_R = ~_are_equal(values_V, offsets_N1, repeating_R, first_N[repeating_R])
-    if differ_R.any():  # a collision
-        _tell_apart(first_N, np.unique(first_N[repeating_R[differ_R]]), values_V, offsets_N1)
+    first_N = first_with_same(row_digests(values_V, offsets_N1) if digests_N is None else digests_N)
+
+    def values_of(rows_R: IntArray) -> tuple[npt.NDArray[Any], IntArray]:
+        sizes_R = offsets_N1[rows_R + 1] - offsets_N1[rows_R]
+        return values_V[ragged_positions(offsets_N1[rows_R], sizes_R)], sizes_R
+
+    verify(first_N, np.diff(offsets_N1), values_of)
+    forget(values_V)
     return first_N
+
+
+def verify(
+    first_N: IntArray, costs_N: IntArray, values_of: Callable[[IntArray], tuple[npt.NDArray[Any], IntArray]]
+) -> None:
+    """Compare rows with the first one that has their digest, value by value, and set the first one that is equal.
+
+    Args:
+        first_N: The first row with the digest of each.
+        costs_N: About how many values each row has; some are compared at a time.
+        values_of: Returns the values of some rows, one row after the other, and how many each has.
+    """
+    repeating = np.flatnonzero(first_N != np.arange(len(first_N)))
+    differing = [repeating[:0]]
+    for first, end in blocks_of(offsets_of(costs_N[repeating] + costs_N[first_N[repeating]]), _VALUES_AT_ONCE):
+        rows_R = repeating[first:end]
+        differing.append(rows_R[~_are_equal(values_of(rows_R), values_of(first_N[rows_R]))])
+    differ = np.concatenate(differing)
+    if len(differ):  # a collision
+        _tell_apart(first_N, np.unique(first_N[differ]), values_of)
 
 
 def first_with_same(digests_N: HashArray) -> IntArray:
@@ -119,24 +143,20 @@ def first_with_same(digests_N: HashArray) -> IntArray:
     return first_N
 
 
-def _are_equal(values_V: npt.NDArray[Any], offsets_N1: IntArray, rows_R: IntArray, others_R: IntArray) -> BoolArray:
-    """Return whether each row has the values of the other one (R)."""
-    sizes_N = np.diff(offsets_N1)
-    equal_R: BoolArray = sizes_N[rows_R] == sizes_N[others_R]
-    compared_R = np.flatnonzero(equal_R)
-    for first, end in blocks_of(offsets_of(sizes_N[rows_R[compared_R]]), _VALUES_AT_ONCE):
-        some_R = compared_R[first:end]
-        size_R = sizes_N[rows_R[some_R]]
-        of_row = values_V[ragged_positions(offsets_N1[rows_R[some_R]], size_R)]
-        of_other = values_V[ragged_positions(offsets_N1[others_R[some_R]], size_R)]
-        which = np.repeat(some_R, size_R)
-        equal_R[which[of_row != of_other]] = False
+def _are_equal(one: tuple[npt.NDArray[Any], IntArray], other: tuple[npt.NDArray[Any], IntArray]) -> BoolArray:
+    """Return whether each row has the values of the other one (R); both are values and how many each row has."""
+    (values, sizes_R), (others, other_sizes_R) = one, other
+    equal_R: BoolArray = sizes_R == other_sizes_R
+    kept, other_kept = np.repeat(equal_R, sizes_R), np.repeat(equal_R, other_sizes_R)
+    which = np.repeat(np.arange(len(sizes_R)), sizes_R)[kept]
+    equal_R[which[values[kept] != others[other_kept]]] = False
     return equal_R
 
 
-def _tell_apart(first_N: IntArray, heads: IntArray, values_V: npt.NDArray[Any], offsets_N1: IntArray) -> None:
+def _tell_apart(
+    first_N: IntArray, heads: IntArray, values_of: Callable[[IntArray], tuple[npt.NDArray[Any], IntArray]]
+) -> None:
     """Set the first rows of groups whose digests are the same though their values differ."""
     found: dict[bytes, int] = {}
     for row in np.flatnonzero(np.isin(first_N, heads)).tolist():
-        values = values_V[offsets_N1[row] : offsets_N1[row + 1]].tobytes()
-        first_N[row] = found.setdefault(values, row)
+        first_N[row] = found.setdefault(values_of(np.array([row]))[0].tobytes(), row)

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from tdbs.arrays import IntArray, offsets_of, ragged_positions
-from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, blocks_of, mixed
+from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, mixed
 
 # Shapes: P texts, P1 = P + 1, W words, S shingles.
 
 WORDS = 3
 _PLACE_BITS = 63  # of the number of a text and the hash of a shingle together, which are sorted as one number
-_WORDS_AT_ONCE = 1 << 18  # a block takes 80 bytes a word
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -30,31 +29,24 @@ class Shingles:
         return np.diff(self.offsets_P1)
 
 
-def shingles_of(word_hashes_W: HashArray, offsets_P1: IntArray) -> Shingles:
+def hash_bits(texts: int) -> int:
+    """Return the bits of a shingle's hash that this number of texts leaves of 63: 39 of ten million texts."""
+    return _PLACE_BITS - (texts + 1).bit_length()
+
+
+def shingles_of(word_hashes_W: HashArray, offsets_P1: IntArray, *, bits: int | None = None) -> Shingles:
     """Return the sets of shingles of texts.
 
     Args:
         word_hashes_W: Hashes of the words of all texts, in order.
         offsets_P1: Text p has words [p] to [p + 1].
+        bits: Hashes are cut to these bits: the number that `hash_bits` gives for all texts, if these are a part of
+            them. None: these are all.
 
     Returns:
-        The sets. Hashes are cut to the bits that the number of texts leaves of 63: 40 of ten million texts.
+        The sets. Cost: 80 bytes a word on the way.
     """
-    bits = _PLACE_BITS - len(offsets_P1).bit_length()
-    blocks = [
-        _block(
-            word_hashes_W[offsets_P1[first] : offsets_P1[end]], offsets_P1[first : end + 1] - offsets_P1[first], bits
-        )
-        for first, end in blocks_of(offsets_P1, _WORDS_AT_ONCE)
-    ]
-    return Shingles(
-        hashes_S=np.concatenate([block.hashes_S for block in blocks]),
-        offsets_P1=offsets_of(np.concatenate([block.sizes_P for block in blocks])),
-    )
-
-
-def _block(word_hashes_W: HashArray, offsets_P1: IntArray, bits: int) -> Shingles:
-    """Return the sets of the texts of a block, with hashes of this many bits."""
+    bits = hash_bits(len(offsets_P1) - 1) if bits is None else bits
     words_P = np.diff(offsets_P1)
     count_P = np.where(words_P >= WORDS, words_P - (WORDS - 1), np.minimum(words_P, 1))
     first_S = ragged_positions(offsets_P1[:-1], count_P)
