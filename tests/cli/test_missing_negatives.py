@@ -50,7 +50,7 @@ def places(tmp_path_factory) -> dict[str, Path]:
 def test_a_reranker_of_rows_without_negatives_is_not_prepared(tmp_path, refused):
     source = write_rows(tmp_path / "rows.jsonl", rows=20, with_negatives=0)
     assert refused("prepare", source, *options_of("ranking", tmp_path / "out")) == (
-        "No row of rows.jsonl has a negative, so a reranker has nothing to learn.",
+        "No train row of rows.jsonl has a negative, so a reranker has nothing to learn.",
         "Give rows texts that do not answer their query, or pass --task embedding.",
     )
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
