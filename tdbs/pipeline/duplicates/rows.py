@@ -42,7 +42,8 @@ def wide_row_digests(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> HashAr
         offsets_N1: Row i has values [i] to [i + 1].
 
     Returns:
-        128 bits a row (N, 2). Rows that differ share both with a chance below 2 ** -100.
+        128 bits a row (N, 2). Rows that differ at one place never share the first half, since mixed numbers differ if
+        their values do. Others share both with a chance below 2 ** -100.
     """
     found_2N = np.empty((2, len(offsets_N1) - 1), dtype=np.uint64)
     for block in _mixed_blocks(values_V, offsets_N1):
