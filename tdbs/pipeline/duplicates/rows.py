@@ -43,7 +43,8 @@ def wide_row_digests(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> HashAr
         offsets_N1: Row i has values [i] to [i + 1].
 
     Returns:
-        128 bits a row (N, 2). Rows that differ share both with a chance below 2 ** -100.
+        128 bits a row (N, 2). Rows that differ at one place never share the first half, since mixed numbers differ if
+        their values do. Others share both with a chance below 2 ** -100.
     """
     found_2N = np.empty((2, len(offsets_N1) - 1), dtype=np.uint64)
     for block in _mixed_blocks(values_V, offsets_N1):
@@ -59,7 +60,7 @@ class _Block:
 
     rows: slice
     offsets_R1: IntArray
-    place_V: HashArray  # in its row, times an odd number
+    place_V: HashArray  # in its row, from 1, times an odd number
     mixed_V: HashArray
 
     def sums(self, values_V: HashArray) -> HashArray:
@@ -72,7 +73,7 @@ def _mixed_blocks(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> Iterator[
     for first, end in blocks_of(offsets_N1, _VALUES_AT_ONCE):
         offsets_R1 = offsets_N1[first : end + 1] - offsets_N1[first]
         place_V = np.arange(offsets_R1[-1], dtype=np.uint64)
-        place_V -= np.repeat(offsets_R1[:-1].astype(np.uint64), np.diff(offsets_R1))
+        place_V -= np.repeat(offsets_R1[:-1].astype(np.uint64), np.diff(offsets_R1)) - np.uint64(1)
         place_V *= GOLDEN
         mixed_V = mixed(place_V + values_V[offsets_N1[first] : offsets_N1[end]].astype(np.uint64))
         forget(values_V)
