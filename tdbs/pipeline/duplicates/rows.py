@@ -134,13 +134,15 @@ def verify(
 
 def first_with_same(digests_N: HashArray) -> IntArray:
     """Return for each number the place of the first equal one (N)."""
-    if not len(digests_N):
-        return np.empty(0, dtype=np.int64)
-    order_N = np.argsort(digests_N)  # not stable, which takes several times as long
+    first_N = np.arange(len(digests_N))
+    order_N = np.argsort(digests_N)  # three times as fast as a stable sort
     ascending_N = digests_N[order_N]
-    is_head_N = np.append(True, ascending_N[1:] != ascending_N[:-1])
-    first_N = np.empty(len(order_N), dtype=np.int64)
-    first_N[order_N] = np.minimum.reduceat(order_N, np.flatnonzero(is_head_N))[np.cumsum(is_head_N) - 1]
+    is_same = ascending_N[1:] == ascending_N[:-1]
+    if is_same.any():
+        repeats_N = np.append(False, is_same) | np.append(is_same, False)
+        places_R, ascending_R = order_N[repeats_N], ascending_N[repeats_N]
+        heads = np.flatnonzero(np.append(True, ascending_R[1:] != ascending_R[:-1]))
+        first_N[places_R] = np.repeat(np.minimum.reduceat(places_R, heads), np.diff(np.append(heads, len(places_R))))
     return first_N
 
 
