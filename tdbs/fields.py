@@ -14,6 +14,7 @@ from tdbs.errors import TdbsError, reason_of
 LONGEST = 2**20  # tokens of a sample: tables have an entry for each length
 
 Count = Annotated[int, msgspec.Meta(ge=0, le=2**53)]
+CutLengths = tuple[tuple[Count, Count], ...]  # lengths before a cut, ascending, each with how often it comes
 TokenLength = Annotated[int, msgspec.Meta(ge=1, le=LONGEST)]
 VocabularySize = Annotated[int, msgspec.Meta(ge=1, le=2**24)]  # a model has a vector for each entry
 Amount = Annotated[float, msgspec.Meta(ge=0)]

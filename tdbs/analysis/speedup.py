@@ -18,6 +18,7 @@ from tdbs.pipeline.split_index import SplitIndex, index_columns, read_index
 from tdbs.settings import DEFAULT_EPOCHS, TrainSettings, check_hyperparameters
 from tdbs.shown import shown
 from tdbs.train.feed import TRAIN
+from tdbs.train.objectives.negatives import check_negatives
 from tdbs.train.objectives.objective import check_objective, is_joint
 from tdbs.train.planning.dropout import resolve_dropout
 from tdbs.train.planning.epoch_plan import EpochPlan, run_padding, run_target_padding
@@ -154,8 +155,8 @@ def estimate_speedup(
         speedup with its range, peak memory, and with a profile the seconds.
 
     Raises:
-        ConfigError: An option is out of range, the profile does not fit, or the model cannot run a strategy, or has
-            fewer layers than are frozen.
+        ConfigError: An option is out of range, the profile or the loss does not fit, or the model cannot run a
+            strategy, or has fewer layers than are frozen.
         DatasetError: The dataset has no train split, or a shard is damaged.
         ModelError: The model cannot train on the dataset.
     """
@@ -183,6 +184,7 @@ def estimate_speedup(
         loss=loss,
     )
     check_objective(settings, task)
+    check_negatives(settings, dataset.manifest)
     subset = subset_of(settings, dataset, TRAIN)
     base, *chosen = (
         given_strategy(given, task, profile=profile, in_rows=in_rows, batch_size=batch_size)

@@ -1,5 +1,7 @@
 """The command line: one file a command; each parses, calls one function and prints."""
 
+import atexit
+import gc
 import sys
 from typing import Annotated
 
@@ -52,4 +54,5 @@ def tdbs_options(
 
 def main() -> None:
     """Run the command line: exit code 0 done, 1 the user's problem, 2 what the parser cannot parse."""
+    atexit.register(gc.freeze)  # else the interpreter collects torch's and transformers' objects as it ends: 1 s
     sys.exit(app())

@@ -18,6 +18,7 @@ from tdbs.errors import ConfigError
 from tdbs.pipeline.prepare import DATA_FOLDER, PrepareArguments, prepare
 from tdbs.pipeline.prepared import PrepareResult
 from tdbs.pipeline.words.stopwords import LEARNED
+from tdbs.reports.faults import fault_lines, faults_json
 from tdbs.reports.left_out import duplicates_json, left_out_lines
 from tdbs.reports.terminal import duration, split_table, target_lines
 from tdbs.settings import option_of
@@ -144,6 +145,7 @@ def _print(result: PrepareResult, as_json: bool) -> None:
                         "source_rows": found.source_rows,
                         "target_tokens": found.target_tokens,
                         "skipped": found.skipped,
+                        **faults_json(manifest, name),
                         **({} if found.sequences is None else {"sequences": found.sequences}),
                     }
                     for name, found in statistics.items()
@@ -159,7 +161,7 @@ def _print(result: PrepareResult, as_json: bool) -> None:
         say(f"Prepared again: {', '.join(result.changed)} changed.")
     say(*fact_lines(dict(result.source)))
     show(split_table(statistics))
-    print_lines(*target_lines(statistics))
+    print_lines(*target_lines(statistics), *fault_lines(manifest))
     if manifest.skipped is not None:
         count = sum(found.skipped for found in statistics.values())
         rows = "row" if count == 1 else "rows"

@@ -65,7 +65,7 @@ def command(
         print_json(dataclasses.asdict(result))
         return
     if result.label_errors:
-        print_lines(f"Likeliest label errors, by {result.ranked_by} (row of the source, from 0):")
+        print_lines(f"Likeliest label errors, by {result.ranked_by} (row of the source, from 1):")
         show(label_error_table(result.label_errors))
     suspected = "" if result.ranked_by is None else f", {result.suspected:,} of them with a label that may be wrong"
     say(f"{result.rows:,} samples{suspected}, {duration(result.seconds)}")

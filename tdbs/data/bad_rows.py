@@ -1,4 +1,4 @@
-"""What an error says of bad rows: how many there are, and a line about each of the first ten."""
+"""What an error says of bad rows: how many there are, and one sentence about each of the first ten."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +17,8 @@ _SKIP = "--skip-bad-rows"
 def with_other_rows(source: Source, error: RowError) -> RowError:
     """Return an error about one row with the others that cannot be used; its next step names --skip-bad-rows.
 
-    The source is read again, until ten are found. The error of a single row keeps its message.
+    The source is read again, until ten are found. The message has the first one, and the details have the others; a
+    first one that had to be cut is there too. The error of a single row keeps its message.
     """
     named = _naming_skip(error.next_step)
     lines, bad, seen = _found(source)
@@ -34,11 +35,12 @@ def with_other_rows(source: Source, error: RowError) -> RowError:
     if len(lines) < 2:
         next_step = named if len(named) <= MESSAGE else error.next_step
         return RowError(error.message, next_step=next_step, reasons=error.reasons)
+    message = f"{bad:,} of the {seen:,} rows looked at cannot be used. {lines[0]}"
     return RowError(
-        clipped(f"{bad:,} of the {seen:,} rows looked at cannot be used. {lines[0]}", MESSAGE),
+        clipped(message, MESSAGE),
         next_step=named if len(named) <= MESSAGE else f"Fix these rows, or pass {_SKIP}.",
         reasons=error.reasons,
-        details=tuple(lines),
+        details=tuple(lines[1:] if len(message) <= MESSAGE else lines),
     )
 
 

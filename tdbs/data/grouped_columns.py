@@ -66,7 +66,7 @@ def choose_grouped_columns(
             if is_list(schema.field(column).type):
                 raise SourceError(
                     fitted("{where} has lists of texts in '{name}'.", name=column, where=where[split]),
-                    next_step=f"Write one row for each {role}.",
+                    next_step=f"Write one row for each {role}; lists go last: --columns QUERY,POSITIVE,NEGATIVES.",
                 )
     return ChosenColumns(
         columns=columns,

@@ -14,7 +14,7 @@ from tdbs.hub.model_card import model_card
 from tdbs.hub.model_files import is_model_file, model_files
 from tdbs.hub.repo_files import CARD_NAME, Kind, RepoFiles
 from tdbs.hub.upload import UnreachableError, upload
-from tdbs.pipeline.manifest import MANIFEST_NAME, manifest_record, read_manifest
+from tdbs.pipeline.manifest_file import MANIFEST_NAME, manifest_record, read_manifest
 from tdbs.pipeline.shared import data_files, is_data_file, public_manifest
 from tdbs.pipeline.verify import verify
 from tdbs.removal import refuse_link

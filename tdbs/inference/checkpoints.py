@@ -2,7 +2,7 @@
 
 A run takes task, lengths and droppable words from its dataset's manifest. For a checkpoint, the configuration gives the
 kind of task (`architectures`, `problem_type`), the classes (`id2label`) and the length; it has its own tokenizer. A
-folder of sentence-transformers says what else it is: a model that embeds, or a reranker.
+folder of sentence-transformers, or such a model of the hub, says what else it is: a model that embeds, or a reranker.
 """
 
 from dataclasses import dataclass, replace
@@ -19,6 +19,7 @@ from tdbs.inference.sentence_folders import activation_of, text_settings
 from tdbs.pipeline.dataset import PreparedDataset, load
 from tdbs.pipeline.lengths import MAX_LENGTHS, Limits, choose_limits
 from tdbs.pipeline.manifest import TokenizerInfo, WordsInfo
+from tdbs.pipeline.manifest_file import MANIFEST_NAME
 from tdbs.pipeline.recorded import tokenizer_info
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import WordPattern, compile_words
@@ -30,6 +31,7 @@ from tdbs.train.models.checks import position_limit_of
 from tdbs.train.models.inputs import InputRules, SampleFormat
 from tdbs.train.models.load import LoadedModel, ModelSettings, load_model, read_config
 from tdbs.train.models.pooling import saved_pooling
+from tdbs.train.models.sentence_settings import sentence_folder
 from tdbs.train.rows.models import use_sequences
 from tdbs.train.run_folder import MODEL_FOLDER, holds_run, read_run
 
@@ -89,6 +91,7 @@ def open_checkpoint(
     dataset if they are not given. `dimensions` cuts embeddings to their first entries. `dataset` is a run's, if it is
     open already.
     """
+    _refuse_texts(Path(name))
     if holds_run(Path(name)):
         found = _of_run(str(name), dataset, precision=precision, attention=attention, max_length=max_length)
     else:
@@ -104,6 +107,16 @@ def open_checkpoint(
         _check_dimensions(found, dimensions)
         found = replace(found, dimensions=dimensions)
     return found
+
+
+def _refuse_texts(place: Path) -> None:
+    """Refuse what has texts in place of the model that is to predict them: both are arguments, one after the other."""
+    kind = "a file" if place.is_file() else "a prepared dataset" if (place / MANIFEST_NAME).is_file() else None
+    if kind is not None:
+        raise ModelError(
+            f"{place} is {kind}, neither a tdbs run nor a model.",
+            next_step="Name the run or the model first, then the texts: tdbs predict RUN INPUT.",
+        )
 
 
 def droppable_pattern(checkpoint: Checkpoint, stopwords: str | None) -> WordPattern:
@@ -159,9 +172,10 @@ def _of_run(
 
 def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int | None) -> Checkpoint:
     config = read_config(name, "predict")
-    task = _task_of(name, config)
+    folder = sentence_folder(name)
+    task = _task_of(name, folder, config)
     tokenizer = load_tokenizer(name)
-    sentences = text_settings(Path(name)) if task.kind == "embedding" else None
+    sentences = text_settings(folder) if task.kind == "embedding" else None
     own = None if sentences is None else sentences.max_length
     known = [limit for limit in (own or tokenizer.model_max_length, position_limit_of(config)) if limit is not None]
     if max_length is None:  # windows and sources have a usual length; of other texts nothing is cut that need not be
@@ -179,7 +193,7 @@ def _of_checkpoint(name: str, *, precision: str, attention: str, max_length: int
     )
     loaded = load_model(name, samples, ModelSettings(purpose="predict", execution=resolved, in_rows=None))
     found = _checkpoint(name, loaded, _shown(resolved), task, tokenizer=tokenizer, limits=limits, words=None)
-    return replace(found, note=_note_on(name, task, config) if sentences is None else sentences.note)
+    return replace(found, note=_note_on(name, folder, task, config) if sentences is None else sentences.note)
 
 
 def _shown(execution: DeviceSettings) -> dict[str, str]:
@@ -218,9 +232,9 @@ def _checkpoint(
     )
 
 
-def _task_of(name: str, config: PretrainedConfig) -> Task:
-    """Return the task that a configuration describes, or the files of sentence-transformers beside it."""
-    if saved_pooling(Path(name)) is not None:
+def _task_of(name: str, folder: Path, config: PretrainedConfig) -> Task:
+    """Return the task that a configuration describes, or the files of sentence-transformers in a folder."""
+    if saved_pooling(folder) is not None:
         return Task(name=Path(name).name, kind="embedding", columns=Columns(text="text", labels=()))
     classes = [str(each) for each in config.architectures] if isinstance(config.architectures, list) else []
     kind = next((kind for end, kind in _KINDS.items() if any(each.endswith(end) for each in classes)), None)
@@ -232,7 +246,7 @@ def _task_of(name: str, config: PretrainedConfig) -> Task:
     if kind == "classification":
         implied: TaskKind = "regression" if config.num_labels == 1 else "classification"
         kind = _PROBLEMS.get(config.problem_type or "", implied)
-        if config.num_labels == 1 and activation_of(Path(name), config) == "Sigmoid":
+        if config.num_labels == 1 and activation_of(folder, config) == "Sigmoid":
             return Task(name=Path(name).name, kind="ranking", columns=Columns(text="query", pair="text", labels=()))
     labels = tuple(str(config.id2label[i]) for i in range(config.num_labels))
     columns = Columns(text="question", pair="context") if kind == "question_answering" else Columns(text="text")
@@ -242,9 +256,9 @@ def _task_of(name: str, config: PretrainedConfig) -> Task:
     return Task(name=Path(name).name, kind=kind, columns=columns, classes=labels if has_classes else ())
 
 
-def _note_on(name: str, task: Task, config: PretrainedConfig) -> str | None:
+def _note_on(name: str, folder: Path, task: Task, config: PretrainedConfig) -> str | None:
     """Return a note on a single output of unspecified kind, because other programs may show its sigmoid."""
-    if task.kind != "regression" or config.problem_type in _PROBLEMS or activation_of(Path(name), config) is not None:
+    if task.kind != "regression" or config.problem_type in _PROBLEMS or activation_of(folder, config) is not None:
         return None
     return (
         f"{name} has one output and no problem_type in its config.json: it is read as regression, and its numbers are "

@@ -1,5 +1,7 @@
 """Inputs to predict: a file, a prepared split, or lines of stdin, in blocks of bounded size.
 
+As in `prepare`, an empty text is a bad row, of files and of stdin. A text to embed or rank may not be blank either.
+
 Blocks depend on the contents alone, so a resumed run makes the same ones. If a file's format does not record its number
 of rows, the file is read twice, once to count them.
 """
@@ -11,7 +13,7 @@ from typing import BinaryIO
 
 import pyarrow as pa
 
-from tdbs.data.columns import BadRows, plain_name
+from tdbs.data.columns import UNSEEN, BadRows, plain_name, refuse_or_note
 from tdbs.data.content import is_list
 from tdbs.data.formats import ReadOptions, count_rows, data_file, read_schema, refuse_options
 from tdbs.data.formats.data_file import DataFile, undecodable_line
@@ -28,7 +30,8 @@ from tdbs.files import stamp_of
 from tdbs.inference.blocks import BLOCK_ROWS, Block, Input, block_of, text_rows
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.prepared import prepared_input
-from tdbs.pipeline.manifest import MANIFEST_NAME
+from tdbs.pipeline.manifest_file import MANIFEST_NAME
+from tdbs.pipeline.run_marks import refuse_run
 from tdbs.settings import changed_fields
 from tdbs.shown import fitted
 
@@ -78,6 +81,7 @@ def open_input(
     if spec == STDIN:
         return _lines(checkpoint, stdin, rows_at_most)
     if path.is_dir():
+        refuse_run(path)
         raise SourceError(
             f"{spec} is a folder, but not a prepared dataset.",
             next_step="Pass one of its files; or run tdbs prepare on it, and pass the dataset.",
@@ -100,10 +104,19 @@ def _file(path: Path, checkpoint: Checkpoint, options: InputOptions, *, rows_at_
     kind = checkpoint.task.kind
     has_words = kind == "token_classification" and is_list(schema.field(columns.text).type)
     # Words that are written as a text are read as one, and split at white space.
-    read_as: TaskKind = "token_classification" if has_words else "embedding" if columns.negatives else "classification"
+    read_as: TaskKind = (
+        "token_classification" if has_words else "embedding" if checkpoint.task.is_grouped else "classification"
+    )
     task = Task(name=path.name, kind=read_as, columns=columns)
     content = Split(name="predict", where=file.name, content=file, has_labels=False, stamps=(stamp_of(path),))
-    source = Source(name=path.name, task=task, content_sha256="", default_tokenizer=None, splits=(content,))
+    source = Source(
+        name=path.name,
+        task=task,
+        content_sha256="",
+        default_tokenizer=None,
+        splits=(content,),
+        label_type="auto",  # as files to prepare are read: an empty text is missing
+    )
     survey = FirstPassResult(
         task=task,
         encode=lambda _rows: pa.nulls(0),
@@ -199,6 +212,9 @@ def _lines(checkpoint: Checkpoint, stdin: BinaryIO | None, rows_at_most: int) ->
                 if bad is None:
                     raise undecodable_line("stdin", number + 1, error) from error
                 bad[number] = "is not UTF-8"
+                continue
+            if not (text.strip(UNSEEN) if checkpoint.task.is_grouped else text):  # as in a file
+                refuse_or_note(bad, number, "stdin", "has no text", next_step="Leave the line out.")
                 continue
             numbers.append(number)
             texts.append(text)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import numpy as np
 import pyarrow as pa
 
-from tdbs.arrays import IntArray
+from tdbs.arrays import IntArray, offsets_of
 from tdbs.data.row_block import RowBlock
 from tdbs.data.tasks import Task, TaskKind
 from tdbs.pipeline import schema
@@ -41,7 +41,10 @@ def annotated_table(
     *,
     seconds: dict[str, float],
 ) -> pa.Table:
-    """Return the samples of some rows with the columns of a shard, in order; ids count from 0. Fills in `seconds`."""
+    """Return the samples of some rows, in order, with the columns of a shard and of a block; ids count from 0.
+
+    Fills in `seconds`.
+    """
     clock = time.perf_counter()
     samples = SAMPLERS[task.kind](rows, task, tokenizer, limits)
     seconds["tokenize"] = time.perf_counter() - clock
@@ -61,8 +64,9 @@ def annotated_table(
 
 
 def _sample_table(samples: Samples, spans: DroppableSpans, task: Task, source_rows_S: IntArray) -> pa.Table:
-    """Return the columns of a shard; sample ids count from 0 in the block."""
+    """Return the columns of a shard and, if texts may be cut, of their whole lengths; sample ids count from 0."""
     tokens, of_sequences = samples.tokens, {}
+    whole = _whole_lengths(samples)
     if samples.sequences_S is not None:
         grouped = group_sequences(tokens, samples.sequences_S, spans)
         tokens, spans, of_sequences = grouped.tokens, grouped.spans, grouped.columns
@@ -87,4 +91,21 @@ def _sample_table(samples: Samples, spans: DroppableSpans, task: Task, source_ro
         found[schema.CHAR_STARTS] = pa.ListArray.from_arrays(offsets, tokens.starts_T.astype(np.int32))
         found[schema.CHAR_ENDS] = pa.ListArray.from_arrays(offsets, tokens.ends_T.astype(np.int32))
     arrays = [pa.array(found[field.name]).cast(field.type) for field in arrow_schema]
-    return pa.table(arrays, schema=arrow_schema)
+    table = pa.table(arrays, schema=arrow_schema)
+    for name, lengths in whole.items():
+        table = table.append_column(name, lengths)
+    return table
+
+
+def _whole_lengths(samples: Samples) -> dict[str, pa.Array]:
+    """Return the tokens of each sample, or of each of its sequences, before the cut, and those of its target."""
+    found = {}
+    lengths = samples.tokens.whole_lengths_N
+    if lengths is not None:
+        found[schema.WHOLE_LENGTHS] = pa.array(lengths)
+        if samples.sequences_S is not None:
+            offsets = offsets_of(samples.sequences_S).astype(np.int32)
+            found[schema.WHOLE_LENGTHS] = pa.ListArray.from_arrays(offsets, lengths)
+    if samples.whole_targets_S is not None:
+        found[schema.WHOLE_TARGETS] = pa.array(samples.whole_targets_S)
+    return found

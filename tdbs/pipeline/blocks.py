@@ -21,10 +21,12 @@ from tdbs.arrays import IntArray, offsets_of
 from tdbs.data.row_block import RowBlock
 from tdbs.data.tasks import Task
 from tdbs.errors import DatasetError, RowError, reason_of
-from tdbs.fields import Count
+from tdbs.fields import Count, CutLengths
 from tdbs.files import new_file
 from tdbs.pipeline import schema
 from tdbs.pipeline.annotate import annotated_table
+from tdbs.pipeline.block_digests import digests_path, keep_digests
+from tdbs.pipeline.duplicates.block_rows import digests_of
 from tdbs.pipeline.lengths import Limits, length_histogram
 from tdbs.pipeline.references import reference_table, unanswered_rows
 from tdbs.pipeline.split_arrays import lists_of, sums_of
@@ -83,6 +85,8 @@ class BlockInfo:
     skipped: tuple[tuple[Count, str], ...] = ()  # rows of the source that were left out, from 0, and why
     unanswered: Count = 0  # rows: questions without an answer
     sequence_histogram: tuple[Count, ...] = ()  # samples of several sequences
+    cut_lengths: CutLengths = ()
+    cut_target_lengths: CutLengths = ()
 
     @property
     def samples(self) -> int:
@@ -103,7 +107,7 @@ def references_path(folder: Path, split: str, number: int) -> Path:
 def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
     """Make a block's file unless it exists; return its contents."""
     path = block_path(job.folder, block.split, block.number)
-    if path.exists():
+    if path.exists() and digests_path(job.folder, block.split, block.number).exists():
         info = read_info(path)
         if info.rows + len(info.skipped) == len(block.rows.texts) + len(block.rows.skipped):
             return info
@@ -113,6 +117,7 @@ def make_block(job: BlockJob, block: BlockRows) -> BlockInfo:
     references = reference_table(rows, job.task)
     if references is not None:  # first: an existing block has its references
         keep_references(references, job.folder, block.split, block.number)
+    keep_digests(digests_of(table, job.task), job.folder, block.split, block.number)
     skipped = tuple(sorted(rows.skipped.items()))
     info = keep_block(
         table,
@@ -162,6 +167,8 @@ def keep_block(
         skipped=skipped,
         unanswered=unanswered,
         sequence_histogram=() if sequences is None else _histogram(sequences),
+        cut_lengths=_cut_lengths(table, schema.WHOLE_LENGTHS, lengths_S if sequences is None else sequences),
+        cut_target_lengths=_cut_lengths(table, schema.WHOLE_TARGETS, targets_S),
     )
     is_in_order = (lengths_S[1:] >= lengths_S[:-1]).all()
     by_length = table if is_in_order else table.take(pa.array(np.argsort(lengths_S, kind="stable")))
@@ -214,6 +221,16 @@ def _write(path: Path, arrow_schema: pa.Schema, pieces: Sequence[pa.Table]) -> N
     with new_file(path) as hidden, pa.ipc.new_file(hidden, arrow_schema) as writer:
         for piece in pieces:
             writer.write_table(piece.combine_chunks())
+
+
+def _cut_lengths(table: pa.Table, column: str, kept: IntArray | None) -> CutLengths:
+    """Return the lengths before the cut of what is shorter now, ascending, and how often each comes."""
+    if kept is None or column not in table.schema.names:
+        return ()
+    found = table[column].combine_chunks()
+    whole = (found.flatten() if pa.types.is_list(found.type) else found).to_numpy()
+    lengths, counts = np.unique(whole[whole > kept], return_counts=True)
+    return tuple(zip(lengths.tolist(), counts.tolist(), strict=True))
 
 
 def _histogram(values_S: IntArray) -> tuple[int, ...]:

@@ -12,7 +12,7 @@ from tdbs.data.tasks import Task, task_record
 from tdbs.errors import DatasetError
 from tdbs.files import name_in_folder, sha256_of
 from tdbs.pipeline.duplicates.options import DropRules
-from tdbs.pipeline.manifest import MANIFEST_NAME, read_manifest
+from tdbs.pipeline.manifest_file import MANIFEST_NAME, read_manifest
 from tdbs.pipeline.schema import SCHEMA_VERSION
 
 

@@ -17,7 +17,8 @@ from tdbs.files import to_path
 from tdbs.given import Place, checked
 from tdbs.pipeline import schema
 from tdbs.pipeline.frames import read_datasets, read_frame, scan_shards
-from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo, check_counts, read_manifest
+from tdbs.pipeline.manifest import Manifest, ShardInfo, SplitInfo
+from tdbs.pipeline.manifest_file import check_counts, read_manifest
 from tdbs.pipeline.sequences import SampleSequences, sample_sequences
 from tdbs.pipeline.shard_checks import read_shard
 from tdbs.pipeline.shard_columns import TARGETS, WORD_SIZES, WORD_STARTS, shard_columns

@@ -1,10 +1,11 @@
 """Leave out rows of train that repeat others, between the blocks and the shards of `prepare`.
 
-Blocks are read one after the other, each once to decide. Those of train with rows that go are stored again without
-them, under another name: finished blocks stay whole, so a killed run resumes. So all engines leave out the same rows,
-and shards are made as if the rows had never been there. Memory: for exact repeats 32 bytes a row of train and of the
-splits that are kept out, 48 with negatives, and 50 more while they are compared. Near repeats need the tokens of all
-these rows at once, and the shingles of their words: beyond `--memory`, temporary files hold them.
+The digests that blocks keep decide; near repeats need the blocks, too, one after the other. Blocks of train with rows
+that go are stored again without them, under another name: finished blocks stay whole, so a killed run resumes. So all
+engines leave out the same rows, and shards are made as if the rows had never been there. Memory: for exact repeats
+32 bytes a row of train and of the splits that are kept out, 48 with negatives, and 50 more while they are compared.
+Near repeats need the tokens of all these rows at once, and the shingles of their words: beyond `--memory`, temporary
+files hold them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,15 +21,9 @@ from tdbs.errors import ConfigError, DatasetError
 from tdbs.fields import Count
 from tdbs.files import sha256_of, write_text
 from tdbs.pipeline import schema
+from tdbs.pipeline.block_digests import keep_digests, read_digests
 from tdbs.pipeline.blocks import BlockInfo, block_path, keep_block, keep_references, read_block, references_path
-from tdbs.pipeline.duplicates.block_rows import (
-    RowDigests,
-    RowTokens,
-    digests_of,
-    joined_digests,
-    joined_tokens,
-    tokens_of,
-)
+from tdbs.pipeline.duplicates.block_rows import RowDigests, RowTokens, joined_digests, joined_tokens, tokens_of
 from tdbs.pipeline.duplicates.budget import Amount
 from tdbs.pipeline.duplicates.compared import compared, row_texts
 from tdbs.pipeline.duplicates.normal import normal_texts
@@ -99,7 +94,7 @@ def drop_rows(
     parts: list[RowDigests] = []
     starts = [0]
     for name in names:
-        parts += [digests_of(_samples(folder, block), task) for block in blocks[name]]
+        parts += [read_digests(folder, block.split, block.number) for block in blocks[name]]
         starts.append(sum(len(part.source_rows_N) for part in parts))
     digests = joined_digests(parts)
     train_from = starts[-2]
@@ -202,6 +197,8 @@ def _without(info: BlockInfo, gone: IntArray, folder: Path) -> BlockInfo:
         references = references.filter(pa.array(~np.isin(references[schema.SOURCE_ROW].to_numpy(), gone)))
         keep_references(references, folder, KEPT, info.number)
         unanswered = unanswered_rows(references)
+    digests = read_digests(folder, info.split, info.number)
+    keep_digests(digests.only(~np.isin(digests.source_rows_N, gone)), folder, KEPT, info.number)
     return keep_block(
         left,
         folder,

@@ -28,7 +28,7 @@ from tdbs.pipeline.duplicates.options import TRAIN
 from tdbs.pipeline.engines import Engine, local_engine, split_blocks
 from tdbs.pipeline.lengths import Limits
 from tdbs.pipeline.make_shards import make_splits
-from tdbs.pipeline.manifest import MANIFEST_NAME
+from tdbs.pipeline.manifest_file import MANIFEST_NAME
 from tdbs.pipeline.origin import AGAIN, read_origin
 from tdbs.pipeline.tokens.tokenizer import LoadedTokenizer, load_tokenizer
 from tdbs.pipeline.words.matches import combining_marks, compile_words

@@ -19,7 +19,8 @@ from tdbs.files import folders_named, to_path
 from tdbs.pipeline import publish
 from tdbs.pipeline.cache_key import dataset_name
 from tdbs.pipeline.dataset import PreparedDataset
-from tdbs.pipeline.manifest import MANIFEST_NAME, Manifest, read_manifest, write_manifest
+from tdbs.pipeline.manifest import Manifest
+from tdbs.pipeline.manifest_file import MANIFEST_NAME, read_manifest, write_manifest
 from tdbs.pipeline.shared import data_files
 from tdbs.pipeline.verify import verify
 from tdbs.pipeline.work import DATASET_FOLDER, claimed, work_folder

@@ -4,6 +4,7 @@ Reading, tokenizing and writing overlap: rows are read while workers process ear
 """
 
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,9 +17,11 @@ from tdbs.arrays import IntArray
 from tdbs.data.reading import survey_source
 from tdbs.data.sources import Source
 from tdbs.data.tasks import Task
+from tdbs.fields import CutLengths
 from tdbs.files import sha256_of, write_text
 from tdbs.pipeline.blocks import BlockInfo, BlockJob, read_block, references_path
 from tdbs.pipeline.drop_rows import drop_rows
+from tdbs.pipeline.duplicates.counted import count_repeats
 from tdbs.pipeline.duplicates.options import TRAIN, DropRules
 from tdbs.pipeline.engines import Engine
 from tdbs.pipeline.lengths import Limits, bucket_edges
@@ -91,6 +94,7 @@ def make_splits(
         blocks[TRAIN] = kept.blocks
         seconds["left_out"] = time.perf_counter() - clock
         clock = time.perf_counter()
+    repeats = count_repeats(blocks, survey.task, folder)
     max_length = _longest(blocks) if survey.task.is_grouped else limits.max_length
     edges = bucket_edges(max_length)
     parts = [part for name, infos in blocks.items() for part in plan_parts(name, infos, edges, tokenizer.special_ids)]
@@ -103,7 +107,9 @@ def make_splits(
     references = {name: _references(folder, target, name, infos) for name, infos in blocks.items()}
     seconds["write"] += time.perf_counter() - clock
     splits = {
-        name: _split_info(infos, shards[name], references[name], survey.task, max_length)
+        name: replace(
+            _split_info(infos, shards[name], references[name], survey.task, max_length), repeats=repeats[name]
+        )
         for name, infos in blocks.items()
     }
     unranked = negatives_notes(splits, survey.task, where=survey.splits[TRAIN].split.where)
@@ -173,6 +179,8 @@ def _split_info(
         skipped=sum(len(block.skipped) for block in blocks),
         unanswered=sum(block.unanswered for block in blocks),
         sequence_histogram=tuple(_sum_of([block.sequence_histogram for block in blocks]).tolist()),
+        cut_lengths=_joined([block.cut_lengths for block in blocks]),
+        cut_target_lengths=_joined([block.cut_target_lengths for block in blocks]),
     )
 
 
@@ -187,3 +195,11 @@ def _sum_of(histograms: Sequence[Sequence[int]]) -> IntArray:
     for histogram in histograms:
         total[: len(histogram)] += np.array(histogram, dtype=np.int64)
     return total
+
+
+def _joined(counts: Sequence[CutLengths]) -> CutLengths:
+    """Return the lengths of several blocks, ascending, and how often each comes in all of them."""
+    total: Counter[int] = Counter()
+    for of_block in counts:
+        total.update(dict(of_block))
+    return tuple(sorted(total.items()))

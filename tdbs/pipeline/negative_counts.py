@@ -33,7 +33,7 @@ def negatives_notes(splits: Mapping[str, SplitInfo], task: Task, *, where: str) 
     lacking = [name for name, info in splits.items() if info.rows and not count_negatives(info, task)]
     if _TRAIN in lacking:
         raise SourceError(
-            fitted("No row of {where} has a negative, so a reranker has nothing to learn.", where=where),
+            fitted("No train row of {where} has a negative, so a reranker has nothing to learn.", where=where),
             next_step="Give rows texts that do not answer their query, or pass --task embedding.",
         )
     return tuple(f"No row of {name} has a negative: nothing is ranked, and its score is undefined." for name in lacking)

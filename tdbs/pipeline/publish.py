@@ -12,16 +12,8 @@ from pathlib import Path
 from tdbs.errors import DatasetError
 from tdbs.files import is_remote, write_bytes
 from tdbs.pipeline.dataset import TOKENIZER_NAME
-from tdbs.pipeline.manifest import (
-    DUPLICATES_NAME,
-    FORM,
-    LIST_NAMES,
-    MANIFEST_NAME,
-    SKIPPED_NAME,
-    Manifest,
-    read_manifest,
-    write_manifest,
-)
+from tdbs.pipeline.manifest import DUPLICATES_NAME, LIST_NAMES, SKIPPED_NAME, Manifest
+from tdbs.pipeline.manifest_file import FORM, MANIFEST_NAME, read_manifest, write_manifest
 from tdbs.records import read_json
 from tdbs.removal import (
     is_mine,

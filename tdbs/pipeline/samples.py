@@ -41,6 +41,7 @@ class Samples:
     columns: dict[str, pa.Array]  # columns of targets, by name; none for a split without labels
     protected_T: BoolArray | None = None  # tokens that TokenDrop must leave
     sequences_S: IntArray | None = None  # how many sequences make each sample, if `tokens` are of sequences
+    whole_targets_S: IntArray | None = None  # tokens of each target before the cut
 
 
 def plain_samples(block: RowBlock, _task: Task, tokenizer: LoadedTokenizer, limits: Limits) -> Samples:
@@ -59,11 +60,13 @@ def seq2seq_samples(block: RowBlock, task: Task, tokenizer: LoadedTokenizer, lim
     texts = pc.binary_join_element_wise(task.prefix, block.texts, "")
     tokens = tokenize_block(tokenizer, texts, None, max_length=limits.max_length)
     columns: dict[str, pa.Array] = {}
+    whole_targets_S = None
     if block.targets is not None:
         most = limits.max_target_length or limits.max_length
         targets = tokenize_block(tokenizer, block.targets, None, max_length=most)
         offsets = targets.token_offsets_N1.astype(np.int32)
         columns = {TARGET_IDS: pa.ListArray.from_arrays(offsets, targets.input_ids_T)}
+        whole_targets_S = targets.whole_lengths_N
     # the space at the end of a prefix may be part of the first token of the text
     prefix_T = (tokens.segments_T != NO_SEGMENT) & (tokens.starts_T < len(task.prefix.rstrip()))
     return Samples(
@@ -73,6 +76,7 @@ def seq2seq_samples(block: RowBlock, task: Task, tokenizer: LoadedTokenizer, lim
         rows_S=np.arange(len(texts)),
         columns=columns,
         protected_T=prefix_T,
+        whole_targets_S=whole_targets_S,
     )
 
 

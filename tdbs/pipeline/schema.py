@@ -19,6 +19,7 @@ ANSWER_START, ANSWER_END = "answer_start", "answer_end"
 CHAR_STARTS, CHAR_ENDS = "char_starts", "char_ends"
 TARGET_IDS = "target_ids"
 SEQUENCE_LENGTHS, SEGMENT_STARTS = "sequence_lengths", "segment_starts"
+WHOLE_LENGTHS, WHOLE_TARGETS = "whole_lengths", "whole_targets"  # before the cut, in blocks alone: shards lack them
 
 IGNORED = -100  # label of a token that has none: what losses of transformers' models pass over
 

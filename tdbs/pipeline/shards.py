@@ -18,7 +18,7 @@ from tdbs.pipeline.blocks import BlockInfo, block_path
 from tdbs.pipeline.lengths import bucket_name, bucket_of
 from tdbs.pipeline.manifest import ShardInfo
 from tdbs.pipeline.parquet import write_parquet
-from tdbs.pipeline.schema import INPUT_IDS, LENGTH, SAMPLE_ID
+from tdbs.pipeline.schema import INPUT_IDS, LENGTH, SAMPLE_ID, WHOLE_LENGTHS, WHOLE_TARGETS
 from tdbs.pipeline.split_arrays import Lists, lists_of, sums_of
 
 PART_TOKENS = 1 << 21  # a part ends with the samples that reach this; it is written and read in one piece
@@ -113,7 +113,8 @@ def _read_slices(part: ShardPlan, blocks: Path) -> pa.Table:
         with pa.OSFile(str(block_path(blocks, part.stored[block], block))) as file:
             reader = pa.ipc.open_file(file)
             batches |= {piece: reader.get_batch(piece.batch) for piece in pieces}
-    return pa.Table.from_batches([batches[piece] for piece in part.slices])
+    table = pa.Table.from_batches([batches[piece] for piece in part.slices])
+    return table.select([name for name in table.schema.names if name not in (WHOLE_LENGTHS, WHOLE_TARGETS)])
 
 
 def _place(piece: Slice) -> tuple[int, int]:

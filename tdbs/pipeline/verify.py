@@ -22,7 +22,8 @@ from tdbs.pipeline import schema
 from tdbs.pipeline.cache_key import key_of
 from tdbs.pipeline.dataset import TOKENIZER_NAME, AnyDataset, PreparedDataset, opened, tokenizer_text
 from tdbs.pipeline.lengths import bucket_edges, bucket_name, bucket_of
-from tdbs.pipeline.manifest import MANIFEST_NAME, FileInfo, Manifest, ShardInfo, SplitInfo
+from tdbs.pipeline.manifest import FileInfo, Manifest, ShardInfo, SplitInfo
+from tdbs.pipeline.manifest_file import MANIFEST_NAME
 from tdbs.pipeline.parquet import read_checked, rows_of
 from tdbs.pipeline.references import TEXTS, unanswered_rows
 from tdbs.pipeline.shard_checks import missing_values, sample_problems, schema_problem

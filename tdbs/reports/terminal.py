@@ -207,14 +207,14 @@ def plain_table(*names: str) -> Table:
 
 
 def label_error_table(found: Sequence["LabelError"]) -> Table:
-    """Return the likeliest label errors, a row for each: source row, score, classes and text."""
+    """Return the likeliest label errors, a row for each: row of the source from 1, score, classes and text."""
     table = plain_table("row", "score", "label", "predicted", "text")
     for column in table.columns[2:]:
         column.justify = "left"
     for error in found:
         text = error.text if error.pair is None else f"{error.text} | {error.pair}"
         names = (clipped(error.label, _NAME_WIDTH), clipped(error.predicted, _NAME_WIDTH))
-        table.add_row(str(error.source_row), f"{error.score:.2f}", *names, seen(clipped(text, _TEXT_WIDTH)))
+        table.add_row(str(error.source_row + 1), f"{error.score:.2f}", *names, seen(clipped(text, _TEXT_WIDTH)))
     return table
 
 

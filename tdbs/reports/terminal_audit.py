@@ -35,11 +35,9 @@ def cut_rows(found: Audit) -> Iterator[tuple[str, ...]]:
     """Yield the cells of each length of each split."""
     for name, split in found.splits.items():
         told = split.truncation
-        keeps = f"over {told.measured_after_cut_at}" if told.keeps_99_percent is None else str(told.keeps_99_percent)
+        keeps = f"{told.max_length} or more" if told.keeps_99_percent is None else f"{told.keeps_99_percent:,}"
         for number, cut in enumerate(told.cuts):
             lost = _UNKNOWN if cut.tokens_lost is None else f"{cut.tokens_lost:,}"
-            if told.estimated_cut and cut.tokens_lost is not None:
-                lost = f"{lost} or more"
             samples = _UNKNOWN if cut.samples is None else f"{cut.samples:,}"
             yield (name if number == 0 else "", str(cut.max_length), samples, lost, keeps if number == 0 else "")
 
@@ -71,8 +69,11 @@ def measured_lines(found: Audit) -> list[str]:
     if skew is not None and skew.droppable:
         shares = ", ".join(f"{each.name} {each.share:.1%}" for each in skew.droppable[:_SHOWN_CLASSES])
         lines.append(f"Droppable tokens by class: {shares}.")
-    after = next(iter(found.splits.values())).truncation.measured_after_cut_at
-    return [*lines, f"Lengths are after the cut at {after} tokens."]
+    cuts = [split.truncation for split in found.splits.values()]
+    lines.append(f"Prepared with at most {cuts[0].max_length} tokens.")
+    if any(cut.samples is None for cut in cuts):
+        lines.append("Lengths before the cut are not in this dataset: prepare it again to know them.")
+    return lines
 
 
 def _table(columns: Sequence[str], rows: Iterator[tuple[str, ...]]) -> Table:

@@ -11,13 +11,15 @@ import tomli_w
 
 from tdbs.errors import TrainingError
 from tdbs.files import dated_folder, folders_named, name_in_folder, write_json, write_text
+from tdbs.pipeline.manifest_file import MANIFEST_NAME
+from tdbs.pipeline.run_marks import RUN_CONFIG_NAME, RUN_KEY
 from tdbs.records import read_field_rows, read_fields, read_toml, record_of, whole_lines
 from tdbs.removal import is_mine, is_there, links_below, refuse_link, remove_file, remove_folder, remove_if_empty
 from tdbs.shown import is_utf8
 from tdbs.train.run_records import FORM, ConfigFields, ResultFields, StepFields
 
 RUNS_FOLDER = Path("runs")
-CONFIG_NAME, STEPS_NAME, RESULT_NAME = "config.toml", "steps.jsonl", "result.json"
+CONFIG_NAME, STEPS_NAME, RESULT_NAME = RUN_CONFIG_NAME, "steps.jsonl", "result.json"
 MODEL_FOLDER, LAST_GOOD_FOLDER, CHECKPOINTS_FOLDER = "model", "last_good", "checkpoints"
 TRACKED_FOLDER = "tensorboard"
 EVALUATIONS_FOLDER = "evaluations"  # results of `tdbs evaluate`
@@ -84,7 +86,7 @@ def refuse_links(folder: Path) -> None:
 def holds_run(folder: Path) -> bool:
     """Return whether tdbs made the folder: whether its configuration has a key that only tdbs writes."""
     try:
-        return "plan_digest" in read_toml(folder / CONFIG_NAME, FORM)
+        return RUN_KEY in read_toml(folder / CONFIG_NAME, FORM)
     except TrainingError:
         return False
 
@@ -187,10 +189,12 @@ def read_run(folder: Path) -> Run:
     if not folder.exists():
         raise TrainingError(f"{folder} does not exist.", next_step=_NO_RUN)
     if not (folder / CONFIG_NAME).exists():
+        if (folder / MANIFEST_NAME).is_file():
+            raise TrainingError(f"{folder} is a prepared dataset, not a run.", next_step=_NO_RUN)
         raise TrainingError(f"{folder} is not a run of tdbs: it has no {CONFIG_NAME}.", next_step=_NO_RUN)
     place = folder / CONFIG_NAME
     config = read_toml(place, FORM)
-    if "plan_digest" not in config:
+    if RUN_KEY not in config:
         raise TrainingError(f"{folder} is not a run of tdbs: its {CONFIG_NAME} is another's.", next_step=_NO_RUN)
     record_of(config, ConfigFields, FORM, named=str(place))
     finished = (folder / RESULT_NAME).exists()

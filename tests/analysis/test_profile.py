@@ -147,7 +147,7 @@ def test_memory_that_does_not_hold_one_sample_is_refused(dataset, monkeypatch):
         )
     assert len({message.split(",")[0] for message in shown if "padded" in message}) == 3
     assert caught.value.message == (
-        "A step of one sample of 16 tokens needs more than 0 MiB, which is 90% of its memory."
+        "A step of one sample of 16 tokens needs more than 0.9 MiB, which is 90% of its memory."
     )
     assert caught.value.next_step == "Raise --memory, or pass a smaller --model."
 

@@ -200,12 +200,14 @@ def test_the_command_prints_label_errors_and_the_file(run, tmp_path):
     done = run_command("score", run, "--label-errors", 2, folder=tmp_path)
     assert done.code == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert lines[0] == "Likeliest label errors, by aum (row of the source, from 0):"
+    assert lines[0] == "Likeliest label errors, by aum (row of the source, from 1):"
     assert lines[1].split() == ["row", "score", "label", "predicted", "text"]
     assert (len(lines), lines[-1]) == (5, str(run / "scores.parquet"))
     assert "200 samples, " in done.stderr
     told = json.loads(run_command("score", run, "--label-errors", 2, "--json", folder=tmp_path).stdout)
     assert (told["rows"], told["source"], len(told["label_errors"])) == (200, "epochs", 2)
+    printed = [int(line.split()[0]) for line in lines[2:4]]
+    assert printed == [error["source_row"] + 1 for error in told["label_errors"]]  # as in errors and audits
 
 
 def test_the_command_says_what_a_run_without_records_lacks(run, tmp_path):

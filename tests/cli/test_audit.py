@@ -32,7 +32,7 @@ def test_findings_are_results_and_the_exit_code_is_0(faulty: Path, tdbs: Command
     again = f"tdbs prepare {faulty.parent / 'rows'} --tokenizer {TOKENIZER}"
     assert f"  fix: {again} --drop-duplicates near --keep-out validation\n" in found.stdout
     assert f"  fix: Choose one label for validation rows 1 and train 1, then run: {again}\n" in found.stdout
-    assert "Lengths are after the cut at 128 tokens." in found.stdout
+    assert "Prepared with at most 128 tokens." in found.stdout
 
 
 def test_texts_that_show_nothing_are_seen(tdbs: Command, workplace: Path):

@@ -333,6 +333,37 @@ def test_a_folder_that_is_no_prepared_dataset(refused, untouched, workplace, com
         assert refused(command) == ("No dataset was given and none was prepared here.", "Run tdbs prepare first.")
 
 
+@pytest.mark.parametrize("command", ["verify", "inspect", "audit", "plan", "train"])
+def test_a_run_in_place_of_a_dataset(refused, untouched, small, workplace, command):
+    """The error names the run's own dataset, and the commands that take a run."""
+    write_files(workplace, {"r/config.toml": f'plan_digest = "1"\n[dataset]\npath = "{small}"\n'})
+    write_files(workplace, {"other/config.toml": "x = 1\n"})
+    with untouched(workplace):
+        assert refused(command, "r") == (
+            "r is a run, not a prepared dataset.",
+            f"Pass its dataset, {small}; or run tdbs report, evaluate, score or predict on the run.",
+        )
+        assert refused(command, "other")[0] == "other is not a prepared dataset: it has no manifest.json."
+
+
+@pytest.mark.parametrize("command", ["score", "evaluate", "report"])
+def test_a_dataset_in_place_of_a_run(refused, small, command):
+    next_step = "Run tdbs train, or name the folder that it printed."
+    assert refused(command, small) == (f"{small} is a prepared dataset, not a run.", next_step)
+
+
+def test_arguments_of_predict_in_the_wrong_order(refused, small, workplace):
+    """The texts in place of the model, or a run in place of the texts."""
+    write_files(workplace, {"r/config.toml": f'plan_digest = "1"\n[dataset]\npath = "{small}"\n'})
+    write_files(workplace, {"a.csv": "text\nx\n"})
+    next_step = "Name the run or the model first, then the texts: tdbs predict RUN INPUT."
+    assert refused("predict", "a.csv", "r") == ("a.csv is a file, neither a tdbs run nor a model.", next_step)
+    assert refused("predict", small, "r") == (
+        f"{small} is a prepared dataset, neither a tdbs run nor a model.",
+        next_step,
+    )
+
+
 def test_a_damaged_shard_stops_every_command_that_reads_it(refused, untouched, small, workplace):
     shutil.copytree(small, workplace / "d")
     shard = max((workplace / "d/train").rglob("*.parquet"))

@@ -126,7 +126,7 @@ def test_audit_runs_on_sequences(place, task, tdbs):
     """Sequences, not samples, are cut and counted."""
     found = tdbs("audit", place / task, "--json").json
     truncation = found["splits"]["train"]["truncation"]
-    assert truncation["measured_after_cut_at"] == 128
+    assert truncation["max_length"] == 128
     split = read_split(load(place / task), "train")
     at_64 = next(cut for cut in truncation["cuts"] if cut["max_length"] == 64)
     assert at_64["samples"] == (split.sequences.lengths_Q > 64).sum()

@@ -54,6 +54,18 @@ def completed(shell: str, line: str, folder: Path) -> str:
     return run_real(folder=folder, **words, **asked)
 
 
+def test_a_command_ends_without_a_walk_through_all_its_objects():
+    """Python collects garbage as it ends; among the objects of torch and transformers that takes a second."""
+    program = (
+        "import atexit, gc\natexit.register(lambda: print(gc.get_freeze_count() > 0))\n"  # runs last
+        "from tdbs.cli import main\nmain()"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--version"], capture_output=True, encoding="utf-8", check=True
+    )
+    assert done.stdout.splitlines()[-1] == "True"
+
+
 def test_every_summary_fits_and_each_command_has_its_module():
     shown = help_of()
     for name, summary in COMMANDS.items():

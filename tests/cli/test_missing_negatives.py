@@ -1,4 +1,4 @@
-"""Samples without negatives: prepare, train, plan and sweep refuse what needs them, or say how many lack them."""
+"""Samples without negatives: commands refuse what needs them, or say how many samples lack them."""
 
 import json
 from dataclasses import replace
@@ -50,7 +50,7 @@ def places(tmp_path_factory) -> dict[str, Path]:
 def test_a_reranker_of_rows_without_negatives_is_not_prepared(tmp_path, refused):
     source = write_rows(tmp_path / "rows.jsonl", rows=20, with_negatives=0)
     assert refused("prepare", source, *options_of("ranking", tmp_path / "out")) == (
-        "No row of rows.jsonl has a negative, so a reranker has nothing to learn.",
+        "No train row of rows.jsonl has a negative, so a reranker has nothing to learn.",
         "Give rows texts that do not answer their query, or pass --task embedding.",
     )
     assert [path.name for path in tmp_path.iterdir()] == ["rows.jsonl"]
@@ -68,6 +68,7 @@ def test_a_loss_that_needs_negatives_is_refused_without_any(places, refused, tmp
     for command, options in (
         ("train", ("--loss", "triplet", *TINY, "--out", out)),
         ("plan", ("--loss", "triplet", *TINY)),
+        ("estimate-speedup", ("--loss", "triplet", "--model", "tiny")),
         ("sweep", ("--space", space, *TINY, "--out", out)),
     ):
         assert refused(command, places["embedding 0"], *options) == (
@@ -75,6 +76,14 @@ def test_a_loss_that_needs_negatives_is_refused_without_any(places, refused, tmp
             "Prepare rows with negatives, or pass --loss negatives.",
         )
     assert not out.exists()
+
+
+@pytest.mark.parametrize("command", ["train", "plan", "estimate-speedup"])
+def test_a_loss_of_another_task_is_refused_by_every_command(command, places, refused):
+    assert refused(command, places["embedding 16"], "--loss", "listwise", "--model", "tiny") == (
+        "--loss listwise is not for a task of embedding.",
+        "Pass one of: negatives, symmetric, cosine, triplet.",
+    )
 
 
 @pytest.mark.parametrize("loss", [None, "listwise"])

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tdbs.pipeline.manifest import Manifest, read_manifest
+from tdbs.pipeline.manifest import Manifest
+from tdbs.pipeline.manifest_file import read_manifest
 from tdbs.pipeline.origin import prepare_command, unnoted
 from tests.cli.conftest import TOKENIZER, Command
 

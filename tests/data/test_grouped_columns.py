@@ -323,7 +323,8 @@ def test_lists_of_positives_are_refused(columns, role):
     with pytest.raises(SourceError) as caught:
         read(ROWS, columns=columns)
     assert caught.value.message == "The train table has lists of texts in 'n'."
-    assert caught.value.next_step == f"Write one row for each {role}."
+    order = "lists go last: --columns QUERY,POSITIVE,NEGATIVES."
+    assert caught.value.next_step == f"Write one row for each {role}; {order}"
 
 
 @pytest.mark.parametrize("split", ["validation", "test"])

@@ -120,7 +120,7 @@ def test_a_file_is_predicted_row_by_row_or_refused(fuzz, place, models, suffix, 
 
 
 def test_lines_of_stdin_are_predicted_or_refused(fuzz, models):
-    """A line is a text, whatever its bytes; one that is not UTF-8 is named, or skipped."""
+    """A line is a text, whatever its bytes; one that is empty or not UTF-8 is named, or skipped."""
 
     def check(example: tuple) -> None:
         kind, data, rate, skip = example
@@ -131,8 +131,9 @@ def test_lines_of_stdin_are_predicted_or_refused(fuzz, models):
         lines = lines if lines[-1] else lines[:-1]
         assert sorted([*bad, *(row["source_row"] for row in rows)]) == list(range(len(lines)))
         for number in bad:
-            with pytest.raises(UnicodeDecodeError):
-                lines[number].decode()
+            if lines[number].rstrip(b"\r"):
+                with pytest.raises(UnicodeDecodeError):
+                    lines[number].decode()
         check_rows(rows, kind)
         if kind == "token_classification":
             words = [len(lines[row["source_row"]].decode().split()) for row in rows]

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from tdbs.analysis.speedup import plan_dataset
 from tdbs.analysis.sweep.space import KINDS, combinations, is_grid, listed_values, read_space
 from tdbs.pipeline.dataset import load, read_split
-from tdbs.pipeline.manifest import MANIFEST_NAME, Manifest, read_manifest
+from tdbs.pipeline.manifest import Manifest
+from tdbs.pipeline.manifest_file import MANIFEST_NAME, read_manifest
 from tdbs.pipeline.verify import verify
 from tdbs.train.planning.caps import chosen_caps, hardware_caps
 from tdbs.train.planning.profile_file import profiled_attention, read_profile

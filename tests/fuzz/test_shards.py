@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from tdbs.files import sha256_of
 from tdbs.pipeline.dataset import load, read_split
-from tdbs.pipeline.manifest import MANIFEST_NAME
+from tdbs.pipeline.manifest_file import MANIFEST_NAME
 from tdbs.pipeline.verify import verify
 from tests.analysis.tiny import tiny_dataset
 from tests.fuzz.mutations import damaged

@@ -10,7 +10,8 @@ from huggingface_hub import DatasetCard, ModelCard
 from tdbs.hub.card_text import fenced
 from tdbs.hub.dataset_card import dataset_card
 from tdbs.hub.model_card import model_card
-from tdbs.pipeline.manifest import Manifest, read_manifest
+from tdbs.pipeline.manifest import Manifest
+from tdbs.pipeline.manifest_file import read_manifest
 from tdbs.shown import shown
 from tdbs.train.run_folder import Run, read_run
 from tests.hub.conftest import RECORDS

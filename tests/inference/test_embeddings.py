@@ -4,7 +4,9 @@ import io
 import json
 import shutil
 import sys
+from pathlib import Path
 
+import huggingface_hub
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -172,6 +174,39 @@ def test_a_folder_without_a_pooler_embeds(saved, source, some_texts, tmp_path):
     shutil.copytree(saved, tmp_path / "short", dirs_exist_ok=True, ignore=shutil.ignore_patterns("tokenizer*"))
     expected = one_by_one(tmp_path / "short", some_texts, "mean", normalize=False)
     assert embeddings_of(tmp_path / "out.parquet") == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.fixture
+def in_cache():
+    """Return a function that puts a folder into the hub's cache, as a download does, under a name."""
+    places = []
+
+    def put(folder, name: str) -> None:
+        place = Path(huggingface_hub.constants.HF_HUB_CACHE) / f"models--{name.replace('/', '--')}"
+        places.append(place)
+        revision = "0123456789abcdef0123456789abcdef01234567"
+        shutil.copytree(folder, place / "snapshots" / revision)
+        (place / "refs").mkdir()
+        (place / "refs/main").write_text(revision)
+
+    yield put
+    for place in places:
+        shutil.rmtree(place)
+
+
+def test_a_model_of_the_hub_embeds_as_its_folder_does(saved, in_cache, source, tmp_path):
+    """By its name on the hub, from the cache: pooling, length 1 and most tokens are those of its own files."""
+    write_json(saved / "sentence_bert_config.json", {"max_seq_length": 12, "do_lower_case": False})
+    in_cache(saved, "some/embedder")
+    for name, out in ((saved, "folder.parquet"), ("some/embedder", "hub.parquet")):
+        predict(name, source, text="query", out=tmp_path / out, precision="fp32")
+    assert (embeddings_of(tmp_path / "hub.parquet") == embeddings_of(tmp_path / "folder.parquet")).all()
+    with pytest.raises(TdbsError) as caught:
+        predict("some/other", source, text="query", out=tmp_path / "other.parquet")
+    assert caught.value.message == (
+        "some/other is neither a tdbs run nor a model: it is not a folder, and the hub cannot be reached or does not "
+        "have it."
+    )
 
 
 def test_what_a_folder_asks_of_texts_is_told_or_refused(saved, source, tmp_path):

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -81,11 +82,11 @@ def test_rows_go_to_stdout_where_no_file_is_named(checkpoint_of, tmp_path, capsy
 @pytest.mark.parametrize("batch_size", [None, 1])
 def test_a_line_of_stdin_is_a_text(batch_size, checkpoint_of, tmp_path, monkeypatch):
     folder = checkpoint_of("classification")
-    lines = "a fine film\n\nit is what it is\r\nlast"
+    lines = "a fine film\n \nit is what it is\r\nlast"
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(lines.encode())))
     predict(folder, "-", out=tmp_path / "out.jsonl", batch_size=batch_size, precision="fp32")
     found = np.array([list(row["scores"].values()) for row in read_jsonl(tmp_path / "out.jsonl")])
-    assert found == pytest.approx(one_by_one(folder, ["a fine film", "", "it is what it is", "last"]), abs=1e-4)
+    assert found == pytest.approx(one_by_one(folder, ["a fine film", " ", "it is what it is", "last"]), abs=1e-4)
 
 
 def test_a_line_is_answered_before_the_next_one_is_read(checkpoint_of):
@@ -195,6 +196,34 @@ def test_bad_rows_are_named_and_left_out_only_when_asked(name, checkpoint_of, tm
     assert [row["source_row"] + 1 for row in read_jsonl(out)] == [n for n in range(1, rows + 1) if n not in bad]
 
 
+EMPTY = {
+    "in.csv": "n,text\n1,a fine film\n2,\n3, \n4,last\n",
+    "in.jsonl": '{"text": "a fine film"}\n{"text": ""}\n{"text": " "}\n{"text": "last"}\n',
+    "-": "a fine film\n\n \nlast\n",
+}
+
+
+@pytest.mark.parametrize(("kind", "bad"), [("classification", [2]), ("embedding", [2, 3])])
+@pytest.mark.parametrize("name", EMPTY)
+def test_an_empty_text_is_a_bad_row_of_every_input(name, kind, bad, checkpoint_of, grouped_run, tmp_path, monkeypatch):
+    """Blanks are a text to classify, but not one to embed, as in `prepare`."""
+    monkeypatch.chdir(tmp_path)
+    source, out = Path(name), tmp_path / "out.jsonl"
+    folder = grouped_run("embedding") / "run" if kind == "embedding" else checkpoint_of(kind)
+    if name != "-":
+        source.write_text(EMPTY[name])
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(EMPTY[name].encode())))
+    cause, next_step = refused(folder, source, out=out)
+    if name == "-":
+        assert (cause, next_step) == ("Row 2 of stdin has no text.", "Leave the line out; or pass --skip-bad-rows.")
+    else:
+        assert cause == f"Row 2 of {name} has no 'text'."
+        assert next_step == "Fill the row or delete it; or pass --skip-bad-rows."
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(EMPTY[name].encode())))
+    assert predict(folder, source, out=out, skip_bad_rows=True).skipped == bad
+    assert [row["source_row"] + 1 for row in read_jsonl(out)] == [row for row in (1, 2, 3, 4) if row not in bad]
+
+
 def test_a_question_that_is_too_long_is_a_bad_row(checkpoint_of, tmp_path):
     rows = [{"question": "what? " * repeats, "context": "it is so"} for repeats in (1, 200, 2)]
     source, out = write_jsonl(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
@@ -228,6 +257,9 @@ def refusals(checkpoint_of, tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     words = checkpoint_of("token_classification")
     headless = save_checkpoint(tmp_path / "headless", "headless")
+    run = tmp_path / "run"
+    run.mkdir()
+    (run / "config.toml").write_text('plan_digest = "1"\n')
     return {
         (folder, tmp_path / "none.csv"): (
             f"File {tmp_path / 'none.csv'} does not exist.",
@@ -270,6 +302,10 @@ def refusals(checkpoint_of, tmp_path):
         (headless, file): (
             f"The model {headless} has no head that predicts: it is a BertModel.",
             "Fine-tune it with tdbs train --model, or pass a checkpoint that was fine-tuned.",
+        ),
+        (checkpoint_of("classification"), run): (
+            f"{run} is a run, not a prepared dataset.",
+            "Pass its dataset; or run tdbs report, evaluate, score or predict on the run.",
         ),
         (tmp_path / "nowhere", file): (
             f"{tmp_path / 'nowhere'} is neither a tdbs run nor a model: it is not a folder, and the hub cannot be "

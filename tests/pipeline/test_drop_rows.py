@@ -156,6 +156,22 @@ def test_an_interrupted_prepare_goes_on_with_its_blocks(options, workplace):
     assert contents(workplace / "out") == contents(workplace / "whole")
 
 
+def test_a_block_without_its_digests_is_made_again(options, workplace):
+    """Work of a checkout that kept none has blocks alone: what is missing is made, and the result is the same."""
+
+    def interrupt(stage, done, total):
+        if stage == "write":
+            raise KeyboardInterrupt
+
+    prepare(**options | {"out": "whole"})
+    with pytest.raises(KeyboardInterrupt):
+        prepare(**options, progress=interrupt)
+    for digests in Path(".out.preparing").glob("*/blocks/*.digests"):
+        digests.unlink()
+    assert not prepare(**options).cached
+    assert contents(workplace / "out") == contents(workplace / "whole")
+
+
 def test_edited_texts_of_train_lack_the_rows_that_were_left_out(options):
     """As in the dataset: the same rows of the source, blocks that become empty among them."""
     with pytest.MonkeyPatch.context() as patch:
@@ -174,7 +190,7 @@ def test_the_options_are_part_of_the_key_and_absent_from_it_without_them(options
     parts = prepare(**options | {"out": "a"}).dataset.manifest.key_parts
     assert not {"drop duplicates", "keep out"} & set(parts)
     asked = prepare(**options | {"out": "b"}, drop_duplicates="near", keep_out="validation").dataset.manifest.key_parts
-    assert dict(asked) == {**parts, "drop duplicates": "near, rules 2", "keep out": "validation, rules 2"}
+    assert dict(asked) == {**parts, "drop duplicates": "near, rules 3", "keep out": "validation, rules 3"}
     message, _ = refused(DatasetError, **options | {"out": "b"}, drop_duplicates="exact", keep_out="validation")
     assert message == "b contains a dataset prepared with other settings (drop duplicates changed)."
 

@@ -14,7 +14,7 @@ from tdbs.pipeline.duplicates.compared import compared, row_texts
 from tdbs.pipeline.duplicates.near import THRESHOLD, jaccard, near_pairs
 from tdbs.pipeline.duplicates.normal import TextWords, normal_texts, same_texts, text_offsets, text_words
 from tdbs.pipeline.duplicates.pieces import pieces_of, unknown_id
-from tdbs.pipeline.duplicates.rows import row_digests, same_rows
+from tdbs.pipeline.duplicates.rows import row_digests, same_rows, wide_row_digests
 from tdbs.pipeline.duplicates.shingles import shingles_of
 from tests.conftest import SHARED
 from tests.examples import examples
@@ -47,6 +47,16 @@ def test_a_digest_knows_the_places_of_values():
     """The same values in another order, or with a zero more, have other digests."""
     digests = row_digests(*flat([[1, 2], [2, 1], [1, 2, 0], [0, 1, 2], [], [0]])).tolist()
     assert len(set(digests)) == 6
+
+
+@examples(100)
+@given(rows=st.lists(st.lists(st.integers(0, 3), max_size=5), min_size=1))
+def test_both_halves_of_a_wide_digest_tell_rows_apart(rows: list[list[int]]):
+    """The first half is `row_digests`; each half knows all values and their places."""
+    first_N, second_N = wide_row_digests(*flat(rows)).T
+    assert first_N.tolist() == row_digests(*flat(rows)).tolist()
+    for digests_N in (first_N, second_N):
+        assert len(set(digests_N.tolist())) == len(set(map(tuple, rows)))
 
 
 def normal_of(texts: list[str], name: str, pairs: list[str] | None = None) -> tuple[TextWords, list[int]]:

@@ -9,7 +9,7 @@ import pytest
 
 from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import load, read_split
-from tdbs.pipeline.manifest import write_manifest
+from tdbs.pipeline.manifest_file import write_manifest
 from tdbs.pipeline.split_index import read_index
 from tdbs.pipeline.verify import Problem, verify
 from tests.pipeline.test_verify import FORGERIES, copy, forge, whole  # noqa: F401  (fixtures)
@@ -108,6 +108,10 @@ def test_counts_beyond_the_files_are_refused_before_anything_is_allocated(copy, 
         (
             lambda split: split["droppable_histogram"].__setitem__(0, 10**15),
             "splits.train.droppable_histogram: not of 20000 rows",
+        ),
+        (
+            lambda split: split["repeats"].update(conflicts=20001),
+            "splits.train.repeats: 20001, of 20000 rows of the source",
         ),
     ],
 )

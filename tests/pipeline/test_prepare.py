@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 from tdbs.cli import app
 from tdbs.errors import ConfigError, DatasetError, SourceError, TdbsError
 from tdbs.pipeline.dataset import load, read_split
-from tdbs.pipeline.manifest import read_manifest
+from tdbs.pipeline.manifest_file import read_manifest
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.work import claimed
 from tests.pipeline.test_tokenizer import write_tokenizer

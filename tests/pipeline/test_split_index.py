@@ -11,7 +11,7 @@ import pytest
 from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import load, read_split
-from tdbs.pipeline.manifest import write_manifest
+from tdbs.pipeline.manifest_file import write_manifest
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.split_index import index_columns, index_of, read_index
 from tests.docs.files import write_files

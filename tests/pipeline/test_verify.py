@@ -15,7 +15,7 @@ from tdbs.cli import app
 from tdbs.data.sample import TOKENIZER_FOLDER
 from tdbs.errors import DatasetError
 from tdbs.pipeline.dataset import load
-from tdbs.pipeline.manifest import write_manifest
+from tdbs.pipeline.manifest_file import write_manifest
 from tdbs.pipeline.prepare import prepare
 from tdbs.pipeline.verify import Problem, verify
 from tdbs.train.trainer import train

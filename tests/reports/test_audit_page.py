@@ -63,17 +63,24 @@ def test_a_threshold_and_its_error_are_told(dataset: PreparedDataset):
         "4 samples. Near duplicates have a Jaccard index of three-word shingles of 0.7 or more: 1.2% of the pairs at "
         "the threshold are missed, and none below it is shown."
     )
-    assert last == "Lengths are after the cut at 128 tokens."
+    assert last == "Prepared with at most 128 tokens."
 
 
-def test_what_the_shards_cannot_tell_is_a_question_mark(tmp_path: Path):
-    """All samples are cut at 8: nothing is known of longer cuts."""
+def test_what_an_older_dataset_cannot_tell_is_a_question_mark(tmp_path: Path):
+    """All samples are cut at 8, of 47 tokens. Without the lengths before the cut, nothing is known of longer cuts."""
     rows = [{"text": f"{name} word " * 9, "label": i % 2} for i, name in enumerate("abcd")]
     made = tdbs.prepare(rows, tokenizer=str(TOKENIZER_FOLDER), max_length=8, out=tmp_path / "data").dataset
     assert list(cut_rows(audit(made))) == [
-        ("train", "8", "4", "?", "over 8"),
+        ("train", "8", "4", "156", "47"),
+        *(("", str(length), "0", "0", "") for length in (64, 128, 256, 512)),
+    ]
+    older = replace(made.manifest.splits["train"], cut_lengths=None)
+    found = audit(replace(made, manifest=replace(made.manifest, splits={"train": older})))
+    assert list(cut_rows(found)) == [
+        ("train", "8", "?", "?", "8 or more"),
         *(("", str(length), "?", "?", "") for length in (64, 128, 256, 512)),
     ]
+    assert measured_lines(found)[-1] == "Lengths before the cut are not in this dataset: prepare it again to know them."
 
 
 def test_pages_of_tdbs_are_known_by_their_title(dataset: PreparedDataset, tmp_path: Path):

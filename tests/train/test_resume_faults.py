@@ -5,8 +5,6 @@ Real processes of the command line, several epochs, TokenDrop on, all strategies
 
 import json
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,6 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from tdbs.train.planning.strategies import STRATEGIES
+from tests.forked import Forked, start_command
 from tests.train.test_resume import log_of, result_of
 from tests.train.test_trainer import make_dataset
 
@@ -31,19 +30,11 @@ def dataset(tmp_path_factory) -> Path:
     return make_dataset(tmp_path_factory.mktemp("faults"), train_rows=300).path
 
 
-def start(dataset: Path, out: Path, strategy: str, *options: str) -> subprocess.Popen:
-    # A shell that runs the tests in the background has SIGINT ignored, and its children inherit that.
-    program = (
-        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); from tdbs.cli import main; main()"
-    )
-    command = [sys.executable, "-c", program, "train", str(dataset), "--strategy", strategy, *OPTIONS[strategy]]
+def start(dataset: Path, out: Path, strategy: str, *options: str) -> Forked:
     terms = ["--model", "tiny", "--epochs", "3", "--seed", "3", "--precision", "fp32", "--base-batch-size", "8"]
-    return subprocess.Popen(
-        [*command, *terms, "--out", str(out), "--checkpoint-steps", "7", *options, "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    terms += ["--out", str(out), "--checkpoint-steps", "7", *options, "--json"]
+    streams = out.parent / f"{out.name}-streams-{len(list(out.parent.glob(f'{out.name}-streams-*')))}"
+    return start_command(["train", dataset, "--strategy", strategy, *OPTIONS[strategy], *terms], streams=streams)
 
 
 def steps_done(run: Path) -> int:
@@ -51,18 +42,18 @@ def steps_done(run: Path) -> int:
     return max((int(path.name.removeprefix("step-")) for path in run.glob("checkpoints/step-*")), default=0)
 
 
-def kill_after(process: subprocess.Popen, run: Path, step: int, number: signal.Signals) -> int:
-    """Kill a process at a step, once it has a checkpoint of its own; return its exit code, 0 where it had ended."""
+def kill_after(command: Forked, run: Path, step: int, number: signal.Signals) -> int:
+    """Kill a command at a step, once it has a checkpoint of its own; return its exit code, 0 where it had ended."""
     before, until = steps_done(run), time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < until:
+    while command.is_running() and time.monotonic() < until:
         if steps_done(run) > before and steps_done(run) >= step:
-            process.send_signal(number)
+            command.send(number)
             break
         time.sleep(0.005)
-    _, stderr = process.communicate(timeout=120)
-    if number == signal.SIGTERM and process.returncode != 0:
+    code, _, stderr = command.ended(120)
+    if number == signal.SIGTERM and code != 0:
         assert "Error: Stopped by SIGTERM after step" in stderr, stderr
-    return process.returncode
+    return code
 
 
 @pytest.fixture(scope="module")
@@ -73,9 +64,8 @@ def undisturbed(dataset, tmp_path_factory):
     def trained(strategy: str) -> Path:
         if strategy not in made:
             made[strategy] = tmp_path_factory.mktemp("undisturbed") / strategy
-            process = start(dataset, made[strategy], strategy)
-            _, stderr = process.communicate(timeout=300)
-            assert process.returncode == 0, stderr
+            code, _, stderr = start(dataset, made[strategy], strategy).ended(300)
+            assert code == 0, stderr
         return made[strategy]
 
     return trained
@@ -92,12 +82,11 @@ def test_a_killed_run_ends_in_the_same_weights(dataset, undisturbed, tmp_path, a
     chance = np.random.default_rng(attempt)
     codes = []
     for first, step in enumerate(sorted(chance.integers(1, steps, size=2).tolist())):
-        process = start(dataset, run, strategy, *(["--resume"] if first else []))
-        codes.append(kill_after(process, run, step, number))
+        command = start(dataset, run, strategy, *(["--resume"] if first else []))
+        codes.append(kill_after(command, run, step, number))
     assert set(codes) <= {-signal.SIGKILL, 128 + signal.SIGTERM, 0}
-    process = start(dataset, run, strategy, "--resume")
-    stdout, stderr = process.communicate(timeout=300)
-    assert process.returncode == 0, stderr
+    code, stdout, stderr = start(dataset, run, strategy, "--resume").ended(300)
+    assert code == 0, stderr
     assert json.loads(stdout)["steps"] == steps
     assert log_of(run) == log_of(whole)
     assert result_of(run) == result_of(whole)

@@ -198,11 +198,16 @@ REFUSED = [
     (
         "none.txt",
         "--keep none.txt: there is no such file.",
-        "Pass a file of source rows, or RUN:FRACTION with a run that tdbs score has scored.",
+        "Pass a file of source rows, or RUN:FRACTION, such as runs/first:0.5, of a scored run.",
+    ),
+    (
+        "run",
+        "--keep run: it is a folder.",
+        "Pass a file of source rows, or RUN:FRACTION, such as runs/first:0.5, of a scored run.",
     ),
     (
         "words.txt",
-        "--keep words.txt does not list source rows: invalid literal for int() with base 10: 'first'.",
+        "--keep words.txt does not list source rows: 'first' is not a whole number from 0.",
         "Write one number a line, from 0, or a Parquet file with a column source_row.",
     ),
     (

@@ -24,7 +24,7 @@ from tdbs.errors import DatasetError
 from tdbs.inference.predict import predict
 from tdbs.inference.predictor import Predictor
 from tdbs.pipeline.dataset import load, read_split
-from tdbs.pipeline.manifest import check_counts, write_manifest
+from tdbs.pipeline.manifest_file import check_counts, write_manifest
 from tdbs.pipeline.prepare import PrepareResult, prepare
 from tdbs.pipeline.references import read_references
 from tdbs.pipeline.verify import Problem, verify

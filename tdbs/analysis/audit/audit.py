@@ -132,7 +132,7 @@ def audit(dataset: AnyDataset, *, scores: Place | None = None, memory: int | str
             name: SplitFigures(
                 rows=contents.rows_of(split),
                 classes=_classes(contents, split),
-                truncation=truncation_of(manifest.splits[name], manifest.longest_input, manifest.task.kind),
+                truncation=truncation_of(manifest.splits[name], manifest.longest_input),
             )
             for split, name in enumerate(contents.names)
         },

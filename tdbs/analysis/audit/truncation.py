@@ -1,8 +1,7 @@
 """What the greatest length cuts: samples and tokens, for several lengths, and the length that keeps 99 % whole.
 
-Shards hold tokens after the cut, so only lengths up to the prepared one are known. How much longer a cut sample was is
-not: tokens lost are those known to be lost, and the samples that the prepare itself cut are an estimate. It is the
-number of samples of exactly the greatest length, less what the four lengths before it have on average.
+`prepare` counts the tokens of each text before it cuts it, so lengths beyond the prepared one are known, too. Older
+datasets lack that: there, such lengths are unknown if a sample reaches the prepared one.
 """
 
 from dataclasses import dataclass
@@ -12,15 +11,13 @@ import numpy as np
 from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding
 from tdbs.arrays import IntArray
-from tdbs.data.tasks import TaskKind
+from tdbs.fields import LONGEST, CutLengths
 from tdbs.pipeline.manifest import SplitInfo
 
-# Shapes: L1 = L + 1 lengths, from 0 to the greatest.
+# Shapes: D distinct lengths, R samples.
 
 LENGTHS = (64, 128, 256, 512)
 WHOLE = 0.99  # share of the samples that a length should keep whole
-_NEIGHBOURS = 4
-_UNCUT: tuple[TaskKind, ...] = ("question_answering",)  # long texts come in windows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,41 +25,65 @@ class Cut:
     """What a greatest length cuts of a split; the fields are JSON keys of `tdbs audit`."""
 
     max_length: int
-    samples: int | None  # that are cut; None: longer than what was prepared
-    tokens_lost: int | None  # at least
+    samples: int | None  # that are cut; None: unknown
+    tokens_lost: int | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Truncation:
-    """Lengths after the cut of prepare, and what other cuts would do; the fields are JSON keys of `tdbs audit`."""
+    """What the prepared length cuts, and what others would; the fields are JSON keys of `tdbs audit`."""
 
-    measured_after_cut_at: int
-    estimated_cut: int  # samples that prepare cut
-    keeps_99_percent: int | None  # least length that does; None: greater than the prepared one
+    max_length: int  # of prepare
+    samples: int | None  # that prepare cut; None: unknown
+    tokens_lost: int | None
+    keeps_99_percent: int | None  # least length that does; None: unknown
     cuts: tuple[Cut, ...]
 
 
-def truncation_of(info: SplitInfo, max_length: int, kind: TaskKind) -> Truncation:
-    """Return the cuts of a split, from its histogram alone. Each sequence of a sample is cut on its own."""
-    counts_L1 = np.zeros(max_length + 1, dtype=np.int64)
-    counts_L1[: len(info.sequences_L1)] = info.sequences_L1
-    rows = int(counts_L1.sum())
-    estimated = 0 if kind in _UNCUT else estimated_cut(counts_L1)
-    shares_L1 = np.cumsum(counts_L1) / max(rows, 1)
-    kept = int(np.searchsorted(shares_L1, WHOLE - 1e-12))
-    is_known = kept < max_length or estimated <= (1 - WHOLE) * rows
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Lengths:
+    """The distinct lengths before the cut, ascending, and how many sequences have each."""
+
+    tokens_D: IntArray
+    counts_D: IntArray
+    known_below: int | None  # the prepared length, if what reached it may have been longer
+
+    def cut_at(self, max_length: int) -> Cut:
+        """Return what a greatest length cuts."""
+        if self.known_below is not None and max_length >= self.known_below:
+            return Cut(max_length=max_length, samples=None, tokens_lost=None)
+        lost_D = np.maximum(self.tokens_D - max_length, 0)
+        samples = int(self.counts_D[lost_D > 0].sum())
+        lost = None if self.known_below is not None and samples else int(lost_D @ self.counts_D)
+        return Cut(max_length=max_length, samples=samples, tokens_lost=lost)
+
+
+def truncation_of(info: SplitInfo, max_length: int) -> Truncation:
+    """Return the cuts of a split, from its histograms alone. Each sequence of a sample is cut on its own."""
+    lengths = _lengths_of(info.sequences_L1, info.cut_lengths, max_length)
+    cuts = {length: lengths.cut_at(length) for length in sorted({*LENGTHS, max_length})}
+    shares_D = np.cumsum(lengths.counts_D) / max(int(lengths.counts_D.sum()), 1)
+    kept = int(lengths.tokens_D[np.searchsorted(shares_D, WHOLE - 1e-12)]) if lengths.counts_D.any() else 0
+    is_known = lengths.known_below is None or kept < lengths.known_below
     return Truncation(
-        measured_after_cut_at=max_length,
-        estimated_cut=estimated,
-        keeps_99_percent=min(kept, max_length) if is_known else None,
-        cuts=tuple(_cut(counts_L1, length, max_length, estimated) for length in sorted({*LENGTHS, max_length})),
+        max_length=max_length,
+        samples=cuts[max_length].samples,
+        tokens_lost=cuts[max_length].tokens_lost,
+        keeps_99_percent=kept if is_known else None,
+        cuts=tuple(cuts.values()),
     )
 
 
-def estimated_cut(counts_L1: IntArray) -> int:
-    """Return how many samples of exactly the greatest length are more than the lengths before it let expect."""
-    before = counts_L1[max(len(counts_L1) - 1 - _NEIGHBOURS, 0) : -1]
-    return max(int(counts_L1[-1] - round(float(before.mean()))), 0) if len(before) else 0
+def target_cut_of(info: SplitInfo, max_target_length: int | None) -> Cut | None:
+    """Return what the prepared length cuts of targets that are sequences; None if they are not."""
+    if max_target_length is None or not info.target_histogram:
+        return None
+    return _target_lengths(info, max_target_length).cut_at(max_target_length)
+
+
+def is_much(cut: int | None, total: int) -> bool:
+    """Return whether more samples are cut than a greatest length should cut, 1 %."""
+    return cut is not None and cut > (1 - WHOLE) * total
 
 
 def truncation_findings(contents: Contents) -> list[Finding]:
@@ -70,10 +91,10 @@ def truncation_findings(contents: Contents) -> list[Finding]:
     manifest, found = contents.manifest, []
     for split, name in enumerate(contents.names):
         longest = manifest.longest_input
-        told = truncation_of(manifest.splits[name], longest, manifest.task.kind)
+        told = truncation_of(manifest.splits[name], longest)
         part = contents.slice_of(split)
         lengths, firsts_N = contents.sequences_of(part)
-        if told.estimated_cut > (1 - WHOLE) * len(lengths):
+        if is_much(told.samples, len(lengths)):
             rows_R = np.flatnonzero(np.maximum.reduceat(lengths, firsts_N) == longest) + part.start
             noun = "Samples" if contents.sequences is None else "Sequences"
             found.append(
@@ -82,9 +103,10 @@ def truncation_findings(contents: Contents) -> list[Finding]:
                     "truncation",
                     split,
                     rows_R,
-                    what=f"{noun} of {name} cut at {longest} tokens, estimated: {told.estimated_cut:,}.",
-                    fix=contents.prepare_command(max_length=2 * longest),
-                    count=told.estimated_cut,
+                    what=f"{noun} of {name} cut at {longest} tokens: {told.samples:,}, "
+                    f"which lost {told.tokens_lost:,} tokens.",
+                    fix=contents.prepare_command(max_length=min(told.keeps_99_percent or 2 * longest, LONGEST)),
+                    count=told.samples,
                     total=len(lengths),
                 )
             )
@@ -94,37 +116,42 @@ def truncation_findings(contents: Contents) -> list[Finding]:
 
 def _target_finding(contents: Contents, split: int) -> list[Finding]:
     """Return the same of targets that are sequences."""
-    longest = contents.manifest.max_target_length
-    histogram = np.array(contents.manifest.splits[contents.names[split]].target_histogram, dtype=np.int64)
-    if longest is None or len(histogram) != longest + 1:
-        return []
-    cut = estimated_cut(histogram)
-    if cut <= (1 - WHOLE) * contents.rows_of(split):
-        return []
+    longest, info = contents.manifest.max_target_length, contents.manifest.splits[contents.names[split]]
     targets = contents.targets[split]
-    lengths_N = None if targets is None else targets.lengths_N
-    rows_R = np.empty(0, dtype=np.int64) if lengths_N is None else np.flatnonzero(lengths_N == longest)
+    if longest is None or targets is None or targets.lengths_N is None:
+        return []
+    lengths = _target_lengths(info, longest)
+    cut = lengths.cut_at(longest)
+    if not is_much(cut.samples, contents.rows_of(split)):
+        return []
+    rows_R = np.flatnonzero(targets.lengths_N == longest)
     return [
         finding(
             contents,
             "target_truncation",
             split,
             rows_R + contents.slice_of(split).start,
-            what=f"Samples of {contents.names[split]} with a target cut at {longest} tokens, estimated: {cut:,}.",
-            fix=contents.prepare_command(max_target_length=2 * longest),
-            count=cut,
+            what=f"Samples of {contents.names[split]} with a target cut at {longest} tokens: {cut.samples:,}, "
+            f"which lost {cut.tokens_lost:,} tokens.",
+            fix=contents.prepare_command(max_target_length=min(int(lengths.tokens_D[-1]), LONGEST)),
+            count=cut.samples,
         )
     ]
 
 
-def _cut(counts_L1: IntArray, length: int, longest: int, estimated: int) -> Cut:
-    if length > longest:
-        return Cut(max_length=length, samples=None if estimated else 0, tokens_lost=None if estimated else 0)
-    if length == longest:
-        return Cut(max_length=length, samples=estimated, tokens_lost=None if estimated else 0)
-    beyond = counts_L1[length + 1 :]
-    return Cut(
-        max_length=length,
-        samples=int(beyond.sum()),
-        tokens_lost=int(beyond @ np.arange(1, len(beyond) + 1)),
+def _target_lengths(info: SplitInfo, longest: int) -> _Lengths:
+    return _lengths_of(np.array(info.target_histogram, dtype=np.int64), info.cut_target_lengths, longest)
+
+
+def _lengths_of(counts_L1: IntArray, cut: CutLengths | None, longest: int) -> _Lengths:
+    """Return the lengths before the cut, from the histogram after it and from those that were cut."""
+    reached = int(counts_L1[longest:].sum())
+    before, times = np.array(cut or (), dtype=np.int64).reshape(-1, 2).T
+    tokens_D = np.append(np.arange(len(counts_L1)), before)
+    counts_D = np.append(counts_L1, times)
+    if len(times):
+        counts_D[longest] -= times.sum()
+    some = counts_D > 0
+    return _Lengths(
+        tokens_D=tokens_D[some], counts_D=counts_D[some], known_below=longest if cut is None and reached else None
     )

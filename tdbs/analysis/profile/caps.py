@@ -100,7 +100,7 @@ def searched_caps(
         found[length] = largest_batch(fits, guess=tokens // length)
         if not found[length]:
             raise ConfigError(
-                f"A step of one sample of {length} tokens needs more than {usable >> 20:,} MiB, which is "
+                f"A step of one sample of {length} tokens needs more than {usable / 2**20:,.1f} MiB, which is "
                 f"{USABLE:.0%} of its memory.",
                 next_step="Raise --memory, or pass a smaller --model.",
             )

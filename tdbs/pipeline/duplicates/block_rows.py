@@ -5,7 +5,7 @@ no other question moves. Its texts are its question once, and the contexts of it
 sequences are theirs; two such rows are the same if their sequences are.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +17,12 @@ from tdbs.arrays import BoolArray, IntArray, TokenArray, offsets_of, ragged_posi
 from tdbs.data.tasks import Task
 from tdbs.pipeline import schema
 from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, mixed
-from tdbs.pipeline.duplicates.rows import row_digests
+from tdbs.pipeline.duplicates.rows import row_digests, wide_row_digests
 from tdbs.pipeline.split_arrays import Lists, lists_of
 from tdbs.spilled import joined, kept
 
 # Shapes: S samples of a block, R rows of it, R1 = R + 1, T tokens, N rows of all blocks, P texts, Q sequences of S.
 
-_OTHER_HALF = np.uint64(1 << 40)  # above all ids: the second 64 bits of a digest are of the ids with this added
 _QA = "question_answering"
 
 
@@ -36,6 +35,15 @@ class RowDigests:
     heads_N2: HashArray | None  # of query and positive, 16 bytes more; None: a row has no other texts
     labels_N: HashArray
 
+    def only(self, chosen_N: BoolArray) -> "RowDigests":
+        """Return the digests of some rows."""
+        return RowDigests(
+            source_rows_N=self.source_rows_N[chosen_N],
+            texts_N2=self.texts_N2[chosen_N],
+            heads_N2=None if self.heads_N2 is None else self.heads_N2[chosen_N],
+            labels_N=self.labels_N[chosen_N],
+        )
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RowTokens:
@@ -47,24 +55,17 @@ class RowTokens:
 
 
 def digests_of(table: pa.Table, task: Task) -> RowDigests:
-    """Return the digests of the rows of a block, in order, from its samples in any order."""
-    order_S = np.argsort(table[schema.SAMPLE_ID].to_numpy())
-    rows_S = table[schema.SOURCE_ROW].to_numpy()[order_S]
-    lists = lists_of(table, schema.INPUT_IDS, np.uint64)
-    halves = (lists.values_V, lists.values_V + _OTHER_HALF)
+    """Return the digests of the rows of a block, in order, from its samples in order."""
+    rows_S = table[schema.SOURCE_ROW].to_numpy()
+    lists = lists_of(table, schema.INPUT_IDS, np.int32)
     offsets_S1 = offsets_of(lists.sizes_S)
-    texts_S2 = np.stack([row_digests(half, offsets_S1)[order_S] for half in halves], axis=1)
-    heads_S2 = None
-    if schema.SEQUENCE_LENGTHS in table.schema.names:
-        sequences = lists_of(table, schema.SEQUENCE_LENGTHS, np.int64)
-        texts_S2 = mixed(
-            texts_S2 * GOLDEN + row_digests(sequences.values_V, offsets_of(sequences.sizes_S))[order_S, None]
-        )
-        heads_S2 = _heads(halves, offsets_S1, sequences, task)
-    labels_S = _labels(table, lists)[order_S]
+    texts_S2 = wide_row_digests(lists.values_V, offsets_S1)
+    for parts_S in _where_texts_begin(table):
+        texts_S2 = mixed(texts_S2 * GOLDEN + parts_S[:, None])
+    labels_S = _labels(table, lists)
     if task.kind != _QA:
-        heads_N2 = None if heads_S2 is None else heads_S2[order_S]
-        return RowDigests(source_rows_N=rows_S, texts_N2=texts_S2, heads_N2=heads_N2, labels_N=labels_S)
+        heads_S2 = _heads(table, lists, offsets_S1, task) if has_negatives(task) else None
+        return RowDigests(source_rows_N=rows_S, texts_N2=texts_S2, heads_N2=heads_S2, labels_N=labels_S)
     first_R = np.flatnonzero(_is_first(rows_S))
     offsets_R1 = np.append(first_R, len(rows_S))
     return RowDigests(
@@ -130,19 +131,34 @@ def has_negatives(task: Task) -> bool:
     return task.is_grouped and bool(task.columns.negatives)
 
 
-def _heads(halves: tuple[HashArray, HashArray], offsets_S1: IntArray, sequences: Lists, task: Task) -> HashArray | None:
-    """Return the digests of query and positive of each sample, in the table's order; they are its first tokens."""
-    if not has_negatives(task):
-        return None
+def _where_texts_begin(table: pa.Table) -> Iterator[HashArray]:
+    """Yield for each sample in what its tokens are cut: sequences, and the two texts of each."""
+    names = table.schema.names
+    for column in (schema.SEQUENCE_LENGTHS, schema.SEGMENT_STARTS):
+        if column in names:
+            lists = lists_of(table, column, np.int64)
+            yield row_digests(lists.values_V, offsets_of(lists.sizes_S))
+    if schema.SEGMENT_START in names:
+        yield table[schema.SEGMENT_START].to_numpy().astype(np.uint64)
+
+
+def _heads(table: pa.Table, tokens: Lists, offsets_S1: IntArray, task: Task) -> HashArray:
+    """Return the digests of query and positive of each sample, which are its first tokens."""
+    sequences = lists_of(table, schema.SEQUENCE_LENGTHS, np.int64)
     firsts_S = offsets_of(sequences.sizes_S)[:-1]
     kept_S = np.minimum(sequences.sizes_S, 1 if task.is_pair else 2)
     lengths_Q = sequences.values_V[ragged_positions(firsts_S, kept_S)]
     kept_S1 = offsets_of(kept_S)
     tokens_S = np.diff(offsets_of(lengths_Q)[kept_S1])
     places = ragged_positions(offsets_S1[:-1], tokens_S)
-    lengths_S = row_digests(lengths_Q, kept_S1)
-    tokens_S1 = offsets_of(tokens_S)
-    return np.stack([mixed(row_digests(half[places], tokens_S1) * GOLDEN + lengths_S) for half in halves], axis=1)
+    cuts_S = row_digests(lengths_Q, kept_S1)
+    if schema.SEGMENT_STARTS in table.schema.names:
+        starts_Q = lists_of(table, schema.SEGMENT_STARTS, np.int64).values_V
+        cuts_S = mixed(cuts_S * GOLDEN + starts_Q[firsts_S].astype(np.uint64))
+    heads_S2: HashArray = mixed(
+        wide_row_digests(tokens.values_V[places], offsets_of(tokens_S)) * GOLDEN + cuts_S[:, None]
+    )
+    return heads_S2
 
 
 def _text_sizes(table: pa.Table, order_S: IntArray, sizes_S: IntArray) -> tuple[IntArray, IntArray]:
@@ -165,7 +181,7 @@ def _is_first(rows_S: IntArray) -> BoolArray:
 
 
 def _labels(table: pa.Table, tokens: Lists) -> HashArray:
-    """Return a digest of each sample's label, in the table's order; 0 without labels or answer."""
+    """Return a digest of each sample's label; 0 without labels or answer."""
     names = table.schema.names
     if schema.ANSWER_START in names:
         return _answers(table, offsets_of(tokens.sizes_S))

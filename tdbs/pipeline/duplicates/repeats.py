@@ -8,16 +8,14 @@ that stays. Rows with negatives stand in another split if query and positive do.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from tdbs.arrays import BoolArray, IntArray
 from tdbs.pipeline.duplicates.compared import Compared
-from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, mixed
+from tdbs.pipeline.duplicates.mixing import HashArray
 from tdbs.pipeline.duplicates.near import NearPairs, near_pairs
-from tdbs.pipeline.duplicates.rows import same_rows
+from tdbs.pipeline.duplicates.rows import same_in_columns
 from tdbs.pipeline.duplicates.shingles import Shingles
 
 # Shapes: N rows, D rows that are left out, C near pairs, M rows of near pairs.
@@ -55,8 +53,8 @@ def exact_repeats(
     Returns:
         The rows that go. Rows whose token ids differ share 128 bits with a chance that is nil.
     """
-    exact_N = _same(texts_N2)
-    standing_N = exact_N if heads_N2 is None else _same(heads_N2)
+    exact_N = same_in_columns(texts_N2)
+    standing_N = exact_N if heads_N2 is None else same_in_columns(heads_N2)
     original_N = np.arange(len(exact_N))
     train = original_N[train_from:]
     stands_R = standing_N[train] < train_from
@@ -64,7 +62,7 @@ def exact_repeats(
     stays = train[~stands_R]
     if within_train:
         columns_R3 = np.column_stack([texts_N2[stays], labels_N[stays]])
-        original_N[stays] = stays[_same(columns_R3)]
+        original_N[stays] = stays[same_in_columns(columns_R3)]
     rows_D, conflicts = _gone(original_N, exact_N, train_from)
     return Repeats(
         rows_D=rows_D,
@@ -182,16 +180,7 @@ def _set_first(original_N: IntArray, first_C: IntArray, second_C: IntArray) -> N
 
 def _first_with_label(group_N: IntArray, labels_N: HashArray, rows: IntArray) -> IntArray:
     """Return for each of some rows the first of them of its group and its label."""
-    return rows[_same(np.column_stack([group_N[rows].astype(np.uint64), labels_N[rows]]))]
-
-
-def _same(columns_NK: npt.NDArray[Any]) -> IntArray:
-    """Return for each row of numbers the first equal one (N)."""
-    rows, width = columns_NK.shape
-    digests_N = columns_NK[:, 0].astype(np.uint64)
-    for column in range(1, width):
-        digests_N = mixed(digests_N * GOLDEN + columns_NK[:, column])
-    return same_rows(np.ascontiguousarray(columns_NK).ravel(), np.arange(rows + 1) * width, digests_N=digests_N)
+    return rows[same_in_columns(np.column_stack([group_N[rows].astype(np.uint64), labels_N[rows]]))]
 
 
 def _gone(original_N: IntArray, group_N: IntArray, train_from: int) -> tuple[IntArray, int]:

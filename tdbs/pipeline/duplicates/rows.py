@@ -3,7 +3,8 @@
 Cost: one sort of the digests, and one look at the values of the rows that repeat an earlier one.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from tdbs.arrays import BoolArray, IntArray, offsets_of, ragged_positions
 from tdbs.pipeline.duplicates.mixing import GOLDEN, HashArray, blocks_of, mixed, range_sums
 from tdbs.spilled import forget
 
-# Shapes: N rows, N1 = N + 1, V their values, R rows that are compared.
+# Shapes: N rows, N1 = N + 1, V their values, R rows that are compared, K numbers of each row.
 
 _VALUES_AT_ONCE = 1 << 18  # a block takes 40 bytes a value
 
@@ -29,15 +30,63 @@ def row_digests(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> HashArray:
         64 bits a row (N). Two rows that differ share one with a chance of about 2 ** -64.
     """
     found_N = np.empty(len(offsets_N1) - 1, dtype=np.uint64)
+    for block in _mixed_blocks(values_V, offsets_N1):
+        found_N[block.rows] = block.sums(block.mixed_V)
+    return found_N
+
+
+def wide_row_digests(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> HashArray:
+    """Return two digests of each row: `row_digests`, and one in which each value counts by its place.
+
+    Args:
+        values_V: Integers of all rows, one row after the other.
+        offsets_N1: Row i has values [i] to [i + 1].
+
+    Returns:
+        128 bits a row (N, 2). Rows that differ at one place never share the first half, since mixed numbers differ if
+        their values do. Others share both with a chance below 2 ** -100.
+    """
+    found_2N = np.empty((2, len(offsets_N1) - 1), dtype=np.uint64)
+    for block in _mixed_blocks(values_V, offsets_N1):
+        found_2N[0, block.rows] = block.sums(block.mixed_V)
+        block.mixed_V *= block.place_V
+        found_2N[1, block.rows] = block.sums(block.mixed_V)
+    return found_2N.T
+
+
+@dataclass(kw_only=True, slots=True)
+class _Block:
+    """Some rows, with each value and its place mixed to 64 bits."""
+
+    rows: slice
+    offsets_R1: IntArray
+    place_V: HashArray  # in its row, from 1, times an odd number
+    mixed_V: HashArray
+
+    def sums(self, values_V: HashArray) -> HashArray:
+        """Return the mixed sum of the values of each row and its size (R)."""
+        return mixed(range_sums(values_V, self.offsets_R1) + np.diff(self.offsets_R1).astype(np.uint64))
+
+
+def _mixed_blocks(values_V: npt.NDArray[Any], offsets_N1: IntArray) -> Iterator[_Block]:
+    """Yield the rows in blocks."""
     for first, end in blocks_of(offsets_N1, _VALUES_AT_ONCE):
         offsets_R1 = offsets_N1[first : end + 1] - offsets_N1[first]
-        sizes_R = np.diff(offsets_R1)
-        place_V = ragged_positions(np.zeros(len(sizes_R), dtype=np.int64), sizes_R).astype(np.uint64)
+        place_V = np.arange(offsets_R1[-1], dtype=np.uint64)
+        place_V -= np.repeat(offsets_R1[:-1].astype(np.uint64), np.diff(offsets_R1)) - np.uint64(1)
         place_V *= GOLDEN
-        place_V += values_V[offsets_N1[first] : offsets_N1[end]].astype(np.uint64)
-        found_N[first:end] = mixed(range_sums(mixed(place_V), offsets_R1) + sizes_R.astype(np.uint64))
+        mixed_V = mixed(place_V + values_V[offsets_N1[first] : offsets_N1[end]].astype(np.uint64))
         forget(values_V)
-    return found_N
+        yield _Block(rows=slice(first, end), offsets_R1=offsets_R1, place_V=place_V, mixed_V=mixed_V)
+
+
+def same_in_columns(columns_NK: npt.NDArray[Any]) -> IntArray:
+    """Return for each row of numbers the first equal one: itself, if no earlier one is equal (N)."""
+    rows, width = columns_NK.shape
+    digests_N = columns_NK[:, 0].astype(np.uint64)
+    for column in range(1, width):
+        digests_N = mixed(digests_N * GOLDEN + columns_NK[:, column])
+    return same_rows(np.ascontiguousarray(columns_NK).ravel(), np.arange(rows + 1) * width, digests_N=digests_N)
 
 
 def same_rows(values_V: npt.NDArray[Any], offsets_N1: IntArray, *, digests_N: HashArray | None = None) -> IntArray:

@@ -24,6 +24,7 @@ class TokenBlock:
     starts_T: IntArray  # characters in the text of its segment
     ends_T: IntArray
     segment_starts_N: IntArray | None = None  # pairs: first token of the second text
+    whole_lengths_N: IntArray | None = None  # tokens before the cut; None: nothing is ever cut
     chunks: "ChunkedTokens | None" = None  # chunks that the samples were joined from
 
 

@@ -9,7 +9,8 @@ distinct chunk once (SST-2: 23,000 of 700,000).
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from itertools import pairwise
+from dataclasses import replace
+from itertools import chain, pairwise
 from typing import TypeVar
 
 import numpy as np
@@ -46,7 +47,8 @@ def tokenize_block(
             truncate=lambda backend: backend.enable_truncation(max_length, strategy="longest_first"),
             make=lambda encodings: flat_block(encodings, is_pair=pairs is not None),
         )
-        return joined_blocks(blocks)
+        block = joined_blocks(blocks)
+        return replace(block, whole_lengths_N=_whole_lengths(tokenizer.backend, inputs, block, max_length))
     chunks = cut_texts(texts if pairs is None else _alternating(texts, pairs), at_spaces=layout.cuts_at_spaces)
     rows = rows_of_chunks(chunks.distinct, at_spaces=layout.cuts_at_spaces)
     distinct = chunks_of_rows(rows, _tokens_of_texts(tokenizer, rows.texts.to_pylist()))
@@ -122,6 +124,7 @@ def join_chunks(chunks: Chunks, distinct: TokenBlock, template: Template, max_le
         starts_T=np.concatenate([nothing, distinct.starts_T])[source_T] + character_T,
         ends_T=np.concatenate([nothing, distinct.ends_T])[source_T] + character_T,
         segment_starts_N=segment_starts_N,
+        whole_lengths_N=np.diff(before_P1[::texts_a_sample]) + template.special_tokens,
         chunks=ChunkedTokens(
             texts=chunks.distinct.to_pylist(),
             tokens=distinct,
@@ -131,6 +134,20 @@ def join_chunks(chunks: Chunks, distinct: TokenBlock, template: Template, max_le
             kept_C=kept_C,
         ),
     )
+
+
+def _whole_lengths(backend: Tokenizer, texts: Sequence[Text], block: TokenBlock, max_length: int) -> IntArray:
+    """Return the tokens of each sample before the cut: those that may be cut are encoded once more, to be counted."""
+    lengths_N = np.diff(block.token_offsets_N1)
+    longest = np.flatnonzero(lengths_N >= max_length)
+    counts = encode_in_parts(
+        backend,
+        [texts[place] for place in longest.tolist()],
+        truncate=Tokenizer.no_truncation,
+        make=lambda encodings: list(map(len, encodings)),
+    )
+    lengths_N[longest] = np.fromiter(chain.from_iterable(counts), dtype=np.int64, count=len(longest))
+    return lengths_N
 
 
 def _alternating(texts: pa.Array, pairs: pa.Array) -> pa.Array:

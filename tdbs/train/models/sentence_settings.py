@@ -15,7 +15,7 @@ SENTENCE_FILE = Form(
     foreign=True,
 )
 MODULES_NAME, SETTINGS_NAME = "modules.json", "config_sentence_transformers.json"
-_POOLING_FILES = "*_Pooling/config.json"
+_POOLING_FILES, _LENGTH_FILES = "*_Pooling/config.json", "sentence_*_config.json"
 _SHOWN_PROMPTS = 5
 
 
@@ -28,7 +28,7 @@ def sentence_folder(name: str, *, cached: bool = False) -> Path:
         return Path(name)
     from huggingface_hub import snapshot_download
 
-    files = [MODULES_NAME, SETTINGS_NAME, _POOLING_FILES]
+    files = [MODULES_NAME, SETTINGS_NAME, _POOLING_FILES, _LENGTH_FILES]
     try:
         return Path(snapshot_download(name, allow_patterns=files, local_files_only=cached))
     except Exception:  # no network, and not in the cache: its configuration was, or the model was not opened

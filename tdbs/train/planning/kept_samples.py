@@ -3,6 +3,7 @@
 The hardest have the highest EL2N that `tdbs score` wrote; if the task has no classes, the highest loss.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -82,15 +83,16 @@ def _hardest_rows(run: Path, share: float, dataset: PreparedDataset, source_rows
 def _listed_rows(file: Path) -> IntArray:
     """Return the source rows that a file lists: a Parquet file's column `source_row`, or a number a line."""
     if not file.is_file():
+        reason = "it is a folder" if file.is_dir() else "there is no such file"
         raise ConfigError(
-            fitted("--keep {file}: there is no such file.", file=file),
-            next_step="Pass a file of source rows, or RUN:FRACTION with a run that tdbs score has scored.",
+            fitted("--keep {file}: {reason}.", file=file, reason=reason),
+            next_step="Pass a file of source rows, or RUN:FRACTION, such as runs/first:0.5, of a scored run.",
         )
     try:
         if file.suffix == ".parquet":
             rows_R = pq.read_table(file, columns=[SOURCE_ROW])[SOURCE_ROW].to_numpy()
         else:
-            rows_R = np.array([int(line) for line in file.read_text(encoding="utf-8").split()], dtype=np.int64)
+            rows_R = _numbers(file.read_text(encoding="utf-8").split())
         if not (len(rows_R) and np.issubdtype(rows_R.dtype, np.integer)):
             raise ValueError("it has no whole numbers")
     except (OSError, ValueError, KeyError, OverflowError, pa.ArrowException) as error:
@@ -99,3 +101,11 @@ def _listed_rows(file: Path) -> IntArray:
             next_step=f"Write one number a line, from 0, or a Parquet file with a column {SOURCE_ROW}.",
         ) from error
     return np.unique(rows_R.astype(np.int64))
+
+
+def _numbers(words: Sequence[str]) -> IntArray:
+    """Return the whole numbers that words are. Raises ValueError, which names the first that is none."""
+    other = next((word for word in words if not word.isdecimal()), None)
+    if other is not None:
+        raise ValueError(f"'{other}' is not a whole number from 0")
+    return np.array(list(map(int, words)), dtype=np.int64)

@@ -11,8 +11,9 @@ from tdbs.analysis.audit.audit import Audit, audit
 from tdbs.analysis.audit.characters import script_of
 from tdbs.analysis.audit.label_skew import correlation_interval
 from tdbs.analysis.audit.sizes import longest_usual
-from tdbs.analysis.audit.truncation import estimated_cut, truncation_of
+from tdbs.analysis.audit.truncation import Truncation, truncation_of
 from tdbs.data.sample import TOKENIZER_FOLDER
+from tdbs.fields import CutLengths
 from tdbs.pipeline.manifest import SplitInfo
 from tests.analysis.audit.made import clean, prepared, write_tokenizer
 from tests.docs.files import write_files
@@ -20,7 +21,7 @@ from tests.docs.files import write_files
 SAMPLE = {"tokenizer": str(TOKENIZER_FOLDER)}
 
 
-def info_of(histogram: list[int]) -> SplitInfo:
+def info_of(histogram: list[int], cut_lengths: CutLengths | None) -> SplitInfo:
     """Return a split with these lengths; nothing else of it is read."""
     rows = sum(histogram)
     tokens = sum(length * count for length, count in enumerate(histogram))
@@ -34,47 +35,41 @@ def info_of(histogram: list[int]) -> SplitInfo:
         length_histogram=tuple(histogram),
         droppable_histogram=(rows,),
         shards=(),
+        cut_lengths=cut_lengths,
     )
 
 
-def test_cuts_are_counted_up_to_the_prepared_length_and_unknown_beyond():
-    """Of lengths 60, 70, 128: at 64 two are cut, at 128 what the peak there shows, and beyond nobody knows."""
+def cuts_of(found: Truncation) -> list[tuple[int, int | None, int | None]]:
+    return [(cut.max_length, cut.samples, cut.tokens_lost) for cut in found.cuts]
+
+
+def test_cuts_are_counted_beyond_the_prepared_length():
+    """Lengths 60, 70, 128, and three that were cut: 129 twice, and 600."""
     histogram = [0] * 129
-    histogram[60], histogram[70], histogram[128] = 50, 30, 20
-    found = truncation_of(info_of(histogram), 128, "classification")
-    assert found.estimated_cut == 20
-    assert found.keeps_99_percent is None
-    cuts = [(cut.max_length, cut.samples, cut.tokens_lost) for cut in found.cuts]
-    lost_at_64 = 30 * (70 - 64) + 20 * (128 - 64)
-    assert cuts == [(64, 50, lost_at_64), (128, 20, None), (256, None, None), (512, None, None)]
+    histogram[60], histogram[70], histogram[128] = 50, 30, 5
+    found = truncation_of(info_of(histogram, ((129, 2), (600, 1))), 128)
+    assert (found.max_length, found.samples, found.tokens_lost, found.keeps_99_percent) == (128, 3, 2 + 472, 600)
+    lost_at_64 = 30 * (70 - 64) + 2 * (128 - 64) + 2 * (129 - 64) + (600 - 64)
+    assert cuts_of(found) == [(64, 35, lost_at_64), (128, 3, 474), (256, 1, 344), (512, 1, 88)]
 
 
 def test_what_was_not_cut_is_known_for_every_length():
-    """No sample reaches the greatest length: longer ones cut nothing, and 99 % are whole at the 99th percentile."""
+    """No sample reaches the greatest length, so an older dataset says as much."""
     histogram = [0] * 129
     histogram[10], histogram[20], histogram[100] = 90, 9, 1
-    found = truncation_of(info_of(histogram), 128, "classification")
-    assert found.keeps_99_percent == 20
-    assert [(cut.samples, cut.tokens_lost) for cut in found.cuts] == [(1, 36), (0, 0), (0, 0), (0, 0)]
+    for cut_lengths in ((), None):
+        found = truncation_of(info_of(histogram, cut_lengths), 128)
+        assert found.keeps_99_percent == 20
+        assert cuts_of(found) == [(64, 1, 36), (128, 0, 0), (256, 0, 0), (512, 0, 0)]
 
 
-def test_windows_of_questions_are_not_cut():
-    """A long context comes in windows, many of them of the greatest length."""
-    histogram = [0] * 128 + [100]
-    assert truncation_of(info_of(histogram), 128, "question_answering").estimated_cut == 0
-
-
-@pytest.mark.parametrize(
-    ("counts", "expected"),
-    [
-        ([0, 4, 4, 4, 4, 4], 0),  # no more than the lengths before
-        ([0, 4, 4, 4, 4, 30], 26),  # 30 less the 4 that the lengths before let expect
-        ([0, 0, 0, 0, 0, 5], 5),
-        ([7], 0),  # no length before
-    ],
-)
-def test_cut_samples_are_those_above_what_is_expected(counts: list[int], expected: int):
-    assert estimated_cut(np.array(counts)) == expected
+def test_an_older_dataset_does_not_say_what_was_longer():
+    """A sample has the greatest length and may have been longer, so tokens that shorter lengths lose are unknown."""
+    histogram = [0] * 129
+    histogram[60], histogram[70], histogram[128] = 50, 30, 20
+    found = truncation_of(info_of(histogram, None), 128)
+    assert (found.samples, found.tokens_lost, found.keeps_99_percent) == (None, None, None)
+    assert cuts_of(found) == [(64, 50, None), (128, None, None), (256, None, None), (512, None, None)]
 
 
 def test_an_outlier_is_far_beyond_the_spread_of_the_others():
@@ -203,13 +198,13 @@ def test_every_kind_of_task_is_audited(file: str, options: dict[str, Any], tmp_p
 
 
 def test_targets_that_are_cut_are_a_finding(tmp_path: Path):
-    """Every summary has more than 4 tokens."""
+    """Every summary has more than 4 tokens, and the command takes the longest one."""
     write_files(tmp_path)
     options = {"text": "document", "target": "summary", "max_target_length": 4}
     found = audit(tdbs.prepare(tmp_path / "news.jsonl", out=tmp_path / "data", **SAMPLE, **options).dataset)
     cut = next(each for each in found.findings if each.kind == "target_truncation")
     assert cut.count == cut.total
-    assert cut.fix.endswith("--max-target-length 8")
+    assert cut.fix.endswith("--max-target-length 20")
 
 
 def test_a_tokenizer_that_removes_control_characters_says_so(tmp_path: Path):

@@ -1,0 +1,80 @@
+"""What `prepare` says is wrong with its dataset: repeated rows and cut samples, as lines and as JSON.
+
+Both are counted while blocks are made; `tdbs audit` says which rows.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tdbs.analysis.audit.truncation import is_much, target_cut_of, truncation_of
+from tdbs.pipeline.manifest import Manifest, RepeatCounts, SplitInfo
+
+
+def fault_lines(manifest: Manifest) -> list[str]:
+    """Return lines about rows that repeat others and about samples that are cut; one line if there is neither."""
+    rows = {name: info.source_rows for name, info in manifest.splits.items()}
+    known = {name: info.repeats for name, info in manifest.splits.items() if info.repeats is not None}
+    found = [*_repeat_lines(known, rows), *_cut_lines(manifest)]
+    if found:
+        return [*found, "tdbs audit says which, and finds near repeats."]
+    return ["No row repeats another; tdbs audit looks closer."] if known else []
+
+
+def faults_json(manifest: Manifest, split: str) -> dict[str, Any]:
+    """Return what `--json` has of a split: repeated rows and cuts; null in older datasets."""
+    info = manifest.splits[split]
+    repeats = info.repeats
+    return {
+        "exact_duplicates": None if repeats is None else repeats.duplicates,
+        "conflicts": None if repeats is None else repeats.conflicts,
+        "leaks": None if repeats is None else repeats.leaks,
+        "cut": truncation_of(info, manifest.longest_input).samples,
+        "cut_targets": _cut_targets(manifest, info),
+    }
+
+
+def _repeat_lines(known: Mapping[str, RepeatCounts], rows: Mapping[str, int]) -> list[str]:
+    lines = []
+    repeats = _shares((name, each.duplicates, rows[name]) for name, each in known.items())
+    if repeats:
+        conflicts = _shares((name, each.conflicts, rows[name]) for name, each in known.items())
+        relabelled = f" With another label elsewhere in the split: {conflicts}." if conflicts else ""
+        lines.append(f"Rows that repeat an earlier one: {repeats}.{relabelled}")
+    leaks = _shares((name, each.leaks or 0, rows[name]) for name, each in known.items())
+    return [*lines, f"Rows that stand in train: {leaks}."] if leaks else lines
+
+
+def _cut_lines(manifest: Manifest) -> list[str]:
+    """Return a line for inputs and one for targets, of the splits of which so much is cut that an audit warns."""
+    lines = []
+    told = {name: truncation_of(info, manifest.longest_input) for name, info in manifest.splits.items()}
+    sequences = {name: int(info.sequences_L1.sum()) for name, info in manifest.splits.items()}
+    much = {name: cut for name, cut in told.items() if is_much(cut.samples, sequences[name])}
+    if much:
+        noun = "Sequences" if manifest.max_sequence_length else "Samples"
+        cut = _shares((name, each.samples or 0, sequences[name]) for name, each in much.items())
+        kept = max(each.keeps_99_percent or 0 for each in much.values())
+        lines.append(f"{noun} cut at {manifest.longest_input} tokens: {cut}; {kept:,} tokens keep 99% of them whole.")
+    targets = {name: _cut_targets(manifest, info) for name, info in manifest.splits.items()}
+    cut = _shares(
+        (name, count or 0, info.rows)
+        for (name, info), count in zip(manifest.splits.items(), targets.values(), strict=True)
+        if is_much(count, info.rows)
+    )
+    return [*lines, f"Targets cut at {manifest.max_target_length} tokens: {cut}."] if cut else lines
+
+
+def _cut_targets(manifest: Manifest, info: SplitInfo) -> int | None:
+    """Return the targets that were cut; None if it is not known."""
+    found = target_cut_of(info, manifest.max_target_length)
+    return 0 if found is None else found.samples
+
+
+def _shares(counts: Iterable[tuple[str, int, int]]) -> str:
+    """Return counts as "6 of train (0.2%), 1 of validation (0.4%)", without those that are 0."""
+    return ", ".join(f"{count:,} of {name} ({_percent(count / total)})" for name, count, total in counts if count)
+
+
+def _percent(share: float) -> str:
+    """Return 0.002 as 0.2%, and less than a tenth of a percent as such."""
+    return f"{share:.1%}" if share >= 0.0005 else "under 0.1%"
