@@ -26,7 +26,6 @@ from tdbs.pipeline.manifest import RepeatCounts
 
 ROWS_AT_ONCE = 1 << 21
 _TOP, _TOP_BITS = np.uint64(40), np.uint64(24)  # the part of a digest is a share of its first 24 bits
-
 _ENDS = np.uint64((1 << 20) - 1)  # the last bits of a digest
 
 
