@@ -25,7 +25,7 @@ from tdbs.train.planning.strategies import Strategy
 
 # Shapes: B batches (calls of the model).
 
-# measured on a CPU, with what its allocator keeps of freed pieces (benchmarks/results/predict_memory_cpu_2026-11-30.md)
+# measured on a CPU, with what its allocator keeps of freed pieces (benchmarks/results/predict_memory_amd_2026-11-30.md)
 _TEXTS = 96 << 20  # bytes of a block's texts and tokens, and of its part on disk
 _WORDS = 128 << 20  # bytes more if each word of a block has a class
 _KEPT = 64 << 20  # bytes that each size of call leaves behind
