@@ -158,7 +158,7 @@ def command(
       tdbs predict runs/first reviews.csv --text review --out predictions.jsonl
       tdbs predict my/bert reviews.parquet --out found.parquet --resume
       echo "a fine film" | tdbs predict runs/first - --batch-size 1
-      tdbs predict runs/pairs pages.jsonl --text body --out pages.parquet --memory 2GiB
+      tdbs predict runs/pairs pages.jsonl --memory 2GiB --out pages.parquet
       tdbs predict runs/ranked found.jsonl --columns query,candidates
     """
     from tdbs.reports.terminal import duration
