@@ -53,11 +53,10 @@ class CallTerms:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Room:
-    """What `--memory` leaves for the calls of the model, and the rows of a block."""
+    """What `--memory` leaves for the calls of the model."""
 
     terms: CallTerms
     calls: int  # bytes of the largest call
-    block_rows: int
 
 
 def call_terms(checkpoint: Checkpoint) -> CallTerms | None:
@@ -91,22 +90,39 @@ def call_bytes(plan: EpochPlan, terms: CallTerms) -> FloatArray:
     return found_B
 
 
-def room_within(
-    memory: int | str, checkpoint: Checkpoint, strategy: Strategy, note: Callable[[str], None]
-) -> Room | None:
-    """Return what a bound leaves for calls; None, with a note, if the model's sizes are not known.
+def rows_of_block(memory: int | str | None, checkpoint: Checkpoint) -> int:
+    """Return the rows of a block: as many as there are without a bound, or fewer if their outputs are large."""
+    rows, terms = BLOCK_ROWS, call_terms(checkpoint)
+    if memory is None or terms is None or terms.on_cuda:
+        return rows
+    most, an_output = memory_bytes(memory) // _OUTPUTS, _output_bytes(checkpoint)
+    while rows > _LEAST_ROWS and rows * an_output > most:
+        rows //= 2
+    return rows
 
-    Raises ConfigError if a call of one text of the greatest length does not fit.
+
+def room_within(
+    memory: int | str | None,
+    checkpoint: Checkpoint,
+    strategy: Strategy,
+    *,
+    data: int,
+    note: Callable[[str], None],
+) -> Room | None:
+    """Return what a bound leaves for calls beside `data`, the bytes of a split that is in memory.
+
+    None if there is no bound; with a note, if the model's sizes are not known. Raises ConfigError if a call of one text
+    of the greatest length does not fit.
     """
-    most, an_output, terms = memory_bytes(memory), _output_bytes(checkpoint), call_terms(checkpoint)
+    if memory is None:
+        return None
+    most, terms = memory_bytes(memory), call_terms(checkpoint)
     if terms is None:
         note(_unknown(memory, checkpoint))
         return None
-    rows = BLOCK_ROWS
-    while not terms.on_cuda and rows > _LEAST_ROWS and rows * an_output > most // _OUTPUTS:
-        rows //= 2
-    kept = _kept_bytes(terms) + (0 if terms.on_cuda else rows * an_output)
-    room = Room(terms=terms, calls=most - kept, block_rows=rows)
+    outputs = rows_of_block(memory, checkpoint) * _output_bytes(checkpoint)
+    kept = _kept_bytes(terms) + (0 if terms.on_cuda else data + outputs)
+    room = Room(terms=terms, calls=most - kept)
     longest = checkpoint.limits.max_length
     if _least_call(longest, strategy, terms) > room.calls:
         raise _refusal(str(memory), longest, strategy, room, kept)

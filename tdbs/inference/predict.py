@@ -26,7 +26,7 @@ from tdbs.inference.blocks import BLOCK_ROWS, Block, Input
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
 from tdbs.inference.decode import prediction_schema, prediction_table
 from tdbs.inference.inputs import STDIN, InputOptions, open_input
-from tdbs.inference.memory import room_within
+from tdbs.inference.memory import room_within, rows_of_block
 from tdbs.inference.output import (
     PartRecord,
     begin_parts,
@@ -181,8 +181,7 @@ def predict(
         profile=opened_profile(profile),
         in_rows=checkpoint.in_rows,
     )
-    room = None if memory is None else room_within(memory, checkpoint, chosen, note)
-    block_rows = BLOCK_ROWS if room is None else room.block_rows
+    block_rows = rows_of_block(memory, checkpoint)
     opened = open_input(
         source,
         checkpoint,
@@ -200,6 +199,7 @@ def predict(
         stdin=sys.stdin.buffer if source == STDIN else None,
         rows_at_most=1 if batch_size == 1 and source == STDIN else block_rows,
     )
+    room = room_within(memory, checkpoint, chosen, data=opened.held_bytes, note=note)
     schema = _schema_of(checkpoint, opened, place, half=float16)
     pattern = None if chosen.drop == "none" else droppable_pattern(checkpoint, stopwords)
     parts = None

@@ -16,8 +16,9 @@ from tdbs.cli import app
 from tdbs.errors import ConfigError
 from tdbs.inference.batches import inference_strategy
 from tdbs.inference.checkpoints import open_checkpoint
-from tdbs.inference.memory import CallTerms, Room, call_bytes, call_terms, fitted_plan, room_within
+from tdbs.inference.memory import CallTerms, Room, call_bytes, call_terms, fitted_plan, room_within, rows_of_block
 from tdbs.inference.predict import predict
+from tdbs.inference.prepared import prepared_input
 from tdbs.train.planning.model_size import model_size
 from tdbs.train.planning.plan import plan_epoch, plan_one_by_one
 from tdbs.train.planning.strategies import STRATEGIES
@@ -44,7 +45,7 @@ def tight_bound(folder, *, texts: float, **options: object) -> int:
     checkpoint = open_checkpoint(folder, precision="fp32")
     terms = call_terms(checkpoint)
     strategy = inference_strategy(None, checkpoint.task, in_rows=checkpoint.in_rows, **options)
-    room = room_within(1 << 31, checkpoint, strategy, print)
+    room = room_within(1 << 31, checkpoint, strategy, data=0, note=print)
     alone = plan_one_by_one(np.array([0]), np.array([checkpoint.limits.max_length]))
     return (1 << 31) - room.calls + int(texts * call_bytes(alone, terms)[0])
 
@@ -73,7 +74,7 @@ def test_every_call_fits_and_every_sample_is_in_one(lengths, name, share, terms)
     whole = planned(strategy)
     least = call_bytes(planned(replace(strategy, max_tokens=1)), terms).max()
     most = call_bytes(whole, terms).max()
-    room = Room(terms=terms, calls=int(least + share * max(most - least, 0)) + 1, block_rows=1)
+    room = Room(terms=terms, calls=int(least + share * max(most - least, 0)) + 1)
     found = fitted_plan(planned, strategy, room)
     assert call_bytes(found, terms).max() <= room.calls
     assert sorted(found.sample_ids_N.tolist()) == list(range(len(lengths)))
@@ -90,7 +91,7 @@ def test_the_largest_calls_that_fit_are_taken():
     of_six = call_bytes(planned(replace(STRATEGIES["random"], max_tokens=6 * 32)), TERMS).max()
     sizes = {}
     for name, bytes_of_calls in (("six", of_six), ("five", of_six - 1)):
-        room = Room(terms=TERMS, calls=int(bytes_of_calls), block_rows=1)
+        room = Room(terms=TERMS, calls=int(bytes_of_calls))
         sizes[name] = int(fitted_plan(planned, STRATEGIES["random"], room).batch_sizes_B.max())
     assert sizes == {"six": 6, "five": 5}
 
@@ -166,13 +167,8 @@ def test_outputs_of_a_block_take_an_eighth_at_most(tmp_path):
     folder = save_checkpoint(tmp_path / "model", "classification")
     checkpoint = open_checkpoint(folder, precision="fp32")
     many = replace(checkpoint, task=replace(checkpoint.task, classes=tuple(map(str, range(1000)))))
-    strategy = inference_strategy(None, checkpoint.task)
-    rows = [
-        room_within(memory, each, strategy, print).block_rows
-        for each in (checkpoint, many)
-        for memory in (BIG, BIG // 4)
-    ]
-    assert rows == [8192, 8192, 2048, 512]
+    rows = [rows_of_block(memory, each) for each in (checkpoint, many) for memory in (None, BIG, BIG // 4)]
+    assert rows == [8192, 8192, 8192, 8192, 2048, 512]
 
 
 # -------------------------------------------------------------------------------------------------- what is refused
@@ -204,6 +200,17 @@ def test_a_shorter_text_that_fits_is_the_next_step(checkpoint_of, csv_file, tmp_
     assert 64 <= length < LENGTH
     result = predict(folder, csv_file, out=tmp_path / "out.jsonl", precision="fp32", memory=bound, max_length=length)
     assert result.rows == 156
+
+
+def test_a_prepared_split_counts(grouped_run):
+    """It stays in memory, so a bound leaves less; it predicts, and its rows are those of the split."""
+    place = grouped_run("embedding")
+    checkpoint = open_checkpoint(place / "run", precision="fp32")
+    opened = prepared_input(str(place / "data/prepared"), checkpoint, "train", rows_at_most=8)
+    strategy = inference_strategy(None, checkpoint.task)
+    left = [room_within(BIG, checkpoint, strategy, data=data, note=print).calls for data in (0, opened.held_bytes)]
+    tokens = sum(len(block.encode(checkpoint, None).split.input_ids_T) for block in opened.blocks(None))
+    assert left[0] - left[1] == opened.held_bytes >= 4 * tokens > 0
 
 
 def test_packed_rows_cannot_be_cut(checkpoint_of, csv_file, tmp_path):
