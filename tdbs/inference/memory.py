@@ -13,7 +13,6 @@ import numpy as np
 
 from tdbs.arrays import FloatArray
 from tdbs.errors import ConfigError
-from tdbs.inference.blocks import BLOCK_ROWS
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.pipeline.engines import memory_bytes
 from tdbs.train.planning.epoch_plan import ROW_STEP, EpochPlan
@@ -90,9 +89,9 @@ def call_bytes(plan: EpochPlan, terms: CallTerms) -> FloatArray:
     return found_B
 
 
-def rows_of_block(memory: int | str | None, checkpoint: Checkpoint) -> int:
-    """Return the rows of a block: as many as there are without a bound, or fewer if their outputs are large."""
-    rows, terms = BLOCK_ROWS, call_terms(checkpoint)
+def rows_of_block(memory: int | str | None, checkpoint: Checkpoint, *, at_most: int) -> int:
+    """Return the rows of a block: as many as it may have without a bound, or fewer if their outputs are large."""
+    rows, terms = at_most, call_terms(checkpoint)
     if memory is None or terms is None or terms.on_cuda:
         return rows
     most, an_output = memory_bytes(memory) // _OUTPUTS, _output_bytes(checkpoint)
@@ -106,6 +105,7 @@ def room_within(
     checkpoint: Checkpoint,
     strategy: Strategy,
     *,
+    block_rows: int,
     data: int,
     note: Callable[[str], None],
 ) -> Room | None:
@@ -120,8 +120,7 @@ def room_within(
     if terms is None:
         note(_unknown(memory, checkpoint))
         return None
-    outputs = rows_of_block(memory, checkpoint) * _output_bytes(checkpoint)
-    kept = _kept_bytes(terms) + (0 if terms.on_cuda else data + outputs)
+    kept = _kept_bytes(terms) + (0 if terms.on_cuda else data + block_rows * _output_bytes(checkpoint))
     room = Room(terms=terms, calls=most - kept)
     longest = checkpoint.limits.max_length
     if _least_call(longest, strategy, terms) > room.calls:

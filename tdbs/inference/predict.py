@@ -181,7 +181,7 @@ def predict(
         profile=opened_profile(profile),
         in_rows=checkpoint.in_rows,
     )
-    block_rows = rows_of_block(memory, checkpoint)
+    block_rows = rows_of_block(memory, checkpoint, at_most=BLOCK_ROWS)
     opened = open_input(
         source,
         checkpoint,
@@ -199,7 +199,7 @@ def predict(
         stdin=sys.stdin.buffer if source == STDIN else None,
         rows_at_most=1 if batch_size == 1 and source == STDIN else block_rows,
     )
-    room = room_within(memory, checkpoint, chosen, data=opened.held_bytes, note=note)
+    room = room_within(memory, checkpoint, chosen, block_rows=block_rows, data=opened.held_bytes, note=note)
     schema = _schema_of(checkpoint, opened, place, half=float16)
     pattern = None if chosen.drop == "none" else droppable_pattern(checkpoint, stopwords)
     parts = None

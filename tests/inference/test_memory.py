@@ -45,7 +45,7 @@ def tight_bound(folder, *, texts: float, **options: object) -> int:
     checkpoint = open_checkpoint(folder, precision="fp32")
     terms = call_terms(checkpoint)
     strategy = inference_strategy(None, checkpoint.task, in_rows=checkpoint.in_rows, **options)
-    room = room_within(1 << 31, checkpoint, strategy, data=0, note=print)
+    room = room_within(1 << 31, checkpoint, strategy, block_rows=8192, data=0, note=print)
     alone = plan_one_by_one(np.array([0]), np.array([checkpoint.limits.max_length]))
     return (1 << 31) - room.calls + int(texts * call_bytes(alone, terms)[0])
 
@@ -141,7 +141,6 @@ def test_classes_are_those_without_a_bound(options, checkpoint_of, texts, tmp_pa
 def test_a_stopped_run_resumes_with_another_bound(checkpoint_of, csv_file, tmp_path, monkeypatch):
     """Calls are no part of what must be the same; blocks are, and a bound that makes them smaller says so."""
     monkeypatch.setattr("tdbs.inference.predict.BLOCK_ROWS", 20)
-    monkeypatch.setattr("tdbs.inference.memory.BLOCK_ROWS", 20)
     folder, out = checkpoint_of("classification"), tmp_path / "out.jsonl"
 
     def stop(done, _total):
@@ -167,7 +166,9 @@ def test_outputs_of_a_block_take_an_eighth_at_most(tmp_path):
     folder = save_checkpoint(tmp_path / "model", "classification")
     checkpoint = open_checkpoint(folder, precision="fp32")
     many = replace(checkpoint, task=replace(checkpoint.task, classes=tuple(map(str, range(1000)))))
-    rows = [rows_of_block(memory, each) for each in (checkpoint, many) for memory in (None, BIG, BIG // 4)]
+    rows = [
+        rows_of_block(memory, each, at_most=8192) for each in (checkpoint, many) for memory in (None, BIG, BIG // 4)
+    ]
     assert rows == [8192, 8192, 8192, 8192, 2048, 512]
 
 
@@ -208,7 +209,10 @@ def test_a_prepared_split_counts(grouped_run):
     checkpoint = open_checkpoint(place / "run", precision="fp32")
     opened = prepared_input(str(place / "data/prepared"), checkpoint, "train", rows_at_most=8)
     strategy = inference_strategy(None, checkpoint.task)
-    left = [room_within(BIG, checkpoint, strategy, data=data, note=print).calls for data in (0, opened.held_bytes)]
+    left = [
+        room_within(BIG, checkpoint, strategy, block_rows=8, data=data, note=print).calls
+        for data in (0, opened.held_bytes)
+    ]
     tokens = sum(len(block.encode(checkpoint, None).split.input_ids_T) for block in opened.blocks(None))
     assert left[0] - left[1] == opened.held_bytes >= 4 * tokens > 0
 
