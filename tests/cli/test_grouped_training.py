@@ -201,11 +201,16 @@ def test_a_loop_of_ones_own_is_refused(places, task):
 @pytest.mark.parametrize(
     ("task", "values"), [("embedding", ["negatives", "triplet"]), ("ranking", ["binary", "listwise"])]
 )
-def test_a_sweep_searches_losses(places, tdbs, tmp_path, task, values):
+def test_a_sweep_searches_losses(places, tdbs, refused, tmp_path, task, values):
+    """Its page is there at the end, and `report` says so."""
     (tmp_path / "space.toml").write_text(f"[loss]\nvalues = {json.dumps(values)}\n")
     options = ("--space", tmp_path / "space.toml", "--model", "tiny", "--epochs", "1", "--batch-size", "16")
     found = tdbs("sweep", places[task], *options, "--seeds", "0", "--out", tmp_path / "sweep", "--json").json
     assert sorted(trial["params"]["loss"] for trial in found["trials"]) == values
+    assert refused("report", tmp_path / "sweep") == (
+        f"{tmp_path / 'sweep'} is a sweep; a finished one has its page, README.md, beside its trials.",
+        f"Pass one of its runs, below {tmp_path / 'sweep/runs'}.",
+    )
 
 
 def test_a_sweep_refuses_losses_that_do_not_fit_before_it_writes(places, refused, tmp_path):
