@@ -6,8 +6,8 @@ Both are counted while blocks are made; `tdbs audit` says which rows.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tdbs.analysis.audit.truncation import is_much, target_cut_of, truncation_of
-from tdbs.pipeline.manifest import Manifest, RepeatCounts, SplitInfo
+from tdbs.analysis.audit.truncation import Truncation, is_much, target_truncation_of, truncation_of
+from tdbs.pipeline.manifest import Manifest, RepeatCounts
 
 
 def fault_lines(manifest: Manifest) -> list[str]:
@@ -23,13 +23,13 @@ def fault_lines(manifest: Manifest) -> list[str]:
 def faults_json(manifest: Manifest, split: str) -> dict[str, Any]:
     """Return what `--json` has of a split: repeated rows and cuts; null in older datasets."""
     info = manifest.splits[split]
-    repeats = info.repeats
+    repeats, targets = info.repeats, target_truncation_of(info, manifest.max_target_length)
     return {
         "exact_duplicates": None if repeats is None else repeats.duplicates,
         "conflicts": None if repeats is None else repeats.conflicts,
         "leaks": None if repeats is None else repeats.leaks,
         "cut": truncation_of(info, manifest.longest_input).samples,
-        "cut_targets": _cut_targets(manifest, info),
+        "cut_targets": 0 if targets is None else targets.samples,
     }
 
 
@@ -46,28 +46,25 @@ def _repeat_lines(known: Mapping[str, RepeatCounts], rows: Mapping[str, int]) ->
 
 def _cut_lines(manifest: Manifest) -> list[str]:
     """Return a line for inputs and one for targets, of the splits of which so much is cut that an audit warns."""
-    lines = []
-    told = {name: truncation_of(info, manifest.longest_input) for name, info in manifest.splits.items()}
     sequences = {name: int(info.sequences_L1.sum()) for name, info in manifest.splits.items()}
-    much = {name: cut for name, cut in told.items() if is_much(cut.samples, sequences[name])}
-    if much:
-        noun = "Sequences" if manifest.max_sequence_length else "Samples"
-        cut = _shares((name, each.samples or 0, sequences[name]) for name, each in much.items())
-        kept = max(each.keeps_99_percent or 0 for each in much.values())
-        lines.append(f"{noun} cut at {manifest.longest_input} tokens: {cut}; {kept:,} tokens keep 99% of them whole.")
-    targets = {name: _cut_targets(manifest, info) for name, info in manifest.splits.items()}
-    cut = _shares(
-        (name, count or 0, info.rows)
-        for (name, info), count in zip(manifest.splits.items(), targets.values(), strict=True)
-        if is_much(count, info.rows)
-    )
-    return [*lines, f"Targets cut at {manifest.max_target_length} tokens: {cut}."] if cut else lines
+    inputs = {name: truncation_of(info, manifest.longest_input) for name, info in manifest.splits.items()}
+    targets = {name: target_truncation_of(info, manifest.max_target_length) for name, info in manifest.splits.items()}
+    rows = {name: info.rows for name, info in manifest.splits.items()}
+    return [
+        *_cut_line("Sequences" if manifest.max_sequence_length else "Samples", inputs, sequences),
+        *_cut_line("Targets", {name: told for name, told in targets.items() if told is not None}, rows),
+    ]
 
 
-def _cut_targets(manifest: Manifest, info: SplitInfo) -> int | None:
-    """Return the targets that were cut; None if it is not known."""
-    found = target_cut_of(info, manifest.max_target_length)
-    return 0 if found is None else found.samples
+def _cut_line(noun: str, told: Mapping[str, Truncation], totals: Mapping[str, int]) -> list[str]:
+    """Return a line about the splits of which so much is cut, with the length that keeps 99 % of each whole."""
+    much = {name: cut for name, cut in told.items() if is_much(cut.samples, totals[name])}
+    if not much:
+        return []
+    cut = _shares((name, each.samples or 0, totals[name]) for name, each in much.items())
+    kept = max(each.keeps_99_percent or 0 for each in much.values())
+    [length] = {each.max_length for each in much.values()}
+    return [f"{noun} cut at {length} tokens: {cut}; {kept:,} tokens keep 99% of them whole."]
 
 
 def _shares(counts: Iterable[tuple[str, int, int]]) -> str:

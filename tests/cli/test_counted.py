@@ -87,7 +87,7 @@ def test_cut_samples_and_targets_are_said_where_an_audit_warns(
     lines = tdbs("prepare", "rows.jsonl", *options, "--out", "one").stdout.splitlines()[3:-1]
     assert lines == [
         "Samples cut at 24 tokens: 18 of train (20.0%); 62 tokens keep 99% of them whole.",
-        "Targets cut at 12 tokens: 9 of train (10.0%).",
+        "Targets cut at 12 tokens: 9 of train (10.0%); 29 tokens keep 99% of them whole.",
         SAYS_WHICH,
     ]
     found = {each["kind"]: each["count"] for each in tdbs("audit", "one", "--json").json["findings"]}

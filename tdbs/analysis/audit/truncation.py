@@ -57,28 +57,26 @@ class _Lengths:
         lost = None if self.known_below is not None and samples else int(lost_D @ self.counts_D)
         return Cut(max_length=max_length, samples=samples, tokens_lost=lost)
 
+    def that_keeps(self, share: float) -> int | None:
+        """Return the least length that keeps this share whole; None if it is not known."""
+        if not self.counts_D.any():
+            return 0
+        shares_D = np.cumsum(self.counts_D) / self.counts_D.sum()
+        kept = int(self.tokens_D[np.searchsorted(shares_D, share - 1e-12)])
+        return kept if self.known_below is None or kept < self.known_below else None
+
 
 def truncation_of(info: SplitInfo, max_length: int) -> Truncation:
     """Return the cuts of a split, from its histograms alone. Each sequence of a sample is cut on its own."""
-    lengths = _lengths_of(info.sequences_L1, info.cut_lengths, max_length)
-    cuts = {length: lengths.cut_at(length) for length in sorted({*LENGTHS, max_length})}
-    shares_D = np.cumsum(lengths.counts_D) / max(int(lengths.counts_D.sum()), 1)
-    kept = int(lengths.tokens_D[np.searchsorted(shares_D, WHOLE - 1e-12)]) if lengths.counts_D.any() else 0
-    is_known = lengths.known_below is None or kept < lengths.known_below
-    return Truncation(
-        max_length=max_length,
-        samples=cuts[max_length].samples,
-        tokens_lost=cuts[max_length].tokens_lost,
-        keeps_99_percent=kept if is_known else None,
-        cuts=tuple(cuts.values()),
-    )
+    return _truncation(_lengths_of(info.sequences_L1, info.cut_lengths, max_length), max_length)
 
 
-def target_cut_of(info: SplitInfo, max_target_length: int | None) -> Cut | None:
-    """Return what the prepared length cuts of targets that are sequences; None if they are not."""
+def target_truncation_of(info: SplitInfo, max_target_length: int | None) -> Truncation | None:
+    """Return the cuts of targets that are sequences; None if they are not."""
     if max_target_length is None or not info.target_histogram:
         return None
-    return _target_lengths(info, max_target_length).cut_at(max_target_length)
+    histogram_L1 = np.array(info.target_histogram, dtype=np.int64)
+    return _truncation(_lengths_of(histogram_L1, info.cut_target_lengths, max_target_length), max_target_length)
 
 
 def is_much(cut: int | None, total: int) -> bool:
@@ -94,7 +92,7 @@ def truncation_findings(contents: Contents) -> list[Finding]:
         told = truncation_of(manifest.splits[name], longest)
         part = contents.slice_of(split)
         lengths, firsts_N = contents.sequences_of(part)
-        if is_much(told.samples, len(lengths)):
+        if told.keeps_99_percent is not None and is_much(told.samples, len(lengths)):
             rows_R = np.flatnonzero(np.maximum.reduceat(lengths, firsts_N) == longest) + part.start
             noun = "Samples" if contents.sequences is None else "Sequences"
             found.append(
@@ -105,7 +103,7 @@ def truncation_findings(contents: Contents) -> list[Finding]:
                     rows_R,
                     what=f"{noun} of {name} cut at {longest} tokens: {told.samples:,}, "
                     f"which lost {told.tokens_lost:,} tokens.",
-                    fix=contents.prepare_command(max_length=min(told.keeps_99_percent or 2 * longest, LONGEST)),
+                    fix=contents.prepare_command(max_length=min(told.keeps_99_percent, LONGEST)),
                     count=told.samples,
                     total=len(lengths),
                 )
@@ -116,31 +114,37 @@ def truncation_findings(contents: Contents) -> list[Finding]:
 
 def _target_finding(contents: Contents, split: int) -> list[Finding]:
     """Return the same of targets that are sequences."""
-    longest, info = contents.manifest.max_target_length, contents.manifest.splits[contents.names[split]]
-    targets = contents.targets[split]
-    if longest is None or targets is None or targets.lengths_N is None:
+    manifest, targets = contents.manifest, contents.targets[split]
+    told = target_truncation_of(manifest.splits[contents.names[split]], manifest.max_target_length)
+    if told is None or told.keeps_99_percent is None or targets is None or targets.lengths_N is None:
         return []
-    lengths = _target_lengths(info, longest)
-    cut = lengths.cut_at(longest)
-    if not is_much(cut.samples, contents.rows_of(split)):
+    if not is_much(told.samples, contents.rows_of(split)):
         return []
-    rows_R = np.flatnonzero(targets.lengths_N == longest)
+    rows_R = np.flatnonzero(targets.lengths_N == told.max_length)
     return [
         finding(
             contents,
             "target_truncation",
             split,
             rows_R + contents.slice_of(split).start,
-            what=f"Samples of {contents.names[split]} with a target cut at {longest} tokens: {cut.samples:,}, "
-            f"which lost {cut.tokens_lost:,} tokens.",
-            fix=contents.prepare_command(max_target_length=min(int(lengths.tokens_D[-1]), LONGEST)),
-            count=cut.samples,
+            what=f"Samples of {contents.names[split]} with a target cut at {told.max_length} tokens: {told.samples:,}, "
+            f"which lost {told.tokens_lost:,} tokens.",
+            fix=contents.prepare_command(max_target_length=min(told.keeps_99_percent, LONGEST)),
+            count=told.samples,
         )
     ]
 
 
-def _target_lengths(info: SplitInfo, longest: int) -> _Lengths:
-    return _lengths_of(np.array(info.target_histogram, dtype=np.int64), info.cut_target_lengths, longest)
+def _truncation(lengths: _Lengths, max_length: int) -> Truncation:
+    """Return what the prepared length cuts, and what others would."""
+    cuts = {length: lengths.cut_at(length) for length in sorted({*LENGTHS, max_length})}
+    return Truncation(
+        max_length=max_length,
+        samples=cuts[max_length].samples,
+        tokens_lost=cuts[max_length].tokens_lost,
+        keeps_99_percent=lengths.that_keeps(WHOLE),
+        cuts=tuple(cuts.values()),
+    )
 
 
 def _lengths_of(counts_L1: IntArray, cut: CutLengths | None, longest: int) -> _Lengths:

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tokenizers import Tokenizer
 
 import tdbs
 from tdbs.analysis.audit.audit import Audit, audit
@@ -198,13 +199,16 @@ def test_every_kind_of_task_is_audited(file: str, options: dict[str, Any], tmp_p
 
 
 def test_targets_that_are_cut_are_a_finding(tmp_path: Path):
-    """Every summary has more than 4 tokens, and the command takes the longest one."""
-    write_files(tmp_path)
-    options = {"text": "document", "target": "summary", "max_target_length": 4}
-    found = audit(tdbs.prepare(tmp_path / "news.jsonl", out=tmp_path / "data", **SAMPLE, **options).dataset)
-    cut = next(each for each in found.findings if each.kind == "target_truncation")
-    assert cut.count == cut.total
-    assert cut.fix.endswith("--max-target-length 20")
+    """The command takes the length that 99 % of the targets have at most, as for inputs, not the longest one."""
+    rows = [{"text": f"film {n}", "target": "of a film " * (90 if n % 100 == 0 else 1 + n % 5)} for n in range(200)]
+    options = {"text": "text", "target": "target", "max_target_length": 5, "progress": False}
+    dataset = tdbs.prepare(rows, out=tmp_path / "data", **SAMPLE, **options).dataset
+    tokenizer = Tokenizer.from_file(str(TOKENIZER_FOLDER / "tokenizer.json"))
+    lengths = sorted(len(tokenizer.encode(row["target"]).ids) for row in rows)
+    assert lengths[-3] < lengths[-2]
+    cut = next(each for each in audit(dataset).findings if each.kind == "target_truncation")
+    assert (cut.count, cut.total) == (sum(length > 5 for length in lengths), 200)
+    assert cut.fix.endswith(f"--max-target-length {lengths[197]}")
 
 
 def test_a_tokenizer_that_removes_control_characters_says_so(tmp_path: Path):
