@@ -6,7 +6,7 @@ Both are counted while blocks are made; `tdbs audit` says which rows.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tdbs.analysis.audit.truncation import Truncation, is_much, target_truncation_of, truncation_of
+from tdbs.analysis.audit.truncation import Truncation, is_much, split_truncation, target_truncation_of
 from tdbs.pipeline.manifest import Manifest, RepeatCounts
 
 
@@ -28,7 +28,7 @@ def faults_json(manifest: Manifest, split: str) -> dict[str, Any]:
         "exact_duplicates": None if repeats is None else repeats.duplicates,
         "conflicts": None if repeats is None else repeats.conflicts,
         "leaks": None if repeats is None else repeats.leaks,
-        "cut": truncation_of(info, manifest.longest_input).samples,
+        "cut": split_truncation(manifest, split).samples,
         "cut_targets": 0 if targets is None else targets.samples,
     }
 
@@ -47,7 +47,7 @@ def _repeat_lines(known: Mapping[str, RepeatCounts], rows: Mapping[str, int]) ->
 def _cut_lines(manifest: Manifest) -> list[str]:
     """Return a line for inputs and one for targets, of the splits of which so much is cut that an audit warns."""
     sequences = {name: int(info.sequences_L1.sum()) for name, info in manifest.splits.items()}
-    inputs = {name: truncation_of(info, manifest.longest_input) for name, info in manifest.splits.items()}
+    inputs = {name: split_truncation(manifest, name) for name in manifest.splits}
     targets = {name: target_truncation_of(info, manifest.max_target_length) for name, info in manifest.splits.items()}
     rows = {name: info.rows for name, info in manifest.splits.items()}
     return [

@@ -106,6 +106,36 @@ def test_a_false_negative_is_shown_and_named(tdbs: Command, workplace: Path):
     assert [line for line in lines if line["finding"] == "false_negatives"] == wrong
 
 
+def test_windows_of_questions_are_not_cut(tdbs: Command, workplace: Path):
+    """A third of the length makes more windows of the same contexts, and loses no token; prepare says nothing."""
+    rows = [
+        {"question": "who ?", "context": f"{n} " + "word " * 150, "answers": {"text": ["word"], "answer_start": [2]}}
+        for n in range(9)
+    ]
+    (workplace / "r.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    windows = []
+    for length in (64, 24):
+        options = ("--max-length", length, "--tokenizer", TOKENIZER, "--out", f"d{length}")
+        assert "99%" not in tdbs("prepare", "r.jsonl", *options).stdout
+        audited = tdbs("audit", f"d{length}", "--json").json
+        told = audited["splits"]["train"]["truncation"]
+        lengths = sorted({64, 128, 256, 512, length})
+        assert told["cuts"] == [{"max_length": each, "samples": 0, "tokens_lost": 0} for each in lengths]
+        assert (told["samples"], told["tokens_lost"], told["keeps_99_percent"]) == (0, 0, None)
+        assert "truncation" not in {each["kind"] for each in audited["findings"]}
+        windows.append(audited["splits"]["train"]["rows"])
+    assert windows[1] > 2 * windows[0] > 2 * len(rows)
+    page = tdbs("audit", "d64").stdout
+    assert "Samples are windows: no length cuts them, a shorter one makes more of them.\n" in page
+    assert [line.split() for line in page.splitlines() if line.startswith("train  ")][-1] == [
+        "train",
+        "64",
+        "0",
+        "0",
+        "–",
+    ]
+
+
 def test_a_folder_that_is_not_a_dataset_is_refused(refused: Refused, tmp_path: Path):
     assert refused("audit", tmp_path) == (
         f"{tmp_path} is not a prepared dataset: it has no manifest.json.",

@@ -1,7 +1,8 @@
 """What the greatest length cuts: samples and tokens, for several lengths, and the length that keeps 99 % whole.
 
 `prepare` counts the tokens of each text before it cuts it, so lengths beyond the prepared one are known, too. Older
-datasets lack that: there, such lengths are unknown if a sample reaches the prepared one.
+datasets lack that: there, such lengths are unknown if a sample reaches the prepared one. No length cuts the windows of
+questions: a shorter one makes more of them.
 """
 
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from tdbs.analysis.audit.contents import Contents
 from tdbs.analysis.audit.findings import Finding, finding
 from tdbs.arrays import IntArray
 from tdbs.fields import LONGEST, CutLengths
-from tdbs.pipeline.manifest import SplitInfo
+from tdbs.pipeline.manifest import Manifest, SplitInfo
 
 # Shapes: D distinct lengths, R samples.
 
@@ -36,8 +37,13 @@ class Truncation:
     max_length: int  # of prepare
     samples: int | None  # that prepare cut; None: unknown
     tokens_lost: int | None
-    keeps_99_percent: int | None  # least length that does; None: unknown
+    keeps_99_percent: int | None  # least length that does; None: unknown, or samples are windows
     cuts: tuple[Cut, ...]
+
+    @property
+    def is_of_windows(self) -> bool:
+        """Whether samples are windows: no length cuts them, so none keeps more of them whole."""
+        return self.keeps_99_percent is None and self.samples is not None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -66,6 +72,13 @@ class _Lengths:
         return kept if self.known_below is None or kept < self.known_below else None
 
 
+def split_truncation(manifest: Manifest, name: str) -> Truncation:
+    """Return the cuts of a split of a dataset: none of the windows of questions."""
+    if manifest.task.kind == "question_answering":
+        return _windows_truncation(manifest.longest_input)
+    return truncation_of(manifest.splits[name], manifest.longest_input)
+
+
 def truncation_of(info: SplitInfo, max_length: int) -> Truncation:
     """Return the cuts of a split, from its histograms alone. Each sequence of a sample is cut on its own."""
     return _truncation(_lengths_of(info.sequences_L1, info.cut_lengths, max_length), max_length)
@@ -89,7 +102,7 @@ def truncation_findings(contents: Contents) -> list[Finding]:
     manifest, found = contents.manifest, []
     for split, name in enumerate(contents.names):
         longest = manifest.longest_input
-        told = truncation_of(manifest.splits[name], longest)
+        told = split_truncation(manifest, name)
         part = contents.slice_of(split)
         lengths, firsts_N = contents.sequences_of(part)
         if told.keeps_99_percent is not None and is_much(told.samples, len(lengths)):
@@ -137,7 +150,7 @@ def _target_finding(contents: Contents, split: int) -> list[Finding]:
 
 def _truncation(lengths: _Lengths, max_length: int) -> Truncation:
     """Return what the prepared length cuts, and what others would."""
-    cuts = {length: lengths.cut_at(length) for length in sorted({*LENGTHS, max_length})}
+    cuts = {length: lengths.cut_at(length) for length in _table_lengths(max_length)}
     return Truncation(
         max_length=max_length,
         samples=cuts[max_length].samples,
@@ -145,6 +158,16 @@ def _truncation(lengths: _Lengths, max_length: int) -> Truncation:
         keeps_99_percent=lengths.that_keeps(WHOLE),
         cuts=tuple(cuts.values()),
     )
+
+
+def _windows_truncation(max_length: int) -> Truncation:
+    """Return that nothing is cut, at any length."""
+    cuts = (Cut(max_length=length, samples=0, tokens_lost=0) for length in _table_lengths(max_length))
+    return Truncation(max_length=max_length, samples=0, tokens_lost=0, keeps_99_percent=None, cuts=tuple(cuts))
+
+
+def _table_lengths(max_length: int) -> list[int]:
+    return sorted({*LENGTHS, max_length})
 
 
 def _lengths_of(counts_L1: IntArray, cut: CutLengths | None, longest: int) -> _Lengths:
