@@ -6,7 +6,7 @@ Both are counted while blocks are made; `tdbs audit` says which rows.
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tdbs.analysis.audit.truncation import Truncation, is_much, split_truncation, target_truncation_of
+from tdbs.analysis.audit.truncation import Truncation, cut_at_limit, is_much, split_truncation, target_truncation_of
 from tdbs.pipeline.manifest import Manifest, RepeatCounts
 
 
@@ -50,21 +50,48 @@ def _cut_lines(manifest: Manifest) -> list[str]:
     inputs = {name: split_truncation(manifest, name) for name in manifest.splits}
     targets = {name: target_truncation_of(info, manifest.max_target_length) for name, info in manifest.splits.items()}
     rows = {name: info.rows for name, info in manifest.splits.items()}
-    return [
-        *_cut_line("Sequences" if manifest.max_sequence_length else "Samples", inputs, sequences),
-        *_cut_line("Targets", {name: told for name, told in targets.items() if told is not None}, rows),
-    ]
+    noun = "Sequences" if manifest.max_sequence_length else "Samples"
+    cut_inputs, cut_targets = _much_cut(inputs, sequences), _much_cut(targets, rows)
+    lines = []
+    if cut_inputs:
+        remedy = _limit(manifest, _kept(cut_inputs), sequences) or _keeps(cut_inputs)
+        lines.append(f"{noun} cut at {manifest.longest_input} tokens: {_cut_shares(cut_inputs, sequences)}; {remedy}.")
+    if cut_targets:
+        cut = _cut_shares(cut_targets, rows)
+        lines.append(f"Targets cut at {manifest.max_target_length} tokens: {cut}; {_keeps(cut_targets)}.")
+    return lines
 
 
-def _cut_line(noun: str, told: Mapping[str, Truncation], totals: Mapping[str, int]) -> list[str]:
-    """Return a line about the splits of which so much is cut, with the length that keeps 99 % of each whole."""
-    much = {name: cut for name, cut in told.items() if is_much(cut.samples, totals[name])}
-    if not much:
-        return []
-    cut = _shares((name, each.samples or 0, totals[name]) for name, each in much.items())
-    kept = max(each.keeps_99_percent or 0 for each in much.values())
-    [length] = {each.max_length for each in much.values()}
-    return [f"{noun} cut at {length} tokens: {cut}; {kept:,} tokens keep 99% of them whole."]
+def _much_cut(told: Mapping[str, Truncation | None], totals: Mapping[str, int]) -> dict[str, Truncation]:
+    """Return the splits of which so much is cut that an audit warns."""
+    known = {name: cut for name, cut in told.items() if cut is not None}
+    return {name: cut for name, cut in known.items() if is_much(cut.samples, totals[name])}
+
+
+def _cut_shares(cuts: Mapping[str, Truncation], totals: Mapping[str, int]) -> str:
+    return _shares((name, cut.samples or 0, totals[name]) for name, cut in cuts.items())
+
+
+def _kept(cuts: Mapping[str, Truncation]) -> int:
+    """Return the length that keeps 99 % of each split whole."""
+    return max(cut.keeps_99_percent or 0 for cut in cuts.values())
+
+
+def _keeps(cuts: Mapping[str, Truncation]) -> str:
+    return f"{_kept(cuts):,} tokens keep 99% of them whole"
+
+
+def _limit(manifest: Manifest, wanted: int, totals: Mapping[str, int]) -> str | None:
+    """Return what the most tokens of the model cut, if they are fewer than wanted; None if they are enough."""
+    found = {name: cut_at_limit(manifest, name, wanted) for name in totals}
+    still = {name: cut for name, cut in found.items() if cut is not None}
+    if not still:
+        return None
+    limit = max(cut.max_length for cut in still.values())
+    if limit == manifest.longest_input:
+        return f"{manifest.tokenizer.name} takes no more"
+    cut = _shares((name, each.samples or 0, totals[name]) for name, each in still.items())
+    return f"{manifest.tokenizer.name} takes at most {limit:,}, which cut {cut}"
 
 
 def _shares(counts: Iterable[tuple[str, int, int]]) -> str:

@@ -92,6 +92,14 @@ def target_truncation_of(info: SplitInfo, max_target_length: int | None) -> Trun
     return _truncation(_lengths_of(histogram_L1, info.cut_target_lengths, max_target_length), max_target_length)
 
 
+def cut_at_limit(manifest: Manifest, name: str, wanted: int) -> Cut | None:
+    """Return what the most tokens that the tokenizer's model takes cut of a split; None if a length is within them."""
+    limit, info, longest = manifest.tokenizer.model_max_length, manifest.splits[name], manifest.longest_input
+    if limit is None or wanted <= limit:
+        return None
+    return _lengths_of(info.sequences_L1, info.cut_lengths, longest).cut_at(max(limit, longest))
+
+
 def is_much(cut: int | None, total: int) -> bool:
     """Return whether more samples are cut than a greatest length should cut, 1 %."""
     return cut is not None and cut > (1 - WHOLE) * total
@@ -108,6 +116,7 @@ def truncation_findings(contents: Contents) -> list[Finding]:
         if told.keeps_99_percent is not None and is_much(told.samples, len(lengths)):
             rows_R = np.flatnonzero(np.maximum.reduceat(lengths, firsts_N) == longest) + part.start
             noun = "Samples" if contents.sequences is None else "Sequences"
+            still = cut_at_limit(manifest, name, told.keeps_99_percent)
             found.append(
                 finding(
                     contents,
@@ -115,14 +124,34 @@ def truncation_findings(contents: Contents) -> list[Finding]:
                     split,
                     rows_R,
                     what=f"{noun} of {name} cut at {longest} tokens: {told.samples:,}, "
-                    f"which lost {told.tokens_lost:,} tokens.",
-                    fix=contents.prepare_command(max_length=min(told.keeps_99_percent, LONGEST)),
+                    f"which lost {told.tokens_lost:,} tokens.{_at_limit(contents, still)}",
+                    fix=_fix(contents, told.keeps_99_percent, still),
                     count=told.samples,
                     total=len(lengths),
                 )
             )
         found += _target_finding(contents, split)
     return found
+
+
+def _at_limit(contents: Contents, still: Cut | None) -> str:
+    """Return what the most tokens of the model cut, as a sentence, if they are not enough but more than before."""
+    if still is None or still.max_length == contents.manifest.longest_input:
+        return ""
+    return (
+        f" {contents.manifest.tokenizer.name} takes at most {still.max_length:,} tokens, which cut {still.samples:,}."
+    )
+
+
+def _fix(contents: Contents, wanted: int, still: Cut | None) -> str:
+    """Return the command that keeps 99 % whole, or as much as the model takes, or what to do if it takes no more."""
+    if still is None or still.max_length > contents.manifest.longest_input:
+        return contents.prepare_command(max_length=min(wanted, LONGEST) if still is None else still.max_length)
+    other = contents.prepare_command(tokenizer="ANOTHER", max_length=min(wanted, LONGEST))
+    return (
+        f"{contents.manifest.tokenizer.name} takes at most {still.max_length:,} tokens. "
+        f"Shorten the texts, or choose a model that takes more: {other}"
+    )
 
 
 def _target_finding(contents: Contents, split: int) -> list[Finding]:
