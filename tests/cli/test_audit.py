@@ -99,6 +99,22 @@ def test_the_rows_of_findings_are_written_one_a_line(faulty: Path, tdbs: Command
         )
 
 
+def test_page_and_rows_in_one_file_are_refused(faulty: Path, refused: Refused, workplace: Path):
+    """By the same path, another one, or another name of a file that is there; nothing is written or replaced."""
+    (workplace / "folder").mkdir()
+    (workplace / "link").symlink_to("folder")
+    for html, rows in (("one", "one"), ("one", "./folder/../one"), ("folder/one", workplace / "link/one")):
+        assert refused("audit", faulty, "--html", html, "--rows", rows, "--overwrite") == (
+            f"--html and --rows name the same file, {html}.",
+            "Pass another --rows.",
+        )
+    assert {path.name for path in workplace.rglob("*")} == {"folder", "link"}
+    (workplace / "a").touch()
+    (workplace / "b").hardlink_to(workplace / "a")
+    assert refused("audit", faulty, "--html", "a", "--rows", "b")[0] == "--html and --rows name the same file, a."
+    assert (workplace / "a").read_bytes() == b""
+
+
 def test_a_false_negative_is_shown_and_named(tdbs: Command, workplace: Path):
     """The text at fault is behind a query that fills the line, and all rows of the finding are in the list."""
     rows = [{"q": f"{'a long query ' * 9}{n}", "p": f"answer {n}", "n": ["another", f"Answer {n}."]} for n in range(5)]
