@@ -17,7 +17,7 @@ def fault_lines(manifest: Manifest) -> list[str]:
     found = [*_repeat_lines(known, rows), *_cut_lines(manifest)]
     if found:
         return [*found, "tdbs audit says which, and finds near repeats."]
-    return ["No row repeats another; tdbs audit looks closer."] if known else []
+    return ["No row repeats another token by token; tdbs audit looks closer."] if known else []
 
 
 def faults_json(manifest: Manifest, split: str) -> dict[str, Any]:
@@ -38,10 +38,10 @@ def _repeat_lines(known: Mapping[str, RepeatCounts], rows: Mapping[str, int]) ->
     repeats = _shares((name, each.duplicates, rows[name]) for name, each in known.items())
     if repeats:
         conflicts = _shares((name, each.conflicts, rows[name]) for name, each in known.items())
-        relabelled = f" With another label elsewhere in the split: {conflicts}." if conflicts else ""
-        lines.append(f"Rows that repeat an earlier one: {repeats}.{relabelled}")
+        relabelled = f" With the same tokens and another label: {conflicts}." if conflicts else ""
+        lines.append(f"Rows that repeat an earlier one token by token: {repeats}.{relabelled}")
     leaks = _shares((name, each.leaks or 0, rows[name]) for name, each in known.items())
-    return [*lines, f"Rows that stand in train: {leaks}."] if leaks else lines
+    return [*lines, f"Rows that stand in train token by token: {leaks}."] if leaks else lines
 
 
 def _cut_lines(manifest: Manifest) -> list[str]:
