@@ -99,6 +99,38 @@ def test_the_rows_of_findings_are_written_one_a_line(faulty: Path, tdbs: Command
         )
 
 
+@pytest.mark.parametrize(
+    ("kind", "mark"), [("leaks", ""), ("normalized_leaks", "!"), ("near_leaks", " of all and of no one at all")]
+)
+def test_no_fix_leaves_out_all_of_train(kind: str, mark: str, tdbs: Command, workplace: Path):
+    """All of train stands in validation, but for a mark or some words at the end: the fix holds out rows, and it runs.
+
+    With one more row of train, the fix keeps out the others, and runs, too.
+    """
+    ending = " of war and of love and of old age that ran for a long time in the city of one man and one woman"
+    held, other = [f"a good film{ending}", f"an old song{ending[::-1]}"], f"the play{ending[9:30]}"
+    (workplace / "rows").mkdir()
+    labelled = [f"{text}{mark},{'ab'[n % 2]}\n" for n, text in enumerate([*held, "a bad actor"])]
+    (workplace / "rows/validation.csv").write_text(HEAD + "".join(labelled))
+    for train in (held, [*held, other]):
+        rows = HEAD + "".join(f"{text},{'ab'[n % 2]}\n" for n, text in enumerate(train * 5))
+        for file in ("rows/train.csv", "TRAIN_FILE.csv"):
+            (workplace / file).write_text(rows)
+        tdbs("prepare", "rows", "--tokenizer", TOKENIZER, "--out", "d", "--overwrite")
+        [leak] = [each for each in tdbs("audit", "d", "--json").json["findings"] if each["kind"] == kind]
+        if len(train) == 2:
+            lead, _, fix = leak["fix"].partition(": ")
+            assert lead == (
+                "All samples of train stand in validation, so --keep-out would leave none. "
+                "Hold out a part of train in its place"
+            )
+        else:
+            fix = leak["fix"]
+            assert fix.endswith(" --keep-out validation")
+        command = fix.replace("TRAIN_FILE", "TRAIN_FILE.csv")
+        assert tdbs(*shlex.split(command)[1:], "--out", f"fixed{len(train)}").code == 0
+
+
 def test_page_and_rows_in_one_file_are_refused(faulty: Path, refused: Refused, workplace: Path):
     """By the same path, another one, or another name of a file that is there; nothing is written or replaced."""
     (workplace / "folder").mkdir()
