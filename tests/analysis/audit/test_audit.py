@@ -10,6 +10,7 @@ from tokenizers import Tokenizer
 import tdbs
 from tdbs.analysis.audit.audit import Audit, audit
 from tdbs.analysis.audit.characters import script_of
+from tdbs.analysis.audit.contents import read_contents
 from tdbs.analysis.audit.label_skew import correlation_interval
 from tdbs.analysis.audit.sizes import longest_usual
 from tdbs.analysis.audit.truncation import Truncation, truncation_of
@@ -145,6 +146,32 @@ def test_a_conflict_is_a_warning_unless_both_labels_may_be_right(options, labels
     found = tdbs.audit(tdbs.prepare(rows, out=tmp_path / "data", **SAMPLE, **options).dataset)
     [conflict] = [each for each in found.findings if each.kind == "conflicts"]
     assert (conflict.severity, conflict.rows.tolist()) == (severity, [1, 3])
+
+
+@pytest.mark.parametrize(
+    ("labels", "shown"),
+    [
+        ((1.0, 2.5), ("1", "2.5")),
+        ((0.5, 0.5 + 1e-9), ("0.5", "0.500000001")),
+        ((1 / 3, 1 / 3 + 2**-54), ("0.3333333333333333", "0.3333333333333334")),
+        (([1.0, 2.0], [1.0, 2.0 + 1e-9]), ("1, 2", "1, 2.000000001")),
+    ],
+)
+def test_numbers_that_conflict_have_the_digits_that_tell_them_apart(labels, shown, tmp_path: Path):
+    """Six digits or as many as it takes; other samples have six."""
+    several = isinstance(labels[0], list)
+    names = ["a", "b"] if several else ["label"]
+    values = [*labels, [1 / 3, 3.0] if several else 1 / 3]
+    rows = [
+        {"text": text} | dict(zip(names, value if several else [value], strict=True))
+        for text, value in zip(("a film", "a film", "no film"), values, strict=True)
+    ]
+    options = {"label": ",".join(names), "label_type": "regression", "progress": False}
+    dataset = tdbs.prepare(rows, text="text", out=tmp_path / "data", **SAMPLE, **options).dataset
+    found = audit(dataset).findings
+    [conflict] = [each for each in found if each.kind == "conflicts"]
+    assert (conflict.examples[0].label, conflict.examples[0].other_label) == shown
+    assert read_contents(dataset).label_of(2) == ("0.333333, 3" if several else "0.333333")
 
 
 def test_a_text_that_repeats_in_train_leaks_once_a_row(tmp_path: Path):
