@@ -150,7 +150,7 @@ def test_what_has_no_meaning_for_samples_of_several_texts_is_refused(places, ref
     assert refused("audit", dataset, "--scores", run) == no_scores
     assert refused("train", dataset, *TINY, "--keep", f"{run}:0.5", "--out", tmp_path / "run") == no_scores
     assert refused("train", dataset, *TINY, "--data-diet", "0.5", "--out", tmp_path / "run") == (
-        f"--data-diet ranks samples by EL2N, which {task} does not have.",
+        f"--data-diet ranks samples by EL2N, which needs one class for each sample; this task is {task}.",
         "Leave --data-diet out, or list the samples to train on with --keep.",
     )
     assert refused("evaluate", run, "--flips") == (
