@@ -2,13 +2,13 @@
 
 The share of the lengths' variance that labels explain is estimated from pairs: each length times the mean of the other
 lengths of its class. No length is multiplied by itself, so many small classes explain nothing by chance, and neither
-does an outlier. A class with one row has no pair: it is left out, and the interval is as wide as its rows could make it.
+does an outlier. A class with one row has no pair: it is left out, and the interval allows for what it could explain.
 A correlation is the root of a share.
 
 The share times the rows is close to a noncentral chi-squared, whose noncentrality is the true share times the rows. The
-interval inverts it, after two corrections. By the jackknife, fewer rows count if a few long texts decide. Where its
-values are skewed, the end on that side moves out (the studentized expansion of Cornish and Fisher). Cost: a few passes
-over the rows.
+interval inverts it, after three corrections. By the jackknife, fewer rows count if a few long texts decide. Then its
+variance is uncertain too, and the normal's quantile becomes Student's. Where its values are skewed, the end on
+that side moves out (Cornish and Fisher's expansion of a studentized mean). Cost: a few passes over the rows.
 """
 
 import math
@@ -44,7 +44,7 @@ class Explained:
     share: float  # 0 on average if labels are drawn at random, so it may be negative
     influence_R: FloatArray  # of each sample: rows times what the share loses without it
     freedom: float  # degrees of freedom: what chance alone adds to the share times the rows
-    unseen: float = 0.0  # largest share of the variance that samples that are not compared may have
+    unseen: float = 0.0  # largest share of the variance that the samples left out may have
 
 
 def label_correlation(lengths_N: IntArray, targets: Targets) -> Correlation | None:
@@ -126,20 +126,30 @@ def explained_by_numbers(lengths_N: IntArray, values_N: FloatArray) -> Explained
 def _correlation(found: Explained, value: float, misses: float) -> Correlation:
     """Return the value with the ends of its interval, of which each misses half as often."""
     rows = len(found.influence_R)
-    influence_R = found.influence_R - found.influence_R.mean()
-    squares, cubes = float(influence_R @ influence_R), float(influence_R**2 @ influence_R)
     expected = 4 * (max(found.share, 0.0) * rows + found.freedom)  # the sum of squares, if lengths were normal
+    squares, below, above = _deviates(found.influence_R, NormalDist().inv_cdf(1 - misses / 2))
     counted = rows / max(squares / expected, 1.0)  # rows
-    quantile = NormalDist().inv_cdf(1 - misses / 2)
-    skewed = 0.0 if squares == 0 else _SKEW * (2 * quantile**2 + 1) / 6 * cubes / squares**1.5
     seen = counted * found.share + found.freedom
-    low = _noncentrality(seen, found.freedom, quantile + max(-skewed, 0.0)) / counted
-    high = _noncentrality(seen, found.freedom, -quantile - max(skewed, 0.0)) / counted
+    low = _noncentrality(seen, found.freedom, below) / counted
+    high = _noncentrality(seen, found.freedom, -above) / counted
     return Correlation(
         value=value,
         low=math.sqrt(min(low, 1.0) * (1 - found.unseen)),
         high=math.sqrt(min(high, 1.0) * (1 - found.unseen) + found.unseen),
     )
+
+
+def _deviates(influence_R: FloatArray, deviate: float) -> tuple[float, float, float]:
+    """Return the sum of squares of the influences, and how many standard errors the ends are below and above."""
+    centred_R = influence_R - influence_R.mean()
+    squares_R = centred_R**2
+    squares = float(squares_R.sum())
+    if squares == 0:
+        return squares, deviate, deviate
+    spread = float(squares_R @ squares_R) / squares**2 - 1 / len(squares_R)  # 2 / degrees of freedom of the variance
+    students = deviate + (deviate**3 + deviate) / 8 * spread
+    skewed = _SKEW * (2 * students**2 + 1) / 6 * float(squares_R @ centred_R) / squares**1.5
+    return squares, students + max(-skewed, 0.0), students + max(skewed, 0.0)
 
 
 def _noncentrality(seen: float, freedom: float, quantile: float) -> float:
