@@ -1,9 +1,9 @@
 """How strongly lengths go with labels: an estimate without what chance adds, and an interval.
 
 The share of the lengths' variance that labels explain is estimated from pairs: each length times the mean of the other
-lengths of its class. No length is multiplied by itself, so many small classes explain nothing by chance, and neither
-does an outlier. A class with one row has no pair: it is left out, and the interval allows for what it could explain.
-A correlation is the root of a share.
+lengths of its class. No length is multiplied by itself: small classes explain nothing by chance, however many they are,
+and neither does an outlier. A class with one row has no pair: it is left out, and the interval allows for what it could
+explain. A correlation is the root of a share.
 
 The share times the rows is close to a noncentral chi-squared, whose noncentrality is the true share times the rows. The
 interval inverts it, after three corrections. By the jackknife, fewer rows count if a few long texts decide. Then its
