@@ -11,7 +11,6 @@ import tdbs
 from tdbs.analysis.audit.audit import Audit, audit
 from tdbs.analysis.audit.characters import script_of
 from tdbs.analysis.audit.contents import read_contents
-from tdbs.analysis.audit.label_skew import correlation_interval
 from tdbs.analysis.audit.sizes import longest_usual
 from tdbs.analysis.audit.truncation import Truncation, truncation_of
 from tdbs.data.sample import TOKENIZER_FOLDER
@@ -80,25 +79,6 @@ def test_an_outlier_is_far_beyond_the_spread_of_the_others():
     assert longest_usual(np.array([10, 20] * 50)) == pytest.approx(np.exp(middle + 5 * deviation))
     assert longest_usual(np.full(9, 10)) == pytest.approx(10 * np.e)
     assert longest_usual(np.zeros(3, dtype=np.int64)) == np.inf
-
-
-def test_the_interval_covers_the_correlation_of_the_population():
-    """Of 500 samples of 200 pairs with a correlation of 0.5, nearly none has an interval without it."""
-    stream = np.random.default_rng(3)
-    missed = 0
-    for _ in range(500):
-        first, noise = stream.standard_normal((2, 200))
-        second = 0.5 * first + np.sqrt(0.75) * noise
-        low, high = correlation_interval(abs(float(np.corrcoef(first, second)[0, 1])), 200)
-        missed += not low <= 0.5 <= high
-    assert missed <= 5
-
-
-def test_many_classes_of_chance_do_not_correlate():
-    """A correlation ratio of 50 classes and 300 rows is 0.4 by chance; its interval begins at 0."""
-    assert correlation_interval(0.4, 300, 50)[0] == 0.0
-    assert correlation_interval(0.4, 300, 2)[0] > 0.2
-    assert correlation_interval(1.0, 2) == (0.0, 1.0)
 
 
 @pytest.mark.parametrize(
