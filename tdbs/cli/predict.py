@@ -133,6 +133,14 @@ def command(
     skip_bad_rows: Annotated[
         bool, typer.Option("--skip-bad-rows", help="Skip rows that cannot be read, and name them.")
     ] = False,
+    memory: Annotated[
+        str | None,
+        typer.Option(
+            help="Most memory of predicting, such as 2GiB: calls of the model and blocks of rows are made to fit. "
+            "[default: no bound]",
+            show_default=False,
+        ),
+    ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the unfinished output of --out.")] = False,
     overwrite: OverwriteOption = False,
     as_json: JsonOption = False,
@@ -150,7 +158,7 @@ def command(
       tdbs predict runs/first reviews.csv --text review --out predictions.jsonl
       tdbs predict my/bert reviews.parquet --out found.parquet --resume
       echo "a fine film" | tdbs predict runs/first - --batch-size 1
-      tdbs predict runs/pairs pages.jsonl --text body --out pages.parquet
+      tdbs predict runs/pairs pages.jsonl --memory 2GiB --out pages.parquet
       tdbs predict runs/ranked found.jsonl --columns query,candidates
     """
     from tdbs.reports.terminal import duration
@@ -201,6 +209,7 @@ def command(
             skip_bad_rows=skip_bad_rows,
             resume=resume,
             overwrite=overwrite,
+            memory=memory,
             progress=advance,
             note=say,
         )

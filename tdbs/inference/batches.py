@@ -6,6 +6,7 @@ its own words: not on the block, nor, for a rate, on the strategy's batches.
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain
 
 import numpy as np
@@ -17,6 +18,7 @@ from tdbs.errors import ConfigError
 from tdbs.inference.checkpoints import Checkpoint
 from tdbs.inference.decode import decode
 from tdbs.inference.encode import Encoded, without_repeats, without_tokens
+from tdbs.inference.memory import Room, fitted_plan
 from tdbs.inference.sample_outputs import Column, Decoded
 from tdbs.train.batches import Batch, epoch_batches
 from tdbs.train.models.inputs import model_inputs
@@ -93,14 +95,16 @@ def inference_strategy(
     )
 
 
-def predict_block(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> Predicted:
-    """Return the predictions of a block."""
+def predict_block(
+    checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int, room: Room | None = None
+) -> Predicted:
+    """Return the predictions of a block, in calls of the model that have `room`; None: in those of the strategy."""
     if not len(encoded.split.lengths_N):  # no rows, or rows whose lists of candidates are all empty
         decoded = decode(encoded, (), checkpoint) if len(encoded.rows_R) else {}
         return Predicted(rows_R=encoded.rows_R, decoded=decoded, samples=0, tokens=0, kept_tokens=0)
     if checkpoint.task.kind == "embedding" and encoded.candidate_offsets_R1 is not None and strategy.drop == "none":
         encoded = without_repeats(encoded)  # many queries may have a text among their candidates
-    plan, encoded = planned(checkpoint, encoded, strategy, seed=seed)
+    plan, encoded = planned(checkpoint, encoded, strategy, seed=seed, room=room)
     with torch.inference_mode(), checkpoint.accelerator.autocast():
         decoded = decode(encoded, model_outputs(checkpoint, encoded, plan), checkpoint)
     return Predicted(
@@ -131,7 +135,9 @@ def _joined_columns(columns: Sequence[Column]) -> Column:
     return np.concatenate(arrays) if arrays else list(chain.from_iterable(columns))
 
 
-def planned(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int) -> tuple[EpochPlan, Encoded]:
+def planned(
+    checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, seed: int, room: Room | None = None
+) -> tuple[EpochPlan, Encoded]:
     """Return the batches of a block, and its samples as TokenDrop leaves them."""
     if strategy.drops_at_rate:  # whatever the batch, so words go first, and batches are made of what is left
         encoded = _at_rate(checkpoint, encoded, strategy, seed=seed)
@@ -140,7 +146,8 @@ def planned(checkpoint: Checkpoint, encoded: Encoded, strategy: Strategy, *, see
     if len(split.lengths_N) == 1 and strategy.execution != "padded_max" and strategy.drop == "none":
         return plan_one_by_one(np.zeros(1, dtype=np.int64), split.lengths_N), encoded  # real time pays for no planning
     words = _droppable_words(encoded, strategy, checkpoint)
-    plan = plan_epoch(split.lengths_N, words, strategy, max_length=max_length, seed=seed, epoch=0)
+    plan_of = partial(plan_epoch, split.lengths_N, words, max_length=max_length, seed=seed, epoch=0)
+    plan = fitted_plan(plan_of, strategy, room)
     dropped_T = dropped_tokens(split, words, strategy, plan, checkpoint.info, seed=seed)
     return plan, encoded if dropped_T is None else without_tokens(encoded, dropped_T)
 

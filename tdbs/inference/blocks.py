@@ -38,6 +38,7 @@ class Input:
     blocks: Callable[[BadRows | None], Iterator[Block]]  # bad rows are recorded there and skipped; None: an error
     is_pair: bool
     has_candidates: bool = False  # a row has a query and texts that are ranked for it
+    held_bytes: int = 0  # of a split that stays in memory
 
 
 def text_rows(

@@ -26,6 +26,7 @@ from tdbs.inference.blocks import BLOCK_ROWS, Block, Input
 from tdbs.inference.checkpoints import Checkpoint, droppable_pattern, open_checkpoint
 from tdbs.inference.decode import prediction_schema, prediction_table
 from tdbs.inference.inputs import STDIN, InputOptions, open_input
+from tdbs.inference.memory import room_within, rows_of_block
 from tdbs.inference.output import (
     PartRecord,
     begin_parts,
@@ -99,6 +100,7 @@ def predict(
     encoding: str = UTF8,
     resume: bool = False,
     overwrite: bool = False,
+    memory: int | str | None = None,
     progress: Progress | bool = True,
     note: Note = lambda _message: None,
 ) -> PredictResult:
@@ -137,15 +139,19 @@ def predict(
         encoding: Encoding of text files.
         resume: Whether to resume from the parts of `out` that are done.
         overwrite: Whether to replace `out`.
+        memory: Most memory of predicting, as `2GiB` or in bytes: calls of the model and blocks are made to fit, by
+            their predicted peak. On CUDA it is of the device. None: no bound.
         progress: Called with the rows done and how many there are (None: not known). True: a bar in a notebook,
             elsewhere nothing. False: nothing.
-        note: Called with how the model's configuration was read, if it leaves the kind of model open.
+        note: Called with how the model's configuration was read, if it leaves the kind of model open, and if `memory`
+            has no effect.
 
     Returns:
         Rows predicted and skipped, tokens with padding, rows per second, and seconds by stage.
 
     Raises:
-        ConfigError: An option is out of range or does not fit the model, or `out` is there already.
+        ConfigError: An option is out of range or does not fit the model, `out` is there already, or `memory` does not
+            hold one text of the greatest length.
         SourceError: The input is missing, or a row cannot be read and is not skipped; parts that are done stay.
         DatasetError: The prepared dataset does not fit the model, or is damaged.
         ModelError: The model cannot be loaded.
@@ -154,11 +160,7 @@ def predict(
     """
     clock = time.perf_counter()
     model, source = text_of(model), text_of(source)
-    place = Path(out) if isinstance(out, str | Path) else None
-    if place is not None:
-        check_output(place)
-    if resume and (place is None or source == STDIN):
-        raise ConfigError("--resume needs --out: it continues the predictions of a file.", next_step="Leave it out.")
+    place = _place_of(out, source, resume=resume)
     checkpoint = open_checkpoint(
         model,
         precision=precision,
@@ -179,6 +181,7 @@ def predict(
         profile=opened_profile(profile),
         in_rows=checkpoint.in_rows,
     )
+    block_rows = rows_of_block(memory, checkpoint)
     opened = open_input(
         source,
         checkpoint,
@@ -194,13 +197,15 @@ def predict(
             encoding=encoding,
         ),
         stdin=sys.stdin.buffer if source == STDIN else None,
-        rows_at_most=1 if batch_size == 1 and source == STDIN else BLOCK_ROWS,
+        rows_at_most=1 if batch_size == 1 and source == STDIN else block_rows,
     )
+    room = room_within(memory, checkpoint, chosen, data=opened.held_bytes, note=note)
     schema = _schema_of(checkpoint, opened, place, half=float16)
     pattern = None if chosen.drop == "none" else droppable_pattern(checkpoint, stopwords)
     parts = None
     if place is not None:
         settings = output_settings(checkpoint, opened, chosen, stopwords=stopwords, seed=seed, float16=float16)
+        settings |= {} if block_rows == BLOCK_ROWS else {"block_rows": block_rows}  # a part is a block
         parts = begin_parts(place, settings, resume=resume, overwrite=overwrite)
     stream = sys.stdout if out is None or isinstance(out, str | Path) else out
     spent = Spent()
@@ -219,7 +224,7 @@ def predict(
                 records.append(parts.records[number])
                 reported.update(map(int, records[-1].skipped))  # else the first new part would have them too
             else:
-                predicted = run(block, checkpoint, chosen, pattern, spent, seed=seed)
+                predicted = run(block, checkpoint, chosen, pattern, spent, seed=seed, room=room)
                 records.append(_record(predicted, block, bad or {}, reported))
                 begun = time.perf_counter()
                 table = prediction_table(predicted.rows_R, predicted.decoded, schema)
@@ -256,6 +261,16 @@ def predict(
             for percent, value in zip(_PERCENTILES, of_rows, strict=True)
         },
     )
+
+
+def _place_of(out: str | Path | TextIO | None, source: str, *, resume: bool) -> Path | None:
+    """Return the file of the output, if it is one. Raises ConfigError if it cannot be that, or cannot be resumed."""
+    place = Path(out) if isinstance(out, str | Path) else None
+    if place is not None:
+        check_output(place)
+    if resume and (place is None or source == STDIN):
+        raise ConfigError("--resume needs --out: it continues the predictions of a file.", next_step="Leave it out.")
+    return place
 
 
 def _schema_of(checkpoint: Checkpoint, opened: Input, out: Path | None, *, half: bool) -> pa.Schema:

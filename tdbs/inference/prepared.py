@@ -15,6 +15,7 @@ from tdbs.pipeline.dataset import PreparedDataset, Split, load, read_char_places
 from tdbs.pipeline.references import read_references
 from tdbs.pipeline.schema import IGNORED
 from tdbs.pipeline.sequences import SampleSequences
+from tdbs.train.planning.memory_windows import shard_bytes
 
 # Shapes: R rows, N samples of the split, Q their sequences, T tokens, W words; N1 = N + 1, and so on.
 
@@ -61,6 +62,7 @@ def prepared_input(spec: str, checkpoint: Checkpoint, split: str | None, *, rows
         blocks=blocks,
         is_pair=manifest.task.is_pair,
         has_candidates=manifest.task.is_grouped,
+        held_bytes=sum(shard_bytes(info, manifest)),
     )
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from tdbs.inference.batches import Predicted, joined, predict_block
 from tdbs.inference.blocks import Block
 from tdbs.inference.checkpoints import Checkpoint
+from tdbs.inference.memory import Room
 from tdbs.pipeline.words.matches import WordPattern
 from tdbs.train.planning.strategies import Strategy
 
@@ -38,12 +39,13 @@ def timed_block(
     spent: Spent,
     *,
     seed: int,
+    room: Room | None = None,
 ) -> Predicted:
     """Return the predictions of a block."""
     clock = time.perf_counter()
     encoded = block.encode(checkpoint, pattern)
     encoded_at = time.perf_counter()
-    predicted = predict_block(checkpoint, encoded, strategy, seed=seed)
+    predicted = predict_block(checkpoint, encoded, strategy, seed=seed, room=room)
     spent.seconds["texts"] += encoded_at - clock
     spent.seconds["model"] += time.perf_counter() - encoded_at
     return predicted
@@ -57,11 +59,12 @@ def timed_rows(
     spent: Spent,
     *,
     seed: int,
+    room: Room | None = None,
 ) -> Predicted:
     """Return the predictions of a block's rows, each one alone."""
     found = []
     for row in block.one_by_one():
         clock = time.perf_counter()
-        found.append(timed_block(row, checkpoint, strategy, pattern, spent, seed=seed))
+        found.append(timed_block(row, checkpoint, strategy, pattern, spent, seed=seed, room=room))
         spent.rows.append(time.perf_counter() - clock)
     return joined(found)

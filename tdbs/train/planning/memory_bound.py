@@ -129,6 +129,16 @@ def cut_note(memory: str, name: str, max_tokens: int) -> str:
     return f"--memory {memory}: {name} runs updates in calls of {calls}."
 
 
+def gibibytes(size: int) -> str:
+    """Return bytes as notes show them."""
+    return f"{size / 2**30:.2f} GiB"
+
+
+def rounded_up(size: int) -> str:
+    """Return the least `--memory` of two decimals that has these bytes."""
+    return f"{-(-size * 100 // 2**30) / 100:.2f}GiB"
+
+
 def _fits(fitted: Fitted, bound: Bound) -> bool:
     return fitted.peak is not None and fitted.peak <= bound.training
 
@@ -144,41 +154,33 @@ def _error(least: Fitted, terms: MemoryTerms, bound: Bound) -> ConfigError:
     shortest = epoch_peak(plan_one_by_one(np.array([0]), np.array([1])), terms) or 0
     steps = []
     if again <= bound.training:
-        steps.append(f"--checkpoint-activations ({_gibibytes(again)})")
+        steps.append(f"--checkpoint-activations ({gibibytes(again)})")
     enough = needed + min(bound.data, needed)  # windows have half of it at most
-    steps.append(f"--memory {_rounded_up(enough)} or more")
+    steps.append(f"--memory {rounded_up(enough)} or more")
     if shortest <= bound.training:
         steps.append("a dataset prepared with a smaller --max-length")
     else:
         steps.append("a smaller --model")
     return ConfigError(
-        f"Training takes {_gibibytes(needed)} with one sample in each call of the model, and {_left(bound)}.",
+        f"Training takes {gibibytes(needed)} with one sample in each call of the model, and {_left(bound)}.",
         next_step=f"Pass {', '.join(steps[:-1])}, or {steps[-1]}.",
     )
 
 
 def _given_error(max_tokens: int, peak: int, bound: Bound) -> ConfigError:
     return ConfigError(
-        f"With --max-tokens {max_tokens} training takes {_gibibytes(peak)}, and {_left(bound)}.",
+        f"With --max-tokens {max_tokens} training takes {gibibytes(peak)}, and {_left(bound)}.",
         next_step="Leave --max-tokens out: it is chosen to fit then.",
     )
 
 
 def _packed_error(peak: int, bound: Bound) -> ConfigError:
     return ConfigError(
-        f"Training takes {_gibibytes(peak)}, {_left(bound)}, and calls of packed rows cannot be cut.",
+        f"Training takes {gibibytes(peak)}, {_left(bound)}, and calls of packed rows cannot be cut.",
         next_step="Pass --strategy unpadded, a smaller --base-batch-size, or a larger --memory.",
     )
 
 
 def _left(bound: Bound) -> str:
-    beside = f" leaves {_gibibytes(bound.training)} beside the data" if bound.data >= 5 << 20 else " is less"
+    beside = f" leaves {gibibytes(bound.training)} beside the data" if bound.data >= 5 << 20 else " is less"
     return f"--memory {bound.given}{beside}"
-
-
-def _gibibytes(size: int) -> str:
-    return f"{size / 2**30:.2f} GiB"
-
-
-def _rounded_up(size: int) -> str:
-    return f"{-(-size * 100 // 2**30) / 100:.2f}GiB"

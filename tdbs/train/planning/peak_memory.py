@@ -49,8 +49,8 @@ class MemoryTerms:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class _Calls:
-    """What the calls of an epoch compute."""
+class CallSizes:
+    """What the calls of a plan compute."""
 
     tokens_B: IntArray
     places_B: IntArray  # tokens that attention sees, its padding included
@@ -94,7 +94,7 @@ def epoch_peak(plan: EpochPlan, terms: MemoryTerms) -> int | None:
     gradients = 4 * trained
     has_table = not terms.on_cuda and size.vocabulary >= _LEAST_ROWS and trained == size.weights
     table = 4 * size.embedded if has_table else 0  # it stays, so that a step need not make it again
-    activations_B = _activations(_calls(plan), size, terms)
+    activations_B = _activations(call_sizes(plan), size, terms)
     is_part_B = np.repeat(plan.step_batches_S > 1, plan.step_batches_S)  # one of several calls of its update
     beside_B = np.where(is_part_B, gradients + activations_B, np.maximum(gradients, table + activations_B))
     return kept + int(beside_B.max())
@@ -102,11 +102,11 @@ def epoch_peak(plan: EpochPlan, terms: MemoryTerms) -> int | None:
 
 def largest_call(plans: Sequence[EpochPlan]) -> tuple[int, int]:
     """Return the most tokens of a call of some plans, and the most pairs that attention compares in one."""
-    calls = [_calls(plan) for plan in plans]
+    calls = [call_sizes(plan) for plan in plans]
     return max(int(each.tokens_B.max()) for each in calls), max(int(each.pairs_B.max()) for each in calls)
 
 
-def _activations(calls: _Calls, size: ModelSize, terms: MemoryTerms) -> FloatArray:
+def _activations(calls: CallSizes, size: ModelSize, terms: MemoryTerms) -> FloatArray:
     """Return the bytes that each call stores for its backward pass, and those that it works on meanwhile (B)."""
     precision, bytes_each = (_BF16, 2) if terms.bf16 else (_FP32, 4)
     stored = size.stored
@@ -135,7 +135,7 @@ def _activations(calls: _Calls, size: ModelSize, terms: MemoryTerms) -> FloatArr
     return found_B
 
 
-def _of_pairs(calls: _Calls, size: ModelSize, terms: MemoryTerms) -> tuple[FloatArray, FloatArray]:
+def _of_pairs(calls: CallSizes, size: ModelSize, terms: MemoryTerms) -> tuple[FloatArray, FloatArray]:
     """Return the bytes that attention stores for pairs of tokens in a layer, and those that its backward works on."""
     nothing_B: FloatArray = np.zeros(len(calls.pairs_B))
     if terms.is_fused:
@@ -150,7 +150,8 @@ def _of_pairs(calls: _Calls, size: ModelSize, terms: MemoryTerms) -> tuple[Float
     return pairs_B * stored_B, pairs_B * np.where(wide_B, 8, 4)
 
 
-def _calls(plan: EpochPlan) -> _Calls:
+def call_sizes(plan: EpochPlan) -> CallSizes:
+    """Return what the calls of a plan compute: tokens with padding, and what attention sees and compares of them."""
     tokens_B, widths_B = plan.tokens_B, plan.padded_lengths_B
     if plan.execution == "unpadded":
         places_B, pairs_B = tiles_work(*plan.attended())
@@ -159,7 +160,7 @@ def _calls(plan: EpochPlan) -> _Calls:
         places_B, pairs_B = tokens_B, tokens_B * widths_B
         is_padded_B = np.add.reduceat(plan.kept_N, plan.batch_offsets_B1[:-1]) < tokens_B
         masked_B = is_padded_B & (plan.execution != "packed")
-    return _Calls(tokens_B=tokens_B, places_B=places_B, pairs_B=pairs_B, masked_B=masked_B)
+    return CallSizes(tokens_B=tokens_B, places_B=places_B, pairs_B=pairs_B, masked_B=masked_B)
 
 
 def _trained_weights(size: ModelSize, terms: MemoryTerms) -> int:
